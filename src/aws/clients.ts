@@ -1,0 +1,131 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { CopySnapshotCommand, CreateImageCommand, EC2Client, RegisterImageCommand } from '@aws-sdk/client-ec2';
+import { KMSClient } from '@aws-sdk/client-kms';
+import { SSMClient } from '@aws-sdk/client-ssm';
+import { STSClient } from '@aws-sdk/client-sts';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { sleep } from '../time.ts';
+import type { Session } from './credentials.ts';
+import { AwsCallError, isExpired, isThrottling, isTransient, isWithoutEffect, type Where } from './errors.ts';
+
+/**
+ * One principal in one account and region, and how to call AWS there.
+ * Calls are retried as far as they may be, end with `signal`, and fail with an AwsCallError.
+ */
+export type Place = Where &
+  Readonly<{
+    ec2: EC2Client['send'];
+    kms: KMSClient['send'];
+    sts: STSClient['send'];
+    ssm: SSMClient['send'];
+    signal: AbortSignal;
+    /** The same place, with calls that end with another signal: the clean-up's, when the run's has fired. */
+    until(signal: AbortSignal): Place;
+  }>;
+
+/** One pool of connections for all clients. Node's agents read the proxy variables; the SDK does not do it by itself. */
+export const requestHandler = new NodeHttpHandler({
+  connectionTimeout: 10_000,
+  // A hung connection must not hang the run.
+  requestTimeout: 60_000,
+  throwOnRequestTimeout: true,
+  httpAgent: new HttpAgent({ keepAlive: true, maxSockets: 64, proxyEnv: process.env }),
+  httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets: 64, proxyEnv: process.env }),
+});
+
+/** What every client is made with. Retrying is done in `send` below, which knows what may be repeated. */
+export const clientDefaults = { requestHandler, maxAttempts: 1, customUserAgent: 'share-encrypted-ami' };
+
+// These make a new resource each time and take no client token: after a lost answer only a look can tell.
+const unrepeatable: readonly unknown[] = [CopySnapshotCommand, RegisterImageCommand, CreateImageCommand];
+
+const maxThrottles = 14;
+const maxTransients = 8;
+
+/** How long to wait before try `count`, in ms: exponential with full jitter, so that many callers spread out. */
+function backoff(count: number, base: number, most: number): number {
+  return Math.min(most, base * 2 ** (count - 1)) * (0.5 + Math.random() / 2);
+}
+
+type Sendable = { constructor: { name: string } };
+type Sender = { send(command: never, options: { abortSignal: AbortSignal }): Promise<unknown> };
+
+/** The action that a command calls, `CopySnapshot`. */
+function actionOf(command: Sendable): string {
+  return command.constructor.name.replace(/Command(\$\d+)?$/, '');
+}
+
+async function send(
+  client: Sender,
+  command: Sendable,
+  where: Where,
+  session: Session,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const repeatable = !unrepeatable.includes(command.constructor);
+  for (let throttles = 0, transients = 0, renewals = 0; ; ) {
+    signal.throwIfAborted();
+    try {
+      return await client.send(command as never, { abortSignal: signal });
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      const mayRepeat = repeatable || isWithoutEffect(error);
+      if (isThrottling(error) && throttles < maxThrottles) {
+        throttles += 1;
+        await sleep(backoff(throttles, 500, 15_000), signal);
+      } else if (isExpired(error) && renewals < 2) {
+        renewals += 1;
+        session.renew();
+      } else if (mayRepeat && isTransient(error) && transients < maxTransients) {
+        transients += 1;
+        await sleep(backoff(transients, 100, 10_000), signal);
+      } else {
+        throw new AwsCallError(actionOf(command), where, error);
+      }
+    }
+  }
+}
+
+/** Gives the places of one account, each region's clients made once and only when they are first used. */
+export function placesOf(account: string, session: Session, signal: AbortSignal): (region: string) => Place {
+  const places = new Map<string, Place>();
+  return (region) => {
+    const known = places.get(region);
+    if (known !== undefined) return known;
+    const place = openPlace(account, region, session, signal);
+    places.set(region, place);
+    return place;
+  };
+}
+
+function openPlace(account: string, region: string, session: Session, signal: AbortSignal): Place {
+  const config = { ...clientDefaults, region, credentials: session.credentials };
+  const ec2 = once(() => new EC2Client(config));
+  const kms = once(() => new KMSClient(config));
+  const sts = once(() => new STSClient(config));
+  const ssm = once(() => new SSMClient(config));
+  const until = (signal: AbortSignal): Place => {
+    const through = (client: () => Sender) => (command: Sendable) =>
+      send(client(), command, { account, region }, session, signal);
+    return {
+      account,
+      region,
+      signal,
+      until,
+      ec2: through(ec2) as EC2Client['send'],
+      kms: through(kms) as KMSClient['send'],
+      sts: through(sts) as STSClient['send'],
+      ssm: through(ssm) as SSMClient['send'],
+    };
+  };
+  return until(signal);
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

@@ -1,0 +1,230 @@
+import { getIDToken } from '@actions/core';
+import { AssumeRoleCommand, AssumeRoleWithWebIdentityCommand, type Credentials, STSClient } from '@aws-sdk/client-sts';
+import { defaultProvider } from '@aws-sdk/credential-provider-node';
+import { sleep } from '../time.ts';
+import { clientDefaults } from './clients.ts';
+import { AwsCallError, errorMessage, hasCode, isThrottling, isTransient } from './errors.ts';
+
+type Identity = { accessKeyId: string; secretAccessKey: string; sessionToken?: string; expiration?: Date };
+
+/** Credentials that renew themselves, shared by every client of one role session. */
+export type Session = Readonly<{
+  credentials: () => Promise<Identity>;
+  /** Has the next call take new credentials, since AWS says that these have ended. */
+  renew: () => void;
+}>;
+
+export type SessionOptions = Readonly<{
+  stsRegion: string;
+  roleChaining: boolean;
+  externalId: string | undefined;
+  durationSeconds: number;
+  audience: string;
+}>;
+
+/** How the run comes by its sessions. */
+export type Sessions = Readonly<{
+  /** The session of the source account: of `roleArn`, or the ambient one. */
+  source(roleArn: string | undefined, sessionName: string): Session;
+  /** A session of a target role, made from the source's if roles are chained; the same one for the same role and name. */
+  target(roleArn: string, sessionName: string): Session;
+  ambient(): Session;
+}>;
+
+/** A failure to come by credentials, in one sentence that says what to change. */
+export class CredentialsError extends Error {
+  override name = 'CredentialsError';
+}
+
+export function openSessions(options: SessionOptions, signal: AbortSignal): Sessions {
+  const known = new Map<string, Session>();
+  const memo = (key: string, open: () => Session): Session => {
+    const session = known.get(key) ?? open();
+    known.set(key, session);
+    return session;
+  };
+  const ambient = () => memo('ambient', () => renewing(ambientProvider()));
+  let source: Session | undefined;
+
+  const assume = (roleArn: string, sessionName: string, from: Session | undefined): Session =>
+    memo(`${roleArn} ${sessionName}`, () => {
+      const role = { roleArn, sessionName };
+      if (from === undefined && offersToken()) return renewing(() => assumeByToken(role, options, signal));
+      return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
+    });
+
+  return {
+    ambient,
+    source(roleArn, sessionName) {
+      source = roleArn === undefined ? ambient() : assume(roleArn, sessionName, undefined);
+      return source;
+    },
+    target: (roleArn, sessionName) => assume(roleArn, sessionName, options.roleChaining ? source : undefined),
+  };
+}
+
+/** The runner offers an ID token to jobs with `permissions: id-token: write`. */
+function offersToken(): boolean {
+  return Boolean(process.env.ACTIONS_ID_TOKEN_REQUEST_URL && process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
+}
+
+/** A renewal is due when half of the session is over, or a quarter of an hour is left: clean-up needs time after a cancel. */
+const renewBeforeMs = 15 * 60_000;
+
+/**
+ * Single flight, early renewal, and the old credentials for as long as they are valid when a renewal fails:
+ * the SDK's own memo throws there, although the calls could go on.
+ */
+export function renewing(fetch: () => Promise<Identity>, now: () => number = Date.now): Session {
+  let current: { identity: Identity; renewAt: number } | undefined;
+  let pending: Promise<Identity> | undefined;
+
+  const refresh = async (): Promise<Identity> => {
+    try {
+      const identity = await fetch();
+      const endsAt = identity.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
+      current = { identity, renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - now()) / 2) };
+      return identity;
+    } finally {
+      pending = undefined;
+    }
+  };
+  return {
+    async credentials() {
+      if (current !== undefined && now() < current.renewAt) return current.identity;
+      pending ??= refresh();
+      const stillValid = current !== undefined && now() < (current.identity.expiration?.getTime() ?? 0);
+      if (current === undefined || !stillValid) return pending;
+      const { identity } = current;
+      // Try again at the next call after a while, not at each one.
+      current = { identity, renewAt: now() + 5000 };
+      return pending.catch(() => identity);
+    },
+    renew() {
+      current = undefined;
+    },
+  };
+}
+
+function ambientProvider(): () => Promise<Identity> {
+  const provider = defaultProvider({ clientConfig: clientDefaults });
+  return async () => {
+    try {
+      return await provider();
+    } catch (error) {
+      throw new CredentialsError(noCredentials(error), { cause: error });
+    }
+  };
+}
+
+function noCredentials(error: unknown): string {
+  const where = 'There are no AWS credentials: the runner offers no ID token, and the environment has none.';
+  const fork =
+    process.env.GITHUB_EVENT_NAME === 'pull_request' ? ' A pull request from a fork is never given an ID token.' : '';
+  return `${where} Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${fork} (${errorMessage(error)})`;
+}
+
+type Role = Readonly<{ roleArn: string; sessionName: string }>;
+
+/** Roles are where their account is, whatever the region asked. */
+function roleWhere({ roleArn }: Role, region: string): { account: string; region: string } {
+  return { account: roleArn.split(':')[4] ?? '', region };
+}
+
+async function assumeByToken(role: Role, options: SessionOptions, signal: AbortSignal): Promise<Identity> {
+  const sts = new STSClient({ ...clientDefaults, region: options.stsRegion });
+  return retrySts('AssumeRoleWithWebIdentity', role, options, signal, async () => {
+    // A token lives five minutes, so each try gets its own.
+    const token = await fetchToken(options.audience, signal);
+    return sts.send(
+      new AssumeRoleWithWebIdentityCommand({
+        RoleArn: role.roleArn,
+        RoleSessionName: role.sessionName,
+        WebIdentityToken: token,
+        DurationSeconds: options.durationSeconds,
+      }),
+      { abortSignal: signal },
+    );
+  });
+}
+
+/** A role assumed from a role's session may last an hour: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html */
+const maxChainedSeconds = 3600;
+
+async function assumeFrom(from: Session, role: Role, options: SessionOptions, signal: AbortSignal): Promise<Identity> {
+  const sts = new STSClient({ ...clientDefaults, region: options.stsRegion, credentials: from.credentials });
+  return retrySts('AssumeRole', role, options, signal, () =>
+    sts.send(
+      new AssumeRoleCommand({
+        RoleArn: role.roleArn,
+        RoleSessionName: role.sessionName,
+        DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
+        ...(options.externalId && { ExternalId: options.externalId }),
+      }),
+      { abortSignal: signal },
+    ),
+  );
+}
+
+/** A role or provider made a moment ago answers AccessDenied at first, so that is tried again, but not for long. */
+const maxDenials = 2;
+const maxFailures = 6;
+
+async function retrySts(
+  action: string,
+  role: Role,
+  options: SessionOptions,
+  signal: AbortSignal,
+  assume: () => Promise<{ Credentials?: Credentials | undefined }>,
+): Promise<Identity> {
+  for (let denials = 0, failures = 0; ; ) {
+    signal.throwIfAborted();
+    try {
+      return toIdentity((await assume()).Credentials);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (error instanceof CredentialsError) throw error;
+      if (hasCode(error, 'AccessDenied') && denials < maxDenials) denials += 1;
+      else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures)
+        failures += 1;
+      else throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn);
+      await sleep(500 * 2 ** (denials + failures - 1) * (0.5 + Math.random() / 2), signal);
+    }
+  }
+}
+
+/** STS could not read GitHub's signing keys: seen under many jobs at once, and gone a moment later. */
+function isKeyLookup(error: unknown): boolean {
+  return hasCode(error, 'InvalidIdentityToken') && errorMessage(error).includes("Couldn't retrieve verification key");
+}
+
+function toIdentity(credentials: Credentials | undefined): Identity {
+  const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = credentials ?? {};
+  if (!AccessKeyId || !SecretAccessKey) throw new CredentialsError('STS answered without credentials.');
+  return {
+    accessKeyId: AccessKeyId,
+    secretAccessKey: SecretAccessKey,
+    ...(SessionToken && { sessionToken: SessionToken }),
+    ...(Expiration && { expiration: Expiration }),
+  };
+}
+
+const maxTokenTries = 6;
+
+/** GitHub's ID token. The toolkit itself retries 502, 503 and 504 alone; 429, 500 and resets are as passing. */
+async function fetchToken(audience: string, signal: AbortSignal): Promise<string> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await getIDToken(audience);
+    } catch (error) {
+      const status = Number(/Error Code : (\d+)/.exec(String(error))?.[1] ?? 0);
+      const final = status >= 400 && status < 500 && status !== 408 && status !== 429;
+      if (final || tries === maxTokenTries) {
+        throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, {
+          cause: error,
+        });
+      }
+      await sleep(500 * 2 ** (tries - 1) * (0.5 + Math.random() / 2), signal);
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import {
+  DescribeImagesCommand,
+  DescribeSnapshotsCommand,
+  type Filter,
+  type Image,
+  type Snapshot,
+} from '@aws-sdk/client-ec2';
+import type { Place } from './clients.ts';
+import { errorMessage, hasCode } from './errors.ts';
+
+/** So many IDs go into one call. */
+const idsPerCall = 200;
+
+/** The snapshots of `ids` that are there; those that are not (yet) are left out. */
+export async function describeSnapshots(place: Place, ids: readonly string[]): Promise<Snapshot[]> {
+  return byIds(ids, ['InvalidSnapshot.NotFound'], async (SnapshotIds) => {
+    const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
+    return Snapshots ?? [];
+  });
+}
+
+/** The images of `ids` that are there and visible; those that are not are left out. */
+export async function describeImages(place: Place, ids: readonly string[]): Promise<Image[]> {
+  return byIds(ids, ['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable'], async (ImageIds) => {
+    const { Images } = await place.ec2(
+      new DescribeImagesCommand({ ImageIds, IncludeDeprecated: true, IncludeDisabled: true }),
+    );
+    return Images ?? [];
+  });
+}
+
+/** One unknown ID fails the whole call, which names it: the others are asked for again without it. */
+async function byIds<T>(
+  ids: readonly string[],
+  notFound: string[],
+  describe: (ids: string[]) => Promise<T[]>,
+): Promise<T[]> {
+  const found: T[] = [];
+  for (let start = 0; start < ids.length; start += idsPerCall) {
+    let rest = ids.slice(start, start + idsPerCall);
+    while (rest.length > 0) {
+      try {
+        found.push(...(await describe(rest)));
+        break;
+      } catch (error) {
+        if (!hasCode(error, ...notFound)) throw error;
+        const known = rest.filter((id) => !errorMessage(error).includes(id));
+        rest = known.length < rest.length ? known : [];
+      }
+    }
+  }
+  return found;
+}
+
+/** The account's own images that `filter` finds, deprecated and disabled ones too. */
+export async function ownImages(place: Place, ...filters: Filter[]): Promise<Image[]> {
+  return pages(async (NextToken) => {
+    const page = await place.ec2(
+      new DescribeImagesCommand({
+        Owners: ['self'],
+        Filters: filters,
+        IncludeDeprecated: true,
+        IncludeDisabled: true,
+        NextToken,
+      }),
+    );
+    return { items: page.Images ?? [], next: page.NextToken };
+  });
+}
+
+/** The account's own snapshots that `filter` finds. */
+export async function ownSnapshots(place: Place, ...filters: Filter[]): Promise<Snapshot[]> {
+  return pages(async (NextToken) => {
+    const page = await place.ec2(new DescribeSnapshotsCommand({ OwnerIds: ['self'], Filters: filters, NextToken }));
+    return { items: page.Snapshots ?? [], next: page.NextToken };
+  });
+}
+
+async function pages<T>(
+  read: (token: string | undefined) => Promise<{ items: T[]; next: string | undefined }>,
+): Promise<T[]> {
+  const all: T[] = [];
+  for (let token: string | undefined; ; ) {
+    const { items, next } = await read(token);
+    all.push(...items);
+    if (!next) return all;
+    token = next;
+  }
+}

@@ -1,0 +1,212 @@
+/** Where a call went: which account, which region, as whom. */
+export type Where = Readonly<{ account: string; region: string }>;
+
+export function placeName({ account, region }: Where): string {
+  return `${account}/${region}`;
+}
+
+/** A call that AWS refused, or that never reached it, after all retries: what, where, and AWS's own words. */
+export class AwsCallError extends Error {
+  override name = 'AwsCallError';
+  readonly action: string;
+  readonly code: string;
+  readonly awsMessage: string;
+  readonly where: Where;
+
+  constructor(action: string, where: Where, cause: unknown, resource?: string) {
+    const code = errorCode(cause);
+    const awsMessage = errorMessage(cause);
+    super(
+      `${action}${resource === undefined ? '' : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`,
+      { cause },
+    );
+    this.action = action;
+    this.code = code;
+    this.awsMessage = awsMessage;
+    this.where = where;
+  }
+}
+
+/** A step that failed, told with the resource that it was at; `remedy` says what to do where more is known than AWS says. */
+export class StepError extends Error {
+  override name = 'StepError';
+  readonly remedy: string | undefined;
+
+  constructor(step: string, cause: unknown, remedy?: string) {
+    super(`${step}: ${errorMessage(cause)}`, { cause });
+    this.remedy = remedy ?? remedyOf(cause);
+  }
+}
+
+/** The code that AWS gave an error (`UnauthorizedOperation`), or the system's (`ECONNRESET`), or the error's name. */
+export function errorCode(error: unknown): string {
+  if (error instanceof AwsCallError) return error.code;
+  if (!(error instanceof Error)) return 'Error';
+  if (error.name === 'Error' && 'code' in error && typeof error.code === 'string') return error.code;
+  if ('Code' in error && typeof error.Code === 'string') return error.Code;
+  return error.name;
+}
+
+/** An error's words on one line. */
+export function errorMessage(error: unknown): string {
+  const words = error instanceof Error ? error.message : String(error);
+  return words.replace(/\s+/g, ' ').trim();
+}
+
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return codes.includes(errorCode(error));
+}
+
+function httpStatus(error: unknown): number | undefined {
+  if (error instanceof AwsCallError) return httpStatus(error.cause);
+  if (typeof error !== 'object' || error === null || !('$metadata' in error)) return undefined;
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+  return $metadata?.httpStatusCode;
+}
+
+// The codes that AWS's services throttle with; EC2's come with HTTP 503, KMS's with 400.
+// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
+const throttlingCodes = new Set([
+  'RequestLimitExceeded',
+  'Throttling',
+  'ThrottlingException',
+  'ThrottledException',
+  'TooManyRequestsException',
+  'RequestThrottled',
+  'RequestThrottledException',
+  'SlowDown',
+  'BandwidthLimitExceeded',
+  'EC2ThrottledException',
+]);
+
+export function isThrottling(error: unknown): boolean {
+  return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
+}
+
+// Failures before a connection stood: AWS has seen nothing of the request.
+const unsentCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+/** Whether the request certainly had no effect, so that repeating it cannot make anything twice. */
+export function isWithoutEffect(error: unknown): boolean {
+  return isThrottling(error) || unsentCodes.has(errorCode(error)) || isExpired(error);
+}
+
+const transientCodes = new Set([
+  ...unsentCodes,
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'TimeoutError',
+  'RequestTimeout',
+  'RequestTimeoutException',
+  'InternalError',
+  'InternalFailure',
+  'InternalServerError',
+  'ServiceUnavailable',
+  'ServiceUnavailableException',
+  'Unavailable',
+  'DependencyTimeoutException',
+  'KMSInternalException',
+  'IDPCommunicationError',
+]);
+
+/** Whether the same request may well succeed a little later; what it did meanwhile is not known. */
+export function isTransient(error: unknown): boolean {
+  return transientCodes.has(errorCode(error)) || (httpStatus(error) ?? 0) >= 500 || isClosedConnection(error);
+}
+
+/** Node's words for a connection that ended without an answer carry no code. */
+function isClosedConnection(error: unknown): boolean {
+  if (error instanceof AwsCallError) return isClosedConnection(error.cause);
+  return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
+}
+
+const expiredCodes = new Set(['RequestExpired', 'ExpiredToken', 'ExpiredTokenException']);
+
+/** Whether the session that signed the request has ended. EC2 says RequestExpired, the others ExpiredToken. */
+export function isExpired(error: unknown): boolean {
+  return expiredCodes.has(errorCode(error));
+}
+
+export function isDenied(error: unknown): boolean {
+  return hasCode(error, 'UnauthorizedOperation', 'AccessDenied', 'AccessDeniedException', 'AuthFailure');
+}
+
+/** What to do about an error, where more can be said than AWS says; the first that fits. */
+const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (error: AwsCallError) => string }[] = [
+  {
+    fits: ({ action, code }) => action === 'AssumeRoleWithWebIdentity' && code === 'AccessDenied',
+    remedy: () =>
+      "the role's trust policy must name this issuer's OIDC provider, the audience (oidc-audience) and this workflow's sub; repositories made, renamed or moved since July 2026 have a sub of the form repo:owner@id/name@id:…",
+  },
+  {
+    fits: ({ action, awsMessage }) =>
+      action === 'AssumeRoleWithWebIdentity' && awsMessage.includes('No OpenIDConnect provider'),
+    remedy: () => "create an IAM OIDC identity provider for GitHub's issuer in that account",
+  },
+  {
+    fits: ({ code, awsMessage }) => code === 'InvalidIdentityToken' && awsMessage.includes('audience'),
+    remedy: () => 'the OIDC provider in that account must list the audience of the input oidc-audience',
+  },
+  {
+    fits: ({ action, awsMessage }) => action.startsWith('AssumeRole') && awsMessage.includes('DurationSeconds'),
+    remedy: () =>
+      "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way",
+  },
+  {
+    fits: ({ action, code }) => action === 'AssumeRole' && code === 'AccessDenied',
+    remedy: () =>
+      "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)",
+  },
+  {
+    fits: ({ code }) => code === 'RegionDisabledException' || code === 'OptInRequired',
+    remedy: ({ where }) => `enable region ${where.region} in account ${where.account}, or leave it out`,
+  },
+  {
+    fits: ({ code, awsMessage }) =>
+      code === 'AuthFailure' && awsMessage.includes('validate the provided access credentials'),
+    remedy: ({ where }) =>
+      `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`,
+  },
+  {
+    fits: ({ code }) => code === 'UnauthorizedOperation',
+    remedy: ({ action, where }) =>
+      `allow ec2:${action} to the role in account ${where.account} (README has the policies)`,
+  },
+  {
+    fits: ({ code, awsMessage }) => code === 'OperationNotPermitted' && awsMessage.includes('default key'),
+    remedy: () => 'the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer key first',
+  },
+  {
+    fits: ({ code, awsMessage }) => code === 'AccessDeniedException' && awsMessage.includes('kms:'),
+    remedy: ({ awsMessage, where }) =>
+      `allow ${/kms:\w+/.exec(awsMessage)?.[0]} on that key: in the role's own policy and, where the key is another account's, in the key policy or a grant too (called from account ${where.account})`,
+  },
+  {
+    fits: ({ code }) => code === 'InvalidAMIName.Duplicate',
+    remedy: () => 'choose another target-ami-name, or deregister the AMI that has this one',
+  },
+];
+
+function remedyOf(error: unknown): string | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if (at instanceof StepError) return at.remedy;
+    if (at instanceof AwsCallError) {
+      const call = at;
+      return remedies.find(({ fits }) => fits(call))?.remedy(call);
+    }
+  }
+  return undefined;
+}
+
+/** An error as a user reads it: what failed, in AWS's words, and what to do, if that is known. */
+export function explain(error: unknown): { message: string; remedy: string | undefined } {
+  return { message: errorMessage(error), remedy: remedyOf(error) };
+}
+
+/** `explain` on one line. */
+export function explainLine(error: unknown): string {
+  const { message, remedy } = explain(error);
+  return remedy === undefined ? message : `${message.replace(/\.$/, '')}. What to do: ${remedy}`;
+}

@@ -1,0 +1,188 @@
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import { sleep } from '../time.ts';
+import type { Place } from './clients.ts';
+import { describeImages, describeSnapshots } from './describe.ts';
+import { isThrottling, isTransient, placeName } from './errors.ts';
+
+export type Progress = Readonly<{ percent: number; elapsedSeconds: number }>;
+
+/** Waits for what is being made in one account and region; one look serves everything that waits there. */
+export type Watcher = Readonly<{
+  /** The snapshot once it is `completed`. @throws CopyFailedError as soon as AWS says that it isn't to be */
+  snapshot(id: string, onProgress?: (progress: Progress) => void): Promise<Snapshot>;
+  /** The image once it is `available`. @throws CopyFailedError */
+  image(id: string): Promise<Image>;
+}>;
+
+/** A copy that AWS took on and then gave up, in AWS's own words. */
+export class CopyFailedError extends Error {
+  override name = 'CopyFailedError';
+  readonly resourceId: string;
+  /** AWS's StateMessage or StateReason. */
+  readonly reason: string;
+
+  constructor(resourceId: string, reason: string, ended: string) {
+    super(`${resourceId} ${ended}: ${reason}`);
+    this.resourceId = resourceId;
+    this.reason = reason;
+  }
+}
+
+type Waiter = {
+  kind: 'snapshot' | 'image';
+  id: string;
+  since: number;
+  seen: boolean;
+  missed: number;
+  percent: number;
+  onProgress: ((progress: Progress) => void) | undefined;
+  resolve: (found: never) => void;
+  reject: (error: unknown) => void;
+};
+
+/** New IDs may not be found for a while: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
+const invisibleSeconds = 300;
+/** So many looks in a row without a resource that was seen before mean that it is gone. */
+const goneAfterLooks = 4;
+
+/**
+ * Seconds to the next look at something `elapsed` seconds old and `percent` done: soon after its start, seldom in the
+ * long middle, and near the foreseeable end again within a second or 2 % of its time.
+ */
+export function nextLook(elapsed: number, percent: number, ceiling: number): number {
+  const least = Math.max(0.02 * elapsed, Math.min(1, Math.max(0.2, 0.3 * elapsed)));
+  const guess = percent > 0 ? (0.6 * elapsed * (100 - percent)) / percent : 0.3 * elapsed;
+  return Math.min(Math.max(least, guess), ceiling);
+}
+
+/** Gives each account and region its one watcher; looks are at most `pollSeconds` apart. */
+export function openWatchers(pollSeconds: number): (place: Place) => Watcher {
+  const watchers = new Map<string, Watcher>();
+  return (place) => {
+    const name = placeName(place);
+    const watcher = watchers.get(name) ?? watcherOf(place, pollSeconds);
+    watchers.set(name, watcher);
+    return watcher;
+  };
+}
+
+/** The watcher of `place`; looks are at most `pollSeconds` apart. */
+export function watcherOf(place: Place, pollSeconds: number): Watcher {
+  const waiters = new Set<Waiter>();
+  let running = false;
+  let wake: () => void = () => {};
+
+  const wait = (kind: Waiter['kind'], id: string, onProgress?: (progress: Progress) => void): Promise<never> =>
+    new Promise((resolve, reject) => {
+      waiters.add({ kind, id, since: Date.now(), seen: false, missed: 0, percent: 0, onProgress, resolve, reject });
+      wake();
+      if (!running) {
+        running = true;
+        // The loop ends every waiter itself, so nothing of it is left to catch.
+        void look();
+      }
+    });
+
+  const look = async (): Promise<void> => {
+    try {
+      while (waiters.size > 0) {
+        const seconds = Math.min(...[...waiters].map((w) => nextLook(age(w), w.percent, pollSeconds)));
+        await pause(seconds * 1000);
+        await lookOnce(place, waiters);
+      }
+    } catch (error) {
+      for (const waiter of waiters) waiter.reject(error);
+      waiters.clear();
+    } finally {
+      running = false;
+    }
+  };
+
+  /** Sleeps, but not past the moment that somebody new begins to wait. */
+  const pause = async (ms: number): Promise<void> => {
+    const woken = new AbortController();
+    wake = () => woken.abort(wake);
+    try {
+      await sleep(ms, AbortSignal.any([place.signal, woken.signal]));
+    } catch (reason) {
+      if (!woken.signal.aborted) throw reason;
+    }
+  };
+
+  return { snapshot: (id, onProgress) => wait('snapshot', id, onProgress), image: (id) => wait('image', id) };
+}
+
+function age(waiter: Waiter): number {
+  return (Date.now() - waiter.since) / 1000;
+}
+
+async function lookOnce(place: Place, waiters: Set<Waiter>): Promise<void> {
+  const lookAt = async (kind: Waiter['kind'], describe: (ids: string[]) => Promise<(Snapshot | Image)[]>) => {
+    const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
+    if (waiting.length === 0) return;
+    let found: (Snapshot | Image)[];
+    try {
+      found = await describe([...new Set(waiting.map(({ id }) => id))]);
+    } catch (error) {
+      place.signal.throwIfAborted();
+      // An outage of hours is no reason to give up a copy of hours; the run's own time-out bounds this.
+      if (isTransient(error) || isThrottling(error)) return;
+      for (const waiter of waiting) waiter.reject(error);
+      for (const waiter of waiting) waiters.delete(waiter);
+      return;
+    }
+    for (const waiter of waiting) {
+      const state = found.find((one) => ('SnapshotId' in one ? one.SnapshotId : (one as Image).ImageId) === waiter.id);
+      if (settle(waiter, state, place)) waiters.delete(waiter);
+    }
+  };
+  await Promise.all([
+    lookAt('snapshot', (ids) => describeSnapshots(place, ids)),
+    lookAt('image', (ids) => describeImages(place, ids)),
+  ]);
+}
+
+/** Whether `waiter` has its answer. */
+function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Place): boolean {
+  const { id } = waiter;
+  if (state === undefined) {
+    waiter.missed += 1;
+    const gone = waiter.seen ? waiter.missed >= goneAfterLooks : age(waiter) > invisibleSeconds;
+    if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, 'has vanished'));
+    return gone;
+  }
+  waiter.seen = true;
+  waiter.missed = 0;
+  const { done, failure, percent } =
+    waiter.kind === 'snapshot' ? snapshotState(state as Snapshot) : imageState(state as Image);
+  if (failure !== undefined) waiter.reject(new CopyFailedError(id, failure, 'ended in error'));
+  else if (done) waiter.resolve(state as never);
+  else if (percent !== waiter.percent) {
+    waiter.percent = percent;
+    waiter.onProgress?.({ percent, elapsedSeconds: age(waiter) });
+  }
+  return done || failure !== undefined;
+}
+
+type Standing = { done: boolean; failure: string | undefined; percent: number };
+
+function snapshotState({ State, StateMessage, Progress }: Snapshot): Standing {
+  const failed = State === 'error' || State === 'recoverable';
+  const percent = Number.parseInt(Progress ?? '', 10);
+  return {
+    done: State === 'completed',
+    failure: failed ? (StateMessage ?? `its state is ${State}`) : undefined,
+    percent: Number.isNaN(percent) ? 0 : percent,
+  };
+}
+
+const endedImageStates = ['failed', 'error', 'invalid', 'deregistered', 'disabled'];
+
+function imageState({ State, StateReason }: Image): Standing {
+  const failed = endedImageStates.includes(State ?? '');
+  return {
+    done: State === 'available',
+    failure: failed ? (StateReason?.Message ?? `its state is ${State}`) : undefined,
+    percent: 0,
+  };
+}

@@ -1,0 +1,18 @@
+import { createHash } from 'node:crypto';
+import type { Image } from '@aws-sdk/client-ec2';
+
+/*
+ * The encrypted copy in the source account has one name for one source AMI under one key. AMI names are unique in an
+ * account and region, so the name is the lock: no two runs make two copies, and each finds the other's.
+ */
+
+const prefix = 'share-encrypted-ami/';
+
+export function encryptedCopyName(imageId: string, kmsKeyArn: string): string {
+  return `${prefix}${imageId}/${createHash('sha256').update(kmsKeyArn).digest('hex').slice(0, 12)}`;
+}
+
+/** Whether `image` is an encrypted copy that a run made on the way, rather than an AMI for anybody's use. */
+export function isEncryptedCopy(image: Image): boolean {
+  return image.Name?.startsWith(prefix) ?? false;
+}

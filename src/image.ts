@@ -1,0 +1,177 @@
+import type { BlockDeviceMapping, Image, RegisterImageRequest, Snapshot, Tag } from '@aws-sdk/client-ec2';
+
+/** What DescribeImages doesn't tell of an image: its UEFI variables, readable by its owner alone. */
+export type ImageExtras = Readonly<{ uefiData: string | undefined }>;
+
+/** The snapshots of an image, each once, in the order of its devices. */
+export function snapshotIdsOf(image: Image): string[] {
+  const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => (Ebs?.SnapshotId ? [Ebs.SnapshotId] : []));
+  return [...new Set(ids)];
+}
+
+/** Which snapshot of `copy` stands for which of `source`: an image's copy has the same devices. */
+export function matchSnapshots(source: Image, copy: Image): Map<string, string> {
+  const byDevice = new Map(
+    (copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]),
+  );
+  const matched = new Map<string, string>();
+  for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
+    const id = byDevice.get(DeviceName);
+    if (Ebs?.SnapshotId && id !== undefined) matched.set(Ebs.SnapshotId, id);
+  }
+  return matched;
+}
+
+/** The gibibytes that the volumes of an image have. */
+export function sizeGiB(image: Image): number {
+  return (image.BlockDeviceMappings ?? []).reduce((sum, { Ebs }) => sum + (Ebs?.VolumeSize ?? 0), 0);
+}
+
+export type RegistrationOptions = Readonly<{
+  source: Image;
+  extras: ImageExtras;
+  name: string;
+  description: string | undefined;
+  /** The snapshot in the target for each of the source's. */
+  copies: ReadonlyMap<string, string>;
+  tags: Tag[];
+}>;
+
+/**
+ * The RegisterImage request that makes the source's equal. Built from an allowlist, so that a new field of
+ * DescribeImages never breaks it; and nothing is left to RegisterImage's own defaults, which are of 2006 (i386,
+ * paravirtual, no ENA). https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html
+ */
+export function registrationOf(options: RegistrationOptions): RegisterImageRequest {
+  const { source, extras, name, description, copies, tags } = options;
+  const text = description ?? source.Description;
+  return {
+    Name: name,
+    ...(text && { Description: text }),
+    Architecture: source.Architecture,
+    VirtualizationType: source.VirtualizationType,
+    RootDeviceName: source.RootDeviceName,
+    EnaSupport: source.EnaSupport ?? false,
+    ...(source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport }),
+    ...(source.BootMode && { BootMode: source.BootMode }),
+    ...(source.TpmSupport && { TpmSupport: source.TpmSupport }),
+    ...(source.ImdsSupport && { ImdsSupport: source.ImdsSupport }),
+    ...(extras.uefiData && { UefiData: extras.uefiData }),
+    // Kernel and RAM disk IDs are of one region, and only paravirtual images have them.
+    BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
+    TagSpecifications: [{ ResourceType: 'image', Tags: tags }],
+  };
+}
+
+function mappingOf(mapping: BlockDeviceMapping, copies: ReadonlyMap<string, string>): BlockDeviceMapping {
+  const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
+  if (Ebs === undefined) {
+    return { DeviceName, ...(VirtualName && { VirtualName }), ...(NoDevice !== undefined && { NoDevice }) };
+  }
+  const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination } = Ebs;
+  return {
+    DeviceName,
+    Ebs: {
+      // Encrypted is refused beside a snapshot, whose own it is; a new volume needs it. KmsKeyId is refused for both.
+      ...(SnapshotId
+        ? { SnapshotId: copies.get(SnapshotId) ?? missing(SnapshotId) }
+        : { Encrypted: Encrypted ?? false }),
+      ...(VolumeSize !== undefined && { VolumeSize }),
+      ...(VolumeType && { VolumeType }),
+      // DescribeImages tells IOPS of gp2 volumes too, where RegisterImage refuses them.
+      ...(Iops !== undefined && takesIops(VolumeType) && { Iops }),
+      ...(Throughput !== undefined && VolumeType === 'gp3' && { Throughput }),
+      ...(DeleteOnTermination !== undefined && { DeleteOnTermination }),
+    },
+  };
+}
+
+function takesIops(volumeType: string | undefined): boolean {
+  return volumeType === 'io1' || volumeType === 'io2' || volumeType === 'gp3';
+}
+
+function missing(snapshotId: string): never {
+  throw new Error(`there is no copy of ${snapshotId}`);
+}
+
+/** One attribute that came out otherwise than it went in. */
+export type Difference = Readonly<{ field: string; source: string; target: string }>;
+
+// What a copy must have as the source has it. Not compared: what belongs to the place (IDs, owner, dates, states, Public)
+// and what AWS derives. UsageOperation and PlatformDetails are compared, since registering from snapshots loses billing.
+const comparedFields = [
+  'Architecture',
+  'VirtualizationType',
+  'RootDeviceName',
+  'RootDeviceType',
+  'EnaSupport',
+  'SriovNetSupport',
+  'BootMode',
+  'TpmSupport',
+  'ImdsSupport',
+  'Platform',
+  'PlatformDetails',
+  'UsageOperation',
+] as const satisfies readonly (keyof Image)[];
+
+const comparedVolumeFields = ['VolumeType', 'VolumeSize', 'Iops', 'Throughput', 'DeleteOnTermination'] as const;
+
+/** Attribute by attribute and device by device, in what `target` differs from `source`. */
+export function differences(source: Image, target: Image): Difference[] {
+  const found: Difference[] = [];
+  const compare = (field: string, there: unknown, here: unknown): void => {
+    if (there !== here) found.push({ field, source: show(there), target: show(here) });
+  };
+  for (const field of comparedFields) compare(field, normal(source[field]), normal(target[field]));
+
+  const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
+  for (const mapping of source.BlockDeviceMappings ?? []) {
+    const name = `BlockDeviceMappings[${mapping.DeviceName}]`;
+    const other = here.get(mapping.DeviceName);
+    here.delete(mapping.DeviceName);
+    if (other === undefined) {
+      compare(name, 'there', undefined);
+      continue;
+    }
+    compare(`${name}.VirtualName`, mapping.VirtualName, other.VirtualName);
+    compare(`${name}.NoDevice`, mapping.NoDevice !== undefined, other.NoDevice !== undefined);
+    compare(`${name}.Ebs`, mapping.Ebs !== undefined, other.Ebs !== undefined);
+    if (mapping.Ebs === undefined || other.Ebs === undefined) continue;
+    for (const field of comparedVolumeFields) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
+    compare(
+      `${name}.Ebs.Encrypted`,
+      mapping.Ebs.SnapshotId ? true : (mapping.Ebs.Encrypted ?? false),
+      other.Ebs.Encrypted ?? false,
+    );
+    compare(`${name}.Ebs.SnapshotId`, mapping.Ebs.SnapshotId !== undefined, other.Ebs.SnapshotId !== undefined);
+  }
+  for (const name of here.keys()) compare(`BlockDeviceMappings[${name}]`, undefined, 'there');
+  return found;
+}
+
+/** The snapshots of `image` that are not under the key, or not known to be. */
+export function keyDifferences(kmsKeyArn: string, image: Image, snapshots: Iterable<Snapshot>): Difference[] {
+  const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
+  return snapshotIdsOf(image)
+    .filter((id) => keys.get(id) !== kmsKeyArn)
+    .map((id) => ({ field: `the key of ${id}`, source: kmsKeyArn, target: keys.get(id) ?? 'not known' }));
+}
+
+/** Absent and off are one for ENA. */
+function normal(value: unknown): unknown {
+  return value === false || value === '' ? undefined : value;
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'not set' : String(value);
+}
+
+/** AMI names: 3 to 128 characters. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopyImage.html */
+export function isImageName(name: string): boolean {
+  return /^[\w()[\] ./'@-]{3,128}$/.test(name);
+}
+
+/** AMI descriptions: at most 255 characters, ASCII. */
+export function isImageDescription(description: string): boolean {
+  return /^[\x20-\x7e]{0,255}$/.test(description);
+}

@@ -1,0 +1,48 @@
+import { getInput, setFailed, setSecret } from '@actions/core';
+import { errorMessage, explain } from './aws/errors.ts';
+import { runContext } from './context.ts';
+import { InputError, readInputs } from './inputs.ts';
+import { ProblemsError } from './plan/problem.ts';
+import { type Report, writeOutputs } from './report/outputs.ts';
+import { writeSummary } from './report/summary.ts';
+import { share } from './share.ts';
+
+/** The main step: reads the inputs, shares the AMI, reports, and owns the only catch. */
+async function main(): Promise<void> {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
+  }
+  try {
+    const request = readInputs(getInput, runContext());
+    if (request.maskAccountIds) for (const { account } of request.targets) setSecret(account);
+    const timeout = AbortSignal.timeout(request.timeoutMinutes * 60_000);
+    const report = await share(request, AbortSignal.any([stop.signal, timeout]));
+    writeOutputs(report);
+    await writeSummary(report);
+    const failure = failureOf(report);
+    if (failure !== undefined) setFailed(failure);
+  } catch (error) {
+    writeOutputs({ sourceAmiId: getInput('ami-id'), targets: [] });
+    setFailed(sentence(error));
+  }
+}
+
+/** An error as the user reads it; a stack only where it is ours to mend. */
+function sentence(error: unknown): string {
+  if (error instanceof InputError || error instanceof ProblemsError) return error.message;
+  const { message, remedy } = explain(error);
+  return remedy === undefined ? message : `${message}. What to do: ${remedy}`;
+}
+
+function failureOf({ targets, cleanUp }: Report): string | undefined {
+  const failed = targets.filter(({ status }) => status === 'failed');
+  const lines = [
+    ...failed.map(({ account, region, error }) => `${account}/${region}: ${error}`),
+    ...cleanUp.failed.map((what) => `left behind: ${what}`),
+  ];
+  if (lines.length === 0) return undefined;
+  return `${failed.length} of ${targets.length} targets failed.\n${lines.join('\n')}`;
+}
+
+main().catch((error: unknown) => setFailed(errorMessage(error)));

@@ -1,0 +1,572 @@
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml, YAMLParseError } from 'yaml';
+import { amiFromManifest } from './packer.ts';
+import { audienceOf, isRegionName, type Partition, partitionOf } from './regions.ts';
+import { maxTags, ownTagCount, tagPrefix } from './tags.ts';
+import { fill, needsSourceImage, unknownPlaceholders } from './template.ts';
+
+/** Where the workflow run is told from: GitHub's context, and nothing else of the environment. */
+export type RunContext = Readonly<{
+  runUrl: string;
+  runId: string;
+  runAttempt: number;
+  sha: string;
+  date: Date;
+  defaultRegion: string | undefined;
+}>;
+
+export type KeyAccess = (typeof keyAccesses)[number];
+const keyAccesses = ['grant', 'existing'] as const;
+
+/** One account in one region, as asked for; what may hold placeholders still holds `{name}` and `{source-ami}`. */
+export type TargetRequest = Readonly<{
+  account: string;
+  region: string;
+  roleArn: string | undefined;
+  kmsKey: string;
+  amiName: string;
+  tags: Readonly<Record<string, string>>;
+}>;
+
+/** How the source AMI is named. */
+export type SourceImage =
+  | Readonly<{ by: 'id'; id: string }>
+  | Readonly<{ by: 'name'; pattern: string }>
+  | Readonly<{ by: 'ssm-parameter'; name: string }>
+  | Readonly<{ by: 'instance'; id: string; noReboot: boolean }>;
+
+export type Route = (typeof routes)[number];
+const routes = ['auto', 'register', 'copy'] as const;
+export type OnExisting = (typeof onExistings)[number];
+const onExistings = ['reuse', 'fail', 'replace'] as const;
+
+/** What the user asked for, checked as far as it can be without a call. */
+export type Request = Readonly<{
+  image: SourceImage;
+  source: Readonly<{
+    region: string;
+    partition: Partition;
+    roleArn: string | undefined;
+    kmsKey: string | undefined;
+    keyAccess: KeyAccess;
+  }>;
+  targets: readonly TargetRequest[];
+  credentials: Readonly<{
+    roleChaining: boolean;
+    externalId: string | undefined;
+    sessionName: string;
+    durationSeconds: number;
+    audience: string;
+  }>;
+  description: string | undefined;
+  route: Route;
+  /** Whether the user means it to register an image whose billing is lost that way. */
+  allowLostBilling: boolean;
+  onExisting: OnExisting;
+  copyTags: boolean;
+  keepIntermediates: boolean;
+  maxParallel: number;
+  pollSeconds: number;
+  timeoutMinutes: number;
+  maskAccountIds: boolean;
+  run: RunContext;
+}>;
+
+/** Every input of action.yml with the default that it has there (a test holds the two together). */
+export const inputDefaults = {
+  'ami-id': '',
+  'ami-name': '',
+  'ami-ssm-parameter': '',
+  'packer-manifest': '',
+  'instance-id': '',
+  'no-reboot': 'false',
+  'source-region': '',
+  'source-role-arn': '',
+  'source-kms-key': '',
+  'source-key-access': 'grant',
+  'target-accounts': '',
+  'target-regions': '',
+  'target-role-arn': '',
+  'target-kms-key': '',
+  targets: '',
+  'role-chaining': 'false',
+  'external-id': '',
+  'role-session-name': 'share-encrypted-ami',
+  'role-duration-seconds': '3600',
+  'oidc-audience': 'sts.amazonaws.com',
+  'target-ami-name': '{name}',
+  'target-ami-description': '',
+  tags: '',
+  'copy-tags': 'true',
+  route: 'auto',
+  'allow-lost-billing': 'false',
+  'on-existing': 'reuse',
+  'keep-intermediates': 'false',
+  'max-parallel': '20',
+  'poll-interval': '15',
+  'timeout-minutes': '350',
+  'mask-aws-account-id': 'false',
+} as const;
+
+export type InputName = keyof typeof inputDefaults;
+
+/** One thing wrong with one input. */
+export type InputProblem = Readonly<{ input: string; value: string; expected: string }>;
+
+/** Bad input: every problem at once, found before any call was made. */
+export class InputError extends Error {
+  override name = 'InputError';
+  readonly problems: readonly InputProblem[];
+
+  constructor(problems: readonly InputProblem[]) {
+    const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show(value)} — ${expected}`);
+    const count = problems.length === 1 ? 'One input is' : `${problems.length} inputs are`;
+    super(`${count} not usable; nothing was called yet.\n${lines.join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+function show(value: string): string {
+  if (value === '') return 'not set';
+  return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
+}
+
+/** Gathers problems while the inputs are read; each reader gives a usable value even where it noted a problem. */
+class Reader {
+  readonly problems: InputProblem[] = [];
+  readonly #get: (name: string) => string;
+
+  constructor(get: (name: string) => string) {
+    this.#get = get;
+  }
+
+  text(name: InputName): string {
+    return this.#get(name).trim() || inputDefaults[name];
+  }
+
+  optional(name: InputName): string | undefined {
+    return this.text(name) || undefined;
+  }
+
+  note(input: string, value: string, expected: string): void {
+    this.problems.push({ input, value, expected });
+  }
+
+  /** `value` if `check` holds for it (or it is absent), else a note. */
+  checked<T extends string | undefined>(
+    input: string,
+    value: T,
+    check: (text: string) => boolean,
+    expected: string,
+  ): T {
+    if (value !== undefined && !check(value)) this.note(input, value, expected);
+    return value;
+  }
+
+  flag(name: InputName): boolean {
+    const text = this.text(name).toLowerCase();
+    if (text !== 'true' && text !== 'false') this.note(name, text, 'expected true or false');
+    return text === 'true';
+  }
+
+  whole(name: InputName, least: number, most: number): number {
+    const text = this.text(name);
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= least && value <= most)) this.note(name, text, `expected a whole number from ${least} to ${most}`);
+    return value;
+  }
+
+  oneOf<T extends string>(name: InputName, allowed: readonly T[]): T {
+    const text = this.text(name);
+    const found = allowed.find((one) => one === text);
+    if (found === undefined) this.note(name, text, `expected ${allowed.join(', ').replace(/, ([^,]*)$/, ' or $1')}`);
+    return found ?? (allowed[0] as T);
+  }
+
+  list(name: InputName): string[] {
+    return [
+      ...new Set(
+        this.text(name)
+          .split(/[\n,]/)
+          .map((item) => item.trim())
+          .filter(Boolean),
+      ),
+    ];
+  }
+
+  template(name: InputName): string {
+    return this.templateValue(name, this.text(name));
+  }
+
+  templateValue<T extends string | undefined>(input: string, value: T): T {
+    for (const unknown of unknownPlaceholders(value ?? '')) {
+      this.note(
+        input,
+        value ?? '',
+        `${unknown} is not a placeholder; there are {account}, {region}, {name}, {source-ami}, {date}, {sha} and {run-id}`,
+      );
+    }
+    return value;
+  }
+}
+
+const accountId = /^\d{12}$/;
+const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
+// https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id
+const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+const alias = /^alias\/[\w/-]{1,250}$/;
+const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
+
+/** What is wrong with `key` as a customer key in `region` (and `account`, where it is known), or undefined. */
+function keyProblem(key: string, region: string, account: string | undefined): string | undefined {
+  const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
+  const name = resource?.replace(/^key\//, '') ?? key;
+  if (!alias.test(name) && !keyId.test(name)) {
+    return 'expected an alias (alias/name), a key ID, or the ARN of either';
+  }
+  if (name.startsWith('alias/aws/')) {
+    return 'this is an AWS managed key, which no other account can be given; expected a customer key';
+  }
+  if (arnRegion !== undefined && arnRegion !== region) {
+    return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
+  }
+  if (arnAccount !== undefined && account !== undefined && arnAccount !== account) {
+    return `this key is in account ${arnAccount}; expected one in account ${account}`;
+  }
+  return undefined;
+}
+
+/** What is wrong with `arn` as a role of `account` (where it is known) in `partition`, or undefined. */
+function roleProblem(arn: string, partition: Partition, account?: string): string | undefined {
+  const [, arnPartition, arnAccount] = roleArn.exec(arn) ?? [];
+  if (arnAccount === undefined) return 'expected the ARN of a role, arn:aws:iam::123456789012:role/name';
+  if (arnPartition !== partition)
+    return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
+  if (account !== undefined && account !== arnAccount)
+    return `this role is in account ${arnAccount}; expected one in account ${account}`;
+  return undefined;
+}
+
+/** `key=value` lines; a comma parts two of them where what follows it is again `key=`. */
+function readTags(reader: Reader, input: string, text: string): Record<string, string> {
+  const tags: Record<string, string> = {};
+  for (const pair of text
+    .split(/\n|,(?=[^,=]+=)/)
+    .map((part) => part.trim())
+    .filter(Boolean)) {
+    const at = pair.indexOf('=');
+    if (at < 1) reader.note(input, pair, 'expected key=value');
+    else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
+  }
+  return checkTags(reader, input, tags);
+}
+
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+function checkTags(reader: Reader, input: string, tags: Record<string, string>): Record<string, string> {
+  for (const [key, value] of Object.entries(tags)) {
+    const shown = `${key}=${value}`;
+    if (key.length < 1 || key.length > 128) reader.note(input, shown, 'a tag key has 1 to 128 characters');
+    if (value.length > 256) reader.note(input, shown, 'a tag value has at most 256 characters');
+    if (/^aws:/i.test(key)) reader.note(input, shown, 'tag keys that begin with aws: are reserved by AWS');
+    if (key.startsWith(tagPrefix))
+      reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
+    reader.templateValue(input, value);
+  }
+  if (Object.keys(tags).length > maxTags - ownTagCount) {
+    reader.note(
+      input,
+      `${Object.keys(tags).length} tags`,
+      `expected at most ${maxTags - ownTagCount}, since AWS allows ${maxTags} and this action sets up to ${ownTagCount}`,
+    );
+  }
+  return tags;
+}
+
+type TargetEntry = {
+  account: string;
+  region: string;
+  'role-arn'?: string;
+  'kms-key'?: string;
+  'ami-name'?: string;
+  tags?: Record<string, string>;
+};
+const entryFields = ['account', 'region', 'role-arn', 'kms-key', 'ami-name', 'tags'];
+
+/** The YAML list of `targets`. Scalars are read as text, so that an account ID keeps its leading zeros. */
+function readTargetEntries(reader: Reader): TargetEntry[] {
+  const text = reader.text('targets');
+  if (text === '') return [];
+  let entries: unknown;
+  try {
+    entries = parseYaml(text, { schema: 'failsafe', maxAliasCount: 0, logLevel: 'silent' });
+  } catch (error) {
+    reader.note(
+      'targets',
+      text,
+      `is not YAML: ${error instanceof YAMLParseError ? error.message.split('\n')[0] : String(error)}`,
+    );
+    return [];
+  }
+  if (!Array.isArray(entries)) {
+    reader.note('targets', text, 'expected a YAML list of {account, region, role-arn?, kms-key?, ami-name?, tags?}');
+    return [];
+  }
+  return entries.flatMap((entry: unknown, index) => readTargetEntry(reader, `targets[${index}]`, entry) ?? []);
+}
+
+function readTargetEntry(reader: Reader, input: string, entry: unknown): TargetEntry | undefined {
+  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
+    reader.note(input, String(entry), 'expected {account, region, role-arn?, kms-key?, ami-name?, tags?}');
+    return undefined;
+  }
+  const found = reader.problems.length;
+  const fields = new Map<string, unknown>(Object.entries(entry));
+  for (const [field, value] of fields) {
+    if (!entryFields.includes(field))
+      reader.note(`${input}.${field}`, String(value), `is not known here; there are ${entryFields.join(', ')}`);
+    else if (field !== 'tags' && typeof value !== 'string')
+      reader.note(`${input}.${field}`, JSON.stringify(value), 'expected text');
+  }
+  for (const field of ['account', 'region']) {
+    if (!fields.has(field)) reader.note(`${input}.${field}`, '', 'is needed');
+  }
+  const tags = fields.has('tags') ? readEntryTags(reader, `${input}.tags`, fields.get('tags')) : undefined;
+  if (reader.problems.length > found) return undefined;
+  return { ...(Object.fromEntries(fields) as Omit<TargetEntry, 'tags'>), ...(tags && { tags }) };
+}
+
+function readEntryTags(reader: Reader, input: string, value: unknown): Record<string, string> {
+  if (typeof value === 'string') return readTags(reader, input, value);
+  const pairs =
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
+  if (pairs === undefined || pairs.some(([, text]) => typeof text !== 'string')) {
+    reader.note(input, JSON.stringify(value), 'expected a mapping of keys to values, or key=value lines');
+    return {};
+  }
+  return checkTags(reader, input, Object.fromEntries(pairs) as Record<string, string>);
+}
+
+/** Every account × every region, then what `targets` adds to them or overrides of them. */
+function readTargets(reader: Reader, partition: Partition, run: RunContext): TargetRequest[] {
+  const accounts = reader.list('target-accounts');
+  const regions = reader.list('target-regions');
+  const entries = readTargetEntries(reader);
+  if (accounts.length > 0 !== regions.length > 0) {
+    const [lacking, given] =
+      accounts.length === 0
+        ? (['target-accounts', 'target-regions'] as const)
+        : (['target-regions', 'target-accounts'] as const);
+    reader.note(lacking, '', `is needed beside ${given}: the targets are every account × every region`);
+  } else if (accounts.length === 0 && entries.length === 0 && reader.text('targets') === '') {
+    reader.note('target-accounts', '', 'expected target-accounts with target-regions, or targets');
+  }
+  const byPlace = new Map<string, TargetEntry>();
+  for (const account of accounts)
+    for (const region of regions) byPlace.set(`${account}/${region}`, { account, region });
+  const seen = new Set<string>();
+  for (const entry of entries) {
+    const place = `${entry.account}/${entry.region}`;
+    if (seen.has(place)) reader.note('targets', place, 'is named twice');
+    seen.add(place);
+    byPlace.set(place, { ...byPlace.get(place), ...entry });
+  }
+  const shared = {
+    roleArn: reader.templateValue('target-role-arn', reader.optional('target-role-arn')),
+    kmsKey: reader.template('target-kms-key'),
+    amiName: reader.template('target-ami-name'),
+    tags: readTags(reader, 'tags', reader.text('tags')),
+  };
+  const reported = new Set<string>();
+  return [...byPlace.values()].map((entry) => {
+    const { account, region } = entry;
+    const values = { account, region, ...runValues(run) };
+    /** A bad value that all targets share is told once. */
+    const once = (input: string, value: string, problem: string | undefined): void => {
+      if (problem !== undefined && !reported.has(`${input} ${value}`)) reader.note(input, value, problem);
+      reported.add(`${input} ${value}`);
+    };
+    const from = (field: keyof TargetEntry, input: InputName) =>
+      entry[field] === undefined ? input : `targets ${account}/${region} ${field}`;
+    once('target-accounts', account, accountId.test(account) ? undefined : 'expected a 12-digit account ID');
+    once('target-regions', region, regionProblem(region, partition));
+    const role = entry['role-arn'] ?? shared.roleArn;
+    const kmsKey = reader.templateValue(
+      from('kms-key', 'target-kms-key'),
+      fill(entry['kms-key'] ?? shared.kmsKey, values),
+    );
+    const filledRole = reader.templateValue(
+      from('role-arn', 'target-role-arn'),
+      role === undefined ? undefined : fill(role, values),
+    );
+    if (filledRole !== undefined && !needsSourceImage(filledRole))
+      once(from('role-arn', 'target-role-arn'), filledRole, roleProblem(filledRole, partition, account));
+    if (!needsSourceImage(kmsKey)) {
+      once(
+        from('kms-key', 'target-kms-key'),
+        kmsKey,
+        kmsKey === '' ? 'is needed: the key in the target account and region' : keyProblem(kmsKey, region, account),
+      );
+    }
+    return {
+      account,
+      region,
+      roleArn: filledRole,
+      kmsKey,
+      amiName: reader.templateValue(
+        from('ami-name', 'target-ami-name'),
+        fill(entry['ami-name'] ?? shared.amiName, values),
+      ),
+      tags: Object.fromEntries(
+        Object.entries({ ...shared.tags, ...entry.tags }).map(([key, value]) => [key, fill(value, values)]),
+      ),
+    };
+  });
+}
+
+function regionProblem(region: string, partition: Partition): string | undefined {
+  if (!isRegionName(region)) return 'expected the name of a region, such as eu-west-1';
+  const own = partitionOf(region);
+  // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html: no copies across partitions
+  if (own !== partition)
+    return `is in partition ${own}, the source region in ${partition}: AWS copies nothing from one partition to another`;
+  return undefined;
+}
+
+/** The values that every template may use, as they are known from the start. */
+export function runValues(run: RunContext): { date: string; sha: string; 'run-id': string } {
+  return { date: run.date.toISOString().slice(0, 10).replaceAll('-', ''), sha: run.sha, 'run-id': run.runId };
+}
+
+/**
+ * The request that the inputs make, checked as far as it can be without a call.
+ * `get` gives the raw text of an input, empty where it is not set; `readFile` the text of the Packer manifest.
+ * @throws InputError that lists every problem
+ */
+export function readInputs(
+  get: (name: string) => string,
+  run: RunContext,
+  readFile: (path: string) => string = (path) => readFileSync(path, 'utf8'),
+): Request {
+  const reader = new Reader(get);
+  const region = reader.optional('source-region') ?? run.defaultRegion ?? '';
+  if (region === '') reader.note('source-region', '', 'is needed where AWS_REGION is not set');
+  else reader.checked('source-region', region, isRegionName, 'expected the name of a region, such as us-east-1');
+  const partition = partitionOf(region);
+
+  const sourceRole = reader.optional('source-role-arn');
+  if (sourceRole !== undefined) {
+    const problem = roleProblem(sourceRole, partition);
+    if (problem !== undefined) reader.note('source-role-arn', sourceRole, problem);
+  }
+  const sourceKey = reader.optional('source-kms-key');
+  if (sourceKey !== undefined) {
+    const problem = keyProblem(sourceKey, region, roleArn.exec(sourceRole ?? '')?.[2]);
+    if (problem !== undefined) reader.note('source-kms-key', sourceKey, problem);
+  }
+  const request: Request = {
+    image: readSourceImage(reader, region, readFile),
+    source: {
+      region,
+      partition,
+      roleArn: sourceRole,
+      kmsKey: sourceKey,
+      keyAccess: reader.oneOf('source-key-access', keyAccesses),
+    },
+    targets: readTargets(reader, partition, run),
+    credentials: {
+      roleChaining: reader.flag('role-chaining'),
+      // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+      externalId: reader.checked(
+        'external-id',
+        reader.optional('external-id'),
+        (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
+        'expected 2 to 1224 letters, digits and +=,.@:/-',
+      ),
+      sessionName: readSessionName(reader, run),
+      durationSeconds: reader.whole('role-duration-seconds', 900, 43_200),
+      audience: readAudience(reader, partition),
+    },
+    description: reader.templateValue('target-ami-description', reader.optional('target-ami-description')),
+    route: reader.oneOf('route', routes),
+    allowLostBilling: reader.flag('allow-lost-billing'),
+    onExisting: reader.oneOf('on-existing', onExistings),
+    copyTags: reader.flag('copy-tags'),
+    keepIntermediates: reader.flag('keep-intermediates'),
+    maxParallel: reader.whole('max-parallel', 1, 1000),
+    pollSeconds: reader.whole('poll-interval', 1, 3600),
+    timeoutMinutes: reader.whole('timeout-minutes', 1, 7200),
+    maskAccountIds: reader.flag('mask-aws-account-id'),
+    run,
+  };
+  if (reader.problems.length > 0) throw new InputError(reader.problems);
+  return request;
+}
+
+const sourceInputs = ['ami-id', 'ami-name', 'ami-ssm-parameter', 'packer-manifest', 'instance-id'] as const;
+const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
+const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
+
+/** The source AMI, which exactly one of five inputs names. */
+function readSourceImage(reader: Reader, region: string, readFile: (path: string) => string): SourceImage {
+  const noReboot = reader.flag('no-reboot');
+  const given = sourceInputs.filter((name) => reader.text(name) !== '');
+  const [name] = given;
+  if (name === undefined || given.length > 1) {
+    reader.note(
+      given.join(', ') || sourceInputs.join(', '),
+      given.map((one) => reader.text(one)).join(', '),
+      'expected exactly one of these',
+    );
+    return { by: 'id', id: '' };
+  }
+  const value = reader.text(name);
+  const checked = (pattern: RegExp, expected: string) =>
+    reader.checked(name, value, (text) => pattern.test(text), expected);
+  const readers: Record<(typeof sourceInputs)[number], () => SourceImage> = {
+    'ami-id': () => ({ by: 'id', id: checked(amiId, 'expected the ID of an AMI, such as ami-0123456789abcdef0') }),
+    'ami-name': () => ({ by: 'name', pattern: checked(/^.{1,128}$/, 'an AMI name has at most 128 characters') }),
+    // https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+    'ami-ssm-parameter': () => ({
+      by: 'ssm-parameter',
+      name: checked(/^[\w.:/-]{1,2048}$/, 'expected the name or the ARN of an SSM parameter'),
+    }),
+    'instance-id': () => ({
+      by: 'instance',
+      id: checked(instanceId, 'expected the ID of an instance, such as i-0123456789abcdef0'),
+      noReboot,
+    }),
+    'packer-manifest': () => ({ by: 'id', id: readManifest(reader, value, region, readFile) }),
+  };
+  return readers[name]();
+}
+
+function readManifest(reader: Reader, path: string, region: string, readFile: (path: string) => string): string {
+  try {
+    return amiFromManifest(readFile(path), region);
+  } catch (error) {
+    reader.note('packer-manifest', path, error instanceof Error ? error.message : String(error));
+    return '';
+  }
+}
+
+/** The session name, in which `{account}` and `{region}` are still to fill. Roles are assumed before the AMI is known. */
+function readSessionName(reader: Reader, run: RunContext): string {
+  const template = fill(reader.template('role-session-name'), runValues(run));
+  if (needsSourceImage(template)) {
+    reader.note('role-session-name', template, '{name} and {source-ami} are not known yet when a role is assumed');
+  }
+  const longest = fill(template, { account: '0'.repeat(12), region: 'ap-southeast-1', name: '', 'source-ami': '' });
+  // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+  return reader.checked(
+    'role-session-name',
+    template,
+    () => /^[\w+=,.@-]{2,64}$/.test(longest),
+    'expected 2 to 64 letters, digits and +=,.@-',
+  );
+}
+
+/** AWS's own audience is another one in the China partition; any that the user made up is taken as it is. */
+function readAudience(reader: Reader, partition: Partition): string {
+  const audience = reader.text('oidc-audience');
+  return audience === inputDefaults['oidc-audience'] ? audienceOf(partition) : audience;
+}

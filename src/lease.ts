@@ -1,0 +1,253 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { CreateTagsCommand, DeleteTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
+import type { Place } from './aws/clients.ts';
+import { describeImages } from './aws/describe.ts';
+import { hasCode, isDenied } from './aws/errors.ts';
+import { tagKeys, tagPrefix } from './tags.ts';
+import { sleep } from './time.ts';
+
+/*
+ * Several runs may share one AMI at once, and what they need in the source account is common to them: the encrypted
+ * copy, and the shares of its snapshots. So a run holds a lease on the source AMI from before its first write until
+ * after its last undo: a tag of its own, `share-encrypted-ami:lease:<id>`, renewed every minute. Whoever finishes
+ * takes back what no live lease is left to need.
+ *
+ * Why tags: EC2 changes each tag by itself, so two runs never overwrite each other, and a lease is where the AMI is,
+ * whoever comes by it. Why this is right although reads lag behind writes: a lease only ever keeps things longer. Where
+ * two runs miss each other, one loses a share it needs, its copy fails at once with "Source snapshot is not found",
+ * and it shares and copies again (copy.ts). Every other temporary thing (grants, half-made copies) bears its own
+ * run's lease ID and is touched by no other run while that lease lives.
+ *
+ * A lease is dead when it was not renewed in time; when a later attempt of the same workflow run reads it, since GitHub
+ * re-runs only what has ended; or when its process is gone from the very machine that reads it.
+ */
+
+const leasePrefix = `${tagKeys.lease}:`;
+const renewSeconds = 60;
+const expireSeconds = 300;
+
+export type LeaseRecord = Readonly<{
+  id: string;
+  expiresAt: number;
+  runId: string;
+  attempt: number;
+  machine: string;
+  process: string;
+}>;
+
+export type Lease = Readonly<{
+  id: string;
+  imageId: string;
+  /** Stops the renewal; the tag stays until `dropLeases`. */
+  stop: () => void;
+}>;
+
+export function newLeaseId(): string {
+  return randomBytes(6).toString('hex');
+}
+
+/** The tag that `record` is kept as. */
+export function leaseTag(record: LeaseRecord): Tag {
+  const { id, expiresAt, runId, attempt, machine, process } = record;
+  return { Key: leasePrefix + id, Value: [Math.floor(expiresAt / 1000), runId, attempt, machine, process].join(' ') };
+}
+
+/** The leases among an image's tags. A tag of ours that doesn't read as a lease counts as one that has expired. */
+export function leasesOf(tags: readonly Tag[] | undefined): LeaseRecord[] {
+  return (tags ?? []).flatMap(({ Key, Value }) => {
+    if (!Key?.startsWith(leasePrefix)) return [];
+    const [expires = '0', runId = '', attempt = '0', machine = '', process = ''] = (Value ?? '').split(' ');
+    return [
+      {
+        id: Key.slice(leasePrefix.length),
+        expiresAt: Number(expires) * 1000 || 0,
+        runId,
+        attempt: Number(attempt) || 0,
+        machine,
+        process,
+      },
+    ];
+  });
+}
+
+/** Who reads leases: for telling which of them are dead. */
+export type Reader = Readonly<{
+  now: number;
+  runId: string;
+  attempt: number;
+  machine: string;
+  isRunning: (process: string) => boolean;
+}>;
+
+export function isAlive(lease: LeaseRecord, reader: Reader): boolean {
+  if (lease.expiresAt <= reader.now) return false;
+  if (lease.runId === reader.runId && lease.attempt < reader.attempt) return false;
+  return lease.machine !== reader.machine || reader.machine === '' || reader.isRunning(lease.process);
+}
+
+/** This process as a reader of leases. */
+export function thisReader(run: { runId: string; runAttempt: number }): Reader {
+  return { now: Date.now(), runId: run.runId, attempt: run.runAttempt, machine: thisMachine(), isRunning };
+}
+
+/** This boot of this machine and this PID namespace, or '' where the system doesn't tell. */
+function thisMachine(): string {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
+    return createHash('sha256')
+      .update(boot + readlinkSync('/proc/self/ns/pid'))
+      .digest('hex')
+      .slice(0, 16);
+  } catch {
+    return '';
+  }
+}
+
+/** A process by its ID and its start, since IDs come round again. */
+function processName(pid: number | string): string {
+  // The command's name, in parentheses, may hold anything; the start time is the 20th field after it.
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (state === 'Z' || state === 'X') throw new Error('the process has ended');
+  return `${pid}.${fields[18]}`;
+}
+
+function isRunning(process: string): boolean {
+  try {
+    return processName(process.split('.')[0] ?? '') === process;
+  } catch {
+    return false;
+  }
+}
+
+function ownRecord(id: string, run: { runId: string; runAttempt: number }): LeaseRecord {
+  const machine = thisMachine();
+  return {
+    id,
+    expiresAt: Date.now() + expireSeconds * 1000,
+    runId: run.runId,
+    attempt: run.runAttempt,
+    machine,
+    process: machine === '' ? '' : processName(process.pid),
+  };
+}
+
+/**
+ * Takes a lease on the source AMI and keeps it renewed until it is stopped.
+ * Where the AMI bears its 50 tags already, waits for one to come free. Where the role may not tag the AMI, `warn` is
+ * told and the run goes on unseen by others.
+ */
+export async function takeLease(
+  place: Place,
+  imageId: string,
+  id: string,
+  run: { runId: string; runAttempt: number },
+  warn: (message: string) => void,
+): Promise<Lease> {
+  const unseen = { id, imageId, stop: () => {} };
+  // A tag that could not be removed again is better not made.
+  const removable = await mayDeleteTags(place, imageId, id);
+  if (!removable) {
+    warn(
+      `the source role may not untag ${imageId} (ec2:DeleteTags), so other runs on this AMI cannot see this one; run them one after the other`,
+    );
+    return unseen;
+  }
+  const write = () => place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(id, run))] }));
+  for (let full = false; ; full = true) {
+    try {
+      await write();
+      break;
+    } catch (error) {
+      if (hasCode(error, 'TagLimitExceeded')) {
+        if (!full) warn(`${imageId} has 50 tags already, some of them other runs' leases; waiting for room`);
+        await sleep(10_000, place.signal);
+      } else if (isDenied(error)) {
+        warn(
+          `the source role may not tag ${imageId} (ec2:CreateTags), so other runs on this AMI cannot see this one; run them one after the other`,
+        );
+        return unseen;
+      } else throw error;
+    }
+  }
+  const timer = setInterval(() => {
+    // A renewal that fails is made good by the next; several in a row, and the lease expires as it should.
+    write().catch(() => {});
+  }, renewSeconds * 1000);
+  timer.unref();
+  return { id, imageId, stop: () => clearInterval(timer) };
+}
+
+async function mayDeleteTags(place: Place, imageId: string, id: string): Promise<boolean> {
+  try {
+    await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: [{ Key: leasePrefix + id }], DryRun: true }));
+  } catch (error) {
+    if (isDenied(error)) return false;
+    if (!hasCode(error, 'DryRunOperation')) throw error;
+  }
+  return true;
+}
+
+/** The leases on an image now: other runs' that live, and those that are dead. The lease `own` is neither. */
+export async function readLeases(
+  place: Place,
+  imageId: string,
+  own: string,
+  reader: Reader,
+): Promise<{ live: LeaseRecord[]; dead: LeaseRecord[] }> {
+  const [image] = await describeImages(place, [imageId]);
+  return sortLeases(image, own, reader);
+}
+
+export function sortLeases(
+  image: Image | undefined,
+  own: string,
+  reader: Reader,
+): { live: LeaseRecord[]; dead: LeaseRecord[] } {
+  const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
+  return {
+    live: others.filter((lease) => isAlive(lease, reader)),
+    dead: others.filter((lease) => !isAlive(lease, reader)),
+  };
+}
+
+/** Removes the tags of leases: a run's own as its very last act, and dead ones once what they held is taken back. */
+export async function dropLeases(place: Place, imageId: string, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: ids.map((id) => ({ Key: leasePrefix + id })) }));
+}
+
+/*
+ * Which accounts a run shared a snapshot with is written on the snapshot, as tags of that run's lease, before it is
+ * done: so a share of ours is told from one that was there before, by any later run too.
+ */
+
+const sharePrefix = `${tagPrefix}shares:`;
+/** Eight base-36 digits hold any account ID, and a tag value 256 characters. */
+const accountsPerTag = 32;
+
+/** The tags that say that lease `id` shares a snapshot with `accounts`. */
+export function shareTags(id: string, accounts: readonly string[]): Tag[] {
+  const packed = accounts.map((account) => Number(account).toString(36).padStart(8, '0'));
+  const tags: Tag[] = [];
+  for (let start = 0; start < packed.length; start += accountsPerTag) {
+    tags.push({
+      Key: `${sharePrefix}${id}:${tags.length}`,
+      Value: packed.slice(start, start + accountsPerTag).join(''),
+    });
+  }
+  return tags;
+}
+
+/** The accounts that each lease shares a snapshot with, by the snapshot's tags. */
+export function sharesOf(tags: readonly Tag[] | undefined): Map<string, string[]> {
+  const shares = new Map<string, string[]>();
+  for (const { Key, Value } of tags ?? []) {
+    if (!Key?.startsWith(sharePrefix)) continue;
+    const [id = ''] = Key.slice(sharePrefix.length).split(':');
+    const accounts = (Value?.match(/.{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, '0'));
+    shares.set(id, [...(shares.get(id) ?? []), ...accounts]);
+  }
+  return shares;
+}

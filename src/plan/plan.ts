@@ -1,0 +1,326 @@
+import type { Image, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import { placeName } from '../aws/errors.ts';
+import { encryptedCopyName } from '../encrypted-copy.ts';
+import { differences, keyDifferences } from '../image.ts';
+import type { Request } from '../inputs.ts';
+import { isAlive, leasesOf, type Reader } from '../lease.ts';
+import { mergeTags, tagKeys, tagValue } from '../tags.ts';
+import type { Findings } from './problem.ts';
+import type { Resolved, Target } from './resolve.ts';
+import { hasUefi, type Source, type SourceSnapshot } from './source.ts';
+
+/** The encrypted copy to make in the source account: its name is unique there, so no two runs make two. */
+export type EncryptedCopy = Readonly<{ name: string; kmsKeyArn: string }>;
+
+/** The copy of one snapshot in a target; `adopt` names one that an earlier run began. */
+export type SnapshotCopy = Readonly<{ source: SourceSnapshot; adopt: string | undefined }>;
+
+export type TargetPlan = Readonly<{
+  target: Target;
+  route: 'register' | 'copy';
+  /** An AMI that is there already and right. */
+  reuse: Image | undefined;
+  /** On the route `copy`: the image that an earlier run began. */
+  adopt: string | undefined;
+  /** On the route `register`: the snapshots to copy. */
+  copies: readonly SnapshotCopy[];
+  /** AMIs of this source to deregister once the new one is right. */
+  replace: readonly Image[];
+  /** Copies that dead runs left and that are of no use. */
+  discard: readonly string[];
+  /** Images that dead runs left and that failed. */
+  discardImages: readonly Image[];
+  /** Resources of finished AMIs that still bear a dead run's lease. */
+  untag: readonly string[];
+  tags: Tag[];
+  /** Whether another account's snapshots are copied, so that shares and a grant are needed. */
+  crossAccount: boolean;
+}>;
+
+export type Plan = Readonly<{
+  source: Source;
+  encryptedCopy: EncryptedCopy | undefined;
+  /** Grants to make, each to a target's role on a source key; empty where no account but the source's is reached. */
+  grants: readonly Readonly<{ keyArn: string; principalArn: string }>[];
+  /** The accounts that the snapshots are shared with. */
+  shareWith: readonly string[];
+  /** The accounts that are let launch the image, as CopyImage asks for besides. */
+  launchWith: readonly string[];
+  targets: readonly TargetPlan[];
+}>;
+
+/**
+ * Everything that the run does, from the facts alone: the same facts give the same plan. What makes it impossible goes
+ * into `findings`.
+ */
+export function planOf(
+  request: Request,
+  resolved: Resolved,
+  leaseId: string,
+  reader: Reader,
+  findings: Findings,
+): Plan {
+  const { source } = resolved;
+  const targets = resolved.targets.map((target) => planTarget(request, source, target, leaseId, reader, findings));
+  const toMake = targets.filter(({ reuse }) => reuse === undefined);
+  const abroad = toMake.filter(({ crossAccount }) => crossAccount);
+  const encryptedCopy = abroad.length === 0 ? undefined : planEncryptedCopy(request, source, findings);
+  const keys = encryptedCopy === undefined ? keysOf(source) : [encryptedCopy.kmsKeyArn];
+  const principals = [...new Set(abroad.map(({ target }) => target.principalArn))];
+  const byGrant = request.source.keyAccess === 'grant';
+  return {
+    source,
+    encryptedCopy,
+    grants: byGrant ? keys.flatMap((keyArn) => principals.map((principalArn) => ({ keyArn, principalArn }))) : [],
+    shareWith: accountsOf(abroad),
+    launchWith: accountsOf(abroad.filter(({ route }) => route === 'copy')),
+    targets,
+  };
+}
+
+function accountsOf(targets: readonly TargetPlan[]): string[] {
+  return [...new Set(targets.map(({ target }) => target.request.account))];
+}
+
+function keysOf(source: Source): string[] {
+  return [...new Set(source.snapshots.flatMap(({ kmsKeyArn }) => (kmsKeyArn === undefined ? [] : [kmsKeyArn])))];
+}
+
+/** Snapshots that can't be shared as they are (under no key, under `aws/ebs`, …) are copied first. */
+function planEncryptedCopy(request: Request, source: Source, findings: Findings): EncryptedCopy | undefined {
+  const unshareable = source.snapshots.filter(({ obstacle }) => obstacle !== undefined);
+  if (unshareable.length === 0) return undefined;
+  const { kmsKeyArn } = source;
+  if (kmsKeyArn !== undefined) return { name: encryptedCopyName(source.image.ImageId ?? '', kmsKeyArn), kmsKeyArn };
+  // A key that was given and found wanting is a finding already.
+  if (request.source.kmsKey === undefined) {
+    const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(', ');
+    findings.add(
+      placeName(source.place),
+      `${list}: so it can't be shared with another account`,
+      'give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first',
+    );
+  }
+  return undefined;
+}
+
+function planTarget(
+  request: Request,
+  source: Source,
+  target: Target,
+  leaseId: string,
+  reader: Reader,
+  findings: Findings,
+): TargetPlan {
+  const where = placeName(target.place);
+  const crossAccount = target.request.account !== source.account;
+  const route = planRoute(request, source, target, crossAccount, findings);
+  const reuse = findReusable(request, source, target);
+  const adopt = route === 'copy' && reuse === undefined ? findPending(source, target, leaseId, reader) : undefined;
+  const discardImages = findFailed(source, target, leaseId, reader);
+  const others = target.existing.filter(
+    (image) => image !== reuse && image.ImageId !== adopt && !discardImages.includes(image),
+  );
+  const replace = request.onExisting === 'replace' ? others : [];
+  const { namesake } = target;
+  const copies = planCopies(source, target, reuse === undefined && route === 'register', leaseId, reader);
+  if (
+    reuse === undefined &&
+    adopt === undefined &&
+    namesake !== undefined &&
+    !discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)
+  ) {
+    findings.add(where, ...takenName(request, source, target, namesake));
+  } else if (request.onExisting === 'fail' && others.length > 0) {
+    const list = others.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(', ');
+    findings.add(
+      where,
+      `there is an AMI of this source already: ${list}`,
+      'deregister it, or set on-existing to reuse or replace',
+    );
+  }
+  const { tags, dropped } = mergeTags(
+    request.copyTags ? (source.image.Tags ?? []) : [],
+    target.tags,
+    provenance(request, source),
+  );
+  if (dropped.length > 0)
+    findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(', ')}`);
+  return { target, route, reuse, adopt, ...copies, discardImages, replace, tags, crossAccount };
+}
+
+function takenName(request: Request, source: Source, target: Target, namesake: Image): [what: string, remedy: string] {
+  const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
+  const remedy = 'choose another target-ami-name, or deregister that AMI';
+  if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
+  if (request.onExisting === 'replace') {
+    return [
+      `${taken}, which is to be replaced only once the new AMI is there`,
+      'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
+    ];
+  }
+  return [`${taken}, an AMI of this source that differs: ${whyUnlike(source, target, namesake)}`, remedy];
+}
+
+/** Registering from snapshots drops billing without a word: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-billing-info.html */
+function losesBilling({ UsageOperation, ProductCodes }: Image): boolean {
+  return (UsageOperation ?? 'RunInstances') !== 'RunInstances' || (ProductCodes ?? []).length > 0;
+}
+
+/** The regions that have paravirtual images: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/virtualization_types.html */
+const paravirtualRegions = [
+  'us-east-1',
+  'us-west-1',
+  'us-west-2',
+  'eu-west-1',
+  'eu-central-1',
+  'ap-northeast-1',
+  'ap-southeast-1',
+  'ap-southeast-2',
+  'sa-east-1',
+  'us-gov-west-1',
+  'cn-north-1',
+];
+
+/** How the AMI is made in a target; what is certain to fail there is a finding. */
+function planRoute(
+  request: Request,
+  source: Source,
+  target: Target,
+  crossAccount: boolean,
+  findings: Findings,
+): 'register' | 'copy' {
+  const { image } = source;
+  const where = placeName(target.place);
+  if (crossAccount && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === 'marketplace')) {
+    findings.add(
+      where,
+      `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`,
+      'subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance',
+    );
+  }
+  const paravirtual = image.VirtualizationType === 'paravirtual';
+  if (paravirtual && !paravirtualRegions.includes(target.request.region)) {
+    findings.add(
+      where,
+      `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`,
+      'use an HVM image, or leave this region out',
+    );
+  }
+  if (request.route === 'register' && losesBilling(image) && !request.allowLostBilling) {
+    const codes = [image.UsageOperation, ...(image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId)]
+      .filter(Boolean)
+      .join(', ');
+    findings.add(
+      where,
+      `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? 'its platform'}: ${codes})`,
+      'use route copy, or set allow-lost-billing to true if that is meant',
+    );
+  }
+  if (request.route !== 'auto') return request.route;
+  // Kernel IDs are of one region, and only an owner can read UEFI variables: CopyImage sees to both.
+  const unreadable = !crossAccount && hasUefi(image) && image.OwnerId !== source.account;
+  return losesBilling(image) || paravirtual || unreadable ? 'copy' : 'register';
+}
+
+/** The tags that say where a resource comes from. */
+export function provenance(request: Request, source: Source): Record<string, string> {
+  return {
+    [tagKeys.sourceAmi]: source.image.ImageId ?? '',
+    [tagKeys.run]: request.run.runUrl,
+    [tagKeys.commit]: request.run.sha,
+  };
+}
+
+/**
+ * An AMI that is what this run would make: of this source, alike, and under the right key. The asked name comes first.
+ * Unless any such AMI may be reused, only one that this very workflow run made is as good as a new one.
+ */
+function findReusable(request: Request, source: Source, target: Target): Image | undefined {
+  const same = target.existing.filter((image) => whyUnlike(source, target, image) === '');
+  const own = same.filter((image) => request.run.runUrl !== '' && tagValue(image, tagKeys.run) === request.run.runUrl);
+  const candidates = request.onExisting === 'reuse' ? same : own;
+  return candidates.find(({ Name }) => Name === target.name) ?? candidates[0];
+}
+
+/** An image that a run which has died was copying. */
+function findPending(source: Source, target: Target, leaseId: string, reader: Reader): string | undefined {
+  const living = liveLeases(source, leaseId, reader);
+  return target.existing.find((image) => {
+    const holder = tagValue(image, tagKeys.lease);
+    const pending = image.State === 'pending' || (image.State === 'available' && holder !== undefined);
+    return pending && image.Name === target.name && holder !== undefined && !living.has(holder);
+  })?.ImageId;
+}
+
+/** Images that a run which has died was copying in vain. */
+function findFailed(source: Source, target: Target, leaseId: string, reader: Reader): Image[] {
+  const living = liveLeases(source, leaseId, reader);
+  return target.existing.filter((image) => {
+    const holder = tagValue(image, tagKeys.lease);
+    return (image.State === 'failed' || image.State === 'error') && holder !== undefined && !living.has(holder);
+  });
+}
+
+function liveLeases(source: Source, leaseId: string, reader: Reader): Set<string> {
+  const alive = leasesOf(source.image.Tags).filter((lease) => lease.id !== leaseId && isAlive(lease, reader));
+  return new Set(alive.map(({ id }) => id));
+}
+
+function whyUnlike(source: Source, target: Target, image: Image): string {
+  if (image.State !== 'available') return `it is ${image.State}`;
+  return [...differences(source.image, image), ...keyDifferences(target.kmsKeyArn, image, target.earlierCopies)]
+    .map(({ field, source: there, target: here }) => `${field} is ${here}, not ${there}`)
+    .join('; ');
+}
+
+/**
+ * A copy for each snapshot; one that an earlier run began is taken over, unless it is part of an AMI, failed, under
+ * another key, or another live run's. A copy bears its run's lease until its AMI is registered: what bears none is
+ * finished, and not this action's to touch.
+ */
+function planCopies(
+  source: Source,
+  target: Target,
+  needed: boolean,
+  leaseId: string,
+  reader: Reader,
+): Pick<TargetPlan, 'copies' | 'discard' | 'untag'> {
+  const living = liveLeases(source, leaseId, reader);
+  const used = new Set(
+    target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)),
+  );
+  const orphans = target.earlierCopies.filter((copy) => {
+    const holder = tagValue(copy, tagKeys.lease);
+    return holder !== undefined && !living.has(holder);
+  });
+  const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
+  const adopted = new Set<string>();
+  const copies = (needed ? source.snapshots : []).map((snapshot) => {
+    const [best] = free
+      .filter((copy) => isUsable(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id)
+      .sort((a, b) => rank(a) - rank(b));
+    if (best?.SnapshotId !== undefined) adopted.add(best.SnapshotId);
+    return { source: snapshot, adopt: best?.SnapshotId };
+  });
+  return {
+    copies,
+    discard: idsOf(free).filter((id) => !adopted.has(id)),
+    untag: idsOf(orphans).filter((id) => used.has(id)),
+  };
+}
+
+function isUsable(copy: Snapshot, target: Target): boolean {
+  return (
+    (copy.State === 'pending' || copy.State === 'completed') && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn
+  );
+}
+
+function idsOf(snapshots: readonly Snapshot[]): string[] {
+  return snapshots.flatMap(({ SnapshotId }) => (SnapshotId === undefined ? [] : [SnapshotId]));
+}
+
+/** The furthest of several comes first: the oldest that is completed, else the oldest. */
+function rank(copy: Snapshot): number {
+  return (copy.State === 'completed' ? 0 : 1e15) + (copy.StartTime?.getTime() ?? 0);
+}

@@ -1,0 +1,187 @@
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { type Place, placesOf } from '../aws/clients.ts';
+import type { Session, Sessions } from '../aws/credentials.ts';
+import { ownImages, ownSnapshots } from '../aws/describe.ts';
+import { isEncryptedCopy } from '../encrypted-copy.ts';
+import { isImageDescription, isImageName } from '../image.ts';
+import { type Request, runValues, type TargetRequest } from '../inputs.ts';
+import { tagKeys } from '../tags.ts';
+import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
+import { resolveKey } from './key.ts';
+import type { Findings } from './problem.ts';
+import { resolveSource, type Source } from './source.ts';
+
+export type Target = Readonly<{
+  request: TargetRequest;
+  place: Place;
+  /** The same principal in the source region, where the source keys are. */
+  placeAtSource: Place;
+  /** The role that was assumed, if one was. */
+  roleArn: string | undefined;
+  /** What grants on the source key are made to. */
+  principalArn: string;
+  kmsKeyArn: string;
+  name: string;
+  description: string | undefined;
+  tags: Readonly<Record<string, string>>;
+  /** AMIs of this source that are there already, newest first. */
+  existing: readonly Image[];
+  /** The AMI that has the name already, whatever its source. */
+  namesake: Image | undefined;
+  /** Copies of this source's snapshots that an earlier run left, in whatever state. */
+  earlierCopies: readonly Snapshot[];
+}>;
+
+export type Resolved = Readonly<{ source: Source; targets: readonly Target[] }>;
+
+/**
+ * Reads AWS: who each role is, what each key is, what the source AMI and its snapshots are, what an earlier run left.
+ * What can't be read, or can't work, goes into `findings`; then the result is undefined or lacks targets.
+ */
+export async function resolve(
+  request: Request,
+  sessions: Sessions,
+  findings: Findings,
+  signal: AbortSignal,
+): Promise<Resolved | undefined> {
+  const callers = callerMemo(signal);
+  const session = sessions.source(request.source.roleArn, sourceSessionName(request));
+  const source = findings
+    .attempt('source account', 'taking on the source role', () => callers(session, request.source.region))
+    .then((caller) => caller && resolveSource(request, caller.at(request.source.region), findings));
+  // Targets don't wait for the source unless their own values name it.
+  const targets = await Promise.all(
+    request.targets.map((target) => resolveTarget(request, target, sessions, session, callers, source, findings)),
+  );
+  const found = await source;
+  if (found === undefined) return undefined;
+  return { source: found, targets: targets.filter((target) => target !== undefined) };
+}
+
+type Caller = Readonly<{ account: string; arn: string; at: (region: string) => Place }>;
+type Callers = (session: Session, region: string) => Promise<Caller>;
+
+/** Who a session is, asked once. GetCallerIdentity needs no permission, so it fails only with the session itself. */
+function callerMemo(signal: AbortSignal): Callers {
+  const known = new Map<Session, Promise<Caller>>();
+  return (session, region) => {
+    const caller = known.get(session) ?? identify(session, region, signal);
+    known.set(session, caller);
+    return caller;
+  };
+}
+
+async function identify(session: Session, region: string, signal: AbortSignal): Promise<Caller> {
+  const { Account, Arn } = await placesOf('the caller', session, signal)(region).sts(new GetCallerIdentityCommand({}));
+  const account = Account ?? '';
+  return { account, arn: Arn ?? '', at: placesOf(account, session, signal) };
+}
+
+async function resolveTarget(
+  request: Request,
+  target: TargetRequest,
+  sessions: Sessions,
+  sourceSession: Session,
+  callers: Callers,
+  source: Promise<Source | undefined>,
+  findings: Findings,
+): Promise<Target | undefined> {
+  const { account, region } = target;
+  const where = `${account}/${region}`;
+  let values: Partial<TemplateValues> = { account, region, ...runValues(request.run) };
+  if ([target.roleArn ?? '', target.kmsKey].some(needsSourceImage)) {
+    const image = (await source)?.image;
+    if (image === undefined) return undefined;
+    values = { ...values, name: image.Name ?? '', 'source-ami': image.ImageId ?? '' };
+  }
+  const roleArn = target.roleArn === undefined ? undefined : fill(target.roleArn, values);
+  const caller = await findings.attempt(where, 'taking on the target role', async () => {
+    if (roleArn !== undefined) {
+      const sessionName = fill(request.credentials.sessionName, { account, region });
+      return callers(sessions.target(roleArn, sessionName), request.source.region);
+    }
+    // Without a role of its own, a target is reached with the source's session if it is in that account.
+    const own = await callers(sourceSession, request.source.region);
+    return own.account === account ? own : callers(sessions.ambient(), request.source.region);
+  });
+  if (caller === undefined) return undefined;
+  if (caller.account !== account) {
+    findings.add(
+      where,
+      `${roleArn ?? 'the ambient credentials'} landed in account ${caller.account}, not in ${account}`,
+      'set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name',
+    );
+    return undefined;
+  }
+  const place = caller.at(region);
+  const key = resolveKey(place, fill(target.kmsKey, values), 'target-kms-key', findings);
+
+  const found = await source;
+  if (found === undefined) {
+    await key;
+    return undefined;
+  }
+  const { image } = found;
+  values = { ...values, name: image.Name ?? '', 'source-ami': image.ImageId ?? '' };
+  const name = fill(target.amiName, values);
+  if (!isImageName(name)) {
+    findings.add(
+      where,
+      `${JSON.stringify(name)} cannot name an AMI`,
+      "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_",
+    );
+  }
+  const description = request.description === undefined ? undefined : fill(request.description, values);
+  if (description !== undefined && !isImageDescription(description)) {
+    findings.add(
+      where,
+      'the description cannot be given to an AMI',
+      'give a target-ami-description of at most 255 ASCII characters',
+    );
+  }
+  const earlier = await findings.attempt(where, 'looking for what is there already', () =>
+    findEarlier(place, image, name),
+  );
+  const kmsKeyArn = await key;
+  if (earlier === undefined || kmsKeyArn === undefined) return undefined;
+  return {
+    request: target,
+    place,
+    placeAtSource: caller.at(request.source.region),
+    roleArn,
+    principalArn: roleArn ?? caller.arn,
+    kmsKeyArn,
+    name,
+    description,
+    tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
+    ...earlier,
+  };
+}
+
+/** The session name in the source account, whose ID isn't known where the credentials are ambient. */
+export function sourceSessionName({ source, credentials }: Request): string {
+  return fill(credentials.sessionName, { account: source.roleArn?.split(':')[4] ?? 'source', region: source.region });
+}
+
+/** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */
+async function findEarlier(
+  place: Place,
+  source: Image,
+  name: string,
+): Promise<Pick<Target, 'existing' | 'namesake' | 'earlierCopies'>> {
+  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [source.ImageId ?? ''] };
+  const [existing, namesakes, earlierCopies] = await Promise.all([
+    ownImages(place, ofSource),
+    ownImages(place, { Name: 'name', Values: [name] }),
+    ownSnapshots(place, ofSource),
+  ]);
+  return {
+    // The encrypted copy of a run in the source account bears the tag too, and is no target.
+    existing: existing
+      .filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image))
+      .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? '')),
+    namesake: namesakes[0],
+    earlierCopies,
+  };
+}

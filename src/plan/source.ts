@@ -1,0 +1,231 @@
+import { DescribeImageAttributeCommand, DescribeImagesCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
+import { GetParameterCommand } from '@aws-sdk/client-ssm';
+import type { Place } from '../aws/clients.ts';
+import { describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
+import { isDenied, placeName } from '../aws/errors.ts';
+import { isEncryptedCopy } from '../encrypted-copy.ts';
+import { type ImageExtras, snapshotIdsOf } from '../image.ts';
+import type { Request } from '../inputs.ts';
+import { foreseeImage } from './instance.ts';
+import { describeKey, resolveKey } from './key.ts';
+import type { Findings } from './problem.ts';
+
+export type SourceSnapshot = Readonly<{
+  id: string;
+  sizeGiB: number;
+  kmsKeyArn: string | undefined;
+  /** Why it can't be shared with another account as it is, if it can't. */
+  obstacle: string | undefined;
+  tags: readonly Tag[];
+}>;
+
+export type Source = Readonly<{
+  place: Place;
+  account: string;
+  image: Image;
+  extras: ImageExtras;
+  snapshots: readonly SourceSnapshot[];
+  /** The ARN of `source-kms-key`, where it was given. */
+  kmsKeyArn: string | undefined;
+}>;
+
+/** The source AMI with its snapshots and their keys; undefined after findings that say why there is none to share. */
+export async function resolveSource(request: Request, place: Place, findings: Findings): Promise<Source | undefined> {
+  const where = placeName(place);
+  const { kmsKey } = request.source;
+  const key = kmsKey === undefined ? undefined : resolveKey(place, kmsKey, 'source-kms-key', findings);
+  const image = await findings.attempt(where, 'finding the source AMI', () => findImage(place, request, findings));
+  if (image == null || !isShareable(image, where, findings)) {
+    await key;
+    return undefined;
+  }
+  const id = image.ImageId ?? '';
+  const [snapshots, extras, kmsKeyArn] = await Promise.all([
+    findings.attempt(where, `reading the snapshots of ${id}`, async () =>
+      resolveSnapshots(place, image, await key, findings),
+    ),
+    findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image)),
+    key,
+  ]);
+  if (snapshots === undefined || extras === undefined) return undefined;
+  return { place, account: place.account, image, extras, snapshots, kmsKeyArn };
+}
+
+/** The AMI that the inputs name; null after a finding that says what there is instead. */
+async function findImage(place: Place, request: Request, findings: Findings): Promise<Image | null> {
+  const source = request.image;
+  switch (source.by) {
+    case 'id':
+      return byId(place, source.id, 'check the input, source-region and source-role-arn', findings);
+    case 'name':
+      return byName(place, source.pattern, findings);
+    case 'ssm-parameter': {
+      const { Parameter } = await place.ssm(new GetParameterCommand({ Name: source.name }));
+      const id = Parameter?.Value?.trim() ?? '';
+      if (/^ami-[0-9a-f]+$/.test(id)) return byId(place, id, `put the ID of such an AMI into ${source.name}`, findings);
+      findings.add(
+        placeName(place),
+        `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`,
+        'name a parameter whose value is the ID of an AMI',
+      );
+      return null;
+    }
+    case 'instance': {
+      const image = await foreseeImage(place, request, source.id);
+      if (image !== undefined) return image;
+      findings.add(
+        placeName(place),
+        `there is no instance ${source.id}`,
+        'check instance-id, source-region and source-role-arn',
+      );
+      return null;
+    }
+  }
+}
+
+/** AWS says NotFound for an unknown ID, and answers an empty list for an AMI that isn't this account's to see. */
+async function byId(place: Place, id: string, check: string, findings: Findings): Promise<Image | null> {
+  const [image] = await describeImages(place, [id]);
+  if (image !== undefined) return image;
+  findings.add(
+    placeName(place),
+    `there is no ${id} that account ${place.account} may see in ${place.region}`,
+    `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, its provider must be among the allowed`,
+  );
+  return null;
+}
+
+/** The newest available AMI of the account itself: anybody could publish one with a name that fits. */
+async function byName(place: Place, pattern: string, findings: Findings): Promise<Image | null> {
+  const own = (await ownImages(place, { Name: 'name', Values: [pattern] })).filter((image) => !isEncryptedCopy(image));
+  const [newest, next] = own
+    .filter(({ State }) => State === 'available')
+    .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
+  if (newest !== undefined && (next === undefined || newest.CreationDate !== next.CreationDate)) return newest;
+  const where = placeName(place);
+  if (newest !== undefined) {
+    const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(' and ');
+    findings.add(
+      where,
+      `two AMIs fit ami-name ${JSON.stringify(pattern)} and are equally new: ${both}`,
+      'give ami-id, or a narrower ami-name',
+    );
+    return null;
+  }
+  const shared = await place.ec2(
+    new DescribeImagesCommand({ ExecutableUsers: ['self'], Filters: [{ Name: 'name', Values: [pattern] }] }),
+  );
+  const others = [...own, ...(shared.Images ?? [])].slice(0, 10);
+  const list = others
+    .map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`)
+    .join(', ');
+  findings.add(
+    where,
+    `no available AMI of account ${place.account} is named ${JSON.stringify(pattern)}; found: ${list || 'nothing'}`,
+    'correct ami-name or source-region, or name an AMI of another account by ami-id',
+  );
+  return null;
+}
+
+/** Whether an image can be copied at all; the finding says why not. */
+function isShareable(image: Image, where: string, findings: Findings): boolean {
+  const { ImageId, State, RootDeviceType } = image;
+  if (State === 'disabled') {
+    findings.add(
+      where,
+      `${ImageId} is disabled`,
+      `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`,
+    );
+  } else if (State !== 'available') {
+    findings.add(
+      where,
+      `${ImageId} is ${State}; only an available AMI can be copied`,
+      'wait until it is available, or name another',
+    );
+  } else if ((RootDeviceType ?? 'ebs') !== 'ebs') {
+    findings.add(
+      where,
+      `${ImageId} is instance-store-backed: it has no EBS snapshot to copy`,
+      'make an EBS-backed AMI of it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ConvertingS3toEBS.html',
+    );
+  } else {
+    return true;
+  }
+  return false;
+}
+
+async function resolveSnapshots(
+  place: Place,
+  image: Image,
+  sourceKeyArn: string | undefined,
+  findings: Findings,
+): Promise<SourceSnapshot[]> {
+  const ids = snapshotIdsOf(image);
+  const found = new Map((await describeSnapshots(place, ids)).map((snapshot) => [snapshot.SnapshotId, snapshot]));
+  const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
+  const obstacleOf = async (arn: string) =>
+    [arn, arn === sourceKeyArn ? undefined : await keyObstacle(place, arn)] as const;
+  const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
+  return ids.flatMap((id) => {
+    const snapshot = found.get(id);
+    const where = placeName(place);
+    if (snapshot === undefined) {
+      findings.add(
+        where,
+        `${id} of ${image.ImageId} is not there, or not shared with account ${place.account}`,
+        `have its owner share it with account ${place.account}, or make the AMI anew`,
+      );
+      return [];
+    }
+    const { KmsKeyId, OwnerId, VolumeSize, Tags, StorageTier, State } = snapshot;
+    const foreign = OwnerId !== undefined && OwnerId !== place.account;
+    if (StorageTier === 'archive') {
+      findings.add(
+        where,
+        `${id} of ${image.ImageId} is archived, and archived snapshots can't be copied`,
+        `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${id} --permanent-restore`,
+      );
+    }
+    if (State === 'error' || State === 'recoverable' || State === 'recovering') {
+      findings.add(where, `${id} of ${image.ImageId} is in state ${State}`, 'make the AMI anew');
+    }
+    return [
+      {
+        id,
+        sizeGiB: VolumeSize ?? 0,
+        kmsKeyArn: KmsKeyId,
+        obstacle: foreign
+          ? `owned by account ${OwnerId}`
+          : KmsKeyId === undefined
+            ? 'under no key'
+            : obstacles.get(KmsKeyId),
+        tags: Tags ?? [],
+      },
+    ];
+  });
+}
+
+/** Why others can't be given a key. One that the role may not describe is aws/ebs as a rule: policies name the source key alone. */
+async function keyObstacle(place: Place, keyArn: string): Promise<string | undefined> {
+  try {
+    const { KeyManager, AWSAccountId } = await describeKey(place, keyArn);
+    if (KeyManager === 'AWS') return 'under the AWS managed key aws/ebs';
+    return AWSAccountId === place.account ? undefined : `under a key of account ${AWSAccountId}`;
+  } catch (error) {
+    if (isDenied(error)) return `under ${keyArn}, which the source role may not describe`;
+    throw error;
+  }
+}
+
+/** Only UEFI images have variables, only their owner may read them, and DescribeImages doesn't tell them. */
+export async function readExtras(place: Place, image: Image): Promise<ImageExtras> {
+  if (!hasUefi(image) || image.OwnerId !== place.account) return { uefiData: undefined };
+  const { UefiData } = await place.ec2(
+    new DescribeImageAttributeCommand({ ImageId: image.ImageId, Attribute: 'uefiData' }),
+  );
+  return { uefiData: UefiData?.Value || undefined };
+}
+
+export function hasUefi({ BootMode }: Image): boolean {
+  return BootMode === 'uefi' || BootMode === 'uefi-preferred';
+}

@@ -1,0 +1,28 @@
+export type Partition = 'aws' | 'aws-cn' | 'aws-us-gov';
+
+/** The partition that a region's name says it is in; partitions share no roles, keys, copies or shares. */
+export function partitionOf(region: string): Partition {
+  if (region.startsWith('cn-')) return 'aws-cn';
+  if (region.startsWith('us-gov-')) return 'aws-us-gov';
+  return 'aws';
+}
+
+/** Whether `text` has the shape of a region's name, such as `eu-west-1` or `us-gov-east-1`. */
+export function isRegionName(text: string): boolean {
+  return /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(text);
+}
+
+/** The audience that AWS's partitions expect of GitHub's token. https://docs.github.com/actions/reference/security/oidc */
+export function audienceOf(partition: Partition): string {
+  return partition === 'aws-cn' ? 'sts.amazonaws.com.cn' : 'sts.amazonaws.com';
+}
+
+/** Where the AMI is shown in the AWS console. */
+export function consoleUrl(region: string, amiId: string): string {
+  const host = {
+    aws: 'console.aws.amazon.com',
+    'aws-cn': 'console.amazonaws.cn',
+    'aws-us-gov': 'console.amazonaws-us-gov.com',
+  }[partitionOf(region)];
+  return `https://${region}.${host}/ec2/home?region=${region}#ImageDetails:imageId=${amiId}`;
+}

@@ -1,0 +1,15 @@
+import type { Request } from './inputs.ts';
+import type { Ledger } from './ledger.ts';
+import type { Log } from './report/progress.ts';
+
+/** What every step of one run has at hand. */
+export type Run = Readonly<{
+  request: Request;
+  leaseId: string;
+  ledger: Ledger;
+  log: Log;
+  /** Fires on a cancel and at the time-out; nothing new is begun after it. */
+  signal: AbortSignal;
+  /** What should have been removed and could not be; filled as it comes up. */
+  leftBehind: string[];
+}>;

@@ -1,0 +1,247 @@
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import { openSessions } from './aws/credentials.ts';
+import { explainLine, placeName } from './aws/errors.ts';
+import { openWatchers, type Watcher } from './aws/wait.ts';
+import { snapshotIdsOf } from './image.ts';
+import type { Request } from './inputs.ts';
+import { newLeaseId, sortLeases, takeLease, thisReader } from './lease.ts';
+import { openLedger } from './ledger.ts';
+import { type Plan, planOf, type TargetPlan } from './plan/plan.ts';
+import { openFindings, ProblemsError } from './plan/problem.ts';
+import { resolve } from './plan/resolve.ts';
+import type { Report, TargetRecord } from './report/outputs.ts';
+import { openLog } from './report/progress.ts';
+import type { Run } from './run.ts';
+import { cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
+import { copySnapshots } from './steps/copy.ts';
+import { copyImage } from './steps/copy-image.ts';
+import { createImage } from './steps/create.ts';
+import { encrypt, type Shareable, sourceItself } from './steps/encrypt.ts';
+import { findRival, finish, register } from './steps/register.ts';
+import { discard, replace } from './steps/remove.ts';
+import { grantKeys, type MadeGrants, shareResources } from './steps/share.ts';
+import { verify } from './steps/verify.ts';
+
+/**
+ * Shares the AMI: inputs → resolve → plan → encrypt → share → each target: copy → register → verify → clean up.
+ * Gives what became of each target; a target that fails leaves the others running.
+ * @throws ProblemsError when something stands in the way, before anything is changed
+ */
+export async function share(request: Request, signal: AbortSignal): Promise<Report> {
+  const log = openLog();
+  const ledger = openLedger();
+  const asked: Run = { request, leaseId: newLeaseId(), ledger, log, signal, leftBehind: [] };
+  const { run, plan } = await create(asked, await prepare(asked));
+
+  const reused = plan.targets.filter(({ reuse }) => reuse !== undefined);
+  for (const { target, reuse } of reused) log.line(placeName(target.place), `${reuse?.ImageId} is there already`);
+  const outcome = await execute(run, plan);
+  return { sourceAmiId: plan.source.image.ImageId ?? '', ...outcome, seconds: log.elapsedSeconds() };
+}
+
+type Prepared = Readonly<{ run: Run; plan: Plan }>;
+
+async function prepare(run: Run): Promise<Prepared> {
+  return { run, plan: await run.log.group('Reading accounts, keys and the source AMI', () => makePlan(run)) };
+}
+
+/** Makes the AMI first where an instance was named, once everything else was found right; then plans with the AMI. */
+async function create(asked: Run, foreseen: Prepared): Promise<Prepared> {
+  const { image } = asked.request;
+  if (image.by !== 'instance') return foreseen;
+  const { place } = foreseen.plan.source;
+  const watcher = openWatchers(asked.request.pollSeconds)(place);
+  const id = await createImage(place, asked.request, image.id, image.noReboot, watcher, asked.log);
+  return prepare({ ...asked, request: { ...asked.request, image: { by: 'id', id } } });
+}
+
+/** Reads AWS and plans; the first write comes after it. */
+async function makePlan(run: Run): Promise<Plan> {
+  const { request, signal, log } = run;
+  const { credentials, source } = request;
+  const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
+  const findings = openFindings(signal);
+  const resolved = await resolve(request, sessions, findings, signal);
+  const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
+  for (const warning of findings.warnings) log.warn(warning);
+  if (plan === undefined || findings.problems.length > 0) throw new ProblemsError(findings.problems);
+  log.line(placeName(plan.source.place), describe(plan));
+  return plan;
+}
+
+function describe({ source, encryptedCopy, targets }: Plan): string {
+  const { image, snapshots } = source;
+  const gib = snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+  const made = targets.filter(({ reuse }) => reuse === undefined).length;
+  const first = encryptedCopy === undefined ? '' : ', after an encrypted copy in the source account';
+  return `${image.ImageId} (${image.Name}): ${snapshots.length} snapshots, ${gib} GiB, to ${made} of ${targets.length} targets${first}`;
+}
+
+type Outcome = Pick<Report, 'targets' | 'cleanUp'>;
+
+/** Makes what the plan says, and takes back what was temporary, however it ends. */
+async function execute(run: Run, plan: Plan): Promise<Outcome> {
+  const { request, ledger, leaseId } = run;
+  const { place, image } = plan.source;
+  const imageId = image.ImageId ?? '';
+  const reader = thisReader(request.run);
+  const leftOver = sortLeases(image, leaseId, reader).dead.length > 0;
+  if (plan.targets.every(({ reuse }) => reuse !== undefined) && !leftOver) {
+    return {
+      targets: plan.targets.map((target) => recordOf(target, target.reuse, 'reused', 0)),
+      cleanUp: { done: [], failed: [] },
+    };
+  }
+  ledger.write({
+    imageId,
+    leaseId,
+    grantKeys: [...new Set(plan.source.snapshots.flatMap(({ kmsKeyArn }) => kmsKeyArn ?? []))],
+  });
+  const lease = await takeLease(place, imageId, leaseId, request.run, (message) => run.log.warn(message));
+  const made: MadeGrants = [];
+  let targets: TargetRecord[] = [];
+  try {
+    targets = await makeTargets(run, plan, made);
+  } finally {
+    lease.stop();
+  }
+  return { targets, cleanUp: await takeBack(run, plan, made, targets) };
+}
+
+async function makeTargets(run: Run, plan: Plan, made: MadeGrants): Promise<TargetRecord[]> {
+  const watch = openWatchers(run.request.pollSeconds);
+  const shareable = encrypt(run, plan, watch(plan.source.place));
+  const shared = shareable.then(async (copy) => {
+    await shareResources(run, plan, copy);
+    return copy;
+  });
+  const granted = grantKeys(run, plan, made);
+  run.ledger.write({ targets: unfinishedByRole(plan) });
+  // Each target waits for these itself; a failure of theirs is told there.
+  for (const promise of [shareable, shared, ...granted.values()]) promise.catch(() => {});
+  return Promise.all(
+    plan.targets.map(async (targetPlan) => {
+      const access = async (): Promise<Shareable> => {
+        // In the source account itself, the AMI can be copied as it is.
+        if (!targetPlan.crossAccount) return sourceItself(plan);
+        const [copy] = await Promise.all([shared, granted.get(targetPlan.target.principalArn)]);
+        return copy;
+      };
+      return makeTarget(run, plan, targetPlan, access, watch(targetPlan.target.place));
+    }),
+  );
+}
+
+function unfinishedByRole(plan: Plan): Record<string, string[]> {
+  const toMake = plan.targets.filter(({ reuse }) => reuse === undefined);
+  const byRole = Map.groupBy(toMake, ({ target }) => target.roleArn ?? '');
+  return Object.fromEntries(
+    [...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]),
+  );
+}
+
+/** One target, an island: it fails by itself, in its record. */
+async function makeTarget(
+  run: Run,
+  plan: Plan,
+  targetPlan: TargetPlan,
+  access: () => Promise<Shareable>,
+  watcher: Watcher,
+): Promise<TargetRecord> {
+  const started = Date.now();
+  const { target, reuse } = targetPlan;
+  const seconds = () => (Date.now() - started) / 1000;
+  try {
+    await discard(run, targetPlan);
+    if (reuse !== undefined) {
+      await replace(run, targetPlan);
+      return recordOf(targetPlan, reuse, 'reused', seconds());
+    }
+    const { image, snapshots } = await make(run, plan, targetPlan, await access(), watcher);
+    verify(plan, targetPlan, image, snapshots);
+    await finish(run, targetPlan, [
+      ...(targetPlan.route === 'copy' ? [image.ImageId ?? ''] : []),
+      ...snapshotIdsOf(image),
+    ]);
+    run.log.line(placeName(target.place), `${image.ImageId} is available and verified`);
+    await replace(run, targetPlan);
+    return recordOf(targetPlan, image, 'created', seconds(), snapshots);
+  } catch (error) {
+    const rival = run.signal.aborted ? undefined : await findRival(plan, targetPlan).catch(() => undefined);
+    if (rival !== undefined) {
+      run.log.line(placeName(target.place), `another run made ${rival.ImageId} meanwhile`);
+      return recordOf(targetPlan, rival, 'reused', seconds());
+    }
+    const message = explainLine(error);
+    run.log.line(placeName(target.place), `failed: ${message}`);
+    return { ...recordOf(targetPlan, undefined, 'failed', seconds()), error: message };
+  }
+}
+
+/** Makes the AMI by the plan's route. */
+async function make(
+  run: Run,
+  plan: Plan,
+  targetPlan: TargetPlan,
+  shareable: Shareable,
+  watcher: Watcher,
+): Promise<{ image: Image; snapshots: Snapshot[] }> {
+  if (targetPlan.route === 'copy') return copyImage(run, plan, targetPlan, shareable, watcher);
+  const copied = await copySnapshots(run, plan, targetPlan, shareable, watcher);
+  return {
+    image: await register(run, plan, targetPlan, shareable.extras, copied, watcher),
+    snapshots: [...copied.values()],
+  };
+}
+
+function recordOf(
+  { target }: TargetPlan,
+  image: Image | undefined,
+  status: TargetRecord['status'],
+  seconds: number,
+  snapshots?: Iterable<Snapshot>,
+): TargetRecord {
+  const { account, region } = target.request;
+  return {
+    account,
+    region,
+    amiId: image?.ImageId ?? null,
+    amiName: image?.Name ?? target.name,
+    snapshotIds: snapshots
+      ? [...snapshots].map(({ SnapshotId }) => SnapshotId ?? '')
+      : image
+        ? snapshotIdsOf(image)
+        : [],
+    kmsKeyArn: target.kmsKeyArn,
+    status,
+    seconds: Math.round(seconds * 10) / 10,
+  };
+}
+
+/** How long the clean-up may take where the run wasn't told to stop. */
+const cleanUpMinutes = 10;
+
+/** Takes back what this run made for the time being, in the source account and in targets that failed. */
+async function takeBack(
+  run: Run,
+  plan: Plan,
+  made: MadeGrants,
+  records: readonly TargetRecord[],
+): Promise<Report['cleanUp']> {
+  const state = run.ledger.state;
+  if (state === undefined) return { done: [], failed: [] };
+  const signal = AbortSignal.timeout(cleanUpMinutes * 60_000);
+  const options = { made, keepIntermediates: run.request.keepIntermediates, reader: thisReader(run.request.run) };
+  const unfinished = plan.targets.filter((_, index) => records[index]?.status !== 'created');
+  const [source, ...targets] = await Promise.all([
+    cleanUpSource(plan.source.place.until(signal), state, options),
+    ...unfinished.map(({ target }) => cleanUpTarget(target.place.until(signal), run.leaseId)),
+  ]);
+  const reports = [source, ...targets].filter((report) => report !== undefined);
+  const done = reports.flatMap((report) => report.done);
+  const failed = [...run.leftBehind, ...reports.flatMap((report) => report.failed)];
+  for (const what of done) run.log.line('clean-up', what);
+  for (const what of failed) run.log.warn(`left behind: ${what}`);
+  if (failed.length === 0) run.ledger.clear();
+  return { done, failed };
+}

@@ -1,0 +1,213 @@
+import { CopySnapshotCommand, CreateTagsCommand, type Snapshot } from '@aws-sdk/client-ec2';
+import pLimit from 'p-limit';
+import type { Place } from '../aws/clients.ts';
+import { ownSnapshots } from '../aws/describe.ts';
+import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
+import { changeShares } from '../aws/shares.ts';
+import { CopyFailedError, type Watcher } from '../aws/wait.ts';
+import { type Plan, provenance, type SnapshotCopy, type TargetPlan } from '../plan/plan.ts';
+import { milestones } from '../report/progress.ts';
+import type { Run } from '../run.ts';
+import { mergeTags, tagKeys } from '../tags.ts';
+import { sleep } from '../time.ts';
+import type { Shareable } from './encrypt.ts';
+import { deleteSnapshot } from './remove.ts';
+
+/** Each of the source's snapshots with its completed copy. */
+export type CopiedSnapshots = ReadonlyMap<string, Snapshot>;
+
+/**
+ * Copies every snapshot into the target under the target's key, the largest first, as many at once as the quota allows;
+ * copies that an earlier run began are taken over.
+ * @throws StepError for the first that fails for good, in AWS's words
+ */
+export async function copySnapshots(
+  run: Run,
+  plan: Plan,
+  targetPlan: TargetPlan,
+  shareable: Shareable,
+  watcher: Watcher,
+): Promise<CopiedSnapshots> {
+  const limit = pLimit(run.request.maxParallel);
+  const largestFirst = [...targetPlan.copies].sort((a, b) => b.source.sizeGiB - a.source.sizeGiB);
+  const progress = openProgress(run, plan, targetPlan);
+  const failed = new AbortController();
+  const copied = await Promise.all(
+    largestFirst.map((copy) =>
+      limit(async () => {
+        failed.signal.throwIfAborted();
+        try {
+          const done = await copySnapshot(run, plan, targetPlan, copy, shareable, watcher, (percent) =>
+            progress(copy, percent),
+          );
+          return [copy.source.id, done] as const;
+        } catch (error) {
+          // The others that have not begun need not begin.
+          failed.abort(error);
+          throw error;
+        }
+      }),
+    ),
+  );
+  return new Map(copied);
+}
+
+/** How far a target is: all its volumes together, by their sizes. */
+function openProgress(
+  run: Run,
+  plan: Plan,
+  { target, copies }: TargetPlan,
+): (copy: SnapshotCopy, percent: number) => void {
+  const totalGiB = copies.reduce((sum, { source }) => sum + source.sizeGiB, 0);
+  const percents = new Map<string, number>();
+  // A thousand targets must not flood the log.
+  const step = plan.targets.length <= 12 ? 10 : plan.targets.length <= 100 ? 25 : 50;
+  const tell = milestones(step, (percent) =>
+    run.log.line(placeName(target.place), `copying ${totalGiB} GiB: ${percent} %`),
+  );
+  return ({ source }, percent) => {
+    percents.set(source.id, percent);
+    const done = copies.reduce((sum, copy) => sum + copy.source.sizeGiB * (percents.get(copy.source.id) ?? 0), 0);
+    tell(totalGiB === 0 ? percent : Math.floor(done / totalGiB));
+  };
+}
+
+/** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
+const accessTries = 4;
+
+async function copySnapshot(
+  run: Run,
+  plan: Plan,
+  targetPlan: TargetPlan,
+  copy: SnapshotCopy,
+  shareable: Shareable,
+  watcher: Watcher,
+  onProgress: (percent: number) => void,
+): Promise<Snapshot> {
+  const { target, crossAccount } = targetPlan;
+  const { place } = target;
+  const sourceId = shareable.snapshots.get(copy.source.id);
+  const where = placeName(place);
+  try {
+    if (sourceId === undefined) throw new Error(`the encrypted copy has no snapshot for ${copy.source.id}`);
+    if (copy.adopt !== undefined) {
+      const taken = await adopt(run, place, copy.adopt, watcher, onProgress);
+      if (taken !== undefined) return taken;
+    }
+    for (let tries = 1; ; tries += 1) {
+      const id = await startCopy(run, plan, targetPlan, copy, sourceId);
+      try {
+        return await watcher.snapshot(id, ({ percent }) => onProgress(percent));
+      } catch (error) {
+        if (!(error instanceof CopyFailedError)) throw error;
+        await deleteSnapshot(place, id);
+        const again = crossAccount && tries < accessTries && isAccess(error);
+        if (!again) throw error;
+        run.log.line(where, `${id} failed (${error.reason}); sharing ${sourceId} and copying it again`);
+        await changeShares(plan.source.place, sourceId, 'Add', [target.request.account]);
+        await sleep(2000 * tries, run.signal);
+      }
+    }
+  } catch (error) {
+    throw new StepError(`Copying ${copy.source.id} to ${where}`, error, copyRemedy(error, targetPlan));
+  }
+}
+
+/** Takes over a copy that an earlier run began; undefined where it fails after all, and is removed. */
+async function adopt(
+  run: Run,
+  place: Place,
+  id: string,
+  watcher: Watcher,
+  onProgress: (percent: number) => void,
+): Promise<Snapshot | undefined> {
+  run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
+  await place.ec2(new CreateTagsCommand({ Resources: [id], Tags: [{ Key: tagKeys.lease, Value: run.leaseId }] }));
+  try {
+    return await watcher.snapshot(id, ({ percent }) => onProgress(percent));
+  } catch (error) {
+    if (!(error instanceof CopyFailedError)) throw error;
+    await deleteSnapshot(place, id);
+    return undefined;
+  }
+}
+
+/** CopySnapshot, which has no client token: after a lost answer, only a look tells whether there is a copy. */
+async function startCopy(
+  run: Run,
+  plan: Plan,
+  { target }: TargetPlan,
+  copy: SnapshotCopy,
+  sourceId: string,
+): Promise<string> {
+  const { place, kmsKeyArn } = target;
+  const { source } = plan;
+  const { request } = run;
+  const ours = {
+    ...provenance(request, source),
+    [tagKeys.sourceSnapshot]: copy.source.id,
+    [tagKeys.kmsKey]: kmsKeyArn,
+    [tagKeys.lease]: run.leaseId,
+  };
+  const snapshotTags = mergeTags(request.copyTags ? copy.source.tags : [], target.tags, ours).tags;
+  const command = new CopySnapshotCommand({
+    SourceRegion: source.place.region,
+    SourceSnapshotId: sourceId,
+    Description: `Copied from ${copy.source.id} of ${source.image.ImageId} (${source.account}/${source.place.region})`,
+    Encrypted: true,
+    KmsKeyId: kmsKeyArn,
+    TagSpecifications: [{ ResourceType: 'snapshot', Tags: snapshotTags }],
+  });
+  for (let wait = 5000; ; ) {
+    try {
+      const { SnapshotId } = await place.ec2(command);
+      if (SnapshotId === undefined) throw new Error('AWS named no snapshot');
+      run.log.line(placeName(place), `copying ${copy.source.id} (${copy.source.sizeGiB} GiB) as ${SnapshotId}`);
+      return SnapshotId;
+    } catch (error) {
+      if (isTransient(error)) {
+        const found = await findLost(place, run.leaseId, copy.source.id);
+        if (found !== undefined) return found;
+      } else if (hasCode(error, 'ResourceLimitExceeded')) {
+        // Others' copies take the quota of this account and region; they end some time.
+        run.log.line(placeName(place), `waiting for room in the quota to copy ${copy.source.id}`);
+        await sleep(wait * (0.75 + Math.random() / 2), run.signal);
+        wait = Math.min(wait * 1.5, 60_000);
+      } else throw error;
+    }
+  }
+}
+
+/** Looks for about half a minute: new resources are seen late at times. */
+const lostLooksSeconds = [0.5, 1, 2, 4, 8, 15];
+
+async function findLost(place: Place, leaseId: string, snapshotId: string): Promise<string | undefined> {
+  for (const seconds of lostLooksSeconds) {
+    await sleep(seconds * 1000, place.signal);
+    const [found] = await ownSnapshots(
+      place,
+      { Name: `tag:${tagKeys.lease}`, Values: [leaseId] },
+      { Name: `tag:${tagKeys.sourceSnapshot}`, Values: [snapshotId] },
+    );
+    if (found?.SnapshotId !== undefined) return found.SnapshotId;
+  }
+  return undefined;
+}
+
+/** AWS's words for access that is not there (yet). */
+export function isAccess(error: CopyFailedError): boolean {
+  return /key ID is not accessible|snapshot is not found/i.test(error.reason);
+}
+
+export function copyRemedy(error: unknown, { target, crossAccount }: TargetPlan): string | undefined {
+  if (!(error instanceof CopyFailedError)) return undefined;
+  if (/key/i.test(error.reason)) {
+    const source = crossAccount
+      ? ' and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on the source key'
+      : '';
+    return `the target role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${target.kmsKeyArn}${source}, in its own policy`;
+  }
+  if (/not found/i.test(error.reason))
+    return 'check that nothing else takes away the share of the source snapshot while this runs';
+  return undefined;
+}

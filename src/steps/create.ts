@@ -1,0 +1,69 @@
+import { CreateImageCommand } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { ownImages } from '../aws/describe.ts';
+import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
+import type { Watcher } from '../aws/wait.ts';
+import type { Request } from '../inputs.ts';
+import { createdImageName } from '../plan/instance.ts';
+import type { Log } from '../report/progress.ts';
+import { tagKeys, toTags } from '../tags.ts';
+import { sleep } from '../time.ts';
+
+/** The tag that names the instance an AMI was made of. */
+const instanceTag = 'share-encrypted-ami:source-instance';
+
+/**
+ * Makes the AMI of an instance and waits until it is available. It is kept. CreateImage has no client token, but the
+ * name can be taken only once, so what an earlier try made is found by it.
+ * @throws StepError
+ */
+export async function createImage(
+  place: Place,
+  request: Request,
+  instanceId: string,
+  noReboot: boolean,
+  watcher: Watcher,
+  log: Log,
+): Promise<string> {
+  const name = createdImageName(request, instanceId);
+  const find = async () => (await ownImages(place, { Name: 'name', Values: [name] }))[0]?.ImageId;
+  try {
+    const id = (await find()) ?? (await make());
+    log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ', without a reboot' : ''}`);
+    await watcher.image(id);
+    return id;
+  } catch (error) {
+    throw new StepError(`Making an AMI of ${instanceId} in ${placeName(place)}`, error);
+  }
+
+  async function make(): Promise<string> {
+    const tags = toTags({
+      [instanceTag]: instanceId,
+      [tagKeys.run]: request.run.runUrl,
+      [tagKeys.commit]: request.run.sha,
+    });
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const { ImageId } = await place.ec2(
+          new CreateImageCommand({
+            InstanceId: instanceId,
+            Name: name,
+            NoReboot: noReboot,
+            TagSpecifications: [
+              { ResourceType: 'image', Tags: tags },
+              { ResourceType: 'snapshot', Tags: tags },
+            ],
+          }),
+        );
+        if (ImageId === undefined) throw new Error('AWS named no image');
+        return ImageId;
+      } catch (error) {
+        if (!isTransient(error) && !hasCode(error, 'InvalidAMIName.Duplicate')) throw error;
+        if (tries === 6) throw error;
+        await sleep(1000 * tries, place.signal);
+        const made = await find();
+        if (made !== undefined) return made;
+      }
+    }
+  }
+}

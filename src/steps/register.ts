@@ -1,0 +1,75 @@
+import { DeleteTagsCommand, type Image, RegisterImageCommand } from '@aws-sdk/client-ec2';
+import { ownImages } from '../aws/describe.ts';
+import { errorMessage, hasCode, isDenied, isTransient, placeName, StepError } from '../aws/errors.ts';
+import type { Watcher } from '../aws/wait.ts';
+import { type ImageExtras, registrationOf, snapshotIdsOf } from '../image.ts';
+import type { Plan, TargetPlan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
+import { tagKeys, tagValue } from '../tags.ts';
+import { sleep } from '../time.ts';
+import type { CopiedSnapshots } from './copy.ts';
+
+/** Registers the target AMI from the copies, and gives it once it is available. @throws StepError */
+export async function register(
+  run: Run,
+  plan: Plan,
+  { target, tags }: TargetPlan,
+  extras: ImageExtras,
+  copied: CopiedSnapshots,
+  watcher: Watcher,
+): Promise<Image> {
+  const { place, name, description } = target;
+  const { image: source } = plan.source;
+  const copies = new Map([...copied].map(([id, { SnapshotId }]) => [id, SnapshotId ?? '']));
+  const command = new RegisterImageCommand(registrationOf({ source, extras, name, description, copies, tags }));
+  try {
+    const id = await registerOnce();
+    run.log.line(placeName(place), `registered ${id} (${name})`);
+    return await watcher.image(id);
+  } catch (error) {
+    throw new StepError(`Registering ${name} in ${placeName(place)}`, error);
+  }
+
+  /** RegisterImage has no client token, but a name can be taken only once: an AMI of our own copies is ours. */
+  async function registerOnce(): Promise<string> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const { ImageId } = await place.ec2(command);
+        if (ImageId === undefined) throw new Error('AWS named no image');
+        return ImageId;
+      } catch (error) {
+        const lost = isTransient(error) || hasCode(error, 'InvalidAMIName.Duplicate');
+        const own = lost ? await findOwn() : undefined;
+        if (own !== undefined) return own;
+        if (!isTransient(error) || tries > 5) throw error;
+        await sleep(1000 * tries, place.signal);
+      }
+    }
+  }
+
+  async function findOwn(): Promise<string | undefined> {
+    const ids = new Set(copies.values());
+    const named = await ownImages(place, { Name: 'name', Values: [name] });
+    return named.find((image) => snapshotIdsOf(image).every((id) => ids.has(id)))?.ImageId;
+  }
+}
+
+/** The AMI of the same source that another run registered under the name meanwhile, if there is one. */
+export async function findRival(plan: Plan, { target }: TargetPlan): Promise<Image | undefined> {
+  const named = await ownImages(target.place, { Name: 'name', Values: [target.name] });
+  return named.find(
+    (image) => tagValue(image, tagKeys.sourceAmi) === plan.source.image.ImageId && image.State === 'available',
+  );
+}
+
+/** Takes the lease off the copies: from now on they are parts of a finished AMI. */
+export async function finish(run: Run, { target }: TargetPlan, snapshotIds: readonly string[]): Promise<void> {
+  if (snapshotIds.length === 0) return;
+  try {
+    await target.place.ec2(new DeleteTagsCommand({ Resources: [...snapshotIds], Tags: [{ Key: tagKeys.lease }] }));
+  } catch (error) {
+    // The AMI is there and right all the same.
+    if (!isDenied(error)) throw error;
+    run.log.warn(`the tag ${tagKeys.lease} stays on ${snapshotIds.join(', ')}: ${errorMessage(error)}`);
+  }
+}

@@ -1,0 +1,63 @@
+import type { Tag } from '@aws-sdk/client-ec2';
+
+/** The tags that every resource carries from the call that makes it; by them it is found again. */
+export const tagKeys = {
+  sourceAmi: 'share-encrypted-ami:source-ami',
+  sourceSnapshot: 'share-encrypted-ami:source-snapshot',
+  run: 'share-encrypted-ami:run',
+  commit: 'share-encrypted-ami:commit',
+  /** The key that a copy was asked for under: DescribeSnapshots tells it only when the copy has completed. */
+  kmsKey: 'share-encrypted-ami:kms-key',
+  /** The lease of the run that makes the resource, so that no other run takes it for its own or for left over. */
+  lease: 'share-encrypted-ami:lease',
+} as const;
+
+export const tagPrefix = 'share-encrypted-ami:';
+
+/** At most 50 tags a resource: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions */
+export const maxTags = 50;
+
+/** The most tags that this action puts on a resource for itself. */
+export const ownTagCount = Object.keys(tagKeys).length;
+
+/** `record` as EC2 wants tags; empty values of ours say nothing and are left out. */
+export function toTags(record: Readonly<Record<string, string>>): Tag[] {
+  return Object.entries(record)
+    .filter(([key, value]) => value !== '' || !key.startsWith(tagPrefix))
+    .map(([Key, Value]) => ({ Key, Value }));
+}
+
+export function tagValue(resource: { Tags?: Tag[] | undefined }, key: string): string | undefined {
+  return resource.Tags?.find((tag) => tag.Key === key)?.Value;
+}
+
+/**
+ * The tags for a copy: the user's over the source's, ours over both.
+ * `aws:` tags are AWS's to give, and ours on a source that is itself such a copy tell of that copy, so neither comes
+ * along. The source's that don't fit into the 50 are named in `dropped`.
+ */
+export function mergeTags(
+  source: readonly Tag[],
+  users: Readonly<Record<string, string>>,
+  ours: Readonly<Record<string, string>>,
+): { tags: Tag[]; dropped: string[] } {
+  const kept = { ...users, ...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value])) };
+  const inherited = source.filter(
+    ({ Key }) => Key !== undefined && !Key.startsWith('aws:') && !Key.startsWith(tagPrefix) && !(Key in kept),
+  );
+  const room = maxTags - Object.keys(kept).length;
+  return {
+    tags: [
+      ...inherited.slice(0, room).map(({ Key, Value }) => ({ Key, Value: Value ?? '' })),
+      ...toTags(kept as Record<string, string>),
+    ],
+    dropped: inherited.slice(room).map(({ Key }) => Key ?? ''),
+  };
+}
+
+/** As many IDs as a tag's 256 characters hold, for calls that give several resources the same tags. */
+export function joinIds(ids: readonly string[]): string {
+  let text = '';
+  for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && ' ') + id;
+  return text;
+}

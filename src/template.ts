@@ -1,0 +1,39 @@
+/** What may stand in the inputs marked as templates. `name` and `source-ami` are known once the source AMI is found. */
+export type TemplateValues = Readonly<{
+  account: string;
+  region: string;
+  name: string;
+  'source-ami': string;
+  date: string;
+  sha: string;
+  'run-id': string;
+}>;
+
+export const placeholders = [
+  'account',
+  'region',
+  'name',
+  'source-ami',
+  'date',
+  'sha',
+  'run-id',
+] as const satisfies readonly (keyof TemplateValues)[];
+
+const placeholder = /\{([a-z-]+)\}/g;
+
+/** The placeholders of `template` that do not exist, as written: `{acount}`. */
+export function unknownPlaceholders(template: string): string[] {
+  return [...template.matchAll(placeholder)]
+    .filter(([, name]) => !placeholders.some((known) => known === name))
+    .map(([written]) => written);
+}
+
+/** Whether `template` can be filled in only when the source AMI is known. */
+export function needsSourceImage(template: string): boolean {
+  return /\{(name|source-ami)\}/.test(template);
+}
+
+/** `template` with its placeholders filled in. */
+export function fill(template: string, values: Partial<TemplateValues>): string {
+  return template.replace(placeholder, (written, name: string) => values[name as keyof TemplateValues] ?? written);
+}
