@@ -16,7 +16,7 @@ export type RunContext = Readonly<{
 }>;
 
 export type KeyAccess = (typeof keyAccesses)[number];
-const keyAccesses = ['grant', 'existing'] as const;
+const keyAccesses = ['grant', 'policy', 'existing'] as const;
 
 /** One account in one region, as asked for; what may hold placeholders still holds `{name}` and `{source-ami}`. */
 export type TargetRequest = Readonly<{

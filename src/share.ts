@@ -17,9 +17,10 @@ import { copySnapshots } from './steps/copy.ts';
 import { copyImage } from './steps/copy-image.ts';
 import { createImage } from './steps/create.ts';
 import { encrypt, type Shareable, sourceItself } from './steps/encrypt.ts';
+import { type MadeGrants, openKeys } from './steps/key-access.ts';
 import { findRival, finish, register } from './steps/register.ts';
 import { discard, replace } from './steps/remove.ts';
-import { grantKeys, type MadeGrants, shareResources } from './steps/share.ts';
+import { shareResources } from './steps/share.ts';
 import { verify } from './steps/verify.ts';
 
 /**
@@ -92,11 +93,7 @@ async function execute(run: Run, plan: Plan): Promise<Outcome> {
       cleanUp: { done: [], failed: [] },
     };
   }
-  ledger.write({
-    imageId,
-    leaseId,
-    grantKeys: [...new Set(plan.source.snapshots.flatMap(({ kmsKeyArn }) => kmsKeyArn ?? []))],
-  });
+  ledger.write({ account: plan.source.account, imageId, leaseId, grantKeys: ownKeys(plan) });
   const lease = await takeLease(place, imageId, leaseId, request.run, (message) => run.log.warn(message));
   const made: MadeGrants = [];
   let targets: TargetRecord[] = [];
@@ -108,6 +105,12 @@ async function execute(run: Run, plan: Plan): Promise<Outcome> {
   return { targets, cleanUp: await takeBack(run, plan, made, targets) };
 }
 
+/** The keys that grants and policy statements of ours may be on, dead runs' ones too. */
+function ownKeys({ source }: Plan): string[] {
+  const keys = source.snapshots.flatMap(({ kmsKeyArn, obstacle }) => (obstacle === undefined ? (kmsKeyArn ?? []) : []));
+  return [...new Set([...keys, ...(source.kmsKeyArn === undefined ? [] : [source.kmsKeyArn])])];
+}
+
 async function makeTargets(run: Run, plan: Plan, made: MadeGrants): Promise<TargetRecord[]> {
   const watch = openWatchers(run.request.pollSeconds);
   const shareable = encrypt(run, plan, watch(plan.source.place));
@@ -115,16 +118,16 @@ async function makeTargets(run: Run, plan: Plan, made: MadeGrants): Promise<Targ
     await shareResources(run, plan, copy);
     return copy;
   });
-  const granted = grantKeys(run, plan, made);
+  const opened = openKeys(run, plan, made);
   run.ledger.write({ targets: unfinishedByRole(plan) });
   // Each target waits for these itself; a failure of theirs is told there.
-  for (const promise of [shareable, shared, ...granted.values()]) promise.catch(() => {});
+  for (const promise of [shareable, shared, ...opened.values()]) promise.catch(() => {});
   return Promise.all(
     plan.targets.map(async (targetPlan) => {
       const access = async (): Promise<Shareable> => {
         // In the source account itself, the AMI can be copied as it is.
         if (!targetPlan.crossAccount) return sourceItself(plan);
-        const [copy] = await Promise.all([shared, granted.get(targetPlan.target.principalArn)]);
+        const [copy] = await Promise.all([shared, opened.get(targetPlan.target.principalArn)]);
         return copy;
       };
       return makeTarget(run, plan, targetPlan, access, watch(targetPlan.target.place));
@@ -231,7 +234,13 @@ async function takeBack(
   const state = run.ledger.state;
   if (state === undefined) return { done: [], failed: [] };
   const signal = AbortSignal.timeout(cleanUpMinutes * 60_000);
-  const options = { made, keepIntermediates: run.request.keepIntermediates, reader: thisReader(run.request.run) };
+  const { request } = run;
+  const options = {
+    made,
+    keyAccess: request.source.keyAccess,
+    keepIntermediates: request.keepIntermediates,
+    reader: thisReader(request.run),
+  };
   const unfinished = plan.targets.filter((_, index) => records[index]?.status !== 'created');
   const [source, ...targets] = await Promise.all([
     cleanUpSource(plan.source.place.until(signal), state, options),

@@ -12,7 +12,12 @@ export async function takeBack(request: Request, state: LedgerState, signal: Abo
   const { credentials, source } = request;
   const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
   const session = sessions.source(source.roleArn, sourceSessionName(request));
-  const options = { made: [], keepIntermediates: request.keepIntermediates, reader: thisReader(request.run) };
+  const options = {
+    made: undefined,
+    keyAccess: source.keyAccess,
+    keepIntermediates: request.keepIntermediates,
+    reader: thisReader(request.run),
+  };
   const place = placesOf(state.account, session, signal)(source.region);
   const targets = Object.entries(state.targets).flatMap(([roleArn, places]) =>
     places.map((name) => {

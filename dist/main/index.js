@@ -25299,7 +25299,11 @@ function fill(template, values) {
 	return template.replace(placeholder, (written, name) => values[name] ?? written);
 }
 // src/inputs.ts
-const keyAccesses = ["grant", "existing"];
+const keyAccesses = [
+	"grant",
+	"policy",
+	"existing"
+];
 const routes = [
 	"auto",
 	"register",
@@ -40316,7 +40320,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$2, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$2, _MPDE$2, _MSTS$1, _P$2, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$2, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$2, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$2, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$2, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$2, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$2, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -40344,7 +40348,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_K$2 = "Key";
 	_MPDE$2 = "MalformedPolicyDocumentException";
 	_MSTS$1 = "MinimumSessionTokenSize";
-	_P$2 = "Policy";
+	_P$3 = "Policy";
 	_PA$1 = "PolicyArns";
 	_PAr = "ProviderArn";
 	_PC$1 = "ProvidedContexts";
@@ -40518,7 +40522,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_RA$1,
 			_RSN$1,
 			_PA$1,
-			_P$2,
+			_P$3,
 			_DS$1,
 			_T$2,
 			_TTK$1,
@@ -40579,7 +40583,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_WIT$1,
 			_PI$2,
 			_PA$1,
-			_P$2,
+			_P$3,
 			_DS$1,
 			_MSTS$1
 		],
@@ -43000,7 +43004,7 @@ const _MPDE$1 = "MalformedPolicyDocumentException";
 const _MSTS = "MinimumSessionTokenSize";
 const _OI$1 = "OriginIdentity";
 const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
-const _P$1 = "Policy";
+const _P$2 = "Policy";
 const _PA = "PolicyArns";
 const _PAro = "ProviderArn";
 const _PC = "ProvidedContexts";
@@ -43317,7 +43321,7 @@ var AssumeRoleRequest$ = [
 		_RA,
 		_RSN,
 		_PA,
-		_P$1,
+		_P$2,
 		_DS,
 		_T$1,
 		_TTK,
@@ -43378,7 +43382,7 @@ var AssumeRoleWithWebIdentityRequest$ = [
 		_WIT,
 		_PI$1,
 		_PA,
-		_P$1,
+		_P$2,
 		_DS,
 		_MSTS
 	],
@@ -44270,7 +44274,7 @@ const _OUAr = "OrganizationalUnitArns";
 const _Op = "Operator";
 const _Ow = "Owners";
 const _Own = "Owner";
-const _P = "Principal";
+const _P$1 = "Principal";
 const _PCIr = "ProductCodeId";
 const _PCLr = "ProductCodeList";
 const _PCSL = "ProductCodeStringList";
@@ -44286,7 +44290,7 @@ const _PI = "PublicIp";
 const _PIAr = "PrivateIpAddress";
 const _PIAri = "PrivateIpAddresses";
 const _PIAu = "PublicIpAddress";
-const _PN$1 = "PartitionNumber";
+const _PN$2 = "PartitionNumber";
 const _PSPN = "PublicSsmParameterName";
 const _PU = "PresignedUrl";
 const _Pl = "Platform";
@@ -46818,7 +46822,7 @@ var OperatorResponse$ = [
 	0,
 	[
 		_Mana,
-		_P,
+		_P$1,
 		_HBD
 	],
 	[
@@ -46845,7 +46849,7 @@ var Placement$ = [
 		_AZI,
 		_Af,
 		_GN,
-		_PN$1,
+		_PN$2,
 		_HIo,
 		_Te,
 		_SDp,
@@ -48797,6 +48801,7 @@ init_schema();
 const _A = "Arn";
 const _AEE$1 = "AlreadyExistsException";
 const _AWSAI = "AWSAccountId";
+const _BPLSC = "BypassPolicyLockoutSafetyCheck";
 const _C = "Constraints";
 const _CD = "CreationDate";
 const _CE$1 = "ConflictException";
@@ -48835,6 +48840,9 @@ const _EM = "ExpirationModel";
 const _G = "Grants";
 const _GC = "GrantConstraints";
 const _GI = "GrantId";
+const _GKP = "GetKeyPolicy";
+const _GKPR = "GetKeyPolicyRequest";
+const _GKPRe = "GetKeyPolicyResponse";
 const _GL = "GrantList";
 const _GLE = "GrantListEntry";
 const _GP = "GranteePrincipal";
@@ -48884,8 +48892,12 @@ const _NFE = "NotFoundException";
 const _NM = "NextMarker";
 const _O = "Operations";
 const _Or = "Origin";
+const _P = "Policy";
 const _PDWID = "PendingDeletionWindowInDays";
+const _PKPR = "PutKeyPolicyRequest";
+const _PKPu = "PutKeyPolicy";
 const _PKr = "PrimaryKey";
+const _PN$1 = "PolicyName";
 const _RGRe = "RevokeGrantRequest";
 const _RGe = "RevokeGrant";
 const _RK = "ReplicaKeys";
@@ -49612,6 +49624,23 @@ var DescribeKeyResponse$ = [
 	[_KM],
 	[() => KeyMetadata$]
 ];
+var GetKeyPolicyRequest$ = [
+	3,
+	n0$1,
+	_GKPR,
+	0,
+	[_KI, _PN$1],
+	[0, 0],
+	1
+];
+var GetKeyPolicyResponse$ = [
+	3,
+	n0$1,
+	_GKPRe,
+	0,
+	[_P, _PN$1],
+	[0, 0]
+];
 var GrantConstraints$ = [
 	3,
 	n0$1,
@@ -49788,6 +49817,25 @@ var MultiRegionKey$ = [
 	[_A, _Re],
 	[0, 0]
 ];
+var PutKeyPolicyRequest$ = [
+	3,
+	n0$1,
+	_PKPR,
+	0,
+	[
+		_KI,
+		_P,
+		_PN$1,
+		_BPLSC
+	],
+	[
+		0,
+		0,
+		0,
+		2
+	],
+	2
+];
 var RevokeGrantRequest$ = [
 	3,
 	n0$1,
@@ -49844,6 +49892,14 @@ var DescribeKey$ = [
 	() => DescribeKeyRequest$,
 	() => DescribeKeyResponse$
 ];
+var GetKeyPolicy$ = [
+	9,
+	n0$1,
+	_GKP,
+	0,
+	() => GetKeyPolicyRequest$,
+	() => GetKeyPolicyResponse$
+];
 var ListGrants$ = [
 	9,
 	n0$1,
@@ -49851,6 +49907,14 @@ var ListGrants$ = [
 	0,
 	() => ListGrantsRequest$,
 	() => ListGrantsResponse$
+];
+var PutKeyPolicy$ = [
+	9,
+	n0$1,
+	_PKPu,
+	0,
+	() => PutKeyPolicyRequest$,
+	() => __Unit
 ];
 var RevokeGrant$ = [
 	9,
@@ -50037,8 +50101,12 @@ const _mw0$1 = (Command, cs, config, o) => [];
 var CreateGrantCommand = class extends command$1(_ep0$1, _mw0$1, "CreateGrant", CreateGrant$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/DescribeKeyCommand.js
 var DescribeKeyCommand = class extends command$1(_ep0$1, _mw0$1, "DescribeKey", DescribeKey$) {};
+// node_modules/@aws-sdk/client-kms/dist-es/commands/GetKeyPolicyCommand.js
+var GetKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "GetKeyPolicy", GetKeyPolicy$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/ListGrantsCommand.js
 var ListGrantsCommand = class extends command$1(_ep0$1, _mw0$1, "ListGrants", ListGrants$) {};
+// node_modules/@aws-sdk/client-kms/dist-es/commands/PutKeyPolicyCommand.js
+var PutKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "PutKeyPolicy", PutKeyPolicy$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/RevokeGrantCommand.js
 var RevokeGrantCommand = class extends command$1(_ep0$1, _mw0$1, "RevokeGrant", RevokeGrant$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthSchemeProvider.js
@@ -55471,10 +55539,11 @@ function planOf(request, resolved, leaseId, reader, findings) {
 	return {
 		source,
 		encryptedCopy,
-		grants: request.source.keyAccess === "grant" ? keys.flatMap((keyArn) => principals.map((principalArn) => ({
-			keyArn,
-			principalArn
-		}))) : [],
+		keyAccess: {
+			mode: request.source.keyAccess,
+			keys: abroad.length > 0 ? keys : [],
+			principals
+		},
 		shareWith: accountsOf(abroad),
 		launchWith: accountsOf(abroad.filter(({ route }) => route === "copy")),
 		targets
@@ -55812,6 +55881,130 @@ async function readTags(place, ids) {
 	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage(id))), describeImages(place, ids.filter(isImage))]);
 	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
 }
+// src/steps/key-policy.ts
+const sidPrefix = "ShareEncryptedAmi";
+function sidOf(leaseId) {
+	return `${sidPrefix}${leaseId}`;
+}
+function statementsOf(policy) {
+	const { Statement } = policy;
+	return Array.isArray(Statement) ? Statement : [Statement];
+}
+function withStatement(policy, leaseId, partition, accounts, actions) {
+	const statement = {
+		Sid: sidOf(leaseId),
+		Effect: "Allow",
+		Principal: { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) },
+		Action: actions.map((action) => `kms:${action}`),
+		Resource: "*"
+	};
+	return {
+		...policy,
+		Statement: [...statementsOf(withoutStatements(policy, [leaseId])), statement]
+	};
+}
+function withoutStatements(policy, leaseIds) {
+	const sids = new Set(leaseIds.map(sidOf));
+	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
+	return kept.length === statementsOf(policy).length ? policy : {
+		...policy,
+		Statement: kept
+	};
+}
+async function readPolicy(place, keyArn) {
+	const { Policy: text } = await place.kms(new GetKeyPolicyCommand({
+		KeyId: keyArn,
+		PolicyName: "default"
+	}));
+	return JSON.parse(text ?? "");
+}
+const changeTries = 8;
+async function changePolicy(place, keyArn, change) {
+	for (let tries = 1, written = false;; tries += 1) {
+		const before = await readPolicy(place, keyArn);
+		const after = change(before);
+		if (JSON.stringify(after) === JSON.stringify(before)) return written;
+		if (tries > changeTries) throw new Error(`the policy of ${keyArn} is being changed by others all the time`);
+		await place.kms(new PutKeyPolicyCommand({
+			KeyId: keyArn,
+			PolicyName: "default",
+			Policy: JSON.stringify(after)
+		}));
+		written = true;
+		await sleep(300 * tries, place.signal);
+	}
+}
+// src/steps/key-access.ts
+const keyOperations = [
+	"DescribeKey",
+	"Decrypt",
+	"ReEncryptFrom",
+	"CreateGrant"
+];
+function grantName(imageId, leaseId) {
+	return `share-encrypted-ami/${imageId}/${leaseId}`;
+}
+function openKeys(run, plan, made) {
+	const { keys, principals, mode } = plan.keyAccess;
+	const inPolicies = mode === "policy" && principals.length > 0 ? openByPolicy(run, plan) : void 0;
+	return new Map(principals.map((principalArn) => {
+		const place = plan.targets.find(({ target }) => target.principalArn === principalArn)?.target.placeAtSource;
+		const opened = keys.map(async (keyArn) => {
+			await inPolicies;
+			if (mode === "grant") await grantKey(run, plan, keyArn, principalArn, made);
+			if (place !== void 0) await awaitAccess(run, place, keyArn, mode === "existing" ? 0 : settleSeconds);
+		});
+		return [principalArn, Promise.all(opened).then(() => void 0)];
+	}));
+}
+async function openByPolicy(run, { keyAccess, shareWith, source }) {
+	const { partition } = run.request.source;
+	for (const keyArn of keyAccess.keys) try {
+		await changePolicy(source.place, keyArn, (policy) => withStatement(policy, run.leaseId, partition, shareWith, keyOperations));
+	} catch (error) {
+		throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
+	}
+}
+const principalTries = 6;
+async function grantKey(run, plan, keyArn, principalArn, made) {
+	const { place, image } = plan.source;
+	const entry = {
+		keyArn,
+		grantId: void 0
+	};
+	made.push(entry);
+	for (let tries = 1;; tries += 1) try {
+		const { GrantId } = await place.kms(new CreateGrantCommand({
+			KeyId: keyArn,
+			GranteePrincipal: principalArn,
+			Operations: [...keyOperations],
+			Name: grantName(image.ImageId ?? "", run.leaseId)
+		}));
+		entry.grantId = GrantId;
+		return;
+	} catch (error) {
+		if (!hasCode(error, "InvalidArnException") || tries === principalTries) throw new StepError(`Granting ${principalArn} the use of ${keyArn}`, error);
+		await sleep(1e3 * tries, run.signal);
+	}
+}
+const settleSeconds = 300;
+async function awaitAccess(run, place, keyArn, patienceSeconds) {
+	const until = Date.now() + patienceSeconds * 1e3;
+	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) try {
+		await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
+		return;
+	} catch (error) {
+		const lacksPolicy = errorMessage(error).includes("no identity-based policy");
+		if (!isDenied(error) || lacksPolicy || Date.now() > until) throw new StepError(`Using the source key ${keyArn} from account ${place.account}`, error, accessRemedy(keyArn, lacksPolicy, run));
+		await sleep(wait, run.signal);
+	}
+}
+function accessRemedy(keyArn, lacksPolicy, run) {
+	const actions = keyOperations.map((operation) => `kms:${operation}`).join(", ");
+	if (lacksPolicy) return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: allow ${actions} on ${keyArn} in the target role's policy`;
+	if (run.request.source.keyAccess !== "existing") return void 0;
+	return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must allow the target account ${actions}; or set source-key-access to grant`;
+}
 // src/steps/register.ts
 async function register(run, plan, { target, tags }, extras, copied, watcher) {
 	const { place, name, description } = target;
@@ -55909,111 +56102,6 @@ async function replace(run, plan) {
 		}
 	}
 }
-// src/steps/share.ts
-const grantOperations = [
-	"DescribeKey",
-	"Decrypt",
-	"ReEncryptFrom",
-	"CreateGrant"
-];
-function grantName(imageId, leaseId) {
-	return `share-encrypted-ami/${imageId}/${leaseId}`;
-}
-function grantKeys(run, plan, made) {
-	if (plan.grants.length > 0) run.ledger.write({ grantKeys: [...new Set(plan.grants.map(({ keyArn }) => keyArn))] });
-	const byPrincipal = Map.groupBy(plan.grants, ({ principalArn }) => principalArn);
-	return new Map([...byPrincipal].map(([principalArn, grants]) => {
-		const grantees = plan.targets.find(({ target }) => target.principalArn === principalArn);
-		const ready = grants.map(async ({ keyArn }) => {
-			await grantKey(run, plan, keyArn, principalArn, made);
-			if (grantees !== void 0) await awaitGrant(run, grantees.target.placeAtSource, keyArn);
-		});
-		return [principalArn, Promise.all(ready).then(() => void 0)];
-	}));
-}
-const principalTries = 6;
-async function grantKey(run, plan, keyArn, principalArn, made) {
-	const { place, image } = plan.source;
-	for (let tries = 1;; tries += 1) try {
-		const { GrantId } = await place.kms(new CreateGrantCommand({
-			KeyId: keyArn,
-			GranteePrincipal: principalArn,
-			Operations: [...grantOperations],
-			Name: grantName(image.ImageId ?? "", run.leaseId)
-		}));
-		if (GrantId !== void 0) made.push({
-			keyArn,
-			grantId: GrantId
-		});
-		return;
-	} catch (error) {
-		if (!hasCode(error, "InvalidArnException") || tries === principalTries) throw new StepError(`Granting ${principalArn} the use of ${keyArn}`, error);
-		await sleep(1e3 * tries, run.signal);
-	}
-}
-const grantSeconds = 300;
-async function awaitGrant(run, target, keyArn) {
-	const until = Date.now() + grantSeconds * 1e3;
-	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) try {
-		await target.kms(new DescribeKeyCommand({ KeyId: keyArn }));
-		return;
-	} catch (error) {
-		const lacksPolicy = errorMessage(error).includes("no identity-based policy");
-		if (!isDenied(error) || lacksPolicy || Date.now() > until) throw new StepError(`Using the source key ${keyArn} from account ${target.account}`, error, lacksPolicy ? `a grant from the key's account doesn't reach a role whose own policy doesn't allow the same: allow kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on ${keyArn} in the target role's policy` : void 0);
-		await sleep(wait, run.signal);
-	}
-}
-async function shareResources(run, plan, { imageId, snapshots }) {
-	const { source, shareWith, launchWith } = plan;
-	const wanted = [...[...snapshots.values()].map((id) => ({
-		id,
-		accounts: shareWith
-	})), {
-		id: imageId,
-		accounts: launchWith
-	}].filter(({ accounts }) => accounts.length > 0);
-	if (wanted.length === 0) return;
-	const { place } = source;
-	const list = wanted.map(({ id }) => id).join(", ");
-	try {
-		const toAdd = grouped((await Promise.all(wanted.map(({ id, accounts }) => newShares(place, id, accounts)))).filter(({ accounts }) => accounts.length > 0));
-		run.ledger.write({ shares: toAdd });
-		for (const entry of toAdd) await writeOnResources(run, place, entry);
-		await Promise.all(toAdd.flatMap(({ resources, accounts }) => resources.map((id) => changeShares(place, id, "Add", accounts))));
-		run.log.line(placeName(place), `shared ${list} with ${shareWith.join(", ")}`);
-	} catch (error) {
-		throw new StepError(`Sharing ${list} with ${shareWith.join(", ")}`, error);
-	}
-}
-async function newShares(place, id, accounts) {
-	const shared = await readShares(place, id);
-	if (!accounts.some((account) => shared.has(account))) return {
-		id,
-		accounts: [...accounts]
-	};
-	const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
-	return {
-		id,
-		accounts: accounts.filter((account) => !shared.has(account) || ours.has(account))
-	};
-}
-function grouped(entries) {
-	return [...Map.groupBy(entries, ({ accounts }) => accounts.join(" ")).values()].map((group) => ({
-		resources: group.map(({ id }) => id),
-		accounts: group[0]?.accounts ?? []
-	}));
-}
-async function writeOnResources(run, place, { resources, accounts }) {
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [...resources],
-			Tags: shareTags(run.leaseId, accounts)
-		}));
-	} catch (error) {
-		if (!isDenied(error)) throw error;
-		run.log.warn(`the source role may not tag ${resources.join(", ")} (ec2:CreateTags): should this run be killed, a later one cannot tell its shares from others`);
-	}
-}
 // src/steps/clean-up.ts
 async function cleanUpSource(place, state, options) {
 	const report = {
@@ -56022,46 +56110,55 @@ async function cleanUpSource(place, state, options) {
 	};
 	const attempt = async (what, act) => {
 		try {
-			const done = await act();
-			if (done !== void 0) report.done.push(done);
+			const result = await act();
+			if (typeof result === "string") report.done.push(result);
+			return result;
 		} catch (error) {
 			report.failed.push(`${what} in ${placeName(place)}: ${errorMessage(error)}`);
+			return;
 		}
 	};
-	let image;
-	const known = attempt("Revoking grants", () => revokeKnown(place, options.made));
-	await attempt(`Reading ${state.imageId}`, async () => {
-		[image] = await describeImages(place, [state.imageId]);
-	});
-	await known;
-	const { live, dead } = sortLeases(image, state.leaseId, options.reader);
-	const gone = [state.leaseId, ...dead.map(({ id }) => id)];
-	const lost = dead.length > 0 || options.made.length === 0;
-	const copies = [];
-	await attempt("Looking for encrypted copies", async () => {
-		const ofSource = await ownImages(place, {
-			Name: `tag:${tagKeys.sourceAmi}`,
-			Values: [state.imageId]
-		});
-		copies.push(...ofSource.filter(isEncryptedCopy));
-	});
-	const shared = [...new Set([...state.shares.flatMap(({ resources }) => resources), ...[image, ...copies].flatMap((one) => one ? [one.ImageId ?? "", ...snapshotIdsOf(one)] : [])])];
-	await Promise.all([...lost ? state.grantKeys.map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, state.imageId, gone))) : [], attempt(`Taking back shares of ${shared.join(", ")}`, () => unshare(place, shared, state, gone))]);
+	const { imageId, leaseId, grantKeys } = state;
+	const made = options.made ?? [];
+	const [, images, copies] = await Promise.all([
+		attempt("Revoking grants", () => revokeKnown(place, made)),
+		attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
+		attempt("Looking for encrypted copies", () => findEncryptedCopies(place, imageId))
+	]);
+	if (images === void 0 || copies === void 0) return report;
+	const { live, dead } = sortLeases(images[0], leaseId, options.reader);
+	const gone = [leaseId, ...dead.map(({ id }) => id)];
+	const unsure = options.made === void 0 || dead.length > 0 || made.some(({ grantId }) => grantId === void 0);
+	const shared = new Set([...state.shares.flatMap(({ resources }) => resources), ...[...images, ...copies].flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)])]);
+	await Promise.all([
+		...(unsure ? grantKeys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone))),
+		...(options.keyAccess === "policy" ? grantKeys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone))),
+		attempt(`Taking back shares of ${[...shared].join(", ")}`, () => unshare(place, [...shared], state, gone))
+	]);
 	if (live.length === 0 && !options.keepIntermediates) {
-		await Promise.all(copies.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
+		const removals = copies.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
 			await removeImage(place, copy);
 			return `removed the encrypted copy ${copy.ImageId}`;
-		})));
-		await attempt("Removing what is left of encrypted copies", () => removeLoose(place, state.imageId, copies));
+		}));
+		await Promise.all(removals);
+		await attempt("Removing what is left of encrypted copies", () => removeLoose(place, imageId, copies));
 	}
-	if (report.failed.length === 0) await attempt(`Removing leases from ${state.imageId}`, async () => {
-		await dropLeases(place, state.imageId, gone);
-	});
+	if (report.failed.length === 0) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, gone));
 	return report;
 }
+async function findEncryptedCopies(place, imageId) {
+	return (await ownImages(place, {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [imageId]
+	})).filter(isEncryptedCopy);
+}
+async function restorePolicy(place, keyArn, leases) {
+	return await changePolicy(place, keyArn, (policy) => withoutStatements(policy, leases)) ? `took the statement out of the policy of ${keyArn} again` : void 0;
+}
 async function revokeKnown(place, made) {
-	await Promise.all(made.map(({ keyArn, grantId }) => revoke(place, keyArn, grantId)));
-	return made.length === 0 ? void 0 : `revoked ${count(made.length, "grant")}`;
+	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(place, keyArn, grantId)]);
+	await Promise.all(known);
+	return known.length === 0 ? void 0 : `revoked ${count(known.length, "grant")}`;
 }
 async function revokeByName(place, keyArn, imageId, leases) {
 	const names = new Set(leases.map((id) => grantName(imageId, id)));
@@ -56697,6 +56794,58 @@ function remedyFor(error) {
 	if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return void 0;
 	return "the source role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)";
 }
+// src/steps/share.ts
+async function shareResources(run, plan, { imageId, snapshots }) {
+	const { source, shareWith, launchWith } = plan;
+	const wanted = [...[...snapshots.values()].map((id) => ({
+		id,
+		accounts: shareWith
+	})), {
+		id: imageId,
+		accounts: launchWith
+	}].filter(({ accounts }) => accounts.length > 0);
+	if (wanted.length === 0) return;
+	const { place } = source;
+	const list = wanted.map(({ id }) => id).join(", ");
+	try {
+		const toAdd = grouped((await Promise.all(wanted.map(({ id, accounts }) => newShares(place, id, accounts)))).filter(({ accounts }) => accounts.length > 0));
+		run.ledger.write({ shares: toAdd });
+		for (const entry of toAdd) await writeOnResources(run, place, entry);
+		await Promise.all(toAdd.flatMap(({ resources, accounts }) => resources.map((id) => changeShares(place, id, "Add", accounts))));
+		run.log.line(placeName(place), `shared ${list} with ${shareWith.join(", ")}`);
+	} catch (error) {
+		throw new StepError(`Sharing ${list} with ${shareWith.join(", ")}`, error);
+	}
+}
+async function newShares(place, id, accounts) {
+	const shared = await readShares(place, id);
+	if (!accounts.some((account) => shared.has(account))) return {
+		id,
+		accounts: [...accounts]
+	};
+	const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
+	return {
+		id,
+		accounts: accounts.filter((account) => !shared.has(account) || ours.has(account))
+	};
+}
+function grouped(entries) {
+	return [...Map.groupBy(entries, ({ accounts }) => accounts.join(" ")).values()].map((group) => ({
+		resources: group.map(({ id }) => id),
+		accounts: group[0]?.accounts ?? []
+	}));
+}
+async function writeOnResources(run, place, { resources, accounts }) {
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [...resources],
+			Tags: shareTags(run.leaseId, accounts)
+		}));
+	} catch (error) {
+		if (!isDenied(error)) throw error;
+		run.log.warn(`the source role may not tag ${resources.join(", ")} (ec2:CreateTags): should this run be killed, a later one cannot tell its shares from others`);
+	}
+}
 // src/steps/verify.ts
 function verify(plan, { target }, image, snapshots) {
 	const found = [...differences(plan.source.image, image), ...keyDifferences(target.kmsKeyArn, image, snapshots)];
@@ -56784,9 +56933,10 @@ async function execute(run, plan) {
 		}
 	};
 	ledger.write({
+		account: plan.source.account,
 		imageId,
 		leaseId,
-		grantKeys: [...new Set(plan.source.snapshots.flatMap(({ kmsKeyArn }) => kmsKeyArn ?? []))]
+		grantKeys: ownKeys(plan)
 	});
 	const lease = await takeLease(place, imageId, leaseId, request.run, (message) => run.log.warn(message));
 	const made = [];
@@ -56801,6 +56951,10 @@ async function execute(run, plan) {
 		cleanUp: await takeBack(run, plan, made, targets)
 	};
 }
+function ownKeys({ source }) {
+	const keys = source.snapshots.flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
+	return [...new Set([...keys, ...source.kmsKeyArn === void 0 ? [] : [source.kmsKeyArn]])];
+}
 async function makeTargets(run, plan, made) {
 	const watch = openWatchers(run.request.pollSeconds);
 	const shareable = encrypt(run, plan, watch(plan.source.place));
@@ -56808,17 +56962,17 @@ async function makeTargets(run, plan, made) {
 		await shareResources(run, plan, copy);
 		return copy;
 	});
-	const granted = grantKeys(run, plan, made);
+	const opened = openKeys(run, plan, made);
 	run.ledger.write({ targets: unfinishedByRole(plan) });
 	for (const promise of [
 		shareable,
 		shared,
-		...granted.values()
+		...opened.values()
 	]) promise.catch(() => {});
 	return Promise.all(plan.targets.map(async (targetPlan) => {
 		const access = async () => {
 			if (!targetPlan.crossAccount) return sourceItself(plan);
-			const [copy] = await Promise.all([shared, granted.get(targetPlan.target.principalArn)]);
+			const [copy] = await Promise.all([shared, opened.get(targetPlan.target.principalArn)]);
 			return copy;
 		};
 		return makeTarget(run, plan, targetPlan, access, watch(targetPlan.target.place));
@@ -56888,10 +57042,12 @@ async function takeBack(run, plan, made, records) {
 		failed: []
 	};
 	const signal = AbortSignal.timeout(cleanUpMinutes * 6e4);
+	const { request } = run;
 	const options = {
 		made,
-		keepIntermediates: run.request.keepIntermediates,
-		reader: thisReader(run.request.run)
+		keyAccess: request.source.keyAccess,
+		keepIntermediates: request.keepIntermediates,
+		reader: thisReader(request.run)
 	};
 	const unfinished = plan.targets.filter((_, index) => records[index]?.status !== "created");
 	const [source, ...targets] = await Promise.all([cleanUpSource(plan.source.place.until(signal), state, options), ...unfinished.map(({ target }) => cleanUpTarget(target.place.until(signal), run.leaseId))]);

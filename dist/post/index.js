@@ -25224,7 +25224,11 @@ function fill(template, values) {
 	return template.replace(placeholder, (written, name) => values[name] ?? written);
 }
 // src/inputs.ts
-const keyAccesses = ["grant", "existing"];
+const keyAccesses = [
+	"grant",
+	"policy",
+	"existing"
+];
 const routes = [
 	"auto",
 	"register",
@@ -39816,7 +39820,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$2, _MPDE$2, _MSTS$1, _P$1, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$1, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$2, _TC$1, _TTK$1, _Ta$2, _V$2, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$3, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$2, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$2, _MPDE$2, _MSTS$1, _P$2, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$1, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$2, _TC$1, _TTK$1, _Ta$2, _V$2, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$3, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$2, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -39844,7 +39848,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_K$2 = "Key";
 	_MPDE$2 = "MalformedPolicyDocumentException";
 	_MSTS$1 = "MinimumSessionTokenSize";
-	_P$1 = "Policy";
+	_P$2 = "Policy";
 	_PA$1 = "PolicyArns";
 	_PAr = "ProviderArn";
 	_PC$1 = "ProvidedContexts";
@@ -40018,7 +40022,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_RA$1,
 			_RSN$1,
 			_PA$1,
-			_P$1,
+			_P$2,
 			_DS$1,
 			_T$2,
 			_TTK$1,
@@ -40079,7 +40083,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_WIT$1,
 			_PI$1,
 			_PA$1,
-			_P$1,
+			_P$2,
 			_DS$1,
 			_MSTS$1
 		],
@@ -45222,6 +45226,7 @@ var KMSInvalidSignatureException = class KMSInvalidSignatureException extends KM
 // node_modules/@aws-sdk/client-kms/dist-es/schemas/schemas_0.js
 init_schema();
 const _AEE$1 = "AlreadyExistsException";
+const _BPLSC = "BypassPolicyLockoutSafetyCheck";
 const _C$1 = "Constraints";
 const _CD = "CreationDate";
 const _CE$1 = "ConflictException";
@@ -45244,6 +45249,9 @@ const _EITE = "ExpiredImportTokenException";
 const _G = "Grants";
 const _GC = "GrantConstraints";
 const _GI = "GrantId";
+const _GKP = "GetKeyPolicy";
+const _GKPR = "GetKeyPolicyRequest";
+const _GKPRe = "GetKeyPolicyResponse";
 const _GL = "GrantList";
 const _GLE = "GrantListEntry";
 const _GP = "GranteePrincipal";
@@ -45277,6 +45285,10 @@ const _N = "Name";
 const _NFE = "NotFoundException";
 const _NM = "NextMarker";
 const _O = "Operations";
+const _P$1 = "Policy";
+const _PKPR = "PutKeyPolicyRequest";
+const _PKPu = "PutKeyPolicy";
+const _PN$1 = "PolicyName";
 const _RGRe = "RevokeGrantRequest";
 const _RGe = "RevokeGrant";
 const _RP = "RetiringPrincipal";
@@ -45941,6 +45953,23 @@ var XksProxyVpcEndpointServiceNotFoundException$ = [
 ];
 n0_registry$2.registerError(XksProxyVpcEndpointServiceNotFoundException$, XksProxyVpcEndpointServiceNotFoundException);
 const errorTypeRegistries$2 = [_s_registry$2, n0_registry$2];
+var GetKeyPolicyRequest$ = [
+	3,
+	n0$2,
+	_GKPR,
+	0,
+	[_KI, _PN$1],
+	[0, 0],
+	1
+];
+var GetKeyPolicyResponse$ = [
+	3,
+	n0$2,
+	_GKPRe,
+	0,
+	[_P$1, _PN$1],
+	[0, 0]
+];
 var GrantConstraints$ = [
 	3,
 	n0$2,
@@ -46028,6 +46057,25 @@ var ListGrantsResponse$ = [
 		2
 	]
 ];
+var PutKeyPolicyRequest$ = [
+	3,
+	n0$2,
+	_PKPR,
+	0,
+	[
+		_KI,
+		_P$1,
+		_PN$1,
+		_BPLSC
+	],
+	[
+		0,
+		0,
+		0,
+		2
+	],
+	2
+];
 var RevokeGrantRequest$ = [
 	3,
 	n0$2,
@@ -46053,6 +46101,14 @@ var GrantList = [
 	0,
 	() => GrantListEntry$
 ];
+var GetKeyPolicy$ = [
+	9,
+	n0$2,
+	_GKP,
+	0,
+	() => GetKeyPolicyRequest$,
+	() => GetKeyPolicyResponse$
+];
 var ListGrants$ = [
 	9,
 	n0$2,
@@ -46060,6 +46116,14 @@ var ListGrants$ = [
 	0,
 	() => ListGrantsRequest$,
 	() => ListGrantsResponse$
+];
+var PutKeyPolicy$ = [
+	9,
+	n0$2,
+	_PKPu,
+	0,
+	() => PutKeyPolicyRequest$,
+	() => __Unit
 ];
 var RevokeGrant$ = [
 	9,
@@ -46242,8 +46306,12 @@ init_endpoints();
 const command$1 = makeBuilder(commonParams$1, "TrentService", "KMSClient", getEndpointPlugin);
 const _ep0$1 = {};
 const _mw0$1 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-kms/dist-es/commands/GetKeyPolicyCommand.js
+var GetKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "GetKeyPolicy", GetKeyPolicy$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/ListGrantsCommand.js
 var ListGrantsCommand = class extends command$1(_ep0$1, _mw0$1, "ListGrants", ListGrants$) {};
+// node_modules/@aws-sdk/client-kms/dist-es/commands/PutKeyPolicyCommand.js
+var PutKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "PutKeyPolicy", PutKeyPolicy$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/RevokeGrantCommand.js
 var RevokeGrantCommand = class extends command$1(_ep0$1, _mw0$1, "RevokeGrant", RevokeGrant$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthSchemeProvider.js
@@ -52366,6 +52434,50 @@ async function readTags(place, ids) {
 	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage(id))), describeImages(place, ids.filter(isImage))]);
 	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
 }
+// src/steps/key-policy.ts
+const sidPrefix = "ShareEncryptedAmi";
+function sidOf(leaseId) {
+	return `${sidPrefix}${leaseId}`;
+}
+function statementsOf(policy) {
+	const { Statement } = policy;
+	return Array.isArray(Statement) ? Statement : [Statement];
+}
+function withoutStatements(policy, leaseIds) {
+	const sids = new Set(leaseIds.map(sidOf));
+	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
+	return kept.length === statementsOf(policy).length ? policy : {
+		...policy,
+		Statement: kept
+	};
+}
+async function readPolicy(place, keyArn) {
+	const { Policy: text } = await place.kms(new GetKeyPolicyCommand({
+		KeyId: keyArn,
+		PolicyName: "default"
+	}));
+	return JSON.parse(text ?? "");
+}
+const changeTries = 8;
+async function changePolicy(place, keyArn, change) {
+	for (let tries = 1, written = false;; tries += 1) {
+		const before = await readPolicy(place, keyArn);
+		const after = change(before);
+		if (JSON.stringify(after) === JSON.stringify(before)) return written;
+		if (tries > changeTries) throw new Error(`the policy of ${keyArn} is being changed by others all the time`);
+		await place.kms(new PutKeyPolicyCommand({
+			KeyId: keyArn,
+			PolicyName: "default",
+			Policy: JSON.stringify(after)
+		}));
+		written = true;
+		await sleep(300 * tries, place.signal);
+	}
+}
+// src/steps/key-access.ts
+function grantName(imageId, leaseId) {
+	return `share-encrypted-ami/${imageId}/${leaseId}`;
+}
 // src/steps/remove.ts
 async function removeImage(place, image) {
 	try {
@@ -52386,10 +52498,6 @@ async function deleteSnapshot(place, id) {
 		await sleep(500 * tries, place.signal);
 	}
 }
-// src/steps/share.ts
-function grantName(imageId, leaseId) {
-	return `share-encrypted-ami/${imageId}/${leaseId}`;
-}
 // src/steps/clean-up.ts
 async function cleanUpSource(place, state, options) {
 	const report = {
@@ -52398,46 +52506,55 @@ async function cleanUpSource(place, state, options) {
 	};
 	const attempt = async (what, act) => {
 		try {
-			const done = await act();
-			if (done !== void 0) report.done.push(done);
+			const result = await act();
+			if (typeof result === "string") report.done.push(result);
+			return result;
 		} catch (error) {
 			report.failed.push(`${what} in ${placeName(place)}: ${errorMessage(error)}`);
+			return;
 		}
 	};
-	let image;
-	const known = attempt("Revoking grants", () => revokeKnown(place, options.made));
-	await attempt(`Reading ${state.imageId}`, async () => {
-		[image] = await describeImages(place, [state.imageId]);
-	});
-	await known;
-	const { live, dead } = sortLeases(image, state.leaseId, options.reader);
-	const gone = [state.leaseId, ...dead.map(({ id }) => id)];
-	const lost = dead.length > 0 || options.made.length === 0;
-	const copies = [];
-	await attempt("Looking for encrypted copies", async () => {
-		const ofSource = await ownImages(place, {
-			Name: `tag:${tagKeys.sourceAmi}`,
-			Values: [state.imageId]
-		});
-		copies.push(...ofSource.filter(isEncryptedCopy));
-	});
-	const shared = [...new Set([...state.shares.flatMap(({ resources }) => resources), ...[image, ...copies].flatMap((one) => one ? [one.ImageId ?? "", ...snapshotIdsOf(one)] : [])])];
-	await Promise.all([...lost ? state.grantKeys.map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, state.imageId, gone))) : [], attempt(`Taking back shares of ${shared.join(", ")}`, () => unshare(place, shared, state, gone))]);
+	const { imageId, leaseId, grantKeys } = state;
+	const made = options.made ?? [];
+	const [, images, copies] = await Promise.all([
+		attempt("Revoking grants", () => revokeKnown(place, made)),
+		attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
+		attempt("Looking for encrypted copies", () => findEncryptedCopies(place, imageId))
+	]);
+	if (images === void 0 || copies === void 0) return report;
+	const { live, dead } = sortLeases(images[0], leaseId, options.reader);
+	const gone = [leaseId, ...dead.map(({ id }) => id)];
+	const unsure = options.made === void 0 || dead.length > 0 || made.some(({ grantId }) => grantId === void 0);
+	const shared = new Set([...state.shares.flatMap(({ resources }) => resources), ...[...images, ...copies].flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)])]);
+	await Promise.all([
+		...(unsure ? grantKeys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone))),
+		...(options.keyAccess === "policy" ? grantKeys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone))),
+		attempt(`Taking back shares of ${[...shared].join(", ")}`, () => unshare(place, [...shared], state, gone))
+	]);
 	if (live.length === 0 && !options.keepIntermediates) {
-		await Promise.all(copies.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
+		const removals = copies.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
 			await removeImage(place, copy);
 			return `removed the encrypted copy ${copy.ImageId}`;
-		})));
-		await attempt("Removing what is left of encrypted copies", () => removeLoose(place, state.imageId, copies));
+		}));
+		await Promise.all(removals);
+		await attempt("Removing what is left of encrypted copies", () => removeLoose(place, imageId, copies));
 	}
-	if (report.failed.length === 0) await attempt(`Removing leases from ${state.imageId}`, async () => {
-		await dropLeases(place, state.imageId, gone);
-	});
+	if (report.failed.length === 0) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, gone));
 	return report;
 }
+async function findEncryptedCopies(place, imageId) {
+	return (await ownImages(place, {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [imageId]
+	})).filter(isEncryptedCopy);
+}
+async function restorePolicy(place, keyArn, leases) {
+	return await changePolicy(place, keyArn, (policy) => withoutStatements(policy, leases)) ? `took the statement out of the policy of ${keyArn} again` : void 0;
+}
 async function revokeKnown(place, made) {
-	await Promise.all(made.map(({ keyArn, grantId }) => revoke(place, keyArn, grantId)));
-	return made.length === 0 ? void 0 : `revoked ${count(made.length, "grant")}`;
+	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(place, keyArn, grantId)]);
+	await Promise.all(known);
+	return known.length === 0 ? void 0 : `revoked ${count(known.length, "grant")}`;
 }
 async function revokeByName(place, keyArn, imageId, leases) {
 	const names = new Set(leases.map((id) => grantName(imageId, id)));
@@ -52544,7 +52661,8 @@ async function takeBack(request, state, signal) {
 	}, signal);
 	const session = sessions.source(source.roleArn, sourceSessionName(request));
 	const options = {
-		made: [],
+		made: void 0,
+		keyAccess: source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: thisReader(request.run)
 	};

@@ -2,7 +2,7 @@ import type { Image, Snapshot, Tag } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
 import { encryptedCopyName } from '../encrypted-copy.ts';
 import { differences, keyDifferences } from '../image.ts';
-import type { Request } from '../inputs.ts';
+import type { KeyAccess, Request } from '../inputs.ts';
 import { isAlive, leasesOf, type Reader } from '../lease.ts';
 import { mergeTags, tagKeys, tagValue } from '../tags.ts';
 import type { Findings } from './problem.ts';
@@ -40,8 +40,8 @@ export type TargetPlan = Readonly<{
 export type Plan = Readonly<{
   source: Source;
   encryptedCopy: EncryptedCopy | undefined;
-  /** Grants to make, each to a target's role on a source key; empty where no account but the source's is reached. */
-  grants: readonly Readonly<{ keyArn: string; principalArn: string }>[];
+  /** How the targets' principals get at the source keys. */
+  keyAccess: Readonly<{ mode: KeyAccess; keys: readonly string[]; principals: readonly string[] }>;
   /** The accounts that the snapshots are shared with. */
   shareWith: readonly string[];
   /** The accounts that are let launch the image, as CopyImage asks for besides. */
@@ -67,11 +67,10 @@ export function planOf(
   const encryptedCopy = abroad.length === 0 ? undefined : planEncryptedCopy(request, source, findings);
   const keys = encryptedCopy === undefined ? keysOf(source) : [encryptedCopy.kmsKeyArn];
   const principals = [...new Set(abroad.map(({ target }) => target.principalArn))];
-  const byGrant = request.source.keyAccess === 'grant';
   return {
     source,
     encryptedCopy,
-    grants: byGrant ? keys.flatMap((keyArn) => principals.map((principalArn) => ({ keyArn, principalArn }))) : [],
+    keyAccess: { mode: request.source.keyAccess, keys: abroad.length > 0 ? keys : [], principals },
     shareWith: accountsOf(abroad),
     launchWith: accountsOf(abroad.filter(({ route }) => route === 'copy')),
     targets,

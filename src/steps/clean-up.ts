@@ -6,15 +6,18 @@ import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
 import { changeShares, readTags } from '../aws/shares.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { snapshotIdsOf } from '../image.ts';
+import type { KeyAccess } from '../inputs.ts';
 import { dropLeases, type Reader, sharesOf, shareTags, sortLeases } from '../lease.ts';
 import type { LedgerState } from '../ledger.ts';
 import { tagKeys, tagValue } from '../tags.ts';
+import { grantName, type MadeGrants } from './key-access.ts';
+import { changePolicy, withoutStatements } from './key-policy.ts';
 import { deleteSnapshot, removeImage } from './remove.ts';
-import { grantName, type MadeGrants } from './share.ts';
 
 export type CleanUpOptions = Readonly<{
-  /** Grants whose IDs are known, so that nothing need be listed to revoke them. */
-  made: MadeGrants;
+  /** The grants that this run made or may have made; undefined where only the ledger knows of them. */
+  made: MadeGrants | undefined;
+  keyAccess: KeyAccess;
   keepIntermediates: boolean;
   reader: Reader;
 }>;
@@ -30,67 +33,73 @@ export type CleanUpReport = { done: string[]; failed: string[] };
  */
 export async function cleanUpSource(place: Place, state: LedgerState, options: CleanUpOptions): Promise<CleanUpReport> {
   const report: CleanUpReport = { done: [], failed: [] };
-  const attempt = async (what: string, act: () => Promise<string | undefined>): Promise<void> => {
+  /** The result of `act`, or undefined after a line in the report. A text tells what was done. */
+  const attempt = async <T>(what: string, act: () => Promise<T>): Promise<T | undefined> => {
     try {
-      const done = await act();
-      if (done !== undefined) report.done.push(done);
+      const result = await act();
+      if (typeof result === 'string') report.done.push(result);
+      return result;
     } catch (error) {
       report.failed.push(`${what} in ${placeName(place)}: ${errorMessage(error)}`);
+      return undefined;
     }
   };
-  let image: Image | undefined;
-  const known = attempt('Revoking grants', () => revokeKnown(place, options.made));
-  await attempt(`Reading ${state.imageId}`, async () => {
-    [image] = await describeImages(place, [state.imageId]);
-    return undefined;
-  });
-  await known;
-  const { live, dead } = sortLeases(image, state.leaseId, options.reader);
-  const gone = [state.leaseId, ...dead.map(({ id }) => id)];
-  const lost = dead.length > 0 || options.made.length === 0;
-  const copies: Image[] = [];
-  await attempt('Looking for encrypted copies', async () => {
-    const ofSource = await ownImages(place, { Name: `tag:${tagKeys.sourceAmi}`, Values: [state.imageId] });
-    copies.push(...ofSource.filter(isEncryptedCopy));
-    return undefined;
-  });
-  const shared = [
-    ...new Set([
-      ...state.shares.flatMap(({ resources }) => resources),
-      ...[image, ...copies].flatMap((one) => (one ? [one.ImageId ?? '', ...snapshotIdsOf(one)] : [])),
-    ]),
-  ];
+  const { imageId, leaseId, grantKeys } = state;
+  const made = options.made ?? [];
+  const [, images, copies] = await Promise.all([
+    attempt('Revoking grants', () => revokeKnown(place, made)),
+    attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
+    attempt('Looking for encrypted copies', () => findEncryptedCopies(place, imageId)),
+  ]);
+  // Not knowing the leases, nothing that others may need is touched.
+  if (images === undefined || copies === undefined) return report;
+  const { live, dead } = sortLeases(images[0], leaseId, options.reader);
+  const gone = [leaseId, ...dead.map(({ id }) => id)];
+
+  const unsure = options.made === undefined || dead.length > 0 || made.some(({ grantId }) => grantId === undefined);
+  const shared = new Set([
+    ...state.shares.flatMap(({ resources }) => resources),
+    ...[...images, ...copies].flatMap((image) => [image.ImageId ?? '', ...snapshotIdsOf(image)]),
+  ]);
   await Promise.all([
-    ...(lost
-      ? state.grantKeys.map((keyArn) =>
-          attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, state.imageId, gone)),
-        )
-      : []),
-    attempt(`Taking back shares of ${shared.join(', ')}`, () => unshare(place, shared, state, gone)),
+    ...(unsure ? grantKeys : []).map((keyArn) =>
+      attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone)),
+    ),
+    ...(options.keyAccess === 'policy' ? grantKeys : []).map((keyArn) =>
+      attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone)),
+    ),
+    attempt(`Taking back shares of ${[...shared].join(', ')}`, () => unshare(place, [...shared], state, gone)),
   ]);
   if (live.length === 0 && !options.keepIntermediates) {
-    await Promise.all(
-      copies.map((copy) =>
-        attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
-          await removeImage(place, copy);
-          return `removed the encrypted copy ${copy.ImageId}`;
-        }),
-      ),
+    const removals = copies.map((copy) =>
+      attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
+        await removeImage(place, copy);
+        return `removed the encrypted copy ${copy.ImageId}`;
+      }),
     );
-    await attempt('Removing what is left of encrypted copies', () => removeLoose(place, state.imageId, copies));
+    await Promise.all(removals);
+    await attempt('Removing what is left of encrypted copies', () => removeLoose(place, imageId, copies));
   }
-  if (report.failed.length === 0) {
-    await attempt(`Removing leases from ${state.imageId}`, async () => {
-      await dropLeases(place, state.imageId, gone);
-      return undefined;
-    });
-  }
+  // Should anything be left, the lease stays, and tells the next run on this AMI what is still to do.
+  if (report.failed.length === 0)
+    await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, gone));
   return report;
 }
 
+async function findEncryptedCopies(place: Place, imageId: string): Promise<Image[]> {
+  const ofSource = await ownImages(place, { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] });
+  return ofSource.filter(isEncryptedCopy);
+}
+
+async function restorePolicy(place: Place, keyArn: string, leases: readonly string[]): Promise<string | undefined> {
+  const changed = await changePolicy(place, keyArn, (policy) => withoutStatements(policy, leases));
+  return changed ? `took the statement out of the policy of ${keyArn} again` : undefined;
+}
+
 async function revokeKnown(place: Place, made: MadeGrants): Promise<string | undefined> {
-  await Promise.all(made.map(({ keyArn, grantId }) => revoke(place, keyArn, grantId)));
-  return made.length === 0 ? undefined : `revoked ${count(made.length, 'grant')}`;
+  const known = made.flatMap(({ keyArn, grantId }) => (grantId === undefined ? [] : [revoke(place, keyArn, grantId)]));
+  await Promise.all(known);
+  return known.length === 0 ? undefined : `revoked ${count(known.length, 'grant')}`;
 }
 
 async function revokeByName(

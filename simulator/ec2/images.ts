@@ -1,0 +1,610 @@
+import type {
+  BlockDeviceMapping,
+  CopyImageRequest,
+  CreateImageRequest,
+  DeregisterImageRequest,
+  DescribeImageAttributeRequest,
+  DescribeImagesRequest,
+  Image,
+  ModifyImageAttributeRequest,
+  RegisterImageRequest,
+  Tag,
+} from '@aws-sdk/client-ec2';
+import { Refusal } from '../refusal.ts';
+import {
+  canSeeImage,
+  canUseSnapshot,
+  findImage,
+  findKeyByArn,
+  findSnapshot,
+  type Key,
+  type SimImage,
+  type SimSnapshot,
+} from '../world.ts';
+import {
+  arnOf,
+  authorize,
+  type Ec2Call,
+  type FilterFields,
+  type Handler,
+  matches,
+  newId,
+  pageOf,
+  tagsFor,
+} from './call.ts';
+import { advance, beginSnapshot, destinationKey, keyFailure } from './copy.ts';
+import { removeSnapshot } from './snapshots.ts';
+
+const idPattern = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
+
+function checkId(id: string): void {
+  if (!idPattern.test(id) || /^ami-(0+|1+)$/.test(id))
+    throw new Refusal('InvalidAMIID.Malformed', `Invalid id: "${id}"`);
+}
+
+const notFound = (id: string) => new Refusal('InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`);
+
+/** The image as it is by now: a copy is available when its snapshots are completed, and failed when one fails. */
+export function advanceImage(image: SimImage): SimImage {
+  const { making, data } = image;
+  if (making === undefined) return image;
+  const snapshots = making.snapshots.map(advance);
+  const failed = snapshots.find(({ data }) => data.State === 'error');
+  if (failed !== undefined) {
+    const words = failed.data.StateMessage ?? '';
+    const more = words.includes('not accessible') ? '. You must have DescribeKey permissions on the default key' : '';
+    data.State = 'failed';
+    data.StateReason = {
+      Code: 'Client.InternalError',
+      Message: `AMI snapshot copy failed with error: ${words}${more}`,
+    };
+    delete image.making;
+  } else if (snapshots.every(({ data }) => data.State === 'completed') && Date.now() >= making.endsAt) {
+    data.State = 'available';
+    for (const { Ebs } of data.BlockDeviceMappings) {
+      const snapshot = snapshots.find(({ data }) => data.SnapshotId === Ebs?.SnapshotId);
+      if (Ebs !== undefined && snapshot !== undefined) Ebs.Encrypted = snapshot.data.Encrypted;
+    }
+    delete image.making;
+  }
+  return image;
+}
+
+/** An image of the caller's own that is there and can be seen. */
+function ownImage(call: Ec2Call, id: string): SimImage {
+  checkId(id);
+  const image = call.here.images.get(id);
+  if (image === undefined || image.visibleAt > Date.now()) throw notFound(id);
+  if (image.deregisteredAt !== undefined)
+    throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
+  return advanceImage(image);
+}
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html; a name is taken from the call on. */
+function checkName(call: Ec2Call, name: string): void {
+  if (!/^[\w()[\] ./'@-]{3,128}$/.test(name)) {
+    throw new Refusal(
+      'InvalidAMIName.Malformed',
+      "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, '(', ')', '.', '-', '/' and '_'",
+    );
+  }
+  for (const { data, deregisteredAt } of call.here.images.values()) {
+    if (data.Name === name && deregisteredAt === undefined) {
+      throw new Refusal('InvalidAMIName.Duplicate', `AMI name ${name} is already in use by AMI ${data.ImageId}`);
+    }
+  }
+}
+
+function checkDescription(description: string | undefined): void {
+  if ((description ?? '').length > 255) {
+    throw new Refusal(
+      'InvalidParameterValue',
+      `Value (${description}) for parameter description is invalid. It exceeds 255 characters`,
+    );
+  }
+  if (!/^[\x20-\x7e]*$/.test(description ?? '')) {
+    throw new Refusal('InvalidParameterValue', 'Character sets beyond ASCII are not supported.');
+  }
+}
+
+function newImage(
+  call: Ec2Call,
+  data: Partial<Image> & { Name: string; BlockDeviceMappings: BlockDeviceMapping[] },
+  tags: readonly Tag[],
+): SimImage {
+  const image: SimImage = {
+    data: {
+      ...data,
+      ImageId: newId('ami'),
+      OwnerId: call.caller.account,
+      ImageType: 'machine',
+      Public: false,
+      Hypervisor: 'xen',
+      RootDeviceType: 'ebs',
+      CreationDate: new Date().toISOString(),
+      ImageLocation: `${call.caller.account}/${data.Name}`,
+      Tags: [...tags],
+    },
+    visibleAt: Date.now() + call.timings.visibleAfterSeconds * 1000,
+    launch: new Set(),
+    uefiData: undefined,
+    billing: [],
+  };
+  call.here.images.set(image.data.ImageId, image);
+  return image;
+}
+
+export const registerImage: Handler<RegisterImageRequest> = async (call, input) => {
+  const { Name = '', RootDeviceName, BlockDeviceMappings = [] } = input;
+  checkDescription(input.Description);
+  for (const { Ebs, DeviceName } of BlockDeviceMappings) {
+    if (DeviceName === undefined)
+      throw new Refusal('MissingParameter', 'The request must contain the parameter deviceName');
+    if (Ebs?.KmsKeyId !== undefined)
+      throw new Refusal(
+        'InvalidParameter',
+        'Parameter kmsKeyId is invalid. You cannot specify a KMS key in a block device mapping.',
+      );
+    if (Ebs?.SnapshotId !== undefined && Ebs.Encrypted !== undefined) {
+      throw new Refusal(
+        'InvalidParameter',
+        'Parameter encrypted is invalid. You cannot specify the encrypted flag if specifying a snapshot id in a block device mapping.',
+      );
+    }
+    checkVolume(Ebs);
+  }
+  const root = BlockDeviceMappings.find(
+    ({ DeviceName, Ebs }) => DeviceName === (RootDeviceName ?? '/dev/sda1') && Ebs?.SnapshotId !== undefined,
+  );
+  if (root === undefined)
+    throw new Refusal('InvalidBlockDeviceMapping', 'No root snapshot specified in device mapping.');
+  const used = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
+  await authorize(call, 'RegisterImage', [arnOf(call, 'ami-*'), ...used.map((id) => arnOf(call, id))], input.DryRun);
+  const tags = await tagsFor(call, 'RegisterImage', input.TagSpecifications, 'image', ['image']);
+  const snapshots = new Map(used.map((id) => [id, registrable(call, id)]));
+  checkName(call, Name);
+  const mappings = BlockDeviceMappings.map(({ DeviceName, VirtualName, NoDevice, Ebs }): BlockDeviceMapping => {
+    if (Ebs === undefined)
+      return {
+        DeviceName,
+        ...(VirtualName !== undefined && { VirtualName }),
+        ...(NoDevice !== undefined && { NoDevice }),
+      };
+    const snapshot = Ebs.SnapshotId === undefined ? undefined : snapshots.get(Ebs.SnapshotId);
+    return {
+      DeviceName,
+      Ebs: {
+        DeleteOnTermination: true,
+        VolumeType: 'standard',
+        ...Ebs,
+        VolumeSize: Ebs.VolumeSize ?? snapshot?.data.VolumeSize,
+        Encrypted: snapshot?.data.Encrypted ?? Ebs.Encrypted ?? false,
+        ...(Ebs.VolumeType === 'gp3' && { Iops: Ebs.Iops ?? 3000, Throughput: Ebs.Throughput ?? 125 }),
+      },
+    };
+  });
+  const image = newImage(
+    call,
+    {
+      Name,
+      ...(input.Description && { Description: input.Description }),
+      // What is left out has the defaults of 2006.
+      Architecture: input.Architecture ?? 'i386',
+      VirtualizationType: (input.VirtualizationType as Image['VirtualizationType']) ?? 'paravirtual',
+      RootDeviceName: RootDeviceName ?? '/dev/sda1',
+      EnaSupport: input.EnaSupport ?? false,
+      ...(input.SriovNetSupport && { SriovNetSupport: input.SriovNetSupport }),
+      ...(input.BootMode && { BootMode: input.BootMode }),
+      ...(input.TpmSupport && { TpmSupport: input.TpmSupport }),
+      ...(input.ImdsSupport && { ImdsSupport: input.ImdsSupport }),
+      ...(input.KernelId && { KernelId: input.KernelId }),
+      ...(input.RamdiskId && { RamdiskId: input.RamdiskId }),
+      // Billing isn't carried by snapshots: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-billing-info.html
+      PlatformDetails: 'Linux/UNIX',
+      UsageOperation: 'RunInstances',
+      State: 'available',
+      BlockDeviceMappings: mappings,
+    },
+    tags,
+  );
+  image.uefiData = input.UefiData;
+  return { ImageId: image.data.ImageId };
+};
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html
+const sizes: Readonly<Record<string, readonly [number, number]>> = {
+  standard: [1, 1024],
+  gp2: [1, 16_384],
+  gp3: [1, 65_536],
+  io1: [4, 16_384],
+  io2: [4, 65_536],
+  st1: [125, 16_384],
+  sc1: [125, 16_384],
+};
+
+function checkVolume(ebs: BlockDeviceMapping['Ebs']): void {
+  if (ebs === undefined) return;
+  const { VolumeType = 'standard', VolumeSize, Iops, Throughput, SnapshotId } = ebs;
+  const range = sizes[VolumeType];
+  if (range === undefined) throw new Refusal('InvalidParameterValue', `Invalid volume type: ${VolumeType}`);
+  if (VolumeSize === undefined && SnapshotId === undefined)
+    throw new Refusal('MissingParameter', 'The request must contain the parameter size or snapshotId');
+  if (VolumeSize !== undefined && (VolumeSize < range[0] || VolumeSize > range[1])) {
+    throw new Refusal('InvalidParameterValue', `Volume of ${VolumeSize}GiB is invalid for volume type ${VolumeType}`);
+  }
+  if (Iops !== undefined && !['io1', 'io2', 'gp3'].includes(VolumeType)) {
+    throw new Refusal('InvalidParameterCombination', `The parameter iops is not supported for ${VolumeType} volumes.`);
+  }
+  if (Iops === undefined && ['io1', 'io2'].includes(VolumeType))
+    throw new Refusal('MissingParameter', `The parameter iops must be specified for ${VolumeType} volumes.`);
+  if (Throughput !== undefined && VolumeType !== 'gp3') {
+    throw new Refusal(
+      'InvalidParameterCombination',
+      `The parameter throughput is not supported for ${VolumeType} volumes.`,
+    );
+  }
+}
+
+/** A snapshot that an image can be registered from: the caller's own, and completed. */
+function registrable(call: Ec2Call, id: string): SimSnapshot {
+  const snapshot = findSnapshot(call.world, call.region, id);
+  if (snapshot === undefined || snapshot.visibleAt > Date.now()) {
+    throw new Refusal('InvalidSnapshotID.NotFound', `The snapshot ID '${id}' does not exist`);
+  }
+  if (snapshot.data.OwnerId !== call.caller.account) {
+    throw new Refusal(
+      'InvalidParameterValue',
+      `Invalid value '${id}' for snapshotId. Snapshot does not belong to ${call.caller.account}`,
+    );
+  }
+  if (advance(snapshot).data.State !== 'completed') {
+    throw new Refusal('IncorrectState', `Snapshot is in invalid state - ${snapshot.data.State}`);
+  }
+  return snapshot;
+}
+
+export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
+  const { Name = '', SourceImageId = '', SourceRegion = '', ClientToken } = input;
+  checkId(SourceImageId);
+  checkDescription(input.Description);
+  if ((ClientToken ?? '').length > 64) throw new Refusal('InvalidParameterValue', 'Invalid client token');
+  // Without a token of the caller's, the SDK makes one up; either way the same token gives the same image.
+  const request = JSON.stringify({ ...input, ClientToken: undefined });
+  const earlier = [...call.here.images.values()].find(
+    ({ clientToken }) => ClientToken !== undefined && clientToken?.token === ClientToken,
+  );
+  if (earlier !== undefined && input.DryRun !== true) {
+    if (earlier.clientToken?.request !== request) {
+      throw new Refusal('IdempotentParameterMismatch', 'The client token has already been used with other parameters.');
+    }
+    return { ImageId: earlier.data.ImageId };
+  }
+  const key = await destinationKey(call, input.Encrypted, input.KmsKeyId);
+  const source = findImage(call.world, SourceRegion, SourceImageId);
+  if (
+    source === undefined ||
+    source.visibleAt > Date.now() ||
+    source.deregisteredAt !== undefined ||
+    !canSeeImage(source, call.caller.account)
+  ) {
+    throw notFound(SourceImageId);
+  }
+  const used = source.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
+  // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/copy-ami-permissions.html
+  await authorize(
+    call,
+    'CopyImage',
+    [
+      arnOf(call, SourceImageId, SourceRegion),
+      arnOf(call, 'ami-*'),
+      ...used.map((id) => arnOf(call, id, SourceRegion)),
+    ],
+    input.DryRun,
+  );
+  const imageTags = await tagsFor(call, 'CopyImage', input.TagSpecifications, 'image', ['image', 'snapshot']);
+  const snapshotTags = await tagsFor(call, 'CopyImage', input.TagSpecifications, 'snapshot', ['image', 'snapshot']);
+  const backing = new Map(used.map((id) => [id, findSnapshot(call.world, SourceRegion, id)]));
+  refuseCopy(call, source, [...backing.values()]);
+  checkName(call, Name);
+  const mappings: BlockDeviceMapping[] = [];
+  const snapshots: SimSnapshot[] = [];
+  for (const mapping of source.data.BlockDeviceMappings) {
+    const snapshot = backing.get(mapping.Ebs?.SnapshotId ?? '');
+    if (snapshot === undefined) {
+      mappings.push(structuredClone(mapping));
+      continue;
+    }
+    const copy = beginSnapshot(call, {
+      source: snapshot,
+      sizeGiB: snapshot.data.VolumeSize ?? 1,
+      key: key ?? sameKey(call, snapshot),
+      failure: await keyFailure(call, snapshot, key),
+      tags: snapshotTags,
+      description: `Copied for DestinationAmi from SourceAmi ${SourceImageId} for SourceSnapshot ${snapshot.data.SnapshotId}.`,
+      counts: false,
+    });
+    snapshots.push(copy);
+    mappings.push({
+      ...mapping,
+      Ebs: {
+        ...mapping.Ebs,
+        SnapshotId: copy.data.SnapshotId,
+        Encrypted: key !== undefined || snapshot.data.Encrypted === true,
+      },
+    });
+  }
+  const { ImageId: _, OwnerId: __, Tags: ___, State: ____, ...kept } = structuredClone(source.data);
+  const image = newImage(
+    call,
+    {
+      ...kept,
+      Name,
+      Description: input.Description ?? `[Copied ${SourceImageId} from ${SourceRegion}] ${source.data.Name}`,
+      State: 'pending',
+      BlockDeviceMappings: mappings,
+      SourceImageId,
+      SourceImageRegion: SourceRegion,
+    },
+    input.CopyImageTags === true
+      ? [...imageTags, ...source.data.Tags.filter(({ Key }) => !imageTags.some((tag) => tag.Key === Key))]
+      : imageTags,
+  );
+  image.uefiData = source.uefiData;
+  image.billing = source.billing;
+  image.making = { snapshots, endsAt: Date.now() + call.timings.baseSeconds * 1000 };
+  if (ClientToken !== undefined) image.clientToken = { token: ClientToken, request };
+  return { ImageId: image.data.ImageId };
+};
+
+function sameKey(call: Ec2Call, { data }: SimSnapshot): Key | undefined {
+  return data.KmsKeyId === undefined ? undefined : findKeyByArn(call.world, data.KmsKeyId);
+}
+
+/** What AWS refuses at the call: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html */
+function refuseCopy(call: Ec2Call, source: SimImage, snapshots: readonly (SimSnapshot | undefined)[]): void {
+  const { account } = call.caller;
+  if (advanceImage(source).data.State !== 'available')
+    throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${source.data.ImageId}' is not available`);
+  if (source.data.OwnerId !== account) {
+    if (source.billing.length > 0) {
+      throw new Refusal(
+        'InvalidRequest',
+        'Images with EC2 BillingProduct codes cannot be copied to another AWS account',
+      );
+    }
+    if (source.data.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === 'marketplace')) {
+      throw new Refusal('InvalidRequest', 'Images from AWS Marketplace cannot be copied to another AWS account.');
+    }
+  }
+  if (snapshots.some((snapshot) => snapshot === undefined || !canUseSnapshot(snapshot, account))) {
+    throw new Refusal('InvalidRequest', 'You do not have permission to access the storage of this ami');
+  }
+}
+
+export const createImage: Handler<CreateImageRequest> = async (call, input) => {
+  const { InstanceId = '', Name = '' } = input;
+  const instance = call.here.instances.get(InstanceId);
+  if (instance === undefined)
+    throw new Refusal('InvalidInstanceID.NotFound', `The instance ID '${InstanceId}' does not exist`);
+  checkDescription(input.Description);
+  await authorize(
+    call,
+    'CreateImage',
+    [arnOf(call, InstanceId), arnOf(call, 'ami-*'), arnOf(call, 'snap-*')],
+    input.DryRun,
+  );
+  const imageTags = await tagsFor(call, 'CreateImage', input.TagSpecifications, 'image', ['image', 'snapshot']);
+  const snapshotTags = await tagsFor(call, 'CreateImage', input.TagSpecifications, 'snapshot', ['image', 'snapshot']);
+  checkName(call, Name);
+  const snapshots: SimSnapshot[] = [];
+  const mappings = instance.volumes.map((mapping): BlockDeviceMapping => {
+    if (mapping.Ebs === undefined) return mapping;
+    const arn = instance.volumeKeys.get(mapping.DeviceName ?? '');
+    const snapshot = beginSnapshot(call, {
+      source: undefined,
+      sizeGiB: mapping.Ebs.VolumeSize ?? 8,
+      key: arn === undefined ? undefined : findKeyByArn(call.world, arn),
+      failure: undefined,
+      tags: snapshotTags,
+      description: `Created by CreateImage(${InstanceId})`,
+      counts: false,
+    });
+    snapshots.push(snapshot);
+    return { ...mapping, Ebs: { ...mapping.Ebs, SnapshotId: snapshot.data.SnapshotId } };
+  });
+  const image = newImage(
+    call,
+    {
+      ...instance.image,
+      Name,
+      ...(input.Description && { Description: input.Description }),
+      State: 'pending',
+      BlockDeviceMappings: mappings,
+      SourceInstanceId: InstanceId,
+    },
+    imageTags,
+  );
+  image.making = { snapshots, endsAt: Date.now() + call.timings.baseSeconds * 1000 };
+  return { ImageId: image.data.ImageId };
+};
+
+export const deregisterImage: Handler<DeregisterImageRequest> = async (call, input) => {
+  const image = ownImage(call, input.ImageId ?? '');
+  await authorize(call, 'DeregisterImage', [arnOf(call, image.data.ImageId)], input.DryRun);
+  if ((image.data.DeregistrationProtection ?? 'disabled') !== 'disabled') {
+    throw new Refusal('OperationNotPermitted', `The image ${image.data.ImageId} is protected from deregistration.`);
+  }
+  image.deregisteredAt = Date.now();
+  const ids = image.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
+  const results = input.DeleteAssociatedSnapshots === true ? ids.map((id) => deleteAssociated(call, id)) : undefined;
+  return { Return: true, ...(results && { DeleteSnapshotResults: results }) };
+};
+
+function deleteAssociated(call: Ec2Call, id: string): { SnapshotId: string; ReturnCode: 'success' | 'skipped' } {
+  const used = [...call.here.images.values()].some(
+    ({ data, deregisteredAt }) =>
+      deregisteredAt === undefined && data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),
+  );
+  const snapshot = call.here.snapshots.get(id);
+  if (used || snapshot === undefined) return { SnapshotId: id, ReturnCode: 'skipped' };
+  removeSnapshot(call, snapshot);
+  return { SnapshotId: id, ReturnCode: 'success' };
+}
+
+const filterFields: FilterFields<Image> = {
+  name: ({ Name }) => [Name],
+  state: ({ State }) => [State],
+  'image-id': ({ ImageId }) => [ImageId],
+  'owner-id': ({ OwnerId }) => [OwnerId],
+  architecture: ({ Architecture }) => [Architecture],
+  description: ({ Description }) => [Description],
+  'is-public': (image) => [String(image.Public)],
+  'virtualization-type': ({ VirtualizationType }) => [VirtualizationType],
+  'root-device-type': ({ RootDeviceType }) => [RootDeviceType],
+  'root-device-name': ({ RootDeviceName }) => [RootDeviceName],
+  'creation-date': ({ CreationDate }) => [CreationDate],
+  'source-image-id': ({ SourceImageId }) => [SourceImageId],
+  'source-image-region': ({ SourceImageRegion }) => [SourceImageRegion],
+  'block-device-mapping.snapshot-id': ({ BlockDeviceMappings }) =>
+    (BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId),
+  'block-device-mapping.device-name': ({ BlockDeviceMappings }) =>
+    (BlockDeviceMappings ?? []).map(({ DeviceName }) => DeviceName),
+};
+
+export const describeImages: Handler<DescribeImagesRequest> = async (call, input) => {
+  const { ImageIds, Owners, ExecutableUsers, Filters, MaxResults, NextToken } = input;
+  await authorize(call, 'DescribeImages', ['*'], input.DryRun);
+  for (const id of ImageIds ?? []) checkId(id);
+  if (ImageIds !== undefined && MaxResults !== undefined) {
+    throw new Refusal(
+      'InvalidParameterCombination',
+      'The parameter imageIdsSet cannot be used with the parameter maxResults',
+    );
+  }
+  const { account } = call.caller;
+  const now = Date.now();
+  const candidates = ImageIds === undefined ? allImages(call, Owners) : ImageIds.flatMap((id) => imageById(call, id));
+  const owners = Owners?.map((owner) => (owner === 'self' ? account : owner));
+  const found = candidates
+    .filter((image) => image.visibleAt <= now && image.deregisteredAt === undefined && canSeeImage(image, account))
+    .filter(
+      ({ data, launch }) =>
+        ExecutableUsers === undefined ||
+        ExecutableUsers.some((user) =>
+          user === 'self' ? launch.has(account) : user === 'all' && data.Public === true,
+        ),
+    )
+    .map((image) => shown(advanceImage(image), account))
+    .filter(
+      ({ OwnerId, State }) =>
+        (owners === undefined || owners.includes(OwnerId ?? '')) &&
+        (State !== 'disabled' || input.IncludeDisabled === true || ImageIds !== undefined),
+    )
+    .filter((image) => matches(image, Filters, filterFields));
+  const { items, next } = pageOf(found, MaxResults, NextToken);
+  return { Images: items, ...(next && { NextToken: next }) };
+};
+
+function allImages(call: Ec2Call, owners: string[] | undefined): SimImage[] {
+  if (owners?.length === 1 && (owners[0] === 'self' || owners[0] === call.caller.account))
+    return [...call.here.images.values()];
+  return Object.values(call.world.accounts).flatMap(({ regions }) => [
+    ...(regions.get(call.region)?.images.values() ?? []),
+  ]);
+}
+
+/** An unknown ID is an error; one of another account's private image gives nothing, and no error. */
+function imageById(call: Ec2Call, id: string): SimImage[] {
+  const image = findImage(call.world, call.region, id);
+  if (image === undefined || (image.data.OwnerId === call.caller.account && image.visibleAt > Date.now()))
+    throw notFound(id);
+  if (image.deregisteredAt !== undefined)
+    throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
+  const { allowedImages } = call.here.settings;
+  const hidden =
+    image.data.OwnerId !== call.caller.account &&
+    allowedImages.state === 'enabled' &&
+    !allowedImages.providers.includes(image.data.OwnerId);
+  if (hidden) throw notFound(id);
+  return [image];
+}
+
+/** Others than the owner see neither tags nor deregistration protection. */
+function shown({ data }: SimImage, account: string): Image {
+  if (data.OwnerId === account) return { ...data };
+  const { Tags: _, DeregistrationProtection: __, ...rest } = data;
+  return rest;
+}
+
+export const describeImageAttribute: Handler<DescribeImageAttributeRequest> = async (call, input) => {
+  const { ImageId = '', Attribute } = input;
+  checkId(ImageId);
+  const image = findImage(call.world, call.region, ImageId);
+  if (image === undefined || image.deregisteredAt !== undefined || image.visibleAt > Date.now())
+    throw notFound(ImageId);
+  if (image.data.OwnerId !== call.caller.account)
+    throw new Refusal('AuthFailure', `Not authorized for image:${ImageId}`);
+  await authorize(call, 'DescribeImageAttribute', [arnOf(call, ImageId)], input.DryRun);
+  switch (Attribute) {
+    case 'launchPermission':
+      return { ImageId, LaunchPermissions: [...image.launch].map((UserId) => ({ UserId })) };
+    case 'uefiData':
+      return { ImageId, ...(image.uefiData !== undefined && { UefiData: { Value: image.uefiData } }) };
+    case 'description':
+      return { ImageId, Description: { Value: image.data.Description ?? '' } };
+    case 'blockDeviceMapping':
+      throw new Refusal('AuthFailure', 'Unauthorized attempt to access restricted resource');
+    default:
+      throw new Refusal(
+        'InvalidParameterValue',
+        `Value (${Attribute}) for parameter attribute is not supported by the simulator.`,
+      );
+  }
+};
+
+export const modifyImageAttribute: Handler<ModifyImageAttributeRequest> = async (call, input) => {
+  const image = ownImage(call, input.ImageId ?? '');
+  await authorize(call, 'ModifyImageAttribute', [arnOf(call, image.data.ImageId)], input.DryRun);
+  const { LaunchPermission, Description, ImdsSupport } = input;
+  const given = [LaunchPermission, Description, ImdsSupport].filter((one) => one !== undefined);
+  if (given.length === 0) throw new Refusal('InvalidParameterCombination', 'No attributes specified.');
+  if (given.length > 1)
+    throw new Refusal('InvalidParameterCombination', 'Fields for multiple attribute types specified');
+  if (Description !== undefined) image.data.Description = Description.Value;
+  if (LaunchPermission !== undefined) changeLaunch(call, image, LaunchPermission);
+  return {};
+};
+
+function changeLaunch(
+  call: Ec2Call,
+  image: SimImage,
+  { Add = [], Remove = [] }: NonNullable<ModifyImageAttributeRequest['LaunchPermission']>,
+): void {
+  for (const { UserId, Group, OrganizationArn, OrganizationalUnitArn } of [...Add, ...Remove]) {
+    const fine =
+      /^\d{12}$/.test(UserId ?? '') ||
+      Group === 'all' ||
+      OrganizationArn !== undefined ||
+      OrganizationalUnitArn !== undefined;
+    if (!fine)
+      throw new Refusal(
+        'InvalidAMIAttributeItemValue',
+        `Invalid attribute item value "${UserId}" for userId item type.`,
+      );
+  }
+  if (Add.length > 0) {
+    const managed = image.data.BlockDeviceMappings.some(({ Ebs }) => {
+      const keyArn = Ebs?.SnapshotId === undefined ? undefined : call.here.snapshots.get(Ebs.SnapshotId)?.data.KmsKeyId;
+      return keyArn !== undefined && findKeyByArn(call.world, keyArn)?.metadata.KeyManager === 'AWS';
+    });
+    if (managed)
+      throw new Refusal(
+        'InvalidParameter',
+        "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot.",
+      );
+  }
+  const nameOf = (one: (typeof Add)[number]) =>
+    one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn ?? one.Group ?? '';
+  for (const one of Add) image.launch.add(nameOf(one));
+  for (const one of Remove) image.launch.delete(nameOf(one));
+}

@@ -1,0 +1,92 @@
+import { Refusal } from './refusal.ts';
+import { expired } from './sessions.ts';
+
+/** Something that goes wrong, at the calls that fit; fields that are left out fit everything. */
+export type Fault = Readonly<{
+  kind:
+    | 'throttle'
+    | 'server-error'
+    /** The connection ends before anything happened. */
+    | 'reset'
+    /** The call takes effect, and its answer is lost. */
+    | 'lost-response'
+    | 'delay'
+    /** No answer ever comes. */
+    | 'hang'
+    | 'expired-session'
+    /** A copy that this call begins ends in error. */
+    | 'copy-fails'
+    | 'token-endpoint';
+  service?: 'ec2' | 'kms' | 'sts' | 'ssm' | 'token';
+  action?: string;
+  account?: string;
+  region?: string;
+  /** The first fitting call that it strikes, from 1 on, and how many from there. */
+  nth?: number;
+  times?: number;
+  probability?: number;
+  /** For `delay`, in ms; for `token-endpoint`, the HTTP status; for `copy-fails`, the StateMessage. */
+  ms?: number;
+  status?: number;
+  message?: string;
+}>;
+
+export type CallSite = Readonly<{ service: string; action: string; account?: string; region?: string }>;
+
+/** Draws the faults that strike each call; with one seed, the same calls are struck. */
+export function openFaults(faults: readonly Fault[], seed: number) {
+  const random = randomFrom(seed);
+  const armed = faults.map((fault) => ({ fault, seen: 0 }));
+  return {
+    add(fault: Fault): void {
+      armed.push({ fault, seen: 0 });
+    },
+    strike(site: CallSite): Fault | undefined {
+      for (const entry of armed) {
+        const { fault } = entry;
+        const fits = (['service', 'action', 'account', 'region'] as const).every(
+          (field) => fault[field] === undefined || fault[field] === site[field],
+        );
+        if (!fits) continue;
+        entry.seen += 1;
+        const first = fault.nth ?? 1;
+        const times = fault.times ?? (fault.nth === undefined ? Number.POSITIVE_INFINITY : 1);
+        if (entry.seen < first || entry.seen >= first + times) continue;
+        if (fault.probability !== undefined && random() >= fault.probability) continue;
+        return fault;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** mulberry32: a small generator whose numbers depend on the seed alone. */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** The refusal that a fault makes of a call, in the service's own words. */
+export function refusalOf(fault: Fault, service: string): Refusal | undefined {
+  switch (fault.kind) {
+    case 'throttle':
+      return service === 'ec2'
+        ? new Refusal('RequestLimitExceeded', 'Request limit exceeded.', 503)
+        : new Refusal(service === 'sts' ? 'Throttling' : 'ThrottlingException', 'Rate exceeded', 400);
+    case 'server-error':
+      return new Refusal(
+        service === 'kms' ? 'KMSInternalException' : 'InternalError',
+        'An internal error has occurred',
+        500,
+      );
+    case 'expired-session':
+      return expired(service);
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,265 @@
+import { runSimulation } from '@cloud-copilot/iam-simulate';
+import { Refusal } from './refusal.ts';
+import type { Account, Key, PolicyDocument, Role, World } from './world.ts';
+
+/*
+ * Who may do what. Policies are evaluated by @cloud-copilot/iam-simulate (AGPL: it is imported here alone, and never
+ * shipped); KMS grants, which it doesn't know, are added as they were measured to work.
+ */
+
+/** Who calls: a role's session, or an account's administrator, to whom everything in the account is allowed. */
+export type Principal = Readonly<{ account: string; arn: string; role: Role | undefined }>;
+
+export type Context = Readonly<Record<string, string | string[]>>;
+
+type Verdict = 'allowed' | 'denied-explicitly' | 'denied-by-identity' | 'denied-by-resource';
+
+const administrator: PolicyDocument = {
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
+};
+
+const known = new Map<string, Promise<Verdict>>();
+
+/** Forgets what was decided: after a change of a policy. */
+export function forgetVerdicts(): void {
+  known.clear();
+}
+
+async function evaluate(
+  principal: Principal,
+  action: string,
+  resource: string,
+  owner: string,
+  context: Context,
+  resourcePolicy?: PolicyDocument,
+): Promise<Verdict> {
+  const memo = JSON.stringify([
+    principal.arn,
+    principal.role?.policies,
+    principal.role?.boundary,
+    action,
+    resource,
+    context,
+    resourcePolicy,
+  ]);
+  const verdict = known.get(memo) ?? decide(principal, action, resource, owner, context, resourcePolicy);
+  if (known.size > 20_000) known.clear();
+  known.set(memo, verdict);
+  return verdict;
+}
+
+async function decide(
+  principal: Principal,
+  action: string,
+  resource: string,
+  owner: string,
+  context: Context,
+  resourcePolicy?: PolicyDocument,
+): Promise<Verdict> {
+  const policies = principal.role?.policies ?? [administrator];
+  const boundary = principal.role?.boundary;
+  const result = await runSimulation(
+    {
+      request: {
+        principal: principal.arn,
+        action,
+        resource: { resource, accountId: owner },
+        contextVariables: {
+          ...context,
+          'aws:PrincipalArn': principal.role?.arn ?? principal.arn,
+          'aws:PrincipalAccount': principal.account,
+        },
+      },
+      identityPolicies: policies.map((policy, index) => ({ name: `policy-${index}`, policy })),
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+      ...(resourcePolicy && { resourcePolicy }),
+      ...(boundary && { permissionBoundaryPolicies: [{ name: 'boundary', policy: boundary }] }),
+    },
+    {},
+  );
+  if (result.resultType === 'error')
+    throw new Error(`IAM cannot evaluate ${action} on ${resource}: ${JSON.stringify(result.errors)}`);
+  if (result.overallResult === 'Allowed') return 'allowed';
+  if (result.overallResult === 'ExplicitlyDenied') return 'denied-explicitly';
+  const analysis = result.resultType === 'single' ? result.result.analysis : result.results[0]?.analysis;
+  return analysis?.identityAnalysis?.result === 'Allowed' ? 'denied-by-resource' : 'denied-by-identity';
+}
+
+const reasons: Readonly<Record<Exclude<Verdict, 'allowed'>, (action: string) => string>> = {
+  'denied-explicitly': () => 'with an explicit deny in an identity-based policy',
+  'denied-by-identity': (action) => `because no identity-based policy allows the ${action} action`,
+  'denied-by-resource': (action) => `because no resource-based policy allows the ${action} action`,
+};
+
+/** Lets an EC2 call pass, or refuses it in EC2's words. */
+export async function authorizeEc2(
+  principal: Principal,
+  action: string,
+  resources: readonly string[],
+  context: Context,
+): Promise<void> {
+  for (const resource of resources) {
+    const verdict = await evaluate(principal, `ec2:${action}`, resource, principal.account, context);
+    if (verdict === 'allowed') continue;
+    const on = resource === '*' ? '' : ` on resource: ${resource}`;
+    throw new Refusal(
+      'UnauthorizedOperation',
+      `You are not authorized to perform this operation. User: ${principal.arn} is not authorized to perform: ec2:${action}${on} ${reasons[verdict](`ec2:${action}`)}. Encoded authorization failure message: c2ltdWxhdGVk`,
+      403,
+    );
+  }
+}
+
+/** Lets an SSM call pass, or refuses it. */
+export async function authorizeSsm(principal: Principal, action: string, resource: string): Promise<void> {
+  const verdict = await evaluate(principal, `ssm:${action}`, resource, principal.account, {});
+  if (verdict === 'allowed') return;
+  throw new Refusal(
+    'AccessDeniedException',
+    `User: ${principal.arn} is not authorized to perform: ssm:${action} on resource: ${resource} ${reasons[verdict](`ssm:${action}`)}`,
+  );
+}
+
+/** The grants of a key that let a principal take an operation now. */
+function grantsFor(key: Key, principal: Principal, operation: string): Key['grants'] {
+  const names = [principal.arn, principal.role?.arn, `arn:aws:iam::${principal.account}:root`];
+  return key.grants.filter(
+    (grant) =>
+      names.includes(grant.GranteePrincipal) && grant.Operations.includes(operation) && grant.activeAt <= Date.now(),
+  );
+}
+
+/**
+ * Whether a principal may take a KMS operation on a key: by its own policies and the key's, or by a grant. A grant in
+ * the principal's own account needs no policy beside it; one that another account's principal issued does.
+ */
+export async function kmsVerdict(
+  principal: Principal,
+  operation: string,
+  key: Key,
+  context: Context = {},
+): Promise<Verdict> {
+  const action = `kms:${operation}`;
+  const { Arn, AWSAccountId } = key.metadata;
+  const withCaller = { 'kms:CallerAccount': principal.account, ...context };
+  const verdict = await evaluate(principal, action, Arn, AWSAccountId, withCaller, key.policy);
+  if (verdict === 'allowed' || verdict === 'denied-explicitly') return verdict;
+  const grants = grantsFor(key, principal, operation);
+  if (grants.length === 0) return verdict;
+  if (grants.some(({ IssuingAccount }) => IssuingAccount === principal.account)) return 'allowed';
+  const asIfPolicy = {
+    Version: '2012-10-17',
+    Statement: [
+      { Effect: 'Allow', Principal: { AWS: principal.role?.arn ?? principal.arn }, Action: action, Resource: '*' },
+    ],
+  };
+  return evaluate(principal, action, Arn, AWSAccountId, withCaller, asIfPolicy);
+}
+
+/** Lets a direct KMS call pass, or refuses it in KMS's words. */
+export async function authorizeKms(
+  principal: Principal,
+  operation: string,
+  key: Key,
+  context: Context = {},
+): Promise<void> {
+  const verdict = await kmsVerdict(principal, operation, key, context);
+  if (verdict === 'allowed') return;
+  const on = key.metadata.AWSAccountId === principal.account ? `resource: ${key.metadata.Arn}` : 'this resource';
+  throw new Refusal(
+    'AccessDeniedException',
+    `User: ${principal.arn} is not authorized to perform: kms:${operation} on ${on} ${reasons[verdict](`kms:${operation}`)}`,
+  );
+}
+
+/** Whether a trust policy lets `principal` (an ARN, or a federated provider's) take `action`. */
+export async function trusts(
+  role: Role,
+  account: Account,
+  action: 'sts:AssumeRole' | 'sts:AssumeRoleWithWebIdentity',
+  principal: string,
+  context: Context,
+): Promise<boolean> {
+  if (action === 'sts:AssumeRoleWithWebIdentity') return trustsFederated(role, principal, context);
+  const result = await runSimulation(
+    {
+      request: {
+        principal,
+        action,
+        resource: { resource: role.arn, accountId: account.id },
+        contextVariables: context,
+      },
+      identityPolicies: [{ name: 'administrator', policy: administrator }],
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+      resourcePolicy: role.trust,
+    },
+    {},
+  );
+  return result.resultType !== 'error' && result.overallResult === 'Allowed';
+}
+
+/** Whether a principal's own policies let it assume a role, which they must beside the role's trust. */
+export async function mayAssume(principal: Principal, roleArn: string): Promise<boolean> {
+  const verdict = await evaluate(principal, 'sts:AssumeRole', roleArn, principal.account, {});
+  return verdict === 'allowed';
+}
+
+type TrustStatement = Readonly<{
+  Effect?: string;
+  Principal?: { Federated?: string | string[] };
+  Action?: string | string[];
+  Condition?: unknown;
+}>;
+
+/** A federated caller is no AWS principal, so its statements are evaluated as a plain policy over the token's claims. */
+async function trustsFederated(role: Role, provider: string, context: Context): Promise<boolean> {
+  const statements = [role.trust.Statement].flat() as TrustStatement[];
+  const fitting = statements.filter(({ Principal, Action }) => {
+    const providers = [Principal?.Federated ?? []].flat();
+    return providers.includes(provider) && [Action ?? []].flat().includes('sts:AssumeRoleWithWebIdentity');
+  });
+  const verdicts = fitting.map((statement) => ({
+    effect: statement.Effect,
+    holds: conditionHolds(statement.Condition, context),
+  }));
+  return (
+    verdicts.some(({ effect, holds }) => effect === 'Allow' && holds) &&
+    !verdicts.some(({ effect, holds }) => effect === 'Deny' && holds)
+  );
+}
+
+/** The operators that trust policies for OIDC use; another is refused rather than taken for true. */
+function conditionHolds(condition: unknown, context: Context): boolean {
+  return Object.entries((condition ?? {}) as Record<string, Record<string, string | string[]>>).every(
+    ([operator, keys]) =>
+      Object.entries(keys).every(([key, wanted]) => {
+        const actual = [context[key] ?? []].flat();
+        const values = [wanted].flat();
+        switch (operator.replace(/^ForAnyValue:/, '')) {
+          case 'StringEquals':
+            return actual.some((one) => values.includes(one));
+          case 'StringLike':
+            return actual.some((one) => values.some((pattern) => wildcard(pattern).test(one)));
+          case 'StringNotEquals':
+            return !actual.some((one) => values.includes(one));
+          default:
+            throw new Error(`the simulator doesn't know the condition operator ${operator}`);
+        }
+      }),
+  );
+}
+
+/** A pattern in which `*` stands for any text and `?` for any character. */
+export function wildcard(pattern: string): RegExp {
+  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${escaped.replace(/\*/g, '[^]*').replace(/\?/g, '[^]')}$`);
+}
+
+/** The principal of an account without a role: its administrator. */
+export function administratorOf(world: World, account: string): Principal {
+  const partition = world.accounts[account]?.partition ?? 'aws';
+  return { account, arn: `arn:${partition}:iam::${account}:user/admin`, role: undefined };
+}

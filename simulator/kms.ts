@@ -1,0 +1,302 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { authorizeKms, type Context, forgetVerdicts, type Principal } from './iam.ts';
+import { Refusal } from './refusal.ts';
+import type { Grant, Key, PolicyDocument, World } from './world.ts';
+import { regionOf } from './world.ts';
+
+export type KmsCall = Readonly<{
+  world: World;
+  caller: Principal;
+  region: string;
+  grantActiveAfterSeconds: number;
+  policyActiveAfterSeconds: number;
+}>;
+
+type Input = Readonly<Record<string, unknown>>;
+type Handler = (call: KmsCall, input: Input) => Promise<Record<string, unknown>>;
+
+const notFound = (arn: string) => new Refusal('NotFoundException', `Key '${arn}' does not exist`);
+
+/**
+ * The key that an ID, ARN, alias or alias ARN names, seen from `account` in `region`.
+ * @param aliases whether the operation takes aliases: those on grants and policies don't
+ */
+export function findKey(world: World, account: string, region: string, id: string, aliases = true): Key {
+  let owner = account;
+  let name = id;
+  if (id.startsWith('arn:')) {
+    const [, , service, arnRegion, arnAccount, resource] = id.split(':');
+    if (service !== 'kms' || arnRegion === undefined || arnAccount === undefined || resource === undefined) {
+      throw new Refusal('InvalidArnException', `${id} is not a valid ARN`);
+    }
+    if (arnRegion !== region) throw new Refusal('NotFoundException', `Invalid arn ${arnRegion}`);
+    owner = arnAccount;
+    name = resource.replace(/^key\//, '');
+  }
+  if (world.accounts[owner] === undefined) throw notFound(id);
+  const place = regionOf(world, owner, region);
+  if (name.startsWith('alias/')) {
+    if (!aliases) throw new Refusal('InvalidArnException', `${id} is not a valid key ARN`);
+    const keyId = place.aliases.get(name);
+    if (keyId === undefined) {
+      const partition = world.accounts[owner]?.partition ?? 'aws';
+      throw new Refusal('NotFoundException', `Alias arn:${partition}:kms:${region}:${owner}:${name} is not found.`);
+    }
+    name = keyId;
+  }
+  const key = place.keys.get(name);
+  if (key !== undefined) return key;
+  if (!id.startsWith('arn:') && !/^(mrk-[0-9a-f]{32}|[0-9a-f-]{36})$/.test(name)) {
+    throw new Refusal('NotFoundException', `Invalid keyId '${id}'`);
+  }
+  throw notFound(id.startsWith('arn:') ? id : `arn:aws:kms:${region}:${account}:key/${id}`);
+}
+
+// https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+function requireUsable(key: Key): void {
+  const { KeyState, Arn } = key.metadata;
+  if (KeyState === 'Disabled') throw new Refusal('DisabledException', `${Arn} is disabled.`);
+  if (KeyState !== 'Enabled') {
+    const words = KeyState === 'PendingDeletion' ? 'pending deletion' : String(KeyState).toLowerCase();
+    throw new Refusal('KMSInvalidStateException', `${Arn} is ${words}.`);
+  }
+}
+
+const operations = new Set([
+  'Decrypt',
+  'Encrypt',
+  'GenerateDataKey',
+  'GenerateDataKeyWithoutPlaintext',
+  'ReEncryptFrom',
+  'ReEncryptTo',
+  'CreateGrant',
+  'RetireGrant',
+  'DescribeKey',
+  'GenerateDataKeyPair',
+  'GenerateDataKeyPairWithoutPlaintext',
+  'GenerateMac',
+  'VerifyMac',
+  'Sign',
+  'Verify',
+  'GetPublicKey',
+  'DeriveSharedSecret',
+]);
+
+export const kmsHandlers: Readonly<Record<string, Handler>> = {
+  async DescribeKey({ world, caller, region }, input) {
+    const key = findKey(world, caller.account, region, String(input.KeyId));
+    await authorizeKms(caller, 'DescribeKey', key);
+    return { KeyMetadata: key.metadata };
+  },
+
+  async ListAliases({ world, caller, region }) {
+    const { aliases } = regionOf(world, caller.account, region);
+    const partition = world.accounts[caller.account]?.partition ?? 'aws';
+    return {
+      Aliases: [...aliases].map(([AliasName, TargetKeyId]) => ({
+        AliasName,
+        TargetKeyId,
+        AliasArn: `arn:${partition}:kms:${region}:${caller.account}:${AliasName}`,
+      })),
+      Truncated: false,
+    };
+  },
+
+  async ListKeys({ world, caller, region }) {
+    const { keys } = regionOf(world, caller.account, region);
+    return {
+      Keys: [...keys.values()].map(({ metadata }) => ({ KeyId: metadata.KeyId, KeyArn: metadata.Arn })),
+      Truncated: false,
+    };
+  },
+
+  async CreateGrant(call, input) {
+    const { world, caller, region } = call;
+    const key = findKey(world, caller.account, region, String(input.KeyId), false);
+    const grantee = String(input.GranteePrincipal ?? '');
+    const asked = (input.Operations ?? []) as string[];
+    const unknown = asked.find((operation) => !operations.has(operation));
+    if (asked.length === 0 || unknown !== undefined) {
+      throw new Refusal(
+        'ValidationException',
+        `1 validation error detected: Value '[${asked.join(', ')}]' at 'operations' failed to satisfy constraint`,
+      );
+    }
+    if (input.Name !== undefined && !/^[a-zA-Z0-9:/_-]{1,256}$/.test(String(input.Name))) {
+      throw new Refusal(
+        'ValidationException',
+        "1 validation error detected: Value at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$",
+      );
+    }
+    requirePrincipal(world, grantee);
+    const context: Context = {
+      'kms:GranteePrincipal': grantee,
+      'kms:GrantOperations': asked,
+      'kms:GrantIsForAWSResource': 'false',
+    };
+    await authorizeKms(caller, 'CreateGrant', key, context);
+    requireUsable(key);
+    if (input.DryRun === true)
+      throw new Refusal('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.');
+    const same = key.grants.find(
+      (grant) =>
+        input.Name !== undefined &&
+        grant.Name === input.Name &&
+        grant.GranteePrincipal === grantee &&
+        grant.Operations.join() === asked.join(),
+    );
+    const grant = same ?? newGrant(call, input, grantee, asked);
+    if (same === undefined) key.grants.push(grant);
+    return { GrantId: grant.GrantId, GrantToken: randomBytes(32).toString('base64') };
+  },
+
+  async ListGrants({ world, caller, region }, input) {
+    const key = findKey(world, caller.account, region, String(input.KeyId), false);
+    await authorizeKms(caller, 'ListGrants', key);
+    const limit = Number(input.Limit ?? 50);
+    if (limit < 1 || limit > 100)
+      throw new Refusal(
+        'ValidationException',
+        "1 validation error detected: Value at 'limit' failed to satisfy constraint: Member must have value less than or equal to 100",
+      );
+    const all = key.grants.filter(
+      ({ GrantId, GranteePrincipal }) =>
+        (input.GrantId ?? GrantId) === GrantId && (input.GranteePrincipal ?? GranteePrincipal) === GranteePrincipal,
+    );
+    const start = Number(input.Marker ?? 0);
+    const page = all.slice(start, start + limit);
+    const more = start + limit < all.length;
+    const { Arn } = key.metadata;
+    return {
+      Grants: page.map(({ activeAt: _, IssuingAccount, ...grant }) => ({
+        ...grant,
+        KeyId: Arn,
+        IssuingAccount: `arn:aws:iam::${IssuingAccount}:root`,
+      })),
+      Truncated: more,
+      ...(more && { NextMarker: String(start + limit) }),
+    };
+  },
+
+  async RevokeGrant({ world, caller, region }, input) {
+    const key = findKey(world, caller.account, region, String(input.KeyId), false);
+    await authorizeKms(caller, 'RevokeGrant', key, { 'kms:GrantIsForAWSResource': 'false' });
+    const found = key.grants.some(({ GrantId }) => GrantId === input.GrantId);
+    if (!found) throw new Refusal('NotFoundException', `Grant with id ${String(input.GrantId)} does not exist`);
+    key.grants = key.grants.filter(({ GrantId }) => GrantId !== input.GrantId);
+    return {};
+  },
+
+  async RetireGrant({ world, caller, region }, input) {
+    const key = findKey(world, caller.account, region, String(input.KeyId ?? ''), false);
+    const grant = key.grants.find(({ GrantId }) => GrantId === input.GrantId);
+    if (grant === undefined)
+      throw new Refusal('NotFoundException', `Grant with id ${String(input.GrantId)} does not exist`);
+    const mine = [caller.arn, caller.role?.arn];
+    const retires =
+      mine.includes(grant.RetiringPrincipal) ||
+      (mine.includes(grant.GranteePrincipal) && grant.Operations.includes('RetireGrant'));
+    if (!retires) await authorizeKms(caller, 'RetireGrant', key);
+    key.grants = key.grants.filter((one) => one !== grant);
+    return {};
+  },
+
+  async GetKeyPolicy({ world, caller, region }, input) {
+    const key = ownKey(world, caller, region, input);
+    await authorizeKms(caller, 'GetKeyPolicy', key);
+    return { Policy: JSON.stringify(key.policy), PolicyName: 'default' };
+  },
+
+  async PutKeyPolicy({ world, caller, region }, input) {
+    const key = ownKey(world, caller, region, input);
+    await authorizeKms(caller, 'PutKeyPolicy', key);
+    const policy = parsePolicy(String(input.Policy));
+    requirePrincipals(world, policy);
+    const before = key.policy;
+    key.policy = policy;
+    forgetVerdicts();
+    try {
+      if (input.BypassPolicyLockoutSafetyCheck !== true) await authorizeKms(caller, 'PutKeyPolicy', key);
+    } catch {
+      key.policy = before;
+      throw new Refusal(
+        'MalformedPolicyDocumentException',
+        'The new key policy will not allow you to update the key policy in the future.',
+      );
+    }
+    return {};
+  },
+
+  async ListResourceTags({ world, caller, region }, input) {
+    const key = ownKey(world, caller, region, input);
+    await authorizeKms(caller, 'ListResourceTags', key);
+    return { Tags: [], Truncated: false };
+  },
+};
+
+/** Key policies are the own account's to read and write. */
+function ownKey(world: World, caller: Principal, region: string, input: Input): Key {
+  const key = findKey(world, caller.account, region, String(input.KeyId), false);
+  if (key.metadata.AWSAccountId !== caller.account)
+    throw new Refusal(
+      'AccessDeniedException',
+      `User: ${caller.arn} is not authorized to perform this operation on a key of another account`,
+    );
+  return key;
+}
+
+function newGrant(call: KmsCall, input: Input, grantee: string, asked: string[]): Grant {
+  const { RetiringPrincipal, Constraints, Name } = input as {
+    RetiringPrincipal?: string;
+    Constraints?: Grant['Constraints'];
+    Name?: string;
+  };
+  return {
+    GrantId: createHash('sha256').update(randomBytes(16)).digest('hex'),
+    GranteePrincipal: grantee,
+    Operations: asked,
+    CreationDate: new Date(),
+    IssuingAccount: call.caller.account,
+    activeAt: Date.now() + call.grantActiveAfterSeconds * 1000,
+    ...(Name !== undefined && { Name }),
+    ...(RetiringPrincipal !== undefined && { RetiringPrincipal }),
+    ...(Constraints !== undefined && { Constraints }),
+  };
+}
+
+/** The ARN must be of something that exists: https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html */
+function requirePrincipal(world: World, arn: string): void {
+  if (!principalExists(world, arn))
+    throw new Refusal('InvalidArnException', `ARN does not refer to a valid principal: ${arn}`);
+}
+
+function principalExists(world: World, arn: string): boolean {
+  const [, , service, , accountId = '', resource = ''] = arn.split(':');
+  const account = world.accounts[accountId];
+  if (account === undefined) return false;
+  if (service === 'iam' && (resource === 'root' || resource.startsWith('user/'))) return true;
+  const name = service === 'sts' ? resource.split('/')[1] : undefined;
+  return [...account.roles.values()].some((role) => role.arn === arn || role.name === name);
+}
+
+function parsePolicy(text: string): PolicyDocument {
+  if (Buffer.byteLength(text) > 32_768)
+    throw new Refusal('LimitExceededException', 'The key policy exceeds 32768 bytes.');
+  try {
+    return JSON.parse(text) as PolicyDocument;
+  } catch {
+    throw new Refusal('MalformedPolicyDocumentException', 'The key policy is not valid JSON.');
+  }
+}
+
+function requirePrincipals(world: World, policy: PolicyDocument): void {
+  for (const { Principal } of [policy.Statement].flat() as { Principal?: { AWS?: string | string[] } | string }[]) {
+    const arns = typeof Principal === 'object' ? [Principal.AWS ?? []].flat() : [];
+    if (arns.some((arn) => arn.startsWith('arn:') && !principalExists(world, arn))) {
+      throw new Refusal(
+        'MalformedPolicyDocumentException',
+        'Policy contains a statement with one or more invalid principals.',
+      );
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import type { Tag } from '@aws-sdk/client-ec2';
+import { advance } from './ec2/copy.ts';
+import { advanceImage } from './ec2/images.ts';
+import type { Account, Key, Region, World } from './world.ts';
+
+/** The accounts as a person would want to see them: AMIs, snapshots with key and state, shares, grants, parameters. */
+export function describeWorld(world: World): string {
+  return Object.values(world.accounts).flatMap(describeAccount).join('\n');
+}
+
+function describeAccount(account: Account): string[] {
+  const regions = [...account.regions.values()].filter(
+    ({ images, snapshots, keys }) =>
+      images.size + snapshots.size > 0 || [...keys.values()].some(({ grants }) => grants.length > 0),
+  );
+  return [
+    `account ${account.id}`,
+    ...regions.flatMap((region) => [`  ${region.name}`, ...describeRegion(region).map((line) => `    ${line}`)]),
+  ];
+}
+
+function describeRegion(region: Region): string[] {
+  const aliasOf = (arn: string | undefined): string => {
+    const id = arn?.split('/').at(-1);
+    const alias = [...region.aliases].find(([, keyId]) => keyId === id)?.[0];
+    return arn === undefined ? 'not encrypted' : `under ${alias ?? arn}`;
+  };
+  const images = [...region.images.values()]
+    .filter(({ deregisteredAt }) => deregisteredAt === undefined)
+    .map(advanceImage);
+  return [
+    ...images.flatMap(({ data, launch }) => [
+      `${data.ImageId}  ${data.Name}  ${data.State}${launch.size > 0 ? `, may be launched by ${[...launch].join(', ')}` : ''}`,
+      ...data.BlockDeviceMappings.map(
+        ({ DeviceName, Ebs, VirtualName }) =>
+          `  ${DeviceName}  ${VirtualName ?? Ebs?.SnapshotId ?? 'empty'}${Ebs ? `  ${Ebs.VolumeType} ${Ebs.VolumeSize} GiB` : ''}`,
+      ),
+      ...tagLine(data.Tags),
+    ]),
+    ...[...region.snapshots.values()]
+      .map(advance)
+      .flatMap(({ data, shares }) => [
+        `${data.SnapshotId}  ${data.State}  ${aliasOf(data.KmsKeyId)}${shares.size > 0 ? `, shared with ${[...shares].join(', ')}` : ''}`,
+        ...tagLine(data.Tags),
+      ]),
+    ...[...region.keys.values()].flatMap((key) => describeGrants(key, aliasOf)),
+    ...[...region.parameters.values()].map(({ name, value }) => `parameter ${name} = ${value}`),
+  ];
+}
+
+function tagLine(tags: readonly Tag[]): string[] {
+  return tags.length === 0 ? [] : [`  tags: ${tags.map(({ Key, Value }) => `${Key}=${Value}`).join(', ')}`];
+}
+
+function describeGrants({ metadata, grants }: Key, aliasOf: (arn: string) => string): string[] {
+  return grants.map(
+    ({ GranteePrincipal, Operations }) =>
+      `grant ${aliasOf(metadata.Arn)} to ${GranteePrincipal}: ${Operations.join(', ')}`,
+  );
+}
+
+/** Everything that persists, as plain data that compares: no times, no progress. */
+export function stateOf(world: World, account?: string): unknown {
+  const accounts = Object.values(world.accounts).filter(({ id }) => account === undefined || id === account);
+  return Object.fromEntries(
+    accounts.map(({ id, regions }) => [
+      id,
+      Object.fromEntries(
+        [...regions].map(([name, region]) => [name, regionState(region)]).filter(([, state]) => state !== undefined),
+      ),
+    ]),
+  );
+}
+
+function regionState(region: Region): unknown {
+  const images = [...region.images.values()]
+    .filter(({ deregisteredAt }) => deregisteredAt === undefined)
+    .map(advanceImage);
+  const snapshots = [...region.snapshots.values()].map(advance);
+  const keys = [...region.keys.values()].filter(({ grants }) => grants.length > 0);
+  if (images.length + snapshots.length + keys.length + region.parameters.size === 0) return undefined;
+  const sorted = (tags: readonly Tag[]) => tags.map(({ Key, Value }) => `${Key}=${Value}`).sort();
+  return {
+    images: images
+      .map(({ data, launch, uefiData }) => ({ ...data, Tags: sorted(data.Tags), launch: [...launch].sort(), uefiData }))
+      .sort((a, b) => a.ImageId.localeCompare(b.ImageId)),
+    snapshots: snapshots
+      .map(({ data: { Progress: _, StartTime: __, CompletionTime: ___, ...data }, shares }) => ({
+        ...data,
+        Tags: sorted(data.Tags),
+        shares: [...shares].sort(),
+      }))
+      .sort((a, b) => a.SnapshotId.localeCompare(b.SnapshotId)),
+    keys: [...region.keys.values()].map(({ metadata, policy, grants }) => ({
+      arn: metadata.Arn,
+      state: metadata.KeyState,
+      policy,
+      grants: grants.map(({ GrantId, Name, GranteePrincipal, Operations }) => ({
+        GrantId,
+        Name,
+        GranteePrincipal,
+        Operations,
+      })),
+    })),
+    parameters: [...region.parameters.values()],
+  };
+}

@@ -1,0 +1,331 @@
+import { createHash } from 'node:crypto';
+import type { BlockDeviceMapping, Image, Tag } from '@aws-sdk/client-ec2';
+import { newId, type Timings } from './ec2/call.ts';
+import type { Fault } from './faults.ts';
+import { forgetVerdicts } from './iam.ts';
+import type { GitHub } from './sts.ts';
+import {
+  type Account,
+  emptyRegion,
+  type Key,
+  type PolicyDocument,
+  type Region,
+  type Role,
+  type Settings,
+  type SimImage,
+  type SimSnapshot,
+  type World,
+} from './world.ts';
+
+/** A volume of an AMI or an instance; `key` is an alias of the region, `aws/ebs`, an ARN, or nothing. */
+export type VolumeScenario = Readonly<{
+  device: string;
+  sizeGiB?: number;
+  type?: string;
+  iops?: number;
+  throughput?: number;
+  key?: string;
+  deleteOnTermination?: boolean;
+  /** A volume without a snapshot, empty at launch; `encrypted` says whether under the default key. */
+  blank?: { encrypted: boolean };
+  /** An instance-store device, `ephemeral0`. */
+  instanceStore?: string;
+  /** A device that is suppressed. */
+  noDevice?: boolean;
+  tags?: Readonly<Record<string, string>>;
+  /** Accounts that the snapshot is shared with already. */
+  sharedWith?: readonly string[];
+  tier?: 'standard' | 'archive';
+  /** The snapshot of another device, to be used again. */
+  sameSnapshotAs?: string;
+}>;
+
+export type AmiScenario = Readonly<{
+  /** Made from its name, unless it is given. */
+  id?: string;
+  name: string;
+  volumes: readonly VolumeScenario[];
+  tags?: Readonly<Record<string, string>>;
+  /** Any attribute of DescribeImages. */
+  attributes?: Partial<Image>;
+  uefiData?: string;
+  billing?: readonly string[];
+  launchPermissions?: readonly string[];
+}>;
+
+export type KeyScenario = Readonly<{
+  id?: string;
+  state?: string;
+  spec?: string;
+  usage?: string;
+  policy?: PolicyDocument;
+}>;
+
+export type RegionScenario = Readonly<{
+  /** By alias, without `alias/`. */
+  keys?: Readonly<Record<string, KeyScenario>>;
+  amis?: readonly AmiScenario[];
+  instances?: readonly Readonly<{ id: string; volumes: readonly VolumeScenario[]; attributes?: Partial<Image> }>[];
+  parameters?: Readonly<Record<string, string>>;
+  settings?: Partial<Settings>;
+}>;
+
+export type RoleScenario = Readonly<{
+  trust: PolicyDocument;
+  policies: readonly PolicyDocument[];
+  boundary?: PolicyDocument;
+  maxSessionSeconds?: number;
+  path?: string;
+}>;
+
+export type AccountScenario = Readonly<{
+  partition?: string;
+  oidc?: readonly Readonly<{ issuer: string; audiences: readonly string[] }>[];
+  roles?: Readonly<Record<string, RoleScenario>>;
+  regions?: Readonly<Record<string, RegionScenario>>;
+  notOptedIn?: readonly string[];
+}>;
+
+/** An AWS to play: who there is, what they have, how fast things go and what goes wrong. */
+export type Scenario = Readonly<{
+  accounts: Readonly<Record<string, AccountScenario>>;
+  github?: Partial<GitHub>;
+  /** Credentials in the environment: a role's, or an administrator's. */
+  ambient?: Readonly<{ account: string; role?: string }>;
+  timings?: Partial<Timings>;
+  /** Sessions end after this, whatever was asked. */
+  sessionSeconds?: number;
+  faults?: readonly Fault[];
+  seed?: number;
+  kmsNeeds?: 'documented' | 'measured';
+}>;
+
+/** The policy that KMS gives a key by default: it leaves it to IAM in the account. */
+export function delegatingPolicy(account: string, partition = 'aws'): PolicyDocument {
+  return {
+    Version: '2012-10-17',
+    Id: 'key-default-1',
+    Statement: [
+      {
+        Sid: 'Enable IAM User Permissions',
+        Effect: 'Allow',
+        Principal: { AWS: `arn:${partition}:iam::${account}:root` },
+        Action: 'kms:*',
+        Resource: '*',
+      },
+    ],
+  };
+}
+
+/** A key ID that its place and alias make, so that policies can name it before the world is built. */
+export function keyIdOf(account: string, region: string, alias: string): string {
+  const hex = createHash('sha256').update(`${account} ${region} ${alias}`).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+export function keyArnOf(account: string, region: string, alias: string, partition = 'aws'): string {
+  return `arn:${partition}:kms:${region}:${account}:key/${keyIdOf(account, region, alias)}`;
+}
+
+/** An AMI's ID that its place and name make. */
+export function amiIdOf(account: string, region: string, name: string): string {
+  return `ami-0${createHash('sha256').update(`${account} ${region} ${name}`).digest('hex').slice(0, 16)}`;
+}
+
+export function buildWorld(scenario: Scenario): World {
+  forgetVerdicts();
+  const world: World = { accounts: {} };
+  for (const [id, account] of Object.entries(scenario.accounts)) world.accounts[id] = buildAccount(id, account);
+  return world;
+}
+
+function buildAccount(id: string, scenario: AccountScenario): Account {
+  const partition = scenario.partition ?? 'aws';
+  const roles = Object.entries(scenario.roles ?? {}).map(([name, role]): [string, Role] => [
+    name,
+    {
+      name,
+      arn: `arn:${partition}:iam::${id}:role/${role.path ?? ''}${name}`,
+      trust: role.trust,
+      policies: [...role.policies],
+      ...(role.boundary && { boundary: role.boundary }),
+      maxSessionSeconds: role.maxSessionSeconds ?? 3600,
+    },
+  ]);
+  const account: Account = {
+    id,
+    partition,
+    roles: new Map(roles),
+    oidcProviders: (scenario.oidc ?? []).map(({ issuer, audiences }) => ({ issuer, audiences: [...audiences] })),
+    regions: new Map(),
+    notOptedIn: new Set(scenario.notOptedIn),
+  };
+  for (const [name, region] of Object.entries(scenario.regions ?? {}))
+    account.regions.set(name, buildRegion(account, name, region));
+  return account;
+}
+
+function buildRegion(account: Account, name: string, scenario: RegionScenario): Region {
+  const region = emptyRegion(name);
+  Object.assign(region.settings, scenario.settings);
+  const keys = { ...scenario.keys, 'aws/ebs': {} };
+  for (const [alias, key] of Object.entries(keys)) {
+    const built = buildKey(account, name, alias, key);
+    region.keys.set(built.metadata.KeyId, built);
+    region.aliases.set(`alias/${alias}`, built.metadata.KeyId);
+  }
+  for (const [parameter, value] of Object.entries(scenario.parameters ?? {})) {
+    region.parameters.set(parameter, {
+      name: parameter,
+      value,
+      type: 'String',
+      dataType: 'text',
+      version: 1,
+      tags: [],
+    });
+  }
+  for (const ami of scenario.amis ?? []) buildAmi(account, region, ami);
+  for (const { id, volumes, attributes } of scenario.instances ?? []) {
+    const keyed = volumes.flatMap(({ device, key }) =>
+      key === undefined ? [] : [[device, keyArn(account, region, key)] as const],
+    );
+    region.instances.set(id, {
+      id,
+      image: {
+        Architecture: 'x86_64',
+        VirtualizationType: 'hvm',
+        RootDeviceName: volumes[0]?.device,
+        EnaSupport: true,
+        PlatformDetails: 'Linux/UNIX',
+        UsageOperation: 'RunInstances',
+        ...attributes,
+      },
+      volumes: volumes.map((volume) => mappingOf(volume, undefined)),
+      volumeKeys: new Map(keyed),
+    });
+  }
+  return region;
+}
+
+function buildKey(account: Account, region: string, alias: string, key: KeyScenario): Key {
+  const KeyId = key.id ?? keyIdOf(account.id, region, alias);
+  const state = key.state ?? 'Enabled';
+  return {
+    metadata: {
+      KeyId,
+      Arn: `arn:${account.partition}:kms:${region}:${account.id}:key/${KeyId}`,
+      AWSAccountId: account.id,
+      CreationDate: new Date('2026-01-01T00:00:00Z'),
+      Enabled: state === 'Enabled',
+      Description: '',
+      KeyState: state as never,
+      KeyManager: alias.startsWith('aws/') ? 'AWS' : 'CUSTOMER',
+      KeyUsage: (key.usage ?? 'ENCRYPT_DECRYPT') as never,
+      KeySpec: (key.spec ?? 'SYMMETRIC_DEFAULT') as never,
+      CustomerMasterKeySpec: (key.spec ?? 'SYMMETRIC_DEFAULT') as never,
+      Origin: 'AWS_KMS',
+      MultiRegion: KeyId.startsWith('mrk-'),
+    },
+    policy: key.policy ?? delegatingPolicy(account.id, account.partition),
+    grants: [],
+  };
+}
+
+function keyArn(account: Account, region: Region, key: string): string {
+  if (key.startsWith('arn:')) return key;
+  const id = region.aliases.get(`alias/${key}`);
+  if (id === undefined) throw new Error(`the scenario has no key ${key} in ${account.id}/${region.name}`);
+  return `arn:${account.partition}:kms:${region.name}:${account.id}:key/${id}`;
+}
+
+export function tagList(tags: Readonly<Record<string, string>> | undefined): Tag[] {
+  return Object.entries(tags ?? {}).map(([Key, Value]) => ({ Key, Value }));
+}
+
+function buildAmi(account: Account, region: Region, ami: AmiScenario): void {
+  const id = ami.id ?? amiIdOf(account.id, region.name, ami.name);
+  const byDevice = new Map<string, SimSnapshot>();
+  const mappings = ami.volumes.map((volume) => {
+    const hasSnapshot = !volume.blank && !volume.instanceStore && !volume.noDevice;
+    const snapshot =
+      volume.sameSnapshotAs === undefined
+        ? hasSnapshot
+          ? buildSnapshot(account, region, id, volume)
+          : undefined
+        : byDevice.get(volume.sameSnapshotAs);
+    if (snapshot !== undefined) byDevice.set(volume.device, snapshot);
+    return mappingOf(volume, snapshot);
+  });
+  region.images.set(id, {
+    data: {
+      ImageId: id,
+      OwnerId: account.id,
+      Name: ami.name,
+      State: 'available',
+      Architecture: 'x86_64',
+      VirtualizationType: 'hvm',
+      RootDeviceName: ami.volumes[0]?.device ?? '/dev/xvda',
+      RootDeviceType: 'ebs',
+      EnaSupport: true,
+      Hypervisor: 'xen',
+      ImageType: 'machine',
+      Public: false,
+      PlatformDetails: 'Linux/UNIX',
+      UsageOperation: 'RunInstances',
+      CreationDate: '2026-11-01T00:00:00.000Z',
+      ImageLocation: `${account.id}/${ami.name}`,
+      ...ami.attributes,
+      BlockDeviceMappings: mappings,
+      Tags: tagList(ami.tags),
+    } as SimImage['data'],
+    visibleAt: 0,
+    launch: new Set(ami.launchPermissions),
+    uefiData: ami.uefiData,
+    billing: [...(ami.billing ?? [])],
+  });
+}
+
+function buildSnapshot(account: Account, region: Region, imageId: string, volume: VolumeScenario): SimSnapshot {
+  const arn = volume.key === undefined ? undefined : keyArn(account, region, volume.key);
+  const snapshot: SimSnapshot = {
+    data: {
+      SnapshotId: newId('snap'),
+      OwnerId: account.id,
+      State: 'completed',
+      Progress: '100%',
+      StartTime: new Date('2026-11-01T00:00:00Z'),
+      CompletionTime: new Date('2026-11-01T00:10:00Z'),
+      VolumeId: newId('vol'),
+      VolumeSize: volume.sizeGiB ?? 8,
+      Description: `Created by CreateImage(i-0123456789abcdef0) for ${imageId}`,
+      Encrypted: arn !== undefined,
+      ...(arn !== undefined && { KmsKeyId: arn }),
+      StorageTier: volume.tier ?? 'standard',
+      Tags: tagList(volume.tags),
+    },
+    visibleAt: 0,
+    shares: new Set(volume.sharedWith),
+    publicShare: false,
+  };
+  region.snapshots.set(snapshot.data.SnapshotId, snapshot);
+  return snapshot;
+}
+
+function mappingOf(volume: VolumeScenario, snapshot: SimSnapshot | undefined): BlockDeviceMapping {
+  const { device, instanceStore, noDevice, blank } = volume;
+  if (noDevice === true) return { DeviceName: device, NoDevice: '' };
+  if (instanceStore !== undefined) return { DeviceName: device, VirtualName: instanceStore };
+  const type = volume.type ?? 'gp3';
+  return {
+    DeviceName: device,
+    Ebs: {
+      DeleteOnTermination: volume.deleteOnTermination ?? true,
+      VolumeSize: volume.sizeGiB ?? 8,
+      VolumeType: type as never,
+      Encrypted: snapshot?.data.Encrypted ?? blank?.encrypted ?? false,
+      ...(snapshot && { SnapshotId: snapshot.data.SnapshotId }),
+      ...(type === 'gp3' && { Iops: volume.iops ?? 3000, Throughput: volume.throughput ?? 125 }),
+      ...(type !== 'gp3' && volume.iops !== undefined && { Iops: volume.iops }),
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { type AmiScenario, amiIdOf, keyArnOf, type Scenario, type VolumeScenario } from '../scenario.ts';
+import { oidc, publishedPolicy, workflowRole } from './common.ts';
+
+export const sourceAccount = '111111111111';
+export const sourceRegion = 'us-east-1';
+export const targetAccount = '999999999999';
+export const targetRegion = 'eu-west-1';
+
+export type StandardOptions = Readonly<{
+  ami?: Partial<AmiScenario>;
+  volumes?: readonly VolumeScenario[];
+  targets?: readonly string[];
+  regions?: readonly string[];
+}> &
+  Omit<Scenario, 'accounts'>;
+
+/** The inputs that go with a scenario, as a workflow's `with:` has them. */
+export type Inputs = Readonly<Record<string, string>>;
+
+/** A scenario with the inputs that share its AMI. */
+export type Case = Readonly<{ scenario: Scenario; inputs: Inputs; amiId: string }>;
+
+/**
+ * One source account with an AMI and a customer key, and target accounts × regions with a customer key each; the roles
+ * have exactly the published policies.
+ */
+export function standardCase(options: StandardOptions = {}): Case {
+  const {
+    ami,
+    volumes = [{ device: '/dev/xvda', sizeGiB: 8 }],
+    targets = [targetAccount],
+    regions = [targetRegion],
+    ...rest
+  } = options;
+  const name = ami?.name ?? 'golden-image';
+  const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
+  const source = {
+    oidc,
+    roles: {
+      'ami-source': workflowRole(
+        sourceAccount,
+        publishedPolicy('source-role', { 'source-key-arn': sourceKey, 'source-region': sourceRegion }),
+      ),
+    },
+    regions: {
+      [sourceRegion]: {
+        keys: { cmkSource: {}, other: {} },
+        amis: [{ tags: { Name: 'golden', team: 'platform' }, ...ami, name, volumes }],
+      },
+    },
+  };
+  const accounts = targets.map((account) => {
+    const keys = regions.map((region) => keyArnOf(account, region, 'cmkTarget'));
+    const policy = publishedPolicy('target-role', { 'source-key-arn': sourceKey, 'target-key-arn': keys });
+    return [
+      account,
+      {
+        oidc,
+        roles: { 'ami-target': workflowRole(account, policy) },
+        regions: Object.fromEntries(regions.map((region) => [region, { keys: { cmkTarget: {} } }])),
+      },
+    ] as const;
+  });
+  return {
+    scenario: { accounts: { [sourceAccount]: source, ...Object.fromEntries(accounts) }, ...rest },
+    amiId: ami?.id ?? amiIdOf(sourceAccount, sourceRegion, name),
+    inputs: {
+      'ami-id': ami?.id ?? amiIdOf(sourceAccount, sourceRegion, name),
+      'source-region': sourceRegion,
+      'source-role-arn': `arn:aws:iam::${sourceAccount}:role/ami-source`,
+      'source-kms-key': 'alias/cmkSource',
+      'target-accounts': targets.join('\n'),
+      'target-regions': regions.join('\n'),
+      'target-role-arn': 'arn:aws:iam::{account}:role/ami-target',
+      'target-kms-key': 'alias/cmkTarget',
+    },
+  };
+}
+
+/** The case of AWS's article: an unencrypted AMI of one volume to one account and region. */
+export const procedure = (options: StandardOptions = {}): Case => standardCase(options);
+
+/** The same AMI to several accounts and regions at once. */
+export const fanOut = (options: StandardOptions = {}): Case =>
+  standardCase({
+    targets: ['999999999999', '222222222222'],
+    regions: ['eu-west-1', 'us-west-2', 'ap-southeast-2'],
+    ...options,
+  });
+
+/** An AMI whose snapshot is under a customer key already: no encrypted copy is needed. */
+export const customerKey = (options: StandardOptions = {}): Case =>
+  standardCase({ volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }], ...options });
+
+/** An AMI under the AWS managed key, which can't be shared. */
+export const awsEbs = (options: StandardOptions = {}): Case =>
+  standardCase({ volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'aws/ebs' }], ...options });
+
+/** Four volumes of different types, an instance-store and a suppressed device, and every attribute that can be set. */
+export const mixedVolumes = (options: StandardOptions = {}): Case =>
+  standardCase({
+    ami: {
+      name: 'golden-mixed',
+      uefiData: 'QU1aTlVFRkk=',
+      attributes: {
+        Architecture: 'arm64',
+        BootMode: 'uefi',
+        TpmSupport: 'v2.0',
+        ImdsSupport: 'v2.0',
+        SriovNetSupport: 'simple',
+        Description: 'Golden image with everything',
+      },
+      tags: { Name: 'golden', 'cost center': 'a/b' },
+    },
+    volumes: [
+      { device: '/dev/xvda', sizeGiB: 8, type: 'gp3', iops: 4000, throughput: 250, tags: { disk: 'root' } },
+      { device: '/dev/sdb', sizeGiB: 20, type: 'io2', iops: 1000, deleteOnTermination: false },
+      { device: '/dev/sdc', sizeGiB: 125, type: 'st1' },
+      { device: '/dev/sdd', sizeGiB: 4, type: 'gp2' },
+      { device: '/dev/sde', instanceStore: 'ephemeral0' },
+      { device: '/dev/sdf', noDevice: true },
+      { device: '/dev/sdg', sizeGiB: 10, blank: { encrypted: true } },
+    ],
+    ...options,
+  });

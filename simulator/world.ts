@@ -1,0 +1,181 @@
+import type { BlockDeviceMapping, Image, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import type { KeyMetadata } from '@aws-sdk/client-kms';
+
+/** A policy document as it stands in a scenario. */
+export type PolicyDocument = Readonly<Record<string, unknown>>;
+
+export type Role = {
+  name: string;
+  arn: string;
+  trust: PolicyDocument;
+  policies: PolicyDocument[];
+  boundary?: PolicyDocument;
+  maxSessionSeconds: number;
+};
+
+export type Grant = {
+  GrantId: string;
+  Name?: string;
+  GranteePrincipal: string;
+  RetiringPrincipal?: string;
+  Operations: string[];
+  Constraints?: { EncryptionContextSubset?: Record<string, string>; EncryptionContextEquals?: Record<string, string> };
+  CreationDate: Date;
+  IssuingAccount: string;
+  /** In force from then on, ms since the epoch. */
+  activeAt: number;
+};
+
+export type Key = {
+  metadata: KeyMetadata & { Arn: string; KeyId: string; AWSAccountId: string };
+  policy: PolicyDocument;
+  grants: Grant[];
+};
+
+/** A snapshot as DescribeSnapshots tells it, and what makes it move. */
+export type SimSnapshot = {
+  data: Snapshot & { SnapshotId: string; OwnerId: string; Tags: Tag[] };
+  visibleAt: number;
+  shares: Set<string>;
+  publicShare: boolean;
+  locked?: boolean;
+  deletedAt?: number;
+  /** A copy under way: what it will be when it ends. */
+  making?: {
+    startsAt: number;
+    endsAt: number;
+    sizeGiB: number;
+    keyArn: string | undefined;
+    failure: string | undefined;
+    source: SimSnapshot | undefined;
+    sourceKeys: readonly Key[];
+    counts: boolean;
+  };
+};
+
+export type SimImage = {
+  data: Image & {
+    ImageId: string;
+    OwnerId: string;
+    Name: string;
+    Tags: Tag[];
+    BlockDeviceMappings: BlockDeviceMapping[];
+  };
+  visibleAt: number;
+  launch: Set<string>;
+  uefiData: string | undefined;
+  billing: string[];
+  deregisteredAt?: number;
+  clientToken?: { token: string; request: string };
+  /** A copy under way: the snapshots that it waits for. */
+  making?: { snapshots: SimSnapshot[]; endsAt: number };
+};
+
+export type Instance = {
+  id: string;
+  image: Omit<Image, 'BlockDeviceMappings'>;
+  volumes: readonly BlockDeviceMapping[];
+  volumeKeys: ReadonlyMap<string, string>;
+};
+
+export type Parameter = { name: string; value: string; type: string; dataType: string; version: number; tags: Tag[] };
+
+export type Settings = {
+  encryptionByDefault: boolean;
+  defaultKey: string;
+  snapshotBlockPublicAccess: 'block-all-sharing' | 'block-new-sharing' | 'unblocked';
+  imageBlockPublicAccess: 'block-new-sharing' | 'unblocked';
+  allowedImages: { state: 'disabled' | 'enabled' | 'audit-mode'; providers: readonly string[] };
+  concurrentCopies: number;
+  /** Copies that somebody else runs here at the moment. */
+  othersCopies: number;
+};
+
+export type Region = {
+  name: string;
+  images: Map<string, SimImage>;
+  snapshots: Map<string, SimSnapshot>;
+  keys: Map<string, Key>;
+  aliases: Map<string, string>;
+  parameters: Map<string, Parameter>;
+  instances: Map<string, Instance>;
+  settings: Settings;
+};
+
+export type OidcProvider = { issuer: string; audiences: string[] };
+
+export type Account = {
+  id: string;
+  partition: string;
+  roles: Map<string, Role>;
+  oidcProviders: OidcProvider[];
+  /** Regions that exist for the account: those that it has enabled. */
+  regions: Map<string, Region>;
+  notOptedIn: Set<string>;
+};
+
+export type World = { accounts: Record<string, Account> };
+
+/** The region of an account. Every account has all regions that the scenario knows, empty where nothing was put. */
+export function regionOf(world: World, accountId: string, region: string): Region {
+  const account = world.accounts[accountId];
+  if (account === undefined) throw new Error(`the scenario has no account ${accountId}`);
+  const known = account.regions.get(region);
+  if (known !== undefined) return known;
+  const fresh = emptyRegion(region);
+  account.regions.set(region, fresh);
+  return fresh;
+}
+
+export function emptyRegion(name: string): Region {
+  return {
+    name,
+    images: new Map(),
+    snapshots: new Map(),
+    keys: new Map(),
+    aliases: new Map(),
+    parameters: new Map(),
+    instances: new Map(),
+    settings: {
+      encryptionByDefault: false,
+      defaultKey: 'alias/aws/ebs',
+      snapshotBlockPublicAccess: 'unblocked',
+      imageBlockPublicAccess: 'block-new-sharing',
+      allowedImages: { state: 'disabled', providers: [] },
+      // https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html
+      concurrentCopies: 20,
+      othersCopies: 0,
+    },
+  };
+}
+
+/** A resource wherever it is in a region, whoever owns it: IDs are unique. */
+export function findSnapshot(world: World, region: string, id: string): SimSnapshot | undefined {
+  for (const account of Object.values(world.accounts)) {
+    const snapshot = account.regions.get(region)?.snapshots.get(id);
+    if (snapshot !== undefined) return snapshot;
+  }
+  return undefined;
+}
+
+export function findImage(world: World, region: string, id: string): SimImage | undefined {
+  for (const account of Object.values(world.accounts)) {
+    const image = account.regions.get(region)?.images.get(id);
+    if (image !== undefined) return image;
+  }
+  return undefined;
+}
+
+export function findKeyByArn(world: World, arn: string): Key | undefined {
+  const [, , , region = '', account = '', resource = ''] = arn.split(':');
+  return world.accounts[account]?.regions.get(region)?.keys.get(resource.replace(/^key\//, ''));
+}
+
+/** Whether `account` may copy, or make volumes from, a snapshot. */
+export function canUseSnapshot(snapshot: SimSnapshot, account: string): boolean {
+  return snapshot.data.OwnerId === account || snapshot.shares.has(account) || snapshot.publicShare;
+}
+
+export function canSeeImage(image: SimImage, account: string): boolean {
+  return image.data.OwnerId === account || image.launch.has(account) || image.data.Public === true;
+}

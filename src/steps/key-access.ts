@@ -1,0 +1,124 @@
+import { CreateGrantCommand, DescribeKeyCommand, type GrantOperation } from '@aws-sdk/client-kms';
+import type { Place } from '../aws/clients.ts';
+import { errorMessage, hasCode, isDenied, StepError } from '../aws/errors.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
+import { sleep } from '../time.ts';
+import { changePolicy, withStatement } from './key-policy.ts';
+
+/**
+ * What copying a snapshot out of another account takes on its key, and no more: the data key is decrypted, and EBS
+ * gets a grant of its own to do so. https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+ */
+export const keyOperations = [
+  'DescribeKey',
+  'Decrypt',
+  'ReEncryptFrom',
+  'CreateGrant',
+] as const satisfies readonly GrantOperation[];
+
+/** The name of this run's grants: by it they are found again, and told from any other's. */
+export function grantName(imageId: string, leaseId: string): string {
+  return `share-encrypted-ami/${imageId}/${leaseId}`;
+}
+
+/** The grants asked for, each with its ID once AWS has told it. */
+export type MadeGrants = { keyArn: string; grantId: string | undefined }[];
+
+/**
+ * Lets each target's principal use the source keys, in the way that the inputs say, and sees from its side that it can.
+ * A promise for each principal, all regions of an account being served by one: what fails for one stops no other.
+ */
+export function openKeys(run: Run, plan: Plan, made: MadeGrants): Map<string, Promise<void>> {
+  const { keys, principals, mode } = plan.keyAccess;
+  const inPolicies = mode === 'policy' && principals.length > 0 ? openByPolicy(run, plan) : undefined;
+  return new Map(
+    principals.map((principalArn) => {
+      const place = plan.targets.find(({ target }) => target.principalArn === principalArn)?.target.placeAtSource;
+      const opened = keys.map(async (keyArn) => {
+        await inPolicies;
+        if (mode === 'grant') await grantKey(run, plan, keyArn, principalArn, made);
+        if (place !== undefined) await awaitAccess(run, place, keyArn, mode === 'existing' ? 0 : settleSeconds);
+      });
+      return [principalArn, Promise.all(opened).then(() => undefined)];
+    }),
+  );
+}
+
+async function openByPolicy(run: Run, { keyAccess, shareWith, source }: Plan): Promise<void> {
+  const { partition } = run.request.source;
+  for (const keyArn of keyAccess.keys) {
+    try {
+      await changePolicy(source.place, keyArn, (policy) =>
+        withStatement(policy, run.leaseId, partition, shareWith, keyOperations),
+      );
+    } catch (error) {
+      throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
+    }
+  }
+}
+
+/** A role made a moment ago isn't a principal yet: https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html */
+const principalTries = 6;
+
+async function grantKey(run: Run, plan: Plan, keyArn: string, principalArn: string, made: MadeGrants): Promise<void> {
+  const { place, image } = plan.source;
+  const entry: MadeGrants[number] = { keyArn, grantId: undefined };
+  made.push(entry);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const { GrantId } = await place.kms(
+        new CreateGrantCommand({
+          KeyId: keyArn,
+          GranteePrincipal: principalArn,
+          Operations: [...keyOperations],
+          // The same name and parameters give the same grant again, so a repeated request makes no second one.
+          Name: grantName(image.ImageId ?? '', run.leaseId),
+        }),
+      );
+      entry.grantId = GrantId;
+      return;
+    } catch (error) {
+      if (!hasCode(error, 'InvalidArnException') || tries === principalTries) {
+        throw new StepError(`Granting ${principalArn} the use of ${keyArn}`, error);
+      }
+      await sleep(1000 * tries, run.signal);
+    }
+  }
+}
+
+/** A grant or a policy is in force within seconds as a rule, five minutes at most, and EC2 takes no grant tokens. */
+const settleSeconds = 300;
+
+/**
+ * Waits until a call of the target's own shows that it may use the source key; `place` is in the key's region.
+ * https://docs.aws.amazon.com/kms/latest/developerguide/grant-manage.html#grant-eventual-consistency
+ */
+async function awaitAccess(run: Run, place: Place, keyArn: string, patienceSeconds: number): Promise<void> {
+  const until = Date.now() + patienceSeconds * 1000;
+  for (let wait = 200; ; wait = Math.min(wait * 1.6, 10_000)) {
+    try {
+      await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
+      return;
+    } catch (error) {
+      const lacksPolicy = errorMessage(error).includes('no identity-based policy');
+      if (!isDenied(error) || lacksPolicy || Date.now() > until) {
+        throw new StepError(
+          `Using the source key ${keyArn} from account ${place.account}`,
+          error,
+          accessRemedy(keyArn, lacksPolicy, run),
+        );
+      }
+      await sleep(wait, run.signal);
+    }
+  }
+}
+
+function accessRemedy(keyArn: string, lacksPolicy: boolean, run: Run): string | undefined {
+  const actions = keyOperations.map((operation) => `kms:${operation}`).join(', ');
+  if (lacksPolicy) {
+    return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: allow ${actions} on ${keyArn} in the target role's policy`;
+  }
+  if (run.request.source.keyAccess !== 'existing') return undefined;
+  return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must allow the target account ${actions}; or set source-key-access to grant`;
+}
