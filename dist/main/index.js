@@ -54881,17 +54881,11 @@ function watcherOf(place, pollSeconds) {
 	let running = false;
 	let wake = () => {};
 	const wait = (kind, id, onProgress) => new Promise((resolve, reject) => {
-		waiters.add({
-			kind,
-			id,
-			since: Date.now(),
-			seen: false,
-			missed: 0,
-			percent: 0,
+		waiters.add(newWaiter(kind, id, {
 			onProgress,
 			resolve,
 			reject
-		});
+		}));
 		wake();
 		if (!running) {
 			running = true;
@@ -54923,7 +54917,20 @@ function watcherOf(place, pollSeconds) {
 	};
 	return {
 		snapshot: (id, onProgress) => wait("snapshot", id, onProgress),
-		image: (id) => wait("image", id)
+		image: (id, onProgress) => wait("image", id, onProgress)
+	};
+}
+function newWaiter(kind, id, settled) {
+	return {
+		kind,
+		id,
+		since: Date.now(),
+		seen: false,
+		missed: 0,
+		percent: 0,
+		parts: [],
+		sizeGiB: 0,
+		...settled
 	};
 }
 function age(waiter) {
@@ -54943,7 +54950,11 @@ async function lookOnce(place, waiters) {
 			for (const waiter of waiting) waiters.delete(waiter);
 			return;
 		}
-		for (const waiter of waiting) if (settle(waiter, found.find((one) => ("SnapshotId" in one ? one.SnapshotId : one.ImageId) === waiter.id), place)) waiters.delete(waiter);
+		for (const waiter of waiting) {
+			const state = found.find((one) => ("SnapshotId" in one ? one.SnapshotId : one.ImageId) === waiter.id);
+			if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
+			else if (kind === "image" && state !== void 0) for (const part of partsOf(waiter, state)) waiters.add(part);
+		}
 	};
 	await Promise.all([lookAt("snapshot", (ids) => describeSnapshots(place, ids)), lookAt("image", (ids) => describeImages(place, ids))]);
 }
@@ -54960,14 +54971,36 @@ function settle(waiter, state, place) {
 	const { done, failure, percent } = waiter.kind === "snapshot" ? snapshotState(state) : imageState(state);
 	if (failure !== void 0) waiter.reject(new CopyFailedError(id, failure, "ended in error"));
 	else if (done) waiter.resolve(state);
-	else if (percent !== waiter.percent) {
-		waiter.percent = percent;
+	else {
+		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
 		waiter.onProgress?.({
-			percent,
+			percent: waiter.percent,
 			elapsedSeconds: age(waiter)
 		});
 	}
 	return done || failure !== void 0;
+}
+function partsOf(waiter, image) {
+	if (waiter.parts.length > 0 || waiter.onProgress === void 0) return [];
+	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
+		if (Ebs?.SnapshotId === void 0) continue;
+		const part = newWaiter("snapshot", Ebs.SnapshotId, {
+			onProgress: void 0,
+			resolve: () => {},
+			reject: () => {}
+		});
+		part.since = waiter.since;
+		part.sizeGiB = Ebs.VolumeSize ?? 1;
+		part.resolve = () => {
+			part.percent = 100;
+		};
+		waiter.parts.push(part);
+	}
+	return waiter.parts;
+}
+function percentOf(parts) {
+	const total = parts.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
 }
 function snapshotState({ State, StateMessage, Progress }) {
 	const failed = State === "error" || State === "recoverable";
@@ -55845,7 +55878,7 @@ function milestones(stepPercent, tell, heartbeatSeconds = 120) {
 	let told = 0;
 	let toldAt = Date.now();
 	return (percent) => {
-		if (!(percent >= told + stepPercent || percent > told && Date.now() - toldAt >= heartbeatSeconds * 1e3) || percent >= 100) return;
+		if (!(percent >= told + stepPercent || Date.now() - toldAt >= heartbeatSeconds * 1e3) || percent >= 100) return;
 		told = percent;
 		toldAt = Date.now();
 		tell(percent);
@@ -56412,12 +56445,16 @@ async function copySnapshots(run, plan, targetPlan, shareable, watcher) {
 function openProgress(run, plan, { target, copies }) {
 	const totalGiB = copies.reduce((sum, { source }) => sum + source.sizeGiB, 0);
 	const percents = new Map();
-	const tell = milestones(plan.targets.length <= 12 ? 10 : plan.targets.length <= 100 ? 25 : 50, (percent) => run.log.line(placeName(target.place), `copying ${totalGiB} GiB: ${percent} %`));
+	const tell = milestones(stepPercent(plan), (percent) => run.log.line(placeName(target.place), `copying ${totalGiB} GiB: ${percent} %`));
 	return ({ source }, percent) => {
 		percents.set(source.id, percent);
 		const done = copies.reduce((sum, copy) => sum + copy.source.sizeGiB * (percents.get(copy.source.id) ?? 0), 0);
 		tell(totalGiB === 0 ? percent : Math.floor(done / totalGiB));
 	};
+}
+function stepPercent({ targets }) {
+	if (targets.length <= 12) return 10;
+	return targets.length <= 100 ? 25 : 50;
 }
 const accessTries$1 = 4;
 async function copySnapshot(run, plan, targetPlan, copy, shareable, watcher, onProgress) {
@@ -56545,11 +56582,12 @@ async function copyImage(run, plan, targetPlan, shareable, watcher) {
 	const { target, crossAccount } = targetPlan;
 	const { place } = target;
 	const where = placeName(place);
+	const tell = milestones(stepPercent(plan), (percent) => run.log.line(where, `copying: ${percent} %`));
 	try {
 		for (let tries = 1;; tries += 1) {
 			const id = (tries === 1 ? await adopt(run, targetPlan) : void 0) ?? await startCopy(run, plan, targetPlan, shareable, tries);
 			try {
-				const image = await watcher.image(id);
+				const image = await watcher.image(id, ({ percent }) => tell(percent));
 				const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
 				await nameSnapshots(plan, targetPlan, image);
 				return {
@@ -56679,7 +56717,8 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 	try {
 		const id = await find() ?? await make();
 		log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ", without a reboot" : ""}`);
-		await watcher.image(id);
+		const tell = milestones(10, (percent) => log.line(placeName(place), `making ${id}: ${percent} %`));
+		await watcher.image(id, ({ percent }) => tell(percent));
 		return id;
 	} catch (error) {
 		throw new StepError(`Making an AMI of ${instanceId} in ${placeName(place)}`, error);
@@ -56732,7 +56771,8 @@ async function encrypt(run, plan, watcher) {
 		const started = Date.now();
 		const id = await findOrMake(run, plan, encryptedCopy);
 		run.log.line(where, `encrypting ${source.image.ImageId} under ${encryptedCopy.kmsKeyArn}: ${id}`);
-		const image = await watcher.image(id);
+		const tell = milestones(10, (percent) => run.log.line(where, `encrypting: ${percent} %`));
+		const image = await watcher.image(id, ({ percent }) => tell(percent));
 		run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1e3)}`);
 		return {
 			imageId: id,

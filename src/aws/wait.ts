@@ -10,8 +10,8 @@ export type Progress = Readonly<{ percent: number; elapsedSeconds: number }>;
 export type Watcher = Readonly<{
   /** The snapshot once it is `completed`. @throws CopyFailedError as soon as AWS says that it isn't to be */
   snapshot(id: string, onProgress?: (progress: Progress) => void): Promise<Snapshot>;
-  /** The image once it is `available`. @throws CopyFailedError */
-  image(id: string): Promise<Image>;
+  /** The image once it is `available`; its progress is that of its snapshots together. @throws CopyFailedError */
+  image(id: string, onProgress?: (progress: Progress) => void): Promise<Image>;
 }>;
 
 /** A copy that AWS took on and then gave up, in AWS's own words. */
@@ -36,6 +36,9 @@ type Waiter = {
   missed: number;
   percent: number;
   onProgress: ((progress: Progress) => void) | undefined;
+  /** Of an image: its snapshots, which are looked at for its progress as soon as it names them. */
+  parts: Waiter[];
+  sizeGiB: number;
   resolve: (found: never) => void;
   reject: (error: unknown) => void;
 };
@@ -74,7 +77,7 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
 
   const wait = (kind: Waiter['kind'], id: string, onProgress?: (progress: Progress) => void): Promise<never> =>
     new Promise((resolve, reject) => {
-      waiters.add({ kind, id, since: Date.now(), seen: false, missed: 0, percent: 0, onProgress, resolve, reject });
+      waiters.add(newWaiter(kind, id, { onProgress, resolve, reject }));
       wake();
       if (!running) {
         running = true;
@@ -109,7 +112,18 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
     }
   };
 
-  return { snapshot: (id, onProgress) => wait('snapshot', id, onProgress), image: (id) => wait('image', id) };
+  return {
+    snapshot: (id, onProgress) => wait('snapshot', id, onProgress),
+    image: (id, onProgress) => wait('image', id, onProgress),
+  };
+}
+
+function newWaiter(
+  kind: Waiter['kind'],
+  id: string,
+  settled: Pick<Waiter, 'onProgress' | 'resolve' | 'reject'>,
+): Waiter {
+  return { kind, id, since: Date.now(), seen: false, missed: 0, percent: 0, parts: [], sizeGiB: 0, ...settled };
 }
 
 function age(waiter: Waiter): number {
@@ -133,7 +147,11 @@ async function lookOnce(place: Place, waiters: Set<Waiter>): Promise<void> {
     }
     for (const waiter of waiting) {
       const state = found.find((one) => ('SnapshotId' in one ? one.SnapshotId : (one as Image).ImageId) === waiter.id);
-      if (settle(waiter, state, place)) waiters.delete(waiter);
+      if (settle(waiter, state, place)) {
+        for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
+      } else if (kind === 'image' && state !== undefined) {
+        for (const part of partsOf(waiter, state as Image)) waiters.add(part);
+      }
     }
   };
   await Promise.all([
@@ -157,11 +175,32 @@ function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Plac
     waiter.kind === 'snapshot' ? snapshotState(state as Snapshot) : imageState(state as Image);
   if (failure !== undefined) waiter.reject(new CopyFailedError(id, failure, 'ended in error'));
   else if (done) waiter.resolve(state as never);
-  else if (percent !== waiter.percent) {
-    waiter.percent = percent;
-    waiter.onProgress?.({ percent, elapsedSeconds: age(waiter) });
+  else {
+    waiter.percent = waiter.kind === 'snapshot' ? percent : percentOf(waiter.parts);
+    waiter.onProgress?.({ percent: waiter.percent, elapsedSeconds: age(waiter) });
   }
   return done || failure !== undefined;
+}
+
+/** Waiters for an image's snapshots, once it names them. What becomes of them shows in the image. */
+function partsOf(waiter: Waiter, image: Image): Waiter[] {
+  if (waiter.parts.length > 0 || waiter.onProgress === undefined) return [];
+  for (const { Ebs } of image.BlockDeviceMappings ?? []) {
+    if (Ebs?.SnapshotId === undefined) continue;
+    const part = newWaiter('snapshot', Ebs.SnapshotId, { onProgress: undefined, resolve: () => {}, reject: () => {} });
+    part.since = waiter.since;
+    part.sizeGiB = Ebs.VolumeSize ?? 1;
+    part.resolve = () => {
+      part.percent = 100;
+    };
+    waiter.parts.push(part);
+  }
+  return waiter.parts;
+}
+
+function percentOf(parts: readonly Waiter[]): number {
+  const total = parts.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+  return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
 }
 
 type Standing = { done: boolean; failure: string | undefined; percent: number };

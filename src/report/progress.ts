@@ -28,7 +28,10 @@ export function openLog(): Log {
   };
 }
 
-/** Tells of a copy's progress when it came `stepPercent` further, or a heartbeat's time has passed. */
+/**
+ * Tells of a copy's progress when it came `stepPercent` further, and every two minutes in any case, so that a log never
+ * stands still for longer.
+ */
 export function milestones(
   stepPercent: number,
   tell: (percent: number) => void,
@@ -37,7 +40,7 @@ export function milestones(
   let told = 0;
   let toldAt = Date.now();
   return (percent) => {
-    const due = percent >= told + stepPercent || (percent > told && Date.now() - toldAt >= heartbeatSeconds * 1000);
+    const due = percent >= told + stepPercent || Date.now() - toldAt >= heartbeatSeconds * 1000;
     if (!due || percent >= 100) return;
     told = percent;
     toldAt = Date.now();

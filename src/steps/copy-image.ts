@@ -5,11 +5,12 @@ import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type Watcher } from '../aws/wait.ts';
 import { matchSnapshots, snapshotIdsOf } from '../image.ts';
 import { type Plan, provenance, type TargetPlan } from '../plan/plan.ts';
+import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
 import { joinIds, mergeTags, tagKeys, tagValue } from '../tags.ts';
 import { sleep } from '../time.ts';
 import { clientToken } from './client-token.ts';
-import { copyRemedy, isAccess } from './copy.ts';
+import { copyRemedy, isAccess, stepPercent } from './copy.ts';
 import type { Shareable } from './encrypt.ts';
 import { removeImage } from './remove.ts';
 
@@ -31,12 +32,13 @@ export async function copyImage(
   const { target, crossAccount } = targetPlan;
   const { place } = target;
   const where = placeName(place);
+  const tell = milestones(stepPercent(plan), (percent) => run.log.line(where, `copying: ${percent} %`));
   try {
     for (let tries = 1; ; tries += 1) {
       const adopted = tries === 1 ? await adopt(run, targetPlan) : undefined;
       const id = adopted ?? (await startCopy(run, plan, targetPlan, shareable, tries));
       try {
-        const image = await watcher.image(id);
+        const image = await watcher.image(id, ({ percent }) => tell(percent));
         const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
         await nameSnapshots(plan, targetPlan, image);
         return { image, snapshots };

@@ -60,9 +60,7 @@ function openProgress(
 ): (copy: SnapshotCopy, percent: number) => void {
   const totalGiB = copies.reduce((sum, { source }) => sum + source.sizeGiB, 0);
   const percents = new Map<string, number>();
-  // A thousand targets must not flood the log.
-  const step = plan.targets.length <= 12 ? 10 : plan.targets.length <= 100 ? 25 : 50;
-  const tell = milestones(step, (percent) =>
+  const tell = milestones(stepPercent(plan), (percent) =>
     run.log.line(placeName(target.place), `copying ${totalGiB} GiB: ${percent} %`),
   );
   return ({ source }, percent) => {
@@ -70,6 +68,12 @@ function openProgress(
     const done = copies.reduce((sum, copy) => sum + copy.source.sizeGiB * (percents.get(copy.source.id) ?? 0), 0);
     tell(totalGiB === 0 ? percent : Math.floor(done / totalGiB));
   };
+}
+
+/** A thousand targets must not flood the log. */
+export function stepPercent({ targets }: Plan): number {
+  if (targets.length <= 12) return 10;
+  return targets.length <= 100 ? 25 : 50;
 }
 
 /** So often is a copy made again whose access was not in force yet, or was taken back by another run. */

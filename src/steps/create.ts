@@ -5,7 +5,7 @@ import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
 import type { Watcher } from '../aws/wait.ts';
 import type { Request } from '../inputs.ts';
 import { createdImageName } from '../plan/instance.ts';
-import type { Log } from '../report/progress.ts';
+import { type Log, milestones } from '../report/progress.ts';
 import { tagKeys, toTags } from '../tags.ts';
 import { sleep } from '../time.ts';
 
@@ -30,7 +30,8 @@ export async function createImage(
   try {
     const id = (await find()) ?? (await make());
     log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ', without a reboot' : ''}`);
-    await watcher.image(id);
+    const tell = milestones(10, (percent) => log.line(placeName(place), `making ${id}: ${percent} %`));
+    await watcher.image(id, ({ percent }) => tell(percent));
     return id;
   } catch (error) {
     throw new StepError(`Making an AMI of ${instanceId} in ${placeName(place)}`, error);

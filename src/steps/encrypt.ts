@@ -5,6 +5,7 @@ import { CopyFailedError, type Watcher } from '../aws/wait.ts';
 import { type ImageExtras, matchSnapshots, snapshotIdsOf } from '../image.ts';
 import { type EncryptedCopy, type Plan, provenance } from '../plan/plan.ts';
 import { readExtras } from '../plan/source.ts';
+import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
 import { joinIds, tagKeys, toTags } from '../tags.ts';
 import { sleep, spokenSeconds } from '../time.ts';
@@ -38,7 +39,8 @@ export async function encrypt(run: Run, plan: Plan, watcher: Watcher): Promise<S
     const started = Date.now();
     const id = await findOrMake(run, plan, encryptedCopy);
     run.log.line(where, `encrypting ${source.image.ImageId} under ${encryptedCopy.kmsKeyArn}: ${id}`);
-    const image = await watcher.image(id);
+    const tell = milestones(10, (percent) => run.log.line(where, `encrypting: ${percent} %`));
+    const image = await watcher.image(id, ({ percent }) => tell(percent));
     run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1000)}`);
     // What its owner alone may read of an AMI that is only shared, the copy tells.
     const extras = source.image.OwnerId === source.account ? source.extras : await readExtras(source.place, image);
