@@ -16,8 +16,12 @@ rmSync(out, { recursive: true, force: true });
 
 /** The licence texts of everything bundled, in one order whatever the machine. */
 function licenceText(dependencies) {
-  const one = ({ name, version, license: id, licenseText }) => `${name} ${version}\n${id}\n\n${(licenseText ?? '').trim()}\n`;
-  return dependencies.map(one).sort().join(`\n${'-'.repeat(80)}\n\n`);
+  const one = ({ name, version, license: id, licenseText }) =>
+    `${name} ${version}\n${id}\n\n${(licenseText ?? '').trim()}\n`;
+  return dependencies
+    .map(one)
+    .sort()
+    .join(`\n${'-'.repeat(80)}\n\n`);
 }
 
 const licences = new Map();
@@ -45,7 +49,8 @@ for (const [name, input] of Object.entries(entries)) {
   await bundle.write({ file: shaken, format: 'esm', codeSplitting: false, comments: false });
   await bundle.close();
   const { code, assets } = await ncc(shaken, { cache: false, target: 'es2024', quiet: true, esm: true });
-  if (Object.keys(assets).some((asset) => asset !== 'package.json')) throw new Error(`ncc emitted ${Object.keys(assets)}`);
+  if (Object.keys(assets).some((asset) => asset !== 'package.json'))
+    throw new Error(`ncc emitted ${Object.keys(assets)}`);
   mkdirSync(join(out, name), { recursive: true });
   // ncc names the scratch file in a comment; the bytes must not depend on where they were built.
   writeFileSync(join(out, name, 'index.js'), code.replaceAll(scratch, '.'));

@@ -1,9 +1,10 @@
 import { getInput, setFailed, setSecret } from '@actions/core';
 import { errorMessage, explain } from './aws/errors.ts';
 import { runContext } from './context.ts';
-import { InputError, readInputs } from './inputs.ts';
+import { InputError, type Request, readInputs } from './inputs.ts';
 import { ProblemsError } from './plan/problem.ts';
 import { type Report, writeOutputs } from './report/outputs.ts';
+import { plainText } from './report/progress.ts';
 import { writeSummary } from './report/summary.ts';
 import { share } from './share.ts';
 
@@ -15,17 +16,23 @@ async function main(): Promise<void> {
   }
   try {
     const request = readInputs(getInput, runContext());
-    if (request.maskAccountIds) for (const { account } of request.targets) setSecret(account);
+    if (request.maskAccountIds) maskAccounts(request);
     const timeout = AbortSignal.timeout(request.timeoutMinutes * 60_000);
     const report = await share(request, AbortSignal.any([stop.signal, timeout]));
     writeOutputs(report);
     await writeSummary(report);
     const failure = failureOf(report);
-    if (failure !== undefined) setFailed(failure);
+    if (failure !== undefined) setFailed(plainText(failure));
   } catch (error) {
     writeOutputs({ sourceAmiId: getInput('ami-id'), targets: [] });
-    setFailed(sentence(error));
+    setFailed(plainText(sentence(error)));
   }
+}
+
+/** Keeps the account IDs that the inputs tell out of the log; those that AWS tells follow as they become known. */
+function maskAccounts({ source, targets }: Request): void {
+  const accounts = [source.roleArn?.split(':')[4], ...targets.map(({ account }) => account)];
+  for (const account of new Set(accounts)) if (account) setSecret(account);
 }
 
 /** An error as the user reads it; a stack only where it is ours to mend. */

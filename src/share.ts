@@ -62,7 +62,9 @@ async function makePlan(run: Run): Promise<Plan> {
   const { credentials, source } = request;
   const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
   const findings = openFindings(signal);
-  const resolved = await resolve(request, sessions, findings, signal);
+  const resolved = await resolve(request, sessions, findings, signal, (account) => {
+    if (request.maskAccountIds) log.mask(account);
+  });
   const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
   for (const warning of findings.warnings) log.warn(warning);
   if (plan === undefined || findings.problems.length > 0) throw new ProblemsError(findings.problems);

@@ -25770,6 +25770,38 @@ function spokenSeconds(seconds) {
 	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
 	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
 }
+// src/report/progress.ts
+function openLog() {
+	const start = Date.now();
+	const elapsedSeconds = () => (Date.now() - start) / 1e3;
+	return {
+		elapsedSeconds,
+		line: (where, what) => info(plainText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`)),
+		warn: (message) => warning$1(plainText(message)),
+		mask: setSecret,
+		async group(title, work) {
+			startGroup(title);
+			try {
+				return await work();
+			} finally {
+				endGroup();
+			}
+		}
+	};
+}
+function plainText(text) {
+	return text.replaceAll("##[", "## [");
+}
+function milestones(stepPercent, tell, heartbeatSeconds = 120) {
+	let told = 0;
+	let toldAt = Date.now();
+	return (percent) => {
+		if (!(percent >= told + stepPercent || Date.now() - toldAt >= heartbeatSeconds * 1e3) || percent >= 100) return;
+		told = percent;
+		toldAt = Date.now();
+		tell(percent);
+	};
+}
 // src/report/summary.ts
 const maxBytes = 1048576;
 async function writeSummary(report) {
@@ -55735,8 +55767,8 @@ function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
 }
 // src/plan/resolve.ts
-async function resolve(request, sessions, findings, signal) {
-	const callers = callerMemo(signal);
+async function resolve(request, sessions, findings, signal, onAccount) {
+	const callers = callerMemo(signal, onAccount);
 	const session = sessions.source(request.source.roleArn, sourceSessionName(request));
 	const source = findings.attempt("source account", "taking on the source role", () => callers(session, request.source.region)).then((caller) => caller && resolveSource(request, caller.at(request.source.region), findings));
 	const targets = await Promise.all(request.targets.map((target) => resolveTarget(request, target, sessions, session, callers, source, findings)));
@@ -55747,17 +55779,18 @@ async function resolve(request, sessions, findings, signal) {
 		targets: targets.filter((target) => target !== void 0)
 	};
 }
-function callerMemo(signal) {
+function callerMemo(signal, onAccount) {
 	const known = new Map();
 	return (session, region) => {
-		const caller = known.get(session) ?? identify(session, region, signal);
+		const caller = known.get(session) ?? identify(session, region, signal, onAccount);
 		known.set(session, caller);
 		return caller;
 	};
 }
-async function identify(session, region, signal) {
+async function identify(session, region, signal, onAccount) {
 	const { Account, Arn } = await placesOf("the caller", session, signal)(region).sts(new GetCallerIdentityCommand({}));
 	const account = Account ?? "";
+	onAccount(account);
 	return {
 		account,
 		arn: Arn ?? "",
@@ -55854,34 +55887,6 @@ async function findEarlier(place, source, name) {
 		existing: existing.filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? "")),
 		namesake: namesakes[0],
 		earlierCopies
-	};
-}
-// src/report/progress.ts
-function openLog() {
-	const start = Date.now();
-	const elapsedSeconds = () => (Date.now() - start) / 1e3;
-	return {
-		elapsedSeconds,
-		line: (where, what) => info(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`),
-		warn: (message) => warning$1(message),
-		async group(title, work) {
-			startGroup(title);
-			try {
-				return await work();
-			} finally {
-				endGroup();
-			}
-		}
-	};
-}
-function milestones(stepPercent, tell, heartbeatSeconds = 120) {
-	let told = 0;
-	let toldAt = Date.now();
-	return (percent) => {
-		if (!(percent >= told + stepPercent || Date.now() - toldAt >= heartbeatSeconds * 1e3) || percent >= 100) return;
-		told = percent;
-		toldAt = Date.now();
-		tell(percent);
 	};
 }
 // src/aws/shares.ts
@@ -56946,7 +56951,9 @@ async function makePlan(run) {
 		...credentials
 	}, signal);
 	const findings = openFindings(signal);
-	const resolved = await resolve(request, sessions, findings, signal);
+	const resolved = await resolve(request, sessions, findings, signal, (account) => {
+		if (request.maskAccountIds) log.mask(account);
+	});
 	const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
 	for (const warning of findings.warnings) log.warn(warning);
 	if (plan === void 0 || findings.problems.length > 0) throw new ProblemsError(findings.problems);
@@ -57108,20 +57115,24 @@ async function main() {
 	for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
 	try {
 		const request = readInputs(getInput, runContext());
-		if (request.maskAccountIds) for (const { account } of request.targets) setSecret(account);
+		if (request.maskAccountIds) maskAccounts(request);
 		const timeout = AbortSignal.timeout(request.timeoutMinutes * 6e4);
 		const report = await share(request, AbortSignal.any([stop.signal, timeout]));
 		writeOutputs(report);
 		await writeSummary(report);
 		const failure = failureOf(report);
-		if (failure !== void 0) setFailed(failure);
+		if (failure !== void 0) setFailed(plainText(failure));
 	} catch (error) {
 		writeOutputs({
 			sourceAmiId: getInput("ami-id"),
 			targets: []
 		});
-		setFailed(sentence(error));
+		setFailed(plainText(sentence(error)));
 	}
+}
+function maskAccounts({ source, targets }) {
+	const accounts = [source.roleArn?.split(":")[4], ...targets.map(({ account }) => account)];
+	for (const account of new Set(accounts)) if (account) setSecret(account);
 }
 function sentence(error) {
 	if (error instanceof InputError || error instanceof ProblemsError) return error.message;

@@ -37,15 +37,17 @@ export type Resolved = Readonly<{ source: Source; targets: readonly Target[] }>;
 
 /**
  * Reads AWS: who each role is, what each key is, what the source AMI and its snapshots are, what an earlier run left.
- * What can't be read, or can't work, goes into `findings`; then the result is undefined or lacks targets.
+ * What can't be read, or can't work, goes into `findings`; then the result is undefined or lacks targets. `onAccount` is
+ * told of every account as it becomes known.
  */
 export async function resolve(
   request: Request,
   sessions: Sessions,
   findings: Findings,
   signal: AbortSignal,
+  onAccount: (account: string) => void,
 ): Promise<Resolved | undefined> {
-  const callers = callerMemo(signal);
+  const callers = callerMemo(signal, onAccount);
   const session = sessions.source(request.source.roleArn, sourceSessionName(request));
   const source = findings
     .attempt('source account', 'taking on the source role', () => callers(session, request.source.region))
@@ -63,18 +65,24 @@ type Caller = Readonly<{ account: string; arn: string; at: (region: string) => P
 type Callers = (session: Session, region: string) => Promise<Caller>;
 
 /** Who a session is, asked once. GetCallerIdentity needs no permission, so it fails only with the session itself. */
-function callerMemo(signal: AbortSignal): Callers {
+function callerMemo(signal: AbortSignal, onAccount: (account: string) => void): Callers {
   const known = new Map<Session, Promise<Caller>>();
   return (session, region) => {
-    const caller = known.get(session) ?? identify(session, region, signal);
+    const caller = known.get(session) ?? identify(session, region, signal, onAccount);
     known.set(session, caller);
     return caller;
   };
 }
 
-async function identify(session: Session, region: string, signal: AbortSignal): Promise<Caller> {
+async function identify(
+  session: Session,
+  region: string,
+  signal: AbortSignal,
+  onAccount: (account: string) => void,
+): Promise<Caller> {
   const { Account, Arn } = await placesOf('the caller', session, signal)(region).sts(new GetCallerIdentityCommand({}));
   const account = Account ?? '';
+  onAccount(account);
   return { account, arn: Arn ?? '', at: placesOf(account, session, signal) };
 }
 

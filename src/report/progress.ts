@@ -1,10 +1,12 @@
-import { endGroup, info, startGroup, warning } from '@actions/core';
+import { endGroup, info, setSecret, startGroup, warning } from '@actions/core';
 import { spokenSeconds } from '../time.ts';
 
 /** The log of the run: one line when something changes, each with the time since the start. */
 export type Log = Readonly<{
   line(where: string, what: string): void;
   warn(message: string): void;
+  /** Keeps a text out of the log from now on. */
+  mask(text: string): void;
   /** Runs `work` in a folded group, which is closed before anything long begins. */
   group<T>(title: string, work: () => Promise<T>): Promise<T>;
   elapsedSeconds(): number;
@@ -15,8 +17,10 @@ export function openLog(): Log {
   const elapsedSeconds = () => (Date.now() - start) / 1000;
   return {
     elapsedSeconds,
-    line: (where, what) => info(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`),
-    warn: (message) => warning(message),
+    line: (where, what) =>
+      info(plainText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`)),
+    warn: (message) => warning(plainText(message)),
+    mask: setSecret,
     async group(title, work) {
       startGroup(title);
       try {
@@ -26,6 +30,11 @@ export function openLog(): Log {
       }
     },
   };
+}
+
+/** The runner takes `##[command]` for a command wherever it stands in a line; AWS's words and the user's are only text. */
+export function plainText(text: string): string {
+  return text.replaceAll('##[', '## [');
 }
 
 /**

@@ -1,0 +1,357 @@
+import type { Image } from '@aws-sdk/client-ec2';
+import { describe, expect, test } from '@jest/globals';
+import { type ActionRun, runJob } from '../simulator/runner.ts';
+import { keyArnOf } from '../simulator/scenario.ts';
+import {
+  awsEbs,
+  type Case,
+  customerKey,
+  fanOut,
+  mixedVolumes,
+  procedure,
+  sourceAccount,
+  sourceRegion,
+  standardCase,
+} from '../simulator/scenarios/standard.ts';
+import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+
+type TargetRecord = {
+  account: string;
+  region: string;
+  amiId: string;
+  snapshotIds: string[];
+  kmsKeyArn: string;
+  status: string;
+  error?: string;
+};
+
+/** Runs the built action on a case as a job would, and gives what it left. */
+async function share(shared: Case, inputs: Record<string, string> = {}, more: Partial<ActionRun> = {}) {
+  const simulator = await startSimulator(shared.scenario);
+  const before = simulator.snapshotOfState(sourceAccount);
+  try {
+    const { main, post } = await runJob({ inputs: { ...shared.inputs, ...inputs }, env: simulator.env, ...more });
+    return { simulator, before, main, post, targets: JSON.parse(main.outputs.targets ?? '[]') as TargetRecord[] };
+  } finally {
+    await simulator.close();
+  }
+}
+
+function imageIn({ world }: Simulator, account: string, region: string, id: string) {
+  const image = world.accounts[account]?.regions.get(region)?.images.get(id);
+  if (image === undefined) throw new Error(`no ${id} in ${account}/${region}`);
+  return image;
+}
+
+/** What must be the same in source and target, device by device; keys and IDs are of the place. */
+function attributesOf({ data, uefiData }: ReturnType<typeof imageIn>) {
+  const {
+    Architecture,
+    VirtualizationType,
+    RootDeviceName,
+    EnaSupport,
+    SriovNetSupport,
+    BootMode,
+    TpmSupport,
+    ImdsSupport,
+    Description,
+    UsageOperation,
+    PlatformDetails,
+  }: Image = data;
+  const devices = data.BlockDeviceMappings.map(({ Ebs, ...mapping }) => ({
+    ...mapping,
+    ...(Ebs && {
+      Ebs: {
+        ...Ebs,
+        SnapshotId: Ebs.SnapshotId !== undefined,
+        Encrypted: Ebs.SnapshotId !== undefined || Ebs.Encrypted,
+      },
+    }),
+  }));
+  return {
+    Architecture,
+    VirtualizationType,
+    RootDeviceName,
+    EnaSupport,
+    SriovNetSupport,
+    BootMode,
+    TpmSupport,
+    ImdsSupport,
+    Description,
+    UsageOperation,
+    PlatformDetails,
+    uefiData,
+    devices,
+  };
+}
+
+/** Everything about the targets that must hold in every case. */
+function expectTargets({ simulator, targets }: Awaited<ReturnType<typeof share>>, shared: Case): void {
+  const source = imageIn(simulator, sourceAccount, sourceRegion, shared.amiId);
+  const sourceSnapshots = source.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
+  for (const { account, region, amiId, snapshotIds, kmsKeyArn } of targets) {
+    const image = imageIn(simulator, account, region, amiId);
+    expect(attributesOf(image)).toEqual(attributesOf(source));
+    expect(image.data.State).toBe('available');
+    expect(image.data.Tags).toEqual(
+      expect.arrayContaining([
+        ...source.data.Tags,
+        { Key: 'share-encrypted-ami:source-ami', Value: shared.amiId },
+        { Key: 'share-encrypted-ami:run', Value: 'https://github.com/acme/images/actions/runs/4711' },
+        { Key: 'share-encrypted-ami:commit', Value: expect.stringMatching(/^[0-9a-f]{40}$/) },
+      ]),
+    );
+    const place = simulator.world.accounts[account]?.regions.get(region);
+    expect([...(place?.images.keys() ?? [])]).toEqual([amiId]);
+    expect([...(place?.snapshots.keys() ?? [])].sort()).toEqual([...snapshotIds].sort());
+    expect(kmsKeyArn).toBe(keyArnOf(account, region, 'cmkTarget'));
+    const origins = snapshotIds.map((id) => {
+      const snapshot = place?.snapshots.get(id)?.data;
+      expect(snapshot).toMatchObject({ State: 'completed', Encrypted: true, KmsKeyId: kmsKeyArn });
+      const tags = Object.fromEntries((snapshot?.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
+      expect(tags).toMatchObject({
+        'share-encrypted-ami:source-ami': shared.amiId,
+        'share-encrypted-ami:run': expect.any(String),
+        'share-encrypted-ami:commit': expect.any(String),
+      });
+      expect(tags).not.toHaveProperty('share-encrypted-ami:lease');
+      return tags['share-encrypted-ami:source-snapshot'];
+    });
+    expect(origins.sort()).toEqual([...sourceSnapshots].sort());
+  }
+}
+
+describe('the main job', () => {
+  test.each<[string, Case, { encryptedCopy: boolean; targets: number }]>([
+    ["the procedure's case", procedure(), { encryptedCopy: true, targets: 1 }],
+    ['an AMI under a customer key', customerKey(), { encryptedCopy: false, targets: 1 }],
+    ['an AMI under aws/ebs', awsEbs(), { encryptedCopy: true, targets: 1 }],
+    ['four volumes of mixed types with an instance-store mapping', mixedVolumes(), { encryptedCopy: true, targets: 1 }],
+    ['two accounts × three regions', fanOut(), { encryptedCopy: true, targets: 6 }],
+    [
+      'new IDs that are seen late, and grants that are in force late',
+      fanOut({ timings: { visibleAfterSeconds: 0.7, grantActiveAfterSeconds: 1, latencyMs: 5 } }),
+      { encryptedCopy: true, targets: 6 },
+    ],
+    [
+      'the smaller set of KMS needs that was measured',
+      procedure({ kmsNeeds: 'measured' }),
+      { encryptedCopy: true, targets: 1 },
+    ],
+  ])('%s', async (_, shared, expected) => {
+    const result = await share(shared);
+    const { main, post, simulator, before, targets } = result;
+    expect(main).toMatchObject({ conclusion: 'success', annotations: [] });
+    expect(targets).toHaveLength(expected.targets);
+    expect(targets.every(({ status }) => status === 'created')).toBe(true);
+    expectTargets(result, shared);
+    expect(simulator.calls.some(({ action }) => action === 'CopyImage')).toBe(expected.encryptedCopy);
+    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    expect(post).toMatchObject({ conclusion: 'success', annotations: [] });
+  });
+
+  test('the outputs name the AMI in every form', async () => {
+    const { main, targets } = await share(fanOut({ targets: ['999999999999'], regions: ['eu-west-1'] }));
+    const [target] = targets;
+    expect(main.outputs).toMatchObject({
+      'ami-id': target?.amiId,
+      'ami-ids': JSON.stringify({ '999999999999': { 'eu-west-1': target?.amiId } }),
+      'ami-ids-by-region': JSON.stringify({ 'eu-west-1': [target?.amiId] }),
+      'failed-targets': '[]',
+      'source-ami-id': procedure().amiId,
+    });
+    expect(main.summary).toContain(target?.amiId);
+  });
+
+  test('a second run uses what is there', async () => {
+    const shared = fanOut();
+    const simulator = await startSimulator(shared.scenario);
+    const run = { inputs: { ...shared.inputs }, env: simulator.env };
+    await runJob(run);
+    const state = simulator.snapshotOfState();
+    simulator.calls.length = 0;
+    const { main } = await runJob(run);
+    expect(main.conclusion).toBe('success');
+    expect(JSON.parse(main.outputs.targets ?? '')).toHaveLength(6);
+    expect(JSON.parse(main.outputs.targets ?? '').every(({ status }: TargetRecord) => status === 'reused')).toBe(true);
+    expect(simulator.snapshotOfState()).toEqual(state);
+    expect(simulator.calls.filter(({ mutating }) => mutating)).toEqual([]);
+    await simulator.close();
+  });
+
+  test('a share and a grant that were there before stay', async () => {
+    const shared = standardCase({
+      volumes: [{ device: '/dev/xvda', key: 'cmkSource', sharedWith: ['999999999999', '333333333333'] }],
+    });
+    const { main, simulator, before } = await share(shared);
+    expect(main.conclusion).toBe('success');
+    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+  });
+
+  test('keep-intermediates leaves the encrypted copy, no longer shared, and the next run uses it', async () => {
+    const shared = procedure();
+    const simulator = await startSimulator(shared.scenario);
+    await runJob({ inputs: { ...shared.inputs, 'keep-intermediates': 'true' }, env: simulator.env });
+    const source = simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion);
+    const [, copy] = [...(source?.images.values() ?? [])];
+    expect(copy?.data).toMatchObject({ Name: expect.stringMatching(/^share-encrypted-ami\//), State: 'available' });
+    expect([...(source?.snapshots.values() ?? [])].flatMap(({ shares }) => [...shares])).toEqual([]);
+    await runJob({
+      inputs: { ...shared.inputs, 'target-ami-name': 'another', 'on-existing': 'fail', 'keep-intermediates': 'true' },
+      env: simulator.env,
+    });
+    expect(simulator.calls.filter(({ action }) => action === 'CopyImage')).toHaveLength(1);
+    await simulator.close();
+  });
+});
+
+describe('credentials', () => {
+  const ambientTrust = (principal: string) => ({
+    Version: '2012-10-17',
+    Statement: [
+      {
+        Effect: 'Allow',
+        Principal: { AWS: principal },
+        Action: 'sts:AssumeRole',
+        Condition: { StringEquals: { 'sts:ExternalId': 'golden' } },
+      },
+    ],
+  });
+
+  /** The same case with roles that trust `principal` rather than GitHub. */
+  function trusting(principals: Record<string, string>, shared: Case, sourceMayAssume: boolean): Case {
+    const accounts = Object.entries(shared.scenario.accounts).map(([id, account]) => {
+      const roles = Object.entries(account.roles ?? {}).map(([name, role]) => {
+        const assume = {
+          Version: '2012-10-17',
+          Statement: [{ Effect: 'Allow', Action: 'sts:AssumeRole', Resource: '*' }],
+        };
+        const principal = principals[name];
+        const policies = sourceMayAssume && name === 'ami-source' ? [...role.policies, assume] : role.policies;
+        return [
+          name,
+          { ...role, policies, ...(principal !== undefined && { trust: ambientTrust(principal) }) },
+        ] as const;
+      });
+      return [id, { ...account, roles: Object.fromEntries(roles) }] as const;
+    });
+    return { ...shared, scenario: { ...shared.scenario, accounts: Object.fromEntries(accounts) } };
+  }
+
+  test('ambient credentials and AssumeRole with an external ID', async () => {
+    const admin = `arn:aws:iam::${sourceAccount}:user/admin`;
+    const ambient = procedure({ ambient: { account: sourceAccount }, github: { mayRequestToken: false } });
+    const shared = trusting({ 'ami-source': admin, 'ami-target': admin }, ambient, false);
+    const result = await share(shared, { 'external-id': 'golden' });
+    expect(result.main.conclusion).toBe('success');
+    expectTargets(result, shared);
+    expect(result.simulator.calls.some(({ service }) => service === 'token')).toBe(false);
+  });
+
+  test('role chaining: the target role from the source role, by OIDC', async () => {
+    const shared = trusting({ 'ami-target': `arn:aws:iam::${sourceAccount}:role/ami-source` }, procedure(), true);
+    const result = await share(shared, {
+      'role-chaining': 'true',
+      'external-id': 'golden',
+      'role-duration-seconds': '3600',
+    });
+    expect(result.main).toMatchObject({ conclusion: 'success' });
+    expectTargets(result, shared);
+  });
+
+  test('sessions renew themselves, and one that ends early is replaced', async () => {
+    const shared = procedure({ sessionSeconds: 2, timings: { secondsPerGiB: 0.3 } });
+    const result = await share(shared);
+    expect(result.main.conclusion).toBe('success');
+    const assumed = result.simulator.calls.filter(({ action }) => action === 'AssumeRoleWithWebIdentity');
+    expect(assumed.length).toBeGreaterThan(4);
+  });
+
+  test('no token and no credentials: one sentence that says what to change', async () => {
+    const { main, simulator } = await share(procedure({ github: { mayRequestToken: false } }));
+    expect(main.conclusion).toBe('failure');
+    expect(main.annotations.map(({ message }) => message).join()).toContain('id-token: write');
+    expect(simulator.calls).toEqual([]);
+  });
+
+  test('account IDs are masked on request', async () => {
+    const { main } = await share(procedure(), { 'mask-aws-account-id': 'true' });
+    expect(main.conclusion).toBe('success');
+    // What the runner tells of the inputs comes before any mask of the step's own.
+    const told = main.log.slice(main.log.indexOf('Reading accounts'));
+    for (const account of ['999999999999', sourceAccount]) expect(told).not.toContain(account);
+    expect(Object.keys(main.jobOutputs)).toContain('ami-ids-by-region');
+  });
+});
+
+describe('failures', () => {
+  test('bad input: every problem in one message, and no call', async () => {
+    const { main, simulator } = await share(procedure(), {
+      'ami-id': 'ami-1',
+      'max-parallel': 'many',
+      'target-regions': 'eu-west-1, moon',
+      'role-chaining': 'yes',
+    });
+    expect(main.conclusion).toBe('failure');
+    expect(main.annotations).toHaveLength(1);
+    const [{ message = '' } = {}] = main.annotations;
+    for (const word of ['ami-id: "ami-1"', 'max-parallel: "many"', 'target-regions: "moon"', 'role-chaining: "yes"'])
+      expect(message).toContain(word);
+    expect(simulator.calls).toEqual([]);
+  });
+
+  test('one target fails, the others go on, and the source is as before', async () => {
+    const shared = fanOut({
+      faults: [
+        {
+          kind: 'copy-fails',
+          action: 'CopySnapshot',
+          account: '222222222222',
+          region: 'us-west-2',
+          message: 'Internal error of the copy ##[error]x',
+        },
+      ],
+    });
+    const { main, simulator, before, targets } = await share(shared);
+    expect(main.conclusion).toBe('failure');
+    expect(targets.map(({ status }) => status).sort()).toEqual([
+      'created',
+      'created',
+      'created',
+      'created',
+      'created',
+      'failed',
+    ]);
+    const failed = targets.find(({ status }) => status === 'failed');
+    expect(failed).toMatchObject({
+      account: '222222222222',
+      region: 'us-west-2',
+      error: expect.stringContaining('Internal error of the copy'),
+    });
+    expect(JSON.parse(main.outputs['failed-targets'] ?? '')).toEqual([failed]);
+    expect(main.annotations).toHaveLength(1);
+    expect(main.stdout).not.toContain('##[');
+    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    expect(simulator.world.accounts['222222222222']?.regions.get('us-west-2')?.snapshots.size).toBe(0);
+    expect(main.summary).toContain('1 of 6 targets failed');
+  });
+
+  test('throttling, server errors and resets on the way are got over', async () => {
+    const faults = (['throttle', 'server-error', 'reset', 'lost-response'] as const).map((kind) => ({
+      kind,
+      probability: 0.05,
+    }));
+    const shared = fanOut({ faults, seed: 7 });
+    const result = await share(shared);
+    expect(result.main).toMatchObject({ conclusion: 'success' });
+    expectTargets(result, shared);
+    expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+  });
+
+  test('a problem is told before anything is changed', async () => {
+    const { main, simulator } = await share(awsEbs(), { 'source-kms-key': '' });
+    expect(main.conclusion).toBe('failure');
+    expect(main.annotations[0]?.message).toMatch(/give source-kms-key/);
+    expect(simulator.calls.filter(({ mutating }) => mutating)).toEqual([]);
+  });
+});
