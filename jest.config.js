@@ -4,5 +4,7 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
   testTimeout: 60_000,
+  // A test that fails leaves its simulator open; that must not keep the run from ending.
+  forceExit: true,
   watchman: false,
 };

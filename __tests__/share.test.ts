@@ -1,7 +1,5 @@
-import type { Image } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
-import { type ActionRun, runJob } from '../simulator/runner.ts';
-import { keyArnOf } from '../simulator/scenario.ts';
+import { runJob } from '../simulator/runner.ts';
 import {
   awsEbs,
   type Case,
@@ -13,113 +11,8 @@ import {
   sourceRegion,
   standardCase,
 } from '../simulator/scenarios/standard.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
-
-type TargetRecord = {
-  account: string;
-  region: string;
-  amiId: string;
-  snapshotIds: string[];
-  kmsKeyArn: string;
-  status: string;
-  error?: string;
-};
-
-/** Runs the built action on a case as a job would, and gives what it left. */
-async function share(shared: Case, inputs: Record<string, string> = {}, more: Partial<ActionRun> = {}) {
-  const simulator = await startSimulator(shared.scenario);
-  const before = simulator.snapshotOfState(sourceAccount);
-  try {
-    const { main, post } = await runJob({ inputs: { ...shared.inputs, ...inputs }, env: simulator.env, ...more });
-    return { simulator, before, main, post, targets: JSON.parse(main.outputs.targets ?? '[]') as TargetRecord[] };
-  } finally {
-    await simulator.close();
-  }
-}
-
-function imageIn({ world }: Simulator, account: string, region: string, id: string) {
-  const image = world.accounts[account]?.regions.get(region)?.images.get(id);
-  if (image === undefined) throw new Error(`no ${id} in ${account}/${region}`);
-  return image;
-}
-
-/** What must be the same in source and target, device by device; keys and IDs are of the place. */
-function attributesOf({ data, uefiData }: ReturnType<typeof imageIn>) {
-  const {
-    Architecture,
-    VirtualizationType,
-    RootDeviceName,
-    EnaSupport,
-    SriovNetSupport,
-    BootMode,
-    TpmSupport,
-    ImdsSupport,
-    Description,
-    UsageOperation,
-    PlatformDetails,
-  }: Image = data;
-  const devices = data.BlockDeviceMappings.map(({ Ebs, ...mapping }) => ({
-    ...mapping,
-    ...(Ebs && {
-      Ebs: {
-        ...Ebs,
-        SnapshotId: Ebs.SnapshotId !== undefined,
-        Encrypted: Ebs.SnapshotId !== undefined || Ebs.Encrypted,
-      },
-    }),
-  }));
-  return {
-    Architecture,
-    VirtualizationType,
-    RootDeviceName,
-    EnaSupport,
-    SriovNetSupport,
-    BootMode,
-    TpmSupport,
-    ImdsSupport,
-    Description,
-    UsageOperation,
-    PlatformDetails,
-    uefiData,
-    devices,
-  };
-}
-
-/** Everything about the targets that must hold in every case. */
-function expectTargets({ simulator, targets }: Awaited<ReturnType<typeof share>>, shared: Case): void {
-  const source = imageIn(simulator, sourceAccount, sourceRegion, shared.amiId);
-  const sourceSnapshots = source.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
-  for (const { account, region, amiId, snapshotIds, kmsKeyArn } of targets) {
-    const image = imageIn(simulator, account, region, amiId);
-    expect(attributesOf(image)).toEqual(attributesOf(source));
-    expect(image.data.State).toBe('available');
-    expect(image.data.Tags).toEqual(
-      expect.arrayContaining([
-        ...source.data.Tags,
-        { Key: 'share-encrypted-ami:source-ami', Value: shared.amiId },
-        { Key: 'share-encrypted-ami:run', Value: 'https://github.com/acme/images/actions/runs/4711' },
-        { Key: 'share-encrypted-ami:commit', Value: expect.stringMatching(/^[0-9a-f]{40}$/) },
-      ]),
-    );
-    const place = simulator.world.accounts[account]?.regions.get(region);
-    expect([...(place?.images.keys() ?? [])]).toEqual([amiId]);
-    expect([...(place?.snapshots.keys() ?? [])].sort()).toEqual([...snapshotIds].sort());
-    expect(kmsKeyArn).toBe(keyArnOf(account, region, 'cmkTarget'));
-    const origins = snapshotIds.map((id) => {
-      const snapshot = place?.snapshots.get(id)?.data;
-      expect(snapshot).toMatchObject({ State: 'completed', Encrypted: true, KmsKeyId: kmsKeyArn });
-      const tags = Object.fromEntries((snapshot?.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
-      expect(tags).toMatchObject({
-        'share-encrypted-ami:source-ami': shared.amiId,
-        'share-encrypted-ami:run': expect.any(String),
-        'share-encrypted-ami:commit': expect.any(String),
-      });
-      expect(tags).not.toHaveProperty('share-encrypted-ami:lease');
-      return tags['share-encrypted-ami:source-snapshot'];
-    });
-    expect(origins.sort()).toEqual([...sourceSnapshots].sort());
-  }
-}
+import { startSimulator } from '../simulator/simulator.ts';
+import { expectTargets, expectUntouched, share, type TargetRecord } from './shared-case.ts';
 
 describe('the main job', () => {
   test.each<[string, Case, { encryptedCopy: boolean; targets: number }]>([
@@ -144,7 +37,7 @@ describe('the main job', () => {
     expect(main).toMatchObject({ conclusion: 'success', annotations: [] });
     expect(targets).toHaveLength(expected.targets);
     expect(targets.every(({ status }) => status === 'created')).toBe(true);
-    expectTargets(result, shared);
+    expectTargets(result, shared.amiId);
     expect(simulator.calls.some(({ action }) => action === 'CopyImage')).toBe(expected.encryptedCopy);
     expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
     expect(post).toMatchObject({ conclusion: 'success', annotations: [] });
@@ -244,7 +137,7 @@ describe('credentials', () => {
     const shared = trusting({ 'ami-source': admin, 'ami-target': admin }, ambient, false);
     const result = await share(shared, { 'external-id': 'golden' });
     expect(result.main.conclusion).toBe('success');
-    expectTargets(result, shared);
+    expectTargets(result, shared.amiId);
     expect(result.simulator.calls.some(({ service }) => service === 'token')).toBe(false);
   });
 
@@ -256,7 +149,7 @@ describe('credentials', () => {
       'role-duration-seconds': '3600',
     });
     expect(result.main).toMatchObject({ conclusion: 'success' });
-    expectTargets(result, shared);
+    expectTargets(result, shared.amiId);
   });
 
   test('sessions renew themselves, and one that ends early is replaced', async () => {
@@ -344,14 +237,14 @@ describe('failures', () => {
     const shared = fanOut({ faults, seed: 7 });
     const result = await share(shared);
     expect(result.main).toMatchObject({ conclusion: 'success' });
-    expectTargets(result, shared);
+    expectTargets(result, shared.amiId);
     expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
   });
 
   test('a problem is told before anything is changed', async () => {
-    const { main, simulator } = await share(awsEbs(), { 'source-kms-key': '' });
+    const { main, simulator, before } = await share(awsEbs(), { 'source-kms-key': '' });
     expect(main.conclusion).toBe('failure');
     expect(main.annotations[0]?.message).toMatch(/give source-kms-key/);
-    expect(simulator.calls.filter(({ mutating }) => mutating)).toEqual([]);
+    expectUntouched({ simulator, before });
   });
 });

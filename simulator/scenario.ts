@@ -282,6 +282,7 @@ function buildAmi(account: Account, region: Region, ami: AmiScenario): void {
     launch: new Set(ami.launchPermissions),
     uefiData: ami.uefiData,
     billing: [...(ami.billing ?? [])],
+    othersTags: new Map(),
   });
 }
 

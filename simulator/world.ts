@@ -65,6 +65,8 @@ export type SimImage = {
   launch: Set<string>;
   uefiData: string | undefined;
   billing: string[];
+  /** What other accounts tagged it with: each sees its own tags alone. */
+  othersTags: Map<string, { Tags: Tag[] }>;
   deregisteredAt?: number;
   clientToken?: { token: string; request: string };
   /** A copy under way: the snapshots that it waits for. */

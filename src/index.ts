@@ -15,7 +15,7 @@ async function main(): Promise<void> {
     process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
   }
   try {
-    const request = readInputs(getInput, runContext());
+    const request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
     if (request.maskAccountIds) maskAccounts(request);
     const timeout = AbortSignal.timeout(request.timeoutMinutes * 60_000);
     const report = await share(request, AbortSignal.any([stop.signal, timeout]));

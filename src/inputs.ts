@@ -144,12 +144,18 @@ class Reader {
     return this.#get(name).trim() || inputDefaults[name];
   }
 
+  /** As it was given: YAML's indentation counts from its first line on. */
+  raw(name: InputName): string {
+    return this.#get(name);
+  }
+
   optional(name: InputName): string | undefined {
     return this.text(name) || undefined;
   }
 
   note(input: string, value: string, expected: string): void {
-    this.problems.push({ input, value, expected });
+    const known = this.problems.some((one) => one.input === input && one.value === value && one.expected === expected);
+    if (!known) this.problems.push({ input, value, expected });
   }
 
   /** `value` if `check` holds for it (or it is absent), else a note. */
@@ -251,7 +257,7 @@ function roleProblem(arn: string, partition: Partition, account?: string): strin
 function readTags(reader: Reader, input: string, text: string): Record<string, string> {
   const tags: Record<string, string> = {};
   for (const pair of text
-    .split(/\n|,(?=[^,=]+=)/)
+    .split(/\n|,(?=[^,=\n]+=)/)
     .map((part) => part.trim())
     .filter(Boolean)) {
     const at = pair.indexOf('=');
@@ -294,11 +300,11 @@ const entryFields = ['account', 'region', 'role-arn', 'kms-key', 'ami-name', 'ta
 
 /** The YAML list of `targets`. Scalars are read as text, so that an account ID keeps its leading zeros. */
 function readTargetEntries(reader: Reader): TargetEntry[] {
-  const text = reader.text('targets');
-  if (text === '') return [];
+  const text = reader.raw('targets');
+  if (text.trim() === '') return [];
   let entries: unknown;
   try {
-    entries = parseYaml(text, { schema: 'failsafe', maxAliasCount: 0, logLevel: 'silent' });
+    entries = parseYaml(text, { schema: 'failsafe', maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     reader.note(
       'targets',
@@ -398,7 +404,7 @@ function readTargets(reader: Reader, partition: Partition, run: RunContext): Tar
       from('role-arn', 'target-role-arn'),
       role === undefined ? undefined : fill(role, values),
     );
-    if (filledRole !== undefined && !needsSourceImage(filledRole))
+    if (filledRole !== undefined && !needsSourceImage(filledRole) && accountId.test(account))
       once(from('role-arn', 'target-role-arn'), filledRole, roleProblem(filledRole, partition, account));
     if (!needsSourceImage(kmsKey)) {
       once(
@@ -554,6 +560,7 @@ function readSessionName(reader: Reader, run: RunContext): string {
   const template = fill(reader.template('role-session-name'), runValues(run));
   if (needsSourceImage(template)) {
     reader.note('role-session-name', template, '{name} and {source-ami} are not known yet when a role is assumed');
+    return template;
   }
   const longest = fill(template, { account: '0'.repeat(12), region: 'ap-southeast-1', name: '', 'source-ami': '' });
   // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html

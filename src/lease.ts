@@ -135,7 +135,7 @@ function ownRecord(id: string, run: { runId: string; runAttempt: number }): Leas
 
 /**
  * Takes a lease on the source AMI and keeps it renewed until it is stopped.
- * Where the AMI bears its 50 tags already, waits for one to come free. Where the role may not tag the AMI, `warn` is
+ * Where other runs' leases fill the AMI's 50 tags, waits for one to come free. Where it can't be tagged at all, `warn` is
  * told and the run goes on unseen by others.
  */
 export async function takeLease(
@@ -145,30 +145,25 @@ export async function takeLease(
   run: { runId: string; runAttempt: number },
   warn: (message: string) => void,
 ): Promise<Lease> {
-  const unseen = { id, imageId, stop: () => {} };
+  const unseen = (why: string): Lease => {
+    warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
+    return { id, imageId, stop: () => {} };
+  };
   // A tag that could not be removed again is better not made.
-  const removable = await mayDeleteTags(place, imageId, id);
-  if (!removable) {
-    warn(
-      `the source role may not untag ${imageId} (ec2:DeleteTags), so other runs on this AMI cannot see this one; run them one after the other`,
-    );
-    return unseen;
-  }
+  if (!(await mayDeleteTags(place, imageId, id))) return unseen('the source role may not remove tags (ec2:DeleteTags)');
   const write = () => place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(id, run))] }));
   for (let full = false; ; full = true) {
     try {
       await write();
       break;
     } catch (error) {
-      if (hasCode(error, 'TagLimitExceeded')) {
-        if (!full) warn(`${imageId} has 50 tags already, some of them other runs' leases; waiting for room`);
-        await sleep(10_000, place.signal);
-      } else if (isDenied(error)) {
-        warn(
-          `the source role may not tag ${imageId} (ec2:CreateTags), so other runs on this AMI cannot see this one; run them one after the other`,
-        );
-        return unseen;
-      } else throw error;
+      if (isDenied(error)) return unseen('the source role may not tag the AMI (ec2:CreateTags)');
+      if (hasCode(error, 'InvalidAMIID.NotFound')) return unseen('AWS takes no tags for this AMI from this account');
+      if (!hasCode(error, 'TagLimitExceeded')) throw error;
+      const [image] = await describeImages(place, [imageId]);
+      if (leasesOf(image?.Tags).length === 0) return unseen('the AMI has 50 tags of its own');
+      if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+      await sleep(10_000, place.signal);
     }
   }
   const timer = setInterval(() => {
@@ -189,17 +184,7 @@ async function mayDeleteTags(place: Place, imageId: string, id: string): Promise
   return true;
 }
 
-/** The leases on an image now: other runs' that live, and those that are dead. The lease `own` is neither. */
-export async function readLeases(
-  place: Place,
-  imageId: string,
-  own: string,
-  reader: Reader,
-): Promise<{ live: LeaseRecord[]; dead: LeaseRecord[] }> {
-  const [image] = await describeImages(place, [imageId]);
-  return sortLeases(image, own, reader);
-}
-
+/** The leases on an image: other runs' that live, and those that are dead. The lease `own` is neither. */
 export function sortLeases(
   image: Image | undefined,
   own: string,

@@ -12,7 +12,7 @@ const postMinutes = 4;
 async function post(): Promise<void> {
   const state = savedLedger(getState);
   if (state === undefined) return;
-  const request = readInputs(getInput, runContext());
+  const request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
   const { done, failed } = await takeBack(request, state, AbortSignal.timeout(postMinutes * 60_000));
   for (const what of done) info(what);
   for (const what of failed) warning(`left behind: ${what}. The next run on ${state.imageId} takes it back`);

@@ -25371,11 +25371,14 @@ var Reader = class {
 	text(name) {
 		return this.#get(name).trim() || inputDefaults[name];
 	}
+	raw(name) {
+		return this.#get(name);
+	}
 	optional(name) {
 		return this.text(name) || void 0;
 	}
 	note(input, value, expected) {
-		this.problems.push({
+		if (!this.problems.some((one) => one.input === input && one.value === value && one.expected === expected)) this.problems.push({
 			input,
 			value,
 			expected
@@ -25434,7 +25437,7 @@ function roleProblem(arn, partition, account) {
 }
 function readTags$1(reader, input, text) {
 	const tags = {};
-	for (const pair of text.split(/\n|,(?=[^,=]+=)/).map((part) => part.trim()).filter(Boolean)) {
+	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
 		const at = pair.indexOf("=");
 		if (at < 1) reader.note(input, pair, "expected key=value");
 		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
@@ -25462,14 +25465,14 @@ const entryFields = [
 	"tags"
 ];
 function readTargetEntries(reader) {
-	const text = reader.text("targets");
-	if (text === "") return [];
+	const text = reader.raw("targets");
+	if (text.trim() === "") return [];
 	let entries;
 	try {
 		entries = (0, import_dist.parse)(text, {
 			schema: "failsafe",
 			maxAliasCount: 0,
-			logLevel: "silent"
+			logLevel: "error"
 		});
 	} catch (error) {
 		reader.note("targets", text, `is not YAML: ${error instanceof import_dist.YAMLParseError ? error.message.split("\n")[0] : String(error)}`);
@@ -25554,7 +25557,7 @@ function readTargets(reader, partition, run) {
 		const role = entry["role-arn"] ?? shared.roleArn;
 		const kmsKey = reader.templateValue(from("kms-key", "target-kms-key"), fill(entry["kms-key"] ?? shared.kmsKey, values));
 		const filledRole = reader.templateValue(from("role-arn", "target-role-arn"), role === void 0 ? void 0 : fill(role, values));
-		if (filledRole !== void 0 && !needsSourceImage(filledRole)) once(from("role-arn", "target-role-arn"), filledRole, roleProblem(filledRole, partition, account));
+		if (filledRole !== void 0 && !needsSourceImage(filledRole) && accountId.test(account)) once(from("role-arn", "target-role-arn"), filledRole, roleProblem(filledRole, partition, account));
 		if (!needsSourceImage(kmsKey)) once(from("kms-key", "target-kms-key"), kmsKey, kmsKey === "" ? "is needed: the key in the target account and region" : keyProblem$1(kmsKey, region, account));
 		return {
 			account,
@@ -25685,7 +25688,10 @@ function readManifest(reader, path, region, readFile) {
 }
 function readSessionName(reader, run) {
 	const template = fill(reader.template("role-session-name"), runValues(run));
-	if (needsSourceImage(template)) reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
+	if (needsSourceImage(template)) {
+		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		return template;
+	}
 	const longest = fill(template, {
 		account: "0".repeat(12),
 		region: "ap-southeast-1",
@@ -55272,15 +55278,15 @@ function ownRecord(id, run) {
 	};
 }
 async function takeLease(place, imageId, id, run, warn) {
-	const unseen = {
-		id,
-		imageId,
-		stop: () => {}
+	const unseen = (why) => {
+		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
+		return {
+			id,
+			imageId,
+			stop: () => {}
+		};
 	};
-	if (!await mayDeleteTags(place, imageId, id)) {
-		warn(`the source role may not untag ${imageId} (ec2:DeleteTags), so other runs on this AMI cannot see this one; run them one after the other`);
-		return unseen;
-	}
+	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
 	const write = () => place.ec2(new CreateTagsCommand({
 		Resources: [imageId],
 		Tags: [leaseTag(ownRecord(id, run))]
@@ -55289,13 +55295,13 @@ async function takeLease(place, imageId, id, run, warn) {
 		await write();
 		break;
 	} catch (error) {
-		if (hasCode(error, "TagLimitExceeded")) {
-			if (!full) warn(`${imageId} has 50 tags already, some of them other runs' leases; waiting for room`);
-			await sleep(1e4, place.signal);
-		} else if (isDenied(error)) {
-			warn(`the source role may not tag ${imageId} (ec2:CreateTags), so other runs on this AMI cannot see this one; run them one after the other`);
-			return unseen;
-		} else throw error;
+		if (isDenied(error)) return unseen("the source role may not tag the AMI (ec2:CreateTags)");
+		if (hasCode(error, "InvalidAMIID.NotFound")) return unseen("AWS takes no tags for this AMI from this account");
+		if (!hasCode(error, "TagLimitExceeded")) throw error;
+		const [image] = await describeImages(place, [imageId]);
+		if (leasesOf(image?.Tags).length === 0) return unseen("the AMI has 50 tags of its own");
+		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+		await sleep(1e4, place.signal);
 	}
 	const timer = setInterval(() => {
 		write().catch(() => {});
@@ -56638,10 +56644,9 @@ async function startCopy(run, plan, { target, tags, crossAccount }, shareable, t
 		...temporary,
 		[tagKeys.sourceSnapshot]: joinIds(ids)
 	}).tags;
-	const text = description ?? source.image.Description;
 	const command = new CopyImageCommand({
 		Name: name,
-		...text && { Description: text },
+		Description: description ?? (source.image.Description || `Copied from ${source.image.ImageId} (${placeName(source.place)})`),
 		SourceImageId: crossAccount ? shareable.imageId : source.image.ImageId,
 		SourceRegion: source.place.region,
 		Encrypted: true,
@@ -56887,8 +56892,8 @@ async function writeOnResources(run, place, { resources, accounts }) {
 			Tags: shareTags(run.leaseId, accounts)
 		}));
 	} catch (error) {
-		if (!isDenied(error)) throw error;
-		run.log.warn(`the source role may not tag ${resources.join(", ")} (ec2:CreateTags): should this run be killed, a later one cannot tell its shares from others`);
+		if (!isDenied(error) && !hasCode(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${resources.join(", ")} cannot be tagged (${errorMessage(error)}): should this run be killed, a later one cannot tell its shares from others`);
 	}
 }
 // src/steps/verify.ts
@@ -57114,7 +57119,7 @@ async function main() {
 	const stop = new AbortController();
 	for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
 	try {
-		const request = readInputs(getInput, runContext());
+		const request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
 		if (request.maskAccountIds) maskAccounts(request);
 		const timeout = AbortSignal.timeout(request.timeoutMinutes * 6e4);
 		const report = await share(request, AbortSignal.any([stop.signal, timeout]));

@@ -25296,11 +25296,14 @@ var Reader = class {
 	text(name) {
 		return this.#get(name).trim() || inputDefaults[name];
 	}
+	raw(name) {
+		return this.#get(name);
+	}
 	optional(name) {
 		return this.text(name) || void 0;
 	}
 	note(input, value, expected) {
-		this.problems.push({
+		if (!this.problems.some((one) => one.input === input && one.value === value && one.expected === expected)) this.problems.push({
 			input,
 			value,
 			expected
@@ -25359,7 +25362,7 @@ function roleProblem(arn, partition, account) {
 }
 function readTags$1(reader, input, text) {
 	const tags = {};
-	for (const pair of text.split(/\n|,(?=[^,=]+=)/).map((part) => part.trim()).filter(Boolean)) {
+	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
 		const at = pair.indexOf("=");
 		if (at < 1) reader.note(input, pair, "expected key=value");
 		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
@@ -25387,14 +25390,14 @@ const entryFields = [
 	"tags"
 ];
 function readTargetEntries(reader) {
-	const text = reader.text("targets");
-	if (text === "") return [];
+	const text = reader.raw("targets");
+	if (text.trim() === "") return [];
 	let entries;
 	try {
 		entries = (0, import_dist.parse)(text, {
 			schema: "failsafe",
 			maxAliasCount: 0,
-			logLevel: "silent"
+			logLevel: "error"
 		});
 	} catch (error) {
 		reader.note("targets", text, `is not YAML: ${error instanceof import_dist.YAMLParseError ? error.message.split("\n")[0] : String(error)}`);
@@ -25479,7 +25482,7 @@ function readTargets(reader, partition, run) {
 		const role = entry["role-arn"] ?? shared.roleArn;
 		const kmsKey = reader.templateValue(from("kms-key", "target-kms-key"), fill(entry["kms-key"] ?? shared.kmsKey, values));
 		const filledRole = reader.templateValue(from("role-arn", "target-role-arn"), role === void 0 ? void 0 : fill(role, values));
-		if (filledRole !== void 0 && !needsSourceImage(filledRole)) once(from("role-arn", "target-role-arn"), filledRole, roleProblem(filledRole, partition, account));
+		if (filledRole !== void 0 && !needsSourceImage(filledRole) && accountId.test(account)) once(from("role-arn", "target-role-arn"), filledRole, roleProblem(filledRole, partition, account));
 		if (!needsSourceImage(kmsKey)) once(from("kms-key", "target-kms-key"), kmsKey, kmsKey === "" ? "is needed: the key in the target account and region" : keyProblem(kmsKey, region, account));
 		return {
 			account,
@@ -25610,7 +25613,10 @@ function readManifest(reader, path, region, readFile) {
 }
 function readSessionName(reader, run) {
 	const template = fill(reader.template("role-session-name"), runValues(run));
-	if (needsSourceImage(template)) reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
+	if (needsSourceImage(template)) {
+		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		return template;
+	}
 	const longest = fill(template, {
 		account: "0".repeat(12),
 		region: "ap-southeast-1",
@@ -52687,7 +52693,7 @@ const postMinutes = 4;
 async function post() {
 	const state = savedLedger(getState);
 	if (state === void 0) return;
-	const { done, failed } = await takeBack(readInputs(getInput, runContext()), state, AbortSignal.timeout(postMinutes * 6e4));
+	const { done, failed } = await takeBack(readInputs((name) => getInput(name, { trimWhitespace: false }), runContext()), state, AbortSignal.timeout(postMinutes * 6e4));
 	for (const what of done) info(what);
 	for (const what of failed) warning$1(`left behind: ${what}. The next run on ${state.imageId} takes it back`);
 }

@@ -129,6 +129,7 @@ function newImage(
     launch: new Set(),
     uefiData: undefined,
     billing: [],
+    othersTags: new Map(),
   };
   call.here.images.set(image.data.ImageId, image);
   return image;
@@ -530,10 +531,10 @@ function imageById(call: Ec2Call, id: string): SimImage[] {
 }
 
 /** Others than the owner see neither tags nor deregistration protection. */
-function shown({ data }: SimImage, account: string): Image {
+function shown({ data, othersTags }: SimImage, account: string): Image {
   if (data.OwnerId === account) return { ...data };
   const { Tags: _, DeregistrationProtection: __, ...rest } = data;
-  return rest;
+  return { ...rest, ...othersTags.get(account) };
 }
 
 export const describeImageAttribute: Handler<DescribeImageAttributeRequest> = async (call, input) => {

@@ -1,5 +1,6 @@
 import type { CreateTagsRequest, DeleteTagsRequest, Tag } from '@aws-sdk/client-ec2';
 import { Refusal } from '../refusal.ts';
+import { canSeeImage, findImage } from '../world.ts';
 import { arnOf, authorize, checkTags, type Ec2Call, type Handler } from './call.ts';
 
 type Tagged = { Tags: Tag[] };
@@ -7,12 +8,18 @@ type Tagged = { Tags: Tag[] };
 function taggable(call: Ec2Call, id: string): Tagged {
   const now = Date.now();
   if (id.startsWith('ami-')) {
-    const image = call.here.images.get(id);
-    if (image === undefined || image.visibleAt > now)
+    const image = findImage(call.world, call.region, id);
+    const { account } = call.caller;
+    if (image === undefined || image.visibleAt > now || !canSeeImage(image, account))
       throw new Refusal('InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`);
     if (image.deregisteredAt !== undefined)
       throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
-    return image.data;
+    if (image.data.OwnerId === account) return image.data;
+    // A shared image can be tagged, for the eyes of this account alone.
+    // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+    const tags = image.othersTags.get(account) ?? { Tags: [] };
+    image.othersTags.set(account, tags);
+    return tags;
   }
   if (id.startsWith('snap-')) {
     const snapshot = call.here.snapshots.get(id);

@@ -21,11 +21,11 @@ export function publishedPolicy(
 }
 
 function fillText(text: string, values: Readonly<Record<string, string | readonly string[]>>): string | string[] {
-  const placeholder = /<([a-z-]+)>/.exec(text);
-  if (placeholder === null) return text;
-  const value = values[placeholder[1] ?? ''];
-  if (value === undefined) throw new Error(`no value for ${placeholder[0]}`);
-  const filled = [value].flat().map((one) => text.replaceAll(placeholder[0], one));
+  const [placeholder, name = ''] = /<([a-z-]+)>/.exec(text) ?? [];
+  if (placeholder === undefined) return text;
+  const value = values[name];
+  if (value === undefined) throw new Error(`no value for ${placeholder}`);
+  const filled = [value].flat().flatMap((one) => fillText(text.replaceAll(placeholder, one), values));
   return filled.length === 1 ? (filled[0] ?? '') : filled;
 }
 

@@ -1,4 +1,12 @@
-import { type AmiScenario, amiIdOf, keyArnOf, type Scenario, type VolumeScenario } from '../scenario.ts';
+import {
+  type AccountScenario,
+  type AmiScenario,
+  amiIdOf,
+  keyArnOf,
+  type RegionScenario,
+  type Scenario,
+  type VolumeScenario,
+} from '../scenario.ts';
 import { oidc, publishedPolicy, workflowRole } from './common.ts';
 
 export const sourceAccount = '111111111111';
@@ -11,6 +19,10 @@ export type StandardOptions = Readonly<{
   volumes?: readonly VolumeScenario[];
   targets?: readonly string[];
   regions?: readonly string[];
+  /** Published policies besides the basic ones, by file name: `source-route-copy`, `target-replace`, … */
+  policies?: readonly string[];
+  /** More of the source account's region: instances, parameters, settings. */
+  source?: RegionScenario;
 }> &
   Omit<Scenario, 'accounts'>;
 
@@ -30,39 +42,54 @@ export function standardCase(options: StandardOptions = {}): Case {
     volumes = [{ device: '/dev/xvda', sizeGiB: 8 }],
     targets = [targetAccount],
     regions = [targetRegion],
+    policies = [],
+    source: more,
     ...rest
   } = options;
   const name = ami?.name ?? 'golden-image';
   const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
-  const source = {
+  const values = {
+    'source-key-arn': sourceKey,
+    'source-region': sourceRegion,
+    'source-account': sourceAccount,
+    parameter: 'golden/*',
+  };
+  const sourcePolicies = ['source-role', ...policies.filter((policy) => policy.startsWith('source-'))];
+  const source: AccountScenario = {
     oidc,
     roles: {
-      'ami-source': workflowRole(
-        sourceAccount,
-        publishedPolicy('source-role', { 'source-key-arn': sourceKey, 'source-region': sourceRegion }),
-      ),
+      'ami-source': workflowRole(sourceAccount, ...sourcePolicies.map((policy) => publishedPolicy(policy, values))),
     },
     regions: {
       [sourceRegion]: {
+        ...more,
         keys: { cmkSource: {}, other: {} },
-        amis: [{ tags: { Name: 'golden', team: 'platform' }, ...ami, name, volumes }],
+        amis: [{ tags: { Name: 'golden', team: 'platform' }, ...ami, name, volumes }, ...(more?.amis ?? [])],
       },
     },
   };
-  const accounts = targets.map((account) => {
+  const accounts: Record<string, AccountScenario> = { [sourceAccount]: source };
+  for (const account of targets) {
     const keys = regions.map((region) => keyArnOf(account, region, 'cmkTarget'));
-    const policy = publishedPolicy('target-role', { 'source-key-arn': sourceKey, 'target-key-arn': keys });
-    return [
+    const targetPolicies = ['target-role', ...policies.filter((policy) => policy.startsWith('target-'))];
+    const role = workflowRole(
       account,
-      {
-        oidc,
-        roles: { 'ami-target': workflowRole(account, policy) },
-        regions: Object.fromEntries(regions.map((region) => [region, { keys: { cmkTarget: {} } }])),
-      },
-    ] as const;
-  });
+      ...targetPolicies.map((policy) => publishedPolicy(policy, { ...values, 'target-key-arn': keys })),
+    );
+    // The source account may be a target of its own.
+    const known = accounts[account];
+    const places = regions.map((region): [string, RegionScenario] => {
+      const there = known?.regions?.[region];
+      return [region, { ...there, keys: { ...there?.keys, cmkTarget: {} } }];
+    });
+    accounts[account] = {
+      oidc,
+      roles: { ...known?.roles, 'ami-target': role },
+      regions: { ...known?.regions, ...Object.fromEntries(places) },
+    };
+  }
   return {
-    scenario: { accounts: { [sourceAccount]: source, ...Object.fromEntries(accounts) }, ...rest },
+    scenario: { accounts, ...rest },
     amiId: ami?.id ?? amiIdOf(sourceAccount, sourceRegion, name),
     inputs: {
       'ami-id': ami?.id ?? amiIdOf(sourceAccount, sourceRegion, name),

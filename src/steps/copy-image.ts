@@ -90,10 +90,12 @@ async function startCopy(
     // CopyImage gives all its snapshots the same tags; which is whose is told when they are there.
     [tagKeys.sourceSnapshot]: joinIds(ids),
   }).tags;
-  const text = description ?? source.image.Description;
+  // Left out, AWS would write a text of its own, which names the encrypted copy.
+  const text =
+    description ?? (source.image.Description || `Copied from ${source.image.ImageId} (${placeName(source.place)})`);
   const command = new CopyImageCommand({
     Name: name,
-    ...(text && { Description: text }),
+    Description: text,
     SourceImageId: crossAccount ? shareable.imageId : source.image.ImageId,
     SourceRegion: source.place.region,
     Encrypted: true,

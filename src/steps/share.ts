@@ -1,6 +1,6 @@
 import { CreateTagsCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { isDenied, placeName, StepError } from '../aws/errors.ts';
+import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { changeShares, readShares, readTags } from '../aws/shares.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { ShareEntry } from '../ledger.ts';
@@ -63,9 +63,9 @@ async function writeOnResources(run: Run, place: Place, { resources, accounts }:
   try {
     await place.ec2(new CreateTagsCommand({ Resources: [...resources], Tags: shareTags(run.leaseId, accounts) }));
   } catch (error) {
-    if (!isDenied(error)) throw error;
+    if (!isDenied(error) && !hasCode(error, 'TagLimitExceeded')) throw error;
     run.log.warn(
-      `the source role may not tag ${resources.join(', ')} (ec2:CreateTags): should this run be killed, a later one cannot tell its shares from others`,
+      `${resources.join(', ')} cannot be tagged (${errorMessage(error)}): should this run be killed, a later one cannot tell its shares from others`,
     );
   }
 }

@@ -1,0 +1,340 @@
+import { describe, expect, test } from '@jest/globals';
+import { runJob } from '../simulator/runner.ts';
+import { amiIdOf } from '../simulator/scenario.ts';
+import {
+  type Case,
+  customerKey,
+  mixedVolumes,
+  procedure,
+  type StandardOptions,
+  sourceAccount,
+  sourceRegion,
+  standardCase,
+  targetAccount,
+} from '../simulator/scenarios/standard.ts';
+import { startSimulator } from '../simulator/simulator.ts';
+import { expectTargets, expectUntouched, imageIn, share } from './shared-case.ts';
+
+const copyPolicies = ['source-route-copy', 'target-route-copy'];
+const described = { attributes: { Description: 'A golden image' } };
+const windows = { PlatformDetails: 'Windows', Platform: 'windows' as never, UsageOperation: 'RunInstances:0002' };
+
+describe('sources', () => {
+  const ssm = { policies: ['source-ssm-parameter'], source: { parameters: { '/golden/latest': procedure().amiId } } };
+  const older = {
+    name: 'golden-image-old',
+    attributes: { CreationDate: '2026-10-01T00:00:00.000Z' },
+    volumes: [{ device: '/dev/xvda' }],
+  };
+
+  test.each<[string, Case, Record<string, string>, Record<string, string>?]>([
+    ['by name, the newest', procedure({ source: { amis: [older] } }), { 'ami-name': 'golden-*' }],
+    ['by an SSM parameter', procedure(ssm), { 'ami-ssm-parameter': '/golden/latest' }],
+    [
+      "by Packer's manifest",
+      procedure(),
+      { 'packer-manifest': 'manifest.json' },
+      {
+        'manifest.json': JSON.stringify({
+          last_run_uuid: 'b',
+          builds: [
+            { packer_run_uuid: 'a', artifact_id: 'us-east-1:ami-00000001' },
+            { packer_run_uuid: 'b', artifact_id: `us-west-2:ami-00000002,us-east-1:${procedure().amiId}` },
+          ],
+        }),
+      },
+    ],
+  ])('%s', async (_, shared, source, files = {}) => {
+    const result = await share(shared, { 'ami-id': '', ...source }, { files });
+    expect(result.error).toBe('');
+    expect(result.main.outputs['source-ami-id']).toBe(shared.amiId);
+    expectTargets(result, shared.amiId);
+    expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+  });
+
+  test('from an instance: its AMI is made first, named and kept, and found again by a re-run', async () => {
+    const instance = {
+      id: 'i-0123456789abcdef0',
+      volumes: [
+        { device: '/dev/xvda', sizeGiB: 8 },
+        { device: '/dev/sdb', sizeGiB: 4 },
+      ],
+    };
+    const shared = procedure({ policies: ['source-instance'], source: { instances: [instance] } });
+    const simulator = await startSimulator(shared.scenario);
+    const run = {
+      inputs: { ...shared.inputs, 'ami-id': '', 'instance-id': instance.id, 'no-reboot': 'true' },
+      env: simulator.env,
+    };
+    const { main } = await runJob(run);
+    expect(main.conclusion).toBe('success');
+    const made = main.outputs['source-ami-id'] ?? '';
+    expect(imageIn(simulator, sourceAccount, sourceRegion, made).data).toMatchObject({
+      Name: 'i-0123456789abcdef0 4711',
+      SourceInstanceId: instance.id,
+    });
+    expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, made);
+    expect(simulator.calls.find(({ action }) => action === 'CreateImage')?.request).toMatchObject({ NoReboot: true });
+    const state = simulator.snapshotOfState();
+    expect((await runJob(run)).main.outputs['source-ami-id']).toBe(made);
+    expect(simulator.snapshotOfState()).toEqual(state);
+    await simulator.close();
+  });
+
+  test('an AMI that is only shared with the source account is copied there first', async () => {
+    const owner = '333333333333';
+    const shared = standardCase({});
+    const foreign = {
+      name: 'theirs',
+      volumes: [{ device: '/dev/xvda', sizeGiB: 8, sharedWith: [sourceAccount] }],
+      launchPermissions: [sourceAccount],
+      attributes: { BootMode: 'uefi' as const },
+      uefiData: 'AAAA',
+    };
+    const scenario = {
+      ...shared.scenario,
+      accounts: { ...shared.scenario.accounts, [owner]: { regions: { [sourceRegion]: { amis: [foreign] } } } },
+    };
+    const amiId = amiIdOf(owner, sourceRegion, 'theirs');
+    const { simulator, targets, error } = await share({ ...shared, scenario }, { 'ami-id': amiId });
+    expect(error).toBe('');
+    const image = imageIn(simulator, targetAccount, 'eu-west-1', targets[0]?.amiId ?? '');
+    expect(image).toMatchObject({ uefiData: 'AAAA', data: { Name: 'theirs', BootMode: 'uefi' } });
+    expect([
+      ...(simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion)?.snapshots.values() ?? []),
+    ]).toHaveLength(1);
+  });
+});
+
+describe('routes', () => {
+  test.each<[string, StandardOptions, Record<string, string>]>([
+    [
+      'copy, asked for by name',
+      { ami: described, volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] },
+      { route: 'copy' },
+    ],
+    [
+      'copy, of several volumes that need encrypting first',
+      { ami: described, volumes: [{ device: '/dev/sda1' }, { device: '/dev/sdb', sizeGiB: 4 }] },
+      { route: 'copy' },
+    ],
+    [
+      'auto copies Windows, which registering would strip of its billing',
+      { ami: { attributes: { ...windows, Description: 'Windows' } } },
+      {},
+    ],
+    ['register, asked for by name', {}, { route: 'register' }],
+  ])('%s', async (_, options, inputs) => {
+    const shared = standardCase({ ...options, policies: copyPolicies });
+    const result = await share(shared, inputs);
+    expect(result.error).toBe('');
+    expectTargets(result, shared.amiId);
+    expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+    const byCopy = result.simulator.calls.some(
+      ({ action, account }) => action === 'CopyImage' && account === targetAccount,
+    );
+    expect(byCopy).toBe(inputs.route !== 'register');
+  });
+
+  test("AWS's refusal of a billing code is told in its words, with the way out, and nothing stays", async () => {
+    const shared = customerKey({
+      ami: {
+        attributes: { UsageOperation: 'RunInstances:0010', PlatformDetails: 'Red Hat Enterprise Linux' },
+        billing: ['bp-6fa54006'],
+      },
+      policies: copyPolicies,
+    });
+    const result = await share(shared);
+    expect(result.error).toContain('Images with EC2 BillingProduct codes cannot be copied to another AWS account');
+    expect(result.error).toContain('instance-id');
+    expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+    expect(result.simulator.world.accounts[targetAccount]?.regions.get('eu-west-1')?.images.size).toBe(0);
+  });
+
+  test('targets in the source account: nothing is shared, no grant is made', async () => {
+    const shared = procedure({ targets: [sourceAccount], regions: ['eu-west-1', sourceRegion] });
+    const result = await share(shared, {
+      'target-ami-name': '{name}-{region}',
+      'target-role-arn': 'arn:aws:iam::{account}:role/ami-target',
+    });
+    expect(result.error).toBe('');
+    expectTargets(result, shared.amiId);
+    const actions = result.simulator.calls.map(({ action }) => action);
+    for (const action of ['CreateGrant', 'ModifySnapshotAttribute', 'CopyImage']) expect(actions).not.toContain(action);
+  });
+});
+
+describe('refused before anything is made', () => {
+  const ami = (attributes: object): StandardOptions => ({ ami: { attributes } });
+  test.each<[string, Case, Record<string, string>, RegExp]>([
+    ['several sources', procedure(), { 'ami-name': 'x*' }, /ami-id, ami-name: .*exactly one/],
+    ['no source', procedure(), { 'ami-id': '' }, /expected exactly one of these/],
+    [
+      'a name that nothing has',
+      procedure(),
+      { 'ami-id': '', 'ami-name': 'silver-*' },
+      /no available AMI of account 111111111111 is named "silver-\*"; found: nothing/,
+    ],
+    [
+      'a parameter that holds something else',
+      procedure({ policies: ['source-ssm-parameter'], source: { parameters: { '/golden/x': 'hello' } } }),
+      { 'ami-id': '', 'ami-ssm-parameter': '/golden/x' },
+      /holds "hello", which is no AMI ID/,
+    ],
+    [
+      'a manifest that is none',
+      procedure(),
+      { 'ami-id': '', 'packer-manifest': 'none.json' },
+      /packer-manifest: "none.json"/,
+    ],
+    ['an unknown AMI', procedure(), { 'ami-id': 'ami-0aaaaaaaaaaaaaaa0' }, /there is no ami-0aaaaaaaaaaaaaaa0/],
+    [
+      'a Marketplace product abroad',
+      procedure(ami({ ProductCodes: [{ ProductCodeId: 'abc', ProductCodeType: 'marketplace' }] })),
+      {},
+      /Marketplace product codes/,
+    ],
+    [
+      'route register where it would lose billing',
+      procedure(ami(windows)),
+      { route: 'register' },
+      /route register would lose the billing/,
+    ],
+    [
+      'a paravirtual image where there are none',
+      procedure({ ...ami({ VirtualizationType: 'paravirtual' }), regions: ['eu-north-1'] }),
+      {},
+      /paravirtual, which eu-north-1 doesn't have/,
+    ],
+    [
+      'an instance-store-backed image',
+      procedure(ami({ RootDeviceType: 'instance-store' })),
+      {},
+      /instance-store-backed/,
+    ],
+    ['a pending image', procedure(ami({ State: 'pending' })), {}, /is pending/],
+    ['a disabled image', procedure(ami({ State: 'disabled' })), {}, /aws ec2 enable-image/],
+    [
+      'an archived snapshot',
+      procedure({ volumes: [{ device: '/dev/xvda', tier: 'archive' }] }),
+      {},
+      /is archived.*restore-snapshot-tier/s,
+    ],
+    [
+      'another partition',
+      procedure(),
+      { 'target-regions': 'cn-north-1' },
+      /AWS copies nothing from one partition to another/,
+    ],
+    ['a name that no AMI can have', procedure(), { 'target-ami-name': 'golden#{date}' }, /cannot name an AMI/],
+    ['a name that is too long', procedure(), { 'target-ami-name': 'x'.repeat(129) }, /cannot name an AMI/],
+    ['a reserved tag', procedure(), { tags: 'aws:x=1' }, /reserved by AWS/],
+  ])('%s', async (_, shared, inputs, words) => {
+    const result = await share(shared, inputs);
+    expect(result.main.conclusion).toBe('failure');
+    expect(result.error).toMatch(words);
+    expect(result.error).not.toMatch(/at .*\(.*:\d+:\d+\)/);
+    expectUntouched(result);
+  });
+
+  test('a name that another AMI has', async () => {
+    const shared = procedure();
+    const simulator = await startSimulator(shared.scenario);
+    await runJob({ inputs: shared.inputs, env: simulator.env });
+    const [image] = [...(simulator.world.accounts[targetAccount]?.regions.get('eu-west-1')?.images.values() ?? [])];
+    if (image !== undefined) image.data.Tags = [];
+    simulator.calls.length = 0;
+    const { main } = await runJob({ inputs: shared.inputs, env: simulator.env });
+    expect(main.annotations[0]?.message).toMatch(/the name "golden-image" is taken by ami-/);
+    expect(simulator.calls.filter(({ mutating, outcome }) => mutating && outcome === 'ok')).toEqual([]);
+    await simulator.close();
+  });
+});
+
+describe('on-existing', () => {
+  /** Shares twice, the second time with other inputs and in another workflow run. */
+  async function twice(inputs: Record<string, string>, spoil: (image: ReturnType<typeof imageIn>) => void = () => {}) {
+    const shared = procedure({ policies: ['target-replace'] });
+    const simulator = await startSimulator(shared.scenario);
+    await runJob({ inputs: shared.inputs, env: simulator.env });
+    const images = () =>
+      [...(simulator.world.accounts[targetAccount]?.regions.get('eu-west-1')?.images.values() ?? [])].filter(
+        ({ deregisteredAt }) => deregisteredAt === undefined,
+      );
+    const [first] = images();
+    if (first === undefined) throw new Error('nothing was made');
+    spoil(first);
+    const { main } = await runJob({
+      inputs: { ...shared.inputs, ...inputs },
+      env: simulator.env,
+      github: { run_id: '4712' },
+    });
+    await simulator.close();
+    return { main, first: first.data.ImageId, now: images().map(({ data }) => data.ImageId), simulator };
+  }
+
+  test('reuse: the AMI that is there, under whatever name', async () => {
+    const { main, first, now } = await twice({ 'target-ami-name': '{name}-{run-id}' });
+    expect(main.outputs['ami-id']).toBe(first);
+    expect(now).toEqual([first]);
+  });
+
+  test('fail', async () => {
+    const { main, now, first } = await twice({ 'on-existing': 'fail', 'target-ami-name': 'other' });
+    expect(main.annotations[0]?.message).toMatch(/there is an AMI of this source already/);
+    expect(now).toEqual([first]);
+  });
+
+  test('replace: the new one, then the old one goes with its snapshots', async () => {
+    const { main, now, simulator } = await twice({ 'on-existing': 'replace', 'target-ami-name': '{name}-{run-id}' });
+    expect(main.conclusion).toBe('success');
+    expect(now).toEqual([main.outputs['ami-id']]);
+    expect(simulator.world.accounts[targetAccount]?.regions.get('eu-west-1')?.snapshots.size).toBe(1);
+    const order = simulator.calls.filter(
+      ({ action, account }) => account === targetAccount && ['RegisterImage', 'DeregisterImage'].includes(action),
+    );
+    expect(order.map(({ action }) => action)).toEqual(['RegisterImage', 'RegisterImage', 'DeregisterImage']);
+  });
+
+  test('an AMI that differs is not reused, and the difference is named', async () => {
+    const { main } = await twice({}, (image) => {
+      image.data.EnaSupport = false;
+    });
+    expect(main.annotations[0]?.message).toMatch(/EnaSupport is not set, not true/);
+  });
+});
+
+test('every kind of volume and device comes through', async () => {
+  const shared = mixedVolumes({
+    volumes: [
+      { device: '/dev/sda1', sizeGiB: 4, type: 'gp3', iops: 5000, throughput: 500, key: 'cmkSource' },
+      { device: '/dev/sdb', sizeGiB: 4, type: 'io1', iops: 100, key: 'cmkSource' },
+      { device: '/dev/sdc', sizeGiB: 4, type: 'standard', key: 'cmkSource' },
+      { device: '/dev/sdd', type: 'gp2', sizeGiB: 4, sameSnapshotAs: '/dev/sdc', deleteOnTermination: false },
+      { device: '/dev/sde', blank: { encrypted: false }, sizeGiB: 1 },
+      { device: '/dev/sdf', blank: { encrypted: true }, sizeGiB: 1 },
+      { device: '/dev/sdg', instanceStore: 'ephemeral1' },
+      { device: '/dev/sdh', noDevice: true },
+    ],
+  });
+  const result = await share(shared);
+  expect(result.error).toBe('');
+  expectTargets(result, shared.amiId);
+});
+
+test("more than 50 tags: the user's and ours are kept, the rest is named in a warning", async () => {
+  const tags = Object.fromEntries(
+    Array.from({ length: 50 }, (_, index) => [`tag-${String(index).padStart(2, '0')}`, 'x']),
+  );
+  const shared = procedure({ ami: { tags } });
+  const { simulator, targets, main } = await share(shared, { tags: 'team=a,b\nstage=prod' });
+  expect(main.annotations.map(({ message }) => message).join()).toMatch(/AWS allows 50 tags; .*tag-49/);
+  const { data } = imageIn(simulator, targetAccount, 'eu-west-1', targets[0]?.amiId ?? '');
+  expect(data.Tags).toHaveLength(50);
+  expect(data.Tags).toEqual(
+    expect.arrayContaining([
+      { Key: 'team', Value: 'a,b' },
+      { Key: 'stage', Value: 'prod' },
+    ]),
+  );
+});

@@ -1,0 +1,186 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { parse } from 'yaml';
+import {
+  InputError,
+  type InputProblem,
+  inputDefaults,
+  type Request,
+  type RunContext,
+  readInputs,
+} from '../src/inputs.ts';
+
+const run: RunContext = {
+  runUrl: 'https://github.com/acme/images/actions/runs/1',
+  runId: '1',
+  runAttempt: 1,
+  sha: 'abc',
+  date: new Date('2026-11-23T12:00:00Z'),
+  defaultRegion: 'us-east-1',
+};
+
+const good = {
+  'ami-id': 'ami-0123456789abcdef0',
+  'target-accounts': '999999999999',
+  'target-regions': 'eu-west-1',
+  'target-role-arn': 'arn:aws:iam::{account}:role/target',
+  'target-kms-key': 'alias/target',
+};
+
+const read = (inputs: Record<string, string>): Request =>
+  readInputs((name) => ({ ...good, ...inputs })[name] ?? '', run);
+
+function problemsOf(inputs: Record<string, string>): readonly InputProblem[] {
+  try {
+    read(inputs);
+  } catch (error) {
+    if (error instanceof InputError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+test('action.yml declares the inputs that are read, with their defaults', () => {
+  const action = parse(readFileSync('action.yml', 'utf8')) as { inputs: Record<string, { default?: string }> };
+  const declared = Object.entries(action.inputs).map(([name, input]) => [name, input.default ?? '']);
+  expect(Object.fromEntries(declared)).toEqual(inputDefaults);
+});
+
+describe('targets', () => {
+  test('every account × every region, then what targets adds or overrides', () => {
+    const { targets } = read({
+      'target-accounts': '111111111111, 222222222222\n111111111111',
+      'target-regions': 'eu-west-1\nus-west-2',
+      tags: 'a=1\nb={region}',
+      targets: `
+        - { account: 222222222222, region: us-west-2, kms-key: alias/other, tags: { b: own, c: "3" } }
+        - { account: 012345678901, region: eu-north-1, role-arn: arn:aws:iam::012345678901:role/x }`,
+    });
+    expect(targets.map(({ account, region, kmsKey }) => [account, region, kmsKey])).toEqual([
+      ['111111111111', 'eu-west-1', 'alias/target'],
+      ['111111111111', 'us-west-2', 'alias/target'],
+      ['222222222222', 'eu-west-1', 'alias/target'],
+      ['222222222222', 'us-west-2', 'alias/other'],
+      ['012345678901', 'eu-north-1', 'alias/target'],
+    ]);
+    expect(targets[3]?.tags).toEqual({ a: '1', b: 'own', c: '3' });
+    expect(targets[4]).toMatchObject({
+      roleArn: 'arn:aws:iam::012345678901:role/x',
+      tags: { a: '1', b: 'eu-north-1' },
+    });
+  });
+
+  test('placeholders are filled in; those of the source image wait for it', () => {
+    const { targets } = read({ 'target-ami-name': '{name}-{account}-{region}-{date}-{sha}-{run-id}' });
+    expect(targets[0]).toMatchObject({
+      amiName: '{name}-999999999999-eu-west-1-20261123-abc-1',
+      roleArn: 'arn:aws:iam::999999999999:role/target',
+    });
+  });
+});
+
+describe('one problem each', () => {
+  test.each<[Record<string, string>, string, RegExp]>([
+    [{ 'ami-id': 'ami-123' }, 'ami-id', /ID of an AMI/],
+    [{ 'ami-name': 'x' }, 'ami-id, ami-name', /exactly one/],
+    [{ 'source-region': 'us-east' }, 'source-region', /name of a region/],
+    [{ 'source-role-arn': 'role' }, 'source-role-arn', /ARN of a role/],
+    [{ 'source-role-arn': 'arn:aws-cn:iam::111111111111:role/x' }, 'source-role-arn', /partition aws-cn/],
+    [{ 'source-kms-key': 'cmk' }, 'source-kms-key', /alias/],
+    [{ 'source-kms-key': 'alias/aws/ebs' }, 'source-kms-key', /AWS managed key/],
+    [{ 'source-kms-key': 'arn:aws:kms:eu-west-1:111111111111:alias/x' }, 'source-kms-key', /expected one in us-east-1/],
+    [{ 'source-key-access': 'Grant' }, 'source-key-access', /grant, policy or existing/],
+    [{ 'target-accounts': '99999999999' }, 'target-accounts', /12-digit/],
+    [{ 'target-accounts': '' }, 'target-accounts', /needed beside target-regions/],
+    [
+      { 'target-accounts': '', 'target-regions': '' },
+      'target-accounts',
+      /target-accounts with target-regions, or targets/,
+    ],
+    [{ 'target-regions': 'us-gov-west-1' }, 'target-regions', /AWS copies nothing from one partition to another/],
+    [{ 'target-kms-key': '' }, 'target-kms-key', /is needed/],
+    [
+      { 'target-kms-key': 'arn:aws:kms:eu-west-1:111111111111:key/mrk-0123456789abcdef0123456789abcdef' },
+      'target-kms-key',
+      /expected one in account 999999999999/,
+    ],
+    [
+      { 'target-role-arn': 'arn:aws:iam::111111111111:role/x' },
+      'target-role-arn',
+      /expected one in account 999999999999/,
+    ],
+    [{ 'target-ami-name': '{nmae}' }, 'target-ami-name', /\{nmae\} is not a placeholder/],
+    [{ 'role-session-name': '{name}' }, 'role-session-name', /not known yet/],
+    [{ 'role-session-name': 'a b' }, 'role-session-name', /2 to 64/],
+    [{ 'role-chaining': 'True!' }, 'role-chaining', /true or false/],
+    [{ 'role-duration-seconds': '60' }, 'role-duration-seconds', /900 to 43200/],
+    [{ 'external-id': '#' }, 'external-id', /1224/],
+    [{ 'poll-interval': '0' }, 'poll-interval', /1 to 3600/],
+    [{ 'timeout-minutes': '1.5' }, 'timeout-minutes', /whole number/],
+    [{ tags: 'no-equals' }, 'tags', /key=value/],
+    [{ tags: 'share-encrypted-ami:run=x' }, 'tags', /this action's own/],
+    [{ tags: `${'k'.repeat(129)}=x` }, 'tags', /1 to 128/],
+    [{ targets: 'a: b' }, 'targets', /YAML list/],
+    [{ targets: '[{' }, 'targets', /is not YAML/],
+    [{ targets: '- {account: 111111111111}' }, 'targets[0].region', /is needed/],
+    [{ targets: '- {account: 111111111111, region: eu-west-1, key: x}' }, 'targets[0].key', /is not known here/],
+    [{ 'packer-manifest': '/nowhere', 'ami-id': '' }, 'packer-manifest', /ENOENT/],
+    [{ 'instance-id': 'i-1', 'ami-id': '' }, 'instance-id', /ID of an instance/],
+  ])('%j', (inputs, input, expected) => {
+    const [problem, ...more] = problemsOf(inputs);
+    expect(more).toEqual([]);
+    expect(problem?.input).toBe(input);
+    expect(problem?.expected).toMatch(expected);
+  });
+});
+
+test('all problems come in one error, with input, value and what was expected', () => {
+  const inputs = { 'ami-id': 'x', 'max-parallel': '-1', 'copy-tags': 'maybe' };
+  expect(() => read(inputs)).toThrow(
+    /3 inputs are not usable; nothing was called yet\.\n {2}ami-id: "x" — expected.*\n {2}copy-tags: "maybe" — .*\n {2}max-parallel: "-1" — /,
+  );
+});
+
+test('the China partition has an audience of its own', () => {
+  const china = {
+    'source-region': 'cn-north-1',
+    'target-regions': 'cn-northwest-1',
+    'target-role-arn': 'arn:aws-cn:iam::{account}:role/x',
+  };
+  expect(read(china).credentials.audience).toBe('sts.amazonaws.com.cn');
+  expect(read({}).credentials.audience).toBe('sts.amazonaws.com');
+  expect(read({ ...china, 'oidc-audience': 'mine' }).credentials.audience).toBe('mine');
+});
+
+test('whatever stands in the inputs: a request or one InputError', () => {
+  const names = Object.keys(inputDefaults);
+  const text = fc.oneof(
+    fc.string(),
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom(
+      '{account}',
+      '- {a: &x [*x]}',
+      'true',
+      '0',
+      'ami-0123456789abcdef0',
+      '999999999999',
+      'eu-west-1',
+      '- - -',
+      '{',
+      'a=b,c=d',
+      '!!js/function x',
+    ),
+  );
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...names), text), (inputs) => {
+      try {
+        expect(read(inputs).targets.length).toBeGreaterThan(0);
+      } catch (error) {
+        expect(error).toBeInstanceOf(InputError);
+        expect((error as InputError).problems.length).toBeGreaterThan(0);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
