@@ -55508,7 +55508,15 @@ async function findImage(place, request, findings) {
 		}
 		case "instance": {
 			const image = await foreseeImage(place, request, source.id);
-			if (image !== void 0) return image;
+			const [made] = await ownImages(place, {
+				Name: "name",
+				Values: [createdImageName(request, source.id)]
+			});
+			if (made?.State === "available") return made;
+			if (image !== void 0) return {
+				...image,
+				...made?.ImageId && { ImageId: made.ImageId }
+			};
 			findings.add(placeName(place), `there is no instance ${source.id}`, "check instance-id, source-region and source-role-arn");
 			return null;
 		}

@@ -6,7 +6,7 @@ import { isDenied, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { type ImageExtras, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
-import { foreseeImage } from './instance.ts';
+import { createdImageName, foreseeImage } from './instance.ts';
 import { describeKey, resolveKey } from './key.ts';
 import type { Findings } from './problem.ts';
 
@@ -72,7 +72,10 @@ async function findImage(place: Place, request: Request, findings: Findings): Pr
     }
     case 'instance': {
       const image = await foreseeImage(place, request, source.id);
-      if (image !== undefined) return image;
+      // A run before this one may have made it already.
+      const [made] = await ownImages(place, { Name: 'name', Values: [createdImageName(request, source.id)] });
+      if (made?.State === 'available') return made;
+      if (image !== undefined) return { ...image, ...(made?.ImageId && { ImageId: made.ImageId }) };
       findings.add(
         placeName(place),
         `there is no instance ${source.id}`,
