@@ -254,7 +254,7 @@ describe('refused before anything is made', () => {
 describe('on-existing', () => {
   /** Shares twice, the second time with other inputs and in another workflow run. */
   async function twice(inputs: Record<string, string>, spoil: (image: ReturnType<typeof imageIn>) => void = () => {}) {
-    const shared = procedure({ policies: ['target-replace'] });
+    const shared = procedure();
     const simulator = await startSimulator(shared.scenario);
     await runJob({ inputs: shared.inputs, env: simulator.env });
     const images = () =>

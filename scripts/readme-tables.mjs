@@ -1,4 +1,5 @@
-// Writes README's tables of inputs and outputs from action.yml, between <!-- inputs --> and <!-- /inputs -->, and likewise for outputs.
+// Writes README's tables of inputs and outputs from action.yml, and the policies from policies/, each between its markers
+// (<!-- inputs --> and <!-- /inputs -->).
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isMap, parseDocument } from 'yaml';
 
@@ -36,6 +37,11 @@ const tables = {
     ...entriesOf('outputs').map((output) => row(`\`${output.name}\``, output.description)),
   ],
 };
+
+for (const name of ['source-role', 'target-role', 'trust']) {
+  const path = `policies/${name}.json`;
+  tables[path] = ['```json', readFileSync(path, 'utf8').trim(), '```'];
+}
 
 let readme = readFileSync('README.md', 'utf8');
 for (const [name, lines] of Object.entries(tables)) {

@@ -1,6 +1,6 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { openSessions } from './aws/credentials.ts';
-import { explainLine, placeName } from './aws/errors.ts';
+import { errorMessage, explainLine, placeName, rootCode } from './aws/errors.ts';
 import { openWatchers, type Watcher } from './aws/wait.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { Request } from './inputs.ts';
@@ -19,7 +19,7 @@ import { createImage } from './steps/create.ts';
 import { encrypt, type Shareable, sourceItself } from './steps/encrypt.ts';
 import { type MadeGrants, openKeys } from './steps/key-access.ts';
 import { findRival, finish, register } from './steps/register.ts';
-import { discard, replace } from './steps/remove.ts';
+import { discard, removeImage, replace } from './steps/remove.ts';
 import { shareResources } from './steps/share.ts';
 import { verify } from './steps/verify.ts';
 
@@ -163,7 +163,7 @@ async function makeTarget(
       return recordOf(targetPlan, reuse, 'reused', seconds());
     }
     const { image, snapshots } = await make(run, plan, targetPlan, await access(), watcher);
-    verify(plan, targetPlan, image, snapshots);
+    await accept(run, plan, targetPlan, image, snapshots);
     await finish(run, targetPlan, [
       ...(targetPlan.route === 'copy' ? [image.ImageId ?? ''] : []),
       ...snapshotIdsOf(image),
@@ -172,7 +172,8 @@ async function makeTarget(
     await replace(run, targetPlan);
     return recordOf(targetPlan, image, 'created', seconds(), snapshots);
   } catch (error) {
-    const rival = run.signal.aborted ? undefined : await findRival(plan, targetPlan).catch(() => undefined);
+    const beaten = !run.signal.aborted && rootCode(error) === 'InvalidAMIName.Duplicate';
+    const rival = beaten ? await findRival(plan, targetPlan).catch(() => undefined) : undefined;
     if (rival !== undefined) {
       run.log.line(placeName(target.place), `another run made ${rival.ImageId} meanwhile`);
       return recordOf(targetPlan, rival, 'reused', seconds());
@@ -197,6 +198,25 @@ async function make(
     image: await register(run, plan, targetPlan, shareable.extras, copied, watcher),
     snapshots: [...copied.values()],
   };
+}
+
+/** Verifies what was made; an AMI that came out otherwise than the source is nobody's to use, and goes again. */
+async function accept(
+  run: Run,
+  plan: Plan,
+  targetPlan: TargetPlan,
+  image: Image,
+  snapshots: readonly Snapshot[],
+): Promise<void> {
+  const { place } = targetPlan.target;
+  try {
+    verify(plan, targetPlan, image, snapshots);
+  } catch (error) {
+    await removeImage(place, image).catch((failure: unknown) =>
+      run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`),
+    );
+    throw error;
+  }
 }
 
 function recordOf(

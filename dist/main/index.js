@@ -15752,6 +15752,9 @@ function errorCode(error) {
 	if ("Code" in error && typeof error.Code === "string") return error.Code;
 	return error.name;
 }
+function rootCode(error) {
+	for (let at = error; at instanceof Error; at = at.cause) if (at instanceof AwsCallError) return at.code;
+}
 function errorMessage(error) {
 	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
 }
@@ -56101,7 +56104,9 @@ async function findRival(plan, { target }) {
 	return (await ownImages(target.place, {
 		Name: "name",
 		Values: [target.name]
-	})).find((image) => tagValue(image, tagKeys.sourceAmi) === plan.source.image.ImageId && image.State === "available");
+	})).find((image) => {
+		return tagValue(image, tagKeys.sourceAmi) === plan.source.image.ImageId && image.State === "available" && differences(plan.source.image, image).length === 0;
+	});
 }
 async function finish(run, { target }, snapshotIds) {
 	if (snapshotIds.length === 0) return;
@@ -57054,13 +57059,13 @@ async function makeTarget(run, plan, targetPlan, access, watcher) {
 			return recordOf(targetPlan, reuse, "reused", seconds());
 		}
 		const { image, snapshots } = await make(run, plan, targetPlan, await access(), watcher);
-		verify(plan, targetPlan, image, snapshots);
+		await accept(run, plan, targetPlan, image, snapshots);
 		await finish(run, targetPlan, [...targetPlan.route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
 		run.log.line(placeName(target.place), `${image.ImageId} is available and verified`);
 		await replace(run, targetPlan);
 		return recordOf(targetPlan, image, "created", seconds(), snapshots);
 	} catch (error) {
-		const rival = run.signal.aborted ? void 0 : await findRival(plan, targetPlan).catch(() => void 0);
+		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(plan, targetPlan).catch(() => void 0) : void 0;
 		if (rival !== void 0) {
 			run.log.line(placeName(target.place), `another run made ${rival.ImageId} meanwhile`);
 			return recordOf(targetPlan, rival, "reused", seconds());
@@ -57080,6 +57085,15 @@ async function make(run, plan, targetPlan, shareable, watcher) {
 		image: await register(run, plan, targetPlan, shareable.extras, copied, watcher),
 		snapshots: [...copied.values()]
 	};
+}
+async function accept(run, plan, targetPlan, image, snapshots) {
+	const { place } = targetPlan.target;
+	try {
+		verify(plan, targetPlan, image, snapshots);
+	} catch (error) {
+		await removeImage(place, image).catch((failure) => run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
+		throw error;
+	}
 }
 function recordOf({ target }, image, status, seconds, snapshots) {
 	const { account, region } = target.request;

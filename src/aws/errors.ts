@@ -47,6 +47,12 @@ export function errorCode(error: unknown): string {
   return error.name;
 }
 
+/** The code of the AWS call that a failed step goes back to, if it goes back to one. */
+export function rootCode(error: unknown): string | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof AwsCallError) return at.code;
+  return undefined;
+}
+
 /** An error's words on one line. */
 export function errorMessage(error: unknown): string {
   const words = error instanceof Error ? error.message : String(error);

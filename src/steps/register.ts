@@ -2,7 +2,7 @@ import { DeleteTagsCommand, type Image, RegisterImageCommand } from '@aws-sdk/cl
 import { ownImages } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, isTransient, placeName, StepError } from '../aws/errors.ts';
 import type { Watcher } from '../aws/wait.ts';
-import { type ImageExtras, registrationOf, snapshotIdsOf } from '../image.ts';
+import { differences, type ImageExtras, registrationOf, snapshotIdsOf } from '../image.ts';
 import type { Plan, TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
@@ -57,9 +57,10 @@ export async function register(
 /** The AMI of the same source that another run registered under the name meanwhile, if there is one. */
 export async function findRival(plan: Plan, { target }: TargetPlan): Promise<Image | undefined> {
   const named = await ownImages(target.place, { Name: 'name', Values: [target.name] });
-  return named.find(
-    (image) => tagValue(image, tagKeys.sourceAmi) === plan.source.image.ImageId && image.State === 'available',
-  );
+  return named.find((image) => {
+    const ofSource = tagValue(image, tagKeys.sourceAmi) === plan.source.image.ImageId;
+    return ofSource && image.State === 'available' && differences(plan.source.image, image).length === 0;
+  });
 }
 
 /** Takes the lease off the copies: from now on they are parts of a finished AMI. */
