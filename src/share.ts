@@ -173,7 +173,7 @@ async function makeTarget(
     return recordOf(targetPlan, image, 'created', seconds(), snapshots);
   } catch (error) {
     const beaten = !run.signal.aborted && rootCode(error) === 'InvalidAMIName.Duplicate';
-    const rival = beaten ? await findRival(plan, targetPlan).catch(() => undefined) : undefined;
+    const rival = beaten ? await findRival(plan, targetPlan, watcher).catch(() => undefined) : undefined;
     if (rival !== undefined) {
       run.log.line(placeName(target.place), `another run made ${rival.ImageId} meanwhile`);
       return recordOf(targetPlan, rival, 'reused', seconds());
@@ -263,10 +263,15 @@ async function takeBack(
     keepIntermediates: request.keepIntermediates,
     reader: thisReader(request.run),
   };
-  const unfinished = plan.targets.filter((_, index) => records[index]?.status !== 'created');
+  // A copy that a dead run began may have been seen too late to be taken over; its lease tells it now.
+  const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);
+  const swept = plan.targets.map((targetPlan, index) => {
+    const leases = records[index]?.status === 'created' ? dead : [run.leaseId, ...dead];
+    return leases.length === 0 ? undefined : cleanUpTarget(targetPlan.target.place.until(signal), leases);
+  });
   const [source, ...targets] = await Promise.all([
     cleanUpSource(plan.source.place.until(signal), state, options),
-    ...unfinished.map(({ target }) => cleanUpTarget(target.place.until(signal), run.leaseId)),
+    ...swept,
   ]);
   const reports = [source, ...targets].filter((report) => report !== undefined);
   const done = reports.flatMap((report) => report.done);

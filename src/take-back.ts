@@ -29,7 +29,7 @@ export async function takeBack(request: Request, state: LedgerState, signal: Abo
   );
   const reports = await Promise.all([
     cleanUpSource(place, state, options),
-    ...targets.map((target) => cleanUpTarget(target, state.leaseId)),
+    ...targets.map((target) => cleanUpTarget(target, [state.leaseId])),
   ]);
   return { done: reports.flatMap(({ done }) => done), failed: reports.flatMap(({ failed }) => failed) };
 }

@@ -56086,27 +56086,39 @@ async function register(run, plan, { target, tags }, extras, copied, watcher) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			const own = isTransient(error) || hasCode(error, "InvalidAMIName.Duplicate") ? await findOwn() : void 0;
-			if (own !== void 0) return own;
+			const taken = hasCode(error, "InvalidAMIName.Duplicate");
+			const ids = new Set(copies.values());
+			const named = taken || isTransient(error) ? await findNamed(place, name, taken) : void 0;
+			if (named?.ImageId !== void 0 && snapshotIdsOf(named).every((id) => ids.has(id))) return named.ImageId;
 			if (!isTransient(error) || tries > 5) throw error;
 			await sleep(1e3 * tries, place.signal);
 		}
 	}
-	async function findOwn() {
-		const ids = new Set(copies.values());
-		return (await ownImages(place, {
+}
+const namedLooksSeconds = [
+	.3,
+	.7,
+	1,
+	2,
+	4,
+	8,
+	15
+];
+async function findNamed(place, name, taken) {
+	for (const seconds of namedLooksSeconds) {
+		const [image] = await ownImages(place, {
 			Name: "name",
 			Values: [name]
-		})).find((image) => snapshotIdsOf(image).every((id) => ids.has(id)))?.ImageId;
+		});
+		if (image !== void 0 || !taken) return image;
+		await sleep(seconds * 1e3, place.signal);
 	}
 }
-async function findRival(plan, { target }) {
-	return (await ownImages(target.place, {
-		Name: "name",
-		Values: [target.name]
-	})).find((image) => {
-		return tagValue(image, tagKeys.sourceAmi) === plan.source.image.ImageId && image.State === "available" && differences(plan.source.image, image).length === 0;
-	});
+async function findRival(plan, { target }, watcher) {
+	const named = await findNamed(target.place, target.name, true);
+	if (named?.ImageId === void 0 || tagValue(named, tagKeys.sourceAmi) !== plan.source.image.ImageId) return void 0;
+	const image = await watcher.image(named.ImageId);
+	return differences(plan.source.image, image).length === 0 ? image : void 0;
 }
 async function finish(run, { target }, snapshotIds) {
 	if (snapshotIds.length === 0) return;
@@ -56271,14 +56283,14 @@ async function removeLoose(place, imageId, removed) {
 	await Promise.all(loose.map(({ SnapshotId }) => deleteSnapshot(place, SnapshotId ?? "")));
 	return loose.length === 0 ? void 0 : `deleted ${idsOf(loose).join(", ")}`;
 }
-async function cleanUpTarget(place, leaseId) {
+async function cleanUpTarget(place, leases) {
 	const report = {
 		done: [],
 		failed: []
 	};
 	const ofLease = {
 		Name: `tag:${tagKeys.lease}`,
-		Values: [leaseId]
+		Values: [...leases]
 	};
 	try {
 		const [images, snapshots] = await Promise.all([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
@@ -57065,7 +57077,7 @@ async function makeTarget(run, plan, targetPlan, access, watcher) {
 		await replace(run, targetPlan);
 		return recordOf(targetPlan, image, "created", seconds(), snapshots);
 	} catch (error) {
-		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(plan, targetPlan).catch(() => void 0) : void 0;
+		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(plan, targetPlan, watcher).catch(() => void 0) : void 0;
 		if (rival !== void 0) {
 			run.log.line(placeName(target.place), `another run made ${rival.ImageId} meanwhile`);
 			return recordOf(targetPlan, rival, "reused", seconds());
@@ -57123,8 +57135,12 @@ async function takeBack(run, plan, made, records) {
 		keepIntermediates: request.keepIntermediates,
 		reader: thisReader(request.run)
 	};
-	const unfinished = plan.targets.filter((_, index) => records[index]?.status !== "created");
-	const [source, ...targets] = await Promise.all([cleanUpSource(plan.source.place.until(signal), state, options), ...unfinished.map(({ target }) => cleanUpTarget(target.place.until(signal), run.leaseId))]);
+	const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);
+	const swept = plan.targets.map((targetPlan, index) => {
+		const leases = records[index]?.status === "created" ? dead : [run.leaseId, ...dead];
+		return leases.length === 0 ? void 0 : cleanUpTarget(targetPlan.target.place.until(signal), leases);
+	});
+	const [source, ...targets] = await Promise.all([cleanUpSource(plan.source.place.until(signal), state, options), ...swept]);
 	const reports = [source, ...targets].filter((report) => report !== void 0);
 	const done = reports.flatMap((report) => report.done);
 	const failed = [...run.leftBehind, ...reports.flatMap((report) => report.failed)];

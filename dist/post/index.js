@@ -52616,14 +52616,14 @@ async function removeLoose(place, imageId, removed) {
 	await Promise.all(loose.map(({ SnapshotId }) => deleteSnapshot(place, SnapshotId ?? "")));
 	return loose.length === 0 ? void 0 : `deleted ${idsOf(loose).join(", ")}`;
 }
-async function cleanUpTarget(place, leaseId) {
+async function cleanUpTarget(place, leases) {
 	const report = {
 		done: [],
 		failed: []
 	};
 	const ofLease = {
 		Name: `tag:${tagKeys.lease}`,
-		Values: [leaseId]
+		Values: [...leases]
 	};
 	try {
 		const [images, snapshots] = await Promise.all([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
@@ -52682,7 +52682,7 @@ async function takeBack(request, state, signal) {
 		const ambient = account === state.account ? session : sessions.ambient();
 		return placesOf(account, roleArn === "" ? ambient : sessions.target(roleArn, sessionName), signal)(region);
 	}));
-	const reports = await Promise.all([cleanUpSource(place, state, options), ...targets.map((target) => cleanUpTarget(target, state.leaseId))]);
+	const reports = await Promise.all([cleanUpSource(place, state, options), ...targets.map((target) => cleanUpTarget(target, [state.leaseId]))]);
 	return {
 		done: reports.flatMap(({ done }) => done),
 		failed: reports.flatMap(({ failed }) => failed)

@@ -165,10 +165,10 @@ async function removeLoose(place: Place, imageId: string, removed: readonly Imag
   return loose.length === 0 ? undefined : `deleted ${idsOf(loose).join(', ')}`;
 }
 
-/** Removes what `leaseId` began in one target and did not finish. Never throws. */
-export async function cleanUpTarget(place: Place, leaseId: string): Promise<CleanUpReport> {
+/** Removes what the runs of `leases` began in one target and did not finish. Never throws. */
+export async function cleanUpTarget(place: Place, leases: readonly string[]): Promise<CleanUpReport> {
   const report: CleanUpReport = { done: [], failed: [] };
-  const ofLease = { Name: `tag:${tagKeys.lease}`, Values: [leaseId] };
+  const ofLease = { Name: `tag:${tagKeys.lease}`, Values: [...leases] };
   try {
     const [images, snapshots] = await Promise.all([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
     for (const image of images) {

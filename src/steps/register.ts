@@ -1,4 +1,5 @@
 import { DeleteTagsCommand, type Image, RegisterImageCommand } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
 import { ownImages } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, isTransient, placeName, StepError } from '../aws/errors.ts';
 import type { Watcher } from '../aws/wait.ts';
@@ -38,29 +39,36 @@ export async function register(
         if (ImageId === undefined) throw new Error('AWS named no image');
         return ImageId;
       } catch (error) {
-        const lost = isTransient(error) || hasCode(error, 'InvalidAMIName.Duplicate');
-        const own = lost ? await findOwn() : undefined;
-        if (own !== undefined) return own;
+        const taken = hasCode(error, 'InvalidAMIName.Duplicate');
+        const ids = new Set(copies.values());
+        const named = taken || isTransient(error) ? await findNamed(place, name, taken) : undefined;
+        if (named?.ImageId !== undefined && snapshotIdsOf(named).every((id) => ids.has(id))) return named.ImageId;
         if (!isTransient(error) || tries > 5) throw error;
         await sleep(1000 * tries, place.signal);
       }
     }
   }
-
-  async function findOwn(): Promise<string | undefined> {
-    const ids = new Set(copies.values());
-    const named = await ownImages(place, { Name: 'name', Values: [name] });
-    return named.find((image) => snapshotIdsOf(image).every((id) => ids.has(id)))?.ImageId;
-  }
 }
 
-/** The AMI of the same source that another run registered under the name meanwhile, if there is one. */
-export async function findRival(plan: Plan, { target }: TargetPlan): Promise<Image | undefined> {
-  const named = await ownImages(target.place, { Name: 'name', Values: [target.name] });
-  return named.find((image) => {
-    const ofSource = tagValue(image, tagKeys.sourceAmi) === plan.source.image.ImageId;
-    return ofSource && image.State === 'available' && differences(plan.source.image, image).length === 0;
-  });
+/** A name that AWS says is taken shows its image some moments later. */
+const namedLooksSeconds = [0.3, 0.7, 1, 2, 4, 8, 15];
+
+async function findNamed(place: Place, name: string, taken: boolean): Promise<Image | undefined> {
+  for (const seconds of namedLooksSeconds) {
+    const [image] = await ownImages(place, { Name: 'name', Values: [name] });
+    if (image !== undefined || !taken) return image;
+    await sleep(seconds * 1000, place.signal);
+  }
+  return undefined;
+}
+
+/** The AMI of the same source that another run registered under the name meanwhile, if there is one and it is right. */
+export async function findRival(plan: Plan, { target }: TargetPlan, watcher: Watcher): Promise<Image | undefined> {
+  const named = await findNamed(target.place, target.name, true);
+  if (named?.ImageId === undefined || tagValue(named, tagKeys.sourceAmi) !== plan.source.image.ImageId)
+    return undefined;
+  const image = await watcher.image(named.ImageId);
+  return differences(plan.source.image, image).length === 0 ? image : undefined;
 }
 
 /** Takes the lease off the copies: from now on they are parts of a finished AMI. */
