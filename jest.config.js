@@ -4,6 +4,8 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
   testTimeout: 60_000,
+  // The tests wait for processes most of the time.
+  maxWorkers: 3,
   // A test that fails leaves its simulator open; that must not keep the run from ending.
   forceExit: true,
   watchman: false,

@@ -50,7 +50,10 @@ export function newLeaseId(): string {
 /** The tag that `record` is kept as. */
 export function leaseTag(record: LeaseRecord): Tag {
   const { id, expiresAt, runId, attempt, machine, process } = record;
-  return { Key: leasePrefix + id, Value: [Math.floor(expiresAt / 1000), runId, attempt, machine, process].join(' ') };
+  return {
+    Key: leasePrefix + id,
+    Value: [Math.floor(expiresAt / 1000), runId, attempt, machine, process].join(' ').trim(),
+  };
 }
 
 /** The leases among an image's tags. A tag of ours that doesn't read as a lease counts as one that has expired. */
@@ -136,7 +139,7 @@ function ownRecord(id: string, run: { runId: string; runAttempt: number }): Leas
 /**
  * Takes a lease on the source AMI and keeps it renewed until it is stopped.
  * Where other runs' leases fill the AMI's 50 tags, waits for one to come free. Where it can't be tagged at all, `warn` is
- * told and the run goes on unseen by others.
+ * told and the run goes on unseen by others. `beforeWrite` is called before the AMI is tagged, if it is.
  */
 export async function takeLease(
   place: Place,
@@ -144,6 +147,7 @@ export async function takeLease(
   id: string,
   run: { runId: string; runAttempt: number },
   warn: (message: string) => void,
+  beforeWrite: () => void,
 ): Promise<Lease> {
   const unseen = (why: string): Lease => {
     warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
@@ -152,6 +156,7 @@ export async function takeLease(
   // A tag that could not be removed again is better not made.
   if (!(await mayDeleteTags(place, imageId, id))) return unseen('the source role may not remove tags (ec2:DeleteTags)');
   const write = () => place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(id, run))] }));
+  beforeWrite();
   for (let full = false; ; full = true) {
     try {
       await write();
@@ -195,6 +200,15 @@ export function sortLeases(
     live: others.filter((lease) => isAlive(lease, reader)),
     dead: others.filter((lease) => !isAlive(lease, reader)),
   };
+}
+
+/**
+ * Says that a run needs nothing any more: its lease, still there, reads as expired. A run says so before it looks who
+ * else there is. Of several that finish at once, the last to say so then sees no other, and takes back what they shared.
+ */
+export async function endLease(place: Place, imageId: string, id: string): Promise<void> {
+  const ended = leaseTag({ id, expiresAt: 0, runId: '', attempt: 0, machine: '', process: '' });
+  await place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [ended] }));
 }
 
 /** Removes the tags of leases: a run's own as its very last act, and dead ones once what they held is taken back. */

@@ -12,6 +12,8 @@ export type ShareEntry = Readonly<{ resources: readonly string[]; accounts: read
 export type LedgerState = Readonly<{
   imageId: string;
   leaseId: string;
+  /** Whether the lease may stand on the AMI; not where it can't be tagged. */
+  leased: boolean;
   /** The keys that grants of this lease are on, or may be. */
   grantKeys: readonly string[];
   shares: readonly ShareEntry[];
@@ -44,6 +46,7 @@ export function openLedger(save: (name: string, value: string) => void = saveSta
       const empty: LedgerState = {
         imageId: '',
         leaseId: '',
+        leased: false,
         grantKeys: [],
         shares: [],
         encryptedCopy: undefined,

@@ -96,7 +96,14 @@ async function execute(run: Run, plan: Plan): Promise<Outcome> {
     };
   }
   ledger.write({ account: plan.source.account, imageId, leaseId, grantKeys: ownKeys(plan) });
-  const lease = await takeLease(place, imageId, leaseId, request.run, (message) => run.log.warn(message));
+  const lease = await takeLease(
+    place,
+    imageId,
+    leaseId,
+    request.run,
+    (message) => run.log.warn(message),
+    () => ledger.write({ leased: true }),
+  );
   const made: MadeGrants = [];
   let targets: TargetRecord[] = [];
   try {

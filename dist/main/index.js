@@ -55217,7 +55217,7 @@ function leaseTag(record) {
 			attempt,
 			machine,
 			process
-		].join(" ")
+		].join(" ").trim()
 	};
 }
 function leasesOf(tags) {
@@ -55280,7 +55280,7 @@ function ownRecord(id, run) {
 		process: machine === "" ? "" : processName(process.pid)
 	};
 }
-async function takeLease(place, imageId, id, run, warn) {
+async function takeLease(place, imageId, id, run, warn, beforeWrite) {
 	const unseen = (why) => {
 		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
 		return {
@@ -55294,6 +55294,7 @@ async function takeLease(place, imageId, id, run, warn) {
 		Resources: [imageId],
 		Tags: [leaseTag(ownRecord(id, run))]
 	}));
+	beforeWrite();
 	for (let full = false;; full = true) try {
 		await write();
 		break;
@@ -55336,6 +55337,20 @@ function sortLeases(image, own, reader) {
 		dead: others.filter((lease) => !isAlive(lease, reader))
 	};
 }
+async function endLease(place, imageId, id) {
+	const ended = leaseTag({
+		id,
+		expiresAt: 0,
+		runId: "",
+		attempt: 0,
+		machine: "",
+		process: ""
+	});
+	await place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [ended]
+	}));
+}
 async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
 	await place.ec2(new DeleteTagsCommand({
@@ -55376,6 +55391,7 @@ function openLedger(save = saveState) {
 			state = {
 				imageId: "",
 				leaseId: "",
+				leased: false,
 				grantKeys: [],
 				shares: [],
 				encryptedCopy: void 0,
@@ -56189,8 +56205,10 @@ async function cleanUpSource(place, state, options) {
 	};
 	const { imageId, leaseId, grantKeys } = state;
 	const made = options.made ?? [];
+	const revoked = attempt("Revoking grants", () => revokeKnown(place, made));
+	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId));
 	const [, images, copies] = await Promise.all([
-		attempt("Revoking grants", () => revokeKnown(place, made)),
+		revoked,
 		attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
 		attempt("Looking for encrypted copies", () => findEncryptedCopies(place, imageId))
 	]);
@@ -57015,7 +57033,7 @@ async function execute(run, plan) {
 		leaseId,
 		grantKeys: ownKeys(plan)
 	});
-	const lease = await takeLease(place, imageId, leaseId, request.run, (message) => run.log.warn(message));
+	const lease = await takeLease(place, imageId, leaseId, request.run, (message) => run.log.warn(message), () => ledger.write({ leased: true }));
 	const made = [];
 	let targets = [];
 	try {

@@ -37634,7 +37634,7 @@ var init_errors$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
-var _ADE$2, _APE, _AT$1, _CS, _CT, _CTR, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$2, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$6, _cI$1, _cS, _cV$1, _co$2, _dC, _e$6, _eI$1, _ed, _gT$1, _h$3, _hE$5, _iT$2, _r$2, _rT$1, _rU$1, _s$7, _sc, _se$3, _tT$1, n0$7, _s_registry$7, SSOOIDCServiceException$, n0_registry$6, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$7, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
+var _ADE$2, _APE, _AT$1, _CS, _CT, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$2, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$6, _cI$1, _cS, _cV$1, _co$2, _dC, _e$6, _eI$1, _ed, _gT$1, _h$3, _hE$5, _iT$2, _r$2, _rT$1, _rU$1, _s$7, _sc, _se$3, _tT$1, n0$7, _s_registry$7, SSOOIDCServiceException$, n0_registry$6, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$7, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
 var init_schemas_0$3 = __esmMin((() => {
 	init_schema();
 	init_errors$3();
@@ -37644,7 +37644,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	_AT$1 = "AccessToken";
 	_CS = "ClientSecret";
 	_CT = "CreateToken";
-	_CTR = "CreateTokenRequest";
+	_CTR$1 = "CreateTokenRequest";
 	_CTRr = "CreateTokenResponse";
 	_CV = "CodeVerifier";
 	_ETE$2 = "ExpiredTokenException";
@@ -37878,7 +37878,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	CreateTokenRequest$ = [
 		3,
 		n0$7,
-		_CTR,
+		_CTR$1,
 		0,
 		[
 			_cI$1,
@@ -42418,7 +42418,9 @@ const _CSR = "CopySnapshotRequest";
 const _CSRPSU = "CopySnapshotRequestPSU";
 const _CSRo = "CopySnapshotResult";
 const _CSop = "CopySnapshot";
+const _CTR = "CreateTagsRequest";
 const _CTomp = "CompletionTime";
+const _CTreat = "CreateTags";
 const _CVP = "CreateVolumePermission";
 const _CVPL = "CreateVolumePermissionList";
 const _CVPM = "CreateVolumePermissionModifications";
@@ -42550,6 +42552,7 @@ const _RIRe = "RegisterImageRequest";
 const _RIReg = "RegisterImageResult";
 const _RIa = "RamdiskId";
 const _RIegi = "RegisterImage";
+const _RIeso = "ResourceId";
 const _RTe$1 = "ResourceType";
 const _Rem = "Remove";
 const _Res = "Resources";
@@ -42905,6 +42908,26 @@ var CreateImageResult$ = [
 		[_eQN]: `ImageId`,
 		[_xN]: _iIma
 	}]]
+];
+var CreateTagsRequest$ = [
+	3,
+	n0$3,
+	_CTR,
+	0,
+	[
+		_Res,
+		_T$1,
+		_DR$1
+	],
+	[
+		[64, { [_xN]: _RIeso }],
+		[() => TagList, { [_xN]: _Ta$1 }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN]: _dR
+		}]
+	],
+	2
 ];
 var CreateVolumePermission$ = [
 	3,
@@ -44065,6 +44088,14 @@ var CreateImage$ = [
 	() => CreateImageRequest$,
 	() => CreateImageResult$
 ];
+var CreateTags$ = [
+	9,
+	n0$3,
+	_CTreat,
+	0,
+	() => CreateTagsRequest$,
+	() => __Unit$1
+];
 var DeleteSnapshot$ = [
 	9,
 	n0$3,
@@ -44406,6 +44437,8 @@ const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(conf
 var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
 var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
+var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
 var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
@@ -52319,6 +52352,19 @@ async function pages(read) {
 }
 // src/lease.ts
 const leasePrefix = `${tagKeys.lease}:`;
+function leaseTag(record) {
+	const { id, expiresAt, runId, attempt, machine, process } = record;
+	return {
+		Key: leasePrefix + id,
+		Value: [
+			Math.floor(expiresAt / 1e3),
+			runId,
+			attempt,
+			machine,
+			process
+		].join(" ").trim()
+	};
+}
 function leasesOf(tags) {
 	return (tags ?? []).flatMap(({ Key, Value }) => {
 		if (!Key?.startsWith(leasePrefix)) return [];
@@ -52374,6 +52420,20 @@ function sortLeases(image, own, reader) {
 		live: others.filter((lease) => isAlive(lease, reader)),
 		dead: others.filter((lease) => !isAlive(lease, reader))
 	};
+}
+async function endLease(place, imageId, id) {
+	const ended = leaseTag({
+		id,
+		expiresAt: 0,
+		runId: "",
+		attempt: 0,
+		machine: "",
+		process: ""
+	});
+	await place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [ended]
+	}));
 }
 async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
@@ -52522,8 +52582,10 @@ async function cleanUpSource(place, state, options) {
 	};
 	const { imageId, leaseId, grantKeys } = state;
 	const made = options.made ?? [];
+	const revoked = attempt("Revoking grants", () => revokeKnown(place, made));
+	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId));
 	const [, images, copies] = await Promise.all([
-		attempt("Revoking grants", () => revokeKnown(place, made)),
+		revoked,
 		attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
 		attempt("Looking for encrypted copies", () => findEncryptedCopies(place, imageId))
 	]);

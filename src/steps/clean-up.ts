@@ -7,7 +7,7 @@ import { changeShares, readTags } from '../aws/shares.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { KeyAccess } from '../inputs.ts';
-import { dropLeases, type Reader, sharesOf, shareTags, sortLeases } from '../lease.ts';
+import { dropLeases, endLease, type Reader, sharesOf, shareTags, sortLeases } from '../lease.ts';
 import type { LedgerState } from '../ledger.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { grantName, type MadeGrants } from './key-access.ts';
@@ -46,8 +46,10 @@ export async function cleanUpSource(place: Place, state: LedgerState, options: C
   };
   const { imageId, leaseId, grantKeys } = state;
   const made = options.made ?? [];
+  const revoked = attempt('Revoking grants', () => revokeKnown(place, made));
+  if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId));
   const [, images, copies] = await Promise.all([
-    attempt('Revoking grants', () => revokeKnown(place, made)),
+    revoked,
     attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
     attempt('Looking for encrypted copies', () => findEncryptedCopies(place, imageId)),
   ]);
