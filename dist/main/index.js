@@ -15809,7 +15809,8 @@ const transientCodes = new Set([
 	"Unavailable",
 	"DependencyTimeoutException",
 	"KMSInternalException",
-	"IDPCommunicationError"
+	"IDPCommunicationError",
+	"IDPCommunicationErrorException"
 ]);
 function isTransient(error) {
 	return transientCodes.has(errorCode(error)) || (httpStatus(error) ?? 0) >= 500 || isClosedConnection(error);
@@ -15839,7 +15840,7 @@ const remedies = [
 		remedy: () => "create an IAM OIDC identity provider for GitHub's issuer in that account"
 	},
 	{
-		fits: ({ code, awsMessage }) => code === "InvalidIdentityToken" && awsMessage.includes("audience"),
+		fits: ({ code, awsMessage }) => code.startsWith("InvalidIdentityToken") && awsMessage.includes("audience"),
 		remedy: () => "the OIDC provider in that account must list the audience of the input oidc-audience"
 	},
 	{
@@ -54798,7 +54799,7 @@ async function retrySts(action, role, options, signal, assume) {
 	}
 }
 function isKeyLookup(error) {
-	return hasCode(error, "InvalidIdentityToken") && errorMessage(error).includes("Couldn't retrieve verification key");
+	return hasCode(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && errorMessage(error).includes("Couldn't retrieve verification key");
 }
 function toIdentity(credentials) {
 	const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = credentials ?? {};

@@ -195,7 +195,10 @@ async function retrySts(
 
 /** STS could not read GitHub's signing keys: seen under many jobs at once, and gone a moment later. */
 function isKeyLookup(error: unknown): boolean {
-  return hasCode(error, 'InvalidIdentityToken') && errorMessage(error).includes("Couldn't retrieve verification key");
+  return (
+    hasCode(error, 'InvalidIdentityToken', 'InvalidIdentityTokenException') &&
+    errorMessage(error).includes("Couldn't retrieve verification key")
+  );
 }
 
 function toIdentity(credentials: Credentials | undefined): Identity {

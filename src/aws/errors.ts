@@ -115,6 +115,7 @@ const transientCodes = new Set([
   'DependencyTimeoutException',
   'KMSInternalException',
   'IDPCommunicationError',
+  'IDPCommunicationErrorException',
 ]);
 
 /** Whether the same request may well succeed a little later; what it did meanwhile is not known. */
@@ -152,7 +153,7 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     remedy: () => "create an IAM OIDC identity provider for GitHub's issuer in that account",
   },
   {
-    fits: ({ code, awsMessage }) => code === 'InvalidIdentityToken' && awsMessage.includes('audience'),
+    fits: ({ code, awsMessage }) => code.startsWith('InvalidIdentityToken') && awsMessage.includes('audience'),
     remedy: () => 'the OIDC provider in that account must list the audience of the input oidc-audience',
   },
   {
