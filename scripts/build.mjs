@@ -53,7 +53,7 @@ for (const [name, input] of Object.entries(entries)) {
     throw new Error(`ncc emitted ${Object.keys(assets)}`);
   mkdirSync(join(out, name), { recursive: true });
   // ncc names the scratch file in a comment; the bytes must not depend on where they were built.
-  writeFileSync(join(out, name, 'index.js'), code.replaceAll(scratch, '.'));
+  writeFileSync(join(out, name, 'index.js'), code.replace(/[^\s'"]*share-encrypted-ami-build-\w+/g, '.'));
   writeFileSync(join(out, name, 'package.json'), '{ "type": "module" }\n');
 }
 writeFileSync(join(out, 'licenses.txt'), licenceText([...licences.values()]));

@@ -160,7 +160,7 @@ const external_node_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(i
 const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-;// CONCATENATED MODULE: ../.../main.js
+;// CONCATENATED MODULE: ./main.js
 
 
 

@@ -158,7 +158,7 @@ const external_node_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(i
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
 ;// CONCATENATED MODULE: external "node:timers/promises"
 const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
-;// CONCATENATED MODULE: ../.../post.js
+;// CONCATENATED MODULE: ./post.js
 
 
 
