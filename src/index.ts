@@ -17,8 +17,10 @@ async function main(): Promise<void> {
   try {
     const request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
     if (request.maskAccountIds) maskAccounts(request);
-    const timeout = AbortSignal.timeout(request.timeoutMinutes * 60_000);
-    const report = await share(request, AbortSignal.any([stop.signal, timeout]));
+    const { timeoutMinutes } = request;
+    const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
+    setTimeout(() => stop.abort(late), timeoutMinutes * 60_000).unref();
+    const report = await share(request, stop.signal);
     writeOutputs(report);
     await writeSummary(report);
     const failure = failureOf(report);

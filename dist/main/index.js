@@ -57178,8 +57178,10 @@ async function main() {
 	try {
 		const request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
 		if (request.maskAccountIds) maskAccounts(request);
-		const timeout = AbortSignal.timeout(request.timeoutMinutes * 6e4);
-		const report = await share(request, AbortSignal.any([stop.signal, timeout]));
+		const { timeoutMinutes } = request;
+		const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
+		setTimeout(() => stop.abort(late), timeoutMinutes * 6e4).unref();
+		const report = await share(request, stop.signal);
 		writeOutputs(report);
 		await writeSummary(report);
 		const failure = failureOf(report);
