@@ -55326,8 +55326,7 @@ async function mayDeleteTags(place, imageId, id) {
 			DryRun: true
 		}));
 	} catch (error) {
-		if (isDenied(error)) return false;
-		if (!hasCode(error, "DryRunOperation")) throw error;
+		return !isDenied(error);
 	}
 	return true;
 }
