@@ -31,7 +31,9 @@ function recordsOf(outputs: Record<string, string>): TargetRecord[] {
 
 /** Kills a run after its call number `at`, lets `post` run or not, runs again, and looks at what there is then. */
 async function killAndRerun(shared: Case, at: number, withPost: boolean): Promise<boolean> {
-  const simulator = await startSimulator(shared.scenario);
+  // What the killed call made can be seen by the time that the runner starts the post step.
+  const visibleAfterSeconds = withPost ? 0 : timings.visibleAfterSeconds;
+  const simulator = await startSimulator({ ...shared.scenario, timings: { ...timings, visibleAfterSeconds } });
   try {
     const before = simulator.snapshotOfState(sourceAccount);
     const run = runOf(shared, simulator);
