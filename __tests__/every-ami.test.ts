@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { runJob } from '../simulator/runner.ts';
-import { amiIdOf } from '../simulator/scenario.ts';
+import { amiIdOf, keyArnOf } from '../simulator/scenario.ts';
 import {
   type Case,
   customerKey,
@@ -103,6 +103,99 @@ describe('sources', () => {
     expect([
       ...(simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion)?.snapshots.values() ?? []),
     ]).toHaveLength(1);
+  });
+});
+
+describe('what is encrypted first', () => {
+  test('of mixed volumes, those alone that need it', async () => {
+    const shared = standardCase({
+      volumes: [
+        { device: '/dev/xvda', key: 'cmkSource' },
+        { device: '/dev/sdb', sizeGiB: 4 },
+        { device: '/dev/sdc', sizeGiB: 5, key: 'aws/ebs' },
+        { device: '/dev/sdd', sizeGiB: 3, key: 'other' },
+      ],
+      regions: ['eu-west-1', 'us-west-2'],
+    });
+    const source = shared.scenario.accounts[sourceAccount];
+    const keys = ['cmkSource', 'other'].map((alias) => keyArnOf(sourceAccount, sourceRegion, alias));
+    for (const account of Object.values(shared.scenario.accounts))
+      for (const role of Object.values(account.roles ?? {}))
+        (role.policies as object[]).push({
+          Version: '2012-10-17',
+          Statement: [{ Effect: 'Allow', Action: 'kms:*', Resource: keys }],
+        });
+    expect(source).toBeDefined();
+    const result = await share(shared);
+    expect(result.error).toBe('');
+    expectTargets(result, shared.amiId);
+    expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+    const made = result.simulator.calls.filter(({ account, mutating }) => account === sourceAccount && mutating);
+    expect(made.filter(({ action }) => action === 'CopyImage')).toEqual([]);
+    const image = imageIn(result.simulator, sourceAccount, sourceRegion, shared.amiId);
+    const needy = image.data.BlockDeviceMappings.filter(({ DeviceName }) => /sd[bc]/.test(DeviceName ?? ''));
+    expect(
+      made
+        .filter(({ action }) => action === 'CopySnapshot')
+        .map(({ request }) => request.SourceSnapshotId)
+        .sort(),
+    ).toEqual(needy.map(({ Ebs }) => Ebs?.SnapshotId).sort());
+  });
+
+  test("a volume's copy begins when that volume is encrypted, not when all are", async () => {
+    const shared = standardCase({
+      timings: { secondsPerGiB: 0.1 },
+      volumes: [
+        { device: '/dev/xvda', sizeGiB: 2 },
+        { device: '/dev/sdb', sizeGiB: 40 },
+      ],
+    });
+    const result = await share(shared, { 'poll-interval': '1' });
+    expect(result.error).toBe('');
+    expectTargets(result, shared.amiId);
+    const copies = result.simulator.calls.filter(({ action }) => action === 'CopySnapshot');
+    const [first, second] = copies.filter(({ request }) => request.DryRun !== true).map(({ at }) => at);
+    expect((second ?? 0) - (first ?? 0)).toBeGreaterThan(2000);
+  });
+});
+
+describe('topology regional-hub', () => {
+  const hubCase = (options: StandardOptions = {}) => {
+    const shared = standardCase({
+      targets: ['999999999999', '222222222222', '333333333333'],
+      regions: ['us-east-1', 'eu-west-1', 'us-west-2'],
+      hubs: ['eu-west-1', 'us-west-2'],
+      ...options,
+    });
+    return { ...shared, inputs: { ...shared.inputs, topology: 'regional-hub' } };
+  };
+
+  test.each<[string, StandardOptions, Record<string, string>, number]>([
+    ['routed by register', {}, {}, 3],
+    ['routed by copy', { ami: described, policies: copyPolicies }, { route: 'copy' }, 3],
+    ['of an AMI under a customer key', { volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] }, {}, 2],
+  ])('crosses to each region once, %s', async (_, options, inputs, encrypted) => {
+    const shared = hubCase(options);
+    const result = await share(shared, inputs);
+    expect(result.error).toBe('');
+    expectTargets(result, shared.amiId);
+    expect(result.targets).toHaveLength(9);
+    expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+    const copies = result.simulator.calls.filter(
+      ({ action, request, outcome }) => /^Copy/.test(action) && outcome === 'ok' && request.DryRun !== true,
+    );
+    const abroad = copies.filter(({ region, request }) => region !== request.SourceRegion);
+    expect(abroad.map(({ account }) => account)).toEqual([sourceAccount, sourceAccount]);
+    expect(copies.filter(({ account }) => account === sourceAccount)).toHaveLength(encrypted);
+  });
+
+  test('a key of one region alone is no key of a hub', async () => {
+    const shared = hubCase();
+    const key = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
+    const result = await share(shared, { 'source-kms-key': key });
+    expect(result.error).toMatch(/topology regional-hub needs a key of the source account in this region/);
+    expectUntouched(result);
+    expect((await share(shared, { 'source-kms-key': key, 'hub-kms-key': 'alias/cmkSource' })).error).toBe('');
   });
 });
 

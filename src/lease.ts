@@ -34,6 +34,8 @@ export type LeaseRecord = Readonly<{
   attempt: number;
   machine: string;
   process: string;
+  /** The regions besides the source's in which the run makes encrypted copies, as many as the tag holds. */
+  regions: readonly string[];
 }>;
 
 export type Lease = Readonly<{
@@ -49,18 +51,24 @@ export function newLeaseId(): string {
 
 /** The tag that `record` is kept as. */
 export function leaseTag(record: LeaseRecord): Tag {
-  const { id, expiresAt, runId, attempt, machine, process } = record;
-  return {
-    Key: leasePrefix + id,
-    Value: [Math.floor(expiresAt / 1000), runId, attempt, machine, process].join(' ').trim(),
-  };
+  const { id, expiresAt, runId, attempt, machine, process, regions } = record;
+  const fields = [Math.floor(expiresAt / 1000), runId, attempt, machine, process];
+  let value = fields.join(' ');
+  for (const [index, region] of regions.entries()) {
+    const longer = `${value}${index === 0 ? ' ' : ','}${region}`;
+    if (longer.length > 256) break;
+    value = longer;
+  }
+  return { Key: leasePrefix + id, Value: value.trimEnd() };
 }
 
 /** The leases among an image's tags. A tag of ours that doesn't read as a lease counts as one that has expired. */
 export function leasesOf(tags: readonly Tag[] | undefined): LeaseRecord[] {
   return (tags ?? []).flatMap(({ Key, Value }) => {
     if (!Key?.startsWith(leasePrefix)) return [];
-    const [expires = '0', runId = '', attempt = '0', machine = '', process = ''] = (Value ?? '').split(' ');
+    const [expires = '0', runId = '', attempt = '0', machine = '', process = '', regions = ''] = (Value ?? '').split(
+      ' ',
+    );
     return [
       {
         id: Key.slice(leasePrefix.length),
@@ -69,6 +77,7 @@ export function leasesOf(tags: readonly Tag[] | undefined): LeaseRecord[] {
         attempt: Number(attempt) || 0,
         machine,
         process,
+        regions: regions.split(',').filter(Boolean),
       },
     ];
   });
@@ -124,7 +133,9 @@ function isRunning(process: string): boolean {
   }
 }
 
-function ownRecord(id: string, run: { runId: string; runAttempt: number }): LeaseRecord {
+type LeasingRun = Readonly<{ runId: string; runAttempt: number; regions: readonly string[] }>;
+
+function ownRecord(id: string, run: LeasingRun): LeaseRecord {
   const machine = thisMachine();
   return {
     id,
@@ -133,6 +144,7 @@ function ownRecord(id: string, run: { runId: string; runAttempt: number }): Leas
     attempt: run.runAttempt,
     machine,
     process: machine === '' ? '' : processName(process.pid),
+    regions: run.regions,
   };
 }
 
@@ -145,7 +157,7 @@ export async function takeLease(
   place: Place,
   imageId: string,
   id: string,
-  run: { runId: string; runAttempt: number },
+  run: LeasingRun,
   warn: (message: string) => void,
   beforeWrite: () => void,
 ): Promise<Lease> {
@@ -206,8 +218,8 @@ export function sortLeases(
  * Says that a run needs nothing any more: its lease, still there, reads as expired. A run says so before it looks who
  * else there is. Of several that finish at once, the last to say so then sees no other, and takes back what they shared.
  */
-export async function endLease(place: Place, imageId: string, id: string): Promise<void> {
-  const ended = leaseTag({ id, expiresAt: 0, runId: '', attempt: 0, machine: '', process: '' });
+export async function endLease(place: Place, imageId: string, id: string, regions: readonly string[]): Promise<void> {
+  const ended = leaseTag({ id, expiresAt: 0, runId: '', attempt: 0, machine: '', process: '', regions });
   await place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [ended] }));
 }
 

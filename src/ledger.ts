@@ -6,8 +6,8 @@ import { saveState } from '@actions/core';
  * variable, which Linux refuses from 128 KiB on.
  */
 
-/** Snapshots and images that are shared with the same accounts are one entry. */
-export type ShareEntry = Readonly<{ resources: readonly string[]; accounts: readonly string[] }>;
+/** Snapshots and images of one region that are shared with the same accounts are one entry. */
+export type ShareEntry = Readonly<{ region: string; resources: readonly string[]; accounts: readonly string[] }>;
 
 export type LedgerState = Readonly<{
   imageId: string;
@@ -17,8 +17,8 @@ export type LedgerState = Readonly<{
   /** The keys that grants of this lease are on, or may be. */
   grantKeys: readonly string[];
   shares: readonly ShareEntry[];
-  /** The name of the encrypted copy that this run made, adopted, or may have made. */
-  encryptedCopy: string | undefined;
+  /** The regions of the source account in which encrypted copies may have been made. */
+  regions: readonly string[];
   /** The targets in which copies of this lease are under way: `account/region`, by the role that reaches them ('' for none). */
   targets: Readonly<Record<string, readonly string[]>>;
   /** The source account. */
@@ -29,6 +29,8 @@ export type Ledger = {
   readonly state: LedgerState | undefined;
   /** Writes down what is about to be made. */
   write(change: Partial<LedgerState>): void;
+  /** Writes down that a resource is about to be shared. */
+  addShare(region: string, resource: string, accounts: readonly string[]): void;
   /** Nothing is left to undo. */
   clear(): void;
 };
@@ -38,23 +40,31 @@ const stateName = 'ledger';
 /** A ledger that keeps itself in the action's saved state. */
 export function openLedger(save: (name: string, value: string) => void = saveState): Ledger {
   let state: LedgerState | undefined;
+  const write = (change: Partial<LedgerState>): void => {
+    const empty: LedgerState = {
+      imageId: '',
+      leaseId: '',
+      leased: false,
+      grantKeys: [],
+      shares: [],
+      regions: [],
+      targets: {},
+      account: '',
+    };
+    state = { ...empty, ...state, ...change };
+    save(stateName, JSON.stringify(state));
+  };
   return {
     get state() {
       return state;
     },
-    write(change) {
-      const empty: LedgerState = {
-        imageId: '',
-        leaseId: '',
-        leased: false,
-        grantKeys: [],
-        shares: [],
-        encryptedCopy: undefined,
-        targets: {},
-        account: '',
-      };
-      state = { ...empty, ...state, ...change };
-      save(stateName, JSON.stringify(state));
+    write,
+    addShare(region, resource, accounts) {
+      const shares = state?.shares ?? [];
+      const at = shares.findIndex((entry) => entry.region === region && entry.accounts.join() === accounts.join());
+      const known = shares[at];
+      const entry = { region, accounts, resources: [...(known?.resources ?? []), resource] };
+      write({ shares: known === undefined ? [...shares, entry] : shares.with(at, entry) });
     },
     clear() {
       state = undefined;

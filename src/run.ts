@@ -10,6 +10,8 @@ export type Run = Readonly<{
   log: Log;
   /** Fires on a cancel and at the time-out; nothing new is begun after it. */
   signal: AbortSignal;
+  /** Has the whole run stop; every target that isn't finished fails with `why`. */
+  stop: (why: Error) => void;
   /** What should have been removed and could not be; filled as it comes up. */
   leftBehind: string[];
 }>;

@@ -16,11 +16,10 @@ import { cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { copySnapshots } from './steps/copy.ts';
 import { copyImage } from './steps/copy-image.ts';
 import { createImage } from './steps/create.ts';
-import { encrypt, type Shareable, sourceItself } from './steps/encrypt.ts';
 import { type MadeGrants, openKeys } from './steps/key-access.ts';
 import { findRival, finish, register } from './steps/register.ts';
 import { discard, removeImage, replace } from './steps/remove.ts';
-import { shareResources } from './steps/share.ts';
+import { openSupplies, type Supply } from './steps/supply.ts';
 import { verify } from './steps/verify.ts';
 
 /**
@@ -28,10 +27,20 @@ import { verify } from './steps/verify.ts';
  * Gives what became of each target; a target that fails leaves the others running.
  * @throws ProblemsError when something stands in the way, before anything is changed
  */
-export async function share(request: Request, signal: AbortSignal): Promise<Report> {
+export async function share(request: Request, cancelled: AbortSignal): Promise<Report> {
   const log = openLog();
   const ledger = openLedger();
-  const asked: Run = { request, leaseId: newLeaseId(), ledger, log, signal, leftBehind: [] };
+  const stop = new AbortController();
+  const signal = AbortSignal.any([cancelled, stop.signal]);
+  const asked: Run = {
+    request,
+    leaseId: newLeaseId(),
+    ledger,
+    log,
+    signal,
+    leftBehind: [],
+    stop: (why) => stop.abort(why),
+  };
   const { run, plan } = await create(asked, await prepare(asked));
 
   const reused = plan.targets.filter(({ reuse }) => reuse !== undefined);
@@ -72,11 +81,12 @@ async function makePlan(run: Run): Promise<Plan> {
   return plan;
 }
 
-function describe({ source, encryptedCopy, targets }: Plan): string {
+function describe({ source, encryptedCopies, targets }: Plan): string {
   const { image, snapshots } = source;
   const gib = snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
   const made = targets.filter(({ reuse }) => reuse === undefined).length;
-  const first = encryptedCopy === undefined ? '' : ', after an encrypted copy in the source account';
+  const regions = encryptedCopies.map(({ place }) => place.region).join(', ');
+  const first = regions === '' ? '' : `, by an encrypted copy in the source account (${regions})`;
   return `${image.ImageId} (${image.Name}): ${snapshots.length} snapshots, ${gib} GiB, to ${made} of ${targets.length} targets${first}`;
 }
 
@@ -95,12 +105,13 @@ async function execute(run: Run, plan: Plan): Promise<Outcome> {
       cleanUp: { done: [], failed: [] },
     };
   }
-  ledger.write({ account: plan.source.account, imageId, leaseId, grantKeys: ownKeys(plan) });
+  const regions = plan.encryptedCopies.map(({ place }) => place.region).filter((region) => region !== place.region);
+  ledger.write({ account: plan.source.account, imageId, leaseId, regions, grantKeys: ownKeys(plan) });
   const lease = await takeLease(
     place,
     imageId,
     leaseId,
-    request.run,
+    { ...request.run, regions },
     (message) => run.log.warn(message),
     () => ledger.write({ leased: true }),
   );
@@ -115,32 +126,18 @@ async function execute(run: Run, plan: Plan): Promise<Outcome> {
 }
 
 /** The keys that grants and policy statements of ours may be on, dead runs' ones too. */
-function ownKeys({ source }: Plan): string[] {
+function ownKeys({ source, encryptedCopies }: Plan): string[] {
   const keys = source.snapshots.flatMap(({ kmsKeyArn, obstacle }) => (obstacle === undefined ? (kmsKeyArn ?? []) : []));
-  return [...new Set([...keys, ...(source.kmsKeyArn === undefined ? [] : [source.kmsKeyArn])])];
+  const given = source.kmsKeyArn === undefined ? [] : [source.kmsKeyArn];
+  return [...new Set([...keys, ...given, ...encryptedCopies.map(({ kmsKeyArn }) => kmsKeyArn)])];
 }
 
 async function makeTargets(run: Run, plan: Plan, made: MadeGrants): Promise<TargetRecord[]> {
-  const watch = openWatchers(run.request.pollSeconds);
-  const shareable = encrypt(run, plan, watch(plan.source.place));
-  const shared = shareable.then(async (copy) => {
-    await shareResources(run, plan, copy);
-    return copy;
-  });
-  const opened = openKeys(run, plan, made);
+  const watchers = openWatchers(run.request.pollSeconds);
+  const supply = openSupplies(run, plan, openKeys(run, plan, made), watchers);
   run.ledger.write({ targets: unfinishedByRole(plan) });
-  // Each target waits for these itself; a failure of theirs is told there.
-  for (const promise of [shareable, shared, ...opened.values()]) promise.catch(() => {});
   return Promise.all(
-    plan.targets.map(async (targetPlan) => {
-      const access = async (): Promise<Shareable> => {
-        // In the source account itself, the AMI can be copied as it is.
-        if (!targetPlan.crossAccount) return sourceItself(plan);
-        const [copy] = await Promise.all([shared, opened.get(targetPlan.target.principalArn)]);
-        return copy;
-      };
-      return makeTarget(run, plan, targetPlan, access, watch(targetPlan.target.place));
-    }),
+    plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))),
   );
 }
 
@@ -157,7 +154,7 @@ async function makeTarget(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  access: () => Promise<Shareable>,
+  supplyOf: (targetPlan: TargetPlan) => Supply,
   watcher: Watcher,
 ): Promise<TargetRecord> {
   const started = Date.now();
@@ -169,7 +166,7 @@ async function makeTarget(
       await replace(run, targetPlan);
       return recordOf(targetPlan, reuse, 'reused', seconds());
     }
-    const { image, snapshots } = await make(run, plan, targetPlan, await access(), watcher);
+    const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
     await accept(run, plan, targetPlan, image, snapshots);
     await finish(run, targetPlan, [
       ...(targetPlan.route === 'copy' ? [image.ImageId ?? ''] : []),
@@ -187,6 +184,8 @@ async function makeTarget(
     }
     const message = explainLine(error);
     run.log.line(placeName(target.place), `failed: ${message}`);
+    if (run.request.failFast && !run.signal.aborted)
+      run.stop(new Error(`stopped, because ${placeName(target.place)} failed (fail-fast)`));
     return { ...recordOf(targetPlan, undefined, 'failed', seconds()), error: message };
   }
 }
@@ -196,13 +195,13 @@ async function make(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  shareable: Shareable,
+  supply: Supply,
   watcher: Watcher,
 ): Promise<{ image: Image; snapshots: Snapshot[] }> {
-  if (targetPlan.route === 'copy') return copyImage(run, plan, targetPlan, shareable, watcher);
-  const copied = await copySnapshots(run, plan, targetPlan, shareable, watcher);
+  if (targetPlan.route === 'copy') return copyImage(run, plan, targetPlan, supply, watcher);
+  const copied = await copySnapshots(run, plan, targetPlan, supply, watcher);
   return {
-    image: await register(run, plan, targetPlan, shareable.extras, copied, watcher),
+    image: await register(run, plan, targetPlan, await supply.extras(), copied, watcher),
     snapshots: [...copied.values()],
   };
 }
@@ -269,6 +268,7 @@ async function takeBack(
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
     reader: thisReader(request.run),
+    dropLeases: true,
   };
   // A copy that a dead run began may have been seen too late to be taken over; its lease tells it now.
   const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);
@@ -277,7 +277,7 @@ async function takeBack(
     return leases.length === 0 ? undefined : cleanUpTarget(targetPlan.target.place.until(signal), leases);
   });
   const [source, ...targets] = await Promise.all([
-    cleanUpSource(plan.source.place.until(signal), state, options),
+    cleanUpSource((region) => plan.source.at(region).until(signal), plan.source.place.region, state, options),
     ...swept,
   ]);
   const reports = [source, ...targets].filter((report) => report !== undefined);
@@ -285,6 +285,7 @@ async function takeBack(
   const failed = [...run.leftBehind, ...reports.flatMap((report) => report.failed)];
   for (const what of done) run.log.line('clean-up', what);
   for (const what of failed) run.log.warn(`left behind: ${what}`);
-  if (failed.length === 0) run.ledger.clear();
+  // What a call that was cut off made may be seen only later; post looks again.
+  if (failed.length === 0 && !run.signal.aborted) run.ledger.clear();
   return { done, failed };
 }

@@ -10,6 +10,8 @@ export const tagKeys = {
   kmsKey: 'share-encrypted-ami:kms-key',
   /** The lease of the run that makes the resource, so that no other run takes it for its own or for left over. */
   lease: 'share-encrypted-ami:lease',
+  /** What was made in the source account on the way, and goes again when no run needs it. */
+  intermediate: 'share-encrypted-ami:intermediate',
 } as const;
 
 export const tagPrefix = 'share-encrypted-ami:';
@@ -34,18 +36,19 @@ export function tagValue(resource: { Tags?: Tag[] | undefined }, key: string): s
 /**
  * The tags for a copy: the user's over the source's, ours over both.
  * `aws:` tags are AWS's to give, and ours on a source that is itself such a copy tell of that copy, so neither comes
- * along. The source's that don't fit into the 50 are named in `dropped`.
+ * along. The source's that don't fit into `most` are named in `dropped`.
  */
 export function mergeTags(
   source: readonly Tag[],
   users: Readonly<Record<string, string>>,
   ours: Readonly<Record<string, string>>,
+  most = maxTags,
 ): { tags: Tag[]; dropped: string[] } {
   const kept = { ...users, ...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value])) };
   const inherited = source.filter(
     ({ Key }) => Key !== undefined && !Key.startsWith('aws:') && !Key.startsWith(tagPrefix) && !(Key in kept),
   );
-  const room = maxTags - Object.keys(kept).length;
+  const room = Math.max(0, most - Object.keys(kept).length);
   return {
     tags: [
       ...inherited.slice(0, room).map(({ Key, Value }) => ({ Key, Value: Value ?? '' })),

@@ -6,19 +6,17 @@ import type { LedgerState } from './ledger.ts';
 import { sourceSessionName } from './plan/resolve.ts';
 import { type CleanUpReport, cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { fill } from './template.ts';
+import { sleep } from './time.ts';
+
+/** What the killed run made last may not be seen yet, so that post looks again after a while. */
+const passesAfterSeconds = [0, 3, 9];
 
 /** What `post` does with the ledger of a run that could not take everything back itself, with credentials of its own. */
 export async function takeBack(request: Request, state: LedgerState, signal: AbortSignal): Promise<CleanUpReport> {
   const { credentials, source } = request;
   const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
   const session = sessions.source(source.roleArn, sourceSessionName(request));
-  const options = {
-    made: undefined,
-    keyAccess: source.keyAccess,
-    keepIntermediates: request.keepIntermediates,
-    reader: thisReader(request.run),
-  };
-  const place = placesOf(state.account, session, signal)(source.region);
+  const at = placesOf(state.account, session, signal);
   const targets = Object.entries(state.targets).flatMap(([roleArn, places]) =>
     places.map((name) => {
       const [account = '', region = ''] = name.split('/');
@@ -27,9 +25,25 @@ export async function takeBack(request: Request, state: LedgerState, signal: Abo
       return placesOf(account, roleArn === '' ? ambient : sessions.target(roleArn, sessionName), signal)(region);
     }),
   );
-  const reports = await Promise.all([
-    cleanUpSource(place, state, options),
-    ...targets.map((target) => cleanUpTarget(target, [state.leaseId])),
-  ]);
-  return { done: reports.flatMap(({ done }) => done), failed: reports.flatMap(({ failed }) => failed) };
+  const done: string[] = [];
+  let failed: string[] = [];
+  for (const [index, seconds] of passesAfterSeconds.entries()) {
+    const before = passesAfterSeconds[index - 1] ?? 0;
+    await sleep((seconds - before) * 1000, signal);
+    const options = {
+      made: undefined,
+      keyAccess: source.keyAccess,
+      keepIntermediates: request.keepIntermediates,
+      reader: thisReader(request.run),
+      dropLeases: index === passesAfterSeconds.length - 1,
+    };
+    const reports = await Promise.all([
+      cleanUpSource(at, source.region, state, options),
+      ...targets.map((target) => cleanUpTarget(target, [state.leaseId])),
+    ]);
+    done.push(...reports.flatMap((report) => report.done));
+    // A later pass makes an earlier one's failures good, or tells of them again.
+    failed = reports.flatMap((report) => report.failed);
+  }
+  return { done, failed };
 }

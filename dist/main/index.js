@@ -25249,7 +25249,8 @@ const tagKeys = {
 	run: "share-encrypted-ami:run",
 	commit: "share-encrypted-ami:commit",
 	kmsKey: "share-encrypted-ami:kms-key",
-	lease: "share-encrypted-ami:lease"
+	lease: "share-encrypted-ami:lease",
+	intermediate: "share-encrypted-ami:intermediate"
 };
 const tagPrefix = "share-encrypted-ami:";
 const ownTagCount = Object.keys(tagKeys).length;
@@ -25262,13 +25263,13 @@ function toTags(record) {
 function tagValue(resource, key) {
 	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
 }
-function mergeTags(source, users, ours) {
+function mergeTags(source, users, ours, most = 50) {
 	const kept = {
 		...users,
 		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
 	};
 	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !(Key in kept));
-	const room = 50 - Object.keys(kept).length;
+	const room = Math.max(0, most - Object.keys(kept).length);
 	return {
 		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
 			Key,
@@ -25318,6 +25319,12 @@ const onExistings = [
 	"fail",
 	"replace"
 ];
+const topologies = ["direct", "regional-hub"];
+const protections = [
+	"off",
+	"on",
+	"on-with-cooldown"
+];
 const inputDefaults = {
 	"ami-id": "",
 	"ami-name": "",
@@ -25346,6 +25353,19 @@ const inputDefaults = {
 	route: "auto",
 	"allow-lost-billing": "false",
 	"on-existing": "reuse",
+	"deprecate-after": "",
+	"deregistration-protection": "off",
+	"fast-snapshot-restore": "",
+	"launch-permissions": "",
+	"grant-key-to": "",
+	"ssm-parameter": "",
+	retain: "",
+	"dry-run": "false",
+	"fail-fast": "false",
+	"key-preflight": "fail",
+	topology: "direct",
+	"hub-kms-key": "",
+	"copy-duration-minutes": "",
 	"keep-intermediates": "false",
 	"max-parallel": "20",
 	"poll-interval": "15",
@@ -25626,8 +25646,15 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 		allowLostBilling: reader.flag("allow-lost-billing"),
 		onExisting: reader.oneOf("on-existing", onExistings),
 		copyTags: reader.flag("copy-tags"),
+		publication: readPublication(reader, partition, run),
+		topology: reader.oneOf("topology", topologies),
+		hubKmsKey: reader.templateValue("hub-kms-key", reader.optional("hub-kms-key")),
+		dryRun: reader.flag("dry-run"),
+		failFast: reader.flag("fail-fast"),
+		keyPreflight: reader.oneOf("key-preflight", ["fail", "warn"]),
 		keepIntermediates: reader.flag("keep-intermediates"),
 		maxParallel: reader.whole("max-parallel", 1, 1e3),
+		copyMinutes: readCopyMinutes(reader),
 		pollSeconds: reader.whole("poll-interval", 1, 3600),
 		timeoutMinutes: reader.whole("timeout-minutes", 1, 7200),
 		maskAccountIds: reader.flag("mask-aws-account-id"),
@@ -25635,6 +25662,56 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 	};
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
+}
+function readCopyMinutes(reader) {
+	if (reader.text("copy-duration-minutes") === "") return void 0;
+	const minutes = reader.whole("copy-duration-minutes", 15, 2880);
+	if (minutes % 15 !== 0) reader.note("copy-duration-minutes", String(minutes), "expected a multiple of 15");
+	return minutes;
+}
+function readPublication(reader, partition, run) {
+	const zones = reader.list("fast-snapshot-restore");
+	for (const zone of zones.filter((zone) => zone !== "all" && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone))) reader.note("fast-snapshot-restore", zone, "expected availability zones such as eu-west-1a, or all");
+	const parameter = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
+	if (parameter !== void 0 && !/^[\w./{}-]{1,1011}$/.test(parameter)) reader.note("ssm-parameter", parameter, "expected the name of an SSM parameter: letters, digits and _.-/");
+	else if (parameter !== void 0 && /^\/?(aws|ssm)/i.test(parameter)) reader.note("ssm-parameter", parameter, "names that begin with aws or ssm are reserved");
+	return {
+		deprecateAfter: readDeprecation(reader, run),
+		deregistrationProtection: reader.oneOf("deregistration-protection", protections),
+		fastSnapshotRestore: zones.includes("all") ? "all" : zones,
+		launchPermissions: reader.list("launch-permissions").flatMap((one) => readLaunch(reader, partition, one) ?? []),
+		grantKeyTo: reader.list("grant-key-to").map((principal) => {
+			reader.templateValue("grant-key-to", principal);
+			const sample = fill(principal, {
+				account: "0".repeat(12),
+				region: "eu-west-1",
+				...runValues(run)
+			});
+			return reader.checked("grant-key-to", principal, () => needsSourceImage(principal) || principalArn(partition).test(sample), `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`);
+		}),
+		ssmParameter: parameter,
+		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
+	};
+}
+function principalArn(partition) {
+	return new RegExp(`^arn:${partition}:(iam::\\d{12}:(root|(role|user)/[\\w+=,.@/-]+)|sts::\\d{12}:assumed-role/[\\w+=,.@/-]+)$`);
+}
+function readDeprecation(reader, run) {
+	const text = reader.optional("deprecate-after");
+	if (text === void 0) return void 0;
+	const days = /^(\d{1,4})d$/.exec(text)?.[1];
+	const at = days === void 0 ? Date.parse(text) : run.date.getTime() + Number(days) * 864e5;
+	if (!(days !== void 0 || /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text)) || Number.isNaN(at)) reader.note("deprecate-after", text, "expected days such as 90d, or a moment such as 2027-06-30T00:00:00Z");
+	else if (at <= run.date.getTime() || at > run.date.getTime() + 31536e7) reader.note("deprecate-after", text, "expected a time in the future, ten years ahead at most");
+	return days === void 0 ? { at: new Date(at) } : { days: Number(days) };
+}
+function readLaunch(reader, partition, one) {
+	if (accountId.test(one)) return { UserId: one };
+	const organizations = `^arn:${partition}:organizations::\\d{12}:`;
+	if (new RegExp(`${organizations}organization/o-[a-z0-9]{10,32}$`).test(one)) return { OrganizationArn: one };
+	if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one)) return { OrganizationalUnitArn: one };
+	const all = /^(all|public|\*)$/i.test(one);
+	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
 }
 const sourceInputs = [
 	"ami-id",
@@ -54598,10 +54675,12 @@ function backoff(count, base, most) {
 function actionOf(command) {
 	return command.constructor.name.replace(/Command(\$\d+)?$/, "");
 }
-async function send(client, command, where, session, signal) {
+async function send(client, command, where, session, pace, signal) {
 	const repeatable = !unrepeatable.includes(command.constructor);
 	for (let throttles = 0, transients = 0, renewals = 0;;) {
 		signal.throwIfAborted();
+		const held = pace.until - Date.now();
+		if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
 		try {
 			return await client.send(command, { abortSignal: signal });
 		} catch (error) {
@@ -54609,7 +54688,7 @@ async function send(client, command, where, session, signal) {
 			const mayRepeat = repeatable || isWithoutEffect(error);
 			if (isThrottling(error) && throttles < maxThrottles) {
 				throttles += 1;
-				await sleep(backoff(throttles, 500, 15e3), signal);
+				pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15e3));
 			} else if (isExpired(error) && renewals < 2) {
 				renewals += 1;
 				session.renew();
@@ -54640,20 +54719,26 @@ function openPlace(account, region, session, signal) {
 	const kms = once(() => new KMSClient(config));
 	const sts = once(() => new STSClient(config));
 	const ssm = once(() => new SSMClient(config));
+	const paces = {
+		ec2: { until: 0 },
+		kms: { until: 0 },
+		sts: { until: 0 },
+		ssm: { until: 0 }
+	};
 	const until = (signal) => {
-		const through = (client) => (command) => send(client(), command, {
+		const through = (client, pace) => (command) => send(client(), command, {
 			account,
 			region
-		}, session, signal);
+		}, session, pace, signal);
 		return {
 			account,
 			region,
 			signal,
 			until,
-			ec2: through(ec2),
-			kms: through(kms),
-			sts: through(sts),
-			ssm: through(ssm)
+			ec2: through(ec2, paces.ec2),
+			kms: through(kms, paces.kms),
+			sts: through(sts, paces.sts),
+			ssm: through(ssm, paces.ssm)
 		};
 	};
 	return until(signal);
@@ -54821,253 +54906,6 @@ async function fetchToken(audience, signal) {
 		await sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
 	}
 }
-// src/aws/describe.ts
-const idsPerCall = 200;
-async function describeSnapshots(place, ids) {
-	return byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => {
-		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
-		return Snapshots ?? [];
-	});
-}
-async function describeImages(place, ids) {
-	return byIds(ids, ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], async (ImageIds) => {
-		const { Images } = await place.ec2(new DescribeImagesCommand({
-			ImageIds,
-			IncludeDeprecated: true,
-			IncludeDisabled: true
-		}));
-		return Images ?? [];
-	});
-}
-async function byIds(ids, notFound, describe) {
-	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall) {
-		let rest = ids.slice(start, start + idsPerCall);
-		while (rest.length > 0) try {
-			found.push(...await describe(rest));
-			break;
-		} catch (error) {
-			if (!hasCode(error, ...notFound)) throw error;
-			const known = rest.filter((id) => !errorMessage(error).includes(id));
-			rest = known.length < rest.length ? known : [];
-		}
-	}
-	return found;
-}
-async function ownImages(place, ...filters) {
-	return pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeImagesCommand({
-			Owners: ["self"],
-			Filters: filters,
-			IncludeDeprecated: true,
-			IncludeDisabled: true,
-			NextToken
-		}));
-		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	});
-}
-async function ownSnapshots(place, ...filters) {
-	return pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeSnapshotsCommand({
-			OwnerIds: ["self"],
-			Filters: filters,
-			NextToken
-		}));
-		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
-		};
-	});
-}
-async function pages(read) {
-	const all = [];
-	for (let token;;) {
-		const { items, next } = await read(token);
-		all.push(...items);
-		if (!next) return all;
-		token = next;
-	}
-}
-// src/aws/wait.ts
-var CopyFailedError = class extends Error {
-	name = "CopyFailedError";
-	resourceId;
-	reason;
-	constructor(resourceId, reason, ended) {
-		super(`${resourceId} ${ended}: ${reason}`);
-		this.resourceId = resourceId;
-		this.reason = reason;
-	}
-};
-const invisibleSeconds = 300;
-const goneAfterLooks = 4;
-function nextLook(elapsed, percent, ceiling) {
-	const least = Math.max(.02 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
-	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .3 * elapsed;
-	return Math.min(Math.max(least, guess), ceiling);
-}
-function openWatchers(pollSeconds) {
-	const watchers = new Map();
-	return (place) => {
-		const name = placeName(place);
-		const watcher = watchers.get(name) ?? watcherOf(place, pollSeconds);
-		watchers.set(name, watcher);
-		return watcher;
-	};
-}
-function watcherOf(place, pollSeconds) {
-	const waiters = new Set();
-	let running = false;
-	let wake = () => {};
-	const wait = (kind, id, onProgress) => new Promise((resolve, reject) => {
-		waiters.add(newWaiter(kind, id, {
-			onProgress,
-			resolve,
-			reject
-		}));
-		wake();
-		if (!running) {
-			running = true;
-			look();
-		}
-	});
-	const look = async () => {
-		try {
-			while (waiters.size > 0) {
-				const seconds = Math.min(...[...waiters].map((w) => nextLook(age(w), w.percent, pollSeconds)));
-				await pause(seconds * 1e3);
-				await lookOnce(place, waiters);
-			}
-		} catch (error) {
-			for (const waiter of waiters) waiter.reject(error);
-			waiters.clear();
-		} finally {
-			running = false;
-		}
-	};
-	const pause = async (ms) => {
-		const woken = new AbortController();
-		wake = () => woken.abort(wake);
-		try {
-			await sleep(ms, AbortSignal.any([place.signal, woken.signal]));
-		} catch (reason) {
-			if (!woken.signal.aborted) throw reason;
-		}
-	};
-	return {
-		snapshot: (id, onProgress) => wait("snapshot", id, onProgress),
-		image: (id, onProgress) => wait("image", id, onProgress)
-	};
-}
-function newWaiter(kind, id, settled) {
-	return {
-		kind,
-		id,
-		since: Date.now(),
-		seen: false,
-		missed: 0,
-		percent: 0,
-		parts: [],
-		sizeGiB: 0,
-		...settled
-	};
-}
-function age(waiter) {
-	return (Date.now() - waiter.since) / 1e3;
-}
-async function lookOnce(place, waiters) {
-	const lookAt = async (kind, describe) => {
-		const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
-		if (waiting.length === 0) return;
-		let found;
-		try {
-			found = await describe([...new Set(waiting.map(({ id }) => id))]);
-		} catch (error) {
-			place.signal.throwIfAborted();
-			if (isTransient(error) || isThrottling(error)) return;
-			for (const waiter of waiting) waiter.reject(error);
-			for (const waiter of waiting) waiters.delete(waiter);
-			return;
-		}
-		for (const waiter of waiting) {
-			const state = found.find((one) => ("SnapshotId" in one ? one.SnapshotId : one.ImageId) === waiter.id);
-			if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
-			else if (kind === "image" && state !== void 0) for (const part of partsOf(waiter, state)) waiters.add(part);
-		}
-	};
-	await Promise.all([lookAt("snapshot", (ids) => describeSnapshots(place, ids)), lookAt("image", (ids) => describeImages(place, ids))]);
-}
-function settle(waiter, state, place) {
-	const { id } = waiter;
-	if (state === void 0) {
-		waiter.missed += 1;
-		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : age(waiter) > invisibleSeconds;
-		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, "has vanished"));
-		return gone;
-	}
-	waiter.seen = true;
-	waiter.missed = 0;
-	const { done, failure, percent } = waiter.kind === "snapshot" ? snapshotState(state) : imageState(state);
-	if (failure !== void 0) waiter.reject(new CopyFailedError(id, failure, "ended in error"));
-	else if (done) waiter.resolve(state);
-	else {
-		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
-		waiter.onProgress?.({
-			percent: waiter.percent,
-			elapsedSeconds: age(waiter)
-		});
-	}
-	return done || failure !== void 0;
-}
-function partsOf(waiter, image) {
-	if (waiter.parts.length > 0 || waiter.onProgress === void 0) return [];
-	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
-		if (Ebs?.SnapshotId === void 0) continue;
-		const part = newWaiter("snapshot", Ebs.SnapshotId, {
-			onProgress: void 0,
-			resolve: () => {},
-			reject: () => {}
-		});
-		part.since = waiter.since;
-		part.sizeGiB = Ebs.VolumeSize ?? 1;
-		part.resolve = () => {
-			part.percent = 100;
-		};
-		waiter.parts.push(part);
-	}
-	return waiter.parts;
-}
-function percentOf(parts) {
-	const total = parts.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
-	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
-}
-function snapshotState({ State, StateMessage, Progress }) {
-	const failed = State === "error" || State === "recoverable";
-	const percent = Number.parseInt(Progress ?? "", 10);
-	return {
-		done: State === "completed",
-		failure: failed ? StateMessage ?? `its state is ${State}` : void 0,
-		percent: Number.isNaN(percent) ? 0 : percent
-	};
-}
-const endedImageStates = [
-	"failed",
-	"error",
-	"invalid",
-	"deregistered",
-	"disabled"
-];
-function imageState({ State, StateReason }) {
-	const failed = endedImageStates.includes(State ?? "");
-	return {
-		done: State === "available",
-		failure: failed ? StateReason?.Message ?? `its state is ${State}` : void 0,
-		percent: 0
-	};
-}
 // src/image.ts
 function snapshotIdsOf(image) {
 	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
@@ -55201,6 +55039,257 @@ function isImageName(name) {
 function isImageDescription(description) {
 	return /^[\x20-\x7e]{0,255}$/.test(description);
 }
+// src/aws/describe.ts
+const idsPerCall = 200;
+async function describeSnapshots(place, ids) {
+	return byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => {
+		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
+		return Snapshots ?? [];
+	});
+}
+async function describeImages(place, ids) {
+	return byIds(ids, ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], async (ImageIds) => {
+		const { Images } = await place.ec2(new DescribeImagesCommand({
+			ImageIds,
+			IncludeDeprecated: true,
+			IncludeDisabled: true
+		}));
+		return Images ?? [];
+	});
+}
+async function byIds(ids, notFound, describe) {
+	const found = [];
+	for (let start = 0; start < ids.length; start += idsPerCall) {
+		let rest = ids.slice(start, start + idsPerCall);
+		while (rest.length > 0) try {
+			found.push(...await describe(rest));
+			break;
+		} catch (error) {
+			if (!hasCode(error, ...notFound)) throw error;
+			const known = rest.filter((id) => !errorMessage(error).includes(id));
+			rest = known.length < rest.length ? known : [];
+		}
+	}
+	return found;
+}
+async function ownImages(place, ...filters) {
+	return pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeImagesCommand({
+			Owners: ["self"],
+			Filters: filters,
+			IncludeDeprecated: true,
+			IncludeDisabled: true,
+			NextToken
+		}));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	});
+}
+async function ownSnapshots(place, ...filters) {
+	return pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeSnapshotsCommand({
+			OwnerIds: ["self"],
+			Filters: filters,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	});
+}
+async function pages(read) {
+	const all = [];
+	for (let token;;) {
+		const { items, next } = await read(token);
+		all.push(...items);
+		if (!next) return all;
+		token = next;
+	}
+}
+// src/aws/wait.ts
+var CopyFailedError = class extends Error {
+	name = "CopyFailedError";
+	resourceId;
+	reason;
+	constructor(resourceId, reason, ended) {
+		super(`${resourceId} ${ended}: ${reason}`);
+		this.resourceId = resourceId;
+		this.reason = reason;
+	}
+};
+const invisibleSeconds = 300;
+const goneAfterLooks = 4;
+function nextLook(elapsed, percent, ceiling) {
+	const least = Math.max(.02 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
+	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .3 * elapsed;
+	return Math.min(Math.max(least, guess), ceiling);
+}
+function openWatchers(pollSeconds) {
+	const watchers = new Map();
+	return (place) => {
+		const name = placeName(place);
+		const watcher = watchers.get(name) ?? watcherOf(place, pollSeconds);
+		watchers.set(name, watcher);
+		return watcher;
+	};
+}
+function watcherOf(place, pollSeconds) {
+	const waiters = new Set();
+	let running = false;
+	let wake = () => {};
+	const wait = (kind, id, events = {}) => new Promise((resolve, reject) => {
+		const { onProgress, onNamed } = events;
+		waiters.add(newWaiter(kind, id, {
+			onProgress,
+			onNamed,
+			resolve,
+			reject
+		}));
+		wake();
+		if (!running) {
+			running = true;
+			look();
+		}
+	});
+	const look = async () => {
+		try {
+			while (waiters.size > 0) {
+				const seconds = Math.min(...[...waiters].map((w) => nextLook(age(w), w.percent, pollSeconds)));
+				await pause(seconds * 1e3);
+				await lookOnce(place, waiters);
+			}
+		} catch (error) {
+			for (const waiter of waiters) waiter.reject(error);
+			waiters.clear();
+		} finally {
+			running = false;
+		}
+	};
+	const pause = async (ms) => {
+		const woken = new AbortController();
+		wake = () => woken.abort(wake);
+		try {
+			await sleep(ms, AbortSignal.any([place.signal, woken.signal]));
+		} catch (reason) {
+			if (!woken.signal.aborted) throw reason;
+		}
+	};
+	return {
+		snapshot: (id, onProgress) => wait("snapshot", id, onProgress && { onProgress }),
+		image: (id, events) => wait("image", id, events)
+	};
+}
+function newWaiter(kind, id, settled) {
+	return {
+		kind,
+		id,
+		since: Date.now(),
+		seen: false,
+		missed: 0,
+		percent: 0,
+		parts: [],
+		sizeGiB: 0,
+		...settled
+	};
+}
+function age(waiter) {
+	return (Date.now() - waiter.since) / 1e3;
+}
+async function lookOnce(place, waiters) {
+	const lookAt = async (kind, describe) => {
+		const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
+		if (waiting.length === 0) return;
+		let found;
+		try {
+			found = await describe([...new Set(waiting.map(({ id }) => id))]);
+		} catch (error) {
+			place.signal.throwIfAborted();
+			if (isTransient(error) || isThrottling(error)) return;
+			for (const waiter of waiting) waiter.reject(error);
+			for (const waiter of waiting) waiters.delete(waiter);
+			return;
+		}
+		for (const waiter of waiting) {
+			const state = found.find((one) => ("SnapshotId" in one ? one.SnapshotId : one.ImageId) === waiter.id);
+			if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
+			else if (kind === "image" && state !== void 0) for (const part of partsOf(waiter, state)) waiters.add(part);
+		}
+	};
+	await Promise.all([lookAt("snapshot", (ids) => describeSnapshots(place, ids)), lookAt("image", (ids) => describeImages(place, ids))]);
+}
+function settle(waiter, state, place) {
+	const { id } = waiter;
+	if (state === void 0) {
+		waiter.missed += 1;
+		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : age(waiter) > invisibleSeconds;
+		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, "has vanished"));
+		return gone;
+	}
+	waiter.seen = true;
+	waiter.missed = 0;
+	const { done, failure, percent } = waiter.kind === "snapshot" ? snapshotState(state) : imageState(state);
+	if (failure !== void 0) waiter.reject(new CopyFailedError(id, failure, "ended in error"));
+	else if (done) waiter.resolve(state);
+	else {
+		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
+		waiter.onProgress?.({
+			percent: waiter.percent,
+			elapsedSeconds: age(waiter)
+		});
+	}
+	return done || failure !== void 0;
+}
+function partsOf(waiter, image) {
+	if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
+	waiter.onNamed?.(image);
+	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
+		if (Ebs?.SnapshotId === void 0) continue;
+		const part = newWaiter("snapshot", Ebs.SnapshotId, {
+			onProgress: void 0,
+			onNamed: void 0,
+			resolve: () => {},
+			reject: () => {}
+		});
+		part.since = waiter.since;
+		part.sizeGiB = Ebs.VolumeSize ?? 1;
+		part.resolve = () => {
+			part.percent = 100;
+		};
+		waiter.parts.push(part);
+	}
+	return waiter.parts;
+}
+function percentOf(parts) {
+	const total = parts.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
+}
+function snapshotState({ State, StateMessage, Progress }) {
+	const failed = State === "error" || State === "recoverable";
+	const percent = Number.parseInt(Progress ?? "", 10);
+	return {
+		done: State === "completed",
+		failure: failed ? StateMessage ?? `its state is ${State}` : void 0,
+		percent: Number.isNaN(percent) ? 0 : percent
+	};
+}
+const endedImageStates = [
+	"failed",
+	"error",
+	"invalid",
+	"deregistered",
+	"disabled"
+];
+function imageState({ State, StateReason }) {
+	const failed = endedImageStates.includes(State ?? "");
+	return {
+		done: State === "available",
+		failure: failed ? StateReason?.Message ?? `its state is ${State}` : void 0,
+		percent: 0
+	};
+}
 // src/lease.ts
 const leasePrefix = `${tagKeys.lease}:`;
 const renewSeconds = 60;
@@ -55209,29 +55298,36 @@ function newLeaseId() {
 	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
 }
 function leaseTag(record) {
-	const { id, expiresAt, runId, attempt, machine, process } = record;
+	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
+	let value = [
+		Math.floor(expiresAt / 1e3),
+		runId,
+		attempt,
+		machine,
+		process
+	].join(" ");
+	for (const [index, region] of regions.entries()) {
+		const longer = `${value}${index === 0 ? " " : ","}${region}`;
+		if (longer.length > 256) break;
+		value = longer;
+	}
 	return {
 		Key: leasePrefix + id,
-		Value: [
-			Math.floor(expiresAt / 1e3),
-			runId,
-			attempt,
-			machine,
-			process
-		].join(" ").trim()
+		Value: value.trimEnd()
 	};
 }
 function leasesOf(tags) {
 	return (tags ?? []).flatMap(({ Key, Value }) => {
 		if (!Key?.startsWith(leasePrefix)) return [];
-		const [expires = "0", runId = "", attempt = "0", machine = "", process = ""] = (Value ?? "").split(" ");
+		const [expires = "0", runId = "", attempt = "0", machine = "", process = "", regions = ""] = (Value ?? "").split(" ");
 		return [{
 			id: Key.slice(leasePrefix.length),
 			expiresAt: Number(expires) * 1e3 || 0,
 			runId,
 			attempt: Number(attempt) || 0,
 			machine,
-			process
+			process,
+			regions: regions.split(",").filter(Boolean)
 		}];
 	});
 }
@@ -55278,7 +55374,8 @@ function ownRecord(id, run) {
 		runId: run.runId,
 		attempt: run.runAttempt,
 		machine,
-		process: machine === "" ? "" : processName(process.pid)
+		process: machine === "" ? "" : processName(process.pid),
+		regions: run.regions
 	};
 }
 async function takeLease(place, imageId, id, run, warn, beforeWrite) {
@@ -55337,14 +55434,15 @@ function sortLeases(image, own, reader) {
 		dead: others.filter((lease) => !isAlive(lease, reader))
 	};
 }
-async function endLease(place, imageId, id) {
+async function endLease(place, imageId, id, regions) {
 	const ended = leaseTag({
 		id,
 		expiresAt: 0,
 		runId: "",
 		attempt: 0,
 		machine: "",
-		process: ""
+		process: "",
+		regions
 	});
 	await place.ec2(new CreateTagsCommand({
 		Resources: [imageId],
@@ -55383,24 +55481,36 @@ function sharesOf(tags) {
 const stateName = "ledger";
 function openLedger(save = saveState) {
 	let state;
+	const write = (change) => {
+		state = {
+			imageId: "",
+			leaseId: "",
+			leased: false,
+			grantKeys: [],
+			shares: [],
+			regions: [],
+			targets: {},
+			account: "",
+			...state,
+			...change
+		};
+		save(stateName, JSON.stringify(state));
+	};
 	return {
 		get state() {
 			return state;
 		},
-		write(change) {
-			state = {
-				imageId: "",
-				leaseId: "",
-				leased: false,
-				grantKeys: [],
-				shares: [],
-				encryptedCopy: void 0,
-				targets: {},
-				account: "",
-				...state,
-				...change
+		write,
+		addShare(region, resource, accounts) {
+			const shares = state?.shares ?? [];
+			const at = shares.findIndex((entry) => entry.region === region && entry.accounts.join() === accounts.join());
+			const known = shares[at];
+			const entry = {
+				region,
+				accounts,
+				resources: [...known?.resources ?? [], resource]
 			};
-			save(stateName, JSON.stringify(state));
+			write({ shares: known === void 0 ? [...shares, entry] : shares.with(at, entry) });
 		},
 		clear() {
 			state = void 0;
@@ -55488,7 +55598,8 @@ function keyProblem(metadata, place, input) {
 	};
 }
 // src/plan/source.ts
-async function resolveSource(request, place, findings) {
+async function resolveSource(request, at, findings) {
+	const place = at(request.source.region);
 	const where = placeName(place);
 	const { kmsKey } = request.source;
 	const key = kmsKey === void 0 ? void 0 : resolveKey(place, kmsKey, "source-kms-key", findings);
@@ -55506,6 +55617,7 @@ async function resolveSource(request, place, findings) {
 	if (snapshots === void 0 || extras === void 0) return void 0;
 	return {
 		place,
+		at,
 		account: place.account,
 		image,
 		extras,
@@ -55629,41 +55741,62 @@ function hasUefi({ BootMode }) {
 // src/plan/plan.ts
 function planOf(request, resolved, leaseId, reader, findings) {
 	const { source } = resolved;
-	const targets = resolved.targets.map((target) => planTarget(request, source, target, leaseId, reader, findings));
-	const abroad = targets.filter(({ reuse }) => reuse === void 0).filter(({ crossAccount }) => crossAccount);
-	const encryptedCopy = abroad.length === 0 ? void 0 : planEncryptedCopy(request, source, findings);
-	const keys = encryptedCopy === void 0 ? keysOf(source) : [encryptedCopy.kmsKeyArn];
-	const principals = [...new Set(abroad.map(({ target }) => target.principalArn))];
+	const drafts = resolved.targets.map((target) => planTarget(request, source, target, leaseId, reader, findings));
+	const abroad = drafts.filter(({ reuse }) => reuse === void 0).filter(({ crossAccount }) => crossAccount);
+	const hubs = planHubs(source, resolved.hubs, abroad);
+	const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
+	const atSource = direct.length === 0 ? void 0 : planEncryptedCopy(request, source, direct, findings);
+	const targets = drafts.map((draft) => {
+		if (!draft.crossAccount || draft.reuse !== void 0) return {
+			...draft,
+			from: void 0,
+			sourceKeys: []
+		};
+		const from = hubs.get(draft.target.request.region) ?? atSource;
+		return {
+			...draft,
+			from,
+			sourceKeys: keysOf(source, from)
+		};
+	});
 	return {
 		source,
-		encryptedCopy,
-		keyAccess: {
-			mode: request.source.keyAccess,
-			keys: abroad.length > 0 ? keys : [],
-			principals
-		},
-		shareWith: accountsOf(abroad),
-		launchWith: accountsOf(abroad.filter(({ route }) => route === "copy")),
+		encryptedCopies: [...hubs.values(), ...atSource ? [atSource] : []],
+		keyAccess: request.source.keyAccess,
 		targets
 	};
 }
-function accountsOf(targets) {
-	return [...new Set(targets.map(({ target }) => target.request.account))];
+function planHubs(source, hubs, toMake) {
+	const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
+	const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
+	return new Map(worth.map(([region, { place, kmsKeyArn }]) => {
+		return [region, {
+			place,
+			name: encryptedCopyName(source.image.ImageId ?? "", kmsKeyArn),
+			kmsKeyArn,
+			only: void 0
+		}];
+	}));
 }
-function keysOf(source) {
-	return [...new Set(source.snapshots.flatMap(({ kmsKeyArn }) => kmsKeyArn === void 0 ? [] : [kmsKeyArn]))];
+function keysOf({ snapshots }, from) {
+	const made = from === void 0 ? [] : [from.kmsKeyArn];
+	const copied = from === void 0 ? [] : from.only ?? snapshots;
+	const asIs = snapshots.filter((snapshot) => !copied.includes(snapshot));
+	return [...new Set([...made, ...asIs.flatMap(({ kmsKeyArn }) => kmsKeyArn ?? [])])];
 }
-function planEncryptedCopy(request, source, findings) {
-	const unshareable = source.snapshots.filter(({ obstacle }) => obstacle !== void 0);
+function planEncryptedCopy(request, source, targets, findings) {
+	const { place, snapshots, kmsKeyArn } = source;
+	const unshareable = snapshots.filter(({ obstacle }) => obstacle !== void 0);
 	if (unshareable.length === 0) return void 0;
-	const { kmsKeyArn } = source;
 	if (kmsKeyArn !== void 0) return {
+		place,
 		name: encryptedCopyName(source.image.ImageId ?? "", kmsKeyArn),
-		kmsKeyArn
+		kmsKeyArn,
+		only: unshareable.length < snapshots.length && targets.every(({ route }) => route === "register") ? unshareable : void 0
 	};
 	if (request.source.kmsKey === void 0) {
 		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add(placeName(source.place), `${list}: so it can't be shared with another account`, "give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first");
+		findings.add(placeName(place), `${list}: so it can't be shared with another account`, "give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first");
 	}
 }
 function planTarget(request, source, target, leaseId, reader, findings) {
@@ -55803,14 +55936,46 @@ function rank(copy) {
 async function resolve(request, sessions, findings, signal, onAccount) {
 	const callers = callerMemo(signal, onAccount);
 	const session = sessions.source(request.source.roleArn, sourceSessionName(request));
-	const source = findings.attempt("source account", "taking on the source role", () => callers(session, request.source.region)).then((caller) => caller && resolveSource(request, caller.at(request.source.region), findings));
+	const source = findings.attempt("source account", "taking on the source role", () => callers(session, request.source.region)).then((caller) => caller && resolveSource(request, caller.at, findings));
 	const targets = await Promise.all(request.targets.map((target) => resolveTarget(request, target, sessions, session, callers, source, findings)));
 	const found = await source;
 	if (found === void 0) return void 0;
 	return {
 		source: found,
-		targets: targets.filter((target) => target !== void 0)
+		targets: targets.filter((target) => target !== void 0),
+		hubs: await resolveHubs(request, found, findings)
 	};
+}
+async function resolveHubs(request, source, findings) {
+	const hubs = new Map();
+	if (request.topology !== "regional-hub") return hubs;
+	const abroad = request.targets.filter(({ account, region }) => account !== source.account && region !== source.place.region);
+	const regions = [...Map.groupBy(abroad, ({ region }) => region)].filter(([, targets]) => targets.length > 1);
+	await Promise.all(regions.map(async ([region]) => {
+		const place = source.at(region);
+		const key = hubKey(request, source.account, region);
+		if (key === void 0) {
+			findings.add(placeName(place), "topology regional-hub needs a key of the source account in this region", "give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
+			return;
+		}
+		const kmsKeyArn = await resolveKey(place, key, "hub-kms-key", findings);
+		if (kmsKeyArn !== void 0) hubs.set(region, {
+			place,
+			kmsKeyArn
+		});
+	}));
+	return hubs;
+}
+function hubKey({ hubKmsKey, source, run }, account, region) {
+	if (hubKmsKey !== void 0) return fill(hubKmsKey, {
+		region,
+		account,
+		...runValues(run)
+	});
+	const key = source.kmsKey ?? "";
+	if (/^mrk-|^alias\//.test(key)) return key;
+	const arn = /^(arn:[^:]+:kms:)[^:]+(:\d+:(?:alias\/.+|key\/mrk-.+))$/.exec(key);
+	return arn === null ? void 0 : `${arn[1]}${region}${arn[2]}`;
 }
 function callerMemo(signal, onAccount) {
 	const known = new Map();
@@ -55881,19 +56046,21 @@ async function resolveTarget(request, target, sessions, sourceSession, callers, 
 	if (!isImageName(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
 	const description = request.description === void 0 ? void 0 : fill(request.description, values);
 	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
-	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, image, name));
+	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, image, found.account, name));
 	const kmsKeyArn = await key;
 	if (earlier === void 0 || kmsKeyArn === void 0) return void 0;
 	return {
 		request: target,
 		place,
-		placeAtSource: caller.at(request.source.region),
+		at: caller.at,
 		roleArn,
 		principalArn: roleArn ?? caller.arn,
 		kmsKeyArn,
 		name,
 		description,
 		tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
+		grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
+		ssmParameter: request.publication.ssmParameter && fill(request.publication.ssmParameter, values),
 		...earlier
 	};
 }
@@ -55903,19 +56070,16 @@ function sourceSessionName({ source, credentials }) {
 		region: source.region
 	});
 }
-async function findEarlier(place, source, name) {
+async function findEarlier(place, source, sourceAccount, name) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [source.ImageId ?? ""]
 	};
-	const [existing, namesakes, earlierCopies] = await Promise.all([
-		ownImages(place, ofSource),
-		ownImages(place, {
-			Name: "name",
-			Values: [name]
-		}),
-		ownSnapshots(place, ofSource)
-	]);
+	const [existing, namesakes] = await Promise.all([ownImages(place, ofSource), ownImages(place, {
+		Name: "name",
+		Values: [name]
+	})]);
+	const earlierCopies = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0 ? [] : await ownSnapshots(place, ofSource);
 	return {
 		existing: existing.filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? "")),
 		namesake: namesakes[0],
@@ -56016,29 +56180,45 @@ function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
 }
 function openKeys(run, plan, made) {
-	const { keys, principals, mode } = plan.keyAccess;
-	const inPolicies = mode === "policy" && principals.length > 0 ? openByPolicy(run, plan) : void 0;
-	return new Map(principals.map((principalArn) => {
-		const place = plan.targets.find(({ target }) => target.principalArn === principalArn)?.target.placeAtSource;
-		const opened = keys.map(async (keyArn) => {
-			await inPolicies;
-			if (mode === "grant") await grantKey(run, plan, keyArn, principalArn, made);
-			if (place !== void 0) await awaitAccess(run, place, keyArn, mode === "existing" ? 0 : settleSeconds);
-		});
-		return [principalArn, Promise.all(opened).then(() => void 0)];
-	}));
+	const { keyAccess } = plan;
+	const takers = plan.targets.filter(({ sourceKeys }) => sourceKeys.length > 0);
+	const policies = new Map();
+	if (keyAccess === "policy") for (const keyArn of new Set(takers.flatMap(({ sourceKeys }) => sourceKeys))) policies.set(keyArn, quiet(openByPolicy(run, plan, keyArn, takers)));
+	const opened = new Map();
+	const open = async (keyArn, { target }) => {
+		await policies.get(keyArn);
+		if (keyAccess === "grant") await grantKey(run, plan, keyArn, target.principalArn, made);
+		await awaitAccess(run, target.at(regionOfKey(keyArn)), keyArn, keyAccess === "existing" ? 0 : settleSeconds);
+	};
+	for (const targetPlan of takers) for (const keyArn of targetPlan.sourceKeys) {
+		const pair = `${keyArn} ${targetPlan.target.principalArn}`;
+		if (!opened.has(pair)) opened.set(pair, quiet(open(keyArn, targetPlan)));
+	}
+	return async ({ sourceKeys, target }) => {
+		await Promise.all(sourceKeys.map((keyArn) => opened.get(`${keyArn} ${target.principalArn}`)));
+	};
 }
-async function openByPolicy(run, { keyAccess, shareWith, source }) {
+function quiet(promise) {
+	promise.catch(() => {});
+	return promise;
+}
+function regionOfKey(keyArn) {
+	return keyArn.split(":")[3] ?? "";
+}
+async function openByPolicy(run, plan, keyArn, takers) {
 	const { partition } = run.request.source;
-	for (const keyArn of keyAccess.keys) try {
-		await changePolicy(source.place, keyArn, (policy) => withStatement(policy, run.leaseId, partition, shareWith, keyOperations));
+	const users = takers.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
+	const accounts = [...new Set(users.map(({ target }) => target.request.account))];
+	try {
+		await changePolicy(plan.source.at(regionOfKey(keyArn)), keyArn, (policy) => withStatement(policy, run.leaseId, partition, accounts, keyOperations));
 	} catch (error) {
 		throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
 	}
 }
 const principalTries = 6;
 async function grantKey(run, plan, keyArn, principalArn, made) {
-	const { place, image } = plan.source;
+	const { at, image } = plan.source;
+	const place = at(regionOfKey(keyArn));
 	const entry = {
 		keyArn,
 		grantId: void 0
@@ -56188,62 +56368,106 @@ async function replace(run, plan) {
 	}
 }
 // src/steps/clean-up.ts
-async function cleanUpSource(place, state, options) {
-	const report = {
-		done: [],
-		failed: []
-	};
-	const attempt = async (what, act) => {
+function reporting(report, account) {
+	return async (what, act) => {
 		try {
 			const result = await act();
 			if (typeof result === "string") report.done.push(result);
 			return result;
 		} catch (error) {
-			report.failed.push(`${what} in ${placeName(place)}: ${errorMessage(error)}`);
+			report.failed.push(`${what} in ${account}: ${errorMessage(error)}`);
 			return;
 		}
 	};
-	const { imageId, leaseId, grantKeys } = state;
-	const made = options.made ?? [];
-	const revoked = attempt("Revoking grants", () => revokeKnown(place, made));
-	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId));
-	const [, images, copies] = await Promise.all([
-		revoked,
-		attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
-		attempt("Looking for encrypted copies", () => findEncryptedCopies(place, imageId))
-	]);
-	if (images === void 0 || copies === void 0) return report;
-	const { live, dead } = sortLeases(images[0], leaseId, options.reader);
-	const gone = [leaseId, ...dead.map(({ id }) => id)];
-	const unsure = options.made === void 0 || dead.length > 0 || made.some(({ grantId }) => grantId === void 0);
-	const shared = new Set([...state.shares.flatMap(({ resources }) => resources), ...[...images, ...copies].flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)])]);
-	await Promise.all([
-		...(unsure ? grantKeys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone))),
-		...(options.keyAccess === "policy" ? grantKeys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone))),
-		attempt(`Taking back shares of ${[...shared].join(", ")}`, () => unshare(place, [...shared], state, gone))
-	]);
-	if (live.length === 0 && !options.keepIntermediates) {
-		const removals = copies.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
-			await removeImage(place, copy);
-			return `removed the encrypted copy ${copy.ImageId}`;
-		}));
-		await Promise.all(removals);
-		await attempt("Removing what is left of encrypted copies", () => removeLoose(place, imageId, copies));
+}
+async function cleanUpSource(at, sourceRegion, state, options) {
+	const report = {
+		done: [],
+		failed: []
+	};
+	const attempt = reporting(report, state.account);
+	const place = at(sourceRegion);
+	const { imageId, leaseId } = state;
+	const revoked = attempt("Revoking grants", () => revokeKnown(at, options.made ?? []));
+	const read = () => attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0] ?? null);
+	let image = options.made === void 0 ? await read() : void 0;
+	if (image === void 0 || leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0)) {
+		if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId, state.regions));
+		image = await read();
 	}
-	if (report.failed.length === 0) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, gone));
+	await revoked;
+	if (image === void 0) return report;
+	const { live, dead } = sortLeases(image ?? void 0, leaseId, options.reader);
+	const leases = {
+		gone: [leaseId, ...dead.map(({ id }) => id)],
+		dead,
+		live
+	};
+	const regions = new Set([
+		sourceRegion,
+		...state.regions,
+		...dead.flatMap((lease) => lease.regions)
+	]);
+	await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
+	if (report.failed.length === 0 && options.dropLeases && image !== null) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, leases.gone));
 	return report;
 }
+async function cleanUpRegion(place, state, options, { gone, live, dead }, attempt) {
+	const { imageId } = state;
+	const { region } = place;
+	const copies = await attempt(`Looking for encrypted copies in ${region}`, () => findEncryptedCopies(place, imageId));
+	if (copies === void 0) return;
+	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
+	const { made } = options;
+	const unsure = made === void 0 || dead.length > 0 || made.some(({ grantId }) => grantId === void 0);
+	const written = state.shares.filter((entry) => entry.region === region);
+	const shared = new Set([
+		...written.flatMap(({ resources }) => resources),
+		...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]),
+		...copies.snapshots.map(({ SnapshotId }) => SnapshotId ?? ""),
+		...dead.length > 0 ? await sourceResources(place, state, attempt) : []
+	]);
+	await Promise.all([
+		...(unsure ? keys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone))),
+		...(options.keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone))),
+		attempt(`Taking back shares of ${[...shared].join(", ")}`, () => unshare(place, [...shared], written, gone))
+	]);
+	if (live.length > 0 || options.keepIntermediates) return;
+	await Promise.all(copies.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
+		await removeImage(place, copy);
+		return `removed the encrypted copy ${copy.ImageId}`;
+	})));
+	const removed = new Set(copies.images.flatMap(snapshotIdsOf));
+	const loose = idsOf(copies.snapshots).filter((id) => !removed.has(id));
+	await attempt(`Deleting ${loose.join(", ")}`, async () => {
+		await Promise.all(loose.map((id) => deleteSnapshot(place, id)));
+		return loose.length === 0 ? void 0 : `deleted ${loose.join(", ")}`;
+	});
+}
+async function sourceResources(place, { imageId }, attempt) {
+	const image = await attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0]);
+	return image === void 0 ? [] : [imageId, ...snapshotIdsOf(image)];
+}
 async function findEncryptedCopies(place, imageId) {
-	return (await ownImages(place, {
+	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [imageId]
-	})).filter(isEncryptedCopy);
+	};
+	const intermediate = {
+		Name: "tag-key",
+		Values: [tagKeys.intermediate]
+	};
+	const [images, snapshots] = await Promise.all([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
+	return {
+		images,
+		snapshots
+	};
 }
 async function restorePolicy(place, keyArn, leases) {
 	return await changePolicy(place, keyArn, (policy) => withoutStatements(policy, leases)) ? `took the statement out of the policy of ${keyArn} again` : void 0;
 }
-async function revokeKnown(place, made) {
-	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(place, keyArn, grantId)]);
+async function revokeKnown(at, made) {
+	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)]);
 	await Promise.all(known);
 	return known.length === 0 ? void 0 : `revoked ${count(known.length, "grant")}`;
 }
@@ -56275,11 +56499,11 @@ async function revoke(place, keyArn, grantId) {
 		if (!hasCode(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
-async function unshare(place, ids, state, gone) {
+async function unshare(place, ids, shares, gone) {
 	let removed = 0;
 	for (const [id, resourceTags] of await readTags(place, ids)) {
 		const byLease = sharesOf(resourceTags);
-		const written = state.shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
+		const written = shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 		const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
 		const toRemove = [...new Set([...written, ...gone.flatMap((lease) => byLease.get(lease) ?? [])])].filter((account) => !theirs.has(account));
 		await changeShares(place, id, "Remove", toRemove);
@@ -56291,15 +56515,6 @@ async function unshare(place, ids, state, gone) {
 		removed += toRemove.length;
 	}
 	return removed === 0 ? void 0 : `took back ${count(removed, "share")}`;
-}
-async function removeLoose(place, imageId, removed) {
-	const known = new Set(removed.flatMap(snapshotIdsOf));
-	const loose = (await ownSnapshots(place, {
-		Name: `tag:${tagKeys.sourceAmi}`,
-		Values: [imageId]
-	})).filter((snapshot) => tagValue(snapshot, tagKeys.kmsKey) === void 0 && !known.has(snapshot.SnapshotId ?? ""));
-	await Promise.all(loose.map(({ SnapshotId }) => deleteSnapshot(place, SnapshotId ?? "")));
-	return loose.length === 0 ? void 0 : `deleted ${idsOf(loose).join(", ")}`;
 }
 async function cleanUpTarget(place, leases) {
 	const report = {
@@ -56479,21 +56694,24 @@ function validateConcurrency(concurrency) {
 	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) throw new TypeError("Expected `concurrency` to be a number from 1 and up");
 }
 // src/steps/copy.ts
-async function copySnapshots(run, plan, targetPlan, shareable, watcher) {
+async function copySnapshots(run, plan, targetPlan, supply, watcher) {
 	const limit = pLimit(run.request.maxParallel);
 	const largestFirst = [...targetPlan.copies].sort((a, b) => b.source.sizeGiB - a.source.sizeGiB);
 	const progress = openProgress(run, plan, targetPlan);
 	const failed = new AbortController();
-	const copied = await Promise.all(largestFirst.map((copy) => limit(async () => {
-		failed.signal.throwIfAborted();
+	const copied = await Promise.all(largestFirst.map(async (copy) => {
 		try {
-			const done = await copySnapshot(run, plan, targetPlan, copy, shareable, watcher, (percent) => progress(copy, percent));
+			const sourceId = copy.adopt === void 0 ? await supply.snapshot(copy.source.id) : void 0;
+			const done = await limit(async () => {
+				failed.signal.throwIfAborted();
+				return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, (percent) => progress(copy, percent));
+			});
 			return [copy.source.id, done];
 		} catch (error) {
 			failed.abort(error);
 			throw error;
 		}
-	})));
+	}));
 	return new Map(copied);
 }
 function openProgress(run, plan, { target, copies }) {
@@ -56511,19 +56729,18 @@ function stepPercent({ targets }) {
 	return targets.length <= 100 ? 25 : 50;
 }
 const accessTries$1 = 4;
-async function copySnapshot(run, plan, targetPlan, copy, shareable, watcher, onProgress) {
+async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher, onProgress) {
 	const { target, crossAccount } = targetPlan;
 	const { place } = target;
-	const sourceId = shareable.snapshots.get(copy.source.id);
 	const where = placeName(place);
 	try {
-		if (sourceId === void 0) throw new Error(`the encrypted copy has no snapshot for ${copy.source.id}`);
 		if (copy.adopt !== void 0) {
 			const taken = await adopt$1(run, place, copy.adopt, watcher, onProgress);
 			if (taken !== void 0) return taken;
 		}
+		const sourceId = ready ?? await supply.snapshot(copy.source.id);
 		for (let tries = 1;; tries += 1) {
-			const id = await startCopy$1(run, plan, targetPlan, copy, sourceId);
+			const id = await startCopy$1(run, plan, targetPlan, copy, sourceId, supply.place.region);
 			try {
 				return await watcher.snapshot(id, ({ percent }) => onProgress(percent));
 			} catch (error) {
@@ -56531,7 +56748,7 @@ async function copySnapshot(run, plan, targetPlan, copy, shareable, watcher, onP
 				await deleteSnapshot(place, id);
 				if (!(crossAccount && tries < accessTries$1 && isAccess(error))) throw error;
 				run.log.line(where, `${id} failed (${error.reason}); sharing ${sourceId} and copying it again`);
-				await changeShares(plan.source.place, sourceId, "Add", [target.request.account]);
+				await changeShares(supply.place, sourceId, "Add", [target.request.account]);
 				await sleep(2e3 * tries, run.signal);
 			}
 		}
@@ -56556,7 +56773,7 @@ async function adopt$1(run, place, id, watcher, onProgress) {
 		return;
 	}
 }
-async function startCopy$1(run, plan, { target }, copy, sourceId) {
+async function startCopy$1(run, plan, { target }, copy, sourceId, sourceRegion) {
 	const { place, kmsKeyArn } = target;
 	const { source } = plan;
 	const { request } = run;
@@ -56568,30 +56785,43 @@ async function startCopy$1(run, plan, { target }, copy, sourceId) {
 	};
 	const snapshotTags = mergeTags(request.copyTags ? copy.source.tags : [], target.tags, ours).tags;
 	const command = new CopySnapshotCommand({
-		SourceRegion: source.place.region,
+		SourceRegion: sourceRegion,
 		SourceSnapshotId: sourceId,
 		Description: `Copied from ${copy.source.id} of ${source.image.ImageId} (${source.account}/${source.place.region})`,
 		Encrypted: true,
 		KmsKeyId: kmsKeyArn,
+		...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
 		TagSpecifications: [{
 			ResourceType: "snapshot",
 			Tags: snapshotTags
 		}]
 	});
-	for (let wait = 5e3;;) try {
+	const mark = {
+		Name: `tag:${tagKeys.lease}`,
+		Values: [run.leaseId]
+	};
+	const id = await retryOnQuota(run, place, copy.source.id, () => beginCopy(place, command, mark, copy.source.id));
+	run.log.line(placeName(place), `copying ${copy.source.id} (${copy.source.sizeGiB} GiB) as ${id}`);
+	return id;
+}
+async function retryOnQuota(run, place, what, begin) {
+	for (let wait = 5e3;; wait = Math.min(wait * 1.5, 6e4)) try {
+		return await begin();
+	} catch (error) {
+		if (!hasCode(error, "ResourceLimitExceeded")) throw error;
+		run.log.line(placeName(place), `waiting for room in the quota to copy ${what}`);
+		await sleep(wait * (.75 + Math.random() / 2), run.signal);
+	}
+}
+async function beginCopy(place, command, mark, sourceSnapshotId) {
+	for (;;) try {
 		const { SnapshotId } = await place.ec2(command);
 		if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
-		run.log.line(placeName(place), `copying ${copy.source.id} (${copy.source.sizeGiB} GiB) as ${SnapshotId}`);
 		return SnapshotId;
 	} catch (error) {
-		if (isTransient(error)) {
-			const found = await findLost(place, run.leaseId, copy.source.id);
-			if (found !== void 0) return found;
-		} else if (hasCode(error, "ResourceLimitExceeded")) {
-			run.log.line(placeName(place), `waiting for room in the quota to copy ${copy.source.id}`);
-			await sleep(wait * (.75 + Math.random() / 2), run.signal);
-			wait = Math.min(wait * 1.5, 6e4);
-		} else throw error;
+		if (!isTransient(error)) throw error;
+		const found = await findLost(place, mark, sourceSnapshotId);
+		if (found !== void 0) return found;
 	}
 }
 const lostLooksSeconds = [
@@ -56602,13 +56832,10 @@ const lostLooksSeconds = [
 	8,
 	15
 ];
-async function findLost(place, leaseId, snapshotId) {
+async function findLost(place, mark, snapshotId) {
 	for (const seconds of lostLooksSeconds) {
 		await sleep(seconds * 1e3, place.signal);
-		const [found] = await ownSnapshots(place, {
-			Name: `tag:${tagKeys.lease}`,
-			Values: [leaseId]
-		}, {
+		const [found] = await ownSnapshots(place, mark, {
 			Name: `tag:${tagKeys.sourceSnapshot}`,
 			Values: [snapshotId]
 		});
@@ -56632,18 +56859,20 @@ function clientToken(leaseId, ...parts) {
 }
 // src/steps/copy-image.ts
 const accessTries = 4;
-async function copyImage(run, plan, targetPlan, shareable, watcher) {
+async function copyImage(run, plan, targetPlan, supply, watcher) {
 	const { target, crossAccount } = targetPlan;
 	const { place } = target;
 	const where = placeName(place);
 	const tell = milestones(stepPercent(plan), (percent) => run.log.line(where, `copying: ${percent} %`));
 	try {
 		for (let tries = 1;; tries += 1) {
-			const id = (tries === 1 ? await adopt(run, targetPlan) : void 0) ?? await startCopy(run, plan, targetPlan, shareable, tries);
+			const adopted = tries === 1 ? await adopt(run, targetPlan) : void 0;
+			const sourceImageId = adopted === void 0 ? await supply.image() : void 0;
+			const id = adopted ?? await startCopy(run, plan, targetPlan, sourceImageId ?? "", supply.place.region, tries);
 			try {
-				const image = await watcher.image(id, ({ percent }) => tell(percent));
+				const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
 				const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
-				await nameSnapshots(plan, targetPlan, image);
+				await tagSnapshots(run, plan, targetPlan, image);
 				return {
 					image,
 					snapshots
@@ -56653,8 +56882,9 @@ async function copyImage(run, plan, targetPlan, shareable, watcher) {
 				const [failed] = await describeImages(place, [id]);
 				if (failed !== void 0) await removeImage(place, failed);
 				if (!crossAccount || tries === accessTries || !isAccess(error)) throw error;
-				run.log.line(where, `${id} failed (${error.reason}); sharing ${shareable.imageId} and copying it again`);
-				for (const shared of [...shareable.snapshots.values(), shareable.imageId]) await changeShares(plan.source.place, shared, "Add", [target.request.account]);
+				const shared = [await supply.image(), ...await Promise.all(plan.source.snapshots.map(({ id }) => supply.snapshot(id)))];
+				run.log.line(where, `${id} failed (${error.reason}); sharing ${shared.join(", ")} and copying it again`);
+				for (const one of shared) await changeShares(supply.place, one, "Add", [target.request.account]);
 				await sleep(2e3 * tries, run.signal);
 			}
 		}
@@ -56674,7 +56904,7 @@ async function adopt(run, { target, adopt }) {
 	}));
 	return adopt;
 }
-async function startCopy(run, plan, { target, tags, crossAccount }, shareable, tries) {
+async function startCopy(run, plan, { target, tags }, sourceImageId, sourceRegion, tries) {
 	const { place, name, kmsKeyArn, description } = target;
 	const { source } = plan;
 	const ids = source.snapshots.map(({ id }) => id);
@@ -56690,11 +56920,12 @@ async function startCopy(run, plan, { target, tags, crossAccount }, shareable, t
 	const command = new CopyImageCommand({
 		Name: name,
 		Description: description ?? (source.image.Description || `Copied from ${source.image.ImageId} (${placeName(source.place)})`),
-		SourceImageId: crossAccount ? shareable.imageId : source.image.ImageId,
-		SourceRegion: source.place.region,
+		SourceImageId: sourceImageId,
+		SourceRegion: sourceRegion,
 		Encrypted: true,
 		KmsKeyId: kmsKeyArn,
 		ClientToken: clientToken(run.leaseId, "copy", placeName(place), String(tries)),
+		...run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes },
 		TagSpecifications: [{
 			ResourceType: "image",
 			Tags: [...tags, {
@@ -56706,38 +56937,35 @@ async function startCopy(run, plan, { target, tags, crossAccount }, shareable, t
 			Tags: snapshotTags
 		}]
 	});
-	for (let wait = 5e3;;) try {
-		const { ImageId } = await place.ec2(command);
-		if (ImageId === void 0) throw new Error("AWS named no image");
-		run.log.line(placeName(place), `copying ${command.input.SourceImageId} as ${ImageId} (${name})`);
-		return ImageId;
-	} catch (error) {
-		if (hasCode(error, "InvalidAMIName.Duplicate")) {
+	const id = await retryOnQuota(run, place, source.image.ImageId ?? "", async () => {
+		try {
+			const { ImageId } = await place.ec2(command);
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		} catch (error) {
+			if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
 			const own = (await ownImages(place, {
 				Name: "name",
 				Values: [name]
 			})).find((image) => tagValue(image, tagKeys.lease) === run.leaseId);
-			if (own?.ImageId !== void 0) return own.ImageId;
+			if (own?.ImageId === void 0) throw error;
+			return own.ImageId;
 		}
-		if (!hasCode(error, "ResourceLimitExceeded")) throw error;
-		run.log.line(placeName(place), `waiting for room in the quota to copy ${source.image.ImageId}`);
-		await sleep(wait * (.75 + Math.random() / 2), run.signal);
-		wait = Math.min(wait * 1.5, 6e4);
-	}
+	});
+	run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
+	return id;
 }
-async function nameSnapshots(plan, { target }, image) {
+async function tagSnapshots(run, plan, { target }, image) {
 	const { snapshots } = plan.source;
-	if (snapshots.length < 2) return;
 	const matched = matchSnapshots(plan.source.image, image);
-	for (const { id } of snapshots) {
+	for (const { id, tags } of snapshots) {
 		const copy = matched.get(id);
-		if (copy === void 0) continue;
+		const named = snapshots.length < 2 ? {} : { [tagKeys.sourceSnapshot]: id };
+		const { tags: Tags } = mergeTags(run.request.copyTags ? tags.filter(({ Key }) => Key !== void 0 && !(Key in target.tags)) : [], {}, named, 50 - ownTagCount - Object.keys(target.tags).length + 1);
+		if (copy === void 0 || Tags.length === 0) continue;
 		await target.place.ec2(new CreateTagsCommand({
 			Resources: [copy],
-			Tags: [{
-				Key: tagKeys.sourceSnapshot,
-				Value: id
-			}]
+			Tags
 		}));
 	}
 }
@@ -56771,7 +56999,7 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 		const id = await find() ?? await make();
 		log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ", without a reboot" : ""}`);
 		const tell = milestones(10, (percent) => log.line(placeName(place), `making ${id}: ${percent} %`));
-		await watcher.image(id, ({ percent }) => tell(percent));
+		await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
 		return id;
 	} catch (error) {
 		throw new StepError(`Making an AMI of ${instanceId} in ${placeName(place)}`, error);
@@ -56807,53 +57035,80 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 	}
 }
 // src/steps/encrypt.ts
-function sourceItself({ source }) {
-	const snapshots = new Map(source.snapshots.map(({ id }) => [id, id]));
+function encrypt(run, plan, copy, watcher) {
+	return copy.only === void 0 ? encryptImage(run, plan, copy, watcher) : encryptSnapshots(run, plan, copy, copy.only, watcher);
+}
+function encryptImage(run, plan, copy, watcher) {
+	const { source } = plan;
+	const { place } = copy;
+	const snapshots = new Map(source.snapshots.map(({ id }) => [id, quietly(Promise.withResolvers())]));
+	const named = (image) => {
+		for (const [id, copied] of matchSnapshots(source.image, image)) watcher.snapshot(copied).then(() => snapshots.get(id)?.resolve(copied), () => {});
+	};
+	const make = async () => {
+		const where = placeName(place);
+		try {
+			const started = Date.now();
+			const id = await findOrMake(run, plan, copy);
+			run.log.line(where, `encrypting ${source.image.ImageId} under ${copy.kmsKeyArn}: ${id}`);
+			const tell = milestones(10, (percent) => run.log.line(where, `encrypting: ${percent} %`));
+			const image = await watcher.image(id, {
+				onProgress: ({ percent }) => tell(percent),
+				onNamed: named
+			});
+			run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1e3)}`);
+			return image;
+		} catch (error) {
+			throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
+		}
+	};
+	const made = make();
+	made.then((image) => {
+		const matched = matchSnapshots(source.image, image);
+		for (const [id, { resolve, reject }] of snapshots) {
+			const copied = matched.get(id);
+			if (copied === void 0) reject(new Error(`the encrypted copy has no snapshot for ${id}`));
+			else resolve(copied);
+		}
+	}, (error) => {
+		for (const { reject } of snapshots.values()) reject(error);
+	});
 	return {
-		imageId: source.image.ImageId ?? "",
-		extras: source.extras,
-		snapshots
+		place,
+		snapshot: async (id) => await snapshots.get(id)?.promise ?? id,
+		image: async () => (await made).ImageId ?? "",
+		extras: async () => source.image.OwnerId === source.account ? source.extras : readExtras(place, await made)
 	};
 }
-async function encrypt(run, plan, watcher) {
-	const { source, encryptedCopy } = plan;
-	if (encryptedCopy === void 0) return sourceItself(plan);
-	const where = placeName(source.place);
-	try {
-		run.ledger.write({ encryptedCopy: encryptedCopy.name });
-		const started = Date.now();
-		const id = await findOrMake(run, plan, encryptedCopy);
-		run.log.line(where, `encrypting ${source.image.ImageId} under ${encryptedCopy.kmsKeyArn}: ${id}`);
-		const tell = milestones(10, (percent) => run.log.line(where, `encrypting: ${percent} %`));
-		const image = await watcher.image(id, ({ percent }) => tell(percent));
-		run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1e3)}`);
-		return {
-			imageId: id,
-			extras: source.image.OwnerId === source.account ? source.extras : await readExtras(source.place, image),
-			snapshots: matchSnapshots(source.image, image)
-		};
-	} catch (error) {
-		throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
-	}
+function quietly(deferred) {
+	deferred.promise.catch(() => {});
+	return deferred;
 }
-async function findOrMake(run, { source, encryptedCopy: _ }, { name, kmsKeyArn }) {
-	const { place, image } = source;
-	const [there] = await findEncryptedCopy(place, name);
+async function findOrMake(run, { source }, { place, name, kmsKeyArn }) {
+	const { image } = source;
+	const [there] = await ownImages(place, {
+		Name: "name",
+		Values: [name]
+	});
 	if (there?.ImageId !== void 0 && isUsable(there)) return there.ImageId;
 	if (there?.ImageId !== void 0) await place.ec2(new DeregisterImageCommand({
 		ImageId: there.ImageId,
 		DeleteAssociatedSnapshots: true
 	}));
-	const ours = provenance(run.request, source);
+	const ours = {
+		...provenance(run.request, source),
+		[tagKeys.intermediate]: "true"
+	};
 	for (let tries = 0;; tries += 1) try {
 		const { ImageId } = await place.ec2(new CopyImageCommand({
 			Name: name,
 			Description: `Temporary encrypted copy of ${image.ImageId}`,
 			SourceImageId: image.ImageId,
-			SourceRegion: place.region,
+			SourceRegion: source.place.region,
 			Encrypted: true,
 			KmsKeyId: kmsKeyArn,
-			ClientToken: clientToken(run.leaseId, "encrypt", String(tries)),
+			ClientToken: clientToken(run.leaseId, "encrypt", place.region, String(tries)),
+			...run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes },
 			TagSpecifications: [{
 				ResourceType: "image",
 				Tags: toTags(ours)
@@ -56870,74 +57125,163 @@ async function findOrMake(run, { source, encryptedCopy: _ }, { name, kmsKeyArn }
 	} catch (error) {
 		const taken = hasCode(error, "InvalidAMIName.Duplicate") ? /ami-[0-9a-f]+/.exec(errorMessage(error).split(" by ").at(-1) ?? "") : null;
 		if (taken !== null) return taken[0];
+		if (hasCode(error, "ResourceLimitExceeded")) {
+			await sleep(5e3, place.signal);
+			continue;
+		}
 		if (!hasCode(error, "InvalidAMIName.Duplicate", "IdempotentParameterMismatch") || tries >= 5) throw error;
 		await sleep(1e3, place.signal);
 	}
 }
-async function findEncryptedCopy(place, name) {
-	return ownImages(place, {
-		Name: "name",
-		Values: [name]
-	});
-}
 function isUsable({ State }) {
 	return State === "available" || State === "pending" || State === "transient";
+}
+function encryptSnapshots(run, plan, copy, only, watcher) {
+	const { source } = plan;
+	const { place } = copy;
+	const known = ownSnapshots(place, {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [source.image.ImageId ?? ""]
+	});
+	const encryptOne = async (snapshot) => {
+		const where = placeName(place);
+		try {
+			const id = oldest(await known, snapshot, copy) ?? await copyOne(run, plan, copy, snapshot);
+			run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${copy.kmsKeyArn}: ${id}`);
+			const tell = milestones(10, (percent) => run.log.line(where, `encrypting ${snapshot.id}: ${percent} %`));
+			await watcher.snapshot(id, ({ percent }) => tell(percent));
+			return id;
+		} catch (error) {
+			throw new StepError(`Making the encrypted copy of ${snapshot.id} in ${where}`, error, remedyFor(error));
+		}
+	};
+	const copies = new Map(only.map((snapshot) => [snapshot.id, encryptOne(snapshot)]));
+	for (const copied of copies.values()) copied.catch(() => {});
+	return {
+		place,
+		snapshot: async (id) => await copies.get(id) ?? id,
+		image: () => Promise.reject(new Error("an AMI of which only some snapshots are encrypted is registered, not copied")),
+		extras: async () => source.extras
+	};
+}
+async function copyOne(run, plan, copy, snapshot) {
+	const { source } = plan;
+	const { place, kmsKeyArn } = copy;
+	const command = new CopySnapshotCommand({
+		SourceRegion: source.place.region,
+		SourceSnapshotId: snapshot.id,
+		Description: `Temporary encrypted copy of ${snapshot.id} of ${source.image.ImageId}`,
+		Encrypted: true,
+		KmsKeyId: kmsKeyArn,
+		...run.request.copyMinutes && { CompletionDurationMinutes: run.request.copyMinutes },
+		TagSpecifications: [{
+			ResourceType: "snapshot",
+			Tags: toTags({
+				...provenance(run.request, source),
+				[tagKeys.sourceSnapshot]: snapshot.id,
+				[tagKeys.intermediate]: run.leaseId
+			})
+		}]
+	});
+	const mark = {
+		Name: `tag:${tagKeys.intermediate}`,
+		Values: [run.leaseId]
+	};
+	const id = await retryOnQuota(run, place, snapshot.id, () => beginCopy(place, command, mark, snapshot.id));
+	const others = await ownSnapshots(place, {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [source.image.ImageId ?? ""]
+	});
+	const first = oldest(others.some(({ SnapshotId }) => SnapshotId === id) ? others : [...others, ...await describeSnapshots(place, [id])], snapshot, copy);
+	if (first === void 0 || first === id) return id;
+	await deleteSnapshot(place, id);
+	return first;
+}
+function oldest(snapshots, { id }, { kmsKeyArn }) {
+	return snapshots.filter((copy) => (copy.State === "pending" || copy.State === "completed" && copy.KmsKeyId === kmsKeyArn) && copy.Tags?.some(({ Key }) => Key === tagKeys.intermediate) && copy.Tags.some(({ Key, Value }) => Key === tagKeys.sourceSnapshot && Value === id)).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
 }
 function remedyFor(error) {
 	if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return void 0;
 	return "the source role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)";
 }
 // src/steps/share.ts
-async function shareResources(run, plan, { imageId, snapshots }) {
-	const { source, shareWith, launchWith } = plan;
-	const wanted = [...[...snapshots.values()].map((id) => ({
-		id,
-		accounts: shareWith
-	})), {
-		id: imageId,
-		accounts: launchWith
-	}].filter(({ accounts }) => accounts.length > 0);
-	if (wanted.length === 0) return;
-	const { place } = source;
-	const list = wanted.map(({ id }) => id).join(", ");
+function shareOut(run, supply, { source }, targets) {
+	const accounts = accountsOf(targets);
+	const launchers = accountsOf(targets.filter(({ route }) => route === "copy"));
+	const shareOnce = async (part, accounts) => {
+		const id = await part;
+		await shareResource(run, supply.place, id, accounts);
+		return id;
+	};
+	const snapshots = new Map(source.snapshots.map(({ id }) => [id, shareOnce(supply.snapshot(id), accounts)]));
+	const image = launchers.length === 0 ? supply.image() : shareOnce(supply.image(), launchers);
+	for (const promise of [...snapshots.values(), image]) promise.catch(() => {});
+	return {
+		...supply,
+		snapshot: async (id) => await snapshots.get(id) ?? id,
+		image: async () => (await Promise.all([image, ...snapshots.values()]))[0]
+	};
+}
+function accountsOf(targets) {
+	return [...new Set(targets.map(({ target }) => target.request.account))];
+}
+async function shareResource(run, place, id, accounts) {
 	try {
-		const toAdd = grouped((await Promise.all(wanted.map(({ id, accounts }) => newShares(place, id, accounts)))).filter(({ accounts }) => accounts.length > 0));
-		run.ledger.write({ shares: toAdd });
-		for (const entry of toAdd) await writeOnResources(run, place, entry);
-		await Promise.all(toAdd.flatMap(({ resources, accounts }) => resources.map((id) => changeShares(place, id, "Add", accounts))));
-		run.log.line(placeName(place), `shared ${list} with ${shareWith.join(", ")}`);
+		const toAdd = await newShares(place, id, accounts);
+		if (toAdd.length > 0) {
+			run.ledger.addShare(place.region, id, toAdd);
+			await writeOnResource(run, place, id, toAdd);
+			await changeShares(place, id, "Add", toAdd);
+		}
+		run.log.line(placeName(place), `shared ${id} with ${accounts.join(", ")}`);
 	} catch (error) {
-		throw new StepError(`Sharing ${list} with ${shareWith.join(", ")}`, error);
+		throw new StepError(`Sharing ${id} with ${accounts.join(", ")}`, error);
 	}
 }
 async function newShares(place, id, accounts) {
 	const shared = await readShares(place, id);
-	if (!accounts.some((account) => shared.has(account))) return {
-		id,
-		accounts: [...accounts]
-	};
+	if (!accounts.some((account) => shared.has(account))) return [...accounts];
 	const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
-	return {
-		id,
-		accounts: accounts.filter((account) => !shared.has(account) || ours.has(account))
-	};
+	return accounts.filter((account) => !shared.has(account) || ours.has(account));
 }
-function grouped(entries) {
-	return [...Map.groupBy(entries, ({ accounts }) => accounts.join(" ")).values()].map((group) => ({
-		resources: group.map(({ id }) => id),
-		accounts: group[0]?.accounts ?? []
-	}));
-}
-async function writeOnResources(run, place, { resources, accounts }) {
+async function writeOnResource(run, place, id, accounts) {
 	try {
 		await place.ec2(new CreateTagsCommand({
-			Resources: [...resources],
+			Resources: [id],
 			Tags: shareTags(run.leaseId, accounts)
 		}));
 	} catch (error) {
 		if (!isDenied(error) && !hasCode(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${resources.join(", ")} cannot be tagged (${errorMessage(error)}): should this run be killed, a later one cannot tell its shares from others`);
+		run.log.warn(`${id} cannot be tagged (${errorMessage(error)}): should this run be killed, a later one cannot tell its shares from others`);
 	}
+}
+// src/steps/supply.ts
+function openSupplies(run, plan, opened, watchers) {
+	const own = sourceItself(plan);
+	const shared = new Map();
+	const takers = plan.targets.filter(({ reuse, crossAccount }) => crossAccount && reuse === void 0);
+	for (const [from, targets] of Map.groupBy(takers, ({ from }) => from)) {
+		const supply = from === void 0 ? own : encrypt(run, plan, from, watchers(from.place));
+		shared.set(from, shareOut(run, supply, plan, targets));
+	}
+	return (targetPlan) => {
+		const supply = targetPlan.crossAccount ? shared.get(targetPlan.from) : own;
+		if (supply === void 0) throw new Error("a target that is there already copies nothing");
+		const after = async (part) => (await Promise.all([part, opened(targetPlan)]))[0];
+		return {
+			...supply,
+			snapshot: (id) => after(supply.snapshot(id)),
+			image: () => after(supply.image())
+		};
+	};
+}
+function sourceItself({ source }) {
+	return {
+		place: source.place,
+		snapshot: async (id) => id,
+		image: async () => source.image.ImageId ?? "",
+		extras: async () => source.extras
+	};
 }
 // src/steps/verify.ts
 function verify(plan, { target }, image, snapshots) {
@@ -56947,16 +57291,19 @@ function verify(plan, { target }, image, snapshots) {
 	throw new StepError(`Comparing ${image.ImageId} in ${placeName(target.place)} with ${plan.source.image.ImageId}`, new Error(list));
 }
 // src/share.ts
-async function share(request, signal) {
+async function share(request, cancelled) {
 	const log = openLog();
 	const ledger = openLedger();
+	const stop = new AbortController();
+	const signal = AbortSignal.any([cancelled, stop.signal]);
 	const asked = {
 		request,
 		leaseId: newLeaseId(),
 		ledger,
 		log,
 		signal,
-		leftBehind: []
+		leftBehind: [],
+		stop: (why) => stop.abort(why)
 	};
 	const { run, plan } = await create(asked, await prepare(asked));
 	const reused = plan.targets.filter(({ reuse }) => reuse !== void 0);
@@ -57008,11 +57355,12 @@ async function makePlan(run) {
 	log.line(placeName(plan.source.place), describe(plan));
 	return plan;
 }
-function describe({ source, encryptedCopy, targets }) {
+function describe({ source, encryptedCopies, targets }) {
 	const { image, snapshots } = source;
 	const gib = snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
 	const made = targets.filter(({ reuse }) => reuse === void 0).length;
-	const first = encryptedCopy === void 0 ? "" : ", after an encrypted copy in the source account";
+	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
+	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
 	return `${image.ImageId} (${image.Name}): ${snapshots.length} snapshots, ${gib} GiB, to ${made} of ${targets.length} targets${first}`;
 }
 async function execute(run, plan) {
@@ -57027,13 +57375,18 @@ async function execute(run, plan) {
 			failed: []
 		}
 	};
+	const regions = plan.encryptedCopies.map(({ place }) => place.region).filter((region) => region !== place.region);
 	ledger.write({
 		account: plan.source.account,
 		imageId,
 		leaseId,
+		regions,
 		grantKeys: ownKeys(plan)
 	});
-	const lease = await takeLease(place, imageId, leaseId, request.run, (message) => run.log.warn(message), () => ledger.write({ leased: true }));
+	const lease = await takeLease(place, imageId, leaseId, {
+		...request.run,
+		regions
+	}, (message) => run.log.warn(message), () => ledger.write({ leased: true }));
 	const made = [];
 	let targets = [];
 	try {
@@ -57046,39 +57399,27 @@ async function execute(run, plan) {
 		cleanUp: await takeBack(run, plan, made, targets)
 	};
 }
-function ownKeys({ source }) {
+function ownKeys({ source, encryptedCopies }) {
 	const keys = source.snapshots.flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
-	return [...new Set([...keys, ...source.kmsKeyArn === void 0 ? [] : [source.kmsKeyArn]])];
+	const given = source.kmsKeyArn === void 0 ? [] : [source.kmsKeyArn];
+	return [...new Set([
+		...keys,
+		...given,
+		...encryptedCopies.map(({ kmsKeyArn }) => kmsKeyArn)
+	])];
 }
 async function makeTargets(run, plan, made) {
-	const watch = openWatchers(run.request.pollSeconds);
-	const shareable = encrypt(run, plan, watch(plan.source.place));
-	const shared = shareable.then(async (copy) => {
-		await shareResources(run, plan, copy);
-		return copy;
-	});
-	const opened = openKeys(run, plan, made);
+	const watchers = openWatchers(run.request.pollSeconds);
+	const supply = openSupplies(run, plan, openKeys(run, plan, made), watchers);
 	run.ledger.write({ targets: unfinishedByRole(plan) });
-	for (const promise of [
-		shareable,
-		shared,
-		...opened.values()
-	]) promise.catch(() => {});
-	return Promise.all(plan.targets.map(async (targetPlan) => {
-		const access = async () => {
-			if (!targetPlan.crossAccount) return sourceItself(plan);
-			const [copy] = await Promise.all([shared, opened.get(targetPlan.target.principalArn)]);
-			return copy;
-		};
-		return makeTarget(run, plan, targetPlan, access, watch(targetPlan.target.place));
-	}));
+	return Promise.all(plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))));
 }
 function unfinishedByRole(plan) {
 	const toMake = plan.targets.filter(({ reuse }) => reuse === void 0);
 	const byRole = Map.groupBy(toMake, ({ target }) => target.roleArn ?? "");
 	return Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]));
 }
-async function makeTarget(run, plan, targetPlan, access, watcher) {
+async function makeTarget(run, plan, targetPlan, supplyOf, watcher) {
 	const started = Date.now();
 	const { target, reuse } = targetPlan;
 	const seconds = () => (Date.now() - started) / 1e3;
@@ -57088,7 +57429,7 @@ async function makeTarget(run, plan, targetPlan, access, watcher) {
 			await replace(run, targetPlan);
 			return recordOf(targetPlan, reuse, "reused", seconds());
 		}
-		const { image, snapshots } = await make(run, plan, targetPlan, await access(), watcher);
+		const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
 		await accept(run, plan, targetPlan, image, snapshots);
 		await finish(run, targetPlan, [...targetPlan.route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
 		run.log.line(placeName(target.place), `${image.ImageId} is available and verified`);
@@ -57102,17 +57443,18 @@ async function makeTarget(run, plan, targetPlan, access, watcher) {
 		}
 		const message = explainLine(error);
 		run.log.line(placeName(target.place), `failed: ${message}`);
+		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${placeName(target.place)} failed (fail-fast)`));
 		return {
 			...recordOf(targetPlan, void 0, "failed", seconds()),
 			error: message
 		};
 	}
 }
-async function make(run, plan, targetPlan, shareable, watcher) {
-	if (targetPlan.route === "copy") return copyImage(run, plan, targetPlan, shareable, watcher);
-	const copied = await copySnapshots(run, plan, targetPlan, shareable, watcher);
+async function make(run, plan, targetPlan, supply, watcher) {
+	if (targetPlan.route === "copy") return copyImage(run, plan, targetPlan, supply, watcher);
+	const copied = await copySnapshots(run, plan, targetPlan, supply, watcher);
 	return {
-		image: await register(run, plan, targetPlan, shareable.extras, copied, watcher),
+		image: await register(run, plan, targetPlan, await supply.extras(), copied, watcher),
 		snapshots: [...copied.values()]
 	};
 }
@@ -57151,20 +57493,21 @@ async function takeBack(run, plan, made, records) {
 		made,
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
-		reader: thisReader(request.run)
+		reader: thisReader(request.run),
+		dropLeases: true
 	};
 	const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);
 	const swept = plan.targets.map((targetPlan, index) => {
 		const leases = records[index]?.status === "created" ? dead : [run.leaseId, ...dead];
 		return leases.length === 0 ? void 0 : cleanUpTarget(targetPlan.target.place.until(signal), leases);
 	});
-	const [source, ...targets] = await Promise.all([cleanUpSource(plan.source.place.until(signal), state, options), ...swept]);
+	const [source, ...targets] = await Promise.all([cleanUpSource((region) => plan.source.at(region).until(signal), plan.source.place.region, state, options), ...swept]);
 	const reports = [source, ...targets].filter((report) => report !== void 0);
 	const done = reports.flatMap((report) => report.done);
 	const failed = [...run.leftBehind, ...reports.flatMap((report) => report.failed)];
 	for (const what of done) run.log.line("clean-up", what);
 	for (const what of failed) run.log.warn(`left behind: ${what}`);
-	if (failed.length === 0) run.ledger.clear();
+	if (failed.length === 0 && !run.signal.aborted) run.ledger.clear();
 	return {
 		done,
 		failed

@@ -25197,13 +25197,11 @@ const tagKeys = {
 	run: "share-encrypted-ami:run",
 	commit: "share-encrypted-ami:commit",
 	kmsKey: "share-encrypted-ami:kms-key",
-	lease: "share-encrypted-ami:lease"
+	lease: "share-encrypted-ami:lease",
+	intermediate: "share-encrypted-ami:intermediate"
 };
 const tagPrefix = "share-encrypted-ami:";
 const ownTagCount = Object.keys(tagKeys).length;
-function tagValue(resource, key) {
-	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
-}
 // src/template.ts
 const placeholders = [
 	"account",
@@ -25240,6 +25238,12 @@ const onExistings = [
 	"fail",
 	"replace"
 ];
+const topologies = ["direct", "regional-hub"];
+const protections = [
+	"off",
+	"on",
+	"on-with-cooldown"
+];
 const inputDefaults = {
 	"ami-id": "",
 	"ami-name": "",
@@ -25268,6 +25272,19 @@ const inputDefaults = {
 	route: "auto",
 	"allow-lost-billing": "false",
 	"on-existing": "reuse",
+	"deprecate-after": "",
+	"deregistration-protection": "off",
+	"fast-snapshot-restore": "",
+	"launch-permissions": "",
+	"grant-key-to": "",
+	"ssm-parameter": "",
+	retain: "",
+	"dry-run": "false",
+	"fail-fast": "false",
+	"key-preflight": "fail",
+	topology: "direct",
+	"hub-kms-key": "",
+	"copy-duration-minutes": "",
 	"keep-intermediates": "false",
 	"max-parallel": "20",
 	"poll-interval": "15",
@@ -25548,8 +25565,15 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 		allowLostBilling: reader.flag("allow-lost-billing"),
 		onExisting: reader.oneOf("on-existing", onExistings),
 		copyTags: reader.flag("copy-tags"),
+		publication: readPublication(reader, partition, run),
+		topology: reader.oneOf("topology", topologies),
+		hubKmsKey: reader.templateValue("hub-kms-key", reader.optional("hub-kms-key")),
+		dryRun: reader.flag("dry-run"),
+		failFast: reader.flag("fail-fast"),
+		keyPreflight: reader.oneOf("key-preflight", ["fail", "warn"]),
 		keepIntermediates: reader.flag("keep-intermediates"),
 		maxParallel: reader.whole("max-parallel", 1, 1e3),
+		copyMinutes: readCopyMinutes(reader),
 		pollSeconds: reader.whole("poll-interval", 1, 3600),
 		timeoutMinutes: reader.whole("timeout-minutes", 1, 7200),
 		maskAccountIds: reader.flag("mask-aws-account-id"),
@@ -25557,6 +25581,56 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 	};
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
+}
+function readCopyMinutes(reader) {
+	if (reader.text("copy-duration-minutes") === "") return void 0;
+	const minutes = reader.whole("copy-duration-minutes", 15, 2880);
+	if (minutes % 15 !== 0) reader.note("copy-duration-minutes", String(minutes), "expected a multiple of 15");
+	return minutes;
+}
+function readPublication(reader, partition, run) {
+	const zones = reader.list("fast-snapshot-restore");
+	for (const zone of zones.filter((zone) => zone !== "all" && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone))) reader.note("fast-snapshot-restore", zone, "expected availability zones such as eu-west-1a, or all");
+	const parameter = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
+	if (parameter !== void 0 && !/^[\w./{}-]{1,1011}$/.test(parameter)) reader.note("ssm-parameter", parameter, "expected the name of an SSM parameter: letters, digits and _.-/");
+	else if (parameter !== void 0 && /^\/?(aws|ssm)/i.test(parameter)) reader.note("ssm-parameter", parameter, "names that begin with aws or ssm are reserved");
+	return {
+		deprecateAfter: readDeprecation(reader, run),
+		deregistrationProtection: reader.oneOf("deregistration-protection", protections),
+		fastSnapshotRestore: zones.includes("all") ? "all" : zones,
+		launchPermissions: reader.list("launch-permissions").flatMap((one) => readLaunch(reader, partition, one) ?? []),
+		grantKeyTo: reader.list("grant-key-to").map((principal) => {
+			reader.templateValue("grant-key-to", principal);
+			const sample = fill(principal, {
+				account: "0".repeat(12),
+				region: "eu-west-1",
+				...runValues(run)
+			});
+			return reader.checked("grant-key-to", principal, () => needsSourceImage(principal) || principalArn(partition).test(sample), `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`);
+		}),
+		ssmParameter: parameter,
+		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
+	};
+}
+function principalArn(partition) {
+	return new RegExp(`^arn:${partition}:(iam::\\d{12}:(root|(role|user)/[\\w+=,.@/-]+)|sts::\\d{12}:assumed-role/[\\w+=,.@/-]+)$`);
+}
+function readDeprecation(reader, run) {
+	const text = reader.optional("deprecate-after");
+	if (text === void 0) return void 0;
+	const days = /^(\d{1,4})d$/.exec(text)?.[1];
+	const at = days === void 0 ? Date.parse(text) : run.date.getTime() + Number(days) * 864e5;
+	if (!(days !== void 0 || /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text)) || Number.isNaN(at)) reader.note("deprecate-after", text, "expected days such as 90d, or a moment such as 2027-06-30T00:00:00Z");
+	else if (at <= run.date.getTime() || at > run.date.getTime() + 31536e7) reader.note("deprecate-after", text, "expected a time in the future, ten years ahead at most");
+	return days === void 0 ? { at: new Date(at) } : { days: Number(days) };
+}
+function readLaunch(reader, partition, one) {
+	if (accountId.test(one)) return { UserId: one };
+	const organizations = `^arn:${partition}:organizations::\\d{12}:`;
+	if (new RegExp(`${organizations}organization/o-[a-z0-9]{10,32}$`).test(one)) return { OrganizationArn: one };
+	if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one)) return { OrganizationalUnitArn: one };
+	const all = /^(all|public|\*)$/i.test(one);
+	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
 }
 const sourceInputs = [
 	"ami-id",
@@ -52058,10 +52132,12 @@ function backoff(count, base, most) {
 function actionOf(command) {
 	return command.constructor.name.replace(/Command(\$\d+)?$/, "");
 }
-async function send(client, command, where, session, signal) {
+async function send(client, command, where, session, pace, signal) {
 	const repeatable = !unrepeatable.includes(command.constructor);
 	for (let throttles = 0, transients = 0, renewals = 0;;) {
 		signal.throwIfAborted();
+		const held = pace.until - Date.now();
+		if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
 		try {
 			return await client.send(command, { abortSignal: signal });
 		} catch (error) {
@@ -52069,7 +52145,7 @@ async function send(client, command, where, session, signal) {
 			const mayRepeat = repeatable || isWithoutEffect(error);
 			if (isThrottling(error) && throttles < maxThrottles) {
 				throttles += 1;
-				await sleep(backoff(throttles, 500, 15e3), signal);
+				pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15e3));
 			} else if (isExpired(error) && renewals < 2) {
 				renewals += 1;
 				session.renew();
@@ -52100,20 +52176,26 @@ function openPlace(account, region, session, signal) {
 	const kms = once(() => new KMSClient(config));
 	const sts = once(() => new STSClient(config));
 	const ssm = once(() => new SSMClient(config));
+	const paces = {
+		ec2: { until: 0 },
+		kms: { until: 0 },
+		sts: { until: 0 },
+		ssm: { until: 0 }
+	};
 	const until = (signal) => {
-		const through = (client) => (command) => send(client(), command, {
+		const through = (client, pace) => (command) => send(client(), command, {
 			account,
 			region
-		}, session, signal);
+		}, session, pace, signal);
 		return {
 			account,
 			region,
 			signal,
 			until,
-			ec2: through(ec2),
-			kms: through(kms),
-			sts: through(sts),
-			ssm: through(ssm)
+			ec2: through(ec2, paces.ec2),
+			kms: through(kms, paces.kms),
+			sts: through(sts, paces.sts),
+			ssm: through(ssm, paces.ssm)
 		};
 	};
 	return until(signal);
@@ -52354,29 +52436,36 @@ async function pages(read) {
 // src/lease.ts
 const leasePrefix = `${tagKeys.lease}:`;
 function leaseTag(record) {
-	const { id, expiresAt, runId, attempt, machine, process } = record;
+	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
+	let value = [
+		Math.floor(expiresAt / 1e3),
+		runId,
+		attempt,
+		machine,
+		process
+	].join(" ");
+	for (const [index, region] of regions.entries()) {
+		const longer = `${value}${index === 0 ? " " : ","}${region}`;
+		if (longer.length > 256) break;
+		value = longer;
+	}
 	return {
 		Key: leasePrefix + id,
-		Value: [
-			Math.floor(expiresAt / 1e3),
-			runId,
-			attempt,
-			machine,
-			process
-		].join(" ").trim()
+		Value: value.trimEnd()
 	};
 }
 function leasesOf(tags) {
 	return (tags ?? []).flatMap(({ Key, Value }) => {
 		if (!Key?.startsWith(leasePrefix)) return [];
-		const [expires = "0", runId = "", attempt = "0", machine = "", process = ""] = (Value ?? "").split(" ");
+		const [expires = "0", runId = "", attempt = "0", machine = "", process = "", regions = ""] = (Value ?? "").split(" ");
 		return [{
 			id: Key.slice(leasePrefix.length),
 			expiresAt: Number(expires) * 1e3 || 0,
 			runId,
 			attempt: Number(attempt) || 0,
 			machine,
-			process
+			process,
+			regions: regions.split(",").filter(Boolean)
 		}];
 	});
 }
@@ -52422,14 +52511,15 @@ function sortLeases(image, own, reader) {
 		dead: others.filter((lease) => !isAlive(lease, reader))
 	};
 }
-async function endLease(place, imageId, id) {
+async function endLease(place, imageId, id, regions) {
 	const ended = leaseTag({
 		id,
 		expiresAt: 0,
 		runId: "",
 		attempt: 0,
 		machine: "",
-		process: ""
+		process: "",
+		regions
 	});
 	await place.ec2(new CreateTagsCommand({
 		Resources: [imageId],
@@ -52463,11 +52553,6 @@ function sharesOf(tags) {
 		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
 	}
 	return shares;
-}
-// src/encrypted-copy.ts
-const prefix = "share-encrypted-ami/";
-function isEncryptedCopy(image) {
-	return image.Name?.startsWith(prefix) ?? false;
 }
 // src/image.ts
 function snapshotIdsOf(image) {
@@ -52545,6 +52630,9 @@ async function changePolicy(place, keyArn, change) {
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
 }
+function regionOfKey(keyArn) {
+	return keyArn.split(":")[3] ?? "";
+}
 // src/steps/remove.ts
 async function removeImage(place, image) {
 	try {
@@ -52566,62 +52654,106 @@ async function deleteSnapshot(place, id) {
 	}
 }
 // src/steps/clean-up.ts
-async function cleanUpSource(place, state, options) {
-	const report = {
-		done: [],
-		failed: []
-	};
-	const attempt = async (what, act) => {
+function reporting(report, account) {
+	return async (what, act) => {
 		try {
 			const result = await act();
 			if (typeof result === "string") report.done.push(result);
 			return result;
 		} catch (error) {
-			report.failed.push(`${what} in ${placeName(place)}: ${errorMessage(error)}`);
+			report.failed.push(`${what} in ${account}: ${errorMessage(error)}`);
 			return;
 		}
 	};
-	const { imageId, leaseId, grantKeys } = state;
-	const made = options.made ?? [];
-	const revoked = attempt("Revoking grants", () => revokeKnown(place, made));
-	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId));
-	const [, images, copies] = await Promise.all([
-		revoked,
-		attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
-		attempt("Looking for encrypted copies", () => findEncryptedCopies(place, imageId))
-	]);
-	if (images === void 0 || copies === void 0) return report;
-	const { live, dead } = sortLeases(images[0], leaseId, options.reader);
-	const gone = [leaseId, ...dead.map(({ id }) => id)];
-	const unsure = options.made === void 0 || dead.length > 0 || made.some(({ grantId }) => grantId === void 0);
-	const shared = new Set([...state.shares.flatMap(({ resources }) => resources), ...[...images, ...copies].flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)])]);
-	await Promise.all([
-		...(unsure ? grantKeys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone))),
-		...(options.keyAccess === "policy" ? grantKeys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone))),
-		attempt(`Taking back shares of ${[...shared].join(", ")}`, () => unshare(place, [...shared], state, gone))
-	]);
-	if (live.length === 0 && !options.keepIntermediates) {
-		const removals = copies.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
-			await removeImage(place, copy);
-			return `removed the encrypted copy ${copy.ImageId}`;
-		}));
-		await Promise.all(removals);
-		await attempt("Removing what is left of encrypted copies", () => removeLoose(place, imageId, copies));
+}
+async function cleanUpSource(at, sourceRegion, state, options) {
+	const report = {
+		done: [],
+		failed: []
+	};
+	const attempt = reporting(report, state.account);
+	const place = at(sourceRegion);
+	const { imageId, leaseId } = state;
+	const revoked = attempt("Revoking grants", () => revokeKnown(at, options.made ?? []));
+	const read = () => attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0] ?? null);
+	let image = options.made === void 0 ? await read() : void 0;
+	if (image === void 0 || leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0)) {
+		if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId, state.regions));
+		image = await read();
 	}
-	if (report.failed.length === 0) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, gone));
+	await revoked;
+	if (image === void 0) return report;
+	const { live, dead } = sortLeases(image ?? void 0, leaseId, options.reader);
+	const leases = {
+		gone: [leaseId, ...dead.map(({ id }) => id)],
+		dead,
+		live
+	};
+	const regions = new Set([
+		sourceRegion,
+		...state.regions,
+		...dead.flatMap((lease) => lease.regions)
+	]);
+	await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
+	if (report.failed.length === 0 && options.dropLeases && image !== null) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, leases.gone));
 	return report;
 }
+async function cleanUpRegion(place, state, options, { gone, live, dead }, attempt) {
+	const { imageId } = state;
+	const { region } = place;
+	const copies = await attempt(`Looking for encrypted copies in ${region}`, () => findEncryptedCopies(place, imageId));
+	if (copies === void 0) return;
+	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
+	const { made } = options;
+	const unsure = made === void 0 || dead.length > 0 || made.some(({ grantId }) => grantId === void 0);
+	const written = state.shares.filter((entry) => entry.region === region);
+	const shared = new Set([
+		...written.flatMap(({ resources }) => resources),
+		...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]),
+		...copies.snapshots.map(({ SnapshotId }) => SnapshotId ?? ""),
+		...dead.length > 0 ? await sourceResources(place, state, attempt) : []
+	]);
+	await Promise.all([
+		...(unsure ? keys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone))),
+		...(options.keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone))),
+		attempt(`Taking back shares of ${[...shared].join(", ")}`, () => unshare(place, [...shared], written, gone))
+	]);
+	if (live.length > 0 || options.keepIntermediates) return;
+	await Promise.all(copies.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
+		await removeImage(place, copy);
+		return `removed the encrypted copy ${copy.ImageId}`;
+	})));
+	const removed = new Set(copies.images.flatMap(snapshotIdsOf));
+	const loose = idsOf(copies.snapshots).filter((id) => !removed.has(id));
+	await attempt(`Deleting ${loose.join(", ")}`, async () => {
+		await Promise.all(loose.map((id) => deleteSnapshot(place, id)));
+		return loose.length === 0 ? void 0 : `deleted ${loose.join(", ")}`;
+	});
+}
+async function sourceResources(place, { imageId }, attempt) {
+	const image = await attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0]);
+	return image === void 0 ? [] : [imageId, ...snapshotIdsOf(image)];
+}
 async function findEncryptedCopies(place, imageId) {
-	return (await ownImages(place, {
+	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [imageId]
-	})).filter(isEncryptedCopy);
+	};
+	const intermediate = {
+		Name: "tag-key",
+		Values: [tagKeys.intermediate]
+	};
+	const [images, snapshots] = await Promise.all([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
+	return {
+		images,
+		snapshots
+	};
 }
 async function restorePolicy(place, keyArn, leases) {
 	return await changePolicy(place, keyArn, (policy) => withoutStatements(policy, leases)) ? `took the statement out of the policy of ${keyArn} again` : void 0;
 }
-async function revokeKnown(place, made) {
-	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(place, keyArn, grantId)]);
+async function revokeKnown(at, made) {
+	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)]);
 	await Promise.all(known);
 	return known.length === 0 ? void 0 : `revoked ${count(known.length, "grant")}`;
 }
@@ -52653,11 +52785,11 @@ async function revoke(place, keyArn, grantId) {
 		if (!hasCode(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
-async function unshare(place, ids, state, gone) {
+async function unshare(place, ids, shares, gone) {
 	let removed = 0;
 	for (const [id, resourceTags] of await readTags(place, ids)) {
 		const byLease = sharesOf(resourceTags);
-		const written = state.shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
+		const written = shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 		const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
 		const toRemove = [...new Set([...written, ...gone.flatMap((lease) => byLease.get(lease) ?? [])])].filter((account) => !theirs.has(account));
 		await changeShares(place, id, "Remove", toRemove);
@@ -52669,15 +52801,6 @@ async function unshare(place, ids, state, gone) {
 		removed += toRemove.length;
 	}
 	return removed === 0 ? void 0 : `took back ${count(removed, "share")}`;
-}
-async function removeLoose(place, imageId, removed) {
-	const known = new Set(removed.flatMap(snapshotIdsOf));
-	const loose = (await ownSnapshots(place, {
-		Name: `tag:${tagKeys.sourceAmi}`,
-		Values: [imageId]
-	})).filter((snapshot) => tagValue(snapshot, tagKeys.kmsKey) === void 0 && !known.has(snapshot.SnapshotId ?? ""));
-	await Promise.all(loose.map(({ SnapshotId }) => deleteSnapshot(place, SnapshotId ?? "")));
-	return loose.length === 0 ? void 0 : `deleted ${idsOf(loose).join(", ")}`;
 }
 async function cleanUpTarget(place, leases) {
 	const report = {
@@ -52722,6 +52845,11 @@ function count(number, noun) {
 	return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 // src/take-back.ts
+const passesAfterSeconds = [
+	0,
+	3,
+	9
+];
 async function takeBack(request, state, signal) {
 	const { credentials, source } = request;
 	const sessions = openSessions({
@@ -52729,13 +52857,7 @@ async function takeBack(request, state, signal) {
 		...credentials
 	}, signal);
 	const session = sessions.source(source.roleArn, sourceSessionName(request));
-	const options = {
-		made: void 0,
-		keyAccess: source.keyAccess,
-		keepIntermediates: request.keepIntermediates,
-		reader: thisReader(request.run)
-	};
-	const place = placesOf(state.account, session, signal)(source.region);
+	const at = placesOf(state.account, session, signal);
 	const targets = Object.entries(state.targets).flatMap(([roleArn, places]) => places.map((name) => {
 		const [account = "", region = ""] = name.split("/");
 		const sessionName = fill(credentials.sessionName, {
@@ -52745,10 +52867,24 @@ async function takeBack(request, state, signal) {
 		const ambient = account === state.account ? session : sessions.ambient();
 		return placesOf(account, roleArn === "" ? ambient : sessions.target(roleArn, sessionName), signal)(region);
 	}));
-	const reports = await Promise.all([cleanUpSource(place, state, options), ...targets.map((target) => cleanUpTarget(target, [state.leaseId]))]);
+	const done = [];
+	let failed = [];
+	for (const [index, seconds] of passesAfterSeconds.entries()) {
+		await sleep((seconds - (passesAfterSeconds[index - 1] ?? 0)) * 1e3, signal);
+		const options = {
+			made: void 0,
+			keyAccess: source.keyAccess,
+			keepIntermediates: request.keepIntermediates,
+			reader: thisReader(request.run),
+			dropLeases: index === passesAfterSeconds.length - 1
+		};
+		const reports = await Promise.all([cleanUpSource(at, source.region, state, options), ...targets.map((target) => cleanUpTarget(target, [state.leaseId]))]);
+		done.push(...reports.flatMap((report) => report.done));
+		failed = reports.flatMap((report) => report.failed);
+	}
 	return {
-		done: reports.flatMap(({ done }) => done),
-		failed: reports.flatMap(({ failed }) => failed)
+		done,
+		failed
 	};
 }
 // src/post.ts

@@ -21,6 +21,8 @@ export type StandardOptions = Readonly<{
   regions?: readonly string[];
   /** Published policies besides the basic ones, by file name: `source-route-copy`, `target-replace`, … */
   policies?: readonly string[];
+  /** Regions in which the source account has its key too, under the same alias, and the policy for hubs. */
+  hubs?: readonly string[];
   /** More of the source account's region: instances, parameters, settings. */
   source?: RegionScenario;
 }> &
@@ -43,6 +45,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     targets = [targetAccount],
     regions = [targetRegion],
     policies = [],
+    hubs = [],
     source: more,
     ...rest
   } = options;
@@ -53,8 +56,11 @@ export function standardCase(options: StandardOptions = {}): Case {
     'source-region': sourceRegion,
     'source-account': sourceAccount,
     parameter: 'golden/*',
+    'hub-region': hubs,
+    'hub-key-arn': hubs.map((region) => keyArnOf(sourceAccount, region, 'cmkSource')),
   };
-  const sourcePolicies = ['source-role', ...policies.filter((policy) => policy.startsWith('source-'))];
+  const features = hubs.length > 0 ? [...policies, 'source-regional-hub', 'target-regional-hub'] : policies;
+  const sourcePolicies = ['source-role', ...features.filter((policy) => policy.startsWith('source-'))];
   const source: AccountScenario = {
     oidc,
     roles: {
@@ -66,12 +72,13 @@ export function standardCase(options: StandardOptions = {}): Case {
         keys: { cmkSource: {}, other: {} },
         amis: [{ tags: { Name: 'golden', team: 'platform' }, ...ami, name, volumes }, ...(more?.amis ?? [])],
       },
+      ...Object.fromEntries(hubs.map((region) => [region, { keys: { cmkSource: {} } }])),
     },
   };
   const accounts: Record<string, AccountScenario> = { [sourceAccount]: source };
   for (const account of targets) {
     const keys = regions.map((region) => keyArnOf(account, region, 'cmkTarget'));
-    const targetPolicies = ['target-role', ...policies.filter((policy) => policy.startsWith('target-'))];
+    const targetPolicies = ['target-role', ...features.filter((policy) => policy.startsWith('target-'))];
     const role = workflowRole(
       account,
       ...targetPolicies.map((policy) => publishedPolicy(policy, { ...values, 'target-key-arn': keys })),

@@ -56,16 +56,22 @@ function actionOf(command: Sendable): string {
   return command.constructor.name.replace(/Command(\$\d+)?$/, '');
 }
 
+/** Until when the calls to one account and region hold back: throttling of one slows all, since they share the bucket. */
+type Pace = { until: number };
+
 async function send(
   client: Sender,
   command: Sendable,
   where: Where,
   session: Session,
+  pace: Pace,
   signal: AbortSignal,
 ): Promise<unknown> {
   const repeatable = !unrepeatable.includes(command.constructor);
   for (let throttles = 0, transients = 0, renewals = 0; ; ) {
     signal.throwIfAborted();
+    const held = pace.until - Date.now();
+    if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
     try {
       return await client.send(command as never, { abortSignal: signal });
     } catch (error) {
@@ -73,7 +79,7 @@ async function send(
       const mayRepeat = repeatable || isWithoutEffect(error);
       if (isThrottling(error) && throttles < maxThrottles) {
         throttles += 1;
-        await sleep(backoff(throttles, 500, 15_000), signal);
+        pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15_000));
       } else if (isExpired(error) && renewals < 2) {
         renewals += 1;
         session.renew();
@@ -105,18 +111,19 @@ function openPlace(account: string, region: string, session: Session, signal: Ab
   const kms = once(() => new KMSClient(config));
   const sts = once(() => new STSClient(config));
   const ssm = once(() => new SSMClient(config));
+  const paces = { ec2: { until: 0 }, kms: { until: 0 }, sts: { until: 0 }, ssm: { until: 0 } };
   const until = (signal: AbortSignal): Place => {
-    const through = (client: () => Sender) => (command: Sendable) =>
-      send(client(), command, { account, region }, session, signal);
+    const through = (client: () => Sender, pace: Pace) => (command: Sendable) =>
+      send(client(), command, { account, region }, session, pace, signal);
     return {
       account,
       region,
       signal,
       until,
-      ec2: through(ec2) as EC2Client['send'],
-      kms: through(kms) as KMSClient['send'],
-      sts: through(sts) as STSClient['send'],
-      ssm: through(ssm) as SSMClient['send'],
+      ec2: through(ec2, paces.ec2) as EC2Client['send'],
+      kms: through(kms, paces.kms) as KMSClient['send'],
+      sts: through(sts, paces.sts) as STSClient['send'],
+      ssm: through(ssm, paces.ssm) as SSMClient['send'],
     };
   };
   return until(signal);

@@ -1,4 +1,5 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import { snapshotIdsOf } from '../image.ts';
 import { sleep } from '../time.ts';
 import type { Place } from './clients.ts';
 import { describeImages, describeSnapshots } from './describe.ts';
@@ -11,8 +12,16 @@ export type Watcher = Readonly<{
   /** The snapshot once it is `completed`. @throws CopyFailedError as soon as AWS says that it isn't to be */
   snapshot(id: string, onProgress?: (progress: Progress) => void): Promise<Snapshot>;
   /** The image once it is `available`; its progress is that of its snapshots together. @throws CopyFailedError */
-  image(id: string, onProgress?: (progress: Progress) => void): Promise<Image>;
+  image(id: string, events?: ImageEvents): Promise<Image>;
 }>;
+
+export type ImageEvents = Readonly<{
+  onProgress?: (progress: Progress) => void;
+  /** Told once, as soon as the image names its snapshots, which may be long before it is available. */
+  onNamed?: (image: Image) => void;
+}>;
+
+export type Watchers = (place: Place) => Watcher;
 
 /** A copy that AWS took on and then gave up, in AWS's own words. */
 export class CopyFailedError extends Error {
@@ -36,6 +45,7 @@ type Waiter = {
   missed: number;
   percent: number;
   onProgress: ((progress: Progress) => void) | undefined;
+  onNamed: ((image: Image) => void) | undefined;
   /** Of an image: its snapshots, which are looked at for its progress as soon as it names them. */
   parts: Waiter[];
   sizeGiB: number;
@@ -59,7 +69,7 @@ export function nextLook(elapsed: number, percent: number, ceiling: number): num
 }
 
 /** Gives each account and region its one watcher; looks are at most `pollSeconds` apart. */
-export function openWatchers(pollSeconds: number): (place: Place) => Watcher {
+export function openWatchers(pollSeconds: number): Watchers {
   const watchers = new Map<string, Watcher>();
   return (place) => {
     const name = placeName(place);
@@ -75,9 +85,10 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   let running = false;
   let wake: () => void = () => {};
 
-  const wait = (kind: Waiter['kind'], id: string, onProgress?: (progress: Progress) => void): Promise<never> =>
+  const wait = (kind: Waiter['kind'], id: string, events: ImageEvents = {}): Promise<never> =>
     new Promise((resolve, reject) => {
-      waiters.add(newWaiter(kind, id, { onProgress, resolve, reject }));
+      const { onProgress, onNamed } = events;
+      waiters.add(newWaiter(kind, id, { onProgress, onNamed, resolve, reject }));
       wake();
       if (!running) {
         running = true;
@@ -113,15 +124,15 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   };
 
   return {
-    snapshot: (id, onProgress) => wait('snapshot', id, onProgress),
-    image: (id, onProgress) => wait('image', id, onProgress),
+    snapshot: (id, onProgress) => wait('snapshot', id, onProgress && { onProgress }),
+    image: (id, events) => wait('image', id, events),
   };
 }
 
 function newWaiter(
   kind: Waiter['kind'],
   id: string,
-  settled: Pick<Waiter, 'onProgress' | 'resolve' | 'reject'>,
+  settled: Pick<Waiter, 'onProgress' | 'onNamed' | 'resolve' | 'reject'>,
 ): Waiter {
   return { kind, id, since: Date.now(), seen: false, missed: 0, percent: 0, parts: [], sizeGiB: 0, ...settled };
 }
@@ -184,10 +195,16 @@ function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Plac
 
 /** Waiters for an image's snapshots, once it names them. What becomes of them shows in the image. */
 function partsOf(waiter: Waiter, image: Image): Waiter[] {
-  if (waiter.parts.length > 0 || waiter.onProgress === undefined) return [];
+  if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
+  waiter.onNamed?.(image);
   for (const { Ebs } of image.BlockDeviceMappings ?? []) {
     if (Ebs?.SnapshotId === undefined) continue;
-    const part = newWaiter('snapshot', Ebs.SnapshotId, { onProgress: undefined, resolve: () => {}, reject: () => {} });
+    const part = newWaiter('snapshot', Ebs.SnapshotId, {
+      onProgress: undefined,
+      onNamed: undefined,
+      resolve: () => {},
+      reject: () => {},
+    });
     part.since = waiter.since;
     part.sizeGiB = Ebs.VolumeSize ?? 1;
     part.resolve = () => {

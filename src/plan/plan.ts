@@ -1,4 +1,5 @@
 import type { Image, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
 import { placeName } from '../aws/errors.ts';
 import { encryptedCopyName } from '../encrypted-copy.ts';
 import { differences, keyDifferences } from '../image.ts';
@@ -6,11 +7,20 @@ import type { KeyAccess, Request } from '../inputs.ts';
 import { isAlive, leasesOf, type Reader } from '../lease.ts';
 import { mergeTags, tagKeys, tagValue } from '../tags.ts';
 import type { Findings } from './problem.ts';
-import type { Resolved, Target } from './resolve.ts';
+import type { Hub, Resolved, Target } from './resolve.ts';
 import { hasUefi, type Source, type SourceSnapshot } from './source.ts';
 
-/** The encrypted copy to make in the source account: its name is unique there, so no two runs make two. */
-export type EncryptedCopy = Readonly<{ name: string; kmsKeyArn: string }>;
+/**
+ * What is made in the source account so that it can be shared: a copy of the AMI under a customer key, in the source
+ * region or in a hub's; or, with `only`, copies of those snapshots that need it. The name is unique there, so no two
+ * runs make two AMIs.
+ */
+export type EncryptedCopy = Readonly<{
+  place: Place;
+  name: string;
+  kmsKeyArn: string;
+  only: readonly SourceSnapshot[] | undefined;
+}>;
 
 /** The copy of one snapshot in a target; `adopt` names one that an earlier run began. */
 export type SnapshotCopy = Readonly<{ source: SourceSnapshot; adopt: string | undefined }>;
@@ -35,17 +45,17 @@ export type TargetPlan = Readonly<{
   tags: Tag[];
   /** Whether another account's snapshots are copied, so that shares and a grant are needed. */
   crossAccount: boolean;
+  /** The encrypted copy that this target is copied from; from the source AMI itself without one. */
+  from: EncryptedCopy | undefined;
+  /** The keys of the source account that copying takes the use of. */
+  sourceKeys: readonly string[];
 }>;
 
 export type Plan = Readonly<{
   source: Source;
-  encryptedCopy: EncryptedCopy | undefined;
-  /** How the targets' principals get at the source keys. */
-  keyAccess: Readonly<{ mode: KeyAccess; keys: readonly string[]; principals: readonly string[] }>;
-  /** The accounts that the snapshots are shared with. */
-  shareWith: readonly string[];
-  /** The accounts that are let launch the image, as CopyImage asks for besides. */
-  launchWith: readonly string[];
+  /** At most one in a region. */
+  encryptedCopies: readonly EncryptedCopy[];
+  keyAccess: KeyAccess;
   targets: readonly TargetPlan[];
 }>;
 
@@ -61,47 +71,82 @@ export function planOf(
   findings: Findings,
 ): Plan {
   const { source } = resolved;
-  const targets = resolved.targets.map((target) => planTarget(request, source, target, leaseId, reader, findings));
-  const toMake = targets.filter(({ reuse }) => reuse === undefined);
+  const drafts = resolved.targets.map((target) => planTarget(request, source, target, leaseId, reader, findings));
+  const toMake = drafts.filter(({ reuse }) => reuse === undefined);
   const abroad = toMake.filter(({ crossAccount }) => crossAccount);
-  const encryptedCopy = abroad.length === 0 ? undefined : planEncryptedCopy(request, source, findings);
-  const keys = encryptedCopy === undefined ? keysOf(source) : [encryptedCopy.kmsKeyArn];
-  const principals = [...new Set(abroad.map(({ target }) => target.principalArn))];
+  const hubs = planHubs(source, resolved.hubs, abroad);
+  const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
+  const atSource = direct.length === 0 ? undefined : planEncryptedCopy(request, source, direct, findings);
+  const targets = drafts.map((draft): TargetPlan => {
+    // In the source account itself, the AMI can be copied as it is.
+    if (!draft.crossAccount || draft.reuse !== undefined) return { ...draft, from: undefined, sourceKeys: [] };
+    const from = hubs.get(draft.target.request.region) ?? atSource;
+    return { ...draft, from, sourceKeys: keysOf(source, from) };
+  });
   return {
     source,
-    encryptedCopy,
-    keyAccess: { mode: request.source.keyAccess, keys: abroad.length > 0 ? keys : [], principals },
-    shareWith: accountsOf(abroad),
-    launchWith: accountsOf(abroad.filter(({ route }) => route === 'copy')),
+    encryptedCopies: [...hubs.values(), ...(atSource ? [atSource] : [])],
+    keyAccess: request.source.keyAccess,
     targets,
   };
 }
 
-function accountsOf(targets: readonly TargetPlan[]): string[] {
-  return [...new Set(targets.map(({ target }) => target.request.account))];
+/** A hub for each region in which several targets are to be made yet. */
+function planHubs(
+  source: Source,
+  hubs: ReadonlyMap<string, Hub>,
+  toMake: readonly Draft[],
+): Map<string, EncryptedCopy> {
+  const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
+  const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
+  return new Map(
+    worth.map(([region, { place, kmsKeyArn }]) => {
+      const name = encryptedCopyName(source.image.ImageId ?? '', kmsKeyArn);
+      return [region, { place, name, kmsKeyArn, only: undefined }];
+    }),
+  );
 }
 
-function keysOf(source: Source): string[] {
-  return [...new Set(source.snapshots.flatMap(({ kmsKeyArn }) => (kmsKeyArn === undefined ? [] : [kmsKeyArn])))];
+/** The keys that what `from` gives is under. */
+function keysOf({ snapshots }: Source, from: EncryptedCopy | undefined): string[] {
+  const made = from === undefined ? [] : [from.kmsKeyArn];
+  const copied = from === undefined ? [] : (from.only ?? snapshots);
+  const asIs = snapshots.filter((snapshot) => !copied.includes(snapshot));
+  return [...new Set([...made, ...asIs.flatMap(({ kmsKeyArn }) => kmsKeyArn ?? [])])];
 }
 
-/** Snapshots that can't be shared as they are (under no key, under `aws/ebs`, …) are copied first. */
-function planEncryptedCopy(request: Request, source: Source, findings: Findings): EncryptedCopy | undefined {
-  const unshareable = source.snapshots.filter(({ obstacle }) => obstacle !== undefined);
+/**
+ * Snapshots that can't be shared as they are (under no key, under `aws/ebs`, …) are copied first: all with the AMI, or
+ * those alone, where others can do without and the targets are registered from snapshots.
+ */
+function planEncryptedCopy(
+  request: Request,
+  source: Source,
+  targets: readonly Draft[],
+  findings: Findings,
+): EncryptedCopy | undefined {
+  const { place, snapshots, kmsKeyArn } = source;
+  const unshareable = snapshots.filter(({ obstacle }) => obstacle !== undefined);
   if (unshareable.length === 0) return undefined;
-  const { kmsKeyArn } = source;
-  if (kmsKeyArn !== undefined) return { name: encryptedCopyName(source.image.ImageId ?? '', kmsKeyArn), kmsKeyArn };
+  if (kmsKeyArn !== undefined) {
+    const name = encryptedCopyName(source.image.ImageId ?? '', kmsKeyArn);
+    const some = unshareable.length < snapshots.length && targets.every(({ route }) => route === 'register');
+    return { place, name, kmsKeyArn, only: some ? unshareable : undefined };
+  }
   // A key that was given and found wanting is a finding already.
   if (request.source.kmsKey === undefined) {
     const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(', ');
     findings.add(
-      placeName(source.place),
+      placeName(place),
       `${list}: so it can't be shared with another account`,
       'give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first',
     );
   }
   return undefined;
 }
+
+/** A target's plan but for where its snapshots come from, which depends on the other targets. */
+type Draft = Omit<TargetPlan, 'from' | 'sourceKeys'>;
 
 function planTarget(
   request: Request,
@@ -110,7 +155,7 @@ function planTarget(
   leaseId: string,
   reader: Reader,
   findings: Findings,
-): TargetPlan {
+): Draft {
   const where = placeName(target.place);
   const crossAccount = target.request.account !== source.account;
   const route = planRoute(request, source, target, crossAccount, findings);

@@ -3,9 +3,11 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { type Place, placesOf } from '../aws/clients.ts';
 import type { Session, Sessions } from '../aws/credentials.ts';
 import { ownImages, ownSnapshots } from '../aws/describe.ts';
+import { placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { isImageDescription, isImageName } from '../image.ts';
 import { type Request, runValues, type TargetRequest } from '../inputs.ts';
+import { leasesOf } from '../lease.ts';
 import { tagKeys } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import { resolveKey } from './key.ts';
@@ -15,8 +17,8 @@ import { resolveSource, type Source } from './source.ts';
 export type Target = Readonly<{
   request: TargetRequest;
   place: Place;
-  /** The same principal in the source region, where the source keys are. */
-  placeAtSource: Place;
+  /** The same principal in another region, such as the source keys'. */
+  at: (region: string) => Place;
   /** The role that was assumed, if one was. */
   roleArn: string | undefined;
   /** What grants on the source key are made to. */
@@ -25,6 +27,10 @@ export type Target = Readonly<{
   name: string;
   description: string | undefined;
   tags: Readonly<Record<string, string>>;
+  /** Principals that are given a grant on the target key, to stay. */
+  grantKeyTo: readonly string[];
+  /** The SSM parameter that is to hold the AMI's ID. */
+  ssmParameter: string | undefined;
   /** AMIs of this source that are there already, newest first. */
   existing: readonly Image[];
   /** The AMI that has the name already, whatever its source. */
@@ -33,7 +39,15 @@ export type Target = Readonly<{
   earlierCopies: readonly Snapshot[];
 }>;
 
-export type Resolved = Readonly<{ source: Source; targets: readonly Target[] }>;
+/** The source account in another region, with the key that copies for the targets there are to be under. */
+export type Hub = Readonly<{ place: Place; kmsKeyArn: string }>;
+
+export type Resolved = Readonly<{
+  source: Source;
+  targets: readonly Target[];
+  /** By region. */
+  hubs: ReadonlyMap<string, Hub>;
+}>;
 
 /**
  * Reads AWS: who each role is, what each key is, what the source AMI and its snapshots are, what an earlier run left.
@@ -51,14 +65,55 @@ export async function resolve(
   const session = sessions.source(request.source.roleArn, sourceSessionName(request));
   const source = findings
     .attempt('source account', 'taking on the source role', () => callers(session, request.source.region))
-    .then((caller) => caller && resolveSource(request, caller.at(request.source.region), findings));
+    .then((caller) => caller && resolveSource(request, caller.at, findings));
   // Targets don't wait for the source unless their own values name it.
   const targets = await Promise.all(
     request.targets.map((target) => resolveTarget(request, target, sessions, session, callers, source, findings)),
   );
   const found = await source;
   if (found === undefined) return undefined;
-  return { source: found, targets: targets.filter((target) => target !== undefined) };
+  const known = targets.filter((target) => target !== undefined);
+  return { source: found, targets: known, hubs: await resolveHubs(request, found, findings) };
+}
+
+/**
+ * The hubs of topology `regional-hub`: one in each region that has several targets of other accounts. Where there is one
+ * target alone, or the source itself, a hub would save no transfer.
+ */
+async function resolveHubs(request: Request, source: Source, findings: Findings): Promise<Map<string, Hub>> {
+  const hubs = new Map<string, Hub>();
+  if (request.topology !== 'regional-hub') return hubs;
+  const abroad = request.targets.filter(
+    ({ account, region }) => account !== source.account && region !== source.place.region,
+  );
+  const regions = [...Map.groupBy(abroad, ({ region }) => region)].filter(([, targets]) => targets.length > 1);
+  await Promise.all(
+    regions.map(async ([region]) => {
+      const place = source.at(region);
+      const key = hubKey(request, source.account, region);
+      if (key === undefined) {
+        findings.add(
+          placeName(place),
+          'topology regional-hub needs a key of the source account in this region',
+          'give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key',
+        );
+        return;
+      }
+      const kmsKeyArn = await resolveKey(place, key, 'hub-kms-key', findings);
+      if (kmsKeyArn !== undefined) hubs.set(region, { place, kmsKeyArn });
+    }),
+  );
+  return hubs;
+}
+
+/** The key in a hub's region: as it is given, or what source-kms-key is called there. */
+function hubKey({ hubKmsKey, source, run }: Request, account: string, region: string): string | undefined {
+  if (hubKmsKey !== undefined) return fill(hubKmsKey, { region, account, ...runValues(run) });
+  const key = source.kmsKey ?? '';
+  // A multi-Region key has its ID everywhere, and an ARN in each region: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
+  if (/^mrk-|^alias\//.test(key)) return key;
+  const arn = /^(arn:[^:]+:kms:)[^:]+(:\d+:(?:alias\/.+|key\/mrk-.+))$/.exec(key);
+  return arn === null ? undefined : `${arn[1]}${region}${arn[2]}`;
 }
 
 type Caller = Readonly<{ account: string; arn: string; at: (region: string) => Place }>;
@@ -149,20 +204,22 @@ async function resolveTarget(
     );
   }
   const earlier = await findings.attempt(where, 'looking for what is there already', () =>
-    findEarlier(place, image, name),
+    findEarlier(place, image, found.account, name),
   );
   const kmsKeyArn = await key;
   if (earlier === undefined || kmsKeyArn === undefined) return undefined;
   return {
     request: target,
     place,
-    placeAtSource: caller.at(request.source.region),
+    at: caller.at,
     roleArn,
     principalArn: roleArn ?? caller.arn,
     kmsKeyArn,
     name,
     description,
     tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
+    grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
+    ssmParameter: request.publication.ssmParameter && fill(request.publication.ssmParameter, values),
     ...earlier,
   };
 }
@@ -176,14 +233,17 @@ export function sourceSessionName({ source, credentials }: Request): string {
 async function findEarlier(
   place: Place,
   source: Image,
+  sourceAccount: string,
   name: string,
 ): Promise<Pick<Target, 'existing' | 'namesake' | 'earlierCopies'>> {
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [source.ImageId ?? ''] };
-  const [existing, namesakes, earlierCopies] = await Promise.all([
+  const [existing, namesakes] = await Promise.all([
     ownImages(place, ofSource),
     ownImages(place, { Name: 'name', Values: [name] }),
-    ownSnapshots(place, ofSource),
   ]);
+  // Whoever began copies has a lease on the source AMI, where it can be tagged; with no lease and no AMI there are none.
+  const untouched = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0;
+  const earlierCopies = untouched ? [] : await ownSnapshots(place, ofSource);
   return {
     // The encrypted copy of a run in the source account bears the tag too, and is no target.
     existing: existing

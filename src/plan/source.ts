@@ -21,6 +21,8 @@ export type SourceSnapshot = Readonly<{
 
 export type Source = Readonly<{
   place: Place;
+  /** The source account in another region. */
+  at: (region: string) => Place;
   account: string;
   image: Image;
   extras: ImageExtras;
@@ -30,7 +32,12 @@ export type Source = Readonly<{
 }>;
 
 /** The source AMI with its snapshots and their keys; undefined after findings that say why there is none to share. */
-export async function resolveSource(request: Request, place: Place, findings: Findings): Promise<Source | undefined> {
+export async function resolveSource(
+  request: Request,
+  at: (region: string) => Place,
+  findings: Findings,
+): Promise<Source | undefined> {
+  const place = at(request.source.region);
   const where = placeName(place);
   const { kmsKey } = request.source;
   const key = kmsKey === undefined ? undefined : resolveKey(place, kmsKey, 'source-kms-key', findings);
@@ -48,7 +55,7 @@ export async function resolveSource(request: Request, place: Place, findings: Fi
     key,
   ]);
   if (snapshots === undefined || extras === undefined) return undefined;
-  return { place, account: place.account, image, extras, snapshots, kmsKeyArn };
+  return { place, at, account: place.account, image, extras, snapshots, kmsKeyArn };
 }
 
 /** The AMI that the inputs name; null after a finding that says what there is instead. */

@@ -4,13 +4,21 @@ import type { Place } from '../aws/clients.ts';
 import { describeImages, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
 import { changeShares, readTags } from '../aws/shares.ts';
-import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { KeyAccess } from '../inputs.ts';
-import { dropLeases, endLease, type Reader, sharesOf, shareTags, sortLeases } from '../lease.ts';
-import type { LedgerState } from '../ledger.ts';
-import { tagKeys, tagValue } from '../tags.ts';
-import { grantName, type MadeGrants } from './key-access.ts';
+import {
+  dropLeases,
+  endLease,
+  type LeaseRecord,
+  leasesOf,
+  type Reader,
+  sharesOf,
+  shareTags,
+  sortLeases,
+} from '../lease.ts';
+import type { LedgerState, ShareEntry } from '../ledger.ts';
+import { tagKeys } from '../tags.ts';
+import { grantName, type MadeGrants, regionOfKey } from './key-access.ts';
 import { changePolicy, withoutStatements } from './key-policy.ts';
 import { deleteSnapshot, removeImage } from './remove.ts';
 
@@ -20,77 +28,132 @@ export type CleanUpOptions = Readonly<{
   keyAccess: KeyAccess;
   keepIntermediates: boolean;
   reader: Reader;
+  /** Whether the leases go too; until then, what is left can still be told to be this run's. */
+  dropLeases: boolean;
 }>;
 
 /** What was taken back, and what could not be, each as a sentence. */
 export type CleanUpReport = { done: string[]; failed: string[] };
 
-/**
- * Takes back what a run has in the source account: grants and shares first, for they are access, then the encrypted
- * copy, last the lease. The same for runs that died: their leases tell what was theirs. Nothing that a live run needs is
- * touched. Doing it again does nothing more. Never throws: each failure is in the report, and then the lease is left,
- * so that the next run on this AMI finds what is still to do.
- */
-export async function cleanUpSource(place: Place, state: LedgerState, options: CleanUpOptions): Promise<CleanUpReport> {
-  const report: CleanUpReport = { done: [], failed: [] };
-  /** The result of `act`, or undefined after a line in the report. A text tells what was done. */
-  const attempt = async <T>(what: string, act: () => Promise<T>): Promise<T | undefined> => {
+/** The result of `act`, or undefined after a line in the report. A text tells what was done. */
+type Attempt = <T>(what: string, act: () => Promise<T>) => Promise<T | undefined>;
+
+function reporting(report: CleanUpReport, account: string): Attempt {
+  return async (what, act) => {
     try {
       const result = await act();
       if (typeof result === 'string') report.done.push(result);
       return result;
     } catch (error) {
-      report.failed.push(`${what} in ${placeName(place)}: ${errorMessage(error)}`);
+      report.failed.push(`${what} in ${account}: ${errorMessage(error)}`);
       return undefined;
     }
   };
-  const { imageId, leaseId, grantKeys } = state;
-  const made = options.made ?? [];
-  const revoked = attempt('Revoking grants', () => revokeKnown(place, made));
-  if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId));
-  const [, images, copies] = await Promise.all([
-    revoked,
-    attempt(`Reading ${imageId}`, () => describeImages(place, [imageId])),
-    attempt('Looking for encrypted copies', () => findEncryptedCopies(place, imageId)),
-  ]);
-  // Not knowing the leases, nothing that others may need is touched.
-  if (images === undefined || copies === undefined) return report;
-  const { live, dead } = sortLeases(images[0], leaseId, options.reader);
-  const gone = [leaseId, ...dead.map(({ id }) => id)];
+}
 
-  const unsure = options.made === undefined || dead.length > 0 || made.some(({ grantId }) => grantId === undefined);
+/**
+ * Takes back what a run has in the source account: grants and shares first, for they are access, then the encrypted
+ * copies, last the lease. The same for runs that died: their leases tell what was theirs. Nothing that a live run needs
+ * is touched. Doing it again does nothing more. Never throws: each failure is in the report, and then the lease is left,
+ * so that the next run on this AMI finds what is still to do.
+ * @param at the source account's places, by region
+ */
+export async function cleanUpSource(
+  at: (region: string) => Place,
+  sourceRegion: string,
+  state: LedgerState,
+  options: CleanUpOptions,
+): Promise<CleanUpReport> {
+  const report: CleanUpReport = { done: [], failed: [] };
+  const attempt = reporting(report, state.account);
+  const place = at(sourceRegion);
+  const { imageId, leaseId } = state;
+  const revoked = attempt('Revoking grants', () => revokeKnown(at, options.made ?? []));
+  const read = () => attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0] ?? null);
+  // A run knows that it holds its lease; of one that died, only a look can tell.
+  let image = options.made === undefined ? await read() : undefined;
+  if (image === undefined || leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0)) {
+    if (state.leased)
+      await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId, state.regions));
+    image = await read();
+  }
+  await revoked;
+  // Not knowing the leases, nothing that others may need is touched.
+  if (image === undefined) return report;
+  const { live, dead } = sortLeases(image ?? undefined, leaseId, options.reader);
+  const leases = { gone: [leaseId, ...dead.map(({ id }) => id)], dead, live };
+  const regions = new Set([sourceRegion, ...state.regions, ...dead.flatMap((lease) => lease.regions)]);
+  await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
+  // Should anything be left, the lease stays, and tells the next run on this AMI what is still to do.
+  if (report.failed.length === 0 && options.dropLeases && image !== null)
+    await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, leases.gone));
+  return report;
+}
+
+type Leases = Readonly<{ gone: readonly string[]; live: readonly LeaseRecord[]; dead: readonly LeaseRecord[] }>;
+
+async function cleanUpRegion(
+  place: Place,
+  state: LedgerState,
+  options: CleanUpOptions,
+  { gone, live, dead }: Leases,
+  attempt: Attempt,
+): Promise<void> {
+  const { imageId } = state;
+  const { region } = place;
+  const copies = await attempt(`Looking for encrypted copies in ${region}`, () => findEncryptedCopies(place, imageId));
+  if (copies === undefined) return;
+  const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
+  const { made } = options;
+  const unsure = made === undefined || dead.length > 0 || made.some(({ grantId }) => grantId === undefined);
+  const written = state.shares.filter((entry) => entry.region === region);
   const shared = new Set([
-    ...state.shares.flatMap(({ resources }) => resources),
-    ...[...images, ...copies].flatMap((image) => [image.ImageId ?? '', ...snapshotIdsOf(image)]),
+    ...written.flatMap(({ resources }) => resources),
+    ...copies.images.flatMap((image) => [image.ImageId ?? '', ...snapshotIdsOf(image)]),
+    ...copies.snapshots.map(({ SnapshotId }) => SnapshotId ?? ''),
+    ...(dead.length > 0 ? await sourceResources(place, state, attempt) : []),
   ]);
   await Promise.all([
-    ...(unsure ? grantKeys : []).map((keyArn) =>
+    ...(unsure ? keys : []).map((keyArn) =>
       attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone)),
     ),
-    ...(options.keyAccess === 'policy' ? grantKeys : []).map((keyArn) =>
+    ...(options.keyAccess === 'policy' ? keys : []).map((keyArn) =>
       attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone)),
     ),
-    attempt(`Taking back shares of ${[...shared].join(', ')}`, () => unshare(place, [...shared], state, gone)),
+    attempt(`Taking back shares of ${[...shared].join(', ')}`, () => unshare(place, [...shared], written, gone)),
   ]);
-  if (live.length === 0 && !options.keepIntermediates) {
-    const removals = copies.map((copy) =>
+  if (live.length > 0 || options.keepIntermediates) return;
+  await Promise.all(
+    copies.images.map((copy) =>
       attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
         await removeImage(place, copy);
         return `removed the encrypted copy ${copy.ImageId}`;
       }),
-    );
-    await Promise.all(removals);
-    await attempt('Removing what is left of encrypted copies', () => removeLoose(place, imageId, copies));
-  }
-  // Should anything be left, the lease stays, and tells the next run on this AMI what is still to do.
-  if (report.failed.length === 0)
-    await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, gone));
-  return report;
+    ),
+  );
+  const removed = new Set(copies.images.flatMap(snapshotIdsOf));
+  const loose = idsOf(copies.snapshots).filter((id) => !removed.has(id));
+  await attempt(`Deleting ${loose.join(', ')}`, async () => {
+    await Promise.all(loose.map((id) => deleteSnapshot(place, id)));
+    return loose.length === 0 ? undefined : `deleted ${loose.join(', ')}`;
+  });
 }
 
-async function findEncryptedCopies(place: Place, imageId: string): Promise<Image[]> {
-  const ofSource = await ownImages(place, { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] });
-  return ofSource.filter(isEncryptedCopy);
+/** The source AMI and its snapshots, which a run that died may have shared. */
+async function sourceResources(place: Place, { imageId }: LedgerState, attempt: Attempt): Promise<string[]> {
+  const image = await attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0]);
+  return image === undefined ? [] : [imageId, ...snapshotIdsOf(image)];
+}
+
+/** Encrypted copies of the image, and snapshots of such copies: those that no image names (any more) too. */
+async function findEncryptedCopies(place: Place, imageId: string): Promise<{ images: Image[]; snapshots: Snapshot[] }> {
+  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] };
+  const intermediate = { Name: 'tag-key', Values: [tagKeys.intermediate] };
+  const [images, snapshots] = await Promise.all([
+    ownImages(place, ofSource, intermediate),
+    ownSnapshots(place, ofSource, intermediate),
+  ]);
+  return { images, snapshots };
 }
 
 async function restorePolicy(place: Place, keyArn: string, leases: readonly string[]): Promise<string | undefined> {
@@ -98,8 +161,10 @@ async function restorePolicy(place: Place, keyArn: string, leases: readonly stri
   return changed ? `took the statement out of the policy of ${keyArn} again` : undefined;
 }
 
-async function revokeKnown(place: Place, made: MadeGrants): Promise<string | undefined> {
-  const known = made.flatMap(({ keyArn, grantId }) => (grantId === undefined ? [] : [revoke(place, keyArn, grantId)]));
+async function revokeKnown(at: (region: string) => Place, made: MadeGrants): Promise<string | undefined> {
+  const known = made.flatMap(({ keyArn, grantId }) =>
+    grantId === undefined ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)],
+  );
   await Promise.all(known);
   return known.length === 0 ? undefined : `revoked ${count(known.length, 'grant')}`;
 }
@@ -138,13 +203,13 @@ async function revoke(place: Place, keyArn: string, grantId: string): Promise<vo
 async function unshare(
   place: Place,
   ids: readonly string[],
-  state: LedgerState,
+  shares: readonly ShareEntry[],
   gone: readonly string[],
 ): Promise<string | undefined> {
   let removed = 0;
   for (const [id, resourceTags] of await readTags(place, ids)) {
     const byLease = sharesOf(resourceTags);
-    const written = state.shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
+    const written = shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
     const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
     const ours = new Set([...written, ...gone.flatMap((lease) => byLease.get(lease) ?? [])]);
     const toRemove = [...ours].filter((account) => !theirs.has(account));
@@ -155,16 +220,6 @@ async function unshare(
     removed += toRemove.length;
   }
   return removed === 0 ? undefined : `took back ${count(removed, 'share')}`;
-}
-
-/** Snapshots of encrypted copies whose image is gone already, or did not name them yet. Copies in targets bear their key. */
-async function removeLoose(place: Place, imageId: string, removed: readonly Image[]): Promise<string | undefined> {
-  const known = new Set(removed.flatMap(snapshotIdsOf));
-  const loose = (await ownSnapshots(place, { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] })).filter(
-    (snapshot) => tagValue(snapshot, tagKeys.kmsKey) === undefined && !known.has(snapshot.SnapshotId ?? ''),
-  );
-  await Promise.all(loose.map(({ SnapshotId }) => deleteSnapshot(place, SnapshotId ?? '')));
-  return loose.length === 0 ? undefined : `deleted ${idsOf(loose).join(', ')}`;
 }
 
 /** Removes what the runs of `leases` began in one target and did not finish. Never throws. */

@@ -7,12 +7,12 @@ import { matchSnapshots, snapshotIdsOf } from '../image.ts';
 import { type Plan, provenance, type TargetPlan } from '../plan/plan.ts';
 import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
-import { joinIds, mergeTags, tagKeys, tagValue } from '../tags.ts';
+import { joinIds, maxTags, mergeTags, ownTagCount, tagKeys, tagValue } from '../tags.ts';
 import { sleep } from '../time.ts';
 import { clientToken } from './client-token.ts';
-import { copyRemedy, isAccess, stepPercent } from './copy.ts';
-import type { Shareable } from './encrypt.ts';
+import { copyRemedy, isAccess, retryOnQuota, stepPercent } from './copy.ts';
 import { removeImage } from './remove.ts';
+import type { Supply } from './supply.ts';
 
 /** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
 const accessTries = 4;
@@ -26,7 +26,7 @@ export async function copyImage(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  shareable: Shareable,
+  supply: Supply,
   watcher: Watcher,
 ): Promise<{ image: Image; snapshots: Snapshot[] }> {
   const { target, crossAccount } = targetPlan;
@@ -36,21 +36,24 @@ export async function copyImage(
   try {
     for (let tries = 1; ; tries += 1) {
       const adopted = tries === 1 ? await adopt(run, targetPlan) : undefined;
-      const id = adopted ?? (await startCopy(run, plan, targetPlan, shareable, tries));
+      const sourceImageId = adopted === undefined ? await supply.image() : undefined;
+      const id = adopted ?? (await startCopy(run, plan, targetPlan, sourceImageId ?? '', supply.place.region, tries));
       try {
-        const image = await watcher.image(id, ({ percent }) => tell(percent));
+        const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
         const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
-        await nameSnapshots(plan, targetPlan, image);
+        await tagSnapshots(run, plan, targetPlan, image);
         return { image, snapshots };
       } catch (error) {
         if (!(error instanceof CopyFailedError)) throw error;
         const [failed] = await describeImages(place, [id]);
         if (failed !== undefined) await removeImage(place, failed);
         if (!crossAccount || tries === accessTries || !isAccess(error)) throw error;
-        run.log.line(where, `${id} failed (${error.reason}); sharing ${shareable.imageId} and copying it again`);
-        for (const shared of [...shareable.snapshots.values(), shareable.imageId]) {
-          await changeShares(plan.source.place, shared, 'Add', [target.request.account]);
-        }
+        const shared = [
+          await supply.image(),
+          ...(await Promise.all(plan.source.snapshots.map(({ id }) => supply.snapshot(id)))),
+        ];
+        run.log.line(where, `${id} failed (${error.reason}); sharing ${shared.join(', ')} and copying it again`);
+        for (const one of shared) await changeShares(supply.place, one, 'Add', [target.request.account]);
         await sleep(2000 * tries, run.signal);
       }
     }
@@ -76,8 +79,9 @@ async function adopt(run: Run, { target, adopt }: TargetPlan): Promise<string | 
 async function startCopy(
   run: Run,
   plan: Plan,
-  { target, tags, crossAccount }: TargetPlan,
-  shareable: Shareable,
+  { target, tags }: TargetPlan,
+  sourceImageId: string,
+  sourceRegion: string,
   tries: number,
 ): Promise<string> {
   const { place, name, kmsKeyArn, description } = target;
@@ -96,48 +100,49 @@ async function startCopy(
   const command = new CopyImageCommand({
     Name: name,
     Description: text,
-    SourceImageId: crossAccount ? shareable.imageId : source.image.ImageId,
-    SourceRegion: source.place.region,
+    SourceImageId: sourceImageId,
+    SourceRegion: sourceRegion,
     Encrypted: true,
     KmsKeyId: kmsKeyArn,
     ClientToken: clientToken(run.leaseId, 'copy', placeName(place), String(tries)),
+    ...(run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes }),
     TagSpecifications: [
       { ResourceType: 'image', Tags: [...tags, { Key: tagKeys.lease, Value: run.leaseId }] },
       { ResourceType: 'snapshot', Tags: snapshotTags },
     ],
   });
-  for (let wait = 5000; ; ) {
+  const id = await retryOnQuota(run, place, source.image.ImageId ?? '', async () => {
     try {
       const { ImageId } = await place.ec2(command);
       if (ImageId === undefined) throw new Error('AWS named no image');
-      run.log.line(placeName(place), `copying ${command.input.SourceImageId} as ${ImageId} (${name})`);
       return ImageId;
     } catch (error) {
-      if (hasCode(error, 'InvalidAMIName.Duplicate')) {
-        const own = (await ownImages(place, { Name: 'name', Values: [name] })).find(
-          (image) => tagValue(image, tagKeys.lease) === run.leaseId,
-        );
-        if (own?.ImageId !== undefined) return own.ImageId;
-      }
-      if (!hasCode(error, 'ResourceLimitExceeded')) throw error;
-      run.log.line(placeName(place), `waiting for room in the quota to copy ${source.image.ImageId}`);
-      await sleep(wait * (0.75 + Math.random() / 2), run.signal);
-      wait = Math.min(wait * 1.5, 60_000);
+      if (!hasCode(error, 'InvalidAMIName.Duplicate')) throw error;
+      const own = (await ownImages(place, { Name: 'name', Values: [name] })).find(
+        (image) => tagValue(image, tagKeys.lease) === run.leaseId,
+      );
+      if (own?.ImageId === undefined) throw error;
+      return own.ImageId;
     }
-  }
+  });
+  run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
+  return id;
 }
 
-/** Gives each snapshot of the copy the tags of the source's that it is of, where there is something to tell. */
-async function nameSnapshots(plan: Plan, { target }: TargetPlan, image: Image): Promise<void> {
+/**
+ * Gives each snapshot of the copy the tags of the source's that it is of, which CopyImage can't: it gives all of them
+ * the same.
+ */
+async function tagSnapshots(run: Run, plan: Plan, { target }: TargetPlan, image: Image): Promise<void> {
   const { snapshots } = plan.source;
-  if (snapshots.length < 2) return;
   const matched = matchSnapshots(plan.source.image, image);
-  for (const { id } of snapshots) {
+  for (const { id, tags } of snapshots) {
     const copy = matched.get(id);
-    if (copy === undefined) continue;
-    await target.place.ec2(
-      new CreateTagsCommand({ Resources: [copy], Tags: [{ Key: tagKeys.sourceSnapshot, Value: id }] }),
-    );
+    const named = snapshots.length < 2 ? {} : { [tagKeys.sourceSnapshot]: id };
+    const inherited = run.request.copyTags ? tags.filter(({ Key }) => Key !== undefined && !(Key in target.tags)) : [];
+    const { tags: Tags } = mergeTags(inherited, {}, named, maxTags - ownTagCount - Object.keys(target.tags).length + 1);
+    if (copy === undefined || Tags.length === 0) continue;
+    await target.place.ec2(new CreateTagsCommand({ Resources: [copy], Tags }));
   }
 }
 

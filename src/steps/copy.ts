@@ -1,4 +1,4 @@
-import { CopySnapshotCommand, CreateTagsCommand, type Snapshot } from '@aws-sdk/client-ec2';
+import { CopySnapshotCommand, CreateTagsCommand, type Filter, type Snapshot } from '@aws-sdk/client-ec2';
 import pLimit from 'p-limit';
 import type { Place } from '../aws/clients.ts';
 import { ownSnapshots } from '../aws/describe.ts';
@@ -10,8 +10,8 @@ import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
 import { mergeTags, tagKeys } from '../tags.ts';
 import { sleep } from '../time.ts';
-import type { Shareable } from './encrypt.ts';
 import { deleteSnapshot } from './remove.ts';
+import type { Supply } from './supply.ts';
 
 /** Each of the source's snapshots with its completed copy. */
 export type CopiedSnapshots = ReadonlyMap<string, Snapshot>;
@@ -25,7 +25,7 @@ export async function copySnapshots(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  shareable: Shareable,
+  supply: Supply,
   watcher: Watcher,
 ): Promise<CopiedSnapshots> {
   const limit = pLimit(run.request.maxParallel);
@@ -33,21 +33,23 @@ export async function copySnapshots(
   const progress = openProgress(run, plan, targetPlan);
   const failed = new AbortController();
   const copied = await Promise.all(
-    largestFirst.map((copy) =>
-      limit(async () => {
-        failed.signal.throwIfAborted();
-        try {
-          const done = await copySnapshot(run, plan, targetPlan, copy, shareable, watcher, (percent) =>
+    largestFirst.map(async (copy) => {
+      try {
+        // Only what can be copied takes a slot.
+        const sourceId = copy.adopt === undefined ? await supply.snapshot(copy.source.id) : undefined;
+        const done = await limit(async () => {
+          failed.signal.throwIfAborted();
+          return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, (percent) =>
             progress(copy, percent),
           );
-          return [copy.source.id, done] as const;
-        } catch (error) {
-          // The others that have not begun need not begin.
-          failed.abort(error);
-          throw error;
-        }
-      }),
-    ),
+        });
+        return [copy.source.id, done] as const;
+      } catch (error) {
+        // The others that have not begun need not begin.
+        failed.abort(error);
+        throw error;
+      }
+    }),
   );
   return new Map(copied);
 }
@@ -84,22 +86,22 @@ async function copySnapshot(
   plan: Plan,
   targetPlan: TargetPlan,
   copy: SnapshotCopy,
-  shareable: Shareable,
+  ready: string | undefined,
+  supply: Supply,
   watcher: Watcher,
   onProgress: (percent: number) => void,
 ): Promise<Snapshot> {
   const { target, crossAccount } = targetPlan;
   const { place } = target;
-  const sourceId = shareable.snapshots.get(copy.source.id);
   const where = placeName(place);
   try {
-    if (sourceId === undefined) throw new Error(`the encrypted copy has no snapshot for ${copy.source.id}`);
     if (copy.adopt !== undefined) {
       const taken = await adopt(run, place, copy.adopt, watcher, onProgress);
       if (taken !== undefined) return taken;
     }
+    const sourceId = ready ?? (await supply.snapshot(copy.source.id));
     for (let tries = 1; ; tries += 1) {
-      const id = await startCopy(run, plan, targetPlan, copy, sourceId);
+      const id = await startCopy(run, plan, targetPlan, copy, sourceId, supply.place.region);
       try {
         return await watcher.snapshot(id, ({ percent }) => onProgress(percent));
       } catch (error) {
@@ -108,7 +110,7 @@ async function copySnapshot(
         const again = crossAccount && tries < accessTries && isAccess(error);
         if (!again) throw error;
         run.log.line(where, `${id} failed (${error.reason}); sharing ${sourceId} and copying it again`);
-        await changeShares(plan.source.place, sourceId, 'Add', [target.request.account]);
+        await changeShares(supply.place, sourceId, 'Add', [target.request.account]);
         await sleep(2000 * tries, run.signal);
       }
     }
@@ -136,13 +138,13 @@ async function adopt(
   }
 }
 
-/** CopySnapshot, which has no client token: after a lost answer, only a look tells whether there is a copy. */
 async function startCopy(
   run: Run,
   plan: Plan,
   { target }: TargetPlan,
   copy: SnapshotCopy,
   sourceId: string,
+  sourceRegion: string,
 ): Promise<string> {
   const { place, kmsKeyArn } = target;
   const { source } = plan;
@@ -155,29 +157,52 @@ async function startCopy(
   };
   const snapshotTags = mergeTags(request.copyTags ? copy.source.tags : [], target.tags, ours).tags;
   const command = new CopySnapshotCommand({
-    SourceRegion: source.place.region,
+    SourceRegion: sourceRegion,
     SourceSnapshotId: sourceId,
     Description: `Copied from ${copy.source.id} of ${source.image.ImageId} (${source.account}/${source.place.region})`,
     Encrypted: true,
     KmsKeyId: kmsKeyArn,
+    ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
     TagSpecifications: [{ ResourceType: 'snapshot', Tags: snapshotTags }],
   });
-  for (let wait = 5000; ; ) {
+  const mark = { Name: `tag:${tagKeys.lease}`, Values: [run.leaseId] };
+  const id = await retryOnQuota(run, place, copy.source.id, () => beginCopy(place, command, mark, copy.source.id));
+  run.log.line(placeName(place), `copying ${copy.source.id} (${copy.source.sizeGiB} GiB) as ${id}`);
+  return id;
+}
+
+/** Others' copies take the quota of this account and region; they end some time. */
+export async function retryOnQuota<T>(run: Run, place: Place, what: string, begin: () => Promise<T>): Promise<T> {
+  for (let wait = 5000; ; wait = Math.min(wait * 1.5, 60_000)) {
+    try {
+      return await begin();
+    } catch (error) {
+      if (!hasCode(error, 'ResourceLimitExceeded')) throw error;
+      run.log.line(placeName(place), `waiting for room in the quota to copy ${what}`);
+      await sleep(wait * (0.75 + Math.random() / 2), run.signal);
+    }
+  }
+}
+
+/**
+ * CopySnapshot, which has no client token: after a lost answer, only a look tells whether there is a copy, by the tag in
+ * `mark` that this run alone gives.
+ */
+export async function beginCopy(
+  place: Place,
+  command: CopySnapshotCommand,
+  mark: Filter,
+  sourceSnapshotId: string,
+): Promise<string> {
+  for (;;) {
     try {
       const { SnapshotId } = await place.ec2(command);
       if (SnapshotId === undefined) throw new Error('AWS named no snapshot');
-      run.log.line(placeName(place), `copying ${copy.source.id} (${copy.source.sizeGiB} GiB) as ${SnapshotId}`);
       return SnapshotId;
     } catch (error) {
-      if (isTransient(error)) {
-        const found = await findLost(place, run.leaseId, copy.source.id);
-        if (found !== undefined) return found;
-      } else if (hasCode(error, 'ResourceLimitExceeded')) {
-        // Others' copies take the quota of this account and region; they end some time.
-        run.log.line(placeName(place), `waiting for room in the quota to copy ${copy.source.id}`);
-        await sleep(wait * (0.75 + Math.random() / 2), run.signal);
-        wait = Math.min(wait * 1.5, 60_000);
-      } else throw error;
+      if (!isTransient(error)) throw error;
+      const found = await findLost(place, mark, sourceSnapshotId);
+      if (found !== undefined) return found;
     }
   }
 }
@@ -185,14 +210,13 @@ async function startCopy(
 /** Looks for about half a minute: new resources are seen late at times. */
 const lostLooksSeconds = [0.5, 1, 2, 4, 8, 15];
 
-async function findLost(place: Place, leaseId: string, snapshotId: string): Promise<string | undefined> {
+async function findLost(place: Place, mark: Filter, snapshotId: string): Promise<string | undefined> {
   for (const seconds of lostLooksSeconds) {
     await sleep(seconds * 1000, place.signal);
-    const [found] = await ownSnapshots(
-      place,
-      { Name: `tag:${tagKeys.lease}`, Values: [leaseId] },
-      { Name: `tag:${tagKeys.sourceSnapshot}`, Values: [snapshotId] },
-    );
+    const [found] = await ownSnapshots(place, mark, {
+      Name: `tag:${tagKeys.sourceSnapshot}`,
+      Values: [snapshotId],
+    });
     if (found?.SnapshotId !== undefined) return found.SnapshotId;
   }
   return undefined;

@@ -31,7 +31,7 @@ export async function createImage(
     const id = (await find()) ?? (await make());
     log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ', without a reboot' : ''}`);
     const tell = milestones(10, (percent) => log.line(placeName(place), `making ${id}: ${percent} %`));
-    await watcher.image(id, ({ percent }) => tell(percent));
+    await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
     return id;
   } catch (error) {
     throw new StepError(`Making an AMI of ${instanceId} in ${placeName(place)}`, error);

@@ -1,67 +1,102 @@
-import { CopyImageCommand, DeregisterImageCommand, type Image } from '@aws-sdk/client-ec2';
-import { ownImages } from '../aws/describe.ts';
+import {
+  CopyImageCommand,
+  CopySnapshotCommand,
+  DeregisterImageCommand,
+  type Image,
+  type Snapshot,
+} from '@aws-sdk/client-ec2';
+import { describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
 import { CopyFailedError, type Watcher } from '../aws/wait.ts';
-import { type ImageExtras, matchSnapshots, snapshotIdsOf } from '../image.ts';
+import { matchSnapshots, snapshotIdsOf } from '../image.ts';
 import { type EncryptedCopy, type Plan, provenance } from '../plan/plan.ts';
-import { readExtras } from '../plan/source.ts';
+import { readExtras, type SourceSnapshot } from '../plan/source.ts';
 import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
 import { joinIds, tagKeys, toTags } from '../tags.ts';
 import { sleep, spokenSeconds } from '../time.ts';
 import { clientToken } from './client-token.ts';
-
-/** What can be shared and copied: the source AMI itself, or its encrypted copy. */
-export type Shareable = Readonly<{
-  imageId: string;
-  extras: ImageExtras;
-  /** The snapshot that stands for each of the source AMI's. */
-  snapshots: ReadonlyMap<string, string>;
-}>;
-
-/** The source AMI as it is. */
-export function sourceItself({ source }: Plan): Shareable {
-  const snapshots = new Map(source.snapshots.map(({ id }) => [id, id]));
-  return { imageId: source.image.ImageId ?? '', extras: source.extras, snapshots };
-}
+import { beginCopy, retryOnQuota } from './copy.ts';
+import { deleteSnapshot } from './remove.ts';
+import type { Supply } from './supply.ts';
 
 /**
- * Copies the source AMI in its own account and region under the source key, if the plan says so, and gives what can be
- * shared. A copy that another run made, or is making, is taken for this one's.
- * @throws StepError
+ * Makes an encrypted copy in the source account, and gives each snapshot of it as soon as that one is completed. A copy
+ * that another run made, or is making, is taken for this one's.
  */
-export async function encrypt(run: Run, plan: Plan, watcher: Watcher): Promise<Shareable> {
-  const { source, encryptedCopy } = plan;
-  if (encryptedCopy === undefined) return sourceItself(plan);
-  const where = placeName(source.place);
-  try {
-    run.ledger.write({ encryptedCopy: encryptedCopy.name });
-    const started = Date.now();
-    const id = await findOrMake(run, plan, encryptedCopy);
-    run.log.line(where, `encrypting ${source.image.ImageId} under ${encryptedCopy.kmsKeyArn}: ${id}`);
-    const tell = milestones(10, (percent) => run.log.line(where, `encrypting: ${percent} %`));
-    const image = await watcher.image(id, ({ percent }) => tell(percent));
-    run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1000)}`);
-    // What its owner alone may read of an AMI that is only shared, the copy tells.
-    const extras = source.image.OwnerId === source.account ? source.extras : await readExtras(source.place, image);
-    return { imageId: id, extras, snapshots: matchSnapshots(source.image, image) };
-  } catch (error) {
-    throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
-  }
+export function encrypt(run: Run, plan: Plan, copy: EncryptedCopy, watcher: Watcher): Supply {
+  return copy.only === undefined
+    ? encryptImage(run, plan, copy, watcher)
+    : encryptSnapshots(run, plan, copy, copy.only, watcher);
 }
 
-async function findOrMake(
-  run: Run,
-  { source, encryptedCopy: _ }: Plan,
-  { name, kmsKeyArn }: EncryptedCopy,
-): Promise<string> {
-  const { place, image } = source;
-  const [there] = await findEncryptedCopy(place, name);
+/** The whole AMI, by CopyImage. */
+function encryptImage(run: Run, plan: Plan, copy: EncryptedCopy, watcher: Watcher): Supply {
+  const { source } = plan;
+  const { place } = copy;
+  const snapshots = new Map(source.snapshots.map(({ id }) => [id, quietly(Promise.withResolvers<string>())]));
+
+  /** Each snapshot that the copy names by now is waited for by itself. */
+  const named = (image: Image): void => {
+    for (const [id, copied] of matchSnapshots(source.image, image)) {
+      watcher.snapshot(copied).then(
+        () => snapshots.get(id)?.resolve(copied),
+        // The image's own end tells more.
+        () => {},
+      );
+    }
+  };
+  const make = async (): Promise<Image> => {
+    const where = placeName(place);
+    try {
+      const started = Date.now();
+      const id = await findOrMake(run, plan, copy);
+      run.log.line(where, `encrypting ${source.image.ImageId} under ${copy.kmsKeyArn}: ${id}`);
+      const tell = milestones(10, (percent) => run.log.line(where, `encrypting: ${percent} %`));
+      const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent), onNamed: named });
+      run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1000)}`);
+      return image;
+    } catch (error) {
+      throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
+    }
+  };
+  const made = make();
+  made.then(
+    (image) => {
+      const matched = matchSnapshots(source.image, image);
+      for (const [id, { resolve, reject }] of snapshots) {
+        const copied = matched.get(id);
+        if (copied === undefined) reject(new Error(`the encrypted copy has no snapshot for ${id}`));
+        else resolve(copied);
+      }
+    },
+    (error: unknown) => {
+      for (const { reject } of snapshots.values()) reject(error);
+    },
+  );
+  return {
+    place,
+    snapshot: async (id) => (await snapshots.get(id)?.promise) ?? id,
+    image: async () => (await made).ImageId ?? '',
+    // What its owner alone may read of an AMI that is only shared, the copy tells.
+    extras: async () => (source.image.OwnerId === source.account ? source.extras : readExtras(place, await made)),
+  };
+}
+
+/** A rejection is told by whoever waits; nobody waiting is no error of its own. */
+function quietly<T>(deferred: PromiseWithResolvers<T>): PromiseWithResolvers<T> {
+  deferred.promise.catch(() => {});
+  return deferred;
+}
+
+async function findOrMake(run: Run, { source }: Plan, { place, name, kmsKeyArn }: EncryptedCopy): Promise<string> {
+  const { image } = source;
+  const [there] = await ownImages(place, { Name: 'name', Values: [name] });
   if (there?.ImageId !== undefined && isUsable(there)) return there.ImageId;
   if (there?.ImageId !== undefined)
     await place.ec2(new DeregisterImageCommand({ ImageId: there.ImageId, DeleteAssociatedSnapshots: true }));
 
-  const ours = provenance(run.request, source);
+  const ours = { ...provenance(run.request, source), [tagKeys.intermediate]: 'true' };
   for (let tries = 0; ; tries += 1) {
     try {
       const { ImageId } = await place.ec2(
@@ -69,10 +104,11 @@ async function findOrMake(
           Name: name,
           Description: `Temporary encrypted copy of ${image.ImageId}`,
           SourceImageId: image.ImageId,
-          SourceRegion: place.region,
+          SourceRegion: source.place.region,
           Encrypted: true,
           KmsKeyId: kmsKeyArn,
-          ClientToken: clientToken(run.leaseId, 'encrypt', String(tries)),
+          ClientToken: clientToken(run.leaseId, 'encrypt', place.region, String(tries)),
+          ...(run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes }),
           TagSpecifications: [
             { ResourceType: 'image', Tags: toTags(ours) },
             // CopyImage gives all its snapshots the same tags, so they name every snapshot that they may be of.
@@ -91,19 +127,106 @@ async function findOrMake(
         ? /ami-[0-9a-f]+/.exec(errorMessage(error).split(' by ').at(-1) ?? '')
         : null;
       if (taken !== null) return taken[0];
+      if (hasCode(error, 'ResourceLimitExceeded')) {
+        await sleep(5000, place.signal);
+        continue;
+      }
       if (!hasCode(error, 'InvalidAMIName.Duplicate', 'IdempotentParameterMismatch') || tries >= 5) throw error;
       await sleep(1000, place.signal);
     }
   }
 }
 
-/** The image in the source account that has the name of an encrypted copy. */
-export async function findEncryptedCopy(place: Parameters<typeof ownImages>[0], name: string): Promise<Image[]> {
-  return ownImages(place, { Name: 'name', Values: [name] });
-}
-
 function isUsable({ State }: Image): boolean {
   return State === 'available' || State === 'pending' || State === 'transient';
+}
+
+/** The snapshots that need it alone, by CopySnapshot; the others stand for themselves. */
+function encryptSnapshots(
+  run: Run,
+  plan: Plan,
+  copy: EncryptedCopy,
+  only: readonly SourceSnapshot[],
+  watcher: Watcher,
+): Supply {
+  const { source } = plan;
+  const { place } = copy;
+  const known = ownSnapshots(place, { Name: `tag:${tagKeys.sourceAmi}`, Values: [source.image.ImageId ?? ''] });
+  const encryptOne = async (snapshot: SourceSnapshot): Promise<string> => {
+    const where = placeName(place);
+    try {
+      const there = oldest(await known, snapshot, copy);
+      const id = there ?? (await copyOne(run, plan, copy, snapshot));
+      run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${copy.kmsKeyArn}: ${id}`);
+      const tell = milestones(10, (percent) => run.log.line(where, `encrypting ${snapshot.id}: ${percent} %`));
+      await watcher.snapshot(id, ({ percent }) => tell(percent));
+      return id;
+    } catch (error) {
+      throw new StepError(`Making the encrypted copy of ${snapshot.id} in ${where}`, error, remedyFor(error));
+    }
+  };
+  const copies = new Map(only.map((snapshot) => [snapshot.id, encryptOne(snapshot)]));
+  for (const copied of copies.values()) copied.catch(() => {});
+  return {
+    place,
+    snapshot: async (id) => (await copies.get(id)) ?? id,
+    image: () =>
+      Promise.reject(new Error('an AMI of which only some snapshots are encrypted is registered, not copied')),
+    extras: async () => source.extras,
+  };
+}
+
+/** Snapshots have no name to lock, so of several copies that runs began at once, all take the oldest. */
+async function copyOne(run: Run, plan: Plan, copy: EncryptedCopy, snapshot: SourceSnapshot): Promise<string> {
+  const { source } = plan;
+  const { place, kmsKeyArn } = copy;
+  const command = new CopySnapshotCommand({
+    SourceRegion: source.place.region,
+    SourceSnapshotId: snapshot.id,
+    Description: `Temporary encrypted copy of ${snapshot.id} of ${source.image.ImageId}`,
+    Encrypted: true,
+    KmsKeyId: kmsKeyArn,
+    ...(run.request.copyMinutes && { CompletionDurationMinutes: run.request.copyMinutes }),
+    TagSpecifications: [
+      {
+        ResourceType: 'snapshot',
+        Tags: toTags({
+          ...provenance(run.request, source),
+          [tagKeys.sourceSnapshot]: snapshot.id,
+          [tagKeys.intermediate]: run.leaseId,
+        }),
+      },
+    ],
+  });
+  const mark = { Name: `tag:${tagKeys.intermediate}`, Values: [run.leaseId] };
+  const id = await retryOnQuota(run, place, snapshot.id, () => beginCopy(place, command, mark, snapshot.id));
+  const others = await ownSnapshots(place, { Name: `tag:${tagKeys.sourceAmi}`, Values: [source.image.ImageId ?? ''] });
+  const own = others.some(({ SnapshotId }) => SnapshotId === id)
+    ? others
+    : [...others, ...(await describeSnapshots(place, [id]))];
+  const first = oldest(own, snapshot, copy);
+  if (first === undefined || first === id) return id;
+  await deleteSnapshot(place, id);
+  return first;
+}
+
+function oldest(
+  snapshots: readonly Snapshot[],
+  { id }: SourceSnapshot,
+  { kmsKeyArn }: EncryptedCopy,
+): string | undefined {
+  return snapshots
+    .filter(
+      (copy) =>
+        (copy.State === 'pending' || (copy.State === 'completed' && copy.KmsKeyId === kmsKeyArn)) &&
+        copy.Tags?.some(({ Key }) => Key === tagKeys.intermediate) &&
+        copy.Tags.some(({ Key, Value }) => Key === tagKeys.sourceSnapshot && Value === id),
+    )
+    .sort(
+      (a, b) =>
+        (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) ||
+        (a.SnapshotId ?? '').localeCompare(b.SnapshotId ?? ''),
+    )[0]?.SnapshotId;
 }
 
 function remedyFor(error: unknown): string | undefined {

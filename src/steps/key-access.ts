@@ -1,7 +1,7 @@
 import { CreateGrantCommand, DescribeKeyCommand, type GrantOperation } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, StepError } from '../aws/errors.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { sleep } from '../time.ts';
 import { changePolicy, withStatement } from './key-policy.ts';
@@ -25,36 +25,59 @@ export function grantName(imageId: string, leaseId: string): string {
 /** The grants asked for, each with its ID once AWS has told it. */
 export type MadeGrants = { keyArn: string; grantId: string | undefined }[];
 
+/** Resolves once a target's principal may use the source keys that its copies take. */
+export type OpenedKeys = (target: TargetPlan) => Promise<void>;
+
 /**
  * Lets each target's principal use the source keys, in the way that the inputs say, and sees from its side that it can.
- * A promise for each principal, all regions of an account being served by one: what fails for one stops no other.
+ * Each key and principal are seen to once, all regions of an account being served by one grant; what fails for one stops
+ * no other.
  */
-export function openKeys(run: Run, plan: Plan, made: MadeGrants): Map<string, Promise<void>> {
-  const { keys, principals, mode } = plan.keyAccess;
-  const inPolicies = mode === 'policy' && principals.length > 0 ? openByPolicy(run, plan) : undefined;
-  return new Map(
-    principals.map((principalArn) => {
-      const place = plan.targets.find(({ target }) => target.principalArn === principalArn)?.target.placeAtSource;
-      const opened = keys.map(async (keyArn) => {
-        await inPolicies;
-        if (mode === 'grant') await grantKey(run, plan, keyArn, principalArn, made);
-        if (place !== undefined) await awaitAccess(run, place, keyArn, mode === 'existing' ? 0 : settleSeconds);
-      });
-      return [principalArn, Promise.all(opened).then(() => undefined)];
-    }),
-  );
+export function openKeys(run: Run, plan: Plan, made: MadeGrants): OpenedKeys {
+  const { keyAccess } = plan;
+  const takers = plan.targets.filter(({ sourceKeys }) => sourceKeys.length > 0);
+  const policies = new Map<string, Promise<void>>();
+  if (keyAccess === 'policy')
+    for (const keyArn of new Set(takers.flatMap(({ sourceKeys }) => sourceKeys)))
+      policies.set(keyArn, quiet(openByPolicy(run, plan, keyArn, takers)));
+
+  const opened = new Map<string, Promise<void>>();
+  const open = async (keyArn: string, { target }: TargetPlan): Promise<void> => {
+    await policies.get(keyArn);
+    if (keyAccess === 'grant') await grantKey(run, plan, keyArn, target.principalArn, made);
+    await awaitAccess(run, target.at(regionOfKey(keyArn)), keyArn, keyAccess === 'existing' ? 0 : settleSeconds);
+  };
+  for (const targetPlan of takers) {
+    for (const keyArn of targetPlan.sourceKeys) {
+      const pair = `${keyArn} ${targetPlan.target.principalArn}`;
+      if (!opened.has(pair)) opened.set(pair, quiet(open(keyArn, targetPlan)));
+    }
+  }
+  return async ({ sourceKeys, target }) => {
+    await Promise.all(sourceKeys.map((keyArn) => opened.get(`${keyArn} ${target.principalArn}`)));
+  };
 }
 
-async function openByPolicy(run: Run, { keyAccess, shareWith, source }: Plan): Promise<void> {
+/** Each target waits for these itself; a failure is told there. */
+function quiet(promise: Promise<void>): Promise<void> {
+  promise.catch(() => {});
+  return promise;
+}
+
+export function regionOfKey(keyArn: string): string {
+  return keyArn.split(':')[3] ?? '';
+}
+
+async function openByPolicy(run: Run, plan: Plan, keyArn: string, takers: readonly TargetPlan[]): Promise<void> {
   const { partition } = run.request.source;
-  for (const keyArn of keyAccess.keys) {
-    try {
-      await changePolicy(source.place, keyArn, (policy) =>
-        withStatement(policy, run.leaseId, partition, shareWith, keyOperations),
-      );
-    } catch (error) {
-      throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
-    }
+  const users = takers.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
+  const accounts = [...new Set(users.map(({ target }) => target.request.account))];
+  try {
+    await changePolicy(plan.source.at(regionOfKey(keyArn)), keyArn, (policy) =>
+      withStatement(policy, run.leaseId, partition, accounts, keyOperations),
+    );
+  } catch (error) {
+    throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
   }
 }
 
@@ -62,7 +85,8 @@ async function openByPolicy(run: Run, { keyAccess, shareWith, source }: Plan): P
 const principalTries = 6;
 
 async function grantKey(run: Run, plan: Plan, keyArn: string, principalArn: string, made: MadeGrants): Promise<void> {
-  const { place, image } = plan.source;
+  const { at, image } = plan.source;
+  const place = at(regionOfKey(keyArn));
   const entry: MadeGrants[number] = { keyArn, grantId: undefined };
   made.push(entry);
   for (let tries = 1; ; tries += 1) {
