@@ -136,8 +136,7 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
     };
     await authorizeKms(caller, 'CreateGrant', key, context);
     requireUsable(key);
-    if (input.DryRun === true)
-      throw new Refusal('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.');
+    answerDryRun(input);
     const same = key.grants.find(
       (grant) =>
         input.Name !== undefined &&
@@ -178,10 +177,40 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
     };
   },
 
+  async GenerateDataKeyWithoutPlaintext({ world, caller, region }, input) {
+    const key = findKey(world, caller.account, region, String(input.KeyId));
+    await authorizeKms(caller, 'GenerateDataKeyWithoutPlaintext', key);
+    requireUsable(key);
+    if ((input.NumberOfBytes === undefined) === (input.KeySpec === undefined))
+      throw new Refusal('ValidationException', 'Please specify either number of bytes or key spec.');
+    answerDryRun(input);
+    return { CiphertextBlob: cipherTextOf(key), KeyId: key.metadata.Arn };
+  },
+
+  async Decrypt({ world, caller, region }, input) {
+    const key = keyOfCipherText(world, region, input);
+    await authorizeKms(caller, 'Decrypt', key);
+    requireUsable(key);
+    answerDryRun(input);
+    return { Plaintext: randomBytes(32).toString('base64'), KeyId: key.metadata.Arn };
+  },
+
+  async ReEncrypt({ world, caller, region }, input) {
+    const source = keyOfCipherText(world, region, { ...input, KeyId: input.SourceKeyId });
+    const destination = findKey(world, caller.account, region, String(input.DestinationKeyId));
+    await authorizeKms(caller, 'ReEncryptFrom', source);
+    await authorizeKms(caller, 'ReEncryptTo', destination);
+    requireUsable(source);
+    requireUsable(destination);
+    answerDryRun(input);
+    return { CiphertextBlob: cipherTextOf(destination), KeyId: destination.metadata.Arn };
+  },
+
   async RevokeGrant({ world, caller, region }, input) {
     const key = findKey(world, caller.account, region, String(input.KeyId), false);
     await authorizeKms(caller, 'RevokeGrant', key, { 'kms:GrantIsForAWSResource': 'false' });
     const found = key.grants.some(({ GrantId }) => GrantId === input.GrantId);
+    if (found) answerDryRun(input);
     if (!found) throw new Refusal('NotFoundException', `Grant with id ${String(input.GrantId)} does not exist`);
     key.grants = key.grants.filter(({ GrantId }) => GrantId !== input.GrantId);
     return {};
@@ -233,6 +262,34 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
     return { Tags: [], Truncated: false };
   },
 };
+
+/** https://docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html */
+function answerDryRun(input: Input): void {
+  if (input.DryRun === true)
+    throw new Refusal(
+      'DryRunOperationException',
+      'The request would have succeeded, but the DryRun option is set.',
+      412,
+    );
+}
+
+/** A cipher text of ours says which key it is under. */
+function cipherTextOf(key: Key): string {
+  return Buffer.from(`simulated ${key.metadata.Arn}`).toString('base64');
+}
+
+function keyOfCipherText(world: World, region: string, input: Input): Key {
+  const text = Buffer.from(String(input.CiphertextBlob ?? ''), 'base64').toString();
+  const arn = /^simulated (arn:.+)$/.exec(text)?.[1];
+  const key = arn === undefined ? undefined : findKey(world, arn.split(':')[4] ?? '', region, arn);
+  if (key === undefined) throw new Refusal('InvalidCiphertextException', '');
+  if (input.KeyId !== undefined && findKey(world, key.metadata.AWSAccountId, region, String(input.KeyId)) !== key)
+    throw new Refusal(
+      'IncorrectKeyException',
+      'The key ID in the request does not identify a CMK that can perform this operation.',
+    );
+  return key;
+}
 
 /** Key policies are the own account's to read and write. */
 function ownKey(world: World, caller: Principal, region: string, input: Input): Key {

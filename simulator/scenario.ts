@@ -36,6 +36,8 @@ export type VolumeScenario = Readonly<{
   /** Accounts that the snapshot is shared with already. */
   sharedWith?: readonly string[];
   tier?: 'standard' | 'archive';
+  /** Locked snapshots can't be deleted. */
+  locked?: boolean;
   /** The snapshot of another device, to be used again. */
   sameSnapshotAs?: string;
 }>;
@@ -65,9 +67,19 @@ export type RegionScenario = Readonly<{
   /** By alias, without `alias/`. */
   keys?: Readonly<Record<string, KeyScenario>>;
   amis?: readonly AmiScenario[];
-  instances?: readonly Readonly<{ id: string; volumes: readonly VolumeScenario[]; attributes?: Partial<Image> }>[];
-  parameters?: Readonly<Record<string, string>>;
+  instances?: readonly Readonly<{
+    id: string;
+    volumes: readonly VolumeScenario[];
+    attributes?: Partial<Image>;
+    imageId?: string;
+  }>[];
+  /** By name: the image of each version. */
+  launchTemplates?: Readonly<Record<string, readonly string[]>>;
+  /** By name: a String of plain text, unless it is said otherwise. */
+  parameters?: Readonly<Record<string, string | Readonly<{ value: string; type?: string; dataType?: string }>>>;
   settings?: Partial<Settings>;
+  /** Snapshot copies that somebody else has begun here. */
+  othersCopies?: Readonly<{ count: number; seconds: number }>;
 }>;
 
 export type RoleScenario = Readonly<{
@@ -174,23 +186,43 @@ function buildRegion(account: Account, name: string, scenario: RegionScenario): 
     region.keys.set(built.metadata.KeyId, built);
     region.aliases.set(`alias/${alias}`, built.metadata.KeyId);
   }
-  for (const [parameter, value] of Object.entries(scenario.parameters ?? {})) {
-    region.parameters.set(parameter, {
-      name: parameter,
-      value,
-      type: 'String',
-      dataType: 'text',
-      version: 1,
-      tags: [],
+  for (const [parameter, given] of Object.entries(scenario.parameters ?? {})) {
+    const { value, type = 'String', dataType = 'text' } = typeof given === 'string' ? { value: given } : given;
+    region.parameters.set(parameter, { name: parameter, value, type, dataType, version: 1, tags: [] });
+  }
+  for (const [template, images] of Object.entries(scenario.launchTemplates ?? {})) {
+    const id = newId('lt');
+    region.launchTemplates.set(id, { id, name: template, images: [...images] });
+  }
+  for (let copy = 0; copy < (scenario.othersCopies?.count ?? 0); copy += 1) {
+    const snapshot = buildSnapshot(account, region, 'none', { device: '' });
+    const startsAt = Date.now();
+    const endsAt = startsAt + (scenario.othersCopies?.seconds ?? 0) * 1000;
+    Object.assign(snapshot.data, {
+      State: 'pending',
+      Progress: '0%',
+      VolumeId: 'vol-ffffffff',
+      Description: 'another copy',
     });
+    snapshot.making = {
+      startsAt,
+      endsAt,
+      sizeGiB: 8,
+      keyArn: undefined,
+      failure: undefined,
+      source: undefined,
+      sourceKeys: [],
+      counts: true,
+    };
   }
   for (const ami of scenario.amis ?? []) buildAmi(account, region, ami);
-  for (const { id, volumes, attributes } of scenario.instances ?? []) {
+  for (const { id, volumes, attributes, imageId } of scenario.instances ?? []) {
     const keyed = volumes.flatMap(({ device, key }) =>
       key === undefined ? [] : [[device, keyArn(account, region, key)] as const],
     );
     region.instances.set(id, {
       id,
+      ...(imageId !== undefined && { imageId }),
       image: {
         Architecture: 'x86_64',
         VirtualizationType: 'hvm',
@@ -307,6 +339,7 @@ function buildSnapshot(account: Account, region: Region, imageId: string, volume
     visibleAt: 0,
     shares: new Set(volume.sharedWith),
     publicShare: false,
+    ...(volume.locked === true && { locked: true }),
   };
   region.snapshots.set(snapshot.data.SnapshotId, snapshot);
   return snapshot;

@@ -6,6 +6,7 @@ import * as ssmModule from '@aws-sdk/client-ssm';
 import * as stsModule from '@aws-sdk/client-sts';
 import type { Ec2Call, Handler, Timings } from './ec2/call.ts';
 import * as images from './ec2/images.ts';
+import * as lifecycle from './ec2/lifecycle.ts';
 import * as settings from './ec2/settings.ts';
 import * as snapshots from './ec2/snapshots.ts';
 import * as tags from './ec2/tags.ts';
@@ -67,6 +68,16 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   ResetSnapshotAttribute: snapshots.resetSnapshotAttribute,
   CreateTags: tags.createTags,
   DeleteTags: tags.deleteTags,
+  EnableImageDeprecation: lifecycle.enableImageDeprecation,
+  DisableImageDeprecation: lifecycle.disableImageDeprecation,
+  EnableImageDeregistrationProtection: lifecycle.enableImageDeregistrationProtection,
+  DisableImageDeregistrationProtection: lifecycle.disableImageDeregistrationProtection,
+  EnableFastSnapshotRestores: lifecycle.enableFastSnapshotRestores,
+  DisableFastSnapshotRestores: lifecycle.disableFastSnapshotRestores,
+  DescribeFastSnapshotRestores: lifecycle.describeFastSnapshotRestores,
+  DescribeAvailabilityZones: lifecycle.describeAvailabilityZones,
+  DescribeLaunchTemplateVersions: lifecycle.describeLaunchTemplateVersions,
+  DescribeImageReferences: lifecycle.describeImageReferences,
   DescribeRegions: settings.describeRegions,
   DescribeInstances: settings.describeInstances,
   GetEbsEncryptionByDefault: settings.getEbsEncryptionByDefault,
@@ -163,6 +174,7 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
       const failCopies = fault?.kind === 'copy-fails' ? (fault.message ?? 'Internal error') : undefined;
       const prepared = prepare(service, action, form, body, signature, region, failCopies);
       call.request = prepared.input;
+      call.mutating &&= prepared.input.DryRun !== true;
       answer = await prepared.run();
     } catch (error) {
       const refused = asRefusal(error);
@@ -388,7 +400,7 @@ function requireOperation(module: object, action: string, code: string): Operati
 }
 
 function isMutating(action: string): boolean {
-  return !/^(Describe|Get|List|AssumeRole)/.test(action);
+  return !/^(Describe|Get|List|AssumeRole|GenerateDataKey|Decrypt|ReEncrypt)/.test(action);
 }
 
 function asRefusal(error: unknown): Refusal {

@@ -11,49 +11,99 @@ function arnOf({ world, caller, region }: SsmCall, name: string): string {
   return `arn:${partition}:ssm:${region}:${caller.account}:parameter/${name.replace(/^\//, '')}`;
 }
 
+/** The parameter as it stands by now: AWS looks an AMI up only after its answer. */
+function standing(parameters: Map<string, Parameter>, name: string): Parameter | undefined {
+  const parameter = parameters.get(name);
+  if (parameter?.coming === undefined || parameter.coming.at > Date.now())
+    return parameter === undefined || parameter.version === 0 ? undefined : parameter;
+  const { value, version, stands } = parameter.coming;
+  delete parameter.coming;
+  if (stands) Object.assign(parameter, { value, version });
+  if (parameter.version > 0) return parameter;
+  // It was new, and its value was found wrong: an event tells it, and nothing stays.
+  parameters.delete(name);
+  return undefined;
+}
+
 function shown(call: SsmCall, { name, value, type, dataType, version }: Parameter): Record<string, unknown> {
   return { Name: name, Value: value, Type: type, DataType: dataType, Version: version, ARN: arnOf(call, name) };
 }
+
+/** So long after its answer does AWS look an AMI up. */
+const lookUpMs = 150;
+
+type Put = Readonly<{
+  Name?: string;
+  Value?: string;
+  Type?: string;
+  DataType?: string;
+  Overwrite?: boolean;
+  Tags?: Parameter['tags'];
+}>;
 
 export const ssmHandlers: Readonly<Record<string, Handler>> = {
   async GetParameter(call, input) {
     const asked = String(input.Name);
     const name = asked.startsWith('arn:') ? (asked.split(':parameter')[1] ?? '') : asked;
     await authorizeSsm(call.caller, 'GetParameter', arnOf(call, name));
-    const parameter = regionOf(call.world, call.caller.account, call.region).parameters.get(name);
+    const parameter = standing(regionOf(call.world, call.caller.account, call.region).parameters, name);
     if (parameter === undefined) throw new Refusal('ParameterNotFound', '');
     return { Parameter: shown(call, parameter) };
   },
 
+  // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
   async PutParameter(call, input) {
-    const {
-      Name = '',
-      Value = '',
-      Type = 'String',
-      DataType = 'text',
-      Overwrite = false,
-    } = input as { Name?: string; Value?: string; Type?: string; DataType?: string; Overwrite?: boolean };
+    const { Name = '', Value = '', Type, DataType = 'text', Overwrite = false, Tags = [] } = input as Put;
     await authorizeSsm(call.caller, 'PutParameter', arnOf(call, Name));
+    if (Tags.length > 0) await authorizeSsm(call.caller, 'AddTagsToResource', arnOf(call, Name));
+    if (/^\/?(aws|ssm)/i.test(Name))
+      throw new Refusal('AccessDeniedException', `No access to reserved parameter name: ${Name}.`);
+    if (Overwrite && Tags.length > 0)
+      throw new Refusal(
+        'ValidationException',
+        "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.",
+      );
     const { parameters, images } = regionOf(call.world, call.caller.account, call.region);
-    const before = parameters.get(Name);
+    const before = standing(parameters, Name);
     if (before !== undefined && !Overwrite)
       throw new Refusal(
         'ParameterAlreadyExists',
         'The parameter already exists. To overwrite this value, set the overwrite option in the request to true.',
       );
+    if (before === undefined && Type === undefined)
+      throw new Refusal('ValidationException', 'A parameter type is required when you create a parameter.');
+    if (before !== undefined && Type !== undefined && Type !== before.type)
+      throw new Refusal(
+        'HierarchyTypeMismatch',
+        `The new parameter type ${Type} does not match the existing type ${before.type}.`,
+      );
     const version = (before?.version ?? 0) + 1;
-    // An image is looked up only after the answer; a value that fails is told by an event, and never stands.
-    const stands = DataType !== 'aws:ec2:image' || images.has(Value);
-    if (stands)
-      parameters.set(Name, {
-        name: Name,
-        value: Value,
-        type: Type,
-        dataType: DataType,
-        version,
-        tags: before?.tags ?? [],
-      });
+    const parameter = before ?? {
+      name: Name,
+      value: '',
+      type: Type ?? 'String',
+      dataType: DataType,
+      version: 0,
+      tags: Tags,
+    };
+    parameters.set(Name, parameter);
+    parameter.dataType = DataType;
+    if (DataType === 'aws:ec2:image') {
+      // The role must be allowed to describe images, and the image must be the account's to see.
+      const stands = images.has(Value) && images.get(Value)?.deregisteredAt === undefined;
+      parameter.coming = { value: Value, version, at: Date.now() + lookUpMs, stands };
+    } else Object.assign(parameter, { value: Value, version });
     return { Version: version, Tier: 'Standard' };
+  },
+
+  async AddTagsToResource(call, input) {
+    const { ResourceId = '', Tags = [] } = input as { ResourceId?: string; Tags?: Parameter['tags'] };
+    await authorizeSsm(call.caller, 'AddTagsToResource', arnOf(call, ResourceId));
+    const parameter = regionOf(call.world, call.caller.account, call.region).parameters.get(ResourceId);
+    if (parameter === undefined) throw new Refusal('InvalidResourceId', '');
+    const keys = new Set(Tags.map(({ Key }) => Key));
+    parameter.tags = [...parameter.tags.filter(({ Key }) => !keys.has(Key)), ...Tags];
+    return {};
   },
 
   async DeleteParameter(call, input) {

@@ -75,12 +75,23 @@ export type SimImage = {
 
 export type Instance = {
   id: string;
+  /** The image that it runs. */
+  imageId?: string;
   image: Omit<Image, 'BlockDeviceMappings'>;
   volumes: readonly BlockDeviceMapping[];
   volumeKeys: ReadonlyMap<string, string>;
 };
 
-export type Parameter = { name: string; value: string; type: string; dataType: string; version: number; tags: Tag[] };
+export type Parameter = {
+  name: string;
+  value: string;
+  type: string;
+  dataType: string;
+  version: number;
+  tags: Tag[];
+  /** Put, but not looked at by AWS yet: it stands, or vanishes, from then on. */
+  coming?: { value: string; version: number; at: number; stands: boolean };
+};
 
 export type Settings = {
   encryptionByDefault: boolean;
@@ -89,8 +100,6 @@ export type Settings = {
   imageBlockPublicAccess: 'block-new-sharing' | 'unblocked';
   allowedImages: { state: 'disabled' | 'enabled' | 'audit-mode'; providers: readonly string[] };
   concurrentCopies: number;
-  /** Copies that somebody else runs here at the moment. */
-  othersCopies: number;
 };
 
 export type Region = {
@@ -101,6 +110,10 @@ export type Region = {
   aliases: Map<string, string>;
   parameters: Map<string, Parameter>;
   instances: Map<string, Instance>;
+  /** By ID; the image of each version, the first being the default one. */
+  launchTemplates: Map<string, { id: string; name: string; images: string[] }>;
+  /** The availability zones in which fast snapshot restore is on, by snapshot. */
+  fastRestores: Map<string, Set<string>>;
   settings: Settings;
 };
 
@@ -138,6 +151,8 @@ export function emptyRegion(name: string): Region {
     aliases: new Map(),
     parameters: new Map(),
     instances: new Map(),
+    launchTemplates: new Map(),
+    fastRestores: new Map(),
     settings: {
       encryptionByDefault: false,
       defaultKey: 'alias/aws/ebs',
@@ -146,7 +161,6 @@ export function emptyRegion(name: string): Region {
       allowedImages: { state: 'disabled', providers: [] },
       // https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html
       concurrentCopies: 20,
-      othersCopies: 0,
     },
   };
 }

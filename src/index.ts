@@ -1,9 +1,9 @@
-import { getInput, setFailed, setSecret } from '@actions/core';
+import { error as annotateError, ExitCode, getInput, setFailed, setSecret } from '@actions/core';
 import { errorMessage, explain } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import { InputError, type Request, readInputs } from './inputs.ts';
-import { ProblemsError } from './plan/problem.ts';
-import { type Report, writeOutputs } from './report/outputs.ts';
+import { ProblemsError, together } from './plan/problem.ts';
+import { type Report, type TargetRecord, writeOutputs } from './report/outputs.ts';
 import { plainText } from './report/progress.ts';
 import { writeSummary } from './report/summary.ts';
 import { share } from './share.ts';
@@ -14,8 +14,9 @@ async function main(): Promise<void> {
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
   }
+  let request: Request | undefined;
   try {
-    const request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
+    request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
     if (request.maskAccountIds) maskAccounts(request);
     const { timeoutMinutes } = request;
     const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
@@ -23,12 +24,51 @@ async function main(): Promise<void> {
     const report = await share(request, stop.signal);
     writeOutputs(report);
     await writeSummary(report);
-    const failure = failureOf(report);
-    if (failure !== undefined) setFailed(plainText(failure));
+    annotate(failuresOf(report));
   } catch (error) {
-    writeOutputs({ sourceAmiId: getInput('ami-id'), targets: [] });
+    const report = unfinished(request, error);
+    writeOutputs(report);
+    await writeSummary(report);
     setFailed(plainText(sentence(error)));
   }
+}
+
+/** The report of a run that came to no end of its own: every target failed, for the same reason. */
+function unfinished(request: Request | undefined, error: unknown): Report {
+  const problems = error instanceof ProblemsError ? error.problems : [];
+  const targets = (request?.targets ?? []).map(({ account, region }): TargetRecord => {
+    const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
+    const why =
+      own.length > 0
+        ? own.join('; ')
+        : problems.length > 0
+          ? 'not begun, because problems were found elsewhere'
+          : sentence(error);
+    return {
+      account,
+      region,
+      amiId: null,
+      amiName: null,
+      snapshotIds: [],
+      kmsKeyArn: null,
+      status: 'failed',
+      seconds: 0,
+      error: why,
+    };
+  });
+  const plan = error instanceof ProblemsError ? error.plan : undefined;
+  const sourceAmiId = plan?.source.amiId ?? (request?.image.by === 'id' ? request.image.id : '');
+  const failures = problems.length > 0 ? [] : [sentence(error)];
+  return {
+    sourceAmiId,
+    plan,
+    problems: together(problems),
+    targets,
+    failures,
+    cleanUp: { done: [], failed: [] },
+    timeline: [],
+    seconds: 0,
+  };
 }
 
 /** Keeps the account IDs that the inputs tell out of the log; those that AWS tells follow as they become known. */
@@ -44,14 +84,30 @@ function sentence(error: unknown): string {
   return remedy === undefined ? message : `${message}. What to do: ${remedy}`;
 }
 
-function failureOf({ targets, cleanUp }: Report): string | undefined {
+/** The runner keeps ten annotations of a step: https://github.com/actions/toolkit/blob/main/docs/problem-matchers.md#limitations */
+const maxAnnotations = 10;
+
+/** What failed, each with where it did. */
+function failuresOf({ targets, failures, cleanUp }: Report): { title: string; message: string }[] {
   const failed = targets.filter(({ status }) => status === 'failed');
-  const lines = [
-    ...failed.map(({ account, region, error }) => `${account}/${region}: ${error}`),
-    ...cleanUp.failed.map((what) => `left behind: ${what}`),
+  return [
+    ...failures.map((message) => ({ title: 'Share Encrypted AMI', message })),
+    ...failed.map(({ account, region, error = '' }) => ({
+      title: `${account}/${region}`,
+      message: `${account}/${region}: ${error}`,
+    })),
+    ...cleanUp.failed.map((what) => ({ title: 'Left behind', message: `left behind: ${what}` })),
   ];
-  if (lines.length === 0) return undefined;
-  return `${failed.length} of ${targets.length} targets failed.\n${lines.join('\n')}`;
+}
+
+/** An annotation for each failure, as many as the runner keeps; and the exit code. */
+function annotate(failures: readonly { title: string; message: string }[]): void {
+  if (failures.length === 0) return;
+  process.exitCode = ExitCode.Failure;
+  const shown = failures.length > maxAnnotations ? failures.slice(0, maxAnnotations - 1) : failures;
+  for (const { title, message } of shown) annotateError(plainText(message), { title });
+  const more = failures.length - shown.length;
+  if (more > 0) annotateError(`${more} more failed; the output failed-targets and the job summary name them all`);
 }
 
 main().catch((error: unknown) => setFailed(errorMessage(error)));

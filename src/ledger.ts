@@ -9,6 +9,15 @@ import { saveState } from '@actions/core';
 /** Snapshots and images of one region that are shared with the same accounts are one entry. */
 export type ShareEntry = Readonly<{ region: string; resources: readonly string[]; accounts: readonly string[] }>;
 
+/** An SSM parameter that is about to be set: what it held before (null: it wasn't there), and what it is to hold. */
+export type Promotion = Readonly<{
+  place: string;
+  name: string;
+  before: string | null;
+  dataType: string;
+  amiId: string;
+}>;
+
 export type LedgerState = Readonly<{
   imageId: string;
   leaseId: string;
@@ -21,6 +30,8 @@ export type LedgerState = Readonly<{
   regions: readonly string[];
   /** The targets in which copies of this lease are under way: `account/region`, by the role that reaches them ('' for none). */
   targets: Readonly<Record<string, readonly string[]>>;
+  /** SSM parameters that are being set; they are put back unless all are. */
+  promotions: readonly Promotion[];
   /** The source account. */
   account: string;
 }>;
@@ -49,6 +60,7 @@ export function openLedger(save: (name: string, value: string) => void = saveSta
       shares: [],
       regions: [],
       targets: {},
+      promotions: [],
       account: '',
     };
     state = { ...empty, ...state, ...change };

@@ -7,52 +7,57 @@ import type { Request } from './inputs.ts';
 import { newLeaseId, sortLeases, takeLease, thisReader } from './lease.ts';
 import { openLedger } from './ledger.ts';
 import { type Plan, planOf, type TargetPlan } from './plan/plan.ts';
+import { preflight } from './plan/preflight.ts';
 import { openFindings, ProblemsError } from './plan/problem.ts';
 import { resolve } from './plan/resolve.ts';
 import type { Report, TargetRecord } from './report/outputs.ts';
+import { type PlanRecord, planRecord } from './report/plan.ts';
 import { openLog } from './report/progress.ts';
+import { openTimeline } from './report/timeline.ts';
 import type { Run } from './run.ts';
 import { cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { copySnapshots } from './steps/copy.ts';
 import { copyImage } from './steps/copy-image.ts';
 import { createImage } from './steps/create.ts';
 import { type MadeGrants, openKeys } from './steps/key-access.ts';
+import { promote } from './steps/promote.ts';
+import { publish } from './steps/publish.ts';
 import { findRival, finish, register } from './steps/register.ts';
 import { discard, removeImage, replace } from './steps/remove.ts';
+import { retain } from './steps/retain.ts';
 import { openSupplies, type Supply } from './steps/supply.ts';
 import { verify } from './steps/verify.ts';
 
 /**
- * Shares the AMI: inputs → resolve → plan → encrypt → share → each target: copy → register → verify → clean up.
- * Gives what became of each target; a target that fails leaves the others running.
+ * Shares the AMI: inputs → resolve → plan → preflight → encrypt → share → each target: copy → register → verify → publish →
+ * clean up. Gives what became of each target; a target that fails leaves the others running.
  * @throws ProblemsError when something stands in the way, before anything is changed
  */
 export async function share(request: Request, cancelled: AbortSignal): Promise<Report> {
   const log = openLog();
-  const ledger = openLedger();
   const stop = new AbortController();
-  const signal = AbortSignal.any([cancelled, stop.signal]);
   const asked: Run = {
     request,
     leaseId: newLeaseId(),
-    ledger,
+    ledger: openLedger(),
     log,
-    signal,
-    leftBehind: [],
+    timeline: openTimeline(),
+    signal: AbortSignal.any([cancelled, stop.signal]),
     stop: (why) => stop.abort(why),
+    leftBehind: [],
   };
-  const { run, plan } = await create(asked, await prepare(asked));
-
-  const reused = plan.targets.filter(({ reuse }) => reuse !== undefined);
-  for (const { target, reuse } of reused) log.line(placeName(target.place), `${reuse?.ImageId} is there already`);
-  const outcome = await execute(run, plan);
-  return { sourceAmiId: plan.source.image.ImageId ?? '', ...outcome, seconds: log.elapsedSeconds() };
+  const foreseen = await prepare(asked);
+  const { run, plan, record } = request.dryRun ? foreseen : await create(asked, foreseen);
+  const outcome = request.dryRun ? planned(plan) : await execute(run, plan);
+  const sourceAmiId = plan.source.image.ImageId ?? '';
+  return { sourceAmiId, plan: record, ...outcome, timeline: run.timeline.spans, seconds: log.elapsedSeconds() };
 }
 
-type Prepared = Readonly<{ run: Run; plan: Plan }>;
+type Prepared = Readonly<{ run: Run; plan: Plan; record: PlanRecord }>;
 
 async function prepare(run: Run): Promise<Prepared> {
-  return { run, plan: await run.log.group('Reading accounts, keys and the source AMI', () => makePlan(run)) };
+  const prepared = await run.log.group('Reading accounts, keys and the source AMI', () => makePlan(run));
+  return { run, ...prepared };
 }
 
 /** Makes the AMI first where an instance was named, once everything else was found right; then plans with the AMI. */
@@ -65,8 +70,8 @@ async function create(asked: Run, foreseen: Prepared): Promise<Prepared> {
   return prepare({ ...asked, request: { ...asked.request, image: { by: 'id', id } } });
 }
 
-/** Reads AWS and plans; the first write comes after it. */
-async function makePlan(run: Run): Promise<Plan> {
+/** Reads AWS, plans, and asks AWS what it would refuse; the first write comes after it. */
+async function makePlan(run: Run): Promise<{ plan: Plan; record: PlanRecord }> {
   const { request, signal, log } = run;
   const { credentials, source } = request;
   const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
@@ -75,10 +80,14 @@ async function makePlan(run: Run): Promise<Plan> {
     if (request.maskAccountIds) log.mask(account);
   });
   const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
-  for (const warning of findings.warnings) log.warn(warning);
-  if (plan === undefined || findings.problems.length > 0) throw new ProblemsError(findings.problems);
+  if (plan !== undefined) await preflight(request, plan, findings);
+  const warnings = findings.warnings();
+  for (const warning of warnings) log.warn(warning);
+  const record = plan && planRecord(request, plan, findings.problems, warnings);
+  if (plan === undefined || record === undefined || findings.problems.length > 0)
+    throw new ProblemsError(findings.problems, record);
   log.line(placeName(plan.source.place), describe(plan));
-  return plan;
+  return { plan, record };
 }
 
 function describe({ source, encryptedCopies, targets }: Plan): string {
@@ -90,39 +99,53 @@ function describe({ source, encryptedCopies, targets }: Plan): string {
   return `${image.ImageId} (${image.Name}): ${snapshots.length} snapshots, ${gib} GiB, to ${made} of ${targets.length} targets${first}`;
 }
 
-type Outcome = Pick<Report, 'targets' | 'cleanUp'>;
+type Outcome = Pick<Report, 'targets' | 'failures' | 'cleanUp'>;
+
+/** What a dry run reports: nothing was changed. */
+function planned({ targets }: Plan): Outcome {
+  return {
+    targets: targets.map((target) => recordOf(target, target.reuse, target.reuse ? 'reused' : 'planned', 0)),
+    failures: [],
+    cleanUp: { done: [], failed: [] },
+  };
+}
 
 /** Makes what the plan says, and takes back what was temporary, however it ends. */
 async function execute(run: Run, plan: Plan): Promise<Outcome> {
   const { request, ledger, leaseId } = run;
   const { place, image } = plan.source;
   const imageId = image.ImageId ?? '';
-  const reader = thisReader(request.run);
-  const leftOver = sortLeases(image, leaseId, reader).dead.length > 0;
-  if (plan.targets.every(({ reuse }) => reuse !== undefined) && !leftOver) {
-    return {
-      targets: plan.targets.map((target) => recordOf(target, target.reuse, 'reused', 0)),
-      cleanUp: { done: [], failed: [] },
-    };
-  }
   const regions = plan.encryptedCopies.map(({ place }) => place.region).filter((region) => region !== place.region);
-  ledger.write({ account: plan.source.account, imageId, leaseId, regions, grantKeys: ownKeys(plan) });
-  const lease = await takeLease(
-    place,
-    imageId,
-    leaseId,
-    { ...request.run, regions },
-    (message) => run.log.warn(message),
-    () => ledger.write({ leased: true }),
-  );
+  const undo = { account: plan.source.account, imageId, leaseId, regions, grantKeys: ownKeys(plan) };
+  const leftOver = sortLeases(image, leaseId, thisReader(request.run)).dead.length > 0;
+  // Where every AMI is there, nothing is made in the source account, and nobody needs to know of this run.
+  const idle = plan.targets.every(({ reuse }) => reuse !== undefined) && !leftOver;
+  if (!idle || plan.targets.some(({ target }) => target.ssmParameter !== undefined))
+    ledger.write({ ...undo, targets: placesByRole(plan) });
+  const lease = idle
+    ? undefined
+    : await takeLease(
+        place,
+        imageId,
+        leaseId,
+        { ...request.run, regions },
+        (message) => run.log.warn(message),
+        () => ledger.write({ leased: true }),
+      );
   const made: MadeGrants = [];
   let targets: TargetRecord[] = [];
+  let failures: string[] = [];
   try {
     targets = await makeTargets(run, plan, made);
+    failures = await conclude(run, plan, targets);
   } finally {
-    lease.stop();
+    lease?.stop();
   }
-  return { targets, cleanUp: await takeBack(run, plan, made, targets) };
+  if (idle) {
+    if (run.leftBehind.length === 0) ledger.clear();
+    return { targets, failures, cleanUp: { done: [], failed: [...run.leftBehind] } };
+  }
+  return { targets, failures, cleanUp: await takeBack(run, plan, made, targets) };
 }
 
 /** The keys that grants and policy statements of ours may be on, dead runs' ones too. */
@@ -132,20 +155,20 @@ function ownKeys({ source, encryptedCopies }: Plan): string[] {
   return [...new Set([...keys, ...given, ...encryptedCopies.map(({ kmsKeyArn }) => kmsKeyArn)])];
 }
 
-async function makeTargets(run: Run, plan: Plan, made: MadeGrants): Promise<TargetRecord[]> {
-  const watchers = openWatchers(run.request.pollSeconds);
-  const supply = openSupplies(run, plan, openKeys(run, plan, made), watchers);
-  run.ledger.write({ targets: unfinishedByRole(plan) });
-  return Promise.all(
-    plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))),
+/** The targets in which something is made or set, for post. */
+function placesByRole({ targets }: Plan): Record<string, string[]> {
+  const touched = targets.filter(({ reuse, target }) => reuse === undefined || target.ssmParameter !== undefined);
+  const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? '');
+  return Object.fromEntries(
+    [...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]),
   );
 }
 
-function unfinishedByRole(plan: Plan): Record<string, string[]> {
-  const toMake = plan.targets.filter(({ reuse }) => reuse === undefined);
-  const byRole = Map.groupBy(toMake, ({ target }) => target.roleArn ?? '');
-  return Object.fromEntries(
-    [...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]),
+async function makeTargets(run: Run, plan: Plan, made: MadeGrants): Promise<TargetRecord[]> {
+  const watchers = openWatchers(run.request.pollSeconds);
+  const supply = openSupplies(run, plan, openKeys(run, plan, made), watchers);
+  return Promise.all(
+    plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))),
   );
 }
 
@@ -158,35 +181,53 @@ async function makeTarget(
   watcher: Watcher,
 ): Promise<TargetRecord> {
   const started = Date.now();
-  const { target, reuse } = targetPlan;
+  const { place } = targetPlan.target;
   const seconds = () => (Date.now() - started) / 1000;
+  let ready: Ready | undefined;
   try {
-    await discard(run, targetPlan);
-    if (reuse !== undefined) {
-      await replace(run, targetPlan);
-      return recordOf(targetPlan, reuse, 'reused', seconds());
-    }
+    ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);
+    const { image } = ready;
+    await run.timeline.span(place, 'publish', () => publish(run, targetPlan, image));
+    await replace(run, targetPlan);
+    return recordOf(targetPlan, image, ready.status, seconds(), ready.snapshots);
+  } catch (error) {
+    const message = explainLine(error);
+    run.log.line(placeName(place), `failed: ${message}`);
+    if (run.request.failFast && !run.signal.aborted)
+      run.stop(new Error(`stopped, because ${placeName(place)} failed (fail-fast)`));
+    // An AMI that is right but could not be published is there all the same.
+    return { ...recordOf(targetPlan, ready?.image, 'failed', seconds(), ready?.snapshots), error: message };
+  }
+}
+
+type Ready = Readonly<{ status: 'created' | 'reused'; image: Image; snapshots?: readonly Snapshot[] }>;
+
+async function reuseOrMake(
+  run: Run,
+  plan: Plan,
+  targetPlan: TargetPlan,
+  supplyOf: (targetPlan: TargetPlan) => Supply,
+  watcher: Watcher,
+): Promise<Ready> {
+  const { target, reuse, route } = targetPlan;
+  const where = placeName(target.place);
+  await discard(run, targetPlan);
+  if (reuse !== undefined) {
+    run.log.line(where, `${reuse.ImageId} is there already`);
+    return { status: 'reused', image: reuse };
+  }
+  try {
     const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
     await accept(run, plan, targetPlan, image, snapshots);
-    await finish(run, targetPlan, [
-      ...(targetPlan.route === 'copy' ? [image.ImageId ?? ''] : []),
-      ...snapshotIdsOf(image),
-    ]);
-    run.log.line(placeName(target.place), `${image.ImageId} is available and verified`);
-    await replace(run, targetPlan);
-    return recordOf(targetPlan, image, 'created', seconds(), snapshots);
+    await finish(run, targetPlan, [...(route === 'copy' ? [image.ImageId ?? ''] : []), ...snapshotIdsOf(image)]);
+    run.log.line(where, `${image.ImageId} is available and verified`);
+    return { status: 'created', image, snapshots };
   } catch (error) {
     const beaten = !run.signal.aborted && rootCode(error) === 'InvalidAMIName.Duplicate';
     const rival = beaten ? await findRival(plan, targetPlan, watcher).catch(() => undefined) : undefined;
-    if (rival !== undefined) {
-      run.log.line(placeName(target.place), `another run made ${rival.ImageId} meanwhile`);
-      return recordOf(targetPlan, rival, 'reused', seconds());
-    }
-    const message = explainLine(error);
-    run.log.line(placeName(target.place), `failed: ${message}`);
-    if (run.request.failFast && !run.signal.aborted)
-      run.stop(new Error(`stopped, because ${placeName(target.place)} failed (fail-fast)`));
-    return { ...recordOf(targetPlan, undefined, 'failed', seconds()), error: message };
+    if (rival === undefined) throw error;
+    run.log.line(where, `another run made ${rival.ImageId} meanwhile`);
+    return { status: 'reused', image: rival };
   }
 }
 
@@ -198,12 +239,15 @@ async function make(
   supply: Supply,
   watcher: Watcher,
 ): Promise<{ image: Image; snapshots: Snapshot[] }> {
-  if (targetPlan.route === 'copy') return copyImage(run, plan, targetPlan, supply, watcher);
-  const copied = await copySnapshots(run, plan, targetPlan, supply, watcher);
-  return {
-    image: await register(run, plan, targetPlan, await supply.extras(), copied, watcher),
-    snapshots: [...copied.values()],
-  };
+  const { place } = targetPlan.target;
+  if (targetPlan.route === 'copy')
+    return run.timeline.span(place, 'copy', () => copyImage(run, plan, targetPlan, supply, watcher));
+  const copied = await run.timeline.span(place, 'copy', () => copySnapshots(run, plan, targetPlan, supply, watcher));
+  const extras = await supply.extras();
+  const image = await run.timeline.span(place, 'register', () =>
+    register(run, plan, targetPlan, extras, copied, watcher),
+  );
+  return { image, snapshots: [...copied.values()] };
 }
 
 /** Verifies what was made; an AMI that came out otherwise than the source is nobody's to use, and goes again. */
@@ -216,13 +260,37 @@ async function accept(
 ): Promise<void> {
   const { place } = targetPlan.target;
   try {
-    verify(plan, targetPlan, image, snapshots);
+    await verify(run, plan, targetPlan, image, snapshots);
   } catch (error) {
     await removeImage(place, image).catch((failure: unknown) =>
       run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`),
     );
     throw error;
   }
+}
+
+/**
+ * What waits for all targets: the SSM parameters, all or none; then the older AMIs, which the parameters named until now.
+ * Gives what failed of it.
+ */
+async function conclude(run: Run, plan: Plan, records: readonly TargetRecord[]): Promise<string[]> {
+  const ready = plan.targets.flatMap((targetPlan, index) => {
+    const record = records[index];
+    return record?.amiId == null || record.status === 'failed' ? [] : [{ targetPlan, amiId: record.amiId }];
+  });
+  const promoted = ready.filter(({ targetPlan }) => targetPlan.target.ssmParameter !== undefined);
+  if (run.signal.aborted) return [];
+  if (promoted.length > 0 && ready.length < records.length) {
+    run.log.warn('the SSM parameters were left as they are, because not every target is ready');
+    return [];
+  }
+  try {
+    await promote(run, promoted);
+  } catch (error) {
+    return [`The SSM parameters hold what they held before. ${explainLine(error)}`];
+  }
+  await Promise.all(ready.map(({ targetPlan }) => retain(run, targetPlan)));
+  return [];
 }
 
 function recordOf(

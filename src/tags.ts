@@ -10,6 +10,8 @@ export const tagKeys = {
   kmsKey: 'share-encrypted-ami:kms-key',
   /** The lease of the run that makes the resource, so that no other run takes it for its own or for left over. */
   lease: 'share-encrypted-ami:lease',
+  /** What AMIs of one image have in common from bake to bake; `retain` counts by it. */
+  lineage: 'share-encrypted-ami:lineage',
   /** What was made in the source account on the way, and goes again when no run needs it. */
   intermediate: 'share-encrypted-ami:intermediate',
 } as const;

@@ -1,10 +1,12 @@
-import { placesOf } from './aws/clients.ts';
+import { type Place, placesOf } from './aws/clients.ts';
 import { openSessions } from './aws/credentials.ts';
+import { errorMessage } from './aws/errors.ts';
 import type { Request } from './inputs.ts';
 import { thisReader } from './lease.ts';
 import type { LedgerState } from './ledger.ts';
 import { sourceSessionName } from './plan/resolve.ts';
 import { type CleanUpReport, cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
+import { putBack } from './steps/promote.ts';
 import { fill } from './template.ts';
 import { sleep } from './time.ts';
 
@@ -18,14 +20,28 @@ export async function takeBack(request: Request, state: LedgerState, signal: Abo
   const session = sessions.source(source.roleArn, sourceSessionName(request));
   const at = placesOf(state.account, session, signal);
   const targets = Object.entries(state.targets).flatMap(([roleArn, places]) =>
-    places.map((name) => {
+    places.map((name): [string, Place] => {
       const [account = '', region = ''] = name.split('/');
       const sessionName = fill(credentials.sessionName, { account, region });
       const ambient = account === state.account ? session : sessions.ambient();
-      return placesOf(account, roleArn === '' ? ambient : sessions.target(roleArn, sessionName), signal)(region);
+      return [
+        name,
+        placesOf(account, roleArn === '' ? ambient : sessions.target(roleArn, sessionName), signal)(region),
+      ];
     }),
   );
+  const byName = new Map(targets);
   const done: string[] = [];
+  const notPutBack: string[] = [];
+  for (const promotion of state.promotions) {
+    const place = byName.get(promotion.place);
+    try {
+      const restored = place && (await putBack(place, promotion));
+      if (restored !== undefined) done.push(restored);
+    } catch (error) {
+      notPutBack.push(`the SSM parameter ${promotion.name} in ${promotion.place}: ${errorMessage(error)}`);
+    }
+  }
   let failed: string[] = [];
   for (const [index, seconds] of passesAfterSeconds.entries()) {
     const before = passesAfterSeconds[index - 1] ?? 0;
@@ -39,11 +55,11 @@ export async function takeBack(request: Request, state: LedgerState, signal: Abo
     };
     const reports = await Promise.all([
       cleanUpSource(at, source.region, state, options),
-      ...targets.map((target) => cleanUpTarget(target, [state.leaseId])),
+      ...targets.map(([, place]) => cleanUpTarget(place, [state.leaseId])),
     ]);
     done.push(...reports.flatMap((report) => report.done));
     // A later pass makes an earlier one's failures good, or tells of them again.
-    failed = reports.flatMap((report) => report.failed);
+    failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];
   }
   return { done, failed };
 }

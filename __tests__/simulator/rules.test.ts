@@ -339,6 +339,13 @@ describe('sharing and images', () => {
       {},
       ({ target, amiId }) =>
         target.ec2.send(new CopyImageCommand({ Name: 'x-y', SourceImageId: amiId, SourceRegion: sourceRegion })),
+      { name: 'UnauthorizedOperation' },
+    ],
+    [
+      'what is not shared',
+      { policies: ['target-route-copy'] },
+      ({ target, amiId }) =>
+        target.ec2.send(new CopyImageCommand({ Name: 'x-y', SourceImageId: amiId, SourceRegion: sourceRegion })),
       { name: 'InvalidAMIID.NotFound' },
     ],
   ])('refused: %s', async (_, options, act, error) => {

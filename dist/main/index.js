@@ -15737,6 +15737,9 @@ var AwsCallError = class extends Error {
 		this.where = where;
 	}
 };
+var CredentialsError = class extends Error {
+	name = "CredentialsError";
+};
 var StepError = class extends Error {
 	name = "StepError";
 	remedy;
@@ -15813,7 +15816,8 @@ const transientCodes = new Set([
 	"IDPCommunicationErrorException"
 ]);
 function isTransient(error) {
-	return transientCodes.has(errorCode(error)) || (httpStatus(error) ?? 0) >= 500 || isClosedConnection(error);
+	const status = httpStatus(error) ?? 0;
+	return transientCodes.has(errorCode(error)) || status >= 500 && status !== 501 || isClosedConnection(error);
 }
 function isClosedConnection(error) {
 	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
@@ -25250,6 +25254,7 @@ const tagKeys = {
 	commit: "share-encrypted-ami:commit",
 	kmsKey: "share-encrypted-ami:kms-key",
 	lease: "share-encrypted-ami:lease",
+	lineage: "share-encrypted-ami:lineage",
 	intermediate: "share-encrypted-ami:intermediate"
 };
 const tagPrefix = "share-encrypted-ami:";
@@ -25789,13 +25794,36 @@ function readAudience(reader, partition) {
 var ProblemsError = class extends Error {
 	name = "ProblemsError";
 	problems;
-	constructor(problems) {
+	plan;
+	constructor(problems, plan) {
 		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
-		const lines = problems.map(({ where, what, remedy }) => `  ${where}: ${what}${remedy && `\n    What to do: ${remedy}`}`);
+		const lines = together(problems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`);
 		super(`${count} found before anything was changed.\n${lines.join("\n")}`);
 		this.problems = problems;
+		this.plan = plan;
 	}
 };
+const namedPlaces = 6;
+function together(problems) {
+	return [...Map.groupBy(problems, ({ what, remedy }) => `${what}\n${remedy}`).values()].map((group) => {
+		const named = group.slice(0, namedPlaces).map(({ where }) => where);
+		const more = group.length - named.length;
+		return {
+			places: more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", "),
+			what: group[0]?.what ?? "",
+			remedy: group[0]?.remedy ?? ""
+		};
+	});
+}
+function disabledRegion(error) {
+	if (!(error instanceof AwsCallError) || error.action === "GetCallerIdentity" || error.action.startsWith("AssumeRole")) return void 0;
+	const { code, awsMessage, where } = error;
+	if (!(code === "OptInRequired" || code === "UnrecognizedClientException" || code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"))) return void 0;
+	return {
+		what: `region ${where.region} is not enabled in account ${where.account} (AWS doesn't know the account's credentials there)`,
+		remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
+	};
+}
 function openFindings(signal) {
 	const problems = [];
 	const warnings = [];
@@ -25808,14 +25836,23 @@ function openFindings(signal) {
 	};
 	return {
 		problems,
-		warnings,
 		add,
-		warn: (where, what) => warnings.push(`${where}: ${what}`),
+		warn: (where, what) => warnings.push({
+			where,
+			what,
+			remedy: ""
+		}),
+		warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
 		async attempt(where, doing, read) {
 			try {
 				return await read();
 			} catch (error) {
 				signal.throwIfAborted();
+				const off = disabledRegion(error);
+				if (off !== void 0) {
+					add(where, off.what, off.remedy);
+					return;
+				}
 				const { message, remedy } = explain(new StepError(doing, error));
 				add(where, message, remedy ?? "");
 				return;
@@ -25824,9 +25861,9 @@ function openFindings(signal) {
 	};
 }
 // src/report/outputs.ts
-const done = ({ amiId }) => amiId !== null;
-function writeOutputs({ sourceAmiId, targets }) {
-	const made = targets.filter(done);
+const isReady = ({ amiId, status }) => amiId !== null && status !== "failed";
+function writeOutputs({ sourceAmiId, targets, plan }) {
+	const made = targets.filter(isReady);
 	const ids = {};
 	const byRegion = {};
 	for (const { account, region, amiId } of made) {
@@ -25842,6 +25879,7 @@ function writeOutputs({ sourceAmiId, targets }) {
 	setOutput("targets", JSON.stringify(targets));
 	setOutput("failed-targets", JSON.stringify(targets.filter(({ status }) => status === "failed")));
 	setOutput("source-ami-id", sourceAmiId);
+	setOutput("plan", plan === void 0 ? "" : JSON.stringify(plan));
 }
 // src/time.ts
 async function sleep(ms, signal) {
@@ -25889,6 +25927,63 @@ function milestones(stepPercent, tell, heartbeatSeconds = 120) {
 		tell(percent);
 	};
 }
+// src/report/mermaid.ts
+const drawn = 30;
+function label(text) {
+	return text.replace(/["#;<>{}[\]()|`:\\]/g, " ").trim();
+}
+function flowchart({ source, targets, steps }) {
+	const making = targets.filter(({ action }) => action === "create");
+	if (making.length === 0) return [];
+	const size = source.snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+	const lines = ["flowchart LR", `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${source.snapshots.length} volumes, ${size} GiB"]`];
+	const encrypted = steps.filter(({ step }) => step === "encrypt");
+	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
+	const from = (target) => target.account !== source.account && encrypted.some(({ region }) => region === target.from) ? `copy_${id(target.from)}` : "source";
+	if (making.length <= drawn) for (const [index, target] of making.entries()) {
+		const verb = target.route === "copy" ? "share, copy image" : "share, copy, register";
+		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${label(target.amiName)}"]`);
+	}
+	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${group.length} accounts| region${index}["${group[0]?.region}"]`);
+	return [
+		"```mermaid",
+		...lines,
+		"```"
+	];
+}
+function id(region) {
+	return region.replace(/-/g, "_");
+}
+function gantt({ timeline, targets }) {
+	const byPlace = Map.groupBy(timeline, ({ place }) => place);
+	const start = Math.min(...timeline.map(({ from }) => from));
+	const places = [...byPlace].map(([place, spans]) => ({
+		place,
+		spans,
+		seconds: Math.max(...spans.map(({ to }) => to)) - start
+	})).sort((a, b) => b.seconds - a.seconds);
+	if (places.length === 0) return [];
+	const failed = new Set(targets.filter(({ status }) => status === "failed").map(({ account, region }) => `${account}/${region}`));
+	const lines = [
+		"gantt",
+		"  dateFormat x",
+		"  axisFormat %H:%M:%S"
+	];
+	for (const { place, spans } of places.slice(0, drawn)) {
+		lines.push(`  section ${label(place)}`);
+		for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
+			const mark = failed.has(place) ? "crit, " : "";
+			lines.push(`  ${step} :${mark}${from - start}, ${to - start}`);
+		}
+	}
+	const more = places.length - drawn;
+	return [
+		"```mermaid",
+		...lines,
+		"```",
+		...more > 0 ? ["", `The slowest ${drawn} of ${places.length}.`] : []
+	];
+}
 // src/report/summary.ts
 const maxBytes = 1048576;
 async function writeSummary(report) {
@@ -25897,71 +25992,109 @@ async function writeSummary(report) {
 	await summary.addRaw(summaryText(report), true).write();
 }
 function summaryText(report) {
-	const { sourceAmiId, targets, cleanUp, seconds } = report;
+	const { sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
 	const failed = targets.filter(({ status }) => status === "failed");
+	const source = plan === void 0 ? "" : ` (${plain(plan.source.amiName)}) in ${plan.source.account}/${plan.source.region}`;
 	const head = [
-		`## ${verdict(targets)}`,
+		`## ${verdict(report)}`,
 		"",
-		`Source \`${sourceAmiId}\`, ${spokenSeconds(seconds)}.`,
-		...failed.length > 0 ? [
-			"",
-			"### Failures",
-			""
-		] : []
+		`Source ${sourceAmiId === "" ? "not found" : `\`${sourceAmiId}\``}${source}${seconds > 0 ? `, ${spokenSeconds(seconds)}` : ""}.`
 	];
-	const failures = failed.map(({ account, region, error }) => `- **${account}/${region}**: ${plain(error ?? "")}`);
+	const found = problems.flatMap(({ places, what, remedy }) => [`- **${plain(places)}**: ${plain(what)}`, ...remedy === "" ? [] : [`  - What to do: ${plain(remedy)}`]]);
+	const failing = [...failures.map((failure) => `- ${plain(failure)}`), ...problems.length > 0 ? [] : failed.map(({ account, region, error }) => `- **${account}/${region}**: ${plain(error ?? "")}`)];
+	const planned = new Map(plan?.targets.map((target) => [`${target.account}/${target.region}`, target]));
 	const table = [
 		"",
-		"| account | region | AMI | name | status | key | time |",
-		"|---|---|---|---|---|---|---|"
+		"| account | region | AMI | name | volumes | GiB | key | status | time |",
+		"|---|---|---|---|--:|--:|---|---|--:|"
 	];
-	const rows = [...failed, ...targets.filter(({ status }) => status !== "failed")].map(row);
-	const cleaned = [
-		"",
-		...cleanUp.done.map((what) => `- ${plain(what)}`),
-		...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${plain(what)}`)
-	];
+	const rows = [...failed, ...targets.filter(({ status }) => status !== "failed")].map((target) => row(target, planned.get(`${target.account}/${target.region}`)));
+	const cleaned = [...cleanUp.done.map((what) => `- ${plain(what)}`), ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${plain(what)}`)];
 	return within([
 		...head,
-		...failures,
-		...table
-	], rows, cleaned.length > 1 ? [
+		...section("Problems", found),
+		...section("Failures", failing),
+		...section("Warnings", (plan?.warnings ?? []).map((warning) => `- ${plain(warning)}`))
+	], targets.length === 0 ? [] : [...table, ...rows], [
+		...section("How it went", gantt(report)),
+		...planText(plan),
+		...section("Cleaned up", cleaned)
+	]);
+}
+function section(title, lines) {
+	return lines.length === 0 ? [] : [
 		"",
-		"### Cleaned up",
-		...cleaned
-	] : []);
+		`### ${title}`,
+		"",
+		...lines
+	];
 }
-function verdict(targets) {
-	const made = targets.filter(({ amiId }) => amiId !== null).length;
-	if (made === targets.length) return `✅ ${made === 1 ? "The AMI is" : `All ${made} AMIs are`} ready`;
-	return `❌ ${targets.length - made} of ${targets.length} targets failed`;
+function verdict({ targets, plan, problems = [], failures, cleanUp }) {
+	const made = targets.filter(isReady).length;
+	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; nothing was changed`;
+	if (plan?.dryRun === true) return `📋 Dry run: ${targets.filter(({ status }) => status === "planned").length} of ${targets.length} AMIs would be made; nothing was changed`;
+	if (targets.length === 0 || made < targets.length) return targets.length === 0 ? "❌ The run failed" : `❌ ${targets.length - made} of ${targets.length} targets failed`;
+	const ready = made === 1 ? "The AMI is" : `All ${made} AMIs are`;
+	if (failures.length > 0) return `❌ ${ready} ready, but publishing failed`;
+	return cleanUp.failed.length > 0 ? `⚠️ ${ready} ready, but something was left behind` : `✅ ${ready} ready`;
 }
-function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }) {
+function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }, planned) {
 	const link = amiId === null ? "" : `[\`${amiId}\`](${consoleUrl(region, amiId)})`;
 	const key = kmsKeyArn === null ? "" : `\`${kmsKeyArn.split(":").at(-1) ?? ""}\``;
-	return `| ${account} | ${region} | ${link} | ${plain(amiName ?? "")} | ${status} | ${key} | ${spokenSeconds(seconds)} |`;
+	const icon = {
+		created: "✅",
+		reused: "♻️",
+		failed: "❌",
+		planned: "📋"
+	}[status];
+	return `| ${account} | ${region} | ${link} | ${plain(amiName ?? "")} | ${planned?.volumes ?? ""} | ${planned?.sizeGiB ?? ""} | ${key} | ${icon} ${status} | ${spokenSeconds(seconds)} |`;
+}
+function planText(plan) {
+	if (plan === void 0) return [];
+	const { estimate, dryRun, topology } = plan;
+	if (estimate.copies === 0) return [];
+	const { byTopology, minutes } = estimate;
+	const other = topology === "direct" ? "regional-hub" : "direct";
+	const costs = [
+		`- ${estimate.copies} snapshot copies`,
+		`- between regions: ${estimate.transferGiB} GiB, about ${estimate.transferUSD} USD (topology \`${topology}\`; \`${other}\`: ${byTopology[other].transferGiB} GiB, ${byTopology[other].transferUSD} USD)`,
+		`- snapshots that stay: ${estimate.storageGiB} GiB, at most ${estimate.storageUSDPerMonth} USD a month`,
+		...estimate.timedCopyUSD > 0 ? [`- time-based copies: ${estimate.timedCopyUSD} USD`] : [],
+		...estimate.fastSnapshotRestoreUSDPerHour > 0 ? [`- fast snapshot restore: ${estimate.fastSnapshotRestoreUSDPerHour} USD an hour`] : [],
+		...dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : [],
+		"",
+		`<sub>By ${plain(estimate.basis)}.</sub>`
+	];
+	return [...dryRun ? section("Plan", flowchart(plan)) : [], ...section("Costs, by estimate", costs)];
 }
 function plain(text) {
 	return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/([|\\`*_[\]])/g, "\\$1").replace(/\s+/g, " ");
 }
 function within(head, middle, tail) {
 	const bytes = (lines) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
-	const room = maxBytes - bytes(head) - bytes(tail) - 200;
-	const kept = [];
-	let used = 0;
-	for (const line of middle) {
-		used += Buffer.byteLength(line) + 1;
-		if (used > room) break;
-		kept.push(line);
-	}
-	const left = middle.length - kept.length;
+	const first = fitting(head, maxBytes / 2);
+	const last = fitting(tail, maxBytes / 4);
+	const kept = fitting(middle, maxBytes - bytes(first) - bytes(last) - 200);
 	return [
-		...head,
+		...first,
 		...kept,
-		...left > 0 ? ["", `…and ${left} more, in the output \`targets\`.`] : [],
-		...tail,
+		...last,
 		""
 	].join("\n");
+}
+function fitting(lines, room) {
+	const kept = [];
+	let used = 0;
+	for (const line of lines) {
+		used += Buffer.byteLength(line) + 1;
+		if (used > room - 100) return [
+			...kept,
+			"",
+			`…and ${lines.length - kept.length} lines more; the outputs have them all.`
+		];
+		kept.push(line);
+	}
+	return kept;
 }
 // node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
 var state, emitWarningIfUnsupportedVersion$1;
@@ -39363,7 +39496,7 @@ var init_errors$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
-var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$5, _e$5, _ex, _h$2, _hE$5, _hH, _hQ, _m$5, _rC$1, _rN, _rn, _s$6, _sAK$1, _sT$1, _xasbt, n0$6, _s_registry$6, SSOServiceException$, n0_registry$5, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$6, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
+var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$5, _e$5, _ex, _h$2, _hE$5, _hH, _hQ, _m$6, _rC$1, _rN, _rn, _s$6, _sAK$1, _sT$1, _xasbt, n0$6, _s_registry$6, SSOServiceException$, n0_registry$5, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$6, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
 var init_schemas_0$2 = __esmMin((() => {
 	init_schema();
 	init_errors$2();
@@ -39390,7 +39523,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	_hE$5 = "httpError";
 	_hH = "httpHeader";
 	_hQ = "httpQuery";
-	_m$5 = "message";
+	_m$6 = "message";
 	_rC$1 = "roleCredentials";
 	_rN = "roleName";
 	_rn = "role_name";
@@ -39418,7 +39551,7 @@ var init_schemas_0$2 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(InvalidRequestException$, InvalidRequestException);
@@ -39430,7 +39563,7 @@ var init_schemas_0$2 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 404
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(ResourceNotFoundException$$1, ResourceNotFoundException$1);
@@ -39442,7 +39575,7 @@ var init_schemas_0$2 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 429
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(TooManyRequestsException$, TooManyRequestsException);
@@ -39454,7 +39587,7 @@ var init_schemas_0$2 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 401
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(UnauthorizedException$, UnauthorizedException);
@@ -40439,7 +40572,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$2, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$2, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$2, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$2, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$2, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$5, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -40464,7 +40597,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_IDPCEE$1 = "IDPCommunicationErrorException";
 	_IDPRCE$1 = "IDPRejectedClaimException";
 	_IITE$2 = "InvalidIdentityTokenException";
-	_K$2 = "Key";
+	_K$3 = "Key";
 	_MPDE$2 = "MalformedPolicyDocumentException";
 	_MSTS$1 = "MinimumSessionTokenSize";
 	_P$3 = "Policy";
@@ -40488,7 +40621,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_ST$2 = "SessionToken";
 	_STS$1 = "SessionTokenSize";
 	_STU$1 = "SessionTokenUtilization";
-	_T$2 = "Tags";
+	_T$3 = "Tags";
 	_TC$1 = "TokenCode";
 	_TTK$1 = "TransitiveTagKeys";
 	_Ta$2 = "Tag";
@@ -40501,7 +40634,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_cTT$1 = "clientTokenType";
 	_e$4 = "error";
 	_hE$4 = "httpError";
-	_m$4 = "message";
+	_m$5 = "message";
 	_pDLT$1 = "policyDescriptorListType";
 	_s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 	_tLT$1 = "tagListType";
@@ -40526,7 +40659,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
 	n0_registry$4.registerError(ExpiredTokenException$$1, ExpiredTokenException$1);
@@ -40539,7 +40672,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
 	n0_registry$4.registerError(IDPCommunicationErrorException$$1, IDPCommunicationErrorException$1);
@@ -40552,7 +40685,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 403
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
 	n0_registry$4.registerError(IDPRejectedClaimException$$1, IDPRejectedClaimException$1);
@@ -40565,7 +40698,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
 	n0_registry$4.registerError(InvalidIdentityTokenException$$1, InvalidIdentityTokenException$1);
@@ -40578,7 +40711,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
 	n0_registry$4.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
@@ -40591,7 +40724,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
 	n0_registry$4.registerError(PackedPolicyTooLargeException$$1, PackedPolicyTooLargeException$1);
@@ -40604,7 +40737,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 403
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
 	n0_registry$4.registerError(RegionDisabledException$$1, RegionDisabledException$1);
@@ -40643,7 +40776,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_PA$1,
 			_P$3,
 			_DS$1,
-			_T$2,
+			_T$3,
 			_TTK$1,
 			_EI$1,
 			_SN$2,
@@ -40781,12 +40914,12 @@ var init_schemas_0$1 = __esmMin((() => {
 		[_PAr, _CA$1],
 		[0, 0]
 	];
-	Tag$$2 = [
+	Tag$$3 = [
 		3,
 		n0$5,
 		_Ta$2,
 		0,
-		[_K$2, _V$3],
+		[_K$3, _V$3],
 		[0, 0],
 		2
 	];
@@ -40809,7 +40942,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		n0$5,
 		_tLT$1,
 		0,
-		() => Tag$$2
+		() => Tag$$3
 	];
 	AssumeRole$$1 = [
 		9,
@@ -41249,7 +41382,7 @@ var sts_exports = __exportAll({
 	STSClient: () => STSClient$1,
 	STSServiceException: () => STSServiceException$1,
 	STSServiceException$: () => STSServiceException$$1,
-	Tag$: () => Tag$$2,
+	Tag$: () => Tag$$3,
 	__Client: () => Client,
 	decorateDefaultCredentialProvider: () => decorateDefaultCredentialProvider,
 	errorTypeRegistries: () => errorTypeRegistries$5,
@@ -41736,7 +41869,7 @@ var init_errors = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
-var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$3, _cI$1, _cV, _co$1, _e$3, _eI, _ei, _gT, _gt, _h$1, _hE$3, _iT$1, _jN, _m$3, _r$1, _rT, _rU, _s$4, _sAK, _sT, _se$2, _tI, _tO, _tT, _tt, n0$4, _s_registry$4, SigninServiceException$, n0_registry$3, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$4, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
+var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$3, _cI$1, _cV, _co$1, _e$3, _eI, _ei, _gT, _gt, _h$1, _hE$3, _iT$1, _jN, _m$4, _r$1, _rT, _rU, _s$4, _sAK, _sT, _se$2, _tI, _tO, _tT, _tt, n0$4, _s_registry$4, SigninServiceException$, n0_registry$3, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$4, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
 	init_errors();
@@ -41772,7 +41905,7 @@ var init_schemas_0 = __esmMin((() => {
 	_hE$3 = "httpError";
 	_iT$1 = "idToken";
 	_jN = "jsonName";
-	_m$3 = "message";
+	_m$4 = "message";
 	_r$1 = "resource";
 	_rT = "refreshToken";
 	_rU = "redirectUri";
@@ -41801,7 +41934,7 @@ var init_schemas_0 = __esmMin((() => {
 		n0$4,
 		_ADE$1,
 		{ [_e$3]: _c$3 },
-		[_e$3, _m$3],
+		[_e$3, _m$4],
 		[0, 0],
 		2
 	];
@@ -41814,7 +41947,7 @@ var init_schemas_0 = __esmMin((() => {
 			[_e$3]: _se$2,
 			[_hE$3]: 500
 		},
-		[_e$3, _m$3],
+		[_e$3, _m$4],
 		[0, 0],
 		2
 	];
@@ -41827,7 +41960,7 @@ var init_schemas_0 = __esmMin((() => {
 			[_e$3]: _c$3,
 			[_hE$3]: 429
 		},
-		[_e$3, _m$3],
+		[_e$3, _m$4],
 		[0, 0],
 		2
 	];
@@ -41840,7 +41973,7 @@ var init_schemas_0 = __esmMin((() => {
 			[_e$3]: _c$3,
 			[_hE$3]: 400
 		},
-		[_e$3, _m$3],
+		[_e$3, _m$4],
 		[0, 0],
 		2
 	];
@@ -43118,7 +43251,7 @@ const _IP$1 = "IdentityProvider";
 const _ISCE = "InvalidSubjectCredentialsException";
 const _ISLE = "InsufficientSessionLifetimeException";
 const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$1 = "Key";
+const _K$2 = "Key";
 const _MPDE$1 = "MalformedPolicyDocumentException";
 const _MSTS = "MinimumSessionTokenSize";
 const _OI$1 = "OriginIdentity";
@@ -43147,7 +43280,7 @@ const _ST$1 = "SubjectType";
 const _STS = "SessionTokenSize";
 const _STU = "SessionTokenUtilization";
 const _STe = "SessionToken";
-const _T$1 = "Tags";
+const _T$2 = "Tags";
 const _TC = "TokenCode";
 const _TCr = "TransactionContext";
 const _TIPC = "TrustedIdentityPropagationContext";
@@ -43163,7 +43296,7 @@ const _c$2 = "client";
 const _cTT = "clientTokenType";
 const _e$2 = "error";
 const _hE$2 = "httpError";
-const _m$2 = "message";
+const _m$3 = "message";
 const _oIIT = "originIdentityIssuerType";
 const _oIST = "originIdentitySubjectType";
 const _oISTT = "originIdentitySubjectTypeType";
@@ -43193,7 +43326,7 @@ var ExpiredTokenException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
@@ -43206,7 +43339,7 @@ var ExpiredTradeInTokenException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
@@ -43219,7 +43352,7 @@ var IDPCommunicationErrorException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
@@ -43232,7 +43365,7 @@ var IDPRejectedClaimException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 403
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
@@ -43245,7 +43378,7 @@ var InsufficientSessionLifetimeException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
@@ -43258,7 +43391,7 @@ var InvalidAuthorizationMessageException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
@@ -43271,7 +43404,7 @@ var InvalidContextAssertionException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
@@ -43284,7 +43417,7 @@ var InvalidIdentityTokenException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
@@ -43297,7 +43430,7 @@ var InvalidSubjectCredentialsException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
@@ -43310,7 +43443,7 @@ var JWTPayloadSizeExceededException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
@@ -43323,7 +43456,7 @@ var MalformedPolicyDocumentException$$1 = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
@@ -43336,7 +43469,7 @@ var OutboundWebIdentityFederationDisabledException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 403
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
@@ -43349,7 +43482,7 @@ var PackedPolicyTooLargeException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 400
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
@@ -43362,7 +43495,7 @@ var RegionDisabledException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 403
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
@@ -43375,7 +43508,7 @@ var SessionDurationEscalationException$ = [
 		[_e$2]: _c$2,
 		[_hE$2]: 403
 	},
-	[_m$2],
+	[_m$3],
 	[0]
 ];
 n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
@@ -43442,7 +43575,7 @@ var AssumeRoleRequest$ = [
 		_PA,
 		_P$2,
 		_DS,
-		_T$1,
+		_T$2,
 		_TTK,
 		_EI,
 		_SN$1,
@@ -43624,12 +43757,12 @@ var ProvidedContext$ = [
 	[_PAro, _CA],
 	[0, 0]
 ];
-var Tag$$1 = [
+var Tag$$2 = [
 	3,
 	n0$3,
 	_Ta$1,
 	0,
-	[_K$1, _V$2],
+	[_K$2, _V$2],
 	[0, 0],
 	2
 ];
@@ -43668,7 +43801,7 @@ var tagListType = [
 	n0$3,
 	_tLT,
 	0,
-	() => Tag$$1
+	() => Tag$$2
 ];
 var transactionContextIdentityProviderMapType = [
 	2,
@@ -44110,15 +44243,39 @@ var EC2ServiceException = class EC2ServiceException extends ServiceException {
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
 init_schema();
+const _AAZ = "AllAvailabilityZones";
+const _AC = "AcceleratorCount";
+const _ACIA = "AssociateCarrierIpAddress";
+const _AIT = "AllowedInstanceTypes";
+const _AITS = "AllowedInstanceTypeSet";
 const _AItt = "AttachmentId";
 const _ALI = "AmiLaunchIndex";
+const _AMSc = "AcceleratorManufacturerSet";
+const _AMc = "AcceleratorManufacturers";
+const _ANSc = "AcceleratorNameSet";
+const _ANcc = "AcceleratorNames";
+const _APIAss = "AssociatePublicIpAddress";
 const _ARss = "AssociatedResource";
 const _ARuto = "AutoRecovery";
 const _ASSm = "AmdSevSnp";
+const _ATMMB = "AcceleratorTotalMemoryMiB";
+const _ATSc = "AcceleratorTypeSet";
+const _ATc = "AcceleratorTypes";
 const _ATtt = "AttachTime";
 const _AVt = "AttributeValue";
 const _AZ = "AvailabilityZone";
+const _AZG = "AvailabilityZoneGeography";
+const _AZGL = "AvailabilityZoneGeographyList";
 const _AZI = "AvailabilityZoneId";
+const _AZISL = "AvailabilityZoneIdStringList";
+const _AZIv = "AvailabilityZoneIds";
+const _AZL = "AvailabilityZoneList";
+const _AZM = "AvailabilityZoneMessage";
+const _AZML = "AvailabilityZoneMessageList";
+const _AZSG = "AvailabilityZoneSubGeography";
+const _AZSGL = "AvailabilityZoneSubGeographyList";
+const _AZSL = "AvailabilityZoneStringList";
+const _AZv = "AvailabilityZones";
 const _Ad = "Add";
 const _Af = "Affinity";
 const _Ar = "Arn";
@@ -44130,14 +44287,22 @@ const _BDM = "BlockDeviceMapping";
 const _BDML = "BlockDeviceMappingList";
 const _BDMRL = "BlockDeviceMappingRequestList";
 const _BDMl = "BlockDeviceMappings";
+const _BDMlo = "BlockDurationMinutes";
+const _BEBM = "BaselineEbsBandwidthMbps";
 const _BM = "BootMode";
 const _BMO = "BootModeOverride";
+const _BMa = "BareMetal";
+const _BP = "BurstablePerformance";
+const _BPF = "BaselinePerformanceFactors";
 const _BPL = "BillingProductList";
 const _BPi = "BillingProducts";
 const _BPil = "BillingProduct";
 const _BW = "BandwidthWeighting";
 const _CBI = "CapacityBlockId";
+const _CBr = "CreatedBy";
 const _CCor = "CoreCount";
+const _CCp = "CpuCredits";
+const _CDC = "CreationDateCondition";
 const _CDM = "CompletionDurationMinutes";
 const _CDr = "CreationDate";
 const _CFAS = "CriticalFixAvailableSince";
@@ -44150,8 +44315,11 @@ const _CIRre = "CreateImageResult";
 const _CIT = "CopyImageTags";
 const _CIopy = "CopyImage";
 const _CIr = "CreateImage";
+const _CM = "CpuManufacturers";
+const _CMSp = "CpuManufacturerSet";
 const _CO = "CpuOptions";
 const _COI = "CustomerOwnedIp";
+const _CPF = "CpuPerformanceFactor";
 const _CRI = "CapacityReservationId";
 const _CRP = "CapacityReservationPreference";
 const _CRRGA = "CapacityReservationResourceGroupArn";
@@ -44163,11 +44331,14 @@ const _CSR = "CopySnapshotRequest";
 const _CSRPSU = "CopySnapshotRequestPSU";
 const _CSRo = "CopySnapshotResult";
 const _CSop = "CopySnapshot";
+const _CSr = "CreditSpecification";
 const _CT = "ClientToken";
 const _CTC = "ConnectionTrackingConfiguration";
 const _CTR = "CreateTagsRequest";
+const _CTS = "ConnectionTrackingSpecification";
 const _CTSRo = "ConnectionTrackingSpecificationResponse";
 const _CTomp = "CompletionTime";
+const _CTre = "CreateTime";
 const _CTreat = "CreateTags";
 const _CVP = "CreateVolumePermission";
 const _CVPL = "CreateVolumePermissionList";
@@ -44175,22 +44346,36 @@ const _CVPM = "CreateVolumePermissionModifications";
 const _CVPr = "CreateVolumePermissions";
 const _Co = "Code";
 const _Conf = "Configured";
+const _Cou = "Count";
+const _Cp = "Cpu";
 const _DAS = "DeleteAssociatedSnapshots";
+const _DASi = "DisableApiStop";
+const _DAT = "DisableApiTermination";
 const _DAZ = "DestinationAvailabilityZone";
 const _DAZI = "DestinationAvailabilityZoneId";
+const _DAZR = "DescribeAvailabilityZonesRequest";
+const _DAZRe = "DescribeAvailabilityZonesResult";
+const _DAZe = "DescribeAvailabilityZones";
+const _DAep = "DeprecateAt";
 const _DEKI = "DataEncryptionKeyId";
 const _DI = "DeviceIndex";
 const _DIA = "DescribeImageAttribute";
 const _DIAR = "DescribeImageAttributeRequest";
+const _DIRR = "DescribeImageReferencesRequest";
+const _DIRRe = "DescribeImageReferencesResult";
 const _DIRer = "DeregisterImageRequest";
 const _DIRere = "DeregisterImageResult";
 const _DIRes = "DescribeImagesRequest";
 const _DIResc = "DescribeImagesResult";
 const _DIRescr = "DescribeInstancesRequest";
 const _DIRescri = "DescribeInstancesResult";
+const _DIRescribem = "DescribeImageReferences";
 const _DIer = "DeregisterImage";
 const _DIes = "DescribeImages";
 const _DIesc = "DescribeInstances";
+const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
+const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
+const _DLTVe = "DescribeLaunchTemplateVersions";
 const _DN = "DeviceName";
 const _DOA = "DestinationOutpostArn";
 const _DOT = "DeleteOnTermination";
@@ -44208,14 +44393,29 @@ const _DSRes = "DescribeSnapshotsRequest";
 const _DSResc = "DescribeSnapshotsResult";
 const _DSele = "DeleteSnapshot";
 const _DSes = "DescribeSnapshots";
+const _DTC = "DeprecationTimeCondition";
 const _DTR = "DeleteTagsRequest";
 const _DTe = "DeprecationTime";
 const _DTelet = "DeleteTags";
+const _DTi = "DisablingTime";
+const _DTis = "DisabledTime";
+const _DVef = "DefaultVersion";
 const _De = "Description";
 const _EBD = "EbsBlockDevice";
 const _EBSL = "ExecutableByStringList";
 const _EBx = "ExecutableBy";
 const _ECI = "EbsCardIndex";
+const _EEBD = "EbsEncryptionByDefault";
+const _EFSR = "EnableFastSnapshotRestores";
+const _EFSREI = "EnableFastSnapshotRestoreErrorItem";
+const _EFSRES = "EnableFastSnapshotRestoreErrorSet";
+const _EFSRR = "EnableFastSnapshotRestoresRequest";
+const _EFSRRn = "EnableFastSnapshotRestoresResult";
+const _EFSRSE = "EnableFastSnapshotRestoreStateError";
+const _EFSRSEI = "EnableFastSnapshotRestoreStateErrorItem";
+const _EFSRSES = "EnableFastSnapshotRestoreStateErrorSet";
+const _EFSRSI = "EnableFastSnapshotRestoreSuccessItem";
+const _EFSRSS = "EnableFastSnapshotRestoreSuccessSet";
 const _EGA = "ElasticGpuAssociation";
 const _EGAI = "ElasticGpuAssociationId";
 const _EGAL = "ElasticGpuAssociationList";
@@ -44223,6 +44423,9 @@ const _EGAS = "ElasticGpuAssociationState";
 const _EGAT = "ElasticGpuAssociationTime";
 const _EGAl = "ElasticGpuAssociations";
 const _EGIl = "ElasticGpuId";
+const _EGSR = "ElasticGpuSpecificationResponse";
+const _EGSRL = "ElasticGpuSpecificationResponseList";
+const _EGSlas = "ElasticGpuSpecifications";
 const _EIAA = "ElasticInferenceAcceleratorAssociation";
 const _EIAAI = "ElasticInferenceAcceleratorAssociationId";
 const _EIAAL = "ElasticInferenceAcceleratorAssociationList";
@@ -44230,7 +44433,16 @@ const _EIAAS = "ElasticInferenceAcceleratorAssociationState";
 const _EIAAT = "ElasticInferenceAcceleratorAssociationTime";
 const _EIAAl = "ElasticInferenceAcceleratorArn";
 const _EIAAla = "ElasticInferenceAcceleratorAssociations";
+const _EIAl = "ElasticInferenceAccelerators";
 const _EIBD = "EbsInstanceBlockDevice";
+const _EID = "EnableImageDeprecation";
+const _EIDP = "EnableImageDeregistrationProtection";
+const _EIDPR = "EnableImageDeregistrationProtectionRequest";
+const _EIDPRn = "EnableImageDeregistrationProtectionResult";
+const _EIDR = "EnableImageDeprecationRequest";
+const _EIDRn = "EnableImageDeprecationResult";
+const _EITSx = "ExcludedInstanceTypeSet";
+const _EITxc = "ExcludedInstanceTypes";
 const _EO = "EbsOptimized";
 const _EOn = "EnclaveOptions";
 const _EQC = "EnaQueueCount";
@@ -44241,23 +44453,39 @@ const _ESS = "EnaSrdSpecification";
 const _ESUE = "EnaSrdUdpEnabled";
 const _ESUS = "EnaSrdUdpSpecification";
 const _ESna = "EnaSupport";
+const _ETna = "EnablingTime";
+const _ETnab = "EnabledTime";
 const _EU = "ExecutableUsers";
 const _Eb = "Ebs";
 const _En = "Enabled";
 const _Enc = "Encrypted";
+const _Er = "Error";
 const _FLi = "FilterList";
 const _FSD = "FindingScanDate";
+const _FSRSE = "FastSnapshotRestoreStateErrors";
 const _FSSIB = "FullSnapshotSizeInBytes";
 const _FTE = "FreeTierEligible";
 const _Fi = "Filters";
 const _Fil = "Filter";
 const _G$1 = "Groups";
+const _GAIS = "GetAllowedImagesSettings";
+const _GAISR = "GetAllowedImagesSettingsRequest";
+const _GAISRe = "GetAllowedImagesSettingsResult";
+const _GEDKKI = "GetEbsDefaultKmsKeyId";
+const _GEDKKIR = "GetEbsDefaultKmsKeyIdRequest";
+const _GEDKKIRe = "GetEbsDefaultKmsKeyIdResult";
+const _GEEBD = "GetEbsEncryptionByDefault";
+const _GEEBDR = "GetEbsEncryptionByDefaultRequest";
+const _GEEBDRe = "GetEbsEncryptionByDefaultResult";
 const _GIL = "GroupIdentifierList";
+const _GISL = "GroupIdStringList";
 const _GIr = "GroupId";
 const _GIrou = "GroupIdentifier";
+const _GLN = "GroupLongName";
 const _GN = "GroupName";
 const _GNSL = "GroupNameStringList";
 const _GNr = "GroupNames";
+const _Ge = "Geography";
 const _Gr = "Group";
 const _HBD = "HiddenByDefault";
 const _HE = "HttpEndpoint";
@@ -44273,24 +44501,34 @@ const _HTo = "HostnameType";
 const _Hy = "Hypervisor";
 const _I$1 = "Id";
 const _IA$2 = "Ipv6Addresses";
+const _IAC = "Ipv6AddressCount";
 const _IAESS = "InstanceAttachmentEnaSrdSpecification";
 const _IAESUS = "InstanceAttachmentEnaSrdUdpSpecification";
+const _IART = "IncludeAllResourceTypes";
 const _IAm = "ImageAllowed";
 const _IAma = "ImageAttribute";
 const _IApv = "Ipv6Address";
 const _IBDM = "InstanceBlockDeviceMapping";
 const _IBDML = "InstanceBlockDeviceMappingList";
+const _ICL = "ImageCriterionList";
+const _ICm = "ImageCriteria";
+const _ICma = "ImageCriterion";
 const _ID$1 = "IncludeDeprecated";
 const _IDn = "IncludeDisabled";
+const _IF$1 = "InstanceFamily";
 const _IFAS = "InformationalFixAvailableSince";
+const _IGS = "InstanceGenerationSet";
+const _IGns = "InstanceGenerations";
 const _II = "InstanceId";
 const _IIA = "InstanceIpv6Address";
 const _IIAL = "InstanceIpv6AddressList";
+const _IIB = "InstanceInterruptionBehavior";
 const _IIP = "IamInstanceProfile";
 const _IIPL = "InstanceIpv4PrefixList";
 const _IIPLn = "InstanceIpv6PrefixList";
 const _IIPn = "InstanceIpv4Prefix";
 const _IIPns = "InstanceIpv6Prefix";
+const _IISB = "InstanceInitiatedShutdownBehavior";
 const _IISL = "ImageIdStringList";
 const _IISLn = "InstanceIdStringList";
 const _IIm = "ImageId";
@@ -44302,22 +44540,37 @@ const _ILn = "InstanceLifecycle";
 const _ILns = "InstanceList";
 const _IMO = "InstanceMaintenanceOptions";
 const _IMORnst = "InstanceMetadataOptionsResponse";
+const _IMOns = "InstanceMarketOptions";
 const _IMR = "IncludeManagedResources";
 const _IMT = "InstanceMetadataTags";
 const _INI = "InstanceNetworkInterface";
 const _INIA = "InstanceNetworkInterfaceAssociation";
 const _INIAn = "InstanceNetworkInterfaceAttachment";
 const _INIL = "InstanceNetworkInterfaceList";
+const _INLm = "ImageNameList";
 const _INPO = "InstanceNetworkPerformanceOptions";
+const _INm = "ImageNames";
 const _IOA = "ImageOwnerAlias";
 const _IOI = "IpOwnerId";
+const _IPC = "Ipv6PrefixCount";
+const _IPCp = "Ipv4PrefixCount";
 const _IPIA = "InstancePrivateIpAddress";
 const _IPIAL = "InstancePrivateIpAddressList";
 const _IPIs = "IsPrimaryIpv6";
+const _IPL = "ImageProviderList";
+const _IPLRpv = "Ipv4PrefixListResponse";
+const _IPLRpvr = "Ipv6PrefixListResponse";
+const _IPSRpv = "Ipv4PrefixSpecificationResponse";
+const _IPSRpvre = "Ipv6PrefixSpecificationResponse";
+const _IPm = "ImageProviders";
 const _IPp = "Ipv6Prefixes";
 const _IPpv = "Ipv6Prefix";
 const _IPpvr = "Ipv4Prefixes";
 const _IPpvre = "Ipv4Prefix";
+const _IR$1 = "InstanceRequirements";
+const _IRL = "ImageReferenceList";
+const _IRm = "ImageReferences";
+const _IRma = "ImageReference";
 const _ISIA = "InstanceSecondaryInterfaceAttachment";
 const _ISIL = "InstanceSecondaryInterfaceList";
 const _ISIPIA = "InstanceSecondaryInterfacePrivateIpAddress";
@@ -44332,6 +44585,8 @@ const _ITm = "ImageType";
 const _ITnt = "InterfaceType";
 const _IUDR = "ImageUefiDataRequest";
 const _IW = "ImageWatermarks";
+const _IWFRLm = "ImageWatermarkFilterResponseList";
+const _IWFRm = "ImageWatermarkFilterResponse";
 const _IWL = "ImageWatermarkList";
 const _IWm = "ImageWatermark";
 const _Im = "Images";
@@ -44339,8 +44594,8 @@ const _Ima = "Image";
 const _In = "Instance";
 const _Ins = "Instances";
 const _Io = "Iops";
-const _K = "Key";
-const _KI$1 = "KernelId";
+const _K$1 = "Key";
+const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
 const _KN = "KeyName";
 const _LCA = "LicenseConfigurationArn";
@@ -44352,25 +44607,90 @@ const _LPL = "LaunchPermissionList";
 const _LPM = "LaunchPermissionModifications";
 const _LPa = "LaunchPermissions";
 const _LPau = "LaunchPermission";
+const _LST = "LocalStorageTypes";
+const _LSTS = "LocalStorageTypeSet";
+const _LSi = "LicenseSpecifications";
+const _LSo = "LocalStorage";
+const _LTBDM = "LaunchTemplateBlockDeviceMapping";
+const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
+const _LTCO = "LaunchTemplateCpuOptions";
+const _LTCRSRa = "LaunchTemplateCapacityReservationSpecificationResponse";
+const _LTD = "LaunchTemplateData";
+const _LTEBD = "LaunchTemplateEbsBlockDevice";
+const _LTEIAR = "LaunchTemplateElasticInferenceAcceleratorResponse";
+const _LTEIARL = "LaunchTemplateElasticInferenceAcceleratorResponseList";
+const _LTEO = "LaunchTemplateEnclaveOptions";
+const _LTESS = "LaunchTemplateEnaSrdSpecification";
+const _LTESUS = "LaunchTemplateEnaSrdUdpSpecification";
+const _LTHO = "LaunchTemplateHibernationOptions";
+const _LTI = "LaunchTemplateId";
+const _LTIIPS = "LaunchTemplateIamInstanceProfileSpecification";
+const _LTIMO = "LaunchTemplateInstanceMaintenanceOptions";
+const _LTIMOa = "LaunchTemplateInstanceMarketOptions";
+const _LTIMOau = "LaunchTemplateInstanceMetadataOptions";
+const _LTINIS = "LaunchTemplateInstanceNetworkInterfaceSpecification";
+const _LTINISL = "LaunchTemplateInstanceNetworkInterfaceSpecificationList";
+const _LTISIS = "LaunchTemplateInstanceSecondaryInterfaceSpecification";
+const _LTISISL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationList";
+const _LTLC = "LaunchTemplateLicenseConfiguration";
+const _LTLL = "LaunchTemplateLicenseList";
+const _LTM = "LaunchTemplatesMonitoring";
+const _LTN = "LaunchTemplateName";
+const _LTNPO = "LaunchTemplateNetworkPerformanceOptions";
+const _LTP = "LaunchTemplatePlacement";
+const _LTPDNO = "LaunchTemplatePrivateDnsNameOptions";
+const _LTSMO = "LaunchTemplateSpotMarketOptions";
+const _LTTS = "LaunchTemplateTagSpecification";
+const _LTTSL = "LaunchTemplateTagSpecificationList";
+const _LTV = "LaunchTemplateVersion";
+const _LTVS = "LaunchTemplateVersionSet";
+const _LTVa = "LaunchTemplateVersions";
 const _LTau = "LaunchTime";
 const _Lic = "Licenses";
+const _M$2 = "Min";
 const _MAa$1 = "MacAddress";
+const _MB = "ManagedBy";
 const _MCIL = "MetricCategoryIdList";
 const _MCIe = "MetricCategoryIds";
+const _MDSC = "MaximumDaysSinceCreated";
+const _MDSCFA = "MaxDaysSinceCriticalFixAvailable";
+const _MDSD = "MaximumDaysSinceDeprecated";
+const _MDSHFA = "MaxDaysSinceHighFixAvailable";
+const _MDSIFA = "MaxDaysSinceInformationalFixAvailable";
+const _MDSLFA = "MaxDaysSinceLowFixAvailable";
+const _MDSLFS = "MaxDaysSinceLastFindingScan";
+const _MDSMFA = "MaxDaysSinceMediumFixAvailable";
+const _MDSSIC = "MaximumDaysSinceSourceImageCreated";
+const _MDSWC = "MaximumDaysSinceWatermarkCreated";
 const _MFAS = "MediumFixAvailableSince";
+const _MGBPVC = "MemoryGiBPerVCpu";
 const _MIA = "ModifyImageAttribute";
 const _MIAR = "ModifyImageAttributeRequest";
+const _MMB = "MemoryMiB";
 const _MO = "MetadataOptions";
 const _MOa = "MaintenanceOptions";
+const _MPC = "MarketplaceProductCodes";
+const _MPCL = "MarketplaceProductCodeList";
+const _MPax = "MaxPrice";
 const _MR$1 = "MaxResults";
 const _MSA = "ModifySnapshotAttribute";
 const _MSAR = "ModifySnapshotAttributeRequest";
+const _MSL = "MaximumSeverityLabel";
+const _MSPAPOOODP = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _MTa = "MarketType";
+const _MV = "MinVersion";
+const _MVa = "MaxVersion";
+const _Ma = "Max";
 const _Mana = "Managed";
 const _Me = "Message";
+const _Mes = "Messages";
 const _Mon = "Monitoring";
 const _N$2 = "Name";
+const _NBG = "NetworkBorderGroup";
+const _NBGe = "NetworkBandwidthGbps";
 const _NCI = "NetworkCardIndex";
 const _ND = "NoDevice";
+const _NIC = "NetworkInterfaceCount";
 const _NII = "NetworkInterfaceId";
 const _NIet = "NetworkInterfaces";
 const _NPO = "NetworkPerformanceOptions";
@@ -44382,14 +44702,20 @@ const _OASL = "OrganizationArnStringList";
 const _OArg = "OrganizationArn";
 const _OArga = "OrganizationArns";
 const _OAw = "OwnerAlias";
+const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
 const _OI = "OwnerId";
+const _OIS = "OptInStatus";
 const _OIw = "OwnerIds";
+const _ON = "OptionName";
 const _ORper = "OperatorResponse";
 const _OSL = "OwnerStringList";
+const _OT = "OptimizingTime";
 const _OTp = "OperationType";
 const _OUA = "OrganizationalUnitArn";
 const _OUASL = "OrganizationalUnitArnStringList";
 const _OUAr = "OrganizationalUnitArns";
+const _OV = "OptionValues";
+const _OVp = "OptionValue";
 const _Op = "Operator";
 const _Ow = "Owners";
 const _Own = "Owner";
@@ -44405,25 +44731,37 @@ const _PDNO = "PrivateDnsNameOptions";
 const _PDNORr = "PrivateDnsNameOptionsResponse";
 const _PDNub = "PublicDnsName";
 const _PDl = "PlatformDetails";
+const _PFR = "PerformanceFactorReference";
+const _PFRS = "PerformanceFactorReferenceSet";
 const _PI = "PublicIp";
+const _PIAC = "PrivateIpAddressCount";
+const _PIAS = "PrivateIpAddressSpecification";
+const _PIASL = "PrivateIpAddressSpecificationList";
 const _PIAr = "PrivateIpAddress";
 const _PIAri = "PrivateIpAddresses";
 const _PIAu = "PublicIpAddress";
+const _PIr = "PrimaryIpv6";
 const _PN$2 = "PartitionNumber";
 const _PSPN = "PublicSsmParameterName";
 const _PU = "PresignedUrl";
-const _Pl = "Platform";
+const _PZI = "ParentZoneId";
+const _PZN = "ParentZoneName";
+const _Pl$1 = "Platform";
 const _Pla = "Placement";
 const _Prim = "Primary";
 const _Pro = "Progress";
 const _Pu = "Public";
-const _R = "Return";
+const _R$1 = "Return";
+const _RAeso = "ResolveAlias";
 const _RBUI = "RestorableByUserIds";
 const _RBe = "RestorableBy";
 const _RC$1 = "ReturnCode";
+const _RDI = "RamDiskId";
 const _RDN = "RootDeviceName";
 const _RDT = "RootDeviceType";
+const _REIT = "RequireEncryptionInTransit";
 const _RETe = "RestoreExpiryTime";
+const _RHS = "RequireHibernateSupport";
 const _RIRe = "RegisterImageRequest";
 const _RIReg = "RegisterImageResult";
 const _RIa = "RamdiskId";
@@ -44431,9 +44769,18 @@ const _RIe = "ReservationId";
 const _RIegi = "RegisterImage";
 const _RIeq = "RequesterId";
 const _RIeso = "ResourceId";
+const _RLTDe = "ResponseLaunchTemplateData";
 const _RLe = "ReservationList";
 const _RMe = "RebootMigration";
+const _RN = "RegionName";
+const _RTO = "ResourceTypeOptions";
+const _RTOL = "ResourceTypeOptionList";
+const _RTOe = "ResourceTypeOption";
+const _RTRL = "ResourceTypeRequestList";
+const _RTRe = "ResourceTypeRequest";
 const _RTe$1 = "ResourceType";
+const _RTes = "ResourceTypes";
+const _Ref = "References";
 const _Rem = "Remove";
 const _Res = "Resources";
 const _Rese = "Reservations";
@@ -44441,41 +44788,54 @@ const _Reser = "Reservation";
 const _SCCDM = "SnapshotCopyCompletionDurationMinutes";
 const _SDC = "SourceDestCheck";
 const _SDp = "SpreadDomain";
+const _SG = "SubGeography";
+const _SGIe = "SecurityGroupIds";
 const _SGe = "SecurityGroups";
 const _SICT = "SourceImageCreationTime";
 const _SII = "SourceImageId";
 const _SIIec = "SecondaryInterfaceId";
 const _SIIo = "SourceInstanceId";
+const _SIPIAS = "SecondaryInterfacePrivateIpAddressSpecification";
+const _SIPIASL = "SecondaryInterfacePrivateIpAddressSpecificationList";
 const _SIRI = "SpotInstanceRequestId";
 const _SIRo = "SourceImageRegion";
 const _SISL = "SnapshotIdStringList";
 const _SIT = "SupportedInstanceTypes";
 const _SITS = "SupportedInstanceTypeSet";
+const _SITp = "SpotInstanceType";
 const _SIec = "SecondaryInterfaces";
 const _SIn = "SnapshotId";
 const _SIna = "SnapshotIds";
 const _SIu = "SubnetId";
 const _SL = "SnapshotLocation";
 const _SLn = "SnapshotList";
+const _SMPPOLP = "SpotMaxPricePercentageOverLowestPrice";
 const _SMta = "StateMessage";
 const _SNI = "SecondaryNetworkId";
 const _SNS = "SriovNetSupport";
+const _SO = "SpotOptions";
+const _SPIAC = "SecondaryPrivateIpAddressCount";
+const _SRC = "ScanResultCondition";
 const _SRc = "ScanResults";
 const _SRo$1 = "SourceRegion";
 const _SRt = "StateReason";
 const _SSI = "SourceSnapshotId";
 const _SSIe = "SecondarySubnetId";
+const _SSIo = "SourceSnapshotIds";
 const _STR = "StateTransitionReason";
 const _STs = "SseType";
 const _STt = "StartTime";
 const _STto = "StorageTier";
+const _SUD = "SensitiveUserData";
 const _Sn = "Snapshots";
 const _Sna = "Snapshot";
 const _St = "State";
 const _Sta = "Status";
-const _T = "Tags";
+const _Suc = "Successful";
+const _T$1 = "Tags";
 const _TET = "TcpEstablishedTimeout";
 const _TL = "TagList";
+const _TLSGB = "TotalLocalStorageGB";
 const _TPC = "ThreadsPerCore";
 const _TS = "TagSpecifications";
 const _TSL = "TagSpecificationList";
@@ -44485,7 +44845,10 @@ const _TTr = "TransferType";
 const _Ta = "Tag";
 const _Te = "Tenancy";
 const _Th = "Throughput";
+const _Ty$1 = "Type";
+const _U = "Unsuccessful";
 const _UD = "UefiData";
+const _UDs = "UserData";
 const _UG = "UserGroups";
 const _UGSL = "UserGroupStringList";
 const _UGs = "UserGroup";
@@ -44499,41 +44862,75 @@ const _UOUT = "UsageOperationUpdateTime";
 const _UST = "UdpStreamTimeout";
 const _UTd = "UdpTimeout";
 const _V$1 = "Value";
+const _VCC = "VCpuCount";
+const _VCCR = "VCpuCountRange";
+const _VD = "VersionDescription";
 const _VI = "VpcId";
 const _VIR = "VolumeInitializationRate";
 const _VIo = "VolumeId";
 const _VN = "VirtualName";
+const _VNe = "VersionNumber";
 const _VOI = "VolumeOwnerId";
 const _VSL = "ValueStringList";
+const _VSLe = "VersionStringList";
 const _VSo = "VolumeSize";
 const _VT$1 = "VolumeType";
 const _VTir = "VirtualizationType";
+const _VU = "ValidUntil";
 const _Va = "Values";
+const _Ve$1 = "Versions";
+const _WC = "WithCooldown";
 const _WCT = "WatermarkCreationTime";
 const _WK = "WatermarkKey";
+const _ZI = "ZoneId";
+const _ZISL = "ZoneIdStringList";
+const _ZIo = "ZoneIds";
+const _ZN = "ZoneName";
+const _ZNSL = "ZoneNameStringList";
+const _ZNo = "ZoneNames";
+const _ZT = "ZoneType";
+const _aCIA = "associateCarrierIpAddress";
+const _aCc = "acceleratorCount";
+const _aITS = "allowedInstanceTypeSet";
 const _aIt = "attachmentId";
 const _aLI = "amiLaunchIndex";
+const _aMS = "acceleratorManufacturerSet";
+const _aNS = "acceleratorNameSet";
+const _aPIA = "associatePublicIpAddress";
 const _aRs = "associatedResource";
 const _aRut = "autoRecovery";
 const _aSS = "amdSevSnp";
+const _aTMMB = "acceleratorTotalMemoryMiB";
+const _aTSc = "acceleratorTypeSet";
 const _aTt = "attachTime";
 const _aZ = "availabilityZone";
 const _aZI = "availabilityZoneId";
+const _aZIv = "availabilityZoneInfo";
 const _af = "affinity";
 const _ar = "arn";
 const _arc = "architecture";
 const _ass = "association";
 const _at = "attachment";
 const _bDM = "blockDeviceMapping";
+const _bDMS = "blockDeviceMappingSet";
+const _bDMl = "blockDurationMinutes";
+const _bEBM = "baselineEbsBandwidthMbps";
 const _bM = "bootMode";
+const _bMa = "bareMetal";
+const _bP = "burstablePerformance";
+const _bPF = "baselinePerformanceFactors";
 const _bW = "bandwidthWeighting";
 const _cBI = "capacityBlockId";
+const _cBr = "createdBy";
 const _cCo = "coreCount";
+const _cCp = "cpuCredits";
+const _cDC = "creationDateCondition";
 const _cDM = "completionDurationMinutes";
 const _cDr = "creationDate";
 const _cFAS = "criticalFixAvailableSince";
 const _cI = "carrierIp";
 const _cIBM = "currentInstanceBootMode";
+const _cMSp = "cpuManufacturerSet";
 const _cO = "cpuOptions";
 const _cOI = "customerOwnedIp";
 const _cRI = "capacityReservationId";
@@ -44541,12 +44938,19 @@ const _cRP = "capacityReservationPreference";
 const _cRRGA = "capacityReservationResourceGroupArn";
 const _cRSa = "capacityReservationSpecification";
 const _cRT = "capacityReservationTarget";
+const _cSr = "creditSpecification";
 const _cT = "clientToken";
 const _cTC = "connectionTrackingConfiguration";
+const _cTSo = "connectionTrackingSpecification";
 const _cTomp = "completionTime";
+const _cTre = "createTime";
 const _cVP = "createVolumePermission";
 const _co = "code";
 const _conf = "configured";
+const _cou = "count";
+const _cp = "cpu";
+const _dASi = "disableApiStop";
+const _dAT = "disableApiTermination";
 const _dEKI = "dataEncryptionKeyId";
 const _dI = "deviceIndex";
 const _dN = "deviceName";
@@ -44556,19 +44960,27 @@ const _dPe = "deregistrationProtection";
 const _dR = "dryRun";
 const _dRe = "destinationRegion";
 const _dSRS = "deleteSnapshotResultSet";
+const _dTC = "deprecationTimeCondition";
 const _dTe = "deprecationTime";
+const _dTi = "disablingTime";
+const _dTis = "disabledTime";
+const _dVef = "defaultVersion";
 const _de = "description";
 const _eCI = "ebsCardIndex";
+const _eEBD = "ebsEncryptionByDefault";
 const _eGAI = "elasticGpuAssociationId";
 const _eGAS = "elasticGpuAssociationState";
 const _eGASl = "elasticGpuAssociationSet";
 const _eGAT = "elasticGpuAssociationTime";
 const _eGI = "elasticGpuId";
+const _eGSS = "elasticGpuSpecificationSet";
 const _eIAA = "elasticInferenceAcceleratorArn";
 const _eIAAI = "elasticInferenceAcceleratorAssociationId";
 const _eIAAS = "elasticInferenceAcceleratorAssociationState";
 const _eIAASl = "elasticInferenceAcceleratorAssociationSet";
 const _eIAAT = "elasticInferenceAcceleratorAssociationTime";
+const _eIAS = "elasticInferenceAcceleratorSet";
+const _eITSx = "excludedInstanceTypeSet";
 const _eO = "ebsOptimized";
 const _eOn = "enclaveOptions";
 const _eQC = "enaQueueCount";
@@ -44580,15 +44992,21 @@ const _eSS = "enaSrdSpecification";
 const _eSUE = "enaSrdUdpEnabled";
 const _eSUS = "enaSrdUdpSpecification";
 const _eSna = "enaSupport";
+const _eTna = "enablingTime";
+const _eTnab = "enabledTime";
 const _eb = "ebs";
 const _en = "enabled";
 const _enc = "encrypted";
+const _er = "error";
 const _fSD = "findingScanDate";
+const _fSRSES = "fastSnapshotRestoreStateErrorSet";
 const _fSSIB = "fullSnapshotSizeInBytes";
 const _fTE = "freeTierEligible";
 const _g = "group";
 const _gIr = "groupId";
+const _gLN = "groupLongName";
 const _gN = "groupName";
+const _gS = "geographySet";
 const _gSr = "groupSet";
 const _h = "hypervisor";
 const _hBD = "hiddenByDefault";
@@ -44603,26 +45021,39 @@ const _hRGA = "hostResourceGroupArn";
 const _hT = "httpTokens";
 const _hTo = "hostnameType";
 const _i = "id";
+const _iAC = "ipv6AddressCount";
 const _iASp = "ipv6AddressesSet";
 const _iAm = "imageAllowed";
 const _iAp = "ipAddress";
 const _iApv = "ipv6Address";
+const _iCS = "imageCriterionSet";
+const _iF = "instanceFamily";
 const _iFAS = "informationalFixAvailableSince";
+const _iGSn = "instanceGenerationSet";
 const _iI = "instanceId";
+const _iIB = "instanceInterruptionBehavior";
 const _iIP = "iamInstanceProfile";
+const _iISB = "instanceInitiatedShutdownBehavior";
 const _iIma = "imageId";
 const _iL = "imageLocation";
 const _iLn = "instanceLifecycle";
+const _iMOn = "instanceMarketOptions";
 const _iMT = "instanceMetadataTags";
+const _iNS = "imageNameSet";
 const _iOA = "imageOwnerAlias";
 const _iOI = "imageOwnerId";
 const _iOIp = "ipOwnerId";
+const _iPCp = "ipv4PrefixCount";
+const _iPCpv = "ipv6PrefixCount";
 const _iPIs = "isPrimaryIpv6";
+const _iPSm = "imageProviderSet";
 const _iPSpvr = "ipv4PrefixSet";
 const _iPSpvre = "ipv6PrefixSet";
 const _iPpv = "ipv4Prefix";
 const _iPpvr = "ipv6Prefix";
 const _iPs = "isPublic";
+const _iR = "instanceRequirements";
+const _iRS = "imageReferenceSet";
 const _iSma = "imagesSet";
 const _iSmag = "imageState";
 const _iSmd = "imdsSupport";
@@ -44644,20 +45075,50 @@ const _lCA = "licenseConfigurationArn";
 const _lFAS = "lowFixAvailableSince";
 const _lLT = "lastLaunchedTime";
 const _lPa = "launchPermission";
+const _lSTS = "localStorageTypeSet";
 const _lSic = "licenseSet";
+const _lSo = "localStorage";
+const _lTD = "launchTemplateData";
+const _lTI = "launchTemplateId";
+const _lTN = "launchTemplateName";
+const _lTVS = "launchTemplateVersionSet";
 const _lTau = "launchTime";
+const _m$2 = "min";
 const _mAa = "macAddress";
+const _mB = "managedBy";
 const _mCIS = "metricCategoryIdSet";
+const _mDSC = "maximumDaysSinceCreated";
+const _mDSCFA = "maxDaysSinceCriticalFixAvailable";
+const _mDSD = "maximumDaysSinceDeprecated";
+const _mDSHFA = "maxDaysSinceHighFixAvailable";
+const _mDSIFA = "maxDaysSinceInformationalFixAvailable";
+const _mDSLFA = "maxDaysSinceLowFixAvailable";
+const _mDSLFS = "maxDaysSinceLastFindingScan";
+const _mDSMFA = "maxDaysSinceMediumFixAvailable";
+const _mDSSIC = "maximumDaysSinceSourceImageCreated";
+const _mDSWC = "maximumDaysSinceWatermarkCreated";
 const _mFAS = "mediumFixAvailableSince";
+const _mGBPVC = "memoryGiBPerVCpu";
+const _mMB = "memoryMiB";
 const _mO = "metadataOptions";
 const _mOa = "maintenanceOptions";
+const _mP = "maxPrice";
+const _mPCS = "marketplaceProductCodeSet";
 const _mR = "maxResults";
+const _mS = "messageSet";
+const _mSL = "maximumSeverityLabel";
+const _mSPAPOOODP = "maxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _mTa = "marketType";
+const _ma = "max";
 const _mana = "managed";
 const _me = "message";
 const _mon = "monitoring";
 const _n = "name";
+const _nBG = "networkBorderGroup";
+const _nBGe = "networkBandwidthGbps";
 const _nCI = "networkCardIndex";
 const _nD = "noDevice";
+const _nIC = "networkInterfaceCount";
 const _nII = "networkInterfaceId";
 const _nIS = "networkInterfaceSet";
 const _nPO = "networkPerformanceOptions";
@@ -44667,7 +45128,10 @@ const _nV = "nestedVirtualization";
 const _oA = "outpostArn";
 const _oArg = "organizationArn";
 const _oAw = "ownerAlias";
+const _oDMPPOLP = "onDemandMaxPricePercentageOverLowestPrice";
 const _oI = "ownerId";
+const _oIS = "optInStatus";
+const _oT = "optimizingTime";
 const _oUA = "organizationalUnitArn";
 const _ope = "operator";
 const _p = "principal";
@@ -44678,26 +45142,35 @@ const _pDNr = "privateDnsName";
 const _pDNu = "publicDnsName";
 const _pDl = "platformDetails";
 const _pI = "publicIp";
+const _pIAC = "privateIpAddressCount";
 const _pIAS = "privateIpAddressesSet";
 const _pIASr = "privateIpAddressSet";
 const _pIAr = "privateIpAddress";
+const _pIri = "primaryIpv6";
 const _pN = "partitionNumber";
 const _pSPN = "publicSsmParameterName";
 const _pU = "presignedUrl";
+const _pZI = "parentZoneId";
+const _pZN = "parentZoneName";
 const _pl = "platform";
 const _pla = "placement";
 const _prim = "primary";
 const _pro = "progress";
 const _r = "return";
 const _rC = "returnCode";
+const _rDI = "ramDiskId";
 const _rDN = "rootDeviceName";
 const _rDT = "rootDeviceType";
+const _rEIT = "requireEncryptionInTransit";
 const _rETe = "restoreExpiryTime";
+const _rHS = "requireHibernateSupport";
 const _rI = "reservationId";
 const _rIa = "ramdiskId";
 const _rIeq = "requesterId";
 const _rIes = "resourceId";
 const _rMe = "rebootMigration";
+const _rNe = "regionName";
+const _rSe = "referenceSet";
 const _rSes = "reservationSet";
 const _rTe = "resourceType";
 const _ra = "ramdisk";
@@ -44705,6 +45178,9 @@ const _re = "reason";
 const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sDC = "sourceDestCheck";
 const _sDp = "spreadDomain";
+const _sGIS = "securityGroupIdSet";
+const _sGS = "subGeographySet";
+const _sGSe = "securityGroupSet";
 const _sICT = "sourceImageCreationTime";
 const _sII = "sourceInstanceId";
 const _sIIe = "secondaryInterfaceId";
@@ -44712,31 +45188,42 @@ const _sIIo = "sourceImageId";
 const _sIR = "sourceImageRegion";
 const _sIRI = "spotInstanceRequestId";
 const _sISe = "secondaryInterfaceSet";
+const _sIT = "spotInstanceType";
 const _sITS = "supportedInstanceTypeSet";
 const _sIn = "snapshotId";
 const _sIu = "subnetId";
+const _sMPPOLP = "spotMaxPricePercentageOverLowestPrice";
 const _sMt = "statusMessage";
 const _sNI = "secondaryNetworkId";
 const _sNSr = "sriovNetSupport";
+const _sO = "spotOptions";
+const _sPIAC = "secondaryPrivateIpAddressCount";
+const _sRC = "scanResultCondition";
 const _sRc = "scanResults";
 const _sRt = "stateReason";
 const _sSI = "secondarySubnetId";
 const _sSn = "snapshotSet";
+const _sTR = "stateTransitionReason";
 const _sTs = "sseType";
 const _sTt = "startTime";
 const _sTto = "storageTier";
 const _st = "state";
 const _sta = "status";
+const _suc = "successful";
 const _tET = "tcpEstablishedTimeout";
+const _tLSGB = "totalLocalStorageGB";
 const _tPC = "threadsPerCore";
 const _tS = "tagSet";
+const _tSS = "tagSpecificationSet";
 const _tSp = "tpmSupport";
 const _tTr = "transferType";
 const _ta = "tag";
 const _te = "tenancy";
 const _th = "throughput";
 const _ty = "type";
+const _u = "unsuccessful";
 const _uD = "uefiData";
+const _uDs = "userData";
 const _uI = "userId";
 const _uITS = "unsupportedInstanceTypeSet";
 const _uO = "usageOperation";
@@ -44744,16 +45231,25 @@ const _uOUT = "usageOperationUpdateTime";
 const _uST = "udpStreamTimeout";
 const _uTd = "udpTimeout";
 const _v = "value";
+const _vCC = "vCpuCount";
+const _vD = "versionDescription";
 const _vI = "vpcId";
+const _vIR = "volumeInitializationRate";
 const _vIo = "volumeId";
 const _vN = "virtualName";
+const _vNe = "versionNumber";
 const _vOI = "volumeOwnerId";
 const _vSo = "volumeSize";
 const _vT = "volumeType";
 const _vTi = "virtualizationType";
+const _vU = "validUntil";
 const _wCT = "watermarkCreationTime";
 const _wK = "watermarkKey";
 const _xN = "xmlName";
+const _zI = "zoneId";
+const _zN = "zoneName";
+const _zS = "zoneState";
+const _zT = "zoneType";
 const n0$2 = "com.amazonaws.ec2";
 const _s_registry$2 = new TypeRegistry(_s$2);
 var EC2ServiceException$ = [
@@ -44780,6 +45276,41 @@ var ImageUefiDataRequest = [
 	8,
 	0
 ];
+var SensitiveUserData = [
+	0,
+	n0$2,
+	_SUD,
+	8,
+	0
+];
+var AcceleratorCount$ = [
+	3,
+	n0$2,
+	_AC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var AcceleratorTotalMemoryMiB$ = [
+	3,
+	n0$2,
+	_ATMMB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
 var AttributeValue$ = [
 	3,
 	n0$2,
@@ -44789,6 +45320,144 @@ var AttributeValue$ = [
 	[[0, {
 		[_eQN]: `Value`,
 		[_xN]: _v
+	}]]
+];
+var AvailabilityZone$ = [
+	3,
+	n0$2,
+	_AZ,
+	0,
+	[
+		_OIS,
+		_Mes,
+		_RN,
+		_ZN,
+		_ZI,
+		_GN,
+		_NBG,
+		_ZT,
+		_PZN,
+		_PZI,
+		_GLN,
+		_Ge,
+		_SG,
+		_St
+	],
+	[
+		[0, {
+			[_eQN]: `OptInStatus`,
+			[_xN]: _oIS
+		}],
+		[() => AvailabilityZoneMessageList, {
+			[_eQN]: `MessageSet`,
+			[_xN]: _mS
+		}],
+		[0, {
+			[_eQN]: `RegionName`,
+			[_xN]: _rNe
+		}],
+		[0, {
+			[_eQN]: `ZoneName`,
+			[_xN]: _zN
+		}],
+		[0, {
+			[_eQN]: `ZoneId`,
+			[_xN]: _zI
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN]: _gN
+		}],
+		[0, {
+			[_eQN]: `NetworkBorderGroup`,
+			[_xN]: _nBG
+		}],
+		[0, {
+			[_eQN]: `ZoneType`,
+			[_xN]: _zT
+		}],
+		[0, {
+			[_eQN]: `ParentZoneName`,
+			[_xN]: _pZN
+		}],
+		[0, {
+			[_eQN]: `ParentZoneId`,
+			[_xN]: _pZI
+		}],
+		[0, {
+			[_eQN]: `GroupLongName`,
+			[_xN]: _gLN
+		}],
+		[() => AvailabilityZoneGeographyList, {
+			[_eQN]: `GeographySet`,
+			[_xN]: _gS
+		}],
+		[() => AvailabilityZoneSubGeographyList, {
+			[_eQN]: `SubGeographySet`,
+			[_xN]: _sGS
+		}],
+		[0, {
+			[_eQN]: `ZoneState`,
+			[_xN]: _zS
+		}]
+	]
+];
+var AvailabilityZoneGeography$ = [
+	3,
+	n0$2,
+	_AZG,
+	0,
+	[_N$2],
+	[[0, {
+		[_eQN]: `Name`,
+		[_xN]: _n
+	}]]
+];
+var AvailabilityZoneMessage$ = [
+	3,
+	n0$2,
+	_AZM,
+	0,
+	[_Me],
+	[[0, {
+		[_eQN]: `Message`,
+		[_xN]: _me
+	}]]
+];
+var AvailabilityZoneSubGeography$ = [
+	3,
+	n0$2,
+	_AZSG,
+	0,
+	[_N$2],
+	[[0, {
+		[_eQN]: `Name`,
+		[_xN]: _n
+	}]]
+];
+var BaselineEbsBandwidthMbps$ = [
+	3,
+	n0$2,
+	_BEBM,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var BaselinePerformanceFactors$ = [
+	3,
+	n0$2,
+	_BPF,
+	0,
+	[_Cp],
+	[[() => CpuPerformanceFactor$, {
+		[_eQN]: `Cpu`,
+		[_xN]: _cp
 	}]]
 ];
 var BlockDeviceMapping$ = [
@@ -44848,6 +45517,31 @@ var CapacityReservationTargetResponse$ = [
 		[_eQN]: `CapacityReservationResourceGroupArn`,
 		[_xN]: _cRRGA
 	}]]
+];
+var ConnectionTrackingSpecification$ = [
+	3,
+	n0$2,
+	_CTS,
+	0,
+	[
+		_TET,
+		_UTd,
+		_UST
+	],
+	[
+		[1, {
+			[_eQN]: `TcpEstablishedTimeout`,
+			[_xN]: _tET
+		}],
+		[1, {
+			[_eQN]: `UdpTimeout`,
+			[_xN]: _uTd
+		}],
+		[1, {
+			[_eQN]: `UdpStreamTimeout`,
+			[_xN]: _uST
+		}]
+	]
 ];
 var ConnectionTrackingSpecificationResponse$ = [
 	3,
@@ -44988,8 +45682,8 @@ var CopySnapshotResult$ = [
 	n0$2,
 	_CSRo,
 	0,
-	[_T, _SIn],
-	[[() => TagList, {
+	[_T$1, _SIn],
+	[[() => TagList$1, {
 		[_eQN]: `TagSet`,
 		[_xN]: _tS
 	}], [0, {
@@ -45026,6 +45720,17 @@ var CpuOptions$ = [
 			[_xN]: _nV
 		}]
 	]
+];
+var CpuPerformanceFactor$ = [
+	3,
+	n0$2,
+	_CPF,
+	0,
+	[_Ref],
+	[[() => PerformanceFactorReferenceSet, {
+		[_eQN]: `ReferenceSet`,
+		[_xN]: _rSe
+	}]]
 ];
 var CreateImageRequest$ = [
 	3,
@@ -45092,12 +45797,12 @@ var CreateTagsRequest$ = [
 	0,
 	[
 		_Res,
-		_T,
+		_T$1,
 		_DR$1
 	],
 	[
 		[64, { [_xN]: _RIeso }],
-		[() => TagList, { [_xN]: _Ta }],
+		[() => TagList$1, { [_xN]: _Ta }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
@@ -45126,6 +45831,28 @@ var CreateVolumePermissionModifications$ = [
 	0,
 	[_Ad, _Rem],
 	[[() => CreateVolumePermissionList, 0], [() => CreateVolumePermissionList, 0]]
+];
+var CreationDateCondition$ = [
+	3,
+	n0$2,
+	_CDC,
+	0,
+	[_MDSC],
+	[[1, {
+		[_eQN]: `MaximumDaysSinceCreated`,
+		[_xN]: _mDSC
+	}]]
+];
+var CreditSpecification$ = [
+	3,
+	n0$2,
+	_CSr,
+	0,
+	[_CCp],
+	[[0, {
+		[_eQN]: `CpuCredits`,
+		[_xN]: _cCp
+	}]]
 ];
 var DeleteSnapshotRequest$ = [
 	3,
@@ -45161,7 +45888,7 @@ var DeleteTagsRequest$ = [
 	[
 		_Res,
 		_DR$1,
-		_T
+		_T$1
 	],
 	[
 		[64, {
@@ -45172,12 +45899,23 @@ var DeleteTagsRequest$ = [
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
 		}],
-		[() => TagList, {
+		[() => TagList$1, {
 			[_eQN]: `Tag`,
 			[_xN]: _ta
 		}]
 	],
 	1
+];
+var DeprecationTimeCondition$ = [
+	3,
+	n0$2,
+	_DTC,
+	0,
+	[_MDSD],
+	[[1, {
+		[_eQN]: `MaximumDaysSinceDeprecated`,
+		[_xN]: _mDSD
+	}]]
 ];
 var DeregisterImageRequest$ = [
 	3,
@@ -45204,13 +45942,47 @@ var DeregisterImageResult$ = [
 	n0$2,
 	_DIRere,
 	0,
-	[_R, _DSRel],
+	[_R$1, _DSRel],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN]: _r
 	}], [() => DeleteSnapshotResultSet, {
 		[_eQN]: `DeleteSnapshotResultSet`,
 		[_xN]: _dSRS
+	}]]
+];
+var DescribeAvailabilityZonesRequest$ = [
+	3,
+	n0$2,
+	_DAZR,
+	0,
+	[
+		_ZNo,
+		_ZIo,
+		_AAZ,
+		_DR$1,
+		_Fi
+	],
+	[
+		[() => ZoneNameStringList, { [_xN]: _ZN }],
+		[() => ZoneIdStringList, { [_xN]: _ZI }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN]: _dR
+		}],
+		[() => FilterList, { [_xN]: _Fil }]
+	]
+];
+var DescribeAvailabilityZonesResult$ = [
+	3,
+	n0$2,
+	_DAZRe,
+	0,
+	[_AZv],
+	[[() => AvailabilityZoneList, {
+		[_eQN]: `AvailabilityZoneInfo`,
+		[_xN]: _aZIv
 	}]]
 ];
 var DescribeImageAttributeRequest$ = [
@@ -45232,6 +46004,43 @@ var DescribeImageAttributeRequest$ = [
 		}]
 	],
 	2
+];
+var DescribeImageReferencesRequest$ = [
+	3,
+	n0$2,
+	_DIRR,
+	0,
+	[
+		_IIma,
+		_IART,
+		_RTes,
+		_NTe,
+		_DR$1,
+		_MR$1
+	],
+	[
+		[64, { [_xN]: _IIm }],
+		2,
+		[() => ResourceTypeRequestList, { [_xN]: _RTe$1 }],
+		0,
+		2,
+		1
+	],
+	1
+];
+var DescribeImageReferencesResult$ = [
+	3,
+	n0$2,
+	_DIRRe,
+	0,
+	[_NTe, _IRm],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN]: _nTe
+	}], [() => ImageReferenceList, {
+		[_eQN]: `ImageReferenceSet`,
+		[_xN]: _iRS
+	}]]
 ];
 var DescribeImagesRequest$ = [
 	3,
@@ -45321,6 +46130,52 @@ var DescribeInstancesResult$ = [
 	}], [() => ReservationList, {
 		[_eQN]: `ReservationSet`,
 		[_xN]: _rSes
+	}]]
+];
+var DescribeLaunchTemplateVersionsRequest$ = [
+	3,
+	n0$2,
+	_DLTVRes,
+	0,
+	[
+		_DR$1,
+		_LTI,
+		_LTN,
+		_Ve$1,
+		_MV,
+		_MVa,
+		_NTe,
+		_MR$1,
+		_Fi,
+		_RAeso,
+		_IMR
+	],
+	[
+		2,
+		0,
+		0,
+		[() => VersionStringList, { [_xN]: _LTV }],
+		0,
+		0,
+		0,
+		1,
+		[() => FilterList, { [_xN]: _Fil }],
+		2,
+		2
+	]
+];
+var DescribeLaunchTemplateVersionsResult$ = [
+	3,
+	n0$2,
+	_DLTVResc,
+	0,
+	[_LTVa, _NTe],
+	[[() => LaunchTemplateVersionSet, {
+		[_eQN]: `LaunchTemplateVersionSet`,
+		[_xN]: _lTVS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN]: _nTe
 	}]]
 ];
 var DescribeSnapshotAttributeRequest$ = [
@@ -45555,6 +46410,17 @@ var ElasticGpuAssociation$ = [
 		}]
 	]
 ];
+var ElasticGpuSpecificationResponse$ = [
+	3,
+	n0$2,
+	_EGSR,
+	0,
+	[_Ty$1],
+	[[0, {
+		[_eQN]: `Type`,
+		[_xN]: _ty
+	}]]
+];
 var ElasticInferenceAcceleratorAssociation$ = [
 	3,
 	n0$2,
@@ -45585,6 +46451,218 @@ var ElasticInferenceAcceleratorAssociation$ = [
 		}]
 	]
 ];
+var EnableFastSnapshotRestoreErrorItem$ = [
+	3,
+	n0$2,
+	_EFSREI,
+	0,
+	[_SIn, _FSRSE],
+	[[0, {
+		[_eQN]: `SnapshotId`,
+		[_xN]: _sIn
+	}], [() => EnableFastSnapshotRestoreStateErrorSet, {
+		[_eQN]: `FastSnapshotRestoreStateErrorSet`,
+		[_xN]: _fSRSES
+	}]]
+];
+var EnableFastSnapshotRestoresRequest$ = [
+	3,
+	n0$2,
+	_EFSRR,
+	0,
+	[
+		_SSIo,
+		_AZv,
+		_AZIv,
+		_DR$1
+	],
+	[
+		[() => SnapshotIdStringList, { [_xN]: _SSI }],
+		[() => AvailabilityZoneStringList, { [_xN]: _AZ }],
+		[() => AvailabilityZoneIdStringList, { [_xN]: _AZI }],
+		2
+	],
+	1
+];
+var EnableFastSnapshotRestoresResult$ = [
+	3,
+	n0$2,
+	_EFSRRn,
+	0,
+	[_Suc, _U],
+	[[() => EnableFastSnapshotRestoreSuccessSet, {
+		[_eQN]: `Successful`,
+		[_xN]: _suc
+	}], [() => EnableFastSnapshotRestoreErrorSet, {
+		[_eQN]: `Unsuccessful`,
+		[_xN]: _u
+	}]]
+];
+var EnableFastSnapshotRestoreStateError$ = [
+	3,
+	n0$2,
+	_EFSRSE,
+	0,
+	[_Co, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN]: _me
+	}]]
+];
+var EnableFastSnapshotRestoreStateErrorItem$ = [
+	3,
+	n0$2,
+	_EFSRSEI,
+	0,
+	[
+		_AZ,
+		_AZI,
+		_Er
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN]: _aZI
+		}],
+		[() => EnableFastSnapshotRestoreStateError$, {
+			[_eQN]: `Error`,
+			[_xN]: _er
+		}]
+	]
+];
+var EnableFastSnapshotRestoreSuccessItem$ = [
+	3,
+	n0$2,
+	_EFSRSI,
+	0,
+	[
+		_SIn,
+		_AZ,
+		_AZI,
+		_St,
+		_STR,
+		_OI,
+		_OAw,
+		_ETna,
+		_OT,
+		_ETnab,
+		_DTi,
+		_DTis
+	],
+	[
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN]: _sIn
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN]: _aZI
+		}],
+		[0, {
+			[_eQN]: `State`,
+			[_xN]: _st
+		}],
+		[0, {
+			[_eQN]: `StateTransitionReason`,
+			[_xN]: _sTR
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN]: _oI
+		}],
+		[0, {
+			[_eQN]: `OwnerAlias`,
+			[_xN]: _oAw
+		}],
+		[4, {
+			[_eQN]: `EnablingTime`,
+			[_xN]: _eTna
+		}],
+		[4, {
+			[_eQN]: `OptimizingTime`,
+			[_xN]: _oT
+		}],
+		[4, {
+			[_eQN]: `EnabledTime`,
+			[_xN]: _eTnab
+		}],
+		[4, {
+			[_eQN]: `DisablingTime`,
+			[_xN]: _dTi
+		}],
+		[4, {
+			[_eQN]: `DisabledTime`,
+			[_xN]: _dTis
+		}]
+	]
+];
+var EnableImageDeprecationRequest$ = [
+	3,
+	n0$2,
+	_EIDR,
+	0,
+	[
+		_IIm,
+		_DAep,
+		_DR$1
+	],
+	[
+		0,
+		4,
+		2
+	],
+	2
+];
+var EnableImageDeprecationResult$ = [
+	3,
+	n0$2,
+	_EIDRn,
+	0,
+	[_R$1],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN]: _r
+	}]]
+];
+var EnableImageDeregistrationProtectionRequest$ = [
+	3,
+	n0$2,
+	_EIDPR,
+	0,
+	[
+		_IIm,
+		_WC,
+		_DR$1
+	],
+	[
+		0,
+		2,
+		2
+	],
+	1
+];
+var EnableImageDeregistrationProtectionResult$ = [
+	3,
+	n0$2,
+	_EIDPRn,
+	0,
+	[_R$1],
+	[[0, {
+		[_eQN]: `Return`,
+		[_xN]: _r
+	}]]
+];
 var EnclaveOptions$ = [
 	3,
 	n0$2,
@@ -45603,6 +46681,80 @@ var Filter$ = [
 	0,
 	[_N$2, _Va],
 	[0, [() => ValueStringList, { [_xN]: _V$1 }]]
+];
+var GetAllowedImagesSettingsRequest$ = [
+	3,
+	n0$2,
+	_GAISR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetAllowedImagesSettingsResult$ = [
+	3,
+	n0$2,
+	_GAISRe,
+	0,
+	[
+		_St,
+		_ICm,
+		_MB
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN]: _st
+		}],
+		[() => ImageCriterionList, {
+			[_eQN]: `ImageCriterionSet`,
+			[_xN]: _iCS
+		}],
+		[0, {
+			[_eQN]: `ManagedBy`,
+			[_xN]: _mB
+		}]
+	]
+];
+var GetEbsDefaultKmsKeyIdRequest$ = [
+	3,
+	n0$2,
+	_GEDKKIR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetEbsDefaultKmsKeyIdResult$ = [
+	3,
+	n0$2,
+	_GEDKKIRe,
+	0,
+	[_KKI],
+	[[0, {
+		[_eQN]: `KmsKeyId`,
+		[_xN]: _kKI
+	}]]
+];
+var GetEbsEncryptionByDefaultRequest$ = [
+	3,
+	n0$2,
+	_GEEBDR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetEbsEncryptionByDefaultResult$ = [
+	3,
+	n0$2,
+	_GEEBDRe,
+	0,
+	[_EEBD, _STs],
+	[[2, {
+		[_eQN]: `EbsEncryptionByDefault`,
+		[_xN]: _eEBD
+	}], [0, {
+		[_eQN]: `SseType`,
+		[_xN]: _sTs
+	}]]
 ];
 var GroupIdentifier$ = [
 	3,
@@ -45661,7 +46813,7 @@ var Image$ = [
 		_RDT,
 		_SNS,
 		_SRt,
-		_T,
+		_T$1,
 		_VTir,
 		_BM,
 		_TSp,
@@ -45687,9 +46839,9 @@ var Image$ = [
 		_PCro,
 		_Arc,
 		_ITm,
-		_KI$1,
+		_KI$2,
 		_RIa,
-		_Pl
+		_Pl$1
 	],
 	[
 		[0, {
@@ -45740,7 +46892,7 @@ var Image$ = [
 			[_eQN]: `StateReason`,
 			[_xN]: _sRt
 		}],
-		[() => TagList, {
+		[() => TagList$1, {
 			[_eQN]: `TagSet`,
 			[_xN]: _tS
 		}],
@@ -45865,7 +47017,7 @@ var ImageAttribute$ = [
 	0,
 	[
 		_De,
-		_KI$1,
+		_KI$2,
 		_RIa,
 		_SNS,
 		_BM,
@@ -45938,6 +47090,76 @@ var ImageAttribute$ = [
 		}]
 	]
 ];
+var ImageCriterion$ = [
+	3,
+	n0$2,
+	_ICma,
+	0,
+	[
+		_IPm,
+		_MPC,
+		_INm,
+		_DTC,
+		_CDC,
+		_IW,
+		_SRC
+	],
+	[
+		[() => ImageProviderList, {
+			[_eQN]: `ImageProviderSet`,
+			[_xN]: _iPSm
+		}],
+		[() => MarketplaceProductCodeList, {
+			[_eQN]: `MarketplaceProductCodeSet`,
+			[_xN]: _mPCS
+		}],
+		[() => ImageNameList, {
+			[_eQN]: `ImageNameSet`,
+			[_xN]: _iNS
+		}],
+		[() => DeprecationTimeCondition$, {
+			[_eQN]: `DeprecationTimeCondition`,
+			[_xN]: _dTC
+		}],
+		[() => CreationDateCondition$, {
+			[_eQN]: `CreationDateCondition`,
+			[_xN]: _cDC
+		}],
+		[() => ImageWatermarkFilterResponseList, {
+			[_eQN]: `ImageWatermarkSet`,
+			[_xN]: _iWS
+		}],
+		[() => ScanResultCondition$, {
+			[_eQN]: `ScanResultCondition`,
+			[_xN]: _sRC
+		}]
+	]
+];
+var ImageReference$ = [
+	3,
+	n0$2,
+	_IRma,
+	0,
+	[
+		_IIm,
+		_RTe$1,
+		_Ar
+	],
+	[
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ResourceType`,
+			[_xN]: _rTe
+		}],
+		[0, {
+			[_eQN]: `Arn`,
+			[_xN]: _ar
+		}]
+	]
+];
 var ImageWatermark$ = [
 	3,
 	n0$2,
@@ -45973,6 +47195,36 @@ var ImageWatermark$ = [
 		}]
 	]
 ];
+var ImageWatermarkFilterResponse$ = [
+	3,
+	n0$2,
+	_IWFRm,
+	0,
+	[
+		_WK,
+		_SIRo,
+		_MDSSIC,
+		_MDSWC
+	],
+	[
+		[0, {
+			[_eQN]: `WatermarkKey`,
+			[_xN]: _wK
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN]: _sIR
+		}],
+		[1, {
+			[_eQN]: `MaximumDaysSinceSourceImageCreated`,
+			[_xN]: _mDSSIC
+		}],
+		[1, {
+			[_eQN]: `MaximumDaysSinceWatermarkCreated`,
+			[_xN]: _mDSWC
+		}]
+	]
+];
 var Instance$ = [
 	3,
 	n0$2,
@@ -45998,7 +47250,7 @@ var Instance$ = [
 		_SIRI,
 		_SNS,
 		_SRt,
-		_T,
+		_T$1,
 		_VTir,
 		_CO,
 		_CBI,
@@ -46032,9 +47284,9 @@ var Instance$ = [
 		_IT$1,
 		_LTau,
 		_Pla,
-		_KI$1,
+		_KI$2,
 		_RIa,
-		_Pl,
+		_Pl$1,
 		_Mon,
 		_SIu,
 		_VI,
@@ -46118,7 +47370,7 @@ var Instance$ = [
 			[_eQN]: `StateReason`,
 			[_xN]: _sRt
 		}],
-		[() => TagList, {
+		[() => TagList$1, {
 			[_eQN]: `TagSet`,
 			[_xN]: _tS
 		}],
@@ -46653,6 +47905,146 @@ var InstancePrivateIpAddress$ = [
 		}]
 	]
 ];
+var InstanceRequirements$ = [
+	3,
+	n0$2,
+	_IR$1,
+	0,
+	[
+		_VCC,
+		_MMB,
+		_CM,
+		_MGBPVC,
+		_EITxc,
+		_IGns,
+		_SMPPOLP,
+		_ODMPPOLP,
+		_BMa,
+		_BP,
+		_RHS,
+		_NIC,
+		_LSo,
+		_LST,
+		_TLSGB,
+		_BEBM,
+		_ATc,
+		_AC,
+		_AMc,
+		_ANcc,
+		_ATMMB,
+		_NBGe,
+		_AIT,
+		_MSPAPOOODP,
+		_BPF,
+		_REIT
+	],
+	[
+		[() => VCpuCountRange$, {
+			[_eQN]: `VCpuCount`,
+			[_xN]: _vCC
+		}],
+		[() => MemoryMiB$, {
+			[_eQN]: `MemoryMiB`,
+			[_xN]: _mMB
+		}],
+		[() => CpuManufacturerSet, {
+			[_eQN]: `CpuManufacturerSet`,
+			[_xN]: _cMSp
+		}],
+		[() => MemoryGiBPerVCpu$, {
+			[_eQN]: `MemoryGiBPerVCpu`,
+			[_xN]: _mGBPVC
+		}],
+		[() => ExcludedInstanceTypeSet, {
+			[_eQN]: `ExcludedInstanceTypeSet`,
+			[_xN]: _eITSx
+		}],
+		[() => InstanceGenerationSet, {
+			[_eQN]: `InstanceGenerationSet`,
+			[_xN]: _iGSn
+		}],
+		[1, {
+			[_eQN]: `SpotMaxPricePercentageOverLowestPrice`,
+			[_xN]: _sMPPOLP
+		}],
+		[1, {
+			[_eQN]: `OnDemandMaxPricePercentageOverLowestPrice`,
+			[_xN]: _oDMPPOLP
+		}],
+		[0, {
+			[_eQN]: `BareMetal`,
+			[_xN]: _bMa
+		}],
+		[0, {
+			[_eQN]: `BurstablePerformance`,
+			[_xN]: _bP
+		}],
+		[2, {
+			[_eQN]: `RequireHibernateSupport`,
+			[_xN]: _rHS
+		}],
+		[() => NetworkInterfaceCount$, {
+			[_eQN]: `NetworkInterfaceCount`,
+			[_xN]: _nIC
+		}],
+		[0, {
+			[_eQN]: `LocalStorage`,
+			[_xN]: _lSo
+		}],
+		[() => LocalStorageTypeSet, {
+			[_eQN]: `LocalStorageTypeSet`,
+			[_xN]: _lSTS
+		}],
+		[() => TotalLocalStorageGB$, {
+			[_eQN]: `TotalLocalStorageGB`,
+			[_xN]: _tLSGB
+		}],
+		[() => BaselineEbsBandwidthMbps$, {
+			[_eQN]: `BaselineEbsBandwidthMbps`,
+			[_xN]: _bEBM
+		}],
+		[() => AcceleratorTypeSet, {
+			[_eQN]: `AcceleratorTypeSet`,
+			[_xN]: _aTSc
+		}],
+		[() => AcceleratorCount$, {
+			[_eQN]: `AcceleratorCount`,
+			[_xN]: _aCc
+		}],
+		[() => AcceleratorManufacturerSet, {
+			[_eQN]: `AcceleratorManufacturerSet`,
+			[_xN]: _aMS
+		}],
+		[() => AcceleratorNameSet, {
+			[_eQN]: `AcceleratorNameSet`,
+			[_xN]: _aNS
+		}],
+		[() => AcceleratorTotalMemoryMiB$, {
+			[_eQN]: `AcceleratorTotalMemoryMiB`,
+			[_xN]: _aTMMB
+		}],
+		[() => NetworkBandwidthGbps$, {
+			[_eQN]: `NetworkBandwidthGbps`,
+			[_xN]: _nBGe
+		}],
+		[() => AllowedInstanceTypeSet, {
+			[_eQN]: `AllowedInstanceTypeSet`,
+			[_xN]: _aITS
+		}],
+		[1, {
+			[_eQN]: `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`,
+			[_xN]: _mSPAPOOODP
+		}],
+		[() => BaselinePerformanceFactors$, {
+			[_eQN]: `BaselinePerformanceFactors`,
+			[_xN]: _bPF
+		}],
+		[2, {
+			[_eQN]: `RequireEncryptionInTransit`,
+			[_xN]: _rEIT
+		}]
+	]
+];
 var InstanceSecondaryInterface$ = [
 	3,
 	n0$2,
@@ -46803,6 +48195,28 @@ var InstanceTypeSpecification$ = [
 		[_xN]: _uITS
 	}]]
 ];
+var Ipv4PrefixSpecificationResponse$ = [
+	3,
+	n0$2,
+	_IPSRpv,
+	0,
+	[_IPpvre],
+	[[0, {
+		[_eQN]: `Ipv4Prefix`,
+		[_xN]: _iPpv
+	}]]
+];
+var Ipv6PrefixSpecificationResponse$ = [
+	3,
+	n0$2,
+	_IPSRpvre,
+	0,
+	[_IPpv],
+	[[0, {
+		[_eQN]: `Ipv6Prefix`,
+		[_xN]: _iPpvr
+	}]]
+];
 var LaunchPermission$ = [
 	3,
 	n0$2,
@@ -46841,6 +48255,675 @@ var LaunchPermissionModifications$ = [
 	[_Ad, _Rem],
 	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
 ];
+var LaunchTemplateBlockDeviceMapping$ = [
+	3,
+	n0$2,
+	_LTBDM,
+	0,
+	[
+		_DN,
+		_VN,
+		_Eb,
+		_ND
+	],
+	[
+		[0, {
+			[_eQN]: `DeviceName`,
+			[_xN]: _dN
+		}],
+		[0, {
+			[_eQN]: `VirtualName`,
+			[_xN]: _vN
+		}],
+		[() => LaunchTemplateEbsBlockDevice$, {
+			[_eQN]: `Ebs`,
+			[_xN]: _eb
+		}],
+		[0, {
+			[_eQN]: `NoDevice`,
+			[_xN]: _nD
+		}]
+	]
+];
+var LaunchTemplateCapacityReservationSpecificationResponse$ = [
+	3,
+	n0$2,
+	_LTCRSRa,
+	0,
+	[_CRP, _CRT],
+	[[0, {
+		[_eQN]: `CapacityReservationPreference`,
+		[_xN]: _cRP
+	}], [() => CapacityReservationTargetResponse$, {
+		[_eQN]: `CapacityReservationTarget`,
+		[_xN]: _cRT
+	}]]
+];
+var LaunchTemplateCpuOptions$ = [
+	3,
+	n0$2,
+	_LTCO,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		[1, {
+			[_eQN]: `CoreCount`,
+			[_xN]: _cCo
+		}],
+		[1, {
+			[_eQN]: `ThreadsPerCore`,
+			[_xN]: _tPC
+		}],
+		[0, {
+			[_eQN]: `AmdSevSnp`,
+			[_xN]: _aSS
+		}],
+		[0, {
+			[_eQN]: `NestedVirtualization`,
+			[_xN]: _nV
+		}]
+	]
+];
+var LaunchTemplateEbsBlockDevice$ = [
+	3,
+	n0$2,
+	_LTEBD,
+	0,
+	[
+		_Enc,
+		_DOT,
+		_Io,
+		_KKI,
+		_SIn,
+		_VSo,
+		_VT$1,
+		_Th,
+		_VIR,
+		_ECI
+	],
+	[
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN]: _enc
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN]: _io
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN]: _kKI
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN]: _sIn
+		}],
+		[1, {
+			[_eQN]: `VolumeSize`,
+			[_xN]: _vSo
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN]: _vT
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN]: _th
+		}],
+		[1, {
+			[_eQN]: `VolumeInitializationRate`,
+			[_xN]: _vIR
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN]: _eCI
+		}]
+	]
+];
+var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
+	3,
+	n0$2,
+	_LTEIAR,
+	0,
+	[_Ty$1, _Cou],
+	[[0, {
+		[_eQN]: `Type`,
+		[_xN]: _ty
+	}], [1, {
+		[_eQN]: `Count`,
+		[_xN]: _cou
+	}]]
+];
+var LaunchTemplateEnaSrdSpecification$ = [
+	3,
+	n0$2,
+	_LTESS,
+	0,
+	[_ESE, _ESUS],
+	[[2, {
+		[_eQN]: `EnaSrdEnabled`,
+		[_xN]: _eSE
+	}], [() => LaunchTemplateEnaSrdUdpSpecification$, {
+		[_eQN]: `EnaSrdUdpSpecification`,
+		[_xN]: _eSUS
+	}]]
+];
+var LaunchTemplateEnaSrdUdpSpecification$ = [
+	3,
+	n0$2,
+	_LTESUS,
+	0,
+	[_ESUE],
+	[[2, {
+		[_eQN]: `EnaSrdUdpEnabled`,
+		[_xN]: _eSUE
+	}]]
+];
+var LaunchTemplateEnclaveOptions$ = [
+	3,
+	n0$2,
+	_LTEO,
+	0,
+	[_En],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN]: _en
+	}]]
+];
+var LaunchTemplateHibernationOptions$ = [
+	3,
+	n0$2,
+	_LTHO,
+	0,
+	[_Conf],
+	[[2, {
+		[_eQN]: `Configured`,
+		[_xN]: _conf
+	}]]
+];
+var LaunchTemplateIamInstanceProfileSpecification$ = [
+	3,
+	n0$2,
+	_LTIIPS,
+	0,
+	[_Ar, _N$2],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN]: _ar
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN]: _n
+	}]]
+];
+var LaunchTemplateInstanceMaintenanceOptions$ = [
+	3,
+	n0$2,
+	_LTIMO,
+	0,
+	[_ARuto],
+	[[0, {
+		[_eQN]: `AutoRecovery`,
+		[_xN]: _aRut
+	}]]
+];
+var LaunchTemplateInstanceMarketOptions$ = [
+	3,
+	n0$2,
+	_LTIMOa,
+	0,
+	[_MTa, _SO],
+	[[0, {
+		[_eQN]: `MarketType`,
+		[_xN]: _mTa
+	}], [() => LaunchTemplateSpotMarketOptions$, {
+		[_eQN]: `SpotOptions`,
+		[_xN]: _sO
+	}]]
+];
+var LaunchTemplateInstanceMetadataOptions$ = [
+	3,
+	n0$2,
+	_LTIMOau,
+	0,
+	[
+		_St,
+		_HT,
+		_HPRHL,
+		_HE,
+		_HPI,
+		_IMT
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN]: _st
+		}],
+		[0, {
+			[_eQN]: `HttpTokens`,
+			[_xN]: _hT
+		}],
+		[1, {
+			[_eQN]: `HttpPutResponseHopLimit`,
+			[_xN]: _hPRHL
+		}],
+		[0, {
+			[_eQN]: `HttpEndpoint`,
+			[_xN]: _hE$1
+		}],
+		[0, {
+			[_eQN]: `HttpProtocolIpv6`,
+			[_xN]: _hPI
+		}],
+		[0, {
+			[_eQN]: `InstanceMetadataTags`,
+			[_xN]: _iMT
+		}]
+	]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
+	3,
+	n0$2,
+	_LTINIS,
+	0,
+	[
+		_ACIA,
+		_APIAss,
+		_DOT,
+		_De,
+		_DI,
+		_G$1,
+		_ITnt,
+		_IAC,
+		_IA$2,
+		_NII,
+		_PIAr,
+		_PIAri,
+		_SPIAC,
+		_SIu,
+		_NCI,
+		_IPpvr,
+		_IPCp,
+		_IPp,
+		_IPC,
+		_PIr,
+		_ESS,
+		_CTS,
+		_EQC
+	],
+	[
+		[2, {
+			[_eQN]: `AssociateCarrierIpAddress`,
+			[_xN]: _aCIA
+		}],
+		[2, {
+			[_eQN]: `AssociatePublicIpAddress`,
+			[_xN]: _aPIA
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN]: _de
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN]: _dI
+		}],
+		[() => GroupIdStringList, {
+			[_eQN]: `GroupSet`,
+			[_xN]: _gSr
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN]: _iTnt
+		}],
+		[1, {
+			[_eQN]: `Ipv6AddressCount`,
+			[_xN]: _iAC
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6AddressesSet`,
+			[_xN]: _iASp
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN]: _nII
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN]: _pIAr
+		}],
+		[() => PrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `SecondaryPrivateIpAddressCount`,
+			[_xN]: _sPIAC
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN]: _sIu
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN]: _nCI
+		}],
+		[() => Ipv4PrefixListResponse, {
+			[_eQN]: `Ipv4PrefixSet`,
+			[_xN]: _iPSpvr
+		}],
+		[1, {
+			[_eQN]: `Ipv4PrefixCount`,
+			[_xN]: _iPCp
+		}],
+		[() => Ipv6PrefixListResponse, {
+			[_eQN]: `Ipv6PrefixSet`,
+			[_xN]: _iPSpvre
+		}],
+		[1, {
+			[_eQN]: `Ipv6PrefixCount`,
+			[_xN]: _iPCpv
+		}],
+		[2, {
+			[_eQN]: `PrimaryIpv6`,
+			[_xN]: _pIri
+		}],
+		[() => LaunchTemplateEnaSrdSpecification$, {
+			[_eQN]: `EnaSrdSpecification`,
+			[_xN]: _eSS
+		}],
+		[() => ConnectionTrackingSpecification$, {
+			[_eQN]: `ConnectionTrackingSpecification`,
+			[_xN]: _cTSo
+		}],
+		[1, {
+			[_eQN]: `EnaQueueCount`,
+			[_xN]: _eQC
+		}]
+	]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
+	3,
+	n0$2,
+	_LTISIS,
+	0,
+	[
+		_DOT,
+		_DI,
+		_PIAri,
+		_PIAC,
+		_SSIe,
+		_ITnt,
+		_NCI
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN]: _dI
+		}],
+		[() => SecondaryInterfacePrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `PrivateIpAddressCount`,
+			[_xN]: _pIAC
+		}],
+		[0, {
+			[_eQN]: `SecondarySubnetId`,
+			[_xN]: _sSI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN]: _iTnt
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN]: _nCI
+		}]
+	]
+];
+var LaunchTemplateLicenseConfiguration$ = [
+	3,
+	n0$2,
+	_LTLC,
+	0,
+	[_LCA],
+	[[0, {
+		[_eQN]: `LicenseConfigurationArn`,
+		[_xN]: _lCA
+	}]]
+];
+var LaunchTemplateNetworkPerformanceOptions$ = [
+	3,
+	n0$2,
+	_LTNPO,
+	0,
+	[_BW],
+	[[0, {
+		[_eQN]: `BandwidthWeighting`,
+		[_xN]: _bW
+	}]]
+];
+var LaunchTemplatePlacement$ = [
+	3,
+	n0$2,
+	_LTP,
+	0,
+	[
+		_AZ,
+		_AZI,
+		_Af,
+		_GN,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_PN$2,
+		_GIr
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN]: _aZI
+		}],
+		[0, {
+			[_eQN]: `Affinity`,
+			[_xN]: _af
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN]: _gN
+		}],
+		[0, {
+			[_eQN]: `HostId`,
+			[_xN]: _hI
+		}],
+		[0, {
+			[_eQN]: `Tenancy`,
+			[_xN]: _te
+		}],
+		[0, {
+			[_eQN]: `SpreadDomain`,
+			[_xN]: _sDp
+		}],
+		[0, {
+			[_eQN]: `HostResourceGroupArn`,
+			[_xN]: _hRGA
+		}],
+		[1, {
+			[_eQN]: `PartitionNumber`,
+			[_xN]: _pN
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN]: _gIr
+		}]
+	]
+];
+var LaunchTemplatePrivateDnsNameOptions$ = [
+	3,
+	n0$2,
+	_LTPDNO,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN]: _eRNDAAAAR
+		}]
+	]
+];
+var LaunchTemplatesMonitoring$ = [
+	3,
+	n0$2,
+	_LTM,
+	0,
+	[_En, _MCIe],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN]: _en
+	}], [() => MetricCategoryIdList, {
+		[_eQN]: `MetricCategoryIdSet`,
+		[_xN]: _mCIS
+	}]]
+];
+var LaunchTemplateSpotMarketOptions$ = [
+	3,
+	n0$2,
+	_LTSMO,
+	0,
+	[
+		_MPax,
+		_SITp,
+		_BDMlo,
+		_VU,
+		_IIB
+	],
+	[
+		[0, {
+			[_eQN]: `MaxPrice`,
+			[_xN]: _mP
+		}],
+		[0, {
+			[_eQN]: `SpotInstanceType`,
+			[_xN]: _sIT
+		}],
+		[1, {
+			[_eQN]: `BlockDurationMinutes`,
+			[_xN]: _bDMl
+		}],
+		[4, {
+			[_eQN]: `ValidUntil`,
+			[_xN]: _vU
+		}],
+		[0, {
+			[_eQN]: `InstanceInterruptionBehavior`,
+			[_xN]: _iIB
+		}]
+	]
+];
+var LaunchTemplateTagSpecification$ = [
+	3,
+	n0$2,
+	_LTTS,
+	0,
+	[_RTe$1, _T$1],
+	[[0, {
+		[_eQN]: `ResourceType`,
+		[_xN]: _rTe
+	}], [() => TagList$1, {
+		[_eQN]: `TagSet`,
+		[_xN]: _tS
+	}]]
+];
+var LaunchTemplateVersion$ = [
+	3,
+	n0$2,
+	_LTV,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_VNe,
+		_VD,
+		_CTre,
+		_CBr,
+		_DVef,
+		_LTD,
+		_Op
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN]: _vNe
+		}],
+		[0, {
+			[_eQN]: `VersionDescription`,
+			[_xN]: _vD
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN]: _cTre
+		}],
+		[0, {
+			[_eQN]: `CreatedBy`,
+			[_xN]: _cBr
+		}],
+		[2, {
+			[_eQN]: `DefaultVersion`,
+			[_xN]: _dVef
+		}],
+		[() => ResponseLaunchTemplateData$, {
+			[_eQN]: `LaunchTemplateData`,
+			[_xN]: _lTD
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}]
+	]
+];
 var LicenseConfiguration$ = [
 	3,
 	n0$2,
@@ -46850,6 +48933,34 @@ var LicenseConfiguration$ = [
 	[[0, {
 		[_eQN]: `LicenseConfigurationArn`,
 		[_xN]: _lCA
+	}]]
+];
+var MemoryGiBPerVCpu$ = [
+	3,
+	n0$2,
+	_MGBPVC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var MemoryMiB$ = [
+	3,
+	n0$2,
+	_MMB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
 	}]]
 ];
 var ModifyImageAttributeRequest$ = [
@@ -46934,6 +49045,34 @@ var Monitoring$ = [
 		[_xN]: _st
 	}]]
 ];
+var NetworkBandwidthGbps$ = [
+	3,
+	n0$2,
+	_NBGe,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var NetworkInterfaceCount$ = [
+	3,
+	n0$2,
+	_NIC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
 var OperatorResponse$ = [
 	3,
 	n0$2,
@@ -46958,6 +49097,17 @@ var OperatorResponse$ = [
 			[_xN]: _hBD
 		}]
 	]
+];
+var PerformanceFactorReference$ = [
+	3,
+	n0$2,
+	_PFR,
+	0,
+	[_IF$1],
+	[[0, {
+		[_eQN]: `InstanceFamily`,
+		[_xN]: _iF
+	}]]
 ];
 var Placement$ = [
 	3,
@@ -47044,6 +49194,20 @@ var PrivateDnsNameOptionsResponse$ = [
 		}]
 	]
 ];
+var PrivateIpAddressSpecification$ = [
+	3,
+	n0$2,
+	_PIAS,
+	0,
+	[_Prim, _PIAr],
+	[[2, {
+		[_eQN]: `Primary`,
+		[_xN]: _prim
+	}], [0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN]: _pIAr
+	}]]
+];
 var ProductCode$ = [
 	3,
 	n0$2,
@@ -47075,7 +49239,7 @@ var RegisterImageRequest$ = [
 		_DR$1,
 		_De,
 		_Arc,
-		_KI$1,
+		_KI$2,
 		_RIa,
 		_RDN,
 		_BDMl,
@@ -47181,6 +49345,247 @@ var Reservation$ = [
 		}]
 	]
 ];
+var ResourceTypeOption$ = [
+	3,
+	n0$2,
+	_RTOe,
+	0,
+	[_ON, _OV],
+	[0, [64, { [_xN]: _OVp }]]
+];
+var ResourceTypeRequest$ = [
+	3,
+	n0$2,
+	_RTRe,
+	0,
+	[_RTe$1, _RTO],
+	[0, [() => ResourceTypeOptionList, { [_xN]: _RTOe }]]
+];
+var ResponseLaunchTemplateData$ = [
+	3,
+	n0$2,
+	_RLTDe,
+	0,
+	[
+		_KI$2,
+		_EO,
+		_IIP,
+		_BDMl,
+		_NIet,
+		_IIm,
+		_IT$1,
+		_KN,
+		_Mon,
+		_Pla,
+		_RDI,
+		_DAT,
+		_IISB,
+		_UDs,
+		_TS,
+		_EGSlas,
+		_EIAl,
+		_SGIe,
+		_SGe,
+		_IMOns,
+		_CSr,
+		_CO,
+		_CRSa,
+		_LSi,
+		_HO,
+		_MO,
+		_EOn,
+		_IR$1,
+		_PDNO,
+		_MOa,
+		_DASi,
+		_Op,
+		_NPO,
+		_SIec
+	],
+	[
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN]: _kI
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN]: _eO
+		}],
+		[() => LaunchTemplateIamInstanceProfileSpecification$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN]: _iIP
+		}],
+		[() => LaunchTemplateBlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMappingSet`,
+			[_xN]: _bDMS
+		}],
+		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationList, {
+			[_eQN]: `NetworkInterfaceSet`,
+			[_xN]: _nIS
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN]: _iIma
+		}],
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN]: _iT
+		}],
+		[0, {
+			[_eQN]: `KeyName`,
+			[_xN]: _kN
+		}],
+		[() => LaunchTemplatesMonitoring$, {
+			[_eQN]: `Monitoring`,
+			[_xN]: _mon
+		}],
+		[() => LaunchTemplatePlacement$, {
+			[_eQN]: `Placement`,
+			[_xN]: _pla
+		}],
+		[0, {
+			[_eQN]: `RamDiskId`,
+			[_xN]: _rDI
+		}],
+		[2, {
+			[_eQN]: `DisableApiTermination`,
+			[_xN]: _dAT
+		}],
+		[0, {
+			[_eQN]: `InstanceInitiatedShutdownBehavior`,
+			[_xN]: _iISB
+		}],
+		[() => SensitiveUserData, {
+			[_eQN]: `UserData`,
+			[_xN]: _uDs
+		}],
+		[() => LaunchTemplateTagSpecificationList, {
+			[_eQN]: `TagSpecificationSet`,
+			[_xN]: _tSS
+		}],
+		[() => ElasticGpuSpecificationResponseList, {
+			[_eQN]: `ElasticGpuSpecificationSet`,
+			[_xN]: _eGSS
+		}],
+		[() => LaunchTemplateElasticInferenceAcceleratorResponseList, {
+			[_eQN]: `ElasticInferenceAcceleratorSet`,
+			[_xN]: _eIAS
+		}],
+		[() => ValueStringList, {
+			[_eQN]: `SecurityGroupIdSet`,
+			[_xN]: _sGIS
+		}],
+		[() => ValueStringList, {
+			[_eQN]: `SecurityGroupSet`,
+			[_xN]: _sGSe
+		}],
+		[() => LaunchTemplateInstanceMarketOptions$, {
+			[_eQN]: `InstanceMarketOptions`,
+			[_xN]: _iMOn
+		}],
+		[() => CreditSpecification$, {
+			[_eQN]: `CreditSpecification`,
+			[_xN]: _cSr
+		}],
+		[() => LaunchTemplateCpuOptions$, {
+			[_eQN]: `CpuOptions`,
+			[_xN]: _cO
+		}],
+		[() => LaunchTemplateCapacityReservationSpecificationResponse$, {
+			[_eQN]: `CapacityReservationSpecification`,
+			[_xN]: _cRSa
+		}],
+		[() => LaunchTemplateLicenseList, {
+			[_eQN]: `LicenseSet`,
+			[_xN]: _lSic
+		}],
+		[() => LaunchTemplateHibernationOptions$, {
+			[_eQN]: `HibernationOptions`,
+			[_xN]: _hO
+		}],
+		[() => LaunchTemplateInstanceMetadataOptions$, {
+			[_eQN]: `MetadataOptions`,
+			[_xN]: _mO
+		}],
+		[() => LaunchTemplateEnclaveOptions$, {
+			[_eQN]: `EnclaveOptions`,
+			[_xN]: _eOn
+		}],
+		[() => InstanceRequirements$, {
+			[_eQN]: `InstanceRequirements`,
+			[_xN]: _iR
+		}],
+		[() => LaunchTemplatePrivateDnsNameOptions$, {
+			[_eQN]: `PrivateDnsNameOptions`,
+			[_xN]: _pDNO
+		}],
+		[() => LaunchTemplateInstanceMaintenanceOptions$, {
+			[_eQN]: `MaintenanceOptions`,
+			[_xN]: _mOa
+		}],
+		[2, {
+			[_eQN]: `DisableApiStop`,
+			[_xN]: _dASi
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}],
+		[() => LaunchTemplateNetworkPerformanceOptions$, {
+			[_eQN]: `NetworkPerformanceOptions`,
+			[_xN]: _nPO
+		}],
+		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationList, {
+			[_eQN]: `SecondaryInterfaceSet`,
+			[_xN]: _sISe
+		}]
+	]
+];
+var ScanResultCondition$ = [
+	3,
+	n0$2,
+	_SRC,
+	0,
+	[
+		_MDSLFS,
+		_MSL,
+		_MDSIFA,
+		_MDSLFA,
+		_MDSMFA,
+		_MDSHFA,
+		_MDSCFA
+	],
+	[
+		[1, {
+			[_eQN]: `MaxDaysSinceLastFindingScan`,
+			[_xN]: _mDSLFS
+		}],
+		[0, {
+			[_eQN]: `MaximumSeverityLabel`,
+			[_xN]: _mSL
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceInformationalFixAvailable`,
+			[_xN]: _mDSIFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceLowFixAvailable`,
+			[_xN]: _mDSLFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceMediumFixAvailable`,
+			[_xN]: _mDSMFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceHighFixAvailable`,
+			[_xN]: _mDSHFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceCriticalFixAvailable`,
+			[_xN]: _mDSCFA
+		}]
+	]
+];
 var ScanResults$ = [
 	3,
 	n0$2,
@@ -47226,6 +49631,17 @@ var ScanResults$ = [
 		}]
 	]
 ];
+var SecondaryInterfacePrivateIpAddressSpecification$ = [
+	3,
+	n0$2,
+	_SIPIAS,
+	0,
+	[_PIAr],
+	[[0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN]: _pIAr
+	}]]
+];
 var Snapshot$ = [
 	3,
 	n0$2,
@@ -47234,7 +49650,7 @@ var Snapshot$ = [
 	[
 		_OAw,
 		_OA,
-		_T,
+		_T$1,
 		_STto,
 		_RETe,
 		_STs,
@@ -47265,7 +49681,7 @@ var Snapshot$ = [
 			[_eQN]: `OutpostArn`,
 			[_xN]: _oA
 		}],
-		[() => TagList, {
+		[() => TagList$1, {
 			[_eQN]: `TagSet`,
 			[_xN]: _tS
 		}],
@@ -47365,12 +49781,12 @@ var StateReason$ = [
 		[_xN]: _me
 	}]]
 ];
-var Tag$ = [
+var Tag$$1 = [
 	3,
 	n0$2,
 	_Ta,
 	0,
-	[_K, _V$1],
+	[_K$1, _V$1],
 	[[0, {
 		[_eQN]: `Key`,
 		[_xN]: _k
@@ -47384,13 +49800,111 @@ var TagSpecification$ = [
 	n0$2,
 	_TSa,
 	0,
-	[_RTe$1, _T],
+	[_RTe$1, _T$1],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN]: _rTe
-	}], [() => TagList, { [_xN]: _Ta }]]
+	}], [() => TagList$1, { [_xN]: _Ta }]]
+];
+var TotalLocalStorageGB$ = [
+	3,
+	n0$2,
+	_TLSGB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var VCpuCountRange$ = [
+	3,
+	n0$2,
+	_VCCR,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$2
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
 ];
 var __Unit$1 = "unit";
+var AcceleratorManufacturerSet = [
+	1,
+	n0$2,
+	_AMSc,
+	0,
+	[0, { [_xN]: _it }]
+];
+var AcceleratorNameSet = [
+	1,
+	n0$2,
+	_ANSc,
+	0,
+	[0, { [_xN]: _it }]
+];
+var AcceleratorTypeSet = [
+	1,
+	n0$2,
+	_ATSc,
+	0,
+	[0, { [_xN]: _it }]
+];
+var AllowedInstanceTypeSet = [
+	1,
+	n0$2,
+	_AITS,
+	0,
+	[0, { [_xN]: _it }]
+];
+var AvailabilityZoneGeographyList = [
+	1,
+	n0$2,
+	_AZGL,
+	0,
+	[() => AvailabilityZoneGeography$, { [_xN]: _it }]
+];
+var AvailabilityZoneIdStringList = [
+	1,
+	n0$2,
+	_AZISL,
+	0,
+	[0, { [_xN]: _AZI }]
+];
+var AvailabilityZoneList = [
+	1,
+	n0$2,
+	_AZL,
+	0,
+	[() => AvailabilityZone$, { [_xN]: _it }]
+];
+var AvailabilityZoneMessageList = [
+	1,
+	n0$2,
+	_AZML,
+	0,
+	[() => AvailabilityZoneMessage$, { [_xN]: _it }]
+];
+var AvailabilityZoneStringList = [
+	1,
+	n0$2,
+	_AZSL,
+	0,
+	[0, { [_xN]: _AZ }]
+];
+var AvailabilityZoneSubGeographyList = [
+	1,
+	n0$2,
+	_AZSGL,
+	0,
+	[() => AvailabilityZoneSubGeography$, { [_xN]: _it }]
+];
 var BillingProductList = [
 	1,
 	n0$2,
@@ -47411,6 +49925,13 @@ var BlockDeviceMappingRequestList = [
 	_BDMRL,
 	0,
 	[() => BlockDeviceMapping$, { [_xN]: _BDM }]
+];
+var CpuManufacturerSet = [
+	1,
+	n0$2,
+	_CMSp,
+	0,
+	[0, { [_xN]: _it }]
 ];
 var CreateVolumePermissionList = [
 	1,
@@ -47433,12 +49954,47 @@ var ElasticGpuAssociationList = [
 	0,
 	[() => ElasticGpuAssociation$, { [_xN]: _it }]
 ];
+var ElasticGpuSpecificationResponseList = [
+	1,
+	n0$2,
+	_EGSRL,
+	0,
+	[() => ElasticGpuSpecificationResponse$, { [_xN]: _it }]
+];
 var ElasticInferenceAcceleratorAssociationList = [
 	1,
 	n0$2,
 	_EIAAL,
 	0,
 	[() => ElasticInferenceAcceleratorAssociation$, { [_xN]: _it }]
+];
+var EnableFastSnapshotRestoreErrorSet = [
+	1,
+	n0$2,
+	_EFSRES,
+	0,
+	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN]: _it }]
+];
+var EnableFastSnapshotRestoreStateErrorSet = [
+	1,
+	n0$2,
+	_EFSRSES,
+	0,
+	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN]: _it }]
+];
+var EnableFastSnapshotRestoreSuccessSet = [
+	1,
+	n0$2,
+	_EFSRSS,
+	0,
+	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN]: _it }]
+];
+var ExcludedInstanceTypeSet = [
+	1,
+	n0$2,
+	_EITSx,
+	0,
+	[0, { [_xN]: _it }]
 ];
 var ExecutableByStringList = [
 	1,
@@ -47461,12 +50017,26 @@ var GroupIdentifierList = [
 	0,
 	[() => GroupIdentifier$, { [_xN]: _it }]
 ];
+var GroupIdStringList = [
+	1,
+	n0$2,
+	_GISL,
+	0,
+	[0, { [_xN]: _gIr }]
+];
 var GroupNameStringList = [
 	1,
 	n0$2,
 	_GNSL,
 	0,
 	[0, { [_xN]: _GN }]
+];
+var ImageCriterionList = [
+	1,
+	n0$2,
+	_ICL,
+	0,
+	[() => ImageCriterion$, { [_xN]: _it }]
 ];
 var ImageIdStringList = [
 	1,
@@ -47482,6 +50052,34 @@ var ImageList = [
 	0,
 	[() => Image$, { [_xN]: _it }]
 ];
+var ImageNameList = [
+	1,
+	n0$2,
+	_INLm,
+	0,
+	[0, { [_xN]: _it }]
+];
+var ImageProviderList = [
+	1,
+	n0$2,
+	_IPL,
+	0,
+	[0, { [_xN]: _it }]
+];
+var ImageReferenceList = [
+	1,
+	n0$2,
+	_IRL,
+	0,
+	[() => ImageReference$, { [_xN]: _it }]
+];
+var ImageWatermarkFilterResponseList = [
+	1,
+	n0$2,
+	_IWFRLm,
+	0,
+	[() => ImageWatermarkFilterResponse$, { [_xN]: _it }]
+];
 var ImageWatermarkList = [
 	1,
 	n0$2,
@@ -47495,6 +50093,13 @@ var InstanceBlockDeviceMappingList = [
 	_IBDML,
 	0,
 	[() => InstanceBlockDeviceMapping$, { [_xN]: _it }]
+];
+var InstanceGenerationSet = [
+	1,
+	n0$2,
+	_IGS,
+	0,
+	[0, { [_xN]: _it }]
 ];
 var InstanceIdStringList = [
 	1,
@@ -47559,6 +50164,20 @@ var InstanceSecondaryInterfacePrivateIpAddressList = [
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN]: _it }]
 ];
+var Ipv4PrefixListResponse = [
+	1,
+	n0$2,
+	_IPLRpv,
+	0,
+	[() => Ipv4PrefixSpecificationResponse$, { [_xN]: _it }]
+];
+var Ipv6PrefixListResponse = [
+	1,
+	n0$2,
+	_IPLRpvr,
+	0,
+	[() => Ipv6PrefixSpecificationResponse$, { [_xN]: _it }]
+];
 var LaunchPermissionList = [
 	1,
 	n0$2,
@@ -47566,12 +50185,75 @@ var LaunchPermissionList = [
 	0,
 	[() => LaunchPermission$, { [_xN]: _it }]
 ];
+var LaunchTemplateBlockDeviceMappingList = [
+	1,
+	n0$2,
+	_LTBDML,
+	0,
+	[() => LaunchTemplateBlockDeviceMapping$, { [_xN]: _it }]
+];
+var LaunchTemplateElasticInferenceAcceleratorResponseList = [
+	1,
+	n0$2,
+	_LTEIARL,
+	0,
+	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN]: _it }]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
+	1,
+	n0$2,
+	_LTINISL,
+	0,
+	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN]: _it }]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
+	1,
+	n0$2,
+	_LTISISL,
+	0,
+	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN]: _it }]
+];
+var LaunchTemplateLicenseList = [
+	1,
+	n0$2,
+	_LTLL,
+	0,
+	[() => LaunchTemplateLicenseConfiguration$, { [_xN]: _it }]
+];
+var LaunchTemplateTagSpecificationList = [
+	1,
+	n0$2,
+	_LTTSL,
+	0,
+	[() => LaunchTemplateTagSpecification$, { [_xN]: _it }]
+];
+var LaunchTemplateVersionSet = [
+	1,
+	n0$2,
+	_LTVS,
+	0,
+	[() => LaunchTemplateVersion$, { [_xN]: _it }]
+];
 var LicenseList = [
 	1,
 	n0$2,
 	_LL,
 	0,
 	[() => LicenseConfiguration$, { [_xN]: _it }]
+];
+var LocalStorageTypeSet = [
+	1,
+	n0$2,
+	_LSTS,
+	0,
+	[0, { [_xN]: _it }]
+];
+var MarketplaceProductCodeList = [
+	1,
+	n0$2,
+	_MPCL,
+	0,
+	[0, { [_xN]: _it }]
 ];
 var MetricCategoryIdList = [
 	1,
@@ -47601,6 +50283,20 @@ var OwnerStringList = [
 	0,
 	[0, { [_xN]: _Own }]
 ];
+var PerformanceFactorReferenceSet = [
+	1,
+	n0$2,
+	_PFRS,
+	0,
+	[() => PerformanceFactorReference$, { [_xN]: _it }]
+];
+var PrivateIpAddressSpecificationList = [
+	1,
+	n0$2,
+	_PIASL,
+	0,
+	[() => PrivateIpAddressSpecification$, { [_xN]: _it }]
+];
 var ProductCodeList = [
 	1,
 	n0$2,
@@ -47621,6 +50317,27 @@ var ReservationList = [
 	_RLe,
 	0,
 	[() => Reservation$, { [_xN]: _it }]
+];
+var ResourceTypeOptionList = [
+	1,
+	n0$2,
+	_RTOL,
+	0,
+	[() => ResourceTypeOption$, 0]
+];
+var ResourceTypeRequestList = [
+	1,
+	n0$2,
+	_RTRL,
+	0,
+	[() => ResourceTypeRequest$, 0]
+];
+var SecondaryInterfacePrivateIpAddressSpecificationList = [
+	1,
+	n0$2,
+	_SIPIASL,
+	0,
+	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN]: _it }]
 ];
 var SnapshotIdStringList = [
 	1,
@@ -47643,12 +50360,12 @@ var SupportedInstanceTypeSet = [
 	0,
 	[() => InstanceTypeItem$, { [_xN]: _it }]
 ];
-var TagList = [
+var TagList$1 = [
 	1,
 	n0$2,
 	_TL,
 	0,
-	[() => Tag$, { [_xN]: _it }]
+	[() => Tag$$1, { [_xN]: _it }]
 ];
 var TagSpecificationList = [
 	1,
@@ -47684,6 +50401,27 @@ var ValueStringList = [
 	_VSL,
 	0,
 	[0, { [_xN]: _it }]
+];
+var VersionStringList = [
+	1,
+	n0$2,
+	_VSLe,
+	0,
+	[0, { [_xN]: _it }]
+];
+var ZoneIdStringList = [
+	1,
+	n0$2,
+	_ZISL,
+	0,
+	[0, { [_xN]: _ZI }]
+];
+var ZoneNameStringList = [
+	1,
+	n0$2,
+	_ZNSL,
+	0,
+	[0, { [_xN]: _ZN }]
 ];
 var CopyImage$ = [
 	9,
@@ -47741,6 +50479,14 @@ var DeregisterImage$ = [
 	() => DeregisterImageRequest$,
 	() => DeregisterImageResult$
 ];
+var DescribeAvailabilityZones$ = [
+	9,
+	n0$2,
+	_DAZe,
+	0,
+	() => DescribeAvailabilityZonesRequest$,
+	() => DescribeAvailabilityZonesResult$
+];
 var DescribeImageAttribute$ = [
 	9,
 	n0$2,
@@ -47748,6 +50494,14 @@ var DescribeImageAttribute$ = [
 	0,
 	() => DescribeImageAttributeRequest$,
 	() => ImageAttribute$
+];
+var DescribeImageReferences$ = [
+	9,
+	n0$2,
+	_DIRescribem,
+	0,
+	() => DescribeImageReferencesRequest$,
+	() => DescribeImageReferencesResult$
 ];
 var DescribeImages$ = [
 	9,
@@ -47765,6 +50519,14 @@ var DescribeInstances$ = [
 	() => DescribeInstancesRequest$,
 	() => DescribeInstancesResult$
 ];
+var DescribeLaunchTemplateVersions$ = [
+	9,
+	n0$2,
+	_DLTVe,
+	0,
+	() => DescribeLaunchTemplateVersionsRequest$,
+	() => DescribeLaunchTemplateVersionsResult$
+];
 var DescribeSnapshotAttribute$ = [
 	9,
 	n0$2,
@@ -47780,6 +50542,54 @@ var DescribeSnapshots$ = [
 	0,
 	() => DescribeSnapshotsRequest$,
 	() => DescribeSnapshotsResult$
+];
+var EnableFastSnapshotRestores$ = [
+	9,
+	n0$2,
+	_EFSR,
+	0,
+	() => EnableFastSnapshotRestoresRequest$,
+	() => EnableFastSnapshotRestoresResult$
+];
+var EnableImageDeprecation$ = [
+	9,
+	n0$2,
+	_EID,
+	0,
+	() => EnableImageDeprecationRequest$,
+	() => EnableImageDeprecationResult$
+];
+var EnableImageDeregistrationProtection$ = [
+	9,
+	n0$2,
+	_EIDP,
+	0,
+	() => EnableImageDeregistrationProtectionRequest$,
+	() => EnableImageDeregistrationProtectionResult$
+];
+var GetAllowedImagesSettings$ = [
+	9,
+	n0$2,
+	_GAIS,
+	0,
+	() => GetAllowedImagesSettingsRequest$,
+	() => GetAllowedImagesSettingsResult$
+];
+var GetEbsDefaultKmsKeyId$ = [
+	9,
+	n0$2,
+	_GEDKKI,
+	0,
+	() => GetEbsDefaultKmsKeyIdRequest$,
+	() => GetEbsDefaultKmsKeyIdResult$
+];
+var GetEbsEncryptionByDefault$ = [
+	9,
+	n0$2,
+	_GEEBD,
+	0,
+	() => GetEbsEncryptionByDefaultRequest$,
+	() => GetEbsEncryptionByDefaultResult$
 ];
 var ModifyImageAttribute$ = [
 	9,
@@ -48092,16 +50902,34 @@ var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnaps
 var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
 var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
+var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
 var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
+var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
 var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
 var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
+var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
 var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
 var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
+var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
+var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
+var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
+var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
+var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
+var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
 var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
@@ -48918,12 +51746,15 @@ var KMSInvalidSignatureException = class KMSInvalidSignatureException extends KM
 // node_modules/@aws-sdk/client-kms/dist-es/schemas/schemas_0.js
 init_schema();
 const _A = "Arn";
+const _AD = "AttestationDocument";
 const _AEE$1 = "AlreadyExistsException";
 const _AWSAI = "AWSAccountId";
 const _BPLSC = "BypassPolicyLockoutSafetyCheck";
 const _C = "Constraints";
+const _CB = "CiphertextBlob";
 const _CD = "CreationDate";
 const _CE$1 = "ConflictException";
+const _CFR = "CiphertextForRecipient";
 const _CG = "CreateGrant";
 const _CGR = "CreateGrantRequest";
 const _CGRr = "CreateGrantResponse";
@@ -48940,24 +51771,37 @@ const _CKSISE = "CustomKeyStoreInvalidStateException";
 const _CKSNFE = "CustomKeyStoreNotFoundException";
 const _CKSNIUE = "CustomKeyStoreNameInUseException";
 const _CMKS = "CustomerMasterKeySpec";
-const _D = "Description";
+const _D$1 = "Description";
 const _DD = "DeletionDate";
 const _DE = "DisabledException";
+const _DEA = "DestinationEncryptionAlgorithm";
+const _DEC = "DestinationEncryptionContext";
 const _DK = "DescribeKey";
+const _DKI = "DestinationKeyId";
+const _DKMI = "DestinationKeyMaterialId";
 const _DKR = "DescribeKeyRequest";
 const _DKRe = "DescribeKeyResponse";
 const _DR = "DryRun";
+const _DRM = "DryRunModifiers";
 const _DROE = "DryRunOperationException";
+const _DRecr = "DecryptRequest";
+const _DRecry = "DecryptResponse";
 const _DTE = "DependencyTimeoutException";
+const _Dec = "Decrypt";
 const _E = "Enabled";
+const _EAn = "EncryptionAlgorithm";
 const _EAnc = "EncryptionAlgorithms";
 const _EAnca = "EncapsulationAlgorithms";
+const _EC = "EncryptionContext";
 const _ECE = "EncryptionContextEquals";
 const _ECS = "EncryptionContextSubset";
 const _EITE = "ExpiredImportTokenException";
 const _EM = "ExpirationModel";
 const _G = "Grants";
 const _GC = "GrantConstraints";
+const _GDKWP = "GenerateDataKeyWithoutPlaintext";
+const _GDKWPR = "GenerateDataKeyWithoutPlaintextRequest";
+const _GDKWPRe = "GenerateDataKeyWithoutPlaintextResponse";
 const _GI = "GrantId";
 const _GKP = "GetKeyPolicy";
 const _GKPR = "GetKeyPolicyRequest";
@@ -48982,8 +51826,10 @@ const _IKUE = "InvalidKeyUsageException";
 const _IME = "InvalidMarkerException";
 const _ITAE = "IncorrectTrustAnchorException";
 const _KAAe = "KeyAgreementAlgorithms";
-const _KI = "KeyId";
+const _KEA = "KeyEncryptionAlgorithm";
+const _KI$1 = "KeyId";
 const _KM = "KeyMetadata";
+const _KMI = "KeyMaterialId";
 const _KMSIE = "KMSInternalException";
 const _KMSIME = "KMSInvalidMacException";
 const _KMSISE = "KMSInvalidSignatureException";
@@ -49009,6 +51855,7 @@ const _MRKT = "MultiRegionKeyType";
 const _N$1 = "Name";
 const _NFE = "NotFoundException";
 const _NM = "NextMarker";
+const _NOB = "NumberOfBytes";
 const _O = "Operations";
 const _Or = "Origin";
 const _P = "Policy";
@@ -49017,14 +51864,25 @@ const _PKPR = "PutKeyPolicyRequest";
 const _PKPu = "PutKeyPolicy";
 const _PKr = "PrimaryKey";
 const _PN$1 = "PolicyName";
+const _PT = "PlaintextType";
+const _Pl = "Plaintext";
+const _R = "Recipient";
+const _RE = "ReEncrypt";
+const _RER = "ReEncryptRequest";
+const _RERe = "ReEncryptResponse";
 const _RGRe = "RevokeGrantRequest";
 const _RGe = "RevokeGrant";
+const _RI$1 = "RecipientInfo";
 const _RK = "ReplicaKeys";
 const _RP = "RetiringPrincipal";
 const _RSP = "RetiringServicePrincipal";
 const _Re = "Region";
 const _SA = "SigningAlgorithms";
 const _SAo = "SourceArn";
+const _SEA = "SourceEncryptionAlgorithm";
+const _SEC = "SourceEncryptionContext";
+const _SKI = "SourceKeyId";
+const _SKMI = "SourceKeyMaterialId";
 const _TE$1 = "TagException";
 const _Tr = "Truncated";
 const _UOE$1 = "UnsupportedOperationException";
@@ -49687,13 +52545,20 @@ var XksProxyVpcEndpointServiceNotFoundException$ = [
 ];
 n0_registry$1.registerError(XksProxyVpcEndpointServiceNotFoundException$, XksProxyVpcEndpointServiceNotFoundException);
 const errorTypeRegistries$1 = [_s_registry$1, n0_registry$1];
+var PlaintextType = [
+	0,
+	n0$1,
+	_PT,
+	8,
+	21
+];
 var CreateGrantRequest$ = [
 	3,
 	n0$1,
 	_CGR,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_O,
 		_GP,
 		_RP,
@@ -49726,12 +52591,58 @@ var CreateGrantResponse$ = [
 	[_GTr, _GI],
 	[0, 0]
 ];
+var DecryptRequest$ = [
+	3,
+	n0$1,
+	_DRecr,
+	0,
+	[
+		_CB,
+		_EC,
+		_GT,
+		_KI$1,
+		_EAn,
+		_R,
+		_DR,
+		_DRM
+	],
+	[
+		21,
+		128,
+		64,
+		0,
+		0,
+		() => RecipientInfo$,
+		2,
+		64
+	]
+];
+var DecryptResponse$ = [
+	3,
+	n0$1,
+	_DRecry,
+	0,
+	[
+		_KI$1,
+		_Pl,
+		_EAn,
+		_CFR,
+		_KMI
+	],
+	[
+		0,
+		[() => PlaintextType, 0],
+		0,
+		21,
+		0
+	]
+];
 var DescribeKeyRequest$ = [
 	3,
 	n0$1,
 	_DKR,
 	0,
-	[_KI, _GT],
+	[_KI$1, _GT],
 	[0, 64],
 	1
 ];
@@ -49743,12 +52654,51 @@ var DescribeKeyResponse$ = [
 	[_KM],
 	[() => KeyMetadata$]
 ];
+var GenerateDataKeyWithoutPlaintextRequest$ = [
+	3,
+	n0$1,
+	_GDKWPR,
+	0,
+	[
+		_KI$1,
+		_EC,
+		_KS,
+		_NOB,
+		_GT,
+		_DR
+	],
+	[
+		0,
+		128,
+		0,
+		1,
+		64,
+		2
+	],
+	1
+];
+var GenerateDataKeyWithoutPlaintextResponse$ = [
+	3,
+	n0$1,
+	_GDKWPRe,
+	0,
+	[
+		_CB,
+		_KI$1,
+		_KMI
+	],
+	[
+		21,
+		0,
+		0
+	]
+];
 var GetKeyPolicyRequest$ = [
 	3,
 	n0$1,
 	_GKPR,
 	0,
-	[_KI, _PN$1],
+	[_KI$1, _PN$1],
 	[0, 0],
 	1
 ];
@@ -49782,7 +52732,7 @@ var GrantListEntry$ = [
 	_GLE,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_GI,
 		_N$1,
 		_CD,
@@ -49814,12 +52764,12 @@ var KeyMetadata$ = [
 	_KM,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_AWSAI,
 		_A,
 		_CD,
 		_E,
-		_D,
+		_D$1,
 		_KU,
 		_KSe,
 		_DD,
@@ -49879,7 +52829,7 @@ var ListGrantsRequest$ = [
 	_LGR,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_L$1,
 		_M$1,
 		_GI,
@@ -49942,7 +52892,7 @@ var PutKeyPolicyRequest$ = [
 	_PKPR,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_P,
 		_PN$1,
 		_BPLSC
@@ -49955,13 +52905,76 @@ var PutKeyPolicyRequest$ = [
 	],
 	2
 ];
+var RecipientInfo$ = [
+	3,
+	n0$1,
+	_RI$1,
+	0,
+	[_KEA, _AD],
+	[0, 21]
+];
+var ReEncryptRequest$ = [
+	3,
+	n0$1,
+	_RER,
+	0,
+	[
+		_DKI,
+		_CB,
+		_SEC,
+		_SKI,
+		_DEC,
+		_SEA,
+		_DEA,
+		_GT,
+		_DR,
+		_DRM
+	],
+	[
+		0,
+		21,
+		128,
+		0,
+		128,
+		0,
+		0,
+		64,
+		2,
+		64
+	],
+	1
+];
+var ReEncryptResponse$ = [
+	3,
+	n0$1,
+	_RERe,
+	0,
+	[
+		_CB,
+		_SKI,
+		_KI$1,
+		_SEA,
+		_DEA,
+		_SKMI,
+		_DKMI
+	],
+	[
+		21,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0
+	]
+];
 var RevokeGrantRequest$ = [
 	3,
 	n0$1,
 	_RGRe,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_GI,
 		_DR
 	],
@@ -50003,6 +53016,14 @@ var CreateGrant$ = [
 	() => CreateGrantRequest$,
 	() => CreateGrantResponse$
 ];
+var Decrypt$ = [
+	9,
+	n0$1,
+	_Dec,
+	0,
+	() => DecryptRequest$,
+	() => DecryptResponse$
+];
 var DescribeKey$ = [
 	9,
 	n0$1,
@@ -50010,6 +53031,14 @@ var DescribeKey$ = [
 	0,
 	() => DescribeKeyRequest$,
 	() => DescribeKeyResponse$
+];
+var GenerateDataKeyWithoutPlaintext$ = [
+	9,
+	n0$1,
+	_GDKWP,
+	0,
+	() => GenerateDataKeyWithoutPlaintextRequest$,
+	() => GenerateDataKeyWithoutPlaintextResponse$
 ];
 var GetKeyPolicy$ = [
 	9,
@@ -50034,6 +53063,14 @@ var PutKeyPolicy$ = [
 	0,
 	() => PutKeyPolicyRequest$,
 	() => __Unit
+];
+var ReEncrypt$ = [
+	9,
+	n0$1,
+	_RE,
+	0,
+	() => ReEncryptRequest$,
+	() => ReEncryptResponse$
 ];
 var RevokeGrant$ = [
 	9,
@@ -50218,14 +53255,20 @@ const _ep0$1 = {};
 const _mw0$1 = (Command, cs, config, o) => [];
 // node_modules/@aws-sdk/client-kms/dist-es/commands/CreateGrantCommand.js
 var CreateGrantCommand = class extends command$1(_ep0$1, _mw0$1, "CreateGrant", CreateGrant$) {};
+// node_modules/@aws-sdk/client-kms/dist-es/commands/DecryptCommand.js
+var DecryptCommand = class extends command$1(_ep0$1, _mw0$1, "Decrypt", Decrypt$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/DescribeKeyCommand.js
 var DescribeKeyCommand = class extends command$1(_ep0$1, _mw0$1, "DescribeKey", DescribeKey$) {};
+// node_modules/@aws-sdk/client-kms/dist-es/commands/GenerateDataKeyWithoutPlaintextCommand.js
+var GenerateDataKeyWithoutPlaintextCommand = class extends command$1(_ep0$1, _mw0$1, "GenerateDataKeyWithoutPlaintext", GenerateDataKeyWithoutPlaintext$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/GetKeyPolicyCommand.js
 var GetKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "GetKeyPolicy", GetKeyPolicy$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/ListGrantsCommand.js
 var ListGrantsCommand = class extends command$1(_ep0$1, _mw0$1, "ListGrants", ListGrants$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/PutKeyPolicyCommand.js
 var PutKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "PutKeyPolicy", PutKeyPolicy$) {};
+// node_modules/@aws-sdk/client-kms/dist-es/commands/ReEncryptCommand.js
+var ReEncryptCommand = class extends command$1(_ep0$1, _mw0$1, "ReEncrypt", ReEncrypt$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/RevokeGrantCommand.js
 var RevokeGrantCommand = class extends command$1(_ep0$1, _mw0$1, "RevokeGrant", RevokeGrant$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthSchemeProvider.js
@@ -52501,12 +55544,17 @@ const _AELEE = "AutomationExecutionLimitExceededException";
 const _AENFE = "AutomationExecutionNotFoundException";
 const _AI = "AssociatedInstances";
 const _ALE = "AssociationLimitExceeded";
+const _APl = "AllowedPattern";
 const _ARN = "ARN";
 const _ASNFE = "AutomationStepNotFoundException";
+const _ATTR = "AddTagsToResource";
+const _ATTRR = "AddTagsToResourceRequest";
+const _ATTRRd = "AddTagsToResourceResult";
 const _AVLE = "AssociationVersionLimitExceeded";
 const _CE = "ConflictException";
 const _CSCLEE = "CustomSchemaCountLimitExceededException";
 const _CTCLEE = "ComplianceTypeCountLimitExceededException";
+const _D = "Description";
 const _DAE = "DocumentAlreadyExists";
 const _DDC = "DuplicateDocumentContent";
 const _DDVN = "DuplicateDocumentVersionName";
@@ -52514,6 +55562,9 @@ const _DII = "DuplicateInstanceId";
 const _DLE = "DocumentLimitExceeded";
 const _DNEE = "DoesNotExistException";
 const _DPL = "DocumentPermissionLimit";
+const _DPR = "DeleteParameterRequest";
+const _DPRe = "DeleteParameterResult";
+const _DPe = "DeleteParameter";
 const _DTa = "DataType";
 const _DVLE = "DocumentVersionLimitExceeded";
 const _FNAE = "FeatureNotAvailableException";
@@ -52578,6 +55629,8 @@ const _ITM = "InvalidTargetMaps";
 const _ITNE = "InvalidTypeNameException";
 const _ITn = "InvalidTarget";
 const _IU = "InvalidUpdate";
+const _K = "Key";
+const _KI = "KeyId";
 const _L = "Limit";
 const _LMD = "LastModifiedDate";
 const _LT = "LimitType";
@@ -52601,17 +55654,22 @@ const _OMKLEE = "OpsMetadataKeyLimitExceededException";
 const _OMLEE = "OpsMetadataLimitExceededException";
 const _OMNFE = "OpsMetadataNotFoundException";
 const _OMTMUE = "OpsMetadataTooManyUpdatesException";
+const _Ov = "Overwrite";
 const _PAE = "ParameterAlreadyExists";
 const _PLE = "ParameterLimitExceeded";
 const _PLEE = "PoliciesLimitExceededException";
 const _PMVLE = "ParameterMaxVersionLimitExceeded";
 const _PN = "ParameterNames";
 const _PNF = "ParameterNotFound";
+const _PP = "PutParameter";
 const _PPME = "ParameterPatternMismatchException";
+const _PPR = "PutParameterRequest";
+const _PPRu = "PutParameterResult";
 const _PSPV = "PSParameterValue";
 const _PVLLE = "ParameterVersionLabelLimitExceeded";
 const _PVNF = "ParameterVersionNotFound";
 const _Par = "Parameter";
+const _Po = "Policies";
 const _QC = "QuotaCode";
 const _RC = "ReasonCode";
 const _RDSAEE = "ResourceDataSyncAlreadyExistsException";
@@ -52639,13 +55697,17 @@ const _ST = "SyncType";
 const _STCLEE = "SubTypeCountLimitExceededException";
 const _SU = "StatusUnchanged";
 const _Sel = "Selector";
+const _T = "Tags";
 const _TE = "ThrottlingException";
 const _TIUE = "TargetInUseException";
+const _TLa = "TagList";
 const _TMTE = "TooManyTagsError";
 const _TMU = "TooManyUpdates";
 const _TN = "TypeName";
 const _TNC = "TargetNotConnected";
 const _TSLEE = "TotalSizeLimitExceededException";
+const _Tag = "Tag";
+const _Tie = "Tier";
 const _Ty = "Type";
 const _UCE = "UnsupportedCalendarException";
 const _UFRE = "UnsupportedFeatureRequiredException";
@@ -54413,6 +57475,48 @@ var PSParameterValue = [
 	8,
 	0
 ];
+var AddTagsToResourceRequest$ = [
+	3,
+	n0,
+	_ATTRR,
+	0,
+	[
+		_RTe,
+		_RI,
+		_T
+	],
+	[
+		0,
+		0,
+		() => TagList
+	],
+	3
+];
+var AddTagsToResourceResult$ = [
+	3,
+	n0,
+	_ATTRRd,
+	0,
+	[],
+	[]
+];
+var DeleteParameterRequest$ = [
+	3,
+	n0,
+	_DPR,
+	0,
+	[_N],
+	[0],
+	1
+];
+var DeleteParameterResult$ = [
+	3,
+	n0,
+	_DPRe,
+	0,
+	[],
+	[]
+];
 var GetParameterRequest$ = [
 	3,
 	n0,
@@ -54458,6 +57562,79 @@ var Parameter$ = [
 		0
 	]
 ];
+var PutParameterRequest$ = [
+	3,
+	n0,
+	_PPR,
+	0,
+	[
+		_N,
+		_V,
+		_D,
+		_Ty,
+		_KI,
+		_Ov,
+		_APl,
+		_T,
+		_Tie,
+		_Po,
+		_DTa
+	],
+	[
+		0,
+		[() => PSParameterValue, 0],
+		0,
+		0,
+		0,
+		2,
+		0,
+		() => TagList,
+		0,
+		0,
+		0
+	],
+	2
+];
+var PutParameterResult$ = [
+	3,
+	n0,
+	_PPRu,
+	0,
+	[_Ve, _Tie],
+	[1, 0]
+];
+var Tag$ = [
+	3,
+	n0,
+	_Tag,
+	0,
+	[_K, _V],
+	[0, 0],
+	2
+];
+var TagList = [
+	1,
+	n0,
+	_TLa,
+	0,
+	() => Tag$
+];
+var AddTagsToResource$ = [
+	9,
+	n0,
+	_ATTR,
+	0,
+	() => AddTagsToResourceRequest$,
+	() => AddTagsToResourceResult$
+];
+var DeleteParameter$ = [
+	9,
+	n0,
+	_DPe,
+	0,
+	() => DeleteParameterRequest$,
+	() => DeleteParameterResult$
+];
 var GetParameter$ = [
 	9,
 	n0,
@@ -54465,6 +57642,14 @@ var GetParameter$ = [
 	0,
 	() => GetParameterRequest$,
 	() => GetParameterResult$
+];
+var PutParameter$ = [
+	9,
+	n0,
+	_PP,
+	0,
+	() => PutParameterRequest$,
+	() => PutParameterResult$
 ];
 // node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
@@ -54639,8 +57824,14 @@ init_endpoints();
 const command = makeBuilder(commonParams, "AmazonSSM", "SSMClient", getEndpointPlugin);
 const _ep0 = {};
 const _mw0 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/AddTagsToResourceCommand.js
+var AddTagsToResourceCommand = class extends command(_ep0, _mw0, "AddTagsToResource", AddTagsToResource$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParameterCommand.js
+var DeleteParameterCommand = class extends command(_ep0, _mw0, "DeleteParameter", DeleteParameter$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
 var GetParameterCommand = class extends command(_ep0, _mw0, "GetParameter", GetParameter$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
+var PutParameterCommand = class extends command(_ep0, _mw0, "PutParameter", PutParameter$) {};
 // src/aws/clients.ts
 init_dist_es$8();
 const clientDefaults = {
@@ -54685,6 +57876,7 @@ async function send(client, command, where, session, pace, signal) {
 			return await client.send(command, { abortSignal: signal });
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
+			if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
 			const mayRepeat = repeatable || isWithoutEffect(error);
 			if (isThrottling(error) && throttles < maxThrottles) {
 				throttles += 1;
@@ -54751,9 +57943,6 @@ function once(make) {
 	};
 }
 // src/aws/credentials.ts
-var CredentialsError = class extends Error {
-	name = "CredentialsError";
-};
 function openSessions(options, signal) {
 	const known = new Map();
 	const memo = (key, open) => {
@@ -55490,6 +58679,7 @@ function openLedger(save = saveState) {
 			shares: [],
 			regions: [],
 			targets: {},
+			promotions: [],
 			account: "",
 			...state,
 			...change
@@ -55525,6 +58715,203 @@ function encryptedCopyName(imageId, kmsKeyArn) {
 }
 function isEncryptedCopy(image) {
 	return image.Name?.startsWith(prefix) ?? false;
+}
+// src/plan/probe.ts
+const noImage = "ami-0fffffffffffffff0";
+const noSnapshot = "snap-0fffffffffffffff0";
+async function ask(call) {
+	try {
+		await call();
+		return {
+			is: "unknown",
+			words: "the endpoint took the dry run for a call"
+		};
+	} catch (error) {
+		if (!(error instanceof AwsCallError)) throw error;
+		const words = errorMessage(error.cause);
+		if (hasCode(error, "DryRunOperation", "DryRunOperationException")) return {
+			is: "allowed",
+			words
+		};
+		return {
+			is: hasCode(error, "UnauthorizedOperation", "AccessDeniedException", "AccessDenied") ? "denied" : "unknown",
+			words
+		};
+	}
+}
+function lacksIdentityPolicy({ words }) {
+	return words.includes("identity-based policy");
+}
+function roleOf(place, roleArn) {
+	return roleArn ?? `the caller in account ${place.account}`;
+}
+async function askAll(place, role, questions, findings) {
+	await Promise.all(questions.map(async ({ action, resources, call, without }) => {
+		const verdict = await ask(call);
+		if (verdict.is !== "denied") return;
+		const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
+		const what = `${role} may not take ${denied}`;
+		const remedy = `add to its policy: ${statement(denied, resources)}${deniedOutright(verdict)}`;
+		if (without === void 0) findings.add(placeName(place), what, remedy);
+		else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
+	}));
+}
+function statement(action, resources) {
+	return JSON.stringify({
+		Effect: "Allow",
+		Action: action,
+		Resource: resources.length === 1 ? resources[0] : resources
+	});
+}
+function deniedOutright({ words }) {
+	return words.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+}
+// src/plan/publish.ts
+function lineageOf({ Name = "" }) {
+	return Name.replace(/\d+/g, "#");
+}
+function planRetention(count, lineage, name, existing, reused) {
+	const others = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	return {
+		keep: others.slice(0, count - 1),
+		remove: others.slice(count - 1)
+	};
+}
+const templateVersions = "10000";
+async function usersOf(place, ids) {
+	const users = new Map();
+	const note = (id, user) => {
+		if (id !== void 0 && user !== void 0 && ids.includes(id)) users.set(id, [...new Set([...users.get(id) ?? [], user])]);
+	};
+	if (ids.length === 0) return users;
+	const filter = [{
+		Name: "image-id",
+		Values: [...ids]
+	}];
+	await Promise.all([
+		(async () => {
+			for (let token;;) {
+				const page = await place.ec2(new DescribeInstancesCommand({
+					Filters: filter,
+					NextToken: token
+				}));
+				for (const { Instances } of page.Reservations ?? []) for (const { ImageId, InstanceId, State } of Instances ?? []) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+				token = page.NextToken;
+				if (!token) return;
+			}
+		})(),
+		(async () => {
+			for (let token;;) {
+				const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
+					Versions: ["$Latest", "$Default"],
+					Filters: filter,
+					NextToken: token
+				}));
+				for (const { LaunchTemplateData, LaunchTemplateId } of page.LaunchTemplateVersions ?? []) note(LaunchTemplateData?.ImageId, LaunchTemplateId);
+				token = page.NextToken;
+				if (!token) return;
+			}
+		})(),
+		noteReferences(place, ids, note)
+	]);
+	return users;
+}
+async function noteReferences(place, ids, note) {
+	for (let start = 0; start < ids.length; start += 10) for (let token;;) {
+		const page = await place.ec2(new DescribeImageReferencesCommand({
+			ImageIds: ids.slice(start, start + 10),
+			ResourceTypes: [
+				{ ResourceType: "ec2:Instance" },
+				{
+					ResourceType: "ec2:LaunchTemplate",
+					ResourceTypeOptions: [{
+						OptionName: "version-depth",
+						OptionValues: [templateVersions]
+					}]
+				},
+				{ ResourceType: "ssm:Parameter" },
+				{ ResourceType: "imagebuilder:ImageRecipe" },
+				{ ResourceType: "imagebuilder:ContainerRecipe" }
+			],
+			NextToken: token
+		}));
+		for (const { ImageId, Arn } of page.ImageReferences ?? []) note(ImageId, Arn);
+		token = page.NextToken;
+		if (!token) break;
+	}
+}
+function publishQuestions(publication, place, partition) {
+	const { deprecateAfter, deregistrationProtection, fastSnapshotRestore, launchPermissions, retain } = publication;
+	const images = [`arn:${partition}:ec2:*::image/*`];
+	const questions = [];
+	const add = (action, resources, call) => questions.push({
+		action,
+		resources,
+		call
+	});
+	if (deprecateAfter !== void 0) {
+		const DeprecateAt = new Date(Date.now() + 864e5);
+		add("EnableImageDeprecation", images, () => place.ec2(new EnableImageDeprecationCommand({
+			ImageId: noImage,
+			DeprecateAt,
+			DryRun: true
+		})));
+	}
+	if (deregistrationProtection !== "off") add("EnableImageDeregistrationProtection", images, () => place.ec2(new EnableImageDeregistrationProtectionCommand({
+		ImageId: noImage,
+		DryRun: true
+	})));
+	if (launchPermissions.length > 0) {
+		const LaunchPermission = { Add: [...launchPermissions] };
+		add("ModifyImageAttribute", images, () => place.ec2(new ModifyImageAttributeCommand({
+			ImageId: noImage,
+			LaunchPermission,
+			DryRun: true
+		})));
+	}
+	if (fastSnapshotRestore === "all" || fastSnapshotRestore.length > 0) {
+		const AvailabilityZones = [`${place.region}a`];
+		add("EnableFastSnapshotRestores", [`arn:${partition}:ec2:*::snapshot/*`], () => place.ec2(new EnableFastSnapshotRestoresCommand({
+			AvailabilityZones,
+			SourceSnapshotIds: [noSnapshot],
+			DryRun: true
+		})));
+		add("DescribeAvailabilityZones", ["*"], () => place.ec2(new DescribeAvailabilityZonesCommand({ DryRun: true })));
+	}
+	if (retain !== void 0) {
+		add("DescribeInstances", ["*"], () => place.ec2(new DescribeInstancesCommand({ DryRun: true })));
+		add("DescribeLaunchTemplateVersions", ["*"], () => place.ec2(new DescribeLaunchTemplateVersionsCommand({
+			Versions: ["$Latest"],
+			DryRun: true
+		})));
+		add("DescribeImageReferences", ["*"], () => place.ec2(new DescribeImageReferencesCommand({
+			ImageIds: [noImage],
+			IncludeAllResourceTypes: true,
+			DryRun: true
+		})));
+	}
+	return questions;
+}
+async function checkParameter(place, name, findings) {
+	const where = placeName(place);
+	try {
+		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
+		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
+	} catch (error) {
+		if (hasCode(error, "ParameterNotFound")) return;
+		if (!isDenied(error) || !(error instanceof AwsCallError)) throw error;
+		const resource = `arn:${partitionOf(place.region)}:ssm:${place.region}:${place.account}:parameter/${name.replace(/^\//, "")}`;
+		findings.add(where, `the target role may not read the SSM parameter ${name}: ${error.awsMessage}`, `add to its policy: ${JSON.stringify({
+			Effect: "Allow",
+			Action: [
+				"ssm:GetParameter",
+				"ssm:PutParameter",
+				"ssm:DeleteParameter",
+				"ssm:AddTagsToResource"
+			],
+			Resource: resource
+		})}`);
+	}
 }
 // src/plan/instance.ts
 function createdImageName(request, instanceId) {
@@ -55781,8 +59168,8 @@ function planHubs(source, hubs, toMake) {
 function keysOf({ snapshots }, from) {
 	const made = from === void 0 ? [] : [from.kmsKeyArn];
 	const copied = from === void 0 ? [] : from.only ?? snapshots;
-	const asIs = snapshots.filter((snapshot) => !copied.includes(snapshot));
-	return [...new Set([...made, ...asIs.flatMap(({ kmsKeyArn }) => kmsKeyArn ?? [])])];
+	const keys = snapshots.filter((snapshot) => !copied.includes(snapshot)).flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
+	return [...new Set([...made, ...keys])];
 }
 function planEncryptedCopy(request, source, targets, findings) {
 	const { place, snapshots, kmsKeyArn } = source;
@@ -55815,8 +59202,16 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 		const list = others.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
 		findings.add(where, `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 	}
-	const { tags, dropped } = mergeTags(request.copyTags ? source.image.Tags ?? [] : [], target.tags, provenance(request, source));
+	const { tags, dropped } = mergeTags(request.copyTags ? source.image.Tags ?? [] : [], target.tags, {
+		...provenance(request, source),
+		[tagKeys.lineage]: lineageOf(source.image)
+	});
 	if (dropped.length > 0) findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(", ")}`);
+	const { retain } = request.publication;
+	const going = new Set([...replace, ...discardImages].map(({ ImageId }) => ImageId));
+	const kept = target.made.filter(({ ImageId }) => !going.has(ImageId));
+	const retained = retain === void 0 ? void 0 : planRetention(retain, lineageOf(source.image), target.name, kept, reuse);
+	for (const image of replace) checkRemovable(image, where, findings);
 	return {
 		target,
 		route,
@@ -55825,9 +59220,14 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 		...copies,
 		discardImages,
 		replace,
+		retained,
 		tags,
 		crossAccount
 	};
+}
+function checkRemovable({ ImageId, DeregistrationProtection }, where, findings) {
+	if ((DeregistrationProtection ?? "disabled") === "disabled") return;
+	findings.add(where, `${ImageId} is to be replaced, but it is protected from deregistration (${DeregistrationProtection})`, `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}; or set on-existing to reuse`);
 }
 function takenName(request, source, target, namesake) {
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
@@ -55931,6 +59331,481 @@ function idsOf$1(snapshots) {
 }
 function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
+}
+// src/aws/kms.ts
+const keyOperations = [
+	"DescribeKey",
+	"Decrypt",
+	"ReEncryptFrom",
+	"CreateGrant"
+];
+function regionOfKey(keyArn) {
+	return keyArn.split(":")[3] ?? "";
+}
+// src/plan/preflight-keys.ts
+const inBothSets = [
+	"CreateGrant",
+	"GenerateDataKeyWithoutPlaintext",
+	"DescribeKey"
+];
+async function preflightKeys(request, plan, sampled, findings) {
+	const { source } = plan;
+	const sourceRole = roleOf(source.place, request.source.roleArn);
+	const users = [...plan.encryptedCopies.map(({ place, kmsKeyArn }) => ({
+		place,
+		keyArn: kmsKeyArn,
+		role: sourceRole
+	})), ...sampled.map(({ target: { place, kmsKeyArn, roleArn } }) => ({
+		place,
+		keyArn: kmsKeyArn,
+		role: roleOf(place, roleArn)
+	}))];
+	const honoured = await honoursDryRuns$1(users);
+	const tell = teller(request, findings);
+	const takers = takersOf(sampled);
+	const given = new Map(takers.map(([keyArn, target]) => [keyArn, target.target.principalArn]));
+	await Promise.all([
+		...users.map((asker) => checkUse(asker, honoured, tell)),
+		...[...given].map(([keyArn, grantee]) => {
+			return checkGiving(request, {
+				place: source.at(regionOfKey(keyArn)),
+				keyArn,
+				role: sourceRole
+			}, grantee, honoured, tell);
+		}),
+		...takers.map(([keyArn, target]) => checkTaking(request, keyArn, target, honoured, tell))
+	]);
+}
+async function honoursDryRuns$1(users) {
+	for (const { place, keyArn } of users) {
+		const command = new GenerateDataKeyWithoutPlaintextCommand({
+			KeyId: keyArn,
+			NumberOfBytes: 32,
+			DryRun: true
+		});
+		const { is } = await ask(() => place.kms(command));
+		if (is === "allowed") return true;
+		if (is === "unknown") return false;
+	}
+	return false;
+}
+function takersOf(targets) {
+	const pairs = new Map();
+	for (const target of targets) for (const keyArn of target.sourceKeys) pairs.set(`${keyArn} ${target.target.principalArn}`, [keyArn, target]);
+	return [...pairs.values()];
+}
+function teller(request, findings) {
+	return ({ place, keyArn, role }, operation, verdict, weight, inKeyPolicy = false) => {
+		if (verdict.is !== "denied") return;
+		const denied = /perform: kms:(\w+)/.exec(verdict.words)?.[1] ?? operation;
+		const where = placeName(place);
+		const what = `${role} may not take kms:${denied} on ${keyArn}`;
+		const remedy = inKeyPolicy ? `add to the policy of that key: ${keyStatement(request, place, denied)}` : `add to its policy: ${statement(`kms:${denied}`, [keyArn])}${deniedOutright(verdict)}`;
+		const stops = weight === "ours" || weight === "through-ec2" && inBothSets.includes(denied);
+		if (weight === "ours") findings.add(where, what, remedy);
+		else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource), set key-preflight to warn`);
+		else findings.warn(where, `${what}. What to do: ${remedy}`);
+	};
+}
+function keyStatement(request, place, operation) {
+	const principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
+	return JSON.stringify({
+		Effect: "Allow",
+		Principal: principal,
+		Action: `kms:${operation}`,
+		Resource: "*"
+	});
+}
+async function checkUse(asker, honoured, tell) {
+	const { place, keyArn } = asker;
+	let blob;
+	tell(asker, "GenerateDataKeyWithoutPlaintext", await ask(async () => {
+		const command = new GenerateDataKeyWithoutPlaintextCommand({
+			KeyId: keyArn,
+			NumberOfBytes: 32
+		});
+		blob = (await place.kms(command)).CiphertextBlob;
+	}), "through-ec2");
+	const CiphertextBlob = blob;
+	const decrypted = async () => {
+		if (CiphertextBlob === void 0) return;
+		const command = new DecryptCommand({
+			KeyId: keyArn,
+			CiphertextBlob,
+			DryRun: true
+		});
+		tell(asker, "Decrypt", await ask(() => place.kms(command)), "through-ec2");
+	};
+	const reEncrypted = async () => {
+		if (CiphertextBlob === void 0) return;
+		const command = new ReEncryptCommand({
+			SourceKeyId: keyArn,
+			DestinationKeyId: keyArn,
+			CiphertextBlob,
+			DryRun: true
+		});
+		tell(asker, "ReEncryptFrom", await ask(() => place.kms(command)), "through-ec2");
+	};
+	const granted = async () => {
+		if (honoured) tell(asker, "CreateGrant", await askToGrant(asker), "through-ec2");
+	};
+	await Promise.all([
+		decrypted(),
+		reEncrypted(),
+		granted()
+	]);
+}
+function askToGrant({ place, keyArn }, grantee) {
+	const GranteePrincipal = grantee ?? `arn:${keyArn.split(":")[1]}:iam::${place.account}:root`;
+	const Operations = grantee === void 0 ? ["Decrypt"] : [...keyOperations];
+	return ask(() => place.kms(new CreateGrantCommand({
+		KeyId: keyArn,
+		GranteePrincipal,
+		Operations,
+		DryRun: true
+	})));
+}
+async function checkGiving(request, asker, grantee, honoured, tell) {
+	const { place, keyArn } = asker;
+	const { keyAccess } = request.source;
+	if (keyAccess === "policy") {
+		const command = new GetKeyPolicyCommand({
+			KeyId: keyArn,
+			PolicyName: "default"
+		});
+		tell(asker, "GetKeyPolicy", await ask(() => place.kms(command)), "ours");
+	}
+	if (keyAccess !== "grant") return;
+	const GrantId = "0".repeat(64);
+	const [revoke, list, grant] = await Promise.all([
+		ask(() => place.kms(new RevokeGrantCommand({
+			KeyId: keyArn,
+			GrantId,
+			DryRun: true
+		}))),
+		ask(() => place.kms(new ListGrantsCommand({
+			KeyId: keyArn,
+			Limit: 1
+		}))),
+		honoured ? askToGrant(asker, grantee) : void 0
+	]);
+	tell(asker, "RevokeGrant", revoke, "ours");
+	tell(asker, "ListGrants", list, "sweeping");
+	if (grant !== void 0) tell(asker, "CreateGrant", grant, "ours");
+}
+async function checkTaking(request, keyArn, { target }, honoured, tell) {
+	const place = target.at(regionOfKey(keyArn));
+	const asker = {
+		place,
+		keyArn,
+		role: roleOf(place, target.roleArn)
+	};
+	const judge = (operation, verdict, weight) => {
+		const ownSide = lacksIdentityPolicy(verdict);
+		if (ownSide || request.source.keyAccess === "existing") tell(asker, operation, verdict, weight, !ownSide);
+	};
+	const [described, granted] = await Promise.all([ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), honoured ? askToGrant(asker) : void 0]);
+	judge("DescribeKey", described, "ours");
+	if (granted !== void 0) judge("CreateGrant", granted, "through-ec2");
+}
+// src/plan/preflight.ts
+const eachTargetUpTo = 100;
+async function preflight(request, plan, findings) {
+	const { source } = plan;
+	const making = plan.targets.filter(({ reuse }) => reuse === void 0);
+	if (making.length === 0 && plan.targets.every(({ retained }) => retained === void 0)) return;
+	const honoured = await honoursDryRuns(source.place);
+	const sampled = making.length <= eachTargetUpTo ? making : oneOfEachRole(making);
+	await Promise.all([
+		...making.length > 0 ? [preflightSource(request, plan, honoured, findings)] : [],
+		...making.map((target) => preflightTarget(request, plan, target, honoured, sampled.includes(target), findings)),
+		preflightKeys(request, plan, sampled, findings)
+	]);
+}
+function oneOfEachRole(targets) {
+	return [...Map.groupBy(targets, ({ target }) => target.principalArn).values()].flatMap(([first]) => first ?? []);
+}
+async function honoursDryRuns(place) {
+	const { is } = await ask(() => place.ec2(new DescribeImagesCommand({
+		Owners: ["self"],
+		ImageIds: [],
+		DryRun: true
+	})));
+	return is !== "unknown";
+}
+async function preflightSource(request, plan, honoured, findings) {
+	const { source, targets } = plan;
+	const { place, image, snapshots } = source;
+	const abroad = targets.some(({ crossAccount, reuse }) => crossAccount && reuse === void 0);
+	const routeCopy = targets.some(({ crossAccount, route, reuse }) => crossAccount && route === "copy" && reuse === void 0);
+	const [first] = snapshots.map(({ id }) => id);
+	const own = snapshots.find(({ obstacle }) => obstacle === void 0 || !obstacle.startsWith("owned by"))?.id;
+	const role = roleOf(place, request.source.roleArn);
+	const { partition } = request.source;
+	const regions = [...new Set([place.region, ...plan.encryptedCopies.map((copy) => copy.place.region)])];
+	const arns = (types) => regions.flatMap((region) => types.map((type) => `arn:${partition}:ec2:${region}::${type}/*`));
+	const sharing = abroad && own !== void 0 ? [{
+		action: "ModifySnapshotAttribute",
+		resources: arns(["snapshot"]),
+		call: () => place.ec2(new ModifySnapshotAttributeCommand({
+			SnapshotId: own,
+			Attribute: "createVolumePermission",
+			CreateVolumePermission: { Add: [{ UserId: source.account }] },
+			DryRun: true
+		}))
+	}, {
+		action: "DescribeSnapshotAttribute",
+		resources: ["*"],
+		call: () => place.ec2(new DescribeSnapshotAttributeCommand({
+			SnapshotId: own,
+			Attribute: "createVolumePermission",
+			DryRun: true
+		}))
+	}] : [];
+	const launching = routeCopy ? [{
+		action: "ModifyImageAttribute",
+		resources: arns(["image"]),
+		call: () => place.ec2(new ModifyImageAttributeCommand({
+			ImageId: noImage,
+			LaunchPermission: { Add: [{ UserId: source.account }] },
+			DryRun: true
+		}))
+	}] : [];
+	const removing = plan.encryptedCopies.length > 0 ? [...plan.encryptedCopies.some(({ only }) => only === void 0) ? [deregistering(place, arns(["image"]))] : [], deletingSnapshots(place, arns(["snapshot"]))] : [];
+	const leasing = tagging(place, arns(["image", "snapshot"]), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other");
+	await Promise.all([askAll(place, role, [
+		...sharing,
+		...launching,
+		...removing,
+		...leasing
+	], findings), ...honoured && first !== void 0 ? plan.encryptedCopies.map((copy) => askAll(copy.place, role, encrypting(copy, image.ImageId ?? "", place.region, first, arns), findings)) : []]);
+}
+function encrypting({ place, name, kmsKeyArn, only }, imageId, sourceRegion, snapshotId, arns) {
+	const tags = [{
+		Key: tagKeys.intermediate,
+		Value: "true"
+	}];
+	const common = {
+		SourceRegion: sourceRegion,
+		Encrypted: true,
+		KmsKeyId: kmsKeyArn,
+		DryRun: true
+	};
+	if (only !== void 0) {
+		const command = new CopySnapshotCommand({
+			...common,
+			SourceSnapshotId: only[0]?.id ?? snapshotId,
+			TagSpecifications: [{
+				ResourceType: "snapshot",
+				Tags: tags
+			}]
+		});
+		return [{
+			action: "CopySnapshot",
+			resources: arns(["snapshot"]),
+			call: () => place.ec2(command)
+		}];
+	}
+	const command = new CopyImageCommand({
+		...common,
+		Name: name,
+		SourceImageId: imageId,
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags: tags
+		}, {
+			ResourceType: "snapshot",
+			Tags: tags
+		}]
+	});
+	return [{
+		action: "CopyImage",
+		resources: arns(["image", "snapshot"]),
+		call: () => place.ec2(command)
+	}];
+}
+function deregistering(place, resources) {
+	const command = new DeregisterImageCommand({
+		ImageId: noImage,
+		DryRun: true
+	});
+	return {
+		action: "DeregisterImage",
+		resources,
+		call: () => place.ec2(command)
+	};
+}
+function deletingSnapshots(place, resources) {
+	const command = new DeleteSnapshotCommand({
+		SnapshotId: noSnapshot,
+		DryRun: true
+	});
+	return {
+		action: "DeleteSnapshot",
+		resources,
+		call: () => place.ec2(command)
+	};
+}
+function tagging(place, resources, without) {
+	const tag = { Key: tagKeys.lease };
+	const create = new CreateTagsCommand({
+		Resources: [noSnapshot],
+		Tags: [{
+			...tag,
+			Value: ""
+		}],
+		DryRun: true
+	});
+	const remove = new DeleteTagsCommand({
+		Resources: [noSnapshot],
+		Tags: [tag],
+		DryRun: true
+	});
+	return [{
+		action: "CreateTags",
+		resources,
+		call: () => place.ec2(create),
+		without
+	}, {
+		action: "DeleteTags",
+		resources,
+		call: () => place.ec2(remove),
+		without
+	}];
+}
+async function preflightTarget(request, plan, targetPlan, honoured, sampled, findings) {
+	const { target, route } = targetPlan;
+	const { place } = target;
+	const role = roleOf(place, target.roleArn);
+	const { partition } = request.source;
+	const arns = (...types) => types.map((type) => `arn:${partition}:ec2:*::${type}/*`);
+	const removes = [
+		targetPlan.discard,
+		targetPlan.discardImages,
+		targetPlan.replace,
+		targetPlan.retained?.remove ?? []
+	].some((list) => list.length > 0);
+	const making = honoured && !sampled ? [copying(plan, targetPlan, arns)] : [];
+	const all = sampled ? [
+		...honoured ? [copying(plan, targetPlan, arns)] : [],
+		...honoured && route === "register" ? registering(plan, targetPlan, arns) : [],
+		{
+			...deletingSnapshots(place, arns("snapshot")),
+			...removes ? {} : { without: halfMade }
+		},
+		{
+			...deregistering(place, arns("image")),
+			...removes ? {} : { without: halfMade }
+		},
+		...tagging(place, arns("image", "snapshot"), `the tag ${tagKeys.lease} stays on the copies`),
+		...publishQuestions(request.publication, place, partition)
+	] : making;
+	await Promise.all([askAll(place, role, all, findings), ...sampled ? [checkQuota(request, targetPlan, findings), checkSettings(plan, targetPlan, findings)] : []]);
+}
+const halfMade = "what a run that fails or is cancelled has made here by then stays";
+function copying(plan, { target, route, tags, from }, arns) {
+	const { place, kmsKeyArn, name } = target;
+	const { image, snapshots } = plan.source;
+	const common = {
+		SourceRegion: from?.place.region ?? plan.source.place.region,
+		Encrypted: true,
+		KmsKeyId: kmsKeyArn,
+		DryRun: true
+	};
+	if (route === "copy") {
+		const command = new CopyImageCommand({
+			...common,
+			Name: name,
+			SourceImageId: image.ImageId,
+			TagSpecifications: [{
+				ResourceType: "image",
+				Tags: [...tags]
+			}]
+		});
+		return {
+			action: "CopyImage",
+			resources: arns("image", "snapshot"),
+			call: () => place.ec2(command)
+		};
+	}
+	const command = new CopySnapshotCommand({
+		...common,
+		SourceSnapshotId: snapshots[0]?.id ?? "snap-0fffffffffffffff0",
+		TagSpecifications: [{
+			ResourceType: "snapshot",
+			Tags: [{
+				Key: tagKeys.lease,
+				Value: ""
+			}]
+		}]
+	});
+	return {
+		action: "CopySnapshot",
+		resources: arns("snapshot"),
+		call: () => place.ec2(command)
+	};
+}
+function registering({ source }, { target }, arns) {
+	const { place, name, description } = target;
+	const copies = new Map(source.snapshots.map(({ id }) => [id, noSnapshot]));
+	const command = new RegisterImageCommand({
+		...registrationOf({
+			source: source.image,
+			extras: source.extras,
+			name,
+			description,
+			copies,
+			tags: []
+		}),
+		DryRun: true
+	});
+	return [{
+		action: "RegisterImage",
+		resources: arns("image", "snapshot"),
+		call: () => place.ec2(command)
+	}];
+}
+async function ifAllowed(read) {
+	try {
+		return await read();
+	} catch (error) {
+		if (error instanceof AwsCallError) return void 0;
+		throw error;
+	}
+}
+const copyQuota = 20;
+async function checkQuota(request, { target, copies, route }, findings) {
+	if (route !== "register" || copies.length === 0) return;
+	const { place } = target;
+	const running = (await ifAllowed(() => place.ec2(new DescribeSnapshotsCommand({
+		OwnerIds: ["self"],
+		Filters: [{
+			Name: "status",
+			Values: ["pending"]
+		}, {
+			Name: "volume-id",
+			Values: ["vol-ffffffff"]
+		}]
+	}))))?.Snapshots?.length ?? 0;
+	if (running < copyQuota) return;
+	findings.warn(placeName(place), `${running} snapshot copies are running here, and AWS's default quota is ${copyQuota}: copies wait for a free slot (up to max-parallel ${request.maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised`);
+}
+async function checkSettings(plan, { target, route, crossAccount }, findings) {
+	const { place } = target;
+	const { image, account } = plan.source;
+	const where = placeName(place);
+	if ((image.BlockDeviceMappings ?? []).some(({ Ebs }) => Ebs !== void 0 && !Ebs.SnapshotId)) {
+		const byDefault = await ifAllowed(() => place.ec2(new GetEbsEncryptionByDefaultCommand({})));
+		const key = await ifAllowed(() => place.ec2(new GetEbsDefaultKmsKeyIdCommand({})));
+		const encrypted = (image.BlockDeviceMappings ?? []).some(({ Ebs }) => Ebs && !Ebs.SnapshotId && Ebs.Encrypted);
+		if (byDefault?.EbsEncryptionByDefault === false && !encrypted) findings.warn(where, "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default");
+		else if (key?.KmsKeyId !== void 0) findings.warn(where, `a volume of the AMI has no snapshot; at launch it is encrypted under ${key.KmsKeyId}`);
+	}
+	if (route !== "copy" || !crossAccount) return;
+	const allowed = await ifAllowed(() => place.ec2(new GetAllowedImagesSettingsCommand({})));
+	const providers = (allowed?.ImageCriteria ?? []).flatMap(({ ImageProviders }) => ImageProviders ?? []);
+	if (allowed?.State !== "enabled" || providers.length === 0 || providers.includes(account) || providers.includes("all")) return;
+	findings.add(where, `Allowed AMIs is on, and lets AMIs of ${providers.join(", ")} be seen but not of the source account ${account}`, `add it: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria ImageProviders=${[...providers, account].join(",")}`);
 }
 // src/plan/resolve.ts
 async function resolve(request, sessions, findings, signal, onAccount) {
@@ -56046,7 +59921,10 @@ async function resolveTarget(request, target, sessions, sourceSession, callers, 
 	if (!isImageName(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
 	const description = request.description === void 0 ? void 0 : fill(request.description, values);
 	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
-	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, image, found.account, name));
+	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, image, found.account, name, request.publication.retain !== void 0));
+	const { ssmParameter } = request.publication;
+	const parameter = ssmParameter && fill(ssmParameter, values);
+	if (parameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${parameter}`, () => checkParameter(place, parameter, findings));
 	const kmsKeyArn = await key;
 	if (earlier === void 0 || kmsKeyArn === void 0) return void 0;
 	return {
@@ -56060,7 +59938,7 @@ async function resolveTarget(request, target, sessions, sourceSession, callers, 
 		description,
 		tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
 		grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
-		ssmParameter: request.publication.ssmParameter && fill(request.publication.ssmParameter, values),
+		ssmParameter: parameter,
 		...earlier
 	};
 }
@@ -56070,20 +59948,215 @@ function sourceSessionName({ source, credentials }) {
 		region: source.region
 	});
 }
-async function findEarlier(place, source, sourceAccount, name) {
+async function findEarlier(place, source, sourceAccount, name, retains) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [source.ImageId ?? ""]
 	};
-	const [existing, namesakes] = await Promise.all([ownImages(place, ofSource), ownImages(place, {
-		Name: "name",
-		Values: [name]
-	})]);
+	const [existing, namesakes, made] = await Promise.all([
+		ownImages(place, ofSource),
+		ownImages(place, {
+			Name: "name",
+			Values: [name]
+		}),
+		retains ? ownImages(place, {
+			Name: "tag-key",
+			Values: [tagKeys.sourceAmi]
+		}) : []
+	]);
 	const earlierCopies = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0 ? [] : await ownSnapshots(place, ofSource);
 	return {
 		existing: existing.filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? "")),
 		namesake: namesakes[0],
+		made: made.filter(({ ImageId }) => ImageId !== source.ImageId),
 		earlierCopies
+	};
+}
+// src/plan/estimate.ts
+const transferPerGiB = .02;
+const storagePerGiBMonth = .05;
+const fastRestorePerHour = .75;
+const timedPerGiB = [
+	[960, .005],
+	[480, .01],
+	[240, .012],
+	[120, .014],
+	[60, .016],
+	[30, .018],
+	[15, .02]
+];
+const mibPerSecond = {
+	most: 500,
+	least: 50
+};
+const round = (value) => Math.round(value * 100) / 100;
+function estimate(request, { source, targets, encryptedCopies }) {
+	const sizes = source.snapshots.map(({ sizeGiB }) => sizeGiB);
+	const total = sizes.reduce((sum, size) => sum + size, 0);
+	const largest = Math.max(0, ...sizes);
+	const making = targets.filter(({ reuse, adopt }) => reuse === void 0 && adopt === void 0);
+	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
+	const hubbed = [...Map.groupBy(abroad, ({ target }) => target.request.region).values()].reduce((sum, one) => {
+		const others = one.filter(({ crossAccount }) => crossAccount).length;
+		return sum + (others > 1 ? one.length - others + 1 : one.length);
+	}, 0);
+	const priced = (crossings) => ({
+		transferGiB: crossings * total,
+		transferUSD: round(crossings * total * transferPerGiB)
+	});
+	const byTopology = {
+		direct: priced(abroad.length),
+		"regional-hub": priced(hubbed)
+	};
+	const encryptedGiB = encryptedCopies.reduce((sum, { only }) => sum + (only ? only.reduce((part, { sizeGiB }) => part + sizeGiB, 0) : total), 0);
+	const encryptedCount = encryptedCopies.reduce((sum, { only }) => sum + (only?.length ?? sizes.length), 0);
+	const { copyMinutes, publication } = request;
+	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
+	const zones = publication.fastSnapshotRestore === "all" ? 3 : publication.fastSnapshotRestore.length;
+	const hops = making.length === 0 ? 0 : encryptedCopies.length > 0 ? 2 : 1;
+	const minutesAt = (rate) => Math.ceil(hops * largest * 1024 / rate / 60);
+	return {
+		copies: making.length * sizes.length + encryptedCount,
+		...byTopology[request.topology],
+		byTopology,
+		storageGiB: making.length * total,
+		storageUSDPerMonth: round(making.length * total * storagePerGiBMonth),
+		timedCopyUSD: round((making.length * total + encryptedGiB) * timed),
+		fastSnapshotRestoreUSDPerHour: round(publication.fastSnapshotRestore.length === 0 ? 0 : making.length * sizes.length * zones * fastRestorePerHour),
+		minutes: copyMinutes === void 0 ? {
+			least: minutesAt(mibPerSecond.most),
+			most: minutesAt(mibPerSecond.least)
+		} : {
+			least: Math.min(hops * copyMinutes, minutesAt(mibPerSecond.most)),
+			most: hops * copyMinutes
+		},
+		basis: `volume sizes, not blocks written; list prices of us-east-1: ${transferPerGiB} USD/GiB between regions, ${storagePerGiBMonth} USD/GiB-month of snapshots (https://aws.amazon.com/ebs/pricing/); time by the largest volume at ${mibPerSecond.least} to ${mibPerSecond.most} MiB/s a copy (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)`
+	};
+}
+// src/report/plan.ts
+function planRecord(request, plan, problems, warnings) {
+	const { source } = plan;
+	return {
+		version: 1,
+		dryRun: request.dryRun,
+		topology: request.topology,
+		source: {
+			account: source.account,
+			region: source.place.region,
+			amiId: source.image.ImageId ?? "",
+			amiName: source.image.Name ?? "",
+			snapshots: source.snapshots.map(({ id, sizeGiB, kmsKeyArn }) => ({
+				id,
+				sizeGiB,
+				kmsKeyArn: kmsKeyArn ?? null
+			}))
+		},
+		targets: plan.targets.map((target) => plannedTarget(plan, target)),
+		steps: stepsOf(request, plan),
+		estimate: estimate(request, plan),
+		problems,
+		warnings
+	};
+}
+function plannedTarget({ source }, { target, reuse, ...plan }) {
+	const { account, region } = target.request;
+	const ids = (images) => images.map(({ ImageId }) => ImageId ?? "");
+	return {
+		account,
+		region,
+		action: reuse === void 0 ? "create" : "reuse",
+		route: plan.route,
+		amiName: reuse?.Name ?? target.name,
+		kmsKeyArn: target.kmsKeyArn,
+		from: plan.from?.place.region ?? source.place.region,
+		volumes: source.snapshots.length,
+		sizeGiB: source.snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0),
+		reuses: reuse?.ImageId ?? null,
+		adopts: [plan.adopt, ...plan.copies.map(({ adopt }) => adopt)].filter((id) => id !== void 0),
+		replaces: ids(plan.replace),
+		removes: ids(plan.retained?.remove ?? [])
+	};
+}
+function stepsOf(request, plan) {
+	const { source, targets, encryptedCopies, keyAccess } = plan;
+	const steps = [];
+	const add = (step, account, region, resources, kmsKeyArn, after, id = `${step} ${account}/${region}`) => {
+		steps.push({
+			id,
+			step,
+			account,
+			region,
+			resources,
+			kmsKeyArn,
+			after
+		});
+		return id;
+	};
+	const snapshots = source.snapshots.map(({ id }) => id);
+	const imageId = source.image.ImageId ?? "";
+	const encrypted = new Map(encryptedCopies.map((copy) => {
+		const resources = copy.only?.map(({ id }) => id) ?? [imageId];
+		return [copy, add("encrypt", source.account, copy.place.region, resources, copy.kmsKeyArn, [])];
+	}));
+	const making = targets.filter(({ reuse }) => reuse === void 0);
+	const granted = new Map();
+	if (keyAccess !== "existing") for (const { target, sourceKeys } of making) for (const keyArn of sourceKeys) {
+		const id = `grant ${keyArn} to ${target.principalArn}`;
+		if (!granted.has(id)) granted.set(id, add("grant", source.account, keyArn.split(":")[3] ?? "", [target.principalArn], keyArn, [], id));
+	}
+	const shared = new Map();
+	for (const [from] of Map.groupBy(making.filter(({ crossAccount }) => crossAccount), (one) => one.from)) {
+		const after = [encrypted.get(from) ?? []].flat();
+		shared.set(from, add("share", source.account, from?.place.region ?? source.place.region, snapshots, null, after));
+	}
+	const ready = targets.map((targetPlan) => {
+		const { target, reuse, crossAccount, from, sourceKeys, route } = targetPlan;
+		const { account, region } = target.request;
+		let last = [];
+		if (reuse === void 0) {
+			const after = [...crossAccount ? [shared.get(from) ?? []].flat() : [], ...sourceKeys.flatMap((keyArn) => granted.get(`grant ${keyArn} to ${target.principalArn}`) ?? [])];
+			const copied = add("copy", account, region, route === "copy" ? [imageId] : snapshots, target.kmsKeyArn, after);
+			const made = route === "copy" ? copied : add("register", account, region, [target.name], null, [copied]);
+			last = [add("verify", account, region, [target.name], null, [made])];
+		}
+		if (publishes(request, targetPlan)) last = [add("publish", account, region, [reuse?.ImageId ?? target.name], null, last)];
+		return {
+			targetPlan,
+			last
+		};
+	});
+	const everyLast = ready.flatMap(({ last }) => last);
+	const promoted = ready.flatMap(({ targetPlan: { target } }) => target.ssmParameter === void 0 ? [] : [add("promote", target.request.account, target.request.region, [target.ssmParameter], null, everyLast)]);
+	for (const { targetPlan, last } of ready) {
+		const { target, retained, replace } = targetPlan;
+		const going = [...replace, ...retained?.remove ?? []].map(({ ImageId }) => ImageId ?? "");
+		if (going.length > 0) add("retain", target.request.account, target.request.region, going, null, promoted.length > 0 ? promoted : last);
+	}
+	if (making.length > 0) add("clean-up", source.account, source.place.region, [imageId], null, everyLast);
+	return steps;
+}
+function publishes({ publication }, { target }) {
+	const { deprecateAfter, deregistrationProtection, fastSnapshotRestore, launchPermissions } = publication;
+	return deprecateAfter !== void 0 || deregistrationProtection !== "off" || fastSnapshotRestore.length > 0 || launchPermissions.length > 0 || target.grantKeyTo.length > 0;
+}
+// src/report/timeline.ts
+function openTimeline(now = Date.now) {
+	const spans = [];
+	return {
+		spans,
+		async span(where, step, work) {
+			const from = now();
+			try {
+				return await work();
+			} finally {
+				spans.push({
+					place: placeName(where),
+					step,
+					from,
+					to: now()
+				});
+			}
+		}
 	};
 }
 // src/aws/shares.ts
@@ -56170,12 +60243,6 @@ async function changePolicy(place, keyArn, change) {
 	}
 }
 // src/steps/key-access.ts
-const keyOperations = [
-	"DescribeKey",
-	"Decrypt",
-	"ReEncryptFrom",
-	"CreateGrant"
-];
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
 }
@@ -56187,7 +60254,7 @@ function openKeys(run, plan, made) {
 	const opened = new Map();
 	const open = async (keyArn, { target }) => {
 		await policies.get(keyArn);
-		if (keyAccess === "grant") await grantKey(run, plan, keyArn, target.principalArn, made);
+		if (keyAccess === "grant") await grantKey$1(run, plan, keyArn, target.principalArn, made);
 		await awaitAccess(run, target.at(regionOfKey(keyArn)), keyArn, keyAccess === "existing" ? 0 : settleSeconds);
 	};
 	for (const targetPlan of takers) for (const keyArn of targetPlan.sourceKeys) {
@@ -56202,9 +60269,6 @@ function quiet(promise) {
 	promise.catch(() => {});
 	return promise;
 }
-function regionOfKey(keyArn) {
-	return keyArn.split(":")[3] ?? "";
-}
 async function openByPolicy(run, plan, keyArn, takers) {
 	const { partition } = run.request.source;
 	const users = takers.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
@@ -56215,8 +60279,8 @@ async function openByPolicy(run, plan, keyArn, takers) {
 		throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
 	}
 }
-const principalTries = 6;
-async function grantKey(run, plan, keyArn, principalArn, made) {
+const principalTries$1 = 6;
+async function grantKey$1(run, plan, keyArn, principalArn, made) {
 	const { at, image } = plan.source;
 	const place = at(regionOfKey(keyArn));
 	const entry = {
@@ -56234,7 +60298,7 @@ async function grantKey(run, plan, keyArn, principalArn, made) {
 		entry.grantId = GrantId;
 		return;
 	} catch (error) {
-		if (!hasCode(error, "InvalidArnException") || tries === principalTries) throw new StepError(`Granting ${principalArn} the use of ${keyArn}`, error);
+		if (!hasCode(error, "InvalidArnException") || tries === principalTries$1) throw new StepError(`Granting ${principalArn} the use of ${keyArn}`, error);
 		await sleep(1e3 * tries, run.signal);
 	}
 }
@@ -57034,6 +61098,250 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 		}
 	}
 }
+// src/steps/promote.ts
+async function promote(run, ready) {
+	const changes = (await Promise.all(ready.map(({ targetPlan, amiId }) => readBefore(targetPlan, amiId)))).filter(({ promotion, amiId }) => promotion.before !== amiId);
+	if (changes.length === 0) return;
+	run.ledger.write({ promotions: changes.map(({ promotion }) => promotion) });
+	const failed = (await Promise.allSettled(changes.map((change) => write(run, change)))).find((one) => one.status === "rejected");
+	if (failed === void 0) {
+		run.ledger.write({ promotions: [] });
+		return;
+	}
+	const lost = (await Promise.allSettled(changes.map(({ targetPlan, promotion, accepted }) => putBack(targetPlan.target.place.until(afterwards()), promotion, accepted)))).flatMap((one) => one.status === "rejected" ? [errorMessage(one.reason)] : []);
+	run.leftBehind.push(...lost.map((what) => `an SSM parameter that was not put back: ${what}`));
+	if (lost.length === 0) run.ledger.write({ promotions: [] });
+	throw failed.reason;
+}
+function afterwards() {
+	return AbortSignal.timeout(6e4);
+}
+async function readBefore(targetPlan, amiId) {
+	const { place, ssmParameter: name = "" } = targetPlan.target;
+	const parameter = await read(place, name);
+	return {
+		targetPlan,
+		amiId,
+		promotion: {
+			place: placeName(place),
+			name,
+			before: parameter?.Value ?? null,
+			dataType: parameter?.DataType ?? "text",
+			amiId
+		},
+		accepted: false
+	};
+}
+async function read(place, name) {
+	try {
+		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
+	} catch (error) {
+		if (hasCode(error, "ParameterNotFound")) return void 0;
+		throw error;
+	}
+}
+async function write(run, change) {
+	const { targetPlan, amiId, promotion } = change;
+	const { place } = targetPlan.target;
+	const { name } = promotion;
+	const tags = Object.entries({
+		[tagKeys.sourceAmi]: targetPlan.tags.find(({ Key }) => Key === tagKeys.sourceAmi)?.Value ?? "",
+		[tagKeys.run]: run.request.run.runUrl,
+		[tagKeys.commit]: run.request.run.sha
+	}).flatMap(([Key, Value]) => Value === "" ? [] : [{
+		Key,
+		Value
+	}]);
+	try {
+		const value = {
+			Name: name,
+			Value: amiId,
+			Type: "String",
+			DataType: "aws:ec2:image"
+		};
+		const isNew = promotion.before === null;
+		const { Version } = await place.ssm(new PutParameterCommand(isNew ? {
+			...value,
+			Tags: tags
+		} : {
+			...value,
+			Overwrite: true
+		}));
+		change.accepted = true;
+		if (!isNew) await place.ssm(new AddTagsToResourceCommand({
+			ResourceType: "Parameter",
+			ResourceId: name,
+			Tags: tags
+		}));
+		await awaitValue(place, name, amiId, Version ?? 1);
+		run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${Version})`);
+	} catch (error) {
+		throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
+	}
+}
+const standsWithinSeconds = 120;
+async function awaitValue(place, name, amiId, version) {
+	const until = Date.now() + standsWithinSeconds * 1e3;
+	for (let wait = 200;; wait = Math.min(wait * 1.6, 5e3)) {
+		const parameter = await read(place, name);
+		if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
+		if (Date.now() > until) throw new Error(`AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? "nothing"}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`);
+		await sleep(wait, place.signal);
+	}
+}
+async function putBack(place, { name, before, dataType, amiId }, accepted = false) {
+	const value = (await read(place, name))?.Value ?? null;
+	if (value !== amiId && value !== before) return void 0;
+	if (value === before && !accepted) return void 0;
+	if (before !== null) {
+		await place.ssm(new PutParameterCommand({
+			Name: name,
+			Value: before,
+			Type: "String",
+			DataType: dataType,
+			Overwrite: true
+		}));
+		return `put the SSM parameter ${name} in ${placeName(place)} back to ${before}`;
+	}
+	try {
+		await place.ssm(new DeleteParameterCommand({ Name: name }));
+	} catch (error) {
+		if (!hasCode(error, "ParameterNotFound")) throw error;
+	}
+	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+// src/steps/publish.ts
+async function publish(run, { target }, image) {
+	const { publication } = run.request;
+	const { place } = target;
+	const id = image.ImageId ?? "";
+	const tell = (what) => run.log.line(placeName(place), what);
+	const step = async (name, act) => {
+		try {
+			const done = await act();
+			if (done !== void 0) tell(done);
+		} catch (error) {
+			throw new StepError(`${name} ${id} in ${placeName(place)}`, error);
+		}
+	};
+	await Promise.all([
+		step("Granting the use of the key of", () => grantKey(place, target.kmsKeyArn, target.grantKeyTo)),
+		step("Letting others launch", () => letLaunch(place, id, publication)),
+		step("Deprecating", () => deprecate(place, image, publication, run.request.run.date)),
+		step("Protecting", () => protect(place, image, publication)),
+		step("Enabling fast snapshot restore for", () => restoreFast(place, snapshotIdsOf(image), publication))
+	]);
+}
+const launchOperations = [
+	"Encrypt",
+	"Decrypt",
+	"ReEncryptFrom",
+	"ReEncryptTo",
+	"GenerateDataKey",
+	"GenerateDataKeyWithoutPlaintext",
+	"DescribeKey",
+	"CreateGrant"
+];
+const principalTries = 6;
+async function grantKey(place, keyArn, principals) {
+	for (const GranteePrincipal of principals) for (let tries = 1;; tries += 1) try {
+		await place.kms(new CreateGrantCommand({
+			KeyId: keyArn,
+			GranteePrincipal,
+			Operations: launchOperations,
+			Name: "share-encrypted-ami/launch"
+		}));
+		break;
+	} catch (error) {
+		if (!hasCode(error, "InvalidArnException") || tries === principalTries) throw error;
+		await sleep(1e3 * tries, place.signal);
+	}
+	return principals.length === 0 ? void 0 : `${principals.join(", ")} may use ${keyArn}`;
+}
+async function letLaunch(place, id, { launchPermissions }) {
+	if (launchPermissions.length === 0) return void 0;
+	await place.ec2(new ModifyImageAttributeCommand({
+		ImageId: id,
+		LaunchPermission: { Add: [...launchPermissions] }
+	}));
+	return `${id} may be launched by ${launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn).join(", ")}`;
+}
+async function deprecate(place, { ImageId, DeprecationTime }, { deprecateAfter }, date) {
+	if (deprecateAfter === void 0) return void 0;
+	if ("days" in deprecateAfter && DeprecationTime) return void 0;
+	const DeprecateAt = "at" in deprecateAfter ? deprecateAfter.at : new Date(date.getTime() + deprecateAfter.days * 864e5);
+	await place.ec2(new EnableImageDeprecationCommand({
+		ImageId,
+		DeprecateAt
+	}));
+	return `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
+}
+async function protect(place, { ImageId, DeregistrationProtection }, { deregistrationProtection: asked }) {
+	if (asked === "off") return void 0;
+	const cooldown = asked === "on-with-cooldown";
+	if (DeregistrationProtection === (cooldown ? "enabled-with-cooldown" : "enabled-without-cooldown")) return void 0;
+	await place.ec2(new EnableImageDeregistrationProtectionCommand({
+		ImageId,
+		WithCooldown: cooldown
+	}));
+	return `${ImageId} is protected from deregistration${cooldown ? ", with a cooldown" : ""}`;
+}
+async function restoreFast(place, snapshotIds, { fastSnapshotRestore: asked }) {
+	if (asked !== "all" && asked.length === 0) return void 0;
+	const { AvailabilityZones } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
+		Name: "state",
+		Values: ["available"]
+	}, {
+		Name: "zone-type",
+		Values: ["availability-zone"]
+	}] }));
+	const there = (AvailabilityZones ?? []).flatMap(({ ZoneName }) => ZoneName ?? []);
+	const zones = asked === "all" ? there : asked.filter((zone) => zone.slice(0, -1) === place.region);
+	const unknown = zones.filter((zone) => !there.includes(zone));
+	if (unknown.length > 0) throw new Error(`account ${place.account} has no availability zone ${unknown.join(", ")}; it has ${there.join(", ")}`);
+	if (zones.length === 0) return void 0;
+	const { Unsuccessful } = await place.ec2(new EnableFastSnapshotRestoresCommand({
+		AvailabilityZones: [...zones],
+		SourceSnapshotIds: [...snapshotIds]
+	}));
+	const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) => (FastSnapshotRestoreStateErrors ?? []).map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
+	if (failures.length > 0) throw new Error(failures.join("; "));
+	return `fast snapshot restore is on for ${snapshotIds.join(", ")} in ${zones.join(", ")}`;
+}
+// src/steps/retain.ts
+async function retain(run, { target, retained }) {
+	if (retained === void 0 || retained.remove.length === 0) return [];
+	const { place } = target;
+	const removed = [];
+	try {
+		const users = await usersOf(place, retained.remove.map(({ ImageId }) => ImageId ?? ""));
+		for (const image of retained.remove) {
+			run.signal.throwIfAborted();
+			const what = `${image.ImageId} (${image.Name})`;
+			const used = users.get(image.ImageId ?? "");
+			const protection = image.DeregistrationProtection ?? "disabled";
+			if (used !== void 0) tell(run, place, `${what} stays: it is used by ${used.join(", ")}`);
+			else if (protection !== "disabled") tell(run, place, `${what} stays: its deregistration protection is ${protection}`);
+			else if (await removeOne(run, place, image, what)) removed.push(what);
+		}
+	} catch (error) {
+		run.log.warn(`${placeName(place)}: older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
+	}
+	return removed;
+}
+function tell(run, place, what) {
+	run.log.line(placeName(place), what);
+}
+async function removeOne(run, place, image, what) {
+	try {
+		await removeImage(place, image);
+		tell(run, place, `removed ${what}, which retain leaves no room for`);
+		return true;
+	} catch (error) {
+		run.log.warn(`${placeName(place)}: ${what} could not be removed: ${errorMessage(error)}`);
+		return false;
+	}
+}
 // src/steps/encrypt.ts
 function encrypt(run, plan, copy, watcher) {
 	return copy.only === void 0 ? encryptImage(run, plan, copy, watcher) : encryptSnapshots(run, plan, copy, copy.only, watcher);
@@ -57284,41 +61592,61 @@ function sourceItself({ source }) {
 	};
 }
 // src/steps/verify.ts
-function verify(plan, { target }, image, snapshots) {
-	const found = [...differences(plan.source.image, image), ...keyDifferences(target.kmsKeyArn, image, snapshots)];
+async function verify(run, plan, { target }, image, snapshots) {
+	const found = [
+		...differences(plan.source.image, image),
+		...keyDifferences(target.kmsKeyArn, image, snapshots),
+		...await uefiDifferences(run, plan, target.place, image)
+	];
 	if (found.length === 0) return;
 	const list = found.map(({ field, source, target }) => `${field} is ${target}, but ${source} in the source`).join("; ");
 	throw new StepError(`Comparing ${image.ImageId} in ${placeName(target.place)} with ${plan.source.image.ImageId}`, new Error(list));
 }
+async function uefiDifferences(run, { source }, place, image) {
+	const there = source.extras.uefiData;
+	if (there === void 0) return [];
+	try {
+		const { uefiData: here } = await readExtras(place, image);
+		return here === there ? [] : [{
+			field: "UefiData",
+			source: "of its own",
+			target: here === void 0 ? "not set" : "another"
+		}];
+	} catch (error) {
+		if (!isDenied(error)) throw error;
+		run.log.warn(`${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role may not take ec2:DescribeImageAttribute`);
+		return [];
+	}
+}
 // src/share.ts
 async function share(request, cancelled) {
 	const log = openLog();
-	const ledger = openLedger();
 	const stop = new AbortController();
-	const signal = AbortSignal.any([cancelled, stop.signal]);
 	const asked = {
 		request,
 		leaseId: newLeaseId(),
-		ledger,
+		ledger: openLedger(),
 		log,
-		signal,
-		leftBehind: [],
-		stop: (why) => stop.abort(why)
+		timeline: openTimeline(),
+		signal: AbortSignal.any([cancelled, stop.signal]),
+		stop: (why) => stop.abort(why),
+		leftBehind: []
 	};
-	const { run, plan } = await create(asked, await prepare(asked));
-	const reused = plan.targets.filter(({ reuse }) => reuse !== void 0);
-	for (const { target, reuse } of reused) log.line(placeName(target.place), `${reuse?.ImageId} is there already`);
-	const outcome = await execute(run, plan);
+	const foreseen = await prepare(asked);
+	const { run, plan, record } = request.dryRun ? foreseen : await create(asked, foreseen);
+	const outcome = request.dryRun ? planned(plan) : await execute(run, plan);
 	return {
 		sourceAmiId: plan.source.image.ImageId ?? "",
+		plan: record,
 		...outcome,
+		timeline: run.timeline.spans,
 		seconds: log.elapsedSeconds()
 	};
 }
 async function prepare(run) {
 	return {
 		run,
-		plan: await run.log.group("Reading accounts, keys and the source AMI", () => makePlan(run))
+		...await run.log.group("Reading accounts, keys and the source AMI", () => makePlan(run))
 	};
 }
 async function create(asked, foreseen) {
@@ -57350,10 +61678,16 @@ async function makePlan(run) {
 		if (request.maskAccountIds) log.mask(account);
 	});
 	const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
-	for (const warning of findings.warnings) log.warn(warning);
-	if (plan === void 0 || findings.problems.length > 0) throw new ProblemsError(findings.problems);
+	if (plan !== void 0) await preflight(request, plan, findings);
+	const warnings = findings.warnings();
+	for (const warning of warnings) log.warn(warning);
+	const record = plan && planRecord(request, plan, findings.problems, warnings);
+	if (plan === void 0 || record === void 0 || findings.problems.length > 0) throw new ProblemsError(findings.problems, record);
 	log.line(placeName(plan.source.place), describe(plan));
-	return plan;
+	return {
+		plan,
+		record
+	};
 }
 function describe({ source, encryptedCopies, targets }) {
 	const { image, snapshots } = source;
@@ -57363,39 +61697,61 @@ function describe({ source, encryptedCopies, targets }) {
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
 	return `${image.ImageId} (${image.Name}): ${snapshots.length} snapshots, ${gib} GiB, to ${made} of ${targets.length} targets${first}`;
 }
-async function execute(run, plan) {
-	const { request, ledger, leaseId } = run;
-	const { place, image } = plan.source;
-	const imageId = image.ImageId ?? "";
-	const leftOver = sortLeases(image, leaseId, thisReader(request.run)).dead.length > 0;
-	if (plan.targets.every(({ reuse }) => reuse !== void 0) && !leftOver) return {
-		targets: plan.targets.map((target) => recordOf(target, target.reuse, "reused", 0)),
+function planned({ targets }) {
+	return {
+		targets: targets.map((target) => recordOf(target, target.reuse, target.reuse ? "reused" : "planned", 0)),
+		failures: [],
 		cleanUp: {
 			done: [],
 			failed: []
 		}
 	};
+}
+async function execute(run, plan) {
+	const { request, ledger, leaseId } = run;
+	const { place, image } = plan.source;
+	const imageId = image.ImageId ?? "";
 	const regions = plan.encryptedCopies.map(({ place }) => place.region).filter((region) => region !== place.region);
-	ledger.write({
+	const undo = {
 		account: plan.source.account,
 		imageId,
 		leaseId,
 		regions,
 		grantKeys: ownKeys(plan)
+	};
+	const leftOver = sortLeases(image, leaseId, thisReader(request.run)).dead.length > 0;
+	const idle = plan.targets.every(({ reuse }) => reuse !== void 0) && !leftOver;
+	if (!idle || plan.targets.some(({ target }) => target.ssmParameter !== void 0)) ledger.write({
+		...undo,
+		targets: placesByRole(plan)
 	});
-	const lease = await takeLease(place, imageId, leaseId, {
+	const lease = idle ? void 0 : await takeLease(place, imageId, leaseId, {
 		...request.run,
 		regions
 	}, (message) => run.log.warn(message), () => ledger.write({ leased: true }));
 	const made = [];
 	let targets = [];
+	let failures = [];
 	try {
 		targets = await makeTargets(run, plan, made);
+		failures = await conclude(run, plan, targets);
 	} finally {
-		lease.stop();
+		lease?.stop();
+	}
+	if (idle) {
+		if (run.leftBehind.length === 0) ledger.clear();
+		return {
+			targets,
+			failures,
+			cleanUp: {
+				done: [],
+				failed: [...run.leftBehind]
+			}
+		};
 	}
 	return {
 		targets,
+		failures,
 		cleanUp: await takeBack(run, plan, made, targets)
 	};
 }
@@ -57408,64 +61764,108 @@ function ownKeys({ source, encryptedCopies }) {
 		...encryptedCopies.map(({ kmsKeyArn }) => kmsKeyArn)
 	])];
 }
+function placesByRole({ targets }) {
+	const touched = targets.filter(({ reuse, target }) => reuse === void 0 || target.ssmParameter !== void 0);
+	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
+	return Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]));
+}
 async function makeTargets(run, plan, made) {
 	const watchers = openWatchers(run.request.pollSeconds);
 	const supply = openSupplies(run, plan, openKeys(run, plan, made), watchers);
-	run.ledger.write({ targets: unfinishedByRole(plan) });
 	return Promise.all(plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))));
-}
-function unfinishedByRole(plan) {
-	const toMake = plan.targets.filter(({ reuse }) => reuse === void 0);
-	const byRole = Map.groupBy(toMake, ({ target }) => target.roleArn ?? "");
-	return Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]));
 }
 async function makeTarget(run, plan, targetPlan, supplyOf, watcher) {
 	const started = Date.now();
-	const { target, reuse } = targetPlan;
+	const { place } = targetPlan.target;
 	const seconds = () => (Date.now() - started) / 1e3;
+	let ready;
 	try {
-		await discard(run, targetPlan);
-		if (reuse !== void 0) {
-			await replace(run, targetPlan);
-			return recordOf(targetPlan, reuse, "reused", seconds());
-		}
-		const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
-		await accept(run, plan, targetPlan, image, snapshots);
-		await finish(run, targetPlan, [...targetPlan.route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
-		run.log.line(placeName(target.place), `${image.ImageId} is available and verified`);
+		ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);
+		const { image } = ready;
+		await run.timeline.span(place, "publish", () => publish(run, targetPlan, image));
 		await replace(run, targetPlan);
-		return recordOf(targetPlan, image, "created", seconds(), snapshots);
+		return recordOf(targetPlan, image, ready.status, seconds(), ready.snapshots);
 	} catch (error) {
-		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(plan, targetPlan, watcher).catch(() => void 0) : void 0;
-		if (rival !== void 0) {
-			run.log.line(placeName(target.place), `another run made ${rival.ImageId} meanwhile`);
-			return recordOf(targetPlan, rival, "reused", seconds());
-		}
 		const message = explainLine(error);
-		run.log.line(placeName(target.place), `failed: ${message}`);
-		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${placeName(target.place)} failed (fail-fast)`));
+		run.log.line(placeName(place), `failed: ${message}`);
+		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${placeName(place)} failed (fail-fast)`));
 		return {
-			...recordOf(targetPlan, void 0, "failed", seconds()),
+			...recordOf(targetPlan, ready?.image, "failed", seconds(), ready?.snapshots),
 			error: message
 		};
 	}
 }
+async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
+	const { target, reuse, route } = targetPlan;
+	const where = placeName(target.place);
+	await discard(run, targetPlan);
+	if (reuse !== void 0) {
+		run.log.line(where, `${reuse.ImageId} is there already`);
+		return {
+			status: "reused",
+			image: reuse
+		};
+	}
+	try {
+		const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
+		await accept(run, plan, targetPlan, image, snapshots);
+		await finish(run, targetPlan, [...route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
+		run.log.line(where, `${image.ImageId} is available and verified`);
+		return {
+			status: "created",
+			image,
+			snapshots
+		};
+	} catch (error) {
+		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(plan, targetPlan, watcher).catch(() => void 0) : void 0;
+		if (rival === void 0) throw error;
+		run.log.line(where, `another run made ${rival.ImageId} meanwhile`);
+		return {
+			status: "reused",
+			image: rival
+		};
+	}
+}
 async function make(run, plan, targetPlan, supply, watcher) {
-	if (targetPlan.route === "copy") return copyImage(run, plan, targetPlan, supply, watcher);
-	const copied = await copySnapshots(run, plan, targetPlan, supply, watcher);
+	const { place } = targetPlan.target;
+	if (targetPlan.route === "copy") return run.timeline.span(place, "copy", () => copyImage(run, plan, targetPlan, supply, watcher));
+	const copied = await run.timeline.span(place, "copy", () => copySnapshots(run, plan, targetPlan, supply, watcher));
+	const extras = await supply.extras();
 	return {
-		image: await register(run, plan, targetPlan, await supply.extras(), copied, watcher),
+		image: await run.timeline.span(place, "register", () => register(run, plan, targetPlan, extras, copied, watcher)),
 		snapshots: [...copied.values()]
 	};
 }
 async function accept(run, plan, targetPlan, image, snapshots) {
 	const { place } = targetPlan.target;
 	try {
-		verify(plan, targetPlan, image, snapshots);
+		await verify(run, plan, targetPlan, image, snapshots);
 	} catch (error) {
 		await removeImage(place, image).catch((failure) => run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
 		throw error;
 	}
+}
+async function conclude(run, plan, records) {
+	const ready = plan.targets.flatMap((targetPlan, index) => {
+		const record = records[index];
+		return record?.amiId == null || record.status === "failed" ? [] : [{
+			targetPlan,
+			amiId: record.amiId
+		}];
+	});
+	const promoted = ready.filter(({ targetPlan }) => targetPlan.target.ssmParameter !== void 0);
+	if (run.signal.aborted) return [];
+	if (promoted.length > 0 && ready.length < records.length) {
+		run.log.warn("the SSM parameters were left as they are, because not every target is ready");
+		return [];
+	}
+	try {
+		await promote(run, promoted);
+	} catch (error) {
+		return [`The SSM parameters hold what they held before. ${explainLine(error)}`];
+	}
+	await Promise.all(ready.map(({ targetPlan }) => retain(run, targetPlan)));
+	return [];
 }
 function recordOf({ target }, image, status, seconds, snapshots) {
 	const { account, region } = target.request;
@@ -57517,8 +61917,9 @@ async function takeBack(run, plan, made, records) {
 async function main() {
 	const stop = new AbortController();
 	for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
+	let request;
 	try {
-		const request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
+		request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
 		if (request.maskAccountIds) maskAccounts(request);
 		const { timeoutMinutes } = request;
 		const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
@@ -57526,15 +61927,46 @@ async function main() {
 		const report = await share(request, stop.signal);
 		writeOutputs(report);
 		await writeSummary(report);
-		const failure = failureOf(report);
-		if (failure !== void 0) setFailed(plainText(failure));
+		annotate(failuresOf(report));
 	} catch (error) {
-		writeOutputs({
-			sourceAmiId: getInput("ami-id"),
-			targets: []
-		});
+		const report = unfinished(request, error);
+		writeOutputs(report);
+		await writeSummary(report);
 		setFailed(plainText(sentence(error)));
 	}
+}
+function unfinished(request, error) {
+	const problems = error instanceof ProblemsError ? error.problems : [];
+	const targets = (request?.targets ?? []).map(({ account, region }) => {
+		const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
+		return {
+			account,
+			region,
+			amiId: null,
+			amiName: null,
+			snapshotIds: [],
+			kmsKeyArn: null,
+			status: "failed",
+			seconds: 0,
+			error: own.length > 0 ? own.join("; ") : problems.length > 0 ? "not begun, because problems were found elsewhere" : sentence(error)
+		};
+	});
+	const plan = error instanceof ProblemsError ? error.plan : void 0;
+	const sourceAmiId = plan?.source.amiId ?? (request?.image.by === "id" ? request.image.id : "");
+	const failures = problems.length > 0 ? [] : [sentence(error)];
+	return {
+		sourceAmiId,
+		plan,
+		problems: together(problems),
+		targets,
+		failures,
+		cleanUp: {
+			done: [],
+			failed: []
+		},
+		timeline: [],
+		seconds: 0
+	};
 }
 function maskAccounts({ source, targets }) {
 	const accounts = [source.roleArn?.split(":")[4], ...targets.map(({ account }) => account)];
@@ -57545,11 +61977,31 @@ function sentence(error) {
 	const { message, remedy } = explain(error);
 	return remedy === void 0 ? message : `${message}. What to do: ${remedy}`;
 }
-function failureOf({ targets, cleanUp }) {
+const maxAnnotations = 10;
+function failuresOf({ targets, failures, cleanUp }) {
 	const failed = targets.filter(({ status }) => status === "failed");
-	const lines = [...failed.map(({ account, region, error }) => `${account}/${region}: ${error}`), ...cleanUp.failed.map((what) => `left behind: ${what}`)];
-	if (lines.length === 0) return void 0;
-	return `${failed.length} of ${targets.length} targets failed.\n${lines.join("\n")}`;
+	return [
+		...failures.map((message) => ({
+			title: "Share Encrypted AMI",
+			message
+		})),
+		...failed.map(({ account, region, error = "" }) => ({
+			title: `${account}/${region}`,
+			message: `${account}/${region}: ${error}`
+		})),
+		...cleanUp.failed.map((what) => ({
+			title: "Left behind",
+			message: `left behind: ${what}`
+		}))
+	];
+}
+function annotate(failures) {
+	if (failures.length === 0) return;
+	process.exitCode = ExitCode.Failure;
+	const shown = failures.length > maxAnnotations ? failures.slice(0, 9) : failures;
+	for (const { title, message } of shown) error(plainText(message), { title });
+	const more = failures.length - shown.length;
+	if (more > 0) error(`${more} more failed; the output failed-targets and the job summary name them all`);
 }
 main().catch((error) => setFailed(errorMessage(error)));
 

@@ -15698,6 +15698,9 @@ var AwsCallError = class extends Error {
 		this.where = where;
 	}
 };
+var CredentialsError = class extends Error {
+	name = "CredentialsError";
+};
 var StepError = class extends Error {
 	name = "StepError";
 	remedy;
@@ -15771,7 +15774,8 @@ const transientCodes = new Set([
 	"IDPCommunicationErrorException"
 ]);
 function isTransient(error) {
-	return transientCodes.has(errorCode(error)) || (httpStatus(error) ?? 0) >= 500 || isClosedConnection(error);
+	const status = httpStatus(error) ?? 0;
+	return transientCodes.has(errorCode(error)) || status >= 500 && status !== 501 || isClosedConnection(error);
 }
 function isClosedConnection(error) {
 	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
@@ -25198,6 +25202,7 @@ const tagKeys = {
 	commit: "share-encrypted-ami:commit",
 	kmsKey: "share-encrypted-ami:kms-key",
 	lease: "share-encrypted-ami:lease",
+	lineage: "share-encrypted-ami:lineage",
 	intermediate: "share-encrypted-ami:intermediate"
 };
 const tagPrefix = "share-encrypted-ami:";
@@ -35212,7 +35217,7 @@ const resolveClientEndpointParameters$7 = (options) => {
 		defaultSigningName: "ec2"
 	});
 };
-const commonParams$6 = {
+const commonParams$7 = {
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -36391,7 +36396,7 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$6, commonParams$5;
+var resolveClientEndpointParameters$6, commonParams$6;
 var init_EndpointParameters$3 = __esmMin((() => {
 	resolveClientEndpointParameters$6 = (options) => {
 		return Object.assign(options, {
@@ -36400,7 +36405,7 @@ var init_EndpointParameters$3 = __esmMin((() => {
 			defaultSigningName: "sso-oauth"
 		});
 	};
-	commonParams$5 = {
+	commonParams$6 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -38207,21 +38212,21 @@ var init_SSOOIDCClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commandBuilder.js
-var command$6, _ep0$6, _mw0$6;
+var command$7, _ep0$7, _mw0$7;
 var init_commandBuilder$3 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$3();
-	command$6 = makeBuilder(commonParams$5, "AWSSSOOIDCService", "SSOOIDCClient", getEndpointPlugin);
-	_ep0$6 = {};
-	_mw0$6 = (Command, cs, config, o) => [];
+	command$7 = makeBuilder(commonParams$6, "AWSSSOOIDCService", "SSOOIDCClient", getEndpointPlugin);
+	_ep0$7 = {};
+	_mw0$7 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/CreateTokenCommand.js
 var CreateTokenCommand;
 var init_CreateTokenCommand = __esmMin((() => {
 	init_commandBuilder$3();
 	init_schemas_0$3();
-	CreateTokenCommand = class extends command$6(_ep0$6, _mw0$6, "CreateToken", CreateToken$) {};
+	CreateTokenCommand = class extends command$7(_ep0$7, _mw0$7, "CreateToken", CreateToken$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDC.js
 var commands$2, SSOOIDC;
@@ -38486,7 +38491,7 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$5, commonParams$4;
+var resolveClientEndpointParameters$5, commonParams$5;
 var init_EndpointParameters$2 = __esmMin((() => {
 	resolveClientEndpointParameters$5 = (options) => {
 		return Object.assign(options, {
@@ -38495,7 +38500,7 @@ var init_EndpointParameters$2 = __esmMin((() => {
 			defaultSigningName: "awsssoportal"
 		});
 	};
-	commonParams$4 = {
+	commonParams$5 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -39077,21 +39082,21 @@ var init_SSOClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commandBuilder.js
-var command$5, _ep0$5, _mw0$5;
+var command$6, _ep0$6, _mw0$6;
 var init_commandBuilder$2 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$2();
-	command$5 = makeBuilder(commonParams$4, "SWBPortalService", "SSOClient", getEndpointPlugin);
-	_ep0$5 = {};
-	_mw0$5 = (Command, cs, config, o) => [];
+	command$6 = makeBuilder(commonParams$5, "SWBPortalService", "SSOClient", getEndpointPlugin);
+	_ep0$6 = {};
+	_mw0$6 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/GetRoleCredentialsCommand.js
 var GetRoleCredentialsCommand;
 var init_GetRoleCredentialsCommand = __esmMin((() => {
 	init_commandBuilder$2();
 	init_schemas_0$2();
-	GetRoleCredentialsCommand = class extends command$5(_ep0$5, _mw0$5, "GetRoleCredentials", GetRoleCredentials$) {};
+	GetRoleCredentialsCommand = class extends command$6(_ep0$6, _mw0$6, "GetRoleCredentials", GetRoleCredentials$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSO.js
 var init_SSO = __esmMin((() => {}));
@@ -39758,7 +39763,7 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$4, commonParams$3;
+var resolveClientEndpointParameters$4, commonParams$4;
 var init_EndpointParameters$1 = __esmMin((() => {
 	resolveClientEndpointParameters$4 = (options) => {
 		return Object.assign(options, {
@@ -39768,7 +39773,7 @@ var init_EndpointParameters$1 = __esmMin((() => {
 			defaultSigningName: "sts"
 		});
 	};
-	commonParams$3 = {
+	commonParams$4 = {
 		UseGlobalEndpoint: {
 			type: "builtInParams",
 			name: "useGlobalEndpoint"
@@ -39901,7 +39906,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$2, _MPDE$2, _MSTS$1, _P$2, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$1, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$2, _TC$1, _TTK$1, _Ta$2, _V$2, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$3, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$2, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$2, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$1, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$3, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -39926,7 +39931,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_IDPCEE$1 = "IDPCommunicationErrorException";
 	_IDPRCE$1 = "IDPRejectedClaimException";
 	_IITE$2 = "InvalidIdentityTokenException";
-	_K$2 = "Key";
+	_K$3 = "Key";
 	_MPDE$2 = "MalformedPolicyDocumentException";
 	_MSTS$1 = "MinimumSessionTokenSize";
 	_P$2 = "Policy";
@@ -39950,11 +39955,11 @@ var init_schemas_0$1 = __esmMin((() => {
 	_ST$2 = "SessionToken";
 	_STS$1 = "SessionTokenSize";
 	_STU$1 = "SessionTokenUtilization";
-	_T$2 = "Tags";
+	_T$3 = "Tags";
 	_TC$1 = "TokenCode";
 	_TTK$1 = "TransitiveTagKeys";
 	_Ta$2 = "Tag";
-	_V$2 = "Value";
+	_V$3 = "Value";
 	_WIT$1 = "WebIdentityToken";
 	_a$1 = "arn";
 	_aKST$1 = "accessKeySecretType";
@@ -40105,7 +40110,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_PA$1,
 			_P$2,
 			_DS$1,
-			_T$2,
+			_T$3,
 			_TTK$1,
 			_EI$1,
 			_SN$2,
@@ -40243,12 +40248,12 @@ var init_schemas_0$1 = __esmMin((() => {
 		[_PAr, _CA$1],
 		[0, 0]
 	];
-	Tag$$2 = [
+	Tag$$3 = [
 		3,
 		n0$5,
 		_Ta$2,
 		0,
-		[_K$2, _V$2],
+		[_K$3, _V$3],
 		[0, 0],
 		2
 	];
@@ -40271,7 +40276,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		n0$5,
 		_tLT$1,
 		0,
-		() => Tag$$2
+		() => Tag$$3
 	];
 	AssumeRole$$1 = [
 		9,
@@ -40518,28 +40523,28 @@ var init_STSClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commandBuilder.js
-var command$4, _ep0$4, _mw0$4;
+var command$5, _ep0$5, _mw0$5;
 var init_commandBuilder$1 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$1();
-	command$4 = makeBuilder(commonParams$3, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-	_ep0$4 = {};
-	_mw0$4 = (Command, cs, config, o) => [];
+	command$5 = makeBuilder(commonParams$4, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+	_ep0$5 = {};
+	_mw0$5 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleCommand.js
 var AssumeRoleCommand$1;
 var init_AssumeRoleCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
-	AssumeRoleCommand$1 = class extends command$4(_ep0$4, _mw0$4, "AssumeRole", AssumeRole$$1) {};
+	AssumeRoleCommand$1 = class extends command$5(_ep0$5, _mw0$5, "AssumeRole", AssumeRole$$1) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleWithWebIdentityCommand.js
 var AssumeRoleWithWebIdentityCommand$1;
 var init_AssumeRoleWithWebIdentityCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
-	AssumeRoleWithWebIdentityCommand$1 = class extends command$4(_ep0$4, _mw0$4, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
+	AssumeRoleWithWebIdentityCommand$1 = class extends command$5(_ep0$5, _mw0$5, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STS.js
 var commands$1, STS;
@@ -40711,7 +40716,7 @@ var sts_exports = __exportAll({
 	STSClient: () => STSClient$1,
 	STSServiceException: () => STSServiceException$1,
 	STSServiceException$: () => STSServiceException$$1,
-	Tag$: () => Tag$$2,
+	Tag$: () => Tag$$3,
 	__Client: () => Client,
 	decorateDefaultCredentialProvider: () => decorateDefaultCredentialProvider,
 	errorTypeRegistries: () => errorTypeRegistries$5,
@@ -40845,7 +40850,7 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$3, commonParams$2;
+var resolveClientEndpointParameters$3, commonParams$3;
 var init_EndpointParameters = __esmMin((() => {
 	resolveClientEndpointParameters$3 = (options) => {
 		return Object.assign(options, {
@@ -40854,7 +40859,7 @@ var init_EndpointParameters = __esmMin((() => {
 			defaultSigningName: "signin"
 		});
 	};
-	commonParams$2 = {
+	commonParams$3 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -41647,13 +41652,13 @@ var init_SigninClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commandBuilder.js
-var command$3, _ep0$3, _ep1, _mw0$3;
+var command$4, _ep0$4, _ep1, _mw0$4;
 var init_commandBuilder = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters();
-	command$3 = makeBuilder(commonParams$2, "Signin", "SigninClient", getEndpointPlugin);
-	_ep0$3 = { IsControlPlane: {
+	command$4 = makeBuilder(commonParams$3, "Signin", "SigninClient", getEndpointPlugin);
+	_ep0$4 = { IsControlPlane: {
 		type: "staticContextParams",
 		value: false
 	} };
@@ -41661,21 +41666,21 @@ var init_commandBuilder = __esmMin((() => {
 		type: "staticContextParams",
 		value: true
 	} };
-	_mw0$3 = (Command, cs, config, o) => [];
+	_mw0$4 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenCommand.js
 var CreateOAuth2TokenCommand;
 var init_CreateOAuth2TokenCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
-	CreateOAuth2TokenCommand = class extends command$3(_ep0$3, _mw0$3, "CreateOAuth2Token", CreateOAuth2Token$) {};
+	CreateOAuth2TokenCommand = class extends command$4(_ep0$4, _mw0$4, "CreateOAuth2Token", CreateOAuth2Token$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenWithIAMCommand.js
 var CreateOAuth2TokenWithIAMCommand;
 var init_CreateOAuth2TokenWithIAMCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
-	CreateOAuth2TokenWithIAMCommand = class extends command$3(_ep1, _mw0$3, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
+	CreateOAuth2TokenWithIAMCommand = class extends command$4(_ep1, _mw0$4, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/Signin.js
 var commands, Signin;
@@ -42571,8 +42576,8 @@ const _IWm = "ImageWatermark";
 const _Im = "Images";
 const _Ima = "Image";
 const _Io = "Iops";
-const _K$1 = "Key";
-const _KI$1 = "KernelId";
+const _K$2 = "Key";
+const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
 const _LFAS = "LowFixAvailableSince";
 const _LLT = "LastLaunchedTime";
@@ -42586,7 +42591,7 @@ const _MR = "MaxResults";
 const _MSA = "ModifySnapshotAttribute";
 const _MSAR = "ModifySnapshotAttributeRequest";
 const _Me = "Message";
-const _N$1 = "Name";
+const _N$2 = "Name";
 const _ND = "NoDevice";
 const _NR = "NoReboot";
 const _NTe = "NextToken";
@@ -42645,7 +42650,7 @@ const _SLn = "SnapshotList";
 const _SMta = "StateMessage";
 const _SNS = "SriovNetSupport";
 const _SRc = "ScanResults";
-const _SRo = "SourceRegion";
+const _SRo$1 = "SourceRegion";
 const _SRt = "StateReason";
 const _SSI = "SourceSnapshotId";
 const _STs = "SseType";
@@ -42654,7 +42659,7 @@ const _STto = "StorageTier";
 const _Sn = "Snapshots";
 const _Sna = "Snapshot";
 const _St = "State";
-const _T$1 = "Tags";
+const _T$2 = "Tags";
 const _TL = "TagList";
 const _TS = "TagSpecifications";
 const _TSL = "TagSpecificationList";
@@ -42673,7 +42678,7 @@ const _UIT = "UnsupportedInstanceTypes";
 const _UITS = "UnsupportedInstanceTypeSet";
 const _UIs = "UserIds";
 const _UO = "UsageOperation";
-const _V$1 = "Value";
+const _V$2 = "Value";
 const _VIR = "VolumeInitializationRate";
 const _VIo = "VolumeId";
 const _VN = "VirtualName";
@@ -42826,7 +42831,7 @@ var AttributeValue$ = [
 	n0$3,
 	_AVt,
 	0,
-	[_V$1],
+	[_V$2],
 	[[0, {
 		[_eQN]: `Value`,
 		[_xN]: _v
@@ -42868,7 +42873,7 @@ var CopySnapshotRequest$ = [
 	_CSR,
 	0,
 	[
-		_SRo,
+		_SRo$1,
 		_SSI,
 		_De,
 		_DOA,
@@ -42917,8 +42922,8 @@ var CopySnapshotResult$ = [
 	n0$3,
 	_CSRo,
 	0,
-	[_T$1, _SIn],
-	[[() => TagList, {
+	[_T$2, _SIn],
+	[[() => TagList$1, {
 		[_eQN]: `TagSet`,
 		[_xN]: _tS
 	}], [0, {
@@ -42933,7 +42938,7 @@ var CreateImageRequest$ = [
 	0,
 	[
 		_II,
-		_N$1,
+		_N$2,
 		_TS,
 		_SL,
 		_BMO,
@@ -42991,12 +42996,12 @@ var CreateTagsRequest$ = [
 	0,
 	[
 		_Res,
-		_T$1,
+		_T$2,
 		_DR$1
 	],
 	[
 		[64, { [_xN]: _RIeso }],
-		[() => TagList, { [_xN]: _Ta$1 }],
+		[() => TagList$1, { [_xN]: _Ta$1 }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
@@ -43060,7 +43065,7 @@ var DeleteTagsRequest$ = [
 	[
 		_Res,
 		_DR$1,
-		_T$1
+		_T$2
 	],
 	[
 		[64, {
@@ -43071,7 +43076,7 @@ var DeleteTagsRequest$ = [
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
 		}],
-		[() => TagList, {
+		[() => TagList$1, {
 			[_eQN]: `Tag`,
 			[_xN]: _ta
 		}]
@@ -43269,8 +43274,8 @@ var Filter$ = [
 	n0$3,
 	_Fil,
 	0,
-	[_N$1, _Va],
-	[0, [() => ValueStringList, { [_xN]: _V$1 }]]
+	[_N$2, _Va],
+	[0, [() => ValueStringList, { [_xN]: _V$2 }]]
 ];
 var Image$ = [
 	3,
@@ -43285,12 +43290,12 @@ var Image$ = [
 		_ESna,
 		_Hy,
 		_IOA,
-		_N$1,
+		_N$2,
 		_RDN,
 		_RDT,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$2,
 		_VTir,
 		_BM,
 		_TSp,
@@ -43316,7 +43321,7 @@ var Image$ = [
 		_PCro,
 		_Arc,
 		_ITm,
-		_KI$1,
+		_KI$2,
 		_RIa,
 		_Pl
 	],
@@ -43369,7 +43374,7 @@ var Image$ = [
 			[_eQN]: `StateReason`,
 			[_xN]: _sRt
 		}],
-		[() => TagList, {
+		[() => TagList$1, {
 			[_eQN]: `TagSet`,
 			[_xN]: _tS
 		}],
@@ -43599,7 +43604,7 @@ var ModifyImageAttributeRequest$ = [
 		_PCro,
 		_UG,
 		_UIs,
-		_V$1,
+		_V$2,
 		_OArga,
 		_OUAr,
 		_ISmd,
@@ -43673,7 +43678,7 @@ var RegisterImageRequest$ = [
 	_RIRe,
 	0,
 	[
-		_N$1,
+		_N$2,
 		_IL,
 		_BPi,
 		_BM,
@@ -43684,7 +43689,7 @@ var RegisterImageRequest$ = [
 		_DR$1,
 		_De,
 		_Arc,
-		_KI$1,
+		_KI$2,
 		_RIa,
 		_RDN,
 		_BDMl,
@@ -43808,7 +43813,7 @@ var Snapshot$ = [
 	[
 		_OAw,
 		_OA,
-		_T$1,
+		_T$2,
 		_STto,
 		_RETe,
 		_STs,
@@ -43839,7 +43844,7 @@ var Snapshot$ = [
 			[_eQN]: `OutpostArn`,
 			[_xN]: _oA
 		}],
-		[() => TagList, {
+		[() => TagList$1, {
 			[_eQN]: `TagSet`,
 			[_xN]: _tS
 		}],
@@ -43939,12 +43944,12 @@ var StateReason$ = [
 		[_xN]: _me
 	}]]
 ];
-var Tag$$1 = [
+var Tag$$2 = [
 	3,
 	n0$3,
 	_Ta$1,
 	0,
-	[_K$1, _V$1],
+	[_K$2, _V$2],
 	[[0, {
 		[_eQN]: `Key`,
 		[_xN]: _k
@@ -43958,11 +43963,11 @@ var TagSpecification$ = [
 	n0$3,
 	_TSa,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$1, _T$2],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN]: _rTe
-	}], [() => TagList, { [_xN]: _Ta$1 }]]
+	}], [() => TagList$1, { [_xN]: _Ta$1 }]]
 ];
 var __Unit$1 = "unit";
 var BillingProductList = [
@@ -44105,12 +44110,12 @@ var SupportedInstanceTypeSet = [
 	0,
 	[() => InstanceTypeItem$, { [_xN]: _it }]
 ];
-var TagList = [
+var TagList$1 = [
 	1,
 	n0$3,
 	_TL,
 	0,
-	[() => Tag$$1, { [_xN]: _it }]
+	[() => Tag$$2, { [_xN]: _it }]
 ];
 var TagSpecificationList = [
 	1,
@@ -44504,32 +44509,32 @@ const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientSt
 // node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$2 = makeBuilder(commonParams$6, "AmazonEC2", "EC2Client", getEndpointPlugin);
-const _ep0$2 = {};
-const _mw0$2 = (Command, cs, config, o) => [];
+const command$3 = makeBuilder(commonParams$7, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
 const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
+var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", CopySnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
+var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
+var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
+var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
+var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
+var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
+var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
+var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
+var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -44573,7 +44578,7 @@ const resolveClientEndpointParameters$2 = (options) => {
 		defaultSigningName: "kms"
 	});
 };
-const commonParams$1 = {
+const commonParams$2 = {
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -45382,7 +45387,7 @@ const _IKME = "IncorrectKeyMaterialException";
 const _IKUE = "InvalidKeyUsageException";
 const _IME = "InvalidMarkerException";
 const _ITAE = "IncorrectTrustAnchorException";
-const _KI = "KeyId";
+const _KI$1 = "KeyId";
 const _KMSIE = "KMSInternalException";
 const _KMSIME = "KMSInvalidMacException";
 const _KMSISE = "KMSInvalidSignatureException";
@@ -45395,7 +45400,7 @@ const _LGR = "ListGrantsRequest";
 const _LGRi = "ListGrantsResponse";
 const _M$1 = "Marker";
 const _MPDE$1 = "MalformedPolicyDocumentException";
-const _N = "Name";
+const _N$1 = "Name";
 const _NFE = "NotFoundException";
 const _NM = "NextMarker";
 const _O = "Operations";
@@ -46072,7 +46077,7 @@ var GetKeyPolicyRequest$ = [
 	n0$2,
 	_GKPR,
 	0,
-	[_KI, _PN$1],
+	[_KI$1, _PN$1],
 	[0, 0],
 	1
 ];
@@ -46106,9 +46111,9 @@ var GrantListEntry$ = [
 	_GLE,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_GI,
-		_N,
+		_N$1,
 		_CD,
 		_GP,
 		_RP,
@@ -46138,7 +46143,7 @@ var ListGrantsRequest$ = [
 	_LGR,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_L$1,
 		_M$1,
 		_GI,
@@ -46177,7 +46182,7 @@ var PutKeyPolicyRequest$ = [
 	_PKPR,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_P$1,
 		_PN$1,
 		_BPLSC
@@ -46196,7 +46201,7 @@ var RevokeGrantRequest$ = [
 	_RGRe,
 	0,
 	[
-		_KI,
+		_KI$1,
 		_GI,
 		_DR
 	],
@@ -46417,17 +46422,17 @@ var KMSClient = class extends Client {
 // node_modules/@aws-sdk/client-kms/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$1 = makeBuilder(commonParams$1, "TrentService", "KMSClient", getEndpointPlugin);
-const _ep0$1 = {};
-const _mw0$1 = (Command, cs, config, o) => [];
+const command$2 = makeBuilder(commonParams$2, "TrentService", "KMSClient", getEndpointPlugin);
+const _ep0$2 = {};
+const _mw0$2 = (Command, cs, config, o) => [];
 // node_modules/@aws-sdk/client-kms/dist-es/commands/GetKeyPolicyCommand.js
-var GetKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "GetKeyPolicy", GetKeyPolicy$) {};
+var GetKeyPolicyCommand = class extends command$2(_ep0$2, _mw0$2, "GetKeyPolicy", GetKeyPolicy$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/ListGrantsCommand.js
-var ListGrantsCommand = class extends command$1(_ep0$1, _mw0$1, "ListGrants", ListGrants$) {};
+var ListGrantsCommand = class extends command$2(_ep0$2, _mw0$2, "ListGrants", ListGrants$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/PutKeyPolicyCommand.js
-var PutKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "PutKeyPolicy", PutKeyPolicy$) {};
+var PutKeyPolicyCommand = class extends command$2(_ep0$2, _mw0$2, "PutKeyPolicy", PutKeyPolicy$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/commands/RevokeGrantCommand.js
-var RevokeGrantCommand = class extends command$1(_ep0$1, _mw0$1, "RevokeGrant", RevokeGrant$) {};
+var RevokeGrantCommand = class extends command$2(_ep0$2, _mw0$2, "RevokeGrant", RevokeGrant$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -46470,6 +46475,24 @@ const resolveClientEndpointParameters$1 = (options) => {
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
 		defaultSigningName: "ssm"
 	});
+};
+const commonParams$1 = {
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
 };
 // node_modules/@aws-sdk/client-ssm/package.json
 var version$1 = "3.1169.0";
@@ -48683,11 +48706,14 @@ const _AELEE = "AutomationExecutionLimitExceededException";
 const _AENFE = "AutomationExecutionNotFoundException";
 const _AI = "AssociatedInstances";
 const _ALE = "AssociationLimitExceeded";
+const _APl = "AllowedPattern";
+const _ARN = "ARN";
 const _ASNFE = "AutomationStepNotFoundException";
 const _AVLE = "AssociationVersionLimitExceeded";
 const _CE = "ConflictException";
 const _CSCLEE = "CustomSchemaCountLimitExceededException";
 const _CTCLEE = "ComplianceTypeCountLimitExceededException";
+const _D = "Description";
 const _DAE = "DocumentAlreadyExists";
 const _DDC = "DuplicateDocumentContent";
 const _DDVN = "DuplicateDocumentVersionName";
@@ -48695,8 +48721,15 @@ const _DII = "DuplicateInstanceId";
 const _DLE = "DocumentLimitExceeded";
 const _DNEE = "DoesNotExistException";
 const _DPL = "DocumentPermissionLimit";
+const _DPR = "DeleteParameterRequest";
+const _DPRe = "DeleteParameterResult";
+const _DPe = "DeleteParameter";
+const _DTa = "DataType";
 const _DVLE = "DocumentVersionLimitExceeded";
 const _FNAE = "FeatureNotAvailableException";
+const _GPR = "GetParameterRequest";
+const _GPRe = "GetParameterResult";
+const _GPe = "GetParameter";
 const _HLLEE = "HierarchyLevelLimitExceededException";
 const _HTME = "HierarchyTypeMismatchException";
 const _IA = "InvalidActivation";
@@ -48755,11 +48788,15 @@ const _ITM = "InvalidTargetMaps";
 const _ITNE = "InvalidTypeNameException";
 const _ITn = "InvalidTarget";
 const _IU = "InvalidUpdate";
+const _K$1 = "Key";
+const _KI = "KeyId";
 const _L = "Limit";
+const _LMD = "LastModifiedDate";
 const _LT = "LimitType";
 const _M = "Message";
 const _MDSE = "MaxDocumentSizeExceeded";
 const _MRPDE = "MalformedResourcePolicyDocumentException";
+const _N = "Name";
 const _NLSE = "NoLongerSupportedException";
 const _OIADE = "OpsItemAccessDeniedException";
 const _OIAEE = "OpsItemAlreadyExistsException";
@@ -48776,15 +48813,22 @@ const _OMKLEE = "OpsMetadataKeyLimitExceededException";
 const _OMLEE = "OpsMetadataLimitExceededException";
 const _OMNFE = "OpsMetadataNotFoundException";
 const _OMTMUE = "OpsMetadataTooManyUpdatesException";
+const _Ov = "Overwrite";
 const _PAE = "ParameterAlreadyExists";
 const _PLE = "ParameterLimitExceeded";
 const _PLEE = "PoliciesLimitExceededException";
 const _PMVLE = "ParameterMaxVersionLimitExceeded";
 const _PN = "ParameterNames";
 const _PNF = "ParameterNotFound";
+const _PP = "PutParameter";
 const _PPME = "ParameterPatternMismatchException";
+const _PPR = "PutParameterRequest";
+const _PPRu = "PutParameterResult";
+const _PSPV = "PSParameterValue";
 const _PVLLE = "ParameterVersionLabelLimitExceeded";
 const _PVNF = "ParameterVersionNotFound";
+const _Par = "Parameter";
+const _Po = "Policies";
 const _QC = "QuotaCode";
 const _RC = "ReasonCode";
 const _RDSAEE = "ResourceDataSyncAlreadyExistsException";
@@ -48806,17 +48850,24 @@ const _RU = "ResourceUri";
 const _SC = "ServiceCode";
 const _SN$1 = "SyncName";
 const _SQEE = "ServiceQuotaExceededException";
+const _SRo = "SourceResult";
 const _SSNF = "ServiceSettingNotFound";
 const _ST$1 = "SyncType";
 const _STCLEE = "SubTypeCountLimitExceededException";
 const _SU = "StatusUnchanged";
+const _Sel = "Selector";
+const _T$1 = "Tags";
 const _TE = "ThrottlingException";
 const _TIUE = "TargetInUseException";
+const _TLa = "TagList";
 const _TMTE = "TooManyTagsError";
 const _TMU = "TooManyUpdates";
 const _TN = "TypeName";
 const _TNC = "TargetNotConnected";
 const _TSLEE = "TotalSizeLimitExceededException";
+const _Tag = "Tag";
+const _Tie = "Tier";
+const _Ty = "Type";
 const _UCE = "UnsupportedCalendarException";
 const _UFRE = "UnsupportedFeatureRequiredException";
 const _UIICE = "UnsupportedInventoryItemContextException";
@@ -48825,7 +48876,10 @@ const _UOE = "UnsupportedOperationException";
 const _UOS = "UnsupportedOperatingSystem";
 const _UPT = "UnsupportedParameterType";
 const _UPTn = "UnsupportedPlatformType";
+const _V$1 = "Value";
 const _VE = "ValidationException";
+const _Ve = "Version";
+const _WD = "WithDecryption";
 const _aQE$1 = "awsQueryError";
 const _c$1 = "client";
 const _e$1 = "error";
@@ -50573,6 +50627,156 @@ var ValidationException$ = [
 ];
 n0_registry$1.registerError(ValidationException$, ValidationException);
 const errorTypeRegistries$1 = [_s_registry$1, n0_registry$1];
+var PSParameterValue = [
+	0,
+	n0$1,
+	_PSPV,
+	8,
+	0
+];
+var DeleteParameterRequest$ = [
+	3,
+	n0$1,
+	_DPR,
+	0,
+	[_N],
+	[0],
+	1
+];
+var DeleteParameterResult$ = [
+	3,
+	n0$1,
+	_DPRe,
+	0,
+	[],
+	[]
+];
+var GetParameterRequest$ = [
+	3,
+	n0$1,
+	_GPR,
+	0,
+	[_N, _WD],
+	[0, 2],
+	1
+];
+var GetParameterResult$ = [
+	3,
+	n0$1,
+	_GPRe,
+	0,
+	[_Par],
+	[[() => Parameter$, 0]]
+];
+var Parameter$ = [
+	3,
+	n0$1,
+	_Par,
+	0,
+	[
+		_N,
+		_Ty,
+		_V$1,
+		_Ve,
+		_Sel,
+		_SRo,
+		_LMD,
+		_ARN,
+		_DTa
+	],
+	[
+		0,
+		0,
+		[() => PSParameterValue, 0],
+		1,
+		0,
+		0,
+		4,
+		0,
+		0
+	]
+];
+var PutParameterRequest$ = [
+	3,
+	n0$1,
+	_PPR,
+	0,
+	[
+		_N,
+		_V$1,
+		_D,
+		_Ty,
+		_KI,
+		_Ov,
+		_APl,
+		_T$1,
+		_Tie,
+		_Po,
+		_DTa
+	],
+	[
+		0,
+		[() => PSParameterValue, 0],
+		0,
+		0,
+		0,
+		2,
+		0,
+		() => TagList,
+		0,
+		0,
+		0
+	],
+	2
+];
+var PutParameterResult$ = [
+	3,
+	n0$1,
+	_PPRu,
+	0,
+	[_Ve, _Tie],
+	[1, 0]
+];
+var Tag$$1 = [
+	3,
+	n0$1,
+	_Tag,
+	0,
+	[_K$1, _V$1],
+	[0, 0],
+	2
+];
+var TagList = [
+	1,
+	n0$1,
+	_TLa,
+	0,
+	() => Tag$$1
+];
+var DeleteParameter$ = [
+	9,
+	n0$1,
+	_DPe,
+	0,
+	() => DeleteParameterRequest$,
+	() => DeleteParameterResult$
+];
+var GetParameter$ = [
+	9,
+	n0$1,
+	_GPe,
+	0,
+	() => GetParameterRequest$,
+	() => GetParameterResult$
+];
+var PutParameter$ = [
+	9,
+	n0$1,
+	_PP,
+	0,
+	() => PutParameterRequest$,
+	() => PutParameterResult$
+];
 // node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
@@ -50740,6 +50944,18 @@ var SSMClient = class extends Client {
 		super.destroy();
 	}
 };
+// node_modules/@aws-sdk/client-ssm/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$1 = makeBuilder(commonParams$1, "AmazonSSM", "SSMClient", getEndpointPlugin);
+const _ep0$1 = {};
+const _mw0$1 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParameterCommand.js
+var DeleteParameterCommand = class extends command$1(_ep0$1, _mw0$1, "DeleteParameter", DeleteParameter$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
+var GetParameterCommand = class extends command$1(_ep0$1, _mw0$1, "GetParameter", GetParameter$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
+var PutParameterCommand = class extends command$1(_ep0$1, _mw0$1, "PutParameter", PutParameter$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
 init_endpoints();
 const q = "ref";
@@ -52142,6 +52358,7 @@ async function send(client, command, where, session, pace, signal) {
 			return await client.send(command, { abortSignal: signal });
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
+			if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
 			const mayRepeat = repeatable || isWithoutEffect(error);
 			if (isThrottling(error) && throttles < maxThrottles) {
 				throttles += 1;
@@ -52208,9 +52425,6 @@ function once(make) {
 	};
 }
 // src/aws/credentials.ts
-var CredentialsError = class extends Error {
-	name = "CredentialsError";
-};
 function openSessions(options, signal) {
 	const known = new Map();
 	const memo = (key, open) => {
@@ -52566,6 +52780,10 @@ function sourceSessionName({ source, credentials }) {
 		region: source.region
 	});
 }
+// src/aws/kms.ts
+function regionOfKey(keyArn) {
+	return keyArn.split(":")[3] ?? "";
+}
 // src/aws/shares.ts
 const accountsPerCall = 500;
 const isImage = (id) => id.startsWith("ami-");
@@ -52629,9 +52847,6 @@ async function changePolicy(place, keyArn, change) {
 // src/steps/key-access.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
-}
-function regionOfKey(keyArn) {
-	return keyArn.split(":")[3] ?? "";
 }
 // src/steps/remove.ts
 async function removeImage(place, image) {
@@ -52844,6 +53059,36 @@ function idsOf(snapshots) {
 function count(number, noun) {
 	return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
+// src/steps/promote.ts
+async function read(place, name) {
+	try {
+		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
+	} catch (error) {
+		if (hasCode(error, "ParameterNotFound")) return void 0;
+		throw error;
+	}
+}
+async function putBack(place, { name, before, dataType, amiId }, accepted = false) {
+	const value = (await read(place, name))?.Value ?? null;
+	if (value !== amiId && value !== before) return void 0;
+	if (value === before && !accepted) return void 0;
+	if (before !== null) {
+		await place.ssm(new PutParameterCommand({
+			Name: name,
+			Value: before,
+			Type: "String",
+			DataType: dataType,
+			Overwrite: true
+		}));
+		return `put the SSM parameter ${name} in ${placeName(place)} back to ${before}`;
+	}
+	try {
+		await place.ssm(new DeleteParameterCommand({ Name: name }));
+	} catch (error) {
+		if (!hasCode(error, "ParameterNotFound")) throw error;
+	}
+	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
 // src/take-back.ts
 const passesAfterSeconds = [
 	0,
@@ -52865,9 +53110,20 @@ async function takeBack(request, state, signal) {
 			region
 		});
 		const ambient = account === state.account ? session : sessions.ambient();
-		return placesOf(account, roleArn === "" ? ambient : sessions.target(roleArn, sessionName), signal)(region);
+		return [name, placesOf(account, roleArn === "" ? ambient : sessions.target(roleArn, sessionName), signal)(region)];
 	}));
+	const byName = new Map(targets);
 	const done = [];
+	const notPutBack = [];
+	for (const promotion of state.promotions) {
+		const place = byName.get(promotion.place);
+		try {
+			const restored = place && await putBack(place, promotion);
+			if (restored !== void 0) done.push(restored);
+		} catch (error) {
+			notPutBack.push(`the SSM parameter ${promotion.name} in ${promotion.place}: ${errorMessage(error)}`);
+		}
+	}
 	let failed = [];
 	for (const [index, seconds] of passesAfterSeconds.entries()) {
 		await sleep((seconds - (passesAfterSeconds[index - 1] ?? 0)) * 1e3, signal);
@@ -52878,9 +53134,9 @@ async function takeBack(request, state, signal) {
 			reader: thisReader(request.run),
 			dropLeases: index === passesAfterSeconds.length - 1
 		};
-		const reports = await Promise.all([cleanUpSource(at, source.region, state, options), ...targets.map((target) => cleanUpTarget(target, [state.leaseId]))]);
+		const reports = await Promise.all([cleanUpSource(at, source.region, state, options), ...targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]))]);
 		done.push(...reports.flatMap((report) => report.done));
-		failed = reports.flatMap((report) => report.failed);
+		failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];
 	}
 	return {
 		done,

@@ -66,6 +66,11 @@ export async function authorize(
     'ec2:Region': call.region,
     ...context,
   });
+  answerDryRun(dryRun);
+}
+
+/** What EC2 answers a dry run with whose call would have succeeded. */
+export function answerDryRun(dryRun: boolean | undefined): void {
   if (dryRun === true)
     throw new Refusal('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
 }

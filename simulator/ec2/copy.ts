@@ -99,7 +99,7 @@ export function beginSnapshot(call: Ec2Call, options: CopyOptions): SimSnapshot 
 
 /** Copies under way that take the slots of this account and region. */
 export function runningCopies(call: Ec2Call): number {
-  let running = call.here.settings.othersCopies;
+  let running = 0;
   for (const snapshot of call.here.snapshots.values()) if (advance(snapshot).making?.counts === true) running += 1;
   return running;
 }

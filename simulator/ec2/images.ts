@@ -6,6 +6,7 @@ import type {
   DescribeImageAttributeRequest,
   DescribeImagesRequest,
   Image,
+  LaunchPermission,
   ModifyImageAttributeRequest,
   RegisterImageRequest,
   Tag,
@@ -22,6 +23,7 @@ import {
   type SimSnapshot,
 } from '../world.ts';
 import {
+  answerDryRun,
   arnOf,
   authorize,
   type Ec2Call,
@@ -71,7 +73,7 @@ export function advanceImage(image: SimImage): SimImage {
 }
 
 /** An image of the caller's own that is there and can be seen. */
-function ownImage(call: Ec2Call, id: string): SimImage {
+export function ownImage(call: Ec2Call, id: string): SimImage {
   checkId(id);
   const image = call.here.images.get(id);
   if (image === undefined || image.visibleAt > Date.now()) throw notFound(id);
@@ -160,8 +162,9 @@ export const registerImage: Handler<RegisterImageRequest> = async (call, input) 
   if (root === undefined)
     throw new Refusal('InvalidBlockDeviceMapping', 'No root snapshot specified in device mapping.');
   const used = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
-  await authorize(call, 'RegisterImage', [arnOf(call, 'ami-*'), ...used.map((id) => arnOf(call, id))], input.DryRun);
+  await authorize(call, 'RegisterImage', [arnOf(call, 'ami-*'), ...used.map((id) => arnOf(call, id))], false);
   const tags = await tagsFor(call, 'RegisterImage', input.TagSpecifications, 'image', ['image']);
+  answerDryRun(input.DryRun);
   const snapshots = new Map(used.map((id) => [id, registrable(call, id)]));
   checkName(call, Name);
   const mappings = BlockDeviceMappings.map(({ DeviceName, VirtualName, NoDevice, Ebs }): BlockDeviceMapping => {
@@ -282,15 +285,7 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   }
   const key = await destinationKey(call, input.Encrypted, input.KmsKeyId);
   const source = findImage(call.world, SourceRegion, SourceImageId);
-  if (
-    source === undefined ||
-    source.visibleAt > Date.now() ||
-    source.deregisteredAt !== undefined ||
-    !canSeeImage(source, call.caller.account)
-  ) {
-    throw notFound(SourceImageId);
-  }
-  const used = source.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
+  const used = source?.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []) ?? [];
   // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/copy-ami-permissions.html
   await authorize(
     call,
@@ -300,10 +295,19 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
       arnOf(call, 'ami-*'),
       ...used.map((id) => arnOf(call, id, SourceRegion)),
     ],
-    input.DryRun,
+    false,
   );
+  if (
+    source === undefined ||
+    source.visibleAt > Date.now() ||
+    source.deregisteredAt !== undefined ||
+    !canSeeImage(source, call.caller.account)
+  ) {
+    throw notFound(SourceImageId);
+  }
   const imageTags = await tagsFor(call, 'CopyImage', input.TagSpecifications, 'image', ['image', 'snapshot']);
   const snapshotTags = await tagsFor(call, 'CopyImage', input.TagSpecifications, 'snapshot', ['image', 'snapshot']);
+  answerDryRun(input.DryRun);
   const backing = new Map(used.map((id) => [id, findSnapshot(call.world, SourceRegion, id)]));
   refuseCopy(call, source, [...backing.values()]);
   checkName(call, Name);
@@ -430,8 +434,11 @@ export const createImage: Handler<CreateImageRequest> = async (call, input) => {
 };
 
 export const deregisterImage: Handler<DeregisterImageRequest> = async (call, input) => {
+  // Permission comes before existence: https://stratus-red-team.cloud/attack-techniques/AWS/aws.discovery.ec2-download-user-data/
+  checkId(input.ImageId ?? '');
+  await authorize(call, 'DeregisterImage', [arnOf(call, input.ImageId ?? '')], false);
   const image = ownImage(call, input.ImageId ?? '');
-  await authorize(call, 'DeregisterImage', [arnOf(call, image.data.ImageId)], input.DryRun);
+  answerDryRun(input.DryRun);
   if ((image.data.DeregistrationProtection ?? 'disabled') !== 'disabled') {
     throw new Refusal('OperationNotPermitted', `The image ${image.data.ImageId} is protected from deregistration.`);
   }
@@ -548,7 +555,7 @@ export const describeImageAttribute: Handler<DescribeImageAttributeRequest> = as
   await authorize(call, 'DescribeImageAttribute', [arnOf(call, ImageId)], input.DryRun);
   switch (Attribute) {
     case 'launchPermission':
-      return { ImageId, LaunchPermissions: [...image.launch].map((UserId) => ({ UserId })) };
+      return { ImageId, LaunchPermissions: [...image.launch].map(launchPermissionOf) };
     case 'uefiData':
       return { ImageId, ...(image.uefiData !== undefined && { UefiData: { Value: image.uefiData } }) };
     case 'description':
@@ -564,8 +571,10 @@ export const describeImageAttribute: Handler<DescribeImageAttributeRequest> = as
 };
 
 export const modifyImageAttribute: Handler<ModifyImageAttributeRequest> = async (call, input) => {
+  checkId(input.ImageId ?? '');
+  await authorize(call, 'ModifyImageAttribute', [arnOf(call, input.ImageId ?? '')], false);
   const image = ownImage(call, input.ImageId ?? '');
-  await authorize(call, 'ModifyImageAttribute', [arnOf(call, image.data.ImageId)], input.DryRun);
+  answerDryRun(input.DryRun);
   const { LaunchPermission, Description, ImdsSupport } = input;
   const given = [LaunchPermission, Description, ImdsSupport].filter((one) => one !== undefined);
   if (given.length === 0) throw new Refusal('InvalidParameterCombination', 'No attributes specified.');
@@ -575,6 +584,13 @@ export const modifyImageAttribute: Handler<ModifyImageAttributeRequest> = async 
   if (LaunchPermission !== undefined) changeLaunch(call, image, LaunchPermission);
   return {};
 };
+
+/** Who may launch, as the member of a launch permission that it was given by. */
+function launchPermissionOf(name: string): LaunchPermission {
+  if (name === 'all') return { Group: 'all' };
+  if (/:organization\//.test(name)) return { OrganizationArn: name };
+  return /:ou\//.test(name) ? { OrganizationalUnitArn: name } : { UserId: name };
+}
 
 function changeLaunch(
   call: Ec2Call,
@@ -593,6 +609,10 @@ function changeLaunch(
         `Invalid attribute item value "${UserId}" for userId item type.`,
       );
   }
+  // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-intro.html: not with encrypted volumes
+  const isEncrypted = image.data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.Encrypted === true);
+  if (isEncrypted && Add.some(({ Group }) => Group === 'all'))
+    throw new Refusal('InvalidParameter', 'Images with encrypted snapshots cannot be made public.');
   if (Add.length > 0) {
     const managed = image.data.BlockDeviceMappings.some(({ Ebs }) => {
       const keyArn = Ebs?.SnapshotId === undefined ? undefined : call.here.snapshots.get(Ebs.SnapshotId)?.data.KmsKeyId;

@@ -23,13 +23,20 @@ export const describeRegions: Handler<DescribeRegionsRequest> = async (call, inp
 
 export const describeInstances: Handler<DescribeInstancesRequest> = async (call, input) => {
   await authorize(call, 'DescribeInstances', ['*'], input.DryRun);
-  const instances = (input.InstanceIds ?? [...call.here.instances.keys()]).map((id) => {
+  for (const { Name } of input.Filters ?? [])
+    if (Name !== 'image-id') throw new Refusal('InvalidParameterValue', `The filter '${Name}' is invalid`);
+  const images = input.Filters?.find(({ Name }) => Name === 'image-id')?.Values;
+  const ids = [...call.here.instances.values()].filter(
+    ({ imageId }) => images === undefined || images.includes(imageId ?? ''),
+  );
+  const instances = (input.InstanceIds ?? ids.map(({ id }) => id)).map((id) => {
     const instance = call.here.instances.get(id);
     if (instance === undefined)
       throw new Refusal('InvalidInstanceID.NotFound', `The instance ID '${id}' does not exist`);
     const { Architecture, VirtualizationType, RootDeviceName, RootDeviceType = 'ebs', EnaSupport } = instance.image;
     return {
       InstanceId: id,
+      ...(instance.imageId !== undefined && { ImageId: instance.imageId }),
       State: { Code: 16, Name: 'running' },
       Architecture,
       VirtualizationType,

@@ -10,7 +10,17 @@ import type {
 } from '@aws-sdk/client-ec2';
 import { Refusal } from '../refusal.ts';
 import { canUseSnapshot, findKeyByArn, findSnapshot, type SimSnapshot } from '../world.ts';
-import { arnOf, authorize, type Ec2Call, type FilterFields, type Handler, matches, pageOf, tagsFor } from './call.ts';
+import {
+  answerDryRun,
+  arnOf,
+  authorize,
+  type Ec2Call,
+  type FilterFields,
+  type Handler,
+  matches,
+  pageOf,
+  tagsFor,
+} from './call.ts';
 import { advance, beginSnapshot, destinationKey, keyFailure, runningCopies } from './copy.ts';
 
 const idPattern = /^snap-([0-9a-f]{8}|[0-9a-f]{17})$/;
@@ -61,13 +71,9 @@ export const copySnapshot: Handler<CopySnapshotRequest> = async (call, input) =>
   }
   const key = await destinationKey(call, Encrypted, KmsKeyId);
   // Both the source and the copy: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
-  await authorize(
-    call,
-    'CopySnapshot',
-    [arnOf(call, SourceSnapshotId, SourceRegion), arnOf(call, 'snap-*')],
-    input.DryRun,
-  );
+  await authorize(call, 'CopySnapshot', [arnOf(call, SourceSnapshotId, SourceRegion), arnOf(call, 'snap-*')], false);
   const tags = await tagsFor(call, 'CopySnapshot', input.TagSpecifications, 'snapshot', ['snapshot']);
+  answerDryRun(input.DryRun);
   const { concurrentCopies } = call.here.settings;
   if (runningCopies(call) >= concurrentCopies) {
     throw new Refusal(
@@ -224,9 +230,12 @@ export const resetSnapshotAttribute: Handler<ResetSnapshotAttributeRequest> = as
 };
 
 export const deleteSnapshot: Handler<DeleteSnapshotRequest> = async (call, input) => {
-  const snapshot = ownSnapshot(call, input.SnapshotId ?? '');
-  const id = snapshot.data.SnapshotId;
-  await authorize(call, 'DeleteSnapshot', [arnOf(call, id)], input.DryRun);
+  const id = input.SnapshotId ?? '';
+  checkId(id);
+  // Permission comes before existence, and a dry run before what stands in the way.
+  await authorize(call, 'DeleteSnapshot', [arnOf(call, id)], false);
+  const snapshot = ownSnapshot(call, id);
+  answerDryRun(input.DryRun);
   const users = [...call.here.images.values()].filter(
     ({ data, deregisteredAt }) =>
       deregisteredAt === undefined && data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),

@@ -81,7 +81,9 @@ export function standardCase(options: StandardOptions = {}): Case {
     const targetPolicies = ['target-role', ...features.filter((policy) => policy.startsWith('target-'))];
     const role = workflowRole(
       account,
-      ...targetPolicies.map((policy) => publishedPolicy(policy, { ...values, 'target-key-arn': keys })),
+      ...targetPolicies.map((policy) =>
+        publishedPolicy(policy, { ...values, 'target-key-arn': keys, 'target-account': account }),
+      ),
     );
     // The source account may be a target of its own.
     const known = accounts[account];

@@ -7,7 +7,15 @@ import { STSClient } from '@aws-sdk/client-sts';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { sleep } from '../time.ts';
 import type { Session } from './credentials.ts';
-import { AwsCallError, isExpired, isThrottling, isTransient, isWithoutEffect, type Where } from './errors.ts';
+import {
+  AwsCallError,
+  CredentialsError,
+  isExpired,
+  isThrottling,
+  isTransient,
+  isWithoutEffect,
+  type Where,
+} from './errors.ts';
 
 /**
  * One principal in one account and region, and how to call AWS there.
@@ -76,6 +84,8 @@ async function send(
       return await client.send(command as never, { abortSignal: signal });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
+      // The call was never sent: no credentials for it, and that error says why.
+      if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
       const mayRepeat = repeatable || isWithoutEffect(error);
       if (isThrottling(error) && throttles < maxThrottles) {
         throttles += 1;

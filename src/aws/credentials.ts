@@ -3,7 +3,7 @@ import { AssumeRoleCommand, AssumeRoleWithWebIdentityCommand, type Credentials, 
 import { defaultProvider } from '@aws-sdk/credential-provider-node';
 import { sleep } from '../time.ts';
 import { clientDefaults } from './clients.ts';
-import { AwsCallError, errorMessage, hasCode, isThrottling, isTransient } from './errors.ts';
+import { AwsCallError, CredentialsError, errorMessage, hasCode, isThrottling, isTransient } from './errors.ts';
 
 type Identity = { accessKeyId: string; secretAccessKey: string; sessionToken?: string; expiration?: Date };
 
@@ -30,11 +30,6 @@ export type Sessions = Readonly<{
   target(roleArn: string, sessionName: string): Session;
   ambient(): Session;
 }>;
-
-/** A failure to come by credentials, in one sentence that says what to change. */
-export class CredentialsError extends Error {
-  override name = 'CredentialsError';
-}
 
 export function openSessions(options: SessionOptions, signal: AbortSignal): Sessions {
   const known = new Map<string, Session>();

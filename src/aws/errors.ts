@@ -27,6 +27,11 @@ export class AwsCallError extends Error {
   }
 }
 
+/** A failure to come by credentials, in one sentence that says what to change. */
+export class CredentialsError extends Error {
+  override name = 'CredentialsError';
+}
+
 /** A step that failed, told with the resource that it was at; `remedy` says what to do where more is known than AWS says. */
 export class StepError extends Error {
   override name = 'StepError';
@@ -120,7 +125,9 @@ const transientCodes = new Set([
 
 /** Whether the same request may well succeed a little later; what it did meanwhile is not known. */
 export function isTransient(error: unknown): boolean {
-  return transientCodes.has(errorCode(error)) || (httpStatus(error) ?? 0) >= 500 || isClosedConnection(error);
+  const status = httpStatus(error) ?? 0;
+  // 501 says that there is no such action, now or later.
+  return transientCodes.has(errorCode(error)) || (status >= 500 && status !== 501) || isClosedConnection(error);
 }
 
 /** Node's words for a connection that ended without an answer carry no code. */

@@ -7,6 +7,7 @@ import type { KeyAccess, Request } from '../inputs.ts';
 import { isAlive, leasesOf, type Reader } from '../lease.ts';
 import { mergeTags, tagKeys, tagValue } from '../tags.ts';
 import type { Findings } from './problem.ts';
+import { lineageOf, planRetention, type Retention } from './publish.ts';
 import type { Hub, Resolved, Target } from './resolve.ts';
 import { hasUefi, type Source, type SourceSnapshot } from './source.ts';
 
@@ -42,6 +43,8 @@ export type TargetPlan = Readonly<{
   discardImages: readonly Image[];
   /** Resources of finished AMIs that still bear a dead run's lease. */
   untag: readonly string[];
+  /** With `retain`: what stays of the lineage beside this AMI, and what goes. */
+  retained: Retention | undefined;
   tags: Tag[];
   /** Whether another account's snapshots are copied, so that shares and a grant are needed. */
   crossAccount: boolean;
@@ -112,7 +115,8 @@ function keysOf({ snapshots }: Source, from: EncryptedCopy | undefined): string[
   const made = from === undefined ? [] : [from.kmsKeyArn];
   const copied = from === undefined ? [] : (from.only ?? snapshots);
   const asIs = snapshots.filter((snapshot) => !copied.includes(snapshot));
-  return [...new Set([...made, ...asIs.flatMap(({ kmsKeyArn }) => kmsKeyArn ?? [])])];
+  const keys = asIs.flatMap(({ kmsKeyArn, obstacle }) => (obstacle === undefined ? (kmsKeyArn ?? []) : []));
+  return [...new Set([...made, ...keys])];
 }
 
 /**
@@ -183,14 +187,29 @@ function planTarget(
       'deregister it, or set on-existing to reuse or replace',
     );
   }
-  const { tags, dropped } = mergeTags(
-    request.copyTags ? (source.image.Tags ?? []) : [],
-    target.tags,
-    provenance(request, source),
-  );
+  const { tags, dropped } = mergeTags(request.copyTags ? (source.image.Tags ?? []) : [], target.tags, {
+    ...provenance(request, source),
+    [tagKeys.lineage]: lineageOf(source.image),
+  });
   if (dropped.length > 0)
     findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(', ')}`);
-  return { target, route, reuse, adopt, ...copies, discardImages, replace, tags, crossAccount };
+  const { retain } = request.publication;
+  const going = new Set([...replace, ...discardImages].map(({ ImageId }) => ImageId));
+  const kept = target.made.filter(({ ImageId }) => !going.has(ImageId));
+  const retained =
+    retain === undefined ? undefined : planRetention(retain, lineageOf(source.image), target.name, kept, reuse);
+  for (const image of replace) checkRemovable(image, where, findings);
+  return { target, route, reuse, adopt, ...copies, discardImages, replace, retained, tags, crossAccount };
+}
+
+/** An AMI that is to be replaced must be one that can be deregistered. */
+function checkRemovable({ ImageId, DeregistrationProtection }: Image, where: string, findings: Findings): void {
+  if ((DeregistrationProtection ?? 'disabled') === 'disabled') return;
+  findings.add(
+    where,
+    `${ImageId} is to be replaced, but it is protected from deregistration (${DeregistrationProtection})`,
+    `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}; or set on-existing to reuse`,
+  );
 }
 
 function takenName(request: Request, source: Source, target: Target, namesake: Image): [what: string, remedy: string] {

@@ -1,4 +1,5 @@
-import { type AwsCallError, explain, StepError } from '../aws/errors.ts';
+import { AwsCallError, explain, StepError } from '../aws/errors.ts';
+import type { PlanRecord } from '../report/plan.ts';
 
 /** Something that would make the run fail, found before the first write; `where` names the account and region, or the input. */
 export type Problem = Readonly<{ where: string; what: string; remedy: string }>;
@@ -7,15 +8,51 @@ export type Problem = Readonly<{ where: string; what: string; remedy: string }>;
 export class ProblemsError extends Error {
   override name = 'ProblemsError';
   readonly problems: readonly Problem[];
+  /** What would have been done, as far as it could be planned. */
+  readonly plan: PlanRecord | undefined;
 
-  constructor(problems: readonly Problem[]) {
+  constructor(problems: readonly Problem[], plan: PlanRecord | undefined) {
     const count = problems.length === 1 ? 'A problem was' : `${problems.length} problems were`;
-    const lines = problems.map(
-      ({ where, what, remedy }) => `  ${where}: ${what}${remedy && `\n    What to do: ${remedy}`}`,
+    const lines = together(problems).map(
+      ({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`,
     );
     super(`${count} found before anything was changed.\n${lines.join('\n')}`);
     this.problems = problems;
+    this.plan = plan;
   }
+}
+
+/** So many places are named of a problem that many have. */
+const namedPlaces = 6;
+
+/** The same problem in many places is told once. */
+export function together(problems: readonly Problem[]): { places: string; what: string; remedy: string }[] {
+  const groups = Map.groupBy(problems, ({ what, remedy }) => `${what}\n${remedy}`);
+  return [...groups.values()].map((group) => {
+    const named = group.slice(0, namedPlaces).map(({ where }) => where);
+    const more = group.length - named.length;
+    const places = more > 0 ? `${named.join(', ')} and ${more} more` : named.join(', ');
+    return { places, what: group[0]?.what ?? '', remedy: group[0]?.remedy ?? '' };
+  });
+}
+
+/**
+ * A region that the account hasn't enabled: it knows none of the account's sessions, although they are good elsewhere.
+ * https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+ */
+function disabledRegion(error: unknown): { what: string; remedy: string } | undefined {
+  if (!(error instanceof AwsCallError) || error.action === 'GetCallerIdentity' || error.action.startsWith('AssumeRole'))
+    return undefined;
+  const { code, awsMessage, where } = error;
+  const unknownHere =
+    code === 'OptInRequired' ||
+    code === 'UnrecognizedClientException' ||
+    (code === 'AuthFailure' && awsMessage.includes('validate the provided access credentials'));
+  if (!unknownHere) return undefined;
+  return {
+    what: `region ${where.region} is not enabled in account ${where.account} (AWS doesn't know the account's credentials there)`,
+    remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`,
+  };
 }
 
 /** Gathers problems; what depends on a thing that failed is left out, so each is told once. */
@@ -24,28 +61,34 @@ export type Findings = Readonly<{
   add(where: string, what: string, remedy: string): void;
   /** Something to know that stops nothing. */
   warn(where: string, what: string): void;
-  readonly warnings: readonly string[];
+  /** Each as a sentence, the same in several places told once. */
+  warnings(): string[];
   /** The result of `read`, or undefined after noting why there is none. */
   attempt<T>(where: string, doing: string, read: () => Promise<T>): Promise<T | undefined>;
 }>;
 
 export function openFindings(signal: AbortSignal): Findings {
   const problems: Problem[] = [];
-  const warnings: string[] = [];
+  const warnings: Problem[] = [];
   const add = (where: string, what: string, remedy: string) => {
     if (!problems.some((one) => one.where === where && one.what === what)) problems.push({ where, what, remedy });
   };
   return {
     problems,
-    warnings,
     add,
-    warn: (where, what) => warnings.push(`${where}: ${what}`),
+    warn: (where, what) => warnings.push({ where, what, remedy: '' }),
+    warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
     async attempt(where, doing, read) {
       try {
         return await read();
       } catch (error) {
         // A run that was told to stop found nothing.
         signal.throwIfAborted();
+        const off = disabledRegion(error);
+        if (off !== undefined) {
+          add(where, off.what, off.remedy);
+          return undefined;
+        }
         const { message, remedy } = explain(new StepError(doing, error as AwsCallError));
         add(where, message, remedy ?? '');
         return undefined;

@@ -12,6 +12,7 @@ import { tagKeys } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import { resolveKey } from './key.ts';
 import type { Findings } from './problem.ts';
+import { checkParameter } from './publish.ts';
 import { resolveSource, type Source } from './source.ts';
 
 export type Target = Readonly<{
@@ -35,6 +36,8 @@ export type Target = Readonly<{
   existing: readonly Image[];
   /** The AMI that has the name already, whatever its source. */
   namesake: Image | undefined;
+  /** With `retain`: the AMIs that this action made here, of whatever source. */
+  made: readonly Image[];
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
   earlierCopies: readonly Snapshot[];
 }>;
@@ -204,8 +207,14 @@ async function resolveTarget(
     );
   }
   const earlier = await findings.attempt(where, 'looking for what is there already', () =>
-    findEarlier(place, image, found.account, name),
+    findEarlier(place, image, found.account, name, request.publication.retain !== undefined),
   );
+  const { ssmParameter } = request.publication;
+  const parameter = ssmParameter && fill(ssmParameter, values);
+  if (parameter !== undefined)
+    await findings.attempt(where, `reading the SSM parameter ${parameter}`, () =>
+      checkParameter(place, parameter, findings),
+    );
   const kmsKeyArn = await key;
   if (earlier === undefined || kmsKeyArn === undefined) return undefined;
   return {
@@ -219,7 +228,7 @@ async function resolveTarget(
     description,
     tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
     grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
-    ssmParameter: request.publication.ssmParameter && fill(request.publication.ssmParameter, values),
+    ssmParameter: parameter,
     ...earlier,
   };
 }
@@ -235,11 +244,13 @@ async function findEarlier(
   source: Image,
   sourceAccount: string,
   name: string,
-): Promise<Pick<Target, 'existing' | 'namesake' | 'earlierCopies'>> {
+  retains: boolean,
+): Promise<Pick<Target, 'existing' | 'namesake' | 'earlierCopies' | 'made'>> {
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [source.ImageId ?? ''] };
-  const [existing, namesakes] = await Promise.all([
+  const [existing, namesakes, made] = await Promise.all([
     ownImages(place, ofSource),
     ownImages(place, { Name: 'name', Values: [name] }),
+    retains ? ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] }) : [],
   ]);
   // Whoever began copies has a lease on the source AMI, where it can be tagged; with no lease and no AMI there are none.
   const untouched = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0;
@@ -250,6 +261,7 @@ async function findEarlier(
       .filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image))
       .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? '')),
     namesake: namesakes[0],
+    made: made.filter(({ ImageId }) => ImageId !== source.ImageId),
     earlierCopies,
   };
 }

@@ -1,4 +1,6 @@
 import { setOutput } from '@actions/core';
+import type { PlanRecord } from './plan.ts';
+import type { Span } from './timeline.ts';
 
 /** What became of one target; the public record of the output `targets`. */
 export type TargetRecord = Readonly<{
@@ -15,17 +17,25 @@ export type TargetRecord = Readonly<{
 
 export type Report = Readonly<{
   sourceAmiId: string;
+  /** What the run was to do; undefined where it came to no plan. */
+  plan: PlanRecord | undefined;
+  /** What stood in the way before anything was changed. */
+  problems?: readonly Readonly<{ places: string; what: string; remedy: string }>[];
   targets: readonly TargetRecord[];
+  /** What failed of the whole, rather than of one target. */
+  failures: readonly string[];
   /** What was taken back at the end, and what could not be. */
   cleanUp: Readonly<{ done: readonly string[]; failed: readonly string[] }>;
+  timeline: readonly Span[];
   seconds: number;
 }>;
 
-const done = ({ amiId }: TargetRecord): boolean => amiId !== null;
+/** Whether the record's AMI is there and right. */
+export const isReady = ({ amiId, status }: TargetRecord): boolean => amiId !== null && status !== 'failed';
 
 /** Writes all outputs; also after a failure, with what there is. */
-export function writeOutputs({ sourceAmiId, targets }: Pick<Report, 'sourceAmiId' | 'targets'>): void {
-  const made = targets.filter(done);
+export function writeOutputs({ sourceAmiId, targets, plan }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan'>): void {
+  const made = targets.filter(isReady);
   const ids: Record<string, Record<string, string>> = {};
   const byRegion: Record<string, string[]> = {};
   for (const { account, region, amiId } of made) {
@@ -38,4 +48,5 @@ export function writeOutputs({ sourceAmiId, targets }: Pick<Report, 'sourceAmiId
   setOutput('targets', JSON.stringify(targets));
   setOutput('failed-targets', JSON.stringify(targets.filter(({ status }) => status === 'failed')));
   setOutput('source-ami-id', sourceAmiId);
+  setOutput('plan', plan === undefined ? '' : JSON.stringify(plan));
 }

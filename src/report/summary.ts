@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { summary } from '@actions/core';
 import { consoleUrl } from '../regions.ts';
 import { spokenSeconds } from '../time.ts';
-import type { Report, TargetRecord } from './outputs.ts';
+import { flowchart, gantt } from './mermaid.ts';
+import { isReady, type Report, type TargetRecord } from './outputs.ts';
+import type { PlannedTarget, PlanRecord } from './plan.ts';
 
 /** A summary over 1 MiB isn't shown at all: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits */
 const maxBytes = 1024 * 1024;
@@ -14,37 +16,107 @@ export async function writeSummary(report: Report): Promise<void> {
   await summary.addRaw(summaryText(report), true).write();
 }
 
-/** The summary as Markdown: a verdict, the failures, a row a target, and what was cleaned up. */
+/** The summary as Markdown: a verdict, what failed and why, a row a target, how it went, what it costs, what was cleaned up. */
 export function summaryText(report: Report): string {
-  const { sourceAmiId, targets, cleanUp, seconds } = report;
+  const { sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
   const failed = targets.filter(({ status }) => status === 'failed');
+  const source =
+    plan === undefined ? '' : ` (${plain(plan.source.amiName)}) in ${plan.source.account}/${plan.source.region}`;
   const head = [
-    `## ${verdict(targets)}`,
+    `## ${verdict(report)}`,
     '',
-    `Source \`${sourceAmiId}\`, ${spokenSeconds(seconds)}.`,
-    ...(failed.length > 0 ? ['', '### Failures', ''] : []),
+    `Source ${sourceAmiId === '' ? 'not found' : `\`${sourceAmiId}\``}${source}${seconds > 0 ? `, ${spokenSeconds(seconds)}` : ''}.`,
   ];
-  const failures = failed.map(({ account, region, error }) => `- **${account}/${region}**: ${plain(error ?? '')}`);
-  const table = ['', '| account | region | AMI | name | status | key | time |', '|---|---|---|---|---|---|---|'];
-  const rows = [...failed, ...targets.filter(({ status }) => status !== 'failed')].map(row);
-  const cleaned = [
+  const found = problems.flatMap(({ places, what, remedy }) => [
+    `- **${plain(places)}**: ${plain(what)}`,
+    ...(remedy === '' ? [] : [`  - What to do: ${plain(remedy)}`]),
+  ]);
+  const failing = [
+    ...failures.map((failure) => `- ${plain(failure)}`),
+    // Where problems were found, they say it better.
+    ...(problems.length > 0
+      ? []
+      : failed.map(({ account, region, error }) => `- **${account}/${region}**: ${plain(error ?? '')}`)),
+  ];
+  const planned = new Map(plan?.targets.map((target) => [`${target.account}/${target.region}`, target]));
+  const table = [
     '',
+    '| account | region | AMI | name | volumes | GiB | key | status | time |',
+    '|---|---|---|---|--:|--:|---|---|--:|',
+  ];
+  const rows = [...failed, ...targets.filter(({ status }) => status !== 'failed')].map((target) =>
+    row(target, planned.get(`${target.account}/${target.region}`)),
+  );
+  const cleaned = [
     ...cleanUp.done.map((what) => `- ${plain(what)}`),
     ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${plain(what)}`),
   ];
-  return within([...head, ...failures, ...table], rows, cleaned.length > 1 ? ['', '### Cleaned up', ...cleaned] : []);
+  return within(
+    [
+      ...head,
+      ...section('Problems', found),
+      ...section('Failures', failing),
+      ...section(
+        'Warnings',
+        (plan?.warnings ?? []).map((warning) => `- ${plain(warning)}`),
+      ),
+    ],
+    targets.length === 0 ? [] : [...table, ...rows],
+    [...section('How it went', gantt(report)), ...planText(plan), ...section('Cleaned up', cleaned)],
+  );
 }
 
-function verdict(targets: readonly TargetRecord[]): string {
-  const made = targets.filter(({ amiId }) => amiId !== null).length;
-  if (made === targets.length) return `✅ ${made === 1 ? 'The AMI is' : `All ${made} AMIs are`} ready`;
-  return `❌ ${targets.length - made} of ${targets.length} targets failed`;
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ['', `### ${title}`, '', ...lines];
 }
 
-function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }: TargetRecord): string {
+function verdict({ targets, plan, problems = [], failures, cleanUp }: Report): string {
+  const made = targets.filter(isReady).length;
+  if (problems.length > 0)
+    return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; nothing was changed`;
+  if (plan?.dryRun === true) {
+    const toMake = targets.filter(({ status }) => status === 'planned').length;
+    return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made; nothing was changed`;
+  }
+  if (targets.length === 0 || made < targets.length)
+    return targets.length === 0
+      ? '❌ The run failed'
+      : `❌ ${targets.length - made} of ${targets.length} targets failed`;
+  const ready = made === 1 ? 'The AMI is' : `All ${made} AMIs are`;
+  if (failures.length > 0) return `❌ ${ready} ready, but publishing failed`;
+  return cleanUp.failed.length > 0 ? `⚠️ ${ready} ready, but something was left behind` : `✅ ${ready} ready`;
+}
+
+function row(
+  { account, region, amiId, amiName, status, kmsKeyArn, seconds }: TargetRecord,
+  planned: PlannedTarget | undefined,
+): string {
   const link = amiId === null ? '' : `[\`${amiId}\`](${consoleUrl(region, amiId)})`;
   const key = kmsKeyArn === null ? '' : `\`${kmsKeyArn.split(':').at(-1) ?? ''}\``;
-  return `| ${account} | ${region} | ${link} | ${plain(amiName ?? '')} | ${status} | ${key} | ${spokenSeconds(seconds)} |`;
+  const icon = { created: '✅', reused: '♻️', failed: '❌', planned: '📋' }[status];
+  return `| ${account} | ${region} | ${link} | ${plain(amiName ?? '')} | ${planned?.volumes ?? ''} | ${planned?.sizeGiB ?? ''} | ${key} | ${icon} ${status} | ${spokenSeconds(seconds)} |`;
+}
+
+/** The plan: as a picture where nothing was done yet, and its price. */
+function planText(plan: PlanRecord | undefined): string[] {
+  if (plan === undefined) return [];
+  const { estimate, dryRun, topology } = plan;
+  if (estimate.copies === 0) return [];
+  const { byTopology, minutes } = estimate;
+  const other = topology === 'direct' ? 'regional-hub' : 'direct';
+  const costs = [
+    `- ${estimate.copies} snapshot copies`,
+    `- between regions: ${estimate.transferGiB} GiB, about ${estimate.transferUSD} USD (topology \`${topology}\`; \`${other}\`: ${byTopology[other].transferGiB} GiB, ${byTopology[other].transferUSD} USD)`,
+    `- snapshots that stay: ${estimate.storageGiB} GiB, at most ${estimate.storageUSDPerMonth} USD a month`,
+    ...(estimate.timedCopyUSD > 0 ? [`- time-based copies: ${estimate.timedCopyUSD} USD`] : []),
+    ...(estimate.fastSnapshotRestoreUSDPerHour > 0
+      ? [`- fast snapshot restore: ${estimate.fastSnapshotRestoreUSDPerHour} USD an hour`]
+      : []),
+    ...(dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : []),
+    '',
+    `<sub>By ${plain(estimate.basis)}.</sub>`,
+  ];
+  return [...(dryRun ? section('Plan', flowchart(plan)) : []), ...section('Costs, by estimate', costs)];
 }
 
 /** AWS's and the user's words are text, not Markdown or HTML. */
@@ -59,20 +131,21 @@ function plain(text: string): string {
 /** All lines, or as many of the middle ones as fit, with a word on the rest. */
 function within(head: string[], middle: string[], tail: string[]): string {
   const bytes = (lines: string[]) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
-  const room = maxBytes - bytes(head) - bytes(tail) - 200;
+  // A flood of failures must not crowd out the table.
+  const first = fitting(head, maxBytes / 2);
+  const last = fitting(tail, maxBytes / 4);
+  const kept = fitting(middle, maxBytes - bytes(first) - bytes(last) - 200);
+  return [...first, ...kept, ...last, ''].join('\n');
+}
+
+function fitting(lines: string[], room: number): string[] {
   const kept: string[] = [];
   let used = 0;
-  for (const line of middle) {
+  for (const line of lines) {
     used += Buffer.byteLength(line) + 1;
-    if (used > room) break;
+    if (used > room - 100)
+      return [...kept, '', `…and ${lines.length - kept.length} lines more; the outputs have them all.`];
     kept.push(line);
   }
-  const left = middle.length - kept.length;
-  return [
-    ...head,
-    ...kept,
-    ...(left > 0 ? ['', `…and ${left} more, in the output \`targets\`.`] : []),
-    ...tail,
-    '',
-  ].join('\n');
+  return kept;
 }

@@ -1,21 +1,11 @@
-import { CreateGrantCommand, DescribeKeyCommand, type GrantOperation } from '@aws-sdk/client-kms';
+import { CreateGrantCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, StepError } from '../aws/errors.ts';
+import { keyOperations, regionOfKey } from '../aws/kms.ts';
 import type { Plan, TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { sleep } from '../time.ts';
 import { changePolicy, withStatement } from './key-policy.ts';
-
-/**
- * What copying a snapshot out of another account takes on its key, and no more: the data key is decrypted, and EBS
- * gets a grant of its own to do so. https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
- */
-export const keyOperations = [
-  'DescribeKey',
-  'Decrypt',
-  'ReEncryptFrom',
-  'CreateGrant',
-] as const satisfies readonly GrantOperation[];
 
 /** The name of this run's grants: by it they are found again, and told from any other's. */
 export function grantName(imageId: string, leaseId: string): string {
@@ -62,10 +52,6 @@ export function openKeys(run: Run, plan: Plan, made: MadeGrants): OpenedKeys {
 function quiet(promise: Promise<void>): Promise<void> {
   promise.catch(() => {});
   return promise;
-}
-
-export function regionOfKey(keyArn: string): string {
-  return keyArn.split(':')[3] ?? '';
 }
 
 async function openByPolicy(run: Run, plan: Plan, keyArn: string, takers: readonly TargetPlan[]): Promise<void> {

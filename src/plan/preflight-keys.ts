@@ -1,0 +1,204 @@
+import {
+  CreateGrantCommand,
+  DecryptCommand,
+  DescribeKeyCommand,
+  GenerateDataKeyWithoutPlaintextCommand,
+  GetKeyPolicyCommand,
+  type GrantOperation,
+  ListGrantsCommand,
+  ReEncryptCommand,
+  RevokeGrantCommand,
+} from '@aws-sdk/client-kms';
+import type { Place } from '../aws/clients.ts';
+import { placeName } from '../aws/errors.ts';
+import { keyOperations, regionOfKey } from '../aws/kms.ts';
+import type { Request } from '../inputs.ts';
+
+import type { Plan, TargetPlan } from './plan.ts';
+import { ask, deniedOutright, lacksIdentityPolicy, roleOf, statement, type Verdict } from './probe.ts';
+import type { Findings } from './problem.ts';
+
+/*
+ * A copy takes KMS permissions of its caller that EC2 uses for it, and a copy that lacks them fails only when it runs,
+ * in words that name no action ("Given key ID is not accessible"). So each is asked for beforehand by a direct call that
+ * has no effect. Two sets are known: what AWS documents, and the smaller one that copies were measured to take. Lacking
+ * what both have is a problem; lacking what only the documented set has is a warning.
+ * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+ *
+ * A direct call can't show what a policy allows through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource): for such
+ * policies there is key-preflight: warn.
+ */
+const inBothSets = ['CreateGrant', 'GenerateDataKeyWithoutPlaintext', 'DescribeKey'];
+
+type Asker = Readonly<{ place: Place; keyArn: string; role: string }>;
+
+/** Checks what each role may do with each key that the plan has it use. */
+export async function preflightKeys(
+  request: Request,
+  plan: Plan,
+  sampled: readonly TargetPlan[],
+  findings: Findings,
+): Promise<void> {
+  const { source } = plan;
+  const sourceRole = roleOf(source.place, request.source.roleArn);
+  const users: Asker[] = [
+    ...plan.encryptedCopies.map(({ place, kmsKeyArn }) => ({ place, keyArn: kmsKeyArn, role: sourceRole })),
+    ...sampled.map(({ target: { place, kmsKeyArn, roleArn } }) => ({
+      place,
+      keyArn: kmsKeyArn,
+      role: roleOf(place, roleArn),
+    })),
+  ];
+  const honoured = await honoursDryRuns(users);
+  const tell = teller(request, findings);
+  const takers = takersOf(sampled);
+  const given = new Map(takers.map(([keyArn, target]) => [keyArn, target.target.principalArn]));
+  await Promise.all([
+    ...users.map((asker) => checkUse(asker, honoured, tell)),
+    ...[...given].map(([keyArn, grantee]) => {
+      const asker = { place: source.at(regionOfKey(keyArn)), keyArn, role: sourceRole };
+      return checkGiving(request, asker, grantee, honoured, tell);
+    }),
+    ...takers.map(([keyArn, target]) => checkTaking(request, keyArn, target, honoured, tell)),
+  ]);
+}
+
+/** Whether KMS is known to take a dry run for one; asked by a call that does nothing in either case. */
+async function honoursDryRuns(users: readonly Asker[]): Promise<boolean> {
+  for (const { place, keyArn } of users) {
+    const command = new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: 32, DryRun: true });
+    const { is } = await ask(() => place.kms(command));
+    if (is === 'allowed') return true;
+    if (is === 'unknown') return false;
+  }
+  return false;
+}
+
+/** Each source key with each principal that is to use it, once. */
+function takersOf(targets: readonly TargetPlan[]): [string, TargetPlan][] {
+  const pairs = new Map<string, [string, TargetPlan]>();
+  for (const target of targets)
+    for (const keyArn of target.sourceKeys) pairs.set(`${keyArn} ${target.target.principalArn}`, [keyArn, target]);
+  return [...pairs.values()];
+}
+
+/**
+ * How a denial counts: of a call that the action makes itself, it stops the run; of one that EC2 makes for it, as the
+ * sets of needs and key-preflight say; of one that only the sweeping of dead runs takes, it is worth a word.
+ */
+type Weight = 'ours' | 'through-ec2' | 'sweeping';
+
+type Tell = (asker: Asker, operation: string, verdict: Verdict, weight: Weight, inKeyPolicy?: boolean) => void;
+
+function teller(request: Request, findings: Findings): Tell {
+  return ({ place, keyArn, role }, operation, verdict, weight, inKeyPolicy = false) => {
+    if (verdict.is !== 'denied') return;
+    const denied = /perform: kms:(\w+)/.exec(verdict.words)?.[1] ?? operation;
+    const where = placeName(place);
+    const what = `${role} may not take kms:${denied} on ${keyArn}`;
+    const remedy = inKeyPolicy
+      ? `add to the policy of that key: ${keyStatement(request, place, denied)}`
+      : `add to its policy: ${statement(`kms:${denied}`, [keyArn])}${deniedOutright(verdict)}`;
+    const stops = weight === 'ours' || (weight === 'through-ec2' && inBothSets.includes(denied));
+    if (weight === 'ours') findings.add(where, what, remedy);
+    else if (stops && request.keyPreflight === 'fail')
+      findings.add(
+        where,
+        what,
+        `${remedy}; where it is allowed through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource), set key-preflight to warn`,
+      );
+    else findings.warn(where, `${what}. What to do: ${remedy}`);
+  };
+}
+
+function keyStatement(request: Request, place: Place, operation: string): string {
+  const principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
+  return JSON.stringify({ Effect: 'Allow', Principal: principal, Action: `kms:${operation}`, Resource: '*' });
+}
+
+/** What copying under a key takes of the account's own role. */
+async function checkUse(asker: Asker, honoured: boolean, tell: Tell): Promise<void> {
+  const { place, keyArn } = asker;
+  let blob: Uint8Array | undefined;
+  const generated = await ask(async () => {
+    // No dry run, because its cipher text is needed below; it changes nothing.
+    const command = new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: 32 });
+    blob = (await place.kms(command)).CiphertextBlob;
+  });
+  tell(asker, 'GenerateDataKeyWithoutPlaintext', generated, 'through-ec2');
+  const CiphertextBlob = blob;
+  const decrypted = async () => {
+    if (CiphertextBlob === undefined) return;
+    const command = new DecryptCommand({ KeyId: keyArn, CiphertextBlob, DryRun: true });
+    tell(asker, 'Decrypt', await ask(() => place.kms(command)), 'through-ec2');
+  };
+  const reEncrypted = async () => {
+    if (CiphertextBlob === undefined) return;
+    const keys = { SourceKeyId: keyArn, DestinationKeyId: keyArn };
+    const command = new ReEncryptCommand({ ...keys, CiphertextBlob, DryRun: true });
+    tell(asker, 'ReEncryptFrom', await ask(() => place.kms(command)), 'through-ec2');
+  };
+  const granted = async () => {
+    if (honoured) tell(asker, 'CreateGrant', await askToGrant(asker), 'through-ec2');
+  };
+  await Promise.all([decrypted(), reEncrypted(), granted()]);
+}
+
+function askToGrant({ place, keyArn }: Asker, grantee?: string): Promise<Verdict> {
+  const GranteePrincipal = grantee ?? `arn:${keyArn.split(':')[1]}:iam::${place.account}:root`;
+  const Operations: GrantOperation[] = grantee === undefined ? ['Decrypt'] : [...keyOperations];
+  return ask(() => place.kms(new CreateGrantCommand({ KeyId: keyArn, GranteePrincipal, Operations, DryRun: true })));
+}
+
+/** What giving others the use of a source key takes of the source role. */
+async function checkGiving(
+  request: Request,
+  asker: Asker,
+  grantee: string,
+  honoured: boolean,
+  tell: Tell,
+): Promise<void> {
+  const { place, keyArn } = asker;
+  const { keyAccess } = request.source;
+  if (keyAccess === 'policy') {
+    const command = new GetKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default' });
+    tell(asker, 'GetKeyPolicy', await ask(() => place.kms(command)), 'ours');
+  }
+  if (keyAccess !== 'grant') return;
+  // No grant has this ID, so that nothing is revoked.
+  const GrantId = '0'.repeat(64);
+  const [revoke, list, grant] = await Promise.all([
+    ask(() => place.kms(new RevokeGrantCommand({ KeyId: keyArn, GrantId, DryRun: true }))),
+    ask(() => place.kms(new ListGrantsCommand({ KeyId: keyArn, Limit: 1 }))),
+    honoured ? askToGrant(asker, grantee) : undefined,
+  ]);
+  tell(asker, 'RevokeGrant', revoke, 'ours');
+  tell(asker, 'ListGrants', list, 'sweeping');
+  if (grant !== undefined) tell(asker, 'CreateGrant', grant, 'ours');
+}
+
+/**
+ * What copying out of another account takes of the target's role, in its own policy: the key's policy or a grant alone
+ * doesn't do (https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html). Before
+ * the grant is made, KMS's words tell which of the two sides is missing.
+ */
+async function checkTaking(
+  request: Request,
+  keyArn: string,
+  { target }: TargetPlan,
+  honoured: boolean,
+  tell: Tell,
+): Promise<void> {
+  const place = target.at(regionOfKey(keyArn));
+  const asker = { place, keyArn, role: roleOf(place, target.roleArn) };
+  const judge = (operation: string, verdict: Verdict, weight: Weight): void => {
+    const ownSide = lacksIdentityPolicy(verdict);
+    if (ownSide || request.source.keyAccess === 'existing') tell(asker, operation, verdict, weight, !ownSide);
+  };
+  const [described, granted] = await Promise.all([
+    ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))),
+    honoured ? askToGrant(asker) : undefined,
+  ]);
+  judge('DescribeKey', described, 'ours');
+  if (granted !== undefined) judge('CreateGrant', granted, 'through-ec2');
+}

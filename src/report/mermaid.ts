@@ -1,0 +1,74 @@
+import type { Report } from './outputs.ts';
+import type { PlannedTarget, PlanRecord } from './plan.ts';
+
+/*
+ * Mermaid, as GitHub renders it in a summary. It draws at most 50,000 characters, and 500 edges
+ * (https://mermaid.js.org/config/schema-docs/config.html), and nobody reads a picture of a thousand bars.
+ */
+
+/** So many targets are drawn each by itself. */
+const drawn = 30;
+
+/** A text that mermaid takes as it is. */
+function label(text: string): string {
+  return text.replace(/["#;<>{}[\]()|`:\\]/g, ' ').trim();
+}
+
+/** The plan as a flowchart: the source, its encrypted copies, the targets. */
+export function flowchart({ source, targets, steps }: PlanRecord): string[] {
+  const making = targets.filter(({ action }) => action === 'create');
+  if (making.length === 0) return [];
+  const size = source.snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+  const lines = [
+    'flowchart LR',
+    `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${source.snapshots.length} volumes, ${size} GiB"]`,
+  ];
+  const encrypted = steps.filter(({ step }) => step === 'encrypt');
+  for (const { region } of encrypted)
+    lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
+  const from = (target: PlannedTarget): string =>
+    target.account !== source.account && encrypted.some(({ region }) => region === target.from)
+      ? `copy_${id(target.from)}`
+      : 'source';
+  if (making.length <= drawn) {
+    for (const [index, target] of making.entries()) {
+      const verb = target.route === 'copy' ? 'share, copy image' : 'share, copy, register';
+      lines.push(
+        `  ${from(target)} -->|${target.account === source.account ? 'copy' : verb}| target${index}["${target.account}/${target.region}<br/>${label(target.amiName)}"]`,
+      );
+    }
+  } else {
+    for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) {
+      lines.push(`  ${key.split(' ')[0]} -->|${group.length} accounts| region${index}["${group[0]?.region}"]`);
+    }
+  }
+  return ['```mermaid', ...lines, '```'];
+}
+
+function id(region: string): string {
+  return region.replace(/-/g, '_');
+}
+
+/** What each target's steps took, as a Gantt chart; of many targets, the slowest. */
+export function gantt({ timeline, targets }: Report): string[] {
+  const byPlace = Map.groupBy(timeline, ({ place }) => place);
+  const start = Math.min(...timeline.map(({ from }) => from));
+  const places = [...byPlace]
+    .map(([place, spans]) => ({ place, spans, seconds: Math.max(...spans.map(({ to }) => to)) - start }))
+    .sort((a, b) => b.seconds - a.seconds);
+  if (places.length === 0) return [];
+  const failed = new Set(
+    targets.filter(({ status }) => status === 'failed').map(({ account, region }) => `${account}/${region}`),
+  );
+  const lines = ['gantt', '  dateFormat x', '  axisFormat %H:%M:%S'];
+  for (const { place, spans } of places.slice(0, drawn)) {
+    lines.push(`  section ${label(place)}`);
+    for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
+      // Counted from the start: a chart of hours begins at 0.
+      const mark = failed.has(place) ? 'crit, ' : '';
+      lines.push(`  ${step} :${mark}${from - start}, ${to - start}`);
+    }
+  }
+  const more = places.length - drawn;
+  return ['```mermaid', ...lines, '```', ...(more > 0 ? ['', `The slowest ${drawn} of ${places.length}.`] : [])];
+}

@@ -1,0 +1,147 @@
+import {
+  AddTagsToResourceCommand,
+  DeleteParameterCommand,
+  GetParameterCommand,
+  type Parameter,
+  PutParameterCommand,
+} from '@aws-sdk/client-ssm';
+import type { Place } from '../aws/clients.ts';
+import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
+import type { Promotion } from '../ledger.ts';
+import type { TargetPlan } from '../plan/plan.ts';
+import type { Run } from '../run.ts';
+import { tagKeys } from '../tags.ts';
+import { sleep } from '../time.ts';
+
+/*
+ * Writing the SSM parameters is all or nothing: they are written only when every target is ready, and what was there
+ * before is put back should one of them fail. What was there is written down first, so that post can put it back too.
+ */
+
+/** A target with the AMI that its parameter is to hold. */
+export type Ready = Readonly<{ targetPlan: TargetPlan; amiId: string }>;
+
+/** Sets the parameters of all targets. @throws StepError after what was there before has been put back */
+export async function promote(run: Run, ready: readonly Ready[]): Promise<void> {
+  const before = await Promise.all(ready.map(({ targetPlan, amiId }) => readBefore(targetPlan, amiId)));
+  const changes = before.filter(({ promotion, amiId }) => promotion.before !== amiId);
+  if (changes.length === 0) return;
+  run.ledger.write({ promotions: changes.map(({ promotion }) => promotion) });
+  const settled = await Promise.allSettled(changes.map((change) => write(run, change)));
+  const failed = settled.find((one) => one.status === 'rejected');
+  if (failed === undefined) {
+    run.ledger.write({ promotions: [] });
+    return;
+  }
+  const restored = await Promise.allSettled(
+    changes.map(({ targetPlan, promotion, accepted }) =>
+      putBack(targetPlan.target.place.until(afterwards()), promotion, accepted),
+    ),
+  );
+  const lost = restored.flatMap((one) => (one.status === 'rejected' ? [errorMessage(one.reason)] : []));
+  run.leftBehind.push(...lost.map((what) => `an SSM parameter that was not put back: ${what}`));
+  if (lost.length === 0) run.ledger.write({ promotions: [] });
+  throw failed.reason;
+}
+
+function afterwards(): AbortSignal {
+  return AbortSignal.timeout(60_000);
+}
+
+/** `accepted` once AWS has taken the value, which doesn't stand yet. */
+type Change = Ready & Readonly<{ promotion: Promotion }> & { accepted: boolean };
+
+async function readBefore(targetPlan: TargetPlan, amiId: string): Promise<Change> {
+  const { place, ssmParameter: name = '' } = targetPlan.target;
+  const parameter = await read(place, name);
+  return {
+    targetPlan,
+    amiId,
+    promotion: {
+      place: placeName(place),
+      name,
+      before: parameter?.Value ?? null,
+      dataType: parameter?.DataType ?? 'text',
+      amiId,
+    },
+    accepted: false,
+  };
+}
+
+async function read(place: Place, name: string): Promise<Parameter | undefined> {
+  try {
+    return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
+  } catch (error) {
+    if (hasCode(error, 'ParameterNotFound')) return undefined;
+    throw error;
+  }
+}
+
+async function write(run: Run, change: Change): Promise<void> {
+  const { targetPlan, amiId, promotion } = change;
+  const { place } = targetPlan.target;
+  const { name } = promotion;
+  const tags = Object.entries({
+    [tagKeys.sourceAmi]: targetPlan.tags.find(({ Key }) => Key === tagKeys.sourceAmi)?.Value ?? '',
+    [tagKeys.run]: run.request.run.runUrl,
+    [tagKeys.commit]: run.request.run.sha,
+  }).flatMap(([Key, Value]) => (Value === '' ? [] : [{ Key, Value }]));
+  try {
+    const value = { Name: name, Value: amiId, Type: 'String' as const, DataType: 'aws:ec2:image' };
+    // Tags are taken only with a parameter that is new, and only without Overwrite:
+    // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+    const isNew = promotion.before === null;
+    const { Version } = await place.ssm(
+      new PutParameterCommand(isNew ? { ...value, Tags: tags } : { ...value, Overwrite: true }),
+    );
+    change.accepted = true;
+    if (!isNew)
+      await place.ssm(new AddTagsToResourceCommand({ ResourceType: 'Parameter', ResourceId: name, Tags: tags }));
+    await awaitValue(place, name, amiId, Version ?? 1);
+    run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${Version})`);
+  } catch (error) {
+    throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
+  }
+}
+
+/** AWS looks the AMI up only after its answer, and a value that it finds wrong never stands. */
+const standsWithinSeconds = 120;
+
+async function awaitValue(place: Place, name: string, amiId: string, version: number): Promise<void> {
+  const until = Date.now() + standsWithinSeconds * 1000;
+  for (let wait = 200; ; wait = Math.min(wait * 1.6, 5000)) {
+    const parameter = await read(place, name);
+    if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
+    if (Date.now() > until)
+      throw new Error(
+        `AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? 'nothing'}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`,
+      );
+    await sleep(wait, place.signal);
+  }
+}
+
+/**
+ * Puts a parameter back to what it was, unless somebody else has changed it since.
+ * @param accepted whether AWS may still be looking a value of ours up: then the old one is written over it in any case
+ */
+export async function putBack(
+  place: Place,
+  { name, before, dataType, amiId }: Promotion,
+  accepted = false,
+): Promise<string | undefined> {
+  const value = (await read(place, name))?.Value ?? null;
+  if (value !== amiId && value !== before) return undefined;
+  if (value === before && !accepted) return undefined;
+  if (before !== null) {
+    await place.ssm(
+      new PutParameterCommand({ Name: name, Value: before, Type: 'String', DataType: dataType, Overwrite: true }),
+    );
+    return `put the SSM parameter ${name} in ${placeName(place)} back to ${before}`;
+  }
+  try {
+    await place.ssm(new DeleteParameterCommand({ Name: name }));
+  } catch (error) {
+    if (!hasCode(error, 'ParameterNotFound')) throw error;
+  }
+  return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
