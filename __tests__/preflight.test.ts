@@ -76,11 +76,13 @@ function applyStatements(draft: Draft, message: string): void {
   const found = message.matchAll(
     /iam::(\d{12}):role\/\S+ may not take [^\n]+\n +What to do: add to its policy: (\{.+?\})(?=;|\n|$| \()/g,
   );
-  const applied = [...found].map(([, account = '', text = '']) => {
+  let applied = 0;
+  for (const [, account = '', text = ''] of found) {
     const { policies } = roleIn(draft, account) as { policies: PolicyDocument[] };
     policies.push({ Version: '2012-10-17', Statement: [JSON.parse(text)] });
-  });
-  if (applied.length === 0) throw new Error(`no statement in: ${message}`);
+    applied += 1;
+  }
+  if (applied === 0) throw new Error(`no statement in: ${message}`);
 }
 
 const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
@@ -202,6 +204,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
         { name: 'golden-image', volumes: [{ device: '/dev/xvda' }] },
       ];
     },
+    leaves: 1,
     says: /the name "golden-image" is taken by ami-[\s\S]*choose another target-ami-name/,
     fix: input('target-ami-name', 'golden-image-2'),
   },
