@@ -112,6 +112,19 @@ export async function authorizeEc2(
   }
 }
 
+/** Lets an EC2 call pass that reads other services for its caller, or refuses it in EC2's words. */
+export async function authorizeDependent(principal: Principal, actions: readonly string[]): Promise<void> {
+  for (const action of actions) {
+    const verdict = await evaluate(principal, action, '*', principal.account, {});
+    if (verdict === 'allowed') continue;
+    throw new Refusal(
+      'UnauthorizedOperation',
+      `You are not authorized to perform this operation. User: ${principal.arn} is not authorized to perform: ${action} ${reasons[verdict](action)}`,
+      403,
+    );
+  }
+}
+
 /** Lets an SSM call pass, or refuses it. */
 export async function authorizeSsm(principal: Principal, action: string, resource: string): Promise<void> {
   const verdict = await evaluate(principal, `ssm:${action}`, resource, principal.account, {});

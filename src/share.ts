@@ -49,6 +49,8 @@ export async function share(request: Request, cancelled: AbortSignal): Promise<R
   const foreseen = await prepare(asked);
   const { run, plan, record } = request.dryRun ? foreseen : await create(asked, foreseen);
   const outcome = request.dryRun ? planned(plan) : await execute(run, plan);
+  // Whatever still waits, such as for a copy that no target needs any more, waits in vain.
+  stop.abort(new Error('the run has ended'));
   const sourceAmiId = plan.source.image.ImageId ?? '';
   return { sourceAmiId, plan: record, ...outcome, timeline: run.timeline.spans, seconds: log.elapsedSeconds() };
 }

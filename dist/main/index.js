@@ -59373,7 +59373,7 @@ async function preflightKeys(request, plan, sampled, findings) {
 				role: sourceRole
 			}, grantee, honoured, tell);
 		}),
-		...takers.map(([keyArn, target]) => checkTaking(request, keyArn, target, honoured, tell))
+		...takers.map(([keyArn, target]) => checkTaking(request, plan, keyArn, target, honoured, tell))
 	]);
 }
 async function honoursDryRuns$1(users) {
@@ -59493,7 +59493,7 @@ async function checkGiving(request, asker, grantee, honoured, tell) {
 	tell(asker, "ListGrants", list, "sweeping");
 	if (grant !== void 0) tell(asker, "CreateGrant", grant, "ours");
 }
-async function checkTaking(request, keyArn, { target }, honoured, tell) {
+async function checkTaking(request, plan, keyArn, { target }, honoured, tell) {
 	const place = target.at(regionOfKey(keyArn));
 	const asker = {
 		place,
@@ -59507,6 +59507,29 @@ async function checkTaking(request, keyArn, { target }, honoured, tell) {
 	const [described, granted] = await Promise.all([ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), honoured ? askToGrant(asker) : void 0]);
 	judge("DescribeKey", described, "ours");
 	if (granted !== void 0) judge("CreateGrant", granted, "through-ec2");
+	let CiphertextBlob;
+	await ask(async () => {
+		const command = new GenerateDataKeyWithoutPlaintextCommand({
+			KeyId: keyArn,
+			NumberOfBytes: 32
+		});
+		CiphertextBlob = (await plan.source.at(regionOfKey(keyArn)).kms(command)).CiphertextBlob;
+	});
+	if (CiphertextBlob === void 0) return;
+	const decrypt = new DecryptCommand({
+		KeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	});
+	const reEncrypt = new ReEncryptCommand({
+		SourceKeyId: keyArn,
+		DestinationKeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	});
+	const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
+	judge("Decrypt", decrypted, "through-ec2");
+	if (!reEncrypted.words.includes("kms:ReEncryptTo")) judge("ReEncryptFrom", reEncrypted, "through-ec2");
 }
 // src/plan/preflight.ts
 const eachTargetUpTo = 100;
@@ -59534,59 +59557,75 @@ async function honoursDryRuns(place) {
 	return is !== "unknown";
 }
 async function preflightSource(request, plan, honoured, findings) {
-	const { source, targets } = plan;
-	const { place, image, snapshots } = source;
-	const abroad = targets.some(({ crossAccount, reuse }) => crossAccount && reuse === void 0);
-	const routeCopy = targets.some(({ crossAccount, route, reuse }) => crossAccount && route === "copy" && reuse === void 0);
-	const [first] = snapshots.map(({ id }) => id);
-	const own = snapshots.find(({ obstacle }) => obstacle === void 0 || !obstacle.startsWith("owned by"))?.id;
-	const role = roleOf(place, request.source.roleArn);
-	const { partition } = request.source;
-	const regions = [...new Set([place.region, ...plan.encryptedCopies.map((copy) => copy.place.region)])];
-	const arns = (types) => regions.flatMap((region) => types.map((type) => `arn:${partition}:ec2:${region}::${type}/*`));
-	const sharing = abroad && own !== void 0 ? [{
-		action: "ModifySnapshotAttribute",
-		resources: arns(["snapshot"]),
-		call: () => place.ec2(new ModifySnapshotAttributeCommand({
-			SnapshotId: own,
-			Attribute: "createVolumePermission",
-			CreateVolumePermission: { Add: [{ UserId: source.account }] },
-			DryRun: true
-		}))
-	}, {
-		action: "DescribeSnapshotAttribute",
-		resources: ["*"],
-		call: () => place.ec2(new DescribeSnapshotAttributeCommand({
-			SnapshotId: own,
-			Attribute: "createVolumePermission",
-			DryRun: true
-		}))
-	}] : [];
-	const launching = routeCopy ? [{
-		action: "ModifyImageAttribute",
-		resources: arns(["image"]),
-		call: () => place.ec2(new ModifyImageAttributeCommand({
-			ImageId: noImage,
-			LaunchPermission: { Add: [{ UserId: source.account }] },
-			DryRun: true
-		}))
-	}] : [];
-	const removing = plan.encryptedCopies.length > 0 ? [...plan.encryptedCopies.some(({ only }) => only === void 0) ? [deregistering(place, arns(["image"]))] : [], deletingSnapshots(place, arns(["snapshot"]))] : [];
-	const leasing = tagging(place, arns(["image", "snapshot"]), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other");
-	await Promise.all([askAll(place, role, [
-		...sharing,
-		...launching,
-		...removing,
-		...leasing
-	], findings), ...honoured && first !== void 0 ? plan.encryptedCopies.map((copy) => askAll(copy.place, role, encrypting(copy, image.ImageId ?? "", place.region, first, arns), findings)) : []]);
+	const { source, targets, encryptedCopies } = plan;
+	const takers = targets.filter(({ crossAccount, reuse }) => crossAccount && reuse === void 0);
+	const regions = new Set([source.place.region, ...encryptedCopies.map(({ place }) => place.region)]);
+	const role = roleOf(source.place, request.source.roleArn);
+	const [snapshotId] = source.snapshots.map(({ id }) => id);
+	await Promise.all([...regions].map((region) => {
+		const place = source.at(region);
+		const copy = encryptedCopies.find((one) => one.place.region === region);
+		const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
+		const arns = (...types) => types.map((type) => `arn:${request.source.partition}:ec2:${region}::${type}/*`);
+		const questions = [
+			...served.length > 0 ? sharing(plan, place, served, arns) : [],
+			...copy === void 0 ? [] : removing(copy, arns),
+			...copy !== void 0 && honoured && snapshotId !== void 0 ? encrypting(plan, copy, snapshotId, arns) : [],
+			...tagging(place, arns("image", "snapshot"), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
+		];
+		return askAll(place, role, questions, findings);
+	}));
 }
-function encrypting({ place, name, kmsKeyArn, only }, imageId, sourceRegion, snapshotId, arns) {
+function sharing({ source }, place, served, arns) {
+	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"))?.id;
+	const self = { Add: [{ UserId: source.account }] };
+	const attribute = "createVolumePermission";
+	const SnapshotId = place.region === source.place.region && own !== void 0 ? own : noSnapshot;
+	const modify = new ModifySnapshotAttributeCommand({
+		SnapshotId,
+		Attribute: attribute,
+		CreateVolumePermission: self,
+		DryRun: true
+	});
+	const describe = new DescribeSnapshotAttributeCommand({
+		SnapshotId,
+		Attribute: attribute,
+		DryRun: true
+	});
+	const launch = new ModifyImageAttributeCommand({
+		ImageId: noImage,
+		LaunchPermission: self,
+		DryRun: true
+	});
+	return [
+		{
+			action: "ModifySnapshotAttribute",
+			resources: arns("snapshot"),
+			call: () => place.ec2(modify)
+		},
+		{
+			action: "DescribeSnapshotAttribute",
+			resources: ["*"],
+			call: () => place.ec2(describe)
+		},
+		...served.some(({ route }) => route === "copy") ? [{
+			action: "ModifyImageAttribute",
+			resources: arns("image"),
+			call: () => place.ec2(launch)
+		}] : []
+	];
+}
+function removing({ place, only }, arns) {
+	return [...only === void 0 ? [deregistering(place, arns("image"))] : [], deletingSnapshots(place, arns("snapshot"))];
+}
+function encrypting({ source }, copy, snapshotId, arns) {
+	const { place, name, kmsKeyArn, only } = copy;
 	const tags = [{
 		Key: tagKeys.intermediate,
 		Value: "true"
 	}];
 	const common = {
-		SourceRegion: sourceRegion,
+		SourceRegion: source.place.region,
 		Encrypted: true,
 		KmsKeyId: kmsKeyArn,
 		DryRun: true
@@ -59602,14 +59641,14 @@ function encrypting({ place, name, kmsKeyArn, only }, imageId, sourceRegion, sna
 		});
 		return [{
 			action: "CopySnapshot",
-			resources: arns(["snapshot"]),
+			resources: arns("snapshot"),
 			call: () => place.ec2(command)
 		}];
 	}
 	const command = new CopyImageCommand({
 		...common,
 		Name: name,
-		SourceImageId: imageId,
+		SourceImageId: source.image.ImageId,
 		TagSpecifications: [{
 			ResourceType: "image",
 			Tags: tags
@@ -59620,7 +59659,7 @@ function encrypting({ place, name, kmsKeyArn, only }, imageId, sourceRegion, sna
 	});
 	return [{
 		action: "CopyImage",
-		resources: arns(["image", "snapshot"]),
+		resources: arns("image", "snapshot"),
 		call: () => place.ec2(command)
 	}];
 }
@@ -59698,9 +59737,31 @@ async function preflightTarget(request, plan, targetPlan, honoured, sampled, fin
 			...removes ? {} : { without: halfMade }
 		},
 		...tagging(place, arns("image", "snapshot"), `the tag ${tagKeys.lease} stays on the copies`),
+		...reading(plan, place),
 		...publishQuestions(request.publication, place, partition)
 	] : making;
 	await Promise.all([askAll(place, role, all, findings), ...sampled ? [checkQuota(request, targetPlan, findings), checkSettings(plan, targetPlan, findings)] : []]);
+}
+function reading({ source }, place) {
+	const describe = new DescribeSnapshotsCommand({
+		OwnerIds: ["self"],
+		DryRun: true
+	});
+	const attribute = new DescribeImageAttributeCommand({
+		ImageId: noImage,
+		Attribute: "uefiData",
+		DryRun: true
+	});
+	return [{
+		action: "DescribeSnapshots",
+		resources: ["*"],
+		call: () => place.ec2(describe)
+	}, ...source.extras.uefiData === void 0 ? [] : [{
+		action: "DescribeImageAttribute",
+		resources: ["*"],
+		call: () => place.ec2(attribute),
+		without: "the UEFI variables of the AMI are not compared"
+	}]];
 }
 const halfMade = "what a run that fails or is cancelled has made here by then stays";
 function copying(plan, { target, route, tags, from }, arns) {
@@ -61635,6 +61696,7 @@ async function share(request, cancelled) {
 	const foreseen = await prepare(asked);
 	const { run, plan, record } = request.dryRun ? foreseen : await create(asked, foreseen);
 	const outcome = request.dryRun ? planned(plan) : await execute(run, plan);
+	stop.abort(new Error("the run has ended"));
 	return {
 		sourceAmiId: plan.source.image.ImageId ?? "",
 		plan: record,

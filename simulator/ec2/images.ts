@@ -547,12 +547,13 @@ function shown({ data, othersTags }: SimImage, account: string): Image {
 export const describeImageAttribute: Handler<DescribeImageAttributeRequest> = async (call, input) => {
   const { ImageId = '', Attribute } = input;
   checkId(ImageId);
+  await authorize(call, 'DescribeImageAttribute', [arnOf(call, ImageId)], false);
   const image = findImage(call.world, call.region, ImageId);
   if (image === undefined || image.deregisteredAt !== undefined || image.visibleAt > Date.now())
     throw notFound(ImageId);
   if (image.data.OwnerId !== call.caller.account)
     throw new Refusal('AuthFailure', `Not authorized for image:${ImageId}`);
-  await authorize(call, 'DescribeImageAttribute', [arnOf(call, ImageId)], input.DryRun);
+  answerDryRun(input.DryRun);
   switch (Attribute) {
     case 'launchPermission':
       return { ImageId, LaunchPermissions: [...image.launch].map(launchPermissionOf) };

@@ -10,6 +10,7 @@ import type {
   EnableImageDeprecationRequest,
   EnableImageDeregistrationProtectionRequest,
 } from '@aws-sdk/client-ec2';
+import { authorizeDependent } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
 import { canUseSnapshot, findSnapshot } from '../world.ts';
 import { answerDryRun, arnOf, authorize, type Handler } from './call.ts';
@@ -215,15 +216,27 @@ export const describeLaunchTemplateVersions: Handler<DescribeLaunchTemplateVersi
   };
 };
 
+/** What reading each type of reference takes besides. */
+const readBy: Readonly<Record<string, readonly string[]>> = {
+  'ec2:Instance': ['ec2:DescribeInstances'],
+  'ec2:LaunchTemplate': ['ec2:DescribeLaunchTemplates', 'ec2:DescribeLaunchTemplateVersions'],
+  'ssm:Parameter': ['ssm:DescribeParameters', 'ssm:GetParameters'],
+  'imagebuilder:ImageRecipe': ['imagebuilder:ListImageRecipes', 'imagebuilder:GetImageRecipe'],
+  'imagebuilder:ContainerRecipe': ['imagebuilder:ListContainerRecipes', 'imagebuilder:GetContainerRecipe'],
+};
+
 /** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html */
 export const describeImageReferences: Handler<DescribeImageReferencesRequest> = async (call, input) => {
-  await authorize(call, 'DescribeImageReferences', ['*'], input.DryRun);
+  await authorize(call, 'DescribeImageReferences', ['*'], false);
   const { ImageIds = [], ResourceTypes, IncludeAllResourceTypes } = input;
   if (ImageIds.length > 10) throw new Refusal('InvalidParameterValue', 'At most 10 image IDs can be given.');
   if (ResourceTypes === undefined && IncludeAllResourceTypes !== true)
     throw new Refusal('MissingParameter', 'Either IncludeAllResourceTypes or ResourceTypes must be specified.');
   const asks = (type: string) =>
     IncludeAllResourceTypes === true || ResourceTypes?.some(({ ResourceType }) => ResourceType === type);
+  // What AWS's managed policy for it has: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2ImageReferencesAccessPolicy.html
+  for (const [type, actions] of Object.entries(readBy)) if (asks(type)) await authorizeDependent(call.caller, actions);
+  answerDryRun(input.DryRun);
   const depth = Number(
     ResourceTypes?.find(({ ResourceType }) => ResourceType === 'ec2:LaunchTemplate')?.ResourceTypeOptions?.find(
       ({ OptionName }) => OptionName === 'version-depth',

@@ -157,8 +157,10 @@ export const describeSnapshots: Handler<DescribeSnapshotsRequest> = async (call,
 };
 
 export const describeSnapshotAttribute: Handler<DescribeSnapshotAttributeRequest> = async (call, input) => {
+  checkId(input.SnapshotId ?? '');
+  await authorize(call, 'DescribeSnapshotAttribute', [arnOf(call, input.SnapshotId ?? '')], false);
   const snapshot = ownSnapshot(call, input.SnapshotId ?? '');
-  await authorize(call, 'DescribeSnapshotAttribute', [arnOf(call, snapshot.data.SnapshotId)], input.DryRun);
+  answerDryRun(input.DryRun);
   if (input.Attribute === 'productCodes') return { SnapshotId: snapshot.data.SnapshotId, ProductCodes: [] };
   if (input.Attribute !== 'createVolumePermission')
     throw new Refusal('InvalidParameterValue', `Value (${input.Attribute}) for parameter attribute is invalid.`);
@@ -170,8 +172,10 @@ export const describeSnapshotAttribute: Handler<DescribeSnapshotAttributeRequest
 };
 
 export const modifySnapshotAttribute: Handler<ModifySnapshotAttributeRequest> = async (call, input) => {
+  checkId(input.SnapshotId ?? '');
+  await authorize(call, 'ModifySnapshotAttribute', [arnOf(call, input.SnapshotId ?? '')], false);
   const snapshot = ownSnapshot(call, input.SnapshotId ?? '');
-  await authorize(call, 'ModifySnapshotAttribute', [arnOf(call, snapshot.data.SnapshotId)], input.DryRun);
+  answerDryRun(input.DryRun);
   const { Add: add = [], Remove: remove = [] } = input.CreateVolumePermission ?? {};
   const users: CreateVolumePermission[] = (input.UserIds ?? []).map((UserId) => ({ UserId }));
   const adding = [...add, ...(input.OperationType === 'add' ? users : [])];

@@ -59,7 +59,7 @@ export async function preflightKeys(
       const asker = { place: source.at(regionOfKey(keyArn)), keyArn, role: sourceRole };
       return checkGiving(request, asker, grantee, honoured, tell);
     }),
-    ...takers.map(([keyArn, target]) => checkTaking(request, keyArn, target, honoured, tell)),
+    ...takers.map(([keyArn, target]) => checkTaking(request, plan, keyArn, target, honoured, tell)),
   ]);
 }
 
@@ -184,6 +184,7 @@ async function checkGiving(
  */
 async function checkTaking(
   request: Request,
+  plan: Plan,
   keyArn: string,
   { target }: TargetPlan,
   honoured: boolean,
@@ -201,4 +202,18 @@ async function checkTaking(
   ]);
   judge('DescribeKey', described, 'ours');
   if (granted !== undefined) judge('CreateGrant', granted, 'through-ec2');
+  // A cipher text under the source key, which the source role can make.
+  let CiphertextBlob: Uint8Array | undefined;
+  await ask(async () => {
+    const command = new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: 32 });
+    CiphertextBlob = (await plan.source.at(regionOfKey(keyArn)).kms(command)).CiphertextBlob;
+  });
+  if (CiphertextBlob === undefined) return;
+  const decrypt = new DecryptCommand({ KeyId: keyArn, CiphertextBlob, DryRun: true });
+  const keys = { SourceKeyId: keyArn, DestinationKeyId: keyArn };
+  const reEncrypt = new ReEncryptCommand({ ...keys, CiphertextBlob, DryRun: true });
+  const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
+  judge('Decrypt', decrypted, 'through-ec2');
+  // Encrypting under the source key again is nothing that the role needs.
+  if (!reEncrypted.words.includes('kms:ReEncryptTo')) judge('ReEncryptFrom', reEncrypted, 'through-ec2');
 }

@@ -5,6 +5,7 @@ import {
   DeleteSnapshotCommand,
   DeleteTagsCommand,
   DeregisterImageCommand,
+  DescribeImageAttributeCommand,
   DescribeImagesCommand,
   DescribeSnapshotAttributeCommand,
   DescribeSnapshotsCommand,
@@ -60,119 +61,89 @@ async function honoursDryRuns(place: Place): Promise<boolean> {
   return is !== 'unknown';
 }
 
+/** The source account, in its own region and in those of its hubs. */
 async function preflightSource(request: Request, plan: Plan, honoured: boolean, findings: Findings): Promise<void> {
-  const { source, targets } = plan;
-  const { place, image, snapshots } = source;
-  const abroad = targets.some(({ crossAccount, reuse }) => crossAccount && reuse === undefined);
-  const routeCopy = targets.some(
-    ({ crossAccount, route, reuse }) => crossAccount && route === 'copy' && reuse === undefined,
+  const { source, targets, encryptedCopies } = plan;
+  const takers = targets.filter(({ crossAccount, reuse }) => crossAccount && reuse === undefined);
+  const regions = new Set([source.place.region, ...encryptedCopies.map(({ place }) => place.region)]);
+  const role = roleOf(source.place, request.source.roleArn);
+  const [snapshotId] = source.snapshots.map(({ id }) => id);
+  await Promise.all(
+    [...regions].map((region) => {
+      const place = source.at(region);
+      const copy = encryptedCopies.find((one) => one.place.region === region);
+      const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
+      const arns: Arns = (...types) => types.map((type) => `arn:${request.source.partition}:ec2:${region}::${type}/*`);
+      const questions = [
+        ...(served.length > 0 ? sharing(plan, place, served, arns) : []),
+        ...(copy === undefined ? [] : removing(copy, arns)),
+        ...(copy !== undefined && honoured && snapshotId !== undefined ? encrypting(plan, copy, snapshotId, arns) : []),
+        ...tagging(
+          place,
+          arns('image', 'snapshot'),
+          'other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other',
+        ),
+      ];
+      return askAll(place, role, questions, findings);
+    }),
   );
-  const ids = snapshots.map(({ id }) => id);
-  const [first] = ids;
-  const own = snapshots.find(({ obstacle }) => obstacle === undefined || !obstacle.startsWith('owned by'))?.id;
-  const role = roleOf(place, request.source.roleArn);
-  const { partition } = request.source;
-  const regions = [...new Set([place.region, ...plan.encryptedCopies.map((copy) => copy.place.region)])];
-  const arns = (types: readonly string[]) =>
-    regions.flatMap((region) => types.map((type) => `arn:${partition}:ec2:${region}::${type}/*`));
-  const sharing: Question[] =
-    abroad && own !== undefined
-      ? [
-          {
-            action: 'ModifySnapshotAttribute',
-            resources: arns(['snapshot']),
-            call: () =>
-              place.ec2(
-                new ModifySnapshotAttributeCommand({
-                  // Were the dry run taken for a call, this would add nothing: an account has its own snapshots.
-                  SnapshotId: own,
-                  Attribute: 'createVolumePermission',
-                  CreateVolumePermission: { Add: [{ UserId: source.account }] },
-                  DryRun: true,
-                }),
-              ),
-          },
-          {
-            action: 'DescribeSnapshotAttribute',
-            resources: ['*'],
-            call: () =>
-              place.ec2(
-                new DescribeSnapshotAttributeCommand({
-                  SnapshotId: own,
-                  Attribute: 'createVolumePermission',
-                  DryRun: true,
-                }),
-              ),
-          },
-        ]
-      : [];
-  const launching: Question[] = routeCopy
-    ? [
-        {
-          action: 'ModifyImageAttribute',
-          resources: arns(['image']),
-          call: () =>
-            place.ec2(
-              new ModifyImageAttributeCommand({
-                ImageId: noImage,
-                LaunchPermission: { Add: [{ UserId: source.account }] },
-                DryRun: true,
-              }),
-            ),
-        },
-      ]
-    : [];
-  const removing: Question[] =
-    plan.encryptedCopies.length > 0
-      ? [
-          ...(plan.encryptedCopies.some(({ only }) => only === undefined)
-            ? [deregistering(place, arns(['image']))]
-            : []),
-          deletingSnapshots(place, arns(['snapshot'])),
-        ]
-      : [];
-  const leasing = tagging(
-    place,
-    arns(['image', 'snapshot']),
-    'other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other',
-  );
-  await Promise.all([
-    askAll(place, role, [...sharing, ...launching, ...removing, ...leasing], findings),
-    ...(honoured && first !== undefined
-      ? plan.encryptedCopies.map((copy) =>
-          askAll(copy.place, role, encrypting(copy, image.ImageId ?? '', place.region, first, arns), findings),
-        )
-      : []),
-  ]);
 }
 
-function encrypting(
-  { place, name, kmsKeyArn, only }: EncryptedCopy,
-  imageId: string,
-  sourceRegion: string,
-  snapshotId: string,
-  arns: (types: readonly string[]) => string[],
-): Question[] {
+/** ARNs of all resources of some types, as a statement names them. */
+type Arns = (...types: string[]) => string[];
+
+function sharing({ source }: Plan, place: Place, served: readonly TargetPlan[], arns: Arns): Question[] {
+  const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith('owned by'))?.id;
+  // Were a dry run taken for a call, this would add nothing: an account has its own snapshots.
+  const self = { Add: [{ UserId: source.account }] };
+  const attribute = 'createVolumePermission' as const;
+  const SnapshotId = place.region === source.place.region && own !== undefined ? own : noSnapshot;
+  const modify = new ModifySnapshotAttributeCommand({
+    SnapshotId,
+    Attribute: attribute,
+    CreateVolumePermission: self,
+    DryRun: true,
+  });
+  const describe = new DescribeSnapshotAttributeCommand({ SnapshotId, Attribute: attribute, DryRun: true });
+  const launch = new ModifyImageAttributeCommand({ ImageId: noImage, LaunchPermission: self, DryRun: true });
+  return [
+    { action: 'ModifySnapshotAttribute', resources: arns('snapshot'), call: () => place.ec2(modify) },
+    { action: 'DescribeSnapshotAttribute', resources: ['*'], call: () => place.ec2(describe) },
+    ...(served.some(({ route }) => route === 'copy')
+      ? [{ action: 'ModifyImageAttribute', resources: arns('image'), call: () => place.ec2(launch) }]
+      : []),
+  ];
+}
+
+function removing({ place, only }: EncryptedCopy, arns: Arns): Question[] {
+  return [
+    ...(only === undefined ? [deregistering(place, arns('image'))] : []),
+    deletingSnapshots(place, arns('snapshot')),
+  ];
+}
+
+function encrypting({ source }: Plan, copy: EncryptedCopy, snapshotId: string, arns: Arns): Question[] {
+  const { place, name, kmsKeyArn, only } = copy;
   const tags: Tag[] = [{ Key: tagKeys.intermediate, Value: 'true' }];
-  const common = { SourceRegion: sourceRegion, Encrypted: true, KmsKeyId: kmsKeyArn, DryRun: true };
+  const common = { SourceRegion: source.place.region, Encrypted: true, KmsKeyId: kmsKeyArn, DryRun: true };
   if (only !== undefined) {
     const command = new CopySnapshotCommand({
       ...common,
       SourceSnapshotId: only[0]?.id ?? snapshotId,
       TagSpecifications: [{ ResourceType: 'snapshot', Tags: tags }],
     });
-    return [{ action: 'CopySnapshot', resources: arns(['snapshot']), call: () => place.ec2(command) }];
+    return [{ action: 'CopySnapshot', resources: arns('snapshot'), call: () => place.ec2(command) }];
   }
   const command = new CopyImageCommand({
     ...common,
     Name: name,
-    SourceImageId: imageId,
+    SourceImageId: source.image.ImageId,
     TagSpecifications: [
       { ResourceType: 'image', Tags: tags },
       { ResourceType: 'snapshot', Tags: tags },
     ],
   });
-  return [{ action: 'CopyImage', resources: arns(['image', 'snapshot']), call: () => place.ec2(command) }];
+  return [{ action: 'CopyImage', resources: arns('image', 'snapshot'), call: () => place.ec2(command) }];
 }
 
 function deregistering(place: Place, resources: readonly string[]): Question {
@@ -208,7 +179,7 @@ async function preflightTarget(
   const { place } = target;
   const role = roleOf(place, target.roleArn);
   const { partition } = request.source;
-  const arns = (...types: string[]) => types.map((type) => `arn:${partition}:ec2:*::${type}/*`);
+  const arns: Arns = (...types) => types.map((type) => `arn:${partition}:ec2:*::${type}/*`);
   const removes = [
     targetPlan.discard,
     targetPlan.discardImages,
@@ -223,6 +194,7 @@ async function preflightTarget(
         { ...deletingSnapshots(place, arns('snapshot')), ...(removes ? {} : { without: halfMade }) },
         { ...deregistering(place, arns('image')), ...(removes ? {} : { without: halfMade }) },
         ...tagging(place, arns('image', 'snapshot'), `the tag ${tagKeys.lease} stays on the copies`),
+        ...reading(plan, place),
         ...publishQuestions(request.publication, place, partition),
       ]
     : making;
@@ -232,14 +204,29 @@ async function preflightTarget(
   ]);
 }
 
+/** What is read of the copies. */
+function reading({ source }: Plan, place: Place): Question[] {
+  const describe = new DescribeSnapshotsCommand({ OwnerIds: ['self'], DryRun: true });
+  const attribute = new DescribeImageAttributeCommand({ ImageId: noImage, Attribute: 'uefiData', DryRun: true });
+  return [
+    { action: 'DescribeSnapshots', resources: ['*'], call: () => place.ec2(describe) },
+    ...(source.extras.uefiData === undefined
+      ? []
+      : [
+          {
+            action: 'DescribeImageAttribute',
+            resources: ['*'],
+            call: () => place.ec2(attribute),
+            without: 'the UEFI variables of the AMI are not compared',
+          },
+        ]),
+  ];
+}
+
 const halfMade = 'what a run that fails or is cancelled has made here by then stays';
 
 /** Validation comes before the permission, and the permission before the dry run; a source that isn't shared yet is no error. */
-function copying(
-  plan: Plan,
-  { target, route, tags, from }: TargetPlan,
-  arns: (...types: string[]) => string[],
-): Question {
+function copying(plan: Plan, { target, route, tags, from }: TargetPlan, arns: Arns): Question {
   const { place, kmsKeyArn, name } = target;
   const { image, snapshots } = plan.source;
   const common = {
@@ -265,7 +252,7 @@ function copying(
   return { action: 'CopySnapshot', resources: arns('snapshot'), call: () => place.ec2(command) };
 }
 
-function registering({ source }: Plan, { target }: TargetPlan, arns: (...types: string[]) => string[]): Question[] {
+function registering({ source }: Plan, { target }: TargetPlan, arns: Arns): Question[] {
   const { place, name, description } = target;
   // The snapshots are none of the target's, so that even a call would make nothing.
   const copies = new Map(source.snapshots.map(({ id }) => [id, noSnapshot]));
