@@ -25,13 +25,21 @@ export type Fault = Readonly<{
   nth?: number;
   times?: number;
   probability?: number;
+  /** Whether dry runs are spared. */
+  mutating?: boolean;
   /** For `delay`, in ms; for `token-endpoint`, the HTTP status; for `copy-fails`, the StateMessage. */
   ms?: number;
   status?: number;
   message?: string;
 }>;
 
-export type CallSite = Readonly<{ service: string; action: string; account?: string; region?: string }>;
+export type CallSite = Readonly<{
+  service: string;
+  action: string;
+  account?: string;
+  region?: string;
+  mutating: boolean;
+}>;
 
 /** Draws the faults that strike each call; with one seed, the same calls are struck. */
 export function openFaults(faults: readonly Fault[], seed: number) {
@@ -47,7 +55,7 @@ export function openFaults(faults: readonly Fault[], seed: number) {
         const fits = (['service', 'action', 'account', 'region'] as const).every(
           (field) => fault[field] === undefined || fault[field] === site[field],
         );
-        if (!fits) continue;
+        if (!fits || (fault.mutating === true && !site.mutating)) continue;
         entry.seen += 1;
         const first = fault.nth ?? 1;
         const times = fault.times ?? (fault.nth === undefined ? Number.POSITIVE_INFINITY : 1);

@@ -154,7 +154,7 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
       ...(signature !== undefined && { caller: signature.session.principal.arn }),
       request: {},
       outcome: 'ok',
-      mutating: isMutating(action),
+      mutating: isMutating(action) && form?.get('DryRun') !== 'true' && !/"DryRun":\s*true/.test(body),
     };
     calls.push(call);
     const fault = faults.strike(call);
@@ -174,7 +174,6 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
       const failCopies = fault?.kind === 'copy-fails' ? (fault.message ?? 'Internal error') : undefined;
       const prepared = prepare(service, action, form, body, signature, region, failCopies);
       call.request = prepared.input;
-      call.mutating &&= prepared.input.DryRun !== true;
       answer = await prepared.run();
     } catch (error) {
       const refused = asRefusal(error);
