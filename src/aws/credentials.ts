@@ -1,8 +1,10 @@
-import { getIDToken } from '@actions/core';
+import { text } from 'node:stream/consumers';
+import { setSecret } from '@actions/core';
 import { AssumeRoleCommand, AssumeRoleWithWebIdentityCommand, type Credentials, STSClient } from '@aws-sdk/client-sts';
 import { defaultProvider } from '@aws-sdk/credential-provider-node';
+import { HttpRequest } from '@smithy/core/protocols';
 import { sleep } from '../time.ts';
-import { clientDefaults } from './clients.ts';
+import { clientDefaults, requestHandler } from './clients.ts';
 import { AwsCallError, CredentialsError, errorMessage, hasCode, isThrottling, isTransient } from './errors.ts';
 
 type Identity = { accessKeyId: string; secretAccessKey: string; sessionToken?: string; expiration?: Date };
@@ -209,14 +211,19 @@ function toIdentity(credentials: Credentials | undefined): Identity {
 
 const maxTokenTries = 6;
 
-/** GitHub's ID token. The toolkit itself retries 502, 503 and 504 alone; 429, 500 and resets are as passing. */
+/**
+ * GitHub's ID token, by the runner's own endpoint:
+ * https://docs.github.com/actions/reference/security/oidc#methods-for-requesting-the-oidc-token
+ * The toolkit's function is not used: it brings a second HTTP stack along (half of the bundle), and tries 429, 500 and
+ * resets, which pass as well, no second time.
+ */
 async function fetchToken(audience: string, signal: AbortSignal): Promise<string> {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await getIDToken(audience);
+      return await requestToken(audience, signal);
     } catch (error) {
-      const status = Number(/Error Code : (\d+)/.exec(String(error))?.[1] ?? 0);
-      const final = status >= 400 && status < 500 && status !== 408 && status !== 429;
+      if (signal.aborted) throw signal.reason;
+      const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
       if (final || tries === maxTokenTries) {
         throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, {
           cause: error,
@@ -225,4 +232,36 @@ async function fetchToken(audience: string, signal: AbortSignal): Promise<string
       await sleep(500 * 2 ** (tries - 1) * (0.5 + Math.random() / 2), signal);
     }
   }
+}
+
+/** The runner's endpoint answered, but with no token. */
+class TokenRefused extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`the token endpoint answered ${status}`);
+    this.status = status;
+  }
+}
+
+async function requestToken(audience: string, signal: AbortSignal): Promise<string> {
+  const url = new URL(process.env.ACTIONS_ID_TOKEN_REQUEST_URL ?? '');
+  url.searchParams.set('audience', audience);
+  const request = new HttpRequest({
+    protocol: url.protocol,
+    hostname: url.hostname,
+    ...(url.port !== '' && { port: Number(url.port) }),
+    path: url.pathname,
+    query: Object.fromEntries(url.searchParams),
+    headers: {
+      host: url.host,
+      accept: 'application/json',
+      authorization: `Bearer ${process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`,
+    },
+  });
+  const { response } = await requestHandler.handle(request, { abortSignal: signal });
+  const { value } = JSON.parse((await text(response.body)) || '{}') as { value?: string };
+  if (response.statusCode !== 200 || !value) throw new TokenRefused(response.statusCode);
+  setSecret(value);
+  return value;
 }
