@@ -2,14 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import {
-  InputError,
-  type InputProblem,
-  inputDefaults,
-  type Request,
-  type RunContext,
-  readInputs,
-} from '../src/inputs.ts';
+import { InputError, type InputProblem, inputDefaults, type RunContext } from '../src/inputs/reader.ts';
+import { type Request, readInputs } from '../src/inputs.ts';
 
 const run: RunContext = {
   runUrl: 'https://github.com/acme/images/actions/runs/1',

@@ -1,5 +1,5 @@
 import { context } from '@actions/github';
-import type { RunContext } from './inputs.ts';
+import type { RunContext } from './inputs/reader.ts';
 
 /** The workflow run that this is, as GitHub's context tells it; outside a workflow, what there is of it. */
 export function runContext(): RunContext {

@@ -1,7 +1,8 @@
 import { error as annotateError, ExitCode, getInput, setFailed, setSecret } from '@actions/core';
 import { errorMessage, explain } from './aws/errors.ts';
 import { runContext } from './context.ts';
-import { InputError, type Request, readInputs } from './inputs.ts';
+import { InputError } from './inputs/reader.ts';
+import { type Request, readInputs } from './inputs.ts';
 import { ProblemsError, together } from './plan/problem.ts';
 import { type Report, type TargetRecord, writeOutputs } from './report/outputs.ts';
 import { plainText } from './report/progress.ts';

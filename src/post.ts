@@ -1,7 +1,8 @@
 import { getInput, getState, info, warning } from '@actions/core';
 import { explainLine } from './aws/errors.ts';
 import { runContext } from './context.ts';
-import { readInputs } from './inputs.ts';
+import { InputError, Reader } from './inputs/reader.ts';
+import { readSettings } from './inputs/settings.ts';
 import { savedLedger } from './ledger.ts';
 import { takeBack } from './take-back.ts';
 
@@ -12,8 +13,10 @@ const postMinutes = 4;
 async function post(): Promise<void> {
   const state = savedLedger(getState);
   if (state === undefined) return;
-  const request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
-  const { done, failed } = await takeBack(request, state, AbortSignal.timeout(postMinutes * 60_000));
+  const reader = new Reader((name) => getInput(name, { trimWhitespace: false }));
+  const settings = readSettings(reader, runContext());
+  if (reader.problems.length > 0) throw new InputError(reader.problems);
+  const { done, failed } = await takeBack(settings, state, AbortSignal.timeout(postMinutes * 60_000));
   for (const what of done) info(what);
   for (const what of failed) warning(`left behind: ${what}. The next run on ${state.imageId} takes it back`);
 }

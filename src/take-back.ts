@@ -1,10 +1,9 @@
 import { type Place, placesOf } from './aws/clients.ts';
 import { openSessions } from './aws/credentials.ts';
 import { errorMessage } from './aws/errors.ts';
-import type { Request } from './inputs.ts';
+import { type Settings, sourceSessionName } from './inputs/settings.ts';
 import { thisReader } from './lease.ts';
 import type { LedgerState } from './ledger.ts';
-import { sourceSessionName } from './plan/resolve.ts';
 import { type CleanUpReport, cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { putBack } from './steps/promote.ts';
 import { fill } from './template.ts';
@@ -14,10 +13,10 @@ import { sleep } from './time.ts';
 const passesAfterSeconds = [0, 3, 9];
 
 /** What `post` does with the ledger of a run that could not take everything back itself, with credentials of its own. */
-export async function takeBack(request: Request, state: LedgerState, signal: AbortSignal): Promise<CleanUpReport> {
-  const { credentials, source } = request;
+export async function takeBack(settings: Settings, state: LedgerState, signal: AbortSignal): Promise<CleanUpReport> {
+  const { credentials, source } = settings;
   const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
-  const session = sessions.source(source.roleArn, sourceSessionName(request));
+  const session = sessions.source(source.roleArn, sourceSessionName(settings));
   const at = placesOf(state.account, session, signal);
   const targets = Object.entries(state.targets).flatMap(([roleArn, places]) =>
     places.map((name): [string, Place] => {
@@ -49,8 +48,8 @@ export async function takeBack(request: Request, state: LedgerState, signal: Abo
     const options = {
       made: undefined,
       keyAccess: source.keyAccess,
-      keepIntermediates: request.keepIntermediates,
-      reader: thisReader(request.run),
+      keepIntermediates: settings.keepIntermediates,
+      reader: thisReader(settings.run),
       dropLeases: index === passesAfterSeconds.length - 1,
     };
     const reports = await Promise.all([

@@ -698,6 +698,393 @@ function runContext() {
 		defaultRegion: process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || void 0
 	};
 }
+// src/template.ts
+const placeholders = [
+	"account",
+	"region",
+	"name",
+	"source-ami",
+	"date",
+	"sha",
+	"run-id"
+];
+const placeholder = /\{([a-z-]+)\}/g;
+function unknownPlaceholders(template) {
+	return [...template.matchAll(placeholder)].filter(([, name]) => !placeholders.some((known) => known === name)).map(([written]) => written);
+}
+function needsSourceImage(template) {
+	return /\{(name|source-ami)\}/.test(template);
+}
+function fill(template, values) {
+	return template.replace(placeholder, (written, name) => values[name] ?? written);
+}
+// src/inputs/reader.ts
+function runValues(run) {
+	return {
+		date: run.date.toISOString().slice(0, 10).replaceAll("-", ""),
+		sha: run.sha,
+		"run-id": run.runId
+	};
+}
+const inputDefaults = {
+	"ami-id": "",
+	"ami-name": "",
+	"ami-ssm-parameter": "",
+	"packer-manifest": "",
+	"instance-id": "",
+	"no-reboot": "false",
+	"source-region": "",
+	"source-role-arn": "",
+	"source-kms-key": "",
+	"source-key-access": "grant",
+	"target-accounts": "",
+	"target-regions": "",
+	"target-role-arn": "",
+	"target-kms-key": "",
+	targets: "",
+	"role-chaining": "false",
+	"external-id": "",
+	"role-session-name": "share-encrypted-ami",
+	"role-duration-seconds": "3600",
+	"oidc-audience": "sts.amazonaws.com",
+	"target-ami-name": "{name}",
+	"target-ami-description": "",
+	tags: "",
+	"copy-tags": "true",
+	route: "auto",
+	"allow-lost-billing": "false",
+	"on-existing": "reuse",
+	"deprecate-after": "",
+	"deregistration-protection": "off",
+	"fast-snapshot-restore": "",
+	"launch-permissions": "",
+	"grant-key-to": "",
+	"ssm-parameter": "",
+	retain: "",
+	"dry-run": "false",
+	"fail-fast": "false",
+	"key-preflight": "fail",
+	topology: "direct",
+	"hub-kms-key": "",
+	"copy-duration-minutes": "",
+	"keep-intermediates": "false",
+	"max-parallel": "20",
+	"poll-interval": "15",
+	"timeout-minutes": "350",
+	"mask-aws-account-id": "false"
+};
+var InputError = class extends Error {
+	name = "InputError";
+	problems;
+	constructor(problems) {
+		const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show$1(value)} — ${expected}`);
+		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
+		super(`${count} not usable; nothing was called yet.\n${lines.join("\n")}`);
+		this.problems = problems;
+	}
+};
+function show$1(value) {
+	if (value === "") return "not set";
+	return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
+}
+var Reader = class {
+	problems = [];
+	#get;
+	constructor(get) {
+		this.#get = get;
+	}
+	text(name) {
+		return this.#get(name).trim() || inputDefaults[name];
+	}
+	raw(name) {
+		return this.#get(name);
+	}
+	optional(name) {
+		return this.text(name) || void 0;
+	}
+	note(input, value, expected) {
+		if (!this.problems.some((one) => one.input === input && one.value === value && one.expected === expected)) this.problems.push({
+			input,
+			value,
+			expected
+		});
+	}
+	checked(input, value, check, expected) {
+		if (value !== void 0 && !check(value)) this.note(input, value, expected);
+		return value;
+	}
+	flag(name) {
+		const text = this.text(name).toLowerCase();
+		if (text !== "true" && text !== "false") this.note(name, text, "expected true or false");
+		return text === "true";
+	}
+	whole(name, least, most) {
+		const text = this.text(name);
+		const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+		if (!(value >= least && value <= most)) this.note(name, text, `expected a whole number from ${least} to ${most}`);
+		return value;
+	}
+	oneOf(name, allowed) {
+		const text = this.text(name);
+		const found = allowed.find((one) => one === text);
+		if (found === void 0) this.note(name, text, `expected ${allowed.join(", ").replace(/, ([^,]*)$/, " or $1")}`);
+		return found ?? allowed[0];
+	}
+	list(name) {
+		return [...new Set(this.text(name).split(/[\n,]/).map((item) => item.trim()).filter(Boolean))];
+	}
+	template(name) {
+		return this.templateValue(name, this.text(name));
+	}
+	templateValue(input, value) {
+		for (const unknown of unknownPlaceholders(value ?? "")) this.note(input, value ?? "", `${unknown} is not a placeholder; there are {account}, {region}, {name}, {source-ami}, {date}, {sha} and {run-id}`);
+		return value;
+	}
+};
+const accountId = /^\d{12}$/;
+const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
+const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+const alias = /^alias\/[\w/-]{1,250}$/;
+const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
+function keyProblem$1(key, region, account) {
+	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
+	const name = resource?.replace(/^key\//, "") ?? key;
+	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
+	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer key";
+	if (arnRegion !== void 0 && arnRegion !== region) return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
+	if (arnAccount !== void 0 && account !== void 0 && arnAccount !== account) return `this key is in account ${arnAccount}; expected one in account ${account}`;
+}
+function roleProblem(arn, partition, account) {
+	const [, arnPartition, arnAccount] = roleArn.exec(arn) ?? [];
+	if (arnAccount === void 0) return "expected the ARN of a role, arn:aws:iam::123456789012:role/name";
+	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
+	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
+}
+// src/inputs/publication.ts
+const protections = [
+	"off",
+	"on",
+	"on-with-cooldown"
+];
+function readPublication(reader, partition, run) {
+	const zones = reader.list("fast-snapshot-restore");
+	for (const zone of zones.filter((zone) => zone !== "all" && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone))) reader.note("fast-snapshot-restore", zone, "expected availability zones such as eu-west-1a, or all");
+	const parameter = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
+	if (parameter !== void 0 && !/^[\w./{}-]{1,1011}$/.test(parameter)) reader.note("ssm-parameter", parameter, "expected the name of an SSM parameter: letters, digits and _.-/");
+	else if (parameter !== void 0 && /^\/?(aws|ssm)/i.test(parameter)) reader.note("ssm-parameter", parameter, "names that begin with aws or ssm are reserved");
+	return {
+		deprecateAfter: readDeprecation(reader, run),
+		deregistrationProtection: reader.oneOf("deregistration-protection", protections),
+		fastSnapshotRestore: zones.includes("all") ? "all" : zones,
+		launchPermissions: reader.list("launch-permissions").flatMap((one) => readLaunch(reader, partition, one) ?? []),
+		grantKeyTo: reader.list("grant-key-to").map((principal) => {
+			reader.templateValue("grant-key-to", principal);
+			const sample = fill(principal, {
+				account: "0".repeat(12),
+				region: "eu-west-1",
+				...runValues(run)
+			});
+			return reader.checked("grant-key-to", principal, () => needsSourceImage(principal) || principalArn(partition).test(sample), `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`);
+		}),
+		ssmParameter: parameter,
+		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
+	};
+}
+function principalArn(partition) {
+	return new RegExp(`^arn:${partition}:(iam::\\d{12}:(root|(role|user)/[\\w+=,.@/-]+)|sts::\\d{12}:assumed-role/[\\w+=,.@/-]+)$`);
+}
+function readDeprecation(reader, run) {
+	const text = reader.optional("deprecate-after");
+	if (text === void 0) return void 0;
+	const days = /^(\d{1,4})d$/.exec(text)?.[1];
+	const at = days === void 0 ? Date.parse(text) : run.date.getTime() + Number(days) * 864e5;
+	if (!(days !== void 0 || /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text)) || Number.isNaN(at)) reader.note("deprecate-after", text, "expected days such as 90d, or a moment such as 2027-06-30T00:00:00Z");
+	else if (at <= run.date.getTime() || at > run.date.getTime() + 31536e7) reader.note("deprecate-after", text, "expected a time in the future, ten years ahead at most");
+	return days === void 0 ? { at: new Date(at) } : { days: Number(days) };
+}
+function readLaunch(reader, partition, one) {
+	if (accountId.test(one)) return { UserId: one };
+	const organizations = `^arn:${partition}:organizations::\\d{12}:`;
+	if (new RegExp(`${organizations}organization/o-[a-z0-9]{10,32}$`).test(one)) return { OrganizationArn: one };
+	if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one)) return { OrganizationalUnitArn: one };
+	const all = /^(all|public|\*)$/i.test(one);
+	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
+}
+// src/regions.ts
+function partitionOf(region) {
+	if (region.startsWith("cn-")) return "aws-cn";
+	if (region.startsWith("us-gov-")) return "aws-us-gov";
+	return "aws";
+}
+function isRegionName(text) {
+	return /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(text);
+}
+function audienceOf(partition) {
+	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
+}
+function consoleUrl(region, amiId) {
+	return `https://${region}.${{
+		aws: "console.aws.amazon.com",
+		"aws-cn": "console.amazonaws.cn",
+		"aws-us-gov": "console.amazonaws-us-gov.com"
+	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${amiId}`;
+}
+// src/inputs/settings.ts
+const keyAccesses = [
+	"grant",
+	"policy",
+	"existing"
+];
+function readSettings(reader, run) {
+	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
+	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
+	else reader.checked("source-region", region, isRegionName, "expected the name of a region, such as us-east-1");
+	const partition = partitionOf(region);
+	const sourceRole = reader.optional("source-role-arn");
+	if (sourceRole !== void 0) {
+		const problem = roleProblem(sourceRole, partition);
+		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
+	}
+	const sourceKey = reader.optional("source-kms-key");
+	if (sourceKey !== void 0) {
+		const problem = keyProblem$1(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
+		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
+	}
+	return {
+		source: {
+			region,
+			partition,
+			roleArn: sourceRole,
+			kmsKey: sourceKey,
+			keyAccess: reader.oneOf("source-key-access", keyAccesses)
+		},
+		credentials: {
+			roleChaining: reader.flag("role-chaining"),
+			externalId: reader.checked("external-id", reader.optional("external-id"), (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text), "expected 2 to 1224 letters, digits and +=,.@:/-"),
+			sessionName: readSessionName(reader, run),
+			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
+			audience: readAudience(reader, partition)
+		},
+		keepIntermediates: reader.flag("keep-intermediates"),
+		maskAccountIds: reader.flag("mask-aws-account-id"),
+		run
+	};
+}
+function readSessionName(reader, run) {
+	const template = fill(reader.template("role-session-name"), runValues(run));
+	if (needsSourceImage(template)) {
+		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		return template;
+	}
+	const longest = fill(template, {
+		account: "0".repeat(12),
+		region: "ap-southeast-1",
+		name: "",
+		"source-ami": ""
+	});
+	return reader.checked("role-session-name", template, () => /^[\w+=,.@-]{2,64}$/.test(longest), "expected 2 to 64 letters, digits and +=,.@-");
+}
+function readAudience(reader, partition) {
+	const audience = reader.text("oidc-audience");
+	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
+}
+function sourceSessionName({ source, credentials }) {
+	return fill(credentials.sessionName, {
+		account: source.roleArn?.split(":")[4] ?? "source",
+		region: source.region
+	});
+}
+// src/packer.ts
+function amiFromManifest(text, region) {
+	const manifest = parse(text);
+	const lastRun = manifest.last_run_uuid;
+	if (typeof lastRun !== "string" || !Array.isArray(manifest.builds)) throw new Error("it is no manifest of Packer: it has no builds and last_run_uuid");
+	const artifacts = manifest.builds.flatMap((build) => artifactsOf(build, lastRun));
+	if (artifacts.length === 0) throw new Error(`its last run (${lastRun}) has no AMI`);
+	const here = [...new Set(artifacts.filter((artifact) => artifact.region === region).map(({ amiId }) => amiId))];
+	const [amiId] = here;
+	const list = artifacts.map((artifact) => `${artifact.region}:${artifact.amiId}`).join(", ");
+	if (amiId === void 0) throw new Error(`its last run made no AMI in source-region ${region}; it made ${list}`);
+	if (here.length > 1) throw new Error(`its last run made ${here.length} AMIs in ${region}, and one can be shared at a time: ${list}`);
+	return amiId;
+}
+function parse(text) {
+	let value;
+	try {
+		value = JSON.parse(text);
+	} catch {
+		throw new Error("it is not JSON");
+	}
+	if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("it is not a JSON object");
+	return value;
+}
+function artifactsOf(build, run) {
+	if (typeof build !== "object" || build === null) return [];
+	const { packer_run_uuid, artifact_id } = build;
+	if (packer_run_uuid !== run || typeof artifact_id !== "string") return [];
+	return artifact_id.split(",").flatMap((artifact) => {
+		const [region, amiId, ...more] = artifact.trim().split(":");
+		return region !== void 0 && amiId !== void 0 && more.length === 0 && /^ami-[0-9a-f]+$/.test(amiId) ? [{
+			region,
+			amiId
+		}] : [];
+	});
+}
+// src/inputs/source-image.ts
+const sourceInputs = [
+	"ami-id",
+	"ami-name",
+	"ami-ssm-parameter",
+	"packer-manifest",
+	"instance-id"
+];
+const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
+const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
+function readSourceImage(reader, region, readFile) {
+	const noReboot = reader.flag("no-reboot");
+	const given = sourceInputs.filter((name) => reader.text(name) !== "");
+	const [name] = given;
+	if (name === void 0 || given.length > 1) {
+		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
+		return {
+			by: "id",
+			id: ""
+		};
+	}
+	const value = reader.text(name);
+	const checked = (pattern, expected) => reader.checked(name, value, (text) => pattern.test(text), expected);
+	return {
+		"ami-id": () => ({
+			by: "id",
+			id: checked(amiId, "expected the ID of an AMI, such as ami-0123456789abcdef0")
+		}),
+		"ami-name": () => ({
+			by: "name",
+			pattern: checked(/^.{1,128}$/, "an AMI name has at most 128 characters")
+		}),
+		"ami-ssm-parameter": () => ({
+			by: "ssm-parameter",
+			name: checked(/^[\w.:/-]{1,2048}$/, "expected the name or the ARN of an SSM parameter")
+		}),
+		"instance-id": () => ({
+			by: "instance",
+			id: checked(instanceId, "expected the ID of an instance, such as i-0123456789abcdef0"),
+			noReboot
+		}),
+		"packer-manifest": () => ({
+			by: "id",
+			id: readManifest(reader, value, region, readFile)
+		})
+	}[name]();
+}
+function readManifest(reader, path, region, readFile) {
+	try {
+		return amiFromManifest(readFile(path), region);
+	} catch (error) {
+		reader.note("packer-manifest", path, error instanceof Error ? error.message : String(error));
+		return "";
+	}
+}
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = __commonJSMin(((exports) => {
 	const ALIAS = Symbol.for("yaml.alias");
@@ -6679,7 +7066,7 @@ var require_public_api = __commonJSMin(((exports) => {
 	exports.parseDocument = parseDocument;
 	exports.stringify = stringify;
 }));
-// src/packer.ts
+// src/tags.ts
 var import_dist = __commonJSMin(((exports) => {
 	var composer = require_composer();
 	var Document = require_Document();
@@ -6726,61 +7113,6 @@ var import_dist = __commonJSMin(((exports) => {
 	exports.visit = visit.visit;
 	exports.visitAsync = visit.visitAsync;
 }))();
-function amiFromManifest(text, region) {
-	const manifest = parse(text);
-	const lastRun = manifest.last_run_uuid;
-	if (typeof lastRun !== "string" || !Array.isArray(manifest.builds)) throw new Error("it is no manifest of Packer: it has no builds and last_run_uuid");
-	const artifacts = manifest.builds.flatMap((build) => artifactsOf(build, lastRun));
-	if (artifacts.length === 0) throw new Error(`its last run (${lastRun}) has no AMI`);
-	const here = [...new Set(artifacts.filter((artifact) => artifact.region === region).map(({ amiId }) => amiId))];
-	const [amiId] = here;
-	const list = artifacts.map((artifact) => `${artifact.region}:${artifact.amiId}`).join(", ");
-	if (amiId === void 0) throw new Error(`its last run made no AMI in source-region ${region}; it made ${list}`);
-	if (here.length > 1) throw new Error(`its last run made ${here.length} AMIs in ${region}, and one can be shared at a time: ${list}`);
-	return amiId;
-}
-function parse(text) {
-	let value;
-	try {
-		value = JSON.parse(text);
-	} catch {
-		throw new Error("it is not JSON");
-	}
-	if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("it is not a JSON object");
-	return value;
-}
-function artifactsOf(build, run) {
-	if (typeof build !== "object" || build === null) return [];
-	const { packer_run_uuid, artifact_id } = build;
-	if (packer_run_uuid !== run || typeof artifact_id !== "string") return [];
-	return artifact_id.split(",").flatMap((artifact) => {
-		const [region, amiId, ...more] = artifact.trim().split(":");
-		return region !== void 0 && amiId !== void 0 && more.length === 0 && /^ami-[0-9a-f]+$/.test(amiId) ? [{
-			region,
-			amiId
-		}] : [];
-	});
-}
-// src/regions.ts
-function partitionOf(region) {
-	if (region.startsWith("cn-")) return "aws-cn";
-	if (region.startsWith("us-gov-")) return "aws-us-gov";
-	return "aws";
-}
-function isRegionName(text) {
-	return /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(text);
-}
-function audienceOf(partition) {
-	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
-}
-function consoleUrl(region, amiId) {
-	return `https://${region}.${{
-		aws: "console.aws.amazon.com",
-		"aws-cn": "console.amazonaws.cn",
-		"aws-us-gov": "console.amazonaws-us-gov.com"
-	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${amiId}`;
-}
-// src/tags.ts
 const tagKeys = {
 	sourceAmi: "share-encrypted-ami:source-ami",
 	sourceSnapshot: "share-encrypted-ami:source-snapshot",
@@ -6822,182 +7154,7 @@ function joinIds(ids) {
 	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
 	return text;
 }
-// src/template.ts
-const placeholders = [
-	"account",
-	"region",
-	"name",
-	"source-ami",
-	"date",
-	"sha",
-	"run-id"
-];
-const placeholder = /\{([a-z-]+)\}/g;
-function unknownPlaceholders(template) {
-	return [...template.matchAll(placeholder)].filter(([, name]) => !placeholders.some((known) => known === name)).map(([written]) => written);
-}
-function needsSourceImage(template) {
-	return /\{(name|source-ami)\}/.test(template);
-}
-function fill(template, values) {
-	return template.replace(placeholder, (written, name) => values[name] ?? written);
-}
-// src/inputs.ts
-const keyAccesses = [
-	"grant",
-	"policy",
-	"existing"
-];
-const routes = [
-	"auto",
-	"register",
-	"copy"
-];
-const onExistings = [
-	"reuse",
-	"fail",
-	"replace"
-];
-const topologies = ["direct", "regional-hub"];
-const protections = [
-	"off",
-	"on",
-	"on-with-cooldown"
-];
-const inputDefaults = {
-	"ami-id": "",
-	"ami-name": "",
-	"ami-ssm-parameter": "",
-	"packer-manifest": "",
-	"instance-id": "",
-	"no-reboot": "false",
-	"source-region": "",
-	"source-role-arn": "",
-	"source-kms-key": "",
-	"source-key-access": "grant",
-	"target-accounts": "",
-	"target-regions": "",
-	"target-role-arn": "",
-	"target-kms-key": "",
-	targets: "",
-	"role-chaining": "false",
-	"external-id": "",
-	"role-session-name": "share-encrypted-ami",
-	"role-duration-seconds": "3600",
-	"oidc-audience": "sts.amazonaws.com",
-	"target-ami-name": "{name}",
-	"target-ami-description": "",
-	tags: "",
-	"copy-tags": "true",
-	route: "auto",
-	"allow-lost-billing": "false",
-	"on-existing": "reuse",
-	"deprecate-after": "",
-	"deregistration-protection": "off",
-	"fast-snapshot-restore": "",
-	"launch-permissions": "",
-	"grant-key-to": "",
-	"ssm-parameter": "",
-	retain: "",
-	"dry-run": "false",
-	"fail-fast": "false",
-	"key-preflight": "fail",
-	topology: "direct",
-	"hub-kms-key": "",
-	"copy-duration-minutes": "",
-	"keep-intermediates": "false",
-	"max-parallel": "20",
-	"poll-interval": "15",
-	"timeout-minutes": "350",
-	"mask-aws-account-id": "false"
-};
-var InputError = class extends Error {
-	name = "InputError";
-	problems;
-	constructor(problems) {
-		const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show$1(value)} — ${expected}`);
-		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
-		super(`${count} not usable; nothing was called yet.\n${lines.join("\n")}`);
-		this.problems = problems;
-	}
-};
-function show$1(value) {
-	if (value === "") return "not set";
-	return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
-}
-var Reader = class {
-	problems = [];
-	#get;
-	constructor(get) {
-		this.#get = get;
-	}
-	text(name) {
-		return this.#get(name).trim() || inputDefaults[name];
-	}
-	raw(name) {
-		return this.#get(name);
-	}
-	optional(name) {
-		return this.text(name) || void 0;
-	}
-	note(input, value, expected) {
-		if (!this.problems.some((one) => one.input === input && one.value === value && one.expected === expected)) this.problems.push({
-			input,
-			value,
-			expected
-		});
-	}
-	checked(input, value, check, expected) {
-		if (value !== void 0 && !check(value)) this.note(input, value, expected);
-		return value;
-	}
-	flag(name) {
-		const text = this.text(name).toLowerCase();
-		if (text !== "true" && text !== "false") this.note(name, text, "expected true or false");
-		return text === "true";
-	}
-	whole(name, least, most) {
-		const text = this.text(name);
-		const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-		if (!(value >= least && value <= most)) this.note(name, text, `expected a whole number from ${least} to ${most}`);
-		return value;
-	}
-	oneOf(name, allowed) {
-		const text = this.text(name);
-		const found = allowed.find((one) => one === text);
-		if (found === void 0) this.note(name, text, `expected ${allowed.join(", ").replace(/, ([^,]*)$/, " or $1")}`);
-		return found ?? allowed[0];
-	}
-	list(name) {
-		return [...new Set(this.text(name).split(/[\n,]/).map((item) => item.trim()).filter(Boolean))];
-	}
-	template(name) {
-		return this.templateValue(name, this.text(name));
-	}
-	templateValue(input, value) {
-		for (const unknown of unknownPlaceholders(value ?? "")) this.note(input, value ?? "", `${unknown} is not a placeholder; there are {account}, {region}, {name}, {source-ami}, {date}, {sha} and {run-id}`);
-		return value;
-	}
-};
-const accountId = /^\d{12}$/;
-const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
-const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-const alias = /^alias\/[\w/-]{1,250}$/;
-const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
-function keyProblem$1(key, region, account) {
-	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
-	const name = resource?.replace(/^key\//, "") ?? key;
-	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
-	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer key";
-	if (arnRegion !== void 0 && arnRegion !== region) return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
-	if (arnAccount !== void 0 && account !== void 0 && arnAccount !== account) return `this key is in account ${arnAccount}; expected one in account ${account}`;
-}
-function roleProblem(arn, partition, account) {
-	const [, arnPartition, arnAccount] = roleArn.exec(arn) ?? [];
-	if (arnAccount === void 0) return "expected the ARN of a role, arn:aws:iam::123456789012:role/name";
-	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
-	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
-}
+// src/inputs/targets.ts
 function readTags$1(reader, input, text) {
 	const tags = {};
 	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
@@ -7140,46 +7297,26 @@ function regionProblem(region, partition) {
 	const own = partitionOf(region);
 	if (own !== partition) return `is in partition ${own}, the source region in ${partition}: AWS copies nothing from one partition to another`;
 }
-function runValues(run) {
-	return {
-		date: run.date.toISOString().slice(0, 10).replaceAll("-", ""),
-		sha: run.sha,
-		"run-id": run.runId
-	};
-}
+// src/inputs.ts
+const routes = [
+	"auto",
+	"register",
+	"copy"
+];
+const onExistings = [
+	"reuse",
+	"fail",
+	"replace"
+];
+const topologies = ["direct", "regional-hub"];
 function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8")) {
 	const reader = new Reader(get);
-	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
-	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
-	else reader.checked("source-region", region, isRegionName, "expected the name of a region, such as us-east-1");
-	const partition = partitionOf(region);
-	const sourceRole = reader.optional("source-role-arn");
-	if (sourceRole !== void 0) {
-		const problem = roleProblem(sourceRole, partition);
-		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
-	}
-	const sourceKey = reader.optional("source-kms-key");
-	if (sourceKey !== void 0) {
-		const problem = keyProblem$1(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
-		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
-	}
+	const settings = readSettings(reader, run);
+	const { region, partition } = settings.source;
 	const request = {
+		...settings,
 		image: readSourceImage(reader, region, readFile),
-		source: {
-			region,
-			partition,
-			roleArn: sourceRole,
-			kmsKey: sourceKey,
-			keyAccess: reader.oneOf("source-key-access", keyAccesses)
-		},
 		targets: readTargets(reader, partition, run),
-		credentials: {
-			roleChaining: reader.flag("role-chaining"),
-			externalId: reader.checked("external-id", reader.optional("external-id"), (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text), "expected 2 to 1224 letters, digits and +=,.@:/-"),
-			sessionName: readSessionName(reader, run),
-			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
-			audience: readAudience(reader, partition)
-		},
 		description: reader.templateValue("target-ami-description", reader.optional("target-ami-description")),
 		route: reader.oneOf("route", routes),
 		allowLostBilling: reader.flag("allow-lost-billing"),
@@ -7191,13 +7328,10 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 		dryRun: reader.flag("dry-run"),
 		failFast: reader.flag("fail-fast"),
 		keyPreflight: reader.oneOf("key-preflight", ["fail", "warn"]),
-		keepIntermediates: reader.flag("keep-intermediates"),
 		maxParallel: reader.whole("max-parallel", 1, 1e3),
 		copyMinutes: readCopyMinutes(reader),
 		pollSeconds: reader.whole("poll-interval", 1, 3600),
-		timeoutMinutes: reader.whole("timeout-minutes", 1, 7200),
-		maskAccountIds: reader.flag("mask-aws-account-id"),
-		run
+		timeoutMinutes: reader.whole("timeout-minutes", 1, 7200)
 	};
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
@@ -7207,122 +7341,6 @@ function readCopyMinutes(reader) {
 	const minutes = reader.whole("copy-duration-minutes", 15, 2880);
 	if (minutes % 15 !== 0) reader.note("copy-duration-minutes", String(minutes), "expected a multiple of 15");
 	return minutes;
-}
-function readPublication(reader, partition, run) {
-	const zones = reader.list("fast-snapshot-restore");
-	for (const zone of zones.filter((zone) => zone !== "all" && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone))) reader.note("fast-snapshot-restore", zone, "expected availability zones such as eu-west-1a, or all");
-	const parameter = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
-	if (parameter !== void 0 && !/^[\w./{}-]{1,1011}$/.test(parameter)) reader.note("ssm-parameter", parameter, "expected the name of an SSM parameter: letters, digits and _.-/");
-	else if (parameter !== void 0 && /^\/?(aws|ssm)/i.test(parameter)) reader.note("ssm-parameter", parameter, "names that begin with aws or ssm are reserved");
-	return {
-		deprecateAfter: readDeprecation(reader, run),
-		deregistrationProtection: reader.oneOf("deregistration-protection", protections),
-		fastSnapshotRestore: zones.includes("all") ? "all" : zones,
-		launchPermissions: reader.list("launch-permissions").flatMap((one) => readLaunch(reader, partition, one) ?? []),
-		grantKeyTo: reader.list("grant-key-to").map((principal) => {
-			reader.templateValue("grant-key-to", principal);
-			const sample = fill(principal, {
-				account: "0".repeat(12),
-				region: "eu-west-1",
-				...runValues(run)
-			});
-			return reader.checked("grant-key-to", principal, () => needsSourceImage(principal) || principalArn(partition).test(sample), `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`);
-		}),
-		ssmParameter: parameter,
-		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
-	};
-}
-function principalArn(partition) {
-	return new RegExp(`^arn:${partition}:(iam::\\d{12}:(root|(role|user)/[\\w+=,.@/-]+)|sts::\\d{12}:assumed-role/[\\w+=,.@/-]+)$`);
-}
-function readDeprecation(reader, run) {
-	const text = reader.optional("deprecate-after");
-	if (text === void 0) return void 0;
-	const days = /^(\d{1,4})d$/.exec(text)?.[1];
-	const at = days === void 0 ? Date.parse(text) : run.date.getTime() + Number(days) * 864e5;
-	if (!(days !== void 0 || /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text)) || Number.isNaN(at)) reader.note("deprecate-after", text, "expected days such as 90d, or a moment such as 2027-06-30T00:00:00Z");
-	else if (at <= run.date.getTime() || at > run.date.getTime() + 31536e7) reader.note("deprecate-after", text, "expected a time in the future, ten years ahead at most");
-	return days === void 0 ? { at: new Date(at) } : { days: Number(days) };
-}
-function readLaunch(reader, partition, one) {
-	if (accountId.test(one)) return { UserId: one };
-	const organizations = `^arn:${partition}:organizations::\\d{12}:`;
-	if (new RegExp(`${organizations}organization/o-[a-z0-9]{10,32}$`).test(one)) return { OrganizationArn: one };
-	if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one)) return { OrganizationalUnitArn: one };
-	const all = /^(all|public|\*)$/i.test(one);
-	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
-}
-const sourceInputs = [
-	"ami-id",
-	"ami-name",
-	"ami-ssm-parameter",
-	"packer-manifest",
-	"instance-id"
-];
-const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
-const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
-function readSourceImage(reader, region, readFile) {
-	const noReboot = reader.flag("no-reboot");
-	const given = sourceInputs.filter((name) => reader.text(name) !== "");
-	const [name] = given;
-	if (name === void 0 || given.length > 1) {
-		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
-		return {
-			by: "id",
-			id: ""
-		};
-	}
-	const value = reader.text(name);
-	const checked = (pattern, expected) => reader.checked(name, value, (text) => pattern.test(text), expected);
-	return {
-		"ami-id": () => ({
-			by: "id",
-			id: checked(amiId, "expected the ID of an AMI, such as ami-0123456789abcdef0")
-		}),
-		"ami-name": () => ({
-			by: "name",
-			pattern: checked(/^.{1,128}$/, "an AMI name has at most 128 characters")
-		}),
-		"ami-ssm-parameter": () => ({
-			by: "ssm-parameter",
-			name: checked(/^[\w.:/-]{1,2048}$/, "expected the name or the ARN of an SSM parameter")
-		}),
-		"instance-id": () => ({
-			by: "instance",
-			id: checked(instanceId, "expected the ID of an instance, such as i-0123456789abcdef0"),
-			noReboot
-		}),
-		"packer-manifest": () => ({
-			by: "id",
-			id: readManifest(reader, value, region, readFile)
-		})
-	}[name]();
-}
-function readManifest(reader, path, region, readFile) {
-	try {
-		return amiFromManifest(readFile(path), region);
-	} catch (error) {
-		reader.note("packer-manifest", path, error instanceof Error ? error.message : String(error));
-		return "";
-	}
-}
-function readSessionName(reader, run) {
-	const template = fill(reader.template("role-session-name"), runValues(run));
-	if (needsSourceImage(template)) {
-		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
-		return template;
-	}
-	const longest = fill(template, {
-		account: "0".repeat(12),
-		region: "ap-southeast-1",
-		name: "",
-		"source-ami": ""
-	});
-	return reader.checked("role-session-name", template, () => /^[\w+=,.@-]{2,64}$/.test(longest), "expected 2 to 64 letters, digits and +=,.@-");
-}
-function readAudience(reader, partition) {
-	const audience = reader.text("oidc-audience");
-	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
 }
 // src/plan/problem.ts
 var ProblemsError = class extends Error {
@@ -41566,12 +41584,6 @@ async function resolveTarget(request, target, sessions, sourceSession, callers, 
 		ssmParameter: parameter,
 		...earlier
 	};
-}
-function sourceSessionName({ source, credentials }) {
-	return fill(credentials.sessionName, {
-		account: source.roleArn?.split(":")[4] ?? "source",
-		region: source.region
-	});
 }
 async function findEarlier(place, source, sourceAccount, name, retains) {
 	const ofSource = {

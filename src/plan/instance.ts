@@ -1,7 +1,8 @@
 import { DescribeInstancesCommand, type Image, type Instance } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { hasCode } from '../aws/errors.ts';
-import { type Request, runValues } from '../inputs.ts';
+import { runValues } from '../inputs/reader.ts';
+import type { Request } from '../inputs.ts';
 
 /** One name for one instance in one workflow run, so that a re-run finds the AMI that it made. */
 export function createdImageName(request: Request, instanceId: string): string {

@@ -13,7 +13,7 @@ import { GetParameterCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { AwsCallError, hasCode, isDenied, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
-import type { Publication } from '../inputs.ts';
+import type { Publication } from '../inputs/publication.ts';
 import { type Partition, partitionOf } from '../regions.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { noImage, noSnapshot, type Question } from './probe.ts';

@@ -6,7 +6,10 @@ import { ownImages, ownSnapshots } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { isImageDescription, isImageName } from '../image.ts';
-import { type Request, runValues, type TargetRequest } from '../inputs.ts';
+import { runValues } from '../inputs/reader.ts';
+import { sourceSessionName } from '../inputs/settings.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
+import type { Request } from '../inputs.ts';
 import { leasesOf } from '../lease.ts';
 import { tagKeys } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
@@ -231,11 +234,6 @@ async function resolveTarget(
     ssmParameter: parameter,
     ...earlier,
   };
-}
-
-/** The session name in the source account, whose ID isn't known where the credentials are ambient. */
-export function sourceSessionName({ source, credentials }: Request): string {
-  return fill(credentials.sessionName, { account: source.roleArn?.split(':')[4] ?? 'source', region: source.region });
 }
 
 /** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */

@@ -6,7 +6,7 @@ import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
 import { regionOfKey } from '../aws/kms.ts';
 import { changeShares, readTags } from '../aws/shares.ts';
 import { snapshotIdsOf } from '../image.ts';
-import type { KeyAccess } from '../inputs.ts';
+import type { KeyAccess } from '../inputs/settings.ts';
 import {
   dropLeases,
   endLease,

@@ -10,7 +10,7 @@ import { CreateGrantCommand, type GrantOperation } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { hasCode, placeName, StepError } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
-import type { Publication } from '../inputs.ts';
+import type { Publication } from '../inputs/publication.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { sleep } from '../time.ts';

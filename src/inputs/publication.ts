@@ -1,0 +1,90 @@
+import type { LaunchPermission } from '@aws-sdk/client-ec2';
+import type { Partition } from '../regions.ts';
+import { fill, needsSourceImage } from '../template.ts';
+import { accountId, type Reader, type RunContext, runValues } from './reader.ts';
+
+export type DeregistrationProtection = (typeof protections)[number];
+const protections = ['off', 'on', 'on-with-cooldown'] as const;
+
+/** What is done with a target AMI once it is verified. Templates still hold their placeholders. */
+export type Publication = Readonly<{
+  /** When the AMI is deprecated: so many days after the run, or at a moment. */
+  deprecateAfter: Readonly<{ days: number }> | Readonly<{ at: Date }> | undefined;
+  deregistrationProtection: DeregistrationProtection;
+  /** Availability zones, as named or all of the region. */
+  fastSnapshotRestore: readonly string[] | 'all';
+  launchPermissions: readonly LaunchPermission[];
+  grantKeyTo: readonly string[];
+  ssmParameter: string | undefined;
+  /** How many AMIs of the lineage stay, the new one among them. */
+  retain: number | undefined;
+}>;
+
+export function readPublication(reader: Reader, partition: Partition, run: RunContext): Publication {
+  const zones = reader.list('fast-snapshot-restore');
+  for (const zone of zones.filter((zone) => zone !== 'all' && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone)))
+    reader.note('fast-snapshot-restore', zone, 'expected availability zones such as eu-west-1a, or all');
+  const parameter = reader.templateValue('ssm-parameter', reader.optional('ssm-parameter'));
+  // https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+  if (parameter !== undefined && !/^[\w./{}-]{1,1011}$/.test(parameter))
+    reader.note('ssm-parameter', parameter, 'expected the name of an SSM parameter: letters, digits and _.-/');
+  else if (parameter !== undefined && /^\/?(aws|ssm)/i.test(parameter))
+    reader.note('ssm-parameter', parameter, 'names that begin with aws or ssm are reserved');
+  return {
+    deprecateAfter: readDeprecation(reader, run),
+    deregistrationProtection: reader.oneOf('deregistration-protection', protections),
+    fastSnapshotRestore: zones.includes('all') ? 'all' : zones,
+    launchPermissions: reader.list('launch-permissions').flatMap((one) => readLaunch(reader, partition, one) ?? []),
+    grantKeyTo: reader.list('grant-key-to').map((principal) => {
+      reader.templateValue('grant-key-to', principal);
+      const sample = fill(principal, { account: '0'.repeat(12), region: 'eu-west-1', ...runValues(run) });
+      return reader.checked(
+        'grant-key-to',
+        principal,
+        () => needsSourceImage(principal) || principalArn(partition).test(sample),
+        `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`,
+      );
+    }),
+    ssmParameter: parameter,
+    retain: reader.text('retain') === '' ? undefined : reader.whole('retain', 1, 10_000),
+  };
+}
+
+function principalArn(partition: Partition): RegExp {
+  return new RegExp(
+    `^arn:${partition}:(iam::\\d{12}:(root|(role|user)/[\\w+=,.@/-]+)|sts::\\d{12}:assumed-role/[\\w+=,.@/-]+)$`,
+  );
+}
+
+/** `90d`, or a moment as RFC 3339 has it. AWS takes up to ten years: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EnableImageDeprecation.html */
+function readDeprecation(reader: Reader, run: RunContext): Publication['deprecateAfter'] {
+  const text = reader.optional('deprecate-after');
+  if (text === undefined) return undefined;
+  const days = /^(\d{1,4})d$/.exec(text)?.[1];
+  const at = days === undefined ? Date.parse(text) : run.date.getTime() + Number(days) * 86_400_000;
+  const isTime =
+    days !== undefined || /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text);
+  if (!isTime || Number.isNaN(at)) {
+    reader.note('deprecate-after', text, 'expected days such as 90d, or a moment such as 2027-06-30T00:00:00Z');
+  } else if (at <= run.date.getTime() || at > run.date.getTime() + 3650 * 86_400_000) {
+    reader.note('deprecate-after', text, 'expected a time in the future, ten years ahead at most');
+  }
+  return days === undefined ? { at: new Date(at) } : { days: Number(days) };
+}
+
+function readLaunch(reader: Reader, partition: Partition, one: string): LaunchPermission | undefined {
+  if (accountId.test(one)) return { UserId: one };
+  const organizations = `^arn:${partition}:organizations::\\d{12}:`;
+  if (new RegExp(`${organizations}organization/o-[a-z0-9]{10,32}$`).test(one)) return { OrganizationArn: one };
+  if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one))
+    return { OrganizationalUnitArn: one };
+  const all = /^(all|public|\*)$/i.test(one);
+  reader.note(
+    'launch-permissions',
+    one,
+    all
+      ? 'an AMI with encrypted snapshots cannot be made public'
+      : 'expected an account ID, or the ARN of an organization or an organizational unit',
+  );
+  return undefined;
+}

@@ -1,0 +1,211 @@
+import type { Partition } from '../regions.ts';
+import { unknownPlaceholders } from '../template.ts';
+
+/** Where the workflow run is told from: GitHub's context, and nothing else of the environment. */
+export type RunContext = Readonly<{
+  runUrl: string;
+  runId: string;
+  runAttempt: number;
+  sha: string;
+  date: Date;
+  defaultRegion: string | undefined;
+}>;
+
+/** The values that every template may use, as they are known from the start. */
+export function runValues(run: RunContext): { date: string; sha: string; 'run-id': string } {
+  return { date: run.date.toISOString().slice(0, 10).replaceAll('-', ''), sha: run.sha, 'run-id': run.runId };
+}
+
+/** Every input of action.yml with the default that it has there (a test holds the two together). */
+export const inputDefaults = {
+  'ami-id': '',
+  'ami-name': '',
+  'ami-ssm-parameter': '',
+  'packer-manifest': '',
+  'instance-id': '',
+  'no-reboot': 'false',
+  'source-region': '',
+  'source-role-arn': '',
+  'source-kms-key': '',
+  'source-key-access': 'grant',
+  'target-accounts': '',
+  'target-regions': '',
+  'target-role-arn': '',
+  'target-kms-key': '',
+  targets: '',
+  'role-chaining': 'false',
+  'external-id': '',
+  'role-session-name': 'share-encrypted-ami',
+  'role-duration-seconds': '3600',
+  'oidc-audience': 'sts.amazonaws.com',
+  'target-ami-name': '{name}',
+  'target-ami-description': '',
+  tags: '',
+  'copy-tags': 'true',
+  route: 'auto',
+  'allow-lost-billing': 'false',
+  'on-existing': 'reuse',
+  'deprecate-after': '',
+  'deregistration-protection': 'off',
+  'fast-snapshot-restore': '',
+  'launch-permissions': '',
+  'grant-key-to': '',
+  'ssm-parameter': '',
+  retain: '',
+  'dry-run': 'false',
+  'fail-fast': 'false',
+  'key-preflight': 'fail',
+  topology: 'direct',
+  'hub-kms-key': '',
+  'copy-duration-minutes': '',
+  'keep-intermediates': 'false',
+  'max-parallel': '20',
+  'poll-interval': '15',
+  'timeout-minutes': '350',
+  'mask-aws-account-id': 'false',
+} as const;
+
+export type InputName = keyof typeof inputDefaults;
+
+/** One thing wrong with one input. */
+export type InputProblem = Readonly<{ input: string; value: string; expected: string }>;
+
+/** Bad input: every problem at once, found before any call was made. */
+export class InputError extends Error {
+  override name = 'InputError';
+  readonly problems: readonly InputProblem[];
+
+  constructor(problems: readonly InputProblem[]) {
+    const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show(value)} — ${expected}`);
+    const count = problems.length === 1 ? 'One input is' : `${problems.length} inputs are`;
+    super(`${count} not usable; nothing was called yet.\n${lines.join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+function show(value: string): string {
+  if (value === '') return 'not set';
+  return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
+}
+
+/** Gathers problems while the inputs are read; each reader gives a usable value even where it noted a problem. */
+export class Reader {
+  readonly problems: InputProblem[] = [];
+  readonly #get: (name: string) => string;
+
+  constructor(get: (name: string) => string) {
+    this.#get = get;
+  }
+
+  text(name: InputName): string {
+    return this.#get(name).trim() || inputDefaults[name];
+  }
+
+  /** As it was given: YAML's indentation counts from its first line on. */
+  raw(name: InputName): string {
+    return this.#get(name);
+  }
+
+  optional(name: InputName): string | undefined {
+    return this.text(name) || undefined;
+  }
+
+  note(input: string, value: string, expected: string): void {
+    const known = this.problems.some((one) => one.input === input && one.value === value && one.expected === expected);
+    if (!known) this.problems.push({ input, value, expected });
+  }
+
+  /** `value` if `check` holds for it (or it is absent), else a note. */
+  checked<T extends string | undefined>(
+    input: string,
+    value: T,
+    check: (text: string) => boolean,
+    expected: string,
+  ): T {
+    if (value !== undefined && !check(value)) this.note(input, value, expected);
+    return value;
+  }
+
+  flag(name: InputName): boolean {
+    const text = this.text(name).toLowerCase();
+    if (text !== 'true' && text !== 'false') this.note(name, text, 'expected true or false');
+    return text === 'true';
+  }
+
+  whole(name: InputName, least: number, most: number): number {
+    const text = this.text(name);
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= least && value <= most)) this.note(name, text, `expected a whole number from ${least} to ${most}`);
+    return value;
+  }
+
+  oneOf<T extends string>(name: InputName, allowed: readonly T[]): T {
+    const text = this.text(name);
+    const found = allowed.find((one) => one === text);
+    if (found === undefined) this.note(name, text, `expected ${allowed.join(', ').replace(/, ([^,]*)$/, ' or $1')}`);
+    return found ?? (allowed[0] as T);
+  }
+
+  list(name: InputName): string[] {
+    return [
+      ...new Set(
+        this.text(name)
+          .split(/[\n,]/)
+          .map((item) => item.trim())
+          .filter(Boolean),
+      ),
+    ];
+  }
+
+  template(name: InputName): string {
+    return this.templateValue(name, this.text(name));
+  }
+
+  templateValue<T extends string | undefined>(input: string, value: T): T {
+    for (const unknown of unknownPlaceholders(value ?? '')) {
+      this.note(
+        input,
+        value ?? '',
+        `${unknown} is not a placeholder; there are {account}, {region}, {name}, {source-ami}, {date}, {sha} and {run-id}`,
+      );
+    }
+    return value;
+  }
+}
+
+export const accountId = /^\d{12}$/;
+export const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
+// https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id
+const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+const alias = /^alias\/[\w/-]{1,250}$/;
+const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
+
+/** What is wrong with `key` as a customer key in `region` (and `account`, where it is known), or undefined. */
+export function keyProblem(key: string, region: string, account: string | undefined): string | undefined {
+  const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
+  const name = resource?.replace(/^key\//, '') ?? key;
+  if (!alias.test(name) && !keyId.test(name)) {
+    return 'expected an alias (alias/name), a key ID, or the ARN of either';
+  }
+  if (name.startsWith('alias/aws/')) {
+    return 'this is an AWS managed key, which no other account can be given; expected a customer key';
+  }
+  if (arnRegion !== undefined && arnRegion !== region) {
+    return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
+  }
+  if (arnAccount !== undefined && account !== undefined && arnAccount !== account) {
+    return `this key is in account ${arnAccount}; expected one in account ${account}`;
+  }
+  return undefined;
+}
+
+/** What is wrong with `arn` as a role of `account` (where it is known) in `partition`, or undefined. */
+export function roleProblem(arn: string, partition: Partition, account?: string): string | undefined {
+  const [, arnPartition, arnAccount] = roleArn.exec(arn) ?? [];
+  if (arnAccount === undefined) return 'expected the ARN of a role, arn:aws:iam::123456789012:role/name';
+  if (arnPartition !== partition)
+    return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
+  if (account !== undefined && account !== arnAccount)
+    return `this role is in account ${arnAccount}; expected one in account ${account}`;
+  return undefined;
+}

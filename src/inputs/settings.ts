@@ -1,0 +1,98 @@
+import { audienceOf, isRegionName, type Partition, partitionOf } from '../regions.ts';
+import { fill, needsSourceImage } from '../template.ts';
+import { inputDefaults, keyProblem, type Reader, type RunContext, roleArn, roleProblem, runValues } from './reader.ts';
+
+export type KeyAccess = (typeof keyAccesses)[number];
+const keyAccesses = ['grant', 'policy', 'existing'] as const;
+
+/** The part of the request that says where the source is and how accounts are reached: all that taking back takes. */
+export type Settings = Readonly<{
+  source: Readonly<{
+    region: string;
+    partition: Partition;
+    roleArn: string | undefined;
+    kmsKey: string | undefined;
+    keyAccess: KeyAccess;
+  }>;
+  credentials: Readonly<{
+    roleChaining: boolean;
+    externalId: string | undefined;
+    sessionName: string;
+    durationSeconds: number;
+    audience: string;
+  }>;
+  keepIntermediates: boolean;
+  maskAccountIds: boolean;
+  run: RunContext;
+}>;
+
+/** Reads the settings; what is wrong with them is noted in `reader`. */
+export function readSettings(reader: Reader, run: RunContext): Settings {
+  const region = reader.optional('source-region') ?? run.defaultRegion ?? '';
+  if (region === '') reader.note('source-region', '', 'is needed where AWS_REGION is not set');
+  else reader.checked('source-region', region, isRegionName, 'expected the name of a region, such as us-east-1');
+  const partition = partitionOf(region);
+  const sourceRole = reader.optional('source-role-arn');
+  if (sourceRole !== undefined) {
+    const problem = roleProblem(sourceRole, partition);
+    if (problem !== undefined) reader.note('source-role-arn', sourceRole, problem);
+  }
+  const sourceKey = reader.optional('source-kms-key');
+  if (sourceKey !== undefined) {
+    const problem = keyProblem(sourceKey, region, roleArn.exec(sourceRole ?? '')?.[2]);
+    if (problem !== undefined) reader.note('source-kms-key', sourceKey, problem);
+  }
+  return {
+    source: {
+      region,
+      partition,
+      roleArn: sourceRole,
+      kmsKey: sourceKey,
+      keyAccess: reader.oneOf('source-key-access', keyAccesses),
+    },
+    credentials: {
+      roleChaining: reader.flag('role-chaining'),
+      // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+      externalId: reader.checked(
+        'external-id',
+        reader.optional('external-id'),
+        (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
+        'expected 2 to 1224 letters, digits and +=,.@:/-',
+      ),
+      sessionName: readSessionName(reader, run),
+      durationSeconds: reader.whole('role-duration-seconds', 900, 43_200),
+      audience: readAudience(reader, partition),
+    },
+    keepIntermediates: reader.flag('keep-intermediates'),
+    maskAccountIds: reader.flag('mask-aws-account-id'),
+    run,
+  };
+}
+
+/** The session name, in which `{account}` and `{region}` are still to fill. Roles are assumed before the AMI is known. */
+function readSessionName(reader: Reader, run: RunContext): string {
+  const template = fill(reader.template('role-session-name'), runValues(run));
+  if (needsSourceImage(template)) {
+    reader.note('role-session-name', template, '{name} and {source-ami} are not known yet when a role is assumed');
+    return template;
+  }
+  const longest = fill(template, { account: '0'.repeat(12), region: 'ap-southeast-1', name: '', 'source-ami': '' });
+  // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+  return reader.checked(
+    'role-session-name',
+    template,
+    () => /^[\w+=,.@-]{2,64}$/.test(longest),
+    'expected 2 to 64 letters, digits and +=,.@-',
+  );
+}
+
+/** AWS's own audience is another one in the China partition; any that the user made up is taken as it is. */
+function readAudience(reader: Reader, partition: Partition): string {
+  const audience = reader.text('oidc-audience');
+  return audience === inputDefaults['oidc-audience'] ? audienceOf(partition) : audience;
+}
+
+/** The session name in the source account, whose ID isn't known where the credentials are ambient. */
+export function sourceSessionName({ source, credentials }: Settings): string {
+  return fill(credentials.sessionName, { account: source.roleArn?.split(':')[4] ?? 'source', region: source.region });
+}

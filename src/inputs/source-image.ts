@@ -1,0 +1,56 @@
+import { amiFromManifest } from '../packer.ts';
+import type { Reader } from './reader.ts';
+
+/** How the source AMI is named. */
+export type SourceImage =
+  | Readonly<{ by: 'id'; id: string }>
+  | Readonly<{ by: 'name'; pattern: string }>
+  | Readonly<{ by: 'ssm-parameter'; name: string }>
+  | Readonly<{ by: 'instance'; id: string; noReboot: boolean }>;
+
+const sourceInputs = ['ami-id', 'ami-name', 'ami-ssm-parameter', 'packer-manifest', 'instance-id'] as const;
+const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
+const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
+
+/** The source AMI, which exactly one of five inputs names. */
+export function readSourceImage(reader: Reader, region: string, readFile: (path: string) => string): SourceImage {
+  const noReboot = reader.flag('no-reboot');
+  const given = sourceInputs.filter((name) => reader.text(name) !== '');
+  const [name] = given;
+  if (name === undefined || given.length > 1) {
+    reader.note(
+      given.join(', ') || sourceInputs.join(', '),
+      given.map((one) => reader.text(one)).join(', '),
+      'expected exactly one of these',
+    );
+    return { by: 'id', id: '' };
+  }
+  const value = reader.text(name);
+  const checked = (pattern: RegExp, expected: string) =>
+    reader.checked(name, value, (text) => pattern.test(text), expected);
+  const readers: Record<(typeof sourceInputs)[number], () => SourceImage> = {
+    'ami-id': () => ({ by: 'id', id: checked(amiId, 'expected the ID of an AMI, such as ami-0123456789abcdef0') }),
+    'ami-name': () => ({ by: 'name', pattern: checked(/^.{1,128}$/, 'an AMI name has at most 128 characters') }),
+    // https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+    'ami-ssm-parameter': () => ({
+      by: 'ssm-parameter',
+      name: checked(/^[\w.:/-]{1,2048}$/, 'expected the name or the ARN of an SSM parameter'),
+    }),
+    'instance-id': () => ({
+      by: 'instance',
+      id: checked(instanceId, 'expected the ID of an instance, such as i-0123456789abcdef0'),
+      noReboot,
+    }),
+    'packer-manifest': () => ({ by: 'id', id: readManifest(reader, value, region, readFile) }),
+  };
+  return readers[name]();
+}
+
+function readManifest(reader: Reader, path: string, region: string, readFile: (path: string) => string): string {
+  try {
+    return amiFromManifest(readFile(path), region);
+  } catch (error) {
+    reader.note('packer-manifest', path, error instanceof Error ? error.message : String(error));
+    return '';
+  }
+}
