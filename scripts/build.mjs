@@ -32,7 +32,9 @@ for (const [name, input] of Object.entries(entries)) {
     // The ES module builds of the SDK can be shaken; its CommonJS ones, which platform node prefers, cannot.
     resolve: { mainFields: ['module', 'main'] },
     // Of the toolkit only what is used: it doesn't say that importing it does nothing, and it doesn't.
-    treeshake: { moduleSideEffects: [{ test: /node_modules[\\/](@actions|@octokit|undici)[\\/]/, sideEffects: false }] },
+    treeshake: {
+      moduleSideEffects: [{ test: /node_modules[\\/](@actions|@octokit|undici)[\\/]/, sideEffects: false }],
+    },
     plugins: [
       license({
         thirdParty: {
