@@ -1,0 +1,121 @@
+// npm run bench: the built action against the ideal, and against what people do today, on the simulator. Figures are
+// ratios within this run, because machines differ; results go to bench/results/ as JSON and as a chart.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { type Baseline, measureBaseline } from './baselines.ts';
+import { chart } from './chart.ts';
+import { type Looking, looking } from './looking.ts';
+import { type Cancelled, type Measured, measure, measureCancel, measureStartUp, type StartUp } from './measure.ts';
+import { timings, type Workload } from './workload.ts';
+
+export type Results = Readonly<{
+  date: string;
+  node: string;
+  cpus: number;
+  timings: typeof timings;
+  action: Measured[];
+  baselines: Baseline[];
+  looking: Looking[];
+  cancel: Cancelled[];
+  startUp: StartUp[];
+}>;
+
+const one: Workload = { accounts: 1, regions: 1, volumes: 1 };
+const ten: Workload = { accounts: 2, regions: 5, volumes: 4 };
+const hundred: Workload = { accounts: 10, regions: 10, volumes: 2 };
+const thousand: Workload = { accounts: 20, regions: 50, volumes: 1 };
+
+/** `--quick` leaves out what takes longer than some minutes. */
+const quick = process.argv.includes('--quick');
+
+/** Runs one after another, so that they don't take the processor from each other. */
+async function inTurn<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  show: (result: R) => void,
+): Promise<R[]> {
+  const results: R[] = [];
+  for (const item of items) {
+    const result = await work(item);
+    show(result);
+    results.push(result);
+  }
+  return results;
+}
+
+const pad = (value: unknown, width = 9) => String(value ?? '').padStart(width);
+const row = (...cells: unknown[]) => console.log(cells.map((cell) => pad(cell)).join(''));
+const title = (text: string) => console.log(`\n${text}`);
+
+title('Start-up: to the first line, in ratio to an empty node process');
+row('entry', 'ms', 'ratio', 'MB', 'bundle');
+const startUp = await measureStartUp();
+for (const { entry, ms, ratio, memoryMb, bundleBytes } of startUp)
+  row(entry, ms, `${ratio}x`, memoryMb, `${(bundleBytes / 1e6).toFixed(2)} MB`);
+
+title('Looks at one copy, by the rule that places them');
+row('minutes', 'looks/min', 'late s', 'late %');
+const looked = looking([1, 5, 15, 60, 240]);
+for (const { minutes, looksPerMinute, lateSeconds, latePercent } of looked)
+  row(minutes, looksPerMinute, lateSeconds, latePercent);
+
+title('From a cancel to the last grant revoked');
+row('targets', 'grants', 'seconds', 'process');
+const cancel = await inTurn(
+  quick ? [ten] : [ten, hundred],
+  measureCancel,
+  ({ targets, revoked, seconds, processSeconds }) => row(targets, revoked, seconds, processSeconds),
+);
+
+title(`The action: makespan over the ideal, ${timings.latencyMs} ms a call`);
+row('targets', 'volumes', 'ideal s', 'seconds', 'ratio', 'calls', 'a target', 'looks/min', 'peak MB');
+// The scripts mostly sleep; they run beside the action's small runs.
+const scripts = Promise.all([
+  measureBaseline(one, 'sequential'),
+  measureBaseline(one, 'promise-all'),
+  measureBaseline(ten, 'promise-all'),
+  ...(quick ? [] : [measureBaseline({ accounts: 1, regions: 3, volumes: 2 }, 'sequential')]),
+]);
+const action = await inTurn(
+  quick
+    ? [one, ten]
+    : [one, { ...one, volumes: 8 }, ten, hundred, thousand, { ...thousand, volumes: 4 }, { ...thousand, volumes: 8 }],
+  measure,
+  (result) =>
+    row(
+      result.targets,
+      result.workload.volumes,
+      result.idealSeconds,
+      result.seconds,
+      `${result.ratio}x`,
+      result.calls,
+      result.targetCallsPerTarget,
+      result.looksPerMinute.mean,
+      result.peakMemoryMb,
+    ),
+);
+const baselines = await scripts;
+title('The same work by scripts');
+row('targets', 'volumes', 'ideal s', 'seconds', 'ratio', 'calls', '  how');
+for (const { targets, workload, idealSeconds, seconds, ratio, callsPerTarget, style } of baselines)
+  console.log(
+    [targets, workload.volumes, idealSeconds, seconds, `${ratio}x`, callsPerTarget].map((cell) => pad(cell)).join(''),
+    ` ${style}`,
+  );
+
+const results: Results = {
+  date: new Date().toISOString().slice(0, 10),
+  node: process.version,
+  cpus: cpus().length,
+  timings,
+  action,
+  baselines,
+  looking: looked,
+  cancel,
+  startUp,
+};
+const folder = new URL('results/', import.meta.url);
+mkdirSync(folder, { recursive: true });
+writeFileSync(new URL('latest.json', folder), `${JSON.stringify(results, null, 2)}\n`);
+writeFileSync(new URL('latest.svg', folder), chart(results));
+console.log('\nWritten to bench/results/latest.json and latest.svg.');
