@@ -53,11 +53,11 @@ const startUp = await measureStartUp();
 for (const { entry, ms, ratio, memoryMb, bundleBytes } of startUp)
   row(entry, ms, `${ratio}x`, memoryMb, `${(bundleBytes / 1e6).toFixed(2)} MB`);
 
-title('Looks at one copy, by the rule that places them');
-row('minutes', 'looks/min', 'late s', 'late %');
-const looked = looking([1, 5, 15, 60, 240]);
-for (const { minutes, looksPerMinute, lateSeconds, latePercent } of looked)
-  row(minutes, looksPerMinute, lateSeconds, latePercent);
+title('Looks at the copies into one account and region, by the rule that places them');
+row('minutes', 'volumes', 'looks/min', 'late s', 'late %');
+const looked = [1, 5, 15, 60, 240].flatMap((minutes) => [1, 8].map((volumes) => looking(minutes, volumes)));
+for (const { minutes, volumes, looksPerMinute, lateSeconds, latePercent } of looked)
+  row(minutes, volumes, looksPerMinute, lateSeconds, latePercent);
 
 title('From a cancel to the last grant revoked');
 row('targets', 'grants', 'seconds', 'process');

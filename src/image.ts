@@ -9,6 +9,11 @@ export function snapshotIdsOf(image: Image): string[] {
   return [...new Set(ids)];
 }
 
+/** What snapshots come to together. */
+export function totalGiB(snapshots: readonly Readonly<{ sizeGiB: number }>[]): number {
+  return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+}
+
 /** Which snapshot of `copy` stands for which of `source`: an image's copy has the same devices. */
 export function matchSnapshots(source: Image, copy: Image): Map<string, string> {
   const byDevice = new Map(

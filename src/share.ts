@@ -2,7 +2,7 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { openSessions } from './aws/credentials.ts';
 import { errorMessage, explainLine, placeName, rootCode } from './aws/errors.ts';
 import { openWatchers, type Watcher } from './aws/wait.ts';
-import { snapshotIdsOf } from './image.ts';
+import { snapshotIdsOf, totalGiB } from './image.ts';
 import type { Request } from './inputs.ts';
 import { newLeaseId, sortLeases, takeLease, thisReader } from './lease.ts';
 import { openLedger } from './ledger.ts';
@@ -14,6 +14,7 @@ import type { Report, TargetRecord } from './report/outputs.ts';
 import { type PlanRecord, planRecord } from './report/plan.ts';
 import { openLog } from './report/progress.ts';
 import { openTimeline } from './report/timeline.ts';
+import { counted } from './report/words.ts';
 import type { Run } from './run.ts';
 import { cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { copySnapshots } from './steps/copy.ts';
@@ -94,11 +95,10 @@ async function makePlan(run: Run): Promise<{ plan: Plan; record: PlanRecord }> {
 
 function describe({ source, encryptedCopies, targets }: Plan): string {
   const { image, snapshots } = source;
-  const gib = snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
   const made = targets.filter(({ reuse }) => reuse === undefined).length;
   const regions = encryptedCopies.map(({ place }) => place.region).join(', ');
   const first = regions === '' ? '' : `, by an encrypted copy in the source account (${regions})`;
-  return `${image.ImageId} (${image.Name}): ${snapshots.length} snapshots, ${gib} GiB, to ${made} of ${targets.length} targets${first}`;
+  return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, 'snapshot')}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length, 'target')}${first}`;
 }
 
 type Outcome = Pick<Report, 'targets' | 'failures' | 'cleanUp'>;

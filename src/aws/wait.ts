@@ -1,5 +1,5 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
-import { snapshotIdsOf } from '../image.ts';
+import { snapshotIdsOf, totalGiB } from '../image.ts';
 import { sleep } from '../time.ts';
 import type { Place } from './clients.ts';
 import { describeImages, describeSnapshots } from './describe.ts';
@@ -216,7 +216,7 @@ function partsOf(waiter: Waiter, image: Image): Waiter[] {
 }
 
 function percentOf(parts: readonly Waiter[]): number {
-  const total = parts.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+  const total = totalGiB(parts);
   return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
 }
 

@@ -1,3 +1,4 @@
+import { totalGiB } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import type { Plan } from './plan.ts';
 
@@ -46,7 +47,7 @@ const round = (value: number): number => Math.round(value * 100) / 100;
 
 export function estimate(request: Request, { source, targets, encryptedCopies }: Plan): Estimate {
   const sizes = source.snapshots.map(({ sizeGiB }) => sizeGiB);
-  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const total = totalGiB(source.snapshots);
   const largest = Math.max(0, ...sizes);
   const making = targets.filter(({ reuse, adopt }) => reuse === undefined && adopt === undefined);
   const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
@@ -60,10 +61,7 @@ export function estimate(request: Request, { source, targets, encryptedCopies }:
     transferUSD: round(crossings * total * transferPerGiB),
   });
   const byTopology = { direct: priced(abroad.length), 'regional-hub': priced(hubbed) };
-  const encryptedGiB = encryptedCopies.reduce(
-    (sum, { only }) => sum + (only ? only.reduce((part, { sizeGiB }) => part + sizeGiB, 0) : total),
-    0,
-  );
+  const encryptedGiB = encryptedCopies.reduce((sum, { only }) => sum + (only ? totalGiB(only) : total), 0);
   const encryptedCount = encryptedCopies.reduce((sum, { only }) => sum + (only?.length ?? sizes.length), 0);
   const { copyMinutes, publication } = request;
   const timed = copyMinutes === undefined ? 0 : (timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0);

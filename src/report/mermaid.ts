@@ -1,5 +1,7 @@
+import { totalGiB } from '../image.ts';
 import type { Report } from './outputs.ts';
 import type { PlannedTarget, PlanRecord } from './plan.ts';
+import { counted } from './words.ts';
 
 /*
  * Mermaid, as GitHub renders it in a summary. It draws at most 50,000 characters, and 500 edges
@@ -18,10 +20,10 @@ function label(text: string): string {
 export function flowchart({ source, targets, steps }: PlanRecord): string[] {
   const making = targets.filter(({ action }) => action === 'create');
   if (making.length === 0) return [];
-  const size = source.snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+  const size = totalGiB(source.snapshots);
   const lines = [
     'flowchart LR',
-    `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${source.snapshots.length} volumes, ${size} GiB"]`,
+    `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, 'volume')}, ${size} GiB"]`,
   ];
   const encrypted = steps.filter(({ step }) => step === 'encrypt');
   for (const { region } of encrypted)
@@ -39,7 +41,9 @@ export function flowchart({ source, targets, steps }: PlanRecord): string[] {
     }
   } else {
     for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) {
-      lines.push(`  ${key.split(' ')[0]} -->|${group.length} accounts| region${index}["${group[0]?.region}"]`);
+      lines.push(
+        `  ${key.split(' ')[0]} -->|${counted(group.length, 'account')}| region${index}["${group[0]?.region}"]`,
+      );
     }
   }
   return ['```mermaid', ...lines, '```'];

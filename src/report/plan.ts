@@ -1,3 +1,4 @@
+import { totalGiB } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { type Estimate, estimate } from '../plan/estimate.ts';
 import type { EncryptedCopy, Plan, TargetPlan } from '../plan/plan.ts';
@@ -92,7 +93,7 @@ function plannedTarget({ source }: Plan, { target, reuse, ...plan }: TargetPlan)
     kmsKeyArn: target.kmsKeyArn,
     from: plan.from?.place.region ?? source.place.region,
     volumes: source.snapshots.length,
-    sizeGiB: source.snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0),
+    sizeGiB: totalGiB(source.snapshots),
     reuses: reuse?.ImageId ?? null,
     adopts: [plan.adopt, ...plan.copies.map(({ adopt }) => adopt)].filter((id) => id !== undefined),
     replaces: ids(plan.replace),

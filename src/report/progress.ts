@@ -1,5 +1,5 @@
 import { endGroup, info, setSecret, startGroup, warning } from '@actions/core';
-import { spokenSeconds } from '../time.ts';
+import { spokenSeconds } from './words.ts';
 
 /** The log of the run: one line when something changes, each with the time since the start. */
 export type Log = Readonly<{
@@ -37,22 +37,39 @@ export function plainText(text: string): string {
   return text.replaceAll('##[', '## [');
 }
 
+/** A log that stands still for longer looks dead. */
+const heartbeatSeconds = 120;
+
 /**
- * Tells of a copy's progress when it came `stepPercent` further, and every two minutes in any case, so that a log never
- * stands still for longer.
+ * Tells of a copy of `totalGiB` when it came `stepPercent` further, and every two minutes in any case:
+ * `45 % of 20 GiB, 52 MiB/s, 3 m 20 s left`. AWS tells the share of a snapshot that is done, so the rate is of the
+ * volume's size.
  */
 export function milestones(
+  totalGiB: number | undefined,
   stepPercent: number,
-  tell: (percent: number) => void,
-  heartbeatSeconds = 120,
+  tell: (progress: string) => void,
+  now: () => number = Date.now,
 ): (percent: number) => void {
-  let told = 0;
-  let toldAt = Date.now();
+  let first: { percent: number; at: number } | undefined;
+  let told = { percent: 0, at: now() };
   return (percent) => {
-    const due = percent >= told + stepPercent || Date.now() - toldAt >= heartbeatSeconds * 1000;
+    const at = now();
+    // A copy that was taken over had come far before: its rate counts from the first look.
+    first ??= { percent, at };
+    const due = percent >= told.percent + stepPercent || at - told.at >= heartbeatSeconds * 1000;
     if (!due || percent >= 100) return;
-    told = percent;
-    toldAt = Date.now();
-    tell(percent);
+    told = { percent, at };
+    const seconds = (at - first.at) / 1000;
+    tell(
+      `${percent} %${totalGiB === undefined ? '' : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, percent - first.percent, seconds)}`,
+    );
   };
+}
+
+function paceOf(totalGiB: number | undefined, percent: number, done: number, seconds: number): string {
+  if (done <= 0 || seconds <= 0) return '';
+  const perSecond = done / seconds;
+  const rate = totalGiB === undefined ? '' : `, ${Math.max(1, Math.round((perSecond * totalGiB * 1024) / 100))} MiB/s`;
+  return `${rate}, ${spokenSeconds((100 - percent) / perSecond)} left`;
 }

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { summary } from '@actions/core';
 import { consoleUrl } from '../regions.ts';
-import { spokenSeconds } from '../time.ts';
 import { flowchart, gantt } from './mermaid.ts';
 import { isReady, type Report, type TargetRecord } from './outputs.ts';
 import type { PlannedTarget, PlanRecord } from './plan.ts';
+import { spokenSeconds } from './words.ts';
 
 /** A summary over 1 MiB isn't shown at all: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits */
 const maxBytes = 1024 * 1024;

@@ -18,6 +18,7 @@ import {
   sortLeases,
 } from '../lease.ts';
 import type { LedgerState, ShareEntry } from '../ledger.ts';
+import { counted } from '../report/words.ts';
 import { tagKeys } from '../tags.ts';
 import { grantName, type MadeGrants } from './key-access.ts';
 import { changePolicy, withoutStatements } from './key-policy.ts';
@@ -167,7 +168,7 @@ async function revokeKnown(at: (region: string) => Place, made: MadeGrants): Pro
     grantId === undefined ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)],
   );
   await Promise.all(known);
-  return known.length === 0 ? undefined : `revoked ${count(known.length, 'grant')}`;
+  return known.length === 0 ? undefined : `revoked ${counted(known.length, 'grant')}`;
 }
 
 async function revokeByName(
@@ -186,7 +187,7 @@ async function revokeByName(
       revoked += 1;
     }
     if (!page.Truncated)
-      return revoked === 0 ? undefined : `revoked ${count(revoked, 'grant')} that an earlier run left on ${keyArn}`;
+      return revoked === 0 ? undefined : `revoked ${counted(revoked, 'grant')} that an earlier run left on ${keyArn}`;
     Marker = page.NextMarker;
   }
 }
@@ -220,7 +221,7 @@ async function unshare(
       await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags: tags.map(({ Key }) => ({ Key })) }));
     removed += toRemove.length;
   }
-  return removed === 0 ? undefined : `took back ${count(removed, 'share')}`;
+  return removed === 0 ? undefined : `took back ${counted(removed, 'share')}`;
 }
 
 /** Removes what the runs of `leases` began in one target and did not finish. Never throws. */
@@ -252,8 +253,4 @@ export async function cleanUpTarget(place: Place, leases: readonly string[]): Pr
 
 function idsOf(snapshots: readonly Snapshot[]): string[] {
   return snapshots.flatMap(({ SnapshotId }) => (SnapshotId === undefined ? [] : [SnapshotId]));
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

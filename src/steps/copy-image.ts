@@ -3,7 +3,7 @@ import { describeImages, describeSnapshots, ownImages } from '../aws/describe.ts
 import { AwsCallError, hasCode, placeName, StepError } from '../aws/errors.ts';
 import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type Watcher } from '../aws/wait.ts';
-import { matchSnapshots, snapshotIdsOf } from '../image.ts';
+import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
 import { type Plan, provenance, type TargetPlan } from '../plan/plan.ts';
 import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
@@ -32,7 +32,9 @@ export async function copyImage(
   const { target, crossAccount } = targetPlan;
   const { place } = target;
   const where = placeName(place);
-  const tell = milestones(stepPercent(plan), (percent) => run.log.line(where, `copying: ${percent} %`));
+  const tell = milestones(totalGiB(plan.source.snapshots), stepPercent(plan), (progress) =>
+    run.log.line(where, `copying: ${progress}`),
+  );
   try {
     for (let tries = 1; ; tries += 1) {
       const adopted = tries === 1 ? await adopt(run, targetPlan) : undefined;

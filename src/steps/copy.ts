@@ -5,6 +5,7 @@ import { ownSnapshots } from '../aws/describe.ts';
 import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
 import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type Watcher } from '../aws/wait.ts';
+import { totalGiB } from '../image.ts';
 import { type Plan, provenance, type SnapshotCopy, type TargetPlan } from '../plan/plan.ts';
 import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
@@ -60,15 +61,15 @@ function openProgress(
   plan: Plan,
   { target, copies }: TargetPlan,
 ): (copy: SnapshotCopy, percent: number) => void {
-  const totalGiB = copies.reduce((sum, { source }) => sum + source.sizeGiB, 0);
+  const total = totalGiB(copies.map(({ source }) => source));
   const percents = new Map<string, number>();
-  const tell = milestones(stepPercent(plan), (percent) =>
-    run.log.line(placeName(target.place), `copying ${totalGiB} GiB: ${percent} %`),
+  const tell = milestones(total, stepPercent(plan), (progress) =>
+    run.log.line(placeName(target.place), `copying: ${progress}`),
   );
   return ({ source }, percent) => {
     percents.set(source.id, percent);
     const done = copies.reduce((sum, copy) => sum + copy.source.sizeGiB * (percents.get(copy.source.id) ?? 0), 0);
-    tell(totalGiB === 0 ? percent : Math.floor(done / totalGiB));
+    tell(total === 0 ? percent : Math.floor(done / total));
   };
 }
 

@@ -30,7 +30,7 @@ export async function createImage(
   try {
     const id = (await find()) ?? (await make());
     log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ', without a reboot' : ''}`);
-    const tell = milestones(10, (percent) => log.line(placeName(place), `making ${id}: ${percent} %`));
+    const tell = milestones(undefined, 10, (progress) => log.line(placeName(place), `making ${id}: ${progress}`));
     await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
     return id;
   } catch (error) {

@@ -8,13 +8,14 @@ import {
 import { describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
 import { CopyFailedError, type Watcher } from '../aws/wait.ts';
-import { matchSnapshots, snapshotIdsOf } from '../image.ts';
+import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
 import { type EncryptedCopy, type Plan, provenance } from '../plan/plan.ts';
 import { readExtras, type SourceSnapshot } from '../plan/source.ts';
 import { milestones } from '../report/progress.ts';
+import { spokenSeconds } from '../report/words.ts';
 import type { Run } from '../run.ts';
 import { joinIds, tagKeys, toTags } from '../tags.ts';
-import { sleep, spokenSeconds } from '../time.ts';
+import { sleep } from '../time.ts';
 import { clientToken } from './client-token.ts';
 import { beginCopy, retryOnQuota } from './copy.ts';
 import { deleteSnapshot } from './remove.ts';
@@ -52,7 +53,9 @@ function encryptImage(run: Run, plan: Plan, copy: EncryptedCopy, watcher: Watche
       const started = Date.now();
       const id = await findOrMake(run, plan, copy);
       run.log.line(where, `encrypting ${source.image.ImageId} under ${copy.kmsKeyArn}: ${id}`);
-      const tell = milestones(10, (percent) => run.log.line(where, `encrypting: ${percent} %`));
+      const tell = milestones(totalGiB(source.snapshots), 10, (progress) =>
+        run.log.line(where, `encrypting: ${progress}`),
+      );
       const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent), onNamed: named });
       run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1000)}`);
       return image;
@@ -158,7 +161,9 @@ function encryptSnapshots(
       const there = oldest(await known, snapshot, copy);
       const id = there ?? (await copyOne(run, plan, copy, snapshot));
       run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${copy.kmsKeyArn}: ${id}`);
-      const tell = milestones(10, (percent) => run.log.line(where, `encrypting ${snapshot.id}: ${percent} %`));
+      const tell = milestones(snapshot.sizeGiB, 10, (progress) =>
+        run.log.line(where, `encrypting ${snapshot.id}: ${progress}`),
+      );
       await watcher.snapshot(id, ({ percent }) => tell(percent));
       return id;
     } catch (error) {
