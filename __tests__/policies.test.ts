@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import type { RoleScenario, Scenario } from '../simulator/scenario.ts';
-import { oidc, publishedPolicy, subject, workflowRole } from '../simulator/scenarios/common.ts';
+import { oidc, publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
 import {
   type Case,
   customerKey,
@@ -148,7 +148,8 @@ function featureOf(file: string, action: string): string {
 }
 
 const files = readdirSync(new URL('../policies/', import.meta.url)).map((file) => file.replace('.json', ''));
-const permissions = files.filter((file) => !file.startsWith('trust'));
+const permissions = files.filter((file) => /^(source|target)-/.test(file));
+const keyPolicies = files.filter((file) => file.startsWith('key-of-'));
 
 /** No call can tell these beforehand without doing what they allow: the run's own error names them. */
 const foundLater = new Set([
@@ -197,6 +198,92 @@ describe('with one action less, preflight names it, and the case fails', () => {
   });
 });
 
+describe('statements for keys whose policies do not leave it to IAM', () => {
+  const administrators: PolicyDocument = {
+    Version: '2012-10-17',
+    Statement: [
+      {
+        Sid: 'Administrators',
+        Effect: 'Allow',
+        Principal: { AWS: `arn:aws:iam::${sourceAccount}:role/key-administrator` },
+        Action: ['kms:PutKeyPolicy', 'kms:DescribeKey'],
+        Resource: '*',
+      },
+    ],
+  };
+
+  /** The basic case; each key's policy is of the statements of these files, and the roles' own policies allow no use of it. */
+  function keyedCase(files: readonly string[], without?: string): Case {
+    const shared = caseOf('basic');
+    const policyOf = (side: string): PolicyDocument => ({
+      ...administrators,
+      Statement: [
+        ...statementsOf(administrators),
+        ...files
+          .filter((file) => file.startsWith(`key-of-${side}`))
+          .flatMap((file) =>
+            statementsOf(
+              publishedPolicy(file, {
+                'source-role-arn': `arn:aws:iam::${sourceAccount}:role/ami-source`,
+                'target-role-arn': `arn:aws:iam::${targetAccount}:role/ami-target`,
+              }),
+            ),
+          )
+          .map((statement) => ({
+            ...statement,
+            Action: [statement.Action].flat().filter((action) => action !== without),
+          })),
+      ] as never,
+    });
+    const accounts = structuredClone(shared.scenario.accounts) as unknown as Record<
+      string,
+      { regions: Record<string, { keys: Record<string, { policy?: PolicyDocument }> }> }
+    >;
+    for (const { regions } of Object.values(accounts))
+      for (const { keys } of Object.values(regions)) {
+        if (keys.cmkSource) keys.cmkSource = { policy: policyOf('source') };
+        if (keys.cmkTarget) keys.cmkTarget = { policy: policyOf('target') };
+      }
+    // A key in the role's own account that names the role needs nothing of the role's policies.
+    const own: Record<string, string> = { [sourceAccount]: 'UseTheSourceKey', [targetAccount]: 'UseTheTargetKey' };
+    const keyed = { ...shared, scenario: { ...shared.scenario, accounts: accounts as never } };
+    return changed(keyed, (statement, account) => (statement.Sid === own[account] ? undefined : statement));
+  }
+
+  const byGrant = ['key-of-source', 'key-of-target'];
+
+  test('with both, a run by grants passes', async () => {
+    const { main, error } = await share(keyedCase(byGrant));
+    expect(error).toBe('');
+    expect(main.annotations).toEqual([]);
+  });
+
+  test('with the targets named too, a run on existing access passes', async () => {
+    const { main, error } = await share(keyedCase([...byGrant, 'key-of-source-existing']), {
+      'source-key-access': 'existing',
+    });
+    expect(error).toBe('');
+    expect(main.annotations).toEqual([]);
+  });
+
+  test.each(
+    keyPolicies.flatMap((file) =>
+      statementsOf(
+        JSON.parse(readFileSync(new URL(`../policies/${file}.json`, import.meta.url), 'utf8')) as PolicyDocument,
+      ).flatMap(({ Action }) => [Action].flat().map((action) => [file, action] as const)),
+    ),
+  )('%s without %s: the dry run names it', async (file, action) => {
+    const existing = file === 'key-of-source-existing';
+    // Where one file's action is taken out, another's must not make up for it.
+    const dry = await share(keyedCase(existing ? [...byGrant, file] : byGrant, action), {
+      'dry-run': 'true',
+      ...(existing && { 'source-key-access': 'existing' }),
+    });
+    expectUntouched(dry);
+    expect(dry.main.annotations.map(({ message }) => message).join('\n')).toContain(action);
+  });
+});
+
 describe('nothing is wider than it need be', () => {
   test.each(permissions)('%s names actions, and resources where AWS knows any', (file) => {
     const policy = JSON.parse(readFileSync(new URL(`../policies/${file}.json`, import.meta.url), 'utf8'));
@@ -215,16 +302,22 @@ describe('nothing is wider than it need be', () => {
 });
 
 describe('trust policies', () => {
-  const environment = `${subject.split(':ref:')[0]}:environment:production`;
-  const immutable = 'repo:acme@1001/images@2002:ref:refs/heads/main';
-  test.each<[string, string, string, Scenario['github'], boolean]>([
-    ['of a branch', 'trust', subject, {}, true],
-    ['of a branch, for another', 'trust', subject, { ref: 'refs/heads/feature' }, false],
-    ['of an environment', 'trust', environment, { environment: 'production' }, true],
-    ['of an environment, for none', 'trust', environment, {}, false],
-    ['of an immutable name', 'trust', immutable, { subject: 'immutable' }, true],
-    ['of an immutable name, for a namesake', 'trust', immutable, { subject: 'immutable', repositoryId: '9' }, false],
-  ])('%s', async (_, file, sub, github, passes) => {
+  const values = {
+    ...{ owner: 'acme', 'owner-id': '1001', repository: 'images', 'repository-id': '2002' },
+    ...{ branch: 'main', environment: 'production' },
+  };
+  const immutable = { subject: 'immutable' } as const;
+  test.each<[string, NonNullable<Scenario['github']>, boolean]>([
+    ['trust-branch', {}, true],
+    ['trust-branch', { ref: 'refs/heads/feature' }, false],
+    ['trust-branch', { repository: 'acme/other' }, false],
+    ['trust-environment', { environment: 'production' }, true],
+    ['trust-environment', {}, false],
+    ['trust-immutable-branch', immutable, true],
+    ['trust-immutable-branch', { ...immutable, repositoryId: '9' }, false],
+    ['trust-immutable-environment', { ...immutable, environment: 'production' }, true],
+    ['trust-immutable-environment', { ...immutable, environment: 'production', ownerId: '9' }, false],
+  ])('%s for %j', async (file, github, passes) => {
     const shared = procedure();
     const scenario = structuredClone(shared.scenario) as {
       accounts: Record<string, { oidc: unknown; roles: Record<string, { trust: PolicyDocument }> }>;
@@ -233,7 +326,7 @@ describe('trust policies', () => {
     scenario.github = github;
     for (const [account, one] of Object.entries(scenario.accounts)) {
       one.oidc = oidc;
-      for (const role of Object.values(one.roles)) role.trust = publishedPolicy(file, { account, subject: sub });
+      for (const role of Object.values(one.roles)) role.trust = publishedPolicy(file, { account, ...values });
     }
     const { main, error } = await share({ ...shared, scenario: scenario as never }, { 'dry-run': 'true' });
     expect(main.conclusion).toBe(passes ? 'success' : 'failure');
@@ -244,7 +337,10 @@ describe('trust policies', () => {
 
 test('every published policy is in use here', () => {
   const used = new Set(Object.values(features).flatMap(({ options }) => options.policies ?? []));
-  const basic = ['source-role', 'target-role', 'trust', 'source-regional-hub', 'target-regional-hub'];
-  expect(files.filter((file) => !used.has(file) && !basic.includes(file))).toEqual([]);
+  const basic = ['source-role', 'target-role', 'source-regional-hub', 'target-regional-hub'];
+  expect(permissions.filter((file) => !used.has(file) && !basic.includes(file))).toEqual([]);
+  expect([...permissions, ...keyPolicies, ...files.filter((file) => file.startsWith('trust-'))].sort()).toEqual(
+    files.toSorted(),
+  );
   expect(targetAccount).toMatch(/^\d{12}$/);
 });

@@ -38,7 +38,7 @@ const tables = {
   ],
 };
 
-for (const name of ['source-role', 'target-role', 'trust']) {
+for (const name of ['source-role', 'target-role', 'trust-branch']) {
   const path = `policies/${name}.json`;
   tables[path] = ['```json', readFileSync(path, 'utf8').trim(), '```'];
 }

@@ -4,6 +4,7 @@ import type { PolicyDocument } from '../world.ts';
 
 export const githubIssuer = 'https://token.actions.githubusercontent.com';
 export const subject = 'repo:acme/images:ref:refs/heads/main';
+const repository = { owner: 'acme', repository: 'images', branch: 'main' };
 
 /** A published policy of `policies/` with its placeholders filled in; a list becomes several values. */
 export function publishedPolicy(
@@ -34,5 +35,5 @@ export const oidc: NonNullable<AccountScenario['oidc']> = [{ issuer: githubIssue
 
 /** A role that this workflow may assume by OIDC. */
 export function workflowRole(account: string, ...policies: PolicyDocument[]): RoleScenario {
-  return { trust: publishedPolicy('trust', { account, subject }), policies };
+  return { trust: publishedPolicy('trust-branch', { account, ...repository }), policies };
 }

@@ -1,0 +1,1 @@
+export function templates(): Record<string, string>;

@@ -1,0 +1,363 @@
+// Writes templates/ from policies/: the accounts' set-up as CloudFormation templates and Terraform modules, whose
+// policies are those that the tests prove.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+
+const issuer = 'token.actions.githubusercontent.com';
+const policyOf = (name) => JSON.parse(readFileSync(new URL(`../policies/${name}.json`, import.meta.url), 'utf8'));
+
+/** A policy with its placeholders replaced, for any partition. */
+function filled(policy, values, partition) {
+  const fill = (value) => {
+    if (Array.isArray(value)) return value.map(fill);
+    if (typeof value === 'object' && value !== null)
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fill(inner)]));
+    if (typeof value !== 'string') return value;
+    const text = value.replaceAll(/<([a-z-]+)>/g, (placeholder, name) => {
+      if (values[name] === undefined) throw new Error(`no value for ${placeholder}`);
+      return values[name];
+    });
+    return text.replaceAll('arn:aws:', `arn:${partition}:`);
+  };
+  return fill(policy);
+}
+
+/** What a role of each account is made of; `when` is the parameter that asks for a feature. */
+const accounts = {
+  source: {
+    title: 'The account that has the golden images',
+    key: 'Encrypts the copies of golden images that other accounts copy',
+    policies: [
+      { policy: 'source-role' },
+      { policy: 'source-route-copy', when: 'RouteCopy' },
+      { policy: 'source-key-policy', when: 'KeyAccessByPolicy' },
+      { policy: 'source-ssm-parameter', when: 'Parameter' },
+      { policy: 'source-instance', when: 'FromInstances' },
+    ],
+  },
+  target: {
+    title: 'An account that gets the golden images, in one of its regions',
+    key: 'Encrypts the golden images of this account and region',
+    policies: [
+      { policy: 'target-role' },
+      { policy: 'target-route-copy', when: 'RouteCopy' },
+      { policy: 'target-publish', when: 'Publish' },
+      { policy: 'target-ssm-parameter', when: 'Parameter' },
+      { policy: 'target-retain', when: 'Retain' },
+    ],
+  },
+};
+
+const descriptions = {
+  Subject: `The workflow that may assume the role, as the claim sub of its ID token names it, such as repo:acme/images:ref:refs/heads/main or repo:acme/images:environment:production.`,
+  RoleName: 'The name of the role.',
+  KeyAlias: "The alias of the key, without 'alias/'.",
+  OidcProvider: "Whether to make GitHub's OIDC provider. An account has one at most, for all its regions.",
+  OidcProviderRegion:
+    "The region in which GitHub's OIDC provider is made; empty where the account has it. An account has one at most, for all its regions.",
+  SourceKeyArn: "The key's ARN that the source account gives out.",
+  RouteCopy: "Whether AMIs are copied by CopyImage (input 'route').",
+  KeyAccessByPolicy:
+    "Whether the key's policy is changed instead of making grants (input 'source-key-access: policy').",
+  Parameter: 'The SSM parameter that holds or gets the AMI, without its leading slash; empty for none.',
+  FromInstances: "Whether AMIs are made of instances (input 'instance-id').",
+  Publish:
+    'Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
+  Retain: "Whether old AMIs are removed (input 'retain').",
+};
+
+// CloudFormation
+
+const sub = (text) => (/\$\{/.test(text) ? { 'Fn::Sub': text } : text);
+
+/** Texts that hold a reference become Fn::Sub. */
+function withSubs(value) {
+  if (typeof value === 'string') return sub(value);
+  if (Array.isArray(value)) return value.map(withSubs);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withSubs(inner)]));
+}
+
+const flag = (name) => ({
+  Type: 'String',
+  AllowedValues: ['true', 'false'],
+  Default: 'false',
+  Description: descriptions[name],
+});
+const text = (name, Default) => ({
+  Type: 'String',
+  ...(Default !== undefined && { Default }),
+  Description: descriptions[name],
+});
+
+function cloudFormation(side) {
+  const { title, key, policies } = accounts[side];
+  const isTarget = side === 'target';
+  const values = {
+    'source-region': '${AWS::Region}',
+    'source-account': '${AWS::AccountId}',
+    'target-account': '${AWS::AccountId}',
+    'source-key-arn': isTarget ? '${SourceKeyArn}' : '${Key.Arn}',
+    'target-key-arn': '${Key.Arn}',
+    parameter: '${Parameter}',
+    account: '${AWS::AccountId}',
+    subject: '${Subject}',
+  };
+  const partition = '${AWS::Partition}';
+  const policy = (name) => withSubs(filled(policyOf(name), values, partition));
+  const features = policies.flatMap(({ when }) => when ?? []);
+  const isText = (name) => name === 'Parameter';
+  const trust = policyOf('trust-branch');
+  trust.Statement[0].Condition.StringEquals[`${issuer}:sub`] = '<subject>';
+  trust.Statement[0].Condition.StringEquals[`${issuer}:aud`] = '<audience>';
+  const audience = 'sts.amazonaws.com';
+  const template = {
+    AWSTemplateFormatVersion: '2010-09-09',
+    Description: `Share Encrypted AMI. ${title}`,
+    Parameters: {
+      Subject: text('Subject'),
+      RoleName: text('RoleName', `ami-${side}`),
+      KeyAlias: text('KeyAlias', isTarget ? 'cmkTarget' : 'cmkSource'),
+      ...(isTarget
+        ? { SourceKeyArn: text('SourceKeyArn'), OidcProviderRegion: text('OidcProviderRegion', '') }
+        : { OidcProvider: { ...flag('OidcProvider'), Default: 'true' } }),
+      ...Object.fromEntries(features.map((name) => [name, isText(name) ? text(name, '') : flag(name)])),
+    },
+    Conditions: {
+      MakesOidcProvider: {
+        'Fn::Equals': isTarget
+          ? [{ Ref: 'OidcProviderRegion' }, { Ref: 'AWS::Region' }]
+          : [{ Ref: 'OidcProvider' }, 'true'],
+      },
+      IsChina: { 'Fn::Equals': [{ Ref: 'AWS::Partition' }, 'aws-cn'] },
+      ...Object.fromEntries(
+        features.map((name) => [
+          `Has${name}`,
+          isText(name)
+            ? { 'Fn::Not': [{ 'Fn::Equals': [{ Ref: name }, ''] }] }
+            : { 'Fn::Equals': [{ Ref: name }, 'true'] },
+        ]),
+      ),
+    },
+    Resources: {
+      OidcProvider_: {
+        Type: 'AWS::IAM::OIDCProvider',
+        Condition: 'MakesOidcProvider',
+        // The account's other workflows may need it when this stack is gone.
+        DeletionPolicy: 'Retain',
+        UpdateReplacePolicy: 'Retain',
+        Properties: {
+          Url: `https://${issuer}`,
+          ClientIdList: [{ 'Fn::If': ['IsChina', `${audience}.cn`, audience] }],
+        },
+      },
+      Key: {
+        Type: 'AWS::KMS::Key',
+        // Without its key, no AMI under it can be launched any more.
+        DeletionPolicy: 'Retain',
+        UpdateReplacePolicy: 'Retain',
+        Properties: {
+          Description: key,
+          EnableKeyRotation: true,
+          KeyPolicy: {
+            Version: '2012-10-17',
+            Statement: [
+              {
+                Sid: 'LeaveItToIam',
+                Effect: 'Allow',
+                Principal: { AWS: sub('arn:${AWS::Partition}:iam::${AWS::AccountId}:root') },
+                Action: 'kms:*',
+                Resource: '*',
+              },
+            ],
+          },
+        },
+      },
+      Alias: {
+        Type: 'AWS::KMS::Alias',
+        Properties: { AliasName: sub('alias/${KeyAlias}'), TargetKeyId: { Ref: 'Key' } },
+      },
+      Role: {
+        Type: 'AWS::IAM::Role',
+        Properties: {
+          RoleName: sub(isTarget ? '${RoleName}-${AWS::Region}' : '${RoleName}'),
+          AssumeRolePolicyDocument: withSubs(filled(trust, { ...values, audience: '${Audience}' }, partition)),
+          Policies: policies.map(({ policy: name, when }) => {
+            const one = { PolicyName: name, PolicyDocument: policy(name) };
+            return when === undefined ? one : { 'Fn::If': [`Has${when}`, one, { Ref: 'AWS::NoValue' }] };
+          }),
+        },
+      },
+    },
+    Outputs: {
+      RoleArn: {
+        Description: isTarget
+          ? 'For target-role-arn, such as arn:aws:iam::{account}:role/ami-target-{region}'
+          : 'For source-role-arn',
+        Value: { 'Fn::GetAtt': ['Role', 'Arn'] },
+      },
+      KeyArn: {
+        Description: isTarget ? 'The key of the target AMIs' : 'For source-kms-key, and SourceKeyArn of the targets',
+        Value: { 'Fn::GetAtt': ['Key', 'Arn'] },
+      },
+    },
+  };
+  // The audience differs in China, and Fn::Sub knows no condition but by its own variables.
+  const statement = template.Resources.Role.Properties.AssumeRolePolicyDocument.Statement[0];
+  statement.Condition.StringEquals[`${issuer}:aud`] = { 'Fn::If': ['IsChina', `${audience}.cn`, audience] };
+  const { OidcProvider_, ...others } = template.Resources;
+  template.Resources = { GitHubOidcProvider: OidcProvider_, ...others };
+  const head = `# Made from policies/ by scripts/templates.mjs; change those, and run it again.\n`;
+  return head + stringify(template, { lineWidth: 120, aliasDuplicateObjects: false, compat: 'yaml-1.1' });
+}
+
+// Terraform
+
+const snake = (name) => name.replaceAll(/(?<=[a-z])([A-Z])/g, '_$1').toLowerCase();
+
+function indented(lines, by) {
+  return lines.split('\n').join(`\n${' '.repeat(by)}`);
+}
+
+/** A policy's JSON is an object expression of HCL, too. */
+function encoded(policy, by) {
+  const hcl = JSON.stringify(policy, null, 2).replaceAll(/^( *"[^"]+"):/gm, '$1 :');
+  return `jsonencode(${indented(hcl, by)})`;
+}
+
+function terraform(side) {
+  const { title, key, policies } = accounts[side];
+  const isTarget = side === 'target';
+  const values = {
+    'source-region': '${local.region}',
+    'source-account': '${local.account}',
+    'target-account': '${local.account}',
+    'source-key-arn': isTarget ? '${var.source_key_arn}' : '${aws_kms_key.this.arn}',
+    'target-key-arn': '${aws_kms_key.this.arn}',
+    parameter: '${var.parameter}',
+    account: '${local.account}',
+    subject: '${var.subject}',
+    audience: '${local.audience}',
+  };
+  const partition = '${local.partition}';
+  const trust = policyOf('trust-branch');
+  trust.Statement[0].Condition.StringEquals[`${issuer}:sub`] = '<subject>';
+  trust.Statement[0].Condition.StringEquals[`${issuer}:aud`] = '<audience>';
+  const variables = [
+    ['subject', 'string', undefined, descriptions.Subject],
+    ['role_name', 'string', `ami-${side}`, descriptions.RoleName],
+    ['key_alias', 'string', isTarget ? 'cmkTarget' : 'cmkSource', descriptions.KeyAlias],
+    ...(isTarget ? [['source_key_arn', 'string', undefined, descriptions.SourceKeyArn]] : []),
+    ['oidc_provider', 'bool', !isTarget, descriptions.OidcProvider],
+    ...policies.flatMap(({ when }) =>
+      when === undefined
+        ? []
+        : [
+            [
+              snake(when),
+              when === 'Parameter' ? 'string' : 'bool',
+              when === 'Parameter' ? '' : false,
+              descriptions[when],
+            ],
+          ],
+    ),
+  ];
+  const blocks = [
+    `# ${title}. Made from policies/ by scripts/templates.mjs; change those, and run it again.`,
+    'terraform {\n  required_version = ">= 1.5"\n  required_providers {\n    aws = {\n      source  = "hashicorp/aws"\n      version = ">= 6.0"\n    }\n  }\n}',
+    ...variables.map(([name, type, fallback, description]) => {
+      const lines = [`  type        = ${type}`, `  description = ${JSON.stringify(description)}`];
+      if (fallback !== undefined) lines.push(`  default     = ${JSON.stringify(fallback)}`);
+      return `variable "${name}" {\n${lines.join('\n')}\n}`;
+    }),
+    'data "aws_caller_identity" "this" {}\n\ndata "aws_partition" "this" {}\n\ndata "aws_region" "this" {}',
+    [
+      'locals {',
+      '  account   = data.aws_caller_identity.this.account_id',
+      '  partition = data.aws_partition.this.partition',
+      '  region    = data.aws_region.this.region',
+      '  audience  = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"',
+      '}',
+    ].join('\n'),
+    [
+      '# An account has one at most.',
+      'resource "aws_iam_openid_connect_provider" "github" {',
+      '  count          = var.oidc_provider ? 1 : 0',
+      `  url            = "https://${issuer}"`,
+      '  client_id_list = [local.audience]',
+      '}',
+    ].join('\n'),
+    [
+      'resource "aws_kms_key" "this" {',
+      `  description         = ${JSON.stringify(key)}`,
+      '  enable_key_rotation = true',
+      `  policy = ${encoded(
+        {
+          Version: '2012-10-17',
+          Statement: [
+            {
+              Sid: 'LeaveItToIam',
+              Effect: 'Allow',
+              Principal: { AWS: 'arn:${local.partition}:iam::${local.account}:root' },
+              Action: 'kms:*',
+              Resource: '*',
+            },
+          ],
+        },
+        2,
+      )}`,
+      '',
+      '  lifecycle {',
+      '    # Without its key, no AMI under it can be launched any more.',
+      '    prevent_destroy = true',
+      '  }',
+      '}',
+    ].join('\n'),
+    'resource "aws_kms_alias" "this" {\n  name          = "alias/${var.key_alias}"\n  target_key_id = aws_kms_key.this.key_id\n}',
+    [
+      'resource "aws_iam_role" "this" {',
+      `  name = ${isTarget ? '"${var.role_name}-${local.region}"' : 'var.role_name'}`,
+      `  assume_role_policy = ${encoded(filled(trust, values, partition), 2)}`,
+      '}',
+    ].join('\n'),
+    ...policies.map(({ policy: name, when }) => {
+      const lines = [`resource "aws_iam_role_policy" "${name.replaceAll('-', '_')}" {`];
+      // As terraform fmt aligns them.
+      const pad = when === undefined ? '' : ' ';
+      if (when !== undefined) {
+        const asked = when === 'Parameter' ? `var.parameter != ""` : `var.${snake(when)}`;
+        lines.push(`  count = ${asked} ? 1 : 0`);
+      }
+      lines.push(
+        `  name${pad} = "${name}"`,
+        `  role${pad} = aws_iam_role.this.id`,
+        `  policy = ${encoded(filled(policyOf(name), values, partition), 2)}`,
+        '}',
+      );
+      return lines.join('\n');
+    }),
+    `output "role_arn" {\n  description = ${JSON.stringify(isTarget ? 'For target-role-arn, such as arn:aws:iam::{account}:role/ami-target-{region}.' : 'For source-role-arn.')}\n  value       = aws_iam_role.this.arn\n}`,
+    `output "key_arn" {\n  description = ${JSON.stringify(isTarget ? 'The key of the target AMIs.' : 'For source-kms-key, and source_key_arn of the targets.')}\n  value       = aws_kms_key.this.arn\n}`,
+  ];
+  return `${blocks.join('\n\n')}\n`;
+}
+
+/** Every template by its path under templates/. */
+export function templates() {
+  return {
+    'source-account.yaml': cloudFormation('source'),
+    'target-account.yaml': cloudFormation('target'),
+    'terraform/source-account/main.tf': terraform('source'),
+    'terraform/target-account/main.tf': terraform('target'),
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, content] of Object.entries(templates())) {
+    const file = new URL(`../templates/${path}`, import.meta.url);
+    mkdirSync(dirname(fileURLToPath(file)), { recursive: true });
+    writeFileSync(file, content);
+  }
+}

@@ -1,0 +1,283 @@
+# The account that has the golden images. Made from policies/ by scripts/templates.mjs; change those, and run it again.
+
+terraform {
+  required_version = ">= 1.5"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 6.0"
+    }
+  }
+}
+
+variable "subject" {
+  type        = string
+  description = "The workflow that may assume the role, as the claim sub of its ID token names it, such as repo:acme/images:ref:refs/heads/main or repo:acme/images:environment:production."
+}
+
+variable "role_name" {
+  type        = string
+  description = "The name of the role."
+  default     = "ami-source"
+}
+
+variable "key_alias" {
+  type        = string
+  description = "The alias of the key, without 'alias/'."
+  default     = "cmkSource"
+}
+
+variable "oidc_provider" {
+  type        = bool
+  description = "Whether to make GitHub's OIDC provider. An account has one at most, for all its regions."
+  default     = true
+}
+
+variable "route_copy" {
+  type        = bool
+  description = "Whether AMIs are copied by CopyImage (input 'route')."
+  default     = false
+}
+
+variable "key_access_by_policy" {
+  type        = bool
+  description = "Whether the key's policy is changed instead of making grants (input 'source-key-access: policy')."
+  default     = false
+}
+
+variable "parameter" {
+  type        = string
+  description = "The SSM parameter that holds or gets the AMI, without its leading slash; empty for none."
+  default     = ""
+}
+
+variable "from_instances" {
+  type        = bool
+  description = "Whether AMIs are made of instances (input 'instance-id')."
+  default     = false
+}
+
+data "aws_caller_identity" "this" {}
+
+data "aws_partition" "this" {}
+
+data "aws_region" "this" {}
+
+locals {
+  account   = data.aws_caller_identity.this.account_id
+  partition = data.aws_partition.this.partition
+  region    = data.aws_region.this.region
+  audience  = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"
+}
+
+# An account has one at most.
+resource "aws_iam_openid_connect_provider" "github" {
+  count          = var.oidc_provider ? 1 : 0
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = [local.audience]
+}
+
+resource "aws_kms_key" "this" {
+  description         = "Encrypts the copies of golden images that other accounts copy"
+  enable_key_rotation = true
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "LeaveItToIam",
+        "Effect" : "Allow",
+        "Principal" : {
+          "AWS" : "arn:${local.partition}:iam::${local.account}:root"
+        },
+        "Action" : "kms:*",
+        "Resource" : "*"
+      }
+    ]
+  })
+
+  lifecycle {
+    # Without its key, no AMI under it can be launched any more.
+    prevent_destroy = true
+  }
+}
+
+resource "aws_kms_alias" "this" {
+  name          = "alias/${var.key_alias}"
+  target_key_id = aws_kms_key.this.key_id
+}
+
+resource "aws_iam_role" "this" {
+  name = var.role_name
+  assume_role_policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Effect" : "Allow",
+        "Principal" : {
+          "Federated" : "arn:${local.partition}:iam::${local.account}:oidc-provider/token.actions.githubusercontent.com"
+        },
+        "Action" : "sts:AssumeRoleWithWebIdentity",
+        "Condition" : {
+          "StringEquals" : {
+            "token.actions.githubusercontent.com:aud" : "${local.audience}",
+            "token.actions.githubusercontent.com:sub" : "${var.subject}"
+          }
+        }
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "source_role" {
+  name = "source-role"
+  role = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "Read",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeImages",
+          "ec2:DescribeSnapshots",
+          "ec2:DescribeSnapshotAttribute",
+          "ec2:DescribeImageAttribute"
+        ],
+        "Resource" : "*"
+      },
+      {
+        "Sid" : "CopyAndShare",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CopyImage",
+          "ec2:CopySnapshot",
+          "ec2:CreateTags",
+          "ec2:DeleteTags",
+          "ec2:ModifySnapshotAttribute",
+          "ec2:DeregisterImage",
+          "ec2:DeleteSnapshot"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::image/*",
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ]
+      },
+      {
+        "Sid" : "UseTheSourceKey",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:DescribeKey",
+          "kms:CreateGrant",
+          "kms:ListGrants",
+          "kms:RevokeGrant",
+          "kms:Decrypt",
+          "kms:ReEncryptFrom",
+          "kms:ReEncryptTo",
+          "kms:GenerateDataKeyWithoutPlaintext"
+        ],
+        "Resource" : "${aws_kms_key.this.arn}"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "source_route_copy" {
+  count = var.route_copy ? 1 : 0
+  name  = "source-route-copy"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "ShareTheImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifyImageAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::image/*"
+        ]
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "source_key_policy" {
+  count = var.key_access_by_policy ? 1 : 0
+  name  = "source-key-policy"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "ChangeTheKeyPolicy",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:GetKeyPolicy",
+          "kms:PutKeyPolicy"
+        ],
+        "Resource" : "${aws_kms_key.this.arn}"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "source_ssm_parameter" {
+  count = var.parameter != "" ? 1 : 0
+  name  = "source-ssm-parameter"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "ReadTheParameter",
+        "Effect" : "Allow",
+        "Action" : [
+          "ssm:GetParameter"
+        ],
+        "Resource" : "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${var.parameter}"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "source_instance" {
+  count = var.from_instances ? 1 : 0
+  name  = "source-instance"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "ReadInstances",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeInstances"
+        ],
+        "Resource" : "*"
+      },
+      {
+        "Sid" : "MakeTheImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateImage"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*",
+          "arn:${local.partition}:ec2:${local.region}::image/*",
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ]
+      }
+    ]
+  })
+}
+
+output "role_arn" {
+  description = "For source-role-arn."
+  value       = aws_iam_role.this.arn
+}
+
+output "key_arn" {
+  description = "For source-kms-key, and source_key_arn of the targets."
+  value       = aws_kms_key.this.arn
+}

@@ -1,0 +1,309 @@
+# An account that gets the golden images, in one of its regions. Made from policies/ by scripts/templates.mjs; change those, and run it again.
+
+terraform {
+  required_version = ">= 1.5"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 6.0"
+    }
+  }
+}
+
+variable "subject" {
+  type        = string
+  description = "The workflow that may assume the role, as the claim sub of its ID token names it, such as repo:acme/images:ref:refs/heads/main or repo:acme/images:environment:production."
+}
+
+variable "role_name" {
+  type        = string
+  description = "The name of the role."
+  default     = "ami-target"
+}
+
+variable "key_alias" {
+  type        = string
+  description = "The alias of the key, without 'alias/'."
+  default     = "cmkTarget"
+}
+
+variable "source_key_arn" {
+  type        = string
+  description = "The key's ARN that the source account gives out."
+}
+
+variable "oidc_provider" {
+  type        = bool
+  description = "Whether to make GitHub's OIDC provider. An account has one at most, for all its regions."
+  default     = false
+}
+
+variable "route_copy" {
+  type        = bool
+  description = "Whether AMIs are copied by CopyImage (input 'route')."
+  default     = false
+}
+
+variable "publish" {
+  type        = bool
+  description = "Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore."
+  default     = false
+}
+
+variable "parameter" {
+  type        = string
+  description = "The SSM parameter that holds or gets the AMI, without its leading slash; empty for none."
+  default     = ""
+}
+
+variable "retain" {
+  type        = bool
+  description = "Whether old AMIs are removed (input 'retain')."
+  default     = false
+}
+
+data "aws_caller_identity" "this" {}
+
+data "aws_partition" "this" {}
+
+data "aws_region" "this" {}
+
+locals {
+  account   = data.aws_caller_identity.this.account_id
+  partition = data.aws_partition.this.partition
+  region    = data.aws_region.this.region
+  audience  = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"
+}
+
+# An account has one at most.
+resource "aws_iam_openid_connect_provider" "github" {
+  count          = var.oidc_provider ? 1 : 0
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = [local.audience]
+}
+
+resource "aws_kms_key" "this" {
+  description         = "Encrypts the golden images of this account and region"
+  enable_key_rotation = true
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "LeaveItToIam",
+        "Effect" : "Allow",
+        "Principal" : {
+          "AWS" : "arn:${local.partition}:iam::${local.account}:root"
+        },
+        "Action" : "kms:*",
+        "Resource" : "*"
+      }
+    ]
+  })
+
+  lifecycle {
+    # Without its key, no AMI under it can be launched any more.
+    prevent_destroy = true
+  }
+}
+
+resource "aws_kms_alias" "this" {
+  name          = "alias/${var.key_alias}"
+  target_key_id = aws_kms_key.this.key_id
+}
+
+resource "aws_iam_role" "this" {
+  name = "${var.role_name}-${local.region}"
+  assume_role_policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Effect" : "Allow",
+        "Principal" : {
+          "Federated" : "arn:${local.partition}:iam::${local.account}:oidc-provider/token.actions.githubusercontent.com"
+        },
+        "Action" : "sts:AssumeRoleWithWebIdentity",
+        "Condition" : {
+          "StringEquals" : {
+            "token.actions.githubusercontent.com:aud" : "${local.audience}",
+            "token.actions.githubusercontent.com:sub" : "${var.subject}"
+          }
+        }
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_role" {
+  name = "target-role"
+  role = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "Read",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeImages",
+          "ec2:DescribeSnapshots",
+          "ec2:DescribeImageAttribute"
+        ],
+        "Resource" : "*"
+      },
+      {
+        "Sid" : "CopyAndRegister",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CopySnapshot",
+          "ec2:RegisterImage",
+          "ec2:CreateTags",
+          "ec2:DeleteTags",
+          "ec2:DeregisterImage",
+          "ec2:DeleteSnapshot"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*::snapshot/*"
+        ]
+      },
+      {
+        "Sid" : "UseTheTargetKey",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:DescribeKey",
+          "kms:CreateGrant",
+          "kms:Decrypt",
+          "kms:ReEncryptFrom",
+          "kms:ReEncryptTo",
+          "kms:GenerateDataKeyWithoutPlaintext"
+        ],
+        "Resource" : "${aws_kms_key.this.arn}"
+      },
+      {
+        "Sid" : "UseTheSourceKey",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:DescribeKey",
+          "kms:CreateGrant",
+          "kms:Decrypt",
+          "kms:ReEncryptFrom"
+        ],
+        "Resource" : "${var.source_key_arn}"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_route_copy" {
+  count = var.route_copy ? 1 : 0
+  name  = "target-route-copy"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "CopyTheImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CopyImage"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*::snapshot/*"
+        ]
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_publish" {
+  count = var.publish ? 1 : 0
+  name  = "target-publish"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "ReadZones",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeAvailabilityZones"
+        ],
+        "Resource" : "*"
+      },
+      {
+        "Sid" : "Publish",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifyImageAttribute",
+          "ec2:EnableImageDeprecation",
+          "ec2:EnableImageDeregistrationProtection",
+          "ec2:EnableFastSnapshotRestores"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*::snapshot/*"
+        ]
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_ssm_parameter" {
+  count = var.parameter != "" ? 1 : 0
+  name  = "target-ssm-parameter"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "SetTheParameter",
+        "Effect" : "Allow",
+        "Action" : [
+          "ssm:GetParameter",
+          "ssm:PutParameter",
+          "ssm:AddTagsToResource",
+          "ssm:DeleteParameter"
+        ],
+        "Resource" : "arn:${local.partition}:ssm:*:${local.account}:parameter/${var.parameter}"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_retain" {
+  count = var.retain ? 1 : 0
+  name  = "target-retain"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "SeeWhatUsesAnImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeInstances",
+          "ec2:DescribeLaunchTemplates",
+          "ec2:DescribeLaunchTemplateVersions",
+          "ec2:DescribeImageReferences",
+          "ssm:DescribeParameters",
+          "ssm:GetParameters",
+          "imagebuilder:ListImageRecipes",
+          "imagebuilder:GetImageRecipe",
+          "imagebuilder:ListContainerRecipes",
+          "imagebuilder:GetContainerRecipe"
+        ],
+        "Resource" : "*"
+      }
+    ]
+  })
+}
+
+output "role_arn" {
+  description = "For target-role-arn, such as arn:aws:iam::{account}:role/ami-target-{region}."
+  value       = aws_iam_role.this.arn
+}
+
+output "key_arn" {
+  description = "The key of the target AMIs."
+  value       = aws_kms_key.this.arn
+}
