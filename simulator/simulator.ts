@@ -47,6 +47,8 @@ export type Simulator = {
   /** Tells of each call after its effect and before its answer; gives what ends it. */
   onCall(listener: (call: RecordedCall) => void): () => void;
   describe(): string;
+  /** Every credential and token that was given out. */
+  secrets(): string[];
   /** Everything that persists in one account or in all, without times and progress, to compare before with after. */
   snapshotOfState(account?: string): unknown;
   close(): Promise<void>;
@@ -87,6 +89,9 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   GetAllowedImagesSettings: settings.getAllowedImagesSettings,
 };
 
+/** What the runner authorizes a job with at the token endpoint. */
+const runnerToken = 'simulated-runner-token';
+
 type Answer = { status: number; type: string; body: string };
 
 /** What a service does with one request: its operation, the parsed input, and the run of it. */
@@ -100,6 +105,7 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
   const issuer = openTokenIssuer(github);
   const sessions: Sessions = new Map();
   const calls: RecordedCall[] = [];
+  const issued: string[] = [];
   const listeners = new Set<(call: RecordedCall) => void>();
   const timings: Timings = {
     secondsPerGiB: 0.02,
@@ -187,6 +193,12 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
       .end(answer.body);
   }
 
+  function issueToken(audience: string): string {
+    const token = issuer.issue(audience);
+    issued.push(token);
+    return token;
+  }
+
   function answerToken(url: URL, request: IncomingMessage, response: ServerResponse): void {
     const call: RecordedCall = {
       at: Date.now() - started,
@@ -202,7 +214,7 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
     const status =
       fault?.kind === 'token-endpoint'
         ? (fault.status ?? 503)
-        : request.headers.authorization === 'Bearer runner-token'
+        : request.headers.authorization === `Bearer ${runnerToken}`
           ? 200
           : 401;
     if (fault !== undefined) call.fault = fault.kind;
@@ -210,7 +222,7 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(
       status === 200
-        ? JSON.stringify({ value: issuer.issue(url.searchParams.get('audience') ?? '') })
+        ? JSON.stringify({ value: issueToken(url.searchParams.get('audience') ?? '') })
         : '{"message":"refused"}',
     );
   }
@@ -354,6 +366,11 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
       return () => listeners.delete(listener);
     },
     describe: () => describeWorld(world),
+    secrets: () => [
+      ...[...sessions.values()].flatMap(({ secretAccessKey, sessionToken }) => [secretAccessKey, sessionToken]),
+      ...issued,
+      runnerToken,
+    ],
     snapshotOfState: (account) => stateOf(world, account),
     close: () =>
       new Promise((resolve) => {
@@ -366,7 +383,7 @@ export async function startSimulator(scenario: Scenario): Promise<Simulator> {
 function environment(url: string, mayRequestToken: boolean): Record<string, string> {
   const token = {
     ACTIONS_ID_TOKEN_REQUEST_URL: `${url}/token?api-version=2.0`,
-    ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'runner-token',
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: runnerToken,
   };
   return { AWS_ENDPOINT_URL: url, ...(mayRequestToken && token) };
 }

@@ -132,8 +132,6 @@ const external_node_zlib_namespaceObject = __WEBPACK_EXTERNAL_createRequire(impo
 const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: external "node:timers/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: external "node:stream/consumers"
 const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 ;// CONCATENATED MODULE: external "node:os"
@@ -141,13 +139,15 @@ const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import
 ;// CONCATENATED MODULE: external "node:path"
 const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 ;// CONCATENATED MODULE: external "node:fs/promises"
-const external_node_fs_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 ;// CONCATENATED MODULE: external "node:process"
 const external_node_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
 ;// CONCATENATED MODULE: external "node:https"
 const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+;// CONCATENATED MODULE: external "node:timers/promises"
+const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: ./main.js
 
 
@@ -7433,19 +7433,15 @@ function writeOutputs({ sourceAmiId, targets, plan }) {
 	setOutput("source-ami-id", sourceAmiId);
 	setOutput("plan", plan === void 0 ? "" : JSON.stringify(plan));
 }
-// src/time.ts
-async function sleep(ms, signal) {
-	try {
-		await (0,promises_namespaceObject.setTimeout)(ms, void 0, { signal });
-	} catch (error) {
-		throw signal.aborted ? signal.reason : error;
-	}
-}
+// src/report/words.ts
 function spokenSeconds(seconds) {
 	const whole = Math.round(seconds);
 	if (whole < 60) return `${whole} s`;
 	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
 	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
+}
+function counted(number, noun) {
+	return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 // src/report/progress.ts
 function openLog() {
@@ -7469,15 +7465,168 @@ function openLog() {
 function plainText(text) {
 	return text.replaceAll("##[", "## [");
 }
-function milestones(stepPercent, tell, heartbeatSeconds = 120) {
-	let told = 0;
-	let toldAt = Date.now();
-	return (percent) => {
-		if (!(percent >= told + stepPercent || Date.now() - toldAt >= heartbeatSeconds * 1e3) || percent >= 100) return;
-		told = percent;
-		toldAt = Date.now();
-		tell(percent);
+const heartbeatSeconds = 120;
+function milestones(totalGiB, stepPercent, tell, now = Date.now) {
+	let first;
+	let told = {
+		percent: 0,
+		at: now()
 	};
+	return (percent) => {
+		const at = now();
+		first ??= {
+			percent,
+			at
+		};
+		if (!(percent >= told.percent + stepPercent || at - told.at >= heartbeatSeconds * 1e3) || percent >= 100) return;
+		told = {
+			percent,
+			at
+		};
+		const seconds = (at - first.at) / 1e3;
+		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, percent - first.percent, seconds)}`);
+	};
+}
+function paceOf(totalGiB, percent, done, seconds) {
+	if (done <= 0 || seconds <= 0) return "";
+	const perSecond = done / seconds;
+	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${spokenSeconds((100 - percent) / perSecond)} left`;
+}
+// src/image.ts
+function snapshotIdsOf(image) {
+	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
+	return [...new Set(ids)];
+}
+function totalGiB(snapshots) {
+	return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+}
+function matchSnapshots(source, copy) {
+	const byDevice = new Map((copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
+	const matched = new Map();
+	for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
+		const id = byDevice.get(DeviceName);
+		if (Ebs?.SnapshotId && id !== void 0) matched.set(Ebs.SnapshotId, id);
+	}
+	return matched;
+}
+function registrationOf(options) {
+	const { source, extras, name, description, copies, tags } = options;
+	const text = description ?? source.Description;
+	return {
+		Name: name,
+		...text && { Description: text },
+		Architecture: source.Architecture,
+		VirtualizationType: source.VirtualizationType,
+		RootDeviceName: source.RootDeviceName,
+		EnaSupport: source.EnaSupport ?? false,
+		...source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport },
+		...source.BootMode && { BootMode: source.BootMode },
+		...source.TpmSupport && { TpmSupport: source.TpmSupport },
+		...source.ImdsSupport && { ImdsSupport: source.ImdsSupport },
+		...extras.uefiData && { UefiData: extras.uefiData },
+		BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags: tags
+		}]
+	};
+}
+function mappingOf(mapping, copies) {
+	const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
+	if (Ebs === void 0) return {
+		DeviceName,
+		...VirtualName && { VirtualName },
+		...NoDevice !== void 0 && { NoDevice }
+	};
+	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination } = Ebs;
+	return {
+		DeviceName,
+		Ebs: {
+			...SnapshotId ? { SnapshotId: copies.get(SnapshotId) ?? missing(SnapshotId) } : { Encrypted: Encrypted ?? false },
+			...VolumeSize !== void 0 && { VolumeSize },
+			...VolumeType && { VolumeType },
+			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
+			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
+			...DeleteOnTermination !== void 0 && { DeleteOnTermination }
+		}
+	};
+}
+function takesIops(volumeType) {
+	return volumeType === "io1" || volumeType === "io2" || volumeType === "gp3";
+}
+function missing(snapshotId) {
+	throw new Error(`there is no copy of ${snapshotId}`);
+}
+const comparedFields = [
+	"Architecture",
+	"VirtualizationType",
+	"RootDeviceName",
+	"RootDeviceType",
+	"EnaSupport",
+	"SriovNetSupport",
+	"BootMode",
+	"TpmSupport",
+	"ImdsSupport",
+	"Platform",
+	"PlatformDetails",
+	"UsageOperation"
+];
+const comparedVolumeFields = [
+	"VolumeType",
+	"VolumeSize",
+	"Iops",
+	"Throughput",
+	"DeleteOnTermination"
+];
+function differences(source, target) {
+	const found = [];
+	const compare = (field, there, here) => {
+		if (there !== here) found.push({
+			field,
+			source: show(there),
+			target: show(here)
+		});
+	};
+	for (const field of comparedFields) compare(field, normal(source[field]), normal(target[field]));
+	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
+	for (const mapping of source.BlockDeviceMappings ?? []) {
+		const name = `BlockDeviceMappings[${mapping.DeviceName}]`;
+		const other = here.get(mapping.DeviceName);
+		here.delete(mapping.DeviceName);
+		if (other === void 0) {
+			compare(name, "there", void 0);
+			continue;
+		}
+		compare(`${name}.VirtualName`, mapping.VirtualName, other.VirtualName);
+		compare(`${name}.NoDevice`, mapping.NoDevice !== void 0, other.NoDevice !== void 0);
+		compare(`${name}.Ebs`, mapping.Ebs !== void 0, other.Ebs !== void 0);
+		if (mapping.Ebs === void 0 || other.Ebs === void 0) continue;
+		for (const field of comparedVolumeFields) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
+		compare(`${name}.Ebs.Encrypted`, mapping.Ebs.SnapshotId ? true : mapping.Ebs.Encrypted ?? false, other.Ebs.Encrypted ?? false);
+		compare(`${name}.Ebs.SnapshotId`, mapping.Ebs.SnapshotId !== void 0, other.Ebs.SnapshotId !== void 0);
+	}
+	for (const name of here.keys()) compare(`BlockDeviceMappings[${name}]`, void 0, "there");
+	return found;
+}
+function keyDifferences(kmsKeyArn, image, snapshots) {
+	const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
+	return snapshotIdsOf(image).filter((id) => keys.get(id) !== kmsKeyArn).map((id) => ({
+		field: `the key of ${id}`,
+		source: kmsKeyArn,
+		target: keys.get(id) ?? "not known"
+	}));
+}
+function normal(value) {
+	return value === false || value === "" ? void 0 : value;
+}
+function show(value) {
+	return value === void 0 ? "not set" : String(value);
+}
+function isImageName(name) {
+	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
+}
+function isImageDescription(description) {
+	return /^[\x20-\x7e]{0,255}$/.test(description);
 }
 // src/report/mermaid.ts
 const drawn = 30;
@@ -7487,8 +7636,8 @@ function label(text) {
 function flowchart({ source, targets, steps }) {
 	const making = targets.filter(({ action }) => action === "create");
 	if (making.length === 0) return [];
-	const size = source.snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
-	const lines = ["flowchart LR", `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${source.snapshots.length} volumes, ${size} GiB"]`];
+	const size = totalGiB(source.snapshots);
+	const lines = ["flowchart LR", `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, "volume")}, ${size} GiB"]`];
 	const encrypted = steps.filter(({ step }) => step === "encrypt");
 	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
 	const from = (target) => target.account !== source.account && encrypted.some(({ region }) => region === target.from) ? `copy_${id(target.from)}` : "source";
@@ -7496,7 +7645,7 @@ function flowchart({ source, targets, steps }) {
 		const verb = target.route === "copy" ? "share, copy image" : "share, copy, register";
 		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${label(target.amiName)}"]`);
 	}
-	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${group.length} accounts| region${index}["${group[0]?.region}"]`);
+	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted(group.length, "account")}| region${index}["${group[0]?.region}"]`);
 	return [
 		"```mermaid",
 		...lines,
@@ -8707,7 +8856,7 @@ var init_getSSOTokenFromFile = __esmMin((() => {
 	getSSOTokenFromFile = async (id) => {
 		if (tokenIntercept[id]) return tokenIntercept[id];
 		const ssoTokenFilepath = getSSOTokenFilepath(id);
-		const ssoTokenText = await (0,external_node_fs_promises_namespaceObject.readFile)(ssoTokenFilepath, "utf8");
+		const ssoTokenText = await (0,promises_namespaceObject.readFile)(ssoTokenFilepath, "utf8");
 		return JSON.parse(ssoTokenText);
 	};
 }));
@@ -8784,7 +8933,7 @@ var init_readFile = __esmMin((() => {
 	fileIntercept = {};
 	readFile = (path, options) => {
 		if (fileIntercept[path] !== void 0) return fileIntercept[path];
-		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,external_node_fs_promises_namespaceObject.readFile)(path, "utf8");
+		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,promises_namespaceObject.readFile)(path, "utf8");
 		return filePromises[path];
 	};
 }));
@@ -18584,7 +18733,7 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 		const requestTimeout = options.timeout ?? 1e3;
 		const provider = retryWrapper(async () => {
 			const request = createGetRequest(url);
-			if (tokenFile) request.headers.Authorization = validateToken((await external_node_fs_promises_namespaceObject.readFile(tokenFile)).toString());
+			if (tokenFile) request.headers.Authorization = validateToken((await promises_namespaceObject.readFile(tokenFile)).toString());
 			else if (token) request.headers.Authorization = validateToken(token);
 			try {
 				return getCredentials((await requestHandler.handle(request, { requestTimeout })).response).then((creds) => setCredentialFeature(creds, "CREDENTIALS_HTTP", "z"));
@@ -25603,6 +25752,14 @@ var AssumeRoleCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRole", As
 var AssumeRoleWithWebIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
 var GetCallerIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "GetCallerIdentity", GetCallerIdentity$) {};
+// src/time.ts
+async function sleep(ms, signal) {
+	try {
+		await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, void 0, { signal });
+	} catch (error) {
+		throw signal.aborted ? signal.reason : error;
+	}
+}
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -39677,139 +39834,6 @@ async function requestToken(audience, signal) {
 	setSecret(value);
 	return value;
 }
-// src/image.ts
-function snapshotIdsOf(image) {
-	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
-	return [...new Set(ids)];
-}
-function matchSnapshots(source, copy) {
-	const byDevice = new Map((copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
-	const matched = new Map();
-	for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
-		const id = byDevice.get(DeviceName);
-		if (Ebs?.SnapshotId && id !== void 0) matched.set(Ebs.SnapshotId, id);
-	}
-	return matched;
-}
-function registrationOf(options) {
-	const { source, extras, name, description, copies, tags } = options;
-	const text = description ?? source.Description;
-	return {
-		Name: name,
-		...text && { Description: text },
-		Architecture: source.Architecture,
-		VirtualizationType: source.VirtualizationType,
-		RootDeviceName: source.RootDeviceName,
-		EnaSupport: source.EnaSupport ?? false,
-		...source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport },
-		...source.BootMode && { BootMode: source.BootMode },
-		...source.TpmSupport && { TpmSupport: source.TpmSupport },
-		...source.ImdsSupport && { ImdsSupport: source.ImdsSupport },
-		...extras.uefiData && { UefiData: extras.uefiData },
-		BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags: tags
-		}]
-	};
-}
-function mappingOf(mapping, copies) {
-	const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
-	if (Ebs === void 0) return {
-		DeviceName,
-		...VirtualName && { VirtualName },
-		...NoDevice !== void 0 && { NoDevice }
-	};
-	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination } = Ebs;
-	return {
-		DeviceName,
-		Ebs: {
-			...SnapshotId ? { SnapshotId: copies.get(SnapshotId) ?? missing(SnapshotId) } : { Encrypted: Encrypted ?? false },
-			...VolumeSize !== void 0 && { VolumeSize },
-			...VolumeType && { VolumeType },
-			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
-			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
-			...DeleteOnTermination !== void 0 && { DeleteOnTermination }
-		}
-	};
-}
-function takesIops(volumeType) {
-	return volumeType === "io1" || volumeType === "io2" || volumeType === "gp3";
-}
-function missing(snapshotId) {
-	throw new Error(`there is no copy of ${snapshotId}`);
-}
-const comparedFields = [
-	"Architecture",
-	"VirtualizationType",
-	"RootDeviceName",
-	"RootDeviceType",
-	"EnaSupport",
-	"SriovNetSupport",
-	"BootMode",
-	"TpmSupport",
-	"ImdsSupport",
-	"Platform",
-	"PlatformDetails",
-	"UsageOperation"
-];
-const comparedVolumeFields = [
-	"VolumeType",
-	"VolumeSize",
-	"Iops",
-	"Throughput",
-	"DeleteOnTermination"
-];
-function differences(source, target) {
-	const found = [];
-	const compare = (field, there, here) => {
-		if (there !== here) found.push({
-			field,
-			source: show(there),
-			target: show(here)
-		});
-	};
-	for (const field of comparedFields) compare(field, normal(source[field]), normal(target[field]));
-	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
-	for (const mapping of source.BlockDeviceMappings ?? []) {
-		const name = `BlockDeviceMappings[${mapping.DeviceName}]`;
-		const other = here.get(mapping.DeviceName);
-		here.delete(mapping.DeviceName);
-		if (other === void 0) {
-			compare(name, "there", void 0);
-			continue;
-		}
-		compare(`${name}.VirtualName`, mapping.VirtualName, other.VirtualName);
-		compare(`${name}.NoDevice`, mapping.NoDevice !== void 0, other.NoDevice !== void 0);
-		compare(`${name}.Ebs`, mapping.Ebs !== void 0, other.Ebs !== void 0);
-		if (mapping.Ebs === void 0 || other.Ebs === void 0) continue;
-		for (const field of comparedVolumeFields) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
-		compare(`${name}.Ebs.Encrypted`, mapping.Ebs.SnapshotId ? true : mapping.Ebs.Encrypted ?? false, other.Ebs.Encrypted ?? false);
-		compare(`${name}.Ebs.SnapshotId`, mapping.Ebs.SnapshotId !== void 0, other.Ebs.SnapshotId !== void 0);
-	}
-	for (const name of here.keys()) compare(`BlockDeviceMappings[${name}]`, void 0, "there");
-	return found;
-}
-function keyDifferences(kmsKeyArn, image, snapshots) {
-	const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
-	return snapshotIdsOf(image).filter((id) => keys.get(id) !== kmsKeyArn).map((id) => ({
-		field: `the key of ${id}`,
-		source: kmsKeyArn,
-		target: keys.get(id) ?? "not known"
-	}));
-}
-function normal(value) {
-	return value === false || value === "" ? void 0 : value;
-}
-function show(value) {
-	return value === void 0 ? "not set" : String(value);
-}
-function isImageName(name) {
-	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
-}
-function isImageDescription(description) {
-	return /^[\x20-\x7e]{0,255}$/.test(description);
-}
 // src/aws/describe.ts
 const idsPerCall = 200;
 async function describeSnapshots(place, ids) {
@@ -40034,7 +40058,7 @@ function partsOf(waiter, image) {
 	return waiter.parts;
 }
 function percentOf(parts) {
-	const total = parts.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+	const total = totalGiB(parts);
 	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
 }
 function snapshotState({ State, StateMessage, Progress }) {
@@ -41629,7 +41653,7 @@ const mibPerSecond = {
 const round = (value) => Math.round(value * 100) / 100;
 function estimate(request, { source, targets, encryptedCopies }) {
 	const sizes = source.snapshots.map(({ sizeGiB }) => sizeGiB);
-	const total = sizes.reduce((sum, size) => sum + size, 0);
+	const total = totalGiB(source.snapshots);
 	const largest = Math.max(0, ...sizes);
 	const making = targets.filter(({ reuse, adopt }) => reuse === void 0 && adopt === void 0);
 	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
@@ -41645,7 +41669,7 @@ function estimate(request, { source, targets, encryptedCopies }) {
 		direct: priced(abroad.length),
 		"regional-hub": priced(hubbed)
 	};
-	const encryptedGiB = encryptedCopies.reduce((sum, { only }) => sum + (only ? only.reduce((part, { sizeGiB }) => part + sizeGiB, 0) : total), 0);
+	const encryptedGiB = encryptedCopies.reduce((sum, { only }) => sum + (only ? totalGiB(only) : total), 0);
 	const encryptedCount = encryptedCopies.reduce((sum, { only }) => sum + (only?.length ?? sizes.length), 0);
 	const { copyMinutes, publication } = request;
 	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
@@ -41707,7 +41731,7 @@ function plannedTarget({ source }, { target, reuse, ...plan }) {
 		kmsKeyArn: target.kmsKeyArn,
 		from: plan.from?.place.region ?? source.place.region,
 		volumes: source.snapshots.length,
-		sizeGiB: source.snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0),
+		sizeGiB: totalGiB(source.snapshots),
 		reuses: reuse?.ImageId ?? null,
 		adopts: [plan.adopt, ...plan.copies.map(({ adopt }) => adopt)].filter((id) => id !== void 0),
 		replaces: ids(plan.replace),
@@ -42170,7 +42194,7 @@ async function restorePolicy(place, keyArn, leases) {
 async function revokeKnown(at, made) {
 	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)]);
 	await Promise.all(known);
-	return known.length === 0 ? void 0 : `revoked ${count(known.length, "grant")}`;
+	return known.length === 0 ? void 0 : `revoked ${counted(known.length, "grant")}`;
 }
 async function revokeByName(place, keyArn, imageId, leases) {
 	const names = new Set(leases.map((id) => grantName(imageId, id)));
@@ -42186,7 +42210,7 @@ async function revokeByName(place, keyArn, imageId, leases) {
 			await revoke(place, keyArn, GrantId);
 			revoked += 1;
 		}
-		if (!page.Truncated) return revoked === 0 ? void 0 : `revoked ${count(revoked, "grant")} that an earlier run left on ${keyArn}`;
+		if (!page.Truncated) return revoked === 0 ? void 0 : `revoked ${counted(revoked, "grant")} that an earlier run left on ${keyArn}`;
 		Marker = page.NextMarker;
 	}
 }
@@ -42215,7 +42239,7 @@ async function unshare(place, ids, shares, gone) {
 		}));
 		removed += toRemove.length;
 	}
-	return removed === 0 ? void 0 : `took back ${count(removed, "share")}`;
+	return removed === 0 ? void 0 : `took back ${counted(removed, "share")}`;
 }
 async function cleanUpTarget(place, leases) {
 	const report = {
@@ -42255,9 +42279,6 @@ async function cleanUpTarget(place, leases) {
 }
 function idsOf(snapshots) {
 	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
-}
-function count(number, noun) {
-	return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 // node_modules/yocto-queue/index.js
 var Node = class {
@@ -42416,13 +42437,13 @@ async function copySnapshots(run, plan, targetPlan, supply, watcher) {
 	return new Map(copied);
 }
 function openProgress(run, plan, { target, copies }) {
-	const totalGiB = copies.reduce((sum, { source }) => sum + source.sizeGiB, 0);
+	const total = totalGiB(copies.map(({ source }) => source));
 	const percents = new Map();
-	const tell = milestones(stepPercent(plan), (percent) => run.log.line(placeName(target.place), `copying ${totalGiB} GiB: ${percent} %`));
+	const tell = milestones(total, stepPercent(plan), (progress) => run.log.line(placeName(target.place), `copying: ${progress}`));
 	return ({ source }, percent) => {
 		percents.set(source.id, percent);
 		const done = copies.reduce((sum, copy) => sum + copy.source.sizeGiB * (percents.get(copy.source.id) ?? 0), 0);
-		tell(totalGiB === 0 ? percent : Math.floor(done / totalGiB));
+		tell(total === 0 ? percent : Math.floor(done / total));
 	};
 }
 function stepPercent({ targets }) {
@@ -42564,7 +42585,7 @@ async function copyImage(run, plan, targetPlan, supply, watcher) {
 	const { target, crossAccount } = targetPlan;
 	const { place } = target;
 	const where = placeName(place);
-	const tell = milestones(stepPercent(plan), (percent) => run.log.line(where, `copying: ${percent} %`));
+	const tell = milestones(totalGiB(plan.source.snapshots), stepPercent(plan), (progress) => run.log.line(where, `copying: ${progress}`));
 	try {
 		for (let tries = 1;; tries += 1) {
 			const adopted = tries === 1 ? await adopt(run, targetPlan) : void 0;
@@ -42699,7 +42720,7 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 	try {
 		const id = await find() ?? await make();
 		log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ", without a reboot" : ""}`);
-		const tell = milestones(10, (percent) => log.line(placeName(place), `making ${id}: ${percent} %`));
+		const tell = milestones(void 0, 10, (progress) => log.line(placeName(place), `making ${id}: ${progress}`));
 		await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
 		return id;
 	} catch (error) {
@@ -42996,7 +43017,7 @@ function encryptImage(run, plan, copy, watcher) {
 			const started = Date.now();
 			const id = await findOrMake(run, plan, copy);
 			run.log.line(where, `encrypting ${source.image.ImageId} under ${copy.kmsKeyArn}: ${id}`);
-			const tell = milestones(10, (percent) => run.log.line(where, `encrypting: ${percent} %`));
+			const tell = milestones(totalGiB(source.snapshots), 10, (progress) => run.log.line(where, `encrypting: ${progress}`));
 			const image = await watcher.image(id, {
 				onProgress: ({ percent }) => tell(percent),
 				onNamed: named
@@ -43093,7 +43114,7 @@ function encryptSnapshots(run, plan, copy, only, watcher) {
 		try {
 			const id = oldest(await known, snapshot, copy) ?? await copyOne(run, plan, copy, snapshot);
 			run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${copy.kmsKeyArn}: ${id}`);
-			const tell = milestones(10, (percent) => run.log.line(where, `encrypting ${snapshot.id}: ${percent} %`));
+			const tell = milestones(snapshot.sizeGiB, 10, (progress) => run.log.line(where, `encrypting ${snapshot.id}: ${progress}`));
 			await watcher.snapshot(id, ({ percent }) => tell(percent));
 			return id;
 		} catch (error) {
@@ -43329,11 +43350,10 @@ async function makePlan(run) {
 }
 function describe({ source, encryptedCopies, targets }) {
 	const { image, snapshots } = source;
-	const gib = snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
 	const made = targets.filter(({ reuse }) => reuse === void 0).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${snapshots.length} snapshots, ${gib} GiB, to ${made} of ${targets.length} targets${first}`;
+	return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length, "target")}${first}`;
 }
 function planned({ targets }) {
 	return {

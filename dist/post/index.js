@@ -27863,6 +27863,10 @@ function snapshotIdsOf(image) {
 	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
 	return [...new Set(ids)];
 }
+// src/report/words.ts
+function counted(number, noun) {
+	return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
 // src/steps/key-policy.ts
 const sidPrefix = "ShareEncryptedAmi";
 function sidOf(leaseId) {
@@ -28029,7 +28033,7 @@ async function restorePolicy(place, keyArn, leases) {
 async function revokeKnown(at, made) {
 	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)]);
 	await Promise.all(known);
-	return known.length === 0 ? void 0 : `revoked ${count(known.length, "grant")}`;
+	return known.length === 0 ? void 0 : `revoked ${counted(known.length, "grant")}`;
 }
 async function revokeByName(place, keyArn, imageId, leases) {
 	const names = new Set(leases.map((id) => grantName(imageId, id)));
@@ -28045,7 +28049,7 @@ async function revokeByName(place, keyArn, imageId, leases) {
 			await revoke(place, keyArn, GrantId);
 			revoked += 1;
 		}
-		if (!page.Truncated) return revoked === 0 ? void 0 : `revoked ${count(revoked, "grant")} that an earlier run left on ${keyArn}`;
+		if (!page.Truncated) return revoked === 0 ? void 0 : `revoked ${counted(revoked, "grant")} that an earlier run left on ${keyArn}`;
 		Marker = page.NextMarker;
 	}
 }
@@ -28074,7 +28078,7 @@ async function unshare(place, ids, shares, gone) {
 		}));
 		removed += toRemove.length;
 	}
-	return removed === 0 ? void 0 : `took back ${count(removed, "share")}`;
+	return removed === 0 ? void 0 : `took back ${counted(removed, "share")}`;
 }
 async function cleanUpTarget(place, leases) {
 	const report = {
@@ -28114,9 +28118,6 @@ async function cleanUpTarget(place, leases) {
 }
 function idsOf(snapshots) {
 	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
-}
-function count(number, noun) {
-	return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 // src/steps/promote.ts
 async function read(place, name) {

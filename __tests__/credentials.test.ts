@@ -1,0 +1,160 @@
+import { createServer, type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { type ActionResult, runJob, startAction } from '../simulator/runner.ts';
+import { delegatingPolicy } from '../simulator/scenario.ts';
+import { type Case, customerKey, procedure, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
+import { startSimulator } from '../simulator/simulator.ts';
+import { share } from './shared-case.ts';
+
+const slow = { timings: { secondsPerGiB: 0.2 } };
+
+describe('no secret leaves the process', () => {
+  /** Everything that a step leaves, as it was written: before the runner masks anything. */
+  function leftBy(...results: ActionResult[]): string {
+    return results
+      .flatMap(({ stdout, stderr, summary, outputs, state, annotations, exported }) => [
+        // What asks the runner to mask a secret has to name it.
+        stdout.replaceAll(/^::add-mask::.*$/gm, ''),
+        stderr,
+        summary,
+        JSON.stringify([outputs, state, annotations, exported]),
+      ])
+      .join('\n');
+  }
+
+  /** The source key's policy has a statement of others' whose words are nobody's business. */
+  const words = 'KeptByThePlatformTeam';
+  function withTheirPolicy(shared: Case): Case {
+    const { Statement, ...rest } = delegatingPolicy(sourceAccount) as { Statement: object[] };
+    const theirs = { ...(Statement[0] as object), Sid: words };
+    const account = shared.scenario.accounts[sourceAccount];
+    const region = account?.regions?.[sourceRegion];
+    const keys = { ...region?.keys, cmkSource: { policy: { ...rest, Statement: [...Statement, theirs] } } };
+    const changed = { ...account, regions: { ...account?.regions, [sourceRegion]: { ...region, keys } } };
+    return {
+      ...shared,
+      scenario: { ...shared.scenario, accounts: { ...shared.scenario.accounts, [sourceAccount]: changed as never } },
+    };
+  }
+
+  test.each<[string, Case, Record<string, string>, object]>([
+    ['by grants', procedure(), {}, {}],
+    ['by the key policy', procedure({ policies: ['source-key-policy'] }), { 'source-key-access': 'policy' }, {}],
+    ['a dry run', procedure(), { 'dry-run': 'true' }, {}],
+    ['problems', procedure(), { 'target-kms-key': 'alias/nowhere' }, {}],
+    ['a failure on the way', procedure({ faults: [{ kind: 'copy-fails', action: 'CopySnapshot' }] }), {}, {}],
+    ['a refusal of the role', procedure({ github: { ref: 'refs/heads/other' } }), {}, {}],
+    ['sessions that end', procedure({ ...slow, sessionSeconds: 2 }), {}, {}],
+    ['a cancel', procedure(slow), {}, { signals: { afterMs: 1500 } }],
+    ['the runner’s debug log', procedure(), {}, { env: { RUNNER_DEBUG: '1' } }],
+  ])('%s', async (_, given, inputs, more: { env?: Record<string, string> }) => {
+    const shared = withTheirPolicy(given);
+    const simulator = await startSimulator(shared.scenario);
+    try {
+      const { main, post } = await runJob({
+        ...more,
+        inputs: { ...shared.inputs, ...inputs },
+        env: { ...simulator.env, ...more.env },
+      });
+      const left = leftBy(main, post);
+      const secrets = simulator.secrets();
+      expect(secrets.length).toBeGreaterThan(1);
+      expect([...secrets, words].filter((secret) => left.includes(secret))).toEqual([]);
+    } finally {
+      await simulator.close();
+    }
+  });
+
+  test('tokens and session tokens are masked, should anything else print them', async () => {
+    const { main, simulator } = await share(procedure());
+    const tokens = simulator.secrets().filter((secret) => secret.startsWith('eyJ'));
+    expect(tokens.length).toBeGreaterThan(0);
+    for (const token of tokens) expect(main.masks).toContain(token);
+  });
+});
+
+describe('where there is no token', () => {
+  test.each([
+    ['push', /no AWS credentials: the runner offers no ID token.*"permissions: id-token: write"/, /fork/],
+    ['pull_request', /A pull request from a fork is never given an ID token/, undefined],
+  ])('after a %s, one sentence says so', async (event_name, said, unsaid) => {
+    const shared = procedure({ github: { mayRequestToken: false } });
+    const { main, simulator, error } = await share(shared, {}, { github: { event_name } });
+    expect(main.conclusion).toBe('failure');
+    expect(error).toMatch(said);
+    if (unsaid !== undefined) expect(error).not.toMatch(unsaid);
+    expect(simulator.calls).toEqual([]);
+  });
+
+  test('a token that is refused for good is not asked for again and again', async () => {
+    const { error, simulator } = await share(procedure({ faults: [{ kind: 'token-endpoint', status: 403 }] }));
+    expect(error).toMatch(/GitHub gave no ID token for audience sts.amazonaws.com: the token endpoint answered 403/);
+    // The source's role and the target's.
+    expect(simulator.calls.filter(({ service }) => service === 'token').length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('proxies', () => {
+  const open: { close(): void }[] = [];
+  afterEach(() => {
+    for (const one of open.splice(0)) one.close();
+  });
+
+  /** A proxy that passes plain requests on, and refuses tunnels; it counts both. */
+  async function startProxy() {
+    const asked: string[] = [];
+    const proxy = createServer((incoming: IncomingMessage, response) => {
+      asked.push(incoming.url ?? '');
+      const { method, headers } = incoming;
+      const onward = request(incoming.url ?? '', { method, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      });
+      incoming.pipe(onward);
+    });
+    proxy.on('connect', ({ url }, socket) => {
+      asked.push(`CONNECT ${url}`);
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    });
+    await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
+    open.push({
+      close: () => {
+        proxy.close();
+        proxy.closeAllConnections();
+      },
+    });
+    return { asked, url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+  }
+
+  async function runThrough(shared: Case, variables: Record<string, string>) {
+    const simulator = await startSimulator(shared.scenario);
+    open.push({ close: () => void simulator.close() });
+    const { main } = await runJob({ inputs: shared.inputs, env: { ...simulator.env, ...variables } });
+    expect(main.conclusion).toBe('success');
+    return simulator.calls.length;
+  }
+
+  test('every call goes through the proxy', async () => {
+    const { asked, url } = await startProxy();
+    const calls = await runThrough(customerKey(), { HTTP_PROXY: url });
+    expect(asked).toHaveLength(calls);
+  });
+
+  test('but not to what NO_PROXY names', async () => {
+    const { asked, url } = await startProxy();
+    await runThrough(customerKey(), { HTTP_PROXY: url, NO_PROXY: '127.0.0.1' });
+    expect(asked).toEqual([]);
+  });
+
+  test('AWS’s own endpoints are asked for by a tunnel', async () => {
+    const { asked, url } = await startProxy();
+    const { inputs } = customerKey();
+    const credentials = { AWS_ACCESS_KEY_ID: 'AKIA', AWS_SECRET_ACCESS_KEY: 'secret' };
+    const running = startAction({ inputs, env: { ...credentials, HTTPS_PROXY: url } });
+    while (asked.length === 0) await new Promise((later) => setTimeout(later, 50));
+    running.kill();
+    await running.result;
+    expect(asked[0]).toBe('CONNECT sts.us-east-1.amazonaws.com:443');
+  });
+});
