@@ -398,6 +398,29 @@ describe('on-existing', () => {
   });
 });
 
+describe('partitions', () => {
+  test.each([
+    ['aws-cn', 'cn-north-1', ['cn-north-1', 'cn-northwest-1'], 'sts.amazonaws.com.cn'],
+    ['aws-us-gov', 'us-gov-west-1', ['us-gov-east-1'], 'sts.amazonaws.com'],
+  ])('%s, with its own ARNs, regions and audience', async (partition, from, regions, audience) => {
+    const policies = ['source-key-policy'];
+    for (const access of ['grant', 'policy']) {
+      const shared = standardCase({ partition, sourceRegion: from, regions, policies });
+      const result = await share(shared, { 'source-key-access': access });
+      expect(result.error).toBe('');
+      expect(result.main.annotations).toEqual([]);
+      expect(result.targets.map(({ status, region }) => [region, status])).toEqual(
+        regions.map((region) => [region, 'created']),
+      );
+      for (const { kmsKeyArn, region } of result.targets)
+        expect(kmsKeyArn).toBe(keyArnOf(targetAccount, region, 'cmkTarget', partition));
+      expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+      const tokens = result.simulator.calls.filter(({ service }) => service === 'token');
+      expect(new Set(tokens.map(({ request }) => request.audience))).toEqual(new Set([audience]));
+    }
+  });
+});
+
 test('every kind of volume and device comes through', async () => {
   const shared = mixedVolumes({
     volumes: [

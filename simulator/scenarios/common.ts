@@ -23,17 +23,30 @@ export function publishedPolicy(
 
 function fillText(text: string, values: Readonly<Record<string, string | readonly string[]>>): string | string[] {
   const [placeholder, name = ''] = /<([a-z-]+)>/.exec(text) ?? [];
-  if (placeholder === undefined) return text;
+  if (placeholder === undefined) return inPartition(text, String(values.partition ?? 'aws'));
   const value = values[name];
   if (value === undefined) throw new Error(`no value for ${placeholder}`);
   const filled = [value].flat().flatMap((one) => fillText(text.replaceAll(placeholder, one), values));
   return filled.length === 1 ? (filled[0] ?? '') : filled;
 }
 
+/** What the README says to change in other partitions than `aws`. */
+function inPartition(text: string, partition: string): string {
+  const audience = partition === 'aws-cn' ? 'sts.amazonaws.com.cn' : 'sts.amazonaws.com';
+  return text === 'sts.amazonaws.com' ? audience : text.replace(/^arn:aws:/, `arn:${partition}:`);
+}
+
 /** GitHub's OIDC provider, as every account of the README has it. */
-export const oidc: NonNullable<AccountScenario['oidc']> = [{ issuer: githubIssuer, audiences: ['sts.amazonaws.com'] }];
+export const oidcIn = (partition: string): NonNullable<AccountScenario['oidc']> => [
+  { issuer: githubIssuer, audiences: [inPartition('sts.amazonaws.com', partition)] },
+];
+export const oidc = oidcIn('aws');
 
 /** A role that this workflow may assume by OIDC. */
-export function workflowRole(account: string, ...policies: PolicyDocument[]): RoleScenario {
-  return { trust: publishedPolicy('trust-branch', { account, ...repository }), policies };
+export function workflowRole(
+  account: string,
+  policies: readonly PolicyDocument[] = [],
+  partition = 'aws',
+): RoleScenario {
+  return { trust: publishedPolicy('trust-branch', { account, partition, ...repository }), policies };
 }

@@ -7,7 +7,7 @@ import {
   type Scenario,
   type VolumeScenario,
 } from '../scenario.ts';
-import { oidc, publishedPolicy, workflowRole } from './common.ts';
+import { oidcIn, publishedPolicy, workflowRole } from './common.ts';
 
 export const sourceAccount = '111111111111';
 export const sourceRegion = 'us-east-1';
@@ -19,6 +19,9 @@ export type StandardOptions = Readonly<{
   volumes?: readonly VolumeScenario[];
   targets?: readonly string[];
   regions?: readonly string[];
+  partition?: string;
+  /** `us-east-1` unless named. */
+  sourceRegion?: string;
   /** Published policies besides the basic ones, by file name: `source-route-copy`, `target-replace`, … */
   policies?: readonly string[];
   /** Regions in which the source account has its key too, under the same alias, and the policy for hubs. */
@@ -46,28 +49,36 @@ export function standardCase(options: StandardOptions = {}): Case {
     regions = [targetRegion],
     policies = [],
     hubs = [],
+    partition = 'aws',
+    sourceRegion: from = sourceRegion,
     source: more,
     ...rest
   } = options;
   const name = ami?.name ?? 'golden-image';
-  const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
+  const sourceKey = keyArnOf(sourceAccount, from, 'cmkSource', partition);
   const values = {
     'source-key-arn': sourceKey,
-    'source-region': sourceRegion,
+    partition,
+    'source-region': from,
     'source-account': sourceAccount,
     parameter: 'golden/*',
     'hub-region': hubs,
-    'hub-key-arn': hubs.map((region) => keyArnOf(sourceAccount, region, 'cmkSource')),
+    'hub-key-arn': hubs.map((region) => keyArnOf(sourceAccount, region, 'cmkSource', partition)),
   };
   const features = hubs.length > 0 ? [...policies, 'source-regional-hub', 'target-regional-hub'] : policies;
   const sourcePolicies = ['source-role', ...features.filter((policy) => policy.startsWith('source-'))];
   const source: AccountScenario = {
-    oidc,
+    partition,
+    oidc: oidcIn(partition),
     roles: {
-      'ami-source': workflowRole(sourceAccount, ...sourcePolicies.map((policy) => publishedPolicy(policy, values))),
+      'ami-source': workflowRole(
+        sourceAccount,
+        sourcePolicies.map((policy) => publishedPolicy(policy, values)),
+        partition,
+      ),
     },
     regions: {
-      [sourceRegion]: {
+      [from]: {
         ...more,
         keys: { cmkSource: {}, other: {} },
         amis: [{ tags: { Name: 'golden', team: 'platform' }, ...ami, name, volumes }, ...(more?.amis ?? [])],
@@ -77,13 +88,14 @@ export function standardCase(options: StandardOptions = {}): Case {
   };
   const accounts: Record<string, AccountScenario> = { [sourceAccount]: source };
   for (const account of targets) {
-    const keys = regions.map((region) => keyArnOf(account, region, 'cmkTarget'));
+    const keys = regions.map((region) => keyArnOf(account, region, 'cmkTarget', partition));
     const targetPolicies = ['target-role', ...features.filter((policy) => policy.startsWith('target-'))];
     const role = workflowRole(
       account,
-      ...targetPolicies.map((policy) =>
+      targetPolicies.map((policy) =>
         publishedPolicy(policy, { ...values, 'target-key-arn': keys, 'target-account': account }),
       ),
+      partition,
     );
     // The source account may be a target of its own.
     const known = accounts[account];
@@ -92,22 +104,23 @@ export function standardCase(options: StandardOptions = {}): Case {
       return [region, { ...there, keys: { ...there?.keys, cmkTarget: {} } }];
     });
     accounts[account] = {
-      oidc,
+      partition,
+      oidc: oidcIn(partition),
       roles: { ...known?.roles, 'ami-target': role },
       regions: { ...known?.regions, ...Object.fromEntries(places) },
     };
   }
   return {
     scenario: { accounts, ...rest },
-    amiId: ami?.id ?? amiIdOf(sourceAccount, sourceRegion, name),
+    amiId: ami?.id ?? amiIdOf(sourceAccount, from, name),
     inputs: {
-      'ami-id': ami?.id ?? amiIdOf(sourceAccount, sourceRegion, name),
-      'source-region': sourceRegion,
-      'source-role-arn': `arn:aws:iam::${sourceAccount}:role/ami-source`,
+      'ami-id': ami?.id ?? amiIdOf(sourceAccount, from, name),
+      'source-region': from,
+      'source-role-arn': `arn:${partition}:iam::${sourceAccount}:role/ami-source`,
       'source-kms-key': 'alias/cmkSource',
       'target-accounts': targets.join('\n'),
       'target-regions': regions.join('\n'),
-      'target-role-arn': 'arn:aws:iam::{account}:role/ami-target',
+      'target-role-arn': `arn:${partition}:iam::{account}:role/ami-target`,
       'target-kms-key': 'alias/cmkTarget',
     },
   };

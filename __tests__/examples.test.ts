@@ -1,0 +1,283 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { TextDocument } from 'vscode-languageserver-textdocument';
+import { parse } from 'yaml';
+import type { RoleScenario } from '../simulator/scenario.ts';
+import { workflowRole } from '../simulator/scenarios/common.ts';
+import { type Case, type StandardOptions, standardCase } from '../simulator/scenarios/standard.ts';
+import type { GitHub } from '../simulator/sts.ts';
+import { share } from './shared-case.ts';
+
+/*
+ * Every workflow in examples/ is one that GitHub would take, gives the action inputs that it has, and its step does in the
+ * simulator what the example says.
+ */
+
+const folder = new URL('../examples/', import.meta.url);
+const files = readdirSync(folder).filter((file) => file.endsWith('.yml'));
+const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+
+type With = Readonly<Record<string, string | boolean | number>>;
+type Job = Readonly<{ uses?: string; with?: With; steps?: readonly Readonly<{ uses?: string; with?: With }>[] }>;
+type Workflow = Readonly<{ jobs: Readonly<Record<string, Job>> }>;
+
+/** What GitHub's own language service finds wrong with a workflow; it knows this action's inputs from action.yml. */
+describe('the language service of GitHub finds nothing wrong', () => {
+  type Service = {
+    validate(document: TextDocument, config: unknown): Promise<{ message: string; severity?: number }[]>;
+  };
+  let service: Service;
+  let built: string;
+
+  beforeAll(async () => {
+    // The package imports JSON in a way that Node refuses, so it is bundled first.
+    built = mkdtempSync(join(tmpdir(), 'languageservice-'));
+    const file = join(built, 'languageservice.mjs');
+    const entry = new URL(import.meta.resolve('@actions/languageservice')).pathname;
+    const rolldown = new URL('../node_modules/rolldown/bin/cli.mjs', import.meta.url).pathname;
+    execFileSync(process.execPath, [rolldown, entry, '--platform', 'node', '--format', 'esm', '--file', file]);
+    service = (await import(pathToFileURL(file).href)) as Service;
+  });
+  afterAll(() => rmSync(built, { recursive: true, force: true }));
+
+  /** Of the others' actions, the inputs that are used, by their own manifests. */
+  const others: Readonly<Record<string, readonly string[]>> = {
+    'actions/checkout': ['persist-credentials'],
+    'aws-actions/configure-aws-credentials': ['role-to-assume', 'aws-region', 'mask-aws-account-id'],
+    'hashicorp/setup-packer': ['version'],
+    'hashicorp/setup-terraform': ['terraform_version'],
+  };
+
+  const config = {
+    actionsMetadataProvider: {
+      fetchActionMetadata: async ({ owner, name }: { owner: string; name: string }) => {
+        if (`${owner}/${name}` === 'org/share-encrypted-ami') return parse(read('action.yml')) as object;
+        const inputs = others[`${owner}/${name}`];
+        return inputs && { name, inputs: Object.fromEntries(inputs.map((one) => [one, { description: one }])) };
+      },
+    },
+    fileProvider: {
+      getFileContent: async (reference: object) => {
+        const { owner, repository, path } = reference as { owner: string; repository: string; path: string };
+        if (`${owner}/${repository}` !== 'org/share-encrypted-ami') throw new Error(`no ${owner}/${repository}`);
+        return { name: path, content: read(path) };
+      },
+    },
+  };
+  const problemsOf = async (name: string, text: string) => {
+    const document = TextDocument.create(`file:///.github/workflows/${name}`, 'yaml', 1, text);
+    return (await service.validate(document, config)).map(({ message }) => message);
+  };
+
+  test.each(files)('%s', async (file) => {
+    expect(await problemsOf(file, read(`examples/${file}`))).toEqual([]);
+  });
+
+  test('it would find a misspelt input, a value that is missing, and an expression of nothing', async () => {
+    const text = read('examples/one-account.yml');
+    expect((await problemsOf('1.yml', text.replace('target-regions:', 'target-region:'))).join()).toMatch(
+      /target-region/,
+    );
+    expect((await problemsOf('2.yml', text.replace('inputs.ami-id', 'inputs.image'))).join()).toMatch(/image/);
+    expect((await problemsOf('3.yml', text.replace('runs-on', 'run-on'))).join()).not.toBe('');
+    const fanOut = read('examples/organization.yml').replace('topology:', 'topolgy:');
+    expect((await problemsOf('4.yml', fanOut)).join()).toMatch(/topolgy/);
+  });
+});
+
+type Play = Readonly<{
+  options?: StandardOptions;
+  /** What stands for the contexts that the step's expressions read, by expression. */
+  contexts?: (shared: Case) => Record<string, string>;
+  files?: (shared: Case) => Record<string, string>;
+  github?: Partial<GitHub>;
+  /** The source and target places whose AMIs there are in the end. */
+  targets: readonly string[];
+  status?: string;
+}>;
+
+const both = ['222222222222', '999999999999'];
+const amiId = ({ amiId }: Case) => ({ 'inputs.ami-id': amiId });
+
+/** What each action step meets, in the order of its workflow. */
+const plays: Readonly<Record<string, readonly Play[]>> = {
+  'one-account.yml': [{ contexts: amiId, targets: ['999999999999/eu-west-1'] }],
+  'matrix-per-region.yml': [
+    {
+      options: { targets: both, regions: ['eu-west-1', 'us-west-2', 'ap-southeast-2'] },
+      contexts: (shared) => ({ ...amiId(shared), 'matrix.region': 'us-west-2' }),
+      targets: ['222222222222/us-west-2', '999999999999/us-west-2'],
+    },
+  ],
+  'packer.yml': [
+    {
+      options: { regions: ['eu-west-1', 'us-west-2'] },
+      files: ({ amiId }) => ({
+        'packer-manifest.json': JSON.stringify({
+          builds: [
+            { builder_type: 'amazon-ebs', artifact_id: `us-east-1:${amiId}`, packer_run_uuid: '1', build_time: 1 },
+          ],
+          last_run_uuid: '1',
+        }),
+      }),
+      targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
+    },
+  ],
+  'image-builder.yml': [
+    {
+      options: {
+        targets: both,
+        policies: ['source-ssm-parameter', 'target-ssm-parameter'],
+        source: { parameters: { '/golden/built': standardCase().amiId } },
+      },
+      targets: ['222222222222/eu-west-1', '999999999999/eu-west-1'],
+    },
+  ],
+  'release.yml': [
+    {
+      options: { ami: { name: 'golden-image-v3' }, targets: ['222222222222'], policies: ['target-ssm-parameter'] },
+      contexts: () => ({ 'github.event.release.tag_name': 'v3', 'vars.TARGET_ACCOUNT': '222222222222' }),
+      targets: ['222222222222/eu-west-1'],
+    },
+    {
+      options: { regions: ['eu-west-1', 'us-west-2'], policies: ['target-ssm-parameter', 'target-publish'] },
+      contexts: ({ amiId }) => ({
+        'needs.staging.outputs.source-ami-id': amiId,
+        'vars.TARGET_ACCOUNT': '999999999999',
+      }),
+      targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
+    },
+  ],
+  'organization.yml': [
+    {
+      options: {
+        targets: both,
+        regions: ['eu-west-1', 'us-west-2', 'ap-southeast-2'],
+        hubs: ['eu-west-1', 'us-west-2', 'ap-southeast-2'],
+      },
+      contexts: (shared) => ({ ...amiId(shared), 'needs.accounts.outputs.accounts': both.join(',') }),
+      targets: both.flatMap((account) =>
+        ['eu-west-1', 'us-west-2', 'ap-southeast-2'].map((one) => `${account}/${one}`),
+      ),
+    },
+  ],
+  'nightly-retention.yml': [
+    {
+      options: {
+        ami: { name: 'golden-image-7' },
+        targets: both,
+        regions: ['eu-west-1', 'us-west-2'],
+        policies: ['target-publish', 'target-retain'],
+      },
+      targets: both.flatMap((account) => ['eu-west-1', 'us-west-2'].map((region) => `${account}/${region}`)),
+    },
+  ],
+  'govcloud.yml': [
+    {
+      options: {
+        partition: 'aws-us-gov',
+        sourceRegion: 'us-gov-west-1',
+        regions: ['us-gov-west-1', 'us-gov-east-1'],
+      },
+      contexts: amiId,
+      targets: ['999999999999/us-gov-west-1', '999999999999/us-gov-east-1'],
+    },
+  ],
+  'dry-run-on-pull-request.yml': [
+    {
+      options: { ami: { name: 'golden-image-7' } },
+      contexts: () => ({
+        'steps.targets.outputs.list': '- account: "999999999999"\n  region: eu-west-1\n',
+      }),
+      targets: [],
+      status: 'planned',
+    },
+  ],
+  'terraform.yml': [
+    {
+      options: { regions: ['eu-west-1', 'us-west-2'] },
+      contexts: amiId,
+      targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
+    },
+  ],
+  'auto-scaling-refresh.yml': [
+    {
+      options: { regions: ['eu-west-1', 'us-west-2'], policies: ['target-ssm-parameter'] },
+      contexts: amiId,
+      targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
+    },
+  ],
+};
+
+/** Each `with:` of an action step, or of a job that calls the fan-out. */
+function stepsOf(file: string): With[] {
+  const { jobs } = parse(read(`examples/${file}`)) as Workflow;
+  const isOurs = (uses: string | undefined) => uses?.startsWith('org/share-encrypted-ami') === true;
+  return Object.values(jobs).flatMap((job) =>
+    isOurs(job.uses)
+      ? [job.with ?? {}]
+      : (job.steps ?? []).flatMap((step) => (isOurs(step.uses) ? [step.with ?? {}] : [])),
+  );
+}
+
+function filled(values: With, contexts: Readonly<Record<string, string>>): Record<string, string> {
+  const fill = (text: string) =>
+    text.replaceAll(/\$\{\{ *([^}]+?) *\}\}/g, (expression, path: string) => {
+      const value = contexts[path];
+      if (value === undefined) throw new Error(`nothing stands for ${expression}`);
+      return value;
+    });
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fill(String(value))]));
+}
+
+/** The Auto Scaling service-linked role is in every account that has used Auto Scaling. */
+function withServiceRoles(shared: Case): Case {
+  const accounts = Object.fromEntries(
+    Object.entries(shared.scenario.accounts).map(([id, account]) => {
+      const role: RoleScenario = { ...workflowRole(id), path: 'aws-service-role/autoscaling.amazonaws.com/' };
+      return [id, { ...account, roles: { ...account.roles, AWSServiceRoleForAutoScaling: role } }];
+    }),
+  );
+  return { ...shared, scenario: { ...shared.scenario, accounts } };
+}
+
+test('every example has its play', () => {
+  expect(Object.keys(plays).sort()).toEqual(files.toSorted());
+  for (const file of files) expect([file, stepsOf(file).length]).toEqual([file, plays[file]?.length]);
+});
+
+describe('each action step does what it says', () => {
+  const cases = Object.entries(plays).flatMap(([file, steps]) => steps.map((play, index) => ({ file, index, play })));
+  test.each(cases)('$file, step $index', async ({ file, index, play }) => {
+    const shared = withServiceRoles(standardCase(play.options));
+    const inputs = filled(stepsOf(file)[index] ?? {}, play.contexts?.(shared) ?? {});
+    // The step's own inputs alone, nothing of the scenario's.
+    const { main, post, targets, error, simulator } = await share(
+      { ...shared, inputs },
+      {},
+      { files: play.files?.(shared) ?? {} },
+    );
+    expect(error).toBe('');
+    expect([main.conclusion, post.conclusion]).toEqual(['success', 'success']);
+    expect(new Set(targets.map(({ status }) => status))).toEqual(new Set([play.status ?? 'created']));
+    const made = Object.values(simulator.world.accounts).flatMap(({ id, regions }) =>
+      [...regions].flatMap(([region, { images }]) => {
+        const live = [...images.values()].filter(({ deregisteredAt }) => deregisteredAt === undefined);
+        return live.some(({ data }) => data.ImageId !== shared.amiId) ? [`${id}/${region}`] : [];
+      }),
+    );
+    expect(made.sort()).toEqual(play.targets.toSorted());
+    for (const place of play.targets) {
+      const [account = '', region = ''] = place.split('/');
+      const parameter = inputs['ssm-parameter'];
+      if (parameter === undefined) continue;
+      const record = targets.find((target) => target.account === account && target.region === region);
+      const stored = simulator.world.accounts[account]?.regions.get(region)?.parameters.get(parameter);
+      expect(stored?.value).toBe(record?.amiId);
+    }
+  });
+});
