@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { error as annotateError, ExitCode, getInput, setFailed, setSecret } from '@actions/core';
 import { errorMessage, explain } from './aws/errors.ts';
 import { runContext } from './context.ts';
@@ -11,6 +12,7 @@ import { share } from './share.ts';
 
 /** The main step: reads the inputs, shares the AMI, reports, and owns the only catch. */
 async function main(): Promise<void> {
+  collectEarly();
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
@@ -32,6 +34,16 @@ async function main(): Promise<void> {
     await writeSummary(report);
     setFailed(plainText(sentence(error)));
   }
+}
+
+/**
+ * V8 sizes its heap for speed and lets it grow with what the machine has: at a thousand targets to 500 MB, of which 50
+ * are in use. With a young generation that stays as it starts and an old one that grows by 30 % it's 200 MB, at no
+ * measurable cost in time: nearly all that a call makes dies young.
+ */
+function collectEarly(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
+  setFlagsFromString('--heap-growing-percent=30');
 }
 
 /** The report of a run that came to no end of its own: every target failed, for the same reason. */

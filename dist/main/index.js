@@ -114,6 +114,8 @@ var __webpack_exports__ = {};
 
 ;// CONCATENATED MODULE: external "node:module"
 const external_node_module_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:module");
+;// CONCATENATED MODULE: external "node:v8"
+const external_node_v8_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
 ;// CONCATENATED MODULE: external "os"
 const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
 ;// CONCATENATED MODULE: external "crypto"
@@ -149,6 +151,7 @@ const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createReq
 ;// CONCATENATED MODULE: external "node:timers/promises"
 const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: ./main.js
+
 
 
 
@@ -39541,6 +39544,141 @@ var DeleteParameterCommand = class extends command(_ep0, _mw0, "DeleteParameter"
 var GetParameterCommand = class extends command(_ep0, _mw0, "GetParameter", GetParameter$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
 var PutParameterCommand = class extends command(_ep0, _mw0, "PutParameter", PutParameter$) {};
+// node_modules/yocto-queue/index.js
+var Node = class {
+	value;
+	next;
+	constructor(value) {
+		this.value = value;
+	}
+};
+var Queue = class {
+	#head;
+	#tail;
+	#size;
+	constructor() {
+		this.clear();
+	}
+	enqueue(value) {
+		const node = new Node(value);
+		if (this.#head) {
+			this.#tail.next = node;
+			this.#tail = node;
+		} else {
+			this.#head = node;
+			this.#tail = node;
+		}
+		this.#size++;
+	}
+	dequeue() {
+		const current = this.#head;
+		if (!current) return;
+		this.#head = this.#head.next;
+		this.#size--;
+		if (!this.#head) this.#tail = void 0;
+		return current.value;
+	}
+	peek() {
+		if (!this.#head) return;
+		return this.#head.value;
+	}
+	clear() {
+		this.#head = void 0;
+		this.#tail = void 0;
+		this.#size = 0;
+	}
+	get size() {
+		return this.#size;
+	}
+	*[Symbol.iterator]() {
+		let current = this.#head;
+		while (current) {
+			yield current.value;
+			current = current.next;
+		}
+	}
+	*drain() {
+		while (this.#head) yield this.dequeue();
+	}
+};
+// node_modules/p-limit/index.js
+function pLimit(concurrency) {
+	let rejectOnClear = false;
+	if (typeof concurrency === "object") ({concurrency, rejectOnClear = false} = concurrency);
+	validateConcurrency(concurrency);
+	if (typeof rejectOnClear !== "boolean") throw new TypeError("Expected `rejectOnClear` to be a boolean");
+	const queue = new Queue();
+	let activeCount = 0;
+	const resumeNext = () => {
+		if (activeCount < concurrency && queue.size > 0) {
+			activeCount++;
+			queue.dequeue().run();
+		}
+	};
+	const next = () => {
+		activeCount--;
+		resumeNext();
+	};
+	const run = async (function_, resolve, arguments_) => {
+		const result = (async () => function_(...arguments_))();
+		resolve(result);
+		try {
+			await result;
+		} catch {}
+		next();
+	};
+	const enqueue = (function_, resolve, reject, arguments_) => {
+		const queueItem = { reject };
+		new Promise((internalResolve) => {
+			queueItem.run = internalResolve;
+			queue.enqueue(queueItem);
+		}).then(run.bind(void 0, function_, resolve, arguments_));
+		if (activeCount < concurrency) resumeNext();
+	};
+	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
+		enqueue(function_, resolve, reject, arguments_);
+	});
+	Object.defineProperties(generator, {
+		activeCount: { get: () => activeCount },
+		pendingCount: { get: () => queue.size },
+		clearQueue: { value() {
+			if (!rejectOnClear) {
+				queue.clear();
+				return;
+			}
+			const abortError = AbortSignal.abort().reason;
+			while (queue.size > 0) queue.dequeue().reject(abortError);
+		} },
+		concurrency: {
+			get: () => concurrency,
+			set(newConcurrency) {
+				validateConcurrency(newConcurrency);
+				concurrency = newConcurrency;
+				queueMicrotask(() => {
+					while (activeCount < concurrency && queue.size > 0) resumeNext();
+				});
+			}
+		},
+		map: { async value(iterable, function_) {
+			const promises = [];
+			try {
+				Array.from(iterable, (value, index) => {
+					const promise = generator(function_, value, index);
+					promises.push(promise);
+					return promise;
+				});
+			} catch (error) {
+				for (const promise of promises) promise.catch(() => {});
+				throw error;
+			}
+			return Promise.all(promises);
+		} }
+	});
+	return generator;
+}
+function validateConcurrency(concurrency) {
+	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) throw new TypeError("Expected `concurrency` to be a number from 1 and up");
+}
 // src/aws/clients.ts
 init_dist_es$8();
 const requestHandler = new NodeHttpHandler({
@@ -39568,6 +39706,7 @@ const unrepeatable = [
 	RegisterImageCommand,
 	CreateImageCommand
 ];
+const inFlight = pLimit(128);
 const maxThrottles = 14;
 const maxTransients = 8;
 function backoff(count, base, most) {
@@ -39583,7 +39722,7 @@ async function send(client, command, where, session, pace, signal) {
 		const held = pace.until - Date.now();
 		if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
 		try {
-			return await client.send(command, { abortSignal: signal });
+			return await inFlight(() => client.send(command, { abortSignal: signal }));
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
 			if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
@@ -39617,10 +39756,10 @@ function openPlace(account, region, session, signal) {
 		region,
 		credentials: session.credentials
 	};
-	const ec2 = once(() => new EC2Client(config));
-	const kms = once(() => new KMSClient(config));
-	const sts = once(() => new STSClient(config));
-	const ssm = once(() => new SSMClient(config));
+	const ec2 = pooled(() => new EC2Client(config));
+	const kms = pooled(() => new KMSClient(config));
+	const sts = pooled(() => new STSClient(config));
+	const ssm = pooled(() => new SSMClient(config));
 	const paces = {
 		ec2: { until: 0 },
 		kms: { until: 0 },
@@ -39645,11 +39784,16 @@ function openPlace(account, region, session, signal) {
 	};
 	return until(signal);
 }
-function once(make) {
-	let made;
+const clients = new Map();
+const maxClients = 64;
+function pooled(make) {
 	return () => {
-		made ??= make();
-		return made;
+		const client = clients.get(make) ?? make();
+		clients.delete(make);
+		clients.set(make, client);
+		const [oldest] = clients.keys();
+		if (clients.size > maxClients && oldest !== void 0) clients.delete(oldest);
+		return client;
 	};
 }
 // src/aws/credentials.ts
@@ -42280,141 +42424,6 @@ async function cleanUpTarget(place, leases) {
 function idsOf(snapshots) {
 	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
 }
-// node_modules/yocto-queue/index.js
-var Node = class {
-	value;
-	next;
-	constructor(value) {
-		this.value = value;
-	}
-};
-var Queue = class {
-	#head;
-	#tail;
-	#size;
-	constructor() {
-		this.clear();
-	}
-	enqueue(value) {
-		const node = new Node(value);
-		if (this.#head) {
-			this.#tail.next = node;
-			this.#tail = node;
-		} else {
-			this.#head = node;
-			this.#tail = node;
-		}
-		this.#size++;
-	}
-	dequeue() {
-		const current = this.#head;
-		if (!current) return;
-		this.#head = this.#head.next;
-		this.#size--;
-		if (!this.#head) this.#tail = void 0;
-		return current.value;
-	}
-	peek() {
-		if (!this.#head) return;
-		return this.#head.value;
-	}
-	clear() {
-		this.#head = void 0;
-		this.#tail = void 0;
-		this.#size = 0;
-	}
-	get size() {
-		return this.#size;
-	}
-	*[Symbol.iterator]() {
-		let current = this.#head;
-		while (current) {
-			yield current.value;
-			current = current.next;
-		}
-	}
-	*drain() {
-		while (this.#head) yield this.dequeue();
-	}
-};
-// node_modules/p-limit/index.js
-function pLimit(concurrency) {
-	let rejectOnClear = false;
-	if (typeof concurrency === "object") ({concurrency, rejectOnClear = false} = concurrency);
-	validateConcurrency(concurrency);
-	if (typeof rejectOnClear !== "boolean") throw new TypeError("Expected `rejectOnClear` to be a boolean");
-	const queue = new Queue();
-	let activeCount = 0;
-	const resumeNext = () => {
-		if (activeCount < concurrency && queue.size > 0) {
-			activeCount++;
-			queue.dequeue().run();
-		}
-	};
-	const next = () => {
-		activeCount--;
-		resumeNext();
-	};
-	const run = async (function_, resolve, arguments_) => {
-		const result = (async () => function_(...arguments_))();
-		resolve(result);
-		try {
-			await result;
-		} catch {}
-		next();
-	};
-	const enqueue = (function_, resolve, reject, arguments_) => {
-		const queueItem = { reject };
-		new Promise((internalResolve) => {
-			queueItem.run = internalResolve;
-			queue.enqueue(queueItem);
-		}).then(run.bind(void 0, function_, resolve, arguments_));
-		if (activeCount < concurrency) resumeNext();
-	};
-	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
-		enqueue(function_, resolve, reject, arguments_);
-	});
-	Object.defineProperties(generator, {
-		activeCount: { get: () => activeCount },
-		pendingCount: { get: () => queue.size },
-		clearQueue: { value() {
-			if (!rejectOnClear) {
-				queue.clear();
-				return;
-			}
-			const abortError = AbortSignal.abort().reason;
-			while (queue.size > 0) queue.dequeue().reject(abortError);
-		} },
-		concurrency: {
-			get: () => concurrency,
-			set(newConcurrency) {
-				validateConcurrency(newConcurrency);
-				concurrency = newConcurrency;
-				queueMicrotask(() => {
-					while (activeCount < concurrency && queue.size > 0) resumeNext();
-				});
-			}
-		},
-		map: { async value(iterable, function_) {
-			const promises = [];
-			try {
-				Array.from(iterable, (value, index) => {
-					const promise = generator(function_, value, index);
-					promises.push(promise);
-					return promise;
-				});
-			} catch (error) {
-				for (const promise of promises) promise.catch(() => {});
-				throw error;
-			}
-			return Promise.all(promises);
-		} }
-	});
-	return generator;
-}
-function validateConcurrency(concurrency) {
-	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) throw new TypeError("Expected `concurrency` to be a number from 1 and up");
-}
 // src/steps/copy.ts
 async function copySnapshots(run, plan, targetPlan, supply, watcher) {
 	const limit = pLimit(run.request.maxParallel);
@@ -43573,6 +43582,7 @@ async function takeBack(run, plan, made, records) {
 }
 // src/index.ts
 async function main() {
+	collectEarly();
 	const stop = new AbortController();
 	for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
 	let request;
@@ -43592,6 +43602,10 @@ async function main() {
 		await writeSummary(report);
 		setFailed(plainText(sentence(error)));
 	}
+}
+function collectEarly() {
+	(0,external_node_v8_namespaceObject.setFlagsFromString)("--semi-space-growth-factor=1");
+	(0,external_node_v8_namespaceObject.setFlagsFromString)("--heap-growing-percent=30");
 }
 function unfinished(request, error) {
 	const problems = error instanceof ProblemsError ? error.problems : [];
