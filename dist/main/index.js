@@ -42375,12 +42375,16 @@ async function unshare(place, ids, shares, gone) {
 		const written = shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 		const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
 		const toRemove = [...new Set([...written, ...gone.flatMap((lease) => byLease.get(lease) ?? [])])].filter((account) => !theirs.has(account));
-		await changeShares(place, id, "Remove", toRemove);
 		const tags = gone.flatMap((lease) => shareTags(lease, byLease.get(lease) ?? []));
-		if (tags.length > 0) await place.ec2(new DeleteTagsCommand({
-			Resources: [id],
-			Tags: tags.map(({ Key }) => ({ Key }))
-		}));
+		try {
+			await changeShares(place, id, "Remove", toRemove);
+			if (tags.length > 0) await place.ec2(new DeleteTagsCommand({
+				Resources: [id],
+				Tags: tags.map(({ Key }) => ({ Key }))
+			}));
+		} catch (error) {
+			if (!hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
+		}
 		removed += toRemove.length;
 	}
 	return removed === 0 ? void 0 : `took back ${counted(removed, "share")}`;

@@ -215,10 +215,15 @@ async function unshare(
     const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
     const ours = new Set([...written, ...gone.flatMap((lease) => byLease.get(lease) ?? [])]);
     const toRemove = [...ours].filter((account) => !theirs.has(account));
-    await changeShares(place, id, 'Remove', toRemove);
     const tags = gone.flatMap((lease) => shareTags(lease, byLease.get(lease) ?? []));
-    if (tags.length > 0)
-      await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags: tags.map(({ Key }) => ({ Key })) }));
+    try {
+      await changeShares(place, id, 'Remove', toRemove);
+      if (tags.length > 0)
+        await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags: tags.map(({ Key }) => ({ Key })) }));
+    } catch (error) {
+      // Another run that finishes at the same time has removed it, and its shares with it.
+      if (!hasCode(error, 'InvalidSnapshot.NotFound', 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable')) throw error;
+    }
     removed += toRemove.length;
   }
   return removed === 0 ? undefined : `took back ${counted(removed, 'share')}`;
