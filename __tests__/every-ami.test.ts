@@ -372,6 +372,22 @@ describe('on-existing', () => {
     expect(now).toEqual([first]);
   });
 
+  test('reuse, where two fit and neither has the asked name: the choice is the user’s', async () => {
+    const shared = procedure();
+    const simulator = await startSimulator(shared.scenario);
+    const run = (inputs: Record<string, string>, run_id: string) =>
+      runJob({ inputs: { ...shared.inputs, ...inputs }, env: simulator.env, github: { run_id } });
+    // Two runs at once, each with a name of its own, don't see each other's AMI.
+    await Promise.all(['1', '2'].map((id) => run({ 'target-ami-name': `{name}-${id}` }, id)));
+    const two = (await run({}, '3')).main;
+    expect(two.annotations[0]?.message).toMatch(
+      /several AMIs of this source are there, all alike: ami-\w+ \(golden-image-\d\), ami-/,
+    );
+    const { main } = await run({ 'target-ami-name': '{name}-2' }, '4');
+    expect(JSON.parse(main.outputs.targets ?? '')).toMatchObject([{ status: 'reused', amiName: 'golden-image-2' }]);
+    await simulator.close();
+  });
+
   test('fail', async () => {
     const { main, now, first } = await twice({ 'on-existing': 'fail', 'target-ami-name': 'other' });
     expect(main.annotations[0]?.message).toMatch(/there is an AMI of this source already/);

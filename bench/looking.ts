@@ -11,7 +11,8 @@ export type Looking = Readonly<{
 
 /**
  * Plays the rule that places looks on copies into one account and region, the longest of so many minutes, the others
- * shorter by a tenth each; AWS tells progress in whole percents. `late` is the longest copy's.
+ * shorter by a tenth each and none waiting for a slot, so that the last to end places the looks; AWS tells progress in
+ * whole percents. `late` is the longest copy's.
  */
 export function looking(minutes: number, volumes: number): Looking {
   const ends = Array.from({ length: volumes }, (_, index) => minutes * 60 * (1 - index / 10));
@@ -20,7 +21,7 @@ export function looking(minutes: number, volumes: number): Looking {
   let open = ends;
   while (open.length > 0) {
     const now = at;
-    at += Math.min(...open.map((end) => nextLook(now, Math.floor((100 * now) / end), 15)));
+    at += Math.max(...open.map((end) => nextLook(now, Math.floor((100 * now) / end), 15)));
     looks += 1;
     open = open.filter((end) => end > at);
   }

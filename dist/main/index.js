@@ -40063,8 +40063,14 @@ const invisibleSeconds = 300;
 const goneAfterLooks = 4;
 function nextLook(elapsed, percent, ceiling) {
 	const least = Math.max(.02 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
-	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .3 * elapsed;
+	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .5 * elapsed;
 	return Math.min(Math.max(least, guess), ceiling);
+}
+function nextLookAtAll(waiters, ceiling) {
+	const [urgent, other] = [true, false].map((wanted) => waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted));
+	const seconds = (waiter) => waiter.parts.some(({ done }) => !done) ? nextLookAtAll(waiter.parts, ceiling) : nextLook(age(waiter), waiter.percent, ceiling);
+	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
+	return Math.min(last, ...(urgent ?? []).map(seconds));
 }
 function openWatchers(pollSeconds) {
 	const watchers = new Map();
@@ -40080,10 +40086,8 @@ function watcherOf(place, pollSeconds) {
 	let running = false;
 	let wake = () => {};
 	const wait = (kind, id, events = {}) => new Promise((resolve, reject) => {
-		const { onProgress, onNamed } = events;
 		waiters.add(newWaiter(kind, id, {
-			onProgress,
-			onNamed,
+			events,
 			resolve,
 			reject
 		}));
@@ -40096,8 +40100,7 @@ function watcherOf(place, pollSeconds) {
 	const look = async () => {
 		try {
 			while (waiters.size > 0) {
-				const seconds = Math.min(...[...waiters].map((w) => nextLook(age(w), w.percent, pollSeconds)));
-				await pause(seconds * 1e3);
+				await pause(nextLookAtAll([...waiters], pollSeconds) * 1e3);
 				await lookOnce(place, waiters);
 			}
 		} catch (error) {
@@ -40117,11 +40120,11 @@ function watcherOf(place, pollSeconds) {
 		}
 	};
 	return {
-		snapshot: (id, onProgress) => wait("snapshot", id, onProgress && { onProgress }),
+		snapshot: (id, events) => wait("snapshot", id, events),
 		image: (id, events) => wait("image", id, events)
 	};
 }
-function newWaiter(kind, id, settled) {
+function newWaiter(kind, id, rest) {
 	return {
 		kind,
 		id,
@@ -40129,9 +40132,10 @@ function newWaiter(kind, id, settled) {
 		seen: false,
 		missed: 0,
 		percent: 0,
+		done: false,
 		parts: [],
 		sizeGiB: 0,
-		...settled
+		...rest
 	};
 }
 function age(waiter) {
@@ -40174,7 +40178,7 @@ function settle(waiter, state, place) {
 	else if (done) waiter.resolve(state);
 	else {
 		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
-		waiter.onProgress?.({
+		waiter.events.onProgress?.({
 			percent: waiter.percent,
 			elapsedSeconds: age(waiter)
 		});
@@ -40183,20 +40187,19 @@ function settle(waiter, state, place) {
 }
 function partsOf(waiter, image) {
 	if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
-	waiter.onNamed?.(image);
+	waiter.events.onNamed?.(image);
 	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
 		if (Ebs?.SnapshotId === void 0) continue;
 		const part = newWaiter("snapshot", Ebs.SnapshotId, {
-			onProgress: void 0,
-			onNamed: void 0,
-			resolve: () => {},
-			reject: () => {}
+			events: { isUrgent: () => false },
+			resolve: () => Object.assign(part, {
+				percent: 100,
+				done: true
+			}),
+			reject: () => Object.assign(part, { done: true })
 		});
 		part.since = waiter.since;
 		part.sizeGiB = Ebs.VolumeSize ?? 1;
-		part.resolve = () => {
-			part.percent = 100;
-		};
 		waiter.parts.push(part);
 	}
 	return waiter.parts;
@@ -40940,7 +40943,7 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 	const where = placeName(target.place);
 	const crossAccount = target.request.account !== source.account;
 	const route = planRoute(request, source, target, crossAccount, findings);
-	const reuse = findReusable(request, source, target);
+	const reuse = findReusable(request, source, target, findings);
 	const adopt = route === "copy" && reuse === void 0 ? findPending(source, target, leaseId, reader) : void 0;
 	const discardImages = findFailed(source, target, leaseId, reader);
 	const others = target.existing.filter((image) => image !== reuse && image.ImageId !== adopt && !discardImages.includes(image));
@@ -41023,11 +41026,16 @@ function provenance(request, source) {
 		[tagKeys.commit]: request.run.sha
 	};
 }
-function findReusable(request, source, target) {
+function findReusable(request, source, target, findings) {
 	const same = target.existing.filter((image) => whyUnlike(source, target, image) === "");
 	const own = same.filter((image) => request.run.runUrl !== "" && tagValue(image, tagKeys.run) === request.run.runUrl);
 	const candidates = request.onExisting === "reuse" ? same : own;
-	return candidates.find(({ Name }) => Name === target.name) ?? candidates[0];
+	const named = candidates.find(({ Name }) => Name === target.name);
+	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
+		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
+		findings.add(placeName(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+	}
+	return named ?? candidates[0];
 }
 function findPending(source, target, leaseId, reader) {
 	const living = liveLeases(source, leaseId, reader);
@@ -41318,7 +41326,7 @@ async function preflightSource(request, plan, honoured, findings) {
 		const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
 		const arns = (...types) => types.map((type) => `arn:${request.source.partition}:ec2:${region}::${type}/*`);
 		const questions = [
-			...served.length > 0 ? sharing(plan, place, served, arns) : [],
+			...served.length > 0 ? sharing(plan, place, served, honoured, arns) : [],
 			...copy === void 0 ? [] : removing(copy, arns),
 			...copy !== void 0 && honoured && snapshotId !== void 0 ? encrypting(plan, copy, snapshotId, arns) : [],
 			...tagging(place, arns("image", "snapshot"), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
@@ -41326,11 +41334,11 @@ async function preflightSource(request, plan, honoured, findings) {
 		return askAll(place, role, questions, findings);
 	}));
 }
-function sharing({ source }, place, served, arns) {
+function sharing({ source }, place, served, honoured, arns) {
 	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"))?.id;
 	const self = { Add: [{ UserId: source.account }] };
 	const attribute = "createVolumePermission";
-	const SnapshotId = place.region === source.place.region && own !== void 0 ? own : noSnapshot;
+	const SnapshotId = honoured && place.region === source.place.region && own !== void 0 ? own : noSnapshot;
 	const modify = new ModifySnapshotAttributeCommand({
 		SnapshotId,
 		Attribute: attribute,
@@ -42439,7 +42447,10 @@ async function copySnapshots(run, plan, targetPlan, supply, watcher) {
 			const sourceId = copy.adopt === void 0 ? await supply.snapshot(copy.source.id) : void 0;
 			const done = await limit(async () => {
 				failed.signal.throwIfAborted();
-				return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, (percent) => progress(copy, percent));
+				return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, {
+					onProgress: ({ percent }) => progress(copy, percent),
+					isUrgent: () => limit.pendingCount > 0
+				});
 			});
 			return [copy.source.id, done];
 		} catch (error) {
@@ -42464,20 +42475,20 @@ function stepPercent({ targets }) {
 	return targets.length <= 100 ? 25 : 50;
 }
 const accessTries$1 = 4;
-async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher, onProgress) {
+async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher, events) {
 	const { target, crossAccount } = targetPlan;
 	const { place } = target;
 	const where = placeName(place);
 	try {
 		if (copy.adopt !== void 0) {
-			const taken = await adopt$1(run, place, copy.adopt, watcher, onProgress);
+			const taken = await adopt$1(run, place, copy.adopt, watcher, events);
 			if (taken !== void 0) return taken;
 		}
 		const sourceId = ready ?? await supply.snapshot(copy.source.id);
 		for (let tries = 1;; tries += 1) {
 			const id = await startCopy$1(run, plan, targetPlan, copy, sourceId, supply.place.region);
 			try {
-				return await watcher.snapshot(id, ({ percent }) => onProgress(percent));
+				return await watcher.snapshot(id, events);
 			} catch (error) {
 				if (!(error instanceof CopyFailedError)) throw error;
 				await deleteSnapshot(place, id);
@@ -42491,7 +42502,7 @@ async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher,
 		throw new StepError(`Copying ${copy.source.id} to ${where}`, error, copyRemedy(error, targetPlan));
 	}
 }
-async function adopt$1(run, place, id, watcher, onProgress) {
+async function adopt$1(run, place, id, watcher, events) {
 	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(new CreateTagsCommand({
 		Resources: [id],
@@ -42501,7 +42512,7 @@ async function adopt$1(run, place, id, watcher, onProgress) {
 		}]
 	}));
 	try {
-		return await watcher.snapshot(id, ({ percent }) => onProgress(percent));
+		return await watcher.snapshot(id, events);
 	} catch (error) {
 		if (!(error instanceof CopyFailedError)) throw error;
 		await deleteSnapshot(place, id);
@@ -43128,7 +43139,7 @@ function encryptSnapshots(run, plan, copy, only, watcher) {
 			const id = oldest(await known, snapshot, copy) ?? await copyOne(run, plan, copy, snapshot);
 			run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${copy.kmsKeyArn}: ${id}`);
 			const tell = milestones(snapshot.sizeGiB, 10, (progress) => run.log.line(where, `encrypting ${snapshot.id}: ${progress}`));
-			await watcher.snapshot(id, ({ percent }) => tell(percent));
+			await watcher.snapshot(id, { onProgress: ({ percent }) => tell(percent) });
 			return id;
 		} catch (error) {
 			throw new StepError(`Making the encrypted copy of ${snapshot.id} in ${where}`, error, remedyFor(error));

@@ -10,9 +10,15 @@ export type Progress = Readonly<{ percent: number; elapsedSeconds: number }>;
 /** Waits for what is being made in one account and region; one look serves everything that waits there. */
 export type Watcher = Readonly<{
   /** The snapshot once it is `completed`. @throws CopyFailedError as soon as AWS says that it isn't to be */
-  snapshot(id: string, onProgress?: (progress: Progress) => void): Promise<Snapshot>;
+  snapshot(id: string, events?: SnapshotEvents): Promise<Snapshot>;
   /** The image once it is `available`; its progress is that of its snapshots together. @throws CopyFailedError */
   image(id: string, events?: ImageEvents): Promise<Image>;
+}>;
+
+export type SnapshotEvents = Readonly<{
+  onProgress?: (progress: Progress) => void;
+  /** Whether its end lets anything go on by itself (it does, unless told otherwise). Of those whose end doesn't, the last counts. */
+  isUrgent?: () => boolean;
 }>;
 
 export type ImageEvents = Readonly<{
@@ -44,8 +50,8 @@ type Waiter = {
   seen: boolean;
   missed: number;
   percent: number;
-  onProgress: ((progress: Progress) => void) | undefined;
-  onNamed: ((image: Image) => void) | undefined;
+  done: boolean;
+  events: SnapshotEvents & ImageEvents;
   /** Of an image: its snapshots, which are looked at for its progress as soon as it names them. */
   parts: Waiter[];
   sizeGiB: number;
@@ -64,8 +70,22 @@ const goneAfterLooks = 4;
  */
 export function nextLook(elapsed: number, percent: number, ceiling: number): number {
   const least = Math.max(0.02 * elapsed, Math.min(1, Math.max(0.2, 0.3 * elapsed)));
-  const guess = percent > 0 ? (0.6 * elapsed * (100 - percent)) / percent : 0.3 * elapsed;
+  const guess = percent > 0 ? (0.6 * elapsed * (100 - percent)) / percent : 0.5 * elapsed;
   return Math.min(Math.max(least, guess), ceiling);
+}
+
+/** Seconds to the next look that serves all of `waiters`: what isn't urgent is only waited for until the last of it ends. */
+function nextLookAtAll(waiters: readonly Waiter[], ceiling: number): number {
+  const [urgent, other] = [true, false].map((wanted) =>
+    waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted),
+  );
+  const seconds = (waiter: Waiter): number =>
+    // An image is there when its last snapshot is.
+    waiter.parts.some(({ done }) => !done)
+      ? nextLookAtAll(waiter.parts, ceiling)
+      : nextLook(age(waiter), waiter.percent, ceiling);
+  const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
+  return Math.min(last, ...(urgent ?? []).map(seconds));
 }
 
 /** Gives each account and region its one watcher; looks are at most `pollSeconds` apart. */
@@ -85,10 +105,9 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   let running = false;
   let wake: () => void = () => {};
 
-  const wait = (kind: Waiter['kind'], id: string, events: ImageEvents = {}): Promise<never> =>
+  const wait = (kind: Waiter['kind'], id: string, events: Waiter['events'] = {}): Promise<never> =>
     new Promise((resolve, reject) => {
-      const { onProgress, onNamed } = events;
-      waiters.add(newWaiter(kind, id, { onProgress, onNamed, resolve, reject }));
+      waiters.add(newWaiter(kind, id, { events, resolve, reject }));
       wake();
       if (!running) {
         running = true;
@@ -100,8 +119,7 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   const look = async (): Promise<void> => {
     try {
       while (waiters.size > 0) {
-        const seconds = Math.min(...[...waiters].map((w) => nextLook(age(w), w.percent, pollSeconds)));
-        await pause(seconds * 1000);
+        await pause(nextLookAtAll([...waiters], pollSeconds) * 1000);
         await lookOnce(place, waiters);
       }
     } catch (error) {
@@ -124,17 +142,14 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   };
 
   return {
-    snapshot: (id, onProgress) => wait('snapshot', id, onProgress && { onProgress }),
+    snapshot: (id, events) => wait('snapshot', id, events),
     image: (id, events) => wait('image', id, events),
   };
 }
 
-function newWaiter(
-  kind: Waiter['kind'],
-  id: string,
-  settled: Pick<Waiter, 'onProgress' | 'onNamed' | 'resolve' | 'reject'>,
-): Waiter {
-  return { kind, id, since: Date.now(), seen: false, missed: 0, percent: 0, parts: [], sizeGiB: 0, ...settled };
+function newWaiter(kind: Waiter['kind'], id: string, rest: Pick<Waiter, 'events' | 'resolve' | 'reject'>): Waiter {
+  const start = { since: Date.now(), seen: false, missed: 0, percent: 0, done: false };
+  return { kind, id, ...start, parts: [], sizeGiB: 0, ...rest };
 }
 
 function age(waiter: Waiter): number {
@@ -188,7 +203,7 @@ function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Plac
   else if (done) waiter.resolve(state as never);
   else {
     waiter.percent = waiter.kind === 'snapshot' ? percent : percentOf(waiter.parts);
-    waiter.onProgress?.({ percent: waiter.percent, elapsedSeconds: age(waiter) });
+    waiter.events.onProgress?.({ percent: waiter.percent, elapsedSeconds: age(waiter) });
   }
   return done || failure !== undefined;
 }
@@ -196,20 +211,16 @@ function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Plac
 /** Waiters for an image's snapshots, once it names them. What becomes of them shows in the image. */
 function partsOf(waiter: Waiter, image: Image): Waiter[] {
   if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
-  waiter.onNamed?.(image);
+  waiter.events.onNamed?.(image);
   for (const { Ebs } of image.BlockDeviceMappings ?? []) {
     if (Ebs?.SnapshotId === undefined) continue;
     const part = newWaiter('snapshot', Ebs.SnapshotId, {
-      onProgress: undefined,
-      onNamed: undefined,
-      resolve: () => {},
-      reject: () => {},
+      events: { isUrgent: () => false },
+      resolve: () => Object.assign(part, { percent: 100, done: true }),
+      reject: () => Object.assign(part, { done: true }),
     });
     part.since = waiter.since;
     part.sizeGiB = Ebs.VolumeSize ?? 1;
-    part.resolve = () => {
-      part.percent = 100;
-    };
     waiter.parts.push(part);
   }
   return waiter.parts;

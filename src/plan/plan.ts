@@ -164,7 +164,7 @@ function planTarget(
   const where = placeName(target.place);
   const crossAccount = target.request.account !== source.account;
   const route = planRoute(request, source, target, crossAccount, findings);
-  const reuse = findReusable(request, source, target);
+  const reuse = findReusable(request, source, target, findings);
   const adopt = route === 'copy' && reuse === undefined ? findPending(source, target, leaseId, reader) : undefined;
   const discardImages = findFailed(source, target, leaseId, reader);
   const others = target.existing.filter(
@@ -297,14 +297,24 @@ export function provenance(request: Request, source: Source): Record<string, str
 }
 
 /**
- * An AMI that is what this run would make: of this source, alike, and under the right key. The asked name comes first.
- * Unless any such AMI may be reused, only one that this very workflow run made is as good as a new one.
+ * An AMI that is what this run would make: of this source, alike, and under the right key. Of several, the one with the
+ * asked name; where none has it, the choice is the user's. Unless any such AMI may be reused, only one that this very
+ * workflow run made is as good as a new one.
  */
-function findReusable(request: Request, source: Source, target: Target): Image | undefined {
+function findReusable(request: Request, source: Source, target: Target, findings: Findings): Image | undefined {
   const same = target.existing.filter((image) => whyUnlike(source, target, image) === '');
   const own = same.filter((image) => request.run.runUrl !== '' && tagValue(image, tagKeys.run) === request.run.runUrl);
   const candidates = request.onExisting === 'reuse' ? same : own;
-  return candidates.find(({ Name }) => Name === target.name) ?? candidates[0];
+  const named = candidates.find(({ Name }) => Name === target.name);
+  if (named === undefined && request.onExisting === 'reuse' && same.length > 1) {
+    const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(', ');
+    findings.add(
+      placeName(target.place),
+      `several AMIs of this source are there, all alike: ${list}`,
+      'name one of them in target-ami-name, deregister the others, or set on-existing to replace',
+    );
+  }
+  return named ?? candidates[0];
 }
 
 /** An image that a run which has died was copying. */

@@ -75,7 +75,7 @@ async function preflightSource(request: Request, plan: Plan, honoured: boolean, 
       const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
       const arns: Arns = (...types) => types.map((type) => `arn:${request.source.partition}:ec2:${region}::${type}/*`);
       const questions = [
-        ...(served.length > 0 ? sharing(plan, place, served, arns) : []),
+        ...(served.length > 0 ? sharing(plan, place, served, honoured, arns) : []),
         ...(copy === undefined ? [] : removing(copy, arns)),
         ...(copy !== undefined && honoured && snapshotId !== undefined ? encrypting(plan, copy, snapshotId, arns) : []),
         ...tagging(
@@ -92,12 +92,18 @@ async function preflightSource(request: Request, plan: Plan, honoured: boolean, 
 /** ARNs of all resources of some types, as a statement names them. */
 type Arns = (...types: string[]) => string[];
 
-function sharing({ source }: Plan, place: Place, served: readonly TargetPlan[], arns: Arns): Question[] {
+function sharing(
+  { source }: Plan,
+  place: Place,
+  served: readonly TargetPlan[],
+  honoured: boolean,
+  arns: Arns,
+): Question[] {
   const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith('owned by'))?.id;
-  // Were a dry run taken for a call, this would add nothing: an account has its own snapshots.
+  // Even taken for a call, this would open nothing: an account has its own snapshots.
   const self = { Add: [{ UserId: source.account }] };
   const attribute = 'createVolumePermission' as const;
-  const SnapshotId = place.region === source.place.region && own !== undefined ? own : noSnapshot;
+  const SnapshotId = honoured && place.region === source.place.region && own !== undefined ? own : noSnapshot;
   const modify = new ModifySnapshotAttributeCommand({
     SnapshotId,
     Attribute: attribute,

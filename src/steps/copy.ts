@@ -4,7 +4,7 @@ import type { Place } from '../aws/clients.ts';
 import { ownSnapshots } from '../aws/describe.ts';
 import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
 import { changeShares } from '../aws/shares.ts';
-import { CopyFailedError, type Watcher } from '../aws/wait.ts';
+import { CopyFailedError, type SnapshotEvents, type Watcher } from '../aws/wait.ts';
 import { totalGiB } from '../image.ts';
 import { type Plan, provenance, type SnapshotCopy, type TargetPlan } from '../plan/plan.ts';
 import { milestones } from '../report/progress.ts';
@@ -40,9 +40,11 @@ export async function copySnapshots(
         const sourceId = copy.adopt === undefined ? await supply.snapshot(copy.source.id) : undefined;
         const done = await limit(async () => {
           failed.signal.throwIfAborted();
-          return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, (percent) =>
-            progress(copy, percent),
-          );
+          return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, {
+            onProgress: ({ percent }) => progress(copy, percent),
+            // The AMI takes all of them; but another may be waiting for this one's slot.
+            isUrgent: () => limit.pendingCount > 0,
+          });
         });
         return [copy.source.id, done] as const;
       } catch (error) {
@@ -90,21 +92,21 @@ async function copySnapshot(
   ready: string | undefined,
   supply: Supply,
   watcher: Watcher,
-  onProgress: (percent: number) => void,
+  events: SnapshotEvents,
 ): Promise<Snapshot> {
   const { target, crossAccount } = targetPlan;
   const { place } = target;
   const where = placeName(place);
   try {
     if (copy.adopt !== undefined) {
-      const taken = await adopt(run, place, copy.adopt, watcher, onProgress);
+      const taken = await adopt(run, place, copy.adopt, watcher, events);
       if (taken !== undefined) return taken;
     }
     const sourceId = ready ?? (await supply.snapshot(copy.source.id));
     for (let tries = 1; ; tries += 1) {
       const id = await startCopy(run, plan, targetPlan, copy, sourceId, supply.place.region);
       try {
-        return await watcher.snapshot(id, ({ percent }) => onProgress(percent));
+        return await watcher.snapshot(id, events);
       } catch (error) {
         if (!(error instanceof CopyFailedError)) throw error;
         await deleteSnapshot(place, id);
@@ -126,12 +128,12 @@ async function adopt(
   place: Place,
   id: string,
   watcher: Watcher,
-  onProgress: (percent: number) => void,
+  events: SnapshotEvents,
 ): Promise<Snapshot | undefined> {
   run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
   await place.ec2(new CreateTagsCommand({ Resources: [id], Tags: [{ Key: tagKeys.lease, Value: run.leaseId }] }));
   try {
-    return await watcher.snapshot(id, ({ percent }) => onProgress(percent));
+    return await watcher.snapshot(id, events);
   } catch (error) {
     if (!(error instanceof CopyFailedError)) throw error;
     await deleteSnapshot(place, id);

@@ -164,7 +164,7 @@ function encryptSnapshots(
       const tell = milestones(snapshot.sizeGiB, 10, (progress) =>
         run.log.line(where, `encrypting ${snapshot.id}: ${progress}`),
       );
-      await watcher.snapshot(id, ({ percent }) => tell(percent));
+      await watcher.snapshot(id, { onProgress: ({ percent }) => tell(percent) });
       return id;
     } catch (error) {
       throw new StepError(`Making the encrypted copy of ${snapshot.id} in ${where}`, error, remedyFor(error));
