@@ -9,6 +9,7 @@ import { type Report, type TargetRecord, writeOutputs } from './report/outputs.t
 import { plainText } from './report/progress.ts';
 import { writeSummary } from './report/summary.ts';
 import { share } from './share.ts';
+import { sweep } from './sweep.ts';
 
 /** The main step: reads the inputs, shares the AMI, reports, and owns the only catch. */
 async function main(): Promise<void> {
@@ -24,7 +25,7 @@ async function main(): Promise<void> {
     const { timeoutMinutes } = request;
     const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
     setTimeout(() => stop.abort(late), timeoutMinutes * 60_000).unref();
-    const report = await share(request, stop.signal);
+    const report = request.sweep ? await sweep(request, stop.signal) : await share(request, stop.signal);
     writeOutputs(report);
     await writeSummary(report);
     annotate(failuresOf(report));

@@ -4,6 +4,7 @@ import { InputError, Reader, type RunContext } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readSourceImage, type SourceImage } from './inputs/source-image.ts';
 import { readTargets, type TargetRequest } from './inputs/targets.ts';
+import { needsSourceImage } from './template.ts';
 
 export type Route = (typeof routes)[number];
 const routes = ['auto', 'register', 'copy'] as const;
@@ -28,6 +29,8 @@ export type Request = Settings &
     /** The key of the source account in each hub's region; `{region}` is still to fill. */
     hubKmsKey: string | undefined;
     dryRun: boolean;
+    /** Whether only what dead runs left is taken back; then no source AMI need be named. */
+    sweep: boolean;
     failFast: boolean;
     keyPreflight: 'fail' | 'warn';
     maxParallel: number;
@@ -50,9 +53,10 @@ export function readInputs(
   const reader = new Reader(get);
   const settings = readSettings(reader, run);
   const { region, partition } = settings.source;
+  const sweep = reader.flag('sweep');
   const request: Request = {
     ...settings,
-    image: readSourceImage(reader, region, readFile),
+    image: readSourceImage(reader, region, readFile, sweep),
     targets: readTargets(reader, partition, run),
     description: reader.templateValue('target-ami-description', reader.optional('target-ami-description')),
     route: reader.oneOf('route', routes),
@@ -63,6 +67,7 @@ export function readInputs(
     topology: reader.oneOf('topology', topologies),
     hubKmsKey: reader.templateValue('hub-kms-key', reader.optional('hub-kms-key')),
     dryRun: reader.flag('dry-run'),
+    sweep,
     failFast: reader.flag('fail-fast'),
     keyPreflight: reader.oneOf('key-preflight', ['fail', 'warn']),
     maxParallel: reader.whole('max-parallel', 1, 1000),
@@ -70,8 +75,17 @@ export function readInputs(
     pollSeconds: reader.whole('poll-interval', 1, 3600),
     timeoutMinutes: reader.whole('timeout-minutes', 1, 7200),
   };
+  if (sweep) checkSweep(reader, request);
   if (reader.problems.length > 0) throw new InputError(reader.problems);
   return request;
+}
+
+/** A sweep is of no AMI in particular, and has no plan. */
+function checkSweep(reader: Reader, { dryRun, targets }: Request): void {
+  if (dryRun) reader.note('dry-run', 'true', 'cannot be had with sweep, which takes back what it finds');
+  for (const { roleArn = '' } of targets)
+    if (needsSourceImage(roleArn))
+      reader.note('target-role-arn', roleArn, '{name} and {source-ami} are not known in a sweep');
 }
 
 /** https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html */

@@ -24,6 +24,8 @@ import { sleep } from './time.ts';
  */
 
 const leasePrefix = `${tagKeys.lease}:`;
+/** The tag keys of all leases, as a filter takes them. */
+export const leaseTagKeys = `${leasePrefix}*`;
 const renewSeconds = 60;
 const expireSeconds = 300;
 

@@ -1,11 +1,11 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
-import { openSessions } from './aws/credentials.ts';
 import { errorMessage, explainLine, placeName, rootCode } from './aws/errors.ts';
 import { openWatchers, type Watcher } from './aws/wait.ts';
 import { snapshotIdsOf, totalGiB } from './image.ts';
 import type { Request } from './inputs.ts';
 import { newLeaseId, sortLeases, takeLease, thisReader } from './lease.ts';
 import { openLedger } from './ledger.ts';
+import { openCallers } from './plan/callers.ts';
 import { type Plan, planOf, type TargetPlan } from './plan/plan.ts';
 import { preflight } from './plan/preflight.ts';
 import { openFindings, ProblemsError } from './plan/problem.ts';
@@ -76,12 +76,11 @@ async function create(asked: Run, foreseen: Prepared): Promise<Prepared> {
 /** Reads AWS, plans, and asks AWS what it would refuse; the first write comes after it. */
 async function makePlan(run: Run): Promise<{ plan: Plan; record: PlanRecord }> {
   const { request, signal, log } = run;
-  const { credentials, source } = request;
-  const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
   const findings = openFindings(signal);
-  const resolved = await resolve(request, sessions, findings, signal, (account) => {
+  const callers = openCallers(request, findings, signal, (account) => {
     if (request.maskAccountIds) log.mask(account);
   });
+  const resolved = await resolve(request, callers, findings);
   const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
   if (plan !== undefined) await preflight(request, plan, findings);
   const warnings = findings.warnings();

@@ -134,22 +134,22 @@ const external_node_zlib_namespaceObject = __WEBPACK_EXTERNAL_createRequire(impo
 const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+;// CONCATENATED MODULE: external "node:timers/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 ;// CONCATENATED MODULE: external "node:path"
 const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 ;// CONCATENATED MODULE: external "node:fs/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
+const external_node_fs_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 ;// CONCATENATED MODULE: external "node:process"
 const external_node_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
 ;// CONCATENATED MODULE: external "node:https"
 const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-;// CONCATENATED MODULE: external "node:timers/promises"
-const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 ;// CONCATENATED MODULE: ./main.js
 
 
@@ -765,6 +765,7 @@ const inputDefaults = {
 	"ssm-parameter": "",
 	retain: "",
 	"dry-run": "false",
+	sweep: "false",
 	"fail-fast": "false",
 	"key-preflight": "fail",
 	topology: "direct",
@@ -1043,10 +1044,14 @@ const sourceInputs = [
 ];
 const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
 const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
-function readSourceImage(reader, region, readFile) {
+function readSourceImage(reader, region, readFile, optional) {
 	const noReboot = reader.flag("no-reboot");
 	const given = sourceInputs.filter((name) => reader.text(name) !== "");
 	const [name] = given;
+	if (name === void 0 && optional) return {
+		by: "id",
+		id: ""
+	};
 	if (name === void 0 || given.length > 1) {
 		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
 		return {
@@ -7316,9 +7321,10 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 	const reader = new Reader(get);
 	const settings = readSettings(reader, run);
 	const { region, partition } = settings.source;
+	const sweep = reader.flag("sweep");
 	const request = {
 		...settings,
-		image: readSourceImage(reader, region, readFile),
+		image: readSourceImage(reader, region, readFile, sweep),
 		targets: readTargets(reader, partition, run),
 		description: reader.templateValue("target-ami-description", reader.optional("target-ami-description")),
 		route: reader.oneOf("route", routes),
@@ -7329,6 +7335,7 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 		topology: reader.oneOf("topology", topologies),
 		hubKmsKey: reader.templateValue("hub-kms-key", reader.optional("hub-kms-key")),
 		dryRun: reader.flag("dry-run"),
+		sweep,
 		failFast: reader.flag("fail-fast"),
 		keyPreflight: reader.oneOf("key-preflight", ["fail", "warn"]),
 		maxParallel: reader.whole("max-parallel", 1, 1e3),
@@ -7336,8 +7343,13 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 		pollSeconds: reader.whole("poll-interval", 1, 3600),
 		timeoutMinutes: reader.whole("timeout-minutes", 1, 7200)
 	};
+	if (sweep) checkSweep(reader, request);
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
+}
+function checkSweep(reader, { dryRun, targets }) {
+	if (dryRun) reader.note("dry-run", "true", "cannot be had with sweep, which takes back what it finds");
+	for (const { roleArn = "" } of targets) if (needsSourceImage(roleArn)) reader.note("target-role-arn", roleArn, "{name} and {source-ami} are not known in a sweep");
 }
 function readCopyMinutes(reader) {
 	if (reader.text("copy-duration-minutes") === "") return void 0;
@@ -7696,14 +7708,10 @@ async function writeSummary(report) {
 	await summary.addRaw(summaryText(report), true).write();
 }
 function summaryText(report) {
-	const { sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
+	const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
 	const failed = targets.filter(({ status }) => status === "failed");
 	const source = plan === void 0 ? "" : ` (${plain(plan.source.amiName)}) in ${plan.source.account}/${plan.source.region}`;
-	const head = [
-		`## ${verdict(report)}`,
-		"",
-		`Source ${sourceAmiId === "" ? "not found" : `\`${sourceAmiId}\``}${source}${seconds > 0 ? `, ${spokenSeconds(seconds)}` : ""}.`
-	];
+	const head = [`## ${verdict(report)}`, ...swept ? [] : ["", `Source ${sourceAmiId === "" ? "not found" : `\`${sourceAmiId}\``}${source}${seconds > 0 ? `, ${spokenSeconds(seconds)}` : ""}.`]];
 	const found = problems.flatMap(({ places, what, remedy }) => [`- **${plain(places)}**: ${plain(what)}`, ...remedy === "" ? [] : [`  - What to do: ${plain(remedy)}`]]);
 	const failing = [...failures.map((failure) => `- ${plain(failure)}`), ...problems.length > 0 ? [] : failed.map(({ account, region, error }) => `- **${account}/${region}**: ${plain(error ?? "")}`)];
 	const planned = new Map(plan?.targets.map((target) => [`${target.account}/${target.region}`, target]));
@@ -7733,7 +7741,11 @@ function section(title, lines) {
 		...lines
 	];
 }
-function verdict({ targets, plan, problems = [], failures, cleanUp }) {
+function verdict({ swept, targets, plan, problems = [], failures, cleanUp }) {
+	if (swept === true) {
+		if (cleanUp.failed.length > 0) return "❌ Not all that earlier runs left could be taken back";
+		return cleanUp.done.length > 0 ? "🧹 What earlier runs left is taken back" : "🧹 Earlier runs left nothing";
+	}
 	const made = targets.filter(isReady).length;
 	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; nothing was changed`;
 	if (plan?.dryRun === true) return `📋 Dry run: ${targets.filter(({ status }) => status === "planned").length} of ${targets.length} AMIs would be made; nothing was changed`;
@@ -7799,6 +7811,14 @@ function fitting(lines, room) {
 		kept.push(line);
 	}
 	return kept;
+}
+// src/time.ts
+async function sleep(ms, signal) {
+	try {
+		await (0,promises_namespaceObject.setTimeout)(ms, void 0, { signal });
+	} catch (error) {
+		throw signal.aborted ? signal.reason : error;
+	}
 }
 // node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
 var state, emitWarningIfUnsupportedVersion$1;
@@ -8859,7 +8879,7 @@ var init_getSSOTokenFromFile = __esmMin((() => {
 	getSSOTokenFromFile = async (id) => {
 		if (tokenIntercept[id]) return tokenIntercept[id];
 		const ssoTokenFilepath = getSSOTokenFilepath(id);
-		const ssoTokenText = await (0,promises_namespaceObject.readFile)(ssoTokenFilepath, "utf8");
+		const ssoTokenText = await (0,external_node_fs_promises_namespaceObject.readFile)(ssoTokenFilepath, "utf8");
 		return JSON.parse(ssoTokenText);
 	};
 }));
@@ -8936,7 +8956,7 @@ var init_readFile = __esmMin((() => {
 	fileIntercept = {};
 	readFile = (path, options) => {
 		if (fileIntercept[path] !== void 0) return fileIntercept[path];
-		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,promises_namespaceObject.readFile)(path, "utf8");
+		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,external_node_fs_promises_namespaceObject.readFile)(path, "utf8");
 		return filePromises[path];
 	};
 }));
@@ -17259,339 +17279,10 @@ var init_httpAuthSchemes = __esmMin((() => {
 	init_clock_skew_defaults();
 	resolveAwsSdkSigV4Config = bindResolveAwsSdkSigV4Config(DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION);
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
-var signatureV4CrtContainer;
-var init_signature_v4_crt_container = __esmMin((() => {
-	signatureV4CrtContainer = { CrtSignerV4: null };
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
-function getCredentialsWithoutSessionToken(credentials) {
-	return {
-		accessKeyId: credentials.accessKeyId,
-		secretAccessKey: credentials.secretAccessKey,
-		expiration: credentials.expiration
-	};
-}
-function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
-	const currentCredentialProvider = privateAccess.credentialProvider;
-	privateAccess.credentialProvider = () => {
-		privateAccess.credentialProvider = currentCredentialProvider;
-		return Promise.resolve(credentialsWithoutSessionToken);
-	};
-}
-var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
-var init_SignatureV4SignWithCredentials = __esmMin((() => {
-	init_dist_es$12();
-	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
-	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
-	SignatureV4SignWithCredentials = class extends SignatureV4 {
-		async signWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
-			const privateAccess = this;
-			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
-			return privateAccess.signRequest(requestToSign, options ?? {});
-		}
-		async presignWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			delete requestToSign.headers[SESSION_TOKEN_HEADER];
-			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			requestToSign.query = requestToSign.query ?? {};
-			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			setSingleOverride(this, credentialsWithoutSessionToken);
-			return this.presign(requestToSign, options);
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
-var SignatureV4MultiRegion;
-var init_SignatureV4MultiRegion = __esmMin((() => {
-	init_dist_es$12();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-	SignatureV4MultiRegion = class {
-		sigv4aSigner;
-		sigv4Signer;
-		signerOptions;
-		static sigv4aDependency() {
-			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
-			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
-			return "none";
-		}
-		constructor(options) {
-			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
-			this.signerOptions = options;
-		}
-		async sign(requestToSign, options = {}) {
-			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
-			return this.sigv4Signer.sign(requestToSign, options);
-		}
-		async signWithCredentials(requestToSign, credentials, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
-				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
-		}
-		async presign(originalRequest, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
-				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.presign(originalRequest, options);
-		}
-		async presignWithCredentials(originalRequest, credentials, options = {}) {
-			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
-			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
-		}
-		getSigv4aSigner() {
-			if (!this.sigv4aSigner) {
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
-				if (this.signerOptions.runtime === "node") {
-					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
-						...this.signerOptions,
-						signingAlgorithm: 1
-					});
-					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-				} else {
-					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
-					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-				}
-			}
-			return this.sigv4aSigner;
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
-var init_dist_es$11 = __esmMin((() => {
-	init_SignatureV4MultiRegion();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-}));
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
-init_endpoints();
-const q$2 = "ref";
-const a$7 = -1;
-const b$7 = true;
-const c$7 = "isSet";
-const d$7 = "PartitionResult";
-const e$7 = "booleanEquals";
-const f$7 = "stringEquals";
-const g$7 = "getAttr";
-const h$7 = "us-east-1";
-const i$7 = "sigv4";
-const j$7 = "sts";
-const k$7 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-const l$2 = { [q$2]: "Endpoint" };
-const m$2 = { [q$2]: "Region" };
-const n$2 = { [q$2]: d$7 };
-const o$2 = {};
-const p$2 = [m$2];
-const _data$7 = {
-	conditions: [
-		[c$7, [l$2]],
-		[c$7, p$2],
-		[
-			"aws.partition",
-			p$2,
-			d$7
-		],
-		[e$7, [{ [q$2]: "UseFIPS" }, b$7]],
-		[e$7, [{ [q$2]: "UseDualStack" }, b$7]],
-		[f$7, [m$2, "aws-global"]],
-		[e$7, [{ [q$2]: "UseGlobalEndpoint" }, b$7]],
-		[f$7, [m$2, "eu-central-1"]],
-		[e$7, [{
-			fn: g$7,
-			argv: [n$2, "supportsDualStack"]
-		}, b$7]],
-		[e$7, [{
-			fn: g$7,
-			argv: [n$2, "supportsFIPS"]
-		}, b$7]],
-		[f$7, [m$2, "ap-south-1"]],
-		[f$7, [m$2, "eu-north-1"]],
-		[f$7, [m$2, "eu-west-1"]],
-		[f$7, [m$2, "eu-west-2"]],
-		[f$7, [m$2, "eu-west-3"]],
-		[f$7, [m$2, "sa-east-1"]],
-		[f$7, [m$2, h$7]],
-		[f$7, [m$2, "us-east-2"]],
-		[f$7, [m$2, "us-west-2"]],
-		[f$7, [m$2, "us-west-1"]],
-		[f$7, [m$2, "ca-central-1"]],
-		[f$7, [m$2, "ap-southeast-1"]],
-		[f$7, [m$2, "ap-northeast-1"]],
-		[f$7, [m$2, "ap-southeast-2"]],
-		[f$7, [{
-			fn: g$7,
-			argv: [n$2, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$7],
-		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$7,
-			signingName: j$7,
-			signingRegion: h$7
-		}] }],
-		[k$7, { authSchemes: [{
-			name: i$7,
-			signingName: j$7,
-			signingRegion: "{Region}"
-		}] }],
-		[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[l$2, o$2],
-		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://sts.{Region}.amazonaws.com", o$2],
-		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
-		[a$7, "FIPS is enabled but this partition does not support FIPS"],
-		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$7, "DualStack is enabled but this partition does not support DualStack"],
-		[k$7, o$2],
-		[a$7, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$7 = 2;
-const nodes$7 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	30,
-	3,
-	1,
-	4,
-	100000014,
-	2,
-	5,
-	100000014,
-	3,
-	25,
-	6,
-	4,
-	24,
-	7,
-	5,
-	100000001,
-	8,
-	6,
-	9,
-	100000013,
-	7,
-	100000001,
-	10,
-	10,
-	100000001,
-	11,
-	11,
-	100000001,
-	12,
-	12,
-	100000001,
-	13,
-	13,
-	100000001,
-	14,
-	14,
-	100000001,
-	15,
-	15,
-	100000001,
-	16,
-	16,
-	100000001,
-	17,
-	17,
-	100000001,
-	18,
-	18,
-	100000001,
-	19,
-	19,
-	100000001,
-	20,
-	20,
-	100000001,
-	21,
-	21,
-	100000001,
-	22,
-	22,
-	100000001,
-	23,
-	23,
-	100000001,
-	100000002,
-	8,
-	100000011,
-	100000012,
-	4,
-	28,
-	26,
-	9,
-	27,
-	100000010,
-	24,
-	100000008,
-	100000009,
-	8,
-	29,
-	100000007,
-	9,
-	100000006,
-	100000007,
-	3,
-	100000003,
-	31,
-	4,
-	100000004,
-	100000005
-]);
-const bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
-init_client();
-init_endpoints();
-const cache$7 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS",
-		"UseGlobalEndpoint"
-	]
-});
-const defaultEndpointResolver$7 = (endpointParams, context = {}) => {
-	return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
+// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
-init_dist_es$11();
 init_client$1();
-init_endpoints();
-const createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
-	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
-	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
-	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
-	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
-	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
-	return Object.assign(defaultParameters, endpointParameters);
-};
-const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
+const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
 		operation: getSmithyContext(context).operation,
 		region: await normalizeProvider$1(config.region)() || (() => {
@@ -17599,12 +17290,11 @@ const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, in
 		})()
 	};
 };
-const defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
 function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
-			name: "sts",
+			name: "ec2",
 			region: authParameters.region
 		},
 		propertiesExtractor: (config, context) => ({ signingProperties: {
@@ -17613,97 +17303,26 @@ function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4a",
-		signingProperties: {
-			name: "sts",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
-	return { schemeId: "smithy.api#noAuth" };
-}
-const createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
-	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
-		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
-		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
-		const options = [];
-		for (const scheme of authSchemes) {
-			const { name: resolvedName, properties = {}, ...rest } = scheme;
-			const name = resolvedName.toLowerCase();
-			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
-			let schemeId;
-			if (name === "sigv4a") {
-				schemeId = "aws.auth#sigv4a";
-				const sigv4Present = authSchemes.find((s) => {
-					const name = s.name.toLowerCase();
-					return name !== "sigv4a" && name.startsWith("sigv4");
-				});
-				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
-			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
-			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
-			const createOption = createHttpAuthOptionFunctions[schemeId];
-			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
-			const option = createOption(authParameters);
-			option.schemeId = schemeId;
-			option.signingProperties = {
-				...option.signingProperties || {},
-				...rest,
-				...properties
-			};
-			options.push(option);
-		}
-		return options;
-	};
-	return endpointRuleSetHttpAuthSchemeProvider;
-};
-const _defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
+const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		case "AssumeRoleWithSAML":
-			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
-			break;
-		case "AssumeRoleWithWebIdentity":
-			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
-			break;
-		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
 	}
 	return options;
 };
-const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$7, _defaultSTSHttpAuthSchemeProvider$1, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$7,
-	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
-	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$4
-});
 const resolveHttpAuthSchemeConfig$7 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
-	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
-	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$7 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
-		defaultSigningName: "sts"
+		defaultSigningName: "ec2"
 	});
 };
 const commonParams$7 = {
-	UseGlobalEndpoint: {
-		type: "builtInParams",
-		name: "useGlobalEndpoint"
-	},
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -17721,8 +17340,8 @@ const commonParams$7 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-sts/package.json
-var version$5 = "3.1173.0";
+// node_modules/@aws-sdk/client-ec2/package.json
+var version$5 = "3.1169.0";
 // node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
@@ -17767,7 +17386,7 @@ var dist_es_exports$7 = __exportAll({
 	ENV_SESSION: () => ENV_SESSION,
 	fromEnv: () => fromEnv
 });
-var init_dist_es$10 = __esmMin((() => {
+var init_dist_es$11 = __esmMin((() => {
 	init_fromEnv();
 }));
 // node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
@@ -18157,7 +17776,7 @@ var dist_es_exports$6 = __exportAll({
 	httpRequest: () => httpRequest,
 	providerConfigFromInit: () => providerConfigFromInit
 });
-var init_dist_es$9 = __esmMin((() => {
+var init_dist_es$10 = __esmMin((() => {
 	init_fromContainerMetadata();
 	init_fromInstanceMetadata();
 	init_RemoteProviderInit();
@@ -18604,7 +18223,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 	};
 }));
 // node_modules/@smithy/node-http-handler/dist-es/index.js
-var init_dist_es$8 = __esmMin((() => {
+var init_dist_es$9 = __esmMin((() => {
 	init_node_http_handler();
 	init_protocols$1();
 	init_get_transformed_headers();
@@ -18701,7 +18320,7 @@ var AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, DEFAULT_LINK_LOCAL_HOST, AWS_CONTAIN
 var init_fromHttp = __esmMin((() => {
 	init_client();
 	init_config$1();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_checkUrl();
 	init_requestHelpers();
 	init_retry_wrapper();
@@ -18736,7 +18355,7 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 		const requestTimeout = options.timeout ?? 1e3;
 		const provider = retryWrapper(async () => {
 			const request = createGetRequest(url);
-			if (tokenFile) request.headers.Authorization = validateToken((await promises_namespaceObject.readFile(tokenFile)).toString());
+			if (tokenFile) request.headers.Authorization = validateToken((await external_node_fs_promises_namespaceObject.readFile(tokenFile)).toString());
 			else if (token) request.headers.Authorization = validateToken(token);
 			try {
 				return getCredentials((await requestHandler.handle(request, { requestTimeout })).response).then((creds) => setCredentialFeature(creds, "CREDENTIALS_HTTP", "z"));
@@ -18759,16 +18378,16 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 }));
 // node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
 var dist_es_exports$5 = __exportAll({ fromHttp: () => fromHttp });
-var init_dist_es$7 = __esmMin((() => {
+var init_dist_es$8 = __esmMin((() => {
 	init_fromHttp();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
 init_config$1();
 const remoteProvider = async (init) => {
-	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 	if (process.env[ENV_CMDS_RELATIVE_URI] || process.env[ENV_CMDS_FULL_URI]) {
 		init.logger?.debug("@aws-sdk/credential-provider-node - remoteProvider::fromHttp/fromContainerMetadata");
-		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
+		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
 		return chain(fromHttp(init), fromContainerMetadata(init));
 	}
 	if (process.env["AWS_EC2_METADATA_DISABLED"] && process.env["AWS_EC2_METADATA_DISABLED"] !== "false") return async () => {
@@ -18851,7 +18470,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
@@ -18870,7 +18489,7 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateToken":
-				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 		}
@@ -19388,7 +19007,7 @@ var init_xml_parser = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/xml-builder/dist-es/index.js
-var init_dist_es$6 = __esmMin((() => {
+var init_dist_es$7 = __esmMin((() => {
 	init_xml_parser();
 }));
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
@@ -19443,7 +19062,7 @@ function writeKey(obj) {
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/xml/XmlShapeDeserializer.js
 var XmlShapeDeserializer;
 var init_XmlShapeDeserializer = __esmMin((() => {
-	init_dist_es$6();
+	init_dist_es$7();
 	init_client$1();
 	init_protocols$1();
 	init_schema();
@@ -19861,68 +19480,68 @@ var init_protocols = __esmMin((() => {
 	init_AwsEc2QueryProtocol();
 	init_AwsQueryProtocol();
 	init_QueryShapeSerializer();
-	init_dist_es$6();
+	init_dist_es$7();
 	init_client$1();
 	init_ConfigurableSerdeContext();
 	init_XmlShapeDeserializer();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
-var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
+var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
-	k$6 = "ref";
-	a$6 = -1;
-	b$6 = true;
-	c$6 = "isSet";
-	d$6 = "PartitionResult";
-	e$6 = "booleanEquals";
-	f$6 = "getAttr";
-	g$6 = { [k$6]: "Endpoint" };
-	h$6 = { [k$6]: d$6 };
-	i$6 = {};
-	j$6 = [{ [k$6]: "Region" }];
-	_data$6 = {
+	k$7 = "ref";
+	a$7 = -1;
+	b$7 = true;
+	c$7 = "isSet";
+	d$7 = "PartitionResult";
+	e$7 = "booleanEquals";
+	f$7 = "getAttr";
+	g$7 = { [k$7]: "Endpoint" };
+	h$7 = { [k$7]: d$7 };
+	i$7 = {};
+	j$7 = [{ [k$7]: "Region" }];
+	_data$7 = {
 		conditions: [
-			[c$6, [g$6]],
-			[c$6, j$6],
+			[c$7, [g$7]],
+			[c$7, j$7],
 			[
 				"aws.partition",
-				j$6,
-				d$6
+				j$7,
+				d$7
 			],
-			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
-			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsDualStack"]
-			}, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsFIPS"]
-			}, b$6]],
+			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
+			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsDualStack"]
+			}, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsFIPS"]
+			}, b$7]],
 			["stringEquals", [{
-				fn: f$6,
-				argv: [h$6, "name"]
+				fn: f$7,
+				argv: [h$7, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$6],
-			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$6, i$6],
-			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://oidc.{Region}.amazonaws.com", i$6],
-			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "FIPS is enabled but this partition does not support FIPS"],
-			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "DualStack is enabled but this partition does not support DualStack"],
-			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "Invalid Configuration: Missing Region"]
+			[a$7],
+			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$7, i$7],
+			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://oidc.{Region}.amazonaws.com", i$7],
+			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "FIPS is enabled but this partition does not support FIPS"],
+			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "DualStack is enabled but this partition does not support DualStack"],
+			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$6 = 2;
-	nodes$6 = new Int32Array([
+	root$7 = 2;
+	nodes$7 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -19966,15 +19585,15 @@ var init_bdd$3 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
+	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
-var cache$6, defaultEndpointResolver$6;
+var cache$7, defaultEndpointResolver$7;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$3();
-	cache$6 = new EndpointCache({
+	cache$7 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -19983,8 +19602,8 @@ var init_endpointResolver$3 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
-		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
+	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
+		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -20522,7 +20141,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOOIDCHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -20559,7 +20178,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$3();
 	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -20926,7 +20545,7 @@ var init_fromSso = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/token-providers/dist-es/index.js
-var init_dist_es$5 = __esmMin((() => {
+var init_dist_es$6 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
 	init_config$1();
@@ -20946,7 +20565,7 @@ function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
@@ -20965,7 +20584,7 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "GetRoleCredentials":
-				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 		}
@@ -21006,62 +20625,62 @@ var init_EndpointParameters$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
-var k$5, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, _data$5, root$5, nodes$5, bdd$5;
+var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
-	k$5 = "ref";
-	a$5 = -1;
-	b$5 = true;
-	c$5 = "isSet";
-	d$5 = "PartitionResult";
-	e$5 = "booleanEquals";
-	f$5 = "getAttr";
-	g$5 = { [k$5]: "Endpoint" };
-	h$5 = { [k$5]: d$5 };
-	i$5 = {};
-	j$5 = [{ [k$5]: "Region" }];
-	_data$5 = {
+	k$6 = "ref";
+	a$6 = -1;
+	b$6 = true;
+	c$6 = "isSet";
+	d$6 = "PartitionResult";
+	e$6 = "booleanEquals";
+	f$6 = "getAttr";
+	g$6 = { [k$6]: "Endpoint" };
+	h$6 = { [k$6]: d$6 };
+	i$6 = {};
+	j$6 = [{ [k$6]: "Region" }];
+	_data$6 = {
 		conditions: [
-			[c$5, [g$5]],
-			[c$5, j$5],
+			[c$6, [g$6]],
+			[c$6, j$6],
 			[
 				"aws.partition",
-				j$5,
-				d$5
+				j$6,
+				d$6
 			],
-			[e$5, [{ [k$5]: "UseFIPS" }, b$5]],
-			[e$5, [{ [k$5]: "UseDualStack" }, b$5]],
-			[e$5, [{
-				fn: f$5,
-				argv: [h$5, "supportsDualStack"]
-			}, b$5]],
-			[e$5, [{
-				fn: f$5,
-				argv: [h$5, "supportsFIPS"]
-			}, b$5]],
+			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
+			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsDualStack"]
+			}, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsFIPS"]
+			}, b$6]],
 			["stringEquals", [{
-				fn: f$5,
-				argv: [h$5, "name"]
+				fn: f$6,
+				argv: [h$6, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$5],
-			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$5, i$5],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
-			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://portal.sso.{Region}.amazonaws.com", i$5],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$5],
-			[a$5, "FIPS is enabled but this partition does not support FIPS"],
-			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
-			[a$5, "DualStack is enabled but this partition does not support DualStack"],
-			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$5],
-			[a$5, "Invalid Configuration: Missing Region"]
+			[a$6],
+			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$6, i$6],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://portal.sso.{Region}.amazonaws.com", i$6],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "FIPS is enabled but this partition does not support FIPS"],
+			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "DualStack is enabled but this partition does not support DualStack"],
+			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$5 = 2;
-	nodes$5 = new Int32Array([
+	root$6 = 2;
+	nodes$6 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -21105,15 +20724,15 @@ var init_bdd$2 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
-var cache$5, defaultEndpointResolver$5;
+var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$2();
-	cache$5 = new EndpointCache({
+	cache$6 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -21122,8 +20741,8 @@ var init_endpointResolver$2 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
+		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -21392,7 +21011,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -21429,7 +21048,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$2();
 	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -21612,7 +21231,7 @@ var init_loadSso = __esmMin((() => {
 var SHOULD_FAIL_CREDENTIAL_CHAIN, resolveSSOCredentials;
 var init_resolveSSOCredentials = __esmMin((() => {
 	init_client();
-	init_dist_es$5();
+	init_dist_es$6();
 	init_config$1();
 	SHOULD_FAIL_CREDENTIAL_CHAIN = false;
 	resolveSSOCredentials = async ({ ssoStartUrl, ssoSession, ssoAccountId, ssoRegion, ssoRoleName, ssoClient, clientConfig, parentClientConfig, callerClientConfig, profile, filepath, configFilepath, ignoreCache, logger }) => {
@@ -21776,7 +21395,7 @@ var dist_es_exports$4 = __exportAll({
 	isSsoProfile: () => isSsoProfile$1,
 	validateSsoProfile: () => validateSsoProfile
 });
-var init_dist_es$4 = __esmMin((() => {
+var init_dist_es$5 = __esmMin((() => {
 	init_fromSSO();
 	init_isSsoProfile();
 	init_validateSsoProfile();
@@ -21789,19 +21408,19 @@ var init_resolveCredentialSource = __esmMin((() => {
 	resolveCredentialSource = (credentialSource, profileName, logger) => {
 		const sourceProvidersMap = {
 			EcsContainer: async (options) => {
-				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
-				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
+				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is EcsContainer");
 				return async () => chain(fromHttp(options ?? {}), fromContainerMetadata(options))().then(setNamedProvider);
 			},
 			Ec2InstanceMetadata: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Ec2InstanceMetadata");
-				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 				return async () => fromInstanceMetadata(options)().then(setNamedProvider);
 			},
 			Environment: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Environment");
-				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$7));
+				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$7));
 				return async () => fromEnv(options)().then(setNamedProvider);
 			}
 		};
@@ -21810,96 +21429,212 @@ var init_resolveCredentialSource = __esmMin((() => {
 	};
 	setNamedProvider = (creds) => setCredentialFeature(creds, "CREDENTIALS_PROFILE_NAMED_PROVIDER", "p");
 }));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
+var signatureV4CrtContainer;
+var init_signature_v4_crt_container = __esmMin((() => {
+	signatureV4CrtContainer = { CrtSignerV4: null };
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
+function getCredentialsWithoutSessionToken(credentials) {
+	return {
+		accessKeyId: credentials.accessKeyId,
+		secretAccessKey: credentials.secretAccessKey,
+		expiration: credentials.expiration
+	};
+}
+function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
+	const currentCredentialProvider = privateAccess.credentialProvider;
+	privateAccess.credentialProvider = () => {
+		privateAccess.credentialProvider = currentCredentialProvider;
+		return Promise.resolve(credentialsWithoutSessionToken);
+	};
+}
+var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
+var init_SignatureV4SignWithCredentials = __esmMin((() => {
+	init_dist_es$12();
+	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
+	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
+	SignatureV4SignWithCredentials = class extends SignatureV4 {
+		async signWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
+			const privateAccess = this;
+			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
+			return privateAccess.signRequest(requestToSign, options ?? {});
+		}
+		async presignWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			delete requestToSign.headers[SESSION_TOKEN_HEADER];
+			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			requestToSign.query = requestToSign.query ?? {};
+			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			setSingleOverride(this, credentialsWithoutSessionToken);
+			return this.presign(requestToSign, options);
+		}
+	};
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
+var SignatureV4MultiRegion;
+var init_SignatureV4MultiRegion = __esmMin((() => {
+	init_dist_es$12();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+	SignatureV4MultiRegion = class {
+		sigv4aSigner;
+		sigv4Signer;
+		signerOptions;
+		static sigv4aDependency() {
+			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
+			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
+			return "none";
+		}
+		constructor(options) {
+			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
+			this.signerOptions = options;
+		}
+		async sign(requestToSign, options = {}) {
+			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
+			return this.sigv4Signer.sign(requestToSign, options);
+		}
+		async signWithCredentials(requestToSign, credentials, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
+				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
+		}
+		async presign(originalRequest, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
+				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.presign(originalRequest, options);
+		}
+		async presignWithCredentials(originalRequest, credentials, options = {}) {
+			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
+			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
+		}
+		getSigv4aSigner() {
+			if (!this.sigv4aSigner) {
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
+				if (this.signerOptions.runtime === "node") {
+					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
+						...this.signerOptions,
+						signingAlgorithm: 1
+					});
+					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+				} else {
+					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
+					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+				}
+			}
+			return this.sigv4aSigner;
+		}
+	};
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
+var init_dist_es$4 = __esmMin((() => {
+	init_SignatureV4MultiRegion();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+}));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
-var q$1, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, _data$4, root$4, nodes$4, bdd$4;
+var q$2, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$2, m$2, n$2, o$2, p$2, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
-	q$1 = "ref";
-	a$4 = -1;
-	b$4 = true;
-	c$4 = "isSet";
-	d$4 = "PartitionResult";
-	e$4 = "booleanEquals";
-	f$4 = "stringEquals";
-	g$4 = "getAttr";
-	h$4 = "us-east-1";
-	i$4 = "sigv4";
-	j$4 = "sts";
-	k$4 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-	l$1 = { [q$1]: "Endpoint" };
-	m$1 = { [q$1]: "Region" };
-	n$1 = { [q$1]: d$4 };
-	o$1 = {};
-	p$1 = [m$1];
-	_data$4 = {
+	q$2 = "ref";
+	a$5 = -1;
+	b$5 = true;
+	c$5 = "isSet";
+	d$5 = "PartitionResult";
+	e$5 = "booleanEquals";
+	f$5 = "stringEquals";
+	g$5 = "getAttr";
+	h$5 = "us-east-1";
+	i$5 = "sigv4";
+	j$5 = "sts";
+	k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+	l$2 = { [q$2]: "Endpoint" };
+	m$2 = { [q$2]: "Region" };
+	n$2 = { [q$2]: d$5 };
+	o$2 = {};
+	p$2 = [m$2];
+	_data$5 = {
 		conditions: [
-			[c$4, [l$1]],
-			[c$4, p$1],
+			[c$5, [l$2]],
+			[c$5, p$2],
 			[
 				"aws.partition",
-				p$1,
-				d$4
+				p$2,
+				d$5
 			],
-			[e$4, [{ [q$1]: "UseFIPS" }, b$4]],
-			[e$4, [{ [q$1]: "UseDualStack" }, b$4]],
-			[f$4, [m$1, "aws-global"]],
-			[e$4, [{ [q$1]: "UseGlobalEndpoint" }, b$4]],
-			[f$4, [m$1, "eu-central-1"]],
-			[e$4, [{
-				fn: g$4,
-				argv: [n$1, "supportsDualStack"]
-			}, b$4]],
-			[e$4, [{
-				fn: g$4,
-				argv: [n$1, "supportsFIPS"]
-			}, b$4]],
-			[f$4, [m$1, "ap-south-1"]],
-			[f$4, [m$1, "eu-north-1"]],
-			[f$4, [m$1, "eu-west-1"]],
-			[f$4, [m$1, "eu-west-2"]],
-			[f$4, [m$1, "eu-west-3"]],
-			[f$4, [m$1, "sa-east-1"]],
-			[f$4, [m$1, h$4]],
-			[f$4, [m$1, "us-east-2"]],
-			[f$4, [m$1, "us-west-2"]],
-			[f$4, [m$1, "us-west-1"]],
-			[f$4, [m$1, "ca-central-1"]],
-			[f$4, [m$1, "ap-southeast-1"]],
-			[f$4, [m$1, "ap-northeast-1"]],
-			[f$4, [m$1, "ap-southeast-2"]],
-			[f$4, [{
-				fn: g$4,
-				argv: [n$1, "name"]
+			[e$5, [{ [q$2]: "UseFIPS" }, b$5]],
+			[e$5, [{ [q$2]: "UseDualStack" }, b$5]],
+			[f$5, [m$2, "aws-global"]],
+			[e$5, [{ [q$2]: "UseGlobalEndpoint" }, b$5]],
+			[f$5, [m$2, "eu-central-1"]],
+			[e$5, [{
+				fn: g$5,
+				argv: [n$2, "supportsDualStack"]
+			}, b$5]],
+			[e$5, [{
+				fn: g$5,
+				argv: [n$2, "supportsFIPS"]
+			}, b$5]],
+			[f$5, [m$2, "ap-south-1"]],
+			[f$5, [m$2, "eu-north-1"]],
+			[f$5, [m$2, "eu-west-1"]],
+			[f$5, [m$2, "eu-west-2"]],
+			[f$5, [m$2, "eu-west-3"]],
+			[f$5, [m$2, "sa-east-1"]],
+			[f$5, [m$2, h$5]],
+			[f$5, [m$2, "us-east-2"]],
+			[f$5, [m$2, "us-west-2"]],
+			[f$5, [m$2, "us-west-1"]],
+			[f$5, [m$2, "ca-central-1"]],
+			[f$5, [m$2, "ap-southeast-1"]],
+			[f$5, [m$2, "ap-northeast-1"]],
+			[f$5, [m$2, "ap-southeast-2"]],
+			[f$5, [{
+				fn: g$5,
+				argv: [n$2, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$4],
+			[a$5],
 			["https://sts.amazonaws.com", { authSchemes: [{
-				name: i$4,
-				signingName: j$4,
-				signingRegion: h$4
+				name: i$5,
+				signingName: j$5,
+				signingRegion: h$5
 			}] }],
-			[k$4, { authSchemes: [{
-				name: i$4,
-				signingName: j$4,
+			[k$5, { authSchemes: [{
+				name: i$5,
+				signingName: j$5,
 				signingRegion: "{Region}"
 			}] }],
-			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[l$1, o$1],
-			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://sts.{Region}.amazonaws.com", o$1],
-			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
-			[a$4, "FIPS is enabled but this partition does not support FIPS"],
-			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$4, "DualStack is enabled but this partition does not support DualStack"],
-			[k$4, o$1],
-			[a$4, "Invalid Configuration: Missing Region"]
+			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[l$2, o$2],
+			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://sts.{Region}.amazonaws.com", o$2],
+			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
+			[a$5, "FIPS is enabled but this partition does not support FIPS"],
+			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+			[a$5, "DualStack is enabled but this partition does not support DualStack"],
+			[k$5, o$2],
+			[a$5, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$4 = 2;
-	nodes$4 = new Int32Array([
+	root$5 = 2;
+	nodes$5 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -21994,15 +21729,15 @@ var init_bdd$1 = __esmMin((() => {
 		100000004,
 		100000005
 	]);
-	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
-var cache$4, defaultEndpointResolver$4;
+var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$1();
-	cache$4 = new EndpointCache({
+	cache$5 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -22012,8 +21747,8 @@ var init_endpointResolver$1 = __esmMin((() => {
 			"UseGlobalEndpoint"
 		]
 	});
-	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -22034,7 +21769,7 @@ function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption(authParameters) {
+function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4a",
 		signingProperties: {
@@ -22047,17 +21782,17 @@ function createAwsAuthSigv4aHttpAuthOption(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$4;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
-	init_dist_es$11();
+	init_dist_es$4();
 	init_client$1();
 	init_endpoints();
 	init_endpointResolver$1();
-	createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
 		if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
 		const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
 		const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
@@ -22065,7 +21800,7 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
 		return Object.assign(defaultParameters, endpointParameters);
 	};
-	_defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	_defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
 		return {
 			operation: getSmithyContext(context).operation,
 			region: await normalizeProvider$1(config.region)() || (() => {
@@ -22073,8 +21808,8 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 			})()
 		};
 	};
-	defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
-	createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
+	createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
 		const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
 			const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
 			if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
@@ -22108,23 +21843,23 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		};
 		return endpointRuleSetHttpAuthSchemeProvider;
 	};
-	_defaultSTSHttpAuthSchemeProvider = (authParameters) => {
+	_defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "AssumeRoleWithWebIdentity":
-				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 				break;
 			default:
 				options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 		}
 		return options;
 	};
-	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$4, _defaultSTSHttpAuthSchemeProvider, {
+	defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider$1, {
 		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$4,
-		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
-		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$1
+		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
+		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$2
 	});
 	resolveHttpAuthSchemeConfig$4 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
@@ -22670,7 +22405,7 @@ var getRuntimeConfig$11;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
-	init_dist_es$11();
+	init_dist_es$4();
 	init_dist_es$13();
 	init_checksum();
 	init_client$1();
@@ -22685,9 +22420,9 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 			extensions: config?.extensions ?? [],
-			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
+			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
 					schemeId: "aws.auth#sigv4",
@@ -22733,7 +22468,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$1();
 	getRuntimeConfig$10 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -22879,7 +22614,7 @@ var init_STSClient = __esmMin((() => {
 			this.middlewareStack.use(getLoggerPlugin(this.config));
 			this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
 			this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
+				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
 				identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
 					"aws.auth#sigv4": config.credentials,
 					"aws.auth#sigv4a": config.credentials
@@ -23189,7 +22924,7 @@ function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$3;
@@ -23208,7 +22943,7 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateOAuth2Token":
-				options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
 		}
@@ -23249,104 +22984,104 @@ var init_EndpointParameters = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
-var s, a$3, b$3, c$3, d$3, e$3, f$3, g$3, h$3, i$3, j$3, k$3, l, m, n, o, p, q, _data$3, root$3, nodes$3, bdd$3;
+var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, q$1, _data$4, root$4, nodes$4, bdd$4;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
 	s = "ref";
-	a$3 = -1;
-	b$3 = false;
-	c$3 = true;
-	d$3 = "isSet";
-	e$3 = "booleanEquals";
-	f$3 = "coalesce";
-	g$3 = "PartitionResult";
-	h$3 = "stringEquals";
-	i$3 = "getAttr";
-	j$3 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
-	k$3 = { [s]: "Endpoint" };
-	l = {
-		"fn": i$3,
-		"argv": [{ [s]: g$3 }, "name"]
+	a$4 = -1;
+	b$4 = false;
+	c$4 = true;
+	d$4 = "isSet";
+	e$4 = "booleanEquals";
+	f$4 = "coalesce";
+	g$4 = "PartitionResult";
+	h$4 = "stringEquals";
+	i$4 = "getAttr";
+	j$4 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
+	k$4 = { [s]: "Endpoint" };
+	l$1 = {
+		"fn": i$4,
+		"argv": [{ [s]: g$4 }, "name"]
 	};
-	m = { [s]: "Region" };
-	n = { [s]: g$3 };
-	o = { "authSchemes": [{
+	m$1 = { [s]: "Region" };
+	n$1 = { [s]: g$4 };
+	o$1 = { "authSchemes": [{
 		"name": "sigv4",
 		"signingName": "signin",
 		"signingRegion": "{Region}"
 	}] };
-	p = {};
-	q = [m];
-	_data$3 = {
+	p$1 = {};
+	q$1 = [m$1];
+	_data$4 = {
 		conditions: [
-			[d$3, q],
-			[e$3, [{
-				fn: f$3,
-				argv: [{ [s]: "IsControlPlane" }, b$3]
-			}, c$3]],
-			[d$3, [k$3]],
+			[d$4, q$1],
+			[e$4, [{
+				fn: f$4,
+				argv: [{ [s]: "IsControlPlane" }, b$4]
+			}, c$4]],
+			[d$4, [k$4]],
 			[
 				"aws.partition",
-				q,
-				g$3
+				q$1,
+				g$4
 			],
-			[e$3, [{ [s]: "UseFIPS" }, c$3]],
-			[h$3, [l, "aws"]],
-			[e$3, [{
-				fn: f$3,
-				argv: [{ [s]: "IsOAuthEndpoint" }, b$3]
-			}, c$3]],
-			[e$3, [{ [s]: "UseDualStack" }, c$3]],
-			[h$3, [l, "aws-cn"]],
-			[h$3, [m, "us-gov-west-1"]],
-			[h$3, [l, "aws-us-gov"]],
-			[e$3, [{
-				fn: i$3,
-				argv: [n, "supportsFIPS"]
-			}, c$3]],
-			[h$3, [l, "aws-iso"]],
-			[h$3, [l, "aws-iso-b"]],
-			[h$3, [l, "aws-iso-f"]],
-			[h$3, [l, "aws-iso-e"]],
-			[h$3, [l, "aws-eusc"]],
-			[e$3, [{
-				fn: i$3,
-				argv: [n, "supportsDualStack"]
-			}, c$3]]
+			[e$4, [{ [s]: "UseFIPS" }, c$4]],
+			[h$4, [l$1, "aws"]],
+			[e$4, [{
+				fn: f$4,
+				argv: [{ [s]: "IsOAuthEndpoint" }, b$4]
+			}, c$4]],
+			[e$4, [{ [s]: "UseDualStack" }, c$4]],
+			[h$4, [l$1, "aws-cn"]],
+			[h$4, [m$1, "us-gov-west-1"]],
+			[h$4, [l$1, "aws-us-gov"]],
+			[e$4, [{
+				fn: i$4,
+				argv: [n$1, "supportsFIPS"]
+			}, c$4]],
+			[h$4, [l$1, "aws-iso"]],
+			[h$4, [l$1, "aws-iso-b"]],
+			[h$4, [l$1, "aws-iso-f"]],
+			[h$4, [l$1, "aws-iso-e"]],
+			[h$4, [l$1, "aws-eusc"]],
+			[e$4, [{
+				fn: i$4,
+				argv: [n$1, "supportsDualStack"]
+			}, c$4]]
 		],
 		results: [
-			[a$3],
-			["https://signin.{Region}.api.aws", o],
-			["https://signin.{Region}.api.amazonwebservices.com.cn", o],
-			[j$3, o],
-			[a$3, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
-			["https://{Region}.oauth.signin.aws", o],
-			["https://{Region}.signin.aws.amazon.com", p],
-			["https://{Region}.signin.amazonaws.cn", p],
-			["https://{Region}.signin.amazonaws-us-gov.com", p],
-			["https://{Region}.signin.c2shome.ic.gov", p],
-			["https://{Region}.signin.sc2shome.sgov.gov", p],
-			["https://{Region}.signin.csphome.hci.ic.gov", p],
-			["https://{Region}.signin.csphome.adc-e.uk", p],
-			["https://{Region}.signin.amazonaws-eusc.eu", p],
-			["https://signin-fips.amazonaws-us-gov.com", p],
-			["https://{Region}.signin-fips.amazonaws-us-gov.com", p],
-			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p],
-			[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[k$3, p],
-			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p],
-			[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$3, "FIPS is enabled but this partition does not support FIPS"],
-			[j$3, p],
-			[a$3, "DualStack is enabled but this partition does not support DualStack"],
-			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$3, "Invalid Configuration: Missing Region"]
+			[a$4],
+			["https://signin.{Region}.api.aws", o$1],
+			["https://signin.{Region}.api.amazonwebservices.com.cn", o$1],
+			[j$4, o$1],
+			[a$4, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
+			["https://{Region}.oauth.signin.aws", o$1],
+			["https://{Region}.signin.aws.amazon.com", p$1],
+			["https://{Region}.signin.amazonaws.cn", p$1],
+			["https://{Region}.signin.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin.c2shome.ic.gov", p$1],
+			["https://{Region}.signin.sc2shome.sgov.gov", p$1],
+			["https://{Region}.signin.csphome.hci.ic.gov", p$1],
+			["https://{Region}.signin.csphome.adc-e.uk", p$1],
+			["https://{Region}.signin.amazonaws-eusc.eu", p$1],
+			["https://signin-fips.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin-fips.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p$1],
+			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[k$4, p$1],
+			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p$1],
+			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p$1],
+			[a$4, "FIPS is enabled but this partition does not support FIPS"],
+			[j$4, p$1],
+			[a$4, "DualStack is enabled but this partition does not support DualStack"],
+			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p$1],
+			[a$4, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$3 = 2;
-	nodes$3 = new Int32Array([
+	root$4 = 2;
+	nodes$4 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -23468,15 +23203,15 @@ var init_bdd = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
-var cache$3, defaultEndpointResolver$3;
+var cache$4, defaultEndpointResolver$4;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd();
-	cache$3 = new EndpointCache({
+	cache$4 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -23487,8 +23222,8 @@ var init_endpointResolver = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-		return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -23846,7 +23581,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSigninHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -23883,7 +23618,7 @@ var init_runtimeConfig = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared();
 	getRuntimeConfig$8 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -24501,7 +24236,7 @@ var resolveSsoCredentials, isSsoProfile;
 var init_resolveSsoCredentials = __esmMin((() => {
 	init_client();
 	resolveSsoCredentials = async (profile, profileData, options = {}, callerClientConfig) => {
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
 		return fromSSO({
 			profile,
 			logger: options.logger,
@@ -24652,7 +24387,7 @@ var init_dist_es = __esmMin((() => {
 	init_fromIni();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
-init_dist_es$10();
+init_dist_es$11();
 init_config$1();
 let multipleCredentialSourceWarningEmitted = false;
 const defaultProvider = (init = {}) => memoizeChain([
@@ -24684,7 +24419,7 @@ const defaultProvider = (init = {}) => memoizeChain([
 		init.logger?.debug("@aws-sdk/credential-provider-node - defaultProvider::fromSSO");
 		const { ssoStartUrl, ssoAccountId, ssoRegion, ssoRoleName, ssoSession } = init;
 		if (!ssoStartUrl && !ssoAccountId && !ssoRegion && !ssoRoleName && !ssoSession) throw new CredentialsProviderError("Skipping SSO provider in default chain (inputs do not include SSO fields).", { logger: init.logger });
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
 		return fromSSO(init)(awsIdentityProperties);
 	},
 	async (awsIdentityProperties) => {
@@ -24714,1173 +24449,61 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
-// node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
-init_client$1();
-var STSServiceException = class STSServiceException extends ServiceException {
-	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
-	constructor(options) {
-		super(options);
-		Object.setPrototypeOf(this, STSServiceException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
-var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
-	name = "ExpiredTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ExpiredTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ExpiredTokenException.prototype);
-	}
-};
-var InvalidContextAssertionException = class InvalidContextAssertionException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidContextAssertionException";
-	name = "InvalidContextAssertionException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidContextAssertionException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
-	}
-};
-var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
-	name = "MalformedPolicyDocumentException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "MalformedPolicyDocumentException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
-	}
-};
-var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#PackedPolicyTooLargeException";
-	name = "PackedPolicyTooLargeException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "PackedPolicyTooLargeException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, PackedPolicyTooLargeException.prototype);
-	}
-};
-var RegionDisabledException = class RegionDisabledException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#RegionDisabledException";
-	name = "RegionDisabledException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "RegionDisabledException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, RegionDisabledException.prototype);
-	}
-};
-var IDPRejectedClaimException = class IDPRejectedClaimException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#IDPRejectedClaimException";
-	name = "IDPRejectedClaimException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "IDPRejectedClaimException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IDPRejectedClaimException.prototype);
-	}
-};
-var InvalidIdentityTokenException = class InvalidIdentityTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidIdentityTokenException";
-	name = "InvalidIdentityTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidIdentityTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidIdentityTokenException.prototype);
-	}
-};
-var IDPCommunicationErrorException = class IDPCommunicationErrorException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#IDPCommunicationErrorException";
-	name = "IDPCommunicationErrorException";
-	$fault = "client";
-	$retryable = {};
-	constructor(opts) {
-		super({
-			name: "IDPCommunicationErrorException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IDPCommunicationErrorException.prototype);
-	}
-};
-var InvalidAuthorizationMessageException = class InvalidAuthorizationMessageException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidAuthorizationMessageException";
-	name = "InvalidAuthorizationMessageException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidAuthorizationMessageException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidAuthorizationMessageException.prototype);
-	}
-};
-var ExpiredTradeInTokenException = class ExpiredTradeInTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#ExpiredTradeInTokenException";
-	name = "ExpiredTradeInTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ExpiredTradeInTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ExpiredTradeInTokenException.prototype);
-	}
-};
-var InsufficientSessionLifetimeException = class InsufficientSessionLifetimeException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InsufficientSessionLifetimeException";
-	name = "InsufficientSessionLifetimeException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InsufficientSessionLifetimeException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InsufficientSessionLifetimeException.prototype);
-	}
-};
-var InvalidSubjectCredentialsException = class InvalidSubjectCredentialsException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidSubjectCredentialsException";
-	name = "InvalidSubjectCredentialsException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidSubjectCredentialsException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidSubjectCredentialsException.prototype);
-	}
-};
-var JWTPayloadSizeExceededException = class JWTPayloadSizeExceededException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#JWTPayloadSizeExceededException";
-	name = "JWTPayloadSizeExceededException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "JWTPayloadSizeExceededException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, JWTPayloadSizeExceededException.prototype);
-	}
-};
-var OutboundWebIdentityFederationDisabledException = class OutboundWebIdentityFederationDisabledException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#OutboundWebIdentityFederationDisabledException";
-	name = "OutboundWebIdentityFederationDisabledException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "OutboundWebIdentityFederationDisabledException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, OutboundWebIdentityFederationDisabledException.prototype);
-	}
-};
-var SessionDurationEscalationException = class SessionDurationEscalationException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#SessionDurationEscalationException";
-	name = "SessionDurationEscalationException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "SessionDurationEscalationException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
-init_schema();
-const _A$1 = "Arn";
-const _AKI = "AccessKeyId";
-const _AR = "AssumeRole";
-const _ARI = "AssumedRoleId";
-const _ARR = "AssumeRoleRequest";
-const _ARRs = "AssumeRoleResponse";
-const _ARU = "AssumedRoleUser";
-const _ARWWI = "AssumeRoleWithWebIdentity";
-const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
-const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
-const _Ac = "Account";
-const _Au = "Audience";
-const _C$1 = "Credentials";
-const _CA = "ContextAssertion";
-const _DS = "DurationSeconds";
-const _E$1 = "Expiration";
-const _EI = "ExternalId";
-const _ETE = "ExpiredTokenException";
-const _ETITE = "ExpiredTradeInTokenException";
-const _FPA = "FederatedProviderArn";
-const _GCI = "GetCallerIdentity";
-const _GCIR = "GetCallerIdentityRequest";
-const _GCIRe = "GetCallerIdentityResponse";
-const _I$2 = "Issuer";
-const _IAME = "InvalidAuthorizationMessageException";
-const _ICAE = "InvalidContextAssertionException";
-const _IDPCEE = "IDPCommunicationErrorException";
-const _IDPRCE = "IDPRejectedClaimException";
-const _IITE$1 = "InvalidIdentityTokenException";
-const _IP$1 = "IdentityProvider";
-const _ISCE = "InvalidSubjectCredentialsException";
-const _ISLE = "InsufficientSessionLifetimeException";
-const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$2 = "Key";
-const _MPDE$1 = "MalformedPolicyDocumentException";
-const _MSTS = "MinimumSessionTokenSize";
-const _OI$1 = "OriginIdentity";
-const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
-const _P$2 = "Policy";
-const _PA = "PolicyArns";
-const _PAro = "ProviderArn";
-const _PC = "ProvidedContexts";
-const _PCLT = "ProvidedContextsListType";
-const _PCr$1 = "ProvidedContext";
-const _PDT = "PolicyDescriptorType";
-const _PI$1 = "ProviderId";
-const _PPS = "PackedPolicySize";
-const _PPTLE = "PackedPolicyTooLargeException";
-const _Pr = "Provider";
-const _RA = "RoleArn";
-const _RDE = "RegionDisabledException";
-const _RSN = "RoleSessionName";
-const _S = "Subject";
-const _SAK = "SecretAccessKey";
-const _SDEE = "SessionDurationEscalationException";
-const _SFWIT = "SubjectFromWebIdentityToken";
-const _SI = "SourceIdentity";
-const _SN$1 = "SerialNumber";
-const _ST$1 = "SubjectType";
-const _STS = "SessionTokenSize";
-const _STU = "SessionTokenUtilization";
-const _STe = "SessionToken";
-const _T$2 = "Tags";
-const _TC = "TokenCode";
-const _TCr = "TransactionContext";
-const _TIPC = "TrustedIdentityPropagationContext";
-const _TTK = "TransitiveTagKeys";
-const _Ta$1 = "Tag";
-const _UI$1 = "UserId";
-const _V$2 = "Value";
-const _WIT = "WebIdentityToken";
-const _a = "arn";
-const _aKST = "accessKeySecretType";
-const _aQE$2 = "awsQueryError";
-const _c$2 = "client";
-const _cTT = "clientTokenType";
-const _e$2 = "error";
-const _hE$2 = "httpError";
-const _m$3 = "message";
-const _oIIT = "originIdentityIssuerType";
-const _oIST = "originIdentitySubjectType";
-const _oISTT = "originIdentitySubjectTypeType";
-const _pDLT = "policyDescriptorListType";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
-const _tCIPMT = "transactionContextIdentityProviderMapType";
-const _tCVT = "transactionContextValueType";
-const _tLT = "tagListType";
-const n0$3 = "com.amazonaws.sts";
-const _s_registry$3 = new TypeRegistry(_s$3);
-var STSServiceException$ = [
-	-3,
-	_s$3,
-	"STSServiceException",
-	0,
-	[],
-	[]
-];
-_s_registry$3.registerError(STSServiceException$, STSServiceException);
-const n0_registry$2 = new TypeRegistry(n0$3);
-var ExpiredTokenException$ = [
-	-3,
-	n0$3,
-	_ETE,
-	{
-		[_aQE$2]: [`ExpiredTokenException`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
-var ExpiredTradeInTokenException$ = [
-	-3,
-	n0$3,
-	_ETITE,
-	{
-		[_aQE$2]: [`ExpiredTradeInTokenException`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
-var IDPCommunicationErrorException$ = [
-	-3,
-	n0$3,
-	_IDPCEE,
-	{
-		[_aQE$2]: [`IDPCommunicationError`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
-var IDPRejectedClaimException$ = [
-	-3,
-	n0$3,
-	_IDPRCE,
-	{
-		[_aQE$2]: [`IDPRejectedClaim`, 403],
-		[_e$2]: _c$2,
-		[_hE$2]: 403
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
-var InsufficientSessionLifetimeException$ = [
-	-3,
-	n0$3,
-	_ISLE,
-	{
-		[_aQE$2]: [`InsufficientSessionLifetime`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
-var InvalidAuthorizationMessageException$ = [
-	-3,
-	n0$3,
-	_IAME,
-	{
-		[_aQE$2]: [`InvalidAuthorizationMessageException`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
-var InvalidContextAssertionException$ = [
-	-3,
-	n0$3,
-	_ICAE,
-	{
-		[_aQE$2]: [`InvalidContextAssertion`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
-var InvalidIdentityTokenException$ = [
-	-3,
-	n0$3,
-	_IITE$1,
-	{
-		[_aQE$2]: [`InvalidIdentityToken`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
-var InvalidSubjectCredentialsException$ = [
-	-3,
-	n0$3,
-	_ISCE,
-	{
-		[_aQE$2]: [`InvalidSubjectCredentials`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
-var JWTPayloadSizeExceededException$ = [
-	-3,
-	n0$3,
-	_JWTPSEE,
-	{
-		[_aQE$2]: [`JWTPayloadSizeExceededException`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
-var MalformedPolicyDocumentException$$1 = [
-	-3,
-	n0$3,
-	_MPDE$1,
-	{
-		[_aQE$2]: [`MalformedPolicyDocument`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
-var OutboundWebIdentityFederationDisabledException$ = [
-	-3,
-	n0$3,
-	_OWIFDE,
-	{
-		[_aQE$2]: [`OutboundWebIdentityFederationDisabledException`, 403],
-		[_e$2]: _c$2,
-		[_hE$2]: 403
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
-var PackedPolicyTooLargeException$ = [
-	-3,
-	n0$3,
-	_PPTLE,
-	{
-		[_aQE$2]: [`PackedPolicyTooLarge`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
-var RegionDisabledException$ = [
-	-3,
-	n0$3,
-	_RDE,
-	{
-		[_aQE$2]: [`RegionDisabledException`, 403],
-		[_e$2]: _c$2,
-		[_hE$2]: 403
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
-var SessionDurationEscalationException$ = [
-	-3,
-	n0$3,
-	_SDEE,
-	{
-		[_aQE$2]: [`SessionDurationEscalationException`, 403],
-		[_e$2]: _c$2,
-		[_hE$2]: 403
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
-var accessKeySecretType = [
-	0,
-	n0$3,
-	_aKST,
-	8,
-	0
-];
-var clientTokenType = [
-	0,
-	n0$3,
-	_cTT,
-	8,
-	0
-];
-var originIdentityIssuerType = [
-	0,
-	n0$3,
-	_oIIT,
-	8,
-	0
-];
-var originIdentitySubjectType = [
-	0,
-	n0$3,
-	_oIST,
-	8,
-	0
-];
-var originIdentitySubjectTypeType = [
-	0,
-	n0$3,
-	_oISTT,
-	8,
-	0
-];
-var transactionContextValueType = [
-	0,
-	n0$3,
-	_tCVT,
-	8,
-	0
-];
-var AssumedRoleUser$ = [
-	3,
-	n0$3,
-	_ARU,
-	0,
-	[_ARI, _A$1],
-	[0, 0],
-	2
-];
-var AssumeRoleRequest$ = [
-	3,
-	n0$3,
-	_ARR,
-	0,
-	[
-		_RA,
-		_RSN,
-		_PA,
-		_P$2,
-		_DS,
-		_T$2,
-		_TTK,
-		_EI,
-		_SN$1,
-		_TC,
-		_SI,
-		_PC,
-		_MSTS
-	],
-	[
-		0,
-		0,
-		() => policyDescriptorListType,
-		0,
-		1,
-		() => tagListType,
-		64,
-		0,
-		0,
-		0,
-		0,
-		() => ProvidedContextsListType,
-		1
-	],
-	2
-];
-var AssumeRoleResponse$ = [
-	3,
-	n0$3,
-	_ARRs,
-	0,
-	[
-		_C$1,
-		_ARU,
-		_PPS,
-		_SI,
-		_STU,
-		_STS
-	],
-	[
-		[() => Credentials$, 0],
-		() => AssumedRoleUser$,
-		1,
-		0,
-		1,
-		1
-	]
-];
-var AssumeRoleWithWebIdentityRequest$ = [
-	3,
-	n0$3,
-	_ARWWIR,
-	0,
-	[
-		_RA,
-		_RSN,
-		_WIT,
-		_PI$1,
-		_PA,
-		_P$2,
-		_DS,
-		_MSTS
-	],
-	[
-		0,
-		0,
-		[() => clientTokenType, 0],
-		0,
-		() => policyDescriptorListType,
-		0,
-		1,
-		1
-	],
-	3
-];
-var AssumeRoleWithWebIdentityResponse$ = [
-	3,
-	n0$3,
-	_ARWWIRs,
-	0,
-	[
-		_C$1,
-		_SFWIT,
-		_ARU,
-		_PPS,
-		_Pr,
-		_Au,
-		_SI,
-		_STU,
-		_STS,
-		_TIPC
-	],
-	[
-		[() => Credentials$, 0],
-		0,
-		() => AssumedRoleUser$,
-		1,
-		0,
-		0,
-		0,
-		1,
-		1,
-		[() => TrustedIdentityPropagationContext$, 0]
-	]
-];
-var Credentials$ = [
-	3,
-	n0$3,
-	_C$1,
-	0,
-	[
-		_AKI,
-		_SAK,
-		_STe,
-		_E$1
-	],
-	[
-		0,
-		[() => accessKeySecretType, 0],
-		0,
-		4
-	],
-	4
-];
-var GetCallerIdentityRequest$ = [
-	3,
-	n0$3,
-	_GCIR,
-	0,
-	[],
-	[]
-];
-var GetCallerIdentityResponse$ = [
-	3,
-	n0$3,
-	_GCIRe,
-	0,
-	[
-		_UI$1,
-		_Ac,
-		_A$1
-	],
-	[
-		0,
-		0,
-		0
-	]
-];
-var OriginIdentity$ = [
-	3,
-	n0$3,
-	_OI$1,
-	0,
-	[
-		_S,
-		_ST$1,
-		_I$2,
-		_FPA
-	],
-	[
-		[() => originIdentitySubjectType, 0],
-		[() => originIdentitySubjectTypeType, 0],
-		[() => originIdentityIssuerType, 0],
-		0
-	]
-];
-var PolicyDescriptorType$ = [
-	3,
-	n0$3,
-	_PDT,
-	0,
-	[_a],
-	[0]
-];
-var ProvidedContext$ = [
-	3,
-	n0$3,
-	_PCr$1,
-	0,
-	[_PAro, _CA],
-	[0, 0]
-];
-var Tag$$2 = [
-	3,
-	n0$3,
-	_Ta$1,
-	0,
-	[_K$2, _V$2],
-	[0, 0],
-	2
-];
-var TransactionContext$ = [
-	3,
-	n0$3,
-	_TCr,
-	0,
-	[_IP$1],
-	[[() => transactionContextIdentityProviderMapType, 0]]
-];
-var TrustedIdentityPropagationContext$ = [
-	3,
-	n0$3,
-	_TIPC,
-	8,
-	[_OI$1, _TCr],
-	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
-];
-var policyDescriptorListType = [
-	1,
-	n0$3,
-	_pDLT,
-	0,
-	() => PolicyDescriptorType$
-];
-var ProvidedContextsListType = [
-	1,
-	n0$3,
-	_PCLT,
-	0,
-	() => ProvidedContext$
-];
-var tagListType = [
-	1,
-	n0$3,
-	_tLT,
-	0,
-	() => Tag$$2
-];
-var transactionContextIdentityProviderMapType = [
-	2,
-	n0$3,
-	_tCIPMT,
-	0,
-	[0, 0],
-	[() => transactionContextValueType, 0]
-];
-var AssumeRole$ = [
-	9,
-	n0$3,
-	_AR,
-	0,
-	() => AssumeRoleRequest$,
-	() => AssumeRoleResponse$
-];
-var AssumeRoleWithWebIdentity$ = [
-	9,
-	n0$3,
-	_ARWWI,
-	0,
-	() => AssumeRoleWithWebIdentityRequest$,
-	() => AssumeRoleWithWebIdentityResponse$
-];
-var GetCallerIdentity$ = [
-	9,
-	n0$3,
-	_GCI,
-	0,
-	() => GetCallerIdentityRequest$,
-	() => GetCallerIdentityResponse$
-];
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
-init_httpAuthSchemes();
-init_protocols();
-init_dist_es$11();
-init_dist_es$13();
-init_checksum();
-init_client$1();
-init_protocols$1();
-init_serde();
-const getRuntimeConfig$7 = (config) => {
-	return {
-		apiVersion: "2011-06-15",
-		base64Decoder: config?.base64Decoder ?? fromBase64,
-		base64Encoder: config?.base64Encoder ?? toBase64$1,
-		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
-		extensions: config?.extensions ?? [],
-		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
-		httpAuthSchemes: config?.httpAuthSchemes ?? [
-			{
-				schemeId: "aws.auth#sigv4",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
-				signer: new AwsSdkSigV4Signer()
-			},
-			{
-				schemeId: "aws.auth#sigv4a",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
-				signer: new AwsSdkSigV4ASigner()
-			},
-			{
-				schemeId: "smithy.api#noAuth",
-				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
-				signer: new NoAuthSigner()
-			}
-		],
-		logger: config?.logger ?? new NoOpLogger(),
-		protocol: config?.protocol ?? AwsQueryProtocol,
-		protocolSettings: config?.protocolSettings ?? {
-			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$3,
-			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-			version: "2011-06-15",
-			serviceTarget: "AWSSecurityTokenServiceV20110615"
-		},
-		serviceId: config?.serviceId ?? "STS",
-		sha256: config?.sha256 ?? Sha256Node,
-		signerConstructor: config?.signerConstructor ?? SignatureV4MultiRegion,
-		urlParser: config?.urlParser ?? parseUrl,
-		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
-		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
-init_client();
-init_httpAuthSchemes();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_retry$1();
-init_serde();
-init_dist_es$8();
-const getRuntimeConfig$6 = (config) => {
-	emitWarningIfUnsupportedVersion(process.version);
-	const defaultsMode = resolveDefaultsModeConfig(config);
-	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$7(config);
-	emitWarningIfUnsupportedVersion$1(process.version);
-	const loaderConfig = {
-		profile: config?.profile,
-		logger: clientSharedValues.logger
-	};
-	return {
-		...clientSharedValues,
-		...config,
-		runtime: "node",
-		defaultsMode,
-		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
-		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
-		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
-		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
-		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
-			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
-		}),
-		httpAuthSchemes: config?.httpAuthSchemes ?? [
-			{
-				schemeId: "aws.auth#sigv4",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4") || (async (idProps) => await defaultProvider(idProps?.__config || {})()),
-				signer: new AwsSdkSigV4Signer()
-			},
-			{
-				schemeId: "aws.auth#sigv4a",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
-				signer: new AwsSdkSigV4ASigner()
-			},
-			{
-				schemeId: "smithy.api#noAuth",
-				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
-				signer: new NoAuthSigner()
-			}
-		],
-		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
-		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
-			...NODE_REGION_CONFIG_FILE_OPTIONS,
-			...loaderConfig
-		}),
-		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
-		retryMode: config?.retryMode ?? loadConfig({
-			...NODE_RETRY_MODE_CONFIG_OPTIONS,
-			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
-		}, config),
-		sigv4aSigningRegionSet: config?.sigv4aSigningRegionSet ?? loadConfig(NODE_SIGV4A_CONFIG_OPTIONS, loaderConfig),
-		streamCollector: config?.streamCollector ?? streamCollector,
-		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
-	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
-	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
-	let _credentials = runtimeConfig.credentials;
-	return {
-		setHttpAuthScheme(httpAuthScheme) {
-			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
-			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
-			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
-		},
-		httpAuthSchemes() {
-			return _httpAuthSchemes;
-		},
-		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
-			_httpAuthSchemeProvider = httpAuthSchemeProvider;
-		},
-		httpAuthSchemeProvider() {
-			return _httpAuthSchemeProvider;
-		},
-		setCredentials(credentials) {
-			_credentials = credentials;
-		},
-		credentials() {
-			return _credentials;
-		}
-	};
-};
-const resolveHttpAuthRuntimeConfig$3 = (config) => {
-	return {
-		httpAuthSchemes: config.httpAuthSchemes(),
-		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
-		credentials: config.credentials()
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
-init_client();
-init_client$1();
-init_protocols$1();
-const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
-	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
-};
-// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
-init_client();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_endpoints();
-init_protocols$1();
-init_retry$1();
-init_schema();
-var STSClient = class extends Client {
-	config;
-	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$6(configuration || {});
-		super(_config_0);
-		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
-		const _config_3 = resolveRetryConfig(_config_2);
-		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
-		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
-		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
-		this.config = _config_8;
-		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
-		this.middlewareStack.use(getUserAgentPlugin(this.config));
-		this.middlewareStack.use(getRetryPlugin(this.config));
-		this.middlewareStack.use(getContentLengthPlugin(this.config));
-		this.middlewareStack.use(getHostHeaderPlugin(this.config));
-		this.middlewareStack.use(getLoggerPlugin(this.config));
-		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
-		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
-			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
-				"aws.auth#sigv4": config.credentials,
-				"aws.auth#sigv4a": config.credentials
-			})
-		}));
-		this.middlewareStack.use(getHttpSigningPlugin(this.config));
-	}
-	destroy() {
-		super.destroy();
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
-init_client$1();
-init_endpoints();
-const command$3 = makeBuilder(commonParams$7, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-const _ep0$3 = {};
-const _mw0$3 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRole", AssumeRole$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "GetCallerIdentity", GetCallerIdentity$) {};
-// src/time.ts
-async function sleep(ms, signal) {
-	try {
-		await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, void 0, { signal });
-	} catch (error) {
-		throw signal.aborted ? signal.reason : error;
-	}
-}
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
-init_httpAuthSchemes();
-init_client$1();
-const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
-	return {
-		operation: getSmithyContext(context).operation,
-		region: await normalizeProvider$1(config.region)() || (() => {
-			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
-		})()
-	};
-};
-function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4",
-		signingProperties: {
-			name: "ec2",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
-	const options = [];
-	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
-	}
-	return options;
-};
-const resolveHttpAuthSchemeConfig$2 = (config) => {
-	const config_0 = resolveAwsSdkSigV4Config(config);
-	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$2 = (options) => {
-	return Object.assign(options, {
-		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
-		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		defaultSigningName: "ec2"
-	});
-};
-const commonParams$2 = {
-	UseFIPS: {
-		type: "builtInParams",
-		name: "useFipsEndpoint"
-	},
-	Endpoint: {
-		type: "builtInParams",
-		name: "endpoint"
-	},
-	Region: {
-		type: "builtInParams",
-		name: "region"
-	},
-	UseDualStack: {
-		type: "builtInParams",
-		name: "useDualstackEndpoint"
-	}
-};
-// node_modules/@aws-sdk/client-ec2/package.json
-var version$3 = "3.1169.0";
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
 init_endpoints();
-const k$2 = "ref";
-const a$2 = -1;
-const b$2 = true;
-const c$2 = "isSet";
-const d$2 = "PartitionResult";
-const e$2 = "booleanEquals";
-const f$2 = "getAttr";
-const g$2 = { [k$2]: "Endpoint" };
-const h$2 = { [k$2]: d$2 };
-const i$2 = {};
-const j$2 = [{ [k$2]: "Region" }];
-const _data$2 = {
+const k$3 = "ref";
+const a$3 = -1;
+const b$3 = true;
+const c$3 = "isSet";
+const d$3 = "PartitionResult";
+const e$3 = "booleanEquals";
+const f$3 = "getAttr";
+const g$3 = { [k$3]: "Endpoint" };
+const h$3 = { [k$3]: d$3 };
+const i$3 = {};
+const j$3 = [{ [k$3]: "Region" }];
+const _data$3 = {
 	conditions: [
-		[c$2, [g$2]],
-		[c$2, j$2],
+		[c$3, [g$3]],
+		[c$3, j$3],
 		[
 			"aws.partition",
-			j$2,
-			d$2
+			j$3,
+			d$3
 		],
-		[e$2, [{ [k$2]: "UseFIPS" }, b$2]],
-		[e$2, [{ [k$2]: "UseDualStack" }, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsDualStack"]
-		}, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsFIPS"]
-		}, b$2]],
+		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
+		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsDualStack"]
+		}, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsFIPS"]
+		}, b$3]],
 		["stringEquals", [{
-			fn: f$2,
-			argv: [h$2, "name"]
+			fn: f$3,
+			argv: [h$3, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$2],
-		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$2, i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://ec2.{Region}.amazonaws.com", i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "FIPS is enabled but this partition does not support FIPS"],
-		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "DualStack is enabled but this partition does not support DualStack"],
-		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "Invalid Configuration: Missing Region"]
+		[a$3],
+		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$3, i$3],
+		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://ec2.{Region}.amazonaws.com", i$3],
+		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "FIPS is enabled but this partition does not support FIPS"],
+		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "DualStack is enabled but this partition does not support DualStack"],
+		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$2 = 2;
-const nodes$2 = new Int32Array([
+const root$3 = 2;
+const nodes$3 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -25924,11 +24547,11 @@ const nodes$2 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
+const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
-const cache$2 = new EndpointCache({
+const cache$3 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -25937,8 +24560,8 @@ const cache$2 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
-	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
+const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -26211,7 +24834,7 @@ const _HRGA = "HostResourceGroupArn";
 const _HT = "HttpTokens";
 const _HTo = "HostnameType";
 const _Hy = "Hypervisor";
-const _I$1 = "Id";
+const _I$2 = "Id";
 const _IA$2 = "Ipv6Addresses";
 const _IAC = "Ipv6AddressCount";
 const _IAESS = "InstanceAttachmentEnaSrdSpecification";
@@ -26306,7 +24929,7 @@ const _Ima = "Image";
 const _In = "Instance";
 const _Ins = "Instances";
 const _Io = "Iops";
-const _K$1 = "Key";
+const _K$2 = "Key";
 const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
 const _KN = "KeyName";
@@ -26415,7 +25038,7 @@ const _OArg = "OrganizationArn";
 const _OArga = "OrganizationArns";
 const _OAw = "OwnerAlias";
 const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
-const _OI = "OwnerId";
+const _OI$1 = "OwnerId";
 const _OIS = "OptInStatus";
 const _OIw = "OwnerIds";
 const _ON = "OptionName";
@@ -26431,12 +25054,12 @@ const _OVp = "OptionValue";
 const _Op = "Operator";
 const _Ow = "Owners";
 const _Own = "Owner";
-const _P$1 = "Principal";
+const _P$2 = "Principal";
 const _PCIr = "ProductCodeId";
 const _PCLr = "ProductCodeList";
 const _PCSL = "ProductCodeStringList";
 const _PCT = "ProductCodeType";
-const _PCr = "ProductCode";
+const _PCr$1 = "ProductCode";
 const _PCro = "ProductCodes";
 const _PDN = "PrivateDnsName";
 const _PDNO = "PrivateDnsNameOptions";
@@ -26445,7 +25068,7 @@ const _PDNub = "PublicDnsName";
 const _PDl = "PlatformDetails";
 const _PFR = "PerformanceFactorReference";
 const _PFRS = "PerformanceFactorReferenceSet";
-const _PI = "PublicIp";
+const _PI$1 = "PublicIp";
 const _PIAC = "PrivateIpAddressCount";
 const _PIAS = "PrivateIpAddressSpecification";
 const _PIASL = "PrivateIpAddressSpecificationList";
@@ -26544,7 +25167,7 @@ const _Sna = "Snapshot";
 const _St = "State";
 const _Sta = "Status";
 const _Suc = "Successful";
-const _T$1 = "Tags";
+const _T$2 = "Tags";
 const _TET = "TcpEstablishedTimeout";
 const _TL = "TagList";
 const _TLSGB = "TotalLocalStorageGB";
@@ -26554,7 +25177,7 @@ const _TSL = "TagSpecificationList";
 const _TSa = "TagSpecification";
 const _TSp = "TpmSupport";
 const _TTr = "TransferType";
-const _Ta = "Tag";
+const _Ta$1 = "Tag";
 const _Te = "Tenancy";
 const _Th = "Throughput";
 const _Ty$1 = "Type";
@@ -26564,7 +25187,7 @@ const _UDs = "UserData";
 const _UG = "UserGroups";
 const _UGSL = "UserGroupStringList";
 const _UGs = "UserGroup";
-const _UI = "UserId";
+const _UI$1 = "UserId";
 const _UISL = "UserIdStringList";
 const _UIT = "UnsupportedInstanceTypes";
 const _UITS = "UnsupportedInstanceTypeSet";
@@ -26573,7 +25196,7 @@ const _UO = "UsageOperation";
 const _UOUT = "UsageOperationUpdateTime";
 const _UST = "UdpStreamTimeout";
 const _UTd = "UdpTimeout";
-const _V$1 = "Value";
+const _V$2 = "Value";
 const _VCC = "VCpuCount";
 const _VCCR = "VCpuCountRange";
 const _VD = "VersionDescription";
@@ -26722,7 +25345,7 @@ const _gS = "geographySet";
 const _gSr = "groupSet";
 const _h = "hypervisor";
 const _hBD = "hiddenByDefault";
-const _hE$1 = "httpEndpoint";
+const _hE$2 = "httpEndpoint";
 const _hFAS = "highFixAvailableSince";
 const _hFSL = "highestFindingSeverityLabel";
 const _hI = "hostId";
@@ -26795,7 +25418,7 @@ const _lTI = "launchTemplateId";
 const _lTN = "launchTemplateName";
 const _lTVS = "launchTemplateVersionSet";
 const _lTau = "launchTime";
-const _m$2 = "min";
+const _m$3 = "min";
 const _mAa = "macAddress";
 const _mB = "managedBy";
 const _mCIS = "metricCategoryIdSet";
@@ -26887,7 +25510,7 @@ const _rSes = "reservationSet";
 const _rTe = "resourceType";
 const _ra = "ramdisk";
 const _re = "reason";
-const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sDC = "sourceDestCheck";
 const _sDp = "spreadDomain";
 const _sGIS = "securityGroupIdSet";
@@ -26962,48 +25585,48 @@ const _zI = "zoneId";
 const _zN = "zoneName";
 const _zS = "zoneState";
 const _zT = "zoneType";
-const n0$2 = "com.amazonaws.ec2";
-const _s_registry$2 = new TypeRegistry(_s$2);
+const n0$3 = "com.amazonaws.ec2";
+const _s_registry$3 = new TypeRegistry(_s$3);
 var EC2ServiceException$ = [
 	-3,
-	_s$2,
+	_s$3,
 	"EC2ServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$2.registerError(EC2ServiceException$, EC2ServiceException);
-const errorTypeRegistries$2 = [_s_registry$2];
+_s_registry$3.registerError(EC2ServiceException$, EC2ServiceException);
+const errorTypeRegistries$3 = [_s_registry$3];
 var CopySnapshotRequestPSU = [
 	0,
-	n0$2,
+	n0$3,
 	_CSRPSU,
 	8,
 	0
 ];
 var ImageUefiDataRequest = [
 	0,
-	n0$2,
+	n0$3,
 	_IUDR,
 	8,
 	0
 ];
 var SensitiveUserData = [
 	0,
-	n0$2,
+	n0$3,
 	_SUD,
 	8,
 	0
 ];
 var AcceleratorCount$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -27011,13 +25634,13 @@ var AcceleratorCount$ = [
 ];
 var AcceleratorTotalMemoryMiB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ATMMB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -27025,10 +25648,10 @@ var AcceleratorTotalMemoryMiB$ = [
 ];
 var AttributeValue$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AVt,
 	0,
-	[_V$1],
+	[_V$2],
 	[[0, {
 		[_eQN]: `Value`,
 		[_xN]: _v
@@ -27036,7 +25659,7 @@ var AttributeValue$ = [
 ];
 var AvailabilityZone$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZ,
 	0,
 	[
@@ -27116,7 +25739,7 @@ var AvailabilityZone$ = [
 ];
 var AvailabilityZoneGeography$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZG,
 	0,
 	[_N$2],
@@ -27127,7 +25750,7 @@ var AvailabilityZoneGeography$ = [
 ];
 var AvailabilityZoneMessage$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZM,
 	0,
 	[_Me],
@@ -27138,7 +25761,7 @@ var AvailabilityZoneMessage$ = [
 ];
 var AvailabilityZoneSubGeography$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZSG,
 	0,
 	[_N$2],
@@ -27149,13 +25772,13 @@ var AvailabilityZoneSubGeography$ = [
 ];
 var BaselineEbsBandwidthMbps$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BEBM,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -27163,7 +25786,7 @@ var BaselineEbsBandwidthMbps$ = [
 ];
 var BaselinePerformanceFactors$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BPF,
 	0,
 	[_Cp],
@@ -27174,7 +25797,7 @@ var BaselinePerformanceFactors$ = [
 ];
 var BlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BDM,
 	0,
 	[
@@ -27204,7 +25827,7 @@ var BlockDeviceMapping$ = [
 ];
 var CapacityReservationSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRSR,
 	0,
 	[_CRP, _CRT],
@@ -27218,7 +25841,7 @@ var CapacityReservationSpecificationResponse$ = [
 ];
 var CapacityReservationTargetResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRTR,
 	0,
 	[_CRI, _CRRGA],
@@ -27232,7 +25855,7 @@ var CapacityReservationTargetResponse$ = [
 ];
 var ConnectionTrackingSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTS,
 	0,
 	[
@@ -27257,7 +25880,7 @@ var ConnectionTrackingSpecification$ = [
 ];
 var ConnectionTrackingSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTSRo,
 	0,
 	[
@@ -27282,7 +25905,7 @@ var ConnectionTrackingSpecificationResponse$ = [
 ];
 var CopyImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIR,
 	0,
 	[
@@ -27330,7 +25953,7 @@ var CopyImageRequest$ = [
 ];
 var CopyImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRo,
 	0,
 	[_IIm],
@@ -27341,7 +25964,7 @@ var CopyImageResult$ = [
 ];
 var CopySnapshotRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSR,
 	0,
 	[
@@ -27391,10 +26014,10 @@ var CopySnapshotRequest$ = [
 ];
 var CopySnapshotResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSRo,
 	0,
-	[_T$1, _SIn],
+	[_T$2, _SIn],
 	[[() => TagList$1, {
 		[_eQN]: `TagSet`,
 		[_xN]: _tS
@@ -27405,7 +26028,7 @@ var CopySnapshotResult$ = [
 ];
 var CpuOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CO,
 	0,
 	[
@@ -27435,7 +26058,7 @@ var CpuOptions$ = [
 ];
 var CpuPerformanceFactor$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CPF,
 	0,
 	[_Ref],
@@ -27446,7 +26069,7 @@ var CpuPerformanceFactor$ = [
 ];
 var CreateImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRr,
 	0,
 	[
@@ -27493,7 +26116,7 @@ var CreateImageRequest$ = [
 ];
 var CreateImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRre,
 	0,
 	[_IIm],
@@ -27504,17 +26127,17 @@ var CreateImageResult$ = [
 ];
 var CreateTagsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTR,
 	0,
 	[
 		_Res,
-		_T$1,
+		_T$2,
 		_DR$1
 	],
 	[
 		[64, { [_xN]: _RIeso }],
-		[() => TagList$1, { [_xN]: _Ta }],
+		[() => TagList$1, { [_xN]: _Ta$1 }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
@@ -27524,10 +26147,10 @@ var CreateTagsRequest$ = [
 ];
 var CreateVolumePermission$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CVP,
 	0,
-	[_UI, _Gr],
+	[_UI$1, _Gr],
 	[[0, {
 		[_eQN]: `UserId`,
 		[_xN]: _uI
@@ -27538,7 +26161,7 @@ var CreateVolumePermission$ = [
 ];
 var CreateVolumePermissionModifications$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CVPM,
 	0,
 	[_Ad, _Rem],
@@ -27546,7 +26169,7 @@ var CreateVolumePermissionModifications$ = [
 ];
 var CreationDateCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CDC,
 	0,
 	[_MDSC],
@@ -27557,7 +26180,7 @@ var CreationDateCondition$ = [
 ];
 var CreditSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSr,
 	0,
 	[_CCp],
@@ -27568,7 +26191,7 @@ var CreditSpecification$ = [
 ];
 var DeleteSnapshotRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSR,
 	0,
 	[_SIn, _DR$1],
@@ -27580,7 +26203,7 @@ var DeleteSnapshotRequest$ = [
 ];
 var DeleteSnapshotReturnCode$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRC,
 	0,
 	[_SIn, _RC$1],
@@ -27594,13 +26217,13 @@ var DeleteSnapshotReturnCode$ = [
 ];
 var DeleteTagsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DTR,
 	0,
 	[
 		_Res,
 		_DR$1,
-		_T$1
+		_T$2
 	],
 	[
 		[64, {
@@ -27620,7 +26243,7 @@ var DeleteTagsRequest$ = [
 ];
 var DeprecationTimeCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DTC,
 	0,
 	[_MDSD],
@@ -27631,7 +26254,7 @@ var DeprecationTimeCondition$ = [
 ];
 var DeregisterImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRer,
 	0,
 	[
@@ -27651,7 +26274,7 @@ var DeregisterImageRequest$ = [
 ];
 var DeregisterImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRere,
 	0,
 	[_R$1, _DSRel],
@@ -27665,7 +26288,7 @@ var DeregisterImageResult$ = [
 ];
 var DescribeAvailabilityZonesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DAZR,
 	0,
 	[
@@ -27688,7 +26311,7 @@ var DescribeAvailabilityZonesRequest$ = [
 ];
 var DescribeAvailabilityZonesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DAZRe,
 	0,
 	[_AZv],
@@ -27699,7 +26322,7 @@ var DescribeAvailabilityZonesResult$ = [
 ];
 var DescribeImageAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIAR,
 	0,
 	[
@@ -27719,7 +26342,7 @@ var DescribeImageAttributeRequest$ = [
 ];
 var DescribeImageReferencesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRR,
 	0,
 	[
@@ -27742,7 +26365,7 @@ var DescribeImageReferencesRequest$ = [
 ];
 var DescribeImageReferencesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRRe,
 	0,
 	[_NTe, _IRm],
@@ -27756,7 +26379,7 @@ var DescribeImageReferencesResult$ = [
 ];
 var DescribeImagesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRes,
 	0,
 	[
@@ -27787,7 +26410,7 @@ var DescribeImagesRequest$ = [
 ];
 var DescribeImagesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIResc,
 	0,
 	[_NTe, _Im],
@@ -27801,7 +26424,7 @@ var DescribeImagesResult$ = [
 ];
 var DescribeInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRescr,
 	0,
 	[
@@ -27832,7 +26455,7 @@ var DescribeInstancesRequest$ = [
 ];
 var DescribeInstancesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRescri,
 	0,
 	[_NTe, _Rese],
@@ -27846,7 +26469,7 @@ var DescribeInstancesResult$ = [
 ];
 var DescribeLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVRes,
 	0,
 	[
@@ -27878,7 +26501,7 @@ var DescribeLaunchTemplateVersionsRequest$ = [
 ];
 var DescribeLaunchTemplateVersionsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVResc,
 	0,
 	[_LTVa, _NTe],
@@ -27892,7 +26515,7 @@ var DescribeLaunchTemplateVersionsResult$ = [
 ];
 var DescribeSnapshotAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSAR,
 	0,
 	[
@@ -27912,7 +26535,7 @@ var DescribeSnapshotAttributeRequest$ = [
 ];
 var DescribeSnapshotAttributeResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSARe,
 	0,
 	[
@@ -27937,7 +26560,7 @@ var DescribeSnapshotAttributeResult$ = [
 ];
 var DescribeSnapshotsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRes,
 	0,
 	[
@@ -27964,7 +26587,7 @@ var DescribeSnapshotsRequest$ = [
 ];
 var DescribeSnapshotsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSResc,
 	0,
 	[_NTe, _Sn],
@@ -27978,7 +26601,7 @@ var DescribeSnapshotsResult$ = [
 ];
 var EbsBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EBD,
 	0,
 	[
@@ -28044,7 +26667,7 @@ var EbsBlockDevice$ = [
 ];
 var EbsInstanceBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIBD,
 	0,
 	[
@@ -28094,7 +26717,7 @@ var EbsInstanceBlockDevice$ = [
 ];
 var ElasticGpuAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EGA,
 	0,
 	[
@@ -28124,7 +26747,7 @@ var ElasticGpuAssociation$ = [
 ];
 var ElasticGpuSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EGSR,
 	0,
 	[_Ty$1],
@@ -28135,7 +26758,7 @@ var ElasticGpuSpecificationResponse$ = [
 ];
 var ElasticInferenceAcceleratorAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIAA,
 	0,
 	[
@@ -28165,7 +26788,7 @@ var ElasticInferenceAcceleratorAssociation$ = [
 ];
 var EnableFastSnapshotRestoreErrorItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSREI,
 	0,
 	[_SIn, _FSRSE],
@@ -28179,7 +26802,7 @@ var EnableFastSnapshotRestoreErrorItem$ = [
 ];
 var EnableFastSnapshotRestoresRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRR,
 	0,
 	[
@@ -28198,7 +26821,7 @@ var EnableFastSnapshotRestoresRequest$ = [
 ];
 var EnableFastSnapshotRestoresResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRRn,
 	0,
 	[_Suc, _U],
@@ -28212,7 +26835,7 @@ var EnableFastSnapshotRestoresResult$ = [
 ];
 var EnableFastSnapshotRestoreStateError$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSE,
 	0,
 	[_Co, _Me],
@@ -28226,7 +26849,7 @@ var EnableFastSnapshotRestoreStateError$ = [
 ];
 var EnableFastSnapshotRestoreStateErrorItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSEI,
 	0,
 	[
@@ -28251,7 +26874,7 @@ var EnableFastSnapshotRestoreStateErrorItem$ = [
 ];
 var EnableFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSI,
 	0,
 	[
@@ -28260,7 +26883,7 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 		_AZI,
 		_St,
 		_STR,
-		_OI,
+		_OI$1,
 		_OAw,
 		_ETna,
 		_OT,
@@ -28321,7 +26944,7 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 ];
 var EnableImageDeprecationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDR,
 	0,
 	[
@@ -28338,7 +26961,7 @@ var EnableImageDeprecationRequest$ = [
 ];
 var EnableImageDeprecationResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDRn,
 	0,
 	[_R$1],
@@ -28349,7 +26972,7 @@ var EnableImageDeprecationResult$ = [
 ];
 var EnableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDPR,
 	0,
 	[
@@ -28366,7 +26989,7 @@ var EnableImageDeregistrationProtectionRequest$ = [
 ];
 var EnableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDPRn,
 	0,
 	[_R$1],
@@ -28377,7 +27000,7 @@ var EnableImageDeregistrationProtectionResult$ = [
 ];
 var EnclaveOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EOn,
 	0,
 	[_En],
@@ -28388,15 +27011,15 @@ var EnclaveOptions$ = [
 ];
 var Filter$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Fil,
 	0,
 	[_N$2, _Va],
-	[0, [() => ValueStringList, { [_xN]: _V$1 }]]
+	[0, [() => ValueStringList, { [_xN]: _V$2 }]]
 ];
 var GetAllowedImagesSettingsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GAISR,
 	0,
 	[_DR$1],
@@ -28404,7 +27027,7 @@ var GetAllowedImagesSettingsRequest$ = [
 ];
 var GetAllowedImagesSettingsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GAISRe,
 	0,
 	[
@@ -28429,7 +27052,7 @@ var GetAllowedImagesSettingsResult$ = [
 ];
 var GetEbsDefaultKmsKeyIdRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEDKKIR,
 	0,
 	[_DR$1],
@@ -28437,7 +27060,7 @@ var GetEbsDefaultKmsKeyIdRequest$ = [
 ];
 var GetEbsDefaultKmsKeyIdResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEDKKIRe,
 	0,
 	[_KKI],
@@ -28448,7 +27071,7 @@ var GetEbsDefaultKmsKeyIdResult$ = [
 ];
 var GetEbsEncryptionByDefaultRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEEBDR,
 	0,
 	[_DR$1],
@@ -28456,7 +27079,7 @@ var GetEbsEncryptionByDefaultRequest$ = [
 ];
 var GetEbsEncryptionByDefaultResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEEBDRe,
 	0,
 	[_EEBD, _STs],
@@ -28470,7 +27093,7 @@ var GetEbsEncryptionByDefaultResult$ = [
 ];
 var GroupIdentifier$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIrou,
 	0,
 	[_GIr, _GN],
@@ -28484,7 +27107,7 @@ var GroupIdentifier$ = [
 ];
 var HibernationOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_HO,
 	0,
 	[_Conf],
@@ -28495,10 +27118,10 @@ var HibernationOptions$ = [
 ];
 var IamInstanceProfile$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIP,
 	0,
-	[_Ar, _I$1],
+	[_Ar, _I$2],
 	[[0, {
 		[_eQN]: `Arn`,
 		[_xN]: _ar
@@ -28509,7 +27132,7 @@ var IamInstanceProfile$ = [
 ];
 var Image$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Ima,
 	0,
 	[
@@ -28525,7 +27148,7 @@ var Image$ = [
 		_RDT,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$2,
 		_VTir,
 		_BM,
 		_TSp,
@@ -28545,7 +27168,7 @@ var Image$ = [
 		_IIm,
 		_IL,
 		_St,
-		_OI,
+		_OI$1,
 		_CDr,
 		_Pu,
 		_PCro,
@@ -28724,7 +27347,7 @@ var Image$ = [
 ];
 var ImageAttribute$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAma,
 	0,
 	[
@@ -28804,7 +27427,7 @@ var ImageAttribute$ = [
 ];
 var ImageCriterion$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ICma,
 	0,
 	[
@@ -28849,7 +27472,7 @@ var ImageCriterion$ = [
 ];
 var ImageReference$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRma,
 	0,
 	[
@@ -28874,7 +27497,7 @@ var ImageReference$ = [
 ];
 var ImageWatermark$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IWm,
 	0,
 	[
@@ -28909,7 +27532,7 @@ var ImageWatermark$ = [
 ];
 var ImageWatermarkFilterResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IWFRm,
 	0,
 	[
@@ -28939,7 +27562,7 @@ var ImageWatermarkFilterResponse$ = [
 ];
 var Instance$ = [
 	3,
-	n0$2,
+	n0$3,
 	_In,
 	0,
 	[
@@ -28962,7 +27585,7 @@ var Instance$ = [
 		_SIRI,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$2,
 		_VTir,
 		_CO,
 		_CBI,
@@ -29254,7 +27877,7 @@ var Instance$ = [
 ];
 var InstanceAttachmentEnaSrdSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAESS,
 	0,
 	[_ESE, _ESUS],
@@ -29268,7 +27891,7 @@ var InstanceAttachmentEnaSrdSpecification$ = [
 ];
 var InstanceAttachmentEnaSrdUdpSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAESUS,
 	0,
 	[_ESUE],
@@ -29279,7 +27902,7 @@ var InstanceAttachmentEnaSrdUdpSpecification$ = [
 ];
 var InstanceBlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IBDM,
 	0,
 	[_DN, _Eb],
@@ -29293,7 +27916,7 @@ var InstanceBlockDeviceMapping$ = [
 ];
 var InstanceIpv4Prefix$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIPn,
 	0,
 	[_IPpvre],
@@ -29304,7 +27927,7 @@ var InstanceIpv4Prefix$ = [
 ];
 var InstanceIpv6Address$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIA,
 	0,
 	[_IApv, _IPIs],
@@ -29318,7 +27941,7 @@ var InstanceIpv6Address$ = [
 ];
 var InstanceIpv6Prefix$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIPns,
 	0,
 	[_IPpv],
@@ -29329,7 +27952,7 @@ var InstanceIpv6Prefix$ = [
 ];
 var InstanceMaintenanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMO,
 	0,
 	[_ARuto, _RMe],
@@ -29343,7 +27966,7 @@ var InstanceMaintenanceOptions$ = [
 ];
 var InstanceMetadataOptionsResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMORnst,
 	0,
 	[
@@ -29369,7 +27992,7 @@ var InstanceMetadataOptionsResponse$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN]: _hE$1
+			[_xN]: _hE$2
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -29383,7 +28006,7 @@ var InstanceMetadataOptionsResponse$ = [
 ];
 var InstanceNetworkInterface$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INI,
 	0,
 	[
@@ -29394,7 +28017,7 @@ var InstanceNetworkInterface$ = [
 		_IA$2,
 		_MAa$1,
 		_NII,
-		_OI,
+		_OI$1,
 		_PDN,
 		_PIAr,
 		_PIAri,
@@ -29493,7 +28116,7 @@ var InstanceNetworkInterface$ = [
 ];
 var InstanceNetworkInterfaceAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INIA,
 	0,
 	[
@@ -29501,7 +28124,7 @@ var InstanceNetworkInterfaceAssociation$ = [
 		_COI,
 		_IOI,
 		_PDNub,
-		_PI
+		_PI$1
 	],
 	[
 		[0, {
@@ -29528,7 +28151,7 @@ var InstanceNetworkInterfaceAssociation$ = [
 ];
 var InstanceNetworkInterfaceAttachment$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INIAn,
 	0,
 	[
@@ -29578,7 +28201,7 @@ var InstanceNetworkInterfaceAttachment$ = [
 ];
 var InstanceNetworkPerformanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INPO,
 	0,
 	[_BW],
@@ -29589,7 +28212,7 @@ var InstanceNetworkPerformanceOptions$ = [
 ];
 var InstancePrivateIpAddress$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPIA,
 	0,
 	[
@@ -29619,7 +28242,7 @@ var InstancePrivateIpAddress$ = [
 ];
 var InstanceRequirements$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IR$1,
 	0,
 	[
@@ -29759,14 +28382,14 @@ var InstanceRequirements$ = [
 ];
 var InstanceSecondaryInterface$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIn,
 	0,
 	[
 		_Att,
 		_MAa$1,
 		_SIIec,
-		_OI,
+		_OI$1,
 		_PIAri,
 		_SDC,
 		_Sta,
@@ -29819,7 +28442,7 @@ var InstanceSecondaryInterface$ = [
 ];
 var InstanceSecondaryInterfaceAttachment$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIA,
 	0,
 	[
@@ -29859,7 +28482,7 @@ var InstanceSecondaryInterfaceAttachment$ = [
 ];
 var InstanceSecondaryInterfacePrivateIpAddress$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIPIA,
 	0,
 	[_PIAr],
@@ -29870,7 +28493,7 @@ var InstanceSecondaryInterfacePrivateIpAddress$ = [
 ];
 var InstanceState$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISnsta,
 	0,
 	[_Co, _N$2],
@@ -29884,7 +28507,7 @@ var InstanceState$ = [
 ];
 var InstanceTypeItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITIns,
 	0,
 	[_IT$1],
@@ -29895,7 +28518,7 @@ var InstanceTypeItem$ = [
 ];
 var InstanceTypeSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITSn,
 	0,
 	[_SIT, _UIT],
@@ -29909,7 +28532,7 @@ var InstanceTypeSpecification$ = [
 ];
 var Ipv4PrefixSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRpv,
 	0,
 	[_IPpvre],
@@ -29920,7 +28543,7 @@ var Ipv4PrefixSpecificationResponse$ = [
 ];
 var Ipv6PrefixSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRpvre,
 	0,
 	[_IPpv],
@@ -29931,13 +28554,13 @@ var Ipv6PrefixSpecificationResponse$ = [
 ];
 var LaunchPermission$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LPau,
 	0,
 	[
 		_OArg,
 		_OUA,
-		_UI,
+		_UI$1,
 		_Gr
 	],
 	[
@@ -29961,7 +28584,7 @@ var LaunchPermission$ = [
 ];
 var LaunchPermissionModifications$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LPM,
 	0,
 	[_Ad, _Rem],
@@ -29969,7 +28592,7 @@ var LaunchPermissionModifications$ = [
 ];
 var LaunchTemplateBlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTBDM,
 	0,
 	[
@@ -29999,7 +28622,7 @@ var LaunchTemplateBlockDeviceMapping$ = [
 ];
 var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCRSRa,
 	0,
 	[_CRP, _CRT],
@@ -30013,7 +28636,7 @@ var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 ];
 var LaunchTemplateCpuOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCO,
 	0,
 	[
@@ -30043,7 +28666,7 @@ var LaunchTemplateCpuOptions$ = [
 ];
 var LaunchTemplateEbsBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEBD,
 	0,
 	[
@@ -30103,7 +28726,7 @@ var LaunchTemplateEbsBlockDevice$ = [
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEIAR,
 	0,
 	[_Ty$1, _Cou],
@@ -30117,7 +28740,7 @@ var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 ];
 var LaunchTemplateEnaSrdSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTESS,
 	0,
 	[_ESE, _ESUS],
@@ -30131,7 +28754,7 @@ var LaunchTemplateEnaSrdSpecification$ = [
 ];
 var LaunchTemplateEnaSrdUdpSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTESUS,
 	0,
 	[_ESUE],
@@ -30142,7 +28765,7 @@ var LaunchTemplateEnaSrdUdpSpecification$ = [
 ];
 var LaunchTemplateEnclaveOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEO,
 	0,
 	[_En],
@@ -30153,7 +28776,7 @@ var LaunchTemplateEnclaveOptions$ = [
 ];
 var LaunchTemplateHibernationOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTHO,
 	0,
 	[_Conf],
@@ -30164,7 +28787,7 @@ var LaunchTemplateHibernationOptions$ = [
 ];
 var LaunchTemplateIamInstanceProfileSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIIPS,
 	0,
 	[_Ar, _N$2],
@@ -30178,7 +28801,7 @@ var LaunchTemplateIamInstanceProfileSpecification$ = [
 ];
 var LaunchTemplateInstanceMaintenanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMO,
 	0,
 	[_ARuto],
@@ -30189,7 +28812,7 @@ var LaunchTemplateInstanceMaintenanceOptions$ = [
 ];
 var LaunchTemplateInstanceMarketOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMOa,
 	0,
 	[_MTa, _SO],
@@ -30203,7 +28826,7 @@ var LaunchTemplateInstanceMarketOptions$ = [
 ];
 var LaunchTemplateInstanceMetadataOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMOau,
 	0,
 	[
@@ -30229,7 +28852,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN]: _hE$1
+			[_xN]: _hE$2
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -30243,7 +28866,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTINIS,
 	0,
 	[
@@ -30368,7 +28991,7 @@ var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTISIS,
 	0,
 	[
@@ -30413,7 +29036,7 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 ];
 var LaunchTemplateLicenseConfiguration$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTLC,
 	0,
 	[_LCA],
@@ -30424,7 +29047,7 @@ var LaunchTemplateLicenseConfiguration$ = [
 ];
 var LaunchTemplateNetworkPerformanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTNPO,
 	0,
 	[_BW],
@@ -30435,7 +29058,7 @@ var LaunchTemplateNetworkPerformanceOptions$ = [
 ];
 var LaunchTemplatePlacement$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTP,
 	0,
 	[
@@ -30495,7 +29118,7 @@ var LaunchTemplatePlacement$ = [
 ];
 var LaunchTemplatePrivateDnsNameOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTPDNO,
 	0,
 	[
@@ -30520,7 +29143,7 @@ var LaunchTemplatePrivateDnsNameOptions$ = [
 ];
 var LaunchTemplatesMonitoring$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTM,
 	0,
 	[_En, _MCIe],
@@ -30534,7 +29157,7 @@ var LaunchTemplatesMonitoring$ = [
 ];
 var LaunchTemplateSpotMarketOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTSMO,
 	0,
 	[
@@ -30569,10 +29192,10 @@ var LaunchTemplateSpotMarketOptions$ = [
 ];
 var LaunchTemplateTagSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTTS,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$1, _T$2],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN]: _rTe
@@ -30583,7 +29206,7 @@ var LaunchTemplateTagSpecification$ = [
 ];
 var LaunchTemplateVersion$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTV,
 	0,
 	[
@@ -30638,7 +29261,7 @@ var LaunchTemplateVersion$ = [
 ];
 var LicenseConfiguration$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LCi,
 	0,
 	[_LCA],
@@ -30649,13 +29272,13 @@ var LicenseConfiguration$ = [
 ];
 var MemoryGiBPerVCpu$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MGBPVC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -30663,13 +29286,13 @@ var MemoryGiBPerVCpu$ = [
 ];
 var MemoryMiB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MMB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -30677,7 +29300,7 @@ var MemoryMiB$ = [
 ];
 var ModifyImageAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MIAR,
 	0,
 	[
@@ -30689,7 +29312,7 @@ var ModifyImageAttributeRequest$ = [
 		_PCro,
 		_UG,
 		_UIs,
-		_V$1,
+		_V$2,
 		_OArga,
 		_OUAr,
 		_ISmd,
@@ -30701,9 +29324,9 @@ var ModifyImageAttributeRequest$ = [
 		[() => AttributeValue$, 0],
 		[() => LaunchPermissionModifications$, 0],
 		0,
-		[() => ProductCodeStringList, { [_xN]: _PCr }],
+		[() => ProductCodeStringList, { [_xN]: _PCr$1 }],
 		[() => UserGroupStringList, { [_xN]: _UGs }],
-		[() => UserIdStringList, { [_xN]: _UI }],
+		[() => UserIdStringList, { [_xN]: _UI$1 }],
 		0,
 		[() => OrganizationArnStringList, { [_xN]: _OArg }],
 		[() => OrganizationalUnitArnStringList, { [_xN]: _OUA }],
@@ -30717,7 +29340,7 @@ var ModifyImageAttributeRequest$ = [
 ];
 var ModifySnapshotAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MSAR,
 	0,
 	[
@@ -30735,7 +29358,7 @@ var ModifySnapshotAttributeRequest$ = [
 		[() => CreateVolumePermissionModifications$, 0],
 		[() => GroupNameStringList, { [_xN]: _UGs }],
 		0,
-		[() => UserIdStringList, { [_xN]: _UI }],
+		[() => UserIdStringList, { [_xN]: _UI$1 }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
@@ -30745,7 +29368,7 @@ var ModifySnapshotAttributeRequest$ = [
 ];
 var Monitoring$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Mon,
 	0,
 	[_MCIe, _St],
@@ -30759,13 +29382,13 @@ var Monitoring$ = [
 ];
 var NetworkBandwidthGbps$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NBGe,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -30773,13 +29396,13 @@ var NetworkBandwidthGbps$ = [
 ];
 var NetworkInterfaceCount$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NIC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -30787,12 +29410,12 @@ var NetworkInterfaceCount$ = [
 ];
 var OperatorResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ORper,
 	0,
 	[
 		_Mana,
-		_P$1,
+		_P$2,
 		_HBD
 	],
 	[
@@ -30812,7 +29435,7 @@ var OperatorResponse$ = [
 ];
 var PerformanceFactorReference$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PFR,
 	0,
 	[_IF$1],
@@ -30823,7 +29446,7 @@ var PerformanceFactorReference$ = [
 ];
 var Placement$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Pla,
 	0,
 	[
@@ -30883,7 +29506,7 @@ var Placement$ = [
 ];
 var PrivateDnsNameOptionsResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PDNORr,
 	0,
 	[
@@ -30908,7 +29531,7 @@ var PrivateDnsNameOptionsResponse$ = [
 ];
 var PrivateIpAddressSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PIAS,
 	0,
 	[_Prim, _PIAr],
@@ -30922,8 +29545,8 @@ var PrivateIpAddressSpecification$ = [
 ];
 var ProductCode$ = [
 	3,
-	n0$2,
-	_PCr,
+	n0$3,
+	_PCr$1,
 	0,
 	[_PCIr, _PCT],
 	[[0, {
@@ -30936,7 +29559,7 @@ var ProductCode$ = [
 ];
 var RegisterImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIRe,
 	0,
 	[
@@ -31013,7 +29636,7 @@ var RegisterImageRequest$ = [
 ];
 var RegisterImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIReg,
 	0,
 	[_IIm],
@@ -31024,12 +29647,12 @@ var RegisterImageResult$ = [
 ];
 var Reservation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Reser,
 	0,
 	[
 		_RIe,
-		_OI,
+		_OI$1,
 		_RIeq,
 		_G$1,
 		_Ins
@@ -31059,7 +29682,7 @@ var Reservation$ = [
 ];
 var ResourceTypeOption$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RTOe,
 	0,
 	[_ON, _OV],
@@ -31067,7 +29690,7 @@ var ResourceTypeOption$ = [
 ];
 var ResourceTypeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RTRe,
 	0,
 	[_RTe$1, _RTO],
@@ -31075,7 +29698,7 @@ var ResourceTypeRequest$ = [
 ];
 var ResponseLaunchTemplateData$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RLTDe,
 	0,
 	[
@@ -31255,7 +29878,7 @@ var ResponseLaunchTemplateData$ = [
 ];
 var ScanResultCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRC,
 	0,
 	[
@@ -31300,7 +29923,7 @@ var ScanResultCondition$ = [
 ];
 var ScanResults$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRc,
 	0,
 	[
@@ -31345,7 +29968,7 @@ var ScanResults$ = [
 ];
 var SecondaryInterfacePrivateIpAddressSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SIPIAS,
 	0,
 	[_PIAr],
@@ -31356,13 +29979,13 @@ var SecondaryInterfacePrivateIpAddressSpecification$ = [
 ];
 var Snapshot$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Sna,
 	0,
 	[
 		_OAw,
 		_OA,
-		_T$1,
+		_T$2,
 		_STto,
 		_RETe,
 		_STs,
@@ -31377,7 +30000,7 @@ var Snapshot$ = [
 		_SMta,
 		_STt,
 		_Pro,
-		_OI,
+		_OI$1,
 		_De,
 		_VSo,
 		_Enc,
@@ -31481,7 +30104,7 @@ var Snapshot$ = [
 ];
 var StateReason$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRt,
 	0,
 	[_Co, _Me],
@@ -31493,12 +30116,12 @@ var StateReason$ = [
 		[_xN]: _me
 	}]]
 ];
-var Tag$$1 = [
+var Tag$$2 = [
 	3,
-	n0$2,
-	_Ta,
+	n0$3,
+	_Ta$1,
 	0,
-	[_K$1, _V$1],
+	[_K$2, _V$2],
 	[[0, {
 		[_eQN]: `Key`,
 		[_xN]: _k
@@ -31509,24 +30132,24 @@ var Tag$$1 = [
 ];
 var TagSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TSa,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$1, _T$2],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN]: _rTe
-	}], [() => TagList$1, { [_xN]: _Ta }]]
+	}], [() => TagList$1, { [_xN]: _Ta$1 }]]
 ];
 var TotalLocalStorageGB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TLSGB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -31534,13 +30157,13 @@ var TotalLocalStorageGB$ = [
 ];
 var VCpuCountRange$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VCCR,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$2
+		[_xN]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -31549,595 +30172,595 @@ var VCpuCountRange$ = [
 var __Unit$1 = "unit";
 var AcceleratorManufacturerSet = [
 	1,
-	n0$2,
+	n0$3,
 	_AMSc,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var AcceleratorNameSet = [
 	1,
-	n0$2,
+	n0$3,
 	_ANSc,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var AcceleratorTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_ATSc,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var AllowedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_AITS,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var AvailabilityZoneGeographyList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZGL,
 	0,
 	[() => AvailabilityZoneGeography$, { [_xN]: _it }]
 ];
 var AvailabilityZoneIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZISL,
 	0,
 	[0, { [_xN]: _AZI }]
 ];
 var AvailabilityZoneList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZL,
 	0,
 	[() => AvailabilityZone$, { [_xN]: _it }]
 ];
 var AvailabilityZoneMessageList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZML,
 	0,
 	[() => AvailabilityZoneMessage$, { [_xN]: _it }]
 ];
 var AvailabilityZoneStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZSL,
 	0,
 	[0, { [_xN]: _AZ }]
 ];
 var AvailabilityZoneSubGeographyList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZSGL,
 	0,
 	[() => AvailabilityZoneSubGeography$, { [_xN]: _it }]
 ];
 var BillingProductList = [
 	1,
-	n0$2,
+	n0$3,
 	_BPL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var BlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_BDML,
 	0,
 	[() => BlockDeviceMapping$, { [_xN]: _it }]
 ];
 var BlockDeviceMappingRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_BDMRL,
 	0,
 	[() => BlockDeviceMapping$, { [_xN]: _BDM }]
 ];
 var CpuManufacturerSet = [
 	1,
-	n0$2,
+	n0$3,
 	_CMSp,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var CreateVolumePermissionList = [
 	1,
-	n0$2,
+	n0$3,
 	_CVPL,
 	0,
 	[() => CreateVolumePermission$, { [_xN]: _it }]
 ];
 var DeleteSnapshotResultSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DSRS,
 	0,
 	[() => DeleteSnapshotReturnCode$, { [_xN]: _it }]
 ];
 var ElasticGpuAssociationList = [
 	1,
-	n0$2,
+	n0$3,
 	_EGAL,
 	0,
 	[() => ElasticGpuAssociation$, { [_xN]: _it }]
 ];
 var ElasticGpuSpecificationResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_EGSRL,
 	0,
 	[() => ElasticGpuSpecificationResponse$, { [_xN]: _it }]
 ];
 var ElasticInferenceAcceleratorAssociationList = [
 	1,
-	n0$2,
+	n0$3,
 	_EIAAL,
 	0,
 	[() => ElasticInferenceAcceleratorAssociation$, { [_xN]: _it }]
 ];
 var EnableFastSnapshotRestoreErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRES,
 	0,
 	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN]: _it }]
 ];
 var EnableFastSnapshotRestoreStateErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRSES,
 	0,
 	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN]: _it }]
 ];
 var EnableFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRSS,
 	0,
 	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN]: _it }]
 ];
 var ExcludedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EITSx,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var ExecutableByStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_EBSL,
 	0,
 	[0, { [_xN]: _EBx }]
 ];
 var FilterList = [
 	1,
-	n0$2,
+	n0$3,
 	_FLi,
 	0,
 	[() => Filter$, { [_xN]: _Fil }]
 ];
 var GroupIdentifierList = [
 	1,
-	n0$2,
+	n0$3,
 	_GIL,
 	0,
 	[() => GroupIdentifier$, { [_xN]: _it }]
 ];
 var GroupIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_GISL,
 	0,
 	[0, { [_xN]: _gIr }]
 ];
 var GroupNameStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_GNSL,
 	0,
 	[0, { [_xN]: _GN }]
 ];
 var ImageCriterionList = [
 	1,
-	n0$2,
+	n0$3,
 	_ICL,
 	0,
 	[() => ImageCriterion$, { [_xN]: _it }]
 ];
 var ImageIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_IISL,
 	0,
 	[0, { [_xN]: _IIm }]
 ];
 var ImageList = [
 	1,
-	n0$2,
+	n0$3,
 	_ILm,
 	0,
 	[() => Image$, { [_xN]: _it }]
 ];
 var ImageNameList = [
 	1,
-	n0$2,
+	n0$3,
 	_INLm,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var ImageProviderList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var ImageReferenceList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRL,
 	0,
 	[() => ImageReference$, { [_xN]: _it }]
 ];
 var ImageWatermarkFilterResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_IWFRLm,
 	0,
 	[() => ImageWatermarkFilterResponse$, { [_xN]: _it }]
 ];
 var ImageWatermarkList = [
 	1,
-	n0$2,
+	n0$3,
 	_IWL,
 	0,
 	[() => ImageWatermark$, { [_xN]: _it }]
 ];
 var InstanceBlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_IBDML,
 	0,
 	[() => InstanceBlockDeviceMapping$, { [_xN]: _it }]
 ];
 var InstanceGenerationSet = [
 	1,
-	n0$2,
+	n0$3,
 	_IGS,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var InstanceIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_IISLn,
 	0,
 	[0, { [_xN]: _II }]
 ];
 var InstanceIpv4PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIPL,
 	0,
 	[() => InstanceIpv4Prefix$, { [_xN]: _it }]
 ];
 var InstanceIpv6AddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIAL,
 	0,
 	[() => InstanceIpv6Address$, { [_xN]: _it }]
 ];
 var InstanceIpv6PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIPLn,
 	0,
 	[() => InstanceIpv6Prefix$, { [_xN]: _it }]
 ];
 var InstanceList = [
 	1,
-	n0$2,
+	n0$3,
 	_ILns,
 	0,
 	[() => Instance$, { [_xN]: _it }]
 ];
 var InstanceNetworkInterfaceList = [
 	1,
-	n0$2,
+	n0$3,
 	_INIL,
 	0,
 	[() => InstanceNetworkInterface$, { [_xN]: _it }]
 ];
 var InstancePrivateIpAddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPIAL,
 	0,
 	[() => InstancePrivateIpAddress$, { [_xN]: _it }]
 ];
 var InstanceSecondaryInterfaceList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISIL,
 	0,
 	[() => InstanceSecondaryInterface$, { [_xN]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISIPIAL,
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN]: _it }]
 ];
 var Ipv4PrefixListResponse = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLRpv,
 	0,
 	[() => Ipv4PrefixSpecificationResponse$, { [_xN]: _it }]
 ];
 var Ipv6PrefixListResponse = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLRpvr,
 	0,
 	[() => Ipv6PrefixSpecificationResponse$, { [_xN]: _it }]
 ];
 var LaunchPermissionList = [
 	1,
-	n0$2,
+	n0$3,
 	_LPL,
 	0,
 	[() => LaunchPermission$, { [_xN]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTBDML,
 	0,
 	[() => LaunchTemplateBlockDeviceMapping$, { [_xN]: _it }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTEIARL,
 	0,
 	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTINISL,
 	0,
 	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN]: _it }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTISISL,
 	0,
 	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN]: _it }]
 ];
 var LaunchTemplateLicenseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTLL,
 	0,
 	[() => LaunchTemplateLicenseConfiguration$, { [_xN]: _it }]
 ];
 var LaunchTemplateTagSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTTSL,
 	0,
 	[() => LaunchTemplateTagSpecification$, { [_xN]: _it }]
 ];
 var LaunchTemplateVersionSet = [
 	1,
-	n0$2,
+	n0$3,
 	_LTVS,
 	0,
 	[() => LaunchTemplateVersion$, { [_xN]: _it }]
 ];
 var LicenseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LL,
 	0,
 	[() => LicenseConfiguration$, { [_xN]: _it }]
 ];
 var LocalStorageTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_LSTS,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var MarketplaceProductCodeList = [
 	1,
-	n0$2,
+	n0$3,
 	_MPCL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var MetricCategoryIdList = [
 	1,
-	n0$2,
+	n0$3,
 	_MCIL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var OrganizationalUnitArnStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OUASL,
 	0,
 	[0, { [_xN]: _OUA }]
 ];
 var OrganizationArnStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OASL,
 	0,
 	[0, { [_xN]: _OArg }]
 ];
 var OwnerStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OSL,
 	0,
 	[0, { [_xN]: _Own }]
 ];
 var PerformanceFactorReferenceSet = [
 	1,
-	n0$2,
+	n0$3,
 	_PFRS,
 	0,
 	[() => PerformanceFactorReference$, { [_xN]: _it }]
 ];
 var PrivateIpAddressSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_PIASL,
 	0,
 	[() => PrivateIpAddressSpecification$, { [_xN]: _it }]
 ];
 var ProductCodeList = [
 	1,
-	n0$2,
+	n0$3,
 	_PCLr,
 	0,
 	[() => ProductCode$, { [_xN]: _it }]
 ];
 var ProductCodeStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_PCSL,
 	0,
-	[0, { [_xN]: _PCr }]
+	[0, { [_xN]: _PCr$1 }]
 ];
 var ReservationList = [
 	1,
-	n0$2,
+	n0$3,
 	_RLe,
 	0,
 	[() => Reservation$, { [_xN]: _it }]
 ];
 var ResourceTypeOptionList = [
 	1,
-	n0$2,
+	n0$3,
 	_RTOL,
 	0,
 	[() => ResourceTypeOption$, 0]
 ];
 var ResourceTypeRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_RTRL,
 	0,
 	[() => ResourceTypeRequest$, 0]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_SIPIASL,
 	0,
 	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN]: _it }]
 ];
 var SnapshotIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SISL,
 	0,
 	[0, { [_xN]: _SIn }]
 ];
 var SnapshotList = [
 	1,
-	n0$2,
+	n0$3,
 	_SLn,
 	0,
 	[() => Snapshot$, { [_xN]: _it }]
 ];
 var SupportedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_SITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN]: _it }]
 ];
 var TagList$1 = [
 	1,
-	n0$2,
+	n0$3,
 	_TL,
 	0,
-	[() => Tag$$1, { [_xN]: _it }]
+	[() => Tag$$2, { [_xN]: _it }]
 ];
 var TagSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_TSL,
 	0,
 	[() => TagSpecification$, { [_xN]: _it }]
 ];
 var UnsupportedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_UITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN]: _it }]
 ];
 var UserGroupStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_UGSL,
 	0,
 	[0, { [_xN]: _UGs }]
 ];
 var UserIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_UISL,
 	0,
-	[0, { [_xN]: _UI }]
+	[0, { [_xN]: _UI$1 }]
 ];
 var ValueStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_VSL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var VersionStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_VSLe,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var ZoneIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_ZISL,
 	0,
 	[0, { [_xN]: _ZI }]
 ];
 var ZoneNameStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_ZNSL,
 	0,
 	[0, { [_xN]: _ZN }]
 ];
 var CopyImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CIopy,
 	0,
 	() => CopyImageRequest$,
@@ -32145,7 +30768,7 @@ var CopyImage$ = [
 ];
 var CopySnapshot$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CSop,
 	0,
 	() => CopySnapshotRequest$,
@@ -32153,7 +30776,7 @@ var CopySnapshot$ = [
 ];
 var CreateImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CIr,
 	0,
 	() => CreateImageRequest$,
@@ -32161,7 +30784,7 @@ var CreateImage$ = [
 ];
 var CreateTags$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CTreat,
 	0,
 	() => CreateTagsRequest$,
@@ -32169,7 +30792,7 @@ var CreateTags$ = [
 ];
 var DeleteSnapshot$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSele,
 	0,
 	() => DeleteSnapshotRequest$,
@@ -32177,7 +30800,7 @@ var DeleteSnapshot$ = [
 ];
 var DeleteTags$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DTelet,
 	0,
 	() => DeleteTagsRequest$,
@@ -32185,7 +30808,7 @@ var DeleteTags$ = [
 ];
 var DeregisterImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIer,
 	0,
 	() => DeregisterImageRequest$,
@@ -32193,7 +30816,7 @@ var DeregisterImage$ = [
 ];
 var DescribeAvailabilityZones$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DAZe,
 	0,
 	() => DescribeAvailabilityZonesRequest$,
@@ -32201,7 +30824,7 @@ var DescribeAvailabilityZones$ = [
 ];
 var DescribeImageAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIA,
 	0,
 	() => DescribeImageAttributeRequest$,
@@ -32209,7 +30832,7 @@ var DescribeImageAttribute$ = [
 ];
 var DescribeImageReferences$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIRescribem,
 	0,
 	() => DescribeImageReferencesRequest$,
@@ -32217,7 +30840,7 @@ var DescribeImageReferences$ = [
 ];
 var DescribeImages$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIes,
 	0,
 	() => DescribeImagesRequest$,
@@ -32225,7 +30848,7 @@ var DescribeImages$ = [
 ];
 var DescribeInstances$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIesc,
 	0,
 	() => DescribeInstancesRequest$,
@@ -32233,7 +30856,7 @@ var DescribeInstances$ = [
 ];
 var DescribeLaunchTemplateVersions$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DLTVe,
 	0,
 	() => DescribeLaunchTemplateVersionsRequest$,
@@ -32241,7 +30864,7 @@ var DescribeLaunchTemplateVersions$ = [
 ];
 var DescribeSnapshotAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSAe,
 	0,
 	() => DescribeSnapshotAttributeRequest$,
@@ -32249,7 +30872,7 @@ var DescribeSnapshotAttribute$ = [
 ];
 var DescribeSnapshots$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSes,
 	0,
 	() => DescribeSnapshotsRequest$,
@@ -32257,7 +30880,7 @@ var DescribeSnapshots$ = [
 ];
 var EnableFastSnapshotRestores$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EFSR,
 	0,
 	() => EnableFastSnapshotRestoresRequest$,
@@ -32265,7 +30888,7 @@ var EnableFastSnapshotRestores$ = [
 ];
 var EnableImageDeprecation$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EID,
 	0,
 	() => EnableImageDeprecationRequest$,
@@ -32273,7 +30896,7 @@ var EnableImageDeprecation$ = [
 ];
 var EnableImageDeregistrationProtection$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EIDP,
 	0,
 	() => EnableImageDeregistrationProtectionRequest$,
@@ -32281,7 +30904,7 @@ var EnableImageDeregistrationProtection$ = [
 ];
 var GetAllowedImagesSettings$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GAIS,
 	0,
 	() => GetAllowedImagesSettingsRequest$,
@@ -32289,7 +30912,7 @@ var GetAllowedImagesSettings$ = [
 ];
 var GetEbsDefaultKmsKeyId$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GEDKKI,
 	0,
 	() => GetEbsDefaultKmsKeyIdRequest$,
@@ -32297,7 +30920,7 @@ var GetEbsDefaultKmsKeyId$ = [
 ];
 var GetEbsEncryptionByDefault$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GEEBD,
 	0,
 	() => GetEbsEncryptionByDefaultRequest$,
@@ -32305,7 +30928,7 @@ var GetEbsEncryptionByDefault$ = [
 ];
 var ModifyImageAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_MIA,
 	0,
 	() => ModifyImageAttributeRequest$,
@@ -32313,7 +30936,7 @@ var ModifyImageAttribute$ = [
 ];
 var ModifySnapshotAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_MSA,
 	0,
 	() => ModifySnapshotAttributeRequest$,
@@ -32321,7 +30944,7 @@ var ModifySnapshotAttribute$ = [
 ];
 var RegisterImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIegi,
 	0,
 	() => RegisterImageRequest$,
@@ -32334,13 +30957,13 @@ init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$5 = (config) => {
+const getRuntimeConfig$7 = (config) => {
 	return {
 		apiVersion: "2016-11-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -32352,7 +30975,7 @@ const getRuntimeConfig$5 = (config) => {
 		protocol: config?.protocol ?? AwsEc2QueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.ec2",
-			errorTypeRegistries: errorTypeRegistries$2,
+			errorTypeRegistries: errorTypeRegistries$3,
 			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
 			version: "2016-11-15",
 			serviceTarget: "AmazonEC2"
@@ -32371,12 +30994,12 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
-const getRuntimeConfig$4 = (config) => {
+init_dist_es$9();
+const getRuntimeConfig$6 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$5(config);
+	const clientSharedValues = getRuntimeConfig$7(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -32393,7 +31016,7 @@ const getRuntimeConfig$4 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$3
+			clientVersion: version$5
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -32412,7 +31035,7 @@ const getRuntimeConfig$4 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -32439,7 +31062,7 @@ const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$2 = (config) => {
+const resolveHttpAuthRuntimeConfig$3 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -32450,10 +31073,10 @@ const resolveHttpAuthRuntimeConfig$2 = (config) => {
 init_client();
 init_client$1();
 init_protocols$1();
-const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
+const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
 init_client();
@@ -32467,15 +31090,15 @@ init_schema();
 var EC2Client = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$4(configuration || {});
+		const _config_0 = getRuntimeConfig$6(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
-		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
+		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -32514,7 +31137,7 @@ function formatUrl(request) {
 init_endpoints();
 init_protocols$1();
 init_dist_es$12();
-const version$2 = "2016-11-15";
+const version$3 = "2016-11-15";
 function copySnapshotPresignedUrlMiddleware(options) {
 	return (next, context) => async (args) => {
 		const { input } = args;
@@ -32554,7 +31177,7 @@ function copySnapshotPresignedUrlMiddleware(options) {
 						return acc;
 					}, {}),
 					Action: "CopySnapshot",
-					Version: version$2,
+					Version: version$3,
 					DestinationRegion: destinationRegion
 				}
 			});
@@ -32596,58 +31219,1937 @@ const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientSt
 // node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$2 = makeBuilder(commonParams$2, "AmazonEC2", "EC2Client", getEndpointPlugin);
-const _ep0$2 = {};
-const _mw0$2 = (Command, cs, config, o) => [];
+const command$3 = makeBuilder(commonParams$7, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
 const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
-var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", CopyImage$) {};
+var CopyImageCommand = class extends command$3(_ep0$3, _mw0$3, "CopyImage", CopyImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
+var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", CopySnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
+var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
+var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
+var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
+var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
-var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
+var DescribeAvailabilityZonesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
-var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
+var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
-var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
+var DescribeImageReferencesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageReferences", DescribeImageReferences$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
+var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
-var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
+var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
-var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
-var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
+var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
+var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
-var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+var EnableFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
-var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
+var EnableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeprecation", EnableImageDeprecation$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
-var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+var EnableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
-var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+var GetAllowedImagesSettingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
-var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+var GetEbsDefaultKmsKeyIdCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
-var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+var GetEbsEncryptionByDefaultCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
+var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
+var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
+// src/aws/describe.ts
+const idsPerCall = 200;
+async function describeSnapshots(place, ids) {
+	return byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => {
+		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
+		return Snapshots ?? [];
+	});
+}
+async function describeImages(place, ids) {
+	return byIds(ids, ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], async (ImageIds) => {
+		const { Images } = await place.ec2(new DescribeImagesCommand({
+			ImageIds,
+			IncludeDeprecated: true,
+			IncludeDisabled: true
+		}));
+		return Images ?? [];
+	});
+}
+async function byIds(ids, notFound, describe) {
+	const found = [];
+	for (let start = 0; start < ids.length; start += idsPerCall) {
+		let rest = ids.slice(start, start + idsPerCall);
+		while (rest.length > 0) try {
+			found.push(...await describe(rest));
+			break;
+		} catch (error) {
+			if (!hasCode(error, ...notFound)) throw error;
+			const known = rest.filter((id) => !errorMessage(error).includes(id));
+			rest = known.length < rest.length ? known : [];
+		}
+	}
+	return found;
+}
+function ownImages(place, ...filters) {
+	return listImages(place, ["self"], filters);
+}
+function visibleImages(place, ...filters) {
+	return listImages(place, void 0, filters);
+}
+function listImages(place, Owners, Filters) {
+	return pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeImagesCommand({
+			Owners,
+			Filters,
+			IncludeDeprecated: true,
+			IncludeDisabled: true,
+			NextToken
+		}));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	});
+}
+async function ownSnapshots(place, ...filters) {
+	return pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeSnapshotsCommand({
+			OwnerIds: ["self"],
+			Filters: filters,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	});
+}
+async function pages(read) {
+	const all = [];
+	for (let token;;) {
+		const { items, next } = await read(token);
+		all.push(...items);
+		if (!next) return all;
+		token = next;
+	}
+}
+// src/aws/wait.ts
+var CopyFailedError = class extends Error {
+	name = "CopyFailedError";
+	resourceId;
+	reason;
+	constructor(resourceId, reason, ended) {
+		super(`${resourceId} ${ended}: ${reason}`);
+		this.resourceId = resourceId;
+		this.reason = reason;
+	}
+};
+const invisibleSeconds = 300;
+const goneAfterLooks = 4;
+function nextLook(elapsed, percent, ceiling) {
+	const least = Math.max(.02 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
+	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .5 * elapsed;
+	return Math.min(Math.max(least, guess), ceiling);
+}
+function nextLookAtAll(waiters, ceiling) {
+	const [urgent, other] = [true, false].map((wanted) => waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted));
+	const seconds = (waiter) => waiter.parts.some(({ done }) => !done) ? nextLookAtAll(waiter.parts, ceiling) : nextLook(age(waiter), waiter.percent, ceiling);
+	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
+	return Math.min(last, ...(urgent ?? []).map(seconds));
+}
+function openWatchers(pollSeconds) {
+	const watchers = new Map();
+	return (place) => {
+		const name = placeName(place);
+		const watcher = watchers.get(name) ?? watcherOf(place, pollSeconds);
+		watchers.set(name, watcher);
+		return watcher;
+	};
+}
+function watcherOf(place, pollSeconds) {
+	const waiters = new Set();
+	let running = false;
+	let wake = () => {};
+	const wait = (kind, id, events = {}) => new Promise((resolve, reject) => {
+		waiters.add(newWaiter(kind, id, {
+			events,
+			resolve,
+			reject
+		}));
+		wake();
+		if (!running) {
+			running = true;
+			look();
+		}
+	});
+	const look = async () => {
+		try {
+			while (waiters.size > 0) {
+				await pause(nextLookAtAll([...waiters], pollSeconds) * 1e3);
+				await lookOnce(place, waiters);
+			}
+		} catch (error) {
+			for (const waiter of waiters) waiter.reject(error);
+			waiters.clear();
+		} finally {
+			running = false;
+		}
+	};
+	const pause = async (ms) => {
+		const woken = new AbortController();
+		wake = () => woken.abort(wake);
+		try {
+			await sleep(ms, AbortSignal.any([place.signal, woken.signal]));
+		} catch (reason) {
+			if (!woken.signal.aborted) throw reason;
+		}
+	};
+	return {
+		snapshot: (id, events) => wait("snapshot", id, events),
+		image: (id, events) => wait("image", id, events)
+	};
+}
+function newWaiter(kind, id, rest) {
+	return {
+		kind,
+		id,
+		since: Date.now(),
+		seen: false,
+		missed: 0,
+		percent: 0,
+		done: false,
+		parts: [],
+		sizeGiB: 0,
+		...rest
+	};
+}
+function age(waiter) {
+	return (Date.now() - waiter.since) / 1e3;
+}
+async function lookOnce(place, waiters) {
+	const lookAt = async (kind, describe) => {
+		const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
+		if (waiting.length === 0) return;
+		let found;
+		try {
+			found = await describe([...new Set(waiting.map(({ id }) => id))]);
+		} catch (error) {
+			place.signal.throwIfAborted();
+			if (isTransient(error) || isThrottling(error)) return;
+			for (const waiter of waiting) waiter.reject(error);
+			for (const waiter of waiting) waiters.delete(waiter);
+			return;
+		}
+		for (const waiter of waiting) {
+			const state = found.find((one) => ("SnapshotId" in one ? one.SnapshotId : one.ImageId) === waiter.id);
+			if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
+			else if (kind === "image" && state !== void 0) for (const part of partsOf(waiter, state)) waiters.add(part);
+		}
+	};
+	await Promise.all([lookAt("snapshot", (ids) => describeSnapshots(place, ids)), lookAt("image", (ids) => describeImages(place, ids))]);
+}
+function settle(waiter, state, place) {
+	const { id } = waiter;
+	if (state === void 0) {
+		waiter.missed += 1;
+		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : age(waiter) > invisibleSeconds;
+		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, "has vanished"));
+		return gone;
+	}
+	waiter.seen = true;
+	waiter.missed = 0;
+	const { done, failure, percent } = waiter.kind === "snapshot" ? snapshotState(state) : imageState(state);
+	if (failure !== void 0) waiter.reject(new CopyFailedError(id, failure, "ended in error"));
+	else if (done) waiter.resolve(state);
+	else {
+		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
+		waiter.events.onProgress?.({
+			percent: waiter.percent,
+			elapsedSeconds: age(waiter)
+		});
+	}
+	return done || failure !== void 0;
+}
+function partsOf(waiter, image) {
+	if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
+	waiter.events.onNamed?.(image);
+	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
+		if (Ebs?.SnapshotId === void 0) continue;
+		const part = newWaiter("snapshot", Ebs.SnapshotId, {
+			events: { isUrgent: () => false },
+			resolve: () => Object.assign(part, {
+				percent: 100,
+				done: true
+			}),
+			reject: () => Object.assign(part, { done: true })
+		});
+		part.since = waiter.since;
+		part.sizeGiB = Ebs.VolumeSize ?? 1;
+		waiter.parts.push(part);
+	}
+	return waiter.parts;
+}
+function percentOf(parts) {
+	const total = totalGiB(parts);
+	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
+}
+function snapshotState({ State, StateMessage, Progress }) {
+	const failed = State === "error" || State === "recoverable";
+	const percent = Number.parseInt(Progress ?? "", 10);
+	return {
+		done: State === "completed",
+		failure: failed ? StateMessage ?? `its state is ${State}` : void 0,
+		percent: Number.isNaN(percent) ? 0 : percent
+	};
+}
+const endedImageStates = [
+	"failed",
+	"error",
+	"invalid",
+	"deregistered",
+	"disabled"
+];
+function imageState({ State, StateReason }) {
+	const failed = endedImageStates.includes(State ?? "");
+	return {
+		done: State === "available",
+		failure: failed ? StateReason?.Message ?? `its state is ${State}` : void 0,
+		percent: 0
+	};
+}
+// src/lease.ts
+const leasePrefix = `${tagKeys.lease}:`;
+const leaseTagKeys = `${leasePrefix}*`;
+const renewSeconds = 60;
+const expireSeconds = 300;
+function newLeaseId() {
+	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
+}
+function leaseTag(record) {
+	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
+	let value = [
+		Math.floor(expiresAt / 1e3),
+		runId,
+		attempt,
+		machine,
+		process
+	].join(" ");
+	for (const [index, region] of regions.entries()) {
+		const longer = `${value}${index === 0 ? " " : ","}${region}`;
+		if (longer.length > 256) break;
+		value = longer;
+	}
+	return {
+		Key: leasePrefix + id,
+		Value: value.trimEnd()
+	};
+}
+function leasesOf(tags) {
+	return (tags ?? []).flatMap(({ Key, Value }) => {
+		if (!Key?.startsWith(leasePrefix)) return [];
+		const [expires = "0", runId = "", attempt = "0", machine = "", process = "", regions = ""] = (Value ?? "").split(" ");
+		return [{
+			id: Key.slice(leasePrefix.length),
+			expiresAt: Number(expires) * 1e3 || 0,
+			runId,
+			attempt: Number(attempt) || 0,
+			machine,
+			process,
+			regions: regions.split(",").filter(Boolean)
+		}];
+	});
+}
+function isAlive(lease, reader) {
+	if (lease.expiresAt <= reader.now) return false;
+	if (lease.runId === reader.runId && lease.attempt < reader.attempt) return false;
+	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
+}
+function thisReader(run) {
+	return {
+		now: Date.now(),
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: thisMachine(),
+		isRunning
+	};
+}
+function thisMachine() {
+	try {
+		const boot = (0,external_node_fs_namespaceObject.readFileSync)("/proc/sys/kernel/random/boot_id", "utf8");
+		return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(boot + (0,external_node_fs_namespaceObject.readlinkSync)("/proc/self/ns/pid")).digest("hex").slice(0, 16);
+	} catch {
+		return "";
+	}
+}
+function processName(pid) {
+	const stat = (0,external_node_fs_namespaceObject.readFileSync)(`/proc/${pid}/stat`, "utf8");
+	const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+	if (state === "Z" || state === "X") throw new Error("the process has ended");
+	return `${pid}.${fields[18]}`;
+}
+function isRunning(process) {
+	try {
+		return processName(process.split(".")[0] ?? "") === process;
+	} catch {
+		return false;
+	}
+}
+function ownRecord(id, run) {
+	const machine = thisMachine();
+	return {
+		id,
+		expiresAt: Date.now() + expireSeconds * 1e3,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine,
+		process: machine === "" ? "" : processName(process.pid),
+		regions: run.regions
+	};
+}
+async function takeLease(place, imageId, id, run, warn, beforeWrite) {
+	const unseen = (why) => {
+		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
+		return {
+			id,
+			imageId,
+			stop: () => {}
+		};
+	};
+	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
+	const write = () => place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [leaseTag(ownRecord(id, run))]
+	}));
+	beforeWrite();
+	for (let full = false;; full = true) try {
+		await write();
+		break;
+	} catch (error) {
+		if (isDenied(error)) return unseen("the source role may not tag the AMI (ec2:CreateTags)");
+		if (hasCode(error, "InvalidAMIID.NotFound")) return unseen("AWS takes no tags for this AMI from this account");
+		if (!hasCode(error, "TagLimitExceeded")) throw error;
+		const [image] = await describeImages(place, [imageId]);
+		if (leasesOf(image?.Tags).length === 0) return unseen("the AMI has 50 tags of its own");
+		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+		await sleep(1e4, place.signal);
+	}
+	const timer = setInterval(() => {
+		write().catch(() => {});
+	}, renewSeconds * 1e3);
+	timer.unref();
+	return {
+		id,
+		imageId,
+		stop: () => clearInterval(timer)
+	};
+}
+async function mayDeleteTags(place, imageId, id) {
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources: [imageId],
+			Tags: [{ Key: leasePrefix + id }],
+			DryRun: true
+		}));
+	} catch (error) {
+		return !isDenied(error);
+	}
+	return true;
+}
+function sortLeases(image, own, reader) {
+	const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
+	return {
+		live: others.filter((lease) => isAlive(lease, reader)),
+		dead: others.filter((lease) => !isAlive(lease, reader))
+	};
+}
+async function endLease(place, imageId, id, regions) {
+	const ended = leaseTag({
+		id,
+		expiresAt: 0,
+		runId: "",
+		attempt: 0,
+		machine: "",
+		process: "",
+		regions
+	});
+	await place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [ended]
+	}));
+}
+async function dropLeases(place, imageId, ids) {
+	if (ids.length === 0) return;
+	await place.ec2(new DeleteTagsCommand({
+		Resources: [imageId],
+		Tags: ids.map((id) => ({ Key: leasePrefix + id }))
+	}));
+}
+const sharePrefix = `${tagPrefix}shares:`;
+const accountsPerTag = 32;
+function shareTags(id, accounts) {
+	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
+	const tags = [];
+	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
+		Key: `${sharePrefix}${id}:${tags.length}`,
+		Value: packed.slice(start, start + accountsPerTag).join("")
+	});
+	return tags;
+}
+function sharesOf(tags) {
+	const shares = new Map();
+	for (const { Key, Value } of tags ?? []) {
+		if (!Key?.startsWith(sharePrefix)) continue;
+		const [id = ""] = Key.slice(sharePrefix.length).split(":");
+		const accounts = (Value?.match(/.{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0"));
+		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
+	}
+	return shares;
+}
+// src/ledger.ts
+const stateName = "ledger";
+function openLedger(save = saveState) {
+	let state;
+	const write = (change) => {
+		state = {
+			imageId: "",
+			leaseId: "",
+			leased: false,
+			grantKeys: [],
+			shares: [],
+			regions: [],
+			targets: {},
+			promotions: [],
+			account: "",
+			...state,
+			...change
+		};
+		save(stateName, JSON.stringify(state));
+	};
+	return {
+		get state() {
+			return state;
+		},
+		write,
+		addShare(region, resource, accounts) {
+			const shares = state?.shares ?? [];
+			const at = shares.findIndex((entry) => entry.region === region && entry.accounts.join() === accounts.join());
+			const known = shares[at];
+			const entry = {
+				region,
+				accounts,
+				resources: [...known?.resources ?? [], resource]
+			};
+			write({ shares: known === void 0 ? [...shares, entry] : shares.with(at, entry) });
+		},
+		clear() {
+			state = void 0;
+			save(stateName, "");
+		}
+	};
+}
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
+init_endpoints();
+const q = "ref";
+const a$2 = -1;
+const b$2 = true;
+const c$2 = "isSet";
+const d$2 = "PartitionResult";
+const e$2 = "booleanEquals";
+const f$2 = "stringEquals";
+const g$2 = "getAttr";
+const h$2 = "us-east-1";
+const i$2 = "sigv4";
+const j$2 = "sts";
+const k$2 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const l = { [q]: "Endpoint" };
+const m = { [q]: "Region" };
+const n = { [q]: d$2 };
+const o = {};
+const p = [m];
+const _data$2 = {
+	conditions: [
+		[c$2, [l]],
+		[c$2, p],
+		[
+			"aws.partition",
+			p,
+			d$2
+		],
+		[e$2, [{ [q]: "UseFIPS" }, b$2]],
+		[e$2, [{ [q]: "UseDualStack" }, b$2]],
+		[f$2, [m, "aws-global"]],
+		[e$2, [{ [q]: "UseGlobalEndpoint" }, b$2]],
+		[f$2, [m, "eu-central-1"]],
+		[e$2, [{
+			fn: g$2,
+			argv: [n, "supportsDualStack"]
+		}, b$2]],
+		[e$2, [{
+			fn: g$2,
+			argv: [n, "supportsFIPS"]
+		}, b$2]],
+		[f$2, [m, "ap-south-1"]],
+		[f$2, [m, "eu-north-1"]],
+		[f$2, [m, "eu-west-1"]],
+		[f$2, [m, "eu-west-2"]],
+		[f$2, [m, "eu-west-3"]],
+		[f$2, [m, "sa-east-1"]],
+		[f$2, [m, h$2]],
+		[f$2, [m, "us-east-2"]],
+		[f$2, [m, "us-west-2"]],
+		[f$2, [m, "us-west-1"]],
+		[f$2, [m, "ca-central-1"]],
+		[f$2, [m, "ap-southeast-1"]],
+		[f$2, [m, "ap-northeast-1"]],
+		[f$2, [m, "ap-southeast-2"]],
+		[f$2, [{
+			fn: g$2,
+			argv: [n, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$2],
+		["https://sts.amazonaws.com", { authSchemes: [{
+			name: i$2,
+			signingName: j$2,
+			signingRegion: h$2
+		}] }],
+		[k$2, { authSchemes: [{
+			name: i$2,
+			signingName: j$2,
+			signingRegion: "{Region}"
+		}] }],
+		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[l, o],
+		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
+		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://sts.{Region}.amazonaws.com", o],
+		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o],
+		[a$2, "FIPS is enabled but this partition does not support FIPS"],
+		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
+		[a$2, "DualStack is enabled but this partition does not support DualStack"],
+		[k$2, o],
+		[a$2, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$2 = 2;
+const nodes$2 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	30,
+	3,
+	1,
+	4,
+	100000014,
+	2,
+	5,
+	100000014,
+	3,
+	25,
+	6,
+	4,
+	24,
+	7,
+	5,
+	100000001,
+	8,
+	6,
+	9,
+	100000013,
+	7,
+	100000001,
+	10,
+	10,
+	100000001,
+	11,
+	11,
+	100000001,
+	12,
+	12,
+	100000001,
+	13,
+	13,
+	100000001,
+	14,
+	14,
+	100000001,
+	15,
+	15,
+	100000001,
+	16,
+	16,
+	100000001,
+	17,
+	17,
+	100000001,
+	18,
+	18,
+	100000001,
+	19,
+	19,
+	100000001,
+	20,
+	20,
+	100000001,
+	21,
+	21,
+	100000001,
+	22,
+	22,
+	100000001,
+	23,
+	23,
+	100000001,
+	100000002,
+	8,
+	100000011,
+	100000012,
+	4,
+	28,
+	26,
+	9,
+	27,
+	100000010,
+	24,
+	100000008,
+	100000009,
+	8,
+	29,
+	100000007,
+	9,
+	100000006,
+	100000007,
+	3,
+	100000003,
+	31,
+	4,
+	100000004,
+	100000005
+]);
+const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$2 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS",
+		"UseGlobalEndpoint"
+	]
+});
+const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
+	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_dist_es$4();
+init_client$1();
+init_endpoints();
+const createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
+	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
+	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
+	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
+	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
+	return Object.assign(defaultParameters, endpointParameters);
+};
+const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+const defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
+function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createAwsAuthSigv4aHttpAuthOption(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4a",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createSmithyApiNoAuthHttpAuthOption(authParameters) {
+	return { schemeId: "smithy.api#noAuth" };
+}
+const createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
+		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
+		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
+		const options = [];
+		for (const scheme of authSchemes) {
+			const { name: resolvedName, properties = {}, ...rest } = scheme;
+			const name = resolvedName.toLowerCase();
+			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
+			let schemeId;
+			if (name === "sigv4a") {
+				schemeId = "aws.auth#sigv4a";
+				const sigv4Present = authSchemes.find((s) => {
+					const name = s.name.toLowerCase();
+					return name !== "sigv4a" && name.startsWith("sigv4");
+				});
+				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
+			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
+			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
+			const createOption = createHttpAuthOptionFunctions[schemeId];
+			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
+			const option = createOption(authParameters);
+			option.schemeId = schemeId;
+			option.signingProperties = {
+				...option.signingProperties || {},
+				...rest,
+				...properties
+			};
+			options.push(option);
+		}
+		return options;
+	};
+	return endpointRuleSetHttpAuthSchemeProvider;
+};
+const _defaultSTSHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		case "AssumeRoleWithSAML":
+			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+			break;
+		case "AssumeRoleWithWebIdentity":
+			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+			break;
+		default:
+			options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+	}
+	return options;
+};
+const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$2, _defaultSTSHttpAuthSchemeProvider, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$2,
+	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
+	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption
+});
+const resolveHttpAuthSchemeConfig$2 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
+	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$2 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
+		defaultSigningName: "sts"
+	});
+};
+const commonParams$2 = {
+	UseGlobalEndpoint: {
+		type: "builtInParams",
+		name: "useGlobalEndpoint"
+	},
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-sts/package.json
+var version$2 = "3.1173.0";
+// node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
+init_client$1();
+var STSServiceException = class STSServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, STSServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
+var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
+	name = "ExpiredTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ExpiredTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ExpiredTokenException.prototype);
+	}
+};
+var InvalidContextAssertionException = class InvalidContextAssertionException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidContextAssertionException";
+	name = "InvalidContextAssertionException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidContextAssertionException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
+	}
+};
+var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
+	name = "MalformedPolicyDocumentException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "MalformedPolicyDocumentException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
+	}
+};
+var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#PackedPolicyTooLargeException";
+	name = "PackedPolicyTooLargeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "PackedPolicyTooLargeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, PackedPolicyTooLargeException.prototype);
+	}
+};
+var RegionDisabledException = class RegionDisabledException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#RegionDisabledException";
+	name = "RegionDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "RegionDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, RegionDisabledException.prototype);
+	}
+};
+var IDPRejectedClaimException = class IDPRejectedClaimException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#IDPRejectedClaimException";
+	name = "IDPRejectedClaimException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "IDPRejectedClaimException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IDPRejectedClaimException.prototype);
+	}
+};
+var InvalidIdentityTokenException = class InvalidIdentityTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidIdentityTokenException";
+	name = "InvalidIdentityTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidIdentityTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidIdentityTokenException.prototype);
+	}
+};
+var IDPCommunicationErrorException = class IDPCommunicationErrorException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#IDPCommunicationErrorException";
+	name = "IDPCommunicationErrorException";
+	$fault = "client";
+	$retryable = {};
+	constructor(opts) {
+		super({
+			name: "IDPCommunicationErrorException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IDPCommunicationErrorException.prototype);
+	}
+};
+var InvalidAuthorizationMessageException = class InvalidAuthorizationMessageException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidAuthorizationMessageException";
+	name = "InvalidAuthorizationMessageException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidAuthorizationMessageException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidAuthorizationMessageException.prototype);
+	}
+};
+var ExpiredTradeInTokenException = class ExpiredTradeInTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#ExpiredTradeInTokenException";
+	name = "ExpiredTradeInTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ExpiredTradeInTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ExpiredTradeInTokenException.prototype);
+	}
+};
+var InsufficientSessionLifetimeException = class InsufficientSessionLifetimeException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InsufficientSessionLifetimeException";
+	name = "InsufficientSessionLifetimeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InsufficientSessionLifetimeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InsufficientSessionLifetimeException.prototype);
+	}
+};
+var InvalidSubjectCredentialsException = class InvalidSubjectCredentialsException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidSubjectCredentialsException";
+	name = "InvalidSubjectCredentialsException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidSubjectCredentialsException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidSubjectCredentialsException.prototype);
+	}
+};
+var JWTPayloadSizeExceededException = class JWTPayloadSizeExceededException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#JWTPayloadSizeExceededException";
+	name = "JWTPayloadSizeExceededException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "JWTPayloadSizeExceededException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, JWTPayloadSizeExceededException.prototype);
+	}
+};
+var OutboundWebIdentityFederationDisabledException = class OutboundWebIdentityFederationDisabledException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#OutboundWebIdentityFederationDisabledException";
+	name = "OutboundWebIdentityFederationDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "OutboundWebIdentityFederationDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OutboundWebIdentityFederationDisabledException.prototype);
+	}
+};
+var SessionDurationEscalationException = class SessionDurationEscalationException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#SessionDurationEscalationException";
+	name = "SessionDurationEscalationException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "SessionDurationEscalationException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
+init_schema();
+const _A$1 = "Arn";
+const _AKI = "AccessKeyId";
+const _AR = "AssumeRole";
+const _ARI = "AssumedRoleId";
+const _ARR = "AssumeRoleRequest";
+const _ARRs = "AssumeRoleResponse";
+const _ARU = "AssumedRoleUser";
+const _ARWWI = "AssumeRoleWithWebIdentity";
+const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
+const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
+const _Ac = "Account";
+const _Au = "Audience";
+const _C$1 = "Credentials";
+const _CA = "ContextAssertion";
+const _DS = "DurationSeconds";
+const _E$1 = "Expiration";
+const _EI = "ExternalId";
+const _ETE = "ExpiredTokenException";
+const _ETITE = "ExpiredTradeInTokenException";
+const _FPA = "FederatedProviderArn";
+const _GCI = "GetCallerIdentity";
+const _GCIR = "GetCallerIdentityRequest";
+const _GCIRe = "GetCallerIdentityResponse";
+const _I$1 = "Issuer";
+const _IAME = "InvalidAuthorizationMessageException";
+const _ICAE = "InvalidContextAssertionException";
+const _IDPCEE = "IDPCommunicationErrorException";
+const _IDPRCE = "IDPRejectedClaimException";
+const _IITE$1 = "InvalidIdentityTokenException";
+const _IP$1 = "IdentityProvider";
+const _ISCE = "InvalidSubjectCredentialsException";
+const _ISLE = "InsufficientSessionLifetimeException";
+const _JWTPSEE = "JWTPayloadSizeExceededException";
+const _K$1 = "Key";
+const _MPDE$1 = "MalformedPolicyDocumentException";
+const _MSTS = "MinimumSessionTokenSize";
+const _OI = "OriginIdentity";
+const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
+const _P$1 = "Policy";
+const _PA = "PolicyArns";
+const _PAro = "ProviderArn";
+const _PC = "ProvidedContexts";
+const _PCLT = "ProvidedContextsListType";
+const _PCr = "ProvidedContext";
+const _PDT = "PolicyDescriptorType";
+const _PI = "ProviderId";
+const _PPS = "PackedPolicySize";
+const _PPTLE = "PackedPolicyTooLargeException";
+const _Pr = "Provider";
+const _RA = "RoleArn";
+const _RDE = "RegionDisabledException";
+const _RSN = "RoleSessionName";
+const _S = "Subject";
+const _SAK = "SecretAccessKey";
+const _SDEE = "SessionDurationEscalationException";
+const _SFWIT = "SubjectFromWebIdentityToken";
+const _SI = "SourceIdentity";
+const _SN$1 = "SerialNumber";
+const _ST$1 = "SubjectType";
+const _STS = "SessionTokenSize";
+const _STU = "SessionTokenUtilization";
+const _STe = "SessionToken";
+const _T$1 = "Tags";
+const _TC = "TokenCode";
+const _TCr = "TransactionContext";
+const _TIPC = "TrustedIdentityPropagationContext";
+const _TTK = "TransitiveTagKeys";
+const _Ta = "Tag";
+const _UI = "UserId";
+const _V$1 = "Value";
+const _WIT = "WebIdentityToken";
+const _a = "arn";
+const _aKST = "accessKeySecretType";
+const _aQE$2 = "awsQueryError";
+const _c$2 = "client";
+const _cTT = "clientTokenType";
+const _e$2 = "error";
+const _hE$1 = "httpError";
+const _m$2 = "message";
+const _oIIT = "originIdentityIssuerType";
+const _oIST = "originIdentitySubjectType";
+const _oISTT = "originIdentitySubjectTypeType";
+const _pDLT = "policyDescriptorListType";
+const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _tCIPMT = "transactionContextIdentityProviderMapType";
+const _tCVT = "transactionContextValueType";
+const _tLT = "tagListType";
+const n0$2 = "com.amazonaws.sts";
+const _s_registry$2 = new TypeRegistry(_s$2);
+var STSServiceException$ = [
+	-3,
+	_s$2,
+	"STSServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$2.registerError(STSServiceException$, STSServiceException);
+const n0_registry$2 = new TypeRegistry(n0$2);
+var ExpiredTokenException$ = [
+	-3,
+	n0$2,
+	_ETE,
+	{
+		[_aQE$2]: [`ExpiredTokenException`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
+var ExpiredTradeInTokenException$ = [
+	-3,
+	n0$2,
+	_ETITE,
+	{
+		[_aQE$2]: [`ExpiredTradeInTokenException`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
+var IDPCommunicationErrorException$ = [
+	-3,
+	n0$2,
+	_IDPCEE,
+	{
+		[_aQE$2]: [`IDPCommunicationError`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
+var IDPRejectedClaimException$ = [
+	-3,
+	n0$2,
+	_IDPRCE,
+	{
+		[_aQE$2]: [`IDPRejectedClaim`, 403],
+		[_e$2]: _c$2,
+		[_hE$1]: 403
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
+var InsufficientSessionLifetimeException$ = [
+	-3,
+	n0$2,
+	_ISLE,
+	{
+		[_aQE$2]: [`InsufficientSessionLifetime`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
+var InvalidAuthorizationMessageException$ = [
+	-3,
+	n0$2,
+	_IAME,
+	{
+		[_aQE$2]: [`InvalidAuthorizationMessageException`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
+var InvalidContextAssertionException$ = [
+	-3,
+	n0$2,
+	_ICAE,
+	{
+		[_aQE$2]: [`InvalidContextAssertion`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
+var InvalidIdentityTokenException$ = [
+	-3,
+	n0$2,
+	_IITE$1,
+	{
+		[_aQE$2]: [`InvalidIdentityToken`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
+var InvalidSubjectCredentialsException$ = [
+	-3,
+	n0$2,
+	_ISCE,
+	{
+		[_aQE$2]: [`InvalidSubjectCredentials`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
+var JWTPayloadSizeExceededException$ = [
+	-3,
+	n0$2,
+	_JWTPSEE,
+	{
+		[_aQE$2]: [`JWTPayloadSizeExceededException`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
+var MalformedPolicyDocumentException$$1 = [
+	-3,
+	n0$2,
+	_MPDE$1,
+	{
+		[_aQE$2]: [`MalformedPolicyDocument`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+var OutboundWebIdentityFederationDisabledException$ = [
+	-3,
+	n0$2,
+	_OWIFDE,
+	{
+		[_aQE$2]: [`OutboundWebIdentityFederationDisabledException`, 403],
+		[_e$2]: _c$2,
+		[_hE$1]: 403
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
+var PackedPolicyTooLargeException$ = [
+	-3,
+	n0$2,
+	_PPTLE,
+	{
+		[_aQE$2]: [`PackedPolicyTooLarge`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
+var RegionDisabledException$ = [
+	-3,
+	n0$2,
+	_RDE,
+	{
+		[_aQE$2]: [`RegionDisabledException`, 403],
+		[_e$2]: _c$2,
+		[_hE$1]: 403
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
+var SessionDurationEscalationException$ = [
+	-3,
+	n0$2,
+	_SDEE,
+	{
+		[_aQE$2]: [`SessionDurationEscalationException`, 403],
+		[_e$2]: _c$2,
+		[_hE$1]: 403
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
+const errorTypeRegistries$2 = [_s_registry$2, n0_registry$2];
+var accessKeySecretType = [
+	0,
+	n0$2,
+	_aKST,
+	8,
+	0
+];
+var clientTokenType = [
+	0,
+	n0$2,
+	_cTT,
+	8,
+	0
+];
+var originIdentityIssuerType = [
+	0,
+	n0$2,
+	_oIIT,
+	8,
+	0
+];
+var originIdentitySubjectType = [
+	0,
+	n0$2,
+	_oIST,
+	8,
+	0
+];
+var originIdentitySubjectTypeType = [
+	0,
+	n0$2,
+	_oISTT,
+	8,
+	0
+];
+var transactionContextValueType = [
+	0,
+	n0$2,
+	_tCVT,
+	8,
+	0
+];
+var AssumedRoleUser$ = [
+	3,
+	n0$2,
+	_ARU,
+	0,
+	[_ARI, _A$1],
+	[0, 0],
+	2
+];
+var AssumeRoleRequest$ = [
+	3,
+	n0$2,
+	_ARR,
+	0,
+	[
+		_RA,
+		_RSN,
+		_PA,
+		_P$1,
+		_DS,
+		_T$1,
+		_TTK,
+		_EI,
+		_SN$1,
+		_TC,
+		_SI,
+		_PC,
+		_MSTS
+	],
+	[
+		0,
+		0,
+		() => policyDescriptorListType,
+		0,
+		1,
+		() => tagListType,
+		64,
+		0,
+		0,
+		0,
+		0,
+		() => ProvidedContextsListType,
+		1
+	],
+	2
+];
+var AssumeRoleResponse$ = [
+	3,
+	n0$2,
+	_ARRs,
+	0,
+	[
+		_C$1,
+		_ARU,
+		_PPS,
+		_SI,
+		_STU,
+		_STS
+	],
+	[
+		[() => Credentials$, 0],
+		() => AssumedRoleUser$,
+		1,
+		0,
+		1,
+		1
+	]
+];
+var AssumeRoleWithWebIdentityRequest$ = [
+	3,
+	n0$2,
+	_ARWWIR,
+	0,
+	[
+		_RA,
+		_RSN,
+		_WIT,
+		_PI,
+		_PA,
+		_P$1,
+		_DS,
+		_MSTS
+	],
+	[
+		0,
+		0,
+		[() => clientTokenType, 0],
+		0,
+		() => policyDescriptorListType,
+		0,
+		1,
+		1
+	],
+	3
+];
+var AssumeRoleWithWebIdentityResponse$ = [
+	3,
+	n0$2,
+	_ARWWIRs,
+	0,
+	[
+		_C$1,
+		_SFWIT,
+		_ARU,
+		_PPS,
+		_Pr,
+		_Au,
+		_SI,
+		_STU,
+		_STS,
+		_TIPC
+	],
+	[
+		[() => Credentials$, 0],
+		0,
+		() => AssumedRoleUser$,
+		1,
+		0,
+		0,
+		0,
+		1,
+		1,
+		[() => TrustedIdentityPropagationContext$, 0]
+	]
+];
+var Credentials$ = [
+	3,
+	n0$2,
+	_C$1,
+	0,
+	[
+		_AKI,
+		_SAK,
+		_STe,
+		_E$1
+	],
+	[
+		0,
+		[() => accessKeySecretType, 0],
+		0,
+		4
+	],
+	4
+];
+var GetCallerIdentityRequest$ = [
+	3,
+	n0$2,
+	_GCIR,
+	0,
+	[],
+	[]
+];
+var GetCallerIdentityResponse$ = [
+	3,
+	n0$2,
+	_GCIRe,
+	0,
+	[
+		_UI,
+		_Ac,
+		_A$1
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
+var OriginIdentity$ = [
+	3,
+	n0$2,
+	_OI,
+	0,
+	[
+		_S,
+		_ST$1,
+		_I$1,
+		_FPA
+	],
+	[
+		[() => originIdentitySubjectType, 0],
+		[() => originIdentitySubjectTypeType, 0],
+		[() => originIdentityIssuerType, 0],
+		0
+	]
+];
+var PolicyDescriptorType$ = [
+	3,
+	n0$2,
+	_PDT,
+	0,
+	[_a],
+	[0]
+];
+var ProvidedContext$ = [
+	3,
+	n0$2,
+	_PCr,
+	0,
+	[_PAro, _CA],
+	[0, 0]
+];
+var Tag$$1 = [
+	3,
+	n0$2,
+	_Ta,
+	0,
+	[_K$1, _V$1],
+	[0, 0],
+	2
+];
+var TransactionContext$ = [
+	3,
+	n0$2,
+	_TCr,
+	0,
+	[_IP$1],
+	[[() => transactionContextIdentityProviderMapType, 0]]
+];
+var TrustedIdentityPropagationContext$ = [
+	3,
+	n0$2,
+	_TIPC,
+	8,
+	[_OI, _TCr],
+	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
+];
+var policyDescriptorListType = [
+	1,
+	n0$2,
+	_pDLT,
+	0,
+	() => PolicyDescriptorType$
+];
+var ProvidedContextsListType = [
+	1,
+	n0$2,
+	_PCLT,
+	0,
+	() => ProvidedContext$
+];
+var tagListType = [
+	1,
+	n0$2,
+	_tLT,
+	0,
+	() => Tag$$1
+];
+var transactionContextIdentityProviderMapType = [
+	2,
+	n0$2,
+	_tCIPMT,
+	0,
+	[0, 0],
+	[() => transactionContextValueType, 0]
+];
+var AssumeRole$ = [
+	9,
+	n0$2,
+	_AR,
+	0,
+	() => AssumeRoleRequest$,
+	() => AssumeRoleResponse$
+];
+var AssumeRoleWithWebIdentity$ = [
+	9,
+	n0$2,
+	_ARWWI,
+	0,
+	() => AssumeRoleWithWebIdentityRequest$,
+	() => AssumeRoleWithWebIdentityResponse$
+];
+var GetCallerIdentity$ = [
+	9,
+	n0$2,
+	_GCI,
+	0,
+	() => GetCallerIdentityRequest$,
+	() => GetCallerIdentityResponse$
+];
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_dist_es$4();
+init_dist_es$13();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$5 = (config) => {
+	return {
+		apiVersion: "2011-06-15",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [
+			{
+				schemeId: "aws.auth#sigv4",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+				signer: new AwsSdkSigV4Signer()
+			},
+			{
+				schemeId: "aws.auth#sigv4a",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
+				signer: new AwsSdkSigV4ASigner()
+			},
+			{
+				schemeId: "smithy.api#noAuth",
+				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
+				signer: new NoAuthSigner()
+			}
+		],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.sts",
+			errorTypeRegistries: errorTypeRegistries$2,
+			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+			version: "2011-06-15",
+			serviceTarget: "AWSSecurityTokenServiceV20110615"
+		},
+		serviceId: config?.serviceId ?? "STS",
+		sha256: config?.sha256 ?? Sha256Node,
+		signerConstructor: config?.signerConstructor ?? SignatureV4MultiRegion,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$9();
+const getRuntimeConfig$4 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$5(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$2
+		}),
+		httpAuthSchemes: config?.httpAuthSchemes ?? [
+			{
+				schemeId: "aws.auth#sigv4",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4") || (async (idProps) => await defaultProvider(idProps?.__config || {})()),
+				signer: new AwsSdkSigV4Signer()
+			},
+			{
+				schemeId: "aws.auth#sigv4a",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
+				signer: new AwsSdkSigV4ASigner()
+			},
+			{
+				schemeId: "smithy.api#noAuth",
+				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
+				signer: new NoAuthSigner()
+			}
+		],
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		sigv4aSigningRegionSet: config?.sigv4aSigningRegionSet ?? loadConfig(NODE_SIGV4A_CONFIG_OPTIONS, loaderConfig),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$2 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var STSClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$4(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
+		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
+				"aws.auth#sigv4": config.credentials,
+				"aws.auth#sigv4a": config.credentials
+			})
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$2 = makeBuilder(commonParams$2, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const _ep0$2 = {};
+const _mw0$2 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
+var AssumeRoleCommand = class extends command$2(_ep0$2, _mw0$2, "AssumeRole", AssumeRole$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
+var AssumeRoleWithWebIdentityCommand = class extends command$2(_ep0$2, _mw0$2, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
+var GetCallerIdentityCommand = class extends command$2(_ep0$2, _mw0$2, "GetCallerIdentity", GetCallerIdentity$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -34836,7 +35338,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
+init_dist_es$9();
 const getRuntimeConfig$2 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -39407,7 +39909,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
+init_dist_es$9();
 const getRuntimeConfig = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -39680,7 +40182,7 @@ function validateConcurrency(concurrency) {
 	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) throw new TypeError("Expected `concurrency` to be a number from 1 and up");
 }
 // src/aws/clients.ts
-init_dist_es$8();
+init_dist_es$9();
 const requestHandler = new NodeHttpHandler({
 	connectionTimeout: 1e4,
 	requestTimeout: 6e4,
@@ -39978,486 +40480,44 @@ async function requestToken(audience, signal) {
 	setSecret(value);
 	return value;
 }
-// src/aws/describe.ts
-const idsPerCall = 200;
-async function describeSnapshots(place, ids) {
-	return byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => {
-		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
-		return Snapshots ?? [];
-	});
-}
-async function describeImages(place, ids) {
-	return byIds(ids, ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], async (ImageIds) => {
-		const { Images } = await place.ec2(new DescribeImagesCommand({
-			ImageIds,
-			IncludeDeprecated: true,
-			IncludeDisabled: true
-		}));
-		return Images ?? [];
-	});
-}
-async function byIds(ids, notFound, describe) {
-	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall) {
-		let rest = ids.slice(start, start + idsPerCall);
-		while (rest.length > 0) try {
-			found.push(...await describe(rest));
-			break;
-		} catch (error) {
-			if (!hasCode(error, ...notFound)) throw error;
-			const known = rest.filter((id) => !errorMessage(error).includes(id));
-			rest = known.length < rest.length ? known : [];
-		}
-	}
-	return found;
-}
-async function ownImages(place, ...filters) {
-	return pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeImagesCommand({
-			Owners: ["self"],
-			Filters: filters,
-			IncludeDeprecated: true,
-			IncludeDisabled: true,
-			NextToken
-		}));
+// src/plan/callers.ts
+function openCallers(settings, findings, signal, onAccount) {
+	const { source, credentials } = settings;
+	const sessions = openSessions({
+		stsRegion: source.region,
+		...credentials
+	}, signal);
+	const sourceSession = sessions.source(source.roleArn, sourceSessionName(settings));
+	const known = new Map();
+	const identified = (session) => {
+		const caller = known.get(session) ?? identify(session);
+		known.set(session, caller);
+		return caller;
+	};
+	const identify = async (session) => {
+		const { Account, Arn } = await placesOf("the caller", session, signal)(source.region).sts(new GetCallerIdentityCommand({}));
+		const account = Account ?? "";
+		onAccount(account);
 		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	});
-}
-async function ownSnapshots(place, ...filters) {
-	return pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeSnapshotsCommand({
-			OwnerIds: ["self"],
-			Filters: filters,
-			NextToken
-		}));
-		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
-		};
-	});
-}
-async function pages(read) {
-	const all = [];
-	for (let token;;) {
-		const { items, next } = await read(token);
-		all.push(...items);
-		if (!next) return all;
-		token = next;
-	}
-}
-// src/aws/wait.ts
-var CopyFailedError = class extends Error {
-	name = "CopyFailedError";
-	resourceId;
-	reason;
-	constructor(resourceId, reason, ended) {
-		super(`${resourceId} ${ended}: ${reason}`);
-		this.resourceId = resourceId;
-		this.reason = reason;
-	}
-};
-const invisibleSeconds = 300;
-const goneAfterLooks = 4;
-function nextLook(elapsed, percent, ceiling) {
-	const least = Math.max(.02 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
-	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .5 * elapsed;
-	return Math.min(Math.max(least, guess), ceiling);
-}
-function nextLookAtAll(waiters, ceiling) {
-	const [urgent, other] = [true, false].map((wanted) => waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted));
-	const seconds = (waiter) => waiter.parts.some(({ done }) => !done) ? nextLookAtAll(waiter.parts, ceiling) : nextLook(age(waiter), waiter.percent, ceiling);
-	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
-	return Math.min(last, ...(urgent ?? []).map(seconds));
-}
-function openWatchers(pollSeconds) {
-	const watchers = new Map();
-	return (place) => {
-		const name = placeName(place);
-		const watcher = watchers.get(name) ?? watcherOf(place, pollSeconds);
-		watchers.set(name, watcher);
-		return watcher;
-	};
-}
-function watcherOf(place, pollSeconds) {
-	const waiters = new Set();
-	let running = false;
-	let wake = () => {};
-	const wait = (kind, id, events = {}) => new Promise((resolve, reject) => {
-		waiters.add(newWaiter(kind, id, {
-			events,
-			resolve,
-			reject
-		}));
-		wake();
-		if (!running) {
-			running = true;
-			look();
-		}
-	});
-	const look = async () => {
-		try {
-			while (waiters.size > 0) {
-				await pause(nextLookAtAll([...waiters], pollSeconds) * 1e3);
-				await lookOnce(place, waiters);
-			}
-		} catch (error) {
-			for (const waiter of waiters) waiter.reject(error);
-			waiters.clear();
-		} finally {
-			running = false;
-		}
-	};
-	const pause = async (ms) => {
-		const woken = new AbortController();
-		wake = () => woken.abort(wake);
-		try {
-			await sleep(ms, AbortSignal.any([place.signal, woken.signal]));
-		} catch (reason) {
-			if (!woken.signal.aborted) throw reason;
-		}
-	};
-	return {
-		snapshot: (id, events) => wait("snapshot", id, events),
-		image: (id, events) => wait("image", id, events)
-	};
-}
-function newWaiter(kind, id, rest) {
-	return {
-		kind,
-		id,
-		since: Date.now(),
-		seen: false,
-		missed: 0,
-		percent: 0,
-		done: false,
-		parts: [],
-		sizeGiB: 0,
-		...rest
-	};
-}
-function age(waiter) {
-	return (Date.now() - waiter.since) / 1e3;
-}
-async function lookOnce(place, waiters) {
-	const lookAt = async (kind, describe) => {
-		const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
-		if (waiting.length === 0) return;
-		let found;
-		try {
-			found = await describe([...new Set(waiting.map(({ id }) => id))]);
-		} catch (error) {
-			place.signal.throwIfAborted();
-			if (isTransient(error) || isThrottling(error)) return;
-			for (const waiter of waiting) waiter.reject(error);
-			for (const waiter of waiting) waiters.delete(waiter);
-			return;
-		}
-		for (const waiter of waiting) {
-			const state = found.find((one) => ("SnapshotId" in one ? one.SnapshotId : one.ImageId) === waiter.id);
-			if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
-			else if (kind === "image" && state !== void 0) for (const part of partsOf(waiter, state)) waiters.add(part);
-		}
-	};
-	await Promise.all([lookAt("snapshot", (ids) => describeSnapshots(place, ids)), lookAt("image", (ids) => describeImages(place, ids))]);
-}
-function settle(waiter, state, place) {
-	const { id } = waiter;
-	if (state === void 0) {
-		waiter.missed += 1;
-		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : age(waiter) > invisibleSeconds;
-		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, "has vanished"));
-		return gone;
-	}
-	waiter.seen = true;
-	waiter.missed = 0;
-	const { done, failure, percent } = waiter.kind === "snapshot" ? snapshotState(state) : imageState(state);
-	if (failure !== void 0) waiter.reject(new CopyFailedError(id, failure, "ended in error"));
-	else if (done) waiter.resolve(state);
-	else {
-		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
-		waiter.events.onProgress?.({
-			percent: waiter.percent,
-			elapsedSeconds: age(waiter)
-		});
-	}
-	return done || failure !== void 0;
-}
-function partsOf(waiter, image) {
-	if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
-	waiter.events.onNamed?.(image);
-	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
-		if (Ebs?.SnapshotId === void 0) continue;
-		const part = newWaiter("snapshot", Ebs.SnapshotId, {
-			events: { isUrgent: () => false },
-			resolve: () => Object.assign(part, {
-				percent: 100,
-				done: true
-			}),
-			reject: () => Object.assign(part, { done: true })
-		});
-		part.since = waiter.since;
-		part.sizeGiB = Ebs.VolumeSize ?? 1;
-		waiter.parts.push(part);
-	}
-	return waiter.parts;
-}
-function percentOf(parts) {
-	const total = totalGiB(parts);
-	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
-}
-function snapshotState({ State, StateMessage, Progress }) {
-	const failed = State === "error" || State === "recoverable";
-	const percent = Number.parseInt(Progress ?? "", 10);
-	return {
-		done: State === "completed",
-		failure: failed ? StateMessage ?? `its state is ${State}` : void 0,
-		percent: Number.isNaN(percent) ? 0 : percent
-	};
-}
-const endedImageStates = [
-	"failed",
-	"error",
-	"invalid",
-	"deregistered",
-	"disabled"
-];
-function imageState({ State, StateReason }) {
-	const failed = endedImageStates.includes(State ?? "");
-	return {
-		done: State === "available",
-		failure: failed ? StateReason?.Message ?? `its state is ${State}` : void 0,
-		percent: 0
-	};
-}
-// src/lease.ts
-const leasePrefix = `${tagKeys.lease}:`;
-const renewSeconds = 60;
-const expireSeconds = 300;
-function newLeaseId() {
-	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
-}
-function leaseTag(record) {
-	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
-	let value = [
-		Math.floor(expiresAt / 1e3),
-		runId,
-		attempt,
-		machine,
-		process
-	].join(" ");
-	for (const [index, region] of regions.entries()) {
-		const longer = `${value}${index === 0 ? " " : ","}${region}`;
-		if (longer.length > 256) break;
-		value = longer;
-	}
-	return {
-		Key: leasePrefix + id,
-		Value: value.trimEnd()
-	};
-}
-function leasesOf(tags) {
-	return (tags ?? []).flatMap(({ Key, Value }) => {
-		if (!Key?.startsWith(leasePrefix)) return [];
-		const [expires = "0", runId = "", attempt = "0", machine = "", process = "", regions = ""] = (Value ?? "").split(" ");
-		return [{
-			id: Key.slice(leasePrefix.length),
-			expiresAt: Number(expires) * 1e3 || 0,
-			runId,
-			attempt: Number(attempt) || 0,
-			machine,
-			process,
-			regions: regions.split(",").filter(Boolean)
-		}];
-	});
-}
-function isAlive(lease, reader) {
-	if (lease.expiresAt <= reader.now) return false;
-	if (lease.runId === reader.runId && lease.attempt < reader.attempt) return false;
-	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
-}
-function thisReader(run) {
-	return {
-		now: Date.now(),
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: thisMachine(),
-		isRunning
-	};
-}
-function thisMachine() {
-	try {
-		const boot = (0,external_node_fs_namespaceObject.readFileSync)("/proc/sys/kernel/random/boot_id", "utf8");
-		return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(boot + (0,external_node_fs_namespaceObject.readlinkSync)("/proc/self/ns/pid")).digest("hex").slice(0, 16);
-	} catch {
-		return "";
-	}
-}
-function processName(pid) {
-	const stat = (0,external_node_fs_namespaceObject.readFileSync)(`/proc/${pid}/stat`, "utf8");
-	const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-	if (state === "Z" || state === "X") throw new Error("the process has ended");
-	return `${pid}.${fields[18]}`;
-}
-function isRunning(process) {
-	try {
-		return processName(process.split(".")[0] ?? "") === process;
-	} catch {
-		return false;
-	}
-}
-function ownRecord(id, run) {
-	const machine = thisMachine();
-	return {
-		id,
-		expiresAt: Date.now() + expireSeconds * 1e3,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine,
-		process: machine === "" ? "" : processName(process.pid),
-		regions: run.regions
-	};
-}
-async function takeLease(place, imageId, id, run, warn, beforeWrite) {
-	const unseen = (why) => {
-		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
-		return {
-			id,
-			imageId,
-			stop: () => {}
+			account,
+			arn: Arn ?? "",
+			at: placesOf(account, session, signal)
 		};
 	};
-	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
-	const write = () => place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [leaseTag(ownRecord(id, run))]
-	}));
-	beforeWrite();
-	for (let full = false;; full = true) try {
-		await write();
-		break;
-	} catch (error) {
-		if (isDenied(error)) return unseen("the source role may not tag the AMI (ec2:CreateTags)");
-		if (hasCode(error, "InvalidAMIID.NotFound")) return unseen("AWS takes no tags for this AMI from this account");
-		if (!hasCode(error, "TagLimitExceeded")) throw error;
-		const [image] = await describeImages(place, [imageId]);
-		if (leasesOf(image?.Tags).length === 0) return unseen("the AMI has 50 tags of its own");
-		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-		await sleep(1e4, place.signal);
-	}
-	const timer = setInterval(() => {
-		write().catch(() => {});
-	}, renewSeconds * 1e3);
-	timer.unref();
-	return {
-		id,
-		imageId,
-		stop: () => clearInterval(timer)
-	};
-}
-async function mayDeleteTags(place, imageId, id) {
-	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources: [imageId],
-			Tags: [{ Key: leasePrefix + id }],
-			DryRun: true
-		}));
-	} catch (error) {
-		return !isDenied(error);
-	}
-	return true;
-}
-function sortLeases(image, own, reader) {
-	const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
-	return {
-		live: others.filter((lease) => isAlive(lease, reader)),
-		dead: others.filter((lease) => !isAlive(lease, reader))
-	};
-}
-async function endLease(place, imageId, id, regions) {
-	const ended = leaseTag({
-		id,
-		expiresAt: 0,
-		runId: "",
-		attempt: 0,
-		machine: "",
-		process: "",
-		regions
-	});
-	await place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [ended]
-	}));
-}
-async function dropLeases(place, imageId, ids) {
-	if (ids.length === 0) return;
-	await place.ec2(new DeleteTagsCommand({
-		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leasePrefix + id }))
-	}));
-}
-const sharePrefix = `${tagPrefix}shares:`;
-const accountsPerTag = 32;
-function shareTags(id, accounts) {
-	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
-	const tags = [];
-	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: `${sharePrefix}${id}:${tags.length}`,
-		Value: packed.slice(start, start + accountsPerTag).join("")
-	});
-	return tags;
-}
-function sharesOf(tags) {
-	const shares = new Map();
-	for (const { Key, Value } of tags ?? []) {
-		if (!Key?.startsWith(sharePrefix)) continue;
-		const [id = ""] = Key.slice(sharePrefix.length).split(":");
-		const accounts = (Value?.match(/.{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0"));
-		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
-	}
-	return shares;
-}
-// src/ledger.ts
-const stateName = "ledger";
-function openLedger(save = saveState) {
-	let state;
-	const write = (change) => {
-		state = {
-			imageId: "",
-			leaseId: "",
-			leased: false,
-			grantKeys: [],
-			shares: [],
-			regions: [],
-			targets: {},
-			promotions: [],
-			account: "",
-			...state,
-			...change
-		};
-		save(stateName, JSON.stringify(state));
+	const reach = async ({ account, region }, roleArn) => {
+		if (roleArn !== void 0) return identified(sessions.target(roleArn, fill(credentials.sessionName, {
+			account,
+			region
+		})));
+		const own = await identified(sourceSession);
+		return own.account === account ? own : identified(sessions.ambient());
 	};
 	return {
-		get state() {
-			return state;
-		},
-		write,
-		addShare(region, resource, accounts) {
-			const shares = state?.shares ?? [];
-			const at = shares.findIndex((entry) => entry.region === region && entry.accounts.join() === accounts.join());
-			const known = shares[at];
-			const entry = {
-				region,
-				accounts,
-				resources: [...known?.resources ?? [], resource]
-			};
-			write({ shares: known === void 0 ? [...shares, entry] : shares.with(at, entry) });
-		},
-		clear() {
-			state = void 0;
-			save(stateName, "");
+		source: () => identified(sourceSession),
+		async target(where, roleArn) {
+			const caller = await findings.attempt(placeName(where), "taking on the target role", () => reach(where, roleArn));
+			if (caller === void 0 || caller.account === where.account) return caller;
+			findings.add(placeName(where), `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
 		}
 	};
 }
@@ -40896,7 +40956,7 @@ function planOf(request, resolved, leaseId, reader, findings) {
 		return {
 			...draft,
 			from,
-			sourceKeys: keysOf(source, from)
+			sourceKeys: keysOf$1(source, from)
 		};
 	});
 	return {
@@ -40918,7 +40978,7 @@ function planHubs(source, hubs, toMake) {
 		}];
 	}));
 }
-function keysOf({ snapshots }, from) {
+function keysOf$1({ snapshots }, from) {
 	const made = from === void 0 ? [] : [from.kmsKeyArn];
 	const copied = from === void 0 ? [] : from.only ?? snapshots;
 	const keys = snapshots.filter((snapshot) => !copied.includes(snapshot)).flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
@@ -41627,11 +41687,9 @@ async function checkSettings(plan, { target, route, crossAccount }, findings) {
 	findings.add(where, `Allowed AMIs is on, and lets AMIs of ${providers.join(", ")} be seen but not of the source account ${account}`, `add it: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria ImageProviders=${[...providers, account].join(",")}`);
 }
 // src/plan/resolve.ts
-async function resolve(request, sessions, findings, signal, onAccount) {
-	const callers = callerMemo(signal, onAccount);
-	const session = sessions.source(request.source.roleArn, sourceSessionName(request));
-	const source = findings.attempt("source account", "taking on the source role", () => callers(session, request.source.region)).then((caller) => caller && resolveSource(request, caller.at, findings));
-	const targets = await Promise.all(request.targets.map((target) => resolveTarget(request, target, sessions, session, callers, source, findings)));
+async function resolve(request, callers, findings) {
+	const source = findings.attempt("source account", "taking on the source role", () => callers.source()).then((caller) => caller && resolveSource(request, caller.at, findings));
+	const targets = await Promise.all(request.targets.map((target) => resolveTarget(request, target, callers, source, findings)));
 	const found = await source;
 	if (found === void 0) return void 0;
 	return {
@@ -41671,25 +41729,7 @@ function hubKey({ hubKmsKey, source, run }, account, region) {
 	const arn = /^(arn:[^:]+:kms:)[^:]+(:\d+:(?:alias\/.+|key\/mrk-.+))$/.exec(key);
 	return arn === null ? void 0 : `${arn[1]}${region}${arn[2]}`;
 }
-function callerMemo(signal, onAccount) {
-	const known = new Map();
-	return (session, region) => {
-		const caller = known.get(session) ?? identify(session, region, signal, onAccount);
-		known.set(session, caller);
-		return caller;
-	};
-}
-async function identify(session, region, signal, onAccount) {
-	const { Account, Arn } = await placesOf("the caller", session, signal)(region).sts(new GetCallerIdentityCommand({}));
-	const account = Account ?? "";
-	onAccount(account);
-	return {
-		account,
-		arn: Arn ?? "",
-		at: placesOf(account, session, signal)
-	};
-}
-async function resolveTarget(request, target, sessions, sourceSession, callers, source, findings) {
+async function resolveTarget(request, target, callers, source, findings) {
 	const { account, region } = target;
 	const where = `${account}/${region}`;
 	let values = {
@@ -41707,22 +41747,8 @@ async function resolveTarget(request, target, sessions, sourceSession, callers, 
 		};
 	}
 	const roleArn = target.roleArn === void 0 ? void 0 : fill(target.roleArn, values);
-	const caller = await findings.attempt(where, "taking on the target role", async () => {
-		if (roleArn !== void 0) {
-			const sessionName = fill(request.credentials.sessionName, {
-				account,
-				region
-			});
-			return callers(sessions.target(roleArn, sessionName), request.source.region);
-		}
-		const own = await callers(sourceSession, request.source.region);
-		return own.account === account ? own : callers(sessions.ambient(), request.source.region);
-	});
+	const caller = await callers.target(target, roleArn);
 	if (caller === void 0) return void 0;
-	if (caller.account !== account) {
-		findings.add(where, `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
-		return;
-	}
 	const place = caller.at(region);
 	const key = resolveKey(place, fill(target.kmsKey, values), "target-kms-key", findings);
 	const found = await source;
@@ -43351,15 +43377,10 @@ async function create(asked, foreseen) {
 }
 async function makePlan(run) {
 	const { request, signal, log } = run;
-	const { credentials, source } = request;
-	const sessions = openSessions({
-		stsRegion: source.region,
-		...credentials
-	}, signal);
 	const findings = openFindings(signal);
-	const resolved = await resolve(request, sessions, findings, signal, (account) => {
+	const resolved = await resolve(request, openCallers(request, findings, signal, (account) => {
 		if (request.maskAccountIds) log.mask(account);
-	});
+	}), findings);
 	const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
 	if (plan !== void 0) await preflight(request, plan, findings);
 	const warnings = findings.warnings();
@@ -43595,6 +43616,121 @@ async function takeBack(run, plan, made, records) {
 		failed
 	};
 }
+// src/sweep.ts
+const longestJobMs = 432e6;
+async function sweep(request, signal) {
+	const log = openLog();
+	const findings = openFindings(signal);
+	const callers = openCallers(request, findings, signal, (account) => {
+		if (request.maskAccountIds) log.mask(account);
+	});
+	const { account, at } = await callers.source();
+	const source = at(request.source.region);
+	const targets = await Promise.all(request.targets.map(async (target) => {
+		const place = (await callers.target(target, target.roleArn))?.at(target.region);
+		return place && {
+			place,
+			copies: await findings.attempt(placeName(place), "looking for copies", () => begun(place))
+		};
+	}));
+	const intermediates = await made(source, tagKeys.intermediate);
+	const leased = await visibleImages(source, {
+		Name: "tag-key",
+		Values: [leaseTagKeys]
+	});
+	const reader = thisReader(request.run);
+	const sorted = leased.map((image) => ({
+		image,
+		...sortLeases(image, "", reader)
+	}));
+	const live = new Set(sorted.flatMap((one) => one.live.map(({ id }) => id)));
+	const dead = new Set(sorted.flatMap((one) => one.dead.map(({ id }) => id)));
+	const swept = await Promise.all(targets.map(async (target) => {
+		const left = (target?.copies ?? []).filter(({ lease, since }) => dead.has(lease) || !live.has(lease) && isOld(since));
+		const leases = [...new Set(left.map(({ lease }) => lease))];
+		return target === void 0 || leases.length === 0 ? [] : [await cleanUpTarget(target.place, leases)];
+	}));
+	const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
+	const reports = [...swept.flat(), {
+		done: [],
+		failed: problems
+	}];
+	const dropLeases = reports.every(({ failed }) => failed.length === 0);
+	const abandoned = sorted.filter((one) => one.dead.length > 0).map(({ image }) => image);
+	const known = new Set(leased.map(({ ImageId }) => ImageId));
+	const unleased = intermediates.filter(({ sourceAmi, since }) => !known.has(sourceAmi) && isOld(since));
+	const images = [...abandoned, ...new Set(unleased.map(({ sourceAmi }) => sourceAmi))].map((one) => typeof one === "string" ? { ImageId: one } : one);
+	for (const image of images) {
+		const regions = [...new Set(leasesOf(image.Tags).flatMap((lease) => lease.regions))];
+		reports.push(await cleanUpSource(at, source.region, {
+			account,
+			imageId: image.ImageId ?? "",
+			leaseId: newLeaseId(),
+			leased: false,
+			grantKeys: await keysOf(request, at, account, image, regions),
+			shares: [],
+			regions,
+			targets: {},
+			promotions: []
+		}, {
+			made: void 0,
+			keyAccess: request.source.keyAccess,
+			keepIntermediates: request.keepIntermediates,
+			reader,
+			dropLeases
+		}));
+	}
+	const done = reports.flatMap((report) => report.done);
+	for (const what of done) log.line("sweep", what);
+	if (done.length === 0) log.line("sweep", `nothing was left in ${placeName(source)} and ${request.targets.length} targets`);
+	return {
+		swept: true,
+		sourceAmiId: "",
+		plan: void 0,
+		targets: [],
+		failures: [],
+		timeline: [],
+		cleanUp: {
+			done,
+			failed: reports.flatMap((report) => report.failed)
+		},
+		seconds: log.elapsedSeconds()
+	};
+}
+function isOld(since) {
+	return Date.now() - since > longestJobMs;
+}
+function begun(place) {
+	return made(place, tagKeys.lease);
+}
+async function made(place, key) {
+	const filter = {
+		Name: "tag-key",
+		Values: [key]
+	};
+	const [images, snapshots] = await Promise.all([ownImages(place, filter), ownSnapshots(place, filter)]);
+	const origin = (resource, since) => ({
+		sourceAmi: tagValue(resource, tagKeys.sourceAmi) ?? "",
+		lease: tagValue(resource, tagKeys.lease) ?? "",
+		since: new Date(since ?? Date.now()).getTime()
+	});
+	return [...images.map((image) => origin(image, image.CreationDate)), ...snapshots.map((snapshot) => origin(snapshot, snapshot.StartTime))];
+}
+async function keysOf(request, at, account, image, regions) {
+	const place = at(request.source.region);
+	const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
+	const own = [...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))];
+	const usable = await Promise.all(own.map(async (arn) => await keyObstacle(place, arn) === void 0 ? arn : []));
+	const named = [{
+		place,
+		key: request.source.kmsKey
+	}, ...regions.map((region) => ({
+		place: at(region),
+		key: hubKey(request, account, region)
+	}))];
+	const given = await Promise.all(named.map(async ({ place, key }) => key === void 0 ? [] : (await describeKey(place, key)).Arn ?? []));
+	return [...new Set([...usable, ...given].flat())];
+}
 // src/index.ts
 async function main() {
 	collectEarly();
@@ -43607,7 +43743,7 @@ async function main() {
 		const { timeoutMinutes } = request;
 		const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
 		setTimeout(() => stop.abort(late), timeoutMinutes * 6e4).unref();
-		const report = await share(request, stop.signal);
+		const report = request.sweep ? await sweep(request, stop.signal) : await share(request, stop.signal);
 		writeOutputs(report);
 		await writeSummary(report);
 		annotate(failuresOf(report));

@@ -558,6 +558,7 @@ const inputDefaults = {
 	"ssm-parameter": "",
 	retain: "",
 	"dry-run": "false",
+	sweep: "false",
 	"fail-fast": "false",
 	"key-preflight": "fail",
 	topology: "direct",
@@ -27804,11 +27805,14 @@ async function byIds(ids, notFound, describe) {
 	}
 	return found;
 }
-async function ownImages(place, ...filters) {
+function ownImages(place, ...filters) {
+	return listImages(place, ["self"], filters);
+}
+function listImages(place, Owners, Filters) {
 	return pages(async (NextToken) => {
 		const page = await place.ec2(new DescribeImagesCommand({
-			Owners: ["self"],
-			Filters: filters,
+			Owners,
+			Filters,
 			IncludeDeprecated: true,
 			IncludeDisabled: true,
 			NextToken
@@ -27856,6 +27860,7 @@ const tagPrefix = "share-encrypted-ami:";
 Object.keys(tagKeys).length;
 // src/lease.ts
 const leasePrefix = `${tagKeys.lease}:`;
+`${leasePrefix}`;
 function leaseTag(record) {
 	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
 	let value = [

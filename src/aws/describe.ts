@@ -52,13 +52,22 @@ async function byIds<T>(
   return found;
 }
 
-/** The account's own images that `filter` finds, deprecated and disabled ones too. */
-export async function ownImages(place: Place, ...filters: Filter[]): Promise<Image[]> {
+/** The account's own images that all of `filters` fit, deprecated and disabled ones too. */
+export function ownImages(place: Place, ...filters: Filter[]): Promise<Image[]> {
+  return listImages(place, ['self'], filters);
+}
+
+/** Those among all images that the account may see, public ones too. */
+export function visibleImages(place: Place, ...filters: Filter[]): Promise<Image[]> {
+  return listImages(place, undefined, filters);
+}
+
+function listImages(place: Place, Owners: string[] | undefined, Filters: Filter[]): Promise<Image[]> {
   return pages(async (NextToken) => {
     const page = await place.ec2(
       new DescribeImagesCommand({
-        Owners: ['self'],
-        Filters: filters,
+        Owners,
+        Filters,
         IncludeDeprecated: true,
         IncludeDisabled: true,
         NextToken,

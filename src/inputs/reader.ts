@@ -53,6 +53,7 @@ export const inputDefaults = {
   'ssm-parameter': '',
   retain: '',
   'dry-run': 'false',
+  sweep: 'false',
   'fail-fast': 'false',
   'key-preflight': 'fail',
   topology: 'direct',

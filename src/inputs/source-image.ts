@@ -12,11 +12,17 @@ const sourceInputs = ['ami-id', 'ami-name', 'ami-ssm-parameter', 'packer-manifes
 const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
 const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
 
-/** The source AMI, which exactly one of five inputs names. */
-export function readSourceImage(reader: Reader, region: string, readFile: (path: string) => string): SourceImage {
+/** The source AMI, which exactly one of five inputs names; with `optional`, none may. */
+export function readSourceImage(
+  reader: Reader,
+  region: string,
+  readFile: (path: string) => string,
+  optional: boolean,
+): SourceImage {
   const noReboot = reader.flag('no-reboot');
   const given = sourceInputs.filter((name) => reader.text(name) !== '');
   const [name] = given;
+  if (name === undefined && optional) return { by: 'id', id: '' };
   if (name === undefined || given.length > 1) {
     reader.note(
       given.join(', ') || sourceInputs.join(', '),

@@ -1,18 +1,16 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
-import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
-import { type Place, placesOf } from '../aws/clients.ts';
-import type { Session, Sessions } from '../aws/credentials.ts';
+import type { Place } from '../aws/clients.ts';
 import { ownImages, ownSnapshots } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { isImageDescription, isImageName } from '../image.ts';
 import { runValues } from '../inputs/reader.ts';
-import { sourceSessionName } from '../inputs/settings.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
 import { leasesOf } from '../lease.ts';
 import { tagKeys } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
+import type { Callers } from './callers.ts';
 import { resolveKey } from './key.ts';
 import type { Findings } from './problem.ts';
 import { checkParameter } from './publish.ts';
@@ -57,24 +55,15 @@ export type Resolved = Readonly<{
 
 /**
  * Reads AWS: who each role is, what each key is, what the source AMI and its snapshots are, what an earlier run left.
- * What can't be read, or can't work, goes into `findings`; then the result is undefined or lacks targets. `onAccount` is
- * told of every account as it becomes known.
+ * What can't be read, or can't work, goes into `findings`; then the result is undefined or lacks targets.
  */
-export async function resolve(
-  request: Request,
-  sessions: Sessions,
-  findings: Findings,
-  signal: AbortSignal,
-  onAccount: (account: string) => void,
-): Promise<Resolved | undefined> {
-  const callers = callerMemo(signal, onAccount);
-  const session = sessions.source(request.source.roleArn, sourceSessionName(request));
+export async function resolve(request: Request, callers: Callers, findings: Findings): Promise<Resolved | undefined> {
   const source = findings
-    .attempt('source account', 'taking on the source role', () => callers(session, request.source.region))
+    .attempt('source account', 'taking on the source role', () => callers.source())
     .then((caller) => caller && resolveSource(request, caller.at, findings));
   // Targets don't wait for the source unless their own values name it.
   const targets = await Promise.all(
-    request.targets.map((target) => resolveTarget(request, target, sessions, session, callers, source, findings)),
+    request.targets.map((target) => resolveTarget(request, target, callers, source, findings)),
   );
   const found = await source;
   if (found === undefined) return undefined;
@@ -113,7 +102,7 @@ async function resolveHubs(request: Request, source: Source, findings: Findings)
 }
 
 /** The key in a hub's region: as it is given, or what source-kms-key is called there. */
-function hubKey({ hubKmsKey, source, run }: Request, account: string, region: string): string | undefined {
+export function hubKey({ hubKmsKey, source, run }: Request, account: string, region: string): string | undefined {
   if (hubKmsKey !== undefined) return fill(hubKmsKey, { region, account, ...runValues(run) });
   const key = source.kmsKey ?? '';
   // A multi-Region key has its ID everywhere, and an ARN in each region: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
@@ -122,36 +111,9 @@ function hubKey({ hubKmsKey, source, run }: Request, account: string, region: st
   return arn === null ? undefined : `${arn[1]}${region}${arn[2]}`;
 }
 
-type Caller = Readonly<{ account: string; arn: string; at: (region: string) => Place }>;
-type Callers = (session: Session, region: string) => Promise<Caller>;
-
-/** Who a session is, asked once. GetCallerIdentity needs no permission, so it fails only with the session itself. */
-function callerMemo(signal: AbortSignal, onAccount: (account: string) => void): Callers {
-  const known = new Map<Session, Promise<Caller>>();
-  return (session, region) => {
-    const caller = known.get(session) ?? identify(session, region, signal, onAccount);
-    known.set(session, caller);
-    return caller;
-  };
-}
-
-async function identify(
-  session: Session,
-  region: string,
-  signal: AbortSignal,
-  onAccount: (account: string) => void,
-): Promise<Caller> {
-  const { Account, Arn } = await placesOf('the caller', session, signal)(region).sts(new GetCallerIdentityCommand({}));
-  const account = Account ?? '';
-  onAccount(account);
-  return { account, arn: Arn ?? '', at: placesOf(account, session, signal) };
-}
-
 async function resolveTarget(
   request: Request,
   target: TargetRequest,
-  sessions: Sessions,
-  sourceSession: Session,
   callers: Callers,
   source: Promise<Source | undefined>,
   findings: Findings,
@@ -165,24 +127,8 @@ async function resolveTarget(
     values = { ...values, name: image.Name ?? '', 'source-ami': image.ImageId ?? '' };
   }
   const roleArn = target.roleArn === undefined ? undefined : fill(target.roleArn, values);
-  const caller = await findings.attempt(where, 'taking on the target role', async () => {
-    if (roleArn !== undefined) {
-      const sessionName = fill(request.credentials.sessionName, { account, region });
-      return callers(sessions.target(roleArn, sessionName), request.source.region);
-    }
-    // Without a role of its own, a target is reached with the source's session if it is in that account.
-    const own = await callers(sourceSession, request.source.region);
-    return own.account === account ? own : callers(sessions.ambient(), request.source.region);
-  });
+  const caller = await callers.target(target, roleArn);
   if (caller === undefined) return undefined;
-  if (caller.account !== account) {
-    findings.add(
-      where,
-      `${roleArn ?? 'the ambient credentials'} landed in account ${caller.account}, not in ${account}`,
-      'set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name',
-    );
-    return undefined;
-  }
   const place = caller.at(region);
   const key = resolveKey(place, fill(target.kmsKey, values), 'target-kms-key', findings);
 

@@ -216,7 +216,7 @@ async function resolveSnapshots(
 }
 
 /** Why others can't be given a key. One that the role may not describe is aws/ebs as a rule: policies name the source key alone. */
-async function keyObstacle(place: Place, keyArn: string): Promise<string | undefined> {
+export async function keyObstacle(place: Place, keyArn: string): Promise<string | undefined> {
   try {
     const { KeyManager, AWSAccountId } = await describeKey(place, keyArn);
     if (KeyManager === 'AWS') return 'under the AWS managed key aws/ebs';

@@ -16,6 +16,8 @@ export type TargetRecord = Readonly<{
 }>;
 
 export type Report = Readonly<{
+  /** Whether nothing was to be shared, only to be taken back. */
+  swept?: boolean;
   sourceAmiId: string;
   /** What the run was to do; undefined where it came to no plan. */
   plan: PlanRecord | undefined;

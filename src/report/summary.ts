@@ -18,14 +18,18 @@ export async function writeSummary(report: Report): Promise<void> {
 
 /** The summary as Markdown: a verdict, what failed and why, a row a target, how it went, what it costs, what was cleaned up. */
 export function summaryText(report: Report): string {
-  const { sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
+  const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
   const failed = targets.filter(({ status }) => status === 'failed');
   const source =
     plan === undefined ? '' : ` (${plain(plan.source.amiName)}) in ${plan.source.account}/${plan.source.region}`;
   const head = [
     `## ${verdict(report)}`,
-    '',
-    `Source ${sourceAmiId === '' ? 'not found' : `\`${sourceAmiId}\``}${source}${seconds > 0 ? `, ${spokenSeconds(seconds)}` : ''}.`,
+    ...(swept
+      ? []
+      : [
+          '',
+          `Source ${sourceAmiId === '' ? 'not found' : `\`${sourceAmiId}\``}${source}${seconds > 0 ? `, ${spokenSeconds(seconds)}` : ''}.`,
+        ]),
   ];
   const found = problems.flatMap(({ places, what, remedy }) => [
     `- **${plain(places)}**: ${plain(what)}`,
@@ -70,7 +74,11 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', `### ${title}`, '', ...lines];
 }
 
-function verdict({ targets, plan, problems = [], failures, cleanUp }: Report): string {
+function verdict({ swept, targets, plan, problems = [], failures, cleanUp }: Report): string {
+  if (swept === true) {
+    if (cleanUp.failed.length > 0) return '❌ Not all that earlier runs left could be taken back';
+    return cleanUp.done.length > 0 ? '🧹 What earlier runs left is taken back' : '🧹 Earlier runs left nothing';
+  }
   const made = targets.filter(isReady).length;
   if (problems.length > 0)
     return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; nothing was changed`;
