@@ -1,0 +1,75 @@
+// Writes into README.md the tables of inputs and outputs from action.yml, and into docs/permissions.md the policies from
+// policies/, each between its markers (<!-- inputs --> and <!-- /inputs -->).
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { isMap, parseDocument } from 'yaml';
+
+const root = new URL('../', import.meta.url);
+const read = (path) => readFileSync(new URL(path, root), 'utf8');
+
+const action = parseDocument(read('action.yml'));
+
+/** The entries of a block of action.yml; `group` is the comment that heads the entry, if one does. */
+function entriesOf(name) {
+  const block = action.get(name);
+  if (!isMap(block)) throw new Error(`action.yml has no ${name}`);
+  return block.items.map(({ key, value }, index) => ({
+    name: key.value,
+    // The comment above the first entry belongs to the block.
+    group: (key.commentBefore ?? (index === 0 ? block.commentBefore : undefined))?.trim(),
+    ...value.toJSON(),
+  }));
+}
+
+const cell = (text) => String(text).trim().replaceAll(/\s+/g, ' ').replaceAll('|', '\\|');
+const row = (...cells) => `| ${cells.map(cell).join(' | ')} |`;
+const defaultOf = (input) =>
+  input.required === true ? '**required**' : (input.default ?? '') === '' ? '' : `\`${input.default}\``;
+
+const tables = {
+  inputs: [
+    row('input', 'default', 'meaning'),
+    row('---', '---', '---'),
+    ...entriesOf('inputs').flatMap((input) => [
+      ...(input.group ? [row(`**${input.group}**`, '', '')] : []),
+      row(`\`${input.name}\``, defaultOf(input), input.description),
+    ]),
+  ],
+  outputs: [
+    row('output', 'value'),
+    row('---', '---'),
+    ...entriesOf('outputs').map((output) => row(`\`${output.name}\``, output.description)),
+  ],
+};
+
+/** What stands between the markers of `name`. */
+function partOf(name) {
+  if (name.startsWith('policies/')) return ['```json', read(name).trim(), '```'];
+  if (tables[name] === undefined) throw new Error(`there is no part ${name}`);
+  return tables[name];
+}
+
+/** The parts that each document must have. */
+const partsOf = {
+  'README.md': Object.keys(tables),
+  'docs/permissions.md': readdirSync(new URL('policies/', root)).map((file) => `policies/${file}`),
+};
+
+/** Every document that has parts, by its path, with its parts as they are now. */
+export function documents() {
+  return Object.fromEntries(
+    Object.entries(partsOf).map(([path, names]) => {
+      const text = read(path).replaceAll(
+        /<!-- (\S+) -->\n[\s\S]*?<!-- \/\1 -->/g,
+        (_, name) => `<!-- ${name} -->\n${partOf(name).join('\n')}\n<!-- /${name} -->`,
+      );
+      const lacking = names.filter((name) => !text.includes(`<!-- /${name} -->`));
+      if (lacking.length > 0) throw new Error(`${path} lacks ${lacking.join(', ')}`);
+      return [path, text];
+    }),
+  );
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, text] of Object.entries(documents())) writeFileSync(new URL(path, root), text);
+}
