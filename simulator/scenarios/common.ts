@@ -30,13 +30,13 @@ function fillText(text: string, values: Readonly<Record<string, string | readonl
   return filled.length === 1 ? (filled[0] ?? '') : filled;
 }
 
-/** What the README says to change in other partitions than `aws`. */
+/** What docs/permissions.md says to change in other partitions than `aws`. */
 function inPartition(text: string, partition: string): string {
   const audience = partition === 'aws-cn' ? 'sts.amazonaws.com.cn' : 'sts.amazonaws.com';
   return text === 'sts.amazonaws.com' ? audience : text.replace(/^arn:aws:/, `arn:${partition}:`);
 }
 
-/** GitHub's OIDC provider, as every account of the README has it. */
+/** GitHub's OIDC provider, as every account of docs/permissions.md has it. */
 export const oidcIn = (partition: string): NonNullable<AccountScenario['oidc']> => [
   { issuer: githubIssuer, audiences: [inPartition('sts.amazonaws.com', partition)] },
 ];
