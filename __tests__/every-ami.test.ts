@@ -52,6 +52,27 @@ describe('sources', () => {
     expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
   });
 
+  test('by name, never the AMI that an earlier run made of it in the same account', async () => {
+    const shared = procedure({ targets: [sourceAccount], regions: [sourceRegion] });
+    const simulator = await startSimulator(shared.scenario);
+    const inputs = { ...shared.inputs, 'ami-id': '', 'ami-name': 'golden-*', 'target-ami-name': '{name}-encrypted' };
+    for (const status of ['created', 'reused']) {
+      const { main } = await runJob({ inputs, env: simulator.env });
+      expect(main.outputs['source-ami-id']).toBe(shared.amiId);
+      expect(JSON.parse(main.outputs.targets ?? '')).toMatchObject([{ status, amiName: 'golden-image-encrypted' }]);
+    }
+    await simulator.close();
+  });
+
+  test('by name, where two are equally new', async () => {
+    const twin = { name: 'golden-twin', volumes: [{ device: '/dev/xvda' }] };
+    const attributes = { CreationDate: '2026-11-01T00:00:00.000Z' };
+    const shared = procedure({ ami: { attributes }, source: { amis: [{ ...twin, attributes }] } });
+    const result = await share(shared, { 'ami-id': '', 'ami-name': 'golden-*' });
+    expect(result.error).toMatch(/two AMIs fit ami-name "golden-\*" and are equally new: ami-\w+ \(golden-/);
+    expectUntouched(result);
+  });
+
   test('from an instance: its AMI is made first, named and kept, and found again by a re-run', async () => {
     const instance = {
       id: 'i-0123456789abcdef0',
@@ -294,6 +315,26 @@ describe('refused before anything is made', () => {
       /route register would lose the billing/,
     ],
     [
+      'a paravirtual image by route register',
+      procedure(ami({ VirtualizationType: 'paravirtual' })),
+      { route: 'register' },
+      /route register would lose the kernel and RAM disk/,
+    ],
+    [
+      'watermarks by route register',
+      procedure(ami({ ImageWatermarks: [{ WatermarkKey: '111111111111:approved' }] })),
+      { route: 'register' },
+      /route register would lose the watermarks/,
+    ],
+    [
+      'a snapshot on an Outpost',
+      procedure({
+        volumes: [{ device: '/dev/xvda', outpostArn: 'arn:aws:outposts:us-east-1:111111111111:outpost/op-0' }],
+      }),
+      {},
+      /is on an Outpost .*AWS copies no snapshot from an Outpost/,
+    ],
+    [
       'a paravirtual image where there are none',
       procedure({ ...ami({ VirtualizationType: 'paravirtual' }), regions: ['eu-north-1'] }),
       {},
@@ -455,12 +496,39 @@ test('every kind of volume and device comes through', async () => {
   expectTargets(result, shared.amiId);
 });
 
+const manyTags = (count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, index) => [`tag-${String(index).padStart(2, '0')}`, 'x']));
+
+describe('as many tags as AWS allows', () => {
+  const cases = ['register', 'copy'].flatMap((route) => [44, 47, 49, 50].map((count) => [route, count] as const));
+  test.each(cases)('route %s, %i tags on the AMI and 50 on its snapshot', async (route, count) => {
+    const shared = procedure({
+      ami: { ...described, tags: manyTags(count) },
+      policies: copyPolicies,
+      volumes: [{ device: '/dev/xvda', tags: manyTags(50) }],
+    });
+    const { simulator, before, targets, main } = await share(shared, { route });
+    expect([main.conclusion, targets.map(({ status }) => status)]).toEqual(['success', ['created']]);
+    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    const warned = main.annotations.map(({ message }) => message).join('\n');
+    expect(warned).toMatch(/AWS allows 50 tags; these of snap-\w+'s are left out: .*tag-49/);
+    expect(/these of the source's are left out/.test(warned)).toBe(count > (route === 'copy' ? 45 : 46));
+    const place = simulator.world.accounts[targetAccount]?.regions.get('eu-west-1');
+    const image = imageIn(simulator, targetAccount, 'eu-west-1', targets[0]?.amiId ?? '');
+    const snapshot = place?.snapshots.get(targets[0]?.snapshotIds[0] ?? '');
+    for (const { Tags = [] } of [image.data, snapshot?.data ?? {}]) {
+      expect(Tags.length).toBeLessThanOrEqual(50);
+      expect(Tags).toContainEqual({ Key: 'tag-00', Value: 'x' });
+    }
+    // What doesn't fit is left out, and no more.
+    expect(image.data.Tags.length).toBe(Math.min(count + 4, route === 'copy' ? 49 : 50));
+  });
+});
+
 test("more than 50 tags: the user's and ours are kept, the rest is named in a warning", async () => {
-  const tags = Object.fromEntries(
-    Array.from({ length: 50 }, (_, index) => [`tag-${String(index).padStart(2, '0')}`, 'x']),
-  );
-  const shared = procedure({ ami: { tags } });
+  const shared = procedure({ ami: { tags: manyTags(50) } });
   const { simulator, targets, main } = await share(shared, { tags: 'team=a,b\nstage=prod' });
+  expect(main.conclusion).toBe('success');
   expect(main.annotations.map(({ message }) => message).join()).toMatch(/AWS allows 50 tags; .*tag-49/);
   const { data } = imageIn(simulator, targetAccount, 'eu-west-1', targets[0]?.amiId ?? '');
   expect(data.Tags).toHaveLength(50);

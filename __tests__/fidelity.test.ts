@@ -1,4 +1,4 @@
-import type { Image } from '@aws-sdk/client-ec2';
+import type { Image, InstanceTypeSpecification } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { runJob } from '../simulator/runner.ts';
@@ -67,6 +67,10 @@ const image = fc.record({
       ImdsSupport: fc.constant('v2.0'),
       SriovNetSupport: fc.constant('simple'),
       EnaSupport: fc.boolean(),
+      InstanceTypeSpecification: fc.constantFrom<InstanceTypeSpecification>(
+        { SupportedInstanceTypes: [{ InstanceType: 'g5.*' }, { InstanceType: 'p4d.24xlarge' }] },
+        { UnsupportedInstanceTypes: [{ InstanceType: 't2.*' }] },
+      ),
       Description: fc.string({ unit: fc.constantFrom(...'aZ9 .,-_/():'), minLength: 1, maxLength: 255 }),
     },
     { requiredKeys: ['Architecture', 'EnaSupport', 'Description'] },
@@ -78,14 +82,23 @@ const image = fc.record({
   ),
 });
 
+/** Registering would lose them, so only copied images have them. */
+const watermarks = fc
+  .uniqueArray(fc.constantFrom('111111111111:approved', '222222222222:scanned'))
+  .map((keys) => keys.map((WatermarkKey) => ({ WatermarkKey })));
+
 test.each(['register', 'copy'])('whatever the image: source and target are equal by route %s', async (route) => {
   await fc.assert(
-    fc.asyncProperty(image, async ({ attributes, uefiData, volumes }) => {
-      const uefi = attributes.BootMode?.startsWith('uefi') === true;
+    fc.asyncProperty(image, watermarks, async ({ attributes, uefiData, volumes }, ImageWatermarks) => {
+      // What boots by UEFI has variables: Graviton does unless another mode is named.
+      const uefi = attributes.BootMode?.startsWith('uefi') ?? attributes.Architecture === 'arm64';
       const shared = standardCase({
         timings,
-        policies: ['source-route-copy', 'target-route-copy'],
-        ami: { attributes: attributes as Partial<Image>, ...(uefi && { uefiData }) },
+        policies: ['source-route-copy', 'target-route-copy', 'target-instance-types'],
+        ami: {
+          attributes: { ...(attributes as Partial<Image>), ...(route === 'copy' && { ImageWatermarks }) },
+          ...(uefi && { uefiData }),
+        },
         volumes: volumes.filter((one) => one !== undefined),
       });
       const result = await share(shared, { route });
@@ -126,6 +139,23 @@ describe('verify names what differs', () => {
       (data) => Object.assign(data, { UsageOperation: 'RunInstances:0002' }),
       /UsageOperation is RunInstances:0002/,
     ],
+    ProductCodes: [
+      (data) => Object.assign(data, { ProductCodes: [{ ProductCodeId: 'abc', ProductCodeType: 'devpay' }] }),
+      /ProductCodes is abc, but not set/,
+    ],
+    ImageWatermarks: [
+      (data) => Object.assign(data, { ImageWatermarks: [{ WatermarkKey: '1:a' }] }),
+      /ImageWatermarks is 1:a, but not set/,
+    ],
+    Description: [(data) => Object.assign(data, { Description: 'other' }), /Description is other, but /],
+    'a tag': [
+      (data) =>
+        data.Tags.splice(
+          data.Tags.findIndex(({ Key }) => Key === 'team'),
+          1,
+        ),
+      /the tag team is not set, but platform/,
+    ],
     VolumeType: [
       (data) => Object.assign(ebs(data), { VolumeType: 'gp2' }),
       /BlockDeviceMappings\[\/dev\/xvda\]\.Ebs\.VolumeType is gp2, but gp3/,
@@ -136,6 +166,17 @@ describe('verify names what differs', () => {
     DeleteOnTermination: [
       (data) => Object.assign(ebs(data), { DeleteOnTermination: false }),
       /DeleteOnTermination is false, but true/,
+    ],
+    EbsCardIndex: [(data) => Object.assign(ebs(data), { EbsCardIndex: 1 }), /Ebs\.EbsCardIndex is 1, but not set/],
+    SnapshotId: [(data) => delete ebs(data).SnapshotId, /Ebs\.SnapshotId is false, but true/],
+    Ebs: [(data) => delete data.BlockDeviceMappings[0]?.Ebs, /\[\/dev\/xvda\]\.Ebs is false, but true/],
+    NoDevice: [
+      (data) => Object.assign(data.BlockDeviceMappings[0] ?? {}, { NoDevice: '' }),
+      /\[\/dev\/xvda\]\.NoDevice is true, but false/,
+    ],
+    VirtualName: [
+      (data) => Object.assign(data.BlockDeviceMappings[0] ?? {}, { VirtualName: 'ephemeral0' }),
+      /\[\/dev\/xvda\]\.VirtualName is ephemeral0, but not set/,
     ],
     Encrypted: [(data) => Object.assign(ebs(data), { Encrypted: false }), /Ebs\.Encrypted is false, but true/],
     'a device more': [
@@ -159,6 +200,51 @@ describe('verify names what differs', () => {
     await simulator.close();
     expect(main.conclusion).toBe('failure');
     expect(main.annotations[0]?.message).toMatch(words);
+  });
+
+  test.each([
+    [undefined, /UefiData is not set, but of its own/],
+    ['BBBB', /UefiData is another, but of its own/],
+  ])('UefiData that is %s', async (uefiData, words) => {
+    const shared = customerKey({ timings, ami: { attributes: { BootMode: 'uefi' }, uefiData: 'AAAA' } });
+    const simulator = await startSimulator(shared.scenario);
+    const images = () => simulator.world.accounts[targetAccount]?.regions.get('eu-west-1')?.images.values() ?? [];
+    const spoil = () => {
+      for (const image of images()) Object.assign(image, { uefiData });
+    };
+    simulator.onCall(({ action }) => {
+      if (action === 'RegisterImage') spoil();
+    });
+    const { main } = await runJob({ inputs: shared.inputs, env: simulator.env });
+    expect(main.annotations[0]?.message).toMatch(words);
+    await simulator.close();
+  });
+
+  test('an AMI whose UEFI variables are others is not reused', async () => {
+    const shared = customerKey({ timings, ami: { attributes: { BootMode: 'uefi' }, uefiData: 'AAAA' } });
+    const simulator = await startSimulator(shared.scenario);
+    const run = () => runJob({ inputs: shared.inputs, env: simulator.env });
+    expect((await run()).main.conclusion).toBe('success');
+    for (const image of simulator.world.accounts[targetAccount]?.regions.get('eu-west-1')?.images.values() ?? [])
+      image.uefiData = 'BBBB';
+    expect((await run()).main.annotations[0]?.message).toMatch(
+      /an AMI of this source that differs: UefiData is another, not of its own/,
+    );
+    await simulator.close();
+  });
+
+  test('billing that is lost on purpose is no difference', async () => {
+    const attributes = {
+      UsageOperation: 'RunInstances:0002',
+      PlatformDetails: 'Windows',
+      Platform: 'windows' as never,
+    };
+    const shared = customerKey({ timings, ami: { attributes } });
+    const result = await share(shared, { route: 'register', 'allow-lost-billing': 'true' });
+    expect(result.error).toBe('');
+    expect(result.targets).toMatchObject([{ status: 'created' }]);
+    const again = await share(shared, { route: 'register' });
+    expect(again.error).toMatch(/route register would lose the billing/);
   });
 
   test('the key of a snapshot', async () => {

@@ -36,6 +36,8 @@ export type VolumeScenario = Readonly<{
   /** Accounts that the snapshot is shared with already. */
   sharedWith?: readonly string[];
   tier?: 'standard' | 'archive';
+  /** The Outpost that the snapshot is on. */
+  outpostArn?: string;
   /** Locked snapshots can't be deleted. */
   locked?: boolean;
   /** The snapshot of another device, to be used again. */
@@ -334,6 +336,7 @@ function buildSnapshot(account: Account, region: Region, imageId: string, volume
       Encrypted: arn !== undefined,
       ...(arn !== undefined && { KmsKeyId: arn }),
       StorageTier: volume.tier ?? 'standard',
+      ...(volume.outpostArn && { OutpostArn: volume.outpostArn }),
       Tags: tagList(volume.tags),
     },
     visibleAt: 0,

@@ -74,6 +74,7 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   DisableImageDeprecation: lifecycle.disableImageDeprecation,
   EnableImageDeregistrationProtection: lifecycle.enableImageDeregistrationProtection,
   DisableImageDeregistrationProtection: lifecycle.disableImageDeregistrationProtection,
+  ReplaceImageInstanceTypeSpecification: lifecycle.replaceImageInstanceTypeSpecification,
   EnableFastSnapshotRestores: lifecycle.enableFastSnapshotRestores,
   DisableFastSnapshotRestores: lifecycle.disableFastSnapshotRestores,
   DescribeFastSnapshotRestores: lifecycle.describeFastSnapshotRestores,

@@ -49,10 +49,9 @@ export type RegistrationOptions = Readonly<{
  */
 export function registrationOf(options: RegistrationOptions): RegisterImageRequest {
   const { source, extras, name, description, copies, tags } = options;
-  const text = description ?? source.Description;
   return {
     Name: name,
-    ...(text && { Description: text }),
+    ...(description && { Description: description }),
     Architecture: source.Architecture,
     VirtualizationType: source.VirtualizationType,
     RootDeviceName: source.RootDeviceName,
@@ -73,7 +72,7 @@ function mappingOf(mapping: BlockDeviceMapping, copies: ReadonlyMap<string, stri
   if (Ebs === undefined) {
     return { DeviceName, ...(VirtualName && { VirtualName }), ...(NoDevice !== undefined && { NoDevice }) };
   }
-  const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination } = Ebs;
+  const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination, EbsCardIndex } = Ebs;
   return {
     DeviceName,
     Ebs: {
@@ -87,6 +86,7 @@ function mappingOf(mapping: BlockDeviceMapping, copies: ReadonlyMap<string, stri
       ...(Iops !== undefined && takesIops(VolumeType) && { Iops }),
       ...(Throughput !== undefined && VolumeType === 'gp3' && { Throughput }),
       ...(DeleteOnTermination !== undefined && { DeleteOnTermination }),
+      ...(EbsCardIndex !== undefined && { EbsCardIndex }),
     },
   };
 }
@@ -102,8 +102,7 @@ function missing(snapshotId: string): never {
 /** One attribute that came out otherwise than it went in. */
 export type Difference = Readonly<{ field: string; source: string; target: string }>;
 
-// What a copy must have as the source has it. Not compared: what belongs to the place (IDs, owner, dates, states, Public)
-// and what AWS derives. UsageOperation and PlatformDetails are compared, since registering from snapshots loses billing.
+// What a copy must have as the source has it.
 const comparedFields = [
   'Architecture',
   'VirtualizationType',
@@ -114,20 +113,76 @@ const comparedFields = [
   'BootMode',
   'TpmSupport',
   'ImdsSupport',
+  'ImageWatermarks',
+  'InstanceTypeSpecification',
+] as const satisfies readonly (keyof Image)[];
+
+// Registering from snapshots loses what AWS bills by.
+const billingFields = [
   'Platform',
   'PlatformDetails',
   'UsageOperation',
+  'ProductCodes',
 ] as const satisfies readonly (keyof Image)[];
 
-const comparedVolumeFields = ['VolumeType', 'VolumeSize', 'Iops', 'Throughput', 'DeleteOnTermination'] as const;
+// Their IDs are of one region; only paravirtual images have them.
+const regionalFields = ['KernelId', 'RamdiskId'] as const satisfies readonly (keyof Image)[];
+
+// What is the target's own: IDs, owner, names, dates, states, settings; and what AWS works out itself.
+type NotCompared =
+  | 'ImageId'
+  | 'ImageLocation'
+  | 'Name'
+  | 'Description'
+  | 'Tags'
+  | 'OwnerId'
+  | 'ImageOwnerAlias'
+  | 'CreationDate'
+  | 'State'
+  | 'StateReason'
+  | 'Public'
+  | 'SourceInstanceId'
+  | 'SourceImageId'
+  | 'SourceImageRegion'
+  | 'DeprecationTime'
+  | 'DeregistrationProtection'
+  | 'LastLaunchedTime'
+  | 'ImageAllowed'
+  | 'PublicSsmParameterName'
+  | 'ImageType'
+  | 'Hypervisor'
+  | 'FreeTierEligible'
+  | 'ScanResults';
+type Compared = (typeof comparedFields | typeof billingFields | typeof regionalFields)[number] | 'BlockDeviceMappings';
+/** A field that AWS adds to images doesn't compile until it is said here whether copies must have it. */
+const everyFieldIsClassified: Exclude<keyof Image, Compared | NotCompared> extends never ? true : false = true;
+void everyFieldIsClassified;
+
+const comparedVolumeFields = [
+  'VolumeType',
+  'VolumeSize',
+  'Iops',
+  'Throughput',
+  'DeleteOnTermination',
+  'EbsCardIndex',
+] as const;
+
+/** What two images need not have in common. */
+export type Allowances = Readonly<{
+  /** The billing is lost, and that is meant. */
+  lostBilling: boolean;
+  /** They are in two regions. */
+  otherRegion: boolean;
+}>;
 
 /** Attribute by attribute and device by device, in what `target` differs from `source`. */
-export function differences(source: Image, target: Image): Difference[] {
+export function differences(source: Image, target: Image, { lostBilling, otherRegion }: Allowances): Difference[] {
   const found: Difference[] = [];
   const compare = (field: string, there: unknown, here: unknown): void => {
     if (there !== here) found.push({ field, source: show(there), target: show(here) });
   };
-  for (const field of comparedFields) compare(field, normal(source[field]), normal(target[field]));
+  const fields = [...comparedFields, ...(lostBilling ? [] : billingFields), ...(otherRegion ? [] : regionalFields)];
+  for (const field of fields) compare(field, counted(source, field), counted(target, field));
 
   const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
   for (const mapping of source.BlockDeviceMappings ?? []) {
@@ -154,6 +209,21 @@ export function differences(source: Image, target: Image): Difference[] {
   return found;
 }
 
+/** UEFI variables are long and unreadable, so only the fact is told. */
+export function extrasDifferences(source: ImageExtras, target: ImageExtras): Difference[] {
+  if (source.uefiData === target.uefiData) return [];
+  const told = (uefiData: string | undefined, other: string) => (uefiData === undefined ? 'not set' : other);
+  return [{ field: 'UefiData', source: told(source.uefiData, 'of its own'), target: told(target.uefiData, 'another') }];
+}
+
+/** The tags that `image` was to have and has not, or has otherwise. */
+export function tagDifferences(asked: readonly Tag[], image: Image): Difference[] {
+  const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
+  return asked
+    .filter(({ Key, Value }) => actual.get(Key) !== Value)
+    .map(({ Key, Value }) => ({ field: `the tag ${Key}`, source: show(Value), target: show(actual.get(Key)) }));
+}
+
 /** The snapshots of `image` that are not under the key, or not known to be. */
 export function keyDifferences(kmsKeyArn: string, image: Image, snapshots: Iterable<Snapshot>): Difference[] {
   const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
@@ -162,9 +232,31 @@ export function keyDifferences(kmsKeyArn: string, image: Image, snapshots: Itera
     .map((id) => ({ field: `the key of ${id}`, source: kmsKeyArn, target: keys.get(id) ?? 'not known' }));
 }
 
-/** Absent and off are one for ENA. */
-function normal(value: unknown): unknown {
-  return value === false || value === '' ? undefined : value;
+/** An attribute as it counts: absent, empty and off are one, and lists have no order. */
+function counted(image: Image, field: Exclude<Compared, 'BlockDeviceMappings'>): unknown {
+  switch (field) {
+    case 'ProductCodes':
+      return listed(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
+    case 'ImageWatermarks':
+      return listed(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
+    case 'InstanceTypeSpecification':
+      return instanceTypesOf(image);
+    default:
+      return image[field] || undefined;
+  }
+}
+
+/** The instance types that an image is for, or not for, as one text; undefined where it is for all. */
+export function instanceTypesOf({ InstanceTypeSpecification: specification }: Image): string | undefined {
+  const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
+  return listed([
+    ...SupportedInstanceTypes.map(({ InstanceType }) => InstanceType),
+    ...UnsupportedInstanceTypes.map(({ InstanceType }) => `not ${InstanceType}`),
+  ]);
+}
+
+function listed(items: readonly (string | undefined)[] = []): string | undefined {
+  return items.toSorted().join(', ') || undefined;
 }
 
 function show(value: unknown): string {

@@ -41,8 +41,6 @@ export type LeaseRecord = Readonly<{
 }>;
 
 export type Lease = Readonly<{
-  id: string;
-  imageId: string;
   /** Stops the renewal; the tag stays until `dropLeases`. */
   stop: () => void;
 }>;
@@ -153,7 +151,7 @@ function ownRecord(id: string, run: LeasingRun): LeaseRecord {
 /**
  * Takes a lease on the source AMI and keeps it renewed until it is stopped.
  * Where other runs' leases fill the AMI's 50 tags, waits for one to come free. Where it can't be tagged at all, `warn` is
- * told and the run goes on unseen by others. `beforeWrite` is called before the AMI is tagged, if it is.
+ * told, there is no lease, and the run goes on unseen by others. `beforeWrite` is called before the AMI is tagged, if it is.
  */
 export async function takeLease(
   place: Place,
@@ -162,10 +160,9 @@ export async function takeLease(
   run: LeasingRun,
   warn: (message: string) => void,
   beforeWrite: () => void,
-): Promise<Lease> {
-  const unseen = (why: string): Lease => {
+): Promise<Lease | undefined> {
+  const unseen = (why: string): undefined => {
     warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
-    return { id, imageId, stop: () => {} };
   };
   // A tag that could not be removed again is better not made.
   if (!(await mayDeleteTags(place, imageId, id))) return unseen('the source role may not remove tags (ec2:DeleteTags)');
@@ -190,7 +187,7 @@ export async function takeLease(
     write().catch(() => {});
   }, renewSeconds * 1000);
   timer.unref();
-  return { id, imageId, stop: () => clearInterval(timer) };
+  return { stop: () => clearInterval(timer) };
 }
 
 async function mayDeleteTags(place: Place, imageId: string, id: string): Promise<boolean> {
@@ -222,7 +219,12 @@ export function sortLeases(
  */
 export async function endLease(place: Place, imageId: string, id: string, regions: readonly string[]): Promise<void> {
   const ended = leaseTag({ id, expiresAt: 0, runId: '', attempt: 0, machine: '', process: '', regions });
-  await place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [ended] }));
+  try {
+    await place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [ended] }));
+  } catch (error) {
+    // Where there is no room for it, no right to it or no AMI, there is no lease either.
+    if (!hasCode(error, 'TagLimitExceeded', 'InvalidAMIID.NotFound') && !isDenied(error)) throw error;
+  }
 }
 
 /** Removes the tags of leases: a run's own as its very last act, and dead ones once what they held is taken back. */

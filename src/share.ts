@@ -20,6 +20,7 @@ import { cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { copySnapshots } from './steps/copy.ts';
 import { copyImage } from './steps/copy-image.ts';
 import { createImage } from './steps/create.ts';
+import { allowInstanceTypes } from './steps/instance-types.ts';
 import { type MadeGrants, openKeys } from './steps/key-access.ts';
 import { promote } from './steps/promote.ts';
 import { publish } from './steps/publish.ts';
@@ -133,6 +134,7 @@ async function execute(run: Run, plan: Plan): Promise<Outcome> {
         (message) => run.log.warn(message),
         () => ledger.write({ leased: true }),
       );
+  if (!idle && lease === undefined) ledger.write({ leased: false });
   const made: MadeGrants = [];
   let targets: TargetRecord[] = [];
   let failures: string[] = [];
@@ -218,14 +220,15 @@ async function reuseOrMake(
     return { status: 'reused', image: reuse };
   }
   try {
-    const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
+    const { image: made, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
+    const image = await allowInstanceTypes(plan, targetPlan, made);
     await accept(run, plan, targetPlan, image, snapshots);
     await finish(run, targetPlan, [...(route === 'copy' ? [image.ImageId ?? ''] : []), ...snapshotIdsOf(image)]);
     run.log.line(where, `${image.ImageId} is available and verified`);
     return { status: 'created', image, snapshots };
   } catch (error) {
     const beaten = !run.signal.aborted && rootCode(error) === 'InvalidAMIName.Duplicate';
-    const rival = beaten ? await findRival(plan, targetPlan, watcher).catch(() => undefined) : undefined;
+    const rival = beaten ? await findRival(run, plan, targetPlan, watcher).catch(() => undefined) : undefined;
     if (rival === undefined) throw error;
     run.log.line(where, `another run made ${rival.ImageId} meanwhile`);
     return { status: 'reused', image: rival };

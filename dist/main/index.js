@@ -7455,7 +7455,7 @@ function spokenSeconds(seconds) {
 	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
 	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
 }
-function counted(number, noun) {
+function counted$1(number, noun) {
 	return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 // src/report/progress.ts
@@ -7526,10 +7526,9 @@ function matchSnapshots(source, copy) {
 }
 function registrationOf(options) {
 	const { source, extras, name, description, copies, tags } = options;
-	const text = description ?? source.Description;
 	return {
 		Name: name,
-		...text && { Description: text },
+		...description && { Description: description },
 		Architecture: source.Architecture,
 		VirtualizationType: source.VirtualizationType,
 		RootDeviceName: source.RootDeviceName,
@@ -7553,7 +7552,7 @@ function mappingOf(mapping, copies) {
 		...VirtualName && { VirtualName },
 		...NoDevice !== void 0 && { NoDevice }
 	};
-	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination } = Ebs;
+	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination, EbsCardIndex } = Ebs;
 	return {
 		DeviceName,
 		Ebs: {
@@ -7562,7 +7561,8 @@ function mappingOf(mapping, copies) {
 			...VolumeType && { VolumeType },
 			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
 			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
-			...DeleteOnTermination !== void 0 && { DeleteOnTermination }
+			...DeleteOnTermination !== void 0 && { DeleteOnTermination },
+			...EbsCardIndex !== void 0 && { EbsCardIndex }
 		}
 	};
 }
@@ -7582,18 +7582,25 @@ const comparedFields = [
 	"BootMode",
 	"TpmSupport",
 	"ImdsSupport",
+	"ImageWatermarks",
+	"InstanceTypeSpecification"
+];
+const billingFields = [
 	"Platform",
 	"PlatformDetails",
-	"UsageOperation"
+	"UsageOperation",
+	"ProductCodes"
 ];
+const regionalFields = ["KernelId", "RamdiskId"];
 const comparedVolumeFields = [
 	"VolumeType",
 	"VolumeSize",
 	"Iops",
 	"Throughput",
-	"DeleteOnTermination"
+	"DeleteOnTermination",
+	"EbsCardIndex"
 ];
-function differences(source, target) {
+function differences(source, target, { lostBilling, otherRegion }) {
 	const found = [];
 	const compare = (field, there, here) => {
 		if (there !== here) found.push({
@@ -7602,7 +7609,12 @@ function differences(source, target) {
 			target: show(here)
 		});
 	};
-	for (const field of comparedFields) compare(field, normal(source[field]), normal(target[field]));
+	const fields = [
+		...comparedFields,
+		...lostBilling ? [] : billingFields,
+		...otherRegion ? [] : regionalFields
+	];
+	for (const field of fields) compare(field, counted(source, field), counted(target, field));
 	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
 	for (const mapping of source.BlockDeviceMappings ?? []) {
 		const name = `BlockDeviceMappings[${mapping.DeviceName}]`;
@@ -7623,6 +7635,23 @@ function differences(source, target) {
 	for (const name of here.keys()) compare(`BlockDeviceMappings[${name}]`, void 0, "there");
 	return found;
 }
+function extrasDifferences(source, target) {
+	if (source.uefiData === target.uefiData) return [];
+	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
+	return [{
+		field: "UefiData",
+		source: told(source.uefiData, "of its own"),
+		target: told(target.uefiData, "another")
+	}];
+}
+function tagDifferences(asked, image) {
+	const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
+	return asked.filter(({ Key, Value }) => actual.get(Key) !== Value).map(({ Key, Value }) => ({
+		field: `the tag ${Key}`,
+		source: show(Value),
+		target: show(actual.get(Key))
+	}));
+}
 function keyDifferences(kmsKeyArn, image, snapshots) {
 	const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
 	return snapshotIdsOf(image).filter((id) => keys.get(id) !== kmsKeyArn).map((id) => ({
@@ -7631,8 +7660,20 @@ function keyDifferences(kmsKeyArn, image, snapshots) {
 		target: keys.get(id) ?? "not known"
 	}));
 }
-function normal(value) {
-	return value === false || value === "" ? void 0 : value;
+function counted(image, field) {
+	switch (field) {
+		case "ProductCodes": return listed(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
+		case "ImageWatermarks": return listed(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
+		case "InstanceTypeSpecification": return instanceTypesOf(image);
+		default: return image[field] || void 0;
+	}
+}
+function instanceTypesOf({ InstanceTypeSpecification: specification }) {
+	const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
+	return listed([...SupportedInstanceTypes.map(({ InstanceType }) => InstanceType), ...UnsupportedInstanceTypes.map(({ InstanceType }) => `not ${InstanceType}`)]);
+}
+function listed(items = []) {
+	return items.toSorted().join(", ") || void 0;
 }
 function show(value) {
 	return value === void 0 ? "not set" : String(value);
@@ -7652,7 +7693,7 @@ function flowchart({ source, targets, steps }) {
 	const making = targets.filter(({ action }) => action === "create");
 	if (making.length === 0) return [];
 	const size = totalGiB(source.snapshots);
-	const lines = ["flowchart LR", `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, "volume")}, ${size} GiB"]`];
+	const lines = ["flowchart LR", `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted$1(source.snapshots.length, "volume")}, ${size} GiB"]`];
 	const encrypted = steps.filter(({ step }) => step === "encrypt");
 	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
 	const from = (target) => target.account !== source.account && encrypted.some(({ region }) => region === target.from) ? `copy_${id(target.from)}` : "source";
@@ -7660,7 +7701,7 @@ function flowchart({ source, targets, steps }) {
 		const verb = target.route === "copy" ? "share, copy image" : "share, copy, register";
 		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${label(target.amiName)}"]`);
 	}
-	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted(group.length, "account")}| region${index}["${group[0]?.region}"]`);
+	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted$1(group.length, "account")}| region${index}["${group[0]?.region}"]`);
 	return [
 		"```mermaid",
 		...lines,
@@ -24915,6 +24956,7 @@ const _ISmd = "ImdsSupport";
 const _ISnsta = "InstanceState";
 const _IT$1 = "InstanceType";
 const _ITIns = "InstanceTypeItem";
+const _ITSR = "InstanceTypeSpecificationRequest";
 const _ITSn = "InstanceTypeSpecification";
 const _ITm = "ImageType";
 const _ITnt = "InterfaceType";
@@ -24929,6 +24971,7 @@ const _Ima = "Image";
 const _In = "Instance";
 const _Ins = "Instances";
 const _Io = "Iops";
+const _It = "Item";
 const _K$2 = "Key";
 const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
@@ -25097,6 +25140,9 @@ const _RDT = "RootDeviceType";
 const _REIT = "RequireEncryptionInTransit";
 const _RETe = "RestoreExpiryTime";
 const _RHS = "RequireHibernateSupport";
+const _RIITS = "ReplaceImageInstanceTypeSpecification";
+const _RIITSR = "ReplaceImageInstanceTypeSpecificationRequest";
+const _RIITSRe = "ReplaceImageInstanceTypeSpecificationResult";
 const _RIRe = "RegisterImageRequest";
 const _RIReg = "RegisterImageResult";
 const _RIa = "RamdiskId";
@@ -25115,6 +25161,7 @@ const _RTRL = "ResourceTypeRequestList";
 const _RTRe = "ResourceTypeRequest";
 const _RTe$1 = "ResourceType";
 const _RTes = "ResourceTypes";
+const _RV = "ReturnValue";
 const _Ref = "References";
 const _Rem = "Remove";
 const _Res = "Resources";
@@ -25136,8 +25183,10 @@ const _SIRI = "SpotInstanceRequestId";
 const _SIRo = "SourceImageRegion";
 const _SISL = "SnapshotIdStringList";
 const _SIT = "SupportedInstanceTypes";
+const _SITRSu = "SupportedInstanceTypeRequestSet";
 const _SITS = "SupportedInstanceTypeSet";
 const _SITp = "SpotInstanceType";
+const _SITu = "SupportedInstanceType";
 const _SIec = "SecondaryInterfaces";
 const _SIn = "SnapshotId";
 const _SIna = "SnapshotIds";
@@ -25190,7 +25239,9 @@ const _UGs = "UserGroup";
 const _UI$1 = "UserId";
 const _UISL = "UserIdStringList";
 const _UIT = "UnsupportedInstanceTypes";
+const _UITRS = "UnsupportedInstanceTypeRequestSet";
 const _UITS = "UnsupportedInstanceTypeSet";
+const _UITn = "UnsupportedInstanceType";
 const _UIs = "UserIds";
 const _UO = "UsageOperation";
 const _UOUT = "UsageOperationUpdateTime";
@@ -25508,6 +25559,7 @@ const _rNe = "regionName";
 const _rSe = "referenceSet";
 const _rSes = "reservationSet";
 const _rTe = "resourceType";
+const _rV = "returnValue";
 const _ra = "ramdisk";
 const _re = "reason";
 const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
@@ -28530,6 +28582,14 @@ var InstanceTypeSpecification$ = [
 		[_xN]: _uITS
 	}]]
 ];
+var InstanceTypeSpecificationRequest$ = [
+	3,
+	n0$3,
+	_ITSR,
+	0,
+	[_SIT, _UIT],
+	[[() => SupportedInstanceTypeRequestSet, { [_xN]: _SITu }], [() => UnsupportedInstanceTypeRequestSet, { [_xN]: _UITn }]]
+];
 var Ipv4PrefixSpecificationResponse$ = [
 	3,
 	n0$3,
@@ -29645,6 +29705,34 @@ var RegisterImageResult$ = [
 		[_xN]: _iIma
 	}]]
 ];
+var ReplaceImageInstanceTypeSpecificationRequest$ = [
+	3,
+	n0$3,
+	_RIITSR,
+	0,
+	[
+		_IIm,
+		_ITSn,
+		_DR$1
+	],
+	[
+		0,
+		[() => InstanceTypeSpecificationRequest$, 0],
+		2
+	],
+	1
+];
+var ReplaceImageInstanceTypeSpecificationResult$ = [
+	3,
+	n0$3,
+	_RIITSRe,
+	0,
+	[_RV],
+	[[2, {
+		[_eQN]: `ReturnValue`,
+		[_xN]: _rV
+	}]]
+];
 var Reservation$ = [
 	3,
 	n0$3,
@@ -30688,6 +30776,13 @@ var SnapshotList = [
 	0,
 	[() => Snapshot$, { [_xN]: _it }]
 ];
+var SupportedInstanceTypeRequestSet = [
+	1,
+	n0$3,
+	_SITRSu,
+	0,
+	[0, { [_xN]: _It }]
+];
 var SupportedInstanceTypeSet = [
 	1,
 	n0$3,
@@ -30708,6 +30803,13 @@ var TagSpecificationList = [
 	_TSL,
 	0,
 	[() => TagSpecification$, { [_xN]: _it }]
+];
+var UnsupportedInstanceTypeRequestSet = [
+	1,
+	n0$3,
+	_UITRS,
+	0,
+	[0, { [_xN]: _It }]
 ];
 var UnsupportedInstanceTypeSet = [
 	1,
@@ -30949,6 +31051,14 @@ var RegisterImage$ = [
 	0,
 	() => RegisterImageRequest$,
 	() => RegisterImageResult$
+];
+var ReplaceImageInstanceTypeSpecification$ = [
+	9,
+	n0$3,
+	_RIITS,
+	0,
+	() => ReplaceImageInstanceTypeSpecificationRequest$,
+	() => ReplaceImageInstanceTypeSpecificationResult$
 ];
 // node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
@@ -31271,6 +31381,8 @@ var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "Modif
 var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
 var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
+var ReplaceImageInstanceTypeSpecificationCommand = class extends command$3(_ep0$3, _mw0$3, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
 // src/aws/describe.ts
 const idsPerCall = 200;
 async function describeSnapshots(place, ids) {
@@ -31623,11 +31735,6 @@ function ownRecord(id, run) {
 async function takeLease(place, imageId, id, run, warn, beforeWrite) {
 	const unseen = (why) => {
 		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
-		return {
-			id,
-			imageId,
-			stop: () => {}
-		};
 	};
 	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
 	const write = () => place.ec2(new CreateTagsCommand({
@@ -31651,11 +31758,7 @@ async function takeLease(place, imageId, id, run, warn, beforeWrite) {
 		write().catch(() => {});
 	}, renewSeconds * 1e3);
 	timer.unref();
-	return {
-		id,
-		imageId,
-		stop: () => clearInterval(timer)
-	};
+	return { stop: () => clearInterval(timer) };
 }
 async function mayDeleteTags(place, imageId, id) {
 	try {
@@ -31686,10 +31789,14 @@ async function endLease(place, imageId, id, regions) {
 		process: "",
 		regions
 	});
-	await place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [ended]
-	}));
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [imageId],
+			Tags: [ended]
+		}));
+	} catch (error) {
+		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound") && !isDenied(error)) throw error;
+	}
 }
 async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
@@ -40860,10 +40967,12 @@ async function byId(place, id, check, findings) {
 	return null;
 }
 async function byName(place, pattern, findings) {
-	const own = (await ownImages(place, {
+	const found = await ownImages(place, {
 		Name: "name",
 		Values: [pattern]
-	})).filter((image) => !isEncryptedCopy(image));
+	});
+	const ids = new Set(found.map(({ ImageId }) => ImageId));
+	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
 	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) return newest;
 	const where = placeName(place);
@@ -40904,9 +41013,10 @@ async function resolveSnapshots(place, image, sourceKeyArn, findings) {
 			findings.add(where, `${id} of ${image.ImageId} is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
 			return [];
 		}
-		const { KmsKeyId, OwnerId, VolumeSize, Tags, StorageTier, State } = snapshot;
+		const { KmsKeyId, OwnerId, VolumeSize, Tags, StorageTier, State, OutpostArn } = snapshot;
 		const foreign = OwnerId !== void 0 && OwnerId !== place.account;
 		if (StorageTier === "archive") findings.add(where, `${id} of ${image.ImageId} is archived, and archived snapshots can't be copied`, `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${id} --permanent-restore`);
+		if (OutpostArn !== void 0) findings.add(where, `${id} of ${image.ImageId} is on an Outpost (${OutpostArn}), and AWS copies no snapshot from an Outpost`, "make the AMI of snapshots in the region");
 		if (State === "error" || State === "recoverable" || State === "recovering") findings.add(where, `${id} of ${image.ImageId} is in state ${State}`, "make the AMI anew");
 		return [{
 			id,
@@ -40935,8 +41045,8 @@ async function readExtras(place, image) {
 	}));
 	return { uefiData: UefiData?.Value || void 0 };
 }
-function hasUefi({ BootMode }) {
-	return BootMode === "uefi" || BootMode === "uefi-preferred";
+function hasUefi({ BootMode, Architecture }) {
+	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
 }
 // src/plan/plan.ts
 function planOf(request, resolved, leaseId, reader, findings) {
@@ -41015,11 +41125,11 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 		const list = others.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
 		findings.add(where, `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 	}
-	const { tags, dropped } = mergeTags(request.copyTags ? source.image.Tags ?? [] : [], target.tags, {
+	const tags = planTags(request.copyTags ? source.image.Tags ?? [] : [], target, {
 		...provenance(request, source),
 		[tagKeys.lineage]: lineageOf(source.image)
-	});
-	if (dropped.length > 0) findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(", ")}`);
+	}, route === "copy" ? 49 : 50, (dropped) => findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(", ")}`));
+	const snapshotTags = planSnapshotTags(request, source, target, leaseId, findings);
 	const { retain } = request.publication;
 	const going = new Set([...replace, ...discardImages].map(({ ImageId }) => ImageId));
 	const kept = target.made.filter(({ ImageId }) => !going.has(ImageId));
@@ -41034,9 +41144,27 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 		discardImages,
 		replace,
 		retained,
+		description: descriptionOf(source, target, route),
 		tags,
+		snapshotTags,
 		crossAccount
 	};
+}
+function descriptionOf(source, { description }, route) {
+	return description ?? (source.image.Description || void 0) ?? (route === "copy" ? `Copied from ${source.image.ImageId} (${placeName(source.place)})` : void 0);
+}
+function planTags(inherited, target, ours, most, onDropped) {
+	const { tags, dropped } = mergeTags(inherited, target.tags, ours, most);
+	if (dropped.length > 0) onDropped(dropped);
+	return tags;
+}
+function planSnapshotTags(request, source, target, leaseId, findings) {
+	return new Map(source.snapshots.map(({ id, tags }) => [id, planTags(request.copyTags ? tags : [], target, {
+		...provenance(request, source),
+		[tagKeys.sourceSnapshot]: id,
+		[tagKeys.kmsKey]: target.kmsKeyArn,
+		[tagKeys.lease]: leaseId
+	}, 50, (dropped) => findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${id}'s are left out: ${dropped.join(", ")}`))]));
 }
 function checkRemovable({ ImageId, DeregistrationProtection }, where, findings) {
 	if ((DeregistrationProtection ?? "disabled") === "disabled") return;
@@ -41047,7 +41175,7 @@ function takenName(request, source, target, namesake) {
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
 	if (request.onExisting === "replace") return [`${taken}, which is to be replaced only once the new AMI is there`, "give each AMI a name of its own, with {date} or {run-id} in target-ami-name"];
-	return [`${taken}, an AMI of this source that differs: ${whyUnlike(source, target, namesake)}`, remedy];
+	return [`${taken}, an AMI of this source that differs: ${whyUnlike(request, source, target, namesake)}`, remedy];
 }
 function losesBilling({ UsageOperation, ProductCodes }) {
 	return (UsageOperation ?? "RunInstances") !== "RunInstances" || (ProductCodes ?? []).length > 0;
@@ -41068,16 +41196,21 @@ const paravirtualRegions = [
 function planRoute(request, source, target, crossAccount, findings) {
 	const { image } = source;
 	const where = placeName(target.place);
-	if (crossAccount && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
-	const paravirtual = image.VirtualizationType === "paravirtual";
-	if (paravirtual && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
+	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
+	if (image.VirtualizationType === "paravirtual" && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
 	if (request.route === "register" && losesBilling(image) && !request.allowLostBilling) {
 		const codes = [image.UsageOperation, ...(image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId)].filter(Boolean).join(", ");
 		findings.add(where, `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? "its platform"}: ${codes})`, "use route copy, or set allow-lost-billing to true if that is meant");
 	}
+	const lost = lostByRegistering(source, crossAccount);
+	if (request.route === "register" && lost !== void 0) findings.add(where, `route register would lose ${lost} of ${image.ImageId}`, "use route copy or auto");
 	if (request.route !== "auto") return request.route;
-	const unreadable = !crossAccount && hasUefi(image) && image.OwnerId !== source.account;
-	return losesBilling(image) || paravirtual || unreadable ? "copy" : "register";
+	return losesBilling(image) || lost !== void 0 ? "copy" : "register";
+}
+function lostByRegistering({ image, account }, crossAccount) {
+	if (image.VirtualizationType === "paravirtual") return "the kernel and RAM disk";
+	if (!crossAccount && hasUefi(image) && image.OwnerId !== account) return "the UEFI variables";
+	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
 }
 function provenance(request, source) {
 	return {
@@ -41087,7 +41220,7 @@ function provenance(request, source) {
 	};
 }
 function findReusable(request, source, target, findings) {
-	const same = target.existing.filter((image) => whyUnlike(source, target, image) === "");
+	const same = target.existing.filter((image) => whyUnlike(request, source, target, image) === "");
 	const own = same.filter((image) => request.run.runUrl !== "" && tagValue(image, tagKeys.run) === request.run.runUrl);
 	const candidates = request.onExisting === "reuse" ? same : own;
 	const named = candidates.find(({ Name }) => Name === target.name);
@@ -41115,9 +41248,21 @@ function liveLeases(source, leaseId, reader) {
 	const alive = leasesOf(source.image.Tags).filter((lease) => lease.id !== leaseId && isAlive(lease, reader));
 	return new Set(alive.map(({ id }) => id));
 }
-function whyUnlike(source, target, image) {
+function allowancesOf(request, source, { region }) {
+	return {
+		lostBilling: request.route === "register" && request.allowLostBilling,
+		otherRegion: region !== source.place.region
+	};
+}
+function whyUnlike(request, source, target, image) {
 	if (image.State !== "available") return `it is ${image.State}`;
-	return [...differences(source.image, image), ...keyDifferences(target.kmsKeyArn, image, target.earlierCopies)].map(({ field, source: there, target: here }) => `${field} is ${here}, not ${there}`).join("; ");
+	const allowed = allowancesOf(request, source, target.place);
+	const extras = target.existingExtras.get(image.ImageId ?? "");
+	return [
+		...differences(source.image, image, allowed),
+		...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
+		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
+	].map(({ field, source: there, target: here }) => `${field} is ${here}, not ${there}`).join("; ");
 }
 function planCopies(source, target, needed, leaseId, reader) {
 	const living = liveLeases(source, leaseId, reader);
@@ -41556,6 +41701,7 @@ async function preflightTarget(request, plan, targetPlan, honoured, sampled, fin
 		},
 		...tagging(place, arns("image", "snapshot"), `the tag ${tagKeys.lease} stays on the copies`),
 		...reading(plan, place),
+		...settingInstanceTypes(plan, place, arns),
 		...publishQuestions(request.publication, place, partition)
 	] : making;
 	await Promise.all([askAll(place, role, all, findings), ...sampled ? [checkQuota(request, targetPlan, findings), checkSettings(plan, targetPlan, findings)] : []]);
@@ -41580,6 +41726,18 @@ function reading({ source }, place) {
 		call: () => place.ec2(attribute),
 		without: "the UEFI variables of the AMI are not compared"
 	}]];
+}
+function settingInstanceTypes({ source }, place, arns) {
+	if (instanceTypesOf(source.image) === void 0) return [];
+	const command = new ReplaceImageInstanceTypeSpecificationCommand({
+		ImageId: noImage,
+		DryRun: true
+	});
+	return [{
+		action: "ReplaceImageInstanceTypeSpecification",
+		resources: arns("image"),
+		call: () => place.ec2(command)
+	}];
 }
 const halfMade = "what a run that fails or is cancelled has made here by then stays";
 function copying(plan, { target, route, tags, from }, arns) {
@@ -41624,8 +41782,8 @@ function copying(plan, { target, route, tags, from }, arns) {
 		call: () => place.ec2(command)
 	};
 }
-function registering({ source }, { target }, arns) {
-	const { place, name, description } = target;
+function registering({ source }, { target, description }, arns) {
+	const { place, name } = target;
 	const copies = new Map(source.snapshots.map(({ id }) => [id, noSnapshot]));
 	const command = new RegisterImageCommand({
 		...registrationOf({
@@ -41766,7 +41924,7 @@ async function resolveTarget(request, target, callers, source, findings) {
 	if (!isImageName(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
 	const description = request.description === void 0 ? void 0 : fill(request.description, values);
 	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
-	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, image, found.account, name, request.publication.retain !== void 0));
+	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, found, name, request.publication.retain !== void 0));
 	const { ssmParameter } = request.publication;
 	const parameter = ssmParameter && fill(ssmParameter, values);
 	if (parameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${parameter}`, () => checkParameter(place, parameter, findings));
@@ -41787,12 +41945,12 @@ async function resolveTarget(request, target, callers, source, findings) {
 		...earlier
 	};
 }
-async function findEarlier(place, source, sourceAccount, name, retains) {
+async function findEarlier(place, { image: source, account: sourceAccount, extras }, name, retains) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [source.ImageId ?? ""]
 	};
-	const [existing, namesakes, made] = await Promise.all([
+	const [found, namesakes, made] = await Promise.all([
 		ownImages(place, ofSource),
 		ownImages(place, {
 			Name: "name",
@@ -41803,13 +41961,26 @@ async function findEarlier(place, source, sourceAccount, name, retains) {
 			Values: [tagKeys.sourceAmi]
 		}) : []
 	]);
+	const existing = found.filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const earlierCopies = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0 ? [] : await ownSnapshots(place, ofSource);
 	return {
-		existing: existing.filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? "")),
+		existing,
+		existingExtras: extras.uefiData === void 0 ? new Map() : await readAllExtras(place, existing),
 		namesake: namesakes[0],
 		made: made.filter(({ ImageId }) => ImageId !== source.ImageId),
 		earlierCopies
 	};
+}
+async function readAllExtras(place, images) {
+	const read = images.filter(({ State }) => State === "available").map(async (image) => {
+		try {
+			return [[image.ImageId ?? "", await readExtras(place, image)]];
+		} catch (error) {
+			if (isDenied(error)) return [];
+			throw error;
+		}
+	});
+	return new Map((await Promise.all(read)).flat());
 }
 // src/plan/estimate.ts
 const transferPerGiB = .02;
@@ -42160,8 +42331,8 @@ function accessRemedy(keyArn, lacksPolicy, run) {
 	return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must allow the target account ${actions}; or set source-key-access to grant`;
 }
 // src/steps/register.ts
-async function register(run, plan, { target, tags }, extras, copied, watcher) {
-	const { place, name, description } = target;
+async function register(run, plan, { target, description, tags }, extras, copied, watcher) {
+	const { place, name } = target;
 	const { image: source } = plan.source;
 	const copies = new Map([...copied].map(([id, { SnapshotId }]) => [id, SnapshotId ?? ""]));
 	const command = new RegisterImageCommand(registrationOf({
@@ -42213,11 +42384,12 @@ async function findNamed(place, name, taken) {
 		await sleep(seconds * 1e3, place.signal);
 	}
 }
-async function findRival(plan, { target }, watcher) {
+async function findRival(run, plan, { target }, watcher) {
 	const named = await findNamed(target.place, target.name, true);
 	if (named?.ImageId === void 0 || tagValue(named, tagKeys.sourceAmi) !== plan.source.image.ImageId) return void 0;
 	const image = await watcher.image(named.ImageId);
-	return differences(plan.source.image, image).length === 0 ? image : void 0;
+	const allowed = allowancesOf(run.request, plan.source, target.place);
+	return differences(plan.source.image, image, allowed).length === 0 ? image : void 0;
 }
 async function finish(run, { target }, snapshotIds) {
 	if (snapshotIds.length === 0) return;
@@ -42372,7 +42544,7 @@ async function restorePolicy(place, keyArn, leases) {
 async function revokeKnown(at, made) {
 	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)]);
 	await Promise.all(known);
-	return known.length === 0 ? void 0 : `revoked ${counted(known.length, "grant")}`;
+	return known.length === 0 ? void 0 : `revoked ${counted$1(known.length, "grant")}`;
 }
 async function revokeByName(place, keyArn, imageId, leases) {
 	const names = new Set(leases.map((id) => grantName(imageId, id)));
@@ -42388,7 +42560,7 @@ async function revokeByName(place, keyArn, imageId, leases) {
 			await revoke(place, keyArn, GrantId);
 			revoked += 1;
 		}
-		if (!page.Truncated) return revoked === 0 ? void 0 : `revoked ${counted(revoked, "grant")} that an earlier run left on ${keyArn}`;
+		if (!page.Truncated) return revoked === 0 ? void 0 : `revoked ${counted$1(revoked, "grant")} that an earlier run left on ${keyArn}`;
 		Marker = page.NextMarker;
 	}
 }
@@ -42421,7 +42593,7 @@ async function unshare(place, ids, shares, gone) {
 		}
 		removed += toRemove.length;
 	}
-	return removed === 0 ? void 0 : `took back ${counted(removed, "share")}`;
+	return removed === 0 ? void 0 : `took back ${counted$1(removed, "share")}`;
 }
 async function cleanUpTarget(place, leases) {
 	const report = {
@@ -42545,17 +42717,10 @@ async function adopt$1(run, place, id, watcher, events) {
 		return;
 	}
 }
-async function startCopy$1(run, plan, { target }, copy, sourceId, sourceRegion) {
+async function startCopy$1(run, plan, { target, snapshotTags }, copy, sourceId, sourceRegion) {
 	const { place, kmsKeyArn } = target;
 	const { source } = plan;
 	const { request } = run;
-	const ours = {
-		...provenance(request, source),
-		[tagKeys.sourceSnapshot]: copy.source.id,
-		[tagKeys.kmsKey]: kmsKeyArn,
-		[tagKeys.lease]: run.leaseId
-	};
-	const snapshotTags = mergeTags(request.copyTags ? copy.source.tags : [], target.tags, ours).tags;
 	const command = new CopySnapshotCommand({
 		SourceRegion: sourceRegion,
 		SourceSnapshotId: sourceId,
@@ -42565,7 +42730,7 @@ async function startCopy$1(run, plan, { target }, copy, sourceId, sourceRegion) 
 		...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
 		TagSpecifications: [{
 			ResourceType: "snapshot",
-			Tags: snapshotTags
+			Tags: snapshotTags.get(copy.source.id) ?? []
 		}]
 	});
 	const mark = {
@@ -42644,7 +42809,7 @@ async function copyImage(run, plan, targetPlan, supply, watcher) {
 			try {
 				const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
 				const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
-				await tagSnapshots(run, plan, targetPlan, image);
+				await tagSnapshots(plan, targetPlan, image);
 				return {
 					image,
 					snapshots
@@ -42664,34 +42829,31 @@ async function copyImage(run, plan, targetPlan, supply, watcher) {
 		throw new StepError(`Copying ${plan.source.image.ImageId} to ${where}`, error, refusalRemedy(error) ?? copyRemedy(error, targetPlan));
 	}
 }
-async function adopt(run, { target, adopt }) {
+async function adopt(run, { target, adopt, tags }) {
 	if (adopt === void 0) return void 0;
 	run.log.line(placeName(target.place), `taking over ${adopt}, which an earlier run began`);
 	await target.place.ec2(new CreateTagsCommand({
 		Resources: [adopt],
-		Tags: [{
+		Tags: [...tags, {
 			Key: tagKeys.lease,
 			Value: run.leaseId
 		}]
 	}));
 	return adopt;
 }
-async function startCopy(run, plan, { target, tags }, sourceImageId, sourceRegion, tries) {
-	const { place, name, kmsKeyArn, description } = target;
+async function startCopy(run, plan, { target, description, tags }, sourceImageId, sourceRegion, tries) {
+	const { place, name, kmsKeyArn } = target;
 	const { source } = plan;
 	const ids = source.snapshots.map(({ id }) => id);
-	const temporary = {
-		[tagKeys.kmsKey]: kmsKeyArn,
-		[tagKeys.lease]: run.leaseId
-	};
 	const snapshotTags = mergeTags([], target.tags, {
 		...provenance(run.request, source),
-		...temporary,
+		[tagKeys.kmsKey]: kmsKeyArn,
+		[tagKeys.lease]: run.leaseId,
 		[tagKeys.sourceSnapshot]: joinIds(ids)
 	}).tags;
 	const command = new CopyImageCommand({
 		Name: name,
-		Description: description ?? (source.image.Description || `Copied from ${source.image.ImageId} (${placeName(source.place)})`),
+		Description: description,
 		SourceImageId: sourceImageId,
 		SourceRegion: sourceRegion,
 		Encrypted: true,
@@ -42727,17 +42889,14 @@ async function startCopy(run, plan, { target, tags }, sourceImageId, sourceRegio
 	run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
 	return id;
 }
-async function tagSnapshots(run, plan, { target }, image) {
-	const { snapshots } = plan.source;
+async function tagSnapshots(plan, { target, snapshotTags }, image) {
 	const matched = matchSnapshots(plan.source.image, image);
-	for (const { id, tags } of snapshots) {
+	for (const { id, tags } of plan.source.snapshots) {
 		const copy = matched.get(id);
-		const named = snapshots.length < 2 ? {} : { [tagKeys.sourceSnapshot]: id };
-		const { tags: Tags } = mergeTags(run.request.copyTags ? tags.filter(({ Key }) => Key !== void 0 && !(Key in target.tags)) : [], {}, named, 50 - ownTagCount - Object.keys(target.tags).length + 1);
-		if (copy === void 0 || Tags.length === 0) continue;
+		if (copy === void 0 || plan.source.snapshots.length === 1 && tags.length === 0) continue;
 		await target.place.ec2(new CreateTagsCommand({
 			Resources: [copy],
-			Tags
+			Tags: snapshotTags.get(id)
 		}));
 	}
 }
@@ -42805,6 +42964,27 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 			if (made !== void 0) return made;
 		}
 	}
+}
+// src/steps/instance-types.ts
+async function allowInstanceTypes(plan, { target: { place } }, image) {
+	const { InstanceTypeSpecification } = plan.source.image;
+	if (instanceTypesOf(image) === instanceTypesOf(plan.source.image)) return image;
+	try {
+		await place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({
+			ImageId: image.ImageId,
+			InstanceTypeSpecification: {
+				SupportedInstanceTypes: namesOf(InstanceTypeSpecification?.SupportedInstanceTypes),
+				UnsupportedInstanceTypes: namesOf(InstanceTypeSpecification?.UnsupportedInstanceTypes)
+			}
+		}));
+		const [changed] = await describeImages(place, [image.ImageId ?? ""]);
+		return changed ?? image;
+	} catch (error) {
+		throw new StepError(`Setting the instance types of ${image.ImageId} in ${placeName(place)}`, error);
+	}
+}
+function namesOf(types) {
+	return types?.flatMap(({ InstanceType }) => InstanceType ?? []);
 }
 // src/steps/promote.ts
 async function promote(run, ready) {
@@ -43300,31 +43480,51 @@ function sourceItself({ source }) {
 	};
 }
 // src/steps/verify.ts
-async function verify(run, plan, { target }, image, snapshots) {
+async function verify(run, plan, targetPlan, image, snapshots) {
+	const { target } = targetPlan;
 	const found = [
-		...differences(plan.source.image, image),
+		...differences(plan.source.image, image, allowancesOf(run.request, plan.source, target.place)),
+		...descriptionDifferences(targetPlan, image),
 		...keyDifferences(target.kmsKeyArn, image, snapshots),
-		...await uefiDifferences(run, plan, target.place, image)
+		...await uefiDifferences(run, plan, target.place, image),
+		...await lackingTags(targetPlan, image)
 	];
 	if (found.length === 0) return;
 	const list = found.map(({ field, source, target }) => `${field} is ${target}, but ${source} in the source`).join("; ");
 	throw new StepError(`Comparing ${image.ImageId} in ${placeName(target.place)} with ${plan.source.image.ImageId}`, new Error(list));
 }
 async function uefiDifferences(run, { source }, place, image) {
-	const there = source.extras.uefiData;
-	if (there === void 0) return [];
+	if (source.extras.uefiData === void 0) return [];
 	try {
-		const { uefiData: here } = await readExtras(place, image);
-		return here === there ? [] : [{
-			field: "UefiData",
-			source: "of its own",
-			target: here === void 0 ? "not set" : "another"
-		}];
+		return extrasDifferences(source.extras, await readExtras(place, image));
 	} catch (error) {
 		if (!isDenied(error)) throw error;
 		run.log.warn(`${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role may not take ec2:DescribeImageAttribute`);
 		return [];
 	}
+}
+function descriptionDifferences({ description = "", adopt }, image) {
+	const { Description: here = "" } = image;
+	return adopt !== void 0 || here === description ? [] : [{
+		field: "Description",
+		source: description,
+		target: here || "not set"
+	}];
+}
+const tagLooksSeconds = [
+	0,
+	1,
+	3
+];
+async function lackingTags({ target: { place }, tags }, image) {
+	let lacking = [];
+	for (const seconds of tagLooksSeconds) {
+		await sleep(seconds * 1e3, place.signal);
+		const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? ""]);
+		lacking = tagDifferences(tags, seen ?? image);
+		if (lacking.length === 0) break;
+	}
+	return lacking;
 }
 // src/share.ts
 async function share(request, cancelled) {
@@ -43398,7 +43598,7 @@ function describe({ source, encryptedCopies, targets }) {
 	const made = targets.filter(({ reuse }) => reuse === void 0).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length, "target")}${first}`;
+	return `${image.ImageId} (${image.Name}): ${counted$1(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted$1(targets.length, "target")}${first}`;
 }
 function planned({ targets }) {
 	return {
@@ -43432,6 +43632,7 @@ async function execute(run, plan) {
 		...request.run,
 		regions
 	}, (message) => run.log.warn(message), () => ledger.write({ leased: true }));
+	if (!idle && lease === void 0) ledger.write({ leased: false });
 	const made = [];
 	let targets = [];
 	let failures = [];
@@ -43510,7 +43711,8 @@ async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
 		};
 	}
 	try {
-		const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
+		const { image: made, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
+		const image = await allowInstanceTypes(plan, targetPlan, made);
 		await accept(run, plan, targetPlan, image, snapshots);
 		await finish(run, targetPlan, [...route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
 		run.log.line(where, `${image.ImageId} is available and verified`);
@@ -43520,7 +43722,7 @@ async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
 			snapshots
 		};
 	} catch (error) {
-		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(plan, targetPlan, watcher).catch(() => void 0) : void 0;
+		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(run, plan, targetPlan, watcher).catch(() => void 0) : void 0;
 		if (rival === void 0) throw error;
 		run.log.line(where, `another run made ${rival.ImageId} meanwhile`);
 		return {

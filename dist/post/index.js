@@ -369,6 +369,9 @@ const expiredCodes = new Set([
 function isExpired(error) {
 	return expiredCodes.has(errorCode(error));
 }
+function isDenied(error) {
+	return hasCode(error, "UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure");
+}
 const remedies = [
 	{
 		fits: ({ action, code }) => action === "AssumeRoleWithWebIdentity" && code === "AccessDenied",
@@ -27947,10 +27950,14 @@ async function endLease(place, imageId, id, regions) {
 		process: "",
 		regions
 	});
-	await place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [ended]
-	}));
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [imageId],
+			Tags: [ended]
+		}));
+	} catch (error) {
+		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound") && !isDenied(error)) throw error;
+	}
 }
 async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;

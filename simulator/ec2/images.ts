@@ -338,7 +338,9 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
       },
     });
   }
-  const { ImageId: _, OwnerId: __, Tags: ___, State: ____, ...kept } = structuredClone(source.data);
+  // AWS doesn't say that a copy keeps the list of instance types: here it doesn't.
+  const kept = structuredClone(source.data) as Partial<SimImage['data']>;
+  for (const field of ['ImageId', 'OwnerId', 'Tags', 'State', 'InstanceTypeSpecification'] as const) delete kept[field];
   const image = newImage(
     call,
     {

@@ -9,6 +9,7 @@ import type {
   EnableFastSnapshotRestoresRequest,
   EnableImageDeprecationRequest,
   EnableImageDeregistrationProtectionRequest,
+  ReplaceImageInstanceTypeSpecificationRequest,
 } from '@aws-sdk/client-ec2';
 import { authorizeDependent } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
@@ -56,6 +57,29 @@ export const enableImageDeregistrationProtection: Handler<EnableImageDeregistrat
   const cooldown = input.WithCooldown === true;
   image.data.DeregistrationProtection = cooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown';
   return { Return: image.data.DeregistrationProtection };
+};
+
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ReplaceImageInstanceTypeSpecification.html
+export const replaceImageInstanceTypeSpecification: Handler<ReplaceImageInstanceTypeSpecificationRequest> = async (
+  call,
+  input,
+) => {
+  await authorize(call, 'ReplaceImageInstanceTypeSpecification', [arnOf(call, input.ImageId ?? '')], false);
+  const image = ownImage(call, input.ImageId ?? '');
+  answerDryRun(input.DryRun);
+  const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = input.InstanceTypeSpecification ?? {};
+  const all = [...SupportedInstanceTypes, ...UnsupportedInstanceTypes];
+  const fine = all.every((type) => /^[A-Za-z0-9_.*-]{1,24}$/.test(type) && !type.includes('**'));
+  if (!fine || new Set(all).size < all.length)
+    throw new Refusal('InvalidParameterValue', 'The instance type specification is invalid.');
+  const items = (types: readonly string[]) => types.map((InstanceType) => ({ InstanceType }));
+  if (all.length === 0) delete image.data.InstanceTypeSpecification;
+  else
+    image.data.InstanceTypeSpecification = {
+      ...(SupportedInstanceTypes.length > 0 && { SupportedInstanceTypes: items(SupportedInstanceTypes) }),
+      ...(UnsupportedInstanceTypes.length > 0 && { UnsupportedInstanceTypes: items(UnsupportedInstanceTypes) }),
+    };
+  return { ReturnValue: true };
 };
 
 export const disableImageDeregistrationProtection: Handler<DisableImageDeregistrationProtectionRequest> = async (

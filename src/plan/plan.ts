@@ -2,11 +2,11 @@ import type { Image, Snapshot, Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { placeName } from '../aws/errors.ts';
 import { encryptedCopyName } from '../encrypted-copy.ts';
-import { differences, keyDifferences } from '../image.ts';
+import { type Allowances, differences, extrasDifferences, keyDifferences } from '../image.ts';
 import type { KeyAccess } from '../inputs/settings.ts';
 import type { Request } from '../inputs.ts';
 import { isAlive, leasesOf, type Reader } from '../lease.ts';
-import { mergeTags, tagKeys, tagValue } from '../tags.ts';
+import { maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
 import type { Findings } from './problem.ts';
 import { lineageOf, planRetention, type Retention } from './publish.ts';
 import type { Hub, Resolved, Target } from './resolve.ts';
@@ -46,7 +46,10 @@ export type TargetPlan = Readonly<{
   untag: readonly string[];
   /** With `retain`: what stays of the lineage beside this AMI, and what goes. */
   retained: Retention | undefined;
+  description: string | undefined;
   tags: Tag[];
+  /** What each copy of a source snapshot bears, until the AMI is done the run's lease too. */
+  snapshotTags: ReadonlyMap<string, Tag[]>;
   /** Whether another account's snapshots are copied, so that shares and a grant are needed. */
   crossAccount: boolean;
   /** The encrypted copy that this target is copied from; from the source AMI itself without one. */
@@ -188,19 +191,83 @@ function planTarget(
       'deregister it, or set on-existing to reuse or replace',
     );
   }
-  const { tags, dropped } = mergeTags(request.copyTags ? (source.image.Tags ?? []) : [], target.tags, {
-    ...provenance(request, source),
-    [tagKeys.lineage]: lineageOf(source.image),
-  });
-  if (dropped.length > 0)
-    findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(', ')}`);
+  const tags = planTags(
+    request.copyTags ? (source.image.Tags ?? []) : [],
+    target,
+    { ...provenance(request, source), [tagKeys.lineage]: lineageOf(source.image) },
+    // On the route `copy` the image bears the run's lease while it is made.
+    route === 'copy' ? maxTags - 1 : maxTags,
+    (dropped) => findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(', ')}`),
+  );
+  const snapshotTags = planSnapshotTags(request, source, target, leaseId, findings);
   const { retain } = request.publication;
   const going = new Set([...replace, ...discardImages].map(({ ImageId }) => ImageId));
   const kept = target.made.filter(({ ImageId }) => !going.has(ImageId));
   const retained =
     retain === undefined ? undefined : planRetention(retain, lineageOf(source.image), target.name, kept, reuse);
   for (const image of replace) checkRemovable(image, where, findings);
-  return { target, route, reuse, adopt, ...copies, discardImages, replace, retained, tags, crossAccount };
+  return {
+    target,
+    route,
+    reuse,
+    adopt,
+    ...copies,
+    discardImages,
+    replace,
+    retained,
+    description: descriptionOf(source, target, route),
+    tags,
+    snapshotTags,
+    crossAccount,
+  };
+}
+
+function descriptionOf(source: Source, { description }: Target, route: TargetPlan['route']): string | undefined {
+  const text = description ?? (source.image.Description || undefined);
+  // Left out, CopyImage would write a text of its own, which names the encrypted copy.
+  return text ?? (route === 'copy' ? `Copied from ${source.image.ImageId} (${placeName(source.place)})` : undefined);
+}
+
+function planTags(
+  inherited: readonly Tag[],
+  target: Target,
+  ours: Readonly<Record<string, string>>,
+  most: number,
+  onDropped: (keys: string[]) => void,
+): Tag[] {
+  const { tags, dropped } = mergeTags(inherited, target.tags, ours, most);
+  if (dropped.length > 0) onDropped(dropped);
+  return tags;
+}
+
+function planSnapshotTags(
+  request: Request,
+  source: Source,
+  target: Target,
+  leaseId: string,
+  findings: Findings,
+): Map<string, Tag[]> {
+  return new Map(
+    source.snapshots.map(({ id, tags }) => [
+      id,
+      planTags(
+        request.copyTags ? tags : [],
+        target,
+        {
+          ...provenance(request, source),
+          [tagKeys.sourceSnapshot]: id,
+          [tagKeys.kmsKey]: target.kmsKeyArn,
+          [tagKeys.lease]: leaseId,
+        },
+        maxTags,
+        (dropped) =>
+          findings.warn(
+            placeName(target.place),
+            `AWS allows 50 tags; these of ${id}'s are left out: ${dropped.join(', ')}`,
+          ),
+      ),
+    ]),
+  );
 }
 
 /** An AMI that is to be replaced must be one that can be deregistered. */
@@ -223,7 +290,7 @@ function takenName(request: Request, source: Source, target: Target, namesake: I
       'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
     ];
   }
-  return [`${taken}, an AMI of this source that differs: ${whyUnlike(source, target, namesake)}`, remedy];
+  return [`${taken}, an AMI of this source that differs: ${whyUnlike(request, source, target, namesake)}`, remedy];
 }
 
 /** Registering from snapshots drops billing without a word: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-billing-info.html */
@@ -256,7 +323,8 @@ function planRoute(
 ): 'register' | 'copy' {
   const { image } = source;
   const where = placeName(target.place);
-  if (crossAccount && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === 'marketplace')) {
+  const foreign = crossAccount || image.OwnerId !== source.account;
+  if (foreign && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === 'marketplace')) {
     findings.add(
       where,
       `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`,
@@ -281,10 +349,22 @@ function planRoute(
       'use route copy, or set allow-lost-billing to true if that is meant',
     );
   }
+  const lost = lostByRegistering(source, crossAccount);
+  if (request.route === 'register' && lost !== undefined) {
+    findings.add(where, `route register would lose ${lost} of ${image.ImageId}`, 'use route copy or auto');
+  }
   if (request.route !== 'auto') return request.route;
-  // Kernel IDs are of one region, and only an owner can read UEFI variables: CopyImage sees to both.
-  const unreadable = !crossAccount && hasUefi(image) && image.OwnerId !== source.account;
-  return losesBilling(image) || paravirtual || unreadable ? 'copy' : 'register';
+  return losesBilling(image) || lost !== undefined ? 'copy' : 'register';
+}
+
+/** What CopyImage carries over and RegisterImage can't be given. */
+function lostByRegistering({ image, account }: Source, crossAccount: boolean): string | undefined {
+  // Their IDs are of one region.
+  if (image.VirtualizationType === 'paravirtual') return 'the kernel and RAM disk';
+  // Only an owner can read them; where the image is copied in the source account first, that account is one.
+  if (!crossAccount && hasUefi(image) && image.OwnerId !== account) return 'the UEFI variables';
+  // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachImageWatermark.html
+  return (image.ImageWatermarks ?? []).length > 0 ? 'the watermarks' : undefined;
 }
 
 /** The tags that say where a resource comes from. */
@@ -302,7 +382,7 @@ export function provenance(request: Request, source: Source): Record<string, str
  * workflow run made is as good as a new one.
  */
 function findReusable(request: Request, source: Source, target: Target, findings: Findings): Image | undefined {
-  const same = target.existing.filter((image) => whyUnlike(source, target, image) === '');
+  const same = target.existing.filter((image) => whyUnlike(request, source, target, image) === '');
   const own = same.filter((image) => request.run.runUrl !== '' && tagValue(image, tagKeys.run) === request.run.runUrl);
   const candidates = request.onExisting === 'reuse' ? same : own;
   const named = candidates.find(({ Name }) => Name === target.name);
@@ -341,9 +421,23 @@ function liveLeases(source: Source, leaseId: string, reader: Reader): Set<string
   return new Set(alive.map(({ id }) => id));
 }
 
-function whyUnlike(source: Source, target: Target, image: Image): string {
+/** What a target AMI need not have as the source has it. */
+export function allowancesOf(request: Request, source: Source, { region }: Place): Allowances {
+  return {
+    lostBilling: request.route === 'register' && request.allowLostBilling,
+    otherRegion: region !== source.place.region,
+  };
+}
+
+function whyUnlike(request: Request, source: Source, target: Target, image: Image): string {
   if (image.State !== 'available') return `it is ${image.State}`;
-  return [...differences(source.image, image), ...keyDifferences(target.kmsKeyArn, image, target.earlierCopies)]
+  const allowed = allowancesOf(request, source, target.place);
+  const extras = target.existingExtras.get(image.ImageId ?? '');
+  return [
+    ...differences(source.image, image, allowed),
+    ...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
+    ...(extras === undefined ? [] : extrasDifferences(source.extras, extras)),
+  ]
     .map(({ field, source: there, target: here }) => `${field} is ${here}, not ${there}`)
     .join('; ');
 }

@@ -15,11 +15,12 @@ import {
   ModifyImageAttributeCommand,
   ModifySnapshotAttributeCommand,
   RegisterImageCommand,
+  ReplaceImageInstanceTypeSpecificationCommand,
   type Tag,
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { AwsCallError, placeName } from '../aws/errors.ts';
-import { registrationOf } from '../image.ts';
+import { instanceTypesOf, registrationOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { tagKeys } from '../tags.ts';
 import type { EncryptedCopy, Plan, TargetPlan } from './plan.ts';
@@ -201,6 +202,7 @@ async function preflightTarget(
         { ...deregistering(place, arns('image')), ...(removes ? {} : { without: halfMade }) },
         ...tagging(place, arns('image', 'snapshot'), `the tag ${tagKeys.lease} stays on the copies`),
         ...reading(plan, place),
+        ...settingInstanceTypes(plan, place, arns),
         ...publishQuestions(request.publication, place, partition),
       ]
     : making;
@@ -226,6 +228,14 @@ function reading({ source }: Plan, place: Place): Question[] {
             without: 'the UEFI variables of the AMI are not compared',
           },
         ]),
+  ];
+}
+
+function settingInstanceTypes({ source }: Plan, place: Place, arns: Arns): Question[] {
+  if (instanceTypesOf(source.image) === undefined) return [];
+  const command = new ReplaceImageInstanceTypeSpecificationCommand({ ImageId: noImage, DryRun: true });
+  return [
+    { action: 'ReplaceImageInstanceTypeSpecification', resources: arns('image'), call: () => place.ec2(command) },
   ];
 }
 
@@ -258,8 +268,8 @@ function copying(plan: Plan, { target, route, tags, from }: TargetPlan, arns: Ar
   return { action: 'CopySnapshot', resources: arns('snapshot'), call: () => place.ec2(command) };
 }
 
-function registering({ source }: Plan, { target }: TargetPlan, arns: Arns): Question[] {
-  const { place, name, description } = target;
+function registering({ source }: Plan, { target, description }: TargetPlan, arns: Arns): Question[] {
+  const { place, name } = target;
   // The snapshots are none of the target's, so that even a call would make nothing.
   const copies = new Map(source.snapshots.map(({ id }) => [id, noSnapshot]));
   const registration = registrationOf({

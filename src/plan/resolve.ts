@@ -1,9 +1,9 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { ownImages, ownSnapshots } from '../aws/describe.ts';
-import { placeName } from '../aws/errors.ts';
+import { isDenied, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
-import { isImageDescription, isImageName } from '../image.ts';
+import { type ImageExtras, isImageDescription, isImageName } from '../image.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
@@ -14,7 +14,7 @@ import type { Callers } from './callers.ts';
 import { resolveKey } from './key.ts';
 import type { Findings } from './problem.ts';
 import { checkParameter } from './publish.ts';
-import { resolveSource, type Source } from './source.ts';
+import { readExtras, resolveSource, type Source } from './source.ts';
 
 export type Target = Readonly<{
   request: TargetRequest;
@@ -35,6 +35,8 @@ export type Target = Readonly<{
   ssmParameter: string | undefined;
   /** AMIs of this source that are there already, newest first. */
   existing: readonly Image[];
+  /** What DescribeImages doesn't tell of them, by ID, where the source has it and it may be read. */
+  existingExtras: ReadonlyMap<string, ImageExtras>;
   /** The AMI that has the name already, whatever its source. */
   namesake: Image | undefined;
   /** With `retain`: the AMIs that this action made here, of whatever source. */
@@ -156,7 +158,7 @@ async function resolveTarget(
     );
   }
   const earlier = await findings.attempt(where, 'looking for what is there already', () =>
-    findEarlier(place, image, found.account, name, request.publication.retain !== undefined),
+    findEarlier(place, found, name, request.publication.retain !== undefined),
   );
   const { ssmParameter } = request.publication;
   const parameter = ssmParameter && fill(ssmParameter, values);
@@ -185,27 +187,43 @@ async function resolveTarget(
 /** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */
 async function findEarlier(
   place: Place,
-  source: Image,
-  sourceAccount: string,
+  { image: source, account: sourceAccount, extras }: Source,
   name: string,
   retains: boolean,
-): Promise<Pick<Target, 'existing' | 'namesake' | 'earlierCopies' | 'made'>> {
+): Promise<Pick<Target, 'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'made'>> {
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [source.ImageId ?? ''] };
-  const [existing, namesakes, made] = await Promise.all([
+  const [found, namesakes, made] = await Promise.all([
     ownImages(place, ofSource),
     ownImages(place, { Name: 'name', Values: [name] }),
     retains ? ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] }) : [],
   ]);
+  // The encrypted copy of a run in the source account bears the tag too, and is no target.
+  const existing = found
+    .filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image))
+    .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
   // Whoever began copies has a lease on the source AMI, where it can be tagged; with no lease and no AMI there are none.
   const untouched = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0;
   const earlierCopies = untouched ? [] : await ownSnapshots(place, ofSource);
   return {
-    // The encrypted copy of a run in the source account bears the tag too, and is no target.
-    existing: existing
-      .filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image))
-      .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? '')),
+    existing,
+    existingExtras: extras.uefiData === undefined ? new Map() : await readAllExtras(place, existing),
     namesake: namesakes[0],
     made: made.filter(({ ImageId }) => ImageId !== source.ImageId),
     earlierCopies,
   };
+}
+
+async function readAllExtras(place: Place, images: readonly Image[]): Promise<Map<string, ImageExtras>> {
+  const read = images
+    .filter(({ State }) => State === 'available')
+    .map(async (image) => {
+      try {
+        return [[image.ImageId ?? '', await readExtras(place, image)] as const];
+      } catch (error) {
+        // Verification says so where it matters.
+        if (isDenied(error)) return [];
+        throw error;
+      }
+    });
+  return new Map((await Promise.all(read)).flat());
 }

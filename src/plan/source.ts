@@ -6,6 +6,7 @@ import { isDenied, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { type ImageExtras, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
+import { tagKeys, tagValue } from '../tags.ts';
 import { createdImageName, foreseeImage } from './instance.ts';
 import { describeKey, resolveKey } from './key.ts';
 import type { Findings } from './problem.ts';
@@ -107,7 +108,10 @@ async function byId(place: Place, id: string, check: string, findings: Findings)
 
 /** The newest available AMI of the account itself: anybody could publish one with a name that fits. */
 async function byName(place: Place, pattern: string, findings: Findings): Promise<Image | null> {
-  const own = (await ownImages(place, { Name: 'name', Values: [pattern] })).filter((image) => !isEncryptedCopy(image));
+  const found = await ownImages(place, { Name: 'name', Values: [pattern] });
+  const ids = new Set(found.map(({ ImageId }) => ImageId));
+  // What this action made of one of them, in this account itself, is no newer image.
+  const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
   const [newest, next] = own
     .filter(({ State }) => State === 'available')
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
@@ -187,13 +191,21 @@ async function resolveSnapshots(
       );
       return [];
     }
-    const { KmsKeyId, OwnerId, VolumeSize, Tags, StorageTier, State } = snapshot;
+    const { KmsKeyId, OwnerId, VolumeSize, Tags, StorageTier, State, OutpostArn } = snapshot;
     const foreign = OwnerId !== undefined && OwnerId !== place.account;
     if (StorageTier === 'archive') {
       findings.add(
         where,
         `${id} of ${image.ImageId} is archived, and archived snapshots can't be copied`,
         `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${id} --permanent-restore`,
+      );
+    }
+    if (OutpostArn !== undefined) {
+      // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopySnapshot.html
+      findings.add(
+        where,
+        `${id} of ${image.ImageId} is on an Outpost (${OutpostArn}), and AWS copies no snapshot from an Outpost`,
+        'make the AMI of snapshots in the region',
       );
     }
     if (State === 'error' || State === 'recoverable' || State === 'recovering') {
@@ -227,7 +239,7 @@ export async function keyObstacle(place: Place, keyArn: string): Promise<string 
   }
 }
 
-/** Only UEFI images have variables, only their owner may read them, and DescribeImages doesn't tell them. */
+/** Only images that boot by UEFI have variables, only their owner may read them, and DescribeImages doesn't tell them. */
 export async function readExtras(place: Place, image: Image): Promise<ImageExtras> {
   if (!hasUefi(image) || image.OwnerId !== place.account) return { uefiData: undefined };
   const { UefiData } = await place.ec2(
@@ -236,6 +248,7 @@ export async function readExtras(place: Place, image: Image): Promise<ImageExtra
   return { uefiData: UefiData?.Value || undefined };
 }
 
-export function hasUefi({ BootMode }: Image): boolean {
-  return BootMode === 'uefi' || BootMode === 'uefi-preferred';
+/** Graviton boots by UEFI, whether the image says so or not: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-boot.html */
+export function hasUefi({ BootMode, Architecture }: Image): boolean {
+  return BootMode === 'uefi' || BootMode === 'uefi-preferred' || (BootMode === undefined && Architecture === 'arm64');
 }

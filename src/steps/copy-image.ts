@@ -7,7 +7,7 @@ import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
 import { type Plan, provenance, type TargetPlan } from '../plan/plan.ts';
 import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
-import { joinIds, maxTags, mergeTags, ownTagCount, tagKeys, tagValue } from '../tags.ts';
+import { joinIds, mergeTags, tagKeys, tagValue } from '../tags.ts';
 import { sleep } from '../time.ts';
 import { clientToken } from './client-token.ts';
 import { copyRemedy, isAccess, retryOnQuota, stepPercent } from './copy.ts';
@@ -43,7 +43,7 @@ export async function copyImage(
       try {
         const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
         const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
-        await tagSnapshots(run, plan, targetPlan, image);
+        await tagSnapshots(plan, targetPlan, image);
         return { image, snapshots };
       } catch (error) {
         if (!(error instanceof CopyFailedError)) throw error;
@@ -69,11 +69,11 @@ export async function copyImage(
 }
 
 /** Takes over the image that an earlier run began. */
-async function adopt(run: Run, { target, adopt }: TargetPlan): Promise<string | undefined> {
+async function adopt(run: Run, { target, adopt, tags }: TargetPlan): Promise<string | undefined> {
   if (adopt === undefined) return undefined;
   run.log.line(placeName(target.place), `taking over ${adopt}, which an earlier run began`);
   await target.place.ec2(
-    new CreateTagsCommand({ Resources: [adopt], Tags: [{ Key: tagKeys.lease, Value: run.leaseId }] }),
+    new CreateTagsCommand({ Resources: [adopt], Tags: [...tags, { Key: tagKeys.lease, Value: run.leaseId }] }),
   );
   return adopt;
 }
@@ -81,27 +81,24 @@ async function adopt(run: Run, { target, adopt }: TargetPlan): Promise<string | 
 async function startCopy(
   run: Run,
   plan: Plan,
-  { target, tags }: TargetPlan,
+  { target, description, tags }: TargetPlan,
   sourceImageId: string,
   sourceRegion: string,
   tries: number,
 ): Promise<string> {
-  const { place, name, kmsKeyArn, description } = target;
+  const { place, name, kmsKeyArn } = target;
   const { source } = plan;
   const ids = source.snapshots.map(({ id }) => id);
-  const temporary = { [tagKeys.kmsKey]: kmsKeyArn, [tagKeys.lease]: run.leaseId };
   const snapshotTags = mergeTags([], target.tags, {
     ...provenance(run.request, source),
-    ...temporary,
+    [tagKeys.kmsKey]: kmsKeyArn,
+    [tagKeys.lease]: run.leaseId,
     // CopyImage gives all its snapshots the same tags; which is whose is told when they are there.
     [tagKeys.sourceSnapshot]: joinIds(ids),
   }).tags;
-  // Left out, AWS would write a text of its own, which names the encrypted copy.
-  const text =
-    description ?? (source.image.Description || `Copied from ${source.image.ImageId} (${placeName(source.place)})`);
   const command = new CopyImageCommand({
     Name: name,
-    Description: text,
+    Description: description,
     SourceImageId: sourceImageId,
     SourceRegion: sourceRegion,
     Encrypted: true,
@@ -131,20 +128,13 @@ async function startCopy(
   return id;
 }
 
-/**
- * Gives each snapshot of the copy the tags of the source's that it is of, which CopyImage can't: it gives all of them
- * the same.
- */
-async function tagSnapshots(run: Run, plan: Plan, { target }: TargetPlan, image: Image): Promise<void> {
-  const { snapshots } = plan.source;
+/** Gives each snapshot of the copy the tags that are its own, which CopyImage can't: it gives all of them the same. */
+async function tagSnapshots(plan: Plan, { target, snapshotTags }: TargetPlan, image: Image): Promise<void> {
   const matched = matchSnapshots(plan.source.image, image);
-  for (const { id, tags } of snapshots) {
+  for (const { id, tags } of plan.source.snapshots) {
     const copy = matched.get(id);
-    const named = snapshots.length < 2 ? {} : { [tagKeys.sourceSnapshot]: id };
-    const inherited = run.request.copyTags ? tags.filter(({ Key }) => Key !== undefined && !(Key in target.tags)) : [];
-    const { tags: Tags } = mergeTags(inherited, {}, named, maxTags - ownTagCount - Object.keys(target.tags).length + 1);
-    if (copy === undefined || Tags.length === 0) continue;
-    await target.place.ec2(new CreateTagsCommand({ Resources: [copy], Tags }));
+    if (copy === undefined || (plan.source.snapshots.length === 1 && tags.length === 0)) continue;
+    await target.place.ec2(new CreateTagsCommand({ Resources: [copy], Tags: snapshotTags.get(id) }));
   }
 }
 

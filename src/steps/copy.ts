@@ -6,10 +6,10 @@ import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
 import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type SnapshotEvents, type Watcher } from '../aws/wait.ts';
 import { totalGiB } from '../image.ts';
-import { type Plan, provenance, type SnapshotCopy, type TargetPlan } from '../plan/plan.ts';
+import type { Plan, SnapshotCopy, TargetPlan } from '../plan/plan.ts';
 import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
-import { mergeTags, tagKeys } from '../tags.ts';
+import { tagKeys } from '../tags.ts';
 import { sleep } from '../time.ts';
 import { deleteSnapshot } from './remove.ts';
 import type { Supply } from './supply.ts';
@@ -144,7 +144,7 @@ async function adopt(
 async function startCopy(
   run: Run,
   plan: Plan,
-  { target }: TargetPlan,
+  { target, snapshotTags }: TargetPlan,
   copy: SnapshotCopy,
   sourceId: string,
   sourceRegion: string,
@@ -152,13 +152,6 @@ async function startCopy(
   const { place, kmsKeyArn } = target;
   const { source } = plan;
   const { request } = run;
-  const ours = {
-    ...provenance(request, source),
-    [tagKeys.sourceSnapshot]: copy.source.id,
-    [tagKeys.kmsKey]: kmsKeyArn,
-    [tagKeys.lease]: run.leaseId,
-  };
-  const snapshotTags = mergeTags(request.copyTags ? copy.source.tags : [], target.tags, ours).tags;
   const command = new CopySnapshotCommand({
     SourceRegion: sourceRegion,
     SourceSnapshotId: sourceId,
@@ -166,7 +159,7 @@ async function startCopy(
     Encrypted: true,
     KmsKeyId: kmsKeyArn,
     ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
-    TagSpecifications: [{ ResourceType: 'snapshot', Tags: snapshotTags }],
+    TagSpecifications: [{ ResourceType: 'snapshot', Tags: snapshotTags.get(copy.source.id) ?? [] }],
   });
   const mark = { Name: `tag:${tagKeys.lease}`, Values: [run.leaseId] };
   const id = await retryOnQuota(run, place, copy.source.id, () => beginCopy(place, command, mark, copy.source.id));

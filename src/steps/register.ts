@@ -4,7 +4,7 @@ import { ownImages } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, isTransient, placeName, StepError } from '../aws/errors.ts';
 import type { Watcher } from '../aws/wait.ts';
 import { differences, type ImageExtras, registrationOf, snapshotIdsOf } from '../image.ts';
-import type { Plan, TargetPlan } from '../plan/plan.ts';
+import { allowancesOf, type Plan, type TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { sleep } from '../time.ts';
@@ -14,12 +14,12 @@ import type { CopiedSnapshots } from './copy.ts';
 export async function register(
   run: Run,
   plan: Plan,
-  { target, tags }: TargetPlan,
+  { target, description, tags }: TargetPlan,
   extras: ImageExtras,
   copied: CopiedSnapshots,
   watcher: Watcher,
 ): Promise<Image> {
-  const { place, name, description } = target;
+  const { place, name } = target;
   const { image: source } = plan.source;
   const copies = new Map([...copied].map(([id, { SnapshotId }]) => [id, SnapshotId ?? '']));
   const command = new RegisterImageCommand(registrationOf({ source, extras, name, description, copies, tags }));
@@ -63,12 +63,18 @@ async function findNamed(place: Place, name: string, taken: boolean): Promise<Im
 }
 
 /** The AMI of the same source that another run registered under the name meanwhile, if there is one and it is right. */
-export async function findRival(plan: Plan, { target }: TargetPlan, watcher: Watcher): Promise<Image | undefined> {
+export async function findRival(
+  run: Run,
+  plan: Plan,
+  { target }: TargetPlan,
+  watcher: Watcher,
+): Promise<Image | undefined> {
   const named = await findNamed(target.place, target.name, true);
   if (named?.ImageId === undefined || tagValue(named, tagKeys.sourceAmi) !== plan.source.image.ImageId)
     return undefined;
   const image = await watcher.image(named.ImageId);
-  return differences(plan.source.image, image).length === 0 ? image : undefined;
+  const allowed = allowancesOf(run.request, plan.source, target.place);
+  return differences(plan.source.image, image, allowed).length === 0 ? image : undefined;
 }
 
 /** Takes the lease off the copies: from now on they are parts of a finished AMI. */
