@@ -129,6 +129,36 @@ describe('the summary of a thousand targets', () => {
     expect(rows.slice(0, failing).every((row) => row.includes('❌'))).toBe(true);
     if (failing < 1000) expect(rows).toHaveLength(1000);
     expect(complaints(text)).toEqual([]);
+    // Twenty rows are in sight; what comes below the table isn't folded with the others.
+    const [above = '', folded = '', below = ''] = text.split(/<details>|<\/details>/);
+    expect(above.match(/^\| \d{12} \|/gm)).toHaveLength(20);
+    expect(folded).toContain('The other 980 targets');
+    expect(below).toContain('### How it went');
+    expect(below).toContain('revoked 20 grants');
+  });
+
+  test('a failure has what to do on a line of its own, and the others are counted', () => {
+    const error = 'Copying snap-1 to 2/eu-west-1: CopySnapshot: AccessDenied. What to do: allow it_';
+    const targets = report(1).targets.slice(0, 3);
+    const text = summaryText({
+      ...report(1),
+      targets: targets.map((one, index) => (index > 0 ? one : { ...one, error })),
+    });
+    expect(text).toContain('## ❌ 1 of 3 targets failed; 2 AMIs are ready');
+    expect(text).toContain(
+      '- **200000000000/eu-west-0**: Copying snap-1 to 2/eu-west-1: CopySnapshot: AccessDenied\n  - What to do: allow it\\_\n',
+    );
+    expect(text).not.toContain('<details>');
+  });
+
+  test('a row names its key by the first digits, and links to it', () => {
+    const [target] = report(0).targets;
+    const keyed = (kmsKeyArn: string): string =>
+      summaryText({ ...report(0), targets: target ? [{ ...target, kmsKeyArn }] : [] });
+    expect(keyed('arn:aws:kms:eu-west-0:2:key/1234abcd-12ab-34cd-56ef-1234567890ab')).toContain(
+      '| [`1234abcd…`](https://eu-west-0.console.aws.amazon.com/kms/home?region=eu-west-0#/kms/keys/1234abcd-12ab-34cd-56ef-1234567890ab) |',
+    );
+    expect(keyed('arn:aws:kms:eu-west-0:2:key/mrk-1234abcd12ab34cd56ef1234567890ab')).toContain('| [`mrk-1234abcd…`](');
   });
 });
 

@@ -11,6 +11,11 @@ import { counted } from './words.ts';
 /** So many targets are drawn each by itself. */
 const drawn = 30;
 
+/** A diagram as a block of Markdown, with what of mermaid's settings suits it. */
+function diagram(settings: Readonly<Record<string, unknown>>, lines: readonly string[]): string[] {
+  return ['```mermaid', `%%{init: ${JSON.stringify(settings)}}%%`, ...lines, '```'];
+}
+
 /** A text that mermaid takes as it is. */
 function label(text: string): string {
   return text.replace(/["#;<>{}[\]()|`:\\]/g, ' ').trim();
@@ -46,26 +51,32 @@ export function flowchart({ source, targets, steps }: PlanRecord): string[] {
       );
     }
   }
-  return ['```mermaid', ...lines, '```'];
+  // Wide enough for an account with its region, and for most names, on one line.
+  return diagram({ flowchart: { wrappingWidth: 400 } }, lines);
 }
 
 function id(region: string): string {
   return region.replace(/-/g, '_');
 }
 
-/** What each target's steps took, as a Gantt chart; of many targets, the slowest. */
+/** A character of a section's title is so wide, in pixels; the bars begin where the longest title ends. */
+const titleCharacter = 6.5;
+
+/** What each target's steps took, as a Gantt chart; of many targets, the slowest. What is done for all comes first. */
 export function gantt({ timeline, targets }: Report): string[] {
   const byPlace = Map.groupBy(timeline, ({ place }) => place);
   const start = Math.min(...timeline.map(({ from }) => from));
+  const made = new Set(targets.map(({ account, region }) => `${account}/${region}`));
   const places = [...byPlace]
-    .map(([place, spans]) => ({ place, spans, seconds: Math.max(...spans.map(({ to }) => to)) - start }))
-    .sort((a, b) => b.seconds - a.seconds);
+    .map(([place, spans]) => ({ place, spans, end: Math.max(...spans.map(({ to }) => to)) }))
+    .sort((a, b) => Number(made.has(a.place)) - Number(made.has(b.place)) || b.end - a.end);
   if (places.length === 0) return [];
   const failed = new Set(
     targets.filter(({ status }) => status === 'failed').map(({ account, region }) => `${account}/${region}`),
   );
   const lines = ['gantt', '  dateFormat x', '  axisFormat %H:%M:%S'];
-  for (const { place, spans } of places.slice(0, drawn)) {
+  const shown = places.slice(0, drawn);
+  for (const { place, spans } of shown) {
     lines.push(`  section ${label(place)}`);
     for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
       // Counted from the start: a chart of hours begins at 0.
@@ -74,5 +85,7 @@ export function gantt({ timeline, targets }: Report): string[] {
     }
   }
   const more = places.length - drawn;
-  return ['```mermaid', ...lines, '```', ...(more > 0 ? ['', `The slowest ${drawn} of ${places.length}.`] : [])];
+  const longest = Math.max(...shown.map(({ place }) => place.length));
+  const settings = { gantt: { leftPadding: Math.ceil(longest * titleCharacter) + 20 } };
+  return [...diagram(settings, lines), ...(more > 0 ? ['', `The slowest ${drawn} of ${places.length}.`] : [])];
 }

@@ -4,10 +4,13 @@ import { consoleUrl } from '../regions.ts';
 import { flowchart, gantt } from './mermaid.ts';
 import { isReady, type Report, type TargetRecord } from './outputs.ts';
 import type { PlannedTarget, PlanRecord } from './plan.ts';
-import { spokenSeconds } from './words.ts';
+import { counted, spokenSeconds } from './words.ts';
 
 /** A summary over 1 MiB isn't shown at all: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits */
 const maxBytes = 1024 * 1024;
+
+/** So many targets are in sight; the others are folded, or nobody would come to what is below them. */
+const unfolded = 20;
 
 /** Writes the job summary, where the runner takes one. */
 export async function writeSummary(report: Report): Promise<void> {
@@ -28,7 +31,7 @@ export function summaryText(report: Report): string {
       ? []
       : [
           '',
-          `Source ${sourceAmiId === '' ? 'not found' : `\`${sourceAmiId}\``}${source}${seconds > 0 ? `, ${spokenSeconds(seconds)}` : ''}.`,
+          `Source ${sourceAmiId === '' ? 'not found' : `\`${sourceAmiId}\``}${source}.${seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : ''}`,
         ]),
   ];
   const found = problems.flatMap(({ places, what, remedy }) => [
@@ -40,11 +43,16 @@ export function summaryText(report: Report): string {
     // Where problems were found, they say it better.
     ...(problems.length > 0
       ? []
-      : failed.map(({ account, region, error }) => `- **${account}/${region}**: ${plain(error ?? '')}`)),
+      : failed.flatMap(({ account, region, error = '' }) => {
+          const [why = '', remedy] = error.split('. What to do: ');
+          return [
+            `- **${account}/${region}**: ${plain(why)}`,
+            ...(remedy === undefined ? [] : [`  - What to do: ${plain(remedy)}`]),
+          ];
+        })),
   ];
   const planned = new Map(plan?.targets.map((target) => [`${target.account}/${target.region}`, target]));
   const table = [
-    '',
     '| account | region | AMI | name | volumes | GiB | key | status | time |',
     '|---|---|---|---|--:|--:|---|---|--:|',
   ];
@@ -65,8 +73,24 @@ export function summaryText(report: Report): string {
         (plan?.warnings ?? []).map((warning) => `- ${plain(warning)}`),
       ),
     ],
-    targets.length === 0 ? [] : [...table, ...rows],
-    [...section('How it went', gantt(report)), ...planText(plan), ...section('Cleaned up', cleaned)],
+    [
+      ...(rows.length > 0 ? ['', ...table, ...rows.slice(0, unfolded)] : []),
+      ...(rows.length > unfolded
+        ? [
+            '',
+            `<details><summary>The other ${rows.length - unfolded} targets</summary>`,
+            '',
+            ...table,
+            ...rows.slice(unfolded),
+          ]
+        : []),
+    ],
+    [
+      ...(rows.length > unfolded ? ['', '</details>'] : []),
+      ...section('How it went', gantt(report)),
+      ...planText(plan),
+      ...section('Cleaned up', cleaned),
+    ],
   );
 }
 
@@ -86,10 +110,11 @@ function verdict({ swept, targets, plan, problems = [], failures, cleanUp }: Rep
     const toMake = targets.filter(({ status }) => status === 'planned').length;
     return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made; nothing was changed`;
   }
-  if (targets.length === 0 || made < targets.length)
-    return targets.length === 0
-      ? '❌ The run failed'
-      : `❌ ${targets.length - made} of ${targets.length} targets failed`;
+  if (targets.length === 0) return '❌ The run failed';
+  if (made < targets.length) {
+    const others = made === 0 ? '' : `; ${made === 1 ? '1 AMI is' : `${made} AMIs are`} ready`;
+    return `❌ ${targets.length - made} of ${targets.length} targets failed${others}`;
+  }
   const ready = made === 1 ? 'The AMI is' : `All ${made} AMIs are`;
   if (failures.length > 0) return `❌ ${ready} ready, but publishing failed`;
   return cleanUp.failed.length > 0 ? `⚠️ ${ready} ready, but something was left behind` : `✅ ${ready} ready`;
@@ -100,9 +125,17 @@ function row(
   planned: PlannedTarget | undefined,
 ): string {
   const link = amiId === null ? '' : `[\`${amiId}\`](${consoleUrl(region, amiId)})`;
-  const key = kmsKeyArn === null ? '' : `\`${kmsKeyArn.split(':').at(-1) ?? ''}\``;
+  const key = kmsKeyArn === null ? '' : keyLink(kmsKeyArn, region);
   const icon = { created: '✅', reused: '♻️', failed: '❌', planned: '📋' }[status];
-  return `| ${account} | ${region} | ${link} | ${plain(amiName ?? '')} | ${planned?.volumes ?? ''} | ${planned?.sizeGiB ?? ''} | ${key} | ${icon} ${status} | ${spokenSeconds(seconds)} |`;
+  const time = status === 'planned' ? '' : spokenSeconds(seconds).replaceAll(' ', '&nbsp;');
+  return `| ${account} | ${region} | ${link} | ${plain(amiName ?? '')} | ${planned?.volumes ?? ''} | ${planned?.sizeGiB ?? ''} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
+}
+
+/** A key by the first of its digits, which tell it from others, so that a row stays on one line; the link has them all. */
+function keyLink(arn: string, region: string): string {
+  const id = arn.split('/').at(-1) ?? '';
+  const first = id.slice(0, id.startsWith('mrk-') ? 12 : 8);
+  return `[\`${first}…\`](${new URL(consoleUrl(region, '')).origin}/kms/home?region=${region}#/kms/keys/${id})`;
 }
 
 /** The plan: as a picture where nothing was done yet, and its price. */
@@ -112,19 +145,28 @@ function planText(plan: PlanRecord | undefined): string[] {
   if (estimate.copies === 0) return [];
   const { byTopology, minutes } = estimate;
   const other = topology === 'direct' ? 'regional-hub' : 'direct';
+  // By the other topology it may come to the same.
+  const instead =
+    byTopology[other].transferGiB === estimate.transferGiB
+      ? ''
+      : ` (topology \`${topology}\`; with \`${other}\` ${byTopology[other].transferGiB} GiB, ${usd(byTopology[other].transferUSD)})`;
   const costs = [
-    `- ${estimate.copies} snapshot copies`,
-    `- between regions: ${estimate.transferGiB} GiB, about ${estimate.transferUSD} USD (topology \`${topology}\`; \`${other}\`: ${byTopology[other].transferGiB} GiB, ${byTopology[other].transferUSD} USD)`,
-    `- snapshots that stay: ${estimate.storageGiB} GiB, at most ${estimate.storageUSDPerMonth} USD a month`,
-    ...(estimate.timedCopyUSD > 0 ? [`- time-based copies: ${estimate.timedCopyUSD} USD`] : []),
+    `- ${counted(estimate.copies, 'snapshot copy', 'snapshot copies')}`,
+    `- between regions: ${estimate.transferGiB} GiB, about ${usd(estimate.transferUSD)}${instead}`,
+    `- snapshots that stay: ${estimate.storageGiB} GiB, at most ${usd(estimate.storageUSDPerMonth)} a month`,
+    ...(estimate.timedCopyUSD > 0 ? [`- time-based copies: ${usd(estimate.timedCopyUSD)}`] : []),
     ...(estimate.fastSnapshotRestoreUSDPerHour > 0
-      ? [`- fast snapshot restore: ${estimate.fastSnapshotRestoreUSDPerHour} USD an hour`]
+      ? [`- fast snapshot restore: ${usd(estimate.fastSnapshotRestoreUSDPerHour)} an hour`]
       : []),
     ...(dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : []),
     '',
     `<sub>By ${plain(estimate.basis)}.</sub>`,
   ];
   return [...(dryRun ? section('Plan', flowchart(plan)) : []), ...section('Costs, by estimate', costs)];
+}
+
+function usd(amount: number): string {
+  return `${amount.toFixed(2)} USD`;
 }
 
 /** AWS's and the user's words are text, not Markdown or HTML. */
