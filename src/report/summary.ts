@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { summary } from '@actions/core';
+import { totalGiB } from '../image.ts';
 import { consoleUrl } from '../regions.ts';
 import { flowchart, gantt } from './mermaid.ts';
 import { isReady, type Report, type TargetRecord } from './outputs.ts';
-import type { PlannedTarget, PlanRecord } from './plan.ts';
+import type { PlanRecord } from './plan.ts';
 import { counted, spokenSeconds } from './words.ts';
 
 /** A summary over 1 MiB isn't shown at all: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits */
@@ -23,8 +24,7 @@ export async function writeSummary(report: Report): Promise<void> {
 export function summaryText(report: Report): string {
   const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
   const failed = targets.filter(({ status }) => status === 'failed');
-  const source =
-    plan === undefined ? '' : ` (${plain(plan.source.amiName)}) in ${plan.source.account}/${plan.source.region}`;
+  const source = plan === undefined ? '' : sourceText(plan.source);
   const head = [
     `## ${verdict(report)}`,
     ...(swept
@@ -39,25 +39,19 @@ export function summaryText(report: Report): string {
     ...(remedy === '' ? [] : [`  - What to do: ${plain(remedy)}`]),
   ]);
   const failing = [
-    ...failures.map((failure) => `- ${plain(failure)}`),
+    ...failures.flatMap((failure) => failureText(failure)),
     // Where problems were found, they say it better.
     ...(problems.length > 0
       ? []
-      : failed.flatMap(({ account, region, error = '' }) => {
-          const [why = '', remedy] = error.split('. What to do: ');
-          return [
-            `- **${account}/${region}**: ${plain(why)}`,
-            ...(remedy === undefined ? [] : [`  - What to do: ${plain(remedy)}`]),
-          ];
-        })),
+      : failed.flatMap(({ account, region, error = '' }) => failureText(error, `**${account}/${region}**: `))),
   ];
-  const planned = new Map(plan?.targets.map((target) => [`${target.account}/${target.region}`, target]));
   const table = [
     '| account | region | AMI | name | volumes | GiB | key | status | time |',
     '|---|---|---|---|--:|--:|---|---|--:|',
   ];
+  const volumes = plan?.source.snapshots ?? [];
   const rows = [...failed, ...targets.filter(({ status }) => status !== 'failed')].map((target) =>
-    row(target, planned.get(`${target.account}/${target.region}`)),
+    row(target, volumes),
   );
   const cleaned = [
     ...cleanUp.done.map((what) => `- ${plain(what)}`),
@@ -98,6 +92,17 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', `### ${title}`, '', ...lines];
 }
 
+/** What failed, and below it what to do, or each of several inputs that are wrong. */
+function failureText(failure: string, where = ''): string[] {
+  const [what = '', ...details] = failure.split(/\n|\. (?=What to do: )/);
+  return [`- ${where}${plain(what)}`, ...details.map((detail) => `  - ${plain(detail.trim())}`)];
+}
+
+/** The volumes are told here, for every target has the same. */
+function sourceText({ amiName, account, region, snapshots }: PlanRecord['source']): string {
+  return ` (${plain(amiName)}; ${counted(snapshots.length, 'volume')}, ${totalGiB(snapshots)} GiB) in ${account}/${region}`;
+}
+
 function verdict({ swept, targets, plan, problems = [], failures, cleanUp }: Report): string {
   if (swept === true) {
     if (cleanUp.failed.length > 0) return '❌ Not all that earlier runs left could be taken back';
@@ -122,13 +127,13 @@ function verdict({ swept, targets, plan, problems = [], failures, cleanUp }: Rep
 
 function row(
   { account, region, amiId, amiName, status, kmsKeyArn, seconds }: TargetRecord,
-  planned: PlannedTarget | undefined,
+  volumes: PlanRecord['source']['snapshots'],
 ): string {
   const link = amiId === null ? '' : `[\`${amiId}\`](${consoleUrl(region, amiId)})`;
   const key = kmsKeyArn === null ? '' : keyLink(kmsKeyArn, region);
   const icon = { created: '✅', reused: '♻️', failed: '❌', planned: '📋' }[status];
   const time = status === 'planned' ? '' : spokenSeconds(seconds).replaceAll(' ', '&nbsp;');
-  return `| ${account} | ${region} | ${link} | ${plain(amiName ?? '')} | ${planned?.volumes ?? ''} | ${planned?.sizeGiB ?? ''} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
+  return `| ${account} | ${region} | ${link} | ${plain(amiName ?? '')} | ${volumes.length || ''} | ${totalGiB(volumes) || ''} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
 }
 
 /** A key by the first of its digits, which tell it from others, so that a row stays on one line; the link has them all. */
