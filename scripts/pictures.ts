@@ -60,7 +60,7 @@ const pictures: readonly Picture[] = [
         },
       ],
     }),
-    height: 1500,
+    height: 1220,
   },
   {
     name: 'plan',
