@@ -186,7 +186,7 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   {
     fits: ({ code }) => code === 'UnauthorizedOperation',
     remedy: ({ action, where }) =>
-      `allow ec2:${action} to the role in account ${where.account} (README has the policies)`,
+      `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`,
   },
   {
     fits: ({ code, awsMessage }) => code === 'OperationNotPermitted' && awsMessage.includes('default key'),

@@ -62,18 +62,22 @@ function id(region: string): string {
 /** A character of a section's title is so wide, in pixels; the bars begin where the longest title ends. */
 const titleCharacter = 6.5;
 
-/** What each target's steps took, as a Gantt chart; of many targets, the slowest. What is done for all comes first. */
+/**
+ * What each target's steps took, as a Gantt chart. What is done for all comes first; of many targets, those that failed are
+ * shown, then the slowest.
+ */
 export function gantt({ timeline, targets }: Report): string[] {
   const byPlace = Map.groupBy(timeline, ({ place }) => place);
   const start = Math.min(...timeline.map(({ from }) => from));
   const made = new Set(targets.map(({ account, region }) => `${account}/${region}`));
-  const places = [...byPlace]
-    .map(([place, spans]) => ({ place, spans, end: Math.max(...spans.map(({ to }) => to)) }))
-    .sort((a, b) => Number(made.has(a.place)) - Number(made.has(b.place)) || b.end - a.end);
-  if (places.length === 0) return [];
   const failed = new Set(
     targets.filter(({ status }) => status === 'failed').map(({ account, region }) => `${account}/${region}`),
   );
+  const rank = (place: string): number => (made.has(place) ? (failed.has(place) ? 1 : 2) : 0);
+  const places = [...byPlace]
+    .map(([place, spans]) => ({ place, spans, end: Math.max(...spans.map(({ to }) => to)) }))
+    .sort((a, b) => rank(a.place) - rank(b.place) || b.end - a.end);
+  if (places.length === 0) return [];
   const lines = ['gantt', '  dateFormat x', '  axisFormat %H:%M:%S'];
   const shown = places.slice(0, drawn);
   for (const { place, spans } of shown) {
@@ -87,5 +91,8 @@ export function gantt({ timeline, targets }: Report): string[] {
   const more = places.length - drawn;
   const longest = Math.max(...shown.map(({ place }) => place.length));
   const settings = { gantt: { leftPadding: Math.ceil(longest * titleCharacter) + 20 } };
-  return [...diagram(settings, lines), ...(more > 0 ? ['', `The slowest ${drawn} of ${places.length}.`] : [])];
+  return [
+    ...diagram(settings, lines),
+    ...(more > 0 ? ['', `${drawn} of ${places.length}: those that failed, then the slowest.`] : []),
+  ];
 }

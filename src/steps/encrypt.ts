@@ -63,7 +63,7 @@ function encryptImage(run: Run, plan: Plan, copy: EncryptedCopy, watcher: Watche
       throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
     }
   };
-  const made = make();
+  const made = run.timeline.span(place, 'encrypt', make);
   made.then(
     (image) => {
       const matched = matchSnapshots(source.image, image);
@@ -170,7 +170,9 @@ function encryptSnapshots(
       throw new StepError(`Making the encrypted copy of ${snapshot.id} in ${where}`, error, remedyFor(error));
     }
   };
-  const copies = new Map(only.map((snapshot) => [snapshot.id, encryptOne(snapshot)]));
+  const copies = new Map(
+    only.map((snapshot) => [snapshot.id, run.timeline.span(place, 'encrypt', () => encryptOne(snapshot))]),
+  );
   for (const copied of copies.values()) copied.catch(() => {});
   return {
     place,
