@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { BlockDeviceMapping, Image, Tag } from '@aws-sdk/client-ec2';
+import type { BlockDeviceMapping, Image, InstanceStateName, Tag } from '@aws-sdk/client-ec2';
 import { newId, type Timings } from './ec2/call.ts';
 import type { Fault } from './faults.ts';
 import { forgetVerdicts } from './iam.ts';
@@ -74,6 +74,7 @@ export type RegionScenario = Readonly<{
     volumes: readonly VolumeScenario[];
     attributes?: Partial<Image>;
     imageId?: string;
+    state?: InstanceStateName;
   }>[];
   /** By name: the image of each version. */
   launchTemplates?: Readonly<Record<string, readonly string[]>>;
@@ -218,13 +219,11 @@ function buildRegion(account: Account, name: string, scenario: RegionScenario): 
     };
   }
   for (const ami of scenario.amis ?? []) buildAmi(account, region, ami);
-  for (const { id, volumes, attributes, imageId } of scenario.instances ?? []) {
-    const keyed = volumes.flatMap(({ device, key }) =>
-      key === undefined ? [] : [[device, keyArn(account, region, key)] as const],
-    );
+  for (const { id, volumes, attributes, imageId, state = 'running' } of scenario.instances ?? []) {
     region.instances.set(id, {
       id,
       ...(imageId !== undefined && { imageId }),
+      state,
       image: {
         Architecture: 'x86_64',
         VirtualizationType: 'hvm',
@@ -234,8 +233,14 @@ function buildRegion(account: Account, name: string, scenario: RegionScenario): 
         UsageOperation: 'RunInstances',
         ...attributes,
       },
-      volumes: volumes.map((volume) => mappingOf(volume, undefined)),
-      volumeKeys: new Map(keyed),
+      volumes: volumes.map((volume) => {
+        const mapping = mappingOf(volume, undefined);
+        return {
+          mapping,
+          ...(mapping.Ebs && { volumeId: newId('vol') }),
+          ...(volume.key !== undefined && { keyArn: keyArn(account, region, volume.key) }),
+        };
+      }),
     });
   }
   return region;

@@ -83,6 +83,7 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   DescribeImageReferences: lifecycle.describeImageReferences,
   DescribeRegions: settings.describeRegions,
   DescribeInstances: settings.describeInstances,
+  DescribeVolumes: settings.describeVolumes,
   GetEbsEncryptionByDefault: settings.getEbsEncryptionByDefault,
   GetEbsDefaultKmsKeyId: settings.getEbsDefaultKmsKeyId,
   GetSnapshotBlockPublicAccessState: settings.getSnapshotBlockPublicAccessState,

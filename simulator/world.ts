@@ -1,4 +1,4 @@
-import type { BlockDeviceMapping, Image, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import type { BlockDeviceMapping, Image, InstanceStateName, Snapshot, Tag } from '@aws-sdk/client-ec2';
 import type { KeyMetadata } from '@aws-sdk/client-kms';
 
 /** A policy document as it stands in a scenario. */
@@ -73,13 +73,16 @@ export type SimImage = {
   making?: { snapshots: SimSnapshot[]; endsAt: number };
 };
 
+/** A device of an instance as its AMI has it, with the volume that is there and the key that this is under. */
+export type InstanceVolume = { mapping: BlockDeviceMapping; volumeId?: string; keyArn?: string };
+
 export type Instance = {
   id: string;
   /** The image that it runs. */
   imageId?: string;
   image: Omit<Image, 'BlockDeviceMappings'>;
-  volumes: readonly BlockDeviceMapping[];
-  volumeKeys: ReadonlyMap<string, string>;
+  state: InstanceStateName;
+  volumes: readonly InstanceVolume[];
 };
 
 export type Parameter = {

@@ -394,23 +394,25 @@ export const createImage: Handler<CreateImageRequest> = async (call, input) => {
   if (instance === undefined)
     throw new Refusal('InvalidInstanceID.NotFound', `The instance ID '${InstanceId}' does not exist`);
   checkDescription(input.Description);
-  await authorize(
-    call,
-    'CreateImage',
-    [arnOf(call, InstanceId), arnOf(call, 'ami-*'), arnOf(call, 'snap-*')],
-    input.DryRun,
-  );
+  await authorize(call, 'CreateImage', [arnOf(call, InstanceId), arnOf(call, 'ami-*'), arnOf(call, 'snap-*')], false);
   const imageTags = await tagsFor(call, 'CreateImage', input.TagSpecifications, 'image', ['image', 'snapshot']);
   const snapshotTags = await tagsFor(call, 'CreateImage', input.TagSpecifications, 'snapshot', ['image', 'snapshot']);
+  answerDryRun(input.DryRun);
+  const invalid = (why: string) =>
+    new Refusal('InvalidParameterValue', `Invalid value '${InstanceId}' for instanceId. ${why}`);
+  if (!['running', 'stopping', 'stopped'].includes(instance.state))
+    throw invalid("Instance is not in state 'running' or 'stopping' or 'stopped'");
+  const root = instance.volumes.find(({ mapping }) => mapping.DeviceName === instance.image.RootDeviceName);
+  if (instance.image.RootDeviceType === 'instance-store' || root?.volumeId === undefined)
+    throw invalid(`Instance does not have a volume attached at root (${instance.image.RootDeviceName})`);
   checkName(call, Name);
   const snapshots: SimSnapshot[] = [];
-  const mappings = instance.volumes.map((mapping): BlockDeviceMapping => {
+  const mappings = instance.volumes.map(({ mapping, keyArn }): BlockDeviceMapping => {
     if (mapping.Ebs === undefined) return mapping;
-    const arn = instance.volumeKeys.get(mapping.DeviceName ?? '');
     const snapshot = beginSnapshot(call, {
       source: undefined,
       sizeGiB: mapping.Ebs.VolumeSize ?? 8,
-      key: arn === undefined ? undefined : findKeyByArn(call.world, arn),
+      key: keyArn === undefined ? undefined : findKeyByArn(call.world, keyArn),
       failure: undefined,
       tags: snapshotTags,
       description: `Created by CreateImage(${InstanceId})`,

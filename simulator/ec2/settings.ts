@@ -1,4 +1,4 @@
-import type { DescribeInstancesRequest, DescribeRegionsRequest } from '@aws-sdk/client-ec2';
+import type { DescribeInstancesRequest, DescribeRegionsRequest, DescribeVolumesRequest } from '@aws-sdk/client-ec2';
 import { Refusal } from '../refusal.ts';
 import { authorize, type Handler } from './call.ts';
 
@@ -33,24 +33,45 @@ export const describeInstances: Handler<DescribeInstancesRequest> = async (call,
     const instance = call.here.instances.get(id);
     if (instance === undefined)
       throw new Refusal('InvalidInstanceID.NotFound', `The instance ID '${id}' does not exist`);
-    const { Architecture, VirtualizationType, RootDeviceName, RootDeviceType = 'ebs', EnaSupport } = instance.image;
+    const { Architecture, VirtualizationType, RootDeviceName, RootDeviceType = 'ebs', BootMode } = instance.image;
+    const { EnaSupport, SriovNetSupport, TpmSupport, PlatformDetails, UsageOperation, ProductCodes } = instance.image;
+    const byDefault = Architecture === 'arm64' ? 'uefi' : 'legacy-bios';
     return {
       InstanceId: id,
       ...(instance.imageId !== undefined && { ImageId: instance.imageId }),
-      State: { Code: 16, Name: 'running' },
+      State: { Name: instance.state },
       Architecture,
       VirtualizationType,
       RootDeviceName,
       RootDeviceType,
-      EnaSupport,
-      BlockDeviceMappings: instance.volumes.flatMap(({ DeviceName, Ebs }) =>
-        Ebs === undefined
+      ...{ EnaSupport, SriovNetSupport, TpmSupport, PlatformDetails, UsageOperation, ProductCodes, BootMode },
+      CurrentInstanceBootMode: BootMode === 'uefi-preferred' ? 'uefi' : (BootMode ?? byDefault),
+      BlockDeviceMappings: instance.volumes.flatMap(({ mapping: { DeviceName, Ebs }, volumeId: VolumeId }) =>
+        VolumeId === undefined
           ? []
-          : [{ DeviceName, Ebs: { DeleteOnTermination: Ebs.DeleteOnTermination, Status: 'attached' } }],
+          : [{ DeviceName, Ebs: { VolumeId, DeleteOnTermination: Ebs?.DeleteOnTermination, Status: 'attached' } }],
       ),
     };
   });
   return { Reservations: instances.map((instance) => ({ OwnerId: call.caller.account, Instances: [instance] })) };
+};
+
+export const describeVolumes: Handler<DescribeVolumesRequest> = async (call, input) => {
+  await authorize(call, 'DescribeVolumes', ['*'], input.DryRun);
+  const attached = [...call.here.instances.values()].flatMap(({ volumes }) => volumes);
+  const byId = new Map(attached.map((volume) => [volume.volumeId, volume]));
+  const volumes = (input.VolumeIds ?? [...byId.keys()].filter((id) => id !== undefined)).map((VolumeId) => {
+    const volume = byId.get(VolumeId);
+    if (volume === undefined) throw new Refusal('InvalidVolume.NotFound', `The volume '${VolumeId}' does not exist.`);
+    const { keyArn, mapping } = volume;
+    const { VolumeSize, VolumeType, Iops, Throughput } = mapping.Ebs ?? {};
+    return {
+      VolumeId,
+      Size: VolumeSize,
+      ...{ State: 'in-use', VolumeType, Iops, Throughput, Encrypted: keyArn !== undefined, KmsKeyId: keyArn },
+    };
+  });
+  return { Volumes: volumes };
 };
 
 export const getEbsEncryptionByDefault: Handler<{ DryRun?: boolean }> = async (call, input) => {
