@@ -12,7 +12,8 @@ import {
   standardCase,
   targetAccount,
 } from '../simulator/scenarios/standard.ts';
-import { startSimulator } from '../simulator/simulator.ts';
+import { type RecordedCall, startSimulator } from '../simulator/simulator.ts';
+import type { PlanRecord } from '../src/report/plan.ts';
 import { expectTargets, expectUntouched, imageIn, share } from './shared-case.ts';
 
 const copyPolicies = ['source-route-copy', 'target-route-copy'];
@@ -73,35 +74,6 @@ describe('sources', () => {
     expectUntouched(result);
   });
 
-  test('from an instance: its AMI is made first, named and kept, and found again by a re-run', async () => {
-    const instance = {
-      id: 'i-0123456789abcdef0',
-      volumes: [
-        { device: '/dev/xvda', sizeGiB: 8 },
-        { device: '/dev/sdb', sizeGiB: 4 },
-      ],
-    };
-    const shared = procedure({ policies: ['source-instance'], source: { instances: [instance] } });
-    const simulator = await startSimulator(shared.scenario);
-    const run = {
-      inputs: { ...shared.inputs, 'ami-id': '', 'instance-id': instance.id, 'no-reboot': 'true' },
-      env: simulator.env,
-    };
-    const { main } = await runJob(run);
-    expect(main.conclusion).toBe('success');
-    const made = main.outputs['source-ami-id'] ?? '';
-    expect(imageIn(simulator, sourceAccount, sourceRegion, made).data).toMatchObject({
-      Name: 'i-0123456789abcdef0 4711',
-      SourceInstanceId: instance.id,
-    });
-    expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, made);
-    expect(simulator.calls.find(({ action }) => action === 'CreateImage')?.request).toMatchObject({ NoReboot: true });
-    const state = simulator.snapshotOfState();
-    expect((await runJob(run)).main.outputs['source-ami-id']).toBe(made);
-    expect(simulator.snapshotOfState()).toEqual(state);
-    await simulator.close();
-  });
-
   test('an AMI that is only shared with the source account is copied there first', async () => {
     const owner = '333333333333';
     const shared = standardCase({});
@@ -124,6 +96,256 @@ describe('sources', () => {
     expect([
       ...(simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion)?.snapshots.values() ?? []),
     ]).toHaveLength(1);
+  });
+});
+
+describe('instance-id', () => {
+  const id = 'i-0123456789abcdef0';
+  const name = `${id} 4711`;
+  type InstanceScenario = Partial<NonNullable<NonNullable<StandardOptions['source']>['instances']>[number]>;
+
+  /** A case whose source is an instance. */
+  function instanceCase(instance: InstanceScenario = {}, options: StandardOptions = {}): Case {
+    const volumes = [
+      { device: '/dev/xvda', sizeGiB: 8 },
+      { device: '/dev/sdb', sizeGiB: 4 },
+    ];
+    const shared = procedure({
+      policies: ['source-instance', ...copyPolicies],
+      ...options,
+      source: { ...options.source, instances: [{ id, volumes, ...instance }] },
+    });
+    return { ...shared, inputs: { ...shared.inputs, 'ami-id': '', 'instance-id': id } };
+  }
+
+  const creations = ({ calls }: { calls: readonly RecordedCall[] }) =>
+    calls.filter(({ action, mutating, outcome }) => mutating && outcome === 'ok' && action === 'CreateImage');
+
+  test('its AMI is made first, named and kept, and found again by a re-run, even without the instance', async () => {
+    const shared = instanceCase();
+    const simulator = await startSimulator(shared.scenario);
+    const run = { inputs: { ...shared.inputs, 'no-reboot': 'true' }, env: simulator.env };
+    const { main } = await runJob(run);
+    expect(main.conclusion).toBe('success');
+    const made = main.outputs['source-ami-id'] ?? '';
+    expect(imageIn(simulator, sourceAccount, sourceRegion, made).data).toMatchObject({
+      Name: name,
+      SourceInstanceId: id,
+      State: 'available',
+    });
+    expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, made);
+    expect(creations(simulator)).toMatchObject([{ request: { NoReboot: true } }]);
+    const state = simulator.snapshotOfState();
+    simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion)?.instances.clear();
+    expect((await runJob(run)).main.outputs['source-ami-id']).toBe(made);
+    expect(simulator.snapshotOfState()).toEqual(state);
+    await simulator.close();
+  });
+
+  test.each<[string, Case, Record<string, string>]>([
+    ['unencrypted volumes', instanceCase(), {}],
+    ['a stopped instance', instanceCase({ state: 'stopped' }), {}],
+    [
+      'volumes under a customer key, without source-kms-key',
+      instanceCase({ volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] }),
+      { 'source-kms-key': '' },
+    ],
+    [
+      'volumes of several kinds and keys, of which some need encrypting',
+      instanceCase({
+        volumes: [
+          { device: '/dev/xvda', key: 'cmkSource', type: 'gp3', iops: 4000, throughput: 200 },
+          { device: '/dev/sdb', key: 'aws/ebs', type: 'io2', iops: 300, sizeGiB: 5, deleteOnTermination: false },
+          { device: '/dev/sdc', instanceStore: 'ephemeral0' },
+        ],
+      }),
+      {},
+    ],
+    ['Windows, by route copy', instanceCase({ attributes: { ...windows, Description: 'Windows' } }), {}],
+    ['a UEFI instance', instanceCase({ attributes: { BootMode: 'uefi', TpmSupport: 'v2.0' } }), {}],
+    [
+      'hubs',
+      instanceCase(
+        {},
+        {
+          targets: [targetAccount, '222222222222'],
+          regions: ['eu-west-1', 'us-west-2'],
+          hubs: ['eu-west-1', 'us-west-2'],
+        },
+      ),
+      { topology: 'regional-hub' },
+    ],
+    [
+      'targets in the source account',
+      instanceCase({}, { targets: [sourceAccount] }),
+      { 'target-role-arn': 'arn:aws:iam::{account}:role/ami-target' },
+    ],
+  ])('what a dry run foresees is what the run then plans: %s', async (what, shared, inputs) => {
+    const dry = await share(shared, { ...inputs, 'dry-run': 'true' });
+    expect(dry.error).toBe('');
+    expectUntouched(dry);
+    const real = await share(shared, inputs);
+    expect(real.error).toBe('');
+    const made = real.main.outputs['source-ami-id'] ?? '';
+    expectTargets(real, made);
+    expect(creations(real.simulator)).toHaveLength(1);
+
+    const foreseen = JSON.parse(dry.main.outputs.plan ?? '') as PlanRecord;
+    const plan = JSON.parse(real.main.outputs.plan ?? '') as PlanRecord;
+    expect(foreseen.estimate).toEqual(plan.estimate);
+    expect(foreseen.estimate.copies).toBeGreaterThan(0);
+    expect(foreseen.targets).toEqual(plan.targets);
+    expect(foreseen.targets[0]?.route).toBe(what.startsWith('Windows') ? 'copy' : 'register');
+    expect(foreseen.warnings).toEqual(plan.warnings);
+    // What isn't there has no ID.
+    expect(dry.main.outputs['source-ami-id']).toBe('');
+    expect(foreseen.source).toEqual({
+      ...plan.source,
+      amiId: null,
+      snapshots: plan.source.snapshots.map((snapshot) => ({ ...snapshot, id: null })),
+    });
+    expect(JSON.stringify(foreseen)).not.toMatch(/ami-[0-9a-f]+"|snap-/);
+    const [create, ...steps] = foreseen.steps;
+    expect(create).toMatchObject({ step: 'create', resources: [id], after: [] });
+    const order = (all: typeof steps) => all.map(({ id, after }) => [id, after.filter((one) => one !== create?.id)]);
+    expect(order(steps)).toEqual(order(plan.steps.slice()));
+    expect(steps.filter(({ step, after }) => step === 'share' && after.length === 0)).toEqual([]);
+  });
+
+  test.each<[string, Case, Record<string, string>, RegExp]>([
+    [
+      'unencrypted volumes and no source key',
+      instanceCase(),
+      { 'source-kms-key': '' },
+      /the snapshot of vol-\w+ is under no key, the snapshot of vol-\w+ is under no key: so it can't be shared/,
+    ],
+    [
+      'a volume under aws/ebs and no source key',
+      instanceCase({ volumes: [{ device: '/dev/xvda', key: 'aws/ebs' }] }),
+      { 'source-kms-key': '' },
+      /the snapshot of vol-\w+ is under (the AWS managed key aws\/ebs|\S+, which the source role may not describe)/,
+    ],
+    [
+      'a Marketplace product',
+      instanceCase({ attributes: { ProductCodes: [{ ProductCodeId: 'abc', ProductCodeType: 'marketplace' }] } }),
+      {},
+      /i-0123456789abcdef0 has AWS Marketplace product codes/,
+    ],
+    [
+      'Windows by route register',
+      instanceCase({ attributes: windows }),
+      { route: 'register' },
+      /route register would lose the billing of i-0123456789abcdef0 \(Windows: RunInstances:0002\)/,
+    ],
+    ['a terminated instance', instanceCase({ state: 'terminated' }), {}, /i-0123456789abcdef0 is terminated/],
+    [
+      'an instance that is starting',
+      instanceCase({ state: 'pending' }),
+      {},
+      /is pending.*\n.*wait until it is running/,
+    ],
+    [
+      'an instance on instance store',
+      instanceCase({
+        attributes: { RootDeviceType: 'instance-store' },
+        volumes: [{ device: '/dev/sda1', instanceStore: 'ephemeral0' }],
+      }),
+      {},
+      /i-0123456789abcdef0 is instance-store-backed/,
+    ],
+    [
+      'an instance whose root volume is detached',
+      instanceCase({ state: 'stopped', attributes: { RootDeviceName: '/dev/sda1' } }),
+      {},
+      /has no volume at its root device \/dev\/sda1/,
+    ],
+    ['no such instance', instanceCase({ id: 'i-0aaaaaaaaaaaaaaa0' }), {}, /there is no instance i-0123456789abcdef0/],
+    [
+      'an AMI of this name that somebody else made in vain',
+      instanceCase(
+        {},
+        { source: { amis: [{ name, attributes: { State: 'failed' }, volumes: [{ device: '/dev/xvda' }] }] } },
+      ),
+      {},
+      /ami-\w+ is failed/,
+    ],
+  ])('refused before the instance is rebooted: %s', async (_, shared, inputs, words) => {
+    for (const dryRun of ['true', 'false']) {
+      const result = await share(shared, { ...inputs, 'dry-run': dryRun });
+      expect(result.main.conclusion).toBe('failure');
+      expect(result.error).toMatch(words);
+      expect(result.error).toContain('found before anything was changed');
+      expect(result.main.summary).toMatch(/found; nothing was changed/);
+      expectUntouched(result);
+    }
+  });
+
+  test('an AMI that an earlier try made in vain is removed and made anew', async () => {
+    const failed = {
+      name,
+      attributes: { State: 'failed' as const },
+      tags: { 'share-encrypted-ami:source-instance': id },
+      volumes: [{ device: '/dev/xvda' }],
+    };
+    const shared = instanceCase({}, { source: { amis: [failed] } });
+    const dry = await share(shared, { 'dry-run': 'true' });
+    expect(dry.error).toBe('');
+    expectUntouched(dry);
+    const result = await share(shared);
+    expect(result.error).toBe('');
+    const made = result.main.outputs['source-ami-id'] ?? '';
+    expect(made).not.toBe(amiIdOf(sourceAccount, sourceRegion, name));
+    expectTargets(result, made);
+    const { images, snapshots } = result.simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion) ?? {};
+    const named = [...(images?.values() ?? [])].filter(({ data }) => data.Name === name);
+    expect(named.filter(({ deregisteredAt }) => deregisteredAt === undefined).map(({ data }) => data.ImageId)).toEqual([
+      made,
+    ]);
+    // The AMI of the standard case has one snapshot, and the new one two.
+    expect(snapshots?.size).toBe(3);
+  });
+
+  test('an AMI that an earlier try is making is waited for', async () => {
+    const pending = {
+      name,
+      attributes: { State: 'pending' as const },
+      tags: { 'share-encrypted-ami:source-instance': id },
+      volumes: [{ device: '/dev/xvda' }],
+    };
+    const shared = instanceCase({}, { source: { amis: [pending] } });
+    const simulator = await startSimulator(shared.scenario);
+    const amiId = amiIdOf(sourceAccount, sourceRegion, name);
+    imageIn(simulator, sourceAccount, sourceRegion, amiId).making = { snapshots: [], endsAt: Date.now() + 3000 };
+    const { main } = await runJob({ inputs: { ...shared.inputs, 'poll-interval': '1' }, env: simulator.env });
+    expect(main.conclusion).toBe('success');
+    expect(main.outputs['source-ami-id']).toBe(amiId);
+    expect(creations(simulator)).toEqual([]);
+    expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, amiId);
+    await simulator.close();
+  });
+
+  test('a problem that comes up while the AMI is made is told with the AMI, which a re-run takes', async () => {
+    const shared = instanceCase({}, { timings: { baseSeconds: 1 } });
+    const simulator = await startSimulator(shared.scenario);
+    const place = simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion);
+    const key = place?.keys.get(place.aliases.get('alias/cmkSource') ?? '');
+    const disable = setInterval(() => {
+      if (creations(simulator).length > 0) Object.assign(key?.metadata ?? {}, { KeyState: 'Disabled' });
+    }, 10);
+    const run = { inputs: { ...shared.inputs, 'poll-interval': '1' }, env: simulator.env };
+    const { main } = await runJob(run);
+    clearInterval(disable);
+    const made = main.outputs['source-ami-id'] ?? '';
+    expect(main.annotations[0]?.message).toMatch(
+      `A problem was found after ${made} was made of the instance; it is kept, and nothing else was changed.`,
+    );
+    expect(main.annotations[0]?.message).toMatch(/alias\/cmkSource \(source-kms-key\) is Disabled/);
+    expect(main.summary).toContain(`A problem was found; ${made} was made and is kept, nothing else was changed`);
+    expect(imageIn(simulator, sourceAccount, sourceRegion, made).data.State).toBe('available');
+    Object.assign(key?.metadata ?? {}, { KeyState: 'Enabled' });
+    expect((await runJob(run)).main).toMatchObject({ conclusion: 'success', outputs: { 'source-ami-id': made } });
+    expect(creations(simulator)).toHaveLength(1);
+    await simulator.close();
   });
 });
 

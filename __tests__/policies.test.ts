@@ -156,7 +156,6 @@ const foundLater = new Set([
   'source-key-policy kms:PutKeyPolicy',
   'target-ssm-parameter ssm:PutParameter',
   'target-ssm-parameter ssm:AddTagsToResource',
-  'source-instance ec2:CreateImage',
 ]);
 /** A case fails without these only where something has to be taken back that this case doesn't leave. */
 const forCleaningUp = new Set([

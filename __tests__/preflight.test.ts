@@ -88,6 +88,11 @@ function applyStatements(draft: Draft, message: string): void {
 const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
 const targetKey = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
 const described = { attributes: { Description: 'golden' } };
+const instanceId = 'i-0123456789abcdef0';
+const ofInstance: StandardOptions = {
+  policies: ['source-instance'],
+  source: { instances: [{ id: instanceId, volumes: [{ device: '/dev/xvda' }] }] },
+};
 
 type Misconfiguration = {
   given?: StandardOptions;
@@ -264,6 +269,22 @@ const misconfigurations: Record<string, Misconfiguration> = {
     says: /route register would lose the billing[\s\S]*use route copy/,
     fix: input('route', 'copy'),
   },
+  'the source role may not make AMIs of instances': {
+    given: ofInstance,
+    breaks: (draft) => {
+      without(draft, sourceAccount, 'ec2:CreateImage');
+      Object.assign(draft.inputs, { 'ami-id': '', 'instance-id': instanceId });
+    },
+    says: /role\/ami-source may not take ec2:CreateImage\n.*"Resource":\["arn:aws:ec2:us-east-1:111111111111:instance\/\*"/,
+  },
+  'an instance has unencrypted volumes, and no source key is given': {
+    given: ofInstance,
+    breaks: (draft) => {
+      Object.assign(draft.inputs, { 'ami-id': '', 'instance-id': instanceId, 'source-kms-key': '' });
+    },
+    says: /the snapshot of vol-\w+ is under no key[^\n]*\n +What to do: give source-kms-key/,
+    fix: input('source-kms-key', 'alias/cmkSource'),
+  },
   'Allowed AMIs hides the source in the target': {
     given: { ami: described, policies: ['source-route-copy', 'target-route-copy'] },
     breaks: (draft) => {
@@ -353,7 +374,8 @@ describe('a misconfiguration is named with its remedy, nothing is changed, and t
       (fix ?? applyStatements)(draft, dry.error);
       const mended = await share(draft as never);
       expect(mended.error).toBe('');
-      if (leaves === 0) expectTargets(mended, draft.amiId);
+      if (leaves === 0)
+        expectTargets(mended, draft.inputs['instance-id'] ? (mended.main.outputs['source-ami-id'] ?? '') : draft.amiId);
     },
   );
 

@@ -41,6 +41,8 @@ function complaints(...texts: string[]): string[] {
 describe('the outputs follow the published schemas, and mermaid draws the summary', () => {
   const hubs = ['eu-west-1', 'us-west-2', 'ap-southeast-2'];
   const copying = { policies: ['source-route-copy', 'target-route-copy'] };
+  const instance = { id: 'i-0123456789abcdef0', volumes: [{ device: '/dev/xvda' }] };
+  const ofInstance = procedure({ policies: ['source-instance'], source: { instances: [instance] } });
   const publishing = { policies: ['target-publish', 'target-ssm-parameter', 'target-retain'] };
   test.each<[string, Case, Record<string, string>]>([
     ['several targets', fanOut(), {}],
@@ -60,6 +62,7 @@ describe('the outputs follow the published schemas, and mermaid draws the summar
       procedure(publishing),
       { 'ssm-parameter': '/golden/latest', retain: '2', 'deprecate-after': '9d', 'fast-snapshot-restore': 'all' },
     ],
+    ['a dry run of an instance', ofInstance, { 'dry-run': 'true', 'ami-id': '', 'instance-id': instance.id }],
     ['the source account itself', standardCase({ targets: [sourceAccount] }), {}],
   ])('%s', async (name, shared, inputs) => {
     const { main } = await share(shared, inputs);

@@ -71,12 +71,14 @@ function unfinished(request: Request | undefined, error: unknown): Report {
     };
   });
   const plan = error instanceof ProblemsError ? error.plan : undefined;
-  const sourceAmiId = plan?.source.amiId ?? (request?.image.by === 'id' ? request.image.id : '');
+  const madeImageId = error instanceof ProblemsError ? error.madeImageId : undefined;
+  const sourceAmiId = plan?.source.amiId ?? madeImageId ?? (request?.image.by === 'id' ? request.image.id : '');
   const failures = problems.length > 0 ? [] : [sentence(error)];
   return {
     sourceAmiId,
     plan,
     problems: together(problems),
+    madeImageId,
     targets,
     failures,
     cleanUp: { done: [], failed: [] },

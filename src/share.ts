@@ -33,7 +33,7 @@ import { verify } from './steps/verify.ts';
 /**
  * Shares the AMI: inputs → resolve → plan → preflight → encrypt → share → each target: copy → register → verify → publish →
  * clean up. Gives what became of each target; a target that fails leaves the others running.
- * @throws ProblemsError when something stands in the way, before anything is changed
+ * @throws ProblemsError when something stands in the way, before anything is changed but for the AMI of an instance
  */
 export async function share(request: Request, cancelled: AbortSignal): Promise<Report> {
   const log = openLog();
@@ -53,8 +53,13 @@ export async function share(request: Request, cancelled: AbortSignal): Promise<R
   const outcome = request.dryRun ? planned(plan) : await execute(run, plan);
   // Whatever still waits, such as for a copy that no target needs any more, waits in vain.
   stop.abort(new Error('the run has ended'));
-  const sourceAmiId = plan.source.image.ImageId ?? '';
-  return { sourceAmiId, plan: record, ...outcome, timeline: run.timeline.spans, seconds: log.elapsedSeconds() };
+  return {
+    sourceAmiId: record.source.amiId ?? '',
+    plan: record,
+    ...outcome,
+    timeline: run.timeline.spans,
+    seconds: log.elapsedSeconds(),
+  };
 }
 
 type Prepared = Readonly<{ run: Run; plan: Plan; record: PlanRecord }>;
@@ -67,11 +72,15 @@ async function prepare(run: Run): Promise<Prepared> {
 /** Makes the AMI first where an instance was named, once everything else was found right; then plans with the AMI. */
 async function create(asked: Run, foreseen: Prepared): Promise<Prepared> {
   const { image } = asked.request;
-  if (image.by !== 'instance') return foreseen;
-  const { place } = foreseen.plan.source;
+  const { place, instanceId } = foreseen.plan.source;
+  if (image.by !== 'instance' || instanceId === undefined) return foreseen;
   const watcher = openWatchers(asked.request.pollSeconds)(place);
-  const id = await createImage(place, asked.request, image.id, image.noReboot, watcher, asked.log);
-  return prepare({ ...asked, request: { ...asked.request, image: { by: 'id', id } } });
+  const id = await createImage(place, asked.request, instanceId, image.noReboot, watcher, asked.log);
+  try {
+    return await prepare({ ...asked, request: { ...asked.request, image: { by: 'id', id } } });
+  } catch (error) {
+    throw error instanceof ProblemsError ? new ProblemsError(error.problems, error.plan, id) : error;
+  }
 }
 
 /** Reads AWS, plans, and asks AWS what it would refuse; the first write comes after it. */

@@ -1,6 +1,7 @@
 import {
   CopyImageCommand,
   CopySnapshotCommand,
+  CreateImageCommand,
   CreateTagsCommand,
   DeleteSnapshotCommand,
   DeleteTagsCommand,
@@ -23,11 +24,13 @@ import { AwsCallError, placeName } from '../aws/errors.ts';
 import { instanceTypesOf, registrationOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { tagKeys } from '../tags.ts';
+import { creationOf } from './instance.ts';
 import type { EncryptedCopy, Plan, TargetPlan } from './plan.ts';
 import { preflightKeys } from './preflight-keys.ts';
 import { ask, askAll, noImage, noSnapshot, type Question, roleOf } from './probe.ts';
 import type { Findings } from './problem.ts';
 import { publishQuestions } from './publish.ts';
+import { hasUefi, type Source } from './source.ts';
 
 /** Beyond so many targets, what one role may do in one region speaks for its others: a check of each would cost more calls than the work. */
 const eachTargetUpTo = 100;
@@ -68,7 +71,6 @@ async function preflightSource(request: Request, plan: Plan, honoured: boolean, 
   const takers = targets.filter(({ crossAccount, reuse }) => crossAccount && reuse === undefined);
   const regions = new Set([source.place.region, ...encryptedCopies.map(({ place }) => place.region)]);
   const role = roleOf(source.place, request.source.roleArn);
-  const [snapshotId] = source.snapshots.map(({ id }) => id);
   await Promise.all(
     [...regions].map((region) => {
       const place = source.at(region);
@@ -76,9 +78,10 @@ async function preflightSource(request: Request, plan: Plan, honoured: boolean, 
       const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
       const arns: Arns = (...types) => types.map((type) => `arn:${request.source.partition}:ec2:${region}::${type}/*`);
       const questions = [
+        ...(region === source.place.region ? creating(request, source, honoured, arns) : []),
         ...(served.length > 0 ? sharing(plan, place, served, honoured, arns) : []),
         ...(copy === undefined ? [] : removing(copy, arns)),
-        ...(copy !== undefined && honoured && snapshotId !== undefined ? encrypting(plan, copy, snapshotId, arns) : []),
+        ...(copy !== undefined && honoured && source.snapshots.length > 0 ? encrypting(plan, copy, arns) : []),
         ...tagging(
           place,
           arns('image', 'snapshot'),
@@ -93,6 +96,43 @@ async function preflightSource(request: Request, plan: Plan, honoured: boolean, 
 /** ARNs of all resources of some types, as a statement names them. */
 type Arns = (...types: string[]) => string[];
 
+/** An ID to ask AWS about: a source AMI that is yet to be made has none. */
+function imageIdOf({ instanceId, image }: Source): string {
+  return instanceId === undefined ? (image.ImageId ?? noImage) : noImage;
+}
+
+function snapshotIdOf({ instanceId, snapshots }: Source, snapshot = snapshots[0]): string {
+  return instanceId === undefined ? (snapshot?.id ?? noSnapshot) : noSnapshot;
+}
+
+/** The AMI of an instance, and what is read only when it is there. */
+function creating(request: Request, source: Source, honoured: boolean, arns: Arns): Question[] {
+  const { place, instanceId, image } = source;
+  if (instanceId === undefined) return [];
+  // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html: the instance, the image and its snapshots
+  const instances = `arn:${request.source.partition}:ec2:${place.region}:${place.account}:instance/*`;
+  // Even taken for a call, this would reboot nothing.
+  const create = new CreateImageCommand({ ...creationOf(request, instanceId, true), DryRun: true });
+  const snapshots = new DescribeSnapshotsCommand({ OwnerIds: ['self'], DryRun: true });
+  const attribute = new DescribeImageAttributeCommand({ ImageId: noImage, Attribute: 'uefiData', DryRun: true });
+  return [
+    ...(honoured
+      ? [
+          {
+            action: 'CreateImage',
+            resources: [instances, ...arns('image', 'snapshot')],
+            tagged: arns('image', 'snapshot'),
+            call: () => place.ec2(create),
+          },
+        ]
+      : []),
+    { action: 'DescribeSnapshots', resources: ['*'], call: () => place.ec2(snapshots) },
+    ...(hasUefi(image)
+      ? [{ action: 'DescribeImageAttribute', resources: ['*'], call: () => place.ec2(attribute) }]
+      : []),
+  ];
+}
+
 function sharing(
   { source }: Plan,
   place: Place,
@@ -100,11 +140,12 @@ function sharing(
   honoured: boolean,
   arns: Arns,
 ): Question[] {
-  const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith('owned by'))?.id;
+  const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith('owned by'));
   // Even taken for a call, this would open nothing: an account has its own snapshots.
   const self = { Add: [{ UserId: source.account }] };
   const attribute = 'createVolumePermission' as const;
-  const SnapshotId = honoured && place.region === source.place.region && own !== undefined ? own : noSnapshot;
+  const known = honoured && place.region === source.place.region && own !== undefined;
+  const SnapshotId = known ? snapshotIdOf(source, own) : noSnapshot;
   const modify = new ModifySnapshotAttributeCommand({
     SnapshotId,
     Attribute: attribute,
@@ -129,14 +170,14 @@ function removing({ place, only }: EncryptedCopy, arns: Arns): Question[] {
   ];
 }
 
-function encrypting({ source }: Plan, copy: EncryptedCopy, snapshotId: string, arns: Arns): Question[] {
+function encrypting({ source }: Plan, copy: EncryptedCopy, arns: Arns): Question[] {
   const { place, name, kmsKeyArn, only } = copy;
   const tags: Tag[] = [{ Key: tagKeys.intermediate, Value: 'true' }];
   const common = { SourceRegion: source.place.region, Encrypted: true, KmsKeyId: kmsKeyArn, DryRun: true };
   if (only !== undefined) {
     const command = new CopySnapshotCommand({
       ...common,
-      SourceSnapshotId: only[0]?.id ?? snapshotId,
+      SourceSnapshotId: snapshotIdOf(source, only[0]),
       TagSpecifications: [{ ResourceType: 'snapshot', Tags: tags }],
     });
     return [{ action: 'CopySnapshot', resources: arns('snapshot'), call: () => place.ec2(command) }];
@@ -144,7 +185,7 @@ function encrypting({ source }: Plan, copy: EncryptedCopy, snapshotId: string, a
   const command = new CopyImageCommand({
     ...common,
     Name: name,
-    SourceImageId: source.image.ImageId,
+    SourceImageId: imageIdOf(source),
     TagSpecifications: [
       { ResourceType: 'image', Tags: tags },
       { ResourceType: 'snapshot', Tags: tags },
@@ -242,11 +283,10 @@ function settingInstanceTypes({ source }: Plan, place: Place, arns: Arns): Quest
 const halfMade = 'what a run that fails or is cancelled has made here by then stays';
 
 /** Validation comes before the permission, and the permission before the dry run; a source that isn't shared yet is no error. */
-function copying(plan: Plan, { target, route, tags, from }: TargetPlan, arns: Arns): Question {
+function copying({ source }: Plan, { target, route, tags, from }: TargetPlan, arns: Arns): Question {
   const { place, kmsKeyArn, name } = target;
-  const { image, snapshots } = plan.source;
   const common = {
-    SourceRegion: from?.place.region ?? plan.source.place.region,
+    SourceRegion: from?.place.region ?? source.place.region,
     Encrypted: true,
     KmsKeyId: kmsKeyArn,
     DryRun: true,
@@ -255,14 +295,14 @@ function copying(plan: Plan, { target, route, tags, from }: TargetPlan, arns: Ar
     const command = new CopyImageCommand({
       ...common,
       Name: name,
-      SourceImageId: image.ImageId,
+      SourceImageId: imageIdOf(source),
       TagSpecifications: [{ ResourceType: 'image', Tags: [...tags] }],
     });
     return { action: 'CopyImage', resources: arns('image', 'snapshot'), call: () => place.ec2(command) };
   }
   const command = new CopySnapshotCommand({
     ...common,
-    SourceSnapshotId: snapshots[0]?.id ?? noSnapshot,
+    SourceSnapshotId: snapshotIdOf(source),
     TagSpecifications: [{ ResourceType: 'snapshot', Tags: [{ Key: tagKeys.lease, Value: '' }] }],
   });
   return { action: 'CopySnapshot', resources: arns('snapshot'), call: () => place.ec2(command) };

@@ -42,6 +42,8 @@ export type Question = Readonly<{
   action: string;
   resources: readonly string[];
   call: () => Promise<unknown>;
+  /** Those of `resources` that the call makes with tags, where that isn't all. */
+  tagged?: readonly string[];
   /** What is lost without the permission, where the run can do without it. */
   without?: string;
 }>;
@@ -54,13 +56,13 @@ export async function askAll(
   findings: Findings,
 ): Promise<void> {
   await Promise.all(
-    questions.map(async ({ action, resources, call, without }) => {
+    questions.map(async ({ action, resources, tagged = resources, call, without }) => {
       const verdict = await ask(call);
       if (verdict.is !== 'denied') return;
       // A request that makes tagged resources takes ec2:CreateTags besides.
       const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
       const what = `${role} may not take ${denied}`;
-      const remedy = `add to its policy: ${statement(denied, resources)}${deniedOutright(verdict)}`;
+      const remedy = `add to its policy: ${statement(denied, denied === 'ec2:CreateTags' ? tagged : resources)}${deniedOutright(verdict)}`;
       if (without === undefined) findings.add(placeName(place), what, remedy);
       else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
     }),

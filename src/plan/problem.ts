@@ -4,21 +4,28 @@ import type { PlanRecord } from '../report/plan.ts';
 /** Something that would make the run fail, found before the first write; `where` names the account and region, or the input. */
 export type Problem = Readonly<{ where: string; what: string; remedy: string }>;
 
-/** All problems at once; nothing was changed. */
+/** All problems at once; nothing was changed, unless an AMI was made of an instance. */
 export class ProblemsError extends Error {
   override name = 'ProblemsError';
   readonly problems: readonly Problem[];
   /** What would have been done, as far as it could be planned. */
   readonly plan: PlanRecord | undefined;
+  /** The AMI that was made of an instance before they were found. */
+  readonly madeImageId: string | undefined;
 
-  constructor(problems: readonly Problem[], plan: PlanRecord | undefined) {
+  constructor(problems: readonly Problem[], plan: PlanRecord | undefined, madeImageId?: string) {
     const count = problems.length === 1 ? 'A problem was' : `${problems.length} problems were`;
     const lines = together(problems).map(
       ({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`,
     );
-    super(`${count} found before anything was changed.\n${lines.join('\n')}`);
+    const when =
+      madeImageId === undefined
+        ? 'before anything was changed'
+        : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
+    super(`${count} found ${when}.\n${lines.join('\n')}`);
     this.problems = problems;
     this.plan = plan;
+    this.madeImageId = madeImageId;
   }
 }
 

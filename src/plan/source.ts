@@ -7,7 +7,7 @@ import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { type ImageExtras, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { tagKeys, tagValue } from '../tags.ts';
-import { createdImageName, foreseeImage } from './instance.ts';
+import { createdImageName, type ForeseenImage, foreseeImage, isFailedTry } from './instance.ts';
 import { describeKey, resolveKey } from './key.ts';
 import type { Findings } from './problem.ts';
 
@@ -21,6 +21,8 @@ export type SourceSnapshot = Readonly<{
 }>;
 
 export type Source = Readonly<{
+  /** The instance that the AMI is yet to be made of: until then its own ID and its snapshots' are stand-ins. */
+  instanceId: string | undefined;
   place: Place;
   /** The source account in another region. */
   at: (region: string) => Place;
@@ -42,25 +44,33 @@ export async function resolveSource(
   const where = placeName(place);
   const { kmsKey } = request.source;
   const key = kmsKey === undefined ? undefined : resolveKey(place, kmsKey, 'source-kms-key', findings);
-  const image = await findings.attempt(where, 'finding the source AMI', () => findImage(place, request, findings));
-  if (image == null || !isShareable(image, where, findings)) {
+  const found = await findings.attempt(where, 'finding the source AMI', () => findImage(place, request, findings));
+  if (found == null || !isShareable(found.image, where, findings)) {
     await key;
     return undefined;
   }
+  const { image } = found;
+  const foreseen = found.snapshots !== undefined;
   const id = image.ImageId ?? '';
   const [snapshots, extras, kmsKeyArn] = await Promise.all([
     findings.attempt(where, `reading the snapshots of ${id}`, async () =>
-      resolveSnapshots(place, image, await key, findings),
+      resolveSnapshots(place, found, await key, findings),
     ),
-    findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image)),
+    foreseen
+      ? { uefiData: undefined }
+      : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image)),
     key,
   ]);
   if (snapshots === undefined || extras === undefined) return undefined;
-  return { place, at, account: place.account, image, extras, snapshots, kmsKeyArn };
+  const instanceId = foreseen ? id : undefined;
+  return { instanceId, place, at, account: place.account, image, extras, snapshots, kmsKeyArn };
 }
 
+/** An AMI; with its snapshots where neither is there yet. */
+type Found = Readonly<{ image: Image; snapshots?: ForeseenImage['snapshots'] }>;
+
 /** The AMI that the inputs name; null after a finding that says what there is instead. */
-async function findImage(place: Place, request: Request, findings: Findings): Promise<Image | null> {
+async function findImage(place: Place, request: Request, findings: Findings): Promise<Found | null> {
   const source = request.image;
   switch (source.by) {
     case 'id':
@@ -79,25 +89,18 @@ async function findImage(place: Place, request: Request, findings: Findings): Pr
       return null;
     }
     case 'instance': {
-      const image = await foreseeImage(place, request, source.id);
-      // A run before this one may have made it already.
+      // A run before this one may have made it already. One that is under way, or failed, is for the run to see to.
       const [made] = await ownImages(place, { Name: 'name', Values: [createdImageName(request, source.id)] });
-      if (made?.State === 'available') return made;
-      if (image !== undefined) return { ...image, ...(made?.ImageId && { ImageId: made.ImageId }) };
-      findings.add(
-        placeName(place),
-        `there is no instance ${source.id}`,
-        'check instance-id, source-region and source-role-arn',
-      );
-      return null;
+      if (made !== undefined && made.State !== 'pending' && !isFailedTry(made, source.id)) return { image: made };
+      return foreseeImage(place, request, source.id, findings);
     }
   }
 }
 
 /** AWS says NotFound for an unknown ID, and answers an empty list for an AMI that isn't this account's to see. */
-async function byId(place: Place, id: string, check: string, findings: Findings): Promise<Image | null> {
+async function byId(place: Place, id: string, check: string, findings: Findings): Promise<Found | null> {
   const [image] = await describeImages(place, [id]);
-  if (image !== undefined) return image;
+  if (image !== undefined) return { image };
   findings.add(
     placeName(place),
     `there is no ${id} that account ${place.account} may see in ${place.region}`,
@@ -107,7 +110,7 @@ async function byId(place: Place, id: string, check: string, findings: Findings)
 }
 
 /** The newest available AMI of the account itself: anybody could publish one with a name that fits. */
-async function byName(place: Place, pattern: string, findings: Findings): Promise<Image | null> {
+async function byName(place: Place, pattern: string, findings: Findings): Promise<Found | null> {
   const found = await ownImages(place, { Name: 'name', Values: [pattern] });
   const ids = new Set(found.map(({ ImageId }) => ImageId));
   // What this action made of one of them, in this account itself, is no newer image.
@@ -115,7 +118,8 @@ async function byName(place: Place, pattern: string, findings: Findings): Promis
   const [newest, next] = own
     .filter(({ State }) => State === 'available')
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
-  if (newest !== undefined && (next === undefined || newest.CreationDate !== next.CreationDate)) return newest;
+  if (newest !== undefined && (next === undefined || newest.CreationDate !== next.CreationDate))
+    return { image: newest };
   const where = placeName(place);
   if (newest !== undefined) {
     const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(' and ');
@@ -170,12 +174,13 @@ function isShareable(image: Image, where: string, findings: Findings): boolean {
 
 async function resolveSnapshots(
   place: Place,
-  image: Image,
+  { image, snapshots }: Found,
   sourceKeyArn: string | undefined,
   findings: Findings,
 ): Promise<SourceSnapshot[]> {
   const ids = snapshotIdsOf(image);
-  const found = new Map((await describeSnapshots(place, ids)).map((snapshot) => [snapshot.SnapshotId, snapshot]));
+  const known = snapshots ?? (await describeSnapshots(place, ids));
+  const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
   const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
   const obstacleOf = async (arn: string) =>
     [arn, arn === sourceKeyArn ? undefined : await keyObstacle(place, arn)] as const;

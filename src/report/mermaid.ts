@@ -28,7 +28,7 @@ export function flowchart({ source, targets, steps }: PlanRecord): string[] {
   const size = totalGiB(source.snapshots);
   const lines = [
     'flowchart LR',
-    `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, 'volume')}, ${size} GiB"]`,
+    `  source["${label(source.amiId ?? 'yet to be made')}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, 'volume')}, ${size} GiB"]`,
   ];
   const encrypted = steps.filter(({ step }) => step === 'encrypt');
   for (const { region } of encrypted)

@@ -24,6 +24,8 @@ export type Report = Readonly<{
   /** What stood in the way before anything was changed. */
   problems?: readonly Readonly<{ places: string; what: string; remedy: string }>[];
   targets: readonly TargetRecord[];
+  /** The AMI that was made of an instance before the problems were found. */
+  madeImageId?: string | undefined;
   /** What failed of the whole, rather than of one target. */
   failures: readonly string[];
   /** What was taken back at the end, and what could not be. */

@@ -7,7 +7,18 @@ import type { Problem } from '../plan/problem.ts';
 /** One thing that the run does; `after` names the steps that must have ended before. */
 export type PlannedStep = Readonly<{
   id: string;
-  step: 'encrypt' | 'grant' | 'share' | 'copy' | 'register' | 'verify' | 'publish' | 'promote' | 'retain' | 'clean-up';
+  step:
+    | 'create'
+    | 'encrypt'
+    | 'grant'
+    | 'share'
+    | 'copy'
+    | 'register'
+    | 'verify'
+    | 'publish'
+    | 'promote'
+    | 'retain'
+    | 'clean-up';
   account: string;
   region: string;
   resources: readonly string[];
@@ -43,9 +54,10 @@ export type PlanRecord = Readonly<{
   source: Readonly<{
     account: string;
     region: string;
-    amiId: string;
+    /** Null where the AMI is yet to be made, of an instance; so are its snapshots' IDs. */
+    amiId: string | null;
     amiName: string;
-    snapshots: readonly Readonly<{ id: string; sizeGiB: number; kmsKeyArn: string | null }>[];
+    snapshots: readonly Readonly<{ id: string | null; sizeGiB: number; kmsKeyArn: string | null }>[];
   }>;
   targets: readonly PlannedTarget[];
   steps: readonly PlannedStep[];
@@ -69,9 +81,13 @@ export function planRecord(
     source: {
       account: source.account,
       region: source.place.region,
-      amiId: source.image.ImageId ?? '',
+      amiId: source.instanceId === undefined ? (source.image.ImageId ?? '') : null,
       amiName: source.image.Name ?? '',
-      snapshots: source.snapshots.map(({ id, sizeGiB, kmsKeyArn }) => ({ id, sizeGiB, kmsKeyArn: kmsKeyArn ?? null })),
+      snapshots: source.snapshots.map(({ id, sizeGiB, kmsKeyArn }) => ({
+        id: source.instanceId === undefined ? id : null,
+        sizeGiB,
+        kmsKeyArn: kmsKeyArn ?? null,
+      })),
     },
     targets: plan.targets.map((target) => plannedTarget(plan, target)),
     steps: stepsOf(request, plan),
@@ -117,11 +133,15 @@ function stepsOf(request: Request, plan: Plan): PlannedStep[] {
     return id;
   };
   const snapshots = source.snapshots.map(({ id }) => id);
-  const imageId = source.image.ImageId ?? '';
+  // What is yet to be made has a name alone.
+  const { instanceId } = source;
+  const imageId = (instanceId === undefined ? source.image.ImageId : source.image.Name) ?? '';
+  const created =
+    instanceId === undefined ? [] : [add('create', source.account, source.place.region, [instanceId], null, [])];
   const encrypted = new Map<EncryptedCopy | undefined, string>(
     encryptedCopies.map((copy) => {
       const resources = copy.only?.map(({ id }) => id) ?? [imageId];
-      return [copy, add('encrypt', source.account, copy.place.region, resources, copy.kmsKeyArn, [])];
+      return [copy, add('encrypt', source.account, copy.place.region, resources, copy.kmsKeyArn, created)];
     }),
   );
   const making = targets.filter(({ reuse }) => reuse === undefined);
@@ -141,7 +161,7 @@ function stepsOf(request: Request, plan: Plan): PlannedStep[] {
     making.filter(({ crossAccount }) => crossAccount),
     (one) => one.from,
   )) {
-    const after = [encrypted.get(from) ?? []].flat();
+    const after = [encrypted.get(from) ?? created].flat();
     shared.set(from, add('share', source.account, from?.place.region ?? source.place.region, snapshots, null, after));
   }
   const ready = targets.map((targetPlan) => {
@@ -150,7 +170,7 @@ function stepsOf(request: Request, plan: Plan): PlannedStep[] {
     let last: string[] = [];
     if (reuse === undefined) {
       const after = [
-        ...(crossAccount ? [shared.get(from) ?? []].flat() : []),
+        ...(crossAccount ? [shared.get(from) ?? []].flat() : created),
         ...sourceKeys.flatMap((keyArn) => granted.get(`grant ${keyArn} to ${target.principalArn}`) ?? []),
       ];
       const copied = add('copy', account, region, route === 'copy' ? [imageId] : snapshots, target.kmsKeyArn, after);

@@ -24,16 +24,10 @@ export async function writeSummary(report: Report): Promise<void> {
 export function summaryText(report: Report): string {
   const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
   const failed = targets.filter(({ status }) => status === 'failed');
+  const id = sourceAmiId === '' ? (plan === undefined ? 'not found' : 'yet to be made') : `\`${sourceAmiId}\``;
   const source = plan === undefined ? '' : sourceText(plan.source);
-  const head = [
-    `## ${verdict(report)}`,
-    ...(swept
-      ? []
-      : [
-          '',
-          `Source ${sourceAmiId === '' ? 'not found' : `\`${sourceAmiId}\``}${source}.${seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : ''}`,
-        ]),
-  ];
+  const took = seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : '';
+  const head = [`## ${verdict(report)}`, ...(swept ? [] : ['', `Source ${id}${source}.${took}`])];
   const found = problems.flatMap(({ places, what, remedy }) => [
     `- **${plain(places)}**: ${plain(what)}`,
     ...(remedy === '' ? [] : [`  - What to do: ${plain(remedy)}`]),
@@ -103,14 +97,14 @@ function sourceText({ amiName, account, region, snapshots }: PlanRecord['source'
   return ` (${plain(amiName)}; ${counted(snapshots.length, 'volume')}, ${totalGiB(snapshots)} GiB) in ${account}/${region}`;
 }
 
-function verdict({ swept, targets, plan, problems = [], failures, cleanUp }: Report): string {
+function verdict({ swept, targets, plan, problems = [], madeImageId, failures, cleanUp }: Report): string {
   if (swept === true) {
     if (cleanUp.failed.length > 0) return '❌ Not all that earlier runs left could be taken back';
     return cleanUp.done.length > 0 ? '🧹 What earlier runs left is taken back' : '🧹 Earlier runs left nothing';
   }
   const made = targets.filter(isReady).length;
   if (problems.length > 0)
-    return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; nothing was changed`;
+    return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; ${madeImageId === undefined ? 'nothing was changed' : `${madeImageId} was made and is kept, nothing else was changed`}`;
   if (plan?.dryRun === true) {
     const toMake = targets.filter(({ status }) => status === 'planned').length;
     return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made; nothing was changed`;

@@ -4,17 +4,14 @@ import { ownImages } from '../aws/describe.ts';
 import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
 import type { Watcher } from '../aws/wait.ts';
 import type { Request } from '../inputs.ts';
-import { createdImageName } from '../plan/instance.ts';
+import { createdImageName, creationOf, isFailedTry } from '../plan/instance.ts';
 import { type Log, milestones } from '../report/progress.ts';
-import { tagKeys, toTags } from '../tags.ts';
 import { sleep } from '../time.ts';
-
-/** The tag that names the instance an AMI was made of. */
-const instanceTag = 'share-encrypted-ami:source-instance';
+import { removeImage } from './remove.ts';
 
 /**
  * Makes the AMI of an instance and waits until it is available. It is kept. CreateImage has no client token, but the
- * name can be taken only once, so what an earlier try made is found by it.
+ * name can be taken only once, so what an earlier try made is found by it; what one made in vain is removed first.
  * @throws StepError
  */
 export async function createImage(
@@ -26,9 +23,15 @@ export async function createImage(
   log: Log,
 ): Promise<string> {
   const name = createdImageName(request, instanceId);
-  const find = async () => (await ownImages(place, { Name: 'name', Values: [name] }))[0]?.ImageId;
+  const named = async () => (await ownImages(place, { Name: 'name', Values: [name] }))[0];
   try {
-    const id = (await find()) ?? (await make());
+    const earlier = await named();
+    const failed = earlier !== undefined && isFailedTry(earlier, instanceId);
+    if (failed) {
+      await removeImage(place, earlier);
+      log.line(placeName(place), `removed ${earlier.ImageId} (${name}), which an earlier try made in vain`);
+    }
+    const id = (failed ? undefined : earlier?.ImageId) ?? (await make());
     log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ', without a reboot' : ''}`);
     const tell = milestones(undefined, 10, (progress) => log.line(placeName(place), `making ${id}: ${progress}`));
     await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
@@ -38,32 +41,18 @@ export async function createImage(
   }
 
   async function make(): Promise<string> {
-    const tags = toTags({
-      [instanceTag]: instanceId,
-      [tagKeys.run]: request.run.runUrl,
-      [tagKeys.commit]: request.run.sha,
-    });
     for (let tries = 1; ; tries += 1) {
       try {
-        const { ImageId } = await place.ec2(
-          new CreateImageCommand({
-            InstanceId: instanceId,
-            Name: name,
-            NoReboot: noReboot,
-            TagSpecifications: [
-              { ResourceType: 'image', Tags: tags },
-              { ResourceType: 'snapshot', Tags: tags },
-            ],
-          }),
-        );
+        const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(request, instanceId, noReboot)));
         if (ImageId === undefined) throw new Error('AWS named no image');
         return ImageId;
       } catch (error) {
         if (!isTransient(error) && !hasCode(error, 'InvalidAMIName.Duplicate')) throw error;
         if (tries === 6) throw error;
         await sleep(1000 * tries, place.signal);
-        const made = await find();
-        if (made !== undefined) return made;
+        const made = await named();
+        // One that was removed a moment ago may still be seen.
+        if (made?.ImageId !== undefined && !isFailedTry(made, instanceId)) return made.ImageId;
       }
     }
   }

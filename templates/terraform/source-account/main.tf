@@ -252,7 +252,8 @@ resource "aws_iam_role_policy" "source_instance" {
         "Sid" : "ReadInstances",
         "Effect" : "Allow",
         "Action" : [
-          "ec2:DescribeInstances"
+          "ec2:DescribeInstances",
+          "ec2:DescribeVolumes"
         ],
         "Resource" : "*"
       },
