@@ -607,7 +607,7 @@ const remedies = [
 	},
 	{
 		fits: ({ code }) => code === "UnauthorizedOperation",
-		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (README has the policies)`
+		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
 	},
 	{
 		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
@@ -7362,12 +7362,15 @@ var ProblemsError = class extends Error {
 	name = "ProblemsError";
 	problems;
 	plan;
-	constructor(problems, plan) {
+	madeImageId;
+	constructor(problems, plan, madeImageId) {
 		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
 		const lines = together(problems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`);
-		super(`${count} found before anything was changed.\n${lines.join("\n")}`);
+		const when = madeImageId === void 0 ? "before anything was changed" : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
+		super(`${count} found ${when}.\n${lines.join("\n")}`);
 		this.problems = problems;
 		this.plan = plan;
+		this.madeImageId = madeImageId;
 	}
 };
 const namedPlaces = 6;
@@ -7455,8 +7458,8 @@ function spokenSeconds(seconds) {
 	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
 	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
 }
-function counted$1(number, noun) {
-	return `${number} ${noun}${number === 1 ? "" : "s"}`;
+function counted$1(number, noun, plural = `${noun}s`) {
+	return `${number} ${number === 1 ? noun : plural}`;
 }
 // src/report/progress.ts
 function openLog() {
@@ -7686,6 +7689,14 @@ function isImageDescription(description) {
 }
 // src/report/mermaid.ts
 const drawn = 30;
+function diagram(settings, lines) {
+	return [
+		"```mermaid",
+		`%%{init: ${JSON.stringify(settings)}}%%`,
+		...lines,
+		"```"
+	];
+}
 function label(text) {
 	return text.replace(/["#;<>{}[\]()|`:\\]/g, " ").trim();
 }
@@ -7693,7 +7704,7 @@ function flowchart({ source, targets, steps }) {
 	const making = targets.filter(({ action }) => action === "create");
 	if (making.length === 0) return [];
 	const size = totalGiB(source.snapshots);
-	const lines = ["flowchart LR", `  source["${label(source.amiId)}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted$1(source.snapshots.length, "volume")}, ${size} GiB"]`];
+	const lines = ["flowchart LR", `  source["${label(source.amiId ?? "yet to be made")}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted$1(source.snapshots.length, "volume")}, ${size} GiB"]`];
 	const encrypted = steps.filter(({ step }) => step === "encrypt");
 	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
 	const from = (target) => target.account !== source.account && encrypted.some(({ region }) => region === target.from) ? `copy_${id(target.from)}` : "source";
@@ -7702,31 +7713,31 @@ function flowchart({ source, targets, steps }) {
 		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${label(target.amiName)}"]`);
 	}
 	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted$1(group.length, "account")}| region${index}["${group[0]?.region}"]`);
-	return [
-		"```mermaid",
-		...lines,
-		"```"
-	];
+	return diagram({ flowchart: { wrappingWidth: 400 } }, lines);
 }
 function id(region) {
 	return region.replace(/-/g, "_");
 }
+const titleCharacter = 6.5;
 function gantt({ timeline, targets }) {
 	const byPlace = Map.groupBy(timeline, ({ place }) => place);
 	const start = Math.min(...timeline.map(({ from }) => from));
+	const made = new Set(targets.map(({ account, region }) => `${account}/${region}`));
+	const failed = new Set(targets.filter(({ status }) => status === "failed").map(({ account, region }) => `${account}/${region}`));
+	const rank = (place) => made.has(place) ? failed.has(place) ? 1 : 2 : 0;
 	const places = [...byPlace].map(([place, spans]) => ({
 		place,
 		spans,
-		seconds: Math.max(...spans.map(({ to }) => to)) - start
-	})).sort((a, b) => b.seconds - a.seconds);
+		end: Math.max(...spans.map(({ to }) => to))
+	})).sort((a, b) => rank(a.place) - rank(b.place) || b.end - a.end);
 	if (places.length === 0) return [];
-	const failed = new Set(targets.filter(({ status }) => status === "failed").map(({ account, region }) => `${account}/${region}`));
 	const lines = [
 		"gantt",
 		"  dateFormat x",
 		"  axisFormat %H:%M:%S"
 	];
-	for (const { place, spans } of places.slice(0, drawn)) {
+	const shown = places.slice(0, drawn);
+	for (const { place, spans } of shown) {
 		lines.push(`  section ${label(place)}`);
 		for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
 			const mark = failed.has(place) ? "crit, " : "";
@@ -7734,15 +7745,12 @@ function gantt({ timeline, targets }) {
 		}
 	}
 	const more = places.length - drawn;
-	return [
-		"```mermaid",
-		...lines,
-		"```",
-		...more > 0 ? ["", `The slowest ${drawn} of ${places.length}.`] : []
-	];
+	const longest = Math.max(...shown.map(({ place }) => place.length));
+	return [...diagram({ gantt: { leftPadding: Math.ceil(longest * titleCharacter) + 20 } }, lines), ...more > 0 ? ["", `${drawn} of ${places.length}: those that failed, then the slowest.`] : []];
 }
 // src/report/summary.ts
 const maxBytes = 1048576;
+const unfolded = 20;
 async function writeSummary(report) {
 	const path = process.env.GITHUB_STEP_SUMMARY;
 	if (!path || !(0,external_node_fs_namespaceObject.existsSync)(path)) return;
@@ -7751,24 +7759,33 @@ async function writeSummary(report) {
 function summaryText(report) {
 	const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
 	const failed = targets.filter(({ status }) => status === "failed");
-	const source = plan === void 0 ? "" : ` (${plain(plan.source.amiName)}) in ${plan.source.account}/${plan.source.region}`;
-	const head = [`## ${verdict(report)}`, ...swept ? [] : ["", `Source ${sourceAmiId === "" ? "not found" : `\`${sourceAmiId}\``}${source}${seconds > 0 ? `, ${spokenSeconds(seconds)}` : ""}.`]];
+	const id = sourceAmiId === "" ? plan === void 0 ? "not found" : "yet to be made" : `\`${sourceAmiId}\``;
+	const source = plan === void 0 ? "" : sourceText(plan.source);
+	const took = seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : "";
+	const head = [`## ${verdict(report)}`, ...swept ? [] : ["", `Source ${id}${source}.${took}`]];
 	const found = problems.flatMap(({ places, what, remedy }) => [`- **${plain(places)}**: ${plain(what)}`, ...remedy === "" ? [] : [`  - What to do: ${plain(remedy)}`]]);
-	const failing = [...failures.map((failure) => `- ${plain(failure)}`), ...problems.length > 0 ? [] : failed.map(({ account, region, error }) => `- **${account}/${region}**: ${plain(error ?? "")}`)];
-	const planned = new Map(plan?.targets.map((target) => [`${target.account}/${target.region}`, target]));
-	const table = [
-		"",
-		"| account | region | AMI | name | volumes | GiB | key | status | time |",
-		"|---|---|---|---|--:|--:|---|---|--:|"
-	];
-	const rows = [...failed, ...targets.filter(({ status }) => status !== "failed")].map((target) => row(target, planned.get(`${target.account}/${target.region}`)));
+	const failing = [...failures.flatMap((failure) => failureText(failure)), ...problems.length > 0 ? [] : failed.flatMap(({ account, region, error = "" }) => failureText(error, `**${account}/${region}**: `))];
+	const table = ["| account | region | AMI | name | volumes | GiB | key | status | time |", "|---|---|---|---|--:|--:|---|---|--:|"];
+	const volumes = plan?.source.snapshots ?? [];
+	const rows = [...failed, ...targets.filter(({ status }) => status !== "failed")].map((target) => row(target, volumes));
 	const cleaned = [...cleanUp.done.map((what) => `- ${plain(what)}`), ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${plain(what)}`)];
 	return within([
 		...head,
 		...section("Problems", found),
 		...section("Failures", failing),
 		...section("Warnings", (plan?.warnings ?? []).map((warning) => `- ${plain(warning)}`))
-	], targets.length === 0 ? [] : [...table, ...rows], [
+	], [...rows.length > 0 ? [
+		"",
+		...table,
+		...rows.slice(0, unfolded)
+	] : [], ...rows.length > unfolded ? [
+		"",
+		`<details><summary>The other ${rows.length - unfolded} targets</summary>`,
+		"",
+		...table,
+		...rows.slice(unfolded)
+	] : []], [
+		...rows.length > unfolded ? ["", "</details>"] : [],
 		...section("How it went", gantt(report)),
 		...planText(plan),
 		...section("Cleaned up", cleaned)
@@ -7782,29 +7799,45 @@ function section(title, lines) {
 		...lines
 	];
 }
-function verdict({ swept, targets, plan, problems = [], failures, cleanUp }) {
+function failureText(failure, where = "") {
+	const [what = "", ...details] = failure.split(/\n|\. (?=What to do: )/);
+	return [`- ${where}${plain(what)}`, ...details.map((detail) => `  - ${plain(detail.trim())}`)];
+}
+function sourceText({ amiName, account, region, snapshots }) {
+	return ` (${plain(amiName)}; ${counted$1(snapshots.length, "volume")}, ${totalGiB(snapshots)} GiB) in ${account}/${region}`;
+}
+function verdict({ swept, targets, plan, problems = [], madeImageId, failures, cleanUp }) {
 	if (swept === true) {
 		if (cleanUp.failed.length > 0) return "❌ Not all that earlier runs left could be taken back";
 		return cleanUp.done.length > 0 ? "🧹 What earlier runs left is taken back" : "🧹 Earlier runs left nothing";
 	}
 	const made = targets.filter(isReady).length;
-	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; nothing was changed`;
+	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; ${madeImageId === void 0 ? "nothing was changed" : `${madeImageId} was made and is kept, nothing else was changed`}`;
 	if (plan?.dryRun === true) return `📋 Dry run: ${targets.filter(({ status }) => status === "planned").length} of ${targets.length} AMIs would be made; nothing was changed`;
-	if (targets.length === 0 || made < targets.length) return targets.length === 0 ? "❌ The run failed" : `❌ ${targets.length - made} of ${targets.length} targets failed`;
+	if (targets.length === 0) return "❌ The run failed";
+	if (made < targets.length) {
+		const others = made === 0 ? "" : `; ${made === 1 ? "1 AMI is" : `${made} AMIs are`} ready`;
+		return `❌ ${targets.length - made} of ${targets.length} targets failed${others}`;
+	}
 	const ready = made === 1 ? "The AMI is" : `All ${made} AMIs are`;
 	if (failures.length > 0) return `❌ ${ready} ready, but publishing failed`;
 	return cleanUp.failed.length > 0 ? `⚠️ ${ready} ready, but something was left behind` : `✅ ${ready} ready`;
 }
-function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }, planned) {
+function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }, volumes) {
 	const link = amiId === null ? "" : `[\`${amiId}\`](${consoleUrl(region, amiId)})`;
-	const key = kmsKeyArn === null ? "" : `\`${kmsKeyArn.split(":").at(-1) ?? ""}\``;
+	const key = kmsKeyArn === null ? "" : keyLink(kmsKeyArn, region);
 	const icon = {
 		created: "✅",
 		reused: "♻️",
 		failed: "❌",
 		planned: "📋"
 	}[status];
-	return `| ${account} | ${region} | ${link} | ${plain(amiName ?? "")} | ${planned?.volumes ?? ""} | ${planned?.sizeGiB ?? ""} | ${key} | ${icon} ${status} | ${spokenSeconds(seconds)} |`;
+	const time = status === "planned" ? "" : spokenSeconds(seconds).replaceAll(" ", "&nbsp;");
+	return `| ${account} | ${region} | ${link} | ${plain(amiName ?? "")} | ${volumes.length || ""} | ${totalGiB(volumes) || ""} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
+}
+function keyLink(arn, region) {
+	const id = arn.split("/").at(-1) ?? "";
+	return `[\`${id.slice(0, id.startsWith("mrk-") ? 12 : 8)}…\`](${new URL(consoleUrl(region, "")).origin}/kms/home?region=${region}#/kms/keys/${id})`;
 }
 function planText(plan) {
 	if (plan === void 0) return [];
@@ -7812,17 +7845,21 @@ function planText(plan) {
 	if (estimate.copies === 0) return [];
 	const { byTopology, minutes } = estimate;
 	const other = topology === "direct" ? "regional-hub" : "direct";
+	const instead = byTopology[other].transferGiB === estimate.transferGiB ? "" : ` (topology \`${topology}\`; with \`${other}\` ${byTopology[other].transferGiB} GiB, ${usd(byTopology[other].transferUSD)})`;
 	const costs = [
-		`- ${estimate.copies} snapshot copies`,
-		`- between regions: ${estimate.transferGiB} GiB, about ${estimate.transferUSD} USD (topology \`${topology}\`; \`${other}\`: ${byTopology[other].transferGiB} GiB, ${byTopology[other].transferUSD} USD)`,
-		`- snapshots that stay: ${estimate.storageGiB} GiB, at most ${estimate.storageUSDPerMonth} USD a month`,
-		...estimate.timedCopyUSD > 0 ? [`- time-based copies: ${estimate.timedCopyUSD} USD`] : [],
-		...estimate.fastSnapshotRestoreUSDPerHour > 0 ? [`- fast snapshot restore: ${estimate.fastSnapshotRestoreUSDPerHour} USD an hour`] : [],
+		`- ${counted$1(estimate.copies, "snapshot copy", "snapshot copies")}`,
+		`- between regions: ${estimate.transferGiB} GiB, about ${usd(estimate.transferUSD)}${instead}`,
+		`- snapshots that stay: ${estimate.storageGiB} GiB, at most ${usd(estimate.storageUSDPerMonth)} a month`,
+		...estimate.timedCopyUSD > 0 ? [`- time-based copies: ${usd(estimate.timedCopyUSD)}`] : [],
+		...estimate.fastSnapshotRestoreUSDPerHour > 0 ? [`- fast snapshot restore: ${usd(estimate.fastSnapshotRestoreUSDPerHour)} an hour`] : [],
 		...dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : [],
 		"",
 		`<sub>By ${plain(estimate.basis)}.</sub>`
 	];
 	return [...dryRun ? section("Plan", flowchart(plan)) : [], ...section("Costs, by estimate", costs)];
+}
+function usd(amount) {
+	return `${amount.toFixed(2)} USD`;
 }
 function plain(text) {
 	return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/([|\\`*_[\]])/g, "\\$1").replace(/\s+/g, " ");
@@ -24659,6 +24696,7 @@ const _Arc = "Architecture";
 const _Ass = "Association";
 const _At = "Attribute";
 const _Att = "Attachment";
+const _Atta = "Attachments";
 const _BDM = "BlockDeviceMapping";
 const _BDML = "BlockDeviceMappingList";
 const _BDMRL = "BlockDeviceMappingRequestList";
@@ -24775,8 +24813,12 @@ const _DTe = "DeprecationTime";
 const _DTelet = "DeleteTags";
 const _DTi = "DisablingTime";
 const _DTis = "DisabledTime";
+const _DVRes = "DescribeVolumesRequest";
+const _DVResc = "DescribeVolumesResult";
 const _DVef = "DefaultVersion";
+const _DVes = "DescribeVolumes";
 const _De = "Description";
+const _Dev = "Device";
 const _EBD = "EbsBlockDevice";
 const _EBSL = "ExecutableByStringList";
 const _EBx = "ExecutableBy";
@@ -24837,6 +24879,7 @@ const _En = "Enabled";
 const _Enc = "Encrypted";
 const _Er = "Error";
 const _FLi = "FilterList";
+const _FRa = "FastRestored";
 const _FSD = "FindingScanDate";
 const _FSRSE = "FastSnapshotRestoreStateErrors";
 const _FSSIB = "FullSnapshotSizeInBytes";
@@ -24928,6 +24971,7 @@ const _INPO = "InstanceNetworkPerformanceOptions";
 const _INm = "ImageNames";
 const _IOA = "ImageOwnerAlias";
 const _IOI = "IpOwnerId";
+const _IOS = "InstanceOwningService";
 const _IPC = "Ipv6PrefixCount";
 const _IPCp = "Ipv4PrefixCount";
 const _IPIA = "InstancePrivateIpAddress";
@@ -25026,6 +25070,7 @@ const _LTVa = "LaunchTemplateVersions";
 const _LTau = "LaunchTime";
 const _Lic = "Licenses";
 const _M$2 = "Min";
+const _MAE = "MultiAttachEnabled";
 const _MAa$1 = "MacAddress";
 const _MB = "ManagedBy";
 const _MCIL = "MetricCategoryIdList";
@@ -25211,6 +25256,8 @@ const _STs = "SseType";
 const _STt = "StartTime";
 const _STto = "StorageTier";
 const _SUD = "SensitiveUserData";
+const _SVI = "SourceVolumeId";
+const _Siz = "Size";
 const _Sn = "Snapshots";
 const _Sna = "Snapshot";
 const _St = "State";
@@ -25248,12 +25295,18 @@ const _UOUT = "UsageOperationUpdateTime";
 const _UST = "UdpStreamTimeout";
 const _UTd = "UdpTimeout";
 const _V$2 = "Value";
+const _VALo = "VolumeAttachmentList";
+const _VAo = "VolumeArn";
+const _VAol = "VolumeAttachment";
 const _VCC = "VCpuCount";
 const _VCCR = "VCpuCountRange";
 const _VD = "VersionDescription";
 const _VI = "VpcId";
 const _VIR = "VolumeInitializationRate";
+const _VISL = "VolumeIdStringList";
 const _VIo = "VolumeId";
+const _VIol = "VolumeIds";
+const _VLo = "VolumeList";
 const _VN = "VirtualName";
 const _VNe = "VersionNumber";
 const _VOI = "VolumeOwnerId";
@@ -25265,6 +25318,8 @@ const _VTir = "VirtualizationType";
 const _VU = "ValidUntil";
 const _Va = "Values";
 const _Ve$1 = "Versions";
+const _Vo = "Volumes";
+const _Vol = "Volume";
 const _WC = "WithCooldown";
 const _WCT = "WatermarkCreationTime";
 const _WK = "WatermarkKey";
@@ -25286,6 +25341,7 @@ const _aPIA = "associatePublicIpAddress";
 const _aRs = "associatedResource";
 const _aRut = "autoRecovery";
 const _aSS = "amdSevSnp";
+const _aSt = "attachmentSet";
 const _aTMMB = "acceleratorTotalMemoryMiB";
 const _aTSc = "acceleratorTypeSet";
 const _aTt = "attachTime";
@@ -25352,6 +25408,7 @@ const _dTi = "disablingTime";
 const _dTis = "disabledTime";
 const _dVef = "defaultVersion";
 const _de = "description";
+const _dev = "device";
 const _eCI = "ebsCardIndex";
 const _eEBD = "ebsEncryptionByDefault";
 const _eGAI = "elasticGpuAssociationId";
@@ -25384,6 +25441,7 @@ const _eb = "ebs";
 const _en = "enabled";
 const _enc = "encrypted";
 const _er = "error";
+const _fRa = "fastRestored";
 const _fSD = "findingScanDate";
 const _fSRSES = "fastSnapshotRestoreStateErrorSet";
 const _fSSIB = "fullSnapshotSizeInBytes";
@@ -25429,6 +25487,7 @@ const _iNS = "imageNameSet";
 const _iOA = "imageOwnerAlias";
 const _iOI = "imageOwnerId";
 const _iOIp = "ipOwnerId";
+const _iOS = "instanceOwningService";
 const _iPCp = "ipv4PrefixCount";
 const _iPCpv = "ipv6PrefixCount";
 const _iPIs = "isPrimaryIpv6";
@@ -25470,6 +25529,7 @@ const _lTN = "launchTemplateName";
 const _lTVS = "launchTemplateVersionSet";
 const _lTau = "launchTime";
 const _m$3 = "min";
+const _mAE = "multiAttachEnabled";
 const _mAa = "macAddress";
 const _mB = "managedBy";
 const _mCIS = "metricCategoryIdSet";
@@ -25594,6 +25654,8 @@ const _sTR = "stateTransitionReason";
 const _sTs = "sseType";
 const _sTt = "startTime";
 const _sTto = "storageTier";
+const _sVI = "sourceVolumeId";
+const _si = "size";
 const _st = "state";
 const _sta = "status";
 const _suc = "successful";
@@ -25618,6 +25680,7 @@ const _uOUT = "usageOperationUpdateTime";
 const _uST = "udpStreamTimeout";
 const _uTd = "udpTimeout";
 const _v = "value";
+const _vA = "volumeArn";
 const _vCC = "vCpuCount";
 const _vD = "versionDescription";
 const _vI = "vpcId";
@@ -25626,6 +25689,7 @@ const _vIo = "volumeId";
 const _vN = "virtualName";
 const _vNe = "versionNumber";
 const _vOI = "volumeOwnerId";
+const _vS = "volumeSet";
 const _vSo = "volumeSize";
 const _vT = "volumeType";
 const _vTi = "virtualizationType";
@@ -26649,6 +26713,51 @@ var DescribeSnapshotsResult$ = [
 	}], [() => SnapshotList, {
 		[_eQN]: `SnapshotSet`,
 		[_xN]: _sSn
+	}]]
+];
+var DescribeVolumesRequest$ = [
+	3,
+	n0$3,
+	_DVRes,
+	0,
+	[
+		_VIol,
+		_IMR,
+		_DR$1,
+		_Fi,
+		_NTe,
+		_MR$1
+	],
+	[
+		[() => VolumeIdStringList, { [_xN]: _VIo }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN]: _dR
+		}],
+		[() => FilterList, { [_xN]: _Fil }],
+		[0, {
+			[_eQN]: `NextToken`,
+			[_xN]: _nTe
+		}],
+		[1, {
+			[_eQN]: `MaxResults`,
+			[_xN]: _mR
+		}]
+	]
+];
+var DescribeVolumesResult$ = [
+	3,
+	n0$3,
+	_DVResc,
+	0,
+	[_NTe, _Vo],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN]: _nTe
+	}], [() => VolumeList, {
+		[_eQN]: `VolumeSet`,
+		[_xN]: _vS
 	}]]
 ];
 var EbsBlockDevice$ = [
@@ -30257,6 +30366,186 @@ var VCpuCountRange$ = [
 		[_xN]: _ma
 	}]]
 ];
+var Volume$ = [
+	3,
+	n0$3,
+	_Vol,
+	0,
+	[
+		_AZI,
+		_OA,
+		_SVI,
+		_Io,
+		_T$2,
+		_VT$1,
+		_FRa,
+		_MAE,
+		_Th,
+		_STs,
+		_Op,
+		_VIR,
+		_VAo,
+		_OI$1,
+		_VIo,
+		_Siz,
+		_SIn,
+		_AZ,
+		_St,
+		_CTre,
+		_Atta,
+		_Enc,
+		_KKI
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN]: _aZI
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN]: _oA
+		}],
+		[0, {
+			[_eQN]: `SourceVolumeId`,
+			[_xN]: _sVI
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN]: _io
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN]: _tS
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN]: _vT
+		}],
+		[2, {
+			[_eQN]: `FastRestored`,
+			[_xN]: _fRa
+		}],
+		[2, {
+			[_eQN]: `MultiAttachEnabled`,
+			[_xN]: _mAE
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN]: _th
+		}],
+		[0, {
+			[_eQN]: `SseType`,
+			[_xN]: _sTs
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}],
+		[1, {
+			[_eQN]: `VolumeInitializationRate`,
+			[_xN]: _vIR
+		}],
+		[0, {
+			[_eQN]: `VolumeArn`,
+			[_xN]: _vA
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN]: _oI
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN]: _vIo
+		}],
+		[1, {
+			[_eQN]: `Size`,
+			[_xN]: _si
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN]: _sIn
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN]: _aZ
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN]: _sta
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN]: _cTre
+		}],
+		[() => VolumeAttachmentList, {
+			[_eQN]: `AttachmentSet`,
+			[_xN]: _aSt
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN]: _kKI
+		}]
+	]
+];
+var VolumeAttachment$ = [
+	3,
+	n0$3,
+	_VAol,
+	0,
+	[
+		_DOT,
+		_ARss,
+		_IOS,
+		_ECI,
+		_VIo,
+		_II,
+		_Dev,
+		_St,
+		_ATtt
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[0, {
+			[_eQN]: `AssociatedResource`,
+			[_xN]: _aRs
+		}],
+		[0, {
+			[_eQN]: `InstanceOwningService`,
+			[_xN]: _iOS
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN]: _eCI
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN]: _vIo
+		}],
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN]: _iI
+		}],
+		[0, {
+			[_eQN]: `Device`,
+			[_xN]: _dev
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN]: _sta
+		}],
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN]: _aTt
+		}]
+	]
+];
 var __Unit$1 = "unit";
 var AcceleratorManufacturerSet = [
 	1,
@@ -30846,6 +31135,27 @@ var VersionStringList = [
 	0,
 	[0, { [_xN]: _it }]
 ];
+var VolumeAttachmentList = [
+	1,
+	n0$3,
+	_VALo,
+	0,
+	[() => VolumeAttachment$, { [_xN]: _it }]
+];
+var VolumeIdStringList = [
+	1,
+	n0$3,
+	_VISL,
+	0,
+	[0, { [_xN]: _VIo }]
+];
+var VolumeList = [
+	1,
+	n0$3,
+	_VLo,
+	0,
+	[() => Volume$, { [_xN]: _it }]
+];
 var ZoneIdStringList = [
 	1,
 	n0$3,
@@ -30979,6 +31289,14 @@ var DescribeSnapshots$ = [
 	0,
 	() => DescribeSnapshotsRequest$,
 	() => DescribeSnapshotsResult$
+];
+var DescribeVolumes$ = [
+	9,
+	n0$3,
+	_DVes,
+	0,
+	() => DescribeVolumesRequest$,
+	() => DescribeVolumesResult$
 ];
 var EnableFastSnapshotRestores$ = [
 	9,
@@ -31363,6 +31681,8 @@ var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0
 var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
 var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
+var DescribeVolumesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeVolumes", DescribeVolumes$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
 var EnableFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
@@ -40666,12 +40986,12 @@ function roleOf(place, roleArn) {
 	return roleArn ?? `the caller in account ${place.account}`;
 }
 async function askAll(place, role, questions, findings) {
-	await Promise.all(questions.map(async ({ action, resources, call, without }) => {
+	await Promise.all(questions.map(async ({ action, resources, tagged = resources, call, without }) => {
 		const verdict = await ask(call);
 		if (verdict.is !== "denied") return;
 		const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
 		const what = `${role} may not take ${denied}`;
-		const remedy = `add to its policy: ${statement(denied, resources)}${deniedOutright(verdict)}`;
+		const remedy = `add to its policy: ${statement(denied, denied === "ec2:CreateTags" ? tagged : resources)}${deniedOutright(verdict)}`;
 		if (without === void 0) findings.add(placeName(place), what, remedy);
 		else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
 	}));
@@ -40834,24 +41154,60 @@ async function checkParameter(place, name, findings) {
 	}
 }
 // src/plan/instance.ts
+const instanceTag = "share-encrypted-ami:source-instance";
 function createdImageName(request, instanceId) {
 	const { date, "run-id": runId } = runValues(request.run);
 	return `${instanceId} ${runId || date}`;
 }
-async function foreseeImage(place, request, instanceId) {
-	const instance = await findInstance(place, instanceId);
-	if (instance === void 0) return void 0;
-	const { Architecture, VirtualizationType, RootDeviceName, RootDeviceType } = instance;
+function creationOf(request, instanceId, noReboot) {
+	const Tags = toTags({
+		[instanceTag]: instanceId,
+		[tagKeys.run]: request.run.runUrl,
+		[tagKeys.commit]: request.run.sha
+	});
 	return {
-		ImageId: instanceId,
+		InstanceId: instanceId,
 		Name: createdImageName(request, instanceId),
-		OwnerId: place.account,
-		State: "available",
-		Architecture,
-		VirtualizationType,
-		RootDeviceName,
-		RootDeviceType,
-		BlockDeviceMappings: []
+		NoReboot: noReboot,
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags
+		}, {
+			ResourceType: "snapshot",
+			Tags
+		}]
+	};
+}
+function isFailedTry(image, instanceId) {
+	return (image.State === "failed" || image.State === "error") && tagValue(image, instanceTag) === instanceId;
+}
+const imageableStates = [
+	"running",
+	"stopping",
+	"stopped"
+];
+async function foreseeImage(place, request, instanceId, findings) {
+	const refuse = (what, remedy) => {
+		findings.add(placeName(place), what, remedy);
+		return null;
+	};
+	const instance = await findInstance(place, instanceId);
+	if (instance === void 0) return refuse(`there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
+	const state = instance.State?.Name ?? "in no known state";
+	if (!imageableStates.includes(state)) return refuse(`${instanceId} is ${state}; AWS makes an AMI only of an instance that is running or stopped`, state === "pending" ? "wait until it is running" : "name another instance");
+	const volumes = await volumesOf(place, instance);
+	const { RootDeviceName, RootDeviceType } = instance;
+	if ((RootDeviceType ?? "ebs") === "ebs" && !volumes.has(RootDeviceName ?? "")) return refuse(`${instanceId} has no volume at its root device ${RootDeviceName}`, "attach its root volume again");
+	return {
+		image: imageOf(place, createdImageName(request, instanceId), instance, volumes),
+		snapshots: [...volumes.values()].map((volume) => ({
+			SnapshotId: snapshotOf(volume),
+			OwnerId: place.account,
+			State: "completed",
+			VolumeSize: volume.Size,
+			Encrypted: volume.Encrypted,
+			KmsKeyId: volume.KmsKeyId
+		}))
 	};
 }
 async function findInstance(place, instanceId) {
@@ -40862,6 +41218,58 @@ async function findInstance(place, instanceId) {
 		if (hasCode(error, "InvalidInstanceID.NotFound")) return void 0;
 		throw error;
 	}
+}
+async function volumesOf(place, { BlockDeviceMappings = [] }) {
+	const VolumeIds = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.VolumeId ?? []);
+	const { Volumes = [] } = VolumeIds.length === 0 ? {} : await place.ec2(new DescribeVolumesCommand({ VolumeIds }));
+	const byId = new Map(Volumes.map((volume) => [volume.VolumeId, volume]));
+	return new Map(BlockDeviceMappings.flatMap(({ DeviceName = "", Ebs }) => {
+		const volume = byId.get(Ebs?.VolumeId);
+		return volume === void 0 ? [] : [[DeviceName, volume]];
+	}));
+}
+function snapshotOf({ VolumeId }) {
+	return `the snapshot of ${VolumeId}`;
+}
+function imageOf(place, name, instance, volumes) {
+	const { InstanceId, BlockDeviceMappings = [], BootMode, CurrentInstanceBootMode } = instance;
+	const { Architecture, VirtualizationType, RootDeviceName, RootDeviceType, ProductCodes } = instance;
+	const { EnaSupport, SriovNetSupport, TpmSupport, PlatformDetails, UsageOperation } = instance;
+	return {
+		ImageId: InstanceId,
+		Name: name,
+		OwnerId: place.account,
+		State: "available",
+		Architecture,
+		VirtualizationType,
+		RootDeviceName,
+		RootDeviceType,
+		ProductCodes,
+		EnaSupport,
+		SriovNetSupport,
+		PlatformDetails,
+		UsageOperation,
+		BootMode: BootMode ?? CurrentInstanceBootMode,
+		TpmSupport: TpmSupport === "v2.0" ? TpmSupport : void 0,
+		BlockDeviceMappings: BlockDeviceMappings.flatMap(({ DeviceName = "", Ebs }) => {
+			const volume = volumes.get(DeviceName);
+			if (volume === void 0) return [];
+			const { VolumeType, Size: VolumeSize, Iops, Throughput, Encrypted } = volume;
+			const { DeleteOnTermination } = Ebs ?? {};
+			return [{
+				DeviceName,
+				Ebs: {
+					SnapshotId: snapshotOf(volume),
+					VolumeType,
+					VolumeSize,
+					Iops,
+					Throughput,
+					Encrypted,
+					DeleteOnTermination
+				}
+			}];
+		})
+	};
 }
 // src/plan/key.ts
 async function describeKey(place, id) {
@@ -40910,19 +41318,22 @@ async function resolveSource(request, at, findings) {
 	const where = placeName(place);
 	const { kmsKey } = request.source;
 	const key = kmsKey === void 0 ? void 0 : resolveKey(place, kmsKey, "source-kms-key", findings);
-	const image = await findings.attempt(where, "finding the source AMI", () => findImage(place, request, findings));
-	if (image == null || !isShareable(image, where, findings)) {
+	const found = await findings.attempt(where, "finding the source AMI", () => findImage(place, request, findings));
+	if (found == null || !isShareable(found.image, where, findings)) {
 		await key;
 		return;
 	}
+	const { image } = found;
+	const foreseen = found.snapshots !== void 0;
 	const id = image.ImageId ?? "";
 	const [snapshots, extras, kmsKeyArn] = await Promise.all([
-		findings.attempt(where, `reading the snapshots of ${id}`, async () => resolveSnapshots(place, image, await key, findings)),
-		findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image)),
+		findings.attempt(where, `reading the snapshots of ${id}`, async () => resolveSnapshots(place, found, await key, findings)),
+		foreseen ? { uefiData: void 0 } : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image)),
 		key
 	]);
 	if (snapshots === void 0 || extras === void 0) return void 0;
 	return {
+		instanceId: foreseen ? id : void 0,
 		place,
 		at,
 		account: place.account,
@@ -40945,24 +41356,18 @@ async function findImage(place, request, findings) {
 			return null;
 		}
 		case "instance": {
-			const image = await foreseeImage(place, request, source.id);
 			const [made] = await ownImages(place, {
 				Name: "name",
 				Values: [createdImageName(request, source.id)]
 			});
-			if (made?.State === "available") return made;
-			if (image !== void 0) return {
-				...image,
-				...made?.ImageId && { ImageId: made.ImageId }
-			};
-			findings.add(placeName(place), `there is no instance ${source.id}`, "check instance-id, source-region and source-role-arn");
-			return null;
+			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
+			return foreseeImage(place, request, source.id, findings);
 		}
 	}
 }
 async function byId(place, id, check, findings) {
 	const [image] = await describeImages(place, [id]);
-	if (image !== void 0) return image;
+	if (image !== void 0) return { image };
 	findings.add(placeName(place), `there is no ${id} that account ${place.account} may see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, its provider must be among the allowed`);
 	return null;
 }
@@ -40974,7 +41379,7 @@ async function byName(place, pattern, findings) {
 	const ids = new Set(found.map(({ ImageId }) => ImageId));
 	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
 	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) return newest;
+	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) return { image: newest };
 	const where = placeName(place);
 	if (newest !== void 0) {
 		const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(" and ");
@@ -41000,9 +41405,10 @@ function isShareable(image, where, findings) {
 	else return true;
 	return false;
 }
-async function resolveSnapshots(place, image, sourceKeyArn, findings) {
+async function resolveSnapshots(place, { image, snapshots }, sourceKeyArn, findings) {
 	const ids = snapshotIdsOf(image);
-	const found = new Map((await describeSnapshots(place, ids)).map((snapshot) => [snapshot.SnapshotId, snapshot]));
+	const known = snapshots ?? await describeSnapshots(place, ids);
+	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
 	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
 	const obstacleOf = async (arn) => [arn, arn === sourceKeyArn ? void 0 : await keyObstacle(place, arn)];
 	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
@@ -41524,26 +41930,68 @@ async function preflightSource(request, plan, honoured, findings) {
 	const takers = targets.filter(({ crossAccount, reuse }) => crossAccount && reuse === void 0);
 	const regions = new Set([source.place.region, ...encryptedCopies.map(({ place }) => place.region)]);
 	const role = roleOf(source.place, request.source.roleArn);
-	const [snapshotId] = source.snapshots.map(({ id }) => id);
 	await Promise.all([...regions].map((region) => {
 		const place = source.at(region);
 		const copy = encryptedCopies.find((one) => one.place.region === region);
 		const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
 		const arns = (...types) => types.map((type) => `arn:${request.source.partition}:ec2:${region}::${type}/*`);
 		const questions = [
+			...region === source.place.region ? creating(request, source, honoured, arns) : [],
 			...served.length > 0 ? sharing(plan, place, served, honoured, arns) : [],
 			...copy === void 0 ? [] : removing(copy, arns),
-			...copy !== void 0 && honoured && snapshotId !== void 0 ? encrypting(plan, copy, snapshotId, arns) : [],
+			...copy !== void 0 && honoured && source.snapshots.length > 0 ? encrypting(plan, copy, arns) : [],
 			...tagging(place, arns("image", "snapshot"), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
 		];
 		return askAll(place, role, questions, findings);
 	}));
 }
+function imageIdOf({ instanceId, image }) {
+	return instanceId === void 0 ? image.ImageId ?? "ami-0fffffffffffffff0" : noImage;
+}
+function snapshotIdOf({ instanceId, snapshots }, snapshot = snapshots[0]) {
+	return instanceId === void 0 ? snapshot?.id ?? "snap-0fffffffffffffff0" : noSnapshot;
+}
+function creating(request, source, honoured, arns) {
+	const { place, instanceId, image } = source;
+	if (instanceId === void 0) return [];
+	const instances = `arn:${request.source.partition}:ec2:${place.region}:${place.account}:instance/*`;
+	const create = new CreateImageCommand({
+		...creationOf(request, instanceId, true),
+		DryRun: true
+	});
+	const snapshots = new DescribeSnapshotsCommand({
+		OwnerIds: ["self"],
+		DryRun: true
+	});
+	const attribute = new DescribeImageAttributeCommand({
+		ImageId: noImage,
+		Attribute: "uefiData",
+		DryRun: true
+	});
+	return [
+		...honoured ? [{
+			action: "CreateImage",
+			resources: [instances, ...arns("image", "snapshot")],
+			tagged: arns("image", "snapshot"),
+			call: () => place.ec2(create)
+		}] : [],
+		{
+			action: "DescribeSnapshots",
+			resources: ["*"],
+			call: () => place.ec2(snapshots)
+		},
+		...hasUefi(image) ? [{
+			action: "DescribeImageAttribute",
+			resources: ["*"],
+			call: () => place.ec2(attribute)
+		}] : []
+	];
+}
 function sharing({ source }, place, served, honoured, arns) {
-	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"))?.id;
+	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
 	const self = { Add: [{ UserId: source.account }] };
 	const attribute = "createVolumePermission";
-	const SnapshotId = honoured && place.region === source.place.region && own !== void 0 ? own : noSnapshot;
+	const SnapshotId = honoured && place.region === source.place.region && own !== void 0 ? snapshotIdOf(source, own) : noSnapshot;
 	const modify = new ModifySnapshotAttributeCommand({
 		SnapshotId,
 		Attribute: attribute,
@@ -41581,7 +42029,7 @@ function sharing({ source }, place, served, honoured, arns) {
 function removing({ place, only }, arns) {
 	return [...only === void 0 ? [deregistering(place, arns("image"))] : [], deletingSnapshots(place, arns("snapshot"))];
 }
-function encrypting({ source }, copy, snapshotId, arns) {
+function encrypting({ source }, copy, arns) {
 	const { place, name, kmsKeyArn, only } = copy;
 	const tags = [{
 		Key: tagKeys.intermediate,
@@ -41596,7 +42044,7 @@ function encrypting({ source }, copy, snapshotId, arns) {
 	if (only !== void 0) {
 		const command = new CopySnapshotCommand({
 			...common,
-			SourceSnapshotId: only[0]?.id ?? snapshotId,
+			SourceSnapshotId: snapshotIdOf(source, only[0]),
 			TagSpecifications: [{
 				ResourceType: "snapshot",
 				Tags: tags
@@ -41611,7 +42059,7 @@ function encrypting({ source }, copy, snapshotId, arns) {
 	const command = new CopyImageCommand({
 		...common,
 		Name: name,
-		SourceImageId: source.image.ImageId,
+		SourceImageId: imageIdOf(source),
 		TagSpecifications: [{
 			ResourceType: "image",
 			Tags: tags
@@ -41740,11 +42188,10 @@ function settingInstanceTypes({ source }, place, arns) {
 	}];
 }
 const halfMade = "what a run that fails or is cancelled has made here by then stays";
-function copying(plan, { target, route, tags, from }, arns) {
+function copying({ source }, { target, route, tags, from }, arns) {
 	const { place, kmsKeyArn, name } = target;
-	const { image, snapshots } = plan.source;
 	const common = {
-		SourceRegion: from?.place.region ?? plan.source.place.region,
+		SourceRegion: from?.place.region ?? source.place.region,
 		Encrypted: true,
 		KmsKeyId: kmsKeyArn,
 		DryRun: true
@@ -41753,7 +42200,7 @@ function copying(plan, { target, route, tags, from }, arns) {
 		const command = new CopyImageCommand({
 			...common,
 			Name: name,
-			SourceImageId: image.ImageId,
+			SourceImageId: imageIdOf(source),
 			TagSpecifications: [{
 				ResourceType: "image",
 				Tags: [...tags]
@@ -41767,7 +42214,7 @@ function copying(plan, { target, route, tags, from }, arns) {
 	}
 	const command = new CopySnapshotCommand({
 		...common,
-		SourceSnapshotId: snapshots[0]?.id ?? "snap-0fffffffffffffff0",
+		SourceSnapshotId: snapshotIdOf(source),
 		TagSpecifications: [{
 			ResourceType: "snapshot",
 			Tags: [{
@@ -42053,10 +42500,10 @@ function planRecord(request, plan, problems, warnings) {
 		source: {
 			account: source.account,
 			region: source.place.region,
-			amiId: source.image.ImageId ?? "",
+			amiId: source.instanceId === void 0 ? source.image.ImageId ?? "" : null,
 			amiName: source.image.Name ?? "",
 			snapshots: source.snapshots.map(({ id, sizeGiB, kmsKeyArn }) => ({
-				id,
+				id: source.instanceId === void 0 ? id : null,
 				sizeGiB,
 				kmsKeyArn: kmsKeyArn ?? null
 			}))
@@ -42103,10 +42550,12 @@ function stepsOf(request, plan) {
 		return id;
 	};
 	const snapshots = source.snapshots.map(({ id }) => id);
-	const imageId = source.image.ImageId ?? "";
+	const { instanceId } = source;
+	const imageId = (instanceId === void 0 ? source.image.ImageId : source.image.Name) ?? "";
+	const created = instanceId === void 0 ? [] : [add("create", source.account, source.place.region, [instanceId], null, [])];
 	const encrypted = new Map(encryptedCopies.map((copy) => {
 		const resources = copy.only?.map(({ id }) => id) ?? [imageId];
-		return [copy, add("encrypt", source.account, copy.place.region, resources, copy.kmsKeyArn, [])];
+		return [copy, add("encrypt", source.account, copy.place.region, resources, copy.kmsKeyArn, created)];
 	}));
 	const making = targets.filter(({ reuse }) => reuse === void 0);
 	const granted = new Map();
@@ -42116,7 +42565,7 @@ function stepsOf(request, plan) {
 	}
 	const shared = new Map();
 	for (const [from] of Map.groupBy(making.filter(({ crossAccount }) => crossAccount), (one) => one.from)) {
-		const after = [encrypted.get(from) ?? []].flat();
+		const after = [encrypted.get(from) ?? created].flat();
 		shared.set(from, add("share", source.account, from?.place.region ?? source.place.region, snapshots, null, after));
 	}
 	const ready = targets.map((targetPlan) => {
@@ -42124,7 +42573,7 @@ function stepsOf(request, plan) {
 		const { account, region } = target.request;
 		let last = [];
 		if (reuse === void 0) {
-			const after = [...crossAccount ? [shared.get(from) ?? []].flat() : [], ...sourceKeys.flatMap((keyArn) => granted.get(`grant ${keyArn} to ${target.principalArn}`) ?? [])];
+			const after = [...crossAccount ? [shared.get(from) ?? []].flat() : created, ...sourceKeys.flatMap((keyArn) => granted.get(`grant ${keyArn} to ${target.principalArn}`) ?? [])];
 			const copied = add("copy", account, region, route === "copy" ? [imageId] : snapshots, target.kmsKeyArn, after);
 			const made = route === "copy" ? copied : add("register", account, region, [target.name], null, [copied]);
 			last = [add("verify", account, region, [target.name], null, [made])];
@@ -42919,15 +43368,20 @@ function refusalRemedy(error) {
 	return refusals.find(({ words }) => words.test(error.awsMessage))?.remedy;
 }
 // src/steps/create.ts
-const instanceTag = "share-encrypted-ami:source-instance";
 async function createImage(place, request, instanceId, noReboot, watcher, log) {
 	const name = createdImageName(request, instanceId);
-	const find = async () => (await ownImages(place, {
+	const named = async () => (await ownImages(place, {
 		Name: "name",
 		Values: [name]
-	}))[0]?.ImageId;
+	}))[0];
 	try {
-		const id = await find() ?? await make();
+		const earlier = await named();
+		const failed = earlier !== void 0 && isFailedTry(earlier, instanceId);
+		if (failed) {
+			await removeImage(place, earlier);
+			log.line(placeName(place), `removed ${earlier.ImageId} (${name}), which an earlier try made in vain`);
+		}
+		const id = (failed ? void 0 : earlier?.ImageId) ?? await make();
 		log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ", without a reboot" : ""}`);
 		const tell = milestones(void 0, 10, (progress) => log.line(placeName(place), `making ${id}: ${progress}`));
 		await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
@@ -42936,32 +43390,16 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 		throw new StepError(`Making an AMI of ${instanceId} in ${placeName(place)}`, error);
 	}
 	async function make() {
-		const tags = toTags({
-			[instanceTag]: instanceId,
-			[tagKeys.run]: request.run.runUrl,
-			[tagKeys.commit]: request.run.sha
-		});
 		for (let tries = 1;; tries += 1) try {
-			const { ImageId } = await place.ec2(new CreateImageCommand({
-				InstanceId: instanceId,
-				Name: name,
-				NoReboot: noReboot,
-				TagSpecifications: [{
-					ResourceType: "image",
-					Tags: tags
-				}, {
-					ResourceType: "snapshot",
-					Tags: tags
-				}]
-			}));
+			const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(request, instanceId, noReboot)));
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
 			if (!isTransient(error) && !hasCode(error, "InvalidAMIName.Duplicate")) throw error;
 			if (tries === 6) throw error;
 			await sleep(1e3 * tries, place.signal);
-			const made = await find();
-			if (made !== void 0) return made;
+			const made = await named();
+			if (made?.ImageId !== void 0 && !isFailedTry(made, instanceId)) return made.ImageId;
 		}
 	}
 }
@@ -43258,7 +43696,7 @@ function encryptImage(run, plan, copy, watcher) {
 			throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
 		}
 	};
-	const made = make();
+	const made = run.timeline.span(place, "encrypt", make);
 	made.then((image) => {
 		const matched = matchSnapshots(source.image, image);
 		for (const [id, { resolve, reject }] of snapshots) {
@@ -43351,7 +43789,7 @@ function encryptSnapshots(run, plan, copy, only, watcher) {
 			throw new StepError(`Making the encrypted copy of ${snapshot.id} in ${where}`, error, remedyFor(error));
 		}
 	};
-	const copies = new Map(only.map((snapshot) => [snapshot.id, encryptOne(snapshot)]));
+	const copies = new Map(only.map((snapshot) => [snapshot.id, run.timeline.span(place, "encrypt", () => encryptOne(snapshot))]));
 	for (const copied of copies.values()) copied.catch(() => {});
 	return {
 		place,
@@ -43545,7 +43983,7 @@ async function share(request, cancelled) {
 	const outcome = request.dryRun ? planned(plan) : await execute(run, plan);
 	stop.abort(new Error("the run has ended"));
 	return {
-		sourceAmiId: plan.source.image.ImageId ?? "",
+		sourceAmiId: record.source.amiId ?? "",
 		plan: record,
 		...outcome,
 		timeline: run.timeline.spans,
@@ -43560,20 +43998,24 @@ async function prepare(run) {
 }
 async function create(asked, foreseen) {
 	const { image } = asked.request;
-	if (image.by !== "instance") return foreseen;
-	const { place } = foreseen.plan.source;
+	const { place, instanceId } = foreseen.plan.source;
+	if (image.by !== "instance" || instanceId === void 0) return foreseen;
 	const watcher = openWatchers(asked.request.pollSeconds)(place);
-	const id = await createImage(place, asked.request, image.id, image.noReboot, watcher, asked.log);
-	return prepare({
-		...asked,
-		request: {
-			...asked.request,
-			image: {
-				by: "id",
-				id
+	const id = await createImage(place, asked.request, instanceId, image.noReboot, watcher, asked.log);
+	try {
+		return await prepare({
+			...asked,
+			request: {
+				...asked.request,
+				image: {
+					by: "id",
+					id
+				}
 			}
-		}
-	});
+		});
+	} catch (error) {
+		throw error instanceof ProblemsError ? new ProblemsError(error.problems, error.plan, id) : error;
+	}
 }
 async function makePlan(run) {
 	const { request, signal, log } = run;
@@ -43977,12 +44419,14 @@ function unfinished(request, error) {
 		};
 	});
 	const plan = error instanceof ProblemsError ? error.plan : void 0;
-	const sourceAmiId = plan?.source.amiId ?? (request?.image.by === "id" ? request.image.id : "");
+	const madeImageId = error instanceof ProblemsError ? error.madeImageId : void 0;
+	const sourceAmiId = plan?.source.amiId ?? madeImageId ?? (request?.image.by === "id" ? request.image.id : "");
 	const failures = problems.length > 0 ? [] : [sentence(error)];
 	return {
 		sourceAmiId,
 		plan,
 		problems: together(problems),
+		madeImageId,
 		targets,
 		failures,
 		cleanUp: {

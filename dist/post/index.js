@@ -403,7 +403,7 @@ const remedies = [
 	},
 	{
 		fits: ({ code }) => code === "UnauthorizedOperation",
-		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (README has the policies)`
+		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
 	},
 	{
 		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
@@ -28017,8 +28017,8 @@ function snapshotIdsOf(image) {
 	return [...new Set(ids)];
 }
 // src/report/words.ts
-function counted(number, noun) {
-	return `${number} ${noun}${number === 1 ? "" : "s"}`;
+function counted(number, noun, plural = `${noun}s`) {
+	return `${number} ${number === 1 ? noun : plural}`;
 }
 // src/steps/key-policy.ts
 const sidPrefix = "ShareEncryptedAmi";
