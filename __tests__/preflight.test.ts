@@ -6,6 +6,7 @@ import {
   type RegionScenario,
   type Scenario,
 } from '../simulator/scenario.ts';
+import { workflowRole } from '../simulator/scenarios/common.ts';
 import {
   type Case,
   customerKey,
@@ -74,11 +75,11 @@ function amiIn(draft: Draft): Writable<AmiScenario> {
 /** Puts the statements that a message gives into the policy of the role that it names. */
 function applyStatements(draft: Draft, message: string): void {
   const found = message.matchAll(
-    /iam::(\d{12}):role\/\S+ may not take [^\n]+\n +What to do: add to its policy: (\{.+?\})(?=;|\n|$| \()/g,
+    /(?:iam::(\d{12}):role\/\S+ may not take [^\n]+\n +What to do: add to its policy:|add to the policy of arn:aws:iam::(\d{12}):role\/\S+:) (\{.+?\})(?=;|\n|$| \()/g,
   );
   let applied = 0;
-  for (const [, account = '', text = ''] of found) {
-    const { policies } = roleIn(draft, account) as { policies: PolicyDocument[] };
+  for (const [, its, named, text = ''] of found) {
+    const { policies } = roleIn(draft, its ?? named ?? '') as { policies: PolicyDocument[] };
     policies.push({ Version: '2012-10-17', Statement: [JSON.parse(text)] });
     applied += 1;
   }
@@ -169,11 +170,10 @@ const misconfigurations: Record<string, Misconfiguration> = {
         JSON.stringify(roleIn(draft, sourceAccount).trust).replaceAll('acme/images', 'acme/other'),
       );
     },
-    says: /AssumeRoleWithWebIdentity of arn:aws:iam::999999999999:role\/ami-target[\s\S]*trust policy must name this issuer/,
-    fix: (draft) => {
-      roleIn(draft, targetAccount).trust = JSON.parse(
-        JSON.stringify(roleIn(draft, targetAccount).trust).replaceAll('acme/images', 'acme/other'),
-      );
+    says: /AssumeRoleWithWebIdentity of arn:aws:iam::999999999999:role\/ami-target[\s\S]*its trust policy must let this workflow in: \{/,
+    fix: (draft, message) => {
+      const told = /must let this workflow in: (\{.+\})/.exec(message)?.[1] ?? '';
+      roleIn(draft, targetAccount).trust = { Version: '2012-10-17', Statement: [JSON.parse(told)] };
     },
   },
   'no OIDC provider in the target account': {
@@ -307,16 +307,55 @@ const misconfigurations: Record<string, Misconfiguration> = {
   'source-key-access existing, where the key lets nobody in': {
     of: customerKey,
     breaks: input('source-key-access', 'existing'),
-    says: /add to the policy of that key: \{"Effect":"Allow","Principal":\{"AWS":"arn:aws:iam::999999999999:root"\},"Action":"kms:CreateGrant"/,
+    says: /add to the policy of that key: \{"Effect":"Allow","Principal":\{"AWS":"arn:aws:iam::999999999999:root"\},"Action":\["kms:DescribeKey"/,
     fix: (draft, message) => {
-      const told = [...message.matchAll(/add to the policy of that key: (\{.+?"\*"\})/g)].map(([, text]) =>
-        JSON.parse(text ?? ''),
-      );
-      const use = { ...told[0], Action: ['kms:Decrypt', 'kms:ReEncryptFrom'] };
+      const told = /add to the policy of that key: (\{.+?"\*"\})/.exec(message)?.[1] ?? '';
       const { Statement, ...rest } = delegatingPolicy(sourceAccount) as { Statement: object[] };
       setKey(sourceAccount, sourceRegion, 'cmkSource', {
-        policy: { ...rest, Statement: [...Statement, ...told, use] },
+        policy: { ...rest, Statement: [...Statement, JSON.parse(told)] },
       })(draft);
+    },
+  },
+  'a principal of grant-key-to that is not there': {
+    breaks: input(
+      'grant-key-to',
+      'arn:aws:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling',
+    ),
+    says: /AWSServiceRoleForAutoScaling \(grant-key-to\) is not there\n +What to do: create it: aws iam create-service-linked-role --aws-service-name autoscaling.amazonaws.com/,
+    fix: (draft) => {
+      const roles = draft.scenario.accounts[targetAccount]?.roles ?? {};
+      const path = 'aws-service-role/autoscaling.amazonaws.com/';
+      roles.AWSServiceRoleForAutoScaling = { ...workflowRole(targetAccount), path } as never;
+    },
+  },
+  'an SSM parameter that the source role may not read': {
+    given: { source: { parameters: { '/golden/latest': procedure().amiId } } },
+    breaks: (draft) => Object.assign(draft.inputs, { 'ami-id': '', 'ami-ssm-parameter': '/golden/latest' }),
+    says: /ssm:GetParameter [\s\S]*add to the policy of arn:aws:iam::111111111111:role\/ami-source: \{"Effect":"Allow","Action":"ssm:GetParameter"/,
+  },
+  'an SSM parameter that is not there': {
+    given: { policies: ['source-ssm-parameter'], source: { parameters: { '/golden/latest': procedure().amiId } } },
+    breaks: (draft) => Object.assign(draft.inputs, { 'ami-id': '', 'ami-ssm-parameter': '/golden/lastest' }),
+    says: /ParameterNotFound[\s\S]*create the parameter in 111111111111\/us-east-1, or correct ami-ssm-parameter/,
+    fix: input('ami-ssm-parameter', '/golden/latest'),
+  },
+  'the snapshots are under another customer key, which the target role of the same account may not use': {
+    given: { targets: [sourceAccount], volumes: [{ device: '/dev/xvda', key: 'other' }] },
+    breaks: (draft) => {
+      draft.inputs['target-role-arn'] = 'arn:aws:iam::{account}:role/ami-target';
+      const other = keyArnOf(sourceAccount, sourceRegion, 'other');
+      draft.scenario.accounts[sourceAccount]?.roles?.['ami-source']?.policies.push({
+        Version: '2012-10-17',
+        Statement: [{ Effect: 'Allow', Action: 'kms:DescribeKey', Resource: other }],
+      });
+    },
+    says: /role\/ami-target may not take kms:DescribeKey on arn:aws:kms:us-east-1/,
+    fix: (draft, message) => {
+      const told = /may not take kms:DescribeKey[^{]+add to its policy: (\{.+?\})/.exec(message)?.[1] ?? '';
+      draft.scenario.accounts[sourceAccount]?.roles?.['ami-target']?.policies.push({
+        Version: '2012-10-17',
+        Statement: [JSON.parse(told)],
+      });
     },
   },
   'an SSM parameter of another type': {
@@ -344,6 +383,8 @@ const misconfigurations: Record<string, Misconfiguration> = {
         ['target', 'ec2:CopySnapshot'],
         ['target', 'ec2:RegisterImage'],
         ['target', 'kms:DescribeKey', sourceKey],
+        ['target', 'kms:DescribeKey', targetKey],
+        ['source', 'kms:DescribeKey', sourceKey],
         ['target', 'kms:CreateGrant', sourceKey],
         ['target', 'kms:CreateGrant', targetKey],
         ['target', 'kms:GenerateDataKeyWithoutPlaintext', targetKey],
@@ -352,7 +393,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
       `the ${side} role lacks ${action}${resource === undefined ? '' : ` on the ${resource === sourceKey ? 'source' : 'target'} key`}`,
       {
         breaks: (draft) => without(draft, side === 'source' ? sourceAccount : targetAccount, action, resource),
-        says: new RegExp(`role/ami-${side} may not take ${action}`),
+        says: new RegExp(`role/ami-${side} may not take ${action}|perform: ${action} on resource: ${resource}`),
       },
     ]),
   ),

@@ -108,6 +108,12 @@ describe('credentials', () => {
         Action: 'sts:AssumeRole',
         Condition: { StringEquals: { 'sts:ExternalId': 'golden' } },
       },
+      {
+        Effect: 'Allow',
+        Principal: { AWS: principal },
+        Action: 'sts:TagSession',
+        Condition: { StringEquals: { 'aws:RequestTag/team': 'images-999999999999' } },
+      },
     ],
   });
 
@@ -139,6 +145,27 @@ describe('credentials', () => {
     expect(result.main.conclusion).toBe('success');
     expectTargets(result, shared.amiId);
     expect(result.simulator.calls.some(({ service }) => service === 'token')).toBe(false);
+  });
+
+  test('session tags go where AssumeRole is called, and nowhere else', async () => {
+    const mayTag = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'sts:TagSession', Resource: '*' }] };
+    const shared = trusting({ 'ami-target': `arn:aws:iam::${sourceAccount}:role/ami-source` }, procedure(), true);
+    const inputs = {
+      'role-chaining': 'true',
+      'external-id': 'golden',
+      'role-duration-seconds': '3600',
+      'role-session-tags': 'team=images-{account}',
+    };
+    const denied = await share(shared, inputs);
+    expect(denied.error).toMatch(/not authorized to perform: sts:TagSession .*role-session-tags need sts:TagSession/s);
+    const policies = shared.scenario.accounts[sourceAccount]?.roles?.['ami-source']?.policies ?? [];
+    (policies as object[]).push(mayTag);
+    const result = await share(shared, inputs);
+    expect(result.error).toBe('');
+    const byOidc = await share(procedure(), { 'role-session-tags': 'team=images', 'external-id': 'golden' });
+    expect(byOidc.main.annotations).toMatchObject([
+      { level: 'warning', message: expect.stringMatching(/role-session-tags and external-id has no effect/) },
+    ]);
   });
 
   test('role chaining: the target role from the source role, by OIDC', async () => {

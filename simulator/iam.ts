@@ -191,7 +191,7 @@ export async function authorizeKms(
 export async function trusts(
   role: Role,
   account: Account,
-  action: 'sts:AssumeRole' | 'sts:AssumeRoleWithWebIdentity',
+  action: 'sts:AssumeRole' | 'sts:TagSession' | 'sts:AssumeRoleWithWebIdentity',
   principal: string,
   context: Context,
 ): Promise<boolean> {
@@ -215,8 +215,12 @@ export async function trusts(
 }
 
 /** Whether a principal's own policies let it assume a role, which they must beside the role's trust. */
-export async function mayAssume(principal: Principal, roleArn: string): Promise<boolean> {
-  const verdict = await evaluate(principal, 'sts:AssumeRole', roleArn, principal.account, {});
+export async function mayAssume(
+  principal: Principal,
+  action: 'sts:AssumeRole' | 'sts:TagSession',
+  roleArn: string,
+): Promise<boolean> {
+  const verdict = await evaluate(principal, action, roleArn, principal.account, {});
   return verdict === 'allowed';
 }
 

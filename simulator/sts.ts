@@ -68,7 +68,7 @@ type Input = Readonly<{
   WebIdentityToken?: string;
   DurationSeconds?: number;
   ExternalId?: string;
-  Tags?: unknown[];
+  Tags?: { Key?: string; Value?: string }[];
 }>;
 
 type Sts = Readonly<{
@@ -160,18 +160,29 @@ function readToken(
 
 export async function assumeRole(sts: Sts, caller: Session, input: Input): Promise<Record<string, unknown>> {
   checkCommon(input);
-  const { RoleArn = '', RoleSessionName = '', DurationSeconds = 3600, ExternalId } = input;
+  const { RoleArn = '', RoleSessionName = '', DurationSeconds = 3600, ExternalId, Tags = [] } = input;
   const found = findRole(sts.world, RoleArn);
-  const denied = new Refusal(
-    'AccessDenied',
-    `User: ${caller.principal.arn} is not authorized to perform: sts:AssumeRole on resource: ${RoleArn}`,
-    403,
-  );
-  if (found === undefined) throw denied;
+  const denied = (action: string) =>
+    new Refusal(
+      'AccessDenied',
+      `User: ${caller.principal.arn} is not authorized to perform: ${action} on resource: ${RoleArn}`,
+      403,
+    );
+  if (found === undefined) throw denied('sts:AssumeRole');
   const { account, role } = found;
-  const context = ExternalId === undefined ? {} : { 'sts:ExternalId': ExternalId };
-  const trusted = await trusts(role, account, 'sts:AssumeRole', caller.principal.arn, context);
-  if (!trusted || !(await mayAssume(caller.principal, RoleArn))) throw denied;
+  const context = {
+    ...(ExternalId !== undefined && { 'sts:ExternalId': ExternalId }),
+    ...Object.fromEntries(Tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value ?? ''])),
+  };
+  // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_permissions-required
+  for (const action of Tags.length > 0
+    ? (['sts:AssumeRole', 'sts:TagSession'] as const)
+    : (['sts:AssumeRole'] as const))
+    if (
+      !(await trusts(role, account, action, caller.principal.arn, context)) ||
+      !(await mayAssume(caller.principal, action, RoleArn))
+    )
+      throw denied(action);
   checkDuration(role, DurationSeconds, caller.ofRole);
   return grantSession(sts, account, role, RoleSessionName, DurationSeconds);
 }

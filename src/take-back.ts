@@ -1,12 +1,11 @@
 import { type Place, placesOf } from './aws/clients.ts';
 import { openSessions } from './aws/credentials.ts';
 import { errorMessage } from './aws/errors.ts';
-import { type Settings, sourceSessionName } from './inputs/settings.ts';
+import type { Settings } from './inputs/settings.ts';
 import { thisReader } from './lease.ts';
 import type { LedgerState } from './ledger.ts';
 import { type CleanUpReport, cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { putBack } from './steps/promote.ts';
-import { fill } from './template.ts';
 import { sleep } from './time.ts';
 
 /** What the killed run made last may not be seen yet, so that post looks again after a while. */
@@ -16,16 +15,15 @@ const passesAfterSeconds = [0, 3, 9];
 export async function takeBack(settings: Settings, state: LedgerState, signal: AbortSignal): Promise<CleanUpReport> {
   const { credentials, source } = settings;
   const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
-  const session = sessions.source(source.roleArn, sourceSessionName(settings));
+  const session = sessions.source(source.roleArn);
   const at = placesOf(state.account, session, signal);
   const targets = Object.entries(state.targets).flatMap(([roleArn, places]) =>
     places.map((name): [string, Place] => {
       const [account = '', region = ''] = name.split('/');
-      const sessionName = fill(credentials.sessionName, { account, region });
       const ambient = account === state.account ? session : sessions.ambient();
       return [
         name,
-        placesOf(account, roleArn === '' ? ambient : sessions.target(roleArn, sessionName), signal)(region),
+        placesOf(account, roleArn === '' ? ambient : sessions.target(roleArn, { account, region }), signal)(region),
       ];
     }),
   );

@@ -459,6 +459,24 @@ function saveState(name, value) {
 	if (process.env["GITHUB_STATE"] || "") return issueFileCommand("STATE", prepareKeyValueMessage(name, value));
 	issueCommand("save-state", { name }, toCommandValue(value));
 }
+// src/aws/statement.ts
+function statement(action, resources) {
+	return JSON.stringify({
+		Effect: "Allow",
+		Action: action,
+		Resource: resources.length === 1 ? resources[0] : resources
+	});
+}
+function deniedIn(words) {
+	const found = /User: (\S+) is not authorized to perform: (\w+:\w+)(?: on resource: (arn:\S+))?/.exec(words);
+	if (found === null) return void 0;
+	const [, principal = "", action = "", resource] = found;
+	return {
+		principal: principal.replace(/^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\/.*$/, "arn:$1:iam::$2:role/$3"),
+		action,
+		resource
+	};
+}
 // src/aws/errors.ts
 function placeName({ account, region }) {
 	return `${account}/${region}`;
@@ -469,7 +487,8 @@ var AwsCallError = class extends Error {
 	code;
 	awsMessage;
 	where;
-	constructor(action, where, cause, resource) {
+	remedy;
+	constructor(action, where, cause, resource, remedy) {
 		const code = errorCode(cause);
 		const awsMessage = errorMessage(cause);
 		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
@@ -477,6 +496,7 @@ var AwsCallError = class extends Error {
 		this.code = code;
 		this.awsMessage = awsMessage;
 		this.where = where;
+		this.remedy = remedy;
 	}
 };
 var CredentialsError = class extends Error {
@@ -574,7 +594,15 @@ function isExpired(error) {
 	return expiredCodes.has(errorCode(error));
 }
 function isDenied(error) {
-	return hasCode(error, "UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure");
+	const code = errorCode(error);
+	return isDenialCode(code) || code === "AuthFailure";
+}
+function isDenialCode(code) {
+	return [
+		"UnauthorizedOperation",
+		"AccessDenied",
+		"AccessDeniedException"
+	].includes(code);
 }
 const remedies = [
 	{
@@ -594,6 +622,10 @@ const remedies = [
 		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way"
 	},
 	{
+		fits: ({ action, awsMessage }) => action === "AssumeRole" && awsMessage.includes("sts:TagSession"),
+		remedy: () => "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy"
+	},
+	{
 		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
 		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
 	},
@@ -606,8 +638,33 @@ const remedies = [
 		remedy: ({ where }) => `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`
 	},
 	{
+		fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
+		remedy: () => "AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)"
+	},
+	{
+		fits: ({ awsMessage }) => /Marketplace cannot be copied/i.test(awsMessage),
+		remedy: () => "AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)"
+	},
+	{
+		fits: ({ awsMessage }) => /permission to access the storage/i.test(awsMessage),
+		remedy: () => "every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs"
+	},
+	{
+		fits: ({ code, awsMessage }) => isDenialCode(code) && deniedIn(awsMessage)?.resource !== void 0,
+		remedy: ({ awsMessage }) => {
+			const { principal = "", action = "", resource = "" } = deniedIn(awsMessage) ?? {};
+			const outright = awsMessage.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+			const key = awsMessage.includes("no resource-based policy") ? "; and the key's policy, or a grant, must let it" : "";
+			return `add to the policy of ${principal}: ${statement(action, [resource])}${outright}${key}`;
+		}
+	},
+	{
 		fits: ({ code }) => code === "UnauthorizedOperation",
 		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
+	},
+	{
+		fits: ({ code }) => code === "ParameterNotFound",
+		remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`
 	},
 	{
 		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
@@ -627,7 +684,7 @@ function remedyOf(error) {
 		if (at instanceof StepError) return at.remedy;
 		if (at instanceof AwsCallError) {
 			const call = at;
-			return remedies.find(({ fits }) => fits(call))?.remedy(call);
+			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
 		}
 	}
 }
@@ -748,6 +805,7 @@ const inputDefaults = {
 	"role-chaining": "false",
 	"external-id": "",
 	"role-session-name": "share-encrypted-ami",
+	"role-session-tags": "",
 	"role-duration-seconds": "3600",
 	"oidc-audience": "sts.amazonaws.com",
 	"target-ami-name": "{name}",
@@ -933,6 +991,70 @@ function consoleUrl(region, amiId) {
 		"aws-us-gov": "console.amazonaws-us-gov.com"
 	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${amiId}`;
 }
+// src/tags.ts
+const tagKeys = {
+	sourceAmi: "share-encrypted-ami:source-ami",
+	sourceSnapshot: "share-encrypted-ami:source-snapshot",
+	run: "share-encrypted-ami:run",
+	commit: "share-encrypted-ami:commit",
+	kmsKey: "share-encrypted-ami:kms-key",
+	lease: "share-encrypted-ami:lease",
+	lineage: "share-encrypted-ami:lineage",
+	intermediate: "share-encrypted-ami:intermediate"
+};
+const tagPrefix = "share-encrypted-ami:";
+const ownTagCount = Object.keys(tagKeys).length;
+function toTags(record) {
+	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
+		Key,
+		Value
+	}));
+}
+function tagValue(resource, key) {
+	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
+}
+function mergeTags(source, users, ours, most = 50) {
+	const kept = {
+		...users,
+		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
+	};
+	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !(Key in kept));
+	const room = Math.max(0, most - Object.keys(kept).length);
+	return {
+		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
+			Key,
+			Value: Value ?? ""
+		})), ...toTags(kept)],
+		dropped: inherited.slice(room).map(({ Key }) => Key ?? "")
+	};
+}
+function joinIds(ids) {
+	let text = "";
+	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
+	return text;
+}
+// src/inputs/tags.ts
+function readTags$1(reader, input, text) {
+	const tags = {};
+	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
+		const at = pair.indexOf("=");
+		if (at < 1) reader.note(input, pair, "expected key=value");
+		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
+	}
+	return checkTags(reader, input, tags);
+}
+function checkTags(reader, input, tags) {
+	for (const [key, value] of Object.entries(tags)) {
+		const shown = `${key}=${value}`;
+		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
+		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
+		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
+		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
+		reader.templateValue(input, value);
+	}
+	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
+	return tags;
+}
 // src/inputs/settings.ts
 const keyAccesses = [
 	"grant",
@@ -965,6 +1087,7 @@ function readSettings(reader, run) {
 		credentials: {
 			roleChaining: reader.flag("role-chaining"),
 			externalId: reader.checked("external-id", reader.optional("external-id"), (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text), "expected 2 to 1224 letters, digits and +=,.@:/-"),
+			sessionTags: readSessionTags(reader, run),
 			sessionName: readSessionName(reader, run),
 			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
 			audience: readAudience(reader, partition)
@@ -988,15 +1111,23 @@ function readSessionName(reader, run) {
 	});
 	return reader.checked("role-session-name", template, () => /^[\w+=,.@-]{2,64}$/.test(longest), "expected 2 to 64 letters, digits and +=,.@-");
 }
+function readSessionTags(reader, run) {
+	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
+	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
+		const value = fill(template, runValues(run));
+		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		const longest = fill(value, {
+			account: "0".repeat(12),
+			region: "ap-southeast-1",
+			name: "",
+			"source-ami": ""
+		});
+		return [key, reader.checked("role-session-tags", value, () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest), "expected at most 256 letters, digits, spaces and _.:/=+-@")];
+	}));
+}
 function readAudience(reader, partition) {
 	const audience = reader.text("oidc-audience");
 	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
-}
-function sourceSessionName({ source, credentials }) {
-	return fill(credentials.sessionName, {
-		account: source.roleArn?.split(":")[4] ?? "source",
-		region: source.region
-	});
 }
 // src/packer.ts
 function amiFromManifest(text, region) {
@@ -7074,7 +7205,7 @@ var require_public_api = __commonJSMin(((exports) => {
 	exports.parseDocument = parseDocument;
 	exports.stringify = stringify;
 }));
-// src/tags.ts
+// src/inputs/targets.ts
 var import_dist = __commonJSMin(((exports) => {
 	var composer = require_composer();
 	var Document = require_Document();
@@ -7121,69 +7252,6 @@ var import_dist = __commonJSMin(((exports) => {
 	exports.visit = visit.visit;
 	exports.visitAsync = visit.visitAsync;
 }))();
-const tagKeys = {
-	sourceAmi: "share-encrypted-ami:source-ami",
-	sourceSnapshot: "share-encrypted-ami:source-snapshot",
-	run: "share-encrypted-ami:run",
-	commit: "share-encrypted-ami:commit",
-	kmsKey: "share-encrypted-ami:kms-key",
-	lease: "share-encrypted-ami:lease",
-	lineage: "share-encrypted-ami:lineage",
-	intermediate: "share-encrypted-ami:intermediate"
-};
-const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length;
-function toTags(record) {
-	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
-		Key,
-		Value
-	}));
-}
-function tagValue(resource, key) {
-	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
-}
-function mergeTags(source, users, ours, most = 50) {
-	const kept = {
-		...users,
-		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
-	};
-	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !(Key in kept));
-	const room = Math.max(0, most - Object.keys(kept).length);
-	return {
-		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
-			Key,
-			Value: Value ?? ""
-		})), ...toTags(kept)],
-		dropped: inherited.slice(room).map(({ Key }) => Key ?? "")
-	};
-}
-function joinIds(ids) {
-	let text = "";
-	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
-	return text;
-}
-// src/inputs/targets.ts
-function readTags$1(reader, input, text) {
-	const tags = {};
-	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
-		const at = pair.indexOf("=");
-		if (at < 1) reader.note(input, pair, "expected key=value");
-		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
-	}
-	return checkTags(reader, input, tags);
-}
-function checkTags(reader, input, tags) {
-	for (const [key, value] of Object.entries(tags)) {
-		const shown = `${key}=${value}`;
-		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
-		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
-		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
-		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
-		reader.templateValue(input, value);
-	}
-	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
-	return tags;
-}
 const entryFields = [
 	"account",
 	"region",
@@ -40736,22 +40804,32 @@ function openSessions(options, signal) {
 	};
 	const ambient = () => memo("ambient", () => renewing(ambientProvider()));
 	let source;
-	const assume = (roleArn, sessionName, from) => memo(`${roleArn} ${sessionName}`, () => {
+	const assume = (roleArn, where, from) => {
+		const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({
+			Key,
+			Value: fill(value, where)
+		}));
 		const role = {
 			roleArn,
-			sessionName
+			sessionName: fill(options.sessionName, where),
+			tags
 		};
-		if (from === void 0 && offersToken()) return renewing(() => assumeByToken(role, options, signal));
-		return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
-	});
+		return memo(JSON.stringify(role), () => {
+			if (from === void 0 && offersToken()) return renewing(() => assumeByToken(role, options, signal));
+			return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
+		});
+	};
 	return {
 		ambient,
-		source(roleArn, sessionName) {
-			source = roleArn === void 0 ? ambient() : assume(roleArn, sessionName, void 0);
+		source(roleArn) {
+			source = roleArn === void 0 ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), void 0);
 			return source;
 		},
-		target: (roleArn, sessionName) => assume(roleArn, sessionName, options.roleChaining ? source : void 0)
+		target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : void 0)
 	};
+}
+function usesAssumeRole({ roleChaining }) {
+	return roleChaining || !offersToken();
 }
 function offersToken() {
 	return Boolean(process.env.ACTIONS_ID_TOKEN_REQUEST_URL && process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
@@ -40815,8 +40893,14 @@ async function assumeByToken(role, options, signal) {
 		...clientDefaults,
 		region: options.stsRegion
 	});
-	return retrySts("AssumeRoleWithWebIdentity", role, options, signal, async () => {
+	let claims;
+	const remedy = () => claims && trustRemedy(role, claims);
+	return retrySts("AssumeRoleWithWebIdentity", {
+		...role,
+		remedy
+	}, options, signal, async () => {
 		const token = await fetchToken(options.audience, signal);
+		claims = claimsOf(token);
 		return sts.send(new AssumeRoleWithWebIdentityCommand({
 			RoleArn: role.roleArn,
 			RoleSessionName: role.sessionName,
@@ -40836,8 +40920,35 @@ async function assumeFrom(from, role, options, signal) {
 		RoleArn: role.roleArn,
 		RoleSessionName: role.sessionName,
 		DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
-		...options.externalId && { ExternalId: options.externalId }
+		...options.externalId && { ExternalId: options.externalId },
+		...role.tags.length > 0 && { Tags: role.tags }
 	}), { abortSignal: signal }));
+}
+function claimsOf(token) {
+	try {
+		const { iss, aud, sub } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+		return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
+			iss,
+			aud,
+			sub
+		} : void 0;
+	} catch {
+		return;
+	}
+}
+function trustRemedy({ roleArn }, { iss, aud, sub }) {
+	const [, partition, , , account] = roleArn.split(":");
+	const issuer = iss.replace(/^https:\/\//, "");
+	const trust = {
+		Effect: "Allow",
+		Principal: { Federated: `arn:${partition}:iam::${account}:oidc-provider/${issuer}` },
+		Action: "sts:AssumeRoleWithWebIdentity",
+		Condition: { StringEquals: {
+			[`${issuer}:aud`]: aud,
+			[`${issuer}:sub`]: sub
+		} }
+	};
+	return `the role must be there, and its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
 }
 const maxDenials = 2;
 const maxFailures = 6;
@@ -40851,7 +40962,10 @@ async function retrySts(action, role, options, signal, assume) {
 			if (error instanceof CredentialsError) throw error;
 			if (hasCode(error, "AccessDenied") && denials < maxDenials) denials += 1;
 			else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures) failures += 1;
-			else throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn);
+			else {
+				const remedy = hasCode(error, "AccessDenied") ? role.remedy?.() : void 0;
+				throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, remedy);
+			}
 			await sleep(500 * 2 ** (denials + failures - 1) * (.5 + Math.random() / 2), signal);
 		}
 	}
@@ -40910,11 +41024,14 @@ async function requestToken(audience, signal) {
 // src/plan/callers.ts
 function openCallers(settings, findings, signal, onAccount) {
 	const { source, credentials } = settings;
+	const given = Object.keys(credentials.sessionTags).length > 0 ? ["role-session-tags"] : [];
+	if (credentials.externalId !== void 0) given.push("external-id");
+	if (given.length > 0 && !usesAssumeRole(credentials)) findings.warn("inputs", `${given.join(" and ")} has no effect: every role is assumed by OIDC, which takes none`);
 	const sessions = openSessions({
 		stsRegion: source.region,
 		...credentials
 	}, signal);
-	const sourceSession = sessions.source(source.roleArn, sourceSessionName(settings));
+	const sourceSession = sessions.source(source.roleArn);
 	const known = new Map();
 	const identified = (session) => {
 		const caller = known.get(session) ?? identify(session);
@@ -40932,10 +41049,10 @@ function openCallers(settings, findings, signal, onAccount) {
 		};
 	};
 	const reach = async ({ account, region }, roleArn) => {
-		if (roleArn !== void 0) return identified(sessions.target(roleArn, fill(credentials.sessionName, {
+		if (roleArn !== void 0) return identified(sessions.target(roleArn, {
 			account,
 			region
-		})));
+		}));
 		const own = await identified(sourceSession);
 		return own.account === account ? own : identified(sessions.ambient());
 	};
@@ -40974,7 +41091,7 @@ async function ask(call) {
 			words
 		};
 		return {
-			is: hasCode(error, "UnauthorizedOperation", "AccessDeniedException", "AccessDenied") ? "denied" : "unknown",
+			is: isDenialCode(error.code) ? "denied" : "unknown",
 			words
 		};
 	}
@@ -40995,13 +41112,6 @@ async function askAll(place, role, questions, findings) {
 		if (without === void 0) findings.add(placeName(place), what, remedy);
 		else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
 	}));
-}
-function statement(action, resources) {
-	return JSON.stringify({
-		Effect: "Allow",
-		Action: action,
-		Resource: resources.length === 1 ? resources[0] : resources
-	});
 }
 function deniedOutright({ words }) {
 	return words.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
@@ -41735,6 +41845,8 @@ async function preflightKeys(request, plan, sampled, findings) {
 	const given = new Map(takers.map(([keyArn, target]) => [keyArn, target.target.principalArn]));
 	await Promise.all([
 		...users.map((asker) => checkUse(asker, honoured, tell)),
+		...readersOf(plan, sampled, sourceRole).map((asker) => checkReading(asker, honoured, tell)),
+		...sampled.map(({ target }) => checkLaunchGrants(target, honoured, tell, findings)),
 		...[...given].map(([keyArn, grantee]) => {
 			return checkGiving(request, {
 				place: source.at(regionOfKey(keyArn)),
@@ -41758,30 +41870,52 @@ async function honoursDryRuns$1(users) {
 	}
 	return false;
 }
+function readersOf({ source, encryptedCopies }, sampled, sourceRole) {
+	const keysOf = (snapshots) => snapshots.flatMap(({ kmsKeyArn, obstacle }) => kmsKeyArn === void 0 || obstacle?.startsWith("under ") ? [] : [kmsKeyArn]);
+	const first = encryptedCopies.flatMap(({ kmsKeyArn, only }) => keysOf(only ?? source.snapshots).map((keyArn) => ({
+		keyArn,
+		to: kmsKeyArn,
+		place: source.place,
+		role: sourceRole
+	})));
+	const within = sampled.filter(({ crossAccount }) => !crossAccount).flatMap(({ target: { at, roleArn, kmsKeyArn } }) => keysOf(source.snapshots).map((keyArn) => {
+		const place = at(regionOfKey(keyArn));
+		return {
+			keyArn,
+			to: kmsKeyArn,
+			place,
+			role: roleOf(place, roleArn)
+		};
+	}));
+	const others = [...first, ...within].filter(({ keyArn, to }) => keyArn !== to);
+	return [...new Map(others.map((asker) => [`${asker.keyArn} ${asker.role}`, asker])).values()];
+}
 function takersOf(targets) {
 	const pairs = new Map();
 	for (const target of targets) for (const keyArn of target.sourceKeys) pairs.set(`${keyArn} ${target.target.principalArn}`, [keyArn, target]);
 	return [...pairs.values()];
 }
 function teller(request, findings) {
-	return ({ place, keyArn, role }, operation, verdict, weight, inKeyPolicy = false) => {
+	return ({ place, keyArn, role }, operation, verdict, weight, mending = "this") => {
 		if (verdict.is !== "denied") return;
 		const denied = /perform: kms:(\w+)/.exec(verdict.words)?.[1] ?? operation;
 		const where = placeName(place);
 		const what = `${role} may not take kms:${denied} on ${keyArn}`;
-		const remedy = inKeyPolicy ? `add to the policy of that key: ${keyStatement(request, place, denied)}` : `add to its policy: ${statement(`kms:${denied}`, [keyArn])}${deniedOutright(verdict)}`;
+		const lacking = mending === "reading" ? readingActions : `kms:${denied}`;
+		const remedy = mending === "key-policy" ? `add to the policy of that key: ${keyStatement(request, place)}` : `add to its policy: ${statement(lacking, [keyArn])}${deniedOutright(verdict)}`;
 		const stops = weight === "ours" || weight === "through-ec2" && inBothSets.includes(denied);
 		if (weight === "ours") findings.add(where, what, remedy);
 		else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource), set key-preflight to warn`);
 		else findings.warn(where, `${what}. What to do: ${remedy}`);
 	};
 }
-function keyStatement(request, place, operation) {
+const readingActions = keyOperations.map((operation) => `kms:${operation}`);
+function keyStatement(request, place) {
 	const principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
 	return JSON.stringify({
 		Effect: "Allow",
 		Principal: principal,
-		Action: `kms:${operation}`,
+		Action: readingActions,
 		Resource: "*"
 	});
 }
@@ -41823,6 +41957,52 @@ async function checkUse(asker, honoured, tell) {
 		reEncrypted(),
 		granted()
 	]);
+}
+async function checkReading(asker, honoured, tell) {
+	const { place, keyArn } = asker;
+	tell(asker, "DescribeKey", await ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), "through-ec2", "reading");
+	if (honoured) tell(asker, "CreateGrant", await askToGrant(asker), "through-ec2", "reading");
+	await checkDecrypting(asker, place, (operation, verdict) => tell(asker, operation, verdict, "through-ec2", "reading"));
+}
+async function checkDecrypting({ place, keyArn }, maker, judge) {
+	let CiphertextBlob;
+	await ask(async () => {
+		const command = new GenerateDataKeyWithoutPlaintextCommand({
+			KeyId: keyArn,
+			NumberOfBytes: 32
+		});
+		CiphertextBlob = (await maker.kms(command)).CiphertextBlob;
+	});
+	if (CiphertextBlob === void 0) return;
+	const decrypt = new DecryptCommand({
+		KeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	});
+	const reEncrypt = new ReEncryptCommand({
+		SourceKeyId: keyArn,
+		DestinationKeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	});
+	const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
+	judge("Decrypt", decrypted);
+	if (!reEncrypted.words.includes("kms:ReEncryptTo")) judge("ReEncryptFrom", reEncrypted);
+}
+async function checkLaunchGrants({ place, kmsKeyArn, roleArn, grantKeyTo }, honoured, tell, findings) {
+	if (!honoured) return;
+	const asker = {
+		place,
+		keyArn: kmsKeyArn,
+		role: roleOf(place, roleArn)
+	};
+	for (const principal of grantKeyTo) {
+		const verdict = await askToGrant(asker, principal);
+		if (verdict.words.includes("does not refer to a valid principal")) {
+			const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
+			findings.add(placeName(place), `${principal} (grant-key-to) is not there`, service === void 0 ? "create it, or correct grant-key-to" : `create it: aws iam create-service-linked-role --aws-service-name ${service}`);
+		} else tell(asker, "CreateGrant", verdict, "ours");
+	}
 }
 function askToGrant({ place, keyArn }, grantee) {
 	const GranteePrincipal = grantee ?? `arn:${keyArn.split(":")[1]}:iam::${place.account}:root`;
@@ -41871,34 +42051,12 @@ async function checkTaking(request, plan, keyArn, { target }, honoured, tell) {
 	};
 	const judge = (operation, verdict, weight) => {
 		const ownSide = lacksIdentityPolicy(verdict);
-		if (ownSide || request.source.keyAccess === "existing") tell(asker, operation, verdict, weight, !ownSide);
+		if (ownSide || request.source.keyAccess === "existing") tell(asker, operation, verdict, weight, ownSide ? "reading" : "key-policy");
 	};
 	const [described, granted] = await Promise.all([ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), honoured ? askToGrant(asker) : void 0]);
 	judge("DescribeKey", described, "ours");
 	if (granted !== void 0) judge("CreateGrant", granted, "through-ec2");
-	let CiphertextBlob;
-	await ask(async () => {
-		const command = new GenerateDataKeyWithoutPlaintextCommand({
-			KeyId: keyArn,
-			NumberOfBytes: 32
-		});
-		CiphertextBlob = (await plan.source.at(regionOfKey(keyArn)).kms(command)).CiphertextBlob;
-	});
-	if (CiphertextBlob === void 0) return;
-	const decrypt = new DecryptCommand({
-		KeyId: keyArn,
-		CiphertextBlob,
-		DryRun: true
-	});
-	const reEncrypt = new ReEncryptCommand({
-		SourceKeyId: keyArn,
-		DestinationKeyId: keyArn,
-		CiphertextBlob,
-		DryRun: true
-	});
-	const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
-	judge("Decrypt", decrypted, "through-ec2");
-	if (!reEncrypted.words.includes("kms:ReEncryptTo")) judge("ReEncryptFrom", reEncrypted, "through-ec2");
+	await checkDecrypting(asker, plan.source.at(regionOfKey(keyArn)), (operation, verdict) => judge(operation, verdict, "through-ec2"));
 }
 // src/plan/preflight.ts
 const eachTargetUpTo = 100;
@@ -43275,7 +43433,7 @@ async function copyImage(run, plan, targetPlan, supply, watcher) {
 			}
 		}
 	} catch (error) {
-		throw new StepError(`Copying ${plan.source.image.ImageId} to ${where}`, error, refusalRemedy(error) ?? copyRemedy(error, targetPlan));
+		throw new StepError(`Copying ${plan.source.image.ImageId} to ${where}`, error, copyRemedy(error, targetPlan));
 	}
 }
 async function adopt(run, { target, adopt, tags }) {
@@ -43348,24 +43506,6 @@ async function tagSnapshots(plan, { target, snapshotTags }, image) {
 			Tags: snapshotTags.get(id)
 		}));
 	}
-}
-const refusals = [
-	{
-		words: /BillingProduct codes cannot be copied/i,
-		remedy: "AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)"
-	},
-	{
-		words: /Marketplace cannot be copied/i,
-		remedy: "AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)"
-	},
-	{
-		words: /permission to access the storage/i,
-		remedy: "check that nothing else takes away the shares of the source snapshots while this runs"
-	}
-];
-function refusalRemedy(error) {
-	if (!(error instanceof AwsCallError)) return void 0;
-	return refusals.find(({ words }) => words.test(error.awsMessage))?.remedy;
 }
 // src/steps/create.ts
 async function createImage(place, request, instanceId, noReboot, watcher, log) {

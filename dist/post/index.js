@@ -258,6 +258,24 @@ function info(message) {
 function getState(name) {
 	return process.env[`STATE_${name}`] || "";
 }
+// src/aws/statement.ts
+function statement(action, resources) {
+	return JSON.stringify({
+		Effect: "Allow",
+		Action: action,
+		Resource: resources.length === 1 ? resources[0] : resources
+	});
+}
+function deniedIn(words) {
+	const found = /User: (\S+) is not authorized to perform: (\w+:\w+)(?: on resource: (arn:\S+))?/.exec(words);
+	if (found === null) return void 0;
+	const [, principal = "", action = "", resource] = found;
+	return {
+		principal: principal.replace(/^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\/.*$/, "arn:$1:iam::$2:role/$3"),
+		action,
+		resource
+	};
+}
 // src/aws/errors.ts
 function placeName({ account, region }) {
 	return `${account}/${region}`;
@@ -268,7 +286,8 @@ var AwsCallError = class extends Error {
 	code;
 	awsMessage;
 	where;
-	constructor(action, where, cause, resource) {
+	remedy;
+	constructor(action, where, cause, resource, remedy) {
 		const code = errorCode(cause);
 		const awsMessage = errorMessage(cause);
 		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
@@ -276,6 +295,7 @@ var AwsCallError = class extends Error {
 		this.code = code;
 		this.awsMessage = awsMessage;
 		this.where = where;
+		this.remedy = remedy;
 	}
 };
 var CredentialsError = class extends Error {
@@ -370,7 +390,15 @@ function isExpired(error) {
 	return expiredCodes.has(errorCode(error));
 }
 function isDenied(error) {
-	return hasCode(error, "UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure");
+	const code = errorCode(error);
+	return isDenialCode(code) || code === "AuthFailure";
+}
+function isDenialCode(code) {
+	return [
+		"UnauthorizedOperation",
+		"AccessDenied",
+		"AccessDeniedException"
+	].includes(code);
 }
 const remedies = [
 	{
@@ -390,6 +418,10 @@ const remedies = [
 		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way"
 	},
 	{
+		fits: ({ action, awsMessage }) => action === "AssumeRole" && awsMessage.includes("sts:TagSession"),
+		remedy: () => "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy"
+	},
+	{
 		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
 		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
 	},
@@ -402,8 +434,33 @@ const remedies = [
 		remedy: ({ where }) => `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`
 	},
 	{
+		fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
+		remedy: () => "AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)"
+	},
+	{
+		fits: ({ awsMessage }) => /Marketplace cannot be copied/i.test(awsMessage),
+		remedy: () => "AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)"
+	},
+	{
+		fits: ({ awsMessage }) => /permission to access the storage/i.test(awsMessage),
+		remedy: () => "every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs"
+	},
+	{
+		fits: ({ code, awsMessage }) => isDenialCode(code) && deniedIn(awsMessage)?.resource !== void 0,
+		remedy: ({ awsMessage }) => {
+			const { principal = "", action = "", resource = "" } = deniedIn(awsMessage) ?? {};
+			const outright = awsMessage.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+			const key = awsMessage.includes("no resource-based policy") ? "; and the key's policy, or a grant, must let it" : "";
+			return `add to the policy of ${principal}: ${statement(action, [resource])}${outright}${key}`;
+		}
+	},
+	{
 		fits: ({ code }) => code === "UnauthorizedOperation",
 		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
+	},
+	{
+		fits: ({ code }) => code === "ParameterNotFound",
+		remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`
 	},
 	{
 		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
@@ -423,7 +480,7 @@ function remedyOf(error) {
 		if (at instanceof StepError) return at.remedy;
 		if (at instanceof AwsCallError) {
 			const call = at;
-			return remedies.find(({ fits }) => fits(call))?.remedy(call);
+			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
 		}
 	}
 }
@@ -544,6 +601,7 @@ const inputDefaults = {
 	"role-chaining": "false",
 	"external-id": "",
 	"role-session-name": "share-encrypted-ami",
+	"role-session-tags": "",
 	"role-duration-seconds": "3600",
 	"oidc-audience": "sts.amazonaws.com",
 	"target-ami-name": "{name}",
@@ -671,6 +729,41 @@ function isRegionName(text) {
 function audienceOf(partition) {
 	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
 }
+// src/tags.ts
+const tagKeys = {
+	sourceAmi: "share-encrypted-ami:source-ami",
+	sourceSnapshot: "share-encrypted-ami:source-snapshot",
+	run: "share-encrypted-ami:run",
+	commit: "share-encrypted-ami:commit",
+	kmsKey: "share-encrypted-ami:kms-key",
+	lease: "share-encrypted-ami:lease",
+	lineage: "share-encrypted-ami:lineage",
+	intermediate: "share-encrypted-ami:intermediate"
+};
+const tagPrefix = "share-encrypted-ami:";
+const ownTagCount = Object.keys(tagKeys).length;
+// src/inputs/tags.ts
+function readTags$1(reader, input, text) {
+	const tags = {};
+	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
+		const at = pair.indexOf("=");
+		if (at < 1) reader.note(input, pair, "expected key=value");
+		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
+	}
+	return checkTags(reader, input, tags);
+}
+function checkTags(reader, input, tags) {
+	for (const [key, value] of Object.entries(tags)) {
+		const shown = `${key}=${value}`;
+		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
+		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
+		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
+		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
+		reader.templateValue(input, value);
+	}
+	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
+	return tags;
+}
 // src/inputs/settings.ts
 const keyAccesses = [
 	"grant",
@@ -703,6 +796,7 @@ function readSettings(reader, run) {
 		credentials: {
 			roleChaining: reader.flag("role-chaining"),
 			externalId: reader.checked("external-id", reader.optional("external-id"), (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text), "expected 2 to 1224 letters, digits and +=,.@:/-"),
+			sessionTags: readSessionTags(reader, run),
 			sessionName: readSessionName(reader, run),
 			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
 			audience: readAudience(reader, partition)
@@ -726,15 +820,23 @@ function readSessionName(reader, run) {
 	});
 	return reader.checked("role-session-name", template, () => /^[\w+=,.@-]{2,64}$/.test(longest), "expected 2 to 64 letters, digits and +=,.@-");
 }
+function readSessionTags(reader, run) {
+	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
+	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
+		const value = fill(template, runValues(run));
+		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		const longest = fill(value, {
+			account: "0".repeat(12),
+			region: "ap-southeast-1",
+			name: "",
+			"source-ami": ""
+		});
+		return [key, reader.checked("role-session-tags", value, () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest), "expected at most 256 letters, digits, spaces and _.:/=+-@")];
+	}));
+}
 function readAudience(reader, partition) {
 	const audience = reader.text("oidc-audience");
 	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
-}
-function sourceSessionName({ source, credentials }) {
-	return fill(credentials.sessionName, {
-		account: source.roleArn?.split(":")[4] ?? "source",
-		region: source.region
-	});
 }
 // src/ledger.ts
 const stateName = "ledger";
@@ -27604,21 +27706,28 @@ function openSessions(options, signal) {
 	};
 	const ambient = () => memo("ambient", () => renewing(ambientProvider()));
 	let source;
-	const assume = (roleArn, sessionName, from) => memo(`${roleArn} ${sessionName}`, () => {
+	const assume = (roleArn, where, from) => {
+		const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({
+			Key,
+			Value: fill(value, where)
+		}));
 		const role = {
 			roleArn,
-			sessionName
+			sessionName: fill(options.sessionName, where),
+			tags
 		};
-		if (from === void 0 && offersToken()) return renewing(() => assumeByToken(role, options, signal));
-		return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
-	});
+		return memo(JSON.stringify(role), () => {
+			if (from === void 0 && offersToken()) return renewing(() => assumeByToken(role, options, signal));
+			return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
+		});
+	};
 	return {
 		ambient,
-		source(roleArn, sessionName) {
-			source = roleArn === void 0 ? ambient() : assume(roleArn, sessionName, void 0);
+		source(roleArn) {
+			source = roleArn === void 0 ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), void 0);
 			return source;
 		},
-		target: (roleArn, sessionName) => assume(roleArn, sessionName, options.roleChaining ? source : void 0)
+		target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : void 0)
 	};
 }
 function offersToken() {
@@ -27683,8 +27792,14 @@ async function assumeByToken(role, options, signal) {
 		...clientDefaults,
 		region: options.stsRegion
 	});
-	return retrySts("AssumeRoleWithWebIdentity", role, options, signal, async () => {
+	let claims;
+	const remedy = () => claims && trustRemedy(role, claims);
+	return retrySts("AssumeRoleWithWebIdentity", {
+		...role,
+		remedy
+	}, options, signal, async () => {
 		const token = await fetchToken(options.audience, signal);
+		claims = claimsOf(token);
 		return sts.send(new AssumeRoleWithWebIdentityCommand({
 			RoleArn: role.roleArn,
 			RoleSessionName: role.sessionName,
@@ -27704,8 +27819,35 @@ async function assumeFrom(from, role, options, signal) {
 		RoleArn: role.roleArn,
 		RoleSessionName: role.sessionName,
 		DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
-		...options.externalId && { ExternalId: options.externalId }
+		...options.externalId && { ExternalId: options.externalId },
+		...role.tags.length > 0 && { Tags: role.tags }
 	}), { abortSignal: signal }));
+}
+function claimsOf(token) {
+	try {
+		const { iss, aud, sub } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+		return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
+			iss,
+			aud,
+			sub
+		} : void 0;
+	} catch {
+		return;
+	}
+}
+function trustRemedy({ roleArn }, { iss, aud, sub }) {
+	const [, partition, , , account] = roleArn.split(":");
+	const issuer = iss.replace(/^https:\/\//, "");
+	const trust = {
+		Effect: "Allow",
+		Principal: { Federated: `arn:${partition}:iam::${account}:oidc-provider/${issuer}` },
+		Action: "sts:AssumeRoleWithWebIdentity",
+		Condition: { StringEquals: {
+			[`${issuer}:aud`]: aud,
+			[`${issuer}:sub`]: sub
+		} }
+	};
+	return `the role must be there, and its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
 }
 const maxDenials = 2;
 const maxFailures = 6;
@@ -27719,7 +27861,10 @@ async function retrySts(action, role, options, signal, assume) {
 			if (error instanceof CredentialsError) throw error;
 			if (hasCode(error, "AccessDenied") && denials < maxDenials) denials += 1;
 			else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures) failures += 1;
-			else throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn);
+			else {
+				const remedy = hasCode(error, "AccessDenied") ? role.remedy?.() : void 0;
+				throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, remedy);
+			}
 			await sleep(500 * 2 ** (denials + failures - 1) * (.5 + Math.random() / 2), signal);
 		}
 	}
@@ -27848,19 +27993,6 @@ async function pages(read) {
 		token = next;
 	}
 }
-// src/tags.ts
-const tagKeys = {
-	sourceAmi: "share-encrypted-ami:source-ami",
-	sourceSnapshot: "share-encrypted-ami:source-snapshot",
-	run: "share-encrypted-ami:run",
-	commit: "share-encrypted-ami:commit",
-	kmsKey: "share-encrypted-ami:kms-key",
-	lease: "share-encrypted-ami:lease",
-	lineage: "share-encrypted-ami:lineage",
-	intermediate: "share-encrypted-ami:intermediate"
-};
-const tagPrefix = "share-encrypted-ami:";
-Object.keys(tagKeys).length;
 // src/lease.ts
 const leasePrefix = `${tagKeys.lease}:`;
 `${leasePrefix}`;
@@ -28318,16 +28450,15 @@ async function takeBack(settings, state, signal) {
 		stsRegion: source.region,
 		...credentials
 	}, signal);
-	const session = sessions.source(source.roleArn, sourceSessionName(settings));
+	const session = sessions.source(source.roleArn);
 	const at = placesOf(state.account, session, signal);
 	const targets = Object.entries(state.targets).flatMap(([roleArn, places]) => places.map((name) => {
 		const [account = "", region = ""] = name.split("/");
-		const sessionName = fill(credentials.sessionName, {
+		const ambient = account === state.account ? session : sessions.ambient();
+		return [name, placesOf(account, roleArn === "" ? ambient : sessions.target(roleArn, {
 			account,
 			region
-		});
-		const ambient = account === state.account ? session : sessions.ambient();
-		return [name, placesOf(account, roleArn === "" ? ambient : sessions.target(roleArn, sessionName), signal)(region)];
+		}), signal)(region)];
 	}));
 	const byName = new Map(targets);
 	const done = [];

@@ -1,11 +1,26 @@
 import { text } from 'node:stream/consumers';
 import { setSecret } from '@actions/core';
-import { AssumeRoleCommand, AssumeRoleWithWebIdentityCommand, type Credentials, STSClient } from '@aws-sdk/client-sts';
+import {
+  AssumeRoleCommand,
+  AssumeRoleWithWebIdentityCommand,
+  type Credentials,
+  STSClient,
+  type Tag,
+} from '@aws-sdk/client-sts';
 import { defaultProvider } from '@aws-sdk/credential-provider-node';
 import { HttpRequest } from '@smithy/core/protocols';
+import { fill } from '../template.ts';
 import { sleep } from '../time.ts';
 import { clientDefaults, requestHandler } from './clients.ts';
-import { AwsCallError, CredentialsError, errorMessage, hasCode, isThrottling, isTransient } from './errors.ts';
+import {
+  AwsCallError,
+  CredentialsError,
+  errorMessage,
+  hasCode,
+  isThrottling,
+  isTransient,
+  type Where,
+} from './errors.ts';
 
 type Identity = { accessKeyId: string; secretAccessKey: string; sessionToken?: string; expiration?: Date };
 
@@ -17,9 +32,13 @@ export type Session = Readonly<{
 }>;
 
 export type SessionOptions = Readonly<{
+  /** The source's region, where all roles are assumed. */
   stsRegion: string;
+  /** May hold `{account}` and `{region}`; so may the values of the session tags. */
+  sessionName: string;
   roleChaining: boolean;
   externalId: string | undefined;
+  sessionTags: Readonly<Record<string, string>>;
   durationSeconds: number;
   audience: string;
 }>;
@@ -27,9 +46,9 @@ export type SessionOptions = Readonly<{
 /** How the run comes by its sessions. */
 export type Sessions = Readonly<{
   /** The session of the source account: of `roleArn`, or the ambient one. */
-  source(roleArn: string | undefined, sessionName: string): Session;
-  /** A session of a target role, made from the source's if roles are chained; the same one for the same role and name. */
-  target(roleArn: string, sessionName: string): Session;
+  source(roleArn: string | undefined): Session;
+  /** A session of a target's role, made from the source's if roles are chained; targets that it is the same for share it. */
+  target(roleArn: string, where: Where): Session;
   ambient(): Session;
 }>;
 
@@ -43,21 +62,29 @@ export function openSessions(options: SessionOptions, signal: AbortSignal): Sess
   const ambient = () => memo('ambient', () => renewing(ambientProvider()));
   let source: Session | undefined;
 
-  const assume = (roleArn: string, sessionName: string, from: Session | undefined): Session =>
-    memo(`${roleArn} ${sessionName}`, () => {
-      const role = { roleArn, sessionName };
+  const assume = (roleArn: string, where: Where, from: Session | undefined): Session => {
+    const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({ Key, Value: fill(value, where) }));
+    const role = { roleArn, sessionName: fill(options.sessionName, where), tags };
+    return memo(JSON.stringify(role), () => {
       if (from === undefined && offersToken()) return renewing(() => assumeByToken(role, options, signal));
       return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
     });
+  };
 
   return {
     ambient,
-    source(roleArn, sessionName) {
-      source = roleArn === undefined ? ambient() : assume(roleArn, sessionName, undefined);
+    source(roleArn) {
+      source =
+        roleArn === undefined ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), undefined);
       return source;
     },
-    target: (roleArn, sessionName) => assume(roleArn, sessionName, options.roleChaining ? source : undefined),
+    target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : undefined),
   };
+}
+
+/** Whether any role is assumed by AssumeRole, which alone takes an external ID and session tags. */
+export function usesAssumeRole({ roleChaining }: Pick<SessionOptions, 'roleChaining'>): boolean {
+  return roleChaining || !offersToken();
 }
 
 /** The runner offers an ID token to jobs with `permissions: id-token: write`. */
@@ -121,18 +148,21 @@ function noCredentials(error: unknown): string {
   return `${where} Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${fork} (${errorMessage(error)})`;
 }
 
-type Role = Readonly<{ roleArn: string; sessionName: string }>;
+type Role = Readonly<{ roleArn: string; sessionName: string; tags: Tag[] }>;
 
 /** Roles are where their account is, whatever the region asked. */
-function roleWhere({ roleArn }: Role, region: string): { account: string; region: string } {
+function roleWhere({ roleArn }: Pick<Role, 'roleArn'>, region: string): Where {
   return { account: roleArn.split(':')[4] ?? '', region };
 }
 
 async function assumeByToken(role: Role, options: SessionOptions, signal: AbortSignal): Promise<Identity> {
   const sts = new STSClient({ ...clientDefaults, region: options.stsRegion });
-  return retrySts('AssumeRoleWithWebIdentity', role, options, signal, async () => {
+  let claims: Claims | undefined;
+  const remedy = () => claims && trustRemedy(role, claims);
+  return retrySts('AssumeRoleWithWebIdentity', { ...role, remedy }, options, signal, async () => {
     // A token lives five minutes, so each try gets its own.
     const token = await fetchToken(options.audience, signal);
+    claims = claimsOf(token);
     return sts.send(
       new AssumeRoleWithWebIdentityCommand({
         RoleArn: role.roleArn,
@@ -157,10 +187,40 @@ async function assumeFrom(from: Session, role: Role, options: SessionOptions, si
         RoleSessionName: role.sessionName,
         DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
         ...(options.externalId && { ExternalId: options.externalId }),
+        ...(role.tags.length > 0 && { Tags: role.tags }),
       }),
       { abortSignal: signal },
     ),
   );
+}
+
+/** What of a token a trust policy goes by; none of it is secret. */
+type Claims = Readonly<{ iss: string; aud: string; sub: string }>;
+
+/** The claims of a token, or undefined where it is none that can be read. AWS checks it; here it is only told. */
+function claimsOf(token: string): Claims | undefined {
+  try {
+    const payload = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Partial<Claims>;
+    const { iss, aud, sub } = payload;
+    return typeof iss === 'string' && typeof aud === 'string' && typeof sub === 'string'
+      ? { iss, aud, sub }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** https://docs.github.com/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws */
+function trustRemedy({ roleArn }: Role, { iss, aud, sub }: Claims): string {
+  const [, partition, , , account] = roleArn.split(':');
+  const issuer = iss.replace(/^https:\/\//, '');
+  const trust = {
+    Effect: 'Allow',
+    Principal: { Federated: `arn:${partition}:iam::${account}:oidc-provider/${issuer}` },
+    Action: 'sts:AssumeRoleWithWebIdentity',
+    Condition: { StringEquals: { [`${issuer}:aud`]: aud, [`${issuer}:sub`]: sub } },
+  };
+  return `the role must be there, and its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
 }
 
 /** A role or provider made a moment ago answers AccessDenied at first, so that is tried again, but not for long. */
@@ -169,7 +229,7 @@ const maxFailures = 6;
 
 async function retrySts(
   action: string,
-  role: Role,
+  role: Role & Readonly<{ remedy?: () => string | undefined }>,
   options: SessionOptions,
   signal: AbortSignal,
   assume: () => Promise<{ Credentials?: Credentials | undefined }>,
@@ -184,7 +244,10 @@ async function retrySts(
       if (hasCode(error, 'AccessDenied') && denials < maxDenials) denials += 1;
       else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures)
         failures += 1;
-      else throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn);
+      else {
+        const remedy = hasCode(error, 'AccessDenied') ? role.remedy?.() : undefined;
+        throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, remedy);
+      }
       await sleep(500 * 2 ** (denials + failures - 1) * (0.5 + Math.random() / 2), signal);
     }
   }

@@ -1,3 +1,5 @@
+import { deniedIn, statement } from './statement.ts';
+
 /** Where a call went: which account, which region, as whom. */
 export type Where = Readonly<{ account: string; region: string }>;
 
@@ -12,8 +14,10 @@ export class AwsCallError extends Error {
   readonly code: string;
   readonly awsMessage: string;
   readonly where: Where;
+  /** What to do, where the caller knows more than AWS's words tell. */
+  readonly remedy: string | undefined;
 
-  constructor(action: string, where: Where, cause: unknown, resource?: string) {
+  constructor(action: string, where: Where, cause: unknown, resource?: string, remedy?: string) {
     const code = errorCode(cause);
     const awsMessage = errorMessage(cause);
     super(
@@ -24,6 +28,7 @@ export class AwsCallError extends Error {
     this.code = code;
     this.awsMessage = awsMessage;
     this.where = where;
+    this.remedy = remedy;
   }
 }
 
@@ -144,7 +149,12 @@ export function isExpired(error: unknown): boolean {
 }
 
 export function isDenied(error: unknown): boolean {
-  return hasCode(error, 'UnauthorizedOperation', 'AccessDenied', 'AccessDeniedException', 'AuthFailure');
+  const code = errorCode(error);
+  return isDenialCode(code) || code === 'AuthFailure';
+}
+
+export function isDenialCode(code: string): boolean {
+  return ['UnauthorizedOperation', 'AccessDenied', 'AccessDeniedException'].includes(code);
 }
 
 /** What to do about an error, where more can be said than AWS says; the first that fits. */
@@ -169,6 +179,11 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way",
   },
   {
+    fits: ({ action, awsMessage }) => action === 'AssumeRole' && awsMessage.includes('sts:TagSession'),
+    remedy: () =>
+      "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy",
+  },
+  {
     fits: ({ action, code }) => action === 'AssumeRole' && code === 'AccessDenied',
     remedy: () =>
       "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)",
@@ -184,9 +199,39 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`,
   },
   {
+    fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
+    remedy: () =>
+      'AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)',
+  },
+  {
+    fits: ({ awsMessage }) => /Marketplace cannot be copied/i.test(awsMessage),
+    remedy: () =>
+      'AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)',
+  },
+  {
+    fits: ({ awsMessage }) => /permission to access the storage/i.test(awsMessage),
+    remedy: () =>
+      'every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs',
+  },
+  {
+    fits: ({ code, awsMessage }) => isDenialCode(code) && deniedIn(awsMessage)?.resource !== undefined,
+    remedy: ({ awsMessage }) => {
+      const { principal = '', action = '', resource = '' } = deniedIn(awsMessage) ?? {};
+      const outright = awsMessage.includes('explicit deny') ? ' (and take out the statement that denies it)' : '';
+      const key = awsMessage.includes('no resource-based policy')
+        ? "; and the key's policy, or a grant, must let it"
+        : '';
+      return `add to the policy of ${principal}: ${statement(action, [resource])}${outright}${key}`;
+    },
+  },
+  {
     fits: ({ code }) => code === 'UnauthorizedOperation',
     remedy: ({ action, where }) =>
       `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`,
+  },
+  {
+    fits: ({ code }) => code === 'ParameterNotFound',
+    remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`,
   },
   {
     fits: ({ code, awsMessage }) => code === 'OperationNotPermitted' && awsMessage.includes('default key'),
@@ -208,7 +253,7 @@ function remedyOf(error: unknown): string | undefined {
     if (at instanceof StepError) return at.remedy;
     if (at instanceof AwsCallError) {
       const call = at;
-      return remedies.find(({ fits }) => fits(call))?.remedy(call);
+      return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
     }
   }
   return undefined;

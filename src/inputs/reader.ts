@@ -36,6 +36,7 @@ export const inputDefaults = {
   'role-chaining': 'false',
   'external-id': '',
   'role-session-name': 'share-encrypted-ami',
+  'role-session-tags': '',
   'role-duration-seconds': '3600',
   'oidc-audience': 'sts.amazonaws.com',
   'target-ami-name': '{name}',

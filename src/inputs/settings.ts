@@ -1,6 +1,7 @@
 import { audienceOf, isRegionName, type Partition, partitionOf } from '../regions.ts';
 import { fill, needsSourceImage } from '../template.ts';
 import { inputDefaults, keyProblem, type Reader, type RunContext, roleArn, roleProblem, runValues } from './reader.ts';
+import { readTags } from './tags.ts';
 
 export type KeyAccess = (typeof keyAccesses)[number];
 const keyAccesses = ['grant', 'policy', 'existing'] as const;
@@ -17,6 +18,8 @@ export type Settings = Readonly<{
   credentials: Readonly<{
     roleChaining: boolean;
     externalId: string | undefined;
+    /** In their values, `{account}` and `{region}` are still to fill. */
+    sessionTags: Readonly<Record<string, string>>;
     sessionName: string;
     durationSeconds: number;
     audience: string;
@@ -59,6 +62,7 @@ export function readSettings(reader: Reader, run: RunContext): Settings {
         (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
         'expected 2 to 1224 letters, digits and +=,.@:/-',
       ),
+      sessionTags: readSessionTags(reader, run),
       sessionName: readSessionName(reader, run),
       durationSeconds: reader.whole('role-duration-seconds', 900, 43_200),
       audience: readAudience(reader, partition),
@@ -86,13 +90,30 @@ function readSessionName(reader: Reader, run: RunContext): string {
   );
 }
 
+/** https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html */
+function readSessionTags(reader: Reader, run: RunContext): Record<string, string> {
+  const tags = readTags(reader, 'role-session-tags', reader.text('role-session-tags'));
+  return Object.fromEntries(
+    Object.entries(tags).map(([key, template]) => {
+      const value = fill(template, runValues(run));
+      if (needsSourceImage(value))
+        reader.note('role-session-tags', template, '{name} and {source-ami} are not known yet when a role is assumed');
+      const longest = fill(value, { account: '0'.repeat(12), region: 'ap-southeast-1', name: '', 'source-ami': '' });
+      return [
+        key,
+        reader.checked(
+          'role-session-tags',
+          value,
+          () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
+          'expected at most 256 letters, digits, spaces and _.:/=+-@',
+        ),
+      ];
+    }),
+  );
+}
+
 /** AWS's own audience is another one in the China partition; any that the user made up is taken as it is. */
 function readAudience(reader: Reader, partition: Partition): string {
   const audience = reader.text('oidc-audience');
   return audience === inputDefaults['oidc-audience'] ? audienceOf(partition) : audience;
-}
-
-/** The session name in the source account, whose ID isn't known where the credentials are ambient. */
-export function sourceSessionName({ source, credentials }: Settings): string {
-  return fill(credentials.sessionName, { account: source.roleArn?.split(':')[4] ?? 'source', region: source.region });
 }

@@ -1,6 +1,5 @@
 import { parse as parseYaml, YAMLParseError } from 'yaml';
 import { isRegionName, type Partition, partitionOf } from '../regions.ts';
-import { maxTags, ownTagCount, tagPrefix } from '../tags.ts';
 import { fill, needsSourceImage } from '../template.ts';
 import {
   accountId,
@@ -11,6 +10,7 @@ import {
   roleProblem,
   runValues,
 } from './reader.ts';
+import { checkTags, readTags } from './tags.ts';
 
 /** One account in one region, as asked for; what may hold placeholders still holds `{name}` and `{source-ami}`. */
 export type TargetRequest = Readonly<{
@@ -21,41 +21,6 @@ export type TargetRequest = Readonly<{
   amiName: string;
   tags: Readonly<Record<string, string>>;
 }>;
-
-/** `key=value` lines; a comma parts two of them where what follows it is again `key=`. */
-function readTags(reader: Reader, input: string, text: string): Record<string, string> {
-  const tags: Record<string, string> = {};
-  for (const pair of text
-    .split(/\n|,(?=[^,=\n]+=)/)
-    .map((part) => part.trim())
-    .filter(Boolean)) {
-    const at = pair.indexOf('=');
-    if (at < 1) reader.note(input, pair, 'expected key=value');
-    else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
-  }
-  return checkTags(reader, input, tags);
-}
-
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
-function checkTags(reader: Reader, input: string, tags: Record<string, string>): Record<string, string> {
-  for (const [key, value] of Object.entries(tags)) {
-    const shown = `${key}=${value}`;
-    if (key.length < 1 || key.length > 128) reader.note(input, shown, 'a tag key has 1 to 128 characters');
-    if (value.length > 256) reader.note(input, shown, 'a tag value has at most 256 characters');
-    if (/^aws:/i.test(key)) reader.note(input, shown, 'tag keys that begin with aws: are reserved by AWS');
-    if (key.startsWith(tagPrefix))
-      reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
-    reader.templateValue(input, value);
-  }
-  if (Object.keys(tags).length > maxTags - ownTagCount) {
-    reader.note(
-      input,
-      `${Object.keys(tags).length} tags`,
-      `expected at most ${maxTags - ownTagCount}, since AWS allows ${maxTags} and this action sets up to ${ownTagCount}`,
-    );
-  }
-  return tags;
-}
 
 type TargetEntry = {
   account: string;

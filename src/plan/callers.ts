@@ -1,9 +1,8 @@
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { type Place, placesOf } from '../aws/clients.ts';
-import { openSessions, type Session } from '../aws/credentials.ts';
+import { openSessions, type Session, usesAssumeRole } from '../aws/credentials.ts';
 import { placeName, type Where } from '../aws/errors.ts';
-import { type Settings, sourceSessionName } from '../inputs/settings.ts';
-import { fill } from '../template.ts';
+import type { Settings } from '../inputs/settings.ts';
 import type { Findings } from './problem.ts';
 
 /** A principal, the account that it is in, and that account's places by region. */
@@ -24,8 +23,12 @@ export function openCallers(
   onAccount: (account: string) => void,
 ): Callers {
   const { source, credentials } = settings;
+  const given = Object.keys(credentials.sessionTags).length > 0 ? ['role-session-tags'] : [];
+  if (credentials.externalId !== undefined) given.push('external-id');
+  if (given.length > 0 && !usesAssumeRole(credentials))
+    findings.warn('inputs', `${given.join(' and ')} has no effect: every role is assumed by OIDC, which takes none`);
   const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
-  const sourceSession = sessions.source(source.roleArn, sourceSessionName(settings));
+  const sourceSession = sessions.source(source.roleArn);
   const known = new Map<Session, Promise<Caller>>();
   const identified = (session: Session): Promise<Caller> => {
     const caller = known.get(session) ?? identify(session);
@@ -41,8 +44,7 @@ export function openCallers(
     return { account, arn: Arn ?? '', at: placesOf(account, session, signal) };
   };
   const reach = async ({ account, region }: Where, roleArn: string | undefined): Promise<Caller> => {
-    if (roleArn !== undefined)
-      return identified(sessions.target(roleArn, fill(credentials.sessionName, { account, region })));
+    if (roleArn !== undefined) return identified(sessions.target(roleArn, { account, region }));
     // Without a role of its own, a target is reached with the source's session if it is in that account.
     const own = await identified(sourceSession);
     return own.account === account ? own : identified(sessions.ambient());

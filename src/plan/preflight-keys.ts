@@ -12,11 +12,12 @@ import {
 import type { Place } from '../aws/clients.ts';
 import { placeName } from '../aws/errors.ts';
 import { keyOperations, regionOfKey } from '../aws/kms.ts';
+import { statement } from '../aws/statement.ts';
 import type { Request } from '../inputs.ts';
-
 import type { Plan, TargetPlan } from './plan.ts';
-import { ask, deniedOutright, lacksIdentityPolicy, roleOf, statement, type Verdict } from './probe.ts';
+import { ask, deniedOutright, lacksIdentityPolicy, roleOf, type Verdict } from './probe.ts';
 import type { Findings } from './problem.ts';
+import type { SourceSnapshot } from './source.ts';
 
 /*
  * A copy takes KMS permissions of its caller that EC2 uses for it, and a copy that lacks them fails only when it runs,
@@ -55,6 +56,8 @@ export async function preflightKeys(
   const given = new Map(takers.map(([keyArn, target]) => [keyArn, target.target.principalArn]));
   await Promise.all([
     ...users.map((asker) => checkUse(asker, honoured, tell)),
+    ...readersOf(plan, sampled, sourceRole).map((asker) => checkReading(asker, honoured, tell)),
+    ...sampled.map(({ target }) => checkLaunchGrants(target, honoured, tell, findings)),
     ...[...given].map(([keyArn, grantee]) => {
       const asker = { place: source.at(regionOfKey(keyArn)), keyArn, role: sourceRole };
       return checkGiving(request, asker, grantee, honoured, tell);
@@ -74,6 +77,33 @@ async function honoursDryRuns(users: readonly Asker[]): Promise<boolean> {
   return false;
 }
 
+/** Who reads snapshots of the source account under which key, besides the key that the copies are under. */
+function readersOf({ source, encryptedCopies }: Plan, sampled: readonly TargetPlan[], sourceRole: string): Asker[] {
+  const keysOf = (snapshots: readonly SourceSnapshot[]): string[] =>
+    snapshots.flatMap(({ kmsKeyArn, obstacle }) =>
+      // What the source role can't describe can't be told from aws/ebs, which everybody in the account can use, through EC2 alone.
+      kmsKeyArn === undefined || obstacle?.startsWith('under ') ? [] : [kmsKeyArn],
+    );
+  const first = encryptedCopies.flatMap(({ kmsKeyArn, only }) =>
+    keysOf(only ?? source.snapshots).map((keyArn) => ({
+      keyArn,
+      to: kmsKeyArn,
+      place: source.place,
+      role: sourceRole,
+    })),
+  );
+  const within = sampled
+    .filter(({ crossAccount }) => !crossAccount)
+    .flatMap(({ target: { at, roleArn, kmsKeyArn } }) =>
+      keysOf(source.snapshots).map((keyArn) => {
+        const place = at(regionOfKey(keyArn));
+        return { keyArn, to: kmsKeyArn, place, role: roleOf(place, roleArn) };
+      }),
+    );
+  const others = [...first, ...within].filter(({ keyArn, to }) => keyArn !== to);
+  return [...new Map(others.map((asker) => [`${asker.keyArn} ${asker.role}`, asker])).values()];
+}
+
 /** Each source key with each principal that is to use it, once. */
 function takersOf(targets: readonly TargetPlan[]): [string, TargetPlan][] {
   const pairs = new Map<string, [string, TargetPlan]>();
@@ -88,17 +118,22 @@ function takersOf(targets: readonly TargetPlan[]): [string, TargetPlan][] {
  */
 type Weight = 'ours' | 'through-ec2' | 'sweeping';
 
-type Tell = (asker: Asker, operation: string, verdict: Verdict, weight: Weight, inKeyPolicy?: boolean) => void;
+/** Where what is lacking belongs: in the role's policy, by itself or with all that reading takes, or in the key's. */
+type Mending = 'this' | 'reading' | 'key-policy';
+
+type Tell = (asker: Asker, operation: string, verdict: Verdict, weight: Weight, mending?: Mending) => void;
 
 function teller(request: Request, findings: Findings): Tell {
-  return ({ place, keyArn, role }, operation, verdict, weight, inKeyPolicy = false) => {
+  return ({ place, keyArn, role }, operation, verdict, weight, mending = 'this') => {
     if (verdict.is !== 'denied') return;
     const denied = /perform: kms:(\w+)/.exec(verdict.words)?.[1] ?? operation;
     const where = placeName(place);
     const what = `${role} may not take kms:${denied} on ${keyArn}`;
-    const remedy = inKeyPolicy
-      ? `add to the policy of that key: ${keyStatement(request, place, denied)}`
-      : `add to its policy: ${statement(`kms:${denied}`, [keyArn])}${deniedOutright(verdict)}`;
+    const lacking = mending === 'reading' ? readingActions : `kms:${denied}`;
+    const remedy =
+      mending === 'key-policy'
+        ? `add to the policy of that key: ${keyStatement(request, place)}`
+        : `add to its policy: ${statement(lacking, [keyArn])}${deniedOutright(verdict)}`;
     const stops = weight === 'ours' || (weight === 'through-ec2' && inBothSets.includes(denied));
     if (weight === 'ours') findings.add(where, what, remedy);
     else if (stops && request.keyPreflight === 'fail')
@@ -111,9 +146,12 @@ function teller(request: Request, findings: Findings): Tell {
   };
 }
 
-function keyStatement(request: Request, place: Place, operation: string): string {
+/** All that reading under a key takes, so that one statement mends what several findings tell. */
+const readingActions = keyOperations.map((operation) => `kms:${operation}`);
+
+function keyStatement(request: Request, place: Place): string {
   const principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
-  return JSON.stringify({ Effect: 'Allow', Principal: principal, Action: `kms:${operation}`, Resource: '*' });
+  return JSON.stringify({ Effect: 'Allow', Principal: principal, Action: readingActions, Resource: '*' });
 }
 
 /** What copying under a key takes of the account's own role. */
@@ -142,6 +180,62 @@ async function checkUse(asker: Asker, honoured: boolean, tell: Tell): Promise<vo
     if (honoured) tell(asker, 'CreateGrant', await askToGrant(asker), 'through-ec2');
   };
   await Promise.all([decrypted(), reEncrypted(), granted()]);
+}
+
+/** What reading snapshots under a key takes of a role in the key's own account. */
+async function checkReading(asker: Asker, honoured: boolean, tell: Tell): Promise<void> {
+  const { place, keyArn } = asker;
+  const described = await ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn })));
+  tell(asker, 'DescribeKey', described, 'through-ec2', 'reading');
+  if (honoured) tell(asker, 'CreateGrant', await askToGrant(asker), 'through-ec2', 'reading');
+  await checkDecrypting(asker, place, (operation, verdict) =>
+    tell(asker, operation, verdict, 'through-ec2', 'reading'),
+  );
+}
+
+/** Asks for what reading takes, by a cipher text under the key that `maker` can make. */
+async function checkDecrypting(
+  { place, keyArn }: Asker,
+  maker: Place,
+  judge: (operation: string, verdict: Verdict) => void,
+): Promise<void> {
+  let CiphertextBlob: Uint8Array | undefined;
+  await ask(async () => {
+    const command = new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: 32 });
+    CiphertextBlob = (await maker.kms(command)).CiphertextBlob;
+  });
+  if (CiphertextBlob === undefined) return;
+  const decrypt = new DecryptCommand({ KeyId: keyArn, CiphertextBlob, DryRun: true });
+  const keys = { SourceKeyId: keyArn, DestinationKeyId: keyArn };
+  const reEncrypt = new ReEncryptCommand({ ...keys, CiphertextBlob, DryRun: true });
+  const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
+  judge('Decrypt', decrypted);
+  // Encrypting under that key again is nothing that the role needs.
+  if (!reEncrypted.words.includes('kms:ReEncryptTo')) judge('ReEncryptFrom', reEncrypted);
+}
+
+/** Whether grant-key-to can be granted: its principals must be there. */
+async function checkLaunchGrants(
+  { place, kmsKeyArn, roleArn, grantKeyTo }: TargetPlan['target'],
+  honoured: boolean,
+  tell: Tell,
+  findings: Findings,
+): Promise<void> {
+  if (!honoured) return;
+  const asker = { place, keyArn: kmsKeyArn, role: roleOf(place, roleArn) };
+  for (const principal of grantKeyTo) {
+    const verdict = await askToGrant(asker, principal);
+    if (verdict.words.includes('does not refer to a valid principal')) {
+      const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
+      findings.add(
+        placeName(place),
+        `${principal} (grant-key-to) is not there`,
+        service === undefined
+          ? 'create it, or correct grant-key-to'
+          : `create it: aws iam create-service-linked-role --aws-service-name ${service}`,
+      );
+    } else tell(asker, 'CreateGrant', verdict, 'ours');
+  }
 }
 
 function askToGrant({ place, keyArn }: Asker, grantee?: string): Promise<Verdict> {
@@ -194,7 +288,8 @@ async function checkTaking(
   const asker = { place, keyArn, role: roleOf(place, target.roleArn) };
   const judge = (operation: string, verdict: Verdict, weight: Weight): void => {
     const ownSide = lacksIdentityPolicy(verdict);
-    if (ownSide || request.source.keyAccess === 'existing') tell(asker, operation, verdict, weight, !ownSide);
+    if (ownSide || request.source.keyAccess === 'existing')
+      tell(asker, operation, verdict, weight, ownSide ? 'reading' : 'key-policy');
   };
   const [described, granted] = await Promise.all([
     ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))),
@@ -202,18 +297,7 @@ async function checkTaking(
   ]);
   judge('DescribeKey', described, 'ours');
   if (granted !== undefined) judge('CreateGrant', granted, 'through-ec2');
-  // A cipher text under the source key, which the source role can make.
-  let CiphertextBlob: Uint8Array | undefined;
-  await ask(async () => {
-    const command = new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: 32 });
-    CiphertextBlob = (await plan.source.at(regionOfKey(keyArn)).kms(command)).CiphertextBlob;
-  });
-  if (CiphertextBlob === undefined) return;
-  const decrypt = new DecryptCommand({ KeyId: keyArn, CiphertextBlob, DryRun: true });
-  const keys = { SourceKeyId: keyArn, DestinationKeyId: keyArn };
-  const reEncrypt = new ReEncryptCommand({ ...keys, CiphertextBlob, DryRun: true });
-  const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
-  judge('Decrypt', decrypted, 'through-ec2');
-  // Encrypting under the source key again is nothing that the role needs.
-  if (!reEncrypted.words.includes('kms:ReEncryptTo')) judge('ReEncryptFrom', reEncrypted, 'through-ec2');
+  // A cipher text under the source key can be made by the source role.
+  const maker = plan.source.at(regionOfKey(keyArn));
+  await checkDecrypting(asker, maker, (operation, verdict) => judge(operation, verdict, 'through-ec2'));
 }

@@ -1,5 +1,6 @@
 import type { Place } from '../aws/clients.ts';
-import { AwsCallError, errorMessage, hasCode, placeName } from '../aws/errors.ts';
+import { AwsCallError, errorMessage, hasCode, isDenialCode, placeName } from '../aws/errors.ts';
+import { statement } from '../aws/statement.ts';
 import type { Findings } from './problem.ts';
 
 /** What a dry run of a call tells of the caller's permission: `unknown` where AWS refuses for another reason. */
@@ -22,8 +23,7 @@ export async function ask(call: () => Promise<unknown>): Promise<Verdict> {
     if (!(error instanceof AwsCallError)) throw error;
     const words = errorMessage(error.cause);
     if (hasCode(error, 'DryRunOperation', 'DryRunOperationException')) return { is: 'allowed', words };
-    const denied = hasCode(error, 'UnauthorizedOperation', 'AccessDeniedException', 'AccessDenied');
-    return { is: denied ? 'denied' : 'unknown', words };
+    return { is: isDenialCode(error.code) ? 'denied' : 'unknown', words };
   }
 }
 
@@ -67,15 +67,6 @@ export async function askAll(
       else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
     }),
   );
-}
-
-/** A statement as it may be put into a policy. */
-export function statement(action: string, resources: readonly string[]): string {
-  return JSON.stringify({
-    Effect: 'Allow',
-    Action: action,
-    Resource: resources.length === 1 ? resources[0] : resources,
-  });
 }
 
 /** What an allowing statement alone doesn't mend. */

@@ -1,6 +1,6 @@
 import { CopyImageCommand, CreateTagsCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import { describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
-import { AwsCallError, hasCode, placeName, StepError } from '../aws/errors.ts';
+import { hasCode, placeName, StepError } from '../aws/errors.ts';
 import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type Watcher } from '../aws/wait.ts';
 import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
@@ -60,11 +60,7 @@ export async function copyImage(
       }
     }
   } catch (error) {
-    throw new StepError(
-      `Copying ${plan.source.image.ImageId} to ${where}`,
-      error,
-      refusalRemedy(error) ?? copyRemedy(error, targetPlan),
-    );
+    throw new StepError(`Copying ${plan.source.image.ImageId} to ${where}`, error, copyRemedy(error, targetPlan));
   }
 }
 
@@ -136,27 +132,4 @@ async function tagSnapshots(plan: Plan, { target, snapshotTags }: TargetPlan, im
     if (copy === undefined || (plan.source.snapshots.length === 1 && tags.length === 0)) continue;
     await target.place.ec2(new CreateTagsCommand({ Resources: [copy], Tags: snapshotTags.get(id) }));
   }
-}
-
-// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html
-const refusals: readonly { words: RegExp; remedy: string }[] = [
-  {
-    words: /BillingProduct codes cannot be copied/i,
-    remedy:
-      'AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)',
-  },
-  {
-    words: /Marketplace cannot be copied/i,
-    remedy:
-      'AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)',
-  },
-  {
-    words: /permission to access the storage/i,
-    remedy: 'check that nothing else takes away the shares of the source snapshots while this runs',
-  },
-];
-
-function refusalRemedy(error: unknown): string | undefined {
-  if (!(error instanceof AwsCallError)) return undefined;
-  return refusals.find(({ words }) => words.test(error.awsMessage))?.remedy;
 }

@@ -1,0 +1,24 @@
+/** A statement as it may be put into a policy. */
+export function statement(action: string | readonly string[], resources: readonly string[]): string {
+  return JSON.stringify({
+    Effect: 'Allow',
+    Action: action,
+    Resource: resources.length === 1 ? resources[0] : resources,
+  });
+}
+
+/**
+ * What AWS's words say was denied: the action, and on what, where that is told by its ARN ("this resource" is all that KMS
+ * says of another account's key).
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+ */
+export function deniedIn(
+  words: string,
+): { principal: string; action: string; resource: string | undefined } | undefined {
+  const found = /User: (\S+) is not authorized to perform: (\w+:\w+)(?: on resource: (arn:\S+))?/.exec(words);
+  if (found === null) return undefined;
+  const [, principal = '', action = '', resource] = found;
+  // A session is told by its role: arn:aws:sts::111111111111:assumed-role/ami-source/session
+  const role = principal.replace(/^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\/.*$/, 'arn:$1:iam::$2:role/$3');
+  return { principal: role, action, resource };
+}
