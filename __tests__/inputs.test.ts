@@ -41,6 +41,14 @@ test('action.yml declares the inputs that are read, with their defaults', () => 
   expect(Object.fromEntries(declared)).toEqual(inputDefaults);
 });
 
+test('regions of partitions that are not known are told apart from what is no region', () => {
+  for (const region of ['eusc-de-east-1', 'us-iso-east-1', 'us-isob-east-1', 'us-isof-south-1', 'eu-isoe-west-1'])
+    expect(problemsOf({ 'target-regions': region })).toMatchObject([{ expected: expect.stringMatching(/partition/) }]);
+  expect(problemsOf({ 'target-regions': 'moon' })).toMatchObject([
+    { expected: expect.stringMatching(/name of a region/) },
+  ]);
+});
+
 describe('targets', () => {
   test('every account × every region, then what targets adds or overrides', () => {
     const { targets } = read({

@@ -9,13 +9,21 @@ export function partitionOf(region: string): Partition {
 
 /** Whether `text` has the shape of a region's name, such as `eu-west-1` or `us-gov-east-1`. */
 export function isRegionName(text: string): boolean {
-  return /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(text);
+  return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
+}
+
+/** Whether a region is in a partition that this action has not been made for: the isolated ones, the European sovereign one. */
+export function isUnknownPartition(region: string): boolean {
+  return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
 }
 
 /** The audience that AWS's partitions expect of GitHub's token. https://docs.github.com/actions/reference/security/oidc */
 export function audienceOf(partition: Partition): string {
   return partition === 'aws-cn' ? 'sts.amazonaws.com.cn' : 'sts.amazonaws.com';
 }
+
+/** What is said of such a region. */
+export const unknownPartition = 'is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov';
 
 /** Where the AMI is shown in the AWS console. */
 export function consoleUrl(region: string, amiId: string): string {

@@ -1,7 +1,7 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
-/***/ 698:
+/***/ 317:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_hooks");
@@ -979,11 +979,15 @@ function partitionOf(region) {
 	return "aws";
 }
 function isRegionName(text) {
-	return /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(text);
+	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
+}
+function isUnknownPartition(region) {
+	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
 }
 function audienceOf(partition) {
 	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
 }
+const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
 function consoleUrl(region, amiId) {
 	return `https://${region}.${{
 		aws: "console.aws.amazon.com",
@@ -1064,6 +1068,7 @@ const keyAccesses = [
 function readSettings(reader, run) {
 	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
 	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
+	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
 	else reader.checked("source-region", region, isRegionName, "expected the name of a region, such as us-east-1");
 	const partition = partitionOf(region);
 	const sourceRole = reader.optional("source-role-arn");
@@ -7370,6 +7375,7 @@ function readTargets(reader, partition, run) {
 }
 function regionProblem(region, partition) {
 	if (!isRegionName(region)) return "expected the name of a region, such as eu-west-1";
+	if (isUnknownPartition(region)) return unknownPartition;
 	const own = partitionOf(region);
 	if (own !== partition) return `is in partition ${own}, the source region in ${partition}: AWS copies nothing from one partition to another`;
 }
@@ -15074,7 +15080,7 @@ var init_invoke_store = __esmMin((() => {
 		als;
 		static async create() {
 			const instance = new InvokeStoreMulti();
-			instance.als = new (await (Promise.resolve(/* import() */).then(__nccwpck_require__.t.bind(__nccwpck_require__, 698, 19)))).AsyncLocalStorage();
+			instance.als = new (await (Promise.resolve(/* import() */).then(__nccwpck_require__.t.bind(__nccwpck_require__, 317, 19)))).AsyncLocalStorage();
 			return instance;
 		}
 		getContext() {

@@ -724,11 +724,15 @@ function partitionOf(region) {
 	return "aws";
 }
 function isRegionName(text) {
-	return /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(text);
+	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
+}
+function isUnknownPartition(region) {
+	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
 }
 function audienceOf(partition) {
 	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
 }
+const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
 // src/tags.ts
 const tagKeys = {
 	sourceAmi: "share-encrypted-ami:source-ami",
@@ -773,6 +777,7 @@ const keyAccesses = [
 function readSettings(reader, run) {
 	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
 	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
+	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
 	else reader.checked("source-region", region, isRegionName, "expected the name of a region, such as us-east-1");
 	const partition = partitionOf(region);
 	const sourceRole = reader.optional("source-role-arn");

@@ -1,4 +1,11 @@
-import { audienceOf, isRegionName, type Partition, partitionOf } from '../regions.ts';
+import {
+  audienceOf,
+  isRegionName,
+  isUnknownPartition,
+  type Partition,
+  partitionOf,
+  unknownPartition,
+} from '../regions.ts';
 import { fill, needsSourceImage } from '../template.ts';
 import { inputDefaults, keyProblem, type Reader, type RunContext, roleArn, roleProblem, runValues } from './reader.ts';
 import { readTags } from './tags.ts';
@@ -33,6 +40,7 @@ export type Settings = Readonly<{
 export function readSettings(reader: Reader, run: RunContext): Settings {
   const region = reader.optional('source-region') ?? run.defaultRegion ?? '';
   if (region === '') reader.note('source-region', '', 'is needed where AWS_REGION is not set');
+  else if (isUnknownPartition(region)) reader.note('source-region', region, unknownPartition);
   else reader.checked('source-region', region, isRegionName, 'expected the name of a region, such as us-east-1');
   const partition = partitionOf(region);
   const sourceRole = reader.optional('source-role-arn');

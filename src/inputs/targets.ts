@@ -1,5 +1,5 @@
 import { parse as parseYaml, YAMLParseError } from 'yaml';
-import { isRegionName, type Partition, partitionOf } from '../regions.ts';
+import { isRegionName, isUnknownPartition, type Partition, partitionOf, unknownPartition } from '../regions.ts';
 import { fill, needsSourceImage } from '../template.ts';
 import {
   accountId,
@@ -165,6 +165,7 @@ export function readTargets(reader: Reader, partition: Partition, run: RunContex
 
 function regionProblem(region: string, partition: Partition): string | undefined {
   if (!isRegionName(region)) return 'expected the name of a region, such as eu-west-1';
+  if (isUnknownPartition(region)) return unknownPartition;
   const own = partitionOf(region);
   // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html: no copies across partitions
   if (own !== partition)
