@@ -97,7 +97,8 @@ type Play = Readonly<{
   github?: Partial<GitHub>;
   /** The source and target places whose AMIs there are in the end. */
   targets: readonly string[];
-  status?: string;
+  /** Of each target, if it isn't `created`; null where no target is told of. */
+  status?: string | null;
 }>;
 
 const both = ['222222222222', '999999999999'];
@@ -197,6 +198,7 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       status: 'planned',
     },
   ],
+  'sweep.yml': [{ options: { targets: both, regions: ['eu-west-1', 'us-west-2'] }, targets: [], status: null }],
   'terraform.yml': [
     {
       options: { regions: ['eu-west-1', 'us-west-2'] },
@@ -263,7 +265,8 @@ describe('each action step does what it says', () => {
     );
     expect(error).toBe('');
     expect([main.conclusion, post.conclusion]).toEqual(['success', 'success']);
-    expect(new Set(targets.map(({ status }) => status))).toEqual(new Set([play.status ?? 'created']));
+    const { status: expected = 'created' } = play;
+    expect(new Set(targets.map(({ status }) => status))).toEqual(new Set(expected === null ? [] : [expected]));
     const made = Object.values(simulator.world.accounts).flatMap(({ id, regions }) =>
       [...regions].flatMap(([region, { images }]) => {
         const live = [...images.values()].filter(({ deregisteredAt }) => deregisteredAt === undefined);
