@@ -187,6 +187,18 @@ describe('credentials', () => {
     expect(assumed.length).toBeGreaterThan(4);
   });
 
+  test('a session that AWS ends before its time is replaced, and not merely tried again', async () => {
+    const faults = [
+      { kind: 'expired-session', service: 'ec2', action: 'RegisterImage', mutating: true, times: 1 },
+    ] as const;
+    const { main, simulator } = await share(procedure({ faults }));
+    expect(main.conclusion).toBe('success');
+    const calls = simulator.calls.map(({ action, fault }) => (fault === undefined ? action : fault));
+    const ended = calls.indexOf('expired-session');
+    expect(ended).toBeGreaterThan(0);
+    expect(calls.slice(ended, calls.indexOf('RegisterImage', ended))).toContain('AssumeRoleWithWebIdentity');
+  });
+
   test('no token and no credentials: one sentence that says what to change', async () => {
     const { main, simulator } = await share(procedure({ github: { mayRequestToken: false } }));
     expect(main.conclusion).toBe('failure');

@@ -68,7 +68,7 @@ const cancel = await inTurn(
 );
 
 title(`The action: makespan over the ideal, ${timings.latencyMs} ms a call`);
-row('targets', 'volumes', 'ideal s', 'seconds', 'ratio', 'calls', 'a target', 'looks/min', 'peak MB');
+row('targets', 'volumes', 'ideal s', 'seconds', 'ratio', 'calls', 'a target', 'checks', 'looks/min', 'peak MB');
 // The scripts mostly sleep; they run beside the action's small runs.
 const scripts = Promise.all([
   measureBaseline(one, 'sequential'),
@@ -90,6 +90,7 @@ const action = await inTurn(
       `${result.ratio}x`,
       result.calls,
       result.targetCallsPerTarget,
+      result.checksPerTarget,
       result.looksPerMinute.mean,
       result.peakMemoryMb,
     ),

@@ -16,8 +16,10 @@ export type Measured = Readonly<{
   secondsAfter: number;
   calls: number;
   callsPerTarget: number;
-  /** Calls of a target's role, without those that only look how far a copy is. */
+  /** Calls of a target's role that the work takes: without looks at how far a copy is, and without preflight's questions. */
   targetCallsPerTarget: number;
+  /** What preflight asks besides: so many for each role, not for each target, where there are many. */
+  checksPerTarget: number;
   /** Looks a minute in one account and region, while copies ran there: the mean and the most. */
   looksPerMinute: Readonly<{ mean: number; most: number }>;
   peakMemoryMb: number | undefined;
@@ -53,7 +55,8 @@ export async function measure(workload: Workload): Promise<Measured> {
       secondsAfter: round(((calls.at(-1)?.at ?? 0) - ended) / 1000, 1),
       calls: calls.length,
       callsPerTarget: round(calls.length / targets, 1),
-      targetCallsPerTarget: round(ofTargets.filter((call) => !isLook(call)).length / targets, 1),
+      targetCallsPerTarget: round(ofTargets.filter((call) => !isLook(call) && !isCheck(call)).length / targets, 1),
+      checksPerTarget: round(ofTargets.filter(isCheck).length / targets, 1),
       looksPerMinute: looksPerMinute(ofTargets),
       peakMemoryMb,
     };
@@ -65,6 +68,11 @@ export async function measure(workload: Workload): Promise<Measured> {
 /** A look at something that is being made is asked for by its ID; the plan's questions have filters. */
 function isLook({ action, request }: RecordedCall): boolean {
   return looks.has(action) && (request.SnapshotIds !== undefined || request.ImageIds !== undefined);
+}
+
+/** Preflight asks by dry runs, and by a call to KMS that has no effect. */
+function isCheck({ action, request }: RecordedCall): boolean {
+  return request.DryRun === true || action === 'GenerateDataKeyWithoutPlaintext';
 }
 
 function looksPerMinute(calls: readonly RecordedCall[]): Measured['looksPerMinute'] {

@@ -18,7 +18,8 @@ async function post(): Promise<void> {
   if (reader.problems.length > 0) throw new InputError(reader.problems);
   const { done, failed } = await takeBack(settings, state, AbortSignal.timeout(postMinutes * 60_000));
   for (const what of done) info(what);
-  for (const what of failed) warning(`left behind: ${what}. The next run on ${state.imageId} takes it back`);
+  for (const what of failed)
+    warning(`left behind: ${what.replace(/\.+$/, '')}. The next run on ${state.imageId} takes it back`);
 }
 
 post().catch((error: unknown) => warning(`the clean-up failed: ${explainLine(error)}`));

@@ -365,7 +365,7 @@ async function takeBack(
   const done = reports.flatMap((report) => report.done);
   const failed = [...run.leftBehind, ...reports.flatMap((report) => report.failed)];
   for (const what of done) run.log.line('clean-up', what);
-  for (const what of failed) run.log.warn(`left behind: ${what}`);
+  for (const what of failed) run.log.line('clean-up', `left behind: ${what}`);
   // What a call that was cut off made may be seen only later; post looks again.
   if (failed.length === 0 && !run.signal.aborted) run.ledger.clear();
   return { done, failed };

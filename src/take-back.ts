@@ -58,5 +58,6 @@ export async function takeBack(settings: Settings, state: LedgerState, signal: A
     // A later pass makes an earlier one's failures good, or tells of them again.
     failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];
   }
-  return { done, failed };
+  // A later pass finds again what an earlier one has done, until AWS shows it.
+  return { done: [...new Set(done)], failed };
 }

@@ -84,8 +84,12 @@ async function send(
     signal.throwIfAborted();
     const held = pace.until - Date.now();
     if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
+    let used: ReturnType<Session['current']>;
     try {
-      return await inFlight(() => client.send(command as never, { abortSignal: signal }));
+      return await inFlight(() => {
+        used = session.current();
+        return client.send(command as never, { abortSignal: signal });
+      });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       // The call was never sent: no credentials for it, and that error says why.
@@ -94,9 +98,9 @@ async function send(
       if (isThrottling(error) && throttles < maxThrottles) {
         throttles += 1;
         pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15_000));
-      } else if (isExpired(error) && renewals < 2) {
+      } else if (isExpired(error) && renewals < 3) {
         renewals += 1;
-        session.renew();
+        session.renew(used);
       } else if (mayRepeat && isTransient(error) && transients < maxTransients) {
         transients += 1;
         await sleep(backoff(transients, 100, 10_000), signal);

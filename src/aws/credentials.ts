@@ -27,8 +27,10 @@ type Identity = { accessKeyId: string; secretAccessKey: string; sessionToken?: s
 /** Credentials that renew themselves, shared by every client of one role session. */
 export type Session = Readonly<{
   credentials: () => Promise<Identity>;
+  /** The credentials that calls are made with by now. */
+  current: () => Identity | undefined;
   /** Has the next call take new credentials, since AWS says that these have ended. */
-  renew: () => void;
+  renew: (ended: Identity | undefined) => void;
 }>;
 
 export type SessionOptions = Readonly<{
@@ -113,19 +115,24 @@ export function renewing(fetch: () => Promise<Identity>, now: () => number = Dat
       pending = undefined;
     }
   };
+  const credentials = async (): Promise<Identity> => {
+    if (current !== undefined && now() < current.renewAt) return current.identity;
+    pending ??= refresh();
+    const stillValid = current !== undefined && now() < (current.identity.expiration?.getTime() ?? 0);
+    if (current === undefined || !stillValid) return pending;
+    const { identity } = current;
+    // Try again at the next call after a while, not at each one.
+    current = { identity, renewAt: now() + 5000 };
+    return pending.catch(() => identity);
+  };
   return {
-    async credentials() {
-      if (current !== undefined && now() < current.renewAt) return current.identity;
-      pending ??= refresh();
-      const stillValid = current !== undefined && now() < (current.identity.expiration?.getTime() ?? 0);
-      if (current === undefined || !stillValid) return pending;
-      const { identity } = current;
-      // Try again at the next call after a while, not at each one.
-      current = { identity, renewAt: now() + 5000 };
-      return pending.catch(() => identity);
-    },
-    renew() {
-      current = undefined;
+    // Without this mark, each client would keep what it was given until five minutes before its end, and never ask again:
+    // https://github.com/aws/aws-sdk-js-v3 resolveAwsSdkSigV4Config
+    credentials: Object.assign(credentials, { memoized: true }),
+    current: () => current?.identity,
+    renew(ended) {
+      // Of many calls that fail at once, only the first finds what it used.
+      if (current?.identity === ended) current = undefined;
     },
   };
 }
@@ -224,7 +231,7 @@ function trustRemedy({ roleArn }: Role, { iss, aud, sub }: Claims): string {
 }
 
 /** A role or provider made a moment ago answers AccessDenied at first, so that is tried again, but not for long. */
-const maxDenials = 2;
+const maxDenials = 4;
 const maxFailures = 6;
 
 async function retrySts(
@@ -240,7 +247,8 @@ async function retrySts(
       return toIdentity((await assume()).Credentials);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      if (error instanceof CredentialsError) throw error;
+      // Of credentials that these were to be had by, that error says why.
+      if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
       if (hasCode(error, 'AccessDenied') && denials < maxDenials) denials += 1;
       else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures)
         failures += 1;

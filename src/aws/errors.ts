@@ -63,10 +63,13 @@ export function rootCode(error: unknown): string | undefined {
   return undefined;
 }
 
-/** An error's words on one line. */
+/** An error's words on one line. What EC2 encodes for administrators is long, and says nothing to a reader. */
 export function errorMessage(error: unknown): string {
   const words = error instanceof Error ? error.message : String(error);
-  return words.replace(/\s+/g, ' ').trim();
+  return words
+    .replace(/\s+/g, ' ')
+    .replace(/ ?Encoded authorization failure message: \S+/, '')
+    .trim();
 }
 
 export function hasCode(error: unknown, ...codes: string[]): boolean {
@@ -128,11 +131,21 @@ const transientCodes = new Set([
   'IDPCommunicationErrorException',
 ]);
 
+/** Whether the endpoint has no such action: an emulator, or a partition that a service hasn't come to. */
+export function isUnknownAction(error: unknown): boolean {
+  const codes = ['InvalidAction', 'NotImplemented', 'UnknownOperationException', 'UnsupportedOperation'];
+  return hasCode(error, ...codes) || httpStatus(error) === 501;
+}
+
 /** Whether the same request may well succeed a little later; what it did meanwhile is not known. */
 export function isTransient(error: unknown): boolean {
+  return transientCodes.has(errorCode(error)) || isServerError(error) || isClosedConnection(error);
+}
+
+/** Whether the service answered that it failed. 501 says that there is no such action, now or later. */
+export function isServerError(error: unknown): boolean {
   const status = httpStatus(error) ?? 0;
-  // 501 says that there is no such action, now or later.
-  return transientCodes.has(errorCode(error)) || (status >= 500 && status !== 501) || isClosedConnection(error);
+  return status >= 500 && status !== 501;
 }
 
 /** Node's words for a connection that ended without an answer carry no code. */

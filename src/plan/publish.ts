@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { GetParameterCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
-import { AwsCallError, hasCode, isDenied, placeName } from '../aws/errors.ts';
+import { AwsCallError, hasCode, isDenied, isUnknownAction, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import type { Publication } from '../inputs/publication.ts';
 import { type Partition, partitionOf } from '../regions.ts';
@@ -64,11 +64,26 @@ const templateVersions = '10000';
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html
  * @throws AwsCallError where it can't be told, so that nothing is taken for unused
  */
-export async function usersOf(place: Place, ids: readonly string[]): Promise<Map<string, string[]>> {
+export async function usersOf(
+  place: Place,
+  ids: readonly string[],
+  warn: (what: string) => void,
+): Promise<Map<string, string[]>> {
+  /** Not every partition has each of these; instances are told everywhere. */
+  const whereKnown = async (kind: string, read: () => Promise<void>): Promise<void> => {
+    try {
+      await read();
+    } catch (error) {
+      if (!isUnknownAction(error)) throw error;
+      warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+    }
+  };
   const users = new Map<string, string[]>();
   const note = (id: string | undefined, user: string | undefined) => {
-    if (id !== undefined && user !== undefined && ids.includes(id))
-      users.set(id, [...new Set([...(users.get(id) ?? []), user])]);
+    if (id === undefined || user === undefined || !ids.includes(id)) return;
+    // An instance or a launch template is told by its ID here and by its ARN there.
+    const name = user.replace(/^arn:.+:(instance|launch-template)\//, '');
+    users.set(id, [...new Set([...(users.get(id) ?? []), name])]);
   };
   if (ids.length === 0) return users;
   const filter = [{ Name: 'image-id', Values: [...ids] }];
@@ -83,7 +98,7 @@ export async function usersOf(place: Place, ids: readonly string[]): Promise<Map
         if (!token) return;
       }
     })(),
-    (async () => {
+    whereKnown('which launch templates use an AMI', async () => {
       for (let token: string | undefined; ; ) {
         const page = await place.ec2(
           new DescribeLaunchTemplateVersionsCommand({
@@ -97,8 +112,8 @@ export async function usersOf(place: Place, ids: readonly string[]): Promise<Map
         token = page.NextToken;
         if (!token) return;
       }
-    })(),
-    noteReferences(place, ids, note),
+    }),
+    whereKnown('what else refers to an AMI (DescribeImageReferences)', () => noteReferences(place, ids, note)),
   ]);
   return users;
 }

@@ -88,7 +88,9 @@ export async function cleanUpSource(
   await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
   // Should anything be left, the lease stays, and tells the next run on this AMI what is still to do.
   if (report.failed.length === 0 && options.dropLeases && image !== null)
-    await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, leases.gone));
+    await attempt(`Removing leases from ${imageId}`, () =>
+      dropLeases(place, imageId, [...(state.leased ? [leaseId] : []), ...dead.map(({ id }) => id)]),
+    );
   return report;
 }
 

@@ -54,7 +54,7 @@ export async function copyImage(
           await supply.image(),
           ...(await Promise.all(plan.source.snapshots.map(({ id }) => supply.snapshot(id)))),
         ];
-        run.log.line(where, `${id} failed (${error.reason}); sharing ${shared.join(', ')} and copying it again`);
+        run.log.line(where, `${id} failed (${error.reason}); copying ${plan.source.image.ImageId} again`);
         for (const one of shared) await changeShares(supply.place, one, 'Add', [target.request.account]);
         await sleep(2000 * tries, run.signal);
       }

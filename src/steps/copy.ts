@@ -2,7 +2,7 @@ import { CopySnapshotCommand, CreateTagsCommand, type Filter, type Snapshot } fr
 import pLimit from 'p-limit';
 import type { Place } from '../aws/clients.ts';
 import { ownSnapshots } from '../aws/describe.ts';
-import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
+import { hasCode, isServerError, isTransient, placeName, StepError } from '../aws/errors.ts';
 import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type SnapshotEvents, type Watcher } from '../aws/wait.ts';
 import { totalGiB } from '../image.ts';
@@ -112,7 +112,7 @@ async function copySnapshot(
         await deleteSnapshot(place, id);
         const again = crossAccount && tries < accessTries && isAccess(error);
         if (!again) throw error;
-        run.log.line(where, `${id} failed (${error.reason}); sharing ${sourceId} and copying it again`);
+        run.log.line(where, `${id} failed (${error.reason}); copying ${sourceId} again`);
         await changeShares(supply.place, sourceId, 'Add', [target.request.account]);
         await sleep(2000 * tries, run.signal);
       }
@@ -197,17 +197,24 @@ export async function beginCopy(
       return SnapshotId;
     } catch (error) {
       if (!isTransient(error)) throw error;
-      const found = await findLost(place, mark, sourceSnapshotId);
+      const looks = isServerError(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds;
+      const found = await findLost(place, mark, sourceSnapshotId, looks);
       if (found !== undefined) return found;
     }
   }
 }
 
-/** Looks for about half a minute: new resources are seen late at times. */
+/** Looks for about half a minute: new resources are seen late at times. After an error of AWS's own, a shorter look does. */
 const lostLooksSeconds = [0.5, 1, 2, 4, 8, 15];
+const failedLooks = 4;
 
-async function findLost(place: Place, mark: Filter, snapshotId: string): Promise<string | undefined> {
-  for (const seconds of lostLooksSeconds) {
+async function findLost(
+  place: Place,
+  mark: Filter,
+  snapshotId: string,
+  looks: readonly number[],
+): Promise<string | undefined> {
+  for (const seconds of looks) {
     await sleep(seconds * 1000, place.signal);
     const [found] = await ownSnapshots(place, mark, {
       Name: `tag:${tagKeys.sourceSnapshot}`,

@@ -4,6 +4,7 @@ import {
   GetParameterCommand,
   type Parameter,
   PutParameterCommand,
+  type PutParameterRequest,
 } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
@@ -91,16 +92,26 @@ async function write(run: Run, change: Change): Promise<void> {
     // Tags are taken only with a parameter that is new, and only without Overwrite:
     // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
     const isNew = promotion.before === null;
-    const { Version } = await place.ssm(
-      new PutParameterCommand(isNew ? { ...value, Tags: tags } : { ...value, Overwrite: true }),
-    );
+    const Version = await put(place, isNew ? { ...value, Tags: tags } : { ...value, Overwrite: true });
     change.accepted = true;
     if (!isNew)
       await place.ssm(new AddTagsToResourceCommand({ ResourceType: 'Parameter', ResourceId: name, Tags: tags }));
-    await awaitValue(place, name, amiId, Version ?? 1);
+    await awaitValue(place, name, amiId, Version);
     run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${Version})`);
   } catch (error) {
     throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
+  }
+}
+
+/** Gives the version. A new parameter that is there although the request was the first is there by a request whose answer was lost. */
+async function put(place: Place, request: PutParameterRequest): Promise<number> {
+  try {
+    return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
+  } catch (error) {
+    if (!hasCode(error, 'ParameterAlreadyExists') || request.Overwrite === true) throw error;
+    const there = await read(place, request.Name ?? '');
+    if (there?.Value !== request.Value) throw error;
+    return there?.Version ?? 1;
   }
 }
 

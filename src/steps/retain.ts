@@ -18,6 +18,7 @@ export async function retain(run: Run, { target, retained }: TargetPlan): Promis
     const users = await usersOf(
       place,
       retained.remove.map(({ ImageId }) => ImageId ?? ''),
+      (what) => run.log.warn(`${placeName(place)}: ${what}`),
     );
     for (const image of retained.remove) {
       run.signal.throwIfAborted();

@@ -1,6 +1,6 @@
 import { CreateTagsCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
+import { errorMessage, hasCode, isDenied, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
 import { changeShares, readShares, readTags } from '../aws/shares.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { Plan, TargetPlan } from '../plan/plan.ts';
@@ -57,13 +57,18 @@ async function shareResource(run: Run, place: Place, id: string, accounts: reado
  * as well. The shares are read before the tags: whoever adds a share has tagged it before.
  */
 async function newShares(place: Place, id: string, accounts: readonly string[]): Promise<string[]> {
-  const shared = await readShares(place, id);
+  const shared = await readShares(place, id).catch((error: unknown) => {
+    if (isUnknownAction(error)) return new Set<string>();
+    throw error;
+  });
   if (!accounts.some((account) => shared.has(account))) return [...accounts];
   const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
   return accounts.filter((account) => !shared.has(account) || ours.has(account));
 }
 
 async function writeOnResource(run: Run, place: Place, id: string, accounts: readonly string[]): Promise<void> {
+  // A run that can't hold a lease could not take these tags off again, or nobody could tell whose they are.
+  if (run.ledger.state?.leased !== true) return;
   try {
     await place.ec2(new CreateTagsCommand({ Resources: [id], Tags: shareTags(run.leaseId, accounts) }));
   } catch (error) {
