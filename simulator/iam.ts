@@ -1,6 +1,6 @@
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { Refusal } from './refusal.ts';
-import type { Account, Key, PolicyDocument, Role, World } from './world.ts';
+import { type Account, type Key, type PolicyDocument, policyInForce, type Role, type World } from './world.ts';
 
 /*
  * Who may do what. Policies are evaluated by @cloud-copilot/iam-simulate (AGPL: it is imported here alone, and never
@@ -157,7 +157,7 @@ export async function kmsVerdict(
   const action = `kms:${operation}`;
   const { Arn, AWSAccountId } = key.metadata;
   const withCaller = { 'kms:CallerAccount': principal.account, ...context };
-  const verdict = await evaluate(principal, action, Arn, AWSAccountId, withCaller, key.policy);
+  const verdict = await evaluate(principal, action, Arn, AWSAccountId, withCaller, policyInForce(key));
   if (verdict === 'allowed' || verdict === 'denied-explicitly') return verdict;
   const grants = grantsFor(key, principal, operation);
   if (grants.length === 0) return verdict;

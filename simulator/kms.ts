@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { authorizeKms, type Context, forgetVerdicts, type Principal } from './iam.ts';
 import { Refusal } from './refusal.ts';
 import type { Grant, Key, PolicyDocument, World } from './world.ts';
-import { regionOf } from './world.ts';
+import { policyInForce, regionOf } from './world.ts';
 
 export type KmsCall = Readonly<{
   world: World;
@@ -233,26 +233,21 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
   async GetKeyPolicy({ world, caller, region }, input) {
     const key = ownKey(world, caller, region, input);
     await authorizeKms(caller, 'GetKeyPolicy', key);
-    return { Policy: JSON.stringify(key.policy), PolicyName: 'default' };
+    return { Policy: JSON.stringify(policyInForce(key), shufflePrincipals), PolicyName: 'default' };
   },
 
-  async PutKeyPolicy({ world, caller, region }, input) {
+  async PutKeyPolicy({ world, caller, region, policyActiveAfterSeconds }, input) {
     const key = ownKey(world, caller, region, input);
     await authorizeKms(caller, 'PutKeyPolicy', key);
     const policy = parsePolicy(String(input.Policy));
     requirePrincipals(world, policy);
-    const before = key.policy;
+    if (input.BypassPolicyLockoutSafetyCheck !== true) await requireUpdatable(caller, { ...key, policy });
+    key.formerPolicies = [
+      ...key.formerPolicies.filter(({ until }) => until > Date.now()),
+      { policy: key.policy, until: Date.now() + policyActiveAfterSeconds * 1000 },
+    ];
     key.policy = policy;
     forgetVerdicts();
-    try {
-      if (input.BypassPolicyLockoutSafetyCheck !== true) await authorizeKms(caller, 'PutKeyPolicy', key);
-    } catch {
-      key.policy = before;
-      throw new Refusal(
-        'MalformedPolicyDocumentException',
-        'The new key policy will not allow you to update the key policy in the future.',
-      );
-    }
     return {};
   },
 
@@ -346,10 +341,32 @@ function parsePolicy(text: string): PolicyDocument {
   }
 }
 
+/** https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#prevent-unmanageable-key */
+async function requireUpdatable(caller: Principal, key: Key): Promise<void> {
+  try {
+    await authorizeKms(caller, 'PutKeyPolicy', { ...key, formerPolicies: [] });
+  } catch {
+    throw new Refusal(
+      'MalformedPolicyDocumentException',
+      'The new key policy will not allow you to update the key policy in the future.',
+    );
+  }
+}
+
+/** Each look at a policy shows its principals in another order: https://github.com/aws/aws-cli/issues/9456 */
+function shufflePrincipals(name: string, value: unknown): unknown {
+  if (name !== 'AWS' || !Array.isArray(value)) return value;
+  return value
+    .map((one: unknown) => [Math.random(), one] as const)
+    .sort(([a], [b]) => a - b)
+    .map(([, one]) => one);
+}
+
 function requirePrincipals(world: World, policy: PolicyDocument): void {
   for (const { Principal } of [policy.Statement].flat() as { Principal?: { AWS?: string | string[] } | string }[]) {
     const arns = typeof Principal === 'object' ? [Principal.AWS ?? []].flat() : [];
-    if (arns.some((arn) => arn.startsWith('arn:') && !principalExists(world, arn))) {
+    // A role or user that was deleted stands there as its ID (AROA…, AIDA…), and isn't taken again either.
+    if (arns.some((arn) => arn !== '*' && !/^\d{12}$/.test(arn) && !principalExists(world, arn))) {
       throw new Refusal(
         'MalformedPolicyDocumentException',
         'Policy contains a statement with one or more invalid principals.',

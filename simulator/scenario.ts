@@ -266,6 +266,7 @@ function buildKey(account: Account, region: string, alias: string, key: KeyScena
       MultiRegion: KeyId.startsWith('mrk-'),
     },
     policy: key.policy ?? delegatingPolicy(account.id, account.partition),
+    formerPolicies: [],
     grants: [],
   };
 }

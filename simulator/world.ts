@@ -29,8 +29,15 @@ export type Grant = {
 export type Key = {
   metadata: KeyMetadata & { Arn: string; KeyId: string; AWSAccountId: string };
   policy: PolicyDocument;
+  /** The policies before, each read and in force until then, ms since the epoch. */
+  formerPolicies: { policy: PolicyDocument; until: number }[];
   grants: Grant[];
 };
+
+/** The policy of a key that is read and in force now: a change takes a while to be seen everywhere. */
+export function policyInForce({ policy, formerPolicies }: Key): PolicyDocument {
+  return formerPolicies.find(({ until }) => until > Date.now())?.policy ?? policy;
+}
 
 /** A snapshot as DescribeSnapshots tells it, and what makes it move. */
 export type SimSnapshot = {
