@@ -27,7 +27,7 @@ import { publish } from './steps/publish.ts';
 import { findRival, finish, register } from './steps/register.ts';
 import { discard, removeImage, replace } from './steps/remove.ts';
 import { retain } from './steps/retain.ts';
-import { openSupplies, type Supply } from './steps/supply.ts';
+import { openSupplies, type TargetSupply } from './steps/supply.ts';
 import { verify } from './steps/verify.ts';
 
 /**
@@ -178,10 +178,13 @@ function placesByRole({ targets }: Plan): Record<string, string[]> {
 
 async function makeTargets(run: Run, plan: Plan, made: MadeGrants): Promise<TargetRecord[]> {
   const watchers = openWatchers(run.request.pollSeconds);
-  const supply = openSupplies(run, plan, openKeys(run, plan, made), watchers);
-  return Promise.all(
+  const keys = openKeys(run, plan, made);
+  const supply = openSupplies(run, plan, keys, watchers);
+  const records = await Promise.all(
     plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))),
   );
+  await keys.close();
+  return records;
 }
 
 /** One target, an island: it fails by itself, in its record. */
@@ -189,7 +192,7 @@ async function makeTarget(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  supplyOf: (targetPlan: TargetPlan) => Supply,
+  supplyOf: (targetPlan: TargetPlan) => TargetSupply,
   watcher: Watcher,
 ): Promise<TargetRecord> {
   const started = Date.now();
@@ -218,7 +221,7 @@ async function reuseOrMake(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  supplyOf: (targetPlan: TargetPlan) => Supply,
+  supplyOf: (targetPlan: TargetPlan) => TargetSupply,
   watcher: Watcher,
 ): Promise<Ready> {
   const { target, reuse, route } = targetPlan;
@@ -249,7 +252,7 @@ async function make(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  supply: Supply,
+  supply: TargetSupply,
   watcher: Watcher,
 ): Promise<{ image: Image; snapshots: Snapshot[] }> {
   const { place } = targetPlan.target;

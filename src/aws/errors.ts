@@ -256,6 +256,15 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       `allow ${/kms:\w+/.exec(awsMessage)?.[0]} on that key: in the role's own policy and, where the key is another account's, in the key policy or a grant too (called from account ${where.account})`,
   },
   {
+    fits: ({ code, awsMessage }) => code === 'MalformedPolicyDocumentException' && awsMessage.includes('principals'),
+    remedy: () =>
+      'KMS takes no policy that names a principal which does not exist. Remove from the policy of the key what was deleted (it stands there as AROA… or AIDA…), and check that the target accounts exist',
+  },
+  {
+    fits: ({ action, code }) => action === 'PutKeyPolicy' && code === 'LimitExceededException',
+    remedy: () => 'set source-key-access to grant, or shorten the policy of the key',
+  },
+  {
     fits: ({ code }) => code === 'InvalidAMIName.Duplicate',
     remedy: () => 'choose another target-ami-name, or deregister the AMI that has this one',
   },

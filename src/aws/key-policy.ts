@@ -1,15 +1,19 @@
 import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
-import type { Place } from '../aws/clients.ts';
 import { sleep } from '../time.ts';
+import type { Place } from './clients.ts';
+import { keyOperations } from './kms.ts';
 
 /*
  * The way of AWS's own procedure: a statement in the source key's policy. PutKeyPolicy replaces the whole policy and
- * knows no version (https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html), so each change reads,
- * merges, writes and reads back, until what was wanted stands; nothing but this run's own statement is ever touched.
+ * knows no version (https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html): what another writes
+ * between our read and our write is lost, and nothing in KMS tells either of us. Runs of this action notice it, since
+ * each looks again whether its own change stands; an administrator or Terraform may not. So that time is kept short, a
+ * policy that is being changed is left alone, and nothing but this run's own statement is ever touched.
  */
 
-type Statement = Readonly<{ Sid?: string }> & Readonly<Record<string, unknown>>;
-type Policy = Readonly<{ Statement: Statement | readonly Statement[] }> & Readonly<Record<string, unknown>>;
+type Principal = string | Readonly<{ AWS?: string | readonly string[] }>;
+type Statement = Readonly<{ Sid?: string; Principal?: Principal }> & Readonly<Record<string, unknown>>;
+export type Policy = Readonly<{ Statement: Statement | readonly Statement[] }> & Readonly<Record<string, unknown>>;
 
 const sidPrefix = 'ShareEncryptedAmi';
 
@@ -22,22 +26,22 @@ function statementsOf(policy: Policy): readonly Statement[] {
   return Array.isArray(Statement) ? (Statement as readonly Statement[]) : [Statement as Statement];
 }
 
-/** `policy` with one more statement, which lets `accounts` take `actions` on the key; their own policies say who there. */
-export function withStatement(
-  policy: Policy,
-  leaseId: string,
-  partition: string,
-  accounts: readonly string[],
-  actions: readonly string[],
-): Policy {
-  const statement = {
-    Sid: sidOf(leaseId),
+/**
+ * `policy` with one more statement, which lets `accounts` use the key; their own policies say who there. The very same
+ * object where the lease's statement is in it, in whatever place and form.
+ */
+export function withStatement(policy: Policy, leaseId: string, partition: string, accounts: readonly string[]): Policy {
+  const Sid = sidOf(leaseId);
+  const statements = statementsOf(policy);
+  if (statements.some((statement) => statement.Sid === Sid)) return policy;
+  const ours = {
+    Sid,
     Effect: 'Allow',
     Principal: { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) },
-    Action: actions.map((action) => `kms:${action}`),
+    Action: keyOperations.map((operation) => `kms:${operation}`),
     Resource: '*',
   };
-  return { ...policy, Statement: [...statementsOf(withoutStatements(policy, [leaseId])), statement] };
+  return { ...policy, Statement: [...statements, ours] };
 }
 
 /** `policy` without the statements of some leases; the very same object where it has none of them. */
@@ -47,27 +51,84 @@ export function withoutStatements(policy: Policy, leaseIds: readonly string[]): 
   return kept.length === statementsOf(policy).length ? policy : { ...policy, Statement: kept };
 }
 
-async function readPolicy(place: Place, keyArn: string): Promise<Policy> {
+/** KMS takes no longer policy. https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
+export const maxPolicyBytes = 32_768;
+
+/** A policy as it is written: without white space, so that it is as short as can be. */
+export function writePolicy(policy: Policy): string {
+  return JSON.stringify(policy);
+}
+
+/**
+ * The principals that were deleted: of those KMS shows the ID, and takes no policy that names them.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+ */
+export function deletedPrincipals(policy: Policy): string[] {
+  const named = statementsOf(policy).flatMap(({ Principal = '' }) =>
+    typeof Principal === 'string' ? [Principal] : (Principal.AWS ?? []),
+  );
+  return [...new Set(named.filter((principal) => /^A(RO|ID)A[A-Z0-9]{16,}$/.test(principal)))];
+}
+
+export async function readPolicy(place: Place, keyArn: string): Promise<Policy> {
   const { Policy: text } = await place.kms(new GetKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default' }));
   return JSON.parse(text ?? '') as Policy;
 }
 
-const changeTries = 8;
+/** What a policy says, whatever the order: KMS gives a list in another one each time (https://github.com/aws/aws-cli/issues/9456). */
+function wordsOf(policy: Policy): string {
+  const words = writePolicy(policy).match(/[^"[\]{},]+/g) ?? [];
+  return words.sort().join('"');
+}
+
+const changeSeconds = 150;
+/** What a run has read it puts within this time, or reads again: also where a call is throttled or gets no answer. */
+const turnSeconds = 2;
+/**
+ * A change that is seen to stand, and still stands so much later, is overwritten by no run that read before it, although
+ * reads may lag two seconds behind. Longer, and the clean-up after a cancel wouldn't fit the runner's ten seconds.
+ */
+const standSeconds = 4;
+/** Waits grow with each put, and so with each that was lost. */
+const firstWaitMs = 400;
+const longestWaitMs = 4000;
 
 /**
- * Brings a key's policy to where `change` finds nothing more to do. A write of another's between ours and the read that
- * follows it is noticed, and ours made again on top of it.
+ * Brings a key's policy to where `change` gives it back as it is, and sees that it stays so. It is written only where two
+ * looks, a random while apart, find the same; so of many runs that change it at once, most keep out of each other's way,
+ * and each tries again where its change was lost.
  * @returns whether anything was written
+ * @throws where the change didn't come to stand within 150 s
  */
 export async function changePolicy(place: Place, keyArn: string, change: (policy: Policy) => Policy): Promise<boolean> {
-  for (let tries = 1, written = false; ; tries += 1) {
-    const before = await readPolicy(place, keyArn);
-    const after = change(before);
-    if (JSON.stringify(after) === JSON.stringify(before)) return written;
-    if (tries > changeTries) throw new Error(`the policy of ${keyArn} is being changed by others all the time`);
-    await place.kms(new PutKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default', Policy: JSON.stringify(after) }));
-    written = true;
-    // The read-back may lag behind the write, and another's write may come right behind ours.
-    await sleep(300 * tries, place.signal);
+  const end = Date.now() + changeSeconds * 1000;
+  let written = false;
+  let stands = false;
+  let seen = '';
+  for (let waitMs = firstWaitMs; Date.now() < end; ) {
+    const late = AbortSignal.timeout(turnSeconds * 1000);
+    const turn = place.until(AbortSignal.any([place.signal, late]));
+    try {
+      const policy = await readPolicy(turn, keyArn);
+      const changed = change(policy);
+      if (changed === policy && (!written || stands)) return written;
+      stands = changed === policy;
+      const isQuiet = wordsOf(policy) === seen;
+      seen = wordsOf(policy);
+      if (!stands && isQuiet) {
+        seen = '';
+        written = true;
+        waitMs = Math.min(waitMs * 1.5, longestWaitMs);
+        const Policy = writePolicy(changed);
+        await turn.kms(new PutKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default', Policy }));
+      }
+    } catch (error) {
+      if (error !== late.reason) throw error;
+      stands = false;
+    }
+    await sleep(stands ? standSeconds * 1000 : waitMs * (0.25 + 0.75 * Math.random()), place.signal);
   }
+  throw new Error(
+    `it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`,
+  );
 }

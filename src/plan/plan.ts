@@ -66,6 +66,12 @@ export type Plan = Readonly<{
   targets: readonly TargetPlan[];
 }>;
 
+/** The accounts whose copies take the use of one of the source account's keys. */
+export function accountsUsing({ targets }: Plan, keyArn: string): string[] {
+  const users = targets.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
+  return [...new Set(users.map(({ target }) => target.request.account))];
+}
+
 /**
  * Everything that the run does, from the facts alone: the same facts give the same plan. What makes it impossible goes
  * into `findings`.

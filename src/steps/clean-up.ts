@@ -3,6 +3,7 @@ import { ListGrantsCommand, RevokeGrantCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { describeImages, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
+import { changePolicy, withoutStatements } from '../aws/key-policy.ts';
 import { regionOfKey } from '../aws/kms.ts';
 import { changeShares, readTags } from '../aws/shares.ts';
 import { snapshotIdsOf } from '../image.ts';
@@ -21,7 +22,6 @@ import type { LedgerState, ShareEntry } from '../ledger.ts';
 import { counted } from '../report/words.ts';
 import { tagKeys } from '../tags.ts';
 import { grantName, type MadeGrants } from './key-access.ts';
-import { changePolicy, withoutStatements } from './key-policy.ts';
 import { deleteSnapshot, removeImage } from './remove.ts';
 
 export type CleanUpOptions = Readonly<{

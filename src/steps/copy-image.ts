@@ -12,7 +12,7 @@ import { sleep } from '../time.ts';
 import { clientToken } from './client-token.ts';
 import { copyRemedy, isAccess, retryOnQuota, stepPercent } from './copy.ts';
 import { removeImage } from './remove.ts';
-import type { Supply } from './supply.ts';
+import type { TargetSupply } from './supply.ts';
 
 /** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
 const accessTries = 4;
@@ -26,7 +26,7 @@ export async function copyImage(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  supply: Supply,
+  supply: TargetSupply,
   watcher: Watcher,
 ): Promise<{ image: Image; snapshots: Snapshot[] }> {
   const { target, crossAccount } = targetPlan;
@@ -55,6 +55,7 @@ export async function copyImage(
           ...(await Promise.all(plan.source.snapshots.map(({ id }) => supply.snapshot(id)))),
         ];
         run.log.line(where, `${id} failed (${error.reason}); copying ${plan.source.image.ImageId} again`);
+        await supply.reopen();
         for (const one of shared) await changeShares(supply.place, one, 'Add', [target.request.account]);
         await sleep(2000 * tries, run.signal);
       }

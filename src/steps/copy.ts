@@ -12,7 +12,7 @@ import type { Run } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { sleep } from '../time.ts';
 import { deleteSnapshot } from './remove.ts';
-import type { Supply } from './supply.ts';
+import type { TargetSupply } from './supply.ts';
 
 /** Each of the source's snapshots with its completed copy. */
 export type CopiedSnapshots = ReadonlyMap<string, Snapshot>;
@@ -26,7 +26,7 @@ export async function copySnapshots(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  supply: Supply,
+  supply: TargetSupply,
   watcher: Watcher,
 ): Promise<CopiedSnapshots> {
   const limit = pLimit(run.request.maxParallel);
@@ -90,7 +90,7 @@ async function copySnapshot(
   targetPlan: TargetPlan,
   copy: SnapshotCopy,
   ready: string | undefined,
-  supply: Supply,
+  supply: TargetSupply,
   watcher: Watcher,
   events: SnapshotEvents,
 ): Promise<Snapshot> {
@@ -113,6 +113,7 @@ async function copySnapshot(
         const again = crossAccount && tries < accessTries && isAccess(error);
         if (!again) throw error;
         run.log.line(where, `${id} failed (${error.reason}); copying ${sourceId} again`);
+        await supply.reopen();
         await changeShares(supply.place, sourceId, 'Add', [target.request.account]);
         await sleep(2000 * tries, run.signal);
       }

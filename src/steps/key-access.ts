@@ -1,11 +1,11 @@
 import { CreateGrantCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
-import { errorMessage, hasCode, isDenied, StepError } from '../aws/errors.ts';
+import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
+import { changePolicy, withStatement } from '../aws/key-policy.ts';
 import { keyOperations, regionOfKey } from '../aws/kms.ts';
-import type { Plan, TargetPlan } from '../plan/plan.ts';
+import { accountsUsing, type Plan, type TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { sleep } from '../time.ts';
-import { changePolicy, withStatement } from './key-policy.ts';
 
 /** The name of this run's grants: by it they are found again, and told from any other's. */
 export function grantName(imageId: string, leaseId: string): string {
@@ -15,8 +15,15 @@ export function grantName(imageId: string, leaseId: string): string {
 /** The grants asked for, each with its ID once AWS has told it. */
 export type MadeGrants = { keyArn: string; grantId: string | undefined }[];
 
-/** Resolves once a target's principal may use the source keys that its copies take. */
-export type OpenedKeys = (target: TargetPlan) => Promise<void>;
+/** The targets' access to the source keys, while they copy. */
+export type OpenedKeys = Readonly<{
+  /** Resolves once a target's principal may use the source keys that its copies take. */
+  opened(target: TargetPlan): Promise<void>;
+  /** The same again, for a copy that failed on a key: another's write may have taken our statement out of its policy. */
+  reopen(target: TargetPlan): Promise<void>;
+  /** Resolves once nothing more is given, so that what was given can be taken back. */
+  close(): Promise<void>;
+}>;
 
 /**
  * Lets each target's principal use the source keys, in the way that the inputs say, and sees from its side that it can.
@@ -25,26 +32,45 @@ export type OpenedKeys = (target: TargetPlan) => Promise<void>;
  */
 export function openKeys(run: Run, plan: Plan, made: MadeGrants): OpenedKeys {
   const { keyAccess } = plan;
-  const takers = plan.targets.filter(({ sourceKeys }) => sourceKeys.length > 0);
-  const policies = new Map<string, Promise<void>>();
-  if (keyAccess === 'policy')
-    for (const keyArn of new Set(takers.flatMap(({ sourceKeys }) => sourceKeys)))
-      policies.set(keyArn, quiet(openByPolicy(run, plan, keyArn, takers)));
-
-  const opened = new Map<string, Promise<void>>();
-  const open = async (keyArn: string, { target }: TargetPlan): Promise<void> => {
-    await policies.get(keyArn);
-    if (keyAccess === 'grant') await grantKey(run, plan, keyArn, target.principalArn, made);
-    await awaitAccess(run, target.at(regionOfKey(keyArn)), keyArn, keyAccess === 'existing' ? 0 : settleSeconds);
+  const closing = new AbortController();
+  const signal = AbortSignal.any([run.signal, closing.signal]);
+  const statements = new Map<string, Promise<void>>();
+  /** Sees that our statement is in the policy of a key: once for all who ask at a time. */
+  const allow = (keyArn: string): Promise<void> => {
+    signal.throwIfAborted();
+    const going = statements.get(keyArn);
+    if (going !== undefined) return going;
+    const begun = quiet(addStatement(run, plan, keyArn).finally(() => statements.delete(keyArn)));
+    statements.set(keyArn, begun);
+    return begun;
   };
-  for (const targetPlan of takers) {
+
+  const open = async (keyArn: string, { target }: TargetPlan): Promise<void> => {
+    if (keyAccess === 'policy') await allow(keyArn);
+    if (keyAccess === 'grant') await grantKey(run, plan, keyArn, target.principalArn, made);
+    const place = target.at(regionOfKey(keyArn)).until(signal);
+    await awaitAccess(run, place, keyArn, async () => {
+      if (keyAccess === 'policy') await allow(keyArn);
+    });
+  };
+  const pairs = new Map<string, Promise<void>>();
+  for (const targetPlan of plan.targets) {
     for (const keyArn of targetPlan.sourceKeys) {
       const pair = `${keyArn} ${targetPlan.target.principalArn}`;
-      if (!opened.has(pair)) opened.set(pair, quiet(open(keyArn, targetPlan)));
+      if (!pairs.has(pair)) pairs.set(pair, quiet(open(keyArn, targetPlan)));
     }
   }
-  return async ({ sourceKeys, target }) => {
-    await Promise.all(sourceKeys.map((keyArn) => opened.get(`${keyArn} ${target.principalArn}`)));
+  return {
+    opened: async ({ sourceKeys, target }) => {
+      await Promise.all(sourceKeys.map((keyArn) => pairs.get(`${keyArn} ${target.principalArn}`)));
+    },
+    reopen: async (targetPlan) => {
+      if (keyAccess === 'policy') await Promise.all(targetPlan.sourceKeys.map((keyArn) => open(keyArn, targetPlan)));
+    },
+    close: async () => {
+      closing.abort(new Error('the copies have ended'));
+      await Promise.allSettled([...pairs.values(), ...statements.values()]);
+    },
   };
 }
 
@@ -54,14 +80,14 @@ function quiet(promise: Promise<void>): Promise<void> {
   return promise;
 }
 
-async function openByPolicy(run: Run, plan: Plan, keyArn: string, takers: readonly TargetPlan[]): Promise<void> {
-  const { partition } = run.request.source;
-  const users = takers.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
-  const accounts = [...new Set(users.map(({ target }) => target.request.account))];
+async function addStatement(run: Run, plan: Plan, keyArn: string): Promise<void> {
+  const place = plan.source.at(regionOfKey(keyArn));
+  const accounts = accountsUsing(plan, keyArn);
   try {
-    await changePolicy(plan.source.at(regionOfKey(keyArn)), keyArn, (policy) =>
-      withStatement(policy, run.leaseId, partition, accounts, keyOperations),
+    const added = await changePolicy(place, keyArn, (policy) =>
+      withStatement(policy, run.leaseId, run.request.source.partition, accounts),
     );
+    if (added) run.log.line(placeName(place), `added a statement to the policy of ${keyArn}`);
   } catch (error) {
     throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
   }
@@ -99,27 +125,33 @@ async function grantKey(run: Run, plan: Plan, keyArn: string, principalArn: stri
 
 /** A grant or a policy is in force within seconds as a rule, five minutes at most, and EC2 takes no grant tokens. */
 const settleSeconds = 300;
+/** After so long without access, our statement may have been written over: whoever read the policy before puts it so late. */
+const lostSeconds = 5;
 
 /**
- * Waits until a call of the target's own shows that it may use the source key; `place` is in the key's region.
+ * Waits until a call of the target's own shows that it may use the source key; `place` is in the key's region, and
+ * `giveAgain` gives what may be lost.
  * https://docs.aws.amazon.com/kms/latest/developerguide/grant-manage.html#grant-eventual-consistency
  */
-async function awaitAccess(run: Run, place: Place, keyArn: string, patienceSeconds: number): Promise<void> {
-  const until = Date.now() + patienceSeconds * 1000;
+async function awaitAccess(run: Run, place: Place, keyArn: string, giveAgain: () => Promise<void>): Promise<void> {
+  const began = Date.now();
+  const patienceSeconds = run.request.source.keyAccess === 'existing' ? 0 : settleSeconds;
   for (let wait = 200; ; wait = Math.min(wait * 1.6, 10_000)) {
     try {
       await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
       return;
     } catch (error) {
       const lacksPolicy = errorMessage(error).includes('no identity-based policy');
-      if (!isDenied(error) || lacksPolicy || Date.now() > until) {
+      const waited = (Date.now() - began) / 1000;
+      if (!isDenied(error) || lacksPolicy || waited > patienceSeconds) {
         throw new StepError(
           `Using the source key ${keyArn} from account ${place.account}`,
           error,
           accessRemedy(keyArn, lacksPolicy, run),
         );
       }
-      await sleep(wait, run.signal);
+      if (waited > lostSeconds) await giveAgain();
+      await sleep(wait, place.signal);
     }
   }
 }

@@ -19,13 +19,20 @@ export type Supply = Readonly<{
   extras(): Promise<ImageExtras>;
 }>;
 
+/** What one target copies from: each part once it may use the keys too. */
+export type TargetSupply = Supply &
+  Readonly<{
+    /** Sees to it that the target may use the source keys, should that have been taken from it. */
+    reopen(): Promise<void>;
+  }>;
+
 /** Begins all that the targets need in the source account: encrypted copies, shares, access to keys. */
 export function openSupplies(
   run: Run,
   plan: Plan,
-  opened: OpenedKeys,
+  keys: OpenedKeys,
   watchers: Watchers,
-): (target: TargetPlan) => Supply {
+): (target: TargetPlan) => TargetSupply {
   const own = sourceItself(plan);
   const shared = new Map<EncryptedCopy | undefined, Supply>();
   const takers = plan.targets.filter(({ reuse, crossAccount }) => crossAccount && reuse === undefined);
@@ -36,11 +43,12 @@ export function openSupplies(
   return (targetPlan) => {
     const supply = targetPlan.crossAccount ? shared.get(targetPlan.from) : own;
     if (supply === undefined) throw new Error('a target that is there already copies nothing');
-    const after = async <T>(part: Promise<T>): Promise<T> => (await Promise.all([part, opened(targetPlan)]))[0];
+    const after = async <T>(part: Promise<T>): Promise<T> => (await Promise.all([part, keys.opened(targetPlan)]))[0];
     return {
       ...supply,
       snapshot: (id) => after(supply.snapshot(id)),
       image: () => after(supply.image()),
+      reopen: () => keys.reopen(targetPlan),
     };
   };
 }
