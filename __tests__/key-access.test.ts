@@ -1,7 +1,19 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
+import { runAction, runJob } from '../simulator/runner.ts';
 import { delegatingPolicy } from '../simulator/scenario.ts';
-import { customerKey, procedure, sourceAccount, sourceRegion, targetAccount } from '../simulator/scenarios/standard.ts';
-import { expectTargets, share } from './shared-case.ts';
+import {
+  type Case,
+  customerKey,
+  procedure,
+  type StandardOptions,
+  sourceAccount,
+  sourceRegion,
+  standardCase,
+  targetAccount,
+} from '../simulator/scenarios/standard.ts';
+import { type RecordedCall, type Simulator, startSimulator } from '../simulator/simulator.ts';
+import type { Key, PolicyDocument } from '../simulator/world.ts';
+import { expectTargets, expectUntouched, share, type TargetRecord } from './shared-case.ts';
 
 /** A key policy that lets the target account use the source key already. */
 function openToTarget() {
@@ -16,6 +28,52 @@ function openToTarget() {
   return { ...rest, Statement: [...Statement, use] };
 }
 
+/** The case with another policy on the source key. */
+function withPolicy(shared: Case, policy: PolicyDocument): Case {
+  const account = shared.scenario.accounts[sourceAccount];
+  const region = account?.regions?.[sourceRegion];
+  const keys = { ...region?.keys, cmkSource: { policy } };
+  const changed = { ...account, regions: { ...account?.regions, [sourceRegion]: { ...region, keys } } };
+  return {
+    ...shared,
+    scenario: { ...shared.scenario, accounts: { ...shared.scenario.accounts, [sourceAccount]: changed } },
+  };
+}
+
+/** The default policy with more statements. */
+function policyOf(...more: object[]): PolicyDocument {
+  const { Statement, ...rest } = delegatingPolicy(sourceAccount) as { Statement: object[] };
+  return { ...rest, Statement: [...Statement, ...more] };
+}
+
+const byPolicy = { policies: ['source-key-policy'] };
+const access = { 'source-key-access': 'policy' };
+
+function sourceKeyIn({ world }: Simulator): Key {
+  const region = world.accounts[sourceAccount]?.regions.get(sourceRegion);
+  const key = region?.keys.get(region.aliases.get('alias/cmkSource') ?? '');
+  if (key === undefined) throw new Error('no source key');
+  return key;
+}
+
+/** A policy as it is written, but for the order of principals: KMS gives them in any. */
+function writtenPolicy(policy: PolicyDocument): string {
+  return JSON.stringify(policy, (name, value) => (name === 'AWS' && Array.isArray(value) ? value.toSorted() : value));
+}
+
+/** Runs main and post on the case while somebody else does something at calls. */
+async function shareWhile(shared: Case, meddle: (simulator: Simulator, call: RecordedCall) => void) {
+  const simulator = await startSimulator(shared.scenario);
+  simulator.onCall((call) => meddle(simulator, call));
+  try {
+    const { main, post } = await runJob({ inputs: { ...shared.inputs, ...access }, env: simulator.env });
+    const targets = JSON.parse(main.outputs.targets ?? '[]') as TargetRecord[];
+    return { simulator, main, post, targets };
+  } finally {
+    await simulator.close();
+  }
+}
+
 test('policy: one statement for the target accounts, taken out again without a trace', async () => {
   const shared = procedure({ policies: ['source-key-policy'] });
   const result = await share(shared, { 'source-key-access': 'policy' });
@@ -28,13 +86,8 @@ test('policy: one statement for the target accounts, taken out again without a t
 });
 
 test('existing: nothing is touched where the key policy lets the target account in', async () => {
-  const shared = customerKey();
-  const account = shared.scenario.accounts[sourceAccount];
-  const region = account?.regions?.[sourceRegion];
-  const keys = { ...region?.keys, cmkSource: { policy: openToTarget() } };
-  const opened = { ...account, regions: { ...account?.regions, [sourceRegion]: { ...region, keys } } };
-  const scenario = { ...shared.scenario, accounts: { ...shared.scenario.accounts, [sourceAccount]: opened } };
-  const result = await share({ ...shared, scenario }, { 'source-key-access': 'existing' });
+  const shared = withPolicy(customerKey(), openToTarget());
+  const result = await share(shared, { 'source-key-access': 'existing' });
   expect(result.error).toBe('');
   expectTargets(result, shared.amiId);
   const actions = result.simulator.calls.filter(({ mutating }) => mutating).map(({ action }) => action);
@@ -47,4 +100,186 @@ test('existing, where the key lets nobody in: the statement that is missing is t
     /ami-target may not take kms:DescribeKey on arn:aws:kms:\S+\n +What to do: add to the policy of that key: \{"Effect":"Allow","Principal":\{"AWS":"arn:aws:iam::999999999999:root"\},"Action":"kms:DescribeKey"/,
   );
   expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+});
+
+describe('policy, with others at it', () => {
+  /** A race shows only now and then. */
+  const full = process.env.RESILIENCE === 'full';
+  const rounds = Array.from({ length: full ? 10 : 1 }, (_, index) => [index + 1, index % 2 === 1 ? 1.5 : 0]);
+
+  test.each(rounds)(
+    'six runs at once on one AMI: all succeed, and the policy is as it was (%i: a change is seen after %d s)',
+    async (_, policyActiveAfterSeconds = 0) => {
+      const regions = ['eu-west-1', 'eu-west-2', 'eu-central-1', 'us-west-2', 'ap-southeast-2', 'sa-east-1'];
+      const options: StandardOptions = {
+        ...byPolicy,
+        regions,
+        timings: { policyActiveAfterSeconds },
+        // Slow now and then, so that what was read is old when it is put.
+        faults: [
+          { kind: 'delay', action: 'GetKeyPolicy', probability: 0.2, times: 1000, ms: 300 },
+          { kind: 'delay', action: 'PutKeyPolicy', probability: 0.3, times: 1000, ms: 700 },
+        ],
+      };
+      const shared = standardCase({ ...options, volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }] });
+      const simulator = await startSimulator(shared.scenario);
+      const before = simulator.snapshotOfState(sourceAccount);
+      const policy = JSON.stringify(sourceKeyIn(simulator).policy);
+      try {
+        const jobs = await Promise.all(
+          regions.map((region) =>
+            runJob({ inputs: { ...shared.inputs, ...access, 'target-regions': region }, env: simulator.env }),
+          ),
+        );
+        expect(jobs.map(({ main, post }) => [main.conclusion, main.annotations, post.annotations])).toEqual(
+          jobs.map(() => ['success', [], []]),
+        );
+        const targets = jobs.flatMap(({ main }) => JSON.parse(main.outputs.targets ?? '[]') as TargetRecord[]);
+        expectTargets({ simulator, targets }, shared.amiId);
+        expect(targets).toHaveLength(regions.length);
+        expect(JSON.stringify(sourceKeyIn(simulator).policy)).toBe(policy);
+        expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+      } finally {
+        await simulator.close();
+      }
+    },
+    240_000,
+  );
+
+  test('what another adds while a run is at it is kept', async () => {
+    const shared = customerKey(byPolicy);
+    const added: string[] = [];
+    const theirs = (Sid: string) => ({ ...(policyOf().Statement as object[])[0], Sid });
+    // The first look of preflight, of the run as it opens the key, and of its clean-up.
+    const after = { preflight: 'DescribeKey', opening: 'CreateTags', 'clean-up': 'RegisterImage' };
+    const seen = new Set<string>();
+    const { simulator, main, targets } = await shareWhile(shared, (simulator, { action, mutating }) => {
+      if (action === 'DescribeKey' || mutating) seen.add(action);
+      if (action !== 'GetKeyPolicy') return;
+      const key = sourceKeyIn(simulator);
+      for (const [when, call] of Object.entries(after)) {
+        if (!seen.has(call) || added.includes(when)) continue;
+        added.push(when);
+        key.policy = { ...key.policy, Statement: [...(key.policy.Statement as object[]), theirs(when)] };
+      }
+    });
+    expect(main.conclusion).toBe('success');
+    expectTargets({ simulator, targets }, shared.amiId);
+    expect(added).toEqual(Object.keys(after));
+    expect(sourceKeyIn(simulator).policy).toEqual(policyOf(...added.map(theirs)));
+  });
+
+  test('a cancel takes the statement out in the time that the runner gives, without post', async () => {
+    const shared = customerKey({ ...byPolicy, timings: { secondsPerGiB: 10 } });
+    const simulator = await startSimulator(shared.scenario);
+    const before = simulator.snapshotOfState(sourceAccount);
+    const cancel = new AbortController();
+    simulator.onCall(({ action, mutating }) => {
+      if (mutating && action === 'CopySnapshot') cancel.abort();
+    });
+    try {
+      const inputs = { ...shared.inputs, ...access };
+      const main = await runAction({ inputs, env: simulator.env, signals: cancel.signal });
+      expect(main.signal).toBeNull();
+      expect(main.stdout).toContain('took the statement out of the policy');
+      expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    } finally {
+      await simulator.close();
+    }
+  });
+
+  type Losing = { on: (call: RecordedCall) => boolean; says: RegExp };
+  const losses: Record<string, Losing> = {
+    'as it is put': { on: ({ action }) => action === 'PutKeyPolicy', says: /added a statement/ },
+    'before the target sees it': {
+      // The second look at it says that it stands.
+      on: (() => {
+        let looks = 0;
+        return ({ action }) => action === 'GetKeyPolicy' && ++looks === 2;
+      })(),
+      says: /added a statement[\s\S]*added a statement/,
+    },
+    'when the target has seen it': {
+      on: ({ action, account, region, outcome }) =>
+        action === 'DescribeKey' && account === targetAccount && region === sourceRegion && outcome === 'ok',
+      says: /added a statement[\s\S]*copying it again|copying it again[\s\S]*added a statement/,
+    },
+  };
+  test.each(Object.entries(losses))('a statement that is lost %s is added again', async (_, { on, says }) => {
+    const shared = customerKey(byPolicy);
+    let put = false;
+    let lost = false;
+    const { simulator, main, targets } = await shareWhile(shared, (simulator, call) => {
+      put ||= call.action === 'PutKeyPolicy';
+      if (lost || !put || !on(call)) return;
+      lost = true;
+      sourceKeyIn(simulator).policy = policyOf();
+    });
+    expect(lost).toBe(true);
+    expect([main.conclusion, main.annotations]).toEqual(['success', []]);
+    expect(main.stdout).toMatch(says);
+    expectTargets({ simulator, targets }, shared.amiId);
+    expect(sourceKeyIn(simulator).policy).toEqual(policyOf());
+  });
+
+  test('others’ statements, the order of keys and form are left alone; two writes do', async () => {
+    const [first] = policyOf().Statement as object[];
+    const root = `arn:aws:iam::${sourceAccount}:root`;
+    const policy = {
+      Statement: [
+        first,
+        {
+          Resource: '*',
+          Condition: { StringEquals: { 'kms:ViaService': 'ec2.us-east-1.amazonaws.com' } },
+          Action: 'kms:Decrypt',
+          Principal: { AWS: [root, `arn:aws:iam::${targetAccount}:root`, '222222222222'] },
+          Effect: 'Allow',
+        },
+        { Sid: 'Everybody', Effect: 'Deny', Principal: '*', Action: ['kms:Sign'], Resource: '*' },
+        { ...first, Sid: 'ShareEncryptedAmi of another run' },
+      ],
+      Id: 'written by hand: ä',
+      Version: '2012-10-17',
+    };
+    const shared = withPolicy(customerKey({ ...byPolicy, targets: [targetAccount, '222222222222'] }), policy);
+    const { simulator, main, targets } = await shareWhile(shared, () => {});
+    expect(main.conclusion).toBe('success');
+    expectTargets({ simulator, targets }, shared.amiId);
+    expect(writtenPolicy(sourceKeyIn(simulator).policy)).toBe(writtenPolicy(policy));
+    expect(simulator.calls.filter(({ action }) => action === 'PutKeyPolicy')).toHaveLength(2);
+  });
+});
+
+describe('policy: what KMS would refuse, the dry run says', () => {
+  test('a policy that is too long with one statement more', async () => {
+    const long = { ...(policyOf().Statement as object[])[0], Sid: 'x'.repeat(32_400) };
+    const result = await share(withPolicy(customerKey(byPolicy), policyOf(long)), { ...access, 'dry-run': 'true' });
+    expect(result.error).toMatch(
+      /the policy of arn:aws:kms:\S+ would be of 3\d{4} bytes [^\n]+ KMS takes 32768\n +What to do: set source-key-access to grant/,
+    );
+    expectUntouched(result);
+  });
+
+  test('a principal that was deleted', async () => {
+    const gone = { Effect: 'Allow', Principal: { AWS: 'AROAEXAMPLEEXAMPLE123' }, Action: 'kms:Sign', Resource: '*' };
+    const shared = withPolicy(customerKey(byPolicy), policyOf(gone));
+    const result = await share(shared, { ...access, 'dry-run': 'true' });
+    expect(result.error).toMatch(
+      /the policy of arn:aws:kms:\S+ names AROAEXAMPLEEXAMPLE123, which was deleted[^\n]+\n +What to do: remove that principal/,
+    );
+    expectUntouched(result);
+  });
+
+  test('should a principal be deleted after that, KMS’s refusal is told with what to do, and nothing is left', async () => {
+    const shared = customerKey(byPolicy);
+    const gone = { Effect: 'Allow', Principal: { AWS: 'AROAEXAMPLEEXAMPLE123' }, Action: 'kms:Sign', Resource: '*' };
+    const { simulator, main } = await shareWhile(shared, (simulator, { action, mutating }) => {
+      if (mutating && action === 'CreateTags') sourceKeyIn(simulator).policy = policyOf(gone);
+    });
+    const [message = ''] = main.annotations.map(({ message }) => message);
+    expect(message).toMatch(
+      /Adding a statement to the policy of arn:\S+: PutKeyPolicy in \S+: MalformedPolicyDocumentException: .+invalid principals\. What to do: .*Remove from the policy of the key/,
+    );
+    expect(sourceKeyIn(simulator).policy).toEqual(policyOf(gone));
+  });
 });

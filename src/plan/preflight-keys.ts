@@ -3,7 +3,6 @@ import {
   DecryptCommand,
   DescribeKeyCommand,
   GenerateDataKeyWithoutPlaintextCommand,
-  GetKeyPolicyCommand,
   type GrantOperation,
   ListGrantsCommand,
   ReEncryptCommand,
@@ -11,10 +10,19 @@ import {
 } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { placeName } from '../aws/errors.ts';
+import {
+  deletedPrincipals,
+  maxPolicyBytes,
+  type Policy,
+  readPolicy,
+  withStatement,
+  writePolicy,
+} from '../aws/key-policy.ts';
 import { keyOperations, regionOfKey } from '../aws/kms.ts';
 import { statement } from '../aws/statement.ts';
 import type { Request } from '../inputs.ts';
-import type { Plan, TargetPlan } from './plan.ts';
+import { newLeaseId } from '../lease.ts';
+import { accountsUsing, type Plan, type TargetPlan } from './plan.ts';
 import { ask, deniedOutright, lacksIdentityPolicy, roleOf, type Verdict } from './probe.ts';
 import type { Findings } from './problem.ts';
 import type { SourceSnapshot } from './source.ts';
@@ -60,7 +68,9 @@ export async function preflightKeys(
     ...sampled.map(({ target }) => checkLaunchGrants(target, honoured, tell, findings)),
     ...[...given].map(([keyArn, grantee]) => {
       const asker = { place: source.at(regionOfKey(keyArn)), keyArn, role: sourceRole };
-      return checkGiving(request, asker, grantee, honoured, tell);
+      return request.source.keyAccess === 'policy'
+        ? checkPolicy(request, plan, asker, findings, tell)
+        : checkGiving(request, asker, grantee, honoured, tell);
     }),
     ...takers.map(([keyArn, target]) => checkTaking(request, plan, keyArn, target, honoured, tell)),
   ]);
@@ -244,6 +254,33 @@ function askToGrant({ place, keyArn }: Asker, grantee?: string): Promise<Verdict
   return ask(() => place.kms(new CreateGrantCommand({ KeyId: keyArn, GranteePrincipal, Operations, DryRun: true })));
 }
 
+/** Whether KMS would take the policy of a source key with a statement more. */
+async function checkPolicy(request: Request, plan: Plan, asker: Asker, findings: Findings, tell: Tell): Promise<void> {
+  const { place, keyArn } = asker;
+  let found: Policy | undefined;
+  const read = await ask(async () => {
+    found = await readPolicy(place, keyArn);
+  });
+  tell(asker, 'GetKeyPolicy', read, 'ours');
+  const policy = found;
+  if (policy === undefined) return;
+  const gone = deletedPrincipals(policy);
+  if (gone.length > 0)
+    findings.add(
+      placeName(place),
+      `the policy of ${keyArn} names ${gone.join(', ')}, which was deleted: KMS takes no change of a policy that does`,
+      'remove that principal from the policy of the key, or set source-key-access to grant',
+    );
+  const longer = withStatement(policy, newLeaseId(), request.source.partition, accountsUsing(plan, keyArn));
+  const bytes = Buffer.byteLength(writePolicy(longer));
+  if (bytes > maxPolicyBytes)
+    findings.add(
+      placeName(place),
+      `the policy of ${keyArn} would be of ${bytes} bytes with the statement for the targets, and KMS takes ${maxPolicyBytes}`,
+      'set source-key-access to grant, or shorten the policy of the key',
+    );
+}
+
 /** What giving others the use of a source key takes of the source role. */
 async function checkGiving(
   request: Request,
@@ -253,12 +290,7 @@ async function checkGiving(
   tell: Tell,
 ): Promise<void> {
   const { place, keyArn } = asker;
-  const { keyAccess } = request.source;
-  if (keyAccess === 'policy') {
-    const command = new GetKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default' });
-    tell(asker, 'GetKeyPolicy', await ask(() => place.kms(command)), 'ours');
-  }
-  if (keyAccess !== 'grant') return;
+  if (request.source.keyAccess !== 'grant') return;
   // No grant has this ID, so that nothing is revoked.
   const GrantId = '0'.repeat(64);
   const [revoke, list, grant] = await Promise.all([
