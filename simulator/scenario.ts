@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { BlockDeviceMapping, Image, InstanceStateName, Tag } from '@aws-sdk/client-ec2';
+import type { BlockDeviceMapping, Image, InstanceStateName, LockState, Tag } from '@aws-sdk/client-ec2';
 import { newId, type Timings } from './ec2/call.ts';
 import type { Fault } from './faults.ts';
 import { forgetVerdicts } from './iam.ts';
@@ -38,8 +38,8 @@ export type VolumeScenario = Readonly<{
   tier?: 'standard' | 'archive';
   /** The Outpost that the snapshot is on. */
   outpostArn?: string;
-  /** Locked snapshots can't be deleted. */
-  locked?: boolean;
+  /** The state of its snapshot's lock. */
+  lock?: LockState;
   /** The snapshot of another device, to be used again. */
   sameSnapshotAs?: string;
 }>;
@@ -348,7 +348,7 @@ function buildSnapshot(account: Account, region: Region, imageId: string, volume
     visibleAt: 0,
     shares: new Set(volume.sharedWith),
     publicShare: false,
-    ...(volume.locked === true && { locked: true }),
+    ...(volume.lock !== undefined && { lock: volume.lock }),
   };
   region.snapshots.set(snapshot.data.SnapshotId, snapshot);
   return snapshot;

@@ -65,6 +65,7 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   CopySnapshot: snapshots.copySnapshot,
   DeleteSnapshot: snapshots.deleteSnapshot,
   DescribeSnapshots: snapshots.describeSnapshots,
+  DescribeLockedSnapshots: snapshots.describeLockedSnapshots,
   DescribeSnapshotAttribute: snapshots.describeSnapshotAttribute,
   ModifySnapshotAttribute: snapshots.modifySnapshotAttribute,
   ResetSnapshotAttribute: snapshots.resetSnapshotAttribute,

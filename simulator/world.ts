@@ -1,4 +1,12 @@
-import type { BlockDeviceMapping, Image, InstanceStateName, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import type {
+  BlockDeviceMapping,
+  Image,
+  ImageCriterion,
+  InstanceStateName,
+  LockState,
+  Snapshot,
+  Tag,
+} from '@aws-sdk/client-ec2';
 import type { KeyMetadata } from '@aws-sdk/client-kms';
 
 /** A policy document as it stands in a scenario. */
@@ -45,7 +53,8 @@ export type SimSnapshot = {
   visibleAt: number;
   shares: Set<string>;
   publicShare: boolean;
-  locked?: boolean;
+  /** Unless expired, it can't be deleted. */
+  lock?: LockState;
   deletedAt?: number;
   /** A copy under way: what it will be when it ends. */
   making?: {
@@ -108,7 +117,13 @@ export type Settings = {
   defaultKey: string;
   snapshotBlockPublicAccess: 'block-all-sharing' | 'block-new-sharing' | 'unblocked';
   imageBlockPublicAccess: 'block-new-sharing' | 'unblocked';
-  allowedImages: { state: 'disabled' | 'enabled' | 'audit-mode'; providers: readonly string[] };
+  /** `providers` stands for a criterion of these alone. */
+  allowedImages: Readonly<{
+    state: 'disabled' | 'enabled' | 'audit-mode';
+    providers?: readonly string[];
+    criteria?: readonly ImageCriterion[];
+    managedBy?: 'account' | 'declarative-policy';
+  }>;
   concurrentCopies: number;
 };
 
@@ -168,7 +183,7 @@ export function emptyRegion(name: string): Region {
       defaultKey: 'alias/aws/ebs',
       snapshotBlockPublicAccess: 'unblocked',
       imageBlockPublicAccess: 'block-new-sharing',
-      allowedImages: { state: 'disabled', providers: [] },
+      allowedImages: { state: 'disabled' },
       // https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html
       concurrentCopies: 20,
     },

@@ -5,8 +5,10 @@ import {
   DeleteSnapshotCommand,
   DeregisterImageCommand,
   DescribeImagesCommand,
+  DescribeLockedSnapshotsCommand,
   DescribeSnapshotsCommand,
   EC2Client,
+  type LockState,
   ModifySnapshotAttributeCommand,
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
@@ -20,7 +22,7 @@ import {
 } from '@aws-sdk/client-kms';
 import { AssumeRoleCommand, AssumeRoleWithWebIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { delegatingPolicy, keyArnOf, type Scenario } from '../../simulator/scenario.ts';
+import { type AmiScenario, delegatingPolicy, keyArnOf, type Scenario } from '../../simulator/scenario.ts';
 import {
   type StandardOptions,
   sourceAccount,
@@ -98,6 +100,11 @@ async function clients(options: StandardOptions = {}, change: (scenario: Scenari
       kms: new KMSClient({ ...config, region: sourceRegion, credentials: target }),
     },
   };
+}
+
+/** An AMI whose snapshot has such a lock. */
+function locked(lock: LockState | undefined): AmiScenario {
+  return { name: `locked-${lock}`, volumes: [{ device: '/dev/xvda', ...(lock && { lock }) }] };
 }
 
 type Clients = Awaited<ReturnType<typeof clients>>;
@@ -348,6 +355,28 @@ describe('sharing and images', () => {
         target.ec2.send(new CopyImageCommand({ Name: 'x-y', SourceImageId: amiId, SourceRegion: sourceRegion })),
       { name: 'InvalidAMIID.NotFound' },
     ],
+    [
+      'what Allowed AMIs hides',
+      {
+        policies: ['target-route-copy'],
+        ami: { launchPermissions: [targetAccount] },
+        target: { settings: { allowedImages: { state: 'enabled', providers: ['amazon'] } } },
+      },
+      ({ target, amiId }) =>
+        target.ec2.send(new CopyImageCommand({ Name: 'x-y', SourceImageId: amiId, SourceRegion: sourceRegion })),
+      { name: 'InvalidAMIID.NotFound' },
+    ],
+    [
+      'deleting a locked snapshot',
+      { target: { amis: [locked('governance')] } },
+      async ({ target }) => {
+        const { Images = [] } = await target.ec2.send(new DescribeImagesCommand({ Owners: ['self'] }));
+        await target.ec2.send(new DeregisterImageCommand({ ImageId: Images[0]?.ImageId }));
+        const SnapshotId = Images[0]?.BlockDeviceMappings?.[0]?.Ebs?.SnapshotId;
+        await target.ec2.send(new DeleteSnapshotCommand({ SnapshotId }));
+      },
+      { name: 'OperationNotPermitted' },
+    ],
   ])('refused: %s', async (_, options, act, error) => {
     const all = await clients(options);
     await expect(act(all)).rejects.toMatchObject(error);
@@ -370,6 +399,20 @@ describe('sharing and images', () => {
     expect((await send('copy-1')).ImageId).toBe(first.ImageId);
     await expect(send('copy-2')).rejects.toMatchObject({ name: 'IdempotentParameterMismatch' });
   });
+});
+
+test('locks are told of what is, or was, locked', async () => {
+  const amis = [locked(undefined), locked('compliance'), locked('expired')];
+  const { target } = await clients({ target: { amis } });
+  const { Snapshots = [] } = await target.ec2.send(new DescribeLockedSnapshotsCommand({}));
+  expect(Snapshots.map(({ LockState }) => LockState)).toEqual(['compliance', 'expired']);
+  const all = await target.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
+  const ids = (all.Snapshots ?? []).flatMap(({ SnapshotId }) => SnapshotId ?? []);
+  const asked = await target.ec2.send(new DescribeLockedSnapshotsCommand({ SnapshotIds: ids.slice(0, 2) }));
+  expect(asked.Snapshots).toEqual([Snapshots[0]]);
+  await expect(
+    target.ec2.send(new DescribeLockedSnapshotsCommand({ SnapshotIds: ['snap-0123456789abcdef0'] })),
+  ).rejects.toMatchObject({ name: 'InvalidSnapshot.NotFound' });
 });
 
 describe('keys', () => {

@@ -35,7 +35,8 @@ import {
   tagsFor,
 } from './call.ts';
 import { advance, beginSnapshot, destinationKey, keyFailure } from './copy.ts';
-import { removeSnapshot } from './snapshots.ts';
+import { isAllowed, isHidden } from './settings.ts';
+import { isLocked, removeSnapshot } from './snapshots.ts';
 
 const idPattern = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
 
@@ -301,7 +302,8 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
     source === undefined ||
     source.visibleAt > Date.now() ||
     source.deregisteredAt !== undefined ||
-    !canSeeImage(source, call.caller.account)
+    !canSeeImage(source, call.caller.account) ||
+    isHidden(call, source.data)
   ) {
     throw notFound(SourceImageId);
   }
@@ -446,19 +448,29 @@ export const deregisterImage: Handler<DeregisterImageRequest> = async (call, inp
   if ((image.data.DeregistrationProtection ?? 'disabled') !== 'disabled') {
     throw new Refusal('OperationNotPermitted', `The image ${image.data.ImageId} is protected from deregistration.`);
   }
+  if (image.data.Tags.some(({ Key }) => Key === 'aws:backup:source-resource')) {
+    throw new Refusal(
+      'AuthFailure',
+      'This image is managed by AWS Backup and cannot be deleted via EC2 APIs. To delete this image, please use the AWS Backup APIs, CLI, or console.',
+    );
+  }
   image.deregisteredAt = Date.now();
   const ids = image.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
   const results = input.DeleteAssociatedSnapshots === true ? ids.map((id) => deleteAssociated(call, id)) : undefined;
   return { Return: true, ...(results && { DeleteSnapshotResults: results }) };
 };
 
-function deleteAssociated(call: Ec2Call, id: string): { SnapshotId: string; ReturnCode: 'success' | 'skipped' } {
+function deleteAssociated(
+  call: Ec2Call,
+  id: string,
+): { SnapshotId: string; ReturnCode: 'success' | 'skipped' | 'client-error' } {
   const used = [...call.here.images.values()].some(
     ({ data, deregisteredAt }) =>
       deregisteredAt === undefined && data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),
   );
   const snapshot = call.here.snapshots.get(id);
   if (used || snapshot === undefined) return { SnapshotId: id, ReturnCode: 'skipped' };
+  if (isLocked(snapshot)) return { SnapshotId: id, ReturnCode: 'client-error' };
   removeSnapshot(call, snapshot);
   return { SnapshotId: id, ReturnCode: 'success' };
 }
@@ -499,6 +511,7 @@ export const describeImages: Handler<DescribeImagesRequest> = async (call, input
   const owners = Owners?.map((owner) => (owner === 'self' ? account : owner));
   const found = candidates
     .filter((image) => image.visibleAt <= now && image.deregisteredAt === undefined && canSeeImage(image, account))
+    .filter(({ data }) => !isHidden(call, data))
     .filter(
       ({ data, launch }) =>
         ExecutableUsers === undefined ||
@@ -506,7 +519,7 @@ export const describeImages: Handler<DescribeImagesRequest> = async (call, input
           user === 'self' ? launch.has(account) : user === 'all' && data.Public === true,
         ),
     )
-    .map((image) => shown(advanceImage(image), account))
+    .map((image) => shown(call, advanceImage(image)))
     .filter(
       ({ OwnerId, State }) =>
         (owners === undefined || owners.includes(OwnerId ?? '')) &&
@@ -532,20 +545,17 @@ function imageById(call: Ec2Call, id: string): SimImage[] {
     throw notFound(id);
   if (image.deregisteredAt !== undefined)
     throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
-  const { allowedImages } = call.here.settings;
-  const hidden =
-    image.data.OwnerId !== call.caller.account &&
-    allowedImages.state === 'enabled' &&
-    !allowedImages.providers.includes(image.data.OwnerId);
-  if (hidden) throw notFound(id);
+  if (isHidden(call, image.data)) throw notFound(id);
   return [image];
 }
 
 /** Others than the owner see neither tags nor deregistration protection. */
-function shown({ data, othersTags }: SimImage, account: string): Image {
-  if (data.OwnerId === account) return { ...data };
+function shown(call: Ec2Call, { data, othersTags }: SimImage): Image {
+  const { account } = call.caller;
+  const audit = call.here.settings.allowedImages.state === 'audit-mode' && { ImageAllowed: isAllowed(call, data) };
+  if (data.OwnerId === account) return { ...data, ...audit };
   const { Tags: _, DeregistrationProtection: __, ...rest } = data;
-  return { ...rest, ...othersTags.get(account) };
+  return { ...rest, ...othersTags.get(account), ...audit };
 }
 
 export const describeImageAttribute: Handler<DescribeImageAttributeRequest> = async (call, input) => {

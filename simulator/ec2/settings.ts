@@ -1,6 +1,14 @@
-import type { DescribeInstancesRequest, DescribeRegionsRequest, DescribeVolumesRequest } from '@aws-sdk/client-ec2';
+import type {
+  DescribeInstancesRequest,
+  DescribeRegionsRequest,
+  DescribeVolumesRequest,
+  Image,
+  ImageCriterion,
+} from '@aws-sdk/client-ec2';
+import { wildcard } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
-import { authorize, type Handler } from './call.ts';
+import type { Settings } from '../world.ts';
+import { authorize, type Ec2Call, type Handler } from './call.ts';
 
 export const describeRegions: Handler<DescribeRegionsRequest> = async (call, input) => {
   await authorize(call, 'DescribeRegions', ['*'], input.DryRun);
@@ -96,6 +104,50 @@ export const getImageBlockPublicAccessState: Handler<{ DryRun?: boolean }> = asy
 
 export const getAllowedImagesSettings: Handler<{ DryRun?: boolean }> = async (call, input) => {
   await authorize(call, 'GetAllowedImagesSettings', ['*'], input.DryRun);
-  const { state, providers } = call.here.settings.allowedImages;
-  return { State: state, ManagedBy: 'account', ImageCriteria: [{ ImageProviders: [...providers] }] };
+  const { state, managedBy = 'account' } = call.here.settings.allowedImages;
+  return { State: state, ManagedBy: managedBy, ImageCriteria: criteriaOf(call.here.settings) };
 };
+
+function criteriaOf({ allowedImages: { providers, criteria = [] } }: Settings): ImageCriterion[] {
+  return [...(providers === undefined ? [] : [{ ImageProviders: [...providers] }]), ...criteria];
+}
+
+/**
+ * Whether Allowed AMIs keeps an image from the caller, here; audit mode only marks what it would keep.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-allowed-amis.html#how-allowed-amis-works
+ */
+export function isHidden(call: Ec2Call, image: Image): boolean {
+  return call.here.settings.allowedImages.state === 'enabled' && !isAllowed(call, image);
+}
+
+export function isAllowed(call: Ec2Call, image: Image): boolean {
+  return image.OwnerId === call.caller.account || criteriaOf(call.here.settings).some((one) => meets(image, one));
+}
+
+function meets(image: Image, criterion: ImageCriterion): boolean {
+  const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
+  const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation, ScanResultCondition } = criterion;
+  const codes = (image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId ?? '');
+  const deprecatedDays = image.DeprecationTime === undefined ? 0 : daysSince(image.DeprecationTime);
+  const conditions = [
+    ImageProviders?.some((provider) => provider === image.OwnerId || provider === image.ImageOwnerAlias),
+    ImageNames?.some((name) => wildcard(name).test(image.Name ?? '')),
+    MarketplaceProductCodes?.some((code) => codes.includes(code)),
+    creation && daysSince(image.CreationDate) <= (creation.MaximumDaysSinceCreated ?? Number.POSITIVE_INFINITY),
+    deprecation && deprecatedDays <= (deprecation.MaximumDaysSinceDeprecated ?? Number.POSITIVE_INFINITY),
+    ImageWatermarks?.some(({ WatermarkKey = '*', SourceImageRegion = '*' }) =>
+      image.ImageWatermarks?.some(
+        (mark) =>
+          wildcard(WatermarkKey).test(mark.WatermarkKey ?? '') &&
+          wildcard(SourceImageRegion).test(mark.SourceImageRegion ?? ''),
+      ),
+    ),
+    // No image here has ever been scanned.
+    ScanResultCondition && false,
+  ];
+  return conditions.every((met) => met !== false);
+}
+
+function daysSince(time: string | undefined): number {
+  return Math.max(0, (Date.now() - Date.parse(time ?? '')) / 86_400_000);
+}

@@ -2,8 +2,10 @@ import type {
   CopySnapshotRequest,
   CreateVolumePermission,
   DeleteSnapshotRequest,
+  DescribeLockedSnapshotsRequest,
   DescribeSnapshotAttributeRequest,
   DescribeSnapshotsRequest,
+  LockState,
   ModifySnapshotAttributeRequest,
   ResetSnapshotAttributeRequest,
   Snapshot,
@@ -248,10 +250,40 @@ export const deleteSnapshot: Handler<DeleteSnapshotRequest> = async (call, input
     const list = users.map(({ data }) => data.ImageId).join(', ');
     throw new Refusal('InvalidSnapshot.InUse', `The snapshot ${id} is currently in use by ${list}`);
   }
-  if (snapshot.locked === true) throw new Refusal('OperationNotPermitted', `The snapshot ${id} is locked`);
+  if (isLocked(snapshot)) throw new Refusal('OperationNotPermitted', `The snapshot ${id} is locked`);
   removeSnapshot(call, snapshot);
   return {};
 };
+
+export function isLocked({ lock }: SimSnapshot): boolean {
+  return lock !== undefined && lock !== 'expired';
+}
+
+/** Only snapshots that are, or were, locked: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeLockedSnapshots.html */
+export const describeLockedSnapshots: Handler<DescribeLockedSnapshotsRequest> = async (call, input) => {
+  const { SnapshotIds, Filters = [], MaxResults, NextToken } = input;
+  await authorize(call, 'DescribeLockedSnapshots', ['*'], input.DryRun);
+  for (const { Name } of Filters)
+    if (Name !== 'lock-state') throw new Refusal('InvalidParameterValue', `The filter '${Name}' is invalid`);
+  const asked = SnapshotIds?.map((id) => ownSnapshot(call, id)) ?? [...call.here.snapshots.values()];
+  const found = asked.flatMap(({ data, lock }) =>
+    lock !== undefined && Filters.every(({ Values }) => Values?.includes(lock))
+      ? [{ SnapshotId: data.SnapshotId, OwnerId: data.OwnerId, LockState: lock, ...lockTimes(lock) }]
+      : [],
+  );
+  const { items, next } = pageOf(found, MaxResults, NextToken);
+  return { Snapshots: items, ...(next && { NextToken: next }) };
+};
+
+function lockTimes(lock: LockState): { LockCreatedOn: Date; LockDuration: number; LockExpiresOn: Date } {
+  const expires = new Date(lock === 'expired' ? '2026-11-02T00:00:00Z' : '2036-11-01T00:00:00Z');
+  const created = new Date('2026-11-01T00:00:00Z');
+  return {
+    LockCreatedOn: created,
+    LockDuration: (expires.getTime() - created.getTime()) / 86_400_000,
+    LockExpiresOn: expires,
+  };
+}
 
 export function removeSnapshot(call: Ec2Call, snapshot: SimSnapshot): void {
   snapshot.deletedAt = Date.now();

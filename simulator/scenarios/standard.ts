@@ -22,12 +22,14 @@ export type StandardOptions = Readonly<{
   partition?: string;
   /** `us-east-1` unless named. */
   sourceRegion?: string;
-  /** Published policies besides the basic ones, by file name: `source-route-copy`, `target-replace`, … */
+  /** Published policies besides the basic ones, by file name: `source-route-copy`, `target-retain`, … */
   policies?: readonly string[];
   /** Regions in which the source account has its key too, under the same alias, and the policy for hubs. */
   hubs?: readonly string[];
   /** More of the source account's region: instances, parameters, settings. */
   source?: RegionScenario;
+  /** More of each target's region. */
+  target?: RegionScenario;
 }> &
   Omit<Scenario, 'accounts'>;
 
@@ -52,6 +54,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     partition = 'aws',
     sourceRegion: from = sourceRegion,
     source: more,
+    target: moreThere,
     ...rest
   } = options;
   const name = ami?.name ?? 'golden-image';
@@ -101,7 +104,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     const known = accounts[account];
     const places = regions.map((region): [string, RegionScenario] => {
       const there = known?.regions?.[region];
-      return [region, { ...there, keys: { ...there?.keys, cmkTarget: {} } }];
+      return [region, { ...there, ...moreThere, keys: { ...there?.keys, cmkTarget: {} } }];
     });
     accounts[account] = {
       partition,
@@ -170,5 +173,7 @@ export const mixedVolumes = (options: StandardOptions = {}): Case =>
       { device: '/dev/sdf', noDevice: true },
       { device: '/dev/sdg', sizeGiB: 10, blank: { encrypted: true } },
     ],
+    // The key of the volume without a snapshot.
+    target: { settings: { defaultKey: keyArnOf(targetAccount, targetRegion, 'cmkTarget') } },
     ...options,
   });
