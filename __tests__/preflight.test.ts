@@ -289,15 +289,11 @@ const misconfigurations: Record<string, Misconfiguration> = {
     given: { ami: described, policies: ['source-route-copy', 'target-route-copy'] },
     breaks: (draft) => {
       draft.inputs.route = 'copy';
-      roleIn(draft, targetAccount).policies.push({
-        Version: '2012-10-17',
-        Statement: [{ Effect: 'Allow', Action: 'ec2:GetAllowedImagesSettings', Resource: '*' }],
-      });
       regionIn(draft, targetAccount, targetRegion).settings = {
         allowedImages: { state: 'enabled', providers: ['amazon'] },
       };
     },
-    says: /Allowed AMIs is on[\s\S]*ImageProviders=amazon,111111111111/,
+    says: /Allowed AMIs is on, and none of its criteria allows the AMI "/,
     fix: (draft) => {
       regionIn(draft, targetAccount, targetRegion).settings = {
         allowedImages: { state: 'enabled', providers: ['amazon', sourceAccount] },

@@ -10,9 +10,6 @@ import {
   DescribeImagesCommand,
   DescribeSnapshotAttributeCommand,
   DescribeSnapshotsCommand,
-  GetAllowedImagesSettingsCommand,
-  GetEbsDefaultKmsKeyIdCommand,
-  GetEbsEncryptionByDefaultCommand,
   ModifyImageAttributeCommand,
   ModifySnapshotAttributeCommand,
   RegisterImageCommand,
@@ -20,13 +17,13 @@ import {
   type Tag,
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { AwsCallError, placeName } from '../aws/errors.ts';
 import { instanceTypesOf, registrationOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { tagKeys } from '../tags.ts';
 import { creationOf } from './instance.ts';
 import type { EncryptedCopy, Plan, TargetPlan } from './plan.ts';
 import { preflightKeys } from './preflight-keys.ts';
+import { checkQuota, checkSettings } from './preflight-settings.ts';
 import { ask, askAll, noImage, noSnapshot, type Question, roleOf } from './probe.ts';
 import type { Findings } from './problem.ts';
 import { publishQuestions } from './publish.ts';
@@ -72,7 +69,7 @@ async function preflightSource(request: Request, plan: Plan, honoured: boolean, 
   const regions = new Set([source.place.region, ...encryptedCopies.map(({ place }) => place.region)]);
   const role = roleOf(source.place, request.source.roleArn);
   await Promise.all(
-    [...regions].map((region) => {
+    [...regions].map(async (region) => {
       const place = source.at(region);
       const copy = encryptedCopies.find((one) => one.place.region === region);
       const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
@@ -88,7 +85,10 @@ async function preflightSource(request: Request, plan: Plan, honoured: boolean, 
           'other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other',
         ),
       ];
-      return askAll(place, role, questions, findings);
+      await Promise.all([
+        askAll(place, role, questions, findings),
+        ...(copy?.only === undefined ? [] : [checkQuota(place, request.maxParallel, findings)]),
+      ]);
     }),
   );
 }
@@ -249,7 +249,8 @@ async function preflightTarget(
     : making;
   await Promise.all([
     askAll(place, role, all, findings),
-    ...(sampled ? [checkQuota(request, targetPlan, findings), checkSettings(plan, targetPlan, findings)] : []),
+    ...(sampled ? [checkSettings(plan, targetPlan, findings)] : []),
+    ...(sampled && targetPlan.copies.length > 0 ? [checkQuota(place, request.maxParallel, findings)] : []),
   ]);
 }
 
@@ -322,80 +323,4 @@ function registering({ source }: Plan, { target, description }: TargetPlan, arns
   });
   const command = new RegisterImageCommand({ ...registration, DryRun: true });
   return [{ action: 'RegisterImage', resources: arns('image', 'snapshot'), call: () => place.ec2(command) }];
-}
-
-/** What may be read only in some accounts; not being allowed to is no problem. */
-async function ifAllowed<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof AwsCallError) return undefined;
-    throw error;
-  }
-}
-
-/** The default: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html. It can be raised, so this only warns. */
-const copyQuota = 20;
-
-async function checkQuota(request: Request, { target, copies, route }: TargetPlan, findings: Findings): Promise<void> {
-  if (route !== 'register' || copies.length === 0) return;
-  const { place } = target;
-  const pending = await ifAllowed(() =>
-    place.ec2(
-      new DescribeSnapshotsCommand({
-        OwnerIds: ['self'],
-        Filters: [
-          { Name: 'status', Values: ['pending'] },
-          // Copies have no volume: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Snapshot.html
-          { Name: 'volume-id', Values: ['vol-ffffffff'] },
-        ],
-      }),
-    ),
-  );
-  const running = pending?.Snapshots?.length ?? 0;
-  if (running < copyQuota) return;
-  findings.warn(
-    placeName(place),
-    `${running} snapshot copies are running here, and AWS's default quota is ${copyQuota}: copies wait for a free slot (up to max-parallel ${request.maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised`,
-  );
-}
-
-async function checkSettings(
-  plan: Plan,
-  { target, route, crossAccount }: TargetPlan,
-  findings: Findings,
-): Promise<void> {
-  const { place } = target;
-  const { image, account } = plan.source;
-  const where = placeName(place);
-  const blank = (image.BlockDeviceMappings ?? []).some(({ Ebs }) => Ebs !== undefined && !Ebs.SnapshotId);
-  if (blank) {
-    // A volume without a snapshot is made at launch, under whatever key is then the region's default.
-    const byDefault = await ifAllowed(() => place.ec2(new GetEbsEncryptionByDefaultCommand({})));
-    const key = await ifAllowed(() => place.ec2(new GetEbsDefaultKmsKeyIdCommand({})));
-    const encrypted = (image.BlockDeviceMappings ?? []).some(({ Ebs }) => Ebs && !Ebs.SnapshotId && Ebs.Encrypted);
-    if (byDefault?.EbsEncryptionByDefault === false && !encrypted)
-      findings.warn(
-        where,
-        'a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default',
-      );
-    else if (key?.KmsKeyId !== undefined)
-      findings.warn(where, `a volume of the AMI has no snapshot; at launch it is encrypted under ${key.KmsKeyId}`);
-  }
-  // An AMI of the source account is copied from there, where Allowed AMIs counts; one registered here is the account's own.
-  if (route !== 'copy' || !crossAccount) return;
-  const allowed = await ifAllowed(() => place.ec2(new GetAllowedImagesSettingsCommand({})));
-  const providers = (allowed?.ImageCriteria ?? []).flatMap(({ ImageProviders }) => ImageProviders ?? []);
-  if (
-    allowed?.State !== 'enabled' ||
-    providers.length === 0 ||
-    providers.includes(account) ||
-    providers.includes('all')
-  )
-    return;
-  findings.add(
-    where,
-    `Allowed AMIs is on, and lets AMIs of ${providers.join(', ')} be seen but not of the source account ${account}`,
-    `add it: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria ImageProviders=${[...providers, account].join(',')}`,
-  );
 }

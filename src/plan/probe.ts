@@ -21,10 +21,14 @@ export async function ask(call: () => Promise<unknown>): Promise<Verdict> {
     return { is: 'unknown', words: 'the endpoint took the dry run for a call' };
   } catch (error) {
     if (!(error instanceof AwsCallError)) throw error;
-    const words = errorMessage(error.cause);
-    if (hasCode(error, 'DryRunOperation', 'DryRunOperationException')) return { is: 'allowed', words };
-    return { is: isDenialCode(error.code) ? 'denied' : 'unknown', words };
+    return verdictOf(error);
   }
+}
+
+function verdictOf(error: AwsCallError): Verdict {
+  const words = errorMessage(error.cause);
+  if (hasCode(error, 'DryRunOperation', 'DryRunOperationException')) return { is: 'allowed', words };
+  return { is: isDenialCode(error.code) ? 'denied' : 'unknown', words };
 }
 
 /** Whether a denial says that the caller's own policies lack the action, rather than that the key's policy or a grant does. */
@@ -56,17 +60,47 @@ export async function askAll(
   findings: Findings,
 ): Promise<void> {
   await Promise.all(
-    questions.map(async ({ action, resources, tagged = resources, call, without }) => {
+    questions.map(async ({ call, ...question }) => {
       const verdict = await ask(call);
-      if (verdict.is !== 'denied') return;
-      // A request that makes tagged resources takes ec2:CreateTags besides.
-      const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
-      const what = `${role} may not take ${denied}`;
-      const remedy = `add to its policy: ${statement(denied, denied === 'ec2:CreateTags' ? tagged : resources)}${deniedOutright(verdict)}`;
-      if (without === undefined) findings.add(placeName(place), what, remedy);
-      else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
+      if (verdict.is === 'denied') tellDenial(place, role, question, verdict, findings);
     }),
   );
+}
+
+function tellDenial(
+  place: Place,
+  role: string,
+  { action, resources, tagged = resources, without }: Omit<Question, 'call'>,
+  verdict: Verdict,
+  findings: Findings,
+): void {
+  // A request that makes tagged resources takes ec2:CreateTags besides.
+  const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
+  const what = `${role} may not take ${denied}`;
+  const remedy = `add to its policy: ${statement(denied, denied === 'ec2:CreateTags' ? tagged : resources)}${deniedOutright(verdict)}`;
+  if (without === undefined) findings.add(placeName(place), what, remedy);
+  else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
+}
+
+/** Something to read that the run can do without; `without` says what isn't known then. */
+export type Reading<T> = Readonly<{ action: string; without: string; call: () => Promise<T> }>;
+
+/** What is read, or undefined after a warning that says why it could not be. */
+export async function readOrWarn<T>(
+  place: Place,
+  role: string,
+  findings: Findings,
+  { action, without, call }: Reading<T>,
+): Promise<T | undefined> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof AwsCallError)) throw error;
+    const verdict = verdictOf(error);
+    if (verdict.is === 'denied') tellDenial(place, role, { action, resources: ['*'], without }, verdict, findings);
+    else findings.warn(placeName(place), `ec2:${action} failed (${verdict.words}): ${without}`);
+    return undefined;
+  }
 }
 
 /** What an allowing statement alone doesn't mend. */

@@ -83,7 +83,9 @@ export function openFindings(signal: AbortSignal): Findings {
   return {
     problems,
     add,
-    warn: (where, what) => warnings.push({ where, what, remedy: '' }),
+    warn(where, what) {
+      if (!warnings.some((one) => one.where === where && one.what === what)) warnings.push({ where, what, remedy: '' });
+    },
     warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
     async attempt(where, doing, read) {
       try {

@@ -104,7 +104,7 @@ async function byId(place: Place, id: string, check: string, findings: Findings)
   findings.add(
     placeName(place),
     `there is no ${id} that account ${place.account} may see in ${place.region}`,
-    `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, its provider must be among the allowed`,
+    `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`,
   );
   return null;
 }
