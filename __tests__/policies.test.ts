@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import type { RoleScenario, Scenario } from '../simulator/scenario.ts';
+import { keyArnOf, type RoleScenario, type Scenario } from '../simulator/scenario.ts';
 import { oidc, publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
 import {
   type Case,
@@ -12,6 +12,7 @@ import {
   sourceAccount,
   standardCase,
   targetAccount,
+  targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
 import { expectUntouched, share } from './shared-case.ts';
@@ -28,6 +29,7 @@ function statementsOf(policy: PolicyDocument): Statement[] {
 }
 
 const described = { attributes: { Description: 'A golden image' } };
+const targetKey = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
 const slrName = 'aws-service-role/autoscaling.amazonaws.com/';
 const instance = { id: 'i-0123456789abcdef0', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] };
 
@@ -37,6 +39,28 @@ type Feature = { of: (options: StandardOptions) => Case; options: StandardOption
 const features: Record<string, Feature> = {
   basic: { of: procedure, options: {} },
   'UEFI and several volumes': { of: mixedVolumes, options: {} },
+  'a volume without a snapshot': {
+    of: standardCase,
+    options: {
+      volumes: [{ device: '/dev/xvda' }, { device: '/dev/sdb', blank: { encrypted: false } }],
+      target: { settings: { encryptionByDefault: true, defaultKey: targetKey } },
+    },
+  },
+  replacing: {
+    of: procedure,
+    options: {
+      target: {
+        amis: [
+          {
+            name: 'golden-old',
+            tags: { 'share-encrypted-ami:source-ami': procedure().amiId },
+            volumes: [{ device: '/dev/xvda', key: 'cmkTarget' }],
+          },
+        ],
+      },
+    },
+    inputs: { 'on-existing': 'replace', 'target-ami-name': '{name}-{run-id}' },
+  },
   'mixed encryption': {
     of: standardCase,
     options: {
@@ -134,6 +158,9 @@ const takenBy: Record<string, string> = {
   'source-role ec2:CopySnapshot': 'mixed encryption',
   'source-role ec2:DescribeImageAttribute': 'UEFI and several volumes',
   'target-role ec2:DescribeImageAttribute': 'UEFI and several volumes',
+  'target-role ec2:DescribeLockedSnapshots': 'replacing',
+  'target-role ec2:GetEbsEncryptionByDefault': 'a volume without a snapshot',
+  'target-role ec2:GetEbsDefaultKmsKeyId': 'a volume without a snapshot',
   'source-regional-hub': 'hubs, by route copy',
   'target-regional-hub': 'hubs, by route copy',
 };

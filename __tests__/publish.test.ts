@@ -209,7 +209,7 @@ describe('retain', () => {
     older('golden-image-5', '05'),
     older('golden-image-6', '06', {}, { 'share-encrypted-ami:source-ami': 'ami-00000000000000009' }),
     older('golden-image-7', '07'),
-    older('golden-image-8', '08', {}, lineage, { locked: true }),
+    older('golden-image-8', '08', {}, lineage, { lock: 'governance' }),
     older('golden-image-9', '20'),
     older('other-image-1', '01', {}, { 'share-encrypted-ami:source-ami': 'ami-00000000000000009' }),
     older('golden-image-0', '01', {}, {}),
@@ -235,7 +235,10 @@ describe('retain', () => {
   test('keeps the newest of the lineage, and what is used, protected, locked or not its own', async () => {
     const shared = withOlder();
     const plan = await share(shared, { retain: '2', 'dry-run': 'true' });
-    expect(JSON.parse(plan.main.outputs.plan ?? '').targets[0].removes).toContain(idOf('golden-image-5'));
+    const { removes } = JSON.parse(plan.main.outputs.plan ?? '').targets[0];
+    expect(removes).toContain(idOf('golden-image-5'));
+    expect(removes).not.toContain(idOf('golden-image-4'));
+    expect(removes).not.toContain(idOf('golden-image-8'));
     const { simulator, main, error } = await share(shared, { retain: '2' });
     expect(error).toBe('');
     const names = [...placeOf(simulator).images.values()]
@@ -249,18 +252,36 @@ describe('retain', () => {
         'golden-image-2',
         'golden-image-3',
         'golden-image-4',
+        'golden-image-8',
         'golden-image-9',
         'other-image-1',
       ].sort(),
     );
     expect(main.stdout).toMatch(/golden-image-1\) stays: it is used by i-0123456789abcdef0/);
-    expect(main.stdout).toMatch(/golden-image-4\) stays: its deregistration protection is enabled-without-cooldown/);
-    expect(main.annotations.map(({ message }) => message).join()).toMatch(
-      /golden-image-8\) could not be removed: .*is locked/,
+    expect(main.stdout).toMatch(
+      /golden-image-4\) stays: it is protected from deregistration \(enabled-without-cooldown\)/,
     );
-    // The snapshots of what went are gone, but for the locked one.
-    expect([...placeOf(simulator).snapshots.values()].filter(({ locked }) => locked === true)).toHaveLength(1);
+    expect(main.stdout).toMatch(/golden-image-8\) stays: its snapshot snap-\w+ is locked \(governance until 2036-/);
+    expect(main.annotations).toEqual([]);
+    // The snapshots of what went are gone.
     expect(placeOf(simulator).snapshots.size).toBe(9);
+  });
+
+  test('a lock that could not be read shows when the snapshot is to go, and the run says so', async () => {
+    const shared = withOlder();
+    const draft = structuredClone(shared) as unknown as {
+      scenario: {
+        accounts: Record<string, { roles: Record<string, { policies: { Statement: { Action: string[] }[] }[] }> }>;
+      };
+    };
+    for (const { Statement } of draft.scenario.accounts[targetAccount]?.roles['ami-target']?.policies ?? [])
+      for (const statement of Statement)
+        statement.Action = [statement.Action].flat().filter((one) => one !== 'ec2:DescribeLockedSnapshots');
+    const { main } = await share(draft as never, { ...shared.inputs, retain: '2' });
+    expect(main.conclusion).toBe('success');
+    const told = main.annotations.map(({ message }) => message).join('\n');
+    expect(told).toMatch(/may not take ec2:DescribeLockedSnapshots: /);
+    expect(told).toMatch(/golden-image-8\) could not be removed: .*is locked/);
   });
 
   test('removes nothing where it cannot be told what is used', async () => {

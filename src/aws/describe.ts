@@ -1,8 +1,10 @@
 import {
   DescribeImagesCommand,
+  DescribeLockedSnapshotsCommand,
   DescribeSnapshotsCommand,
   type Filter,
   type Image,
+  type LockedSnapshotsInfo,
   type Snapshot,
 } from '@aws-sdk/client-ec2';
 import type { Place } from './clients.ts';
@@ -17,6 +19,17 @@ export async function describeSnapshots(place: Place, ids: readonly string[]): P
     const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
     return Snapshots ?? [];
   });
+}
+
+/** Those of the account's own snapshots `ids` that a lock keeps from being deleted; an expired one doesn't. */
+export async function lockedSnapshots(place: Place, ids: readonly string[]): Promise<LockedSnapshotsInfo[]> {
+  const found = await byIds(ids, ['InvalidSnapshot.NotFound'], async (SnapshotIds) =>
+    pages(async (NextToken) => {
+      const page = await place.ec2(new DescribeLockedSnapshotsCommand({ SnapshotIds, NextToken }));
+      return { items: page.Snapshots ?? [], next: page.NextToken };
+    }),
+  );
+  return found.filter(({ LockState }) => LockState !== 'expired');
 }
 
 /** The images of `ids` that are there and visible; those that are not are left out. */

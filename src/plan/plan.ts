@@ -9,6 +9,7 @@ import { isAlive, leasesOf, type Reader } from '../lease.ts';
 import { maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
 import type { Findings } from './problem.ts';
 import { lineageOf, planRetention, type Retention } from './publish.ts';
+import { removalObstacle } from './removal.ts';
 import type { Hub, Resolved, Target } from './resolve.ts';
 import { hasUefi, type Source, type SourceSnapshot } from './source.ts';
 
@@ -210,8 +211,17 @@ function planTarget(
   const going = new Set([...replace, ...discardImages].map(({ ImageId }) => ImageId));
   const kept = target.made.filter(({ ImageId }) => !going.has(ImageId));
   const retained =
-    retain === undefined ? undefined : planRetention(retain, lineageOf(source.image), target.name, kept, reuse);
-  for (const image of replace) checkRemovable(image, where, findings);
+    retain === undefined
+      ? undefined
+      : planRetention({
+          count: retain,
+          lineage: lineageOf(source.image),
+          name: target.name,
+          existing: kept,
+          reused: reuse,
+          locks: target.locks,
+        });
+  for (const image of replace) checkRemovable(image, target, findings);
   return {
     target,
     route,
@@ -276,13 +286,14 @@ function planSnapshotTags(
   );
 }
 
-/** An AMI that is to be replaced must be one that can be deregistered. */
-function checkRemovable({ ImageId, DeregistrationProtection }: Image, where: string, findings: Findings): void {
-  if ((DeregistrationProtection ?? 'disabled') === 'disabled') return;
+/** An AMI that is to be replaced must be one that can be removed. */
+function checkRemovable(image: Image, { place, locks }: Target, findings: Findings): void {
+  const obstacle = removalObstacle(image, locks);
+  if (obstacle === undefined) return;
   findings.add(
-    where,
-    `${ImageId} is to be replaced, but it is protected from deregistration (${DeregistrationProtection})`,
-    `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}; or set on-existing to reuse`,
+    placeName(place),
+    `${image.ImageId} is to be replaced, but ${obstacle.why}`,
+    `${obstacle.remedy}; or set on-existing to reuse`,
   );
 }
 

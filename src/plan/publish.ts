@@ -18,6 +18,7 @@ import { type Partition, partitionOf } from '../regions.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { noImage, noSnapshot, type Question } from './probe.ts';
 import type { Findings } from './problem.ts';
+import { type Locks, removalObstacle } from './removal.ts';
 
 /**
  * What AMIs of one image have in common over the times that it is baked: the source AMI's name, with every run of digits
@@ -27,21 +28,32 @@ export function lineageOf({ Name = '' }: Image): string {
   return Name.replace(/\d+/g, '#');
 }
 
-/** AMIs of a lineage in a target: those that stay, the newest first, and those that are to go if nothing uses them. */
-export type Retention = Readonly<{ keep: readonly Image[]; remove: readonly Image[] }>;
+/**
+ * AMIs of a lineage in a target: the newest, those that are to go if nothing uses them, and those that would go but for
+ * what AWS lets not be removed.
+ */
+export type Retention = Readonly<{
+  keep: readonly Image[];
+  remove: readonly Image[];
+  held: readonly Readonly<{ image: Image; why: string }>[];
+}>;
+
+export type RetentionFacts = Readonly<{
+  count: number;
+  lineage: string;
+  /** The name that the new AMI gets, by which AMIs without the lineage's tag are told. */
+  name: string;
+  /** AMIs that this action made. */
+  existing: readonly Image[];
+  reused: Image | undefined;
+  locks: Locks;
+}>;
 
 /**
- * Which of `existing`, AMIs that this action made, are of the lineage and beyond its newest `count`. The AMI that is to
- * be made, or reused, counts as the newest.
- * @param name the name that the new AMI gets, by which AMIs without the lineage's tag are told
+ * Which of `existing` are of the lineage and beyond its newest `count`. The AMI that is to be made, or reused, counts as
+ * the newest.
  */
-export function planRetention(
-  count: number,
-  lineage: string,
-  name: string,
-  existing: readonly Image[],
-  reused: Image | undefined,
-): Retention {
+export function planRetention({ count, lineage, name, existing, reused, locks }: RetentionFacts): Retention {
   const others = existing
     .filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === 'available' || State === 'disabled'))
     .filter(
@@ -52,7 +64,12 @@ export function planRetention(
     // An AMI bears a lease while it is being made.
     .filter((image) => tagValue(image, tagKeys.lease) === undefined && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
-  return { keep: others.slice(0, count - 1), remove: others.slice(count - 1) };
+  const beyond = others.slice(count - 1).map((image) => ({ image, why: removalObstacle(image, locks)?.why }));
+  return {
+    keep: others.slice(0, count - 1),
+    remove: beyond.flatMap(({ image, why }) => (why === undefined ? [image] : [])),
+    held: beyond.flatMap(({ image, why }) => (why === undefined ? [] : [{ image, why }])),
+  };
 }
 
 /** How far back versions of a launch template are looked through: the most that AWS takes. */

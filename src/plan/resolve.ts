@@ -1,9 +1,9 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { ownImages, ownSnapshots } from '../aws/describe.ts';
+import { lockedSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { isDenied, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
-import { type ImageExtras, isImageDescription, isImageName } from '../image.ts';
+import { type ImageExtras, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
@@ -12,8 +12,10 @@ import { tagKeys } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import type { Callers } from './callers.ts';
 import { resolveKey } from './key.ts';
+import { readOrWarn, roleOf } from './probe.ts';
 import type { Findings } from './problem.ts';
 import { checkParameter } from './publish.ts';
+import type { Locks } from './removal.ts';
 import { readExtras, resolveSource, type Source } from './source.ts';
 
 export type Target = Readonly<{
@@ -41,6 +43,8 @@ export type Target = Readonly<{
   namesake: Image | undefined;
   /** With `retain`: the AMIs that this action made here, of whatever source. */
   made: readonly Image[];
+  /** Which snapshots of the AMIs that this run may remove are locked. */
+  locks: Locks;
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
   earlierCopies: readonly Snapshot[];
 }>;
@@ -160,6 +164,11 @@ async function resolveTarget(
   const earlier = await findings.attempt(where, 'looking for what is there already', () =>
     findEarlier(place, found, name, request.publication.retain !== undefined),
   );
+  const mayGo = [
+    ...(request.onExisting === 'replace' ? (earlier?.existing ?? []) : []),
+    ...(earlier?.made ?? []),
+  ].flatMap(snapshotIdsOf);
+  const locks = await readLocks(place, roleOf(place, roleArn), [...new Set(mayGo)], findings);
   const { ssmParameter } = request.publication;
   const parameter = ssmParameter && fill(ssmParameter, values);
   if (parameter !== undefined)
@@ -180,8 +189,18 @@ async function resolveTarget(
     tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
     grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
     ssmParameter: parameter,
+    locks,
     ...earlier,
   };
+}
+
+async function readLocks(place: Place, role: string, ids: readonly string[], findings: Findings): Promise<Locks> {
+  const found = await readOrWarn(place, role, findings, {
+    action: 'DescribeLockedSnapshots',
+    without: 'an AMI is deregistered even where a snapshot of it is locked, which then stays',
+    call: () => lockedSnapshots(place, ids),
+  });
+  return new Map((found ?? []).map((lock) => [lock.SnapshotId ?? '', lock]));
 }
 
 /** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */

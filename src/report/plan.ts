@@ -41,7 +41,7 @@ export type PlannedTarget = Readonly<{
   reuses: string | null;
   /** Copies of an earlier run that are taken over. */
   adopts: readonly string[];
-  /** AMIs that are deregistered once the new one is ready: replaced, and beyond `retain` unless something uses them. */
+  /** AMIs that are deregistered once the new one is ready: replaced, and beyond `retain` unless something uses or holds them. */
   replaces: readonly string[];
   removes: readonly string[];
 }>;

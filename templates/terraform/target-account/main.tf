@@ -145,7 +145,10 @@ resource "aws_iam_role_policy" "target_role" {
         "Action" : [
           "ec2:DescribeImages",
           "ec2:DescribeSnapshots",
-          "ec2:DescribeImageAttribute"
+          "ec2:DescribeImageAttribute",
+          "ec2:DescribeLockedSnapshots",
+          "ec2:GetEbsEncryptionByDefault",
+          "ec2:GetEbsDefaultKmsKeyId"
         ],
         "Resource" : "*"
       },
@@ -200,6 +203,14 @@ resource "aws_iam_role_policy" "target_route_copy" {
   policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
+      {
+        "Sid" : "SeeAllowedImages",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:GetAllowedImagesSettings"
+        ],
+        "Resource" : "*"
+      },
       {
         "Sid" : "CopyTheImage",
         "Effect" : "Allow",

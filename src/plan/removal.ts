@@ -1,0 +1,37 @@
+import type { Image, LockedSnapshotsInfo } from '@aws-sdk/client-ec2';
+import { snapshotIdsOf } from '../image.ts';
+import { tagValue } from '../tags.ts';
+
+/** The snapshots that can't be deleted, by their IDs. */
+export type Locks = ReadonlyMap<string, LockedSnapshotsInfo>;
+
+/**
+ * Why AWS lets an AMI of ours not be deregistered, or its snapshots not be deleted, and what ends that. It must be known
+ * beforehand: the AMI goes first, and a locked snapshot would then be left without it.
+ */
+export function removalObstacle(image: Image, locks: Locks): { why: string; remedy: string } | undefined {
+  const { ImageId, DeregistrationProtection: protection = 'disabled' } = image;
+  if (protection !== 'disabled')
+    return {
+      why: `it is protected from deregistration (${protection})`,
+      remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`,
+    };
+  // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/deregister-ami.html
+  if (tagValue(image, 'aws:backup:source-resource') !== undefined)
+    return {
+      why: 'it is managed by AWS Backup, and EC2 deregisters no such AMI',
+      remedy: `delete its recovery point in the backup vault`,
+    };
+  const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
+  if (lock === undefined) return undefined;
+  const { SnapshotId, LockState, LockExpiresOn } = lock;
+  const until = LockExpiresOn === undefined ? '' : ` until ${LockExpiresOn.toISOString()}`;
+  return {
+    why: `its snapshot ${SnapshotId} is locked (${LockState}${until})`,
+    // https://docs.aws.amazon.com/ebs/latest/userguide/snapshot-lock-concepts.html
+    remedy:
+      LockState === 'compliance'
+        ? 'wait until the lock expires: in compliance mode nobody can take it off'
+        : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`,
+  };
+}
