@@ -1,7 +1,7 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
-/***/ 317:
+/***/ 698:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_hooks");
@@ -521,7 +521,7 @@ function rootCode(error) {
 	for (let at = error; at instanceof Error; at = at.cause) if (at instanceof AwsCallError) return at.code;
 }
 function errorMessage(error) {
-	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
+	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").replace(/ ?Encoded authorization failure message: \S+/, "").trim();
 }
 function hasCode(error, ...codes) {
 	return codes.includes(errorCode(error));
@@ -577,9 +577,20 @@ const transientCodes = new Set([
 	"IDPCommunicationError",
 	"IDPCommunicationErrorException"
 ]);
+function isUnknownAction(error) {
+	return hasCode(error, ...[
+		"InvalidAction",
+		"NotImplemented",
+		"UnknownOperationException",
+		"UnsupportedOperation"
+	]) || httpStatus(error) === 501;
+}
 function isTransient(error) {
+	return transientCodes.has(errorCode(error)) || isServerError$1(error) || isClosedConnection(error);
+}
+function isServerError$1(error) {
 	const status = httpStatus(error) ?? 0;
-	return transientCodes.has(errorCode(error)) || status >= 500 && status !== 501 || isClosedConnection(error);
+	return status >= 500 && status !== 501;
 }
 function isClosedConnection(error) {
 	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
@@ -673,6 +684,14 @@ const remedies = [
 	{
 		fits: ({ code, awsMessage }) => code === "AccessDeniedException" && awsMessage.includes("kms:"),
 		remedy: ({ awsMessage, where }) => `allow ${/kms:\w+/.exec(awsMessage)?.[0]} on that key: in the role's own policy and, where the key is another account's, in the key policy or a grant too (called from account ${where.account})`
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "MalformedPolicyDocumentException" && awsMessage.includes("principals"),
+		remedy: () => "KMS takes no policy that names a principal which does not exist. Remove from the policy of the key what was deleted (it stands there as AROA… or AIDA…), and check that the target accounts exist"
+	},
+	{
+		fits: ({ action, code }) => action === "PutKeyPolicy" && code === "LimitExceededException",
+		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
 	},
 	{
 		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
@@ -7481,11 +7500,13 @@ function openFindings(signal) {
 	return {
 		problems,
 		add,
-		warn: (where, what) => warnings.push({
-			where,
-			what,
-			remedy: ""
-		}),
+		warn(where, what) {
+			if (!warnings.some((one) => one.where === where && one.what === what)) warnings.push({
+				where,
+				what,
+				remedy: ""
+			});
+		},
 		warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
 		async attempt(where, doing, read) {
 			try {
@@ -7843,7 +7864,7 @@ function summaryText(report) {
 	const volumes = plan?.source.snapshots ?? [];
 	const rows = [...failed, ...targets.filter(({ status }) => status !== "failed")].map((target) => row(target, volumes));
 	const cleaned = [...cleanUp.done.map((what) => `- ${plain(what)}`), ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${plain(what)}`)];
-	return within([
+	return within$1([
 		...head,
 		...section("Problems", found),
 		...section("Failures", failing),
@@ -7938,7 +7959,7 @@ function usd(amount) {
 function plain(text) {
 	return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/([|\\`*_[\]])/g, "\\$1").replace(/\s+/g, " ");
 }
-function within(head, middle, tail) {
+function within$1(head, middle, tail) {
 	const bytes = (lines) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
 	const first = fitting(head, maxBytes / 2);
 	const last = fitting(tail, maxBytes / 4);
@@ -15080,7 +15101,7 @@ var init_invoke_store = __esmMin((() => {
 		als;
 		static async create() {
 			const instance = new InvokeStoreMulti();
-			instance.als = new (await (Promise.resolve(/* import() */).then(__nccwpck_require__.t.bind(__nccwpck_require__, 317, 19)))).AsyncLocalStorage();
+			instance.als = new (await (Promise.resolve(/* import() */).then(__nccwpck_require__.t.bind(__nccwpck_require__, 698, 19)))).AsyncLocalStorage();
 			return instance;
 		}
 		getContext() {
@@ -24807,6 +24828,8 @@ const _CM = "CpuManufacturers";
 const _CMSp = "CpuManufacturerSet";
 const _CO = "CpuOptions";
 const _COI = "CustomerOwnedIp";
+const _COP = "CoolOffPeriod";
+const _COPEO = "CoolOffPeriodExpiresOn";
 const _CPF = "CpuPerformanceFactor";
 const _CRI = "CapacityReservationId";
 const _CRP = "CapacityReservationPreference";
@@ -24861,6 +24884,9 @@ const _DIRescribem = "DescribeImageReferences";
 const _DIer = "DeregisterImage";
 const _DIes = "DescribeImages";
 const _DIesc = "DescribeInstances";
+const _DLSR = "DescribeLockedSnapshotsRequest";
+const _DLSRe = "DescribeLockedSnapshotsResult";
+const _DLSe = "DescribeLockedSnapshots";
 const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
 const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
 const _DLTVe = "DescribeLaunchTemplateVersions";
@@ -25095,7 +25121,11 @@ const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
 const _KN = "KeyName";
 const _LCA = "LicenseConfigurationArn";
+const _LCO = "LockCreatedOn";
 const _LCi = "LicenseConfiguration";
+const _LDST = "LockDurationStartTime";
+const _LDo = "LockDuration";
+const _LEO = "LockExpiresOn";
 const _LFAS = "LowFixAvailableSince";
 const _LL = "LicenseList";
 const _LLT = "LastLaunchedTime";
@@ -25103,10 +25133,13 @@ const _LPL = "LaunchPermissionList";
 const _LPM = "LaunchPermissionModifications";
 const _LPa = "LaunchPermissions";
 const _LPau = "LaunchPermission";
+const _LSI = "LockedSnapshotsInfo";
+const _LSIL = "LockedSnapshotsInfoList";
 const _LST = "LocalStorageTypes";
 const _LSTS = "LocalStorageTypeSet";
 const _LSi = "LicenseSpecifications";
 const _LSo = "LocalStorage";
+const _LSoc = "LockState";
 const _LTBDM = "LaunchTemplateBlockDeviceMapping";
 const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
 const _LTCO = "LaunchTemplateCpuOptions";
@@ -25449,6 +25482,8 @@ const _cIBM = "currentInstanceBootMode";
 const _cMSp = "cpuManufacturerSet";
 const _cO = "cpuOptions";
 const _cOI = "customerOwnedIp";
+const _cOP = "coolOffPeriod";
+const _cOPEO = "coolOffPeriodExpiresOn";
 const _cRI = "capacityReservationId";
 const _cRP = "capacityReservationPreference";
 const _cRRGA = "capacityReservationResourceGroupArn";
@@ -25591,12 +25626,17 @@ const _kKI = "kmsKeyId";
 const _kN = "keyName";
 const _ke = "kernel";
 const _lCA = "licenseConfigurationArn";
+const _lCO = "lockCreatedOn";
+const _lDST = "lockDurationStartTime";
+const _lDo = "lockDuration";
+const _lEO = "lockExpiresOn";
 const _lFAS = "lowFixAvailableSince";
 const _lLT = "lastLaunchedTime";
 const _lPa = "launchPermission";
 const _lSTS = "localStorageTypeSet";
 const _lSic = "licenseSet";
 const _lSo = "localStorage";
+const _lSoc = "lockState";
 const _lTD = "launchTemplateData";
 const _lTI = "launchTemplateId";
 const _lTN = "launchTemplateName";
@@ -26698,6 +26738,40 @@ var DescribeLaunchTemplateVersionsResult$ = [
 	[[() => LaunchTemplateVersionSet, {
 		[_eQN]: `LaunchTemplateVersionSet`,
 		[_xN]: _lTVS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN]: _nTe
+	}]]
+];
+var DescribeLockedSnapshotsRequest$ = [
+	3,
+	n0$3,
+	_DLSR,
+	0,
+	[
+		_Fi,
+		_MR$1,
+		_NTe,
+		_SIna,
+		_DR$1
+	],
+	[
+		[() => FilterList, { [_xN]: _Fil }],
+		1,
+		0,
+		[() => SnapshotIdStringList, { [_xN]: _SIn }],
+		2
+	]
+];
+var DescribeLockedSnapshotsResult$ = [
+	3,
+	n0$3,
+	_DLSRe,
+	0,
+	[_Sn, _NTe],
+	[[() => LockedSnapshotsInfoList, {
+		[_eQN]: `SnapshotSet`,
+		[_xN]: _sSn
 	}], [0, {
 		[_eQN]: `NextToken`,
 		[_xN]: _nTe
@@ -29513,6 +29587,61 @@ var LicenseConfiguration$ = [
 		[_xN]: _lCA
 	}]]
 ];
+var LockedSnapshotsInfo$ = [
+	3,
+	n0$3,
+	_LSI,
+	0,
+	[
+		_OI$1,
+		_SIn,
+		_LSoc,
+		_LDo,
+		_COP,
+		_COPEO,
+		_LCO,
+		_LDST,
+		_LEO
+	],
+	[
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN]: _oI
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN]: _sIn
+		}],
+		[0, {
+			[_eQN]: `LockState`,
+			[_xN]: _lSoc
+		}],
+		[1, {
+			[_eQN]: `LockDuration`,
+			[_xN]: _lDo
+		}],
+		[1, {
+			[_eQN]: `CoolOffPeriod`,
+			[_xN]: _cOP
+		}],
+		[4, {
+			[_eQN]: `CoolOffPeriodExpiresOn`,
+			[_xN]: _cOPEO
+		}],
+		[4, {
+			[_eQN]: `LockCreatedOn`,
+			[_xN]: _lCO
+		}],
+		[4, {
+			[_eQN]: `LockDurationStartTime`,
+			[_xN]: _lDST
+		}],
+		[4, {
+			[_eQN]: `LockExpiresOn`,
+			[_xN]: _lEO
+		}]
+	]
+];
 var MemoryGiBPerVCpu$ = [
 	3,
 	n0$3,
@@ -31034,6 +31163,13 @@ var LocalStorageTypeSet = [
 	0,
 	[0, { [_xN]: _it }]
 ];
+var LockedSnapshotsInfoList = [
+	1,
+	n0$3,
+	_LSIL,
+	0,
+	[() => LockedSnapshotsInfo$, { [_xN]: _it }]
+];
 var MarketplaceProductCodeList = [
 	1,
 	n0$3,
@@ -31347,6 +31483,14 @@ var DescribeLaunchTemplateVersions$ = [
 	0,
 	() => DescribeLaunchTemplateVersionsRequest$,
 	() => DescribeLaunchTemplateVersionsResult$
+];
+var DescribeLockedSnapshots$ = [
+	9,
+	n0$3,
+	_DLSe,
+	0,
+	() => DescribeLockedSnapshotsRequest$,
+	() => DescribeLockedSnapshotsResult$
 ];
 var DescribeSnapshotAttribute$ = [
 	9,
@@ -31751,6 +31895,8 @@ var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeIma
 var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
 var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
+var DescribeLockedSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
 var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
@@ -31784,6 +31930,18 @@ async function describeSnapshots(place, ids) {
 		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
 		return Snapshots ?? [];
 	});
+}
+async function lockedSnapshots(place, ids) {
+	return (await byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
+			SnapshotIds,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	}))).filter(({ LockState }) => LockState !== "expired");
 }
 async function describeImages(place, ids) {
 	return byIds(ids, ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], async (ImageIds) => {
@@ -40724,8 +40882,12 @@ async function send(client, command, where, session, pace, signal) {
 		signal.throwIfAborted();
 		const held = pace.until - Date.now();
 		if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
+		let used;
 		try {
-			return await inFlight(() => client.send(command, { abortSignal: signal }));
+			return await inFlight(() => {
+				used = session.current();
+				return client.send(command, { abortSignal: signal });
+			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
 			if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
@@ -40733,9 +40895,9 @@ async function send(client, command, where, session, pace, signal) {
 			if (isThrottling(error) && throttles < maxThrottles) {
 				throttles += 1;
 				pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15e3));
-			} else if (isExpired(error) && renewals < 2) {
+			} else if (isExpired(error) && renewals < 3) {
 				renewals += 1;
-				session.renew();
+				session.renew(used);
 			} else if (mayRepeat && isTransient(error) && transients < maxTransients) {
 				transients += 1;
 				await sleep(backoff(transients, 100, 1e4), signal);
@@ -40857,21 +41019,23 @@ function renewing(fetch, now = Date.now) {
 			pending = void 0;
 		}
 	};
+	const credentials = async () => {
+		if (current !== void 0 && now() < current.renewAt) return current.identity;
+		pending ??= refresh();
+		const stillValid = current !== void 0 && now() < (current.identity.expiration?.getTime() ?? 0);
+		if (current === void 0 || !stillValid) return pending;
+		const { identity } = current;
+		current = {
+			identity,
+			renewAt: now() + 5e3
+		};
+		return pending.catch(() => identity);
+	};
 	return {
-		async credentials() {
-			if (current !== void 0 && now() < current.renewAt) return current.identity;
-			pending ??= refresh();
-			const stillValid = current !== void 0 && now() < (current.identity.expiration?.getTime() ?? 0);
-			if (current === void 0 || !stillValid) return pending;
-			const { identity } = current;
-			current = {
-				identity,
-				renewAt: now() + 5e3
-			};
-			return pending.catch(() => identity);
-		},
-		renew() {
-			current = void 0;
+		credentials: Object.assign(credentials, { memoized: true }),
+		current: () => current?.identity,
+		renew(ended) {
+			if (current?.identity === ended) current = void 0;
 		}
 	};
 }
@@ -40956,7 +41120,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 	};
 	return `the role must be there, and its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
 }
-const maxDenials = 2;
+const maxDenials = 4;
 const maxFailures = 6;
 async function retrySts(action, role, options, signal, assume) {
 	for (let denials = 0, failures = 0;;) {
@@ -40965,7 +41129,7 @@ async function retrySts(action, role, options, signal, assume) {
 			return toIdentity((await assume()).Credentials);
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
-			if (error instanceof CredentialsError) throw error;
+			if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
 			if (hasCode(error, "AccessDenied") && denials < maxDenials) denials += 1;
 			else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures) failures += 1;
 			else {
@@ -41091,16 +41255,19 @@ async function ask(call) {
 		};
 	} catch (error) {
 		if (!(error instanceof AwsCallError)) throw error;
-		const words = errorMessage(error.cause);
-		if (hasCode(error, "DryRunOperation", "DryRunOperationException")) return {
-			is: "allowed",
-			words
-		};
-		return {
-			is: isDenialCode(error.code) ? "denied" : "unknown",
-			words
-		};
+		return verdictOf(error);
 	}
+}
+function verdictOf(error) {
+	const words = errorMessage(error.cause);
+	if (hasCode(error, "DryRunOperation", "DryRunOperationException")) return {
+		is: "allowed",
+		words
+	};
+	return {
+		is: isDenialCode(error.code) ? "denied" : "unknown",
+		words
+	};
 }
 function lacksIdentityPolicy({ words }) {
 	return words.includes("identity-based policy");
@@ -41109,35 +41276,89 @@ function roleOf(place, roleArn) {
 	return roleArn ?? `the caller in account ${place.account}`;
 }
 async function askAll(place, role, questions, findings) {
-	await Promise.all(questions.map(async ({ action, resources, tagged = resources, call, without }) => {
+	await Promise.all(questions.map(async ({ call, ...question }) => {
 		const verdict = await ask(call);
-		if (verdict.is !== "denied") return;
-		const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
-		const what = `${role} may not take ${denied}`;
-		const remedy = `add to its policy: ${statement(denied, denied === "ec2:CreateTags" ? tagged : resources)}${deniedOutright(verdict)}`;
-		if (without === void 0) findings.add(placeName(place), what, remedy);
-		else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
+		if (verdict.is === "denied") tellDenial(place, role, question, verdict, findings);
 	}));
+}
+function tellDenial(place, role, { action, resources, tagged = resources, without }, verdict, findings) {
+	const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
+	const what = `${role} may not take ${denied}`;
+	const remedy = `add to its policy: ${statement(denied, denied === "ec2:CreateTags" ? tagged : resources)}${deniedOutright(verdict)}`;
+	if (without === void 0) findings.add(placeName(place), what, remedy);
+	else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
+}
+async function readOrWarn(place, role, findings, { action, without, call }) {
+	try {
+		return await call();
+	} catch (error) {
+		if (!(error instanceof AwsCallError)) throw error;
+		const verdict = verdictOf(error);
+		if (verdict.is === "denied") tellDenial(place, role, {
+			action,
+			resources: ["*"],
+			without
+		}, verdict, findings);
+		else findings.warn(placeName(place), `ec2:${action} failed (${verdict.words}): ${without}`);
+		return;
+	}
 }
 function deniedOutright({ words }) {
 	return words.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+}
+// src/plan/removal.ts
+function removalObstacle(image, locks) {
+	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
+	if (protection !== "disabled") return {
+		why: `it is protected from deregistration (${protection})`,
+		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
+	};
+	if (tagValue(image, "aws:backup:source-resource") !== void 0) return {
+		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
+		remedy: `delete its recovery point in the backup vault`
+	};
+	const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
+	if (lock === void 0) return void 0;
+	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	return {
+		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
+		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
+	};
 }
 // src/plan/publish.ts
 function lineageOf({ Name = "" }) {
 	return Name.replace(/\d+/g, "#");
 }
-function planRetention(count, lineage, name, existing, reused) {
+function planRetention({ count, lineage, name, existing, reused, locks }) {
 	const others = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	const beyond = others.slice(count - 1).map((image) => ({
+		image,
+		why: removalObstacle(image, locks)?.why
+	}));
 	return {
 		keep: others.slice(0, count - 1),
-		remove: others.slice(count - 1)
+		remove: beyond.flatMap(({ image, why }) => why === void 0 ? [image] : []),
+		held: beyond.flatMap(({ image, why }) => why === void 0 ? [] : [{
+			image,
+			why
+		}])
 	};
 }
 const templateVersions = "10000";
-async function usersOf(place, ids) {
+async function usersOf(place, ids, warn) {
+	const whereKnown = async (kind, read) => {
+		try {
+			await read();
+		} catch (error) {
+			if (!isUnknownAction(error)) throw error;
+			warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+		}
+	};
 	const users = new Map();
 	const note = (id, user) => {
-		if (id !== void 0 && user !== void 0 && ids.includes(id)) users.set(id, [...new Set([...users.get(id) ?? [], user])]);
+		if (id === void 0 || user === void 0 || !ids.includes(id)) return;
+		const name = user.replace(/^arn:.+:(instance|launch-template)\//, "");
+		users.set(id, [...new Set([...users.get(id) ?? [], name])]);
 	};
 	if (ids.length === 0) return users;
 	const filter = [{
@@ -41156,7 +41377,7 @@ async function usersOf(place, ids) {
 				if (!token) return;
 			}
 		})(),
-		(async () => {
+		whereKnown("which launch templates use an AMI", async () => {
 			for (let token;;) {
 				const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
 					Versions: ["$Latest", "$Default"],
@@ -41167,8 +41388,8 @@ async function usersOf(place, ids) {
 				token = page.NextToken;
 				if (!token) return;
 			}
-		})(),
-		noteReferences(place, ids, note)
+		}),
+		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
 	]);
 	return users;
 }
@@ -41484,7 +41705,7 @@ async function findImage(place, request, findings) {
 async function byId(place, id, check, findings) {
 	const [image] = await describeImages(place, [id]);
 	if (image !== void 0) return { image };
-	findings.add(placeName(place), `there is no ${id} that account ${place.account} may see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, its provider must be among the allowed`);
+	findings.add(placeName(place), `there is no ${id} that account ${place.account} may see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
 async function byName(place, pattern, findings) {
@@ -41571,6 +41792,10 @@ function hasUefi({ BootMode, Architecture }) {
 	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
 }
 // src/plan/plan.ts
+function accountsUsing({ targets }, keyArn) {
+	const users = targets.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
+	return [...new Set(users.map(({ target }) => target.request.account))];
+}
 function planOf(request, resolved, leaseId, reader, findings) {
 	const { source } = resolved;
 	const drafts = resolved.targets.map((target) => planTarget(request, source, target, leaseId, reader, findings));
@@ -41655,8 +41880,15 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 	const { retain } = request.publication;
 	const going = new Set([...replace, ...discardImages].map(({ ImageId }) => ImageId));
 	const kept = target.made.filter(({ ImageId }) => !going.has(ImageId));
-	const retained = retain === void 0 ? void 0 : planRetention(retain, lineageOf(source.image), target.name, kept, reuse);
-	for (const image of replace) checkRemovable(image, where, findings);
+	const retained = retain === void 0 ? void 0 : planRetention({
+		count: retain,
+		lineage: lineageOf(source.image),
+		name: target.name,
+		existing: kept,
+		reused: reuse,
+		locks: target.locks
+	});
+	for (const image of replace) checkRemovable(image, target, findings);
 	return {
 		target,
 		route,
@@ -41688,9 +41920,10 @@ function planSnapshotTags(request, source, target, leaseId, findings) {
 		[tagKeys.lease]: leaseId
 	}, 50, (dropped) => findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${id}'s are left out: ${dropped.join(", ")}`))]));
 }
-function checkRemovable({ ImageId, DeregistrationProtection }, where, findings) {
-	if ((DeregistrationProtection ?? "disabled") === "disabled") return;
-	findings.add(where, `${ImageId} is to be replaced, but it is protected from deregistration (${DeregistrationProtection})`, `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}; or set on-existing to reuse`);
+function checkRemovable(image, { place, locks }, findings) {
+	const obstacle = removalObstacle(image, locks);
+	if (obstacle === void 0) return;
+	findings.add(placeName(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
 }
 function takenName(request, source, target, namesake) {
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
@@ -41827,6 +42060,96 @@ const keyOperations = [
 function regionOfKey(keyArn) {
 	return keyArn.split(":")[3] ?? "";
 }
+// src/aws/key-policy.ts
+const sidPrefix = "ShareEncryptedAmi";
+function sidOf(leaseId) {
+	return `${sidPrefix}${leaseId}`;
+}
+function statementsOf(policy) {
+	const { Statement } = policy;
+	return Array.isArray(Statement) ? Statement : [Statement];
+}
+function withStatement(policy, leaseId, partition, accounts) {
+	const Sid = sidOf(leaseId);
+	const statements = statementsOf(policy);
+	if (statements.some((statement) => statement.Sid === Sid)) return policy;
+	const ours = {
+		Sid,
+		Effect: "Allow",
+		Principal: { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) },
+		Action: keyOperations.map((operation) => `kms:${operation}`),
+		Resource: "*"
+	};
+	return {
+		...policy,
+		Statement: [...statements, ours]
+	};
+}
+function withoutStatements(policy, leaseIds) {
+	const sids = new Set(leaseIds.map(sidOf));
+	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
+	return kept.length === statementsOf(policy).length ? policy : {
+		...policy,
+		Statement: kept
+	};
+}
+const maxPolicyBytes = 32768;
+function writePolicy(policy) {
+	return JSON.stringify(policy);
+}
+function deletedPrincipals(policy) {
+	const named = statementsOf(policy).flatMap(({ Principal = "" }) => typeof Principal === "string" ? [Principal] : Principal.AWS ?? []);
+	return [...new Set(named.filter((principal) => /^A(RO|ID)A[A-Z0-9]{16,}$/.test(principal)))];
+}
+async function readPolicy(place, keyArn) {
+	const { Policy: text } = await place.kms(new GetKeyPolicyCommand({
+		KeyId: keyArn,
+		PolicyName: "default"
+	}));
+	return JSON.parse(text ?? "");
+}
+function wordsOf(policy) {
+	return (writePolicy(policy).match(/[^"[\]{},]+/g) ?? []).sort().join("\"");
+}
+const changeSeconds = 150;
+const turnSeconds = 2;
+const standSeconds = 4;
+const firstWaitMs = 400;
+const longestWaitMs = 4e3;
+async function changePolicy(place, keyArn, change) {
+	const end = Date.now() + changeSeconds * 1e3;
+	let written = false;
+	let stands = false;
+	let seen = "";
+	for (let waitMs = firstWaitMs; Date.now() < end;) {
+		const late = AbortSignal.timeout(turnSeconds * 1e3);
+		const turn = place.until(AbortSignal.any([place.signal, late]));
+		try {
+			const policy = await readPolicy(turn, keyArn);
+			const changed = change(policy);
+			if (changed === policy && (!written || stands)) return written;
+			stands = changed === policy;
+			const isQuiet = wordsOf(policy) === seen;
+			seen = wordsOf(policy);
+			if (!stands && isQuiet) {
+				seen = "";
+				written = true;
+				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
+				const Policy = writePolicy(changed);
+				await turn.kms(new PutKeyPolicyCommand({
+					KeyId: keyArn,
+					PolicyName: "default",
+					Policy
+				}));
+			}
+		} catch (error) {
+			if (error !== late.reason) throw error;
+			stands = false;
+		}
+		await sleep(stands ? standSeconds * 1e3 : waitMs * (.25 + .75 * Math.random()), place.signal);
+	}
+	throw new Error(`it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`);
+}
 // src/plan/preflight-keys.ts
 const inBothSets = [
 	"CreateGrant",
@@ -41854,11 +42177,12 @@ async function preflightKeys(request, plan, sampled, findings) {
 		...readersOf(plan, sampled, sourceRole).map((asker) => checkReading(asker, honoured, tell)),
 		...sampled.map(({ target }) => checkLaunchGrants(target, honoured, tell, findings)),
 		...[...given].map(([keyArn, grantee]) => {
-			return checkGiving(request, {
+			const asker = {
 				place: source.at(regionOfKey(keyArn)),
 				keyArn,
 				role: sourceRole
-			}, grantee, honoured, tell);
+			};
+			return request.source.keyAccess === "policy" ? checkPolicy(request, plan, asker, findings, tell) : checkGiving(request, asker, grantee, honoured, tell);
 		}),
 		...takers.map(([keyArn, target]) => checkTaking(request, plan, keyArn, target, honoured, tell))
 	]);
@@ -42020,17 +42344,23 @@ function askToGrant({ place, keyArn }, grantee) {
 		DryRun: true
 	})));
 }
+async function checkPolicy(request, plan, asker, findings, tell) {
+	const { place, keyArn } = asker;
+	let found;
+	tell(asker, "GetKeyPolicy", await ask(async () => {
+		found = await readPolicy(place, keyArn);
+	}), "ours");
+	const policy = found;
+	if (policy === void 0) return;
+	const gone = deletedPrincipals(policy);
+	if (gone.length > 0) findings.add(placeName(place), `the policy of ${keyArn} names ${gone.join(", ")}, which was deleted: KMS takes no change of a policy that does`, "remove that principal from the policy of the key, or set source-key-access to grant");
+	const longer = withStatement(policy, newLeaseId(), request.source.partition, accountsUsing(plan, keyArn));
+	const bytes = Buffer.byteLength(writePolicy(longer));
+	if (bytes > 32768) findings.add(placeName(place), `the policy of ${keyArn} would be of ${bytes} bytes with the statement for the targets, and KMS takes ${maxPolicyBytes}`, "set source-key-access to grant, or shorten the policy of the key");
+}
 async function checkGiving(request, asker, grantee, honoured, tell) {
 	const { place, keyArn } = asker;
-	const { keyAccess } = request.source;
-	if (keyAccess === "policy") {
-		const command = new GetKeyPolicyCommand({
-			KeyId: keyArn,
-			PolicyName: "default"
-		});
-		tell(asker, "GetKeyPolicy", await ask(() => place.kms(command)), "ours");
-	}
-	if (keyAccess !== "grant") return;
+	if (request.source.keyAccess !== "grant") return;
 	const GrantId = "0".repeat(64);
 	const [revoke, list, grant] = await Promise.all([
 		ask(() => place.kms(new RevokeGrantCommand({
@@ -42064,6 +42394,127 @@ async function checkTaking(request, plan, keyArn, { target }, honoured, tell) {
 	if (granted !== void 0) judge("CreateGrant", granted, "through-ec2");
 	await checkDecrypting(asker, plan.source.at(regionOfKey(keyArn)), (operation, verdict) => judge(operation, verdict, "through-ec2"));
 }
+function admissionOf(image, criteria, now) {
+	const verdicts = criteria.map((criterion) => admissionBy(criterion, image, now));
+	if (verdicts.includes("allowed")) return "allowed";
+	return verdicts.includes("unknown") || verdicts.length === 0 ? "unknown" : "hidden";
+}
+function admissionBy(criterion, image, now) {
+	const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
+	const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation } = criterion;
+	const met = [];
+	if (ImageProviders !== void 0) met.push(ImageProviders.some((one) => one === image.OwnerId || one === image.ImageOwnerAlias));
+	if (ImageNames !== void 0) met.push(ImageNames.some((pattern) => fits(image.Name, pattern)));
+	if (MarketplaceProductCodes !== void 0) met.push((image.ProductCodes ?? []).some(({ ProductCodeType, ProductCodeId = "" }) => ProductCodeType === "marketplace" && MarketplaceProductCodes.includes(ProductCodeId)));
+	if (creation !== void 0) met.push(within(creation.MaximumDaysSinceCreated, image.CreationDate, now));
+	if (deprecation !== void 0) met.push(image.DeprecationTime === void 0 || within(deprecation.MaximumDaysSinceDeprecated, image.DeprecationTime, now));
+	if (ImageWatermarks !== void 0) met.push(ImageWatermarks.some((filter) => (image.ImageWatermarks ?? []).some((mark) => bears(mark, filter, now))));
+	if (met.includes(false)) return "hidden";
+	return criterion.ScanResultCondition !== void 0 || met.length === 0 ? "unknown" : "allowed";
+}
+function bears(mark, filter, now) {
+	return fits(mark.WatermarkKey, filter.WatermarkKey) && fits(mark.SourceImageRegion, filter.SourceImageRegion) && within(filter.MaximumDaysSinceSourceImageCreated, mark.SourceImageCreationTime, now) && within(filter.MaximumDaysSinceWatermarkCreated, mark.WatermarkCreationTime, now);
+}
+function fits(value, pattern) {
+	if (pattern === void 0) return true;
+	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+	return new RegExp(`^${expression}$`, "s").test(value ?? "");
+}
+const dayMs = 864e5;
+function within(days, time, now) {
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs;
+}
+function criteriaWith(account, criteria) {
+	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
+	return kept.length < 10 ? [...kept, { ImageProviders: [account] }] : void 0;
+}
+// src/plan/preflight-settings.ts
+const copyQuota = 20;
+async function checkQuota(place, maxParallel, findings) {
+	let running;
+	try {
+		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({
+			OwnerIds: ["self"],
+			Filters: [{
+				Name: "status",
+				Values: ["pending"]
+			}, {
+				Name: "volume-id",
+				Values: ["vol-ffffffff"]
+			}]
+		}));
+		running = Snapshots?.length ?? 0;
+	} catch (error) {
+		if (error instanceof AwsCallError) return;
+		throw error;
+	}
+	if (running < copyQuota) return;
+	findings.warn(placeName(place), `${running} snapshot copies are running here, and AWS's default quota is ${copyQuota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised`);
+}
+async function checkSettings(plan, targetPlan, findings) {
+	await Promise.all([checkDefaultEncryption(plan, targetPlan, findings), ...targetPlan.route === "copy" && targetPlan.crossAccount ? [checkAllowedImages(plan, targetPlan, findings)] : []]);
+}
+async function checkDefaultEncryption({ source }, { target }, findings) {
+	const { place, roleArn, kmsKeyArn } = target;
+	const blank = (source.image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs && !Ebs.SnapshotId ? [Ebs] : []);
+	if (blank.length === 0) return;
+	const where = placeName(place);
+	const role = roleOf(place, roleArn);
+	if (blank.some(({ Encrypted }) => Encrypted !== true)) {
+		if ((await readOrWarn(place, role, findings, {
+			action: "GetEbsEncryptionByDefault",
+			without: "whether a volume of the AMI that has no snapshot is encrypted at launch is not known",
+			call: () => place.ec2(new GetEbsEncryptionByDefaultCommand({}))
+		}))?.EbsEncryptionByDefault === false) {
+			findings.warn(where, "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default");
+			return;
+		}
+	}
+	const key = await readOrWarn(place, role, findings, {
+		action: "GetEbsDefaultKmsKeyId",
+		without: "which key a volume of the AMI that has no snapshot is under at launch is not known",
+		call: () => place.ec2(new GetEbsDefaultKmsKeyIdCommand({}))
+	});
+	if (key?.KmsKeyId !== void 0 && key.KmsKeyId !== kmsKeyArn) findings.warn(where, `a volume of the AMI has no snapshot; at launch it is encrypted under ${key.KmsKeyId}`);
+}
+async function checkAllowedImages(plan, targetPlan, findings) {
+	const { place, roleArn } = targetPlan.target;
+	const { account } = plan.source;
+	const settings = await readOrWarn(place, roleOf(place, roleArn), findings, {
+		action: "GetAllowedImagesSettings",
+		without: "whether Allowed AMIs lets the source account's AMI be seen here is not known",
+		call: () => place.ec2(new GetAllowedImagesSettingsCommand({}))
+	});
+	if (settings?.State !== "enabled") return;
+	const now = new Date();
+	const image = copiedImage(plan, targetPlan, now);
+	const criteria = settings.ImageCriteria ?? [];
+	const admission = admissionOf(image, criteria, now);
+	const what = `the AMI ${JSON.stringify(image.Name)} of the source account ${account}`;
+	if (admission === "unknown") findings.warn(placeName(place), `Allowed AMIs is on, and whether its criteria allow ${what} can't be told beforehand: ${JSON.stringify(criteria)}. If they don't, CopyImage says InvalidAMIID.NotFound`);
+	if (admission !== "hidden") return;
+	const completed = criteriaWith(account, criteria);
+	const json = JSON.stringify(completed).replaceAll("'", "'\\''");
+	findings.add(placeName(place), `Allowed AMIs is on, and none of its criteria allows ${what}`, settings.ManagedBy === "declarative-policy" ? `have the organization's declarative policy changed, which sets the criteria here: a criterion with ${account} among its allowed_image_providers (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_declarative_syntax.html)` : completed === void 0 ? `add ${account} to the ImageProviders of a criterion: there are 10 already, the most that AWS takes` : `add a criterion to those that are there: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria '${json}'`);
+}
+function copiedImage({ source }, { from }, now) {
+	const OwnerId = source.account;
+	const CreationDate = now.toISOString();
+	const { image } = source;
+	if (from === void 0) return {
+		CreationDate,
+		...image,
+		OwnerId
+	};
+	const { ProductCodes, ImageWatermarks } = image;
+	return {
+		OwnerId,
+		CreationDate,
+		Name: from.name,
+		ProductCodes,
+		ImageWatermarks
+	};
+}
 // src/plan/preflight.ts
 const eachTargetUpTo = 100;
 async function preflight(request, plan, findings) {
@@ -42094,7 +42545,7 @@ async function preflightSource(request, plan, honoured, findings) {
 	const takers = targets.filter(({ crossAccount, reuse }) => crossAccount && reuse === void 0);
 	const regions = new Set([source.place.region, ...encryptedCopies.map(({ place }) => place.region)]);
 	const role = roleOf(source.place, request.source.roleArn);
-	await Promise.all([...regions].map((region) => {
+	await Promise.all([...regions].map(async (region) => {
 		const place = source.at(region);
 		const copy = encryptedCopies.find((one) => one.place.region === region);
 		const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
@@ -42106,7 +42557,7 @@ async function preflightSource(request, plan, honoured, findings) {
 			...copy !== void 0 && honoured && source.snapshots.length > 0 ? encrypting(plan, copy, arns) : [],
 			...tagging(place, arns("image", "snapshot"), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
 		];
-		return askAll(place, role, questions, findings);
+		await Promise.all([askAll(place, role, questions, findings), ...copy?.only === void 0 ? [] : [checkQuota(place, request.maxParallel, findings)]]);
 	}));
 }
 function imageIdOf({ instanceId, image }) {
@@ -42316,7 +42767,11 @@ async function preflightTarget(request, plan, targetPlan, honoured, sampled, fin
 		...settingInstanceTypes(plan, place, arns),
 		...publishQuestions(request.publication, place, partition)
 	] : making;
-	await Promise.all([askAll(place, role, all, findings), ...sampled ? [checkQuota(request, targetPlan, findings), checkSettings(plan, targetPlan, findings)] : []]);
+	await Promise.all([
+		askAll(place, role, all, findings),
+		...sampled ? [checkSettings(plan, targetPlan, findings)] : [],
+		...sampled && targetPlan.copies.length > 0 ? [checkQuota(place, request.maxParallel, findings)] : []
+	]);
 }
 function reading({ source }, place) {
 	const describe = new DescribeSnapshotsCommand({
@@ -42413,48 +42868,6 @@ function registering({ source }, { target, description }, arns) {
 		call: () => place.ec2(command)
 	}];
 }
-async function ifAllowed(read) {
-	try {
-		return await read();
-	} catch (error) {
-		if (error instanceof AwsCallError) return void 0;
-		throw error;
-	}
-}
-const copyQuota = 20;
-async function checkQuota(request, { target, copies, route }, findings) {
-	if (route !== "register" || copies.length === 0) return;
-	const { place } = target;
-	const running = (await ifAllowed(() => place.ec2(new DescribeSnapshotsCommand({
-		OwnerIds: ["self"],
-		Filters: [{
-			Name: "status",
-			Values: ["pending"]
-		}, {
-			Name: "volume-id",
-			Values: ["vol-ffffffff"]
-		}]
-	}))))?.Snapshots?.length ?? 0;
-	if (running < copyQuota) return;
-	findings.warn(placeName(place), `${running} snapshot copies are running here, and AWS's default quota is ${copyQuota}: copies wait for a free slot (up to max-parallel ${request.maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised`);
-}
-async function checkSettings(plan, { target, route, crossAccount }, findings) {
-	const { place } = target;
-	const { image, account } = plan.source;
-	const where = placeName(place);
-	if ((image.BlockDeviceMappings ?? []).some(({ Ebs }) => Ebs !== void 0 && !Ebs.SnapshotId)) {
-		const byDefault = await ifAllowed(() => place.ec2(new GetEbsEncryptionByDefaultCommand({})));
-		const key = await ifAllowed(() => place.ec2(new GetEbsDefaultKmsKeyIdCommand({})));
-		const encrypted = (image.BlockDeviceMappings ?? []).some(({ Ebs }) => Ebs && !Ebs.SnapshotId && Ebs.Encrypted);
-		if (byDefault?.EbsEncryptionByDefault === false && !encrypted) findings.warn(where, "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default");
-		else if (key?.KmsKeyId !== void 0) findings.warn(where, `a volume of the AMI has no snapshot; at launch it is encrypted under ${key.KmsKeyId}`);
-	}
-	if (route !== "copy" || !crossAccount) return;
-	const allowed = await ifAllowed(() => place.ec2(new GetAllowedImagesSettingsCommand({})));
-	const providers = (allowed?.ImageCriteria ?? []).flatMap(({ ImageProviders }) => ImageProviders ?? []);
-	if (allowed?.State !== "enabled" || providers.length === 0 || providers.includes(account) || providers.includes("all")) return;
-	findings.add(where, `Allowed AMIs is on, and lets AMIs of ${providers.join(", ")} be seen but not of the source account ${account}`, `add it: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria ImageProviders=${[...providers, account].join(",")}`);
-}
 // src/plan/resolve.ts
 async function resolve(request, callers, findings) {
 	const source = findings.attempt("source account", "taking on the source role", () => callers.source()).then((caller) => caller && resolveSource(request, caller.at, findings));
@@ -42536,6 +42949,8 @@ async function resolveTarget(request, target, callers, source, findings) {
 	const description = request.description === void 0 ? void 0 : fill(request.description, values);
 	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
 	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, found, name, request.publication.retain !== void 0));
+	const mayGo = [...request.onExisting === "replace" ? earlier?.existing ?? [] : [], ...earlier?.made ?? []].flatMap(snapshotIdsOf);
+	const locks = await readLocks(place, roleOf(place, roleArn), [...new Set(mayGo)], findings);
 	const { ssmParameter } = request.publication;
 	const parameter = ssmParameter && fill(ssmParameter, values);
 	if (parameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${parameter}`, () => checkParameter(place, parameter, findings));
@@ -42553,8 +42968,17 @@ async function resolveTarget(request, target, callers, source, findings) {
 		tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
 		grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
 		ssmParameter: parameter,
+		locks,
 		...earlier
 	};
+}
+async function readLocks(place, role, ids, findings) {
+	const found = await readOrWarn(place, role, findings, {
+		action: "DescribeLockedSnapshots",
+		without: "an AMI is deregistered even where a snapshot of it is locked, which then stays",
+		call: () => lockedSnapshots(place, ids)
+	});
+	return new Map((found ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
 }
 async function findEarlier(place, { image: source, account: sourceAccount, extras }, name, retains) {
 	const ofSource = {
@@ -42812,92 +43236,57 @@ async function readTags(place, ids) {
 	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage(id))), describeImages(place, ids.filter(isImage))]);
 	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
 }
-// src/steps/key-policy.ts
-const sidPrefix = "ShareEncryptedAmi";
-function sidOf(leaseId) {
-	return `${sidPrefix}${leaseId}`;
-}
-function statementsOf(policy) {
-	const { Statement } = policy;
-	return Array.isArray(Statement) ? Statement : [Statement];
-}
-function withStatement(policy, leaseId, partition, accounts, actions) {
-	const statement = {
-		Sid: sidOf(leaseId),
-		Effect: "Allow",
-		Principal: { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) },
-		Action: actions.map((action) => `kms:${action}`),
-		Resource: "*"
-	};
-	return {
-		...policy,
-		Statement: [...statementsOf(withoutStatements(policy, [leaseId])), statement]
-	};
-}
-function withoutStatements(policy, leaseIds) {
-	const sids = new Set(leaseIds.map(sidOf));
-	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
-	return kept.length === statementsOf(policy).length ? policy : {
-		...policy,
-		Statement: kept
-	};
-}
-async function readPolicy(place, keyArn) {
-	const { Policy: text } = await place.kms(new GetKeyPolicyCommand({
-		KeyId: keyArn,
-		PolicyName: "default"
-	}));
-	return JSON.parse(text ?? "");
-}
-const changeTries = 8;
-async function changePolicy(place, keyArn, change) {
-	for (let tries = 1, written = false;; tries += 1) {
-		const before = await readPolicy(place, keyArn);
-		const after = change(before);
-		if (JSON.stringify(after) === JSON.stringify(before)) return written;
-		if (tries > changeTries) throw new Error(`the policy of ${keyArn} is being changed by others all the time`);
-		await place.kms(new PutKeyPolicyCommand({
-			KeyId: keyArn,
-			PolicyName: "default",
-			Policy: JSON.stringify(after)
-		}));
-		written = true;
-		await sleep(300 * tries, place.signal);
-	}
-}
 // src/steps/key-access.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
 }
 function openKeys(run, plan, made) {
 	const { keyAccess } = plan;
-	const takers = plan.targets.filter(({ sourceKeys }) => sourceKeys.length > 0);
-	const policies = new Map();
-	if (keyAccess === "policy") for (const keyArn of new Set(takers.flatMap(({ sourceKeys }) => sourceKeys))) policies.set(keyArn, quiet(openByPolicy(run, plan, keyArn, takers)));
-	const opened = new Map();
-	const open = async (keyArn, { target }) => {
-		await policies.get(keyArn);
-		if (keyAccess === "grant") await grantKey$1(run, plan, keyArn, target.principalArn, made);
-		await awaitAccess(run, target.at(regionOfKey(keyArn)), keyArn, keyAccess === "existing" ? 0 : settleSeconds);
+	const closing = new AbortController();
+	const signal = AbortSignal.any([run.signal, closing.signal]);
+	const statements = new Map();
+	const allow = (keyArn) => {
+		signal.throwIfAborted();
+		const going = statements.get(keyArn);
+		if (going !== void 0) return going;
+		const begun = quiet(addStatement(run, plan, keyArn).finally(() => statements.delete(keyArn)));
+		statements.set(keyArn, begun);
+		return begun;
 	};
-	for (const targetPlan of takers) for (const keyArn of targetPlan.sourceKeys) {
+	const open = async (keyArn, { target }) => {
+		if (keyAccess === "policy") await allow(keyArn);
+		if (keyAccess === "grant") await grantKey$1(run, plan, keyArn, target.principalArn, made);
+		await awaitAccess(run, target.at(regionOfKey(keyArn)).until(signal), keyArn, async () => {
+			if (keyAccess === "policy") await allow(keyArn);
+		});
+	};
+	const pairs = new Map();
+	for (const targetPlan of plan.targets) for (const keyArn of targetPlan.sourceKeys) {
 		const pair = `${keyArn} ${targetPlan.target.principalArn}`;
-		if (!opened.has(pair)) opened.set(pair, quiet(open(keyArn, targetPlan)));
+		if (!pairs.has(pair)) pairs.set(pair, quiet(open(keyArn, targetPlan)));
 	}
-	return async ({ sourceKeys, target }) => {
-		await Promise.all(sourceKeys.map((keyArn) => opened.get(`${keyArn} ${target.principalArn}`)));
+	return {
+		opened: async ({ sourceKeys, target }) => {
+			await Promise.all(sourceKeys.map((keyArn) => pairs.get(`${keyArn} ${target.principalArn}`)));
+		},
+		reopen: async (targetPlan) => {
+			if (keyAccess === "policy") await Promise.all(targetPlan.sourceKeys.map((keyArn) => open(keyArn, targetPlan)));
+		},
+		close: async () => {
+			closing.abort(new Error("the copies have ended"));
+			await Promise.allSettled([...pairs.values(), ...statements.values()]);
+		}
 	};
 }
 function quiet(promise) {
 	promise.catch(() => {});
 	return promise;
 }
-async function openByPolicy(run, plan, keyArn, takers) {
-	const { partition } = run.request.source;
-	const users = takers.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
-	const accounts = [...new Set(users.map(({ target }) => target.request.account))];
+async function addStatement(run, plan, keyArn) {
+	const place = plan.source.at(regionOfKey(keyArn));
+	const accounts = accountsUsing(plan, keyArn);
 	try {
-		await changePolicy(plan.source.at(regionOfKey(keyArn)), keyArn, (policy) => withStatement(policy, run.leaseId, partition, accounts, keyOperations));
+		if (await changePolicy(place, keyArn, (policy) => withStatement(policy, run.leaseId, run.request.source.partition, accounts))) run.log.line(placeName(place), `added a statement to the policy of ${keyArn}`);
 	} catch (error) {
 		throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
 	}
@@ -42926,15 +43315,19 @@ async function grantKey$1(run, plan, keyArn, principalArn, made) {
 	}
 }
 const settleSeconds = 300;
-async function awaitAccess(run, place, keyArn, patienceSeconds) {
-	const until = Date.now() + patienceSeconds * 1e3;
+const lostSeconds = 5;
+async function awaitAccess(run, place, keyArn, giveAgain) {
+	const began = Date.now();
+	const patienceSeconds = run.request.source.keyAccess === "existing" ? 0 : settleSeconds;
 	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) try {
 		await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
 		return;
 	} catch (error) {
 		const lacksPolicy = errorMessage(error).includes("no identity-based policy");
-		if (!isDenied(error) || lacksPolicy || Date.now() > until) throw new StepError(`Using the source key ${keyArn} from account ${place.account}`, error, accessRemedy(keyArn, lacksPolicy, run));
-		await sleep(wait, run.signal);
+		const waited = (Date.now() - began) / 1e3;
+		if (!isDenied(error) || lacksPolicy || waited > patienceSeconds) throw new StepError(`Using the source key ${keyArn} from account ${place.account}`, error, accessRemedy(keyArn, lacksPolicy, run));
+		if (waited > lostSeconds) await giveAgain();
+		await sleep(wait, place.signal);
 	}
 }
 function accessRemedy(keyArn, lacksPolicy, run) {
@@ -43097,7 +43490,7 @@ async function cleanUpSource(at, sourceRegion, state, options) {
 		...dead.flatMap((lease) => lease.regions)
 	]);
 	await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
-	if (report.failed.length === 0 && options.dropLeases && image !== null) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, leases.gone));
+	if (report.failed.length === 0 && options.dropLeases && image !== null) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, [...state.leased ? [leaseId] : [], ...dead.map(({ id }) => id)]));
 	return report;
 }
 async function cleanUpRegion(place, state, options, { gone, live, dead }, attempt) {
@@ -43304,7 +43697,8 @@ async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher,
 				if (!(error instanceof CopyFailedError)) throw error;
 				await deleteSnapshot(place, id);
 				if (!(crossAccount && tries < accessTries$1 && isAccess(error))) throw error;
-				run.log.line(where, `${id} failed (${error.reason}); sharing ${sourceId} and copying it again`);
+				run.log.line(where, `${id} failed (${error.reason}); copying ${sourceId} again`);
+				await supply.reopen();
 				await changeShares(supply.place, sourceId, "Add", [target.request.account]);
 				await sleep(2e3 * tries, run.signal);
 			}
@@ -43370,7 +43764,7 @@ async function beginCopy(place, command, mark, sourceSnapshotId) {
 		return SnapshotId;
 	} catch (error) {
 		if (!isTransient(error)) throw error;
-		const found = await findLost(place, mark, sourceSnapshotId);
+		const found = await findLost(place, mark, sourceSnapshotId, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds);
 		if (found !== void 0) return found;
 	}
 }
@@ -43382,8 +43776,9 @@ const lostLooksSeconds = [
 	8,
 	15
 ];
-async function findLost(place, mark, snapshotId) {
-	for (const seconds of lostLooksSeconds) {
+const failedLooks = 4;
+async function findLost(place, mark, snapshotId, looks) {
+	for (const seconds of looks) {
 		await sleep(seconds * 1e3, place.signal);
 		const [found] = await ownSnapshots(place, mark, {
 			Name: `tag:${tagKeys.sourceSnapshot}`,
@@ -43433,7 +43828,8 @@ async function copyImage(run, plan, targetPlan, supply, watcher) {
 				if (failed !== void 0) await removeImage(place, failed);
 				if (!crossAccount || tries === accessTries || !isAccess(error)) throw error;
 				const shared = [await supply.image(), ...await Promise.all(plan.source.snapshots.map(({ id }) => supply.snapshot(id)))];
-				run.log.line(where, `${id} failed (${error.reason}); sharing ${shared.join(", ")} and copying it again`);
+				run.log.line(where, `${id} failed (${error.reason}); copying ${plan.source.image.ImageId} again`);
+				await supply.reopen();
 				for (const one of shared) await changeShares(supply.place, one, "Add", [target.request.account]);
 				await sleep(2e3 * tries, run.signal);
 			}
@@ -43632,23 +44028,33 @@ async function write(run, change) {
 			DataType: "aws:ec2:image"
 		};
 		const isNew = promotion.before === null;
-		const { Version } = await place.ssm(new PutParameterCommand(isNew ? {
+		const Version = await put(place, isNew ? {
 			...value,
 			Tags: tags
 		} : {
 			...value,
 			Overwrite: true
-		}));
+		});
 		change.accepted = true;
 		if (!isNew) await place.ssm(new AddTagsToResourceCommand({
 			ResourceType: "Parameter",
 			ResourceId: name,
 			Tags: tags
 		}));
-		await awaitValue(place, name, amiId, Version ?? 1);
+		await awaitValue(place, name, amiId, Version);
 		run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${Version})`);
 	} catch (error) {
 		throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
+	}
+}
+async function put(place, request) {
+	try {
+		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
+	} catch (error) {
+		if (!hasCode(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
+		const there = await read(place, request.Name ?? "");
+		if (there?.Value !== request.Value) throw error;
+		return there?.Version ?? 1;
 	}
 }
 const standsWithinSeconds = 120;
@@ -43782,24 +44188,27 @@ async function restoreFast(place, snapshotIds, { fastSnapshotRestore: asked }) {
 }
 // src/steps/retain.ts
 async function retain(run, { target, retained }) {
-	if (retained === void 0 || retained.remove.length === 0) return [];
+	if (retained === void 0) return [];
 	const { place } = target;
+	for (const { image, why } of retained.held) tell(run, place, `${nameOf(image)} stays: ${why}`);
+	if (retained.remove.length === 0) return [];
 	const removed = [];
 	try {
-		const users = await usersOf(place, retained.remove.map(({ ImageId }) => ImageId ?? ""));
+		const users = await usersOf(place, retained.remove.map(({ ImageId }) => ImageId ?? ""), (what) => run.log.warn(`${placeName(place)}: ${what}`));
 		for (const image of retained.remove) {
 			run.signal.throwIfAborted();
-			const what = `${image.ImageId} (${image.Name})`;
+			const what = nameOf(image);
 			const used = users.get(image.ImageId ?? "");
-			const protection = image.DeregistrationProtection ?? "disabled";
 			if (used !== void 0) tell(run, place, `${what} stays: it is used by ${used.join(", ")}`);
-			else if (protection !== "disabled") tell(run, place, `${what} stays: its deregistration protection is ${protection}`);
 			else if (await removeOne(run, place, image, what)) removed.push(what);
 		}
 	} catch (error) {
 		run.log.warn(`${placeName(place)}: older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
 	}
 	return removed;
+}
+function nameOf({ ImageId, Name }) {
+	return `${ImageId} (${Name})`;
 }
 function tell(run, place, what) {
 	run.log.line(placeName(place), what);
@@ -44019,12 +44428,16 @@ async function shareResource(run, place, id, accounts) {
 	}
 }
 async function newShares(place, id, accounts) {
-	const shared = await readShares(place, id);
+	const shared = await readShares(place, id).catch((error) => {
+		if (isUnknownAction(error)) return new Set();
+		throw error;
+	});
 	if (!accounts.some((account) => shared.has(account))) return [...accounts];
 	const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
 	return accounts.filter((account) => !shared.has(account) || ours.has(account));
 }
 async function writeOnResource(run, place, id, accounts) {
+	if (run.ledger.state?.leased !== true) return;
 	try {
 		await place.ec2(new CreateTagsCommand({
 			Resources: [id],
@@ -44036,7 +44449,7 @@ async function writeOnResource(run, place, id, accounts) {
 	}
 }
 // src/steps/supply.ts
-function openSupplies(run, plan, opened, watchers) {
+function openSupplies(run, plan, keys, watchers) {
 	const own = sourceItself(plan);
 	const shared = new Map();
 	const takers = plan.targets.filter(({ reuse, crossAccount }) => crossAccount && reuse === void 0);
@@ -44047,11 +44460,12 @@ function openSupplies(run, plan, opened, watchers) {
 	return (targetPlan) => {
 		const supply = targetPlan.crossAccount ? shared.get(targetPlan.from) : own;
 		if (supply === void 0) throw new Error("a target that is there already copies nothing");
-		const after = async (part) => (await Promise.all([part, opened(targetPlan)]))[0];
+		const after = async (part) => (await Promise.all([part, keys.opened(targetPlan)]))[0];
 		return {
 			...supply,
 			snapshot: (id) => after(supply.snapshot(id)),
-			image: () => after(supply.image())
+			image: () => after(supply.image()),
+			reopen: () => keys.reopen(targetPlan)
 		};
 	};
 }
@@ -44263,8 +44677,11 @@ function placesByRole({ targets }) {
 }
 async function makeTargets(run, plan, made) {
 	const watchers = openWatchers(run.request.pollSeconds);
-	const supply = openSupplies(run, plan, openKeys(run, plan, made), watchers);
-	return Promise.all(plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))));
+	const keys = openKeys(run, plan, made);
+	const supply = openSupplies(run, plan, keys, watchers);
+	const records = await Promise.all(plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))));
+	await keys.close();
+	return records;
 }
 async function makeTarget(run, plan, targetPlan, supplyOf, watcher) {
 	const started = Date.now();
@@ -44399,7 +44816,7 @@ async function takeBack(run, plan, made, records) {
 	const done = reports.flatMap((report) => report.done);
 	const failed = [...run.leftBehind, ...reports.flatMap((report) => report.failed)];
 	for (const what of done) run.log.line("clean-up", what);
-	for (const what of failed) run.log.warn(`left behind: ${what}`);
+	for (const what of failed) run.log.line("clean-up", `left behind: ${what}`);
 	if (failed.length === 0 && !run.signal.aborted) run.ledger.clear();
 	return {
 		done,

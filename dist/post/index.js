@@ -317,7 +317,7 @@ function errorCode(error) {
 	return error.name;
 }
 function errorMessage(error) {
-	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
+	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").replace(/ ?Encoded authorization failure message: \S+/, "").trim();
 }
 function hasCode(error, ...codes) {
 	return codes.includes(errorCode(error));
@@ -374,8 +374,11 @@ const transientCodes = new Set([
 	"IDPCommunicationErrorException"
 ]);
 function isTransient(error) {
+	return transientCodes.has(errorCode(error)) || isServerError$1(error) || isClosedConnection(error);
+}
+function isServerError$1(error) {
 	const status = httpStatus(error) ?? 0;
-	return transientCodes.has(errorCode(error)) || status >= 500 && status !== 501 || isClosedConnection(error);
+	return status >= 500 && status !== 501;
 }
 function isClosedConnection(error) {
 	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
@@ -469,6 +472,14 @@ const remedies = [
 	{
 		fits: ({ code, awsMessage }) => code === "AccessDeniedException" && awsMessage.includes("kms:"),
 		remedy: ({ awsMessage, where }) => `allow ${/kms:\w+/.exec(awsMessage)?.[0]} on that key: in the role's own policy and, where the key is another account's, in the key policy or a grant too (called from account ${where.account})`
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "MalformedPolicyDocumentException" && awsMessage.includes("principals"),
+		remedy: () => "KMS takes no policy that names a principal which does not exist. Remove from the policy of the key what was deleted (it stands there as AROA… or AIDA…), and check that the target accounts exist"
+	},
+	{
+		fits: ({ action, code }) => action === "PutKeyPolicy" && code === "LimitExceededException",
+		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
 	},
 	{
 		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
@@ -27625,8 +27636,12 @@ async function send(client, command, where, session, pace, signal) {
 		signal.throwIfAborted();
 		const held = pace.until - Date.now();
 		if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
+		let used;
 		try {
-			return await inFlight(() => client.send(command, { abortSignal: signal }));
+			return await inFlight(() => {
+				used = session.current();
+				return client.send(command, { abortSignal: signal });
+			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
 			if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
@@ -27634,9 +27649,9 @@ async function send(client, command, where, session, pace, signal) {
 			if (isThrottling(error) && throttles < maxThrottles) {
 				throttles += 1;
 				pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15e3));
-			} else if (isExpired(error) && renewals < 2) {
+			} else if (isExpired(error) && renewals < 3) {
 				renewals += 1;
-				session.renew();
+				session.renew(used);
 			} else if (mayRepeat && isTransient(error) && transients < maxTransients) {
 				transients += 1;
 				await sleep(backoff(transients, 100, 1e4), signal);
@@ -27755,21 +27770,23 @@ function renewing(fetch, now = Date.now) {
 			pending = void 0;
 		}
 	};
+	const credentials = async () => {
+		if (current !== void 0 && now() < current.renewAt) return current.identity;
+		pending ??= refresh();
+		const stillValid = current !== void 0 && now() < (current.identity.expiration?.getTime() ?? 0);
+		if (current === void 0 || !stillValid) return pending;
+		const { identity } = current;
+		current = {
+			identity,
+			renewAt: now() + 5e3
+		};
+		return pending.catch(() => identity);
+	};
 	return {
-		async credentials() {
-			if (current !== void 0 && now() < current.renewAt) return current.identity;
-			pending ??= refresh();
-			const stillValid = current !== void 0 && now() < (current.identity.expiration?.getTime() ?? 0);
-			if (current === void 0 || !stillValid) return pending;
-			const { identity } = current;
-			current = {
-				identity,
-				renewAt: now() + 5e3
-			};
-			return pending.catch(() => identity);
-		},
-		renew() {
-			current = void 0;
+		credentials: Object.assign(credentials, { memoized: true }),
+		current: () => current?.identity,
+		renew(ended) {
+			if (current?.identity === ended) current = void 0;
 		}
 	};
 }
@@ -27854,7 +27871,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 	};
 	return `the role must be there, and its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
 }
-const maxDenials = 2;
+const maxDenials = 4;
 const maxFailures = 6;
 async function retrySts(action, role, options, signal, assume) {
 	for (let denials = 0, failures = 0;;) {
@@ -27863,7 +27880,7 @@ async function retrySts(action, role, options, signal, assume) {
 			return toIdentity((await assume()).Credentials);
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
-			if (error instanceof CredentialsError) throw error;
+			if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
 			if (hasCode(error, "AccessDenied") && denials < maxDenials) denials += 1;
 			else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures) failures += 1;
 			else {
@@ -28128,6 +28145,75 @@ function sharesOf(tags) {
 function regionOfKey(keyArn) {
 	return keyArn.split(":")[3] ?? "";
 }
+// src/aws/key-policy.ts
+const sidPrefix = "ShareEncryptedAmi";
+function sidOf(leaseId) {
+	return `${sidPrefix}${leaseId}`;
+}
+function statementsOf(policy) {
+	const { Statement } = policy;
+	return Array.isArray(Statement) ? Statement : [Statement];
+}
+function withoutStatements(policy, leaseIds) {
+	const sids = new Set(leaseIds.map(sidOf));
+	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
+	return kept.length === statementsOf(policy).length ? policy : {
+		...policy,
+		Statement: kept
+	};
+}
+function writePolicy(policy) {
+	return JSON.stringify(policy);
+}
+async function readPolicy(place, keyArn) {
+	const { Policy: text } = await place.kms(new GetKeyPolicyCommand({
+		KeyId: keyArn,
+		PolicyName: "default"
+	}));
+	return JSON.parse(text ?? "");
+}
+function wordsOf(policy) {
+	return (writePolicy(policy).match(/[^"[\]{},]+/g) ?? []).sort().join("\"");
+}
+const changeSeconds = 150;
+const turnSeconds = 2;
+const standSeconds = 4;
+const firstWaitMs = 400;
+const longestWaitMs = 4e3;
+async function changePolicy(place, keyArn, change) {
+	const end = Date.now() + changeSeconds * 1e3;
+	let written = false;
+	let stands = false;
+	let seen = "";
+	for (let waitMs = firstWaitMs; Date.now() < end;) {
+		const late = AbortSignal.timeout(turnSeconds * 1e3);
+		const turn = place.until(AbortSignal.any([place.signal, late]));
+		try {
+			const policy = await readPolicy(turn, keyArn);
+			const changed = change(policy);
+			if (changed === policy && (!written || stands)) return written;
+			stands = changed === policy;
+			const isQuiet = wordsOf(policy) === seen;
+			seen = wordsOf(policy);
+			if (!stands && isQuiet) {
+				seen = "";
+				written = true;
+				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
+				const Policy = writePolicy(changed);
+				await turn.kms(new PutKeyPolicyCommand({
+					KeyId: keyArn,
+					PolicyName: "default",
+					Policy
+				}));
+			}
+		} catch (error) {
+			if (error !== late.reason) throw error;
+			stands = false;
+		}
+		await sleep(stands ? standSeconds * 1e3 : waitMs * (.25 + .75 * Math.random()), place.signal);
+	}
+	throw new Error(`it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`);
+}
 // src/aws/shares.ts
 const accountsPerCall = 500;
 const isImage = (id) => id.startsWith("ami-");
@@ -28156,46 +28242,6 @@ function snapshotIdsOf(image) {
 // src/report/words.ts
 function counted(number, noun, plural = `${noun}s`) {
 	return `${number} ${number === 1 ? noun : plural}`;
-}
-// src/steps/key-policy.ts
-const sidPrefix = "ShareEncryptedAmi";
-function sidOf(leaseId) {
-	return `${sidPrefix}${leaseId}`;
-}
-function statementsOf(policy) {
-	const { Statement } = policy;
-	return Array.isArray(Statement) ? Statement : [Statement];
-}
-function withoutStatements(policy, leaseIds) {
-	const sids = new Set(leaseIds.map(sidOf));
-	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
-	return kept.length === statementsOf(policy).length ? policy : {
-		...policy,
-		Statement: kept
-	};
-}
-async function readPolicy(place, keyArn) {
-	const { Policy: text } = await place.kms(new GetKeyPolicyCommand({
-		KeyId: keyArn,
-		PolicyName: "default"
-	}));
-	return JSON.parse(text ?? "");
-}
-const changeTries = 8;
-async function changePolicy(place, keyArn, change) {
-	for (let tries = 1, written = false;; tries += 1) {
-		const before = await readPolicy(place, keyArn);
-		const after = change(before);
-		if (JSON.stringify(after) === JSON.stringify(before)) return written;
-		if (tries > changeTries) throw new Error(`the policy of ${keyArn} is being changed by others all the time`);
-		await place.kms(new PutKeyPolicyCommand({
-			KeyId: keyArn,
-			PolicyName: "default",
-			Policy: JSON.stringify(after)
-		}));
-		written = true;
-		await sleep(300 * tries, place.signal);
-	}
 }
 // src/steps/key-access.ts
 function grantName(imageId, leaseId) {
@@ -28263,7 +28309,7 @@ async function cleanUpSource(at, sourceRegion, state, options) {
 		...dead.flatMap((lease) => lease.regions)
 	]);
 	await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
-	if (report.failed.length === 0 && options.dropLeases && image !== null) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, leases.gone));
+	if (report.failed.length === 0 && options.dropLeases && image !== null) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, [...state.leased ? [leaseId] : [], ...dead.map(({ id }) => id)]));
 	return report;
 }
 async function cleanUpRegion(place, state, options, { gone, live, dead }, attempt) {
@@ -28492,7 +28538,7 @@ async function takeBack(settings, state, signal) {
 		failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];
 	}
 	return {
-		done,
+		done: [...new Set(done)],
 		failed
 	};
 }
@@ -28506,7 +28552,7 @@ async function post() {
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	const { done, failed } = await takeBack(settings, state, AbortSignal.timeout(postMinutes * 6e4));
 	for (const what of done) info(what);
-	for (const what of failed) warning$1(`left behind: ${what}. The next run on ${state.imageId} takes it back`);
+	for (const what of failed) warning$1(`left behind: ${what.replace(/\.+$/, "")}. The next run on ${state.imageId} takes it back`);
 }
 post().catch((error) => warning$1(`the clean-up failed: ${explainLine(error)}`));
 
