@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { runJob } from '../simulator/runner.ts';
+import { runJob, startAction } from '../simulator/runner.ts';
 import { amiIdOf, keyArnOf } from '../simulator/scenario.ts';
 import {
   type Case,
@@ -14,7 +14,7 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import { type RecordedCall, startSimulator } from '../simulator/simulator.ts';
 import type { PlanRecord } from '../src/report/plan.ts';
-import { expectTargets, expectUntouched, imageIn, share } from './shared-case.ts';
+import { attributesOf, expectTargets, expectUntouched, imageIn, share } from './shared-case.ts';
 
 const copyPolicies = ['source-route-copy', 'target-route-copy'];
 const described = { attributes: { Description: 'A golden image' } };
@@ -669,11 +669,90 @@ describe('on-existing', () => {
     expect(order.map(({ action }) => action)).toEqual(['RegisterImage', 'RegisterImage', 'DeregisterImage']);
   });
 
+  describe('replace, under the same name', () => {
+    const replacing = { 'on-existing': 'replace' };
+
+    test('the old one gives its name up when the copies are there', async () => {
+      const { main, first, now, simulator } = await twice(replacing);
+      expect([main.conclusion, main.annotations]).toEqual(['success', []]);
+      expect(now).toEqual([main.outputs['ami-id']]);
+      expect(now).not.toEqual([first]);
+      expect(simulator.world.accounts[targetAccount]?.regions.get('eu-west-1')?.snapshots.size).toBe(1);
+      const order = simulator.calls.filter(
+        ({ action, account, mutating }) =>
+          mutating &&
+          account === targetAccount &&
+          ['CopySnapshot', 'RegisterImage', 'DeregisterImage'].includes(action),
+      );
+      expect(order.slice(2).map(({ action }) => action)).toEqual([
+        'CopySnapshot',
+        'DeregisterImage',
+        'RegisterImage',
+        // Once more, to see that it is gone, before its snapshots go.
+        'DeregisterImage',
+      ]);
+    });
+
+    test('should the new one not come to be, the old one is registered again', async () => {
+      const shared = procedure();
+      const simulator = await startSimulator(shared.scenario);
+      await runJob({ inputs: shared.inputs, env: simulator.env });
+      const place = simulator.world.accounts[targetAccount]?.regions.get('eu-west-1');
+      const live = () =>
+        [...(place?.images.values() ?? [])].filter(({ deregisteredAt }) => deregisteredAt === undefined);
+      const before = live().map(attributesOf);
+      const snapshots = [...(place?.snapshots.keys() ?? [])];
+      let spoilt = 0;
+      simulator.onCall(({ action, mutating }) => {
+        if (action !== 'RegisterImage' || !mutating || ++spoilt > 1) return;
+        for (const { data } of live()) data.Architecture = 'arm64';
+      });
+      const { main } = await runJob({
+        inputs: { ...shared.inputs, ...replacing },
+        env: simulator.env,
+        github: { run_id: '4712' },
+      });
+      expect(main.conclusion).toBe('failure');
+      expect(main.annotations.map(({ message }) => message).join()).toMatch(
+        /had to give its name up, and is registered again as ami-/,
+      );
+      expect(live().map(attributesOf)).toEqual(before);
+      expect([...(place?.snapshots.keys() ?? [])]).toEqual(snapshots);
+      expect(simulator.snapshotOfState(sourceAccount)).toBeDefined();
+      await simulator.close();
+    });
+
+    test('killed in between: the next run finishes, and nothing is left of either', async () => {
+      const shared = procedure();
+      const simulator = await startSimulator(shared.scenario);
+      await runJob({ inputs: shared.inputs, env: simulator.env });
+      const run = { inputs: { ...shared.inputs, ...replacing }, env: simulator.env, github: { run_id: '4712' } };
+      const action = startAction(run);
+      simulator.onCall((call) => {
+        if (call.action === 'DeregisterImage' && call.mutating && call.account === targetAccount) action.kill();
+      });
+      expect((await action.result).signal).toBe('SIGKILL');
+      const { main } = await runJob({ ...run, github: { run_id: '4712', run_attempt: '2' } });
+      expect([main.conclusion, main.annotations]).toEqual(['success', []]);
+      const place = simulator.world.accounts[targetAccount]?.regions.get('eu-west-1');
+      const live = [...(place?.images.values() ?? [])].filter(({ deregisteredAt }) => deregisteredAt === undefined);
+      expect(live.map(({ data }) => data.ImageId)).toEqual([main.outputs['ami-id']]);
+      expect(place?.snapshots.size).toBe(1);
+      await simulator.close();
+    });
+
+    test('by route copy it is refused, since that takes the name hours before the AMI is there', async () => {
+      const { main, now, first } = await twice({ ...replacing, route: 'copy' });
+      expect(main.annotations.map(({ message }) => message).join()).toMatch(/which route copy can replace only once the new AMI is there/);
+      expect(now).toEqual([first]);
+    });
+  });
+
   test('an AMI that differs is not reused, and the difference is named', async () => {
     const { main } = await twice({}, (image) => {
       image.data.EnaSupport = false;
     });
-    expect(main.annotations[0]?.message).toMatch(/EnaSupport is not set, not true/);
+    expect(main.annotations[0]?.message).toMatch(/EnaSupport is not set, but true in the source/);
   });
 });
 

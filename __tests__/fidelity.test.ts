@@ -228,7 +228,7 @@ describe('verify names what differs', () => {
     for (const image of simulator.world.accounts[targetAccount]?.regions.get('eu-west-1')?.images.values() ?? [])
       image.uefiData = 'BBBB';
     expect((await run()).main.annotations[0]?.message).toMatch(
-      /an AMI of this source that differs: UefiData is another, not of its own/,
+      /an AMI of this source that differs: UefiData is another, but of its own in the source/,
     );
     await simulator.close();
   });

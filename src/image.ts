@@ -1,4 +1,11 @@
-import type { BlockDeviceMapping, Image, RegisterImageRequest, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import type {
+  BlockDeviceMapping,
+  EbsBlockDevice,
+  Image,
+  RegisterImageRequest,
+  Snapshot,
+  Tag,
+} from '@aws-sdk/client-ec2';
 
 /** What DescribeImages doesn't tell of an image: its UEFI variables, readable by its owner alone. */
 export type ImageExtras = Readonly<{ uefiData: string | undefined }>;
@@ -99,8 +106,15 @@ function missing(snapshotId: string): never {
   throw new Error(`there is no copy of ${snapshotId}`);
 }
 
-/** One attribute that came out otherwise than it went in. */
-export type Difference = Readonly<{ field: string; source: string; target: string }>;
+/** One attribute that came out otherwise than it went in, or than it was asked for. */
+export type Difference = Readonly<{ field: string; source: string; target: string; asked?: true }>;
+
+/** `VolumeSize is 9, but 8 in the source`. */
+export function differenceText({ field, source, target, asked }: Difference): string {
+  return asked
+    ? `${field} is ${target}, but ${source} was asked for`
+    : `${field} is ${target}, but ${source} in the source`;
+}
 
 // What a copy must have as the source has it.
 const comparedFields = [
@@ -197,12 +211,11 @@ export function differences(source: Image, target: Image, { lostBilling, otherRe
     compare(`${name}.NoDevice`, mapping.NoDevice !== undefined, other.NoDevice !== undefined);
     compare(`${name}.Ebs`, mapping.Ebs !== undefined, other.Ebs !== undefined);
     if (mapping.Ebs === undefined || other.Ebs === undefined) continue;
-    for (const field of comparedVolumeFields) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
-    compare(
-      `${name}.Ebs.Encrypted`,
-      mapping.Ebs.SnapshotId ? true : (mapping.Ebs.Encrypted ?? false),
-      other.Ebs.Encrypted ?? false,
-    );
+    for (const field of comparedVolumeFields)
+      if (isStated(mapping.Ebs, field)) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
+    // The snapshot's own key tells more (keyDifferences); that the mapping says nothing of encryption says nothing.
+    const encrypted = mapping.Ebs.SnapshotId !== undefined || (mapping.Ebs.Encrypted ?? false);
+    compare(`${name}.Ebs.Encrypted`, encrypted, other.Ebs.Encrypted ?? (other.Ebs.SnapshotId ? encrypted : false));
     compare(`${name}.Ebs.SnapshotId`, mapping.Ebs.SnapshotId !== undefined, other.Ebs.SnapshotId !== undefined);
   }
   for (const name of here.keys()) compare(`BlockDeviceMappings[${name}]`, undefined, 'there');
@@ -221,7 +234,12 @@ export function tagDifferences(asked: readonly Tag[], image: Image): Difference[
   const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
   return asked
     .filter(({ Key, Value }) => actual.get(Key) !== Value)
-    .map(({ Key, Value }) => ({ field: `the tag ${Key}`, source: show(Value), target: show(actual.get(Key)) }));
+    .map(({ Key, Value }) => ({
+      field: `the tag ${Key}`,
+      source: show(Value),
+      target: show(actual.get(Key)),
+      asked: true,
+    }));
 }
 
 /** The snapshots of `image` that are not under the key, or not known to be. */
@@ -229,7 +247,7 @@ export function keyDifferences(kmsKeyArn: string, image: Image, snapshots: Itera
   const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
   return snapshotIdsOf(image)
     .filter((id) => keys.get(id) !== kmsKeyArn)
-    .map((id) => ({ field: `the key of ${id}`, source: kmsKeyArn, target: keys.get(id) ?? 'not known' }));
+    .map((id) => ({ field: `the key of ${id}`, source: kmsKeyArn, target: keys.get(id) ?? 'not known', asked: true }));
 }
 
 /** An attribute as it counts: absent, empty and off are one, and lists have no order. */
@@ -241,9 +259,22 @@ function counted(image: Image, field: Exclude<Compared, 'BlockDeviceMappings'>):
       return listed(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
     case 'InstanceTypeSpecification':
       return instanceTypesOf(image);
+    case 'RootDeviceType':
+      return image.RootDeviceType ?? 'ebs';
+    case 'PlatformDetails':
+      return image.PlatformDetails || 'Linux/UNIX';
+    case 'UsageOperation':
+      return image.UsageOperation || 'RunInstances';
     default:
       return image[field] || undefined;
   }
+}
+
+/** Whether a mapping states a field that a copy is given: what it leaves open, the copy's default may fill in. */
+function isStated(ebs: EbsBlockDevice, field: (typeof comparedVolumeFields)[number]): boolean {
+  if (ebs[field] === undefined) return false;
+  if (field === 'Iops') return takesIops(ebs.VolumeType);
+  return field !== 'Throughput' || ebs.VolumeType === 'gp3';
 }
 
 /** The instance types that an image is for, or not for, as one text; undefined where it is for all. */

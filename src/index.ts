@@ -50,7 +50,9 @@ function collectEarly(): void {
 /** The report of a run that came to no end of its own: every target failed, for the same reason. */
 function unfinished(request: Request | undefined, error: unknown): Report {
   const problems = error instanceof ProblemsError ? error.problems : [];
+  const plan = error instanceof ProblemsError ? error.plan : undefined;
   const targets = (request?.targets ?? []).map(({ account, region }): TargetRecord => {
+    const planned = plan?.targets.find((target) => target.account === account && target.region === region);
     const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
     const why =
       own.length > 0
@@ -62,15 +64,14 @@ function unfinished(request: Request | undefined, error: unknown): Report {
       account,
       region,
       amiId: null,
-      amiName: null,
+      amiName: planned?.amiName ?? null,
       snapshotIds: [],
-      kmsKeyArn: null,
+      kmsKeyArn: planned?.kmsKeyArn ?? null,
       status: 'failed',
       seconds: 0,
       error: why,
     };
   });
-  const plan = error instanceof ProblemsError ? error.plan : undefined;
   const madeImageId = error instanceof ProblemsError ? error.madeImageId : undefined;
   const sourceAmiId = plan?.source.amiId ?? madeImageId ?? (request?.image.by === 'id' ? request.image.id : '');
   const failures = problems.length > 0 ? [] : [sentence(error)];

@@ -11,22 +11,23 @@ import { preflight } from './plan/preflight.ts';
 import { openFindings, ProblemsError } from './plan/problem.ts';
 import { resolve } from './plan/resolve.ts';
 import type { Report, TargetRecord } from './report/outputs.ts';
-import { type PlanRecord, planRecord } from './report/plan.ts';
+import { type PlanRecord, planLines, planRecord } from './report/plan.ts';
 import { openLog } from './report/progress.ts';
 import { openTimeline } from './report/timeline.ts';
 import { counted } from './report/words.ts';
 import type { Run } from './run.ts';
+import { carryOver } from './steps/carry-over.ts';
 import { cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { copySnapshots } from './steps/copy.ts';
 import { copyImage } from './steps/copy-image.ts';
 import { createImage } from './steps/create.ts';
-import { allowInstanceTypes } from './steps/instance-types.ts';
 import { type MadeGrants, openKeys } from './steps/key-access.ts';
 import { promote } from './steps/promote.ts';
 import { publish } from './steps/publish.ts';
 import { findRival, finish, register } from './steps/register.ts';
 import { discard, removeImage, replace } from './steps/remove.ts';
 import { retain } from './steps/retain.ts';
+import { superseding } from './steps/supersede.ts';
 import { openSupplies, type TargetSupply } from './steps/supply.ts';
 import { verify } from './steps/verify.ts';
 
@@ -99,6 +100,9 @@ async function makePlan(run: Run): Promise<{ plan: Plan; record: PlanRecord }> {
   if (plan === undefined || record === undefined || findings.problems.length > 0)
     throw new ProblemsError(findings.problems, record);
   log.line(placeName(plan.source.place), describe(plan));
+  await log.group('The plan', async () => {
+    for (const { where, what } of planLines(record)) log.line(where, what);
+  });
   return { plan, record };
 }
 
@@ -203,7 +207,6 @@ async function makeTarget(
     ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);
     const { image } = ready;
     await run.timeline.span(place, 'publish', () => publish(run, targetPlan, image));
-    await replace(run, targetPlan);
     return recordOf(targetPlan, image, ready.status, seconds(), ready.snapshots);
   } catch (error) {
     const message = explainLine(error);
@@ -232,9 +235,7 @@ async function reuseOrMake(
     return { status: 'reused', image: reuse };
   }
   try {
-    const { image: made, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
-    const image = await allowInstanceTypes(plan, targetPlan, made);
-    await accept(run, plan, targetPlan, image, snapshots);
+    const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
     await finish(run, targetPlan, [...(route === 'copy' ? [image.ImageId ?? ''] : []), ...snapshotIdsOf(image)]);
     run.log.line(where, `${image.ImageId} is available and verified`);
     return { status: 'created', image, snapshots };
@@ -247,7 +248,7 @@ async function reuseOrMake(
   }
 }
 
-/** Makes the AMI by the plan's route. */
+/** Makes the AMI by the plan's route, and verifies it. */
 async function make(
   run: Run,
   plan: Plan,
@@ -256,27 +257,36 @@ async function make(
   watcher: Watcher,
 ): Promise<{ image: Image; snapshots: Snapshot[] }> {
   const { place } = targetPlan.target;
-  if (targetPlan.route === 'copy')
-    return run.timeline.span(place, 'copy', () => copyImage(run, plan, targetPlan, supply, watcher));
+  if (targetPlan.route === 'copy') {
+    const made = await run.timeline.span(place, 'copy', () => copyImage(run, plan, targetPlan, supply, watcher));
+    return { ...made, image: await accept(run, plan, targetPlan, made.image, made.snapshots) };
+  }
   const copied = await run.timeline.span(place, 'copy', () => copySnapshots(run, plan, targetPlan, supply, watcher));
   const extras = await supply.extras();
+  const snapshots = [...copied.values()];
   const image = await run.timeline.span(place, 'register', () =>
-    register(run, plan, targetPlan, extras, copied, watcher),
+    superseding(run, targetPlan, async () => {
+      const registered = await register(run, plan, targetPlan, extras, copied, watcher);
+      return accept(run, plan, targetPlan, registered, snapshots);
+    }),
   );
-  return { image, snapshots: [...copied.values()] };
+  return { image, snapshots };
 }
 
-/** Verifies what was made; an AMI that came out otherwise than the source is nobody's to use, and goes again. */
+/** Completes and verifies what was made; an AMI that came out otherwise than the source is nobody's to use, and goes again. */
 async function accept(
   run: Run,
   plan: Plan,
   targetPlan: TargetPlan,
-  image: Image,
+  made: Image,
   snapshots: readonly Snapshot[],
-): Promise<void> {
+): Promise<Image> {
   const { place } = targetPlan.target;
+  let image = made;
   try {
+    image = await carryOver(plan, targetPlan, made);
     await verify(run, plan, targetPlan, image, snapshots);
+    return image;
   } catch (error) {
     await removeImage(place, image).catch((failure: unknown) =>
       run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`),
@@ -286,7 +296,8 @@ async function accept(
 }
 
 /**
- * What waits for all targets: the SSM parameters, all or none; then the older AMIs, which the parameters named until now.
+ * What waits for all targets: the SSM parameters, all or none; then the older AMIs, which the parameters named until now,
+ * replaced ones and those that there is no room for.
  * Gives what failed of it.
  */
 async function conclude(run: Run, plan: Plan, records: readonly TargetRecord[]): Promise<string[]> {
@@ -305,7 +316,12 @@ async function conclude(run: Run, plan: Plan, records: readonly TargetRecord[]):
   } catch (error) {
     return [`The SSM parameters hold what they held before. ${explainLine(error)}`];
   }
-  await Promise.all(ready.map(({ targetPlan }) => retain(run, targetPlan)));
+  await Promise.all(
+    ready.map(async ({ targetPlan }) => {
+      await replace(run, targetPlan);
+      await retain(run, targetPlan);
+    }),
+  );
   return [];
 }
 

@@ -12,6 +12,8 @@ export const tagKeys = {
   lease: 'share-encrypted-ami:lease',
   /** What AMIs of one image have in common from bake to bake; `retain` counts by it. */
   lineage: 'share-encrypted-ami:lineage',
+  /** On the snapshots of an AMI that gave its name to the one that replaces it: the lease of the run that took it. */
+  superseded: 'share-encrypted-ami:superseded',
   /** What was made in the source account on the way, and goes again when no run needs it. */
   intermediate: 'share-encrypted-ami:intermediate',
 } as const;
@@ -21,8 +23,8 @@ export const tagPrefix = 'share-encrypted-ami:';
 /** At most 50 tags a resource: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions */
 export const maxTags = 50;
 
-/** The most tags that this action puts on a resource for itself. */
-export const ownTagCount = Object.keys(tagKeys).length;
+/** The most tags that this action puts on a resource for itself; it marks as superseded only what isn't full. */
+export const ownTagCount = Object.keys(tagKeys).length - 1;
 
 /** `record` as EC2 wants tags; empty values of ours say nothing and are left out. */
 export function toTags(record: Readonly<Record<string, string>>): Tag[] {

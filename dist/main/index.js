@@ -1023,10 +1023,11 @@ const tagKeys = {
 	kmsKey: "share-encrypted-ami:kms-key",
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
+	superseded: "share-encrypted-ami:superseded",
 	intermediate: "share-encrypted-ami:intermediate"
 };
 const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length;
+const ownTagCount = Object.keys(tagKeys).length - 1;
 function toTags(record) {
 	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
 		Key,
@@ -7670,6 +7671,9 @@ function takesIops(volumeType) {
 function missing(snapshotId) {
 	throw new Error(`there is no copy of ${snapshotId}`);
 }
+function differenceText({ field, source, target, asked }) {
+	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
+}
 const comparedFields = [
 	"Architecture",
 	"VirtualizationType",
@@ -7726,8 +7730,9 @@ function differences(source, target, { lostBilling, otherRegion }) {
 		compare(`${name}.NoDevice`, mapping.NoDevice !== void 0, other.NoDevice !== void 0);
 		compare(`${name}.Ebs`, mapping.Ebs !== void 0, other.Ebs !== void 0);
 		if (mapping.Ebs === void 0 || other.Ebs === void 0) continue;
-		for (const field of comparedVolumeFields) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
-		compare(`${name}.Ebs.Encrypted`, mapping.Ebs.SnapshotId ? true : mapping.Ebs.Encrypted ?? false, other.Ebs.Encrypted ?? false);
+		for (const field of comparedVolumeFields) if (isStated(mapping.Ebs, field)) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
+		const encrypted = mapping.Ebs.SnapshotId !== void 0 || (mapping.Ebs.Encrypted ?? false);
+		compare(`${name}.Ebs.Encrypted`, encrypted, other.Ebs.Encrypted ?? (other.Ebs.SnapshotId ? encrypted : false));
 		compare(`${name}.Ebs.SnapshotId`, mapping.Ebs.SnapshotId !== void 0, other.Ebs.SnapshotId !== void 0);
 	}
 	for (const name of here.keys()) compare(`BlockDeviceMappings[${name}]`, void 0, "there");
@@ -7747,7 +7752,8 @@ function tagDifferences(asked, image) {
 	return asked.filter(({ Key, Value }) => actual.get(Key) !== Value).map(({ Key, Value }) => ({
 		field: `the tag ${Key}`,
 		source: show(Value),
-		target: show(actual.get(Key))
+		target: show(actual.get(Key)),
+		asked: true
 	}));
 }
 function keyDifferences(kmsKeyArn, image, snapshots) {
@@ -7755,7 +7761,8 @@ function keyDifferences(kmsKeyArn, image, snapshots) {
 	return snapshotIdsOf(image).filter((id) => keys.get(id) !== kmsKeyArn).map((id) => ({
 		field: `the key of ${id}`,
 		source: kmsKeyArn,
-		target: keys.get(id) ?? "not known"
+		target: keys.get(id) ?? "not known",
+		asked: true
 	}));
 }
 function counted(image, field) {
@@ -7763,8 +7770,16 @@ function counted(image, field) {
 		case "ProductCodes": return listed(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
 		case "ImageWatermarks": return listed(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
 		case "InstanceTypeSpecification": return instanceTypesOf(image);
+		case "RootDeviceType": return image.RootDeviceType ?? "ebs";
+		case "PlatformDetails": return image.PlatformDetails || "Linux/UNIX";
+		case "UsageOperation": return image.UsageOperation || "RunInstances";
 		default: return image[field] || void 0;
 	}
+}
+function isStated(ebs, field) {
+	if (ebs[field] === void 0) return false;
+	if (field === "Iops") return takesIops(ebs.VolumeType);
+	return field !== "Throughput" || ebs.VolumeType === "gp3";
 }
 function instanceTypesOf({ InstanceTypeSpecification: specification }) {
 	const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
@@ -31974,8 +31989,8 @@ function ownImages(place, ...filters) {
 function visibleImages(place, ...filters) {
 	return listImages(place, void 0, filters);
 }
-function listImages(place, Owners, Filters) {
-	return pages(async (NextToken) => {
+async function listImages(place, Owners, Filters) {
+	return (await pages(async (NextToken) => {
 		const page = await place.ec2(new DescribeImagesCommand({
 			Owners,
 			Filters,
@@ -31987,10 +32002,10 @@ function listImages(place, Owners, Filters) {
 			items: page.Images ?? [],
 			next: page.NextToken
 		};
-	});
+	})).filter((image) => Filters.every((filter) => fits$1(filter, image, { name: image.Name })));
 }
 async function ownSnapshots(place, ...filters) {
-	return pages(async (NextToken) => {
+	return (await pages(async (NextToken) => {
 		const page = await place.ec2(new DescribeSnapshotsCommand({
 			OwnerIds: ["self"],
 			Filters: filters,
@@ -32000,7 +32015,20 @@ async function ownSnapshots(place, ...filters) {
 			items: page.Snapshots ?? [],
 			next: page.NextToken
 		};
+	})).filter((snapshot) => filters.every((filter) => fits$1(filter, snapshot, {})));
+}
+function fits$1({ Name = "", Values = [] }, { Tags = [] }, fields) {
+	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
+	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
+	return actual === void 0 || Values.some((pattern) => actual.some((value) => matches(pattern, String(value ?? ""))));
+}
+function matches(pattern, text) {
+	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
+		if (part === "*") return "[\\s\\S]*";
+		if (part === "?") return "[\\s\\S]";
+		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
 	});
+	return new RegExp(`^${expression}$`).test(text);
 }
 async function pages(read) {
 	const all = [];
@@ -41867,7 +41895,8 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 	const replace = request.onExisting === "replace" ? others : [];
 	const { namesake } = target;
 	const copies = planCopies(source, target, reuse === void 0 && route === "register", leaseId, reader);
-	if (reuse === void 0 && adopt === void 0 && namesake !== void 0 && !discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) findings.add(where, ...takenName(request, source, target, namesake));
+	const supersedes = reuse === void 0 && route === "register" ? replace.find(({ ImageId }) => ImageId === namesake?.ImageId) : void 0;
+	if (supersedes === void 0 && reuse === void 0 && adopt === void 0 && namesake !== void 0 && !discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) findings.add(where, ...takenName(request, source, target, namesake));
 	else if (request.onExisting === "fail" && others.length > 0) {
 		const list = others.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
 		findings.add(where, `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
@@ -41897,6 +41926,7 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 		...copies,
 		discardImages,
 		replace,
+		supersedes,
 		retained,
 		description: descriptionOf(source, target, route),
 		tags,
@@ -41929,7 +41959,7 @@ function takenName(request, source, target, namesake) {
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
-	if (request.onExisting === "replace") return [`${taken}, which is to be replaced only once the new AMI is there`, "give each AMI a name of its own, with {date} or {run-id} in target-ami-name"];
+	if (request.onExisting === "replace") return [`${taken}, which route copy can replace only once the new AMI is there`, "give each AMI a name of its own, with {date} or {run-id} in target-ami-name"];
 	return [`${taken}, an AMI of this source that differs: ${whyUnlike(request, source, target, namesake)}`, remedy];
 }
 function losesBilling({ UsageOperation, ProductCodes }) {
@@ -41976,7 +42006,8 @@ function provenance(request, source) {
 }
 function findReusable(request, source, target, findings) {
 	const same = target.existing.filter((image) => whyUnlike(request, source, target, image) === "");
-	const own = same.filter((image) => request.run.runUrl !== "" && tagValue(image, tagKeys.run) === request.run.runUrl);
+	const { runUrl, runAttempt } = request.run;
+	const own = same.filter((image) => runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl);
 	const candidates = request.onExisting === "reuse" ? same : own;
 	const named = candidates.find(({ Name }) => Name === target.name);
 	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
@@ -42017,7 +42048,7 @@ function whyUnlike(request, source, target, image) {
 		...differences(source.image, image, allowed),
 		...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
 		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
-	].map(({ field, source: there, target: here }) => `${field} is ${here}, not ${there}`).join("; ");
+	].map(differenceText).join("; ");
 }
 function planCopies(source, target, needed, leaseId, reader) {
 	const living = liveLeases(source, leaseId, reader);
@@ -42028,16 +42059,21 @@ function planCopies(source, target, needed, leaseId, reader) {
 	});
 	const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
 	const adopted = new Set();
+	const copies = (needed ? source.snapshots : []).map((snapshot) => {
+		const [best] = free.filter((copy) => isUsable$1(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
+		if (best?.SnapshotId !== void 0) adopted.add(best.SnapshotId);
+		return {
+			source: snapshot,
+			adopt: best?.SnapshotId
+		};
+	});
+	const superseded = target.earlierCopies.filter((copy) => {
+		const holder = tagValue(copy, tagKeys.superseded);
+		return holder !== void 0 && !living.has(holder) && !used.has(copy.SnapshotId);
+	});
 	return {
-		copies: (needed ? source.snapshots : []).map((snapshot) => {
-			const [best] = free.filter((copy) => isUsable$1(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
-			if (best?.SnapshotId !== void 0) adopted.add(best.SnapshotId);
-			return {
-				source: snapshot,
-				adopt: best?.SnapshotId
-			};
-		}),
-		discard: idsOf$1(free).filter((id) => !adopted.has(id)),
+		copies,
+		discard: idsOf$1([...free, ...superseded]).filter((id) => !adopted.has(id)),
 		untag: idsOf$1(orphans).filter((id) => used.has(id))
 	};
 }
@@ -42980,22 +43016,23 @@ async function readLocks(place, role, ids, findings) {
 	});
 	return new Map((found ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
 }
+const lateTagsMs = 3e3;
 async function findEarlier(place, { image: source, account: sourceAccount, extras }, name, retains) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [source.ImageId ?? ""]
 	};
-	const [found, namesakes, made] = await Promise.all([
-		ownImages(place, ofSource),
-		ownImages(place, {
-			Name: "name",
-			Values: [name]
-		}),
-		retains ? ownImages(place, {
-			Name: "tag-key",
-			Values: [tagKeys.sourceAmi]
-		}) : []
-	]);
+	const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, {
+		Name: "name",
+		Values: [name]
+	})]);
+	const [first, made] = await Promise.all([look(), retains ? ownImages(place, {
+		Name: "tag-key",
+		Values: [tagKeys.sourceAmi]
+	}) : []]);
+	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
+	if (untagged) await sleep(lateTagsMs, place.signal);
+	const [found, namesakes] = untagged ? await look() : first;
 	const existing = found.filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const earlierCopies = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0 ? [] : await ownSnapshots(place, ofSource);
 	return {
@@ -43186,6 +43223,31 @@ function publishes({ publication }, { target }) {
 	const { deprecateAfter, deregistrationProtection, fastSnapshotRestore, launchPermissions } = publication;
 	return deprecateAfter !== void 0 || deregistrationProtection !== "off" || fastSnapshotRestore.length > 0 || launchPermissions.length > 0 || target.grantKeyTo.length > 0;
 }
+const toldSteps = 200;
+function planLines({ steps, targets, estimate }) {
+	const lines = steps.slice(0, toldSteps).map(({ step, account, region, resources, kmsKeyArn }) => ({
+		where: `${account}/${region}`,
+		what: `${step} ${resources.join(", ")}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}`
+	}));
+	const reused = targets.filter(({ reuses }) => reuses !== null).map(({ account, region, reuses }) => ({
+		where: `${account}/${region}`,
+		what: `reuse ${reuses}`
+	}));
+	const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes } = estimate;
+	const more = steps.length - lines.length;
+	return [
+		...reused.slice(0, toldSteps),
+		...lines,
+		...more > 0 ? [{
+			where: "…",
+			what: `${more} steps more; the output plan has them all`
+		}] : [],
+		{
+			where: "by estimate",
+			what: `${counted$1(copies, "snapshot copy", "snapshot copies")}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`
+		}
+	];
+}
 // src/report/timeline.ts
 function openTimeline(now = Date.now) {
 	const spans = [];
@@ -43205,6 +43267,43 @@ function openTimeline(now = Date.now) {
 			}
 		}
 	};
+}
+// src/steps/carry-over.ts
+async function carryOver(plan, { target: { place } }, image) {
+	const { image: source } = plan.source;
+	const ImageId = image.ImageId;
+	const due = [[
+		"Setting the instance types",
+		instanceTypesOf(image) !== instanceTypesOf(source),
+		() => place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({
+			ImageId,
+			...specificationOf(source)
+		}))
+	], [
+		"Setting IMDSv2",
+		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		() => place.ec2(new ModifyImageAttributeCommand({
+			ImageId,
+			ImdsSupport: { Value: "v2.0" }
+		})).catch(unlessDenied)
+	]].filter(([, needed]) => needed);
+	for (const [what, , act] of due) try {
+		await act();
+	} catch (error) {
+		throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
+	}
+	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId ?? ""]);
+	return changed ?? image;
+}
+function unlessDenied(error) {
+	if (!isDenied(error)) throw error;
+}
+function specificationOf({ InstanceTypeSpecification: specification }) {
+	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
+	return { InstanceTypeSpecification: {
+		SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
+		UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
+	} };
 }
 // src/aws/shares.ts
 const accountsPerCall = 500;
@@ -43405,8 +43504,9 @@ async function finish(run, { target }, snapshotIds) {
 			Tags: [{ Key: tagKeys.lease }]
 		}));
 	} catch (error) {
-		if (!isDenied(error)) throw error;
-		run.log.warn(`the tag ${tagKeys.lease} stays on ${snapshotIds.join(", ")}: ${errorMessage(error)}`);
+		const what = `the tag ${tagKeys.lease} stays on ${snapshotIds.join(", ")}: ${errorMessage(error)}`;
+		if (isDenied(error)) run.log.warn(what);
+		else run.leftBehind.push(what);
 	}
 }
 // src/steps/remove.ts
@@ -43945,27 +44045,6 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 		}
 	}
 }
-// src/steps/instance-types.ts
-async function allowInstanceTypes(plan, { target: { place } }, image) {
-	const { InstanceTypeSpecification } = plan.source.image;
-	if (instanceTypesOf(image) === instanceTypesOf(plan.source.image)) return image;
-	try {
-		await place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({
-			ImageId: image.ImageId,
-			InstanceTypeSpecification: {
-				SupportedInstanceTypes: namesOf(InstanceTypeSpecification?.SupportedInstanceTypes),
-				UnsupportedInstanceTypes: namesOf(InstanceTypeSpecification?.UnsupportedInstanceTypes)
-			}
-		}));
-		const [changed] = await describeImages(place, [image.ImageId ?? ""]);
-		return changed ?? image;
-	} catch (error) {
-		throw new StepError(`Setting the instance types of ${image.ImageId} in ${placeName(place)}`, error);
-	}
-}
-function namesOf(types) {
-	return types?.flatMap(({ InstanceType }) => InstanceType ?? []);
-}
 // src/steps/promote.ts
 async function promote(run, ready) {
 	const changes = (await Promise.all(ready.map(({ targetPlan, amiId }) => readBefore(targetPlan, amiId)))).filter(({ promotion, amiId }) => promotion.before !== amiId);
@@ -44222,6 +44301,52 @@ async function removeOne(run, place, image, what) {
 		run.log.warn(`${placeName(place)}: ${what} could not be removed: ${errorMessage(error)}`);
 		return false;
 	}
+}
+// src/steps/supersede.ts
+const restoreMs = 6e4;
+async function superseding(run, { target, supersedes }, make) {
+	if (supersedes === void 0) return make();
+	const { place } = target;
+	const extras = await readExtras(place, supersedes);
+	const mark = {
+		Key: tagKeys.superseded,
+		Value: run.leaseId
+	};
+	const Resources = snapshotIdsOf(supersedes);
+	await place.ec2(new CreateTagsCommand({
+		Resources,
+		Tags: [mark]
+	}));
+	await place.ec2(new DeregisterImageCommand({ ImageId: supersedes.ImageId }));
+	run.log.line(placeName(place), `deregistered ${supersedes.ImageId}, whose name ${supersedes.Name} the new AMI takes over`);
+	try {
+		return await make();
+	} catch (error) {
+		const afterwards = place.until(AbortSignal.timeout(restoreMs));
+		const what = `${supersedes.ImageId} (${supersedes.Name}) in ${placeName(place)} had to give its name up`;
+		try {
+			const id = await registerAgain(afterwards, supersedes, extras);
+			await afterwards.ec2(new DeleteTagsCommand({
+				Resources,
+				Tags: [{ Key: tagKeys.superseded }]
+			}));
+			run.log.warn(`${what}, and is registered again as ${id}, without its launch permissions and its deprecation`);
+		} catch (failure) {
+			run.leftBehind.push(`${what}, and could not be registered again; ${Resources.join(", ")} stay: ${errorMessage(failure)}`);
+		}
+		throw error;
+	}
+}
+async function registerAgain(place, image, extras) {
+	const registration = registrationOf({
+		source: image,
+		extras,
+		name: image.Name ?? "",
+		description: image.Description,
+		copies: new Map(snapshotIdsOf(image).map((id) => [id, id])),
+		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
+	});
+	return (await place.ec2(new RegisterImageCommand(registration))).ImageId;
 }
 // src/steps/encrypt.ts
 function encrypt(run, plan, copy, watcher) {
@@ -44488,7 +44613,7 @@ async function verify(run, plan, targetPlan, image, snapshots) {
 		...await lackingTags(targetPlan, image)
 	];
 	if (found.length === 0) return;
-	const list = found.map(({ field, source, target }) => `${field} is ${target}, but ${source} in the source`).join("; ");
+	const list = found.map(differenceText).join("; ");
 	throw new StepError(`Comparing ${image.ImageId} in ${placeName(target.place)} with ${plan.source.image.ImageId}`, new Error(list));
 }
 async function uefiDifferences(run, { source }, place, image) {
@@ -44505,8 +44630,9 @@ function descriptionDifferences({ description = "", adopt }, image) {
 	const { Description: here = "" } = image;
 	return adopt !== void 0 || here === description ? [] : [{
 		field: "Description",
-		source: description,
-		target: here || "not set"
+		source: description || "none",
+		target: here || "not set",
+		asked: true
 	}];
 }
 const tagLooksSeconds = [
@@ -44590,6 +44716,9 @@ async function makePlan(run) {
 	const record = plan && planRecord(request, plan, findings.problems, warnings);
 	if (plan === void 0 || record === void 0 || findings.problems.length > 0) throw new ProblemsError(findings.problems, record);
 	log.line(placeName(plan.source.place), describe(plan));
+	await log.group("The plan", async () => {
+		for (const { where, what } of planLines(record)) log.line(where, what);
+	});
 	return {
 		plan,
 		record
@@ -44692,7 +44821,6 @@ async function makeTarget(run, plan, targetPlan, supplyOf, watcher) {
 		ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);
 		const { image } = ready;
 		await run.timeline.span(place, "publish", () => publish(run, targetPlan, image));
-		await replace(run, targetPlan);
 		return recordOf(targetPlan, image, ready.status, seconds(), ready.snapshots);
 	} catch (error) {
 		const message = explainLine(error);
@@ -44716,9 +44844,7 @@ async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
 		};
 	}
 	try {
-		const { image: made, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
-		const image = await allowInstanceTypes(plan, targetPlan, made);
-		await accept(run, plan, targetPlan, image, snapshots);
+		const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
 		await finish(run, targetPlan, [...route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
 		run.log.line(where, `${image.ImageId} is available and verified`);
 		return {
@@ -44738,18 +44864,30 @@ async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
 }
 async function make(run, plan, targetPlan, supply, watcher) {
 	const { place } = targetPlan.target;
-	if (targetPlan.route === "copy") return run.timeline.span(place, "copy", () => copyImage(run, plan, targetPlan, supply, watcher));
+	if (targetPlan.route === "copy") {
+		const made = await run.timeline.span(place, "copy", () => copyImage(run, plan, targetPlan, supply, watcher));
+		return {
+			...made,
+			image: await accept(run, plan, targetPlan, made.image, made.snapshots)
+		};
+	}
 	const copied = await run.timeline.span(place, "copy", () => copySnapshots(run, plan, targetPlan, supply, watcher));
 	const extras = await supply.extras();
+	const snapshots = [...copied.values()];
 	return {
-		image: await run.timeline.span(place, "register", () => register(run, plan, targetPlan, extras, copied, watcher)),
-		snapshots: [...copied.values()]
+		image: await run.timeline.span(place, "register", () => superseding(run, targetPlan, async () => {
+			return accept(run, plan, targetPlan, await register(run, plan, targetPlan, extras, copied, watcher), snapshots);
+		})),
+		snapshots
 	};
 }
-async function accept(run, plan, targetPlan, image, snapshots) {
+async function accept(run, plan, targetPlan, made, snapshots) {
 	const { place } = targetPlan.target;
+	let image = made;
 	try {
+		image = await carryOver(plan, targetPlan, made);
 		await verify(run, plan, targetPlan, image, snapshots);
+		return image;
 	} catch (error) {
 		await removeImage(place, image).catch((failure) => run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
 		throw error;
@@ -44774,7 +44912,10 @@ async function conclude(run, plan, records) {
 	} catch (error) {
 		return [`The SSM parameters hold what they held before. ${explainLine(error)}`];
 	}
-	await Promise.all(ready.map(({ targetPlan }) => retain(run, targetPlan)));
+	await Promise.all(ready.map(async ({ targetPlan }) => {
+		await replace(run, targetPlan);
+		await retain(run, targetPlan);
+	}));
 	return [];
 }
 function recordOf({ target }, image, status, seconds, snapshots) {
@@ -44967,21 +45108,23 @@ function collectEarly() {
 }
 function unfinished(request, error) {
 	const problems = error instanceof ProblemsError ? error.problems : [];
+	const plan = error instanceof ProblemsError ? error.plan : void 0;
 	const targets = (request?.targets ?? []).map(({ account, region }) => {
+		const planned = plan?.targets.find((target) => target.account === account && target.region === region);
 		const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
+		const why = own.length > 0 ? own.join("; ") : problems.length > 0 ? "not begun, because problems were found elsewhere" : sentence(error);
 		return {
 			account,
 			region,
 			amiId: null,
-			amiName: null,
+			amiName: planned?.amiName ?? null,
 			snapshotIds: [],
-			kmsKeyArn: null,
+			kmsKeyArn: planned?.kmsKeyArn ?? null,
 			status: "failed",
 			seconds: 0,
-			error: own.length > 0 ? own.join("; ") : problems.length > 0 ? "not begun, because problems were found elsewhere" : sentence(error)
+			error: why
 		};
 	});
-	const plan = error instanceof ProblemsError ? error.plan : void 0;
 	const madeImageId = error instanceof ProblemsError ? error.madeImageId : void 0;
 	const sourceAmiId = plan?.source.amiId ?? madeImageId ?? (request?.image.by === "id" ? request.image.id : "");
 	const failures = problems.length > 0 ? [] : [sentence(error)];

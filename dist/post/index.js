@@ -753,10 +753,11 @@ const tagKeys = {
 	kmsKey: "share-encrypted-ami:kms-key",
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
+	superseded: "share-encrypted-ami:superseded",
 	intermediate: "share-encrypted-ami:intermediate"
 };
 const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length;
+const ownTagCount = Object.keys(tagKeys).length - 1;
 // src/inputs/tags.ts
 function readTags$1(reader, input, text) {
 	const tags = {};
@@ -27978,8 +27979,8 @@ async function byIds(ids, notFound, describe) {
 function ownImages(place, ...filters) {
 	return listImages(place, ["self"], filters);
 }
-function listImages(place, Owners, Filters) {
-	return pages(async (NextToken) => {
+async function listImages(place, Owners, Filters) {
+	return (await pages(async (NextToken) => {
 		const page = await place.ec2(new DescribeImagesCommand({
 			Owners,
 			Filters,
@@ -27991,10 +27992,10 @@ function listImages(place, Owners, Filters) {
 			items: page.Images ?? [],
 			next: page.NextToken
 		};
-	});
+	})).filter((image) => Filters.every((filter) => fits(filter, image, { name: image.Name })));
 }
 async function ownSnapshots(place, ...filters) {
-	return pages(async (NextToken) => {
+	return (await pages(async (NextToken) => {
 		const page = await place.ec2(new DescribeSnapshotsCommand({
 			OwnerIds: ["self"],
 			Filters: filters,
@@ -28004,7 +28005,20 @@ async function ownSnapshots(place, ...filters) {
 			items: page.Snapshots ?? [],
 			next: page.NextToken
 		};
+	})).filter((snapshot) => filters.every((filter) => fits(filter, snapshot, {})));
+}
+function fits({ Name = "", Values = [] }, { Tags = [] }, fields) {
+	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
+	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
+	return actual === void 0 || Values.some((pattern) => actual.some((value) => matches(pattern, String(value ?? ""))));
+}
+function matches(pattern, text) {
+	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
+		if (part === "*") return "[\\s\\S]*";
+		if (part === "?") return "[\\s\\S]";
+		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
 	});
+	return new RegExp(`^${expression}$`).test(text);
 }
 async function pages(read) {
 	const all = [];

@@ -75,8 +75,8 @@ export function visibleImages(place: Place, ...filters: Filter[]): Promise<Image
   return listImages(place, undefined, filters);
 }
 
-function listImages(place: Place, Owners: string[] | undefined, Filters: Filter[]): Promise<Image[]> {
-  return pages(async (NextToken) => {
+async function listImages(place: Place, Owners: string[] | undefined, Filters: Filter[]): Promise<Image[]> {
+  const found = await pages(async (NextToken) => {
     const page = await place.ec2(
       new DescribeImagesCommand({
         Owners,
@@ -88,14 +88,49 @@ function listImages(place: Place, Owners: string[] | undefined, Filters: Filter[
     );
     return { items: page.Images ?? [], next: page.NextToken };
   });
+  return found.filter((image) => Filters.every((filter) => fits(filter, image, { name: image.Name })));
 }
 
 /** The account's own snapshots that `filter` finds. */
 export async function ownSnapshots(place: Place, ...filters: Filter[]): Promise<Snapshot[]> {
-  return pages(async (NextToken) => {
+  const found = await pages(async (NextToken) => {
     const page = await place.ec2(new DescribeSnapshotsCommand({ OwnerIds: ['self'], Filters: filters, NextToken }));
     return { items: page.Snapshots ?? [], next: page.NextToken };
   });
+  return found.filter((snapshot) => filters.every((filter) => fits(filter, snapshot, {})));
+}
+
+/**
+ * What is found is removed at times, so it isn't taken on trust that an endpoint has filtered: tags and names are looked at
+ * again.
+ */
+function fits(
+  { Name = '', Values = [] }: Filter,
+  { Tags = [] }: Image | Snapshot,
+  fields: Record<string, unknown>,
+): boolean {
+  const tag = Name.startsWith('tag:') ? Name.slice('tag:'.length) : undefined;
+  const actual =
+    tag !== undefined
+      ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value)
+      : Name === 'tag-key'
+        ? Tags.map(({ Key }) => Key)
+        : Name in fields
+          ? [fields[Name]]
+          : undefined;
+  return (
+    actual === undefined || Values.some((pattern) => actual.some((value) => matches(pattern, String(value ?? ''))))
+  );
+}
+
+/** As EC2's filters match: `*` stands for any characters and `?` for one; a backslash takes either literally. */
+function matches(pattern: string, text: string): boolean {
+  const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
+    if (part === '*') return '[\\s\\S]*';
+    if (part === '?') return '[\\s\\S]';
+    return part.slice(-1).replace(/[^\w\s]/, '\\$&');
+  });
+  return new RegExp(`^${expression}$`).test(text);
 }
 
 async function pages<T>(

@@ -2,7 +2,7 @@ import type { Image, Snapshot, Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { placeName } from '../aws/errors.ts';
 import { encryptedCopyName } from '../encrypted-copy.ts';
-import { type Allowances, differences, extrasDifferences, keyDifferences } from '../image.ts';
+import { type Allowances, differences, differenceText, extrasDifferences, keyDifferences } from '../image.ts';
 import type { KeyAccess } from '../inputs/settings.ts';
 import type { Request } from '../inputs.ts';
 import { isAlive, leasesOf, type Reader } from '../lease.ts';
@@ -39,6 +39,8 @@ export type TargetPlan = Readonly<{
   copies: readonly SnapshotCopy[];
   /** AMIs of this source to deregister once the new one is right. */
   replace: readonly Image[];
+  /** The one of them that has the name which the new AMI is to have. */
+  supersedes: Image | undefined;
   /** Copies that dead runs left and that are of no use. */
   discard: readonly string[];
   /** Images that dead runs left and that failed. */
@@ -183,7 +185,13 @@ function planTarget(
   const replace = request.onExisting === 'replace' ? others : [];
   const { namesake } = target;
   const copies = planCopies(source, target, reuse === undefined && route === 'register', leaseId, reader);
+  // CopyImage takes the name hours before the AMI is there, so only a registered one can take it over.
+  const supersedes =
+    reuse === undefined && route === 'register'
+      ? replace.find(({ ImageId }) => ImageId === namesake?.ImageId)
+      : undefined;
   if (
+    supersedes === undefined &&
     reuse === undefined &&
     adopt === undefined &&
     namesake !== undefined &&
@@ -230,6 +238,7 @@ function planTarget(
     ...copies,
     discardImages,
     replace,
+    supersedes,
     retained,
     description: descriptionOf(source, target, route),
     tags,
@@ -303,7 +312,7 @@ function takenName(request: Request, source: Source, target: Target, namesake: I
   if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
   if (request.onExisting === 'replace') {
     return [
-      `${taken}, which is to be replaced only once the new AMI is there`,
+      `${taken}, which route copy can replace only once the new AMI is there`,
       'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
     ];
   }
@@ -395,12 +404,13 @@ export function provenance(request: Request, source: Source): Record<string, str
 
 /**
  * An AMI that is what this run would make: of this source, alike, and under the right key. Of several, the one with the
- * asked name; where none has it, the choice is the user's. Unless any such AMI may be reused, only one that this very
- * workflow run made is as good as a new one.
+ * asked name; where none has it, the choice is the user's. Unless any such AMI may be reused, only one that an earlier
+ * attempt of this very workflow run made is as good as a new one.
  */
 function findReusable(request: Request, source: Source, target: Target, findings: Findings): Image | undefined {
   const same = target.existing.filter((image) => whyUnlike(request, source, target, image) === '');
-  const own = same.filter((image) => request.run.runUrl !== '' && tagValue(image, tagKeys.run) === request.run.runUrl);
+  const { runUrl, runAttempt } = request.run;
+  const own = same.filter((image) => runAttempt > 1 && runUrl !== '' && tagValue(image, tagKeys.run) === runUrl);
   const candidates = request.onExisting === 'reuse' ? same : own;
   const named = candidates.find(({ Name }) => Name === target.name);
   if (named === undefined && request.onExisting === 'reuse' && same.length > 1) {
@@ -455,7 +465,7 @@ function whyUnlike(request: Request, source: Source, target: Target, image: Imag
     ...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
     ...(extras === undefined ? [] : extrasDifferences(source.extras, extras)),
   ]
-    .map(({ field, source: there, target: here }) => `${field} is ${here}, not ${there}`)
+    .map(differenceText)
     .join('; ');
 }
 
@@ -488,9 +498,13 @@ function planCopies(
     if (best?.SnapshotId !== undefined) adopted.add(best.SnapshotId);
     return { source: snapshot, adopt: best?.SnapshotId };
   });
+  const superseded = target.earlierCopies.filter((copy) => {
+    const holder = tagValue(copy, tagKeys.superseded);
+    return holder !== undefined && !living.has(holder) && !used.has(copy.SnapshotId);
+  });
   return {
     copies,
-    discard: idsOf(free).filter((id) => !adopted.has(id)),
+    discard: idsOf([...free, ...superseded]).filter((id) => !adopted.has(id)),
     untag: idsOf(orphans).filter((id) => used.has(id)),
   };
 }

@@ -10,6 +10,7 @@ import type { Request } from '../inputs.ts';
 import { leasesOf } from '../lease.ts';
 import { tagKeys } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
+import { sleep } from '../time.ts';
 import type { Callers } from './callers.ts';
 import { resolveKey } from './key.ts';
 import { readOrWarn, roleOf } from './probe.ts';
@@ -203,6 +204,8 @@ async function readLocks(place: Place, role: string, ids: readonly string[], fin
   return new Map((found ?? []).map((lock) => [lock.SnapshotId ?? '', lock]));
 }
 
+const lateTagsMs = 3000;
+
 /** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */
 async function findEarlier(
   place: Place,
@@ -211,11 +214,15 @@ async function findEarlier(
   retains: boolean,
 ): Promise<Pick<Target, 'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'made'>> {
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [source.ImageId ?? ''] };
-  const [found, namesakes, made] = await Promise.all([
-    ownImages(place, ofSource),
-    ownImages(place, { Name: 'name', Values: [name] }),
+  const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, { Name: 'name', Values: [name] })]);
+  const [first, made] = await Promise.all([
+    look(),
     retains ? ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] }) : [],
   ]);
+  // An AMI that was made a moment ago may show its name before its tags.
+  const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== 'disabled');
+  if (untagged) await sleep(lateTagsMs, place.signal);
+  const [found, namesakes] = untagged ? await look() : first;
   // The encrypted copy of a run in the source account bears the tag too, and is no target.
   const existing = found
     .filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image))

@@ -3,6 +3,7 @@ import type { Request } from '../inputs.ts';
 import { type Estimate, estimate } from '../plan/estimate.ts';
 import type { EncryptedCopy, Plan, TargetPlan } from '../plan/plan.ts';
 import type { Problem } from '../plan/problem.ts';
+import { counted } from './words.ts';
 
 /** One thing that the run does; `after` names the steps that must have ended before. */
 export type PlannedStep = Readonly<{
@@ -206,4 +207,29 @@ function publishes({ publication }: Request, { target }: TargetPlan): boolean {
     launchPermissions.length > 0 ||
     target.grantKeyTo.length > 0
   );
+}
+
+/** So many steps go into the log; the output has them all. */
+const toldSteps = 200;
+
+/** The plan for the log: a line a step, then what it comes to. */
+export function planLines({ steps, targets, estimate }: PlanRecord): { where: string; what: string }[] {
+  const lines = steps.slice(0, toldSteps).map(({ step, account, region, resources, kmsKeyArn }) => ({
+    where: `${account}/${region}`,
+    what: `${step} ${resources.join(', ')}${kmsKeyArn === null ? '' : ` (key ${kmsKeyArn})`}`,
+  }));
+  const reused = targets
+    .filter(({ reuses }) => reuses !== null)
+    .map(({ account, region, reuses }) => ({ where: `${account}/${region}`, what: `reuse ${reuses}` }));
+  const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes } = estimate;
+  const more = steps.length - lines.length;
+  return [
+    ...reused.slice(0, toldSteps),
+    ...lines,
+    ...(more > 0 ? [{ where: '…', what: `${more} steps more; the output plan has them all` }] : []),
+    {
+      where: 'by estimate',
+      what: `${counted(copies, 'snapshot copy', 'snapshot copies')}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`,
+    },
+  ];
 }

@@ -84,7 +84,8 @@ export async function finish(run: Run, { target }: TargetPlan, snapshotIds: read
     await target.place.ec2(new DeleteTagsCommand({ Resources: [...snapshotIds], Tags: [{ Key: tagKeys.lease }] }));
   } catch (error) {
     // The AMI is there and right all the same.
-    if (!isDenied(error)) throw error;
-    run.log.warn(`the tag ${tagKeys.lease} stays on ${snapshotIds.join(', ')}: ${errorMessage(error)}`);
+    const what = `the tag ${tagKeys.lease} stays on ${snapshotIds.join(', ')}: ${errorMessage(error)}`;
+    if (isDenied(error)) run.log.warn(what);
+    else run.leftBehind.push(what);
   }
 }

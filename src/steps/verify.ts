@@ -1,7 +1,14 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { describeImages } from '../aws/describe.ts';
 import { isDenied, placeName, StepError } from '../aws/errors.ts';
-import { type Difference, differences, extrasDifferences, keyDifferences, tagDifferences } from '../image.ts';
+import {
+  type Difference,
+  differences,
+  differenceText,
+  extrasDifferences,
+  keyDifferences,
+  tagDifferences,
+} from '../image.ts';
 import { allowancesOf, type Plan, type TargetPlan } from '../plan/plan.ts';
 import { readExtras } from '../plan/source.ts';
 import type { Run } from '../run.ts';
@@ -24,9 +31,7 @@ export async function verify(
     ...(await lackingTags(targetPlan, image)),
   ];
   if (found.length === 0) return;
-  const list = found
-    .map(({ field, source, target }) => `${field} is ${target}, but ${source} in the source`)
-    .join('; ');
+  const list = found.map(differenceText).join('; ');
   throw new StepError(
     `Comparing ${image.ImageId} in ${placeName(target.place)} with ${plan.source.image.ImageId}`,
     new Error(list),
@@ -52,7 +57,7 @@ function descriptionDifferences({ description = '', adopt }: TargetPlan, image: 
   // What another run began was described by it.
   return adopt !== undefined || here === description
     ? []
-    : [{ field: 'Description', source: description, target: here || 'not set' }];
+    : [{ field: 'Description', source: description || 'none', target: here || 'not set', asked: true }];
 }
 
 /** Tags of a new image may be seen later than the image. */

@@ -1,0 +1,59 @@
+import {
+  type Image,
+  type InstanceTypeSpecification,
+  ModifyImageAttributeCommand,
+  ReplaceImageInstanceTypeSpecificationCommand,
+} from '@aws-sdk/client-ec2';
+import { describeImages } from '../aws/describe.ts';
+import { isDenied, placeName, StepError } from '../aws/errors.ts';
+import { instanceTypesOf } from '../image.ts';
+import type { Plan, TargetPlan } from '../plan/plan.ts';
+
+/**
+ * Gives the target AMI what registering doesn't take, or what AWS doesn't say that copying keeps: the list of instance
+ * types, and that instances take IMDSv2 alone. Gives the image as it is then.
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ReplaceImageInstanceTypeSpecification.html
+ * @throws StepError
+ */
+export async function carryOver(plan: Plan, { target: { place } }: TargetPlan, image: Image): Promise<Image> {
+  const { image: source } = plan.source;
+  const ImageId = image.ImageId;
+  const steps: [what: string, needed: boolean, act: () => Promise<unknown>][] = [
+    [
+      'Setting the instance types',
+      instanceTypesOf(image) !== instanceTypesOf(source),
+      () => place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({ ImageId, ...specificationOf(source) })),
+    ],
+    [
+      'Setting IMDSv2',
+      source.ImdsSupport === 'v2.0' && image.ImdsSupport !== 'v2.0',
+      // Where that isn't allowed, verification names the difference.
+      () => place.ec2(new ModifyImageAttributeCommand({ ImageId, ImdsSupport: { Value: 'v2.0' } })).catch(unlessDenied),
+    ],
+  ];
+  const due = steps.filter(([, needed]) => needed);
+  for (const [what, , act] of due) {
+    try {
+      await act();
+    } catch (error) {
+      throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
+    }
+  }
+  const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId ?? '']);
+  return changed ?? image;
+}
+
+function unlessDenied(error: unknown): void {
+  if (!isDenied(error)) throw error;
+}
+
+function specificationOf({ InstanceTypeSpecification: specification }: Image) {
+  const names = (types: InstanceTypeSpecification['SupportedInstanceTypes']) =>
+    types?.flatMap(({ InstanceType }) => InstanceType ?? []);
+  return {
+    InstanceTypeSpecification: {
+      SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
+      UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes),
+    },
+  };
+}
