@@ -743,7 +743,9 @@ describe('on-existing', () => {
 
     test('by route copy it is refused, since that takes the name hours before the AMI is there', async () => {
       const { main, now, first } = await twice({ ...replacing, route: 'copy' });
-      expect(main.annotations.map(({ message }) => message).join()).toMatch(/which route copy can replace only once the new AMI is there/);
+      expect(main.annotations.map(({ message }) => message).join()).toMatch(
+        /which route copy can replace only once the new AMI is there/,
+      );
       expect(now).toEqual([first]);
     });
   });
