@@ -1,3 +1,4 @@
+import type { Tag } from '@aws-sdk/client-ec2';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { Refusal } from './refusal.ts';
 import { type Account, type Key, type PolicyDocument, policyInForce, type Role, type World } from './world.ts';
@@ -93,15 +94,21 @@ const reasons: Readonly<Record<Exclude<Verdict, 'allowed'>, (action: string) => 
   'denied-by-resource': (action) => `because no resource-based policy allows the ${action} action`,
 };
 
-/** Lets an EC2 call pass, or refuses it in EC2's words. */
+/** Lets an EC2 call pass, or refuses it in EC2's words; `tagsOf` gives a resource's tags, by its ARN. */
 export async function authorizeEc2(
   principal: Principal,
   action: string,
   resources: readonly string[],
   context: Context,
+  tagsOf: (resource: string) => readonly Tag[] = () => [],
 ): Promise<void> {
   for (const resource of resources) {
-    const verdict = await evaluate(principal, `ec2:${action}`, resource, principal.account, context);
+    const tags = tagsOf(resource).flatMap(({ Key, Value = '' }) => [
+      [`aws:ResourceTag/${Key}`, Value],
+      [`ec2:ResourceTag/${Key}`, Value],
+    ]);
+    const withTags = { ...context, ...Object.fromEntries(tags) };
+    const verdict = await evaluate(principal, `ec2:${action}`, resource, principal.account, withTags);
     if (verdict === 'allowed') continue;
     const on = resource === '*' ? '' : ` on resource: ${resource}`;
     throw new Refusal(
@@ -112,14 +119,18 @@ export async function authorizeEc2(
   }
 }
 
-/** Lets an EC2 call pass that reads other services for its caller, or refuses it in EC2's words. */
-export async function authorizeDependent(principal: Principal, actions: readonly string[]): Promise<void> {
-  for (const action of actions) {
-    const verdict = await evaluate(principal, action, '*', principal.account, {});
+/** Lets an EC2 call pass that reads other services for its caller, each action on a resource, or refuses it in EC2's words. */
+export async function authorizeDependent(
+  principal: Principal,
+  actions: Readonly<Record<string, string>>,
+): Promise<void> {
+  for (const [action, resource] of Object.entries(actions)) {
+    const verdict = await evaluate(principal, action, resource, principal.account, {});
     if (verdict === 'allowed') continue;
+    const on = resource === '*' ? '' : ` on resource: ${resource}`;
     throw new Refusal(
       'UnauthorizedOperation',
-      `You are not authorized to perform this operation. User: ${principal.arn} is not authorized to perform: ${action} ${reasons[verdict](action)}`,
+      `You are not authorized to perform this operation. User: ${principal.arn} is not authorized to perform: ${action}${on} ${reasons[verdict](action)}`,
       403,
     );
   }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Filter, ResourceType, Tag, TagSpecification } from '@aws-sdk/client-ec2';
 import { authorizeEc2, type Principal, wildcard } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
-import { type Region, regionOf, type World } from '../world.ts';
+import { findImage, findSnapshot, type Region, regionOf, type World } from '../world.ts';
 
 /** How fast things go, in seconds. */
 export type Timings = Readonly<{
@@ -61,12 +61,28 @@ export async function authorize(
   dryRun: boolean | undefined,
   context: Record<string, string | string[]> = {},
 ): Promise<void> {
-  await authorizeEc2(call.caller, action, resources, {
-    'aws:RequestedRegion': call.region,
-    'ec2:Region': call.region,
-    ...context,
-  });
+  await authorizeEc2(
+    call.caller,
+    action,
+    resources,
+    { 'aws:RequestedRegion': call.region, 'ec2:Region': call.region, ...context },
+    (arn) => tagsOf(call, arn),
+  );
   answerDryRun(dryRun);
+}
+
+/** The tags that the caller's account has put on a resource. */
+function tagsOf(call: Ec2Call, arn: string): readonly Tag[] {
+  const [region = '', , path = ''] = arn.split(':').slice(3);
+  const [type, id = ''] = path.split('/');
+  const { account } = call.caller;
+  if (type === 'image') {
+    const image = findImage(call.world, region, id);
+    return (image?.data.OwnerId === account ? image.data.Tags : image?.othersTags.get(account)?.Tags) ?? [];
+  }
+  if (type !== 'snapshot') return [];
+  const snapshot = findSnapshot(call.world, region, id);
+  return (snapshot?.data.OwnerId === account ? snapshot.data.Tags : undefined) ?? [];
 }
 
 /** What EC2 answers a dry run with whose call would have succeeded. */

@@ -240,13 +240,19 @@ export const describeLaunchTemplateVersions: Handler<DescribeLaunchTemplateVersi
   };
 };
 
-/** What reading each type of reference takes besides. */
-const readBy: Readonly<Record<string, readonly string[]>> = {
-  'ec2:Instance': ['ec2:DescribeInstances'],
-  'ec2:LaunchTemplate': ['ec2:DescribeLaunchTemplates', 'ec2:DescribeLaunchTemplateVersions'],
-  'ssm:Parameter': ['ssm:DescribeParameters', 'ssm:GetParameters'],
-  'imagebuilder:ImageRecipe': ['imagebuilder:ListImageRecipes', 'imagebuilder:GetImageRecipe'],
-  'imagebuilder:ContainerRecipe': ['imagebuilder:ListContainerRecipes', 'imagebuilder:GetContainerRecipe'],
+/** What reading each type of reference takes besides, and on what; `here` is the partition, region and account of an ARN. */
+const readBy: Readonly<Record<string, (here: (service: string) => string) => Record<string, string>>> = {
+  'ec2:Instance': () => ({ 'ec2:DescribeInstances': '*' }),
+  'ec2:LaunchTemplate': () => ({ 'ec2:DescribeLaunchTemplates': '*', 'ec2:DescribeLaunchTemplateVersions': '*' }),
+  'ssm:Parameter': (here) => ({ 'ssm:DescribeParameters': '*', 'ssm:GetParameters': `${here('ssm')}:parameter/*` }),
+  'imagebuilder:ImageRecipe': (here) => ({
+    'imagebuilder:ListImageRecipes': '*',
+    'imagebuilder:GetImageRecipe': `${here('imagebuilder')}:image-recipe/*/*`,
+  }),
+  'imagebuilder:ContainerRecipe': (here) => ({
+    'imagebuilder:ListContainerRecipes': '*',
+    'imagebuilder:GetContainerRecipe': `${here('imagebuilder')}:container-recipe/*/*`,
+  }),
 };
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html */
@@ -258,16 +264,21 @@ export const describeImageReferences: Handler<DescribeImageReferencesRequest> = 
     throw new Refusal('MissingParameter', 'Either IncludeAllResourceTypes or ResourceTypes must be specified.');
   const asks = (type: string) =>
     IncludeAllResourceTypes === true || ResourceTypes?.some(({ ResourceType }) => ResourceType === type);
+  const { partition } = call.world.accounts[call.caller.account] ?? { partition: 'aws' };
+  const here = `${call.region}:${call.caller.account}`;
   // What AWS's managed policy for it has: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2ImageReferencesAccessPolicy.html
-  for (const [type, actions] of Object.entries(readBy)) if (asks(type)) await authorizeDependent(call.caller, actions);
+  for (const [type, actions] of Object.entries(readBy))
+    if (asks(type))
+      await authorizeDependent(
+        call.caller,
+        actions((service) => `arn:${partition}:${service}:${here}`),
+      );
   answerDryRun(input.DryRun);
   const depth = Number(
     ResourceTypes?.find(({ ResourceType }) => ResourceType === 'ec2:LaunchTemplate')?.ResourceTypeOptions?.find(
       ({ OptionName }) => OptionName === 'version-depth',
     )?.OptionValues?.[0] ?? 10,
   );
-  const { partition } = call.world.accounts[call.caller.account] ?? { partition: 'aws' };
-  const here = `${call.region}:${call.caller.account}`;
   const references = ImageIds.flatMap((ImageId) => [
     ...(asks('ec2:Instance')
       ? [...call.here.instances.values()]

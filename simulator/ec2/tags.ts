@@ -61,7 +61,8 @@ export const deleteTags: Handler<DeleteTagsRequest> = async (call, input) => {
     'DeleteTags',
     Resources.map((id) => arnOf(call, id)),
     input.DryRun,
-    { 'aws:TagKeys': (Tags ?? []).map(({ Key }) => Key ?? '') },
+    // Without tags in the request, there is no such key: https://taylorfahlman.com/posts/aws-tagging-gotcha
+    Tags === undefined ? {} : { 'aws:TagKeys': Tags.map(({ Key }) => Key ?? '') },
   );
   for (const resource of Resources.map((id) => taggable(call, id))) {
     // A value, if one is given, must fit, an empty one too; no tags at all means all of the caller's own.
