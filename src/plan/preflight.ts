@@ -19,6 +19,7 @@ import {
 import type { Place } from '../aws/clients.ts';
 import { instanceTypesOf, registrationOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
+import { leaseTagKey, shareTagKey } from '../lease.ts';
 import { tagKeys } from '../tags.ts';
 import { creationOf } from './instance.ts';
 import type { EncryptedCopy, Plan, TargetPlan } from './plan.ts';
@@ -81,6 +82,8 @@ async function preflightSource(request: Request, plan: Plan, honoured: boolean, 
         ...(copy !== undefined && honoured && source.snapshots.length > 0 ? encrypting(plan, copy, arns) : []),
         ...tagging(
           place,
+          // The lease is on the AMI itself; what is shared names the accounts.
+          [...(region === source.place.region ? [leaseTagKey('0')] : []), shareTagKey('0', 0)],
           arns('image', 'snapshot'),
           'other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other',
         ),
@@ -154,11 +157,15 @@ function sharing(
   });
   const describe = new DescribeSnapshotAttributeCommand({ SnapshotId, Attribute: attribute, DryRun: true });
   const launch = new ModifyImageAttributeCommand({ ImageId: noImage, LaunchPermission: self, DryRun: true });
+  const launched = new DescribeImageAttributeCommand({ ImageId: noImage, Attribute: 'launchPermission', DryRun: true });
   return [
     { action: 'ModifySnapshotAttribute', resources: arns('snapshot'), call: () => place.ec2(modify) },
-    { action: 'DescribeSnapshotAttribute', resources: ['*'], call: () => place.ec2(describe) },
+    { action: 'DescribeSnapshotAttribute', resources: arns('snapshot'), call: () => place.ec2(describe) },
     ...(served.some(({ route }) => route === 'copy')
-      ? [{ action: 'ModifyImageAttribute', resources: arns('image'), call: () => place.ec2(launch) }]
+      ? [
+          { action: 'ModifyImageAttribute', resources: arns('image'), call: () => place.ec2(launch) },
+          { action: 'DescribeImageAttribute', resources: arns('image'), call: () => place.ec2(launched) },
+        ]
       : []),
   ];
 }
@@ -172,7 +179,7 @@ function removing({ place, only }: EncryptedCopy, arns: Arns): Question[] {
 
 function encrypting({ source }: Plan, copy: EncryptedCopy, arns: Arns): Question[] {
   const { place, name, kmsKeyArn, only } = copy;
-  const tags: Tag[] = [{ Key: tagKeys.intermediate, Value: 'true' }];
+  const tags = emptyTags([tagKeys.sourceAmi, tagKeys.intermediate]);
   const common = { SourceRegion: source.place.region, Encrypted: true, KmsKeyId: kmsKeyArn, DryRun: true };
   if (only !== undefined) {
     const command = new CopySnapshotCommand({
@@ -204,15 +211,18 @@ function deletingSnapshots(place: Place, resources: readonly string[]): Question
   return { action: 'DeleteSnapshot', resources, call: () => place.ec2(command) };
 }
 
-/** Leases, and the marks on what is being made. */
-function tagging(place: Place, resources: readonly string[], without: string): Question[] {
-  const tag = { Key: tagKeys.lease };
-  const create = new CreateTagsCommand({ Resources: [noSnapshot], Tags: [{ ...tag, Value: '' }], DryRun: true });
-  const remove = new DeleteTagsCommand({ Resources: [noSnapshot], Tags: [tag], DryRun: true });
+/** Leases, and the marks on what is shared or being made: asked with their keys, which a policy may be limited to. */
+function tagging(place: Place, keys: readonly string[], resources: readonly string[], without: string): Question[] {
+  const create = new CreateTagsCommand({ Resources: [noSnapshot], Tags: emptyTags(keys), DryRun: true });
+  const remove = new DeleteTagsCommand({ Resources: [noSnapshot], Tags: keys.map((Key) => ({ Key })), DryRun: true });
   return [
     { action: 'CreateTags', resources, call: () => place.ec2(create), without },
     { action: 'DeleteTags', resources, call: () => place.ec2(remove), without },
   ];
+}
+
+function emptyTags(keys: readonly string[]): Tag[] {
+  return keys.map((Key) => ({ Key, Value: '' }));
 }
 
 async function preflightTarget(
@@ -241,8 +251,9 @@ async function preflightTarget(
         ...(honoured && route === 'register' ? registering(plan, targetPlan, arns) : []),
         { ...deletingSnapshots(place, arns('snapshot')), ...(removes ? {} : { without: halfMade }) },
         { ...deregistering(place, arns('image')), ...(removes ? {} : { without: halfMade }) },
-        ...tagging(place, arns('image', 'snapshot'), `the tag ${tagKeys.lease} stays on the copies`),
-        ...reading(plan, place),
+        ...(route === 'copy' ? [tellingApart(place, arns)] : []),
+        ...tagging(place, [tagKeys.lease], arns('image', 'snapshot'), `the tag ${tagKeys.lease} stays on the copies`),
+        ...reading(plan, place, arns),
         ...settingInstanceTypes(plan, place, arns),
         ...publishQuestions(request.publication, place, partition),
       ]
@@ -255,7 +266,7 @@ async function preflightTarget(
 }
 
 /** What is read of the copies. */
-function reading({ source }: Plan, place: Place): Question[] {
+function reading({ source }: Plan, place: Place, arns: Arns): Question[] {
   const describe = new DescribeSnapshotsCommand({ OwnerIds: ['self'], DryRun: true });
   const attribute = new DescribeImageAttributeCommand({ ImageId: noImage, Attribute: 'uefiData', DryRun: true });
   return [
@@ -265,7 +276,7 @@ function reading({ source }: Plan, place: Place): Question[] {
       : [
           {
             action: 'DescribeImageAttribute',
-            resources: ['*'],
+            resources: arns('image'),
             call: () => place.ec2(attribute),
             without: 'the UEFI variables of the AMI are not compared',
           },
@@ -297,19 +308,29 @@ function copying({ source }: Plan, { target, route, tags, from }: TargetPlan, ar
       ...common,
       Name: name,
       SourceImageId: imageIdOf(source),
-      TagSpecifications: [{ ResourceType: 'image', Tags: [...tags] }],
+      TagSpecifications: [
+        { ResourceType: 'image', Tags: [...tags] },
+        { ResourceType: 'snapshot', Tags: emptyTags([tagKeys.sourceAmi, tagKeys.lease]) },
+      ],
     });
     return { action: 'CopyImage', resources: arns('image', 'snapshot'), call: () => place.ec2(command) };
   }
   const command = new CopySnapshotCommand({
     ...common,
     SourceSnapshotId: snapshotIdOf(source),
-    TagSpecifications: [{ ResourceType: 'snapshot', Tags: [{ Key: tagKeys.lease, Value: '' }] }],
+    TagSpecifications: [{ ResourceType: 'snapshot', Tags: emptyTags([tagKeys.sourceAmi, tagKeys.lease]) }],
   });
   return { action: 'CopySnapshot', resources: arns('snapshot'), call: () => place.ec2(command) };
 }
 
-function registering({ source }: Plan, { target, description }: TargetPlan, arns: Arns): Question[] {
+/** CopyImage gives all its snapshots the same tags; each gets its own afterwards. */
+function tellingApart(place: Place, arns: Arns): Question {
+  const Tags = emptyTags([tagKeys.sourceSnapshot]);
+  const command = new CreateTagsCommand({ Resources: [noSnapshot], Tags, DryRun: true });
+  return { action: 'CreateTags', resources: arns('image', 'snapshot'), call: () => place.ec2(command) };
+}
+
+function registering({ source }: Plan, { target, description, tags }: TargetPlan, arns: Arns): Question[] {
   const { place, name } = target;
   // The snapshots are none of the target's, so that even a call would make nothing.
   const copies = new Map(source.snapshots.map(({ id }) => [id, noSnapshot]));
@@ -319,7 +340,7 @@ function registering({ source }: Plan, { target, description }: TargetPlan, arns
     name,
     description,
     copies,
-    tags: [],
+    tags,
   });
   const command = new RegisterImageCommand({ ...registration, DryRun: true });
   return [{ action: 'RegisterImage', resources: arns('image', 'snapshot'), call: () => place.ec2(command) }];
