@@ -281,11 +281,12 @@ describe('instance-id', () => {
   });
 
   test('an AMI that an earlier try made in vain is removed and made anew', async () => {
+    const tags = { 'share-encrypted-ami:source-instance': id };
     const failed = {
       name,
       attributes: { State: 'failed' as const },
-      tags: { 'share-encrypted-ami:source-instance': id },
-      volumes: [{ device: '/dev/xvda' }],
+      tags,
+      volumes: [{ device: '/dev/xvda', tags }],
     };
     const shared = instanceCase({}, { source: { amis: [failed] } });
     const dry = await share(shared, { 'dry-run': 'true' });

@@ -460,10 +460,12 @@ describe('what the action has not made, the roles can neither remove nor take fo
     ['source-role', sourceAccount, 'ami-source', sourceRegion],
     ['target-role', targetAccount, 'ami-target', targetRegion],
   ] as const;
+  // Route copy gives tags of any key, and so must be kept from that one.
+  const cases = [...sides.map((side) => ['basic', ...side] as const), ['route copy', ...sides[1]] as const];
 
-  /** A case whose `role` has an AMI before it that others made, the golden one in the source account; gives what EC2 answers. */
-  async function answers(account: string, role: string, region: string, strict = true) {
-    const shared = changed(caseOf('basic'), (statement) =>
+  /** What EC2 answers a case's role that would mark, untag and remove an AMI that others made. */
+  async function answers(name: string, account: string, role: string, region: string, strict = true) {
+    const shared = changed(caseOf(name), (statement) =>
       strict || statement.Effect === 'Allow' ? statement : undefined,
     );
     const scenario = structuredClone(shared.scenario) as unknown as {
@@ -500,13 +502,13 @@ describe('what the action has not made, the roles can neither remove nor take fo
     return said;
   }
 
-  test.each(sides)('%s', async (_, account, role, region) => {
-    const [marked, untagged, ...removed] = await answers(account, role, region);
-    expect(marked).toMatch(/^UnauthorizedOperation: .*no identity-based policy allows the ec2:CreateTags/);
+  test.each(cases)('%s: %s', async (name, _, account, role, region) => {
+    const [marked, untagged, ...removed] = await answers(name, account, role, region);
+    expect(marked).toMatch(/^UnauthorizedOperation: .*ec2:CreateTags/);
     expect(untagged).toMatch(/^UnauthorizedOperation: .*no identity-based policy allows the ec2:DeleteTags/);
     for (const said of removed) expect(said).toMatch(/^UnauthorizedOperation: .*explicit deny/);
     // It is that statement which keeps them from it.
-    expect((await answers(account, role, region, false)).slice(2)).toEqual(['done', 'done']);
+    expect((await answers(name, account, role, region, false)).slice(2)).toEqual(['done', 'done']);
   });
 
   test.each(sides.map(([file]) => file))('%s: preflight asks with IDs that the statement leaves out', async (file) => {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { parse as parseHcl } from '@cdktf/hcl2json';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { templates } from '../scripts/templates.mjs';
@@ -44,8 +45,16 @@ function resolve(template: Record<string, Value>, parameters: Parameters, attrib
     if (Array.isArray(value)) return value.map(walk).filter((one) => one !== absent);
     if (typeof value !== 'object') return value;
     const [[name, inner] = []] = Object.entries(value);
-    if (name === 'Ref') return inner === 'AWS::NoValue' ? absent : refer(String(inner));
+    if (name === 'Ref') {
+      if (inner === 'AWS::NoValue') return absent;
+      const { Type } = (template.Parameters as Record<string, { Type?: string }>)[String(inner)] ?? {};
+      return Type === 'CommaDelimitedList' ? refer(String(inner)).split(',') : refer(String(inner));
+    }
     if (name === 'Fn::Sub') return String(inner).replaceAll(/\$\{([^}]+)\}/g, (_, one: string) => refer(one));
+    if (name === 'Fn::Join') {
+      const [between, parts] = inner as [string, Value];
+      return [walk(parts)].flat().join(between);
+    }
     if (name === 'Fn::GetAtt') return refer((inner as string[]).join('.'));
     if (name === 'Fn::If') {
       const [condition, yes, no] = inner as Value[];
@@ -58,8 +67,13 @@ function resolve(template: Record<string, Value>, parameters: Parameters, attrib
       }),
     );
   };
-  return walk(template.Resources ?? {}) as { Role: { Properties: RoleProperties }; Key: { Properties: KeyProperties } };
+  const { Role, Key, Policy } = walk(template.Resources ?? {}) as Partial<Resources>;
+  return { role: Role?.Properties, key: Key?.Properties, policy: Policy?.Properties };
 }
+
+type Resources = Record<'Role', { Properties: RoleProperties }> &
+  Record<'Key', { Properties: KeyProperties }> &
+  Record<'Policy', { Properties: { RoleName: string; PolicyName: string; PolicyDocument: PolicyDocument } }>;
 
 type RoleProperties = Readonly<{
   RoleName: string;
@@ -82,38 +96,43 @@ function stack(file: string, account: string, region: string, keyArn: string, pa
   return resolve(template, { Subject: subject, ...parameters }, attributes);
 }
 
-function roleOf({ Role }: ReturnType<typeof stack>): [string, RoleScenario] {
-  const { RoleName, AssumeRolePolicyDocument, Policies } = Role.Properties;
-  return [
-    RoleName,
-    { trust: AssumeRolePolicyDocument, policies: Policies.map(({ PolicyDocument }) => PolicyDocument) },
-  ];
+function roleOf({ role }: ReturnType<typeof stack>, more: readonly PolicyDocument[]): [string, RoleScenario] {
+  if (role === undefined) throw new Error('the template makes no role');
+  const { RoleName, AssumeRolePolicyDocument, Policies } = role;
+  const policies = [...Policies.map(({ PolicyDocument }) => PolicyDocument), ...more];
+  return [RoleName, { trust: AssumeRolePolicyDocument, policies }];
 }
 
 /** The standard case, its accounts set up by the templates instead. */
 function setUp(options: StandardOptions, source: Parameters, target: Parameters) {
   const shared = fanOut(options);
   const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
+  const hubKeys = (options.hubs ?? []).map((region) => [region, keyArnOf(sourceAccount, region, 'cmkSource')] as const);
+  const hubs = hubKeys.map(([region, keyArn]) => stack('source-hub.yaml', sourceAccount, region, keyArn, {}));
+  const ofHubs = hubs.flatMap(({ policy }) => (policy === undefined ? [] : [policy.PolicyDocument]));
   const accounts = Object.fromEntries(
     Object.entries(shared.scenario.accounts).map(([id, account]): [string, AccountScenario] => {
       const regions = Object.keys(account.regions ?? {});
       const stacks =
         id === sourceAccount
-          ? [stack('source-account.yaml', id, sourceRegion, sourceKey, source)]
+          ? [stack('source-account.yaml', id, sourceRegion, sourceKey, source), ...hubs]
           : regions.map((region) =>
               stack('target-account.yaml', id, region, keyArnOf(id, region, 'cmkTarget'), {
                 SourceKeyArn: sourceKey,
+                HubKeyArns: hubKeys.map(([, keyArn]) => keyArn).join(','),
                 ...target,
               }),
             );
       const alias = id === sourceAccount ? 'cmkSource' : 'cmkTarget';
       const keyed = Object.fromEntries(
         Object.entries(account.regions ?? {}).map(([name, region], index) => {
-          const policy = stacks[index]?.Key.Properties.KeyPolicy;
+          const policy = stacks[index]?.key?.KeyPolicy;
           return [name, { ...region, keys: { [alias]: policy ? { policy } : {} } }];
         }),
       );
-      return [id, { ...account, roles: Object.fromEntries(stacks.map(roleOf)), regions: keyed }];
+      const made = id === sourceAccount ? stacks.slice(0, 1) : stacks;
+      const roles = Object.fromEntries(made.map((one) => roleOf(one, id === sourceAccount ? ofHubs : [])));
+      return [id, { ...account, roles, regions: keyed }];
     }),
   );
   return {
@@ -153,47 +172,150 @@ describe('the action runs with what the CloudFormation templates make', () => {
     expect(result.targets.map(({ status }) => status)).toEqual(Array(6).fill('created'));
   });
 
+  test('with a hub in each region', async () => {
+    const shared = setUp({ hubs: ['eu-west-1', 'us-west-2', 'ap-southeast-2'] }, {}, {});
+    const result = await share(shared, { topology: 'regional-hub' });
+    expect(result.main.annotations).toEqual([]);
+    expectTargets(result, shared.amiId);
+  });
+
+  test('a hub that the targets are not told of is missed', async () => {
+    const shared = setUp({ hubs: ['eu-west-1', 'us-west-2', 'ap-southeast-2'] }, {}, { HubKeyArns: '' });
+    const { error } = await share(shared, { topology: 'regional-hub', 'dry-run': 'true' });
+    expect(error).toMatch(/kms:DescribeKey on \S+:key/);
+  });
+
   test('a feature that is not turned on is missed', async () => {
     const { error } = await share(setUp({}, {}, {}), { 'ssm-parameter': '/golden/latest', 'dry-run': 'true' });
     expect(error).toContain('ssm:GetParameter');
   });
 });
 
+type Hcl = Readonly<{
+  variable: Record<string, [{ type: string; default?: unknown; description: string }]>;
+  resource: Record<string, Record<string, [Record<string, unknown>]>>;
+}>;
+
+/** CloudFormation's name of a variable. */
+const camel = (name: string) => name.replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
 describe('the Terraform modules have the same policies', () => {
-  test.each([
-    ['source-account', 'source-account.yaml', 'ami-source'],
-    ['target-account', 'target-account.yaml', 'ami-target-eu-west-1'],
-  ])('%s', (module, template, roleName) => {
-    const keyArn = 'arn:aws:kms:eu-west-1:222222222222:key/1';
-    const every = { RouteCopy: 'true', Parameter: 'golden/*' };
-    const features =
-      module === 'source-account'
-        ? { ...every, KeyAccessByPolicy: 'true', FromInstances: 'true' }
-        : { ...every, Publish: 'true', Retain: 'true', SourceKeyArn: 'arn:source' };
-    const { Role, Key } = stack(template, '222222222222', 'eu-west-1', keyArn, features);
-    const values: Record<string, string> = {
-      'local.region': 'eu-west-1',
-      'local.account': '222222222222',
-      'local.partition': 'aws',
-      'local.audience': 'sts.amazonaws.com',
-      'var.subject': subject,
-      'var.source_key_arn': 'arn:source',
-      'var.parameter': 'golden/*',
-      'aws_kms_key.this.arn': keyArn,
+  const account = '222222222222';
+  const region = 'eu-west-1';
+  const keyArn = `arn:aws:kms:${region}:${account}:key/1`;
+  const texts = { Parameter: 'golden/*', SourceKeyArn: 'arn:source', HubKeyArns: 'arn:hub-1,arn:hub-2' };
+  const values: Readonly<Record<string, string>> = {
+    'local.region': region,
+    'local.account': account,
+    'local.partition': 'aws',
+    'local.audience': 'sts.amazonaws.com',
+    'var.subject': subject,
+    'var.source_key_arn': texts.SourceKeyArn,
+    'var.parameter': texts.Parameter,
+    'var.role_name': 'ami',
+    'var.source_role_name': 'ami-source',
+    'aws_kms_key.this.arn': keyArn,
+  };
+
+  /** A module as HashiCorp's parser reads it, and its attributes with `values` in the place of references. */
+  async function readModule(module: string) {
+    const hcl = (await parseHcl('main.tf', read(`terraform/${module}/main.tf`))) as Hcl;
+    const text = (value: unknown): string =>
+      String(value).replaceAll(/\$\{([a-z_.]+)\}/g, (_, name: string) => {
+        const known = values[name];
+        if (known === undefined) throw new Error(`no ${name}`);
+        return known;
+      });
+    const document = (value: unknown): unknown => {
+      const [, json = ''] = /^\$\{jsonencode\(([\s\S]*)\)\}$/.exec(String(value)) ?? [];
+      return JSON.parse(text(json.replaceAll('var.hub_key_arns', JSON.stringify(texts.HubKeyArns.split(',')))));
     };
-    const text = read(`terraform/${module}/main.tf`).replaceAll(/\$\{([a-z_.]+)\}/g, (_, name: string) => {
-      const value = name === 'var.role_name' || name === 'var.key_alias' ? name : values[name];
-      if (value === undefined) throw new Error(`no ${name}`);
-      return value;
-    });
-    const named = [...text.matchAll(/^ {2}name +=? *"([a-z-]+)"[\s\S]*?jsonencode\(([\s\S]*?)\n {2}\}\)/gm)];
-    const policies = Object.fromEntries(named.map(([, name, policy]) => [name, JSON.parse(`${policy}}`)]));
-    const expected = Role.Properties.Policies.map(({ PolicyName, PolicyDocument }) => [PolicyName, PolicyDocument]);
-    expect(policies).toEqual(Object.fromEntries(expected));
-    const only = (attribute: string) =>
-      JSON.parse(`${new RegExp(`${attribute} = jsonencode\\(([\\s\\S]*?)\\n  \\}\\)`).exec(text)?.[1]}}`);
-    expect(only('assume_role_policy')).toEqual(Role.Properties.AssumeRolePolicyDocument);
-    expect(only('\n  policy')).toEqual(Key.Properties.KeyPolicy);
-    expect(Role.Properties.RoleName).toBe(roleName);
+    const of = (type: string) => Object.values(hcl.resource[type] ?? {}).flat();
+    const policies = of('aws_iam_role_policy').map(({ name, policy }) => [text(name), document(policy)]);
+    return { hcl, of, text, document, policies: Object.fromEntries(policies) as unknown };
+  }
+
+  function parametersOf(template: string) {
+    const { Parameters } = parse(read(template)) as { Parameters: Record<string, { Type: string; Default?: string }> };
+    return Parameters;
+  }
+
+  test.each([
+    ['source-account', 'source-account.yaml'],
+    ['target-account', 'target-account.yaml'],
+  ])('%s', async (module, template) => {
+    const flags = Object.entries(parametersOf(template)).filter(([, one]) => one.Default === 'false');
+    const every = { ...Object.fromEntries(flags.map(([name]) => [name, 'true'])), RoleName: 'ami', ...texts };
+    const { role, key } = stack(template, account, region, keyArn, every);
+    const { of, text, document, policies } = await readModule(module);
+    const expected = role?.Policies.map(({ PolicyName, PolicyDocument }) => [PolicyName, PolicyDocument]);
+    expect(policies).toEqual(Object.fromEntries(expected ?? []));
+    const [made, ...others] = of('aws_iam_role');
+    expect(others).toEqual([]);
+    expect(document(made?.assume_role_policy)).toEqual(role?.AssumeRolePolicyDocument);
+    expect(text(made?.name)).toBe(role?.RoleName);
+    expect(of('aws_kms_key').map(({ policy }) => document(policy))).toEqual([key?.KeyPolicy]);
+  });
+
+  test('source-hub', async () => {
+    const { policy, key } = stack('source-hub.yaml', account, region, keyArn, {});
+    const { of, text, document, policies } = await readModule('source-hub');
+    expect(policies).toEqual({ [policy?.PolicyName ?? '']: policy?.PolicyDocument });
+    expect(of('aws_iam_role_policy').map(({ role }) => text(role))).toEqual([policy?.RoleName]);
+    expect(of('aws_kms_key').map(({ policy: one }) => document(one))).toEqual([key?.KeyPolicy]);
+  });
+
+  test.each(['source-account', 'source-hub', 'target-account'])(
+    '%s: the same parameters, each of use',
+    async (module) => {
+      const { hcl } = await readModule(module);
+      const text = read(`terraform/${module}/main.tf`);
+      for (const name of Object.keys(hcl.variable)) expect(text).toContain(`var.${name}`);
+      // Terraform's providers have one region each, so where the OIDC provider is made is said by true or false.
+      const same = (name: string) => name.replace(/^OidcProviderRegion$/, 'OidcProvider');
+      expect(Object.keys(hcl.variable).map(camel).sort()).toEqual(
+        Object.keys(parametersOf(`${module}.yaml`))
+          .map(same)
+          .sort(),
+      );
+    },
+  );
+});
+
+describe('the CloudFormation templates hold together', () => {
+  /** Every name that a template refers to, by how. */
+  function references(value: unknown): { ref: string[]; conditions: string[] } {
+    const ref: string[] = [];
+    const conditions: string[] = [];
+    const walk = (one: unknown): void => {
+      if (Array.isArray(one)) {
+        for (const inner of one) walk(inner);
+        return;
+      }
+      if (typeof one !== 'object' || one === null) return;
+      for (const [key, inner] of Object.entries(one)) {
+        if (key === 'Ref') ref.push(String(inner));
+        else if (key === 'Fn::GetAtt') ref.push(String((inner as unknown[])[0]));
+        else if (key === 'Fn::Sub')
+          ref.push(...[...String(inner).matchAll(/\$\{([A-Za-z:]+)(?:\.[A-Za-z]+)?\}/g)].map(([, name = '']) => name));
+        else if (key === 'Fn::If') {
+          conditions.push(String((inner as unknown[])[0]));
+          walk(inner);
+        } else walk(inner);
+        if (key === 'Condition' && typeof inner === 'string') conditions.push(inner);
+      }
+    };
+    walk(value);
+    return { ref, conditions };
+  }
+
+  test.each(Object.keys(templates()).filter((path) => path.endsWith('.yaml')))('%s', (path) => {
+    const template = parse(read(path), { strict: true, uniqueKeys: true }) as Record<string, Record<string, unknown>>;
+    const { Parameters = {}, Conditions = {}, Resources = {} } = template;
+    const { ref, conditions } = references(template);
+    const pseudo = ['AWS::AccountId', 'AWS::NoValue', 'AWS::Partition', 'AWS::Region'];
+    expect(ref.filter((name) => !(name in Parameters) && !(name in Resources) && !pseudo.includes(name))).toEqual([]);
+    expect(Object.keys(Parameters).filter((name) => !ref.includes(name))).toEqual([]);
+    expect(Object.keys(Conditions).sort()).toEqual([...new Set(conditions)].sort());
   });
 });

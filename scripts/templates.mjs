@@ -24,7 +24,7 @@ function filled(policy, values, partition) {
   return fill(policy);
 }
 
-/** What a role of each account is made of; `when` is the parameter that asks for a feature. */
+/** What a role of each account is made of, and a hub adds to it; `when` is the parameter that asks for a feature. */
 const accounts = {
   source: {
     title: 'The account that has the golden images',
@@ -46,9 +46,21 @@ const accounts = {
       { policy: 'target-publish', when: 'Publish' },
       { policy: 'target-ssm-parameter', when: 'Parameter' },
       { policy: 'target-retain', when: 'Retain' },
+      { policy: 'target-instance-types', when: 'InstanceTypes' },
+      { policy: 'target-regional-hub', when: 'HubKeyArns' },
     ],
   },
 };
+
+const hub = {
+  title:
+    "A hub: a region to which the source account copies once, for all targets there (input 'topology: regional-hub')",
+  key: 'Encrypts the copies of golden images in this region that other accounts copy',
+  policy: 'source-regional-hub',
+};
+
+/** The parameters that are more than on or off. */
+const kinds = { Parameter: 'text', HubKeyArns: 'list' };
 
 const descriptions = {
   Subject: `The workflow that may assume the role, as the claim sub of its ID token names it, such as repo:acme/images:ref:refs/heads/main or repo:acme/images:environment:production.`,
@@ -66,13 +78,18 @@ const descriptions = {
   Publish:
     'Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
   Retain: "Whether old AMIs are removed (input 'retain').",
+  InstanceTypes: 'Whether AMIs name the instance types that they are for.',
+  HubKeyArns:
+    "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none.",
+  SourceRoleName: 'The name of the role that the source account has.',
 };
 
 // CloudFormation
 
-const sub = (text) => (/\$\{/.test(text) ? { 'Fn::Sub': text } : text);
+/** A list's parameter stands by itself; other texts that hold a reference become Fn::Sub. */
+const sub = (text) =>
+  text === '${HubKeyArns}' ? { Ref: 'HubKeyArns' } : /\$\{/.test(text) ? { 'Fn::Sub': text } : text;
 
-/** Texts that hold a reference become Fn::Sub. */
 function withSubs(value) {
   if (typeof value === 'string') return sub(value);
   if (Array.isArray(value)) return value.map(withSubs);
@@ -91,6 +108,76 @@ const text = (name, Default) => ({
   ...(Default !== undefined && { Default }),
   Description: descriptions[name],
 });
+const list = (name) => ({ Type: 'CommaDelimitedList', Default: '', Description: descriptions[name] });
+
+const parameterOf = (name) =>
+  kinds[name] === 'list' ? list(name) : kinds[name] === 'text' ? text(name, '') : flag(name);
+
+/** Whether a feature's parameter asks for it. */
+function conditionOf(name) {
+  const isGiven = (value) => ({ 'Fn::Not': [{ 'Fn::Equals': [value, ''] }] });
+  if (kinds[name] === 'list') return isGiven({ 'Fn::Join': ['', { Ref: name }] });
+  return kinds[name] === 'text' ? isGiven({ Ref: name }) : { 'Fn::Equals': [{ Ref: name }, 'true'] };
+}
+
+function keyResources(description) {
+  return {
+    Key: {
+      Type: 'AWS::KMS::Key',
+      // Without its key, no AMI under it can be launched any more.
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+      Properties: {
+        Description: description,
+        EnableKeyRotation: true,
+        KeyPolicy: {
+          Version: '2012-10-17',
+          Statement: [
+            {
+              Sid: 'LeaveItToIam',
+              Effect: 'Allow',
+              Principal: { AWS: sub('arn:${AWS::Partition}:iam::${AWS::AccountId}:root') },
+              Action: 'kms:*',
+              Resource: '*',
+            },
+          ],
+        },
+      },
+    },
+    Alias: {
+      Type: 'AWS::KMS::Alias',
+      Properties: { AliasName: sub('alias/${KeyAlias}'), TargetKeyId: { Ref: 'Key' } },
+    },
+  };
+}
+
+function yamlOf(template) {
+  const head = `# Made from policies/ by scripts/templates.mjs; change those, and run it again.\n`;
+  return head + stringify(template, { lineWidth: 120, aliasDuplicateObjects: false, compat: 'yaml-1.1' });
+}
+
+function cloudFormationHub() {
+  const values = { 'hub-region': '${AWS::Region}', 'hub-key-arn': '${Key.Arn}' };
+  return yamlOf({
+    AWSTemplateFormatVersion: '2010-09-09',
+    Description: `Share Encrypted AMI. ${hub.title}`,
+    Parameters: { SourceRoleName: text('SourceRoleName', 'ami-source'), KeyAlias: text('KeyAlias', 'cmkSource') },
+    Resources: {
+      ...keyResources(hub.key),
+      Policy: {
+        Type: 'AWS::IAM::RolePolicy',
+        Properties: {
+          RoleName: { Ref: 'SourceRoleName' },
+          PolicyName: sub(`${hub.policy}-\${AWS::Region}`),
+          PolicyDocument: withSubs(filled(policyOf(hub.policy), values, '${AWS::Partition}')),
+        },
+      },
+    },
+    Outputs: {
+      KeyArn: { Description: 'For HubKeyArns of the targets', Value: { 'Fn::GetAtt': ['Key', 'Arn'] } },
+    },
+  });
+}
 
 function cloudFormation(side) {
   const { title, key, policies } = accounts[side];
@@ -101,6 +188,7 @@ function cloudFormation(side) {
     'target-account': '${AWS::AccountId}',
     'source-key-arn': isTarget ? '${SourceKeyArn}' : '${Key.Arn}',
     'target-key-arn': '${Key.Arn}',
+    'hub-key-arn': '${HubKeyArns}',
     parameter: '${Parameter}',
     account: '${AWS::AccountId}',
     subject: '${Subject}',
@@ -108,7 +196,6 @@ function cloudFormation(side) {
   const partition = '${AWS::Partition}';
   const policy = (name) => withSubs(filled(policyOf(name), values, partition));
   const features = policies.flatMap(({ when }) => when ?? []);
-  const isText = (name) => name === 'Parameter';
   const trust = policyOf('trust-branch');
   trust.Statement[0].Condition.StringEquals[`${issuer}:sub`] = '<subject>';
   trust.Statement[0].Condition.StringEquals[`${issuer}:aud`] = '<audience>';
@@ -123,7 +210,7 @@ function cloudFormation(side) {
       ...(isTarget
         ? { SourceKeyArn: text('SourceKeyArn'), OidcProviderRegion: text('OidcProviderRegion', '') }
         : { OidcProvider: { ...flag('OidcProvider'), Default: 'true' } }),
-      ...Object.fromEntries(features.map((name) => [name, isText(name) ? text(name, '') : flag(name)])),
+      ...Object.fromEntries(features.map((name) => [name, parameterOf(name)])),
     },
     Conditions: {
       MakesOidcProvider: {
@@ -132,14 +219,7 @@ function cloudFormation(side) {
           : [{ Ref: 'OidcProvider' }, 'true'],
       },
       IsChina: { 'Fn::Equals': [{ Ref: 'AWS::Partition' }, 'aws-cn'] },
-      ...Object.fromEntries(
-        features.map((name) => [
-          `Has${name}`,
-          isText(name)
-            ? { 'Fn::Not': [{ 'Fn::Equals': [{ Ref: name }, ''] }] }
-            : { 'Fn::Equals': [{ Ref: name }, 'true'] },
-        ]),
-      ),
+      ...Object.fromEntries(features.map((name) => [`Has${name}`, conditionOf(name)])),
     },
     Resources: {
       OidcProvider_: {
@@ -153,32 +233,7 @@ function cloudFormation(side) {
           ClientIdList: [{ 'Fn::If': ['IsChina', `${audience}.cn`, audience] }],
         },
       },
-      Key: {
-        Type: 'AWS::KMS::Key',
-        // Without its key, no AMI under it can be launched any more.
-        DeletionPolicy: 'Retain',
-        UpdateReplacePolicy: 'Retain',
-        Properties: {
-          Description: key,
-          EnableKeyRotation: true,
-          KeyPolicy: {
-            Version: '2012-10-17',
-            Statement: [
-              {
-                Sid: 'LeaveItToIam',
-                Effect: 'Allow',
-                Principal: { AWS: sub('arn:${AWS::Partition}:iam::${AWS::AccountId}:root') },
-                Action: 'kms:*',
-                Resource: '*',
-              },
-            ],
-          },
-        },
-      },
-      Alias: {
-        Type: 'AWS::KMS::Alias',
-        Properties: { AliasName: sub('alias/${KeyAlias}'), TargetKeyId: { Ref: 'Key' } },
-      },
+      ...keyResources(key),
       Role: {
         Type: 'AWS::IAM::Role',
         Properties: {
@@ -209,8 +264,7 @@ function cloudFormation(side) {
   statement.Condition.StringEquals[`${issuer}:aud`] = { 'Fn::If': ['IsChina', `${audience}.cn`, audience] };
   const { OidcProvider_, ...others } = template.Resources;
   template.Resources = { GitHubOidcProvider: OidcProvider_, ...others };
-  const head = `# Made from policies/ by scripts/templates.mjs; change those, and run it again.\n`;
-  return head + stringify(template, { lineWidth: 120, aliasDuplicateObjects: false, compat: 'yaml-1.1' });
+  return yamlOf(template);
 }
 
 // Terraform
@@ -223,8 +277,89 @@ function indented(lines, by) {
 
 /** A policy's JSON is an object expression of HCL, too. */
 function encoded(policy, by) {
-  const hcl = JSON.stringify(policy, null, 2).replaceAll(/^( *"[^"]+"):/gm, '$1 :');
+  const hcl = JSON.stringify(policy, null, 2)
+    .replaceAll(/^( *"[^"]+"):/gm, '$1 :')
+    // A list stands by itself.
+    .replaceAll('"${var.hub_key_arns}"', 'var.hub_key_arns');
   return `jsonencode(${indented(hcl, by)})`;
+}
+
+/** The type of a variable, and what it is where the feature is not asked for. */
+const terraformKinds = { flag: ['bool', false], text: ['string', ''], list: ['list(string)', []] };
+
+/** Whether a feature's variable asks for it. */
+function askedFor(name) {
+  const variable = `var.${snake(name)}`;
+  return { flag: variable, text: `${variable} != ""`, list: `length(${variable}) > 0` }[kinds[name] ?? 'flag'];
+}
+
+const requirements =
+  'terraform {\n  required_version = ">= 1.5"\n  required_providers {\n    aws = {\n      source  = "hashicorp/aws"\n      version = ">= 6.0"\n    }\n  }\n}';
+const surroundings =
+  'data "aws_caller_identity" "this" {}\n\ndata "aws_partition" "this" {}\n\ndata "aws_region" "this" {}';
+const locals = [
+  '  account   = data.aws_caller_identity.this.account_id',
+  '  partition = data.aws_partition.this.partition',
+  '  region    = data.aws_region.this.region',
+];
+
+function variableOf([name, type, fallback, description]) {
+  const lines = [`  type        = ${type}`, `  description = ${JSON.stringify(description)}`];
+  if (fallback !== undefined) lines.push(`  default     = ${JSON.stringify(fallback)}`);
+  return `variable "${name}" {\n${lines.join('\n')}\n}`;
+}
+
+function keyBlocks(description) {
+  const leaveItToIam = {
+    Sid: 'LeaveItToIam',
+    Effect: 'Allow',
+    Principal: { AWS: 'arn:${local.partition}:iam::${local.account}:root' },
+    Action: 'kms:*',
+    Resource: '*',
+  };
+  return [
+    [
+      'resource "aws_kms_key" "this" {',
+      `  description         = ${JSON.stringify(description)}`,
+      '  enable_key_rotation = true',
+      `  policy = ${encoded({ Version: '2012-10-17', Statement: [leaveItToIam] }, 2)}`,
+      '',
+      '  lifecycle {',
+      '    # Without its key, no AMI under it can be launched any more.',
+      '    prevent_destroy = true',
+      '  }',
+      '}',
+    ].join('\n'),
+    'resource "aws_kms_alias" "this" {\n  name          = "alias/${var.key_alias}"\n  target_key_id = aws_kms_key.this.key_id\n}',
+  ];
+}
+
+function outputOf(name, description, value) {
+  return `output "${name}" {\n  description = ${JSON.stringify(description)}\n  value       = ${value}\n}`;
+}
+
+const madeFrom = (title) => `# ${title}. Made from policies/ by scripts/templates.mjs; change those, and run it again.`;
+
+function terraformHub() {
+  const values = { 'hub-region': '${local.region}', 'hub-key-arn': '${aws_kms_key.this.arn}' };
+  const blocks = [
+    madeFrom(hub.title),
+    requirements,
+    variableOf(['source_role_name', 'string', 'ami-source', descriptions.SourceRoleName]),
+    variableOf(['key_alias', 'string', 'cmkSource', descriptions.KeyAlias]),
+    surroundings,
+    ['locals {', ...locals, '}'].join('\n'),
+    ...keyBlocks(hub.key),
+    [
+      `resource "aws_iam_role_policy" "${hub.policy.replaceAll('-', '_')}" {`,
+      `  name = "${hub.policy}-\${local.region}"`,
+      '  role = var.source_role_name',
+      `  policy = ${encoded(filled(policyOf(hub.policy), values, '${local.partition}'), 2)}`,
+      '}',
+    ].join('\n'),
+    outputOf('key_arn', 'For hub_key_arns of the targets.', 'aws_kms_key.this.arn'),
+  ];
+  return `${blocks.join('\n\n')}\n`;
 }
 
 function terraform(side) {
@@ -236,6 +371,7 @@ function terraform(side) {
     'target-account': '${local.account}',
     'source-key-arn': isTarget ? '${var.source_key_arn}' : '${aws_kms_key.this.arn}',
     'target-key-arn': '${aws_kms_key.this.arn}',
+    'hub-key-arn': '${var.hub_key_arns}',
     parameter: '${var.parameter}',
     account: '${local.account}',
     subject: '${var.subject}',
@@ -252,32 +388,17 @@ function terraform(side) {
     ...(isTarget ? [['source_key_arn', 'string', undefined, descriptions.SourceKeyArn]] : []),
     ['oidc_provider', 'bool', !isTarget, descriptions.OidcProvider],
     ...policies.flatMap(({ when }) =>
-      when === undefined
-        ? []
-        : [
-            [
-              snake(when),
-              when === 'Parameter' ? 'string' : 'bool',
-              when === 'Parameter' ? '' : false,
-              descriptions[when],
-            ],
-          ],
+      when === undefined ? [] : [[snake(when), ...terraformKinds[kinds[when] ?? 'flag'], descriptions[when]]],
     ),
   ];
   const blocks = [
-    `# ${title}. Made from policies/ by scripts/templates.mjs; change those, and run it again.`,
-    'terraform {\n  required_version = ">= 1.5"\n  required_providers {\n    aws = {\n      source  = "hashicorp/aws"\n      version = ">= 6.0"\n    }\n  }\n}',
-    ...variables.map(([name, type, fallback, description]) => {
-      const lines = [`  type        = ${type}`, `  description = ${JSON.stringify(description)}`];
-      if (fallback !== undefined) lines.push(`  default     = ${JSON.stringify(fallback)}`);
-      return `variable "${name}" {\n${lines.join('\n')}\n}`;
-    }),
-    'data "aws_caller_identity" "this" {}\n\ndata "aws_partition" "this" {}\n\ndata "aws_region" "this" {}',
+    madeFrom(title),
+    requirements,
+    ...variables.map(variableOf),
+    surroundings,
     [
       'locals {',
-      '  account   = data.aws_caller_identity.this.account_id',
-      '  partition = data.aws_partition.this.partition',
-      '  region    = data.aws_region.this.region',
+      ...locals,
       '  audience  = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"',
       '}',
     ].join('\n'),
@@ -289,33 +410,7 @@ function terraform(side) {
       '  client_id_list = [local.audience]',
       '}',
     ].join('\n'),
-    [
-      'resource "aws_kms_key" "this" {',
-      `  description         = ${JSON.stringify(key)}`,
-      '  enable_key_rotation = true',
-      `  policy = ${encoded(
-        {
-          Version: '2012-10-17',
-          Statement: [
-            {
-              Sid: 'LeaveItToIam',
-              Effect: 'Allow',
-              Principal: { AWS: 'arn:${local.partition}:iam::${local.account}:root' },
-              Action: 'kms:*',
-              Resource: '*',
-            },
-          ],
-        },
-        2,
-      )}`,
-      '',
-      '  lifecycle {',
-      '    # Without its key, no AMI under it can be launched any more.',
-      '    prevent_destroy = true',
-      '  }',
-      '}',
-    ].join('\n'),
-    'resource "aws_kms_alias" "this" {\n  name          = "alias/${var.key_alias}"\n  target_key_id = aws_kms_key.this.key_id\n}',
+    ...keyBlocks(key),
     [
       'resource "aws_iam_role" "this" {',
       `  name = ${isTarget ? '"${var.role_name}-${local.region}"' : 'var.role_name'}`,
@@ -326,10 +421,7 @@ function terraform(side) {
       const lines = [`resource "aws_iam_role_policy" "${name.replaceAll('-', '_')}" {`];
       // As terraform fmt aligns them.
       const pad = when === undefined ? '' : ' ';
-      if (when !== undefined) {
-        const asked = when === 'Parameter' ? `var.parameter != ""` : `var.${snake(when)}`;
-        lines.push(`  count = ${asked} ? 1 : 0`);
-      }
+      if (when !== undefined) lines.push(`  count = ${askedFor(when)} ? 1 : 0`);
       lines.push(
         `  name${pad} = "${name}"`,
         `  role${pad} = aws_iam_role.this.id`,
@@ -338,8 +430,18 @@ function terraform(side) {
       );
       return lines.join('\n');
     }),
-    `output "role_arn" {\n  description = ${JSON.stringify(isTarget ? 'For target-role-arn, such as arn:aws:iam::{account}:role/ami-target-{region}.' : 'For source-role-arn.')}\n  value       = aws_iam_role.this.arn\n}`,
-    `output "key_arn" {\n  description = ${JSON.stringify(isTarget ? 'The key of the target AMIs.' : 'For source-kms-key, and source_key_arn of the targets.')}\n  value       = aws_kms_key.this.arn\n}`,
+    outputOf(
+      'role_arn',
+      isTarget
+        ? 'For target-role-arn, such as arn:aws:iam::{account}:role/ami-target-{region}.'
+        : 'For source-role-arn.',
+      'aws_iam_role.this.arn',
+    ),
+    outputOf(
+      'key_arn',
+      isTarget ? 'The key of the target AMIs.' : 'For source-kms-key, and source_key_arn of the targets.',
+      'aws_kms_key.this.arn',
+    ),
   ];
   return `${blocks.join('\n\n')}\n`;
 }
@@ -348,8 +450,10 @@ function terraform(side) {
 export function templates() {
   return {
     'source-account.yaml': cloudFormation('source'),
+    'source-hub.yaml': cloudFormationHub(),
     'target-account.yaml': cloudFormation('target'),
     'terraform/source-account/main.tf': terraform('source'),
+    'terraform/source-hub/main.tf': terraformHub(),
     'terraform/target-account/main.tf': terraform('target'),
   };
 }

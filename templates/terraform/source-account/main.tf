@@ -135,13 +135,11 @@ resource "aws_iam_role_policy" "source_role" {
     "Version" : "2012-10-17",
     "Statement" : [
       {
-        "Sid" : "Read",
+        "Sid" : "List",
         "Effect" : "Allow",
         "Action" : [
           "ec2:DescribeImages",
-          "ec2:DescribeSnapshots",
-          "ec2:DescribeSnapshotAttribute",
-          "ec2:DescribeImageAttribute"
+          "ec2:DescribeSnapshots"
         ],
         "Resource" : "*"
       },
@@ -149,10 +147,10 @@ resource "aws_iam_role_policy" "source_role" {
         "Sid" : "CopyAndShare",
         "Effect" : "Allow",
         "Action" : [
+          "ec2:DescribeImageAttribute",
+          "ec2:DescribeSnapshotAttribute",
           "ec2:CopyImage",
           "ec2:CopySnapshot",
-          "ec2:CreateTags",
-          "ec2:DeleteTags",
           "ec2:ModifySnapshotAttribute",
           "ec2:DeregisterImage",
           "ec2:DeleteSnapshot"
@@ -161,6 +159,66 @@ resource "aws_iam_role_policy" "source_role" {
           "arn:${local.partition}:ec2:${local.region}::image/*",
           "arn:${local.partition}:ec2:${local.region}::snapshot/*"
         ]
+      },
+      {
+        "Sid" : "TagWhatIsMade",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::image/*",
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:CreateAction" : [
+              "CopyImage",
+              "CopySnapshot"
+            ]
+          }
+        }
+      },
+      {
+        "Sid" : "TagWhatIsShared",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags",
+          "ec2:DeleteTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::image/*",
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "ForAllValues:StringLike" : {
+            "aws:TagKeys" : [
+              "share-encrypted-ami:lease:*",
+              "share-encrypted-ami:shares:*"
+            ]
+          },
+          "Null" : {
+            "aws:TagKeys" : "false"
+          }
+        }
+      },
+      {
+        "Sid" : "RemoveNothingElse",
+        "Effect" : "Deny",
+        "Action" : [
+          "ec2:DeregisterImage",
+          "ec2:DeleteSnapshot"
+        ],
+        "NotResource" : [
+          "arn:${local.partition}:ec2:*::image/ami-0fffffffffffffff0",
+          "arn:${local.partition}:ec2:*::snapshot/snap-0fffffffffffffff0"
+        ],
+        "Condition" : {
+          "Null" : {
+            "aws:ResourceTag/share-encrypted-ami:source-ami" : "true",
+            "aws:ResourceTag/share-encrypted-ami:source-instance" : "true"
+          }
+        }
       },
       {
         "Sid" : "UseTheSourceKey",
@@ -268,6 +326,24 @@ resource "aws_iam_role_policy" "source_instance" {
           "arn:${local.partition}:ec2:${local.region}::image/*",
           "arn:${local.partition}:ec2:${local.region}::snapshot/*"
         ]
+      },
+      {
+        "Sid" : "TagTheImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::image/*",
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:CreateAction" : [
+              "CreateImage"
+            ]
+          }
+        }
       }
     ]
   })

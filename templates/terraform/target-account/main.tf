@@ -62,6 +62,18 @@ variable "retain" {
   default     = false
 }
 
+variable "instance_types" {
+  type        = bool
+  description = "Whether AMIs name the instance types that they are for."
+  default     = false
+}
+
+variable "hub_key_arns" {
+  type        = list(string)
+  description = "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none."
+  default     = []
+}
+
 data "aws_caller_identity" "this" {}
 
 data "aws_partition" "this" {}
@@ -140,12 +152,11 @@ resource "aws_iam_role_policy" "target_role" {
     "Version" : "2012-10-17",
     "Statement" : [
       {
-        "Sid" : "Read",
+        "Sid" : "List",
         "Effect" : "Allow",
         "Action" : [
           "ec2:DescribeImages",
           "ec2:DescribeSnapshots",
-          "ec2:DescribeImageAttribute",
           "ec2:DescribeLockedSnapshots",
           "ec2:GetEbsEncryptionByDefault",
           "ec2:GetEbsDefaultKmsKeyId"
@@ -156,10 +167,9 @@ resource "aws_iam_role_policy" "target_role" {
         "Sid" : "CopyAndRegister",
         "Effect" : "Allow",
         "Action" : [
+          "ec2:DescribeImageAttribute",
           "ec2:CopySnapshot",
           "ec2:RegisterImage",
-          "ec2:CreateTags",
-          "ec2:DeleteTags",
           "ec2:DeregisterImage",
           "ec2:DeleteSnapshot"
         ],
@@ -167,6 +177,65 @@ resource "aws_iam_role_policy" "target_role" {
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
         ]
+      },
+      {
+        "Sid" : "TagWhatIsMade",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*::snapshot/*"
+        ],
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:CreateAction" : [
+              "CopySnapshot",
+              "RegisterImage"
+            ]
+          }
+        }
+      },
+      {
+        "Sid" : "TagWhatIsBeingMade",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags",
+          "ec2:DeleteTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*::snapshot/*"
+        ],
+        "Condition" : {
+          "ForAllValues:StringLike" : {
+            "aws:TagKeys" : [
+              "share-encrypted-ami:lease"
+            ]
+          },
+          "Null" : {
+            "aws:TagKeys" : "false"
+          }
+        }
+      },
+      {
+        "Sid" : "RemoveNothingElse",
+        "Effect" : "Deny",
+        "Action" : [
+          "ec2:DeregisterImage",
+          "ec2:DeleteSnapshot"
+        ],
+        "NotResource" : [
+          "arn:${local.partition}:ec2:*::image/ami-0fffffffffffffff0",
+          "arn:${local.partition}:ec2:*::snapshot/snap-0fffffffffffffff0"
+        ],
+        "Condition" : {
+          "Null" : {
+            "aws:ResourceTag/share-encrypted-ami:source-ami" : "true",
+            "aws:ResourceTag/share-encrypted-ami:source-instance" : "true"
+          }
+        }
       },
       {
         "Sid" : "UseTheTargetKey",
@@ -221,6 +290,40 @@ resource "aws_iam_role_policy" "target_route_copy" {
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
         ]
+      },
+      {
+        "Sid" : "TagTheCopies",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*::snapshot/*"
+        ]
+      },
+      {
+        "Sid" : "MarkNothingElse",
+        "Effect" : "Deny",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*::snapshot/*"
+        ],
+        "Condition" : {
+          "Null" : {
+            "ec2:CreateAction" : "true",
+            "aws:ResourceTag/share-encrypted-ami:source-ami" : "true"
+          },
+          "ForAnyValue:StringEquals" : {
+            "aws:TagKeys" : [
+              "share-encrypted-ami:source-ami",
+              "share-encrypted-ami:source-instance"
+            ]
+          }
+        }
       }
     ]
   })
@@ -297,13 +400,65 @@ resource "aws_iam_role_policy" "target_retain" {
           "ec2:DescribeLaunchTemplateVersions",
           "ec2:DescribeImageReferences",
           "ssm:DescribeParameters",
-          "ssm:GetParameters",
           "imagebuilder:ListImageRecipes",
-          "imagebuilder:GetImageRecipe",
-          "imagebuilder:ListContainerRecipes",
-          "imagebuilder:GetContainerRecipe"
+          "imagebuilder:ListContainerRecipes"
         ],
         "Resource" : "*"
+      },
+      {
+        "Sid" : "ReadWhatMayUseAnImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ssm:GetParameters",
+          "imagebuilder:GetImageRecipe",
+          "imagebuilder:GetContainerRecipe"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ssm:*:${local.account}:parameter/*",
+          "arn:${local.partition}:imagebuilder:*:${local.account}:image-recipe/*",
+          "arn:${local.partition}:imagebuilder:*:${local.account}:container-recipe/*"
+        ]
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_instance_types" {
+  count = var.instance_types ? 1 : 0
+  name  = "target-instance-types"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "SetTheInstanceTypes",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ReplaceImageInstanceTypeSpecification"
+        ],
+        "Resource" : "arn:${local.partition}:ec2:*::image/*"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_regional_hub" {
+  count = length(var.hub_key_arns) > 0 ? 1 : 0
+  name  = "target-regional-hub"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "UseTheHubKeys",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:DescribeKey",
+          "kms:CreateGrant",
+          "kms:Decrypt",
+          "kms:ReEncryptFrom"
+        ],
+        "Resource" : var.hub_key_arns
       }
     ]
   })
