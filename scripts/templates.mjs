@@ -78,7 +78,7 @@ const descriptions = {
   Publish:
     'Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
   Retain: "Whether old AMIs are removed (input 'retain').",
-  InstanceTypes: 'Whether AMIs name the instance types that they are for.',
+  InstanceTypes: 'Whether AMIs name instance types that they are for, or not for.',
   HubKeyArns:
     "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none.",
   SourceRoleName: 'The name of the role that the source account has.',

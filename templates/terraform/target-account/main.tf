@@ -64,7 +64,7 @@ variable "retain" {
 
 variable "instance_types" {
   type        = bool
-  description = "Whether AMIs name the instance types that they are for."
+  description = "Whether AMIs name instance types that they are for, or not for."
   default     = false
 }
 
