@@ -32226,6 +32226,7 @@ function imageState({ State, StateReason }) {
 // src/lease.ts
 const leasePrefix = `${tagKeys.lease}:`;
 const leaseTagKeys = `${leasePrefix}*`;
+const leaseTagKey = (id) => leasePrefix + id;
 const renewSeconds = 60;
 const expireSeconds = 300;
 function newLeaseId() {
@@ -32246,7 +32247,7 @@ function leaseTag(record) {
 		value = longer;
 	}
 	return {
-		Key: leasePrefix + id,
+		Key: leaseTagKey(id),
 		Value: value.trimEnd()
 	};
 }
@@ -32344,7 +32345,7 @@ async function mayDeleteTags(place, imageId, id) {
 	try {
 		await place.ec2(new DeleteTagsCommand({
 			Resources: [imageId],
-			Tags: [{ Key: leasePrefix + id }],
+			Tags: [{ Key: leaseTagKey(id) }],
 			DryRun: true
 		}));
 	} catch (error) {
@@ -32382,16 +32383,17 @@ async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
 	await place.ec2(new DeleteTagsCommand({
 		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leasePrefix + id }))
+		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
 	}));
 }
 const sharePrefix = `${tagPrefix}shares:`;
+const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
 const accountsPerTag = 32;
 function shareTags(id, accounts) {
 	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
 	const tags = [];
 	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: `${sharePrefix}${id}:${tags.length}`,
+		Key: shareTagKey(id, tags.length),
 		Value: packed.slice(start, start + accountsPerTag).join("")
 	});
 	return tags;
@@ -42591,7 +42593,7 @@ async function preflightSource(request, plan, honoured, findings) {
 			...served.length > 0 ? sharing(plan, place, served, honoured, arns) : [],
 			...copy === void 0 ? [] : removing(copy, arns),
 			...copy !== void 0 && honoured && source.snapshots.length > 0 ? encrypting(plan, copy, arns) : [],
-			...tagging(place, arns("image", "snapshot"), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
+			...tagging(place, [...region === source.place.region ? [leaseTagKey("0")] : [], shareTagKey("0", 0)], arns("image", "snapshot"), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
 		];
 		await Promise.all([askAll(place, role, questions, findings), ...copy?.only === void 0 ? [] : [checkQuota(place, request.maxParallel, findings)]]);
 	}));
@@ -42659,6 +42661,11 @@ function sharing({ source }, place, served, honoured, arns) {
 		LaunchPermission: self,
 		DryRun: true
 	});
+	const launched = new DescribeImageAttributeCommand({
+		ImageId: noImage,
+		Attribute: "launchPermission",
+		DryRun: true
+	});
 	return [
 		{
 			action: "ModifySnapshotAttribute",
@@ -42667,13 +42674,17 @@ function sharing({ source }, place, served, honoured, arns) {
 		},
 		{
 			action: "DescribeSnapshotAttribute",
-			resources: ["*"],
+			resources: arns("snapshot"),
 			call: () => place.ec2(describe)
 		},
 		...served.some(({ route }) => route === "copy") ? [{
 			action: "ModifyImageAttribute",
 			resources: arns("image"),
 			call: () => place.ec2(launch)
+		}, {
+			action: "DescribeImageAttribute",
+			resources: arns("image"),
+			call: () => place.ec2(launched)
 		}] : []
 	];
 }
@@ -42682,10 +42693,7 @@ function removing({ place, only }, arns) {
 }
 function encrypting({ source }, copy, arns) {
 	const { place, name, kmsKeyArn, only } = copy;
-	const tags = [{
-		Key: tagKeys.intermediate,
-		Value: "true"
-	}];
+	const tags = emptyTags([tagKeys.sourceAmi, tagKeys.intermediate]);
 	const common = {
 		SourceRegion: source.place.region,
 		Encrypted: true,
@@ -42747,19 +42755,15 @@ function deletingSnapshots(place, resources) {
 		call: () => place.ec2(command)
 	};
 }
-function tagging(place, resources, without) {
-	const tag = { Key: tagKeys.lease };
+function tagging(place, keys, resources, without) {
 	const create = new CreateTagsCommand({
 		Resources: [noSnapshot],
-		Tags: [{
-			...tag,
-			Value: ""
-		}],
+		Tags: emptyTags(keys),
 		DryRun: true
 	});
 	const remove = new DeleteTagsCommand({
 		Resources: [noSnapshot],
-		Tags: [tag],
+		Tags: keys.map((Key) => ({ Key })),
 		DryRun: true
 	});
 	return [{
@@ -42773,6 +42777,12 @@ function tagging(place, resources, without) {
 		call: () => place.ec2(remove),
 		without
 	}];
+}
+function emptyTags(keys) {
+	return keys.map((Key) => ({
+		Key,
+		Value: ""
+	}));
 }
 async function preflightTarget(request, plan, targetPlan, honoured, sampled, findings) {
 	const { target, route } = targetPlan;
@@ -42798,8 +42808,9 @@ async function preflightTarget(request, plan, targetPlan, honoured, sampled, fin
 			...deregistering(place, arns("image")),
 			...removes ? {} : { without: halfMade }
 		},
-		...tagging(place, arns("image", "snapshot"), `the tag ${tagKeys.lease} stays on the copies`),
-		...reading(plan, place),
+		...route === "copy" ? [tellingApart(place, arns)] : [],
+		...tagging(place, [tagKeys.lease], arns("image", "snapshot"), `the tag ${tagKeys.lease} stays on the copies`),
+		...reading(plan, place, arns),
 		...settingInstanceTypes(plan, place, arns),
 		...publishQuestions(request.publication, place, partition)
 	] : making;
@@ -42809,7 +42820,7 @@ async function preflightTarget(request, plan, targetPlan, honoured, sampled, fin
 		...sampled && targetPlan.copies.length > 0 ? [checkQuota(place, request.maxParallel, findings)] : []
 	]);
 }
-function reading({ source }, place) {
+function reading({ source }, place, arns) {
 	const describe = new DescribeSnapshotsCommand({
 		OwnerIds: ["self"],
 		DryRun: true
@@ -42825,7 +42836,7 @@ function reading({ source }, place) {
 		call: () => place.ec2(describe)
 	}, ...source.extras.uefiData === void 0 ? [] : [{
 		action: "DescribeImageAttribute",
-		resources: ["*"],
+		resources: arns("image"),
 		call: () => place.ec2(attribute),
 		without: "the UEFI variables of the AMI are not compared"
 	}]];
@@ -42859,6 +42870,9 @@ function copying({ source }, { target, route, tags, from }, arns) {
 			TagSpecifications: [{
 				ResourceType: "image",
 				Tags: [...tags]
+			}, {
+				ResourceType: "snapshot",
+				Tags: emptyTags([tagKeys.sourceAmi, tagKeys.lease])
 			}]
 		});
 		return {
@@ -42872,10 +42886,7 @@ function copying({ source }, { target, route, tags, from }, arns) {
 		SourceSnapshotId: snapshotIdOf(source),
 		TagSpecifications: [{
 			ResourceType: "snapshot",
-			Tags: [{
-				Key: tagKeys.lease,
-				Value: ""
-			}]
+			Tags: emptyTags([tagKeys.sourceAmi, tagKeys.lease])
 		}]
 	});
 	return {
@@ -42884,7 +42895,20 @@ function copying({ source }, { target, route, tags, from }, arns) {
 		call: () => place.ec2(command)
 	};
 }
-function registering({ source }, { target, description }, arns) {
+function tellingApart(place, arns) {
+	const Tags = emptyTags([tagKeys.sourceSnapshot]);
+	const command = new CreateTagsCommand({
+		Resources: [noSnapshot],
+		Tags,
+		DryRun: true
+	});
+	return {
+		action: "CreateTags",
+		resources: arns("image", "snapshot"),
+		call: () => place.ec2(command)
+	};
+}
+function registering({ source }, { target, description, tags }, arns) {
 	const { place, name } = target;
 	const copies = new Map(source.snapshots.map(({ id }) => [id, noSnapshot]));
 	const command = new RegisterImageCommand({
@@ -42894,7 +42918,7 @@ function registering({ source }, { target, description }, arns) {
 			name,
 			description,
 			copies,
-			tags: []
+			tags
 		}),
 		DryRun: true
 	});

@@ -28032,6 +28032,7 @@ async function pages(read) {
 // src/lease.ts
 const leasePrefix = `${tagKeys.lease}:`;
 `${leasePrefix}`;
+const leaseTagKey = (id) => leasePrefix + id;
 function leaseTag(record) {
 	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
 	let value = [
@@ -28047,7 +28048,7 @@ function leaseTag(record) {
 		value = longer;
 	}
 	return {
-		Key: leasePrefix + id,
+		Key: leaseTagKey(id),
 		Value: value.trimEnd()
 	};
 }
@@ -28131,16 +28132,17 @@ async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
 	await place.ec2(new DeleteTagsCommand({
 		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leasePrefix + id }))
+		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
 	}));
 }
 const sharePrefix = `${tagPrefix}shares:`;
+const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
 const accountsPerTag = 32;
 function shareTags(id, accounts) {
 	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
 	const tags = [];
 	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: `${sharePrefix}${id}:${tags.length}`,
+		Key: shareTagKey(id, tags.length),
 		Value: packed.slice(start, start + accountsPerTag).join("")
 	});
 	return tags;

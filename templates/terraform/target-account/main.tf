@@ -211,7 +211,8 @@ resource "aws_iam_role_policy" "target_role" {
         "Condition" : {
           "ForAllValues:StringLike" : {
             "aws:TagKeys" : [
-              "share-encrypted-ami:lease"
+              "share-encrypted-ami:lease",
+              "share-encrypted-ami:superseded"
             ]
           },
           "Null" : {
