@@ -46,6 +46,24 @@ function policyOf(...more: object[]): PolicyDocument {
   return { ...rest, Statement: [...Statement, ...more] };
 }
 
+test('a grant that takes long is waited for, though the key could be described all the time', async () => {
+  const describing = {
+    Sid: 'Theirs',
+    Effect: 'Allow',
+    Principal: { AWS: `arn:aws:iam::${targetAccount}:root` },
+    Action: 'kms:DescribeKey',
+    Resource: '*',
+  };
+  const given = customerKey({ timings: { secondsPerGiB: 0.01, grantActiveAfterSeconds: 15 } });
+  const shared = withPolicy(given, policyOf(describing));
+  const { error, targets, simulator } = await share(shared);
+  expect(error).toBe('');
+  expectTargets({ simulator, targets }, shared.amiId);
+  // One copy was begun, and none in vain.
+  const copies = simulator.calls.filter(({ action, mutating }) => action === 'CopySnapshot' && mutating);
+  expect(copies).toHaveLength(1);
+});
+
 const byPolicy = { policies: ['source-key-policy'] };
 const access = { 'source-key-access': 'policy' };
 

@@ -41554,17 +41554,23 @@ const imageableStates = [
 	"stopped"
 ];
 async function foreseeImage(place, request, instanceId, findings) {
-	const refuse = (what, remedy) => {
-		findings.add(placeName(place), what, remedy);
-		return null;
-	};
+	const where = placeName(place);
 	const instance = await findInstance(place, instanceId);
-	if (instance === void 0) return refuse(`there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
+	if (instance === void 0) {
+		findings.add(where, `there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
+		return null;
+	}
 	const state = instance.State?.Name ?? "in no known state";
-	if (!imageableStates.includes(state)) return refuse(`${instanceId} is ${state}; AWS makes an AMI only of an instance that is running or stopped`, state === "pending" ? "wait until it is running" : "name another instance");
+	if (!imageableStates.includes(state)) {
+		findings.add(where, `${instanceId} is ${state}; AWS makes an AMI only of an instance that is running or stopped`, state === "pending" ? "wait until it is running" : "name another instance");
+		return null;
+	}
 	const volumes = await volumesOf(place, instance);
 	const { RootDeviceName, RootDeviceType } = instance;
-	if ((RootDeviceType ?? "ebs") === "ebs" && !volumes.has(RootDeviceName ?? "")) return refuse(`${instanceId} has no volume at its root device ${RootDeviceName}`, "attach its root volume again");
+	if ((RootDeviceType ?? "ebs") === "ebs" && !volumes.has(RootDeviceName ?? "")) {
+		findings.add(where, `${instanceId} has no volume at its root device ${RootDeviceName}`, "attach its root volume again");
+		return null;
+	}
 	return {
 		image: imageOf(place, createdImageName(request, instanceId), instance, volumes),
 		snapshots: [...volumes.values()].map((volume) => ({
@@ -43379,10 +43385,16 @@ function openKeys(run, plan, made) {
 	const open = async (keyArn, { target }) => {
 		if (keyAccess === "policy") await allow(keyArn);
 		if (keyAccess === "grant") await grantKey$1(run, plan, keyArn, target.principalArn, made);
-		await awaitAccess(run, target.at(regionOfKey(keyArn)).until(signal), keyArn, async () => {
+		const place = target.at(regionOfKey(keyArn)).until(signal);
+		dryRuns ??= honoursDryRuns$1([{
+			place: target.place,
+			keyArn: target.kmsKeyArn
+		}]);
+		await awaitAccess(run, place, keyArn, await dryRuns, async () => {
 			if (keyAccess === "policy") await allow(keyArn);
 		});
 	};
+	let dryRuns;
 	const pairs = new Map();
 	for (const targetPlan of plan.targets) for (const keyArn of targetPlan.sourceKeys) {
 		const pair = `${keyArn} ${targetPlan.target.principalArn}`;
@@ -43439,17 +43451,25 @@ async function grantKey$1(run, plan, keyArn, principalArn, made) {
 }
 const settleSeconds = 300;
 const lostSeconds = 5;
-async function awaitAccess(run, place, keyArn, giveAgain) {
+async function awaitAccess(run, place, keyArn, dryRuns, giveAgain) {
 	const began = Date.now();
 	const patienceSeconds = run.request.source.keyAccess === "existing" ? 0 : settleSeconds;
-	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) try {
-		await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
-		return;
-	} catch (error) {
-		const lacksPolicy = errorMessage(error).includes("no identity-based policy");
+	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) {
 		const waited = (Date.now() - began) / 1e3;
-		if (!isDenied(error) || lacksPolicy || waited > patienceSeconds) throw new StepError(`Using the source key ${keyArn} from account ${place.account}`, error, accessRemedy(keyArn, lacksPolicy, run));
-		if (waited > lostSeconds) await giveAgain();
+		try {
+			await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
+		} catch (error) {
+			const lacksPolicy = errorMessage(error).includes("no identity-based policy");
+			if (!isDenied(error) || lacksPolicy || waited > patienceSeconds) throw new StepError(`Using the source key ${keyArn} from account ${place.account}`, error, accessRemedy(keyArn, lacksPolicy, run));
+			if (waited > lostSeconds) await giveAgain();
+			await sleep(wait, place.signal);
+			continue;
+		}
+		const { words } = dryRuns ? await askToGrant({
+			place,
+			keyArn
+		}) : { words: "" };
+		if (!words.includes("no resource-based policy") || waited > patienceSeconds) return;
 		await sleep(wait, place.signal);
 	}
 }

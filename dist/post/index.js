@@ -28158,6 +28158,12 @@ function sharesOf(tags) {
 	return shares;
 }
 // src/aws/kms.ts
+const keyOperations = [
+	"DescribeKey",
+	"Decrypt",
+	"ReEncryptFrom",
+	"CreateGrant"
+];
 function regionOfKey(keyArn) {
 	return keyArn.split(":")[3] ?? "";
 }
@@ -28259,6 +28265,7 @@ function snapshotIdsOf(image) {
 function counted(number, noun, plural = `${noun}s`) {
 	return `${number} ${number === 1 ? noun : plural}`;
 }
+keyOperations.map((operation) => `kms:${operation}`);
 // src/steps/key-access.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;

@@ -65,23 +65,31 @@ export async function foreseeImage(
   instanceId: string,
   findings: Findings,
 ): Promise<ForeseenImage | null> {
-  const refuse = (what: string, remedy: string): null => {
-    findings.add(placeName(place), what, remedy);
-    return null;
-  };
+  const where = placeName(place);
   const instance = await findInstance(place, instanceId);
-  if (instance === undefined)
-    return refuse(`there is no instance ${instanceId}`, 'check instance-id, source-region and source-role-arn');
+  if (instance === undefined) {
+    findings.add(where, `there is no instance ${instanceId}`, 'check instance-id, source-region and source-role-arn');
+    return null;
+  }
   const state = instance.State?.Name ?? 'in no known state';
-  if (!imageableStates.includes(state))
-    return refuse(
+  if (!imageableStates.includes(state)) {
+    findings.add(
+      where,
       `${instanceId} is ${state}; AWS makes an AMI only of an instance that is running or stopped`,
       state === 'pending' ? 'wait until it is running' : 'name another instance',
     );
+    return null;
+  }
   const volumes = await volumesOf(place, instance);
   const { RootDeviceName, RootDeviceType } = instance;
-  if ((RootDeviceType ?? 'ebs') === 'ebs' && !volumes.has(RootDeviceName ?? ''))
-    return refuse(`${instanceId} has no volume at its root device ${RootDeviceName}`, 'attach its root volume again');
+  if ((RootDeviceType ?? 'ebs') === 'ebs' && !volumes.has(RootDeviceName ?? '')) {
+    findings.add(
+      where,
+      `${instanceId} has no volume at its root device ${RootDeviceName}`,
+      'attach its root volume again',
+    );
+    return null;
+  }
   return {
     image: imageOf(place, createdImageName(request, instanceId), instance, volumes),
     snapshots: [...volumes.values()].map((volume) => ({

@@ -77,7 +77,7 @@ export async function preflightKeys(
 }
 
 /** Whether KMS is known to take a dry run for one; asked by a call that does nothing in either case. */
-async function honoursDryRuns(users: readonly Asker[]): Promise<boolean> {
+export async function honoursDryRuns(users: readonly Pick<Asker, 'place' | 'keyArn'>[]): Promise<boolean> {
   for (const { place, keyArn } of users) {
     const command = new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: 32, DryRun: true });
     const { is } = await ask(() => place.kms(command));
@@ -248,7 +248,8 @@ async function checkLaunchGrants(
   }
 }
 
-function askToGrant({ place, keyArn }: Asker, grantee?: string): Promise<Verdict> {
+/** Asks whether a grant could be made: to `grantee`, of what copying takes; or to the account itself, of decrypting. */
+export function askToGrant({ place, keyArn }: Pick<Asker, 'place' | 'keyArn'>, grantee?: string): Promise<Verdict> {
   const GranteePrincipal = grantee ?? `arn:${keyArn.split(':')[1]}:iam::${place.account}:root`;
   const Operations: GrantOperation[] = grantee === undefined ? ['Decrypt'] : [...keyOperations];
   return ask(() => place.kms(new CreateGrantCommand({ KeyId: keyArn, GranteePrincipal, Operations, DryRun: true })));

@@ -4,6 +4,7 @@ import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/er
 import { changePolicy, withStatement } from '../aws/key-policy.ts';
 import { keyOperations, regionOfKey } from '../aws/kms.ts';
 import { accountsUsing, type Plan, type TargetPlan } from '../plan/plan.ts';
+import { askToGrant, honoursDryRuns } from '../plan/preflight-keys.ts';
 import type { Run } from '../run.ts';
 import { sleep } from '../time.ts';
 
@@ -49,10 +50,12 @@ export function openKeys(run: Run, plan: Plan, made: MadeGrants): OpenedKeys {
     if (keyAccess === 'policy') await allow(keyArn);
     if (keyAccess === 'grant') await grantKey(run, plan, keyArn, target.principalArn, made);
     const place = target.at(regionOfKey(keyArn)).until(signal);
-    await awaitAccess(run, place, keyArn, async () => {
+    dryRuns ??= honoursDryRuns([{ place: target.place, keyArn: target.kmsKeyArn }]);
+    await awaitAccess(run, place, keyArn, await dryRuns, async () => {
       if (keyAccess === 'policy') await allow(keyArn);
     });
   };
+  let dryRuns: Promise<boolean> | undefined;
   const pairs = new Map<string, Promise<void>>();
   for (const targetPlan of plan.targets) {
     for (const keyArn of targetPlan.sourceKeys) {
@@ -108,7 +111,9 @@ async function grantKey(run: Run, plan: Plan, keyArn: string, principalArn: stri
           KeyId: keyArn,
           GranteePrincipal: principalArn,
           Operations: [...keyOperations],
-          // The same name and parameters give the same grant again, so a repeated request makes no second one.
+          // The same name and parameters give the same grant again, so a repeated request makes no second one. Constraints
+          // there are none: the encryption context is a volume's ID for some snapshots and a snapshot's for others, and
+          // EC2's own grant would have to be as narrow (https://docs.aws.amazon.com/kms/latest/developerguide/services-ebs.html).
           Name: grantName(image.ImageId ?? '', run.leaseId),
         }),
       );
@@ -129,20 +134,26 @@ const settleSeconds = 300;
 const lostSeconds = 5;
 
 /**
- * Waits until a call of the target's own shows that it may use the source key; `place` is in the key's region, and
- * `giveAgain` gives what may be lost.
+ * Waits until calls of the target's own show that it may use the source key; `place` is in the key's region, and
+ * `giveAgain` gives what may be lost. The key's policy may let the target describe the key all the time: so, where KMS takes
+ * dry runs, the grant that EC2 will make is asked for too.
  * https://docs.aws.amazon.com/kms/latest/developerguide/grant-manage.html#grant-eventual-consistency
  */
-async function awaitAccess(run: Run, place: Place, keyArn: string, giveAgain: () => Promise<void>): Promise<void> {
+async function awaitAccess(
+  run: Run,
+  place: Place,
+  keyArn: string,
+  dryRuns: boolean,
+  giveAgain: () => Promise<void>,
+): Promise<void> {
   const began = Date.now();
   const patienceSeconds = run.request.source.keyAccess === 'existing' ? 0 : settleSeconds;
   for (let wait = 200; ; wait = Math.min(wait * 1.6, 10_000)) {
+    const waited = (Date.now() - began) / 1000;
     try {
       await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
-      return;
     } catch (error) {
       const lacksPolicy = errorMessage(error).includes('no identity-based policy');
-      const waited = (Date.now() - began) / 1000;
       if (!isDenied(error) || lacksPolicy || waited > patienceSeconds) {
         throw new StepError(
           `Using the source key ${keyArn} from account ${place.account}`,
@@ -152,7 +163,12 @@ async function awaitAccess(run: Run, place: Place, keyArn: string, giveAgain: ()
       }
       if (waited > lostSeconds) await giveAgain();
       await sleep(wait, place.signal);
+      continue;
     }
+    const { words } = dryRuns ? await askToGrant({ place, keyArn }) : { words: '' };
+    // Other denials, such as of whoever isn't EC2, are no sign of a grant that is yet to come; then AWS is to decide.
+    if (!words.includes('no resource-based policy') || waited > patienceSeconds) return;
+    await sleep(wait, place.signal);
   }
 }
 
