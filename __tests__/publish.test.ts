@@ -198,7 +198,7 @@ describe('retain', () => {
     name,
     tags,
     attributes: { CreationDate: `2026-10-${day}T00:00:00.000Z`, ...attributes },
-    volumes: [{ device: '/dev/xvda', key: 'cmkTarget', ...volume }],
+    volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags, ...volume }],
   });
   const idOf = (name: string) => amiIdOf(targetAccount, targetRegion, name);
   const amis = [

@@ -51,7 +51,7 @@ export async function share(request: Request, cancelled: AbortSignal): Promise<R
   };
   const foreseen = await prepare(asked);
   const { run, plan, record } = request.dryRun ? foreseen : await create(asked, foreseen);
-  const outcome = request.dryRun ? planned(plan) : await execute(run, plan);
+  const outcome = request.dryRun ? planned(plan) : await execute(run, plan).catch((error) => notBegun(plan, error));
   // Whatever still waits, such as for a copy that no target needs any more, waits in vain.
   stop.abort(new Error('the run has ended'));
   return {
@@ -120,6 +120,16 @@ type Outcome = Pick<Report, 'targets' | 'failures' | 'cleanUp'>;
 function planned({ targets }: Plan): Outcome {
   return {
     targets: targets.map((target) => recordOf(target, target.reuse, target.reuse ? 'reused' : 'planned', 0)),
+    failures: [],
+    cleanUp: { done: [], failed: [] },
+  };
+}
+
+/** What is reported where the run failed before any target was begun. */
+function notBegun({ targets }: Plan, error: unknown): Outcome {
+  const why = explainLine(error);
+  return {
+    targets: targets.map((target) => ({ ...recordOf(target, undefined, 'failed', 0), error: why })),
     failures: [],
     cleanUp: { done: [], failed: [] },
   };
@@ -258,9 +268,13 @@ async function make(
 ): Promise<{ image: Image; snapshots: Snapshot[] }> {
   const { place } = targetPlan.target;
   if (targetPlan.route === 'copy') {
+    if (targetPlan.adopt === undefined) await supply.image().catch(() => {});
     const made = await run.timeline.span(place, 'copy', () => copyImage(run, plan, targetPlan, supply, watcher));
     return { ...made, image: await accept(run, plan, targetPlan, made.image, made.snapshots) };
   }
+  // What the chart shows as copying begins when there is something to copy; why there may be nothing, copySnapshots tells.
+  const first = targetPlan.copies.map(({ source, adopt }) => adopt ?? supply.snapshot(source.id));
+  if (first.length > 0) await Promise.race(first).catch(() => {});
   const copied = await run.timeline.span(place, 'copy', () => copySnapshots(run, plan, targetPlan, supply, watcher));
   const extras = await supply.extras();
   const snapshots = [...copied.values()];

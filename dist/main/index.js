@@ -44710,7 +44710,7 @@ async function share(request, cancelled) {
 	};
 	const foreseen = await prepare(asked);
 	const { run, plan, record } = request.dryRun ? foreseen : await create(asked, foreseen);
-	const outcome = request.dryRun ? planned(plan) : await execute(run, plan);
+	const outcome = request.dryRun ? planned(plan) : await execute(run, plan).catch((error) => notBegun(plan, error));
 	stop.abort(new Error("the run has ended"));
 	return {
 		sourceAmiId: record.source.amiId ?? "",
@@ -44778,6 +44778,20 @@ function describe({ source, encryptedCopies, targets }) {
 function planned({ targets }) {
 	return {
 		targets: targets.map((target) => recordOf(target, target.reuse, target.reuse ? "reused" : "planned", 0)),
+		failures: [],
+		cleanUp: {
+			done: [],
+			failed: []
+		}
+	};
+}
+function notBegun({ targets }, error) {
+	const why = explainLine(error);
+	return {
+		targets: targets.map((target) => ({
+			...recordOf(target, void 0, "failed", 0),
+			error: why
+		})),
 		failures: [],
 		cleanUp: {
 			done: [],
@@ -44909,12 +44923,15 @@ async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
 async function make(run, plan, targetPlan, supply, watcher) {
 	const { place } = targetPlan.target;
 	if (targetPlan.route === "copy") {
+		if (targetPlan.adopt === void 0) await supply.image().catch(() => {});
 		const made = await run.timeline.span(place, "copy", () => copyImage(run, plan, targetPlan, supply, watcher));
 		return {
 			...made,
 			image: await accept(run, plan, targetPlan, made.image, made.snapshots)
 		};
 	}
+	const first = targetPlan.copies.map(({ source, adopt }) => adopt ?? supply.snapshot(source.id));
+	if (first.length > 0) await Promise.race(first).catch(() => {});
 	const copied = await run.timeline.span(place, "copy", () => copySnapshots(run, plan, targetPlan, supply, watcher));
 	const extras = await supply.extras();
 	const snapshots = [...copied.values()];
