@@ -114,7 +114,9 @@ async function clients(options: StandardOptions = {}, change: (scenario: Scenari
 
 /** An AMI whose snapshot has such a lock. */
 function locked(lock: LockState | undefined): AmiScenario {
-  return { name: `locked-${lock}`, volumes: [{ device: '/dev/xvda', ...(lock && { lock }) }] };
+  // The target role's own policy lets it remove nothing that the action hasn't made.
+  const tags = { 'share-encrypted-ami:source-ami': 'ami-0123456789abcdef0' };
+  return { name: `locked-${lock}`, tags, volumes: [{ device: '/dev/xvda', tags, ...(lock && { lock }) }] };
 }
 
 type Clients = Awaited<ReturnType<typeof clients>>;
