@@ -30,17 +30,20 @@ const handedOn: readonly (readonly [call: RegExp, argument: number, file?: strin
   [/^attempt$/, 0, 'steps/clean-up.ts'],
   [/^step$/, 0, 'steps/publish.ts'],
   [/^unseen$/, 0, 'lease.ts'],
-  [/^tagging$/, 2, 'plan/preflight.ts'],
+  [/^tagging$/, 3, 'plan/preflight.ts'],
 ];
 
-/** Properties that hold a part of a warning, or what AWS didn't say of a failure. */
-const properties = ['without', 'failure', 'error'];
+/** Properties that hold a part of a warning, what AWS didn't say of a failure, or what an annotation says. */
+const properties = ['without', 'failure', 'error', 'message'];
+
+/** Variables that hold the steps of a list, each with its name first; in one file. */
+const stepLists: readonly (readonly [name: string, file: string])[] = [['steps', 'steps/carry-over.ts']];
 
 /** Functions that return what failed. */
 const returning = ['conclude'];
 
 /** What holds remedies for errors that are told in AWS's words. */
-const remedies = ['remedies', 'refusals', 'copyRemedy', 'remedyFor', 'accessRemedy'];
+const remedies = ['remedies', 'copyRemedy', 'remedyFor', 'accessRemedy', 'trustRemedy'];
 
 type Node = { type: string; start: number; end: number } & Record<string, unknown>;
 type File = { path: string; code: string; program: Node; parents: Map<Node, Node> };
@@ -98,7 +101,7 @@ function textsOf(file: File, expression: unknown): string[] | undefined {
       return either(expression.left, expression.right);
     case 'Identifier': {
       const value = initialOf(file, expression);
-      return value === undefined ? undefined : textsOf(file, value);
+      return value === undefined ? importedTexts(file, nameOf(expression)) : textsOf(file, value);
     }
     case 'MemberExpression':
       return nameOf(expression.property) === 'what' ? propertiesOf(file, 'what') : undefined;
@@ -179,12 +182,25 @@ function returnedBy(file: File, name: string | undefined): string[] | undefined 
       const texts = returned.flatMap(({ argument }) => textsOf(file, argument) ?? []).filter(isSentence);
       return texts.length > 0 ? texts : undefined;
     }
+  }
+  const other = exporterOf(file, name);
+  return other && returnedBy(other, name);
+}
+
+/** What a constant is set to that is imported from another file of src/. */
+function importedTexts(file: File, name: string | undefined): string[] | undefined {
+  const other = exporterOf(file, name);
+  for (const node of other === undefined ? [] : walk(other.program))
+    if (node.type === 'VariableDeclarator' && nameOf(node.id) === name && other) return textsOf(other, node.init);
+  return undefined;
+}
+
+/** The file of src/ that `name` is imported from. */
+function exporterOf(file: File, name: string | undefined): File | undefined {
+  for (const node of walk(file.program)) {
     const imports = node.type === 'ImportDeclaration' ? (node.specifiers as Node[]) : [];
-    if (imports.some(({ local }) => nameOf(local) === name)) {
-      const from = (node.source as Node & { value: string }).value;
-      const other = files.get(join(dirname(file.path), from));
-      return other && returnedBy(other, name);
-    }
+    if (!imports.some(({ local }) => nameOf(local) === name)) continue;
+    return files.get(join(dirname(file.path), (node.source as Node & { value: string }).value));
   }
   return undefined;
 }
@@ -222,6 +238,8 @@ export function readMessages(): Found {
         for (const part of walk(node)) if (part.type === 'ReturnStatement') take(found.messages, part.argument);
       if (node.type === 'Property' && properties.includes(keyOf(node) ?? '')) take(found.messages, node.value);
       const name = nameOf(node.id);
+      if (stepLists.some(([list, path]) => list === name && path === file.path))
+        for (const step of (node.init as Node).elements as Node[]) take(found.messages, step);
       if (name !== undefined && remedies.includes(name))
         for (const text of remediesIn(file, node)) found.remedies.push(text);
     }
