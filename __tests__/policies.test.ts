@@ -79,7 +79,13 @@ const features: Record<string, Feature> = {
           {
             name: 'golden-old',
             tags: { 'share-encrypted-ami:source-ami': procedure().amiId },
-            volumes: [{ device: '/dev/xvda', key: 'cmkTarget' }],
+            volumes: [
+              {
+                device: '/dev/xvda',
+                key: 'cmkTarget',
+                tags: { 'share-encrypted-ami:source-ami': procedure().amiId },
+              },
+            ],
           },
         ],
       },

@@ -218,7 +218,9 @@ describe('an AMI to be replaced that AWS lets not go', () => {
             name: 'golden-old',
             ...ami,
             tags: { 'share-encrypted-ami:source-ami': amiId, ...ami.tags },
-            volumes: [{ device: '/dev/xvda', key: 'cmkTarget', ...volume }],
+            volumes: [
+              { device: '/dev/xvda', key: 'cmkTarget', tags: { 'share-encrypted-ami:source-ami': amiId }, ...volume },
+            ],
           },
         ],
       } satisfies RegionScenario,

@@ -112,10 +112,9 @@ async function clients(options: StandardOptions = {}, change: (scenario: Scenari
   };
 }
 
-/** An AMI whose snapshot has such a lock. */
+/** An AMI of the action's whose snapshot has such a lock. */
 function locked(lock: LockState | undefined): AmiScenario {
-  // The target role's own policy lets it remove nothing that the action hasn't made.
-  const tags = { 'share-encrypted-ami:source-ami': 'ami-0123456789abcdef0' };
+  const tags = { 'share-encrypted-ami:source-ami': 'ami-00000000000000009' };
   return { name: `locked-${lock}`, tags, volumes: [{ device: '/dev/xvda', tags, ...(lock && { lock }) }] };
 }
 
