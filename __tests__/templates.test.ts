@@ -220,15 +220,19 @@ describe('the Terraform modules have the same policies', () => {
   /** A module as HashiCorp's parser reads it, and its attributes with `values` in the place of references. */
   async function readModule(module: string) {
     const hcl = (await parseHcl('main.tf', read(`terraform/${module}/main.tf`))) as Hcl;
+    const known = (name: string): string => {
+      const value = values[name];
+      if (value === undefined) throw new Error(`no ${name}`);
+      return value;
+    };
     const text = (value: unknown): string =>
-      String(value).replaceAll(/\$\{([a-z_.]+)\}/g, (_, name: string) => {
-        const known = values[name];
-        if (known === undefined) throw new Error(`no ${name}`);
-        return known;
-      });
+      String(value).replaceAll(/\$\{([a-z_.]+)\}/g, (_, name: string) => known(name));
     const document = (value: unknown): unknown => {
-      const [, json = ''] = /^\$\{jsonencode\(([\s\S]*)\)\}$/.exec(String(value)) ?? [];
-      return JSON.parse(text(json.replaceAll('var.hub_key_arns', JSON.stringify(texts.HubKeyArns.split(',')))));
+      const [, hcl = ''] = /^\$\{jsonencode\(([\s\S]*)\)\}$/.exec(String(value)) ?? [];
+      const json = hcl.replaceAll(/(?<= : )[a-z_]+\.[a-z_.]+(?=,?$)/gm, (name) =>
+        JSON.stringify(name === 'var.hub_key_arns' ? texts.HubKeyArns.split(',') : known(name)),
+      );
+      return JSON.parse(text(json));
     };
     const of = (type: string) => Object.values(hcl.resource[type] ?? {}).flat();
     const policies = of('aws_iam_role_policy').map(({ name, policy }) => [text(name), document(policy)]);

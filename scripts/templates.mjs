@@ -279,8 +279,8 @@ function indented(lines, by) {
 function encoded(policy, by) {
   const hcl = JSON.stringify(policy, null, 2)
     .replaceAll(/^( *"[^"]+"):/gm, '$1 :')
-    // A list stands by itself.
-    .replaceAll('"${var.hub_key_arns}"', 'var.hub_key_arns');
+    // What is a reference and nothing else stands by itself.
+    .replaceAll(/"\$\{([a-z_.]+)\}"/g, '$1');
   return `jsonencode(${indented(hcl, by)})`;
 }
 

@@ -119,8 +119,8 @@ resource "aws_iam_role" "this" {
         "Action" : "sts:AssumeRoleWithWebIdentity",
         "Condition" : {
           "StringEquals" : {
-            "token.actions.githubusercontent.com:aud" : "${local.audience}",
-            "token.actions.githubusercontent.com:sub" : "${var.subject}"
+            "token.actions.githubusercontent.com:aud" : local.audience,
+            "token.actions.githubusercontent.com:sub" : var.subject
           }
         }
       }
@@ -233,7 +233,7 @@ resource "aws_iam_role_policy" "source_role" {
           "kms:ReEncryptTo",
           "kms:GenerateDataKeyWithoutPlaintext"
         ],
-        "Resource" : "${aws_kms_key.this.arn}"
+        "Resource" : aws_kms_key.this.arn
       }
     ]
   })
@@ -274,7 +274,7 @@ resource "aws_iam_role_policy" "source_key_policy" {
           "kms:GetKeyPolicy",
           "kms:PutKeyPolicy"
         ],
-        "Resource" : "${aws_kms_key.this.arn}"
+        "Resource" : aws_kms_key.this.arn
       }
     ]
   })

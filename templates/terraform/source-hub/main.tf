@@ -139,7 +139,7 @@ resource "aws_iam_role_policy" "source_regional_hub" {
           "kms:ReEncryptTo",
           "kms:GenerateDataKeyWithoutPlaintext"
         ],
-        "Resource" : "${aws_kms_key.this.arn}"
+        "Resource" : aws_kms_key.this.arn
       }
     ]
   })

@@ -136,8 +136,8 @@ resource "aws_iam_role" "this" {
         "Action" : "sts:AssumeRoleWithWebIdentity",
         "Condition" : {
           "StringEquals" : {
-            "token.actions.githubusercontent.com:aud" : "${local.audience}",
-            "token.actions.githubusercontent.com:sub" : "${var.subject}"
+            "token.actions.githubusercontent.com:aud" : local.audience,
+            "token.actions.githubusercontent.com:sub" : var.subject
           }
         }
       }
@@ -249,7 +249,7 @@ resource "aws_iam_role_policy" "target_role" {
           "kms:ReEncryptTo",
           "kms:GenerateDataKeyWithoutPlaintext"
         ],
-        "Resource" : "${aws_kms_key.this.arn}"
+        "Resource" : aws_kms_key.this.arn
       },
       {
         "Sid" : "UseTheSourceKey",
@@ -260,7 +260,7 @@ resource "aws_iam_role_policy" "target_role" {
           "kms:Decrypt",
           "kms:ReEncryptFrom"
         ],
-        "Resource" : "${var.source_key_arn}"
+        "Resource" : var.source_key_arn
       }
     ]
   })
