@@ -1,0 +1,60 @@
+import type { RoleScenario, Scenario } from '../simulator/scenario.ts';
+import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { regionOf, type SimImage, type SimSnapshot } from '../simulator/world.ts';
+import { type Place, placesOf } from '../src/aws/clients.ts';
+
+export type Account = Awaited<ReturnType<typeof openAccount>>;
+
+/**
+ * One account of a simulated AWS, called from this very process: as its administrator, or as a role that may do what
+ * `policy` says.
+ */
+export async function openAccount(
+  account: string,
+  regions: NonNullable<Scenario['accounts'][string]['regions']>,
+  policy?: RoleScenario['policies'][number],
+) {
+  const roles = policy && { role: { trust: {}, policies: [policy] } };
+  const simulator: Simulator = await startSimulator({
+    accounts: { [account]: { regions, ...(roles && { roles }) } },
+    ambient: { account, ...(roles && { role: 'role' }) },
+  });
+  const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '', AWS_SESSION_TOKEN = '' } = simulator.env;
+  const identity = {
+    accessKeyId: AWS_ACCESS_KEY_ID,
+    secretAccessKey: AWS_SECRET_ACCESS_KEY,
+    sessionToken: AWS_SESSION_TOKEN,
+  };
+  process.env.AWS_ENDPOINT_URL = simulator.url;
+  const stop = new AbortController();
+  const at: (region: string) => Place = placesOf(
+    account,
+    { credentials: async () => identity, renew: () => {} },
+    stop.signal,
+  );
+  const stateIn = (region: string) => regionOf(simulator.world, account, region);
+  return {
+    simulator,
+    at,
+    stop,
+    imageIn(region: string, id: string): SimImage {
+      const image = stateIn(region).images.get(id);
+      if (image === undefined) throw new Error(`no ${id} in ${region}`);
+      return image;
+    },
+    /** The images that are there, by name. */
+    images: (region: string) =>
+      [...stateIn(region).images.values()].flatMap(({ data, deregisteredAt }) =>
+        deregisteredAt === undefined ? [data.Name] : [],
+      ),
+    snapshots: (region: string): SimSnapshot[] => [...stateIn(region).snapshots.values()],
+    key(region: string, alias: string) {
+      const { keys, aliases } = stateIn(region);
+      const key = keys.get(aliases.get(`alias/${alias}`) ?? '');
+      if (key === undefined) throw new Error(`no key ${alias} in ${region}`);
+      return key;
+    },
+    writes: () => simulator.calls.filter(({ mutating, outcome }) => mutating && outcome === 'ok'),
+    [Symbol.asyncDispose]: () => simulator.close(),
+  };
+}

@@ -1,0 +1,164 @@
+import { describe, expect, jest, test } from '@jest/globals';
+import { amiIdOf } from '../simulator/scenario.ts';
+import { dropLeases, endLease, isAlive, leasesOf, takeLease, thisReader } from '../src/lease.ts';
+import { type Account, openAccount } from './account.ts';
+
+const account = '111111111111';
+const region = 'us-east-1';
+const amiId = amiIdOf(account, region, 'golden');
+const id = 'aaaaaaaaaaaa';
+const run = { runId: '4711', runAttempt: 2, regions: ['eu-west-1'] };
+
+function withAmi(tags: Record<string, string> = {}, policy?: object) {
+  const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }], tags }];
+  return openAccount(account, { [region]: { amis } }, policy && { Version: '2012-10-17', Statement: policy });
+}
+
+const tagsOf = ({ imageIn }: Account) => imageIn(region, amiId).data.Tags;
+
+/** Takes a lease, and gives it with what was warned of, and whether it was said that the AMI would be written to. */
+async function take(there: Account, imageId = amiId) {
+  const warnings: string[] = [];
+  const written: string[] = [];
+  const lease = await takeLease(
+    there.at(region),
+    imageId,
+    id,
+    run,
+    (message) => warnings.push(message),
+    () => written.push(...there.writes().map(({ action }) => action), 'told'),
+  );
+  return { lease, warnings, written };
+}
+
+describe('a lease that a run takes', () => {
+  test('is on the AMI, lives for five minutes, and is told of before it is written', async () => {
+    await using there = await withAmi({ team: 'platform' });
+    const { lease, warnings, written } = await take(there);
+    lease.stop();
+    expect(lease).toMatchObject({ id, imageId: amiId });
+    expect([warnings, written]).toEqual([[], ['told']]);
+    const [record] = leasesOf(tagsOf(there));
+    const { machine, isRunning } = thisReader(run);
+    expect(record).toMatchObject({ id, runId: '4711', attempt: 2, machine, regions: ['eu-west-1'] });
+    expect(machine === '' ? record?.process : isRunning(record?.process ?? '')).toBe(machine === '' ? '' : true);
+    const seconds = ((record?.expiresAt ?? 0) - Date.now()) / 1000;
+    expect(seconds).toBeGreaterThan(290);
+    expect(seconds).toBeLessThanOrEqual(300);
+    expect(tagsOf(there)).toContainEqual({ Key: 'team', Value: 'platform' });
+  });
+
+  test('is renewed every minute until it is stopped, also after a renewal that failed', async () => {
+    await using there = await withAmi();
+    jest.useFakeTimers({ doNotFake: ['Date', 'nextTick', 'queueMicrotask', 'setImmediate', 'setTimeout'] });
+    try {
+      const { lease } = await take(there);
+      const renewals = () => there.simulator.calls.filter(({ action }) => action === 'CreateTags').length - 1;
+      const renewed = () =>
+        new Promise<void>((resolve) => {
+          const end = there.simulator.onCall(({ action }) => {
+            if (action !== 'CreateTags') return;
+            end();
+            resolve();
+          });
+        });
+      jest.advanceTimersByTime(59_999);
+      expect(renewals()).toBe(0);
+      let next = renewed();
+      there.simulator.addFault({ kind: 'expired-session', action: 'CreateTags', times: 3 });
+      jest.advanceTimersByTime(1);
+      await next;
+      // Two renewals of the session, then it gives up until the next minute.
+      while (renewals() < 3) await new Promise((resolve) => setImmediate(resolve));
+      next = renewed();
+      jest.advanceTimersByTime(60_000);
+      await next;
+      expect(renewals()).toBe(4);
+      lease.stop();
+      jest.advanceTimersByTime(600_000);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(renewals()).toBe(4);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+});
+
+describe('where the AMI takes no lease, the run goes on unseen, and says so', () => {
+  const allow = (...actions: string[]) => [{ Effect: 'Allow', Action: actions, Resource: '*' }];
+  const unseen = `so other runs on ${amiId} cannot see this one; run them one after the other`;
+
+  test('because its tag could not be removed again', async () => {
+    await using there = await withAmi({}, allow('ec2:CreateTags'));
+    const { lease, warnings, written } = await take(there);
+    expect(warnings).toEqual([`the source role may not remove tags (ec2:DeleteTags), ${unseen}`]);
+    expect([written, tagsOf(there)]).toEqual([[], []]);
+    lease.stop();
+    expect(lease).toMatchObject({ id, imageId: amiId });
+  });
+
+  test('because it may not be tagged', async () => {
+    await using there = await withAmi({}, allow('ec2:DeleteTags'));
+    expect((await take(there)).warnings).toEqual([`the source role may not tag the AMI (ec2:CreateTags), ${unseen}`]);
+  });
+
+  test("because it isn't this account's to tag", async () => {
+    await using there = await withAmi();
+    const other = 'ami-0ffffffffffffffff';
+    expect((await take(there, other)).warnings).toEqual([
+      `AWS takes no tags for this AMI from this account, ${unseen.replace(amiId, other)}`,
+    ]);
+  });
+
+  test('because its own tags fill it', async () => {
+    await using there = await withAmi(Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`tag-${at}`, ''])));
+    expect((await take(there)).warnings).toEqual([`the AMI has 50 tags of its own, ${unseen}`]);
+  });
+});
+
+test("where other runs' leases fill the AMI, a run waits until there is room, and ends when it is told to", async () => {
+  const leases = Array.from({ length: 50 }, (_, at) => [`share-encrypted-ami:lease:${at}`, '1800000000 1 1']);
+  await using there = await withAmi(Object.fromEntries(leases));
+  const warnings: string[] = [];
+  const warn = (message: string) => {
+    warnings.push(message);
+    there.stop.abort(new Error('cancelled'));
+  };
+  await expect(takeLease(there.at(region), amiId, id, run, warn, () => {})).rejects.toThrow('cancelled');
+  expect(warnings).toEqual([`${amiId} has 50 tags, some of them other runs' leases; waiting for room`]);
+});
+
+test('what AWS says otherwise ends the run', async () => {
+  await using there = await withAmi();
+  there.imageIn(region, amiId).deregisteredAt = Date.now();
+  await expect(take(there)).rejects.toThrow('InvalidAMIID.Unavailable');
+});
+
+test('a lease that is ended reads as dead, and still tells its regions', async () => {
+  await using there = await withAmi();
+  const { lease } = await take(there);
+  lease.stop();
+  await endLease(there.at(region), amiId, id, ['eu-west-1', 'us-west-2']);
+  const [record, ...others] = leasesOf(tagsOf(there));
+  expect(others).toEqual([]);
+  expect(record).toEqual({
+    id,
+    expiresAt: 0,
+    runId: '',
+    attempt: 0,
+    machine: '',
+    process: '',
+    regions: ['eu-west-1', 'us-west-2'],
+  });
+  expect(record && isAlive(record, thisReader(run))).toBe(false);
+});
+
+test('leases are dropped by their IDs; other tags stay', async () => {
+  const lease = (id: string) => `share-encrypted-ami:lease:${id}`;
+  await using there = await withAmi({ team: 'platform', [lease('a')]: '0', [lease('b')]: '0', [lease('c')]: '0' });
+  await dropLeases(there.at(region), amiId, ['a', 'c']);
+  expect(tagsOf(there).map(({ Key }) => Key)).toEqual(['team', lease('b')]);
+  // DeleteTags without tags would remove all.
+  await dropLeases(there.at(region), amiId, []);
+  expect(tagsOf(there).map(({ Key }) => Key)).toEqual(['team', lease('b')]);
+});

@@ -1,0 +1,193 @@
+import { describe, expect, test } from '@jest/globals';
+import { tagKeys } from '../../src/tags.ts';
+import {
+  deadLease,
+  golden,
+  planFrom,
+  planOne,
+  runUrl,
+  sharedAmi,
+  snapshotOf,
+  targetAccount,
+  targetIn,
+  targetRegion,
+} from './given.ts';
+
+const where = `${targetAccount}/${targetRegion}`;
+
+test('the targets are planned in the order of the inputs, by the access to the key that was asked for', () => {
+  const targets = ['eu-west-1', 'us-west-2'].map((region) => targetIn(targetAccount, region));
+  const { plan } = planFrom({ inputs: { 'source-key-access': 'policy' }, targets });
+  expect(plan.targets.map(({ target }) => target)).toEqual(targets);
+  expect(plan.keyAccess).toBe('policy');
+});
+
+describe('the name of the AMI', () => {
+  const other = golden({ ImageId: 'ami-other', Tags: [] });
+  const stale = sharedAmi('ami-stale', { Architecture: 'arm64', EnaSupport: false });
+
+  test('may not be taken by an AMI of another source', () => {
+    expect(planOne({ target: { namesake: other } }).problems).toEqual([
+      {
+        where,
+        what: 'the name "golden-2026-11-23" is taken by ami-other',
+        remedy: 'choose another target-ami-name, or deregister that AMI',
+      },
+    ]);
+  });
+
+  test('may not be taken by an AMI of this source that differs: it is told in what', () => {
+    expect(
+      planOne({ target: { existing: [stale], namesake: stale, earlierCopies: [snapshotOf(stale)] } }).problems,
+    ).toEqual([
+      {
+        where,
+        what: 'the name "golden-2026-11-23" is taken by ami-stale, an AMI of this source that differs: Architecture is arm64, not x86_64; EnaSupport is not set, not true',
+        remedy: 'choose another target-ami-name, or deregister that AMI',
+      },
+    ]);
+  });
+
+  test('may not be taken by an AMI of this source that is still being made', () => {
+    const pending = sharedAmi('ami-begun', { State: 'pending' });
+    expect(planOne({ target: { existing: [pending], namesake: pending } }).problems.map(({ what }) => what)).toEqual([
+      'the name "golden-2026-11-23" is taken by ami-begun, an AMI of this source that differs: it is pending',
+    ]);
+  });
+
+  test('may not be that of an AMI that is to be replaced once the new one is there', () => {
+    const facts = { inputs: { 'on-existing': 'replace' }, target: { existing: [stale], namesake: stale } };
+    expect(planOne(facts).problems).toEqual([
+      {
+        where,
+        what: 'the name "golden-2026-11-23" is taken by ami-stale, which is to be replaced only once the new AMI is there',
+        remedy: 'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
+      },
+    ]);
+  });
+
+  test('may be taken by the AMI that is reused', () => {
+    const ami = sharedAmi('ami-there');
+    const target = { existing: [ami], namesake: ami, earlierCopies: [snapshotOf(ami)] };
+    expect(planOne({ target }).problems).toEqual([]);
+  });
+
+  test('is still taken where the AMI that has it failed, but another did', () => {
+    const failed = sharedAmi('ami-failed', { State: 'failed', lease: deadLease });
+    expect(planOne({ target: { existing: [failed], namesake: other } }).problems).toHaveLength(1);
+  });
+});
+
+describe('an AMI of this source that is there already', () => {
+  const [first, second] = [sharedAmi('ami-1', { Name: 'golden-1' }), sharedAmi('ami-2', { Name: 'golden-2' })];
+  const existing = [first, second];
+
+  test('with on-existing fail, is a problem', () => {
+    expect(planOne({ inputs: { 'on-existing': 'fail' }, target: { existing } }).problems).toEqual([
+      {
+        where,
+        what: 'there is an AMI of this source already: ami-1 (golden-1), ami-2 (golden-2)',
+        remedy: 'deregister it, or set on-existing to reuse or replace',
+      },
+    ]);
+    expect(planOne({ inputs: { 'on-existing': 'fail' } }).problems).toEqual([]);
+  });
+
+  test('with on-existing reuse, is none, although it differs', () => {
+    expect(planOne({ target: { existing } })).toMatchObject({ problems: [], replace: [] });
+  });
+
+  test('with on-existing replace, goes once the new one is there', () => {
+    expect(planOne({ inputs: { 'on-existing': 'replace' }, target: { existing } })).toMatchObject({
+      problems: [],
+      replace: existing,
+    });
+  });
+
+  test('with on-existing replace, stays if this very run made it; the others go', () => {
+    const own = sharedAmi('ami-own', { run: runUrl });
+    const target = { existing: [first, own], earlierCopies: [snapshotOf(own)] };
+    expect(planOne({ inputs: { 'on-existing': 'replace' }, target })).toMatchObject({ reuse: own, replace: [first] });
+  });
+
+  test('cannot be replaced while it is protected from deregistration', () => {
+    const images = [
+      sharedAmi('ami-on', { DeregistrationProtection: 'enabled-without-cooldown' }),
+      sharedAmi('ami-off', { DeregistrationProtection: 'disabled' }),
+      sharedAmi('ami-plain'),
+    ];
+    expect(planOne({ inputs: { 'on-existing': 'replace' }, target: { existing: images } }).problems).toEqual([
+      {
+        where,
+        what: 'ami-on is to be replaced, but it is protected from deregistration (enabled-without-cooldown)',
+        remedy:
+          'take the protection off: aws ec2 disable-image-deregistration-protection --image-id ami-on; or set on-existing to reuse',
+      },
+    ]);
+  });
+});
+
+describe('the tags of the AMI', () => {
+  const provenance = [
+    { Key: tagKeys.sourceAmi, Value: 'ami-golden' },
+    { Key: tagKeys.run, Value: runUrl },
+    { Key: tagKeys.commit, Value: 'c0ffee' },
+    { Key: tagKeys.lineage, Value: 'golden-#-#-#' },
+  ];
+  const image = { Tags: [{ Key: 'team', Value: 'platform' }] };
+
+  test("are the source's, the asked ones, and where it comes from", () => {
+    const { tags, warnings } = planOne({ image, target: { tags: { stage: 'prod' } } });
+    expect(tags).toEqual([{ Key: 'team', Value: 'platform' }, { Key: 'stage', Value: 'prod' }, ...provenance]);
+    expect(warnings).toEqual([]);
+  });
+
+  test("without copy-tags are none of the source's", () => {
+    expect(planOne({ inputs: { 'copy-tags': 'false' }, image }).tags).toEqual(provenance);
+  });
+
+  test('of a source that has none are the others', () => {
+    expect(planOne({ source: { image: golden() } }).tags).toEqual(provenance);
+  });
+
+  test('that AWS has no room for are told', () => {
+    const Tags = Array.from({ length: 48 }, (_, index) => ({ Key: `tag-${index}`, Value: 'x' }));
+    const { tags, warnings } = planOne({ image: { Tags } });
+    expect(tags).toHaveLength(50);
+    expect(warnings).toEqual([`${where}: AWS allows 50 tags; these of the source's are left out: tag-46, tag-47`]);
+  });
+});
+
+describe('retain', () => {
+  const [newer, older, oldest] = ['2026-11-22', '2026-11-21', '2026-11-20'].map((date) =>
+    sharedAmi(`ami-${date}`, { Name: `golden-${date}`, CreationDate: `${date}T00:00:00.000Z` }),
+  );
+  const made = [newer, older, oldest].flatMap((image) => image ?? []);
+
+  test('plans nothing where it is not asked for', () => {
+    expect(planOne({ target: { made } }).retained).toBeUndefined();
+  });
+
+  test('keeps so many of the lineage, the new AMI among them', () => {
+    expect(planOne({ inputs: { retain: '2' }, target: { made } }).retained).toEqual({
+      keep: [newer],
+      remove: [older, oldest],
+    });
+  });
+
+  test('leaves out what goes anyway: replaced AMIs, and images that were copied in vain', () => {
+    const failed = sharedAmi('ami-failed', { State: 'failed', lease: deadLease });
+    const inputs = { retain: '1', 'on-existing': 'replace' };
+    const existing = [failed, ...made.slice(0, 1)];
+    expect(planOne({ inputs, target: { existing, made: [...made, failed] } }).retained).toEqual({
+      keep: [],
+      remove: [older, oldest],
+    });
+  });
+
+  test('goes by the asked name too', () => {
+    const named = sharedAmi('ami-named', { Name: 'shared-7', Tags: [{ Key: tagKeys.lineage, Value: 'former-#' }] });
+    const inputs = { retain: '1' };
+    expect(planOne({ inputs, target: { made: [named], name: 'shared-8' } }).retained?.remove).toEqual([named]);
+  });
+});

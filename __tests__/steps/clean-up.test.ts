@@ -1,0 +1,452 @@
+import { describe, expect, test } from '@jest/globals';
+import { amiIdOf, keyArnOf, type RegionScenario, type VolumeScenario } from '../../simulator/scenario.ts';
+import { encryptedCopyName } from '../../src/encrypted-copy.ts';
+import { leaseTag, type Reader, shareTags, thisReader } from '../../src/lease.ts';
+import type { LedgerState } from '../../src/ledger.ts';
+import { type CleanUpOptions, cleanUpSource, cleanUpTarget } from '../../src/steps/clean-up.ts';
+import { grantName, type MadeGrants } from '../../src/steps/key-access.ts';
+import { withStatement } from '../../src/steps/key-policy.ts';
+import { tagKeys } from '../../src/tags.ts';
+import { type Account, openAccount } from '../account.ts';
+
+const account = '111111111111';
+const region = 'us-east-1';
+const hub = 'eu-west-1';
+const amiId = amiIdOf(account, region, 'golden');
+const keyArn = keyArnOf(account, region, 'golden');
+const copyName = encryptedCopyName(amiId, keyArn);
+const [target, other, stranger] = ['222222222222', '333333333333', '444444444444'];
+
+/** The lease of the run that ends, of one that lives beside it, and of one that has died. */
+const [own, live, dead] = ['aaaaaaaaaaaa', 'bbbbbbbbbbbb', 'dddddddddddd'];
+
+const reader: Reader = thisReader({ runId: '4711', runAttempt: 1 });
+
+function lease(id: string, over: Partial<Parameters<typeof leaseTag>[0]> = {}): Record<string, string> {
+  const expiresAt = id === dead ? reader.now - 1000 : reader.now + 200_000;
+  const { Key = '', Value = '' } = leaseTag({
+    id,
+    expiresAt,
+    runId: '1',
+    attempt: 1,
+    machine: '',
+    process: '',
+    regions: [],
+    ...over,
+  });
+  return { [Key]: Value };
+}
+
+/** What a lease's shares look like on a snapshot. */
+function sharesBy(id: string, ...accounts: string[]): Record<string, string> {
+  return Object.fromEntries(shareTags(id, accounts).map(({ Key = '', Value = '' }) => [Key, Value]));
+}
+
+const marks = { [tagKeys.sourceAmi]: amiId, [tagKeys.intermediate]: 'true' };
+
+/** A region with an encrypted copy of the golden AMI, whose snapshot is shared. */
+function withCopy(sharedWith: readonly string[], tags: Record<string, string> = {}): RegionScenario {
+  const volumes = [{ device: '/dev/xvda', sharedWith, tags: { ...marks, ...tags } }];
+  return { keys: { golden: {} }, amis: [{ name: copyName, volumes, tags: marks }] };
+}
+
+type Given = {
+  leases?: Record<string, string>;
+  /** What the source AMI's own snapshot is like. */
+  volume?: Partial<VolumeScenario>;
+  here?: RegionScenario;
+  there?: RegionScenario;
+};
+
+/** The source account: the golden AMI, and what runs have there. */
+function open({ leases = lease(own), volume, here = withCopy([target], sharesBy(own, target)), there }: Given = {}) {
+  const golden = { name: 'golden', volumes: [{ device: '/dev/xvda', ...volume }], tags: { team: 'x', ...leases } };
+  return openAccount(account, {
+    [region]: { ...here, amis: [golden, ...(here.amis ?? [])] },
+    ...(there && { [hub]: there }),
+  });
+}
+
+function grant(there: Account, name: string | undefined, at = region): string {
+  const { grants } = there.key(at, 'golden');
+  const GrantId = `grant-${grants.length}-${at}`;
+  grants.push({
+    GrantId,
+    ...(name !== undefined && { Name: name }),
+    GranteePrincipal: `arn:aws:iam::${target}:role/ami-target`,
+    Operations: ['Decrypt'],
+    CreationDate: new Date(),
+    IssuingAccount: account,
+    activeAt: 0,
+  });
+  return GrantId;
+}
+
+const grantsIn = (there: Account, at = region) => there.key(at, 'golden').grants.map(({ GrantId }) => GrantId);
+
+function state(over: Partial<LedgerState> = {}): LedgerState {
+  return {
+    imageId: amiId,
+    leaseId: own,
+    leased: true,
+    grantKeys: [keyArn],
+    shares: [],
+    regions: [],
+    targets: {},
+    promotions: [],
+    account,
+    ...over,
+  };
+}
+
+function cleanUp(there: Account, made: MadeGrants | undefined, over: Partial<LedgerState & CleanUpOptions> = {}) {
+  const options = { made, keyAccess: 'grant' as const, keepIntermediates: false, reader, dropLeases: true, ...over };
+  return cleanUpSource(there.at, region, state(over), options);
+}
+
+const tagKeysOf = (there: Account) => there.imageIn(region, amiId).data.Tags.map(({ Key }) => Key);
+const sharesIn = (there: Account, at = region) => there.snapshots(at).map(({ shares }) => [...shares]);
+const leaseKey = (id: string) => `${tagKeys.lease}:${id}`;
+
+describe('a run that ends', () => {
+  test('takes back its grants, its shares, the encrypted copy, and last its lease', async () => {
+    await using there = await open();
+    const made = [
+      { keyArn, grantId: grant(there, grantName(amiId, own)) },
+      { keyArn, grantId: grant(there, grantName(amiId, own)) },
+    ];
+    const [, copied] = there.snapshots(region);
+    const copyId = amiIdOf(account, region, copyName);
+    expect(await cleanUp(there, made)).toEqual({
+      done: ['revoked 2 grants', 'took back 1 share', `removed the encrypted copy ${copyId}`],
+      failed: [],
+    });
+    expect(grantsIn(there)).toEqual([]);
+    expect([...(copied?.shares ?? [])]).toEqual([]);
+    expect(there.images(region)).toEqual(['golden']);
+    expect(there.snapshots(region)).toHaveLength(1);
+    expect(tagKeysOf(there)).toEqual(['team']);
+    // Access goes first, and the lease last.
+    const actions = there.writes().map(({ action }) => action);
+    expect(actions.indexOf('ModifySnapshotAttribute')).toBeLessThan(actions.indexOf('DeregisterImage'));
+    expect(actions.at(-1)).toBe('DeleteTags');
+  });
+
+  test('finds nothing more to do when it does it again', async () => {
+    await using there = await open();
+    const made = [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
+    await cleanUp(there, made);
+    expect(await cleanUp(there, made)).toEqual({ done: ['revoked 1 grant'], failed: [] });
+    expect(await cleanUp(there, [])).toEqual({ done: [], failed: [] });
+    expect(await cleanUp(there, undefined)).toEqual({ done: [], failed: [] });
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('looks for no grants by name where it knows all of its own and nobody died', async () => {
+    await using there = await open();
+    const nameless = grant(there, undefined);
+    const similar = grant(there, grantName(amiId, own));
+    await cleanUp(there, [{ keyArn, grantId: grant(there, grantName(amiId, own)) }]);
+    expect(grantsIn(there)).toEqual([nameless, similar]);
+    expect(there.simulator.calls.map(({ action }) => action)).not.toContain('ListGrants');
+  });
+
+  test('finds a grant by its name whose ID it was never told', async () => {
+    await using there = await open();
+    const others = [grant(there, undefined), grant(there, grantName(amiId, live)), grant(there, 'backup')];
+    grant(there, grantName(amiId, own));
+    const { done } = await cleanUp(there, [{ keyArn, grantId: undefined }]);
+    expect(done).toContain(`revoked 1 grant that an earlier run left on ${keyArn}`);
+    expect(done).not.toContain('revoked 1 grant');
+    expect(grantsIn(there)).toEqual(others);
+  });
+
+  test('finds its grant among any number of others', async () => {
+    await using there = await open();
+    for (let count = 0; count < 250; count += 1) grant(there, `other-${count}`);
+    grant(there, grantName(amiId, own));
+    await cleanUp(there, undefined);
+    expect(grantsIn(there)).toHaveLength(250);
+  });
+
+  test('with keep-intermediates, leaves the encrypted copy, but no access to it', async () => {
+    await using there = await open();
+    const { done } = await cleanUp(there, [], { keepIntermediates: true });
+    expect(done).toEqual(['took back 1 share']);
+    expect(there.images(region)).toEqual(['golden', copyName]);
+    expect(sharesIn(there)).toEqual([[], []]);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('takes back what the ledger says it shared, although no tag tells of it; what was shared before stays', async () => {
+    await using there = await open({ volume: { sharedWith: [target, stranger] } });
+    const [first] = there.snapshots(region);
+    const id = first?.data.SnapshotId ?? '';
+    const shares = [
+      { region, resources: [id], accounts: [target] },
+      { region, resources: ['snap-0ffffffffffffffff'], accounts: [stranger] },
+      { region: hub, resources: [id], accounts: [stranger] },
+    ];
+    expect((await cleanUp(there, [], { shares })).done).toContain('took back 2 shares');
+    expect([...(first?.shares ?? [])]).toEqual([stranger]);
+  });
+
+  test('cleans the regions of hubs too', async () => {
+    const arn = keyArnOf(account, hub, 'golden');
+    await using there = await open({ there: withCopy([target], sharesBy(own, target)) });
+    grant(there, grantName(amiId, own), hub);
+    const { failed } = await cleanUp(there, undefined, { regions: [hub], grantKeys: [keyArn, arn] });
+    expect(failed).toEqual([]);
+    expect([there.images(hub), there.snapshots(hub), grantsIn(there, hub)]).toEqual([[], [], []]);
+    expect(there.images(region)).toEqual(['golden']);
+  });
+
+  test('deletes encrypted snapshots that no AMI has, and none that is not such a copy', async () => {
+    const amis = [
+      { name: 'loose', volumes: [{ device: '/dev/xvda', tags: marks }], tags: {} },
+      { name: 'mine', volumes: [{ device: '/dev/xvda', tags: { [tagKeys.sourceAmi]: amiId } }], tags: {} },
+      { name: 'another', volumes: [{ device: '/dev/xvda', tags: { ...marks, [tagKeys.sourceAmi]: 'ami-1' } }] },
+    ];
+    await using there = await open({ here: { keys: { golden: {} }, amis } });
+    const [, loose, ...others] = there.snapshots(region);
+    const image = there.imageIn(region, amiIdOf(account, region, 'loose'));
+    image.deregisteredAt = Date.now();
+    const { done } = await cleanUp(there, []);
+    expect(done).toEqual([`deleted ${loose?.data.SnapshotId}`]);
+    expect(there.snapshots(region).slice(1)).toEqual(others);
+    expect(there.images(region)).toEqual(['golden', 'mine', 'another']);
+  });
+
+  test('takes its statement out of the key policy, and no other', async () => {
+    await using there = await open({ leases: { ...lease(own), ...lease(live) } });
+    const key = there.key(region, 'golden');
+    const before = key.policy;
+    const withLive = withStatement(before as never, live, 'aws', [account], ['Decrypt']);
+    key.policy = withStatement(withLive, own, 'aws', [account], ['Decrypt']);
+    const { done } = await cleanUp(there, [], { keyAccess: 'policy' });
+    expect(done).toContain(`took the statement out of the policy of ${keyArn} again`);
+    expect(key.policy).toEqual(withLive);
+    // Nothing is left to take out.
+    expect((await cleanUp(there, [], { keyAccess: 'policy' })).done).toEqual([]);
+  });
+
+  test('reads no key policy where access was given otherwise', async () => {
+    await using there = await open();
+    await cleanUp(there, []);
+    expect(there.simulator.calls.map(({ action }) => action)).not.toContain('GetKeyPolicy');
+  });
+
+  test('writes no lease onto an AMI that took none', async () => {
+    await using there = await open({ leases: {} });
+    expect((await cleanUp(there, [], { leased: false })).failed).toEqual([]);
+    expect(there.writes().filter(({ action }) => action === 'CreateTags')).toEqual([]);
+  });
+
+  test('until the last look, ends its lease but leaves it there', async () => {
+    await using there = await open();
+    await cleanUp(there, undefined, { dropLeases: false });
+    const tag = there.imageIn(region, amiId).data.Tags.find(({ Key }) => Key === leaseKey(own));
+    expect(tag?.Value).toMatch(/^0 /);
+    // A lease that reads as ended isn't ended again.
+    const writes = there.writes().length;
+    await cleanUp(there, undefined, { dropLeases: false });
+    expect(there.writes()).toHaveLength(writes);
+  });
+});
+
+describe('another run that lives', () => {
+  const leases = { ...lease(own), ...lease(live) };
+
+  test('keeps the encrypted copy, its shares, its grants and its lease', async () => {
+    const shared = { ...sharesBy(own, target, stranger), ...sharesBy(live, target, other) };
+    await using there = await open({ leases, here: withCopy([target, other, stranger], shared) });
+    const theirs = grant(there, grantName(amiId, live));
+    const { done, failed } = await cleanUp(there, [{ keyArn, grantId: grant(there, grantName(amiId, own)) }]);
+    expect({ done, failed }).toEqual({ done: ['revoked 1 grant', 'took back 1 share'], failed: [] });
+    expect(grantsIn(there)).toEqual([theirs]);
+    expect(there.images(region)).toEqual(['golden', copyName]);
+    const [, copied] = there.snapshots(region);
+    expect([...(copied?.shares ?? [])]).toEqual([target, other]);
+    expect(copied?.data.Tags.map(({ Key }) => Key)).toEqual([
+      ...Object.keys(marks),
+      ...Object.keys(sharesBy(live, target)),
+    ]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(live)]);
+  });
+
+  test('keeps loose snapshots too', async () => {
+    const amis = [{ name: 'loose', volumes: [{ device: '/dev/xvda', tags: marks }] }];
+    await using there = await open({ leases, here: { keys: { golden: {} }, amis } });
+    there.imageIn(region, amiIdOf(account, region, 'loose')).deregisteredAt = Date.now();
+    await cleanUp(there, []);
+    expect(there.snapshots(region)).toHaveLength(2);
+  });
+});
+
+describe('a run that died', () => {
+  test('has all taken back by the next: grants, shares of whatever snapshot, encrypted copies, its lease', async () => {
+    const leases = { ...lease(own), ...lease(dead, { regions: [hub] }) };
+    await using there = await open({
+      leases,
+      volume: { sharedWith: [target, stranger], tags: sharesBy(dead, target) },
+      here: withCopy([target], sharesBy(dead, target)),
+      there: withCopy([target], sharesBy(dead, target)),
+    });
+    const made = [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
+    grant(there, grantName(amiId, dead));
+    const { failed } = await cleanUp(there, made);
+    expect(failed).toEqual([]);
+    expect(grantsIn(there)).toEqual([]);
+    expect(sharesIn(there)).toEqual([[stranger]]);
+    expect([there.images(region), there.images(hub)]).toEqual([['golden'], []]);
+    expect(there.snapshots(hub)).toEqual([]);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('is known by the ledger alone where post cleans up: grants are found by their name', async () => {
+    await using there = await open();
+    grant(there, grantName(amiId, own));
+    grant(there, grantName(amiId, own));
+    const { done, failed } = await cleanUp(there, undefined);
+    expect(failed).toEqual([]);
+    expect(done).toContain(`revoked 2 grants that an earlier run left on ${keyArn}`);
+    expect(grantsIn(there)).toEqual([]);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('that never came to write its lease gets none from post', async () => {
+    await using there = await open({ leases: {} });
+    expect((await cleanUp(there, undefined)).failed).toEqual([]);
+    expect(there.writes().filter(({ action }) => action === 'CreateTags')).toEqual([]);
+    expect(there.images(region)).toEqual(['golden']);
+  });
+});
+
+describe('what could not be taken back', () => {
+  const made = (there: Account) => [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
+  // A refusal that is not repeated.
+  const refuse = (there: Account, action: string, nth?: number) =>
+    there.simulator.addFault({ kind: 'expired-session', action, times: 3, ...(nth !== undefined && { nth }) });
+
+  test.each([
+    ['RevokeGrant', 'Revoking grants'],
+    ['CreateTags', `Ending the lease on ${amiId}`],
+    ['DescribeSnapshots', `Looking for encrypted copies in ${region}`],
+    ['ModifySnapshotAttribute', 'Taking back shares of '],
+    ['DeregisterImage', `Removing the encrypted copy ${amiIdOf(account, region, copyName)}`],
+  ])('is told after a failing %s; the lease stays, for the next run to know', async (action, what) => {
+    await using there = await open();
+    refuse(there, action);
+    const { failed } = await cleanUp(there, made(there));
+    expect(failed).toHaveLength(1);
+    expect(failed[0]).toContain(what);
+    expect(failed[0]).toContain(` in ${account}: ${action} in ${account}/${region}: `);
+    expect(tagKeysOf(there)).toEqual(expect.arrayContaining([leaseKey(own)]));
+    expect(await cleanUp(there, undefined)).toMatchObject({ failed: [] });
+    expect([there.images(region), tagKeysOf(there)]).toEqual([['golden'], ['team']]);
+  });
+
+  test('of the lease itself is told', async () => {
+    await using there = await open({ here: { keys: { golden: {} } } });
+    refuse(there, 'DeleteTags');
+    const { failed } = await cleanUp(there, []);
+    expect(failed).toEqual([expect.stringContaining(`Removing leases from ${amiId} in ${account}: DeleteTags in `)]);
+  });
+
+  test('of grants found by name, and of a policy, is told by the key', async () => {
+    await using there = await open();
+    refuse(there, 'ListGrants');
+    refuse(there, 'GetKeyPolicy');
+    const { failed } = await cleanUp(there, undefined, { keyAccess: 'policy' });
+    expect(failed.map((line) => line.replace(/ in .*/, '')).sort()).toEqual([
+      `Restoring the policy of ${keyArn}`,
+      `Revoking grants on ${keyArn}`,
+    ]);
+  });
+
+  test('of loose snapshots is told by their IDs', async () => {
+    const amis = [
+      { name: 'loose', volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, tags: marks, locked: true })) },
+    ];
+    await using there = await open({ here: { keys: { golden: {} }, amis } });
+    there.imageIn(region, amiIdOf(account, region, 'loose')).deregisteredAt = Date.now();
+    const ids = there.snapshots(region).map(({ data }) => data.SnapshotId);
+    const { failed } = await cleanUp(there, []);
+    expect(failed).toEqual([expect.stringContaining(`Deleting ${ids.slice(1).join(', ')} in ${account}: `)]);
+  });
+
+  test('is everything but the grants where the leases cannot be read', async () => {
+    await using there = await open();
+    there.simulator.addFault({ kind: 'expired-session', action: 'DescribeImages' });
+    const { done, failed } = await cleanUp(there, made(there));
+    expect(done).toEqual(['revoked 1 grant']);
+    expect(failed).toEqual([expect.stringContaining(`Reading ${amiId} in ${account}: `)]);
+    expect(grantsIn(there)).toEqual([]);
+    expect(there.images(region)).toEqual(['golden', copyName]);
+  });
+
+  test('is nothing where a grant was revoked already, or the AMI is gone', async () => {
+    await using there = await open();
+    there.imageIn(region, amiId).deregisteredAt = Date.now();
+    const { failed } = await cleanUp(there, [{ keyArn, grantId: 'gone' }], { leased: false });
+    expect(failed).toEqual([]);
+    expect(there.images(region)).toEqual([]);
+    expect(sharesIn(there)).toEqual([[]]);
+  });
+});
+
+describe('in a target', () => {
+  const at = 'eu-west-1';
+  const half = { [tagKeys.sourceAmi]: amiId, [tagKeys.lease]: dead };
+  const openTarget = (amis: RegionScenario['amis']) => openAccount(target, { [at]: { amis: amis ?? [] } });
+  const loosen = (there: Account, name: string) => {
+    there.imageIn(at, amiIdOf(target, at, name)).deregisteredAt = Date.now();
+  };
+
+  test('what a run began and did not finish goes: the image with its snapshots, and copies that no image has', async () => {
+    await using there = await openTarget([
+      { name: 'begun', volumes: [{ device: '/dev/xvda', tags: half }], tags: half },
+      { name: 'loose', volumes: [1, 2].map((one) => ({ device: `/dev/sd${one}`, tags: half })) },
+    ]);
+    loosen(there, 'loose');
+    const [, first, second] = there.snapshots(at).map(({ data }) => data.SnapshotId);
+    expect(await cleanUpTarget(there.at(at), [own, dead])).toEqual({
+      done: [
+        `removed ${amiIdOf(target, at, 'begun')} in ${target}/${at}`,
+        `deleted ${first}, ${second} in ${target}/${at}`,
+      ],
+      failed: [],
+    });
+    expect([there.images(at), there.snapshots(at)]).toEqual([[], []]);
+  });
+
+  test('the copies of a finished AMI stay, and bear no lease any more', async () => {
+    await using there = await openTarget([{ name: 'finished', volumes: [{ device: '/dev/xvda', tags: half }] }]);
+    expect(await cleanUpTarget(there.at(at), [dead])).toEqual({ done: [], failed: [] });
+    expect(there.images(at)).toEqual(['finished']);
+    expect(there.snapshots(at).map(({ data }) => data.Tags)).toEqual([[{ Key: tagKeys.sourceAmi, Value: amiId }]]);
+  });
+
+  test("others' copies are left alone", async () => {
+    const theirs = { ...half, [tagKeys.lease]: live };
+    await using there = await openTarget([
+      { name: 'begun', volumes: [{ device: '/dev/xvda', tags: theirs }], tags: theirs },
+      { name: 'loose', volumes: [{ device: '/dev/xvda', tags: theirs }] },
+      { name: 'golden', volumes: [{ device: '/dev/xvda', tags: {} }] },
+    ]);
+    loosen(there, 'loose');
+    expect(await cleanUpTarget(there.at(at), [dead, own])).toEqual({ done: [], failed: [] });
+    expect(there.snapshots(at)).toHaveLength(3);
+    expect(there.writes()).toEqual([]);
+  });
+
+  test('what could not be removed is told', async () => {
+    await using there = await openTarget([{ name: 'begun', volumes: [{ device: '/dev/xvda' }], tags: half }]);
+    there.simulator.addFault({ kind: 'expired-session', action: 'DeregisterImage' });
+    const { done, failed } = await cleanUpTarget(there.at(at), [dead]);
+    expect(done).toEqual([]);
+    expect(failed).toEqual([
+      expect.stringMatching(`^Removing half-made copies in ${target}/${at}: DeregisterImage in ${target}/${at}: `),
+    ]);
+  });
+});

@@ -1,0 +1,105 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { joinIds, maxTags, mergeTags, ownTagCount, tagKeys, tagPrefix, tagValue, toTags } from '../src/tags.ts';
+
+test("the action's own tags have the names that resources out there bear already", () => {
+  expect(tagKeys).toEqual({
+    sourceAmi: 'share-encrypted-ami:source-ami',
+    sourceSnapshot: 'share-encrypted-ami:source-snapshot',
+    run: 'share-encrypted-ami:run',
+    commit: 'share-encrypted-ami:commit',
+    kmsKey: 'share-encrypted-ami:kms-key',
+    lease: 'share-encrypted-ami:lease',
+    lineage: 'share-encrypted-ami:lineage',
+    intermediate: 'share-encrypted-ami:intermediate',
+  });
+  expect(Object.values(tagKeys).filter((key) => !key.startsWith(tagPrefix))).toEqual([]);
+  expect(ownTagCount).toBe(8);
+});
+
+test("a tag of the user's may be empty; one of ours that is empty says nothing", () => {
+  expect(toTags({ team: '', [tagKeys.run]: '', [tagKeys.commit]: 'c0ffee' })).toEqual([
+    { Key: 'team', Value: '' },
+    { Key: tagKeys.commit, Value: 'c0ffee' },
+  ]);
+});
+
+test('a resource is asked for one of its tags', () => {
+  const Tags = [
+    { Key: 'team', Value: 'platform' },
+    { Key: 'stage', Value: 'prod' },
+  ];
+  expect(tagValue({ Tags }, 'stage')).toBe('prod');
+  expect(tagValue({ Tags }, 'owner')).toBeUndefined();
+  expect(tagValue({}, 'stage')).toBeUndefined();
+});
+
+describe('the tags of a copy', () => {
+  test("are the user's over the source's, and ours over both", () => {
+    const source = [
+      { Key: 'team', Value: 'platform' },
+      { Key: 'stage', Value: 'test' },
+      { Key: 'note', Value: '' },
+    ];
+    const { tags, dropped } = mergeTags(source, { stage: 'prod', [tagKeys.run]: 'mine' }, { [tagKeys.run]: 'a run' });
+    expect(tags).toEqual([
+      { Key: 'team', Value: 'platform' },
+      { Key: 'note', Value: '' },
+      { Key: 'stage', Value: 'prod' },
+      { Key: tagKeys.run, Value: 'a run' },
+    ]);
+    expect(dropped).toEqual([]);
+  });
+
+  test("are none of AWS's, and none that say where the source itself comes from", () => {
+    const source = [
+      { Key: 'aws:backup', Value: 'x' },
+      { Key: tagKeys.sourceAmi, Value: 'ami-1' },
+      { Value: 'keyless' },
+    ];
+    expect(mergeTags(source, {}, {})).toEqual({ tags: [], dropped: [] });
+  });
+
+  test('that has no value have an empty one', () => {
+    expect(mergeTags([{ Key: 'team' }], {}, {}).tags).toEqual([{ Key: 'team', Value: '' }]);
+  });
+
+  test("whatever there is: at most 50, ours and the user's among them, and the source's that are left out are named", () => {
+    const keys = fc.uniqueArray(fc.stringMatching(/^[a-z]{1,4}$/), { maxLength: 60 });
+    const records = fc.dictionary(fc.stringMatching(/^[a-z]{1,4}$/), fc.string(), { maxKeys: 42 });
+    fc.assert(
+      fc.property(keys, records, fc.integer({ min: 0, max: 50 }), (sources, users, most) => {
+        const ours = { [tagKeys.sourceAmi]: 'ami-1' };
+        const { tags, dropped } = mergeTags(
+          sources.map((Key) => ({ Key, Value: 'source' })),
+          users,
+          ours,
+          most,
+        );
+        const must = Object.keys({ ...users, ...ours });
+        expect(tags.length).toBeLessThanOrEqual(Math.max(most, must.length));
+        expect(tags.map(({ Key }) => Key)).toEqual(expect.arrayContaining(must));
+        const all = [...new Set([...sources, ...must])].sort();
+        expect([...tags.map(({ Key }) => Key), ...dropped].sort()).toEqual(all);
+        if (dropped.length > 0) expect(tags.length).toBe(Math.max(most, must.length));
+      }),
+    );
+    expect(maxTags).toBe(50);
+  });
+});
+
+describe('a list of IDs as a tag', () => {
+  test('parts them by spaces', () => {
+    expect(joinIds([])).toBe('');
+    expect(joinIds(['snap-1'])).toBe('snap-1');
+    expect(joinIds(['snap-1', 'snap-2'])).toBe('snap-1 snap-2');
+  });
+
+  test('holds as many as fit into 256 characters, each whole', () => {
+    const ids = Array.from({ length: 20 }, (_, index) => `snap-${String(index).padStart(17, '0')}`);
+    expect(joinIds(ids)).toBe(ids.slice(0, 11).join(' '));
+    const full = ['a'.repeat(127), 'b'.repeat(128)];
+    expect(joinIds(full)).toBe(full.join(' '));
+    expect(joinIds(['a'.repeat(128), 'b'.repeat(128)])).toBe('a'.repeat(128));
+  });
+});
