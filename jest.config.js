@@ -3,6 +3,8 @@ export default {
   transform: {},
   extensionsToTreatAsEsm: ['.ts'],
   testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
+  // Where `npm run mutants` keeps its copies of this folder.
+  modulePathIgnorePatterns: ['<rootDir>/.stryker-tmp/'],
   testTimeout: 60_000,
   // The tests wait for processes most of the time.
   maxWorkers: 3,

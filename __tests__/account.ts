@@ -48,6 +48,16 @@ export async function openAccount(
         deregisteredAt === undefined ? [data.Name] : [],
       ),
     snapshots: (region: string): SimSnapshot[] => [...stateIn(region).snapshots.values()],
+    deregister(region: string, id: string): void {
+      const image = stateIn(region).images.get(id);
+      if (image !== undefined) image.deregisteredAt = Date.now();
+    },
+    removeImage: (region: string, id: string) => stateIn(region).images.delete(id),
+    removeSnapshot(region: string, index: number): void {
+      const { snapshots } = stateIn(region);
+      const id = [...snapshots.keys()][index];
+      if (id !== undefined) snapshots.delete(id);
+    },
     key(region: string, alias: string) {
       const { keys, aliases } = stateIn(region);
       const key = keys.get(aliases.get(`alias/${alias}`) ?? '');

@@ -94,7 +94,7 @@ describe('registering a copy', () => {
     });
 
   test('asks for what the source has, and for nothing that it has not', () => {
-    expect(register(source)).toEqual({
+    expect(register(source)).toStrictEqual({
       Name: 'golden',
       Architecture: 'arm64',
       VirtualizationType: 'hvm',
@@ -146,23 +146,23 @@ describe('registering a copy', () => {
     ['gp2', {}],
     ['st1', {}],
   ])('asks for the performance that volumes of type %s take', (VolumeType, expected) => {
-    expect(asked({ SnapshotId: 'snap-root', VolumeType, Iops: 4000, Throughput: 250 })).toEqual({
+    expect(asked({ SnapshotId: 'snap-root', VolumeType, Iops: 4000, Throughput: 250 })).toStrictEqual({
       SnapshotId: 'snap-root-copy',
       VolumeType,
       ...expected,
     });
-    expect(asked({ SnapshotId: 'snap-root', VolumeType })).toEqual({ SnapshotId: 'snap-root-copy', VolumeType });
+    expect(asked({ SnapshotId: 'snap-root', VolumeType })).toStrictEqual({ SnapshotId: 'snap-root-copy', VolumeType });
   });
 
   test.each([true, false])('keeps whether a volume goes with its instance: %s', (DeleteOnTermination) => {
-    expect(asked({ SnapshotId: 'snap-root', DeleteOnTermination })).toEqual({
+    expect(asked({ SnapshotId: 'snap-root', DeleteOnTermination })).toStrictEqual({
       SnapshotId: 'snap-root-copy',
       DeleteOnTermination,
     });
   });
 
   test('says whether a new volume is encrypted', () => {
-    expect(asked({ VolumeSize: 4 })).toEqual({ Encrypted: false, VolumeSize: 4 });
+    expect(asked({ VolumeSize: 4 })).toStrictEqual({ Encrypted: false, VolumeSize: 4 });
   });
 
   test('cannot do without a copy of each snapshot', () => {

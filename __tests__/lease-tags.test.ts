@@ -84,6 +84,16 @@ describe('a lease that a run takes', () => {
   });
 });
 
+test('a lease takes no more than to make and remove tags of this action', async () => {
+  const own = { 'ForAnyValue:StringLike': { 'aws:TagKeys': 'share-encrypted-ami:*' } };
+  const actions = ['ec2:CreateTags', 'ec2:DeleteTags'];
+  await using there = await withAmi({}, [{ Effect: 'Allow', Action: actions, Resource: '*', Condition: own }]);
+  const { lease, warnings } = await take(there);
+  lease.stop();
+  expect(warnings).toEqual([]);
+  expect(leasesOf(tagsOf(there))).toHaveLength(1);
+});
+
 describe('where the AMI takes no lease, the run goes on unseen, and says so', () => {
   const allow = (...actions: string[]) => [{ Effect: 'Allow', Action: actions, Resource: '*' }];
   const unseen = `so other runs on ${amiId} cannot see this one; run them one after the other`;

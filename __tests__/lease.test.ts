@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import type { Image } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -93,17 +96,19 @@ describe('a lease is a tag of the AMI', () => {
     },
   );
 
+  test('that has ended tells nothing but that, and ends in no space', () => {
+    const ended = lease({ expiresAt: 0, runId: '', attempt: 0, machine: '', process: '' });
+    expect(leaseTag(ended).Value).toBe('0  0');
+    expect(leaseTag({ ...ended, regions: ['eu-west-1'] }).Value).toBe('0  0   eu-west-1');
+  });
+
   test('with nothing but its end, is nobody in particular', () => {
-    expect(leasesOf([{ Key: 'share-encrypted-ami:lease:aaaaaaaaaaaa', Value: '1800000000' }])).toEqual([
-      {
-        id: 'aaaaaaaaaaaa',
-        expiresAt: 1_800_000_000_000,
-        runId: '',
-        attempt: 0,
-        machine: '',
-        process: '',
-        regions: [],
-      },
+    const nobody = { id: 'aaaaaaaaaaaa', runId: '', attempt: 0, machine: '', process: '', regions: [] };
+    const Key = 'share-encrypted-ami:lease:aaaaaaaaaaaa';
+    expect(leasesOf([{ Key, Value: '1800000000' }])).toEqual([{ ...nobody, expiresAt: 1_800_000_000_000 }]);
+    expect(leasesOf([{ Key }, { Key, Value: '' }])).toEqual([
+      { ...nobody, expiresAt: 0 },
+      { ...nobody, expiresAt: 0 },
     ]);
   });
 });
@@ -165,6 +170,21 @@ describe('this process', () => {
     expect(isRunning(`${process.pid}.${Number(started) + 1}`)).toBe(false);
     expect(isRunning('4194305.1')).toBe(false);
     expect(isRunning('')).toBe(false);
+  });
+
+  linux('tells a process that has ended from one that runs, though it keeps its ID until its parent asks', async () => {
+    // The parent becomes another program, which asks for no child of its own.
+    const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60']);
+    try {
+      const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+      const pid = Number(String(line));
+      const name = `${pid}.${statOf(pid)[19]}`;
+      expect(isRunning(name)).toBe(true);
+      while (statOf(pid)[0] !== 'Z') await setTimeout(10);
+      expect(isRunning(name)).toBe(false);
+    } finally {
+      parent.kill();
+    }
   });
 });
 

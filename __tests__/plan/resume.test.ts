@@ -280,7 +280,7 @@ test('devices without a snapshot name none that is in use', () => {
   const { BlockDeviceMappings: _, ...none } = golden({ ImageId: 'ami-none', Tags: [] });
   const { discard, copies } = planOne({
     leases,
-    target: { existing: [bare, none], earlierCopies: [earlierCopy('snap-1'), { Tags: earlierCopy('').Tags ?? [] }] },
+    target: { existing: [bare, none], earlierCopies: [earlierCopy('snap-1')] },
   });
   expect([discard, copies.map(({ adopt }) => adopt)]).toEqual([[], ['snap-1']]);
 });

@@ -15,6 +15,7 @@ const hub = 'eu-west-1';
 const amiId = amiIdOf(account, region, 'golden');
 const keyArn = keyArnOf(account, region, 'golden');
 const copyName = encryptedCopyName(amiId, keyArn);
+const copyId = amiIdOf(account, region, copyName);
 const [target, other, stranger] = ['222222222222', '333333333333', '444444444444'];
 
 /** The lease of the run that ends, of one that lives beside it, and of one that has died. */
@@ -116,7 +117,6 @@ describe('a run that ends', () => {
       { keyArn, grantId: grant(there, grantName(amiId, own)) },
     ];
     const [, copied] = there.snapshots(region);
-    const copyId = amiIdOf(account, region, copyName);
     expect(await cleanUp(there, made)).toEqual({
       done: ['revoked 2 grants', 'took back 1 share', `removed the encrypted copy ${copyId}`],
       failed: [],
@@ -155,9 +155,12 @@ describe('a run that ends', () => {
     await using there = await open();
     const others = [grant(there, undefined), grant(there, grantName(amiId, live)), grant(there, 'backup')];
     grant(there, grantName(amiId, own));
-    const { done } = await cleanUp(there, [{ keyArn, grantId: undefined }]);
-    expect(done).toContain(`revoked 1 grant that an earlier run left on ${keyArn}`);
-    expect(done).not.toContain('revoked 1 grant');
+    const known = { keyArn, grantId: grant(there, grantName(amiId, own)) };
+    const { done, failed } = await cleanUp(there, [known, { keyArn, grantId: undefined }]);
+    expect(failed).toEqual([]);
+    expect(done).toEqual(
+      expect.arrayContaining(['revoked 1 grant', `revoked 1 grant that an earlier run left on ${keyArn}`]),
+    );
     expect(grantsIn(there)).toEqual(others);
   });
 
@@ -203,16 +206,16 @@ describe('a run that ends', () => {
 
   test('deletes encrypted snapshots that no AMI has, and none that is not such a copy', async () => {
     const amis = [
-      { name: 'loose', volumes: [{ device: '/dev/xvda', tags: marks }], tags: {} },
+      { name: 'loose', volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, tags: marks })), tags: {} },
       { name: 'mine', volumes: [{ device: '/dev/xvda', tags: { [tagKeys.sourceAmi]: amiId } }], tags: {} },
       { name: 'another', volumes: [{ device: '/dev/xvda', tags: { ...marks, [tagKeys.sourceAmi]: 'ami-1' } }] },
     ];
     await using there = await open({ here: { keys: { golden: {} }, amis } });
-    const [, loose, ...others] = there.snapshots(region);
+    const [, first, second, ...others] = there.snapshots(region);
     const image = there.imageIn(region, amiIdOf(account, region, 'loose'));
     image.deregisteredAt = Date.now();
     const { done } = await cleanUp(there, []);
-    expect(done).toEqual([`deleted ${loose?.data.SnapshotId}`]);
+    expect(done).toEqual([`deleted ${first?.data.SnapshotId}, ${second?.data.SnapshotId}`]);
     expect(there.snapshots(region).slice(1)).toEqual(others);
     expect(there.images(region)).toEqual(['golden', 'mine', 'another']);
   });
@@ -271,6 +274,26 @@ describe('another run that lives', () => {
       ...Object.keys(marks),
       ...Object.keys(sharesBy(live, target)),
     ]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(live)]);
+  });
+
+  test('keeps its shares of the encrypted image itself, by which CopyImage gets at it', async () => {
+    const shared = { ...sharesBy(own, target), ...sharesBy(live, other) };
+    const image = {
+      name: copyName,
+      volumes: [{ device: '/dev/xvda', tags: marks }],
+      tags: { ...marks, ...shared },
+      launchPermissions: [target, other],
+    };
+    await using there = await open({ leases, here: { keys: { golden: {} }, amis: [image] } });
+    expect((await cleanUp(there, [])).done).toEqual(['took back 1 share']);
+    expect([...there.imageIn(region, copyId).launch]).toEqual([other]);
+  });
+
+  test('is not taken for this one by post, whose lease is gone', async () => {
+    await using there = await open({ leases: lease(live) });
+    expect((await cleanUp(there, undefined)).failed).toEqual([]);
+    expect(there.writes().filter(({ action }) => action === 'CreateTags')).toEqual([]);
     expect(tagKeysOf(there)).toEqual(['team', leaseKey(live)]);
   });
 
@@ -333,7 +356,7 @@ describe('what could not be taken back', () => {
     ['CreateTags', `Ending the lease on ${amiId}`],
     ['DescribeSnapshots', `Looking for encrypted copies in ${region}`],
     ['ModifySnapshotAttribute', 'Taking back shares of '],
-    ['DeregisterImage', `Removing the encrypted copy ${amiIdOf(account, region, copyName)}`],
+    ['DeregisterImage', `Removing the encrypted copy ${copyId}`],
   ])('is told after a failing %s; the lease stays, for the next run to know', async (action, what) => {
     await using there = await open();
     refuse(there, action);
@@ -344,6 +367,23 @@ describe('what could not be taken back', () => {
     expect(tagKeysOf(there)).toEqual(expect.arrayContaining([leaseKey(own)]));
     expect(await cleanUp(there, undefined)).toMatchObject({ failed: [] });
     expect([there.images(region), tagKeysOf(there)]).toEqual([['golden'], ['team']]);
+  });
+
+  test('of shares is told by the resources', async () => {
+    await using there = await open();
+    refuse(there, 'ModifySnapshotAttribute');
+    const copied = there.snapshots(region)[1]?.data.SnapshotId;
+    const { failed } = await cleanUp(there, []);
+    expect(failed[0]).toContain(`Taking back shares of ${copyId}, ${copied} in ${account}: `);
+  });
+
+  test('of a dead run, because the AMI that it shared cannot be read, is told', async () => {
+    await using there = await open({ leases: { ...lease(own), ...lease(dead) } });
+    // The lease's look and the one for encrypted copies succeed.
+    there.simulator.addFault({ kind: 'expired-session', action: 'DescribeImages', nth: 3, times: 3 });
+    const { failed } = await cleanUp(there, []);
+    expect(failed).toEqual([expect.stringContaining(`Reading ${amiId} in ${account}: DescribeImages in `)]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(dead), leaseKey(own)]);
   });
 
   test('of the lease itself is told', async () => {
@@ -385,13 +425,39 @@ describe('what could not be taken back', () => {
     expect(there.images(region)).toEqual(['golden', copyName]);
   });
 
-  test('is nothing where a grant was revoked already, or the AMI is gone', async () => {
+  test.each([
+    ['the run itself', []],
+    ['post', undefined],
+  ])('is nothing where a grant was revoked already, or the AMI is gone: for %s', async (_, known) => {
     await using there = await open();
     there.imageIn(region, amiId).deregisteredAt = Date.now();
-    const { failed } = await cleanUp(there, [{ keyArn, grantId: 'gone' }], { leased: false });
-    expect(failed).toEqual([]);
+    const made = known && [{ keyArn, grantId: 'gone' }];
+    expect((await cleanUp(there, made, { leased: false })).failed).toEqual([]);
     expect(there.images(region)).toEqual([]);
     expect(sharesIn(there)).toEqual([[]]);
+  });
+
+  test.each([
+    ['a snapshot', (there: Account) => there.removeSnapshot(region, 1)],
+    ['an image', (there: Account) => there.removeImage(region, copyId)],
+    ['an image that AWS still tells of', (there: Account) => there.deregister(region, copyId)],
+  ])('is nothing where another run removes it meanwhile: %s', async (_, remove) => {
+    const shared = sharesBy(own, target);
+    const image = {
+      name: copyName,
+      volumes: [{ device: '/dev/xvda', tags: { ...marks, ...shared }, sharedWith: [target] }],
+      tags: { ...marks, ...shared },
+      launchPermissions: [target],
+    };
+    await using there = await open({ here: { keys: { golden: {} }, amis: [image] } });
+    // Between the look at its tags and the change of its shares.
+    there.simulator.onCall(({ action, request }) => {
+      if (action === 'DescribeImages' && String(request.ImageIds).includes(copyId)) remove(there);
+    });
+    expect((await cleanUp(there, [])).failed).toEqual([]);
+    expect(there.images(region)).toEqual(['golden']);
+    expect(there.snapshots(region)).toHaveLength(1);
+    expect(tagKeysOf(there)).toEqual(['team']);
   });
 });
 
@@ -438,6 +504,8 @@ describe('in a target', () => {
     expect(await cleanUpTarget(there.at(at), [dead, own])).toEqual({ done: [], failed: [] });
     expect(there.snapshots(at)).toHaveLength(3);
     expect(there.writes()).toEqual([]);
+    // With no copy found, nobody is asked whose it might be.
+    expect(there.simulator.calls.filter(({ action }) => action === 'DescribeImages')).toHaveLength(1);
   });
 
   test('what could not be removed is told', async () => {

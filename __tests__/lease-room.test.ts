@@ -1,0 +1,34 @@
+import { expect, test } from '@jest/globals';
+import { amiIdOf } from '../simulator/scenario.ts';
+import { leasesOf, takeLease } from '../src/lease.ts';
+import { openAccount } from './account.ts';
+
+// On its own, because a run looks for room every ten seconds.
+test("where other runs' leases fill the AMI, a run says so once, and takes its lease when one of them has come free", async () => {
+  const [account, region] = ['111111111111', 'us-east-1'];
+  const amiId = amiIdOf(account, region, 'golden');
+  const leases = Array.from({ length: 50 }, (_, at) => [`share-encrypted-ami:lease:${at}`, '1800000000 1 1']);
+  const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }], tags: Object.fromEntries(leases) }];
+  await using there = await openAccount(account, { [region]: { amis } });
+  const { data } = there.imageIn(region, amiId);
+  const refused = () => there.simulator.calls.filter(({ outcome }) => outcome === 'TagLimitExceeded').length;
+  const end = there.simulator.onCall(() => {
+    if (refused() < 2) return;
+    data.Tags = data.Tags.slice(1);
+    end();
+  });
+  const warnings: string[] = [];
+  const run = { runId: '4711', runAttempt: 1, regions: [] };
+  const lease = await takeLease(
+    there.at(region),
+    amiId,
+    'aaaaaaaaaaaa',
+    run,
+    (message) => warnings.push(message),
+    () => {},
+  );
+  lease.stop();
+  expect(warnings).toEqual([expect.stringContaining('waiting for room')]);
+  expect(refused()).toBe(2);
+  expect(leasesOf(data.Tags).map(({ id }) => id)).toContain('aaaaaaaaaaaa');
+});

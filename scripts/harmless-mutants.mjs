@@ -1,0 +1,125 @@
+// The mutants that no test notices, and why none can or need: mutants.mjs fails on every other one.
+// Each is told by its file, how the line begins that it is in, the code that it changes, and what that becomes.
+
+const plan = 'src/plan/plan.ts';
+const image = 'src/image.ts';
+const tags = 'src/tags.ts';
+const lease = 'src/lease.ts';
+const cleanUp = 'src/steps/clean-up.ts';
+const text = '"Stryker was here!"';
+const list = '["Stryker was here"]';
+
+export const harmless = [
+  {
+    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, and a tag without a key was left out before',
+    mutants: [
+      [tags, 'dropped: inherited.', "''", text],
+      [lease, 'return processName(', "''", text],
+      [lease, "const [id = '']", "''", text],
+      [plan, 'const name = encryptedCopyName(', "''", text],
+      [plan, '[tagKeys.sourceAmi]:', "''", text],
+      [plan, 'const keys = asIs.', '[]', list],
+      [plan, 'return snapshots.', 'SnapshotId === undefined', 'false'],
+      [plan, 'return snapshots.', '[]', list],
+      [cleanUp, '...copies.images.', "''", text],
+      [cleanUp, '...copies.snapshots.', "''", text],
+      [cleanUp, 'for (const { GrantId,', '[]', list],
+      [cleanUp, 'if (GrantId ===', 'GrantId === undefined || Name === undefined', 'false'],
+      [
+        cleanUp,
+        'if (GrantId ===',
+        'GrantId === undefined || Name === undefined',
+        'GrantId === undefined && Name === undefined',
+      ],
+      [cleanUp, 'if (GrantId ===', 'GrantId === undefined', 'false'],
+      [cleanUp, 'if (GrantId ===', 'Name === undefined', 'false'],
+      [cleanUp, 'return snapshots.', 'SnapshotId === undefined', 'false'],
+      [cleanUp, 'return snapshots.', '[]', list],
+      [lease, 'if (leasesOf(image?.', 'image?.Tags', 'image.Tags'],
+    ],
+  },
+  {
+    why: 'the text that Stryker puts into the list has none of the fields that are read, and is passed over',
+    mutants: [
+      [image, 'const ids = (image.', '[]', list],
+      [image, '(copy.BlockDeviceMappings', '[]', list],
+      [image, 'for (const { DeviceName,', '[]', list],
+      [image, 'return (image.', '[]', list],
+      [lease, 'return (tags ??', '[]', list],
+      [lease, 'for (const { Key,', '[]', list],
+      [cleanUp, 'const revoked = attempt(', '[]', list],
+      [plan, 'const { tags, dropped', '[]', list],
+      [plan, 'const codes = [', '[]', list],
+      [plan, 'target.existing.', '[]', list],
+      [plan, 'const copied =', '[]', list],
+    ],
+  },
+  {
+    why: 'a list of one target is as little worth a hub as an empty one',
+    mutants: [[plan, 'const worth = [', '[]', list]],
+  },
+  {
+    why: 'the route depends on the AMI and on whether the account is another; these are all in other accounts',
+    mutants: [
+      [
+        plan,
+        'const some = unshareable.',
+        "targets.every(({ route }) => route === 'register')",
+        "targets.some(({ route }) => route === 'register')",
+      ],
+    ],
+  },
+  {
+    why: 'the next line asks the same again',
+    mutants: [[plan, 'const pending =', 'holder !== undefined', 'true']],
+  },
+  {
+    why: 'zero is what a number that cannot be read comes to, too',
+    mutants: [[lease, 'const [expires', "'0'", '""']],
+  },
+  {
+    why: 'only where there is no /proc, which is not where the tests run',
+    mutants: [
+      [lease, '} catch {', "{ return ''; }", '{}'],
+      [lease, "return '';", "''", text],
+      [lease, 'process: machine', "machine === ''", 'false'],
+      [lease, 'process: machine', "''", text],
+    ],
+  },
+  {
+    why: 'adding the name of the namespace makes a text of the bytes',
+    mutants: [[lease, 'const boot = readFileSync(', "'utf8'", '""']],
+  },
+  {
+    why: 'Linux shows a process in state X to nobody, by its own manual; the caller catches the error unread',
+    mutants: [
+      [lease, "if (state === 'Z'", "state === 'X'", 'false'],
+      [lease, "if (state === 'Z'", "'X'", '""'],
+      [lease, "if (state === 'Z'", "'the process has ended'", '""'],
+    ],
+  },
+  {
+    why: 'lease-room.test.ts notices it, which waits ten seconds at a time and so is not run on every mutant',
+    mutants: [
+      [lease, 'for (let full =', 'true', 'false'],
+      [lease, 'if (!full) warn(', '!full', 'true'],
+    ],
+  },
+  {
+    why: 'a dry run never succeeds',
+    mutants: [[lease, 'return true;', 'true', 'false']],
+  },
+  {
+    why: 'more is read, or untagged, than there is need to; the outcome is the same',
+    mutants: [
+      [cleanUp, '...(dead.length', 'dead.length > 0', 'true'],
+      [cleanUp, '...(dead.length', 'dead.length > 0', 'dead.length >= 0'],
+      [cleanUp, 'const tags = gone.', '[]', list],
+      [cleanUp, 'const users = await', "{ Name: 'block-device-mapping.snapshot-id', Values: copies }", '{}'],
+    ],
+  },
+  {
+    why: 'KMS has two words for a grant that is gone; the simulated one uses the other',
+    mutants: [[cleanUp, "if (!hasCode(error, 'NotFoundException',", "'InvalidGrantIdException'", '""']],
+  },
+];
