@@ -3,6 +3,9 @@ import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { regionOf, type SimImage, type SimSnapshot } from '../simulator/world.ts';
 import { type Place, placesOf } from '../src/aws/clients.ts';
 
+/** So often a call is tried again with new credentials. */
+export const renewals = 3;
+
 export type Account = Awaited<ReturnType<typeof openAccount>>;
 
 /**
@@ -29,7 +32,7 @@ export async function openAccount(
   const stop = new AbortController();
   const at: (region: string) => Place = placesOf(
     account,
-    { credentials: async () => identity, renew: () => {} },
+    { credentials: async () => identity, current: () => identity, renew: () => {} },
     stop.signal,
   );
   const stateIn = (region: string) => regionOf(simulator.world, account, region);
@@ -64,6 +67,9 @@ export async function openAccount(
       if (key === undefined) throw new Error(`no key ${alias} in ${region}`);
       return key;
     },
+    /** Has AWS refuse a call, from the `nth` on, for as long as it is tried again with new credentials. */
+    refuse: (action: string, nth = 1) =>
+      simulator.addFault({ kind: 'expired-session', action, nth, times: renewals + 1 }),
     writes: () => simulator.calls.filter(({ mutating, outcome }) => mutating && outcome === 'ok'),
     [Symbol.asyncDispose]: () => simulator.close(),
   };

@@ -2,6 +2,9 @@ import type { Image } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import {
   differences,
+  differenceText,
+  extrasDifferences,
+  instanceTypesOf,
   isImageDescription,
   isImageName,
   keyDifferences,
@@ -9,6 +12,7 @@ import {
   registrationOf,
   sizeGiB,
   snapshotIdsOf,
+  tagDifferences,
   totalGiB,
 } from '../src/image.ts';
 
@@ -119,7 +123,7 @@ describe('registering a copy', () => {
       TpmSupport: 'v2.0',
       ImdsSupport: 'v2.0',
     } as const;
-    expect(register({ ...source, ...set }, { uefiData: 'QU1aTlVFRkk=' })).toMatchObject({
+    expect(register({ ...source, ...set }, { uefiData: 'QU1aTlVFRkk=', description: 'Golden image' })).toMatchObject({
       ...set,
       UefiData: 'QU1aTlVFRkk=',
     });
@@ -130,10 +134,9 @@ describe('registering a copy', () => {
     expect(register(bare)).toMatchObject({ EnaSupport: false, BlockDeviceMappings: [] });
   });
 
-  test("gives the asked description in place of the source's; an empty one is none", () => {
-    const described = { ...source, Description: 'Golden image' };
-    expect(register(described, { description: 'Mine' }).Description).toBe('Mine');
-    expect(register(described, { description: '' })).not.toHaveProperty('Description');
+  test('gives the asked description; an empty one is none', () => {
+    expect(register(source, { description: 'Mine' }).Description).toBe('Mine');
+    expect(register(source, { description: '' })).not.toHaveProperty('Description');
   });
 
   const volumeOf = (ebs: object) => register({ BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: ebs }] });
@@ -171,7 +174,8 @@ describe('registering a copy', () => {
 });
 
 describe('a copy differs from its source', () => {
-  const changed = (over: Image) => differences(source, { ...copy, ...over });
+  const same = { lostBilling: false, otherRegion: false };
+  const changed = (over: Image) => differences(source, { ...copy, ...over }, same);
   const device = (index: number, over: object) => {
     const mappings = [...(copy.BlockDeviceMappings ?? [])];
     const mapping = mappings[index];
@@ -193,45 +197,122 @@ describe('a copy differs from its source', () => {
     ['BootMode', 'not set', 'uefi'],
     ['TpmSupport', 'not set', 'v2.0'],
     ['ImdsSupport', 'not set', 'v2.0'],
+  ])('in %s', (field, there, here) => {
+    const expected = [{ field, source: there, target: here }];
+    expect(changed({ [field]: here })).toEqual(expected);
+    expect(differences(source, { ...copy, [field]: here }, { lostBilling: true, otherRegion: true })).toEqual(expected);
+  });
+
+  test.each([
     ['Platform', 'not set', 'windows'],
     ['PlatformDetails', 'Linux/UNIX', 'Windows'],
     ['UsageOperation', 'RunInstances', 'RunInstances:0002'],
-  ])('in %s', (field, there, here) => {
+  ])('in %s, unless it may lose its billing', (field, there, here) => {
     expect(changed({ [field]: here })).toEqual([{ field, source: there, target: here }]);
+    expect(differences(source, { ...copy, [field]: here }, { ...same, lostBilling: true })).toEqual([]);
+  });
+
+  test.each(['KernelId', 'RamdiskId'])('in %s, unless it is in another region', (field) => {
+    expect(changed({ [field]: 'a-1' })).toEqual([{ field, source: 'not set', target: 'a-1' }]);
+    expect(differences(source, { ...copy, [field]: 'a-1' }, { ...same, otherRegion: true })).toEqual([]);
+  });
+
+  test('in nothing where AWS leaves out what is usual', () => {
+    const { RootDeviceType: _, PlatformDetails: __, UsageOperation: ___, ...bare } = copy;
+    expect(differences(source, bare, same)).toEqual([]);
+    expect(changed({ PlatformDetails: '', UsageOperation: '' })).toEqual([]);
+  });
+
+  test('in its product codes and its watermarks, whatever their order', () => {
+    const codes = (...ids: string[]) => ({ ProductCodes: ids.map((ProductCodeId) => ({ ProductCodeId })) });
+    const marks = (...keys: string[]) => ({ ImageWatermarks: keys.map((WatermarkKey) => ({ WatermarkKey })) });
+    for (const [field, list] of [
+      ['ProductCodes', codes],
+      ['ImageWatermarks', marks],
+    ] as const) {
+      expect(differences({ ...source, ...list('a', 'b') }, { ...copy, ...list('b', 'a') }, same)).toEqual([]);
+      expect(changed(list())).toEqual([]);
+      expect(changed(list('b', 'a'))).toEqual([{ field, source: 'not set', target: 'a, b' }]);
+    }
+  });
+
+  test('in the instance types that it is for', () => {
+    const types = (yes: string[], no: string[]) => ({
+      InstanceTypeSpecification: {
+        SupportedInstanceTypes: yes.map((InstanceType) => ({ InstanceType })),
+        UnsupportedInstanceTypes: no.map((InstanceType) => ({ InstanceType })),
+      },
+    });
+    expect(instanceTypesOf(types(['m7i.large', 'c7i.large'], []))).toBe('c7i.large, m7i.large');
+    expect(instanceTypesOf(types([], ['t2.micro']))).toBe('not t2.micro');
+    for (const none of [{}, { InstanceTypeSpecification: {} }, types([], [])])
+      expect(instanceTypesOf(none)).toBeUndefined();
+    expect(changed(types([], ['t2.micro']))).toEqual([
+      { field: 'InstanceTypeSpecification', source: 'not set', target: 'not t2.micro' },
+    ]);
   });
 
   test('in ENA, where off and absent are one; and an empty text is none', () => {
     expect(changed({ EnaSupport: false })).toEqual([{ field: 'EnaSupport', source: 'true', target: 'not set' }]);
     const { EnaSupport: _, ...without } = source;
-    expect(differences(without, { ...copy, EnaSupport: false })).toEqual([]);
-    expect(differences({ ...source, SriovNetSupport: '' }, copy)).toEqual([]);
+    expect(differences(without, { ...copy, EnaSupport: false }, same)).toEqual([]);
+    expect(differences({ ...source, SriovNetSupport: '' }, copy, same)).toEqual([]);
   });
 
+  const performance = { VolumeType: 'gp3', Iops: 3000, Throughput: 125, DeleteOnTermination: true, EbsCardIndex: 0 };
+  /** In what a volume differs from one of the source that states `stated`. */
+  const volumeDifferences = (stated: object, here: object) =>
+    differences(
+      { BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: 'snap-1', VolumeSize: 8, ...stated } }] },
+      {
+        BlockDeviceMappings: [
+          { DeviceName: '/dev/xvda', Ebs: { SnapshotId: 'snap-2', VolumeSize: 8, ...stated, ...here } },
+        ],
+      },
+      same,
+    );
+
   test.each([
-    ['VolumeType', 'not set', 'gp3'],
-    ['VolumeSize', '8', '16'],
-    ['Iops', 'not set', '3000'],
-    ['Throughput', 'not set', '125'],
-    ['DeleteOnTermination', 'not set', 'true'],
+    ['VolumeType', 'gp3', 'io2'],
+    ['VolumeSize', 8, 16],
+    ['Iops', 3000, 4000],
+    ['Throughput', 125, 250],
+    ['DeleteOnTermination', true, false],
+    ['EbsCardIndex', 0, 1],
   ])("in a volume's %s", (field, there, here) => {
-    const value = /^\d+$/.test(here) ? Number(here) : here;
-    expect(ebs(0, { [field]: value })).toEqual([
-      { field: `BlockDeviceMappings[/dev/xvda].Ebs.${field}`, source: there, target: here },
+    const name = `BlockDeviceMappings[/dev/xvda].Ebs.${field}`;
+    expect(volumeDifferences(performance, { [field]: here })).toEqual([
+      { field: name, source: String(there), target: String(here) },
     ]);
+    expect(volumeDifferences(performance, { [field]: undefined })).toEqual([
+      { field: name, source: String(there), target: 'not set' },
+    ]);
+  });
+
+  test('in nothing that the source leaves open', () => {
+    expect(volumeDifferences({}, performance)).toEqual([]);
+  });
+
+  test('in no IOPS and throughput of a volume whose type is given none', () => {
+    const stated = { VolumeType: 'gp2', Iops: 100, Throughput: 100 };
+    expect(volumeDifferences(stated, { Iops: 300, Throughput: 250 })).toEqual([]);
+    expect(volumeDifferences({ ...stated, VolumeType: 'io2' }, { Iops: 300, Throughput: 250 })).toHaveLength(1);
   });
 
   test('if a snapshot came out unencrypted: it must be encrypted whatever the source is', () => {
     const encrypted = [{ field: 'BlockDeviceMappings[/dev/xvda].Ebs.Encrypted', source: 'true', target: 'false' }];
     expect(ebs(0, { Encrypted: false })).toEqual(encrypted);
-    expect(ebs(0, { Encrypted: undefined })).toEqual(encrypted);
+    // That nothing is said of it says nothing; the snapshot's key tells.
+    expect(ebs(0, { Encrypted: undefined })).toEqual([]);
   });
 
   test('if a new volume is not encrypted as that of the source is', () => {
     expect(ebs(2, { Encrypted: false })).toEqual([
       { field: 'BlockDeviceMappings[/dev/sdc].Ebs.Encrypted', source: 'true', target: 'false' },
     ]);
+    expect(ebs(2, { Encrypted: undefined })).toHaveLength(1);
     const plain = { ...source, BlockDeviceMappings: [{ DeviceName: '/dev/sdc', Ebs: { VolumeSize: 4 } }] };
-    expect(differences(plain, plain)).toEqual([]);
+    expect(differences(plain, plain, same)).toEqual([]);
   });
 
   test('if a volume is made from a snapshot in one and empty in the other', () => {
@@ -263,12 +344,12 @@ describe('a copy differs from its source', () => {
     expect(changed({ BlockDeviceMappings: rest })).toEqual([
       { field: 'BlockDeviceMappings[/dev/xvda]', source: 'there', target: 'not set' },
     ]);
-    expect(differences({ ...source, BlockDeviceMappings: source.BlockDeviceMappings?.slice(1) ?? [] }, copy)).toEqual([
-      { field: 'BlockDeviceMappings[/dev/xvda]', source: 'not set', target: 'there' },
-    ]);
+    expect(
+      differences({ ...source, BlockDeviceMappings: source.BlockDeviceMappings?.slice(1) ?? [] }, copy, same),
+    ).toEqual([{ field: 'BlockDeviceMappings[/dev/xvda]', source: 'not set', target: 'there' }]);
     const { BlockDeviceMappings: _, ...bare } = source;
-    expect(differences(bare, { ...bare, BlockDeviceMappings: first ? [first] : [] })).toHaveLength(1);
-    expect(differences({ ...source, BlockDeviceMappings: [root] }, bare)).toHaveLength(1);
+    expect(differences(bare, { ...bare, BlockDeviceMappings: first ? [first] : [] }, same)).toHaveLength(1);
+    expect(differences({ ...source, BlockDeviceMappings: [root] }, bare, same)).toHaveLength(1);
   });
 
   test('the order of the devices makes no difference', () => {
@@ -285,10 +366,10 @@ test('the snapshots that are not under the key are told, with the key that they 
     [],
   );
   expect(keyDifferences('key-1', copy, [...snapshots, { SnapshotId: 'snap-data-copy', KmsKeyId: 'key-2' }])).toEqual([
-    { field: 'the key of snap-data-copy', source: 'key-1', target: 'key-2' },
+    { field: 'the key of snap-data-copy', source: 'key-1', target: 'key-2', asked: true },
   ]);
   expect(keyDifferences('key-1', copy, snapshots)).toEqual([
-    { field: 'the key of snap-data-copy', source: 'key-1', target: 'not known' },
+    { field: 'the key of snap-data-copy', source: 'key-1', target: 'not known', asked: true },
   ]);
 });
 
@@ -304,4 +385,31 @@ describe('how an AMI may be described', () => {
     expect(isImageDescription(text)).toBe(true),
   );
   test.each(['x'.repeat(256), 'naïve', 'two\nlines'])('not %j', (text) => expect(isImageDescription(text)).toBe(false));
+});
+
+test('a difference is told by what the source has, or by what was asked for', () => {
+  const difference = { field: 'VolumeSize', source: '8', target: '9' };
+  expect(differenceText(difference)).toBe('VolumeSize is 9, but 8 in the source');
+  expect(differenceText({ ...difference, asked: true })).toBe('VolumeSize is 9, but 8 was asked for');
+});
+
+test('UEFI variables are told to be others, not what they are', () => {
+  const [none, some, others] = [{ uefiData: undefined }, { uefiData: 'QU1a' }, { uefiData: 'T1RI' }];
+  for (const same of [none, some]) expect(extrasDifferences(same, { ...same })).toEqual([]);
+  expect(extrasDifferences(some, others)).toEqual([{ field: 'UefiData', source: 'of its own', target: 'another' }]);
+  expect(extrasDifferences(some, none)).toEqual([{ field: 'UefiData', source: 'of its own', target: 'not set' }]);
+  expect(extrasDifferences(none, some)).toEqual([{ field: 'UefiData', source: 'not set', target: 'another' }]);
+});
+
+test('of the tags that were asked for, those are told that are missing or otherwise', () => {
+  const asked = [
+    { Key: 'team', Value: 'platform' },
+    { Key: 'stage', Value: 'prod' },
+  ];
+  expect(tagDifferences(asked, { Tags: [...asked, { Key: 'more', Value: 'x' }] })).toEqual([]);
+  expect(tagDifferences(asked, { Tags: [{ Key: 'stage', Value: 'test' }] })).toEqual([
+    { field: 'the tag team', source: 'platform', target: 'not set', asked: true },
+    { field: 'the tag stage', source: 'prod', target: 'test', asked: true },
+  ]);
+  expect(tagDifferences(asked, {})).toHaveLength(2);
 });

@@ -27,7 +27,7 @@ test("where other runs' leases fill the AMI, a run says so once, and takes its l
     (message) => warnings.push(message),
     () => {},
   );
-  lease.stop();
+  lease?.stop();
   expect(warnings).toEqual([expect.stringContaining('waiting for room')]);
   expect(refused()).toBe(2);
   expect(leasesOf(data.Tags).map(({ id }) => id)).toContain('aaaaaaaaaaaa');

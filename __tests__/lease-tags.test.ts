@@ -1,7 +1,7 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import { amiIdOf } from '../simulator/scenario.ts';
 import { dropLeases, endLease, isAlive, leasesOf, takeLease, thisReader } from '../src/lease.ts';
-import { type Account, openAccount } from './account.ts';
+import { type Account, openAccount, renewals } from './account.ts';
 
 const account = '111111111111';
 const region = 'us-east-1';
@@ -35,8 +35,7 @@ describe('a lease that a run takes', () => {
   test('is on the AMI, lives for five minutes, and is told of before it is written', async () => {
     await using there = await withAmi({ team: 'platform' });
     const { lease, warnings, written } = await take(there);
-    lease.stop();
-    expect(lease).toMatchObject({ id, imageId: amiId });
+    lease?.stop();
     expect([warnings, written]).toEqual([[], ['told']]);
     const [record] = leasesOf(tagsOf(there));
     const { machine, isRunning } = thisReader(run);
@@ -66,7 +65,7 @@ describe('a lease that a run takes', () => {
     });
     try {
       const { lease } = await take(there);
-      const renewals = () => there.simulator.calls.filter(({ action }) => action === 'CreateTags').length - 1;
+      const written = () => there.simulator.calls.filter(({ action }) => action === 'CreateTags').length - 1;
       const renewed = () =>
         new Promise<void>((resolve) => {
           const end = there.simulator.onCall(({ action }) => {
@@ -76,19 +75,19 @@ describe('a lease that a run takes', () => {
           });
         });
       jest.advanceTimersByTime(59_999);
-      expect(renewals()).toBe(0);
+      expect(written()).toBe(0);
       let next = renewed();
-      there.simulator.addFault({ kind: 'expired-session', action: 'CreateTags', times: 3 });
+      there.refuse('CreateTags');
       jest.advanceTimersByTime(1);
       await next;
-      // Two renewals of the session, then it gives up until the next minute.
-      while (renewals() < 3) await new Promise((resolve) => setImmediate(resolve));
+      // With every credential refused, it gives up until the next minute.
+      while (written() <= renewals) await new Promise((resolve) => setImmediate(resolve));
       next = renewed();
       jest.advanceTimersByTime(60_000);
       await next;
-      expect(renewals()).toBe(4);
+      expect(written()).toBe(renewals + 2);
       expect(jest.getTimerCount()).toBe(1);
-      lease.stop();
+      lease?.stop();
       expect(jest.getTimerCount()).toBe(0);
     } finally {
       jest.useRealTimers();
@@ -101,7 +100,7 @@ test('a lease takes no more than to make and remove tags of this action', async 
   const actions = ['ec2:CreateTags', 'ec2:DeleteTags'];
   await using there = await withAmi({}, [{ Effect: 'Allow', Action: actions, Resource: '*', Condition: own }]);
   const { lease, warnings } = await take(there);
-  lease.stop();
+  lease?.stop();
   expect(warnings).toEqual([]);
   expect(leasesOf(tagsOf(there))).toHaveLength(1);
 });
@@ -115,8 +114,7 @@ describe('where the AMI takes no lease, the run goes on unseen, and says so', ()
     const { lease, warnings, written } = await take(there);
     expect(warnings).toEqual([`the source role may not remove tags (ec2:DeleteTags), ${unseen}`]);
     expect([written, tagsOf(there)]).toEqual([[], []]);
-    lease.stop();
-    expect(lease).toMatchObject({ id, imageId: amiId });
+    expect(lease).toBeUndefined();
   });
 
   test('because it may not be tagged', async () => {
@@ -153,14 +151,14 @@ test("where other runs' leases fill the AMI, a run waits until there is room, an
 
 test('what AWS says otherwise ends the run', async () => {
   await using there = await withAmi();
-  there.imageIn(region, amiId).deregisteredAt = Date.now();
+  there.deregister(region, amiId);
   await expect(take(there)).rejects.toThrow('InvalidAMIID.Unavailable');
 });
 
 test('a lease that is ended reads as dead, and still tells its regions', async () => {
   await using there = await withAmi();
   const { lease } = await take(there);
-  lease.stop();
+  lease?.stop();
   await endLease(there.at(region), amiId, id, ['eu-west-1', 'us-west-2']);
   const [record, ...others] = leasesOf(tagsOf(there));
   expect(others).toEqual([]);
@@ -174,6 +172,25 @@ test('a lease that is ended reads as dead, and still tells its regions', async (
     regions: ['eu-west-1', 'us-west-2'],
   });
   expect(record && isAlive(record, thisReader(run))).toBe(false);
+});
+
+describe('a lease that cannot be ended is none', () => {
+  const end = (there: Account, imageId = amiId) => endLease(there.at(region), imageId, id, []);
+
+  test('because the AMI is gone, or full, or may not be tagged', async () => {
+    await using full = await withAmi(Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`tag-${at}`, ''])));
+    await end(full);
+    await end(full, 'ami-0ffffffffffffffff');
+    await using forbidden = await withAmi({}, [{ Effect: 'Allow', Action: 'ec2:DeleteTags', Resource: '*' }]);
+    await end(forbidden);
+    expect(leasesOf([...tagsOf(full), ...tagsOf(forbidden)])).toEqual([]);
+  });
+
+  test('but what AWS says otherwise is told', async () => {
+    await using there = await withAmi();
+    there.deregister(region, amiId);
+    await expect(end(there)).rejects.toThrow('InvalidAMIID.Unavailable');
+  });
 });
 
 test('leases are dropped by their IDs; other tags stay', async () => {

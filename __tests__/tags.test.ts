@@ -11,6 +11,7 @@ test("the action's own tags have the names that resources out there bear already
     kmsKey: 'share-encrypted-ami:kms-key',
     lease: 'share-encrypted-ami:lease',
     lineage: 'share-encrypted-ami:lineage',
+    superseded: 'share-encrypted-ami:superseded',
     intermediate: 'share-encrypted-ami:intermediate',
   });
   expect(Object.values(tagKeys).filter((key) => !key.startsWith(tagPrefix))).toEqual([]);

@@ -16,7 +16,8 @@ const modules = [
   { mutate: 'src/ledger.ts', tests: 'ledger' },
   { mutate: 'src/lease.ts', tests: 'lease?(-tags)' },
   // Which AMIs of a lineage stay. What asks AWS in this file is tested in dist/.
-  { mutate: 'src/plan/publish.ts:24-58', tests: 'plan/publish' },
+  { mutate: 'src/plan/publish.ts:24-73', tests: 'plan/publish' },
+  { mutate: 'src/plan/removal.ts', tests: 'plan/publish' },
   { mutate: 'src/plan/plan.ts', tests: 'plan/*' },
   { mutate: 'src/steps/clean-up.ts', tests: 'steps/clean-up' },
 ];

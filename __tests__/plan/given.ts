@@ -101,6 +101,8 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     namesake: undefined,
     made: [],
     earlierCopies: [],
+    existingExtras: new Map(),
+    locks: new Map(),
     ...over,
   };
 }
@@ -147,7 +149,7 @@ function tagsOf(marks: Record<string, string | undefined>) {
   return Object.entries(marks).flatMap(([Key, Value]) => (Value === undefined ? [] : [{ Key, Value }]));
 }
 
-export function requestOf(inputs: Partial<Record<InputName, string>> = {}, run = runUrl): Request {
+export function requestOf(inputs: Partial<Record<InputName, string>> = {}, run = runUrl, attempt = 1): Request {
   const given: Record<string, string> = {
     ...inputDefaults,
     'ami-id': 'ami-0123456789abcdef0',
@@ -161,7 +163,7 @@ export function requestOf(inputs: Partial<Record<InputName, string>> = {}, run =
   return readInputs((name) => given[name] ?? '', {
     runUrl: run,
     runId: '4711',
-    runAttempt: 1,
+    runAttempt: attempt,
     sha: 'c0ffee',
     date: new Date(now),
     defaultRegion: undefined,
@@ -170,8 +172,9 @@ export function requestOf(inputs: Partial<Record<InputName, string>> = {}, run =
 
 type Facts = {
   inputs?: Partial<Record<InputName, string>>;
-  /** The workflow run's URL, '' outside a workflow. */
+  /** The workflow run's URL, '' outside a workflow, and its attempt. */
   run?: string;
+  attempt?: number;
   image?: Partial<Image>;
   source?: Partial<Source>;
   /** The leases that are on the source AMI. */
@@ -182,10 +185,11 @@ type Facts = {
 };
 
 /** The plan from these facts, its problems and its warnings. */
-export function planFrom({ inputs, run, image, source, leases = [], targets, hubs = [] }: Facts) {
+export function planFrom({ inputs, run, attempt, image, source, leases = [], targets, hubs = [] }: Facts) {
   const golds = golden(image);
   const resolved = {
     source: {
+      instanceId: undefined,
       place: placeAt(sourceAccount, sourceRegion),
       at: (region: string) => placeAt(sourceAccount, region),
       account: sourceAccount,
@@ -204,7 +208,7 @@ export function planFrom({ inputs, run, image, source, leases = [], targets, hub
     ),
   };
   const findings = openFindings(new AbortController().signal);
-  const plan = planOf(requestOf(inputs, run), resolved, ownLease, readerOf(), findings);
+  const plan = planOf(requestOf(inputs, run, attempt), resolved, ownLease, readerOf(), findings);
   return { plan, problems: findings.problems, warnings: findings.warnings() };
 }
 

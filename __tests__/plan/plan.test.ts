@@ -1,15 +1,21 @@
 import { describe, expect, test } from '@jest/globals';
+import { accountsUsing } from '../../src/plan/plan.ts';
 import { tagKeys } from '../../src/tags.ts';
 import {
   deadLease,
   golden,
+  ownLease,
   planFrom,
   planOne,
   runUrl,
   sharedAmi,
+  snapshot,
   snapshotOf,
+  sourceAccount,
+  sourceKey,
   targetAccount,
   targetIn,
+  targetKey,
   targetRegion,
 } from './given.ts';
 
@@ -42,7 +48,7 @@ describe('the name of the AMI', () => {
     ).toEqual([
       {
         where,
-        what: 'the name "golden-2026-11-23" is taken by ami-stale, an AMI of this source that differs: Architecture is arm64, not x86_64; EnaSupport is not set, not true',
+        what: 'the name "golden-2026-11-23" is taken by ami-stale, an AMI of this source that differs: Architecture is arm64, but x86_64 in the source; EnaSupport is not set, but true in the source',
         remedy: 'choose another target-ami-name, or deregister that AMI',
       },
     ]);
@@ -55,15 +61,37 @@ describe('the name of the AMI', () => {
     ]);
   });
 
-  test('may not be that of an AMI that is to be replaced once the new one is there', () => {
-    const facts = { inputs: { 'on-existing': 'replace' }, target: { existing: [stale], namesake: stale } };
-    expect(planOne(facts).problems).toEqual([
-      {
-        where,
-        what: 'the name "golden-2026-11-23" is taken by ami-stale, which is to be replaced only once the new AMI is there',
-        remedy: 'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
-      },
-    ]);
+  test('is taken over from the AMI that is replaced, where the new one is registered from snapshots', () => {
+    const older = sharedAmi('ami-older', { Architecture: 'arm64', Name: 'golden-2026-11-22' });
+    const target = { existing: [older, stale], namesake: stale };
+    const { supersedes, replace, problems } = planOne({ inputs: { 'on-existing': 'replace' }, target });
+    expect({ supersedes, replace, problems }).toEqual({ supersedes: stale, replace: [older, stale], problems: [] });
+  });
+
+  test('is not taken over from an AMI that stays, or by one that is there', () => {
+    expect(planOne({ target: { existing: [stale], namesake: stale } }).supersedes).toBeUndefined();
+    const inputs = { 'on-existing': 'replace' };
+    expect(planOne({ inputs, target: { existing: [stale] } }).supersedes).toBeUndefined();
+    const own = sharedAmi('ami-own', { run: runUrl, Name: 'another' });
+    const target = { existing: [own, stale], namesake: stale, earlierCopies: [snapshotOf(own)] };
+    expect(planOne({ inputs, attempt: 2, target })).toMatchObject({ reuse: own, supersedes: undefined });
+  });
+
+  test('may not be that of an AMI that route copy replaces: the copy bears it hours before it is right', () => {
+    const facts = {
+      inputs: { 'on-existing': 'replace', route: 'copy' },
+      target: { existing: [stale], namesake: stale },
+    };
+    expect(planOne(facts)).toMatchObject({
+      supersedes: undefined,
+      problems: [
+        {
+          where,
+          what: 'the name "golden-2026-11-23" is taken by ami-stale, which route copy can replace only once the new AMI is there',
+          remedy: 'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
+        },
+      ],
+    });
   });
 
   test('may be taken by the AMI that is reused', () => {
@@ -104,10 +132,13 @@ describe('an AMI of this source that is there already', () => {
     });
   });
 
-  test('with on-existing replace, stays if this very run made it; the others go', () => {
+  test('with on-existing replace, stays if an earlier attempt of this very run made it; the others go', () => {
     const own = sharedAmi('ami-own', { run: runUrl });
     const target = { existing: [first, own], earlierCopies: [snapshotOf(own)] };
-    expect(planOne({ inputs: { 'on-existing': 'replace' }, target })).toMatchObject({ reuse: own, replace: [first] });
+    expect(planOne({ inputs: { 'on-existing': 'replace' }, attempt: 2, target })).toMatchObject({
+      reuse: own,
+      replace: [first],
+    });
   });
 
   test('cannot be replaced while it is protected from deregistration', () => {
@@ -154,8 +185,78 @@ describe('the tags of the AMI', () => {
     const Tags = Array.from({ length: 48 }, (_, index) => ({ Key: `tag-${index}`, Value: 'x' }));
     const { tags, warnings } = planOne({ image: { Tags } });
     expect(tags).toHaveLength(50);
+    // Under route copy the image bears the run's lease besides, while it is made.
+    expect(planOne({ image: { Tags }, inputs: { route: 'copy' } }).tags).toHaveLength(49);
     expect(warnings).toEqual([`${where}: AWS allows 50 tags; these of the source's are left out: tag-46, tag-47`]);
   });
+});
+
+describe('the tags of the snapshots', () => {
+  const root = snapshot('snap-root', { tags: [{ Key: 'disk', Value: 'root' }] });
+  const own = (id: string) => [
+    { Key: 'stage', Value: 'prod' },
+    { Key: tagKeys.sourceAmi, Value: 'ami-golden' },
+    { Key: tagKeys.run, Value: runUrl },
+    { Key: tagKeys.commit, Value: 'c0ffee' },
+    { Key: tagKeys.sourceSnapshot, Value: id },
+    { Key: tagKeys.kmsKey, Value: targetKey },
+    { Key: tagKeys.lease, Value: ownLease },
+  ];
+  const target = { tags: { stage: 'prod' } };
+
+  test("are each source snapshot's, the asked ones, and by what a later run finds the copy again", () => {
+    const { snapshotTags, warnings } = planOne({ source: { snapshots: [root, snapshot('snap-data')] }, target });
+    expect(snapshotTags).toEqual(
+      new Map([
+        ['snap-root', [{ Key: 'disk', Value: 'root' }, ...own('snap-root')]],
+        ['snap-data', own('snap-data')],
+      ]),
+    );
+    expect(warnings).toEqual([]);
+  });
+
+  test("without copy-tags are none of the source's", () => {
+    const facts = { inputs: { 'copy-tags': 'false' }, source: { snapshots: [root] }, target };
+    expect(planOne(facts).snapshotTags.get('snap-root')).toEqual(own('snap-root'));
+  });
+
+  test('that AWS has no room for are told', () => {
+    const tags = Array.from({ length: 45 }, (_, index) => ({ Key: `tag-${index}`, Value: 'x' }));
+    const { snapshotTags, warnings } = planOne({ source: { snapshots: [snapshot('snap-root', { tags })] } });
+    expect(snapshotTags.get('snap-root')).toHaveLength(50);
+    expect(warnings).toEqual([`${where}: AWS allows 50 tags; these of snap-root's are left out: tag-44`]);
+  });
+});
+
+describe('the description', () => {
+  test("is the asked one, else the source's", () => {
+    const image = { Description: 'Golden image' };
+    expect(planOne({ image }).description).toBe('Golden image');
+    expect(planOne({ image, target: { description: 'Mine' } }).description).toBe('Mine');
+    expect(planOne({ image, target: { description: '' } }).description).toBe('');
+  });
+
+  test('of a source that has none is none; CopyImage is given one, lest it make one that names the encrypted copy', () => {
+    for (const image of [{}, { Description: '' }]) {
+      expect(planOne({ image }).description).toBeUndefined();
+      expect(planOne({ image, inputs: { route: 'copy' } }).description).toBe(
+        'Copied from ami-golden (111111111111/us-east-1)',
+      );
+    }
+  });
+});
+
+test('the accounts that use a key of the source account are told, each once', () => {
+  const account = '222222222222';
+  const targets = [
+    targetIn(targetAccount, 'eu-west-1'),
+    targetIn(targetAccount, 'us-west-2'),
+    targetIn(account, 'eu-west-1'),
+    targetIn(sourceAccount, 'eu-west-1'),
+  ];
+  const { plan } = planFrom({ targets });
+  expect(accountsUsing(plan, sourceKey)).toEqual([targetAccount, account]);
+  expect(accountsUsing(plan, targetKey)).toEqual([]);
 });
 
 describe('retain', () => {
@@ -172,6 +273,7 @@ describe('retain', () => {
     expect(planOne({ inputs: { retain: '2' }, target: { made } }).retained).toEqual({
       keep: [newer],
       remove: [older, oldest],
+      held: [],
     });
   });
 
@@ -182,6 +284,7 @@ describe('retain', () => {
     expect(planOne({ inputs, target: { existing, made: [...made, failed] } }).retained).toEqual({
       keep: [],
       remove: [older, oldest],
+      held: [],
     });
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { tagKeys } from '../../src/tags.ts';
 import {
   deadLease,
   earlierCopy,
@@ -13,8 +14,11 @@ import {
   sharedAmi,
   snapshot,
   snapshotOf,
+  sourceRegion,
   targetAccount,
+  targetIn,
   targetKey,
+  targetRegion,
   volume,
 } from './given.ts';
 
@@ -53,30 +57,78 @@ describe('an AMI that is there already', () => {
     expect(planOne({ target: { existing: [ami] } }).reuse).toBeUndefined();
   });
 
-  test('of several, the one with the asked name is reused, else the first, which is the newest', () => {
+  test("of several, the one with the asked name is reused; where none has it, the choice is the user's", () => {
     const newest = sharedAmi('ami-newest', { Name: 'golden-old-name' });
     const named = sharedAmi('ami-named');
     const earlierCopies = [newest, named].map((image) => snapshotOf(image));
     const existing = [newest, named];
     expect(planOne({ target: { existing, earlierCopies } }).reuse).toBe(named);
-    expect(planOne({ target: { existing, earlierCopies, name: 'another' } }).reuse).toBe(newest);
+    expect(planOne({ target: { existing, earlierCopies } }).problems).toEqual([]);
+    expect(planOne({ target: { existing, earlierCopies, name: 'another' } }).problems).toEqual([
+      {
+        where: `${targetAccount}/${targetRegion}`,
+        what: 'several AMIs of this source are there, all alike: ami-newest (golden-old-name), ami-named (golden-2026-11-23)',
+        remedy: 'name one of them in target-ami-name, deregister the others, or set on-existing to replace',
+      },
+    ]);
   });
 
   test.each(['fail', 'replace'])(
-    'with on-existing %s, is reused only if this very workflow run made it',
+    'with on-existing %s, is reused only if an earlier attempt of this very run made it',
     (onExisting) => {
       const inputs = { 'on-existing': onExisting };
       const [own, others] = [sharedAmi('ami-own', { run: runUrl }), sharedAmi('ami-others', { run: `${runUrl}9` })];
       const earlierCopies = [own, others].map((image) => snapshotOf(image));
-      expect(planOne({ inputs, target: { existing: [others, own], earlierCopies } }).reuse).toBe(own);
-      expect(planOne({ inputs, target: { existing: [others], earlierCopies } }).reuse).toBeUndefined();
+      expect(planOne({ inputs, attempt: 2, target: { existing: [others, own], earlierCopies } }).reuse).toBe(own);
+      expect(planOne({ inputs, target: { existing: [others, own], earlierCopies } }).reuse).toBeUndefined();
+      expect(planOne({ inputs, attempt: 2, target: { existing: [others], earlierCopies } }).reuse).toBeUndefined();
     },
   );
+
+  test('by another name is reused if it is the only one', () => {
+    const target = { existing: [ami], earlierCopies: [snapshotOf(ami)], name: 'another' };
+    expect(planOne({ target })).toMatchObject({ reuse: ami, problems: [] });
+  });
+
+  test('made twice by an earlier attempt is no question: the newest is taken', () => {
+    const existing = [1, 2].map((at) => sharedAmi(`ami-${at}`, { run: runUrl, Name: `golden-${at}` }));
+    const target = { existing, earlierCopies: existing.map((image) => snapshotOf(image)) };
+    const { reuse, problems } = planOne({ inputs: { 'on-existing': 'replace' }, attempt: 2, target });
+    expect([reuse, problems]).toEqual([existing[0], []]);
+  });
+
+  test.each([
+    ['the same', 'QU1a', true],
+    ['others', 'T1RI', false],
+    ['none', undefined, false],
+  ])('with UEFI variables is reused if it has the same: it has %s', (_, uefiData, reused) => {
+    const source = { extras: { uefiData: 'QU1a' } };
+    const there = { existing: [ami], earlierCopies: [snapshotOf(ami)] };
+    const { reuse } = planOne({ source, target: { ...there, existingExtras: new Map([['ami-there', { uefiData }]]) } });
+    expect(reuse).toBe(reused ? ami : undefined);
+    // Where they may not be read, verification will say so.
+    expect(planOne({ source, target: there }).reuse).toBe(ami);
+  });
+
+  test('may lack the kernel in another region, and the billing where that is meant to be lost', () => {
+    const reused = (image: object, inputs = {}, region = targetRegion) => {
+      const key = keyOf(targetAccount, region);
+      const target = targetIn(targetAccount, region, { existing: [ami], earlierCopies: [snapshotOf(ami, key)] });
+      return planOne({ image, inputs, target }).reuse === ami;
+    };
+    const kernel = { KernelId: 'aki-1' };
+    expect([reused(kernel), reused(kernel, {}, sourceRegion)]).toEqual([true, false]);
+    const billed = { UsageOperation: 'RunInstances:0010' };
+    const meant = { 'allow-lost-billing': 'true' };
+    expect(reused(billed, { ...meant, route: 'register' })).toBe(true);
+    expect(reused(billed, { ...meant, route: 'copy' })).toBe(false);
+    expect(reused(billed, { route: 'register' })).toBe(false);
+  });
 
   test("with on-existing replace outside a workflow, is no run's own", () => {
     const unmarked = sharedAmi('ami-own', { run: '' });
     const target = { existing: [unmarked], earlierCopies: [snapshotOf(unmarked)] };
-    expect(planOne({ run: '', inputs: { 'on-existing': 'replace' }, target }).reuse).toBeUndefined();
+    expect(planOne({ run: '', attempt: 2, inputs: { 'on-existing': 'replace' }, target }).reuse).toBeUndefined();
   });
 });
 
@@ -235,6 +287,23 @@ describe('a snapshot copy that an earlier run left', () => {
       ['snap-root', 'snap-1'],
       ['snap-data', 'snap-2'],
     ]);
+  });
+
+  test('of an AMI that gave its name up is deleted once its run died and no AMI has it', () => {
+    const gaveUp = (id: string, lease: string) => ({
+      SnapshotId: id,
+      State: 'completed' as const,
+      Tags: [{ Key: tagKeys.superseded, Value: lease }],
+    });
+    const earlierCopies = [
+      gaveUp('snap-left', deadLease),
+      gaveUp('snap-living', liveLease),
+      gaveUp('snap-of-ami-back', deadLease),
+      snapshotOf(sharedAmi('ami-finished')),
+    ];
+    const existing = [sharedAmi('ami-back', { Architecture: 'arm64' })];
+    const { discard, untag } = planOne({ leases, target: { existing, earlierCopies } });
+    expect({ discard, untag }).toEqual({ discard: ['snap-left'], untag: [] });
   });
 
   const anyCopy = fc.record({

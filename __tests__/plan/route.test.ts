@@ -5,6 +5,8 @@ const marketplace = { ProductCodes: [{ ProductCodeId: 'abc123', ProductCodeType:
 const redHat = { UsageOperation: 'RunInstances:0010', PlatformDetails: 'Red Hat Enterprise Linux' };
 const paravirtual = { VirtualizationType: 'paravirtual' as const };
 
+const watermarked = { ImageWatermarks: [{ WatermarkKey: 'mark-1' }] };
+
 const inSourceAccount = targetIn(sourceAccount, targetRegion);
 
 describe('route auto', () => {
@@ -19,6 +21,8 @@ describe('route auto', () => {
     ['copies an image with product codes', { ProductCodes: [{ ProductCodeId: 'abc123' }] }, 'copy'],
     ['registers an image whose list of product codes is empty', { ProductCodes: [] }, 'register'],
     ['copies a paravirtual image, whose kernel is of one region', paravirtual, 'copy'],
+    ['copies an image with watermarks, which CopyImage alone carries over', watermarked, 'copy'],
+    ['registers an image whose list of watermarks is empty', { ImageWatermarks: [] }, 'register'],
     ['registers a UEFI image for another account', { BootMode: 'uefi' as const, OwnerId: '555555555555' }, 'register'],
   ])('%s', (_, image, route) => {
     // `undefined` stands for an attribute that AWS doesn't tell.
@@ -37,8 +41,8 @@ describe('route auto', () => {
 });
 
 test.each(['register', 'copy'])('route %s is taken where it is asked for', (route) => {
-  const image = route === 'register' ? paravirtual : {};
-  expect(planOne({ inputs: { route }, image }).route).toBe(route);
+  expect(planOne({ inputs: { route } }).route).toBe(route);
+  expect(planOne({ inputs: { route }, image: paravirtual }).route).toBe(route);
 });
 
 describe('what is certain to fail', () => {
@@ -56,6 +60,21 @@ describe('what is certain to fail', () => {
     expect(planOne({ inputs: { route: 'register', 'allow-lost-billing': 'true' }, image }).problems).toEqual([]);
     expect(planOne({ inputs: { route: 'register' } }).problems).toEqual([]);
     expect(planOne({ inputs: { route: 'copy' }, image }).problems).toEqual([]);
+  });
+
+  test.each([
+    ['the kernel and RAM disk', paravirtual, {}],
+    ['the UEFI variables', { BootMode: 'uefi-preferred' as const, OwnerId: '555555555555' }, inSourceAccount],
+    ['the watermarks', watermarked, {}],
+  ])('registering an image that would lose %s', (lost, image, target) => {
+    expect(planOne({ inputs: { route: 'register' }, image, target }).problems).toEqual([
+      {
+        where: expect.any(String),
+        what: `route register would lose ${lost} of ami-golden`,
+        remedy: 'use route copy or auto',
+      },
+    ]);
+    for (const route of ['copy', 'auto']) expect(planOne({ inputs: { route }, image, target }).problems).toEqual([]);
   });
 
   test('the billing that is lost is named as far as AWS tells it', () => {
@@ -78,6 +97,8 @@ describe('what is certain to fail', () => {
       },
     ]);
     expect(planOne({ image: marketplace, target: inSourceAccount }).problems).toEqual([]);
+    const others = { ...marketplace, OwnerId: '555555555555' };
+    expect(planOne({ image: others, target: inSourceAccount }).problems).toHaveLength(1);
     const devpay = { ProductCodes: [{ ProductCodeId: 'abc123', ProductCodeType: 'devpay' as const }] };
     expect(planOne({ image: devpay }).problems).toEqual([]);
     const both = { ProductCodes: [...devpay.ProductCodes, ...marketplace.ProductCodes] };

@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { amiIdOf, keyArnOf, type RegionScenario, type VolumeScenario } from '../../simulator/scenario.ts';
+import { withStatement } from '../../src/aws/key-policy.ts';
 import { encryptedCopyName } from '../../src/encrypted-copy.ts';
 import { leaseTag, type Reader, shareTags, thisReader } from '../../src/lease.ts';
 import type { LedgerState } from '../../src/ledger.ts';
 import { type CleanUpOptions, cleanUpSource, cleanUpTarget } from '../../src/steps/clean-up.ts';
 import { grantName, type MadeGrants } from '../../src/steps/key-access.ts';
-import { withStatement } from '../../src/steps/key-policy.ts';
 import { tagKeys } from '../../src/tags.ts';
 import { type Account, openAccount } from '../account.ts';
 
@@ -224,8 +224,8 @@ describe('a run that ends', () => {
     await using there = await open({ leases: { ...lease(own), ...lease(live) } });
     const key = there.key(region, 'golden');
     const before = key.policy;
-    const withLive = withStatement(before as never, live, 'aws', [account], ['Decrypt']);
-    key.policy = withStatement(withLive, own, 'aws', [account], ['Decrypt']);
+    const withLive = withStatement(before as never, live, 'aws', [account]);
+    key.policy = withStatement(withLive, own, 'aws', [account]);
     const { done } = await cleanUp(there, [], { keyAccess: 'policy' });
     expect(done).toContain(`took the statement out of the policy of ${keyArn} again`);
     expect(key.policy).toEqual(withLive);
@@ -347,9 +347,6 @@ describe('a run that died', () => {
 
 describe('what could not be taken back', () => {
   const made = (there: Account) => [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
-  // A refusal that is not repeated.
-  const refuse = (there: Account, action: string, nth?: number) =>
-    there.simulator.addFault({ kind: 'expired-session', action, times: 3, ...(nth !== undefined && { nth }) });
 
   test.each([
     ['RevokeGrant', 'Revoking grants'],
@@ -359,7 +356,7 @@ describe('what could not be taken back', () => {
     ['DeregisterImage', `Removing the encrypted copy ${copyId}`],
   ])('is told after a failing %s; the lease stays, for the next run to know', async (action, what) => {
     await using there = await open();
-    refuse(there, action);
+    there.refuse(action);
     const { failed } = await cleanUp(there, made(there));
     expect(failed).toHaveLength(1);
     expect(failed[0]).toContain(what);
@@ -371,7 +368,7 @@ describe('what could not be taken back', () => {
 
   test('of shares is told by the resources', async () => {
     await using there = await open();
-    refuse(there, 'ModifySnapshotAttribute');
+    there.refuse('ModifySnapshotAttribute');
     const copied = there.snapshots(region)[1]?.data.SnapshotId;
     const { failed } = await cleanUp(there, []);
     expect(failed[0]).toContain(`Taking back shares of ${copyId}, ${copied} in ${account}: `);
@@ -380,7 +377,7 @@ describe('what could not be taken back', () => {
   test('of a dead run, because the AMI that it shared cannot be read, is told', async () => {
     await using there = await open({ leases: { ...lease(own), ...lease(dead) } });
     // The lease's look and the one for encrypted copies succeed.
-    there.simulator.addFault({ kind: 'expired-session', action: 'DescribeImages', nth: 3, times: 3 });
+    there.refuse('DescribeImages', 3);
     const { failed } = await cleanUp(there, []);
     expect(failed).toEqual([expect.stringContaining(`Reading ${amiId} in ${account}: DescribeImages in `)]);
     expect(tagKeysOf(there)).toEqual(['team', leaseKey(dead), leaseKey(own)]);
@@ -388,15 +385,15 @@ describe('what could not be taken back', () => {
 
   test('of the lease itself is told', async () => {
     await using there = await open({ here: { keys: { golden: {} } } });
-    refuse(there, 'DeleteTags');
+    there.refuse('DeleteTags');
     const { failed } = await cleanUp(there, []);
     expect(failed).toEqual([expect.stringContaining(`Removing leases from ${amiId} in ${account}: DeleteTags in `)]);
   });
 
   test('of grants found by name, and of a policy, is told by the key', async () => {
     await using there = await open();
-    refuse(there, 'ListGrants');
-    refuse(there, 'GetKeyPolicy');
+    there.refuse('ListGrants');
+    there.refuse('GetKeyPolicy');
     const { failed } = await cleanUp(there, undefined, { keyAccess: 'policy' });
     expect(failed.map((line) => line.replace(/ in .*/, '')).sort()).toEqual([
       `Restoring the policy of ${keyArn}`,
@@ -406,7 +403,10 @@ describe('what could not be taken back', () => {
 
   test('of loose snapshots is told by their IDs', async () => {
     const amis = [
-      { name: 'loose', volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, tags: marks, locked: true })) },
+      {
+        name: 'loose',
+        volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, tags: marks, lock: 'governance' as const })),
+      },
     ];
     await using there = await open({ here: { keys: { golden: {} }, amis } });
     there.imageIn(region, amiIdOf(account, region, 'loose')).deregisteredAt = Date.now();
@@ -417,7 +417,7 @@ describe('what could not be taken back', () => {
 
   test('is everything but the grants where the leases cannot be read', async () => {
     await using there = await open();
-    there.simulator.addFault({ kind: 'expired-session', action: 'DescribeImages' });
+    there.refuse('DescribeImages');
     const { done, failed } = await cleanUp(there, made(there));
     expect(done).toEqual(['revoked 1 grant']);
     expect(failed).toEqual([expect.stringContaining(`Reading ${amiId} in ${account}: `)]);
@@ -510,7 +510,7 @@ describe('in a target', () => {
 
   test('what could not be removed is told', async () => {
     await using there = await openTarget([{ name: 'begun', volumes: [{ device: '/dev/xvda' }], tags: half }]);
-    there.simulator.addFault({ kind: 'expired-session', action: 'DeregisterImage' });
+    there.refuse('DeregisterImage');
     const { done, failed } = await cleanUpTarget(there.at(at), [dead]);
     expect(done).toEqual([]);
     expect(failed).toEqual([
