@@ -164,6 +164,13 @@ describe('registering a copy', () => {
     });
   });
 
+  test('keeps the EBS card that a volume is on', () => {
+    expect(asked({ SnapshotId: 'snap-root', EbsCardIndex: 1 })).toStrictEqual({
+      SnapshotId: 'snap-root-copy',
+      EbsCardIndex: 1,
+    });
+  });
+
   test('says whether a new volume is encrypted', () => {
     expect(asked({ VolumeSize: 4 })).toStrictEqual({ Encrypted: false, VolumeSize: 4 });
   });
@@ -296,6 +303,7 @@ describe('a copy differs from its source', () => {
   test('in no IOPS and throughput of a volume whose type is given none', () => {
     const stated = { VolumeType: 'gp2', Iops: 100, Throughput: 100 };
     expect(volumeDifferences(stated, { Iops: 300, Throughput: 250 })).toEqual([]);
+    expect(volumeDifferences(stated, { VolumeSize: 16 })).toHaveLength(1);
     expect(volumeDifferences({ ...stated, VolumeType: 'io2' }, { Iops: 300, Throughput: 250 })).toHaveLength(1);
   });
 

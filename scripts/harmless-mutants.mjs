@@ -45,6 +45,9 @@ export const harmless = [
       [image, '(copy.BlockDeviceMappings', '[]', list],
       [image, 'for (const { DeviceName,', '[]', list],
       [image, 'return (image.', '[]', list],
+      [image, 'const fields = [', '[]', list],
+      [image, 'const actual = new', '[]', list],
+      [image, 'const { SupportedInstanceTypes', '[]', list],
       [lease, 'return (tags ??', '[]', list],
       [lease, 'for (const { Key,', '[]', list],
       [cleanUp, 'const revoked = attempt(', '[]', list],
@@ -108,6 +111,10 @@ export const harmless = [
   {
     why: 'whoever takes a lease stops it; this lets a process end that has not come to that',
     mutants: [[lease, 'timer.unref();', 'timer.unref();', ';']],
+  },
+  {
+    why: 'the type is the test: another value does not compile',
+    mutants: [[image, 'const everyFieldIsClassified', 'true', 'false']],
   },
   {
     why: 'a dry run never succeeds',
