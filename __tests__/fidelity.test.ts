@@ -167,7 +167,6 @@ describe('verify names what differs', () => {
       (data) => Object.assign(ebs(data), { DeleteOnTermination: false }),
       /DeleteOnTermination is false, but true/,
     ],
-    EbsCardIndex: [(data) => Object.assign(ebs(data), { EbsCardIndex: 1 }), /Ebs\.EbsCardIndex is 1, but not set/],
     SnapshotId: [(data) => delete ebs(data).SnapshotId, /Ebs\.SnapshotId is false, but true/],
     Ebs: [(data) => delete data.BlockDeviceMappings[0]?.Ebs, /\[\/dev\/xvda\]\.Ebs is false, but true/],
     NoDevice: [

@@ -67,6 +67,9 @@ type Prepared = Readonly<{ run: Run; plan: Plan; record: PlanRecord }>;
 
 async function prepare(run: Run): Promise<Prepared> {
   const prepared = await run.log.group('Reading accounts, keys and the source AMI', () => makePlan(run));
+  await run.log.group('The plan', async () => {
+    for (const { where, what } of planLines(prepared.record)) run.log.line(where, what);
+  });
   return { run, ...prepared };
 }
 
@@ -100,9 +103,6 @@ async function makePlan(run: Run): Promise<{ plan: Plan; record: PlanRecord }> {
   if (plan === undefined || record === undefined || findings.problems.length > 0)
     throw new ProblemsError(findings.problems, record);
   log.line(placeName(plan.source.place), describe(plan));
-  await log.group('The plan', async () => {
-    for (const { where, what } of planLines(record)) log.line(where, what);
-  });
   return { plan, record };
 }
 

@@ -44721,9 +44721,13 @@ async function share(request, cancelled) {
 	};
 }
 async function prepare(run) {
+	const prepared = await run.log.group("Reading accounts, keys and the source AMI", () => makePlan(run));
+	await run.log.group("The plan", async () => {
+		for (const { where, what } of planLines(prepared.record)) run.log.line(where, what);
+	});
 	return {
 		run,
-		...await run.log.group("Reading accounts, keys and the source AMI", () => makePlan(run))
+		...prepared
 	};
 }
 async function create(asked, foreseen) {
@@ -44760,9 +44764,6 @@ async function makePlan(run) {
 	const record = plan && planRecord(request, plan, findings.problems, warnings);
 	if (plan === void 0 || record === void 0 || findings.problems.length > 0) throw new ProblemsError(findings.problems, record);
 	log.line(placeName(plan.source.place), describe(plan));
-	await log.group("The plan", async () => {
-		for (const { where, what } of planLines(record)) log.line(where, what);
-	});
 	return {
 		plan,
 		record
