@@ -742,12 +742,37 @@ describe('on-existing', () => {
       await simulator.close();
     });
 
-    test('by route copy it is refused, since that takes the name hours before the AMI is there', async () => {
-      const { main, now, first } = await twice({ ...replacing, route: 'copy' });
-      expect(main.annotations.map(({ message }) => message).join()).toMatch(
-        /which route copy can replace only once the new AMI is there/,
-      );
-      expect(now).toEqual([first]);
+    test.each<Record<string, string>>([{ route: 'copy' }, { 'ssm-parameter': '/golden/latest' }])(
+      'it is refused where the old one must stay until the new one is there: %j',
+      async (inputs) => {
+        const { main, now, first } = await twice({ ...replacing, ...inputs });
+        expect(main.annotations.map(({ message }) => message).join()).toMatch(
+          /which must stay until the new AMI is there/,
+        );
+        expect(now).toEqual([first]);
+      },
+    );
+
+    test('an answer that is lost just then makes no difference', async () => {
+      const shared = procedure();
+      const simulator = await startSimulator(shared.scenario);
+      await runJob({ inputs: shared.inputs, env: simulator.env });
+      simulator.addFault({
+        kind: 'lost-response',
+        action: 'DeregisterImage',
+        account: targetAccount,
+        mutating: true,
+        times: 1,
+      });
+      const { main } = await runJob({
+        inputs: { ...shared.inputs, ...replacing },
+        env: simulator.env,
+        github: { run_id: '4712' },
+      });
+      expect([main.conclusion, main.annotations]).toEqual(['success', []]);
+      expect(simulator.calls.some(({ fault }) => fault === 'lost-response')).toBe(true);
+      expect(main.outputs['ami-id']).toMatch(/^ami-/);
+      await simulator.close();
     });
   });
 

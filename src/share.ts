@@ -298,7 +298,7 @@ async function accept(
   const { place } = targetPlan.target;
   let image = made;
   try {
-    image = await carryOver(plan, targetPlan, made);
+    image = await carryOver(place, plan.source.image, made);
     await verify(run, plan, targetPlan, image, snapshots);
     return image;
   } catch (error) {
@@ -382,7 +382,6 @@ async function takeBack(
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
     reader: thisReader(request.run),
-    dropLeases: true,
   };
   // A copy that a dead run began may have been seen too late to be taken over; its lease tells it now.
   const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);
@@ -390,8 +389,13 @@ async function takeBack(
     const leases = records[index]?.status === 'created' ? dead : [run.leaseId, ...dead];
     return leases.length === 0 ? undefined : cleanUpTarget(targetPlan.target.place.until(signal), leases);
   });
+  // While anything is left in a target, the lease stays, so that the next run still knows whose it is.
+  const dropLeases = Promise.all(swept).then((reports) => reports.every((one) => (one?.failed ?? []).length === 0));
   const [source, ...targets] = await Promise.all([
-    cleanUpSource((region) => plan.source.at(region).until(signal), plan.source.place.region, state, options),
+    cleanUpSource((region) => plan.source.at(region).until(signal), plan.source.place.region, state, {
+      ...options,
+      dropLeases,
+    }),
     ...swept,
   ]);
   const reports = [source, ...targets].filter((report) => report !== undefined);

@@ -43,17 +43,16 @@ export async function takeBack(settings: Settings, state: LedgerState, signal: A
   for (const [index, seconds] of passesAfterSeconds.entries()) {
     const before = passesAfterSeconds[index - 1] ?? 0;
     await sleep((seconds - before) * 1000, signal);
+    const swept = targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]));
+    const isLast = index === passesAfterSeconds.length - 1;
     const options = {
       made: undefined,
       keyAccess: source.keyAccess,
       keepIntermediates: settings.keepIntermediates,
       reader: thisReader(settings.run),
-      dropLeases: index === passesAfterSeconds.length - 1,
+      dropLeases: isLast && Promise.all(swept).then((reports) => reports.every(({ failed }) => failed.length === 0)),
     };
-    const reports = await Promise.all([
-      cleanUpSource(at, source.region, state, options),
-      ...targets.map(([, place]) => cleanUpTarget(place, [state.leaseId])),
-    ]);
+    const reports = await Promise.all([cleanUpSource(at, source.region, state, options), ...swept]);
     done.push(...reports.flatMap((report) => report.done));
     // A later pass makes an earlier one's failures good, or tells of them again.
     failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];

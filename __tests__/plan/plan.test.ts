@@ -87,7 +87,7 @@ describe('the name of the AMI', () => {
       problems: [
         {
           where,
-          what: 'the name "golden-2026-11-23" is taken by ami-stale, which route copy can replace only once the new AMI is there',
+          what: 'the name "golden-2026-11-23" is taken by ami-stale, which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)',
           remedy: 'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
         },
       ],

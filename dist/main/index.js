@@ -41903,7 +41903,7 @@ function planTarget(request, source, target, leaseId, reader, findings) {
 	const replace = request.onExisting === "replace" ? others : [];
 	const { namesake } = target;
 	const copies = planCopies(source, target, reuse === void 0 && route === "register", leaseId, reader);
-	const supersedes = reuse === void 0 && route === "register" ? replace.find(({ ImageId }) => ImageId === namesake?.ImageId) : void 0;
+	const supersedes = reuse === void 0 && route === "register" && target.ssmParameter === void 0 ? replace.find(({ ImageId }) => ImageId === namesake?.ImageId) : void 0;
 	if (supersedes === void 0 && reuse === void 0 && adopt === void 0 && namesake !== void 0 && !discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) findings.add(where, ...takenName(request, source, target, namesake));
 	else if (request.onExisting === "fail" && others.length > 0) {
 		const list = others.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
@@ -41967,7 +41967,7 @@ function takenName(request, source, target, namesake) {
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
-	if (request.onExisting === "replace") return [`${taken}, which route copy can replace only once the new AMI is there`, "give each AMI a name of its own, with {date} or {run-id} in target-ami-name"];
+	if (request.onExisting === "replace") return [`${taken}, which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)`, "give each AMI a name of its own, with {date} or {run-id} in target-ami-name"];
 	return [`${taken}, an AMI of this source that differs: ${whyUnlike(request, source, target, namesake)}`, remedy];
 }
 function losesBilling({ UsageOperation, ProductCodes }) {
@@ -42784,6 +42784,19 @@ function tagging(place, keys, resources, without) {
 		without
 	}];
 }
+function marking(place, resources) {
+	const Tags = emptyTags([tagKeys.superseded]);
+	const command = new CreateTagsCommand({
+		Resources: [noSnapshot],
+		Tags,
+		DryRun: true
+	});
+	return [{
+		action: "CreateTags",
+		resources,
+		call: () => place.ec2(command)
+	}];
+}
 function emptyTags(keys) {
 	return keys.map((Key) => ({
 		Key,
@@ -42816,6 +42829,7 @@ async function preflightTarget(request, plan, targetPlan, honoured, sampled, fin
 		},
 		...route === "copy" ? [tellingApart(place, arns)] : [],
 		...tagging(place, [tagKeys.lease], arns("image", "snapshot"), `the tag ${tagKeys.lease} stays on the copies`),
+		...targetPlan.supersedes === void 0 ? [] : marking(place, arns("snapshot")),
 		...reading(plan, place, arns),
 		...settingInstanceTypes(plan, place, arns),
 		...publishQuestions(request.publication, place, partition)
@@ -43299,8 +43313,7 @@ function openTimeline(now = Date.now) {
 	};
 }
 // src/steps/carry-over.ts
-async function carryOver(plan, { target: { place } }, image) {
-	const { image: source } = plan.source;
+async function carryOver(place, source, image) {
 	const ImageId = image.ImageId;
 	const due = [[
 		"Setting the instance types",
@@ -43555,12 +43568,15 @@ async function finish(run, { target }, snapshotIds) {
 }
 // src/steps/remove.ts
 async function removeImage(place, image) {
+	await deregister(place, image);
+	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
+}
+async function deregister(place, image) {
 	try {
 		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 	} catch (error) {
 		if (!hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
 	}
-	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
 }
 const inUseTries = 5;
 async function deleteSnapshot(place, id) {
@@ -43634,7 +43650,7 @@ async function cleanUpSource(at, sourceRegion, state, options) {
 		...dead.flatMap((lease) => lease.regions)
 	]);
 	await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
-	if (report.failed.length === 0 && options.dropLeases && image !== null) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, [...state.leased ? [leaseId] : [], ...dead.map(({ id }) => id)]));
+	if (report.failed.length === 0 && image !== null && await options.dropLeases) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, [...state.leased ? [leaseId] : [], ...dead.map(({ id }) => id)]));
 	return report;
 }
 async function cleanUpRegion(place, state, options, { gone, live, dead }, attempt) {
@@ -44361,9 +44377,9 @@ async function superseding(run, { target, supersedes }, make) {
 		Resources,
 		Tags: [mark]
 	}));
-	await place.ec2(new DeregisterImageCommand({ ImageId: supersedes.ImageId }));
-	run.log.line(placeName(place), `deregistered ${supersedes.ImageId}, whose name ${supersedes.Name} the new AMI takes over`);
+	run.log.line(placeName(place), `deregistering ${supersedes.ImageId}, whose name ${supersedes.Name} the new AMI takes over`);
 	try {
+		await deregister(place, supersedes);
 		return await make();
 	} catch (error) {
 		const afterwards = place.until(AbortSignal.timeout(restoreMs));
@@ -44390,7 +44406,12 @@ async function registerAgain(place, image, extras) {
 		copies: new Map(snapshotIdsOf(image).map((id) => [id, id])),
 		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
 	});
-	return (await place.ec2(new RegisterImageCommand(registration))).ImageId;
+	const { ImageId } = await place.ec2(new RegisterImageCommand(registration));
+	await carryOver(place, image, {
+		ImageId,
+		ImdsSupport: image.ImdsSupport
+	});
+	return ImageId;
 }
 // src/steps/encrypt.ts
 function encrypt(run, plan, copy, watcher) {
@@ -44947,7 +44968,7 @@ async function accept(run, plan, targetPlan, made, snapshots) {
 	const { place } = targetPlan.target;
 	let image = made;
 	try {
-		image = await carryOver(plan, targetPlan, made);
+		image = await carryOver(place, plan.source.image, made);
 		await verify(run, plan, targetPlan, image, snapshots);
 		return image;
 	} catch (error) {
@@ -45006,15 +45027,18 @@ async function takeBack(run, plan, made, records) {
 		made,
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
-		reader: thisReader(request.run),
-		dropLeases: true
+		reader: thisReader(request.run)
 	};
 	const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);
 	const swept = plan.targets.map((targetPlan, index) => {
 		const leases = records[index]?.status === "created" ? dead : [run.leaseId, ...dead];
 		return leases.length === 0 ? void 0 : cleanUpTarget(targetPlan.target.place.until(signal), leases);
 	});
-	const [source, ...targets] = await Promise.all([cleanUpSource((region) => plan.source.at(region).until(signal), plan.source.place.region, state, options), ...swept]);
+	const dropLeases = Promise.all(swept).then((reports) => reports.every((one) => (one?.failed ?? []).length === 0));
+	const [source, ...targets] = await Promise.all([cleanUpSource((region) => plan.source.at(region).until(signal), plan.source.place.region, state, {
+		...options,
+		dropLeases
+	}), ...swept]);
 	const reports = [source, ...targets].filter((report) => report !== void 0);
 	const done = reports.flatMap((report) => report.done);
 	const failed = [...run.leftBehind, ...reports.flatMap((report) => report.failed)];

@@ -28272,12 +28272,15 @@ function grantName(imageId, leaseId) {
 }
 // src/steps/remove.ts
 async function removeImage(place, image) {
+	await deregister(place, image);
+	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
+}
+async function deregister(place, image) {
 	try {
 		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 	} catch (error) {
 		if (!hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
 	}
-	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
 }
 const inUseTries = 5;
 async function deleteSnapshot(place, id) {
@@ -28332,7 +28335,7 @@ async function cleanUpSource(at, sourceRegion, state, options) {
 		...dead.flatMap((lease) => lease.regions)
 	]);
 	await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
-	if (report.failed.length === 0 && options.dropLeases && image !== null) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, [...state.leased ? [leaseId] : [], ...dead.map(({ id }) => id)]));
+	if (report.failed.length === 0 && image !== null && await options.dropLeases) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, [...state.leased ? [leaseId] : [], ...dead.map(({ id }) => id)]));
 	return report;
 }
 async function cleanUpRegion(place, state, options, { gone, live, dead }, attempt) {
@@ -28549,14 +28552,16 @@ async function takeBack(settings, state, signal) {
 	let failed = [];
 	for (const [index, seconds] of passesAfterSeconds.entries()) {
 		await sleep((seconds - (passesAfterSeconds[index - 1] ?? 0)) * 1e3, signal);
+		const swept = targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]));
+		const isLast = index === passesAfterSeconds.length - 1;
 		const options = {
 			made: void 0,
 			keyAccess: source.keyAccess,
 			keepIntermediates: settings.keepIntermediates,
 			reader: thisReader(settings.run),
-			dropLeases: index === passesAfterSeconds.length - 1
+			dropLeases: isLast && Promise.all(swept).then((reports) => reports.every(({ failed }) => failed.length === 0))
 		};
-		const reports = await Promise.all([cleanUpSource(at, source.region, state, options), ...targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]))]);
+		const reports = await Promise.all([cleanUpSource(at, source.region, state, options), ...swept]);
 		done.push(...reports.flatMap((report) => report.done));
 		failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];
 	}

@@ -185,9 +185,9 @@ function planTarget(
   const replace = request.onExisting === 'replace' ? others : [];
   const { namesake } = target;
   const copies = planCopies(source, target, reuse === undefined && route === 'register', leaseId, reader);
-  // CopyImage takes the name hours before the AMI is there, so only a registered one can take it over.
+  // CopyImage takes the name hours before the AMI is there, and an SSM parameter names the old AMI until all are ready.
   const supersedes =
-    reuse === undefined && route === 'register'
+    reuse === undefined && route === 'register' && target.ssmParameter === undefined
       ? replace.find(({ ImageId }) => ImageId === namesake?.ImageId)
       : undefined;
   if (
@@ -312,7 +312,7 @@ function takenName(request: Request, source: Source, target: Target, namesake: I
   if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
   if (request.onExisting === 'replace') {
     return [
-      `${taken}, which route copy can replace only once the new AMI is there`,
+      `${taken}, which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)`,
       'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
     ];
   }

@@ -221,6 +221,13 @@ function tagging(place: Place, keys: readonly string[], resources: readonly stri
   ];
 }
 
+/** An AMI that gives its name up has its snapshots marked. */
+function marking(place: Place, resources: readonly string[]): Question[] {
+  const Tags = emptyTags([tagKeys.superseded]);
+  const command = new CreateTagsCommand({ Resources: [noSnapshot], Tags, DryRun: true });
+  return [{ action: 'CreateTags', resources, call: () => place.ec2(command) }];
+}
+
 function emptyTags(keys: readonly string[]): Tag[] {
   return keys.map((Key) => ({ Key, Value: '' }));
 }
@@ -253,6 +260,7 @@ async function preflightTarget(
         { ...deregistering(place, arns('image')), ...(removes ? {} : { without: halfMade }) },
         ...(route === 'copy' ? [tellingApart(place, arns)] : []),
         ...tagging(place, [tagKeys.lease], arns('image', 'snapshot'), `the tag ${tagKeys.lease} stays on the copies`),
+        ...(targetPlan.supersedes === undefined ? [] : marking(place, arns('snapshot'))),
         ...reading(plan, place, arns),
         ...settingInstanceTypes(plan, place, arns),
         ...publishQuestions(request.publication, place, partition),

@@ -4,19 +4,18 @@ import {
   ModifyImageAttributeCommand,
   ReplaceImageInstanceTypeSpecificationCommand,
 } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
 import { isDenied, placeName, StepError } from '../aws/errors.ts';
 import { instanceTypesOf } from '../image.ts';
-import type { Plan, TargetPlan } from '../plan/plan.ts';
 
 /**
- * Gives the target AMI what registering doesn't take, or what AWS doesn't say that copying keeps: the list of instance
+ * Gives an AMI what registering doesn't take, or what AWS doesn't say that copying keeps of `source`: the list of instance
  * types, and that instances take IMDSv2 alone. Gives the image as it is then.
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ReplaceImageInstanceTypeSpecification.html
  * @throws StepError
  */
-export async function carryOver(plan: Plan, { target: { place } }: TargetPlan, image: Image): Promise<Image> {
-  const { image: source } = plan.source;
+export async function carryOver(place: Place, source: Image, image: Image): Promise<Image> {
   const ImageId = image.ImageId;
   const steps: [what: string, needed: boolean, act: () => Promise<unknown>][] = [
     [

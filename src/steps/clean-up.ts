@@ -31,7 +31,7 @@ export type CleanUpOptions = Readonly<{
   keepIntermediates: boolean;
   reader: Reader;
   /** Whether the leases go too; until then, what is left can still be told to be this run's. */
-  dropLeases: boolean;
+  dropLeases: boolean | Promise<boolean>;
 }>;
 
 /** What was taken back, and what could not be, each as a sentence. */
@@ -87,7 +87,7 @@ export async function cleanUpSource(
   const regions = new Set([sourceRegion, ...state.regions, ...dead.flatMap((lease) => lease.regions)]);
   await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
   // Should anything be left, the lease stays, and tells the next run on this AMI what is still to do.
-  if (report.failed.length === 0 && options.dropLeases && image !== null)
+  if (report.failed.length === 0 && image !== null && (await options.dropLeases))
     await attempt(`Removing leases from ${imageId}`, () =>
       dropLeases(place, imageId, [...(state.leased ? [leaseId] : []), ...dead.map(({ id }) => id)]),
     );

@@ -9,12 +9,17 @@ import { finish } from './register.ts';
 
 /** Deregisters an image of ours and deletes its snapshots; what is gone already is no error. */
 export async function removeImage(place: Place, image: Image): Promise<void> {
+  await deregister(place, image);
+  await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
+}
+
+/** Deregisters an image of ours; one that is gone already is no error. */
+export async function deregister(place: Place, image: Image): Promise<void> {
   try {
     await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
   } catch (error) {
     if (!hasCode(error, 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable')) throw error;
   }
-  await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
 }
 
 /** An image that was deregistered a moment ago may still seem to use its snapshots. */

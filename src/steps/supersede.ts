@@ -1,10 +1,4 @@
-import {
-  CreateTagsCommand,
-  DeleteTagsCommand,
-  DeregisterImageCommand,
-  type Image,
-  RegisterImageCommand,
-} from '@aws-sdk/client-ec2';
+import { CreateTagsCommand, DeleteTagsCommand, type Image, RegisterImageCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, placeName } from '../aws/errors.ts';
 import { registrationOf, snapshotIdsOf } from '../image.ts';
@@ -12,6 +6,8 @@ import type { TargetPlan } from '../plan/plan.ts';
 import { readExtras } from '../plan/source.ts';
 import type { Run } from '../run.ts';
 import { tagKeys } from '../tags.ts';
+import { carryOver } from './carry-over.ts';
+import { deregister } from './remove.ts';
 
 /** How long giving the old AMI back may take, where the run was told to stop too. */
 const restoreMs = 60_000;
@@ -29,12 +25,12 @@ export async function superseding<T>(run: Run, { target, supersedes }: TargetPla
   const mark = { Key: tagKeys.superseded, Value: run.leaseId };
   const Resources = snapshotIdsOf(supersedes);
   await place.ec2(new CreateTagsCommand({ Resources, Tags: [mark] }));
-  await place.ec2(new DeregisterImageCommand({ ImageId: supersedes.ImageId }));
   run.log.line(
     placeName(place),
-    `deregistered ${supersedes.ImageId}, whose name ${supersedes.Name} the new AMI takes over`,
+    `deregistering ${supersedes.ImageId}, whose name ${supersedes.Name} the new AMI takes over`,
   );
   try {
+    await deregister(place, supersedes);
     return await make();
   } catch (error) {
     const afterwards = place.until(AbortSignal.timeout(restoreMs));
@@ -65,5 +61,7 @@ async function registerAgain(
     copies: new Map(snapshotIdsOf(image).map((id) => [id, id])),
     tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith('aws:')),
   });
-  return (await place.ec2(new RegisterImageCommand(registration))).ImageId;
+  const { ImageId } = await place.ec2(new RegisterImageCommand(registration));
+  await carryOver(place, image, { ImageId, ImdsSupport: image.ImdsSupport });
+  return ImageId;
 }
