@@ -42961,24 +42961,23 @@ async function resolve(request, callers, findings) {
 	};
 }
 async function resolveHubs(request, source, findings) {
-	const hubs = new Map();
-	if (request.topology !== "regional-hub") return hubs;
+	if (request.topology !== "regional-hub") return new Map();
 	const abroad = request.targets.filter(({ account, region }) => account !== source.account && region !== source.place.region);
 	const regions = [...Map.groupBy(abroad, ({ region }) => region)].filter(([, targets]) => targets.length > 1);
-	await Promise.all(regions.map(async ([region]) => {
+	const hubs = await Promise.all(regions.map(async ([region]) => {
 		const place = source.at(region);
 		const key = hubKey(request, source.account, region);
 		if (key === void 0) {
 			findings.add(placeName(place), "topology regional-hub needs a key of the source account in this region", "give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
-			return;
+			return [];
 		}
 		const kmsKeyArn = await resolveKey(place, key, "hub-kms-key", findings);
-		if (kmsKeyArn !== void 0) hubs.set(region, {
+		return kmsKeyArn === void 0 ? [] : [[region, {
 			place,
 			kmsKeyArn
-		});
+		}]];
 	}));
-	return hubs;
+	return new Map(hubs.flat());
 }
 function hubKey({ hubKmsKey, source, run }, account, region) {
 	if (hubKmsKey !== void 0) return fill(hubKmsKey, {
@@ -43575,8 +43574,13 @@ async function deregister(place, image) {
 	try {
 		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 	} catch (error) {
-		if (!hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
+		if (hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+		if (!isDenied(error) || await isImageThere(place, image)) throw error;
 	}
+}
+async function isImageThere(place, { ImageId = "" }) {
+	const [image] = await describeImages(place, [ImageId]);
+	return image !== void 0 && image.State !== "deregistered";
 }
 const inUseTries = 5;
 async function deleteSnapshot(place, id) {
@@ -43585,6 +43589,7 @@ async function deleteSnapshot(place, id) {
 		return;
 	} catch (error) {
 		if (hasCode(error, "InvalidSnapshot.NotFound")) return;
+		if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
 		if (!hasCode(error, "InvalidSnapshot.InUse") || tries === inUseTries) throw error;
 		await sleep(500 * tries, place.signal);
 	}

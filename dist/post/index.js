@@ -28279,8 +28279,13 @@ async function deregister(place, image) {
 	try {
 		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 	} catch (error) {
-		if (!hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
+		if (hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+		if (!isDenied(error) || await isImageThere(place, image)) throw error;
 	}
+}
+async function isImageThere(place, { ImageId = "" }) {
+	const [image] = await describeImages(place, [ImageId]);
+	return image !== void 0 && image.State !== "deregistered";
 }
 const inUseTries = 5;
 async function deleteSnapshot(place, id) {
@@ -28289,6 +28294,7 @@ async function deleteSnapshot(place, id) {
 		return;
 	} catch (error) {
 		if (hasCode(error, "InvalidSnapshot.NotFound")) return;
+		if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
 		if (!hasCode(error, "InvalidSnapshot.InUse") || tries === inUseTries) throw error;
 		await sleep(500 * tries, place.signal);
 	}

@@ -83,14 +83,13 @@ export async function resolve(request: Request, callers: Callers, findings: Find
  * target alone, or the source itself, a hub would save no transfer.
  */
 async function resolveHubs(request: Request, source: Source, findings: Findings): Promise<Map<string, Hub>> {
-  const hubs = new Map<string, Hub>();
-  if (request.topology !== 'regional-hub') return hubs;
+  if (request.topology !== 'regional-hub') return new Map();
   const abroad = request.targets.filter(
     ({ account, region }) => account !== source.account && region !== source.place.region,
   );
   const regions = [...Map.groupBy(abroad, ({ region }) => region)].filter(([, targets]) => targets.length > 1);
-  await Promise.all(
-    regions.map(async ([region]) => {
+  const hubs = await Promise.all(
+    regions.map(async ([region]): Promise<[string, Hub][]> => {
       const place = source.at(region);
       const key = hubKey(request, source.account, region);
       if (key === undefined) {
@@ -99,13 +98,13 @@ async function resolveHubs(request: Request, source: Source, findings: Findings)
           'topology regional-hub needs a key of the source account in this region',
           'give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key',
         );
-        return;
+        return [];
       }
       const kmsKeyArn = await resolveKey(place, key, 'hub-kms-key', findings);
-      if (kmsKeyArn !== undefined) hubs.set(region, { place, kmsKeyArn });
+      return kmsKeyArn === undefined ? [] : [[region, { place, kmsKeyArn }]];
     }),
   );
-  return hubs;
+  return new Map(hubs.flat());
 }
 
 /** The key in a hub's region: as it is given, or what source-kms-key is called there. */

@@ -1,6 +1,7 @@
 import { DeleteSnapshotCommand, DeregisterImageCommand, type Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
+import { describeImages, describeSnapshots } from '../aws/describe.ts';
+import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
@@ -18,8 +19,15 @@ export async function deregister(place: Place, image: Image): Promise<void> {
   try {
     await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
   } catch (error) {
-    if (!hasCode(error, 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable')) throw error;
+    if (hasCode(error, 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable')) return;
+    // What is gone has no tags any more, and policies deny what they go by: only a look tells.
+    if (!isDenied(error) || (await isImageThere(place, image))) throw error;
   }
+}
+
+async function isImageThere(place: Place, { ImageId = '' }: Image): Promise<boolean> {
+  const [image] = await describeImages(place, [ImageId]);
+  return image !== undefined && image.State !== 'deregistered';
 }
 
 /** An image that was deregistered a moment ago may still seem to use its snapshots. */
@@ -33,6 +41,7 @@ export async function deleteSnapshot(place: Place, id: string): Promise<void> {
       return;
     } catch (error) {
       if (hasCode(error, 'InvalidSnapshot.NotFound')) return;
+      if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
       if (!hasCode(error, 'InvalidSnapshot.InUse') || tries === inUseTries) throw error;
       await sleep(500 * tries, place.signal);
     }
