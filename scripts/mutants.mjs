@@ -11,15 +11,15 @@ import { Stryker } from '@stryker-mutator/core';
 import { harmless } from './harmless-mutants.mjs';
 
 const modules = [
-  { mutate: 'src/tags.ts', tests: 'tags' },
-  { mutate: 'src/image.ts', tests: 'image' },
-  { mutate: 'src/ledger.ts', tests: 'ledger' },
-  { mutate: 'src/lease.ts', tests: 'lease?(-tags)' },
+  { mutate: 'src/tags.ts', tests: 'tags.test' },
+  { mutate: 'src/image.ts', tests: 'image.test' },
+  { mutate: 'src/ledger.ts', tests: 'ledger.test' },
+  { mutate: 'src/lease.ts', tests: 'lease?(-tags).test' },
   // Which AMIs of a lineage stay. What asks AWS in this file is tested in dist/.
-  { mutate: 'src/plan/publish.ts:24-73', tests: 'plan/publish' },
-  { mutate: 'src/plan/removal.ts', tests: 'plan/publish' },
-  { mutate: 'src/plan/plan.ts', tests: 'plan/*' },
-  { mutate: 'src/steps/clean-up.ts', tests: 'steps/clean-up' },
+  { mutate: 'src/plan/publish.ts:24-73', tests: 'plan/publish.test' },
+  { mutate: 'src/plan/removal.ts', tests: 'plan/publish.test' },
+  { mutate: 'src/plan/plan.ts', tests: 'plan/together' },
+  { mutate: 'src/steps/clean-up.ts', tests: 'steps/clean-up.test' },
 ];
 
 /** A mutant: the code that it changes, the line that this begins in, and what it becomes, each on one line. */
@@ -49,7 +49,7 @@ async function runMutants({ mutate, tests }) {
     mutate: [mutate],
     testRunner: 'jest',
     testRunnerNodeArgs: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
-    jest: { enableFindRelatedTests: false, config: { testMatch: [`<rootDir>/__tests__/${tests}.test.ts`] } },
+    jest: { enableFindRelatedTests: false, config: { testMatch: [`<rootDir>/__tests__/${tests}.ts`] } },
     coverageAnalysis: 'perTest',
     concurrency: 2,
     // A busy machine makes no mutant noticed.
