@@ -125,8 +125,6 @@ export const harmless = [
   {
     why: 'more is read, or untagged, than there is need to; the outcome is the same',
     mutants: [
-      [cleanUp, '...(dead.length', 'dead.length > 0', 'true'],
-      [cleanUp, '...(dead.length', 'dead.length > 0', 'dead.length >= 0'],
       [cleanUp, 'const tags = gone.', '[]', list],
       [cleanUp, 'const users = await', "{ Name: 'block-device-mapping.snapshot-id', Values: copies }", '{}'],
     ],

@@ -1,0 +1,35 @@
+import { expect, test } from '@jest/globals';
+import { amiIdOf, keyArnOf } from '../../simulator/scenario.ts';
+import { type Policy, withStatement } from '../../src/aws/key-policy.ts';
+import { thisReader } from '../../src/lease.ts';
+import { cleanUpSource } from '../../src/steps/clean-up.ts';
+import { openAccount } from '../account.ts';
+
+// On its own, because a change of a policy is watched for four seconds.
+test('a run that ends takes its statement out of the key policy, and no other', async () => {
+  const [account, region, own, live] = ['111111111111', 'us-east-1', 'aaaaaaaaaaaa', 'bbbbbbbbbbbb'];
+  const keyArn = keyArnOf(account, region, 'golden');
+  const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }] }];
+  await using there = await openAccount(account, { [region]: { keys: { golden: {} }, amis } });
+  const key = there.key(region, 'golden');
+  const withLive = withStatement(key.policy as Policy, live, 'aws', [account]);
+  key.policy = withStatement(withLive, own, 'aws', [account]);
+  const state = {
+    imageId: amiIdOf(account, region, 'golden'),
+    leaseId: own,
+    leased: false,
+    grantKeys: [keyArn],
+    shares: [],
+    regions: [],
+    targets: {},
+    promotions: [],
+    account,
+  };
+  const reader = thisReader({ runId: '4711', runAttempt: 1 });
+  const options = { made: [], keyAccess: 'policy' as const, keepIntermediates: false, reader, dropLeases: true };
+  expect(await cleanUpSource(there.at, region, state, options)).toEqual({
+    done: [`took the statement out of the policy of ${keyArn} again`],
+    failed: [],
+  });
+  expect(key.policy).toEqual(withLive);
+});
