@@ -77,9 +77,7 @@ const scripts = Promise.all([
   ...(quick ? [] : [measureBaseline({ accounts: 1, regions: 3, volumes: 2 }, 'sequential')]),
 ]);
 const action = await inTurn(
-  quick
-    ? [one, ten]
-    : [one, { ...one, volumes: 8 }, ten, hundred, thousand, { ...thousand, volumes: 4 }, { ...thousand, volumes: 8 }],
+  quick ? [one, ten] : [one, { ...one, volumes: 8 }, ten, hundred, thousand, { ...thousand, volumes: 8 }],
   measure,
   (result) =>
     row(
