@@ -12,7 +12,7 @@ import {
   standardCase,
 } from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
-import { expectTargets, expectUntouched, share, type TargetRecord } from './shared-case.ts';
+import { expectTargets, expectUntouched, imageIn, share, type TargetRecord } from './shared-case.ts';
 
 describe('the main job', () => {
   test.each<[string, Case, { encryptedCopy: boolean; targets: number }]>([
@@ -279,6 +279,44 @@ describe('failures', () => {
     expectTargets(result, shared.amiId);
     expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
   }, 240_000);
+
+  test('what the AMI is called and told of, who calls, and how long a copy may take', async () => {
+    const shared = mixedVolumes({ policies: ['source-route-copy', 'target-route-copy'] });
+    for (const route of ['register', 'copy']) {
+      const { simulator, targets, error, main } = await share(shared, {
+        route,
+        'target-ami-name': '{name}-{account}-{date}',
+        'target-ami-description': '{name} of {source-ami} for {account} in {region}, run {run-id}',
+        'role-session-name': 'golden-{account}-{run-id}',
+        'copy-tags': 'false',
+        tags: 'team=images\nfor={account}/{region}',
+        'copy-duration-minutes': '45',
+      });
+      expect([route, error]).toEqual([route, '']);
+      const [{ account = '', region = '', amiId = '' } = {}] = targets;
+      const { data } = imageIn(simulator, account, region, amiId);
+
+      expect(data.Name).toMatch(new RegExp(`^golden-mixed-${account}-\\d{8}$`));
+      expect(data.Description).toBe(`golden-mixed of ${shared.amiId} for ${account} in ${region}, run 4711`);
+      const tags = Object.fromEntries(data.Tags.map(({ Key, Value }) => [Key, Value]));
+      expect(tags).toMatchObject({ team: 'images', for: `${account}/${region}` });
+      expect(tags).not.toHaveProperty('Name');
+      const copies = simulator.calls.filter(
+        ({ action, mutating }) => mutating && /^Copy(Image|Snapshot)$/.test(action),
+      );
+      expect(copies.length).toBeGreaterThan(0);
+      for (const { action, request } of copies)
+        expect(
+          request[action === 'CopyImage' ? 'SnapshotCopyCompletionDurationMinutes' : 'CompletionDurationMinutes'],
+        ).toBe(45);
+      const sessions = simulator.calls.filter(({ action }) => action === 'AssumeRoleWithWebIdentity');
+      expect(sessions.map(({ request }) => request.RoleSessionName).sort()).toEqual([
+        `golden-${sourceAccount}-4711`,
+        `golden-${account}-4711`,
+      ]);
+      expect(JSON.parse(main.outputs.plan ?? '').estimate.timedCopyUSD).toBeGreaterThan(0);
+    }
+  });
 
   test('a problem is told before anything is changed', async () => {
     const { main, simulator, before } = await share(awsEbs(), { 'source-kms-key': '' });
