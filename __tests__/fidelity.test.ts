@@ -87,16 +87,24 @@ const watermarks = fc
   .uniqueArray(fc.constantFrom('111111111111:approved', '222222222222:scanned'))
   .map((keys) => keys.map((WatermarkKey) => ({ WatermarkKey })));
 
+/** What AWS bills by, of images that may cross accounts. */
+const billing = fc.constantFrom<Partial<Image>>(
+  {},
+  { Platform: 'Windows' as never, PlatformDetails: 'Windows', UsageOperation: 'RunInstances:0002' },
+  { PlatformDetails: 'Linux with SQL Server Standard', UsageOperation: 'RunInstances:0004' },
+  { ProductCodes: [{ ProductCodeId: 'devpay-1', ProductCodeType: 'devpay' }] },
+);
+
 test.each(['register', 'copy'])('whatever the image: source and target are equal by route %s', async (route) => {
   await fc.assert(
-    fc.asyncProperty(image, watermarks, async ({ attributes, uefiData, volumes }, ImageWatermarks) => {
+    fc.asyncProperty(image, watermarks, billing, async ({ attributes, uefiData, volumes }, ImageWatermarks, billed) => {
       // What boots by UEFI has variables: Graviton does unless another mode is named.
       const uefi = attributes.BootMode?.startsWith('uefi') ?? attributes.Architecture === 'arm64';
       const shared = standardCase({
         timings,
         policies: ['source-route-copy', 'target-route-copy', 'target-instance-types'],
         ami: {
-          attributes: { ...(attributes as Partial<Image>), ...(route === 'copy' && { ImageWatermarks }) },
+          attributes: { ...(attributes as Partial<Image>), ...(route === 'copy' && { ImageWatermarks, ...billed }) },
           ...(uefi && { uefiData }),
         },
         volumes: volumes.filter((one) => one !== undefined),
