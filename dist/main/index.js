@@ -43311,42 +43311,6 @@ function openTimeline(now = Date.now) {
 		}
 	};
 }
-// src/steps/carry-over.ts
-async function carryOver(place, source, image) {
-	const ImageId = image.ImageId;
-	const due = [[
-		"Setting the instance types",
-		instanceTypesOf(image) !== instanceTypesOf(source),
-		() => place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({
-			ImageId,
-			...specificationOf(source)
-		}))
-	], [
-		"Setting IMDSv2",
-		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => place.ec2(new ModifyImageAttributeCommand({
-			ImageId,
-			ImdsSupport: { Value: "v2.0" }
-		})).catch(unlessDenied)
-	]].filter(([, needed]) => needed);
-	for (const [what, , act] of due) try {
-		await act();
-	} catch (error) {
-		throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
-	}
-	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId ?? ""]);
-	return changed ?? image;
-}
-function unlessDenied(error) {
-	if (!isDenied(error)) throw error;
-}
-function specificationOf({ InstanceTypeSpecification: specification }) {
-	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
-	return { InstanceTypeSpecification: {
-		SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
-		UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
-	} };
-}
 // src/aws/shares.ts
 const accountsPerCall = 500;
 const isImage = (id) => id.startsWith("ami-");
@@ -43805,275 +43769,6 @@ async function cleanUpTarget(place, leases) {
 function idsOf(snapshots) {
 	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
 }
-// src/steps/copy.ts
-async function copySnapshots(run, plan, targetPlan, supply, watcher) {
-	const limit = pLimit(run.request.maxParallel);
-	const largestFirst = [...targetPlan.copies].sort((a, b) => b.source.sizeGiB - a.source.sizeGiB);
-	const progress = openProgress(run, plan, targetPlan);
-	const failed = new AbortController();
-	const copied = await Promise.all(largestFirst.map(async (copy) => {
-		try {
-			const sourceId = copy.adopt === void 0 ? await supply.snapshot(copy.source.id) : void 0;
-			const done = await limit(async () => {
-				failed.signal.throwIfAborted();
-				return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, {
-					onProgress: ({ percent }) => progress(copy, percent),
-					isUrgent: () => limit.pendingCount > 0
-				});
-			});
-			return [copy.source.id, done];
-		} catch (error) {
-			failed.abort(error);
-			throw error;
-		}
-	}));
-	return new Map(copied);
-}
-function openProgress(run, plan, { target, copies }) {
-	const total = totalGiB(copies.map(({ source }) => source));
-	const percents = new Map();
-	const tell = milestones(total, stepPercent(plan), (progress) => run.log.line(placeName(target.place), `copying: ${progress}`));
-	return ({ source }, percent) => {
-		percents.set(source.id, percent);
-		const done = copies.reduce((sum, copy) => sum + copy.source.sizeGiB * (percents.get(copy.source.id) ?? 0), 0);
-		tell(total === 0 ? percent : Math.floor(done / total));
-	};
-}
-function stepPercent({ targets }) {
-	if (targets.length <= 12) return 10;
-	return targets.length <= 100 ? 25 : 50;
-}
-const accessTries$1 = 4;
-async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher, events) {
-	const { target, crossAccount } = targetPlan;
-	const { place } = target;
-	const where = placeName(place);
-	try {
-		if (copy.adopt !== void 0) {
-			const taken = await adopt$1(run, place, copy.adopt, watcher, events);
-			if (taken !== void 0) return taken;
-		}
-		const sourceId = ready ?? await supply.snapshot(copy.source.id);
-		for (let tries = 1;; tries += 1) {
-			const id = await startCopy$1(run, plan, targetPlan, copy, sourceId, supply.place.region);
-			try {
-				return await watcher.snapshot(id, events);
-			} catch (error) {
-				if (!(error instanceof CopyFailedError)) throw error;
-				await deleteSnapshot(place, id);
-				if (!(crossAccount && tries < accessTries$1 && isAccess(error))) throw error;
-				run.log.line(where, `${id} failed (${error.reason}); copying ${sourceId} again`);
-				await supply.reopen();
-				await changeShares(supply.place, sourceId, "Add", [target.request.account]);
-				await sleep(2e3 * tries, run.signal);
-			}
-		}
-	} catch (error) {
-		throw new StepError(`Copying ${copy.source.id} to ${where}`, error, copyRemedy(error, targetPlan));
-	}
-}
-async function adopt$1(run, place, id, watcher, events) {
-	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
-	await place.ec2(new CreateTagsCommand({
-		Resources: [id],
-		Tags: [{
-			Key: tagKeys.lease,
-			Value: run.leaseId
-		}]
-	}));
-	try {
-		return await watcher.snapshot(id, events);
-	} catch (error) {
-		if (!(error instanceof CopyFailedError)) throw error;
-		await deleteSnapshot(place, id);
-		return;
-	}
-}
-async function startCopy$1(run, plan, { target, snapshotTags }, copy, sourceId, sourceRegion) {
-	const { place, kmsKeyArn } = target;
-	const { source } = plan;
-	const { request } = run;
-	const command = new CopySnapshotCommand({
-		SourceRegion: sourceRegion,
-		SourceSnapshotId: sourceId,
-		Description: `Copied from ${copy.source.id} of ${source.image.ImageId} (${source.account}/${source.place.region})`,
-		Encrypted: true,
-		KmsKeyId: kmsKeyArn,
-		...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
-		TagSpecifications: [{
-			ResourceType: "snapshot",
-			Tags: snapshotTags.get(copy.source.id) ?? []
-		}]
-	});
-	const mark = {
-		Name: `tag:${tagKeys.lease}`,
-		Values: [run.leaseId]
-	};
-	const id = await retryOnQuota(run, place, copy.source.id, () => beginCopy(place, command, mark, copy.source.id));
-	run.log.line(placeName(place), `copying ${copy.source.id} (${copy.source.sizeGiB} GiB) as ${id}`);
-	return id;
-}
-async function retryOnQuota(run, place, what, begin) {
-	for (let wait = 5e3;; wait = Math.min(wait * 1.5, 6e4)) try {
-		return await begin();
-	} catch (error) {
-		if (!hasCode(error, "ResourceLimitExceeded")) throw error;
-		run.log.line(placeName(place), `waiting for room in the quota to copy ${what}`);
-		await sleep(wait * (.75 + Math.random() / 2), run.signal);
-	}
-}
-async function beginCopy(place, command, mark, sourceSnapshotId) {
-	for (;;) try {
-		const { SnapshotId } = await place.ec2(command);
-		if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
-		return SnapshotId;
-	} catch (error) {
-		if (!isTransient(error)) throw error;
-		const found = await findLost(place, mark, sourceSnapshotId, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds);
-		if (found !== void 0) return found;
-	}
-}
-const lostLooksSeconds = [
-	.5,
-	1,
-	2,
-	4,
-	8,
-	15
-];
-const failedLooks = 4;
-async function findLost(place, mark, snapshotId, looks) {
-	for (const seconds of looks) {
-		await sleep(seconds * 1e3, place.signal);
-		const [found] = await ownSnapshots(place, mark, {
-			Name: `tag:${tagKeys.sourceSnapshot}`,
-			Values: [snapshotId]
-		});
-		if (found?.SnapshotId !== void 0) return found.SnapshotId;
-	}
-}
-function isAccess(error) {
-	return /key ID is not accessible|snapshot is not found/i.test(error.reason);
-}
-function copyRemedy(error, { target, crossAccount }) {
-	if (!(error instanceof CopyFailedError)) return void 0;
-	if (/key/i.test(error.reason)) {
-		const source = crossAccount ? " and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on the source key" : "";
-		return `the target role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${target.kmsKeyArn}${source}, in its own policy`;
-	}
-	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
-}
-// src/steps/client-token.ts
-function clientToken(leaseId, ...parts) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
-}
-// src/steps/copy-image.ts
-const accessTries = 4;
-async function copyImage(run, plan, targetPlan, supply, watcher) {
-	const { target, crossAccount } = targetPlan;
-	const { place } = target;
-	const where = placeName(place);
-	const tell = milestones(totalGiB(plan.source.snapshots), stepPercent(plan), (progress) => run.log.line(where, `copying: ${progress}`));
-	try {
-		for (let tries = 1;; tries += 1) {
-			const adopted = tries === 1 ? await adopt(run, targetPlan) : void 0;
-			const sourceImageId = adopted === void 0 ? await supply.image() : void 0;
-			const id = adopted ?? await startCopy(run, plan, targetPlan, sourceImageId ?? "", supply.place.region, tries);
-			try {
-				const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
-				const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
-				await tagSnapshots(plan, targetPlan, image);
-				return {
-					image,
-					snapshots
-				};
-			} catch (error) {
-				if (!(error instanceof CopyFailedError)) throw error;
-				const [failed] = await describeImages(place, [id]);
-				if (failed !== void 0) await removeImage(place, failed);
-				if (!crossAccount || tries === accessTries || !isAccess(error)) throw error;
-				const shared = [await supply.image(), ...await Promise.all(plan.source.snapshots.map(({ id }) => supply.snapshot(id)))];
-				run.log.line(where, `${id} failed (${error.reason}); copying ${plan.source.image.ImageId} again`);
-				await supply.reopen();
-				for (const one of shared) await changeShares(supply.place, one, "Add", [target.request.account]);
-				await sleep(2e3 * tries, run.signal);
-			}
-		}
-	} catch (error) {
-		throw new StepError(`Copying ${plan.source.image.ImageId} to ${where}`, error, copyRemedy(error, targetPlan));
-	}
-}
-async function adopt(run, { target, adopt, tags }) {
-	if (adopt === void 0) return void 0;
-	run.log.line(placeName(target.place), `taking over ${adopt}, which an earlier run began`);
-	await target.place.ec2(new CreateTagsCommand({
-		Resources: [adopt],
-		Tags: [...tags, {
-			Key: tagKeys.lease,
-			Value: run.leaseId
-		}]
-	}));
-	return adopt;
-}
-async function startCopy(run, plan, { target, description, tags }, sourceImageId, sourceRegion, tries) {
-	const { place, name, kmsKeyArn } = target;
-	const { source } = plan;
-	const ids = source.snapshots.map(({ id }) => id);
-	const snapshotTags = mergeTags([], target.tags, {
-		...provenance(run.request, source),
-		[tagKeys.kmsKey]: kmsKeyArn,
-		[tagKeys.lease]: run.leaseId,
-		[tagKeys.sourceSnapshot]: joinIds(ids)
-	}).tags;
-	const command = new CopyImageCommand({
-		Name: name,
-		Description: description,
-		SourceImageId: sourceImageId,
-		SourceRegion: sourceRegion,
-		Encrypted: true,
-		KmsKeyId: kmsKeyArn,
-		ClientToken: clientToken(run.leaseId, "copy", placeName(place), String(tries)),
-		...run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes },
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags: [...tags, {
-				Key: tagKeys.lease,
-				Value: run.leaseId
-			}]
-		}, {
-			ResourceType: "snapshot",
-			Tags: snapshotTags
-		}]
-	});
-	const id = await retryOnQuota(run, place, source.image.ImageId ?? "", async () => {
-		try {
-			const { ImageId } = await place.ec2(command);
-			if (ImageId === void 0) throw new Error("AWS named no image");
-			return ImageId;
-		} catch (error) {
-			if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
-			const own = (await ownImages(place, {
-				Name: "name",
-				Values: [name]
-			})).find((image) => tagValue(image, tagKeys.lease) === run.leaseId);
-			if (own?.ImageId === void 0) throw error;
-			return own.ImageId;
-		}
-	});
-	run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
-	return id;
-}
-async function tagSnapshots(plan, { target, snapshotTags }, image) {
-	const matched = matchSnapshots(plan.source.image, image);
-	for (const { id, tags } of plan.source.snapshots) {
-		const copy = matched.get(id);
-		if (copy === void 0 || plan.source.snapshots.length === 1 && tags.length === 0) continue;
-		await target.place.ec2(new CreateTagsCommand({
-			Resources: [copy],
-			Tags: snapshotTags.get(id)
-		}));
-	}
-}
 // src/steps/create.ts
 async function createImage(place, request, instanceId, noReboot, watcher, log) {
 	const name = createdImageName(request, instanceId);
@@ -44232,104 +43927,6 @@ async function putBack(place, { name, before, dataType, amiId }, accepted = fals
 	}
 	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
 }
-// src/steps/publish.ts
-async function publish(run, { target }, image) {
-	const { publication } = run.request;
-	const { place } = target;
-	const id = image.ImageId ?? "";
-	const tell = (what) => run.log.line(placeName(place), what);
-	const step = async (name, act) => {
-		try {
-			const done = await act();
-			if (done !== void 0) tell(done);
-		} catch (error) {
-			throw new StepError(`${name} ${id} in ${placeName(place)}`, error);
-		}
-	};
-	await Promise.all([
-		step("Granting the use of the key of", () => grantKey(place, target.kmsKeyArn, target.grantKeyTo)),
-		step("Letting others launch", () => letLaunch(place, id, publication)),
-		step("Deprecating", () => deprecate(place, image, publication, run.request.run.date)),
-		step("Protecting", () => protect(place, image, publication)),
-		step("Enabling fast snapshot restore for", () => restoreFast(place, snapshotIdsOf(image), publication))
-	]);
-}
-const launchOperations = [
-	"Encrypt",
-	"Decrypt",
-	"ReEncryptFrom",
-	"ReEncryptTo",
-	"GenerateDataKey",
-	"GenerateDataKeyWithoutPlaintext",
-	"DescribeKey",
-	"CreateGrant"
-];
-const principalTries = 6;
-async function grantKey(place, keyArn, principals) {
-	for (const GranteePrincipal of principals) for (let tries = 1;; tries += 1) try {
-		await place.kms(new CreateGrantCommand({
-			KeyId: keyArn,
-			GranteePrincipal,
-			Operations: launchOperations,
-			Name: "share-encrypted-ami/launch"
-		}));
-		break;
-	} catch (error) {
-		if (!hasCode(error, "InvalidArnException") || tries === principalTries) throw error;
-		await sleep(1e3 * tries, place.signal);
-	}
-	return principals.length === 0 ? void 0 : `${principals.join(", ")} may use ${keyArn}`;
-}
-async function letLaunch(place, id, { launchPermissions }) {
-	if (launchPermissions.length === 0) return void 0;
-	await place.ec2(new ModifyImageAttributeCommand({
-		ImageId: id,
-		LaunchPermission: { Add: [...launchPermissions] }
-	}));
-	return `${id} may be launched by ${launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn).join(", ")}`;
-}
-async function deprecate(place, { ImageId, DeprecationTime }, { deprecateAfter }, date) {
-	if (deprecateAfter === void 0) return void 0;
-	if ("days" in deprecateAfter && DeprecationTime) return void 0;
-	const DeprecateAt = "at" in deprecateAfter ? deprecateAfter.at : new Date(date.getTime() + deprecateAfter.days * 864e5);
-	await place.ec2(new EnableImageDeprecationCommand({
-		ImageId,
-		DeprecateAt
-	}));
-	return `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
-}
-async function protect(place, { ImageId, DeregistrationProtection }, { deregistrationProtection: asked }) {
-	if (asked === "off") return void 0;
-	const cooldown = asked === "on-with-cooldown";
-	if (DeregistrationProtection === (cooldown ? "enabled-with-cooldown" : "enabled-without-cooldown")) return void 0;
-	await place.ec2(new EnableImageDeregistrationProtectionCommand({
-		ImageId,
-		WithCooldown: cooldown
-	}));
-	return `${ImageId} is protected from deregistration${cooldown ? ", with a cooldown" : ""}`;
-}
-async function restoreFast(place, snapshotIds, { fastSnapshotRestore: asked }) {
-	if (asked !== "all" && asked.length === 0) return void 0;
-	const { AvailabilityZones } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
-		Name: "state",
-		Values: ["available"]
-	}, {
-		Name: "zone-type",
-		Values: ["availability-zone"]
-	}] }));
-	const there = (AvailabilityZones ?? []).flatMap(({ ZoneName }) => ZoneName ?? []);
-	const zones = asked === "all" ? there : asked.filter((zone) => zone.slice(0, -1) === place.region);
-	const unknown = zones.filter((zone) => !there.includes(zone));
-	if (unknown.length > 0) throw new Error(`account ${place.account} has no availability zone ${unknown.join(", ")}; it has ${there.join(", ")}`);
-	if (zones.length === 0) return void 0;
-	const { Unsuccessful } = await place.ec2(new EnableFastSnapshotRestoresCommand({
-		AvailabilityZones: [...zones],
-		SourceSnapshotIds: [...snapshotIds]
-	}));
-	const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) => (FastSnapshotRestoreStateErrors ?? []).map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
-	if (failures.length > 0) throw new Error(failures.join("; "));
-	return `fast snapshot restore is on for ${snapshotIds.join(", ")} in ${zones.join(", ")}`;
-}
 // src/steps/retain.ts
 async function retain(run, { target, retained }) {
 	if (retained === void 0) return [];
@@ -44367,56 +43964,167 @@ async function removeOne(run, place, image, what) {
 		return false;
 	}
 }
-// src/steps/supersede.ts
-const restoreMs = 6e4;
-async function superseding(run, { target, supersedes }, make) {
-	if (supersedes === void 0) return make();
-	const { place } = target;
-	const extras = await readExtras(place, supersedes);
-	const mark = {
-		Key: tagKeys.superseded,
-		Value: run.leaseId
-	};
-	const Resources = snapshotIdsOf(supersedes);
-	await place.ec2(new CreateTagsCommand({
-		Resources,
-		Tags: [mark]
-	}));
-	run.log.line(placeName(place), `deregistering ${supersedes.ImageId}, whose name ${supersedes.Name} the new AMI takes over`);
-	try {
-		await deregister(place, supersedes);
-		return await make();
-	} catch (error) {
-		const afterwards = place.until(AbortSignal.timeout(restoreMs));
-		const what = `${supersedes.ImageId} (${supersedes.Name}) in ${placeName(place)} had to give its name up`;
+// src/steps/client-token.ts
+function clientToken(leaseId, ...parts) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
+}
+// src/steps/copy.ts
+async function copySnapshots(run, plan, targetPlan, supply, watcher) {
+	const limit = pLimit(run.request.maxParallel);
+	const largestFirst = [...targetPlan.copies].sort((a, b) => b.source.sizeGiB - a.source.sizeGiB);
+	const progress = openProgress(run, plan, targetPlan);
+	const failed = new AbortController();
+	const copied = await Promise.all(largestFirst.map(async (copy) => {
 		try {
-			const id = await registerAgain(afterwards, supersedes, extras);
-			await afterwards.ec2(new DeleteTagsCommand({
-				Resources,
-				Tags: [{ Key: tagKeys.superseded }]
-			}));
-			run.log.warn(`${what}, and is registered again as ${id}, without its launch permissions and its deprecation`);
-		} catch (failure) {
-			run.leftBehind.push(`${what}, and could not be registered again; ${Resources.join(", ")} stay: ${errorMessage(failure)}`);
+			const sourceId = copy.adopt === void 0 ? await supply.snapshot(copy.source.id) : void 0;
+			const done = await limit(async () => {
+				failed.signal.throwIfAborted();
+				return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, {
+					onProgress: ({ percent }) => progress(copy, percent),
+					isUrgent: () => limit.pendingCount > 0
+				});
+			});
+			return [copy.source.id, done];
+		} catch (error) {
+			failed.abort(error);
+			throw error;
 		}
-		throw error;
+	}));
+	return new Map(copied);
+}
+function openProgress(run, plan, { target, copies }) {
+	const total = totalGiB(copies.map(({ source }) => source));
+	const percents = new Map();
+	const tell = milestones(total, stepPercent(plan), (progress) => run.log.line(placeName(target.place), `copying: ${progress}`));
+	return ({ source }, percent) => {
+		percents.set(source.id, percent);
+		const done = copies.reduce((sum, copy) => sum + copy.source.sizeGiB * (percents.get(copy.source.id) ?? 0), 0);
+		tell(total === 0 ? percent : Math.floor(done / total));
+	};
+}
+function stepPercent({ targets }) {
+	if (targets.length <= 12) return 10;
+	return targets.length <= 100 ? 25 : 50;
+}
+const accessTries$1 = 4;
+async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher, events) {
+	const { target, crossAccount } = targetPlan;
+	const { place } = target;
+	const where = placeName(place);
+	try {
+		if (copy.adopt !== void 0) {
+			const taken = await adopt$1(run, place, copy.adopt, watcher, events);
+			if (taken !== void 0) return taken;
+		}
+		const sourceId = ready ?? await supply.snapshot(copy.source.id);
+		for (let tries = 1;; tries += 1) {
+			const id = await startCopy$1(run, plan, targetPlan, copy, sourceId, supply.place.region);
+			try {
+				return await watcher.snapshot(id, events);
+			} catch (error) {
+				if (!(error instanceof CopyFailedError)) throw error;
+				await deleteSnapshot(place, id);
+				if (!(crossAccount && tries < accessTries$1 && isAccess(error))) throw error;
+				run.log.line(where, `${id} failed (${error.reason}); copying ${sourceId} again`);
+				await supply.reopen();
+				await changeShares(supply.place, sourceId, "Add", [target.request.account]);
+				await sleep(2e3 * tries, run.signal);
+			}
+		}
+	} catch (error) {
+		throw new StepError(`Copying ${copy.source.id} to ${where}`, error, copyRemedy(error, targetPlan));
 	}
 }
-async function registerAgain(place, image, extras) {
-	const registration = registrationOf({
-		source: image,
-		extras,
-		name: image.Name ?? "",
-		description: image.Description,
-		copies: new Map(snapshotIdsOf(image).map((id) => [id, id])),
-		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
+async function adopt$1(run, place, id, watcher, events) {
+	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
+	await place.ec2(new CreateTagsCommand({
+		Resources: [id],
+		Tags: [{
+			Key: tagKeys.lease,
+			Value: run.leaseId
+		}]
+	}));
+	try {
+		return await watcher.snapshot(id, events);
+	} catch (error) {
+		if (!(error instanceof CopyFailedError)) throw error;
+		await deleteSnapshot(place, id);
+		return;
+	}
+}
+async function startCopy$1(run, plan, { target, snapshotTags }, copy, sourceId, sourceRegion) {
+	const { place, kmsKeyArn } = target;
+	const { source } = plan;
+	const { request } = run;
+	const command = new CopySnapshotCommand({
+		SourceRegion: sourceRegion,
+		SourceSnapshotId: sourceId,
+		Description: `Copied from ${copy.source.id} of ${source.image.ImageId} (${source.account}/${source.place.region})`,
+		Encrypted: true,
+		KmsKeyId: kmsKeyArn,
+		...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
+		TagSpecifications: [{
+			ResourceType: "snapshot",
+			Tags: snapshotTags.get(copy.source.id) ?? []
+		}]
 	});
-	const { ImageId } = await place.ec2(new RegisterImageCommand(registration));
-	await carryOver(place, image, {
-		ImageId,
-		ImdsSupport: image.ImdsSupport
-	});
-	return ImageId;
+	const mark = {
+		Name: `tag:${tagKeys.lease}`,
+		Values: [run.leaseId]
+	};
+	const id = await retryOnQuota(run, place, copy.source.id, () => beginCopy(place, command, mark, copy.source.id));
+	run.log.line(placeName(place), `copying ${copy.source.id} (${copy.source.sizeGiB} GiB) as ${id}`);
+	return id;
+}
+async function retryOnQuota(run, place, what, begin) {
+	for (let wait = 5e3;; wait = Math.min(wait * 1.5, 6e4)) try {
+		return await begin();
+	} catch (error) {
+		if (!hasCode(error, "ResourceLimitExceeded")) throw error;
+		run.log.line(placeName(place), `waiting for room in the quota to copy ${what}`);
+		await sleep(wait * (.75 + Math.random() / 2), run.signal);
+	}
+}
+async function beginCopy(place, command, mark, sourceSnapshotId) {
+	for (;;) try {
+		const { SnapshotId } = await place.ec2(command);
+		if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
+		return SnapshotId;
+	} catch (error) {
+		if (!isTransient(error)) throw error;
+		const found = await findLost(place, mark, sourceSnapshotId, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds);
+		if (found !== void 0) return found;
+	}
+}
+const lostLooksSeconds = [
+	.5,
+	1,
+	2,
+	4,
+	8,
+	15
+];
+const failedLooks = 4;
+async function findLost(place, mark, snapshotId, looks) {
+	for (const seconds of looks) {
+		await sleep(seconds * 1e3, place.signal);
+		const [found] = await ownSnapshots(place, mark, {
+			Name: `tag:${tagKeys.sourceSnapshot}`,
+			Values: [snapshotId]
+		});
+		if (found?.SnapshotId !== void 0) return found.SnapshotId;
+	}
+}
+function isAccess(error) {
+	return /key ID is not accessible|snapshot is not found/i.test(error.reason);
+}
+function copyRemedy(error, { target, crossAccount }) {
+	if (!(error instanceof CopyFailedError)) return void 0;
+	if (/key/i.test(error.reason)) {
+		const source = crossAccount ? " and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on the source key" : "";
+		return `the target role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${target.kmsKeyArn}${source}, in its own policy`;
+	}
+	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
 }
 // src/steps/encrypt.ts
 function encrypt(run, plan, copy, watcher) {
@@ -44672,6 +44380,298 @@ function sourceItself({ source }) {
 		extras: async () => source.extras
 	};
 }
+// src/steps/carry-over.ts
+async function carryOver(place, source, image) {
+	const ImageId = image.ImageId;
+	const due = [[
+		"Setting the instance types",
+		instanceTypesOf(image) !== instanceTypesOf(source),
+		() => place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({
+			ImageId,
+			...specificationOf(source)
+		}))
+	], [
+		"Setting IMDSv2",
+		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		() => place.ec2(new ModifyImageAttributeCommand({
+			ImageId,
+			ImdsSupport: { Value: "v2.0" }
+		})).catch(unlessDenied)
+	]].filter(([, needed]) => needed);
+	for (const [what, , act] of due) try {
+		await act();
+	} catch (error) {
+		throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
+	}
+	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId ?? ""]);
+	return changed ?? image;
+}
+function unlessDenied(error) {
+	if (!isDenied(error)) throw error;
+}
+function specificationOf({ InstanceTypeSpecification: specification }) {
+	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
+	return { InstanceTypeSpecification: {
+		SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
+		UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
+	} };
+}
+// src/steps/copy-image.ts
+const accessTries = 4;
+async function copyImage(run, plan, targetPlan, supply, watcher) {
+	const { target, crossAccount } = targetPlan;
+	const { place } = target;
+	const where = placeName(place);
+	const tell = milestones(totalGiB(plan.source.snapshots), stepPercent(plan), (progress) => run.log.line(where, `copying: ${progress}`));
+	try {
+		for (let tries = 1;; tries += 1) {
+			const adopted = tries === 1 ? await adopt(run, targetPlan) : void 0;
+			const sourceImageId = adopted === void 0 ? await supply.image() : void 0;
+			const id = adopted ?? await startCopy(run, plan, targetPlan, sourceImageId ?? "", supply.place.region, tries);
+			try {
+				const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
+				const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
+				await tagSnapshots(plan, targetPlan, image);
+				return {
+					image,
+					snapshots
+				};
+			} catch (error) {
+				if (!(error instanceof CopyFailedError)) throw error;
+				const [failed] = await describeImages(place, [id]);
+				if (failed !== void 0) await removeImage(place, failed);
+				if (!crossAccount || tries === accessTries || !isAccess(error)) throw error;
+				const shared = [await supply.image(), ...await Promise.all(plan.source.snapshots.map(({ id }) => supply.snapshot(id)))];
+				run.log.line(where, `${id} failed (${error.reason}); copying ${plan.source.image.ImageId} again`);
+				await supply.reopen();
+				for (const one of shared) await changeShares(supply.place, one, "Add", [target.request.account]);
+				await sleep(2e3 * tries, run.signal);
+			}
+		}
+	} catch (error) {
+		throw new StepError(`Copying ${plan.source.image.ImageId} to ${where}`, error, copyRemedy(error, targetPlan));
+	}
+}
+async function adopt(run, { target, adopt, tags }) {
+	if (adopt === void 0) return void 0;
+	run.log.line(placeName(target.place), `taking over ${adopt}, which an earlier run began`);
+	await target.place.ec2(new CreateTagsCommand({
+		Resources: [adopt],
+		Tags: [...tags, {
+			Key: tagKeys.lease,
+			Value: run.leaseId
+		}]
+	}));
+	return adopt;
+}
+async function startCopy(run, plan, { target, description, tags }, sourceImageId, sourceRegion, tries) {
+	const { place, name, kmsKeyArn } = target;
+	const { source } = plan;
+	const ids = source.snapshots.map(({ id }) => id);
+	const snapshotTags = mergeTags([], target.tags, {
+		...provenance(run.request, source),
+		[tagKeys.kmsKey]: kmsKeyArn,
+		[tagKeys.lease]: run.leaseId,
+		[tagKeys.sourceSnapshot]: joinIds(ids)
+	}).tags;
+	const command = new CopyImageCommand({
+		Name: name,
+		Description: description,
+		SourceImageId: sourceImageId,
+		SourceRegion: sourceRegion,
+		Encrypted: true,
+		KmsKeyId: kmsKeyArn,
+		ClientToken: clientToken(run.leaseId, "copy", placeName(place), String(tries)),
+		...run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes },
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags: [...tags, {
+				Key: tagKeys.lease,
+				Value: run.leaseId
+			}]
+		}, {
+			ResourceType: "snapshot",
+			Tags: snapshotTags
+		}]
+	});
+	const id = await retryOnQuota(run, place, source.image.ImageId ?? "", async () => {
+		try {
+			const { ImageId } = await place.ec2(command);
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		} catch (error) {
+			if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
+			const own = (await ownImages(place, {
+				Name: "name",
+				Values: [name]
+			})).find((image) => tagValue(image, tagKeys.lease) === run.leaseId);
+			if (own?.ImageId === void 0) throw error;
+			return own.ImageId;
+		}
+	});
+	run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
+	return id;
+}
+async function tagSnapshots(plan, { target, snapshotTags }, image) {
+	const matched = matchSnapshots(plan.source.image, image);
+	for (const { id, tags } of plan.source.snapshots) {
+		const copy = matched.get(id);
+		if (copy === void 0 || plan.source.snapshots.length === 1 && tags.length === 0) continue;
+		await target.place.ec2(new CreateTagsCommand({
+			Resources: [copy],
+			Tags: snapshotTags.get(id)
+		}));
+	}
+}
+// src/steps/publish.ts
+async function publish(run, { target }, image) {
+	const { publication } = run.request;
+	const { place } = target;
+	const id = image.ImageId ?? "";
+	const tell = (what) => run.log.line(placeName(place), what);
+	const step = async (name, act) => {
+		try {
+			const done = await act();
+			if (done !== void 0) tell(done);
+		} catch (error) {
+			throw new StepError(`${name} ${id} in ${placeName(place)}`, error);
+		}
+	};
+	await Promise.all([
+		step("Granting the use of the key of", () => grantKey(place, target.kmsKeyArn, target.grantKeyTo)),
+		step("Letting others launch", () => letLaunch(place, id, publication)),
+		step("Deprecating", () => deprecate(place, image, publication, run.request.run.date)),
+		step("Protecting", () => protect(place, image, publication)),
+		step("Enabling fast snapshot restore for", () => restoreFast(place, snapshotIdsOf(image), publication))
+	]);
+}
+const launchOperations = [
+	"Encrypt",
+	"Decrypt",
+	"ReEncryptFrom",
+	"ReEncryptTo",
+	"GenerateDataKey",
+	"GenerateDataKeyWithoutPlaintext",
+	"DescribeKey",
+	"CreateGrant"
+];
+const principalTries = 6;
+async function grantKey(place, keyArn, principals) {
+	for (const GranteePrincipal of principals) for (let tries = 1;; tries += 1) try {
+		await place.kms(new CreateGrantCommand({
+			KeyId: keyArn,
+			GranteePrincipal,
+			Operations: launchOperations,
+			Name: "share-encrypted-ami/launch"
+		}));
+		break;
+	} catch (error) {
+		if (!hasCode(error, "InvalidArnException") || tries === principalTries) throw error;
+		await sleep(1e3 * tries, place.signal);
+	}
+	return principals.length === 0 ? void 0 : `${principals.join(", ")} may use ${keyArn}`;
+}
+async function letLaunch(place, id, { launchPermissions }) {
+	if (launchPermissions.length === 0) return void 0;
+	await place.ec2(new ModifyImageAttributeCommand({
+		ImageId: id,
+		LaunchPermission: { Add: [...launchPermissions] }
+	}));
+	return `${id} may be launched by ${launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn).join(", ")}`;
+}
+async function deprecate(place, { ImageId, DeprecationTime }, { deprecateAfter }, date) {
+	if (deprecateAfter === void 0) return void 0;
+	if ("days" in deprecateAfter && DeprecationTime) return void 0;
+	const DeprecateAt = "at" in deprecateAfter ? deprecateAfter.at : new Date(date.getTime() + deprecateAfter.days * 864e5);
+	await place.ec2(new EnableImageDeprecationCommand({
+		ImageId,
+		DeprecateAt
+	}));
+	return `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
+}
+async function protect(place, { ImageId, DeregistrationProtection }, { deregistrationProtection: asked }) {
+	if (asked === "off") return void 0;
+	const cooldown = asked === "on-with-cooldown";
+	if (DeregistrationProtection === (cooldown ? "enabled-with-cooldown" : "enabled-without-cooldown")) return void 0;
+	await place.ec2(new EnableImageDeregistrationProtectionCommand({
+		ImageId,
+		WithCooldown: cooldown
+	}));
+	return `${ImageId} is protected from deregistration${cooldown ? ", with a cooldown" : ""}`;
+}
+async function restoreFast(place, snapshotIds, { fastSnapshotRestore: asked }) {
+	if (asked !== "all" && asked.length === 0) return void 0;
+	const { AvailabilityZones } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
+		Name: "state",
+		Values: ["available"]
+	}, {
+		Name: "zone-type",
+		Values: ["availability-zone"]
+	}] }));
+	const there = (AvailabilityZones ?? []).flatMap(({ ZoneName }) => ZoneName ?? []);
+	const zones = asked === "all" ? there : asked.filter((zone) => zone.slice(0, -1) === place.region);
+	const unknown = zones.filter((zone) => !there.includes(zone));
+	if (unknown.length > 0) throw new Error(`account ${place.account} has no availability zone ${unknown.join(", ")}; it has ${there.join(", ")}`);
+	if (zones.length === 0) return void 0;
+	const { Unsuccessful } = await place.ec2(new EnableFastSnapshotRestoresCommand({
+		AvailabilityZones: [...zones],
+		SourceSnapshotIds: [...snapshotIds]
+	}));
+	const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) => (FastSnapshotRestoreStateErrors ?? []).map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
+	if (failures.length > 0) throw new Error(failures.join("; "));
+	return `fast snapshot restore is on for ${snapshotIds.join(", ")} in ${zones.join(", ")}`;
+}
+// src/steps/supersede.ts
+const restoreMs = 6e4;
+async function superseding(run, { target, supersedes }, make) {
+	if (supersedes === void 0) return make();
+	const { place } = target;
+	const extras = await readExtras(place, supersedes);
+	const mark = {
+		Key: tagKeys.superseded,
+		Value: run.leaseId
+	};
+	const Resources = snapshotIdsOf(supersedes);
+	await place.ec2(new CreateTagsCommand({
+		Resources,
+		Tags: [mark]
+	}));
+	run.log.line(placeName(place), `deregistering ${supersedes.ImageId}, whose name ${supersedes.Name} the new AMI takes over`);
+	try {
+		await deregister(place, supersedes);
+		return await make();
+	} catch (error) {
+		const afterwards = place.until(AbortSignal.timeout(restoreMs));
+		const what = `${supersedes.ImageId} (${supersedes.Name}) in ${placeName(place)} had to give its name up`;
+		try {
+			const id = await registerAgain(afterwards, supersedes, extras);
+			await afterwards.ec2(new DeleteTagsCommand({
+				Resources,
+				Tags: [{ Key: tagKeys.superseded }]
+			}));
+			run.log.warn(`${what}, and is registered again as ${id}, without its launch permissions and its deprecation`);
+		} catch (failure) {
+			run.leftBehind.push(`${what}, and could not be registered again; ${Resources.join(", ")} stay: ${errorMessage(failure)}`);
+		}
+		throw error;
+	}
+}
+async function registerAgain(place, image, extras) {
+	const registration = registrationOf({
+		source: image,
+		extras,
+		name: image.Name ?? "",
+		description: image.Description,
+		copies: new Map(snapshotIdsOf(image).map((id) => [id, id])),
+		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
+	});
+	const { ImageId } = await place.ec2(new RegisterImageCommand(registration));
+	await carryOver(place, image, {
+		ImageId,
+		ImdsSupport: image.ImdsSupport
+	});
+	return ImageId;
+}
 // src/steps/verify.ts
 async function verify(run, plan, targetPlan, image, snapshots) {
 	const { target } = targetPlan;
@@ -44719,6 +44719,104 @@ async function lackingTags({ target: { place }, tags }, image) {
 		if (lacking.length === 0) break;
 	}
 	return lacking;
+}
+// src/target.ts
+async function makeTarget(run, plan, targetPlan, supplyOf, watcher) {
+	const started = Date.now();
+	const { place } = targetPlan.target;
+	const seconds = () => (Date.now() - started) / 1e3;
+	let ready;
+	try {
+		ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);
+		const { image } = ready;
+		await run.timeline.span(place, "publish", () => publish(run, targetPlan, image));
+		return recordOf(targetPlan, image, ready.status, seconds(), ready.snapshots);
+	} catch (error) {
+		const message = explainLine(error);
+		run.log.line(placeName(place), `failed: ${message}`);
+		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${placeName(place)} failed (fail-fast)`));
+		return {
+			...recordOf(targetPlan, ready?.image, "failed", seconds(), ready?.snapshots),
+			error: message
+		};
+	}
+}
+async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
+	const { target, reuse, route } = targetPlan;
+	const where = placeName(target.place);
+	await discard(run, targetPlan);
+	if (reuse !== void 0) {
+		run.log.line(where, `${reuse.ImageId} is there already`);
+		return {
+			status: "reused",
+			image: reuse
+		};
+	}
+	try {
+		const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
+		await finish(run, targetPlan, [...route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
+		run.log.line(where, `${image.ImageId} is available and verified`);
+		return {
+			status: "created",
+			image,
+			snapshots
+		};
+	} catch (error) {
+		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(run, plan, targetPlan, watcher).catch(() => void 0) : void 0;
+		if (rival === void 0) throw error;
+		run.log.line(where, `another run made ${rival.ImageId} meanwhile`);
+		return {
+			status: "reused",
+			image: rival
+		};
+	}
+}
+async function make(run, plan, targetPlan, supply, watcher) {
+	const { place } = targetPlan.target;
+	if (targetPlan.route === "copy") {
+		if (targetPlan.adopt === void 0) await supply.image().catch(() => {});
+		const made = await run.timeline.span(place, "copy", () => copyImage(run, plan, targetPlan, supply, watcher));
+		return {
+			...made,
+			image: await accept(run, plan, targetPlan, made.image, made.snapshots)
+		};
+	}
+	const first = targetPlan.copies.map(({ source, adopt }) => adopt ?? supply.snapshot(source.id));
+	if (first.length > 0) await Promise.race(first).catch(() => {});
+	const copied = await run.timeline.span(place, "copy", () => copySnapshots(run, plan, targetPlan, supply, watcher));
+	const extras = await supply.extras();
+	const snapshots = [...copied.values()];
+	return {
+		image: await run.timeline.span(place, "register", () => superseding(run, targetPlan, async () => {
+			return accept(run, plan, targetPlan, await register(run, plan, targetPlan, extras, copied, watcher), snapshots);
+		})),
+		snapshots
+	};
+}
+async function accept(run, plan, targetPlan, made, snapshots) {
+	const { place } = targetPlan.target;
+	let image = made;
+	try {
+		image = await carryOver(place, plan.source.image, made);
+		await verify(run, plan, targetPlan, image, snapshots);
+		return image;
+	} catch (error) {
+		await removeImage(place, image).catch((failure) => run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
+		throw error;
+	}
+}
+function recordOf({ target }, image, status, seconds, snapshots) {
+	const { account, region } = target.request;
+	return {
+		account,
+		region,
+		amiId: image?.ImageId ?? null,
+		amiName: image?.Name ?? target.name,
+		snapshotIds: snapshots ? [...snapshots].map(({ SnapshotId }) => SnapshotId ?? "") : image ? snapshotIdsOf(image) : [],
+		kmsKeyArn: target.kmsKeyArn,
+		status,
+		seconds: Math.round(seconds * 10) / 10
+	};
 }
 // src/share.ts
 async function share(request, cancelled) {
@@ -44897,90 +44995,6 @@ async function makeTargets(run, plan, made) {
 	await keys.close();
 	return records;
 }
-async function makeTarget(run, plan, targetPlan, supplyOf, watcher) {
-	const started = Date.now();
-	const { place } = targetPlan.target;
-	const seconds = () => (Date.now() - started) / 1e3;
-	let ready;
-	try {
-		ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);
-		const { image } = ready;
-		await run.timeline.span(place, "publish", () => publish(run, targetPlan, image));
-		return recordOf(targetPlan, image, ready.status, seconds(), ready.snapshots);
-	} catch (error) {
-		const message = explainLine(error);
-		run.log.line(placeName(place), `failed: ${message}`);
-		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${placeName(place)} failed (fail-fast)`));
-		return {
-			...recordOf(targetPlan, ready?.image, "failed", seconds(), ready?.snapshots),
-			error: message
-		};
-	}
-}
-async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
-	const { target, reuse, route } = targetPlan;
-	const where = placeName(target.place);
-	await discard(run, targetPlan);
-	if (reuse !== void 0) {
-		run.log.line(where, `${reuse.ImageId} is there already`);
-		return {
-			status: "reused",
-			image: reuse
-		};
-	}
-	try {
-		const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
-		await finish(run, targetPlan, [...route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
-		run.log.line(where, `${image.ImageId} is available and verified`);
-		return {
-			status: "created",
-			image,
-			snapshots
-		};
-	} catch (error) {
-		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(run, plan, targetPlan, watcher).catch(() => void 0) : void 0;
-		if (rival === void 0) throw error;
-		run.log.line(where, `another run made ${rival.ImageId} meanwhile`);
-		return {
-			status: "reused",
-			image: rival
-		};
-	}
-}
-async function make(run, plan, targetPlan, supply, watcher) {
-	const { place } = targetPlan.target;
-	if (targetPlan.route === "copy") {
-		if (targetPlan.adopt === void 0) await supply.image().catch(() => {});
-		const made = await run.timeline.span(place, "copy", () => copyImage(run, plan, targetPlan, supply, watcher));
-		return {
-			...made,
-			image: await accept(run, plan, targetPlan, made.image, made.snapshots)
-		};
-	}
-	const first = targetPlan.copies.map(({ source, adopt }) => adopt ?? supply.snapshot(source.id));
-	if (first.length > 0) await Promise.race(first).catch(() => {});
-	const copied = await run.timeline.span(place, "copy", () => copySnapshots(run, plan, targetPlan, supply, watcher));
-	const extras = await supply.extras();
-	const snapshots = [...copied.values()];
-	return {
-		image: await run.timeline.span(place, "register", () => superseding(run, targetPlan, async () => {
-			return accept(run, plan, targetPlan, await register(run, plan, targetPlan, extras, copied, watcher), snapshots);
-		})),
-		snapshots
-	};
-}
-async function accept(run, plan, targetPlan, made, snapshots) {
-	const { place } = targetPlan.target;
-	let image = made;
-	try {
-		image = await carryOver(place, plan.source.image, made);
-		await verify(run, plan, targetPlan, image, snapshots);
-		return image;
-	} catch (error) {
-		await removeImage(place, image).catch((failure) => run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
-		throw error;
-	}
-}
 async function conclude(run, plan, records) {
 	const ready = plan.targets.flatMap((targetPlan, index) => {
 		const record = records[index];
@@ -45005,19 +45019,6 @@ async function conclude(run, plan, records) {
 		await retain(run, targetPlan);
 	}));
 	return [];
-}
-function recordOf({ target }, image, status, seconds, snapshots) {
-	const { account, region } = target.request;
-	return {
-		account,
-		region,
-		amiId: image?.ImageId ?? null,
-		amiName: image?.Name ?? target.name,
-		snapshotIds: snapshots ? [...snapshots].map(({ SnapshotId }) => SnapshotId ?? "") : image ? snapshotIdsOf(image) : [],
-		kmsKeyArn: target.kmsKeyArn,
-		status,
-		seconds: Math.round(seconds * 10) / 10
-	};
 }
 const cleanUpMinutes = 10;
 async function takeBack(run, plan, made, records) {
