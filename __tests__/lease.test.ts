@@ -11,6 +11,7 @@ import {
   type LeaseRecord,
   leasesOf,
   leaseTag,
+  leaseTagKeys,
   newLeaseId,
   type Reader,
   sharesOf,
@@ -64,6 +65,10 @@ describe('a lease is a tag of the AMI', () => {
     const rest = 256 - (leaseTag(lease()).Value ?? '').length - 1;
     expect(leaseTag(lease({ regions: ['x'.repeat(rest)] })).Value).toHaveLength(256);
     expect(leasesOf([leaseTag(lease({ regions: ['x'.repeat(rest + 1)] }))])[0]?.regions).toEqual([]);
+  });
+
+  test('that is found by one filter, whosever it is', () => {
+    expect(leaseTagKeys).toBe('share-encrypted-ami:lease:*');
   });
 
   test('that is read as it was written', () => {
