@@ -225,7 +225,8 @@ export async function endLease(place: Place, imageId: string, id: string, region
     await place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [ended] }));
   } catch (error) {
     // Where there is no room for it, no right to it or no AMI, there is no lease either.
-    if (!hasCode(error, 'TagLimitExceeded', 'InvalidAMIID.NotFound') && !isDenied(error)) throw error;
+    if (!hasCode(error, 'TagLimitExceeded', 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable') && !isDenied(error))
+      throw error;
   }
 }
 

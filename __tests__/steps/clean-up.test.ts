@@ -108,6 +108,17 @@ const tagKeysOf = (there: Account) => there.imageIn(region, amiId).data.Tags.map
 const sharesIn = (there: Account, at = region) => there.snapshots(at).map(({ shares }) => [...shares]);
 const leaseKey = (id: string) => `${tagKeys.lease}:${id}`;
 
+test('grants are found on every page, though they go', async () => {
+  await using there = await open();
+  grant(there, grantName(amiId, own));
+  const theirs = Array.from({ length: 99 }, () => grant(there, 'theirs'));
+  grant(there, grantName(amiId, own));
+  const { done, failed } = await cleanUp(there, undefined);
+  expect(done).toContain(`revoked 2 grants that an earlier run left on ${keyArn}`);
+  expect(failed).toEqual([]);
+  expect(grantsIn(there)).toEqual(theirs);
+});
+
 describe('a run that ends', () => {
   test('takes back its grants, its shares, the encrypted copy, and last its lease', async () => {
     await using there = await open();

@@ -28125,7 +28125,7 @@ async function endLease(place, imageId, id, regions) {
 			Tags: [ended]
 		}));
 	} catch (error) {
-		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound") && !isDenied(error)) throw error;
+		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !isDenied(error)) throw error;
 	}
 }
 async function dropLeases(place, imageId, ids) {
@@ -28405,7 +28405,7 @@ async function revokeKnown(at, made) {
 }
 async function revokeByName(place, keyArn, imageId, leases) {
 	const names = new Set(leases.map((id) => grantName(imageId, id)));
-	let revoked = 0;
+	const found = [];
 	for (let Marker;;) {
 		const page = await place.kms(new ListGrantsCommand({
 			KeyId: keyArn,
@@ -28414,12 +28414,13 @@ async function revokeByName(place, keyArn, imageId, leases) {
 		}));
 		for (const { GrantId, Name } of page.Grants ?? []) {
 			if (GrantId === void 0 || Name === void 0 || !names.has(Name)) continue;
-			await revoke(place, keyArn, GrantId);
-			revoked += 1;
+			found.push(GrantId);
 		}
-		if (!page.Truncated) return revoked === 0 ? void 0 : `revoked ${counted(revoked, "grant")} that an earlier run left on ${keyArn}`;
+		if (!page.Truncated) break;
 		Marker = page.NextMarker;
 	}
+	for (const GrantId of found) await revoke(place, keyArn, GrantId);
+	return found.length === 0 ? void 0 : `revoked ${counted(found.length, "grant")} that an earlier run left on ${keyArn}`;
 }
 async function revoke(place, keyArn, grantId) {
 	try {

@@ -180,18 +180,21 @@ async function revokeByName(
   leases: readonly string[],
 ): Promise<string | undefined> {
   const names = new Set(leases.map((id) => grantName(imageId, id)));
-  let revoked = 0;
+  const found: string[] = [];
   for (let Marker: string | undefined; ; ) {
     const page = await place.kms(new ListGrantsCommand({ KeyId: keyArn, Limit: 100, Marker }));
     for (const { GrantId, Name } of page.Grants ?? []) {
       if (GrantId === undefined || Name === undefined || !names.has(Name)) continue;
-      await revoke(place, keyArn, GrantId);
-      revoked += 1;
+      found.push(GrantId);
     }
-    if (!page.Truncated)
-      return revoked === 0 ? undefined : `revoked ${counted(revoked, 'grant')} that an earlier run left on ${keyArn}`;
+    if (!page.Truncated) break;
     Marker = page.NextMarker;
   }
+  // Only now: a page must not move while it is read.
+  for (const GrantId of found) await revoke(place, keyArn, GrantId);
+  return found.length === 0
+    ? undefined
+    : `revoked ${counted(found.length, 'grant')} that an earlier run left on ${keyArn}`;
 }
 
 async function revoke(place: Place, keyArn: string, grantId: string): Promise<void> {
