@@ -111,12 +111,16 @@ describe('proxies', () => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(response);
       });
+      onward.on('error', () => response.destroy());
       incoming.pipe(onward);
     });
     proxy.on('connect', ({ url }, socket) => {
       asked.push(`CONNECT ${url}`);
+      // A process that is killed resets its connections.
+      socket.on('error', () => {});
       socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
     });
+    proxy.on('clientError', (_, socket) => socket.destroy());
     await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
     open.push({
       close: () => {
