@@ -43229,7 +43229,7 @@ function stepsOf(request, plan) {
 	const granted = new Map();
 	if (keyAccess !== "existing") for (const { target, sourceKeys } of making) for (const keyArn of sourceKeys) {
 		const id = `grant ${keyArn} to ${target.principalArn}`;
-		if (!granted.has(id)) granted.set(id, add("grant", source.account, keyArn.split(":")[3] ?? "", [target.principalArn], keyArn, [], id));
+		if (!granted.has(id)) granted.set(id, add("grant", source.account, regionOfKey(keyArn), [target.principalArn], keyArn, [], id));
 	}
 	const shared = new Map();
 	for (const [from] of Map.groupBy(making.filter(({ crossAccount }) => crossAccount), (one) => one.from)) {

@@ -1,3 +1,4 @@
+import { regionOfKey } from '../aws/kms.ts';
 import { totalGiB } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { type Estimate, estimate } from '../plan/estimate.ts';
@@ -152,10 +153,7 @@ function stepsOf(request: Request, plan: Plan): PlannedStep[] {
       for (const keyArn of sourceKeys) {
         const id = `grant ${keyArn} to ${target.principalArn}`;
         if (!granted.has(id))
-          granted.set(
-            id,
-            add('grant', source.account, keyArn.split(':')[3] ?? '', [target.principalArn], keyArn, [], id),
-          );
+          granted.set(id, add('grant', source.account, regionOfKey(keyArn), [target.principalArn], keyArn, [], id));
       }
   const shared = new Map<EncryptedCopy | undefined, string>();
   for (const [from] of Map.groupBy(
