@@ -27,6 +27,7 @@ export function forgetVerdicts(): void {
   known.clear();
 }
 
+/** Decides once for all requests that no policy in play can tell from each other: a thousand regions differ only by name. */
 async function evaluate(
   principal: Principal,
   action: string,
@@ -35,19 +36,58 @@ async function evaluate(
   context: Context,
   resourcePolicy?: PolicyDocument,
 ): Promise<Verdict> {
-  const memo = JSON.stringify([
-    principal.arn,
-    principal.role?.policies,
-    principal.role?.boundary,
-    action,
-    resource,
-    context,
-    resourcePolicy,
-  ]);
+  const policies = [principal.role?.policies, principal.role?.boundary, resourcePolicy];
+  const text = JSON.stringify(policies);
+  const asked = text.toLowerCase();
+  const told = Object.entries(context).filter(([key]) => asked.includes(key.toLowerCase()));
+  const memo = JSON.stringify([principal.arn, action, likeness(resource, text), owner, told, text]);
   const verdict = known.get(memo) ?? decide(principal, action, resource, owner, context, resourcePolicy);
   if (known.size > 20_000) known.clear();
   known.set(memo, verdict);
   return verdict;
+}
+
+/** What policies see of an ARN: all but its region's name and its resource's ID, and which statements name it. */
+function likeness(resource: string, policies: string): string {
+  const lists = resourcesIn(policies);
+  const parts = partsOf(resource);
+  // A pattern of fewer parts, or with a policy variable, may match in ways of its own.
+  if (parts === undefined || lists === undefined) return resource;
+  const named = lists.map((patterns) =>
+    patterns.some((pattern) => pattern.every((part, index) => part.test(parts[index] ?? ''))),
+  );
+  const [prefix, partition, service, region, account, id = ''] = parts;
+  // An ID with a wildcard stands for resources that aren't there yet.
+  const kind = id.includes('*') ? id : id.replace(/\/.*/, '/');
+  return JSON.stringify([prefix, partition, service, region === '', account, kind, named]);
+}
+
+/** The six parts of an ARN or of a pattern of ARNs. */
+function partsOf(arn: string): string[] | undefined {
+  if (arn === '*') return Array<string>(6).fill('*');
+  const [prefix, partition, service, region, account, ...id] = arn.split(':');
+  if (account === undefined || id.length === 0 || arn.includes('${')) return undefined;
+  return [prefix, partition, service, region, account, id.join(':')] as string[];
+}
+
+/** Lists of patterns, each in its six parts. */
+type ResourceLists = readonly (readonly RegExp[][])[] | undefined;
+
+const resourcesOf = new Map<string, ResourceLists>();
+
+/** Each list of resources in the statements of `policies`; undefined where one is no pattern of six parts. */
+function resourcesIn(policies: string): ResourceLists {
+  if (resourcesOf.has(policies)) return resourcesOf.get(policies);
+  const statements = (JSON.parse(policies) as (PolicyDocument[] | PolicyDocument | null)[])
+    .flat()
+    .flatMap((policy) => policy?.Statement ?? []) as Record<string, string | string[]>[];
+  const lists = statements
+    .flatMap(({ Resource = [], NotResource = [] }) => [Resource, NotResource])
+    .map((list) => [list].flat().map((pattern) => partsOf(pattern)?.map(wildcard)));
+  const found = lists.flat().includes(undefined) ? undefined : (lists as RegExp[][][]);
+  if (resourcesOf.size > 1000) resourcesOf.clear();
+  resourcesOf.set(policies, found);
+  return found;
 }
 
 async function decide(

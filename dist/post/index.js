@@ -27597,20 +27597,18 @@ async function sleep(ms, signal) {
 }
 // src/aws/clients.ts
 init_dist_es$9();
+const inFlight = pLimit(128);
+const connections = {
+	keepAlive: true,
+	timeout: 4e3,
+	proxyEnv: process.env
+};
 const requestHandler = new NodeHttpHandler({
 	connectionTimeout: 1e4,
 	requestTimeout: 6e4,
 	throwOnRequestTimeout: true,
-	httpAgent: new external_node_http_.Agent({
-		keepAlive: true,
-		maxSockets: 64,
-		proxyEnv: process.env
-	}),
-	httpsAgent: new external_node_https_namespaceObject.Agent({
-		keepAlive: true,
-		maxSockets: 64,
-		proxyEnv: process.env
-	})
+	httpAgent: new external_node_http_.Agent(connections),
+	httpsAgent: new external_node_https_namespaceObject.Agent(connections)
 });
 const clientDefaults = {
 	requestHandler,
@@ -27622,7 +27620,6 @@ const unrepeatable = [
 	RegisterImageCommand,
 	CreateImageCommand
 ];
-const inFlight = pLimit(128);
 const maxThrottles = 14;
 const maxTransients = 8;
 function backoff(count, base, most) {
@@ -27676,10 +27673,10 @@ function openPlace(account, region, session, signal) {
 		region,
 		credentials: session.credentials
 	};
-	const ec2 = pooled(() => new EC2Client(config));
-	const kms = pooled(() => new KMSClient(config));
-	const sts = pooled(() => new STSClient(config));
-	const ssm = pooled(() => new SSMClient(config));
+	const ec2 = pooled(() => knowing(EC2Client, config));
+	const kms = pooled(() => knowing(KMSClient, config));
+	const sts = pooled(() => knowing(STSClient, config));
+	const ssm = pooled(() => knowing(SSMClient, config));
 	const paces = {
 		ec2: { until: 0 },
 		kms: { until: 0 },
@@ -27703,6 +27700,23 @@ function openPlace(account, region, session, signal) {
 		};
 	};
 	return until(signal);
+}
+let settings;
+function knowing(Client, config) {
+	const client = new Client({
+		...config,
+		...settings
+	});
+	const { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId } = client.config;
+	settings ??= {
+		authSchemePreference,
+		defaultsMode,
+		retryMode,
+		useDualstackEndpoint,
+		useFipsEndpoint,
+		userAgentAppId
+	};
+	return client;
 }
 const clients = new Map();
 const maxClients = 64;

@@ -1,6 +1,12 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { CopySnapshotCommand, CreateImageCommand, EC2Client, RegisterImageCommand } from '@aws-sdk/client-ec2';
+import {
+  CopySnapshotCommand,
+  CreateImageCommand,
+  EC2Client,
+  type EC2ClientResolvedConfig,
+  RegisterImageCommand,
+} from '@aws-sdk/client-ec2';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
@@ -33,14 +39,24 @@ export type Place = Where &
     until(signal: AbortSignal): Place;
   }>;
 
+/** A call is made up only when it can be sent at once: a thousand that wait for a connection take 100 KB each. */
+const inFlight = pLimit(128);
+
+/**
+ * How connections are kept. One that was idle for long may be closed at the other end just as a call is sent on it, and of
+ * a call that makes something it can't be told then whether it was made; so idle ones go early, or by the server's own
+ * Keep-Alive hint, which Node heeds only where a `timeout` is set: https://nodejs.org/api/http.html#new-agentoptions
+ */
+const connections = { keepAlive: true, timeout: 4000, proxyEnv: process.env };
+
 /** One pool of connections for all clients. Node's agents read the proxy variables; the SDK does not do it by itself. */
 export const requestHandler = new NodeHttpHandler({
   connectionTimeout: 10_000,
   // A hung connection must not hang the run.
   requestTimeout: 60_000,
   throwOnRequestTimeout: true,
-  httpAgent: new HttpAgent({ keepAlive: true, maxSockets: 64, proxyEnv: process.env }),
-  httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets: 64, proxyEnv: process.env }),
+  httpAgent: new HttpAgent(connections),
+  httpsAgent: new HttpsAgent(connections),
 });
 
 /** What every client is made with. Retrying is done in `send` below, which knows what may be repeated. */
@@ -48,9 +64,6 @@ export const clientDefaults = { requestHandler, maxAttempts: 1, customUserAgent:
 
 // These make a new resource each time and take no client token: after a lost answer only a look can tell.
 const unrepeatable: readonly unknown[] = [CopySnapshotCommand, RegisterImageCommand, CreateImageCommand];
-
-/** A call is made up only when it can be sent soon: a thousand that wait for a connection take 100 KB each. */
-const inFlight = pLimit(128);
 
 const maxThrottles = 14;
 const maxTransients = 8;
@@ -125,10 +138,10 @@ export function placesOf(account: string, session: Session, signal: AbortSignal)
 
 function openPlace(account: string, region: string, session: Session, signal: AbortSignal): Place {
   const config = { ...clientDefaults, region, credentials: session.credentials };
-  const ec2 = pooled(() => new EC2Client(config));
-  const kms = pooled(() => new KMSClient(config));
-  const sts = pooled(() => new STSClient(config));
-  const ssm = pooled(() => new SSMClient(config));
+  const ec2 = pooled(() => knowing(EC2Client, config));
+  const kms = pooled(() => knowing(KMSClient, config));
+  const sts = pooled(() => knowing(STSClient, config));
+  const ssm = pooled(() => knowing(SSMClient, config));
   const paces = { ec2: { until: 0 }, kms: { until: 0 }, sts: { until: 0 }, ssm: { until: 0 } };
   const until = (signal: AbortSignal): Place => {
     const through = (client: () => Sender, pace: Pace) => (command: Sendable) =>
@@ -145,6 +158,27 @@ function openPlace(account: string, region: string, session: Session, signal: Ab
     };
   };
   return until(signal);
+}
+
+type Settings = Pick<
+  EC2ClientResolvedConfig,
+  'authSchemePreference' | 'defaultsMode' | 'retryMode' | 'useDualstackEndpoint' | 'useFipsEndpoint' | 'userAgentAppId'
+>;
+let settings: Settings | undefined;
+
+/**
+ * Makes a client that takes what the SDK looks up in the environment and in its shared files from the first of all: else
+ * each looks again at its first call, which takes as long as the call itself.
+ */
+function knowing<Config extends object, T extends { readonly config: Settings }>(
+  Client: new (config: Config & Partial<Settings>) => T,
+  config: Config,
+): T {
+  const client = new Client({ ...config, ...settings });
+  const { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId } =
+    client.config;
+  settings ??= { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId };
+  return client;
 }
 
 /** The clients that there are, the one that was used last at the end. */
