@@ -3,9 +3,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type Baseline, measureBaseline } from './baselines.ts';
+import { type Bundles, measureBundles } from './bundles.ts';
 import { chart } from './chart.ts';
 import { type Looking, looking } from './looking.ts';
-import { type Cancelled, type Measured, measure, measureCancel, measureStartUp, type StartUp } from './measure.ts';
+import {
+  bundles,
+  type Cancelled,
+  type Measured,
+  measure,
+  measureCancel,
+  measureStartUp,
+  type StartUp,
+} from './measure.ts';
 import { timings, type Workload } from './workload.ts';
 
 export type Results = Readonly<{
@@ -18,6 +27,7 @@ export type Results = Readonly<{
   looking: Looking[];
   cancel: Cancelled[];
   startUp: StartUp[];
+  bundles: Bundles;
 }>;
 
 const one: Workload = { accounts: 1, regions: 1, volumes: 1 };
@@ -49,9 +59,17 @@ const title = (text: string) => console.log(`\n${text}`);
 
 title('Start-up: to the first line, in ratio to an empty node process');
 row('entry', 'ms', 'ratio', 'MB', 'bundle');
-const startUp = await measureStartUp();
+const startUp = await measureStartUp(bundles);
 for (const { entry, ms, ratio, memoryMb, bundleBytes } of startUp)
   row(entry, ms, `${ratio}x`, memoryMb, `${(bundleBytes / 1e6).toFixed(2)} MB`);
+
+title('Other ways to bundle main, and to start it');
+row('ms', 'ratio', 'MB', 'bundle', '  how');
+const otherBundles = await measureBundles();
+for (const { entry, ms, ratio, memoryMb, bundleBytes } of otherBundles.variants)
+  row(ms, `${ratio}x`, memoryMb, `${(bundleBytes / 1e6).toFixed(2)} MB`, `  ${entry}`);
+title('Kilobytes of dist/main by package');
+for (const [name, bytes] of Object.entries(otherBundles.bytes)) row(Math.round(bytes / 1000), `  ${name}`);
 
 title('Looks at the copies into one account and region, by the rule that places them');
 row('minutes', 'volumes', 'looks/min', 'late s', 'late %');
@@ -68,7 +86,20 @@ const cancel = await inTurn(
 );
 
 title(`The action: makespan over the ideal, ${timings.latencyMs} ms a call`);
-row('targets', 'volumes', 'ideal s', 'seconds', 'ratio', 'calls', 'a target', 'checks', 'looks/min', 'peak MB');
+row(
+  'targets',
+  'volumes',
+  'ideal s',
+  'seconds',
+  'ratio',
+  'calls',
+  'a target',
+  'checks',
+  'looks/min',
+  'peak MB',
+  'cpu s',
+  'its AWS',
+);
 // The scripts mostly sleep; they run beside the action's small runs.
 const scripts = Promise.all([
   measureBaseline(one, 'sequential'),
@@ -91,6 +122,8 @@ const action = await inTurn(
       result.checksPerTarget,
       result.looksPerMinute.mean,
       result.peakMemoryMb,
+      result.cpuSeconds.action,
+      result.cpuSeconds.simulator,
     ),
 );
 const baselines = await scripts;
@@ -112,6 +145,7 @@ const results: Results = {
   looking: looked,
   cancel,
   startUp,
+  bundles: otherBundles,
 };
 const folder = new URL('results/', import.meta.url);
 mkdirSync(folder, { recursive: true });

@@ -16,13 +16,15 @@ export type Measured = Readonly<{
   secondsAfter: number;
   calls: number;
   callsPerTarget: number;
-  /** Calls of a target's role that the work takes: without looks at how far a copy is, and without preflight's questions. */
+  /** Calls of a target's role that the work takes: without looks at how far a copy is, and without what preflight asks. */
   targetCallsPerTarget: number;
   /** What preflight asks besides: so many for each role, not for each target, where there are many. */
   checksPerTarget: number;
   /** Looks a minute in one account and region, while copies ran there: the mean and the most. */
   looksPerMinute: Readonly<{ mean: number; most: number }>;
   peakMemoryMb: number | undefined;
+  /** What each process took of the processors: where their sum nears the seconds, the machine bounds the run, not the action. */
+  cpuSeconds: Readonly<{ action: number | undefined; simulator: number }>;
 }>;
 
 const looks = new Set(['DescribeSnapshots', 'DescribeImages']);
@@ -33,8 +35,10 @@ export async function measure(workload: Workload): Promise<Measured> {
   const { scenario, inputs } = caseOf(workload);
   const simulator = await startSimulator(scenario);
   try {
+    const before = process.cpuUsage();
     const result = await runAction({ inputs, env: simulator.env });
-    const { conclusion, seconds, peakMemoryMb, outputs, log } = result;
+    const { user, system } = process.cpuUsage(before);
+    const { conclusion, seconds, usage, outputs, log } = result;
     if (conclusion !== 'success') throw new Error(`the run ended in ${conclusion}:\n${log.slice(-2000)}`);
     const targets = targetsOf(workload);
     const records = JSON.parse(outputs.targets ?? '[]') as { status: string }[];
@@ -58,7 +62,8 @@ export async function measure(workload: Workload): Promise<Measured> {
       targetCallsPerTarget: round(ofTargets.filter((call) => !isLook(call) && !isCheck(call)).length / targets, 1),
       checksPerTarget: round(ofTargets.filter(isCheck).length / targets, 1),
       looksPerMinute: looksPerMinute(ofTargets),
-      peakMemoryMb,
+      peakMemoryMb: usage.peakMemoryMb,
+      cpuSeconds: { action: usage.cpuSeconds, simulator: round((user + system) / 1e6, 1) },
     };
   } finally {
     await simulator.close();
@@ -70,9 +75,18 @@ function isLook({ action, request }: RecordedCall): boolean {
   return looks.has(action) && (request.SnapshotIds !== undefined || request.ImageIds !== undefined);
 }
 
-/** Preflight asks by dry runs, and by a call to KMS that has no effect. */
-function isCheck({ action, request }: RecordedCall): boolean {
-  return request.DryRun === true || action === 'GenerateDataKeyWithoutPlaintext';
+/**
+ * Preflight asks by dry runs, by calls that have no effect, by what it expects to be refused, and how many copies already
+ * take the quota.
+ */
+function isCheck({ action, request, outcome }: RecordedCall): boolean {
+  const pending = (request.Filters as { Name?: string }[] | undefined)?.some(({ Name }) => Name === 'status');
+  return (
+    request.DryRun === true ||
+    action === 'GenerateDataKeyWithoutPlaintext' ||
+    outcome === 'AccessDeniedException' ||
+    (action === 'DescribeSnapshots' && pending === true)
+  );
 }
 
 function looksPerMinute(calls: readonly RecordedCall[]): Measured['looksPerMinute'] {
@@ -124,25 +138,32 @@ export async function measureCancel(workload: Workload): Promise<Cancelled> {
 
 export type StartUp = Readonly<{ entry: string; bundleBytes: number; ms: number; ratio: number; memoryMb: number }>;
 
-/** Time from the process's start to its first line, in ratio to an empty node process of the same moment; medians. */
-export async function measureStartUp(): Promise<StartUp[]> {
-  const entries = ['main', 'post'].map((entry) => ({ entry, file: `dist/${entry}/index.js` }));
+/** A file of the action to start; `prepare` makes what it finds in its environment each time. */
+export type Starting = Readonly<{ entry: string; file: string; prepare?: () => Record<string, string> }>;
+
+export const bundles: readonly Starting[] = ['main', 'post'].map((entry) => ({
+  entry,
+  file: resolve(repository, `dist/${entry}/index.js`),
+}));
+
+/** Time from each process's start to its first line, in ratio to an empty node process of the same moment; medians. */
+export async function measureStartUp(starting: readonly Starting[]): Promise<StartUp[]> {
   const times = new Map<string, number[]>();
   const memory = new Map<string, number>();
   for (let round = 0; round < 15; round += 1) {
-    for (const [entry, args] of [
-      ['empty', ['-e', 'console.log("")']],
-      ...entries.map(({ entry, file }) => [entry, [resolve(repository, file)]] as const),
+    for (const [entry, args, env] of [
+      ['empty', ['-e', 'console.log("")'], {}],
+      ...starting.map(({ entry, file, prepare }) => [entry, [file], prepare?.() ?? {}] as const),
     ] as const) {
-      const { ms, memoryMb } = await timeProcess(args, entry === 'post');
+      const { ms, memoryMb } = await timeProcess(args, env, entry === 'post');
       times.set(entry, [...(times.get(entry) ?? []), ms]);
       memory.set(entry, Math.max(memory.get(entry) ?? 0, memoryMb));
     }
   }
   const median = (entry: string) => (times.get(entry) ?? []).sort((a, b) => a - b)[7] ?? 0;
-  return entries.map(({ entry, file }) => ({
+  return starting.map(({ entry, file }) => ({
     entry,
-    bundleBytes: statSync(resolve(repository, file)).size,
+    bundleBytes: statSync(file).size,
     ms: round(median(entry), 0),
     ratio: round(median(entry) / median('empty'), 1),
     memoryMb: memory.get(entry) ?? 0,
@@ -150,10 +171,17 @@ export async function measureStartUp(): Promise<StartUp[]> {
 }
 
 /** An empty run of the step: main has no inputs and says so; post has nothing to take back and says nothing. */
-async function timeProcess(args: readonly string[], untilEnd: boolean): Promise<{ ms: number; memoryMb: number }> {
+async function timeProcess(
+  args: readonly string[],
+  env: Record<string, string>,
+  untilEnd: boolean,
+): Promise<{ ms: number; memoryMb: number }> {
   const node = resolve(repository, 'node_modules/node/bin/node');
   const started = performance.now();
-  const child = spawn(node, args, { stdio: ['ignore', 'pipe', 'ignore'], env: { RUNNER_TEMP: '/nonexistent' } });
+  const child = spawn(node, args, {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { RUNNER_TEMP: '/nonexistent', ...env },
+  });
   let ms: number | undefined;
   let memoryMb = 0;
   const look = () => {

@@ -4,9 +4,8 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import ncc from '@vercel/ncc';
-import { rolldown } from 'rolldown';
 import license from 'rollup-plugin-license';
+import { pack, shake } from './bundle.mjs';
 
 const out = resolve(process.argv[2] ?? 'dist');
 const entries = { main: 'src/index.ts', post: 'src/post.ts' };
@@ -26,15 +25,8 @@ function licenceText(dependencies) {
 
 const licences = new Map();
 for (const [name, input] of Object.entries(entries)) {
-  const bundle = await rolldown({
-    input,
-    platform: 'node',
-    // The ES module builds of the SDK can be shaken; its CommonJS ones, which platform node prefers, cannot.
-    resolve: { mainFields: ['module', 'main'] },
-    // Of the toolkit only what is used: it doesn't say that importing it does nothing, and it doesn't.
-    treeshake: {
-      moduleSideEffects: [{ test: /node_modules[\\/](@actions|@octokit|undici)[\\/]/, sideEffects: false }],
-    },
+  const shaken = join(scratch, `${name}.js`);
+  await shake(input, shaken, {
     plugins: [
       license({
         thirdParty: {
@@ -44,17 +36,9 @@ for (const [name, input] of Object.entries(entries)) {
         },
       }),
     ],
-    onLog(level, log, handler) {
-      // Dependencies' own circular imports are not ours to mend.
-      if (log.code !== 'CIRCULAR_DEPENDENCY') handler(level, log);
-    },
   });
-  const shaken = join(scratch, `${name}.js`);
-  await bundle.write({ file: shaken, format: 'esm', codeSplitting: false, comments: false });
-  await bundle.close();
-  const { code, assets } = await ncc(shaken, { cache: false, target: 'es2024', quiet: true, esm: true });
-  if (Object.keys(assets).some((asset) => asset !== 'package.json'))
-    throw new Error(`ncc emitted ${Object.keys(assets)}`);
+  const { code, stray } = await pack(shaken);
+  if (stray.length > 0) throw new Error(`ncc emitted ${stray}`);
   mkdirSync(join(out, name), { recursive: true });
   // ncc names the scratch file in a comment; the bytes must not depend on where they were built.
   writeFileSync(join(out, name, 'index.js'), code.replace(/[^\s'"]*share-encrypted-ami-build-\w+/g, '.'));

@@ -28,8 +28,10 @@ export type ProcessEnd = {
   cancelled: boolean;
   /** Why the process could not be started. */
   problem?: string;
-  peakMemoryMb?: number;
+  usage: Usage;
 };
+/** What a process took of its machine, where that can be known: only Linux tells it of another process. */
+export type Usage = { peakMemoryMb?: number; cpuSeconds?: number };
 export type RunningProcess = {
   pid: number | undefined;
   ended: Promise<ProcessEnd>;
@@ -90,7 +92,7 @@ export function startProcess(start: ProcessStart): RunningProcess {
   const stderr = cutLines(start.onLine);
   child.stdout?.on('data', stdout.push);
   child.stderr?.on('data', stderr.push);
-  const peakMemory = watchMemory(pid);
+  const usage = watchUsage(pid);
   const ended = new Promise<ProcessEnd>((settle) => {
     let problem: string | undefined;
     child.on('error', (error) => {
@@ -101,7 +103,6 @@ export function startProcess(start: ProcessStart): RunningProcess {
       for (const timer of timers) clearTimeout(timer);
       kill();
       if (pid !== undefined) groups.delete(pid);
-      const peakMemoryMb = peakMemory();
       settle({
         exitCode,
         signal,
@@ -109,7 +110,7 @@ export function startProcess(start: ProcessStart): RunningProcess {
         stderr: stderr.end(),
         cancelled,
         ...(problem !== undefined && { problem }),
-        ...(peakMemoryMb !== undefined && { peakMemoryMb }),
+        usage: usage(),
       });
     });
   });
@@ -120,7 +121,7 @@ function neverStarted({ program, folder }: ProcessStart, error: unknown): Runnin
   // E2BIG: a variable of 128 KiB or more. The words are .NET's.
   const reason = String(error).includes('E2BIG') ? 'Argument list too long' : String(error);
   const problem = `An error occurred trying to start process '${program}' with working directory '${folder}'. ${reason}`;
-  const end = { exitCode: null, signal: null, stdout: '', stderr: '', cancelled: false, problem };
+  const end = { exitCode: null, signal: null, stdout: '', stderr: '', cancelled: false, problem, usage: {} };
   return { pid: undefined, ended: Promise.resolve(end), cancel: () => {}, kill: () => {} };
 }
 
@@ -145,13 +146,22 @@ function cutLines(onLine: (line: string) => void): { push: (chunk: Buffer) => vo
   };
 }
 
-/** The most memory that the process has had, from the kernel's own high-water mark; only Linux has it. */
-function watchMemory(pid: number | undefined): () => number | undefined {
-  let peak: number | undefined;
+/** Clock ticks a second in /proc/PID/stat: sysconf(_SC_CLK_TCK), which is 100 on every Linux of today. */
+const ticks = 100;
+
+/** The kernel's own counts, read until the process ends: its high-water mark of memory, its user and system time. */
+function watchUsage(pid: number | undefined): () => Usage {
+  let usage: Usage = {};
   const timer = setInterval(() => {
     try {
       const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-      if (kilobytes !== undefined) peak = Math.round(Number(kilobytes) / 102.4) / 10;
+      // The second field, the name in brackets, may hold blanks; utime and stime are the 14th and 15th.
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+      if (kilobytes === undefined) return;
+      usage = {
+        peakMemoryMb: Math.round(Number(kilobytes) / 102.4) / 10,
+        cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticks,
+      };
     } catch {
       // The process is gone, or this system has no /proc.
     }
@@ -159,6 +169,6 @@ function watchMemory(pid: number | undefined): () => number | undefined {
   timer.unref();
   return () => {
     clearInterval(timer);
-    return peak;
+    return usage;
   };
 }

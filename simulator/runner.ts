@@ -17,7 +17,7 @@ import {
 } from './runner-environment.ts';
 import { commandFileVariables, createCommandFiles, readCommandFiles } from './runner-files.ts';
 import { createMasks, type Masks } from './runner-masks.ts';
-import { type CancelPatience, startProcess } from './runner-process.ts';
+import { type CancelPatience, startProcess, type Usage } from './runner-process.ts';
 
 export type { Annotation, LineKind, LineListener } from './runner-commands.ts';
 export type { GithubContext } from './runner-environment.ts';
@@ -68,7 +68,7 @@ export type ActionResult = {
   /** What the step left in GITHUB_ENV and GITHUB_PATH for the steps after it. */
   exported: { env: Record<string, string>; path: string[] };
   seconds: number;
-  peakMemoryMb?: number;
+  usage: Usage;
 };
 
 export type RunningAction = {
@@ -224,7 +224,7 @@ function startStep(run: ActionRun, job: Job): RunningAction {
       jobOutputs: Object.fromEntries(Object.entries(outputs).filter(([, value]) => crosses(value))),
       exported: filed.exported,
       seconds: (performance.now() - started) / 1000,
-      ...(end.peakMemoryMb !== undefined && { peakMemoryMb: end.peakMemoryMb }),
+      usage: end.usage,
     };
   });
 

@@ -1,0 +1,61 @@
+// npm run bench -- --bundles: what other ways to bundle the action would give, and what of the bundle is whose.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pack, shake } from '../scripts/bundle.mjs';
+import { bundles, measureStartUp, type Starting, type StartUp } from './measure.ts';
+
+const repository = resolve(import.meta.dirname, '..');
+const input = join(repository, 'src/index.ts');
+
+export type Bundles = Readonly<{
+  variants: StartUp[];
+  /** Bytes of the bundle for main by package, the largest first; the rest together. */
+  bytes: Readonly<Record<string, number>>;
+}>;
+
+/** Bundles the action's main in other ways too, and starts each. The files are gone afterwards. */
+export async function measureBundles(): Promise<Bundles> {
+  // In the repository, so that packages that are left out of a bundle are found.
+  const folder = mkdtempSync(join(repository, '.bundles-'));
+  const cold = () => ({ NODE_COMPILE_CACHE: mkdtempSync(join(folder, 'cache-')) });
+  const warm = join(tmpdir(), `${folder.split('/').at(-1)}-warm`);
+  try {
+    const ours = join(folder, 'ours.js');
+    await shake(input, ours, { packages: false });
+    const shaken = join(folder, 'shaken.js');
+    const modules = await shake(input, shaken);
+    const write = async (name: string, from: string, minify = false): Promise<Starting> => {
+      const { code } = await pack(from, { minify });
+      const file = join(folder, name, 'index.js');
+      mkdirSync(join(folder, name));
+      writeFileSync(join(folder, name, 'package.json'), '{ "type": "module" }\n');
+      writeFileSync(file, code);
+      return { entry: name, file };
+    };
+    const main = bundles.find(({ entry }) => entry === 'main')?.file ?? '';
+    const variants = await measureStartUp([
+      await write('ncc alone', ours),
+      await write('ncc alone, minified', ours, true),
+      { entry: 'shaken, then ncc: dist', file: main },
+      await write('the same, minified', shaken, true),
+      { entry: 'dist, compile cache cold', file: main, prepare: cold },
+      { entry: 'dist, compile cache warm', file: main, prepare: () => ({ NODE_COMPILE_CACHE: warm }) },
+    ]);
+    return { variants, bytes: bytesByPackage(modules) };
+  } finally {
+    rmSync(folder, { recursive: true });
+    rmSync(warm, { recursive: true, force: true });
+  }
+}
+
+const shown = 10;
+
+function bytesByPackage(modules: readonly { id: string; bytes: number }[]): Record<string, number> {
+  const owner = (id: string) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1] ?? 'the action itself';
+  const totals = [...Map.groupBy(modules, ({ id }) => owner(id))]
+    .map(([name, own]) => [name, own.reduce((sum, { bytes }) => sum + bytes, 0)] as const)
+    .sort(([, a], [, b]) => b - a);
+  const rest = totals.slice(shown).reduce((sum, [, bytes]) => sum + bytes, 0);
+  return { ...Object.fromEntries(totals.slice(0, shown)), 'the rest': rest };
+}
