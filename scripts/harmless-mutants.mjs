@@ -2,6 +2,8 @@
 // Each is told by its file, how the line begins that it is in, the code that it changes, and what that becomes.
 
 const plan = 'src/plan/plan.ts';
+const earlier = 'src/plan/earlier.ts';
+const route = 'src/plan/route.ts';
 const image = 'src/image.ts';
 const tags = 'src/tags.ts';
 const lease = 'src/lease.ts';
@@ -18,10 +20,10 @@ export const harmless = [
       [lease, "const [id = '']", "''", text],
       [plan, 'const name = encryptedCopyName(', "''", text],
       [plan, '[tagKeys.sourceAmi]:', "''", text],
-      [plan, 'const extras = target.', "''", text],
+      [earlier, 'const extras = target.', "''", text],
       [plan, 'const keys = asIs.', '[]', list],
-      [plan, 'return snapshots.', 'SnapshotId === undefined', 'false'],
-      [plan, 'return snapshots.', '[]', list],
+      [image, 'return snapshots.', 'SnapshotId === undefined', 'false'],
+      [image, 'return snapshots.', '[]', list],
       [cleanUp, '...copies.images.', "''", text],
       [cleanUp, '...copies.snapshots.', "''", text],
       [cleanUp, 'for (const { GrantId,', '[]', list],
@@ -34,8 +36,6 @@ export const harmless = [
       ],
       [cleanUp, 'if (GrantId ===', 'GrantId === undefined', 'false'],
       [cleanUp, 'if (GrantId ===', 'Name === undefined', 'false'],
-      [cleanUp, 'return snapshots.', 'SnapshotId === undefined', 'false'],
-      [cleanUp, 'return snapshots.', '[]', list],
       [lease, 'if (leasesOf(image?.', 'image?.Tags', 'image.Tags'],
     ],
   },
@@ -54,8 +54,8 @@ export const harmless = [
       [cleanUp, 'const revoked = attempt(', '[]', list],
       [plan, 'request.copyTags ? (source', '[]', list],
       [plan, 'request.copyTags ? tags', '[]', list],
-      [plan, 'const codes = [', '[]', list],
-      [plan, 'target.existing.', '[]', list],
+      [route, 'const codes = [', '[]', list],
+      [earlier, 'target.existing.', '[]', list],
       [plan, 'const copied =', '[]', list],
     ],
   },
@@ -73,10 +73,6 @@ export const harmless = [
         "targets.some(({ route }) => route === 'register')",
       ],
     ],
-  },
-  {
-    why: 'the next line asks the same again',
-    mutants: [[plan, 'const pending =', 'holder !== undefined', 'true']],
   },
   {
     why: 'zero is what a number that cannot be read comes to, too',

@@ -19,6 +19,8 @@ const modules = [
   { mutate: 'src/plan/publish.ts:24-73', tests: 'plan/publish.test' },
   { mutate: 'src/plan/removal.ts', tests: 'plan/publish.test' },
   { mutate: 'src/plan/plan.ts', tests: 'plan/together' },
+  { mutate: 'src/plan/route.ts', tests: 'plan/together' },
+  { mutate: 'src/plan/earlier.ts', tests: 'plan/together' },
   { mutate: 'src/steps/clean-up.ts', tests: 'steps/clean-up.test' },
 ];
 

@@ -78,7 +78,8 @@ function regionState(region: Region): unknown {
     .map(advanceImage);
   const snapshots = [...region.snapshots.values()].map(advance);
   const keys = [...region.keys.values()].filter(({ grants }) => grants.length > 0);
-  if (images.length + snapshots.length + keys.length + region.parameters.size === 0) return undefined;
+  if (images.length + snapshots.length + keys.length + region.parameters.size + region.volumes.size === 0)
+    return undefined;
   const sorted = (tags: readonly Tag[]) => tags.map(({ Key, Value }) => `${Key}=${Value}`).sort();
   return {
     images: images
@@ -103,5 +104,6 @@ function regionState(region: Region): unknown {
       })),
     })),
     parameters: [...region.parameters.values()],
+    volumes: [...region.volumes.values()],
   };
 }

@@ -10,6 +10,7 @@ import * as lifecycle from './ec2/lifecycle.ts';
 import * as settings from './ec2/settings.ts';
 import * as snapshots from './ec2/snapshots.ts';
 import * as tags from './ec2/tags.ts';
+import * as volumes from './ec2/volumes.ts';
 import { type Fault, openFaults, refusalOf } from './faults.ts';
 import { administratorOf, type Principal } from './iam.ts';
 import { kmsHandlers } from './kms.ts';
@@ -84,7 +85,10 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   DescribeImageReferences: lifecycle.describeImageReferences,
   DescribeRegions: settings.describeRegions,
   DescribeInstances: settings.describeInstances,
-  DescribeVolumes: settings.describeVolumes,
+  CreateVolume: volumes.createVolume,
+  DeleteVolume: volumes.deleteVolume,
+  DescribeVolumes: volumes.describeVolumes,
+  CreateSnapshot: volumes.createSnapshot,
   GetEbsEncryptionByDefault: settings.getEbsEncryptionByDefault,
   GetEbsDefaultKmsKeyId: settings.getEbsDefaultKmsKeyId,
   GetSnapshotBlockPublicAccessState: settings.getSnapshotBlockPublicAccessState,

@@ -92,6 +92,16 @@ export type SimImage = {
 /** A device of an instance as its AMI has it, with the volume that is there and the key that this is under. */
 export type InstanceVolume = { mapping: BlockDeviceMapping; volumeId?: string; keyArn?: string };
 
+/** A volume that no instance has. */
+export type Volume = Readonly<{
+  id: string;
+  zone: string;
+  sizeGiB: number;
+  type: string;
+  tags: readonly Tag[];
+  keyArn: string | undefined;
+}>;
+
 export type Instance = {
   id: string;
   /** The image that it runs. */
@@ -135,6 +145,7 @@ export type Region = {
   aliases: Map<string, string>;
   parameters: Map<string, Parameter>;
   instances: Map<string, Instance>;
+  volumes: Map<string, Volume>;
   /** By ID; the image of each version, the first being the default one. */
   launchTemplates: Map<string, { id: string; name: string; images: string[] }>;
   /** The availability zones in which fast snapshot restore is on, by snapshot. */
@@ -176,6 +187,7 @@ export function emptyRegion(name: string): Region {
     aliases: new Map(),
     parameters: new Map(),
     instances: new Map(),
+    volumes: new Map(),
     launchTemplates: new Map(),
     fastRestores: new Map(),
     settings: {

@@ -16,6 +16,11 @@ export function snapshotIdsOf(image: Image): string[] {
   return [...new Set(ids)];
 }
 
+/** The IDs of snapshots; AWS always tells them. */
+export function idsOf(snapshots: readonly Snapshot[]): string[] {
+  return snapshots.flatMap(({ SnapshotId }) => (SnapshotId === undefined ? [] : [SnapshotId]));
+}
+
 /** What snapshots come to together. */
 export function totalGiB(snapshots: readonly Readonly<{ sizeGiB: number }>[]): number {
   return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);

@@ -7611,6 +7611,9 @@ function snapshotIdsOf(image) {
 	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
 	return [...new Set(ids)];
 }
+function idsOf(snapshots) {
+	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
+}
 function totalGiB(snapshots) {
 	return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
 }
@@ -41287,6 +41290,83 @@ function encryptedCopyName(imageId, kmsKeyArn) {
 function isEncryptedCopy(image) {
 	return image.Name?.startsWith(prefix) ?? false;
 }
+// src/plan/earlier.ts
+function liveLeases(source, leaseId, reader) {
+	const alive = leasesOf(source.image.Tags).filter((lease) => lease.id !== leaseId && isAlive(lease, reader));
+	return new Set(alive.map(({ id }) => id));
+}
+function findReusable(request, source, target, findings) {
+	const same = target.existing.filter((image) => whyUnlike(request, source, target, image) === "");
+	const { runUrl, runAttempt } = request.run;
+	const own = same.filter((image) => runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl);
+	const candidates = request.onExisting === "reuse" ? same : own;
+	const named = candidates.find(({ Name }) => Name === target.name);
+	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
+		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
+		findings.add(placeName(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+	}
+	return named ?? candidates[0];
+}
+function whyUnlike(request, source, target, image) {
+	if (image.State !== "available") return `it is ${image.State}`;
+	const allowed = allowancesOf(request, source, target.place);
+	const extras = target.existingExtras.get(image.ImageId ?? "");
+	return [
+		...differences(source.image, image, allowed),
+		...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
+		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
+	].map(differenceText).join("; ");
+}
+function allowancesOf(request, source, { region }) {
+	return {
+		lostBilling: request.route === "register" && request.allowLostBilling,
+		otherRegion: region !== source.place.region
+	};
+}
+function findPending(target, living) {
+	return target.existing.find((image) => {
+		const holder = tagValue(image, tagKeys.lease);
+		return (image.State === "pending" || image.State === "available") && image.Name === target.name && holder !== void 0 && !living.has(holder);
+	})?.ImageId;
+}
+function findFailed(target, living) {
+	return target.existing.filter((image) => {
+		const holder = tagValue(image, tagKeys.lease);
+		return (image.State === "failed" || image.State === "error") && holder !== void 0 && !living.has(holder);
+	});
+}
+function planCopies(source, target, needed, living) {
+	const used = new Set(target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)));
+	const orphans = target.earlierCopies.filter((copy) => {
+		const holder = tagValue(copy, tagKeys.lease);
+		return holder !== void 0 && !living.has(holder);
+	});
+	const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
+	const adopted = new Set();
+	const copies = (needed ? source.snapshots : []).map((snapshot) => {
+		const [best] = free.filter((copy) => isUsable$1(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
+		if (best?.SnapshotId !== void 0) adopted.add(best.SnapshotId);
+		return {
+			source: snapshot,
+			adopt: best?.SnapshotId
+		};
+	});
+	const superseded = target.earlierCopies.filter((copy) => {
+		const holder = tagValue(copy, tagKeys.superseded);
+		return holder !== void 0 && !living.has(holder) && !used.has(copy.SnapshotId);
+	});
+	return {
+		copies,
+		discard: idsOf([...free, ...superseded]).filter((id) => !adopted.has(id)),
+		untag: idsOf(orphans).filter((id) => used.has(id))
+	};
+}
+function isUsable$1(copy, target) {
+	return (copy.State === "pending" || copy.State === "completed") && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
+}
+function rank(copy) {
+	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
+}
 // src/plan/probe.ts
 const noImage = "ami-0fffffffffffffff0";
 const noSnapshot = "snap-0fffffffffffffff0";
@@ -41841,6 +41921,42 @@ async function readExtras(place, image) {
 function hasUefi({ BootMode, Architecture }) {
 	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
 }
+// src/plan/route.ts
+function losesBilling({ UsageOperation, ProductCodes }) {
+	return (UsageOperation ?? "RunInstances") !== "RunInstances" || (ProductCodes ?? []).length > 0;
+}
+const paravirtualRegions = [
+	"us-east-1",
+	"us-west-1",
+	"us-west-2",
+	"eu-west-1",
+	"eu-central-1",
+	"ap-northeast-1",
+	"ap-southeast-1",
+	"ap-southeast-2",
+	"sa-east-1",
+	"us-gov-west-1",
+	"cn-north-1"
+];
+function planRoute(request, source, target, crossAccount, findings) {
+	const { image } = source;
+	const where = placeName(target.place);
+	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
+	if (image.VirtualizationType === "paravirtual" && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
+	if (request.route === "register" && losesBilling(image) && !request.allowLostBilling) {
+		const codes = [image.UsageOperation, ...(image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId)].filter(Boolean).join(", ");
+		findings.add(where, `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? "its platform"}: ${codes})`, "use route copy, or set allow-lost-billing to true if that is meant");
+	}
+	const lost = lostByRegistering(source, crossAccount);
+	if (request.route === "register" && lost !== void 0) findings.add(where, `route register would lose ${lost} of ${image.ImageId}`, "use route copy or auto");
+	if (request.route !== "auto") return request.route;
+	return losesBilling(image) || lost !== void 0 ? "copy" : "register";
+}
+function lostByRegistering({ image, account }, crossAccount) {
+	if (image.VirtualizationType === "paravirtual") return "the kernel and RAM disk";
+	if (!crossAccount && hasUefi(image) && image.OwnerId !== account) return "the UEFI variables";
+	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
+}
 // src/plan/plan.ts
 function accountsUsing({ targets }, keyArn) {
 	const users = targets.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
@@ -41848,7 +41964,8 @@ function accountsUsing({ targets }, keyArn) {
 }
 function planOf(request, resolved, leaseId, reader, findings) {
 	const { source } = resolved;
-	const drafts = resolved.targets.map((target) => planTarget(request, source, target, leaseId, reader, findings));
+	const living = liveLeases(source, leaseId, reader);
+	const drafts = resolved.targets.map((target) => planTarget(request, source, target, leaseId, living, findings));
 	const abroad = drafts.filter(({ reuse }) => reuse === void 0).filter(({ crossAccount }) => crossAccount);
 	const hubs = planHubs(source, resolved.hubs, abroad);
 	const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
@@ -41906,17 +42023,17 @@ function planEncryptedCopy(request, source, targets, findings) {
 		findings.add(placeName(place), `${list}: so it can't be shared with another account`, "give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first");
 	}
 }
-function planTarget(request, source, target, leaseId, reader, findings) {
+function planTarget(request, source, target, leaseId, living, findings) {
 	const where = placeName(target.place);
 	const crossAccount = target.request.account !== source.account;
 	const route = planRoute(request, source, target, crossAccount, findings);
 	const reuse = findReusable(request, source, target, findings);
-	const adopt = route === "copy" && reuse === void 0 ? findPending(source, target, leaseId, reader) : void 0;
-	const discardImages = findFailed(source, target, leaseId, reader);
+	const adopt = route === "copy" && reuse === void 0 ? findPending(target, living) : void 0;
+	const discardImages = findFailed(target, living);
 	const others = target.existing.filter((image) => image !== reuse && image.ImageId !== adopt && !discardImages.includes(image));
 	const replace = request.onExisting === "replace" ? others : [];
 	const { namesake } = target;
-	const copies = planCopies(source, target, reuse === void 0 && route === "register", leaseId, reader);
+	const copies = planCopies(source, target, reuse === void 0 && route === "register", living);
 	const supersedes = reuse === void 0 && route === "register" && target.ssmParameter === void 0 ? replace.find(({ ImageId }) => ImageId === namesake?.ImageId) : void 0;
 	if (supersedes === void 0 && reuse === void 0 && adopt === void 0 && namesake !== void 0 && !discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) findings.add(where, ...takenName(request, source, target, namesake));
 	else if (request.onExisting === "fail" && others.length > 0) {
@@ -41977,48 +42094,6 @@ function checkRemovable(image, { place, locks }, findings) {
 	if (obstacle === void 0) return;
 	findings.add(placeName(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
 }
-function takenName(request, source, target, namesake) {
-	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
-	const remedy = "choose another target-ami-name, or deregister that AMI";
-	if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
-	if (request.onExisting === "replace") return [`${taken}, which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)`, "give each AMI a name of its own, with {date} or {run-id} in target-ami-name"];
-	return [`${taken}, an AMI of this source that differs: ${whyUnlike(request, source, target, namesake)}`, remedy];
-}
-function losesBilling({ UsageOperation, ProductCodes }) {
-	return (UsageOperation ?? "RunInstances") !== "RunInstances" || (ProductCodes ?? []).length > 0;
-}
-const paravirtualRegions = [
-	"us-east-1",
-	"us-west-1",
-	"us-west-2",
-	"eu-west-1",
-	"eu-central-1",
-	"ap-northeast-1",
-	"ap-southeast-1",
-	"ap-southeast-2",
-	"sa-east-1",
-	"us-gov-west-1",
-	"cn-north-1"
-];
-function planRoute(request, source, target, crossAccount, findings) {
-	const { image } = source;
-	const where = placeName(target.place);
-	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
-	if (image.VirtualizationType === "paravirtual" && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
-	if (request.route === "register" && losesBilling(image) && !request.allowLostBilling) {
-		const codes = [image.UsageOperation, ...(image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId)].filter(Boolean).join(", ");
-		findings.add(where, `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? "its platform"}: ${codes})`, "use route copy, or set allow-lost-billing to true if that is meant");
-	}
-	const lost = lostByRegistering(source, crossAccount);
-	if (request.route === "register" && lost !== void 0) findings.add(where, `route register would lose ${lost} of ${image.ImageId}`, "use route copy or auto");
-	if (request.route !== "auto") return request.route;
-	return losesBilling(image) || lost !== void 0 ? "copy" : "register";
-}
-function lostByRegistering({ image, account }, crossAccount) {
-	if (image.VirtualizationType === "paravirtual") return "the kernel and RAM disk";
-	if (!crossAccount && hasUefi(image) && image.OwnerId !== account) return "the UEFI variables";
-	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
-}
 function provenance(request, source) {
 	return {
 		[tagKeys.sourceAmi]: source.image.ImageId ?? "",
@@ -42026,87 +42101,12 @@ function provenance(request, source) {
 		[tagKeys.commit]: request.run.sha
 	};
 }
-function findReusable(request, source, target, findings) {
-	const same = target.existing.filter((image) => whyUnlike(request, source, target, image) === "");
-	const { runUrl, runAttempt } = request.run;
-	const own = same.filter((image) => runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl);
-	const candidates = request.onExisting === "reuse" ? same : own;
-	const named = candidates.find(({ Name }) => Name === target.name);
-	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
-		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add(placeName(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
-	}
-	return named ?? candidates[0];
-}
-function findPending(source, target, leaseId, reader) {
-	const living = liveLeases(source, leaseId, reader);
-	return target.existing.find((image) => {
-		const holder = tagValue(image, tagKeys.lease);
-		return (image.State === "pending" || image.State === "available" && holder !== void 0) && image.Name === target.name && holder !== void 0 && !living.has(holder);
-	})?.ImageId;
-}
-function findFailed(source, target, leaseId, reader) {
-	const living = liveLeases(source, leaseId, reader);
-	return target.existing.filter((image) => {
-		const holder = tagValue(image, tagKeys.lease);
-		return (image.State === "failed" || image.State === "error") && holder !== void 0 && !living.has(holder);
-	});
-}
-function liveLeases(source, leaseId, reader) {
-	const alive = leasesOf(source.image.Tags).filter((lease) => lease.id !== leaseId && isAlive(lease, reader));
-	return new Set(alive.map(({ id }) => id));
-}
-function allowancesOf(request, source, { region }) {
-	return {
-		lostBilling: request.route === "register" && request.allowLostBilling,
-		otherRegion: region !== source.place.region
-	};
-}
-function whyUnlike(request, source, target, image) {
-	if (image.State !== "available") return `it is ${image.State}`;
-	const allowed = allowancesOf(request, source, target.place);
-	const extras = target.existingExtras.get(image.ImageId ?? "");
-	return [
-		...differences(source.image, image, allowed),
-		...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
-		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
-	].map(differenceText).join("; ");
-}
-function planCopies(source, target, needed, leaseId, reader) {
-	const living = liveLeases(source, leaseId, reader);
-	const used = new Set(target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)));
-	const orphans = target.earlierCopies.filter((copy) => {
-		const holder = tagValue(copy, tagKeys.lease);
-		return holder !== void 0 && !living.has(holder);
-	});
-	const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
-	const adopted = new Set();
-	const copies = (needed ? source.snapshots : []).map((snapshot) => {
-		const [best] = free.filter((copy) => isUsable$1(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
-		if (best?.SnapshotId !== void 0) adopted.add(best.SnapshotId);
-		return {
-			source: snapshot,
-			adopt: best?.SnapshotId
-		};
-	});
-	const superseded = target.earlierCopies.filter((copy) => {
-		const holder = tagValue(copy, tagKeys.superseded);
-		return holder !== void 0 && !living.has(holder) && !used.has(copy.SnapshotId);
-	});
-	return {
-		copies,
-		discard: idsOf$1([...free, ...superseded]).filter((id) => !adopted.has(id)),
-		untag: idsOf$1(orphans).filter((id) => used.has(id))
-	};
-}
-function isUsable$1(copy, target) {
-	return (copy.State === "pending" || copy.State === "completed") && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
-}
-function idsOf$1(snapshots) {
-	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
-}
-function rank(copy) {
-	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
+function takenName(request, source, target, namesake) {
+	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
+	const remedy = "choose another target-ami-name, or deregister that AMI";
+	if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
+	if (request.onExisting === "replace") return [`${taken}, which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)`, "give each AMI a name of its own, with {date} or {run-id} in target-ami-name"];
+	return [`${taken}, an AMI of this source that differs: ${whyUnlike(request, source, target, namesake)}`, remedy];
 }
 // src/aws/kms.ts
 const keyOperations = [
@@ -43780,9 +43780,6 @@ async function cleanUpTarget(place, leases) {
 		report.failed.push(`Removing half-made copies in ${placeName(place)}: ${errorMessage(error)}`);
 	}
 	return report;
-}
-function idsOf(snapshots) {
-	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
 }
 // src/steps/create.ts
 async function createImage(place, request, instanceId, noReboot, watcher, log) {

@@ -28275,6 +28275,9 @@ function snapshotIdsOf(image) {
 	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
 	return [...new Set(ids)];
 }
+function idsOf(snapshots) {
+	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
+}
 // src/report/words.ts
 function counted(number, noun, plural = `${noun}s`) {
 	return `${number} ${number === 1 ? noun : plural}`;
@@ -28502,9 +28505,6 @@ async function cleanUpTarget(place, leases) {
 		report.failed.push(`Removing half-made copies in ${placeName(place)}: ${errorMessage(error)}`);
 	}
 	return report;
-}
-function idsOf(snapshots) {
-	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
 }
 // src/steps/promote.ts
 async function read(place, name) {

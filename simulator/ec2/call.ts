@@ -113,7 +113,8 @@ export async function tagsFor(
   checkTags(tags, []);
   if (tags.length > 0) {
     const partition = call.world.accounts[call.caller.account]?.partition ?? 'aws';
-    await authorizeEc2(call.caller, 'CreateTags', [`arn:${partition}:ec2:${call.region}::${type}/*`], {
+    const owner = type === 'volume' ? call.caller.account : '';
+    await authorizeEc2(call.caller, 'CreateTags', [`arn:${partition}:ec2:${call.region}:${owner}:${type}/*`], {
       'ec2:CreateAction': action,
       'aws:TagKeys': tags.map(({ Key }) => Key ?? ''),
       ...Object.fromEntries(tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value ?? ''])),

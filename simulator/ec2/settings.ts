@@ -1,10 +1,4 @@
-import type {
-  DescribeInstancesRequest,
-  DescribeRegionsRequest,
-  DescribeVolumesRequest,
-  Image,
-  ImageCriterion,
-} from '@aws-sdk/client-ec2';
+import type { DescribeInstancesRequest, DescribeRegionsRequest, Image, ImageCriterion } from '@aws-sdk/client-ec2';
 import { wildcard } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
 import type { Settings } from '../world.ts';
@@ -62,24 +56,6 @@ export const describeInstances: Handler<DescribeInstancesRequest> = async (call,
     };
   });
   return { Reservations: instances.map((instance) => ({ OwnerId: call.caller.account, Instances: [instance] })) };
-};
-
-export const describeVolumes: Handler<DescribeVolumesRequest> = async (call, input) => {
-  await authorize(call, 'DescribeVolumes', ['*'], input.DryRun);
-  const attached = [...call.here.instances.values()].flatMap(({ volumes }) => volumes);
-  const byId = new Map(attached.map((volume) => [volume.volumeId, volume]));
-  const volumes = (input.VolumeIds ?? [...byId.keys()].filter((id) => id !== undefined)).map((VolumeId) => {
-    const volume = byId.get(VolumeId);
-    if (volume === undefined) throw new Refusal('InvalidVolume.NotFound', `The volume '${VolumeId}' does not exist.`);
-    const { keyArn, mapping } = volume;
-    const { VolumeSize, VolumeType, Iops, Throughput } = mapping.Ebs ?? {};
-    return {
-      VolumeId,
-      Size: VolumeSize,
-      ...{ State: 'in-use', VolumeType, Iops, Throughput, Encrypted: keyArn !== undefined, KmsKeyId: keyArn },
-    };
-  });
-  return { Volumes: volumes };
 };
 
 export const getEbsEncryptionByDefault: Handler<{ DryRun?: boolean }> = async (call, input) => {

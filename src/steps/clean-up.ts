@@ -6,7 +6,7 @@ import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
 import { changePolicy, withoutStatements } from '../aws/key-policy.ts';
 import { regionOfKey } from '../aws/kms.ts';
 import { changeShares, readTags } from '../aws/shares.ts';
-import { snapshotIdsOf } from '../image.ts';
+import { idsOf, snapshotIdsOf } from '../image.ts';
 import type { KeyAccess } from '../inputs/settings.ts';
 import {
   dropLeases,
@@ -259,8 +259,4 @@ export async function cleanUpTarget(place: Place, leases: readonly string[]): Pr
     report.failed.push(`Removing half-made copies in ${placeName(place)}: ${errorMessage(error)}`);
   }
   return report;
-}
-
-function idsOf(snapshots: readonly Snapshot[]): string[] {
-  return snapshots.flatMap(({ SnapshotId }) => (SnapshotId === undefined ? [] : [SnapshotId]));
 }

@@ -9,7 +9,8 @@ import {
   keyDifferences,
   tagDifferences,
 } from '../image.ts';
-import { allowancesOf, type Plan, type TargetPlan } from '../plan/plan.ts';
+import { allowancesOf } from '../plan/earlier.ts';
+import type { Plan, TargetPlan } from '../plan/plan.ts';
 import { readExtras } from '../plan/source.ts';
 import type { Run } from '../run.ts';
 import { sleep } from '../time.ts';

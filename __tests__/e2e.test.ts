@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { readSettings } from '../e2e/sandbox.ts';
+import { scenarios } from '../e2e/scenarios.ts';
+
+const repository = join(import.meta.dirname, '..');
+
+type Ended = { code: number; output: string };
+
+/** `npm run e2e -- …` as a developer runs it, with no variable of this one's environment but those named. */
+function e2e(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  const node = join(repository, 'node_modules/node/bin/node');
+  return new Promise((resolve) => {
+    const options = { cwd: repository, env: { PATH: process.env.PATH ?? '', ...env }, maxBuffer: 2 ** 24 };
+    const child = execFile(node, ['e2e/e2e.ts', ...args], options, (_, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, output: stdout + stderr }),
+    );
+  });
+}
+
+const names = scenarios.map(({ name }) => name);
+
+test('every scenario ends well on the simulator, by the word of the accounts, and nothing is left', async () => {
+  const { code, output } = await e2e(['--simulator']);
+  expect(output).not.toMatch(/::error/);
+  expect(output.trimEnd().split('\n').slice(-names.length)).toEqual(names.map((name) => `✓ ${name}`));
+  expect(code).toBe(0);
+}, 300_000);
+
+test('a scenario that ends otherwise is told, fails the command, and is cleaned up after all the same', async () => {
+  const { code, output } = await e2e(['--simulator', 'customer-key'], { E2E_TARGET_KEY: 'alias/none' });
+  expect(output).toMatch(/::error title=customer-key::.*main ended in failure, not in success/);
+  expect(output).toMatch(/::error title=customer-key::.*eu-west-1 has no AMI/);
+  expect(output).toMatch(/pass 1: ami-\w+ in 111111111111\/us-east-1/);
+  expect(output).toMatch(/✗ customer-key/);
+  expect(code).toBe(1);
+}, 120_000);
+
+test('variables that are not set are named together; so is a scenario that is not there', async () => {
+  expect(() => readSettings({ E2E_SOURCE_ACCOUNT: '111111111111' })).toThrow(
+    /not set: E2E_SOURCE_REGION, E2E_SOURCE_ROLE, .*E2E_TARGET_KEY$/,
+  );
+  const missing = await e2e(['cost']);
+  expect(missing.output).toMatch(/^::error::these variables are not set: E2E_SOURCE_ACCOUNT, /);
+  expect(missing.code).toBe(1);
+  const unknown = await e2e(['--simulator', 'customer-keys']);
+  expect(unknown.output).toMatch(/::error::no such scenario: customer-keys\. There are dry-run, /);
+  expect(unknown.code).toBe(1);
+});
+
+test('the cost is told before anything is made', async () => {
+  const { code, output } = await e2e(['--simulator', 'cost', 'two-regions']);
+  // One source snapshot, one encrypted copy, two targets' copies.
+  expect(output).toMatch(/at most: 0\.31 USD/);
+  expect(output).toMatch(/\| snapshots, for an hour \| 4 GiB at 0\.07 a month \|/);
+  expect(output).toMatch(/\| transfer between regions \| 2 GiB at 0\.15 \| 0\.300 \|/);
+  expect(code).toBe(0);
+});
+
+test('the workflow hands over every variable, and takes its scenarios from the list', async () => {
+  const text = readFileSync(join(repository, '.github/workflows/e2e.yml'), 'utf8');
+  const { env } = parse(text) as { env: Record<string, string> };
+  expect(() => readSettings(env)).not.toThrow();
+  for (const [name, value] of Object.entries(env)) expect(value).toBe(`\${{ vars.${name} }}`);
+  const { output } = await e2e(['list']);
+  expect(JSON.parse(output)).toEqual(names);
+});
