@@ -44195,10 +44195,7 @@ async function findOrMake(run, { source }, { place, name, kmsKeyArn }) {
 		Values: [name]
 	});
 	if (there?.ImageId !== void 0 && isUsable(there)) return there.ImageId;
-	if (there?.ImageId !== void 0) await place.ec2(new DeregisterImageCommand({
-		ImageId: there.ImageId,
-		DeleteAssociatedSnapshots: true
-	}));
+	if (there !== void 0) await removeImage(place, there);
 	const ours = {
 		...provenance(run.request, source),
 		[tagKeys.intermediate]: "true"

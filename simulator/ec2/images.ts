@@ -2,6 +2,7 @@ import type {
   BlockDeviceMapping,
   CopyImageRequest,
   CreateImageRequest,
+  DeleteSnapshotReturnCode,
   DeregisterImageRequest,
   DescribeImageAttributeRequest,
   DescribeImagesRequest,
@@ -456,20 +457,23 @@ export const deregisterImage: Handler<DeregisterImageRequest> = async (call, inp
   }
   image.deregisteredAt = Date.now();
   const ids = image.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
-  const results = input.DeleteAssociatedSnapshots === true ? ids.map((id) => deleteAssociated(call, id)) : undefined;
-  return { Return: true, ...(results && { DeleteSnapshotResults: results }) };
+  if (input.DeleteAssociatedSnapshots !== true) return { Return: true };
+  return { Return: true, DeleteSnapshotResults: await Promise.all(ids.map((id) => deleteAssociated(call, id))) };
 };
 
-function deleteAssociated(
-  call: Ec2Call,
-  id: string,
-): { SnapshotId: string; ReturnCode: 'success' | 'skipped' | 'client-error' } {
+/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html */
+async function deleteAssociated(call: Ec2Call, id: string): Promise<DeleteSnapshotReturnCode> {
   const used = [...call.here.images.values()].some(
     ({ data, deregisteredAt }) =>
       deregisteredAt === undefined && data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),
   );
   const snapshot = call.here.snapshots.get(id);
   if (used || snapshot === undefined) return { SnapshotId: id, ReturnCode: 'skipped' };
+  try {
+    await authorize(call, 'DeleteSnapshot', [arnOf(call, id)], false);
+  } catch {
+    return { SnapshotId: id, ReturnCode: 'missing-permissions' };
+  }
   if (isLocked(snapshot)) return { SnapshotId: id, ReturnCode: 'client-error' };
   removeSnapshot(call, snapshot);
   return { SnapshotId: id, ReturnCode: 'success' };

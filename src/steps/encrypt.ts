@@ -1,10 +1,4 @@
-import {
-  CopyImageCommand,
-  CopySnapshotCommand,
-  DeregisterImageCommand,
-  type Image,
-  type Snapshot,
-} from '@aws-sdk/client-ec2';
+import { CopyImageCommand, CopySnapshotCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import { describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
 import { CopyFailedError, type Watcher } from '../aws/wait.ts';
@@ -18,7 +12,7 @@ import { joinIds, tagKeys, toTags } from '../tags.ts';
 import { sleep } from '../time.ts';
 import { clientToken } from './client-token.ts';
 import { beginCopy, retryOnQuota } from './copy.ts';
-import { deleteSnapshot } from './remove.ts';
+import { deleteSnapshot, removeImage } from './remove.ts';
 import type { Supply } from './supply.ts';
 
 /**
@@ -96,8 +90,7 @@ async function findOrMake(run: Run, { source }: Plan, { place, name, kmsKeyArn }
   const { image } = source;
   const [there] = await ownImages(place, { Name: 'name', Values: [name] });
   if (there?.ImageId !== undefined && isUsable(there)) return there.ImageId;
-  if (there?.ImageId !== undefined)
-    await place.ec2(new DeregisterImageCommand({ ImageId: there.ImageId, DeleteAssociatedSnapshots: true }));
+  if (there !== undefined) await removeImage(place, there);
 
   const ours = { ...provenance(run.request, source), [tagKeys.intermediate]: 'true' };
   for (let tries = 0; ; tries += 1) {
