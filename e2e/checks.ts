@@ -4,6 +4,7 @@ import { GetParameterCommand } from '@aws-sdk/client-ssm';
 import { describeSnapshots, ownImages, ownSnapshots } from '../src/aws/describe.ts';
 import { snapshotIdsOf } from '../src/image.ts';
 import { tagKeys, tagPrefix } from '../src/tags.ts';
+import { sleep } from '../src/time.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { Ending } from './scenarios.ts';
 
@@ -19,6 +20,13 @@ export type Said = Readonly<{
 
 type Finding = string | false | undefined;
 
+function onlyTexts(findings: readonly Finding[]): string[] {
+  return findings.filter((one) => typeof one === 'string');
+}
+
+/** What was done a moment ago may be seen late: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
+const looks = 6;
+
 /** What is not as it should be after a run, by AWS's word rather than the action's; nothing if all is well. */
 export async function problemsAfter(
   sandbox: Sandbox,
@@ -27,24 +35,29 @@ export async function problemsAfter(
   ends: Ending,
   said: Said,
 ): Promise<string[]> {
-  const found = await Promise.all([
-    wordProblems(regions, ends, said),
-    sourceProblems(sandbox, amiId, said.keyPolicy),
-    ...regions.map((region) => targetProblems(sandbox, amiId, region, ends, said)),
-  ]);
-  return found.flat().filter((one) => typeof one === 'string');
+  const words = wordProblems(regions, ends, said);
+  for (let look = 1; ; look += 1) {
+    const found = await Promise.all([
+      sourceProblems(sandbox, amiId, said.keyPolicy),
+      ...regions.map((region) => targetProblems(sandbox, amiId, region, ends, said)),
+    ]);
+    const seen = onlyTexts(found.flat());
+    // A run that says itself that it failed needs no second look.
+    if (seen.length === 0 || words.length > 0 || look === looks) return [...words, ...seen];
+    await sleep(5000, sandbox.source.signal);
+  }
 }
 
-async function wordProblems(regions: readonly string[], ends: Ending, said: Said): Promise<Finding[]> {
+function wordProblems(regions: readonly string[], ends: Ending, said: Said): string[] {
   const expected = ends === 'cancelled' ? 'cancelled' : 'success';
   const targets = JSON.parse(said.outputs.targets || '[]') as { region: string; status: string }[];
   const statuses = targets.map(({ region, status }) => `${region} ${status}`).join(', ');
   const wanted = regions.map((region) => `${region} ${ends}`).join(', ');
-  return [
+  return onlyTexts([
     said.conclusion !== expected && `main ended in ${said.conclusion}, not in ${expected}`,
     said.postConclusion !== 'success' && `post ended in ${said.postConclusion}`,
     ends !== 'cancelled' && statuses !== wanted && `the output targets says ${statuses || 'nothing'}, not ${wanted}`,
-  ];
+  ]);
 }
 
 /** The policy of the source key, to compare what it is after a run with what it was before. */

@@ -53,13 +53,15 @@ function likeness(resource: string, policies: string): string {
   const parts = partsOf(resource);
   // A pattern of fewer parts, or with a policy variable, may match in ways of its own.
   if (parts === undefined || lists === undefined) return resource;
-  const named = lists.map((patterns) =>
-    patterns.some((pattern) => pattern.every((part, index) => part.test(parts[index] ?? ''))),
-  );
+  const matches = (pattern: readonly RegExp[]) => pattern.every((part, index) => part.test(parts[index] ?? ''));
   const [prefix, partition, service, region, account, id = ''] = parts;
-  // An ID with a wildcard stands for resources that aren't there yet.
-  const kind = id.includes('*') ? id : id.replace(/\/.*/, '/');
-  return JSON.stringify([prefix, partition, service, region === '', account, kind, named]);
+  const rest = [prefix, partition, service, region === '', account];
+  // An ID with a wildcard stands for resources that aren't there yet; patterns of IDs may meet it half way.
+  if (/[*?]/.test(id)) {
+    const met = lists.map((patterns) => patterns.map((pattern) => matches(pattern.slice(0, -1))));
+    return JSON.stringify([...rest, id, met]);
+  }
+  return JSON.stringify([...rest, id.replace(/\/.*/, '/'), lists.map((patterns) => patterns.some(matches))]);
 }
 
 /** The six parts of an ARN or of a pattern of ARNs. */

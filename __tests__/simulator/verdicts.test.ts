@@ -1,0 +1,81 @@
+import { expect, test } from '@jest/globals';
+import { authorizeEc2, forgetVerdicts, type Principal } from '../../simulator/iam.ts';
+import { Refusal } from '../../simulator/refusal.ts';
+
+// One decision serves all requests that no policy can tell from each other; so these can, by as little as there is.
+const statements: Record<string, object[]> = {
+  'one region of the resource': [allow({ Resource: 'arn:aws:ec2:eu-west-1::snapshot/*' })],
+  'regions by a pattern': [allow({ Resource: 'arn:aws:ec2:eu-*::snapshot/*' })],
+  'one snapshot': [allow({ Resource: 'arn:aws:ec2:*::snapshot/snap-0aaaaaaaaaaaaaaaa' })],
+  'snapshots by a pattern': [allow({ Resource: 'arn:aws:ec2:*::snapshot/snap-0?aaaaaaaaaaaaaaa' })],
+  'all but one snapshot': [allow({ NotResource: 'arn:aws:ec2:*::snapshot/snap-0aaaaaaaaaaaaaaaa' })],
+  'a denial of one': [
+    allow({ Resource: '*' }),
+    { ...allow({ Resource: 'arn:aws:ec2:us-east-1::snapshot/snap-0bbbbbbbbbbbbbbbb' }), Effect: 'Deny' },
+  ],
+  'a pattern across the parts of an ARN': [allow({ Resource: 'arn:aws:ec2:us-*' })],
+  'a policy variable': [allow({ Resource: ['arn:aws:ec2:*::snapshot/', '{ec2:ResourceTag/own-id}'].join('$') })],
+  'one snapshot of one region': [allow({ Resource: 'arn:aws:ec2:eu-west-1::snapshot/snap-0aaaaaaaaaaaaaaaa' })],
+  'a denial for one region': [
+    allow({ Resource: '*' }),
+    { ...allow({ Resource: 'arn:aws:ec2:us-east-1::snapshot/*' }), Effect: 'Deny' },
+  ],
+  'the region of the request': [
+    allow({ Resource: '*', Condition: { StringEquals: { 'AWS:requestedregion': 'us-east-1' } } }),
+  ],
+  'a tag': [allow({ Resource: '*', Condition: { StringEquals: { 'ec2:ResourceTag/team': 'platform' } } })],
+};
+
+function allow(rest: object): object {
+  return { Effect: 'Allow', Action: 'ec2:DeleteSnapshot', ...rest };
+}
+
+// The last stands for snapshots that aren't there yet.
+const ids = ['snap-0aaaaaaaaaaaaaaaa', 'snap-0bbbbbbbbbbbbbbbb', 'snap-*'];
+
+const requests = ['us-east-1', 'eu-west-1', 'eu-west-2'].flatMap((region) =>
+  ids.flatMap((id) =>
+    ['platform', 'web'].map((team) => ({
+      region,
+      arn: `arn:aws:ec2:${region}::snapshot/${id}`,
+      tags: [
+        { Key: 'team', Value: team },
+        { Key: 'own-id', Value: ids[0] ?? '' },
+      ],
+    })),
+  ),
+);
+
+function principal(Statement: object[]): Principal {
+  const arn = 'arn:aws:iam::111111111111:role/one';
+  const policies = [{ Version: '2012-10-17', Statement }];
+  const role = { arn, policies } as unknown as NonNullable<Principal['role']>;
+  return { account: '111111111111', arn, role };
+}
+
+async function verdict(who: Principal, { region, arn, tags }: (typeof requests)[number]): Promise<string> {
+  try {
+    await authorizeEc2(who, 'DeleteSnapshot', [arn], { 'aws:RequestedRegion': region }, () => tags);
+    return 'allowed';
+  } catch (error) {
+    if (error instanceof Refusal) return error.code;
+    throw error;
+  }
+}
+
+test.each(Object.entries(statements))('what is remembered is what would be decided: %s', async (_, statement) => {
+  const who = principal(statement);
+  const decided: string[] = [];
+  for (const request of requests) {
+    forgetVerdicts();
+    decided.push(await verdict(who, request));
+  }
+  // Both verdicts come up, or the statement tells nothing apart.
+  expect(new Set(decided).size).toBe(2);
+  for (const order of [requests, [...requests].reverse()]) {
+    forgetVerdicts();
+    const remembered = new Map<object, string>();
+    for (const request of order) remembered.set(request, await verdict(who, request));
+    expect(requests.map((request) => remembered.get(request))).toEqual(decided);
+  }
+});
