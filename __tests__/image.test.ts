@@ -4,6 +4,7 @@ import {
   differences,
   differenceText,
   extrasDifferences,
+  idsOf,
   instanceTypesOf,
   isImageDescription,
   isImageName,
@@ -55,6 +56,7 @@ describe('the snapshots of an image', () => {
       'snap-root',
     ]);
     expect(snapshotIdsOf({})).toEqual([]);
+    expect(idsOf([{ SnapshotId: 'snap-b' }, {}, { SnapshotId: 'snap-a' }])).toEqual(['snap-b', 'snap-a']);
   });
 
   test('are matched with those of its copy by the device', () => {

@@ -9,9 +9,11 @@ import { type Looking, looking } from './looking.ts';
 import {
   bundles,
   type Cancelled,
+  type FirstCall,
   type Measured,
   measure,
   measureCancel,
+  measureFirstCalls,
   measureStartUp,
   type StartUp,
 } from './measure.ts';
@@ -27,6 +29,7 @@ export type Results = Readonly<{
   looking: Looking[];
   cancel: Cancelled[];
   startUp: StartUp[];
+  firstCalls: FirstCall[];
   bundles: Bundles;
 }>;
 
@@ -62,6 +65,11 @@ row('entry', 'ms', 'ratio', 'MB', 'bundle');
 const startUp = await measureStartUp(bundles);
 for (const { entry, ms, ratio, memoryMb, bundleBytes } of startUp)
   row(entry, ms, `${ratio}x`, memoryMb, `${(bundleBytes / 1e6).toFixed(2)} MB`);
+
+title('From the start of the process to its first call');
+row('entry', 'ms');
+const firstCalls = await measureFirstCalls();
+for (const { entry, ms } of firstCalls) row(entry, ms);
 
 title('Other ways to bundle main, and to start it');
 row('ms', 'ratio', 'MB', 'bundle', '  how');
@@ -145,6 +153,7 @@ const results: Results = {
   looking: looked,
   cancel,
   startUp,
+  firstCalls,
   bundles: otherBundles,
 };
 const folder = new URL('results/', import.meta.url);

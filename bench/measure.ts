@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { runAction, startAction } from '../simulator/runner.ts';
-import { type RecordedCall, startSimulator } from '../simulator/simulator.ts';
-import { caseOf, idealSeconds, targetsOf, type Workload } from './workload.ts';
+import { type ActionRun, runAction, startAction } from '../simulator/runner.ts';
+import { type RecordedCall, type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { caseOf, idealSeconds, targetsOf, timings, type Workload } from './workload.ts';
 
 export type Measured = Readonly<{
   workload: Workload;
@@ -16,6 +16,7 @@ export type Measured = Readonly<{
   secondsAfter: number;
   calls: number;
   callsPerTarget: number;
+  callsPerMinute: number;
   /** Calls of a target's role that the work takes: without looks at how far a copy is, and without what preflight asks. */
   targetCallsPerTarget: number;
   /** What preflight asks besides: so many for each role, not for each target, where there are many. */
@@ -59,6 +60,7 @@ export async function measure(workload: Workload): Promise<Measured> {
       secondsAfter: round(((calls.at(-1)?.at ?? 0) - ended) / 1000, 1),
       calls: calls.length,
       callsPerTarget: round(calls.length / targets, 1),
+      callsPerMinute: round((calls.length / seconds) * 60, 0),
       targetCallsPerTarget: round(ofTargets.filter((call) => !isLook(call) && !isCheck(call)).length / targets, 1),
       checksPerTarget: round(ofTargets.filter(isCheck).length / targets, 1),
       looksPerMinute: looksPerMinute(ofTargets),
@@ -168,6 +170,54 @@ export async function measureStartUp(starting: readonly Starting[]): Promise<Sta
     ratio: round(median(entry) / median('empty'), 1),
     memoryMb: memory.get(entry) ?? 0,
   }));
+}
+
+export type FirstCall = Readonly<{ entry: string; ms: number }>;
+
+/** Time from a process's start to its first call, with inputs as a user has them; medians. */
+export async function measureFirstCalls(): Promise<FirstCall[]> {
+  const main: number[] = [];
+  const post: number[] = [];
+  for (let round = 0; round < 9; round += 1) {
+    const { scenario, inputs } = caseOf({ accounts: 1, regions: 1, volumes: 1 });
+    const simulator = await startSimulator(scenario);
+    try {
+      const { env } = simulator;
+      // Killed with its lease taken, so that post has something to take back.
+      const killed = await untilCall(simulator, { inputs, env }, ({ action, outcome, mutating }) =>
+        Boolean(mutating && action === 'CreateTags' && outcome === 'ok'),
+      );
+      main.push(killed.firstCallMs);
+      const after = await untilCall(simulator, { inputs, env, entry: 'post', state: killed.state }, () => true);
+      post.push(after.firstCallMs);
+    } finally {
+      await simulator.close();
+    }
+  }
+  const median = (times: number[]) => round(times.sort((a, b) => a - b)[4] ?? 0, 0);
+  return [
+    { entry: 'main', ms: median(main) },
+    { entry: 'post', ms: median(post) },
+  ];
+}
+
+/** Runs an entry until a call that `isLast`, then kills it. */
+async function untilCall(
+  simulator: Simulator,
+  run: ActionRun,
+  isLast: (call: RecordedCall) => boolean,
+): Promise<{ firstCallMs: number; state: Record<string, string> }> {
+  const started = performance.now();
+  const running = startAction(run);
+  let firstCallMs: number | undefined;
+  const stop = simulator.onCall((call) => {
+    firstCallMs ??= performance.now() - started - timings.latencyMs;
+    if (isLast(call)) running.kill();
+  });
+  const { state } = await running.result;
+  stop();
+  if (firstCallMs === undefined) throw new Error(`${run.entry ?? 'main'} made no call`);
+  return { firstCallMs, state };
 }
 
 /** An empty run of the step: main has no inputs and says so; post has nothing to take back and says nothing. */

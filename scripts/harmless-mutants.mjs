@@ -22,8 +22,6 @@ export const harmless = [
       [plan, '[tagKeys.sourceAmi]:', "''", text],
       [earlier, 'const extras = target.', "''", text],
       [plan, 'const keys = asIs.', '[]', list],
-      [image, 'return snapshots.', 'SnapshotId === undefined', 'false'],
-      [image, 'return snapshots.', '[]', list],
       [cleanUp, '...copies.images.', "''", text],
       [cleanUp, '...copies.snapshots.', "''", text],
       [cleanUp, 'for (const { GrantId,', '[]', list],
