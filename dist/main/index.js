@@ -40879,6 +40879,7 @@ const inFlight = pLimit(128);
 const connections = {
 	keepAlive: true,
 	timeout: 4e3,
+	maxSockets: 64,
 	proxyEnv: process.env
 };
 const requestHandler = new NodeHttpHandler({

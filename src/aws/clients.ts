@@ -39,7 +39,7 @@ export type Place = Where &
     until(signal: AbortSignal): Place;
   }>;
 
-/** A call is made up only when it can be sent at once: a thousand that wait for a connection take 100 KB each. */
+/** A call is made up only when it can be sent soon: a thousand that wait for a connection take 100 KB each. */
 const inFlight = pLimit(128);
 
 /**
@@ -47,7 +47,7 @@ const inFlight = pLimit(128);
  * a call that makes something it can't be told then whether it was made; so idle ones go early, or by the server's own
  * Keep-Alive hint, which Node heeds only where a `timeout` is set: https://nodejs.org/api/http.html#new-agentoptions
  */
-const connections = { keepAlive: true, timeout: 4000, proxyEnv: process.env };
+const connections = { keepAlive: true, timeout: 4000, maxSockets: 64, proxyEnv: process.env };
 
 /** One pool of connections for all clients. Node's agents read the proxy variables; the SDK does not do it by itself. */
 export const requestHandler = new NodeHttpHandler({
