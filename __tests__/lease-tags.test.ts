@@ -181,9 +181,12 @@ describe('a lease that cannot be ended is none', () => {
     await using full = await withAmi(Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`tag-${at}`, ''])));
     await end(full);
     await end(full, 'ami-0ffffffffffffffff');
+    await using gone = await withAmi();
+    gone.deregister(region, amiId);
+    await end(gone);
     await using forbidden = await withAmi({}, [{ Effect: 'Allow', Action: 'ec2:DeleteTags', Resource: '*' }]);
     await end(forbidden);
-    expect(leasesOf([...tagsOf(full), ...tagsOf(forbidden)])).toEqual([]);
+    expect(leasesOf([full, gone, forbidden].flatMap(tagsOf))).toEqual([]);
   });
 
   test('but what AWS says otherwise is told', async () => {

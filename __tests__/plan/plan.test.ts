@@ -77,6 +77,15 @@ describe('the name of the AMI', () => {
     expect(planOne({ inputs, attempt: 2, target })).toMatchObject({ reuse: own, supersedes: undefined });
   });
 
+  test('may not be that of an AMI that an SSM parameter names until all targets are ready', () => {
+    const target = { existing: [stale], namesake: stale, ssmParameter: '/golden/linux' };
+    const { supersedes, problems } = planOne({ inputs: { 'on-existing': 'replace' }, target });
+    expect({ supersedes, problems }).toEqual({
+      supersedes: undefined,
+      problems: [expect.objectContaining({ what: expect.stringContaining('must stay until the new AMI is there') })],
+    });
+  });
+
   test('may not be that of an AMI that route copy replaces: the copy bears it hours before it is right', () => {
     const facts = {
       inputs: { 'on-existing': 'replace', route: 'copy' },
