@@ -1,6 +1,5 @@
-// npm run bench -- --bundles: what other ways to bundle the action would give, and what of the bundle is whose.
+// What other ways to bundle the action would give, and what of the bundle is whose.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pack, shake } from '../scripts/bundle.mjs';
 import { bundles, measureStartUp, type Starting, type StartUp } from './measure.ts';
@@ -19,7 +18,7 @@ export async function measureBundles(): Promise<Bundles> {
   // In the repository, so that packages that are left out of a bundle are found.
   const folder = mkdtempSync(join(repository, '.bundles-'));
   const cold = () => ({ NODE_COMPILE_CACHE: mkdtempSync(join(folder, 'cache-')) });
-  const warm = join(tmpdir(), `${folder.split('/').at(-1)}-warm`);
+  const warm = join(folder, 'warm');
   try {
     const ours = join(folder, 'ours.js');
     await shake(input, ours, { packages: false });
@@ -45,7 +44,6 @@ export async function measureBundles(): Promise<Bundles> {
     return { variants, bytes: bytesByPackage(modules) };
   } finally {
     rmSync(folder, { recursive: true });
-    rmSync(warm, { recursive: true, force: true });
   }
 }
 

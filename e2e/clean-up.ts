@@ -13,7 +13,7 @@ import { errorMessage, hasCode, placeName } from '../src/aws/errors.ts';
 import { tagKeys } from '../src/tags.ts';
 import { sleep } from '../src/time.ts';
 import type { Sandbox } from './sandbox.ts';
-import { scenarios } from './scenarios.ts';
+import { inputsOf, scenarios } from './scenarios.ts';
 import { ownTag } from './source-ami.ts';
 
 const passes = 6;
@@ -73,5 +73,5 @@ async function removeFrom(place: Place, { runId, runUrl }: Sandbox): Promise<str
 
 function parametersOf(runId: string): string[] {
   const runs = scenarios.flatMap((scenario) => scenario.runs);
-  return runs.flatMap(({ inputs }) => inputs?.['ssm-parameter']?.replaceAll('{run}', runId) ?? []);
+  return runs.flatMap((run) => inputsOf(run, runId)['ssm-parameter'] ?? []);
 }

@@ -7,11 +7,12 @@
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type ActionRun, type GithubContext, runJob } from '../simulator/runner.ts';
+import { githubContext } from '../simulator/runner-environment.ts';
 import { errorMessage } from '../src/aws/errors.ts';
 import { problemsAfter, readKeyPolicy } from './checks.ts';
 import { cleanUp } from './clean-up.ts';
 import { openSandbox, readSettings, type Sandbox } from './sandbox.ts';
-import { costOf, type Scenario, scenarios } from './scenarios.ts';
+import { costOf, inputsOf, type Scenario, scenarios } from './scenarios.ts';
 import { makeSourceAmi } from './source-ami.ts';
 
 const { values: options, positionals } = parseArgs({
@@ -21,7 +22,7 @@ const { values: options, positionals } = parseArgs({
 const say = (line: string) => console.log(line);
 
 /** GitHub's context where this runs in a workflow; else a run of its own, which E2E_RUN_ID names again. */
-function contextOf({ env }: NodeJS.Process): Partial<GithubContext> & { run_id: string } {
+function contextOf({ env }: NodeJS.Process): GithubContext {
   const known = {
     repository: env.GITHUB_REPOSITORY,
     server_url: env.GITHUB_SERVER_URL,
@@ -30,7 +31,7 @@ function contextOf({ env }: NodeJS.Process): Partial<GithubContext> & { run_id: 
     run_attempt: env.GITHUB_RUN_ATTEMPT,
   };
   const given = Object.fromEntries(Object.entries(known).filter(([, value]) => value));
-  return { ...given, run_id: env.GITHUB_RUN_ID ?? env.E2E_RUN_ID ?? String(Date.now()) };
+  return githubContext({ ...given, run_id: env.GITHUB_RUN_ID ?? env.E2E_RUN_ID ?? String(Date.now()) });
 }
 
 /** What the action's process gets of this one's environment: the way to AWS, and to the runner's ID tokens. */
@@ -40,14 +41,14 @@ function actionEnvironment({ env }: NodeJS.Process): Record<string, string> {
 }
 
 /** Runs one scenario. Gives what was not as it should be. */
-async function play(sandbox: Sandbox, scenario: Scenario, github: Partial<GithubContext>): Promise<string[]> {
+async function play(sandbox: Sandbox, scenario: Scenario, github: GithubContext): Promise<string[]> {
   const { settings, runId } = sandbox;
   const amiId = await makeSourceAmi(sandbox, scenario);
   say(`The source AMI is ${amiId}.`);
   const regions = scenario.regions === 'one' ? [settings.targetRegion] : [settings.targetRegion, settings.otherRegion];
   const problems: string[] = [];
-  for (const { inputs = {}, ends } of scenario.runs) {
-    const asked = Object.entries(inputs).map(([name, value]) => [name, value.replaceAll('{run}', runId)]);
+  for (const planned of scenario.runs) {
+    const { ends } = planned;
     const all: Record<string, string> = {
       'ami-id': amiId,
       'source-region': settings.sourceRegion,
@@ -59,7 +60,7 @@ async function play(sandbox: Sandbox, scenario: Scenario, github: Partial<Github
       'target-role-arn': settings.targetRole,
       'target-kms-key': settings.targetKey,
       'timeout-minutes': '90',
-      ...Object.fromEntries(asked),
+      ...inputsOf(planned, runId),
     };
     const cancel = new AbortController();
     const run: ActionRun = {
@@ -83,7 +84,7 @@ async function play(sandbox: Sandbox, scenario: Scenario, github: Partial<Github
 }
 
 /** Runs the scenarios one after another, and cleans up whatever becomes of them. Gives whether all went well. */
-async function playAll(sandbox: Sandbox, chosen: readonly Scenario[], github: Partial<GithubContext>) {
+async function playAll(sandbox: Sandbox, chosen: readonly Scenario[], github: GithubContext) {
   const results: { name: string; problems: string[] }[] = [];
   try {
     for (const scenario of chosen) {
@@ -125,7 +126,7 @@ async function main(): Promise<boolean> {
   }
   const settings = readSettings(process.env);
   const github = contextOf(process);
-  const runUrl = `${github.server_url ?? 'https://github.com'}/${github.repository ?? 'acme/images'}/actions/runs/${github.run_id}`;
+  const runUrl = `${github.server_url}/${github.repository}/actions/runs/${github.run_id}`;
   const sandbox = openSandbox(settings, github.run_id, runUrl, stopped.signal);
   if (command === 'cost') {
     say(costOf(choose(rest)));

@@ -89,6 +89,11 @@ export const scenarios: readonly Scenario[] = [
   },
 ];
 
+/** The inputs of a scenario's run besides the usual ones. */
+export function inputsOf({ inputs = {} }: Scenario['runs'][number], runId: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, value.replaceAll('{run}', runId)]));
+}
+
 /** What the scenarios cost at most, in Markdown. */
 export function costOf(chosen: readonly Scenario[]): string {
   const made = chosen.filter(({ runs }) => runs.some(({ ends }) => ends !== 'planned'));

@@ -1,11 +1,10 @@
+import { administrator } from '../simulator/iam.ts';
 import { keyArnOf } from '../simulator/scenario.ts';
-import { oidc, workflowRole } from '../simulator/scenarios/common.ts';
-import { standardCase } from '../simulator/scenarios/standard.ts';
+import { workflowRole } from '../simulator/scenarios/common.ts';
+import { sourceAccount, sourceRegion, standardCase, targetAccount } from '../simulator/scenarios/standard.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { type Settings, writeSettings } from './sandbox.ts';
 
-const sourceAccount = '111111111111';
-const targetAccount = '999999999999';
 const regions = ['eu-west-1', 'us-west-2'];
 
 /** Starts a simulator with two accounts as the scenarios need them; `env` of what is given has their variables, too. */
@@ -17,21 +16,20 @@ export async function startSimulatedSandbox(): Promise<Simulator> {
     // Long enough for a cancel to fall into a copy.
     timings: { baseSeconds: 2, secondsPerGiB: 0 },
   });
-  const administrator = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
   const accounts = Object.fromEntries(
     Object.entries(scenario.accounts).map(([id, account]) => [
       id,
-      { ...account, oidc, roles: { ...account.roles, admin: workflowRole(id, [administrator]) } },
+      { ...account, roles: { ...account.roles, admin: workflowRole(id, [administrator]) } },
     ]),
   );
   const simulator = await startSimulator({ ...scenario, accounts });
   const role = (account: string, name: string) => `arn:aws:iam::${account}:role/${name}`;
   const settings: Settings = {
     sourceAccount,
-    sourceRegion: 'us-east-1',
+    sourceRegion,
     sourceRole: role(sourceAccount, 'ami-source'),
     sourceAdminRole: role(sourceAccount, 'admin'),
-    sourceKey: keyArnOf(sourceAccount, 'us-east-1', 'cmkSource'),
+    sourceKey: keyArnOf(sourceAccount, sourceRegion, 'cmkSource'),
     targetAccount,
     targetRegion: regions[0] ?? '',
     otherRegion: regions[1] ?? '',

@@ -15,7 +15,8 @@ export type Context = Readonly<Record<string, string | string[]>>;
 
 type Verdict = 'allowed' | 'denied-explicitly' | 'denied-by-identity' | 'denied-by-resource';
 
-const administrator: PolicyDocument = {
+/** What lets a principal do everything. */
+export const administrator: PolicyDocument = {
   Version: '2012-10-17',
   Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
 };

@@ -40,8 +40,14 @@ export function newId(prefix: string): string {
 }
 
 /** Images and snapshots have no account in their ARNs: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html */
-export function arnOf(call: Ec2Call, resource: string, region = call.region): string {
+function arnOfType(call: Ec2Call, type: string, id: string, region = call.region): string {
   const partition = call.world.accounts[call.caller.account]?.partition ?? 'aws';
+  const owner = type === 'instance' || type === 'volume' ? call.caller.account : '';
+  return `arn:${partition}:ec2:${region}:${owner}:${type}/${id}`;
+}
+
+/** The ARN of a resource, whose type its ID tells. */
+export function arnOf(call: Ec2Call, resource: string, region = call.region): string {
   const type = resource.startsWith('ami-')
     ? 'image'
     : resource.startsWith('snap-')
@@ -49,8 +55,7 @@ export function arnOf(call: Ec2Call, resource: string, region = call.region): st
       : resource.startsWith('i-')
         ? 'instance'
         : 'volume';
-  const owner = type === 'instance' || type === 'volume' ? call.caller.account : '';
-  return `arn:${partition}:ec2:${region}:${owner}:${type}/${resource}`;
+  return arnOfType(call, type, resource, region);
 }
 
 /** Lets the call pass, then answers a dry run, as EC2 does: validation comes before both. */
@@ -112,9 +117,7 @@ export async function tagsFor(
     .flatMap(({ Tags }) => Tags ?? []);
   checkTags(tags, []);
   if (tags.length > 0) {
-    const partition = call.world.accounts[call.caller.account]?.partition ?? 'aws';
-    const owner = type === 'volume' ? call.caller.account : '';
-    await authorizeEc2(call.caller, 'CreateTags', [`arn:${partition}:ec2:${call.region}:${owner}:${type}/*`], {
+    await authorizeEc2(call.caller, 'CreateTags', [arnOfType(call, type, '*')], {
       'ec2:CreateAction': action,
       'aws:TagKeys': tags.map(({ Key }) => Key ?? ''),
       ...Object.fromEntries(tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value ?? ''])),

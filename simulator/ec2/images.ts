@@ -37,7 +37,7 @@ import {
 } from './call.ts';
 import { advance, beginSnapshot, destinationKey, keyFailure } from './copy.ts';
 import { isAllowed, isHidden } from './settings.ts';
-import { isLocked, removeSnapshot } from './snapshots.ts';
+import { isLocked, removeSnapshot, usersOf } from './snapshots.ts';
 
 const idPattern = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
 
@@ -463,12 +463,8 @@ export const deregisterImage: Handler<DeregisterImageRequest> = async (call, inp
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html */
 async function deleteAssociated(call: Ec2Call, id: string): Promise<DeleteSnapshotReturnCode> {
-  const used = [...call.here.images.values()].some(
-    ({ data, deregisteredAt }) =>
-      deregisteredAt === undefined && data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),
-  );
   const snapshot = call.here.snapshots.get(id);
-  if (used || snapshot === undefined) return { SnapshotId: id, ReturnCode: 'skipped' };
+  if (usersOf(call, id).length > 0 || snapshot === undefined) return { SnapshotId: id, ReturnCode: 'skipped' };
   try {
     await authorize(call, 'DeleteSnapshot', [arnOf(call, id)], false);
   } catch {

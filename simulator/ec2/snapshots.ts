@@ -11,7 +11,7 @@ import type {
   Snapshot,
 } from '@aws-sdk/client-ec2';
 import { Refusal } from '../refusal.ts';
-import { canUseSnapshot, findKeyByArn, findSnapshot, type SimSnapshot } from '../world.ts';
+import { canUseSnapshot, findKeyByArn, findSnapshot, type SimImage, type SimSnapshot } from '../world.ts';
 import {
   answerDryRun,
   arnOf,
@@ -242,10 +242,7 @@ export const deleteSnapshot: Handler<DeleteSnapshotRequest> = async (call, input
   await authorize(call, 'DeleteSnapshot', [arnOf(call, id)], false);
   const snapshot = ownSnapshot(call, id);
   answerDryRun(input.DryRun);
-  const users = [...call.here.images.values()].filter(
-    ({ data, deregisteredAt }) =>
-      deregisteredAt === undefined && data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),
-  );
+  const users = usersOf(call, id);
   if (users.length > 0) {
     const list = users.map(({ data }) => data.ImageId).join(', ');
     throw new Refusal('InvalidSnapshot.InUse', `The snapshot ${id} is currently in use by ${list}`);
@@ -254,6 +251,14 @@ export const deleteSnapshot: Handler<DeleteSnapshotRequest> = async (call, input
   removeSnapshot(call, snapshot);
   return {};
 };
+
+/** The images that a snapshot is part of. */
+export function usersOf(call: Ec2Call, id: string): SimImage[] {
+  return [...call.here.images.values()].filter(
+    ({ data, deregisteredAt }) =>
+      deregisteredAt === undefined && data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),
+  );
+}
 
 export function isLocked({ lock }: SimSnapshot): boolean {
   return lock !== undefined && lock !== 'expired';
