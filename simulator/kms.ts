@@ -85,7 +85,7 @@ const operations = new Set([
 export const kmsHandlers: Readonly<Record<string, Handler>> = {
   async DescribeKey({ world, caller, region }, input) {
     const key = findKey(world, caller.account, region, String(input.KeyId));
-    await authorizeKms(caller, 'DescribeKey', key);
+    await authorizeKms({ world, caller }, { operation: 'DescribeKey', key });
     return { KeyMetadata: key.metadata };
   },
 
@@ -134,7 +134,7 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
       'kms:GrantOperations': asked,
       'kms:GrantIsForAWSResource': 'false',
     };
-    await authorizeKms(caller, 'CreateGrant', key, context);
+    await authorizeKms(call, { operation: 'CreateGrant', key, context });
     requireUsable(key);
     answerDryRun(input);
     const same = key.grants.find(
@@ -144,14 +144,14 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
         grant.GranteePrincipal === grantee &&
         grant.Operations.join() === asked.join(),
     );
-    const grant = same ?? newGrant(call, input, grantee, asked);
+    const grant = same ?? newGrant(call, input);
     if (same === undefined) key.grants.push(grant);
     return { GrantId: grant.GrantId, GrantToken: randomBytes(32).toString('base64') };
   },
 
   async ListGrants({ world, caller, region }, input) {
     const key = findKey(world, caller.account, region, String(input.KeyId), false);
-    await authorizeKms(caller, 'ListGrants', key);
+    await authorizeKms({ world, caller }, { operation: 'ListGrants', key });
     const limit = Number(input.Limit ?? 50);
     if (limit < 1 || limit > 100)
       throw new Refusal(
@@ -179,7 +179,7 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
 
   async GenerateDataKeyWithoutPlaintext({ world, caller, region }, input) {
     const key = findKey(world, caller.account, region, String(input.KeyId));
-    await authorizeKms(caller, 'GenerateDataKeyWithoutPlaintext', key);
+    await authorizeKms({ world, caller }, { operation: 'GenerateDataKeyWithoutPlaintext', key });
     requireUsable(key);
     if ((input.NumberOfBytes === undefined) === (input.KeySpec === undefined))
       throw new Refusal('ValidationException', 'Please specify either number of bytes or key spec.');
@@ -189,7 +189,7 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
 
   async Decrypt({ world, caller, region }, input) {
     const key = keyOfCipherText(world, region, input);
-    await authorizeKms(caller, 'Decrypt', key);
+    await authorizeKms({ world, caller }, { operation: 'Decrypt', key });
     requireUsable(key);
     answerDryRun(input);
     return { Plaintext: randomBytes(32).toString('base64'), KeyId: key.metadata.Arn };
@@ -198,8 +198,8 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
   async ReEncrypt({ world, caller, region }, input) {
     const source = keyOfCipherText(world, region, { ...input, KeyId: input.SourceKeyId });
     const destination = findKey(world, caller.account, region, String(input.DestinationKeyId));
-    await authorizeKms(caller, 'ReEncryptFrom', source);
-    await authorizeKms(caller, 'ReEncryptTo', destination);
+    await authorizeKms({ world, caller }, { operation: 'ReEncryptFrom', key: source });
+    await authorizeKms({ world, caller }, { operation: 'ReEncryptTo', key: destination });
     requireUsable(source);
     requireUsable(destination);
     answerDryRun(input);
@@ -208,7 +208,8 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
 
   async RevokeGrant({ world, caller, region }, input) {
     const key = findKey(world, caller.account, region, String(input.KeyId), false);
-    await authorizeKms(caller, 'RevokeGrant', key, { 'kms:GrantIsForAWSResource': 'false' });
+    const context = { 'kms:GrantIsForAWSResource': 'false' };
+    await authorizeKms({ world, caller }, { operation: 'RevokeGrant', key, context });
     const found = key.grants.some(({ GrantId }) => GrantId === input.GrantId);
     if (found) answerDryRun(input);
     if (!found) throw new Refusal('NotFoundException', `Grant with id ${String(input.GrantId)} does not exist`);
@@ -225,26 +226,28 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
     const retires =
       mine.includes(grant.RetiringPrincipal) ||
       (mine.includes(grant.GranteePrincipal) && grant.Operations.includes('RetireGrant'));
-    if (!retires) await authorizeKms(caller, 'RetireGrant', key);
+    if (!retires) await authorizeKms({ world, caller }, { operation: 'RetireGrant', key });
     key.grants = key.grants.filter((one) => one !== grant);
     return {};
   },
 
   async GetKeyPolicy({ world, caller, region }, input) {
     const key = ownKey(world, caller, region, input);
-    await authorizeKms(caller, 'GetKeyPolicy', key);
-    return { Policy: JSON.stringify(policyInForce(key), shufflePrincipals), PolicyName: 'default' };
+    await authorizeKms({ world, caller }, { operation: 'GetKeyPolicy', key });
+    return { Policy: JSON.stringify(policyInForce(key, world.clock.now()), shufflePrincipals), PolicyName: 'default' };
   },
 
-  async PutKeyPolicy({ world, caller, region, policyActiveAfterSeconds }, input) {
+  async PutKeyPolicy(call, input) {
+    const { world, caller, region, policyActiveAfterSeconds } = call;
     const key = ownKey(world, caller, region, input);
-    await authorizeKms(caller, 'PutKeyPolicy', key);
+    await authorizeKms({ world, caller }, { operation: 'PutKeyPolicy', key });
     const policy = parsePolicy(String(input.Policy));
     requirePrincipals(world, policy);
-    if (input.BypassPolicyLockoutSafetyCheck !== true) await requireUpdatable(caller, { ...key, policy });
+    if (input.BypassPolicyLockoutSafetyCheck !== true) await requireUpdatable(call, { ...key, policy });
+    const now = world.clock.now();
     key.formerPolicies = [
-      ...key.formerPolicies.filter(({ until }) => until > Date.now()),
-      { policy: key.policy, until: Date.now() + policyActiveAfterSeconds * 1000 },
+      ...key.formerPolicies.filter(({ until }) => until > now),
+      { policy: key.policy, until: now + policyActiveAfterSeconds * 1000 },
     ];
     key.policy = policy;
     forgetVerdicts();
@@ -253,7 +256,7 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
 
   async ListResourceTags({ world, caller, region }, input) {
     const key = ownKey(world, caller, region, input);
-    await authorizeKms(caller, 'ListResourceTags', key);
+    await authorizeKms({ world, caller }, { operation: 'ListResourceTags', key });
     return { Tags: [], Truncated: false };
   },
 };
@@ -297,19 +300,22 @@ function ownKey(world: World, caller: Principal, region: string, input: Input): 
   return key;
 }
 
-function newGrant(call: KmsCall, input: Input, grantee: string, asked: string[]): Grant {
-  const { RetiringPrincipal, Constraints, Name } = input as {
+function newGrant(call: KmsCall, input: Input): Grant {
+  const now = call.world.clock.now();
+  const { GranteePrincipal, Operations, RetiringPrincipal, Constraints, Name } = input as {
+    GranteePrincipal: string;
+    Operations: string[];
     RetiringPrincipal?: string;
     Constraints?: Grant['Constraints'];
     Name?: string;
   };
   return {
     GrantId: createHash('sha256').update(randomBytes(16)).digest('hex'),
-    GranteePrincipal: grantee,
-    Operations: asked,
-    CreationDate: new Date(),
+    GranteePrincipal,
+    Operations,
+    CreationDate: new Date(now),
     IssuingAccount: call.caller.account,
-    activeAt: Date.now() + call.grantActiveAfterSeconds * 1000,
+    activeAt: now + call.grantActiveAfterSeconds * 1000,
     ...(Name !== undefined && { Name }),
     ...(RetiringPrincipal !== undefined && { RetiringPrincipal }),
     ...(Constraints !== undefined && { Constraints }),
@@ -342,9 +348,9 @@ function parsePolicy(text: string): PolicyDocument {
 }
 
 /** https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#prevent-unmanageable-key */
-async function requireUpdatable(caller: Principal, key: Key): Promise<void> {
+async function requireUpdatable(call: KmsCall, key: Key): Promise<void> {
   try {
-    await authorizeKms(caller, 'PutKeyPolicy', { ...key, formerPolicies: [] });
+    await authorizeKms(call, { operation: 'PutKeyPolicy', key: { ...key, formerPolicies: [] } });
   } catch {
     throw new Refusal(
       'MalformedPolicyDocumentException',

@@ -5,21 +5,24 @@ import type { Account, Key, Region, World } from './world.ts';
 
 /** The accounts as a person would want to see them: AMIs, snapshots with key and state, shares, grants, parameters. */
 export function describeWorld(world: World): string {
-  return Object.values(world.accounts).flatMap(describeAccount).join('\n');
+  const now = world.clock.now();
+  return Object.values(world.accounts)
+    .flatMap((account) => describeAccount(account, now))
+    .join('\n');
 }
 
-function describeAccount(account: Account): string[] {
+function describeAccount(account: Account, now: number): string[] {
   const regions = [...account.regions.values()].filter(
     ({ images, snapshots, keys }) =>
       images.size + snapshots.size > 0 || [...keys.values()].some(({ grants }) => grants.length > 0),
   );
   return [
     `account ${account.id}`,
-    ...regions.flatMap((region) => [`  ${region.name}`, ...describeRegion(region).map((line) => `    ${line}`)]),
+    ...regions.flatMap((region) => [`  ${region.name}`, ...describeRegion(region, now).map((line) => `    ${line}`)]),
   ];
 }
 
-function describeRegion(region: Region): string[] {
+function describeRegion(region: Region, now: number): string[] {
   const aliasOf = (arn: string | undefined): string => {
     const id = arn?.split('/').at(-1);
     const alias = [...region.aliases].find(([, keyId]) => keyId === id)?.[0];
@@ -27,7 +30,7 @@ function describeRegion(region: Region): string[] {
   };
   const images = [...region.images.values()]
     .filter(({ deregisteredAt }) => deregisteredAt === undefined)
-    .map(advanceImage);
+    .map((image) => advanceImage(image, now));
   return [
     ...images.flatMap(({ data, launch }) => [
       `${data.ImageId}  ${data.Name}  ${data.State}${launch.size > 0 ? `, may be launched by ${[...launch].join(', ')}` : ''}`,
@@ -38,7 +41,7 @@ function describeRegion(region: Region): string[] {
       ...tagLine(data.Tags),
     ]),
     ...[...region.snapshots.values()]
-      .map(advance)
+      .map((snapshot) => advance(snapshot, now))
       .flatMap(({ data, shares }) => [
         `${data.SnapshotId}  ${data.State}  ${aliasOf(data.KmsKeyId)}${shares.size > 0 ? `, shared with ${[...shares].join(', ')}` : ''}`,
         ...tagLine(data.Tags),
@@ -61,22 +64,25 @@ function describeGrants({ metadata, grants }: Key, aliasOf: (arn: string) => str
 
 /** Everything that persists, as plain data that compares: no times, no progress. */
 export function stateOf(world: World, account?: string): unknown {
+  const now = world.clock.now();
   const accounts = Object.values(world.accounts).filter(({ id }) => account === undefined || id === account);
   return Object.fromEntries(
     accounts.map(({ id, regions }) => [
       id,
       Object.fromEntries(
-        [...regions].map(([name, region]) => [name, regionState(region)]).filter(([, state]) => state !== undefined),
+        [...regions]
+          .map(([name, region]) => [name, regionState(region, now)])
+          .filter(([, state]) => state !== undefined),
       ),
     ]),
   );
 }
 
-function regionState(region: Region): unknown {
+function regionState(region: Region, now: number): unknown {
   const images = [...region.images.values()]
     .filter(({ deregisteredAt }) => deregisteredAt === undefined)
-    .map(advanceImage);
-  const snapshots = [...region.snapshots.values()].map(advance);
+    .map((image) => advanceImage(image, now));
+  const snapshots = [...region.snapshots.values()].map((snapshot) => advance(snapshot, now));
   const keys = [...region.keys.values()].filter(({ grants }) => grants.length > 0);
   if (images.length + snapshots.length + keys.length + region.parameters.size + region.volumes.size === 0)
     return undefined;

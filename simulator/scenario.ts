@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BlockDeviceMapping, Image, InstanceStateName, LockState, Tag } from '@aws-sdk/client-ec2';
+import { type Clock, realClock } from './clock.ts';
 import { newId, type Timings } from './ec2/call.ts';
 import type { Fault } from './faults.ts';
 import { forgetVerdicts } from './iam.ts';
@@ -147,14 +148,17 @@ export function amiIdOf(account: string, region: string, name: string): string {
   return `ami-0${createHash('sha256').update(`${account} ${region} ${name}`).digest('hex').slice(0, 16)}`;
 }
 
-export function buildWorld(scenario: Scenario): World {
+export function buildWorld(scenario: Scenario, clock: Clock = realClock): World {
   forgetVerdicts();
-  const world: World = { accounts: {} };
-  for (const [id, account] of Object.entries(scenario.accounts)) world.accounts[id] = buildAccount(id, account);
-  return world;
+  const now = clock.now();
+  const accounts = Object.entries(scenario.accounts).map(([id, account]): [string, Account] => [
+    id,
+    buildAccount(id, account, now),
+  ]);
+  return { clock, accounts: Object.fromEntries(accounts) };
 }
 
-function buildAccount(id: string, scenario: AccountScenario): Account {
+function buildAccount(id: string, scenario: AccountScenario, now: number): Account {
   const partition = scenario.partition ?? 'aws';
   const roles = Object.entries(scenario.roles ?? {}).map(([name, role]): [string, Role] => [
     name,
@@ -176,11 +180,14 @@ function buildAccount(id: string, scenario: AccountScenario): Account {
     notOptedIn: new Set(scenario.notOptedIn),
   };
   for (const [name, region] of Object.entries(scenario.regions ?? {}))
-    account.regions.set(name, buildRegion(account, name, region));
+    account.regions.set(name, buildRegion({ account, name, now }, region));
   return account;
 }
 
-function buildRegion(account: Account, name: string, scenario: RegionScenario): Region {
+function buildRegion(
+  { account, name, now }: Readonly<{ account: Account; name: string; now: number }>,
+  scenario: RegionScenario,
+): Region {
   const region = emptyRegion(name);
   Object.assign(region.settings, scenario.settings);
   const keys = { ...scenario.keys, 'aws/ebs': {} };
@@ -199,8 +206,7 @@ function buildRegion(account: Account, name: string, scenario: RegionScenario): 
   }
   for (let copy = 0; copy < (scenario.othersCopies?.count ?? 0); copy += 1) {
     const snapshot = buildSnapshot(account, region, 'none', { device: '' });
-    const startsAt = Date.now();
-    const endsAt = startsAt + (scenario.othersCopies?.seconds ?? 0) * 1000;
+    const endsAt = now + (scenario.othersCopies?.seconds ?? 0) * 1000;
     Object.assign(snapshot.data, {
       State: 'pending',
       Progress: '0%',
@@ -208,7 +214,7 @@ function buildRegion(account: Account, name: string, scenario: RegionScenario): 
       Description: 'another copy',
     });
     snapshot.making = {
-      startsAt,
+      startsAt: now,
       endsAt,
       sizeGiB: 8,
       keyArn: undefined,

@@ -17,14 +17,12 @@ export type Signature = Readonly<{ session: Session; service: string; region: st
 
 export type Sessions = Map<string, Session>;
 
-export function openSession(sessions: Sessions, principal: Principal, seconds: number, ofRole: boolean): Session {
+export function openSession(sessions: Sessions, given: Pick<Session, 'principal' | 'expiresAt' | 'ofRole'>): Session {
   const session: Session = {
-    principal,
+    ...given,
     accessKeyId: `ASIA${randomBytes(8).toString('hex').toUpperCase()}`,
     secretAccessKey: randomBytes(20).toString('base64'),
     sessionToken: randomBytes(48).toString('base64'),
-    expiresAt: Date.now() + seconds * 1000,
-    ofRole,
   };
   sessions.set(session.accessKeyId, session);
   return session;
@@ -38,11 +36,8 @@ const authorization =
  * Who signed a request. The form of the signature, the key, the session token and the session's end are checked.
  * @throws Refusal as each service words it
  */
-export function readSignature(
-  sessions: Sessions,
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-): Signature {
-  const match = authorization.exec(String(headers.authorization ?? ''));
+export function readSignature(sessions: Sessions, headers: Readonly<Record<string, string>>, now: number): Signature {
+  const match = authorization.exec(headers.authorization ?? '');
   if (match === null) throw new Refusal('MissingAuthenticationToken', 'Missing Authentication Token', 403);
   const [, accessKeyId = '', , region = '', service = '', signed = ''] = match;
   if (!signed.split(';').includes('host'))
@@ -50,7 +45,7 @@ export function readSignature(
   const session = sessions.get(accessKeyId);
   const isKnown = session !== undefined && headers['x-amz-security-token'] === session.sessionToken;
   if (!isKnown) throw unknownKey(service);
-  if (session.expiresAt <= Date.now()) throw expired(service);
+  if (session.expiresAt <= now) throw expired(service);
   return { session, service, region };
 }
 

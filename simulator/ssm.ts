@@ -12,9 +12,10 @@ function arnOf({ world, caller, region }: SsmCall, name: string): string {
 }
 
 /** The parameter as it stands by now: AWS looks an AMI up only after its answer. */
-function standing(parameters: Map<string, Parameter>, name: string): Parameter | undefined {
+function standing(call: SsmCall, name: string): Parameter | undefined {
+  const { parameters } = regionOf(call.world, call.caller.account, call.region);
   const parameter = parameters.get(name);
-  if (parameter?.coming === undefined || parameter.coming.at > Date.now())
+  if (parameter?.coming === undefined || parameter.coming.at > call.world.clock.now())
     return parameter === undefined || parameter.version === 0 ? undefined : parameter;
   const { value, version, stands } = parameter.coming;
   delete parameter.coming;
@@ -46,7 +47,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     const asked = String(input.Name);
     const name = asked.startsWith('arn:') ? (asked.split(':parameter')[1] ?? '') : asked;
     await authorizeSsm(call.caller, 'GetParameter', arnOf(call, name));
-    const parameter = standing(regionOf(call.world, call.caller.account, call.region).parameters, name);
+    const parameter = standing(call, name);
     if (parameter === undefined) throw new Refusal('ParameterNotFound', '');
     return { Parameter: shown(call, parameter) };
   },
@@ -64,7 +65,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
         "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.",
       );
     const { parameters, images } = regionOf(call.world, call.caller.account, call.region);
-    const before = standing(parameters, Name);
+    const before = standing(call, Name);
     if (before !== undefined && !Overwrite)
       throw new Refusal(
         'ParameterAlreadyExists',
@@ -91,7 +92,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     if (DataType === 'aws:ec2:image') {
       // The role must be allowed to describe images, and the image must be the account's to see.
       const stands = images.has(Value) && images.get(Value)?.deregisteredAt === undefined;
-      parameter.coming = { value: Value, version, at: Date.now() + lookUpMs, stands };
+      parameter.coming = { value: Value, version, at: call.world.clock.now() + lookUpMs, stands };
     } else Object.assign(parameter, { value: Value, version });
     return { Version: version, Tier: 'Standard' };
   },

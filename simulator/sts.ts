@@ -1,4 +1,5 @@
 import { createHash, type createPublicKey, generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto';
+import type { Clock } from './clock.ts';
 import { mayAssume, trusts } from './iam.ts';
 import { Refusal } from './refusal.ts';
 import { openSession, type Session, type Sessions } from './sessions.ts';
@@ -30,14 +31,14 @@ export const defaultGitHub: GitHub = {
 };
 
 /** GitHub's token endpoint: ID tokens that are really signed. */
-export function openTokenIssuer(github: GitHub) {
+export function openTokenIssuer(github: GitHub, clock: Clock) {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   return {
     publicKey,
     /** An ID token for an audience. */
     issue(audience: string): string {
-      const now = Math.floor(Date.now() / 1000);
+      const now = Math.floor(clock.now() / 1000);
       const claims = {
         iss: github.issuer,
         aud: audience,
@@ -71,14 +72,16 @@ type Input = Readonly<{
   Tags?: { Key?: string; Value?: string }[];
 }>;
 
-type Sts = Readonly<{
+export type Sts = Readonly<{
   world: World;
   sessions: Sessions;
   publicKey: ReturnType<typeof createPublicKey>;
   sessionSeconds: number | undefined;
 }>;
 
-function findRole(world: World, arn: string): { account: Account; role: Role } | undefined {
+type AccountRole = Readonly<{ account: Account; role: Role }>;
+
+function findRole(world: World, arn: string): AccountRole | undefined {
   const account = world.accounts[arn.split(':')[4] ?? ''];
   const role = [...(account?.roles.values() ?? [])].find((one) => one.arn === arn);
   return account === undefined || role === undefined ? undefined : { account, role };
@@ -108,7 +111,7 @@ export async function assumeRoleWithWebIdentity(sts: Sts, input: Input): Promise
   checkCommon(input);
   const { RoleArn = '', RoleSessionName = '', WebIdentityToken = '', DurationSeconds = 3600 } = input;
   const claims = readToken(WebIdentityToken, sts.publicKey);
-  const now = Date.now() / 1000;
+  const now = sts.world.clock.now() / 1000;
   // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html; five minutes of tolerance
   if (claims.exp + 300 < now) {
     throw new Refusal(
@@ -130,7 +133,7 @@ export async function assumeRoleWithWebIdentity(sts: Sts, input: Input): Promise
   if (!(await trusts(role, account, 'sts:AssumeRoleWithWebIdentity', providerArn, context))) throw denied;
   checkDuration(role, DurationSeconds, false);
   return {
-    ...grantSession(sts, account, role, RoleSessionName, DurationSeconds),
+    ...grantSession(sts, found, { name: RoleSessionName, seconds: DurationSeconds }),
     SubjectFromWebIdentityToken: claims.sub,
     Provider: providerArn,
     Audience: claims.aud,
@@ -184,7 +187,7 @@ export async function assumeRole(sts: Sts, caller: Session, input: Input): Promi
     )
       throw denied(action);
   checkDuration(role, DurationSeconds, caller.ofRole);
-  return grantSession(sts, account, role, RoleSessionName, DurationSeconds);
+  return grantSession(sts, found, { name: RoleSessionName, seconds: DurationSeconds });
 }
 
 function checkDuration(role: Role, seconds: number, chained: boolean): void {
@@ -204,13 +207,15 @@ function checkDuration(role: Role, seconds: number, chained: boolean): void {
 
 function grantSession(
   sts: Sts,
-  account: Account,
-  role: Role,
-  sessionName: string,
-  seconds: number,
+  { account, role }: AccountRole,
+  asked: Readonly<{ name: string; seconds: number }>,
 ): Record<string, unknown> {
-  const arn = `arn:${account.partition}:sts::${account.id}:assumed-role/${role.name}/${sessionName}`;
-  const session = openSession(sts.sessions, { account: account.id, arn, role }, sts.sessionSeconds ?? seconds, true);
+  const arn = `arn:${account.partition}:sts::${account.id}:assumed-role/${role.name}/${asked.name}`;
+  const session = openSession(sts.sessions, {
+    principal: { account: account.id, arn, role },
+    expiresAt: sts.world.clock.now() + (sts.sessionSeconds ?? asked.seconds) * 1000,
+    ofRole: true,
+  });
   const roleId = `AROA${createHash('sha256').update(role.arn).digest('hex').slice(0, 16).toUpperCase()}`;
   return {
     Credentials: {
@@ -219,7 +224,7 @@ function grantSession(
       SessionToken: session.sessionToken,
       Expiration: new Date(session.expiresAt),
     },
-    AssumedRoleUser: { AssumedRoleId: `${roleId}:${sessionName}`, Arn: arn },
+    AssumedRoleUser: { AssumedRoleId: `${roleId}:${asked.name}`, Arn: arn },
   };
 }
 

@@ -8,6 +8,7 @@ import type {
   Tag,
 } from '@aws-sdk/client-ec2';
 import type { KeyMetadata } from '@aws-sdk/client-kms';
+import type { Clock } from './clock.ts';
 
 /** A policy document as it stands in a scenario. */
 export type PolicyDocument = Readonly<Record<string, unknown>>;
@@ -43,8 +44,8 @@ export type Key = {
 };
 
 /** The policy of a key that is read and in force now: a change takes a while to be seen everywhere. */
-export function policyInForce({ policy, formerPolicies }: Key): PolicyDocument {
-  return formerPolicies.find(({ until }) => until > Date.now())?.policy ?? policy;
+export function policyInForce({ policy, formerPolicies }: Key, now: number): PolicyDocument {
+  return formerPolicies.find(({ until }) => until > now)?.policy ?? policy;
 }
 
 /** A snapshot as DescribeSnapshots tells it, and what makes it move. */
@@ -165,7 +166,7 @@ export type Account = {
   notOptedIn: Set<string>;
 };
 
-export type World = { accounts: Record<string, Account> };
+export type World = { clock: Clock; accounts: Record<string, Account> };
 
 /** The region of an account. Every account has all regions that the scenario knows, empty where nothing was put. */
 export function regionOf(world: World, accountId: string, region: string): Region {

@@ -10,11 +10,10 @@ import { type Ec2Call, newId } from './call.ts';
  * itself: what a snapshot is by now is worked out when somebody looks.
  */
 
-/** The snapshot as it is by now. */
-export function advance(snapshot: SimSnapshot): SimSnapshot {
+/** The snapshot as it is by `now`. */
+export function advance(snapshot: SimSnapshot, now: number): SimSnapshot {
   const { making, data } = snapshot;
   if (making === undefined) return snapshot;
-  const now = Date.now();
   const broken = making.failure ?? brokenBy(making, now);
   if (broken !== undefined) {
     // Errors keep size 0 and progress 0 %.
@@ -61,7 +60,7 @@ export type CopyOptions = Readonly<{
 
 export function beginSnapshot(call: Ec2Call, options: CopyOptions): SimSnapshot {
   const { source, sizeGiB, key, tags, description, counts } = options;
-  const now = Date.now();
+  const now = call.world.clock.now();
   const sourceKey = source?.data.KmsKeyId === undefined ? undefined : findKeyByArn(call.world, source.data.KmsKeyId);
   const keyArn = key?.metadata.Arn;
   const snapshot: SimSnapshot = {
@@ -99,8 +98,9 @@ export function beginSnapshot(call: Ec2Call, options: CopyOptions): SimSnapshot 
 
 /** Copies under way that take the slots of this account and region. */
 export function runningCopies(call: Ec2Call): number {
+  const now = call.world.clock.now();
   let running = 0;
-  for (const snapshot of call.here.snapshots.values()) if (advance(snapshot).making?.counts === true) running += 1;
+  for (const snapshot of call.here.snapshots.values()) if (advance(snapshot, now).making?.counts === true) running += 1;
   return running;
 }
 
@@ -133,7 +133,7 @@ export async function destinationKey(
   }
   if (
     key.metadata.KeyManager === 'CUSTOMER' &&
-    (await kmsVerdict(call.caller, 'DescribeKey', key, viaEc2(call.region))) !== 'allowed'
+    (await kmsVerdict(call, { operation: 'DescribeKey', key, context: viaEc2(call.region) })) !== 'allowed'
   ) {
     throw new Refusal('AuthFailure', `Not authorized to use key ${key.metadata.Arn} `, 403);
   }
@@ -183,7 +183,8 @@ export async function keyFailure(
     // The managed key's own policy lets everybody of the account use it through EC2.
     if (needed.metadata.KeyManager === 'AWS' && needed.metadata.AWSAccountId === call.caller.account) continue;
     for (const operation of operations) {
-      if ((await kmsVerdict(call.caller, operation, needed, viaEc2(call.region))) !== 'allowed') return notAccessible;
+      const verdict = await kmsVerdict(call, { operation, key: needed, context: viaEc2(call.region) });
+      if (verdict !== 'allowed') return notAccessible;
     }
   }
   return undefined;

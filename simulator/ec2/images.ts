@@ -48,11 +48,11 @@ function checkId(id: string): void {
 
 const notFound = (id: string) => new Refusal('InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`);
 
-/** The image as it is by now: a copy is available when its snapshots are completed, and failed when one fails. */
-export function advanceImage(image: SimImage): SimImage {
+/** The image as it is by `now`: a copy is available when its snapshots are completed, and failed when one fails. */
+export function advanceImage(image: SimImage, now: number): SimImage {
   const { making, data } = image;
   if (making === undefined) return image;
-  const snapshots = making.snapshots.map(advance);
+  const snapshots = making.snapshots.map((snapshot) => advance(snapshot, now));
   const failed = snapshots.find(({ data }) => data.State === 'error');
   if (failed !== undefined) {
     const words = failed.data.StateMessage ?? '';
@@ -63,7 +63,7 @@ export function advanceImage(image: SimImage): SimImage {
       Message: `AMI snapshot copy failed with error: ${words}${more}`,
     };
     delete image.making;
-  } else if (snapshots.every(({ data }) => data.State === 'completed') && Date.now() >= making.endsAt) {
+  } else if (snapshots.every(({ data }) => data.State === 'completed') && now >= making.endsAt) {
     data.State = 'available';
     for (const { Ebs } of data.BlockDeviceMappings) {
       const snapshot = snapshots.find(({ data }) => data.SnapshotId === Ebs?.SnapshotId);
@@ -78,10 +78,11 @@ export function advanceImage(image: SimImage): SimImage {
 export function ownImage(call: Ec2Call, id: string): SimImage {
   checkId(id);
   const image = call.here.images.get(id);
-  if (image === undefined || image.visibleAt > Date.now()) throw notFound(id);
+  const now = call.world.clock.now();
+  if (image === undefined || image.visibleAt > now) throw notFound(id);
   if (image.deregisteredAt !== undefined)
     throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
-  return advanceImage(image);
+  return advanceImage(image, now);
 }
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html; a name is taken from the call on. */
@@ -116,6 +117,7 @@ function newImage(
   data: Partial<Image> & { Name: string; BlockDeviceMappings: BlockDeviceMapping[] },
   tags: readonly Tag[],
 ): SimImage {
+  const now = call.world.clock.now();
   const image: SimImage = {
     data: {
       ...data,
@@ -125,11 +127,11 @@ function newImage(
       Public: false,
       Hypervisor: 'xen',
       RootDeviceType: 'ebs',
-      CreationDate: new Date().toISOString(),
+      CreationDate: new Date(now).toISOString(),
       ImageLocation: `${call.caller.account}/${data.Name}`,
       Tags: [...tags],
     },
-    visibleAt: Date.now() + call.timings.visibleAfterSeconds * 1000,
+    visibleAt: now + call.timings.visibleAfterSeconds * 1000,
     launch: new Set(),
     uefiData: undefined,
     billing: [],
@@ -254,7 +256,8 @@ function checkVolume(ebs: BlockDeviceMapping['Ebs']): void {
 /** A snapshot that an image can be registered from: the caller's own, and completed. */
 function registrable(call: Ec2Call, id: string): SimSnapshot {
   const snapshot = findSnapshot(call.world, call.region, id);
-  if (snapshot === undefined || snapshot.visibleAt > Date.now()) {
+  const now = call.world.clock.now();
+  if (snapshot === undefined || snapshot.visibleAt > now) {
     throw new Refusal('InvalidSnapshotID.NotFound', `The snapshot ID '${id}' does not exist`);
   }
   if (snapshot.data.OwnerId !== call.caller.account) {
@@ -263,7 +266,7 @@ function registrable(call: Ec2Call, id: string): SimSnapshot {
       `Invalid value '${id}' for snapshotId. Snapshot does not belong to ${call.caller.account}`,
     );
   }
-  if (advance(snapshot).data.State !== 'completed') {
+  if (advance(snapshot, now).data.State !== 'completed') {
     throw new Refusal('IncorrectState', `Snapshot is in invalid state - ${snapshot.data.State}`);
   }
   return snapshot;
@@ -301,7 +304,7 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   );
   if (
     source === undefined ||
-    source.visibleAt > Date.now() ||
+    source.visibleAt > call.world.clock.now() ||
     source.deregisteredAt !== undefined ||
     !canSeeImage(source, call.caller.account) ||
     isHidden(call, source.data)
@@ -361,7 +364,7 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   );
   image.uefiData = source.uefiData;
   image.billing = source.billing;
-  image.making = { snapshots, endsAt: Date.now() + call.timings.baseSeconds * 1000 };
+  image.making = { snapshots, endsAt: call.world.clock.now() + call.timings.baseSeconds * 1000 };
   if (ClientToken !== undefined) image.clientToken = { token: ClientToken, request };
   return { ImageId: image.data.ImageId };
 };
@@ -373,7 +376,7 @@ function sameKey(call: Ec2Call, { data }: SimSnapshot): Key | undefined {
 /** What AWS refuses at the call: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html */
 function refuseCopy(call: Ec2Call, source: SimImage, snapshots: readonly (SimSnapshot | undefined)[]): void {
   const { account } = call.caller;
-  if (advanceImage(source).data.State !== 'available')
+  if (advanceImage(source, call.world.clock.now()).data.State !== 'available')
     throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${source.data.ImageId}' is not available`);
   if (source.data.OwnerId !== account) {
     if (source.billing.length > 0) {
@@ -436,7 +439,7 @@ export const createImage: Handler<CreateImageRequest> = async (call, input) => {
     },
     imageTags,
   );
-  image.making = { snapshots, endsAt: Date.now() + call.timings.baseSeconds * 1000 };
+  image.making = { snapshots, endsAt: call.world.clock.now() + call.timings.baseSeconds * 1000 };
   return { ImageId: image.data.ImageId };
 };
 
@@ -455,7 +458,7 @@ export const deregisterImage: Handler<DeregisterImageRequest> = async (call, inp
       'This image is managed by AWS Backup and cannot be deleted via EC2 APIs. To delete this image, please use the AWS Backup APIs, CLI, or console.',
     );
   }
-  image.deregisteredAt = Date.now();
+  image.deregisteredAt = call.world.clock.now();
   const ids = image.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
   if (input.DeleteAssociatedSnapshots !== true) return { Return: true };
   return { Return: true, DeleteSnapshotResults: await Promise.all(ids.map((id) => deleteAssociated(call, id))) };
@@ -506,7 +509,7 @@ export const describeImages: Handler<DescribeImagesRequest> = async (call, input
     );
   }
   const { account } = call.caller;
-  const now = Date.now();
+  const now = call.world.clock.now();
   const candidates = ImageIds === undefined ? allImages(call, Owners) : ImageIds.flatMap((id) => imageById(call, id));
   const owners = Owners?.map((owner) => (owner === 'self' ? account : owner));
   const found = candidates
@@ -519,7 +522,7 @@ export const describeImages: Handler<DescribeImagesRequest> = async (call, input
           user === 'self' ? launch.has(account) : user === 'all' && data.Public === true,
         ),
     )
-    .map((image) => shown(call, advanceImage(image)))
+    .map((image) => shown(call, advanceImage(image, now)))
     .filter(
       ({ OwnerId, State }) =>
         (owners === undefined || owners.includes(OwnerId ?? '')) &&
@@ -541,7 +544,7 @@ function allImages(call: Ec2Call, owners: string[] | undefined): SimImage[] {
 /** An unknown ID is an error; one of another account's private image gives nothing, and no error. */
 function imageById(call: Ec2Call, id: string): SimImage[] {
   const image = findImage(call.world, call.region, id);
-  if (image === undefined || (image.data.OwnerId === call.caller.account && image.visibleAt > Date.now()))
+  if (image === undefined || (image.data.OwnerId === call.caller.account && image.visibleAt > call.world.clock.now()))
     throw notFound(id);
   if (image.deregisteredAt !== undefined)
     throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
@@ -563,7 +566,7 @@ export const describeImageAttribute: Handler<DescribeImageAttributeRequest> = as
   checkId(ImageId);
   await authorize(call, 'DescribeImageAttribute', [arnOf(call, ImageId)], false);
   const image = findImage(call.world, call.region, ImageId);
-  if (image === undefined || image.deregisteredAt !== undefined || image.visibleAt > Date.now())
+  if (image === undefined || image.deregisteredAt !== undefined || image.visibleAt > call.world.clock.now())
     throw notFound(ImageId);
   if (image.data.OwnerId !== call.caller.account)
     throw new Refusal('AuthFailure', `Not authorized for image:${ImageId}`);

@@ -30,7 +30,8 @@ export const enableImageDeprecation: Handler<EnableImageDeprecationRequest> = as
   // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EnableImageDeprecation.html
   const at = input.DeprecateAt?.getTime() ?? Number.NaN;
   if (Number.isNaN(at)) throw new Refusal('InvalidParameterValue', 'The deprecation time is invalid.');
-  if (at < Date.now() || at > Date.now() + tenYears)
+  const now = call.world.clock.now();
+  if (at < now || at > now + tenYears)
     throw new Refusal('InvalidParameterValue', 'The deprecation time must be in the future, ten years ahead at most.');
   answerDryRun(input.DryRun);
   // Seconds are rounded to the nearest minute.
@@ -144,7 +145,7 @@ export const enableFastSnapshotRestores: Handler<EnableFastSnapshotRestoresReque
       failed('InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
       continue;
     }
-    if (advance(snapshot).data.State !== 'completed') {
+    if (advance(snapshot, call.world.clock.now()).data.State !== 'completed') {
       failed('IncorrectState', `The snapshot '${id}' is not completed.`);
       continue;
     }
@@ -162,7 +163,7 @@ export const enableFastSnapshotRestores: Handler<EnableFastSnapshotRestoresReque
         State: 'enabling',
         StateTransitionReason: 'Client.UserInitiated',
         OwnerId: call.caller.account,
-        EnablingTime: new Date(),
+        EnablingTime: new Date(call.world.clock.now()),
       });
   }
   return { Successful, Unsuccessful };

@@ -97,19 +97,22 @@ export function isHidden(call: Ec2Call, image: Image): boolean {
 }
 
 export function isAllowed(call: Ec2Call, image: Image): boolean {
-  return image.OwnerId === call.caller.account || criteriaOf(call.here.settings).some((one) => meets(image, one));
+  return (
+    image.OwnerId === call.caller.account ||
+    criteriaOf(call.here.settings).some((one) => meets(image, one, call.world.clock.now()))
+  );
 }
 
-function meets(image: Image, criterion: ImageCriterion): boolean {
+function meets(image: Image, criterion: ImageCriterion, now: number): boolean {
   const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
   const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation, ScanResultCondition } = criterion;
   const codes = (image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId ?? '');
-  const deprecatedDays = image.DeprecationTime === undefined ? 0 : daysSince(image.DeprecationTime);
+  const deprecatedDays = image.DeprecationTime === undefined ? 0 : daysSince(image.DeprecationTime, now);
   const conditions = [
     ImageProviders?.some((provider) => provider === image.OwnerId || provider === image.ImageOwnerAlias),
     ImageNames?.some((name) => wildcard(name).test(image.Name ?? '')),
     MarketplaceProductCodes?.some((code) => codes.includes(code)),
-    creation && daysSince(image.CreationDate) <= (creation.MaximumDaysSinceCreated ?? Number.POSITIVE_INFINITY),
+    creation && daysSince(image.CreationDate, now) <= (creation.MaximumDaysSinceCreated ?? Number.POSITIVE_INFINITY),
     deprecation && deprecatedDays <= (deprecation.MaximumDaysSinceDeprecated ?? Number.POSITIVE_INFINITY),
     ImageWatermarks?.some(({ WatermarkKey = '*', SourceImageRegion = '*' }) =>
       image.ImageWatermarks?.some(
@@ -124,6 +127,6 @@ function meets(image: Image, criterion: ImageCriterion): boolean {
   return conditions.every((met) => met !== false);
 }
 
-function daysSince(time: string | undefined): number {
-  return Math.max(0, (Date.now() - Date.parse(time ?? '')) / 86_400_000);
+function daysSince(time: string | undefined, now: number): number {
+  return Math.max(0, (now - Date.parse(time ?? '')) / 86_400_000);
 }

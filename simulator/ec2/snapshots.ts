@@ -40,10 +40,11 @@ function checkId(id: string): void {
 function ownSnapshot(call: Ec2Call, id: string): SimSnapshot {
   checkId(id);
   const snapshot = call.here.snapshots.get(id);
-  if (snapshot === undefined || snapshot.visibleAt > Date.now()) {
+  const now = call.world.clock.now();
+  if (snapshot === undefined || snapshot.visibleAt > now) {
     throw new Refusal('InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
   }
-  return advance(snapshot);
+  return advance(snapshot, now);
 }
 
 const filterFields: FilterFields<Snapshot> = {
@@ -107,10 +108,11 @@ async function copyFailure(
   source: SimSnapshot | undefined,
   key: Awaited<ReturnType<typeof destinationKey>>,
 ): Promise<string | undefined> {
-  if (source === undefined || source.visibleAt > Date.now() || !canUseSnapshot(source, call.caller.account)) {
+  const now = call.world.clock.now();
+  if (source === undefined || source.visibleAt > now || !canUseSnapshot(source, call.caller.account)) {
     return 'Source snapshot is not found';
   }
-  if (advance(source).data.State !== 'completed') return 'Source snapshot is not complete';
+  if (advance(source, now).data.State !== 'completed') return 'Source snapshot is not complete';
   if (source.data.StorageTier === 'archive') return 'Source snapshot is archived';
   return keyFailure(call, source, key);
 }
@@ -125,12 +127,12 @@ export const describeSnapshots: Handler<DescribeSnapshotsRequest> = async (call,
       'The parameter SnapshotIds cannot be used with the parameter maxResults',
     );
   }
-  const now = Date.now();
+  const now = call.world.clock.now();
   const { account } = call.caller;
   const seen: Snapshot[] = [];
   const consider = (snapshot: SimSnapshot | undefined): boolean => {
     if (snapshot === undefined || snapshot.visibleAt > now || !canUseSnapshot(snapshot, account)) return false;
-    const { data } = advance(snapshot);
+    const { data } = advance(snapshot, now);
     // What other accounts tagged, nobody else sees.
     seen.push(data.OwnerId === account ? { ...data } : { ...data, Tags: [] });
     return true;
@@ -291,6 +293,6 @@ function lockTimes(lock: LockState): { LockCreatedOn: Date; LockDuration: number
 }
 
 export function removeSnapshot(call: Ec2Call, snapshot: SimSnapshot): void {
-  snapshot.deletedAt = Date.now();
+  snapshot.deletedAt = call.world.clock.now();
   call.here.snapshots.delete(snapshot.data.SnapshotId);
 }

@@ -6,7 +6,7 @@ import { arnOf, authorize, checkTags, type Ec2Call, type Handler } from './call.
 type Tagged = { Tags: Tag[] };
 
 function taggable(call: Ec2Call, id: string): Tagged {
-  const now = Date.now();
+  const now = call.world.clock.now();
   if (id.startsWith('ami-')) {
     const image = findImage(call.world, call.region, id);
     const { account } = call.caller;
