@@ -1,7 +1,7 @@
 import type { RoleScenario, Scenario } from '../simulator/scenario.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { regionOf, type SimImage, type SimSnapshot } from '../simulator/world.ts';
-import { type Place, placesOf } from '../src/aws/clients.ts';
+import { openClients, type Place, placesOf } from '../src/aws/clients.ts';
+import { handlerOf, type Simulator, startSimulator } from './in-process.ts';
 
 /** So often a call is tried again with new credentials. */
 export const renewals = 3;
@@ -28,13 +28,13 @@ export async function openAccount(
     secretAccessKey: AWS_SECRET_ACCESS_KEY,
     sessionToken: AWS_SESSION_TOKEN,
   };
-  process.env.AWS_ENDPOINT_URL = simulator.url;
   const stop = new AbortController();
-  const at: (region: string) => Place = placesOf(
+  const session = { credentials: async () => identity, current: () => identity, renew: () => {} };
+  const at: (region: string) => Place = placesOf(openClients({ clock: simulator.clock, http: handlerOf(simulator) }), {
     account,
-    { credentials: async () => identity, current: () => identity, renew: () => {} },
-    stop.signal,
-  );
+    session,
+    signal: stop.signal,
+  });
   const stateIn = (region: string) => regionOf(simulator.world, account, region);
   return {
     simulator,
@@ -53,7 +53,7 @@ export async function openAccount(
     snapshots: (region: string): SimSnapshot[] => [...stateIn(region).snapshots.values()],
     deregister(region: string, id: string): void {
       const image = stateIn(region).images.get(id);
-      if (image !== undefined) image.deregisteredAt = Date.now();
+      if (image !== undefined) image.deregisteredAt = simulator.clock.now();
     },
     removeImage: (region: string, id: string) => stateIn(region).images.delete(id),
     removeSnapshot(region: string, index: number): void {

@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { runJob, startAction } from '../simulator/runner.ts';
 import { amiIdOf, keyArnOf } from '../simulator/scenario.ts';
 import {
   type Case,
@@ -12,8 +11,9 @@ import {
   standardCase,
   targetAccount,
 } from '../simulator/scenarios/standard.ts';
-import { type RecordedCall, startSimulator } from '../simulator/simulator.ts';
+import type { RecordedCall } from '../simulator/simulator.ts';
 import type { PlanRecord } from '../src/report/plan.ts';
+import { runJob, startAction, startSimulator } from './in-process.ts';
 import { attributesOf, expectTargets, expectUntouched, imageIn, share } from './shared-case.ts';
 
 const copyPolicies = ['source-route-copy', 'target-route-copy'];

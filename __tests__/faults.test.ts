@@ -1,13 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { randomFrom } from '../simulator/faults.ts';
-import { runAction, runJob, startAction } from '../simulator/runner.ts';
 import { type Case, fanOut, procedure, sourceAccount, standardCase } from '../simulator/scenarios/standard.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { expectTargets, share, type TargetRecord } from './shared-case.ts';
 
 /* What goes wrong on the way: nothing is made twice, nothing is left behind, and a re-run finishes the job. */
 
-const full = process.env.RESILIENCE === 'full';
+const nightly = process.env.NIGHTLY === 'true';
 const timings = { secondsPerGiB: 0.01, baseSeconds: 0.05, visibleAfterSeconds: 0.2 };
 const twoRegions = (): Case => fanOut({ timings, targets: ['999999999999'], regions: ['eu-west-1', 'us-west-2'] });
 
@@ -37,19 +36,19 @@ function strays(simulator: Simulator): string[] {
 
 describe('a cancel at any time: the source as before, nothing half-made, and a re-run finishes', () => {
   const random = randomFrom(11);
-  const moments = Array.from({ length: full ? 40 : 4 }, () => Math.round(200 + random() * 900));
+  const moments = Array.from({ length: nightly ? 40 : 4 }, () => Math.round(5 + random() * 70));
   test.each(moments)(
-    'after %i ms',
-    async (ms) => {
+    'after %i calls',
+    async (count) => {
       const shared = twoRegions();
       const simulator = await startSimulator(shared.scenario);
       const before = simulator.snapshotOfState(sourceAccount);
       const run = runOf(shared, simulator);
       const action = startAction(run);
-      setTimeout(() => action.cancel(), ms);
+      simulator.onCall(() => {
+        if (simulator.calls.length >= count) action.cancel();
+      });
       const main = await action.result;
-      // The runner kills what is not done in time; a process that was only starting ends by the signal itself.
-      if (simulator.calls.length > 0) expect(main.signal).toBeNull();
       await runAction({ ...run, entry: 'post', state: main.state });
       expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
       expect(strays(simulator)).toEqual([]);
@@ -78,7 +77,7 @@ describe('the answer to a call that changes something is lost', () => {
   ];
   // Each of a run's calls in turn, until there are no more of them.
   const struck = actions.flatMap((action) =>
-    Array.from({ length: full ? 12 : 1 }, (_, index) => [action, index + 1] as const),
+    Array.from({ length: nightly ? 12 : 1 }, (_, index) => [action, index + 1] as const),
   );
   test.each(struck)(
     '%s, the %i. of them: nothing is made twice',
@@ -92,7 +91,7 @@ describe('the answer to a call that changes something is lost', () => {
       const lost = simulator.calls.some(({ fault }) => fault === 'lost-response');
       // A run has a first call of each; how many more depends on the case.
       if (nth === 1) expect(lost).toBe(true);
-      if (full && lost) console.log(`| lost answer | ${action} ${nth} | converged |`);
+      if (nightly && lost) console.log(`| lost answer | ${action} ${nth} | converged |`);
       expectTargets({ simulator, targets: recordsOf(main.outputs) }, shared.amiId);
       expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
       await simulator.close();
@@ -101,7 +100,7 @@ describe('the answer to a call that changes something is lost', () => {
   );
 });
 
-test.concurrent('fail-fast: the first failure stops the others, and nothing half-made stays', async () => {
+test('fail-fast: the first failure stops the others, and nothing half-made stays', async () => {
   const shared = fanOut({
     timings: { secondsPerGiB: 1 },
     faults: [{ kind: 'copy-fails', action: 'CopySnapshot', account: '222222222222', region: 'us-west-2' }],
@@ -118,7 +117,7 @@ test.concurrent('fail-fast: the first failure stops the others, and nothing half
   expect(strays(simulator)).toEqual([]);
 });
 
-test.concurrent('the time-out gives up, takes everything back, and says so', async () => {
+test('the time-out gives up, takes everything back, and says so', async () => {
   const shared = procedure({ timings: { secondsPerGiB: 20 } });
   const simulator = await startSimulator(shared.scenario);
   const before = simulator.snapshotOfState(sourceAccount);
@@ -135,14 +134,14 @@ test.concurrent('the time-out gives up, takes everything back, and says so', asy
   await simulator.close();
 }, 150_000);
 
-test.concurrent('a connection that hangs is given up, and the call made again', async () => {
+test('a connection that hangs is given up, and the call made again', async () => {
   const shared = procedure({ timings, faults: [{ kind: 'hang', action: 'DescribeKey', times: 1 }] });
   const result = await share(shared, { 'poll-interval': '1' });
   expect(result.error).toBe('');
   expectTargets(result, shared.amiId);
 }, 150_000);
 
-test.concurrent("the token endpoint's and STS's passing failures are got over", async () => {
+test("the token endpoint's and STS's passing failures are got over", async () => {
   const shared = procedure({
     timings,
     faults: [
@@ -159,7 +158,7 @@ test.concurrent("the token endpoint's and STS's passing failures are got over", 
 }, 60_000);
 
 test('a soak of random faults ends with nothing lost', async () => {
-  const seconds = Number(process.env.SOAK_SECONDS ?? 15);
+  const seconds = Number(process.env.SOAK_SECONDS ?? (nightly ? 240 : 8));
   const first = Number(process.env.SOAK_SEED ?? 1);
   const until = Date.now() + seconds * 1000;
   let rounds = 0;
@@ -184,12 +183,13 @@ test('a soak of random faults ends with nothing lost', async () => {
     const action = startAction(run);
     // Every other run is killed or cancelled at some moment.
     const fate = random();
-    const timer = setTimeout(
-      () => (fate < 0.25 ? action.kill() : fate < 0.5 && action.cancel()),
-      500 + random() * 4000,
-    );
+    const moment = 5 + Math.floor(random() * 100);
+    simulator.onCall(() => {
+      if (simulator.calls.length < moment) return;
+      if (fate < 0.25) action.kill();
+      else if (fate < 0.5) action.cancel();
+    });
     const main = await action.result;
-    clearTimeout(timer);
     if (random() < 0.5 || main.signal === null) await runAction({ ...run, entry: 'post', state: main.state });
     const again = await runAction({ ...run, github: { run_attempt: '2' } });
     expect([seed, again.conclusion, again.annotations.filter(({ level }) => level === 'error')]).toEqual([

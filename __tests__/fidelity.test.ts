@@ -1,11 +1,10 @@
 import type { Image, InstanceTypeSpecification } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { runJob } from '../simulator/runner.ts';
 import type { VolumeScenario } from '../simulator/scenario.ts';
 import { customerKey, sourceAccount, standardCase, targetAccount } from '../simulator/scenarios/standard.ts';
-import { startSimulator } from '../simulator/simulator.ts';
 import type { SimImage } from '../simulator/world.ts';
+import { runJob, startSimulator } from './in-process.ts';
 import { expectTargets, share } from './shared-case.ts';
 
 const timings = { secondsPerGiB: 0, baseSeconds: 0.05 };

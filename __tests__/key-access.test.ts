@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { runAction, runJob } from '../simulator/runner.ts';
 import { delegatingPolicy } from '../simulator/scenario.ts';
 import {
   type Case,
@@ -11,8 +10,9 @@ import {
   standardCase,
   targetAccount,
 } from '../simulator/scenarios/standard.ts';
-import { type RecordedCall, type Simulator, startSimulator } from '../simulator/simulator.ts';
+import type { RecordedCall } from '../simulator/simulator.ts';
 import type { Key, PolicyDocument } from '../simulator/world.ts';
+import { runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
 import { expectTargets, expectUntouched, share, type TargetRecord } from './shared-case.ts';
 
 /** A key policy that lets the target account use the source key already. */
@@ -122,8 +122,8 @@ test('existing, where the key lets nobody in: the statement that is missing is t
 
 describe('policy, with others at it', () => {
   /** A race shows only now and then. */
-  const full = process.env.RESILIENCE === 'full';
-  const rounds = Array.from({ length: full ? 10 : 1 }, (_, index) => [index + 1, index % 2 === 1 ? 1.5 : 0]);
+  const nightly = process.env.NIGHTLY === 'true';
+  const rounds = Array.from({ length: nightly ? 10 : 1 }, (_, index) => [index + 1, index % 2 === 1 ? 1.5 : 0]);
 
   test.each(rounds)(
     'six runs at once on one AMI: all succeed, and the policy is as it was (%i: a change is seen after %d s)',

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { amiIdOf } from '../simulator/scenario.ts';
 import { leasesOf, takeLease } from '../src/lease.ts';
+import { thisMachine } from '../src/machine.ts';
 import { openAccount } from './account.ts';
 
-// On its own, because a run looks for room every ten seconds.
 test("where other runs' leases fill the AMI, a run says so once, and takes its lease when one of them has come free", async () => {
   const [account, region] = ['111111111111', 'us-east-1'];
   const amiId = amiIdOf(account, region, 'golden');
@@ -18,16 +18,17 @@ test("where other runs' leases fill the AMI, a run says so once, and takes its l
     end();
   });
   const warnings: string[] = [];
-  const run = { runId: '4711', runAttempt: 1, regions: [] };
-  const lease = await takeLease(
-    there.at(region),
-    amiId,
-    'aaaaaaaaaaaa',
-    run,
-    (message) => warnings.push(message),
-    () => {},
-  );
-  lease?.stop();
+  const lease = await takeLease({
+    place: there.at(region),
+    imageId: amiId,
+    id: 'aaaaaaaaaaaa',
+    run: { runId: '4711', runAttempt: 1 },
+    regions: [],
+    machine: thisMachine(),
+    warn: (message) => warnings.push(message),
+    beforeWrite: () => {},
+  });
+  await lease?.stop();
   expect(warnings).toEqual([expect.stringContaining('waiting for room')]);
   expect(refused()).toBe(2);
   expect(leasesOf(data.Tags).map(({ id }) => id)).toContain('aaaaaaaaaaaa');

@@ -1,13 +1,16 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { amiIdOf } from '../simulator/scenario.ts';
-import { dropLeases, endLease, isAlive, leasesOf, takeLease, thisReader } from '../src/lease.ts';
+import { dropLeases, endLease, isAlive, leasesOf, readerOf, takeLease } from '../src/lease.ts';
+import { thisMachine } from '../src/machine.ts';
 import { type Account, openAccount, renewals } from './account.ts';
 
 const account = '111111111111';
 const region = 'us-east-1';
 const amiId = amiIdOf(account, region, 'golden');
 const id = 'aaaaaaaaaaaa';
-const run = { runId: '4711', runAttempt: 2, regions: ['eu-west-1'] };
+const machine = thisMachine();
+const run = { runId: '4711', runAttempt: 2 };
+const request = { id, run, regions: ['eu-west-1'], machine };
 
 function withAmi(tags: Record<string, string> = {}, policy?: object) {
   const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }], tags }];
@@ -20,14 +23,13 @@ const tagsOf = ({ imageIn }: Account) => imageIn(region, amiId).data.Tags;
 async function take(there: Account, imageId = amiId) {
   const warnings: string[] = [];
   const written: string[] = [];
-  const lease = await takeLease(
-    there.at(region),
+  const lease = await takeLease({
+    ...request,
+    place: there.at(region),
     imageId,
-    id,
-    run,
-    (message) => warnings.push(message),
-    () => written.push(...there.writes().map(({ action }) => action), 'told'),
-  );
+    warn: (message) => warnings.push(message),
+    beforeWrite: () => written.push(...there.writes().map(({ action }) => action), 'told'),
+  });
   return { lease, warnings, written };
 }
 
@@ -35,13 +37,13 @@ describe('a lease that a run takes', () => {
   test('is on the AMI, lives for five minutes, and is told of before it is written', async () => {
     await using there = await withAmi({ team: 'platform' });
     const { lease, warnings, written } = await take(there);
-    lease?.stop();
+    await lease?.stop();
     expect([warnings, written]).toEqual([[], ['told']]);
     const [record] = leasesOf(tagsOf(there));
-    const { machine, isRunning } = thisReader(run);
-    expect(record).toMatchObject({ id, runId: '4711', attempt: 2, machine, regions: ['eu-west-1'] });
-    expect(machine === '' ? record?.process : isRunning(record?.process ?? '')).toBe(machine === '' ? '' : true);
-    const seconds = ((record?.expiresAt ?? 0) - Date.now()) / 1000;
+    const { name, isRunning } = machine;
+    expect(record).toMatchObject({ id, runId: '4711', attempt: 2, machine: name, regions: ['eu-west-1'] });
+    expect(name === '' ? record?.process : isRunning(record?.process ?? '')).toBe(name === '' ? '' : true);
+    const seconds = ((record?.expiresAt ?? 0) - there.simulator.clock.now()) / 1000;
     expect(seconds).toBeGreaterThan(290);
     expect(seconds).toBeLessThanOrEqual(300);
     expect(tagsOf(there)).toContainEqual({ Key: 'team', Value: 'platform' });
@@ -49,49 +51,20 @@ describe('a lease that a run takes', () => {
 
   test('is renewed every minute until it is stopped, also after a renewal that failed', async () => {
     await using there = await withAmi();
-    // Of all timers only those that repeat: AWS's clients have the others.
-    jest.useFakeTimers({
-      doNotFake: [
-        'Date',
-        'hrtime',
-        'performance',
-        'nextTick',
-        'queueMicrotask',
-        'setImmediate',
-        'clearImmediate',
-        'setTimeout',
-        'clearTimeout',
-      ],
-    });
-    try {
-      const { lease } = await take(there);
-      const written = () => there.simulator.calls.filter(({ action }) => action === 'CreateTags').length - 1;
-      const renewed = () =>
-        new Promise<void>((resolve) => {
-          const end = there.simulator.onCall(({ action }) => {
-            if (action !== 'CreateTags') return;
-            end();
-            resolve();
-          });
-        });
-      jest.advanceTimersByTime(59_999);
-      expect(written()).toBe(0);
-      let next = renewed();
-      there.refuse('CreateTags');
-      jest.advanceTimersByTime(1);
-      await next;
-      // With every credential refused, it gives up until the next minute.
-      while (written() <= renewals) await new Promise((resolve) => setImmediate(resolve));
-      next = renewed();
-      jest.advanceTimersByTime(60_000);
-      await next;
-      expect(written()).toBe(renewals + 2);
-      expect(jest.getTimerCount()).toBe(1);
-      lease?.stop();
-      expect(jest.getTimerCount()).toBe(0);
-    } finally {
-      jest.useRealTimers();
-    }
+    const { clock, calls } = there.simulator;
+    const { lease } = await take(there);
+    const written = () => calls.filter(({ action }) => action === 'CreateTags').length - 1;
+    await clock.sleep(59_999);
+    expect(written()).toBe(0);
+    // With every credential refused, it gives up until the next minute.
+    there.refuse('CreateTags');
+    await clock.sleep(1000);
+    expect(written()).toBe(renewals + 1);
+    await clock.sleep(60_000);
+    expect(written()).toBe(renewals + 2);
+    await lease?.stop();
+    await clock.sleep(600_000);
+    expect(written()).toBe(renewals + 2);
   });
 });
 
@@ -100,7 +73,7 @@ test('a lease takes no more than to make and remove tags of this action', async 
   const actions = ['ec2:CreateTags', 'ec2:DeleteTags'];
   await using there = await withAmi({}, [{ Effect: 'Allow', Action: actions, Resource: '*', Condition: own }]);
   const { lease, warnings } = await take(there);
-  lease?.stop();
+  await lease?.stop();
   expect(warnings).toEqual([]);
   expect(leasesOf(tagsOf(there))).toHaveLength(1);
 });
@@ -144,7 +117,10 @@ test("where other runs' leases fill the AMI, a run waits until there is room, an
     warnings.push(message);
     there.stop.abort(new Error('cancelled'));
   };
-  await expect(takeLease(there.at(region), amiId, id, run, warn, () => {})).rejects.toThrow('cancelled');
+  const place = there.at(region);
+  await expect(takeLease({ ...request, place, imageId: amiId, warn, beforeWrite: () => {} })).rejects.toThrow(
+    'cancelled',
+  );
   expect(warnings).toEqual([`${amiId} has 50 tags, some of them other runs' leases; waiting for room`]);
   expect(there.simulator.calls.filter(({ action }) => action === 'CreateTags')).toHaveLength(1);
 });
@@ -158,7 +134,7 @@ test('what AWS says otherwise ends the run', async () => {
 test('a lease that is ended reads as dead, and still tells its regions', async () => {
   await using there = await withAmi();
   const { lease } = await take(there);
-  lease?.stop();
+  await lease?.stop();
   await endLease(there.at(region), amiId, id, ['eu-west-1', 'us-west-2']);
   const [record, ...others] = leasesOf(tagsOf(there));
   expect(others).toEqual([]);
@@ -171,7 +147,7 @@ test('a lease that is ended reads as dead, and still tells its regions', async (
     process: '',
     regions: ['eu-west-1', 'us-west-2'],
   });
-  expect(record && isAlive(record, thisReader(run))).toBe(false);
+  expect(record && isAlive(record, readerOf({ clock: there.simulator.clock, machine }, run))).toBe(false);
 });
 
 describe('a lease that cannot be ended is none', () => {

@@ -14,11 +14,13 @@ import {
   leaseTagKeys,
   newLeaseId,
   type Reader,
+  readerOf,
   sharesOf,
   shareTags,
   sortLeases,
-  thisReader,
 } from '../src/lease.ts';
+import { thisMachine } from '../src/machine.ts';
+import { systemClock } from '../src/time.ts';
 
 const now = Date.parse('2026-11-24T12:00:00Z');
 
@@ -152,7 +154,8 @@ test('the leases on an image are those that live and those that are dead, the ow
 });
 
 describe('this process', () => {
-  const { machine, isRunning, ...others } = thisReader({ runId: '4711', runAttempt: 2 });
+  const own = { clock: systemClock, machine: thisMachine() };
+  const { machine, isRunning, ...others } = readerOf(own, { runId: '4711', runAttempt: 2 });
 
   test('reads leases as its workflow run, now', () => {
     expect(others).toMatchObject({ runId: '4711', attempt: 2 });

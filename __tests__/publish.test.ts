@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { runAction, runJob, startAction } from '../simulator/runner.ts';
 import { amiIdOf, type RoleScenario, type VolumeScenario } from '../simulator/scenario.ts';
 import { workflowRole } from '../simulator/scenarios/common.ts';
 import {
@@ -12,7 +11,7 @@ import {
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { imageIn, share, type TargetRecord } from './shared-case.ts';
 
 const publishing = { policies: ['target-publish', 'target-ssm-parameter', 'target-retain'] };

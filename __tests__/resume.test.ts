@@ -1,15 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import { type ActionRun, runAction, startAction } from '../simulator/runner.ts';
+import type { ActionRun } from '../simulator/runner.ts';
 import { type Case, fanOut, procedure, sourceAccount, standardCase } from '../simulator/scenarios/standard.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { runAction, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { expectTargets, type TargetRecord } from './shared-case.ts';
 
 const timings = { secondsPerGiB: 0.01, baseSeconds: 0.05, visibleAfterSeconds: 0.3 };
-/** All kill points take many minutes (`npm run resilience`); `npm test` takes a sample of them. */
-const full = process.env.RESILIENCE === 'full';
-const stride = full ? 1 : 11;
-/** So many kill points are tried at once: each waits most of its time. */
-const abreast = full ? 4 : 1;
+/** All kill points take many minutes (`npm run nightly`); `npm test` takes a sample of them. */
+const nightly = process.env.NIGHTLY === 'true';
+const stride = nightly ? 1 : 7;
 
 const cases: Record<string, () => Case> = {
   'an AMI to be encrypted first, to two regions': () =>
@@ -69,16 +67,12 @@ describe('killed after any call, and run again: one right AMI a target, and the 
     async (name, withPost) => {
       let converged = 0;
       // A sample begins where the first writes are.
-      for (let at = full ? 1 : withPost ? 8 : 12, ended = false; !ended; at += stride * abreast) {
-        const points = Array.from({ length: abreast }, (_, index) => at + index * stride);
-        const killed = await Promise.all(
-          points.map((point) => killAndRerun((cases[name] ?? procedure)(), point, withPost)),
-        );
-        converged += killed.filter(Boolean).length;
-        ended = killed.includes(false);
+      for (let at = nightly ? 1 : withPost ? 8 : 12; ; at += stride) {
+        if (!(await killAndRerun((cases[name] ?? procedure)(), at, withPost))) break;
+        converged += 1;
       }
       expect(converged).toBeGreaterThan(2);
-      if (full)
+      if (nightly)
         console.log(
           `| ${name} | post ${withPost ? 'runs' : "doesn't run"} | ${converged} kill points, all converged |`,
         );
@@ -113,7 +107,7 @@ test('a cancel takes grants and shares back before the runner loses patience, an
 });
 
 /** A race shows only now and then. */
-const rounds = Array.from({ length: full ? 25 : 1 }, (_, index) => index + 1);
+const rounds = Array.from({ length: nightly ? 25 : 1 }, (_, index) => index + 1);
 
 test.each(rounds)(
   'eight processes at once on one AMI: one AMI a target, one encrypted copy, nothing left (%i)',

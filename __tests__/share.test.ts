@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { runJob } from '../simulator/runner.ts';
 import {
   awsEbs,
   type Case,
@@ -11,7 +10,7 @@ import {
   sourceRegion,
   standardCase,
 } from '../simulator/scenarios/standard.ts';
-import { startSimulator } from '../simulator/simulator.ts';
+import { runJob, startSimulator } from './in-process.ts';
 import { expectTargets, expectUntouched, imageIn, share, type TargetRecord } from './shared-case.ts';
 
 describe('the main job', () => {

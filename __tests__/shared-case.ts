@@ -1,8 +1,10 @@
 import { expect } from '@jest/globals';
-import { type ActionRun, runJob } from '../simulator/runner.ts';
-import { keyArnOf } from '../simulator/scenario.ts';
+import type { ActionResult, ActionRun } from '../simulator/runner.ts';
+import * as built from '../simulator/runner.ts';
+import { keyArnOf, type Scenario } from '../simulator/scenario.ts';
 import { type Case, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import * as served from '../simulator/simulator.ts';
+import { runJob, startSimulator } from './in-process.ts';
 
 export type TargetRecord = {
   account: string;
@@ -15,26 +17,40 @@ export type TargetRecord = {
   error?: string;
 };
 
-export type Shared = Awaited<ReturnType<typeof share>>;
+/** What a case left, wherever it was played. */
+export type Shared = Awaited<ReturnType<typeof share | typeof shareBuilt>>;
 
-/** Runs the built action on a case as a job would, main and post, and gives what it left. */
-export async function share(shared: Case, inputs: Record<string, string> = {}, more: Partial<ActionRun> = {}) {
-  const simulator = await startSimulator(shared.scenario);
-  const before = simulator.snapshotOfState(sourceAccount);
-  try {
-    const { main, post } = await runJob({ inputs: { ...shared.inputs, ...inputs }, env: simulator.env, ...more });
-    const targets = JSON.parse(main.outputs.targets ?? '[]') as TargetRecord[];
-    const error = main.annotations
-      .filter(({ level }) => level === 'error')
-      .map(({ message }) => message)
-      .join('\n');
-    return { simulator, before, main, post, targets, error };
-  } finally {
-    await simulator.close();
-  }
+/** Where a case is played: by the action in this process, or by dist/ in one of its own. */
+type Stage<S extends served.Simulator> = Readonly<{
+  startSimulator(scenario: Scenario): Promise<S>;
+  runJob(run: ActionRun): Promise<{ main: ActionResult; post: ActionResult }>;
+}>;
+
+function sharingBy<S extends served.Simulator>({ startSimulator, runJob }: Stage<S>) {
+  return async (shared: Case, inputs: Record<string, string> = {}, more: Partial<ActionRun> = {}) => {
+    const simulator = await startSimulator(shared.scenario);
+    const before = simulator.snapshotOfState(sourceAccount);
+    try {
+      const { main, post } = await runJob({ inputs: { ...shared.inputs, ...inputs }, env: simulator.env, ...more });
+      const targets = JSON.parse(main.outputs.targets || '[]') as TargetRecord[];
+      const error = main.annotations
+        .filter(({ level }) => level === 'error')
+        .map(({ message }) => message)
+        .join('\n');
+      return { simulator, before, main, post, targets, error };
+    } finally {
+      await simulator.close();
+    }
+  };
 }
 
-export function imageIn({ world }: Simulator, account: string, region: string, id: string) {
+/** Runs the action on a case as a job would, main and post, and gives what it left. */
+export const share = sharingBy({ startSimulator, runJob });
+
+/** The same by dist/, in processes of their own, as the runner starts them. */
+export const shareBuilt = sharingBy({ startSimulator: served.startSimulator, runJob: built.runJob });
+
+export function imageIn({ world }: served.Simulator, account: string, region: string, id: string) {
   const image = world.accounts[account]?.regions.get(region)?.images.get(id);
   if (image === undefined) throw new Error(`no ${id} in ${account}/${region}`);
   return image;

@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { runAction, startAction } from '../simulator/runner.ts';
 import {
   type Case,
   customerKey,
@@ -9,7 +8,7 @@ import {
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { runAction, type Simulator, startAction, startSimulator } from './in-process.ts';
 
 const slow = { timings: { secondsPerGiB: 0.6 } };
 

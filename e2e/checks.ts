@@ -4,7 +4,6 @@ import { GetParameterCommand } from '@aws-sdk/client-ssm';
 import { describeSnapshots, ownImages, ownSnapshots } from '../src/aws/describe.ts';
 import { snapshotIdsOf } from '../src/image.ts';
 import { tagKeys, tagPrefix } from '../src/tags.ts';
-import { sleep } from '../src/time.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { Ending } from './scenarios.ts';
 
@@ -44,7 +43,7 @@ export async function problemsAfter(
     const seen = onlyTexts(found.flat());
     // A run that says itself that it failed needs no second look.
     if (seen.length === 0 || words.length > 0 || look === looks) return [...words, ...seen];
-    await sleep(5000, sandbox.source.signal);
+    await sandbox.source.sleep(5000);
   }
 }
 

@@ -11,7 +11,6 @@ import type { Place } from '../src/aws/clients.ts';
 import { ownImages, ownSnapshots } from '../src/aws/describe.ts';
 import { errorMessage, hasCode, placeName } from '../src/aws/errors.ts';
 import { tagKeys } from '../src/tags.ts';
-import { sleep } from '../src/time.ts';
 import type { Sandbox } from './sandbox.ts';
 import { inputsOf, scenarios } from './scenarios.ts';
 import { ownTag } from './source-ami.ts';
@@ -30,7 +29,7 @@ export async function cleanUp(sandbox: Sandbox, say: (line: string) => void): Pr
     // The last pass sees whether the ones before it did it.
     if (found.length === 0) return;
     if (pass === passes) throw new Error(`left behind in the sandbox: ${found.join('; ')}`);
-    await sleep(5000 * pass, sandbox.source.signal);
+    await sandbox.source.sleep(5000 * pass);
   }
 }
 

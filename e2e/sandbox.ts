@@ -1,7 +1,8 @@
 // Two accounts to try the action in: AWS's own, an emulator's, or the simulator's. Whatever is read or made here goes by
 // the administrators' roles, not the action's.
-import { type Place, placesOf } from '../src/aws/clients.ts';
+import { openClients, type Place, placesOf } from '../src/aws/clients.ts';
 import { openSessions } from '../src/aws/credentials.ts';
+import { nodeHost } from '../src/node-host.ts';
 
 /** What has to be known of the accounts, each by its variable. */
 const variables = {
@@ -51,20 +52,24 @@ export function writeSettings(settings: Settings): Record<string, string> {
 
 /** Opens the accounts with the administrators' roles, by OIDC or from ambient credentials, as the action does with its own. */
 export function openSandbox(settings: Settings, runId: string, runUrl: string, signal: AbortSignal): Sandbox {
-  const sessions = openSessions(
-    {
-      stsRegion: settings.sourceRegion,
-      sessionName: 'share-encrypted-ami-e2e',
-      roleChaining: false,
-      externalId: undefined,
-      sessionTags: {},
-      durationSeconds: 3600,
-      audience: 'sts.amazonaws.com',
-    },
-    signal,
-  );
+  const options = {
+    stsRegion: settings.sourceRegion,
+    sessionName: 'share-encrypted-ami-e2e',
+    roleChaining: false,
+    externalId: undefined,
+    sessionTags: {},
+    durationSeconds: 3600,
+    audience: 'sts.amazonaws.com',
+  };
+  const host = nodeHost();
+  const clients = openClients(host);
+  const sessions = openSessions({ options, host, clients, signal });
   const open = (account: string, role: string) =>
-    placesOf(account, sessions.target(role, { account, region: settings.sourceRegion }), signal);
+    placesOf(clients, {
+      account,
+      session: sessions.target(role, { account, region: settings.sourceRegion }),
+      signal,
+    });
   const source = open(settings.sourceAccount, settings.sourceAdminRole)(settings.sourceRegion);
   const target = open(settings.targetAccount, settings.targetAdminRole);
   const regions = [...new Set([settings.targetRegion, settings.otherRegion])];

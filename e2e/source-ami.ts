@@ -8,7 +8,6 @@ import {
   type TagSpecification,
 } from '@aws-sdk/client-ec2';
 import { watcherOf } from '../src/aws/wait.ts';
-import { sleep } from '../src/time.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { Scenario } from './scenarios.ts';
 
@@ -78,7 +77,7 @@ async function volumeAvailable(source: Sandbox['source'], id: string): Promise<v
     );
     if (Volumes[0]?.State === 'available') return;
     if (Volumes[0]?.State === 'error') throw new Error(`${id} ended in error: can the key be used?`);
-    await sleep(2000, source.signal);
+    await source.sleep(2000);
   }
   throw new Error(`${id} has not become available in two minutes`);
 }

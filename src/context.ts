@@ -1,17 +1,17 @@
-import { context } from '@actions/github';
+import type { Host } from './host.ts';
 import type { RunContext } from './inputs/reader.ts';
 
-/** The workflow run that this is, as GitHub's context tells it; outside a workflow, what there is of it. */
-export function runContext(): RunContext {
-  const repository = process.env.GITHUB_REPOSITORY;
-  const { serverUrl, runId, runAttempt, sha } = context;
+/** The workflow run that this is; outside a workflow, what there is of it. */
+export function runContext({ workflow, env, clock }: Pick<Host, 'workflow' | 'env' | 'clock'>): RunContext {
+  const { serverUrl, runId, runAttempt, sha } = workflow;
+  const repository = env.GITHUB_REPOSITORY;
   const known = repository !== undefined && Number.isFinite(runId);
   return {
     runUrl: known ? `${serverUrl}/${repository}/actions/runs/${runId}` : '',
     runId: Number.isFinite(runId) ? String(runId) : '',
     runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
     sha: sha ?? '',
-    date: new Date(),
-    defaultRegion: process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || undefined,
+    date: new Date(clock.now()),
+    defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined,
   };
 }

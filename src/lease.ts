@@ -1,11 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from './aws/clients.ts';
 import { describeImages } from './aws/describe.ts';
 import { hasCode, isDenied } from './aws/errors.ts';
+import type { Host, Machine } from './host.ts';
 import { tagKeys, tagPrefix } from './tags.ts';
-import { sleep } from './time.ts';
 
 /*
  * Several runs may share one AMI at once, and what they need in the source account is common to them: the encrypted
@@ -43,8 +42,8 @@ export type LeaseRecord = Readonly<{
 }>;
 
 export type Lease = Readonly<{
-  /** Stops the renewal; the tag stays until `dropLeases`. */
-  stop: () => void;
+  /** Ends the renewal; the tag stays until `dropLeases`. */
+  stop: () => Promise<void>;
 }>;
 
 export function newLeaseId(): string {
@@ -101,75 +100,53 @@ export function isAlive(lease: LeaseRecord, reader: Reader): boolean {
 }
 
 /** This process as a reader of leases. */
-export function thisReader(run: { runId: string; runAttempt: number }): Reader {
-  return { now: Date.now(), runId: run.runId, attempt: run.runAttempt, machine: thisMachine(), isRunning };
+export function readerOf({ clock, machine }: Pick<Host, 'clock' | 'machine'>, run: RunNumber): Reader {
+  const { name, isRunning } = machine;
+  return { now: clock.now(), runId: run.runId, attempt: run.runAttempt, machine: name, isRunning };
 }
 
-/** This boot of this machine and this PID namespace, or '' where the system doesn't tell. */
-function thisMachine(): string {
-  try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
-    return createHash('sha256')
-      .update(boot + readlinkSync('/proc/self/ns/pid'))
-      .digest('hex')
-      .slice(0, 16);
-  } catch {
-    return '';
-  }
-}
+type RunNumber = Readonly<{ runId: string; runAttempt: number }>;
 
-/** A process by its ID and its start, since IDs come round again. */
-function processName(pid: number | string): string {
-  // The command's name, in parentheses, may hold anything; the start time is the 20th field after it.
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  if (state === 'Z' || state === 'X') throw new Error('the process has ended');
-  return `${pid}.${fields[18]}`;
-}
+/** Whose lease it is to be, and on what. */
+export type LeaseRequest = Readonly<{
+  place: Place;
+  imageId: string;
+  id: string;
+  run: RunNumber;
+  /** The regions besides the source's in which the run makes encrypted copies. */
+  regions: readonly string[];
+  machine: Machine;
+  warn: (message: string) => void;
+  /** Called before the AMI is tagged, if it is. */
+  beforeWrite: () => void;
+}>;
 
-function isRunning(process: string): boolean {
-  try {
-    return processName(process.split('.')[0] ?? '') === process;
-  } catch {
-    return false;
-  }
-}
-
-type LeasingRun = Readonly<{ runId: string; runAttempt: number; regions: readonly string[] }>;
-
-function ownRecord(id: string, run: LeasingRun): LeaseRecord {
-  const machine = thisMachine();
+function ownRecord({ id, run, regions, machine, place }: LeaseRequest): LeaseRecord {
   return {
     id,
-    expiresAt: Date.now() + expireSeconds * 1000,
+    expiresAt: place.clock.now() + expireSeconds * 1000,
     runId: run.runId,
     attempt: run.runAttempt,
-    machine,
-    process: machine === '' ? '' : processName(process.pid),
-    regions: run.regions,
+    machine: machine.name,
+    process: machine.process,
+    regions,
   };
 }
 
 /**
  * Takes a lease on the source AMI and keeps it renewed until it is stopped.
  * Where other runs' leases fill the AMI's 50 tags, waits for one to come free. Where it can't be tagged at all, `warn` is
- * told, there is no lease, and the run goes on unseen by others. `beforeWrite` is called before the AMI is tagged, if it is.
+ * told, there is no lease, and the run goes on unseen by others.
  */
-export async function takeLease(
-  place: Place,
-  imageId: string,
-  id: string,
-  run: LeasingRun,
-  warn: (message: string) => void,
-  beforeWrite: () => void,
-): Promise<Lease | undefined> {
+export async function takeLease(request: LeaseRequest): Promise<Lease | undefined> {
+  const { place, imageId, id, warn } = request;
   const unseen = (why: string): undefined => {
     warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
   };
   // A tag that could not be removed again is better not made.
   if (!(await mayDeleteTags(place, imageId, id))) return unseen('the source role may not remove tags (ec2:DeleteTags)');
-  const write = () => place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(id, run))] }));
-  beforeWrite();
+  const write = () => place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(request))] }));
+  request.beforeWrite();
   for (let full = false; ; full = true) {
     try {
       await write();
@@ -181,15 +158,30 @@ export async function takeLease(
       const [image] = await describeImages(place, [imageId]);
       if (leasesOf(image?.Tags).length === 0) return unseen('the AMI has 50 tags of its own');
       if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-      await sleep(10_000, place.signal);
+      await place.sleep(10_000);
     }
   }
-  const timer = setInterval(() => {
-    // A renewal that fails is made good by the next; several in a row, and the lease expires as it should.
-    write().catch(() => {});
-  }, renewSeconds * 1000);
-  timer.unref();
-  return { stop: () => clearInterval(timer) };
+  const stopped = new AbortController();
+  const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
+  return {
+    async stop() {
+      stopped.abort();
+      // One that is under way would put the tag back after it was taken off.
+      await renewing;
+    },
+  };
+}
+
+/** Never throws. */
+async function renewUntil(stopped: AbortSignal, { clock }: Place, write: () => Promise<unknown>): Promise<void> {
+  while (!stopped.aborted) {
+    try {
+      await clock.sleep(renewSeconds * 1000, stopped);
+      await write();
+    } catch {
+      // A renewal that fails is made good by the next; several in a row, and the lease expires as it should.
+    }
+  }
 }
 
 async function mayDeleteTags(place: Place, imageId: string, id: string): Promise<boolean> {

@@ -1,5 +1,3 @@
-import { saveState } from '@actions/core';
-
 /*
  * What must be undone, written into the action's saved state before the thing it undoes is made. The run's own clean-up
  * reads it, and `post` after a run that could not. It holds IDs alone: an entry of saved state becomes an environment
@@ -49,7 +47,7 @@ export type Ledger = {
 const stateName = 'ledger';
 
 /** A ledger that keeps itself in the action's saved state. */
-export function openLedger(save: (name: string, value: string) => void = saveState): Ledger {
+export function openLedger(save: (name: string, value: string) => void): Ledger {
   let state: LedgerState | undefined;
   const write = (change: Partial<LedgerState>): void => {
     const empty: LedgerState = {

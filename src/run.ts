@@ -1,3 +1,4 @@
+import type { Host } from './host.ts';
 import type { Request } from './inputs.ts';
 import type { Ledger } from './ledger.ts';
 import type { Log } from './report/progress.ts';
@@ -5,6 +6,7 @@ import type { Timeline } from './report/timeline.ts';
 
 /** What every step of one run has at hand. */
 export type Run = Readonly<{
+  host: Host;
   request: Request;
   leaseId: string;
   ledger: Ledger;

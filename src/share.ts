@@ -1,8 +1,9 @@
 import { explainLine, placeName } from './aws/errors.ts';
 import { openWatchers } from './aws/wait.ts';
+import type { Host } from './host.ts';
 import { totalGiB } from './image.ts';
 import type { Request } from './inputs.ts';
-import { newLeaseId, sortLeases, takeLease, thisReader } from './lease.ts';
+import { newLeaseId, readerOf, sortLeases, takeLease } from './lease.ts';
 import { openLedger } from './ledger.ts';
 import { openCallers } from './plan/callers.ts';
 import { type Plan, planOf } from './plan/plan.ts';
@@ -29,15 +30,16 @@ import { makeTarget, recordOf } from './target.ts';
  * clean up. Gives what became of each target; a target that fails leaves the others running.
  * @throws ProblemsError when something stands in the way, before anything is changed but for the AMI of an instance
  */
-export async function share(request: Request, cancelled: AbortSignal): Promise<Report> {
-  const log = openLog();
+export async function share(host: Host, request: Request, cancelled: AbortSignal): Promise<Report> {
+  const log = openLog(host);
   const stop = new AbortController();
   const asked: Run = {
+    host,
     request,
     leaseId: newLeaseId(),
-    ledger: openLedger(),
+    ledger: openLedger(host.runner.saveState),
     log,
-    timeline: openTimeline(),
+    timeline: openTimeline(host.clock.now),
     signal: AbortSignal.any([cancelled, stop.signal]),
     stop: (why) => stop.abort(why),
     leftBehind: [],
@@ -82,13 +84,11 @@ async function create(asked: Run, foreseen: Prepared): Promise<Prepared> {
 
 /** Reads AWS, plans, and asks AWS what it would refuse; the first write comes after it. */
 async function makePlan(run: Run): Promise<{ plan: Plan; record: PlanRecord }> {
-  const { request, signal, log } = run;
-  const findings = openFindings(signal);
-  const callers = openCallers(request, findings, signal, (account) => {
-    if (request.maskAccountIds) log.mask(account);
-  });
+  const { host, request, log } = run;
+  const findings = openFindings(run.signal);
+  const callers = openCallers(host, request, findings);
   const resolved = await resolve(request, callers, findings);
-  const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
+  const plan = resolved && planOf(request, resolved, run.leaseId, readerOf(host, request.run), findings);
   if (plan !== undefined) await preflight(request, plan, findings);
   const warnings = findings.warnings();
   for (const warning of warnings) log.warn(warning);
@@ -130,26 +130,28 @@ function notBegun({ targets }: Plan, error: unknown): Outcome {
 
 /** Makes what the plan says, and takes back what was temporary, however it ends. */
 async function execute(run: Run, plan: Plan): Promise<Outcome> {
-  const { request, ledger, leaseId } = run;
+  const { host, request, ledger, leaseId } = run;
   const { place, image } = plan.source;
   const imageId = image.ImageId ?? '';
   const regions = plan.encryptedCopies.map(({ place }) => place.region).filter((region) => region !== place.region);
   const undo = { account: plan.source.account, imageId, leaseId, regions, grantKeys: ownKeys(plan) };
-  const leftOver = sortLeases(image, leaseId, thisReader(request.run)).dead.length > 0;
+  const leftOver = sortLeases(image, leaseId, readerOf(host, request.run)).dead.length > 0;
   // Where every AMI is there, nothing is made in the source account, and nobody needs to know of this run.
   const idle = plan.targets.every(({ reuse }) => reuse !== undefined) && !leftOver;
   if (!idle || plan.targets.some(({ target }) => target.ssmParameter !== undefined))
     ledger.write({ ...undo, targets: placesByRole(plan) });
   const lease = idle
     ? undefined
-    : await takeLease(
+    : await takeLease({
         place,
         imageId,
-        leaseId,
-        { ...request.run, regions },
-        (message) => run.log.warn(message),
-        () => ledger.write({ leased: true }),
-      );
+        id: leaseId,
+        run: request.run,
+        regions,
+        machine: host.machine,
+        warn: run.log.warn,
+        beforeWrite: () => ledger.write({ leased: true }),
+      });
   if (!idle && lease === undefined) ledger.write({ leased: false });
   const made: MadeGrants = [];
   let targets: TargetRecord[] = [];
@@ -158,7 +160,7 @@ async function execute(run: Run, plan: Plan): Promise<Outcome> {
     targets = await makeTargets(run, plan, made);
     failures = await conclude(run, plan, targets);
   } finally {
-    lease?.stop();
+    await lease?.stop();
   }
   if (idle) {
     if (run.leftBehind.length === 0) ledger.clear();
@@ -236,13 +238,13 @@ async function takeBack(
 ): Promise<Report['cleanUp']> {
   const state = run.ledger.state;
   if (state === undefined) return { done: [], failed: [] };
-  const signal = AbortSignal.timeout(cleanUpMinutes * 60_000);
-  const { request } = run;
+  const { host, request } = run;
+  const signal = host.clock.after(cleanUpMinutes * 60_000);
   const options = {
     made,
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
-    reader: thisReader(request.run),
+    reader: readerOf(host, request.run),
   };
   // A copy that a dead run began may have been seen too late to be taken over; its lease tells it now.
   const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);

@@ -2,9 +2,10 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from './aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws/describe.ts';
 import { placeName } from './aws/errors.ts';
+import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { Request } from './inputs.ts';
-import { leasesOf, leaseTagKeys, newLeaseId, sortLeases, thisReader } from './lease.ts';
+import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases } from './lease.ts';
 import { openCallers } from './plan/callers.ts';
 import { describeKey } from './plan/key.ts';
 import { openFindings } from './plan/problem.ts';
@@ -25,12 +26,10 @@ import { tagKeys, tagValue } from './tags.ts';
 const longestJobMs = 5 * 24 * 3_600_000;
 
 /** Takes back what dead runs left, and makes nothing. Never touches what a live run needs. */
-export async function sweep(request: Request, signal: AbortSignal): Promise<Report> {
-  const log = openLog();
+export async function sweep(host: Host, request: Request, signal: AbortSignal): Promise<Report> {
+  const log = openLog(host);
   const findings = openFindings(signal);
-  const callers = openCallers(request, findings, signal, (account) => {
-    if (request.maskAccountIds) log.mask(account);
-  });
+  const callers = openCallers(host, request, findings);
   const { account, at } = await callers.source();
   const source = at(request.source.region);
   // A run takes its lease before it begins a copy: of the copies that are seen first, the leases are seen after.
@@ -45,7 +44,8 @@ export async function sweep(request: Request, signal: AbortSignal): Promise<Repo
   );
   const intermediates = await made(source, tagKeys.intermediate);
   const leased = await visibleImages(source, { Name: 'tag-key', Values: [leaseTagKeys] });
-  const reader = thisReader(request.run);
+  const reader = readerOf(host, request.run);
+  const isOld = (since: number) => reader.now - since > longestJobMs;
   const sorted = leased.map((image) => ({ image, ...sortLeases(image, '', reader) }));
   const live = new Set(sorted.flatMap((one) => one.live.map(({ id }) => id)));
   const dead = new Set(sorted.flatMap((one) => one.dead.map(({ id }) => id)));
@@ -109,10 +109,6 @@ export async function sweep(request: Request, signal: AbortSignal): Promise<Repo
   };
 }
 
-function isOld(since: number): boolean {
-  return Date.now() - since > longestJobMs;
-}
-
 type Made = Readonly<{ sourceAmi: string; lease: string; since: number }>;
 
 /** What bears the lease of the run that began it. */
@@ -127,7 +123,7 @@ async function made(place: Place, key: string): Promise<Made[]> {
   const origin = (resource: Image | Snapshot, since: Date | string | undefined): Made => ({
     sourceAmi: tagValue(resource, tagKeys.sourceAmi) ?? '',
     lease: tagValue(resource, tagKeys.lease) ?? '',
-    since: new Date(since ?? Date.now()).getTime(),
+    since: new Date(since ?? place.clock.now()).getTime(),
   });
   return [
     ...images.map((image) => origin(image, image.CreationDate)),

@@ -1,30 +1,55 @@
-import { type Place, placesOf } from './aws/clients.ts';
+import { openClients, type Place, placesOf } from './aws/clients.ts';
 import { openSessions } from './aws/credentials.ts';
-import { errorMessage } from './aws/errors.ts';
-import type { Settings } from './inputs/settings.ts';
-import { thisReader } from './lease.ts';
-import type { LedgerState } from './ledger.ts';
+import { errorMessage, explainLine } from './aws/errors.ts';
+import { runContext } from './context.ts';
+import type { Host } from './host.ts';
+import { InputError, Reader } from './inputs/reader.ts';
+import { readSettings, type Settings } from './inputs/settings.ts';
+import { readerOf } from './lease.ts';
+import { type LedgerState, savedLedger } from './ledger.ts';
 import { type CleanUpReport, cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { putBack } from './steps/promote.ts';
-import { sleep } from './time.ts';
+
+/** GitHub ends post steps some five minutes after a cancel. */
+const postMinutes = 4;
 
 /** What the killed run made last may not be seen yet, so that post looks again after a while. */
 const passesAfterSeconds = [0, 3, 9];
 
+/** The post step: takes back what the main step could not, if anything is left. It warns, and never fails the job. */
+export async function post(host: Host): Promise<void> {
+  const { runner } = host;
+  try {
+    const state = savedLedger(runner.savedState);
+    if (state === undefined) return;
+    const reader = new Reader(runner.input);
+    const settings = readSettings(reader, runContext(host));
+    if (reader.problems.length > 0) throw new InputError(reader.problems);
+    const { done, failed } = await takeBack(host, settings, state);
+    for (const what of done) runner.info(what);
+    for (const what of failed)
+      runner.warning(`left behind: ${what.replace(/\.+$/, '')}. The next run on ${state.imageId} takes it back`);
+  } catch (error) {
+    runner.warning(`the clean-up failed: ${explainLine(error)}`);
+  }
+}
+
 /** What `post` does with the ledger of a run that could not take everything back itself, with credentials of its own. */
-export async function takeBack(settings: Settings, state: LedgerState, signal: AbortSignal): Promise<CleanUpReport> {
+async function takeBack(host: Host, settings: Settings, state: LedgerState): Promise<CleanUpReport> {
+  const { clock } = host;
+  const signal = clock.after(postMinutes * 60_000);
+  const clients = openClients(host);
   const { credentials, source } = settings;
-  const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
+  const options = { stsRegion: source.region, ...credentials };
+  const sessions = openSessions({ options, host, clients, signal });
   const session = sessions.source(source.roleArn);
-  const at = placesOf(state.account, session, signal);
+  const at = placesOf(clients, { account: state.account, session, signal });
   const targets = Object.entries(state.targets).flatMap(([roleArn, places]) =>
     places.map((name): [string, Place] => {
       const [account = '', region = ''] = name.split('/');
       const ambient = account === state.account ? session : sessions.ambient();
-      return [
-        name,
-        placesOf(account, roleArn === '' ? ambient : sessions.target(roleArn, { account, region }), signal)(region),
-      ];
+      const own = roleArn === '' ? ambient : sessions.target(roleArn, { account, region });
+      return [name, placesOf(clients, { account, session: own, signal })(region)];
     }),
   );
   const byName = new Map(targets);
@@ -42,17 +67,17 @@ export async function takeBack(settings: Settings, state: LedgerState, signal: A
   let failed: string[] = [];
   for (const [index, seconds] of passesAfterSeconds.entries()) {
     const before = passesAfterSeconds[index - 1] ?? 0;
-    await sleep((seconds - before) * 1000, signal);
+    await clock.sleep((seconds - before) * 1000, signal);
     const swept = targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]));
     const isLast = index === passesAfterSeconds.length - 1;
-    const options = {
+    const cleanUp = {
       made: undefined,
       keyAccess: source.keyAccess,
       keepIntermediates: settings.keepIntermediates,
-      reader: thisReader(settings.run),
+      reader: readerOf(host, settings.run),
       dropLeases: isLast && Promise.all(swept).then((reports) => reports.every(({ failed }) => failed.length === 0)),
     };
-    const reports = await Promise.all([cleanUpSource(at, source.region, state, options), ...swept]);
+    const reports = await Promise.all([cleanUpSource(at, source.region, state, cleanUp), ...swept]);
     done.push(...reports.flatMap((report) => report.done));
     // A later pass makes an earlier one's failures good, or tells of them again.
     failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];

@@ -23,9 +23,9 @@ export async function makeTarget(
   supplyOf: (targetPlan: TargetPlan) => TargetSupply,
   watcher: Watcher,
 ): Promise<TargetRecord> {
-  const started = Date.now();
+  const started = run.log.elapsedSeconds();
   const { place } = targetPlan.target;
-  const seconds = () => (Date.now() - started) / 1000;
+  const seconds = () => run.log.elapsedSeconds() - started;
   let ready: Ready | undefined;
   try {
     ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);

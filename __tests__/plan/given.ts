@@ -8,6 +8,7 @@ import { openFindings } from '../../src/plan/problem.ts';
 import type { Target } from '../../src/plan/resolve.ts';
 import type { Source, SourceSnapshot } from '../../src/plan/source.ts';
 import { tagKeys } from '../../src/tags.ts';
+import { systemClock } from '../../src/time.ts';
 
 /*
  * The facts that a plan is made of, as plain data. Every maker gives the common case, and takes what a test is about.
@@ -45,7 +46,19 @@ function placeAt(account: string, region: string): Place {
     throw new Error('a plan calls nothing');
   };
   const { signal } = new AbortController();
-  return { account, region, signal, ec2: call, kms: call, sts: call, ssm: call, until: () => placeAt(account, region) };
+  const until = () => placeAt(account, region);
+  return {
+    account,
+    region,
+    signal,
+    clock: systemClock,
+    sleep: call,
+    ec2: call,
+    kms: call,
+    sts: call,
+    ssm: call,
+    until,
+  };
 }
 
 export function volume(device: string, snapshotId: string, encrypted = false) {

@@ -1,11 +1,12 @@
 import { expect, test } from '@jest/globals';
 import { amiIdOf, keyArnOf } from '../../simulator/scenario.ts';
 import { type Policy, withStatement } from '../../src/aws/key-policy.ts';
-import { thisReader } from '../../src/lease.ts';
+import { readerOf } from '../../src/lease.ts';
+import { thisMachine } from '../../src/machine.ts';
 import { cleanUpSource } from '../../src/steps/clean-up.ts';
+import { systemClock } from '../../src/time.ts';
 import { openAccount } from '../account.ts';
 
-// On its own, because a change of a policy is watched for four seconds.
 test('a run that ends takes its statement out of the key policy, and no other', async () => {
   const [account, region, own, live] = ['111111111111', 'us-east-1', 'aaaaaaaaaaaa', 'bbbbbbbbbbbb'];
   const keyArn = keyArnOf(account, region, 'golden');
@@ -25,7 +26,7 @@ test('a run that ends takes its statement out of the key policy, and no other', 
     promotions: [],
     account,
   };
-  const reader = thisReader({ runId: '4711', runAttempt: 1 });
+  const reader = readerOf({ clock: systemClock, machine: thisMachine() }, { runId: '4711', runAttempt: 1 });
   const options = { made: [], keyAccess: 'policy' as const, keepIntermediates: false, reader, dropLeases: true };
   expect(await cleanUpSource(there.at, region, state, options)).toEqual({
     done: [`took the statement out of the policy of ${keyArn} again`],

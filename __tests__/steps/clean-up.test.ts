@@ -1,11 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { amiIdOf, keyArnOf, type RegionScenario, type VolumeScenario } from '../../simulator/scenario.ts';
 import { encryptedCopyName } from '../../src/encrypted-copy.ts';
-import { leaseTag, type Reader, shareTags, thisReader } from '../../src/lease.ts';
+import { leaseTag, type Reader, readerOf, shareTags } from '../../src/lease.ts';
 import type { LedgerState } from '../../src/ledger.ts';
+import { thisMachine } from '../../src/machine.ts';
 import { type CleanUpOptions, cleanUpSource, cleanUpTarget } from '../../src/steps/clean-up.ts';
 import { grantName, type MadeGrants } from '../../src/steps/key-access.ts';
 import { tagKeys } from '../../src/tags.ts';
+import { systemClock } from '../../src/time.ts';
 import { type Account, openAccount } from '../account.ts';
 
 const account = '111111111111';
@@ -20,7 +22,7 @@ const [target, other, stranger] = ['222222222222', '333333333333', '444444444444
 /** The lease of the run that ends, of one that lives beside it, and of one that has died. */
 const [own, live, dead] = ['aaaaaaaaaaaa', 'bbbbbbbbbbbb', 'dddddddddddd'];
 
-const reader: Reader = thisReader({ runId: '4711', runAttempt: 1 });
+const reader: Reader = readerOf({ clock: systemClock, machine: thisMachine() }, { runId: '4711', runAttempt: 1 });
 
 function lease(id: string, over: Partial<Parameters<typeof leaseTag>[0]> = {}): Record<string, string> {
   const expiresAt = id === dead ? reader.now - 1000 : reader.now + 200_000;

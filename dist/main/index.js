@@ -1,10 +1,52 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
+/***/ 982:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
+
+/***/ }),
+
+/***/ 896:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
+
+/***/ }),
+
 /***/ 698:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_hooks");
+
+/***/ }),
+
+/***/ 421:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+
+/***/ }),
+
+/***/ 598:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
+
+/***/ }),
+
+/***/ 24:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+
+/***/ }),
+
+/***/ 455:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 
 /***/ }),
 
@@ -13,144 +55,115 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_h
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
 
-/***/ })
+/***/ }),
 
-/******/ });
-/************************************************************************/
-/******/ // The module cache
-/******/ var __webpack_module_cache__ = {};
-/******/ 
-/******/ // The require function
-/******/ function __nccwpck_require__(moduleId) {
-/******/ 	// Check if module is in cache
-/******/ 	var cachedModule = __webpack_module_cache__[moduleId];
-/******/ 	if (cachedModule !== undefined) {
-/******/ 		return cachedModule.exports;
-/******/ 	}
-/******/ 	// Create a new module (and put it into the cache)
-/******/ 	var module = __webpack_module_cache__[moduleId] = {
-/******/ 		// no module.id needed
-/******/ 		// no module.loaded needed
-/******/ 		exports: {}
-/******/ 	};
-/******/ 
-/******/ 	// Execute the module function
-/******/ 	var threw = true;
-/******/ 	try {
-/******/ 		__webpack_modules__[moduleId](module, module.exports, __nccwpck_require__);
-/******/ 		threw = false;
-/******/ 	} finally {
-/******/ 		if(threw) delete __webpack_module_cache__[moduleId];
-/******/ 	}
-/******/ 
-/******/ 	// Return the exports of the module
-/******/ 	return module.exports;
-/******/ }
-/******/ 
-/************************************************************************/
-/******/ /* webpack/runtime/asset-relocator-loader */
-/******/ if (typeof __nccwpck_require__ !== 'undefined') __nccwpck_require__.ab = decodeURIComponent(new URL('.', import.meta.url).pathname).slice(import.meta.url.match(/^file:\/\/\/\w:/) ? 1 : 0, -1) + "/";
-/******/ 
-/******/ /* webpack/runtime/create fake namespace object */
-/******/ (() => {
-/******/ 	var getProto = Object.getPrototypeOf ? (obj) => (Object.getPrototypeOf(obj)) : (obj) => (obj.__proto__);
-/******/ 	var leafPrototypes;
-/******/ 	// create a fake namespace object
-/******/ 	// mode & 1: value is a module id, require it
-/******/ 	// mode & 2: merge all properties of value into the ns
-/******/ 	// mode & 4: return value when already ns object
-/******/ 	// mode & 16: return value when it's Promise-like
-/******/ 	// mode & 8|1: behave like require
-/******/ 	__nccwpck_require__.t = function(value, mode) {
-/******/ 		if(mode & 1) value = this(value);
-/******/ 		if(mode & 8) return value;
-/******/ 		if(typeof value === 'object' && value) {
-/******/ 			if((mode & 4) && value.__esModule) return value;
-/******/ 			if((mode & 16) && typeof value.then === 'function') return value;
-/******/ 		}
-/******/ 		var ns = Object.create(null);
-/******/ 		__nccwpck_require__.r(ns);
-/******/ 		var def = {};
-/******/ 		leafPrototypes = leafPrototypes || [null, getProto({}), getProto([]), getProto(getProto)];
-/******/ 		for(var current = mode & 2 && value; typeof current == 'object' && !~leafPrototypes.indexOf(current); current = getProto(current)) {
-/******/ 			Object.getOwnPropertyNames(current).forEach((key) => (def[key] = () => (value[key])));
-/******/ 		}
-/******/ 		def['default'] = () => (value);
-/******/ 		__nccwpck_require__.d(ns, def);
-/******/ 		return ns;
-/******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/define property getters */
-/******/ (() => {
-/******/ 	// define getter functions for harmony exports
-/******/ 	__nccwpck_require__.d = (exports, definition) => {
-/******/ 		for(var key in definition) {
-/******/ 			if(__nccwpck_require__.o(definition, key) && !__nccwpck_require__.o(exports, key)) {
-/******/ 				Object.defineProperty(exports, key, { enumerable: true, get: definition[key] });
-/******/ 			}
-/******/ 		}
-/******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/hasOwnProperty shorthand */
-/******/ (() => {
-/******/ 	__nccwpck_require__.o = (obj, prop) => (Object.prototype.hasOwnProperty.call(obj, prop))
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/make namespace object */
-/******/ (() => {
-/******/ 	// define __esModule on exports
-/******/ 	__nccwpck_require__.r = (exports) => {
-/******/ 		if(typeof Symbol !== 'undefined' && Symbol.toStringTag) {
-/******/ 			Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
-/******/ 		}
-/******/ 		Object.defineProperty(exports, '__esModule', { value: true });
-/******/ 	};
-/******/ })();
-/******/ 
-/************************************************************************/
-var __webpack_exports__ = {};
+/***/ 327:
+/***/ ((module) => {
 
-;// CONCATENATED MODULE: external "node:module"
-const external_node_module_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:module");
-;// CONCATENATED MODULE: external "node:v8"
-const external_node_v8_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
-;// CONCATENATED MODULE: external "os"
-const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
-;// CONCATENATED MODULE: external "crypto"
-const external_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
-;// CONCATENATED MODULE: external "fs"
-const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
-// EXTERNAL MODULE: external "node:http"
-var external_node_http_ = __nccwpck_require__(67);
-;// CONCATENATED MODULE: external "node:stream"
-const external_node_stream_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
-;// CONCATENATED MODULE: external "node:util"
-const external_node_util_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
-;// CONCATENATED MODULE: external "node:zlib"
-const external_node_zlib_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
-;// CONCATENATED MODULE: external "node:crypto"
-const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
-;// CONCATENATED MODULE: external "node:fs"
-const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: external "node:timers/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
-;// CONCATENATED MODULE: external "node:os"
-const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
-;// CONCATENATED MODULE: external "node:path"
-const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
-;// CONCATENATED MODULE: external "node:fs/promises"
-const external_node_fs_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
-;// CONCATENATED MODULE: external "node:process"
-const external_node_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
-;// CONCATENATED MODULE: external "node:https"
-const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
-;// CONCATENATED MODULE: external "node:child_process"
-const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
-;// CONCATENATED MODULE: ./main.js
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
+
+/***/ }),
+
+/***/ 995:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:module");
+
+/***/ }),
+
+/***/ 161:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+
+/***/ }),
+
+/***/ 760:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
+
+/***/ }),
+
+/***/ 708:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
+
+/***/ }),
+
+/***/ 75:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
+
+/***/ }),
+
+/***/ 321:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+
+/***/ }),
+
+/***/ 500:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
+
+/***/ }),
+
+/***/ 975:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
+
+/***/ }),
+
+/***/ 877:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
+
+/***/ }),
+
+/***/ 522:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
+
+/***/ }),
+
+/***/ 857:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
+
+/***/ }),
+
+/***/ 481:
+/***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+
+__nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
+/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
+/* harmony import */ var node_v8__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(877);
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(24);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(598);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(161);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(760);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(455);
+/* harmony import */ var node_http__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(67);
+/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(75);
+/* harmony import */ var node_zlib__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(522);
+/* harmony import */ var node_process__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(708);
+/* harmony import */ var node_https__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(327);
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(421);
+/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(975);
+/* harmony import */ var node_stream_consumers__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(321);
+/* harmony import */ var os__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(857);
+/* harmony import */ var crypto__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(982);
+/* harmony import */ var fs__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(896);
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(500);
 
 
 
@@ -192,273 +205,7 @@ var __exportAll = (all, flags) => {
 	if (!(flags & 1)) __defProp(target, Symbol.toStringTag, { value: "Module" });
 	return flags & 2 ? target : Object.preventExtensions(target);
 };
-var __require = (() => (0,external_node_module_namespaceObject.createRequire)(import.meta.url))();
-// node_modules/@actions/core/lib/utils.js
-function toCommandValue(input) {
-	if (input === null || input === void 0) return "";
-	else if (typeof input === "string" || input instanceof String) return input;
-	return JSON.stringify(input);
-}
-function toCommandProperties(annotationProperties) {
-	if (!Object.keys(annotationProperties).length) return {};
-	return {
-		title: annotationProperties.title,
-		file: annotationProperties.file,
-		line: annotationProperties.startLine,
-		endLine: annotationProperties.endLine,
-		col: annotationProperties.startColumn,
-		endColumn: annotationProperties.endColumn
-	};
-}
-// node_modules/@actions/core/lib/command.js
-function issueCommand(command, properties, message) {
-	const cmd = new Command$1(command, properties, message);
-	process.stdout.write(cmd.toString() + external_os_namespaceObject.EOL);
-}
-function issue(name, message = "") {
-	issueCommand(name, {}, message);
-}
-const CMD_STRING = "::";
-var Command$1 = class {
-	constructor(command, properties, message) {
-		if (!command) command = "missing.command";
-		this.command = command;
-		this.properties = properties;
-		this.message = message;
-	}
-	toString() {
-		let cmdStr = CMD_STRING + this.command;
-		if (this.properties && Object.keys(this.properties).length > 0) {
-			cmdStr += " ";
-			let first = true;
-			for (const key in this.properties) if (this.properties.hasOwnProperty(key)) {
-				const val = this.properties[key];
-				if (val) {
-					if (first) first = false;
-					else cmdStr += ",";
-					cmdStr += `${key}=${escapeProperty(val)}`;
-				}
-			}
-		}
-		cmdStr += `${CMD_STRING}${escapeData(this.message)}`;
-		return cmdStr;
-	}
-};
-function escapeData(s) {
-	return toCommandValue(s).replace(/%/g, "%25").replace(/\r/g, "%0D").replace(/\n/g, "%0A");
-}
-function escapeProperty(s) {
-	return toCommandValue(s).replace(/%/g, "%25").replace(/\r/g, "%0D").replace(/\n/g, "%0A").replace(/:/g, "%3A").replace(/,/g, "%2C");
-}
-// node_modules/@actions/core/lib/file-command.js
-function issueFileCommand(command, message) {
-	const filePath = process.env[`GITHUB_${command}`];
-	if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
-	if (!external_fs_namespaceObject.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
-	external_fs_namespaceObject.appendFileSync(filePath, `${toCommandValue(message)}${external_os_namespaceObject.EOL}`, { encoding: "utf8" });
-}
-function prepareKeyValueMessage(key, value) {
-	const delimiter = `ghadelimiter_${external_crypto_namespaceObject.randomUUID()}`;
-	const convertedValue = toCommandValue(value);
-	if (key.includes(delimiter)) throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
-	if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
-	return `${key}<<${delimiter}${external_os_namespaceObject.EOL}${convertedValue}${external_os_namespaceObject.EOL}${delimiter}`;
-}
-// node_modules/@actions/core/lib/summary.js
-var __awaiter$1 = function(thisArg, _arguments, P, generator) {
-	function adopt(value) {
-		return value instanceof P ? value : new P(function(resolve) {
-			resolve(value);
-		});
-	}
-	return new (P || (P = Promise))(function(resolve, reject) {
-		function fulfilled(value) {
-			try {
-				step(generator.next(value));
-			} catch (e) {
-				reject(e);
-			}
-		}
-		function rejected(value) {
-			try {
-				step(generator["throw"](value));
-			} catch (e) {
-				reject(e);
-			}
-		}
-		function step(result) {
-			result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected);
-		}
-		step((generator = generator.apply(thisArg, _arguments || [])).next());
-	});
-};
-const { access, appendFile, writeFile: writeFile$1 } = external_fs_namespaceObject.promises;
-const SUMMARY_ENV_VAR = "GITHUB_STEP_SUMMARY";
-var Summary = class {
-	constructor() {
-		this._buffer = "";
-	}
-	filePath() {
-		return __awaiter$1(this, void 0, void 0, function* () {
-			if (this._filePath) return this._filePath;
-			const pathFromEnv = process.env[SUMMARY_ENV_VAR];
-			if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
-			try {
-				yield access(pathFromEnv, external_fs_namespaceObject.constants.R_OK | external_fs_namespaceObject.constants.W_OK);
-			} catch (_a) {
-				throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
-			}
-			this._filePath = pathFromEnv;
-			return this._filePath;
-		});
-	}
-	wrap(tag, content, attrs = {}) {
-		const htmlAttrs = Object.entries(attrs).map(([key, value]) => ` ${key}="${value}"`).join("");
-		if (!content) return `<${tag}${htmlAttrs}>`;
-		return `<${tag}${htmlAttrs}>${content}</${tag}>`;
-	}
-	write(options) {
-		return __awaiter$1(this, void 0, void 0, function* () {
-			const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite);
-			const filePath = yield this.filePath();
-			yield (overwrite ? writeFile$1 : appendFile)(filePath, this._buffer, { encoding: "utf8" });
-			return this.emptyBuffer();
-		});
-	}
-	clear() {
-		return __awaiter$1(this, void 0, void 0, function* () {
-			return this.emptyBuffer().write({ overwrite: true });
-		});
-	}
-	stringify() {
-		return this._buffer;
-	}
-	isEmptyBuffer() {
-		return this._buffer.length === 0;
-	}
-	emptyBuffer() {
-		this._buffer = "";
-		return this;
-	}
-	addRaw(text, addEOL = false) {
-		this._buffer += text;
-		return addEOL ? this.addEOL() : this;
-	}
-	addEOL() {
-		return this.addRaw(external_os_namespaceObject.EOL);
-	}
-	addCodeBlock(code, lang) {
-		const attrs = Object.assign({}, lang && { lang });
-		const element = this.wrap("pre", this.wrap("code", code), attrs);
-		return this.addRaw(element).addEOL();
-	}
-	addList(items, ordered = false) {
-		const tag = ordered ? "ol" : "ul";
-		const listItems = items.map((item) => this.wrap("li", item)).join("");
-		const element = this.wrap(tag, listItems);
-		return this.addRaw(element).addEOL();
-	}
-	addTable(rows) {
-		const tableBody = rows.map((row) => {
-			const cells = row.map((cell) => {
-				if (typeof cell === "string") return this.wrap("td", cell);
-				const { header, data, colspan, rowspan } = cell;
-				const tag = header ? "th" : "td";
-				const attrs = Object.assign(Object.assign({}, colspan && { colspan }), rowspan && { rowspan });
-				return this.wrap(tag, data, attrs);
-			}).join("");
-			return this.wrap("tr", cells);
-		}).join("");
-		const element = this.wrap("table", tableBody);
-		return this.addRaw(element).addEOL();
-	}
-	addDetails(label, content) {
-		const element = this.wrap("details", this.wrap("summary", label) + content);
-		return this.addRaw(element).addEOL();
-	}
-	addImage(src, alt, options) {
-		const { width, height } = options || {};
-		const attrs = Object.assign(Object.assign({}, width && { width }), height && { height });
-		const element = this.wrap("img", null, Object.assign({
-			src,
-			alt
-		}, attrs));
-		return this.addRaw(element).addEOL();
-	}
-	addHeading(text, level) {
-		const tag = `h${level}`;
-		const allowedTag = [
-			"h1",
-			"h2",
-			"h3",
-			"h4",
-			"h5",
-			"h6"
-		].includes(tag) ? tag : "h1";
-		const element = this.wrap(allowedTag, text);
-		return this.addRaw(element).addEOL();
-	}
-	addSeparator() {
-		const element = this.wrap("hr", null);
-		return this.addRaw(element).addEOL();
-	}
-	addBreak() {
-		const element = this.wrap("br", null);
-		return this.addRaw(element).addEOL();
-	}
-	addQuote(text, cite) {
-		const attrs = Object.assign({}, cite && { cite });
-		const element = this.wrap("blockquote", text, attrs);
-		return this.addRaw(element).addEOL();
-	}
-	addLink(text, href) {
-		const element = this.wrap("a", text, { href });
-		return this.addRaw(element).addEOL();
-	}
-};
-const summary = new Summary();
-var ExitCode;
-(function(ExitCode) {
-	ExitCode[ExitCode["Success"] = 0] = "Success";
-	ExitCode[ExitCode["Failure"] = 1] = "Failure";
-})(ExitCode || (ExitCode = {}));
-function setSecret(secret) {
-	issueCommand("add-mask", {}, secret);
-}
-function getInput(name, options) {
-	const val = process.env[`INPUT_${name.replace(/ /g, "_").toUpperCase()}`] || "";
-	if (options && options.required && !val) throw new Error(`Input required and not supplied: ${name}`);
-	if (options && options.trimWhitespace === false) return val;
-	return val.trim();
-}
-function setOutput(name, value) {
-	if (process.env["GITHUB_OUTPUT"] || "") return issueFileCommand("OUTPUT", prepareKeyValueMessage(name, value));
-	process.stdout.write(external_os_namespaceObject.EOL);
-	issueCommand("set-output", { name }, toCommandValue(value));
-}
-function setFailed(message) {
-	process.exitCode = ExitCode.Failure;
-	error(message);
-}
-function error(message, properties = {}) {
-	issueCommand("error", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
-}
-function warning$1(message, properties = {}) {
-	issueCommand("warning", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
-}
-function info(message) {
-	process.stdout.write(message + external_os_namespaceObject.EOL);
-}
-function startGroup(name) {
-	issue("group", name);
-}
-function endGroup() {
-	issue("endgroup");
-}
-function saveState(name, value) {
-	if (process.env["GITHUB_STATE"] || "") return issueFileCommand("STATE", prepareKeyValueMessage(name, value));
-	issueCommand("save-state", { name }, toCommandValue(value));
-}
+var __require = (() => (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url))();
 // src/aws/statement.ts
 function statement(action, resources) {
 	return JSON.stringify({
@@ -717,64 +464,17 @@ function explainLine(error) {
 	const { message, remedy } = explain(error);
 	return remedy === void 0 ? message : `${message.replace(/\.$/, "")}. What to do: ${remedy}`;
 }
-// node_modules/@actions/github/lib/context.js
-var Context = class {
-	constructor() {
-		var _a, _b, _c;
-		this.payload = {};
-		if (process.env.GITHUB_EVENT_PATH) {
-			if ((0,external_fs_namespaceObject.existsSync)(process.env.GITHUB_EVENT_PATH)) this.payload = JSON.parse((0,external_fs_namespaceObject.readFileSync)(process.env.GITHUB_EVENT_PATH, { encoding: "utf8" }));
-			else {
-				const path = process.env.GITHUB_EVENT_PATH;
-				process.stdout.write(`GITHUB_EVENT_PATH ${path} does not exist${external_os_namespaceObject.EOL}`);
-			}
-		}
-		this.eventName = process.env.GITHUB_EVENT_NAME;
-		this.sha = process.env.GITHUB_SHA;
-		this.ref = process.env.GITHUB_REF;
-		this.workflow = process.env.GITHUB_WORKFLOW;
-		this.action = process.env.GITHUB_ACTION;
-		this.actor = process.env.GITHUB_ACTOR;
-		this.job = process.env.GITHUB_JOB;
-		this.runAttempt = parseInt(process.env.GITHUB_RUN_ATTEMPT, 10);
-		this.runNumber = parseInt(process.env.GITHUB_RUN_NUMBER, 10);
-		this.runId = parseInt(process.env.GITHUB_RUN_ID, 10);
-		this.apiUrl = (_a = process.env.GITHUB_API_URL) !== null && _a !== void 0 ? _a : `https://api.github.com`;
-		this.serverUrl = (_b = process.env.GITHUB_SERVER_URL) !== null && _b !== void 0 ? _b : `https://github.com`;
-		this.graphqlUrl = (_c = process.env.GITHUB_GRAPHQL_URL) !== null && _c !== void 0 ? _c : `https://api.github.com/graphql`;
-	}
-	get issue() {
-		const payload = this.payload;
-		return Object.assign(Object.assign({}, this.repo), { number: (payload.issue || payload.pull_request || payload).number });
-	}
-	get repo() {
-		if (process.env.GITHUB_REPOSITORY) {
-			const [owner, repo] = process.env.GITHUB_REPOSITORY.split("/");
-			return {
-				owner,
-				repo
-			};
-		}
-		if (this.payload.repository) return {
-			owner: this.payload.repository.owner.login,
-			repo: this.payload.repository.name
-		};
-		throw new Error("context.repo requires a GITHUB_REPOSITORY environment variable like 'owner/repo'");
-	}
-};
-// node_modules/@actions/github/lib/github.js
-const context = new Context();
 // src/context.ts
-function runContext() {
-	const repository = process.env.GITHUB_REPOSITORY;
-	const { serverUrl, runId, runAttempt, sha } = context;
+function runContext({ workflow, env, clock }) {
+	const { serverUrl, runId, runAttempt, sha } = workflow;
+	const repository = env.GITHUB_REPOSITORY;
 	return {
 		runUrl: repository !== void 0 && Number.isFinite(runId) ? `${serverUrl}/${repository}/actions/runs/${runId}` : "",
 		runId: Number.isFinite(runId) ? String(runId) : "",
 		runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
 		sha: sha ?? "",
-		date: new Date(),
-		defaultRegion: process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || void 0
+		date: new Date(clock.now()),
+		defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || void 0
 	};
 }
 // src/template.ts
@@ -7411,7 +7111,7 @@ const onExistings = [
 	"replace"
 ];
 const topologies = ["direct", "regional-hub"];
-function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8")) {
+function readInputs(get, run, readFile = (path) => (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)(path, "utf8")) {
 	const reader = new Reader(get);
 	const settings = readSettings(reader, run);
 	const { region, partition } = settings.source;
@@ -7499,6 +7199,7 @@ function openFindings(signal) {
 		});
 	};
 	return {
+		signal,
 		problems,
 		add,
 		warn(where, what) {
@@ -7528,7 +7229,7 @@ function openFindings(signal) {
 }
 // src/report/outputs.ts
 const isReady = ({ amiId, status }) => amiId !== null && status !== "failed";
-function writeOutputs({ sourceAmiId, targets, plan }) {
+function writeOutputs({ setOutput }, { sourceAmiId, targets, plan }) {
 	const made = targets.filter(isReady);
 	const ids = {};
 	const byRegion = {};
@@ -7558,20 +7259,20 @@ function counted$1(number, noun, plural = `${noun}s`) {
 	return `${number} ${number === 1 ? noun : plural}`;
 }
 // src/report/progress.ts
-function openLog() {
-	const start = Date.now();
-	const elapsedSeconds = () => (Date.now() - start) / 1e3;
+function openLog({ runner, clock }) {
+	const start = clock.now();
+	const elapsedSeconds = () => (clock.now() - start) / 1e3;
 	return {
 		elapsedSeconds,
-		line: (where, what) => info(plainText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`)),
-		warn: (message) => warning$1(plainText(message)),
-		mask: setSecret,
+		line: (where, what) => runner.info(plainText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`)),
+		warn: (message) => runner.warning(plainText(message)),
+		mask: runner.mask,
 		async group(title, work) {
-			startGroup(title);
+			runner.startGroup(title);
 			try {
 				return await work();
 			} finally {
-				endGroup();
+				runner.endGroup();
 			}
 		}
 	};
@@ -7864,11 +7565,6 @@ function gantt({ timeline, targets }) {
 // src/report/summary.ts
 const maxBytes = 1048576;
 const unfolded = 20;
-async function writeSummary(report) {
-	const path = process.env.GITHUB_STEP_SUMMARY;
-	if (!path || !(0,external_node_fs_namespaceObject.existsSync)(path)) return;
-	await summary.addRaw(summaryText(report), true).write();
-}
 function summaryText(report) {
 	const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
 	const failed = targets.filter(({ status }) => status === "failed");
@@ -8002,14 +7698,6 @@ function fitting(lines, room) {
 		kept.push(line);
 	}
 	return kept;
-}
-// src/time.ts
-async function sleep(ms, signal) {
-	try {
-		await (0,promises_namespaceObject.setTimeout)(ms, void 0, { signal });
-	} catch (error) {
-		throw signal.aborted ? signal.reason : error;
-	}
 }
 // node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
 var state, emitWarningIfUnsupportedVersion$1;
@@ -8872,9 +8560,9 @@ var init_calculateBodyLength = __esmMin((() => {
 		else if (typeof body.byteLength === "number") return body.byteLength;
 		else if (typeof body.size === "number") return body.size;
 		else if (typeof body.start === "number" && typeof body.end === "number") return body.end + 1 - body.start;
-		else if (body instanceof external_node_fs_namespaceObject.ReadStream) {
-			if (body.path != null) return (0,external_node_fs_namespaceObject.lstatSync)(body.path).size;
-			else if (typeof body.fd === "number") return (0,external_node_fs_namespaceObject.fstatSync)(body.fd).size;
+		else if (body instanceof node_fs__WEBPACK_IMPORTED_MODULE_2__.ReadStream) {
+			if (body.path != null) return (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.lstatSync)(body.path).size;
+			else if (typeof body.fd === "number") return (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.fstatSync)(body.fd).size;
 		}
 		throw new Error(`Body Length computation failed for ${body}`);
 	};
@@ -9041,12 +8729,12 @@ var init_getHomeDir = __esmMin((() => {
 		return "DEFAULT";
 	};
 	getHomeDir = () => {
-		const { HOME, USERPROFILE, HOMEPATH, HOMEDRIVE = `C:${external_node_path_namespaceObject.sep}` } = process.env;
+		const { HOME, USERPROFILE, HOMEPATH, HOMEDRIVE = `C:${node_path__WEBPACK_IMPORTED_MODULE_5__.sep}` } = process.env;
 		if (HOME) return HOME;
 		if (USERPROFILE) return USERPROFILE;
 		if (HOMEPATH) return `${HOMEDRIVE}${HOMEPATH}`;
 		const homeDirCacheKey = getHomeDirCacheKey();
-		if (!homeDirCache[homeDirCacheKey]) homeDirCache[homeDirCacheKey] = (0,external_node_os_namespaceObject.homedir)();
+		if (!homeDirCache[homeDirCacheKey]) homeDirCache[homeDirCacheKey] = (0,node_os__WEBPACK_IMPORTED_MODULE_4__.homedir)();
 		return homeDirCache[homeDirCacheKey];
 	};
 })), getProfileName;
@@ -9058,8 +8746,8 @@ var getSSOTokenFilepath;
 var init_getSSOTokenFilepath = __esmMin((() => {
 	init_getHomeDir();
 	getSSOTokenFilepath = (id) => {
-		const cacheName = (0,external_node_crypto_namespaceObject.createHash)("sha1").update(id).digest("hex");
-		return (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "sso", "cache", `${cacheName}.json`);
+		const cacheName = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha1").update(id).digest("hex");
+		return (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(getHomeDir(), ".aws", "sso", "cache", `${cacheName}.json`);
 	};
 }));
 // node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFromFile.js
@@ -9070,7 +8758,7 @@ var init_getSSOTokenFromFile = __esmMin((() => {
 	getSSOTokenFromFile = async (id) => {
 		if (tokenIntercept[id]) return tokenIntercept[id];
 		const ssoTokenFilepath = getSSOTokenFilepath(id);
-		const ssoTokenText = await (0,external_node_fs_promises_namespaceObject.readFile)(ssoTokenFilepath, "utf8");
+		const ssoTokenText = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_6__.readFile)(ssoTokenFilepath, "utf8");
 		return JSON.parse(ssoTokenText);
 	};
 }));
@@ -9094,11 +8782,11 @@ var init_getConfigData = __esmMin((() => {
 })), getConfigFilepath;
 var init_getConfigFilepath = __esmMin((() => {
 	init_getHomeDir();
-	getConfigFilepath = () => process.env["AWS_CONFIG_FILE"] || (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "config");
+	getConfigFilepath = () => process.env["AWS_CONFIG_FILE"] || (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(getHomeDir(), ".aws", "config");
 })), getCredentialsFilepath;
 var init_getCredentialsFilepath = __esmMin((() => {
 	init_getHomeDir();
-	getCredentialsFilepath = () => process.env["AWS_SHARED_CREDENTIALS_FILE"] || (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "credentials");
+	getCredentialsFilepath = () => process.env["AWS_SHARED_CREDENTIALS_FILE"] || (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(getHomeDir(), ".aws", "credentials");
 }));
 // node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseIni.js
 var prefixKeyRegex, profileNameBlockList, parseIni;
@@ -9147,7 +8835,7 @@ var init_readFile = __esmMin((() => {
 	fileIntercept = {};
 	readFile = (path, options) => {
 		if (fileIntercept[path] !== void 0) return fileIntercept[path];
-		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,external_node_fs_promises_namespaceObject.readFile)(path, "utf8");
+		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_6__.readFile)(path, "utf8");
 		return filePromises[path];
 	};
 }));
@@ -9167,9 +8855,9 @@ var init_loadSharedConfigFiles = __esmMin((() => {
 		const homeDir = getHomeDir();
 		const relativeHomeDirPrefix = "~/";
 		let resolvedFilepath = filepath;
-		if (filepath.startsWith(relativeHomeDirPrefix)) resolvedFilepath = (0,external_node_path_namespaceObject.join)(homeDir, filepath.slice(2));
+		if (filepath.startsWith(relativeHomeDirPrefix)) resolvedFilepath = (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(homeDir, filepath.slice(2));
 		let resolvedConfigFilepath = configFilepath;
-		if (configFilepath.startsWith(relativeHomeDirPrefix)) resolvedConfigFilepath = (0,external_node_path_namespaceObject.join)(homeDir, configFilepath.slice(2));
+		if (configFilepath.startsWith(relativeHomeDirPrefix)) resolvedConfigFilepath = (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(homeDir, configFilepath.slice(2));
 		const parsedFiles = await Promise.all([readFile(resolvedConfigFilepath, { ignoreCache: init.ignoreCache }).then(parseIni).then(getConfigData).catch(swallowError$1), readFile(resolvedFilepath, { ignoreCache: init.ignoreCache }).then(parseIni).catch(swallowError$1)]);
 		return {
 			configFile: parsedFiles[0],
@@ -10092,14 +9780,14 @@ var init_schemaLogFilter = __esmMin((() => {
 	SENSITIVE_STRING = "***SensitiveInformation***";
 }));
 // node_modules/@smithy/core/dist-es/submodules/client/smithy-client/command.js
-var operationEventStreamMarker, Command, ClassBuilder;
+var operationEventStreamMarker, Command$1, ClassBuilder;
 var init_command = __esmMin((() => {
 	init_dist_es$14();
 	init_MiddlewareStack();
 	init_schemaLogFilter();
 	init_schema();
 	operationEventStreamMarker = Symbol.for("@smithy/op-event-stream");
-	Command = class {
+	Command$1 = class {
 		middlewareStack = constructStack();
 		schema;
 		static classBuilder() {
@@ -10210,7 +9898,7 @@ var init_command = __esmMin((() => {
 		build() {
 			const closure = this;
 			let CommandRef;
-			return CommandRef = class extends Command {
+			return CommandRef = class extends Command$1 {
 				input;
 				static getEndpointParameterInstructions() {
 					return closure._ep;
@@ -10477,7 +10165,7 @@ var init_NoOpLogger = __esmMin((() => {
 function makeBuilder(common, service, name, ep) {
 	return function makeCommand(added, plugins, op, $, smithyContext = {}) {
 		const epMerged = Object.assign({}, common, added);
-		return Command.classBuilder().ep(epMerged).m(function(CommandCtor, clientStack, config, options) {
+		return Command$1.classBuilder().ep(epMerged).m(function(CommandCtor, clientStack, config, options) {
 			const list = plugins.call(this, CommandCtor, clientStack, config, options);
 			list.unshift(ep(config, CommandCtor.getEndpointParameterInstructions()));
 			return list;
@@ -11662,7 +11350,7 @@ var init_stream_collector = __esmMin((() => {
 			});
 		});
 	};
-	Collector = class extends external_node_stream_namespaceObject.Writable {
+	Collector = class extends node_stream__WEBPACK_IMPORTED_MODULE_8__.Writable {
 		bufferedBytes = [];
 		_write(chunk, encoding, callback) {
 			this.bufferedBytes.push(chunk);
@@ -11678,7 +11366,7 @@ var init_sdk_stream_mixin = __esmMin((() => {
 	init_stream_collector();
 	ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED = "The stream has already been transformed.";
 	sdkStreamMixin = (stream) => {
-		if (!(stream instanceof external_node_stream_namespaceObject.Readable)) try {
+		if (!(stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable)) try {
 			return sdkStreamMixin$1(stream);
 		} catch (ignored) {
 			const name = stream?.__proto__?.constructor?.name || stream;
@@ -11700,9 +11388,9 @@ var init_sdk_stream_mixin = __esmMin((() => {
 			transformToWebStream: () => {
 				if (transformed) throw new Error(ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED);
 				if (stream.readableFlowing !== null) throw new Error("The stream has been consumed by other callbacks.");
-				if (typeof external_node_stream_namespaceObject.Readable.toWeb !== "function") throw new Error("Readable.toWeb() is not supported. Please ensure a polyfill is available.");
+				if (typeof node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable.toWeb !== "function") throw new Error("Readable.toWeb() is not supported. Please ensure a polyfill is available.");
 				transformed = true;
-				return external_node_stream_namespaceObject.Readable.toWeb(stream);
+				return node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable.toWeb(stream);
 			}
 		});
 	};
@@ -11742,7 +11430,7 @@ var init_serde = __esmMin((() => {
 	init_sdk_stream_mixin();
 	init_stream_collector();
 	Uint8ArrayBlobAdapter = class extends bindUint8ArrayBlobAdapter(toUtf8$1, fromUtf8$1, toBase64$1, fromBase64) {};
-	_getRandomValues = external_node_crypto_namespaceObject.getRandomValues;
+	_getRandomValues = node_crypto__WEBPACK_IMPORTED_MODULE_3__.getRandomValues;
 	v4 = bindV4(_getRandomValues);
 	generateIdempotencyToken = v4;
 }));
@@ -12009,7 +11697,7 @@ function buildNativeClass$1(nativeCrc32) {
 var zlibCrc32, Crc32Node;
 var init_Crc32Node = __esmMin((() => {
 	init_Crc32Js();
-	zlibCrc32 = typeof external_node_zlib_namespaceObject.crc32 === "function" ? external_node_zlib_namespaceObject.crc32 : void 0;
+	zlibCrc32 = typeof node_zlib__WEBPACK_IMPORTED_MODULE_9__.crc32 === "function" ? node_zlib__WEBPACK_IMPORTED_MODULE_9__.crc32 : void 0;
 	Crc32Node = zlibCrc32 ? buildNativeClass$1(zlibCrc32) : Crc32Js;
 }));
 // node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Js.js
@@ -12266,7 +11954,7 @@ function buildNativeClass() {
 			this.finished = false;
 		}
 		createHash() {
-			return this.secret ? (0,external_node_crypto_namespaceObject.createHmac)("sha256", toBuffer(this.secret)) : (0,external_node_crypto_namespaceObject.createHash)("sha256");
+			return this.secret ? (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHmac)("sha256", toBuffer(this.secret)) : (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256");
 		}
 	};
 }
@@ -12280,7 +11968,7 @@ var init_Sha256Node = __esmMin((() => {
 	init_Sha256Js();
 	hasNativeCrypto = (() => {
 		try {
-			(0,external_node_crypto_namespaceObject.createHash)("sha256");
+			(0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256");
 			return true;
 		} catch {
 			return false;
@@ -12851,7 +12539,7 @@ var init_EventStreamMarshaller = __esmMin((() => {
 			return this.universalMarshaller.deserialize(bodyIterable, deserializer);
 		}
 		serialize(input, serializer) {
-			return external_node_stream_namespaceObject.Readable.from(this.universalMarshaller.serialize(input, serializer));
+			return node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable.from(this.universalMarshaller.serialize(input, serializer));
 		}
 	};
 	eventStreamSerdeProvider = (options) => new EventStreamMarshaller(options);
@@ -15674,7 +15362,7 @@ var init_partition = __esmMin((() => {
 // node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/isStreamingPayload/isStreamingPayload.js
 var isStreamingPayload;
 var init_isStreamingPayload = __esmMin((() => {
-	isStreamingPayload = (request) => request?.body instanceof external_node_stream_namespaceObject.Readable || typeof ReadableStream !== "undefined" && request?.body instanceof ReadableStream;
+	isStreamingPayload = (request) => request?.body instanceof node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable || typeof ReadableStream !== "undefined" && request?.body instanceof ReadableStream;
 }));
 // node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/constants.js
 var THROTTLING_ERROR_CODES, TRANSIENT_ERROR_CODES, TRANSIENT_ERROR_STATUS_CODES, NODEJS_TIMEOUT_ERROR_CODES$1, NODEJS_NETWORK_ERROR_CODES;
@@ -16444,8 +16132,8 @@ var init_getRuntimeUserAgentPair = __esmMin((() => {
 			"deno",
 			"bun",
 			"llrt"
-		]) if (external_node_process_namespaceObject.versions[runtime]) return [`md/${runtime}`, external_node_process_namespaceObject.versions[runtime]];
-		return ["md/nodejs", external_node_process_namespaceObject.versions.node];
+		]) if (node_process__WEBPACK_IMPORTED_MODULE_10__.versions[runtime]) return [`md/${runtime}`, node_process__WEBPACK_IMPORTED_MODULE_10__.versions[runtime]];
+		return ["md/nodejs", node_process__WEBPACK_IMPORTED_MODULE_10__.versions.node];
 	};
 }));
 // node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/crt-availability.js
@@ -16474,14 +16162,14 @@ var init_defaultUserAgent = __esmMin((() => {
 			const sections = [
 				["aws-sdk-js", clientVersion],
 				["ua", "2.1"],
-				[`os/${(0,external_node_os_namespaceObject.platform)()}`, (0,external_node_os_namespaceObject.release)()],
+				[`os/${(0,node_os__WEBPACK_IMPORTED_MODULE_4__.platform)()}`, (0,node_os__WEBPACK_IMPORTED_MODULE_4__.release)()],
 				["lang/js"],
 				runtimeUserAgentPair
 			];
 			const crtAvailable = isCrtAvailable();
 			if (crtAvailable) sections.push(crtAvailable);
 			if (serviceId) sections.push([`api/${serviceId}`, clientVersion]);
-			if (external_node_process_namespaceObject.env.AWS_EXECUTION_ENV) sections.push([`exec-env/${external_node_process_namespaceObject.env.AWS_EXECUTION_ENV}`]);
+			if (node_process__WEBPACK_IMPORTED_MODULE_10__.env.AWS_EXECUTION_ENV) sections.push([`exec-env/${node_process__WEBPACK_IMPORTED_MODULE_10__.env.AWS_EXECUTION_ENV}`]);
 			const appId = await config?.userAgentAppId?.();
 			return appId ? [...sections, [`app/${appId}`]] : [...sections];
 		};
@@ -16556,7 +16244,7 @@ function stsRegionDefaultResolver(loaderConfig = {}) {
 	return loadConfig({
 		...NODE_REGION_CONFIG_OPTIONS,
 		async default() {
-			if (!warning.silence) console.warn("@aws-sdk - WARN - default STS region of us-east-1 used. See @aws-sdk/credential-providers README and set a region explicitly.");
+			if (!warning$1.silence) console.warn("@aws-sdk - WARN - default STS region of us-east-1 used. See @aws-sdk/credential-providers README and set a region explicitly.");
 			return "us-east-1";
 		}
 	}, {
@@ -16564,10 +16252,10 @@ function stsRegionDefaultResolver(loaderConfig = {}) {
 		...loaderConfig
 	});
 }
-var warning;
+var warning$1;
 var init_stsRegionDefaultResolver = __esmMin((() => {
 	init_config$1();
-	warning = { silence: false };
+	warning$1 = { silence: false };
 }));
 // node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/extensions.js
 var getAwsRegionExtensionConfiguration, resolveAwsRegionExtensionConfiguration;
@@ -17604,7 +17292,7 @@ var init_node_http = __esmMin((() => {}));
 // node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/httpRequest.js
 function httpRequest(options) {
 	return new Promise((resolve, reject) => {
-		const req = external_node_http_.request({
+		const req = node_http__WEBPACK_IMPORTED_MODULE_7__.request({
 			method: "GET",
 			...options,
 			hostname: options.hostname?.replace(/^\[(.+)\]$/, "$1")
@@ -18165,7 +17853,7 @@ async function writeRequestBody(httpRequest, request, maxContinueTimeoutMs = MIN
 	if (sendBody) writeBody(httpRequest, request.body);
 }
 function writeBody(httpRequest, body) {
-	if (body instanceof external_node_stream_namespaceObject.Readable) {
+	if (body instanceof node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable) {
 		body.pipe(httpRequest);
 		return;
 	}
@@ -18282,7 +17970,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 				const headers = request.headers;
 				const expectContinue = headers ? (headers.Expect ?? headers.expect) === "100-continue" : false;
 				let agent = isSSL ? config.httpsAgent : config.httpAgent;
-				if (expectContinue && !this.externalAgent) agent = new (isSSL ? external_node_https_namespaceObject.Agent : hAgent)({
+				if (expectContinue && !this.externalAgent) agent = new (isSSL ? node_https__WEBPACK_IMPORTED_MODULE_11__.Agent : hAgent)({
 					keepAlive: false,
 					maxSockets: 1e400
 				});
@@ -18307,7 +17995,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 					agent,
 					auth
 				};
-				const req = (isSSL ? external_node_https_namespaceObject.request : hRequest)(nodeHttpsOptions, (res) => {
+				const req = (isSSL ? node_https__WEBPACK_IMPORTED_MODULE_11__.request : hRequest)(nodeHttpsOptions, (res) => {
 					const httpResponse = new HttpResponse({
 						statusCode: res.statusCode || -1,
 						reason: res.statusMessage,
@@ -18398,11 +18086,11 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 					});
 				})(),
 				httpsAgent: (() => {
-					if (httpsAgent instanceof external_node_https_namespaceObject.Agent || typeof httpsAgent?.destroy === "function") {
+					if (httpsAgent instanceof node_https__WEBPACK_IMPORTED_MODULE_11__.Agent || typeof httpsAgent?.destroy === "function") {
 						this.externalAgent = true;
 						return httpsAgent;
 					}
-					return new external_node_https_namespaceObject.Agent({
+					return new node_https__WEBPACK_IMPORTED_MODULE_11__.Agent({
 						keepAlive,
 						maxSockets,
 						...httpsAgent
@@ -18546,7 +18234,7 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 		const requestTimeout = options.timeout ?? 1e3;
 		const provider = retryWrapper(async () => {
 			const request = createGetRequest(url);
-			if (tokenFile) request.headers.Authorization = validateToken((await external_node_fs_promises_namespaceObject.readFile(tokenFile)).toString());
+			if (tokenFile) request.headers.Authorization = validateToken((await node_fs_promises__WEBPACK_IMPORTED_MODULE_6__.readFile(tokenFile)).toString());
 			else if (token) request.headers.Authorization = validateToken(token);
 			try {
 				return getCredentials((await requestHandler.handle(request, { requestTimeout })).response).then((creds) => setCredentialFeature(creds, "CREDENTIALS_HTTP", "z"));
@@ -20551,7 +20239,7 @@ var init_enums$1 = __esmMin((() => {
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/index.js
 var sso_oidc_exports = __exportAll({
-	$Command: () => Command,
+	$Command: () => Command$1,
 	AccessDeniedException: () => AccessDeniedException$2,
 	AccessDeniedException$: () => AccessDeniedException$$2,
 	AccessDeniedExceptionReason: () => AccessDeniedExceptionReason,
@@ -20643,14 +20331,14 @@ var init_validateTokenKey = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/token-providers/dist-es/writeSSOTokenToFile.js
-var writeFile, writeSSOTokenToFile;
+var writeFile$1, writeSSOTokenToFile;
 var init_writeSSOTokenToFile = __esmMin((() => {
 	init_config$1();
-	({writeFile} = external_node_fs_namespaceObject.promises);
+	({writeFile: writeFile$1} = node_fs__WEBPACK_IMPORTED_MODULE_2__.promises);
 	writeSSOTokenToFile = (id, ssoToken) => {
 		const tokenFilepath = getSSOTokenFilepath(id);
 		const tokenString = JSON.stringify(ssoToken, null, 2);
-		return writeFile(tokenFilepath, tokenString);
+		return writeFile$1(tokenFilepath, tokenString);
 	};
 }));
 // node_modules/@aws-sdk/token-providers/dist-es/fromSso.js
@@ -22981,7 +22669,7 @@ var init_defaultRoleAssumers = __esmMin((() => {
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/index.js
 var sts_exports = __exportAll({
-	$Command: () => Command,
+	$Command: () => Command$1,
 	AssumeRole$: () => AssumeRole$$1,
 	AssumeRoleCommand: () => AssumeRoleCommand$1,
 	AssumeRoleRequest$: () => AssumeRoleRequest$$1,
@@ -24021,7 +23709,7 @@ var init_enums = __esmMin((() => {
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/index.js
 var signin_exports = __exportAll({
-	$Command: () => Command,
+	$Command: () => Command$1,
 	AccessDeniedException: () => AccessDeniedException$1,
 	AccessDeniedException$: () => AccessDeniedException$$1,
 	AccessToken$: () => AccessToken$,
@@ -24186,7 +23874,7 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		async loadToken() {
 			const tokenFilePath = this.getTokenFilePath();
 			try {
-				const tokenData = await external_node_fs_namespaceObject.promises.readFile(tokenFilePath, "utf8");
+				const tokenData = await node_fs__WEBPACK_IMPORTED_MODULE_2__.promises.readFile(tokenFilePath, "utf8");
 				const token = JSON.parse(tokenData);
 				const missingFields = [
 					"accessToken",
@@ -24209,17 +23897,17 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		}
 		async saveToken(token) {
 			const tokenFilePath = this.getTokenFilePath();
-			const directory = (0,external_node_path_namespaceObject.dirname)(tokenFilePath);
+			const directory = (0,node_path__WEBPACK_IMPORTED_MODULE_5__.dirname)(tokenFilePath);
 			try {
-				await external_node_fs_namespaceObject.promises.mkdir(directory, { recursive: true });
+				await node_fs__WEBPACK_IMPORTED_MODULE_2__.promises.mkdir(directory, { recursive: true });
 			} catch (error) {}
-			await external_node_fs_namespaceObject.promises.writeFile(tokenFilePath, JSON.stringify(token, null, 2), "utf8");
+			await node_fs__WEBPACK_IMPORTED_MODULE_2__.promises.writeFile(tokenFilePath, JSON.stringify(token, null, 2), "utf8");
 		}
 		getTokenFilePath() {
-			const directory = process.env.AWS_LOGIN_CACHE_DIRECTORY ?? (0,external_node_path_namespaceObject.join)((0,external_node_os_namespaceObject.homedir)(), ".aws", "login", "cache");
+			const directory = process.env.AWS_LOGIN_CACHE_DIRECTORY ?? (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)((0,node_os__WEBPACK_IMPORTED_MODULE_4__.homedir)(), ".aws", "login", "cache");
 			const loginSessionBytes = Buffer.from(this.loginSession, "utf8");
-			const loginSessionSha256 = (0,external_node_crypto_namespaceObject.createHash)("sha256").update(loginSessionBytes).digest("hex");
-			return (0,external_node_path_namespaceObject.join)(directory, `${loginSessionSha256}.json`);
+			const loginSessionSha256 = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256").update(loginSessionBytes).digest("hex");
+			return (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(directory, `${loginSessionSha256}.json`);
 		}
 		derToRawSignature(derSignature) {
 			let offset = 2;
@@ -24259,12 +23947,12 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		async generateDpop(method = "POST", endpoint) {
 			const token = await this.loadToken();
 			try {
-				const privateKey = (0,external_node_crypto_namespaceObject.createPrivateKey)({
+				const privateKey = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createPrivateKey)({
 					key: token.dpopKey,
 					format: "pem",
 					type: "sec1"
 				});
-				const publicDer = (0,external_node_crypto_namespaceObject.createPublicKey)(privateKey).export({
+				const publicDer = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createPublicKey)(privateKey).export({
 					format: "der",
 					type: "spki"
 				});
@@ -24292,7 +23980,7 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 					iat: Math.floor(Date.now() / 1e3)
 				};
 				const message = `${Buffer.from(JSON.stringify(header)).toString("base64url")}.${Buffer.from(JSON.stringify(payload)).toString("base64url")}`;
-				const asn1Signature = (0,external_node_crypto_namespaceObject.sign)("sha256", Buffer.from(message), privateKey);
+				const asn1Signature = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.sign)("sha256", Buffer.from(message), privateKey);
 				return `${message}.${this.derToRawSignature(asn1Signature).toString("base64url")}`;
 			} catch (error) {
 				throw new CredentialsProviderError(`Failed to generate Dpop proof: ${error instanceof Error ? error.message : String(error)}`, {
@@ -24376,7 +24064,7 @@ var init_resolveProcessCredentials$1 = __esmMin((() => {
 		if (profiles[profileName]) {
 			const credentialProcess = profile["credential_process"];
 			if (credentialProcess !== void 0) {
-				const execPromise = (0,external_node_util_namespaceObject.promisify)(externalDataInterceptor?.getTokenRecord?.().exec ?? external_node_child_process_namespaceObject.exec);
+				const execPromise = (0,node_util__WEBPACK_IMPORTED_MODULE_13__.promisify)(externalDataInterceptor?.getTokenRecord?.().exec ?? node_child_process__WEBPACK_IMPORTED_MODULE_12__.exec);
 				try {
 					const { stdout } = await execPromise(credentialProcess);
 					let data;
@@ -24502,7 +24190,7 @@ var init_fromTokenFile = __esmMin((() => {
 		if (!webIdentityTokenFile || !roleArn) throw new CredentialsProviderError("Web identity configuration not specified", { logger: init.logger });
 		const credentials = await fromWebToken({
 			...init,
-			webIdentityToken: externalDataInterceptor?.getTokenRecord?.()[webIdentityTokenFile] ?? (0,external_node_fs_namespaceObject.readFileSync)(webIdentityTokenFile, { encoding: "ascii" }),
+			webIdentityToken: externalDataInterceptor?.getTokenRecord?.()[webIdentityTokenFile] ?? (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)(webIdentityTokenFile, { encoding: "ascii" }),
 			roleArn,
 			roleSessionName
 		})(awsIdentityProperties);
@@ -32060,9 +31748,9 @@ function nextLook(elapsed, percent, ceiling) {
 	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .5 * elapsed;
 	return Math.min(Math.max(least, guess), ceiling);
 }
-function nextLookAtAll(waiters, ceiling) {
+function nextLookAtAll(waiters, ceiling, now) {
 	const [urgent, other] = [true, false].map((wanted) => waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted));
-	const seconds = (waiter) => waiter.parts.some(({ done }) => !done) ? nextLookAtAll(waiter.parts, ceiling) : nextLook(age(waiter), waiter.percent, ceiling);
+	const seconds = (waiter) => waiter.parts.some(({ done }) => !done) ? nextLookAtAll(waiter.parts, ceiling, now) : nextLook(age(waiter, now), waiter.percent, ceiling);
 	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
 	return Math.min(last, ...(urgent ?? []).map(seconds));
 }
@@ -32080,7 +31768,11 @@ function watcherOf(place, pollSeconds) {
 	let running = false;
 	let wake = () => {};
 	const wait = (kind, id, events = {}) => new Promise((resolve, reject) => {
-		waiters.add(newWaiter(kind, id, {
+		waiters.add(newWaiter({
+			kind,
+			id,
+			since: place.clock.now()
+		}, {
 			events,
 			resolve,
 			reject
@@ -32094,7 +31786,7 @@ function watcherOf(place, pollSeconds) {
 	const look = async () => {
 		try {
 			while (waiters.size > 0) {
-				await pause(nextLookAtAll([...waiters], pollSeconds) * 1e3);
+				await pause(nextLookAtAll([...waiters], pollSeconds, place.clock.now()) * 1e3);
 				await lookOnce(place, waiters);
 			}
 		} catch (error) {
@@ -32108,7 +31800,7 @@ function watcherOf(place, pollSeconds) {
 		const woken = new AbortController();
 		wake = () => woken.abort(wake);
 		try {
-			await sleep(ms, AbortSignal.any([place.signal, woken.signal]));
+			await place.until(AbortSignal.any([place.signal, woken.signal])).sleep(ms);
 		} catch (reason) {
 			if (!woken.signal.aborted) throw reason;
 		}
@@ -32118,11 +31810,11 @@ function watcherOf(place, pollSeconds) {
 		image: (id, events) => wait("image", id, events)
 	};
 }
-function newWaiter(kind, id, rest) {
+function newWaiter({ kind, id, since }, rest) {
 	return {
 		kind,
 		id,
-		since: Date.now(),
+		since,
 		seen: false,
 		missed: 0,
 		percent: 0,
@@ -32132,8 +31824,8 @@ function newWaiter(kind, id, rest) {
 		...rest
 	};
 }
-function age(waiter) {
-	return (Date.now() - waiter.since) / 1e3;
+function age({ since }, now) {
+	return (now - since) / 1e3;
 }
 async function lookOnce(place, waiters) {
 	const lookAt = async (kind, describe) => {
@@ -32159,9 +31851,10 @@ async function lookOnce(place, waiters) {
 }
 function settle(waiter, state, place) {
 	const { id } = waiter;
+	const elapsedSeconds = age(waiter, place.clock.now());
 	if (state === void 0) {
 		waiter.missed += 1;
-		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : age(waiter) > invisibleSeconds;
+		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
 		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, "has vanished"));
 		return gone;
 	}
@@ -32174,7 +31867,7 @@ function settle(waiter, state, place) {
 		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
 		waiter.events.onProgress?.({
 			percent: waiter.percent,
-			elapsedSeconds: age(waiter)
+			elapsedSeconds
 		});
 	}
 	return done || failure !== void 0;
@@ -32184,7 +31877,11 @@ function partsOf(waiter, image) {
 	waiter.events.onNamed?.(image);
 	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
 		if (Ebs?.SnapshotId === void 0) continue;
-		const part = newWaiter("snapshot", Ebs.SnapshotId, {
+		const part = newWaiter({
+			kind: "snapshot",
+			id: Ebs.SnapshotId,
+			since: waiter.since
+		}, {
 			events: { isUrgent: () => false },
 			resolve: () => Object.assign(part, {
 				percent: 100,
@@ -32192,7 +31889,6 @@ function partsOf(waiter, image) {
 			}),
 			reject: () => Object.assign(part, { done: true })
 		});
-		part.since = waiter.since;
 		part.sizeGiB = Ebs.VolumeSize ?? 1;
 		waiter.parts.push(part);
 	}
@@ -32233,7 +31929,7 @@ const leaseTagKey = (id) => leasePrefix + id;
 const renewSeconds = 60;
 const expireSeconds = 300;
 function newLeaseId() {
-	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
+	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.randomBytes)(6).toString("hex");
 }
 function leaseTag(record) {
 	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
@@ -32274,58 +31970,38 @@ function isAlive(lease, reader) {
 	if (lease.runId === reader.runId && lease.attempt < reader.attempt) return false;
 	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
 }
-function thisReader(run) {
+function readerOf({ clock, machine }, run) {
+	const { name, isRunning } = machine;
 	return {
-		now: Date.now(),
+		now: clock.now(),
 		runId: run.runId,
 		attempt: run.runAttempt,
-		machine: thisMachine(),
+		machine: name,
 		isRunning
 	};
 }
-function thisMachine() {
-	try {
-		const boot = (0,external_node_fs_namespaceObject.readFileSync)("/proc/sys/kernel/random/boot_id", "utf8");
-		return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(boot + (0,external_node_fs_namespaceObject.readlinkSync)("/proc/self/ns/pid")).digest("hex").slice(0, 16);
-	} catch {
-		return "";
-	}
-}
-function processName(pid) {
-	const stat = (0,external_node_fs_namespaceObject.readFileSync)(`/proc/${pid}/stat`, "utf8");
-	const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-	if (state === "Z" || state === "X") throw new Error("the process has ended");
-	return `${pid}.${fields[18]}`;
-}
-function isRunning(process) {
-	try {
-		return processName(process.split(".")[0] ?? "") === process;
-	} catch {
-		return false;
-	}
-}
-function ownRecord(id, run) {
-	const machine = thisMachine();
+function ownRecord({ id, run, regions, machine, place }) {
 	return {
 		id,
-		expiresAt: Date.now() + expireSeconds * 1e3,
+		expiresAt: place.clock.now() + expireSeconds * 1e3,
 		runId: run.runId,
 		attempt: run.runAttempt,
-		machine,
-		process: machine === "" ? "" : processName(process.pid),
-		regions: run.regions
+		machine: machine.name,
+		process: machine.process,
+		regions
 	};
 }
-async function takeLease(place, imageId, id, run, warn, beforeWrite) {
+async function takeLease(request) {
+	const { place, imageId, id, warn } = request;
 	const unseen = (why) => {
 		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
 	};
 	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
 	const write = () => place.ec2(new CreateTagsCommand({
 		Resources: [imageId],
-		Tags: [leaseTag(ownRecord(id, run))]
+		Tags: [leaseTag(ownRecord(request))]
 	}));
-	beforeWrite();
+	request.beforeWrite();
 	for (let full = false;; full = true) try {
 		await write();
 		break;
@@ -32336,13 +32012,20 @@ async function takeLease(place, imageId, id, run, warn, beforeWrite) {
 		const [image] = await describeImages(place, [imageId]);
 		if (leasesOf(image?.Tags).length === 0) return unseen("the AMI has 50 tags of its own");
 		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-		await sleep(1e4, place.signal);
+		await place.sleep(1e4);
 	}
-	const timer = setInterval(() => {
-		write().catch(() => {});
-	}, renewSeconds * 1e3);
-	timer.unref();
-	return { stop: () => clearInterval(timer) };
+	const stopped = new AbortController();
+	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
+	return { async stop() {
+		stopped.abort();
+		await renewing;
+	} };
+}
+async function renewUntil(stopped, { clock }, write) {
+	while (!stopped.aborted) try {
+		await clock.sleep(renewSeconds * 1e3, stopped);
+		await write();
+	} catch {}
 }
 async function mayDeleteTags(place, imageId, id) {
 	try {
@@ -32413,7 +32096,7 @@ function sharesOf(tags) {
 }
 // src/ledger.ts
 const stateName = "ledger";
-function openLedger(save = saveState) {
+function openLedger(save) {
 	let state;
 	const write = (change) => {
 		state = {
@@ -40874,23 +40557,7 @@ function validateConcurrency(concurrency) {
 	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) throw new TypeError("Expected `concurrency` to be a number from 1 and up");
 }
 // src/aws/clients.ts
-init_dist_es$9();
-const inFlight = pLimit(128);
-const connections = {
-	keepAlive: true,
-	timeout: 4e3,
-	maxSockets: 64,
-	proxyEnv: process.env
-};
-const requestHandler = new NodeHttpHandler({
-	connectionTimeout: 1e4,
-	requestTimeout: 6e4,
-	throwOnRequestTimeout: true,
-	httpAgent: new external_node_http_.Agent(connections),
-	httpsAgent: new external_node_https_namespaceObject.Agent(connections)
-});
 const clientDefaults = {
-	requestHandler,
 	maxAttempts: 1,
 	customUserAgent: "share-encrypted-ami"
 };
@@ -40907,12 +40574,13 @@ function backoff(count, base, most) {
 function actionOf(command) {
 	return command.constructor.name.replace(/Command(\$\d+)?$/, "");
 }
-async function send(client, command, where, session, pace, signal) {
+async function send({ inFlight, clock }, call) {
+	const { client, command, where, session, pace, signal } = call;
 	const repeatable = !unrepeatable.includes(command.constructor);
 	for (let throttles = 0, transients = 0, renewals = 0;;) {
 		signal.throwIfAborted();
-		const held = pace.until - Date.now();
-		if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
+		const held = pace.until - clock.now();
+		if (held > 0) await clock.sleep(held * (1 + Math.random() / 2), signal);
 		let used;
 		try {
 			return await inFlight(() => {
@@ -40925,69 +40593,101 @@ async function send(client, command, where, session, pace, signal) {
 			const mayRepeat = repeatable || isWithoutEffect(error);
 			if (isThrottling(error) && throttles < maxThrottles) {
 				throttles += 1;
-				pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15e3));
+				pace.until = Math.max(pace.until, clock.now() + backoff(throttles, 500, 15e3));
 			} else if (isExpired(error) && renewals < 3) {
 				renewals += 1;
 				session.renew(used);
 			} else if (mayRepeat && isTransient(error) && transients < maxTransients) {
 				transients += 1;
-				await sleep(backoff(transients, 100, 1e4), signal);
+				await clock.sleep(backoff(transients, 100, 1e4), signal);
 			} else throw new AwsCallError(actionOf(command), where, error);
 		}
 	}
 }
-function placesOf(account, session, signal) {
+function placesOf(clients, access) {
 	const places = new Map();
 	return (region) => {
 		const known = places.get(region);
 		if (known !== void 0) return known;
-		const place = openPlace(account, region, session, signal);
+		const place = openPlace(clients, access, region);
 		places.set(region, place);
 		return place;
 	};
 }
-function openPlace(account, region, session, signal) {
+function openPlace(clients, { account, session, signal }, region) {
 	const config = {
 		...clientDefaults,
+		requestHandler: clients.http,
 		region,
 		credentials: session.credentials
 	};
-	const ec2 = pooled(() => knowing(EC2Client, config));
-	const kms = pooled(() => knowing(KMSClient, config));
-	const sts = pooled(() => knowing(STSClient, config));
-	const ssm = pooled(() => knowing(SSMClient, config));
-	const paces = {
-		ec2: { until: 0 },
-		kms: { until: 0 },
-		sts: { until: 0 },
-		ssm: { until: 0 }
+	const open = (make) => {
+		const client = clients.pooled(make);
+		const pace = { until: 0 };
+		return (signal) => (command) => send(clients, {
+			client: client(),
+			command,
+			where: {
+				account,
+				region
+			},
+			session,
+			pace,
+			signal
+		});
 	};
-	const until = (signal) => {
-		const through = (client, pace) => (command) => send(client(), command, {
-			account,
-			region
-		}, session, pace, signal);
-		return {
-			account,
-			region,
-			signal,
-			until,
-			ec2: through(ec2, paces.ec2),
-			kms: through(kms, paces.kms),
-			sts: through(sts, paces.sts),
-			ssm: through(ssm, paces.ssm)
-		};
-	};
-	return until(signal);
-}
-let settings;
-function knowing(Client, config) {
-	const client = new Client({
+	const ec2 = open((settings) => new EC2Client({
 		...config,
 		...settings
+	}));
+	const kms = open((settings) => new KMSClient({
+		...config,
+		...settings
+	}));
+	const sts = open((settings) => new STSClient({
+		...config,
+		...settings
+	}));
+	const ssm = open((settings) => new SSMClient({
+		...config,
+		...settings
+	}));
+	const until = (signal) => ({
+		account,
+		region,
+		signal,
+		until,
+		clock: clients.clock,
+		sleep: (ms) => clients.clock.sleep(ms, signal),
+		ec2: ec2(signal),
+		kms: kms(signal),
+		sts: sts(signal),
+		ssm: ssm(signal)
 	});
-	const { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId } = client.config;
-	settings ??= {
+	return until(signal);
+}
+const maxClients = 64;
+function openClients({ clock, http }) {
+	const kept = new Map();
+	let settings;
+	return {
+		clock,
+		http,
+		inFlight: pLimit(128),
+		pooled: (make) => () => {
+			const client = kept.get(make) ?? make({ ...settings });
+			settings ??= settingsOf(client);
+			kept.delete(make);
+			kept.set(make, client);
+			const [oldest] = kept.keys();
+			if (kept.size > maxClients && oldest !== void 0) kept.delete(oldest);
+			return client;
+		}
+	};
+}
+function settingsOf({ config }) {
+	const { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId } = config;
+	return {
 		authSchemePreference,
 		defaultsMode,
 		retryMode,
@@ -40995,32 +40695,21 @@ function knowing(Client, config) {
 		useFipsEndpoint,
 		userAgentAppId
 	};
-	return client;
-}
-const clients = new Map();
-const maxClients = 64;
-function pooled(make) {
-	return () => {
-		const client = clients.get(make) ?? make();
-		clients.delete(make);
-		clients.set(make, client);
-		const [oldest] = clients.keys();
-		if (clients.size > maxClients && oldest !== void 0) clients.delete(oldest);
-		return client;
-	};
 }
 // src/aws/credentials.ts
 init_protocols$1();
-function openSessions(options, signal) {
+function openSessions(from) {
+	const { options, host } = from;
+	const { now } = host.clock;
 	const known = new Map();
 	const memo = (key, open) => {
 		const session = known.get(key) ?? open();
 		known.set(key, session);
 		return session;
 	};
-	const ambient = () => memo("ambient", () => renewing(ambientProvider()));
+	const ambient = () => memo("ambient", () => renewing(() => ambientCredentials(host), now));
 	let source;
-	const assume = (roleArn, where, from) => {
+	const assume = (roleArn, where, by) => {
 		const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({
 			Key,
 			Value: fill(value, where)
@@ -41031,8 +40720,8 @@ function openSessions(options, signal) {
 			tags
 		};
 		return memo(JSON.stringify(role), () => {
-			if (from === void 0 && offersToken()) return renewing(() => assumeByToken(role, options, signal));
-			return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
+			if (by === void 0 && offersToken(host)) return renewing(() => assumeByToken(role, from), now);
+			return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
 		});
 	};
 	return {
@@ -41044,14 +40733,14 @@ function openSessions(options, signal) {
 		target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : void 0)
 	};
 }
-function usesAssumeRole({ roleChaining }) {
-	return roleChaining || !offersToken();
+function usesAssumeRole({ roleChaining }, host) {
+	return roleChaining || !offersToken(host);
 }
-function offersToken() {
-	return Boolean(process.env.ACTIONS_ID_TOKEN_REQUEST_URL && process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
+function offersToken({ env }) {
+	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
 }
 const renewBeforeMs = 9e5;
-function renewing(fetch, now = Date.now) {
+function renewing(fetch, now) {
 	let current;
 	let pending;
 	const refresh = async () => {
@@ -41087,18 +40776,15 @@ function renewing(fetch, now = Date.now) {
 		}
 	};
 }
-function ambientProvider() {
-	const provider = defaultProvider({ clientConfig: clientDefaults });
-	return async () => {
-		try {
-			return await provider();
-		} catch (error) {
-			throw new CredentialsError(noCredentials(error), { cause: error });
-		}
-	};
+async function ambientCredentials(host) {
+	try {
+		return await host.ambientCredentials();
+	} catch (error) {
+		throw new CredentialsError(noCredentials(error, host), { cause: error });
+	}
 }
-function noCredentials(error) {
-	return `There are no AWS credentials: the runner offers no ID token, and the environment has none. Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${process.env.GITHUB_EVENT_NAME === "pull_request" ? " A pull request from a fork is never given an ID token." : ""} (${errorMessage(error)})`;
+function noCredentials(error, { env }) {
+	return `There are no AWS credentials: the runner offers no ID token, and the environment has none. Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${env.GITHUB_EVENT_NAME === "pull_request" ? " A pull request from a fork is never given an ID token." : ""} (${errorMessage(error)})`;
 }
 function roleWhere({ roleArn }, region) {
 	return {
@@ -41106,18 +40792,21 @@ function roleWhere({ roleArn }, region) {
 		region
 	};
 }
-async function assumeByToken(role, options, signal) {
+async function assumeByToken(role, from) {
+	const { options, host, signal } = from;
 	const sts = new STSClient({
 		...clientDefaults,
+		requestHandler: host.http,
 		region: options.stsRegion
 	});
 	let claims;
 	const remedy = () => claims && trustRemedy(role, claims);
-	return retrySts("AssumeRoleWithWebIdentity", {
-		...role,
+	return retrySts({
+		action: "AssumeRoleWithWebIdentity",
+		role,
 		remedy
-	}, options, signal, async () => {
-		const token = await fetchToken(options.audience, signal);
+	}, from, async () => {
+		const token = await fetchToken(options.audience, host, signal);
 		claims = claimsOf(token);
 		return sts.send(new AssumeRoleWithWebIdentityCommand({
 			RoleArn: role.roleArn,
@@ -41128,13 +40817,18 @@ async function assumeByToken(role, options, signal) {
 	});
 }
 const maxChainedSeconds = 3600;
-async function assumeFrom(from, role, options, signal) {
+async function assumeFrom(by, role, from) {
+	const { options, host, signal } = from;
 	const sts = new STSClient({
 		...clientDefaults,
+		requestHandler: host.http,
 		region: options.stsRegion,
-		credentials: from.credentials
+		credentials: by.credentials
 	});
-	return retrySts("AssumeRole", role, options, signal, () => sts.send(new AssumeRoleCommand({
+	return retrySts({
+		action: "AssumeRole",
+		role
+	}, from, () => sts.send(new AssumeRoleCommand({
 		RoleArn: role.roleArn,
 		RoleSessionName: role.sessionName,
 		DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
@@ -41170,7 +40864,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 }
 const maxDenials = 4;
 const maxFailures = 6;
-async function retrySts(action, role, options, signal, assume) {
+async function retrySts({ action, role, remedy }, { options, host, signal }, assume) {
 	for (let denials = 0, failures = 0;;) {
 		signal.throwIfAborted();
 		try {
@@ -41181,10 +40875,10 @@ async function retrySts(action, role, options, signal, assume) {
 			if (hasCode(error, "AccessDenied") && denials < maxDenials) denials += 1;
 			else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures) failures += 1;
 			else {
-				const remedy = hasCode(error, "AccessDenied") ? role.remedy?.() : void 0;
-				throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, remedy);
+				const toDo = hasCode(error, "AccessDenied") ? remedy?.() : void 0;
+				throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, toDo);
 			}
-			await sleep(500 * 2 ** (denials + failures - 1) * (.5 + Math.random() / 2), signal);
+			await host.clock.sleep(500 * 2 ** (denials + failures - 1) * (.5 + Math.random() / 2), signal);
 		}
 	}
 }
@@ -41202,13 +40896,13 @@ function toIdentity(credentials) {
 	};
 }
 const maxTokenTries = 6;
-async function fetchToken(audience, signal) {
+async function fetchToken(audience, host, signal) {
 	for (let tries = 1;; tries += 1) try {
-		return await requestToken(audience, signal);
+		return await requestToken(audience, host, signal);
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
 		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries === maxTokenTries) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
-		await sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
+		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
 	}
 }
 var TokenRefused = class extends Error {
@@ -41218,8 +40912,8 @@ var TokenRefused = class extends Error {
 		this.status = status;
 	}
 };
-async function requestToken(audience, signal) {
-	const url = new URL(process.env.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
+async function requestToken(audience, { env, http, runner }, signal) {
+	const url = new URL(env.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
 	url.searchParams.set("audience", audience);
 	const request = new HttpRequest({
 		protocol: url.protocol,
@@ -41230,25 +40924,32 @@ async function requestToken(audience, signal) {
 		headers: {
 			host: url.host,
 			accept: "application/json",
-			authorization: `Bearer ${process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`
+			authorization: `Bearer ${env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`
 		}
 	});
-	const { response } = await requestHandler.handle(request, { abortSignal: signal });
-	const { value } = JSON.parse(await (0,consumers_namespaceObject.text)(response.body) || "{}");
+	const { response } = await http.handle(request, { abortSignal: signal });
+	const { value } = JSON.parse(await (0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_14__.text)(response.body) || "{}");
 	if (response.statusCode !== 200 || !value) throw new TokenRefused(response.statusCode);
-	setSecret(value);
+	runner.mask(value);
 	return value;
 }
 // src/plan/callers.ts
-function openCallers(settings, findings, signal, onAccount) {
-	const { source, credentials } = settings;
+function openCallers(host, settings, findings) {
+	const { source, credentials, maskAccountIds } = settings;
+	const { signal } = findings;
+	const clients = openClients(host);
 	const given = Object.keys(credentials.sessionTags).length > 0 ? ["role-session-tags"] : [];
 	if (credentials.externalId !== void 0) given.push("external-id");
-	if (given.length > 0 && !usesAssumeRole(credentials)) findings.warn("inputs", `${given.join(" and ")} has no effect: every role is assumed by OIDC, which takes none`);
+	if (given.length > 0 && !usesAssumeRole(credentials, host)) findings.warn("inputs", `${given.join(" and ")} has no effect: every role is assumed by OIDC, which takes none`);
 	const sessions = openSessions({
-		stsRegion: source.region,
-		...credentials
-	}, signal);
+		options: {
+			stsRegion: source.region,
+			...credentials
+		},
+		host,
+		clients,
+		signal
+	});
 	const sourceSession = sessions.source(source.roleArn);
 	const known = new Map();
 	const identified = (session) => {
@@ -41257,13 +40958,21 @@ function openCallers(settings, findings, signal, onAccount) {
 		return caller;
 	};
 	const identify = async (session) => {
-		const { Account, Arn } = await placesOf("the caller", session, signal)(source.region).sts(new GetCallerIdentityCommand({}));
+		const { Account, Arn } = await placesOf(clients, {
+			account: "the caller",
+			session,
+			signal
+		})(source.region).sts(new GetCallerIdentityCommand({}));
 		const account = Account ?? "";
-		onAccount(account);
+		if (maskAccountIds) host.runner.mask(account);
 		return {
 			account,
 			arn: Arn ?? "",
-			at: placesOf(account, session, signal)
+			at: placesOf(clients, {
+				account,
+				session,
+				signal
+			})
 		};
 	};
 	const reach = async ({ account, region }, roleArn) => {
@@ -41286,7 +40995,7 @@ function openCallers(settings, findings, signal, onAccount) {
 // src/encrypted-copy.ts
 const prefix = "share-encrypted-ami/";
 function encryptedCopyName(imageId, kmsKeyArn) {
-	return `${prefix}${imageId}/${(0,external_node_crypto_namespaceObject.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
+	return `${prefix}${imageId}/${(0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
 }
 function isEncryptedCopy(image) {
 	return image.Name?.startsWith(prefix) ?? false;
@@ -41552,7 +41261,7 @@ function publishQuestions(publication, place, partition) {
 		call
 	});
 	if (deprecateAfter !== void 0) {
-		const DeprecateAt = new Date(Date.now() + 864e5);
+		const DeprecateAt = new Date(place.clock.now() + 864e5);
 		add("EnableImageDeprecation", images, () => place.ec2(new EnableImageDeprecationCommand({
 			ImageId: noImage,
 			DeprecateAt,
@@ -41614,6 +41323,11 @@ async function checkParameter(place, name, findings) {
 			Resource: resource
 		})}`);
 	}
+}
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
 }
 // src/plan/instance.ts
 const instanceTag = "share-encrypted-ami:source-instance";
@@ -41785,20 +41499,12 @@ async function resolveSource(request, at, findings) {
 	const place = at(request.source.region);
 	const where = placeName(place);
 	const { kmsKey } = request.source;
-	const key = kmsKey === void 0 ? void 0 : resolveKey(place, kmsKey, "source-kms-key", findings);
-	const found = await findings.attempt(where, "finding the source AMI", () => findImage(place, request, findings));
-	if (found == null || !isShareable(found.image, where, findings)) {
-		await key;
-		return;
-	}
+	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, kmsKey, "source-kms-key", findings), findings.attempt(where, "finding the source AMI", () => findImage(place, request, findings))]);
+	if (found == null || !isShareable(found.image, where, findings)) return void 0;
 	const { image } = found;
 	const foreseen = found.snapshots !== void 0;
 	const id = image.ImageId ?? "";
-	const [snapshots, extras, kmsKeyArn] = await Promise.all([
-		findings.attempt(where, `reading the snapshots of ${id}`, async () => resolveSnapshots(place, found, await key, findings)),
-		foreseen ? { uefiData: void 0 } : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image)),
-		key
-	]);
+	const [snapshots, extras] = await joined([findings.attempt(where, `reading the snapshots of ${id}`, () => resolveSnapshots(place, found, kmsKeyArn, findings)), foreseen ? Promise.resolve({ uefiData: void 0 }) : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image))]);
 	if (snapshots === void 0 || extras === void 0) return void 0;
 	return {
 		instanceId: foreseen ? id : void 0,
@@ -42176,12 +41882,13 @@ const standSeconds = 4;
 const firstWaitMs = 400;
 const longestWaitMs = 4e3;
 async function changePolicy(place, keyArn, change) {
-	const end = Date.now() + changeSeconds * 1e3;
+	const { clock } = place;
+	const end = clock.now() + changeSeconds * 1e3;
 	let written = false;
 	let stands = false;
 	let seen = "";
-	for (let waitMs = firstWaitMs; Date.now() < end;) {
-		const late = AbortSignal.timeout(turnSeconds * 1e3);
+	for (let waitMs = firstWaitMs; clock.now() < end;) {
+		const late = clock.after(turnSeconds * 1e3);
 		const turn = place.until(AbortSignal.any([place.signal, late]));
 		try {
 			const policy = await readPolicy(turn, keyArn);
@@ -42205,7 +41912,7 @@ async function changePolicy(place, keyArn, change) {
 			if (error !== late.reason) throw error;
 			stands = false;
 		}
-		await sleep(stands ? standSeconds * 1e3 : waitMs * (.25 + .75 * Math.random()), place.signal);
+		await place.sleep(stands ? standSeconds * 1e3 : waitMs * (.25 + .75 * Math.random()));
 	}
 	throw new Error(`it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`);
 }
@@ -42545,7 +42252,7 @@ async function checkAllowedImages(plan, targetPlan, findings) {
 		call: () => place.ec2(new GetAllowedImagesSettingsCommand({}))
 	});
 	if (settings?.State !== "enabled") return;
-	const now = new Date();
+	const now = new Date(place.clock.now());
 	const image = copiedImage(plan, targetPlan, now);
 	const criteria = settings.ImageCriteria ?? [];
 	const admission = admissionOf(image, criteria, now);
@@ -42966,8 +42673,7 @@ function registering({ source }, { target, description, tags }, arns) {
 // src/plan/resolve.ts
 async function resolve(request, callers, findings) {
 	const source = findings.attempt("source account", "taking on the source role", () => callers.source()).then((caller) => caller && resolveSource(request, caller.at, findings));
-	const targets = await Promise.all(request.targets.map((target) => resolveTarget(request, target, callers, source, findings)));
-	const found = await source;
+	const [found, ...targets] = await joined([source, ...request.targets.map((target) => resolveTarget(request, target, callers, source, findings))]);
 	if (found === void 0) return void 0;
 	return {
 		source: found,
@@ -43007,7 +42713,6 @@ function hubKey({ hubKmsKey, source, run }, account, region) {
 }
 async function resolveTarget(request, target, callers, source, findings) {
 	const { account, region } = target;
-	const where = `${account}/${region}`;
 	let values = {
 		account,
 		region,
@@ -43026,30 +42731,13 @@ async function resolveTarget(request, target, callers, source, findings) {
 	const caller = await callers.target(target, roleArn);
 	if (caller === void 0) return void 0;
 	const place = caller.at(region);
-	const key = resolveKey(place, fill(target.kmsKey, values), "target-kms-key", findings);
-	const found = await source;
-	if (found === void 0) {
-		await key;
-		return;
-	}
-	const { image } = found;
-	values = {
-		...values,
-		name: image.Name ?? "",
-		"source-ami": image.ImageId ?? ""
-	};
-	const name = fill(target.amiName, values);
-	if (!isImageName(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
-	const description = request.description === void 0 ? void 0 : fill(request.description, values);
-	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
-	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, found, name, request.publication.retain !== void 0));
-	const mayGo = [...request.onExisting === "replace" ? earlier?.existing ?? [] : [], ...earlier?.made ?? []].flatMap(snapshotIdsOf);
-	const locks = await readLocks(place, roleOf(place, roleArn), [...new Set(mayGo)], findings);
-	const { ssmParameter } = request.publication;
-	const parameter = ssmParameter && fill(ssmParameter, values);
-	if (parameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${parameter}`, () => checkParameter(place, parameter, findings));
-	const kmsKeyArn = await key;
-	if (earlier === void 0 || kmsKeyArn === void 0) return void 0;
+	const [kmsKeyArn, read] = await joined([resolveKey(place, fill(target.kmsKey, values), "target-kms-key", findings), source.then((found) => found && readTarget(request, {
+		target,
+		place,
+		roleArn,
+		source: found
+	}, findings))]);
+	if (read === void 0 || kmsKeyArn === void 0) return void 0;
 	return {
 		request: target,
 		place,
@@ -43057,6 +42745,32 @@ async function resolveTarget(request, target, callers, source, findings) {
 		roleArn,
 		principalArn: roleArn ?? caller.arn,
 		kmsKeyArn,
+		...read
+	};
+}
+async function readTarget(request, { target, place, roleArn, source }, findings) {
+	const { image } = source;
+	const where = placeName(place);
+	const { account, region } = target;
+	const values = {
+		account,
+		region,
+		...runValues(request.run),
+		name: image.Name ?? "",
+		"source-ami": image.ImageId ?? ""
+	};
+	const name = fill(target.amiName, values);
+	if (!isImageName(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
+	const description = request.description === void 0 ? void 0 : fill(request.description, values);
+	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
+	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, name, request.publication.retain !== void 0));
+	const mayGo = [...request.onExisting === "replace" ? earlier?.existing ?? [] : [], ...earlier?.made ?? []].flatMap(snapshotIdsOf);
+	const locks = await readLocks(place, roleOf(place, roleArn), [...new Set(mayGo)], findings);
+	const { ssmParameter } = request.publication;
+	const parameter = ssmParameter && fill(ssmParameter, values);
+	if (parameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${parameter}`, () => checkParameter(place, parameter, findings));
+	if (earlier === void 0) return void 0;
+	return {
 		name,
 		description,
 		tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
@@ -43089,7 +42803,7 @@ async function findEarlier(place, { image: source, account: sourceAccount, extra
 		Values: [tagKeys.sourceAmi]
 	}) : []]);
 	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
-	if (untagged) await sleep(lateTagsMs, place.signal);
+	if (untagged) await place.sleep(lateTagsMs);
 	const [found, namesakes] = untagged ? await look() : first;
 	const existing = found.filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const earlierCopies = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0 ? [] : await ownSnapshots(place, ofSource);
@@ -43307,7 +43021,7 @@ function planLines({ steps, targets, estimate }) {
 	];
 }
 // src/report/timeline.ts
-function openTimeline(now = Date.now) {
+function openTimeline(now) {
 	const spans = [];
 	return {
 		spans,
@@ -43437,23 +43151,23 @@ async function grantKey$1(run, plan, keyArn, principalArn, made) {
 		return;
 	} catch (error) {
 		if (!hasCode(error, "InvalidArnException") || tries === principalTries$1) throw new StepError(`Granting ${principalArn} the use of ${keyArn}`, error);
-		await sleep(1e3 * tries, run.signal);
+		await place.sleep(1e3 * tries);
 	}
 }
 const settleSeconds = 300;
 const lostSeconds = 5;
 async function awaitAccess(run, place, keyArn, dryRuns, giveAgain) {
-	const began = Date.now();
+	const began = run.log.elapsedSeconds();
 	const patienceSeconds = run.request.source.keyAccess === "existing" ? 0 : settleSeconds;
 	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) {
-		const waited = (Date.now() - began) / 1e3;
+		const waited = run.log.elapsedSeconds() - began;
 		try {
 			await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
 		} catch (error) {
 			const lacksPolicy = errorMessage(error).includes("no identity-based policy");
 			if (!isDenied(error) || lacksPolicy || waited > patienceSeconds) throw new StepError(`Using the source key ${keyArn} from account ${place.account}`, error, accessRemedy(keyArn, lacksPolicy, run));
 			if (waited > lostSeconds) await giveAgain();
-			await sleep(wait, place.signal);
+			await place.sleep(wait);
 			continue;
 		}
 		const { words } = dryRuns ? await askToGrant({
@@ -43461,7 +43175,7 @@ async function awaitAccess(run, place, keyArn, dryRuns, giveAgain) {
 			keyArn
 		}) : { words: "" };
 		if (!words.includes("no resource-based policy") || waited > patienceSeconds) return;
-		await sleep(wait, place.signal);
+		await place.sleep(wait);
 	}
 }
 function accessRemedy(keyArn, lacksPolicy, run) {
@@ -43501,7 +43215,7 @@ async function register(run, plan, { target, description, tags }, extras, copied
 			const named = taken || isTransient(error) ? await findNamed(place, name, taken) : void 0;
 			if (named?.ImageId !== void 0 && snapshotIdsOf(named).every((id) => ids.has(id))) return named.ImageId;
 			if (!isTransient(error) || tries > 5) throw error;
-			await sleep(1e3 * tries, place.signal);
+			await place.sleep(1e3 * tries);
 		}
 	}
 }
@@ -43521,7 +43235,7 @@ async function findNamed(place, name, taken) {
 			Values: [name]
 		});
 		if (image !== void 0 || !taken) return image;
-		await sleep(seconds * 1e3, place.signal);
+		await place.sleep(seconds * 1e3);
 	}
 }
 async function findRival(run, plan, { target }, watcher) {
@@ -43570,7 +43284,7 @@ async function deleteSnapshot(place, id) {
 		if (hasCode(error, "InvalidSnapshot.NotFound")) return;
 		if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
 		if (!hasCode(error, "InvalidSnapshot.InUse") || tries === inUseTries) throw error;
-		await sleep(500 * tries, place.signal);
+		await place.sleep(500 * tries);
 	}
 }
 async function discard(run, plan) {
@@ -43812,7 +43526,7 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 		} catch (error) {
 			if (!isTransient(error) && !hasCode(error, "InvalidAMIName.Duplicate")) throw error;
 			if (tries === 6) throw error;
-			await sleep(1e3 * tries, place.signal);
+			await place.sleep(1e3 * tries);
 			const made = await named();
 			if (made?.ImageId !== void 0 && !isFailedTry(made, instanceId)) return made.ImageId;
 		}
@@ -43828,13 +43542,13 @@ async function promote(run, ready) {
 		run.ledger.write({ promotions: [] });
 		return;
 	}
-	const lost = (await Promise.allSettled(changes.map(({ targetPlan, promotion, accepted }) => putBack(targetPlan.target.place.until(afterwards()), promotion, accepted)))).flatMap((one) => one.status === "rejected" ? [errorMessage(one.reason)] : []);
+	const lost = (await Promise.allSettled(changes.map(({ targetPlan, promotion, accepted }) => putBack(afterwards(targetPlan.target.place), promotion, accepted)))).flatMap((one) => one.status === "rejected" ? [errorMessage(one.reason)] : []);
 	run.leftBehind.push(...lost.map((what) => `an SSM parameter that was not put back: ${what}`));
 	if (lost.length === 0) run.ledger.write({ promotions: [] });
 	throw failed.reason;
 }
-function afterwards() {
-	return AbortSignal.timeout(6e4);
+function afterwards(place) {
+	return place.until(place.clock.after(6e4));
 }
 async function readBefore(targetPlan, amiId) {
 	const { place, ssmParameter: name = "" } = targetPlan.target;
@@ -43911,12 +43625,12 @@ async function put(place, request) {
 }
 const standsWithinSeconds = 120;
 async function awaitValue(place, name, amiId, version) {
-	const until = Date.now() + standsWithinSeconds * 1e3;
+	const until = place.clock.now() + standsWithinSeconds * 1e3;
 	for (let wait = 200;; wait = Math.min(wait * 1.6, 5e3)) {
 		const parameter = await read(place, name);
 		if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
-		if (Date.now() > until) throw new Error(`AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? "nothing"}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`);
-		await sleep(wait, place.signal);
+		if (place.clock.now() > until) throw new Error(`AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? "nothing"}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`);
+		await place.sleep(wait);
 	}
 }
 async function putBack(place, { name, before, dataType, amiId }, accepted = false) {
@@ -43979,7 +43693,7 @@ async function removeOne(run, place, image, what) {
 }
 // src/steps/client-token.ts
 function clientToken(leaseId, ...parts) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
+	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
 }
 // src/steps/copy.ts
 async function copySnapshots(run, plan, targetPlan, supply, watcher) {
@@ -44041,7 +43755,7 @@ async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher,
 				run.log.line(where, `${id} failed (${error.reason}); copying ${sourceId} again`);
 				await supply.reopen();
 				await changeShares(supply.place, sourceId, "Add", [target.request.account]);
-				await sleep(2e3 * tries, run.signal);
+				await place.sleep(2e3 * tries);
 			}
 		}
 	} catch (error) {
@@ -44095,7 +43809,7 @@ async function retryOnQuota(run, place, what, begin) {
 	} catch (error) {
 		if (!hasCode(error, "ResourceLimitExceeded")) throw error;
 		run.log.line(placeName(place), `waiting for room in the quota to copy ${what}`);
-		await sleep(wait * (.75 + Math.random() / 2), run.signal);
+		await place.sleep(wait * (.75 + Math.random() / 2));
 	}
 }
 async function beginCopy(place, command, mark, sourceSnapshotId) {
@@ -44120,7 +43834,7 @@ const lostLooksSeconds = [
 const failedLooks = 4;
 async function findLost(place, mark, snapshotId, looks) {
 	for (const seconds of looks) {
-		await sleep(seconds * 1e3, place.signal);
+		await place.sleep(seconds * 1e3);
 		const [found] = await ownSnapshots(place, mark, {
 			Name: `tag:${tagKeys.sourceSnapshot}`,
 			Values: [snapshotId]
@@ -44153,7 +43867,7 @@ function encryptImage(run, plan, copy, watcher) {
 	const make = async () => {
 		const where = placeName(place);
 		try {
-			const started = Date.now();
+			const started = run.log.elapsedSeconds();
 			const id = await findOrMake(run, plan, copy);
 			run.log.line(where, `encrypting ${source.image.ImageId} under ${copy.kmsKeyArn}: ${id}`);
 			const tell = milestones(totalGiB(source.snapshots), 10, (progress) => run.log.line(where, `encrypting: ${progress}`));
@@ -44161,7 +43875,7 @@ function encryptImage(run, plan, copy, watcher) {
 				onProgress: ({ percent }) => tell(percent),
 				onNamed: named
 			});
-			run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1e3)}`);
+			run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds(run.log.elapsedSeconds() - started)}`);
 			return image;
 		} catch (error) {
 			throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
@@ -44228,11 +43942,11 @@ async function findOrMake(run, { source }, { place, name, kmsKeyArn }) {
 		const taken = hasCode(error, "InvalidAMIName.Duplicate") ? /ami-[0-9a-f]+/.exec(errorMessage(error).split(" by ").at(-1) ?? "") : null;
 		if (taken !== null) return taken[0];
 		if (hasCode(error, "ResourceLimitExceeded")) {
-			await sleep(5e3, place.signal);
+			await place.sleep(5e3);
 			continue;
 		}
 		if (!hasCode(error, "InvalidAMIName.Duplicate", "IdempotentParameterMismatch") || tries >= 5) throw error;
-		await sleep(1e3, place.signal);
+		await place.sleep(1e3);
 	}
 }
 function isUsable({ State }) {
@@ -44455,7 +44169,7 @@ async function copyImage(run, plan, targetPlan, supply, watcher) {
 				run.log.line(where, `${id} failed (${error.reason}); copying ${plan.source.image.ImageId} again`);
 				await supply.reopen();
 				for (const one of shared) await changeShares(supply.place, one, "Add", [target.request.account]);
-				await sleep(2e3 * tries, run.signal);
+				await place.sleep(2e3 * tries);
 			}
 		}
 	} catch (error) {
@@ -44577,7 +44291,7 @@ async function grantKey(place, keyArn, principals) {
 		break;
 	} catch (error) {
 		if (!hasCode(error, "InvalidArnException") || tries === principalTries) throw error;
-		await sleep(1e3 * tries, place.signal);
+		await place.sleep(1e3 * tries);
 	}
 	return principals.length === 0 ? void 0 : `${principals.join(", ")} may use ${keyArn}`;
 }
@@ -44651,7 +44365,7 @@ async function superseding(run, { target, supersedes }, make) {
 		await deregister(place, supersedes);
 		return await make();
 	} catch (error) {
-		const afterwards = place.until(AbortSignal.timeout(restoreMs));
+		const afterwards = place.until(place.clock.after(restoreMs));
 		const what = `${supersedes.ImageId} (${supersedes.Name}) in ${placeName(place)} had to give its name up`;
 		try {
 			const id = await registerAgain(afterwards, supersedes, extras);
@@ -44723,7 +44437,7 @@ const tagLooksSeconds = [
 async function lackingTags({ target: { place }, tags }, image) {
 	let lacking = [];
 	for (const seconds of tagLooksSeconds) {
-		await sleep(seconds * 1e3, place.signal);
+		await place.sleep(seconds * 1e3);
 		const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? ""]);
 		lacking = tagDifferences(tags, seen ?? image);
 		if (lacking.length === 0) break;
@@ -44732,9 +44446,9 @@ async function lackingTags({ target: { place }, tags }, image) {
 }
 // src/target.ts
 async function makeTarget(run, plan, targetPlan, supplyOf, watcher) {
-	const started = Date.now();
+	const started = run.log.elapsedSeconds();
 	const { place } = targetPlan.target;
-	const seconds = () => (Date.now() - started) / 1e3;
+	const seconds = () => run.log.elapsedSeconds() - started;
 	let ready;
 	try {
 		ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);
@@ -44829,15 +44543,16 @@ function recordOf({ target }, image, status, seconds, snapshots) {
 	};
 }
 // src/share.ts
-async function share(request, cancelled) {
-	const log = openLog();
+async function share(host, request, cancelled) {
+	const log = openLog(host);
 	const stop = new AbortController();
 	const asked = {
+		host,
 		request,
 		leaseId: newLeaseId(),
-		ledger: openLedger(),
+		ledger: openLedger(host.runner.saveState),
 		log,
-		timeline: openTimeline(),
+		timeline: openTimeline(host.clock.now),
 		signal: AbortSignal.any([cancelled, stop.signal]),
 		stop: (why) => stop.abort(why),
 		leftBehind: []
@@ -44886,12 +44601,10 @@ async function create(asked, foreseen) {
 	}
 }
 async function makePlan(run) {
-	const { request, signal, log } = run;
-	const findings = openFindings(signal);
-	const resolved = await resolve(request, openCallers(request, findings, signal, (account) => {
-		if (request.maskAccountIds) log.mask(account);
-	}), findings);
-	const plan = resolved && planOf(request, resolved, run.leaseId, thisReader(request.run), findings);
+	const { host, request, log } = run;
+	const findings = openFindings(run.signal);
+	const resolved = await resolve(request, openCallers(host, request, findings), findings);
+	const plan = resolved && planOf(request, resolved, run.leaseId, readerOf(host, request.run), findings);
 	if (plan !== void 0) await preflight(request, plan, findings);
 	const warnings = findings.warnings();
 	for (const warning of warnings) log.warn(warning);
@@ -44935,7 +44648,7 @@ function notBegun({ targets }, error) {
 	};
 }
 async function execute(run, plan) {
-	const { request, ledger, leaseId } = run;
+	const { host, request, ledger, leaseId } = run;
 	const { place, image } = plan.source;
 	const imageId = image.ImageId ?? "";
 	const regions = plan.encryptedCopies.map(({ place }) => place.region).filter((region) => region !== place.region);
@@ -44946,16 +44659,22 @@ async function execute(run, plan) {
 		regions,
 		grantKeys: ownKeys(plan)
 	};
-	const leftOver = sortLeases(image, leaseId, thisReader(request.run)).dead.length > 0;
+	const leftOver = sortLeases(image, leaseId, readerOf(host, request.run)).dead.length > 0;
 	const idle = plan.targets.every(({ reuse }) => reuse !== void 0) && !leftOver;
 	if (!idle || plan.targets.some(({ target }) => target.ssmParameter !== void 0)) ledger.write({
 		...undo,
 		targets: placesByRole(plan)
 	});
-	const lease = idle ? void 0 : await takeLease(place, imageId, leaseId, {
-		...request.run,
-		regions
-	}, (message) => run.log.warn(message), () => ledger.write({ leased: true }));
+	const lease = idle ? void 0 : await takeLease({
+		place,
+		imageId,
+		id: leaseId,
+		run: request.run,
+		regions,
+		machine: host.machine,
+		warn: run.log.warn,
+		beforeWrite: () => ledger.write({ leased: true })
+	});
 	if (!idle && lease === void 0) ledger.write({ leased: false });
 	const made = [];
 	let targets = [];
@@ -44964,7 +44683,7 @@ async function execute(run, plan) {
 		targets = await makeTargets(run, plan, made);
 		failures = await conclude(run, plan, targets);
 	} finally {
-		lease?.stop();
+		await lease?.stop();
 	}
 	if (idle) {
 		if (run.leftBehind.length === 0) ledger.clear();
@@ -45037,13 +44756,13 @@ async function takeBack(run, plan, made, records) {
 		done: [],
 		failed: []
 	};
-	const signal = AbortSignal.timeout(cleanUpMinutes * 6e4);
-	const { request } = run;
+	const { host, request } = run;
+	const signal = host.clock.after(cleanUpMinutes * 6e4);
 	const options = {
 		made,
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
-		reader: thisReader(request.run)
+		reader: readerOf(host, request.run)
 	};
 	const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);
 	const swept = plan.targets.map((targetPlan, index) => {
@@ -45068,12 +44787,10 @@ async function takeBack(run, plan, made, records) {
 }
 // src/sweep.ts
 const longestJobMs = 432e6;
-async function sweep(request, signal) {
-	const log = openLog();
+async function sweep(host, request, signal) {
+	const log = openLog(host);
 	const findings = openFindings(signal);
-	const callers = openCallers(request, findings, signal, (account) => {
-		if (request.maskAccountIds) log.mask(account);
-	});
+	const callers = openCallers(host, request, findings);
 	const { account, at } = await callers.source();
 	const source = at(request.source.region);
 	const targets = await Promise.all(request.targets.map(async (target) => {
@@ -45088,7 +44805,8 @@ async function sweep(request, signal) {
 		Name: "tag-key",
 		Values: [leaseTagKeys]
 	});
-	const reader = thisReader(request.run);
+	const reader = readerOf(host, request.run);
+	const isOld = (since) => reader.now - since > longestJobMs;
 	const sorted = leased.map((image) => ({
 		image,
 		...sortLeases(image, "", reader)
@@ -45147,9 +44865,6 @@ async function sweep(request, signal) {
 		seconds: log.elapsedSeconds()
 	};
 }
-function isOld(since) {
-	return Date.now() - since > longestJobMs;
-}
 function begun(place) {
 	return made(place, tagKeys.lease);
 }
@@ -45162,7 +44877,7 @@ async function made(place, key) {
 	const origin = (resource, since) => ({
 		sourceAmi: tagValue(resource, tagKeys.sourceAmi) ?? "",
 		lease: tagValue(resource, tagKeys.lease) ?? "",
-		since: new Date(since ?? Date.now()).getTime()
+		since: new Date(since ?? place.clock.now()).getTime()
 	});
 	return [...images.map((image) => origin(image, image.CreationDate)), ...snapshots.map((snapshot) => origin(snapshot, snapshot.StartTime))];
 }
@@ -45181,32 +44896,27 @@ async function keysOf(request, at, account, image, regions) {
 	const given = await Promise.all(named.map(async ({ place, key }) => key === void 0 ? [] : (await describeKey(place, key)).Arn ?? []));
 	return [...new Set([...usable, ...given].flat())];
 }
-// src/index.ts
-async function main() {
-	collectEarly();
-	const stop = new AbortController();
-	for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => stop.abort(new Error(`the run was cancelled (${name})`)));
+// src/main.ts
+async function main(host, cancelled) {
+	const { runner, clock } = host;
 	let request;
 	try {
-		request = readInputs((name) => getInput(name, { trimWhitespace: false }), runContext());
-		if (request.maskAccountIds) maskAccounts(request);
+		request = readInputs(runner.input, runContext(host), host.readFile);
+		if (request.maskAccountIds) maskAccounts(runner, request);
 		const { timeoutMinutes } = request;
 		const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
-		setTimeout(() => stop.abort(late), timeoutMinutes * 6e4).unref();
-		const report = request.sweep ? await sweep(request, stop.signal) : await share(request, stop.signal);
-		writeOutputs(report);
-		await writeSummary(report);
-		annotate(failuresOf(report));
+		const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 6e4, late)]);
+		const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
+		writeOutputs(runner, report);
+		await runner.writeSummary(summaryText(report));
+		annotate(runner, failuresOf(report));
 	} catch (error) {
 		const report = unfinished(request, error);
-		writeOutputs(report);
-		await writeSummary(report);
-		setFailed(plainText(sentence(error)));
+		writeOutputs(runner, report);
+		await runner.writeSummary(summaryText(report));
+		runner.fail();
+		runner.error(plainText(sentence(error)));
 	}
-}
-function collectEarly() {
-	(0,external_node_v8_namespaceObject.setFlagsFromString)("--semi-space-growth-factor=1");
-	(0,external_node_v8_namespaceObject.setFlagsFromString)("--heap-growing-percent=30");
 }
 function unfinished(request, error) {
 	const problems = error instanceof ProblemsError ? error.problems : [];
@@ -45245,9 +44955,9 @@ function unfinished(request, error) {
 		seconds: 0
 	};
 }
-function maskAccounts({ source, targets }) {
+function maskAccounts({ mask }, { source, targets }) {
 	const accounts = [source.roleArn?.split(":")[4], ...targets.map(({ account }) => account)];
-	for (const account of new Set(accounts)) if (account) setSecret(account);
+	for (const account of new Set(accounts)) if (account) mask(account);
 }
 function sentence(error) {
 	if (error instanceof InputError || error instanceof ProblemsError) return error.message;
@@ -45272,14 +44982,605 @@ function failuresOf({ targets, failures, cleanUp }) {
 		}))
 	];
 }
-function annotate(failures) {
+function annotate(runner, failures) {
 	if (failures.length === 0) return;
-	process.exitCode = ExitCode.Failure;
+	runner.fail();
 	const shown = failures.length > maxAnnotations ? failures.slice(0, 9) : failures;
-	for (const { title, message } of shown) error(plainText(message), { title });
+	for (const { title, message } of shown) runner.error(plainText(message), title);
 	const more = failures.length - shown.length;
-	if (more > 0) error(`${more} more failed; the output failed-targets and the job summary name them all`);
+	if (more > 0) runner.error(`${more} more failed; the output failed-targets and the job summary name them all`);
 }
-main().catch((error) => setFailed(errorMessage(error)));
+// node_modules/@actions/core/lib/utils.js
+function toCommandValue(input) {
+	if (input === null || input === void 0) return "";
+	else if (typeof input === "string" || input instanceof String) return input;
+	return JSON.stringify(input);
+}
+function toCommandProperties(annotationProperties) {
+	if (!Object.keys(annotationProperties).length) return {};
+	return {
+		title: annotationProperties.title,
+		file: annotationProperties.file,
+		line: annotationProperties.startLine,
+		endLine: annotationProperties.endLine,
+		col: annotationProperties.startColumn,
+		endColumn: annotationProperties.endColumn
+	};
+}
+// node_modules/@actions/core/lib/command.js
+function issueCommand(command, properties, message) {
+	const cmd = new Command(command, properties, message);
+	process.stdout.write(cmd.toString() + os__WEBPACK_IMPORTED_MODULE_15__.EOL);
+}
+function issue(name, message = "") {
+	issueCommand(name, {}, message);
+}
+const CMD_STRING = "::";
+var Command = class {
+	constructor(command, properties, message) {
+		if (!command) command = "missing.command";
+		this.command = command;
+		this.properties = properties;
+		this.message = message;
+	}
+	toString() {
+		let cmdStr = CMD_STRING + this.command;
+		if (this.properties && Object.keys(this.properties).length > 0) {
+			cmdStr += " ";
+			let first = true;
+			for (const key in this.properties) if (this.properties.hasOwnProperty(key)) {
+				const val = this.properties[key];
+				if (val) {
+					if (first) first = false;
+					else cmdStr += ",";
+					cmdStr += `${key}=${escapeProperty(val)}`;
+				}
+			}
+		}
+		cmdStr += `${CMD_STRING}${escapeData(this.message)}`;
+		return cmdStr;
+	}
+};
+function escapeData(s) {
+	return toCommandValue(s).replace(/%/g, "%25").replace(/\r/g, "%0D").replace(/\n/g, "%0A");
+}
+function escapeProperty(s) {
+	return toCommandValue(s).replace(/%/g, "%25").replace(/\r/g, "%0D").replace(/\n/g, "%0A").replace(/:/g, "%3A").replace(/,/g, "%2C");
+}
+// node_modules/@actions/core/lib/file-command.js
+function issueFileCommand(command, message) {
+	const filePath = process.env[`GITHUB_${command}`];
+	if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
+	if (!fs__WEBPACK_IMPORTED_MODULE_17__.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
+	fs__WEBPACK_IMPORTED_MODULE_17__.appendFileSync(filePath, `${toCommandValue(message)}${os__WEBPACK_IMPORTED_MODULE_15__.EOL}`, { encoding: "utf8" });
+}
+function prepareKeyValueMessage(key, value) {
+	const delimiter = `ghadelimiter_${crypto__WEBPACK_IMPORTED_MODULE_16__.randomUUID()}`;
+	const convertedValue = toCommandValue(value);
+	if (key.includes(delimiter)) throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
+	if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
+	return `${key}<<${delimiter}${os__WEBPACK_IMPORTED_MODULE_15__.EOL}${convertedValue}${os__WEBPACK_IMPORTED_MODULE_15__.EOL}${delimiter}`;
+}
+// node_modules/@actions/core/lib/summary.js
+var __awaiter$1 = function(thisArg, _arguments, P, generator) {
+	function adopt(value) {
+		return value instanceof P ? value : new P(function(resolve) {
+			resolve(value);
+		});
+	}
+	return new (P || (P = Promise))(function(resolve, reject) {
+		function fulfilled(value) {
+			try {
+				step(generator.next(value));
+			} catch (e) {
+				reject(e);
+			}
+		}
+		function rejected(value) {
+			try {
+				step(generator["throw"](value));
+			} catch (e) {
+				reject(e);
+			}
+		}
+		function step(result) {
+			result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected);
+		}
+		step((generator = generator.apply(thisArg, _arguments || [])).next());
+	});
+};
+const { access, appendFile, writeFile } = fs__WEBPACK_IMPORTED_MODULE_17__.promises;
+const SUMMARY_ENV_VAR = "GITHUB_STEP_SUMMARY";
+var Summary = class {
+	constructor() {
+		this._buffer = "";
+	}
+	filePath() {
+		return __awaiter$1(this, void 0, void 0, function* () {
+			if (this._filePath) return this._filePath;
+			const pathFromEnv = process.env[SUMMARY_ENV_VAR];
+			if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
+			try {
+				yield access(pathFromEnv, fs__WEBPACK_IMPORTED_MODULE_17__.constants.R_OK | fs__WEBPACK_IMPORTED_MODULE_17__.constants.W_OK);
+			} catch (_a) {
+				throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
+			}
+			this._filePath = pathFromEnv;
+			return this._filePath;
+		});
+	}
+	wrap(tag, content, attrs = {}) {
+		const htmlAttrs = Object.entries(attrs).map(([key, value]) => ` ${key}="${value}"`).join("");
+		if (!content) return `<${tag}${htmlAttrs}>`;
+		return `<${tag}${htmlAttrs}>${content}</${tag}>`;
+	}
+	write(options) {
+		return __awaiter$1(this, void 0, void 0, function* () {
+			const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite);
+			const filePath = yield this.filePath();
+			yield (overwrite ? writeFile : appendFile)(filePath, this._buffer, { encoding: "utf8" });
+			return this.emptyBuffer();
+		});
+	}
+	clear() {
+		return __awaiter$1(this, void 0, void 0, function* () {
+			return this.emptyBuffer().write({ overwrite: true });
+		});
+	}
+	stringify() {
+		return this._buffer;
+	}
+	isEmptyBuffer() {
+		return this._buffer.length === 0;
+	}
+	emptyBuffer() {
+		this._buffer = "";
+		return this;
+	}
+	addRaw(text, addEOL = false) {
+		this._buffer += text;
+		return addEOL ? this.addEOL() : this;
+	}
+	addEOL() {
+		return this.addRaw(os__WEBPACK_IMPORTED_MODULE_15__.EOL);
+	}
+	addCodeBlock(code, lang) {
+		const attrs = Object.assign({}, lang && { lang });
+		const element = this.wrap("pre", this.wrap("code", code), attrs);
+		return this.addRaw(element).addEOL();
+	}
+	addList(items, ordered = false) {
+		const tag = ordered ? "ol" : "ul";
+		const listItems = items.map((item) => this.wrap("li", item)).join("");
+		const element = this.wrap(tag, listItems);
+		return this.addRaw(element).addEOL();
+	}
+	addTable(rows) {
+		const tableBody = rows.map((row) => {
+			const cells = row.map((cell) => {
+				if (typeof cell === "string") return this.wrap("td", cell);
+				const { header, data, colspan, rowspan } = cell;
+				const tag = header ? "th" : "td";
+				const attrs = Object.assign(Object.assign({}, colspan && { colspan }), rowspan && { rowspan });
+				return this.wrap(tag, data, attrs);
+			}).join("");
+			return this.wrap("tr", cells);
+		}).join("");
+		const element = this.wrap("table", tableBody);
+		return this.addRaw(element).addEOL();
+	}
+	addDetails(label, content) {
+		const element = this.wrap("details", this.wrap("summary", label) + content);
+		return this.addRaw(element).addEOL();
+	}
+	addImage(src, alt, options) {
+		const { width, height } = options || {};
+		const attrs = Object.assign(Object.assign({}, width && { width }), height && { height });
+		const element = this.wrap("img", null, Object.assign({
+			src,
+			alt
+		}, attrs));
+		return this.addRaw(element).addEOL();
+	}
+	addHeading(text, level) {
+		const tag = `h${level}`;
+		const allowedTag = [
+			"h1",
+			"h2",
+			"h3",
+			"h4",
+			"h5",
+			"h6"
+		].includes(tag) ? tag : "h1";
+		const element = this.wrap(allowedTag, text);
+		return this.addRaw(element).addEOL();
+	}
+	addSeparator() {
+		const element = this.wrap("hr", null);
+		return this.addRaw(element).addEOL();
+	}
+	addBreak() {
+		const element = this.wrap("br", null);
+		return this.addRaw(element).addEOL();
+	}
+	addQuote(text, cite) {
+		const attrs = Object.assign({}, cite && { cite });
+		const element = this.wrap("blockquote", text, attrs);
+		return this.addRaw(element).addEOL();
+	}
+	addLink(text, href) {
+		const element = this.wrap("a", text, { href });
+		return this.addRaw(element).addEOL();
+	}
+};
+const summary = new Summary();
+var ExitCode;
+(function(ExitCode) {
+	ExitCode[ExitCode["Success"] = 0] = "Success";
+	ExitCode[ExitCode["Failure"] = 1] = "Failure";
+})(ExitCode || (ExitCode = {}));
+function setSecret(secret) {
+	issueCommand("add-mask", {}, secret);
+}
+function getInput(name, options) {
+	const val = process.env[`INPUT_${name.replace(/ /g, "_").toUpperCase()}`] || "";
+	if (options && options.required && !val) throw new Error(`Input required and not supplied: ${name}`);
+	if (options && options.trimWhitespace === false) return val;
+	return val.trim();
+}
+function setOutput(name, value) {
+	if (process.env["GITHUB_OUTPUT"] || "") return issueFileCommand("OUTPUT", prepareKeyValueMessage(name, value));
+	process.stdout.write(os__WEBPACK_IMPORTED_MODULE_15__.EOL);
+	issueCommand("set-output", { name }, toCommandValue(value));
+}
+function error(message, properties = {}) {
+	issueCommand("error", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
+}
+function warning(message, properties = {}) {
+	issueCommand("warning", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
+}
+function info(message) {
+	process.stdout.write(message + os__WEBPACK_IMPORTED_MODULE_15__.EOL);
+}
+function startGroup(name) {
+	issue("group", name);
+}
+function endGroup() {
+	issue("endgroup");
+}
+function saveState(name, value) {
+	if (process.env["GITHUB_STATE"] || "") return issueFileCommand("STATE", prepareKeyValueMessage(name, value));
+	issueCommand("save-state", { name }, toCommandValue(value));
+}
+function getState(name) {
+	return process.env[`STATE_${name}`] || "";
+}
+// node_modules/@actions/github/lib/context.js
+var Context = class {
+	constructor() {
+		var _a, _b, _c;
+		this.payload = {};
+		if (process.env.GITHUB_EVENT_PATH) {
+			if ((0,fs__WEBPACK_IMPORTED_MODULE_17__.existsSync)(process.env.GITHUB_EVENT_PATH)) this.payload = JSON.parse((0,fs__WEBPACK_IMPORTED_MODULE_17__.readFileSync)(process.env.GITHUB_EVENT_PATH, { encoding: "utf8" }));
+			else {
+				const path = process.env.GITHUB_EVENT_PATH;
+				process.stdout.write(`GITHUB_EVENT_PATH ${path} does not exist${os__WEBPACK_IMPORTED_MODULE_15__.EOL}`);
+			}
+		}
+		this.eventName = process.env.GITHUB_EVENT_NAME;
+		this.sha = process.env.GITHUB_SHA;
+		this.ref = process.env.GITHUB_REF;
+		this.workflow = process.env.GITHUB_WORKFLOW;
+		this.action = process.env.GITHUB_ACTION;
+		this.actor = process.env.GITHUB_ACTOR;
+		this.job = process.env.GITHUB_JOB;
+		this.runAttempt = parseInt(process.env.GITHUB_RUN_ATTEMPT, 10);
+		this.runNumber = parseInt(process.env.GITHUB_RUN_NUMBER, 10);
+		this.runId = parseInt(process.env.GITHUB_RUN_ID, 10);
+		this.apiUrl = (_a = process.env.GITHUB_API_URL) !== null && _a !== void 0 ? _a : `https://api.github.com`;
+		this.serverUrl = (_b = process.env.GITHUB_SERVER_URL) !== null && _b !== void 0 ? _b : `https://github.com`;
+		this.graphqlUrl = (_c = process.env.GITHUB_GRAPHQL_URL) !== null && _c !== void 0 ? _c : `https://api.github.com/graphql`;
+	}
+	get issue() {
+		const payload = this.payload;
+		return Object.assign(Object.assign({}, this.repo), { number: (payload.issue || payload.pull_request || payload).number });
+	}
+	get repo() {
+		if (process.env.GITHUB_REPOSITORY) {
+			const [owner, repo] = process.env.GITHUB_REPOSITORY.split("/");
+			return {
+				owner,
+				repo
+			};
+		}
+		if (this.payload.repository) return {
+			owner: this.payload.repository.owner.login,
+			repo: this.payload.repository.name
+		};
+		throw new Error("context.repo requires a GITHUB_REPOSITORY environment variable like 'owner/repo'");
+	}
+};
+// node_modules/@actions/github/lib/github.js
+const context = new Context();
+// src/machine.ts
+function thisMachine() {
+	const name = machineName();
+	return {
+		name,
+		process: name === "" ? "" : processName(process.pid),
+		isRunning
+	};
+}
+function machineName() {
+	try {
+		const boot = (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)("/proc/sys/kernel/random/boot_id", "utf8");
+		return (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256").update(boot + (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readlinkSync)("/proc/self/ns/pid")).digest("hex").slice(0, 16);
+	} catch {
+		return "";
+	}
+}
+function processName(pid) {
+	const stat = (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)(`/proc/${pid}/stat`, "utf8");
+	const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+	if (state === "Z" || state === "X") throw new Error("the process has ended");
+	return `${pid}.${fields[18]}`;
+}
+function isRunning(process) {
+	try {
+		return processName(process.split(".")[0] ?? "") === process;
+	} catch {
+		return false;
+	}
+}
+// src/time.ts
+const systemClock = {
+	now: Date.now,
+	async sleep(ms, signal) {
+		try {
+			await (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_18__.setTimeout)(ms, void 0, { signal });
+		} catch (error) {
+			throw signal.aborted ? signal.reason : error;
+		}
+	},
+	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
+		const controller = new AbortController();
+		setTimeout(() => controller.abort(reason), ms).unref();
+		return controller.signal;
+	}
+};
+// src/node-host.ts
+init_dist_es$9();
+const connections = {
+	keepAlive: true,
+	timeout: 4e3,
+	maxSockets: 64,
+	proxyEnv: process.env
+};
+function nodeHost() {
+	const http = new NodeHttpHandler({
+		connectionTimeout: 1e4,
+		requestTimeout: 6e4,
+		throwOnRequestTimeout: true,
+		httpAgent: new node_http__WEBPACK_IMPORTED_MODULE_7__.Agent(connections),
+		httpsAgent: new node_https__WEBPACK_IMPORTED_MODULE_11__.Agent(connections)
+	});
+	return {
+		env: process.env,
+		workflow: context,
+		clock: systemClock,
+		runner: actionsRunner,
+		machine: thisMachine(),
+		http,
+		ambientCredentials: defaultProvider({ clientConfig: {
+			...clientDefaults,
+			requestHandler: http
+		} }),
+		readFile: (path) => (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)(path, "utf8")
+	};
+}
+const actionsRunner = {
+	input: (name) => getInput(name, { trimWhitespace: false }),
+	savedState: getState,
+	saveState,
+	setOutput,
+	mask: setSecret,
+	info,
+	warning: (message) => warning(message),
+	error: (message, title) => error(message, title === void 0 ? {} : { title }),
+	startGroup,
+	endGroup,
+	async writeSummary(markdown) {
+		const path = process.env.GITHUB_STEP_SUMMARY;
+		if (path && (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.existsSync)(path)) await summary.addRaw(markdown, true).write();
+	},
+	fail() {
+		process.exitCode = ExitCode.Failure;
+	}
+};
+// src/index.ts
+collectEarly();
+const cancelled = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => cancelled.abort(new Error(`the run was cancelled (${name})`)));
+await main(nodeHost(), cancelled.signal);
+function collectEarly() {
+	(0,node_v8__WEBPACK_IMPORTED_MODULE_1__.setFlagsFromString)("--semi-space-growth-factor=1");
+	(0,node_v8__WEBPACK_IMPORTED_MODULE_1__.setFlagsFromString)("--heap-growing-percent=30");
+}
 
 
+__webpack_async_result__();
+} catch(e) { __webpack_async_result__(e); } }, 1);
+
+/***/ })
+
+/******/ });
+/************************************************************************/
+/******/ // The module cache
+/******/ var __webpack_module_cache__ = {};
+/******/ 
+/******/ // The require function
+/******/ function __nccwpck_require__(moduleId) {
+/******/ 	// Check if module is in cache
+/******/ 	var cachedModule = __webpack_module_cache__[moduleId];
+/******/ 	if (cachedModule !== undefined) {
+/******/ 		return cachedModule.exports;
+/******/ 	}
+/******/ 	// Create a new module (and put it into the cache)
+/******/ 	var module = __webpack_module_cache__[moduleId] = {
+/******/ 		// no module.id needed
+/******/ 		// no module.loaded needed
+/******/ 		exports: {}
+/******/ 	};
+/******/ 
+/******/ 	// Execute the module function
+/******/ 	var threw = true;
+/******/ 	try {
+/******/ 		__webpack_modules__[moduleId](module, module.exports, __nccwpck_require__);
+/******/ 		threw = false;
+/******/ 	} finally {
+/******/ 		if(threw) delete __webpack_module_cache__[moduleId];
+/******/ 	}
+/******/ 
+/******/ 	// Return the exports of the module
+/******/ 	return module.exports;
+/******/ }
+/******/ 
+/************************************************************************/
+/******/ /* webpack/runtime/asset-relocator-loader */
+/******/ if (typeof __nccwpck_require__ !== 'undefined') __nccwpck_require__.ab = decodeURIComponent(new URL('.', import.meta.url).pathname).slice(import.meta.url.match(/^file:\/\/\/\w:/) ? 1 : 0, -1) + "/";
+/******/ 
+/******/ /* webpack/runtime/async module */
+/******/ (() => {
+/******/ 	var webpackQueues = typeof Symbol === "function" ? Symbol("webpack queues") : "__webpack_queues__";
+/******/ 	var webpackExports = typeof Symbol === "function" ? Symbol("webpack exports") : "__webpack_exports__";
+/******/ 	var webpackError = typeof Symbol === "function" ? Symbol("webpack error") : "__webpack_error__";
+/******/ 	var resolveQueue = (queue) => {
+/******/ 		if(queue && queue.d < 1) {
+/******/ 			queue.d = 1;
+/******/ 			queue.forEach((fn) => (fn.r--));
+/******/ 			queue.forEach((fn) => (fn.r-- ? fn.r++ : fn()));
+/******/ 		}
+/******/ 	}
+/******/ 	var wrapDeps = (deps) => (deps.map((dep) => {
+/******/ 		if(dep !== null && typeof dep === "object") {
+/******/ 			if(dep[webpackQueues]) return dep;
+/******/ 			if(dep.then) {
+/******/ 				var queue = [];
+/******/ 				queue.d = 0;
+/******/ 				dep.then((r) => {
+/******/ 					obj[webpackExports] = r;
+/******/ 					resolveQueue(queue);
+/******/ 				}, (e) => {
+/******/ 					obj[webpackError] = e;
+/******/ 					resolveQueue(queue);
+/******/ 				});
+/******/ 				var obj = {};
+/******/ 				obj[webpackQueues] = (fn) => (fn(queue));
+/******/ 				return obj;
+/******/ 			}
+/******/ 		}
+/******/ 		var ret = {};
+/******/ 		ret[webpackQueues] = x => {};
+/******/ 		ret[webpackExports] = dep;
+/******/ 		return ret;
+/******/ 	}));
+/******/ 	__nccwpck_require__.a = (module, body, hasAwait) => {
+/******/ 		var queue;
+/******/ 		hasAwait && ((queue = []).d = -1);
+/******/ 		var depQueues = new Set();
+/******/ 		var exports = module.exports;
+/******/ 		var currentDeps;
+/******/ 		var outerResolve;
+/******/ 		var reject;
+/******/ 		var promise = new Promise((resolve, rej) => {
+/******/ 			reject = rej;
+/******/ 			outerResolve = resolve;
+/******/ 		});
+/******/ 		promise[webpackExports] = exports;
+/******/ 		promise[webpackQueues] = (fn) => (queue && fn(queue), depQueues.forEach(fn), promise["catch"](x => {}));
+/******/ 		module.exports = promise;
+/******/ 		body((deps) => {
+/******/ 			currentDeps = wrapDeps(deps);
+/******/ 			var fn;
+/******/ 			var getResult = () => (currentDeps.map((d) => {
+/******/ 				if(d[webpackError]) throw d[webpackError];
+/******/ 				return d[webpackExports];
+/******/ 			}))
+/******/ 			var promise = new Promise((resolve) => {
+/******/ 				fn = () => (resolve(getResult));
+/******/ 				fn.r = 0;
+/******/ 				var fnQueue = (q) => (q !== queue && !depQueues.has(q) && (depQueues.add(q), q && !q.d && (fn.r++, q.push(fn))));
+/******/ 				currentDeps.map((dep) => (dep[webpackQueues](fnQueue)));
+/******/ 			});
+/******/ 			return fn.r ? promise : getResult();
+/******/ 		}, (err) => ((err ? reject(promise[webpackError] = err) : outerResolve(exports)), resolveQueue(queue)));
+/******/ 		queue && queue.d < 0 && (queue.d = 0);
+/******/ 	};
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/create fake namespace object */
+/******/ (() => {
+/******/ 	var getProto = Object.getPrototypeOf ? (obj) => (Object.getPrototypeOf(obj)) : (obj) => (obj.__proto__);
+/******/ 	var leafPrototypes;
+/******/ 	// create a fake namespace object
+/******/ 	// mode & 1: value is a module id, require it
+/******/ 	// mode & 2: merge all properties of value into the ns
+/******/ 	// mode & 4: return value when already ns object
+/******/ 	// mode & 16: return value when it's Promise-like
+/******/ 	// mode & 8|1: behave like require
+/******/ 	__nccwpck_require__.t = function(value, mode) {
+/******/ 		if(mode & 1) value = this(value);
+/******/ 		if(mode & 8) return value;
+/******/ 		if(typeof value === 'object' && value) {
+/******/ 			if((mode & 4) && value.__esModule) return value;
+/******/ 			if((mode & 16) && typeof value.then === 'function') return value;
+/******/ 		}
+/******/ 		var ns = Object.create(null);
+/******/ 		__nccwpck_require__.r(ns);
+/******/ 		var def = {};
+/******/ 		leafPrototypes = leafPrototypes || [null, getProto({}), getProto([]), getProto(getProto)];
+/******/ 		for(var current = mode & 2 && value; typeof current == 'object' && !~leafPrototypes.indexOf(current); current = getProto(current)) {
+/******/ 			Object.getOwnPropertyNames(current).forEach((key) => (def[key] = () => (value[key])));
+/******/ 		}
+/******/ 		def['default'] = () => (value);
+/******/ 		__nccwpck_require__.d(ns, def);
+/******/ 		return ns;
+/******/ 	};
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/define property getters */
+/******/ (() => {
+/******/ 	// define getter functions for harmony exports
+/******/ 	__nccwpck_require__.d = (exports, definition) => {
+/******/ 		for(var key in definition) {
+/******/ 			if(__nccwpck_require__.o(definition, key) && !__nccwpck_require__.o(exports, key)) {
+/******/ 				Object.defineProperty(exports, key, { enumerable: true, get: definition[key] });
+/******/ 			}
+/******/ 		}
+/******/ 	};
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/hasOwnProperty shorthand */
+/******/ (() => {
+/******/ 	__nccwpck_require__.o = (obj, prop) => (Object.prototype.hasOwnProperty.call(obj, prop))
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/make namespace object */
+/******/ (() => {
+/******/ 	// define __esModule on exports
+/******/ 	__nccwpck_require__.r = (exports) => {
+/******/ 		if(typeof Symbol !== 'undefined' && Symbol.toStringTag) {
+/******/ 			Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
+/******/ 		}
+/******/ 		Object.defineProperty(exports, '__esModule', { value: true });
+/******/ 	};
+/******/ })();
+/******/ 
+/************************************************************************/
+/******/ 
+/******/ // startup
+/******/ // Load entry module and return exports
+/******/ // This entry module used 'module' so it can't be inlined
+/******/ var __webpack_exports__ = __nccwpck_require__(481);
+/******/ __webpack_exports__ = await __webpack_exports__;
+/******/ 

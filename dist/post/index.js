@@ -1,10 +1,52 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
+/***/ 982:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
+
+/***/ }),
+
+/***/ 896:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
+
+/***/ }),
+
 /***/ 698:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_hooks");
+
+/***/ }),
+
+/***/ 421:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+
+/***/ }),
+
+/***/ 598:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
+
+/***/ }),
+
+/***/ 24:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+
+/***/ }),
+
+/***/ 455:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 
 /***/ }),
 
@@ -13,138 +55,101 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_h
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
 
-/***/ })
+/***/ }),
 
-/******/ });
-/************************************************************************/
-/******/ // The module cache
-/******/ var __webpack_module_cache__ = {};
-/******/ 
-/******/ // The require function
-/******/ function __nccwpck_require__(moduleId) {
-/******/ 	// Check if module is in cache
-/******/ 	var cachedModule = __webpack_module_cache__[moduleId];
-/******/ 	if (cachedModule !== undefined) {
-/******/ 		return cachedModule.exports;
-/******/ 	}
-/******/ 	// Create a new module (and put it into the cache)
-/******/ 	var module = __webpack_module_cache__[moduleId] = {
-/******/ 		// no module.id needed
-/******/ 		// no module.loaded needed
-/******/ 		exports: {}
-/******/ 	};
-/******/ 
-/******/ 	// Execute the module function
-/******/ 	var threw = true;
-/******/ 	try {
-/******/ 		__webpack_modules__[moduleId](module, module.exports, __nccwpck_require__);
-/******/ 		threw = false;
-/******/ 	} finally {
-/******/ 		if(threw) delete __webpack_module_cache__[moduleId];
-/******/ 	}
-/******/ 
-/******/ 	// Return the exports of the module
-/******/ 	return module.exports;
-/******/ }
-/******/ 
-/************************************************************************/
-/******/ /* webpack/runtime/asset-relocator-loader */
-/******/ if (typeof __nccwpck_require__ !== 'undefined') __nccwpck_require__.ab = decodeURIComponent(new URL('.', import.meta.url).pathname).slice(import.meta.url.match(/^file:\/\/\/\w:/) ? 1 : 0, -1) + "/";
-/******/ 
-/******/ /* webpack/runtime/create fake namespace object */
-/******/ (() => {
-/******/ 	var getProto = Object.getPrototypeOf ? (obj) => (Object.getPrototypeOf(obj)) : (obj) => (obj.__proto__);
-/******/ 	var leafPrototypes;
-/******/ 	// create a fake namespace object
-/******/ 	// mode & 1: value is a module id, require it
-/******/ 	// mode & 2: merge all properties of value into the ns
-/******/ 	// mode & 4: return value when already ns object
-/******/ 	// mode & 16: return value when it's Promise-like
-/******/ 	// mode & 8|1: behave like require
-/******/ 	__nccwpck_require__.t = function(value, mode) {
-/******/ 		if(mode & 1) value = this(value);
-/******/ 		if(mode & 8) return value;
-/******/ 		if(typeof value === 'object' && value) {
-/******/ 			if((mode & 4) && value.__esModule) return value;
-/******/ 			if((mode & 16) && typeof value.then === 'function') return value;
-/******/ 		}
-/******/ 		var ns = Object.create(null);
-/******/ 		__nccwpck_require__.r(ns);
-/******/ 		var def = {};
-/******/ 		leafPrototypes = leafPrototypes || [null, getProto({}), getProto([]), getProto(getProto)];
-/******/ 		for(var current = mode & 2 && value; typeof current == 'object' && !~leafPrototypes.indexOf(current); current = getProto(current)) {
-/******/ 			Object.getOwnPropertyNames(current).forEach((key) => (def[key] = () => (value[key])));
-/******/ 		}
-/******/ 		def['default'] = () => (value);
-/******/ 		__nccwpck_require__.d(ns, def);
-/******/ 		return ns;
-/******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/define property getters */
-/******/ (() => {
-/******/ 	// define getter functions for harmony exports
-/******/ 	__nccwpck_require__.d = (exports, definition) => {
-/******/ 		for(var key in definition) {
-/******/ 			if(__nccwpck_require__.o(definition, key) && !__nccwpck_require__.o(exports, key)) {
-/******/ 				Object.defineProperty(exports, key, { enumerable: true, get: definition[key] });
-/******/ 			}
-/******/ 		}
-/******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/hasOwnProperty shorthand */
-/******/ (() => {
-/******/ 	__nccwpck_require__.o = (obj, prop) => (Object.prototype.hasOwnProperty.call(obj, prop))
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/make namespace object */
-/******/ (() => {
-/******/ 	// define __esModule on exports
-/******/ 	__nccwpck_require__.r = (exports) => {
-/******/ 		if(typeof Symbol !== 'undefined' && Symbol.toStringTag) {
-/******/ 			Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
-/******/ 		}
-/******/ 		Object.defineProperty(exports, '__esModule', { value: true });
-/******/ 	};
-/******/ })();
-/******/ 
-/************************************************************************/
-var __webpack_exports__ = {};
+/***/ 708:
+/***/ ((module) => {
 
-;// CONCATENATED MODULE: external "os"
-const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
-;// CONCATENATED MODULE: external "fs"
-const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
-// EXTERNAL MODULE: external "node:http"
-var external_node_http_ = __nccwpck_require__(67);
-;// CONCATENATED MODULE: external "node:stream"
-const external_node_stream_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
-;// CONCATENATED MODULE: external "node:util"
-const external_node_util_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
-;// CONCATENATED MODULE: external "node:zlib"
-const external_node_zlib_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
-;// CONCATENATED MODULE: external "node:crypto"
-const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
-;// CONCATENATED MODULE: external "node:https"
-const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
-;// CONCATENATED MODULE: external "node:fs"
-const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: external "node:os"
-const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
-;// CONCATENATED MODULE: external "node:path"
-const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
-;// CONCATENATED MODULE: external "node:fs/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
-;// CONCATENATED MODULE: external "node:process"
-const external_node_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
-;// CONCATENATED MODULE: external "node:child_process"
-const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-;// CONCATENATED MODULE: external "node:timers/promises"
-const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
-;// CONCATENATED MODULE: ./post.js
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
+
+/***/ }),
+
+/***/ 161:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+
+/***/ }),
+
+/***/ 760:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
+
+/***/ }),
+
+/***/ 327:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
+
+/***/ }),
+
+/***/ 75:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
+
+/***/ }),
+
+/***/ 321:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+
+/***/ }),
+
+/***/ 500:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
+
+/***/ }),
+
+/***/ 975:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
+
+/***/ }),
+
+/***/ 522:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
+
+/***/ }),
+
+/***/ 857:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
+
+/***/ }),
+
+/***/ 730:
+/***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+
+__nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
+/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(24);
+/* harmony import */ var node_http__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(67);
+/* harmony import */ var node_https__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(708);
+/* harmony import */ var os__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(857);
+/* harmony import */ var crypto__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(982);
+/* harmony import */ var fs__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(896);
+/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(75);
+/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(975);
+/* harmony import */ var node_zlib__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(522);
+/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(598);
+/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(161);
+/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(760);
+/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(455);
+/* harmony import */ var node_process__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(327);
+/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(421);
+/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(500);
+/* harmony import */ var node_stream_consumers__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(321);
+
+
 
 
 
@@ -201,7 +206,10 @@ function toCommandProperties(annotationProperties) {
 // node_modules/@actions/core/lib/command.js
 function issueCommand(command, properties, message) {
 	const cmd = new Command$1(command, properties, message);
-	process.stdout.write(cmd.toString() + external_os_namespaceObject.EOL);
+	process.stdout.write(cmd.toString() + os__WEBPACK_IMPORTED_MODULE_3__.EOL);
+}
+function issue(name, message = "") {
+	issueCommand(name, {}, message);
 }
 const CMD_STRING = "::";
 var Command$1 = class {
@@ -235,6 +243,173 @@ function escapeData(s) {
 function escapeProperty(s) {
 	return toCommandValue(s).replace(/%/g, "%25").replace(/\r/g, "%0D").replace(/\n/g, "%0A").replace(/:/g, "%3A").replace(/,/g, "%2C");
 }
+// node_modules/@actions/core/lib/file-command.js
+function issueFileCommand(command, message) {
+	const filePath = process.env[`GITHUB_${command}`];
+	if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
+	if (!fs__WEBPACK_IMPORTED_MODULE_5__.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
+	fs__WEBPACK_IMPORTED_MODULE_5__.appendFileSync(filePath, `${toCommandValue(message)}${os__WEBPACK_IMPORTED_MODULE_3__.EOL}`, { encoding: "utf8" });
+}
+function prepareKeyValueMessage(key, value) {
+	const delimiter = `ghadelimiter_${crypto__WEBPACK_IMPORTED_MODULE_4__.randomUUID()}`;
+	const convertedValue = toCommandValue(value);
+	if (key.includes(delimiter)) throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
+	if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
+	return `${key}<<${delimiter}${os__WEBPACK_IMPORTED_MODULE_3__.EOL}${convertedValue}${os__WEBPACK_IMPORTED_MODULE_3__.EOL}${delimiter}`;
+}
+// node_modules/@actions/core/lib/summary.js
+var __awaiter$1 = function(thisArg, _arguments, P, generator) {
+	function adopt(value) {
+		return value instanceof P ? value : new P(function(resolve) {
+			resolve(value);
+		});
+	}
+	return new (P || (P = Promise))(function(resolve, reject) {
+		function fulfilled(value) {
+			try {
+				step(generator.next(value));
+			} catch (e) {
+				reject(e);
+			}
+		}
+		function rejected(value) {
+			try {
+				step(generator["throw"](value));
+			} catch (e) {
+				reject(e);
+			}
+		}
+		function step(result) {
+			result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected);
+		}
+		step((generator = generator.apply(thisArg, _arguments || [])).next());
+	});
+};
+const { access, appendFile, writeFile: writeFile$1 } = fs__WEBPACK_IMPORTED_MODULE_5__.promises;
+const SUMMARY_ENV_VAR = "GITHUB_STEP_SUMMARY";
+var Summary = class {
+	constructor() {
+		this._buffer = "";
+	}
+	filePath() {
+		return __awaiter$1(this, void 0, void 0, function* () {
+			if (this._filePath) return this._filePath;
+			const pathFromEnv = process.env[SUMMARY_ENV_VAR];
+			if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
+			try {
+				yield access(pathFromEnv, fs__WEBPACK_IMPORTED_MODULE_5__.constants.R_OK | fs__WEBPACK_IMPORTED_MODULE_5__.constants.W_OK);
+			} catch (_a) {
+				throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
+			}
+			this._filePath = pathFromEnv;
+			return this._filePath;
+		});
+	}
+	wrap(tag, content, attrs = {}) {
+		const htmlAttrs = Object.entries(attrs).map(([key, value]) => ` ${key}="${value}"`).join("");
+		if (!content) return `<${tag}${htmlAttrs}>`;
+		return `<${tag}${htmlAttrs}>${content}</${tag}>`;
+	}
+	write(options) {
+		return __awaiter$1(this, void 0, void 0, function* () {
+			const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite);
+			const filePath = yield this.filePath();
+			yield (overwrite ? writeFile$1 : appendFile)(filePath, this._buffer, { encoding: "utf8" });
+			return this.emptyBuffer();
+		});
+	}
+	clear() {
+		return __awaiter$1(this, void 0, void 0, function* () {
+			return this.emptyBuffer().write({ overwrite: true });
+		});
+	}
+	stringify() {
+		return this._buffer;
+	}
+	isEmptyBuffer() {
+		return this._buffer.length === 0;
+	}
+	emptyBuffer() {
+		this._buffer = "";
+		return this;
+	}
+	addRaw(text, addEOL = false) {
+		this._buffer += text;
+		return addEOL ? this.addEOL() : this;
+	}
+	addEOL() {
+		return this.addRaw(os__WEBPACK_IMPORTED_MODULE_3__.EOL);
+	}
+	addCodeBlock(code, lang) {
+		const attrs = Object.assign({}, lang && { lang });
+		const element = this.wrap("pre", this.wrap("code", code), attrs);
+		return this.addRaw(element).addEOL();
+	}
+	addList(items, ordered = false) {
+		const tag = ordered ? "ol" : "ul";
+		const listItems = items.map((item) => this.wrap("li", item)).join("");
+		const element = this.wrap(tag, listItems);
+		return this.addRaw(element).addEOL();
+	}
+	addTable(rows) {
+		const tableBody = rows.map((row) => {
+			const cells = row.map((cell) => {
+				if (typeof cell === "string") return this.wrap("td", cell);
+				const { header, data, colspan, rowspan } = cell;
+				const tag = header ? "th" : "td";
+				const attrs = Object.assign(Object.assign({}, colspan && { colspan }), rowspan && { rowspan });
+				return this.wrap(tag, data, attrs);
+			}).join("");
+			return this.wrap("tr", cells);
+		}).join("");
+		const element = this.wrap("table", tableBody);
+		return this.addRaw(element).addEOL();
+	}
+	addDetails(label, content) {
+		const element = this.wrap("details", this.wrap("summary", label) + content);
+		return this.addRaw(element).addEOL();
+	}
+	addImage(src, alt, options) {
+		const { width, height } = options || {};
+		const attrs = Object.assign(Object.assign({}, width && { width }), height && { height });
+		const element = this.wrap("img", null, Object.assign({
+			src,
+			alt
+		}, attrs));
+		return this.addRaw(element).addEOL();
+	}
+	addHeading(text, level) {
+		const tag = `h${level}`;
+		const allowedTag = [
+			"h1",
+			"h2",
+			"h3",
+			"h4",
+			"h5",
+			"h6"
+		].includes(tag) ? tag : "h1";
+		const element = this.wrap(allowedTag, text);
+		return this.addRaw(element).addEOL();
+	}
+	addSeparator() {
+		const element = this.wrap("hr", null);
+		return this.addRaw(element).addEOL();
+	}
+	addBreak() {
+		const element = this.wrap("br", null);
+		return this.addRaw(element).addEOL();
+	}
+	addQuote(text, cite) {
+		const attrs = Object.assign({}, cite && { cite });
+		const element = this.wrap("blockquote", text, attrs);
+		return this.addRaw(element).addEOL();
+	}
+	addLink(text, href) {
+		const element = this.wrap("a", text, { href });
+		return this.addRaw(element).addEOL();
+	}
+};
+const summary = new Summary();
 var ExitCode;
 (function(ExitCode) {
 	ExitCode[ExitCode["Success"] = 0] = "Success";
@@ -249,261 +424,32 @@ function getInput(name, options) {
 	if (options && options.trimWhitespace === false) return val;
 	return val.trim();
 }
+function setOutput(name, value) {
+	if (process.env["GITHUB_OUTPUT"] || "") return issueFileCommand("OUTPUT", prepareKeyValueMessage(name, value));
+	process.stdout.write(os__WEBPACK_IMPORTED_MODULE_3__.EOL);
+	issueCommand("set-output", { name }, toCommandValue(value));
+}
+function error(message, properties = {}) {
+	issueCommand("error", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
+}
 function warning$1(message, properties = {}) {
 	issueCommand("warning", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
 }
 function info(message) {
-	process.stdout.write(message + external_os_namespaceObject.EOL);
+	process.stdout.write(message + os__WEBPACK_IMPORTED_MODULE_3__.EOL);
+}
+function startGroup(name) {
+	issue("group", name);
+}
+function endGroup() {
+	issue("endgroup");
+}
+function saveState(name, value) {
+	if (process.env["GITHUB_STATE"] || "") return issueFileCommand("STATE", prepareKeyValueMessage(name, value));
+	issueCommand("save-state", { name }, toCommandValue(value));
 }
 function getState(name) {
 	return process.env[`STATE_${name}`] || "";
-}
-// src/aws/statement.ts
-function statement(action, resources) {
-	return JSON.stringify({
-		Effect: "Allow",
-		Action: action,
-		Resource: resources.length === 1 ? resources[0] : resources
-	});
-}
-function deniedIn(words) {
-	const found = /User: (\S+) is not authorized to perform: (\w+:\w+)(?: on resource: (arn:\S+))?/.exec(words);
-	if (found === null) return void 0;
-	const [, principal = "", action = "", resource] = found;
-	return {
-		principal: principal.replace(/^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\/.*$/, "arn:$1:iam::$2:role/$3"),
-		action,
-		resource
-	};
-}
-// src/aws/errors.ts
-function placeName({ account, region }) {
-	return `${account}/${region}`;
-}
-var AwsCallError = class extends Error {
-	name = "AwsCallError";
-	action;
-	code;
-	awsMessage;
-	where;
-	remedy;
-	constructor(action, where, cause, resource, remedy) {
-		const code = errorCode(cause);
-		const awsMessage = errorMessage(cause);
-		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
-		this.action = action;
-		this.code = code;
-		this.awsMessage = awsMessage;
-		this.where = where;
-		this.remedy = remedy;
-	}
-};
-var CredentialsError = class extends Error {
-	name = "CredentialsError";
-};
-var StepError = class extends Error {
-	name = "StepError";
-	remedy;
-	constructor(step, cause, remedy) {
-		super(`${step}: ${errorMessage(cause)}`, { cause });
-		this.remedy = remedy ?? remedyOf(cause);
-	}
-};
-function errorCode(error) {
-	if (error instanceof AwsCallError) return error.code;
-	if (!(error instanceof Error)) return "Error";
-	if (error.name === "Error" && "code" in error && typeof error.code === "string") return error.code;
-	if ("Code" in error && typeof error.Code === "string") return error.Code;
-	return error.name;
-}
-function errorMessage(error) {
-	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").replace(/ ?Encoded authorization failure message: \S+/, "").trim();
-}
-function hasCode(error, ...codes) {
-	return codes.includes(errorCode(error));
-}
-function httpStatus(error) {
-	if (error instanceof AwsCallError) return httpStatus(error.cause);
-	if (typeof error !== "object" || error === null || !("$metadata" in error)) return void 0;
-	const { $metadata } = error;
-	return $metadata?.httpStatusCode;
-}
-const throttlingCodes = new Set([
-	"RequestLimitExceeded",
-	"Throttling",
-	"ThrottlingException",
-	"ThrottledException",
-	"TooManyRequestsException",
-	"RequestThrottled",
-	"RequestThrottledException",
-	"SlowDown",
-	"BandwidthLimitExceeded",
-	"EC2ThrottledException"
-]);
-function isThrottling(error) {
-	return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
-}
-const unsentCodes = new Set([
-	"ECONNREFUSED",
-	"ENOTFOUND",
-	"EAI_AGAIN",
-	"EHOSTUNREACH",
-	"ENETUNREACH"
-]);
-function isWithoutEffect(error) {
-	return isThrottling(error) || unsentCodes.has(errorCode(error)) || isExpired(error);
-}
-const transientCodes = new Set([
-	...unsentCodes,
-	"ECONNRESET",
-	"ECONNABORTED",
-	"EPIPE",
-	"ETIMEDOUT",
-	"TimeoutError",
-	"RequestTimeout",
-	"RequestTimeoutException",
-	"InternalError",
-	"InternalFailure",
-	"InternalServerError",
-	"ServiceUnavailable",
-	"ServiceUnavailableException",
-	"Unavailable",
-	"DependencyTimeoutException",
-	"KMSInternalException",
-	"IDPCommunicationError",
-	"IDPCommunicationErrorException"
-]);
-function isTransient(error) {
-	return transientCodes.has(errorCode(error)) || isServerError$1(error) || isClosedConnection(error);
-}
-function isServerError$1(error) {
-	const status = httpStatus(error) ?? 0;
-	return status >= 500 && status !== 501;
-}
-function isClosedConnection(error) {
-	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
-	return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
-}
-const expiredCodes = new Set([
-	"RequestExpired",
-	"ExpiredToken",
-	"ExpiredTokenException"
-]);
-function isExpired(error) {
-	return expiredCodes.has(errorCode(error));
-}
-function isDenied(error) {
-	const code = errorCode(error);
-	return isDenialCode(code) || code === "AuthFailure";
-}
-function isDenialCode(code) {
-	return [
-		"UnauthorizedOperation",
-		"AccessDenied",
-		"AccessDeniedException"
-	].includes(code);
-}
-const remedies = [
-	{
-		fits: ({ action, code }) => action === "AssumeRoleWithWebIdentity" && code === "AccessDenied",
-		remedy: () => "the role's trust policy must name this issuer's OIDC provider, the audience (oidc-audience) and this workflow's sub; repositories made, renamed or moved since July 2026 have a sub of the form repo:owner@id/name@id:…"
-	},
-	{
-		fits: ({ action, awsMessage }) => action === "AssumeRoleWithWebIdentity" && awsMessage.includes("No OpenIDConnect provider"),
-		remedy: () => "create an IAM OIDC identity provider for GitHub's issuer in that account"
-	},
-	{
-		fits: ({ code, awsMessage }) => code.startsWith("InvalidIdentityToken") && awsMessage.includes("audience"),
-		remedy: () => "the OIDC provider in that account must list the audience of the input oidc-audience"
-	},
-	{
-		fits: ({ action, awsMessage }) => action.startsWith("AssumeRole") && awsMessage.includes("DurationSeconds"),
-		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way"
-	},
-	{
-		fits: ({ action, awsMessage }) => action === "AssumeRole" && awsMessage.includes("sts:TagSession"),
-		remedy: () => "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy"
-	},
-	{
-		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
-		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
-	},
-	{
-		fits: ({ code }) => code === "RegionDisabledException" || code === "OptInRequired",
-		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}, or leave it out`
-	},
-	{
-		fits: ({ code, awsMessage }) => code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"),
-		remedy: ({ where }) => `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`
-	},
-	{
-		fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
-		remedy: () => "AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)"
-	},
-	{
-		fits: ({ awsMessage }) => /Marketplace cannot be copied/i.test(awsMessage),
-		remedy: () => "AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)"
-	},
-	{
-		fits: ({ awsMessage }) => /permission to access the storage/i.test(awsMessage),
-		remedy: () => "every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs"
-	},
-	{
-		fits: ({ code, awsMessage }) => isDenialCode(code) && deniedIn(awsMessage)?.resource !== void 0,
-		remedy: ({ awsMessage }) => {
-			const { principal = "", action = "", resource = "" } = deniedIn(awsMessage) ?? {};
-			const outright = awsMessage.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
-			const key = awsMessage.includes("no resource-based policy") ? "; and the key's policy, or a grant, must let it" : "";
-			return `add to the policy of ${principal}: ${statement(action, [resource])}${outright}${key}`;
-		}
-	},
-	{
-		fits: ({ code }) => code === "UnauthorizedOperation",
-		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
-	},
-	{
-		fits: ({ code }) => code === "ParameterNotFound",
-		remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`
-	},
-	{
-		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
-		remedy: () => "the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer key first"
-	},
-	{
-		fits: ({ code, awsMessage }) => code === "AccessDeniedException" && awsMessage.includes("kms:"),
-		remedy: ({ awsMessage, where }) => `allow ${/kms:\w+/.exec(awsMessage)?.[0]} on that key: in the role's own policy and, where the key is another account's, in the key policy or a grant too (called from account ${where.account})`
-	},
-	{
-		fits: ({ code, awsMessage }) => code === "MalformedPolicyDocumentException" && awsMessage.includes("principals"),
-		remedy: () => "KMS takes no policy that names a principal which does not exist. Remove from the policy of the key what was deleted (it stands there as AROA… or AIDA…), and check that the target accounts exist"
-	},
-	{
-		fits: ({ action, code }) => action === "PutKeyPolicy" && code === "LimitExceededException",
-		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
-	},
-	{
-		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
-		remedy: () => "choose another target-ami-name, or deregister the AMI that has this one"
-	}
-];
-function remedyOf(error) {
-	for (let at = error; at instanceof Error; at = at.cause) {
-		if (at instanceof StepError) return at.remedy;
-		if (at instanceof AwsCallError) {
-			const call = at;
-			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
-		}
-	}
-}
-function explain(error) {
-	return {
-		message: errorMessage(error),
-		remedy: remedyOf(error)
-	};
-}
-function explainLine(error) {
-	const { message, remedy } = explain(error);
-	return remedy === void 0 ? message : `${message.replace(/\.$/, "")}. What to do: ${remedy}`;
 }
 // node_modules/@actions/github/lib/context.js
 var Context = class {
@@ -511,10 +457,10 @@ var Context = class {
 		var _a, _b, _c;
 		this.payload = {};
 		if (process.env.GITHUB_EVENT_PATH) {
-			if ((0,external_fs_namespaceObject.existsSync)(process.env.GITHUB_EVENT_PATH)) this.payload = JSON.parse((0,external_fs_namespaceObject.readFileSync)(process.env.GITHUB_EVENT_PATH, { encoding: "utf8" }));
+			if ((0,fs__WEBPACK_IMPORTED_MODULE_5__.existsSync)(process.env.GITHUB_EVENT_PATH)) this.payload = JSON.parse((0,fs__WEBPACK_IMPORTED_MODULE_5__.readFileSync)(process.env.GITHUB_EVENT_PATH, { encoding: "utf8" }));
 			else {
 				const path = process.env.GITHUB_EVENT_PATH;
-				process.stdout.write(`GITHUB_EVENT_PATH ${path} does not exist${external_os_namespaceObject.EOL}`);
+				process.stdout.write(`GITHUB_EVENT_PATH ${path} does not exist${os__WEBPACK_IMPORTED_MODULE_3__.EOL}`);
 			}
 		}
 		this.eventName = process.env.GITHUB_EVENT_NAME;
@@ -552,315 +498,6 @@ var Context = class {
 };
 // node_modules/@actions/github/lib/github.js
 const context = new Context();
-// src/context.ts
-function runContext() {
-	const repository = process.env.GITHUB_REPOSITORY;
-	const { serverUrl, runId, runAttempt, sha } = context;
-	return {
-		runUrl: repository !== void 0 && Number.isFinite(runId) ? `${serverUrl}/${repository}/actions/runs/${runId}` : "",
-		runId: Number.isFinite(runId) ? String(runId) : "",
-		runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
-		sha: sha ?? "",
-		date: new Date(),
-		defaultRegion: process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || void 0
-	};
-}
-// src/template.ts
-const placeholders = [
-	"account",
-	"region",
-	"name",
-	"source-ami",
-	"date",
-	"sha",
-	"run-id"
-];
-const placeholder = /\{([a-z-]+)\}/g;
-function unknownPlaceholders(template) {
-	return [...template.matchAll(placeholder)].filter(([, name]) => !placeholders.some((known) => known === name)).map(([written]) => written);
-}
-function needsSourceImage(template) {
-	return /\{(name|source-ami)\}/.test(template);
-}
-function fill(template, values) {
-	return template.replace(placeholder, (written, name) => values[name] ?? written);
-}
-// src/inputs/reader.ts
-function runValues(run) {
-	return {
-		date: run.date.toISOString().slice(0, 10).replaceAll("-", ""),
-		sha: run.sha,
-		"run-id": run.runId
-	};
-}
-const inputDefaults = {
-	"ami-id": "",
-	"ami-name": "",
-	"ami-ssm-parameter": "",
-	"packer-manifest": "",
-	"instance-id": "",
-	"no-reboot": "false",
-	"source-region": "",
-	"source-role-arn": "",
-	"source-kms-key": "",
-	"source-key-access": "grant",
-	"target-accounts": "",
-	"target-regions": "",
-	"target-role-arn": "",
-	"target-kms-key": "",
-	targets: "",
-	"role-chaining": "false",
-	"external-id": "",
-	"role-session-name": "share-encrypted-ami",
-	"role-session-tags": "",
-	"role-duration-seconds": "3600",
-	"oidc-audience": "sts.amazonaws.com",
-	"target-ami-name": "{name}",
-	"target-ami-description": "",
-	tags: "",
-	"copy-tags": "true",
-	route: "auto",
-	"allow-lost-billing": "false",
-	"on-existing": "reuse",
-	"deprecate-after": "",
-	"deregistration-protection": "off",
-	"fast-snapshot-restore": "",
-	"launch-permissions": "",
-	"grant-key-to": "",
-	"ssm-parameter": "",
-	retain: "",
-	"dry-run": "false",
-	sweep: "false",
-	"fail-fast": "false",
-	"key-preflight": "fail",
-	topology: "direct",
-	"hub-kms-key": "",
-	"copy-duration-minutes": "",
-	"keep-intermediates": "false",
-	"max-parallel": "20",
-	"poll-interval": "15",
-	"timeout-minutes": "350",
-	"mask-aws-account-id": "false"
-};
-var InputError = class extends Error {
-	name = "InputError";
-	problems;
-	constructor(problems) {
-		const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show(value)} — ${expected}`);
-		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
-		super(`${count} not usable; nothing was called yet.\n${lines.join("\n")}`);
-		this.problems = problems;
-	}
-};
-function show(value) {
-	if (value === "") return "not set";
-	return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
-}
-var Reader = class {
-	problems = [];
-	#get;
-	constructor(get) {
-		this.#get = get;
-	}
-	text(name) {
-		return this.#get(name).trim() || inputDefaults[name];
-	}
-	raw(name) {
-		return this.#get(name);
-	}
-	optional(name) {
-		return this.text(name) || void 0;
-	}
-	note(input, value, expected) {
-		if (!this.problems.some((one) => one.input === input && one.value === value && one.expected === expected)) this.problems.push({
-			input,
-			value,
-			expected
-		});
-	}
-	checked(input, value, check, expected) {
-		if (value !== void 0 && !check(value)) this.note(input, value, expected);
-		return value;
-	}
-	flag(name) {
-		const text = this.text(name).toLowerCase();
-		if (text !== "true" && text !== "false") this.note(name, text, "expected true or false");
-		return text === "true";
-	}
-	whole(name, least, most) {
-		const text = this.text(name);
-		const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-		if (!(value >= least && value <= most)) this.note(name, text, `expected a whole number from ${least} to ${most}`);
-		return value;
-	}
-	oneOf(name, allowed) {
-		const text = this.text(name);
-		const found = allowed.find((one) => one === text);
-		if (found === void 0) this.note(name, text, `expected ${allowed.join(", ").replace(/, ([^,]*)$/, " or $1")}`);
-		return found ?? allowed[0];
-	}
-	list(name) {
-		return [...new Set(this.text(name).split(/[\n,]/).map((item) => item.trim()).filter(Boolean))];
-	}
-	template(name) {
-		return this.templateValue(name, this.text(name));
-	}
-	templateValue(input, value) {
-		for (const unknown of unknownPlaceholders(value ?? "")) this.note(input, value ?? "", `${unknown} is not a placeholder; there are {account}, {region}, {name}, {source-ami}, {date}, {sha} and {run-id}`);
-		return value;
-	}
-};
-const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
-const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-const alias = /^alias\/[\w/-]{1,250}$/;
-const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
-function keyProblem(key, region, account) {
-	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
-	const name = resource?.replace(/^key\//, "") ?? key;
-	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
-	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer key";
-	if (arnRegion !== void 0 && arnRegion !== region) return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
-	if (arnAccount !== void 0 && account !== void 0 && arnAccount !== account) return `this key is in account ${arnAccount}; expected one in account ${account}`;
-}
-function roleProblem(arn, partition, account) {
-	const [, arnPartition, arnAccount] = roleArn.exec(arn) ?? [];
-	if (arnAccount === void 0) return "expected the ARN of a role, arn:aws:iam::123456789012:role/name";
-	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
-	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
-}
-// src/regions.ts
-function partitionOf(region) {
-	if (region.startsWith("cn-")) return "aws-cn";
-	if (region.startsWith("us-gov-")) return "aws-us-gov";
-	return "aws";
-}
-function isRegionName(text) {
-	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
-}
-function isUnknownPartition(region) {
-	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
-}
-function audienceOf(partition) {
-	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
-}
-const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
-// src/tags.ts
-const tagKeys = {
-	sourceAmi: "share-encrypted-ami:source-ami",
-	sourceSnapshot: "share-encrypted-ami:source-snapshot",
-	run: "share-encrypted-ami:run",
-	commit: "share-encrypted-ami:commit",
-	kmsKey: "share-encrypted-ami:kms-key",
-	lease: "share-encrypted-ami:lease",
-	lineage: "share-encrypted-ami:lineage",
-	superseded: "share-encrypted-ami:superseded",
-	intermediate: "share-encrypted-ami:intermediate"
-};
-const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length - 1;
-// src/inputs/tags.ts
-function readTags$1(reader, input, text) {
-	const tags = {};
-	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
-		const at = pair.indexOf("=");
-		if (at < 1) reader.note(input, pair, "expected key=value");
-		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
-	}
-	return checkTags(reader, input, tags);
-}
-function checkTags(reader, input, tags) {
-	for (const [key, value] of Object.entries(tags)) {
-		const shown = `${key}=${value}`;
-		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
-		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
-		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
-		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
-		reader.templateValue(input, value);
-	}
-	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
-	return tags;
-}
-// src/inputs/settings.ts
-const keyAccesses = [
-	"grant",
-	"policy",
-	"existing"
-];
-function readSettings(reader, run) {
-	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
-	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
-	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
-	else reader.checked("source-region", region, isRegionName, "expected the name of a region, such as us-east-1");
-	const partition = partitionOf(region);
-	const sourceRole = reader.optional("source-role-arn");
-	if (sourceRole !== void 0) {
-		const problem = roleProblem(sourceRole, partition);
-		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
-	}
-	const sourceKey = reader.optional("source-kms-key");
-	if (sourceKey !== void 0) {
-		const problem = keyProblem(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
-		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
-	}
-	return {
-		source: {
-			region,
-			partition,
-			roleArn: sourceRole,
-			kmsKey: sourceKey,
-			keyAccess: reader.oneOf("source-key-access", keyAccesses)
-		},
-		credentials: {
-			roleChaining: reader.flag("role-chaining"),
-			externalId: reader.checked("external-id", reader.optional("external-id"), (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text), "expected 2 to 1224 letters, digits and +=,.@:/-"),
-			sessionTags: readSessionTags(reader, run),
-			sessionName: readSessionName(reader, run),
-			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
-			audience: readAudience(reader, partition)
-		},
-		keepIntermediates: reader.flag("keep-intermediates"),
-		maskAccountIds: reader.flag("mask-aws-account-id"),
-		run
-	};
-}
-function readSessionName(reader, run) {
-	const template = fill(reader.template("role-session-name"), runValues(run));
-	if (needsSourceImage(template)) {
-		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
-		return template;
-	}
-	const longest = fill(template, {
-		account: "0".repeat(12),
-		region: "ap-southeast-1",
-		name: "",
-		"source-ami": ""
-	});
-	return reader.checked("role-session-name", template, () => /^[\w+=,.@-]{2,64}$/.test(longest), "expected 2 to 64 letters, digits and +=,.@-");
-}
-function readSessionTags(reader, run) {
-	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
-	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
-		const value = fill(template, runValues(run));
-		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
-		const longest = fill(value, {
-			account: "0".repeat(12),
-			region: "ap-southeast-1",
-			name: "",
-			"source-ami": ""
-		});
-		return [key, reader.checked("role-session-tags", value, () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest), "expected at most 256 letters, digits, spaces and _.:/=+-@")];
-	}));
-}
-function readAudience(reader, partition) {
-	const audience = reader.text("oidc-audience");
-	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
-}
-// src/ledger.ts
-const stateName = "ledger";
-function savedLedger(get) {
-	const text = get(stateName);
-	return text === "" ? void 0 : JSON.parse(text);
-}
 // node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
 var state, emitWarningIfUnsupportedVersion$1;
 var init_emitWarningIfUnsupportedVersion$1 = __esmMin((() => {
@@ -1722,9 +1359,9 @@ var init_calculateBodyLength = __esmMin((() => {
 		else if (typeof body.byteLength === "number") return body.byteLength;
 		else if (typeof body.size === "number") return body.size;
 		else if (typeof body.start === "number" && typeof body.end === "number") return body.end + 1 - body.start;
-		else if (body instanceof external_node_fs_namespaceObject.ReadStream) {
-			if (body.path != null) return (0,external_node_fs_namespaceObject.lstatSync)(body.path).size;
-			else if (typeof body.fd === "number") return (0,external_node_fs_namespaceObject.fstatSync)(body.fd).size;
+		else if (body instanceof node_fs__WEBPACK_IMPORTED_MODULE_0__.ReadStream) {
+			if (body.path != null) return (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.lstatSync)(body.path).size;
+			else if (typeof body.fd === "number") return (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.fstatSync)(body.fd).size;
 		}
 		throw new Error(`Body Length computation failed for ${body}`);
 	};
@@ -1891,12 +1528,12 @@ var init_getHomeDir = __esmMin((() => {
 		return "DEFAULT";
 	};
 	getHomeDir = () => {
-		const { HOME, USERPROFILE, HOMEPATH, HOMEDRIVE = `C:${external_node_path_namespaceObject.sep}` } = process.env;
+		const { HOME, USERPROFILE, HOMEPATH, HOMEDRIVE = `C:${node_path__WEBPACK_IMPORTED_MODULE_11__.sep}` } = process.env;
 		if (HOME) return HOME;
 		if (USERPROFILE) return USERPROFILE;
 		if (HOMEPATH) return `${HOMEDRIVE}${HOMEPATH}`;
 		const homeDirCacheKey = getHomeDirCacheKey();
-		if (!homeDirCache[homeDirCacheKey]) homeDirCache[homeDirCacheKey] = (0,external_node_os_namespaceObject.homedir)();
+		if (!homeDirCache[homeDirCacheKey]) homeDirCache[homeDirCacheKey] = (0,node_os__WEBPACK_IMPORTED_MODULE_10__.homedir)();
 		return homeDirCache[homeDirCacheKey];
 	};
 })), getProfileName;
@@ -1908,8 +1545,8 @@ var getSSOTokenFilepath;
 var init_getSSOTokenFilepath = __esmMin((() => {
 	init_getHomeDir();
 	getSSOTokenFilepath = (id) => {
-		const cacheName = (0,external_node_crypto_namespaceObject.createHash)("sha1").update(id).digest("hex");
-		return (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "sso", "cache", `${cacheName}.json`);
+		const cacheName = (0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.createHash)("sha1").update(id).digest("hex");
+		return (0,node_path__WEBPACK_IMPORTED_MODULE_11__.join)(getHomeDir(), ".aws", "sso", "cache", `${cacheName}.json`);
 	};
 }));
 // node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFromFile.js
@@ -1920,7 +1557,7 @@ var init_getSSOTokenFromFile = __esmMin((() => {
 	getSSOTokenFromFile = async (id) => {
 		if (tokenIntercept[id]) return tokenIntercept[id];
 		const ssoTokenFilepath = getSSOTokenFilepath(id);
-		const ssoTokenText = await (0,promises_namespaceObject.readFile)(ssoTokenFilepath, "utf8");
+		const ssoTokenText = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_12__.readFile)(ssoTokenFilepath, "utf8");
 		return JSON.parse(ssoTokenText);
 	};
 }));
@@ -1944,11 +1581,11 @@ var init_getConfigData = __esmMin((() => {
 })), getConfigFilepath;
 var init_getConfigFilepath = __esmMin((() => {
 	init_getHomeDir();
-	getConfigFilepath = () => process.env["AWS_CONFIG_FILE"] || (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "config");
+	getConfigFilepath = () => process.env["AWS_CONFIG_FILE"] || (0,node_path__WEBPACK_IMPORTED_MODULE_11__.join)(getHomeDir(), ".aws", "config");
 })), getCredentialsFilepath;
 var init_getCredentialsFilepath = __esmMin((() => {
 	init_getHomeDir();
-	getCredentialsFilepath = () => process.env["AWS_SHARED_CREDENTIALS_FILE"] || (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "credentials");
+	getCredentialsFilepath = () => process.env["AWS_SHARED_CREDENTIALS_FILE"] || (0,node_path__WEBPACK_IMPORTED_MODULE_11__.join)(getHomeDir(), ".aws", "credentials");
 }));
 // node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseIni.js
 var prefixKeyRegex, profileNameBlockList, parseIni;
@@ -1997,7 +1634,7 @@ var init_readFile = __esmMin((() => {
 	fileIntercept = {};
 	readFile = (path, options) => {
 		if (fileIntercept[path] !== void 0) return fileIntercept[path];
-		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,promises_namespaceObject.readFile)(path, "utf8");
+		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_12__.readFile)(path, "utf8");
 		return filePromises[path];
 	};
 }));
@@ -2017,9 +1654,9 @@ var init_loadSharedConfigFiles = __esmMin((() => {
 		const homeDir = getHomeDir();
 		const relativeHomeDirPrefix = "~/";
 		let resolvedFilepath = filepath;
-		if (filepath.startsWith(relativeHomeDirPrefix)) resolvedFilepath = (0,external_node_path_namespaceObject.join)(homeDir, filepath.slice(2));
+		if (filepath.startsWith(relativeHomeDirPrefix)) resolvedFilepath = (0,node_path__WEBPACK_IMPORTED_MODULE_11__.join)(homeDir, filepath.slice(2));
 		let resolvedConfigFilepath = configFilepath;
-		if (configFilepath.startsWith(relativeHomeDirPrefix)) resolvedConfigFilepath = (0,external_node_path_namespaceObject.join)(homeDir, configFilepath.slice(2));
+		if (configFilepath.startsWith(relativeHomeDirPrefix)) resolvedConfigFilepath = (0,node_path__WEBPACK_IMPORTED_MODULE_11__.join)(homeDir, configFilepath.slice(2));
 		const parsedFiles = await Promise.all([readFile(resolvedConfigFilepath, { ignoreCache: init.ignoreCache }).then(parseIni).then(getConfigData).catch(swallowError$1), readFile(resolvedFilepath, { ignoreCache: init.ignoreCache }).then(parseIni).catch(swallowError$1)]);
 		return {
 			configFile: parsedFiles[0],
@@ -4512,7 +4149,7 @@ var init_stream_collector = __esmMin((() => {
 			});
 		});
 	};
-	Collector = class extends external_node_stream_namespaceObject.Writable {
+	Collector = class extends node_stream__WEBPACK_IMPORTED_MODULE_6__.Writable {
 		bufferedBytes = [];
 		_write(chunk, encoding, callback) {
 			this.bufferedBytes.push(chunk);
@@ -4528,7 +4165,7 @@ var init_sdk_stream_mixin = __esmMin((() => {
 	init_stream_collector();
 	ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED = "The stream has already been transformed.";
 	sdkStreamMixin = (stream) => {
-		if (!(stream instanceof external_node_stream_namespaceObject.Readable)) try {
+		if (!(stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_6__.Readable)) try {
 			return sdkStreamMixin$1(stream);
 		} catch (ignored) {
 			const name = stream?.__proto__?.constructor?.name || stream;
@@ -4550,9 +4187,9 @@ var init_sdk_stream_mixin = __esmMin((() => {
 			transformToWebStream: () => {
 				if (transformed) throw new Error(ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED);
 				if (stream.readableFlowing !== null) throw new Error("The stream has been consumed by other callbacks.");
-				if (typeof external_node_stream_namespaceObject.Readable.toWeb !== "function") throw new Error("Readable.toWeb() is not supported. Please ensure a polyfill is available.");
+				if (typeof node_stream__WEBPACK_IMPORTED_MODULE_6__.Readable.toWeb !== "function") throw new Error("Readable.toWeb() is not supported. Please ensure a polyfill is available.");
 				transformed = true;
-				return external_node_stream_namespaceObject.Readable.toWeb(stream);
+				return node_stream__WEBPACK_IMPORTED_MODULE_6__.Readable.toWeb(stream);
 			}
 		});
 	};
@@ -4592,7 +4229,7 @@ var init_serde = __esmMin((() => {
 	init_sdk_stream_mixin();
 	init_stream_collector();
 	Uint8ArrayBlobAdapter = class extends bindUint8ArrayBlobAdapter(toUtf8$1, fromUtf8$1, toBase64$1, fromBase64) {};
-	_getRandomValues = external_node_crypto_namespaceObject.getRandomValues;
+	_getRandomValues = node_crypto__WEBPACK_IMPORTED_MODULE_9__.getRandomValues;
 	v4 = bindV4(_getRandomValues);
 	generateIdempotencyToken = v4;
 }));
@@ -4859,7 +4496,7 @@ function buildNativeClass$1(nativeCrc32) {
 var zlibCrc32, Crc32Node;
 var init_Crc32Node = __esmMin((() => {
 	init_Crc32Js();
-	zlibCrc32 = typeof external_node_zlib_namespaceObject.crc32 === "function" ? external_node_zlib_namespaceObject.crc32 : void 0;
+	zlibCrc32 = typeof node_zlib__WEBPACK_IMPORTED_MODULE_8__.crc32 === "function" ? node_zlib__WEBPACK_IMPORTED_MODULE_8__.crc32 : void 0;
 	Crc32Node = zlibCrc32 ? buildNativeClass$1(zlibCrc32) : Crc32Js;
 }));
 // node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Js.js
@@ -5116,7 +4753,7 @@ function buildNativeClass() {
 			this.finished = false;
 		}
 		createHash() {
-			return this.secret ? (0,external_node_crypto_namespaceObject.createHmac)("sha256", toBuffer(this.secret)) : (0,external_node_crypto_namespaceObject.createHash)("sha256");
+			return this.secret ? (0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.createHmac)("sha256", toBuffer(this.secret)) : (0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.createHash)("sha256");
 		}
 	};
 }
@@ -5130,7 +4767,7 @@ var init_Sha256Node = __esmMin((() => {
 	init_Sha256Js();
 	hasNativeCrypto = (() => {
 		try {
-			(0,external_node_crypto_namespaceObject.createHash)("sha256");
+			(0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.createHash)("sha256");
 			return true;
 		} catch {
 			return false;
@@ -5701,7 +5338,7 @@ var init_EventStreamMarshaller = __esmMin((() => {
 			return this.universalMarshaller.deserialize(bodyIterable, deserializer);
 		}
 		serialize(input, serializer) {
-			return external_node_stream_namespaceObject.Readable.from(this.universalMarshaller.serialize(input, serializer));
+			return node_stream__WEBPACK_IMPORTED_MODULE_6__.Readable.from(this.universalMarshaller.serialize(input, serializer));
 		}
 	};
 	eventStreamSerdeProvider = (options) => new EventStreamMarshaller(options);
@@ -8524,7 +8161,7 @@ var init_partition = __esmMin((() => {
 // node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/isStreamingPayload/isStreamingPayload.js
 var isStreamingPayload;
 var init_isStreamingPayload = __esmMin((() => {
-	isStreamingPayload = (request) => request?.body instanceof external_node_stream_namespaceObject.Readable || typeof ReadableStream !== "undefined" && request?.body instanceof ReadableStream;
+	isStreamingPayload = (request) => request?.body instanceof node_stream__WEBPACK_IMPORTED_MODULE_6__.Readable || typeof ReadableStream !== "undefined" && request?.body instanceof ReadableStream;
 }));
 // node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/constants.js
 var THROTTLING_ERROR_CODES, TRANSIENT_ERROR_CODES, TRANSIENT_ERROR_STATUS_CODES, NODEJS_TIMEOUT_ERROR_CODES$1, NODEJS_NETWORK_ERROR_CODES;
@@ -8573,7 +8210,7 @@ var init_constants$5 = __esmMin((() => {
 function isNodeJsHttp2TransientError(error) {
 	return error.code === "ERR_HTTP2_STREAM_ERROR" && error.message.includes("NGHTTP2_REFUSED_STREAM");
 }
-var isRetryableByTrait, isClockSkewCorrectedError, isBrowserNetworkError, isThrottlingError, isTransientError, isServerError;
+var isRetryableByTrait, isClockSkewCorrectedError, isBrowserNetworkError, isThrottlingError, isTransientError, isServerError$1;
 var init_service_error_classification = __esmMin((() => {
 	init_constants$5();
 	isRetryableByTrait = (error) => error?.$retryable !== void 0;
@@ -8591,7 +8228,7 @@ var init_service_error_classification = __esmMin((() => {
 	};
 	isThrottlingError = (error) => error.$metadata?.httpStatusCode === 429 || THROTTLING_ERROR_CODES.includes(error.name) || error.$retryable?.throttling == true;
 	isTransientError = (error, depth = 0) => error?.name !== "AbortError" && (isRetryableByTrait(error) || isClockSkewCorrectedError(error) || error.name === "InvalidSignatureException" && error.message?.includes("Signature expired") || TRANSIENT_ERROR_CODES.includes(error.name) || NODEJS_TIMEOUT_ERROR_CODES$1.includes(error?.code || "") || NODEJS_NETWORK_ERROR_CODES.includes(error?.code || "") || TRANSIENT_ERROR_STATUS_CODES.includes(error.$metadata?.httpStatusCode || 0) || isBrowserNetworkError(error) || isNodeJsHttp2TransientError(error) || error.cause !== void 0 && depth <= 10 && isTransientError(error.cause, depth + 1));
-	isServerError = (error) => {
+	isServerError$1 = (error) => {
 		if (error.$metadata?.httpStatusCode !== void 0) {
 			const statusCode = error.$metadata.httpStatusCode;
 			if (500 <= statusCode && statusCode <= 599 && !isTransientError(error)) return true;
@@ -8756,7 +8393,7 @@ var init_retryMiddleware = __esmMin((() => {
 	getRetryErrorType = (error) => {
 		if (isThrottlingError(error)) return "THROTTLING";
 		if (isTransientError(error)) return "TRANSIENT";
-		if (isServerError(error)) return "SERVER_ERROR";
+		if (isServerError$1(error)) return "SERVER_ERROR";
 		return "CLIENT_ERROR";
 	};
 	retryMiddlewareOptions = {
@@ -9294,8 +8931,8 @@ var init_getRuntimeUserAgentPair = __esmMin((() => {
 			"deno",
 			"bun",
 			"llrt"
-		]) if (external_node_process_namespaceObject.versions[runtime]) return [`md/${runtime}`, external_node_process_namespaceObject.versions[runtime]];
-		return ["md/nodejs", external_node_process_namespaceObject.versions.node];
+		]) if (node_process__WEBPACK_IMPORTED_MODULE_13__.versions[runtime]) return [`md/${runtime}`, node_process__WEBPACK_IMPORTED_MODULE_13__.versions[runtime]];
+		return ["md/nodejs", node_process__WEBPACK_IMPORTED_MODULE_13__.versions.node];
 	};
 }));
 // node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/crt-availability.js
@@ -9324,14 +8961,14 @@ var init_defaultUserAgent = __esmMin((() => {
 			const sections = [
 				["aws-sdk-js", clientVersion],
 				["ua", "2.1"],
-				[`os/${(0,external_node_os_namespaceObject.platform)()}`, (0,external_node_os_namespaceObject.release)()],
+				[`os/${(0,node_os__WEBPACK_IMPORTED_MODULE_10__.platform)()}`, (0,node_os__WEBPACK_IMPORTED_MODULE_10__.release)()],
 				["lang/js"],
 				runtimeUserAgentPair
 			];
 			const crtAvailable = isCrtAvailable();
 			if (crtAvailable) sections.push(crtAvailable);
 			if (serviceId) sections.push([`api/${serviceId}`, clientVersion]);
-			if (external_node_process_namespaceObject.env.AWS_EXECUTION_ENV) sections.push([`exec-env/${external_node_process_namespaceObject.env.AWS_EXECUTION_ENV}`]);
+			if (node_process__WEBPACK_IMPORTED_MODULE_13__.env.AWS_EXECUTION_ENV) sections.push([`exec-env/${node_process__WEBPACK_IMPORTED_MODULE_13__.env.AWS_EXECUTION_ENV}`]);
 			const appId = await config?.userAgentAppId?.();
 			return appId ? [...sections, [`app/${appId}`]] : [...sections];
 		};
@@ -9460,929 +9097,6 @@ var init_client = __esmMin((() => {
 	init_stsRegionDefaultResolver();
 	init_extensions();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getDateHeader.js
-var getDateHeader, getAgeHeader;
-var init_getDateHeader = __esmMin((() => {
-	init_protocols$1();
-	getDateHeader = (response) => HttpResponse.isInstance(response) ? response.headers?.date ?? response.headers?.Date : void 0;
-	getAgeHeader = (response) => HttpResponse.isInstance(response) ? response.headers?.age ?? response.headers?.Age : void 0;
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getSkewCorrectedDate.js
-var getSkewCorrectedDate;
-var init_getSkewCorrectedDate = __esmMin((() => {
-	getSkewCorrectedDate = (systemClockOffset) => new Date(Date.now() + systemClockOffset);
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getUpdatedSystemClockOffset.js
-var getUpdatedSystemClockOffset;
-var init_getUpdatedSystemClockOffset = __esmMin((() => {
-	getUpdatedSystemClockOffset = (clockTime, currentSystemClockOffset, timeRequestSent, ageHeader) => {
-		if (ageHeader !== void 0) return currentSystemClockOffset;
-		const serverTime = Date.parse(clockTime);
-		if (Number.isNaN(serverTime)) return currentSystemClockOffset;
-		const timeResponseReceived = Date.now();
-		if (timeRequestSent !== void 0 && timeResponseReceived - timeRequestSent > 9e5) return currentSystemClockOffset;
-		return serverTime - timeResponseReceived;
-	};
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/index.js
-var init_utils = __esmMin((() => {
-	init_getDateHeader();
-	init_getSkewCorrectedDate();
-	init_getUpdatedSystemClockOffset();
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4Signer.js
-var throwSigningPropertyError, hasEventStreamOutput, validateSigningProperties, AwsSdkSigV4Signer;
-var init_AwsSdkSigV4Signer = __esmMin((() => {
-	init_protocols$1();
-	init_dist_es$14();
-	init_utils();
-	throwSigningPropertyError = (name, property) => {
-		if (!property) throw new Error(`Property \`${name}\` is not resolved for AWS SDK SigV4Auth`);
-		return property;
-	};
-	hasEventStreamOutput = (signingProperties) => {
-		return (signingProperties.context?.[SMITHY_CONTEXT_KEY]?.eventStream)?.output === true;
-	};
-	validateSigningProperties = async (signingProperties) => {
-		const context = throwSigningPropertyError("context", signingProperties.context);
-		const config = throwSigningPropertyError("config", signingProperties.config);
-		const authScheme = context.endpointV2?.properties?.authSchemes?.[0];
-		return {
-			config,
-			signer: await throwSigningPropertyError("signer", config.signer)(authScheme),
-			signingRegion: signingProperties?.signingRegion,
-			signingRegionSet: signingProperties?.signingRegionSet,
-			signingName: signingProperties?.signingName
-		};
-	};
-	AwsSdkSigV4Signer = class {
-		async sign(httpRequest, identity, signingProperties) {
-			if (!HttpRequest.isInstance(httpRequest)) throw new Error("The request is not an instance of `HttpRequest` and cannot be signed");
-			const validatedProps = await validateSigningProperties(signingProperties);
-			const { config, signer } = validatedProps;
-			let { signingRegion, signingName } = validatedProps;
-			const handlerExecutionContext = signingProperties.context;
-			if (handlerExecutionContext?.authSchemes?.length ?? false) {
-				const [first, second] = handlerExecutionContext.authSchemes;
-				if (first?.name === "sigv4a" && second?.name === "sigv4") {
-					signingRegion = second?.signingRegion ?? signingRegion;
-					signingName = second?.signingName ?? signingName;
-				}
-			}
-			const noSkewCorrection = await config.disableClockSkewCorrection?.() === true;
-			signingProperties._disableClockSkewCorrection = noSkewCorrection;
-			const skipSkewSampling = noSkewCorrection || hasEventStreamOutput(signingProperties);
-			signingProperties._skipClockSkewSampling = skipSkewSampling;
-			if (!skipSkewSampling) {
-				signingProperties._preRequestSystemClockOffset = config.systemClockOffset;
-				signingProperties._requestSentAt = Date.now();
-			}
-			return await signer.sign(httpRequest, {
-				signingDate: noSkewCorrection ? new Date() : getSkewCorrectedDate(config.systemClockOffset),
-				signingRegion,
-				signingService: signingName
-			});
-		}
-		errorHandler(signingProperties) {
-			return (error) => {
-				const errorException = error;
-				if (!signingProperties._skipClockSkewSampling && !signingProperties._disableClockSkewCorrection) {
-					const serverTime = errorException.ServerTime ?? getDateHeader(errorException.$response);
-					if (serverTime) {
-						const config = throwSigningPropertyError("config", signingProperties.config);
-						const preRequestOffset = signingProperties._preRequestSystemClockOffset;
-						const timeRequestSent = signingProperties._requestSentAt;
-						const ageHeader = getAgeHeader(errorException.$response);
-						const newOffset = getUpdatedSystemClockOffset(serverTime, config.systemClockOffset, timeRequestSent, ageHeader);
-						config.systemClockOffset = newOffset;
-						if (Math.abs(newOffset) >= 24e4 && (newOffset !== preRequestOffset || preRequestOffset !== void 0 && preRequestOffset !== newOffset) && errorException.$metadata) errorException.$metadata.clockSkewCorrected = true;
-					}
-				}
-				throw error;
-			};
-		}
-		successHandler(httpResponse, signingProperties) {
-			if (signingProperties._skipClockSkewSampling || signingProperties._disableClockSkewCorrection) return;
-			const dateHeader = getDateHeader(httpResponse);
-			if (dateHeader) {
-				const config = throwSigningPropertyError("config", signingProperties.config);
-				const timeRequestSent = signingProperties._requestSentAt;
-				const ageHeader = getAgeHeader(httpResponse);
-				config.systemClockOffset = getUpdatedSystemClockOffset(dateHeader, config.systemClockOffset, timeRequestSent, ageHeader);
-			}
-		}
-	};
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4ASigner.js
-var AwsSdkSigV4ASigner;
-var init_AwsSdkSigV4ASigner = __esmMin((() => {
-	init_protocols$1();
-	init_utils();
-	init_AwsSdkSigV4Signer();
-	AwsSdkSigV4ASigner = class extends AwsSdkSigV4Signer {
-		async sign(httpRequest, identity, signingProperties) {
-			if (!HttpRequest.isInstance(httpRequest)) throw new Error("The request is not an instance of `HttpRequest` and cannot be signed");
-			const { config, signer, signingRegion, signingRegionSet, signingName } = await validateSigningProperties(signingProperties);
-			const multiRegionOverride = (await config.sigv4aSigningRegionSet?.() ?? signingRegionSet ?? [signingRegion]).join(",");
-			const noSkewCorrection = await config.disableClockSkewCorrection?.() === true;
-			signingProperties._disableClockSkewCorrection = noSkewCorrection;
-			if (!noSkewCorrection) {
-				signingProperties._preRequestSystemClockOffset = config.systemClockOffset;
-				signingProperties._requestSentAt = Date.now();
-			}
-			return await signer.sign(httpRequest, {
-				signingDate: noSkewCorrection ? new Date() : getSkewCorrectedDate(config.systemClockOffset),
-				signingRegion: multiRegionOverride,
-				signingService: signingName
-			});
-		}
-	};
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getArrayForCommaSeparatedString.js
-var getArrayForCommaSeparatedString;
-var init_getArrayForCommaSeparatedString = __esmMin((() => {
-	getArrayForCommaSeparatedString = (str) => typeof str === "string" && str.length > 0 ? str.split(",").map((item) => item.trim()) : [];
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getBearerTokenEnvKey.js
-var getBearerTokenEnvKey;
-var init_getBearerTokenEnvKey = __esmMin((() => {
-	getBearerTokenEnvKey = (signingName) => `AWS_BEARER_TOKEN_${signingName.replace(/[\s-]/g, "_").toUpperCase()}`;
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/NODE_AUTH_SCHEME_PREFERENCE_OPTIONS.js
-var NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY, NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY, NODE_AUTH_SCHEME_PREFERENCE_OPTIONS;
-var init_NODE_AUTH_SCHEME_PREFERENCE_OPTIONS = __esmMin((() => {
-	init_getArrayForCommaSeparatedString();
-	init_getBearerTokenEnvKey();
-	NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY = "AWS_AUTH_SCHEME_PREFERENCE";
-	NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY = "auth_scheme_preference";
-	NODE_AUTH_SCHEME_PREFERENCE_OPTIONS = {
-		environmentVariableSelector: (env, options) => {
-			if (options?.signingName) {
-				if (getBearerTokenEnvKey(options.signingName) in env) return ["httpBearerAuth"];
-			}
-			if (!(NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY in env)) return;
-			return getArrayForCommaSeparatedString(env[NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY]);
-		},
-		configFileSelector: (profile) => {
-			if (!(NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY in profile)) return;
-			return getArrayForCommaSeparatedString(profile[NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY]);
-		},
-		default: []
-	};
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4AConfig.js
-var resolveAwsSdkSigV4AConfig, NODE_SIGV4A_CONFIG_OPTIONS;
-var init_resolveAwsSdkSigV4AConfig = __esmMin((() => {
-	init_dist_es$13();
-	init_config$1();
-	resolveAwsSdkSigV4AConfig = (config) => {
-		config.sigv4aSigningRegionSet = normalizeProvider(config.sigv4aSigningRegionSet);
-		return config;
-	};
-	NODE_SIGV4A_CONFIG_OPTIONS = {
-		environmentVariableSelector(env) {
-			if (env.AWS_SIGV4A_SIGNING_REGION_SET) return env.AWS_SIGV4A_SIGNING_REGION_SET.split(",").map((_) => _.trim());
-			throw new ProviderError("AWS_SIGV4A_SIGNING_REGION_SET not set in env.", { tryNextLink: true });
-		},
-		configFileSelector(profile) {
-			if (profile.sigv4a_signing_region_set) return (profile.sigv4a_signing_region_set ?? "").split(",").map((_) => _.trim());
-			throw new ProviderError("sigv4a_signing_region_set not set in profile.", { tryNextLink: true });
-		},
-		default: void 0
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/HeaderFormatter.js
-function negate(bytes) {
-	for (let i = 0; i < 8; i++) bytes[i] ^= 255;
-	for (let i = 7; i > -1; i--) {
-		bytes[i]++;
-		if (bytes[i] !== 0) break;
-	}
-}
-var HeaderFormatter, HEADER_VALUE_TYPE, UUID_PATTERN, Int64;
-var init_HeaderFormatter = __esmMin((() => {
-	init_serde();
-	HeaderFormatter = class {
-		format(headers) {
-			const chunks = [];
-			for (const headerName in headers) {
-				if (!hasOwn(headers, headerName)) continue;
-				const bytes = fromUtf8$1(headerName);
-				chunks.push(Uint8Array.from([bytes.byteLength]), bytes, this.formatHeaderValue(headers[headerName]));
-			}
-			const out = new Uint8Array(chunks.reduce((carry, bytes) => carry + bytes.byteLength, 0));
-			let position = 0;
-			for (const chunk of chunks) {
-				out.set(chunk, position);
-				position += chunk.byteLength;
-			}
-			return out;
-		}
-		formatHeaderValue(header) {
-			switch (header.type) {
-				case "boolean": return Uint8Array.from([header.value ? 0 : 1]);
-				case "byte": return Uint8Array.from([2, header.value]);
-				case "short":
-					const shortView = new DataView(new ArrayBuffer(3));
-					shortView.setUint8(0, 3);
-					shortView.setInt16(1, header.value, false);
-					return new Uint8Array(shortView.buffer);
-				case "integer":
-					const intView = new DataView(new ArrayBuffer(5));
-					intView.setUint8(0, 4);
-					intView.setInt32(1, header.value, false);
-					return new Uint8Array(intView.buffer);
-				case "long":
-					const longBytes = new Uint8Array(9);
-					longBytes[0] = 5;
-					longBytes.set(header.value.bytes, 1);
-					return longBytes;
-				case "binary":
-					const binView = new DataView(new ArrayBuffer(3 + header.value.byteLength));
-					binView.setUint8(0, 6);
-					binView.setUint16(1, header.value.byteLength, false);
-					const binBytes = new Uint8Array(binView.buffer);
-					binBytes.set(header.value, 3);
-					return binBytes;
-				case "string":
-					const utf8Bytes = fromUtf8$1(header.value);
-					const strView = new DataView(new ArrayBuffer(3 + utf8Bytes.byteLength));
-					strView.setUint8(0, 7);
-					strView.setUint16(1, utf8Bytes.byteLength, false);
-					const strBytes = new Uint8Array(strView.buffer);
-					strBytes.set(utf8Bytes, 3);
-					return strBytes;
-				case "timestamp":
-					const tsBytes = new Uint8Array(9);
-					tsBytes[0] = 8;
-					tsBytes.set(Int64.fromNumber(header.value.valueOf()).bytes, 1);
-					return tsBytes;
-				case "uuid":
-					if (!UUID_PATTERN.test(header.value)) throw new Error(`Invalid UUID received: ${header.value}`);
-					const uuidBytes = new Uint8Array(17);
-					uuidBytes[0] = 9;
-					uuidBytes.set(fromHex(header.value.replace(/-/g, "")), 1);
-					return uuidBytes;
-			}
-		}
-	};
-	(function(HEADER_VALUE_TYPE) {
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["boolTrue"] = 0] = "boolTrue";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["boolFalse"] = 1] = "boolFalse";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["byte"] = 2] = "byte";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["short"] = 3] = "short";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["integer"] = 4] = "integer";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["long"] = 5] = "long";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["byteArray"] = 6] = "byteArray";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["string"] = 7] = "string";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["timestamp"] = 8] = "timestamp";
-		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["uuid"] = 9] = "uuid";
-	})(HEADER_VALUE_TYPE || (HEADER_VALUE_TYPE = {}));
-	UUID_PATTERN = /^[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12}$/;
-	Int64 = class Int64 {
-		bytes;
-		constructor(bytes) {
-			this.bytes = bytes;
-			if (bytes.byteLength !== 8) throw new Error("Int64 buffers must be exactly 8 bytes");
-		}
-		static fromNumber(number) {
-			if (number > 0x8000000000000000 || number < -0x8000000000000000) throw new Error(`${number} is too large (or, if negative, too small) to represent as an Int64`);
-			const bytes = new Uint8Array(8);
-			for (let i = 7, remaining = Math.abs(Math.round(number)); i > -1 && remaining > 0; i--, remaining /= 256) bytes[i] = remaining;
-			if (number < 0) negate(bytes);
-			return new Int64(bytes);
-		}
-		valueOf() {
-			const bytes = this.bytes.slice(0);
-			const negative = bytes[0] & 128;
-			if (negative) negate(bytes);
-			return parseInt(toHex(bytes), 16) * (negative ? -1 : 1);
-		}
-		toString() {
-			return String(this.valueOf());
-		}
-	};
-})), ALGORITHM_QUERY_PARAM, CREDENTIAL_QUERY_PARAM, AMZ_DATE_QUERY_PARAM, SIGNED_HEADERS_QUERY_PARAM, EXPIRES_QUERY_PARAM, SIGNATURE_QUERY_PARAM, TOKEN_QUERY_PARAM, AUTH_HEADER, AMZ_DATE_HEADER, DATE_HEADER, GENERATED_HEADERS, SHA256_HEADER, TOKEN_HEADER, ALWAYS_UNSIGNABLE_HEADERS, PROXY_HEADER_PATTERN, SEC_HEADER_PATTERN, ALGORITHM_IDENTIFIER, EVENT_ALGORITHM_IDENTIFIER, UNSIGNED_PAYLOAD, KEY_TYPE_IDENTIFIER;
-var init_constants$2 = __esmMin((() => {
-	ALGORITHM_QUERY_PARAM = "X-Amz-Algorithm";
-	CREDENTIAL_QUERY_PARAM = "X-Amz-Credential";
-	AMZ_DATE_QUERY_PARAM = "X-Amz-Date";
-	SIGNED_HEADERS_QUERY_PARAM = "X-Amz-SignedHeaders";
-	EXPIRES_QUERY_PARAM = "X-Amz-Expires";
-	SIGNATURE_QUERY_PARAM = "X-Amz-Signature";
-	TOKEN_QUERY_PARAM = "X-Amz-Security-Token";
-	AUTH_HEADER = "authorization";
-	AMZ_DATE_HEADER = AMZ_DATE_QUERY_PARAM.toLowerCase();
-	DATE_HEADER = "date";
-	GENERATED_HEADERS = [
-		AUTH_HEADER,
-		AMZ_DATE_HEADER,
-		DATE_HEADER
-	];
-	SIGNATURE_QUERY_PARAM.toLowerCase();
-	SHA256_HEADER = "x-amz-content-sha256";
-	TOKEN_HEADER = TOKEN_QUERY_PARAM.toLowerCase();
-	ALWAYS_UNSIGNABLE_HEADERS = {
-		authorization: true,
-		"cache-control": true,
-		connection: true,
-		expect: true,
-		from: true,
-		"keep-alive": true,
-		"max-forwards": true,
-		pragma: true,
-		referer: true,
-		te: true,
-		trailer: true,
-		"transfer-encoding": true,
-		upgrade: true,
-		"user-agent": true,
-		"x-amzn-trace-id": true
-	};
-	PROXY_HEADER_PATTERN = /^proxy-/;
-	SEC_HEADER_PATTERN = /^sec-/;
-	ALGORITHM_IDENTIFIER = "AWS4-HMAC-SHA256";
-	EVENT_ALGORITHM_IDENTIFIER = "AWS4-HMAC-SHA256-PAYLOAD";
-	UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD";
-	KEY_TYPE_IDENTIFIER = "aws4_request";
-}));
-// node_modules/@smithy/signature-v4/dist-es/getCanonicalQuery.js
-var getCanonicalQuery;
-var init_getCanonicalQuery = __esmMin((() => {
-	init_serde();
-	init_protocols$1();
-	init_constants$2();
-	getCanonicalQuery = ({ query = {} }) => {
-		const keys = [];
-		const serialized = {};
-		for (const key in query) {
-			if (!hasOwn(query, key)) continue;
-			if (key.toLowerCase() === "x-amz-signature") continue;
-			const encodedKey = escapeUri(key);
-			keys.push(encodedKey);
-			const value = query[key];
-			if (typeof value === "string") serialized[encodedKey] = `${encodedKey}=${escapeUri(value)}`;
-			else if (Array.isArray(value)) serialized[encodedKey] = value.slice(0).reduce((encoded, value) => encoded.concat([`${encodedKey}=${escapeUri(value)}`]), []).sort().join("&");
-		}
-		return keys.sort().map((key) => serialized[key]).filter((serialized) => serialized).join("&");
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/utilDate.js
-var iso8601, toDate;
-var init_utilDate = __esmMin((() => {
-	iso8601 = (time) => toDate(time).toISOString().replace(/\.\d{3}Z$/, "Z");
-	toDate = (time) => {
-		if (typeof time === "number") return new Date(time * 1e3);
-		if (typeof time === "string") {
-			if (Number(time)) return new Date(Number(time) * 1e3);
-			return new Date(time);
-		}
-		return time;
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/SignatureV4Base.js
-var SignatureV4Base;
-var init_SignatureV4Base = __esmMin((() => {
-	init_client$1();
-	init_protocols$1();
-	init_serde();
-	init_getCanonicalQuery();
-	init_utilDate();
-	SignatureV4Base = class {
-		service;
-		regionProvider;
-		credentialProvider;
-		sha256;
-		uriEscapePath;
-		applyChecksum;
-		constructor({ applyChecksum, credentials, region, service, sha256, uriEscapePath = true }) {
-			this.service = service;
-			this.sha256 = sha256;
-			this.uriEscapePath = uriEscapePath;
-			this.applyChecksum = typeof applyChecksum === "boolean" ? applyChecksum : true;
-			this.regionProvider = normalizeProvider$1(region);
-			this.credentialProvider = normalizeProvider$1(credentials);
-		}
-		createCanonicalRequest(request, canonicalHeaders, payloadHash) {
-			const sortedHeaders = Object.keys(canonicalHeaders).sort();
-			return `${request.method}
-${this.getCanonicalPath(request)}
-${getCanonicalQuery(request)}
-${sortedHeaders.map((name) => `${name}:${canonicalHeaders[name]}`).join("\n")}
-
-${sortedHeaders.join(";")}
-${payloadHash}`;
-		}
-		async createStringToSign(longDate, credentialScope, canonicalRequest, algorithmIdentifier) {
-			const hash = new this.sha256();
-			hash.update(toUint8Array(canonicalRequest));
-			return `${algorithmIdentifier}
-${longDate}
-${credentialScope}
-${toHex(await hash.digest())}`;
-		}
-		getCanonicalPath({ path }) {
-			if (this.uriEscapePath) {
-				const normalizedPathSegments = [];
-				for (const pathSegment of path.split("/")) {
-					if (pathSegment?.length === 0) continue;
-					if (pathSegment === ".") continue;
-					if (pathSegment === "..") normalizedPathSegments.pop();
-					else normalizedPathSegments.push(pathSegment);
-				}
-				const normalizedPath = `${path?.startsWith("/") ? "/" : ""}${normalizedPathSegments.join("/")}${normalizedPathSegments.length > 0 && path?.endsWith("/") ? "/" : ""}`;
-				return escapeUri(normalizedPath).replace(/%2F/g, "/");
-			}
-			return path;
-		}
-		validateResolvedCredentials(credentials) {
-			if (typeof credentials !== "object" || typeof credentials.accessKeyId !== "string" || typeof credentials.secretAccessKey !== "string") throw new Error("Resolved credential object is not valid");
-		}
-		formatDate(now) {
-			const longDate = iso8601(now).replace(/[-:]/g, "");
-			return {
-				longDate,
-				shortDate: longDate.slice(0, 8)
-			};
-		}
-		getCanonicalHeaderList(headers) {
-			return Object.keys(headers).sort().join(";");
-		}
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/credentialDerivation.js
-var signingKeyCache, cacheQueue, createScope, getSigningKey, hmac;
-var init_credentialDerivation = __esmMin((() => {
-	init_serde();
-	init_constants$2();
-	signingKeyCache = {};
-	cacheQueue = [];
-	createScope = (shortDate, region, service) => `${shortDate}/${region}/${service}/${KEY_TYPE_IDENTIFIER}`;
-	getSigningKey = async (sha256Constructor, credentials, shortDate, region, service) => {
-		const cacheKey = `${shortDate}:${region}:${service}:${toHex(await hmac(sha256Constructor, credentials.secretAccessKey, credentials.accessKeyId))}:${credentials.sessionToken}`;
-		if (cacheKey in signingKeyCache) return signingKeyCache[cacheKey];
-		cacheQueue.push(cacheKey);
-		while (cacheQueue.length > 50) delete signingKeyCache[cacheQueue.shift()];
-		let key = `AWS4${credentials.secretAccessKey}`;
-		for (const signable of [
-			shortDate,
-			region,
-			service,
-			KEY_TYPE_IDENTIFIER
-		]) key = await hmac(sha256Constructor, key, signable);
-		return signingKeyCache[cacheKey] = key;
-	};
-	hmac = (ctor, secret, data) => {
-		const hash = new ctor(secret);
-		hash.update(toUint8Array(data));
-		return hash.digest();
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/getCanonicalHeaders.js
-var getCanonicalHeaders;
-var init_getCanonicalHeaders = __esmMin((() => {
-	init_serde();
-	init_constants$2();
-	getCanonicalHeaders = ({ headers }, unsignableHeaders, signableHeaders) => {
-		const canonical = {};
-		for (const headerName of Object.keys(headers).sort()) {
-			if (headers[headerName] == void 0) continue;
-			const canonicalHeaderName = headerName.toLowerCase();
-			if (hasOwn(ALWAYS_UNSIGNABLE_HEADERS, canonicalHeaderName) || unsignableHeaders?.has(canonicalHeaderName) || PROXY_HEADER_PATTERN.test(canonicalHeaderName) || SEC_HEADER_PATTERN.test(canonicalHeaderName)) {
-				if (!signableHeaders || signableHeaders && !signableHeaders.has(canonicalHeaderName)) continue;
-			}
-			if (canonicalHeaderName === "__proto__") writeKey$2(canonical);
-			canonical[canonicalHeaderName] = headers[headerName].replace(/[\r\n]/g, " ").replace(/[ \t]+/g, " ").replace(/^ | $/g, "");
-		}
-		return canonical;
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/getPayloadHash.js
-var getPayloadHash;
-var init_getPayloadHash = __esmMin((() => {
-	init_serde();
-	init_constants$2();
-	getPayloadHash = async ({ headers, body }, hashConstructor) => {
-		for (const headerName in headers) {
-			if (!hasOwn(headers, headerName)) continue;
-			if (headerName.toLowerCase() === "x-amz-content-sha256") return headers[headerName];
-		}
-		if (body == void 0) return "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-		else if (typeof body === "string" || ArrayBuffer.isView(body) || isArrayBuffer(body)) {
-			const hashCtor = new hashConstructor();
-			hashCtor.update(toUint8Array(body));
-			return toHex(await hashCtor.digest());
-		}
-		return UNSIGNED_PAYLOAD;
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/headerUtil.js
-var hasHeader;
-var init_headerUtil = __esmMin((() => {
-	init_serde();
-	hasHeader = (soughtHeader, headers) => {
-		soughtHeader = soughtHeader.toLowerCase();
-		for (const headerName in headers) {
-			if (!hasOwn(headers, headerName)) continue;
-			if (soughtHeader === headerName.toLowerCase()) return true;
-		}
-		return false;
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/moveHeadersToQuery.js
-var moveHeadersToQuery;
-var init_moveHeadersToQuery = __esmMin((() => {
-	init_serde();
-	init_protocols$1();
-	moveHeadersToQuery = (request, options = {}) => {
-		const { headers, query = {} } = HttpRequest.clone(request);
-		for (const name in headers) {
-			if (!hasOwn(headers, name)) continue;
-			const lname = name.toLowerCase();
-			if (lname.slice(0, 6) === "x-amz-" && !options.unhoistableHeaders?.has(lname) || options.hoistableHeaders?.has(lname)) {
-				query[name] = headers[name];
-				delete headers[name];
-			}
-		}
-		return {
-			...request,
-			headers,
-			query
-		};
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/prepareRequest.js
-var prepareRequest;
-var init_prepareRequest = __esmMin((() => {
-	init_serde();
-	init_protocols$1();
-	init_constants$2();
-	prepareRequest = (request) => {
-		request = HttpRequest.clone(request);
-		for (const headerName in request.headers) {
-			if (!hasOwn(request.headers, headerName)) continue;
-			if (GENERATED_HEADERS.indexOf(headerName.toLowerCase()) > -1) delete request.headers[headerName];
-		}
-		return request;
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/SignatureV4.js
-var SignatureV4;
-var init_SignatureV4 = __esmMin((() => {
-	init_serde();
-	init_HeaderFormatter();
-	init_SignatureV4Base();
-	init_constants$2();
-	init_credentialDerivation();
-	init_getCanonicalHeaders();
-	init_getPayloadHash();
-	init_headerUtil();
-	init_moveHeadersToQuery();
-	init_prepareRequest();
-	SignatureV4 = class extends SignatureV4Base {
-		headerFormatter = new HeaderFormatter();
-		constructor({ applyChecksum, credentials, region, service, sha256, uriEscapePath = true }) {
-			super({
-				applyChecksum,
-				credentials,
-				region,
-				service,
-				sha256,
-				uriEscapePath
-			});
-		}
-		async presign(originalRequest, options = {}) {
-			const { signingDate = new Date(), expiresIn = 3600, unsignableHeaders, unhoistableHeaders, signableHeaders, hoistableHeaders, signingRegion, signingService } = options;
-			const credentials = await this.credentialProvider();
-			this.validateResolvedCredentials(credentials);
-			const region = signingRegion ?? await this.regionProvider();
-			const { longDate, shortDate } = this.formatDate(signingDate);
-			if (expiresIn > 604800) return Promise.reject("Signature version 4 presigned URLs must have an expiration date less than one week in the future");
-			const scope = createScope(shortDate, region, signingService ?? this.service);
-			const request = moveHeadersToQuery(prepareRequest(originalRequest), {
-				unhoistableHeaders,
-				hoistableHeaders
-			});
-			if (credentials.sessionToken) request.query[TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			request.query[ALGORITHM_QUERY_PARAM] = ALGORITHM_IDENTIFIER;
-			request.query[CREDENTIAL_QUERY_PARAM] = `${credentials.accessKeyId}/${scope}`;
-			request.query[AMZ_DATE_QUERY_PARAM] = longDate;
-			request.query[EXPIRES_QUERY_PARAM] = expiresIn.toString(10);
-			const canonicalHeaders = getCanonicalHeaders(request, unsignableHeaders, signableHeaders);
-			request.query[SIGNED_HEADERS_QUERY_PARAM] = this.getCanonicalHeaderList(canonicalHeaders);
-			request.query[SIGNATURE_QUERY_PARAM] = await this.getSignature(longDate, scope, this.getSigningKey(credentials, region, shortDate, signingService), this.createCanonicalRequest(request, canonicalHeaders, await getPayloadHash(originalRequest, this.sha256)));
-			return request;
-		}
-		async sign(toSign, options) {
-			if (typeof toSign === "string") return this.signString(toSign, options);
-			else if (toSign.headers && toSign.payload) return this.signEvent(toSign, options);
-			else if (toSign.message) return this.signMessage(toSign, options);
-			else return this.signRequest(toSign, options);
-		}
-		async signEvent({ headers, payload }, { signingDate = new Date(), priorSignature, signingRegion, signingService, eventStreamCredentials }) {
-			const region = signingRegion ?? await this.regionProvider();
-			const { shortDate, longDate } = this.formatDate(signingDate);
-			const scope = createScope(shortDate, region, signingService ?? this.service);
-			const hashedPayload = await getPayloadHash({
-				headers: {},
-				body: payload
-			}, this.sha256);
-			const hash = new this.sha256();
-			hash.update(headers);
-			const hashedHeaders = toHex(await hash.digest());
-			const stringToSign = [
-				EVENT_ALGORITHM_IDENTIFIER,
-				longDate,
-				scope,
-				priorSignature,
-				hashedHeaders,
-				hashedPayload
-			].join("\n");
-			return this.signString(stringToSign, {
-				signingDate,
-				signingRegion: region,
-				signingService,
-				eventStreamCredentials
-			});
-		}
-		async signMessage(signableMessage, { signingDate = new Date(), signingRegion, signingService, eventStreamCredentials }) {
-			return this.signEvent({
-				headers: this.headerFormatter.format(signableMessage.message.headers),
-				payload: signableMessage.message.body
-			}, {
-				signingDate,
-				signingRegion,
-				signingService,
-				priorSignature: signableMessage.priorSignature,
-				eventStreamCredentials
-			}).then((signature) => {
-				return {
-					message: signableMessage.message,
-					signature
-				};
-			});
-		}
-		async signString(stringToSign, { signingDate = new Date(), signingRegion, signingService, eventStreamCredentials } = {}) {
-			const credentials = eventStreamCredentials ?? await this.credentialProvider();
-			this.validateResolvedCredentials(credentials);
-			const region = signingRegion ?? await this.regionProvider();
-			const { shortDate } = this.formatDate(signingDate);
-			const hash = new this.sha256(await this.getSigningKey(credentials, region, shortDate, signingService));
-			hash.update(toUint8Array(stringToSign));
-			return toHex(await hash.digest());
-		}
-		async signRequest(requestToSign, { signingDate = new Date(), signableHeaders, unsignableHeaders, signingRegion, signingService } = {}) {
-			const credentials = await this.credentialProvider();
-			this.validateResolvedCredentials(credentials);
-			const region = signingRegion ?? await this.regionProvider();
-			const request = prepareRequest(requestToSign);
-			const { longDate, shortDate } = this.formatDate(signingDate);
-			const scope = createScope(shortDate, region, signingService ?? this.service);
-			request.headers[AMZ_DATE_HEADER] = longDate;
-			if (credentials.sessionToken) request.headers[TOKEN_HEADER] = credentials.sessionToken;
-			const payloadHash = await getPayloadHash(request, this.sha256);
-			if (!hasHeader("x-amz-content-sha256", request.headers) && this.applyChecksum) request.headers[SHA256_HEADER] = payloadHash;
-			const canonicalHeaders = getCanonicalHeaders(request, unsignableHeaders, signableHeaders);
-			const signature = await this.getSignature(longDate, scope, this.getSigningKey(credentials, region, shortDate, signingService), this.createCanonicalRequest(request, canonicalHeaders, payloadHash));
-			request.headers[AUTH_HEADER] = `${ALGORITHM_IDENTIFIER} Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${this.getCanonicalHeaderList(canonicalHeaders)}, Signature=${signature}`;
-			return request;
-		}
-		async getSignature(longDate, credentialScope, keyPromise, canonicalRequest) {
-			const stringToSign = await this.createStringToSign(longDate, credentialScope, canonicalRequest, ALGORITHM_IDENTIFIER);
-			const hash = new this.sha256(await keyPromise);
-			hash.update(toUint8Array(stringToSign));
-			return toHex(await hash.digest());
-		}
-		getSigningKey(credentials, region, shortDate, service) {
-			return getSigningKey(this.sha256, credentials, shortDate, region, service || this.service);
-		}
-	};
-}));
-// node_modules/@smithy/signature-v4/dist-es/signature-v4a-container.js
-var signatureV4aContainer;
-var init_signature_v4a_container = __esmMin((() => {
-	signatureV4aContainer = { SignatureV4a: null };
-}));
-// node_modules/@smithy/signature-v4/dist-es/index.js
-var init_dist_es$12 = __esmMin((() => {
-	init_SignatureV4();
-	init_constants$2();
-	init_getCanonicalHeaders();
-	init_getCanonicalQuery();
-	init_getPayloadHash();
-	init_moveHeadersToQuery();
-	init_prepareRequest();
-	init_credentialDerivation();
-	init_SignatureV4Base();
-	init_headerUtil();
-	init_signature_v4a_container();
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4Config.js
-function normalizeCredentialProvider(config, { credentials, credentialDefaultProvider }) {
-	let credentialsProvider;
-	if (credentials) {
-		if (!credentials?.memoized) credentialsProvider = memoizeIdentityProvider(credentials, isIdentityExpired, doesIdentityRequireRefresh);
-		else credentialsProvider = credentials;
-	} else if (credentialDefaultProvider) credentialsProvider = normalizeProvider(credentialDefaultProvider(Object.assign({}, config, { parentClientConfig: config })));
-	else credentialsProvider = async () => {
-		throw new Error("@aws-sdk/core::resolveAwsSdkSigV4Config - `credentials` not provided and no credentialDefaultProvider was configured.");
-	};
-	credentialsProvider.memoized = true;
-	return credentialsProvider;
-}
-function bindCallerConfig(config, credentialsProvider) {
-	if (credentialsProvider.configBound) return credentialsProvider;
-	const fn = async (options) => credentialsProvider({
-		...options,
-		callerClientConfig: config
-	});
-	fn.memoized = credentialsProvider.memoized;
-	fn.configBound = true;
-	return fn;
-}
-var bindResolveAwsSdkSigV4Config;
-var init_resolveAwsSdkSigV4Config = __esmMin((() => {
-	init_client();
-	init_dist_es$13();
-	init_dist_es$12();
-	bindResolveAwsSdkSigV4Config = (defaultDisableClockSkewCorrection) => (config) => {
-		let inputCredentials = config.credentials;
-		let isUserSupplied = !!config.credentials;
-		let resolvedCredentials = void 0;
-		Object.defineProperty(config, "credentials", {
-			set(credentials) {
-				if (credentials && credentials !== inputCredentials && credentials !== resolvedCredentials) isUserSupplied = true;
-				inputCredentials = credentials;
-				const boundProvider = bindCallerConfig(config, normalizeCredentialProvider(config, {
-					credentials: inputCredentials,
-					credentialDefaultProvider: config.credentialDefaultProvider
-				}));
-				if (isUserSupplied && !boundProvider.attributed) {
-					const isCredentialObject = typeof inputCredentials === "object" && inputCredentials !== null;
-					resolvedCredentials = async (options) => {
-						const attributedCreds = await boundProvider(options);
-						if (isCredentialObject && (!attributedCreds.$source || Object.keys(attributedCreds.$source).length === 0)) return setCredentialFeature(attributedCreds, "CREDENTIALS_CODE", "e");
-						return attributedCreds;
-					};
-					resolvedCredentials.memoized = boundProvider.memoized;
-					resolvedCredentials.configBound = boundProvider.configBound;
-					resolvedCredentials.attributed = true;
-				} else resolvedCredentials = boundProvider;
-			},
-			get() {
-				return resolvedCredentials;
-			},
-			enumerable: true,
-			configurable: true
-		});
-		config.credentials = inputCredentials;
-		const { signingEscapePath = true, systemClockOffset = config.systemClockOffset || 0, sha256 } = config;
-		let signer;
-		if (config.signer) signer = normalizeProvider(config.signer);
-		else if (config.regionInfoProvider) signer = () => normalizeProvider(config.region)().then(async (region) => [await config.regionInfoProvider(region, {
-			useFipsEndpoint: await config.useFipsEndpoint(),
-			useDualstackEndpoint: await config.useDualstackEndpoint()
-		}) || {}, region]).then(([regionInfo, region]) => {
-			const { signingRegion, signingService } = regionInfo;
-			config.signingRegion = config.signingRegion || signingRegion || region;
-			config.signingName = config.signingName || signingService || config.serviceId;
-			const params = {
-				...config,
-				credentials: config.credentials,
-				region: config.signingRegion,
-				service: config.signingName,
-				sha256,
-				uriEscapePath: signingEscapePath
-			};
-			return new (config.signerConstructor || SignatureV4)(params);
-		});
-		else signer = async (authScheme) => {
-			authScheme = Object.assign({}, {
-				name: "sigv4",
-				signingName: config.signingName || config.defaultSigningName,
-				signingRegion: await normalizeProvider(config.region)(),
-				properties: {}
-			}, authScheme);
-			const signingRegion = authScheme.signingRegion;
-			const signingService = authScheme.signingName;
-			config.signingRegion = config.signingRegion || signingRegion;
-			config.signingName = config.signingName || signingService || config.serviceId;
-			const params = {
-				...config,
-				credentials: config.credentials,
-				region: config.signingRegion,
-				service: config.signingName,
-				sha256,
-				uriEscapePath: signingEscapePath
-			};
-			return new (config.signerConstructor || SignatureV4)(params);
-		};
-		return Object.assign(config, {
-			systemClockOffset,
-			signingEscapePath,
-			signer,
-			disableClockSkewCorrection: normalizeProvider(config.disableClockSkewCorrection ?? defaultDisableClockSkewCorrection)
-		});
-	};
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/index.js
-var init_aws_sdk = __esmMin((() => {
-	init_AwsSdkSigV4Signer();
-	init_AwsSdkSigV4ASigner();
-	init_NODE_AUTH_SCHEME_PREFERENCE_OPTIONS();
-	init_resolveAwsSdkSigV4AConfig();
-	init_resolveAwsSdkSigV4Config();
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-node-config.js
-var ENV_DISABLE_CLOCK_SKEW_CORRECTION, CONFIG_DISABLE_CLOCK_SKEW_CORRECTION, NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS;
-var init_clock_skew_node_config = __esmMin((() => {
-	init_config$1();
-	ENV_DISABLE_CLOCK_SKEW_CORRECTION = "AWS_DISABLE_CLOCK_SKEW_CORRECTION";
-	CONFIG_DISABLE_CLOCK_SKEW_CORRECTION = "disable_clock_skew_correction";
-	NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS = {
-		environmentVariableSelector: (env) => booleanSelector(env, ENV_DISABLE_CLOCK_SKEW_CORRECTION, SelectorType.ENV),
-		configFileSelector: (profile) => booleanSelector(profile, CONFIG_DISABLE_CLOCK_SKEW_CORRECTION, SelectorType.CONFIG),
-		default: false
-	};
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-defaults.js
-var DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION;
-var init_clock_skew_defaults = __esmMin((() => {
-	init_config$1();
-	init_clock_skew_node_config();
-	DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION = loadConfig(NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS);
-}));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/index.js
-var resolveAwsSdkSigV4Config;
-var init_httpAuthSchemes = __esmMin((() => {
-	init_aws_sdk();
-	init_getBearerTokenEnvKey();
-	init_clock_skew_defaults();
-	resolveAwsSdkSigV4Config = bindResolveAwsSdkSigV4Config(DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION);
-}));
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
-init_httpAuthSchemes();
-init_client$1();
-const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
-	return {
-		operation: getSmithyContext(context).operation,
-		region: await normalizeProvider$1(config.region)() || (() => {
-			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
-		})()
-	};
-};
-function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4",
-		signingProperties: {
-			name: "ec2",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
-	const options = [];
-	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
-	}
-	return options;
-};
-const resolveHttpAuthSchemeConfig$7 = (config) => {
-	const config_0 = resolveAwsSdkSigV4Config(config);
-	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$7 = (options) => {
-	return Object.assign(options, {
-		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
-		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		defaultSigningName: "ec2"
-	});
-};
-const commonParams$7 = {
-	UseFIPS: {
-		type: "builtInParams",
-		name: "useFipsEndpoint"
-	},
-	Endpoint: {
-		type: "builtInParams",
-		name: "endpoint"
-	},
-	Region: {
-		type: "builtInParams",
-		name: "region"
-	},
-	UseDualStack: {
-		type: "builtInParams",
-		name: "useDualstackEndpoint"
-	}
-};
-// node_modules/@aws-sdk/client-ec2/package.json
-var version$5 = "3.1169.0";
 // node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
@@ -10427,7 +9141,7 @@ var dist_es_exports$7 = __exportAll({
 	ENV_SESSION: () => ENV_SESSION,
 	fromEnv: () => fromEnv
 });
-var init_dist_es$11 = __esmMin((() => {
+var init_dist_es$12 = __esmMin((() => {
 	init_fromEnv();
 }));
 // node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
@@ -10454,7 +9168,7 @@ var init_node_http = __esmMin((() => {}));
 // node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/httpRequest.js
 function httpRequest(options) {
 	return new Promise((resolve, reject) => {
-		const req = external_node_http_.request({
+		const req = node_http__WEBPACK_IMPORTED_MODULE_1__.request({
 			method: "GET",
 			...options,
 			hostname: options.hostname?.replace(/^\[(.+)\]$/, "$1")
@@ -10817,7 +9531,7 @@ var dist_es_exports$6 = __exportAll({
 	httpRequest: () => httpRequest,
 	providerConfigFromInit: () => providerConfigFromInit
 });
-var init_dist_es$10 = __esmMin((() => {
+var init_dist_es$11 = __esmMin((() => {
 	init_fromContainerMetadata();
 	init_fromInstanceMetadata();
 	init_RemoteProviderInit();
@@ -10845,7 +9559,7 @@ function buildAbortError(abortSignal) {
 }
 // node_modules/@smithy/node-http-handler/dist-es/constants.js
 var NODEJS_TIMEOUT_ERROR_CODES;
-var init_constants$1 = __esmMin((() => {
+var init_constants$2 = __esmMin((() => {
 	NODEJS_TIMEOUT_ERROR_CODES = [
 		"ECONNRESET",
 		"EPIPE",
@@ -11015,7 +9729,7 @@ async function writeRequestBody(httpRequest, request, maxContinueTimeoutMs = MIN
 	if (sendBody) writeBody(httpRequest, request.body);
 }
 function writeBody(httpRequest, body) {
-	if (body instanceof external_node_stream_namespaceObject.Readable) {
+	if (body instanceof node_stream__WEBPACK_IMPORTED_MODULE_6__.Readable) {
 		body.pipe(httpRequest);
 		return;
 	}
@@ -11046,7 +9760,7 @@ var hAgent, hRequest, NodeHttpHandler;
 var init_node_http_handler = __esmMin((() => {
 	init_serde();
 	init_protocols$1();
-	init_constants$1();
+	init_constants$2();
 	init_get_transformed_headers();
 	init_node_https();
 	init_set_connection_timeout();
@@ -11132,7 +9846,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 				const headers = request.headers;
 				const expectContinue = headers ? (headers.Expect ?? headers.expect) === "100-continue" : false;
 				let agent = isSSL ? config.httpsAgent : config.httpAgent;
-				if (expectContinue && !this.externalAgent) agent = new (isSSL ? external_node_https_namespaceObject.Agent : hAgent)({
+				if (expectContinue && !this.externalAgent) agent = new (isSSL ? node_https__WEBPACK_IMPORTED_MODULE_2__.Agent : hAgent)({
 					keepAlive: false,
 					maxSockets: 1e400
 				});
@@ -11157,7 +9871,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 					agent,
 					auth
 				};
-				const req = (isSSL ? external_node_https_namespaceObject.request : hRequest)(nodeHttpsOptions, (res) => {
+				const req = (isSSL ? node_https__WEBPACK_IMPORTED_MODULE_2__.request : hRequest)(nodeHttpsOptions, (res) => {
 					const httpResponse = new HttpResponse({
 						statusCode: res.statusCode || -1,
 						reason: res.statusMessage,
@@ -11248,11 +9962,11 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 					});
 				})(),
 				httpsAgent: (() => {
-					if (httpsAgent instanceof external_node_https_namespaceObject.Agent || typeof httpsAgent?.destroy === "function") {
+					if (httpsAgent instanceof node_https__WEBPACK_IMPORTED_MODULE_2__.Agent || typeof httpsAgent?.destroy === "function") {
 						this.externalAgent = true;
 						return httpsAgent;
 					}
-					return new external_node_https_namespaceObject.Agent({
+					return new node_https__WEBPACK_IMPORTED_MODULE_2__.Agent({
 						keepAlive,
 						maxSockets,
 						...httpsAgent
@@ -11264,7 +9978,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 	};
 }));
 // node_modules/@smithy/node-http-handler/dist-es/index.js
-var init_dist_es$9 = __esmMin((() => {
+var init_dist_es$10 = __esmMin((() => {
 	init_node_http_handler();
 	init_protocols$1();
 	init_get_transformed_headers();
@@ -11361,7 +10075,7 @@ var AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, DEFAULT_LINK_LOCAL_HOST, AWS_CONTAIN
 var init_fromHttp = __esmMin((() => {
 	init_client();
 	init_config$1();
-	init_dist_es$9();
+	init_dist_es$10();
 	init_checkUrl();
 	init_requestHelpers();
 	init_retry_wrapper();
@@ -11396,7 +10110,7 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 		const requestTimeout = options.timeout ?? 1e3;
 		const provider = retryWrapper(async () => {
 			const request = createGetRequest(url);
-			if (tokenFile) request.headers.Authorization = validateToken((await promises_namespaceObject.readFile(tokenFile)).toString());
+			if (tokenFile) request.headers.Authorization = validateToken((await node_fs_promises__WEBPACK_IMPORTED_MODULE_12__.readFile(tokenFile)).toString());
 			else if (token) request.headers.Authorization = validateToken(token);
 			try {
 				return getCredentials((await requestHandler.handle(request, { requestTimeout })).response).then((creds) => setCredentialFeature(creds, "CREDENTIALS_HTTP", "z"));
@@ -11419,16 +10133,16 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 }));
 // node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
 var dist_es_exports$5 = __exportAll({ fromHttp: () => fromHttp });
-var init_dist_es$8 = __esmMin((() => {
+var init_dist_es$9 = __esmMin((() => {
 	init_fromHttp();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
 init_config$1();
 const remoteProvider = async (init) => {
-	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$6));
 	if (process.env[ENV_CMDS_RELATIVE_URI] || process.env[ENV_CMDS_FULL_URI]) {
 		init.logger?.debug("@aws-sdk/credential-provider-node - remoteProvider::fromHttp/fromContainerMetadata");
-		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
+		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$5));
 		return chain(fromHttp(init), fromContainerMetadata(init));
 	}
 	if (process.env["AWS_EC2_METADATA_DISABLED"] && process.env["AWS_EC2_METADATA_DISABLED"] !== "false") return async () => {
@@ -11493,12 +10207,872 @@ const internalCreateChain = (providers) => async (awsIdentityProperties) => {
 var isSsoProfile$1;
 var init_isSsoProfile = __esmMin((() => {
 	isSsoProfile$1 = (arg) => arg && (typeof arg.sso_start_url === "string" || typeof arg.sso_account_id === "string" || typeof arg.sso_session === "string" || typeof arg.sso_region === "string" || typeof arg.sso_role_name === "string");
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getDateHeader.js
+var getDateHeader, getAgeHeader;
+var init_getDateHeader = __esmMin((() => {
+	init_protocols$1();
+	getDateHeader = (response) => HttpResponse.isInstance(response) ? response.headers?.date ?? response.headers?.Date : void 0;
+	getAgeHeader = (response) => HttpResponse.isInstance(response) ? response.headers?.age ?? response.headers?.Age : void 0;
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getSkewCorrectedDate.js
+var getSkewCorrectedDate;
+var init_getSkewCorrectedDate = __esmMin((() => {
+	getSkewCorrectedDate = (systemClockOffset) => new Date(Date.now() + systemClockOffset);
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getUpdatedSystemClockOffset.js
+var getUpdatedSystemClockOffset;
+var init_getUpdatedSystemClockOffset = __esmMin((() => {
+	getUpdatedSystemClockOffset = (clockTime, currentSystemClockOffset, timeRequestSent, ageHeader) => {
+		if (ageHeader !== void 0) return currentSystemClockOffset;
+		const serverTime = Date.parse(clockTime);
+		if (Number.isNaN(serverTime)) return currentSystemClockOffset;
+		const timeResponseReceived = Date.now();
+		if (timeRequestSent !== void 0 && timeResponseReceived - timeRequestSent > 9e5) return currentSystemClockOffset;
+		return serverTime - timeResponseReceived;
+	};
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/index.js
+var init_utils = __esmMin((() => {
+	init_getDateHeader();
+	init_getSkewCorrectedDate();
+	init_getUpdatedSystemClockOffset();
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4Signer.js
+var throwSigningPropertyError, hasEventStreamOutput, validateSigningProperties, AwsSdkSigV4Signer;
+var init_AwsSdkSigV4Signer = __esmMin((() => {
+	init_protocols$1();
+	init_dist_es$14();
+	init_utils();
+	throwSigningPropertyError = (name, property) => {
+		if (!property) throw new Error(`Property \`${name}\` is not resolved for AWS SDK SigV4Auth`);
+		return property;
+	};
+	hasEventStreamOutput = (signingProperties) => {
+		return (signingProperties.context?.[SMITHY_CONTEXT_KEY]?.eventStream)?.output === true;
+	};
+	validateSigningProperties = async (signingProperties) => {
+		const context = throwSigningPropertyError("context", signingProperties.context);
+		const config = throwSigningPropertyError("config", signingProperties.config);
+		const authScheme = context.endpointV2?.properties?.authSchemes?.[0];
+		return {
+			config,
+			signer: await throwSigningPropertyError("signer", config.signer)(authScheme),
+			signingRegion: signingProperties?.signingRegion,
+			signingRegionSet: signingProperties?.signingRegionSet,
+			signingName: signingProperties?.signingName
+		};
+	};
+	AwsSdkSigV4Signer = class {
+		async sign(httpRequest, identity, signingProperties) {
+			if (!HttpRequest.isInstance(httpRequest)) throw new Error("The request is not an instance of `HttpRequest` and cannot be signed");
+			const validatedProps = await validateSigningProperties(signingProperties);
+			const { config, signer } = validatedProps;
+			let { signingRegion, signingName } = validatedProps;
+			const handlerExecutionContext = signingProperties.context;
+			if (handlerExecutionContext?.authSchemes?.length ?? false) {
+				const [first, second] = handlerExecutionContext.authSchemes;
+				if (first?.name === "sigv4a" && second?.name === "sigv4") {
+					signingRegion = second?.signingRegion ?? signingRegion;
+					signingName = second?.signingName ?? signingName;
+				}
+			}
+			const noSkewCorrection = await config.disableClockSkewCorrection?.() === true;
+			signingProperties._disableClockSkewCorrection = noSkewCorrection;
+			const skipSkewSampling = noSkewCorrection || hasEventStreamOutput(signingProperties);
+			signingProperties._skipClockSkewSampling = skipSkewSampling;
+			if (!skipSkewSampling) {
+				signingProperties._preRequestSystemClockOffset = config.systemClockOffset;
+				signingProperties._requestSentAt = Date.now();
+			}
+			return await signer.sign(httpRequest, {
+				signingDate: noSkewCorrection ? new Date() : getSkewCorrectedDate(config.systemClockOffset),
+				signingRegion,
+				signingService: signingName
+			});
+		}
+		errorHandler(signingProperties) {
+			return (error) => {
+				const errorException = error;
+				if (!signingProperties._skipClockSkewSampling && !signingProperties._disableClockSkewCorrection) {
+					const serverTime = errorException.ServerTime ?? getDateHeader(errorException.$response);
+					if (serverTime) {
+						const config = throwSigningPropertyError("config", signingProperties.config);
+						const preRequestOffset = signingProperties._preRequestSystemClockOffset;
+						const timeRequestSent = signingProperties._requestSentAt;
+						const ageHeader = getAgeHeader(errorException.$response);
+						const newOffset = getUpdatedSystemClockOffset(serverTime, config.systemClockOffset, timeRequestSent, ageHeader);
+						config.systemClockOffset = newOffset;
+						if (Math.abs(newOffset) >= 24e4 && (newOffset !== preRequestOffset || preRequestOffset !== void 0 && preRequestOffset !== newOffset) && errorException.$metadata) errorException.$metadata.clockSkewCorrected = true;
+					}
+				}
+				throw error;
+			};
+		}
+		successHandler(httpResponse, signingProperties) {
+			if (signingProperties._skipClockSkewSampling || signingProperties._disableClockSkewCorrection) return;
+			const dateHeader = getDateHeader(httpResponse);
+			if (dateHeader) {
+				const config = throwSigningPropertyError("config", signingProperties.config);
+				const timeRequestSent = signingProperties._requestSentAt;
+				const ageHeader = getAgeHeader(httpResponse);
+				config.systemClockOffset = getUpdatedSystemClockOffset(dateHeader, config.systemClockOffset, timeRequestSent, ageHeader);
+			}
+		}
+	};
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4ASigner.js
+var AwsSdkSigV4ASigner;
+var init_AwsSdkSigV4ASigner = __esmMin((() => {
+	init_protocols$1();
+	init_utils();
+	init_AwsSdkSigV4Signer();
+	AwsSdkSigV4ASigner = class extends AwsSdkSigV4Signer {
+		async sign(httpRequest, identity, signingProperties) {
+			if (!HttpRequest.isInstance(httpRequest)) throw new Error("The request is not an instance of `HttpRequest` and cannot be signed");
+			const { config, signer, signingRegion, signingRegionSet, signingName } = await validateSigningProperties(signingProperties);
+			const multiRegionOverride = (await config.sigv4aSigningRegionSet?.() ?? signingRegionSet ?? [signingRegion]).join(",");
+			const noSkewCorrection = await config.disableClockSkewCorrection?.() === true;
+			signingProperties._disableClockSkewCorrection = noSkewCorrection;
+			if (!noSkewCorrection) {
+				signingProperties._preRequestSystemClockOffset = config.systemClockOffset;
+				signingProperties._requestSentAt = Date.now();
+			}
+			return await signer.sign(httpRequest, {
+				signingDate: noSkewCorrection ? new Date() : getSkewCorrectedDate(config.systemClockOffset),
+				signingRegion: multiRegionOverride,
+				signingService: signingName
+			});
+		}
+	};
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getArrayForCommaSeparatedString.js
+var getArrayForCommaSeparatedString;
+var init_getArrayForCommaSeparatedString = __esmMin((() => {
+	getArrayForCommaSeparatedString = (str) => typeof str === "string" && str.length > 0 ? str.split(",").map((item) => item.trim()) : [];
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getBearerTokenEnvKey.js
+var getBearerTokenEnvKey;
+var init_getBearerTokenEnvKey = __esmMin((() => {
+	getBearerTokenEnvKey = (signingName) => `AWS_BEARER_TOKEN_${signingName.replace(/[\s-]/g, "_").toUpperCase()}`;
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/NODE_AUTH_SCHEME_PREFERENCE_OPTIONS.js
+var NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY, NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY, NODE_AUTH_SCHEME_PREFERENCE_OPTIONS;
+var init_NODE_AUTH_SCHEME_PREFERENCE_OPTIONS = __esmMin((() => {
+	init_getArrayForCommaSeparatedString();
+	init_getBearerTokenEnvKey();
+	NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY = "AWS_AUTH_SCHEME_PREFERENCE";
+	NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY = "auth_scheme_preference";
+	NODE_AUTH_SCHEME_PREFERENCE_OPTIONS = {
+		environmentVariableSelector: (env, options) => {
+			if (options?.signingName) {
+				if (getBearerTokenEnvKey(options.signingName) in env) return ["httpBearerAuth"];
+			}
+			if (!(NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY in env)) return;
+			return getArrayForCommaSeparatedString(env[NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY]);
+		},
+		configFileSelector: (profile) => {
+			if (!(NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY in profile)) return;
+			return getArrayForCommaSeparatedString(profile[NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY]);
+		},
+		default: []
+	};
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4AConfig.js
+var resolveAwsSdkSigV4AConfig, NODE_SIGV4A_CONFIG_OPTIONS;
+var init_resolveAwsSdkSigV4AConfig = __esmMin((() => {
+	init_dist_es$13();
+	init_config$1();
+	resolveAwsSdkSigV4AConfig = (config) => {
+		config.sigv4aSigningRegionSet = normalizeProvider(config.sigv4aSigningRegionSet);
+		return config;
+	};
+	NODE_SIGV4A_CONFIG_OPTIONS = {
+		environmentVariableSelector(env) {
+			if (env.AWS_SIGV4A_SIGNING_REGION_SET) return env.AWS_SIGV4A_SIGNING_REGION_SET.split(",").map((_) => _.trim());
+			throw new ProviderError("AWS_SIGV4A_SIGNING_REGION_SET not set in env.", { tryNextLink: true });
+		},
+		configFileSelector(profile) {
+			if (profile.sigv4a_signing_region_set) return (profile.sigv4a_signing_region_set ?? "").split(",").map((_) => _.trim());
+			throw new ProviderError("sigv4a_signing_region_set not set in profile.", { tryNextLink: true });
+		},
+		default: void 0
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/HeaderFormatter.js
+function negate(bytes) {
+	for (let i = 0; i < 8; i++) bytes[i] ^= 255;
+	for (let i = 7; i > -1; i--) {
+		bytes[i]++;
+		if (bytes[i] !== 0) break;
+	}
+}
+var HeaderFormatter, HEADER_VALUE_TYPE, UUID_PATTERN, Int64;
+var init_HeaderFormatter = __esmMin((() => {
+	init_serde();
+	HeaderFormatter = class {
+		format(headers) {
+			const chunks = [];
+			for (const headerName in headers) {
+				if (!hasOwn(headers, headerName)) continue;
+				const bytes = fromUtf8$1(headerName);
+				chunks.push(Uint8Array.from([bytes.byteLength]), bytes, this.formatHeaderValue(headers[headerName]));
+			}
+			const out = new Uint8Array(chunks.reduce((carry, bytes) => carry + bytes.byteLength, 0));
+			let position = 0;
+			for (const chunk of chunks) {
+				out.set(chunk, position);
+				position += chunk.byteLength;
+			}
+			return out;
+		}
+		formatHeaderValue(header) {
+			switch (header.type) {
+				case "boolean": return Uint8Array.from([header.value ? 0 : 1]);
+				case "byte": return Uint8Array.from([2, header.value]);
+				case "short":
+					const shortView = new DataView(new ArrayBuffer(3));
+					shortView.setUint8(0, 3);
+					shortView.setInt16(1, header.value, false);
+					return new Uint8Array(shortView.buffer);
+				case "integer":
+					const intView = new DataView(new ArrayBuffer(5));
+					intView.setUint8(0, 4);
+					intView.setInt32(1, header.value, false);
+					return new Uint8Array(intView.buffer);
+				case "long":
+					const longBytes = new Uint8Array(9);
+					longBytes[0] = 5;
+					longBytes.set(header.value.bytes, 1);
+					return longBytes;
+				case "binary":
+					const binView = new DataView(new ArrayBuffer(3 + header.value.byteLength));
+					binView.setUint8(0, 6);
+					binView.setUint16(1, header.value.byteLength, false);
+					const binBytes = new Uint8Array(binView.buffer);
+					binBytes.set(header.value, 3);
+					return binBytes;
+				case "string":
+					const utf8Bytes = fromUtf8$1(header.value);
+					const strView = new DataView(new ArrayBuffer(3 + utf8Bytes.byteLength));
+					strView.setUint8(0, 7);
+					strView.setUint16(1, utf8Bytes.byteLength, false);
+					const strBytes = new Uint8Array(strView.buffer);
+					strBytes.set(utf8Bytes, 3);
+					return strBytes;
+				case "timestamp":
+					const tsBytes = new Uint8Array(9);
+					tsBytes[0] = 8;
+					tsBytes.set(Int64.fromNumber(header.value.valueOf()).bytes, 1);
+					return tsBytes;
+				case "uuid":
+					if (!UUID_PATTERN.test(header.value)) throw new Error(`Invalid UUID received: ${header.value}`);
+					const uuidBytes = new Uint8Array(17);
+					uuidBytes[0] = 9;
+					uuidBytes.set(fromHex(header.value.replace(/-/g, "")), 1);
+					return uuidBytes;
+			}
+		}
+	};
+	(function(HEADER_VALUE_TYPE) {
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["boolTrue"] = 0] = "boolTrue";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["boolFalse"] = 1] = "boolFalse";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["byte"] = 2] = "byte";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["short"] = 3] = "short";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["integer"] = 4] = "integer";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["long"] = 5] = "long";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["byteArray"] = 6] = "byteArray";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["string"] = 7] = "string";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["timestamp"] = 8] = "timestamp";
+		HEADER_VALUE_TYPE[HEADER_VALUE_TYPE["uuid"] = 9] = "uuid";
+	})(HEADER_VALUE_TYPE || (HEADER_VALUE_TYPE = {}));
+	UUID_PATTERN = /^[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12}$/;
+	Int64 = class Int64 {
+		bytes;
+		constructor(bytes) {
+			this.bytes = bytes;
+			if (bytes.byteLength !== 8) throw new Error("Int64 buffers must be exactly 8 bytes");
+		}
+		static fromNumber(number) {
+			if (number > 0x8000000000000000 || number < -0x8000000000000000) throw new Error(`${number} is too large (or, if negative, too small) to represent as an Int64`);
+			const bytes = new Uint8Array(8);
+			for (let i = 7, remaining = Math.abs(Math.round(number)); i > -1 && remaining > 0; i--, remaining /= 256) bytes[i] = remaining;
+			if (number < 0) negate(bytes);
+			return new Int64(bytes);
+		}
+		valueOf() {
+			const bytes = this.bytes.slice(0);
+			const negative = bytes[0] & 128;
+			if (negative) negate(bytes);
+			return parseInt(toHex(bytes), 16) * (negative ? -1 : 1);
+		}
+		toString() {
+			return String(this.valueOf());
+		}
+	};
+})), ALGORITHM_QUERY_PARAM, CREDENTIAL_QUERY_PARAM, AMZ_DATE_QUERY_PARAM, SIGNED_HEADERS_QUERY_PARAM, EXPIRES_QUERY_PARAM, SIGNATURE_QUERY_PARAM, TOKEN_QUERY_PARAM, AUTH_HEADER, AMZ_DATE_HEADER, DATE_HEADER, GENERATED_HEADERS, SHA256_HEADER, TOKEN_HEADER, ALWAYS_UNSIGNABLE_HEADERS, PROXY_HEADER_PATTERN, SEC_HEADER_PATTERN, ALGORITHM_IDENTIFIER, EVENT_ALGORITHM_IDENTIFIER, UNSIGNED_PAYLOAD, KEY_TYPE_IDENTIFIER;
+var init_constants$1 = __esmMin((() => {
+	ALGORITHM_QUERY_PARAM = "X-Amz-Algorithm";
+	CREDENTIAL_QUERY_PARAM = "X-Amz-Credential";
+	AMZ_DATE_QUERY_PARAM = "X-Amz-Date";
+	SIGNED_HEADERS_QUERY_PARAM = "X-Amz-SignedHeaders";
+	EXPIRES_QUERY_PARAM = "X-Amz-Expires";
+	SIGNATURE_QUERY_PARAM = "X-Amz-Signature";
+	TOKEN_QUERY_PARAM = "X-Amz-Security-Token";
+	AUTH_HEADER = "authorization";
+	AMZ_DATE_HEADER = AMZ_DATE_QUERY_PARAM.toLowerCase();
+	DATE_HEADER = "date";
+	GENERATED_HEADERS = [
+		AUTH_HEADER,
+		AMZ_DATE_HEADER,
+		DATE_HEADER
+	];
+	SIGNATURE_QUERY_PARAM.toLowerCase();
+	SHA256_HEADER = "x-amz-content-sha256";
+	TOKEN_HEADER = TOKEN_QUERY_PARAM.toLowerCase();
+	ALWAYS_UNSIGNABLE_HEADERS = {
+		authorization: true,
+		"cache-control": true,
+		connection: true,
+		expect: true,
+		from: true,
+		"keep-alive": true,
+		"max-forwards": true,
+		pragma: true,
+		referer: true,
+		te: true,
+		trailer: true,
+		"transfer-encoding": true,
+		upgrade: true,
+		"user-agent": true,
+		"x-amzn-trace-id": true
+	};
+	PROXY_HEADER_PATTERN = /^proxy-/;
+	SEC_HEADER_PATTERN = /^sec-/;
+	ALGORITHM_IDENTIFIER = "AWS4-HMAC-SHA256";
+	EVENT_ALGORITHM_IDENTIFIER = "AWS4-HMAC-SHA256-PAYLOAD";
+	UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD";
+	KEY_TYPE_IDENTIFIER = "aws4_request";
+}));
+// node_modules/@smithy/signature-v4/dist-es/getCanonicalQuery.js
+var getCanonicalQuery;
+var init_getCanonicalQuery = __esmMin((() => {
+	init_serde();
+	init_protocols$1();
+	init_constants$1();
+	getCanonicalQuery = ({ query = {} }) => {
+		const keys = [];
+		const serialized = {};
+		for (const key in query) {
+			if (!hasOwn(query, key)) continue;
+			if (key.toLowerCase() === "x-amz-signature") continue;
+			const encodedKey = escapeUri(key);
+			keys.push(encodedKey);
+			const value = query[key];
+			if (typeof value === "string") serialized[encodedKey] = `${encodedKey}=${escapeUri(value)}`;
+			else if (Array.isArray(value)) serialized[encodedKey] = value.slice(0).reduce((encoded, value) => encoded.concat([`${encodedKey}=${escapeUri(value)}`]), []).sort().join("&");
+		}
+		return keys.sort().map((key) => serialized[key]).filter((serialized) => serialized).join("&");
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/utilDate.js
+var iso8601, toDate;
+var init_utilDate = __esmMin((() => {
+	iso8601 = (time) => toDate(time).toISOString().replace(/\.\d{3}Z$/, "Z");
+	toDate = (time) => {
+		if (typeof time === "number") return new Date(time * 1e3);
+		if (typeof time === "string") {
+			if (Number(time)) return new Date(Number(time) * 1e3);
+			return new Date(time);
+		}
+		return time;
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/SignatureV4Base.js
+var SignatureV4Base;
+var init_SignatureV4Base = __esmMin((() => {
+	init_client$1();
+	init_protocols$1();
+	init_serde();
+	init_getCanonicalQuery();
+	init_utilDate();
+	SignatureV4Base = class {
+		service;
+		regionProvider;
+		credentialProvider;
+		sha256;
+		uriEscapePath;
+		applyChecksum;
+		constructor({ applyChecksum, credentials, region, service, sha256, uriEscapePath = true }) {
+			this.service = service;
+			this.sha256 = sha256;
+			this.uriEscapePath = uriEscapePath;
+			this.applyChecksum = typeof applyChecksum === "boolean" ? applyChecksum : true;
+			this.regionProvider = normalizeProvider$1(region);
+			this.credentialProvider = normalizeProvider$1(credentials);
+		}
+		createCanonicalRequest(request, canonicalHeaders, payloadHash) {
+			const sortedHeaders = Object.keys(canonicalHeaders).sort();
+			return `${request.method}
+${this.getCanonicalPath(request)}
+${getCanonicalQuery(request)}
+${sortedHeaders.map((name) => `${name}:${canonicalHeaders[name]}`).join("\n")}
+
+${sortedHeaders.join(";")}
+${payloadHash}`;
+		}
+		async createStringToSign(longDate, credentialScope, canonicalRequest, algorithmIdentifier) {
+			const hash = new this.sha256();
+			hash.update(toUint8Array(canonicalRequest));
+			return `${algorithmIdentifier}
+${longDate}
+${credentialScope}
+${toHex(await hash.digest())}`;
+		}
+		getCanonicalPath({ path }) {
+			if (this.uriEscapePath) {
+				const normalizedPathSegments = [];
+				for (const pathSegment of path.split("/")) {
+					if (pathSegment?.length === 0) continue;
+					if (pathSegment === ".") continue;
+					if (pathSegment === "..") normalizedPathSegments.pop();
+					else normalizedPathSegments.push(pathSegment);
+				}
+				const normalizedPath = `${path?.startsWith("/") ? "/" : ""}${normalizedPathSegments.join("/")}${normalizedPathSegments.length > 0 && path?.endsWith("/") ? "/" : ""}`;
+				return escapeUri(normalizedPath).replace(/%2F/g, "/");
+			}
+			return path;
+		}
+		validateResolvedCredentials(credentials) {
+			if (typeof credentials !== "object" || typeof credentials.accessKeyId !== "string" || typeof credentials.secretAccessKey !== "string") throw new Error("Resolved credential object is not valid");
+		}
+		formatDate(now) {
+			const longDate = iso8601(now).replace(/[-:]/g, "");
+			return {
+				longDate,
+				shortDate: longDate.slice(0, 8)
+			};
+		}
+		getCanonicalHeaderList(headers) {
+			return Object.keys(headers).sort().join(";");
+		}
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/credentialDerivation.js
+var signingKeyCache, cacheQueue, createScope, getSigningKey, hmac;
+var init_credentialDerivation = __esmMin((() => {
+	init_serde();
+	init_constants$1();
+	signingKeyCache = {};
+	cacheQueue = [];
+	createScope = (shortDate, region, service) => `${shortDate}/${region}/${service}/${KEY_TYPE_IDENTIFIER}`;
+	getSigningKey = async (sha256Constructor, credentials, shortDate, region, service) => {
+		const cacheKey = `${shortDate}:${region}:${service}:${toHex(await hmac(sha256Constructor, credentials.secretAccessKey, credentials.accessKeyId))}:${credentials.sessionToken}`;
+		if (cacheKey in signingKeyCache) return signingKeyCache[cacheKey];
+		cacheQueue.push(cacheKey);
+		while (cacheQueue.length > 50) delete signingKeyCache[cacheQueue.shift()];
+		let key = `AWS4${credentials.secretAccessKey}`;
+		for (const signable of [
+			shortDate,
+			region,
+			service,
+			KEY_TYPE_IDENTIFIER
+		]) key = await hmac(sha256Constructor, key, signable);
+		return signingKeyCache[cacheKey] = key;
+	};
+	hmac = (ctor, secret, data) => {
+		const hash = new ctor(secret);
+		hash.update(toUint8Array(data));
+		return hash.digest();
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/getCanonicalHeaders.js
+var getCanonicalHeaders;
+var init_getCanonicalHeaders = __esmMin((() => {
+	init_serde();
+	init_constants$1();
+	getCanonicalHeaders = ({ headers }, unsignableHeaders, signableHeaders) => {
+		const canonical = {};
+		for (const headerName of Object.keys(headers).sort()) {
+			if (headers[headerName] == void 0) continue;
+			const canonicalHeaderName = headerName.toLowerCase();
+			if (hasOwn(ALWAYS_UNSIGNABLE_HEADERS, canonicalHeaderName) || unsignableHeaders?.has(canonicalHeaderName) || PROXY_HEADER_PATTERN.test(canonicalHeaderName) || SEC_HEADER_PATTERN.test(canonicalHeaderName)) {
+				if (!signableHeaders || signableHeaders && !signableHeaders.has(canonicalHeaderName)) continue;
+			}
+			if (canonicalHeaderName === "__proto__") writeKey$2(canonical);
+			canonical[canonicalHeaderName] = headers[headerName].replace(/[\r\n]/g, " ").replace(/[ \t]+/g, " ").replace(/^ | $/g, "");
+		}
+		return canonical;
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/getPayloadHash.js
+var getPayloadHash;
+var init_getPayloadHash = __esmMin((() => {
+	init_serde();
+	init_constants$1();
+	getPayloadHash = async ({ headers, body }, hashConstructor) => {
+		for (const headerName in headers) {
+			if (!hasOwn(headers, headerName)) continue;
+			if (headerName.toLowerCase() === "x-amz-content-sha256") return headers[headerName];
+		}
+		if (body == void 0) return "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+		else if (typeof body === "string" || ArrayBuffer.isView(body) || isArrayBuffer(body)) {
+			const hashCtor = new hashConstructor();
+			hashCtor.update(toUint8Array(body));
+			return toHex(await hashCtor.digest());
+		}
+		return UNSIGNED_PAYLOAD;
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/headerUtil.js
+var hasHeader;
+var init_headerUtil = __esmMin((() => {
+	init_serde();
+	hasHeader = (soughtHeader, headers) => {
+		soughtHeader = soughtHeader.toLowerCase();
+		for (const headerName in headers) {
+			if (!hasOwn(headers, headerName)) continue;
+			if (soughtHeader === headerName.toLowerCase()) return true;
+		}
+		return false;
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/moveHeadersToQuery.js
+var moveHeadersToQuery;
+var init_moveHeadersToQuery = __esmMin((() => {
+	init_serde();
+	init_protocols$1();
+	moveHeadersToQuery = (request, options = {}) => {
+		const { headers, query = {} } = HttpRequest.clone(request);
+		for (const name in headers) {
+			if (!hasOwn(headers, name)) continue;
+			const lname = name.toLowerCase();
+			if (lname.slice(0, 6) === "x-amz-" && !options.unhoistableHeaders?.has(lname) || options.hoistableHeaders?.has(lname)) {
+				query[name] = headers[name];
+				delete headers[name];
+			}
+		}
+		return {
+			...request,
+			headers,
+			query
+		};
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/prepareRequest.js
+var prepareRequest;
+var init_prepareRequest = __esmMin((() => {
+	init_serde();
+	init_protocols$1();
+	init_constants$1();
+	prepareRequest = (request) => {
+		request = HttpRequest.clone(request);
+		for (const headerName in request.headers) {
+			if (!hasOwn(request.headers, headerName)) continue;
+			if (GENERATED_HEADERS.indexOf(headerName.toLowerCase()) > -1) delete request.headers[headerName];
+		}
+		return request;
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/SignatureV4.js
+var SignatureV4;
+var init_SignatureV4 = __esmMin((() => {
+	init_serde();
+	init_HeaderFormatter();
+	init_SignatureV4Base();
+	init_constants$1();
+	init_credentialDerivation();
+	init_getCanonicalHeaders();
+	init_getPayloadHash();
+	init_headerUtil();
+	init_moveHeadersToQuery();
+	init_prepareRequest();
+	SignatureV4 = class extends SignatureV4Base {
+		headerFormatter = new HeaderFormatter();
+		constructor({ applyChecksum, credentials, region, service, sha256, uriEscapePath = true }) {
+			super({
+				applyChecksum,
+				credentials,
+				region,
+				service,
+				sha256,
+				uriEscapePath
+			});
+		}
+		async presign(originalRequest, options = {}) {
+			const { signingDate = new Date(), expiresIn = 3600, unsignableHeaders, unhoistableHeaders, signableHeaders, hoistableHeaders, signingRegion, signingService } = options;
+			const credentials = await this.credentialProvider();
+			this.validateResolvedCredentials(credentials);
+			const region = signingRegion ?? await this.regionProvider();
+			const { longDate, shortDate } = this.formatDate(signingDate);
+			if (expiresIn > 604800) return Promise.reject("Signature version 4 presigned URLs must have an expiration date less than one week in the future");
+			const scope = createScope(shortDate, region, signingService ?? this.service);
+			const request = moveHeadersToQuery(prepareRequest(originalRequest), {
+				unhoistableHeaders,
+				hoistableHeaders
+			});
+			if (credentials.sessionToken) request.query[TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			request.query[ALGORITHM_QUERY_PARAM] = ALGORITHM_IDENTIFIER;
+			request.query[CREDENTIAL_QUERY_PARAM] = `${credentials.accessKeyId}/${scope}`;
+			request.query[AMZ_DATE_QUERY_PARAM] = longDate;
+			request.query[EXPIRES_QUERY_PARAM] = expiresIn.toString(10);
+			const canonicalHeaders = getCanonicalHeaders(request, unsignableHeaders, signableHeaders);
+			request.query[SIGNED_HEADERS_QUERY_PARAM] = this.getCanonicalHeaderList(canonicalHeaders);
+			request.query[SIGNATURE_QUERY_PARAM] = await this.getSignature(longDate, scope, this.getSigningKey(credentials, region, shortDate, signingService), this.createCanonicalRequest(request, canonicalHeaders, await getPayloadHash(originalRequest, this.sha256)));
+			return request;
+		}
+		async sign(toSign, options) {
+			if (typeof toSign === "string") return this.signString(toSign, options);
+			else if (toSign.headers && toSign.payload) return this.signEvent(toSign, options);
+			else if (toSign.message) return this.signMessage(toSign, options);
+			else return this.signRequest(toSign, options);
+		}
+		async signEvent({ headers, payload }, { signingDate = new Date(), priorSignature, signingRegion, signingService, eventStreamCredentials }) {
+			const region = signingRegion ?? await this.regionProvider();
+			const { shortDate, longDate } = this.formatDate(signingDate);
+			const scope = createScope(shortDate, region, signingService ?? this.service);
+			const hashedPayload = await getPayloadHash({
+				headers: {},
+				body: payload
+			}, this.sha256);
+			const hash = new this.sha256();
+			hash.update(headers);
+			const hashedHeaders = toHex(await hash.digest());
+			const stringToSign = [
+				EVENT_ALGORITHM_IDENTIFIER,
+				longDate,
+				scope,
+				priorSignature,
+				hashedHeaders,
+				hashedPayload
+			].join("\n");
+			return this.signString(stringToSign, {
+				signingDate,
+				signingRegion: region,
+				signingService,
+				eventStreamCredentials
+			});
+		}
+		async signMessage(signableMessage, { signingDate = new Date(), signingRegion, signingService, eventStreamCredentials }) {
+			return this.signEvent({
+				headers: this.headerFormatter.format(signableMessage.message.headers),
+				payload: signableMessage.message.body
+			}, {
+				signingDate,
+				signingRegion,
+				signingService,
+				priorSignature: signableMessage.priorSignature,
+				eventStreamCredentials
+			}).then((signature) => {
+				return {
+					message: signableMessage.message,
+					signature
+				};
+			});
+		}
+		async signString(stringToSign, { signingDate = new Date(), signingRegion, signingService, eventStreamCredentials } = {}) {
+			const credentials = eventStreamCredentials ?? await this.credentialProvider();
+			this.validateResolvedCredentials(credentials);
+			const region = signingRegion ?? await this.regionProvider();
+			const { shortDate } = this.formatDate(signingDate);
+			const hash = new this.sha256(await this.getSigningKey(credentials, region, shortDate, signingService));
+			hash.update(toUint8Array(stringToSign));
+			return toHex(await hash.digest());
+		}
+		async signRequest(requestToSign, { signingDate = new Date(), signableHeaders, unsignableHeaders, signingRegion, signingService } = {}) {
+			const credentials = await this.credentialProvider();
+			this.validateResolvedCredentials(credentials);
+			const region = signingRegion ?? await this.regionProvider();
+			const request = prepareRequest(requestToSign);
+			const { longDate, shortDate } = this.formatDate(signingDate);
+			const scope = createScope(shortDate, region, signingService ?? this.service);
+			request.headers[AMZ_DATE_HEADER] = longDate;
+			if (credentials.sessionToken) request.headers[TOKEN_HEADER] = credentials.sessionToken;
+			const payloadHash = await getPayloadHash(request, this.sha256);
+			if (!hasHeader("x-amz-content-sha256", request.headers) && this.applyChecksum) request.headers[SHA256_HEADER] = payloadHash;
+			const canonicalHeaders = getCanonicalHeaders(request, unsignableHeaders, signableHeaders);
+			const signature = await this.getSignature(longDate, scope, this.getSigningKey(credentials, region, shortDate, signingService), this.createCanonicalRequest(request, canonicalHeaders, payloadHash));
+			request.headers[AUTH_HEADER] = `${ALGORITHM_IDENTIFIER} Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${this.getCanonicalHeaderList(canonicalHeaders)}, Signature=${signature}`;
+			return request;
+		}
+		async getSignature(longDate, credentialScope, keyPromise, canonicalRequest) {
+			const stringToSign = await this.createStringToSign(longDate, credentialScope, canonicalRequest, ALGORITHM_IDENTIFIER);
+			const hash = new this.sha256(await keyPromise);
+			hash.update(toUint8Array(stringToSign));
+			return toHex(await hash.digest());
+		}
+		getSigningKey(credentials, region, shortDate, service) {
+			return getSigningKey(this.sha256, credentials, shortDate, region, service || this.service);
+		}
+	};
+}));
+// node_modules/@smithy/signature-v4/dist-es/signature-v4a-container.js
+var signatureV4aContainer;
+var init_signature_v4a_container = __esmMin((() => {
+	signatureV4aContainer = { SignatureV4a: null };
+}));
+// node_modules/@smithy/signature-v4/dist-es/index.js
+var init_dist_es$8 = __esmMin((() => {
+	init_SignatureV4();
+	init_constants$1();
+	init_getCanonicalHeaders();
+	init_getCanonicalQuery();
+	init_getPayloadHash();
+	init_moveHeadersToQuery();
+	init_prepareRequest();
+	init_credentialDerivation();
+	init_SignatureV4Base();
+	init_headerUtil();
+	init_signature_v4a_container();
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4Config.js
+function normalizeCredentialProvider(config, { credentials, credentialDefaultProvider }) {
+	let credentialsProvider;
+	if (credentials) {
+		if (!credentials?.memoized) credentialsProvider = memoizeIdentityProvider(credentials, isIdentityExpired, doesIdentityRequireRefresh);
+		else credentialsProvider = credentials;
+	} else if (credentialDefaultProvider) credentialsProvider = normalizeProvider(credentialDefaultProvider(Object.assign({}, config, { parentClientConfig: config })));
+	else credentialsProvider = async () => {
+		throw new Error("@aws-sdk/core::resolveAwsSdkSigV4Config - `credentials` not provided and no credentialDefaultProvider was configured.");
+	};
+	credentialsProvider.memoized = true;
+	return credentialsProvider;
+}
+function bindCallerConfig(config, credentialsProvider) {
+	if (credentialsProvider.configBound) return credentialsProvider;
+	const fn = async (options) => credentialsProvider({
+		...options,
+		callerClientConfig: config
+	});
+	fn.memoized = credentialsProvider.memoized;
+	fn.configBound = true;
+	return fn;
+}
+var bindResolveAwsSdkSigV4Config;
+var init_resolveAwsSdkSigV4Config = __esmMin((() => {
+	init_client();
+	init_dist_es$13();
+	init_dist_es$8();
+	bindResolveAwsSdkSigV4Config = (defaultDisableClockSkewCorrection) => (config) => {
+		let inputCredentials = config.credentials;
+		let isUserSupplied = !!config.credentials;
+		let resolvedCredentials = void 0;
+		Object.defineProperty(config, "credentials", {
+			set(credentials) {
+				if (credentials && credentials !== inputCredentials && credentials !== resolvedCredentials) isUserSupplied = true;
+				inputCredentials = credentials;
+				const boundProvider = bindCallerConfig(config, normalizeCredentialProvider(config, {
+					credentials: inputCredentials,
+					credentialDefaultProvider: config.credentialDefaultProvider
+				}));
+				if (isUserSupplied && !boundProvider.attributed) {
+					const isCredentialObject = typeof inputCredentials === "object" && inputCredentials !== null;
+					resolvedCredentials = async (options) => {
+						const attributedCreds = await boundProvider(options);
+						if (isCredentialObject && (!attributedCreds.$source || Object.keys(attributedCreds.$source).length === 0)) return setCredentialFeature(attributedCreds, "CREDENTIALS_CODE", "e");
+						return attributedCreds;
+					};
+					resolvedCredentials.memoized = boundProvider.memoized;
+					resolvedCredentials.configBound = boundProvider.configBound;
+					resolvedCredentials.attributed = true;
+				} else resolvedCredentials = boundProvider;
+			},
+			get() {
+				return resolvedCredentials;
+			},
+			enumerable: true,
+			configurable: true
+		});
+		config.credentials = inputCredentials;
+		const { signingEscapePath = true, systemClockOffset = config.systemClockOffset || 0, sha256 } = config;
+		let signer;
+		if (config.signer) signer = normalizeProvider(config.signer);
+		else if (config.regionInfoProvider) signer = () => normalizeProvider(config.region)().then(async (region) => [await config.regionInfoProvider(region, {
+			useFipsEndpoint: await config.useFipsEndpoint(),
+			useDualstackEndpoint: await config.useDualstackEndpoint()
+		}) || {}, region]).then(([regionInfo, region]) => {
+			const { signingRegion, signingService } = regionInfo;
+			config.signingRegion = config.signingRegion || signingRegion || region;
+			config.signingName = config.signingName || signingService || config.serviceId;
+			const params = {
+				...config,
+				credentials: config.credentials,
+				region: config.signingRegion,
+				service: config.signingName,
+				sha256,
+				uriEscapePath: signingEscapePath
+			};
+			return new (config.signerConstructor || SignatureV4)(params);
+		});
+		else signer = async (authScheme) => {
+			authScheme = Object.assign({}, {
+				name: "sigv4",
+				signingName: config.signingName || config.defaultSigningName,
+				signingRegion: await normalizeProvider(config.region)(),
+				properties: {}
+			}, authScheme);
+			const signingRegion = authScheme.signingRegion;
+			const signingService = authScheme.signingName;
+			config.signingRegion = config.signingRegion || signingRegion;
+			config.signingName = config.signingName || signingService || config.serviceId;
+			const params = {
+				...config,
+				credentials: config.credentials,
+				region: config.signingRegion,
+				service: config.signingName,
+				sha256,
+				uriEscapePath: signingEscapePath
+			};
+			return new (config.signerConstructor || SignatureV4)(params);
+		};
+		return Object.assign(config, {
+			systemClockOffset,
+			signingEscapePath,
+			signer,
+			disableClockSkewCorrection: normalizeProvider(config.disableClockSkewCorrection ?? defaultDisableClockSkewCorrection)
+		});
+	};
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/index.js
+var init_aws_sdk = __esmMin((() => {
+	init_AwsSdkSigV4Signer();
+	init_AwsSdkSigV4ASigner();
+	init_NODE_AUTH_SCHEME_PREFERENCE_OPTIONS();
+	init_resolveAwsSdkSigV4AConfig();
+	init_resolveAwsSdkSigV4Config();
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-node-config.js
+var ENV_DISABLE_CLOCK_SKEW_CORRECTION, CONFIG_DISABLE_CLOCK_SKEW_CORRECTION, NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS;
+var init_clock_skew_node_config = __esmMin((() => {
+	init_config$1();
+	ENV_DISABLE_CLOCK_SKEW_CORRECTION = "AWS_DISABLE_CLOCK_SKEW_CORRECTION";
+	CONFIG_DISABLE_CLOCK_SKEW_CORRECTION = "disable_clock_skew_correction";
+	NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS = {
+		environmentVariableSelector: (env) => booleanSelector(env, ENV_DISABLE_CLOCK_SKEW_CORRECTION, SelectorType.ENV),
+		configFileSelector: (profile) => booleanSelector(profile, CONFIG_DISABLE_CLOCK_SKEW_CORRECTION, SelectorType.CONFIG),
+		default: false
+	};
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-defaults.js
+var DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION;
+var init_clock_skew_defaults = __esmMin((() => {
+	init_config$1();
+	init_clock_skew_node_config();
+	DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION = loadConfig(NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS);
+}));
+// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/index.js
+var resolveAwsSdkSigV4Config;
+var init_httpAuthSchemes = __esmMin((() => {
+	init_aws_sdk();
+	init_getBearerTokenEnvKey();
+	init_clock_skew_defaults();
+	resolveAwsSdkSigV4Config = bindResolveAwsSdkSigV4Config(DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION);
 })), REFRESH_MESSAGE;
 var init_constants = __esmMin((() => {
 	REFRESH_MESSAGE = `To refresh this SSO session run 'aws sso login' with the corresponding profile.`;
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -11514,7 +11088,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
+var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$7;
 var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -11532,26 +11106,26 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 			case "CreateToken":
 				options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$6 = (config) => {
+	resolveHttpAuthSchemeConfig$7 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$6, commonParams$6;
+var resolveClientEndpointParameters$7, commonParams$7;
 var init_EndpointParameters$3 = __esmMin((() => {
-	resolveClientEndpointParameters$6 = (options) => {
+	resolveClientEndpointParameters$7 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "sso-oauth"
 		});
 	};
-	commonParams$6 = {
+	commonParams$7 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -11571,7 +11145,7 @@ var init_EndpointParameters$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/package.json
-var version$4 = "3.998.3";
+var version$5 = "3.998.3";
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
 var ProtocolLib;
 var init_ProtocolLib = __esmMin((() => {
@@ -13219,7 +12793,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$10();
 	init_runtimeConfig_shared$3();
 	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -13241,7 +12815,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$4
+				clientVersion: version$5
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -13332,11 +12906,11 @@ var init_SSOOIDCClient = __esmMin((() => {
 			const _config_0 = getRuntimeConfig$14(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$6(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$6(_config_6);
+			const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
 			const _config_8 = resolveRuntimeExtensions$7(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
@@ -13363,7 +12937,7 @@ var init_commandBuilder$3 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$3();
-	command$7 = makeBuilder(commonParams$6, "AWSSSOOIDCService", "SSOOIDCClient", getEndpointPlugin);
+	command$7 = makeBuilder(commonParams$7, "AWSSSOOIDCService", "SSOOIDCClient", getEndpointPlugin);
 	_ep0$7 = {};
 	_mw0$7 = (Command, cs, config, o) => [];
 }));
@@ -13496,7 +13070,7 @@ var init_validateTokenKey = __esmMin((() => {
 var writeFile, writeSSOTokenToFile;
 var init_writeSSOTokenToFile = __esmMin((() => {
 	init_config$1();
-	({writeFile} = external_node_fs_namespaceObject.promises);
+	({writeFile} = node_fs__WEBPACK_IMPORTED_MODULE_0__.promises);
 	writeSSOTokenToFile = (id, ssoToken) => {
 		const tokenFilepath = getSSOTokenFilepath(id);
 		const tokenString = JSON.stringify(ssoToken, null, 2);
@@ -13593,7 +13167,7 @@ var init_dist_es$6 = __esmMin((() => {
 	init_fromSso();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -13609,7 +13183,7 @@ function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
+var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
 var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -13627,26 +13201,26 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 			case "GetRoleCredentials":
 				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$5 = (config) => {
+	resolveHttpAuthSchemeConfig$6 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$5, commonParams$5;
+var resolveClientEndpointParameters$6, commonParams$6;
 var init_EndpointParameters$2 = __esmMin((() => {
-	resolveClientEndpointParameters$5 = (options) => {
+	resolveClientEndpointParameters$6 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "awsssoportal"
 		});
 	};
-	commonParams$5 = {
+	commonParams$6 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -14089,7 +13663,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$10();
 	init_runtimeConfig_shared$2();
 	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -14111,7 +13685,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$4
+				clientVersion: version$5
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -14202,11 +13776,11 @@ var init_SSOClient = __esmMin((() => {
 			const _config_0 = getRuntimeConfig$12(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$6(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
+			const _config_7 = resolveHttpAuthSchemeConfig$6(_config_6);
 			const _config_8 = resolveRuntimeExtensions$6(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
@@ -14233,7 +13807,7 @@ var init_commandBuilder$2 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$2();
-	command$6 = makeBuilder(commonParams$5, "SWBPortalService", "SSOClient", getEndpointPlugin);
+	command$6 = makeBuilder(commonParams$6, "SWBPortalService", "SSOClient", getEndpointPlugin);
 	_ep0$6 = {};
 	_mw0$6 = (Command, cs, config, o) => [];
 }));
@@ -14449,19 +14023,19 @@ var init_resolveCredentialSource = __esmMin((() => {
 	resolveCredentialSource = (credentialSource, profileName, logger) => {
 		const sourceProvidersMap = {
 			EcsContainer: async (options) => {
-				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
-				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$5));
+				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$6));
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is EcsContainer");
 				return async () => chain(fromHttp(options ?? {}), fromContainerMetadata(options))().then(setNamedProvider);
 			},
 			Ec2InstanceMetadata: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Ec2InstanceMetadata");
-				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$6));
 				return async () => fromInstanceMetadata(options)().then(setNamedProvider);
 			},
 			Environment: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Environment");
-				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$7));
+				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$12(), dist_es_exports$7));
 				return async () => fromEnv(options)().then(setNamedProvider);
 			}
 		};
@@ -14492,7 +14066,7 @@ function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
 }
 var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
 var init_SignatureV4SignWithCredentials = __esmMin((() => {
-	init_dist_es$12();
+	init_dist_es$8();
 	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
 	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
 	SignatureV4SignWithCredentials = class extends SignatureV4 {
@@ -14517,7 +14091,7 @@ var init_SignatureV4SignWithCredentials = __esmMin((() => {
 // node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
 var SignatureV4MultiRegion;
 var init_SignatureV4MultiRegion = __esmMin((() => {
-	init_dist_es$12();
+	init_dist_es$8();
 	init_signature_v4_crt_container();
 	init_SignatureV4SignWithCredentials();
 	SignatureV4MultiRegion = class {
@@ -14797,7 +14371,7 @@ var init_endpointResolver$1 = __esmMin((() => {
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -14826,7 +14400,7 @@ function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$4;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$5;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_dist_es$4();
@@ -14892,26 +14466,26 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 				break;
 			default:
-				options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
+				options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 		}
 		return options;
 	};
 	defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider$1, {
-		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$4,
+		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$5,
 		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
 		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$2
 	});
-	resolveHttpAuthSchemeConfig$4 = (config) => {
+	resolveHttpAuthSchemeConfig$5 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		const config_1 = resolveAwsSdkSigV4AConfig(config_0);
 		return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$4, commonParams$4;
+var resolveClientEndpointParameters$5, commonParams$5;
 var init_EndpointParameters$1 = __esmMin((() => {
-	resolveClientEndpointParameters$4 = (options) => {
+	resolveClientEndpointParameters$5 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -14919,7 +14493,7 @@ var init_EndpointParameters$1 = __esmMin((() => {
 			defaultSigningName: "sts"
 		});
 	};
-	commonParams$4 = {
+	commonParams$5 = {
 		UseGlobalEndpoint: {
 			type: "builtInParams",
 			name: "useGlobalEndpoint"
@@ -15509,7 +15083,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$10();
 	init_runtimeConfig_shared$1();
 	getRuntimeConfig$10 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -15531,7 +15105,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$4
+				clientVersion: version$5
 			}),
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
@@ -15640,11 +15214,11 @@ var init_STSClient = __esmMin((() => {
 			const _config_0 = getRuntimeConfig$10(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
+			const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
 			const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
@@ -15674,7 +15248,7 @@ var init_commandBuilder$1 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$1();
-	command$5 = makeBuilder(commonParams$4, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+	command$5 = makeBuilder(commonParams$5, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
 	_ep0$5 = {};
 	_mw0$5 = (Command, cs, config, o) => [];
 }));
@@ -15952,7 +15526,7 @@ var init_resolveAssumeRoleCredentials = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -15968,7 +15542,7 @@ function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$3;
+var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
 var init_httpAuthSchemeProvider = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -15986,26 +15560,26 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 			case "CreateOAuth2Token":
 				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$3 = (config) => {
+	resolveHttpAuthSchemeConfig$4 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$3, commonParams$3;
+var resolveClientEndpointParameters$4, commonParams$4;
 var init_EndpointParameters = __esmMin((() => {
-	resolveClientEndpointParameters$3 = (options) => {
+	resolveClientEndpointParameters$4 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "signin"
 		});
 	};
-	commonParams$3 = {
+	commonParams$4 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -16659,7 +16233,7 @@ var init_runtimeConfig = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$10();
 	init_runtimeConfig_shared();
 	getRuntimeConfig$8 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -16681,7 +16255,7 @@ var init_runtimeConfig = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$4
+				clientVersion: version$5
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -16772,11 +16346,11 @@ var init_SigninClient = __esmMin((() => {
 			const _config_0 = getRuntimeConfig$8(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
+			const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
 			const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
@@ -16803,7 +16377,7 @@ var init_commandBuilder = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters();
-	command$4 = makeBuilder(commonParams$3, "Signin", "SigninClient", getEndpointPlugin);
+	command$4 = makeBuilder(commonParams$4, "Signin", "SigninClient", getEndpointPlugin);
 	_ep0$4 = { IsControlPlane: {
 		type: "staticContextParams",
 		value: false
@@ -17036,7 +16610,7 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		async loadToken() {
 			const tokenFilePath = this.getTokenFilePath();
 			try {
-				const tokenData = await external_node_fs_namespaceObject.promises.readFile(tokenFilePath, "utf8");
+				const tokenData = await node_fs__WEBPACK_IMPORTED_MODULE_0__.promises.readFile(tokenFilePath, "utf8");
 				const token = JSON.parse(tokenData);
 				const missingFields = [
 					"accessToken",
@@ -17059,17 +16633,17 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		}
 		async saveToken(token) {
 			const tokenFilePath = this.getTokenFilePath();
-			const directory = (0,external_node_path_namespaceObject.dirname)(tokenFilePath);
+			const directory = (0,node_path__WEBPACK_IMPORTED_MODULE_11__.dirname)(tokenFilePath);
 			try {
-				await external_node_fs_namespaceObject.promises.mkdir(directory, { recursive: true });
+				await node_fs__WEBPACK_IMPORTED_MODULE_0__.promises.mkdir(directory, { recursive: true });
 			} catch (error) {}
-			await external_node_fs_namespaceObject.promises.writeFile(tokenFilePath, JSON.stringify(token, null, 2), "utf8");
+			await node_fs__WEBPACK_IMPORTED_MODULE_0__.promises.writeFile(tokenFilePath, JSON.stringify(token, null, 2), "utf8");
 		}
 		getTokenFilePath() {
-			const directory = process.env.AWS_LOGIN_CACHE_DIRECTORY ?? (0,external_node_path_namespaceObject.join)((0,external_node_os_namespaceObject.homedir)(), ".aws", "login", "cache");
+			const directory = process.env.AWS_LOGIN_CACHE_DIRECTORY ?? (0,node_path__WEBPACK_IMPORTED_MODULE_11__.join)((0,node_os__WEBPACK_IMPORTED_MODULE_10__.homedir)(), ".aws", "login", "cache");
 			const loginSessionBytes = Buffer.from(this.loginSession, "utf8");
-			const loginSessionSha256 = (0,external_node_crypto_namespaceObject.createHash)("sha256").update(loginSessionBytes).digest("hex");
-			return (0,external_node_path_namespaceObject.join)(directory, `${loginSessionSha256}.json`);
+			const loginSessionSha256 = (0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.createHash)("sha256").update(loginSessionBytes).digest("hex");
+			return (0,node_path__WEBPACK_IMPORTED_MODULE_11__.join)(directory, `${loginSessionSha256}.json`);
 		}
 		derToRawSignature(derSignature) {
 			let offset = 2;
@@ -17109,12 +16683,12 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		async generateDpop(method = "POST", endpoint) {
 			const token = await this.loadToken();
 			try {
-				const privateKey = (0,external_node_crypto_namespaceObject.createPrivateKey)({
+				const privateKey = (0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.createPrivateKey)({
 					key: token.dpopKey,
 					format: "pem",
 					type: "sec1"
 				});
-				const publicDer = (0,external_node_crypto_namespaceObject.createPublicKey)(privateKey).export({
+				const publicDer = (0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.createPublicKey)(privateKey).export({
 					format: "der",
 					type: "spki"
 				});
@@ -17142,7 +16716,7 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 					iat: Math.floor(Date.now() / 1e3)
 				};
 				const message = `${Buffer.from(JSON.stringify(header)).toString("base64url")}.${Buffer.from(JSON.stringify(payload)).toString("base64url")}`;
-				const asn1Signature = (0,external_node_crypto_namespaceObject.sign)("sha256", Buffer.from(message), privateKey);
+				const asn1Signature = (0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.sign)("sha256", Buffer.from(message), privateKey);
 				return `${message}.${this.derToRawSignature(asn1Signature).toString("base64url")}`;
 			} catch (error) {
 				throw new CredentialsProviderError(`Failed to generate Dpop proof: ${error instanceof Error ? error.message : String(error)}`, {
@@ -17226,7 +16800,7 @@ var init_resolveProcessCredentials$1 = __esmMin((() => {
 		if (profiles[profileName]) {
 			const credentialProcess = profile["credential_process"];
 			if (credentialProcess !== void 0) {
-				const execPromise = (0,external_node_util_namespaceObject.promisify)(externalDataInterceptor?.getTokenRecord?.().exec ?? external_node_child_process_namespaceObject.exec);
+				const execPromise = (0,node_util__WEBPACK_IMPORTED_MODULE_7__.promisify)(externalDataInterceptor?.getTokenRecord?.().exec ?? node_child_process__WEBPACK_IMPORTED_MODULE_14__.exec);
 				try {
 					const { stdout } = await execPromise(credentialProcess);
 					let data;
@@ -17352,7 +16926,7 @@ var init_fromTokenFile = __esmMin((() => {
 		if (!webIdentityTokenFile || !roleArn) throw new CredentialsProviderError("Web identity configuration not specified", { logger: init.logger });
 		const credentials = await fromWebToken({
 			...init,
-			webIdentityToken: externalDataInterceptor?.getTokenRecord?.()[webIdentityTokenFile] ?? (0,external_node_fs_namespaceObject.readFileSync)(webIdentityTokenFile, { encoding: "ascii" }),
+			webIdentityToken: externalDataInterceptor?.getTokenRecord?.()[webIdentityTokenFile] ?? (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(webIdentityTokenFile, { encoding: "ascii" }),
 			roleArn,
 			roleSessionName
 		})(awsIdentityProperties);
@@ -17428,7 +17002,7 @@ var init_dist_es = __esmMin((() => {
 	init_fromIni();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
-init_dist_es$11();
+init_dist_es$12();
 init_config$1();
 let multipleCredentialSourceWarningEmitted = false;
 const defaultProvider = (init = {}) => memoizeChain([
@@ -17490,6 +17064,69 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
+// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_client$1();
+const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "ec2",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
+	}
+	return options;
+};
+const resolveHttpAuthSchemeConfig$3 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$3 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		defaultSigningName: "ec2"
+	});
+};
+const commonParams$3 = {
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-ec2/package.json
+var version$4 = "3.1169.0";
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
 init_endpoints();
 const k$3 = "ref";
@@ -19430,7 +19067,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
+init_dist_es$10();
 const getRuntimeConfig$6 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -19452,7 +19089,7 @@ const getRuntimeConfig$6 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
+			clientVersion: version$4
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -19529,11 +19166,11 @@ var EC2Client = class extends Client {
 		const _config_0 = getRuntimeConfig$6(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
+		const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
 		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
@@ -19572,7 +19209,7 @@ function formatUrl(request) {
 // node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
 init_endpoints();
 init_protocols$1();
-init_dist_es$12();
+init_dist_es$8();
 const version$3 = "2016-11-15";
 function copySnapshotPresignedUrlMiddleware(options) {
 	return (next, context) => async (args) => {
@@ -19655,7 +19292,7 @@ const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientSt
 // node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$3 = makeBuilder(commonParams$7, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const command$3 = makeBuilder(commonParams$3, "AmazonEC2", "EC2Client", getEndpointPlugin);
 const _ep0$3 = {};
 const _mw0$3 = (Command, cs, config, o) => [];
 const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
@@ -21442,7 +21079,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
+init_dist_es$10();
 const getRuntimeConfig$4 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -25967,7 +25604,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
+init_dist_es$10();
 const getRuntimeConfig$2 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -27298,7 +26935,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
+init_dist_es$10();
 const getRuntimeConfig = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -27587,32 +27224,255 @@ function pLimit(concurrency) {
 function validateConcurrency(concurrency) {
 	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) throw new TypeError("Expected `concurrency` to be a number from 1 and up");
 }
-// src/time.ts
-async function sleep(ms, signal) {
-	try {
-		await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, void 0, { signal });
-	} catch (error) {
-		throw signal.aborted ? signal.reason : error;
+// src/aws/statement.ts
+function statement(action, resources) {
+	return JSON.stringify({
+		Effect: "Allow",
+		Action: action,
+		Resource: resources.length === 1 ? resources[0] : resources
+	});
+}
+function deniedIn(words) {
+	const found = /User: (\S+) is not authorized to perform: (\w+:\w+)(?: on resource: (arn:\S+))?/.exec(words);
+	if (found === null) return void 0;
+	const [, principal = "", action = "", resource] = found;
+	return {
+		principal: principal.replace(/^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\/.*$/, "arn:$1:iam::$2:role/$3"),
+		action,
+		resource
+	};
+}
+// src/aws/errors.ts
+function placeName({ account, region }) {
+	return `${account}/${region}`;
+}
+var AwsCallError = class extends Error {
+	name = "AwsCallError";
+	action;
+	code;
+	awsMessage;
+	where;
+	remedy;
+	constructor(action, where, cause, resource, remedy) {
+		const code = errorCode(cause);
+		const awsMessage = errorMessage(cause);
+		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
+		this.action = action;
+		this.code = code;
+		this.awsMessage = awsMessage;
+		this.where = where;
+		this.remedy = remedy;
+	}
+};
+var CredentialsError = class extends Error {
+	name = "CredentialsError";
+};
+var StepError = class extends Error {
+	name = "StepError";
+	remedy;
+	constructor(step, cause, remedy) {
+		super(`${step}: ${errorMessage(cause)}`, { cause });
+		this.remedy = remedy ?? remedyOf(cause);
+	}
+};
+function errorCode(error) {
+	if (error instanceof AwsCallError) return error.code;
+	if (!(error instanceof Error)) return "Error";
+	if (error.name === "Error" && "code" in error && typeof error.code === "string") return error.code;
+	if ("Code" in error && typeof error.Code === "string") return error.Code;
+	return error.name;
+}
+function errorMessage(error) {
+	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").replace(/ ?Encoded authorization failure message: \S+/, "").trim();
+}
+function hasCode(error, ...codes) {
+	return codes.includes(errorCode(error));
+}
+function httpStatus(error) {
+	if (error instanceof AwsCallError) return httpStatus(error.cause);
+	if (typeof error !== "object" || error === null || !("$metadata" in error)) return void 0;
+	const { $metadata } = error;
+	return $metadata?.httpStatusCode;
+}
+const throttlingCodes = new Set([
+	"RequestLimitExceeded",
+	"Throttling",
+	"ThrottlingException",
+	"ThrottledException",
+	"TooManyRequestsException",
+	"RequestThrottled",
+	"RequestThrottledException",
+	"SlowDown",
+	"BandwidthLimitExceeded",
+	"EC2ThrottledException"
+]);
+function isThrottling(error) {
+	return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
+}
+const unsentCodes = new Set([
+	"ECONNREFUSED",
+	"ENOTFOUND",
+	"EAI_AGAIN",
+	"EHOSTUNREACH",
+	"ENETUNREACH"
+]);
+function isWithoutEffect(error) {
+	return isThrottling(error) || unsentCodes.has(errorCode(error)) || isExpired(error);
+}
+const transientCodes = new Set([
+	...unsentCodes,
+	"ECONNRESET",
+	"ECONNABORTED",
+	"EPIPE",
+	"ETIMEDOUT",
+	"TimeoutError",
+	"RequestTimeout",
+	"RequestTimeoutException",
+	"InternalError",
+	"InternalFailure",
+	"InternalServerError",
+	"ServiceUnavailable",
+	"ServiceUnavailableException",
+	"Unavailable",
+	"DependencyTimeoutException",
+	"KMSInternalException",
+	"IDPCommunicationError",
+	"IDPCommunicationErrorException"
+]);
+function isTransient(error) {
+	return transientCodes.has(errorCode(error)) || isServerError(error) || isClosedConnection(error);
+}
+function isServerError(error) {
+	const status = httpStatus(error) ?? 0;
+	return status >= 500 && status !== 501;
+}
+function isClosedConnection(error) {
+	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
+	return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
+}
+const expiredCodes = new Set([
+	"RequestExpired",
+	"ExpiredToken",
+	"ExpiredTokenException"
+]);
+function isExpired(error) {
+	return expiredCodes.has(errorCode(error));
+}
+function isDenied(error) {
+	const code = errorCode(error);
+	return isDenialCode(code) || code === "AuthFailure";
+}
+function isDenialCode(code) {
+	return [
+		"UnauthorizedOperation",
+		"AccessDenied",
+		"AccessDeniedException"
+	].includes(code);
+}
+const remedies = [
+	{
+		fits: ({ action, code }) => action === "AssumeRoleWithWebIdentity" && code === "AccessDenied",
+		remedy: () => "the role's trust policy must name this issuer's OIDC provider, the audience (oidc-audience) and this workflow's sub; repositories made, renamed or moved since July 2026 have a sub of the form repo:owner@id/name@id:…"
+	},
+	{
+		fits: ({ action, awsMessage }) => action === "AssumeRoleWithWebIdentity" && awsMessage.includes("No OpenIDConnect provider"),
+		remedy: () => "create an IAM OIDC identity provider for GitHub's issuer in that account"
+	},
+	{
+		fits: ({ code, awsMessage }) => code.startsWith("InvalidIdentityToken") && awsMessage.includes("audience"),
+		remedy: () => "the OIDC provider in that account must list the audience of the input oidc-audience"
+	},
+	{
+		fits: ({ action, awsMessage }) => action.startsWith("AssumeRole") && awsMessage.includes("DurationSeconds"),
+		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way"
+	},
+	{
+		fits: ({ action, awsMessage }) => action === "AssumeRole" && awsMessage.includes("sts:TagSession"),
+		remedy: () => "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy"
+	},
+	{
+		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
+		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
+	},
+	{
+		fits: ({ code }) => code === "RegionDisabledException" || code === "OptInRequired",
+		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}, or leave it out`
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"),
+		remedy: ({ where }) => `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`
+	},
+	{
+		fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
+		remedy: () => "AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)"
+	},
+	{
+		fits: ({ awsMessage }) => /Marketplace cannot be copied/i.test(awsMessage),
+		remedy: () => "AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)"
+	},
+	{
+		fits: ({ awsMessage }) => /permission to access the storage/i.test(awsMessage),
+		remedy: () => "every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs"
+	},
+	{
+		fits: ({ code, awsMessage }) => isDenialCode(code) && deniedIn(awsMessage)?.resource !== void 0,
+		remedy: ({ awsMessage }) => {
+			const { principal = "", action = "", resource = "" } = deniedIn(awsMessage) ?? {};
+			const outright = awsMessage.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+			const key = awsMessage.includes("no resource-based policy") ? "; and the key's policy, or a grant, must let it" : "";
+			return `add to the policy of ${principal}: ${statement(action, [resource])}${outright}${key}`;
+		}
+	},
+	{
+		fits: ({ code }) => code === "UnauthorizedOperation",
+		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
+	},
+	{
+		fits: ({ code }) => code === "ParameterNotFound",
+		remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
+		remedy: () => "the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer key first"
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "AccessDeniedException" && awsMessage.includes("kms:"),
+		remedy: ({ awsMessage, where }) => `allow ${/kms:\w+/.exec(awsMessage)?.[0]} on that key: in the role's own policy and, where the key is another account's, in the key policy or a grant too (called from account ${where.account})`
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "MalformedPolicyDocumentException" && awsMessage.includes("principals"),
+		remedy: () => "KMS takes no policy that names a principal which does not exist. Remove from the policy of the key what was deleted (it stands there as AROA… or AIDA…), and check that the target accounts exist"
+	},
+	{
+		fits: ({ action, code }) => action === "PutKeyPolicy" && code === "LimitExceededException",
+		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
+	},
+	{
+		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
+		remedy: () => "choose another target-ami-name, or deregister the AMI that has this one"
+	}
+];
+function remedyOf(error) {
+	for (let at = error; at instanceof Error; at = at.cause) {
+		if (at instanceof StepError) return at.remedy;
+		if (at instanceof AwsCallError) {
+			const call = at;
+			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
+		}
 	}
 }
+function explain(error) {
+	return {
+		message: errorMessage(error),
+		remedy: remedyOf(error)
+	};
+}
+function explainLine(error) {
+	const { message, remedy } = explain(error);
+	return remedy === void 0 ? message : `${message.replace(/\.$/, "")}. What to do: ${remedy}`;
+}
 // src/aws/clients.ts
-init_dist_es$9();
-const inFlight = pLimit(128);
-const connections = {
-	keepAlive: true,
-	timeout: 4e3,
-	maxSockets: 64,
-	proxyEnv: process.env
-};
-const requestHandler = new NodeHttpHandler({
-	connectionTimeout: 1e4,
-	requestTimeout: 6e4,
-	throwOnRequestTimeout: true,
-	httpAgent: new external_node_http_.Agent(connections),
-	httpsAgent: new external_node_https_namespaceObject.Agent(connections)
-});
 const clientDefaults = {
-	requestHandler,
 	maxAttempts: 1,
 	customUserAgent: "share-encrypted-ami"
 };
@@ -27629,12 +27489,13 @@ function backoff(count, base, most) {
 function actionOf(command) {
 	return command.constructor.name.replace(/Command(\$\d+)?$/, "");
 }
-async function send(client, command, where, session, pace, signal) {
+async function send({ inFlight, clock }, call) {
+	const { client, command, where, session, pace, signal } = call;
 	const repeatable = !unrepeatable.includes(command.constructor);
 	for (let throttles = 0, transients = 0, renewals = 0;;) {
 		signal.throwIfAborted();
-		const held = pace.until - Date.now();
-		if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
+		const held = pace.until - clock.now();
+		if (held > 0) await clock.sleep(held * (1 + Math.random() / 2), signal);
 		let used;
 		try {
 			return await inFlight(() => {
@@ -27647,69 +27508,101 @@ async function send(client, command, where, session, pace, signal) {
 			const mayRepeat = repeatable || isWithoutEffect(error);
 			if (isThrottling(error) && throttles < maxThrottles) {
 				throttles += 1;
-				pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15e3));
+				pace.until = Math.max(pace.until, clock.now() + backoff(throttles, 500, 15e3));
 			} else if (isExpired(error) && renewals < 3) {
 				renewals += 1;
 				session.renew(used);
 			} else if (mayRepeat && isTransient(error) && transients < maxTransients) {
 				transients += 1;
-				await sleep(backoff(transients, 100, 1e4), signal);
+				await clock.sleep(backoff(transients, 100, 1e4), signal);
 			} else throw new AwsCallError(actionOf(command), where, error);
 		}
 	}
 }
-function placesOf(account, session, signal) {
+function placesOf(clients, access) {
 	const places = new Map();
 	return (region) => {
 		const known = places.get(region);
 		if (known !== void 0) return known;
-		const place = openPlace(account, region, session, signal);
+		const place = openPlace(clients, access, region);
 		places.set(region, place);
 		return place;
 	};
 }
-function openPlace(account, region, session, signal) {
+function openPlace(clients, { account, session, signal }, region) {
 	const config = {
 		...clientDefaults,
+		requestHandler: clients.http,
 		region,
 		credentials: session.credentials
 	};
-	const ec2 = pooled(() => knowing(EC2Client, config));
-	const kms = pooled(() => knowing(KMSClient, config));
-	const sts = pooled(() => knowing(STSClient, config));
-	const ssm = pooled(() => knowing(SSMClient, config));
-	const paces = {
-		ec2: { until: 0 },
-		kms: { until: 0 },
-		sts: { until: 0 },
-		ssm: { until: 0 }
+	const open = (make) => {
+		const client = clients.pooled(make);
+		const pace = { until: 0 };
+		return (signal) => (command) => send(clients, {
+			client: client(),
+			command,
+			where: {
+				account,
+				region
+			},
+			session,
+			pace,
+			signal
+		});
 	};
-	const until = (signal) => {
-		const through = (client, pace) => (command) => send(client(), command, {
-			account,
-			region
-		}, session, pace, signal);
-		return {
-			account,
-			region,
-			signal,
-			until,
-			ec2: through(ec2, paces.ec2),
-			kms: through(kms, paces.kms),
-			sts: through(sts, paces.sts),
-			ssm: through(ssm, paces.ssm)
-		};
-	};
-	return until(signal);
-}
-let settings;
-function knowing(Client, config) {
-	const client = new Client({
+	const ec2 = open((settings) => new EC2Client({
 		...config,
 		...settings
+	}));
+	const kms = open((settings) => new KMSClient({
+		...config,
+		...settings
+	}));
+	const sts = open((settings) => new STSClient({
+		...config,
+		...settings
+	}));
+	const ssm = open((settings) => new SSMClient({
+		...config,
+		...settings
+	}));
+	const until = (signal) => ({
+		account,
+		region,
+		signal,
+		until,
+		clock: clients.clock,
+		sleep: (ms) => clients.clock.sleep(ms, signal),
+		ec2: ec2(signal),
+		kms: kms(signal),
+		sts: sts(signal),
+		ssm: ssm(signal)
 	});
-	const { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId } = client.config;
-	settings ??= {
+	return until(signal);
+}
+const maxClients = 64;
+function openClients({ clock, http }) {
+	const kept = new Map();
+	let settings;
+	return {
+		clock,
+		http,
+		inFlight: pLimit(128),
+		pooled: (make) => () => {
+			const client = kept.get(make) ?? make({ ...settings });
+			settings ??= settingsOf(client);
+			kept.delete(make);
+			kept.set(make, client);
+			const [oldest] = kept.keys();
+			if (kept.size > maxClients && oldest !== void 0) kept.delete(oldest);
+			return client;
+		}
+	};
+}
+function settingsOf({ config }) {
+	const { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId } = config;
+	return {
 		authSchemePreference,
 		defaultsMode,
 		retryMode,
@@ -27717,32 +27610,136 @@ function knowing(Client, config) {
 		useFipsEndpoint,
 		userAgentAppId
 	};
-	return client;
 }
-const clients = new Map();
-const maxClients = 64;
-function pooled(make) {
-	return () => {
-		const client = clients.get(make) ?? make();
-		clients.delete(make);
-		clients.set(make, client);
-		const [oldest] = clients.keys();
-		if (clients.size > maxClients && oldest !== void 0) clients.delete(oldest);
-		return client;
+// src/machine.ts
+function thisMachine() {
+	const name = machineName();
+	return {
+		name,
+		process: name === "" ? "" : processName(process.pid),
+		isRunning
 	};
+}
+function machineName() {
+	try {
+		const boot = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)("/proc/sys/kernel/random/boot_id", "utf8");
+		return (0,node_crypto__WEBPACK_IMPORTED_MODULE_9__.createHash)("sha256").update(boot + (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readlinkSync)("/proc/self/ns/pid")).digest("hex").slice(0, 16);
+	} catch {
+		return "";
+	}
+}
+function processName(pid) {
+	const stat = (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(`/proc/${pid}/stat`, "utf8");
+	const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+	if (state === "Z" || state === "X") throw new Error("the process has ended");
+	return `${pid}.${fields[18]}`;
+}
+function isRunning(process) {
+	try {
+		return processName(process.split(".")[0] ?? "") === process;
+	} catch {
+		return false;
+	}
+}
+// src/time.ts
+const systemClock = {
+	now: Date.now,
+	async sleep(ms, signal) {
+		try {
+			await (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_15__.setTimeout)(ms, void 0, { signal });
+		} catch (error) {
+			throw signal.aborted ? signal.reason : error;
+		}
+	},
+	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
+		const controller = new AbortController();
+		setTimeout(() => controller.abort(reason), ms).unref();
+		return controller.signal;
+	}
+};
+// src/node-host.ts
+init_dist_es$10();
+const connections = {
+	keepAlive: true,
+	timeout: 4e3,
+	maxSockets: 64,
+	proxyEnv: process.env
+};
+function nodeHost() {
+	const http = new NodeHttpHandler({
+		connectionTimeout: 1e4,
+		requestTimeout: 6e4,
+		throwOnRequestTimeout: true,
+		httpAgent: new node_http__WEBPACK_IMPORTED_MODULE_1__.Agent(connections),
+		httpsAgent: new node_https__WEBPACK_IMPORTED_MODULE_2__.Agent(connections)
+	});
+	return {
+		env: process.env,
+		workflow: context,
+		clock: systemClock,
+		runner: actionsRunner,
+		machine: thisMachine(),
+		http,
+		ambientCredentials: defaultProvider({ clientConfig: {
+			...clientDefaults,
+			requestHandler: http
+		} }),
+		readFile: (path) => (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(path, "utf8")
+	};
+}
+const actionsRunner = {
+	input: (name) => getInput(name, { trimWhitespace: false }),
+	savedState: getState,
+	saveState,
+	setOutput,
+	mask: setSecret,
+	info,
+	warning: (message) => warning$1(message),
+	error: (message, title) => error(message, title === void 0 ? {} : { title }),
+	startGroup,
+	endGroup,
+	async writeSummary(markdown) {
+		const path = process.env.GITHUB_STEP_SUMMARY;
+		if (path && (0,node_fs__WEBPACK_IMPORTED_MODULE_0__.existsSync)(path)) await summary.addRaw(markdown, true).write();
+	},
+	fail() {
+		process.exitCode = ExitCode.Failure;
+	}
+};
+// src/template.ts
+const placeholders = [
+	"account",
+	"region",
+	"name",
+	"source-ami",
+	"date",
+	"sha",
+	"run-id"
+];
+const placeholder = /\{([a-z-]+)\}/g;
+function unknownPlaceholders(template) {
+	return [...template.matchAll(placeholder)].filter(([, name]) => !placeholders.some((known) => known === name)).map(([written]) => written);
+}
+function needsSourceImage(template) {
+	return /\{(name|source-ami)\}/.test(template);
+}
+function fill(template, values) {
+	return template.replace(placeholder, (written, name) => values[name] ?? written);
 }
 // src/aws/credentials.ts
 init_protocols$1();
-function openSessions(options, signal) {
+function openSessions(from) {
+	const { options, host } = from;
+	const { now } = host.clock;
 	const known = new Map();
 	const memo = (key, open) => {
 		const session = known.get(key) ?? open();
 		known.set(key, session);
 		return session;
 	};
-	const ambient = () => memo("ambient", () => renewing(ambientProvider()));
+	const ambient = () => memo("ambient", () => renewing(() => ambientCredentials(host), now));
 	let source;
-	const assume = (roleArn, where, from) => {
+	const assume = (roleArn, where, by) => {
 		const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({
 			Key,
 			Value: fill(value, where)
@@ -27753,8 +27750,8 @@ function openSessions(options, signal) {
 			tags
 		};
 		return memo(JSON.stringify(role), () => {
-			if (from === void 0 && offersToken()) return renewing(() => assumeByToken(role, options, signal));
-			return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
+			if (by === void 0 && offersToken(host)) return renewing(() => assumeByToken(role, from), now);
+			return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
 		});
 	};
 	return {
@@ -27766,11 +27763,11 @@ function openSessions(options, signal) {
 		target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : void 0)
 	};
 }
-function offersToken() {
-	return Boolean(process.env.ACTIONS_ID_TOKEN_REQUEST_URL && process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
+function offersToken({ env }) {
+	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
 }
 const renewBeforeMs = 9e5;
-function renewing(fetch, now = Date.now) {
+function renewing(fetch, now) {
 	let current;
 	let pending;
 	const refresh = async () => {
@@ -27806,18 +27803,15 @@ function renewing(fetch, now = Date.now) {
 		}
 	};
 }
-function ambientProvider() {
-	const provider = defaultProvider({ clientConfig: clientDefaults });
-	return async () => {
-		try {
-			return await provider();
-		} catch (error) {
-			throw new CredentialsError(noCredentials(error), { cause: error });
-		}
-	};
+async function ambientCredentials(host) {
+	try {
+		return await host.ambientCredentials();
+	} catch (error) {
+		throw new CredentialsError(noCredentials(error, host), { cause: error });
+	}
 }
-function noCredentials(error) {
-	return `There are no AWS credentials: the runner offers no ID token, and the environment has none. Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${process.env.GITHUB_EVENT_NAME === "pull_request" ? " A pull request from a fork is never given an ID token." : ""} (${errorMessage(error)})`;
+function noCredentials(error, { env }) {
+	return `There are no AWS credentials: the runner offers no ID token, and the environment has none. Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${env.GITHUB_EVENT_NAME === "pull_request" ? " A pull request from a fork is never given an ID token." : ""} (${errorMessage(error)})`;
 }
 function roleWhere({ roleArn }, region) {
 	return {
@@ -27825,18 +27819,21 @@ function roleWhere({ roleArn }, region) {
 		region
 	};
 }
-async function assumeByToken(role, options, signal) {
+async function assumeByToken(role, from) {
+	const { options, host, signal } = from;
 	const sts = new STSClient({
 		...clientDefaults,
+		requestHandler: host.http,
 		region: options.stsRegion
 	});
 	let claims;
 	const remedy = () => claims && trustRemedy(role, claims);
-	return retrySts("AssumeRoleWithWebIdentity", {
-		...role,
+	return retrySts({
+		action: "AssumeRoleWithWebIdentity",
+		role,
 		remedy
-	}, options, signal, async () => {
-		const token = await fetchToken(options.audience, signal);
+	}, from, async () => {
+		const token = await fetchToken(options.audience, host, signal);
 		claims = claimsOf(token);
 		return sts.send(new AssumeRoleWithWebIdentityCommand({
 			RoleArn: role.roleArn,
@@ -27847,13 +27844,18 @@ async function assumeByToken(role, options, signal) {
 	});
 }
 const maxChainedSeconds = 3600;
-async function assumeFrom(from, role, options, signal) {
+async function assumeFrom(by, role, from) {
+	const { options, host, signal } = from;
 	const sts = new STSClient({
 		...clientDefaults,
+		requestHandler: host.http,
 		region: options.stsRegion,
-		credentials: from.credentials
+		credentials: by.credentials
 	});
-	return retrySts("AssumeRole", role, options, signal, () => sts.send(new AssumeRoleCommand({
+	return retrySts({
+		action: "AssumeRole",
+		role
+	}, from, () => sts.send(new AssumeRoleCommand({
 		RoleArn: role.roleArn,
 		RoleSessionName: role.sessionName,
 		DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
@@ -27889,7 +27891,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 }
 const maxDenials = 4;
 const maxFailures = 6;
-async function retrySts(action, role, options, signal, assume) {
+async function retrySts({ action, role, remedy }, { options, host, signal }, assume) {
 	for (let denials = 0, failures = 0;;) {
 		signal.throwIfAborted();
 		try {
@@ -27900,10 +27902,10 @@ async function retrySts(action, role, options, signal, assume) {
 			if (hasCode(error, "AccessDenied") && denials < maxDenials) denials += 1;
 			else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures) failures += 1;
 			else {
-				const remedy = hasCode(error, "AccessDenied") ? role.remedy?.() : void 0;
-				throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, remedy);
+				const toDo = hasCode(error, "AccessDenied") ? remedy?.() : void 0;
+				throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, toDo);
 			}
-			await sleep(500 * 2 ** (denials + failures - 1) * (.5 + Math.random() / 2), signal);
+			await host.clock.sleep(500 * 2 ** (denials + failures - 1) * (.5 + Math.random() / 2), signal);
 		}
 	}
 }
@@ -27921,13 +27923,13 @@ function toIdentity(credentials) {
 	};
 }
 const maxTokenTries = 6;
-async function fetchToken(audience, signal) {
+async function fetchToken(audience, host, signal) {
 	for (let tries = 1;; tries += 1) try {
-		return await requestToken(audience, signal);
+		return await requestToken(audience, host, signal);
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
 		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries === maxTokenTries) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
-		await sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
+		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
 	}
 }
 var TokenRefused = class extends Error {
@@ -27937,8 +27939,8 @@ var TokenRefused = class extends Error {
 		this.status = status;
 	}
 };
-async function requestToken(audience, signal) {
-	const url = new URL(process.env.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
+async function requestToken(audience, { env, http, runner }, signal) {
+	const url = new URL(env.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
 	url.searchParams.set("audience", audience);
 	const request = new HttpRequest({
 		protocol: url.protocol,
@@ -27949,14 +27951,297 @@ async function requestToken(audience, signal) {
 		headers: {
 			host: url.host,
 			accept: "application/json",
-			authorization: `Bearer ${process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`
+			authorization: `Bearer ${env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`
 		}
 	});
-	const { response } = await requestHandler.handle(request, { abortSignal: signal });
-	const { value } = JSON.parse(await (0,consumers_namespaceObject.text)(response.body) || "{}");
+	const { response } = await http.handle(request, { abortSignal: signal });
+	const { value } = JSON.parse(await (0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_16__.text)(response.body) || "{}");
 	if (response.statusCode !== 200 || !value) throw new TokenRefused(response.statusCode);
-	setSecret(value);
+	runner.mask(value);
 	return value;
+}
+// src/context.ts
+function runContext({ workflow, env, clock }) {
+	const { serverUrl, runId, runAttempt, sha } = workflow;
+	const repository = env.GITHUB_REPOSITORY;
+	return {
+		runUrl: repository !== void 0 && Number.isFinite(runId) ? `${serverUrl}/${repository}/actions/runs/${runId}` : "",
+		runId: Number.isFinite(runId) ? String(runId) : "",
+		runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
+		sha: sha ?? "",
+		date: new Date(clock.now()),
+		defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || void 0
+	};
+}
+// src/inputs/reader.ts
+function runValues(run) {
+	return {
+		date: run.date.toISOString().slice(0, 10).replaceAll("-", ""),
+		sha: run.sha,
+		"run-id": run.runId
+	};
+}
+const inputDefaults = {
+	"ami-id": "",
+	"ami-name": "",
+	"ami-ssm-parameter": "",
+	"packer-manifest": "",
+	"instance-id": "",
+	"no-reboot": "false",
+	"source-region": "",
+	"source-role-arn": "",
+	"source-kms-key": "",
+	"source-key-access": "grant",
+	"target-accounts": "",
+	"target-regions": "",
+	"target-role-arn": "",
+	"target-kms-key": "",
+	targets: "",
+	"role-chaining": "false",
+	"external-id": "",
+	"role-session-name": "share-encrypted-ami",
+	"role-session-tags": "",
+	"role-duration-seconds": "3600",
+	"oidc-audience": "sts.amazonaws.com",
+	"target-ami-name": "{name}",
+	"target-ami-description": "",
+	tags: "",
+	"copy-tags": "true",
+	route: "auto",
+	"allow-lost-billing": "false",
+	"on-existing": "reuse",
+	"deprecate-after": "",
+	"deregistration-protection": "off",
+	"fast-snapshot-restore": "",
+	"launch-permissions": "",
+	"grant-key-to": "",
+	"ssm-parameter": "",
+	retain: "",
+	"dry-run": "false",
+	sweep: "false",
+	"fail-fast": "false",
+	"key-preflight": "fail",
+	topology: "direct",
+	"hub-kms-key": "",
+	"copy-duration-minutes": "",
+	"keep-intermediates": "false",
+	"max-parallel": "20",
+	"poll-interval": "15",
+	"timeout-minutes": "350",
+	"mask-aws-account-id": "false"
+};
+var InputError = class extends Error {
+	name = "InputError";
+	problems;
+	constructor(problems) {
+		const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show(value)} — ${expected}`);
+		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
+		super(`${count} not usable; nothing was called yet.\n${lines.join("\n")}`);
+		this.problems = problems;
+	}
+};
+function show(value) {
+	if (value === "") return "not set";
+	return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
+}
+var Reader = class {
+	problems = [];
+	#get;
+	constructor(get) {
+		this.#get = get;
+	}
+	text(name) {
+		return this.#get(name).trim() || inputDefaults[name];
+	}
+	raw(name) {
+		return this.#get(name);
+	}
+	optional(name) {
+		return this.text(name) || void 0;
+	}
+	note(input, value, expected) {
+		if (!this.problems.some((one) => one.input === input && one.value === value && one.expected === expected)) this.problems.push({
+			input,
+			value,
+			expected
+		});
+	}
+	checked(input, value, check, expected) {
+		if (value !== void 0 && !check(value)) this.note(input, value, expected);
+		return value;
+	}
+	flag(name) {
+		const text = this.text(name).toLowerCase();
+		if (text !== "true" && text !== "false") this.note(name, text, "expected true or false");
+		return text === "true";
+	}
+	whole(name, least, most) {
+		const text = this.text(name);
+		const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+		if (!(value >= least && value <= most)) this.note(name, text, `expected a whole number from ${least} to ${most}`);
+		return value;
+	}
+	oneOf(name, allowed) {
+		const text = this.text(name);
+		const found = allowed.find((one) => one === text);
+		if (found === void 0) this.note(name, text, `expected ${allowed.join(", ").replace(/, ([^,]*)$/, " or $1")}`);
+		return found ?? allowed[0];
+	}
+	list(name) {
+		return [...new Set(this.text(name).split(/[\n,]/).map((item) => item.trim()).filter(Boolean))];
+	}
+	template(name) {
+		return this.templateValue(name, this.text(name));
+	}
+	templateValue(input, value) {
+		for (const unknown of unknownPlaceholders(value ?? "")) this.note(input, value ?? "", `${unknown} is not a placeholder; there are {account}, {region}, {name}, {source-ami}, {date}, {sha} and {run-id}`);
+		return value;
+	}
+};
+const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
+const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+const alias = /^alias\/[\w/-]{1,250}$/;
+const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
+function keyProblem(key, region, account) {
+	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
+	const name = resource?.replace(/^key\//, "") ?? key;
+	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
+	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer key";
+	if (arnRegion !== void 0 && arnRegion !== region) return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
+	if (arnAccount !== void 0 && account !== void 0 && arnAccount !== account) return `this key is in account ${arnAccount}; expected one in account ${account}`;
+}
+function roleProblem(arn, partition, account) {
+	const [, arnPartition, arnAccount] = roleArn.exec(arn) ?? [];
+	if (arnAccount === void 0) return "expected the ARN of a role, arn:aws:iam::123456789012:role/name";
+	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
+	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
+}
+// src/regions.ts
+function partitionOf(region) {
+	if (region.startsWith("cn-")) return "aws-cn";
+	if (region.startsWith("us-gov-")) return "aws-us-gov";
+	return "aws";
+}
+function isRegionName(text) {
+	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
+}
+function isUnknownPartition(region) {
+	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
+}
+function audienceOf(partition) {
+	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
+}
+const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
+// src/tags.ts
+const tagKeys = {
+	sourceAmi: "share-encrypted-ami:source-ami",
+	sourceSnapshot: "share-encrypted-ami:source-snapshot",
+	run: "share-encrypted-ami:run",
+	commit: "share-encrypted-ami:commit",
+	kmsKey: "share-encrypted-ami:kms-key",
+	lease: "share-encrypted-ami:lease",
+	lineage: "share-encrypted-ami:lineage",
+	superseded: "share-encrypted-ami:superseded",
+	intermediate: "share-encrypted-ami:intermediate"
+};
+const tagPrefix = "share-encrypted-ami:";
+const ownTagCount = Object.keys(tagKeys).length - 1;
+// src/inputs/tags.ts
+function readTags$1(reader, input, text) {
+	const tags = {};
+	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
+		const at = pair.indexOf("=");
+		if (at < 1) reader.note(input, pair, "expected key=value");
+		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
+	}
+	return checkTags(reader, input, tags);
+}
+function checkTags(reader, input, tags) {
+	for (const [key, value] of Object.entries(tags)) {
+		const shown = `${key}=${value}`;
+		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
+		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
+		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
+		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
+		reader.templateValue(input, value);
+	}
+	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
+	return tags;
+}
+// src/inputs/settings.ts
+const keyAccesses = [
+	"grant",
+	"policy",
+	"existing"
+];
+function readSettings(reader, run) {
+	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
+	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
+	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
+	else reader.checked("source-region", region, isRegionName, "expected the name of a region, such as us-east-1");
+	const partition = partitionOf(region);
+	const sourceRole = reader.optional("source-role-arn");
+	if (sourceRole !== void 0) {
+		const problem = roleProblem(sourceRole, partition);
+		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
+	}
+	const sourceKey = reader.optional("source-kms-key");
+	if (sourceKey !== void 0) {
+		const problem = keyProblem(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
+		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
+	}
+	return {
+		source: {
+			region,
+			partition,
+			roleArn: sourceRole,
+			kmsKey: sourceKey,
+			keyAccess: reader.oneOf("source-key-access", keyAccesses)
+		},
+		credentials: {
+			roleChaining: reader.flag("role-chaining"),
+			externalId: reader.checked("external-id", reader.optional("external-id"), (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text), "expected 2 to 1224 letters, digits and +=,.@:/-"),
+			sessionTags: readSessionTags(reader, run),
+			sessionName: readSessionName(reader, run),
+			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
+			audience: readAudience(reader, partition)
+		},
+		keepIntermediates: reader.flag("keep-intermediates"),
+		maskAccountIds: reader.flag("mask-aws-account-id"),
+		run
+	};
+}
+function readSessionName(reader, run) {
+	const template = fill(reader.template("role-session-name"), runValues(run));
+	if (needsSourceImage(template)) {
+		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		return template;
+	}
+	const longest = fill(template, {
+		account: "0".repeat(12),
+		region: "ap-southeast-1",
+		name: "",
+		"source-ami": ""
+	});
+	return reader.checked("role-session-name", template, () => /^[\w+=,.@-]{2,64}$/.test(longest), "expected 2 to 64 letters, digits and +=,.@-");
+}
+function readSessionTags(reader, run) {
+	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
+	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
+		const value = fill(template, runValues(run));
+		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		const longest = fill(value, {
+			account: "0".repeat(12),
+			region: "ap-southeast-1",
+			name: "",
+			"source-ami": ""
+		});
+		return [key, reader.checked("role-session-tags", value, () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest), "expected at most 256 letters, digits, spaces and _.:/=+-@")];
+	}));
+}
+function readAudience(reader, partition) {
+	const audience = reader.text("oidc-audience");
+	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
 }
 // src/aws/describe.ts
 const idsPerCall = 200;
@@ -28087,35 +28372,15 @@ function isAlive(lease, reader) {
 	if (lease.runId === reader.runId && lease.attempt < reader.attempt) return false;
 	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
 }
-function thisReader(run) {
+function readerOf({ clock, machine }, run) {
+	const { name, isRunning } = machine;
 	return {
-		now: Date.now(),
+		now: clock.now(),
 		runId: run.runId,
 		attempt: run.runAttempt,
-		machine: thisMachine(),
+		machine: name,
 		isRunning
 	};
-}
-function thisMachine() {
-	try {
-		const boot = (0,external_node_fs_namespaceObject.readFileSync)("/proc/sys/kernel/random/boot_id", "utf8");
-		return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(boot + (0,external_node_fs_namespaceObject.readlinkSync)("/proc/self/ns/pid")).digest("hex").slice(0, 16);
-	} catch {
-		return "";
-	}
-}
-function processName(pid) {
-	const stat = (0,external_node_fs_namespaceObject.readFileSync)(`/proc/${pid}/stat`, "utf8");
-	const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-	if (state === "Z" || state === "X") throw new Error("the process has ended");
-	return `${pid}.${fields[18]}`;
-}
-function isRunning(process) {
-	try {
-		return processName(process.split(".")[0] ?? "") === process;
-	} catch {
-		return false;
-	}
 }
 function sortLeases(image, own, reader) {
 	const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
@@ -28172,6 +28437,12 @@ function sharesOf(tags) {
 	}
 	return shares;
 }
+// src/ledger.ts
+const stateName = "ledger";
+function savedLedger(get) {
+	const text = get(stateName);
+	return text === "" ? void 0 : JSON.parse(text);
+}
 // src/aws/kms.ts
 const keyOperations = [
 	"DescribeKey",
@@ -28218,12 +28489,13 @@ const standSeconds = 4;
 const firstWaitMs = 400;
 const longestWaitMs = 4e3;
 async function changePolicy(place, keyArn, change) {
-	const end = Date.now() + changeSeconds * 1e3;
+	const { clock } = place;
+	const end = clock.now() + changeSeconds * 1e3;
 	let written = false;
 	let stands = false;
 	let seen = "";
-	for (let waitMs = firstWaitMs; Date.now() < end;) {
-		const late = AbortSignal.timeout(turnSeconds * 1e3);
+	for (let waitMs = firstWaitMs; clock.now() < end;) {
+		const late = clock.after(turnSeconds * 1e3);
 		const turn = place.until(AbortSignal.any([place.signal, late]));
 		try {
 			const policy = await readPolicy(turn, keyArn);
@@ -28247,7 +28519,7 @@ async function changePolicy(place, keyArn, change) {
 			if (error !== late.reason) throw error;
 			stands = false;
 		}
-		await sleep(stands ? standSeconds * 1e3 : waitMs * (.25 + .75 * Math.random()), place.signal);
+		await place.sleep(stands ? standSeconds * 1e3 : waitMs * (.25 + .75 * Math.random()));
 	}
 	throw new Error(`it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`);
 }
@@ -28314,7 +28586,7 @@ async function deleteSnapshot(place, id) {
 		if (hasCode(error, "InvalidSnapshot.NotFound")) return;
 		if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
 		if (!hasCode(error, "InvalidSnapshot.InUse") || tries === inUseTries) throw error;
-		await sleep(500 * tries, place.signal);
+		await place.sleep(500 * tries);
 	}
 }
 // src/steps/clean-up.ts
@@ -28538,26 +28810,59 @@ async function putBack(place, { name, before, dataType, amiId }, accepted = fals
 	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
 }
 // src/take-back.ts
+const postMinutes = 4;
 const passesAfterSeconds = [
 	0,
 	3,
 	9
 ];
-async function takeBack(settings, state, signal) {
+async function post(host) {
+	const { runner } = host;
+	try {
+		const state = savedLedger(runner.savedState);
+		if (state === void 0) return;
+		const reader = new Reader(runner.input);
+		const settings = readSettings(reader, runContext(host));
+		if (reader.problems.length > 0) throw new InputError(reader.problems);
+		const { done, failed } = await takeBack(host, settings, state);
+		for (const what of done) runner.info(what);
+		for (const what of failed) runner.warning(`left behind: ${what.replace(/\.+$/, "")}. The next run on ${state.imageId} takes it back`);
+	} catch (error) {
+		runner.warning(`the clean-up failed: ${explainLine(error)}`);
+	}
+}
+async function takeBack(host, settings, state) {
+	const { clock } = host;
+	const signal = clock.after(postMinutes * 6e4);
+	const clients = openClients(host);
 	const { credentials, source } = settings;
 	const sessions = openSessions({
-		stsRegion: source.region,
-		...credentials
-	}, signal);
+		options: {
+			stsRegion: source.region,
+			...credentials
+		},
+		host,
+		clients,
+		signal
+	});
 	const session = sessions.source(source.roleArn);
-	const at = placesOf(state.account, session, signal);
+	const at = placesOf(clients, {
+		account: state.account,
+		session,
+		signal
+	});
 	const targets = Object.entries(state.targets).flatMap(([roleArn, places]) => places.map((name) => {
 		const [account = "", region = ""] = name.split("/");
 		const ambient = account === state.account ? session : sessions.ambient();
-		return [name, placesOf(account, roleArn === "" ? ambient : sessions.target(roleArn, {
+		const own = roleArn === "" ? ambient : sessions.target(roleArn, {
 			account,
 			region
-		}), signal)(region)];
+		});
+		return [name, placesOf(clients, {
+			account,
+			session: own,
+			signal
+		})(region)];
 	}));
 	const byName = new Map(targets);
 	const done = [];
@@ -28573,17 +28878,18 @@ async function takeBack(settings, state, signal) {
 	}
 	let failed = [];
 	for (const [index, seconds] of passesAfterSeconds.entries()) {
-		await sleep((seconds - (passesAfterSeconds[index - 1] ?? 0)) * 1e3, signal);
+		const before = passesAfterSeconds[index - 1] ?? 0;
+		await clock.sleep((seconds - before) * 1e3, signal);
 		const swept = targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]));
 		const isLast = index === passesAfterSeconds.length - 1;
-		const options = {
+		const cleanUp = {
 			made: void 0,
 			keyAccess: source.keyAccess,
 			keepIntermediates: settings.keepIntermediates,
-			reader: thisReader(settings.run),
+			reader: readerOf(host, settings.run),
 			dropLeases: isLast && Promise.all(swept).then((reports) => reports.every(({ failed }) => failed.length === 0))
 		};
-		const reports = await Promise.all([cleanUpSource(at, source.region, state, options), ...swept]);
+		const reports = await Promise.all([cleanUpSource(at, source.region, state, cleanUp), ...swept]);
 		done.push(...reports.flatMap((report) => report.done));
 		failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];
 	}
@@ -28593,17 +28899,182 @@ async function takeBack(settings, state, signal) {
 	};
 }
 // src/post.ts
-const postMinutes = 4;
-async function post() {
-	const state = savedLedger(getState);
-	if (state === void 0) return;
-	const reader = new Reader((name) => getInput(name, { trimWhitespace: false }));
-	const settings = readSettings(reader, runContext());
-	if (reader.problems.length > 0) throw new InputError(reader.problems);
-	const { done, failed } = await takeBack(settings, state, AbortSignal.timeout(postMinutes * 6e4));
-	for (const what of done) info(what);
-	for (const what of failed) warning$1(`left behind: ${what.replace(/\.+$/, "")}. The next run on ${state.imageId} takes it back`);
-}
-post().catch((error) => warning$1(`the clean-up failed: ${explainLine(error)}`));
+await post(nodeHost());
 
 
+__webpack_async_result__();
+} catch(e) { __webpack_async_result__(e); } }, 1);
+
+/***/ })
+
+/******/ });
+/************************************************************************/
+/******/ // The module cache
+/******/ var __webpack_module_cache__ = {};
+/******/ 
+/******/ // The require function
+/******/ function __nccwpck_require__(moduleId) {
+/******/ 	// Check if module is in cache
+/******/ 	var cachedModule = __webpack_module_cache__[moduleId];
+/******/ 	if (cachedModule !== undefined) {
+/******/ 		return cachedModule.exports;
+/******/ 	}
+/******/ 	// Create a new module (and put it into the cache)
+/******/ 	var module = __webpack_module_cache__[moduleId] = {
+/******/ 		// no module.id needed
+/******/ 		// no module.loaded needed
+/******/ 		exports: {}
+/******/ 	};
+/******/ 
+/******/ 	// Execute the module function
+/******/ 	var threw = true;
+/******/ 	try {
+/******/ 		__webpack_modules__[moduleId](module, module.exports, __nccwpck_require__);
+/******/ 		threw = false;
+/******/ 	} finally {
+/******/ 		if(threw) delete __webpack_module_cache__[moduleId];
+/******/ 	}
+/******/ 
+/******/ 	// Return the exports of the module
+/******/ 	return module.exports;
+/******/ }
+/******/ 
+/************************************************************************/
+/******/ /* webpack/runtime/asset-relocator-loader */
+/******/ if (typeof __nccwpck_require__ !== 'undefined') __nccwpck_require__.ab = decodeURIComponent(new URL('.', import.meta.url).pathname).slice(import.meta.url.match(/^file:\/\/\/\w:/) ? 1 : 0, -1) + "/";
+/******/ 
+/******/ /* webpack/runtime/async module */
+/******/ (() => {
+/******/ 	var webpackQueues = typeof Symbol === "function" ? Symbol("webpack queues") : "__webpack_queues__";
+/******/ 	var webpackExports = typeof Symbol === "function" ? Symbol("webpack exports") : "__webpack_exports__";
+/******/ 	var webpackError = typeof Symbol === "function" ? Symbol("webpack error") : "__webpack_error__";
+/******/ 	var resolveQueue = (queue) => {
+/******/ 		if(queue && queue.d < 1) {
+/******/ 			queue.d = 1;
+/******/ 			queue.forEach((fn) => (fn.r--));
+/******/ 			queue.forEach((fn) => (fn.r-- ? fn.r++ : fn()));
+/******/ 		}
+/******/ 	}
+/******/ 	var wrapDeps = (deps) => (deps.map((dep) => {
+/******/ 		if(dep !== null && typeof dep === "object") {
+/******/ 			if(dep[webpackQueues]) return dep;
+/******/ 			if(dep.then) {
+/******/ 				var queue = [];
+/******/ 				queue.d = 0;
+/******/ 				dep.then((r) => {
+/******/ 					obj[webpackExports] = r;
+/******/ 					resolveQueue(queue);
+/******/ 				}, (e) => {
+/******/ 					obj[webpackError] = e;
+/******/ 					resolveQueue(queue);
+/******/ 				});
+/******/ 				var obj = {};
+/******/ 				obj[webpackQueues] = (fn) => (fn(queue));
+/******/ 				return obj;
+/******/ 			}
+/******/ 		}
+/******/ 		var ret = {};
+/******/ 		ret[webpackQueues] = x => {};
+/******/ 		ret[webpackExports] = dep;
+/******/ 		return ret;
+/******/ 	}));
+/******/ 	__nccwpck_require__.a = (module, body, hasAwait) => {
+/******/ 		var queue;
+/******/ 		hasAwait && ((queue = []).d = -1);
+/******/ 		var depQueues = new Set();
+/******/ 		var exports = module.exports;
+/******/ 		var currentDeps;
+/******/ 		var outerResolve;
+/******/ 		var reject;
+/******/ 		var promise = new Promise((resolve, rej) => {
+/******/ 			reject = rej;
+/******/ 			outerResolve = resolve;
+/******/ 		});
+/******/ 		promise[webpackExports] = exports;
+/******/ 		promise[webpackQueues] = (fn) => (queue && fn(queue), depQueues.forEach(fn), promise["catch"](x => {}));
+/******/ 		module.exports = promise;
+/******/ 		body((deps) => {
+/******/ 			currentDeps = wrapDeps(deps);
+/******/ 			var fn;
+/******/ 			var getResult = () => (currentDeps.map((d) => {
+/******/ 				if(d[webpackError]) throw d[webpackError];
+/******/ 				return d[webpackExports];
+/******/ 			}))
+/******/ 			var promise = new Promise((resolve) => {
+/******/ 				fn = () => (resolve(getResult));
+/******/ 				fn.r = 0;
+/******/ 				var fnQueue = (q) => (q !== queue && !depQueues.has(q) && (depQueues.add(q), q && !q.d && (fn.r++, q.push(fn))));
+/******/ 				currentDeps.map((dep) => (dep[webpackQueues](fnQueue)));
+/******/ 			});
+/******/ 			return fn.r ? promise : getResult();
+/******/ 		}, (err) => ((err ? reject(promise[webpackError] = err) : outerResolve(exports)), resolveQueue(queue)));
+/******/ 		queue && queue.d < 0 && (queue.d = 0);
+/******/ 	};
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/create fake namespace object */
+/******/ (() => {
+/******/ 	var getProto = Object.getPrototypeOf ? (obj) => (Object.getPrototypeOf(obj)) : (obj) => (obj.__proto__);
+/******/ 	var leafPrototypes;
+/******/ 	// create a fake namespace object
+/******/ 	// mode & 1: value is a module id, require it
+/******/ 	// mode & 2: merge all properties of value into the ns
+/******/ 	// mode & 4: return value when already ns object
+/******/ 	// mode & 16: return value when it's Promise-like
+/******/ 	// mode & 8|1: behave like require
+/******/ 	__nccwpck_require__.t = function(value, mode) {
+/******/ 		if(mode & 1) value = this(value);
+/******/ 		if(mode & 8) return value;
+/******/ 		if(typeof value === 'object' && value) {
+/******/ 			if((mode & 4) && value.__esModule) return value;
+/******/ 			if((mode & 16) && typeof value.then === 'function') return value;
+/******/ 		}
+/******/ 		var ns = Object.create(null);
+/******/ 		__nccwpck_require__.r(ns);
+/******/ 		var def = {};
+/******/ 		leafPrototypes = leafPrototypes || [null, getProto({}), getProto([]), getProto(getProto)];
+/******/ 		for(var current = mode & 2 && value; typeof current == 'object' && !~leafPrototypes.indexOf(current); current = getProto(current)) {
+/******/ 			Object.getOwnPropertyNames(current).forEach((key) => (def[key] = () => (value[key])));
+/******/ 		}
+/******/ 		def['default'] = () => (value);
+/******/ 		__nccwpck_require__.d(ns, def);
+/******/ 		return ns;
+/******/ 	};
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/define property getters */
+/******/ (() => {
+/******/ 	// define getter functions for harmony exports
+/******/ 	__nccwpck_require__.d = (exports, definition) => {
+/******/ 		for(var key in definition) {
+/******/ 			if(__nccwpck_require__.o(definition, key) && !__nccwpck_require__.o(exports, key)) {
+/******/ 				Object.defineProperty(exports, key, { enumerable: true, get: definition[key] });
+/******/ 			}
+/******/ 		}
+/******/ 	};
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/hasOwnProperty shorthand */
+/******/ (() => {
+/******/ 	__nccwpck_require__.o = (obj, prop) => (Object.prototype.hasOwnProperty.call(obj, prop))
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/make namespace object */
+/******/ (() => {
+/******/ 	// define __esModule on exports
+/******/ 	__nccwpck_require__.r = (exports) => {
+/******/ 		if(typeof Symbol !== 'undefined' && Symbol.toStringTag) {
+/******/ 			Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
+/******/ 		}
+/******/ 		Object.defineProperty(exports, '__esModule', { value: true });
+/******/ 	};
+/******/ })();
+/******/ 
+/************************************************************************/
+/******/ 
+/******/ // startup
+/******/ // Load entry module and return exports
+/******/ // This entry module used 'module' so it can't be inlined
+/******/ var __webpack_exports__ = __nccwpck_require__(730);
+/******/ __webpack_exports__ = await __webpack_exports__;
+/******/ 

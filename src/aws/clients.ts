@@ -1,5 +1,3 @@
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import {
   CopySnapshotCommand,
   CreateImageCommand,
@@ -10,9 +8,9 @@ import {
 import { KMSClient } from '@aws-sdk/client-kms';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
-import pLimit from 'p-limit';
-import { sleep } from '../time.ts';
+import pLimit, { type LimitFunction } from 'p-limit';
+import type { Host } from '../host.ts';
+import type { Clock } from '../time.ts';
 import type { Session } from './credentials.ts';
 import {
   AwsCallError,
@@ -34,33 +32,16 @@ export type Place = Where &
     kms: KMSClient['send'];
     sts: STSClient['send'];
     ssm: SSMClient['send'];
+    clock: Clock;
     signal: AbortSignal;
+    /** Waits, unless the signal ends it first, and then throws its reason. */
+    sleep(ms: number): Promise<void>;
     /** The same place, with calls that end with another signal: the clean-up's, when the run's has fired. */
     until(signal: AbortSignal): Place;
   }>;
 
-/** A call is made up only when it can be sent soon: a thousand that wait for a connection take 100 KB each. */
-const inFlight = pLimit(128);
-
-/**
- * How connections are kept. One that was idle for long may be closed at the other end just as a call is sent on it, and of
- * a call that makes something it can't be told then whether it was made; so idle ones go early, or by the server's own
- * Keep-Alive hint, which Node heeds only where a `timeout` is set: https://nodejs.org/api/http.html#new-agentoptions
- */
-const connections = { keepAlive: true, timeout: 4000, maxSockets: 64, proxyEnv: process.env };
-
-/** One pool of connections for all clients. Node's agents read the proxy variables; the SDK does not do it by itself. */
-export const requestHandler = new NodeHttpHandler({
-  connectionTimeout: 10_000,
-  // A hung connection must not hang the run.
-  requestTimeout: 60_000,
-  throwOnRequestTimeout: true,
-  httpAgent: new HttpAgent(connections),
-  httpsAgent: new HttpsAgent(connections),
-});
-
 /** What every client is made with. Retrying is done in `send` below, which knows what may be repeated. */
-export const clientDefaults = { requestHandler, maxAttempts: 1, customUserAgent: 'share-encrypted-ami' };
+export const clientDefaults = { maxAttempts: 1, customUserAgent: 'share-encrypted-ami' };
 
 // These make a new resource each time and take no client token: after a lost answer only a look can tell.
 const unrepeatable: readonly unknown[] = [CopySnapshotCommand, RegisterImageCommand, CreateImageCommand];
@@ -84,19 +65,23 @@ function actionOf(command: Sendable): string {
 /** Until when the calls to one account and region hold back: throttling of one slows all, since they share the bucket. */
 type Pace = { until: number };
 
-async function send(
-  client: Sender,
-  command: Sendable,
-  where: Where,
-  session: Session,
-  pace: Pace,
-  signal: AbortSignal,
-): Promise<unknown> {
+/** How one call is to be made. */
+type Call = Readonly<{
+  client: Sender;
+  command: Sendable;
+  where: Where;
+  session: Session;
+  pace: Pace;
+  signal: AbortSignal;
+}>;
+
+async function send({ inFlight, clock }: Clients, call: Call): Promise<unknown> {
+  const { client, command, where, session, pace, signal } = call;
   const repeatable = !unrepeatable.includes(command.constructor);
   for (let throttles = 0, transients = 0, renewals = 0; ; ) {
     signal.throwIfAborted();
-    const held = pace.until - Date.now();
-    if (held > 0) await sleep(held * (1 + Math.random() / 2), signal);
+    const held = pace.until - clock.now();
+    if (held > 0) await clock.sleep(held * (1 + Math.random() / 2), signal);
     let used: ReturnType<Session['current']>;
     try {
       return await inFlight(() => {
@@ -110,13 +95,13 @@ async function send(
       const mayRepeat = repeatable || isWithoutEffect(error);
       if (isThrottling(error) && throttles < maxThrottles) {
         throttles += 1;
-        pace.until = Math.max(pace.until, Date.now() + backoff(throttles, 500, 15_000));
+        pace.until = Math.max(pace.until, clock.now() + backoff(throttles, 500, 15_000));
       } else if (isExpired(error) && renewals < 3) {
         renewals += 1;
         session.renew(used);
       } else if (mayRepeat && isTransient(error) && transients < maxTransients) {
         transients += 1;
-        await sleep(backoff(transients, 100, 10_000), signal);
+        await clock.sleep(backoff(transients, 100, 10_000), signal);
       } else {
         throw new AwsCallError(actionOf(command), where, error);
       }
@@ -124,79 +109,93 @@ async function send(
   }
 }
 
+/** A principal whose account's places are to be had. */
+export type Access = Readonly<{ account: string; session: Session; signal: AbortSignal }>;
+
 /** Gives the places of one account, each region's clients made only when they are used. */
-export function placesOf(account: string, session: Session, signal: AbortSignal): (region: string) => Place {
+export function placesOf(clients: Clients, access: Access): (region: string) => Place {
   const places = new Map<string, Place>();
   return (region) => {
     const known = places.get(region);
     if (known !== undefined) return known;
-    const place = openPlace(account, region, session, signal);
+    const place = openPlace(clients, access, region);
     places.set(region, place);
     return place;
   };
 }
 
-function openPlace(account: string, region: string, session: Session, signal: AbortSignal): Place {
-  const config = { ...clientDefaults, region, credentials: session.credentials };
-  const ec2 = pooled(() => knowing(EC2Client, config));
-  const kms = pooled(() => knowing(KMSClient, config));
-  const sts = pooled(() => knowing(STSClient, config));
-  const ssm = pooled(() => knowing(SSMClient, config));
-  const paces = { ec2: { until: 0 }, kms: { until: 0 }, sts: { until: 0 }, ssm: { until: 0 } };
-  const until = (signal: AbortSignal): Place => {
-    const through = (client: () => Sender, pace: Pace) => (command: Sendable) =>
-      send(client(), command, { account, region }, session, pace, signal);
-    return {
-      account,
-      region,
-      signal,
-      until,
-      ec2: through(ec2, paces.ec2) as EC2Client['send'],
-      kms: through(kms, paces.kms) as KMSClient['send'],
-      sts: through(sts, paces.sts) as STSClient['send'],
-      ssm: through(ssm, paces.ssm) as SSMClient['send'],
-    };
+function openPlace(clients: Clients, { account, session, signal }: Access, region: string): Place {
+  const config = { ...clientDefaults, requestHandler: clients.http, region, credentials: session.credentials };
+  const open = <T extends Client>(make: (settings: Partial<Settings>) => T) => {
+    const client = clients.pooled(make);
+    const pace = { until: 0 };
+    return (signal: AbortSignal) => (command: Sendable) =>
+      send(clients, { client: client(), command, where: { account, region }, session, pace, signal });
   };
+  const ec2 = open((settings) => new EC2Client({ ...config, ...settings }));
+  const kms = open((settings) => new KMSClient({ ...config, ...settings }));
+  const sts = open((settings) => new STSClient({ ...config, ...settings }));
+  const ssm = open((settings) => new SSMClient({ ...config, ...settings }));
+  const until = (signal: AbortSignal): Place => ({
+    account,
+    region,
+    signal,
+    until,
+    clock: clients.clock,
+    sleep: (ms) => clients.clock.sleep(ms, signal),
+    ec2: ec2(signal) as EC2Client['send'],
+    kms: kms(signal) as KMSClient['send'],
+    sts: sts(signal) as STSClient['send'],
+    ssm: ssm(signal) as SSMClient['send'],
+  });
   return until(signal);
 }
 
+type Client = Sender & { readonly config: Settings };
 type Settings = Pick<
   EC2ClientResolvedConfig,
   'authSchemePreference' | 'defaultsMode' | 'retryMode' | 'useDualstackEndpoint' | 'useFipsEndpoint' | 'userAgentAppId'
 >;
-let settings: Settings | undefined;
+/** The clients of one run, and the way that its calls go. */
+export type Clients = Readonly<{
+  clock: Clock;
+  http: Host['http'];
+  /** A call is made up only when it can be sent soon: a thousand that wait for a connection take 100 KB each. */
+  inFlight: LimitFunction;
+  /** Gives a client from the pool, made when it isn't there. */
+  pooled<T extends Client>(make: (settings: Partial<Settings>) => T): () => T;
+}>;
 
 /**
- * Makes a client that takes what the SDK looks up in the environment and in its shared files from the first of all: else
- * each looks again at its first call, which takes as long as the call itself.
+ * A client takes some 70 KB and 0.1 ms to make, so a run with a thousand accounts and regions keeps those that were used
+ * last. One that leaves the pool ends with its calls: the connections aren't its own.
  */
-function knowing<Config extends object, T extends { readonly config: Settings }>(
-  Client: new (config: Config & Partial<Settings>) => T,
-  config: Config,
-): T {
-  const client = new Client({ ...config, ...settings });
-  const { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId } =
-    client.config;
-  settings ??= { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId };
-  return client;
-}
-
-/** The clients that there are, the one that was used last at the end. */
-const clients = new Map<() => Sender, Sender>();
 const maxClients = 64;
 
-/**
- * Gives a client from the pool, made when it isn't there. A client takes some 70 KB and 0.1 ms to make, so a run with a
- * thousand accounts and regions keeps those that were used last. One that leaves the pool ends with its calls: the
- * connections aren't its own.
- */
-function pooled<T extends Sender>(make: () => T): () => T {
-  return () => {
-    const client = (clients.get(make) as T | undefined) ?? make();
-    clients.delete(make);
-    clients.set(make, client);
-    const [oldest] = clients.keys();
-    if (clients.size > maxClients && oldest !== undefined) clients.delete(oldest);
-    return client;
+export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clients {
+  /** The clients that there are, the one that was used last at the end. */
+  const kept = new Map<object, Client>();
+  // What the SDK looks up in the environment and in its shared files, the first client finds for all: else each looks
+  // again at its first call, which takes as long as the call itself.
+  let settings: Settings | undefined;
+  return {
+    clock,
+    http,
+    inFlight: pLimit(128),
+    pooled: (make) => () => {
+      const client = (kept.get(make) as ReturnType<typeof make> | undefined) ?? make({ ...settings });
+      settings ??= settingsOf(client);
+      kept.delete(make);
+      kept.set(make, client);
+      const [oldest] = kept.keys();
+      if (kept.size > maxClients && oldest !== undefined) kept.delete(oldest);
+      return client;
+    },
   };
+}
+
+function settingsOf({ config }: Client): Settings {
+  const { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId } =
+    config;
+  return { authSchemePreference, defaultsMode, retryMode, useDualstackEndpoint, useFipsEndpoint, userAgentAppId };
 }

@@ -1,5 +1,4 @@
 import { text } from 'node:stream/consumers';
-import { setSecret } from '@actions/core';
 import {
   AssumeRoleCommand,
   AssumeRoleWithWebIdentityCommand,
@@ -7,11 +6,10 @@ import {
   STSClient,
   type Tag,
 } from '@aws-sdk/client-sts';
-import { defaultProvider } from '@aws-sdk/credential-provider-node';
 import { HttpRequest } from '@smithy/core/protocols';
+import type { Host, Identity } from '../host.ts';
 import { fill } from '../template.ts';
-import { sleep } from '../time.ts';
-import { clientDefaults, requestHandler } from './clients.ts';
+import { type Clients, clientDefaults } from './clients.ts';
 import {
   AwsCallError,
   CredentialsError,
@@ -21,8 +19,6 @@ import {
   isTransient,
   type Where,
 } from './errors.ts';
-
-type Identity = { accessKeyId: string; secretAccessKey: string; sessionToken?: string; expiration?: Date };
 
 /** Credentials that renew themselves, shared by every client of one role session. */
 export type Session = Readonly<{
@@ -54,22 +50,27 @@ export type Sessions = Readonly<{
   ambient(): Session;
 }>;
 
-export function openSessions(options: SessionOptions, signal: AbortSignal): Sessions {
+/** What sessions are made of and with. */
+export type SessionSource = Readonly<{ options: SessionOptions; host: Host; clients: Clients; signal: AbortSignal }>;
+
+export function openSessions(from: SessionSource): Sessions {
+  const { options, host } = from;
+  const { now } = host.clock;
   const known = new Map<string, Session>();
   const memo = (key: string, open: () => Session): Session => {
     const session = known.get(key) ?? open();
     known.set(key, session);
     return session;
   };
-  const ambient = () => memo('ambient', () => renewing(ambientProvider()));
+  const ambient = () => memo('ambient', () => renewing(() => ambientCredentials(host), now));
   let source: Session | undefined;
 
-  const assume = (roleArn: string, where: Where, from: Session | undefined): Session => {
+  const assume = (roleArn: string, where: Where, by: Session | undefined): Session => {
     const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({ Key, Value: fill(value, where) }));
     const role = { roleArn, sessionName: fill(options.sessionName, where), tags };
     return memo(JSON.stringify(role), () => {
-      if (from === undefined && offersToken()) return renewing(() => assumeByToken(role, options, signal));
-      return renewing(() => assumeFrom(from ?? ambient(), role, options, signal));
+      if (by === undefined && offersToken(host)) return renewing(() => assumeByToken(role, from), now);
+      return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
     });
   };
 
@@ -85,13 +86,13 @@ export function openSessions(options: SessionOptions, signal: AbortSignal): Sess
 }
 
 /** Whether any role is assumed by AssumeRole, which alone takes an external ID and session tags. */
-export function usesAssumeRole({ roleChaining }: Pick<SessionOptions, 'roleChaining'>): boolean {
-  return roleChaining || !offersToken();
+export function usesAssumeRole({ roleChaining }: Pick<SessionOptions, 'roleChaining'>, host: Host): boolean {
+  return roleChaining || !offersToken(host);
 }
 
 /** The runner offers an ID token to jobs with `permissions: id-token: write`. */
-function offersToken(): boolean {
-  return Boolean(process.env.ACTIONS_ID_TOKEN_REQUEST_URL && process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
+function offersToken({ env }: Host): boolean {
+  return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
 }
 
 /** A renewal is due when half of the session is over, or a quarter of an hour is left: clean-up needs time after a cancel. */
@@ -101,7 +102,7 @@ const renewBeforeMs = 15 * 60_000;
  * Single flight, early renewal, and the old credentials for as long as they are valid when a renewal fails:
  * the SDK's own memo throws there, although the calls could go on.
  */
-export function renewing(fetch: () => Promise<Identity>, now: () => number = Date.now): Session {
+export function renewing(fetch: () => Promise<Identity>, now: () => number): Session {
   let current: { identity: Identity; renewAt: number } | undefined;
   let pending: Promise<Identity> | undefined;
 
@@ -137,21 +138,18 @@ export function renewing(fetch: () => Promise<Identity>, now: () => number = Dat
   };
 }
 
-function ambientProvider(): () => Promise<Identity> {
-  const provider = defaultProvider({ clientConfig: clientDefaults });
-  return async () => {
-    try {
-      return await provider();
-    } catch (error) {
-      throw new CredentialsError(noCredentials(error), { cause: error });
-    }
-  };
+async function ambientCredentials(host: Host): Promise<Identity> {
+  try {
+    return await host.ambientCredentials();
+  } catch (error) {
+    throw new CredentialsError(noCredentials(error, host), { cause: error });
+  }
 }
 
-function noCredentials(error: unknown): string {
+function noCredentials(error: unknown, { env }: Host): string {
   const where = 'There are no AWS credentials: the runner offers no ID token, and the environment has none.';
   const fork =
-    process.env.GITHUB_EVENT_NAME === 'pull_request' ? ' A pull request from a fork is never given an ID token.' : '';
+    env.GITHUB_EVENT_NAME === 'pull_request' ? ' A pull request from a fork is never given an ID token.' : '';
   return `${where} Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${fork} (${errorMessage(error)})`;
 }
 
@@ -162,13 +160,14 @@ function roleWhere({ roleArn }: Pick<Role, 'roleArn'>, region: string): Where {
   return { account: roleArn.split(':')[4] ?? '', region };
 }
 
-async function assumeByToken(role: Role, options: SessionOptions, signal: AbortSignal): Promise<Identity> {
-  const sts = new STSClient({ ...clientDefaults, region: options.stsRegion });
+async function assumeByToken(role: Role, from: SessionSource): Promise<Identity> {
+  const { options, host, signal } = from;
+  const sts = new STSClient({ ...clientDefaults, requestHandler: host.http, region: options.stsRegion });
   let claims: Claims | undefined;
   const remedy = () => claims && trustRemedy(role, claims);
-  return retrySts('AssumeRoleWithWebIdentity', { ...role, remedy }, options, signal, async () => {
+  return retrySts({ action: 'AssumeRoleWithWebIdentity', role, remedy }, from, async () => {
     // A token lives five minutes, so each try gets its own.
-    const token = await fetchToken(options.audience, signal);
+    const token = await fetchToken(options.audience, host, signal);
     claims = claimsOf(token);
     return sts.send(
       new AssumeRoleWithWebIdentityCommand({
@@ -185,9 +184,11 @@ async function assumeByToken(role: Role, options: SessionOptions, signal: AbortS
 /** A role assumed from a role's session may last an hour: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html */
 const maxChainedSeconds = 3600;
 
-async function assumeFrom(from: Session, role: Role, options: SessionOptions, signal: AbortSignal): Promise<Identity> {
-  const sts = new STSClient({ ...clientDefaults, region: options.stsRegion, credentials: from.credentials });
-  return retrySts('AssumeRole', role, options, signal, () =>
+async function assumeFrom(by: Session, role: Role, from: SessionSource): Promise<Identity> {
+  const { options, host, signal } = from;
+  const config = { ...clientDefaults, requestHandler: host.http, region: options.stsRegion };
+  const sts = new STSClient({ ...config, credentials: by.credentials });
+  return retrySts({ action: 'AssumeRole', role }, from, () =>
     sts.send(
       new AssumeRoleCommand({
         RoleArn: role.roleArn,
@@ -235,10 +236,8 @@ const maxDenials = 4;
 const maxFailures = 6;
 
 async function retrySts(
-  action: string,
-  role: Role & Readonly<{ remedy?: () => string | undefined }>,
-  options: SessionOptions,
-  signal: AbortSignal,
+  { action, role, remedy }: Readonly<{ action: string; role: Role; remedy?: () => string | undefined }>,
+  { options, host, signal }: SessionSource,
   assume: () => Promise<{ Credentials?: Credentials | undefined }>,
 ): Promise<Identity> {
   for (let denials = 0, failures = 0; ; ) {
@@ -253,10 +252,10 @@ async function retrySts(
       else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures)
         failures += 1;
       else {
-        const remedy = hasCode(error, 'AccessDenied') ? role.remedy?.() : undefined;
-        throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, remedy);
+        const toDo = hasCode(error, 'AccessDenied') ? remedy?.() : undefined;
+        throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, toDo);
       }
-      await sleep(500 * 2 ** (denials + failures - 1) * (0.5 + Math.random() / 2), signal);
+      await host.clock.sleep(500 * 2 ** (denials + failures - 1) * (0.5 + Math.random() / 2), signal);
     }
   }
 }
@@ -288,10 +287,10 @@ const maxTokenTries = 6;
  * The toolkit's function is not used: it brings a second HTTP stack along (half of the bundle), and tries 429, 500 and
  * resets, which pass as well, no second time.
  */
-async function fetchToken(audience: string, signal: AbortSignal): Promise<string> {
+async function fetchToken(audience: string, host: Host, signal: AbortSignal): Promise<string> {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await requestToken(audience, signal);
+      return await requestToken(audience, host, signal);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
@@ -300,7 +299,7 @@ async function fetchToken(audience: string, signal: AbortSignal): Promise<string
           cause: error,
         });
       }
-      await sleep(500 * 2 ** (tries - 1) * (0.5 + Math.random() / 2), signal);
+      await host.clock.sleep(500 * 2 ** (tries - 1) * (0.5 + Math.random() / 2), signal);
     }
   }
 }
@@ -315,8 +314,8 @@ class TokenRefused extends Error {
   }
 }
 
-async function requestToken(audience: string, signal: AbortSignal): Promise<string> {
-  const url = new URL(process.env.ACTIONS_ID_TOKEN_REQUEST_URL ?? '');
+async function requestToken(audience: string, { env, http, runner }: Host, signal: AbortSignal): Promise<string> {
+  const url = new URL(env.ACTIONS_ID_TOKEN_REQUEST_URL ?? '');
   url.searchParams.set('audience', audience);
   const request = new HttpRequest({
     protocol: url.protocol,
@@ -327,12 +326,12 @@ async function requestToken(audience: string, signal: AbortSignal): Promise<stri
     headers: {
       host: url.host,
       accept: 'application/json',
-      authorization: `Bearer ${process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`,
+      authorization: `Bearer ${env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`,
     },
   });
-  const { response } = await requestHandler.handle(request, { abortSignal: signal });
+  const { response } = await http.handle(request, { abortSignal: signal });
   const { value } = JSON.parse((await text(response.body)) || '{}') as { value?: string };
   if (response.statusCode !== 200 || !value) throw new TokenRefused(response.statusCode);
-  setSecret(value);
+  runner.mask(value);
   return value;
 }

@@ -1,5 +1,4 @@
 import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
-import { sleep } from '../time.ts';
 import type { Place } from './clients.ts';
 import { keyOperations } from './kms.ts';
 
@@ -101,12 +100,13 @@ const longestWaitMs = 4000;
  * @throws where the change didn't come to stand within 150 s
  */
 export async function changePolicy(place: Place, keyArn: string, change: (policy: Policy) => Policy): Promise<boolean> {
-  const end = Date.now() + changeSeconds * 1000;
+  const { clock } = place;
+  const end = clock.now() + changeSeconds * 1000;
   let written = false;
   let stands = false;
   let seen = '';
-  for (let waitMs = firstWaitMs; Date.now() < end; ) {
-    const late = AbortSignal.timeout(turnSeconds * 1000);
+  for (let waitMs = firstWaitMs; clock.now() < end; ) {
+    const late = clock.after(turnSeconds * 1000);
     const turn = place.until(AbortSignal.any([place.signal, late]));
     try {
       const policy = await readPolicy(turn, keyArn);
@@ -126,7 +126,7 @@ export async function changePolicy(place: Place, keyArn: string, change: (policy
       if (error !== late.reason) throw error;
       stands = false;
     }
-    await sleep(stands ? standSeconds * 1000 : waitMs * (0.25 + 0.75 * Math.random()), place.signal);
+    await place.sleep(stands ? standSeconds * 1000 : waitMs * (0.25 + 0.75 * Math.random()));
   }
   throw new Error(
     `it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`,

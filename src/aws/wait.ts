@@ -1,6 +1,5 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { snapshotIdsOf, totalGiB } from '../image.ts';
-import { sleep } from '../time.ts';
 import type { Place } from './clients.ts';
 import { describeImages, describeSnapshots } from './describe.ts';
 import { isThrottling, isTransient, placeName } from './errors.ts';
@@ -75,15 +74,15 @@ export function nextLook(elapsed: number, percent: number, ceiling: number): num
 }
 
 /** Seconds to the next look that serves all of `waiters`: what isn't urgent is only waited for until the last of it ends. */
-function nextLookAtAll(waiters: readonly Waiter[], ceiling: number): number {
+function nextLookAtAll(waiters: readonly Waiter[], ceiling: number, now: number): number {
   const [urgent, other] = [true, false].map((wanted) =>
     waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted),
   );
   const seconds = (waiter: Waiter): number =>
     // An image is there when its last snapshot is.
     waiter.parts.some(({ done }) => !done)
-      ? nextLookAtAll(waiter.parts, ceiling)
-      : nextLook(age(waiter), waiter.percent, ceiling);
+      ? nextLookAtAll(waiter.parts, ceiling, now)
+      : nextLook(age(waiter, now), waiter.percent, ceiling);
   const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
   return Math.min(last, ...(urgent ?? []).map(seconds));
 }
@@ -107,7 +106,7 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
 
   const wait = (kind: Waiter['kind'], id: string, events: Waiter['events'] = {}): Promise<never> =>
     new Promise((resolve, reject) => {
-      waiters.add(newWaiter(kind, id, { events, resolve, reject }));
+      waiters.add(newWaiter({ kind, id, since: place.clock.now() }, { events, resolve, reject }));
       wake();
       if (!running) {
         running = true;
@@ -119,7 +118,7 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   const look = async (): Promise<void> => {
     try {
       while (waiters.size > 0) {
-        await pause(nextLookAtAll([...waiters], pollSeconds) * 1000);
+        await pause(nextLookAtAll([...waiters], pollSeconds, place.clock.now()) * 1000);
         await lookOnce(place, waiters);
       }
     } catch (error) {
@@ -135,7 +134,7 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
     const woken = new AbortController();
     wake = () => woken.abort(wake);
     try {
-      await sleep(ms, AbortSignal.any([place.signal, woken.signal]));
+      await place.until(AbortSignal.any([place.signal, woken.signal])).sleep(ms);
     } catch (reason) {
       if (!woken.signal.aborted) throw reason;
     }
@@ -147,13 +146,15 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   };
 }
 
-function newWaiter(kind: Waiter['kind'], id: string, rest: Pick<Waiter, 'events' | 'resolve' | 'reject'>): Waiter {
-  const start = { since: Date.now(), seen: false, missed: 0, percent: 0, done: false };
-  return { kind, id, ...start, parts: [], sizeGiB: 0, ...rest };
+function newWaiter(
+  { kind, id, since }: Pick<Waiter, 'kind' | 'id' | 'since'>,
+  rest: Pick<Waiter, 'events' | 'resolve' | 'reject'>,
+): Waiter {
+  return { kind, id, since, seen: false, missed: 0, percent: 0, done: false, parts: [], sizeGiB: 0, ...rest };
 }
 
-function age(waiter: Waiter): number {
-  return (Date.now() - waiter.since) / 1000;
+function age({ since }: Waiter, now: number): number {
+  return (now - since) / 1000;
 }
 
 async function lookOnce(place: Place, waiters: Set<Waiter>): Promise<void> {
@@ -189,9 +190,10 @@ async function lookOnce(place: Place, waiters: Set<Waiter>): Promise<void> {
 /** Whether `waiter` has its answer. */
 function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Place): boolean {
   const { id } = waiter;
+  const elapsedSeconds = age(waiter, place.clock.now());
   if (state === undefined) {
     waiter.missed += 1;
-    const gone = waiter.seen ? waiter.missed >= goneAfterLooks : age(waiter) > invisibleSeconds;
+    const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
     if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, 'has vanished'));
     return gone;
   }
@@ -203,7 +205,7 @@ function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Plac
   else if (done) waiter.resolve(state as never);
   else {
     waiter.percent = waiter.kind === 'snapshot' ? percent : percentOf(waiter.parts);
-    waiter.events.onProgress?.({ percent: waiter.percent, elapsedSeconds: age(waiter) });
+    waiter.events.onProgress?.({ percent: waiter.percent, elapsedSeconds });
   }
   return done || failure !== undefined;
 }
@@ -214,12 +216,14 @@ function partsOf(waiter: Waiter, image: Image): Waiter[] {
   waiter.events.onNamed?.(image);
   for (const { Ebs } of image.BlockDeviceMappings ?? []) {
     if (Ebs?.SnapshotId === undefined) continue;
-    const part = newWaiter('snapshot', Ebs.SnapshotId, {
-      events: { isUrgent: () => false },
-      resolve: () => Object.assign(part, { percent: 100, done: true }),
-      reject: () => Object.assign(part, { done: true }),
-    });
-    part.since = waiter.since;
+    const part = newWaiter(
+      { kind: 'snapshot', id: Ebs.SnapshotId, since: waiter.since },
+      {
+        events: { isUrgent: () => false },
+        resolve: () => Object.assign(part, { percent: 100, done: true }),
+        reject: () => Object.assign(part, { done: true }),
+      },
+    );
     part.sizeGiB = Ebs.VolumeSize ?? 1;
     waiter.parts.push(part);
   }

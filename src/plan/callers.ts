@@ -1,7 +1,8 @@
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
-import { type Place, placesOf } from '../aws/clients.ts';
+import { openClients, type Place, placesOf } from '../aws/clients.ts';
 import { openSessions, type Session, usesAssumeRole } from '../aws/credentials.ts';
 import { placeName, type Where } from '../aws/errors.ts';
+import type { Host } from '../host.ts';
 import type { Settings } from '../inputs/settings.ts';
 import type { Findings } from './problem.ts';
 
@@ -15,19 +16,16 @@ export type Callers = Readonly<{
   target(where: Where, roleArn: string | undefined): Promise<Caller | undefined>;
 }>;
 
-/** `onAccount` is told of every account as it becomes known. */
-export function openCallers(
-  settings: Settings,
-  findings: Findings,
-  signal: AbortSignal,
-  onAccount: (account: string) => void,
-): Callers {
-  const { source, credentials } = settings;
+export function openCallers(host: Host, settings: Settings, findings: Findings): Callers {
+  const { source, credentials, maskAccountIds } = settings;
+  const { signal } = findings;
+  const clients = openClients(host);
   const given = Object.keys(credentials.sessionTags).length > 0 ? ['role-session-tags'] : [];
   if (credentials.externalId !== undefined) given.push('external-id');
-  if (given.length > 0 && !usesAssumeRole(credentials))
+  if (given.length > 0 && !usesAssumeRole(credentials, host))
     findings.warn('inputs', `${given.join(' and ')} has no effect: every role is assumed by OIDC, which takes none`);
-  const sessions = openSessions({ stsRegion: source.region, ...credentials }, signal);
+  const options = { stsRegion: source.region, ...credentials };
+  const sessions = openSessions({ options, host, clients, signal });
   const sourceSession = sessions.source(source.roleArn);
   const known = new Map<Session, Promise<Caller>>();
   const identified = (session: Session): Promise<Caller> => {
@@ -37,11 +35,11 @@ export function openCallers(
   };
   // GetCallerIdentity needs no permission, so it fails only with the session itself.
   const identify = async (session: Session): Promise<Caller> => {
-    const anywhere = placesOf('the caller', session, signal)(source.region);
+    const anywhere = placesOf(clients, { account: 'the caller', session, signal })(source.region);
     const { Account, Arn } = await anywhere.sts(new GetCallerIdentityCommand({}));
     const account = Account ?? '';
-    onAccount(account);
-    return { account, arn: Arn ?? '', at: placesOf(account, session, signal) };
+    if (maskAccountIds) host.runner.mask(account);
+    return { account, arn: Arn ?? '', at: placesOf(clients, { account, session, signal }) };
   };
   const reach = async ({ account, region }: Where, roleArn: string | undefined): Promise<Caller> => {
     if (roleArn !== undefined) return identified(sessions.target(roleArn, { account, region }));

@@ -92,7 +92,7 @@ async function checkAllowedImages(plan: Plan, targetPlan: TargetPlan, findings: 
   });
   // In audit mode nothing is hidden.
   if (settings?.State !== 'enabled') return;
-  const now = new Date();
+  const now = new Date(place.clock.now());
   const image = copiedImage(plan, targetPlan, now);
   const criteria = settings.ImageCriteria ?? [];
   const admission = admissionOf(image, criteria, now);

@@ -64,6 +64,8 @@ function disabledRegion(error: unknown): { what: string; remedy: string } | unde
 
 /** Gathers problems; what depends on a thing that failed is left out, so each is told once. */
 export type Findings = Readonly<{
+  /** Ends all that is looked for. */
+  signal: AbortSignal;
   problems: readonly Problem[];
   add(where: string, what: string, remedy: string): void;
   /** Something to know that stops nothing. */
@@ -81,6 +83,7 @@ export function openFindings(signal: AbortSignal): Findings {
     if (!problems.some((one) => one.where === where && one.what === what)) problems.push({ where, what, remedy });
   };
   return {
+    signal,
     problems,
     add,
     warn(where, what) {

@@ -174,7 +174,7 @@ export function publishQuestions(publication: Publication, place: Place, partiti
   const add = (action: string, resources: readonly string[], call: () => Promise<unknown>) =>
     questions.push({ action, resources, call });
   if (deprecateAfter !== undefined) {
-    const DeprecateAt = new Date(Date.now() + 86_400_000);
+    const DeprecateAt = new Date(place.clock.now() + 86_400_000);
     add('EnableImageDeprecation', images, () =>
       place.ec2(new EnableImageDeprecationCommand({ ImageId: noImage, DeprecateAt, DryRun: true })),
     );

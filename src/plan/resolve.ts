@@ -7,10 +7,10 @@ import { type ImageExtras, isImageDescription, isImageName, snapshotIdsOf } from
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
+import { joined } from '../join.ts';
 import { leasesOf } from '../lease.ts';
 import { tagKeys } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
-import { sleep } from '../time.ts';
 import type { Callers } from './callers.ts';
 import { resolveKey } from './key.ts';
 import { readOrWarn, roleOf } from './probe.ts';
@@ -69,10 +69,10 @@ export async function resolve(request: Request, callers: Callers, findings: Find
     .attempt('source account', 'taking on the source role', () => callers.source())
     .then((caller) => caller && resolveSource(request, caller.at, findings));
   // Targets don't wait for the source unless their own values name it.
-  const targets = await Promise.all(
-    request.targets.map((target) => resolveTarget(request, target, callers, source, findings)),
-  );
-  const found = await source;
+  const [found, ...targets] = await joined<[Source | undefined, ...(Target | undefined)[]]>([
+    source,
+    ...request.targets.map((target) => resolveTarget(request, target, callers, source, findings)),
+  ]);
   if (found === undefined) return undefined;
   const known = targets.filter((target) => target !== undefined);
   return { source: found, targets: known, hubs: await resolveHubs(request, found, findings) };
@@ -125,7 +125,6 @@ async function resolveTarget(
   findings: Findings,
 ): Promise<Target | undefined> {
   const { account, region } = target;
-  const where = `${account}/${region}`;
   let values: Partial<TemplateValues> = { account, region, ...runValues(request.run) };
   if ([target.roleArn ?? '', target.kmsKey].some(needsSourceImage)) {
     const image = (await source)?.image;
@@ -136,15 +135,39 @@ async function resolveTarget(
   const caller = await callers.target(target, roleArn);
   if (caller === undefined) return undefined;
   const place = caller.at(region);
-  const key = resolveKey(place, fill(target.kmsKey, values), 'target-kms-key', findings);
+  const [kmsKeyArn, read] = await joined<[string | undefined, Found | undefined]>([
+    resolveKey(place, fill(target.kmsKey, values), 'target-kms-key', findings),
+    source.then((found) => found && readTarget(request, { target, place, roleArn, source: found }, findings)),
+  ]);
+  if (read === undefined || kmsKeyArn === undefined) return undefined;
+  return {
+    request: target,
+    place,
+    at: caller.at,
+    roleArn,
+    principalArn: roleArn ?? caller.arn,
+    kmsKeyArn,
+    ...read,
+  };
+}
 
-  const found = await source;
-  if (found === undefined) {
-    await key;
-    return undefined;
-  }
-  const { image } = found;
-  values = { ...values, name: image.Name ?? '', 'source-ami': image.ImageId ?? '' };
+/** Where a target is to be, and of what. */
+type Origin = Readonly<{ target: TargetRequest; place: Place; roleArn: string | undefined; source: Source }>;
+/** What a target has of itself, and what is there already. */
+type Found = Omit<Target, 'request' | 'place' | 'at' | 'roleArn' | 'principalArn' | 'kmsKeyArn'>;
+
+async function readTarget(
+  request: Request,
+  { target, place, roleArn, source }: Origin,
+  findings: Findings,
+): Promise<Found | undefined> {
+  const { image } = source;
+  const where = placeName(place);
+  const { account, region } = target;
+  const values: TemplateValues = {
+    ...{ account, region, ...runValues(request.run) },
+    ...{ name: image.Name ?? '', 'source-ami': image.ImageId ?? '' },
+  };
   const name = fill(target.amiName, values);
   if (!isImageName(name)) {
     findings.add(
@@ -162,7 +185,7 @@ async function resolveTarget(
     );
   }
   const earlier = await findings.attempt(where, 'looking for what is there already', () =>
-    findEarlier(place, found, name, request.publication.retain !== undefined),
+    findEarlier(place, source, name, request.publication.retain !== undefined),
   );
   const mayGo = [
     ...(request.onExisting === 'replace' ? (earlier?.existing ?? []) : []),
@@ -175,15 +198,8 @@ async function resolveTarget(
     await findings.attempt(where, `reading the SSM parameter ${parameter}`, () =>
       checkParameter(place, parameter, findings),
     );
-  const kmsKeyArn = await key;
-  if (earlier === undefined || kmsKeyArn === undefined) return undefined;
+  if (earlier === undefined) return undefined;
   return {
-    request: target,
-    place,
-    at: caller.at,
-    roleArn,
-    principalArn: roleArn ?? caller.arn,
-    kmsKeyArn,
     name,
     description,
     tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
@@ -220,7 +236,7 @@ async function findEarlier(
   ]);
   // An AMI that was made a moment ago may show its name before its tags.
   const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== 'disabled');
-  if (untagged) await sleep(lateTagsMs, place.signal);
+  if (untagged) await place.sleep(lateTagsMs);
   const [found, namesakes] = untagged ? await look() : first;
   // The encrypted copy of a run in the source account bears the tag too, and is no target.
   const existing = found

@@ -6,6 +6,7 @@ import { isDenied, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { type ImageExtras, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
+import { joined } from '../join.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { createdImageName, type ForeseenImage, foreseeImage, isFailedTry } from './instance.ts';
 import { describeKey, resolveKey } from './key.ts';
@@ -43,23 +44,21 @@ export async function resolveSource(
   const place = at(request.source.region);
   const where = placeName(place);
   const { kmsKey } = request.source;
-  const key = kmsKey === undefined ? undefined : resolveKey(place, kmsKey, 'source-kms-key', findings);
-  const found = await findings.attempt(where, 'finding the source AMI', () => findImage(place, request, findings));
-  if (found == null || !isShareable(found.image, where, findings)) {
-    await key;
-    return undefined;
-  }
+  const [kmsKeyArn, found] = await joined<[string | undefined, Found | null | undefined]>([
+    kmsKey === undefined ? Promise.resolve(undefined) : resolveKey(place, kmsKey, 'source-kms-key', findings),
+    findings.attempt(where, 'finding the source AMI', () => findImage(place, request, findings)),
+  ]);
+  if (found == null || !isShareable(found.image, where, findings)) return undefined;
   const { image } = found;
   const foreseen = found.snapshots !== undefined;
   const id = image.ImageId ?? '';
-  const [snapshots, extras, kmsKeyArn] = await Promise.all([
-    findings.attempt(where, `reading the snapshots of ${id}`, async () =>
-      resolveSnapshots(place, found, await key, findings),
+  const [snapshots, extras] = await joined<[SourceSnapshot[] | undefined, ImageExtras | undefined]>([
+    findings.attempt(where, `reading the snapshots of ${id}`, () =>
+      resolveSnapshots(place, found, kmsKeyArn, findings),
     ),
     foreseen
-      ? { uefiData: undefined }
+      ? Promise.resolve({ uefiData: undefined })
       : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image)),
-    key,
   ]);
   if (snapshots === undefined || extras === undefined) return undefined;
   const instanceId = foreseen ? id : undefined;

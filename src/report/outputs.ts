@@ -1,4 +1,4 @@
-import { setOutput } from '@actions/core';
+import type { Runner } from '../host.ts';
 import type { PlanRecord } from './plan.ts';
 import type { Span } from './timeline.ts';
 
@@ -38,7 +38,10 @@ export type Report = Readonly<{
 export const isReady = ({ amiId, status }: TargetRecord): boolean => amiId !== null && status !== 'failed';
 
 /** Writes all outputs; also after a failure, with what there is. */
-export function writeOutputs({ sourceAmiId, targets, plan }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan'>): void {
+export function writeOutputs(
+  { setOutput }: Pick<Runner, 'setOutput'>,
+  { sourceAmiId, targets, plan }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan'>,
+): void {
   const made = targets.filter(isReady);
   const ids: Record<string, Record<string, string>> = {};
   const byRegion: Record<string, string[]> = {};

@@ -1,4 +1,4 @@
-import { endGroup, info, setSecret, startGroup, warning } from '@actions/core';
+import type { Host } from '../host.ts';
 import { spokenSeconds } from './words.ts';
 
 /** The log of the run: one line when something changes, each with the time since the start. */
@@ -12,21 +12,21 @@ export type Log = Readonly<{
   elapsedSeconds(): number;
 }>;
 
-export function openLog(): Log {
-  const start = Date.now();
-  const elapsedSeconds = () => (Date.now() - start) / 1000;
+export function openLog({ runner, clock }: Pick<Host, 'runner' | 'clock'>): Log {
+  const start = clock.now();
+  const elapsedSeconds = () => (clock.now() - start) / 1000;
   return {
     elapsedSeconds,
     line: (where, what) =>
-      info(plainText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`)),
-    warn: (message) => warning(plainText(message)),
-    mask: setSecret,
+      runner.info(plainText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`)),
+    warn: (message) => runner.warning(plainText(message)),
+    mask: runner.mask,
     async group(title, work) {
-      startGroup(title);
+      runner.startGroup(title);
       try {
         return await work();
       } finally {
-        endGroup();
+        runner.endGroup();
       }
     },
   };

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { summary } from '@actions/core';
 import { totalGiB } from '../image.ts';
 import { consoleUrl } from '../regions.ts';
 import { flowchart, gantt } from './mermaid.ts';
@@ -12,13 +10,6 @@ const maxBytes = 1024 * 1024;
 
 /** So many targets are in sight; the others are folded, or nobody would come to what is below them. */
 const unfolded = 20;
-
-/** Writes the job summary, where the runner takes one. */
-export async function writeSummary(report: Report): Promise<void> {
-  const path = process.env.GITHUB_STEP_SUMMARY;
-  if (!path || !existsSync(path)) return;
-  await summary.addRaw(summaryText(report), true).write();
-}
 
 /** The summary as Markdown: a verdict, what failed and why, a row a target, how it went, what it costs, what was cleaned up. */
 export function summaryText(report: Report): string {

@@ -9,7 +9,7 @@ export type Timeline = Readonly<{
   span<T>(where: Where, step: string, work: () => Promise<T>): Promise<T>;
 }>;
 
-export function openTimeline(now: () => number = Date.now): Timeline {
+export function openTimeline(now: () => number): Timeline {
   const spans: Span[] = [];
   return {
     spans,

@@ -8,7 +8,6 @@ import { type Plan, provenance, type TargetPlan } from '../plan/plan.ts';
 import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
 import { joinIds, mergeTags, tagKeys, tagValue } from '../tags.ts';
-import { sleep } from '../time.ts';
 import { clientToken } from './client-token.ts';
 import { copyRemedy, isAccess, retryOnQuota, stepPercent } from './copy.ts';
 import { removeImage } from './remove.ts';
@@ -57,7 +56,7 @@ export async function copyImage(
         run.log.line(where, `${id} failed (${error.reason}); copying ${plan.source.image.ImageId} again`);
         await supply.reopen();
         for (const one of shared) await changeShares(supply.place, one, 'Add', [target.request.account]);
-        await sleep(2000 * tries, run.signal);
+        await place.sleep(2000 * tries);
       }
     }
   } catch (error) {

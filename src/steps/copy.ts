@@ -10,7 +10,6 @@ import type { Plan, SnapshotCopy, TargetPlan } from '../plan/plan.ts';
 import { milestones } from '../report/progress.ts';
 import type { Run } from '../run.ts';
 import { tagKeys } from '../tags.ts';
-import { sleep } from '../time.ts';
 import { deleteSnapshot } from './remove.ts';
 import type { TargetSupply } from './supply.ts';
 
@@ -115,7 +114,7 @@ async function copySnapshot(
         run.log.line(where, `${id} failed (${error.reason}); copying ${sourceId} again`);
         await supply.reopen();
         await changeShares(supply.place, sourceId, 'Add', [target.request.account]);
-        await sleep(2000 * tries, run.signal);
+        await place.sleep(2000 * tries);
       }
     }
   } catch (error) {
@@ -176,7 +175,7 @@ export async function retryOnQuota<T>(run: Run, place: Place, what: string, begi
     } catch (error) {
       if (!hasCode(error, 'ResourceLimitExceeded')) throw error;
       run.log.line(placeName(place), `waiting for room in the quota to copy ${what}`);
-      await sleep(wait * (0.75 + Math.random() / 2), run.signal);
+      await place.sleep(wait * (0.75 + Math.random() / 2));
     }
   }
 }
@@ -216,7 +215,7 @@ async function findLost(
   looks: readonly number[],
 ): Promise<string | undefined> {
   for (const seconds of looks) {
-    await sleep(seconds * 1000, place.signal);
+    await place.sleep(seconds * 1000);
     const [found] = await ownSnapshots(place, mark, {
       Name: `tag:${tagKeys.sourceSnapshot}`,
       Values: [snapshotId],

@@ -6,7 +6,6 @@ import type { Watcher } from '../aws/wait.ts';
 import type { Request } from '../inputs.ts';
 import { createdImageName, creationOf, isFailedTry } from '../plan/instance.ts';
 import { type Log, milestones } from '../report/progress.ts';
-import { sleep } from '../time.ts';
 import { removeImage } from './remove.ts';
 
 /**
@@ -49,7 +48,7 @@ export async function createImage(
       } catch (error) {
         if (!isTransient(error) && !hasCode(error, 'InvalidAMIName.Duplicate')) throw error;
         if (tries === 6) throw error;
-        await sleep(1000 * tries, place.signal);
+        await place.sleep(1000 * tries);
         const made = await named();
         // One that was removed a moment ago may still be seen.
         if (made?.ImageId !== undefined && !isFailedTry(made, instanceId)) return made.ImageId;

@@ -9,7 +9,6 @@ import { milestones } from '../report/progress.ts';
 import { spokenSeconds } from '../report/words.ts';
 import type { Run } from '../run.ts';
 import { joinIds, tagKeys, toTags } from '../tags.ts';
-import { sleep } from '../time.ts';
 import { clientToken } from './client-token.ts';
 import { beginCopy, retryOnQuota } from './copy.ts';
 import { deleteSnapshot, removeImage } from './remove.ts';
@@ -44,14 +43,17 @@ function encryptImage(run: Run, plan: Plan, copy: EncryptedCopy, watcher: Watche
   const make = async (): Promise<Image> => {
     const where = placeName(place);
     try {
-      const started = Date.now();
+      const started = run.log.elapsedSeconds();
       const id = await findOrMake(run, plan, copy);
       run.log.line(where, `encrypting ${source.image.ImageId} under ${copy.kmsKeyArn}: ${id}`);
       const tell = milestones(totalGiB(source.snapshots), 10, (progress) =>
         run.log.line(where, `encrypting: ${progress}`),
       );
       const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent), onNamed: named });
-      run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds((Date.now() - started) / 1000)}`);
+      run.log.line(
+        where,
+        `encrypted copy ${id} is available after ${spokenSeconds(run.log.elapsedSeconds() - started)}`,
+      );
       return image;
     } catch (error) {
       throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
@@ -124,11 +126,11 @@ async function findOrMake(run: Run, { source }: Plan, { place, name, kmsKeyArn }
         : null;
       if (taken !== null) return taken[0];
       if (hasCode(error, 'ResourceLimitExceeded')) {
-        await sleep(5000, place.signal);
+        await place.sleep(5000);
         continue;
       }
       if (!hasCode(error, 'InvalidAMIName.Duplicate', 'IdempotentParameterMismatch') || tries >= 5) throw error;
-      await sleep(1000, place.signal);
+      await place.sleep(1000);
     }
   }
 }

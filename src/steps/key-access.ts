@@ -6,7 +6,6 @@ import { keyOperations, regionOfKey } from '../aws/kms.ts';
 import { accountsUsing, type Plan, type TargetPlan } from '../plan/plan.ts';
 import { askToGrant, honoursDryRuns } from '../plan/preflight-keys.ts';
 import type { Run } from '../run.ts';
-import { sleep } from '../time.ts';
 
 /** The name of this run's grants: by it they are found again, and told from any other's. */
 export function grantName(imageId: string, leaseId: string): string {
@@ -123,7 +122,7 @@ async function grantKey(run: Run, plan: Plan, keyArn: string, principalArn: stri
       if (!hasCode(error, 'InvalidArnException') || tries === principalTries) {
         throw new StepError(`Granting ${principalArn} the use of ${keyArn}`, error);
       }
-      await sleep(1000 * tries, run.signal);
+      await place.sleep(1000 * tries);
     }
   }
 }
@@ -146,10 +145,10 @@ async function awaitAccess(
   dryRuns: boolean,
   giveAgain: () => Promise<void>,
 ): Promise<void> {
-  const began = Date.now();
+  const began = run.log.elapsedSeconds();
   const patienceSeconds = run.request.source.keyAccess === 'existing' ? 0 : settleSeconds;
   for (let wait = 200; ; wait = Math.min(wait * 1.6, 10_000)) {
-    const waited = (Date.now() - began) / 1000;
+    const waited = run.log.elapsedSeconds() - began;
     try {
       await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
     } catch (error) {
@@ -162,13 +161,13 @@ async function awaitAccess(
         );
       }
       if (waited > lostSeconds) await giveAgain();
-      await sleep(wait, place.signal);
+      await place.sleep(wait);
       continue;
     }
     const { words } = dryRuns ? await askToGrant({ place, keyArn }) : { words: '' };
     // Other denials, such as of whoever isn't EC2, are no sign of a grant that is yet to come; then AWS is to decide.
     if (!words.includes('no resource-based policy') || waited > patienceSeconds) return;
-    await sleep(wait, place.signal);
+    await place.sleep(wait);
   }
 }
 

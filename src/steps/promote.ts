@@ -12,7 +12,6 @@ import type { Promotion } from '../ledger.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { tagKeys } from '../tags.ts';
-import { sleep } from '../time.ts';
 
 /*
  * Writing the SSM parameters is all or nothing: they are written only when every target is ready, and what was there
@@ -36,7 +35,7 @@ export async function promote(run: Run, ready: readonly Ready[]): Promise<void> 
   }
   const restored = await Promise.allSettled(
     changes.map(({ targetPlan, promotion, accepted }) =>
-      putBack(targetPlan.target.place.until(afterwards()), promotion, accepted),
+      putBack(afterwards(targetPlan.target.place), promotion, accepted),
     ),
   );
   const lost = restored.flatMap((one) => (one.status === 'rejected' ? [errorMessage(one.reason)] : []));
@@ -45,8 +44,9 @@ export async function promote(run: Run, ready: readonly Ready[]): Promise<void> 
   throw failed.reason;
 }
 
-function afterwards(): AbortSignal {
-  return AbortSignal.timeout(60_000);
+/** What is put back is, although the run was told to stop. */
+function afterwards(place: Place): Place {
+  return place.until(place.clock.after(60_000));
 }
 
 /** `accepted` once AWS has taken the value, which doesn't stand yet. */
@@ -119,15 +119,15 @@ async function put(place: Place, request: PutParameterRequest): Promise<number> 
 const standsWithinSeconds = 120;
 
 async function awaitValue(place: Place, name: string, amiId: string, version: number): Promise<void> {
-  const until = Date.now() + standsWithinSeconds * 1000;
+  const until = place.clock.now() + standsWithinSeconds * 1000;
   for (let wait = 200; ; wait = Math.min(wait * 1.6, 5000)) {
     const parameter = await read(place, name);
     if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
-    if (Date.now() > until)
+    if (place.clock.now() > until)
       throw new Error(
         `AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? 'nothing'}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`,
       );
-    await sleep(wait, place.signal);
+    await place.sleep(wait);
   }
 }
 

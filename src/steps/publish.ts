@@ -13,7 +13,6 @@ import { snapshotIdsOf } from '../image.ts';
 import type { Publication } from '../inputs/publication.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
-import { sleep } from '../time.ts';
 
 /**
  * Does with a verified AMI what the inputs ask for beside it. Doing it again changes nothing more, so that an AMI that is
@@ -76,7 +75,7 @@ async function grantKey(place: Place, keyArn: string, principals: readonly strin
         break;
       } catch (error) {
         if (!hasCode(error, 'InvalidArnException') || tries === principalTries) throw error;
-        await sleep(1000 * tries, place.signal);
+        await place.sleep(1000 * tries);
       }
     }
   }

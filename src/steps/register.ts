@@ -8,7 +8,6 @@ import { allowancesOf } from '../plan/earlier.ts';
 import type { Plan, TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
-import { sleep } from '../time.ts';
 import type { CopiedSnapshots } from './copy.ts';
 
 /** Registers the target AMI from the copies, and gives it once it is available. @throws StepError */
@@ -45,7 +44,7 @@ export async function register(
         const named = taken || isTransient(error) ? await findNamed(place, name, taken) : undefined;
         if (named?.ImageId !== undefined && snapshotIdsOf(named).every((id) => ids.has(id))) return named.ImageId;
         if (!isTransient(error) || tries > 5) throw error;
-        await sleep(1000 * tries, place.signal);
+        await place.sleep(1000 * tries);
       }
     }
   }
@@ -58,7 +57,7 @@ async function findNamed(place: Place, name: string, taken: boolean): Promise<Im
   for (const seconds of namedLooksSeconds) {
     const [image] = await ownImages(place, { Name: 'name', Values: [name] });
     if (image !== undefined || !taken) return image;
-    await sleep(seconds * 1000, place.signal);
+    await place.sleep(seconds * 1000);
   }
   return undefined;
 }

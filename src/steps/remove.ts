@@ -5,7 +5,6 @@ import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
-import { sleep } from '../time.ts';
 import { finish } from './register.ts';
 
 /** Deregisters an image of ours and deletes its snapshots; what is gone already is no error. */
@@ -43,7 +42,7 @@ export async function deleteSnapshot(place: Place, id: string): Promise<void> {
       if (hasCode(error, 'InvalidSnapshot.NotFound')) return;
       if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
       if (!hasCode(error, 'InvalidSnapshot.InUse') || tries === inUseTries) throw error;
-      await sleep(500 * tries, place.signal);
+      await place.sleep(500 * tries);
     }
   }
 }

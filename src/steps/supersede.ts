@@ -33,7 +33,7 @@ export async function superseding<T>(run: Run, { target, supersedes }: TargetPla
     await deregister(place, supersedes);
     return await make();
   } catch (error) {
-    const afterwards = place.until(AbortSignal.timeout(restoreMs));
+    const afterwards = place.until(place.clock.after(restoreMs));
     const what = `${supersedes.ImageId} (${supersedes.Name}) in ${placeName(place)} had to give its name up`;
     try {
       const id = await registerAgain(afterwards, supersedes, extras);

@@ -13,7 +13,6 @@ import { allowancesOf } from '../plan/earlier.ts';
 import type { Plan, TargetPlan } from '../plan/plan.ts';
 import { readExtras } from '../plan/source.ts';
 import type { Run } from '../run.ts';
-import { sleep } from '../time.ts';
 
 /** Compares a target AMI with the source, attribute by attribute, and its snapshots' keys with the one asked for. @throws StepError */
 export async function verify(
@@ -67,7 +66,7 @@ const tagLooksSeconds = [0, 1, 3];
 async function lackingTags({ target: { place }, tags }: TargetPlan, image: Image): Promise<Difference[]> {
   let lacking: Difference[] = [];
   for (const seconds of tagLooksSeconds) {
-    await sleep(seconds * 1000, place.signal);
+    await place.sleep(seconds * 1000);
     const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? '']);
     lacking = tagDifferences(tags, seen ?? image);
     if (lacking.length === 0) break;

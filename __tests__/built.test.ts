@@ -1,0 +1,117 @@
+import { describe, expect, test } from '@jest/globals';
+import { runAction, startAction } from '../simulator/runner.ts';
+import { customerKey, fanOut, procedure, sourceAccount } from '../simulator/scenarios/standard.ts';
+import { startSimulator } from '../simulator/simulator.ts';
+import { expectTargets, expectUntouched, shareBuilt, type TargetRecord } from './shared-case.ts';
+
+/*
+ * What the runner starts is dist/, in a process of its own: its signals, its files, its connections. A case of each kind
+ * is played with it here; what only decides is tried in one process (in-process.ts), by the same code.
+ */
+
+describe('the built action', () => {
+  test('shares the AMI of the procedure, and leaves post nothing to do', async () => {
+    const shared = procedure();
+    const result = await shareBuilt(shared);
+    expect(result.main).toMatchObject({ conclusion: 'success', annotations: [], stderr: '' });
+    expect(result.post).toMatchObject({ conclusion: 'success', annotations: [], stderr: '' });
+    expectTargets(result, shared.amiId);
+    expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+    const [{ amiId, account, region }] = result.targets as [TargetRecord];
+    expect(result.main.outputs).toMatchObject({ 'ami-id': amiId, 'source-ami-id': shared.amiId });
+    expect(JSON.parse(result.main.outputs['ami-ids'] ?? '')).toEqual({ [account]: { [region]: amiId } });
+    expect(result.main.summary).toContain(amiId);
+  });
+
+  test('tells bad input in one message, fails, and calls nobody', async () => {
+    const result = await shareBuilt(procedure(), { 'source-region': 'nowhere', 'max-parallel': '0' });
+    expect(result.main).toMatchObject({ conclusion: 'failure', exitCode: 1 });
+    expect(result.error).toMatch(/source-region: "nowhere"[\s\S]*max-parallel: "0"/);
+    expect(result.simulator.calls).toEqual([]);
+    expect(result.main.outputs['ami-ids']).toBe('{}');
+  });
+
+  test('tells problems with their remedies in log and summary, and changes nothing', async () => {
+    const result = await shareBuilt(procedure(), { 'target-kms-key': 'alias/nowhere', 'dry-run': 'true' });
+    expect(result.main).toMatchObject({ conclusion: 'failure', exitCode: 1 });
+    expect(result.error).toContain('alias/nowhere');
+    expect(result.main.summary).toContain('alias/nowhere');
+    expectUntouched(result);
+  });
+
+  test('reads a manifest in the workspace, and keeps account IDs out of the log', async () => {
+    const shared = procedure();
+    const builds = [{ packer_run_uuid: 'u', artifact_id: `us-east-1:${shared.amiId}` }];
+    const files = { 'out/manifest.json': JSON.stringify({ builds, last_run_uuid: 'u' }) };
+    const inputs = { 'ami-id': '', 'packer-manifest': 'out/manifest.json', 'mask-aws-account-id': 'true' };
+    const result = await shareBuilt(shared, inputs, { files });
+    expect(result.error).toBe('');
+    expectTargets(result, shared.amiId);
+    expect(result.main.log.split('::endgroup::').at(-1)).not.toContain('999999999999/');
+  });
+
+  test('takes ambient credentials, and gets over resets, lost answers and throttling', async () => {
+    const shared = customerKey({
+      ambient: { account: sourceAccount, role: 'ami-source' },
+      faults: [
+        { kind: 'reset', action: 'DescribeImages', times: 1 },
+        { kind: 'lost-response', action: 'CopySnapshot', mutating: true, nth: 1 },
+        { kind: 'throttle', action: 'RegisterImage', times: 1 },
+      ],
+    });
+    const result = await shareBuilt(shared, { 'source-role-arn': '' });
+    expect(result.error).toBe('');
+    expectTargets(result, shared.amiId);
+    expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+  });
+});
+
+describe('a process that is told to stop, or dies', () => {
+  const slow = { timings: { secondsPerGiB: 0.6 } };
+  const run = (shared: ReturnType<typeof fanOut>, env: Record<string, string>) => ({
+    inputs: { ...shared.inputs, 'poll-interval': '1' },
+    env,
+  });
+
+  test.each(['cancel', 'kill'] as const)('%s: the source is as before, and the re-run finishes', async (end) => {
+    const shared = fanOut({ ...slow, targets: ['999999999999'], regions: ['eu-west-1', 'us-west-2'] });
+    const simulator = await startSimulator(shared.scenario);
+    const before = simulator.snapshotOfState(sourceAccount);
+    const job = run(shared, simulator.env);
+    const action = startAction(job);
+    simulator.onCall((call) => {
+      if (call.action === 'CopySnapshot' && call.mutating && call.account !== sourceAccount) action[end]();
+    });
+    const main = await action.result;
+    expect(main.signal).toBe(end === 'kill' ? 'SIGKILL' : null);
+    if (end === 'cancel') {
+      // Access is gone before the runner loses patience.
+      expect(main.conclusion).toBe('cancelled');
+      expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+      await runAction({ ...job, entry: 'post', state: main.state });
+    }
+    // That the killed process is gone, only /proc tells; without post, its lease must be seen to be dead.
+    const again = await runAction({ ...job, github: { run_attempt: '2' } });
+    expect([again.conclusion, again.annotations]).toEqual(['success', []]);
+    expectTargets({ simulator, targets: JSON.parse(again.outputs.targets ?? '[]') }, shared.amiId);
+    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    await simulator.close();
+  });
+
+  test('post takes back what a process that was killed had shared', async () => {
+    const shared = procedure(slow);
+    const simulator = await startSimulator(shared.scenario);
+    const before = simulator.snapshotOfState(sourceAccount);
+    const job = run(shared, simulator.env);
+    const action = startAction(job);
+    simulator.onCall((call) => {
+      if (call.action === 'CopySnapshot' && call.mutating && call.account !== sourceAccount) action.kill();
+    });
+    const main = await action.result;
+    expect(simulator.snapshotOfState(sourceAccount)).not.toEqual(before);
+    const post = await runAction({ ...job, entry: 'post', state: main.state });
+    expect(post).toMatchObject({ conclusion: 'success', annotations: [] });
+    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    await simulator.close();
+  });
+});

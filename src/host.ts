@@ -1,0 +1,56 @@
+import type { HttpHandler } from '@smithy/core/protocols';
+import type { Clock } from './time.ts';
+
+/** What a run finds around it, and all that it takes from there: so two runs in one process don't see each other. */
+export type Host = Readonly<{
+  env: Readonly<Record<string, string | undefined>>;
+  workflow: WorkflowRun;
+  clock: Clock;
+  runner: Runner;
+  machine: Machine;
+  /** What sends requests, with the connections that it keeps. */
+  http: HttpHandler;
+  /** The credentials that the environment has: variables, files, the machine's own. */
+  ambientCredentials: () => Promise<Identity>;
+  readFile(path: string): string;
+}>;
+
+/** The workflow run as GitHub's context names it; what it doesn't tell is NaN or not set. */
+export type WorkflowRun = Readonly<{ serverUrl: string; runId: number; runAttempt: number; sha: string | undefined }>;
+
+/** The credentials of a principal. */
+export type Identity = {
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken?: string;
+  expiration?: Date;
+};
+
+/** GitHub's runner, as a step speaks to it. */
+export type Runner = Readonly<{
+  /** The raw text of an input, empty where it is not set. */
+  input(name: string): string;
+  /** What the main step saved, empty where it saved nothing. */
+  savedState(name: string): string;
+  saveState(name: string, value: string): void;
+  setOutput(name: string, value: string): void;
+  /** Keeps a text out of the log from now on. */
+  mask(text: string): void;
+  info(line: string): void;
+  warning(message: string): void;
+  error(message: string, title?: string): void;
+  startGroup(title: string): void;
+  endGroup(): void;
+  writeSummary(markdown: string): Promise<void>;
+  /** Has the step fail, when it has ended. */
+  fail(): void;
+}>;
+
+/** The machine and the process, as others on the same machine tell them from theirs. */
+export type Machine = Readonly<{
+  /** This boot of this machine and this PID namespace, or '' where the system doesn't tell. */
+  name: string;
+  /** This very process, or '' where the system doesn't tell. */
+  process: string;
+  isRunning(process: string): boolean;
+}>;

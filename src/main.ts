@@ -1,0 +1,114 @@
+import { explain } from './aws/errors.ts';
+import { runContext } from './context.ts';
+import type { Host, Runner } from './host.ts';
+import { InputError } from './inputs/reader.ts';
+import { type Request, readInputs } from './inputs.ts';
+import { ProblemsError, together } from './plan/problem.ts';
+import { type Report, type TargetRecord, writeOutputs } from './report/outputs.ts';
+import { plainText } from './report/progress.ts';
+import { summaryText } from './report/summary.ts';
+import { share } from './share.ts';
+import { sweep } from './sweep.ts';
+
+/** The main step: reads the inputs, shares the AMI, reports, and owns the only catch. */
+export async function main(host: Host, cancelled: AbortSignal): Promise<void> {
+  const { runner, clock } = host;
+  let request: Request | undefined;
+  try {
+    request = readInputs(runner.input, runContext(host), host.readFile);
+    if (request.maskAccountIds) maskAccounts(runner, request);
+    const { timeoutMinutes } = request;
+    const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
+    const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 60_000, late)]);
+    const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
+    writeOutputs(runner, report);
+    await runner.writeSummary(summaryText(report));
+    annotate(runner, failuresOf(report));
+  } catch (error) {
+    const report = unfinished(request, error);
+    writeOutputs(runner, report);
+    await runner.writeSummary(summaryText(report));
+    runner.fail();
+    runner.error(plainText(sentence(error)));
+  }
+}
+
+/** The report of a run that came to no end of its own: every target failed, for the same reason. */
+function unfinished(request: Request | undefined, error: unknown): Report {
+  const problems = error instanceof ProblemsError ? error.problems : [];
+  const plan = error instanceof ProblemsError ? error.plan : undefined;
+  const targets = (request?.targets ?? []).map(({ account, region }): TargetRecord => {
+    const planned = plan?.targets.find((target) => target.account === account && target.region === region);
+    const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
+    const why =
+      own.length > 0
+        ? own.join('; ')
+        : problems.length > 0
+          ? 'not begun, because problems were found elsewhere'
+          : sentence(error);
+    return {
+      account,
+      region,
+      amiId: null,
+      amiName: planned?.amiName ?? null,
+      snapshotIds: [],
+      kmsKeyArn: planned?.kmsKeyArn ?? null,
+      status: 'failed',
+      seconds: 0,
+      error: why,
+    };
+  });
+  const madeImageId = error instanceof ProblemsError ? error.madeImageId : undefined;
+  const sourceAmiId = plan?.source.amiId ?? madeImageId ?? (request?.image.by === 'id' ? request.image.id : '');
+  const failures = problems.length > 0 ? [] : [sentence(error)];
+  return {
+    sourceAmiId,
+    plan,
+    problems: together(problems),
+    madeImageId,
+    targets,
+    failures,
+    cleanUp: { done: [], failed: [] },
+    timeline: [],
+    seconds: 0,
+  };
+}
+
+/** Keeps the account IDs that the inputs tell out of the log; those that AWS tells follow as they become known. */
+function maskAccounts({ mask }: Runner, { source, targets }: Request): void {
+  const accounts = [source.roleArn?.split(':')[4], ...targets.map(({ account }) => account)];
+  for (const account of new Set(accounts)) if (account) mask(account);
+}
+
+/** An error as the user reads it; a stack only where it is ours to mend. */
+function sentence(error: unknown): string {
+  if (error instanceof InputError || error instanceof ProblemsError) return error.message;
+  const { message, remedy } = explain(error);
+  return remedy === undefined ? message : `${message}. What to do: ${remedy}`;
+}
+
+/** The runner keeps ten annotations of a step: https://github.com/actions/toolkit/blob/main/docs/problem-matchers.md#limitations */
+const maxAnnotations = 10;
+
+/** What failed, each with where it did. */
+function failuresOf({ targets, failures, cleanUp }: Report): { title: string; message: string }[] {
+  const failed = targets.filter(({ status }) => status === 'failed');
+  return [
+    ...failures.map((message) => ({ title: 'Share Encrypted AMI', message })),
+    ...failed.map(({ account, region, error = '' }) => ({
+      title: `${account}/${region}`,
+      message: `${account}/${region}: ${error}`,
+    })),
+    ...cleanUp.failed.map((what) => ({ title: 'Left behind', message: `left behind: ${what}` })),
+  ];
+}
+
+/** An annotation for each failure, as many as the runner keeps; and the exit code. */
+function annotate(runner: Runner, failures: readonly { title: string; message: string }[]): void {
+  if (failures.length === 0) return;
+  runner.fail();
+  const shown = failures.length > maxAnnotations ? failures.slice(0, maxAnnotations - 1) : failures;
+  for (const { title, message } of shown) runner.error(plainText(message), title);
+  const more = failures.length - shown.length;
+  if (more > 0) runner.error(`${more} more failed; the output failed-targets and the job summary name them all`);
+}
