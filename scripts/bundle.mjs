@@ -3,10 +3,10 @@ import ncc from '@vercel/ncc';
 import { rolldown } from 'rolldown';
 
 /**
- * Writes `input` with what it uses of its packages into one file; `plugins` are rolldown's, `packages: false` leaves the
- * packages out. Gives the bytes that each module of it takes.
+ * Writes `input` with what it uses of its packages into one file; `packages: false` leaves the packages out. Gives the
+ * bytes that each module of it takes.
  */
-export async function shake(input, file, { plugins = [], packages = true } = {}) {
+export async function shake(input, file, { packages = true } = {}) {
   const bundle = await rolldown({
     input,
     platform: 'node',
@@ -17,7 +17,6 @@ export async function shake(input, file, { plugins = [], packages = true } = {})
     treeshake: {
       moduleSideEffects: [{ test: /node_modules[\\/](@actions|@octokit|undici)[\\/]/, sideEffects: false }],
     },
-    plugins,
     onLog(level, log, handler) {
       // Dependencies' own circular imports are not ours to mend.
       if (log.code !== 'CIRCULAR_DEPENDENCY') handler(level, log);
