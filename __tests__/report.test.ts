@@ -1,21 +1,14 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import {
-  type Case,
-  customerKey,
-  fanOut,
-  mixedVolumes,
-  procedure,
-  sourceAccount,
-  standardCase,
-} from '../simulator/scenarios/standard.ts';
-import type { Report, TargetRecord } from '../src/report/outputs.ts';
+import { procedure } from '../simulator/scenarios/standard.ts';
+import type { TargetRecord } from '../src/report/outputs.ts';
 import type { PlanRecord } from '../src/report/plan.ts';
 import { milestones } from '../src/report/progress.ts';
 import { summaryText } from '../src/report/summary.ts';
+import { diagramsOf, faultsOf } from './diagrams.ts';
 import { share } from './shared-case.ts';
+import { summaryCases, thousandTargets } from './summaries.ts';
 
 const schemaOf = (name: string) =>
   JSON.parse(readFileSync(new URL(`../schemas/${name}.schema.json`, import.meta.url), 'utf8')) as object;
@@ -29,42 +22,15 @@ function expectValid(name: keyof typeof checks, text: string | undefined): unkno
   return value;
 }
 
-/** What mermaid itself has against the diagrams of some Markdown texts. */
-function complaints(...texts: string[]): string[] {
-  const diagrams = texts.flatMap((text) => [...text.matchAll(/```mermaid\n([\s\S]*?)```/g)].map(([, one = '']) => one));
+/** What of the diagrams of a Markdown text is not as it should be. */
+function diagramFaults(text: string): string[] {
+  const diagrams = diagramsOf(text);
   expect(diagrams.length).toBeGreaterThan(0);
-  const script = new URL('../scripts/parse-mermaid.mjs', import.meta.url).pathname;
-  const found = JSON.parse(execFileSync(process.execPath, [script], { input: JSON.stringify(diagrams) }).toString());
-  return (found as (string | null)[]).filter((one) => one !== null);
+  return diagrams.flatMap(faultsOf);
 }
 
-describe('the outputs follow the published schemas, and mermaid draws the summary', () => {
-  const hubs = ['eu-west-1', 'us-west-2', 'ap-southeast-2'];
-  const copying = { policies: ['source-route-copy', 'target-route-copy'] };
-  const instance = { id: 'i-0123456789abcdef0', volumes: [{ device: '/dev/xvda' }] };
-  const ofInstance = procedure({ policies: ['source-instance'], source: { instances: [instance] } });
-  const publishing = { policies: ['target-publish', 'target-ssm-parameter', 'target-retain'] };
-  test.each<[string, Case, Record<string, string>]>([
-    ['several targets', fanOut(), {}],
-    ['a dry run', fanOut(), { 'dry-run': 'true' }],
-    ['a dry run by hubs', fanOut({ hubs }), { 'dry-run': 'true', topology: 'regional-hub' }],
-    ['route copy', procedure(copying), { route: 'copy' }],
-    ['volumes of every kind', mixedVolumes(), {}],
-    ['an AMI whose name has every sign', customerKey({ ami: { name: "a(b)[c] d./-'@_e" } }), {}],
-    [
-      'a target that fails',
-      fanOut({ faults: [{ kind: 'copy-fails', region: 'us-west-2', action: 'CopySnapshot' }] }),
-      {},
-    ],
-    ['problems', fanOut(), { 'target-kms-key': 'alias/{region}' }],
-    [
-      'publishing',
-      procedure(publishing),
-      { 'ssm-parameter': '/golden/latest', retain: '2', 'deprecate-after': '9d', 'fast-snapshot-restore': 'all' },
-    ],
-    ['a dry run of an instance', ofInstance, { 'dry-run': 'true', 'ami-id': '', 'instance-id': instance.id }],
-    ['the source account itself', standardCase({ targets: [sourceAccount] }), {}],
-  ])('%s', async (name, shared, inputs) => {
+describe('the outputs follow the published schemas, and the summary has diagrams that mermaid takes', () => {
+  test.each(summaryCases)('%s', async (name, shared, inputs) => {
     const { main } = await share(shared, inputs);
     const { outputs, summary } = main;
     expectValid('plan', outputs.plan);
@@ -72,7 +38,7 @@ describe('the outputs follow the published schemas, and mermaid draws the summar
     expect(expectValid('targets', outputs['failed-targets'])).toEqual(
       targets.filter(({ status }) => status === 'failed'),
     );
-    if (name !== 'problems') expect(complaints(summary)).toEqual([]);
+    if (name !== 'problems') expect(diagramFaults(summary)).toEqual([]);
   });
 
   test('a run that could not read its inputs', async () => {
@@ -94,36 +60,32 @@ describe('the outputs follow the published schemas, and mermaid draws the summar
   });
 });
 
-describe('the summary of a thousand targets', () => {
-  const places = Array.from({ length: 1000 }, (_, index) => ({
-    account: String(200_000_000_000 + Math.floor(index / 50)),
-    region: `eu-west-${index % 50}`,
-  }));
-  const record = (index: number, failed: boolean): TargetRecord => ({
-    ...(places[index] ?? { account: '', region: '' }),
-    amiId: failed ? null : `ami-${String(index).padStart(17, '0')}`,
-    amiName: 'golden-image-2026-11-23T02-30-00Z-of-a-rather-long-name-that-people-really-use',
-    snapshotIds: [],
-    kmsKeyArn: `arn:aws:kms:eu-west-1:200000000000:key/12345678-1234-1234-1234-${String(index).padStart(12, '0')}`,
-    status: failed ? 'failed' : 'created',
-    seconds: 3600 + index,
-    ...(failed && { error: `Copying snap-1 to ${index}: ${'Given key ID is not accessible. '.repeat(40)}` }),
-  });
-  const report = (failing: number): Report => ({
-    sourceAmiId: 'ami-00000001',
-    plan: undefined,
-    targets: places.map((_, index) => record(index, index < failing)),
-    failures: [],
-    cleanUp: { done: ['revoked 20 grants'], failed: [] },
-    timeline: places.flatMap(({ account, region }, index) => [
-      { place: `${account}/${region}`, step: 'copy', from: 1000, to: 3_600_000 + index * 1000 },
-      { place: `${account}/${region}`, step: 'register', from: 3_600_000 + index * 1000, to: 3_601_000 + index * 1000 },
-    ]),
-    seconds: 4700,
+describe('a diagram that mermaid would not take is found', () => {
+  const settings = '%%{init: {}}%%';
+  const flow = (label: string, from = 'source') =>
+    `${settings}\nflowchart LR\n  source["an AMI"]\n  ${from} -->|share, copy| target0["${label}"]\n`;
+
+  test('by a sign in a label', () => {
+    expect(faultsOf(flow("a b c d./-'@_e<br/>999999999999/eu-west-1"))).toEqual([]);
+    for (const sign of '"#;<>{}[]()|`:\\') expect(faultsOf(flow(`a${sign}b`))).toHaveLength(1);
+    const bar = (title: string) => `${settings}\ngantt\n  section ${title}\n  copy :0, 10\n`;
+    expect(faultsOf(bar('999999999999/eu-west-1'))).toEqual([]);
+    for (const sign of '"#;:') expect(faultsOf(bar(`a${sign}b`))).toHaveLength(1);
   });
 
+  test('by what it comes from, what it is, and its size', () => {
+    expect(faultsOf(flow('a', 'copy_eu_west_1'))).toHaveLength(1);
+    expect(faultsOf('flowchart LR\n')).not.toEqual([]);
+    expect(faultsOf(`${settings}\npie\n`)).toEqual(['pie']);
+    expect(faultsOf(flow('a'.repeat(50_000)))).toEqual([expect.stringMatching(/^\d+ characters$/)]);
+    const edge = '  source -->|copy| target0["a"]\n';
+    expect(faultsOf(`${flow('a')}${edge.repeat(500)}`)).toEqual(['501 edges']);
+  });
+});
+
+describe('the summary of a thousand targets', () => {
   test.each([0, 3, 1000])('with %d that fail, it is one that GitHub shows', (failing) => {
-    const text = summaryText(report(failing));
+    const text = summaryText(thousandTargets(failing));
     expect(Buffer.byteLength(text)).toBeLessThan(1024 * 1024);
     expect(text).toMatch(failing === 0 ? /^## ✅ All 1000 AMIs are ready/ : new RegExp(`^## ❌ ${failing} of 1000`));
     expect(text).toContain('revoked 20 grants');
@@ -131,7 +93,7 @@ describe('the summary of a thousand targets', () => {
     const rows = text.split('\n').filter((line) => /^\| \d{12} \|/.test(line));
     expect(rows.slice(0, failing).every((row) => row.includes('❌'))).toBe(true);
     if (failing < 1000) expect(rows).toHaveLength(1000);
-    expect(complaints(text)).toEqual([]);
+    expect(diagramFaults(text)).toEqual([]);
     // Twenty rows are in sight; what comes below the table isn't folded with the others.
     const [above = '', folded = '', below = ''] = text.split(/<details>|<\/details>/);
     expect(above.match(/^\| \d{12} \|/gm)).toHaveLength(20);
@@ -142,9 +104,9 @@ describe('the summary of a thousand targets', () => {
 
   test('a failure has what to do on a line of its own, and the others are counted', () => {
     const error = 'Copying snap-1 to 2/eu-west-1: CopySnapshot: AccessDenied. What to do: allow it_';
-    const targets = report(1).targets.slice(0, 3);
+    const targets = thousandTargets(1).targets.slice(0, 3);
     const text = summaryText({
-      ...report(1),
+      ...thousandTargets(1),
       targets: targets.map((one, index) => (index > 0 ? one : { ...one, error })),
     });
     expect(text).toContain('## ❌ 1 of 3 targets failed; 2 AMIs are ready');
@@ -154,15 +116,15 @@ describe('the summary of a thousand targets', () => {
     expect(text).not.toContain('<details>');
     const inputs =
       '2 inputs are not usable; nothing was called yet.\n  route: "x" — expected a\n  retain: "y" — expected b';
-    expect(summaryText({ ...report(0), targets: [], failures: [inputs] })).toContain(
+    expect(summaryText({ ...thousandTargets(0), targets: [], failures: [inputs] })).toContain(
       '- 2 inputs are not usable; nothing was called yet.\n  - route: "x" — expected a\n  - retain: "y" — expected b\n',
     );
   });
 
   test('a row names its key by the first digits, and links to it', () => {
-    const [target] = report(0).targets;
+    const [target] = thousandTargets(0).targets;
     const keyed = (kmsKeyArn: string): string =>
-      summaryText({ ...report(0), targets: target ? [{ ...target, kmsKeyArn }] : [] });
+      summaryText({ ...thousandTargets(0), targets: target ? [{ ...target, kmsKeyArn }] : [] });
     expect(keyed('arn:aws:kms:eu-west-0:2:key/1234abcd-12ab-34cd-56ef-1234567890ab')).toContain(
       '| [`1234abcd…`](https://eu-west-0.console.aws.amazon.com/kms/home?region=eu-west-0#/kms/keys/1234abcd-12ab-34cd-56ef-1234567890ab) |',
     );

@@ -8,9 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Marked } from 'marked';
-import { runAction } from '../simulator/runner.ts';
 import { type Case, fanOut, standardCase } from '../simulator/scenarios/standard.ts';
-import { startSimulator } from '../simulator/simulator.ts';
+import { summaryOf } from './summary.ts';
 
 type Picture = Readonly<{
   name: string;
@@ -73,16 +72,6 @@ const chromium = '/usr/bin/chromium';
 const width = 1150;
 const docs = new URL('../docs/', import.meta.url);
 
-/** The job summary of a run, as Markdown. */
-async function summaryOf({ case: { scenario, inputs }, inputs: more }: Picture): Promise<string> {
-  const simulator = await startSimulator(scenario);
-  try {
-    return (await runAction({ inputs: { ...inputs, ...more }, env: simulator.env })).summary;
-  } finally {
-    await simulator.close();
-  }
-}
-
 const require = createRequire(import.meta.url);
 
 /** The summary as a page: GitHub's flavour of Markdown, its stylesheet, and mermaid for the blocks of that language. */
@@ -142,7 +131,7 @@ function browse(folder: string, page: string, ...options: string[]): string {
 
 async function take(picture: Picture, folder: string): Promise<void> {
   const page = join(folder, `${picture.name}.html`);
-  writeFileSync(page, pageOf(await summaryOf(picture)));
+  writeFileSync(page, pageOf(await summaryOf(picture.case, picture.inputs)));
   const drawn = Number(/data-height="(\d+)"/.exec(browse(folder, page, '--dump-dom'))?.[1]);
   if (!(drawn > 0)) throw new Error(`${picture.name}: mermaid drew nothing`);
   const height = Math.min(drawn, picture.height ?? drawn);

@@ -59,7 +59,7 @@ async function runMutants({ mutate, tests }) {
     // Every run of jest leaves its modules in memory.
     maxTestRunnerReuse: 30,
     // Stryker rewrites tsconfig.json by an API that TypeScript 7 doesn't have; the tests don't read it.
-    ignorePatterns: ['/tsconfig.json', '/dist', '/bench', '/examples', '/templates'],
+    ignorePatterns: ['/tsconfig.json', '/dist', '/bench', '/examples', '/mutants', '/pictures', '/templates'],
     logLevel: 'warn',
     reporters: ['html', 'json'],
     htmlReporter: { fileName: `${report}.html` },

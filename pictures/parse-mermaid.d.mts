@@ -1,0 +1,2 @@
+/** What mermaid has against the text of a diagram, or null. */
+export function complaint(text: string): Promise<string | null>;
