@@ -122,7 +122,10 @@ process.once('SIGINT', () => {
   process.once('SIGINT', () => process.exit(130));
 });
 
-print('The action that dist/ holds runs on a simulated AWS on this machine: no account, no network, nothing to pay.');
+print(
+  'The action is about to share an AMI with one target, then with six, on a simulated AWS; it takes half a minute.',
+);
+print('It is the one that dist/ holds, and AWS is on this machine: no account, no network, nothing to pay.');
 let succeeded = true;
 for (const [index, scene] of scenes.entries()) {
   if (!cancel.signal.aborted) succeeded = (await play(scene, index + 1, cancel.signal)) && succeeded;
