@@ -44,39 +44,91 @@ export async function readIamData(): Promise<void> {
   await findConditionKey('none:none');
 }
 
-const known = new Map<string, Promise<Verdict>>();
+/** A policy as it is evaluated: what requests it can tell apart is worked out once. */
+type ReadPolicy = Readonly<{
+  /** Policies of the same text have the same. */
+  id: number;
+  lists: ResourceLists;
+  /** Whether it speaks of a condition key. */
+  mentions: (key: string) => boolean;
+}>;
 
-/** Forgets what was decided: after a change of a policy. */
+const readPolicies = new WeakMap<PolicyDocument, ReadPolicy>();
+const readTexts = new Map<string, ReadPolicy>();
+let lastId = 0;
+
+function readPolicy(document: PolicyDocument): ReadPolicy {
+  const known = readPolicies.get(document);
+  if (known !== undefined) return known;
+  // What was read must stay true: a document that changes afterwards throws, instead of being taken for what it was.
+  const text = JSON.stringify(freeze(document));
+  const read = readTexts.get(text) ?? { id: ++lastId, lists: resourcesIn(document), mentions: mentionsIn(text) };
+  if (readTexts.size > 2000) readTexts.clear();
+  readTexts.set(text, read);
+  readPolicies.set(document, read);
+  return read;
+}
+
+function freeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) freeze(inner);
+  return Object.freeze(value);
+}
+
+function mentionsIn(text: string): ReadPolicy['mentions'] {
+  const asked = text.toLowerCase();
+  const told = new Map<string, boolean>();
+  return (key) => {
+    const mentioned = told.get(key) ?? asked.includes(key.toLowerCase());
+    told.set(key, mentioned);
+    return mentioned;
+  };
+}
+
+/** What a principal asks for: an action on a resource of the account `owner`, which may have a policy of its own. */
+type Question = Readonly<{
+  principal: Principal;
+  action: string;
+  resource: string;
+  owner: string;
+  context: Context;
+  resourcePolicy?: PolicyDocument;
+}>;
+
+/**
+ * What was decided, by all that a decision depends on: the policies' texts are part of it, so that it holds when they
+ * change, and for every simulator of this process.
+ */
+const decided = new Map<string, Promise<Verdict>>();
+
+/** Forgets what was decided: what is decided next is worked out anew. */
 export function forgetVerdicts(): void {
-  known.clear();
+  decided.clear();
 }
 
 /** Decides once for all requests that no policy in play can tell from each other: a thousand regions differ only by name. */
-async function evaluate(
-  principal: Principal,
-  action: string,
-  resource: string,
-  owner: string,
-  context: Context,
-  resourcePolicy?: PolicyDocument,
-): Promise<Verdict> {
-  const policies = [principal.role?.policies, principal.role?.boundary, resourcePolicy];
-  const text = JSON.stringify(policies);
-  const asked = text.toLowerCase();
-  const told = Object.entries(context).filter(([key]) => asked.includes(key.toLowerCase()));
-  const memo = JSON.stringify([principal.arn, action, likeness(resource, text), owner, told, text]);
-  const verdict = known.get(memo) ?? decide(principal, action, resource, owner, context, resourcePolicy);
-  if (known.size > 20_000) known.clear();
-  known.set(memo, verdict);
+function evaluate(question: Question): Promise<Verdict> {
+  const { principal, action, resource, owner, context, resourcePolicy } = question;
+  const { role, account, arn } = principal;
+  const own = role?.policies.map(readPolicy);
+  const [boundary, ofResource] = [role?.boundary, resourcePolicy].map((policy) => policy && readPolicy(policy));
+  const all = [...(own ?? []), boundary, ofResource].filter((policy) => policy !== undefined);
+  const told = Object.entries(context).filter(([key]) => all.some(({ mentions }) => mentions(key)));
+  const policies = [own?.map(({ id }) => id), boundary?.id, ofResource?.id];
+  const memo = JSON.stringify([account, arn, role?.arn, action, likeness(resource, all), owner, told, policies]);
+  const known = decided.get(memo);
+  if (known !== undefined) return known;
+  const verdict = decide(question);
+  if (decided.size > 20_000) decided.clear();
+  decided.set(memo, verdict);
   return verdict;
 }
 
 /** What policies see of an ARN: all but its region's name and its resource's ID, and which statements name it. */
-function likeness(resource: string, policies: string): string {
-  const lists = resourcesIn(policies);
+function likeness(resource: string, policies: readonly ReadPolicy[]): string {
   const parts = partsOf(resource);
+  const lists = policies.flatMap((policy) => policy.lists);
   // A pattern of fewer parts, or with a policy variable, may match in ways of its own.
-  if (parts === undefined || lists === undefined) return resource;
+  if (parts === undefined || !lists.every((list) => list !== undefined)) return resource;
   const matches = (pattern: readonly RegExp[]) => pattern.every((part, index) => part.test(parts[index] ?? ''));
   const [prefix, partition, service, region, account, id = ''] = parts;
   const rest = [prefix, partition, service, region === '', account];
@@ -96,34 +148,22 @@ function partsOf(arn: string): string[] | undefined {
   return [prefix, partition, service, region, account, id.join(':')] as string[];
 }
 
-/** Lists of patterns, each in its six parts. */
-type ResourceLists = readonly (readonly RegExp[][])[] | undefined;
+/** Lists of patterns, each in its six parts; undefined in place of one that has a pattern of other parts. */
+type ResourceLists = readonly (readonly RegExp[][] | undefined)[];
 
-const resourcesOf = new Map<string, ResourceLists>();
-
-/** Each list of resources in the statements of `policies`; undefined where one is no pattern of six parts. */
-function resourcesIn(policies: string): ResourceLists {
-  if (resourcesOf.has(policies)) return resourcesOf.get(policies);
-  const statements = (JSON.parse(policies) as (PolicyDocument[] | PolicyDocument | null)[])
-    .flat()
-    .flatMap((policy) => policy?.Statement ?? []) as Record<string, string | string[]>[];
-  const lists = statements
+/** Each list of resources in the statements of a policy. */
+function resourcesIn({ Statement = [] }: PolicyDocument): ResourceLists {
+  const statements = [Statement].flat() as Record<string, string | string[]>[];
+  return statements
     .flatMap(({ Resource = [], NotResource = [] }) => [Resource, NotResource])
-    .map((list) => [list].flat().map((pattern) => partsOf(pattern)?.map(wildcard)));
-  const found = lists.flat().includes(undefined) ? undefined : (lists as RegExp[][][]);
-  if (resourcesOf.size > 1000) resourcesOf.clear();
-  resourcesOf.set(policies, found);
-  return found;
+    .map((list) => {
+      const patterns = [list].flat().map((pattern) => partsOf(pattern)?.map(wildcard));
+      return patterns.every((pattern) => pattern !== undefined) ? patterns : undefined;
+    });
 }
 
-async function decide(
-  principal: Principal,
-  action: string,
-  resource: string,
-  owner: string,
-  context: Context,
-  resourcePolicy?: PolicyDocument,
-): Promise<Verdict> {
+async function decide(question: Question): Promise<Verdict> {
+  const { principal, action, resource, owner, context, resourcePolicy } = question;
   const policies = principal.role?.policies ?? [administrator];
   const boundary = principal.role?.boundary;
   const result = await runSimulation(
@@ -174,7 +214,13 @@ export async function authorizeEc2(
       [`ec2:ResourceTag/${Key}`, Value],
     ]);
     const withTags = { ...context, ...Object.fromEntries(tags) };
-    const verdict = await evaluate(principal, `ec2:${action}`, resource, principal.account, withTags);
+    const verdict = await evaluate({
+      principal,
+      action: `ec2:${action}`,
+      resource,
+      owner: principal.account,
+      context: withTags,
+    });
     if (verdict === 'allowed') continue;
     const on = resource === '*' ? '' : ` on resource: ${resource}`;
     throw new Refusal(
@@ -191,7 +237,7 @@ export async function authorizeDependent(
   actions: Readonly<Record<string, string>>,
 ): Promise<void> {
   for (const [action, resource] of Object.entries(actions)) {
-    const verdict = await evaluate(principal, action, resource, principal.account, {});
+    const verdict = await evaluate({ principal, action, resource, owner: principal.account, context: {} });
     if (verdict === 'allowed') continue;
     const on = resource === '*' ? '' : ` on resource: ${resource}`;
     throw new Refusal(
@@ -204,7 +250,13 @@ export async function authorizeDependent(
 
 /** Lets an SSM call pass, or refuses it. */
 export async function authorizeSsm(principal: Principal, action: string, resource: string): Promise<void> {
-  const verdict = await evaluate(principal, `ssm:${action}`, resource, principal.account, {});
+  const verdict = await evaluate({
+    principal,
+    action: `ssm:${action}`,
+    resource,
+    owner: principal.account,
+    context: {},
+  });
   if (verdict === 'allowed') return;
   throw new Refusal(
     'AccessDeniedException',
@@ -236,8 +288,8 @@ export async function kmsVerdict(by: KmsCaller, use: KmsUse): Promise<Verdict> {
   const action = `kms:${operation}`;
   const { Arn, AWSAccountId } = key.metadata;
   const withCaller = { 'kms:CallerAccount': principal.account, ...context };
-  const inForce = policyInForce(key, world.clock.now());
-  const verdict = await evaluate(principal, action, Arn, AWSAccountId, withCaller, inForce);
+  const asked = { principal, action, resource: Arn, owner: AWSAccountId, context: withCaller };
+  const verdict = await evaluate({ ...asked, resourcePolicy: policyInForce(key, world.clock.now()) });
   if (verdict === 'allowed' || verdict === 'denied-explicitly') return verdict;
   const grants = grantsFor(by, use);
   if (grants.length === 0) return verdict;
@@ -248,7 +300,7 @@ export async function kmsVerdict(by: KmsCaller, use: KmsUse): Promise<Verdict> {
       { Effect: 'Allow', Principal: { AWS: principal.role?.arn ?? principal.arn }, Action: action, Resource: '*' },
     ],
   };
-  return evaluate(principal, action, Arn, AWSAccountId, withCaller, asIfPolicy);
+  return evaluate({ ...asked, resourcePolicy: asIfPolicy });
 }
 
 /** Lets a direct KMS call pass, or refuses it in KMS's words. */
@@ -298,7 +350,7 @@ export async function mayAssume(
   action: 'sts:AssumeRole' | 'sts:TagSession',
   roleArn: string,
 ): Promise<boolean> {
-  const verdict = await evaluate(principal, action, roleArn, principal.account, {});
+  const verdict = await evaluate({ principal, action, resource: roleArn, owner: principal.account, context: {} });
   return verdict === 'allowed';
 }
 

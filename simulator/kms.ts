@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { authorizeKms, type Context, forgetVerdicts, type Principal } from './iam.ts';
+import { authorizeKms, type Context, type Principal } from './iam.ts';
 import { Refusal } from './refusal.ts';
 import type { Grant, Key, PolicyDocument, World } from './world.ts';
 import { policyInForce, regionOf } from './world.ts';
@@ -250,7 +250,6 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
       { policy: key.policy, until: now + policyActiveAfterSeconds * 1000 },
     ];
     key.policy = policy;
-    forgetVerdicts();
     return {};
   },
 

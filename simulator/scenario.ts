@@ -3,7 +3,6 @@ import type { BlockDeviceMapping, Image, InstanceStateName, LockState, Tag } fro
 import { type Clock, realClock } from './clock.ts';
 import { newId, type Timings } from './ec2/call.ts';
 import type { Fault } from './faults.ts';
-import { forgetVerdicts } from './iam.ts';
 import type { GitHub } from './sts.ts';
 import {
   type Account,
@@ -149,7 +148,6 @@ export function amiIdOf(account: string, region: string, name: string): string {
 }
 
 export function buildWorld(scenario: Scenario, clock: Clock = realClock): World {
-  forgetVerdicts();
   const now = clock.now();
   const accounts = Object.entries(scenario.accounts).map(([id, account]): [string, Account] => [
     id,

@@ -83,7 +83,7 @@ export async function startSimulator(
   const faults = openFaults(scenario.faults ?? [], scenario.seed ?? 1);
   const services: Services = {
     world,
-    sts: { world, sessions, publicKey: issuer.publicKey, sessionSeconds: scenario.sessionSeconds },
+    sts: { world, sessions, sessionSeconds: scenario.sessionSeconds },
     timings,
     kmsNeeds: scenario.kmsNeeds ?? 'documented',
   };

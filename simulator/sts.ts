@@ -1,4 +1,4 @@
-import { createHash, type createPublicKey, generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, randomUUID, sign, verify } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import { mayAssume, trusts } from './iam.ts';
 import { Refusal } from './refusal.ts';
@@ -30,12 +30,18 @@ export const defaultGitHub: GitHub = {
   issuer: 'https://token.actions.githubusercontent.com',
 };
 
+let pair: Readonly<{ publicKey: KeyObject; privateKey: KeyObject }> | undefined;
+
+/** GitHub's keys: one pair a process, made when it is first needed, since it takes longer than many a run. */
+function keyPair() {
+  pair ??= generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return pair;
+}
+
 /** GitHub's token endpoint: ID tokens that are really signed. */
 export function openTokenIssuer(github: GitHub, clock: Clock) {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   return {
-    publicKey,
     /** An ID token for an audience. */
     issue(audience: string): string {
       const now = Math.floor(clock.now() / 1000);
@@ -51,7 +57,7 @@ export function openTokenIssuer(github: GitHub, clock: Clock) {
         ref: github.ref,
       };
       const body = `${encode({ alg: 'RS256', typ: 'JWT', kid: 'simulator' })}.${encode(claims)}`;
-      return `${body}.${sign('RSA-SHA256', Buffer.from(body), privateKey).toString('base64url')}`;
+      return `${body}.${sign('RSA-SHA256', Buffer.from(body), keyPair().privateKey).toString('base64url')}`;
     },
   };
 }
@@ -75,7 +81,6 @@ type Input = Readonly<{
 export type Sts = Readonly<{
   world: World;
   sessions: Sessions;
-  publicKey: ReturnType<typeof createPublicKey>;
   sessionSeconds: number | undefined;
 }>;
 
@@ -110,7 +115,7 @@ function checkCommon({ RoleArn = '', RoleSessionName = '', DurationSeconds = 360
 export async function assumeRoleWithWebIdentity(sts: Sts, input: Input): Promise<Record<string, unknown>> {
   checkCommon(input);
   const { RoleArn = '', RoleSessionName = '', WebIdentityToken = '', DurationSeconds = 3600 } = input;
-  const claims = readToken(WebIdentityToken, sts.publicKey);
+  const claims = readToken(WebIdentityToken);
   const now = sts.world.clock.now() / 1000;
   // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html; five minutes of tolerance
   if (claims.exp + 300 < now) {
@@ -140,14 +145,11 @@ export async function assumeRoleWithWebIdentity(sts: Sts, input: Input): Promise
   };
 }
 
-function readToken(
-  token: string,
-  publicKey: ReturnType<typeof createPublicKey>,
-): { iss: string; aud: string; sub: string; exp: number } {
+function readToken(token: string): { iss: string; aud: string; sub: string; exp: number } {
   const [header = '', body = '', signature = ''] = token.split('.');
   const ours =
     signature !== '' &&
-    verify('RSA-SHA256', Buffer.from(`${header}.${body}`), publicKey, Buffer.from(signature, 'base64url'));
+    verify('RSA-SHA256', Buffer.from(`${header}.${body}`), keyPair().publicKey, Buffer.from(signature, 'base64url'));
   if (!ours)
     throw new Refusal(
       'InvalidIdentityToken',

@@ -10,7 +10,7 @@ import type {
 import type { KeyMetadata } from '@aws-sdk/client-kms';
 import type { Clock } from './clock.ts';
 
-/** A policy document as it stands in a scenario. */
+/** A policy document as it stands in a scenario: frozen once it was evaluated, since what it says is remembered. */
 export type PolicyDocument = Readonly<Record<string, unknown>>;
 
 export type Role = {

@@ -46,8 +46,7 @@ const requests = ['us-east-1', 'eu-west-1', 'eu-west-2'].flatMap((region) =>
   ),
 );
 
-function principal(Statement: object[]): Principal {
-  const arn = 'arn:aws:iam::111111111111:role/one';
+function principal(Statement: object[], arn = 'arn:aws:iam::111111111111:role/one'): Principal {
   const policies = [{ Version: '2012-10-17', Statement }];
   const role = { arn, policies } as unknown as NonNullable<Principal['role']>;
   return { account: '111111111111', arn, role };
@@ -78,4 +77,31 @@ test.each(Object.entries(statements))('what is remembered is what would be decid
     for (const request of order) remembered.set(request, await verdict(who, request));
     expect(requests.map((request) => remembered.get(request))).toEqual(decided);
   }
+});
+
+// One session's ARN may be of roles of several paths, in one simulator after the other.
+test('what was decided for a role holds for no other whose sessions have the same name', async () => {
+  const arns = ['arn:aws:iam::111111111111:role/one', 'arn:aws:iam::111111111111:role/path/one'];
+  const statement = allow({ Resource: '*', Condition: { StringEquals: { 'aws:PrincipalArn': arns[0] } } });
+  const [request] = requests;
+  const verdicts: string[] = [];
+  for (const arn of arns) {
+    const who = { ...principal([statement], arn), arn: 'arn:aws:sts::111111111111:assumed-role/one/session' };
+    verdicts.push(request === undefined ? '' : await verdict(who, request));
+  }
+  expect(verdicts).toEqual(['allowed', 'UnauthorizedOperation']);
+});
+
+test('what was decided holds as long as the policies say the same', async () => {
+  const [request] = requests;
+  if (request === undefined) throw new Error('no request');
+  const who = principal([allow({ Resource: '*' })]);
+  expect(await verdict(who, request)).toBe('allowed');
+  const policies = (who.role?.policies ?? []) as { Statement: { Effect: string }[] }[];
+  // A document that was evaluated can't be changed; another may take its place.
+  expect(() => Object.assign(policies[0]?.Statement[0] ?? {}, { Effect: 'Deny' })).toThrow(TypeError);
+  policies.push({ Statement: [{ ...allow({ Resource: '*' }), Effect: 'Deny' }] });
+  expect(await verdict(who, request)).toBe('UnauthorizedOperation');
+  policies.pop();
+  expect(await verdict(who, request)).toBe('allowed');
 });

@@ -6,19 +6,29 @@ export const githubIssuer = 'https://token.actions.githubusercontent.com';
 export const subject = 'repo:acme/images:ref:refs/heads/main';
 const repository = { owner: 'acme', repository: 'images', branch: 'main' };
 
+/** The published policies that were read so far: every role of every scenario is made of them. */
+const published = new Map<string, unknown>();
+
+function publishedFile(name: string): unknown {
+  const known = published.get(name);
+  if (known !== undefined) return known;
+  const policy = JSON.parse(readFileSync(new URL(`../../policies/${name}.json`, import.meta.url), 'utf8'));
+  published.set(name, policy);
+  return policy;
+}
+
 /** A published policy of `policies/` with its placeholders filled in; a list becomes several values. */
 export function publishedPolicy(
   name: string,
   values: Readonly<Record<string, string | readonly string[]>>,
 ): PolicyDocument {
-  const text = readFileSync(new URL(`../../policies/${name}.json`, import.meta.url), 'utf8');
   const fill = (value: unknown): unknown => {
     if (typeof value === 'string') return fillText(value, values);
     if (Array.isArray(value)) return value.flatMap(fill);
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fill(inner)]));
   };
-  return fill(JSON.parse(text)) as PolicyDocument;
+  return fill(publishedFile(name)) as PolicyDocument;
 }
 
 function fillText(text: string, values: Readonly<Record<string, string | readonly string[]>>): string | string[] {
