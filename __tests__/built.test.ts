@@ -10,7 +10,7 @@ import { expectTargets, expectUntouched, shareBuilt, type TargetRecord } from '.
  */
 
 describe('the built action', () => {
-  test('shares the AMI of the procedure, and leaves post nothing to do', async () => {
+  test.concurrent('shares the AMI of the procedure, and leaves post nothing to do', async () => {
     const shared = procedure();
     const result = await shareBuilt(shared);
     expect(result.main).toMatchObject({ conclusion: 'success', annotations: [], stderr: '' });
@@ -23,7 +23,7 @@ describe('the built action', () => {
     expect(result.main.summary).toContain(amiId);
   });
 
-  test('tells bad input in one message, fails, and calls nobody', async () => {
+  test.concurrent('tells bad input in one message, fails, and calls nobody', async () => {
     const result = await shareBuilt(procedure(), { 'source-region': 'nowhere', 'max-parallel': '0' });
     expect(result.main).toMatchObject({ conclusion: 'failure', exitCode: 1 });
     expect(result.error).toMatch(/source-region: "nowhere"[\s\S]*max-parallel: "0"/);
@@ -31,7 +31,7 @@ describe('the built action', () => {
     expect(result.main.outputs['ami-ids']).toBe('{}');
   });
 
-  test('tells problems with their remedies in log and summary, and changes nothing', async () => {
+  test.concurrent('tells problems with their remedies in log and summary, and changes nothing', async () => {
     const result = await shareBuilt(procedure(), { 'target-kms-key': 'alias/nowhere', 'dry-run': 'true' });
     expect(result.main).toMatchObject({ conclusion: 'failure', exitCode: 1 });
     expect(result.error).toContain('alias/nowhere');
@@ -39,7 +39,7 @@ describe('the built action', () => {
     expectUntouched(result);
   });
 
-  test('reads a manifest in the workspace, and keeps account IDs out of the log', async () => {
+  test.concurrent('reads a manifest in the workspace, and keeps account IDs out of the log', async () => {
     const shared = procedure();
     const builds = [{ packer_run_uuid: 'u', artifact_id: `us-east-1:${shared.amiId}` }];
     const files = { 'out/manifest.json': JSON.stringify({ builds, last_run_uuid: 'u' }) };
@@ -50,7 +50,7 @@ describe('the built action', () => {
     expect(result.main.log.split('::endgroup::').at(-1)).not.toContain('999999999999/');
   });
 
-  test('takes ambient credentials, and gets over resets, lost answers and throttling', async () => {
+  test.concurrent('takes ambient credentials, and gets over resets, lost answers and throttling', async () => {
     const shared = customerKey({
       ambient: { account: sourceAccount, role: 'ami-source' },
       faults: [
@@ -73,32 +73,35 @@ describe('a process that is told to stop, or dies', () => {
     env,
   });
 
-  test.each(['cancel', 'kill'] as const)('%s: the source is as before, and the re-run finishes', async (end) => {
-    const shared = fanOut({ ...slow, targets: ['999999999999'], regions: ['eu-west-1', 'us-west-2'] });
-    const simulator = await startSimulator(shared.scenario);
-    const before = simulator.snapshotOfState(sourceAccount);
-    const job = run(shared, simulator.env);
-    const action = startAction(job);
-    simulator.onCall((call) => {
-      if (call.action === 'CopySnapshot' && call.mutating && call.account !== sourceAccount) action[end]();
-    });
-    const main = await action.result;
-    expect(main.signal).toBe(end === 'kill' ? 'SIGKILL' : null);
-    if (end === 'cancel') {
-      // Access is gone before the runner loses patience.
-      expect(main.conclusion).toBe('cancelled');
+  test.concurrent.each(['cancel', 'kill'] as const)(
+    '%s: the source is as before, and the re-run finishes',
+    async (end) => {
+      const shared = fanOut({ ...slow, targets: ['999999999999'], regions: ['eu-west-1', 'us-west-2'] });
+      const simulator = await startSimulator(shared.scenario);
+      const before = simulator.snapshotOfState(sourceAccount);
+      const job = run(shared, simulator.env);
+      const action = startAction(job);
+      simulator.onCall((call) => {
+        if (call.action === 'CopySnapshot' && call.mutating && call.account !== sourceAccount) action[end]();
+      });
+      const main = await action.result;
+      expect(main.signal).toBe(end === 'kill' ? 'SIGKILL' : null);
+      if (end === 'cancel') {
+        // Access is gone before the runner loses patience.
+        expect(main.conclusion).toBe('cancelled');
+        expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+        await runAction({ ...job, entry: 'post', state: main.state });
+      }
+      // That the killed process is gone, only /proc tells; without post, its lease must be seen to be dead.
+      const again = await runAction({ ...job, github: { run_attempt: '2' } });
+      expect([again.conclusion, again.annotations]).toEqual(['success', []]);
+      expectTargets({ simulator, targets: JSON.parse(again.outputs.targets ?? '[]') }, shared.amiId);
       expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
-      await runAction({ ...job, entry: 'post', state: main.state });
-    }
-    // That the killed process is gone, only /proc tells; without post, its lease must be seen to be dead.
-    const again = await runAction({ ...job, github: { run_attempt: '2' } });
-    expect([again.conclusion, again.annotations]).toEqual(['success', []]);
-    expectTargets({ simulator, targets: JSON.parse(again.outputs.targets ?? '[]') }, shared.amiId);
-    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
-    await simulator.close();
-  });
+      await simulator.close();
+    },
+  );
 
-  test('post takes back what a process that was killed had shared', async () => {
+  test.concurrent('post takes back what a process that was killed had shared', async () => {
     const shared = procedure(slow);
     const simulator = await startSimulator(shared.scenario);
     const before = simulator.snapshotOfState(sourceAccount);

@@ -38,7 +38,7 @@ describe('no secret leaves the process', () => {
     };
   }
 
-  test.each<[string, Case, Record<string, string>, object]>([
+  test.concurrent.each<[string, Case, Record<string, string>, object]>([
     ['by grants', procedure(), {}, {}],
     ['by the key policy', procedure({ policies: ['source-key-policy'] }), { 'source-key-access': 'policy' }, {}],
     ['a dry run', procedure(), { 'dry-run': 'true' }, {}],

@@ -43,7 +43,7 @@ export async function problemsAfter(
     const seen = onlyTexts(found.flat());
     // A run that says itself that it failed needs no second look.
     if (seen.length === 0 || words.length > 0 || look === looks) return [...words, ...seen];
-    await sandbox.source.sleep(5000);
+    await sandbox.source.sleep(sandbox.lagSeconds * 1000);
   }
 }
 

@@ -29,7 +29,7 @@ export async function cleanUp(sandbox: Sandbox, say: (line: string) => void): Pr
     // The last pass sees whether the ones before it did it.
     if (found.length === 0) return;
     if (pass === passes) throw new Error(`left behind in the sandbox: ${found.join('; ')}`);
-    await sandbox.source.sleep(5000 * pass);
+    await sandbox.source.sleep(sandbox.lagSeconds * 1000 * pass);
   }
 }
 

@@ -127,7 +127,8 @@ async function main(): Promise<boolean> {
   const settings = readSettings(process.env);
   const github = contextOf(process);
   const runUrl = `${github.server_url}/${github.repository}/actions/runs/${github.run_id}`;
-  const sandbox = openSandbox(settings, github.run_id, runUrl, stopped.signal);
+  const lagSeconds = options.simulator ? 0.2 : 5;
+  const sandbox = openSandbox(settings, { runId: github.run_id, runUrl, lagSeconds }, stopped.signal);
   if (command === 'cost') {
     say(costOf(choose(rest)));
     return true;

@@ -32,6 +32,8 @@ export type Sandbox = Readonly<{
   runUrl: string;
   source: Place;
   target: (region: string) => Place;
+  /** How long what was done a moment ago may be seen late; less where it isn't AWS. */
+  lagSeconds: number;
   /** Every account and region in which something may have been made. */
   places: readonly Place[];
 }>;
@@ -51,7 +53,11 @@ export function writeSettings(settings: Settings): Record<string, string> {
 }
 
 /** Opens the accounts with the administrators' roles, by OIDC or from ambient credentials, as the action does with its own. */
-export function openSandbox(settings: Settings, runId: string, runUrl: string, signal: AbortSignal): Sandbox {
+export function openSandbox(
+  settings: Settings,
+  { runId, runUrl, lagSeconds }: Pick<Sandbox, 'runId' | 'runUrl' | 'lagSeconds'>,
+  signal: AbortSignal,
+): Sandbox {
   const options = {
     stsRegion: settings.sourceRegion,
     sessionName: 'share-encrypted-ami-e2e',
@@ -73,5 +79,5 @@ export function openSandbox(settings: Settings, runId: string, runUrl: string, s
   const source = open(settings.sourceAccount, settings.sourceAdminRole)(settings.sourceRegion);
   const target = open(settings.targetAccount, settings.targetAdminRole);
   const regions = [...new Set([settings.targetRegion, settings.otherRegion])];
-  return { settings, runId, runUrl, source, target, places: [source, ...regions.map(target)] };
+  return { settings, runId, runUrl, lagSeconds, source, target, places: [source, ...regions.map(target)] };
 }

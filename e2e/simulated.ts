@@ -14,7 +14,7 @@ export async function startSimulatedSandbox(): Promise<Simulator> {
     regions,
     policies: ['source-key-policy', 'source-route-copy', 'target-route-copy', 'target-publish', 'target-ssm-parameter'],
     // Long enough for a cancel to fall into a copy.
-    timings: { baseSeconds: 2, secondsPerGiB: 0 },
+    timings: { baseSeconds: 0.8, secondsPerGiB: 0 },
   });
   const accounts = Object.fromEntries(
     Object.entries(scenario.accounts).map(([id, account]) => [

@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
+import { errorMessage } from './aws/errors.ts';
 import { main } from './main.ts';
 import { nodeHost } from './node-host.ts';
 
@@ -6,7 +7,11 @@ collectEarly();
 const cancelled = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const)
   process.on(name, () => cancelled.abort(new Error(`the run was cancelled (${name})`)));
-await main(nodeHost(), cancelled.signal);
+const host = nodeHost();
+main(host, cancelled.signal).catch((error: unknown) => {
+  host.runner.fail();
+  host.runner.error(errorMessage(error));
+});
 
 /**
  * V8 sizes its heap for speed and lets it grow with what the machine has: at a thousand targets to 500 MB, of which 50

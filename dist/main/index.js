@@ -1,52 +1,10 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
-/***/ 982:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
-
-/***/ }),
-
-/***/ 896:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
-
-/***/ }),
-
 /***/ 698:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_hooks");
-
-/***/ }),
-
-/***/ 421:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-
-/***/ }),
-
-/***/ 598:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
-
-/***/ }),
-
-/***/ 24:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-
-/***/ }),
-
-/***/ 455:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 
 /***/ }),
 
@@ -55,115 +13,144 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/prom
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
 
-/***/ }),
+/***/ })
 
-/***/ 327:
-/***/ ((module) => {
+/******/ });
+/************************************************************************/
+/******/ // The module cache
+/******/ var __webpack_module_cache__ = {};
+/******/ 
+/******/ // The require function
+/******/ function __nccwpck_require__(moduleId) {
+/******/ 	// Check if module is in cache
+/******/ 	var cachedModule = __webpack_module_cache__[moduleId];
+/******/ 	if (cachedModule !== undefined) {
+/******/ 		return cachedModule.exports;
+/******/ 	}
+/******/ 	// Create a new module (and put it into the cache)
+/******/ 	var module = __webpack_module_cache__[moduleId] = {
+/******/ 		// no module.id needed
+/******/ 		// no module.loaded needed
+/******/ 		exports: {}
+/******/ 	};
+/******/ 
+/******/ 	// Execute the module function
+/******/ 	var threw = true;
+/******/ 	try {
+/******/ 		__webpack_modules__[moduleId](module, module.exports, __nccwpck_require__);
+/******/ 		threw = false;
+/******/ 	} finally {
+/******/ 		if(threw) delete __webpack_module_cache__[moduleId];
+/******/ 	}
+/******/ 
+/******/ 	// Return the exports of the module
+/******/ 	return module.exports;
+/******/ }
+/******/ 
+/************************************************************************/
+/******/ /* webpack/runtime/asset-relocator-loader */
+/******/ if (typeof __nccwpck_require__ !== 'undefined') __nccwpck_require__.ab = decodeURIComponent(new URL('.', import.meta.url).pathname).slice(import.meta.url.match(/^file:\/\/\/\w:/) ? 1 : 0, -1) + "/";
+/******/ 
+/******/ /* webpack/runtime/create fake namespace object */
+/******/ (() => {
+/******/ 	var getProto = Object.getPrototypeOf ? (obj) => (Object.getPrototypeOf(obj)) : (obj) => (obj.__proto__);
+/******/ 	var leafPrototypes;
+/******/ 	// create a fake namespace object
+/******/ 	// mode & 1: value is a module id, require it
+/******/ 	// mode & 2: merge all properties of value into the ns
+/******/ 	// mode & 4: return value when already ns object
+/******/ 	// mode & 16: return value when it's Promise-like
+/******/ 	// mode & 8|1: behave like require
+/******/ 	__nccwpck_require__.t = function(value, mode) {
+/******/ 		if(mode & 1) value = this(value);
+/******/ 		if(mode & 8) return value;
+/******/ 		if(typeof value === 'object' && value) {
+/******/ 			if((mode & 4) && value.__esModule) return value;
+/******/ 			if((mode & 16) && typeof value.then === 'function') return value;
+/******/ 		}
+/******/ 		var ns = Object.create(null);
+/******/ 		__nccwpck_require__.r(ns);
+/******/ 		var def = {};
+/******/ 		leafPrototypes = leafPrototypes || [null, getProto({}), getProto([]), getProto(getProto)];
+/******/ 		for(var current = mode & 2 && value; typeof current == 'object' && !~leafPrototypes.indexOf(current); current = getProto(current)) {
+/******/ 			Object.getOwnPropertyNames(current).forEach((key) => (def[key] = () => (value[key])));
+/******/ 		}
+/******/ 		def['default'] = () => (value);
+/******/ 		__nccwpck_require__.d(ns, def);
+/******/ 		return ns;
+/******/ 	};
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/define property getters */
+/******/ (() => {
+/******/ 	// define getter functions for harmony exports
+/******/ 	__nccwpck_require__.d = (exports, definition) => {
+/******/ 		for(var key in definition) {
+/******/ 			if(__nccwpck_require__.o(definition, key) && !__nccwpck_require__.o(exports, key)) {
+/******/ 				Object.defineProperty(exports, key, { enumerable: true, get: definition[key] });
+/******/ 			}
+/******/ 		}
+/******/ 	};
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/hasOwnProperty shorthand */
+/******/ (() => {
+/******/ 	__nccwpck_require__.o = (obj, prop) => (Object.prototype.hasOwnProperty.call(obj, prop))
+/******/ })();
+/******/ 
+/******/ /* webpack/runtime/make namespace object */
+/******/ (() => {
+/******/ 	// define __esModule on exports
+/******/ 	__nccwpck_require__.r = (exports) => {
+/******/ 		if(typeof Symbol !== 'undefined' && Symbol.toStringTag) {
+/******/ 			Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
+/******/ 		}
+/******/ 		Object.defineProperty(exports, '__esModule', { value: true });
+/******/ 	};
+/******/ })();
+/******/ 
+/************************************************************************/
+var __webpack_exports__ = {};
 
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
-
-/***/ }),
-
-/***/ 995:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:module");
-
-/***/ }),
-
-/***/ 161:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
-
-/***/ }),
-
-/***/ 760:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
-
-/***/ }),
-
-/***/ 708:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
-
-/***/ }),
-
-/***/ 75:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
-
-/***/ }),
-
-/***/ 321:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
-
-/***/ }),
-
-/***/ 500:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
-
-/***/ }),
-
-/***/ 975:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
-
-/***/ }),
-
-/***/ 877:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
-
-/***/ }),
-
-/***/ 522:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
-
-/***/ }),
-
-/***/ 857:
-/***/ ((module) => {
-
-module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
-
-/***/ }),
-
-/***/ 481:
-/***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
-
-__nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var node_module__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(995);
-/* harmony import */ var node_v8__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(877);
-/* harmony import */ var node_fs__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(24);
-/* harmony import */ var node_crypto__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(598);
-/* harmony import */ var node_os__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(161);
-/* harmony import */ var node_path__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(760);
-/* harmony import */ var node_fs_promises__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(455);
-/* harmony import */ var node_http__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(67);
-/* harmony import */ var node_stream__WEBPACK_IMPORTED_MODULE_8__ = __nccwpck_require__(75);
-/* harmony import */ var node_zlib__WEBPACK_IMPORTED_MODULE_9__ = __nccwpck_require__(522);
-/* harmony import */ var node_process__WEBPACK_IMPORTED_MODULE_10__ = __nccwpck_require__(708);
-/* harmony import */ var node_https__WEBPACK_IMPORTED_MODULE_11__ = __nccwpck_require__(327);
-/* harmony import */ var node_child_process__WEBPACK_IMPORTED_MODULE_12__ = __nccwpck_require__(421);
-/* harmony import */ var node_util__WEBPACK_IMPORTED_MODULE_13__ = __nccwpck_require__(975);
-/* harmony import */ var node_stream_consumers__WEBPACK_IMPORTED_MODULE_14__ = __nccwpck_require__(321);
-/* harmony import */ var os__WEBPACK_IMPORTED_MODULE_15__ = __nccwpck_require__(857);
-/* harmony import */ var crypto__WEBPACK_IMPORTED_MODULE_16__ = __nccwpck_require__(982);
-/* harmony import */ var fs__WEBPACK_IMPORTED_MODULE_17__ = __nccwpck_require__(896);
-/* harmony import */ var node_timers_promises__WEBPACK_IMPORTED_MODULE_18__ = __nccwpck_require__(500);
+;// CONCATENATED MODULE: external "node:module"
+const external_node_module_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:module");
+;// CONCATENATED MODULE: external "node:v8"
+const external_node_v8_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
+;// CONCATENATED MODULE: external "node:fs"
+const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+;// CONCATENATED MODULE: external "node:crypto"
+const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
+;// CONCATENATED MODULE: external "node:os"
+const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+;// CONCATENATED MODULE: external "node:path"
+const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
+;// CONCATENATED MODULE: external "node:fs/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
+// EXTERNAL MODULE: external "node:http"
+var external_node_http_ = __nccwpck_require__(67);
+;// CONCATENATED MODULE: external "node:stream"
+const external_node_stream_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
+;// CONCATENATED MODULE: external "node:zlib"
+const external_node_zlib_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
+;// CONCATENATED MODULE: external "node:process"
+const external_node_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:process");
+;// CONCATENATED MODULE: external "node:https"
+const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:https");
+;// CONCATENATED MODULE: external "node:child_process"
+const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+;// CONCATENATED MODULE: external "node:util"
+const external_node_util_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
+;// CONCATENATED MODULE: external "os"
+const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
+;// CONCATENATED MODULE: external "crypto"
+const external_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
+;// CONCATENATED MODULE: external "fs"
+const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
+;// CONCATENATED MODULE: external "node:timers/promises"
+const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
+;// CONCATENATED MODULE: ./main.js
 
 
 
@@ -205,7 +192,7 @@ var __exportAll = (all, flags) => {
 	if (!(flags & 1)) __defProp(target, Symbol.toStringTag, { value: "Module" });
 	return flags & 2 ? target : Object.preventExtensions(target);
 };
-var __require = (() => (0,node_module__WEBPACK_IMPORTED_MODULE_0__.createRequire)(import.meta.url))();
+var __require = (() => (0,external_node_module_namespaceObject.createRequire)(import.meta.url))();
 // src/aws/statement.ts
 function statement(action, resources) {
 	return JSON.stringify({
@@ -7111,7 +7098,7 @@ const onExistings = [
 	"replace"
 ];
 const topologies = ["direct", "regional-hub"];
-function readInputs(get, run, readFile = (path) => (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)(path, "utf8")) {
+function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8")) {
 	const reader = new Reader(get);
 	const settings = readSettings(reader, run);
 	const { region, partition } = settings.source;
@@ -7555,7 +7542,7 @@ function gantt({ timeline, targets }) {
 		lines.push(`  section ${label(place)}`);
 		for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
 			const mark = failed.has(place) ? "crit, " : "";
-			lines.push(`  ${step} :${mark}${from - start}, ${to - start}`);
+			lines.push(`  ${step} :${mark}${Math.round(from - start)}, ${Math.round(to - start)}`);
 		}
 	}
 	const more = places.length - drawn;
@@ -8560,9 +8547,9 @@ var init_calculateBodyLength = __esmMin((() => {
 		else if (typeof body.byteLength === "number") return body.byteLength;
 		else if (typeof body.size === "number") return body.size;
 		else if (typeof body.start === "number" && typeof body.end === "number") return body.end + 1 - body.start;
-		else if (body instanceof node_fs__WEBPACK_IMPORTED_MODULE_2__.ReadStream) {
-			if (body.path != null) return (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.lstatSync)(body.path).size;
-			else if (typeof body.fd === "number") return (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.fstatSync)(body.fd).size;
+		else if (body instanceof external_node_fs_namespaceObject.ReadStream) {
+			if (body.path != null) return (0,external_node_fs_namespaceObject.lstatSync)(body.path).size;
+			else if (typeof body.fd === "number") return (0,external_node_fs_namespaceObject.fstatSync)(body.fd).size;
 		}
 		throw new Error(`Body Length computation failed for ${body}`);
 	};
@@ -8729,12 +8716,12 @@ var init_getHomeDir = __esmMin((() => {
 		return "DEFAULT";
 	};
 	getHomeDir = () => {
-		const { HOME, USERPROFILE, HOMEPATH, HOMEDRIVE = `C:${node_path__WEBPACK_IMPORTED_MODULE_5__.sep}` } = process.env;
+		const { HOME, USERPROFILE, HOMEPATH, HOMEDRIVE = `C:${external_node_path_namespaceObject.sep}` } = process.env;
 		if (HOME) return HOME;
 		if (USERPROFILE) return USERPROFILE;
 		if (HOMEPATH) return `${HOMEDRIVE}${HOMEPATH}`;
 		const homeDirCacheKey = getHomeDirCacheKey();
-		if (!homeDirCache[homeDirCacheKey]) homeDirCache[homeDirCacheKey] = (0,node_os__WEBPACK_IMPORTED_MODULE_4__.homedir)();
+		if (!homeDirCache[homeDirCacheKey]) homeDirCache[homeDirCacheKey] = (0,external_node_os_namespaceObject.homedir)();
 		return homeDirCache[homeDirCacheKey];
 	};
 })), getProfileName;
@@ -8746,8 +8733,8 @@ var getSSOTokenFilepath;
 var init_getSSOTokenFilepath = __esmMin((() => {
 	init_getHomeDir();
 	getSSOTokenFilepath = (id) => {
-		const cacheName = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha1").update(id).digest("hex");
-		return (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(getHomeDir(), ".aws", "sso", "cache", `${cacheName}.json`);
+		const cacheName = (0,external_node_crypto_namespaceObject.createHash)("sha1").update(id).digest("hex");
+		return (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "sso", "cache", `${cacheName}.json`);
 	};
 }));
 // node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFromFile.js
@@ -8758,7 +8745,7 @@ var init_getSSOTokenFromFile = __esmMin((() => {
 	getSSOTokenFromFile = async (id) => {
 		if (tokenIntercept[id]) return tokenIntercept[id];
 		const ssoTokenFilepath = getSSOTokenFilepath(id);
-		const ssoTokenText = await (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_6__.readFile)(ssoTokenFilepath, "utf8");
+		const ssoTokenText = await (0,promises_namespaceObject.readFile)(ssoTokenFilepath, "utf8");
 		return JSON.parse(ssoTokenText);
 	};
 }));
@@ -8782,11 +8769,11 @@ var init_getConfigData = __esmMin((() => {
 })), getConfigFilepath;
 var init_getConfigFilepath = __esmMin((() => {
 	init_getHomeDir();
-	getConfigFilepath = () => process.env["AWS_CONFIG_FILE"] || (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(getHomeDir(), ".aws", "config");
+	getConfigFilepath = () => process.env["AWS_CONFIG_FILE"] || (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "config");
 })), getCredentialsFilepath;
 var init_getCredentialsFilepath = __esmMin((() => {
 	init_getHomeDir();
-	getCredentialsFilepath = () => process.env["AWS_SHARED_CREDENTIALS_FILE"] || (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(getHomeDir(), ".aws", "credentials");
+	getCredentialsFilepath = () => process.env["AWS_SHARED_CREDENTIALS_FILE"] || (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "credentials");
 }));
 // node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseIni.js
 var prefixKeyRegex, profileNameBlockList, parseIni;
@@ -8835,7 +8822,7 @@ var init_readFile = __esmMin((() => {
 	fileIntercept = {};
 	readFile = (path, options) => {
 		if (fileIntercept[path] !== void 0) return fileIntercept[path];
-		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,node_fs_promises__WEBPACK_IMPORTED_MODULE_6__.readFile)(path, "utf8");
+		if (!filePromises[path] || options?.ignoreCache) filePromises[path] = (0,promises_namespaceObject.readFile)(path, "utf8");
 		return filePromises[path];
 	};
 }));
@@ -8855,9 +8842,9 @@ var init_loadSharedConfigFiles = __esmMin((() => {
 		const homeDir = getHomeDir();
 		const relativeHomeDirPrefix = "~/";
 		let resolvedFilepath = filepath;
-		if (filepath.startsWith(relativeHomeDirPrefix)) resolvedFilepath = (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(homeDir, filepath.slice(2));
+		if (filepath.startsWith(relativeHomeDirPrefix)) resolvedFilepath = (0,external_node_path_namespaceObject.join)(homeDir, filepath.slice(2));
 		let resolvedConfigFilepath = configFilepath;
-		if (configFilepath.startsWith(relativeHomeDirPrefix)) resolvedConfigFilepath = (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(homeDir, configFilepath.slice(2));
+		if (configFilepath.startsWith(relativeHomeDirPrefix)) resolvedConfigFilepath = (0,external_node_path_namespaceObject.join)(homeDir, configFilepath.slice(2));
 		const parsedFiles = await Promise.all([readFile(resolvedConfigFilepath, { ignoreCache: init.ignoreCache }).then(parseIni).then(getConfigData).catch(swallowError$1), readFile(resolvedFilepath, { ignoreCache: init.ignoreCache }).then(parseIni).catch(swallowError$1)]);
 		return {
 			configFile: parsedFiles[0],
@@ -11350,7 +11337,7 @@ var init_stream_collector = __esmMin((() => {
 			});
 		});
 	};
-	Collector = class extends node_stream__WEBPACK_IMPORTED_MODULE_8__.Writable {
+	Collector = class extends external_node_stream_namespaceObject.Writable {
 		bufferedBytes = [];
 		_write(chunk, encoding, callback) {
 			this.bufferedBytes.push(chunk);
@@ -11366,7 +11353,7 @@ var init_sdk_stream_mixin = __esmMin((() => {
 	init_stream_collector();
 	ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED = "The stream has already been transformed.";
 	sdkStreamMixin = (stream) => {
-		if (!(stream instanceof node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable)) try {
+		if (!(stream instanceof external_node_stream_namespaceObject.Readable)) try {
 			return sdkStreamMixin$1(stream);
 		} catch (ignored) {
 			const name = stream?.__proto__?.constructor?.name || stream;
@@ -11388,9 +11375,9 @@ var init_sdk_stream_mixin = __esmMin((() => {
 			transformToWebStream: () => {
 				if (transformed) throw new Error(ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED);
 				if (stream.readableFlowing !== null) throw new Error("The stream has been consumed by other callbacks.");
-				if (typeof node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable.toWeb !== "function") throw new Error("Readable.toWeb() is not supported. Please ensure a polyfill is available.");
+				if (typeof external_node_stream_namespaceObject.Readable.toWeb !== "function") throw new Error("Readable.toWeb() is not supported. Please ensure a polyfill is available.");
 				transformed = true;
-				return node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable.toWeb(stream);
+				return external_node_stream_namespaceObject.Readable.toWeb(stream);
 			}
 		});
 	};
@@ -11430,7 +11417,7 @@ var init_serde = __esmMin((() => {
 	init_sdk_stream_mixin();
 	init_stream_collector();
 	Uint8ArrayBlobAdapter = class extends bindUint8ArrayBlobAdapter(toUtf8$1, fromUtf8$1, toBase64$1, fromBase64) {};
-	_getRandomValues = node_crypto__WEBPACK_IMPORTED_MODULE_3__.getRandomValues;
+	_getRandomValues = external_node_crypto_namespaceObject.getRandomValues;
 	v4 = bindV4(_getRandomValues);
 	generateIdempotencyToken = v4;
 }));
@@ -11697,7 +11684,7 @@ function buildNativeClass$1(nativeCrc32) {
 var zlibCrc32, Crc32Node;
 var init_Crc32Node = __esmMin((() => {
 	init_Crc32Js();
-	zlibCrc32 = typeof node_zlib__WEBPACK_IMPORTED_MODULE_9__.crc32 === "function" ? node_zlib__WEBPACK_IMPORTED_MODULE_9__.crc32 : void 0;
+	zlibCrc32 = typeof external_node_zlib_namespaceObject.crc32 === "function" ? external_node_zlib_namespaceObject.crc32 : void 0;
 	Crc32Node = zlibCrc32 ? buildNativeClass$1(zlibCrc32) : Crc32Js;
 }));
 // node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Js.js
@@ -11954,7 +11941,7 @@ function buildNativeClass() {
 			this.finished = false;
 		}
 		createHash() {
-			return this.secret ? (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHmac)("sha256", toBuffer(this.secret)) : (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256");
+			return this.secret ? (0,external_node_crypto_namespaceObject.createHmac)("sha256", toBuffer(this.secret)) : (0,external_node_crypto_namespaceObject.createHash)("sha256");
 		}
 	};
 }
@@ -11968,7 +11955,7 @@ var init_Sha256Node = __esmMin((() => {
 	init_Sha256Js();
 	hasNativeCrypto = (() => {
 		try {
-			(0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256");
+			(0,external_node_crypto_namespaceObject.createHash)("sha256");
 			return true;
 		} catch {
 			return false;
@@ -12539,7 +12526,7 @@ var init_EventStreamMarshaller = __esmMin((() => {
 			return this.universalMarshaller.deserialize(bodyIterable, deserializer);
 		}
 		serialize(input, serializer) {
-			return node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable.from(this.universalMarshaller.serialize(input, serializer));
+			return external_node_stream_namespaceObject.Readable.from(this.universalMarshaller.serialize(input, serializer));
 		}
 	};
 	eventStreamSerdeProvider = (options) => new EventStreamMarshaller(options);
@@ -15362,7 +15349,7 @@ var init_partition = __esmMin((() => {
 // node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/isStreamingPayload/isStreamingPayload.js
 var isStreamingPayload;
 var init_isStreamingPayload = __esmMin((() => {
-	isStreamingPayload = (request) => request?.body instanceof node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable || typeof ReadableStream !== "undefined" && request?.body instanceof ReadableStream;
+	isStreamingPayload = (request) => request?.body instanceof external_node_stream_namespaceObject.Readable || typeof ReadableStream !== "undefined" && request?.body instanceof ReadableStream;
 }));
 // node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/constants.js
 var THROTTLING_ERROR_CODES, TRANSIENT_ERROR_CODES, TRANSIENT_ERROR_STATUS_CODES, NODEJS_TIMEOUT_ERROR_CODES$1, NODEJS_NETWORK_ERROR_CODES;
@@ -16132,8 +16119,8 @@ var init_getRuntimeUserAgentPair = __esmMin((() => {
 			"deno",
 			"bun",
 			"llrt"
-		]) if (node_process__WEBPACK_IMPORTED_MODULE_10__.versions[runtime]) return [`md/${runtime}`, node_process__WEBPACK_IMPORTED_MODULE_10__.versions[runtime]];
-		return ["md/nodejs", node_process__WEBPACK_IMPORTED_MODULE_10__.versions.node];
+		]) if (external_node_process_namespaceObject.versions[runtime]) return [`md/${runtime}`, external_node_process_namespaceObject.versions[runtime]];
+		return ["md/nodejs", external_node_process_namespaceObject.versions.node];
 	};
 }));
 // node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/crt-availability.js
@@ -16162,14 +16149,14 @@ var init_defaultUserAgent = __esmMin((() => {
 			const sections = [
 				["aws-sdk-js", clientVersion],
 				["ua", "2.1"],
-				[`os/${(0,node_os__WEBPACK_IMPORTED_MODULE_4__.platform)()}`, (0,node_os__WEBPACK_IMPORTED_MODULE_4__.release)()],
+				[`os/${(0,external_node_os_namespaceObject.platform)()}`, (0,external_node_os_namespaceObject.release)()],
 				["lang/js"],
 				runtimeUserAgentPair
 			];
 			const crtAvailable = isCrtAvailable();
 			if (crtAvailable) sections.push(crtAvailable);
 			if (serviceId) sections.push([`api/${serviceId}`, clientVersion]);
-			if (node_process__WEBPACK_IMPORTED_MODULE_10__.env.AWS_EXECUTION_ENV) sections.push([`exec-env/${node_process__WEBPACK_IMPORTED_MODULE_10__.env.AWS_EXECUTION_ENV}`]);
+			if (external_node_process_namespaceObject.env.AWS_EXECUTION_ENV) sections.push([`exec-env/${external_node_process_namespaceObject.env.AWS_EXECUTION_ENV}`]);
 			const appId = await config?.userAgentAppId?.();
 			return appId ? [...sections, [`app/${appId}`]] : [...sections];
 		};
@@ -17292,7 +17279,7 @@ var init_node_http = __esmMin((() => {}));
 // node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/httpRequest.js
 function httpRequest(options) {
 	return new Promise((resolve, reject) => {
-		const req = node_http__WEBPACK_IMPORTED_MODULE_7__.request({
+		const req = external_node_http_.request({
 			method: "GET",
 			...options,
 			hostname: options.hostname?.replace(/^\[(.+)\]$/, "$1")
@@ -17853,7 +17840,7 @@ async function writeRequestBody(httpRequest, request, maxContinueTimeoutMs = MIN
 	if (sendBody) writeBody(httpRequest, request.body);
 }
 function writeBody(httpRequest, body) {
-	if (body instanceof node_stream__WEBPACK_IMPORTED_MODULE_8__.Readable) {
+	if (body instanceof external_node_stream_namespaceObject.Readable) {
 		body.pipe(httpRequest);
 		return;
 	}
@@ -17970,7 +17957,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 				const headers = request.headers;
 				const expectContinue = headers ? (headers.Expect ?? headers.expect) === "100-continue" : false;
 				let agent = isSSL ? config.httpsAgent : config.httpAgent;
-				if (expectContinue && !this.externalAgent) agent = new (isSSL ? node_https__WEBPACK_IMPORTED_MODULE_11__.Agent : hAgent)({
+				if (expectContinue && !this.externalAgent) agent = new (isSSL ? external_node_https_namespaceObject.Agent : hAgent)({
 					keepAlive: false,
 					maxSockets: 1e400
 				});
@@ -17995,7 +17982,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 					agent,
 					auth
 				};
-				const req = (isSSL ? node_https__WEBPACK_IMPORTED_MODULE_11__.request : hRequest)(nodeHttpsOptions, (res) => {
+				const req = (isSSL ? external_node_https_namespaceObject.request : hRequest)(nodeHttpsOptions, (res) => {
 					const httpResponse = new HttpResponse({
 						statusCode: res.statusCode || -1,
 						reason: res.statusMessage,
@@ -18086,11 +18073,11 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 					});
 				})(),
 				httpsAgent: (() => {
-					if (httpsAgent instanceof node_https__WEBPACK_IMPORTED_MODULE_11__.Agent || typeof httpsAgent?.destroy === "function") {
+					if (httpsAgent instanceof external_node_https_namespaceObject.Agent || typeof httpsAgent?.destroy === "function") {
 						this.externalAgent = true;
 						return httpsAgent;
 					}
-					return new node_https__WEBPACK_IMPORTED_MODULE_11__.Agent({
+					return new external_node_https_namespaceObject.Agent({
 						keepAlive,
 						maxSockets,
 						...httpsAgent
@@ -18234,7 +18221,7 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 		const requestTimeout = options.timeout ?? 1e3;
 		const provider = retryWrapper(async () => {
 			const request = createGetRequest(url);
-			if (tokenFile) request.headers.Authorization = validateToken((await node_fs_promises__WEBPACK_IMPORTED_MODULE_6__.readFile(tokenFile)).toString());
+			if (tokenFile) request.headers.Authorization = validateToken((await promises_namespaceObject.readFile(tokenFile)).toString());
 			else if (token) request.headers.Authorization = validateToken(token);
 			try {
 				return getCredentials((await requestHandler.handle(request, { requestTimeout })).response).then((creds) => setCredentialFeature(creds, "CREDENTIALS_HTTP", "z"));
@@ -20334,7 +20321,7 @@ var init_validateTokenKey = __esmMin((() => {
 var writeFile$1, writeSSOTokenToFile;
 var init_writeSSOTokenToFile = __esmMin((() => {
 	init_config$1();
-	({writeFile: writeFile$1} = node_fs__WEBPACK_IMPORTED_MODULE_2__.promises);
+	({writeFile: writeFile$1} = external_node_fs_namespaceObject.promises);
 	writeSSOTokenToFile = (id, ssoToken) => {
 		const tokenFilepath = getSSOTokenFilepath(id);
 		const tokenString = JSON.stringify(ssoToken, null, 2);
@@ -23874,7 +23861,7 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		async loadToken() {
 			const tokenFilePath = this.getTokenFilePath();
 			try {
-				const tokenData = await node_fs__WEBPACK_IMPORTED_MODULE_2__.promises.readFile(tokenFilePath, "utf8");
+				const tokenData = await external_node_fs_namespaceObject.promises.readFile(tokenFilePath, "utf8");
 				const token = JSON.parse(tokenData);
 				const missingFields = [
 					"accessToken",
@@ -23897,17 +23884,17 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		}
 		async saveToken(token) {
 			const tokenFilePath = this.getTokenFilePath();
-			const directory = (0,node_path__WEBPACK_IMPORTED_MODULE_5__.dirname)(tokenFilePath);
+			const directory = (0,external_node_path_namespaceObject.dirname)(tokenFilePath);
 			try {
-				await node_fs__WEBPACK_IMPORTED_MODULE_2__.promises.mkdir(directory, { recursive: true });
+				await external_node_fs_namespaceObject.promises.mkdir(directory, { recursive: true });
 			} catch (error) {}
-			await node_fs__WEBPACK_IMPORTED_MODULE_2__.promises.writeFile(tokenFilePath, JSON.stringify(token, null, 2), "utf8");
+			await external_node_fs_namespaceObject.promises.writeFile(tokenFilePath, JSON.stringify(token, null, 2), "utf8");
 		}
 		getTokenFilePath() {
-			const directory = process.env.AWS_LOGIN_CACHE_DIRECTORY ?? (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)((0,node_os__WEBPACK_IMPORTED_MODULE_4__.homedir)(), ".aws", "login", "cache");
+			const directory = process.env.AWS_LOGIN_CACHE_DIRECTORY ?? (0,external_node_path_namespaceObject.join)((0,external_node_os_namespaceObject.homedir)(), ".aws", "login", "cache");
 			const loginSessionBytes = Buffer.from(this.loginSession, "utf8");
-			const loginSessionSha256 = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256").update(loginSessionBytes).digest("hex");
-			return (0,node_path__WEBPACK_IMPORTED_MODULE_5__.join)(directory, `${loginSessionSha256}.json`);
+			const loginSessionSha256 = (0,external_node_crypto_namespaceObject.createHash)("sha256").update(loginSessionBytes).digest("hex");
+			return (0,external_node_path_namespaceObject.join)(directory, `${loginSessionSha256}.json`);
 		}
 		derToRawSignature(derSignature) {
 			let offset = 2;
@@ -23947,12 +23934,12 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		async generateDpop(method = "POST", endpoint) {
 			const token = await this.loadToken();
 			try {
-				const privateKey = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createPrivateKey)({
+				const privateKey = (0,external_node_crypto_namespaceObject.createPrivateKey)({
 					key: token.dpopKey,
 					format: "pem",
 					type: "sec1"
 				});
-				const publicDer = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createPublicKey)(privateKey).export({
+				const publicDer = (0,external_node_crypto_namespaceObject.createPublicKey)(privateKey).export({
 					format: "der",
 					type: "spki"
 				});
@@ -23980,7 +23967,7 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 					iat: Math.floor(Date.now() / 1e3)
 				};
 				const message = `${Buffer.from(JSON.stringify(header)).toString("base64url")}.${Buffer.from(JSON.stringify(payload)).toString("base64url")}`;
-				const asn1Signature = (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.sign)("sha256", Buffer.from(message), privateKey);
+				const asn1Signature = (0,external_node_crypto_namespaceObject.sign)("sha256", Buffer.from(message), privateKey);
 				return `${message}.${this.derToRawSignature(asn1Signature).toString("base64url")}`;
 			} catch (error) {
 				throw new CredentialsProviderError(`Failed to generate Dpop proof: ${error instanceof Error ? error.message : String(error)}`, {
@@ -24064,7 +24051,7 @@ var init_resolveProcessCredentials$1 = __esmMin((() => {
 		if (profiles[profileName]) {
 			const credentialProcess = profile["credential_process"];
 			if (credentialProcess !== void 0) {
-				const execPromise = (0,node_util__WEBPACK_IMPORTED_MODULE_13__.promisify)(externalDataInterceptor?.getTokenRecord?.().exec ?? node_child_process__WEBPACK_IMPORTED_MODULE_12__.exec);
+				const execPromise = (0,external_node_util_namespaceObject.promisify)(externalDataInterceptor?.getTokenRecord?.().exec ?? external_node_child_process_namespaceObject.exec);
 				try {
 					const { stdout } = await execPromise(credentialProcess);
 					let data;
@@ -24190,7 +24177,7 @@ var init_fromTokenFile = __esmMin((() => {
 		if (!webIdentityTokenFile || !roleArn) throw new CredentialsProviderError("Web identity configuration not specified", { logger: init.logger });
 		const credentials = await fromWebToken({
 			...init,
-			webIdentityToken: externalDataInterceptor?.getTokenRecord?.()[webIdentityTokenFile] ?? (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)(webIdentityTokenFile, { encoding: "ascii" }),
+			webIdentityToken: externalDataInterceptor?.getTokenRecord?.()[webIdentityTokenFile] ?? (0,external_node_fs_namespaceObject.readFileSync)(webIdentityTokenFile, { encoding: "ascii" }),
 			roleArn,
 			roleSessionName
 		})(awsIdentityProperties);
@@ -31929,7 +31916,7 @@ const leaseTagKey = (id) => leasePrefix + id;
 const renewSeconds = 60;
 const expireSeconds = 300;
 function newLeaseId() {
-	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.randomBytes)(6).toString("hex");
+	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
 }
 function leaseTag(record) {
 	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
@@ -40928,7 +40915,7 @@ async function requestToken(audience, { env, http, runner }, signal) {
 		}
 	});
 	const { response } = await http.handle(request, { abortSignal: signal });
-	const { value } = JSON.parse(await (0,node_stream_consumers__WEBPACK_IMPORTED_MODULE_14__.text)(response.body) || "{}");
+	const { value } = JSON.parse(await (0,consumers_namespaceObject.text)(response.body) || "{}");
 	if (response.statusCode !== 200 || !value) throw new TokenRefused(response.statusCode);
 	runner.mask(value);
 	return value;
@@ -40995,7 +40982,7 @@ function openCallers(host, settings, findings) {
 // src/encrypted-copy.ts
 const prefix = "share-encrypted-ami/";
 function encryptedCopyName(imageId, kmsKeyArn) {
-	return `${prefix}${imageId}/${(0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
+	return `${prefix}${imageId}/${(0,external_node_crypto_namespaceObject.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
 }
 function isEncryptedCopy(image) {
 	return image.Name?.startsWith(prefix) ?? false;
@@ -43693,7 +43680,7 @@ async function removeOne(run, place, image, what) {
 }
 // src/steps/client-token.ts
 function clientToken(leaseId, ...parts) {
-	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
 }
 // src/steps/copy.ts
 async function copySnapshots(run, plan, targetPlan, supply, watcher) {
@@ -45010,7 +44997,7 @@ function toCommandProperties(annotationProperties) {
 // node_modules/@actions/core/lib/command.js
 function issueCommand(command, properties, message) {
 	const cmd = new Command(command, properties, message);
-	process.stdout.write(cmd.toString() + os__WEBPACK_IMPORTED_MODULE_15__.EOL);
+	process.stdout.write(cmd.toString() + external_os_namespaceObject.EOL);
 }
 function issue(name, message = "") {
 	issueCommand(name, {}, message);
@@ -45051,15 +45038,15 @@ function escapeProperty(s) {
 function issueFileCommand(command, message) {
 	const filePath = process.env[`GITHUB_${command}`];
 	if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
-	if (!fs__WEBPACK_IMPORTED_MODULE_17__.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
-	fs__WEBPACK_IMPORTED_MODULE_17__.appendFileSync(filePath, `${toCommandValue(message)}${os__WEBPACK_IMPORTED_MODULE_15__.EOL}`, { encoding: "utf8" });
+	if (!external_fs_namespaceObject.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
+	external_fs_namespaceObject.appendFileSync(filePath, `${toCommandValue(message)}${external_os_namespaceObject.EOL}`, { encoding: "utf8" });
 }
 function prepareKeyValueMessage(key, value) {
-	const delimiter = `ghadelimiter_${crypto__WEBPACK_IMPORTED_MODULE_16__.randomUUID()}`;
+	const delimiter = `ghadelimiter_${external_crypto_namespaceObject.randomUUID()}`;
 	const convertedValue = toCommandValue(value);
 	if (key.includes(delimiter)) throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
 	if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
-	return `${key}<<${delimiter}${os__WEBPACK_IMPORTED_MODULE_15__.EOL}${convertedValue}${os__WEBPACK_IMPORTED_MODULE_15__.EOL}${delimiter}`;
+	return `${key}<<${delimiter}${external_os_namespaceObject.EOL}${convertedValue}${external_os_namespaceObject.EOL}${delimiter}`;
 }
 // node_modules/@actions/core/lib/summary.js
 var __awaiter$1 = function(thisArg, _arguments, P, generator) {
@@ -45089,7 +45076,7 @@ var __awaiter$1 = function(thisArg, _arguments, P, generator) {
 		step((generator = generator.apply(thisArg, _arguments || [])).next());
 	});
 };
-const { access, appendFile, writeFile } = fs__WEBPACK_IMPORTED_MODULE_17__.promises;
+const { access, appendFile, writeFile } = external_fs_namespaceObject.promises;
 const SUMMARY_ENV_VAR = "GITHUB_STEP_SUMMARY";
 var Summary = class {
 	constructor() {
@@ -45101,7 +45088,7 @@ var Summary = class {
 			const pathFromEnv = process.env[SUMMARY_ENV_VAR];
 			if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
 			try {
-				yield access(pathFromEnv, fs__WEBPACK_IMPORTED_MODULE_17__.constants.R_OK | fs__WEBPACK_IMPORTED_MODULE_17__.constants.W_OK);
+				yield access(pathFromEnv, external_fs_namespaceObject.constants.R_OK | external_fs_namespaceObject.constants.W_OK);
 			} catch (_a) {
 				throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
 			}
@@ -45142,7 +45129,7 @@ var Summary = class {
 		return addEOL ? this.addEOL() : this;
 	}
 	addEOL() {
-		return this.addRaw(os__WEBPACK_IMPORTED_MODULE_15__.EOL);
+		return this.addRaw(external_os_namespaceObject.EOL);
 	}
 	addCodeBlock(code, lang) {
 		const attrs = Object.assign({}, lang && { lang });
@@ -45230,7 +45217,7 @@ function getInput(name, options) {
 }
 function setOutput(name, value) {
 	if (process.env["GITHUB_OUTPUT"] || "") return issueFileCommand("OUTPUT", prepareKeyValueMessage(name, value));
-	process.stdout.write(os__WEBPACK_IMPORTED_MODULE_15__.EOL);
+	process.stdout.write(external_os_namespaceObject.EOL);
 	issueCommand("set-output", { name }, toCommandValue(value));
 }
 function error(message, properties = {}) {
@@ -45240,7 +45227,7 @@ function warning(message, properties = {}) {
 	issueCommand("warning", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
 }
 function info(message) {
-	process.stdout.write(message + os__WEBPACK_IMPORTED_MODULE_15__.EOL);
+	process.stdout.write(message + external_os_namespaceObject.EOL);
 }
 function startGroup(name) {
 	issue("group", name);
@@ -45261,10 +45248,10 @@ var Context = class {
 		var _a, _b, _c;
 		this.payload = {};
 		if (process.env.GITHUB_EVENT_PATH) {
-			if ((0,fs__WEBPACK_IMPORTED_MODULE_17__.existsSync)(process.env.GITHUB_EVENT_PATH)) this.payload = JSON.parse((0,fs__WEBPACK_IMPORTED_MODULE_17__.readFileSync)(process.env.GITHUB_EVENT_PATH, { encoding: "utf8" }));
+			if ((0,external_fs_namespaceObject.existsSync)(process.env.GITHUB_EVENT_PATH)) this.payload = JSON.parse((0,external_fs_namespaceObject.readFileSync)(process.env.GITHUB_EVENT_PATH, { encoding: "utf8" }));
 			else {
 				const path = process.env.GITHUB_EVENT_PATH;
-				process.stdout.write(`GITHUB_EVENT_PATH ${path} does not exist${os__WEBPACK_IMPORTED_MODULE_15__.EOL}`);
+				process.stdout.write(`GITHUB_EVENT_PATH ${path} does not exist${external_os_namespaceObject.EOL}`);
 			}
 		}
 		this.eventName = process.env.GITHUB_EVENT_NAME;
@@ -45313,14 +45300,14 @@ function thisMachine() {
 }
 function machineName() {
 	try {
-		const boot = (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)("/proc/sys/kernel/random/boot_id", "utf8");
-		return (0,node_crypto__WEBPACK_IMPORTED_MODULE_3__.createHash)("sha256").update(boot + (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readlinkSync)("/proc/self/ns/pid")).digest("hex").slice(0, 16);
+		const boot = (0,external_node_fs_namespaceObject.readFileSync)("/proc/sys/kernel/random/boot_id", "utf8");
+		return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(boot + (0,external_node_fs_namespaceObject.readlinkSync)("/proc/self/ns/pid")).digest("hex").slice(0, 16);
 	} catch {
 		return "";
 	}
 }
 function processName(pid) {
-	const stat = (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)(`/proc/${pid}/stat`, "utf8");
+	const stat = (0,external_node_fs_namespaceObject.readFileSync)(`/proc/${pid}/stat`, "utf8");
 	const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 	if (state === "Z" || state === "X") throw new Error("the process has ended");
 	return `${pid}.${fields[18]}`;
@@ -45337,7 +45324,7 @@ const systemClock = {
 	now: Date.now,
 	async sleep(ms, signal) {
 		try {
-			await (0,node_timers_promises__WEBPACK_IMPORTED_MODULE_18__.setTimeout)(ms, void 0, { signal });
+			await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, void 0, { signal });
 		} catch (error) {
 			throw signal.aborted ? signal.reason : error;
 		}
@@ -45361,8 +45348,8 @@ function nodeHost() {
 		connectionTimeout: 1e4,
 		requestTimeout: 6e4,
 		throwOnRequestTimeout: true,
-		httpAgent: new node_http__WEBPACK_IMPORTED_MODULE_7__.Agent(connections),
-		httpsAgent: new node_https__WEBPACK_IMPORTED_MODULE_11__.Agent(connections)
+		httpAgent: new external_node_http_.Agent(connections),
+		httpsAgent: new external_node_https_namespaceObject.Agent(connections)
 	});
 	return {
 		env: process.env,
@@ -45375,7 +45362,7 @@ function nodeHost() {
 			...clientDefaults,
 			requestHandler: http
 		} }),
-		readFile: (path) => (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.readFileSync)(path, "utf8")
+		readFile: (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8")
 	};
 }
 const actionsRunner = {
@@ -45391,7 +45378,7 @@ const actionsRunner = {
 	endGroup,
 	async writeSummary(markdown) {
 		const path = process.env.GITHUB_STEP_SUMMARY;
-		if (path && (0,node_fs__WEBPACK_IMPORTED_MODULE_2__.existsSync)(path)) await summary.addRaw(markdown, true).write();
+		if (path && (0,external_node_fs_namespaceObject.existsSync)(path)) await summary.addRaw(markdown, true).write();
 	},
 	fail() {
 		process.exitCode = ExitCode.Failure;
@@ -45401,186 +45388,14 @@ const actionsRunner = {
 collectEarly();
 const cancelled = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => cancelled.abort(new Error(`the run was cancelled (${name})`)));
-await main(nodeHost(), cancelled.signal);
+const host = nodeHost();
+main(host, cancelled.signal).catch((error) => {
+	host.runner.fail();
+	host.runner.error(errorMessage(error));
+});
 function collectEarly() {
-	(0,node_v8__WEBPACK_IMPORTED_MODULE_1__.setFlagsFromString)("--semi-space-growth-factor=1");
-	(0,node_v8__WEBPACK_IMPORTED_MODULE_1__.setFlagsFromString)("--heap-growing-percent=30");
+	(0,external_node_v8_namespaceObject.setFlagsFromString)("--semi-space-growth-factor=1");
+	(0,external_node_v8_namespaceObject.setFlagsFromString)("--heap-growing-percent=30");
 }
 
 
-__webpack_async_result__();
-} catch(e) { __webpack_async_result__(e); } }, 1);
-
-/***/ })
-
-/******/ });
-/************************************************************************/
-/******/ // The module cache
-/******/ var __webpack_module_cache__ = {};
-/******/ 
-/******/ // The require function
-/******/ function __nccwpck_require__(moduleId) {
-/******/ 	// Check if module is in cache
-/******/ 	var cachedModule = __webpack_module_cache__[moduleId];
-/******/ 	if (cachedModule !== undefined) {
-/******/ 		return cachedModule.exports;
-/******/ 	}
-/******/ 	// Create a new module (and put it into the cache)
-/******/ 	var module = __webpack_module_cache__[moduleId] = {
-/******/ 		// no module.id needed
-/******/ 		// no module.loaded needed
-/******/ 		exports: {}
-/******/ 	};
-/******/ 
-/******/ 	// Execute the module function
-/******/ 	var threw = true;
-/******/ 	try {
-/******/ 		__webpack_modules__[moduleId](module, module.exports, __nccwpck_require__);
-/******/ 		threw = false;
-/******/ 	} finally {
-/******/ 		if(threw) delete __webpack_module_cache__[moduleId];
-/******/ 	}
-/******/ 
-/******/ 	// Return the exports of the module
-/******/ 	return module.exports;
-/******/ }
-/******/ 
-/************************************************************************/
-/******/ /* webpack/runtime/asset-relocator-loader */
-/******/ if (typeof __nccwpck_require__ !== 'undefined') __nccwpck_require__.ab = decodeURIComponent(new URL('.', import.meta.url).pathname).slice(import.meta.url.match(/^file:\/\/\/\w:/) ? 1 : 0, -1) + "/";
-/******/ 
-/******/ /* webpack/runtime/async module */
-/******/ (() => {
-/******/ 	var webpackQueues = typeof Symbol === "function" ? Symbol("webpack queues") : "__webpack_queues__";
-/******/ 	var webpackExports = typeof Symbol === "function" ? Symbol("webpack exports") : "__webpack_exports__";
-/******/ 	var webpackError = typeof Symbol === "function" ? Symbol("webpack error") : "__webpack_error__";
-/******/ 	var resolveQueue = (queue) => {
-/******/ 		if(queue && queue.d < 1) {
-/******/ 			queue.d = 1;
-/******/ 			queue.forEach((fn) => (fn.r--));
-/******/ 			queue.forEach((fn) => (fn.r-- ? fn.r++ : fn()));
-/******/ 		}
-/******/ 	}
-/******/ 	var wrapDeps = (deps) => (deps.map((dep) => {
-/******/ 		if(dep !== null && typeof dep === "object") {
-/******/ 			if(dep[webpackQueues]) return dep;
-/******/ 			if(dep.then) {
-/******/ 				var queue = [];
-/******/ 				queue.d = 0;
-/******/ 				dep.then((r) => {
-/******/ 					obj[webpackExports] = r;
-/******/ 					resolveQueue(queue);
-/******/ 				}, (e) => {
-/******/ 					obj[webpackError] = e;
-/******/ 					resolveQueue(queue);
-/******/ 				});
-/******/ 				var obj = {};
-/******/ 				obj[webpackQueues] = (fn) => (fn(queue));
-/******/ 				return obj;
-/******/ 			}
-/******/ 		}
-/******/ 		var ret = {};
-/******/ 		ret[webpackQueues] = x => {};
-/******/ 		ret[webpackExports] = dep;
-/******/ 		return ret;
-/******/ 	}));
-/******/ 	__nccwpck_require__.a = (module, body, hasAwait) => {
-/******/ 		var queue;
-/******/ 		hasAwait && ((queue = []).d = -1);
-/******/ 		var depQueues = new Set();
-/******/ 		var exports = module.exports;
-/******/ 		var currentDeps;
-/******/ 		var outerResolve;
-/******/ 		var reject;
-/******/ 		var promise = new Promise((resolve, rej) => {
-/******/ 			reject = rej;
-/******/ 			outerResolve = resolve;
-/******/ 		});
-/******/ 		promise[webpackExports] = exports;
-/******/ 		promise[webpackQueues] = (fn) => (queue && fn(queue), depQueues.forEach(fn), promise["catch"](x => {}));
-/******/ 		module.exports = promise;
-/******/ 		body((deps) => {
-/******/ 			currentDeps = wrapDeps(deps);
-/******/ 			var fn;
-/******/ 			var getResult = () => (currentDeps.map((d) => {
-/******/ 				if(d[webpackError]) throw d[webpackError];
-/******/ 				return d[webpackExports];
-/******/ 			}))
-/******/ 			var promise = new Promise((resolve) => {
-/******/ 				fn = () => (resolve(getResult));
-/******/ 				fn.r = 0;
-/******/ 				var fnQueue = (q) => (q !== queue && !depQueues.has(q) && (depQueues.add(q), q && !q.d && (fn.r++, q.push(fn))));
-/******/ 				currentDeps.map((dep) => (dep[webpackQueues](fnQueue)));
-/******/ 			});
-/******/ 			return fn.r ? promise : getResult();
-/******/ 		}, (err) => ((err ? reject(promise[webpackError] = err) : outerResolve(exports)), resolveQueue(queue)));
-/******/ 		queue && queue.d < 0 && (queue.d = 0);
-/******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/create fake namespace object */
-/******/ (() => {
-/******/ 	var getProto = Object.getPrototypeOf ? (obj) => (Object.getPrototypeOf(obj)) : (obj) => (obj.__proto__);
-/******/ 	var leafPrototypes;
-/******/ 	// create a fake namespace object
-/******/ 	// mode & 1: value is a module id, require it
-/******/ 	// mode & 2: merge all properties of value into the ns
-/******/ 	// mode & 4: return value when already ns object
-/******/ 	// mode & 16: return value when it's Promise-like
-/******/ 	// mode & 8|1: behave like require
-/******/ 	__nccwpck_require__.t = function(value, mode) {
-/******/ 		if(mode & 1) value = this(value);
-/******/ 		if(mode & 8) return value;
-/******/ 		if(typeof value === 'object' && value) {
-/******/ 			if((mode & 4) && value.__esModule) return value;
-/******/ 			if((mode & 16) && typeof value.then === 'function') return value;
-/******/ 		}
-/******/ 		var ns = Object.create(null);
-/******/ 		__nccwpck_require__.r(ns);
-/******/ 		var def = {};
-/******/ 		leafPrototypes = leafPrototypes || [null, getProto({}), getProto([]), getProto(getProto)];
-/******/ 		for(var current = mode & 2 && value; typeof current == 'object' && !~leafPrototypes.indexOf(current); current = getProto(current)) {
-/******/ 			Object.getOwnPropertyNames(current).forEach((key) => (def[key] = () => (value[key])));
-/******/ 		}
-/******/ 		def['default'] = () => (value);
-/******/ 		__nccwpck_require__.d(ns, def);
-/******/ 		return ns;
-/******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/define property getters */
-/******/ (() => {
-/******/ 	// define getter functions for harmony exports
-/******/ 	__nccwpck_require__.d = (exports, definition) => {
-/******/ 		for(var key in definition) {
-/******/ 			if(__nccwpck_require__.o(definition, key) && !__nccwpck_require__.o(exports, key)) {
-/******/ 				Object.defineProperty(exports, key, { enumerable: true, get: definition[key] });
-/******/ 			}
-/******/ 		}
-/******/ 	};
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/hasOwnProperty shorthand */
-/******/ (() => {
-/******/ 	__nccwpck_require__.o = (obj, prop) => (Object.prototype.hasOwnProperty.call(obj, prop))
-/******/ })();
-/******/ 
-/******/ /* webpack/runtime/make namespace object */
-/******/ (() => {
-/******/ 	// define __esModule on exports
-/******/ 	__nccwpck_require__.r = (exports) => {
-/******/ 		if(typeof Symbol !== 'undefined' && Symbol.toStringTag) {
-/******/ 			Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
-/******/ 		}
-/******/ 		Object.defineProperty(exports, '__esModule', { value: true });
-/******/ 	};
-/******/ })();
-/******/ 
-/************************************************************************/
-/******/ 
-/******/ // startup
-/******/ // Load entry module and return exports
-/******/ // This entry module used 'module' so it can't be inlined
-/******/ var __webpack_exports__ = __nccwpck_require__(481);
-/******/ __webpack_exports__ = await __webpack_exports__;
-/******/ 

@@ -316,6 +316,10 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   answerDryRun(input.DryRun);
   const backing = new Map(used.map((id) => [id, findSnapshot(call.world, SourceRegion, id)]));
   refuseCopy(call, source, [...backing.values()]);
+  const failures = new Map<SimSnapshot, string | undefined>();
+  for (const snapshot of backing.values())
+    if (snapshot !== undefined) failures.set(snapshot, await keyFailure(call, snapshot, key));
+  // From here on nothing is waited for: of several that ask for a name at once, one gets it.
   checkName(call, Name);
   const mappings: BlockDeviceMapping[] = [];
   const snapshots: SimSnapshot[] = [];
@@ -329,7 +333,7 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
       source: snapshot,
       sizeGiB: snapshot.data.VolumeSize ?? 1,
       key: key ?? sameKey(call, snapshot),
-      failure: await keyFailure(call, snapshot, key),
+      failure: failures.get(snapshot),
       tags: snapshotTags,
       description: `Copied for DestinationAmi from SourceAmi ${SourceImageId} for SourceSnapshot ${snapshot.data.SnapshotId}.`,
       counts: false,

@@ -85,7 +85,7 @@ export function gantt({ timeline, targets }: Report): string[] {
     for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
       // Counted from the start: a chart of hours begins at 0.
       const mark = failed.has(place) ? 'crit, ' : '';
-      lines.push(`  ${step} :${mark}${from - start}, ${to - start}`);
+      lines.push(`  ${step} :${mark}${Math.round(from - start)}, ${Math.round(to - start)}`);
     }
   }
   const more = places.length - drawn;
