@@ -107,6 +107,7 @@ resource "aws_kms_alias" "this" {
 }
 
 resource "aws_iam_role" "this" {
+  # checkov:skip=CKV_AWS_393: It sees no value in the variable. The user names one subject; StringEquals knows no wildcard.
   name = var.role_name
   assume_role_policy = jsonencode({
     "Version" : "2012-10-17",
