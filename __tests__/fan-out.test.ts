@@ -457,8 +457,20 @@ describe('the commands, as the workflow runs them', () => {
   function runAll(
     inputs: Record<string, string>,
     act: (targets: Target[], job: number) => TargetRecord[] | undefined,
-    source: (job: number) => string = () => 'ami-0',
+    { source = () => 'ami-0', hasFile = true }: { source?: (job: number) => string; hasFile?: boolean } = {},
   ): { plan: Ran; collect: Ran; jobs: number[] } {
+    /** The records as the action gives them: in a file, and as an output, where they aren't too long for it. */
+    const recordOutputs = (records: TargetRecord[]) => {
+      const whole = JSON.stringify(records);
+      const path = join(temp, 'records.json');
+      if (hasFile) writeFileSync(path, whole);
+      const truncated = whole.length > 100_000;
+      return {
+        'steps.share.outputs.targets': truncated ? '[]' : whole,
+        'steps.share.outputs.targets-file': hasFile ? path : '',
+        'steps.share.outputs.truncated': String(truncated),
+      };
+    };
     const known = common(inputs);
     const plan = runStep('plan', isShard, known);
     const { job: jobs } = JSON.parse(plan.outputs.matrix ?? '{"job":[]}') as { job: number[] };
@@ -474,7 +486,7 @@ describe('the commands, as the workflow runs them', () => {
         ...inJob,
         'steps.share.outputs.ami-ids': outputs['ami-ids'] ?? '',
         'steps.share.outputs.source-ami-id': source(job),
-        'steps.share.outputs.targets': JSON.stringify(records),
+        ...recordOutputs(records),
       };
       for (const name of ['Keep the AMI IDs', 'Keep the records']) runStep('share', (step) => step.name === name, done);
       // What upload-artifact and download-artifact do between them.
@@ -525,15 +537,22 @@ describe('the commands, as the workflow runs them', () => {
     ]);
   });
 
-  test('records too long for an environment variable leave the AMI IDs', () => {
+  describe('records too long for an output', () => {
     const inputs = { 'target-accounts': accountIds(2).join(), 'target-regions': 'eu-west-1' };
-    const { collect } = runAll(inputs, ([one, two]) => [
-      created(one as Target),
-      failed(two as Target, 'x'.repeat(140_000)),
-    ]);
-    expect(collect.code).toBe(1);
-    expect(merged().map(({ status }) => status)).toEqual(['created', 'failed']);
-    expect(merged()[1]?.error).toContain('left no record');
+    const act = ([one, two]: Target[]) => [created(one as Target), failed(two as Target, 'x'.repeat(140_000))];
+
+    test('are taken from the file', () => {
+      const { collect } = runAll(inputs, act);
+      expect(collect.code).toBe(1);
+      expect(merged()).toEqual(act(grid(2, 1)));
+    });
+
+    test('leave the AMI IDs where there is no file', () => {
+      const { collect } = runAll(inputs, act, { hasFile: false });
+      expect(collect.code).toBe(1);
+      expect(merged().map(({ status }) => status)).toEqual(['created', 'failed']);
+      expect(merged()[1]?.error).toContain('left no record');
+    });
   });
 
   test('bad inputs fail plan and collect with the reason, and the outputs can still be read', () => {
@@ -562,11 +581,7 @@ describe('the commands, as the workflow runs them', () => {
 
   test('jobs that shared different AMIs fail the whole', () => {
     const inputs = { 'target-accounts': accountIds(2).join(), 'target-regions': 'eu-west-1', 'targets-per-job': '1' };
-    const { collect } = runAll(
-      inputs,
-      (targets) => targets.map(created),
-      (job) => `ami-${job}`,
-    );
+    const { collect } = runAll(inputs, (targets) => targets.map(created), { source: (job) => `ami-${job}` });
     expect(collect).toMatchObject({ code: 1 });
     expect(collect.log).toContain('different AMIs: ami-1, ami-2');
   });

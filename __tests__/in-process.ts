@@ -1,6 +1,7 @@
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { HttpResponse } from '@smithy/core/protocols';
-import type { ActionResult, ActionRun } from '../simulator/runner.ts';
+import type { ActionResult, ActionRun, LostVariable } from '../simulator/runner.ts';
 import { createStepLog } from '../simulator/runner-commands.ts';
 import { githubContext, readManifest, resolveInputs } from '../simulator/runner-environment.ts';
 import { createMasks } from '../simulator/runner-masks.ts';
@@ -52,6 +53,13 @@ let processes = 0;
 const repository = new URL('..', import.meta.url).pathname;
 const manifest = readManifest(repository);
 
+/** RUNNER_TEMP of every run; the files there are each run's own. */
+const tempFolder = '/home/runner/work/_temp';
+
+function missing(path: string): never {
+  throw new Error(`ENOENT: no such file or directory, open '${path}'`);
+}
+
 /** Starts main or post. */
 export function startAction(run: ActionRun): RunningAction {
   const simulator = endpoints.get(run.env?.AWS_ENDPOINT_URL ?? '');
@@ -66,6 +74,8 @@ export function startAction(run: ActionRun): RunningAction {
   for (const message of warnings) log.annotate({ level: 'warning', message });
   const outputs = new Map<string, string>();
   const state = new Map<string, string>();
+  const temp = new Map(Object.entries(run.temp ?? {}).map(([file, text]) => [join(tempFolder, file), text]));
+  const lost = (variable: LostVariable) => run.lost?.includes(variable) === true;
   const asked: string[] = [];
   const name = `process-${++processes}`;
   alive.add(name);
@@ -114,16 +124,28 @@ export function startAction(run: ActionRun): RunningAction {
         ...(AWS_SESSION_TOKEN && { sessionToken: AWS_SESSION_TOKEN }),
       };
     },
-    readFile(path) {
-      const text = run.files?.[path];
-      if (text === undefined) throw new Error(`ENOENT: no such file or directory, open '${path}'`);
-      return text;
+    files: {
+      temp: tempFolder,
+      read: (path) => temp.get(path) ?? run.files?.[path] ?? missing(path),
+      write: (path, text) =>
+        print(() => {
+          if (lost('RUNNER_TEMP')) missing(path);
+          temp.set(path, text);
+        }),
     },
     runner: {
       input: (input) => inputs.get(input) ?? '',
       savedState: (key) => run.state?.[key] ?? '',
-      saveState: (key, value) => print(() => state.set(key, value)),
-      setOutput: (key, value) => print(() => outputs.set(key, value)),
+      saveState: (key, value) =>
+        print(() => {
+          if (lost('GITHUB_STATE')) missing('GITHUB_STATE');
+          state.set(key, value);
+        }),
+      setOutput: (key, value) =>
+        print(() => {
+          if (lost('GITHUB_OUTPUT')) missing('GITHUB_OUTPUT');
+          outputs.set(key, value);
+        }),
       mask(text) {
         masks.add(text);
         asked.push(text);
@@ -140,6 +162,7 @@ export function startAction(run: ActionRun): RunningAction {
       startGroup: (title) => print(() => log.read(`::group::${title}`)),
       endGroup: () => print(() => log.read('::endgroup::')),
       async writeSummary(markdown) {
+        if (lost('GITHUB_STEP_SUMMARY')) missing('GITHUB_STEP_SUMMARY');
         summary += markdown;
       },
       fail() {
@@ -166,6 +189,7 @@ export function startAction(run: ActionRun): RunningAction {
       signal: killed ? 'SIGKILL' : null,
       outputs: Object.fromEntries(outputs),
       state: Object.fromEntries(state),
+      temp: Object.fromEntries([...temp].map(([path, text]) => [basename(path), text])),
       summary: masks.apply(summary),
       stdout: printedLines.join('\n'),
       stderr: '',
@@ -197,7 +221,7 @@ export function runAction(run: ActionRun): Promise<ActionResult> {
 export async function runJob(run: ActionRun): Promise<{ main: ActionResult; post: ActionResult }> {
   const { signals, ...quiet } = run;
   const main = await runAction({ ...quiet, entry: 'main', ...(signals && { signals }) });
-  return { main, post: await runAction({ ...quiet, entry: 'post', state: main.state }) };
+  return { main, post: await runAction({ ...quiet, entry: 'post', state: main.state, temp: main.temp }) };
 }
 
 /** What sends requests to a simulator, as src/node-host.ts sends them over the network. */

@@ -1,19 +1,27 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { procedure } from '../simulator/scenarios/standard.ts';
-import type { TargetRecord } from '../src/report/outputs.ts';
+import fc from 'fast-check';
+import { fanOut, procedure } from '../simulator/scenarios/standard.ts';
+import { nodeHost } from '../src/node-host.ts';
+import { outputsOf, type TargetRecord } from '../src/report/outputs.ts';
 import type { PlanRecord } from '../src/report/plan.ts';
 import { milestones } from '../src/report/progress.ts';
 import { summaryText } from '../src/report/summary.ts';
 import { diagramsOf, faultsOf } from './diagrams.ts';
-import { share } from './shared-case.ts';
+import { expectTargets, share, shareBuilt } from './shared-case.ts';
 import { summaryCases, thousandTargets } from './summaries.ts';
 
 const schemaOf = (name: string) =>
   JSON.parse(readFileSync(new URL(`../schemas/${name}.schema.json`, import.meta.url), 'utf8')) as object;
 const ajv = new Ajv2020({ allErrors: true });
-const checks = { plan: ajv.compile(schemaOf('plan')), targets: ajv.compile(schemaOf('targets')) };
+const checks = {
+  plan: ajv.compile(schemaOf('plan')),
+  targets: ajv.compile(schemaOf('targets')),
+  'plan-totals': ajv.compile(schemaOf('plan-totals')),
+};
 
 function expectValid(name: keyof typeof checks, text: string | undefined): unknown {
   const value: unknown = JSON.parse(text ?? '');
@@ -39,12 +47,15 @@ describe('the outputs follow the published schemas, and the summary has diagrams
       targets.filter(({ status }) => status === 'failed'),
     );
     if (name !== 'problems') expect(diagramFaults(summary)).toEqual([]);
+    expect(outputs.truncated).toBe('false');
+    for (const output of ['plan', 'targets'])
+      expect(main.temp[basename(outputs[`${output}-file`] ?? '')]).toBe(`${outputs[output]}\n`);
   });
 
   test('a run that could not read its inputs', async () => {
     const shared = procedure();
     const { main } = await share(shared, { 'target-regions': 'nowhere' });
-    expect(main.outputs.plan).toBe('');
+    expect(main.outputs).toMatchObject({ plan: '', 'plan-file': '', truncated: 'false' });
     expect(expectValid('targets', main.outputs.targets)).toEqual([]);
   });
 
@@ -58,6 +69,120 @@ describe('the outputs follow the published schemas, and the summary has diagrams
     const [record] = JSON.parse(main.outputs.targets ?? '') as TargetRecord[];
     expect(checks.targets([{ ...record, status: 'done' }])).toBe(false);
   });
+});
+
+describe('outputs that are too long', () => {
+  const bytesOf = (outputs: Record<string, string>) =>
+    Object.values(outputs).reduce((sum, value) => sum + Buffer.byteLength(value), 0);
+  const files = { planFile: '/temp/plan.json', targetsFile: '/temp/targets.json' };
+  const record = (index: number, failing: boolean, error: string): TargetRecord => ({
+    account: String(100_000_000_000 + index),
+    region: 'ap-southeast-2',
+    amiId: failing ? null : `ami-${String(index).padStart(17, '0')}`,
+    amiName: 'golden-image-2026-11-23T02-30-00Z',
+    snapshotIds: ['snap-0123456789abcdef0'],
+    kmsKeyArn: `arn:aws:kms:ap-southeast-2:${100_000_000_000 + index}:key/12345678-1234-1234-1234-123456789012`,
+    status: failing ? 'failed' : 'created',
+    seconds: 240,
+    ...(failing && { error }),
+  });
+  const outputsFor = (count: number, failing = 0, error = 'denied') => {
+    const targets = Array.from({ length: count }, (_, index) => record(index, index < failing, error));
+    return { targets, outputs: outputsOf({ sourceAmiId: 'ami-00000001', plan: undefined, targets }, files) };
+  };
+
+  test('are cut until they fit, and stay of their kind', () => {
+    fc.assert(
+      fc.property(fc.nat(6000), fc.double({ min: 0, max: 1, noNaN: true }), fc.nat(3000), (count, share, length) => {
+        const { targets, outputs } = outputsFor(count, Math.round(count * share), 'é'.repeat(length));
+        expect(bytesOf(outputs)).toBeLessThanOrEqual(100_000);
+        const isWhole = outputs.targets === JSON.stringify(targets);
+        expect(outputs.truncated).toBe(String(!isWhole));
+        for (const name of ['targets', 'failed-targets'] as const) expectValid('targets', outputs[name]);
+        for (const name of ['ami-ids', 'ami-ids-by-region'] as const)
+          expect(JSON.parse(outputs[name] ?? '')).toEqual(expect.objectContaining({}));
+        expect(outputs).toMatchObject({ 'plan-file': files.planFile, 'targets-file': files.targetsFile });
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('lose details first, then records, those that failed and the AMI IDs last', () => {
+    const parsed = (outputs: Record<string, string>, name: string) => JSON.parse(outputs[name] ?? '') as TargetRecord[];
+    const some = outputsFor(240, 10, `Copying. ${'x'.repeat(1000)}`).outputs;
+    expect(some.truncated).toBe('true');
+    expect(parsed(some, 'targets')).toHaveLength(240);
+    expect(parsed(some, 'targets').some((one) => 'snapshotIds' in one)).toBe(false);
+    expect(parsed(some, 'failed-targets')[0]?.error).toMatch(/^Copying\. x{191}…$/);
+    const many = outputsFor(1000, 20).outputs;
+    expect(parsed(many, 'targets')).toEqual([]);
+    expect(parsed(many, 'failed-targets')).toHaveLength(20);
+    expect(Object.keys(parsed(many, 'ami-ids'))).toHaveLength(980);
+    const most = outputsFor(5000).outputs;
+    expect(most).toMatchObject({ targets: '[]', 'ami-ids': '{}', 'ami-ids-by-region': '{}', truncated: 'true' });
+  });
+
+  test('have the plan as totals; the files in RUNNER_TEMP have all', async () => {
+    const accounts = Array.from({ length: 40 }, (_, index) => String(200_000_000_000 + index));
+    const { main, targets } = await share(fanOut({ targets: accounts }), { 'dry-run': 'true' });
+    const { outputs, temp } = main;
+    expect(outputs.truncated).toBe('true');
+    expect(bytesOf(outputs)).toBeLessThanOrEqual(100_000);
+    const plan = expectValid('plan', temp[basename(outputs['plan-file'] ?? '')]) as PlanRecord;
+    const totals = expectValid('plan-totals', outputs.plan);
+    expect(totals).toMatchObject({ totals: true, targets: { create: 120 }, steps: { copy: 120 }, problems: 0 });
+    expect(totals).toMatchObject({ estimate: plan.estimate, source: { amiName: 'golden-image' } });
+    expect(plan.targets).toHaveLength(120);
+    const records = expectValid('targets', temp[basename(outputs['targets-file'] ?? '')]) as TargetRecord[];
+    expect(records.map(({ amiName }) => amiName)).toEqual(targets.map(({ amiName }) => amiName));
+    // Neither is taken for the other.
+    expect(checks.plan(totals)).toBe(false);
+    expect(checks['plan-totals'](plan)).toBe(false);
+  });
+});
+
+describe('a part of the report that cannot be written is a warning, and the rest is as it was', () => {
+  const lost = ['RUNNER_TEMP', 'GITHUB_OUTPUT', 'GITHUB_STEP_SUMMARY'] as const;
+  const says = {
+    RUNNER_TEMP: /the file for targets-file \(.*targets\.json\) could not be written: ENOENT/,
+    GITHUB_OUTPUT: /the outputs \(.*\) could not be written: /,
+    GITHUB_STEP_SUMMARY: /the job summary \(.*\) could not be written: /,
+  };
+
+  test.each(lost)('%s', async (variable) => {
+    const shared = procedure();
+    const { main, simulator } = await share(shared, {}, { lost: [variable] });
+    expect(main.conclusion).toBe('success');
+    expect(new Set(main.annotations.map(({ level }) => level))).toEqual(new Set(['warning']));
+    expect(main.annotations.map(({ message }) => message).join('\n')).toMatch(says[variable]);
+    expect(main.outputs.truncated).toBe(variable === 'GITHUB_OUTPUT' ? undefined : 'false');
+    expect(main.outputs['targets-file'] === '').toBe(variable === 'RUNNER_TEMP');
+    expect(main.summary === '').toBe(variable === 'GITHUB_STEP_SUMMARY');
+    if (variable !== 'GITHUB_OUTPUT')
+      expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, shared.amiId);
+  });
+
+  test('all of them, built; the warnings have the paths', async () => {
+    const { main } = await shareBuilt(procedure(), {}, { lost });
+    expect(main.conclusion).toBe('success');
+    const told = main.annotations.map(({ message }) => message).join('\n');
+    for (const variable of lost) expect(told).toMatch(says[variable]);
+    for (const variable of lost) expect(told).toContain(`/lost/${variable}`);
+  });
+});
+
+test('a file is written whole, for its user alone', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'files-'));
+  const { files } = nodeHost();
+  const path = join(folder, 'one.json');
+  for (const text of ['1', '{"é": 2}']) {
+    files.write(path, text);
+    expect(files.read(path)).toBe(text);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  }
+  expect(readdirSync(folder)).toEqual(['one.json']);
+  expect(() => files.write(join(folder, 'none', 'two.json'), '')).toThrow('ENOENT');
+  rmSync(folder, { recursive: true });
 });
 
 describe('a diagram that mermaid would not take is found', () => {

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 /** https://docs.github.com/en/actions/reference/limits: a matrix makes at most 256 jobs. */
 export const maxJobs = 256;
 
-/** A job's records cross to a file in one environment variable, which Linux ends at 128 KiB: 655 bytes a record. */
+/** One job serves so many with time to spare; more would be lost at once should it die. */
 export const maxPerJob = 200;
 
 /** The same limit holds for a job's input `targets`; some room is left. */

@@ -1,7 +1,7 @@
 // Plays the GitHub Actions runner for one step that uses a JavaScript action: its main, and its post.
 // What it does and in which order is actions/runner's own (src/Runner.Worker: ActionRunner.cs, NodeScriptActionHandler.cs;
 // the runner's other files are named where they count).
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { type Annotation, createStepLog, type LineListener, type StepLog } from './runner-commands.ts';
@@ -25,6 +25,8 @@ export type { GithubContext } from './runner-environment.ts';
 const repository = resolve(import.meta.dirname, '..');
 const node = join(repository, 'node_modules/node/bin/node');
 
+export type LostVariable = 'RUNNER_TEMP' | 'GITHUB_OUTPUT' | 'GITHUB_STATE' | 'GITHUB_STEP_SUMMARY';
+
 export type ActionRun = {
   /** `with:`. The defaults of action.yml are filled in; unknown inputs warn. */
   inputs: Record<string, string>;
@@ -33,6 +35,10 @@ export type ActionRun = {
   github?: Partial<GithubContext>;
   /** Files that an earlier step left in the workspace, by path. */
   files?: Record<string, string>;
+  /** Files that an earlier step left in RUNNER_TEMP, by name. */
+  temp?: Record<string, string>;
+  /** Variables that name what isn't there and can't be made: as where a disk is full, or a folder another user's. */
+  lost?: readonly LostVariable[];
   /** Secrets of the job: masked from the start. */
   secrets?: readonly string[];
   entry?: 'main' | 'post';
@@ -54,6 +60,8 @@ export type ActionResult = {
   signal: string | null;
   outputs: Record<string, string>;
   state: Record<string, string>;
+  /** What is in RUNNER_TEMP after the step, by name. */
+  temp: Record<string, string>;
   /** The job summary as GitHub shows it: masked, and empty when it was too long. */
   summary: string;
   stdout: string;
@@ -111,6 +119,7 @@ function createJob(run: ActionRun): Job {
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);
   }
+  for (const [name, text] of Object.entries(run.temp ?? {})) writeFileSync(join(folders.temp, name), text);
   // The runner masks its own tokens; whoever put credentials into the environment masks them, as
   // configure-aws-credentials does.
   const tokens = ['ACTIONS_ID_TOKEN_REQUEST_TOKEN', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'];
@@ -146,6 +155,7 @@ function describeStep(log: StepLog, run: ActionRun, github: GithubContext, input
 function stepEnvironment(run: ActionRun, job: Job, step: Record<string, string>): Record<string, string> {
   const machine = machineEnvironment(job.folders);
   const state = Object.entries(run.state ?? {}).map(([name, value]) => [`STATE_${name}`, value] as const);
+  const lost = (run.lost ?? []).map((name) => [name, join(job.folders.root, 'lost', name)] as const);
   return {
     ...machine,
     ...run.env,
@@ -153,8 +163,14 @@ function stepEnvironment(run: ActionRun, job: Job, step: Record<string, string>)
     ...Object.fromEntries(state),
     ...step,
     ...runnerEnvironment(githubContext(run.github), job.folders),
+    ...Object.fromEntries(lost),
     PATH: [...job.path.toReversed(), run.env?.PATH ?? machine.PATH].join(delimiter),
   };
+}
+
+function filesIn(folder: string): Record<string, string> {
+  const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile());
+  return Object.fromEntries(files.map(({ name }) => [name, readFileSync(join(folder, name), 'utf8')]));
 }
 
 /** Cancels when `signals` says so; gives what takes that back. */
@@ -215,6 +231,7 @@ function startStep(run: ActionRun, job: Job): RunningAction {
       signal: end.signal,
       outputs,
       state: { ...Object.fromEntries(log.state), ...filed.state },
+      temp: filesIn(job.folders.temp),
       summary: filed.summary,
       stdout: end.stdout,
       stderr: end.stderr,

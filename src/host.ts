@@ -12,7 +12,16 @@ export type Host = Readonly<{
   http: HttpHandler;
   /** The credentials that the environment has: variables, files, the machine's own. */
   ambientCredentials: () => Promise<Identity>;
-  readFile(path: string): string;
+  files: Files;
+}>;
+
+/** Files on the runner. Each throws where the system does. */
+export type Files = Readonly<{
+  /** The job's folder for what no later job needs (RUNNER_TEMP); undefined where there is none. */
+  temp: string | undefined;
+  read(path: string): string;
+  /** Writes the whole file or none of it, for this user alone. */
+  write(path: string, text: string): void;
 }>;
 
 /** The workflow run as GitHub's context names it; what it doesn't tell is NaN or not set. */

@@ -1,36 +1,60 @@
-import { explain } from './aws/errors.ts';
+import { errorMessage, explain } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import type { Host, Runner } from './host.ts';
 import { InputError } from './inputs/reader.ts';
 import { type Request, readInputs } from './inputs.ts';
 import { ProblemsError, together } from './plan/problem.ts';
-import { type Report, type TargetRecord, writeOutputs } from './report/outputs.ts';
+import { outputsOf, type Report, type TargetRecord, writeWhole } from './report/outputs.ts';
 import { plainText } from './report/progress.ts';
 import { summaryText } from './report/summary.ts';
 import { share } from './share.ts';
 import { sweep } from './sweep.ts';
 
-/** The main step: reads the inputs, shares the AMI, reports, and owns the only catch. */
+/** The main step: reads the inputs, shares the AMI, and reports what came of it. */
 export async function main(host: Host, cancelled: AbortSignal): Promise<void> {
+  const { report, failures } = await outcomeOf(host, cancelled);
+  await tell(host, report);
+  annotate(host.runner, failures);
+}
+
+type Failure = Readonly<{ title?: string; message: string }>;
+
+/** What the run came to, whatever that is. */
+async function outcomeOf(
+  host: Host,
+  cancelled: AbortSignal,
+): Promise<{ report: Report; failures: readonly Failure[] }> {
   const { runner, clock } = host;
   let request: Request | undefined;
   try {
-    request = readInputs(runner.input, runContext(host), host.readFile);
+    request = readInputs(runner.input, runContext(host), host.files.read);
     if (request.maskAccountIds) maskAccounts(runner, request);
     const { timeoutMinutes } = request;
     const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
     const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 60_000, late)]);
     const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
-    writeOutputs(runner, report);
-    await runner.writeSummary(summaryText(report));
-    annotate(runner, failuresOf(report));
+    return { report, failures: failuresOf(report) };
   } catch (error) {
-    const report = unfinished(request, error);
-    writeOutputs(runner, report);
-    await runner.writeSummary(summaryText(report));
-    runner.fail();
-    runner.error(plainText(sentence(error)));
+    return { report: unfinished(request, error), failures: [{ message: sentence(error) }] };
   }
+}
+
+/** Writes outputs and summary. What can't be written is a warning: it changes nothing of what was done, or of the rest. */
+async function tell(host: Host, report: Report): Promise<void> {
+  const { runner, env } = host;
+  const attempt = async (what: string, write: () => void | Promise<void>): Promise<void> => {
+    try {
+      await write();
+    } catch (error) {
+      runner.warning(plainText(`${what} could not be written: ${errorMessage(error)}`));
+    }
+  };
+  const written = writeWhole(host.files, report);
+  for (const problem of written.problems) runner.warning(plainText(problem));
+  await attempt(`the outputs (${env.GITHUB_OUTPUT})`, () => {
+    for (const [name, value] of Object.entries(outputsOf(report, written))) runner.setOutput(name, value);
+  });
+  await attempt(`the job summary (${env.GITHUB_STEP_SUMMARY})`, () => runner.writeSummary(summaryText(report)));
 }
 
 /** The report of a run that came to no end of its own: every target failed, for the same reason. */
@@ -91,7 +115,7 @@ function sentence(error: unknown): string {
 const maxAnnotations = 10;
 
 /** What failed, each with where it did. */
-function failuresOf({ targets, failures, cleanUp }: Report): { title: string; message: string }[] {
+function failuresOf({ targets, failures, cleanUp }: Report): Failure[] {
   const failed = targets.filter(({ status }) => status === 'failed');
   return [
     ...failures.map((message) => ({ title: 'Share Encrypted AMI', message })),
@@ -104,11 +128,11 @@ function failuresOf({ targets, failures, cleanUp }: Report): { title: string; me
 }
 
 /** An annotation for each failure, as many as the runner keeps; and the exit code. */
-function annotate(runner: Runner, failures: readonly { title: string; message: string }[]): void {
+function annotate(runner: Runner, failures: readonly Failure[]): void {
   if (failures.length === 0) return;
   runner.fail();
   const shown = failures.length > maxAnnotations ? failures.slice(0, maxAnnotations - 1) : failures;
   for (const { title, message } of shown) runner.error(plainText(message), title);
   const more = failures.length - shown.length;
-  if (more > 0) runner.error(`${more} more failed; the output failed-targets and the job summary name them all`);
+  if (more > 0) runner.error(`${more} more failed; the file of targets-file and the job summary name them all`);
 }

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import * as core from '@actions/core';
@@ -6,7 +7,7 @@ import { context } from '@actions/github';
 import { defaultProvider } from '@aws-sdk/credential-provider-node';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { clientDefaults } from './aws/clients.ts';
-import type { Host, Runner } from './host.ts';
+import type { Files, Host, Runner } from './host.ts';
 import { thisMachine } from './machine.ts';
 import { systemClock } from './time.ts';
 
@@ -36,9 +37,19 @@ export function nodeHost(): Host {
     machine: thisMachine(),
     http,
     ambientCredentials: defaultProvider({ clientConfig: { ...clientDefaults, requestHandler: http } }),
-    readFile: (path) => readFileSync(path, 'utf8'),
+    files: systemFiles,
   };
 }
+
+const systemFiles: Files = {
+  temp: process.env.RUNNER_TEMP || undefined,
+  read: (path) => readFileSync(path, 'utf8'),
+  write(path, text) {
+    const beside = `${path}.${randomUUID()}`;
+    writeFileSync(beside, text, { mode: 0o600, flag: 'wx' });
+    renameSync(beside, path);
+  },
+};
 
 const actionsRunner: Runner = {
   input: (name) => core.getInput(name, { trimWhitespace: false }),
@@ -52,8 +63,8 @@ const actionsRunner: Runner = {
   startGroup: core.startGroup,
   endGroup: core.endGroup,
   async writeSummary(markdown) {
-    const path = process.env.GITHUB_STEP_SUMMARY;
-    if (path && existsSync(path)) await core.summary.addRaw(markdown, true).write();
+    // Outside a workflow there is none.
+    if (process.env.GITHUB_STEP_SUMMARY) await core.summary.addRaw(markdown, true).write();
   },
   fail() {
     process.exitCode = core.ExitCode.Failure;

@@ -118,12 +118,12 @@ const external_node_module_namespaceObject = __WEBPACK_EXTERNAL_createRequire(im
 const external_node_v8_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+;// CONCATENATED MODULE: external "node:path"
+const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 ;// CONCATENATED MODULE: external "node:crypto"
 const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
-;// CONCATENATED MODULE: external "node:path"
-const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 ;// CONCATENATED MODULE: external "node:fs/promises"
 const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 // EXTERNAL MODULE: external "node:http"
@@ -7214,10 +7214,64 @@ function openFindings(signal) {
 		}
 	};
 }
+// src/temporary-file.ts
+function ownName(what) {
+	return `share-encrypted-ami-${(0,external_node_crypto_namespaceObject.randomUUID)()}-${what}`;
+}
+// src/report/totals.ts
+function totalsOf({ source, targets, steps, problems, warnings, ...plan }) {
+	const { version, dryRun, topology, estimate } = plan;
+	const { snapshots: _, ...named } = source;
+	return {
+		version,
+		totals: true,
+		dryRun,
+		topology,
+		source: named,
+		targets: countsOf(targets.map(({ action }) => action)),
+		steps: countsOf(steps.map(({ step }) => step)),
+		estimate,
+		problems: problems.length,
+		warnings: warnings.length
+	};
+}
+function countsOf(words) {
+	const groups = Map.groupBy(words, (word) => word);
+	return Object.fromEntries([...groups].map(([word, { length }]) => [word, length]));
+}
 // src/report/outputs.ts
 const isReady = ({ amiId, status }) => amiId !== null && status !== "failed";
-function writeOutputs({ setOutput }, { sourceAmiId, targets, plan }) {
+function writeWhole(files, { plan, targets }) {
+	const problems = [];
+	const keep = (what, value) => {
+		if (files.temp === void 0 || value === void 0) return "";
+		const path = (0,external_node_path_namespaceObject.join)(files.temp, ownName(`${what}.json`));
+		try {
+			files.write(path, `${JSON.stringify(value)}\n`);
+			return path;
+		} catch (error) {
+			problems.push(`the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`);
+			return "";
+		}
+	};
+	return {
+		planFile: keep("plan", plan),
+		targetsFile: keep("targets", targets),
+		problems
+	};
+}
+const maxBytes$1 = 1e5;
+const errorCharacters = 200;
+function brief({ snapshotIds: _, error, ...record }) {
+	if (error === void 0) return record;
+	return {
+		...record,
+		error: error.length > errorCharacters ? `${error.slice(0, errorCharacters)}…` : error
+	};
+}
+function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
 	const made = targets.filter(isReady);
+	const failed = targets.filter(({ status }) => status === "failed");
 	const ids = {};
 	const byRegion = {};
 	for (const { account, region, amiId } of made) {
@@ -7227,13 +7281,43 @@ function writeOutputs({ setOutput }, { sourceAmiId, targets, plan }) {
 		};
 		byRegion[region] = [...byRegion[region] ?? [], amiId ?? ""];
 	}
-	setOutput("ami-id", targets.length === 1 ? made[0]?.amiId ?? "" : "");
-	setOutput("ami-ids", JSON.stringify(ids));
-	setOutput("ami-ids-by-region", JSON.stringify(byRegion));
-	setOutput("targets", JSON.stringify(targets));
-	setOutput("failed-targets", JSON.stringify(targets.filter(({ status }) => status === "failed")));
-	setOutput("source-ami-id", sourceAmiId);
-	setOutput("plan", plan === void 0 ? "" : JSON.stringify(plan));
+	let outputs = {
+		"ami-id": targets.length === 1 ? made[0]?.amiId ?? "" : "",
+		"ami-ids": JSON.stringify(ids),
+		"ami-ids-by-region": JSON.stringify(byRegion),
+		targets: JSON.stringify(targets),
+		"failed-targets": JSON.stringify(failed),
+		"source-ami-id": sourceAmiId,
+		plan: plan === void 0 ? "" : JSON.stringify(plan),
+		"plan-file": planFile,
+		"targets-file": targetsFile,
+		truncated: "false"
+	};
+	const shorter = [
+		plan === void 0 ? {} : { plan: JSON.stringify(totalsOf(plan)) },
+		{
+			targets: JSON.stringify(targets.map(brief)),
+			"failed-targets": JSON.stringify(failed.map(brief))
+		},
+		{ targets: "[]" },
+		{ "failed-targets": "[]" },
+		{
+			"ami-ids": "{}",
+			"ami-ids-by-region": "{}"
+		}
+	];
+	for (const change of shorter) {
+		if (bytesOf(outputs) <= maxBytes$1) break;
+		outputs = {
+			...outputs,
+			...change,
+			truncated: "true"
+		};
+	}
+	return outputs;
+}
+function bytesOf(outputs) {
+	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
 }
 // src/report/words.ts
 function spokenSeconds(seconds) {
@@ -7680,7 +7764,7 @@ function fitting(lines, room) {
 		if (used > room - 100) return [
 			...kept,
 			"",
-			`…and ${lines.length - kept.length} lines more; the outputs have them all.`
+			`…and ${lines.length - kept.length} lines more; the files of plan-file and targets-file have them all.`
 		];
 		kept.push(line);
 	}
@@ -42999,7 +43083,7 @@ function planLines({ steps, targets, estimate }) {
 		...lines,
 		...more > 0 ? [{
 			where: "…",
-			what: `${more} steps more; the output plan has them all`
+			what: `${more} steps more; the file of plan-file has them all`
 		}] : [],
 		{
 			where: "by estimate",
@@ -43645,7 +43729,7 @@ async function putBack(place, { name, before, dataType, amiId }, accepted = fals
 async function retain(run, { target, retained }) {
 	if (retained === void 0) return [];
 	const { place } = target;
-	for (const { image, why } of retained.held) tell(run, place, `${nameOf(image)} stays: ${why}`);
+	for (const { image, why } of retained.held) tell$1(run, place, `${nameOf(image)} stays: ${why}`);
 	if (retained.remove.length === 0) return [];
 	const removed = [];
 	try {
@@ -43654,7 +43738,7 @@ async function retain(run, { target, retained }) {
 			run.signal.throwIfAborted();
 			const what = nameOf(image);
 			const used = users.get(image.ImageId ?? "");
-			if (used !== void 0) tell(run, place, `${what} stays: it is used by ${used.join(", ")}`);
+			if (used !== void 0) tell$1(run, place, `${what} stays: it is used by ${used.join(", ")}`);
 			else if (await removeOne(run, place, image, what)) removed.push(what);
 		}
 	} catch (error) {
@@ -43665,13 +43749,13 @@ async function retain(run, { target, retained }) {
 function nameOf({ ImageId, Name }) {
 	return `${ImageId} (${Name})`;
 }
-function tell(run, place, what) {
+function tell$1(run, place, what) {
 	run.log.line(placeName(place), what);
 }
 async function removeOne(run, place, image, what) {
 	try {
 		await removeImage(place, image);
-		tell(run, place, `removed ${what}, which retain leaves no room for`);
+		tell$1(run, place, `removed ${what}, which retain leaves no room for`);
 		return true;
 	} catch (error) {
 		run.log.warn(`${placeName(place)}: ${what} could not be removed: ${errorMessage(error)}`);
@@ -44885,25 +44969,46 @@ async function keysOf(request, at, account, image, regions) {
 }
 // src/main.ts
 async function main(host, cancelled) {
+	const { report, failures } = await outcomeOf(host, cancelled);
+	await tell(host, report);
+	annotate(host.runner, failures);
+}
+async function outcomeOf(host, cancelled) {
 	const { runner, clock } = host;
 	let request;
 	try {
-		request = readInputs(runner.input, runContext(host), host.readFile);
+		request = readInputs(runner.input, runContext(host), host.files.read);
 		if (request.maskAccountIds) maskAccounts(runner, request);
 		const { timeoutMinutes } = request;
 		const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
 		const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 6e4, late)]);
 		const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
-		writeOutputs(runner, report);
-		await runner.writeSummary(summaryText(report));
-		annotate(runner, failuresOf(report));
+		return {
+			report,
+			failures: failuresOf(report)
+		};
 	} catch (error) {
-		const report = unfinished(request, error);
-		writeOutputs(runner, report);
-		await runner.writeSummary(summaryText(report));
-		runner.fail();
-		runner.error(plainText(sentence(error)));
+		return {
+			report: unfinished(request, error),
+			failures: [{ message: sentence(error) }]
+		};
 	}
+}
+async function tell(host, report) {
+	const { runner, env } = host;
+	const attempt = async (what, write) => {
+		try {
+			await write();
+		} catch (error) {
+			runner.warning(plainText(`${what} could not be written: ${errorMessage(error)}`));
+		}
+	};
+	const written = writeWhole(host.files, report);
+	for (const problem of written.problems) runner.warning(plainText(problem));
+	await attempt(`the outputs (${env.GITHUB_OUTPUT})`, () => {
+		for (const [name, value] of Object.entries(outputsOf(report, written))) runner.setOutput(name, value);
+	});
+	await attempt(`the job summary (${env.GITHUB_STEP_SUMMARY})`, () => runner.writeSummary(summaryText(report)));
 }
 function unfinished(request, error) {
 	const problems = error instanceof ProblemsError ? error.problems : [];
@@ -44975,7 +45080,7 @@ function annotate(runner, failures) {
 	const shown = failures.length > maxAnnotations ? failures.slice(0, 9) : failures;
 	for (const { title, message } of shown) runner.error(plainText(message), title);
 	const more = failures.length - shown.length;
-	if (more > 0) runner.error(`${more} more failed; the output failed-targets and the job summary name them all`);
+	if (more > 0) runner.error(`${more} more failed; the file of targets-file and the job summary name them all`);
 }
 // node_modules/@actions/core/lib/utils.js
 function toCommandValue(input) {
@@ -45362,9 +45467,21 @@ function nodeHost() {
 			...clientDefaults,
 			requestHandler: http
 		} }),
-		readFile: (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8")
+		files: systemFiles
 	};
 }
+const systemFiles = {
+	temp: process.env.RUNNER_TEMP || void 0,
+	read: (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8"),
+	write(path, text) {
+		const beside = `${path}.${(0,external_node_crypto_namespaceObject.randomUUID)()}`;
+		(0,external_node_fs_namespaceObject.writeFileSync)(beside, text, {
+			mode: 384,
+			flag: "wx"
+		});
+		(0,external_node_fs_namespaceObject.renameSync)(beside, path);
+	}
+};
 const actionsRunner = {
 	input: (name) => getInput(name, { trimWhitespace: false }),
 	savedState: getState,
@@ -45377,8 +45494,7 @@ const actionsRunner = {
 	startGroup,
 	endGroup,
 	async writeSummary(markdown) {
-		const path = process.env.GITHUB_STEP_SUMMARY;
-		if (path && (0,external_node_fs_namespaceObject.existsSync)(path)) await summary.addRaw(markdown, true).write();
+		if (process.env.GITHUB_STEP_SUMMARY) await summary.addRaw(markdown, true).write();
 	},
 	fail() {
 		process.exitCode = ExitCode.Failure;

@@ -112,6 +112,8 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
 /************************************************************************/
 var __webpack_exports__ = {};
 
+;// CONCATENATED MODULE: external "node:crypto"
+const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 // EXTERNAL MODULE: external "node:http"
@@ -130,8 +132,6 @@ const external_node_stream_namespaceObject = __WEBPACK_EXTERNAL_createRequire(im
 const external_node_util_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
 ;// CONCATENATED MODULE: external "node:zlib"
 const external_node_zlib_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
-;// CONCATENATED MODULE: external "node:crypto"
-const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 ;// CONCATENATED MODULE: external "node:path"
@@ -27683,9 +27683,21 @@ function nodeHost() {
 			...clientDefaults,
 			requestHandler: http
 		} }),
-		readFile: (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8")
+		files: systemFiles
 	};
 }
+const systemFiles = {
+	temp: process.env.RUNNER_TEMP || void 0,
+	read: (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8"),
+	write(path, text) {
+		const beside = `${path}.${(0,external_node_crypto_namespaceObject.randomUUID)()}`;
+		(0,external_node_fs_namespaceObject.writeFileSync)(beside, text, {
+			mode: 384,
+			flag: "wx"
+		});
+		(0,external_node_fs_namespaceObject.renameSync)(beside, path);
+	}
+};
 const actionsRunner = {
 	input: (name) => getInput(name, { trimWhitespace: false }),
 	savedState: getState,
@@ -27698,8 +27710,7 @@ const actionsRunner = {
 	startGroup,
 	endGroup,
 	async writeSummary(markdown) {
-		const path = process.env.GITHUB_STEP_SUMMARY;
-		if (path && (0,external_node_fs_namespaceObject.existsSync)(path)) await summary.addRaw(markdown, true).write();
+		if (process.env.GITHUB_STEP_SUMMARY) await summary.addRaw(markdown, true).write();
 	},
 	fail() {
 		process.exitCode = ExitCode.Failure;

@@ -1,6 +1,10 @@
-import type { Runner } from '../host.ts';
+import { join } from 'node:path';
+import { errorMessage } from '../aws/errors.ts';
+import type { Files } from '../host.ts';
+import { ownName } from '../temporary-file.ts';
 import type { PlanRecord } from './plan.ts';
 import type { Span } from './timeline.ts';
+import { totalsOf } from './totals.ts';
 
 /** What became of one target; the public record of the output `targets`. */
 export type TargetRecord = Readonly<{
@@ -37,23 +41,87 @@ export type Report = Readonly<{
 /** Whether the record's AMI is there and right. */
 export const isReady = ({ amiId, status }: TargetRecord): boolean => amiId !== null && status !== 'failed';
 
-/** Writes all outputs; also after a failure, with what there is. */
-export function writeOutputs(
-  { setOutput }: Pick<Runner, 'setOutput'>,
+/** The files that hold the whole of what an output may hold only in part; '' where there is none. */
+export type WholeFiles = Readonly<{ planFile: string; targetsFile: string }>;
+
+/** Writes the plan and the records as files, however long they are; what of it could not be written is a problem. */
+export function writeWhole(
+  files: Files,
+  { plan, targets }: Pick<Report, 'plan' | 'targets'>,
+): WholeFiles & Readonly<{ problems: readonly string[] }> {
+  const problems: string[] = [];
+  const keep = (what: string, value: unknown): string => {
+    if (files.temp === undefined || value === undefined) return '';
+    const path = join(files.temp, ownName(`${what}.json`));
+    try {
+      files.write(path, `${JSON.stringify(value)}\n`);
+      return path;
+    } catch (error) {
+      problems.push(`the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`);
+      return '';
+    }
+  };
+  return { planFile: keep('plan', plan), targetsFile: keep('targets', targets), problems };
+}
+
+/**
+ * A step that takes an output through `env` is not started where that is longer than 131,071 bytes
+ * (https://man7.org/linux/man-pages/man2/execve.2.html), and a job's outputs may be 1 MB together, counted as UTF-16
+ * (https://docs.github.com/en/actions/reference/limits). So much leaves room for several copies of the action in a job.
+ */
+const maxBytes = 100_000;
+
+const errorCharacters = 200;
+
+/** A record without what is long in it. */
+function brief({ snapshotIds: _, error, ...record }: TargetRecord): object {
+  if (error === undefined) return record;
+  return { ...record, error: error.length > errorCharacters ? `${error.slice(0, errorCharacters)}…` : error };
+}
+
+/**
+ * All outputs, also after a failure, with what there is. Where they are too long together, those go first that fewest
+ * steps read. What is cut stays of its kind, an array or an object, for `fromJSON` fails on an empty text: that would
+ * fail jobs that ask for `truncated` first, too.
+ */
+export function outputsOf(
   { sourceAmiId, targets, plan }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan'>,
-): void {
+  { planFile, targetsFile }: WholeFiles,
+): Record<string, string> {
   const made = targets.filter(isReady);
+  const failed = targets.filter(({ status }) => status === 'failed');
   const ids: Record<string, Record<string, string>> = {};
   const byRegion: Record<string, string[]> = {};
   for (const { account, region, amiId } of made) {
     ids[account] = { ...ids[account], [region]: amiId ?? '' };
     byRegion[region] = [...(byRegion[region] ?? []), amiId ?? ''];
   }
-  setOutput('ami-id', targets.length === 1 ? (made[0]?.amiId ?? '') : '');
-  setOutput('ami-ids', JSON.stringify(ids));
-  setOutput('ami-ids-by-region', JSON.stringify(byRegion));
-  setOutput('targets', JSON.stringify(targets));
-  setOutput('failed-targets', JSON.stringify(targets.filter(({ status }) => status === 'failed')));
-  setOutput('source-ami-id', sourceAmiId);
-  setOutput('plan', plan === undefined ? '' : JSON.stringify(plan));
+  let outputs: Record<string, string> = {
+    'ami-id': targets.length === 1 ? (made[0]?.amiId ?? '') : '',
+    'ami-ids': JSON.stringify(ids),
+    'ami-ids-by-region': JSON.stringify(byRegion),
+    targets: JSON.stringify(targets),
+    'failed-targets': JSON.stringify(failed),
+    'source-ami-id': sourceAmiId,
+    plan: plan === undefined ? '' : JSON.stringify(plan),
+    'plan-file': planFile,
+    'targets-file': targetsFile,
+    truncated: 'false',
+  };
+  const shorter: readonly Record<string, string>[] = [
+    plan === undefined ? {} : { plan: JSON.stringify(totalsOf(plan)) },
+    { targets: JSON.stringify(targets.map(brief)), 'failed-targets': JSON.stringify(failed.map(brief)) },
+    { targets: '[]' },
+    { 'failed-targets': '[]' },
+    { 'ami-ids': '{}', 'ami-ids-by-region': '{}' },
+  ];
+  for (const change of shorter) {
+    if (bytesOf(outputs) <= maxBytes) break;
+    outputs = { ...outputs, ...change, truncated: 'true' };
+  }
+  return outputs;
+}
+
+function bytesOf(outputs: Readonly<Record<string, string>>): number {
+  return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
 }

@@ -224,7 +224,7 @@ export function planLines({ steps, targets, estimate }: PlanRecord): { where: st
   return [
     ...reused.slice(0, toldSteps),
     ...lines,
-    ...(more > 0 ? [{ where: '…', what: `${more} steps more; the output plan has them all` }] : []),
+    ...(more > 0 ? [{ where: '…', what: `${more} steps more; the file of plan-file has them all` }] : []),
     {
       where: 'by estimate',
       what: `${counted(copies, 'snapshot copy', 'snapshot copies')}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`,

@@ -184,7 +184,11 @@ function fitting(lines: string[], room: number): string[] {
   for (const line of lines) {
     used += Buffer.byteLength(line) + 1;
     if (used > room - 100)
-      return [...kept, '', `…and ${lines.length - kept.length} lines more; the outputs have them all.`];
+      return [
+        ...kept,
+        '',
+        `…and ${lines.length - kept.length} lines more; the files of plan-file and targets-file have them all.`,
+      ];
     kept.push(line);
   }
   return kept;
