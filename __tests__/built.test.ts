@@ -4,6 +4,19 @@ import { customerKey, fanOut, procedure, sourceAccount } from '../simulator/scen
 import { startSimulator } from '../simulator/simulator.ts';
 import { expectTargets, expectUntouched, shareBuilt, type TargetRecord } from './shared-case.ts';
 
+/** A case whose target AMIs are there already, so that nothing is left to do but to set the SSM parameters. */
+function manyReady(size: { accounts: number; regions: number; parameters: Record<string, string> }) {
+  const { amiId } = fanOut();
+  const tags = { 'share-encrypted-ami:source-ami': amiId };
+  const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags }];
+  return fanOut({
+    targets: Array.from({ length: size.accounts }, (_, index) => String(300_000_000_000 + index)),
+    regions: Array.from({ length: size.regions }, (_, index) => `eu-west-${index + 1}`),
+    policies: ['target-ssm-parameter'],
+    target: { parameters: size.parameters, amis: [{ name: 'golden-image', tags, volumes }] },
+  });
+}
+
 /*
  * What the runner starts is dist/, in a process of its own: its signals, its files, its connections. A case of each kind
  * is played with it here; what only decides is tried in one process (in-process.ts), by the same code.
@@ -67,6 +80,7 @@ describe('the built action', () => {
 });
 
 describe('a process that is told to stop, or dies', () => {
+  const nightly = process.env.NIGHTLY === 'true';
   const slow = { timings: { secondsPerGiB: 0.6 } };
   const run = (shared: ReturnType<typeof fanOut>, env: Record<string, string>) => ({
     inputs: { ...shared.inputs, 'poll-interval': '1' },
@@ -99,6 +113,45 @@ describe('a process that is told to stop, or dies', () => {
       expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
       await simulator.close();
     },
+  );
+
+  // Unpacked, what is saved here would be more than an environment variable holds, as that of 1,500 targets is, which take
+  // a minute: these few have long names.
+  test.concurrent(
+    'post starts, and puts back the SSM parameters of many targets',
+    async () => {
+      const name = nightly ? '/golden/latest' : `/golden/${'x'.repeat(900)}`;
+      const former = 'ami-00000000000000001';
+      const shared = manyReady({ accounts: nightly ? 30 : 3, regions: 50, parameters: { [name]: former } });
+      const simulator = await startSimulator(shared.scenario);
+      const valuesOf = () =>
+        Object.values(simulator.world.accounts).flatMap(({ regions }) =>
+          [...regions.values()].flatMap(({ parameters }) => {
+            const parameter = parameters.get(name);
+            return parameter?.coming?.value ?? parameter?.value ?? [];
+          }),
+        );
+      const { length: count } = valuesOf();
+      const job = { inputs: { ...shared.inputs, 'ssm-parameter': name }, env: simulator.env };
+      const action = startAction(job);
+      let puts = 0;
+      simulator.onCall(({ action: called, mutating }) => {
+        if (called === 'PutParameter' && mutating && ++puts === Math.round(count / 2)) action.kill();
+      });
+      const main = await action.result;
+      expect(main.signal).toBe('SIGKILL');
+      // AWS looks at what it was given last.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const set = valuesOf().filter((value) => value !== former).length;
+      expect([set > count / 3, set < count]).toEqual([true, true]);
+      for (const value of Object.values(main.state)) expect(value.length).toBeLessThanOrEqual(30_000);
+      const post = await runAction({ ...job, entry: 'post', state: main.state, temp: main.temp });
+      expect([post.conclusion, post.annotations]).toEqual(['success', []]);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(new Set(valuesOf())).toEqual(new Set([former]));
+      await simulator.close();
+    },
+    nightly ? 300_000 : 60_000,
   );
 
   test.concurrent('post takes back what a process that was killed had shared', async () => {

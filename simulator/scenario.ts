@@ -196,7 +196,7 @@ function buildRegion(
   }
   for (const [parameter, given] of Object.entries(scenario.parameters ?? {})) {
     const { value, type = 'String', dataType = 'text' } = typeof given === 'string' ? { value: given } : given;
-    region.parameters.set(parameter, { name: parameter, value, type, dataType, version: 1, tags: [] });
+    region.parameters.set(parameter, { name: parameter, value, type, dataType, version: 1, tags: [], history: [] });
   }
   for (const [template, images] of Object.entries(scenario.launchTemplates ?? {})) {
     const id = newId('lt');

@@ -17,13 +17,23 @@ function standing(call: SsmCall, name: string): Parameter | undefined {
   const parameter = parameters.get(name);
   if (parameter?.coming === undefined || parameter.coming.at > call.world.clock.now())
     return parameter === undefined || parameter.version === 0 ? undefined : parameter;
-  const { value, version, stands } = parameter.coming;
+  const { stands, at: _, ...next } = parameter.coming;
   delete parameter.coming;
-  if (stands) Object.assign(parameter, { value, version });
+  if (stands) replace(parameter, next);
   if (parameter.version > 0) return parameter;
   // It was new, and its value was found wrong: an event tells it, and nothing stays.
   parameters.delete(name);
   return undefined;
+}
+
+/** https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html */
+const keptVersions = 100;
+
+function replace(parameter: Parameter, next: Pick<Parameter, 'value' | 'dataType' | 'version'>): void {
+  const { value, dataType, version, history } = parameter;
+  if (version > 0) history.push({ value, dataType, version });
+  history.splice(0, history.length - keptVersions + 1);
+  Object.assign(parameter, next);
 }
 
 function shown(call: SsmCall, { name, value, type, dataType, version }: Parameter): Record<string, unknown> {
@@ -45,11 +55,19 @@ type Put = Readonly<{
 export const ssmHandlers: Readonly<Record<string, Handler>> = {
   async GetParameter(call, input) {
     const asked = String(input.Name);
-    const name = asked.startsWith('arn:') ? (asked.split(':parameter')[1] ?? '') : asked;
+    const [, name = '', version] = /^(.*?)(?::(\d+))?$/.exec(asked.replace(/^arn:.*?:parameter/, '')) ?? [];
     await authorizeSsm(call.caller, 'GetParameter', arnOf(call, name));
     const parameter = standing(call, name);
     if (parameter === undefined) throw new Refusal('ParameterNotFound', '');
-    return { Parameter: shown(call, parameter) };
+    if (version === undefined) return { Parameter: shown(call, parameter) };
+    // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
+    const former = [...parameter.history, parameter].find((one) => one.version === Number(version));
+    if (former === undefined)
+      throw new Refusal(
+        'ParameterVersionNotFound',
+        `Systems Manager could not find version ${version} of ${name}. Verify the version and try again.`,
+      );
+    return { Parameter: { ...shown(call, { ...parameter, ...former }), Selector: `:${version}` } };
   },
 
   // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
@@ -86,14 +104,14 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
       dataType: DataType,
       version: 0,
       tags: Tags,
+      history: [],
     };
     parameters.set(Name, parameter);
-    parameter.dataType = DataType;
     if (DataType === 'aws:ec2:image') {
       // The role must be allowed to describe images, and the image must be the account's to see.
       const stands = images.has(Value) && images.get(Value)?.deregisteredAt === undefined;
-      parameter.coming = { value: Value, version, at: call.world.clock.now() + lookUpMs, stands };
-    } else Object.assign(parameter, { value: Value, version });
+      parameter.coming = { value: Value, dataType: DataType, version, at: call.world.clock.now() + lookUpMs, stands };
+    } else replace(parameter, { value: Value, dataType: DataType, version });
     return { Version: version, Tier: 'Standard' };
   },
 

@@ -119,8 +119,10 @@ export type Parameter = {
   dataType: string;
   version: number;
   tags: Tag[];
+  /** The versions before, of which 100 are kept with the present one. */
+  history: { value: string; dataType: string; version: number }[];
   /** Put, but not looked at by AWS yet: it stands, or vanishes, from then on. */
-  coming?: { value: string; version: number; at: number; stands: boolean };
+  coming?: { value: string; dataType: string; version: number; at: number; stands: boolean };
 };
 
 export type Settings = {

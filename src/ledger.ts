@@ -1,19 +1,25 @@
+import type { Files } from './host.ts';
+import { isRecord, openSavedParts, readSavedParts, roomProblem } from './saved-state.ts';
+
 /*
  * What must be undone, written into the action's saved state before the thing it undoes is made. The run's own clean-up
- * reads it, and `post` after a run that could not. It holds IDs alone: an entry of saved state becomes an environment
- * variable, which Linux refuses from 128 KiB on.
+ * reads it, and `post` after a run that could not. It holds IDs alone.
  */
 
 /** Snapshots and images of one region that are shared with the same accounts are one entry. */
 export type ShareEntry = Readonly<{ region: string; resources: readonly string[]; accounts: readonly string[] }>;
 
 /** An SSM parameter that is about to be set: what it held before (null: it wasn't there), and what it is to hold. */
-export type Promotion = Readonly<{
-  place: string;
-  name: string;
-  before: string | null;
-  dataType: string;
-  amiId: string;
+export type Promotion = Readonly<{ place: string; name: string; before: FormerValue | null; amiId: string }>;
+
+/**
+ * What a parameter held. Where its version is known, that alone is saved: Parameter Store keeps the last 100 and gives one
+ * back by `name:version` (https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html).
+ */
+export type FormerValue = Readonly<{
+  version?: number | undefined;
+  value?: string | undefined;
+  dataType?: string | undefined;
 }>;
 
 export type LedgerState = Readonly<{
@@ -44,25 +50,28 @@ export type Ledger = {
   clear(): void;
 };
 
-const stateName = 'ledger';
+const empty: LedgerState = {
+  imageId: '',
+  leaseId: '',
+  leased: false,
+  grantKeys: [],
+  shares: [],
+  regions: [],
+  targets: {},
+  promotions: [],
+  account: '',
+};
 
 /** A ledger that keeps itself in the action's saved state. */
-export function openLedger(save: (name: string, value: string) => void): Ledger {
+export function openLedger(save: (name: string, value: string) => void, files: Files): Ledger {
+  const saved = openSavedParts(save, files);
   let state: LedgerState | undefined;
   const write = (change: Partial<LedgerState>): void => {
-    const empty: LedgerState = {
-      imageId: '',
-      leaseId: '',
-      leased: false,
-      grantKeys: [],
-      shares: [],
-      regions: [],
-      targets: {},
-      promotions: [],
-      account: '',
-    };
-    state = { ...empty, ...state, ...change };
-    save(stateName, JSON.stringify(state));
+    const next = { ...empty, ...state, ...change };
+    const { shares, targets, promotions, ...run } = next;
+    // What changes by itself is a part of its own.
+    saved.write({ run, shares, targets, promotions: promotions.map(savedPromotion) });
+    state = next;
   };
   return {
     get state() {
@@ -78,13 +87,93 @@ export function openLedger(save: (name: string, value: string) => void): Ledger 
     },
     clear() {
       state = undefined;
-      save(stateName, '');
+      saved.clear();
     },
   };
 }
 
-/** The ledger that the main step left for `post`, or undefined where there is nothing to undo. */
-export function savedLedger(get: (name: string) => string): LedgerState | undefined {
-  const text = get(stateName);
-  return text === '' ? undefined : (JSON.parse(text) as LedgerState);
+function savedPromotion({ before, ...promotion }: Promotion): Promotion {
+  return { ...promotion, before: before?.version === undefined ? before : { version: before.version } };
+}
+
+/** What a target, and an SSM parameter, take of saved state at most, packed: measured, and somewhat more. */
+const charactersPerTarget = 30;
+const charactersPerParameter = 50;
+
+/**
+ * Why what a run has to undo could not be saved, where so many targets are made and so many of their SSM parameters are
+ * set; undefined where it can. To be asked before anything is made.
+ */
+export function ledgerProblem(
+  { targets, parameters }: Readonly<{ targets: number; parameters: number }>,
+  files: Files,
+): string | undefined {
+  const problem = roomProblem(targets * charactersPerTarget + parameters * charactersPerParameter, files);
+  if (problem === undefined) return undefined;
+  return `what has to be undone of ${targets} targets and ${parameters} SSM parameters, should the run be killed, is more than saved state holds, and ${problem}`;
+}
+
+/** What main left for post: undefined where there is nothing to undo, or nothing could be read of it. */
+export type SavedLedger = Readonly<{ state: LedgerState | undefined; unread: readonly string[] }>;
+
+/** The part of the state that each saved part is, where it is one. */
+const readers = new Map<string, (value: unknown) => Partial<LedgerState> | undefined>([
+  ['run', (value) => (isRunPart(value) ? value : undefined)],
+  ['shares', (value) => (isListOf(value, isShareEntry) ? { shares: value } : undefined)],
+  ['targets', (value) => (isTextsByName(value) ? { targets: value } : undefined)],
+  ['promotions', (value) => (isListOf(value, isPromotion) ? { promotions: value } : undefined)],
+]);
+
+const words = new Map([
+  ['run', 'the AMI, its lease and the grants'],
+  ['shares', 'the shares'],
+  ['targets', 'the targets'],
+  ['promotions', 'the SSM parameters'],
+]);
+
+/** The ledger that the main step left for `post`, as far as it can be read; and what of it can't be. Never throws. */
+export function savedLedger(get: (name: string) => string, files: Files): SavedLedger {
+  const saved = readSavedParts(get, files);
+  const unread = saved.unread.map(({ part, why }) =>
+    part === undefined ? `all of it: ${why}` : `${words.get(part) ?? part}: ${why}`,
+  );
+  const known: Partial<LedgerState>[] = [];
+  for (const [part, value] of saved.parts) {
+    const read = readers.get(part)?.(value);
+    if (read === undefined) unread.push(`${words.get(part) ?? part}: it is not what this action saves`);
+    else known.push(read);
+  }
+  return { state: known.length === 0 ? undefined : Object.assign({}, empty, ...known), unread };
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isTexts = (value: unknown): value is string[] => isListOf(value, isText);
+
+function isListOf<T>(value: unknown, isOne: (value: unknown) => value is T): value is T[] {
+  return Array.isArray(value) && value.every(isOne);
+}
+
+function isTextsByName(value: unknown): value is Record<string, string[]> {
+  return isRecord(value) && Object.values(value).every(isTexts);
+}
+
+type RunPart = Omit<LedgerState, 'shares' | 'targets' | 'promotions'>;
+
+function isRunPart(value: unknown): value is RunPart {
+  return (
+    isRecord(value) &&
+    [value.imageId, value.leaseId, value.account].every(isText) &&
+    typeof value.leased === 'boolean' &&
+    [value.grantKeys, value.regions].every(isTexts)
+  );
+}
+
+function isShareEntry(value: unknown): value is ShareEntry {
+  return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
+}
+
+function isPromotion(value: unknown): value is Promotion {
+  if (!isRecord(value) || ![value.place, value.name, value.amiId].every(isText)) return false;
+  const { before } = value;
+  return before === null || (isRecord(before) && (Number.isInteger(before.version) || isText(before.value)));
 }

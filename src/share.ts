@@ -37,7 +37,7 @@ export async function share(host: Host, request: Request, cancelled: AbortSignal
     host,
     request,
     leaseId: newLeaseId(),
-    ledger: openLedger(host.runner.saveState),
+    ledger: openLedger(host.runner.saveState, host.files),
     log,
     timeline: openTimeline(host.clock.now),
     signal: AbortSignal.any([cancelled, stop.signal]),

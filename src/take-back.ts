@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import { openClients, type Place, placesOf } from './aws/clients.ts';
 import { openSessions } from './aws/credentials.ts';
 import { errorMessage, explainLine } from './aws/errors.ts';
@@ -6,12 +7,15 @@ import type { Host } from './host.ts';
 import { InputError, Reader } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readerOf } from './lease.ts';
-import { type LedgerState, savedLedger } from './ledger.ts';
+import { type LedgerState, type Promotion, savedLedger } from './ledger.ts';
 import { type CleanUpReport, cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
 import { putBack } from './steps/promote.ts';
 
 /** GitHub ends post steps some five minutes after a cancel. */
 const postMinutes = 4;
+
+/** One after another, those of some thousand targets would take longer than there is. */
+const parametersAtOnce = 50;
 
 /** What the killed run made last may not be seen yet, so that post looks again after a while. */
 const passesAfterSeconds = [0, 3, 9];
@@ -20,15 +24,17 @@ const passesAfterSeconds = [0, 3, 9];
 export async function post(host: Host): Promise<void> {
   const { runner } = host;
   try {
-    const state = savedLedger(runner.savedState);
+    const { state, unread } = savedLedger(runner.savedState, host.files);
+    for (const what of unread)
+      runner.warning(`of what the run left to be undone, this could not be read, and stays as it is: ${what}`);
     if (state === undefined) return;
     const reader = new Reader(runner.input);
     const settings = readSettings(reader, runContext(host));
     if (reader.problems.length > 0) throw new InputError(reader.problems);
     const { done, failed } = await takeBack(host, settings, state);
     for (const what of done) runner.info(what);
-    for (const what of failed)
-      runner.warning(`left behind: ${what.replace(/\.+$/, '')}. The next run on ${state.imageId} takes it back`);
+    const next = state.imageId === '' ? '' : `. The next run on ${state.imageId} takes it back`;
+    for (const what of failed) runner.warning(`left behind: ${what.replace(/\.+$/, '')}${next}`);
   } catch (error) {
     runner.warning(`the clean-up failed: ${explainLine(error)}`);
   }
@@ -54,20 +60,15 @@ async function takeBack(host: Host, settings: Settings, state: LedgerState): Pro
   );
   const byName = new Map(targets);
   const done: string[] = [];
-  const notPutBack: string[] = [];
-  for (const promotion of state.promotions) {
-    const place = byName.get(promotion.place);
-    try {
-      const restored = place && (await putBack(place, promotion));
-      if (restored !== undefined) done.push(restored);
-    } catch (error) {
-      notPutBack.push(`the SSM parameter ${promotion.name} in ${promotion.place}: ${errorMessage(error)}`);
-    }
-  }
+  const parameters = new Set(state.promotions);
   let failed: string[] = [];
   for (const [index, seconds] of passesAfterSeconds.entries()) {
     const before = passesAfterSeconds[index - 1] ?? 0;
     await clock.sleep((seconds - before) * 1000, signal);
+    const notPutBack = await putAllBack(byName, parameters, done);
+    failed = notPutBack;
+    // Without the lease, nothing tells what else is this run's.
+    if (state.leaseId === '') continue;
     const swept = targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]));
     const isLast = index === passesAfterSeconds.length - 1;
     const cleanUp = {
@@ -84,4 +85,29 @@ async function takeBack(host: Host, settings: Settings, state: LedgerState): Pro
   }
   // A later pass finds again what an earlier one has done, until AWS shows it.
   return { done: [...new Set(done)], failed };
+}
+
+/**
+ * Puts parameters back; those that have been are left out of `promotions` from then on. The others are looked at again in
+ * each pass: what the killed run set last may stand only later. Gives what could not be put back.
+ */
+async function putAllBack(
+  places: ReadonlyMap<string, Place>,
+  promotions: Set<Promotion>,
+  done: string[],
+): Promise<string[]> {
+  const failed: string[] = [];
+  await pLimit(parametersAtOnce).map([...promotions], async (promotion) => {
+    try {
+      const place = places.get(promotion.place);
+      if (place === undefined) throw new Error('its target could not be read');
+      const restored = await putBack(place, promotion);
+      if (restored === undefined) return;
+      done.push(restored);
+      promotions.delete(promotion);
+    } catch (error) {
+      failed.push(`the SSM parameter ${promotion.name} in ${promotion.place}: ${errorMessage(error)}`);
+    }
+  });
+  return failed;
 }

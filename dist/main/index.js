@@ -172,6 +172,7 @@ const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createR
 
 
 
+
 // \0rolldown/runtime.js
 var __defProp = Object.defineProperty;
 var __esmMin = (fn, res, err) => () => {
@@ -8574,16 +8575,16 @@ var init_split_header = __esmMin((() => {
 	};
 }));
 // node_modules/@smithy/core/dist-es/submodules/serde/value/NumericValue.js
-var format, NumericValue;
+var format$1, NumericValue;
 var init_NumericValue = __esmMin((() => {
-	format = /^-?((0|[1-9]\d*)(\.\d+)?|\.\d+)([eE][+-]?\d+)?$/;
+	format$1 = /^-?((0|[1-9]\d*)(\.\d+)?|\.\d+)([eE][+-]?\d+)?$/;
 	NumericValue = class NumericValue {
 		string;
 		type;
 		constructor(string, type) {
 			this.string = string;
 			this.type = type;
-			if (!format.test(string)) throw new Error(`@smithy/core/serde - NumericValue string must conform to the Smithy bigDecimal format. Received: "${string}"`);
+			if (!format$1.test(string)) throw new Error(`@smithy/core/serde - NumericValue string must conform to the Smithy bigDecimal format. Received: "${string}"`);
 		}
 		toString() {
 			return this.string;
@@ -8591,7 +8592,7 @@ var init_NumericValue = __esmMin((() => {
 		static [Symbol.hasInstance](object) {
 			if (!object || typeof object !== "object") return false;
 			const _nv = object;
-			return NumericValue.prototype.isPrototypeOf(object) || _nv.type === "bigDecimal" && format.test(_nv.string);
+			return NumericValue.prototype.isPrototypeOf(object) || _nv.type === "bigDecimal" && format$1.test(_nv.string);
 		}
 	};
 }));
@@ -32165,25 +32166,126 @@ function sharesOf(tags) {
 	}
 	return shares;
 }
+// src/saved-state.ts
+const format = 2;
+const headName = "ledger";
+const entryCharacters = 3e4;
+const maxEntries = 16;
+const plainCharacters = 7e3;
+function openSavedParts(save, files) {
+	const own = ownName("undo");
+	let saved = new Map();
+	const entriesOf = (parts) => [...parts.values()].flatMap(({ form }) => "entries" in form ? form.entries : []);
+	const blank = (names) => {
+		for (const name of names) save(name, "");
+	};
+	return {
+		write(parts) {
+			const next = new Map(saved);
+			for (const [part, value] of Object.entries(parts)) {
+				const text = JSON.stringify(value);
+				const former = saved.get(part);
+				if (former?.text === text) continue;
+				const turn = former?.turn === 0 ? 1 : 0;
+				next.delete(part);
+				const room = maxEntries - entriesOf(next).length;
+				next.set(part, {
+					text,
+					turn,
+					form: put$1(text, value, {
+						name: `${part}-${turn}`,
+						room,
+						own
+					}, {
+						save,
+						files
+					})
+				});
+			}
+			if ([...next].every(([part, { text }]) => saved.get(part)?.text === text)) return;
+			save(headName, JSON.stringify({
+				format,
+				parts: Object.fromEntries([...next].map(([p, { form }]) => [p, form]))
+			}));
+			const kept = new Set(entriesOf(next));
+			const gone = entriesOf(saved).filter((name) => !kept.has(name));
+			saved = next;
+			blank(gone);
+		},
+		clear() {
+			const gone = entriesOf(saved);
+			saved = new Map();
+			save(headName, "");
+			blank(gone);
+		}
+	};
+}
+function put$1(text, value, { name, room, own }, { save, files }) {
+	if (text.length <= plainCharacters) return { plain: value };
+	const packed = pack(text);
+	const count = Math.ceil(packed.length / entryCharacters);
+	if (count > room) {
+		const file = `${own}-${name}.json`;
+		const problem = fileProblem(files, file, text);
+		if (problem !== void 0) throw new Error(`what would have to be undone can't be saved for the post step: it takes ${count} entries of saved state, there is room for ${room}, and ${problem}`);
+		return {
+			file,
+			sha256: sha256(text)
+		};
+	}
+	const entries = Array.from({ length: count }, (_, index) => `${headName}-${name}-${index}`);
+	for (const [index, entry] of entries.entries()) save(entry, packed.slice(index * entryCharacters, (index + 1) * entryCharacters));
+	return { entries };
+}
+function fileProblem(files, name, text) {
+	if (files.temp === void 0) return "RUNNER_TEMP, which could hold it, is not set";
+	const path = (0,external_node_path_namespaceObject.join)(files.temp, name);
+	try {
+		files.write(path, text);
+		return;
+	} catch (error) {
+		return `${path} could not be written: ${errorMessage(error)}`;
+	}
+}
+function pack(text) {
+	const params = {
+		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_QUALITY]: 5,
+		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_LGWIN]: 22
+	};
+	return (0,external_node_zlib_namespaceObject.brotliCompressSync)(text, { params }).toString("base64");
+}
+function sha256(text) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
+}
 // src/ledger.ts
-const stateName = "ledger";
-function openLedger(save) {
+const empty = {
+	imageId: "",
+	leaseId: "",
+	leased: false,
+	grantKeys: [],
+	shares: [],
+	regions: [],
+	targets: {},
+	promotions: [],
+	account: ""
+};
+function openLedger(save, files) {
+	const saved = openSavedParts(save, files);
 	let state;
 	const write = (change) => {
-		state = {
-			imageId: "",
-			leaseId: "",
-			leased: false,
-			grantKeys: [],
-			shares: [],
-			regions: [],
-			targets: {},
-			promotions: [],
-			account: "",
+		const next = {
+			...empty,
 			...state,
 			...change
 		};
-		save(stateName, JSON.stringify(state));
+		const { shares, targets, promotions, ...run } = next;
+		saved.write({
+			run,
+			shares,
+			targets,
+			promotions: promotions.map(savedPromotion)
+		});
+		state = next;
 	};
 	return {
 		get state() {
@@ -32203,8 +32305,14 @@ function openLedger(save) {
 		},
 		clear() {
 			state = void 0;
-			save(stateName, "");
+			saved.clear();
 		}
+	};
+}
+function savedPromotion({ before, ...promotion }) {
+	return {
+		...promotion,
+		before: before?.version === void 0 ? before : { version: before.version }
 	};
 }
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
@@ -43605,7 +43713,7 @@ async function createImage(place, request, instanceId, noReboot, watcher, log) {
 }
 // src/steps/promote.ts
 async function promote(run, ready) {
-	const changes = (await Promise.all(ready.map(({ targetPlan, amiId }) => readBefore(targetPlan, amiId)))).filter(({ promotion, amiId }) => promotion.before !== amiId);
+	const changes = (await Promise.all(ready.map(({ targetPlan, amiId }) => readBefore(targetPlan, amiId)))).filter(({ promotion, amiId }) => promotion.before?.value !== amiId);
 	if (changes.length === 0) return;
 	run.ledger.write({ promotions: changes.map(({ promotion }) => promotion) });
 	const failed = (await Promise.allSettled(changes.map((change) => write(run, change)))).find((one) => one.status === "rejected");
@@ -43630,11 +43738,17 @@ async function readBefore(targetPlan, amiId) {
 		promotion: {
 			place: placeName(place),
 			name,
-			before: parameter?.Value ?? null,
-			dataType: parameter?.DataType ?? "text",
+			before: parameter === void 0 ? null : formerOf(parameter),
 			amiId
 		},
 		accepted: false
+	};
+}
+function formerOf({ Version: version, Value: value, DataType: dataType }) {
+	return {
+		version,
+		value,
+		dataType
 	};
 }
 async function read(place, name) {
@@ -43704,26 +43818,33 @@ async function awaitValue(place, name, amiId, version) {
 		await place.sleep(wait);
 	}
 }
-async function putBack(place, { name, before, dataType, amiId }, accepted = false) {
-	const value = (await read(place, name))?.Value ?? null;
-	if (value !== amiId && value !== before) return void 0;
-	if (value === before && !accepted) return void 0;
+async function putBack(place, { name, before, amiId }, accepted = false) {
+	const stands = (await read(place, name))?.Value ?? null;
+	if (stands !== amiId && !accepted) return void 0;
 	if (before !== null) {
+		const { value, dataType = "text" } = await formerValue(place, name, before);
+		if (stands !== amiId && stands !== value) return void 0;
 		await place.ssm(new PutParameterCommand({
 			Name: name,
-			Value: before,
+			Value: value,
 			Type: "String",
 			DataType: dataType,
 			Overwrite: true
 		}));
-		return `put the SSM parameter ${name} in ${placeName(place)} back to ${before}`;
+		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
 	}
+	if (stands !== amiId && stands !== null) return void 0;
 	try {
 		await place.ssm(new DeleteParameterCommand({ Name: name }));
 	} catch (error) {
 		if (!hasCode(error, "ParameterNotFound")) throw error;
 	}
 	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+async function formerValue(place, name, before) {
+	if (before.value !== void 0) return before;
+	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
+	return Parameter === void 0 ? before : formerOf(Parameter);
 }
 // src/steps/retain.ts
 async function retain(run, { target, retained }) {
@@ -44621,7 +44742,7 @@ async function share(host, request, cancelled) {
 		host,
 		request,
 		leaseId: newLeaseId(),
-		ledger: openLedger(host.runner.saveState),
+		ledger: openLedger(host.runner.saveState, host.files),
 		log,
 		timeline: openTimeline(host.clock.now),
 		signal: AbortSignal.any([cancelled, stop.signal]),

@@ -166,6 +166,7 @@ const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.u
 
 
 
+
 // \0rolldown/runtime.js
 var __defProp = Object.defineProperty;
 var __esmMin = (fn, res, err) => () => {
@@ -1301,16 +1302,16 @@ var init_split_header = __esmMin((() => {
 	};
 }));
 // node_modules/@smithy/core/dist-es/submodules/serde/value/NumericValue.js
-var format, NumericValue;
+var format$1, NumericValue;
 var init_NumericValue = __esmMin((() => {
-	format = /^-?((0|[1-9]\d*)(\.\d+)?|\.\d+)([eE][+-]?\d+)?$/;
+	format$1 = /^-?((0|[1-9]\d*)(\.\d+)?|\.\d+)([eE][+-]?\d+)?$/;
 	NumericValue = class NumericValue {
 		string;
 		type;
 		constructor(string, type) {
 			this.string = string;
 			this.type = type;
-			if (!format.test(string)) throw new Error(`@smithy/core/serde - NumericValue string must conform to the Smithy bigDecimal format. Received: "${string}"`);
+			if (!format$1.test(string)) throw new Error(`@smithy/core/serde - NumericValue string must conform to the Smithy bigDecimal format. Received: "${string}"`);
 		}
 		toString() {
 			return this.string;
@@ -1318,7 +1319,7 @@ var init_NumericValue = __esmMin((() => {
 		static [Symbol.hasInstance](object) {
 			if (!object || typeof object !== "object") return false;
 			const _nv = object;
-			return NumericValue.prototype.isPrototypeOf(object) || _nv.type === "bigDecimal" && format.test(_nv.string);
+			return NumericValue.prototype.isPrototypeOf(object) || _nv.type === "bigDecimal" && format$1.test(_nv.string);
 		}
 	};
 }));
@@ -28447,11 +28448,120 @@ function sharesOf(tags) {
 	}
 	return shares;
 }
+// src/saved-state.ts
+const format = 2;
+const headName = "ledger";
+function sha256(text) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
+}
+function readSavedParts(get, files) {
+	const parts = new Map();
+	const unread = [];
+	const attempt = (part, read) => {
+		try {
+			read();
+		} catch (error) {
+			unread.push({
+				part,
+				why: errorMessage(error)
+			});
+		}
+	};
+	attempt(void 0, () => {
+		const text = get(headName);
+		if (text === "") return;
+		for (const [part, form] of Object.entries(readHead(text))) attempt(part, () => parts.set(part, readForm(form, get, files)));
+	});
+	return {
+		parts,
+		unread
+	};
+}
+function readHead(text) {
+	const head = JSON.parse(text);
+	if (!isRecord(head) || !isRecord(head.parts)) throw new Error("it is not what this action saves");
+	if (head.format !== format) throw new Error(`it is of format ${JSON.stringify(head.format)}, and this version of the action knows ${format}`);
+	return head.parts;
+}
+function readForm(form, get, files) {
+	if (isRecord(form) && "plain" in form) return form.plain;
+	if (isRecord(form) && Array.isArray(form.entries)) {
+		const packed = form.entries.map((name) => get(String(name))).join("");
+		return JSON.parse((0,external_node_zlib_namespaceObject.brotliDecompressSync)(Buffer.from(packed, "base64")).toString("utf8"));
+	}
+	if (!isRecord(form) || typeof form.file !== "string") throw new Error("it is not what this action saves");
+	if (files.temp === void 0) throw new Error(`RUNNER_TEMP, in which ${form.file} is, is not set`);
+	const text = files.read((0,external_node_path_namespaceObject.join)(files.temp, form.file));
+	if (sha256(text) !== form.sha256) throw new Error(`the file ${form.file} is not as it was written: it is not acted on`);
+	return JSON.parse(text);
+}
+function isRecord(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 // src/ledger.ts
-const stateName = "ledger";
-function savedLedger(get) {
-	const text = get(stateName);
-	return text === "" ? void 0 : JSON.parse(text);
+const empty = {
+	imageId: "",
+	leaseId: "",
+	leased: false,
+	grantKeys: [],
+	shares: [],
+	regions: [],
+	targets: {},
+	promotions: [],
+	account: ""
+};
+const readers = new Map([
+	["run", (value) => isRunPart(value) ? value : void 0],
+	["shares", (value) => isListOf(value, isShareEntry) ? { shares: value } : void 0],
+	["targets", (value) => isTextsByName(value) ? { targets: value } : void 0],
+	["promotions", (value) => isListOf(value, isPromotion) ? { promotions: value } : void 0]
+]);
+const words = new Map([
+	["run", "the AMI, its lease and the grants"],
+	["shares", "the shares"],
+	["targets", "the targets"],
+	["promotions", "the SSM parameters"]
+]);
+function savedLedger(get, files) {
+	const saved = readSavedParts(get, files);
+	const unread = saved.unread.map(({ part, why }) => part === void 0 ? `all of it: ${why}` : `${words.get(part) ?? part}: ${why}`);
+	const known = [];
+	for (const [part, value] of saved.parts) {
+		const read = readers.get(part)?.(value);
+		if (read === void 0) unread.push(`${words.get(part) ?? part}: it is not what this action saves`);
+		else known.push(read);
+	}
+	return {
+		state: known.length === 0 ? void 0 : Object.assign({}, empty, ...known),
+		unread
+	};
+}
+const isText = (value) => typeof value === "string";
+const isTexts = (value) => isListOf(value, isText);
+function isListOf(value, isOne) {
+	return Array.isArray(value) && value.every(isOne);
+}
+function isTextsByName(value) {
+	return isRecord(value) && Object.values(value).every(isTexts);
+}
+function isRunPart(value) {
+	return isRecord(value) && [
+		value.imageId,
+		value.leaseId,
+		value.account
+	].every(isText) && typeof value.leased === "boolean" && [value.grantKeys, value.regions].every(isTexts);
+}
+function isShareEntry(value) {
+	return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
+}
+function isPromotion(value) {
+	if (!isRecord(value) || ![
+		value.place,
+		value.name,
+		value.amiId
+	].every(isText)) return false;
+	const { before } = value;
+	return before === null || isRecord(before) && (Number.isInteger(before.version) || isText(before.value));
 }
 // src/aws/kms.ts
 const keyOperations = [
@@ -28790,6 +28900,13 @@ async function cleanUpTarget(place, leases) {
 	return report;
 }
 // src/steps/promote.ts
+function formerOf({ Version: version, Value: value, DataType: dataType }) {
+	return {
+		version,
+		value,
+		dataType
+	};
+}
 async function read(place, name) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
@@ -28798,20 +28915,22 @@ async function read(place, name) {
 		throw error;
 	}
 }
-async function putBack(place, { name, before, dataType, amiId }, accepted = false) {
-	const value = (await read(place, name))?.Value ?? null;
-	if (value !== amiId && value !== before) return void 0;
-	if (value === before && !accepted) return void 0;
+async function putBack(place, { name, before, amiId }, accepted = false) {
+	const stands = (await read(place, name))?.Value ?? null;
+	if (stands !== amiId && !accepted) return void 0;
 	if (before !== null) {
+		const { value, dataType = "text" } = await formerValue(place, name, before);
+		if (stands !== amiId && stands !== value) return void 0;
 		await place.ssm(new PutParameterCommand({
 			Name: name,
-			Value: before,
+			Value: value,
 			Type: "String",
 			DataType: dataType,
 			Overwrite: true
 		}));
-		return `put the SSM parameter ${name} in ${placeName(place)} back to ${before}`;
+		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
 	}
+	if (stands !== amiId && stands !== null) return void 0;
 	try {
 		await place.ssm(new DeleteParameterCommand({ Name: name }));
 	} catch (error) {
@@ -28819,8 +28938,14 @@ async function putBack(place, { name, before, dataType, amiId }, accepted = fals
 	}
 	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
 }
+async function formerValue(place, name, before) {
+	if (before.value !== void 0) return before;
+	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
+	return Parameter === void 0 ? before : formerOf(Parameter);
+}
 // src/take-back.ts
 const postMinutes = 4;
+const parametersAtOnce = 50;
 const passesAfterSeconds = [
 	0,
 	3,
@@ -28829,14 +28954,16 @@ const passesAfterSeconds = [
 async function post(host) {
 	const { runner } = host;
 	try {
-		const state = savedLedger(runner.savedState);
+		const { state, unread } = savedLedger(runner.savedState, host.files);
+		for (const what of unread) runner.warning(`of what the run left to be undone, this could not be read, and stays as it is: ${what}`);
 		if (state === void 0) return;
 		const reader = new Reader(runner.input);
 		const settings = readSettings(reader, runContext(host));
 		if (reader.problems.length > 0) throw new InputError(reader.problems);
 		const { done, failed } = await takeBack(host, settings, state);
 		for (const what of done) runner.info(what);
-		for (const what of failed) runner.warning(`left behind: ${what.replace(/\.+$/, "")}. The next run on ${state.imageId} takes it back`);
+		const next = state.imageId === "" ? "" : `. The next run on ${state.imageId} takes it back`;
+		for (const what of failed) runner.warning(`left behind: ${what.replace(/\.+$/, "")}${next}`);
 	} catch (error) {
 		runner.warning(`the clean-up failed: ${explainLine(error)}`);
 	}
@@ -28876,20 +29003,14 @@ async function takeBack(host, settings, state) {
 	}));
 	const byName = new Map(targets);
 	const done = [];
-	const notPutBack = [];
-	for (const promotion of state.promotions) {
-		const place = byName.get(promotion.place);
-		try {
-			const restored = place && await putBack(place, promotion);
-			if (restored !== void 0) done.push(restored);
-		} catch (error) {
-			notPutBack.push(`the SSM parameter ${promotion.name} in ${promotion.place}: ${errorMessage(error)}`);
-		}
-	}
+	const parameters = new Set(state.promotions);
 	let failed = [];
 	for (const [index, seconds] of passesAfterSeconds.entries()) {
 		const before = passesAfterSeconds[index - 1] ?? 0;
 		await clock.sleep((seconds - before) * 1e3, signal);
+		const notPutBack = await putAllBack(byName, parameters, done);
+		failed = notPutBack;
+		if (state.leaseId === "") continue;
 		const swept = targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]));
 		const isLast = index === passesAfterSeconds.length - 1;
 		const cleanUp = {
@@ -28907,6 +29028,22 @@ async function takeBack(host, settings, state) {
 		done: [...new Set(done)],
 		failed
 	};
+}
+async function putAllBack(places, promotions, done) {
+	const failed = [];
+	await pLimit(parametersAtOnce).map([...promotions], async (promotion) => {
+		try {
+			const place = places.get(promotion.place);
+			if (place === void 0) throw new Error("its target could not be read");
+			const restored = await putBack(place, promotion);
+			if (restored === void 0) return;
+			done.push(restored);
+			promotions.delete(promotion);
+		} catch (error) {
+			failed.push(`the SSM parameter ${promotion.name} in ${promotion.place}: ${errorMessage(error)}`);
+		}
+	});
+	return failed;
 }
 // src/post.ts
 post(nodeHost());

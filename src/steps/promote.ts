@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
-import type { Promotion } from '../ledger.ts';
+import type { FormerValue, Promotion } from '../ledger.ts';
 import type { TargetPlan } from '../plan/plan.ts';
 import type { Run } from '../run.ts';
 import { tagKeys } from '../tags.ts';
@@ -24,7 +24,7 @@ export type Ready = Readonly<{ targetPlan: TargetPlan; amiId: string }>;
 /** Sets the parameters of all targets. @throws StepError after what was there before has been put back */
 export async function promote(run: Run, ready: readonly Ready[]): Promise<void> {
   const before = await Promise.all(ready.map(({ targetPlan, amiId }) => readBefore(targetPlan, amiId)));
-  const changes = before.filter(({ promotion, amiId }) => promotion.before !== amiId);
+  const changes = before.filter(({ promotion, amiId }) => promotion.before?.value !== amiId);
   if (changes.length === 0) return;
   run.ledger.write({ promotions: changes.map(({ promotion }) => promotion) });
   const settled = await Promise.allSettled(changes.map((change) => write(run, change)));
@@ -61,12 +61,15 @@ async function readBefore(targetPlan: TargetPlan, amiId: string): Promise<Change
     promotion: {
       place: placeName(place),
       name,
-      before: parameter?.Value ?? null,
-      dataType: parameter?.DataType ?? 'text',
+      before: parameter === undefined ? null : formerOf(parameter),
       amiId,
     },
     accepted: false,
   };
+}
+
+function formerOf({ Version: version, Value: value, DataType: dataType }: Parameter): FormerValue {
+  return { version, value, dataType };
 }
 
 async function read(place: Place, name: string): Promise<Parameter | undefined> {
@@ -137,22 +140,31 @@ async function awaitValue(place: Place, name: string, amiId: string, version: nu
  */
 export async function putBack(
   place: Place,
-  { name, before, dataType, amiId }: Promotion,
+  { name, before, amiId }: Promotion,
   accepted = false,
 ): Promise<string | undefined> {
-  const value = (await read(place, name))?.Value ?? null;
-  if (value !== amiId && value !== before) return undefined;
-  if (value === before && !accepted) return undefined;
+  const stands = (await read(place, name))?.Value ?? null;
+  if (stands !== amiId && !accepted) return undefined;
   if (before !== null) {
+    const { value, dataType = 'text' } = await formerValue(place, name, before);
+    if (stands !== amiId && stands !== value) return undefined;
     await place.ssm(
-      new PutParameterCommand({ Name: name, Value: before, Type: 'String', DataType: dataType, Overwrite: true }),
+      new PutParameterCommand({ Name: name, Value: value, Type: 'String', DataType: dataType, Overwrite: true }),
     );
-    return `put the SSM parameter ${name} in ${placeName(place)} back to ${before}`;
+    return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
   }
+  if (stands !== amiId && stands !== null) return undefined;
   try {
     await place.ssm(new DeleteParameterCommand({ Name: name }));
   } catch (error) {
     if (!hasCode(error, 'ParameterNotFound')) throw error;
   }
   return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+
+/** Saved state has the version alone. */
+async function formerValue(place: Place, name: string, before: FormerValue): Promise<FormerValue> {
+  if (before.value !== undefined) return before;
+  const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
+  return Parameter === undefined ? before : formerOf(Parameter);
 }
