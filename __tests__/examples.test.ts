@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TextDocument } from 'vscode-languageserver-textdocument';
@@ -10,6 +10,7 @@ import type { RoleScenario } from '../simulator/scenario.ts';
 import { workflowRole } from '../simulator/scenarios/common.ts';
 import { type Case, type StandardOptions, standardCase } from '../simulator/scenarios/standard.ts';
 import type { GitHub } from '../simulator/sts.ts';
+import { type Approved, digestOf } from '../src/plan/digest.ts';
 import { share } from './shared-case.ts';
 
 /*
@@ -47,6 +48,8 @@ describe('the language service of GitHub finds nothing wrong', () => {
   /** Of the others' actions, the inputs that are used, by their own manifests. */
   const others: Readonly<Record<string, readonly string[]>> = {
     'actions/checkout': ['persist-credentials'],
+    'actions/upload-artifact': ['name', 'path'],
+    'actions/download-artifact': ['name', 'path'],
     'aws-actions/configure-aws-credentials': ['role-to-assume', 'aws-region', 'mask-aws-account-id'],
     'hashicorp/setup-packer': ['version'],
     'hashicorp/setup-terraform': ['terraform_version'],
@@ -89,11 +92,16 @@ describe('the language service of GitHub finds nothing wrong', () => {
   });
 });
 
+/** The digest and the file of a plan. */
+type ApprovedPlan = Readonly<{ digest: string; plan: string }>;
+
 type Play = Readonly<{
   options?: StandardOptions;
   /** What stands for the contexts that the step's expressions read, by expression. */
-  contexts?: (shared: Case) => Record<string, string>;
-  files?: (shared: Case) => Record<string, string>;
+  contexts?: (shared: Case, approved: ApprovedPlan) => Record<string, string>;
+  files?: (shared: Case, approved: ApprovedPlan) => Record<string, string>;
+  /** The step whose plan was approved before this one. */
+  first?: number;
   github?: Partial<GitHub>;
   /** The source and target places whose AMIs there are in the end. */
   targets: readonly string[];
@@ -198,6 +206,27 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       status: 'planned',
     },
   ],
+  'approve-plan.yml': [
+    {
+      options: { ami: { name: 'golden-image-7' } },
+      contexts: () => ({
+        'steps.targets.outputs.list': '- account: "999999999999"\n  region: eu-west-1\n',
+      }),
+      targets: [],
+      status: 'planned',
+    },
+    {
+      options: { ami: { name: 'golden-image-7' } },
+      first: 0,
+      contexts: ({ amiId }, { digest }) => ({
+        'needs.plan.outputs.source-ami-id': amiId,
+        'needs.plan.outputs.plan-digest': digest,
+        'needs.plan.outputs.targets': '- account: "999999999999"\n  region: eu-west-1\n',
+      }),
+      files: (_, { plan }) => ({ 'approved/plan.json': plan }),
+      targets: ['999999999999/eu-west-1'],
+    },
+  ],
   'sweep.yml': [{ options: { targets: both, regions: ['eu-west-1', 'us-west-2'] }, targets: [], status: null }],
   'terraform.yml': [
     {
@@ -247,6 +276,19 @@ function withServiceRoles(shared: Case): Case {
   return { ...shared, scenario: { ...shared.scenario, accounts } };
 }
 
+/** What stands for the plan of a run that makes no digest. */
+const anyPlan: Approved = { source: { amiId: null, instanceId: null, snapshots: [] }, targets: [] };
+
+/** The plan that the step `index` of a workflow makes of a case. */
+async function planOf(shared: Case, file: string, index: number): Promise<ApprovedPlan> {
+  const play = plays[file]?.[index];
+  const inputs = filled(stepsOf(file)[index] ?? {}, play?.contexts?.(shared, { digest: '', plan: '' }) ?? {});
+  const { main } = await share({ ...shared, inputs });
+  const { 'plan-digest': digest, 'plan-file': path = '' } = main.outputs;
+  const plan = main.temp[basename(path)] ?? '';
+  return digest ? { digest, plan } : { digest: digestOf(anyPlan), plan: JSON.stringify({ approved: anyPlan }) };
+}
+
 test('every example has its play', () => {
   expect(Object.keys(plays).sort()).toEqual(files.toSorted());
   for (const file of files) expect([file, stepsOf(file).length]).toEqual([file, plays[file]?.length]);
@@ -256,12 +298,13 @@ describe('each action step does what it says', () => {
   const cases = Object.entries(plays).flatMap(([file, steps]) => steps.map((play, index) => ({ file, index, play })));
   test.each(cases)('$file, step $index', async ({ file, index, play }) => {
     const shared = withServiceRoles(standardCase(play.options));
-    const inputs = filled(stepsOf(file)[index] ?? {}, play.contexts?.(shared) ?? {});
+    const approved = play.first === undefined ? { digest: '', plan: '' } : await planOf(shared, file, play.first);
+    const inputs = filled(stepsOf(file)[index] ?? {}, play.contexts?.(shared, approved) ?? {});
     // The step's own inputs alone, nothing of the scenario's.
     const { main, post, targets, error, simulator } = await share(
       { ...shared, inputs },
       {},
-      { files: play.files?.(shared) ?? {} },
+      { files: play.files?.(shared, approved) ?? {} },
     );
     expect(error).toBe('');
     expect([main.conclusion, post.conclusion]).toEqual(['success', 'success']);

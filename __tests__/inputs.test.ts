@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { parse } from 'yaml';
 import { InputError, type InputProblem, inputDefaults, type RunContext } from '../src/inputs/reader.ts';
 import { type Request, readInputs } from '../src/inputs.ts';
+import { digestOf } from '../src/plan/digest.ts';
 
 const run: RunContext = {
   runUrl: 'https://github.com/acme/images/actions/runs/1',
@@ -153,6 +154,60 @@ test('the China partition has an audience of its own', () => {
   expect(read(china).credentials.audience).toBe('sts.amazonaws.com.cn');
   expect(read({}).credentials.audience).toBe('sts.amazonaws.com');
   expect(read({ ...china, 'oidc-audience': 'mine' }).credentials.audience).toBe('mine');
+});
+
+describe('the plan that is expected', () => {
+  const digest = digestOf({ source: { amiId: null, instanceId: null, snapshots: [] }, targets: [] });
+  const from = (inputs: Record<string, string>, files: Record<string, string> = {}) =>
+    readInputs(
+      (name) => ({ ...good, ...inputs })[name] ?? '',
+      run,
+      (path) => {
+        const text = files[path];
+        if (text === undefined) throw new Error(`ENOENT: no such file or directory, open '${path}'`);
+        return text;
+      },
+    ).expectPlan;
+  const both = { 'expect-plan-digest': digest, 'expect-plan-file': 'plan.json' };
+
+  test('is a digest, and what its file says was approved', () => {
+    expect(from({})).toBeUndefined();
+    expect(from({ 'expect-plan-digest': digest })).toEqual({ digest, file: undefined, approved: undefined });
+    const approved = { source: 1 };
+    expect(from(both, { 'plan.json': JSON.stringify({ approved }) })).toEqual({ digest, file: 'plan.json', approved });
+  });
+
+  test.each<[string, Record<string, string>, string | undefined, RegExp]>([
+    [
+      'a file alone',
+      { 'expect-plan-file': 'plan.json' },
+      '{"approved":{}}',
+      /expect-plan-file: "plan.json" — needs expect-plan-digest/,
+    ],
+    [
+      'part of a digest',
+      { 'expect-plan-digest': digest.slice(0, 60) },
+      undefined,
+      /expect-plan-digest: .* — expected the whole of the output plan-digest/,
+    ],
+    [
+      'a digest of another version',
+      { 'expect-plan-digest': digest.replace('v1', 'v2') },
+      undefined,
+      /is of version v2, and this version of the action makes v1/,
+    ],
+    ['no file', both, undefined, /expect-plan-file: "plan.json" — ENOENT/],
+    ['a file that is not JSON', both, '{', /expect-plan-file: "plan.json" — .*JSON/],
+    [
+      'a file of something else',
+      both,
+      '[]',
+      /expect-plan-file: "plan.json" — expected the file of the output plan-file/,
+    ],
+    ['a sweep', { 'expect-plan-digest': digest, sweep: 'true', 'ami-id': '' }, undefined, /a sweep has no plan/],
+  ])('%s is a problem', (_, inputs, file, why) => {
+    expect(() => from(inputs, file === undefined ? {} : { 'plan.json': file })).toThrow(why);
+  });
 });
 
 test('whatever stands in the inputs: a request or one InputError', () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { type ExpectedPlan, readExpectedPlan } from './inputs/expected-plan.ts';
 import { type Publication, readPublication } from './inputs/publication.ts';
 import { InputError, Reader, type RunContext } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
@@ -29,6 +30,8 @@ export type Request = Settings &
     /** The key of the source account in each hub's region; `{region}` is still to fill. */
     hubKmsKey: string | undefined;
     dryRun: boolean;
+    /** The plan that was approved, which this run's must be before anything is written. */
+    expectPlan: ExpectedPlan | undefined;
     /** Whether only what dead runs left is taken back; then no source AMI need be named. */
     sweep: boolean;
     failFast: boolean;
@@ -42,7 +45,7 @@ export type Request = Settings &
 
 /**
  * The request that the inputs make, checked as far as it can be without a call.
- * `get` gives the raw text of an input, empty where it is not set; `readFile` the text of the Packer manifest.
+ * `get` gives the raw text of an input, empty where it is not set; `readFile` the text of the Packer manifest, or of the approved plan.
  * @throws InputError that lists every problem
  */
 export function readInputs(
@@ -67,6 +70,7 @@ export function readInputs(
     topology: reader.oneOf('topology', topologies),
     hubKmsKey: reader.templateValue('hub-kms-key', reader.optional('hub-kms-key')),
     dryRun: reader.flag('dry-run'),
+    expectPlan: readExpectedPlan(reader, readFile),
     sweep,
     failFast: reader.flag('fail-fast'),
     keyPreflight: reader.oneOf('key-preflight', ['fail', 'warn']),
@@ -81,8 +85,9 @@ export function readInputs(
 }
 
 /** A sweep is of no AMI in particular, and has no plan. */
-function checkSweep(reader: Reader, { dryRun, targets }: Request): void {
+function checkSweep(reader: Reader, { dryRun, expectPlan, targets }: Request): void {
   if (dryRun) reader.note('dry-run', 'true', 'cannot be had with sweep, which takes back what it finds');
+  if (expectPlan !== undefined) reader.note('expect-plan-digest', expectPlan.digest, 'a sweep has no plan');
   for (const { roleArn = '' } of targets)
     if (needsSourceImage(roleArn))
       reader.note('target-role-arn', roleArn, '{name} and {source-ami} are not known in a sweep');

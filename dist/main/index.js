@@ -530,6 +530,8 @@ const inputDefaults = {
 	"ssm-parameter": "",
 	retain: "",
 	"dry-run": "false",
+	"expect-plan-digest": "",
+	"expect-plan-file": "",
 	sweep: "false",
 	"fail-fast": "false",
 	"key-preflight": "fail",
@@ -628,6 +630,60 @@ function roleProblem(arn, partition, account) {
 	if (arnAccount === void 0) return "expected the ARN of a role, arn:aws:iam::123456789012:role/name";
 	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
 	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
+}
+// src/digest.ts
+const digestParts = [
+	"source",
+	"targets",
+	"keys",
+	"names",
+	"tags",
+	"publish",
+	"existing",
+	"access"
+];
+const version$6 = "v1";
+const pattern = new RegExp(`^${version$6}:${digestParts.map((part) => `${part}=([0-9a-f]{8})`).join(",")}:([0-9a-f]{64})$`);
+function parseDigest(text) {
+	const [, ...found] = pattern.exec(text) ?? [];
+	const whole = found.at(-1);
+	if (whole === void 0) return void 0;
+	return {
+		pieces: Object.fromEntries(digestParts.map((part, index) => [part, found[index] ?? ""])),
+		whole
+	};
+}
+function digestProblem(text) {
+	if (parseDigest(text) !== void 0) return void 0;
+	const [, other] = /^(v\d+):/.exec(text) ?? [];
+	return other === void 0 || other === version$6 ? `expected the whole of the output plan-digest of the approved run, ${version$6}:source=…` : `this digest is of version ${other}, and this version of the action makes ${version$6}: have a plan of it approved`;
+}
+// src/inputs/expected-plan.ts
+function readExpectedPlan(reader, readFile) {
+	const digest = reader.optional("expect-plan-digest");
+	const file = reader.optional("expect-plan-file");
+	if (digest === void 0) {
+		if (file !== void 0) reader.note("expect-plan-file", file, "needs expect-plan-digest: by the file alone, nothing is compared");
+		return;
+	}
+	const problem = digestProblem(digest);
+	if (problem !== void 0) reader.note("expect-plan-digest", digest, problem);
+	return {
+		digest,
+		file,
+		approved: file === void 0 ? void 0 : readApproved(reader, file, readFile)
+	};
+}
+function readApproved(reader, path, readFile) {
+	try {
+		const plan = JSON.parse(readFile(path));
+		const approved = typeof plan === "object" && plan !== null && "approved" in plan ? plan.approved : void 0;
+		if (approved === void 0) reader.note("expect-plan-file", path, "expected the file of the output plan-file of the approved run");
+		return approved;
+	} catch (error) {
+		reader.note("expect-plan-file", path, error instanceof Error ? error.message : String(error));
+		return;
+	}
 }
 // src/inputs/publication.ts
 const protections = [
@@ -7117,6 +7173,7 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 		topology: reader.oneOf("topology", topologies),
 		hubKmsKey: reader.templateValue("hub-kms-key", reader.optional("hub-kms-key")),
 		dryRun: reader.flag("dry-run"),
+		expectPlan: readExpectedPlan(reader, readFile),
 		sweep,
 		failFast: reader.flag("fail-fast"),
 		keyPreflight: reader.oneOf("key-preflight", ["fail", "warn"]),
@@ -7129,8 +7186,9 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
 }
-function checkSweep(reader, { dryRun, targets }) {
+function checkSweep(reader, { dryRun, expectPlan, targets }) {
 	if (dryRun) reader.note("dry-run", "true", "cannot be had with sweep, which takes back what it finds");
+	if (expectPlan !== void 0) reader.note("expect-plan-digest", expectPlan.digest, "a sweep has no plan");
 	for (const { roleArn = "" } of targets) if (needsSourceImage(roleArn)) reader.note("target-role-arn", roleArn, "{name} and {source-ami} are not known in a sweep");
 }
 function readCopyMinutes(reader) {
@@ -7270,7 +7328,7 @@ function brief({ snapshotIds: _, error, ...record }) {
 		error: error.length > errorCharacters ? `${error.slice(0, errorCharacters)}…` : error
 	};
 }
-function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
+function outputsOf({ sourceAmiId, targets, plan, planDigest = "" }, { planFile, targetsFile }) {
 	const made = targets.filter(isReady);
 	const failed = targets.filter(({ status }) => status === "failed");
 	const ids = {};
@@ -7290,6 +7348,7 @@ function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
 		"failed-targets": JSON.stringify(failed),
 		"source-ami-id": sourceAmiId,
 		plan: plan === void 0 ? "" : JSON.stringify(plan),
+		"plan-digest": planDigest,
 		"plan-file": planFile,
 		"targets-file": targetsFile,
 		truncated: "false"

@@ -28029,6 +28029,8 @@ const inputDefaults = {
 	"ssm-parameter": "",
 	retain: "",
 	"dry-run": "false",
+	"expect-plan-digest": "",
+	"expect-plan-file": "",
 	sweep: "false",
 	"fail-fast": "false",
 	"key-preflight": "fail",

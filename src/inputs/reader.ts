@@ -54,6 +54,8 @@ export const inputDefaults = {
   'ssm-parameter': '',
   retain: '',
   'dry-run': 'false',
+  'expect-plan-digest': '',
+  'expect-plan-file': '',
   sweep: 'false',
   'fail-fast': 'false',
   'key-preflight': 'fail',

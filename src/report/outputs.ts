@@ -25,6 +25,8 @@ export type Report = Readonly<{
   sourceAmiId: string;
   /** What the run was to do; undefined where it came to no plan. */
   plan: PlanRecord | undefined;
+  /** Of the plan; undefined where there is none. */
+  planDigest?: string | undefined;
   /** What stood in the way before anything was changed. */
   problems?: readonly Readonly<{ places: string; what: string; remedy: string }>[];
   targets: readonly TargetRecord[];
@@ -85,7 +87,7 @@ function brief({ snapshotIds: _, error, ...record }: TargetRecord): object {
  * fail jobs that ask for `truncated` first, too.
  */
 export function outputsOf(
-  { sourceAmiId, targets, plan }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan'>,
+  { sourceAmiId, targets, plan, planDigest = '' }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan' | 'planDigest'>,
   { planFile, targetsFile }: WholeFiles,
 ): Record<string, string> {
   const made = targets.filter(isReady);
@@ -104,6 +106,7 @@ export function outputsOf(
     'failed-targets': JSON.stringify(failed),
     'source-ami-id': sourceAmiId,
     plan: plan === undefined ? '' : JSON.stringify(plan),
+    'plan-digest': planDigest,
     'plan-file': planFile,
     'targets-file': targetsFile,
     truncated: 'false',
