@@ -14,6 +14,8 @@ export type Fault = Readonly<{
     /** No answer ever comes. */
     | 'hang'
     | 'expired-session'
+    /** The service refuses, with the `code` that is named. */
+    | 'refusal'
     /** A copy that this call begins ends in error. */
     | 'copy-fails'
     | 'token-endpoint';
@@ -21,16 +23,24 @@ export type Fault = Readonly<{
   action?: string;
   account?: string;
   region?: string;
+  /** Text that the request's body holds, such as a snapshot's ID. */
+  holds?: string;
   /** The first fitting call that it strikes, from 1 on, and how many from there. */
   nth?: number;
   times?: number;
   probability?: number;
   /** Whether dry runs are spared. */
   mutating?: boolean;
-  /** For `delay`, in ms; for `token-endpoint`, the HTTP status; for `copy-fails`, the StateMessage. */
+  /** For `delay`: the call takes effect only so many ms later, by the simulator's clock. */
   ms?: number;
+  /** For `token-endpoint` and `refusal`, the HTTP status. */
   status?: number;
+  /** For `refusal`, the error's code. */
+  code?: string;
+  /** For `copy-fails`, the StateMessage; for `refusal`, the error's message. */
   message?: string;
+  /** For `copy-fails`: the copy is pending for so long before; at once unless named. */
+  afterSeconds?: number;
 }>;
 
 export type CallSite = Readonly<{
@@ -39,6 +49,7 @@ export type CallSite = Readonly<{
   account?: string;
   region?: string;
   mutating: boolean;
+  body: string;
 }>;
 
 /** Draws the faults that strike each call; with one seed, the same calls are struck. */
@@ -56,6 +67,7 @@ export function openFaults(faults: readonly Fault[], seed: number) {
           (field) => fault[field] === undefined || fault[field] === site[field],
         );
         if (!fits || (fault.mutating === true && !site.mutating)) continue;
+        if (fault.holds !== undefined && !site.body.includes(fault.holds)) continue;
         entry.seen += 1;
         const first = fault.nth ?? 1;
         const times = fault.times ?? (fault.nth === undefined ? Number.POSITIVE_INFINITY : 1);
@@ -92,6 +104,8 @@ export function refusalOf(fault: Fault, service: string): Refusal | undefined {
         'An internal error has occurred',
         500,
       );
+    case 'refusal':
+      return new Refusal(fault.code ?? 'UnauthorizedOperation', fault.message ?? 'Refused.', fault.status);
     case 'expired-session':
       return expired(service);
     default:

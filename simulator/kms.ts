@@ -144,6 +144,9 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
         grant.GranteePrincipal === grantee &&
         grant.Operations.join() === asked.join(),
     );
+    // https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html#API_CreateGrant_Errors
+    if (same === undefined && key.grants.length >= key.grantQuota)
+      throw new Refusal('LimitExceededException', 'The request was rejected because a quota was exceeded.');
     const grant = same ?? newGrant(call, input);
     if (same === undefined) key.grants.push(grant);
     return { GrantId: grant.GrantId, GrantToken: randomBytes(32).toString('base64') };
@@ -247,7 +250,7 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
     const now = world.clock.now();
     key.formerPolicies = [
       ...key.formerPolicies.filter(({ until }) => until > now),
-      { policy: key.policy, until: now + policyActiveAfterSeconds * 1000 },
+      { value: key.policy, until: now + policyActiveAfterSeconds * 1000 },
     ];
     key.policy = policy;
     return {};

@@ -63,7 +63,12 @@ export type KeyScenario = Readonly<{
   spec?: string;
   usage?: string;
   policy?: PolicyDocument;
+  /** How many grants the key may have: AWS's own limit unless named. */
+  grantQuota?: number;
 }>;
+
+/** https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
+const grantsPerKey = 50_000;
 
 export type RegionScenario = Readonly<{
   /** By alias, without `alias/`. */
@@ -272,6 +277,7 @@ function buildKey(account: Account, region: string, alias: string, key: KeyScena
     policy: key.policy ?? delegatingPolicy(account.id, account.partition),
     formerPolicies: [],
     grants: [],
+    grantQuota: key.grantQuota ?? grantsPerKey,
   };
 }
 
@@ -322,6 +328,7 @@ function buildAmi(account: Account, region: Region, ami: AmiScenario): void {
       BlockDeviceMappings: mappings,
       Tags: tagList(ami.tags),
     } as SimImage['data'],
+    formerTags: [],
     visibleAt: 0,
     launch: new Set(ami.launchPermissions),
     uefiData: ami.uefiData,
@@ -349,8 +356,10 @@ function buildSnapshot(account: Account, region: Region, imageId: string, volume
       ...(volume.outpostArn && { OutpostArn: volume.outpostArn }),
       Tags: tagList(volume.tags),
     },
+    formerTags: [],
     visibleAt: 0,
     shares: new Set(volume.sharedWith),
+    formerShares: [],
     publicShare: false,
     ...(volume.lock !== undefined && { lock: volume.lock }),
   };

@@ -16,7 +16,7 @@ import type { Session, Signature } from './sessions.ts';
 import { ssmHandlers } from './ssm.ts';
 import { assumeRole, assumeRoleWithWebIdentity, getCallerIdentity, type Sts } from './sts.ts';
 import { checkJson, escapeXml, type Operation, operationOf, parseForm, serializeOutput } from './wire.ts';
-import { regionOf, type World } from './world.ts';
+import { type Failure, regionOf, type World } from './world.ts';
 
 /*
  * The services: which operation a request asks for, its input read and its output written as the service's protocol
@@ -83,8 +83,8 @@ export type ServiceCall = Readonly<{
   form: URLSearchParams;
   body: string;
   signature: Signature | undefined;
-  /** Copies that the call begins end in error with these words. */
-  failCopies: string | undefined;
+  /** Copies that the call begins end in error so. */
+  failCopies: Failure | undefined;
 }>;
 
 /** A call whose signature is known. */

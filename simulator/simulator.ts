@@ -9,7 +9,7 @@ import { type HttpAnswer, type HttpRequest, type Outcome, type Server, serve } f
 import { type Answer, prepare, refusalAnswer, type Services } from './services.ts';
 import { openSession, readSignature, type Sessions, type Signature } from './sessions.ts';
 import { defaultGitHub, openTokenIssuer } from './sts.ts';
-import type { World } from './world.ts';
+import type { Failure, World } from './world.ts';
 
 /** A call as it came in, and what became of it. */
 export type RecordedCall = {
@@ -20,11 +20,16 @@ export type RecordedCall = {
   account?: string;
   region?: string;
   caller?: string;
+  /** Who sent it, where the sender says so by a header of its own: many may use one role. */
+  client?: string;
   request: Record<string, unknown>;
   outcome: string;
   mutating: boolean;
   fault?: string;
 };
+
+/** A request's header that names its sender, for `RecordedCall.client`. */
+export const clientHeader = 'x-simulator-client';
 
 export type Simulator = {
   /** Where it listens; without a server, an address that leads nowhere. */
@@ -75,6 +80,10 @@ export async function startSimulator(
     secondsPerGiB: 0.02,
     baseSeconds: 0.1,
     visibleAfterSeconds: 0,
+    registerSeconds: 0,
+    namesSnapshotsAfterSeconds: 0,
+    tagsVisibleAfterSeconds: 0,
+    sharesVisibleAfterSeconds: 0,
     grantActiveAfterSeconds: 0,
     policyActiveAfterSeconds: 0,
     latencyMs: 0,
@@ -122,12 +131,13 @@ export async function startSimulator(
       ...(account !== undefined && { account }),
       ...(region !== undefined && { region }),
       ...(signature !== undefined && { caller: signature.session.principal.arn }),
+      ...(headers[clientHeader] !== undefined && { client: headers[clientHeader] }),
       request: {},
       outcome: 'ok',
       mutating: isMutating(action) && form.get('DryRun') !== 'true' && !/"DryRun":\s*true/.test(body),
     };
     calls.push(call);
-    const fault = faults.strike(call);
+    const fault = faults.strike({ ...call, body });
     if (fault !== undefined) call.fault = fault.kind;
     if (fault?.kind === 'delay') await clock.sleep(fault.ms ?? 1000);
     if (fault?.kind === 'hang') return 'hung';
@@ -140,7 +150,7 @@ export async function startSimulator(
       if (refusal !== undefined) throw refusal;
       const struck = fault && refusalOf(fault, service);
       if (struck !== undefined) throw struck;
-      const failCopies = fault?.kind === 'copy-fails' ? (fault.message ?? 'Internal error') : undefined;
+      const failCopies = fault?.kind === 'copy-fails' ? failureOf(fault) : undefined;
       const prepared = prepare(services, { service, action, form, body, signature, failCopies });
       call.request = prepared.input;
       result = await prepared.run();
@@ -153,6 +163,10 @@ export async function startSimulator(
     if (fault?.kind === 'lost-response') return 'closed';
     const { status, type } = result;
     return { status, headers: { 'content-type': type, 'x-amzn-requestid': `sim-${calls.length}` }, body: result.body };
+  }
+
+  function failureOf({ message = 'Internal error', afterSeconds = 0 }: Fault): Failure {
+    return { words: message, at: clock.now() + afterSeconds * 1000 };
   }
 
   function issueToken(audience: string): string {
@@ -171,7 +185,7 @@ export async function startSimulator(
       mutating: false,
     };
     calls.push(call);
-    const fault = faults.strike(call);
+    const fault = faults.strike({ ...call, body: '' });
     if (fault?.kind === 'reset') return 'closed';
     const status =
       fault?.kind === 'token-endpoint'

@@ -39,20 +39,35 @@ export type Key = {
   metadata: KeyMetadata & { Arn: string; KeyId: string; AWSAccountId: string };
   policy: PolicyDocument;
   /** The policies before, each read and in force until then, ms since the epoch. */
-  formerPolicies: { policy: PolicyDocument; until: number }[];
+  formerPolicies: Former<PolicyDocument>;
   grants: Grant[];
+  /** How many grants it may have. */
+  grantQuota: number;
 };
+
+/** What reads still show of something that has changed since: each value until then, ms since the epoch. */
+export type Former<T> = { value: T; until: number }[];
+
+/** What a read shows of `value` by now. */
+export function shownOf<T>(value: T, former: Former<T>, now: number): T {
+  return former.find(({ until }) => until > now)?.value ?? value;
+}
 
 /** The policy of a key that is read and in force now: a change takes a while to be seen everywhere. */
 export function policyInForce({ policy, formerPolicies }: Key, now: number): PolicyDocument {
-  return formerPolicies.find(({ until }) => until > now)?.policy ?? policy;
+  return shownOf(policy, formerPolicies, now);
 }
+
+/** The words that a copy ends in error with, and when, ms since the epoch. */
+export type Failure = Readonly<{ words: string; at: number }>;
 
 /** A snapshot as DescribeSnapshots tells it, and what makes it move. */
 export type SimSnapshot = {
   data: Snapshot & { SnapshotId: string; OwnerId: string; Tags: Tag[] };
+  formerTags: Former<Tag[]>;
   visibleAt: number;
   shares: Set<string>;
+  formerShares: Former<Set<string>>;
   publicShare: boolean;
   /** Unless expired, it can't be deleted. */
   lock?: LockState;
@@ -63,7 +78,7 @@ export type SimSnapshot = {
     endsAt: number;
     sizeGiB: number;
     keyArn: string | undefined;
-    failure: string | undefined;
+    failure: Failure | undefined;
     source: SimSnapshot | undefined;
     sourceKeys: readonly Key[];
     counts: boolean;
@@ -78,6 +93,7 @@ export type SimImage = {
     Tags: Tag[];
     BlockDeviceMappings: BlockDeviceMapping[];
   };
+  formerTags: Former<Tag[]>;
   visibleAt: number;
   launch: Set<string>;
   uefiData: string | undefined;
@@ -86,8 +102,8 @@ export type SimImage = {
   othersTags: Map<string, { Tags: Tag[] }>;
   deregisteredAt?: number;
   clientToken?: { token: string; request: string };
-  /** A copy under way: the snapshots that it waits for. */
-  making?: { snapshots: SimSnapshot[]; endsAt: number };
+  /** Under way: the snapshots that it waits for, and when it names them. */
+  making?: { snapshots: SimSnapshot[]; endsAt: number; namesAt?: number };
 };
 
 /** A device of an instance as its AMI has it, with the volume that is there and the key that this is under. */

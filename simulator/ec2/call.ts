@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Filter, ResourceType, Tag, TagSpecification } from '@aws-sdk/client-ec2';
 import { authorizeEc2, type Principal, wildcard } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
-import { findImage, findSnapshot, type Region, regionOf, type World } from '../world.ts';
+import { type Failure, type Former, findImage, findSnapshot, type Region, regionOf, type World } from '../world.ts';
 
 /** How fast things go, in seconds. */
 export type Timings = Readonly<{
@@ -11,6 +11,22 @@ export type Timings = Readonly<{
   baseSeconds: number;
   /** New IDs can't be found before. */
   visibleAfterSeconds: number;
+  /**
+   * RegisterImage's AMIs are pending for so long: more than ten minutes in
+   * https://github.com/bottlerocket-os/twoliter/issues/582.
+   */
+  registerSeconds: number;
+  /**
+   * CopyImage's pending AMI names its snapshots only after so long, or when it is available: "partial information that
+   * doesn't include snapshot IDs" (https://github.com/bottlerocket-os/bottlerocket/pull/1066).
+   */
+  namesSnapshotsAfterSeconds: number;
+  /**
+   * Reads show tags, and shares of snapshots, as they were so long ago; of what is new, none. No read need show a write
+   * before: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+   */
+  tagsVisibleAfterSeconds: number;
+  sharesVisibleAfterSeconds: number;
   grantActiveAfterSeconds: number;
   policyActiveAfterSeconds: number;
   latencyMs: number;
@@ -24,8 +40,8 @@ export type Ec2Call = Readonly<{
   timings: Timings;
   /** The KMS permissions that a copy takes: as documented, or as measured. */
   kmsNeeds: 'documented' | 'measured';
-  /** A fault of the scenario's: copies begun by this call end in error with these words. */
-  failCopies: string | undefined;
+  /** A fault of the scenario's: copies begun by this call end in error so. */
+  failCopies: Failure | undefined;
   here: Region;
 }>;
 
@@ -44,6 +60,14 @@ function arnOfType(call: Ec2Call, type: string, id: string, region = call.region
   const partition = call.world.accounts[call.caller.account]?.partition ?? 'aws';
   const owner = type === 'instance' || type === 'volume' ? call.caller.account : '';
   return `arn:${partition}:ec2:${region}:${owner}:${type}/${id}`;
+}
+
+/** Keeps for reads what is about to change, where they show it late. */
+export function showLate<T>({ world }: Pick<Ec2Call, 'world'>, former: Former<T>, late: { value: T; seconds: number }) {
+  if (late.seconds <= 0) return;
+  const now = world.clock.now();
+  former.splice(0, former.length, ...former.filter(({ until }) => until > now));
+  former.push({ value: late.value, until: now + late.seconds * 1000 });
 }
 
 /** The ARN of a resource, whose type its ID tells. */

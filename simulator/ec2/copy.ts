@@ -3,7 +3,7 @@ import { kmsVerdict } from '../iam.ts';
 import { findKey } from '../kms.ts';
 import { Refusal } from '../refusal.ts';
 import { findKeyByArn, type Key, type SimSnapshot } from '../world.ts';
-import { type Ec2Call, newId } from './call.ts';
+import { type Ec2Call, newId, showLate } from './call.ts';
 
 /*
  * How a snapshot comes about: it is pending, tells its progress, and completes or ends in error. Nothing here runs by
@@ -14,7 +14,7 @@ import { type Ec2Call, newId } from './call.ts';
 export function advance(snapshot: SimSnapshot, now: number): SimSnapshot {
   const { making, data } = snapshot;
   if (making === undefined) return snapshot;
-  const broken = making.failure ?? brokenBy(making, now);
+  const broken = brokenBy(making, now);
   if (broken !== undefined) {
     // Errors keep size 0 and progress 0 %.
     Object.assign(data, { State: 'error', StateMessage: broken, Progress: '0%' });
@@ -39,7 +39,9 @@ export function advance(snapshot: SimSnapshot, now: number): SimSnapshot {
 }
 
 /** A copy fails when its source goes, or a key that it needs stops being usable, before it has ended. */
-function brokenBy({ source, sourceKeys, endsAt }: NonNullable<SimSnapshot['making']>, now: number): string | undefined {
+function brokenBy(making: NonNullable<SimSnapshot['making']>, now: number): string | undefined {
+  const { failure, source, sourceKeys, endsAt } = making;
+  if (failure !== undefined && failure.at <= now) return failure.words;
   if (source?.deletedAt !== undefined && source.deletedAt < Math.min(endsAt, now + 1))
     return 'Source snapshot is not found';
   if (sourceKeys.some(({ metadata }) => metadata.KeyState !== 'Enabled')) return 'Given key ID is not accessible';
@@ -78,20 +80,23 @@ export function beginSnapshot(call: Ec2Call, options: CopyOptions): SimSnapshot 
       StorageTier: 'standard',
       Tags: [...tags],
     },
+    formerTags: [],
     visibleAt: now + call.timings.visibleAfterSeconds * 1000,
     shares: new Set(),
+    formerShares: [],
     publicShare: false,
     making: {
       startsAt: now,
       endsAt: now + (call.timings.baseSeconds + sizeGiB * call.timings.secondsPerGiB) * 1000,
       sizeGiB,
       keyArn,
-      failure: options.failure ?? call.failCopies,
+      failure: options.failure === undefined ? call.failCopies : { words: options.failure, at: now },
       source,
       sourceKeys: [sourceKey, key].filter((one) => one !== undefined),
       counts,
     },
   };
+  showLate(call, snapshot.formerTags, { value: [], seconds: call.timings.tagsVisibleAfterSeconds });
   call.here.snapshots.set(snapshot.data.SnapshotId, snapshot);
   return snapshot;
 }

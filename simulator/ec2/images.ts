@@ -22,6 +22,7 @@ import {
   type Key,
   type SimImage,
   type SimSnapshot,
+  shownOf,
 } from '../world.ts';
 import {
   answerDryRun,
@@ -33,6 +34,7 @@ import {
   matches,
   newId,
   pageOf,
+  showLate,
   tagsFor,
 } from './call.ts';
 import { advance, beginSnapshot, destinationKey, keyFailure } from './copy.ts';
@@ -131,12 +133,14 @@ function newImage(
       ImageLocation: `${call.caller.account}/${data.Name}`,
       Tags: [...tags],
     },
+    formerTags: [],
     visibleAt: now + call.timings.visibleAfterSeconds * 1000,
     launch: new Set(),
     uefiData: undefined,
     billing: [],
     othersTags: new Map(),
   };
+  showLate(call, image.formerTags, { value: [], seconds: call.timings.tagsVisibleAfterSeconds });
   call.here.images.set(image.data.ImageId, image);
   return image;
 }
@@ -210,12 +214,16 @@ export const registerImage: Handler<RegisterImageRequest> = async (call, input) 
       // Billing isn't carried by snapshots: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-billing-info.html
       PlatformDetails: 'Linux/UNIX',
       UsageOperation: 'RunInstances',
-      State: 'available',
+      State: call.timings.registerSeconds > 0 ? 'pending' : 'available',
       BlockDeviceMappings: mappings,
     },
     tags,
   );
   image.uefiData = input.UefiData;
+  if (call.timings.registerSeconds > 0) {
+    const endsAt = call.world.clock.now() + call.timings.registerSeconds * 1000;
+    image.making = { snapshots: [...snapshots.values()], endsAt };
+  }
   return { ImageId: image.data.ImageId };
 };
 
@@ -368,7 +376,12 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   );
   image.uefiData = source.uefiData;
   image.billing = source.billing;
-  image.making = { snapshots, endsAt: call.world.clock.now() + call.timings.baseSeconds * 1000 };
+  const now = call.world.clock.now();
+  image.making = {
+    snapshots,
+    endsAt: now + call.timings.baseSeconds * 1000,
+    namesAt: now + call.timings.namesSnapshotsAfterSeconds * 1000,
+  };
   if (ClientToken !== undefined) image.clientToken = { token: ClientToken, request };
   return { ImageId: image.data.ImageId };
 };
@@ -557,12 +570,24 @@ function imageById(call: Ec2Call, id: string): SimImage[] {
 }
 
 /** Others than the owner see neither tags nor deregistration protection. */
-function shown(call: Ec2Call, { data, othersTags }: SimImage): Image {
+function shown(call: Ec2Call, image: SimImage): Image {
+  const { othersTags } = image;
   const { account } = call.caller;
+  const now = call.world.clock.now();
+  const data = { ...image.data, Tags: shownOf(image.data.Tags, image.formerTags, now) };
+  if ((image.making?.namesAt ?? 0) > now) data.BlockDeviceMappings = unnamed(data);
   const audit = call.here.settings.allowedImages.state === 'audit-mode' && { ImageAllowed: isAllowed(call, data) };
   if (data.OwnerId === account) return { ...data, ...audit };
   const { Tags: _, DeregistrationProtection: __, ...rest } = data;
   return { ...rest, ...othersTags.get(account), ...audit };
+}
+
+/** The devices of an AMI that doesn't name its snapshots yet. */
+function unnamed({ BlockDeviceMappings }: SimImage['data']): BlockDeviceMapping[] {
+  return BlockDeviceMappings.map(({ Ebs, ...mapping }) => {
+    const { SnapshotId: _, ...rest } = Ebs ?? {};
+    return Ebs === undefined ? mapping : { ...mapping, Ebs: rest };
+  });
 }
 
 export const describeImageAttribute: Handler<DescribeImageAttributeRequest> = async (call, input) => {

@@ -11,7 +11,7 @@ import type {
   Snapshot,
 } from '@aws-sdk/client-ec2';
 import { Refusal } from '../refusal.ts';
-import { canUseSnapshot, findKeyByArn, findSnapshot, type SimImage, type SimSnapshot } from '../world.ts';
+import { canUseSnapshot, findKeyByArn, findSnapshot, type SimImage, type SimSnapshot, shownOf } from '../world.ts';
 import {
   answerDryRun,
   arnOf,
@@ -21,6 +21,7 @@ import {
   type Handler,
   matches,
   pageOf,
+  showLate,
   tagsFor,
 } from './call.ts';
 import { advance, beginSnapshot, destinationKey, keyFailure, runningCopies } from './copy.ts';
@@ -134,7 +135,7 @@ export const describeSnapshots: Handler<DescribeSnapshotsRequest> = async (call,
     if (snapshot === undefined || snapshot.visibleAt > now || !canUseSnapshot(snapshot, account)) return false;
     const { data } = advance(snapshot, now);
     // What other accounts tagged, nobody else sees.
-    seen.push(data.OwnerId === account ? { ...data } : { ...data, Tags: [] });
+    seen.push({ ...data, Tags: data.OwnerId === account ? shownOf(data.Tags, snapshot.formerTags, now) : [] });
     return true;
   };
   if (SnapshotIds !== undefined) {
@@ -168,7 +169,8 @@ export const describeSnapshotAttribute: Handler<DescribeSnapshotAttributeRequest
   if (input.Attribute === 'productCodes') return { SnapshotId: snapshot.data.SnapshotId, ProductCodes: [] };
   if (input.Attribute !== 'createVolumePermission')
     throw new Refusal('InvalidParameterValue', `Value (${input.Attribute}) for parameter attribute is invalid.`);
-  const permissions = [...snapshot.shares].map((UserId) => ({ UserId }));
+  const shares = shownOf(snapshot.shares, snapshot.formerShares, call.world.clock.now());
+  const permissions = [...shares].map((UserId) => ({ UserId }));
   return {
     SnapshotId: snapshot.data.SnapshotId,
     CreateVolumePermissions: snapshot.publicShare ? [...permissions, { Group: 'all' }] : permissions,
@@ -206,6 +208,10 @@ export const modifySnapshotAttribute: Handler<ModifySnapshotAttributeRequest> = 
       snapshot,
       adding.some(({ Group }) => Group === 'all'),
     );
+  showLate(call, snapshot.formerShares, {
+    value: new Set(snapshot.shares),
+    seconds: call.timings.sharesVisibleAfterSeconds,
+  });
   for (const { UserId, Group } of adding) {
     if (Group === 'all') snapshot.publicShare = true;
     else if (UserId !== undefined && UserId !== call.caller.account) snapshot.shares.add(UserId);
