@@ -6,6 +6,8 @@ import { handlerOf, type Simulator, startSimulator } from './in-process.ts';
 /** So often a call is tried again with new credentials. */
 export const renewals = 3;
 
+type AccountOptions = Readonly<{ policy?: RoleScenario['policies'][number]; timings?: Scenario['timings'] }>;
+
 export type Account = Awaited<ReturnType<typeof openAccount>>;
 
 /**
@@ -15,12 +17,13 @@ export type Account = Awaited<ReturnType<typeof openAccount>>;
 export async function openAccount(
   account: string,
   regions: NonNullable<Scenario['accounts'][string]['regions']>,
-  policy?: RoleScenario['policies'][number],
+  { policy, timings = {} }: AccountOptions = {},
 ) {
   const roles = policy && { role: { trust: {}, policies: [policy] } };
   const simulator: Simulator = await startSimulator({
     accounts: { [account]: { regions, ...(roles && { roles }) } },
     ambient: { account, ...(roles && { role: 'role' }) },
+    timings,
   });
   const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '', AWS_SESSION_TOKEN = '' } = simulator.env;
   const identity = {

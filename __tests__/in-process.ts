@@ -21,7 +21,12 @@ import { openVirtualClock, type VirtualClock } from './virtual-clock.ts';
 /** A simulator in this process, with the clock that it and all runs on it go by. */
 export type Simulator = served.Simulator & Readonly<{ clock: VirtualClock }>;
 
+/** A run in this process may be on a machine of its own; else all are on one. */
+export type InProcessRun = ActionRun & Readonly<{ machine?: string }>;
+
 export type RunningAction = Readonly<{
+  /** What its calls are recorded under. */
+  client: string;
   result: Promise<ActionResult>;
   /** As the Cancel button. */
   cancel(): void;
@@ -61,7 +66,7 @@ function missing(path: string): never {
 }
 
 /** Starts main or post. */
-export function startAction(run: ActionRun): RunningAction {
+export function startAction(run: InProcessRun): RunningAction {
   const simulator = endpoints.get(run.env?.AWS_ENDPOINT_URL ?? '');
   if (simulator === undefined) throw new Error('no simulator is open at the AWS_ENDPOINT_URL of the run');
   const { clock } = simulator;
@@ -102,7 +107,7 @@ export function startAction(run: ActionRun): RunningAction {
   };
   const cancel = () => cancelled.abort(new Error('the run was cancelled (SIGINT)'));
 
-  const http = handlerOf(simulator);
+  const http = handlerOf(simulator, name);
   const host: Host = {
     env,
     workflow: {
@@ -112,7 +117,7 @@ export function startAction(run: ActionRun): RunningAction {
       sha: github.sha,
     },
     clock: { now: clock.now, after: clock.after, sleep: (ms, signal) => living(() => clock.sleep(ms, signal)) },
-    machine: { name: 'machine-of-the-tests', process: name, isRunning: (process) => alive.has(process) },
+    machine: { name: run.machine ?? 'machine-of-the-tests', process: name, isRunning: (process) => alive.has(process) },
     http: { ...http, handle: (request, options) => living(() => http.handle(request, options)) },
     async ambientCredentials() {
       const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = env;
@@ -203,6 +208,7 @@ export function startAction(run: ActionRun): RunningAction {
     };
   };
   return {
+    client: name,
     result: end(),
     cancel,
     kill() {
@@ -213,23 +219,23 @@ export function startAction(run: ActionRun): RunningAction {
 }
 
 /** Runs one entry of the action to its end. */
-export function runAction(run: ActionRun): Promise<ActionResult> {
+export function runAction(run: InProcessRun): Promise<ActionResult> {
   return startAction(run).result;
 }
 
 /** Runs main, then post with main's state, also after a failure or a cancel; `signals` are main's. */
-export async function runJob(run: ActionRun): Promise<{ main: ActionResult; post: ActionResult }> {
+export async function runJob(run: InProcessRun): Promise<{ main: ActionResult; post: ActionResult }> {
   const { signals, ...quiet } = run;
   const main = await runAction({ ...quiet, entry: 'main', ...(signals && { signals }) });
   return { main, post: await runAction({ ...quiet, entry: 'post', state: main.state, temp: main.temp }) };
 }
 
-/** What sends requests to a simulator, as src/node-host.ts sends them over the network. */
-export function handlerOf(simulator: Simulator): Host['http'] {
+/** What sends requests to a simulator, as src/node-host.ts sends them over the network; `client` is who sends them. */
+export function handlerOf(simulator: Simulator, client = 'test'): Host['http'] {
   return {
     metadata: { handlerProtocol: 'http/1.1' },
     handle: (request, options) =>
-      send(simulator, request as SentRequest, options?.abortSignal as AbortSignal | undefined),
+      send(simulator, named(request as SentRequest, client), options?.abortSignal as AbortSignal | undefined),
     destroy: () => {},
     updateHttpClientConfig: () => {},
     httpHandlerConfigs: () => ({}),
@@ -243,6 +249,10 @@ type SentRequest = {
   headers: Record<string, string>;
   body?: string | Uint8Array;
 };
+
+function named(request: SentRequest, client: string): SentRequest {
+  return { ...request, headers: { ...request.headers, [served.clientHeader]: client } };
+}
 
 /** What the action's own handler gives up after: src/node-host.ts. */
 const requestSeconds = 60;

@@ -14,7 +14,8 @@ const request = { id, run, regions: ['eu-west-1'], machine };
 
 function withAmi(tags: Record<string, string> = {}, policy?: object) {
   const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }], tags }];
-  return openAccount(account, { [region]: { amis } }, policy && { Version: '2012-10-17', Statement: policy });
+  const given = policy && { policy: { Version: '2012-10-17', Statement: policy } };
+  return openAccount(account, { [region]: { amis } }, given);
 }
 
 const tagsOf = ({ imageIn }: Account) => imageIn(region, amiId).data.Tags;

@@ -63,7 +63,11 @@ function arnOfType(call: Ec2Call, type: string, id: string, region = call.region
 }
 
 /** Keeps for reads what is about to change, where they show it late. */
-export function showLate<T>({ world }: Pick<Ec2Call, 'world'>, former: Former<T>, late: { value: T; seconds: number }) {
+export function showLate<T>(
+  { world }: Ec2Call,
+  former: Former<T>,
+  late: Readonly<{ value: T; seconds: number }>,
+): void {
   if (late.seconds <= 0) return;
   const now = world.clock.now();
   former.splice(0, former.length, ...former.filter(({ until }) => until > now));
