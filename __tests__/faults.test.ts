@@ -157,49 +157,52 @@ test("the token endpoint's and STS's passing failures are got over", async () =>
   expectTargets(result, shared.amiId);
 }, 60_000);
 
+/** A run by the chances of a seed, and a run again after it. */
+async function soak(seed: number): Promise<void> {
+  const random = randomFrom(seed);
+  const kinds = ['throttle', 'server-error', 'reset', 'lost-response'] as const;
+  const shared = standardCase({
+    timings: { ...timings, visibleAfterSeconds: random() * 0.6, grantActiveAfterSeconds: random() },
+    seed,
+    faults: kinds.map((kind) => ({ kind, probability: 0.01 + random() * 0.03 })),
+    volumes: Array.from({ length: 1 + Math.floor(random() * 3) }, (_, index) => ({
+      device: `/dev/sd${'abc'[index]}`,
+      sizeGiB: 1 + Math.floor(random() * 20),
+      ...(random() < 0.4 && { key: 'cmkSource' }),
+    })),
+    targets: random() < 0.5 ? ['999999999999'] : ['999999999999', '222222222222'],
+    regions: random() < 0.5 ? ['eu-west-1'] : ['eu-west-1', 'us-west-2'],
+  });
+  const simulator = await startSimulator(shared.scenario);
+  const before = simulator.snapshotOfState(sourceAccount);
+  const run = runOf(shared, simulator);
+  const action = startAction(run);
+  // Every other run is killed or cancelled at some moment.
+  const fate = random();
+  const moment = 5 + Math.floor(random() * 100);
+  simulator.onCall(() => {
+    if (simulator.calls.length < moment) return;
+    if (fate < 0.25) action.kill();
+    else if (fate < 0.5) action.cancel();
+  });
+  const main = await action.result;
+  if (random() < 0.5 || main.signal === null) await runAction({ ...run, entry: 'post', state: main.state });
+  const again = await runAction({ ...run, github: { run_attempt: '2' } });
+  expect([again.conclusion, again.annotations.filter(({ level }) => level === 'error')]).toEqual(['success', []]);
+  expectTargets({ simulator, targets: recordsOf(again.outputs) }, shared.amiId);
+  expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+  await simulator.close();
+}
+
 test('a soak of random faults ends with nothing lost', async () => {
   const seconds = Number(process.env.SOAK_SECONDS ?? (nightly ? 240 : 8));
   const first = Number(process.env.SOAK_SEED ?? 1);
   const until = Date.now() + seconds * 1000;
   let rounds = 0;
   for (let seed = first; Date.now() < until; seed += 1, rounds += 1) {
-    const random = randomFrom(seed);
-    const kinds = ['throttle', 'server-error', 'reset', 'lost-response'] as const;
-    const shared = standardCase({
-      timings: { ...timings, visibleAfterSeconds: random() * 0.6, grantActiveAfterSeconds: random() },
-      seed,
-      faults: kinds.map((kind) => ({ kind, probability: 0.01 + random() * 0.03 })),
-      volumes: Array.from({ length: 1 + Math.floor(random() * 3) }, (_, index) => ({
-        device: `/dev/sd${'abc'[index]}`,
-        sizeGiB: 1 + Math.floor(random() * 20),
-        ...(random() < 0.4 && { key: 'cmkSource' }),
-      })),
-      targets: random() < 0.5 ? ['999999999999'] : ['999999999999', '222222222222'],
-      regions: random() < 0.5 ? ['eu-west-1'] : ['eu-west-1', 'us-west-2'],
+    await soak(seed).catch((cause: unknown) => {
+      throw new Error(`SOAK_SEED=${seed}`, { cause });
     });
-    const simulator = await startSimulator(shared.scenario);
-    const before = simulator.snapshotOfState(sourceAccount);
-    const run = runOf(shared, simulator);
-    const action = startAction(run);
-    // Every other run is killed or cancelled at some moment.
-    const fate = random();
-    const moment = 5 + Math.floor(random() * 100);
-    simulator.onCall(() => {
-      if (simulator.calls.length < moment) return;
-      if (fate < 0.25) action.kill();
-      else if (fate < 0.5) action.cancel();
-    });
-    const main = await action.result;
-    if (random() < 0.5 || main.signal === null) await runAction({ ...run, entry: 'post', state: main.state });
-    const again = await runAction({ ...run, github: { run_attempt: '2' } });
-    expect([seed, again.conclusion, again.annotations.filter(({ level }) => level === 'error')]).toEqual([
-      seed,
-      'success',
-      [],
-    ]);
-    expectTargets({ simulator, targets: recordsOf(again.outputs) }, shared.amiId);
-    expect([seed, simulator.snapshotOfState(sourceAccount)]).toEqual([seed, before]);
-    await simulator.close();
   }
   expect(rounds).toBeGreaterThan(0);
   if (seconds > 60) console.log(`| soak | ${rounds} runs of random faults from seed ${first} | all converged |`);

@@ -1,0 +1,49 @@
+// What takes too long for `npm test`: each way to break a run off at every place, a long soak, both readings of what KMS
+// asks, mutation tests, and mermaid's word on the diagrams. `npm test` plays a sample of the first.
+// A part that fails stops no other; the last table says how each ended.
+// Usage: npm run nightly; SOAK_SECONDS and SOAK_SEED are the soak's
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const results = mkdtempSync(join(tmpdir(), 'nightly-'));
+
+const parts = [
+  ['kills', tests('killed after any call', 'resume')],
+  ['lost answers', tests('the answer to a call .* is lost', 'faults')],
+  ['cancels', tests('a cancel', 'resume', 'faults', 'key-access')],
+  ['many runs at once', tests('(processes|runs) at once', 'resume', 'key-access')],
+  ['soak', tests('a soak', 'faults')],
+  ['KMS needs as measured', tests('by the measured needs', 'policies')],
+  ['mutants', () => npm('run', 'mutants')],
+  ['diagrams', () => npm('run', 'check', '--prefix', 'pictures')],
+];
+
+/** Plays the tests of these words in these files: all of what `npm test` plays a sample of. */
+function tests(words, ...files) {
+  return () => {
+    const result = join(results, 'jest.json');
+    const paths = files.map((file) => `__tests__/${file}.test.ts`);
+    const passed = npm('run', 'jest', '--', ...paths, '-t', words, '--json', '--outputFile', result);
+    // Words that fit no test any more would pass, too.
+    return passed && JSON.parse(readFileSync(result, 'utf8')).numPassedTests > 0;
+  };
+}
+
+function npm(...args) {
+  const env = { ...process.env, NIGHTLY: 'true' };
+  return spawnSync('npm', args, { cwd: join(import.meta.dirname, '..'), env, stdio: 'inherit' }).status === 0;
+}
+
+const table = parts.map(([name, play]) => {
+  console.log(`\n${name}`);
+  const started = performance.now();
+  const passed = play();
+  if (!passed) process.exitCode = 1;
+  return { part: name, seconds: Math.round((performance.now() - started) / 1000), ended: passed ? 'passed' : 'failed' };
+});
+rmSync(results, { recursive: true });
+console.log();
+for (const { part, seconds, ended } of table)
+  console.log(`${part.padEnd(22)} ${String(seconds).padStart(6)} s  ${ended}`);
