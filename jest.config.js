@@ -5,6 +5,7 @@ export default {
   testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
   // Where `npm run mutants` keeps its copies of this folder.
   modulePathIgnorePatterns: ['<rootDir>/.stryker-tmp/'],
+  moduleNameMapper: { '^@cloud-copilot/iam-utils$': '<rootDir>/__tests__/iam-utils.ts' },
   testTimeout: 60_000,
   // The tests wait for processes most of the time.
   maxWorkers: 3,

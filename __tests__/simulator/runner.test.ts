@@ -239,6 +239,7 @@ describe('what a step prints', () => {
   });
 });
 
+// One of these waits for ten seconds, the others beside it.
 describe('the end of a step', () => {
   const stubborn = `
     const since = Date.now();
@@ -246,7 +247,7 @@ describe('the end of a step', () => {
     setInterval(() => {}, 1000);
     console.log('ready');`;
 
-  test('a cancel is SIGINT, then SIGTERM, then the whole tree is killed', async () => {
+  test.concurrent('a cancel is SIGINT, then SIGTERM, then the whole tree is killed', async () => {
     const main = `
       import { spawn } from 'node:child_process';
       const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'inherit' });
@@ -272,21 +273,24 @@ describe('the end of a step', () => {
     expect(isRunning(child)).toBe(false);
   });
 
-  test('the times are the runner’s own unless named', async () => {
+  test.concurrent('the times are the runner’s own unless named', async () => {
     const result = await runAction(action(stubborn, '', { signals: 'cancel' }));
     expect(result.stdout).toBe('ready\nSIGINT\nSIGTERM\n');
     expect(result.seconds).toBeGreaterThan(10);
     expect(result.seconds).toBeLessThan(12);
   });
 
-  test('who cleans up on SIGINT ends in peace, and is cancelled all the same', async () => {
-    const main = `process.on('SIGINT', () => { output('cleaned=yes\\n'); process.exit(0); }); setInterval(() => {}, 1000);`;
-    const result = await runAction(action(main, '', { signals: { afterMs: 400 } }));
+  test.concurrent('who cleans up on SIGINT ends in peace, and is cancelled all the same', async () => {
+    const main = `
+      process.on('SIGINT', () => { output('cleaned=yes\\n'); process.exit(0); });
+      setInterval(() => {}, 1000);
+      console.log('ready');`;
+    const result = await runAction(action(main, '', { signals: 'cancel' }));
     expect(result).toMatchObject({ conclusion: 'cancelled', exitCode: 0, signal: null, outputs: { cleaned: 'yes' } });
     expect(messages(result)).toEqual(['The operation was canceled.']);
   });
 
-  test('a job can be cancelled from outside', async () => {
+  test.concurrent('a job can be cancelled from outside', async () => {
     const cancel = new AbortController();
     const job = await runJob(
       action(`console.log('ready'); await later(60_000);`, `console.log('cleaned up')`, {
@@ -301,7 +305,7 @@ describe('the end of a step', () => {
     ]);
   });
 
-  test.each([
+  test.concurrent.each([
     ['failure', 'process.exit(3)', {}],
     ['cancelled', `console.log('x'); await later(60_000)`, { signals: 'cancel' }],
     ['success', '', {}],
