@@ -172,6 +172,11 @@ describe('this process', () => {
     expect(machine).toBe(hash.digest('hex').slice(0, 16));
   });
 
+  linux('has a name, which is that of a process that runs', () => {
+    expect(own.machine.process).toBe(`${process.pid}.${statOf(process.pid)[19]}`);
+    expect(isRunning(own.machine.process)).toBe(true);
+  });
+
   linux('tells a process that runs from one that is gone, and from another that got its ID', () => {
     const started = statOf(process.pid)[19];
     expect(isRunning(`${process.pid}.${started}`)).toBe(true);

@@ -7,6 +7,7 @@ const route = 'src/plan/route.ts';
 const image = 'src/image.ts';
 const tags = 'src/tags.ts';
 const lease = 'src/lease.ts';
+const machine = 'src/machine.ts';
 const cleanUp = 'src/steps/clean-up.ts';
 const text = '"Stryker was here!"';
 const list = '["Stryker was here"]';
@@ -16,7 +17,7 @@ export const harmless = [
     why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, and a tag without a key was left out before',
     mutants: [
       [tags, 'dropped: inherited.', "''", text],
-      [lease, 'return processName(', "''", text],
+      [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],
       [plan, 'const name = encryptedCopyName(', "''", text],
       [plan, '[tagKeys.sourceAmi]:', "''", text],
@@ -79,42 +80,27 @@ export const harmless = [
   {
     why: 'only where there is no /proc, which is not where the tests run',
     mutants: [
-      [lease, '} catch {', "{ return ''; }", '{}'],
-      [lease, "return '';", "''", text],
-      [lease, 'process: machine', "machine === ''", 'false'],
-      [lease, 'process: machine', "''", text],
+      [machine, '} catch {', "{ return ''; }", '{}'],
+      [machine, "return '';", "''", text],
+      [machine, 'return { name, process:', "name === ''", 'false'],
+      [machine, 'return { name, process:', "''", text],
     ],
   },
   {
     why: 'adding the name of the namespace makes a text of the bytes',
-    mutants: [[lease, 'const boot = readFileSync(', "'utf8'", '""']],
+    mutants: [[machine, 'const boot = readFileSync(', "'utf8'", '""']],
   },
   {
     why: 'Linux shows a process in state X to nobody, by its own manual; the caller catches the error unread',
     mutants: [
-      [lease, "if (state === 'Z'", "state === 'X'", 'false'],
-      [lease, "if (state === 'Z'", "'X'", '""'],
-      [lease, "if (state === 'Z'", "'the process has ended'", '""'],
+      [machine, "if (state === 'Z'", "state === 'X'", 'false'],
+      [machine, "if (state === 'Z'", "'X'", '""'],
+      [machine, "if (state === 'Z'", "'the process has ended'", '""'],
     ],
-  },
-  {
-    why: 'lease-room.test.ts notices it, which waits ten seconds at a time and so is not run on every mutant',
-    mutants: [
-      [lease, 'for (let full =', 'true', 'false'],
-      [lease, 'if (!full) warn(', '!full', 'true'],
-    ],
-  },
-  {
-    why: 'whoever takes a lease stops it; this lets a process end that has not come to that',
-    mutants: [[lease, 'timer.unref();', 'timer.unref();', ';']],
   },
   {
     why: 'the type is the test: another value does not compile',
     mutants: [[image, 'const everyFieldIsClassified', 'true', 'false']],
-  },
-  {
-    why: 'clean-up-policy.test.ts notices it, which takes four seconds and so is not run on every mutant',
-    mutants: [[cleanUp, 'return changed ?', `\`took the statement out of the policy of \${keyArn} again\``, '``']],
   },
   {
     why: 'a dry run never succeeds',
