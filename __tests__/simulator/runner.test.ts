@@ -247,7 +247,7 @@ describe('the end of a step', () => {
     setInterval(() => {}, 1000);
     console.log('ready');`;
 
-  test.concurrent('a cancel is SIGINT, then SIGTERM, then the whole tree is killed', async () => {
+  test('a cancel is SIGINT, then SIGTERM, then the whole tree is killed', async () => {
     const main = `
       import { spawn } from 'node:child_process';
       const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'inherit' });
