@@ -1,12 +1,12 @@
 /**
- * The files that take longest begin first, those that wait beside those that compute: else one of them is left over at the
- * end. Without a cache, as in CI, jest would go by the files' sizes.
+ * The files that take longest begin first, those that wait beside those that compute: else one of them is left over at
+ * the end. Without a cache, as in CI, jest would go by the files' sizes.
  */
 const first = [
   'e2e',
   'policy-actions',
-  'built',
   'every-ami',
+  'built',
   'credentials',
   'policies',
   'preflight',
