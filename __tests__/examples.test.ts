@@ -10,8 +10,8 @@ import type { RoleScenario } from '../simulator/scenario.ts';
 import { workflowRole } from '../simulator/scenarios/common.ts';
 import { type Case, type StandardOptions, standardCase } from '../simulator/scenarios/standard.ts';
 import type { GitHub } from '../simulator/sts.ts';
-import { type Approved, digestOf } from '../src/plan/digest.ts';
-import { share } from './shared-case.ts';
+import { runJob, startSimulator } from './in-process.ts';
+import type { TargetRecord } from './shared-case.ts';
 
 /*
  * Every workflow in examples/ is one that GitHub would take, gives the action inputs that it has, and its step does in the
@@ -276,17 +276,17 @@ function withServiceRoles(shared: Case): Case {
   return { ...shared, scenario: { ...shared.scenario, accounts } };
 }
 
-/** What stands for the plan of a run that makes no digest. */
-const anyPlan: Approved = { source: { amiId: null, instanceId: null, snapshots: [] }, targets: [] };
-
 /** The plan that the step `index` of a workflow makes of a case. */
-async function planOf(shared: Case, file: string, index: number): Promise<ApprovedPlan> {
+async function planOf(
+  shared: Case,
+  { file, index }: Readonly<{ file: string; index: number }>,
+  env: Record<string, string>,
+) {
   const play = plays[file]?.[index];
   const inputs = filled(stepsOf(file)[index] ?? {}, play?.contexts?.(shared, { digest: '', plan: '' }) ?? {});
-  const { main } = await share({ ...shared, inputs });
-  const { 'plan-digest': digest, 'plan-file': path = '' } = main.outputs;
-  const plan = main.temp[basename(path)] ?? '';
-  return digest ? { digest, plan } : { digest: digestOf(anyPlan), plan: JSON.stringify({ approved: anyPlan }) };
+  const { main } = await runJob({ inputs, env });
+  const { 'plan-digest': digest = '', 'plan-file': path = '' } = main.outputs;
+  return { digest, plan: main.temp[basename(path)] ?? '' };
 }
 
 test('every example has its play', () => {
@@ -298,15 +298,15 @@ describe('each action step does what it says', () => {
   const cases = Object.entries(plays).flatMap(([file, steps]) => steps.map((play, index) => ({ file, index, play })));
   test.each(cases)('$file, step $index', async ({ file, index, play }) => {
     const shared = withServiceRoles(standardCase(play.options));
-    const approved = play.first === undefined ? { digest: '', plan: '' } : await planOf(shared, file, play.first);
-    const inputs = filled(stepsOf(file)[index] ?? {}, play.contexts?.(shared, approved) ?? {});
+    const simulator = await startSimulator(shared.scenario);
+    const { env } = simulator;
+    const approved =
+      play.first === undefined ? { digest: '', plan: '' } : await planOf(shared, { file, index: play.first }, env);
     // The step's own inputs alone, nothing of the scenario's.
-    const { main, post, targets, error, simulator } = await share(
-      { ...shared, inputs },
-      {},
-      { files: play.files?.(shared, approved) ?? {} },
-    );
-    expect(error).toBe('');
+    const inputs = filled(stepsOf(file)[index] ?? {}, play.contexts?.(shared, approved) ?? {});
+    const { main, post } = await runJob({ inputs, env, files: play.files?.(shared, approved) ?? {} });
+    const targets = JSON.parse(main.outputs.targets ?? '') as TargetRecord[];
+    expect(main.annotations.filter(({ level }) => level === 'error')).toEqual([]);
     expect([main.conclusion, post.conclusion]).toEqual(['success', 'success']);
     const { status: expected = 'created' } = play;
     expect(new Set(targets.map(({ status }) => status))).toEqual(new Set(expected === null ? [] : [expected]));
@@ -325,5 +325,6 @@ describe('each action step does what it says', () => {
       const stored = simulator.world.accounts[account]?.regions.get(region)?.parameters.get(parameter);
       expect(stored?.value).toBe(record?.amiId);
     }
+    await simulator.close();
   });
 });

@@ -10,6 +10,8 @@ import * as served from '../simulator/simulator.ts';
 import type { Host } from '../src/host.ts';
 import { main } from '../src/main.ts';
 import { post } from '../src/take-back.ts';
+import { CancelError } from '../src/time.ts';
+import { checkDeeds, checkUndoing, type Operation, operationsOf, type Stock, stockOf, withoutTaken } from './deeds.ts';
 import { openVirtualClock, type VirtualClock } from './virtual-clock.ts';
 
 /*
@@ -21,8 +23,13 @@ import { openVirtualClock, type VirtualClock } from './virtual-clock.ts';
 /** A simulator in this process, with the clock that it and all runs on it go by. */
 export type Simulator = served.Simulator & Readonly<{ clock: VirtualClock }>;
 
-/** A run in this process may be on a machine of its own; else all are on one. */
-export type InProcessRun = ActionRun & Readonly<{ machine?: string }>;
+export type InProcessRun = ActionRun &
+  Readonly<{
+    /** The machine that it is on; else all are on one. */
+    machine?: string;
+    /** Is told of each write to one of the runner's files before; what it throws, the step meets. */
+    onWrite?: (file: 'state' | 'output' | 'summary') => void;
+  }>;
 
 export type RunningAction = Readonly<{
   /** What its calls are recorded under. */
@@ -57,6 +64,30 @@ let processes = 0;
 
 const repository = new URL('..', import.meta.url).pathname;
 const manifest = readManifest(repository);
+
+/** What main was to do, by the state that it saved for post, and what was there before. */
+const planned = new WeakMap<object, Readonly<{ operations: readonly Operation[]; before: Stock }>>();
+
+/**
+ * Holds what a step did against the plan: main's own, or for post main's by the state that it is given. Calls by no client
+ * of this process, such as the test's own, are nobody's.
+ */
+function openDeeds({ world, calls }: Simulator, client: string) {
+  const before = stockOf(world);
+  const own = () => calls.filter((call) => call.client === client);
+  return {
+    ofMain({ outputs, state, temp }: ActionResult): string[] {
+      // The output itself may be the plan's totals.
+      const operations = operationsOf(temp[basename(outputs['plan-file'] ?? '')] ?? outputs.plan);
+      if (operations !== undefined) planned.set(state, { operations, before: withoutTaken(own(), before) });
+      return checkDeeds(own(), operations, before);
+    },
+    ofPost(state: object | undefined): string[] {
+      const plan = state && planned.get(state);
+      return plan === undefined ? [] : checkUndoing(own(), plan.operations, plan.before);
+    },
+  };
+}
 
 /** RUNNER_TEMP of every run; the files there are each run's own. */
 const tempFolder = '/home/runner/work/_temp';
@@ -105,7 +136,7 @@ export function startAction(run: InProcessRun): RunningAction {
     act();
     if (run.signals === 'cancel') cancel();
   };
-  const cancel = () => cancelled.abort(new Error('the run was cancelled (SIGINT)'));
+  const cancel = () => cancelled.abort(new CancelError('the run was cancelled (SIGINT)'));
 
   const http = handlerOf(simulator, name);
   const host: Host = {
@@ -143,11 +174,13 @@ export function startAction(run: InProcessRun): RunningAction {
       savedState: (key) => run.state?.[key] ?? '',
       saveState: (key, value) =>
         print(() => {
+          run.onWrite?.('state');
           if (lost('GITHUB_STATE')) missing('GITHUB_STATE');
           state.set(key, value);
         }),
       setOutput: (key, value) =>
         print(() => {
+          run.onWrite?.('output');
           if (lost('GITHUB_OUTPUT')) missing('GITHUB_OUTPUT');
           outputs.set(key, value);
         }),
@@ -167,6 +200,7 @@ export function startAction(run: InProcessRun): RunningAction {
       startGroup: (title) => print(() => log.read(`::group::${title}`)),
       endGroup: () => print(() => log.read('::endgroup::')),
       async writeSummary(markdown) {
+        run.onWrite?.('summary');
         if (lost('GITHUB_STEP_SUMMARY')) missing('GITHUB_STEP_SUMMARY');
         summary += markdown;
       },
@@ -181,6 +215,7 @@ export function startAction(run: InProcessRun): RunningAction {
     if ('afterMs' in signals) clock.after(signals.afterMs).addEventListener('abort', cancel);
     else signals.addEventListener('abort', cancel);
   }
+  const deeds = openDeeds(simulator, name);
   const began = clock.now();
   const dead = Promise.withResolvers<void>();
   const end = async (): Promise<ActionResult> => {
@@ -188,7 +223,7 @@ export function startAction(run: InProcessRun): RunningAction {
     alive.delete(name);
     if (cancelled.signal.aborted) log.annotate({ level: 'error', message: 'The operation was canceled.' });
     const crosses = (value: string) => value !== '' && masks.apply(value) === value;
-    return {
+    const result: ActionResult = {
       conclusion: cancelled.signal.aborted ? 'cancelled' : failed || killed ? 'failure' : 'success',
       exitCode: killed ? null : failed ? 1 : 0,
       signal: killed ? 'SIGKILL' : null,
@@ -206,6 +241,9 @@ export function startAction(run: InProcessRun): RunningAction {
       seconds: (clock.now() - began) / 1000,
       usage: {},
     };
+    const amiss = killed ? [] : run.entry === 'post' ? deeds.ofPost(run.state) : deeds.ofMain(result);
+    if (amiss.length > 0) throw new Error(`the plan and the calls of ${name} differ:\n${amiss.join('\n')}`);
+    return result;
   };
   return {
     client: name,

@@ -70,15 +70,17 @@ describe('targets', () => {
     expect(targets[3]?.tags).toEqual({ a: '1', b: 'own', c: '3' });
     expect(targets[4]).toMatchObject({
       roleArn: 'arn:aws:iam::012345678901:role/x',
-      tags: { a: '1', b: 'eu-north-1' },
+      tags: { a: '1', b: '{region}' },
     });
   });
 
-  test('placeholders are filled in; those of the source image wait for it', () => {
-    const { targets } = read({ 'target-ami-name': '{name}-{account}-{region}-{date}-{sha}-{run-id}' });
+  test('placeholders of the role and the key are filled in; names and tags are approved as templates', () => {
+    const amiName = '{name}-{account}-{region}-{date}-{sha}-{run-id}';
+    const { targets } = read({ 'target-ami-name': amiName, 'target-kms-key': 'alias/{region}-{run-id}-{name}' });
     expect(targets[0]).toMatchObject({
-      amiName: '{name}-999999999999-eu-west-1-20261123-abc-1',
+      amiName,
       roleArn: 'arn:aws:iam::999999999999:role/target',
+      kmsKey: 'alias/eu-west-1-1-{name}',
     });
   });
 });
@@ -177,35 +179,37 @@ describe('the plan that is expected', () => {
     expect(from(both, { 'plan.json': JSON.stringify({ approved }) })).toEqual({ digest, file: 'plan.json', approved });
   });
 
-  test.each<[string, Record<string, string>, string | undefined, RegExp]>([
-    [
-      'a file alone',
-      { 'expect-plan-file': 'plan.json' },
-      '{"approved":{}}',
-      /expect-plan-file: "plan.json" — needs expect-plan-digest/,
-    ],
-    [
-      'part of a digest',
-      { 'expect-plan-digest': digest.slice(0, 60) },
-      undefined,
-      /expect-plan-digest: .* — expected the whole of the output plan-digest/,
-    ],
-    [
-      'a digest of another version',
-      { 'expect-plan-digest': digest.replace('v1', 'v2') },
-      undefined,
-      /is of version v2, and this version of the action makes v1/,
-    ],
-    ['no file', both, undefined, /expect-plan-file: "plan.json" — ENOENT/],
-    ['a file that is not JSON', both, '{', /expect-plan-file: "plan.json" — .*JSON/],
-    [
-      'a file of something else',
-      both,
-      '[]',
-      /expect-plan-file: "plan.json" — expected the file of the output plan-file/,
-    ],
-    ['a sweep', { 'expect-plan-digest': digest, sweep: 'true', 'ami-id': '' }, undefined, /a sweep has no plan/],
-  ])('%s is a problem', (_, inputs, file, why) => {
+  test.each<Readonly<{ what: string; inputs: Record<string, string>; file?: string; why: RegExp }>>([
+    {
+      what: 'a file alone',
+      inputs: { 'expect-plan-file': 'plan.json' },
+      file: '{"approved":{}}',
+      why: /expect-plan-file: "plan.json" — needs expect-plan-digest/,
+    },
+    {
+      what: 'part of a digest',
+      inputs: { 'expect-plan-digest': digest.slice(0, 60) },
+      why: /expect-plan-digest: .* — expected the whole of the output plan-digest/,
+    },
+    {
+      what: 'a digest of another version',
+      inputs: { 'expect-plan-digest': digest.replace('v1', 'v2') },
+      why: /is of version v2, and this version of the action makes v1/,
+    },
+    { what: 'no file', inputs: both, why: /expect-plan-file: "plan.json" — ENOENT/ },
+    { what: 'a file that is not JSON', inputs: both, file: '{', why: /expect-plan-file: "plan.json" — .*JSON/ },
+    {
+      what: 'a file of something else',
+      inputs: both,
+      file: '[]',
+      why: /expect-plan-file: "plan.json" — expected the file of the output plan-file/,
+    },
+    {
+      what: 'a sweep',
+      inputs: { 'expect-plan-digest': digest, sweep: 'true', 'ami-id': '' },
+      why: /a sweep has no plan/,
+    },
+  ])('$what is a problem', ({ inputs, file, why }) => {
     expect(() => from(inputs, file === undefined ? {} : { 'plan.json': file })).toThrow(why);
   });
 });

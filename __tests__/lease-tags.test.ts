@@ -136,7 +136,7 @@ test('a lease that is ended reads as dead, and still tells its regions', async (
   await using there = await withAmi();
   const { lease } = await take(there);
   await lease?.stop();
-  await endLease(there.at(region), amiId, id, ['eu-west-1', 'us-west-2']);
+  await endLease(there.at(region), amiId, { id, regions: ['eu-west-1', 'us-west-2'] });
   const [record, ...others] = leasesOf(tagsOf(there));
   expect(others).toEqual([]);
   expect(record).toEqual({
@@ -152,7 +152,7 @@ test('a lease that is ended reads as dead, and still tells its regions', async (
 });
 
 describe('a lease that cannot be ended is none', () => {
-  const end = (there: Account, imageId = amiId) => endLease(there.at(region), imageId, id, []);
+  const end = (there: Account, imageId = amiId) => endLease(there.at(region), imageId, { id, regions: [] });
 
   test('because the AMI is gone, or full, or may not be tagged', async () => {
     await using full = await withAmi(Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`tag-${at}`, ''])));

@@ -125,6 +125,7 @@ describe('a lease lives', () => {
     ['until it ends', {}, { now: now + 299_999 }],
     ["when another run's later attempt reads it", {}, { attempt: 2 }],
     ['when the same attempt reads it', {}, { runId: '4711' }],
+    ['when a later attempt of its run reads it: its runner may go on', {}, { runId: '4711', attempt: 2 }],
     ['when an earlier attempt of its run reads it', { attempt: 2 }, { runId: '4711' }],
     ['on another machine, where its process cannot be seen', {}, {}],
     ['on the same machine while its process runs', {}, { machine: 'machine', isRunning: () => true }],
@@ -133,7 +134,6 @@ describe('a lease lives', () => {
 
   test.each([
     ['once it has ended', {}, { now: now + 300_000 }],
-    ['when a later attempt of its run reads it: GitHub re-runs only what has ended', {}, { runId: '4711', attempt: 2 }],
     ['on the same machine once its process is gone', {}, { machine: 'machine' }],
   ])('no more %s', (_, record, by) => expect(isAlive(lease(record), reader(by))).toBe(false));
 
@@ -145,12 +145,15 @@ describe('a lease lives', () => {
   });
 });
 
-test('the leases on an image are those that live and those that are dead, the own one left out', () => {
+test('the leases on an image are those that live, an earlier attempt’s, and those that are dead, the own one left out', () => {
   const [live, dead, own] = [lease({ id: 'live' }), lease({ id: 'dead', expiresAt: 0 }), lease({ id: 'own' })];
-  const image: Image = { Tags: [live, dead, own].map(leaseTag) };
-  expect(sortLeases(image, 'own', reader())).toEqual({ live: [live], dead: [dead] });
-  expect(sortLeases(undefined, 'own', reader())).toEqual({ live: [], dead: [] });
-  expect(sortLeases({}, 'own', reader())).toEqual({ live: [], dead: [] });
+  const outdated = lease({ id: 'outdated', runId: '4712', attempt: 0 });
+  const expired = lease({ id: 'expired', runId: '4712', attempt: 0, expiresAt: now });
+  const image: Image = { Tags: [live, dead, own, outdated, expired].map(leaseTag) };
+  expect(sortLeases(image, 'own', reader())).toEqual({ live: [live], outdated: [outdated], dead: [dead, expired] });
+  const none = { live: [], outdated: [], dead: [] };
+  expect(sortLeases(undefined, 'own', reader())).toEqual(none);
+  expect(sortLeases({}, 'own', reader())).toEqual(none);
 });
 
 describe('this process', () => {

@@ -48,6 +48,8 @@ const empty = {
   targets: {},
   promotions: [],
   account: '',
+  keepPending: false,
+  finished: [],
 };
 
 describe('what post finds', () => {
@@ -219,6 +221,8 @@ describe('the state of many targets', () => {
         fc.record({ place: text, name: text, amiId: text, before: fc.option(fc.record({ version: fc.nat() })) }),
       ),
       account: text,
+      keepPending: fc.boolean(),
+      finished: texts,
     });
     fc.assert(
       fc.property(state, fc.constantFrom(1, 400), (given, times) => {
@@ -320,7 +324,15 @@ describe('saved state that is damaged', () => {
     ['news', { plain: {} }, 'news: it is not what this action saves'],
     ['constructor', { plain: {} }, 'constructor: it is not what this action saves'],
   ])('in %s (%j): the rest is read', (part, form, why) => {
-    const run = { imageId: 'ami-1', leaseId: 'a', leased: true, grantKeys: [], regions: [], account: '1' };
+    const run = {
+      imageId: 'ami-1',
+      leaseId: 'a',
+      leased: true,
+      grantKeys: [],
+      regions: [],
+      account: '1',
+      keepPending: true,
+    };
     const { state, unread } = read({
       ledger: JSON.stringify({ format: 2, parts: { run: { plain: run }, [part]: form } }),
     });

@@ -11,9 +11,9 @@ import { describe, expect, test } from '@jest/globals';
 
 type Rule = keyof typeof debt;
 const debt = {
-  'complexity/noExcessiveCognitiveComplexity': { __tests__: 7, 'fan-out': 1, simulator: 12, src: 15 },
-  'complexity/useMaxParams': { __tests__: 21, bench: 1, e2e: 2, simulator: 12, src: 83 },
-  'suspicious/noImportCycles': { bench: 2, src: 45 },
+  'complexity/noExcessiveCognitiveComplexity': { __tests__: 7, simulator: 12 },
+  'complexity/useMaxParams': { __tests__: 21, simulator: 12 },
+  'suspicious/noImportCycles': {},
 } satisfies Record<string, Record<string, number>>;
 const rules = Object.keys(debt) as Rule[];
 

@@ -18,7 +18,7 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
-import { noImage, noSnapshot } from '../src/plan/probe.ts';
+import { noImage, noSnapshot } from '../src/check/probe.ts';
 import { tagKeys } from '../src/tags.ts';
 import { handlerOf, runJob, startSimulator } from './in-process.ts';
 import {

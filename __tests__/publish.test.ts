@@ -139,7 +139,7 @@ describe('SSM parameters: all or none', () => {
     expect(main.conclusion).toBe('failure');
     expect(new Set(valuesOf(simulator, '/golden/latest'))).toEqual(new Set([parameters['/golden/latest']]));
     expect(main.annotations.map(({ message }) => message).join()).toMatch(
-      /parameters were left as they are, because not every target is ready/,
+      /parameters hold what they held before, because not all could be set/,
     );
   });
 
@@ -280,7 +280,7 @@ describe('retain', () => {
     expect(main.conclusion).toBe('success');
     const told = main.annotations.map(({ message }) => message).join('\n');
     expect(told).toMatch(/may not take ec2:DescribeLockedSnapshots: /);
-    expect(told).toMatch(/golden-image-8\) could not be removed: .*is locked/);
+    expect(told).toMatch(/golden-image-8\) could not be deleted: .*is locked/);
   });
 
   test('removes nothing where it cannot be told what is used', async () => {

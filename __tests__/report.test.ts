@@ -4,8 +4,10 @@ import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
-import { fanOut, procedure } from '../simulator/scenarios/standard.ts';
+import { type AmiScenario, amiIdOf } from '../simulator/scenario.ts';
+import { fanOut, procedure, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import { nodeHost } from '../src/node-host.ts';
+import { kinds } from '../src/operations/kinds.ts';
 import { outputsOf, type TargetRecord } from '../src/report/outputs.ts';
 import type { PlanRecord } from '../src/report/plan.ts';
 import { milestones } from '../src/report/progress.ts';
@@ -59,12 +61,100 @@ describe('the outputs follow the published schemas, and the summary has diagrams
     expect(expectValid('targets', main.outputs.targets)).toEqual([]);
   });
 
+  test('the plan tells every kind of operation, and its schemas know them all', () => {
+    type Enum = { enum: string[] };
+    const plan = schemaOf('plan') as { properties: { operations: { items: { properties: { kind: Enum } } } } };
+    const totals = schemaOf('plan-totals') as { properties: { operations: { propertyNames: Enum } } };
+    expect(plan.properties.operations.items.properties.kind.enum.toSorted()).toEqual(Object.keys(kinds).toSorted());
+    expect(totals.properties.operations.propertyNames.enum).toEqual(
+      plan.properties.operations.items.properties.kind.enum,
+    );
+  });
+
+  test.each<[string, Record<string, string>, string[]]>([
+    ['a dry run', { 'dry-run': 'true' }, ['planned']],
+    ['a run', {}, ['done', 'not needed']],
+  ])('what became of each operation is told: %s', async (_, inputs, outcomes) => {
+    const { main } = await share(fanOut(), inputs);
+    const { operations } = expectValid('plan', main.outputs.plan) as PlanRecord;
+    expect(operations.length).toBeGreaterThan(0);
+    expect(operations.filter(({ outcome }) => !outcomes.includes(outcome))).toEqual([]);
+  });
+
+  test('where problems were found, the plan is what would have been done', async () => {
+    const { main } = await share(procedure(), { 'on-existing': 'fail', 'target-ami-name': 'x'.repeat(129) });
+    const { operations, problems } = expectValid('plan', main.outputs.plan) as PlanRecord;
+    expect([problems.length, new Set(operations.map(({ outcome }) => outcome))]).toEqual([1, new Set(['planned'])]);
+  });
+
+  describe('an AMI that is there', () => {
+    const { amiId } = procedure();
+    const tags = { 'share-encrypted-ami:source-ami': amiId };
+    const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags }];
+    const planned = async (amis: readonly AmiScenario[], inputs: Record<string, string> = {}) => {
+      const shared = procedure({ policies: ['target-retain'], target: { amis } });
+      const { main } = await share(shared, { ...inputs, 'dry-run': 'true' });
+      const { targets, operations } = expectValid('plan', main.outputs.plan) as PlanRecord;
+      return { target: targets[0], operations, error: main.annotations.map(({ message }) => message).join() };
+    };
+    const named = (name: string, attributes: AmiScenario['attributes'] = {}): AmiScenario => ({
+      ...{ name, volumes, tags, attributes },
+    });
+
+    test('and is used again, or is being made and waited for, is told by its ID', async () => {
+      const id = amiIdOf(targetAccount, targetRegion, 'golden-image');
+      for (const [state, action, kinds] of [
+        ['available', 'reuse', ['reuse']],
+        ['pending', 'await', ['await', 'reuse']],
+      ] as const) {
+        const { target, operations, error } = await planned([named('golden-image', { State: state })]);
+        expect([error, target]).toEqual(['', expect.objectContaining({ action, reuses: id, amiName: 'golden-image' })]);
+        const inTarget = operations.filter(({ kind }) => kind !== 'lease');
+        expect(inTarget.map(({ kind, of }) => [kind, of])).toEqual(kinds.map((kind) => [kind, [id]]));
+      }
+    });
+
+    test('and is to be replaced, goes by operations of the plan', async () => {
+      const inputs = { 'on-existing': 'replace' };
+      const { target, operations } = await planned([named('golden-image'), named('golden-old')], inputs);
+      const [stale, old] = ['golden-image', 'golden-old'].map((name) => amiIdOf(targetAccount, targetRegion, name));
+      expect(target?.replaces.toSorted()).toEqual([stale, old].toSorted());
+      const gone = operations.filter(({ kind }) => kind === 'deregister' || kind === 'delete');
+      expect(gone.flatMap(({ of }) => of.filter((one) => one.startsWith('ami-'))).toSorted()).toEqual(
+        [stale, old].toSorted(),
+      );
+    });
+
+    test('and that retain leaves no room for, is told: it goes, or why it stays', async () => {
+      const attributes = { DeregistrationProtection: 'enabled-without-cooldown' };
+      const amis = [named('golden-1'), named('golden-2', attributes)].map((ami) => ({
+        ...{ ...ami, tags: { 'share-encrypted-ami:source-ami': 'ami-0ffffffffffffffff' } },
+      }));
+      const { target, operations } = await planned(amis, { retain: '1', 'target-ami-name': 'golden-3' });
+      const [first, second] = ['golden-1', 'golden-2'].map((name) => amiIdOf(targetAccount, targetRegion, name));
+      expect(target).toMatchObject({
+        removes: [first],
+        keeps: [{ amiId: second, amiName: 'golden-2', why: expect.stringMatching(/^it is protected from/) }],
+      });
+      expect(operations.filter(({ kind }) => kind === 'deregister').map(({ of }) => of[0])).toEqual([first]);
+    });
+  });
+
   test('a schema would find a field that is new, gone, or of another kind', async () => {
     const { main } = await share(procedure(), { 'dry-run': 'true' });
     const plan = JSON.parse(main.outputs.plan ?? '') as PlanRecord;
     const { topology, ...without } = plan;
     expect(topology).toBe('direct');
-    for (const wrong of [{ ...plan, more: 1 }, without, { ...plan, estimate: { ...plan.estimate, copies: '2' } }])
+    const [first] = plan.operations;
+    for (const wrong of [
+      { ...plan, more: 1 },
+      without,
+      { ...plan, estimate: { ...plan.estimate, copies: '2' } },
+      { ...plan, version: 1 },
+      { ...plan, operations: [{ ...first, outcome: 'skipped' }] },
+      { ...plan, operations: [{ ...first, kind: 'promote' }] },
+      { ...plan, targets: [{ ...plan.targets[0], action: 'adopt' }] },
+    ])
       expect(checks.plan(wrong)).toBe(false);
     const [record] = JSON.parse(main.outputs.targets ?? '') as TargetRecord[];
     expect(checks.targets([{ ...record, status: 'done' }])).toBe(false);
@@ -130,7 +220,7 @@ describe('outputs that are too long', () => {
     expect(bytesOf(outputs)).toBeLessThanOrEqual(100_000);
     const plan = expectValid('plan', temp[basename(outputs['plan-file'] ?? '')]) as PlanRecord;
     const totals = expectValid('plan-totals', outputs.plan);
-    expect(totals).toMatchObject({ totals: true, targets: { create: 120 }, steps: { copy: 120 }, problems: 0 });
+    expect(totals).toMatchObject({ totals: true, targets: { create: 120 }, operations: { copy: 120 }, problems: 0 });
     expect(totals).toMatchObject({ estimate: plan.estimate, source: { amiName: 'golden-image' } });
     expect(plan.targets).toHaveLength(120);
     const records = expectValid('targets', temp[basename(outputs['targets-file'] ?? '')]) as TargetRecord[];
@@ -261,11 +351,8 @@ describe('progress', () => {
   test('is told by steps, with GiB, rate and time left, and every two minutes in any case', () => {
     let clock = 0;
     const told: string[] = [];
-    const look = milestones(
-      100,
-      10,
-      (progress) => told.push(`${clock / 1000}: ${progress}`),
-      () => clock,
+    const look = milestones({ totalGiB: 100, stepPercent: 10, now: () => clock }, (progress) =>
+      told.push(`${clock / 1000}: ${progress}`),
     );
     for (const [seconds, percent] of [
       [1, 0],
@@ -290,12 +377,7 @@ describe('progress', () => {
   test('of a copy that was taken over, the rate counts from the first look', () => {
     let clock = 0;
     const told: string[] = [];
-    const look = milestones(
-      10,
-      10,
-      (progress) => told.push(progress),
-      () => clock,
-    );
+    const look = milestones({ totalGiB: 10, stepPercent: 10, now: () => clock }, (progress) => told.push(progress));
     for (const [seconds, percent] of [
       [1, 60],
       [11, 70],

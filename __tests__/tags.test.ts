@@ -42,7 +42,8 @@ describe('the tags of a copy', () => {
       { Key: 'stage', Value: 'test' },
       { Key: 'note', Value: '' },
     ];
-    const { tags, dropped } = mergeTags(source, { stage: 'prod', [tagKeys.run]: 'mine' }, { [tagKeys.run]: 'a run' });
+    const users = { stage: 'prod', [tagKeys.run]: 'mine' };
+    const { tags, dropped } = mergeTags(source, { users, ours: { [tagKeys.run]: 'a run' } });
     expect(tags).toEqual([
       { Key: 'team', Value: 'platform' },
       { Key: 'note', Value: '' },
@@ -58,11 +59,11 @@ describe('the tags of a copy', () => {
       { Key: tagKeys.sourceAmi, Value: 'ami-1' },
       { Value: 'keyless' },
     ];
-    expect(mergeTags(source, {}, {})).toEqual({ tags: [], dropped: [] });
+    expect(mergeTags(source, { users: {}, ours: {} })).toEqual({ tags: [], dropped: [] });
   });
 
   test('that has no value have an empty one', () => {
-    expect(mergeTags([{ Key: 'team' }], {}, {}).tags).toEqual([{ Key: 'team', Value: '' }]);
+    expect(mergeTags([{ Key: 'team' }], { users: {}, ours: {} }).tags).toEqual([{ Key: 'team', Value: '' }]);
   });
 
   test("whatever there is: at most 50, ours and the user's among them, and the source's that are left out are named", () => {
@@ -73,8 +74,7 @@ describe('the tags of a copy', () => {
         const ours = { [tagKeys.sourceAmi]: 'ami-1' };
         const { tags, dropped } = mergeTags(
           sources.map((Key) => ({ Key, Value: 'source' })),
-          users,
-          ours,
+          { users, ours },
           most,
         );
         const must = Object.keys({ ...users, ...ours });

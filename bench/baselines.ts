@@ -59,7 +59,7 @@ export async function measureBaseline(workload: Workload, style: Style): Promise
     const targets = split('target-accounts').flatMap((account) =>
       split('target-regions').map((region) => ({ account, region })),
     );
-    await runScript(simulator, style, amiId, targets);
+    await runScript(simulator, { style, amiId, targets });
     const seconds = (performance.now() - started) / 1000;
     const count = targetsOf(workload);
     return {
@@ -78,7 +78,9 @@ export async function measureBaseline(workload: Workload, style: Style): Promise
 
 type Place = Readonly<{ account: string; region: string }>;
 
-async function runScript(simulator: Simulator, style: Style, amiId: string, targets: readonly Place[]): Promise<void> {
+type Script = Readonly<{ style: Style; amiId: string; targets: readonly Place[] }>;
+
+async function runScript(simulator: Simulator, { style, amiId, targets }: Script): Promise<void> {
   const source = await open(simulator, { account: sourceAccount, region: sourceRegion }, 'ami-source');
   const wait = waits(style);
   const copied = await source.ec2.send(

@@ -19,7 +19,7 @@ import {
 } from './measure.ts';
 import { timings, type Workload } from './workload.ts';
 
-export type Results = Readonly<{
+type Results = Readonly<{
   date: string;
   node: string;
   cpus: number;

@@ -1,5 +1,13 @@
-import type { Results } from './bench.ts';
+import type { Baseline } from './baselines.ts';
+import type { Measured } from './measure.ts';
+import type { timings } from './workload.ts';
 
+/** What is drawn of the bench's results. */
+type Makespans = Readonly<{
+  action: readonly Measured[];
+  baselines: readonly Baseline[];
+  timings: typeof timings;
+}>;
 type Bar = Readonly<{ label: string; value: number; ideal: boolean }>;
 
 const width = 760;
@@ -7,7 +15,7 @@ const labelWidth = 330;
 const barHeight = 22;
 
 /** The makespans in ratio to the ideal, as an SVG bar chart; the line at 1 is the ideal. */
-export function chart({ action, baselines, timings }: Results): string {
+export function chart({ action, baselines, timings }: Makespans): string {
   const bars: Bar[] = [
     ...action.map(({ targets, workload, ratio }) => ({
       label: `action, ${targets} targets × ${workload.volumes} volumes`,

@@ -7,8 +7,11 @@ import { tagKeys, tagPrefix } from '../src/tags.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { Ending } from './scenarios.ts';
 
-/** What the action was asked, and said of itself. */
-export type Said = Readonly<{
+/** One run: of which AMI and into where, what was to come of it, and what the action was asked and said of itself. */
+export type Played = Readonly<{
+  amiId: string;
+  regions: readonly string[];
+  ends: Ending;
   conclusion: string;
   postConclusion: string;
   outputs: Readonly<Record<string, string>>;
@@ -27,18 +30,12 @@ function onlyTexts(findings: readonly Finding[]): string[] {
 const looks = 6;
 
 /** What is not as it should be after a run, by AWS's word rather than the action's; nothing if all is well. */
-export async function problemsAfter(
-  sandbox: Sandbox,
-  amiId: string,
-  regions: readonly string[],
-  ends: Ending,
-  said: Said,
-): Promise<string[]> {
-  const words = wordProblems(regions, ends, said);
+export async function problemsAfter(sandbox: Sandbox, played: Played): Promise<string[]> {
+  const words = wordProblems(played);
   for (let look = 1; ; look += 1) {
     const found = await Promise.all([
-      sourceProblems(sandbox, amiId, said.keyPolicy),
-      ...regions.map((region) => targetProblems(sandbox, amiId, region, ends, said)),
+      sourceProblems(sandbox, played),
+      ...played.regions.map((region) => targetProblems(sandbox, played, region)),
     ]);
     const seen = onlyTexts(found.flat());
     // A run that says itself that it failed needs no second look.
@@ -47,14 +44,14 @@ export async function problemsAfter(
   }
 }
 
-function wordProblems(regions: readonly string[], ends: Ending, said: Said): string[] {
+function wordProblems({ regions, ends, conclusion, postConclusion, outputs }: Played): string[] {
   const expected = ends === 'cancelled' ? 'cancelled' : 'success';
-  const targets = JSON.parse(said.outputs.targets || '[]') as { region: string; status: string }[];
+  const targets = JSON.parse(outputs.targets || '[]') as { region: string; status: string }[];
   const statuses = targets.map(({ region, status }) => `${region} ${status}`).join(', ');
   const wanted = regions.map((region) => `${region} ${ends}`).join(', ');
   return onlyTexts([
-    said.conclusion !== expected && `main ended in ${said.conclusion}, not in ${expected}`,
-    said.postConclusion !== 'success' && `post ended in ${said.postConclusion}`,
+    conclusion !== expected && `main ended in ${conclusion}, not in ${expected}`,
+    postConclusion !== 'success' && `post ended in ${postConclusion}`,
     ends !== 'cancelled' && statuses !== wanted && `the output targets says ${statuses || 'nothing'}, not ${wanted}`,
   ]);
 }
@@ -76,7 +73,7 @@ async function grantsNaming({ source, settings }: Sandbox, amiId: string): Promi
 }
 
 /** The source account has what it had: no copy, no mark, no share, no grant, no statement. */
-async function sourceProblems(sandbox: Sandbox, amiId: string, keyPolicy: string | undefined): Promise<Finding[]> {
+async function sourceProblems(sandbox: Sandbox, { amiId, keyPolicy }: Played): Promise<Finding[]> {
   const { source, settings } = sandbox;
   const intermediates = await ownImages(source, { Name: `tag:${tagKeys.sourceAmi}`, Values: [amiId] });
   const { Images: [image] = [] } = await source.ec2(new DescribeImagesCommand({ ImageIds: [amiId] }));
@@ -102,13 +99,8 @@ async function sourceProblems(sandbox: Sandbox, amiId: string, keyPolicy: string
 }
 
 /** The target has one AMI of the source, as the outputs say, under its own key, and what was asked for besides. */
-async function targetProblems(
-  sandbox: Sandbox,
-  amiId: string,
-  region: string,
-  ends: Ending,
-  { outputs, inputs }: Said,
-): Promise<Finding[]> {
+async function targetProblems(sandbox: Sandbox, played: Played, region: string): Promise<Finding[]> {
+  const { amiId, ends, outputs, inputs } = played;
   const { settings, runUrl } = sandbox;
   const place = sandbox.target(region);
   const images = await ownImages(place, { Name: `tag:${tagKeys.sourceAmi}`, Values: [amiId] });

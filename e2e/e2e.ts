@@ -77,7 +77,7 @@ async function play(sandbox: Sandbox, scenario: Scenario, github: GithubContext)
     const { main, post } = await runJob(run);
     const { conclusion, outputs } = main;
     const said = { conclusion, postConclusion: post.conclusion, outputs, inputs: all, keyPolicy };
-    const found = await problemsAfter(sandbox, amiId, regions, ends, said);
+    const found = await problemsAfter(sandbox, { amiId, regions, ends, ...said });
     problems.push(...found.map((problem) => `the run that was to end ${ends}: ${problem}`));
   }
   return problems;

@@ -69,7 +69,7 @@ export function openSandbox(
   };
   const host = nodeHost();
   const clients = openClients(host);
-  const sessions = openSessions({ options, host, clients, signal });
+  const sessions = openSessions({ options, host, signal });
   const open = (account: string, role: string) =>
     placesOf(clients, {
       account,

@@ -58,6 +58,18 @@ function readEntry(entry, name, problems) {
   return { ...entry, account: String(entry.account ?? ''), region: String(entry.region ?? '') };
 }
 
+/** What is no account ID and no region's name, each told once. */
+function misnamed(targets) {
+  const accounts = [...new Set(targets.map(({ account }) => account))].filter((one) => !/^\d{12}$/.test(one));
+  const regions = [...new Set(targets.map(({ region }) => region))].filter(
+    (one) => !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(one),
+  );
+  return [
+    ...accounts.map((account) => `${JSON.stringify(account)}: expected a 12-digit account ID`),
+    ...regions.map((region) => `${JSON.stringify(region)}: expected the name of a region, such as eu-west-1`),
+  ];
+}
+
 /**
  * Every account × every region, then what `targets` adds to them or overrides of them, as the action reads them.
  * @throws InputError that lists every problem
@@ -67,9 +79,8 @@ export function readTargets({ accounts = '', regions = '', targets = '' }) {
   const [accountIds, regionNames] = [list(accounts), list(regions)];
   if (accountIds.length > 0 !== regionNames.length > 0)
     problems.push('target-accounts and target-regions need each other: the targets are every account × every region');
-  const byPlace = new Map();
-  for (const account of accountIds)
-    for (const region of regionNames) byPlace.set(placeOf({ account, region }), { account, region });
+  const product = accountIds.flatMap((account) => regionNames.map((region) => ({ account, region })));
+  const byPlace = new Map(product.map((target) => [placeOf(target), target]));
   const seen = new Set();
   for (const [index, raw] of parseEntries(targets, problems).entries()) {
     const entry = readEntry(raw, `targets[${index}]`, problems);
@@ -80,11 +91,7 @@ export function readTargets({ accounts = '', regions = '', targets = '' }) {
     byPlace.set(place, { ...byPlace.get(place), ...entry });
   }
   const all = [...byPlace.values()];
-  for (const account of new Set(all.map((target) => target.account)))
-    if (!/^\d{12}$/.test(account)) problems.push(`${JSON.stringify(account)}: expected a 12-digit account ID`);
-  for (const region of new Set(all.map((target) => target.region)))
-    if (!/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(region))
-      problems.push(`${JSON.stringify(region)}: expected the name of a region, such as eu-west-1`);
+  problems.push(...misnamed(all));
   if (all.length === 0 && problems.length === 0)
     problems.push('there are no targets: give target-accounts with target-regions, or targets');
   if (problems.length > 0) throw new InputError(problems.join('\n'));

@@ -10,6 +10,11 @@ import type {
 /** What DescribeImages doesn't tell of an image: its UEFI variables, readable by its owner alone. */
 export type ImageExtras = Readonly<{ uefiData: string | undefined }>;
 
+/** Graviton boots by UEFI, whether the image says so or not: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-boot.html */
+export function hasUefi({ BootMode, Architecture }: Image): boolean {
+  return BootMode === 'uefi' || BootMode === 'uefi-preferred' || (BootMode === undefined && Architecture === 'arm64');
+}
+
 /** The snapshots of an image, each once, in the order of its devices. */
 export function snapshotIdsOf(image: Image): string[] {
   const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => (Ebs?.SnapshotId ? [Ebs.SnapshotId] : []));
@@ -196,35 +201,43 @@ export type Allowances = Readonly<{
 
 /** Attribute by attribute and device by device, in what `target` differs from `source`. */
 export function differences(source: Image, target: Image, { lostBilling, otherRegion }: Allowances): Difference[] {
-  const found: Difference[] = [];
-  const compare = (field: string, there: unknown, here: unknown): void => {
-    if (there !== here) found.push({ field, source: show(there), target: show(here) });
-  };
   const fields = [...comparedFields, ...(lostBilling ? [] : billingFields), ...(otherRegion ? [] : regionalFields)];
-  for (const field of fields) compare(field, counted(source, field), counted(target, field));
-
+  const found = fields.flatMap((field) => compared(field, counted(source, field), counted(target, field)));
   const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
   for (const mapping of source.BlockDeviceMappings ?? []) {
-    const name = `BlockDeviceMappings[${mapping.DeviceName}]`;
-    const other = here.get(mapping.DeviceName);
+    found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
     here.delete(mapping.DeviceName);
-    if (other === undefined) {
-      compare(name, 'there', undefined);
-      continue;
-    }
-    compare(`${name}.VirtualName`, mapping.VirtualName, other.VirtualName);
-    compare(`${name}.NoDevice`, mapping.NoDevice !== undefined, other.NoDevice !== undefined);
-    compare(`${name}.Ebs`, mapping.Ebs !== undefined, other.Ebs !== undefined);
-    if (mapping.Ebs === undefined || other.Ebs === undefined) continue;
-    for (const field of comparedVolumeFields)
-      if (isStated(mapping.Ebs, field)) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
-    // The snapshot's own key tells more (keyDifferences); that the mapping says nothing of encryption says nothing.
-    const encrypted = mapping.Ebs.SnapshotId !== undefined || (mapping.Ebs.Encrypted ?? false);
-    compare(`${name}.Ebs.Encrypted`, encrypted, other.Ebs.Encrypted ?? (other.Ebs.SnapshotId ? encrypted : false));
-    compare(`${name}.Ebs.SnapshotId`, mapping.Ebs.SnapshotId !== undefined, other.Ebs.SnapshotId !== undefined);
   }
-  for (const name of here.keys()) compare(`BlockDeviceMappings[${name}]`, undefined, 'there');
+  for (const name of here.keys()) found.push(...compared(`BlockDeviceMappings[${name}]`, undefined, 'there'));
   return found;
+}
+
+/** The difference in one field, if there is one. */
+function compared(field: string, there: unknown, here: unknown): Difference[] {
+  return there === here ? [] : [{ field, source: show(there), target: show(here) }];
+}
+
+/** In what a device of the target, `here`, differs from the source's of the same name. */
+function deviceDifferences(there: BlockDeviceMapping, here: BlockDeviceMapping | undefined): Difference[] {
+  const name = `BlockDeviceMappings[${there.DeviceName}]`;
+  if (here === undefined) return compared(name, 'there', undefined);
+  return [
+    ...compared(`${name}.VirtualName`, there.VirtualName, here.VirtualName),
+    ...compared(`${name}.NoDevice`, there.NoDevice !== undefined, here.NoDevice !== undefined),
+    ...compared(`${name}.Ebs`, there.Ebs !== undefined, here.Ebs !== undefined),
+    ...(there.Ebs && here.Ebs ? volumeDifferences(`${name}.Ebs`, there.Ebs, here.Ebs) : []),
+  ];
+}
+
+function volumeDifferences(name: string, there: EbsBlockDevice, here: EbsBlockDevice): Difference[] {
+  const stated = comparedVolumeFields.filter((field) => isStated(there, field));
+  // The snapshot's own key tells more (keyDifferences); that the mapping says nothing of encryption says nothing.
+  const encrypted = there.SnapshotId !== undefined || (there.Encrypted ?? false);
+  return [
+    ...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
+    ...compared(`${name}.Encrypted`, encrypted, here.Encrypted ?? (here.SnapshotId ? encrypted : false)),
+    ...compared(`${name}.SnapshotId`, there.SnapshotId !== undefined, here.SnapshotId !== undefined),
+  ];
 }
 
 /** UEFI variables are long and unreadable, so only the fact is told. */

@@ -2,11 +2,12 @@ import { setFlagsFromString } from 'node:v8';
 import { errorMessage } from './aws/errors.ts';
 import { main } from './main.ts';
 import { nodeHost } from './node-host.ts';
+import { CancelError } from './time.ts';
 
 collectEarly();
 const cancelled = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const)
-  process.on(name, () => cancelled.abort(new Error(`the run was cancelled (${name})`)));
+  process.on(name, () => cancelled.abort(new CancelError(`the run was cancelled (${name})`)));
 const host = nodeHost();
 main(host, cancelled.signal).catch((error: unknown) => {
   host.runner.fail();

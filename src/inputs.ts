@@ -59,7 +59,7 @@ export function readInputs(
   const sweep = reader.flag('sweep');
   const request: Request = {
     ...settings,
-    image: readSourceImage(reader, region, readFile, sweep),
+    image: readSourceImage(reader, { region, readFile, optional: sweep }),
     targets: readTargets(reader, partition, run),
     description: reader.templateValue('target-ami-description', reader.optional('target-ami-description')),
     route: reader.oneOf('route', routes),

@@ -95,8 +95,12 @@ export type Reader = Readonly<{
 
 export function isAlive(lease: LeaseRecord, reader: Reader): boolean {
   if (lease.expiresAt <= reader.now) return false;
-  if (lease.runId === reader.runId && lease.attempt < reader.attempt) return false;
   return lease.machine !== reader.machine || reader.machine === '' || reader.isRunning(lease.process);
+}
+
+/** Whether it is an earlier attempt's of the very run: GitHub has given that up. */
+function isOutdated({ runId, attempt }: LeaseRecord, reader: Reader): boolean {
+  return runId === reader.runId && attempt < reader.attempt;
 }
 
 /** This process as a reader of leases. */
@@ -147,20 +151,8 @@ export async function takeLease(request: LeaseRequest): Promise<Lease | undefine
   if (!(await mayDeleteTags(place, imageId, id))) return unseen('the source role may not remove tags (ec2:DeleteTags)');
   const write = () => place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(request))] }));
   request.beforeWrite();
-  for (let full = false; ; full = true) {
-    try {
-      await write();
-      break;
-    } catch (error) {
-      if (isDenied(error)) return unseen('the source role may not tag the AMI (ec2:CreateTags)');
-      if (hasCode(error, 'InvalidAMIID.NotFound')) return unseen('AWS takes no tags for this AMI from this account');
-      if (!hasCode(error, 'TagLimitExceeded')) throw error;
-      const [image] = await describeImages(place, [imageId]);
-      if (leasesOf(image?.Tags).length === 0) return unseen('the AMI has 50 tags of its own');
-      if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-      await place.sleep(10_000);
-    }
-  }
+  const refused = await whyRefused(request, write);
+  if (refused !== undefined) return unseen(refused);
   const stopped = new AbortController();
   const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
   return {
@@ -170,6 +162,34 @@ export async function takeLease(request: LeaseRequest): Promise<Lease | undefine
       await renewing;
     },
   };
+}
+
+/** Writes the lease, where need be once there is room for it; gives why it can't be. */
+async function whyRefused(
+  { place, imageId, warn }: LeaseRequest,
+  write: () => Promise<unknown>,
+): Promise<string | undefined> {
+  for (let full = false; ; full = true) {
+    try {
+      await write();
+      return undefined;
+    } catch (error) {
+      const why = refusalOf(error);
+      if (why !== undefined) return why;
+    }
+    const [image] = await describeImages(place, [imageId]);
+    if (leasesOf(image?.Tags).length === 0) return 'the AMI has 50 tags of its own';
+    if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+    await place.sleep(10_000);
+  }
+}
+
+/** Why AWS takes no lease, in words; undefined where there is only no room for it yet. @throws what else went wrong */
+function refusalOf(error: unknown): string | undefined {
+  if (isDenied(error)) return 'the source role may not tag the AMI (ec2:CreateTags)';
+  if (hasCode(error, 'InvalidAMIID.NotFound')) return 'AWS takes no tags for this AMI from this account';
+  if (hasCode(error, 'TagLimitExceeded')) return undefined;
+  throw error;
 }
 
 /** Never throws. */
@@ -194,15 +214,21 @@ async function mayDeleteTags(place: Place, imageId: string, id: string): Promise
   return true;
 }
 
-/** The leases on an image: other runs' that live, and those that are dead. The lease `own` is neither. */
+/**
+ * The leases on an image but for `own`: those of runs that live, those of runs that are dead, and those of earlier attempts
+ * of the reader's run that have not expired. What such an attempt began may be taken over, for GitHub has given it up; it is
+ * not taken back, for a runner that lost its connection goes on.
+ */
 export function sortLeases(
   image: Image | undefined,
   own: string,
   reader: Reader,
-): { live: LeaseRecord[]; dead: LeaseRecord[] } {
+): Readonly<Record<'live' | 'outdated' | 'dead', LeaseRecord[]>> {
   const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
+  const alive = others.filter((lease) => isAlive(lease, reader));
   return {
-    live: others.filter((lease) => isAlive(lease, reader)),
+    live: alive.filter((lease) => !isOutdated(lease, reader)),
+    outdated: alive.filter((lease) => isOutdated(lease, reader)),
     dead: others.filter((lease) => !isAlive(lease, reader)),
   };
 }
@@ -211,7 +237,11 @@ export function sortLeases(
  * Says that a run needs nothing any more: its lease, still there, reads as expired. A run says so before it looks who
  * else there is. Of several that finish at once, the last to say so then sees no other, and takes back what they shared.
  */
-export async function endLease(place: Place, imageId: string, id: string, regions: readonly string[]): Promise<void> {
+export async function endLease(
+  place: Place,
+  imageId: string,
+  { id, regions }: Pick<LeaseRecord, 'id' | 'regions'>,
+): Promise<void> {
   const ended = leaseTag({ id, expiresAt: 0, runId: '', attempt: 0, machine: '', process: '', regions });
   try {
     await place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [ended] }));

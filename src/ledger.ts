@@ -38,6 +38,10 @@ export type LedgerState = Readonly<{
   promotions: readonly Promotion[];
   /** The source account. */
   account: string;
+  /** Whether copies that the run had no time left for go on, for another run to take over. */
+  keepPending: boolean;
+  /** The AMIs, and snapshots, that are finished: they stay, though they may bear the lease, or be read as bearing it. */
+  finished: readonly string[];
 }>;
 
 export type Ledger = {
@@ -60,6 +64,8 @@ const empty: LedgerState = {
   targets: {},
   promotions: [],
   account: '',
+  keepPending: false,
+  finished: [],
 };
 
 /** A ledger that keeps itself in the action's saved state. */
@@ -68,9 +74,9 @@ export function openLedger(save: (name: string, value: string) => void, files: F
   let state: LedgerState | undefined;
   const write = (change: Partial<LedgerState>): void => {
     const next = { ...empty, ...state, ...change };
-    const { shares, targets, promotions, ...run } = next;
+    const { shares, targets, promotions, finished, ...run } = next;
     // What changes by itself is a part of its own.
-    saved.write({ run, shares, targets, promotions: promotions.map(savedPromotion) });
+    saved.write({ run, shares, targets, finished, promotions: promotions.map(savedPromotion) });
     state = next;
   };
   return {
@@ -121,6 +127,7 @@ const readers = new Map<string, (value: unknown) => Partial<LedgerState> | undef
   ['run', (value) => (isRunPart(value) ? value : undefined)],
   ['shares', (value) => (isListOf(value, isShareEntry) ? { shares: value } : undefined)],
   ['targets', (value) => (isTextsByName(value) ? { targets: value } : undefined)],
+  ['finished', (value) => (isTexts(value) ? { finished: value } : undefined)],
   ['promotions', (value) => (isListOf(value, isPromotion) ? { promotions: value } : undefined)],
 ]);
 
@@ -128,6 +135,7 @@ const words = new Map([
   ['run', 'the AMI, its lease and the grants'],
   ['shares', 'the shares'],
   ['targets', 'the targets'],
+  ['finished', 'the AMIs that are finished'],
   ['promotions', 'the SSM parameters'],
 ]);
 
@@ -157,13 +165,13 @@ function isTextsByName(value: unknown): value is Record<string, string[]> {
   return isRecord(value) && Object.values(value).every(isTexts);
 }
 
-type RunPart = Omit<LedgerState, 'shares' | 'targets' | 'promotions'>;
+type RunPart = Omit<LedgerState, 'shares' | 'targets' | 'promotions' | 'finished'>;
 
 function isRunPart(value: unknown): value is RunPart {
   return (
     isRecord(value) &&
     [value.imageId, value.leaseId, value.account].every(isText) &&
-    typeof value.leased === 'boolean' &&
+    [value.leased, value.keepPending].every((flag) => typeof flag === 'boolean') &&
     [value.grantKeys, value.regions].every(isTexts)
   );
 }

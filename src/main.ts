@@ -3,12 +3,14 @@ import { runContext } from './context.ts';
 import type { Host, Runner } from './host.ts';
 import { InputError } from './inputs/reader.ts';
 import { type Request, readInputs } from './inputs.ts';
-import { ProblemsError, together } from './plan/problem.ts';
+import { together } from './plan/problem.ts';
 import { outputsOf, type Report, type TargetRecord, writeWhole } from './report/outputs.ts';
 import { plainText } from './report/progress.ts';
+import { ProblemsError, StoppedError } from './report/stopped.ts';
 import { summaryText } from './report/summary.ts';
 import { share } from './share.ts';
 import { sweep } from './sweep.ts';
+import { TimeOutError } from './time.ts';
 
 /** The main step: reads the inputs, shares the AMI, and reports what came of it. */
 export async function main(host: Host, cancelled: AbortSignal): Promise<void> {
@@ -30,7 +32,7 @@ async function outcomeOf(
     request = readInputs(runner.input, runContext(host), host.files.read);
     if (request.maskAccountIds) maskAccounts(runner, request);
     const { timeoutMinutes } = request;
-    const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
+    const late = new TimeOutError(`the run took longer than timeout-minutes (${timeoutMinutes})`);
     const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 60_000, late)]);
     const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
     return { report, failures: failuresOf(report) };
@@ -51,16 +53,27 @@ async function tell(host: Host, report: Report): Promise<void> {
   };
   const written = writeWhole(host.files, report);
   for (const problem of written.problems) runner.warning(plainText(problem));
+  const outputs = Object.entries(outputsOf(report, written));
   await attempt(`the outputs (${env.GITHUB_OUTPUT})`, () => {
-    for (const [name, value] of Object.entries(outputsOf(report, written))) runner.setOutput(name, value);
+    const failures = outputs.flatMap(([name, value]) => failureOf(() => runner.setOutput(name, value)) ?? []);
+    if (failures.length > 0) throw failures[0];
   });
   await attempt(`the job summary (${env.GITHUB_STEP_SUMMARY})`, () => runner.writeSummary(summaryText(report)));
+}
+
+function failureOf(act: () => void): unknown {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** The report of a run that came to no end of its own: every target failed, for the same reason. */
 function unfinished(request: Request | undefined, error: unknown): Report {
   const problems = error instanceof ProblemsError ? error.problems : [];
-  const plan = error instanceof ProblemsError ? error.plan : undefined;
+  const plan = error instanceof ProblemsError || error instanceof StoppedError ? error.plan : undefined;
   const targets = (request?.targets ?? []).map(({ account, region }): TargetRecord => {
     const planned = plan?.targets.find((target) => target.account === account && target.region === region);
     const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
@@ -107,7 +120,7 @@ function maskAccounts({ mask }: Runner, { source, targets }: Request): void {
 /** An error as the user reads it; a stack only where it is ours to mend. */
 function sentence(error: unknown): string {
   if (error instanceof InputError || error instanceof ProblemsError) return error.message;
-  const { message, remedy } = explain(error);
+  const { message, remedy } = explain(error instanceof StoppedError ? error.cause : error);
   return remedy === undefined ? message : `${message}. What to do: ${remedy}`;
 }
 

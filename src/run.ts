@@ -1,21 +1,65 @@
+import type { LimitFunction } from 'p-limit';
+import type { Place } from './aws/clients.ts';
+import type { Where } from './aws/errors.ts';
+import type { Watcher } from './aws/wait.ts';
 import type { Host } from './host.ts';
 import type { Request } from './inputs.ts';
+import type { Lease } from './lease.ts';
 import type { Ledger } from './ledger.ts';
+import type { Accounts } from './observe/accounts.ts';
+import type { Result } from './outcome.ts';
+import type { Plan } from './plan/decided.ts';
+import type { Source, SourceSnapshot } from './plan/facts.ts';
+import type { Copy, Operation, Ref } from './plan/operation.ts';
+import type { PlanRecord } from './report/plan.ts';
 import type { Log } from './report/progress.ts';
-import type { Timeline } from './report/timeline.ts';
 
-/** What every step of one run has at hand. */
+/** What every operation of one run has at hand. */
 export type Run = Readonly<{
   host: Host;
   request: Request;
   leaseId: string;
+  source: Source;
+  accounts: Accounts;
   ledger: Ledger;
   log: Log;
-  timeline: Timeline;
+  /** Waits in an account and region, until `place` is told to stop. */
+  watcher(place: Place): Watcher;
+  /** The slots of the copies that may run at once in a place. */
+  slots(place: Where): LimitFunction;
+  /** At how many percent more a copy tells how far it is. */
+  stepPercent: number;
+  /** Tells how far a target is, all its volumes together, by their sizes. */
+  progress(copy: Copy): (snapshot: SourceSnapshot, percent: number) => void;
+  /** An operation of the plan. */
+  operation(id: string): Operation | undefined;
+  /** Whether KMS takes a dry run for one. */
+  kmsDryRuns: boolean;
+  /** Keeps a lease until the run's end. */
+  hold(lease: Lease): void;
+  /** Notes what should have been removed and could not be. */
+  leave(what: string): void;
   /** Fires on a cancel and at the time-out; nothing new is begun after it. */
   signal: AbortSignal;
   /** Has the whole run stop; every target that isn't finished fails with `why`. */
-  stop: (why: Error) => void;
-  /** What should have been removed and could not be; filled as it comes up. */
-  leftBehind: string[];
+  stop(why: Error): void;
 }>;
+
+/** What a run is to do, and whom it has at hand for it. */
+export type Prepared = Readonly<{
+  accounts: Accounts;
+  plan: Plan;
+  record: PlanRecord;
+  source: Source;
+  kmsDryRuns: boolean;
+}>;
+
+/** What one operation is done with: its place, whose calls end with its island, and what those before it gave. */
+export type Scope = Readonly<{ run: Run; place: Place; resultOf(id: string): Result | undefined }>;
+
+/** The ID of a resource that is there, or that another operation has made. */
+export function idOf(scope: Scope, ref: Ref): string {
+  const id = 'id' in ref ? ref.id : scope.resultOf(ref.madeBy)?.id;
+  if (id === undefined) throw new Error(`${JSON.stringify(ref)} was not made`);
+  return id;
+}

@@ -37,7 +37,7 @@ export type SavedParts = Readonly<{
 }>;
 
 export function openSavedParts(save: (name: string, value: string) => void, files: Files): SavedParts {
-  const own = ownName('undo');
+  const means = { save, files, own: ownName('undo') };
   let saved = new Map<string, Readonly<{ text: string; form: Form; turn: number }>>();
   const entriesOf = (parts: typeof saved) =>
     [...parts.values()].flatMap(({ form }) => ('entries' in form ? form.entries : []));
@@ -55,7 +55,7 @@ export function openSavedParts(save: (name: string, value: string) => void, file
         const turn = former?.turn === 0 ? 1 : 0;
         next.delete(part);
         const room = maxEntries - entriesOf(next).length;
-        next.set(part, { text, turn, form: put(text, value, { name: `${part}-${turn}`, room, own }, { save, files }) });
+        next.set(part, { text, turn, form: put({ text, value }, { name: `${part}-${turn}`, room }, means) });
       }
       if ([...next].every(([part, { text }]) => saved.get(part)?.text === text)) return;
       save(
@@ -76,11 +76,13 @@ export function openSavedParts(save: (name: string, value: string) => void, file
   };
 }
 
-type Spot = Readonly<{ name: string; room: number; own: string }>;
-type Means = Readonly<{ save: (name: string, value: string) => void; files: Files }>;
+/** What is saved, and its JSON. */
+type Part = Readonly<{ text: string; value: unknown }>;
+type Spot = Readonly<{ name: string; room: number }>;
+type Means = Readonly<{ save: (name: string, value: string) => void; files: Files; own: string }>;
 
 /** Puts a part where there is room for it; gives what the head says of it. */
-function put(text: string, value: unknown, { name, room, own }: Spot, { save, files }: Means): Form {
+function put({ text, value }: Part, { name, room }: Spot, { save, files, own }: Means): Form {
   if (text.length <= plainCharacters) return { plain: value };
   const packed = pack(text);
   const count = Math.ceil(packed.length / entryCharacters);

@@ -6,15 +6,16 @@ import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { Request } from './inputs.ts';
 import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases } from './lease.ts';
-import { openCallers } from './plan/callers.ts';
-import { describeKey } from './plan/key.ts';
+import { type Accounts, openAccounts } from './observe/accounts.ts';
+import { describeKey } from './observe/key.ts';
+import { hubKey } from './observe/observe.ts';
+import { keyObstacle } from './observe/source.ts';
+import { endedCopyMs } from './plan/earlier.ts';
 import { openFindings } from './plan/problem.ts';
-import { hubKey } from './plan/resolve.ts';
-import { keyObstacle } from './plan/source.ts';
+import { nothing, type ReleaseReport, release, releaseFrom } from './release.ts';
 import type { Report } from './report/outputs.ts';
 import { openLog } from './report/progress.ts';
-import { type CleanUpReport, cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
-import { tagKeys, tagValue } from './tags.ts';
+import { endedLease, tagKeys, tagValue } from './tags.ts';
 
 /*
  * A run takes back what runs on the same AMI left that died. Where no run will come by that AMI again, a sweep does it: of
@@ -28,18 +29,16 @@ const longestJobMs = 5 * 24 * 3_600_000;
 /** Takes back what dead runs left, and makes nothing. Never touches what a live run needs. */
 export async function sweep(host: Host, request: Request, signal: AbortSignal): Promise<Report> {
   const log = openLog(host);
-  const findings = openFindings(signal);
-  const callers = openCallers(host, request, findings);
-  const { account, at } = await callers.source();
-  const source = at(request.source.region);
+  const findings = openFindings(signal, host.clock.now);
+  const accounts = openAccounts(host, request, findings);
+  const { account } = await accounts.openSource();
+  const source = accounts.source(request.source.region);
   // A run takes its lease before it begins a copy: of the copies that are seen first, the leases are seen after.
   const targets = await Promise.all(
     request.targets.map(async (target) => {
-      const caller = await callers.target(target, target.roleArn);
-      const place = caller?.at(target.region);
-      return (
-        place && { place, copies: await findings.attempt(placeName(place), 'looking for copies', () => begun(place)) }
-      );
+      if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
+      const place = accounts.target(target);
+      return { place, copies: await findings.attempt(placeName(place), 'looking for copies', () => begun(place)) };
     }),
   );
   const intermediates = await made(source, tagKeys.intermediate);
@@ -47,20 +46,24 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
   const reader = readerOf(host, request.run);
   const isOld = (since: number) => reader.now - since > longestJobMs;
   const sorted = leased.map((image) => ({ image, ...sortLeases(image, '', reader) }));
-  const live = new Set(sorted.flatMap((one) => one.live.map(({ id }) => id)));
+  const live = new Set(sorted.flatMap((one) => [...one.live, ...one.outdated].map(({ id }) => id)));
   const dead = new Set(sorted.flatMap((one) => one.dead.map(({ id }) => id)));
 
   const swept = await Promise.all(
     targets.map(async (target) => {
-      const left = (target?.copies ?? []).filter(
-        ({ lease, since }) => dead.has(lease) || (!live.has(lease) && isOld(since)),
+      // By its age alone, no AMI is removed that may be in use: its tag may not have been taken off.
+      const left = (target?.copies ?? []).filter(({ lease, since, isAvailable }) =>
+        lease === endedLease
+          ? reader.now - since > endedCopyMs
+          : dead.has(lease) || (!live.has(lease) && isOld(since) && !isAvailable),
       );
       const leases = [...new Set(left.map(({ lease }) => lease))];
-      return target === undefined || leases.length === 0 ? [] : [await cleanUpTarget(target.place, leases)];
+      const finished = (target?.copies ?? []).filter((one) => !left.includes(one)).map(({ id }) => id);
+      return target === undefined || leases.length === 0 ? [] : [await releaseFrom(target.place, leases, finished)];
     }),
   );
   const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
-  const reports: CleanUpReport[] = [...swept.flat(), { done: [], failed: problems }];
+  const reports: ReleaseReport[] = [...swept.flat(), { ...nothing, failed: problems }];
   // While anything is left in a target, the leases stay, so that the next sweep still knows whose it is.
   const dropLeases = reports.every(({ failed }) => failed.length === 0);
 
@@ -73,28 +76,31 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
   for (const image of images) {
     const regions = [...new Set(leasesOf(image.Tags).flatMap((lease) => lease.regions))];
     reports.push(
-      await cleanUpSource(
-        at,
-        source.region,
-        {
-          account,
-          imageId: image.ImageId ?? '',
-          leaseId: newLeaseId(),
-          leased: false,
-          grantKeys: await keysOf(request, at, account, image, regions),
-          shares: [],
-          regions,
-          targets: {},
-          promotions: [],
+      await release({
+        source: accounts.source,
+        sourceRegion: source.region,
+        targets: [],
+        state: {
+          ...{
+            account,
+            imageId: image.ImageId ?? '',
+            leaseId: newLeaseId(),
+            leased: false,
+            keepPending: false,
+            finished: [],
+          },
+          ...{ grantKeys: await keysOf({ request, account, accounts }, image, regions), shares: [], regions },
+          ...{ targets: {}, promotions: [] },
         },
-        {
-          made: undefined,
-          keyAccess: request.source.keyAccess,
-          keepIntermediates: request.keepIntermediates,
-          reader,
-          dropLeases,
-        },
-      ),
+        grants: undefined,
+        stated: [],
+        keyAccess: request.source.keyAccess,
+        keepIntermediates: request.keepIntermediates,
+        reader: () => readerOf(host, request.run),
+        superseding: false,
+        patient: false,
+        isLast: dropLeases,
+      }),
     );
   }
   const done = reports.flatMap((report) => report.done);
@@ -109,43 +115,47 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
   };
 }
 
-type Made = Readonly<{ sourceAmi: string; lease: string; since: number }>;
+type Made = Readonly<{ id: string; sourceAmi: string; lease: string; since: number; isAvailable: boolean }>;
 
-/** What bears the lease of the run that began it. */
-function begun(place: Place): Promise<Made[]> {
-  return made(place, tagKeys.lease);
+/** What bears the lease of the run that began it, and the snapshots of AMIs that gave their name up to one. */
+async function begun(place: Place): Promise<Made[]> {
+  return (await Promise.all([made(place, tagKeys.lease), made(place, tagKeys.superseded)])).flat();
 }
 
 /** The account's images and snapshots with a tag of ours. */
 async function made(place: Place, key: string): Promise<Made[]> {
   const filter = { Name: 'tag-key', Values: [key] };
   const [images, snapshots] = await Promise.all([ownImages(place, filter), ownSnapshots(place, filter)]);
-  const origin = (resource: Image | Snapshot, since: Date | string | undefined): Made => ({
+  const origin = (resource: Image | Snapshot, since: Date | string | undefined): Omit<Made, 'id' | 'isAvailable'> => ({
     sourceAmi: tagValue(resource, tagKeys.sourceAmi) ?? '',
-    lease: tagValue(resource, tagKeys.lease) ?? '',
+    lease: tagValue(resource, key) ?? '',
     since: new Date(since ?? place.clock.now()).getTime(),
   });
   return [
-    ...images.map((image) => origin(image, image.CreationDate)),
-    ...snapshots.map((snapshot) => origin(snapshot, snapshot.StartTime)),
+    ...images.map((image) => ({
+      ...{ id: image.ImageId ?? '', isAvailable: image.State === 'available' },
+      ...origin(image, image.CreationDate),
+    })),
+    ...snapshots.map((snapshot) => ({
+      ...{ id: snapshot.SnapshotId ?? '', isAvailable: false },
+      ...origin(snapshot, snapshot.StartTime),
+    })),
   ];
 }
 
 /** The keys that runs on the image may have made grants on. */
 async function keysOf(
-  request: Request,
-  at: (region: string) => Place,
-  account: string,
+  { request, account, accounts }: Readonly<{ request: Request; account: string; accounts: Accounts }>,
   image: Image,
   regions: readonly string[],
 ): Promise<string[]> {
-  const place = at(request.source.region);
+  const place = accounts.source(request.source.region);
   const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
   const own = [...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))];
   const usable = await Promise.all(own.map(async (arn) => ((await keyObstacle(place, arn)) === undefined ? arn : [])));
   const named = [
     { place, key: request.source.kmsKey },
-    ...regions.map((region) => ({ place: at(region), key: hubKey(request, account, region) })),
+    ...regions.map((region) => ({ place: accounts.source(region), key: hubKey(request, account, region) })),
   ];
   const given = await Promise.all(
     named.map(async ({ place, key }) => (key === undefined ? [] : ((await describeKey(place, key)).Arn ?? []))),

@@ -18,6 +18,9 @@ export const tagKeys = {
   intermediate: 'share-encrypted-ami:intermediate',
 } as const;
 
+/** The value of `lease` on a copy whose run had no time left: any run may take it over, and it waits a day for one. */
+export const endedLease = 'ended';
+
 export const tagPrefix = 'share-encrypted-ami:';
 
 /** At most 50 tags a resource: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions */
@@ -44,8 +47,7 @@ export function tagValue(resource: { Tags?: Tag[] | undefined }, key: string): s
  */
 export function mergeTags(
   source: readonly Tag[],
-  users: Readonly<Record<string, string>>,
-  ours: Readonly<Record<string, string>>,
+  { users, ours }: Readonly<{ users: Readonly<Record<string, string>>; ours: Readonly<Record<string, string>> }>,
   most = maxTags,
 ): { tags: Tag[]; dropped: string[] } {
   const kept = { ...users, ...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value])) };

@@ -8,8 +8,8 @@ import { InputError, Reader } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readerOf } from './lease.ts';
 import { type LedgerState, type Promotion, savedLedger } from './ledger.ts';
-import { type CleanUpReport, cleanUpSource, cleanUpTarget } from './steps/clean-up.ts';
-import { putBack } from './steps/promote.ts';
+import { putBackParameter } from './operations/parameter.ts';
+import { type ReleaseReport, release } from './release.ts';
 
 /** GitHub ends post steps some five minutes after a cancel. */
 const postMinutes = 4;
@@ -41,13 +41,17 @@ export async function post(host: Host): Promise<void> {
 }
 
 /** What `post` does with the ledger of a run that could not take everything back itself, with credentials of its own. */
-async function takeBack(host: Host, settings: Settings, state: LedgerState): Promise<CleanUpReport> {
+async function takeBack(
+  host: Host,
+  settings: Settings,
+  state: LedgerState,
+): Promise<Pick<ReleaseReport, 'done' | 'failed'>> {
   const { clock } = host;
   const signal = clock.after(postMinutes * 60_000);
   const clients = openClients(host);
   const { credentials, source } = settings;
   const options = { stsRegion: source.region, ...credentials };
-  const sessions = openSessions({ options, host, clients, signal });
+  const sessions = openSessions({ options, host, signal });
   const session = sessions.source(source.roleArn);
   const at = placesOf(clients, { account: state.account, session, signal });
   const targets = Object.entries(state.targets).flatMap(([roleArn, places]) =>
@@ -69,19 +73,23 @@ async function takeBack(host: Host, settings: Settings, state: LedgerState): Pro
     failed = notPutBack;
     // Without the lease, nothing tells what else is this run's.
     if (state.leaseId === '') continue;
-    const swept = targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]));
-    const isLast = index === passesAfterSeconds.length - 1;
-    const cleanUp = {
-      made: undefined,
+    const report = await release({
+      source: at,
+      sourceRegion: source.region,
+      targets: targets.map(([, place]) => place),
+      state,
+      grants: undefined,
+      stated: undefined,
       keyAccess: source.keyAccess,
       keepIntermediates: settings.keepIntermediates,
-      reader: readerOf(host, settings.run),
-      dropLeases: isLast && Promise.all(swept).then((reports) => reports.every(({ failed }) => failed.length === 0)),
-    };
-    const reports = await Promise.all([cleanUpSource(at, source.region, state, cleanUp), ...swept]);
-    done.push(...reports.flatMap((report) => report.done));
+      reader: () => readerOf(host, settings.run),
+      superseding: true,
+      patient: false,
+      isLast: index === passesAfterSeconds.length - 1,
+    });
+    done.push(...report.done, ...(index === passesAfterSeconds.length - 1 ? [...report.stays, ...report.goesOn] : []));
     // A later pass makes an earlier one's failures good, or tells of them again.
-    failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];
+    failed = [...notPutBack, ...report.failed];
   }
   // A later pass finds again what an earlier one has done, until AWS shows it.
   return { done: [...new Set(done)], failed };
@@ -101,7 +109,7 @@ async function putAllBack(
     try {
       const place = places.get(promotion.place);
       if (place === undefined) throw new Error('its target could not be read');
-      const restored = await putBack(place, promotion);
+      const restored = await putBackParameter(place, promotion);
       if (restored === undefined) return;
       done.push(restored);
       promotions.delete(promotion);

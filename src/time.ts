@@ -10,6 +10,16 @@ export type Clock = Readonly<{
   after(ms: number, reason?: Error): AbortSignal;
 }>;
 
+/** The job was cancelled: little time is left. */
+export class CancelError extends Error {
+  override name = 'CancelError';
+}
+
+/** The run took longer than it was given. */
+export class TimeOutError extends Error {
+  override name = 'TimeOutError';
+}
+
 /** The machine's own. */
 export const systemClock: Clock = {
   now: Date.now,

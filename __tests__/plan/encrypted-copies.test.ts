@@ -1,7 +1,15 @@
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import { encryptedCopyName, isEncryptedCopy } from '../../src/encrypted-copy.ts';
+import { isMaking, type Plan } from '../../src/plan/decided.ts';
+import { estimate } from '../../src/plan/estimate.ts';
+import { tagKeys } from '../../src/tags.ts';
 import {
   keyOf,
+  kindsOf,
+  liveLease,
+  now,
+  ofKind,
   planFrom,
   planOne,
   sharedAmi,
@@ -37,6 +45,8 @@ describe('the encrypted copy in the source account', () => {
         name: encryptedCopyName('ami-golden', sourceKey),
         kmsKeyArn: sourceKey,
         only: undefined,
+        there: undefined,
+        snapshotsThere: new Map(),
       },
     ]);
     expect(from).toBe(plan.encryptedCopies[0]);
@@ -64,6 +74,7 @@ describe('the encrypted copy in the source account', () => {
     });
     expect(reuse).toBe(ami);
     expect(plan.encryptedCopies).toEqual([]);
+    expect(kindsOf(plan)).toEqual(['reuse']);
   });
 
   test('takes source-kms-key: each snapshot that needs it is named', () => {
@@ -103,7 +114,7 @@ describe('hubs', () => {
       ['eu-west-1', encryptedCopyName('ami-golden', hubKey), hubKey, undefined],
       ['us-east-1', encryptedCopyName('ami-golden', sourceKey), sourceKey, undefined],
     ]);
-    expect(plan.targets.map(({ from, sourceKeys }) => [from?.place.region, sourceKeys])).toEqual([
+    expect(plan.targets.filter(isMaking).map(({ from, sourceKeys }) => [from?.place.region, sourceKeys])).toEqual([
       ['eu-west-1', [hubKey]],
       ['eu-west-1', [hubKey]],
       ['us-east-1', [sourceKey]],
@@ -126,7 +137,130 @@ describe('hubs', () => {
     ];
     const { plan } = planFrom({ targets, hubs: ['eu-west-1', 'ap-south-1'] });
     expect(plan.encryptedCopies).toEqual([]);
-    expect(plan.targets.map(({ from }) => from)).toEqual([undefined, undefined, undefined]);
+    expect(plan.targets.filter(isMaking).map(({ from }) => from)).toEqual([undefined, undefined]);
+  });
+});
+
+describe('an encrypted copy that is kept, or that another run makes', () => {
+  const name = encryptedCopyName('ami-golden', sourceKey);
+  const kept = (over: Image = {}): Image => ({ ImageId: 'ami-kept', Name: name, State: 'available', ...over });
+  const whole = { snapshots: [root, unencrypted('snap-data')] };
+  /** A copy of one snapshot; `ago` hours old. */
+  const copyOf = (id: string, ago: number, over: Snapshot & { of?: string; mark?: string } = {}): Snapshot => {
+    const { of = 'snap-root', mark = liveLease, ...rest } = over;
+    const Tags = [
+      { Key: tagKeys.sourceSnapshot, Value: of },
+      ...(mark === '' ? [] : [{ Key: tagKeys.intermediate, Value: mark }]),
+    ];
+    const StartTime = new Date(now - ago * 3_600_000);
+    return { SnapshotId: id, State: 'completed', KmsKeyId: sourceKey, StartTime, Tags, ...rest };
+  };
+  const awaited = (plan: Plan) => ofKind(plan, 'await').filter((one) => 'copy' in one);
+  const minutesOf = ({ request, plan }: ReturnType<typeof planFrom>) => estimate(request, plan).minutes;
+
+  test.each(['available', 'pending', 'transient'] as const)('is waited for, and not made again: %s', (State) => {
+    const intermediates = { [sourceRegion]: { images: [kept({ State })] } };
+    const planned = planFrom({ source: whole, intermediates });
+    const { plan } = planned;
+    expect(plan.encryptedCopies).toMatchObject([{ name, there: 'ami-kept' }]);
+    expect(ofKind(plan, 'encrypt')).toEqual([]);
+    // Its snapshots one by one, and then the image.
+    expect(awaited(plan).map(({ copy, snapshotId }) => [copy, snapshotId])).toEqual([
+      [{ id: 'ami-kept' }, 'snap-root'],
+      [{ id: 'ami-kept' }, 'snap-data'],
+      [{ id: 'ami-kept' }, undefined],
+    ]);
+    const others = planFrom({
+      source: whole,
+      intermediates: { [sourceRegion]: { images: [kept({ State: 'failed' })] } },
+    });
+    expect(estimate(planned.request, plan).copies).toBe(estimate(others.request, others.plan).copies - 2);
+  });
+
+  test.each([
+    ['has failed', kept({ State: 'failed' })],
+    ['is under another key', kept({ Name: encryptedCopyName('ami-golden', otherKey) })],
+    ['is of another AMI', kept({ Name: encryptedCopyName('ami-other', sourceKey) })],
+  ])('is made again if it %s', (_, image) => {
+    const { plan } = planFrom({ source: whole, intermediates: { [sourceRegion]: { images: [image] } } });
+    expect(plan.encryptedCopies).toMatchObject([{ there: undefined }]);
+    const [encrypt, ...more] = ofKind(plan, 'encrypt');
+    expect([encrypt, more]).toEqual([expect.objectContaining({ name, key: sourceKey, snapshot: undefined }), []]);
+    for (const { copy, after } of awaited(plan))
+      expect([copy, after]).toEqual([{ madeBy: encrypt?.id }, [encrypt?.id]]);
+  });
+
+  test('is not priced, neither in GiB nor in time', () => {
+    const inputs = { 'copy-duration-minutes': '60' };
+    const there = { [sourceRegion]: { images: [kept()] } };
+    const [known, made, asIs] = [
+      planFrom({ inputs, source: whole, intermediates: there }),
+      planFrom({ inputs, source: whole }),
+      planFrom({ inputs, source: { snapshots: [snapshot('snap-root'), snapshot('snap-data')] } }),
+    ];
+    expect(estimate(known.request, known.plan)).toEqual(estimate(asIs.request, asIs.plan));
+    expect(minutesOf(made).most).toBeGreaterThan(minutesOf(known).most);
+  });
+
+  test('in a hub is one of that region', () => {
+    const hubKey = keyOf(sourceAccount, 'eu-west-1');
+    const targets = ['777777777777', '888888888888'].map((account) => targetIn(account, 'eu-west-1'));
+    const image = kept({ Name: encryptedCopyName('ami-golden', hubKey) });
+    const planned = (region: string) =>
+      planFrom({ targets, hubs: ['eu-west-1'], intermediates: { [region]: { images: [image] } } }).plan;
+    expect(planned('eu-west-1').encryptedCopies).toMatchObject([{ there: 'ami-kept' }]);
+    expect(planned(sourceRegion).encryptedCopies).toMatchObject([{ there: undefined }]);
+  });
+
+  test('of single snapshots is waited for by itself; the others are made', () => {
+    const more = unencrypted('snap-more');
+    const intermediates = { [sourceRegion]: { snapshots: [copyOf('snap-kept', 1)] } };
+    const { plan, request } = planFrom({ source: { snapshots: [root, more, data] }, intermediates });
+    expect(awaited(plan).map(({ copy, snapshotId }) => [copy, snapshotId])).toEqual([
+      [{ id: 'snap-kept' }, 'snap-root'],
+    ]);
+    expect(ofKind(plan, 'encrypt').map(({ snapshot }) => snapshot)).toEqual([more]);
+    // Three copies in the target, and one encrypted copy.
+    expect(estimate(request, plan).copies).toBe(4);
+  });
+
+  test('of all single snapshots is not priced, neither in GiB nor in time', () => {
+    const intermediates = { [sourceRegion]: { snapshots: [copyOf('snap-kept', 1)] } };
+    const known = planFrom({ source: mixed, intermediates });
+    const asIs = planFrom({ source: { snapshots: [snapshot('snap-root'), data] } });
+    expect(kindsOf(known.plan)).not.toContain('encrypt');
+    expect(estimate(known.request, known.plan)).toEqual(estimate(asIs.request, asIs.plan));
+  });
+
+  test('of several copies of one snapshot the oldest is taken, by all runs alike', () => {
+    const taken = (...snapshots: Snapshot[]) =>
+      planFrom({ source: mixed, intermediates: { [sourceRegion]: { snapshots } } }).plan.encryptedCopies[0]
+        ?.snapshotsThere;
+    const [older, younger] = [copyOf('snap-older', 2), copyOf('snap-younger', 1, { State: 'pending' })];
+    const twin = copyOf('snap-a-twin', 2);
+    for (const all of [
+      [older, younger],
+      [younger, older],
+    ])
+      expect(taken(...all)).toEqual(new Map([['snap-root', 'snap-older']]));
+    expect([taken(older, twin), taken(twin, older)]).toEqual(Array(2).fill(new Map([['snap-root', 'snap-a-twin']])));
+  });
+
+  test.each([
+    ['failed', copyOf('snap-1', 1, { State: 'error' })],
+    ['completed under another key', copyOf('snap-1', 1, { KmsKeyId: otherKey })],
+    ['of another snapshot', copyOf('snap-1', 1, { of: 'snap-former' })],
+    ['not made on the way', copyOf('snap-1', 1, { mark: '' })],
+  ])('of a single snapshot is made again if it is %s', (_, copy) => {
+    const { plan } = planFrom({ source: mixed, intermediates: { [sourceRegion]: { snapshots: [copy] } } });
+    expect(ofKind(plan, 'encrypt').map(({ snapshot }) => snapshot)).toEqual([root]);
+    expect(awaited(plan)).toEqual([]);
+  });
+
+  test('of a single snapshot tells its key only when it is completed', () => {
+    const { KmsKeyId: _, ...pending } = copyOf('snap-1', 1, { State: 'pending' });
+    const { plan } = planFrom({ source: mixed, intermediates: { [sourceRegion]: { snapshots: [pending] } } });
+    expect(plan.encryptedCopies[0]?.snapshotsThere).toEqual(new Map([['snap-root', 'snap-1']]));
   });
 });
 

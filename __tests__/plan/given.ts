@@ -1,14 +1,13 @@
 import type { Image, Snapshot, SnapshotState } from '@aws-sdk/client-ec2';
-import type { Place } from '../../src/aws/clients.ts';
 import { type InputName, inputDefaults } from '../../src/inputs/reader.ts';
 import { type Request, readInputs } from '../../src/inputs.ts';
 import { type LeaseRecord, leaseTag, type Reader } from '../../src/lease.ts';
+import { isMaking, type Plan, type TargetPlan } from '../../src/plan/decided.ts';
+import type { Intermediates, Observed, Source, SourceSnapshot, Target } from '../../src/plan/facts.ts';
+import type { Kind, Operation, OperationOf } from '../../src/plan/operation.ts';
 import { planOf } from '../../src/plan/plan.ts';
 import { openFindings } from '../../src/plan/problem.ts';
-import type { Target } from '../../src/plan/resolve.ts';
-import type { Source, SourceSnapshot } from '../../src/plan/source.ts';
 import { tagKeys } from '../../src/tags.ts';
-import { systemClock } from '../../src/time.ts';
 
 /*
  * The facts that a plan is made of, as plain data. Every maker gives the common case, and takes what a test is about.
@@ -29,7 +28,7 @@ export const ownLease = 'aaaaaaaaaaaa';
 export const liveLease = 'bbbbbbbbbbbb';
 export const deadLease = 'dddddddddddd';
 
-const now = Date.parse('2026-11-24T12:00:00Z');
+export const now = Date.parse('2026-11-24T12:00:00Z');
 
 /** Another run's lease, that lives. */
 export function lease(id: string, over: Partial<LeaseRecord> = {}): LeaseRecord {
@@ -38,27 +37,6 @@ export function lease(id: string, over: Partial<LeaseRecord> = {}): LeaseRecord 
 
 export function readerOf(over: Partial<Reader> = {}): Reader {
   return { now, runId: '4711', attempt: 1, machine: '', isRunning: () => false, ...over };
-}
-
-/** A place that takes no calls: plans are made from what was read. */
-function placeAt(account: string, region: string): Place {
-  const call = () => {
-    throw new Error('a plan calls nothing');
-  };
-  const { signal } = new AbortController();
-  const until = () => placeAt(account, region);
-  return {
-    account,
-    region,
-    signal,
-    clock: systemClock,
-    sleep: call,
-    ec2: call,
-    kms: call,
-    sts: call,
-    ssm: call,
-    until,
-  };
 }
 
 export function volume(device: string, snapshotId: string, encrypted = false) {
@@ -100,8 +78,7 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
   const kmsKeyArn = keyOf(account, region);
   return {
     request: { account, region, roleArn: undefined, kmsKey: kmsKeyArn, amiName: '{name}', tags: {} },
-    place: placeAt(account, region),
-    at: (region) => placeAt(account, region),
+    place: { account, region },
     roleArn: undefined,
     principalArn: `arn:aws:iam::${account}:role/ami-target`,
     kmsKeyArn,
@@ -115,6 +92,8 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     made: [],
     earlierCopies: [],
     existingExtras: new Map(),
+    users: new Map(),
+    zones: [],
     locks: new Map(),
     ...over,
   };
@@ -183,7 +162,7 @@ export function requestOf(inputs: Partial<Record<InputName, string>> = {}, run =
   });
 }
 
-type Facts = {
+export type Facts = {
   inputs?: Partial<Record<InputName, string>>;
   /** The workflow run's URL, '' outside a workflow, and its attempt. */
   run?: string;
@@ -195,17 +174,21 @@ type Facts = {
   targets?: readonly Target[];
   /** The regions with a hub. */
   hubs?: readonly string[];
+  /** What earlier runs made in the source account, by region. */
+  intermediates?: Readonly<Record<string, Partial<Intermediates>>>;
 };
 
-/** The plan from these facts, its problems and its warnings. */
-export function planFrom({ inputs, run, attempt, image, source, leases = [], targets, hubs = [] }: Facts) {
+/** The request and what was observed, from these facts. */
+function observedFrom({ inputs, run, attempt, image, source, leases = [], targets, hubs = [], intermediates }: Facts) {
   const golds = golden(image);
-  const resolved = {
+  const observed: Observed = {
+    at: now,
     source: {
       instanceId: undefined,
-      place: placeAt(sourceAccount, sourceRegion),
-      at: (region: string) => placeAt(sourceAccount, region),
+      earlierTry: undefined,
+      place: { account: sourceAccount, region: sourceRegion },
       account: sourceAccount,
+      imageId: 'ami-golden',
       image: { ...golds, Tags: [...(golds.Tags ?? []), ...leases.map(leaseTag)] },
       extras: { uefiData: undefined },
       snapshots: [snapshot('snap-root')],
@@ -216,23 +199,75 @@ export function planFrom({ inputs, run, attempt, image, source, leases = [], tar
     hubs: new Map(
       hubs.map((region) => [
         region,
-        { place: placeAt(sourceAccount, region), kmsKeyArn: keyOf(sourceAccount, region) },
+        { place: { account: sourceAccount, region }, kmsKeyArn: keyOf(sourceAccount, region) },
       ]),
     ),
+    intermediates: new Map(
+      Object.entries(intermediates ?? {}).map(([region, there]) => [region, { images: [], snapshots: [], ...there }]),
+    ),
   };
-  const findings = openFindings(new AbortController().signal);
-  const plan = planOf(requestOf(inputs, run, attempt), resolved, ownLease, readerOf(), findings);
-  return { plan, problems: findings.problems, warnings: findings.warnings() };
+  return { request: requestOf(inputs, run, attempt), observed };
 }
 
-/** The plan of a single target. */
+/** The plan from these facts, its problems and its warnings. */
+export function planFrom(facts: Facts) {
+  const { request, observed } = observedFrom(facts);
+  const findings = openFindings(new AbortController().signal, () => now);
+  const reader = readerOf({ attempt: facts.attempt ?? 1 });
+  const plan = planOf(observed, { request, leaseId: ownLease, reader }, findings);
+  return { request, plan, problems: findings.problems, warnings: findings.warnings() };
+}
+
+/** The operations of a plan that are of a kind, in its order. */
+export function ofKind<K extends Kind>({ operations }: Pick<Plan, 'operations'>, kind: K): OperationOf<K>[] {
+  return operations.filter((one): one is OperationOf<K> => one.kind === kind);
+}
+
+/** What operations are, in a word each. */
+export function kindsOf({ operations }: Pick<Plan, 'operations'>): Kind[] {
+  return operations.map(({ kind }) => kind);
+}
+
+/** Whether `later` comes after `earlier`, by whatever is between. */
+export function comesAfter({ operations }: Pick<Plan, 'operations'>, later: Operation, earlier: Operation): boolean {
+  const byId = new Map(operations.map((one) => [one.id, one]));
+  const seen = new Set<string>();
+  const reach = ({ id, after }: Operation): boolean => {
+    if (id === earlier.id) return true;
+    if (seen.has(id)) return false;
+    seen.add(id);
+    return after.some((one) => {
+      const operation = byId.get(one);
+      return operation !== undefined && reach(operation);
+    });
+  };
+  return later !== earlier && reach(later);
+}
+
+/** What a target's plan may have by its action; undefined where it hasn't. */
+function detailsOf(plan: TargetPlan) {
+  const making = isMaking(plan) ? plan : undefined;
+  const registering = plan.action === 'register' ? plan : undefined;
+  return {
+    /** The AMI that is used again at once, and the one that is waited for. */
+    reuse: plan.action === 'reuse' ? plan.image : undefined,
+    awaited: plan.action === 'await' ? plan.image : undefined,
+    crossAccount: making?.crossAccount,
+    from: making?.from,
+    sourceKeys: making?.sourceKeys,
+    snapshotTags: making?.snapshotTags,
+    copies: registering?.copies,
+    supersedes: registering?.supersedes,
+    /** The image of route copy that is taken over, or the snapshots of route register. */
+    takenOver: plan.action === 'copy' ? plan.takeOver : registering?.copies.map(({ takeOver }) => takeOver),
+  };
+}
+
+/** The plan of a single target; what one of its action doesn't have is undefined. */
 export function planOne(facts: Omit<Facts, 'targets'> & { target?: Partial<Target> }) {
   const { target, ...others } = facts;
-  const { plan, problems, warnings } = planFrom({
-    ...others,
-    targets: [targetIn(targetAccount, targetRegion, target)],
-  });
-  const [one] = plan.targets;
+  const planned = planFrom({ ...others, targets: [targetIn(targetAccount, targetRegion, target)] });
+  const [one] = planned.plan.targets;
   if (one === undefined) throw new Error('the plan has no target');
-  return { ...one, plan, problems, warnings };
+  return { ...one, ...detailsOf(one), ...planned };
 }

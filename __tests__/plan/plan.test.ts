@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { accountsUsing } from '../../src/plan/plan.ts';
+import { accountsUsing } from '../../src/plan/decided.ts';
 import { tagKeys } from '../../src/tags.ts';
 import {
   deadLease,
@@ -21,11 +21,10 @@ import {
 
 const where = `${targetAccount}/${targetRegion}`;
 
-test('the targets are planned in the order of the inputs, by the access to the key that was asked for', () => {
+test('the targets are planned in the order of the inputs', () => {
   const targets = ['eu-west-1', 'us-west-2'].map((region) => targetIn(targetAccount, region));
-  const { plan } = planFrom({ inputs: { 'source-key-access': 'policy' }, targets });
+  const { plan } = planFrom({ targets });
   expect(plan.targets.map(({ target }) => target)).toEqual(targets);
-  expect(plan.keyAccess).toBe('policy');
 });
 
 describe('the name of the AMI', () => {
@@ -54,11 +53,27 @@ describe('the name of the AMI', () => {
     ]);
   });
 
-  test('may not be taken by an AMI of this source that is still being made', () => {
+  test('may be taken by an AMI of this source that is being made: it is waited for', () => {
     const pending = sharedAmi('ami-begun', { State: 'pending' });
-    expect(planOne({ target: { existing: [pending], namesake: pending } }).problems.map(({ what }) => what)).toEqual([
-      'the name "golden-2026-11-23" is taken by ami-begun, an AMI of this source that differs: it is pending',
-    ]);
+    const { awaited, problems } = planOne({ target: { existing: [pending], namesake: pending } });
+    expect([awaited, problems]).toEqual([pending, []]);
+  });
+
+  test.each(['register', 'copy'])('may not be taken by such an AMI where route %s would replace it', (route) => {
+    const pending = sharedAmi('ami-begun', { State: 'pending' });
+    const inputs = { 'on-existing': 'replace', route };
+    // The run that makes it would lose it.
+    expect(planOne({ inputs, target: { existing: [pending], namesake: pending } })).toMatchObject({
+      awaited: undefined,
+      supersedes: undefined,
+      problems: [
+        {
+          where,
+          what: 'the name "golden-2026-11-23" is taken by ami-begun, which is being made',
+          remedy: 'run it again when that AMI is available',
+        },
+      ],
+    });
   });
 
   test('is taken over from the AMI that is replaced, where the new one is registered from snapshots', () => {
@@ -177,25 +192,25 @@ describe('the tags of the AMI', () => {
   const image = { Tags: [{ Key: 'team', Value: 'platform' }] };
 
   test("are the source's, the asked ones, and where it comes from", () => {
-    const { tags, warnings } = planOne({ image, target: { tags: { stage: 'prod' } } });
-    expect(tags).toEqual([{ Key: 'team', Value: 'platform' }, { Key: 'stage', Value: 'prod' }, ...provenance]);
+    const { expected, warnings } = planOne({ image, target: { tags: { stage: 'prod' } } });
+    expect(expected.tags).toEqual([{ Key: 'team', Value: 'platform' }, { Key: 'stage', Value: 'prod' }, ...provenance]);
     expect(warnings).toEqual([]);
   });
 
   test("without copy-tags are none of the source's", () => {
-    expect(planOne({ inputs: { 'copy-tags': 'false' }, image }).tags).toEqual(provenance);
+    expect(planOne({ inputs: { 'copy-tags': 'false' }, image }).expected.tags).toEqual(provenance);
   });
 
   test('of a source that has none are the others', () => {
-    expect(planOne({ source: { image: golden() } }).tags).toEqual(provenance);
+    expect(planOne({ source: { image: golden() } }).expected.tags).toEqual(provenance);
   });
 
   test('that AWS has no room for are told', () => {
     const Tags = Array.from({ length: 48 }, (_, index) => ({ Key: `tag-${index}`, Value: 'x' }));
-    const { tags, warnings } = planOne({ image: { Tags } });
-    expect(tags).toHaveLength(50);
-    // Under route copy the image bears the run's lease besides, while it is made.
-    expect(planOne({ image: { Tags }, inputs: { route: 'copy' } }).tags).toHaveLength(49);
+    const { expected, warnings } = planOne({ image: { Tags } });
+    expect(expected.tags).toHaveLength(50);
+    // A copied image bears the run's lease besides, while it is made.
+    expect(planOne({ image: { Tags }, inputs: { route: 'copy' } }).expected.tags).toHaveLength(49);
     expect(warnings).toEqual([`${where}: AWS allows 50 tags; these of the source's are left out: tag-46, tag-47`]);
   });
 });
@@ -226,29 +241,31 @@ describe('the tags of the snapshots', () => {
 
   test("without copy-tags are none of the source's", () => {
     const facts = { inputs: { 'copy-tags': 'false' }, source: { snapshots: [root] }, target };
-    expect(planOne(facts).snapshotTags.get('snap-root')).toEqual(own('snap-root'));
+    expect(planOne(facts).snapshotTags?.get('snap-root')).toEqual(own('snap-root'));
   });
 
   test('that AWS has no room for are told', () => {
     const tags = Array.from({ length: 46 }, (_, index) => ({ Key: `tag-${index}`, Value: 'x' }));
     const { snapshotTags, warnings } = planOne({ source: { snapshots: [snapshot('snap-root', { tags })] } });
-    expect(snapshotTags.get('snap-root')).toHaveLength(50);
+    expect(snapshotTags?.get('snap-root')).toHaveLength(50);
     expect(warnings).toEqual([`${where}: AWS allows 50 tags; these of snap-root's are left out: tag-44, tag-45`]);
   });
 });
 
 describe('the description', () => {
+  const descriptionOf = (facts: Parameters<typeof planOne>[0]) => planOne(facts).expected.description;
+
   test("is the asked one, else the source's", () => {
     const image = { Description: 'Golden image' };
-    expect(planOne({ image }).description).toBe('Golden image');
-    expect(planOne({ image, target: { description: 'Mine' } }).description).toBe('Mine');
-    expect(planOne({ image, target: { description: '' } }).description).toBe('');
+    expect(descriptionOf({ image })).toBe('Golden image');
+    expect(descriptionOf({ image, target: { description: 'Mine' } })).toBe('Mine');
+    expect(descriptionOf({ image, target: { description: '' } })).toBe('');
   });
 
   test('of a source that has none is none; CopyImage is given one, lest it make one that names the encrypted copy', () => {
     for (const image of [{}, { Description: '' }]) {
-      expect(planOne({ image }).description).toBeUndefined();
-      expect(planOne({ image, inputs: { route: 'copy' } }).description).toBe(
+      expect(descriptionOf({ image })).toBeUndefined();
+      expect(descriptionOf({ image, inputs: { route: 'copy' } })).toBe(
         'Copied from ami-golden (111111111111/us-east-1)',
       );
     }
@@ -264,8 +281,8 @@ test('the accounts that use a key of the source account are told, each once', ()
     targetIn(sourceAccount, 'eu-west-1'),
   ];
   const { plan } = planFrom({ targets });
-  expect(accountsUsing(plan, sourceKey)).toEqual([targetAccount, account]);
-  expect(accountsUsing(plan, targetKey)).toEqual([]);
+  expect(accountsUsing(plan.targets, sourceKey)).toEqual([targetAccount, account]);
+  expect(accountsUsing(plan.targets, targetKey)).toEqual([]);
 });
 
 describe('retain', () => {

@@ -1,13 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { tagKeys } from '../../src/tags.ts';
+import { endedCopyMs } from '../../src/plan/earlier.ts';
+import { endedLease, tagKeys } from '../../src/tags.ts';
 import {
   deadLease,
   earlierCopy,
   golden,
   keyOf,
+  kindsOf,
   lease,
   liveLease,
+  now,
+  ofKind,
   ownLease,
   planOne,
   runUrl,
@@ -19,6 +23,7 @@ import {
   targetIn,
   targetKey,
   targetRegion,
+  unencrypted,
   volume,
 } from './given.ts';
 
@@ -29,17 +34,12 @@ describe('an AMI that is there already', () => {
   const ami = sharedAmi('ami-there');
 
   test('is reused if it is like the source and under the target key; then nothing is made', () => {
-    const { reuse, copies, replace, from, sourceKeys, problems } = planOne({
+    const { reuse, replace, problems, plan } = planOne({
       target: { existing: [ami], earlierCopies: [snapshotOf(ami)], namesake: ami },
     });
     expect(reuse).toBe(ami);
-    expect({ copies, replace, from, sourceKeys, problems }).toEqual({
-      copies: [],
-      replace: [],
-      from: undefined,
-      sourceKeys: [],
-      problems: [],
-    });
+    expect({ replace, problems }).toEqual({ replace: [], problems: [] });
+    expect(kindsOf(plan)).toEqual(['reuse']);
   });
 
   test.each([
@@ -132,18 +132,160 @@ describe('an AMI that is there already', () => {
   });
 });
 
+describe('an AMI that a run which has died left finished, but for its lease', () => {
+  const ami = sharedAmi('ami-there', { lease: deadLease });
+  const earlierCopies = [{ ...earlierCopy('snap-of-ami-there'), KmsKeyId: targetKey }];
+
+  test.each(['register', 'copy'])('is reused on route %s, and bears no lease from then on', (route) => {
+    const target = { existing: [ami], namesake: ami, earlierCopies };
+    const { plan, reuse, discard } = planOne({ inputs: { route }, leases, target });
+    expect({ reuse, discard }).toEqual({ reuse: ami, discard: [] });
+    // Whatever bears the lease of a run that died is removed at the end.
+    const untagged = ofKind(plan, 'untag').flatMap(({ resources }) => resources);
+    expect(untagged.toSorted()).toEqual(['ami-there', 'snap-of-ami-there']);
+  });
+
+  test('loses the lease of a run that lives too: it is used from now on, whatever becomes of that run', () => {
+    const made = sharedAmi('ami-there', { lease: liveLease });
+    const copies = [{ ...earlierCopy('snap-of-ami-there', { lease: liveLease }), KmsKeyId: targetKey }];
+    const { plan, reuse } = planOne({ leases, target: { existing: [made], earlierCopies: copies } });
+    expect([reuse, ofKind(plan, 'untag').map(({ of }) => of), ofKind(plan, 'delete')]).toEqual([
+      made,
+      [['ami-there']],
+      [],
+    ]);
+  });
+});
+
+describe('an AMI of this source that is being made under the name', () => {
+  const pending = sharedAmi('ami-begun', { State: 'pending' });
+  const there = { existing: [pending], namesake: pending };
+  const where = `${targetAccount}/${targetRegion}`;
+
+  test.each(['register', 'copy'])('is waited for, and nothing else is made: route %s', (route) => {
+    const source = { snapshots: [unencrypted('snap-root')] };
+    const { action, awaited, problems, plan } = planOne({ inputs: { route }, source, target: there });
+    expect({ action, awaited, problems }).toEqual({ action: 'await', awaited: pending, problems: [] });
+    expect(plan.encryptedCopies).toEqual([]);
+    const [, waiting, used] = plan.operations;
+    expect(used?.after).toEqual([waiting?.id]);
+    expect(plan.operations).toEqual([
+      expect.objectContaining({ kind: 'lease' }),
+      expect.objectContaining({ kind: 'await', of: ['ami-begun'], image: pending, after: [], island: where }),
+      expect.objectContaining({ kind: 'reuse', of: ['ami-begun'], image: pending, waits: true, island: where }),
+    ]);
+  });
+
+  test('by a run that lives is waited for; by one that has died, on the route copy, taken over', () => {
+    const of = (lease: string) => {
+      const image = sharedAmi('ami-begun', { State: 'pending', lease });
+      const target = { existing: [image], namesake: image };
+      const { action, takenOver } = planOne({ inputs: { route: 'copy' }, leases, target });
+      return [action, takenOver];
+    };
+    expect(of(liveLease)).toEqual(['await', undefined]);
+    expect(of(deadLease)).toEqual(['copy', 'ami-begun']);
+  });
+
+  test('by a run that has died and copied, on the route register, bears no lease once it is used', () => {
+    const image = sharedAmi('ami-begun', { State: 'pending', lease: deadLease });
+    const { plan, action } = planOne({ leases, target: { existing: [image], namesake: image } });
+    expect(action).toBe('await');
+    expect(ofKind(plan, 'untag').flatMap(({ resources }) => resources)).toContain('ami-begun');
+  });
+
+  test('is seen although only its name is there yet to find it by', () => {
+    expect(planOne({ target: { namesake: pending } })).toMatchObject({
+      action: 'await',
+      awaited: pending,
+      problems: [],
+    });
+  });
+
+  test('is none where another name is asked for, or where it is of another source', () => {
+    const target = { existing: [pending], name: 'another' };
+    expect(planOne({ target })).toMatchObject({ action: 'register', problems: [] });
+    const others = golden({
+      ImageId: 'ami-other',
+      State: 'pending',
+      Tags: [{ Key: tagKeys.sourceAmi, Value: 'ami-2' }],
+    });
+    expect(planOne({ target: { namesake: others } })).toMatchObject({
+      action: 'register',
+      problems: [{ where, what: 'the name "golden-2026-11-23" is taken by ami-other' }],
+    });
+  });
+
+  test.each(['available', 'failed', 'deregistered'] as const)('is none when it is %s', (State) => {
+    const image = sharedAmi('ami-begun', { State, Architecture: 'arm64' });
+    expect(planOne({ target: { existing: [image], namesake: image } }).action).toBe('register');
+  });
+
+  test('comes after one that is there and right', () => {
+    const ami = sharedAmi('ami-there', { Name: 'golden-another' });
+    const target = { existing: [pending, ami], namesake: pending, earlierCopies: [snapshotOf(ami)] };
+    expect(planOne({ target })).toMatchObject({ action: 'reuse', reuse: ami, problems: [] });
+  });
+
+  test('with on-existing fail, is a problem that names it, told once', () => {
+    expect(planOne({ inputs: { 'on-existing': 'fail' }, target: there })).toMatchObject({
+      awaited: undefined,
+      problems: [
+        {
+          where,
+          what: 'there is an AMI of this source already: ami-begun (golden-2026-11-23, pending)',
+          remedy: 'deregister it, or set on-existing to reuse or replace',
+        },
+      ],
+    });
+  });
+
+  test.each(['fail', 'replace'])(
+    'with on-existing %s, is waited for by a re-run of the run that makes it',
+    (onExisting) => {
+      const inputs = { 'on-existing': onExisting };
+      const own = sharedAmi('ami-begun', { State: 'pending', run: runUrl });
+      const older = sharedAmi('ami-older', { Name: 'golden-older' });
+      const existing = onExisting === 'replace' ? [own, older] : [own];
+      const of = (attempt: number, run = runUrl) =>
+        planOne({ inputs, attempt, run, target: { existing, namesake: own } });
+      const { action, awaited, problems, plan } = of(2);
+      expect({ action, awaited, problems }).toEqual({ action: 'await', awaited: own, problems: [] });
+      // Neither is it replaced; what is, goes when it is right.
+      const [reuse] = ofKind(plan, 'reuse');
+      expect(ofKind(plan, 'deregister').map(({ image, after }) => [image.ImageId, after])).toEqual(
+        onExisting === 'replace' ? [['ami-older', [reuse?.id]]] : [],
+      );
+      // A first attempt made none, and another run's is another run's.
+      expect(of(1).awaited).toBeUndefined();
+      expect(of(2, `${runUrl}9`).awaited).toBeUndefined();
+      expect(of(2, '').awaited).toBeUndefined();
+    },
+  );
+});
+
+test('with on-existing fail, another AMI of this source is a problem also to a re-run that waits for its own', () => {
+  const own = sharedAmi('ami-begun', { State: 'pending', run: runUrl });
+  const older = sharedAmi('ami-older', { Name: 'golden-older', Architecture: 'arm64' });
+  const target = { existing: [own, older], namesake: own };
+  const inputs = { 'on-existing': 'fail' };
+  expect(planOne({ inputs, attempt: 2, target }).problems.map(({ what }) => what)).toEqual([
+    'there is an AMI of this source already: ami-older (golden-older)',
+  ]);
+});
+
 describe('an image that an earlier run was copying (route copy)', () => {
   const pending = sharedAmi('ami-begun', { State: 'pending', lease: deadLease });
   const adopted = (existing: (typeof pending)[], inputs = { route: 'copy' }) =>
-    planOne({ inputs, leases, target: { existing } }).adopt;
+    planOne({ inputs, leases, target: { existing } }).takenOver;
 
   test('is taken over from a run that died, and its name is no obstacle', () => {
-    const { adopt, problems, replace } = planOne({
+    const { takenOver, problems, replace } = planOne({
       inputs: { route: 'copy', 'on-existing': 'replace' },
       leases,
       target: { existing: [pending], namesake: pending },
     });
-    expect({ adopt, problems, replace }).toEqual({ adopt: 'ami-begun', problems: [], replace: [] });
+    expect({ takenOver, problems, replace }).toEqual({ takenOver: 'ami-begun', problems: [], replace: [] });
   });
 
   test('is taken over when its copy has come to its end, but nobody verified it', () => {
@@ -152,7 +294,7 @@ describe('an image that an earlier run was copying (route copy)', () => {
 
   test('is taken over from this run itself, whose lease is on the AMI by then', () => {
     const target = { existing: [sharedAmi('ami-begun', { State: 'pending', lease: ownLease })] };
-    expect(planOne({ inputs: { route: 'copy' }, leases: [lease(ownLease)], target }).adopt).toBe('ami-begun');
+    expect(planOne({ inputs: { route: 'copy' }, leases: [lease(ownLease)], target }).takenOver).toBe('ami-begun');
   });
 
   test.each([
@@ -167,14 +309,14 @@ describe('an image that an earlier run was copying (route copy)', () => {
   });
 
   test('is of no use on the route register', () => {
-    expect(adopted([pending], { route: 'register' })).toBeUndefined();
+    expect(adopted([pending], { route: 'register' })).toEqual([undefined]);
   });
 
   test('is of no use where a finished AMI is reused', () => {
     const ami = sharedAmi('ami-there');
     const target = { existing: [pending, ami], earlierCopies: [snapshotOf(ami)] };
-    const { reuse, adopt } = planOne({ inputs: { route: 'copy' }, leases, target });
-    expect([reuse, adopt]).toEqual([ami, undefined]);
+    const { reuse, takenOver } = planOne({ inputs: { route: 'copy' }, leases, target });
+    expect([reuse, takenOver]).toEqual([ami, undefined]);
   });
 });
 
@@ -204,8 +346,8 @@ describe('an image that an earlier run was copying in vain', () => {
 
 describe('a snapshot copy that an earlier run left', () => {
   const adopted = (...earlierCopies: ReturnType<typeof earlierCopy>[]) => {
-    const { copies, discard } = planOne({ leases, target: { earlierCopies } });
-    return { adopted: copies.map(({ adopt }) => adopt), discard };
+    const { takenOver, discard } = planOne({ leases, target: { earlierCopies } });
+    return { adopted: takenOver, discard };
   };
 
   test.each(['pending', 'completed'] as const)('is taken over if it is %s', (state) => {
@@ -230,7 +372,7 @@ describe('a snapshot copy that an earlier run left', () => {
 
   test('of this run itself is taken over, although its lease lives', () => {
     const target = { earlierCopies: [earlierCopy('snap-1', { lease: ownLease })] };
-    expect(planOne({ leases: [lease(ownLease)], target }).copies.map(({ adopt }) => adopt)).toEqual(['snap-1']);
+    expect(planOne({ leases: [lease(ownLease)], target }).takenOver).toEqual(['snap-1']);
   });
 
   test('of a run whose lease is gone from the AMI is taken over', () => {
@@ -259,9 +401,9 @@ describe('a snapshot copy that an earlier run left', () => {
   test('is kept with its AMI, and only its lease taken off', () => {
     const image = sharedAmi('ami-there', { Architecture: 'arm64' });
     const copy = earlierCopy('snap-of-ami-there');
-    const { copies, discard, untag } = planOne({ leases, target: { existing: [image], earlierCopies: [copy] } });
-    expect({ adopt: copies[0]?.adopt, discard, untag }).toEqual({
-      adopt: undefined,
+    const { takenOver, discard, untag } = planOne({ leases, target: { existing: [image], earlierCopies: [copy] } });
+    expect({ takenOver, discard, untag }).toEqual({
+      takenOver: [undefined],
       discard: [],
       untag: ['snap-of-ami-there'],
     });
@@ -274,8 +416,17 @@ describe('a snapshot copy that an earlier run left', () => {
     const ami = sharedAmi('ami-there');
     const reusable = 'inputs' in facts ? {} : { existing: [ami] };
     const target = { ...reusable, earlierCopies: [earlierCopy('snap-1'), snapshotOf(ami)] };
-    const { copies, discard } = planOne({ ...facts, leases, target });
-    expect({ copies, discard }).toEqual({ copies: [], discard: ['snap-1'] });
+    const { plan, discard } = planOne({ ...facts, leases, target });
+    expect({ copies: ofKind(plan, 'copy'), discard }).toEqual({ copies: [], discard: ['snap-1'] });
+  });
+
+  test('is not deleted while an AMI is being made that may be of it, and name no snapshots yet', () => {
+    const copies = [earlierCopy('snap-1', { key: otherKey }), earlierCopy('snap-2', { of: 'snap-former' })];
+    for (const Name of ['golden-2026-11-23', 'another']) {
+      const image = sharedAmi('ami-begun', { State: 'pending', BlockDeviceMappings: [], Name });
+      const there = { existing: [image], ...(Name === 'another' ? {} : { namesake: image }) };
+      expect(planOne({ leases, target: { ...there, earlierCopies: copies } }).discard).toEqual([]);
+    }
   });
 
   test('each snapshot of the source gets its own', () => {
@@ -283,7 +434,7 @@ describe('a snapshot copy that an earlier run left', () => {
       source: { snapshots: [snapshot('snap-root'), snapshot('snap-data')] },
       target: { earlierCopies: [earlierCopy('snap-2', { of: 'snap-data' }), earlierCopy('snap-1')] },
     });
-    expect(copies.map(({ source, adopt }) => [source.id, adopt])).toEqual([
+    expect(copies?.map(({ source, takeOver }) => [source.id, takeOver])).toEqual([
       ['snap-root', 'snap-1'],
       ['snap-data', 'snap-2'],
     ]);
@@ -306,39 +457,85 @@ describe('a snapshot copy that an earlier run left', () => {
     expect({ discard, untag }).toEqual({ discard: ['snap-left'], untag: [] });
   });
 
+  describe('whose run had no time left', () => {
+    const aged = (id: string, age: number, over: Parameters<typeof earlierCopy>[1] = {}) =>
+      earlierCopy(id, { lease: endedLease, started: new Date(now - age).toISOString(), ...over });
+
+    test.each(['pending', 'completed'] as const)('is taken over by any run, however old it is: %s', (state) => {
+      for (const age of [0, endedCopyMs, 30 * endedCopyMs])
+        expect(adopted(aged('snap-1', age, { state }))).toEqual({ adopted: ['snap-1'], discard: [] });
+    });
+
+    test('waits a day for a run that takes it over, and is deleted only then', () => {
+      for (const over of [{ key: otherKey }, { of: 'snap-former' }, { state: 'error' as const }]) {
+        const copies = [aged('snap-young', endedCopyMs, over), aged('snap-old', endedCopyMs + 1, over)];
+        expect(adopted(...copies)).toEqual({ adopted: [undefined], discard: ['snap-old'] });
+      }
+      expect(endedCopyMs).toBe(24 * 3_600_000);
+    });
+
+    test('waits where a finished AMI is reused, too', () => {
+      const ami = sharedAmi('ami-there');
+      const earlierCopies = [aged('snap-young', 0), aged('snap-old', 2 * endedCopyMs), snapshotOf(ami)];
+      expect(planOne({ target: { existing: [ami], earlierCopies } })).toMatchObject({
+        reuse: ami,
+        discard: ['snap-old'],
+      });
+    });
+
+    test('is kept with its AMI, and only the mark taken off', () => {
+      const image = sharedAmi('ami-there', { Architecture: 'arm64' });
+      const target = { existing: [image], earlierCopies: [aged('snap-of-ami-there', 2 * endedCopyMs)] };
+      expect(planOne({ target })).toMatchObject({ discard: [], untag: ['snap-of-ami-there'] });
+    });
+  });
+
   // Most of them fit, so that several fit one snapshot often.
   const anyCopy = fc.record({
     of: fc.constantFrom('snap-root', 'snap-root', 'snap-data', 'snap-former'),
-    lease: fc.constantFrom(deadLease, deadLease, ownLease, liveLease, undefined),
+    lease: fc.constantFrom(deadLease, deadLease, ownLease, liveLease, endedLease, undefined),
+    old: fc.boolean(),
     key: fc.constantFrom(targetKey, targetKey, targetKey, otherKey),
     state: fc.constantFrom('pending' as const, 'completed' as const, 'error' as const),
     inAmi: fc.nat(3).map((number) => number === 0),
   });
 
-  test('whatever was left: all that dead runs left is taken over, deleted or unmarked, and nothing else is touched', () => {
+  test('whatever was left: all that dead runs left is taken over, deleted or unmarked, or waits, and nothing else is touched', () => {
     fc.assert(
       fc.property(fc.array(anyCopy, { maxLength: 12 }), (facts) => {
         const left = facts.map((fact, index) => ({ ...fact, id: `snap-${index}` }));
         const devices = left.filter(({ inAmi }) => inAmi).map(({ id }) => volume(`/dev/${id}`, id, true));
-        const { copies, discard, untag } = planOne({
+        const {
+          copies = [],
+          discard,
+          untag,
+        } = planOne({
           leases: [...leases, lease(ownLease)],
           source: { snapshots: [snapshot('snap-root'), snapshot('snap-data')] },
           target: {
             existing: [sharedAmi('ami-there', { Architecture: 'arm64', BlockDeviceMappings: devices })],
-            earlierCopies: left.map((fact) => earlierCopy(fact.id, fact)),
+            earlierCopies: left.map((fact) =>
+              earlierCopy(fact.id, {
+                ...fact,
+                started: new Date(now - (fact.old ? 2 : 0.5) * endedCopyMs).toISOString(),
+              }),
+            ),
           },
         });
-        const adopted = copies.flatMap(({ adopt }) => adopt ?? []);
-        const orphans = left.filter(({ lease }) => lease === deadLease || lease === ownLease);
+        const taken = copies.flatMap(({ takeOver }) => takeOver ?? []);
+        const orphans = left.filter(({ lease }) => lease !== liveLease && lease !== undefined);
+        const waiting = orphans.filter(
+          ({ id, lease, old, inAmi }) => lease === endedLease && !old && !inAmi && !taken.includes(id),
+        );
         const ids = (some: typeof left) => some.map(({ id }) => id).sort();
-        expect([...adopted, ...discard, ...untag].sort()).toEqual(ids(orphans));
+        expect([...taken, ...discard, ...untag].sort()).toEqual(ids(orphans.filter((one) => !waiting.includes(one))));
         expect([...untag].sort()).toEqual(ids(orphans.filter(({ inAmi }) => inAmi)));
-        for (const { source, adopt } of copies) {
+        for (const { source, takeOver } of copies) {
           const fitting = orphans.filter(
             ({ of, key, state, inAmi }) => of === source.id && key === targetKey && state !== 'error' && !inAmi,
           );
-          if (fitting.length === 0) expect(adopt).toBeUndefined();
-          else expect(ids(fitting)).toContain(adopt);
+          if (fitting.length === 0) expect(takeOver).toBeUndefined();
+          else expect(ids(fitting)).toContain(takeOver);
         }
       }),
     );
@@ -348,9 +545,9 @@ describe('a snapshot copy that an earlier run left', () => {
 test('devices without a snapshot name none that is in use', () => {
   const bare = golden({ ImageId: 'ami-bare', Tags: [], BlockDeviceMappings: [{ DeviceName: '/dev/sde' }] });
   const { BlockDeviceMappings: _, ...none } = golden({ ImageId: 'ami-none', Tags: [] });
-  const { discard, copies } = planOne({
+  const { discard, takenOver } = planOne({
     leases,
     target: { existing: [bare, none], earlierCopies: [earlierCopy('snap-1')] },
   });
-  expect([discard, copies.map(({ adopt }) => adopt)]).toEqual([[], ['snap-1']]);
+  expect([discard, takenOver]).toEqual([[], ['snap-1']]);
 });

@@ -1,5 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
-import { golden, planOne, sourceAccount, sourceRegion, targetAccount, targetIn, targetRegion } from './given.ts';
+import {
+  golden,
+  kindsOf,
+  planOne,
+  sourceAccount,
+  sourceRegion,
+  targetAccount,
+  targetIn,
+  targetRegion,
+} from './given.ts';
 
 const marketplace = { ProductCodes: [{ ProductCodeId: 'abc123', ProductCodeType: 'marketplace' as const }] };
 const redHat = { UsageOperation: 'RunInstances:0010', PlatformDetails: 'Red Hat Enterprise Linux' };
@@ -144,5 +153,7 @@ test('within the source account the AMI is copied as it is: no encrypted copy, n
       sourceKeys: [],
       copies: [],
     });
+    const kinds = new Set(kindsOf(plan));
+    for (const kind of ['encrypt', 'await', 'allow', 'access', 'share'] as const) expect(kinds).not.toContain(kind);
   }
 });

@@ -140,6 +140,8 @@ const external_node_https_namespaceObject = __WEBPACK_EXTERNAL_createRequire(imp
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
 ;// CONCATENATED MODULE: external "node:util"
 const external_node_util_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
+;// CONCATENATED MODULE: external "node:timers/promises"
+const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: external "node:stream/consumers"
 const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 ;// CONCATENATED MODULE: external "os"
@@ -148,8 +150,6 @@ const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta
 const external_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
 ;// CONCATENATED MODULE: external "fs"
 const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
-;// CONCATENATED MODULE: external "node:timers/promises"
-const external_node_timers_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: ./main.js
 
 
@@ -223,7 +223,7 @@ var AwsCallError = class extends Error {
 	awsMessage;
 	where;
 	remedy;
-	constructor(action, where, cause, resource, remedy) {
+	constructor({ action, where, resource, remedy }, cause) {
 		const code = errorCode(cause);
 		const awsMessage = errorMessage(cause);
 		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
@@ -580,8 +580,8 @@ var Reader = class {
 			expected
 		});
 	}
-	checked(input, value, check, expected) {
-		if (value !== void 0 && !check(value)) this.note(input, value, expected);
+	checked(input, value, { fits, expected }) {
+		if (value !== void 0 && !fits(value)) this.note(input, value, expected);
 		return value;
 	}
 	flag(name) {
@@ -643,6 +643,9 @@ const digestParts = [
 	"access"
 ];
 const version$6 = "v1";
+function digestText({ pieces, whole }) {
+	return `${version$6}:${digestParts.map((part) => `${part}=${pieces[part]}`).join(",")}:${whole}`;
+}
 const pattern = new RegExp(`^${version$6}:${digestParts.map((part) => `${part}=([0-9a-f]{8})`).join(",")}:([0-9a-f]{64})$`);
 function parseDigest(text) {
 	const [, ...found] = pattern.exec(text) ?? [];
@@ -709,7 +712,10 @@ function readPublication(reader, partition, run) {
 				region: "eu-west-1",
 				...runValues(run)
 			});
-			return reader.checked("grant-key-to", principal, () => needsSourceImage(principal) || principalArn(partition).test(sample), `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`);
+			return reader.checked("grant-key-to", principal, {
+				fits: () => needsSourceImage(principal) || principalArn(partition).test(sample),
+				expected: `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`
+			});
 		}),
 		ssmParameter: parameter,
 		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
@@ -770,6 +776,7 @@ const tagKeys = {
 	superseded: "share-encrypted-ami:superseded",
 	intermediate: "share-encrypted-ami:intermediate"
 };
+const endedLease = "ended";
 const tagPrefix = "share-encrypted-ami:";
 const ownTagCount = Object.keys(tagKeys).length - 1;
 function toTags(record) {
@@ -781,7 +788,7 @@ function toTags(record) {
 function tagValue(resource, key) {
 	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
 }
-function mergeTags(source, users, ours, most = 50) {
+function mergeTags(source, { users, ours }, most = 50) {
 	const kept = {
 		...users,
 		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
@@ -833,7 +840,7 @@ function readSettings(reader, run) {
 	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
 	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
 	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
-	else reader.checked("source-region", region, isRegionName, "expected the name of a region, such as us-east-1");
+	else if (!isRegionName(region)) reader.note("source-region", region, "expected the name of a region, such as us-east-1");
 	const partition = partitionOf(region);
 	const sourceRole = reader.optional("source-role-arn");
 	if (sourceRole !== void 0) {
@@ -855,7 +862,10 @@ function readSettings(reader, run) {
 		},
 		credentials: {
 			roleChaining: reader.flag("role-chaining"),
-			externalId: reader.checked("external-id", reader.optional("external-id"), (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text), "expected 2 to 1224 letters, digits and +=,.@:/-"),
+			externalId: reader.checked("external-id", reader.optional("external-id"), {
+				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
+				expected: "expected 2 to 1224 letters, digits and +=,.@:/-"
+			}),
 			sessionTags: readSessionTags(reader, run),
 			sessionName: readSessionName(reader, run),
 			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
@@ -878,7 +888,10 @@ function readSessionName(reader, run) {
 		name: "",
 		"source-ami": ""
 	});
-	return reader.checked("role-session-name", template, () => /^[\w+=,.@-]{2,64}$/.test(longest), "expected 2 to 64 letters, digits and +=,.@-");
+	return reader.checked("role-session-name", template, {
+		fits: () => /^[\w+=,.@-]{2,64}$/.test(longest),
+		expected: "expected 2 to 64 letters, digits and +=,.@-"
+	});
 }
 function readSessionTags(reader, run) {
 	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
@@ -891,7 +904,10 @@ function readSessionTags(reader, run) {
 			name: "",
 			"source-ami": ""
 		});
-		return [key, reader.checked("role-session-tags", value, () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest), "expected at most 256 letters, digits, spaces and _.:/=+-@")];
+		return [key, reader.checked("role-session-tags", value, {
+			fits: () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
+			expected: "expected at most 256 letters, digits, spaces and _.:/=+-@"
+		})];
 	}));
 }
 function readAudience(reader, partition) {
@@ -944,7 +960,7 @@ const sourceInputs = [
 ];
 const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
 const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
-function readSourceImage(reader, region, readFile, optional) {
+function readSourceImage(reader, { optional, ...manifest }) {
 	const noReboot = reader.flag("no-reboot");
 	const given = sourceInputs.filter((name) => reader.text(name) !== "");
 	const [name] = given;
@@ -960,7 +976,10 @@ function readSourceImage(reader, region, readFile, optional) {
 		};
 	}
 	const value = reader.text(name);
-	const checked = (pattern, expected) => reader.checked(name, value, (text) => pattern.test(text), expected);
+	const checked = (pattern, expected) => reader.checked(name, value, {
+		fits: (text) => pattern.test(text),
+		expected
+	});
 	return {
 		"ami-id": () => ({
 			by: "id",
@@ -981,11 +1000,11 @@ function readSourceImage(reader, region, readFile, optional) {
 		}),
 		"packer-manifest": () => ({
 			by: "id",
-			id: readManifest(reader, value, region, readFile)
+			id: readManifest(reader, value, manifest)
 		})
 	}[name]();
 }
-function readManifest(reader, path, region, readFile) {
+function readManifest(reader, path, { region, readFile }) {
 	try {
 		return amiFromManifest(readFile(path), region);
 	} catch (error) {
@@ -7129,11 +7148,11 @@ function readTargets(reader, partition, run) {
 			region,
 			roleArn: filledRole,
 			kmsKey,
-			amiName: reader.templateValue(from("ami-name", "target-ami-name"), fill(entry["ami-name"] ?? shared.amiName, values)),
-			tags: Object.fromEntries(Object.entries({
+			amiName: reader.templateValue(from("ami-name", "target-ami-name"), entry["ami-name"] ?? shared.amiName),
+			tags: {
 				...shared.tags,
 				...entry.tags
-			}).map(([key, value]) => [key, fill(value, values)]))
+			}
 		};
 	});
 }
@@ -7162,7 +7181,11 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 	const sweep = reader.flag("sweep");
 	const request = {
 		...settings,
-		image: readSourceImage(reader, region, readFile, sweep),
+		image: readSourceImage(reader, {
+			region,
+			readFile,
+			optional: sweep
+		}),
 		targets: readTargets(reader, partition, run),
 		description: reader.templateValue("target-ami-description", reader.optional("target-ami-description")),
 		route: reader.oneOf("route", routes),
@@ -7198,25 +7221,10 @@ function readCopyMinutes(reader) {
 	return minutes;
 }
 // src/plan/problem.ts
-var ProblemsError = class extends Error {
-	name = "ProblemsError";
-	problems;
-	plan;
-	madeImageId;
-	constructor(problems, plan, madeImageId) {
-		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
-		const lines = together(problems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`);
-		const when = madeImageId === void 0 ? "before anything was changed" : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
-		super(`${count} found ${when}.\n${lines.join("\n")}`);
-		this.problems = problems;
-		this.plan = plan;
-		this.madeImageId = madeImageId;
-	}
-};
-const namedPlaces = 6;
+const namedPlaces$1 = 6;
 function together(problems) {
 	return [...Map.groupBy(problems, ({ what, remedy }) => `${what}\n${remedy}`).values()].map((group) => {
-		const named = group.slice(0, namedPlaces).map(({ where }) => where);
+		const named = group.slice(0, namedPlaces$1).map(({ where }) => where);
 		const more = group.length - named.length;
 		return {
 			places: more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", "),
@@ -7234,7 +7242,7 @@ function disabledRegion(error) {
 		remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
 	};
 }
-function openFindings(signal) {
+function openFindings(signal, now) {
 	const problems = [];
 	const warnings = [];
 	const add = (where, what, remedy) => {
@@ -7246,6 +7254,7 @@ function openFindings(signal) {
 	};
 	return {
 		signal,
+		now,
 		problems,
 		add,
 		warn(where, what) {
@@ -7273,12 +7282,177 @@ function openFindings(signal) {
 		}
 	};
 }
+// src/plan/digest.ts
+function factsOf({ source, targets }) {
+	const sorted = targets.toSorted((a, b) => compare$1(placeOf$1(a), placeOf$1(b)));
+	const ofEach = (facts) => sorted.map((target) => [
+		target.account,
+		target.region,
+		...facts(target)
+	]);
+	return {
+		source: [
+			source.amiId,
+			source.instanceId,
+			source.snapshots.toSorted(compare$1)
+		],
+		targets: ofEach(({ roleArn, route }) => [roleArn, route]),
+		keys: ofEach(({ kmsKeyArn }) => [kmsKeyArn]),
+		names: ofEach(({ nameTemplate, descriptionTemplate }) => [nameTemplate, descriptionTemplate]),
+		tags: ofEach(({ tagTemplates }) => [tagTemplates.toSorted(([a], [b]) => compare$1(a, b))]),
+		publish: ofEach(({ publication }) => [unordered(publication)]),
+		existing: ofEach(({ reuses, deregisters }) => [reuses, deregisters.toSorted(compare$1)]),
+		access: ofEach(({ access }) => [access.toSorted(compare$1)])
+	};
+}
+const placeOf$1 = ({ account, region }) => `${account}/${region}`;
+function compare$1(a, b) {
+	return a < b ? -1 : a > b ? 1 : 0;
+}
+function unordered(value) {
+	if (Array.isArray(value)) return value.map(unordered).toSorted((a, b) => compare$1(canonical(a), canonical(b)));
+	if (typeof value !== "object" || value === null) return value;
+	return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, unordered(one)]));
+}
+function canonical(value) {
+	if (Array.isArray(value)) return `[${value.map((one) => canonical(one ?? null)).join()}]`;
+	if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+	return `{${Object.entries(value).filter(([, one]) => one !== void 0).toSorted(([a], [b]) => compare$1(a, b)).map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join()}}`;
+}
+function sha256$1(text) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
+}
+function digestOf(approved) {
+	const facts = factsOf(approved);
+	return digestText({
+		pieces: Object.fromEntries(digestParts.map((part) => [part, sha256$1(canonical(facts[part])).slice(0, 8)])),
+		whole: sha256$1(canonical(facts))
+	});
+}
+const words = {
+	source: "the source AMI or its snapshots",
+	targets: "the targets: their accounts, regions, roles or routes",
+	keys: "the target keys",
+	names: "the names or descriptions of the AMIs",
+	tags: "the tags",
+	publish: "what is published: deprecation, protection, fast snapshot restore, permissions, SSM parameters",
+	existing: "which AMIs are used again, or deregistered",
+	access: "who gets access to what"
+};
+function differences$1(expected, actual) {
+	const [then, now] = [parseDigest(expected), parseDigest(actual)];
+	if (then === void 0 || now === void 0) return [digestProblem(expected) ?? digestProblem(actual) ?? ""];
+	if (then.whole === now.whole) return [];
+	const parts = digestParts.filter((part) => then.pieces[part] !== now.pieces[part]);
+	return parts.length === 0 ? ["a part that the digests do not tell"] : parts.map((part) => words[part]);
+}
+const maxListed = 20;
+const namedPlaces = 3;
+function listDifferences(approvedThen, now) {
+	const lines = [...Map.groupBy([...sourceDifferences(approvedThen.source, now.source), ...targetDifferences(approvedThen.targets, now.targets)], ({ what }) => what)].map(([what, group]) => {
+		const places = group.slice(0, namedPlaces).map(({ where }) => where);
+		const more = group.length - places.length;
+		return `${places.join(", ")}${more > 0 ? ` and ${more} more` : ""}: ${what}`;
+	});
+	const more = lines.length - maxListed;
+	return more > 0 ? [...lines.slice(0, maxListed), `…and ${more} differences more`] : lines;
+}
+function sourceDifferences(then, now) {
+	return [
+		...changed("AMI", then.amiId, now.amiId),
+		...changed("instance", then.instanceId, now.instanceId),
+		...changedList("snapshot", then.snapshots, now.snapshots)
+	].map((what) => ({
+		where: "source",
+		what
+	}));
+}
+function targetDifferences(then, now) {
+	const [before, after] = [then, now].map((targets) => new Map(targets.map((one) => [placeOf$1(one), one])));
+	return [...new Set([...before?.keys() ?? [], ...after?.keys() ?? []])].toSorted(compare$1).flatMap((where) => {
+		const [old, present] = [before?.get(where), after?.get(where)];
+		if (old === void 0) return [{
+			where,
+			what: "a target that was not approved"
+		}];
+		if (present === void 0) return [{
+			where,
+			what: "an approved target that is missing"
+		}];
+		return changesOf(old, present).map((what) => ({
+			where,
+			what
+		}));
+	});
+}
+function changesOf(then, now) {
+	return [
+		...changed("role", then.roleArn, now.roleArn),
+		...changed("route", then.route, now.route),
+		...changed("key", then.kmsKeyArn, now.kmsKeyArn),
+		...changed("name", then.nameTemplate, now.nameTemplate),
+		...changed("description", then.descriptionTemplate, now.descriptionTemplate),
+		...changedFields("tag", new Map(then.tagTemplates), new Map(now.tagTemplates)),
+		...changedFields("publication", fieldsOf(then.publication), fieldsOf(now.publication)),
+		...changed("used again", then.reuses, now.reuses),
+		...changedList("deregistered", then.deregisters, now.deregisters),
+		...changedList("access", then.access, now.access)
+	];
+}
+function changed(name, then, now) {
+	return canonical(then) === canonical(now) ? [] : [`${name} ${shown(now)} instead of ${shown(then)}`];
+}
+function shown(value) {
+	if (value === null || value === void 0) return "none";
+	return typeof value === "string" && value !== "" ? value : canonical(value);
+}
+function changedFields(name, then, now) {
+	return [...new Set([...then.keys(), ...now.keys()])].toSorted(compare$1).flatMap((key) => changed(`${name} ${key}:`, then.get(key), now.get(key)));
+}
+function fieldsOf(publication) {
+	const plain = unordered(publication);
+	return new Map(typeof plain === "object" && plain !== null && !Array.isArray(plain) ? Object.entries(plain) : [["all", plain]]);
+}
+function changedList(name, then, now) {
+	return [...now.filter((one) => !then.includes(one)).map((one) => `${name} ${one}, which was not approved`), ...then.filter((one) => !now.includes(one)).map((one) => `${name} ${one} is missing, which was approved`)];
+}
+function planDifferences(expected, now) {
+	const parts = differences$1(expected.digest, digestOf(now));
+	if (parts.length === 0 || expected.approved === void 0) return parts;
+	if (!isApproved(expected.approved) || digestOf(expected.approved) !== expected.digest) return [...parts, "the file of expect-plan-file is not of the plan that has the digest of expect-plan-digest"];
+	return [...parts, ...listDifferences(expected.approved, now)];
+}
+function isApproved(value) {
+	if (!isRecord(value) || !isRecord(value.source) || !Array.isArray(value.targets)) return false;
+	const { amiId, instanceId, snapshots } = value.source;
+	return isOptional(amiId) && isOptional(instanceId) && isTexts(snapshots) && value.targets.every(isTarget);
+}
+function isTarget(value) {
+	if (!isRecord(value)) return false;
+	const { account, region, kmsKeyArn, route, nameTemplate, tagTemplates } = value;
+	return [
+		account,
+		region,
+		kmsKeyArn,
+		nameTemplate
+	].every(isText) && (route === "register" || route === "copy") && [
+		value.roleArn,
+		value.descriptionTemplate,
+		value.reuses
+	].every(isOptional) && [value.deregisters, value.access].every(isTexts) && Array.isArray(tagTemplates) && tagTemplates.every((pair) => isTexts(pair) && pair.length === 2);
+}
+function isRecord(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+const isText = (value) => typeof value === "string";
+const isOptional = (value) => value === null || isText(value);
+const isTexts = (value) => Array.isArray(value) && value.every(isText);
 // src/temporary-file.ts
 function ownName(what) {
 	return `share-encrypted-ami-${(0,external_node_crypto_namespaceObject.randomUUID)()}-${what}`;
 }
 // src/report/totals.ts
-function totalsOf({ source, targets, steps, problems, warnings, ...plan }) {
+function totalsOf({ source, targets, operations, problems, warnings, ...plan }) {
 	const { version, dryRun, topology, estimate } = plan;
 	const { snapshots: _, ...named } = source;
 	return {
@@ -7288,7 +7462,7 @@ function totalsOf({ source, targets, steps, problems, warnings, ...plan }) {
 		topology,
 		source: named,
 		targets: countsOf(targets.map(({ action }) => action)),
-		steps: countsOf(steps.map(({ step }) => step)),
+		operations: countsOf(operations.map(({ kind }) => kind)),
 		estimate,
 		problems: problems.length,
 		warnings: warnings.length
@@ -7328,7 +7502,7 @@ function brief({ snapshotIds: _, error, ...record }) {
 		error: error.length > errorCharacters ? `${error.slice(0, errorCharacters)}…` : error
 	};
 }
-function outputsOf({ sourceAmiId, targets, plan, planDigest = "" }, { planFile, targetsFile }) {
+function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
 	const made = targets.filter(isReady);
 	const failed = targets.filter(({ status }) => status === "failed");
 	const ids = {};
@@ -7348,7 +7522,7 @@ function outputsOf({ sourceAmiId, targets, plan, planDigest = "" }, { planFile, 
 		"failed-targets": JSON.stringify(failed),
 		"source-ami-id": sourceAmiId,
 		plan: plan === void 0 ? "" : JSON.stringify(plan),
-		"plan-digest": planDigest,
+		"plan-digest": plan === void 0 ? "" : digestOf(plan.approved),
 		"plan-file": planFile,
 		"targets-file": targetsFile,
 		truncated: "false"
@@ -7412,7 +7586,7 @@ function plainText(text) {
 	return text.replaceAll("##[", "## [");
 }
 const heartbeatSeconds = 120;
-function milestones(totalGiB, stepPercent, tell, now = Date.now) {
+function milestones({ totalGiB, stepPercent, now }, tell) {
 	let first;
 	let told = {
 		percent: 0,
@@ -7430,15 +7604,41 @@ function milestones(totalGiB, stepPercent, tell, now = Date.now) {
 			at
 		};
 		const seconds = (at - first.at) / 1e3;
-		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, percent - first.percent, seconds)}`);
+		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, (percent - first.percent) / seconds)}`);
 	};
 }
-function paceOf(totalGiB, percent, done, seconds) {
-	if (done <= 0 || seconds <= 0) return "";
-	const perSecond = done / seconds;
+function paceOf(totalGiB, percent, perSecond) {
+	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
 	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${spokenSeconds((100 - percent) / perSecond)} left`;
 }
+// src/report/stopped.ts
+var ProblemsError = class extends Error {
+	name = "ProblemsError";
+	problems;
+	plan;
+	madeImageId;
+	constructor(problems, plan, madeImageId) {
+		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
+		const lines = together(problems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`);
+		const when = madeImageId === void 0 ? "before anything was changed" : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
+		super(`${count} found ${when}.\n${lines.join("\n")}`);
+		this.problems = problems;
+		this.plan = plan;
+		this.madeImageId = madeImageId;
+	}
+};
+var StoppedError = class extends Error {
+	name = "StoppedError";
+	plan;
+	constructor(cause, plan) {
+		super(errorMessage(cause), { cause });
+		this.plan = plan;
+	}
+};
 // src/image.ts
+function hasUefi({ BootMode, Architecture }) {
+	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
+}
 function snapshotIdsOf(image) {
 	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
 	return [...new Set(ids)];
@@ -7538,40 +7738,44 @@ const comparedVolumeFields = [
 	"EbsCardIndex"
 ];
 function differences(source, target, { lostBilling, otherRegion }) {
-	const found = [];
-	const compare = (field, there, here) => {
-		if (there !== here) found.push({
-			field,
-			source: show(there),
-			target: show(here)
-		});
-	};
-	const fields = [
+	const found = [
 		...comparedFields,
 		...lostBilling ? [] : billingFields,
 		...otherRegion ? [] : regionalFields
-	];
-	for (const field of fields) compare(field, counted(source, field), counted(target, field));
+	].flatMap((field) => compared(field, counted(source, field), counted(target, field)));
 	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
 	for (const mapping of source.BlockDeviceMappings ?? []) {
-		const name = `BlockDeviceMappings[${mapping.DeviceName}]`;
-		const other = here.get(mapping.DeviceName);
+		found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
 		here.delete(mapping.DeviceName);
-		if (other === void 0) {
-			compare(name, "there", void 0);
-			continue;
-		}
-		compare(`${name}.VirtualName`, mapping.VirtualName, other.VirtualName);
-		compare(`${name}.NoDevice`, mapping.NoDevice !== void 0, other.NoDevice !== void 0);
-		compare(`${name}.Ebs`, mapping.Ebs !== void 0, other.Ebs !== void 0);
-		if (mapping.Ebs === void 0 || other.Ebs === void 0) continue;
-		for (const field of comparedVolumeFields) if (isStated(mapping.Ebs, field)) compare(`${name}.Ebs.${field}`, mapping.Ebs[field], other.Ebs[field]);
-		const encrypted = mapping.Ebs.SnapshotId !== void 0 || (mapping.Ebs.Encrypted ?? false);
-		compare(`${name}.Ebs.Encrypted`, encrypted, other.Ebs.Encrypted ?? (other.Ebs.SnapshotId ? encrypted : false));
-		compare(`${name}.Ebs.SnapshotId`, mapping.Ebs.SnapshotId !== void 0, other.Ebs.SnapshotId !== void 0);
 	}
-	for (const name of here.keys()) compare(`BlockDeviceMappings[${name}]`, void 0, "there");
+	for (const name of here.keys()) found.push(...compared(`BlockDeviceMappings[${name}]`, void 0, "there"));
 	return found;
+}
+function compared(field, there, here) {
+	return there === here ? [] : [{
+		field,
+		source: show(there),
+		target: show(here)
+	}];
+}
+function deviceDifferences(there, here) {
+	const name = `BlockDeviceMappings[${there.DeviceName}]`;
+	if (here === void 0) return compared(name, "there", void 0);
+	return [
+		...compared(`${name}.VirtualName`, there.VirtualName, here.VirtualName),
+		...compared(`${name}.NoDevice`, there.NoDevice !== void 0, here.NoDevice !== void 0),
+		...compared(`${name}.Ebs`, there.Ebs !== void 0, here.Ebs !== void 0),
+		...there.Ebs && here.Ebs ? volumeDifferences(`${name}.Ebs`, there.Ebs, here.Ebs) : []
+	];
+}
+function volumeDifferences(name, there, here) {
+	const stated = comparedVolumeFields.filter((field) => isStated(there, field));
+	const encrypted = there.SnapshotId !== void 0 || (there.Encrypted ?? false);
+	return [
+		...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
+		...compared(`${name}.Encrypted`, encrypted, here.Encrypted ?? (here.SnapshotId ? encrypted : false)),
+		...compared(`${name}.SnapshotId`, there.SnapshotId !== void 0, here.SnapshotId !== void 0)
+	];
 }
 function extrasDifferences(source, target) {
 	if (source.uefiData === target.uefiData) return [];
@@ -7645,12 +7849,13 @@ function diagram(settings, lines) {
 function label(text) {
 	return text.replace(/["#;<>{}[\]()|`:\\]/g, " ").trim();
 }
-function flowchart({ source, targets, steps }) {
+function flowchart({ source, targets, operations }) {
 	const making = targets.filter(({ action }) => action === "create");
 	if (making.length === 0) return [];
 	const size = totalGiB(source.snapshots);
 	const lines = ["flowchart LR", `  source["${label(source.amiId ?? "yet to be made")}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted$1(source.snapshots.length, "volume")}, ${size} GiB"]`];
-	const encrypted = steps.filter(({ step }) => step === "encrypt");
+	const copied = operations.filter(({ kind }) => kind === "encrypt" || kind === "await");
+	const encrypted = [...new Map(copied.map((one) => [one.region, one])).values()];
 	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
 	const from = (target) => target.account !== source.account && encrypted.some(({ region }) => region === target.from) ? `copy_${id(target.from)}` : "source";
 	if (making.length <= drawn) for (const [index, target] of making.entries()) {
@@ -7746,15 +7951,19 @@ function failureText(failure, where = "") {
 function sourceText({ amiName, account, region, snapshots }) {
 	return ` (${plain(amiName)}; ${counted$1(snapshots.length, "volume")}, ${totalGiB(snapshots)} GiB) in ${account}/${region}`;
 }
-function verdict({ swept, targets, plan, problems = [], madeImageId, failures, cleanUp }) {
-	if (swept === true) {
-		if (cleanUp.failed.length > 0) return "❌ Not all that earlier runs left could be taken back";
-		return cleanUp.done.length > 0 ? "🧹 What earlier runs left is taken back" : "🧹 Earlier runs left nothing";
-	}
-	const made = targets.filter(isReady).length;
+function verdict(report) {
+	const { swept, targets, plan, problems = [], madeImageId, cleanUp } = report;
+	if (swept === true) return sweepVerdict(cleanUp);
 	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; ${madeImageId === void 0 ? "nothing was changed" : `${madeImageId} was made and is kept, nothing else was changed`}`;
 	if (plan?.dryRun === true) return `📋 Dry run: ${targets.filter(({ status }) => status === "planned").length} of ${targets.length} AMIs would be made; nothing was changed`;
-	if (targets.length === 0) return "❌ The run failed";
+	return targets.length === 0 ? "❌ The run failed" : targetsVerdict(report);
+}
+function sweepVerdict({ failed, done }) {
+	if (failed.length > 0) return "❌ Not all that earlier runs left could be taken back";
+	return done.length > 0 ? "🧹 What earlier runs left is taken back" : "🧹 Earlier runs left nothing";
+}
+function targetsVerdict({ targets, failures, cleanUp }) {
+	const made = targets.filter(isReady).length;
 	if (made < targets.length) {
 		const others = made === 0 ? "" : `; ${made === 1 ? "1 AMI is" : `${made} AMIs are`} ready`;
 		return `❌ ${targets.length - made} of ${targets.length} targets failed${others}`;
@@ -17289,10 +17498,339 @@ var init_httpAuthSchemes = __esmMin((() => {
 	init_clock_skew_defaults();
 	resolveAwsSdkSigV4Config = bindResolveAwsSdkSigV4Config(DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION);
 }));
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
+var signatureV4CrtContainer;
+var init_signature_v4_crt_container = __esmMin((() => {
+	signatureV4CrtContainer = { CrtSignerV4: null };
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
+function getCredentialsWithoutSessionToken(credentials) {
+	return {
+		accessKeyId: credentials.accessKeyId,
+		secretAccessKey: credentials.secretAccessKey,
+		expiration: credentials.expiration
+	};
+}
+function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
+	const currentCredentialProvider = privateAccess.credentialProvider;
+	privateAccess.credentialProvider = () => {
+		privateAccess.credentialProvider = currentCredentialProvider;
+		return Promise.resolve(credentialsWithoutSessionToken);
+	};
+}
+var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
+var init_SignatureV4SignWithCredentials = __esmMin((() => {
+	init_dist_es$12();
+	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
+	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
+	SignatureV4SignWithCredentials = class extends SignatureV4 {
+		async signWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
+			const privateAccess = this;
+			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
+			return privateAccess.signRequest(requestToSign, options ?? {});
+		}
+		async presignWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			delete requestToSign.headers[SESSION_TOKEN_HEADER];
+			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			requestToSign.query = requestToSign.query ?? {};
+			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			setSingleOverride(this, credentialsWithoutSessionToken);
+			return this.presign(requestToSign, options);
+		}
+	};
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
+var SignatureV4MultiRegion;
+var init_SignatureV4MultiRegion = __esmMin((() => {
+	init_dist_es$12();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+	SignatureV4MultiRegion = class {
+		sigv4aSigner;
+		sigv4Signer;
+		signerOptions;
+		static sigv4aDependency() {
+			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
+			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
+			return "none";
+		}
+		constructor(options) {
+			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
+			this.signerOptions = options;
+		}
+		async sign(requestToSign, options = {}) {
+			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
+			return this.sigv4Signer.sign(requestToSign, options);
+		}
+		async signWithCredentials(requestToSign, credentials, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
+				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
+		}
+		async presign(originalRequest, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
+				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.presign(originalRequest, options);
+		}
+		async presignWithCredentials(originalRequest, credentials, options = {}) {
+			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
+			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
+		}
+		getSigv4aSigner() {
+			if (!this.sigv4aSigner) {
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
+				if (this.signerOptions.runtime === "node") {
+					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
+						...this.signerOptions,
+						signingAlgorithm: 1
+					});
+					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+				} else {
+					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
+					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+				}
+			}
+			return this.sigv4aSigner;
+		}
+	};
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
+var init_dist_es$11 = __esmMin((() => {
+	init_SignatureV4MultiRegion();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+}));
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
+init_endpoints();
+const q$2 = "ref";
+const a$7 = -1;
+const b$7 = true;
+const c$7 = "isSet";
+const d$7 = "PartitionResult";
+const e$7 = "booleanEquals";
+const f$7 = "stringEquals";
+const g$7 = "getAttr";
+const h$7 = "us-east-1";
+const i$7 = "sigv4";
+const j$7 = "sts";
+const k$7 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const l$2 = { [q$2]: "Endpoint" };
+const m$2 = { [q$2]: "Region" };
+const n$2 = { [q$2]: d$7 };
+const o$2 = {};
+const p$2 = [m$2];
+const _data$7 = {
+	conditions: [
+		[c$7, [l$2]],
+		[c$7, p$2],
+		[
+			"aws.partition",
+			p$2,
+			d$7
+		],
+		[e$7, [{ [q$2]: "UseFIPS" }, b$7]],
+		[e$7, [{ [q$2]: "UseDualStack" }, b$7]],
+		[f$7, [m$2, "aws-global"]],
+		[e$7, [{ [q$2]: "UseGlobalEndpoint" }, b$7]],
+		[f$7, [m$2, "eu-central-1"]],
+		[e$7, [{
+			fn: g$7,
+			argv: [n$2, "supportsDualStack"]
+		}, b$7]],
+		[e$7, [{
+			fn: g$7,
+			argv: [n$2, "supportsFIPS"]
+		}, b$7]],
+		[f$7, [m$2, "ap-south-1"]],
+		[f$7, [m$2, "eu-north-1"]],
+		[f$7, [m$2, "eu-west-1"]],
+		[f$7, [m$2, "eu-west-2"]],
+		[f$7, [m$2, "eu-west-3"]],
+		[f$7, [m$2, "sa-east-1"]],
+		[f$7, [m$2, h$7]],
+		[f$7, [m$2, "us-east-2"]],
+		[f$7, [m$2, "us-west-2"]],
+		[f$7, [m$2, "us-west-1"]],
+		[f$7, [m$2, "ca-central-1"]],
+		[f$7, [m$2, "ap-southeast-1"]],
+		[f$7, [m$2, "ap-northeast-1"]],
+		[f$7, [m$2, "ap-southeast-2"]],
+		[f$7, [{
+			fn: g$7,
+			argv: [n$2, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$7],
+		["https://sts.amazonaws.com", { authSchemes: [{
+			name: i$7,
+			signingName: j$7,
+			signingRegion: h$7
+		}] }],
+		[k$7, { authSchemes: [{
+			name: i$7,
+			signingName: j$7,
+			signingRegion: "{Region}"
+		}] }],
+		[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[l$2, o$2],
+		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+		[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://sts.{Region}.amazonaws.com", o$2],
+		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
+		[a$7, "FIPS is enabled but this partition does not support FIPS"],
+		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+		[a$7, "DualStack is enabled but this partition does not support DualStack"],
+		[k$7, o$2],
+		[a$7, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$7 = 2;
+const nodes$7 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	30,
+	3,
+	1,
+	4,
+	100000014,
+	2,
+	5,
+	100000014,
+	3,
+	25,
+	6,
+	4,
+	24,
+	7,
+	5,
+	100000001,
+	8,
+	6,
+	9,
+	100000013,
+	7,
+	100000001,
+	10,
+	10,
+	100000001,
+	11,
+	11,
+	100000001,
+	12,
+	12,
+	100000001,
+	13,
+	13,
+	100000001,
+	14,
+	14,
+	100000001,
+	15,
+	15,
+	100000001,
+	16,
+	16,
+	100000001,
+	17,
+	17,
+	100000001,
+	18,
+	18,
+	100000001,
+	19,
+	19,
+	100000001,
+	20,
+	20,
+	100000001,
+	21,
+	21,
+	100000001,
+	22,
+	22,
+	100000001,
+	23,
+	23,
+	100000001,
+	100000002,
+	8,
+	100000011,
+	100000012,
+	4,
+	28,
+	26,
+	9,
+	27,
+	100000010,
+	24,
+	100000008,
+	100000009,
+	8,
+	29,
+	100000007,
+	9,
+	100000006,
+	100000007,
+	3,
+	100000003,
+	31,
+	4,
+	100000004,
+	100000005
+]);
+const bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$7 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS",
+		"UseGlobalEndpoint"
+	]
+});
+const defaultEndpointResolver$7 = (endpointParams, context = {}) => {
+	return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
+init_dist_es$11();
 init_client$1();
-const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
+init_endpoints();
+const createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
+	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
+	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
+	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
+	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
+	return Object.assign(defaultParameters, endpointParameters);
+};
+const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
 	return {
 		operation: getSmithyContext(context).operation,
 		region: await normalizeProvider$1(config.region)() || (() => {
@@ -17300,11 +17838,12 @@ const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input
 		})()
 	};
 };
+const defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
 function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
-			name: "ec2",
+			name: "sts",
 			region: authParameters.region
 		},
 		propertiesExtractor: (config, context) => ({ signingProperties: {
@@ -17313,26 +17852,97 @@ function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 		} })
 	};
 }
-const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
+function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4a",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
+	return { schemeId: "smithy.api#noAuth" };
+}
+const createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
+		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
+		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
+		const options = [];
+		for (const scheme of authSchemes) {
+			const { name: resolvedName, properties = {}, ...rest } = scheme;
+			const name = resolvedName.toLowerCase();
+			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
+			let schemeId;
+			if (name === "sigv4a") {
+				schemeId = "aws.auth#sigv4a";
+				const sigv4Present = authSchemes.find((s) => {
+					const name = s.name.toLowerCase();
+					return name !== "sigv4a" && name.startsWith("sigv4");
+				});
+				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
+			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
+			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
+			const createOption = createHttpAuthOptionFunctions[schemeId];
+			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
+			const option = createOption(authParameters);
+			option.schemeId = schemeId;
+			option.signingProperties = {
+				...option.signingProperties || {},
+				...rest,
+				...properties
+			};
+			options.push(option);
+		}
+		return options;
+	};
+	return endpointRuleSetHttpAuthSchemeProvider;
+};
+const _defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
+		case "AssumeRoleWithSAML":
+			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+			break;
+		case "AssumeRoleWithWebIdentity":
+			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+			break;
+		default:
+			options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 	}
 	return options;
 };
+const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$7, _defaultSTSHttpAuthSchemeProvider$1, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$7,
+	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
+	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$4
+});
 const resolveHttpAuthSchemeConfig$7 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
-	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
+	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$7 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		defaultSigningName: "ec2"
+		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
+		defaultSigningName: "sts"
 	});
 };
 const commonParams$7 = {
+	UseGlobalEndpoint: {
+		type: "builtInParams",
+		name: "useGlobalEndpoint"
+	},
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -17350,8 +17960,8 @@ const commonParams$7 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-ec2/package.json
-var version$5 = "3.1169.0";
+// node_modules/@aws-sdk/client-sts/package.json
+var version$5 = "3.1173.0";
 // node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
@@ -17396,7 +18006,7 @@ var dist_es_exports$7 = __exportAll({
 	ENV_SESSION: () => ENV_SESSION,
 	fromEnv: () => fromEnv
 });
-var init_dist_es$11 = __esmMin((() => {
+var init_dist_es$10 = __esmMin((() => {
 	init_fromEnv();
 }));
 // node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
@@ -17786,7 +18396,7 @@ var dist_es_exports$6 = __exportAll({
 	httpRequest: () => httpRequest,
 	providerConfigFromInit: () => providerConfigFromInit
 });
-var init_dist_es$10 = __esmMin((() => {
+var init_dist_es$9 = __esmMin((() => {
 	init_fromContainerMetadata();
 	init_fromInstanceMetadata();
 	init_RemoteProviderInit();
@@ -18233,7 +18843,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 	};
 }));
 // node_modules/@smithy/node-http-handler/dist-es/index.js
-var init_dist_es$9 = __esmMin((() => {
+var init_dist_es$8 = __esmMin((() => {
 	init_node_http_handler();
 	init_protocols$1();
 	init_get_transformed_headers();
@@ -18330,7 +18940,7 @@ var AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, DEFAULT_LINK_LOCAL_HOST, AWS_CONTAIN
 var init_fromHttp = __esmMin((() => {
 	init_client();
 	init_config$1();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_checkUrl();
 	init_requestHelpers();
 	init_retry_wrapper();
@@ -18388,16 +18998,16 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 }));
 // node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
 var dist_es_exports$5 = __exportAll({ fromHttp: () => fromHttp });
-var init_dist_es$8 = __esmMin((() => {
+var init_dist_es$7 = __esmMin((() => {
 	init_fromHttp();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
 init_config$1();
 const remoteProvider = async (init) => {
-	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
 	if (process.env[ENV_CMDS_RELATIVE_URI] || process.env[ENV_CMDS_FULL_URI]) {
 		init.logger?.debug("@aws-sdk/credential-provider-node - remoteProvider::fromHttp/fromContainerMetadata");
-		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
+		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
 		return chain(fromHttp(init), fromContainerMetadata(init));
 	}
 	if (process.env["AWS_EC2_METADATA_DISABLED"] && process.env["AWS_EC2_METADATA_DISABLED"] !== "false") return async () => {
@@ -18480,7 +19090,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
@@ -18499,7 +19109,7 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateToken":
-				options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 		}
@@ -19017,7 +19627,7 @@ var init_xml_parser = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/xml-builder/dist-es/index.js
-var init_dist_es$7 = __esmMin((() => {
+var init_dist_es$6 = __esmMin((() => {
 	init_xml_parser();
 }));
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
@@ -19072,7 +19682,7 @@ function writeKey(obj) {
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/xml/XmlShapeDeserializer.js
 var XmlShapeDeserializer;
 var init_XmlShapeDeserializer = __esmMin((() => {
-	init_dist_es$7();
+	init_dist_es$6();
 	init_client$1();
 	init_protocols$1();
 	init_schema();
@@ -19490,68 +20100,68 @@ var init_protocols = __esmMin((() => {
 	init_AwsEc2QueryProtocol();
 	init_AwsQueryProtocol();
 	init_QueryShapeSerializer();
-	init_dist_es$7();
+	init_dist_es$6();
 	init_client$1();
 	init_ConfigurableSerdeContext();
 	init_XmlShapeDeserializer();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
-var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
+var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
-	k$7 = "ref";
-	a$7 = -1;
-	b$7 = true;
-	c$7 = "isSet";
-	d$7 = "PartitionResult";
-	e$7 = "booleanEquals";
-	f$7 = "getAttr";
-	g$7 = { [k$7]: "Endpoint" };
-	h$7 = { [k$7]: d$7 };
-	i$7 = {};
-	j$7 = [{ [k$7]: "Region" }];
-	_data$7 = {
+	k$6 = "ref";
+	a$6 = -1;
+	b$6 = true;
+	c$6 = "isSet";
+	d$6 = "PartitionResult";
+	e$6 = "booleanEquals";
+	f$6 = "getAttr";
+	g$6 = { [k$6]: "Endpoint" };
+	h$6 = { [k$6]: d$6 };
+	i$6 = {};
+	j$6 = [{ [k$6]: "Region" }];
+	_data$6 = {
 		conditions: [
-			[c$7, [g$7]],
-			[c$7, j$7],
+			[c$6, [g$6]],
+			[c$6, j$6],
 			[
 				"aws.partition",
-				j$7,
-				d$7
+				j$6,
+				d$6
 			],
-			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
-			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsDualStack"]
-			}, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsFIPS"]
-			}, b$7]],
+			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
+			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsDualStack"]
+			}, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsFIPS"]
+			}, b$6]],
 			["stringEquals", [{
-				fn: f$7,
-				argv: [h$7, "name"]
+				fn: f$6,
+				argv: [h$6, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$7],
-			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$7, i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://oidc.{Region}.amazonaws.com", i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "FIPS is enabled but this partition does not support FIPS"],
-			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "DualStack is enabled but this partition does not support DualStack"],
-			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "Invalid Configuration: Missing Region"]
+			[a$6],
+			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$6, i$6],
+			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://oidc.{Region}.amazonaws.com", i$6],
+			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "FIPS is enabled but this partition does not support FIPS"],
+			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "DualStack is enabled but this partition does not support DualStack"],
+			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$7 = 2;
-	nodes$7 = new Int32Array([
+	root$6 = 2;
+	nodes$6 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -19595,15 +20205,15 @@ var init_bdd$3 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
+	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
-var cache$7, defaultEndpointResolver$7;
+var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$3();
-	cache$7 = new EndpointCache({
+	cache$6 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -19612,8 +20222,8 @@ var init_endpointResolver$3 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
-		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
+	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
+		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -20151,7 +20761,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOOIDCHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -20188,7 +20798,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_runtimeConfig_shared$3();
 	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -20555,7 +21165,7 @@ var init_fromSso = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/token-providers/dist-es/index.js
-var init_dist_es$6 = __esmMin((() => {
+var init_dist_es$5 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
 	init_config$1();
@@ -20575,7 +21185,7 @@ function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
@@ -20594,7 +21204,7 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "GetRoleCredentials":
-				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 		}
@@ -20635,62 +21245,62 @@ var init_EndpointParameters$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
-var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
+var k$5, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
-	k$6 = "ref";
-	a$6 = -1;
-	b$6 = true;
-	c$6 = "isSet";
-	d$6 = "PartitionResult";
-	e$6 = "booleanEquals";
-	f$6 = "getAttr";
-	g$6 = { [k$6]: "Endpoint" };
-	h$6 = { [k$6]: d$6 };
-	i$6 = {};
-	j$6 = [{ [k$6]: "Region" }];
-	_data$6 = {
+	k$5 = "ref";
+	a$5 = -1;
+	b$5 = true;
+	c$5 = "isSet";
+	d$5 = "PartitionResult";
+	e$5 = "booleanEquals";
+	f$5 = "getAttr";
+	g$5 = { [k$5]: "Endpoint" };
+	h$5 = { [k$5]: d$5 };
+	i$5 = {};
+	j$5 = [{ [k$5]: "Region" }];
+	_data$5 = {
 		conditions: [
-			[c$6, [g$6]],
-			[c$6, j$6],
+			[c$5, [g$5]],
+			[c$5, j$5],
 			[
 				"aws.partition",
-				j$6,
-				d$6
+				j$5,
+				d$5
 			],
-			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
-			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsDualStack"]
-			}, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsFIPS"]
-			}, b$6]],
+			[e$5, [{ [k$5]: "UseFIPS" }, b$5]],
+			[e$5, [{ [k$5]: "UseDualStack" }, b$5]],
+			[e$5, [{
+				fn: f$5,
+				argv: [h$5, "supportsDualStack"]
+			}, b$5]],
+			[e$5, [{
+				fn: f$5,
+				argv: [h$5, "supportsFIPS"]
+			}, b$5]],
 			["stringEquals", [{
-				fn: f$6,
-				argv: [h$6, "name"]
+				fn: f$5,
+				argv: [h$5, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$6],
-			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$6, i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://portal.sso.{Region}.amazonaws.com", i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "FIPS is enabled but this partition does not support FIPS"],
-			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "DualStack is enabled but this partition does not support DualStack"],
-			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "Invalid Configuration: Missing Region"]
+			[a$5],
+			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$5, i$5],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
+			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://portal.sso.{Region}.amazonaws.com", i$5],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$5],
+			[a$5, "FIPS is enabled but this partition does not support FIPS"],
+			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
+			[a$5, "DualStack is enabled but this partition does not support DualStack"],
+			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$5],
+			[a$5, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$6 = 2;
-	nodes$6 = new Int32Array([
+	root$5 = 2;
+	nodes$5 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -20734,15 +21344,15 @@ var init_bdd$2 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
+	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
-var cache$6, defaultEndpointResolver$6;
+var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$2();
-	cache$6 = new EndpointCache({
+	cache$5 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -20751,8 +21361,8 @@ var init_endpointResolver$2 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
-		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
+	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -21021,7 +21631,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -21058,7 +21668,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_runtimeConfig_shared$2();
 	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -21241,7 +21851,7 @@ var init_loadSso = __esmMin((() => {
 var SHOULD_FAIL_CREDENTIAL_CHAIN, resolveSSOCredentials;
 var init_resolveSSOCredentials = __esmMin((() => {
 	init_client();
-	init_dist_es$6();
+	init_dist_es$5();
 	init_config$1();
 	SHOULD_FAIL_CREDENTIAL_CHAIN = false;
 	resolveSSOCredentials = async ({ ssoStartUrl, ssoSession, ssoAccountId, ssoRegion, ssoRoleName, ssoClient, clientConfig, parentClientConfig, callerClientConfig, profile, filepath, configFilepath, ignoreCache, logger }) => {
@@ -21405,7 +22015,7 @@ var dist_es_exports$4 = __exportAll({
 	isSsoProfile: () => isSsoProfile$1,
 	validateSsoProfile: () => validateSsoProfile
 });
-var init_dist_es$5 = __esmMin((() => {
+var init_dist_es$4 = __esmMin((() => {
 	init_fromSSO();
 	init_isSsoProfile();
 	init_validateSsoProfile();
@@ -21418,19 +22028,19 @@ var init_resolveCredentialSource = __esmMin((() => {
 	resolveCredentialSource = (credentialSource, profileName, logger) => {
 		const sourceProvidersMap = {
 			EcsContainer: async (options) => {
-				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
-				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
+				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is EcsContainer");
 				return async () => chain(fromHttp(options ?? {}), fromContainerMetadata(options))().then(setNamedProvider);
 			},
 			Ec2InstanceMetadata: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Ec2InstanceMetadata");
-				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
 				return async () => fromInstanceMetadata(options)().then(setNamedProvider);
 			},
 			Environment: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Environment");
-				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$7));
+				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$7));
 				return async () => fromEnv(options)().then(setNamedProvider);
 			}
 		};
@@ -21439,212 +22049,96 @@ var init_resolveCredentialSource = __esmMin((() => {
 	};
 	setNamedProvider = (creds) => setCredentialFeature(creds, "CREDENTIALS_PROFILE_NAMED_PROVIDER", "p");
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
-var signatureV4CrtContainer;
-var init_signature_v4_crt_container = __esmMin((() => {
-	signatureV4CrtContainer = { CrtSignerV4: null };
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
-function getCredentialsWithoutSessionToken(credentials) {
-	return {
-		accessKeyId: credentials.accessKeyId,
-		secretAccessKey: credentials.secretAccessKey,
-		expiration: credentials.expiration
-	};
-}
-function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
-	const currentCredentialProvider = privateAccess.credentialProvider;
-	privateAccess.credentialProvider = () => {
-		privateAccess.credentialProvider = currentCredentialProvider;
-		return Promise.resolve(credentialsWithoutSessionToken);
-	};
-}
-var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
-var init_SignatureV4SignWithCredentials = __esmMin((() => {
-	init_dist_es$12();
-	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
-	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
-	SignatureV4SignWithCredentials = class extends SignatureV4 {
-		async signWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
-			const privateAccess = this;
-			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
-			return privateAccess.signRequest(requestToSign, options ?? {});
-		}
-		async presignWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			delete requestToSign.headers[SESSION_TOKEN_HEADER];
-			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			requestToSign.query = requestToSign.query ?? {};
-			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			setSingleOverride(this, credentialsWithoutSessionToken);
-			return this.presign(requestToSign, options);
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
-var SignatureV4MultiRegion;
-var init_SignatureV4MultiRegion = __esmMin((() => {
-	init_dist_es$12();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-	SignatureV4MultiRegion = class {
-		sigv4aSigner;
-		sigv4Signer;
-		signerOptions;
-		static sigv4aDependency() {
-			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
-			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
-			return "none";
-		}
-		constructor(options) {
-			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
-			this.signerOptions = options;
-		}
-		async sign(requestToSign, options = {}) {
-			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
-			return this.sigv4Signer.sign(requestToSign, options);
-		}
-		async signWithCredentials(requestToSign, credentials, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
-				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
-		}
-		async presign(originalRequest, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
-				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.presign(originalRequest, options);
-		}
-		async presignWithCredentials(originalRequest, credentials, options = {}) {
-			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
-			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
-		}
-		getSigv4aSigner() {
-			if (!this.sigv4aSigner) {
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
-				if (this.signerOptions.runtime === "node") {
-					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
-						...this.signerOptions,
-						signingAlgorithm: 1
-					});
-					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-				} else {
-					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
-					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-				}
-			}
-			return this.sigv4aSigner;
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
-var init_dist_es$4 = __esmMin((() => {
-	init_SignatureV4MultiRegion();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-}));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
-var q$2, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$2, m$2, n$2, o$2, p$2, _data$5, root$5, nodes$5, bdd$5;
+var q$1, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, _data$4, root$4, nodes$4, bdd$4;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
-	q$2 = "ref";
-	a$5 = -1;
-	b$5 = true;
-	c$5 = "isSet";
-	d$5 = "PartitionResult";
-	e$5 = "booleanEquals";
-	f$5 = "stringEquals";
-	g$5 = "getAttr";
-	h$5 = "us-east-1";
-	i$5 = "sigv4";
-	j$5 = "sts";
-	k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-	l$2 = { [q$2]: "Endpoint" };
-	m$2 = { [q$2]: "Region" };
-	n$2 = { [q$2]: d$5 };
-	o$2 = {};
-	p$2 = [m$2];
-	_data$5 = {
+	q$1 = "ref";
+	a$4 = -1;
+	b$4 = true;
+	c$4 = "isSet";
+	d$4 = "PartitionResult";
+	e$4 = "booleanEquals";
+	f$4 = "stringEquals";
+	g$4 = "getAttr";
+	h$4 = "us-east-1";
+	i$4 = "sigv4";
+	j$4 = "sts";
+	k$4 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+	l$1 = { [q$1]: "Endpoint" };
+	m$1 = { [q$1]: "Region" };
+	n$1 = { [q$1]: d$4 };
+	o$1 = {};
+	p$1 = [m$1];
+	_data$4 = {
 		conditions: [
-			[c$5, [l$2]],
-			[c$5, p$2],
+			[c$4, [l$1]],
+			[c$4, p$1],
 			[
 				"aws.partition",
-				p$2,
-				d$5
+				p$1,
+				d$4
 			],
-			[e$5, [{ [q$2]: "UseFIPS" }, b$5]],
-			[e$5, [{ [q$2]: "UseDualStack" }, b$5]],
-			[f$5, [m$2, "aws-global"]],
-			[e$5, [{ [q$2]: "UseGlobalEndpoint" }, b$5]],
-			[f$5, [m$2, "eu-central-1"]],
-			[e$5, [{
-				fn: g$5,
-				argv: [n$2, "supportsDualStack"]
-			}, b$5]],
-			[e$5, [{
-				fn: g$5,
-				argv: [n$2, "supportsFIPS"]
-			}, b$5]],
-			[f$5, [m$2, "ap-south-1"]],
-			[f$5, [m$2, "eu-north-1"]],
-			[f$5, [m$2, "eu-west-1"]],
-			[f$5, [m$2, "eu-west-2"]],
-			[f$5, [m$2, "eu-west-3"]],
-			[f$5, [m$2, "sa-east-1"]],
-			[f$5, [m$2, h$5]],
-			[f$5, [m$2, "us-east-2"]],
-			[f$5, [m$2, "us-west-2"]],
-			[f$5, [m$2, "us-west-1"]],
-			[f$5, [m$2, "ca-central-1"]],
-			[f$5, [m$2, "ap-southeast-1"]],
-			[f$5, [m$2, "ap-northeast-1"]],
-			[f$5, [m$2, "ap-southeast-2"]],
-			[f$5, [{
-				fn: g$5,
-				argv: [n$2, "name"]
+			[e$4, [{ [q$1]: "UseFIPS" }, b$4]],
+			[e$4, [{ [q$1]: "UseDualStack" }, b$4]],
+			[f$4, [m$1, "aws-global"]],
+			[e$4, [{ [q$1]: "UseGlobalEndpoint" }, b$4]],
+			[f$4, [m$1, "eu-central-1"]],
+			[e$4, [{
+				fn: g$4,
+				argv: [n$1, "supportsDualStack"]
+			}, b$4]],
+			[e$4, [{
+				fn: g$4,
+				argv: [n$1, "supportsFIPS"]
+			}, b$4]],
+			[f$4, [m$1, "ap-south-1"]],
+			[f$4, [m$1, "eu-north-1"]],
+			[f$4, [m$1, "eu-west-1"]],
+			[f$4, [m$1, "eu-west-2"]],
+			[f$4, [m$1, "eu-west-3"]],
+			[f$4, [m$1, "sa-east-1"]],
+			[f$4, [m$1, h$4]],
+			[f$4, [m$1, "us-east-2"]],
+			[f$4, [m$1, "us-west-2"]],
+			[f$4, [m$1, "us-west-1"]],
+			[f$4, [m$1, "ca-central-1"]],
+			[f$4, [m$1, "ap-southeast-1"]],
+			[f$4, [m$1, "ap-northeast-1"]],
+			[f$4, [m$1, "ap-southeast-2"]],
+			[f$4, [{
+				fn: g$4,
+				argv: [n$1, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$5],
+			[a$4],
 			["https://sts.amazonaws.com", { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
-				signingRegion: h$5
+				name: i$4,
+				signingName: j$4,
+				signingRegion: h$4
 			}] }],
-			[k$5, { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
+			[k$4, { authSchemes: [{
+				name: i$4,
+				signingName: j$4,
 				signingRegion: "{Region}"
 			}] }],
-			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[l$2, o$2],
-			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://sts.{Region}.amazonaws.com", o$2],
-			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
-			[a$5, "FIPS is enabled but this partition does not support FIPS"],
-			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-			[a$5, "DualStack is enabled but this partition does not support DualStack"],
-			[k$5, o$2],
-			[a$5, "Invalid Configuration: Missing Region"]
+			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[l$1, o$1],
+			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
+			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://sts.{Region}.amazonaws.com", o$1],
+			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
+			[a$4, "FIPS is enabled but this partition does not support FIPS"],
+			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
+			[a$4, "DualStack is enabled but this partition does not support DualStack"],
+			[k$4, o$1],
+			[a$4, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$5 = 2;
-	nodes$5 = new Int32Array([
+	root$4 = 2;
+	nodes$4 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -21739,15 +22233,15 @@ var init_bdd$1 = __esmMin((() => {
 		100000004,
 		100000005
 	]);
-	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
-var cache$5, defaultEndpointResolver$5;
+var cache$4, defaultEndpointResolver$4;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$1();
-	cache$5 = new EndpointCache({
+	cache$4 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -21757,8 +22251,8 @@ var init_endpointResolver$1 = __esmMin((() => {
 			"UseGlobalEndpoint"
 		]
 	});
-	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -21779,7 +22273,7 @@ function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
+function createAwsAuthSigv4aHttpAuthOption(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4a",
 		signingProperties: {
@@ -21792,17 +22286,17 @@ function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$4;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
-	init_dist_es$4();
+	init_dist_es$11();
 	init_client$1();
 	init_endpoints();
 	init_endpointResolver$1();
-	createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
 		if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
 		const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
 		const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
@@ -21810,7 +22304,7 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
 		return Object.assign(defaultParameters, endpointParameters);
 	};
-	_defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
+	_defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
 		return {
 			operation: getSmithyContext(context).operation,
 			region: await normalizeProvider$1(config.region)() || (() => {
@@ -21818,8 +22312,8 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 			})()
 		};
 	};
-	defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
-	createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
+	createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
 		const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
 			const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
 			if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
@@ -21853,23 +22347,23 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		};
 		return endpointRuleSetHttpAuthSchemeProvider;
 	};
-	_defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
+	_defaultSTSHttpAuthSchemeProvider = (authParameters) => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "AssumeRoleWithWebIdentity":
-				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 				break;
 			default:
 				options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 		}
 		return options;
 	};
-	defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider$1, {
+	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$4, _defaultSTSHttpAuthSchemeProvider, {
 		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$4,
-		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
-		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$2
+		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
+		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$1
 	});
 	resolveHttpAuthSchemeConfig$4 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
@@ -22415,7 +22909,7 @@ var getRuntimeConfig$11;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
-	init_dist_es$4();
+	init_dist_es$11();
 	init_dist_es$13();
 	init_checksum();
 	init_client$1();
@@ -22430,9 +22924,9 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 			extensions: config?.extensions ?? [],
-			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
+			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
 					schemeId: "aws.auth#sigv4",
@@ -22478,7 +22972,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_runtimeConfig_shared$1();
 	getRuntimeConfig$10 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -22624,7 +23118,7 @@ var init_STSClient = __esmMin((() => {
 			this.middlewareStack.use(getLoggerPlugin(this.config));
 			this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
 			this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
+				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
 				identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
 					"aws.auth#sigv4": config.credentials,
 					"aws.auth#sigv4a": config.credentials
@@ -22934,7 +23428,7 @@ function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$3;
@@ -22953,7 +23447,7 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateOAuth2Token":
-				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
 		}
@@ -22994,104 +23488,104 @@ var init_EndpointParameters = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
-var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, q$1, _data$4, root$4, nodes$4, bdd$4;
+var s, a$3, b$3, c$3, d$3, e$3, f$3, g$3, h$3, i$3, j$3, k$3, l, m, n, o, p, q, _data$3, root$3, nodes$3, bdd$3;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
 	s = "ref";
-	a$4 = -1;
-	b$4 = false;
-	c$4 = true;
-	d$4 = "isSet";
-	e$4 = "booleanEquals";
-	f$4 = "coalesce";
-	g$4 = "PartitionResult";
-	h$4 = "stringEquals";
-	i$4 = "getAttr";
-	j$4 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
-	k$4 = { [s]: "Endpoint" };
-	l$1 = {
-		"fn": i$4,
-		"argv": [{ [s]: g$4 }, "name"]
+	a$3 = -1;
+	b$3 = false;
+	c$3 = true;
+	d$3 = "isSet";
+	e$3 = "booleanEquals";
+	f$3 = "coalesce";
+	g$3 = "PartitionResult";
+	h$3 = "stringEquals";
+	i$3 = "getAttr";
+	j$3 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
+	k$3 = { [s]: "Endpoint" };
+	l = {
+		"fn": i$3,
+		"argv": [{ [s]: g$3 }, "name"]
 	};
-	m$1 = { [s]: "Region" };
-	n$1 = { [s]: g$4 };
-	o$1 = { "authSchemes": [{
+	m = { [s]: "Region" };
+	n = { [s]: g$3 };
+	o = { "authSchemes": [{
 		"name": "sigv4",
 		"signingName": "signin",
 		"signingRegion": "{Region}"
 	}] };
-	p$1 = {};
-	q$1 = [m$1];
-	_data$4 = {
+	p = {};
+	q = [m];
+	_data$3 = {
 		conditions: [
-			[d$4, q$1],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsControlPlane" }, b$4]
-			}, c$4]],
-			[d$4, [k$4]],
+			[d$3, q],
+			[e$3, [{
+				fn: f$3,
+				argv: [{ [s]: "IsControlPlane" }, b$3]
+			}, c$3]],
+			[d$3, [k$3]],
 			[
 				"aws.partition",
-				q$1,
-				g$4
+				q,
+				g$3
 			],
-			[e$4, [{ [s]: "UseFIPS" }, c$4]],
-			[h$4, [l$1, "aws"]],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsOAuthEndpoint" }, b$4]
-			}, c$4]],
-			[e$4, [{ [s]: "UseDualStack" }, c$4]],
-			[h$4, [l$1, "aws-cn"]],
-			[h$4, [m$1, "us-gov-west-1"]],
-			[h$4, [l$1, "aws-us-gov"]],
-			[e$4, [{
-				fn: i$4,
-				argv: [n$1, "supportsFIPS"]
-			}, c$4]],
-			[h$4, [l$1, "aws-iso"]],
-			[h$4, [l$1, "aws-iso-b"]],
-			[h$4, [l$1, "aws-iso-f"]],
-			[h$4, [l$1, "aws-iso-e"]],
-			[h$4, [l$1, "aws-eusc"]],
-			[e$4, [{
-				fn: i$4,
-				argv: [n$1, "supportsDualStack"]
-			}, c$4]]
+			[e$3, [{ [s]: "UseFIPS" }, c$3]],
+			[h$3, [l, "aws"]],
+			[e$3, [{
+				fn: f$3,
+				argv: [{ [s]: "IsOAuthEndpoint" }, b$3]
+			}, c$3]],
+			[e$3, [{ [s]: "UseDualStack" }, c$3]],
+			[h$3, [l, "aws-cn"]],
+			[h$3, [m, "us-gov-west-1"]],
+			[h$3, [l, "aws-us-gov"]],
+			[e$3, [{
+				fn: i$3,
+				argv: [n, "supportsFIPS"]
+			}, c$3]],
+			[h$3, [l, "aws-iso"]],
+			[h$3, [l, "aws-iso-b"]],
+			[h$3, [l, "aws-iso-f"]],
+			[h$3, [l, "aws-iso-e"]],
+			[h$3, [l, "aws-eusc"]],
+			[e$3, [{
+				fn: i$3,
+				argv: [n, "supportsDualStack"]
+			}, c$3]]
 		],
 		results: [
-			[a$4],
-			["https://signin.{Region}.api.aws", o$1],
-			["https://signin.{Region}.api.amazonwebservices.com.cn", o$1],
-			[j$4, o$1],
-			[a$4, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
-			["https://{Region}.oauth.signin.aws", o$1],
-			["https://{Region}.signin.aws.amazon.com", p$1],
-			["https://{Region}.signin.amazonaws.cn", p$1],
-			["https://{Region}.signin.amazonaws-us-gov.com", p$1],
-			["https://{Region}.signin.c2shome.ic.gov", p$1],
-			["https://{Region}.signin.sc2shome.sgov.gov", p$1],
-			["https://{Region}.signin.csphome.hci.ic.gov", p$1],
-			["https://{Region}.signin.csphome.adc-e.uk", p$1],
-			["https://{Region}.signin.amazonaws-eusc.eu", p$1],
-			["https://signin-fips.amazonaws-us-gov.com", p$1],
-			["https://{Region}.signin-fips.amazonaws-us-gov.com", p$1],
-			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[k$4, p$1],
-			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p$1],
-			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "FIPS is enabled but this partition does not support FIPS"],
-			[j$4, p$1],
-			[a$4, "DualStack is enabled but this partition does not support DualStack"],
-			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "Invalid Configuration: Missing Region"]
+			[a$3],
+			["https://signin.{Region}.api.aws", o],
+			["https://signin.{Region}.api.amazonwebservices.com.cn", o],
+			[j$3, o],
+			[a$3, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
+			["https://{Region}.oauth.signin.aws", o],
+			["https://{Region}.signin.aws.amazon.com", p],
+			["https://{Region}.signin.amazonaws.cn", p],
+			["https://{Region}.signin.amazonaws-us-gov.com", p],
+			["https://{Region}.signin.c2shome.ic.gov", p],
+			["https://{Region}.signin.sc2shome.sgov.gov", p],
+			["https://{Region}.signin.csphome.hci.ic.gov", p],
+			["https://{Region}.signin.csphome.adc-e.uk", p],
+			["https://{Region}.signin.amazonaws-eusc.eu", p],
+			["https://signin-fips.amazonaws-us-gov.com", p],
+			["https://{Region}.signin-fips.amazonaws-us-gov.com", p],
+			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p],
+			[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[k$3, p],
+			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p],
+			[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p],
+			[a$3, "FIPS is enabled but this partition does not support FIPS"],
+			[j$3, p],
+			[a$3, "DualStack is enabled but this partition does not support DualStack"],
+			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p],
+			[a$3, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$4 = 2;
-	nodes$4 = new Int32Array([
+	root$3 = 2;
+	nodes$3 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -23213,15 +23707,15 @@ var init_bdd = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+	bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
-var cache$4, defaultEndpointResolver$4;
+var cache$3, defaultEndpointResolver$3;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd();
-	cache$4 = new EndpointCache({
+	cache$3 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -23232,8 +23726,8 @@ var init_endpointResolver = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+	defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+		return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -23591,7 +24085,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSigninHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -23628,7 +24122,7 @@ var init_runtimeConfig = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_runtimeConfig_shared();
 	getRuntimeConfig$8 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -24246,7 +24740,7 @@ var resolveSsoCredentials, isSsoProfile;
 var init_resolveSsoCredentials = __esmMin((() => {
 	init_client();
 	resolveSsoCredentials = async (profile, profileData, options = {}, callerClientConfig) => {
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
 		return fromSSO({
 			profile,
 			logger: options.logger,
@@ -24397,7 +24891,7 @@ var init_dist_es = __esmMin((() => {
 	init_fromIni();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
-init_dist_es$11();
+init_dist_es$10();
 init_config$1();
 let multipleCredentialSourceWarningEmitted = false;
 const defaultProvider = (init = {}) => memoizeChain([
@@ -24429,7 +24923,7 @@ const defaultProvider = (init = {}) => memoizeChain([
 		init.logger?.debug("@aws-sdk/credential-provider-node - defaultProvider::fromSSO");
 		const { ssoStartUrl, ssoAccountId, ssoRegion, ssoRoleName, ssoSession } = init;
 		if (!ssoStartUrl && !ssoAccountId && !ssoRegion && !ssoRoleName && !ssoSession) throw new CredentialsProviderError("Skipping SSO provider in default chain (inputs do not include SSO fields).", { logger: init.logger });
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
 		return fromSSO(init)(awsIdentityProperties);
 	},
 	async (awsIdentityProperties) => {
@@ -24459,61 +24953,1165 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
+// node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
+init_client$1();
+var STSServiceException = class STSServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, STSServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
+var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
+	name = "ExpiredTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ExpiredTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ExpiredTokenException.prototype);
+	}
+};
+var InvalidContextAssertionException = class InvalidContextAssertionException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidContextAssertionException";
+	name = "InvalidContextAssertionException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidContextAssertionException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
+	}
+};
+var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
+	name = "MalformedPolicyDocumentException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "MalformedPolicyDocumentException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
+	}
+};
+var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#PackedPolicyTooLargeException";
+	name = "PackedPolicyTooLargeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "PackedPolicyTooLargeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, PackedPolicyTooLargeException.prototype);
+	}
+};
+var RegionDisabledException = class RegionDisabledException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#RegionDisabledException";
+	name = "RegionDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "RegionDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, RegionDisabledException.prototype);
+	}
+};
+var IDPRejectedClaimException = class IDPRejectedClaimException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#IDPRejectedClaimException";
+	name = "IDPRejectedClaimException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "IDPRejectedClaimException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IDPRejectedClaimException.prototype);
+	}
+};
+var InvalidIdentityTokenException = class InvalidIdentityTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidIdentityTokenException";
+	name = "InvalidIdentityTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidIdentityTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidIdentityTokenException.prototype);
+	}
+};
+var IDPCommunicationErrorException = class IDPCommunicationErrorException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#IDPCommunicationErrorException";
+	name = "IDPCommunicationErrorException";
+	$fault = "client";
+	$retryable = {};
+	constructor(opts) {
+		super({
+			name: "IDPCommunicationErrorException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IDPCommunicationErrorException.prototype);
+	}
+};
+var InvalidAuthorizationMessageException = class InvalidAuthorizationMessageException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidAuthorizationMessageException";
+	name = "InvalidAuthorizationMessageException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidAuthorizationMessageException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidAuthorizationMessageException.prototype);
+	}
+};
+var ExpiredTradeInTokenException = class ExpiredTradeInTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#ExpiredTradeInTokenException";
+	name = "ExpiredTradeInTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ExpiredTradeInTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ExpiredTradeInTokenException.prototype);
+	}
+};
+var InsufficientSessionLifetimeException = class InsufficientSessionLifetimeException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InsufficientSessionLifetimeException";
+	name = "InsufficientSessionLifetimeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InsufficientSessionLifetimeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InsufficientSessionLifetimeException.prototype);
+	}
+};
+var InvalidSubjectCredentialsException = class InvalidSubjectCredentialsException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidSubjectCredentialsException";
+	name = "InvalidSubjectCredentialsException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidSubjectCredentialsException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidSubjectCredentialsException.prototype);
+	}
+};
+var JWTPayloadSizeExceededException = class JWTPayloadSizeExceededException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#JWTPayloadSizeExceededException";
+	name = "JWTPayloadSizeExceededException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "JWTPayloadSizeExceededException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, JWTPayloadSizeExceededException.prototype);
+	}
+};
+var OutboundWebIdentityFederationDisabledException = class OutboundWebIdentityFederationDisabledException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#OutboundWebIdentityFederationDisabledException";
+	name = "OutboundWebIdentityFederationDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "OutboundWebIdentityFederationDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OutboundWebIdentityFederationDisabledException.prototype);
+	}
+};
+var SessionDurationEscalationException = class SessionDurationEscalationException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#SessionDurationEscalationException";
+	name = "SessionDurationEscalationException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "SessionDurationEscalationException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
+init_schema();
+const _A$1 = "Arn";
+const _AKI = "AccessKeyId";
+const _AR = "AssumeRole";
+const _ARI = "AssumedRoleId";
+const _ARR = "AssumeRoleRequest";
+const _ARRs = "AssumeRoleResponse";
+const _ARU = "AssumedRoleUser";
+const _ARWWI = "AssumeRoleWithWebIdentity";
+const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
+const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
+const _Ac = "Account";
+const _Au = "Audience";
+const _C$1 = "Credentials";
+const _CA = "ContextAssertion";
+const _DS = "DurationSeconds";
+const _E$1 = "Expiration";
+const _EI = "ExternalId";
+const _ETE = "ExpiredTokenException";
+const _ETITE = "ExpiredTradeInTokenException";
+const _FPA = "FederatedProviderArn";
+const _GCI = "GetCallerIdentity";
+const _GCIR = "GetCallerIdentityRequest";
+const _GCIRe = "GetCallerIdentityResponse";
+const _I$2 = "Issuer";
+const _IAME = "InvalidAuthorizationMessageException";
+const _ICAE = "InvalidContextAssertionException";
+const _IDPCEE = "IDPCommunicationErrorException";
+const _IDPRCE = "IDPRejectedClaimException";
+const _IITE$1 = "InvalidIdentityTokenException";
+const _IP$1 = "IdentityProvider";
+const _ISCE = "InvalidSubjectCredentialsException";
+const _ISLE = "InsufficientSessionLifetimeException";
+const _JWTPSEE = "JWTPayloadSizeExceededException";
+const _K$2 = "Key";
+const _MPDE$1 = "MalformedPolicyDocumentException";
+const _MSTS = "MinimumSessionTokenSize";
+const _OI$1 = "OriginIdentity";
+const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
+const _P$2 = "Policy";
+const _PA = "PolicyArns";
+const _PAro = "ProviderArn";
+const _PC = "ProvidedContexts";
+const _PCLT = "ProvidedContextsListType";
+const _PCr$1 = "ProvidedContext";
+const _PDT = "PolicyDescriptorType";
+const _PI$1 = "ProviderId";
+const _PPS = "PackedPolicySize";
+const _PPTLE = "PackedPolicyTooLargeException";
+const _Pr = "Provider";
+const _RA = "RoleArn";
+const _RDE = "RegionDisabledException";
+const _RSN = "RoleSessionName";
+const _S = "Subject";
+const _SAK = "SecretAccessKey";
+const _SDEE = "SessionDurationEscalationException";
+const _SFWIT = "SubjectFromWebIdentityToken";
+const _SI = "SourceIdentity";
+const _SN$1 = "SerialNumber";
+const _ST$1 = "SubjectType";
+const _STS = "SessionTokenSize";
+const _STU = "SessionTokenUtilization";
+const _STe = "SessionToken";
+const _T$2 = "Tags";
+const _TC = "TokenCode";
+const _TCr = "TransactionContext";
+const _TIPC = "TrustedIdentityPropagationContext";
+const _TTK = "TransitiveTagKeys";
+const _Ta$1 = "Tag";
+const _UI$1 = "UserId";
+const _V$2 = "Value";
+const _WIT = "WebIdentityToken";
+const _a = "arn";
+const _aKST = "accessKeySecretType";
+const _aQE$2 = "awsQueryError";
+const _c$2 = "client";
+const _cTT = "clientTokenType";
+const _e$2 = "error";
+const _hE$2 = "httpError";
+const _m$3 = "message";
+const _oIIT = "originIdentityIssuerType";
+const _oIST = "originIdentitySubjectType";
+const _oISTT = "originIdentitySubjectTypeType";
+const _pDLT = "policyDescriptorListType";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _tCIPMT = "transactionContextIdentityProviderMapType";
+const _tCVT = "transactionContextValueType";
+const _tLT = "tagListType";
+const n0$3 = "com.amazonaws.sts";
+const _s_registry$3 = new TypeRegistry(_s$3);
+var STSServiceException$ = [
+	-3,
+	_s$3,
+	"STSServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$3.registerError(STSServiceException$, STSServiceException);
+const n0_registry$2 = new TypeRegistry(n0$3);
+var ExpiredTokenException$ = [
+	-3,
+	n0$3,
+	_ETE,
+	{
+		[_aQE$2]: [`ExpiredTokenException`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
+var ExpiredTradeInTokenException$ = [
+	-3,
+	n0$3,
+	_ETITE,
+	{
+		[_aQE$2]: [`ExpiredTradeInTokenException`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
+var IDPCommunicationErrorException$ = [
+	-3,
+	n0$3,
+	_IDPCEE,
+	{
+		[_aQE$2]: [`IDPCommunicationError`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
+var IDPRejectedClaimException$ = [
+	-3,
+	n0$3,
+	_IDPRCE,
+	{
+		[_aQE$2]: [`IDPRejectedClaim`, 403],
+		[_e$2]: _c$2,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
+var InsufficientSessionLifetimeException$ = [
+	-3,
+	n0$3,
+	_ISLE,
+	{
+		[_aQE$2]: [`InsufficientSessionLifetime`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
+var InvalidAuthorizationMessageException$ = [
+	-3,
+	n0$3,
+	_IAME,
+	{
+		[_aQE$2]: [`InvalidAuthorizationMessageException`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
+var InvalidContextAssertionException$ = [
+	-3,
+	n0$3,
+	_ICAE,
+	{
+		[_aQE$2]: [`InvalidContextAssertion`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
+var InvalidIdentityTokenException$ = [
+	-3,
+	n0$3,
+	_IITE$1,
+	{
+		[_aQE$2]: [`InvalidIdentityToken`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
+var InvalidSubjectCredentialsException$ = [
+	-3,
+	n0$3,
+	_ISCE,
+	{
+		[_aQE$2]: [`InvalidSubjectCredentials`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
+var JWTPayloadSizeExceededException$ = [
+	-3,
+	n0$3,
+	_JWTPSEE,
+	{
+		[_aQE$2]: [`JWTPayloadSizeExceededException`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
+var MalformedPolicyDocumentException$$1 = [
+	-3,
+	n0$3,
+	_MPDE$1,
+	{
+		[_aQE$2]: [`MalformedPolicyDocument`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+var OutboundWebIdentityFederationDisabledException$ = [
+	-3,
+	n0$3,
+	_OWIFDE,
+	{
+		[_aQE$2]: [`OutboundWebIdentityFederationDisabledException`, 403],
+		[_e$2]: _c$2,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
+var PackedPolicyTooLargeException$ = [
+	-3,
+	n0$3,
+	_PPTLE,
+	{
+		[_aQE$2]: [`PackedPolicyTooLarge`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
+var RegionDisabledException$ = [
+	-3,
+	n0$3,
+	_RDE,
+	{
+		[_aQE$2]: [`RegionDisabledException`, 403],
+		[_e$2]: _c$2,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
+var SessionDurationEscalationException$ = [
+	-3,
+	n0$3,
+	_SDEE,
+	{
+		[_aQE$2]: [`SessionDurationEscalationException`, 403],
+		[_e$2]: _c$2,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
+const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
+var accessKeySecretType = [
+	0,
+	n0$3,
+	_aKST,
+	8,
+	0
+];
+var clientTokenType = [
+	0,
+	n0$3,
+	_cTT,
+	8,
+	0
+];
+var originIdentityIssuerType = [
+	0,
+	n0$3,
+	_oIIT,
+	8,
+	0
+];
+var originIdentitySubjectType = [
+	0,
+	n0$3,
+	_oIST,
+	8,
+	0
+];
+var originIdentitySubjectTypeType = [
+	0,
+	n0$3,
+	_oISTT,
+	8,
+	0
+];
+var transactionContextValueType = [
+	0,
+	n0$3,
+	_tCVT,
+	8,
+	0
+];
+var AssumedRoleUser$ = [
+	3,
+	n0$3,
+	_ARU,
+	0,
+	[_ARI, _A$1],
+	[0, 0],
+	2
+];
+var AssumeRoleRequest$ = [
+	3,
+	n0$3,
+	_ARR,
+	0,
+	[
+		_RA,
+		_RSN,
+		_PA,
+		_P$2,
+		_DS,
+		_T$2,
+		_TTK,
+		_EI,
+		_SN$1,
+		_TC,
+		_SI,
+		_PC,
+		_MSTS
+	],
+	[
+		0,
+		0,
+		() => policyDescriptorListType,
+		0,
+		1,
+		() => tagListType,
+		64,
+		0,
+		0,
+		0,
+		0,
+		() => ProvidedContextsListType,
+		1
+	],
+	2
+];
+var AssumeRoleResponse$ = [
+	3,
+	n0$3,
+	_ARRs,
+	0,
+	[
+		_C$1,
+		_ARU,
+		_PPS,
+		_SI,
+		_STU,
+		_STS
+	],
+	[
+		[() => Credentials$, 0],
+		() => AssumedRoleUser$,
+		1,
+		0,
+		1,
+		1
+	]
+];
+var AssumeRoleWithWebIdentityRequest$ = [
+	3,
+	n0$3,
+	_ARWWIR,
+	0,
+	[
+		_RA,
+		_RSN,
+		_WIT,
+		_PI$1,
+		_PA,
+		_P$2,
+		_DS,
+		_MSTS
+	],
+	[
+		0,
+		0,
+		[() => clientTokenType, 0],
+		0,
+		() => policyDescriptorListType,
+		0,
+		1,
+		1
+	],
+	3
+];
+var AssumeRoleWithWebIdentityResponse$ = [
+	3,
+	n0$3,
+	_ARWWIRs,
+	0,
+	[
+		_C$1,
+		_SFWIT,
+		_ARU,
+		_PPS,
+		_Pr,
+		_Au,
+		_SI,
+		_STU,
+		_STS,
+		_TIPC
+	],
+	[
+		[() => Credentials$, 0],
+		0,
+		() => AssumedRoleUser$,
+		1,
+		0,
+		0,
+		0,
+		1,
+		1,
+		[() => TrustedIdentityPropagationContext$, 0]
+	]
+];
+var Credentials$ = [
+	3,
+	n0$3,
+	_C$1,
+	0,
+	[
+		_AKI,
+		_SAK,
+		_STe,
+		_E$1
+	],
+	[
+		0,
+		[() => accessKeySecretType, 0],
+		0,
+		4
+	],
+	4
+];
+var GetCallerIdentityRequest$ = [
+	3,
+	n0$3,
+	_GCIR,
+	0,
+	[],
+	[]
+];
+var GetCallerIdentityResponse$ = [
+	3,
+	n0$3,
+	_GCIRe,
+	0,
+	[
+		_UI$1,
+		_Ac,
+		_A$1
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
+var OriginIdentity$ = [
+	3,
+	n0$3,
+	_OI$1,
+	0,
+	[
+		_S,
+		_ST$1,
+		_I$2,
+		_FPA
+	],
+	[
+		[() => originIdentitySubjectType, 0],
+		[() => originIdentitySubjectTypeType, 0],
+		[() => originIdentityIssuerType, 0],
+		0
+	]
+];
+var PolicyDescriptorType$ = [
+	3,
+	n0$3,
+	_PDT,
+	0,
+	[_a],
+	[0]
+];
+var ProvidedContext$ = [
+	3,
+	n0$3,
+	_PCr$1,
+	0,
+	[_PAro, _CA],
+	[0, 0]
+];
+var Tag$$2 = [
+	3,
+	n0$3,
+	_Ta$1,
+	0,
+	[_K$2, _V$2],
+	[0, 0],
+	2
+];
+var TransactionContext$ = [
+	3,
+	n0$3,
+	_TCr,
+	0,
+	[_IP$1],
+	[[() => transactionContextIdentityProviderMapType, 0]]
+];
+var TrustedIdentityPropagationContext$ = [
+	3,
+	n0$3,
+	_TIPC,
+	8,
+	[_OI$1, _TCr],
+	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
+];
+var policyDescriptorListType = [
+	1,
+	n0$3,
+	_pDLT,
+	0,
+	() => PolicyDescriptorType$
+];
+var ProvidedContextsListType = [
+	1,
+	n0$3,
+	_PCLT,
+	0,
+	() => ProvidedContext$
+];
+var tagListType = [
+	1,
+	n0$3,
+	_tLT,
+	0,
+	() => Tag$$2
+];
+var transactionContextIdentityProviderMapType = [
+	2,
+	n0$3,
+	_tCIPMT,
+	0,
+	[0, 0],
+	[() => transactionContextValueType, 0]
+];
+var AssumeRole$ = [
+	9,
+	n0$3,
+	_AR,
+	0,
+	() => AssumeRoleRequest$,
+	() => AssumeRoleResponse$
+];
+var AssumeRoleWithWebIdentity$ = [
+	9,
+	n0$3,
+	_ARWWI,
+	0,
+	() => AssumeRoleWithWebIdentityRequest$,
+	() => AssumeRoleWithWebIdentityResponse$
+];
+var GetCallerIdentity$ = [
+	9,
+	n0$3,
+	_GCI,
+	0,
+	() => GetCallerIdentityRequest$,
+	() => GetCallerIdentityResponse$
+];
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_dist_es$11();
+init_dist_es$13();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$7 = (config) => {
+	return {
+		apiVersion: "2011-06-15",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [
+			{
+				schemeId: "aws.auth#sigv4",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+				signer: new AwsSdkSigV4Signer()
+			},
+			{
+				schemeId: "aws.auth#sigv4a",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
+				signer: new AwsSdkSigV4ASigner()
+			},
+			{
+				schemeId: "smithy.api#noAuth",
+				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
+				signer: new NoAuthSigner()
+			}
+		],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.sts",
+			errorTypeRegistries: errorTypeRegistries$3,
+			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+			version: "2011-06-15",
+			serviceTarget: "AWSSecurityTokenServiceV20110615"
+		},
+		serviceId: config?.serviceId ?? "STS",
+		sha256: config?.sha256 ?? Sha256Node,
+		signerConstructor: config?.signerConstructor ?? SignatureV4MultiRegion,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$8();
+const getRuntimeConfig$6 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$7(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$5
+		}),
+		httpAuthSchemes: config?.httpAuthSchemes ?? [
+			{
+				schemeId: "aws.auth#sigv4",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4") || (async (idProps) => await defaultProvider(idProps?.__config || {})()),
+				signer: new AwsSdkSigV4Signer()
+			},
+			{
+				schemeId: "aws.auth#sigv4a",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
+				signer: new AwsSdkSigV4ASigner()
+			},
+			{
+				schemeId: "smithy.api#noAuth",
+				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
+				signer: new NoAuthSigner()
+			}
+		],
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		sigv4aSigningRegionSet: config?.sigv4aSigningRegionSet ?? loadConfig(NODE_SIGV4A_CONFIG_OPTIONS, loaderConfig),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$3 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var STSClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$6(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
+		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
+				"aws.auth#sigv4": config.credentials,
+				"aws.auth#sigv4a": config.credentials
+			})
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$3 = makeBuilder(commonParams$7, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
+var AssumeRoleCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRole", AssumeRole$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
+var AssumeRoleWithWebIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
+var GetCallerIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "GetCallerIdentity", GetCallerIdentity$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_client$1();
+const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "ec2",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+	}
+	return options;
+};
+const resolveHttpAuthSchemeConfig$2 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$2 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		defaultSigningName: "ec2"
+	});
+};
+const commonParams$2 = {
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-ec2/package.json
+var version$3 = "3.1169.0";
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
 init_endpoints();
-const k$3 = "ref";
-const a$3 = -1;
-const b$3 = true;
-const c$3 = "isSet";
-const d$3 = "PartitionResult";
-const e$3 = "booleanEquals";
-const f$3 = "getAttr";
-const g$3 = { [k$3]: "Endpoint" };
-const h$3 = { [k$3]: d$3 };
-const i$3 = {};
-const j$3 = [{ [k$3]: "Region" }];
-const _data$3 = {
+const k$2 = "ref";
+const a$2 = -1;
+const b$2 = true;
+const c$2 = "isSet";
+const d$2 = "PartitionResult";
+const e$2 = "booleanEquals";
+const f$2 = "getAttr";
+const g$2 = { [k$2]: "Endpoint" };
+const h$2 = { [k$2]: d$2 };
+const i$2 = {};
+const j$2 = [{ [k$2]: "Region" }];
+const _data$2 = {
 	conditions: [
-		[c$3, [g$3]],
-		[c$3, j$3],
+		[c$2, [g$2]],
+		[c$2, j$2],
 		[
 			"aws.partition",
-			j$3,
-			d$3
+			j$2,
+			d$2
 		],
-		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
-		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsDualStack"]
-		}, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsFIPS"]
-		}, b$3]],
+		[e$2, [{ [k$2]: "UseFIPS" }, b$2]],
+		[e$2, [{ [k$2]: "UseDualStack" }, b$2]],
+		[e$2, [{
+			fn: f$2,
+			argv: [h$2, "supportsDualStack"]
+		}, b$2]],
+		[e$2, [{
+			fn: f$2,
+			argv: [h$2, "supportsFIPS"]
+		}, b$2]],
 		["stringEquals", [{
-			fn: f$3,
-			argv: [h$3, "name"]
+			fn: f$2,
+			argv: [h$2, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$3],
-		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$3, i$3],
-		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://ec2.{Region}.amazonaws.com", i$3],
-		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "FIPS is enabled but this partition does not support FIPS"],
-		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "DualStack is enabled but this partition does not support DualStack"],
-		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "Invalid Configuration: Missing Region"]
+		[a$2],
+		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$2, i$2],
+		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
+		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://ec2.{Region}.amazonaws.com", i$2],
+		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$2],
+		[a$2, "FIPS is enabled but this partition does not support FIPS"],
+		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
+		[a$2, "DualStack is enabled but this partition does not support DualStack"],
+		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$2],
+		[a$2, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$3 = 2;
-const nodes$3 = new Int32Array([
+const root$2 = 2;
+const nodes$2 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -24557,11 +26155,11 @@ const nodes$3 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
-const cache$3 = new EndpointCache({
+const cache$2 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -24570,8 +26168,8 @@ const cache$3 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
+	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -24855,7 +26453,7 @@ const _HRGA = "HostResourceGroupArn";
 const _HT = "HttpTokens";
 const _HTo = "HostnameType";
 const _Hy = "Hypervisor";
-const _I$2 = "Id";
+const _I$1 = "Id";
 const _IA$2 = "Ipv6Addresses";
 const _IAC = "Ipv6AddressCount";
 const _IAESS = "InstanceAttachmentEnaSrdSpecification";
@@ -24953,7 +26551,7 @@ const _In = "Instance";
 const _Ins = "Instances";
 const _Io = "Iops";
 const _It = "Item";
-const _K$2 = "Key";
+const _K$1 = "Key";
 const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
 const _KN = "KeyName";
@@ -25070,7 +26668,7 @@ const _OArg = "OrganizationArn";
 const _OArga = "OrganizationArns";
 const _OAw = "OwnerAlias";
 const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
-const _OI$1 = "OwnerId";
+const _OI = "OwnerId";
 const _OIS = "OptInStatus";
 const _OIw = "OwnerIds";
 const _ON = "OptionName";
@@ -25086,12 +26684,12 @@ const _OVp = "OptionValue";
 const _Op = "Operator";
 const _Ow = "Owners";
 const _Own = "Owner";
-const _P$2 = "Principal";
+const _P$1 = "Principal";
 const _PCIr = "ProductCodeId";
 const _PCLr = "ProductCodeList";
 const _PCSL = "ProductCodeStringList";
 const _PCT = "ProductCodeType";
-const _PCr$1 = "ProductCode";
+const _PCr = "ProductCode";
 const _PCro = "ProductCodes";
 const _PDN = "PrivateDnsName";
 const _PDNO = "PrivateDnsNameOptions";
@@ -25100,7 +26698,7 @@ const _PDNub = "PublicDnsName";
 const _PDl = "PlatformDetails";
 const _PFR = "PerformanceFactorReference";
 const _PFRS = "PerformanceFactorReferenceSet";
-const _PI$1 = "PublicIp";
+const _PI = "PublicIp";
 const _PIAC = "PrivateIpAddressCount";
 const _PIAS = "PrivateIpAddressSpecification";
 const _PIASL = "PrivateIpAddressSpecificationList";
@@ -25207,7 +26805,7 @@ const _Sna = "Snapshot";
 const _St = "State";
 const _Sta = "Status";
 const _Suc = "Successful";
-const _T$2 = "Tags";
+const _T$1 = "Tags";
 const _TET = "TcpEstablishedTimeout";
 const _TL = "TagList";
 const _TLSGB = "TotalLocalStorageGB";
@@ -25217,7 +26815,7 @@ const _TSL = "TagSpecificationList";
 const _TSa = "TagSpecification";
 const _TSp = "TpmSupport";
 const _TTr = "TransferType";
-const _Ta$1 = "Tag";
+const _Ta = "Tag";
 const _Te = "Tenancy";
 const _Th = "Throughput";
 const _Ty$1 = "Type";
@@ -25227,7 +26825,7 @@ const _UDs = "UserData";
 const _UG = "UserGroups";
 const _UGSL = "UserGroupStringList";
 const _UGs = "UserGroup";
-const _UI$1 = "UserId";
+const _UI = "UserId";
 const _UISL = "UserIdStringList";
 const _UIT = "UnsupportedInstanceTypes";
 const _UITRS = "UnsupportedInstanceTypeRequestSet";
@@ -25238,7 +26836,7 @@ const _UO = "UsageOperation";
 const _UOUT = "UsageOperationUpdateTime";
 const _UST = "UdpStreamTimeout";
 const _UTd = "UdpTimeout";
-const _V$2 = "Value";
+const _V$1 = "Value";
 const _VALo = "VolumeAttachmentList";
 const _VAo = "VolumeArn";
 const _VAol = "VolumeAttachment";
@@ -25400,7 +26998,7 @@ const _gS = "geographySet";
 const _gSr = "groupSet";
 const _h = "hypervisor";
 const _hBD = "hiddenByDefault";
-const _hE$2 = "httpEndpoint";
+const _hE$1 = "httpEndpoint";
 const _hFAS = "highFixAvailableSince";
 const _hFSL = "highestFindingSeverityLabel";
 const _hI = "hostId";
@@ -25479,7 +27077,7 @@ const _lTI = "launchTemplateId";
 const _lTN = "launchTemplateName";
 const _lTVS = "launchTemplateVersionSet";
 const _lTau = "launchTime";
-const _m$3 = "min";
+const _m$2 = "min";
 const _mAE = "multiAttachEnabled";
 const _mAa = "macAddress";
 const _mB = "managedBy";
@@ -25573,7 +27171,7 @@ const _rTe = "resourceType";
 const _rV = "returnValue";
 const _ra = "ramdisk";
 const _re = "reason";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sDC = "sourceDestCheck";
 const _sDp = "spreadDomain";
 const _sGIS = "securityGroupIdSet";
@@ -25652,48 +27250,48 @@ const _zI = "zoneId";
 const _zN = "zoneName";
 const _zS = "zoneState";
 const _zT = "zoneType";
-const n0$3 = "com.amazonaws.ec2";
-const _s_registry$3 = new TypeRegistry(_s$3);
+const n0$2 = "com.amazonaws.ec2";
+const _s_registry$2 = new TypeRegistry(_s$2);
 var EC2ServiceException$ = [
 	-3,
-	_s$3,
+	_s$2,
 	"EC2ServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$3.registerError(EC2ServiceException$, EC2ServiceException);
-const errorTypeRegistries$3 = [_s_registry$3];
+_s_registry$2.registerError(EC2ServiceException$, EC2ServiceException);
+const errorTypeRegistries$2 = [_s_registry$2];
 var CopySnapshotRequestPSU = [
 	0,
-	n0$3,
+	n0$2,
 	_CSRPSU,
 	8,
 	0
 ];
 var ImageUefiDataRequest = [
 	0,
-	n0$3,
+	n0$2,
 	_IUDR,
 	8,
 	0
 ];
 var SensitiveUserData = [
 	0,
-	n0$3,
+	n0$2,
 	_SUD,
 	8,
 	0
 ];
 var AcceleratorCount$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -25701,13 +27299,13 @@ var AcceleratorCount$ = [
 ];
 var AcceleratorTotalMemoryMiB$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ATMMB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -25715,10 +27313,10 @@ var AcceleratorTotalMemoryMiB$ = [
 ];
 var AttributeValue$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AVt,
 	0,
-	[_V$2],
+	[_V$1],
 	[[0, {
 		[_eQN]: `Value`,
 		[_xN]: _v
@@ -25726,7 +27324,7 @@ var AttributeValue$ = [
 ];
 var AvailabilityZone$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AZ,
 	0,
 	[
@@ -25806,7 +27404,7 @@ var AvailabilityZone$ = [
 ];
 var AvailabilityZoneGeography$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AZG,
 	0,
 	[_N$2],
@@ -25817,7 +27415,7 @@ var AvailabilityZoneGeography$ = [
 ];
 var AvailabilityZoneMessage$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AZM,
 	0,
 	[_Me],
@@ -25828,7 +27426,7 @@ var AvailabilityZoneMessage$ = [
 ];
 var AvailabilityZoneSubGeography$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AZSG,
 	0,
 	[_N$2],
@@ -25839,13 +27437,13 @@ var AvailabilityZoneSubGeography$ = [
 ];
 var BaselineEbsBandwidthMbps$ = [
 	3,
-	n0$3,
+	n0$2,
 	_BEBM,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -25853,7 +27451,7 @@ var BaselineEbsBandwidthMbps$ = [
 ];
 var BaselinePerformanceFactors$ = [
 	3,
-	n0$3,
+	n0$2,
 	_BPF,
 	0,
 	[_Cp],
@@ -25864,7 +27462,7 @@ var BaselinePerformanceFactors$ = [
 ];
 var BlockDeviceMapping$ = [
 	3,
-	n0$3,
+	n0$2,
 	_BDM,
 	0,
 	[
@@ -25894,7 +27492,7 @@ var BlockDeviceMapping$ = [
 ];
 var CapacityReservationSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CRSR,
 	0,
 	[_CRP, _CRT],
@@ -25908,7 +27506,7 @@ var CapacityReservationSpecificationResponse$ = [
 ];
 var CapacityReservationTargetResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CRTR,
 	0,
 	[_CRI, _CRRGA],
@@ -25922,7 +27520,7 @@ var CapacityReservationTargetResponse$ = [
 ];
 var ConnectionTrackingSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CTS,
 	0,
 	[
@@ -25947,7 +27545,7 @@ var ConnectionTrackingSpecification$ = [
 ];
 var ConnectionTrackingSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CTSRo,
 	0,
 	[
@@ -25972,7 +27570,7 @@ var ConnectionTrackingSpecificationResponse$ = [
 ];
 var CopyImageRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CIR,
 	0,
 	[
@@ -26020,7 +27618,7 @@ var CopyImageRequest$ = [
 ];
 var CopyImageResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CIRo,
 	0,
 	[_IIm],
@@ -26031,7 +27629,7 @@ var CopyImageResult$ = [
 ];
 var CopySnapshotRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CSR,
 	0,
 	[
@@ -26081,10 +27679,10 @@ var CopySnapshotRequest$ = [
 ];
 var CopySnapshotResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CSRo,
 	0,
-	[_T$2, _SIn],
+	[_T$1, _SIn],
 	[[() => TagList$1, {
 		[_eQN]: `TagSet`,
 		[_xN]: _tS
@@ -26095,7 +27693,7 @@ var CopySnapshotResult$ = [
 ];
 var CpuOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CO,
 	0,
 	[
@@ -26125,7 +27723,7 @@ var CpuOptions$ = [
 ];
 var CpuPerformanceFactor$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CPF,
 	0,
 	[_Ref],
@@ -26136,7 +27734,7 @@ var CpuPerformanceFactor$ = [
 ];
 var CreateImageRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CIRr,
 	0,
 	[
@@ -26183,7 +27781,7 @@ var CreateImageRequest$ = [
 ];
 var CreateImageResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CIRre,
 	0,
 	[_IIm],
@@ -26194,17 +27792,17 @@ var CreateImageResult$ = [
 ];
 var CreateTagsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CTR,
 	0,
 	[
 		_Res,
-		_T$2,
+		_T$1,
 		_DR$1
 	],
 	[
 		[64, { [_xN]: _RIeso }],
-		[() => TagList$1, { [_xN]: _Ta$1 }],
+		[() => TagList$1, { [_xN]: _Ta }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
@@ -26214,10 +27812,10 @@ var CreateTagsRequest$ = [
 ];
 var CreateVolumePermission$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CVP,
 	0,
-	[_UI$1, _Gr],
+	[_UI, _Gr],
 	[[0, {
 		[_eQN]: `UserId`,
 		[_xN]: _uI
@@ -26228,7 +27826,7 @@ var CreateVolumePermission$ = [
 ];
 var CreateVolumePermissionModifications$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CVPM,
 	0,
 	[_Ad, _Rem],
@@ -26236,7 +27834,7 @@ var CreateVolumePermissionModifications$ = [
 ];
 var CreationDateCondition$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CDC,
 	0,
 	[_MDSC],
@@ -26247,7 +27845,7 @@ var CreationDateCondition$ = [
 ];
 var CreditSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CSr,
 	0,
 	[_CCp],
@@ -26258,7 +27856,7 @@ var CreditSpecification$ = [
 ];
 var DeleteSnapshotRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSR,
 	0,
 	[_SIn, _DR$1],
@@ -26270,7 +27868,7 @@ var DeleteSnapshotRequest$ = [
 ];
 var DeleteSnapshotReturnCode$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSRC,
 	0,
 	[_SIn, _RC$1],
@@ -26284,13 +27882,13 @@ var DeleteSnapshotReturnCode$ = [
 ];
 var DeleteTagsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DTR,
 	0,
 	[
 		_Res,
 		_DR$1,
-		_T$2
+		_T$1
 	],
 	[
 		[64, {
@@ -26310,7 +27908,7 @@ var DeleteTagsRequest$ = [
 ];
 var DeprecationTimeCondition$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DTC,
 	0,
 	[_MDSD],
@@ -26321,7 +27919,7 @@ var DeprecationTimeCondition$ = [
 ];
 var DeregisterImageRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRer,
 	0,
 	[
@@ -26341,7 +27939,7 @@ var DeregisterImageRequest$ = [
 ];
 var DeregisterImageResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRere,
 	0,
 	[_R$1, _DSRel],
@@ -26355,7 +27953,7 @@ var DeregisterImageResult$ = [
 ];
 var DescribeAvailabilityZonesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DAZR,
 	0,
 	[
@@ -26378,7 +27976,7 @@ var DescribeAvailabilityZonesRequest$ = [
 ];
 var DescribeAvailabilityZonesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DAZRe,
 	0,
 	[_AZv],
@@ -26389,7 +27987,7 @@ var DescribeAvailabilityZonesResult$ = [
 ];
 var DescribeImageAttributeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIAR,
 	0,
 	[
@@ -26409,7 +28007,7 @@ var DescribeImageAttributeRequest$ = [
 ];
 var DescribeImageReferencesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRR,
 	0,
 	[
@@ -26432,7 +28030,7 @@ var DescribeImageReferencesRequest$ = [
 ];
 var DescribeImageReferencesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRRe,
 	0,
 	[_NTe, _IRm],
@@ -26446,7 +28044,7 @@ var DescribeImageReferencesResult$ = [
 ];
 var DescribeImagesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRes,
 	0,
 	[
@@ -26477,7 +28075,7 @@ var DescribeImagesRequest$ = [
 ];
 var DescribeImagesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIResc,
 	0,
 	[_NTe, _Im],
@@ -26491,7 +28089,7 @@ var DescribeImagesResult$ = [
 ];
 var DescribeInstancesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRescr,
 	0,
 	[
@@ -26522,7 +28120,7 @@ var DescribeInstancesRequest$ = [
 ];
 var DescribeInstancesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRescri,
 	0,
 	[_NTe, _Rese],
@@ -26536,7 +28134,7 @@ var DescribeInstancesResult$ = [
 ];
 var DescribeLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DLTVRes,
 	0,
 	[
@@ -26568,7 +28166,7 @@ var DescribeLaunchTemplateVersionsRequest$ = [
 ];
 var DescribeLaunchTemplateVersionsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DLTVResc,
 	0,
 	[_LTVa, _NTe],
@@ -26582,7 +28180,7 @@ var DescribeLaunchTemplateVersionsResult$ = [
 ];
 var DescribeLockedSnapshotsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DLSR,
 	0,
 	[
@@ -26602,7 +28200,7 @@ var DescribeLockedSnapshotsRequest$ = [
 ];
 var DescribeLockedSnapshotsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DLSRe,
 	0,
 	[_Sn, _NTe],
@@ -26616,7 +28214,7 @@ var DescribeLockedSnapshotsResult$ = [
 ];
 var DescribeSnapshotAttributeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSAR,
 	0,
 	[
@@ -26636,7 +28234,7 @@ var DescribeSnapshotAttributeRequest$ = [
 ];
 var DescribeSnapshotAttributeResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSARe,
 	0,
 	[
@@ -26661,7 +28259,7 @@ var DescribeSnapshotAttributeResult$ = [
 ];
 var DescribeSnapshotsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSRes,
 	0,
 	[
@@ -26688,7 +28286,7 @@ var DescribeSnapshotsRequest$ = [
 ];
 var DescribeSnapshotsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSResc,
 	0,
 	[_NTe, _Sn],
@@ -26702,7 +28300,7 @@ var DescribeSnapshotsResult$ = [
 ];
 var DescribeVolumesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DVRes,
 	0,
 	[
@@ -26733,7 +28331,7 @@ var DescribeVolumesRequest$ = [
 ];
 var DescribeVolumesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DVResc,
 	0,
 	[_NTe, _Vo],
@@ -26747,7 +28345,7 @@ var DescribeVolumesResult$ = [
 ];
 var EbsBlockDevice$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EBD,
 	0,
 	[
@@ -26813,7 +28411,7 @@ var EbsBlockDevice$ = [
 ];
 var EbsInstanceBlockDevice$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIBD,
 	0,
 	[
@@ -26863,7 +28461,7 @@ var EbsInstanceBlockDevice$ = [
 ];
 var ElasticGpuAssociation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EGA,
 	0,
 	[
@@ -26893,7 +28491,7 @@ var ElasticGpuAssociation$ = [
 ];
 var ElasticGpuSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EGSR,
 	0,
 	[_Ty$1],
@@ -26904,7 +28502,7 @@ var ElasticGpuSpecificationResponse$ = [
 ];
 var ElasticInferenceAcceleratorAssociation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIAA,
 	0,
 	[
@@ -26934,7 +28532,7 @@ var ElasticInferenceAcceleratorAssociation$ = [
 ];
 var EnableFastSnapshotRestoreErrorItem$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSREI,
 	0,
 	[_SIn, _FSRSE],
@@ -26948,7 +28546,7 @@ var EnableFastSnapshotRestoreErrorItem$ = [
 ];
 var EnableFastSnapshotRestoresRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRR,
 	0,
 	[
@@ -26967,7 +28565,7 @@ var EnableFastSnapshotRestoresRequest$ = [
 ];
 var EnableFastSnapshotRestoresResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRRn,
 	0,
 	[_Suc, _U],
@@ -26981,7 +28579,7 @@ var EnableFastSnapshotRestoresResult$ = [
 ];
 var EnableFastSnapshotRestoreStateError$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRSE,
 	0,
 	[_Co, _Me],
@@ -26995,7 +28593,7 @@ var EnableFastSnapshotRestoreStateError$ = [
 ];
 var EnableFastSnapshotRestoreStateErrorItem$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRSEI,
 	0,
 	[
@@ -27020,7 +28618,7 @@ var EnableFastSnapshotRestoreStateErrorItem$ = [
 ];
 var EnableFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRSI,
 	0,
 	[
@@ -27029,7 +28627,7 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 		_AZI,
 		_St,
 		_STR,
-		_OI$1,
+		_OI,
 		_OAw,
 		_ETna,
 		_OT,
@@ -27090,7 +28688,7 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 ];
 var EnableImageDeprecationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIDR,
 	0,
 	[
@@ -27107,7 +28705,7 @@ var EnableImageDeprecationRequest$ = [
 ];
 var EnableImageDeprecationResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIDRn,
 	0,
 	[_R$1],
@@ -27118,7 +28716,7 @@ var EnableImageDeprecationResult$ = [
 ];
 var EnableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIDPR,
 	0,
 	[
@@ -27135,7 +28733,7 @@ var EnableImageDeregistrationProtectionRequest$ = [
 ];
 var EnableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIDPRn,
 	0,
 	[_R$1],
@@ -27146,7 +28744,7 @@ var EnableImageDeregistrationProtectionResult$ = [
 ];
 var EnclaveOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EOn,
 	0,
 	[_En],
@@ -27157,15 +28755,15 @@ var EnclaveOptions$ = [
 ];
 var Filter$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Fil,
 	0,
 	[_N$2, _Va],
-	[0, [() => ValueStringList, { [_xN]: _V$2 }]]
+	[0, [() => ValueStringList, { [_xN]: _V$1 }]]
 ];
 var GetAllowedImagesSettingsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GAISR,
 	0,
 	[_DR$1],
@@ -27173,7 +28771,7 @@ var GetAllowedImagesSettingsRequest$ = [
 ];
 var GetAllowedImagesSettingsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GAISRe,
 	0,
 	[
@@ -27198,7 +28796,7 @@ var GetAllowedImagesSettingsResult$ = [
 ];
 var GetEbsDefaultKmsKeyIdRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GEDKKIR,
 	0,
 	[_DR$1],
@@ -27206,7 +28804,7 @@ var GetEbsDefaultKmsKeyIdRequest$ = [
 ];
 var GetEbsDefaultKmsKeyIdResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GEDKKIRe,
 	0,
 	[_KKI],
@@ -27217,7 +28815,7 @@ var GetEbsDefaultKmsKeyIdResult$ = [
 ];
 var GetEbsEncryptionByDefaultRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GEEBDR,
 	0,
 	[_DR$1],
@@ -27225,7 +28823,7 @@ var GetEbsEncryptionByDefaultRequest$ = [
 ];
 var GetEbsEncryptionByDefaultResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GEEBDRe,
 	0,
 	[_EEBD, _STs],
@@ -27239,7 +28837,7 @@ var GetEbsEncryptionByDefaultResult$ = [
 ];
 var GroupIdentifier$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GIrou,
 	0,
 	[_GIr, _GN],
@@ -27253,7 +28851,7 @@ var GroupIdentifier$ = [
 ];
 var HibernationOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_HO,
 	0,
 	[_Conf],
@@ -27264,10 +28862,10 @@ var HibernationOptions$ = [
 ];
 var IamInstanceProfile$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIP,
 	0,
-	[_Ar, _I$2],
+	[_Ar, _I$1],
 	[[0, {
 		[_eQN]: `Arn`,
 		[_xN]: _ar
@@ -27278,7 +28876,7 @@ var IamInstanceProfile$ = [
 ];
 var Image$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Ima,
 	0,
 	[
@@ -27294,7 +28892,7 @@ var Image$ = [
 		_RDT,
 		_SNS,
 		_SRt,
-		_T$2,
+		_T$1,
 		_VTir,
 		_BM,
 		_TSp,
@@ -27314,7 +28912,7 @@ var Image$ = [
 		_IIm,
 		_IL,
 		_St,
-		_OI$1,
+		_OI,
 		_CDr,
 		_Pu,
 		_PCro,
@@ -27493,7 +29091,7 @@ var Image$ = [
 ];
 var ImageAttribute$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IAma,
 	0,
 	[
@@ -27573,7 +29171,7 @@ var ImageAttribute$ = [
 ];
 var ImageCriterion$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ICma,
 	0,
 	[
@@ -27618,7 +29216,7 @@ var ImageCriterion$ = [
 ];
 var ImageReference$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IRma,
 	0,
 	[
@@ -27643,7 +29241,7 @@ var ImageReference$ = [
 ];
 var ImageWatermark$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IWm,
 	0,
 	[
@@ -27678,7 +29276,7 @@ var ImageWatermark$ = [
 ];
 var ImageWatermarkFilterResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IWFRm,
 	0,
 	[
@@ -27708,7 +29306,7 @@ var ImageWatermarkFilterResponse$ = [
 ];
 var Instance$ = [
 	3,
-	n0$3,
+	n0$2,
 	_In,
 	0,
 	[
@@ -27731,7 +29329,7 @@ var Instance$ = [
 		_SIRI,
 		_SNS,
 		_SRt,
-		_T$2,
+		_T$1,
 		_VTir,
 		_CO,
 		_CBI,
@@ -28023,7 +29621,7 @@ var Instance$ = [
 ];
 var InstanceAttachmentEnaSrdSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IAESS,
 	0,
 	[_ESE, _ESUS],
@@ -28037,7 +29635,7 @@ var InstanceAttachmentEnaSrdSpecification$ = [
 ];
 var InstanceAttachmentEnaSrdUdpSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IAESUS,
 	0,
 	[_ESUE],
@@ -28048,7 +29646,7 @@ var InstanceAttachmentEnaSrdUdpSpecification$ = [
 ];
 var InstanceBlockDeviceMapping$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IBDM,
 	0,
 	[_DN, _Eb],
@@ -28062,7 +29660,7 @@ var InstanceBlockDeviceMapping$ = [
 ];
 var InstanceIpv4Prefix$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIPn,
 	0,
 	[_IPpvre],
@@ -28073,7 +29671,7 @@ var InstanceIpv4Prefix$ = [
 ];
 var InstanceIpv6Address$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIA,
 	0,
 	[_IApv, _IPIs],
@@ -28087,7 +29685,7 @@ var InstanceIpv6Address$ = [
 ];
 var InstanceIpv6Prefix$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIPns,
 	0,
 	[_IPpv],
@@ -28098,7 +29696,7 @@ var InstanceIpv6Prefix$ = [
 ];
 var InstanceMaintenanceOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IMO,
 	0,
 	[_ARuto, _RMe],
@@ -28112,7 +29710,7 @@ var InstanceMaintenanceOptions$ = [
 ];
 var InstanceMetadataOptionsResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IMORnst,
 	0,
 	[
@@ -28138,7 +29736,7 @@ var InstanceMetadataOptionsResponse$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN]: _hE$2
+			[_xN]: _hE$1
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -28152,7 +29750,7 @@ var InstanceMetadataOptionsResponse$ = [
 ];
 var InstanceNetworkInterface$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INI,
 	0,
 	[
@@ -28163,7 +29761,7 @@ var InstanceNetworkInterface$ = [
 		_IA$2,
 		_MAa$1,
 		_NII,
-		_OI$1,
+		_OI,
 		_PDN,
 		_PIAr,
 		_PIAri,
@@ -28262,7 +29860,7 @@ var InstanceNetworkInterface$ = [
 ];
 var InstanceNetworkInterfaceAssociation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INIA,
 	0,
 	[
@@ -28270,7 +29868,7 @@ var InstanceNetworkInterfaceAssociation$ = [
 		_COI,
 		_IOI,
 		_PDNub,
-		_PI$1
+		_PI
 	],
 	[
 		[0, {
@@ -28297,7 +29895,7 @@ var InstanceNetworkInterfaceAssociation$ = [
 ];
 var InstanceNetworkInterfaceAttachment$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INIAn,
 	0,
 	[
@@ -28347,7 +29945,7 @@ var InstanceNetworkInterfaceAttachment$ = [
 ];
 var InstanceNetworkPerformanceOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INPO,
 	0,
 	[_BW],
@@ -28358,7 +29956,7 @@ var InstanceNetworkPerformanceOptions$ = [
 ];
 var InstancePrivateIpAddress$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPIA,
 	0,
 	[
@@ -28388,7 +29986,7 @@ var InstancePrivateIpAddress$ = [
 ];
 var InstanceRequirements$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IR$1,
 	0,
 	[
@@ -28528,14 +30126,14 @@ var InstanceRequirements$ = [
 ];
 var InstanceSecondaryInterface$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISIn,
 	0,
 	[
 		_Att,
 		_MAa$1,
 		_SIIec,
-		_OI$1,
+		_OI,
 		_PIAri,
 		_SDC,
 		_Sta,
@@ -28588,7 +30186,7 @@ var InstanceSecondaryInterface$ = [
 ];
 var InstanceSecondaryInterfaceAttachment$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISIA,
 	0,
 	[
@@ -28628,7 +30226,7 @@ var InstanceSecondaryInterfaceAttachment$ = [
 ];
 var InstanceSecondaryInterfacePrivateIpAddress$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISIPIA,
 	0,
 	[_PIAr],
@@ -28639,7 +30237,7 @@ var InstanceSecondaryInterfacePrivateIpAddress$ = [
 ];
 var InstanceState$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISnsta,
 	0,
 	[_Co, _N$2],
@@ -28653,7 +30251,7 @@ var InstanceState$ = [
 ];
 var InstanceTypeItem$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ITIns,
 	0,
 	[_IT$1],
@@ -28664,7 +30262,7 @@ var InstanceTypeItem$ = [
 ];
 var InstanceTypeSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ITSn,
 	0,
 	[_SIT, _UIT],
@@ -28678,7 +30276,7 @@ var InstanceTypeSpecification$ = [
 ];
 var InstanceTypeSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ITSR,
 	0,
 	[_SIT, _UIT],
@@ -28686,7 +30284,7 @@ var InstanceTypeSpecificationRequest$ = [
 ];
 var Ipv4PrefixSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPSRpv,
 	0,
 	[_IPpvre],
@@ -28697,7 +30295,7 @@ var Ipv4PrefixSpecificationResponse$ = [
 ];
 var Ipv6PrefixSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPSRpvre,
 	0,
 	[_IPpv],
@@ -28708,13 +30306,13 @@ var Ipv6PrefixSpecificationResponse$ = [
 ];
 var LaunchPermission$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LPau,
 	0,
 	[
 		_OArg,
 		_OUA,
-		_UI$1,
+		_UI,
 		_Gr
 	],
 	[
@@ -28738,7 +30336,7 @@ var LaunchPermission$ = [
 ];
 var LaunchPermissionModifications$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LPM,
 	0,
 	[_Ad, _Rem],
@@ -28746,7 +30344,7 @@ var LaunchPermissionModifications$ = [
 ];
 var LaunchTemplateBlockDeviceMapping$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTBDM,
 	0,
 	[
@@ -28776,7 +30374,7 @@ var LaunchTemplateBlockDeviceMapping$ = [
 ];
 var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTCRSRa,
 	0,
 	[_CRP, _CRT],
@@ -28790,7 +30388,7 @@ var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 ];
 var LaunchTemplateCpuOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTCO,
 	0,
 	[
@@ -28820,7 +30418,7 @@ var LaunchTemplateCpuOptions$ = [
 ];
 var LaunchTemplateEbsBlockDevice$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTEBD,
 	0,
 	[
@@ -28880,7 +30478,7 @@ var LaunchTemplateEbsBlockDevice$ = [
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTEIAR,
 	0,
 	[_Ty$1, _Cou],
@@ -28894,7 +30492,7 @@ var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 ];
 var LaunchTemplateEnaSrdSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTESS,
 	0,
 	[_ESE, _ESUS],
@@ -28908,7 +30506,7 @@ var LaunchTemplateEnaSrdSpecification$ = [
 ];
 var LaunchTemplateEnaSrdUdpSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTESUS,
 	0,
 	[_ESUE],
@@ -28919,7 +30517,7 @@ var LaunchTemplateEnaSrdUdpSpecification$ = [
 ];
 var LaunchTemplateEnclaveOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTEO,
 	0,
 	[_En],
@@ -28930,7 +30528,7 @@ var LaunchTemplateEnclaveOptions$ = [
 ];
 var LaunchTemplateHibernationOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTHO,
 	0,
 	[_Conf],
@@ -28941,7 +30539,7 @@ var LaunchTemplateHibernationOptions$ = [
 ];
 var LaunchTemplateIamInstanceProfileSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTIIPS,
 	0,
 	[_Ar, _N$2],
@@ -28955,7 +30553,7 @@ var LaunchTemplateIamInstanceProfileSpecification$ = [
 ];
 var LaunchTemplateInstanceMaintenanceOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTIMO,
 	0,
 	[_ARuto],
@@ -28966,7 +30564,7 @@ var LaunchTemplateInstanceMaintenanceOptions$ = [
 ];
 var LaunchTemplateInstanceMarketOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTIMOa,
 	0,
 	[_MTa, _SO],
@@ -28980,7 +30578,7 @@ var LaunchTemplateInstanceMarketOptions$ = [
 ];
 var LaunchTemplateInstanceMetadataOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTIMOau,
 	0,
 	[
@@ -29006,7 +30604,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN]: _hE$2
+			[_xN]: _hE$1
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -29020,7 +30618,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTINIS,
 	0,
 	[
@@ -29145,7 +30743,7 @@ var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTISIS,
 	0,
 	[
@@ -29190,7 +30788,7 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 ];
 var LaunchTemplateLicenseConfiguration$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTLC,
 	0,
 	[_LCA],
@@ -29201,7 +30799,7 @@ var LaunchTemplateLicenseConfiguration$ = [
 ];
 var LaunchTemplateNetworkPerformanceOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTNPO,
 	0,
 	[_BW],
@@ -29212,7 +30810,7 @@ var LaunchTemplateNetworkPerformanceOptions$ = [
 ];
 var LaunchTemplatePlacement$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTP,
 	0,
 	[
@@ -29272,7 +30870,7 @@ var LaunchTemplatePlacement$ = [
 ];
 var LaunchTemplatePrivateDnsNameOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTPDNO,
 	0,
 	[
@@ -29297,7 +30895,7 @@ var LaunchTemplatePrivateDnsNameOptions$ = [
 ];
 var LaunchTemplatesMonitoring$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTM,
 	0,
 	[_En, _MCIe],
@@ -29311,7 +30909,7 @@ var LaunchTemplatesMonitoring$ = [
 ];
 var LaunchTemplateSpotMarketOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTSMO,
 	0,
 	[
@@ -29346,10 +30944,10 @@ var LaunchTemplateSpotMarketOptions$ = [
 ];
 var LaunchTemplateTagSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTTS,
 	0,
-	[_RTe$1, _T$2],
+	[_RTe$1, _T$1],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN]: _rTe
@@ -29360,7 +30958,7 @@ var LaunchTemplateTagSpecification$ = [
 ];
 var LaunchTemplateVersion$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTV,
 	0,
 	[
@@ -29415,7 +31013,7 @@ var LaunchTemplateVersion$ = [
 ];
 var LicenseConfiguration$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LCi,
 	0,
 	[_LCA],
@@ -29426,11 +31024,11 @@ var LicenseConfiguration$ = [
 ];
 var LockedSnapshotsInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LSI,
 	0,
 	[
-		_OI$1,
+		_OI,
 		_SIn,
 		_LSoc,
 		_LDo,
@@ -29481,13 +31079,13 @@ var LockedSnapshotsInfo$ = [
 ];
 var MemoryGiBPerVCpu$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MGBPVC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -29495,13 +31093,13 @@ var MemoryGiBPerVCpu$ = [
 ];
 var MemoryMiB$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MMB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -29509,7 +31107,7 @@ var MemoryMiB$ = [
 ];
 var ModifyImageAttributeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MIAR,
 	0,
 	[
@@ -29521,7 +31119,7 @@ var ModifyImageAttributeRequest$ = [
 		_PCro,
 		_UG,
 		_UIs,
-		_V$2,
+		_V$1,
 		_OArga,
 		_OUAr,
 		_ISmd,
@@ -29533,9 +31131,9 @@ var ModifyImageAttributeRequest$ = [
 		[() => AttributeValue$, 0],
 		[() => LaunchPermissionModifications$, 0],
 		0,
-		[() => ProductCodeStringList, { [_xN]: _PCr$1 }],
+		[() => ProductCodeStringList, { [_xN]: _PCr }],
 		[() => UserGroupStringList, { [_xN]: _UGs }],
-		[() => UserIdStringList, { [_xN]: _UI$1 }],
+		[() => UserIdStringList, { [_xN]: _UI }],
 		0,
 		[() => OrganizationArnStringList, { [_xN]: _OArg }],
 		[() => OrganizationalUnitArnStringList, { [_xN]: _OUA }],
@@ -29549,7 +31147,7 @@ var ModifyImageAttributeRequest$ = [
 ];
 var ModifySnapshotAttributeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MSAR,
 	0,
 	[
@@ -29567,7 +31165,7 @@ var ModifySnapshotAttributeRequest$ = [
 		[() => CreateVolumePermissionModifications$, 0],
 		[() => GroupNameStringList, { [_xN]: _UGs }],
 		0,
-		[() => UserIdStringList, { [_xN]: _UI$1 }],
+		[() => UserIdStringList, { [_xN]: _UI }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
@@ -29577,7 +31175,7 @@ var ModifySnapshotAttributeRequest$ = [
 ];
 var Monitoring$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Mon,
 	0,
 	[_MCIe, _St],
@@ -29591,13 +31189,13 @@ var Monitoring$ = [
 ];
 var NetworkBandwidthGbps$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NBGe,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -29605,13 +31203,13 @@ var NetworkBandwidthGbps$ = [
 ];
 var NetworkInterfaceCount$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NIC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -29619,12 +31217,12 @@ var NetworkInterfaceCount$ = [
 ];
 var OperatorResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ORper,
 	0,
 	[
 		_Mana,
-		_P$2,
+		_P$1,
 		_HBD
 	],
 	[
@@ -29644,7 +31242,7 @@ var OperatorResponse$ = [
 ];
 var PerformanceFactorReference$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PFR,
 	0,
 	[_IF$1],
@@ -29655,7 +31253,7 @@ var PerformanceFactorReference$ = [
 ];
 var Placement$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Pla,
 	0,
 	[
@@ -29715,7 +31313,7 @@ var Placement$ = [
 ];
 var PrivateDnsNameOptionsResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PDNORr,
 	0,
 	[
@@ -29740,7 +31338,7 @@ var PrivateDnsNameOptionsResponse$ = [
 ];
 var PrivateIpAddressSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PIAS,
 	0,
 	[_Prim, _PIAr],
@@ -29754,8 +31352,8 @@ var PrivateIpAddressSpecification$ = [
 ];
 var ProductCode$ = [
 	3,
-	n0$3,
-	_PCr$1,
+	n0$2,
+	_PCr,
 	0,
 	[_PCIr, _PCT],
 	[[0, {
@@ -29768,7 +31366,7 @@ var ProductCode$ = [
 ];
 var RegisterImageRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIRe,
 	0,
 	[
@@ -29845,7 +31443,7 @@ var RegisterImageRequest$ = [
 ];
 var RegisterImageResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIReg,
 	0,
 	[_IIm],
@@ -29856,7 +31454,7 @@ var RegisterImageResult$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIITSR,
 	0,
 	[
@@ -29873,7 +31471,7 @@ var ReplaceImageInstanceTypeSpecificationRequest$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIITSRe,
 	0,
 	[_RV],
@@ -29884,12 +31482,12 @@ var ReplaceImageInstanceTypeSpecificationResult$ = [
 ];
 var Reservation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Reser,
 	0,
 	[
 		_RIe,
-		_OI$1,
+		_OI,
 		_RIeq,
 		_G$1,
 		_Ins
@@ -29919,7 +31517,7 @@ var Reservation$ = [
 ];
 var ResourceTypeOption$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RTOe,
 	0,
 	[_ON, _OV],
@@ -29927,7 +31525,7 @@ var ResourceTypeOption$ = [
 ];
 var ResourceTypeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RTRe,
 	0,
 	[_RTe$1, _RTO],
@@ -29935,7 +31533,7 @@ var ResourceTypeRequest$ = [
 ];
 var ResponseLaunchTemplateData$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RLTDe,
 	0,
 	[
@@ -30115,7 +31713,7 @@ var ResponseLaunchTemplateData$ = [
 ];
 var ScanResultCondition$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SRC,
 	0,
 	[
@@ -30160,7 +31758,7 @@ var ScanResultCondition$ = [
 ];
 var ScanResults$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SRc,
 	0,
 	[
@@ -30205,7 +31803,7 @@ var ScanResults$ = [
 ];
 var SecondaryInterfacePrivateIpAddressSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SIPIAS,
 	0,
 	[_PIAr],
@@ -30216,13 +31814,13 @@ var SecondaryInterfacePrivateIpAddressSpecification$ = [
 ];
 var Snapshot$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Sna,
 	0,
 	[
 		_OAw,
 		_OA,
-		_T$2,
+		_T$1,
 		_STto,
 		_RETe,
 		_STs,
@@ -30237,7 +31835,7 @@ var Snapshot$ = [
 		_SMta,
 		_STt,
 		_Pro,
-		_OI$1,
+		_OI,
 		_De,
 		_VSo,
 		_Enc,
@@ -30341,7 +31939,7 @@ var Snapshot$ = [
 ];
 var StateReason$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SRt,
 	0,
 	[_Co, _Me],
@@ -30353,12 +31951,12 @@ var StateReason$ = [
 		[_xN]: _me
 	}]]
 ];
-var Tag$$2 = [
+var Tag$$1 = [
 	3,
-	n0$3,
-	_Ta$1,
+	n0$2,
+	_Ta,
 	0,
-	[_K$2, _V$2],
+	[_K$1, _V$1],
 	[[0, {
 		[_eQN]: `Key`,
 		[_xN]: _k
@@ -30369,24 +31967,24 @@ var Tag$$2 = [
 ];
 var TagSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_TSa,
 	0,
-	[_RTe$1, _T$2],
+	[_RTe$1, _T$1],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN]: _rTe
-	}], [() => TagList$1, { [_xN]: _Ta$1 }]]
+	}], [() => TagList$1, { [_xN]: _Ta }]]
 ];
 var TotalLocalStorageGB$ = [
 	3,
-	n0$3,
+	n0$2,
 	_TLSGB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -30394,13 +31992,13 @@ var TotalLocalStorageGB$ = [
 ];
 var VCpuCountRange$ = [
 	3,
-	n0$3,
+	n0$2,
 	_VCCR,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN]: _m$3
+		[_xN]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN]: _ma
@@ -30408,7 +32006,7 @@ var VCpuCountRange$ = [
 ];
 var Volume$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Vol,
 	0,
 	[
@@ -30416,7 +32014,7 @@ var Volume$ = [
 		_OA,
 		_SVI,
 		_Io,
-		_T$2,
+		_T$1,
 		_VT$1,
 		_FRa,
 		_MAE,
@@ -30425,7 +32023,7 @@ var Volume$ = [
 		_Op,
 		_VIR,
 		_VAo,
-		_OI$1,
+		_OI,
 		_VIo,
 		_Siz,
 		_SIn,
@@ -30533,7 +32131,7 @@ var Volume$ = [
 ];
 var VolumeAttachment$ = [
 	3,
-	n0$3,
+	n0$2,
 	_VAol,
 	0,
 	[
@@ -30589,637 +32187,637 @@ var VolumeAttachment$ = [
 var __Unit$1 = "unit";
 var AcceleratorManufacturerSet = [
 	1,
-	n0$3,
+	n0$2,
 	_AMSc,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var AcceleratorNameSet = [
 	1,
-	n0$3,
+	n0$2,
 	_ANSc,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var AcceleratorTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_ATSc,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var AllowedInstanceTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_AITS,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var AvailabilityZoneGeographyList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZGL,
 	0,
 	[() => AvailabilityZoneGeography$, { [_xN]: _it }]
 ];
 var AvailabilityZoneIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZISL,
 	0,
 	[0, { [_xN]: _AZI }]
 ];
 var AvailabilityZoneList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZL,
 	0,
 	[() => AvailabilityZone$, { [_xN]: _it }]
 ];
 var AvailabilityZoneMessageList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZML,
 	0,
 	[() => AvailabilityZoneMessage$, { [_xN]: _it }]
 ];
 var AvailabilityZoneStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZSL,
 	0,
 	[0, { [_xN]: _AZ }]
 ];
 var AvailabilityZoneSubGeographyList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZSGL,
 	0,
 	[() => AvailabilityZoneSubGeography$, { [_xN]: _it }]
 ];
 var BillingProductList = [
 	1,
-	n0$3,
+	n0$2,
 	_BPL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var BlockDeviceMappingList = [
 	1,
-	n0$3,
+	n0$2,
 	_BDML,
 	0,
 	[() => BlockDeviceMapping$, { [_xN]: _it }]
 ];
 var BlockDeviceMappingRequestList = [
 	1,
-	n0$3,
+	n0$2,
 	_BDMRL,
 	0,
 	[() => BlockDeviceMapping$, { [_xN]: _BDM }]
 ];
 var CpuManufacturerSet = [
 	1,
-	n0$3,
+	n0$2,
 	_CMSp,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var CreateVolumePermissionList = [
 	1,
-	n0$3,
+	n0$2,
 	_CVPL,
 	0,
 	[() => CreateVolumePermission$, { [_xN]: _it }]
 ];
 var DeleteSnapshotResultSet = [
 	1,
-	n0$3,
+	n0$2,
 	_DSRS,
 	0,
 	[() => DeleteSnapshotReturnCode$, { [_xN]: _it }]
 ];
 var ElasticGpuAssociationList = [
 	1,
-	n0$3,
+	n0$2,
 	_EGAL,
 	0,
 	[() => ElasticGpuAssociation$, { [_xN]: _it }]
 ];
 var ElasticGpuSpecificationResponseList = [
 	1,
-	n0$3,
+	n0$2,
 	_EGSRL,
 	0,
 	[() => ElasticGpuSpecificationResponse$, { [_xN]: _it }]
 ];
 var ElasticInferenceAcceleratorAssociationList = [
 	1,
-	n0$3,
+	n0$2,
 	_EIAAL,
 	0,
 	[() => ElasticInferenceAcceleratorAssociation$, { [_xN]: _it }]
 ];
 var EnableFastSnapshotRestoreErrorSet = [
 	1,
-	n0$3,
+	n0$2,
 	_EFSRES,
 	0,
 	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN]: _it }]
 ];
 var EnableFastSnapshotRestoreStateErrorSet = [
 	1,
-	n0$3,
+	n0$2,
 	_EFSRSES,
 	0,
 	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN]: _it }]
 ];
 var EnableFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$3,
+	n0$2,
 	_EFSRSS,
 	0,
 	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN]: _it }]
 ];
 var ExcludedInstanceTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_EITSx,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var ExecutableByStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_EBSL,
 	0,
 	[0, { [_xN]: _EBx }]
 ];
 var FilterList = [
 	1,
-	n0$3,
+	n0$2,
 	_FLi,
 	0,
 	[() => Filter$, { [_xN]: _Fil }]
 ];
 var GroupIdentifierList = [
 	1,
-	n0$3,
+	n0$2,
 	_GIL,
 	0,
 	[() => GroupIdentifier$, { [_xN]: _it }]
 ];
 var GroupIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_GISL,
 	0,
 	[0, { [_xN]: _gIr }]
 ];
 var GroupNameStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_GNSL,
 	0,
 	[0, { [_xN]: _GN }]
 ];
 var ImageCriterionList = [
 	1,
-	n0$3,
+	n0$2,
 	_ICL,
 	0,
 	[() => ImageCriterion$, { [_xN]: _it }]
 ];
 var ImageIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_IISL,
 	0,
 	[0, { [_xN]: _IIm }]
 ];
 var ImageList = [
 	1,
-	n0$3,
+	n0$2,
 	_ILm,
 	0,
 	[() => Image$, { [_xN]: _it }]
 ];
 var ImageNameList = [
 	1,
-	n0$3,
+	n0$2,
 	_INLm,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var ImageProviderList = [
 	1,
-	n0$3,
+	n0$2,
 	_IPL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var ImageReferenceList = [
 	1,
-	n0$3,
+	n0$2,
 	_IRL,
 	0,
 	[() => ImageReference$, { [_xN]: _it }]
 ];
 var ImageWatermarkFilterResponseList = [
 	1,
-	n0$3,
+	n0$2,
 	_IWFRLm,
 	0,
 	[() => ImageWatermarkFilterResponse$, { [_xN]: _it }]
 ];
 var ImageWatermarkList = [
 	1,
-	n0$3,
+	n0$2,
 	_IWL,
 	0,
 	[() => ImageWatermark$, { [_xN]: _it }]
 ];
 var InstanceBlockDeviceMappingList = [
 	1,
-	n0$3,
+	n0$2,
 	_IBDML,
 	0,
 	[() => InstanceBlockDeviceMapping$, { [_xN]: _it }]
 ];
 var InstanceGenerationSet = [
 	1,
-	n0$3,
+	n0$2,
 	_IGS,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var InstanceIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_IISLn,
 	0,
 	[0, { [_xN]: _II }]
 ];
 var InstanceIpv4PrefixList = [
 	1,
-	n0$3,
+	n0$2,
 	_IIPL,
 	0,
 	[() => InstanceIpv4Prefix$, { [_xN]: _it }]
 ];
 var InstanceIpv6AddressList = [
 	1,
-	n0$3,
+	n0$2,
 	_IIAL,
 	0,
 	[() => InstanceIpv6Address$, { [_xN]: _it }]
 ];
 var InstanceIpv6PrefixList = [
 	1,
-	n0$3,
+	n0$2,
 	_IIPLn,
 	0,
 	[() => InstanceIpv6Prefix$, { [_xN]: _it }]
 ];
 var InstanceList = [
 	1,
-	n0$3,
+	n0$2,
 	_ILns,
 	0,
 	[() => Instance$, { [_xN]: _it }]
 ];
 var InstanceNetworkInterfaceList = [
 	1,
-	n0$3,
+	n0$2,
 	_INIL,
 	0,
 	[() => InstanceNetworkInterface$, { [_xN]: _it }]
 ];
 var InstancePrivateIpAddressList = [
 	1,
-	n0$3,
+	n0$2,
 	_IPIAL,
 	0,
 	[() => InstancePrivateIpAddress$, { [_xN]: _it }]
 ];
 var InstanceSecondaryInterfaceList = [
 	1,
-	n0$3,
+	n0$2,
 	_ISIL,
 	0,
 	[() => InstanceSecondaryInterface$, { [_xN]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressList = [
 	1,
-	n0$3,
+	n0$2,
 	_ISIPIAL,
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN]: _it }]
 ];
 var Ipv4PrefixListResponse = [
 	1,
-	n0$3,
+	n0$2,
 	_IPLRpv,
 	0,
 	[() => Ipv4PrefixSpecificationResponse$, { [_xN]: _it }]
 ];
 var Ipv6PrefixListResponse = [
 	1,
-	n0$3,
+	n0$2,
 	_IPLRpvr,
 	0,
 	[() => Ipv6PrefixSpecificationResponse$, { [_xN]: _it }]
 ];
 var LaunchPermissionList = [
 	1,
-	n0$3,
+	n0$2,
 	_LPL,
 	0,
 	[() => LaunchPermission$, { [_xN]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTBDML,
 	0,
 	[() => LaunchTemplateBlockDeviceMapping$, { [_xN]: _it }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponseList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTEIARL,
 	0,
 	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTINISL,
 	0,
 	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN]: _it }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTISISL,
 	0,
 	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN]: _it }]
 ];
 var LaunchTemplateLicenseList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTLL,
 	0,
 	[() => LaunchTemplateLicenseConfiguration$, { [_xN]: _it }]
 ];
 var LaunchTemplateTagSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTTSL,
 	0,
 	[() => LaunchTemplateTagSpecification$, { [_xN]: _it }]
 ];
 var LaunchTemplateVersionSet = [
 	1,
-	n0$3,
+	n0$2,
 	_LTVS,
 	0,
 	[() => LaunchTemplateVersion$, { [_xN]: _it }]
 ];
 var LicenseList = [
 	1,
-	n0$3,
+	n0$2,
 	_LL,
 	0,
 	[() => LicenseConfiguration$, { [_xN]: _it }]
 ];
 var LocalStorageTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_LSTS,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var LockedSnapshotsInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_LSIL,
 	0,
 	[() => LockedSnapshotsInfo$, { [_xN]: _it }]
 ];
 var MarketplaceProductCodeList = [
 	1,
-	n0$3,
+	n0$2,
 	_MPCL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var MetricCategoryIdList = [
 	1,
-	n0$3,
+	n0$2,
 	_MCIL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var OrganizationalUnitArnStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_OUASL,
 	0,
 	[0, { [_xN]: _OUA }]
 ];
 var OrganizationArnStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_OASL,
 	0,
 	[0, { [_xN]: _OArg }]
 ];
 var OwnerStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_OSL,
 	0,
 	[0, { [_xN]: _Own }]
 ];
 var PerformanceFactorReferenceSet = [
 	1,
-	n0$3,
+	n0$2,
 	_PFRS,
 	0,
 	[() => PerformanceFactorReference$, { [_xN]: _it }]
 ];
 var PrivateIpAddressSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_PIASL,
 	0,
 	[() => PrivateIpAddressSpecification$, { [_xN]: _it }]
 ];
 var ProductCodeList = [
 	1,
-	n0$3,
+	n0$2,
 	_PCLr,
 	0,
 	[() => ProductCode$, { [_xN]: _it }]
 ];
 var ProductCodeStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_PCSL,
 	0,
-	[0, { [_xN]: _PCr$1 }]
+	[0, { [_xN]: _PCr }]
 ];
 var ReservationList = [
 	1,
-	n0$3,
+	n0$2,
 	_RLe,
 	0,
 	[() => Reservation$, { [_xN]: _it }]
 ];
 var ResourceTypeOptionList = [
 	1,
-	n0$3,
+	n0$2,
 	_RTOL,
 	0,
 	[() => ResourceTypeOption$, 0]
 ];
 var ResourceTypeRequestList = [
 	1,
-	n0$3,
+	n0$2,
 	_RTRL,
 	0,
 	[() => ResourceTypeRequest$, 0]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_SIPIASL,
 	0,
 	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN]: _it }]
 ];
 var SnapshotIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_SISL,
 	0,
 	[0, { [_xN]: _SIn }]
 ];
 var SnapshotList = [
 	1,
-	n0$3,
+	n0$2,
 	_SLn,
 	0,
 	[() => Snapshot$, { [_xN]: _it }]
 ];
 var SupportedInstanceTypeRequestSet = [
 	1,
-	n0$3,
+	n0$2,
 	_SITRSu,
 	0,
 	[0, { [_xN]: _It }]
 ];
 var SupportedInstanceTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_SITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN]: _it }]
 ];
 var TagList$1 = [
 	1,
-	n0$3,
+	n0$2,
 	_TL,
 	0,
-	[() => Tag$$2, { [_xN]: _it }]
+	[() => Tag$$1, { [_xN]: _it }]
 ];
 var TagSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_TSL,
 	0,
 	[() => TagSpecification$, { [_xN]: _it }]
 ];
 var UnsupportedInstanceTypeRequestSet = [
 	1,
-	n0$3,
+	n0$2,
 	_UITRS,
 	0,
 	[0, { [_xN]: _It }]
 ];
 var UnsupportedInstanceTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_UITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN]: _it }]
 ];
 var UserGroupStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_UGSL,
 	0,
 	[0, { [_xN]: _UGs }]
 ];
 var UserIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_UISL,
 	0,
-	[0, { [_xN]: _UI$1 }]
+	[0, { [_xN]: _UI }]
 ];
 var ValueStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_VSL,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var VersionStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_VSLe,
 	0,
 	[0, { [_xN]: _it }]
 ];
 var VolumeAttachmentList = [
 	1,
-	n0$3,
+	n0$2,
 	_VALo,
 	0,
 	[() => VolumeAttachment$, { [_xN]: _it }]
 ];
 var VolumeIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_VISL,
 	0,
 	[0, { [_xN]: _VIo }]
 ];
 var VolumeList = [
 	1,
-	n0$3,
+	n0$2,
 	_VLo,
 	0,
 	[() => Volume$, { [_xN]: _it }]
 ];
 var ZoneIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_ZISL,
 	0,
 	[0, { [_xN]: _ZI }]
 ];
 var ZoneNameStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_ZNSL,
 	0,
 	[0, { [_xN]: _ZN }]
 ];
 var CopyImage$ = [
 	9,
-	n0$3,
+	n0$2,
 	_CIopy,
 	0,
 	() => CopyImageRequest$,
@@ -31227,7 +32825,7 @@ var CopyImage$ = [
 ];
 var CopySnapshot$ = [
 	9,
-	n0$3,
+	n0$2,
 	_CSop,
 	0,
 	() => CopySnapshotRequest$,
@@ -31235,7 +32833,7 @@ var CopySnapshot$ = [
 ];
 var CreateImage$ = [
 	9,
-	n0$3,
+	n0$2,
 	_CIr,
 	0,
 	() => CreateImageRequest$,
@@ -31243,7 +32841,7 @@ var CreateImage$ = [
 ];
 var CreateTags$ = [
 	9,
-	n0$3,
+	n0$2,
 	_CTreat,
 	0,
 	() => CreateTagsRequest$,
@@ -31251,7 +32849,7 @@ var CreateTags$ = [
 ];
 var DeleteSnapshot$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DSele,
 	0,
 	() => DeleteSnapshotRequest$,
@@ -31259,7 +32857,7 @@ var DeleteSnapshot$ = [
 ];
 var DeleteTags$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DTelet,
 	0,
 	() => DeleteTagsRequest$,
@@ -31267,7 +32865,7 @@ var DeleteTags$ = [
 ];
 var DeregisterImage$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIer,
 	0,
 	() => DeregisterImageRequest$,
@@ -31275,7 +32873,7 @@ var DeregisterImage$ = [
 ];
 var DescribeAvailabilityZones$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DAZe,
 	0,
 	() => DescribeAvailabilityZonesRequest$,
@@ -31283,7 +32881,7 @@ var DescribeAvailabilityZones$ = [
 ];
 var DescribeImageAttribute$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIA,
 	0,
 	() => DescribeImageAttributeRequest$,
@@ -31291,7 +32889,7 @@ var DescribeImageAttribute$ = [
 ];
 var DescribeImageReferences$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIRescribem,
 	0,
 	() => DescribeImageReferencesRequest$,
@@ -31299,7 +32897,7 @@ var DescribeImageReferences$ = [
 ];
 var DescribeImages$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIes,
 	0,
 	() => DescribeImagesRequest$,
@@ -31307,7 +32905,7 @@ var DescribeImages$ = [
 ];
 var DescribeInstances$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIesc,
 	0,
 	() => DescribeInstancesRequest$,
@@ -31315,7 +32913,7 @@ var DescribeInstances$ = [
 ];
 var DescribeLaunchTemplateVersions$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DLTVe,
 	0,
 	() => DescribeLaunchTemplateVersionsRequest$,
@@ -31323,7 +32921,7 @@ var DescribeLaunchTemplateVersions$ = [
 ];
 var DescribeLockedSnapshots$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DLSe,
 	0,
 	() => DescribeLockedSnapshotsRequest$,
@@ -31331,7 +32929,7 @@ var DescribeLockedSnapshots$ = [
 ];
 var DescribeSnapshotAttribute$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DSAe,
 	0,
 	() => DescribeSnapshotAttributeRequest$,
@@ -31339,7 +32937,7 @@ var DescribeSnapshotAttribute$ = [
 ];
 var DescribeSnapshots$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DSes,
 	0,
 	() => DescribeSnapshotsRequest$,
@@ -31347,7 +32945,7 @@ var DescribeSnapshots$ = [
 ];
 var DescribeVolumes$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DVes,
 	0,
 	() => DescribeVolumesRequest$,
@@ -31355,7 +32953,7 @@ var DescribeVolumes$ = [
 ];
 var EnableFastSnapshotRestores$ = [
 	9,
-	n0$3,
+	n0$2,
 	_EFSR,
 	0,
 	() => EnableFastSnapshotRestoresRequest$,
@@ -31363,7 +32961,7 @@ var EnableFastSnapshotRestores$ = [
 ];
 var EnableImageDeprecation$ = [
 	9,
-	n0$3,
+	n0$2,
 	_EID,
 	0,
 	() => EnableImageDeprecationRequest$,
@@ -31371,7 +32969,7 @@ var EnableImageDeprecation$ = [
 ];
 var EnableImageDeregistrationProtection$ = [
 	9,
-	n0$3,
+	n0$2,
 	_EIDP,
 	0,
 	() => EnableImageDeregistrationProtectionRequest$,
@@ -31379,7 +32977,7 @@ var EnableImageDeregistrationProtection$ = [
 ];
 var GetAllowedImagesSettings$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GAIS,
 	0,
 	() => GetAllowedImagesSettingsRequest$,
@@ -31387,7 +32985,7 @@ var GetAllowedImagesSettings$ = [
 ];
 var GetEbsDefaultKmsKeyId$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GEDKKI,
 	0,
 	() => GetEbsDefaultKmsKeyIdRequest$,
@@ -31395,7 +32993,7 @@ var GetEbsDefaultKmsKeyId$ = [
 ];
 var GetEbsEncryptionByDefault$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GEEBD,
 	0,
 	() => GetEbsEncryptionByDefaultRequest$,
@@ -31403,7 +33001,7 @@ var GetEbsEncryptionByDefault$ = [
 ];
 var ModifyImageAttribute$ = [
 	9,
-	n0$3,
+	n0$2,
 	_MIA,
 	0,
 	() => ModifyImageAttributeRequest$,
@@ -31411,7 +33009,7 @@ var ModifyImageAttribute$ = [
 ];
 var ModifySnapshotAttribute$ = [
 	9,
-	n0$3,
+	n0$2,
 	_MSA,
 	0,
 	() => ModifySnapshotAttributeRequest$,
@@ -31419,7 +33017,7 @@ var ModifySnapshotAttribute$ = [
 ];
 var RegisterImage$ = [
 	9,
-	n0$3,
+	n0$2,
 	_RIegi,
 	0,
 	() => RegisterImageRequest$,
@@ -31427,7 +33025,7 @@ var RegisterImage$ = [
 ];
 var ReplaceImageInstanceTypeSpecification$ = [
 	9,
-	n0$3,
+	n0$2,
 	_RIITS,
 	0,
 	() => ReplaceImageInstanceTypeSpecificationRequest$,
@@ -31440,13 +33038,13 @@ init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$7 = (config) => {
+const getRuntimeConfig$5 = (config) => {
 	return {
 		apiVersion: "2016-11-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -31458,7 +33056,7 @@ const getRuntimeConfig$7 = (config) => {
 		protocol: config?.protocol ?? AwsEc2QueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.ec2",
-			errorTypeRegistries: errorTypeRegistries$3,
+			errorTypeRegistries: errorTypeRegistries$2,
 			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
 			version: "2016-11-15",
 			serviceTarget: "AmazonEC2"
@@ -31477,12 +33075,12 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
-const getRuntimeConfig$6 = (config) => {
+init_dist_es$8();
+const getRuntimeConfig$4 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$7(config);
+	const clientSharedValues = getRuntimeConfig$5(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -31499,7 +33097,7 @@ const getRuntimeConfig$6 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
+			clientVersion: version$3
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -31518,7 +33116,7 @@ const getRuntimeConfig$6 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -31545,7 +33143,7 @@ const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$3 = (config) => {
+const resolveHttpAuthRuntimeConfig$2 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -31556,10 +33154,10 @@ const resolveHttpAuthRuntimeConfig$3 = (config) => {
 init_client();
 init_client$1();
 init_protocols$1();
-const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
 init_client();
@@ -31573,15 +33171,15 @@ init_schema();
 var EC2Client = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$6(configuration || {});
+		const _config_0 = getRuntimeConfig$4(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
-		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
+		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -31620,7 +33218,7 @@ function formatUrl(request) {
 init_endpoints();
 init_protocols$1();
 init_dist_es$12();
-const version$3 = "2016-11-15";
+const version$2 = "2016-11-15";
 function copySnapshotPresignedUrlMiddleware(options) {
 	return (next, context) => async (args) => {
 		const { input } = args;
@@ -31660,7 +33258,7 @@ function copySnapshotPresignedUrlMiddleware(options) {
 						return acc;
 					}, {}),
 					Action: "CopySnapshot",
-					Version: version$3,
+					Version: version$2,
 					DestinationRegion: destinationRegion
 				}
 			});
@@ -31702,2067 +33300,64 @@ const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientSt
 // node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$3 = makeBuilder(commonParams$7, "AmazonEC2", "EC2Client", getEndpointPlugin);
-const _ep0$3 = {};
-const _mw0$3 = (Command, cs, config, o) => [];
-const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
-var CopyImageCommand = class extends command$3(_ep0$3, _mw0$3, "CopyImage", CopyImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", CopySnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
-var DescribeAvailabilityZonesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
-var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
-var DescribeImageReferencesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageReferences", DescribeImageReferences$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
-var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
-var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
-var DescribeLockedSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
-var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
-var DescribeVolumesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeVolumes", DescribeVolumes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
-var EnableFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
-var EnableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeprecation", EnableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
-var EnableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
-var GetAllowedImagesSettingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
-var GetEbsDefaultKmsKeyIdCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
-var GetEbsEncryptionByDefaultCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
-var ReplaceImageInstanceTypeSpecificationCommand = class extends command$3(_ep0$3, _mw0$3, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
-// src/aws/describe.ts
-const idsPerCall = 200;
-async function describeSnapshots(place, ids) {
-	return byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => {
-		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
-		return Snapshots ?? [];
-	});
-}
-async function lockedSnapshots(place, ids) {
-	return (await byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
-			SnapshotIds,
-			NextToken
-		}));
-		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
-		};
-	}))).filter(({ LockState }) => LockState !== "expired");
-}
-async function describeImages(place, ids) {
-	return byIds(ids, ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], async (ImageIds) => {
-		const { Images } = await place.ec2(new DescribeImagesCommand({
-			ImageIds,
-			IncludeDeprecated: true,
-			IncludeDisabled: true
-		}));
-		return Images ?? [];
-	});
-}
-async function byIds(ids, notFound, describe) {
-	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall) {
-		let rest = ids.slice(start, start + idsPerCall);
-		while (rest.length > 0) try {
-			found.push(...await describe(rest));
-			break;
-		} catch (error) {
-			if (!hasCode(error, ...notFound)) throw error;
-			const known = rest.filter((id) => !errorMessage(error).includes(id));
-			rest = known.length < rest.length ? known : [];
-		}
-	}
-	return found;
-}
-function ownImages(place, ...filters) {
-	return listImages(place, ["self"], filters);
-}
-function visibleImages(place, ...filters) {
-	return listImages(place, void 0, filters);
-}
-async function listImages(place, Owners, Filters) {
-	return (await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeImagesCommand({
-			Owners,
-			Filters,
-			IncludeDeprecated: true,
-			IncludeDisabled: true,
-			NextToken
-		}));
-		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	})).filter((image) => Filters.every((filter) => fits$1(filter, image, { name: image.Name })));
-}
-async function ownSnapshots(place, ...filters) {
-	return (await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeSnapshotsCommand({
-			OwnerIds: ["self"],
-			Filters: filters,
-			NextToken
-		}));
-		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
-		};
-	})).filter((snapshot) => filters.every((filter) => fits$1(filter, snapshot, {})));
-}
-function fits$1({ Name = "", Values = [] }, { Tags = [] }, fields) {
-	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
-	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
-	return actual === void 0 || Values.some((pattern) => actual.some((value) => matches(pattern, String(value ?? ""))));
-}
-function matches(pattern, text) {
-	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
-		if (part === "*") return "[\\s\\S]*";
-		if (part === "?") return "[\\s\\S]";
-		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
-	});
-	return new RegExp(`^${expression}$`).test(text);
-}
-async function pages(read) {
-	const all = [];
-	for (let token;;) {
-		const { items, next } = await read(token);
-		all.push(...items);
-		if (!next) return all;
-		token = next;
-	}
-}
-// src/aws/wait.ts
-var CopyFailedError = class extends Error {
-	name = "CopyFailedError";
-	resourceId;
-	reason;
-	constructor(resourceId, reason, ended) {
-		super(`${resourceId} ${ended}: ${reason}`);
-		this.resourceId = resourceId;
-		this.reason = reason;
-	}
-};
-const invisibleSeconds = 300;
-const goneAfterLooks = 4;
-function nextLook(elapsed, percent, ceiling) {
-	const least = Math.max(.02 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
-	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .5 * elapsed;
-	return Math.min(Math.max(least, guess), ceiling);
-}
-function nextLookAtAll(waiters, ceiling, now) {
-	const [urgent, other] = [true, false].map((wanted) => waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted));
-	const seconds = (waiter) => waiter.parts.some(({ done }) => !done) ? nextLookAtAll(waiter.parts, ceiling, now) : nextLook(age(waiter, now), waiter.percent, ceiling);
-	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
-	return Math.min(last, ...(urgent ?? []).map(seconds));
-}
-function openWatchers(pollSeconds) {
-	const watchers = new Map();
-	return (place) => {
-		const name = placeName(place);
-		const watcher = watchers.get(name) ?? watcherOf(place, pollSeconds);
-		watchers.set(name, watcher);
-		return watcher;
-	};
-}
-function watcherOf(place, pollSeconds) {
-	const waiters = new Set();
-	let running = false;
-	let wake = () => {};
-	const wait = (kind, id, events = {}) => new Promise((resolve, reject) => {
-		waiters.add(newWaiter({
-			kind,
-			id,
-			since: place.clock.now()
-		}, {
-			events,
-			resolve,
-			reject
-		}));
-		wake();
-		if (!running) {
-			running = true;
-			look();
-		}
-	});
-	const look = async () => {
-		try {
-			while (waiters.size > 0) {
-				await pause(nextLookAtAll([...waiters], pollSeconds, place.clock.now()) * 1e3);
-				await lookOnce(place, waiters);
-			}
-		} catch (error) {
-			for (const waiter of waiters) waiter.reject(error);
-			waiters.clear();
-		} finally {
-			running = false;
-		}
-	};
-	const pause = async (ms) => {
-		const woken = new AbortController();
-		wake = () => woken.abort(wake);
-		try {
-			await place.until(AbortSignal.any([place.signal, woken.signal])).sleep(ms);
-		} catch (reason) {
-			if (!woken.signal.aborted) throw reason;
-		}
-	};
-	return {
-		snapshot: (id, events) => wait("snapshot", id, events),
-		image: (id, events) => wait("image", id, events)
-	};
-}
-function newWaiter({ kind, id, since }, rest) {
-	return {
-		kind,
-		id,
-		since,
-		seen: false,
-		missed: 0,
-		percent: 0,
-		done: false,
-		parts: [],
-		sizeGiB: 0,
-		...rest
-	};
-}
-function age({ since }, now) {
-	return (now - since) / 1e3;
-}
-async function lookOnce(place, waiters) {
-	const lookAt = async (kind, describe) => {
-		const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
-		if (waiting.length === 0) return;
-		let found;
-		try {
-			found = await describe([...new Set(waiting.map(({ id }) => id))]);
-		} catch (error) {
-			place.signal.throwIfAborted();
-			if (isTransient(error) || isThrottling(error)) return;
-			for (const waiter of waiting) waiter.reject(error);
-			for (const waiter of waiting) waiters.delete(waiter);
-			return;
-		}
-		for (const waiter of waiting) {
-			const state = found.find((one) => ("SnapshotId" in one ? one.SnapshotId : one.ImageId) === waiter.id);
-			if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
-			else if (kind === "image" && state !== void 0) for (const part of partsOf(waiter, state)) waiters.add(part);
-		}
-	};
-	await Promise.all([lookAt("snapshot", (ids) => describeSnapshots(place, ids)), lookAt("image", (ids) => describeImages(place, ids))]);
-}
-function settle(waiter, state, place) {
-	const { id } = waiter;
-	const elapsedSeconds = age(waiter, place.clock.now());
-	if (state === void 0) {
-		waiter.missed += 1;
-		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
-		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, "has vanished"));
-		return gone;
-	}
-	waiter.seen = true;
-	waiter.missed = 0;
-	const { done, failure, percent } = waiter.kind === "snapshot" ? snapshotState(state) : imageState(state);
-	if (failure !== void 0) waiter.reject(new CopyFailedError(id, failure, "ended in error"));
-	else if (done) waiter.resolve(state);
-	else {
-		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
-		waiter.events.onProgress?.({
-			percent: waiter.percent,
-			elapsedSeconds
-		});
-	}
-	return done || failure !== void 0;
-}
-function partsOf(waiter, image) {
-	if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
-	waiter.events.onNamed?.(image);
-	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
-		if (Ebs?.SnapshotId === void 0) continue;
-		const part = newWaiter({
-			kind: "snapshot",
-			id: Ebs.SnapshotId,
-			since: waiter.since
-		}, {
-			events: { isUrgent: () => false },
-			resolve: () => Object.assign(part, {
-				percent: 100,
-				done: true
-			}),
-			reject: () => Object.assign(part, { done: true })
-		});
-		part.sizeGiB = Ebs.VolumeSize ?? 1;
-		waiter.parts.push(part);
-	}
-	return waiter.parts;
-}
-function percentOf(parts) {
-	const total = totalGiB(parts);
-	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
-}
-function snapshotState({ State, StateMessage, Progress }) {
-	const failed = State === "error" || State === "recoverable";
-	const percent = Number.parseInt(Progress ?? "", 10);
-	return {
-		done: State === "completed",
-		failure: failed ? StateMessage ?? `its state is ${State}` : void 0,
-		percent: Number.isNaN(percent) ? 0 : percent
-	};
-}
-const endedImageStates = [
-	"failed",
-	"error",
-	"invalid",
-	"deregistered",
-	"disabled"
-];
-function imageState({ State, StateReason }) {
-	const failed = endedImageStates.includes(State ?? "");
-	return {
-		done: State === "available",
-		failure: failed ? StateReason?.Message ?? `its state is ${State}` : void 0,
-		percent: 0
-	};
-}
-// src/lease.ts
-const leasePrefix = `${tagKeys.lease}:`;
-const leaseTagKeys = `${leasePrefix}*`;
-const leaseTagKey = (id) => leasePrefix + id;
-const renewSeconds = 60;
-const expireSeconds = 300;
-function newLeaseId() {
-	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
-}
-function leaseTag(record) {
-	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
-	let value = [
-		Math.floor(expiresAt / 1e3),
-		runId,
-		attempt,
-		machine,
-		process
-	].join(" ");
-	for (const [index, region] of regions.entries()) {
-		const longer = `${value}${index === 0 ? " " : ","}${region}`;
-		if (longer.length > 256) break;
-		value = longer;
-	}
-	return {
-		Key: leaseTagKey(id),
-		Value: value.trimEnd()
-	};
-}
-function leasesOf(tags) {
-	return (tags ?? []).flatMap(({ Key, Value }) => {
-		if (!Key?.startsWith(leasePrefix)) return [];
-		const [expires = "0", runId = "", attempt = "0", machine = "", process = "", regions = ""] = (Value ?? "").split(" ");
-		return [{
-			id: Key.slice(leasePrefix.length),
-			expiresAt: Number(expires) * 1e3 || 0,
-			runId,
-			attempt: Number(attempt) || 0,
-			machine,
-			process,
-			regions: regions.split(",").filter(Boolean)
-		}];
-	});
-}
-function isAlive(lease, reader) {
-	if (lease.expiresAt <= reader.now) return false;
-	if (lease.runId === reader.runId && lease.attempt < reader.attempt) return false;
-	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
-}
-function readerOf({ clock, machine }, run) {
-	const { name, isRunning } = machine;
-	return {
-		now: clock.now(),
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: name,
-		isRunning
-	};
-}
-function ownRecord({ id, run, regions, machine, place }) {
-	return {
-		id,
-		expiresAt: place.clock.now() + expireSeconds * 1e3,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: machine.name,
-		process: machine.process,
-		regions
-	};
-}
-async function takeLease(request) {
-	const { place, imageId, id, warn } = request;
-	const unseen = (why) => {
-		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
-	};
-	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
-	const write = () => place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [leaseTag(ownRecord(request))]
-	}));
-	request.beforeWrite();
-	for (let full = false;; full = true) try {
-		await write();
-		break;
-	} catch (error) {
-		if (isDenied(error)) return unseen("the source role may not tag the AMI (ec2:CreateTags)");
-		if (hasCode(error, "InvalidAMIID.NotFound")) return unseen("AWS takes no tags for this AMI from this account");
-		if (!hasCode(error, "TagLimitExceeded")) throw error;
-		const [image] = await describeImages(place, [imageId]);
-		if (leasesOf(image?.Tags).length === 0) return unseen("the AMI has 50 tags of its own");
-		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-		await place.sleep(1e4);
-	}
-	const stopped = new AbortController();
-	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
-	return { async stop() {
-		stopped.abort();
-		await renewing;
-	} };
-}
-async function renewUntil(stopped, { clock }, write) {
-	while (!stopped.aborted) try {
-		await clock.sleep(renewSeconds * 1e3, stopped);
-		await write();
-	} catch {}
-}
-async function mayDeleteTags(place, imageId, id) {
-	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources: [imageId],
-			Tags: [{ Key: leaseTagKey(id) }],
-			DryRun: true
-		}));
-	} catch (error) {
-		return !isDenied(error);
-	}
-	return true;
-}
-function sortLeases(image, own, reader) {
-	const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
-	return {
-		live: others.filter((lease) => isAlive(lease, reader)),
-		dead: others.filter((lease) => !isAlive(lease, reader))
-	};
-}
-async function endLease(place, imageId, id, regions) {
-	const ended = leaseTag({
-		id,
-		expiresAt: 0,
-		runId: "",
-		attempt: 0,
-		machine: "",
-		process: "",
-		regions
-	});
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [imageId],
-			Tags: [ended]
-		}));
-	} catch (error) {
-		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !isDenied(error)) throw error;
-	}
-}
-async function dropLeases(place, imageId, ids) {
-	if (ids.length === 0) return;
-	await place.ec2(new DeleteTagsCommand({
-		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-	}));
-}
-const sharePrefix = `${tagPrefix}shares:`;
-const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
-const accountsPerTag = 32;
-function shareTags(id, accounts) {
-	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
-	const tags = [];
-	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: shareTagKey(id, tags.length),
-		Value: packed.slice(start, start + accountsPerTag).join("")
-	});
-	return tags;
-}
-function sharesOf(tags) {
-	const shares = new Map();
-	for (const { Key, Value } of tags ?? []) {
-		if (!Key?.startsWith(sharePrefix)) continue;
-		const [id = ""] = Key.slice(sharePrefix.length).split(":");
-		const accounts = (Value?.match(/.{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0"));
-		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
-	}
-	return shares;
-}
-// src/saved-state.ts
-const format = 2;
-const headName = "ledger";
-const entryCharacters = 3e4;
-const maxEntries = 16;
-const plainCharacters = 7e3;
-function openSavedParts(save, files) {
-	const own = ownName("undo");
-	let saved = new Map();
-	const entriesOf = (parts) => [...parts.values()].flatMap(({ form }) => "entries" in form ? form.entries : []);
-	const blank = (names) => {
-		for (const name of names) save(name, "");
-	};
-	return {
-		write(parts) {
-			const next = new Map(saved);
-			for (const [part, value] of Object.entries(parts)) {
-				const text = JSON.stringify(value);
-				const former = saved.get(part);
-				if (former?.text === text) continue;
-				const turn = former?.turn === 0 ? 1 : 0;
-				next.delete(part);
-				const room = maxEntries - entriesOf(next).length;
-				next.set(part, {
-					text,
-					turn,
-					form: put$1(text, value, {
-						name: `${part}-${turn}`,
-						room,
-						own
-					}, {
-						save,
-						files
-					})
-				});
-			}
-			if ([...next].every(([part, { text }]) => saved.get(part)?.text === text)) return;
-			save(headName, JSON.stringify({
-				format,
-				parts: Object.fromEntries([...next].map(([p, { form }]) => [p, form]))
-			}));
-			const kept = new Set(entriesOf(next));
-			const gone = entriesOf(saved).filter((name) => !kept.has(name));
-			saved = next;
-			blank(gone);
-		},
-		clear() {
-			const gone = entriesOf(saved);
-			saved = new Map();
-			save(headName, "");
-			blank(gone);
-		}
-	};
-}
-function put$1(text, value, { name, room, own }, { save, files }) {
-	if (text.length <= plainCharacters) return { plain: value };
-	const packed = pack(text);
-	const count = Math.ceil(packed.length / entryCharacters);
-	if (count > room) {
-		const file = `${own}-${name}.json`;
-		const problem = fileProblem(files, file, text);
-		if (problem !== void 0) throw new Error(`what would have to be undone can't be saved for the post step: it takes ${count} entries of saved state, there is room for ${room}, and ${problem}`);
-		return {
-			file,
-			sha256: sha256(text)
-		};
-	}
-	const entries = Array.from({ length: count }, (_, index) => `${headName}-${name}-${index}`);
-	for (const [index, entry] of entries.entries()) save(entry, packed.slice(index * entryCharacters, (index + 1) * entryCharacters));
-	return { entries };
-}
-function fileProblem(files, name, text) {
-	if (files.temp === void 0) return "RUNNER_TEMP, which could hold it, is not set";
-	const path = (0,external_node_path_namespaceObject.join)(files.temp, name);
-	try {
-		files.write(path, text);
-		return;
-	} catch (error) {
-		return `${path} could not be written: ${errorMessage(error)}`;
-	}
-}
-function pack(text) {
-	const params = {
-		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_QUALITY]: 5,
-		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_LGWIN]: 22
-	};
-	return (0,external_node_zlib_namespaceObject.brotliCompressSync)(text, { params }).toString("base64");
-}
-function sha256(text) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
-}
-// src/ledger.ts
-const empty = {
-	imageId: "",
-	leaseId: "",
-	leased: false,
-	grantKeys: [],
-	shares: [],
-	regions: [],
-	targets: {},
-	promotions: [],
-	account: ""
-};
-function openLedger(save, files) {
-	const saved = openSavedParts(save, files);
-	let state;
-	const write = (change) => {
-		const next = {
-			...empty,
-			...state,
-			...change
-		};
-		const { shares, targets, promotions, ...run } = next;
-		saved.write({
-			run,
-			shares,
-			targets,
-			promotions: promotions.map(savedPromotion)
-		});
-		state = next;
-	};
-	return {
-		get state() {
-			return state;
-		},
-		write,
-		addShare(region, resource, accounts) {
-			const shares = state?.shares ?? [];
-			const at = shares.findIndex((entry) => entry.region === region && entry.accounts.join() === accounts.join());
-			const known = shares[at];
-			const entry = {
-				region,
-				accounts,
-				resources: [...known?.resources ?? [], resource]
-			};
-			write({ shares: known === void 0 ? [...shares, entry] : shares.with(at, entry) });
-		},
-		clear() {
-			state = void 0;
-			saved.clear();
-		}
-	};
-}
-function savedPromotion({ before, ...promotion }) {
-	return {
-		...promotion,
-		before: before?.version === void 0 ? before : { version: before.version }
-	};
-}
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
-init_endpoints();
-const q = "ref";
-const a$2 = -1;
-const b$2 = true;
-const c$2 = "isSet";
-const d$2 = "PartitionResult";
-const e$2 = "booleanEquals";
-const f$2 = "stringEquals";
-const g$2 = "getAttr";
-const h$2 = "us-east-1";
-const i$2 = "sigv4";
-const j$2 = "sts";
-const k$2 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-const l = { [q]: "Endpoint" };
-const m = { [q]: "Region" };
-const n = { [q]: d$2 };
-const o = {};
-const p = [m];
-const _data$2 = {
-	conditions: [
-		[c$2, [l]],
-		[c$2, p],
-		[
-			"aws.partition",
-			p,
-			d$2
-		],
-		[e$2, [{ [q]: "UseFIPS" }, b$2]],
-		[e$2, [{ [q]: "UseDualStack" }, b$2]],
-		[f$2, [m, "aws-global"]],
-		[e$2, [{ [q]: "UseGlobalEndpoint" }, b$2]],
-		[f$2, [m, "eu-central-1"]],
-		[e$2, [{
-			fn: g$2,
-			argv: [n, "supportsDualStack"]
-		}, b$2]],
-		[e$2, [{
-			fn: g$2,
-			argv: [n, "supportsFIPS"]
-		}, b$2]],
-		[f$2, [m, "ap-south-1"]],
-		[f$2, [m, "eu-north-1"]],
-		[f$2, [m, "eu-west-1"]],
-		[f$2, [m, "eu-west-2"]],
-		[f$2, [m, "eu-west-3"]],
-		[f$2, [m, "sa-east-1"]],
-		[f$2, [m, h$2]],
-		[f$2, [m, "us-east-2"]],
-		[f$2, [m, "us-west-2"]],
-		[f$2, [m, "us-west-1"]],
-		[f$2, [m, "ca-central-1"]],
-		[f$2, [m, "ap-southeast-1"]],
-		[f$2, [m, "ap-northeast-1"]],
-		[f$2, [m, "ap-southeast-2"]],
-		[f$2, [{
-			fn: g$2,
-			argv: [n, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$2],
-		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$2,
-			signingName: j$2,
-			signingRegion: h$2
-		}] }],
-		[k$2, { authSchemes: [{
-			name: i$2,
-			signingName: j$2,
-			signingRegion: "{Region}"
-		}] }],
-		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[l, o],
-		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
-		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://sts.{Region}.amazonaws.com", o],
-		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o],
-		[a$2, "FIPS is enabled but this partition does not support FIPS"],
-		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
-		[a$2, "DualStack is enabled but this partition does not support DualStack"],
-		[k$2, o],
-		[a$2, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$2 = 2;
-const nodes$2 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	30,
-	3,
-	1,
-	4,
-	100000014,
-	2,
-	5,
-	100000014,
-	3,
-	25,
-	6,
-	4,
-	24,
-	7,
-	5,
-	100000001,
-	8,
-	6,
-	9,
-	100000013,
-	7,
-	100000001,
-	10,
-	10,
-	100000001,
-	11,
-	11,
-	100000001,
-	12,
-	12,
-	100000001,
-	13,
-	13,
-	100000001,
-	14,
-	14,
-	100000001,
-	15,
-	15,
-	100000001,
-	16,
-	16,
-	100000001,
-	17,
-	17,
-	100000001,
-	18,
-	18,
-	100000001,
-	19,
-	19,
-	100000001,
-	20,
-	20,
-	100000001,
-	21,
-	21,
-	100000001,
-	22,
-	22,
-	100000001,
-	23,
-	23,
-	100000001,
-	100000002,
-	8,
-	100000011,
-	100000012,
-	4,
-	28,
-	26,
-	9,
-	27,
-	100000010,
-	24,
-	100000008,
-	100000009,
-	8,
-	29,
-	100000007,
-	9,
-	100000006,
-	100000007,
-	3,
-	100000003,
-	31,
-	4,
-	100000004,
-	100000005
-]);
-const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
-init_client();
-init_endpoints();
-const cache$2 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS",
-		"UseGlobalEndpoint"
-	]
-});
-const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
-	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
-init_httpAuthSchemes();
-init_dist_es$4();
-init_client$1();
-init_endpoints();
-const createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
-	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
-	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
-	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
-	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
-	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
-	return Object.assign(defaultParameters, endpointParameters);
-};
-const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
-	return {
-		operation: getSmithyContext(context).operation,
-		region: await normalizeProvider$1(config.region)() || (() => {
-			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
-		})()
-	};
-};
-const defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
-function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4",
-		signingProperties: {
-			name: "sts",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-function createAwsAuthSigv4aHttpAuthOption(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4a",
-		signingProperties: {
-			name: "sts",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-function createSmithyApiNoAuthHttpAuthOption(authParameters) {
-	return { schemeId: "smithy.api#noAuth" };
-}
-const createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
-	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
-		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
-		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
-		const options = [];
-		for (const scheme of authSchemes) {
-			const { name: resolvedName, properties = {}, ...rest } = scheme;
-			const name = resolvedName.toLowerCase();
-			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
-			let schemeId;
-			if (name === "sigv4a") {
-				schemeId = "aws.auth#sigv4a";
-				const sigv4Present = authSchemes.find((s) => {
-					const name = s.name.toLowerCase();
-					return name !== "sigv4a" && name.startsWith("sigv4");
-				});
-				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
-			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
-			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
-			const createOption = createHttpAuthOptionFunctions[schemeId];
-			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
-			const option = createOption(authParameters);
-			option.schemeId = schemeId;
-			option.signingProperties = {
-				...option.signingProperties || {},
-				...rest,
-				...properties
-			};
-			options.push(option);
-		}
-		return options;
-	};
-	return endpointRuleSetHttpAuthSchemeProvider;
-};
-const _defaultSTSHttpAuthSchemeProvider = (authParameters) => {
-	const options = [];
-	switch (authParameters.operation) {
-		case "AssumeRoleWithSAML":
-			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
-			break;
-		case "AssumeRoleWithWebIdentity":
-			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
-			break;
-		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
-	}
-	return options;
-};
-const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$2, _defaultSTSHttpAuthSchemeProvider, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$2,
-	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
-	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption
-});
-const resolveHttpAuthSchemeConfig$2 = (config) => {
-	const config_0 = resolveAwsSdkSigV4Config(config);
-	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
-	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
-};
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$2 = (options) => {
-	return Object.assign(options, {
-		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
-		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
-		defaultSigningName: "sts"
-	});
-};
-const commonParams$2 = {
-	UseGlobalEndpoint: {
-		type: "builtInParams",
-		name: "useGlobalEndpoint"
-	},
-	UseFIPS: {
-		type: "builtInParams",
-		name: "useFipsEndpoint"
-	},
-	Endpoint: {
-		type: "builtInParams",
-		name: "endpoint"
-	},
-	Region: {
-		type: "builtInParams",
-		name: "region"
-	},
-	UseDualStack: {
-		type: "builtInParams",
-		name: "useDualstackEndpoint"
-	}
-};
-// node_modules/@aws-sdk/client-sts/package.json
-var version$2 = "3.1173.0";
-// node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
-init_client$1();
-var STSServiceException = class STSServiceException extends ServiceException {
-	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
-	constructor(options) {
-		super(options);
-		Object.setPrototypeOf(this, STSServiceException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
-var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
-	name = "ExpiredTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ExpiredTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ExpiredTokenException.prototype);
-	}
-};
-var InvalidContextAssertionException = class InvalidContextAssertionException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidContextAssertionException";
-	name = "InvalidContextAssertionException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidContextAssertionException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
-	}
-};
-var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
-	name = "MalformedPolicyDocumentException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "MalformedPolicyDocumentException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
-	}
-};
-var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#PackedPolicyTooLargeException";
-	name = "PackedPolicyTooLargeException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "PackedPolicyTooLargeException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, PackedPolicyTooLargeException.prototype);
-	}
-};
-var RegionDisabledException = class RegionDisabledException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#RegionDisabledException";
-	name = "RegionDisabledException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "RegionDisabledException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, RegionDisabledException.prototype);
-	}
-};
-var IDPRejectedClaimException = class IDPRejectedClaimException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#IDPRejectedClaimException";
-	name = "IDPRejectedClaimException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "IDPRejectedClaimException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IDPRejectedClaimException.prototype);
-	}
-};
-var InvalidIdentityTokenException = class InvalidIdentityTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidIdentityTokenException";
-	name = "InvalidIdentityTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidIdentityTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidIdentityTokenException.prototype);
-	}
-};
-var IDPCommunicationErrorException = class IDPCommunicationErrorException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#IDPCommunicationErrorException";
-	name = "IDPCommunicationErrorException";
-	$fault = "client";
-	$retryable = {};
-	constructor(opts) {
-		super({
-			name: "IDPCommunicationErrorException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IDPCommunicationErrorException.prototype);
-	}
-};
-var InvalidAuthorizationMessageException = class InvalidAuthorizationMessageException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidAuthorizationMessageException";
-	name = "InvalidAuthorizationMessageException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidAuthorizationMessageException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidAuthorizationMessageException.prototype);
-	}
-};
-var ExpiredTradeInTokenException = class ExpiredTradeInTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#ExpiredTradeInTokenException";
-	name = "ExpiredTradeInTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ExpiredTradeInTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ExpiredTradeInTokenException.prototype);
-	}
-};
-var InsufficientSessionLifetimeException = class InsufficientSessionLifetimeException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InsufficientSessionLifetimeException";
-	name = "InsufficientSessionLifetimeException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InsufficientSessionLifetimeException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InsufficientSessionLifetimeException.prototype);
-	}
-};
-var InvalidSubjectCredentialsException = class InvalidSubjectCredentialsException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidSubjectCredentialsException";
-	name = "InvalidSubjectCredentialsException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidSubjectCredentialsException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidSubjectCredentialsException.prototype);
-	}
-};
-var JWTPayloadSizeExceededException = class JWTPayloadSizeExceededException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#JWTPayloadSizeExceededException";
-	name = "JWTPayloadSizeExceededException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "JWTPayloadSizeExceededException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, JWTPayloadSizeExceededException.prototype);
-	}
-};
-var OutboundWebIdentityFederationDisabledException = class OutboundWebIdentityFederationDisabledException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#OutboundWebIdentityFederationDisabledException";
-	name = "OutboundWebIdentityFederationDisabledException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "OutboundWebIdentityFederationDisabledException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, OutboundWebIdentityFederationDisabledException.prototype);
-	}
-};
-var SessionDurationEscalationException = class SessionDurationEscalationException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#SessionDurationEscalationException";
-	name = "SessionDurationEscalationException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "SessionDurationEscalationException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
-init_schema();
-const _A$1 = "Arn";
-const _AKI = "AccessKeyId";
-const _AR = "AssumeRole";
-const _ARI = "AssumedRoleId";
-const _ARR = "AssumeRoleRequest";
-const _ARRs = "AssumeRoleResponse";
-const _ARU = "AssumedRoleUser";
-const _ARWWI = "AssumeRoleWithWebIdentity";
-const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
-const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
-const _Ac = "Account";
-const _Au = "Audience";
-const _C$1 = "Credentials";
-const _CA = "ContextAssertion";
-const _DS = "DurationSeconds";
-const _E$1 = "Expiration";
-const _EI = "ExternalId";
-const _ETE = "ExpiredTokenException";
-const _ETITE = "ExpiredTradeInTokenException";
-const _FPA = "FederatedProviderArn";
-const _GCI = "GetCallerIdentity";
-const _GCIR = "GetCallerIdentityRequest";
-const _GCIRe = "GetCallerIdentityResponse";
-const _I$1 = "Issuer";
-const _IAME = "InvalidAuthorizationMessageException";
-const _ICAE = "InvalidContextAssertionException";
-const _IDPCEE = "IDPCommunicationErrorException";
-const _IDPRCE = "IDPRejectedClaimException";
-const _IITE$1 = "InvalidIdentityTokenException";
-const _IP$1 = "IdentityProvider";
-const _ISCE = "InvalidSubjectCredentialsException";
-const _ISLE = "InsufficientSessionLifetimeException";
-const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$1 = "Key";
-const _MPDE$1 = "MalformedPolicyDocumentException";
-const _MSTS = "MinimumSessionTokenSize";
-const _OI = "OriginIdentity";
-const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
-const _P$1 = "Policy";
-const _PA = "PolicyArns";
-const _PAro = "ProviderArn";
-const _PC = "ProvidedContexts";
-const _PCLT = "ProvidedContextsListType";
-const _PCr = "ProvidedContext";
-const _PDT = "PolicyDescriptorType";
-const _PI = "ProviderId";
-const _PPS = "PackedPolicySize";
-const _PPTLE = "PackedPolicyTooLargeException";
-const _Pr = "Provider";
-const _RA = "RoleArn";
-const _RDE = "RegionDisabledException";
-const _RSN = "RoleSessionName";
-const _S = "Subject";
-const _SAK = "SecretAccessKey";
-const _SDEE = "SessionDurationEscalationException";
-const _SFWIT = "SubjectFromWebIdentityToken";
-const _SI = "SourceIdentity";
-const _SN$1 = "SerialNumber";
-const _ST$1 = "SubjectType";
-const _STS = "SessionTokenSize";
-const _STU = "SessionTokenUtilization";
-const _STe = "SessionToken";
-const _T$1 = "Tags";
-const _TC = "TokenCode";
-const _TCr = "TransactionContext";
-const _TIPC = "TrustedIdentityPropagationContext";
-const _TTK = "TransitiveTagKeys";
-const _Ta = "Tag";
-const _UI = "UserId";
-const _V$1 = "Value";
-const _WIT = "WebIdentityToken";
-const _a = "arn";
-const _aKST = "accessKeySecretType";
-const _aQE$2 = "awsQueryError";
-const _c$2 = "client";
-const _cTT = "clientTokenType";
-const _e$2 = "error";
-const _hE$1 = "httpError";
-const _m$2 = "message";
-const _oIIT = "originIdentityIssuerType";
-const _oIST = "originIdentitySubjectType";
-const _oISTT = "originIdentitySubjectTypeType";
-const _pDLT = "policyDescriptorListType";
-const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
-const _tCIPMT = "transactionContextIdentityProviderMapType";
-const _tCVT = "transactionContextValueType";
-const _tLT = "tagListType";
-const n0$2 = "com.amazonaws.sts";
-const _s_registry$2 = new TypeRegistry(_s$2);
-var STSServiceException$ = [
-	-3,
-	_s$2,
-	"STSServiceException",
-	0,
-	[],
-	[]
-];
-_s_registry$2.registerError(STSServiceException$, STSServiceException);
-const n0_registry$2 = new TypeRegistry(n0$2);
-var ExpiredTokenException$ = [
-	-3,
-	n0$2,
-	_ETE,
-	{
-		[_aQE$2]: [`ExpiredTokenException`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
-var ExpiredTradeInTokenException$ = [
-	-3,
-	n0$2,
-	_ETITE,
-	{
-		[_aQE$2]: [`ExpiredTradeInTokenException`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
-var IDPCommunicationErrorException$ = [
-	-3,
-	n0$2,
-	_IDPCEE,
-	{
-		[_aQE$2]: [`IDPCommunicationError`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
-var IDPRejectedClaimException$ = [
-	-3,
-	n0$2,
-	_IDPRCE,
-	{
-		[_aQE$2]: [`IDPRejectedClaim`, 403],
-		[_e$2]: _c$2,
-		[_hE$1]: 403
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
-var InsufficientSessionLifetimeException$ = [
-	-3,
-	n0$2,
-	_ISLE,
-	{
-		[_aQE$2]: [`InsufficientSessionLifetime`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
-var InvalidAuthorizationMessageException$ = [
-	-3,
-	n0$2,
-	_IAME,
-	{
-		[_aQE$2]: [`InvalidAuthorizationMessageException`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
-var InvalidContextAssertionException$ = [
-	-3,
-	n0$2,
-	_ICAE,
-	{
-		[_aQE$2]: [`InvalidContextAssertion`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
-var InvalidIdentityTokenException$ = [
-	-3,
-	n0$2,
-	_IITE$1,
-	{
-		[_aQE$2]: [`InvalidIdentityToken`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
-var InvalidSubjectCredentialsException$ = [
-	-3,
-	n0$2,
-	_ISCE,
-	{
-		[_aQE$2]: [`InvalidSubjectCredentials`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
-var JWTPayloadSizeExceededException$ = [
-	-3,
-	n0$2,
-	_JWTPSEE,
-	{
-		[_aQE$2]: [`JWTPayloadSizeExceededException`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
-var MalformedPolicyDocumentException$$1 = [
-	-3,
-	n0$2,
-	_MPDE$1,
-	{
-		[_aQE$2]: [`MalformedPolicyDocument`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
-var OutboundWebIdentityFederationDisabledException$ = [
-	-3,
-	n0$2,
-	_OWIFDE,
-	{
-		[_aQE$2]: [`OutboundWebIdentityFederationDisabledException`, 403],
-		[_e$2]: _c$2,
-		[_hE$1]: 403
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
-var PackedPolicyTooLargeException$ = [
-	-3,
-	n0$2,
-	_PPTLE,
-	{
-		[_aQE$2]: [`PackedPolicyTooLarge`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
-var RegionDisabledException$ = [
-	-3,
-	n0$2,
-	_RDE,
-	{
-		[_aQE$2]: [`RegionDisabledException`, 403],
-		[_e$2]: _c$2,
-		[_hE$1]: 403
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
-var SessionDurationEscalationException$ = [
-	-3,
-	n0$2,
-	_SDEE,
-	{
-		[_aQE$2]: [`SessionDurationEscalationException`, 403],
-		[_e$2]: _c$2,
-		[_hE$1]: 403
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$2 = [_s_registry$2, n0_registry$2];
-var accessKeySecretType = [
-	0,
-	n0$2,
-	_aKST,
-	8,
-	0
-];
-var clientTokenType = [
-	0,
-	n0$2,
-	_cTT,
-	8,
-	0
-];
-var originIdentityIssuerType = [
-	0,
-	n0$2,
-	_oIIT,
-	8,
-	0
-];
-var originIdentitySubjectType = [
-	0,
-	n0$2,
-	_oIST,
-	8,
-	0
-];
-var originIdentitySubjectTypeType = [
-	0,
-	n0$2,
-	_oISTT,
-	8,
-	0
-];
-var transactionContextValueType = [
-	0,
-	n0$2,
-	_tCVT,
-	8,
-	0
-];
-var AssumedRoleUser$ = [
-	3,
-	n0$2,
-	_ARU,
-	0,
-	[_ARI, _A$1],
-	[0, 0],
-	2
-];
-var AssumeRoleRequest$ = [
-	3,
-	n0$2,
-	_ARR,
-	0,
-	[
-		_RA,
-		_RSN,
-		_PA,
-		_P$1,
-		_DS,
-		_T$1,
-		_TTK,
-		_EI,
-		_SN$1,
-		_TC,
-		_SI,
-		_PC,
-		_MSTS
-	],
-	[
-		0,
-		0,
-		() => policyDescriptorListType,
-		0,
-		1,
-		() => tagListType,
-		64,
-		0,
-		0,
-		0,
-		0,
-		() => ProvidedContextsListType,
-		1
-	],
-	2
-];
-var AssumeRoleResponse$ = [
-	3,
-	n0$2,
-	_ARRs,
-	0,
-	[
-		_C$1,
-		_ARU,
-		_PPS,
-		_SI,
-		_STU,
-		_STS
-	],
-	[
-		[() => Credentials$, 0],
-		() => AssumedRoleUser$,
-		1,
-		0,
-		1,
-		1
-	]
-];
-var AssumeRoleWithWebIdentityRequest$ = [
-	3,
-	n0$2,
-	_ARWWIR,
-	0,
-	[
-		_RA,
-		_RSN,
-		_WIT,
-		_PI,
-		_PA,
-		_P$1,
-		_DS,
-		_MSTS
-	],
-	[
-		0,
-		0,
-		[() => clientTokenType, 0],
-		0,
-		() => policyDescriptorListType,
-		0,
-		1,
-		1
-	],
-	3
-];
-var AssumeRoleWithWebIdentityResponse$ = [
-	3,
-	n0$2,
-	_ARWWIRs,
-	0,
-	[
-		_C$1,
-		_SFWIT,
-		_ARU,
-		_PPS,
-		_Pr,
-		_Au,
-		_SI,
-		_STU,
-		_STS,
-		_TIPC
-	],
-	[
-		[() => Credentials$, 0],
-		0,
-		() => AssumedRoleUser$,
-		1,
-		0,
-		0,
-		0,
-		1,
-		1,
-		[() => TrustedIdentityPropagationContext$, 0]
-	]
-];
-var Credentials$ = [
-	3,
-	n0$2,
-	_C$1,
-	0,
-	[
-		_AKI,
-		_SAK,
-		_STe,
-		_E$1
-	],
-	[
-		0,
-		[() => accessKeySecretType, 0],
-		0,
-		4
-	],
-	4
-];
-var GetCallerIdentityRequest$ = [
-	3,
-	n0$2,
-	_GCIR,
-	0,
-	[],
-	[]
-];
-var GetCallerIdentityResponse$ = [
-	3,
-	n0$2,
-	_GCIRe,
-	0,
-	[
-		_UI,
-		_Ac,
-		_A$1
-	],
-	[
-		0,
-		0,
-		0
-	]
-];
-var OriginIdentity$ = [
-	3,
-	n0$2,
-	_OI,
-	0,
-	[
-		_S,
-		_ST$1,
-		_I$1,
-		_FPA
-	],
-	[
-		[() => originIdentitySubjectType, 0],
-		[() => originIdentitySubjectTypeType, 0],
-		[() => originIdentityIssuerType, 0],
-		0
-	]
-];
-var PolicyDescriptorType$ = [
-	3,
-	n0$2,
-	_PDT,
-	0,
-	[_a],
-	[0]
-];
-var ProvidedContext$ = [
-	3,
-	n0$2,
-	_PCr,
-	0,
-	[_PAro, _CA],
-	[0, 0]
-];
-var Tag$$1 = [
-	3,
-	n0$2,
-	_Ta,
-	0,
-	[_K$1, _V$1],
-	[0, 0],
-	2
-];
-var TransactionContext$ = [
-	3,
-	n0$2,
-	_TCr,
-	0,
-	[_IP$1],
-	[[() => transactionContextIdentityProviderMapType, 0]]
-];
-var TrustedIdentityPropagationContext$ = [
-	3,
-	n0$2,
-	_TIPC,
-	8,
-	[_OI, _TCr],
-	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
-];
-var policyDescriptorListType = [
-	1,
-	n0$2,
-	_pDLT,
-	0,
-	() => PolicyDescriptorType$
-];
-var ProvidedContextsListType = [
-	1,
-	n0$2,
-	_PCLT,
-	0,
-	() => ProvidedContext$
-];
-var tagListType = [
-	1,
-	n0$2,
-	_tLT,
-	0,
-	() => Tag$$1
-];
-var transactionContextIdentityProviderMapType = [
-	2,
-	n0$2,
-	_tCIPMT,
-	0,
-	[0, 0],
-	[() => transactionContextValueType, 0]
-];
-var AssumeRole$ = [
-	9,
-	n0$2,
-	_AR,
-	0,
-	() => AssumeRoleRequest$,
-	() => AssumeRoleResponse$
-];
-var AssumeRoleWithWebIdentity$ = [
-	9,
-	n0$2,
-	_ARWWI,
-	0,
-	() => AssumeRoleWithWebIdentityRequest$,
-	() => AssumeRoleWithWebIdentityResponse$
-];
-var GetCallerIdentity$ = [
-	9,
-	n0$2,
-	_GCI,
-	0,
-	() => GetCallerIdentityRequest$,
-	() => GetCallerIdentityResponse$
-];
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
-init_httpAuthSchemes();
-init_protocols();
-init_dist_es$4();
-init_dist_es$13();
-init_checksum();
-init_client$1();
-init_protocols$1();
-init_serde();
-const getRuntimeConfig$5 = (config) => {
-	return {
-		apiVersion: "2011-06-15",
-		base64Decoder: config?.base64Decoder ?? fromBase64,
-		base64Encoder: config?.base64Encoder ?? toBase64$1,
-		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
-		extensions: config?.extensions ?? [],
-		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
-		httpAuthSchemes: config?.httpAuthSchemes ?? [
-			{
-				schemeId: "aws.auth#sigv4",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
-				signer: new AwsSdkSigV4Signer()
-			},
-			{
-				schemeId: "aws.auth#sigv4a",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
-				signer: new AwsSdkSigV4ASigner()
-			},
-			{
-				schemeId: "smithy.api#noAuth",
-				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
-				signer: new NoAuthSigner()
-			}
-		],
-		logger: config?.logger ?? new NoOpLogger(),
-		protocol: config?.protocol ?? AwsQueryProtocol,
-		protocolSettings: config?.protocolSettings ?? {
-			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$2,
-			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-			version: "2011-06-15",
-			serviceTarget: "AWSSecurityTokenServiceV20110615"
-		},
-		serviceId: config?.serviceId ?? "STS",
-		sha256: config?.sha256 ?? Sha256Node,
-		signerConstructor: config?.signerConstructor ?? SignatureV4MultiRegion,
-		urlParser: config?.urlParser ?? parseUrl,
-		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
-		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
-init_client();
-init_httpAuthSchemes();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_retry$1();
-init_serde();
-init_dist_es$9();
-const getRuntimeConfig$4 = (config) => {
-	emitWarningIfUnsupportedVersion(process.version);
-	const defaultsMode = resolveDefaultsModeConfig(config);
-	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$5(config);
-	emitWarningIfUnsupportedVersion$1(process.version);
-	const loaderConfig = {
-		profile: config?.profile,
-		logger: clientSharedValues.logger
-	};
-	return {
-		...clientSharedValues,
-		...config,
-		runtime: "node",
-		defaultsMode,
-		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
-		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
-		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
-		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
-		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
-			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$2
-		}),
-		httpAuthSchemes: config?.httpAuthSchemes ?? [
-			{
-				schemeId: "aws.auth#sigv4",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4") || (async (idProps) => await defaultProvider(idProps?.__config || {})()),
-				signer: new AwsSdkSigV4Signer()
-			},
-			{
-				schemeId: "aws.auth#sigv4a",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
-				signer: new AwsSdkSigV4ASigner()
-			},
-			{
-				schemeId: "smithy.api#noAuth",
-				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
-				signer: new NoAuthSigner()
-			}
-		],
-		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
-		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
-			...NODE_REGION_CONFIG_FILE_OPTIONS,
-			...loaderConfig
-		}),
-		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
-		retryMode: config?.retryMode ?? loadConfig({
-			...NODE_RETRY_MODE_CONFIG_OPTIONS,
-			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
-		}, config),
-		sigv4aSigningRegionSet: config?.sigv4aSigningRegionSet ?? loadConfig(NODE_SIGV4A_CONFIG_OPTIONS, loaderConfig),
-		streamCollector: config?.streamCollector ?? streamCollector,
-		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
-	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
-	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
-	let _credentials = runtimeConfig.credentials;
-	return {
-		setHttpAuthScheme(httpAuthScheme) {
-			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
-			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
-			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
-		},
-		httpAuthSchemes() {
-			return _httpAuthSchemes;
-		},
-		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
-			_httpAuthSchemeProvider = httpAuthSchemeProvider;
-		},
-		httpAuthSchemeProvider() {
-			return _httpAuthSchemeProvider;
-		},
-		setCredentials(credentials) {
-			_credentials = credentials;
-		},
-		credentials() {
-			return _credentials;
-		}
-	};
-};
-const resolveHttpAuthRuntimeConfig$2 = (config) => {
-	return {
-		httpAuthSchemes: config.httpAuthSchemes(),
-		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
-		credentials: config.credentials()
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
-init_client();
-init_client$1();
-init_protocols$1();
-const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
-	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
-};
-// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
-init_client();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_endpoints();
-init_protocols$1();
-init_retry$1();
-init_schema();
-var STSClient = class extends Client {
-	config;
-	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$4(configuration || {});
-		super(_config_0);
-		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
-		const _config_3 = resolveRetryConfig(_config_2);
-		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
-		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
-		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
-		this.config = _config_8;
-		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
-		this.middlewareStack.use(getUserAgentPlugin(this.config));
-		this.middlewareStack.use(getRetryPlugin(this.config));
-		this.middlewareStack.use(getContentLengthPlugin(this.config));
-		this.middlewareStack.use(getHostHeaderPlugin(this.config));
-		this.middlewareStack.use(getLoggerPlugin(this.config));
-		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
-		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
-			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
-				"aws.auth#sigv4": config.credentials,
-				"aws.auth#sigv4a": config.credentials
-			})
-		}));
-		this.middlewareStack.use(getHttpSigningPlugin(this.config));
-	}
-	destroy() {
-		super.destroy();
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
-init_client$1();
-init_endpoints();
-const command$2 = makeBuilder(commonParams$2, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const command$2 = makeBuilder(commonParams$2, "AmazonEC2", "EC2Client", getEndpointPlugin);
 const _ep0$2 = {};
 const _mw0$2 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$2(_ep0$2, _mw0$2, "AssumeRole", AssumeRole$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$2(_ep0$2, _mw0$2, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$2(_ep0$2, _mw0$2, "GetCallerIdentity", GetCallerIdentity$) {};
+const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
+var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", CopyImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
+var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
+var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
+var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
+var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
+var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
+var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
+var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
+var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
+var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
+var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
+var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
+var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
+var DescribeLockedSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
+var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
+var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
+var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
+var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
+var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
+var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
+var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
+var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
+var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
+var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
+var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
+var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
+var ReplaceImageInstanceTypeSpecificationCommand = class extends command$2(_ep0$2, _mw0$2, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -35951,7 +35546,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
+init_dist_es$8();
 const getRuntimeConfig$2 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -40522,7 +40117,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
+init_dist_es$8();
 const getRuntimeConfig = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -40794,6 +40389,28 @@ function pLimit(concurrency) {
 function validateConcurrency(concurrency) {
 	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) throw new TypeError("Expected `concurrency` to be a number from 1 and up");
 }
+// src/time.ts
+var CancelError = class extends Error {
+	name = "CancelError";
+};
+var TimeOutError = class extends Error {
+	name = "TimeOutError";
+};
+const systemClock = {
+	now: Date.now,
+	async sleep(ms, signal) {
+		try {
+			await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, void 0, { signal });
+		} catch (error) {
+			throw signal.aborted ? signal.reason : error;
+		}
+	},
+	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
+		const controller = new AbortController();
+		setTimeout(() => controller.abort(reason), ms).unref();
+		return controller.signal;
+	}
+};
 // src/aws/clients.ts
 const clientDefaults = {
 	maxAttempts: 1,
@@ -40812,35 +40429,68 @@ function backoff(count, base, most) {
 function actionOf(command) {
 	return command.constructor.name.replace(/Command(\$\d+)?$/, "");
 }
+const lingerMs = 2e3;
+function lingering(signal, clock, action) {
+	if (/^(Describe|Get|List)/.test(action)) return {
+		signal,
+		end: () => {}
+	};
+	const late = new AbortController();
+	const stop = () => {
+		if (!(signal.reason instanceof CancelError)) return;
+		clock.after(lingerMs).addEventListener("abort", () => late.abort(signal.reason), { once: true });
+	};
+	signal.addEventListener("abort", stop, { once: true });
+	return {
+		signal: late.signal,
+		end: () => signal.removeEventListener("abort", stop)
+	};
+}
 async function send({ inFlight, clock }, call) {
-	const { client, command, where, session, pace, signal } = call;
-	const repeatable = !unrepeatable.includes(command.constructor);
-	for (let throttles = 0, transients = 0, renewals = 0;;) {
+	const { client, command, session, pace, signal } = call;
+	const tries = {
+		throttles: 0,
+		transients: 0,
+		renewals: 0,
+		used: void 0
+	};
+	for (;;) {
 		signal.throwIfAborted();
 		const held = pace.until - clock.now();
 		if (held > 0) await clock.sleep(held * (1 + Math.random() / 2), signal);
-		let used;
 		try {
 			return await inFlight(() => {
-				used = session.current();
-				return client.send(command, { abortSignal: signal });
+				tries.used = session.current();
+				const patience = lingering(signal, clock, actionOf(command));
+				return client.send(command, { abortSignal: patience.signal }).finally(patience.end);
 			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
-			if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
-			const mayRepeat = repeatable || isWithoutEffect(error);
-			if (isThrottling(error) && throttles < maxThrottles) {
-				throttles += 1;
-				pace.until = Math.max(pace.until, clock.now() + backoff(throttles, 500, 15e3));
-			} else if (isExpired(error) && renewals < 3) {
-				renewals += 1;
-				session.renew(used);
-			} else if (mayRepeat && isTransient(error) && transients < maxTransients) {
-				transients += 1;
-				await clock.sleep(backoff(transients, 100, 1e4), signal);
-			} else throw new AwsCallError(actionOf(command), where, error);
+			await makeReady({
+				call,
+				tries,
+				clock
+			}, error);
 		}
 	}
+}
+async function makeReady({ call, tries, clock }, error) {
+	const { command, where, session, pace, signal } = call;
+	if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
+	const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
+	if (isThrottling(error) && tries.throttles < maxThrottles) {
+		tries.throttles += 1;
+		pace.until = Math.max(pace.until, clock.now() + backoff(tries.throttles, 500, 15e3));
+	} else if (isExpired(error) && tries.renewals < 3) {
+		tries.renewals += 1;
+		session.renew(tries.used);
+	} else if (mayRepeat && isTransient(error) && tries.transients < maxTransients) {
+		tries.transients += 1;
+		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
+	} else throw new AwsCallError({
+		action: actionOf(command),
+		where
+	}, error);
 }
 function placesOf(clients, access) {
 	const places = new Map();
@@ -41038,7 +40688,7 @@ async function assumeByToken(role, from) {
 		region: options.stsRegion
 	});
 	let claims;
-	const remedy = () => claims && trustRemedy(role, claims);
+	const remedy = (error) => hasCode(error, "AccessDenied") && claims ? trustRemedy(role, claims) : void 0;
 	return retrySts({
 		action: "AssumeRoleWithWebIdentity",
 		role,
@@ -41103,22 +40753,32 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 const maxDenials = 4;
 const maxFailures = 6;
 async function retrySts({ action, role, remedy }, { options, host, signal }, assume) {
-	for (let denials = 0, failures = 0;;) {
+	const tries = {
+		denials: 0,
+		failures: 0
+	};
+	for (;;) {
 		signal.throwIfAborted();
 		try {
 			return toIdentity((await assume()).Credentials);
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
 			if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
-			if (hasCode(error, "AccessDenied") && denials < maxDenials) denials += 1;
-			else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures) failures += 1;
-			else {
-				const toDo = hasCode(error, "AccessDenied") ? remedy?.() : void 0;
-				throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, toDo);
-			}
-			await host.clock.sleep(500 * 2 ** (denials + failures - 1) * (.5 + Math.random() / 2), signal);
+			const passing = passingAs(error, tries);
+			if (passing === void 0) throw new AwsCallError({
+				action,
+				where: roleWhere(role, options.stsRegion),
+				resource: role.roleArn,
+				remedy: remedy?.(error)
+			}, error);
+			tries[passing] += 1;
+			await host.clock.sleep(500 * 2 ** (tries.denials + tries.failures - 1) * (.5 + Math.random() / 2), signal);
 		}
 	}
+}
+function passingAs(error, { denials, failures }) {
+	if (hasCode(error, "AccessDenied") && denials < maxDenials) return "denials";
+	return (isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures ? "failures" : void 0;
 }
 function isKeyLookup(error) {
 	return hasCode(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && errorMessage(error).includes("Couldn't retrieve verification key");
@@ -41171,8 +40831,21 @@ async function requestToken(audience, { env, http, runner }, signal) {
 	runner.mask(value);
 	return value;
 }
-// src/plan/callers.ts
-function openCallers(host, settings, findings) {
+// src/observe/accounts.ts
+const ofSource = new Set([
+	"create",
+	"lease",
+	"encrypt",
+	"await",
+	"allow",
+	"share",
+	"ready"
+]);
+function placeOf(accounts, operation) {
+	const { place, kind, island } = operation;
+	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== placeName(place) ? accounts.source(place.region) : accounts.target(place);
+}
+function openAccounts(host, settings, findings) {
 	const { source, credentials, maskAccountIds } = settings;
 	const { signal } = findings;
 	const clients = openClients(host);
@@ -41185,29 +40858,27 @@ function openCallers(host, settings, findings) {
 			...credentials
 		},
 		host,
-		clients,
 		signal
 	});
 	const sourceSession = sessions.source(source.roleArn);
-	const known = new Map();
+	const asked = new Map();
 	const identified = (session) => {
-		const caller = known.get(session) ?? identify(session);
-		known.set(session, caller);
+		const caller = asked.get(session) ?? identify(session);
+		asked.set(session, caller);
 		return caller;
 	};
 	const identify = async (session) => {
-		const { Account, Arn } = await placesOf(clients, {
+		const { Account = "", Arn = "" } = await placesOf(clients, {
 			account: "the caller",
 			session,
 			signal
 		})(source.region).sts(new GetCallerIdentityCommand({}));
-		const account = Account ?? "";
-		if (maskAccountIds) host.runner.mask(account);
+		if (maskAccountIds) host.runner.mask(Account);
 		return {
-			account,
-			arn: Arn ?? "",
+			account: Account,
+			arn: Arn,
 			at: placesOf(clients, {
-				account,
+				account: Account,
 				session,
 				signal
 			})
@@ -41221,101 +40892,139 @@ function openCallers(host, settings, findings) {
 		const own = await identified(sourceSession);
 		return own.account === account ? own : identified(sessions.ambient());
 	};
+	const open = new Map();
+	const known = (name) => {
+		const caller = open.get(name);
+		if (caller === void 0) throw new Error(`${name} was not opened`);
+		return caller;
+	};
 	return {
-		source: () => identified(sourceSession),
-		async target(where, roleArn) {
-			const caller = await findings.attempt(placeName(where), "taking on the target role", () => reach(where, roleArn));
-			if (caller === void 0 || caller.account === where.account) return caller;
-			findings.add(placeName(where), `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
+		async openSource() {
+			const caller = await identified(sourceSession);
+			open.set("source", caller);
+			return caller;
+		},
+		async openTarget(where, roleArn) {
+			const name = placeName(where);
+			const caller = await findings.attempt(name, "taking on the target role", () => reach(where, roleArn));
+			if (caller === void 0) return void 0;
+			open.set(name, caller);
+			if (caller.account === where.account) return caller;
+			findings.add(name, `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
+		},
+		source: (region) => known("source").at(region),
+		target: (where, region = where.region) => known(placeName(where)).at(region)
+	};
+}
+// src/aws/kms.ts
+const keyOperations = [
+	"DescribeKey",
+	"Decrypt",
+	"ReEncryptFrom",
+	"CreateGrant"
+];
+function regionOfKey(keyArn) {
+	return keyArn.split(":")[3] ?? "";
+}
+// src/aws/key-policy.ts
+const sidPrefix = "ShareEncryptedAmi";
+function sidOf(leaseId) {
+	return `${sidPrefix}${leaseId}`;
+}
+function statementsOf(policy) {
+	const { Statement } = policy;
+	return Array.isArray(Statement) ? Statement : [Statement];
+}
+function withStatement(policy, { leaseId, partition, accounts }) {
+	const Sid = sidOf(leaseId);
+	const statements = statementsOf(policy);
+	if (statements.some((statement) => statement.Sid === Sid)) return policy;
+	const ours = {
+		Sid,
+		Effect: "Allow",
+		Principal: { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) },
+		Action: keyOperations.map((operation) => `kms:${operation}`),
+		Resource: "*"
+	};
+	return {
+		...policy,
+		Statement: [...statements, ours]
+	};
+}
+function withoutStatements(policy, leaseIds) {
+	const sids = new Set(leaseIds.map(sidOf));
+	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
+	return kept.length === statementsOf(policy).length ? policy : {
+		...policy,
+		Statement: kept
+	};
+}
+const maxPolicyBytes = 32768;
+function writePolicy(policy) {
+	return JSON.stringify(policy);
+}
+function deletedPrincipals(policy) {
+	const named = statementsOf(policy).flatMap(({ Principal = "" }) => typeof Principal === "string" ? [Principal] : Principal.AWS ?? []);
+	return [...new Set(named.filter((principal) => /^A(RO|ID)A[A-Z0-9]{16,}$/.test(principal)))];
+}
+async function readPolicy(place, keyArn) {
+	const { Policy: text } = await place.kms(new GetKeyPolicyCommand({
+		KeyId: keyArn,
+		PolicyName: "default"
+	}));
+	return JSON.parse(text ?? "");
+}
+function wordsOf(policy) {
+	return (writePolicy(policy).match(/[^"[\]{},]+/g) ?? []).sort().join("\"");
+}
+const changeSeconds = 150;
+const turnSeconds = 2;
+const standSeconds = 4;
+const firstWaitMs = 400;
+const longestWaitMs = 4e3;
+async function changePolicy(place, keyArn, { change, isSure = true }) {
+	const { clock } = place;
+	const end = clock.now() + changeSeconds * 1e3;
+	let written = !isSure;
+	let stands = false;
+	let seen = "";
+	let puts = 0;
+	for (let waitMs = firstWaitMs; clock.now() < end;) {
+		const late = clock.after(turnSeconds * 1e3);
+		const turn = place.until(AbortSignal.any([place.signal, late]));
+		try {
+			const policy = await readPolicy(turn, keyArn);
+			const changed = change(policy);
+			if (changed === policy && (!written || stands)) return puts > 0;
+			stands = changed === policy;
+			const isQuiet = wordsOf(policy) === seen;
+			seen = wordsOf(policy);
+			if (!stands && isQuiet) {
+				seen = "";
+				written = true;
+				puts += 1;
+				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
+				const Policy = writePolicy(changed);
+				await turn.kms(new PutKeyPolicyCommand({
+					KeyId: keyArn,
+					PolicyName: "default",
+					Policy
+				}));
+			}
+		} catch (error) {
+			if (error !== late.reason) throw error;
+			stands = false;
 		}
-	};
-}
-// src/encrypted-copy.ts
-const prefix = "share-encrypted-ami/";
-function encryptedCopyName(imageId, kmsKeyArn) {
-	return `${prefix}${imageId}/${(0,external_node_crypto_namespaceObject.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
-}
-function isEncryptedCopy(image) {
-	return image.Name?.startsWith(prefix) ?? false;
-}
-// src/plan/earlier.ts
-function liveLeases(source, leaseId, reader) {
-	const alive = leasesOf(source.image.Tags).filter((lease) => lease.id !== leaseId && isAlive(lease, reader));
-	return new Set(alive.map(({ id }) => id));
-}
-function findReusable(request, source, target, findings) {
-	const same = target.existing.filter((image) => whyUnlike(request, source, target, image) === "");
-	const { runUrl, runAttempt } = request.run;
-	const own = same.filter((image) => runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl);
-	const candidates = request.onExisting === "reuse" ? same : own;
-	const named = candidates.find(({ Name }) => Name === target.name);
-	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
-		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add(placeName(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+		await place.sleep(stands ? standSeconds * 1e3 : waitMs * (.25 + .75 * Math.random()));
 	}
-	return named ?? candidates[0];
+	throw new Error(`it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`);
 }
-function whyUnlike(request, source, target, image) {
-	if (image.State !== "available") return `it is ${image.State}`;
-	const allowed = allowancesOf(request, source, target.place);
-	const extras = target.existingExtras.get(image.ImageId ?? "");
-	return [
-		...differences(source.image, image, allowed),
-		...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
-		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
-	].map(differenceText).join("; ");
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
 }
-function allowancesOf(request, source, { region }) {
-	return {
-		lostBilling: request.route === "register" && request.allowLostBilling,
-		otherRegion: region !== source.place.region
-	};
-}
-function findPending(target, living) {
-	return target.existing.find((image) => {
-		const holder = tagValue(image, tagKeys.lease);
-		return (image.State === "pending" || image.State === "available") && image.Name === target.name && holder !== void 0 && !living.has(holder);
-	})?.ImageId;
-}
-function findFailed(target, living) {
-	return target.existing.filter((image) => {
-		const holder = tagValue(image, tagKeys.lease);
-		return (image.State === "failed" || image.State === "error") && holder !== void 0 && !living.has(holder);
-	});
-}
-function planCopies(source, target, needed, living) {
-	const used = new Set(target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)));
-	const orphans = target.earlierCopies.filter((copy) => {
-		const holder = tagValue(copy, tagKeys.lease);
-		return holder !== void 0 && !living.has(holder);
-	});
-	const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
-	const adopted = new Set();
-	const copies = (needed ? source.snapshots : []).map((snapshot) => {
-		const [best] = free.filter((copy) => isUsable$1(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
-		if (best?.SnapshotId !== void 0) adopted.add(best.SnapshotId);
-		return {
-			source: snapshot,
-			adopt: best?.SnapshotId
-		};
-	});
-	const superseded = target.earlierCopies.filter((copy) => {
-		const holder = tagValue(copy, tagKeys.superseded);
-		return holder !== void 0 && !living.has(holder) && !used.has(copy.SnapshotId);
-	});
-	return {
-		copies,
-		discard: idsOf([...free, ...superseded]).filter((id) => !adopted.has(id)),
-		untag: idsOf(orphans).filter((id) => used.has(id))
-	};
-}
-function isUsable$1(copy, target) {
-	return (copy.State === "pending" || copy.State === "completed") && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
-}
-function rank(copy) {
-	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
-}
-// src/plan/probe.ts
+// src/check/probe.ts
 const noImage = "ami-0fffffffffffffff0";
 const noSnapshot = "snap-0fffffffffffffff0";
 async function ask(call) {
@@ -41347,75 +41056,1340 @@ function lacksIdentityPolicy({ words }) {
 function roleOf(place, roleArn) {
 	return roleArn ?? `the caller in account ${place.account}`;
 }
-async function askAll(place, role, questions, findings) {
-	await Promise.all(questions.map(async ({ call, ...question }) => {
+async function askAll(asker, questions) {
+	await joined(questions.map(async ({ call, ...question }) => {
 		const verdict = await ask(call);
-		if (verdict.is === "denied") tellDenial(place, role, question, verdict, findings);
+		if (verdict.is === "denied") tellDenial(asker, question, verdict);
 	}));
 }
-function tellDenial(place, role, { action, resources, tagged = resources, without }, verdict, findings) {
+function tellDenial({ place, role, findings }, { action, resources, tagged = resources, without }, verdict) {
 	const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
 	const what = `${role} may not take ${denied}`;
 	const remedy = `add to its policy: ${statement(denied, denied === "ec2:CreateTags" ? tagged : resources)}${deniedOutright(verdict)}`;
 	if (without === void 0) findings.add(placeName(place), what, remedy);
 	else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
 }
-async function readOrWarn(place, role, findings, { action, without, call }) {
+async function readOrWarn(asker, { action, without, call }) {
 	try {
 		return await call();
 	} catch (error) {
 		if (!(error instanceof AwsCallError)) throw error;
 		const verdict = verdictOf(error);
-		if (verdict.is === "denied") tellDenial(place, role, {
+		if (verdict.is === "denied") tellDenial(asker, {
 			action,
 			resources: ["*"],
 			without
-		}, verdict, findings);
-		else findings.warn(placeName(place), `ec2:${action} failed (${verdict.words}): ${without}`);
+		}, verdict);
+		else asker.findings.warn(placeName(asker.place), `ec2:${action} failed (${verdict.words}): ${without}`);
 		return;
 	}
 }
 function deniedOutright({ words }) {
 	return words.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
 }
-// src/plan/removal.ts
-function removalObstacle(image, locks) {
-	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
-	if (protection !== "disabled") return {
-		why: `it is protected from deregistration (${protection})`,
-		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
+async function honoursKeyDryRuns(users) {
+	for (const { place, keyArn } of users) {
+		const command = new GenerateDataKeyWithoutPlaintextCommand({
+			KeyId: keyArn,
+			NumberOfBytes: 32,
+			DryRun: true
+		});
+		const { is } = await ask(() => place.kms(command));
+		if (is === "allowed") return true;
+		if (is === "unknown") return false;
+	}
+	return false;
+}
+function askToGrant({ place, keyArn }, grantee) {
+	const GranteePrincipal = grantee ?? `arn:${keyArn.split(":")[1]}:iam::${place.account}:root`;
+	const Operations = grantee === void 0 ? ["Decrypt"] : [...keyOperations];
+	return ask(() => place.kms(new CreateGrantCommand({
+		KeyId: keyArn,
+		GranteePrincipal,
+		Operations,
+		DryRun: true
+	})));
+}
+// src/retry.ts
+async function retried({ place, on, tries = Number.POSITIVE_INFINITY, wait, tell }, act) {
+	for (let count = 1;; count += 1) try {
+		return await act(count);
+	} catch (error) {
+		if (count >= tries || place.signal.aborted || !on(error)) throw error;
+		tell?.(error, count);
+		await place.sleep(wait(count));
+	}
+}
+async function lookedFor(place, seconds, look) {
+	for (const one of seconds) {
+		if (one > 0) await place.sleep(one * 1e3);
+		const found = await look();
+		if (found !== void 0) return found;
+	}
+}
+// src/operations/allow.ts
+function grantName(imageId, leaseId) {
+	return `share-encrypted-ami/${imageId}/${leaseId}`;
+}
+async function allow(operation, { run, place }) {
+	if (operation.by === "grant") return { grantId: await grantKey$1(run, place, operation) };
+	await addStatement(run, place, operation);
+	return {};
+}
+async function addStatement({ leaseId, request, log }, place, allowed) {
+	const { key, accounts } = allowed;
+	try {
+		if (await changePolicy(place, key, { change: (policy) => withStatement(policy, {
+			leaseId,
+			partition: request.source.partition,
+			accounts
+		}) })) log.line(placeName(place), `added a statement to the policy of ${key}`);
+	} catch (error) {
+		throw new StepError(`Adding a statement to the policy of ${key}`, error);
+	}
+}
+const principalTries = 6;
+function oncePrincipalIsThere(place, act) {
+	const on = (error) => hasCode(error, "InvalidArnException");
+	return retried({
+		place,
+		on,
+		tries: principalTries,
+		wait: (count) => 1e3 * count
+	}, act);
+}
+async function grantKey$1(run, place, { key, principalArn }) {
+	const command = new CreateGrantCommand({
+		KeyId: key,
+		GranteePrincipal: principalArn,
+		Operations: [...keyOperations],
+		Name: grantName(run.source.imageId, run.leaseId)
+	});
+	try {
+		return (await oncePrincipalIsThere(place, () => place.kms(command))).GrantId;
+	} catch (error) {
+		throw new StepError(`Granting ${principalArn} the use of ${key}`, error);
+	}
+}
+const settleSeconds = 300;
+const lostSeconds = 5;
+async function access$1({ key, target, allowedBy }, scope) {
+	const { run } = scope;
+	const place = run.accounts.target(target, regionOfKey(key)).until(scope.place.signal);
+	const began = run.log.elapsedSeconds();
+	const patienceSeconds = allowedBy === void 0 ? 0 : settleSeconds;
+	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) {
+		const waited = run.log.elapsedSeconds() - began;
+		const denied = await describes(place, key);
+		if (denied === void 0) {
+			if (!(run.kmsDryRuns && await awaitsGrant(place, key)) || waited > patienceSeconds) return {};
+		} else if (!isDenied(denied) || lacksPolicy(denied) || waited > patienceSeconds) {
+			const remedy = accessRemedy(key, denied, run);
+			throw new StepError(`Using the source key ${key} from account ${place.account}`, denied, remedy);
+		} else if (waited > lostSeconds && allowedBy !== void 0) await giveAgain(allowedBy, scope);
+		await place.sleep(wait);
+	}
+}
+async function awaitsGrant(place, keyArn) {
+	return (await askToGrant({
+		place,
+		keyArn
+	})).words.includes("no resource-based policy");
+}
+async function describes(place, key) {
+	try {
+		await place.kms(new DescribeKeyCommand({ KeyId: key }));
+		return;
+	} catch (error) {
+		return error;
+	}
+}
+async function giveAgain(id, { run, place }) {
+	const operation = run.operation(id);
+	if (operation?.kind !== "allow" || operation.by !== "policy") return;
+	await addStatement(run, run.accounts.source(operation.place.region).until(place.signal), operation);
+}
+function lacksPolicy(denied) {
+	return errorMessage(denied).includes("no identity-based policy");
+}
+function accessRemedy(keyArn, denied, run) {
+	const actions = keyOperations.map((operation) => `kms:${operation}`).join(", ");
+	if (lacksPolicy(denied)) return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: allow ${actions} on ${keyArn} in the target role's policy`;
+	if (run.request.source.keyAccess !== "existing") return void 0;
+	return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must allow the target account ${actions}; or set source-key-access to grant`;
+}
+// src/aws/describe.ts
+const idsPerCall = 200;
+async function describeSnapshots(place, ids) {
+	return byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => {
+		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
+		return Snapshots ?? [];
+	});
+}
+async function lockedSnapshots(place, ids) {
+	return (await byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
+			SnapshotIds,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	}))).filter(({ LockState }) => LockState !== "expired");
+}
+async function describeImages(place, ids) {
+	return byIds(ids, ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], async (ImageIds) => {
+		const { Images } = await place.ec2(new DescribeImagesCommand({
+			ImageIds,
+			IncludeDeprecated: true,
+			IncludeDisabled: true
+		}));
+		return Images ?? [];
+	});
+}
+async function byIds(ids, notFound, describe) {
+	const found = [];
+	for (let start = 0; start < ids.length; start += idsPerCall) {
+		let rest = ids.slice(start, start + idsPerCall);
+		while (rest.length > 0) try {
+			found.push(...await describe(rest));
+			break;
+		} catch (error) {
+			if (!hasCode(error, ...notFound)) throw error;
+			const known = rest.filter((id) => !errorMessage(error).includes(id));
+			rest = known.length < rest.length ? known : [];
+		}
+	}
+	return found;
+}
+function ownImages(place, ...filters) {
+	return listImages(place, ["self"], filters);
+}
+function visibleImages(place, ...filters) {
+	return listImages(place, void 0, filters);
+}
+async function listImages(place, Owners, Filters) {
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeImagesCommand({
+			Owners,
+			Filters,
+			IncludeDeprecated: true,
+			IncludeDisabled: true,
+			NextToken
+		}));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	})).filter((image) => Filters.every((filter) => fits$1(filter, image, { name: image.Name })));
+}
+async function ownSnapshots(place, ...filters) {
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeSnapshotsCommand({
+			OwnerIds: ["self"],
+			Filters: filters,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	})).filter((snapshot) => filters.every((filter) => fits$1(filter, snapshot, {})));
+}
+function fits$1({ Name = "", Values = [] }, { Tags = [] }, fields) {
+	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
+	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
+	return actual === void 0 || Values.some((pattern) => actual.some((value) => matches(pattern, String(value ?? ""))));
+}
+function matches(pattern, text) {
+	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
+		if (part === "*") return "[\\s\\S]*";
+		if (part === "?") return "[\\s\\S]";
+		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
+	});
+	return new RegExp(`^${expression}$`).test(text);
+}
+async function pages(read) {
+	const all = [];
+	for (let token;;) {
+		const { items, next } = await read(token);
+		all.push(...items);
+		if (!next) return all;
+		token = next;
+	}
+}
+// src/aws/shares.ts
+const accountsPerCall = 500;
+const isImage = (id) => id.startsWith("ami-");
+async function readShares(place, id) {
+	const permissions = isImage(id) ? (await place.ec2(new DescribeImageAttributeCommand({
+		ImageId: id,
+		Attribute: "launchPermission"
+	}))).LaunchPermissions : (await place.ec2(new DescribeSnapshotAttributeCommand({
+		SnapshotId: id,
+		Attribute: "createVolumePermission"
+	}))).CreateVolumePermissions;
+	return new Set((permissions ?? []).flatMap(({ UserId }) => UserId ?? []));
+}
+async function changeShares(place, id, change) {
+	const [kind, accounts] = "Add" in change ? ["Add", change.Add] : ["Remove", change.Remove];
+	for (let start = 0; start < accounts.length; start += accountsPerCall) {
+		const users = { [kind]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
+		await (isImage(id) ? place.ec2(new ModifyImageAttributeCommand({
+			ImageId: id,
+			LaunchPermission: users
+		})) : place.ec2(new ModifySnapshotAttributeCommand({
+			SnapshotId: id,
+			Attribute: "createVolumePermission",
+			CreateVolumePermission: users
+		})));
+	}
+}
+async function readTags(place, ids) {
+	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage(id))), describeImages(place, ids.filter(isImage))]);
+	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
+}
+// src/aws/wait.ts
+var CopyFailedError = class extends Error {
+	name = "CopyFailedError";
+	resourceId;
+	reason;
+	constructor(resourceId, reason, ended) {
+		super(`${resourceId} ${ended}: ${reason}`);
+		this.resourceId = resourceId;
+		this.reason = reason;
+	}
+};
+const invisibleSeconds = 300;
+const goneAfterLooks = 4;
+function nextLook(elapsed, percent, ceiling) {
+	const least = Math.max(.02 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
+	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .5 * elapsed;
+	return Math.min(Math.max(least, guess), ceiling);
+}
+function nextLookAtAll(waiters, ceiling, now) {
+	const [urgent, other] = [true, false].map((wanted) => waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted));
+	const seconds = (waiter) => waiter.parts.some(({ done }) => !done) ? nextLookAtAll(waiter.parts, ceiling, now) : nextLook(age(waiter, now), waiter.percent, ceiling);
+	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
+	return Math.min(last, ...(urgent ?? []).map(seconds));
+}
+function openWatchers(pollSeconds) {
+	const watchers = new Map();
+	return (place) => {
+		const name = placeName(place);
+		const known = watchers.get(name);
+		if (known?.signal === place.signal) return known.watcher;
+		const watcher = watcherOf(place, pollSeconds);
+		watchers.set(name, {
+			signal: place.signal,
+			watcher
+		});
+		return watcher;
 	};
-	if (tagValue(image, "aws:backup:source-resource") !== void 0) return {
-		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
-		remedy: `delete its recovery point in the backup vault`
+}
+function watcherOf(place, pollSeconds) {
+	const waiters = new Set();
+	let running = false;
+	let wake = () => {};
+	const wait = (what, events = {}) => new Promise((resolve, reject) => {
+		waiters.add(newWaiter({
+			...what,
+			since: place.clock.now()
+		}, {
+			events,
+			resolve,
+			reject
+		}));
+		wake();
+		if (!running) {
+			running = true;
+			look();
+		}
+	});
+	const look = async () => {
+		try {
+			while (waiters.size > 0) {
+				await pause(nextLookAtAll([...waiters], pollSeconds, place.clock.now()) * 1e3);
+				await lookOnce(place, waiters);
+			}
+		} catch (error) {
+			for (const waiter of waiters) waiter.reject(error);
+			waiters.clear();
+		} finally {
+			running = false;
+		}
 	};
-	const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
-	if (lock === void 0) return void 0;
-	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	const pause = async (ms) => {
+		const woken = new AbortController();
+		wake = () => woken.abort(wake);
+		try {
+			await place.until(AbortSignal.any([place.signal, woken.signal])).sleep(ms);
+		} catch (reason) {
+			if (!woken.signal.aborted) throw reason;
+		}
+	};
 	return {
-		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
-		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
+		snapshot: (id, events) => wait({
+			kind: "snapshot",
+			id,
+			untilNamed: false
+		}, events),
+		image: (id, events) => wait({
+			kind: "image",
+			id,
+			untilNamed: false
+		}, events),
+		named: (id) => wait({
+			kind: "image",
+			id,
+			untilNamed: true
+		})
 	};
 }
-// src/plan/publish.ts
-function lineageOf({ Name = "" }) {
-	return Name.replace(/\d+/g, "#");
+function newWaiter(what, rest) {
+	return {
+		...what,
+		seen: false,
+		missed: 0,
+		percent: 0,
+		done: false,
+		parts: [],
+		sizeGiB: 0,
+		...rest
+	};
 }
-function planRetention({ count, lineage, name, existing, reused, locks }) {
-	const others = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const beyond = others.slice(count - 1).map((image) => ({
-		image,
-		why: removalObstacle(image, locks)?.why
+function age({ since }, now) {
+	return (now - since) / 1e3;
+}
+const describers = {
+	snapshot: describeSnapshots,
+	image: describeImages
+};
+async function lookOnce(place, waiters) {
+	await Promise.all([lookAt("snapshot", place, waiters), lookAt("image", place, waiters)]);
+}
+async function lookAt(kind, place, waiters) {
+	const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
+	if (waiting.length === 0) return;
+	let found;
+	try {
+		found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
+	} catch (error) {
+		place.signal.throwIfAborted();
+		if (isTransient(error) || isThrottling(error)) return;
+		for (const waiter of waiting) waiter.reject(error);
+		for (const waiter of waiting) waiters.delete(waiter);
+		return;
+	}
+	const stateOf = ({ id }) => found.find((one) => ("SnapshotId" in one ? one.SnapshotId : one.ImageId) === id);
+	for (const waiter of waiting) follow(waiter, stateOf(waiter), {
+		place,
+		waiters
+	});
+}
+function follow(waiter, state, { place, waiters }) {
+	if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
+	else if (waiter.kind === "image" && state !== void 0) for (const part of partsOf(waiter, state)) waiters.add(part);
+}
+function settle(waiter, state, place) {
+	const { id } = waiter;
+	const elapsedSeconds = age(waiter, place.clock.now());
+	if (state === void 0) {
+		waiter.missed += 1;
+		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
+		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, "has vanished"));
+		return gone;
+	}
+	waiter.seen = true;
+	waiter.missed = 0;
+	const { done, failure, percent } = waiter.kind === "snapshot" ? snapshotState(state) : imageState(state);
+	if (failure !== void 0) waiter.reject(new CopyFailedError(id, failure, "ended in error"));
+	else if (done || isNamed(waiter, state)) waiter.resolve(state);
+	else {
+		waiter.percent = waiter.kind === "snapshot" ? percent : percentOf(waiter.parts);
+		waiter.events.onProgress?.({
+			percent: waiter.percent,
+			elapsedSeconds
+		});
+	}
+	return done || failure !== void 0 || isNamed(waiter, state);
+}
+function isNamed({ untilNamed }, state) {
+	return untilNamed && snapshotIdsOf(state).length > 0;
+}
+function partsOf(waiter, image) {
+	if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
+	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
+		if (Ebs?.SnapshotId === void 0) continue;
+		const part = newWaiter({
+			kind: "snapshot",
+			id: Ebs.SnapshotId,
+			since: waiter.since,
+			untilNamed: false
+		}, {
+			events: { isUrgent: () => false },
+			resolve: () => Object.assign(part, {
+				percent: 100,
+				done: true
+			}),
+			reject: () => Object.assign(part, { done: true })
+		});
+		part.sizeGiB = Ebs.VolumeSize ?? 1;
+		waiter.parts.push(part);
+	}
+	return waiter.parts;
+}
+function percentOf(parts) {
+	const total = totalGiB(parts);
+	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
+}
+function snapshotState({ State, StateMessage, Progress }) {
+	const failed = State === "error" || State === "recoverable";
+	const percent = Number.parseInt(Progress ?? "", 10);
+	return {
+		done: State === "completed",
+		failure: failed ? StateMessage ?? `its state is ${State}` : void 0,
+		percent: Number.isNaN(percent) ? 0 : percent
+	};
+}
+const endedImageStates = [
+	"failed",
+	"error",
+	"invalid",
+	"deregistered",
+	"disabled"
+];
+function imageState({ State, StateReason }) {
+	const failed = endedImageStates.includes(State ?? "");
+	return {
+		done: State === "available",
+		failure: failed ? StateReason?.Message ?? `its state is ${State}` : void 0,
+		percent: 0
+	};
+}
+// src/run.ts
+function idOf(scope, ref) {
+	const id = "id" in ref ? ref.id : scope.resultOf(ref.madeBy)?.id;
+	if (id === void 0) throw new Error(`${JSON.stringify(ref)} was not made`);
+	return id;
+}
+// src/operations/begin-copy.ts
+function retryOnQuota({ log }, { place, what }, begin) {
+	return retried({
+		place,
+		on: (error) => hasCode(error, "ResourceLimitExceeded"),
+		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
+		tell: () => log.line(placeName(place), `waiting for room in the quota to copy ${what}`)
+	}, begin);
+}
+const lostLooksSeconds = [
+	.5,
+	1,
+	2,
+	4,
+	8,
+	15
+];
+const failedLooks = 4;
+async function beginCopy(place, command, { mark, sourceId }) {
+	const ofSource = {
+		Name: `tag:${tagKeys.sourceSnapshot}`,
+		Values: [sourceId]
+	};
+	for (;;) try {
+		const { SnapshotId } = await place.ec2(command);
+		if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
+		return SnapshotId;
+	} catch (error) {
+		if (!isTransient(error)) throw error;
+		const found = await lookedFor(place, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, async () => (await ownSnapshots(place, mark, ofSource))[0]?.SnapshotId);
+		if (found !== void 0) return found;
+	}
+}
+// src/operations/remove.ts
+async function removeImage(place, image) {
+	await deregisterImage(place, image);
+	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
+}
+async function deregisterImage(place, image) {
+	try {
+		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
+	} catch (error) {
+		if (hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+		if (!isDenied(error) || await isImageThere(place, image)) throw error;
+	}
+}
+async function isImageThere(place, { ImageId = "" }) {
+	const [image] = await describeImages(place, [ImageId]);
+	return image !== void 0 && image.State !== "deregistered";
+}
+const inUseTries = 5;
+function deleteSnapshot(place, id) {
+	const on = (error) => hasCode(error, "InvalidSnapshot.InUse");
+	return retried({
+		place,
+		on,
+		tries: inUseTries,
+		wait: (count) => 500 * count
+	}, async () => {
+		try {
+			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
+		} catch (error) {
+			if (hasCode(error, "InvalidSnapshot.NotFound")) return;
+			if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
+			throw error;
+		}
+	});
+}
+async function remove({ snapshotIds, superseded }, { run, place }) {
+	await Promise.all(snapshotIds.map((id) => deleteSnapshot(place, id)));
+	const why = superseded ? "whose AMI is replaced" : "which an earlier run left half-made";
+	run.log.line(placeName(place), `deleted ${snapshotIds.join(", ")}, ${why}`);
+	return {};
+}
+async function untag({ resources, finishes }, { run, place, resultOf }) {
+	const made = finishes === void 0 ? void 0 : resultOf(finishes);
+	const finished = made === void 0 ? [] : [made.id ?? "", ...idsOf(made.snapshots ?? [])];
+	const Resources = [...resources, ...finished].filter(Boolean);
+	if (Resources.length === 0) return { undone: "not needed" };
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources,
+			Tags: [{ Key: tagKeys.lease }]
+		}));
+	} catch (error) {
+		if (!isDenied(error)) throw error;
+		run.log.warn(`the tag ${tagKeys.lease} stays on ${Resources.join(", ")}: ${errorMessage(error)}`);
+		run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ...Resources] });
+		return { undone: "not possible" };
+	}
+	return {};
+}
+// src/operations/copy.ts
+const accessTries$1 = 4;
+async function copy(operation, scope) {
+	const { run, place } = scope;
+	const { snapshot, takeOver } = operation;
+	const slots = run.slots(place);
+	const progress = run.progress(operation);
+	return slots(async () => {
+		place.signal.throwIfAborted();
+		const events = {
+			onProgress: ({ percent }) => progress(snapshot, percent),
+			isUrgent: () => slots.pendingCount > 0
+		};
+		try {
+			const copied = (takeOver === void 0 ? void 0 : await takeOverCopy(takeOver, scope, events)) ?? await copyNew(operation, scope, events);
+			return {
+				id: copied.SnapshotId ?? "",
+				snapshots: [copied]
+			};
+		} catch (error) {
+			const remedy = copyRemedy(error, {
+				key: operation.key,
+				crossAccount: operation.regain.length > 0
+			});
+			throw new StepError(`Copying ${snapshot.id} to ${placeName(place)}`, error, remedy);
+		}
+	});
+}
+async function takeOverCopy(id, { run, place }, events) {
+	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
+	await place.ec2(new CreateTagsCommand({
+		Resources: [id],
+		Tags: [{
+			Key: tagKeys.lease,
+			Value: run.leaseId
+		}]
 	}));
+	try {
+		return await run.watcher(place).snapshot(id, events);
+	} catch (error) {
+		if (!(error instanceof CopyFailedError)) throw error;
+		await deleteSnapshot(place, id);
+		return;
+	}
+}
+function copyNew(operation, scope, events) {
+	const { run, place } = scope;
+	const crossAccount = operation.regain.length > 0;
+	const on = (error) => crossAccount && error instanceof CopyFailedError && isAccess(error);
+	return retried({
+		place,
+		on,
+		tries: accessTries$1,
+		wait: (count) => 2e3 * count
+	}, async (count) => {
+		if (count > 1) await regain(operation.regain, scope);
+		const sourceId = idOf(scope, operation.from);
+		const id = await startCopy$1(operation, scope, sourceId);
+		try {
+			return await run.watcher(place).snapshot(id, events);
+		} catch (error) {
+			if (!(error instanceof CopyFailedError)) throw error;
+			await deleteSnapshot(place, id);
+			if (on(error) && count < accessTries$1) run.log.line(placeName(place), `${id} failed (${error.reason}); copying ${sourceId} again`);
+			throw error;
+		}
+	});
+}
+async function regain(operations, scope) {
+	const { run, place } = scope;
+	for (const id of new Set(operations)) {
+		const operation = run.operation(id);
+		if (operation?.kind === "access" && operation.allowedBy !== void 0) await giveAgain(operation.allowedBy, scope);
+		if (operation?.kind !== "share") continue;
+		await changeShares(run.accounts.source(operation.place.region).until(place.signal), idOf(scope, operation.resource), { Add: [place.account] });
+	}
+}
+async function startCopy$1(operation, { run, place }, sourceId) {
+	const { snapshot, fromRegion, key, tags } = operation;
+	const { source, request, leaseId } = run;
+	const command = new CopySnapshotCommand({
+		SourceRegion: fromRegion,
+		SourceSnapshotId: sourceId,
+		Description: `Copied from ${snapshot.id} of ${source.imageId} (${placeName(source.place)})`,
+		Encrypted: true,
+		KmsKeyId: key,
+		...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
+		TagSpecifications: [{
+			ResourceType: "snapshot",
+			Tags: [...tags]
+		}]
+	});
+	const mark = {
+		Name: `tag:${tagKeys.lease}`,
+		Values: [leaseId]
+	};
+	const id = await retryOnQuota(run, {
+		place,
+		what: sourceId
+	}, () => beginCopy(place, command, {
+		mark,
+		sourceId: snapshot.id
+	}));
+	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
+	run.log.line(placeName(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
+	return id;
+}
+function isAccess(error) {
+	return /key ID is not accessible|snapshot is not found/i.test(error.reason);
+}
+function copyRemedy(error, { key, crossAccount }) {
+	if (!(error instanceof CopyFailedError)) return void 0;
+	if (/key/i.test(error.reason)) return `the target role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}${crossAccount ? " and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on the source key" : ""}, in its own policy`;
+	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
+}
+// src/operations/client-token.ts
+function clientToken(leaseId, ...parts) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
+}
+// src/lease.ts
+const leasePrefix = `${tagKeys.lease}:`;
+const leaseTagKeys = `${leasePrefix}*`;
+const leaseTagKey = (id) => leasePrefix + id;
+const renewSeconds = 60;
+const expireSeconds = 300;
+function newLeaseId() {
+	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
+}
+function leaseTag(record) {
+	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
+	let value = [
+		Math.floor(expiresAt / 1e3),
+		runId,
+		attempt,
+		machine,
+		process
+	].join(" ");
+	for (const [index, region] of regions.entries()) {
+		const longer = `${value}${index === 0 ? " " : ","}${region}`;
+		if (longer.length > 256) break;
+		value = longer;
+	}
 	return {
-		keep: others.slice(0, count - 1),
-		remove: beyond.flatMap(({ image, why }) => why === void 0 ? [image] : []),
-		held: beyond.flatMap(({ image, why }) => why === void 0 ? [] : [{
-			image,
-			why
-		}])
+		Key: leaseTagKey(id),
+		Value: value.trimEnd()
 	};
 }
+function leasesOf(tags) {
+	return (tags ?? []).flatMap(({ Key, Value }) => {
+		if (!Key?.startsWith(leasePrefix)) return [];
+		const [expires = "0", runId = "", attempt = "0", machine = "", process = "", regions = ""] = (Value ?? "").split(" ");
+		return [{
+			id: Key.slice(leasePrefix.length),
+			expiresAt: Number(expires) * 1e3 || 0,
+			runId,
+			attempt: Number(attempt) || 0,
+			machine,
+			process,
+			regions: regions.split(",").filter(Boolean)
+		}];
+	});
+}
+function isAlive(lease, reader) {
+	if (lease.expiresAt <= reader.now) return false;
+	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
+}
+function isOutdated({ runId, attempt }, reader) {
+	return runId === reader.runId && attempt < reader.attempt;
+}
+function readerOf({ clock, machine }, run) {
+	const { name, isRunning } = machine;
+	return {
+		now: clock.now(),
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: name,
+		isRunning
+	};
+}
+function ownRecord({ id, run, regions, machine, place }) {
+	return {
+		id,
+		expiresAt: place.clock.now() + expireSeconds * 1e3,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: machine.name,
+		process: machine.process,
+		regions
+	};
+}
+async function takeLease(request) {
+	const { place, imageId, id, warn } = request;
+	const unseen = (why) => {
+		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
+	};
+	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
+	const write = () => place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [leaseTag(ownRecord(request))]
+	}));
+	request.beforeWrite();
+	const refused = await whyRefused(request, write);
+	if (refused !== void 0) return unseen(refused);
+	const stopped = new AbortController();
+	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
+	return { async stop() {
+		stopped.abort();
+		await renewing;
+	} };
+}
+async function whyRefused({ place, imageId, warn }, write) {
+	for (let full = false;; full = true) {
+		try {
+			await write();
+			return;
+		} catch (error) {
+			const why = refusalOf(error);
+			if (why !== void 0) return why;
+		}
+		const [image] = await describeImages(place, [imageId]);
+		if (leasesOf(image?.Tags).length === 0) return "the AMI has 50 tags of its own";
+		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+		await place.sleep(1e4);
+	}
+}
+function refusalOf(error) {
+	if (isDenied(error)) return "the source role may not tag the AMI (ec2:CreateTags)";
+	if (hasCode(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if (hasCode(error, "TagLimitExceeded")) return void 0;
+	throw error;
+}
+async function renewUntil(stopped, { clock }, write) {
+	while (!stopped.aborted) try {
+		await clock.sleep(renewSeconds * 1e3, stopped);
+		await write();
+	} catch {}
+}
+async function mayDeleteTags(place, imageId, id) {
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources: [imageId],
+			Tags: [{ Key: leaseTagKey(id) }],
+			DryRun: true
+		}));
+	} catch (error) {
+		return !isDenied(error);
+	}
+	return true;
+}
+function sortLeases(image, own, reader) {
+	const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
+	const alive = others.filter((lease) => isAlive(lease, reader));
+	return {
+		live: alive.filter((lease) => !isOutdated(lease, reader)),
+		outdated: alive.filter((lease) => isOutdated(lease, reader)),
+		dead: others.filter((lease) => !isAlive(lease, reader))
+	};
+}
+async function endLease(place, imageId, { id, regions }) {
+	const ended = leaseTag({
+		id,
+		expiresAt: 0,
+		runId: "",
+		attempt: 0,
+		machine: "",
+		process: "",
+		regions
+	});
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [imageId],
+			Tags: [ended]
+		}));
+	} catch (error) {
+		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !isDenied(error)) throw error;
+	}
+}
+async function dropLeases(place, imageId, ids) {
+	if (ids.length === 0) return;
+	await place.ec2(new DeleteTagsCommand({
+		Resources: [imageId],
+		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
+	}));
+}
+const sharePrefix = `${tagPrefix}shares:`;
+const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
+const accountsPerTag = 32;
+function shareTags(id, accounts) {
+	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
+	const tags = [];
+	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
+		Key: shareTagKey(id, tags.length),
+		Value: packed.slice(start, start + accountsPerTag).join("")
+	});
+	return tags;
+}
+function sharesOf(tags) {
+	const shares = new Map();
+	for (const { Key, Value } of tags ?? []) {
+		if (!Key?.startsWith(sharePrefix)) continue;
+		const [id = ""] = Key.slice(sharePrefix.length).split(":");
+		const accounts = (Value?.match(/.{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0"));
+		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
+	}
+	return shares;
+}
+// src/plan/earlier.ts
+function holdersOf({ image }, leaseId, reader) {
+	const { live, outdated, dead } = sortLeases(image, leaseId, reader);
+	const ids = (leases) => new Set(leases.map(({ id }) => id));
+	return {
+		living: ids(live),
+		outdated: ids(outdated),
+		dead: ids(dead),
+		now: reader.now
+	};
+}
+function isOrphan(resource, { living }) {
+	const holder = tagValue(resource, tagKeys.lease);
+	return holder !== void 0 && !living.has(holder);
+}
+function isHeld(resource, { living, outdated }, key = tagKeys.lease) {
+	const holder = tagValue(resource, key) ?? "";
+	return living.has(holder) || outdated.has(holder);
+}
+function findReusable(comparing, target) {
+	const { request, findings } = comparing;
+	const same = target.existing.filter((image) => whyUnlike(comparing, target, image) === "");
+	const candidates = request.onExisting === "reuse" ? same : same.filter((image) => isOwn(request, image));
+	const named = candidates.find(({ Name }) => Name === target.name);
+	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
+		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
+		findings.add(placeName(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+	}
+	return named ?? candidates[0];
+}
+function isOwn({ run: { runUrl, runAttempt } }, image) {
+	return runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl;
+}
+function findMaking({ request, source }, { namesake, existing }) {
+	if (namesake?.State !== "pending" || tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) return void 0;
+	return request.onExisting === "reuse" || isOwn(request, namesake) ? existing.find(({ ImageId }) => ImageId === namesake.ImageId) ?? namesake : void 0;
+}
+function whyUnlike({ request, source }, target, image) {
+	if (image.State !== "available") return `it is ${image.State}`;
+	const allowed = allowancesOf(request, source, target.place);
+	const extras = target.existingExtras.get(image.ImageId ?? "");
+	return [
+		...differences(source.image, image, allowed),
+		...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
+		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
+	].map(differenceText).join("; ");
+}
+function allowancesOf(request, source, { region }) {
+	return {
+		lostBilling: request.route === "register" && request.allowLostBilling,
+		otherRegion: region !== source.place.region
+	};
+}
+function findPending(target, holders) {
+	return target.existing.find((image) => {
+		return (image.State === "pending" || image.State === "available") && image.Name === target.name && isOrphan(image, holders);
+	})?.ImageId;
+}
+function findFailed(target, holders) {
+	return target.existing.filter((image) => (image.State === "failed" || image.State === "error") && isOrphan(image, holders));
+}
+const endedCopyMs = 864e5;
+function planCopies({ source, holders }, target, needed) {
+	const { now } = holders;
+	const used = new Set(target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)));
+	const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
+	const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
+	const taken = new Set();
+	const copies = (needed ? source.snapshots : []).map((snapshot) => {
+		const [best] = free.filter((copy) => isUsable(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
+		if (best?.SnapshotId !== void 0) taken.add(best.SnapshotId);
+		return {
+			source: snapshot,
+			takeOver: best?.SnapshotId
+		};
+	});
+	const superseded = target.earlierCopies.filter((copy) => {
+		return tagValue(copy, tagKeys.superseded) !== void 0 && !isHeld(copy, holders, tagKeys.superseded) && !used.has(copy.SnapshotId);
+	});
+	return {
+		copies,
+		discard: idsOf([...(target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && (tagValue(copy, tagKeys.lease) !== "ended" || now - (copy.StartTime?.getTime() ?? 0) > 864e5)), ...superseded]).filter((id) => !taken.has(id)),
+		untag: idsOf(orphans).filter((id) => used.has(id))
+	};
+}
+function isUsable(copy, target) {
+	return (copy.State === "pending" || copy.State === "completed") && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
+}
+function rank(copy) {
+	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
+}
+// src/operations/compare.ts
+function differencesOf({ request, source }, place, { image, snapshots, key }) {
+	return [...differences(source.image, image, allowancesOf(request, source, place)), ...keyDifferences(key, image, snapshots)];
+}
+// src/operations/rival.ts
+const namedLooksSeconds = [
+	0,
+	.3,
+	.7,
+	1,
+	2,
+	4,
+	8,
+	15
+];
+async function findNamed(place, name, taken) {
+	return lookedFor(place, taken ? namedLooksSeconds : [0], async () => (await ownImages(place, {
+		Name: "name",
+		Values: [name]
+	}))[0]);
+}
+async function usingRival(operation, scope, make) {
+	const { run, place } = scope;
+	try {
+		return await make();
+	} catch (error) {
+		if (place.signal.aborted || rootCode(error) !== "InvalidAMIName.Duplicate") throw error;
+		const image = await findRival(operation, scope);
+		if (image === void 0) throw error;
+		run.log.line(placeName(place), `another run made ${image.ImageId} meanwhile`);
+		return {
+			id: image.ImageId ?? "",
+			image,
+			reused: true
+		};
+	}
+}
+async function findRival({ name, expected }, { run, place }) {
+	const named = await findNamed(place, name, true);
+	if (named?.ImageId === void 0 || tagValue(named, tagKeys.sourceAmi) !== run.source.imageId) return void 0;
+	const image = await run.watcher(place).image(named.ImageId);
+	return differencesOf(run, place, {
+		image,
+		snapshots: await describeSnapshots(place, snapshotIdsOf(image)),
+		key: expected.key
+	}).length === 0 ? image : void 0;
+}
+// src/operations/copy-image.ts
+const accessTries = 4;
+async function copyImage(operation, scope) {
+	const { run, place } = scope;
+	const where = placeName(place);
+	const { imageId, snapshots } = run.source;
+	const tell = milestones({
+		totalGiB: totalGiB(snapshots),
+		stepPercent: run.stepPercent,
+		now: place.clock.now
+	}, (progress) => run.log.line(where, `copying: ${progress}`));
+	const crossAccount = operation.regain.length > 0;
+	const on = (error) => crossAccount && error instanceof CopyFailedError && isAccess(error);
+	const make = () => retried({
+		place,
+		on,
+		tries: accessTries,
+		wait: (count) => 2e3 * count
+	}, async (count) => {
+		const id = await begin$1(operation, scope, count);
+		try {
+			const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+			await tagSnapshots(operation, scope, image);
+			return {
+				id,
+				image,
+				snapshots: await describeSnapshots(place, snapshotIdsOf(image))
+			};
+		} catch (error) {
+			if (!(error instanceof CopyFailedError)) throw error;
+			await removeFailed(place, id);
+			if (on(error) && count < accessTries) run.log.line(where, `${id} failed (${error.reason}); copying ${imageId} again`);
+			throw error;
+		}
+	});
+	try {
+		return await usingRival(operation, scope, make);
+	} catch (error) {
+		throw new StepError(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
+			key: operation.key,
+			crossAccount
+		}));
+	}
+}
+async function begin$1(operation, scope, count) {
+	if (count > 1) await regain(operation.regain, scope);
+	return (count === 1 ? await takeOver(operation, scope) : void 0) ?? startCopy(operation, scope, count);
+}
+async function removeFailed(place, id) {
+	const [failed] = await describeImages(place, [id]);
+	if (failed !== void 0) await removeImage(place, failed);
+}
+async function takeOver({ takeOver: id, imageTags }, { run, place }) {
+	if (id === void 0) return void 0;
+	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
+	await place.ec2(new CreateTagsCommand({
+		Resources: [id],
+		Tags: [...imageTags]
+	}));
+	return id;
+}
+async function startCopy(operation, scope, count) {
+	const { run, place } = scope;
+	const { name, key, description, imageTags, anyTags, fromRegion } = operation;
+	const sourceImageId = idOf(scope, operation.from);
+	const command = new CopyImageCommand({
+		Name: name,
+		Description: description,
+		SourceImageId: sourceImageId,
+		SourceRegion: fromRegion,
+		Encrypted: true,
+		KmsKeyId: key,
+		ClientToken: clientToken(run.leaseId, "copy", placeName(place), String(count)),
+		...run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes },
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags: [...imageTags]
+		}, {
+			ResourceType: "snapshot",
+			Tags: [...anyTags]
+		}]
+	});
+	const id = await retryOnQuota(run, {
+		place,
+		what: sourceImageId
+	}, async () => {
+		try {
+			const { ImageId } = await place.ec2(command);
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		} catch (error) {
+			if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
+			const own = (await ownImages(place, {
+				Name: "name",
+				Values: [name]
+			})).find((image) => tagValue(image, tagKeys.lease) === run.leaseId);
+			if (own?.ImageId === void 0) throw error;
+			return own.ImageId;
+		}
+	});
+	run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
+	return id;
+}
+async function tagSnapshots({ snapshotTags }, { run, place }, image) {
+	const { source } = run;
+	const matched = matchSnapshots(source.image, image);
+	for (const { id, tags } of source.snapshots) {
+		const copy = matched.get(id);
+		if (copy === void 0 || source.snapshots.length === 1 && tags.length === 0) continue;
+		await place.ec2(new CreateTagsCommand({
+			Resources: [copy],
+			Tags: [...snapshotTags.get(id) ?? []]
+		}));
+	}
+}
+// src/observe/instance.ts
+const instanceTag = "share-encrypted-ami:source-instance";
+function createdImageName(request, instanceId) {
+	const { date, "run-id": runId } = runValues(request.run);
+	return `${instanceId} ${runId || date}`;
+}
+function creationOf(request, instanceId, noReboot) {
+	const Tags = toTags({
+		[instanceTag]: instanceId,
+		[tagKeys.run]: request.run.runUrl,
+		[tagKeys.commit]: request.run.sha
+	});
+	return {
+		InstanceId: instanceId,
+		Name: createdImageName(request, instanceId),
+		NoReboot: noReboot,
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags
+		}, {
+			ResourceType: "snapshot",
+			Tags
+		}]
+	};
+}
+function isFailedTry(image, instanceId) {
+	return (image.State === "failed" || image.State === "error") && tagValue(image, instanceTag) === instanceId;
+}
+const imageableStates = [
+	"running",
+	"stopping",
+	"stopped"
+];
+async function foreseeImage(place, { request, findings }, instanceId) {
+	const where = placeName(place);
+	const instance = await findInstance(place, instanceId);
+	if (instance === void 0) {
+		findings.add(where, `there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
+		return null;
+	}
+	const state = instance.State?.Name ?? "in no known state";
+	if (!imageableStates.includes(state)) {
+		findings.add(where, `${instanceId} is ${state}; AWS makes an AMI only of an instance that is running or stopped`, state === "pending" ? "wait until it is running" : "name another instance");
+		return null;
+	}
+	const volumes = await volumesOf(place, instance);
+	const { RootDeviceName, RootDeviceType } = instance;
+	if ((RootDeviceType ?? "ebs") === "ebs" && !volumes.has(RootDeviceName ?? "")) {
+		findings.add(where, `${instanceId} has no volume at its root device ${RootDeviceName}`, "attach its root volume again");
+		return null;
+	}
+	return {
+		image: imageOf(instance, volumes, {
+			Name: createdImageName(request, instanceId),
+			OwnerId: place.account
+		}),
+		snapshots: [...volumes.values()].map((volume) => ({
+			SnapshotId: snapshotOf(volume),
+			OwnerId: place.account,
+			State: "completed",
+			VolumeSize: volume.Size,
+			Encrypted: volume.Encrypted,
+			KmsKeyId: volume.KmsKeyId
+		}))
+	};
+}
+async function findInstance(place, instanceId) {
+	try {
+		const { Reservations } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
+		return Reservations?.[0]?.Instances?.[0];
+	} catch (error) {
+		if (hasCode(error, "InvalidInstanceID.NotFound")) return void 0;
+		throw error;
+	}
+}
+async function volumesOf(place, { BlockDeviceMappings = [] }) {
+	const VolumeIds = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.VolumeId ?? []);
+	const { Volumes = [] } = VolumeIds.length === 0 ? {} : await place.ec2(new DescribeVolumesCommand({ VolumeIds }));
+	const byId = new Map(Volumes.map((volume) => [volume.VolumeId, volume]));
+	return new Map(BlockDeviceMappings.flatMap(({ DeviceName = "", Ebs }) => {
+		const volume = byId.get(Ebs?.VolumeId);
+		return volume === void 0 ? [] : [[DeviceName, volume]];
+	}));
+}
+function snapshotOf({ VolumeId }) {
+	return `the snapshot of ${VolumeId}`;
+}
+function imageOf(instance, volumes, own) {
+	const { InstanceId, BlockDeviceMappings = [], BootMode, CurrentInstanceBootMode } = instance;
+	const { Architecture, VirtualizationType, RootDeviceName, RootDeviceType, ProductCodes } = instance;
+	const { EnaSupport, SriovNetSupport, TpmSupport, PlatformDetails, UsageOperation } = instance;
+	return {
+		ImageId: InstanceId,
+		...own,
+		State: "available",
+		Architecture,
+		VirtualizationType,
+		RootDeviceName,
+		RootDeviceType,
+		ProductCodes,
+		EnaSupport,
+		SriovNetSupport,
+		PlatformDetails,
+		UsageOperation,
+		BootMode: BootMode ?? CurrentInstanceBootMode,
+		TpmSupport: TpmSupport === "v2.0" ? TpmSupport : void 0,
+		BlockDeviceMappings: BlockDeviceMappings.flatMap(({ DeviceName = "", Ebs }) => {
+			const volume = volumes.get(DeviceName);
+			if (volume === void 0) return [];
+			const { VolumeType, Size: VolumeSize, Iops, Throughput, Encrypted } = volume;
+			const { DeleteOnTermination } = Ebs ?? {};
+			return [{
+				DeviceName,
+				Ebs: {
+					SnapshotId: snapshotOf(volume),
+					VolumeType,
+					VolumeSize,
+					Iops,
+					Throughput,
+					Encrypted,
+					DeleteOnTermination
+				}
+			}];
+		})
+	};
+}
+// src/operations/create.ts
+async function create$1({ instanceId, noReboot, name }, { run, place }) {
+	const where = placeName(place);
+	const named = async () => (await ownImages(place, {
+		Name: "name",
+		Values: [name]
+	}))[0];
+	try {
+		const earlier = await named();
+		const id = (earlier !== void 0 && isFailedTry(earlier, instanceId) ? void 0 : earlier?.ImageId) ?? await make();
+		run.log.line(where, `making ${id} (${name}) of ${instanceId}${noReboot ? ", without a reboot" : ""}`);
+		const tell = milestones({
+			stepPercent: 10,
+			now: place.clock.now
+		}, (progress) => run.log.line(where, `making ${id}: ${progress}`));
+		return {
+			id,
+			image: await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) })
+		};
+	} catch (error) {
+		throw new StepError(`Making an AMI of ${instanceId} in ${where}`, error);
+	}
+	function make() {
+		const on = (error) => isTransient(error) || hasCode(error, "InvalidAMIName.Duplicate");
+		return retried({
+			place,
+			on,
+			tries: 6,
+			wait: (count) => 1e3 * count
+		}, async (count) => {
+			const made = count > 1 ? await named() : void 0;
+			if (made?.ImageId !== void 0 && !isFailedTry(made, instanceId)) return made.ImageId;
+			const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(run.request, instanceId, noReboot)));
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		});
+	}
+}
+// src/observe/users.ts
 const templateVersions = "10000";
 async function usersOf(place, ids, warn) {
 	const whereKnown = async (kind, read) => {
@@ -41437,58 +42411,1854 @@ async function usersOf(place, ids, warn) {
 		Name: "image-id",
 		Values: [...ids]
 	}];
-	await Promise.all([
-		(async () => {
-			for (let token;;) {
-				const page = await place.ec2(new DescribeInstancesCommand({
-					Filters: filter,
-					NextToken: token
-				}));
-				for (const { Instances } of page.Reservations ?? []) for (const { ImageId, InstanceId, State } of Instances ?? []) if (State?.Name !== "terminated") note(ImageId, InstanceId);
-				token = page.NextToken;
-				if (!token) return;
-			}
-		})(),
+	await joined([
+		noteInstances(place, filter, note),
 		whereKnown("which launch templates use an AMI", async () => {
-			for (let token;;) {
-				const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
+			const versions = await pages(async (NextToken) => {
+				const command = {
 					Versions: ["$Latest", "$Default"],
 					Filters: filter,
-					NextToken: token
-				}));
-				for (const { LaunchTemplateData, LaunchTemplateId } of page.LaunchTemplateVersions ?? []) note(LaunchTemplateData?.ImageId, LaunchTemplateId);
-				token = page.NextToken;
-				if (!token) return;
-			}
+					NextToken
+				};
+				const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand(command));
+				return {
+					items: page.LaunchTemplateVersions ?? [],
+					next: page.NextToken
+				};
+			});
+			for (const { LaunchTemplateData, LaunchTemplateId } of versions) note(LaunchTemplateData?.ImageId, LaunchTemplateId);
 		}),
 		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
 	]);
 	return users;
 }
-async function noteReferences(place, ids, note) {
-	for (let start = 0; start < ids.length; start += 10) for (let token;;) {
-		const page = await place.ec2(new DescribeImageReferencesCommand({
-			ImageIds: ids.slice(start, start + 10),
-			ResourceTypes: [
-				{ ResourceType: "ec2:Instance" },
-				{
-					ResourceType: "ec2:LaunchTemplate",
-					ResourceTypeOptions: [{
-						OptionName: "version-depth",
-						OptionValues: [templateVersions]
-					}]
-				},
-				{ ResourceType: "ssm:Parameter" },
-				{ ResourceType: "imagebuilder:ImageRecipe" },
-				{ ResourceType: "imagebuilder:ContainerRecipe" }
-			],
-			NextToken: token
+async function noteInstances(place, filter, note) {
+	const reservations = await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeInstancesCommand({
+			Filters: filter,
+			NextToken
 		}));
-		for (const { ImageId, Arn } of page.ImageReferences ?? []) note(ImageId, Arn);
-		token = page.NextToken;
-		if (!token) break;
+		return {
+			items: page.Reservations ?? [],
+			next: page.NextToken
+		};
+	});
+	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+}
+async function noteReferences(place, ids, note) {
+	for (let start = 0; start < ids.length; start += 10) {
+		const references = await pages(async (NextToken) => {
+			const page = await place.ec2(new DescribeImageReferencesCommand({
+				ImageIds: ids.slice(start, start + 10),
+				ResourceTypes: [
+					{ ResourceType: "ec2:Instance" },
+					{
+						ResourceType: "ec2:LaunchTemplate",
+						ResourceTypeOptions: [{
+							OptionName: "version-depth",
+							OptionValues: [templateVersions]
+						}]
+					},
+					{ ResourceType: "ssm:Parameter" },
+					{ ResourceType: "imagebuilder:ImageRecipe" },
+					{ ResourceType: "imagebuilder:ContainerRecipe" }
+				],
+				NextToken
+			}));
+			return {
+				items: page.ImageReferences ?? [],
+				next: page.NextToken
+			};
+		});
+		for (const { ImageId, Arn } of references) note(ImageId, Arn);
 	}
 }
+// src/operations/carry-over.ts
+async function carryOver(place, source, image) {
+	const ImageId = image.ImageId;
+	const due = [[
+		"Setting the instance types",
+		instanceTypesOf(image) !== instanceTypesOf(source),
+		() => place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({
+			ImageId,
+			...specificationOf(source)
+		}))
+	], [
+		"Setting IMDSv2",
+		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		() => place.ec2(new ModifyImageAttributeCommand({
+			ImageId,
+			ImdsSupport: { Value: "v2.0" }
+		})).catch(unlessDenied)
+	]].filter(([, needed]) => needed);
+	for (const [what, , act] of due) try {
+		await act();
+	} catch (error) {
+		throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
+	}
+	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId ?? ""]);
+	return changed ?? image;
+}
+function unlessDenied(error) {
+	if (!isDenied(error)) throw error;
+}
+function specificationOf({ InstanceTypeSpecification: specification }) {
+	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
+	return { InstanceTypeSpecification: {
+		SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
+		UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
+	} };
+}
+// src/operations/deregister.ts
+const reasons = {
+	vain: "which an earlier try made in vain",
+	left: "which an earlier run left half-made",
+	name: "whose name the new AMI takes over",
+	replaced: "which is replaced",
+	retain: "which retain leaves no room for"
+};
+async function deregister({ image, reason }, { run, place }) {
+	const where = placeName(place);
+	const what = `${image.ImageId} (${image.Name})`;
+	if (reason === "retain" && !await mayRetire({
+		image,
+		what
+	}, {
+		run,
+		place
+	})) return { undone: "not needed" };
+	await mark(place, snapshotIdsOf(image), {
+		Key: tagKeys[reason === "name" ? "superseded" : "lease"],
+		Value: run.leaseId
+	});
+	try {
+		await deregisterImage(place, image);
+	} catch (error) {
+		if (reason !== "retain") throw error;
+		run.log.warn(`${where}: ${what} could not be removed: ${errorMessage(error)}`);
+		return { undone: "not possible" };
+	}
+	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
+	if (reason === "retain") await deleteOrTell({
+		image,
+		what
+	}, {
+		run,
+		place
+	});
+	else if (reason !== "name") await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
+	return { id: image.ImageId ?? "" };
+}
+async function deleteOrTell({ image, what }, { run, place }) {
+	await joined(snapshotIdsOf(image).map(async (id) => {
+		try {
+			await deleteSnapshot(place, id);
+		} catch (error) {
+			run.log.warn(`${placeName(place)}: ${id} of ${what} could not be deleted: ${errorMessage(error)}`);
+			await place.ec2(new DeleteTagsCommand({
+				Resources: [id],
+				Tags: [{ Key: tagKeys.lease }]
+			}));
+		}
+	}));
+}
+async function mark(place, Resources, tag) {
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources,
+			Tags: [tag]
+		}));
+	} catch (error) {
+		if (tag.Key === tagKeys.superseded || !(isDenied(error) || hasCode(error, "TagLimitExceeded"))) throw error;
+	}
+}
+async function mayRetire({ image, what }, { run, place }) {
+	const where = placeName(place);
+	const id = image.ImageId ?? "";
+	const warn = (text) => run.log.warn(`${where}: ${text}`);
+	try {
+		const used = (await usersOf(place, [id], warn)).get(id);
+		if (used !== void 0) run.log.line(where, `${what} stays: it is used by ${used.join(", ")}`);
+		return used === void 0;
+	} catch (error) {
+		warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
+		return false;
+	}
+}
+async function restore({ image, reason, until, extras }, { run, place, resultOf }) {
+	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
+	const snapshots = snapshotIdsOf(image);
+	const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give its name up`;
+	try {
+		const [there] = await describeImages(place, [image.ImageId ?? ""]);
+		if (there === void 0 || there.State === "deregistered") await registerAgain();
+		await place.ec2(new DeleteTagsCommand({
+			Resources: snapshots,
+			Tags: [{ Key: tagKeys.superseded }]
+		}));
+		return true;
+	} catch (failure) {
+		run.leave(`${what}, and could not be registered again; ${snapshots.join(", ")} stay: ${errorMessage(failure)}`);
+		return false;
+	}
+	async function registerAgain() {
+		const named = await findNamed(place, image.Name ?? "", false);
+		if (named !== void 0 && tagValue(named, tagKeys.lease) === run.leaseId) await deregisterImage(place, named);
+		const registration = registrationOf({
+			source: image,
+			extras,
+			name: image.Name ?? "",
+			description: image.Description,
+			copies: new Map(snapshots.map((id) => [id, id])),
+			tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
+		});
+		const on = (error) => hasCode(error, "InvalidAMIName.Duplicate") || isTransient(error);
+		const { ImageId = "" } = await retried({
+			place,
+			on,
+			tries: 6,
+			wait: (count) => 1e3 * count
+		}, () => place.ec2(new RegisterImageCommand(registration)));
+		await run.watcher(place).image(ImageId);
+		await carryOver(place, image, {
+			ImageId,
+			ImdsSupport: image.ImdsSupport
+		});
+		run.log.warn(`${what}, and is registered again as ${ImageId}, without its launch permissions and its deprecation`);
+	}
+}
+// src/plan/decided.ts
+function isMaking(plan) {
+	return plan.action === "register" || plan.action === "copy";
+}
+function accountsUsing(targets, keyArn) {
+	const users = targets.filter((target) => isMaking(target) && target.sourceKeys.includes(keyArn));
+	return [...new Set(users.map(({ target }) => target.request.account))];
+}
+function provenance(request, imageId) {
+	return {
+		[tagKeys.sourceAmi]: imageId,
+		[tagKeys.run]: request.run.runUrl,
+		[tagKeys.commit]: request.run.sha
+	};
+}
+// src/encrypted-copy.ts
+const prefix = "share-encrypted-ami/";
+function encryptedCopyName(imageId, kmsKeyArn) {
+	return `${prefix}${imageId}/${(0,external_node_crypto_namespaceObject.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
+}
+function isEncryptedCopy(image) {
+	return image.Name?.startsWith(prefix) ?? false;
+}
+// src/plan/intermediates.ts
+function isUsableCopy({ State }) {
+	return State === "available" || State === "pending" || State === "transient";
+}
+function keptCopy(there, { imageId }, { kmsKeyArn }) {
+	const name = encryptedCopyName(imageId, kmsKeyArn);
+	return there?.images.find((image) => image.Name === name && isUsableCopy(image));
+}
+function keptSnapshots(there, { snapshots }, kmsKeyArn) {
+	return new Map(snapshots.flatMap(({ id }) => {
+		const copy = oldestCopy(there?.snapshots ?? [], id, kmsKeyArn);
+		return copy === void 0 ? [] : [[id, copy]];
+	}));
+}
+function oldestCopy(snapshots, id, kmsKeyArn) {
+	return snapshots.filter((copy) => (copy.State === "pending" || copy.State === "completed" && copy.KmsKeyId === kmsKeyArn) && tagValue(copy, tagKeys.intermediate) !== void 0 && tagValue(copy, tagKeys.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
+}
+// src/operations/encrypt.ts
+async function encrypt(operation, scope) {
+	const { run, place } = scope;
+	const { snapshot, key } = operation;
+	if (snapshot !== void 0) return encryptSnapshot(snapshot, key, scope);
+	return telling(run.source.imageId, place, async () => {
+		const id = await findOrMake(run, place, {
+			name: operation.name,
+			key
+		});
+		run.log.line(placeName(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+		return { id };
+	});
+}
+async function awaitCopy(operation, scope) {
+	const { run, place } = scope;
+	if ("image" in operation) return awaitOthers(operation.image, scope);
+	const { snapshotId, key, copy, remake } = operation;
+	if (remake.snapshot !== void 0) return encryptSnapshot(remake.snapshot, key, scope);
+	return telling(run.source.imageId, place, async () => {
+		const there = idOf(scope, copy);
+		const id = "id" in copy ? await findOrMake(run, place, {
+			name: remake.name,
+			key
+		}) : there;
+		return snapshotId === void 0 ? awaitImage(id, scope) : awaitSnapshot(id, snapshotId, scope);
+	});
+}
+async function awaitOthers({ ImageId = "", Name }, { run, place }) {
+	const where = placeName(place);
+	run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
+	try {
+		return {
+			id: ImageId,
+			image: await run.watcher(place).image(ImageId),
+			reused: true
+		};
+	} catch (error) {
+		throw new StepError(`Waiting for ${ImageId} in ${where}, which another run makes`, error, "run it again when that run has ended");
+	}
+}
+async function awaitImage(id, { run, place }) {
+	const began = run.log.elapsedSeconds();
+	const where = placeName(place);
+	const tell = milestones({
+		totalGiB: totalGiB(run.source.snapshots),
+		stepPercent: 10,
+		now: place.clock.now
+	}, (progress) => run.log.line(where, `encrypting: ${progress}`));
+	const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+	const took = Math.round(run.log.elapsedSeconds() - began);
+	run.log.line(where, `encrypted copy ${id} is available${took === 0 ? "" : ` after ${took} s`}`);
+	return {
+		id,
+		image
+	};
+}
+async function awaitSnapshot(id, snapshotId, { run, place }) {
+	const watcher = run.watcher(place);
+	const matched = (image) => {
+		const copied = matchSnapshots(run.source.image, image).get(snapshotId);
+		if (copied === void 0) throw new Error(`the encrypted copy has no snapshot for ${snapshotId}`);
+		return copied;
+	};
+	const copied = matched(await watcher.named(id));
+	try {
+		await watcher.snapshot(copied);
+		return { id: copied };
+	} catch (error) {
+		if (!(error instanceof CopyFailedError)) throw error;
+		return { id: matched(await watcher.image(id)) };
+	}
+}
+async function telling(what, place, act) {
+	try {
+		return await act();
+	} catch (error) {
+		throw new StepError(`Making the encrypted copy of ${what} in ${placeName(place)}`, error, remedyFor(error));
+	}
+}
+var NameTaken = class extends Error {};
+async function findOrMake(run, place, wanted) {
+	const [there] = await ownImages(place, {
+		Name: "name",
+		Values: [wanted.name]
+	});
+	if (there?.ImageId !== void 0 && isUsableCopy(there)) return there.ImageId;
+	if (there !== void 0) await removeImage(place, there);
+	const on = (error) => error instanceof NameTaken || hasCode(error, "InvalidAMIName.Duplicate", "IdempotentParameterMismatch");
+	return retried({
+		place,
+		on,
+		tries: 6,
+		wait: () => 1e3
+	}, (count) => retryOnQuota(run, {
+		place,
+		what: run.source.imageId
+	}, () => copyWhole(run, place, {
+		...wanted,
+		count
+	})));
+}
+async function copyWhole(run, place, { name, key, count }) {
+	const { source, request } = run;
+	const ours = {
+		...provenance(request, source.imageId),
+		[tagKeys.intermediate]: "true"
+	};
+	try {
+		const { ImageId } = await place.ec2(new CopyImageCommand({
+			Name: name,
+			Description: `Temporary encrypted copy of ${source.imageId}`,
+			SourceImageId: source.imageId,
+			SourceRegion: source.place.region,
+			Encrypted: true,
+			KmsKeyId: key,
+			ClientToken: clientToken(run.leaseId, "encrypt", place.region, String(count)),
+			...request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes },
+			TagSpecifications: [{
+				ResourceType: "image",
+				Tags: toTags(ours)
+			}, {
+				ResourceType: "snapshot",
+				Tags: toTags({
+					...ours,
+					[tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(source.image))
+				})
+			}]
+		}));
+		if (ImageId === void 0) throw new Error("AWS named no image");
+		return ImageId;
+	} catch (error) {
+		const taken = hasCode(error, "InvalidAMIName.Duplicate") ? /ami-[0-9a-f]+/.exec(errorMessage(error).split(" by ").at(-1) ?? "") : null;
+		if (taken !== null) return taken[0];
+		throw error;
+	}
+}
+function encryptSnapshot(snapshot, key, { run, place }) {
+	const where = placeName(place);
+	const ofSource = {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [run.source.imageId]
+	};
+	return telling(snapshot.id, place, async () => {
+		const id = oldestCopy(await ownSnapshots(place, ofSource), snapshot.id, key) ?? await copyOne();
+		run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${key}: ${id}`);
+		const tell = milestones({
+			totalGiB: snapshot.sizeGiB,
+			stepPercent: 10,
+			now: place.clock.now
+		}, (progress) => run.log.line(where, `encrypting ${snapshot.id}: ${progress}`));
+		await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) });
+		return { id };
+	});
+	async function copyOne() {
+		const { source, request } = run;
+		const command = new CopySnapshotCommand({
+			SourceRegion: source.place.region,
+			SourceSnapshotId: snapshot.id,
+			Description: `Temporary encrypted copy of ${snapshot.id} of ${source.imageId}`,
+			Encrypted: true,
+			KmsKeyId: key,
+			...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
+			TagSpecifications: [{
+				ResourceType: "snapshot",
+				Tags: toTags({
+					...provenance(request, source.imageId),
+					[tagKeys.sourceSnapshot]: snapshot.id,
+					[tagKeys.intermediate]: run.leaseId
+				})
+			}]
+		});
+		const mark = {
+			Name: `tag:${tagKeys.intermediate}`,
+			Values: [run.leaseId]
+		};
+		const id = await retryOnQuota(run, {
+			place,
+			what: snapshot.id
+		}, () => beginCopy(place, command, {
+			mark,
+			sourceId: snapshot.id
+		}));
+		const others = await ownSnapshots(place, ofSource);
+		const first = oldestCopy(others.some(({ SnapshotId }) => SnapshotId === id) ? others : [...others, ...await describeSnapshots(place, [id])], snapshot.id, key);
+		if (first === void 0 || first === id) return id;
+		await deleteSnapshot(place, id);
+		return first;
+	}
+}
+function remedyFor(error) {
+	if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return void 0;
+	return "the source role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)";
+}
+// src/operations/lease.ts
+async function lease({ imageId, regions }, { run, place }) {
+	const { host, request, leaseId, ledger } = run;
+	const held = await takeLease({
+		place,
+		imageId,
+		id: leaseId,
+		run: request.run,
+		regions,
+		machine: host.machine,
+		warn: run.log.warn,
+		beforeWrite: () => ledger.write({ leased: true })
+	});
+	if (held === void 0) {
+		ledger.write({ leased: false });
+		return { undone: "not possible" };
+	}
+	run.hold(held);
+	return {};
+}
+// src/operations/parameter.ts
+async function readParameters({ sets }, scope) {
+	const { run } = scope;
+	if (sets.length === 0) {
+		run.ledger.write({ promotions: [] });
+		return {};
+	}
+	const promotions = await joined(sets.map(async ({ place: where, name, image }) => {
+		const place = run.accounts.target(where).until(scope.place.signal);
+		try {
+			const found = await read$1(place, name);
+			const before = found === void 0 ? null : formerOf(found);
+			return {
+				place: placeName(where),
+				name,
+				before,
+				amiId: idOf(scope, image)
+			};
+		} catch (error) {
+			throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
+		}
+	}));
+	run.ledger.write({ promotions: promotions.filter(({ before, amiId }) => before?.value !== amiId) });
+	return {};
+}
+function promotionOf({ name }, { run, place }) {
+	return run.ledger.state?.promotions.find((one) => one.place === placeName(place) && one.name === name);
+}
+async function setParameter(operation, scope) {
+	const { run, place } = scope;
+	const { name } = operation;
+	const amiId = idOf(scope, operation.image);
+	const promotion = promotionOf(operation, scope);
+	if (promotion === void 0) return {
+		id: amiId,
+		undone: "not needed"
+	};
+	try {
+		const version = await write(scope, promotion);
+		run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
+		return { id: amiId };
+	} catch (error) {
+		throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
+	}
+}
+async function putBack(operation, scope) {
+	const { run, place } = scope;
+	const promotion = promotionOf(operation, scope);
+	if (promotion === void 0) return false;
+	try {
+		const done = await putBackParameter(place, promotion, true);
+		if (done !== void 0) run.log.line(placeName(place), done);
+		return true;
+	} catch (error) {
+		const what = `${operation.name} in ${placeName(place)}: ${errorMessage(error)}`;
+		run.leave(`an SSM parameter that was not put back: ${what}`);
+		return false;
+	}
+}
+function formerOf({ Version: version, Value: value, DataType: dataType }) {
+	return {
+		version,
+		value,
+		dataType
+	};
+}
+async function read$1(place, name) {
+	try {
+		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
+	} catch (error) {
+		if (hasCode(error, "ParameterNotFound")) return void 0;
+		throw error;
+	}
+}
+async function write({ run, place }, { name, before, amiId }) {
+	const tags = Object.entries(provenance(run.request, run.source.imageId)).flatMap(([Key, Value]) => Value === "" ? [] : [{
+		Key,
+		Value
+	}]);
+	const value = {
+		Name: name,
+		Value: amiId,
+		Type: "String",
+		DataType: "aws:ec2:image"
+	};
+	const isNew = before === null;
+	const version = await put$1(place, isNew ? {
+		...value,
+		Tags: tags
+	} : {
+		...value,
+		Overwrite: true
+	});
+	if (!isNew) await place.ssm(new AddTagsToResourceCommand({
+		ResourceType: "Parameter",
+		ResourceId: name,
+		Tags: tags
+	}));
+	await awaitValue(place, {
+		name,
+		amiId,
+		version
+	});
+	return version;
+}
+async function put$1(place, request) {
+	try {
+		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
+	} catch (error) {
+		if (!hasCode(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
+		const there = await read$1(place, request.Name ?? "");
+		if (there?.Value !== request.Value) throw error;
+		return there?.Version ?? 1;
+	}
+}
+const standsWithinSeconds = 120;
+async function awaitValue(place, { name, amiId, version }) {
+	const until = place.clock.now() + standsWithinSeconds * 1e3;
+	for (let wait = 200;; wait = Math.min(wait * 1.6, 5e3)) {
+		const parameter = await read$1(place, name);
+		if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
+		if (place.clock.now() > until) throw new Error(`AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? "nothing"}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`);
+		await place.sleep(wait);
+	}
+}
+async function putBackParameter(place, { name, before, amiId }, accepted = false) {
+	const stands = (await read$1(place, name))?.Value ?? null;
+	if (stands !== amiId && !accepted) return void 0;
+	if (before !== null) {
+		const { value, dataType = "text" } = await formerValue(place, name, before);
+		if (stands !== amiId && stands !== value) return void 0;
+		await place.ssm(new PutParameterCommand({
+			Name: name,
+			Value: value,
+			Type: "String",
+			DataType: dataType,
+			Overwrite: true
+		}));
+		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
+	}
+	if (stands !== amiId && stands !== null) return void 0;
+	try {
+		await place.ssm(new DeleteParameterCommand({ Name: name }));
+	} catch (error) {
+		if (!hasCode(error, "ParameterNotFound")) throw error;
+	}
+	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+async function formerValue(place, name, before) {
+	if (before.value !== void 0) return before;
+	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
+	return Parameter === void 0 ? before : formerOf(Parameter);
+}
+// src/operations/publish.ts
+async function publish({ image: ref, settings }, { run, place, resultOf }) {
+	const made = "madeBy" in ref ? resultOf(ref.madeBy) : void 0;
+	if (made?.image === void 0) throw new Error("there is no image to publish");
+	const { image } = made;
+	const id = image.ImageId ?? "";
+	const step = async (name, act) => {
+		try {
+			const done = await act();
+			if (done !== void 0) run.log.line(placeName(place), done);
+		} catch (error) {
+			throw new StepError(`${name} ${id} in ${placeName(place)}`, error);
+		}
+	};
+	await joined([
+		step("Granting the use of the key of", () => grantKey(place, settings)),
+		step("Letting others launch", () => letLaunch(place, id, settings)),
+		step("Deprecating", () => deprecate(place, image, settings)),
+		step("Protecting", () => protect(place, image, settings)),
+		step("Enabling fast snapshot restore for", () => restoreFast(place, snapshotIdsOf(image), settings))
+	]);
+	return made;
+}
+const launchOperations = [
+	"Encrypt",
+	"Decrypt",
+	"ReEncryptFrom",
+	"ReEncryptTo",
+	"GenerateDataKey",
+	"GenerateDataKeyWithoutPlaintext",
+	"DescribeKey",
+	"CreateGrant"
+];
+async function grantKey(place, { key, grantKeyTo }) {
+	for (const GranteePrincipal of grantKeyTo) {
+		const command = {
+			KeyId: key,
+			GranteePrincipal,
+			Operations: launchOperations,
+			Name: "share-encrypted-ami/launch"
+		};
+		await oncePrincipalIsThere(place, () => place.kms(new CreateGrantCommand(command)));
+	}
+	return grantKeyTo.length === 0 ? void 0 : `${grantKeyTo.join(", ")} may use ${key}`;
+}
+async function letLaunch(place, id, { launchPermissions }) {
+	if (launchPermissions.length === 0) return void 0;
+	await place.ec2(new ModifyImageAttributeCommand({
+		ImageId: id,
+		LaunchPermission: { Add: [...launchPermissions] }
+	}));
+	return `${id} may be launched by ${launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn).join(", ")}`;
+}
+async function deprecate(place, { ImageId, DeprecationTime }, { deprecateAt }) {
+	if (deprecateAt === void 0 || deprecateAt.keep && DeprecationTime) return void 0;
+	const DeprecateAt = new Date(deprecateAt.at);
+	await place.ec2(new EnableImageDeprecationCommand({
+		ImageId,
+		DeprecateAt
+	}));
+	return `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
+}
+async function protect(place, { ImageId, DeregistrationProtection }, { protection: asked }) {
+	if (asked === "off") return void 0;
+	const cooldown = asked === "on-with-cooldown";
+	if (DeregistrationProtection === (cooldown ? "enabled-with-cooldown" : "enabled-without-cooldown")) return void 0;
+	await place.ec2(new EnableImageDeregistrationProtectionCommand({
+		ImageId,
+		WithCooldown: cooldown
+	}));
+	return `${ImageId} is protected from deregistration${cooldown ? ", with a cooldown" : ""}`;
+}
+async function restoreFast(place, snapshotIds, { zones }) {
+	if (zones.length === 0) return void 0;
+	const { Unsuccessful } = await place.ec2(new EnableFastSnapshotRestoresCommand({
+		AvailabilityZones: [...zones],
+		SourceSnapshotIds: [...snapshotIds]
+	}));
+	const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) => (FastSnapshotRestoreStateErrors ?? []).map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
+	if (failures.length > 0) throw new Error(failures.join("; "));
+	return `fast snapshot restore is on for ${snapshotIds.join(", ")} in ${zones.join(", ")}`;
+}
+// src/observe/key.ts
+async function describeKey(place, id) {
+	const { KeyMetadata } = await place.kms(new DescribeKeyCommand({ KeyId: id }));
+	if (KeyMetadata === void 0) throw new Error(`KMS told nothing of ${id}`);
+	return KeyMetadata;
+}
+async function resolveKey(place, { key, input }, findings) {
+	const where = placeName(place);
+	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
+	if (metadata === void 0) return void 0;
+	const problem = keyProblem(metadata, place, input);
+	if (problem !== void 0) findings.add(where, `the key ${key} (${input}) ${problem.what}`, problem.remedy);
+	return problem === void 0 ? metadata.Arn : void 0;
+}
+const stateRemedies = {
+	Disabled: (arn, region) => `enable it: aws kms enable-key --region ${region} --key-id ${arn}`,
+	PendingDeletion: (arn, region) => `cancel its deletion and enable it: aws kms cancel-key-deletion --region ${region} --key-id ${arn} && aws kms enable-key --region ${region} --key-id ${arn}`,
+	PendingImport: () => "import its key material"
+};
+function keyProblem(metadata, place, input) {
+	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
+	if (KeyManager === "AWS") return {
+		what: "is an AWS managed key, which no other account can be given",
+		remedy: `create a customer key in ${place.region} and name it in ${input}`
+	};
+	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
+		what: `is in account ${AWSAccountId}`,
+		remedy: `name a key of account ${place.account} in ${input}`
+	};
+	if (KeyState !== "Enabled") {
+		const remedy = stateRemedies[KeyState]?.(Arn, place.region) ?? `wait until it is enabled, or name another in ${input}`;
+		return {
+			what: `is ${KeyState}`,
+			remedy
+		};
+	}
+	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
+		what: `is ${KeySpec} for ${KeyUsage}; EBS takes symmetric encryption keys alone`,
+		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
+	};
+}
+// src/observe/source.ts
+async function resolveSource(request, accounts, findings) {
+	const place = accounts.source(request.source.region);
+	const where = placeName(place);
+	const { kmsKey } = request.source;
+	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, {
+		key: kmsKey,
+		input: "source-kms-key"
+	}, findings), findings.attempt(where, "finding the source AMI", () => findImage$1(place, request, findings))]);
+	if (found == null || !isShareable(found.image, where, findings)) return void 0;
+	const { image } = found;
+	const foreseen = found.snapshots !== void 0;
+	const id = image.ImageId ?? "";
+	const [snapshots, extras] = await joined([findings.attempt(where, `reading the snapshots of ${id}`, () => resolveSnapshots(place, found, {
+		sourceKeyArn: kmsKeyArn,
+		findings
+	})), foreseen ? Promise.resolve({ uefiData: void 0 }) : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image))]);
+	if (snapshots === void 0 || extras === void 0) return void 0;
+	const instanceId = foreseen ? id : void 0;
+	const { account, region } = place;
+	return {
+		place: {
+			account,
+			region
+		},
+		account,
+		imageId: id,
+		earlierTry: found.earlierTry,
+		instanceId,
+		image,
+		extras,
+		snapshots,
+		kmsKeyArn
+	};
+}
+async function findImage$1(place, request, findings) {
+	const source = request.image;
+	switch (source.by) {
+		case "id": return byId(place, {
+			id: source.id,
+			check: "check the input, source-region and source-role-arn"
+		}, findings);
+		case "name": return byName(place, source.pattern, findings);
+		case "ssm-parameter": {
+			const { Parameter } = await place.ssm(new GetParameterCommand({ Name: source.name }));
+			const id = Parameter?.Value?.trim() ?? "";
+			if (/^ami-[0-9a-f]+$/.test(id)) return byId(place, {
+				id,
+				check: `put the ID of such an AMI into ${source.name}`
+			}, findings);
+			findings.add(placeName(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
+			return null;
+		}
+		case "instance": {
+			const [made] = await ownImages(place, {
+				Name: "name",
+				Values: [createdImageName(request, source.id)]
+			});
+			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
+			const foreseen = await foreseeImage(place, {
+				request,
+				findings
+			}, source.id);
+			return foreseen && {
+				...foreseen,
+				earlierTry: made
+			};
+		}
+	}
+}
+async function byId(place, { id, check }, findings) {
+	const [image] = await describeImages(place, [id]);
+	if (image !== void 0) return { image };
+	findings.add(placeName(place), `there is no ${id} that account ${place.account} may see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
+	return null;
+}
+async function byName(place, pattern, findings) {
+	const found = await ownImages(place, {
+		Name: "name",
+		Values: [pattern]
+	});
+	const ids = new Set(found.map(({ ImageId }) => ImageId));
+	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
+	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) return { image: newest };
+	const where = placeName(place);
+	if (newest !== void 0) {
+		const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(" and ");
+		findings.add(where, `two AMIs fit ami-name ${JSON.stringify(pattern)} and are equally new: ${both}`, "give ami-id, or a narrower ami-name");
+		return null;
+	}
+	const shared = await place.ec2(new DescribeImagesCommand({
+		ExecutableUsers: ["self"],
+		Filters: [{
+			Name: "name",
+			Values: [pattern]
+		}]
+	}));
+	const list = [...own, ...shared.Images ?? []].slice(0, 10).map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`).join(", ");
+	findings.add(where, `no available AMI of account ${place.account} is named ${JSON.stringify(pattern)}; found: ${list || "nothing"}`, "correct ami-name or source-region, or name an AMI of another account by ami-id");
+	return null;
+}
+function isShareable(image, where, findings) {
+	const { ImageId, State, RootDeviceType } = image;
+	if (State === "disabled") findings.add(where, `${ImageId} is disabled`, `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`);
+	else if (State !== "available") findings.add(where, `${ImageId} is ${State}; only an available AMI can be copied`, "wait until it is available, or name another");
+	else if ((RootDeviceType ?? "ebs") !== "ebs") findings.add(where, `${ImageId} is instance-store-backed: it has no EBS snapshot to copy`, "make an EBS-backed AMI of it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ConvertingS3toEBS.html");
+	else return true;
+	return false;
+}
+async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, findings }) {
+	const ids = snapshotIdsOf(image);
+	const known = snapshots ?? await describeSnapshots(place, ids);
+	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
+	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
+	const obstacleOf = async (arn) => [arn, arn === sourceKeyArn ? void 0 : await keyObstacle(place, arn)];
+	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
+	return ids.flatMap((id) => {
+		const snapshot = found.get(id);
+		const note = (what, remedy) => findings.add(placeName(place), `${id} of ${image.ImageId} ${what}`, remedy);
+		if (snapshot === void 0) {
+			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
+			return [];
+		}
+		noteHindrances(snapshot, note);
+		const { KmsKeyId, OwnerId, VolumeSize, Tags } = snapshot;
+		const foreign = OwnerId !== void 0 && OwnerId !== place.account;
+		return [{
+			id,
+			sizeGiB: VolumeSize ?? 0,
+			kmsKeyArn: KmsKeyId,
+			obstacle: foreign ? `owned by account ${OwnerId}` : KmsKeyId === void 0 ? "under no key" : obstacles.get(KmsKeyId),
+			tags: Tags ?? []
+		}];
+	});
+}
+function noteHindrances({ SnapshotId, StorageTier, State, OutpostArn }, note) {
+	if (StorageTier === "archive") note("is archived, and archived snapshots can't be copied", `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${SnapshotId} --permanent-restore`);
+	if (OutpostArn !== void 0) note(`is on an Outpost (${OutpostArn}), and AWS copies no snapshot from an Outpost`, "make the AMI of snapshots in the region");
+	if (State === "error" || State === "recoverable" || State === "recovering") note(`is in state ${State}`, "make the AMI anew");
+}
+async function keyObstacle(place, keyArn) {
+	try {
+		const { KeyManager, AWSAccountId } = await describeKey(place, keyArn);
+		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
+		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
+	} catch (error) {
+		if (isDenied(error)) return `under ${keyArn}, which the source role may not describe`;
+		throw error;
+	}
+}
+async function readExtras(place, image) {
+	if (!hasUefi(image) || image.OwnerId !== place.account) return { uefiData: void 0 };
+	const { UefiData } = await place.ec2(new DescribeImageAttributeCommand({
+		ImageId: image.ImageId,
+		Attribute: "uefiData"
+	}));
+	return { uefiData: UefiData?.Value || void 0 };
+}
+// src/operations/register.ts
+async function register(operation, scope) {
+	const { run, place } = scope;
+	const { name, description, tags } = operation;
+	const mark = tags.length < 50 ? [{
+		Key: tagKeys.lease,
+		Value: run.leaseId
+	}] : [];
+	const made = new Map([...operation.copies].map(([id, by]) => [id, scope.resultOf(by)]));
+	const copies = new Map([...made].map(([id, result]) => [id, result?.id ?? ""]));
+	const extras = await extrasOf(operation, scope);
+	const command = new RegisterImageCommand(registrationOf({
+		source: run.source.image,
+		extras,
+		name,
+		description,
+		copies,
+		tags: [...tags, ...mark]
+	}));
+	const ids = new Set(copies.values());
+	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
+	const isOurs = (image) => snapshotIdsOf(image).every((id) => ids.has(id)) && (alone || tagValue(image, tagKeys.lease) === run.leaseId);
+	try {
+		return await usingRival(operation, scope, async () => {
+			const id = await registerOnce(place, command, {
+				name,
+				isOurs
+			});
+			run.log.line(placeName(place), `registered ${id} (${name})`);
+			return {
+				id,
+				image: await run.watcher(place).image(id),
+				snapshots: [...made.values()].flatMap((result) => result?.snapshots ?? [])
+			};
+		});
+	} catch (error) {
+		throw new StepError(`Registering ${name} in ${placeName(place)}`, error);
+	}
+}
+function takesOver(operation) {
+	return operation?.kind === "copy" && operation.takeOver !== void 0;
+}
+function registerOnce(place, command, { name, isOurs }) {
+	const on = (error) => isTransient(error);
+	return retried({
+		place,
+		on,
+		tries: 6,
+		wait: (count) => 1e3 * count
+	}, async () => {
+		try {
+			const { ImageId } = await place.ec2(command);
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		} catch (error) {
+			const taken = hasCode(error, "InvalidAMIName.Duplicate");
+			const named = taken || isTransient(error) ? await findNamed(place, name, taken) : void 0;
+			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
+			return named.ImageId;
+		}
+	});
+}
+async function extrasOf({ extrasOf: by }, { run, place, resultOf }) {
+	const operation = by === void 0 ? void 0 : run.operation(by);
+	const image = by === void 0 ? void 0 : resultOf(by)?.image;
+	if (operation === void 0 || image === void 0) return run.source.extras;
+	return readExtras(run.accounts.source(operation.place.region).until(place.signal), image);
+}
+// src/operations/verify.ts
+async function verify({ image: ref, expected }, scope) {
+	const { run, place } = scope;
+	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
+	if (made?.image === void 0) throw new Error("there is no image to compare");
+	if (made.reused) return made;
+	let { image } = made;
+	try {
+		image = await carryOver(place, run.source.image, image);
+		const snapshots = made.snapshots ?? await describeSnapshots(place, snapshotIdsOf(image));
+		await compare(run, place, {
+			image,
+			snapshots,
+			expected
+		});
+		run.log.line(placeName(place), `${image.ImageId} is available and verified`);
+		return {
+			id: image.ImageId ?? "",
+			image,
+			snapshots
+		};
+	} catch (error) {
+		if (!place.signal.aborted) await removeOwn(run, place, image).catch((failure) => run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
+		throw error;
+	}
+}
+async function removeOwn({ leaseId }, place, image) {
+	const [seen] = await describeImages(place, [image.ImageId ?? ""]);
+	const holder = seen && tagValue(seen, tagKeys.lease);
+	if (holder === void 0 || holder === leaseId) await removeImage(place, image);
+}
+async function compare(run, place, { image, snapshots, expected }) {
+	const found = [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key: expected.key
+		}),
+		...await uefiDifferences(run, place, image),
+		...descriptionDifferences(expected, image),
+		...await lackingTags(place, expected, image)
+	];
+	if (found.length === 0) return;
+	throw new StepError(`Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`, new Error(found.map(differenceText).join("; ")));
+}
+async function uefiDifferences({ source, log }, place, image) {
+	if (source.extras.uefiData === void 0) return [];
+	try {
+		return extrasDifferences(source.extras, await readExtras(place, image));
+	} catch (error) {
+		if (!isDenied(error)) throw error;
+		log.warn(`${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role may not take ec2:DescribeImageAttribute`);
+		return [];
+	}
+}
+function descriptionDifferences({ description }, image) {
+	const { Description: here = "" } = image;
+	return description === void 0 || here === description ? [] : [{
+		field: "Description",
+		source: description || "none",
+		target: here || "not set",
+		asked: true
+	}];
+}
+const tagLooksSeconds = [
+	0,
+	1,
+	3
+];
+async function lackingTags(place, { tags }, image) {
+	let lacking = [];
+	for (const seconds of tagLooksSeconds) {
+		if (seconds > 0) await place.sleep(seconds * 1e3);
+		const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? ""]);
+		lacking = tagDifferences(tags, seen ?? image);
+		if (lacking.length === 0) break;
+	}
+	return lacking;
+}
+// src/operations/reuse.ts
+async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
+	const id = image.ImageId ?? "";
+	const where = placeName(place);
+	if (!waits) {
+		run.log.line(where, `${id} is there already`);
+		return {
+			id,
+			image,
+			reused: true
+		};
+	}
+	const made = resultOf(after[0] ?? "")?.image ?? image;
+	const snapshots = await describeSnapshots(place, snapshotIdsOf(made));
+	const found = [...differencesOf(run, place, {
+		image: made,
+		snapshots,
+		key: expected.key
+	}), ...await uefiDifferences(run, place, made)];
+	if (found.length > 0) throw new StepError(`Using ${id} in ${where}, which another run made`, new Error(`it differs: ${found.map(differenceText).join("; ")}`), "choose another target-ami-name, or set on-existing to replace");
+	run.log.line(where, `${id} is available and right`);
+	return {
+		id,
+		image: made,
+		snapshots,
+		reused: true
+	};
+}
+// src/operations/share.ts
+async function share$1({ resource, accounts }, scope) {
+	const { run, place } = scope;
+	const id = idOf(scope, resource);
+	try {
+		const toAdd = await newShares(place, id, accounts);
+		if (toAdd.length > 0) {
+			run.ledger.addShare(place.region, id, toAdd);
+			await writeOnResource(run, place, {
+				id,
+				accounts: toAdd
+			});
+			await changeShares(place, id, { Add: toAdd });
+		}
+		run.log.line(placeName(place), `shared ${id} with ${accounts.join(", ")}`);
+		return { id };
+	} catch (error) {
+		throw new StepError(`Sharing ${id} with ${accounts.join(", ")}`, error);
+	}
+}
+async function newShares(place, id, accounts) {
+	const shared = await readShares(place, id).catch((error) => {
+		if (isUnknownAction(error)) return new Set();
+		throw error;
+	});
+	if (!accounts.some((account) => shared.has(account))) return [...accounts];
+	const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
+	return accounts.filter((account) => !shared.has(account) || ours.has(account));
+}
+async function writeOnResource(run, place, { id, accounts }) {
+	if (run.ledger.state?.leased !== true) return;
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [id],
+			Tags: shareTags(run.leaseId, accounts)
+		}));
+	} catch (error) {
+		if (!isDenied(error) && !hasCode(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${id} cannot be tagged (${errorMessage(error)}): should this run be killed, a later one cannot tell its shares from others`);
+	}
+}
+// src/operations/kinds.ts
+const kinds = {
+	create: { perform: create$1 },
+	lease: { perform: lease },
+	encrypt: { perform: encrypt },
+	await: { perform: awaitCopy },
+	allow: { perform: allow },
+	access: { perform: access$1 },
+	share: { perform: share$1 },
+	copy: { perform: copy },
+	"copy-image": { perform: copyImage },
+	register: { perform: register },
+	verify: { perform: verify },
+	reuse: { perform: reuse },
+	publish: { perform: publish },
+	ready: { perform: readParameters },
+	parameter: {
+		perform: setParameter,
+		undo: putBack
+	},
+	deregister: {
+		perform: deregister,
+		undo: restore
+	},
+	delete: { perform: remove },
+	untag: { perform: untag }
+};
+function perform(operation, scope) {
+	return kinds[operation.kind].perform(operation, scope);
+}
+// src/apply.ts
+async function apply(run, operations) {
+	const ended = new Map();
+	const results = new Map();
+	const islands = new Map();
+	const islandOf = (name) => {
+		const known = islands.get(name);
+		if (known !== void 0) return known;
+		const stop = new AbortController();
+		const island = {
+			stop,
+			signal: AbortSignal.any([run.signal, stop.signal]),
+			members: []
+		};
+		islands.set(name, island);
+		return island;
+	};
+	const walk = async (operation, before) => {
+		const island = operation.island === void 0 ? void 0 : islandOf(operation.island);
+		const signal = island?.signal ?? run.signal;
+		const failed = (await Promise.all(before)).find(({ is }) => is !== "done");
+		const from = run.host.clock.now();
+		const end = (rest) => {
+			if (rest.is !== "done") fail(island, operation, rest.error);
+			return {
+				operation,
+				from,
+				to: run.host.clock.now(),
+				...rest
+			};
+		};
+		if (failed !== void 0) return end({
+			is: "not begun",
+			error: failed.is === "done" ? void 0 : failed.error
+		});
+		if (signal.aborted) return end({
+			is: "not begun",
+			error: signal.reason
+		});
+		try {
+			const result = await perform(operation, {
+				run,
+				place: placeOf(run.accounts, operation).until(signal),
+				resultOf: (id) => results.get(id)
+			});
+			results.set(operation.id, result);
+			return end({
+				is: "done",
+				result
+			});
+		} catch (error) {
+			return end({
+				is: "failed",
+				error,
+				ended: signal.aborted
+			});
+		}
+	};
+	const fail = (island, operation, error) => {
+		if (island === void 0 || island.stop.signal.aborted) return;
+		island.stop.abort(error);
+		run.log.line(operation.island ?? "", `failed: ${explainLine(error)}`);
+		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
+	};
+	for (const operation of operations) {
+		const outcome = walk(operation, operation.after.flatMap((id) => ended.get(id) ?? []));
+		ended.set(operation.id, outcome);
+		if (operation.island !== void 0) islandOf(operation.island).members.push(outcome);
+	}
+	const undone = await Promise.all([...islands.values()].map((island) => undoWhereFailed(run, island, results)));
+	const outcomes = await Promise.all(ended.values());
+	return new Map([...outcomes, ...undone.flat()].map((outcome) => [outcome.operation.id, outcome]));
+}
+async function undoWhereFailed(run, island, results) {
+	const outcomes = await Promise.all(island.members);
+	const undone = [];
+	if (outcomes.every(({ is }) => is === "done")) return undone;
+	for (const outcome of outcomes.toReversed()) {
+		const { operation, is } = outcome;
+		const { undo } = kinds[operation.kind];
+		if (is === "not begun" || undo === void 0) continue;
+		const stands = !await undo(operation, {
+			run,
+			place: placeOf(run.accounts, operation).until(run.host.clock.after(undoMs)),
+			resultOf: (id) => results.get(id)
+		});
+		if (is === "done" && !stands) undone.push({
+			...outcome,
+			result: {
+				...outcome.result,
+				undone: "undone"
+			}
+		});
+	}
+	return undone;
+}
+const undoMs = 6e5;
+// src/saved-state.ts
+const format = 2;
+const headName = "ledger";
+const entryCharacters = 3e4;
+const maxEntries = 16;
+const plainCharacters = 7e3;
+function openSavedParts(save, files) {
+	const means = {
+		save,
+		files,
+		own: ownName("undo")
+	};
+	let saved = new Map();
+	const entriesOf = (parts) => [...parts.values()].flatMap(({ form }) => "entries" in form ? form.entries : []);
+	const blank = (names) => {
+		for (const name of names) save(name, "");
+	};
+	return {
+		write(parts) {
+			const next = new Map(saved);
+			for (const [part, value] of Object.entries(parts)) {
+				const text = JSON.stringify(value);
+				const former = saved.get(part);
+				if (former?.text === text) continue;
+				const turn = former?.turn === 0 ? 1 : 0;
+				next.delete(part);
+				const room = maxEntries - entriesOf(next).length;
+				next.set(part, {
+					text,
+					turn,
+					form: put({
+						text,
+						value
+					}, {
+						name: `${part}-${turn}`,
+						room
+					}, means)
+				});
+			}
+			if ([...next].every(([part, { text }]) => saved.get(part)?.text === text)) return;
+			save(headName, JSON.stringify({
+				format,
+				parts: Object.fromEntries([...next].map(([p, { form }]) => [p, form]))
+			}));
+			const kept = new Set(entriesOf(next));
+			const gone = entriesOf(saved).filter((name) => !kept.has(name));
+			saved = next;
+			blank(gone);
+		},
+		clear() {
+			const gone = entriesOf(saved);
+			saved = new Map();
+			save(headName, "");
+			blank(gone);
+		}
+	};
+}
+function put({ text, value }, { name, room }, { save, files, own }) {
+	if (text.length <= plainCharacters) return { plain: value };
+	const packed = pack(text);
+	const count = Math.ceil(packed.length / entryCharacters);
+	if (count > room) {
+		const file = `${own}-${name}.json`;
+		const problem = fileProblem(files, file, text);
+		if (problem !== void 0) throw new Error(`what would have to be undone can't be saved for the post step: it takes ${count} entries of saved state, there is room for ${room}, and ${problem}`);
+		return {
+			file,
+			sha256: sha256(text)
+		};
+	}
+	const entries = Array.from({ length: count }, (_, index) => `${headName}-${name}-${index}`);
+	for (const [index, entry] of entries.entries()) save(entry, packed.slice(index * entryCharacters, (index + 1) * entryCharacters));
+	return { entries };
+}
+function fileProblem(files, name, text) {
+	if (files.temp === void 0) return "RUNNER_TEMP, which could hold it, is not set";
+	const path = (0,external_node_path_namespaceObject.join)(files.temp, name);
+	try {
+		files.write(path, text);
+		return;
+	} catch (error) {
+		return `${path} could not be written: ${errorMessage(error)}`;
+	}
+}
+function roomProblem(packedCharacters, files) {
+	if (packedCharacters <= maxEntries * entryCharacters) return void 0;
+	return fileProblem(files, ownName("undo-room"), "");
+}
+function pack(text) {
+	const params = {
+		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_QUALITY]: 5,
+		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_LGWIN]: 22
+	};
+	return (0,external_node_zlib_namespaceObject.brotliCompressSync)(text, { params }).toString("base64");
+}
+function sha256(text) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
+}
+// src/ledger.ts
+const empty = {
+	imageId: "",
+	leaseId: "",
+	leased: false,
+	grantKeys: [],
+	shares: [],
+	regions: [],
+	targets: {},
+	promotions: [],
+	account: "",
+	keepPending: false,
+	finished: []
+};
+function openLedger(save, files) {
+	const saved = openSavedParts(save, files);
+	let state;
+	const write = (change) => {
+		const next = {
+			...empty,
+			...state,
+			...change
+		};
+		const { shares, targets, promotions, finished, ...run } = next;
+		saved.write({
+			run,
+			shares,
+			targets,
+			finished,
+			promotions: promotions.map(savedPromotion)
+		});
+		state = next;
+	};
+	return {
+		get state() {
+			return state;
+		},
+		write,
+		addShare(region, resource, accounts) {
+			const shares = state?.shares ?? [];
+			const at = shares.findIndex((entry) => entry.region === region && entry.accounts.join() === accounts.join());
+			const known = shares[at];
+			const entry = {
+				region,
+				accounts,
+				resources: [...known?.resources ?? [], resource]
+			};
+			write({ shares: known === void 0 ? [...shares, entry] : shares.with(at, entry) });
+		},
+		clear() {
+			state = void 0;
+			saved.clear();
+		}
+	};
+}
+function savedPromotion({ before, ...promotion }) {
+	return {
+		...promotion,
+		before: before?.version === void 0 ? before : { version: before.version }
+	};
+}
+const charactersPerTarget = 30;
+const charactersPerParameter = 50;
+function ledgerProblem({ targets, parameters }, files) {
+	const problem = roomProblem(targets * charactersPerTarget + parameters * charactersPerParameter, files);
+	if (problem === void 0) return void 0;
+	return `what has to be undone of ${targets} targets and ${parameters} SSM parameters, should the run be killed, is more than saved state holds, and ${problem}`;
+}
+// src/open-run.ts
+function openRun(parts) {
+	const { request, log, host, leaseId, signal, stop, accounts, source, kmsDryRuns, plan } = parts;
+	const { operations, targets } = plan;
+	const watchers = openWatchers(request.pollSeconds);
+	const slots = new Map();
+	const byId = new Map(operations.map((operation) => [operation.id, operation]));
+	const leases = [];
+	const left = [];
+	const progress = new Map();
+	const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
+	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => placeName(place));
+	const openProgress = (where) => {
+		const sizes = (copies.get(where) ?? []).map(({ snapshot }) => snapshot);
+		const total = totalGiB(sizes);
+		const percents = new Map();
+		const tell = milestones({
+			totalGiB: total,
+			stepPercent,
+			now: host.clock.now
+		}, (text) => log.line(where, `copying: ${text}`));
+		return ({ id }, percent) => {
+			percents.set(id, percent);
+			const done = sizes.reduce((sum, one) => sum + one.sizeGiB * (percents.get(one.id) ?? 0), 0);
+			tell(total === 0 ? percent : Math.floor(done / total));
+		};
+	};
+	return {
+		run: {
+			host,
+			request,
+			leaseId,
+			log,
+			signal,
+			stop,
+			accounts,
+			source,
+			kmsDryRuns,
+			stepPercent,
+			ledger: openLedger(host.runner.saveState, host.files),
+			watcher: watchers,
+			slots: (place) => known(slots, placeName(place), () => pLimit(request.maxParallel)),
+			progress: ({ place }) => known(progress, placeName(place), () => openProgress(placeName(place))),
+			operation: (id) => byId.get(id),
+			hold: (lease) => leases.push(lease),
+			leave: (what) => left.push(what)
+		},
+		leases,
+		left
+	};
+}
+function known(map, key, make) {
+	const there = map.get(key) ?? make();
+	map.set(key, there);
+	return there;
+}
+// src/plan/approved.ts
+function approvedOf(request, { source, targets }) {
+	const { image } = request;
+	return {
+		source: image.by === "instance" ? {
+			amiId: null,
+			instanceId: image.id,
+			snapshots: []
+		} : {
+			amiId: source.imageId,
+			instanceId: null,
+			snapshots: source.snapshots.map(({ id }) => id)
+		},
+		targets: targets.map((target) => approvedTarget(request, source, target))
+	};
+}
+function approvedTarget(request, source, plan) {
+	const { target, route, replace, retained } = plan;
+	const removed = [...replace, ...retained?.remove ?? []];
+	return {
+		account: target.request.account,
+		region: target.request.region,
+		roleArn: target.roleArn ?? null,
+		kmsKeyArn: target.kmsKeyArn,
+		route,
+		nameTemplate: target.request.amiName,
+		descriptionTemplate: request.description ?? null,
+		tagTemplates: [...Object.entries(target.request.tags), ...copiedTags(request, source)],
+		publication: JSON.parse(JSON.stringify(request.publication)),
+		reuses: !isMaking(plan) && !isMadeByRun(request, plan) ? plan.image.ImageId ?? "" : null,
+		deregisters: removed.map(({ ImageId = "" }) => ImageId),
+		access: accessOf(request, source, plan)
+	};
+}
+function copiedTags({ copyTags, image: { by } }, { image, snapshots }) {
+	if (!copyTags || by === "instance") return [];
+	const pairs = (of, tags = []) => tags.filter(({ Key = "" }) => !Key.startsWith("share-encrypted-ami:") && !Key.startsWith("aws:")).map(({ Key = "", Value = "" }) => [`${of}/${Key}`, Value]);
+	return [...pairs("source", image.Tags), ...snapshots.flatMap(({ id, tags }) => pairs(id, [...tags]))];
+}
+function accessOf(request, source, plan) {
+	const { publication, hubKmsKey } = request;
+	const { keyAccess } = request.source;
+	const { principalArn, kmsKeyArn, request: asked } = plan.target;
+	const copier = keyAccess === "policy" ? `account ${asked.account}` : principalArn;
+	const shareable = source.snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
+	const keys = [...new Set([
+		...shareable,
+		source.kmsKeyArn ?? [],
+		hubKmsKey ?? []
+	].flat())].sort();
+	return [
+		...isMadeByRun(request, plan) && asked.account !== source.account && keyAccess !== "existing" ? [`${copier} copies what is under ${keys.join(", ")}`] : [],
+		...publication.grantKeyTo.map((principal) => `${principal} uses ${kmsKeyArn}`),
+		...publication.launchPermissions.map((permission) => `${granteeOf(permission)} launches the AMI`)
+	];
+}
+function isMadeByRun(request, plan) {
+	return isMaking(plan) || isOwn(request, plan.image);
+}
+function granteeOf({ UserId, Group, OrganizationArn, OrganizationalUnitArn }) {
+	return UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? `the group ${Group}`;
+}
+// src/check/expected.ts
+function checkExpected({ request, plan, findings }) {
+	const { expectPlan, targets } = request;
+	if (expectPlan === void 0 || plan.targets.length < targets.length) return;
+	const problem = differing(expectPlan, approvedOf(request, plan));
+	if (problem !== void 0) findings.add(problem.where, problem.what, problem.remedy);
+}
+function differing(expected, now) {
+	const different = planDifferences(expected, now);
+	if (different.length === 0) return void 0;
+	return {
+		where: expected.approved === void 0 ? "expect-plan-digest" : "expect-plan-file",
+		what: ["the plan is not the one that was approved. What differs:", ...different].join("\n    "),
+		remedy: "have the plan of a dry run approved anew, or restore what was approved"
+	};
+}
+function checkRoom({ plan, findings, files }) {
+	const touched = plan.targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0);
+	const parameters = touched.filter(({ target }) => target.ssmParameter !== void 0).length;
+	const problem = ledgerProblem({
+		targets: touched.length,
+		parameters
+	}, files);
+	if (problem !== void 0) findings.add(placeName(plan.source.place), problem, "share with fewer targets at once, or give a RUNNER_TEMP");
+}
+// src/check/keys.ts
+const inBothSets = [
+	"CreateGrant",
+	"GenerateDataKeyWithoutPlaintext",
+	"DescribeKey"
+];
+async function checkKeys(checking, sampled) {
+	const { request, plan, accounts } = checking;
+	const sourceRole = roleOf(plan.source.place, request.source.roleArn);
+	const users = [...plan.encryptedCopies.map(({ place, kmsKeyArn }) => ({
+		place: accounts.source(place.region),
+		keyArn: kmsKeyArn,
+		role: sourceRole
+	})), ...sampled.map(({ target }) => askerOf$1(checking, target))];
+	const honoured = await honoursKeyDryRuns(users);
+	const keys = {
+		...checking,
+		honoured,
+		tell: teller(checking)
+	};
+	const takers = takersOf(sampled);
+	const given = new Map(takers.map(([keyArn, target]) => [keyArn, target.target.principalArn]));
+	await joined([
+		...users.map((asker) => checkUse(keys, asker)),
+		...readersOf(checking, sampled, sourceRole).map((asker) => checkReading(keys, asker)),
+		...sampled.map(({ target }) => checkLaunchGrants(keys, target)),
+		...[...given].map(([keyArn, grantee]) => {
+			const asker = {
+				place: accounts.source(regionOfKey(keyArn)),
+				keyArn,
+				role: sourceRole
+			};
+			return request.source.keyAccess === "policy" ? checkPolicy(keys, asker) : checkGiving(keys, asker, grantee);
+		}),
+		...takers.map(([keyArn, target]) => checkTaking(keys, keyArn, target))
+	]);
+	return honoured;
+}
+function askerOf$1({ accounts }, { place, kmsKeyArn, roleArn }) {
+	return {
+		place: accounts.target(place),
+		keyArn: kmsKeyArn,
+		role: roleOf(place, roleArn)
+	};
+}
+function readersOf(checking, sampled, sourceRole) {
+	const { plan, accounts } = checking;
+	const { source, encryptedCopies } = plan;
+	const keysOf = (snapshots) => snapshots.flatMap(({ kmsKeyArn, obstacle }) => kmsKeyArn === void 0 || obstacle?.startsWith("under ") ? [] : [kmsKeyArn]);
+	const first = encryptedCopies.flatMap(({ kmsKeyArn, only }) => keysOf(only ?? source.snapshots).map((keyArn) => ({
+		keyArn,
+		to: kmsKeyArn,
+		place: accounts.source(source.place.region),
+		role: sourceRole
+	})));
+	const within = sampled.filter(({ crossAccount }) => !crossAccount).flatMap(({ target: { place, roleArn, kmsKeyArn } }) => keysOf(source.snapshots).map((keyArn) => {
+		const there = accounts.target(place, regionOfKey(keyArn));
+		return {
+			keyArn,
+			to: kmsKeyArn,
+			place: there,
+			role: roleOf(there, roleArn)
+		};
+	}));
+	const others = [...first, ...within].filter(({ keyArn, to }) => keyArn !== to);
+	return [...new Map(others.map((asker) => [`${asker.keyArn} ${asker.role}`, asker])).values()];
+}
+function takersOf(targets) {
+	const pairs = new Map();
+	for (const target of targets) for (const keyArn of target.sourceKeys) pairs.set(`${keyArn} ${target.target.principalArn}`, [keyArn, target]);
+	return [...pairs.values()];
+}
+function teller({ request, findings }) {
+	return ({ place, keyArn, role }, { operation, verdict, weight, mending = "this" }) => {
+		if (verdict.is !== "denied") return;
+		const denied = /perform: kms:(\w+)/.exec(verdict.words)?.[1] ?? operation;
+		const where = placeName(place);
+		const what = `${role} may not take kms:${denied} on ${keyArn}`;
+		const lacking = mending === "reading" ? readingActions : `kms:${denied}`;
+		const remedy = mending === "key-policy" ? `add to the policy of that key: ${keyStatement(request, place)}` : `add to its policy: ${statement(lacking, [keyArn])}${deniedOutright(verdict)}`;
+		const stops = weight === "ours" || weight === "through-ec2" && inBothSets.includes(denied);
+		if (weight === "ours") findings.add(where, what, remedy);
+		else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource), set key-preflight to warn`);
+		else findings.warn(where, `${what}. What to do: ${remedy}`);
+	};
+}
+const readingActions = keyOperations.map((operation) => `kms:${operation}`);
+function keyStatement(request, place) {
+	const principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
+	return JSON.stringify({
+		Effect: "Allow",
+		Principal: principal,
+		Action: readingActions,
+		Resource: "*"
+	});
+}
+async function checkUse({ honoured, tell }, asker) {
+	const { place, keyArn } = asker;
+	let blob;
+	tell(asker, {
+		operation: "GenerateDataKeyWithoutPlaintext",
+		verdict: await ask(async () => {
+			const command = new GenerateDataKeyWithoutPlaintextCommand({
+				KeyId: keyArn,
+				NumberOfBytes: 32
+			});
+			blob = (await place.kms(command)).CiphertextBlob;
+		}),
+		weight: "through-ec2"
+	});
+	const CiphertextBlob = blob;
+	const decrypted = async () => {
+		if (CiphertextBlob === void 0) return;
+		const command = new DecryptCommand({
+			KeyId: keyArn,
+			CiphertextBlob,
+			DryRun: true
+		});
+		tell(asker, {
+			operation: "Decrypt",
+			verdict: await ask(() => place.kms(command)),
+			weight: "through-ec2"
+		});
+	};
+	const reEncrypted = async () => {
+		if (CiphertextBlob === void 0) return;
+		const command = new ReEncryptCommand({
+			SourceKeyId: keyArn,
+			DestinationKeyId: keyArn,
+			CiphertextBlob,
+			DryRun: true
+		});
+		tell(asker, {
+			operation: "ReEncryptFrom",
+			verdict: await ask(() => place.kms(command)),
+			weight: "through-ec2"
+		});
+	};
+	const granted = async () => {
+		if (honoured) tell(asker, {
+			operation: "CreateGrant",
+			verdict: await askToGrant(asker),
+			weight: "through-ec2"
+		});
+	};
+	await Promise.all([
+		decrypted(),
+		reEncrypted(),
+		granted()
+	]);
+}
+async function checkReading({ honoured, tell }, asker) {
+	const { place, keyArn } = asker;
+	tell(asker, {
+		operation: "DescribeKey",
+		verdict: await ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))),
+		weight: "through-ec2",
+		mending: "reading"
+	});
+	if (honoured) tell(asker, {
+		operation: "CreateGrant",
+		verdict: await askToGrant(asker),
+		weight: "through-ec2",
+		mending: "reading"
+	});
+	await checkDecrypting(asker, place, (operation, verdict) => tell(asker, {
+		operation,
+		verdict,
+		weight: "through-ec2",
+		mending: "reading"
+	}));
+}
+async function checkDecrypting({ place, keyArn }, maker, judge) {
+	let CiphertextBlob;
+	await ask(async () => {
+		const command = new GenerateDataKeyWithoutPlaintextCommand({
+			KeyId: keyArn,
+			NumberOfBytes: 32
+		});
+		CiphertextBlob = (await maker.kms(command)).CiphertextBlob;
+	});
+	if (CiphertextBlob === void 0) return;
+	const decrypt = new DecryptCommand({
+		KeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	});
+	const reEncrypt = new ReEncryptCommand({
+		SourceKeyId: keyArn,
+		DestinationKeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	});
+	const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
+	judge("Decrypt", decrypted);
+	if (!reEncrypted.words.includes("kms:ReEncryptTo")) judge("ReEncryptFrom", reEncrypted);
+}
+async function checkLaunchGrants(checking, target) {
+	const { honoured, tell, findings } = checking;
+	if (!honoured) return;
+	const asker = askerOf$1(checking, target);
+	const { place } = asker;
+	for (const principal of target.grantKeyTo) {
+		const verdict = await askToGrant(asker, principal);
+		if (verdict.words.includes("does not refer to a valid principal")) {
+			const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
+			findings.add(placeName(place), `${principal} (grant-key-to) is not there`, service === void 0 ? "create it, or correct grant-key-to" : `create it: aws iam create-service-linked-role --aws-service-name ${service}`);
+		} else tell(asker, {
+			operation: "CreateGrant",
+			verdict,
+			weight: "ours"
+		});
+	}
+}
+async function checkPolicy({ request, plan, findings, tell }, asker) {
+	const { place, keyArn } = asker;
+	let found;
+	tell(asker, {
+		operation: "GetKeyPolicy",
+		verdict: await ask(async () => {
+			found = await readPolicy(place, keyArn);
+		}),
+		weight: "ours"
+	});
+	const policy = found;
+	if (policy === void 0) return;
+	const gone = deletedPrincipals(policy);
+	if (gone.length > 0) findings.add(placeName(place), `the policy of ${keyArn} names ${gone.join(", ")}, which was deleted: KMS takes no change of a policy that does`, "remove that principal from the policy of the key, or set source-key-access to grant");
+	const accounts = accountsUsing(plan.targets, keyArn);
+	const longer = withStatement(policy, {
+		leaseId: newLeaseId(),
+		partition: request.source.partition,
+		accounts
+	});
+	const bytes = Buffer.byteLength(writePolicy(longer));
+	if (bytes > 32768) findings.add(placeName(place), `the policy of ${keyArn} would be of ${bytes} bytes with the statement for the targets, and KMS takes ${maxPolicyBytes}`, "set source-key-access to grant, or shorten the policy of the key");
+}
+async function checkGiving({ request, honoured, tell }, asker, grantee) {
+	const { place, keyArn } = asker;
+	if (request.source.keyAccess !== "grant") return;
+	const GrantId = "0".repeat(64);
+	const [revoke, list, grant] = await Promise.all([
+		ask(() => place.kms(new RevokeGrantCommand({
+			KeyId: keyArn,
+			GrantId,
+			DryRun: true
+		}))),
+		ask(() => place.kms(new ListGrantsCommand({
+			KeyId: keyArn,
+			Limit: 1
+		}))),
+		honoured ? askToGrant(asker, grantee) : void 0
+	]);
+	tell(asker, {
+		operation: "RevokeGrant",
+		verdict: revoke,
+		weight: "ours"
+	});
+	tell(asker, {
+		operation: "ListGrants",
+		verdict: list,
+		weight: "sweeping"
+	});
+	if (grant !== void 0) tell(asker, {
+		operation: "CreateGrant",
+		verdict: grant,
+		weight: "ours"
+	});
+}
+async function checkTaking({ request, accounts, honoured, tell }, keyArn, { target }) {
+	const place = accounts.target(target.place, regionOfKey(keyArn));
+	const asker = {
+		place,
+		keyArn,
+		role: roleOf(place, target.roleArn)
+	};
+	const judge = (operation, verdict, weight) => {
+		const ownSide = lacksIdentityPolicy(verdict);
+		if (ownSide || request.source.keyAccess === "existing") tell(asker, {
+			operation,
+			verdict,
+			weight,
+			mending: ownSide ? "reading" : "key-policy"
+		});
+	};
+	const [described, granted] = await Promise.all([ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), honoured ? askToGrant(asker) : void 0]);
+	judge("DescribeKey", described, "ours");
+	if (granted !== void 0) judge("CreateGrant", granted, "through-ec2");
+	await checkDecrypting(asker, accounts.source(regionOfKey(keyArn)), (operation, verdict) => judge(operation, verdict, "through-ec2"));
+}
+// src/check/publish.ts
 function publishQuestions(publication, place, partition) {
 	const { deprecateAfter, deregistrationProtection, fastSnapshotRestore, launchPermissions, retain } = publication;
 	const images = [`arn:${partition}:ec2:*::image/*`];
@@ -41541,863 +44311,6 @@ function publishQuestions(publication, place, partition) {
 	}
 	return questions;
 }
-async function checkParameter(place, name, findings) {
-	const where = placeName(place);
-	try {
-		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
-		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
-	} catch (error) {
-		if (hasCode(error, "ParameterNotFound")) return;
-		if (!isDenied(error) || !(error instanceof AwsCallError)) throw error;
-		const resource = `arn:${partitionOf(place.region)}:ssm:${place.region}:${place.account}:parameter/${name.replace(/^\//, "")}`;
-		findings.add(where, `the target role may not read the SSM parameter ${name}: ${error.awsMessage}`, `add to its policy: ${JSON.stringify({
-			Effect: "Allow",
-			Action: [
-				"ssm:GetParameter",
-				"ssm:PutParameter",
-				"ssm:DeleteParameter",
-				"ssm:AddTagsToResource"
-			],
-			Resource: resource
-		})}`);
-	}
-}
-// src/join.ts
-async function joined(promises) {
-	await Promise.allSettled(promises);
-	return Promise.all(promises);
-}
-// src/plan/instance.ts
-const instanceTag = "share-encrypted-ami:source-instance";
-function createdImageName(request, instanceId) {
-	const { date, "run-id": runId } = runValues(request.run);
-	return `${instanceId} ${runId || date}`;
-}
-function creationOf(request, instanceId, noReboot) {
-	const Tags = toTags({
-		[instanceTag]: instanceId,
-		[tagKeys.run]: request.run.runUrl,
-		[tagKeys.commit]: request.run.sha
-	});
-	return {
-		InstanceId: instanceId,
-		Name: createdImageName(request, instanceId),
-		NoReboot: noReboot,
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags
-		}, {
-			ResourceType: "snapshot",
-			Tags
-		}]
-	};
-}
-function isFailedTry(image, instanceId) {
-	return (image.State === "failed" || image.State === "error") && tagValue(image, instanceTag) === instanceId;
-}
-const imageableStates = [
-	"running",
-	"stopping",
-	"stopped"
-];
-async function foreseeImage(place, request, instanceId, findings) {
-	const where = placeName(place);
-	const instance = await findInstance(place, instanceId);
-	if (instance === void 0) {
-		findings.add(where, `there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
-		return null;
-	}
-	const state = instance.State?.Name ?? "in no known state";
-	if (!imageableStates.includes(state)) {
-		findings.add(where, `${instanceId} is ${state}; AWS makes an AMI only of an instance that is running or stopped`, state === "pending" ? "wait until it is running" : "name another instance");
-		return null;
-	}
-	const volumes = await volumesOf(place, instance);
-	const { RootDeviceName, RootDeviceType } = instance;
-	if ((RootDeviceType ?? "ebs") === "ebs" && !volumes.has(RootDeviceName ?? "")) {
-		findings.add(where, `${instanceId} has no volume at its root device ${RootDeviceName}`, "attach its root volume again");
-		return null;
-	}
-	return {
-		image: imageOf(place, createdImageName(request, instanceId), instance, volumes),
-		snapshots: [...volumes.values()].map((volume) => ({
-			SnapshotId: snapshotOf(volume),
-			OwnerId: place.account,
-			State: "completed",
-			VolumeSize: volume.Size,
-			Encrypted: volume.Encrypted,
-			KmsKeyId: volume.KmsKeyId
-		}))
-	};
-}
-async function findInstance(place, instanceId) {
-	try {
-		const { Reservations } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
-		return Reservations?.[0]?.Instances?.[0];
-	} catch (error) {
-		if (hasCode(error, "InvalidInstanceID.NotFound")) return void 0;
-		throw error;
-	}
-}
-async function volumesOf(place, { BlockDeviceMappings = [] }) {
-	const VolumeIds = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.VolumeId ?? []);
-	const { Volumes = [] } = VolumeIds.length === 0 ? {} : await place.ec2(new DescribeVolumesCommand({ VolumeIds }));
-	const byId = new Map(Volumes.map((volume) => [volume.VolumeId, volume]));
-	return new Map(BlockDeviceMappings.flatMap(({ DeviceName = "", Ebs }) => {
-		const volume = byId.get(Ebs?.VolumeId);
-		return volume === void 0 ? [] : [[DeviceName, volume]];
-	}));
-}
-function snapshotOf({ VolumeId }) {
-	return `the snapshot of ${VolumeId}`;
-}
-function imageOf(place, name, instance, volumes) {
-	const { InstanceId, BlockDeviceMappings = [], BootMode, CurrentInstanceBootMode } = instance;
-	const { Architecture, VirtualizationType, RootDeviceName, RootDeviceType, ProductCodes } = instance;
-	const { EnaSupport, SriovNetSupport, TpmSupport, PlatformDetails, UsageOperation } = instance;
-	return {
-		ImageId: InstanceId,
-		Name: name,
-		OwnerId: place.account,
-		State: "available",
-		Architecture,
-		VirtualizationType,
-		RootDeviceName,
-		RootDeviceType,
-		ProductCodes,
-		EnaSupport,
-		SriovNetSupport,
-		PlatformDetails,
-		UsageOperation,
-		BootMode: BootMode ?? CurrentInstanceBootMode,
-		TpmSupport: TpmSupport === "v2.0" ? TpmSupport : void 0,
-		BlockDeviceMappings: BlockDeviceMappings.flatMap(({ DeviceName = "", Ebs }) => {
-			const volume = volumes.get(DeviceName);
-			if (volume === void 0) return [];
-			const { VolumeType, Size: VolumeSize, Iops, Throughput, Encrypted } = volume;
-			const { DeleteOnTermination } = Ebs ?? {};
-			return [{
-				DeviceName,
-				Ebs: {
-					SnapshotId: snapshotOf(volume),
-					VolumeType,
-					VolumeSize,
-					Iops,
-					Throughput,
-					Encrypted,
-					DeleteOnTermination
-				}
-			}];
-		})
-	};
-}
-// src/plan/key.ts
-async function describeKey(place, id) {
-	const { KeyMetadata } = await place.kms(new DescribeKeyCommand({ KeyId: id }));
-	if (KeyMetadata === void 0) throw new Error(`KMS told nothing of ${id}`);
-	return KeyMetadata;
-}
-async function resolveKey(place, key, input, findings) {
-	const where = placeName(place);
-	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
-	if (metadata === void 0) return void 0;
-	const problem = keyProblem(metadata, place, input);
-	if (problem !== void 0) findings.add(where, `the key ${key} (${input}) ${problem.what}`, problem.remedy);
-	return problem === void 0 ? metadata.Arn : void 0;
-}
-const stateRemedies = {
-	Disabled: (arn, region) => `enable it: aws kms enable-key --region ${region} --key-id ${arn}`,
-	PendingDeletion: (arn, region) => `cancel its deletion and enable it: aws kms cancel-key-deletion --region ${region} --key-id ${arn} && aws kms enable-key --region ${region} --key-id ${arn}`,
-	PendingImport: () => "import its key material"
-};
-function keyProblem(metadata, place, input) {
-	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
-	if (KeyManager === "AWS") return {
-		what: "is an AWS managed key, which no other account can be given",
-		remedy: `create a customer key in ${place.region} and name it in ${input}`
-	};
-	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
-		what: `is in account ${AWSAccountId}`,
-		remedy: `name a key of account ${place.account} in ${input}`
-	};
-	if (KeyState !== "Enabled") {
-		const remedy = stateRemedies[KeyState]?.(Arn, place.region) ?? `wait until it is enabled, or name another in ${input}`;
-		return {
-			what: `is ${KeyState}`,
-			remedy
-		};
-	}
-	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
-		what: `is ${KeySpec} for ${KeyUsage}; EBS takes symmetric encryption keys alone`,
-		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
-	};
-}
-// src/plan/source.ts
-async function resolveSource(request, at, findings) {
-	const place = at(request.source.region);
-	const where = placeName(place);
-	const { kmsKey } = request.source;
-	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, kmsKey, "source-kms-key", findings), findings.attempt(where, "finding the source AMI", () => findImage(place, request, findings))]);
-	if (found == null || !isShareable(found.image, where, findings)) return void 0;
-	const { image } = found;
-	const foreseen = found.snapshots !== void 0;
-	const id = image.ImageId ?? "";
-	const [snapshots, extras] = await joined([findings.attempt(where, `reading the snapshots of ${id}`, () => resolveSnapshots(place, found, kmsKeyArn, findings)), foreseen ? Promise.resolve({ uefiData: void 0 }) : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image))]);
-	if (snapshots === void 0 || extras === void 0) return void 0;
-	return {
-		instanceId: foreseen ? id : void 0,
-		place,
-		at,
-		account: place.account,
-		image,
-		extras,
-		snapshots,
-		kmsKeyArn
-	};
-}
-async function findImage(place, request, findings) {
-	const source = request.image;
-	switch (source.by) {
-		case "id": return byId(place, source.id, "check the input, source-region and source-role-arn", findings);
-		case "name": return byName(place, source.pattern, findings);
-		case "ssm-parameter": {
-			const { Parameter } = await place.ssm(new GetParameterCommand({ Name: source.name }));
-			const id = Parameter?.Value?.trim() ?? "";
-			if (/^ami-[0-9a-f]+$/.test(id)) return byId(place, id, `put the ID of such an AMI into ${source.name}`, findings);
-			findings.add(placeName(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
-			return null;
-		}
-		case "instance": {
-			const [made] = await ownImages(place, {
-				Name: "name",
-				Values: [createdImageName(request, source.id)]
-			});
-			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
-			return foreseeImage(place, request, source.id, findings);
-		}
-	}
-}
-async function byId(place, id, check, findings) {
-	const [image] = await describeImages(place, [id]);
-	if (image !== void 0) return { image };
-	findings.add(placeName(place), `there is no ${id} that account ${place.account} may see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
-	return null;
-}
-async function byName(place, pattern, findings) {
-	const found = await ownImages(place, {
-		Name: "name",
-		Values: [pattern]
-	});
-	const ids = new Set(found.map(({ ImageId }) => ImageId));
-	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
-	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) return { image: newest };
-	const where = placeName(place);
-	if (newest !== void 0) {
-		const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(" and ");
-		findings.add(where, `two AMIs fit ami-name ${JSON.stringify(pattern)} and are equally new: ${both}`, "give ami-id, or a narrower ami-name");
-		return null;
-	}
-	const shared = await place.ec2(new DescribeImagesCommand({
-		ExecutableUsers: ["self"],
-		Filters: [{
-			Name: "name",
-			Values: [pattern]
-		}]
-	}));
-	const list = [...own, ...shared.Images ?? []].slice(0, 10).map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`).join(", ");
-	findings.add(where, `no available AMI of account ${place.account} is named ${JSON.stringify(pattern)}; found: ${list || "nothing"}`, "correct ami-name or source-region, or name an AMI of another account by ami-id");
-	return null;
-}
-function isShareable(image, where, findings) {
-	const { ImageId, State, RootDeviceType } = image;
-	if (State === "disabled") findings.add(where, `${ImageId} is disabled`, `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`);
-	else if (State !== "available") findings.add(where, `${ImageId} is ${State}; only an available AMI can be copied`, "wait until it is available, or name another");
-	else if ((RootDeviceType ?? "ebs") !== "ebs") findings.add(where, `${ImageId} is instance-store-backed: it has no EBS snapshot to copy`, "make an EBS-backed AMI of it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ConvertingS3toEBS.html");
-	else return true;
-	return false;
-}
-async function resolveSnapshots(place, { image, snapshots }, sourceKeyArn, findings) {
-	const ids = snapshotIdsOf(image);
-	const known = snapshots ?? await describeSnapshots(place, ids);
-	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
-	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
-	const obstacleOf = async (arn) => [arn, arn === sourceKeyArn ? void 0 : await keyObstacle(place, arn)];
-	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
-	return ids.flatMap((id) => {
-		const snapshot = found.get(id);
-		const where = placeName(place);
-		if (snapshot === void 0) {
-			findings.add(where, `${id} of ${image.ImageId} is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
-			return [];
-		}
-		const { KmsKeyId, OwnerId, VolumeSize, Tags, StorageTier, State, OutpostArn } = snapshot;
-		const foreign = OwnerId !== void 0 && OwnerId !== place.account;
-		if (StorageTier === "archive") findings.add(where, `${id} of ${image.ImageId} is archived, and archived snapshots can't be copied`, `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${id} --permanent-restore`);
-		if (OutpostArn !== void 0) findings.add(where, `${id} of ${image.ImageId} is on an Outpost (${OutpostArn}), and AWS copies no snapshot from an Outpost`, "make the AMI of snapshots in the region");
-		if (State === "error" || State === "recoverable" || State === "recovering") findings.add(where, `${id} of ${image.ImageId} is in state ${State}`, "make the AMI anew");
-		return [{
-			id,
-			sizeGiB: VolumeSize ?? 0,
-			kmsKeyArn: KmsKeyId,
-			obstacle: foreign ? `owned by account ${OwnerId}` : KmsKeyId === void 0 ? "under no key" : obstacles.get(KmsKeyId),
-			tags: Tags ?? []
-		}];
-	});
-}
-async function keyObstacle(place, keyArn) {
-	try {
-		const { KeyManager, AWSAccountId } = await describeKey(place, keyArn);
-		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
-		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
-	} catch (error) {
-		if (isDenied(error)) return `under ${keyArn}, which the source role may not describe`;
-		throw error;
-	}
-}
-async function readExtras(place, image) {
-	if (!hasUefi(image) || image.OwnerId !== place.account) return { uefiData: void 0 };
-	const { UefiData } = await place.ec2(new DescribeImageAttributeCommand({
-		ImageId: image.ImageId,
-		Attribute: "uefiData"
-	}));
-	return { uefiData: UefiData?.Value || void 0 };
-}
-function hasUefi({ BootMode, Architecture }) {
-	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
-}
-// src/plan/route.ts
-function losesBilling({ UsageOperation, ProductCodes }) {
-	return (UsageOperation ?? "RunInstances") !== "RunInstances" || (ProductCodes ?? []).length > 0;
-}
-const paravirtualRegions = [
-	"us-east-1",
-	"us-west-1",
-	"us-west-2",
-	"eu-west-1",
-	"eu-central-1",
-	"ap-northeast-1",
-	"ap-southeast-1",
-	"ap-southeast-2",
-	"sa-east-1",
-	"us-gov-west-1",
-	"cn-north-1"
-];
-function planRoute(request, source, target, crossAccount, findings) {
-	const { image } = source;
-	const where = placeName(target.place);
-	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
-	if (image.VirtualizationType === "paravirtual" && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
-	if (request.route === "register" && losesBilling(image) && !request.allowLostBilling) {
-		const codes = [image.UsageOperation, ...(image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId)].filter(Boolean).join(", ");
-		findings.add(where, `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? "its platform"}: ${codes})`, "use route copy, or set allow-lost-billing to true if that is meant");
-	}
-	const lost = lostByRegistering(source, crossAccount);
-	if (request.route === "register" && lost !== void 0) findings.add(where, `route register would lose ${lost} of ${image.ImageId}`, "use route copy or auto");
-	if (request.route !== "auto") return request.route;
-	return losesBilling(image) || lost !== void 0 ? "copy" : "register";
-}
-function lostByRegistering({ image, account }, crossAccount) {
-	if (image.VirtualizationType === "paravirtual") return "the kernel and RAM disk";
-	if (!crossAccount && hasUefi(image) && image.OwnerId !== account) return "the UEFI variables";
-	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
-}
-// src/plan/plan.ts
-function accountsUsing({ targets }, keyArn) {
-	const users = targets.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
-	return [...new Set(users.map(({ target }) => target.request.account))];
-}
-function planOf(request, resolved, leaseId, reader, findings) {
-	const { source } = resolved;
-	const living = liveLeases(source, leaseId, reader);
-	const drafts = resolved.targets.map((target) => planTarget(request, source, target, leaseId, living, findings));
-	const abroad = drafts.filter(({ reuse }) => reuse === void 0).filter(({ crossAccount }) => crossAccount);
-	const hubs = planHubs(source, resolved.hubs, abroad);
-	const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
-	const atSource = direct.length === 0 ? void 0 : planEncryptedCopy(request, source, direct, findings);
-	const targets = drafts.map((draft) => {
-		if (!draft.crossAccount || draft.reuse !== void 0) return {
-			...draft,
-			from: void 0,
-			sourceKeys: []
-		};
-		const from = hubs.get(draft.target.request.region) ?? atSource;
-		return {
-			...draft,
-			from,
-			sourceKeys: keysOf$1(source, from)
-		};
-	});
-	return {
-		source,
-		encryptedCopies: [...hubs.values(), ...atSource ? [atSource] : []],
-		keyAccess: request.source.keyAccess,
-		targets
-	};
-}
-function planHubs(source, hubs, toMake) {
-	const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
-	const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
-	return new Map(worth.map(([region, { place, kmsKeyArn }]) => {
-		return [region, {
-			place,
-			name: encryptedCopyName(source.image.ImageId ?? "", kmsKeyArn),
-			kmsKeyArn,
-			only: void 0
-		}];
-	}));
-}
-function keysOf$1({ snapshots }, from) {
-	const made = from === void 0 ? [] : [from.kmsKeyArn];
-	const copied = from === void 0 ? [] : from.only ?? snapshots;
-	const keys = snapshots.filter((snapshot) => !copied.includes(snapshot)).flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
-	return [...new Set([...made, ...keys])];
-}
-function planEncryptedCopy(request, source, targets, findings) {
-	const { place, snapshots, kmsKeyArn } = source;
-	const unshareable = snapshots.filter(({ obstacle }) => obstacle !== void 0);
-	if (unshareable.length === 0) return void 0;
-	if (kmsKeyArn !== void 0) return {
-		place,
-		name: encryptedCopyName(source.image.ImageId ?? "", kmsKeyArn),
-		kmsKeyArn,
-		only: unshareable.length < snapshots.length && targets.every(({ route }) => route === "register") ? unshareable : void 0
-	};
-	if (request.source.kmsKey === void 0) {
-		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add(placeName(place), `${list}: so it can't be shared with another account`, "give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first");
-	}
-}
-function planTarget(request, source, target, leaseId, living, findings) {
-	const where = placeName(target.place);
-	const crossAccount = target.request.account !== source.account;
-	const route = planRoute(request, source, target, crossAccount, findings);
-	const reuse = findReusable(request, source, target, findings);
-	const adopt = route === "copy" && reuse === void 0 ? findPending(target, living) : void 0;
-	const discardImages = findFailed(target, living);
-	const others = target.existing.filter((image) => image !== reuse && image.ImageId !== adopt && !discardImages.includes(image));
-	const replace = request.onExisting === "replace" ? others : [];
-	const { namesake } = target;
-	const copies = planCopies(source, target, reuse === void 0 && route === "register", living);
-	const supersedes = reuse === void 0 && route === "register" && target.ssmParameter === void 0 ? replace.find(({ ImageId }) => ImageId === namesake?.ImageId) : void 0;
-	if (supersedes === void 0 && reuse === void 0 && adopt === void 0 && namesake !== void 0 && !discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) findings.add(where, ...takenName(request, source, target, namesake));
-	else if (request.onExisting === "fail" && others.length > 0) {
-		const list = others.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add(where, `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
-	}
-	const tags = planTags(request.copyTags ? source.image.Tags ?? [] : [], target, {
-		...provenance(request, source),
-		[tagKeys.lineage]: lineageOf(source.image)
-	}, route === "copy" ? 49 : 50, (dropped) => findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(", ")}`));
-	const snapshotTags = planSnapshotTags(request, source, target, leaseId, findings);
-	const { retain } = request.publication;
-	const going = new Set([...replace, ...discardImages].map(({ ImageId }) => ImageId));
-	const kept = target.made.filter(({ ImageId }) => !going.has(ImageId));
-	const retained = retain === void 0 ? void 0 : planRetention({
-		count: retain,
-		lineage: lineageOf(source.image),
-		name: target.name,
-		existing: kept,
-		reused: reuse,
-		locks: target.locks
-	});
-	for (const image of replace) checkRemovable(image, target, findings);
-	return {
-		target,
-		route,
-		reuse,
-		adopt,
-		...copies,
-		discardImages,
-		replace,
-		supersedes,
-		retained,
-		description: descriptionOf(source, target, route),
-		tags,
-		snapshotTags,
-		crossAccount
-	};
-}
-function descriptionOf(source, { description }, route) {
-	return description ?? (source.image.Description || void 0) ?? (route === "copy" ? `Copied from ${source.image.ImageId} (${placeName(source.place)})` : void 0);
-}
-function planTags(inherited, target, ours, most, onDropped) {
-	const { tags, dropped } = mergeTags(inherited, target.tags, ours, most);
-	if (dropped.length > 0) onDropped(dropped);
-	return tags;
-}
-function planSnapshotTags(request, source, target, leaseId, findings) {
-	return new Map(source.snapshots.map(({ id, tags }) => [id, planTags(request.copyTags ? tags : [], target, {
-		...provenance(request, source),
-		[tagKeys.sourceSnapshot]: id,
-		[tagKeys.kmsKey]: target.kmsKeyArn,
-		[tagKeys.lease]: leaseId
-	}, 50, (dropped) => findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${id}'s are left out: ${dropped.join(", ")}`))]));
-}
-function checkRemovable(image, { place, locks }, findings) {
-	const obstacle = removalObstacle(image, locks);
-	if (obstacle === void 0) return;
-	findings.add(placeName(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
-}
-function provenance(request, source) {
-	return {
-		[tagKeys.sourceAmi]: source.image.ImageId ?? "",
-		[tagKeys.run]: request.run.runUrl,
-		[tagKeys.commit]: request.run.sha
-	};
-}
-function takenName(request, source, target, namesake) {
-	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
-	const remedy = "choose another target-ami-name, or deregister that AMI";
-	if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
-	if (request.onExisting === "replace") return [`${taken}, which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)`, "give each AMI a name of its own, with {date} or {run-id} in target-ami-name"];
-	return [`${taken}, an AMI of this source that differs: ${whyUnlike(request, source, target, namesake)}`, remedy];
-}
-// src/aws/kms.ts
-const keyOperations = [
-	"DescribeKey",
-	"Decrypt",
-	"ReEncryptFrom",
-	"CreateGrant"
-];
-function regionOfKey(keyArn) {
-	return keyArn.split(":")[3] ?? "";
-}
-// src/aws/key-policy.ts
-const sidPrefix = "ShareEncryptedAmi";
-function sidOf(leaseId) {
-	return `${sidPrefix}${leaseId}`;
-}
-function statementsOf(policy) {
-	const { Statement } = policy;
-	return Array.isArray(Statement) ? Statement : [Statement];
-}
-function withStatement(policy, leaseId, partition, accounts) {
-	const Sid = sidOf(leaseId);
-	const statements = statementsOf(policy);
-	if (statements.some((statement) => statement.Sid === Sid)) return policy;
-	const ours = {
-		Sid,
-		Effect: "Allow",
-		Principal: { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) },
-		Action: keyOperations.map((operation) => `kms:${operation}`),
-		Resource: "*"
-	};
-	return {
-		...policy,
-		Statement: [...statements, ours]
-	};
-}
-function withoutStatements(policy, leaseIds) {
-	const sids = new Set(leaseIds.map(sidOf));
-	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
-	return kept.length === statementsOf(policy).length ? policy : {
-		...policy,
-		Statement: kept
-	};
-}
-const maxPolicyBytes = 32768;
-function writePolicy(policy) {
-	return JSON.stringify(policy);
-}
-function deletedPrincipals(policy) {
-	const named = statementsOf(policy).flatMap(({ Principal = "" }) => typeof Principal === "string" ? [Principal] : Principal.AWS ?? []);
-	return [...new Set(named.filter((principal) => /^A(RO|ID)A[A-Z0-9]{16,}$/.test(principal)))];
-}
-async function readPolicy(place, keyArn) {
-	const { Policy: text } = await place.kms(new GetKeyPolicyCommand({
-		KeyId: keyArn,
-		PolicyName: "default"
-	}));
-	return JSON.parse(text ?? "");
-}
-function wordsOf(policy) {
-	return (writePolicy(policy).match(/[^"[\]{},]+/g) ?? []).sort().join("\"");
-}
-const changeSeconds = 150;
-const turnSeconds = 2;
-const standSeconds = 4;
-const firstWaitMs = 400;
-const longestWaitMs = 4e3;
-async function changePolicy(place, keyArn, change) {
-	const { clock } = place;
-	const end = clock.now() + changeSeconds * 1e3;
-	let written = false;
-	let stands = false;
-	let seen = "";
-	for (let waitMs = firstWaitMs; clock.now() < end;) {
-		const late = clock.after(turnSeconds * 1e3);
-		const turn = place.until(AbortSignal.any([place.signal, late]));
-		try {
-			const policy = await readPolicy(turn, keyArn);
-			const changed = change(policy);
-			if (changed === policy && (!written || stands)) return written;
-			stands = changed === policy;
-			const isQuiet = wordsOf(policy) === seen;
-			seen = wordsOf(policy);
-			if (!stands && isQuiet) {
-				seen = "";
-				written = true;
-				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
-				const Policy = writePolicy(changed);
-				await turn.kms(new PutKeyPolicyCommand({
-					KeyId: keyArn,
-					PolicyName: "default",
-					Policy
-				}));
-			}
-		} catch (error) {
-			if (error !== late.reason) throw error;
-			stands = false;
-		}
-		await place.sleep(stands ? standSeconds * 1e3 : waitMs * (.25 + .75 * Math.random()));
-	}
-	throw new Error(`it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`);
-}
-// src/plan/preflight-keys.ts
-const inBothSets = [
-	"CreateGrant",
-	"GenerateDataKeyWithoutPlaintext",
-	"DescribeKey"
-];
-async function preflightKeys(request, plan, sampled, findings) {
-	const { source } = plan;
-	const sourceRole = roleOf(source.place, request.source.roleArn);
-	const users = [...plan.encryptedCopies.map(({ place, kmsKeyArn }) => ({
-		place,
-		keyArn: kmsKeyArn,
-		role: sourceRole
-	})), ...sampled.map(({ target: { place, kmsKeyArn, roleArn } }) => ({
-		place,
-		keyArn: kmsKeyArn,
-		role: roleOf(place, roleArn)
-	}))];
-	const honoured = await honoursDryRuns$1(users);
-	const tell = teller(request, findings);
-	const takers = takersOf(sampled);
-	const given = new Map(takers.map(([keyArn, target]) => [keyArn, target.target.principalArn]));
-	await Promise.all([
-		...users.map((asker) => checkUse(asker, honoured, tell)),
-		...readersOf(plan, sampled, sourceRole).map((asker) => checkReading(asker, honoured, tell)),
-		...sampled.map(({ target }) => checkLaunchGrants(target, honoured, tell, findings)),
-		...[...given].map(([keyArn, grantee]) => {
-			const asker = {
-				place: source.at(regionOfKey(keyArn)),
-				keyArn,
-				role: sourceRole
-			};
-			return request.source.keyAccess === "policy" ? checkPolicy(request, plan, asker, findings, tell) : checkGiving(request, asker, grantee, honoured, tell);
-		}),
-		...takers.map(([keyArn, target]) => checkTaking(request, plan, keyArn, target, honoured, tell))
-	]);
-}
-async function honoursDryRuns$1(users) {
-	for (const { place, keyArn } of users) {
-		const command = new GenerateDataKeyWithoutPlaintextCommand({
-			KeyId: keyArn,
-			NumberOfBytes: 32,
-			DryRun: true
-		});
-		const { is } = await ask(() => place.kms(command));
-		if (is === "allowed") return true;
-		if (is === "unknown") return false;
-	}
-	return false;
-}
-function readersOf({ source, encryptedCopies }, sampled, sourceRole) {
-	const keysOf = (snapshots) => snapshots.flatMap(({ kmsKeyArn, obstacle }) => kmsKeyArn === void 0 || obstacle?.startsWith("under ") ? [] : [kmsKeyArn]);
-	const first = encryptedCopies.flatMap(({ kmsKeyArn, only }) => keysOf(only ?? source.snapshots).map((keyArn) => ({
-		keyArn,
-		to: kmsKeyArn,
-		place: source.place,
-		role: sourceRole
-	})));
-	const within = sampled.filter(({ crossAccount }) => !crossAccount).flatMap(({ target: { at, roleArn, kmsKeyArn } }) => keysOf(source.snapshots).map((keyArn) => {
-		const place = at(regionOfKey(keyArn));
-		return {
-			keyArn,
-			to: kmsKeyArn,
-			place,
-			role: roleOf(place, roleArn)
-		};
-	}));
-	const others = [...first, ...within].filter(({ keyArn, to }) => keyArn !== to);
-	return [...new Map(others.map((asker) => [`${asker.keyArn} ${asker.role}`, asker])).values()];
-}
-function takersOf(targets) {
-	const pairs = new Map();
-	for (const target of targets) for (const keyArn of target.sourceKeys) pairs.set(`${keyArn} ${target.target.principalArn}`, [keyArn, target]);
-	return [...pairs.values()];
-}
-function teller(request, findings) {
-	return ({ place, keyArn, role }, operation, verdict, weight, mending = "this") => {
-		if (verdict.is !== "denied") return;
-		const denied = /perform: kms:(\w+)/.exec(verdict.words)?.[1] ?? operation;
-		const where = placeName(place);
-		const what = `${role} may not take kms:${denied} on ${keyArn}`;
-		const lacking = mending === "reading" ? readingActions : `kms:${denied}`;
-		const remedy = mending === "key-policy" ? `add to the policy of that key: ${keyStatement(request, place)}` : `add to its policy: ${statement(lacking, [keyArn])}${deniedOutright(verdict)}`;
-		const stops = weight === "ours" || weight === "through-ec2" && inBothSets.includes(denied);
-		if (weight === "ours") findings.add(where, what, remedy);
-		else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource), set key-preflight to warn`);
-		else findings.warn(where, `${what}. What to do: ${remedy}`);
-	};
-}
-const readingActions = keyOperations.map((operation) => `kms:${operation}`);
-function keyStatement(request, place) {
-	const principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
-	return JSON.stringify({
-		Effect: "Allow",
-		Principal: principal,
-		Action: readingActions,
-		Resource: "*"
-	});
-}
-async function checkUse(asker, honoured, tell) {
-	const { place, keyArn } = asker;
-	let blob;
-	tell(asker, "GenerateDataKeyWithoutPlaintext", await ask(async () => {
-		const command = new GenerateDataKeyWithoutPlaintextCommand({
-			KeyId: keyArn,
-			NumberOfBytes: 32
-		});
-		blob = (await place.kms(command)).CiphertextBlob;
-	}), "through-ec2");
-	const CiphertextBlob = blob;
-	const decrypted = async () => {
-		if (CiphertextBlob === void 0) return;
-		const command = new DecryptCommand({
-			KeyId: keyArn,
-			CiphertextBlob,
-			DryRun: true
-		});
-		tell(asker, "Decrypt", await ask(() => place.kms(command)), "through-ec2");
-	};
-	const reEncrypted = async () => {
-		if (CiphertextBlob === void 0) return;
-		const command = new ReEncryptCommand({
-			SourceKeyId: keyArn,
-			DestinationKeyId: keyArn,
-			CiphertextBlob,
-			DryRun: true
-		});
-		tell(asker, "ReEncryptFrom", await ask(() => place.kms(command)), "through-ec2");
-	};
-	const granted = async () => {
-		if (honoured) tell(asker, "CreateGrant", await askToGrant(asker), "through-ec2");
-	};
-	await Promise.all([
-		decrypted(),
-		reEncrypted(),
-		granted()
-	]);
-}
-async function checkReading(asker, honoured, tell) {
-	const { place, keyArn } = asker;
-	tell(asker, "DescribeKey", await ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), "through-ec2", "reading");
-	if (honoured) tell(asker, "CreateGrant", await askToGrant(asker), "through-ec2", "reading");
-	await checkDecrypting(asker, place, (operation, verdict) => tell(asker, operation, verdict, "through-ec2", "reading"));
-}
-async function checkDecrypting({ place, keyArn }, maker, judge) {
-	let CiphertextBlob;
-	await ask(async () => {
-		const command = new GenerateDataKeyWithoutPlaintextCommand({
-			KeyId: keyArn,
-			NumberOfBytes: 32
-		});
-		CiphertextBlob = (await maker.kms(command)).CiphertextBlob;
-	});
-	if (CiphertextBlob === void 0) return;
-	const decrypt = new DecryptCommand({
-		KeyId: keyArn,
-		CiphertextBlob,
-		DryRun: true
-	});
-	const reEncrypt = new ReEncryptCommand({
-		SourceKeyId: keyArn,
-		DestinationKeyId: keyArn,
-		CiphertextBlob,
-		DryRun: true
-	});
-	const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
-	judge("Decrypt", decrypted);
-	if (!reEncrypted.words.includes("kms:ReEncryptTo")) judge("ReEncryptFrom", reEncrypted);
-}
-async function checkLaunchGrants({ place, kmsKeyArn, roleArn, grantKeyTo }, honoured, tell, findings) {
-	if (!honoured) return;
-	const asker = {
-		place,
-		keyArn: kmsKeyArn,
-		role: roleOf(place, roleArn)
-	};
-	for (const principal of grantKeyTo) {
-		const verdict = await askToGrant(asker, principal);
-		if (verdict.words.includes("does not refer to a valid principal")) {
-			const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
-			findings.add(placeName(place), `${principal} (grant-key-to) is not there`, service === void 0 ? "create it, or correct grant-key-to" : `create it: aws iam create-service-linked-role --aws-service-name ${service}`);
-		} else tell(asker, "CreateGrant", verdict, "ours");
-	}
-}
-function askToGrant({ place, keyArn }, grantee) {
-	const GranteePrincipal = grantee ?? `arn:${keyArn.split(":")[1]}:iam::${place.account}:root`;
-	const Operations = grantee === void 0 ? ["Decrypt"] : [...keyOperations];
-	return ask(() => place.kms(new CreateGrantCommand({
-		KeyId: keyArn,
-		GranteePrincipal,
-		Operations,
-		DryRun: true
-	})));
-}
-async function checkPolicy(request, plan, asker, findings, tell) {
-	const { place, keyArn } = asker;
-	let found;
-	tell(asker, "GetKeyPolicy", await ask(async () => {
-		found = await readPolicy(place, keyArn);
-	}), "ours");
-	const policy = found;
-	if (policy === void 0) return;
-	const gone = deletedPrincipals(policy);
-	if (gone.length > 0) findings.add(placeName(place), `the policy of ${keyArn} names ${gone.join(", ")}, which was deleted: KMS takes no change of a policy that does`, "remove that principal from the policy of the key, or set source-key-access to grant");
-	const longer = withStatement(policy, newLeaseId(), request.source.partition, accountsUsing(plan, keyArn));
-	const bytes = Buffer.byteLength(writePolicy(longer));
-	if (bytes > 32768) findings.add(placeName(place), `the policy of ${keyArn} would be of ${bytes} bytes with the statement for the targets, and KMS takes ${maxPolicyBytes}`, "set source-key-access to grant, or shorten the policy of the key");
-}
-async function checkGiving(request, asker, grantee, honoured, tell) {
-	const { place, keyArn } = asker;
-	if (request.source.keyAccess !== "grant") return;
-	const GrantId = "0".repeat(64);
-	const [revoke, list, grant] = await Promise.all([
-		ask(() => place.kms(new RevokeGrantCommand({
-			KeyId: keyArn,
-			GrantId,
-			DryRun: true
-		}))),
-		ask(() => place.kms(new ListGrantsCommand({
-			KeyId: keyArn,
-			Limit: 1
-		}))),
-		honoured ? askToGrant(asker, grantee) : void 0
-	]);
-	tell(asker, "RevokeGrant", revoke, "ours");
-	tell(asker, "ListGrants", list, "sweeping");
-	if (grant !== void 0) tell(asker, "CreateGrant", grant, "ours");
-}
-async function checkTaking(request, plan, keyArn, { target }, honoured, tell) {
-	const place = target.at(regionOfKey(keyArn));
-	const asker = {
-		place,
-		keyArn,
-		role: roleOf(place, target.roleArn)
-	};
-	const judge = (operation, verdict, weight) => {
-		const ownSide = lacksIdentityPolicy(verdict);
-		if (ownSide || request.source.keyAccess === "existing") tell(asker, operation, verdict, weight, ownSide ? "reading" : "key-policy");
-	};
-	const [described, granted] = await Promise.all([ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), honoured ? askToGrant(asker) : void 0]);
-	judge("DescribeKey", described, "ours");
-	if (granted !== void 0) judge("CreateGrant", granted, "through-ec2");
-	await checkDecrypting(asker, plan.source.at(regionOfKey(keyArn)), (operation, verdict) => judge(operation, verdict, "through-ec2"));
-}
 function admissionOf(image, criteria, now) {
 	const verdicts = criteria.map((criterion) => admissionBy(criterion, image, now));
 	if (verdicts.includes("allowed")) return "allowed";
@@ -42424,15 +44337,15 @@ function fits(value, pattern) {
 	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
 	return new RegExp(`^${expression}$`, "s").test(value ?? "");
 }
-const dayMs = 864e5;
+const dayMs$1 = 864e5;
 function within(days, time, now) {
-	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs;
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$1;
 }
 function criteriaWith(account, criteria) {
 	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
 	return kept.length < 10 ? [...kept, { ImageProviders: [account] }] : void 0;
 }
-// src/plan/preflight-settings.ts
+// src/check/settings.ts
 const copyQuota = 20;
 async function checkQuota(place, maxParallel, findings) {
 	let running;
@@ -42455,17 +44368,27 @@ async function checkQuota(place, maxParallel, findings) {
 	if (running < copyQuota) return;
 	findings.warn(placeName(place), `${running} snapshot copies are running here, and AWS's default quota is ${copyQuota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised`);
 }
-async function checkSettings(plan, targetPlan, findings) {
-	await Promise.all([checkDefaultEncryption(plan, targetPlan, findings), ...targetPlan.route === "copy" && targetPlan.crossAccount ? [checkAllowedImages(plan, targetPlan, findings)] : []]);
+function askerOf({ accounts, findings }, { place, roleArn }) {
+	return {
+		place: accounts.target(place),
+		role: roleOf(place, roleArn),
+		findings
+	};
 }
-async function checkDefaultEncryption({ source }, { target }, findings) {
-	const { place, roleArn, kmsKeyArn } = target;
+async function checkSettings(checking, targetPlan) {
+	await joined([checkDefaultEncryption(checking, targetPlan), ...targetPlan.route === "copy" && targetPlan.crossAccount ? [checkAllowedImages(checking, targetPlan)] : []]);
+}
+async function checkDefaultEncryption(checking, { target }) {
+	const { findings } = checking;
+	const { source } = checking.plan;
+	const { kmsKeyArn } = target;
 	const blank = (source.image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs && !Ebs.SnapshotId ? [Ebs] : []);
 	if (blank.length === 0) return;
+	const asker = askerOf(checking, target);
+	const { place } = asker;
 	const where = placeName(place);
-	const role = roleOf(place, roleArn);
 	if (blank.some(({ Encrypted }) => Encrypted !== true)) {
-		if ((await readOrWarn(place, role, findings, {
+		if ((await readOrWarn(asker, {
 			action: "GetEbsEncryptionByDefault",
 			without: "whether a volume of the AMI that has no snapshot is encrypted at launch is not known",
 			call: () => place.ec2(new GetEbsEncryptionByDefaultCommand({}))
@@ -42474,17 +44397,19 @@ async function checkDefaultEncryption({ source }, { target }, findings) {
 			return;
 		}
 	}
-	const key = await readOrWarn(place, role, findings, {
+	const key = await readOrWarn(asker, {
 		action: "GetEbsDefaultKmsKeyId",
 		without: "which key a volume of the AMI that has no snapshot is under at launch is not known",
 		call: () => place.ec2(new GetEbsDefaultKmsKeyIdCommand({}))
 	});
 	if (key?.KmsKeyId !== void 0 && key.KmsKeyId !== kmsKeyArn) findings.warn(where, `a volume of the AMI has no snapshot; at launch it is encrypted under ${key.KmsKeyId}`);
 }
-async function checkAllowedImages(plan, targetPlan, findings) {
-	const { place, roleArn } = targetPlan.target;
+async function checkAllowedImages(checking, targetPlan) {
+	const { plan, findings } = checking;
+	const asker = askerOf(checking, targetPlan.target);
+	const { place } = asker;
 	const { account } = plan.source;
-	const settings = await readOrWarn(place, roleOf(place, roleArn), findings, {
+	const settings = await readOrWarn(asker, {
 		action: "GetAllowedImagesSettings",
 		without: "whether Allowed AMIs lets the source account's AMI be seen here is not known",
 		call: () => place.ec2(new GetAllowedImagesSettingsCommand({}))
@@ -42519,19 +44444,31 @@ function copiedImage({ source }, { from }, now) {
 		ImageWatermarks
 	};
 }
-// src/plan/preflight.ts
+// src/check/check.ts
 const eachTargetUpTo = 100;
-async function preflight(request, plan, findings) {
-	const { source } = plan;
-	const making = plan.targets.filter(({ reuse }) => reuse === void 0);
-	if (making.length === 0 && plan.targets.every(({ retained }) => retained === void 0)) return;
-	const honoured = await honoursDryRuns(source.place);
+async function check(checking) {
+	const { plan, accounts } = checking;
+	checkExpected(checking);
+	checkRoom(checking);
+	const making = plan.targets.filter(isMaking);
+	const { request } = checking;
+	const others = oneOfEachRole(plan.targets.filter((target) => !isMaking(target)));
+	const [first] = plan.targets;
+	const wanted = first && publishQuestions(request.publication, accounts.target(first.target.place), request.source.partition);
+	if (making.length === 0 && !wanted?.length && !others.some(removes)) return { kmsDryRuns: false };
+	const honoured = await honoursDryRuns(accounts.source(plan.source.place.region));
 	const sampled = making.length <= eachTargetUpTo ? making : oneOfEachRole(making);
-	await Promise.all([
-		...making.length > 0 ? [preflightSource(request, plan, honoured, findings)] : [],
-		...making.map((target) => preflightTarget(request, plan, target, honoured, sampled.includes(target), findings)),
-		preflightKeys(request, plan, sampled, findings)
+	const asking = {
+		...checking,
+		honoured
+	};
+	const [, kmsDryRuns] = await joined([
+		making.length > 0 ? checkSource(asking) : Promise.resolve(),
+		checkKeys(checking, sampled),
+		...making.map((target) => checkTarget(asking, target, sampled.includes(target))),
+		...others.map((target) => checkReused(asking, target))
 	]);
+	return { kmsDryRuns };
 }
 function oneOfEachRole(targets) {
 	return [...Map.groupBy(targets, ({ target }) => target.principalArn).values()].flatMap(([first]) => first ?? []);
@@ -42544,24 +44481,35 @@ async function honoursDryRuns(place) {
 	})));
 	return is !== "unknown";
 }
-async function preflightSource(request, plan, honoured, findings) {
+async function checkSource(asking) {
+	const { request, plan, accounts, findings } = asking;
 	const { source, targets, encryptedCopies } = plan;
-	const takers = targets.filter(({ crossAccount, reuse }) => crossAccount && reuse === void 0);
-	const regions = new Set([source.place.region, ...encryptedCopies.map(({ place }) => place.region)]);
+	const takers = targets.filter(isMaking).filter(({ crossAccount }) => crossAccount);
+	const here = source.place.region;
+	const regions = new Set([here, ...encryptedCopies.map(({ place }) => place.region)]);
 	const role = roleOf(source.place, request.source.roleArn);
-	await Promise.all([...regions].map(async (region) => {
-		const place = source.at(region);
+	await joined([...regions].map(async (region) => {
+		const place = accounts.source(region);
 		const copy = encryptedCopies.find((one) => one.place.region === region);
-		const served = takers.filter(({ from }) => (from?.place.region ?? source.place.region) === region);
+		const served = takers.filter(({ from }) => (from?.place.region ?? here) === region);
 		const arns = (...types) => types.map((type) => `arn:${request.source.partition}:ec2:${region}::${type}/*`);
+		const at = {
+			place,
+			arns
+		};
+		const encrypts = copy !== void 0 && copy.there === void 0;
 		const questions = [
-			...region === source.place.region ? creating(request, source, honoured, arns) : [],
-			...served.length > 0 ? sharing(plan, place, served, honoured, arns) : [],
-			...copy === void 0 ? [] : removing(copy, arns),
-			...copy !== void 0 && honoured && source.snapshots.length > 0 ? encrypting(plan, copy, arns) : [],
-			...tagging(place, [...region === source.place.region ? [leaseTagKey("0")] : [], shareTagKey("0", 0)], arns("image", "snapshot"), "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
+			...region === here ? creating(asking, at) : [],
+			...served.length > 0 ? sharing(asking, at, served) : [],
+			...copy === void 0 ? [] : removing(copy, at),
+			...encrypts && asking.honoured && source.snapshots.length > 0 ? encrypting$1(source, copy, at) : [],
+			...tagging(at, [...region === here ? [leaseTagKey("0")] : [], shareTagKey("0", 0)], "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
 		];
-		await Promise.all([askAll(place, role, questions, findings), ...copy?.only === void 0 ? [] : [checkQuota(place, request.maxParallel, findings)]]);
+		await joined([askAll({
+			place,
+			role,
+			findings
+		}, questions), ...copy?.only === void 0 ? [] : [checkQuota(place, request.maxParallel, findings)]]);
 	}));
 }
 function imageIdOf({ instanceId, image }) {
@@ -42570,8 +44518,8 @@ function imageIdOf({ instanceId, image }) {
 function snapshotIdOf({ instanceId, snapshots }, snapshot = snapshots[0]) {
 	return instanceId === void 0 ? snapshot?.id ?? "snap-0fffffffffffffff0" : noSnapshot;
 }
-function creating(request, source, honoured, arns) {
-	const { place, instanceId, image } = source;
+function creating({ request, plan, honoured }, { place, arns }) {
+	const { instanceId, image } = plan.source;
 	if (instanceId === void 0) return [];
 	const instances = `arn:${request.source.partition}:ec2:${place.region}:${place.account}:instance/*`;
 	const create = new CreateImageCommand({
@@ -42606,7 +44554,8 @@ function creating(request, source, honoured, arns) {
 		}] : []
 	];
 }
-function sharing({ source }, place, served, honoured, arns) {
+function sharing({ plan, honoured }, { place, arns }, served) {
+	const { source } = plan;
 	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
 	const self = { Add: [{ UserId: source.account }] };
 	const attribute = "createVolumePermission";
@@ -42643,7 +44592,7 @@ function sharing({ source }, place, served, honoured, arns) {
 			resources: arns("snapshot"),
 			call: () => place.ec2(describe)
 		},
-		...served.some(({ route }) => route === "copy") ? [{
+		...served.some(({ action }) => action === "copy") ? [{
 			action: "ModifyImageAttribute",
 			resources: arns("image"),
 			call: () => place.ec2(launch)
@@ -42654,11 +44603,11 @@ function sharing({ source }, place, served, honoured, arns) {
 		}] : []
 	];
 }
-function removing({ place, only }, arns) {
-	return [...only === void 0 ? [deregistering(place, arns("image"))] : [], deletingSnapshots(place, arns("snapshot"))];
+function removing({ only }, at) {
+	return [...only === void 0 ? [deregistering$1(at)] : [], deletingSnapshots(at)];
 }
-function encrypting({ source }, copy, arns) {
-	const { place, name, kmsKeyArn, only } = copy;
+function encrypting$1(source, copy, { place, arns }) {
+	const { name, kmsKeyArn, only } = copy;
 	const tags = emptyTags([tagKeys.sourceAmi, tagKeys.intermediate]);
 	const common = {
 		SourceRegion: source.place.region,
@@ -42699,29 +44648,30 @@ function encrypting({ source }, copy, arns) {
 		call: () => place.ec2(command)
 	}];
 }
-function deregistering(place, resources) {
+function deregistering$1({ place, arns }) {
 	const command = new DeregisterImageCommand({
 		ImageId: noImage,
 		DryRun: true
 	});
 	return {
 		action: "DeregisterImage",
-		resources,
+		resources: arns("image"),
 		call: () => place.ec2(command)
 	};
 }
-function deletingSnapshots(place, resources) {
+function deletingSnapshots({ place, arns }) {
 	const command = new DeleteSnapshotCommand({
 		SnapshotId: noSnapshot,
 		DryRun: true
 	});
 	return {
 		action: "DeleteSnapshot",
-		resources,
+		resources: arns("snapshot"),
 		call: () => place.ec2(command)
 	};
 }
-function tagging(place, keys, resources, without) {
+function tagging({ place, arns }, keys, without) {
+	const resources = arns("image", "snapshot");
 	const create = new CreateTagsCommand({
 		Resources: [noSnapshot],
 		Tags: emptyTags(keys),
@@ -42744,7 +44694,7 @@ function tagging(place, keys, resources, without) {
 		without
 	}];
 }
-function marking(place, resources) {
+function marking({ place, arns }) {
 	const Tags = emptyTags([tagKeys.superseded]);
 	const command = new CreateTagsCommand({
 		Resources: [noSnapshot],
@@ -42753,7 +44703,7 @@ function marking(place, resources) {
 	});
 	return [{
 		action: "CreateTags",
-		resources,
+		resources: arns("snapshot"),
 		call: () => place.ec2(command)
 	}];
 }
@@ -42763,44 +44713,70 @@ function emptyTags(keys) {
 		Value: ""
 	}));
 }
-async function preflightTarget(request, plan, targetPlan, honoured, sampled, findings) {
-	const { target, route } = targetPlan;
-	const { place } = target;
+async function checkTarget(asking, targetPlan, sampled) {
+	const { request, plan, accounts, findings, honoured } = asking;
+	const { target } = targetPlan;
+	const place = accounts.target(target.place);
 	const role = roleOf(place, target.roleArn);
 	const { partition } = request.source;
-	const arns = (...types) => types.map((type) => `arn:${partition}:ec2:*::${type}/*`);
-	const removes = [
-		targetPlan.discard,
-		targetPlan.discardImages,
-		targetPlan.replace,
-		targetPlan.retained?.remove ?? []
-	].some((list) => list.length > 0);
-	const making = honoured && !sampled ? [copying(plan, targetPlan, arns)] : [];
+	const at = {
+		place,
+		arns: (...types) => types.map((type) => `arn:${partition}:ec2:*::${type}/*`)
+	};
+	const registers = targetPlan.action === "register";
+	const needed = removes(targetPlan) ? {} : { without: halfMade };
+	const making = honoured ? [copying(plan.source, targetPlan, at)] : [];
 	const all = sampled ? [
-		...honoured ? [copying(plan, targetPlan, arns)] : [],
-		...honoured && route === "register" ? registering(plan, targetPlan, arns) : [],
+		...making,
+		...honoured && registers ? registering$1(plan.source, targetPlan, at) : [],
 		{
-			...deletingSnapshots(place, arns("snapshot")),
-			...removes ? {} : { without: halfMade }
+			...deletingSnapshots(at),
+			...needed
 		},
 		{
-			...deregistering(place, arns("image")),
-			...removes ? {} : { without: halfMade }
+			...deregistering$1(at),
+			...needed
 		},
-		...route === "copy" ? [tellingApart(place, arns)] : [],
-		...tagging(place, [tagKeys.lease], arns("image", "snapshot"), `the tag ${tagKeys.lease} stays on the copies`),
-		...targetPlan.supersedes === void 0 ? [] : marking(place, arns("snapshot")),
-		...reading(plan, place, arns),
-		...settingInstanceTypes(plan, place, arns),
+		...registers ? [] : [tellingApart(at)],
+		...tagging(at, [tagKeys.lease], `the tag ${tagKeys.lease} stays on the copies`),
+		...registers && targetPlan.supersedes !== void 0 ? marking(at) : [],
+		...reading(plan.source, at),
+		...settingInstanceTypes(plan.source, at),
 		...publishQuestions(request.publication, place, partition)
 	] : making;
-	await Promise.all([
-		askAll(place, role, all, findings),
-		...sampled ? [checkSettings(plan, targetPlan, findings)] : [],
-		...sampled && targetPlan.copies.length > 0 ? [checkQuota(place, request.maxParallel, findings)] : []
+	await joined([
+		askAll({
+			place,
+			role,
+			findings
+		}, all),
+		...sampled ? [checkSettings(asking, targetPlan)] : [],
+		...sampled && registers && targetPlan.copies.length > 0 ? [checkQuota(place, request.maxParallel, findings)] : []
 	]);
 }
-function reading({ source }, place, arns) {
+async function checkReused({ request, accounts, findings }, plan) {
+	const { target } = plan;
+	const place = accounts.target(target.place);
+	const { partition } = request.source;
+	const at = {
+		place,
+		arns: (...types) => types.map((type) => `arn:${partition}:ec2:*::${type}/*`)
+	};
+	await askAll({
+		place,
+		role: roleOf(place, target.roleArn),
+		findings
+	}, [...removes(plan) ? [deletingSnapshots(at), deregistering$1(at)] : [], ...publishQuestions(request.publication, place, partition)]);
+}
+function removes({ discard, discardImages, replace, retained }) {
+	return [
+		discard,
+		discardImages,
+		replace,
+		retained?.remove ?? []
+	].some((list) => list.length > 0);
+}
+function reading(source, { place, arns }) {
 	const describe = new DescribeSnapshotsCommand({
 		OwnerIds: ["self"],
 		DryRun: true
@@ -42821,7 +44797,7 @@ function reading({ source }, place, arns) {
 		without: "the UEFI variables of the AMI are not compared"
 	}]];
 }
-function settingInstanceTypes({ source }, place, arns) {
+function settingInstanceTypes(source, { place, arns }) {
 	if (instanceTypesOf(source.image) === void 0) return [];
 	const command = new ReplaceImageInstanceTypeSpecificationCommand({
 		ImageId: noImage,
@@ -42834,22 +44810,22 @@ function settingInstanceTypes({ source }, place, arns) {
 	}];
 }
 const halfMade = "what a run that fails or is cancelled has made here by then stays";
-function copying({ source }, { target, route, tags, from }, arns) {
-	const { place, kmsKeyArn, name } = target;
+function copying(source, { target, action, expected, from }, { place, arns }) {
+	const { kmsKeyArn, name } = target;
 	const common = {
 		SourceRegion: from?.place.region ?? source.place.region,
 		Encrypted: true,
 		KmsKeyId: kmsKeyArn,
 		DryRun: true
 	};
-	if (route === "copy") {
+	if (action === "copy") {
 		const command = new CopyImageCommand({
 			...common,
 			Name: name,
 			SourceImageId: imageIdOf(source),
 			TagSpecifications: [{
 				ResourceType: "image",
-				Tags: [...tags]
+				Tags: [...expected.tags]
 			}, {
 				ResourceType: "snapshot",
 				Tags: emptyTags([tagKeys.sourceAmi, tagKeys.lease])
@@ -42875,7 +44851,7 @@ function copying({ source }, { target, route, tags, from }, arns) {
 		call: () => place.ec2(command)
 	};
 }
-function tellingApart(place, arns) {
+function tellingApart({ place, arns }) {
 	const Tags = emptyTags([tagKeys.sourceSnapshot]);
 	const command = new CreateTagsCommand({
 		Resources: [noSnapshot],
@@ -42888,8 +44864,9 @@ function tellingApart(place, arns) {
 		call: () => place.ec2(command)
 	};
 }
-function registering({ source }, { target, description, tags }, arns) {
-	const { place, name } = target;
+function registering$1(source, { target, expected }, { place, arns }) {
+	const { name } = target;
+	const { description, tags } = expected;
 	const copies = new Map(source.snapshots.map(({ id }) => [id, noSnapshot]));
 	const command = new RegisterImageCommand({
 		...registrationOf({
@@ -42898,7 +44875,7 @@ function registering({ source }, { target, description, tags }, arns) {
 			name,
 			description,
 			copies,
-			tags
+			tags: [...tags]
 		}),
 		DryRun: true
 	});
@@ -42908,31 +44885,92 @@ function registering({ source }, { target, description, tags }, arns) {
 		call: () => place.ec2(command)
 	}];
 }
-// src/plan/resolve.ts
-async function resolve(request, callers, findings) {
-	const source = findings.attempt("source account", "taking on the source role", () => callers.source()).then((caller) => caller && resolveSource(request, caller.at, findings));
-	const [found, ...targets] = await joined([source, ...request.targets.map((target) => resolveTarget(request, target, callers, source, findings))]);
+// src/observe/parameter.ts
+async function checkParameter(place, name, findings) {
+	const where = placeName(place);
+	try {
+		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
+		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
+	} catch (error) {
+		if (hasCode(error, "ParameterNotFound")) return;
+		if (!isDenied(error) || !(error instanceof AwsCallError)) throw error;
+		const resource = `arn:${partitionOf(place.region)}:ssm:${place.region}:${place.account}:parameter/${name.replace(/^\//, "")}`;
+		findings.add(where, `the target role may not read the SSM parameter ${name}: ${error.awsMessage}`, `add to its policy: ${JSON.stringify({
+			Effect: "Allow",
+			Action: [
+				"ssm:GetParameter",
+				"ssm:PutParameter",
+				"ssm:DeleteParameter",
+				"ssm:AddTagsToResource"
+			],
+			Resource: resource
+		})}`);
+	}
+}
+// src/observe/observe.ts
+async function observe(request, accounts, findings) {
+	const observing = {
+		request,
+		accounts,
+		findings
+	};
+	const at = findings.now();
+	const source = findings.attempt("source account", "taking on the source role", () => accounts.openSource()).then((caller) => caller && resolveSource(request, accounts, findings));
+	const [found, ...targets] = await joined([source, ...request.targets.map((target) => observeTarget(observing, target, source))]);
 	if (found === void 0) return void 0;
+	const known = targets.filter((target) => target !== void 0);
+	const hubs = await observeHubs(observing, found);
+	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
 	return {
+		at,
 		source: found,
-		targets: targets.filter((target) => target !== void 0),
-		hubs: await resolveHubs(request, found, findings)
+		targets: known,
+		hubs,
+		intermediates: new Map(intermediates)
 	};
 }
-async function resolveHubs(request, source, findings) {
+async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
+	const place = accounts.source(region);
+	const ofSource = {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [imageId]
+	};
+	const mark = {
+		Name: "tag-key",
+		Values: [tagKeys.intermediate]
+	};
+	const none = {
+		images: [],
+		snapshots: []
+	};
+	if (instanceId !== void 0) return [region, none];
+	return [region, await findings.attempt(placeName(place), "looking for encrypted copies", async () => {
+		return {
+			images: await ownImages(place, ofSource, mark),
+			snapshots: await ownSnapshots(place, ofSource, mark)
+		};
+	}) ?? none];
+}
+async function observeHubs({ request, accounts, findings }, source) {
 	if (request.topology !== "regional-hub") return new Map();
 	const abroad = request.targets.filter(({ account, region }) => account !== source.account && region !== source.place.region);
 	const regions = [...Map.groupBy(abroad, ({ region }) => region)].filter(([, targets]) => targets.length > 1);
 	const hubs = await Promise.all(regions.map(async ([region]) => {
-		const place = source.at(region);
+		const place = accounts.source(region);
 		const key = hubKey(request, source.account, region);
 		if (key === void 0) {
 			findings.add(placeName(place), "topology regional-hub needs a key of the source account in this region", "give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
 			return [];
 		}
-		const kmsKeyArn = await resolveKey(place, key, "hub-kms-key", findings);
+		const kmsKeyArn = await resolveKey(place, {
+			key,
+			input: "hub-kms-key"
+		}, findings);
 		return kmsKeyArn === void 0 ? [] : [[region, {
-			place,
+			place: {
+				account: source.account,
+				region
+			},
 			kmsKeyArn
 		}]];
 	}));
@@ -42949,7 +44987,8 @@ function hubKey({ hubKmsKey, source, run }, account, region) {
 	const arn = /^(arn:[^:]+:kms:)[^:]+(:\d+:(?:alias\/.+|key\/mrk-.+))$/.exec(key);
 	return arn === null ? void 0 : `${arn[1]}${region}${arn[2]}`;
 }
-async function resolveTarget(request, target, callers, source, findings) {
+async function observeTarget(observing, target, source) {
+	const { request, accounts, findings } = observing;
 	const { account, region } = target;
 	let values = {
 		account,
@@ -42966,27 +45005,40 @@ async function resolveTarget(request, target, callers, source, findings) {
 		};
 	}
 	const roleArn = target.roleArn === void 0 ? void 0 : fill(target.roleArn, values);
-	const caller = await callers.target(target, roleArn);
+	const caller = await accounts.openTarget({
+		account,
+		region
+	}, roleArn);
 	if (caller === void 0) return void 0;
-	const place = caller.at(region);
-	const [kmsKeyArn, read] = await joined([resolveKey(place, fill(target.kmsKey, values), "target-kms-key", findings), source.then((found) => found && readTarget(request, {
+	const place = accounts.target({
+		account,
+		region
+	});
+	const [kmsKeyArn, read] = await joined([resolveKey(place, {
+		key: fill(target.kmsKey, values),
+		input: "target-kms-key"
+	}, findings), source.then((found) => found && readTarget(observing, {
 		target,
 		place,
 		roleArn,
 		source: found
-	}, findings))]);
+	}))]);
 	if (read === void 0 || kmsKeyArn === void 0) return void 0;
+	const principalArn = roleArn ?? caller.arn;
 	return {
 		request: target,
-		place,
-		at: caller.at,
+		place: {
+			account,
+			region
+		},
 		roleArn,
-		principalArn: roleArn ?? caller.arn,
+		principalArn,
 		kmsKeyArn,
 		...read
 	};
 }
-async function readTarget(request, { target, place, roleArn, source }, findings) {
+async function readTarget({ request, findings }, origin) {
+	const { target, place, roleArn, source } = origin;
 	const { image } = source;
 	const where = placeName(place);
 	const { account, region } = target;
@@ -43001,9 +45053,24 @@ async function readTarget(request, { target, place, roleArn, source }, findings)
 	if (!isImageName(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
 	const description = request.description === void 0 ? void 0 : fill(request.description, values);
 	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
-	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, name, request.publication.retain !== void 0));
+	const role = roleOf(place, roleArn);
+	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, {
+		name,
+		request
+	}));
 	const mayGo = [...request.onExisting === "replace" ? earlier?.existing ?? [] : [], ...earlier?.made ?? []].flatMap(snapshotIdsOf);
-	const locks = await readLocks(place, roleOf(place, roleArn), [...new Set(mayGo)], findings);
+	const locks = await readLocks(place, role, {
+		ids: [...new Set(mayGo)],
+		findings
+	});
+	const users = await readUsers(place, earlier?.made ?? [], {
+		request,
+		findings
+	});
+	const zones = await readZones(place, {
+		request,
+		findings
+	});
 	const { ssmParameter } = request.publication;
 	const parameter = ssmParameter && fill(ssmParameter, values);
 	if (parameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${parameter}`, () => checkParameter(place, parameter, findings));
@@ -43015,42 +45082,81 @@ async function readTarget(request, { target, place, roleArn, source }, findings)
 		grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
 		ssmParameter: parameter,
 		locks,
+		users,
+		zones,
 		...earlier
 	};
 }
-async function readLocks(place, role, ids, findings) {
-	const found = await readOrWarn(place, role, findings, {
+async function readLocks(place, role, { ids, findings }) {
+	const found = await readOrWarn({
+		place,
+		role,
+		findings
+	}, {
 		action: "DescribeLockedSnapshots",
 		without: "an AMI is deregistered even where a snapshot of it is locked, which then stays",
 		call: () => lockedSnapshots(place, ids)
 	});
 	return new Map((found ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
 }
+async function readUsers(place, made, { request: { publication }, findings }) {
+	if (publication.retain === void 0 || made.length < publication.retain) return new Map();
+	const ids = made.flatMap(({ ImageId }) => ImageId ?? []);
+	const where = placeName(place);
+	try {
+		return await usersOf(place, ids, (what) => findings.warn(where, what));
+	} catch (error) {
+		place.signal.throwIfAborted();
+		findings.warn(where, `older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
+		return;
+	}
+}
+async function readZones(place, { request: { publication }, findings }) {
+	const { fastSnapshotRestore: asked } = publication;
+	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
+	if (here.length === 0) return [];
+	const where = placeName(place);
+	const there = await findings.attempt(where, "reading the availability zones", async () => {
+		const { AvailabilityZones = [] } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
+			Name: "state",
+			Values: ["available"]
+		}, {
+			Name: "zone-type",
+			Values: ["availability-zone"]
+		}] }));
+		return AvailabilityZones.flatMap(({ ZoneName }) => ZoneName ?? []);
+	});
+	if (there === void 0 || here === "all") return there ?? [];
+	const unknown = here.filter((zone) => !there.includes(zone));
+	if (unknown.length > 0) findings.add(where, `account ${place.account} has no availability zone ${unknown.join(", ")}; it has ${there.join(", ")}`, "correct fast-snapshot-restore");
+	return here;
+}
 const lateTagsMs = 3e3;
-async function findEarlier(place, { image: source, account: sourceAccount, extras }, name, retains) {
+async function findEarlier(place, { imageId, extras }, { name, request }) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
-		Values: [source.ImageId ?? ""]
+		Values: [imageId]
 	};
 	const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, {
 		Name: "name",
 		Values: [name]
 	})]);
-	const [first, made] = await Promise.all([look(), retains ? ownImages(place, {
+	const retains = request.publication.retain !== void 0;
+	const [first, made] = await joined([look(), retains ? ownImages(place, {
 		Name: "tag-key",
 		Values: [tagKeys.sourceAmi]
-	}) : []]);
+	}) : Promise.resolve([])]);
 	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
 	if (untagged) await place.sleep(lateTagsMs);
-	const [found, namesakes] = untagged ? await look() : first;
-	const existing = found.filter((image) => image.ImageId !== source.ImageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const earlierCopies = source.OwnerId === sourceAccount && leasesOf(source.Tags).length === 0 && existing.length === 0 ? [] : await ownSnapshots(place, ofSource);
+	const [tagged, namesakes] = untagged ? await look() : first;
+	const own = namesakes.filter((image) => tagValue(image, tagKeys.sourceAmi) === imageId);
+	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	return {
 		existing,
-		existingExtras: extras.uefiData === void 0 ? new Map() : await readAllExtras(place, existing),
-		namesake: namesakes[0],
-		made: made.filter(({ ImageId }) => ImageId !== source.ImageId),
-		earlierCopies
+		existingExtras: extras.uefiData !== void 0 || request.onExisting === "replace" ? await readAllExtras(place, existing) : new Map(),
+		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
+		made: made.filter(({ ImageId }) => ImageId !== imageId),
+		earlierCopies: await ownSnapshots(place, ofSource)
 	};
 }
 async function readAllExtras(place, images) {
@@ -43063,6 +45169,1070 @@ async function readAllExtras(place, images) {
 		}
 	});
 	return new Map((await Promise.all(read)).flat());
+}
+// src/plan/operation.ts
+function told({ key, island, ...rest }) {
+	return {
+		...rest,
+		kmsKeyArn: key,
+		island
+	};
+}
+// src/plan/removal.ts
+function removalObstacle(image, locks) {
+	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
+	if (protection !== "disabled") return {
+		why: `it is protected from deregistration (${protection})`,
+		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
+	};
+	if (tagValue(image, "aws:backup:source-resource") !== void 0) return {
+		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
+		remedy: `delete its recovery point in the backup vault`
+	};
+	const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
+	if (lock === void 0) return void 0;
+	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	return {
+		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
+		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
+	};
+}
+function deregistering(image, reason, { extras, until, ...removal }) {
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : snapshotIdsOf(image)];
+	return {
+		...told({
+			...removal,
+			id: removalId(image, removal.place),
+			of
+		}),
+		kind: "deregister",
+		image,
+		reason,
+		until,
+		extras: extras ?? { uefiData: void 0 }
+	};
+}
+function removalId({ ImageId }, place) {
+	return `deregister ${ImageId} in ${placeName(place)}`;
+}
+// src/plan/supply-operations.ts
+function openSupply(decided) {
+	const { request, source, encryptedCopies, targets } = decided;
+	const { account, place } = source;
+	const sourceName = nameOfSource(decided);
+	const operations = [];
+	const access = new Map();
+	const shared = new Map();
+	let begin = [];
+	const add = (operation) => {
+		operations.push(operation);
+		return operation.id;
+	};
+	const supply = (from, snapshotId) => {
+		const own = snapshotId ?? sourceName;
+		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
+			resource: { id: snapshotId ?? source.imageId },
+			name: own,
+			after: begin
+		};
+		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
+		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
+		return {
+			resource: { madeBy },
+			name: known ?? `the encrypted copy of ${own}`,
+			after: [madeBy]
+		};
+	};
+	const encryptSnapshot = (copy, snapshot) => {
+		const { kmsKeyArn: key, name } = copy;
+		const there = copy.snapshotsThere.get(snapshot.id);
+		const base = {
+			id: snapshotCopyId(copy, snapshot.id),
+			place: copy.place,
+			key,
+			after: begin
+		};
+		add(there === void 0 ? {
+			...told({
+				...base,
+				of: [snapshot.id],
+				why: encrypting
+			}),
+			kind: "encrypt",
+			key,
+			snapshot
+		} : {
+			...told({
+				...base,
+				of: [there],
+				why: `the encrypted copy of ${snapshot.id} that another run made is used`
+			}),
+			kind: "await",
+			key,
+			copy: { id: there },
+			snapshotId: snapshot.id,
+			remake: {
+				name,
+				snapshot
+			}
+		});
+	};
+	const encryptImage = (copy) => {
+		const { kmsKeyArn: key, name, there } = copy;
+		const base = {
+			place: copy.place,
+			key
+		};
+		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
+		if (there === void 0) {
+			const what = told({
+				...base,
+				id: begun,
+				of: [sourceName],
+				after: begin,
+				why: encrypting
+			});
+			add({
+				...what,
+				kind: "encrypt",
+				key,
+				name,
+				snapshot: void 0
+			});
+		}
+		const made = there === void 0 ? { madeBy: begun } : { id: there };
+		const after = there === void 0 ? [begun] : begin;
+		const waiting = {
+			kind: "await",
+			key,
+			copy: made,
+			remake: {
+				name,
+				snapshot: void 0
+			}
+		};
+		for (const { id } of source.snapshots) {
+			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
+			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
+			add({
+				...told({
+					...base,
+					id: snapshotCopyId(copy, id),
+					of,
+					after,
+					why
+				}),
+				...waiting,
+				snapshotId: id
+			});
+		}
+		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
+		const of = [there ?? name];
+		add({
+			...told({
+				...base,
+				id: imageCopyId(copy),
+				of,
+				after,
+				why
+			}),
+			...waiting,
+			snapshotId: void 0
+		});
+	};
+	const allowOne = (key, { target }) => {
+		const { keyAccess } = request.source;
+		const { principalArn } = target;
+		if (keyAccess === "existing") return void 0;
+		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
+		if (operations.some((one) => one.id === id)) return id;
+		const accounts = accountsUsing(targets, key);
+		const of = keyAccess === "grant" ? [principalArn] : accounts;
+		const base = {
+			...told({
+				id,
+				place: {
+					account,
+					region: regionOfKey(key)
+				},
+				of,
+				key,
+				after: begin,
+				why: "copying takes the use of the key; taken back at the end"
+			}),
+			key
+		};
+		return add({
+			...base,
+			kind: "allow",
+			...keyAccess === "grant" ? {
+				by: "grant",
+				principalArn
+			} : {
+				by: "policy",
+				accounts
+			}
+		});
+	};
+	const shareOne = (from, snapshotId, takers) => {
+		const region = from?.place.region ?? place.region;
+		const { resource, name, after } = supply(from, snapshotId);
+		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
+		const why = `${accounts.join(", ")} copy it; taken back at the end`;
+		const what = told({
+			id: `share ${snapshotId ?? sourceName} in ${region}`,
+			place: {
+				account,
+				region
+			},
+			of: [name],
+			after,
+			why
+		});
+		shared.set(`${region} ${snapshotId ?? ""}`, add({
+			...what,
+			kind: "share",
+			resource,
+			accounts
+		}));
+	};
+	return {
+		operations,
+		create(instanceId) {
+			const { earlierTry } = source;
+			if (earlierTry?.State === "pending") {
+				const why = `an earlier try is making the AMI of ${instanceId}`;
+				const awaited = told({
+					id: `create ${sourceName}`,
+					place,
+					of: [earlierTry.ImageId ?? ""],
+					after: [],
+					why
+				});
+				begin = [add({
+					...awaited,
+					kind: "await",
+					image: earlierTry
+				})];
+				return;
+			}
+			const noReboot = request.image.by === "instance" && request.image.noReboot;
+			const why = `the AMI is made of ${instanceId}, and stays`;
+			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
+				place,
+				after: [],
+				why: "an earlier try made it in vain, and AWS gives a name once"
+			}))];
+			const what = told({
+				id: `create ${sourceName}`,
+				place,
+				of: [instanceId],
+				after,
+				why
+			});
+			begin = [add({
+				...what,
+				kind: "create",
+				instanceId,
+				noReboot,
+				name: sourceName
+			})];
+		},
+		lease() {
+			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
+			const what = told({
+				id: `lease ${sourceName}`,
+				place,
+				of: [sourceName],
+				after: begin,
+				why: "other runs on this AMI see that this one needs what they share"
+			});
+			begin = [add({
+				...what,
+				kind: "lease",
+				imageId: source.imageId,
+				regions
+			})];
+		},
+		encrypt(copy) {
+			if (copy.only === void 0) encryptImage(copy);
+			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
+		},
+		allow(takers) {
+			for (const taker of takers) for (const key of taker.sourceKeys) {
+				const { principalArn, place: there } = taker.target;
+				const pair = `${key} ${principalArn}`;
+				if (access.has(pair)) continue;
+				const allowedBy = allowOne(key, taker);
+				const why = "a grant or a policy comes into force some time later";
+				const after = allowedBy === void 0 ? [] : [allowedBy];
+				const what = told({
+					id: `access ${principalArn} ${key}`,
+					place: there,
+					of: [principalArn],
+					key,
+					after,
+					why
+				});
+				access.set(pair, add({
+					...what,
+					kind: "access",
+					key,
+					target: there,
+					allowedBy
+				}));
+			}
+		},
+		share(takers) {
+			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
+				for (const { id } of source.snapshots) shareOne(from, id, group);
+				const launchers = group.filter(({ action }) => action === "copy");
+				if (launchers.length > 0) shareOne(from, void 0, launchers);
+			}
+		},
+		begin: () => begin,
+		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
+			const one = supply(from, snapshotId);
+			if (!crossAccount) return one;
+			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
+			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
+			return {
+				...one,
+				after: [own, keys].flat()
+			};
+		}
+	};
+}
+const encrypting = "what is under no customer managed key that others can be given is copied under one first";
+function nameOfSource({ source: { instanceId, image, imageId } }) {
+	return instanceId === void 0 ? imageId : image.Name ?? "";
+}
+function snapshotCopyId({ place }, snapshotId) {
+	return `encrypted copy of ${snapshotId} in ${place.region}`;
+}
+function imageCopyId({ place }) {
+	return `encrypted copy in ${place.region}`;
+}
+// src/plan/target-operations.ts
+function targetOperations(decided, supply, plan) {
+	const all = discarding(plan, supply.begin());
+	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
+	const published = publishing(decided, plan, made.last);
+	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
+	const late = all.filter(isLate).map((one) => ({
+		...one,
+		after: [made.last]
+	}));
+	return {
+		operations: [
+			...all.filter((one) => !isLate(one)),
+			...made.operations,
+			...late,
+			...published
+		],
+		last: published[0]?.id ?? made.last
+	};
+}
+function discarding({ target: { place }, discardImages, discard, untag }, after) {
+	const where = placeName(place);
+	return [
+		...discardImages.map((image) => deregistering(image, "left", {
+			place,
+			after,
+			why: "a run that died left it half-made"
+		})),
+		...discard.length === 0 ? [] : [{
+			...told({
+				id: `delete in ${where}`,
+				place,
+				of: discard,
+				after,
+				why: "dead runs left them, and no AMI has them"
+			}),
+			kind: "delete",
+			snapshotIds: discard
+		}],
+		...untag.length === 0 ? [] : [{
+			...told({
+				id: `untag in ${where}`,
+				place,
+				of: untag,
+				after,
+				why: "finished, but it bears the lease of a run"
+			}),
+			kind: "untag",
+			resources: untag,
+			finishes: void 0
+		}]
+	];
+}
+function using({ action, image, expected, target: { place } }) {
+	const island = placeName(place);
+	const id = image.ImageId ?? "";
+	const base = {
+		place,
+		island,
+		of: [id]
+	};
+	const waits = action === "await";
+	const awaited = `await ${id} in ${island}`;
+	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
+	const used = {
+		...told({
+			...base,
+			id: `reuse ${id} in ${island}`,
+			after: waits ? [awaited] : [],
+			why
+		}),
+		kind: "reuse",
+		image,
+		expected,
+		waits
+	};
+	const waiting = "an AMI of this source is being made under this name";
+	return {
+		operations: [...waits ? [{
+			...told({
+				...base,
+				id: awaited,
+				after: [],
+				why: waiting
+			}),
+			kind: "await",
+			image
+		}] : [], used],
+		last: used.id
+	};
+}
+function making(decided, supply, plan) {
+	const { target, expected } = plan;
+	const island = placeName(target.place);
+	const base = {
+		place: target.place,
+		of: [target.name]
+	};
+	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
+	const last = made.at(-1)?.id ?? "";
+	const id = verifyId(island);
+	const why = "what differs from the source is nobody’s to use";
+	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
+	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun.includes(Key)) : expected.tags;
+	const described = takenOver ? void 0 : expected.description ?? "";
+	return {
+		operations: [
+			...made,
+			{
+				...told({
+					...base,
+					id,
+					island,
+					key: expected.key,
+					after: [last],
+					why
+				}),
+				kind: "verify",
+				image: { madeBy: last },
+				expected: {
+					...expected,
+					description: described,
+					tags
+				}
+			},
+			{
+				...told({
+					...base,
+					id: `finish ${island}`,
+					after: [id],
+					why: "a finished AMI bears no lease"
+				}),
+				kind: "untag",
+				finishes: last,
+				resources: []
+			}
+		],
+		last: id
+	};
+}
+const ofRun = [tagKeys.run, tagKeys.commit];
+const verifyId = (island) => `verify ${island}`;
+function registering(decided, supply, plan) {
+	const { target, supersedes, expected, from } = plan;
+	const { place, kmsKeyArn: key, name } = target;
+	const { source } = decided;
+	const island = placeName(place);
+	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
+		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
+		const id = `copy ${snapshot.id} to ${island}`;
+		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
+		const begun = takeOver === void 0 ? after : supply.begin();
+		return {
+			...told({
+				id,
+				place,
+				island,
+				of: [takeOver ?? called],
+				key,
+				after: begun,
+				why
+			}),
+			kind: "copy",
+			snapshot,
+			from: resource,
+			fromRegion: regionOf(decided, plan),
+			key,
+			takeOver,
+			tags: plan.snapshotTags.get(snapshot.id) ?? [],
+			regain: plan.crossAccount ? after : []
+		};
+	});
+	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
+	const after = [
+		...copies.map(({ id }) => id),
+		extrasOf ?? [],
+		freeing(plan)
+	].flat();
+	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
+		place,
+		island,
+		after,
+		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
+		until: verifyId(island),
+		why: `the new AMI takes its name ${supersedes.Name}, which AWS gives once`
+	})];
+	const why = "the AMI of the copies, with every attribute of the source’s";
+	return [
+		...copies,
+		...freed,
+		{
+			...told({
+				id: `register ${island}`,
+				place,
+				island,
+				of: [name],
+				after: [...after, ...freed.map(({ id }) => id)],
+				why
+			}),
+			kind: "register",
+			name,
+			description: expected.description,
+			tags: expected.tags,
+			extrasOf,
+			expected,
+			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
+		}
+	];
+}
+function copyingImage(decided, supply, plan) {
+	const { target, takeOver, expected, snapshotTags } = plan;
+	const { source, request, leaseId } = decided;
+	const { place, kmsKeyArn: key, name } = target;
+	const island = placeName(place);
+	const image = supply.supplied(plan, void 0);
+	const ids = source.snapshots.map(({ id }) => id);
+	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
+	const own = {
+		...provenance(request, source.imageId),
+		[tagKeys.kmsKey]: key,
+		[tagKeys.lease]: leaseId,
+		[tagKeys.sourceSnapshot]: joinIds(ids)
+	};
+	const id = `copy ${nameOfSource(decided)} to ${island}`;
+	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
+	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
+	return {
+		...told({
+			id,
+			place,
+			island,
+			of: [takeOver ?? image.name],
+			key,
+			after: begun,
+			why
+		}),
+		kind: "copy-image",
+		from: image.resource,
+		fromRegion: regionOf(decided, plan),
+		key,
+		name,
+		takeOver,
+		expected,
+		description: expected.description,
+		snapshotTags,
+		anyTags: mergeTags([], {
+			users: target.tags,
+			ours: own
+		}).tags,
+		imageTags: [...expected.tags, {
+			Key: tagKeys.lease,
+			Value: leaseId
+		}],
+		regain: plan.crossAccount ? after : []
+	};
+}
+function freeing({ target, discardImages }) {
+	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
+}
+function regionOf({ source }, { from }) {
+	return from?.place.region ?? source.place.region;
+}
+const dayMs = 864e5;
+function publishing({ request: { publication, run } }, plan, last) {
+	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
+	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
+	const days = after !== void 0 && "days" in after ? after.days : 0;
+	const deprecateAt = after && ("at" in after ? {
+		at: after.at.getTime(),
+		keep: false
+	} : {
+		at: run.date.getTime() + days * dayMs,
+		keep: true
+	});
+	const settings = {
+		key,
+		grantKeyTo,
+		launchPermissions,
+		deprecateAt,
+		protection,
+		zones
+	};
+	if (![
+		grantKeyTo,
+		launchPermissions,
+		zones
+	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
+	const island = placeName(place);
+	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
+	const why = "what the inputs ask for beside the AMI";
+	const image = { madeBy: last };
+	return [{
+		...told({
+			id: `publish ${island}`,
+			place,
+			island,
+			of,
+			after: [last],
+			why
+		}),
+		kind: "publish",
+		image,
+		settings
+	}];
+}
+const parametersIsland = "SSM parameters";
+function concluding({ source }, parts) {
+	const { place } = source;
+	const named = parts.filter(({ target }) => target.target.ssmParameter !== void 0);
+	if (named.length === 0) return parts.flatMap(({ target, last }) => retiring(target, [last]));
+	const ready = "every target is ready";
+	const set = "every parameter is set";
+	const sets = named.map(({ target: { target }, last }) => ({
+		place: target.place,
+		name: target.ssmParameter ?? "",
+		image: { madeBy: last }
+	}));
+	const parameters = named.map(({ target: { target }, last }) => {
+		const parameter = target.ssmParameter ?? "";
+		return {
+			...told({
+				id: `parameter ${parameter} in ${placeName(target.place)}`,
+				place: target.place,
+				island: parametersIsland,
+				of: [parameter],
+				after: [ready],
+				why: "it is to name the AMI"
+			}),
+			kind: "parameter",
+			name: parameter,
+			image: { madeBy: last }
+		};
+	});
+	const lasts = parts.map(({ last }) => last);
+	const all = "the SSM parameters are set for all targets or for none";
+	const then = "until then the parameters may be put back to the older AMIs";
+	const after = parameters.map(({ id }) => id);
+	return [
+		{
+			...told({
+				id: ready,
+				place,
+				of: [],
+				after: lasts,
+				why: all
+			}),
+			kind: "ready",
+			sets
+		},
+		...parameters,
+		{
+			...told({
+				id: set,
+				place,
+				of: [],
+				island: parametersIsland,
+				after,
+				why: then
+			}),
+			kind: "ready",
+			sets: []
+		},
+		...parts.flatMap(({ target }) => retiring(target, [set]))
+	];
+}
+function retiring(plan, after) {
+	const { target, replace, retained } = plan;
+	const { place } = target;
+	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
+	return [...replace.map((image) => {
+		if (image !== supersedes) return deregistering(image, "replaced", {
+			place,
+			after,
+			why: "the new AMI replaces it"
+		});
+		const of = snapshotIdsOf(image);
+		const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
+		const verified = [verifyId(placeName(place))];
+		return {
+			...told({
+				id,
+				place,
+				of,
+				after: verified,
+				why: `${image.ImageId} is replaced`
+			}),
+			kind: "delete",
+			snapshotIds: of,
+			superseded: true
+		};
+	}), ...(retained?.remove ?? []).map((image) => deregistering(image, "retain", {
+		place,
+		after,
+		why: "retain leaves no room for it"
+	}))];
+}
+// src/plan/operations.ts
+function operationsOf(decided, othersLeft) {
+	const { source, targets } = decided;
+	const making = targets.filter(isMaking);
+	const supply = openSupply(decided);
+	if (source.instanceId !== void 0) supply.create(source.instanceId);
+	if (making.length > 0 || othersLeft || targets.some((target) => target.action === "await" || leaves(target))) supply.lease();
+	for (const copy of decided.encryptedCopies) supply.encrypt(copy);
+	supply.allow(making);
+	supply.share(making.filter(({ crossAccount }) => crossAccount));
+	const parts = targets.map((target) => ({
+		target,
+		...targetOperations(decided, supply, target)
+	}));
+	return [
+		...supply.operations,
+		...parts.flatMap(({ operations }) => operations),
+		...concluding(decided, parts)
+	];
+}
+function leaves({ discard, discardImages, untag }) {
+	return discard.length + discardImages.length + untag.length > 0;
+}
+// src/plan/retention.ts
+function lineageOf({ Name = "" }) {
+	return Name.replace(/\d+/g, "#");
+}
+function planRetention(facts) {
+	const { count, lineage, name, existing, reused } = facts;
+	const others = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	const beyond = others.slice(count - 1).map((image) => ({
+		image,
+		why: whyKept(image, facts)
+	}));
+	return {
+		keep: others.slice(0, count - 1),
+		remove: beyond.flatMap(({ image, why }) => why === void 0 ? [image] : []),
+		held: beyond.flatMap(({ image, why }) => why === void 0 ? [] : [{
+			image,
+			why
+		}])
+	};
+}
+function whyKept(image, { users, locks }) {
+	const obstacle = removalObstacle(image, locks)?.why;
+	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
+	const using = users.get(image.ImageId ?? "");
+	return using === void 0 ? void 0 : `it is used by ${using.join(", ")}`;
+}
+// src/plan/route.ts
+function losesBilling({ UsageOperation, ProductCodes }) {
+	return (UsageOperation ?? "RunInstances") !== "RunInstances" || (ProductCodes ?? []).length > 0;
+}
+const paravirtualRegions = [
+	"us-east-1",
+	"us-west-1",
+	"us-west-2",
+	"eu-west-1",
+	"eu-central-1",
+	"ap-northeast-1",
+	"ap-southeast-1",
+	"ap-southeast-2",
+	"sa-east-1",
+	"us-gov-west-1",
+	"cn-north-1"
+];
+function planRoute({ request, source, findings }, target, crossAccount) {
+	const { image } = source;
+	const where = placeName(target.place);
+	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
+	if (image.VirtualizationType === "paravirtual" && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
+	if (request.route === "register" && losesBilling(image) && !request.allowLostBilling) {
+		const codes = [image.UsageOperation, ...(image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId)].filter(Boolean).join(", ");
+		findings.add(where, `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? "its platform"}: ${codes})`, "use route copy, or set allow-lost-billing to true if that is meant");
+	}
+	const lost = lostByRegistering(source, crossAccount);
+	if (request.route === "register" && lost !== void 0) findings.add(where, `route register would lose ${lost} of ${image.ImageId}`, "use route copy or auto");
+	if (request.route !== "auto") return request.route;
+	return losesBilling(image) || lost !== void 0 ? "copy" : "register";
+}
+function lostByRegistering({ image, account }, crossAccount) {
+	if (image.VirtualizationType === "paravirtual") return "the kernel and RAM disk";
+	if (!crossAccount && hasUefi(image) && image.OwnerId !== account) return "the UEFI variables";
+	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
+}
+// src/plan/plan.ts
+function planOf(observed, { request, leaseId, reader }, findings) {
+	const { source } = observed;
+	const holders = holdersOf(source, leaseId, reader);
+	const planning = {
+		request,
+		source,
+		leaseId,
+		holders,
+		findings
+	};
+	const drafts = observed.targets.map((target) => planTarget(planning, target));
+	const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
+	const hubs = planHubs(observed, abroad);
+	const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
+	const atSource = direct.length === 0 ? void 0 : planEncryptedCopy(planning, observed, direct);
+	const targets = drafts.map((draft) => {
+		if (!isMakingDraft(draft)) return draft;
+		const from = draft.crossAccount ? hubs.get(draft.target.request.region) ?? atSource : void 0;
+		return {
+			...draft,
+			from,
+			sourceKeys: draft.crossAccount ? keysOf$1(source, from) : []
+		};
+	});
+	const decided = {
+		source,
+		encryptedCopies: [...hubs.values(), ...atSource ? [atSource] : []],
+		targets
+	};
+	return {
+		...decided,
+		operations: operationsOf({
+			...decided,
+			request,
+			leaseId
+		}, holders.dead.size + holders.outdated.size > 0)
+	};
+}
+function isMakingDraft(draft) {
+	return draft.action === "register" || draft.action === "copy";
+}
+function planHubs({ source, hubs, intermediates }, toMake) {
+	const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
+	const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
+	return new Map(worth.map(([region, hub]) => [region, wholeCopy(source, hub, keptCopy(intermediates.get(region), source, hub))]));
+}
+function wholeCopy({ imageId, image }, { place, kmsKeyArn }, there) {
+	const name = encryptedCopyName(imageId, kmsKeyArn);
+	const snapshotsThere = there === void 0 ? new Map() : matchSnapshots(image, there);
+	return {
+		place,
+		name,
+		kmsKeyArn,
+		only: void 0,
+		there: there?.ImageId,
+		snapshotsThere
+	};
+}
+function keysOf$1({ snapshots }, from) {
+	const made = from === void 0 ? [] : [from.kmsKeyArn];
+	const copied = from === void 0 ? [] : from.only ?? snapshots;
+	const keys = snapshots.filter((snapshot) => !copied.includes(snapshot)).flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
+	return [...new Set([...made, ...keys])];
+}
+function planEncryptedCopy({ request, findings }, { source, intermediates }, targets) {
+	const { place, snapshots, kmsKeyArn } = source;
+	const unshareable = snapshots.filter(({ obstacle }) => obstacle !== void 0);
+	if (unshareable.length === 0) return void 0;
+	if (kmsKeyArn !== void 0) {
+		const hub = {
+			place,
+			kmsKeyArn
+		};
+		const there = intermediates.get(place.region);
+		return unshareable.length < snapshots.length && targets.every(({ route }) => route === "register") ? {
+			...wholeCopy(source, hub, void 0),
+			only: unshareable,
+			snapshotsThere: keptSnapshots(there, source, kmsKeyArn)
+		} : wholeCopy(source, hub, keptCopy(there, source, hub));
+	}
+	if (request.source.kmsKey === void 0) {
+		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
+		findings.add(placeName(place), `${list}: so it can't be shared with another account`, "give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first");
+	}
+}
+function planTarget(planning, target) {
+	const { request, source, leaseId, holders, findings } = planning;
+	const crossAccount = target.request.account !== source.account;
+	const route = planRoute(planning, target, crossAccount);
+	const found = findImage(planning, target, route);
+	const { image, takeOver } = found;
+	const discardImages = findFailed(target, holders);
+	const others = target.existing.filter((one) => one !== image && one.ImageId !== takeOver && !discardImages.includes(one) && !isLeft(one));
+	const replace = request.onExisting === "replace" ? others.filter((one) => !isHeld(one, holders)) : [];
+	const supersedes = image === void 0 && route === "register" ? findSuperseded$1(target, replace) : void 0;
+	if (image === void 0 && takeOver === void 0 && supersedes === void 0) checkName(planning, target, discardImages);
+	if (request.onExisting === "fail" && others.length > 0) tellExisting(planning, target, others);
+	for (const one of replace) checkRemovable(one, target, findings);
+	const copies = planCopies(planning, target, image === void 0 && route === "register");
+	const going = [...replace, ...discardImages];
+	const goingSnapshots = going.flatMap(snapshotIdsOf);
+	const finished = copies.untag.filter((id) => !goingSnapshots.includes(id));
+	const common = {
+		target,
+		route,
+		expected: expectedOf(planning, target, route),
+		replace,
+		retained: retentionOf(planning, target, {
+			reused: image,
+			going
+		}),
+		discardImages,
+		discard: copies.discard,
+		untag: image !== void 0 && tagValue(image, tagKeys.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
+	};
+	if (image !== void 0) return {
+		...common,
+		action: found.action,
+		image
+	};
+	const supplied = {
+		crossAccount,
+		snapshotTags: planSnapshotTags(planning, target, leaseId)
+	};
+	return route === "copy" ? {
+		...common,
+		...supplied,
+		action: "copy",
+		takeOver
+	} : {
+		...common,
+		...supplied,
+		action: "register",
+		copies: copies.copies,
+		supersedes
+	};
+}
+function findImage(planning, target, route) {
+	const reuse = findReusable(planning, target);
+	if (reuse !== void 0) return {
+		action: "reuse",
+		image: reuse,
+		takeOver: void 0
+	};
+	const takeOver = route === "copy" ? findPending(target, planning.holders) : void 0;
+	return {
+		action: "await",
+		image: takeOver === void 0 ? findMaking(planning, target) : void 0,
+		takeOver
+	};
+}
+function findSuperseded$1({ ssmParameter, namesake }, replace) {
+	if (ssmParameter !== void 0) return void 0;
+	return replace.find(({ ImageId, State }) => ImageId === namesake?.ImageId && State !== "pending");
+}
+function isLeft({ State }) {
+	return State === "deregistered" || State === "invalid";
+}
+function retentionOf({ request, source }, { made, users, locks, name }, { reused, going }) {
+	const { retain } = request.publication;
+	if (retain === void 0) return void 0;
+	const gone = new Set(going.map(({ ImageId }) => ImageId));
+	const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
+	return planRetention({
+		count: retain,
+		lineage: lineageOf(source.image),
+		name,
+		existing,
+		reused,
+		users,
+		locks
+	});
+}
+function expectedOf(planning, target, route) {
+	const { source } = planning;
+	const tags = planTags(planning, target, {
+		of: "the source",
+		inherited: source.image.Tags ?? [],
+		ours: { [tagKeys.lineage]: lineageOf(source.image) },
+		most: route === "copy" ? 49 : 50
+	});
+	return {
+		key: target.kmsKeyArn,
+		description: descriptionOf(source, target, route),
+		tags
+	};
+}
+function descriptionOf(source, { description }, route) {
+	return description ?? (source.image.Description || void 0) ?? (route === "copy" ? `Copied from ${source.imageId} (${placeName(source.place)})` : void 0);
+}
+function planTags({ request, source, findings }, target, { of, inherited, ours, most }) {
+	const own = {
+		...provenance(request, source.imageId),
+		...ours
+	};
+	const { tags, dropped } = mergeTags(request.copyTags ? inherited : [], {
+		users: target.tags,
+		ours: own
+	}, most);
+	if (dropped.length > 0) findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
+	return tags;
+}
+function planSnapshotTags(planning, target, leaseId) {
+	return new Map(planning.source.snapshots.map(({ id, tags }) => {
+		return [id, planTags(planning, target, {
+			of: id,
+			inherited: tags,
+			ours: {
+				[tagKeys.sourceSnapshot]: id,
+				[tagKeys.kmsKey]: target.kmsKeyArn,
+				[tagKeys.lease]: leaseId
+			},
+			most: 50
+		})];
+	}));
+}
+function checkRemovable(image, { place, locks }, findings) {
+	const obstacle = removalObstacle(image, locks);
+	if (obstacle === void 0) return;
+	findings.add(placeName(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
+}
+function tellExisting({ findings }, { place }, others) {
+	const list = others.map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === "available" ? "" : `, ${State}`})`).join(", ");
+	findings.add(placeName(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
+}
+function checkName(planning, target, discardImages) {
+	const { request, source, findings } = planning;
+	const { namesake } = target;
+	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
+	const where = placeName(target.place);
+	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
+	const remedy = "choose another target-ami-name, or deregister that AMI";
+	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
+	if (tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) tell("", remedy);
+	else if (request.onExisting === "fail") return;
+	else if (namesake.State === "pending") tell(", which is being made", "run it again when that AMI is available");
+	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
+	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
 // src/plan/estimate.ts
 const transferPerGiB = .02;
@@ -43082,39 +46252,45 @@ const mibPerSecond = {
 	least: 50
 };
 const round = (value) => Math.round(value * 100) / 100;
-function estimate(request, { source, targets, encryptedCopies }) {
+function estimate(request, { source, targets, encryptedCopies: copies }) {
 	const sizes = source.snapshots.map(({ sizeGiB }) => sizeGiB);
 	const total = totalGiB(source.snapshots);
 	const largest = Math.max(0, ...sizes);
-	const making = targets.filter(({ reuse, adopt }) => reuse === void 0 && adopt === void 0);
+	const making = targets.filter(isMaking).map((one) => ({
+		...one,
+		copied: copiedBy(one, source.snapshots)
+	})).filter(({ copied }) => copied.length > 0);
+	const gibOf = (some) => some.reduce((sum, { copied }) => sum + totalGiB(copied), 0);
+	const encryptedCopies = copies.filter(({ there }) => there === void 0);
 	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
 	const hubbed = [...Map.groupBy(abroad, ({ target }) => target.request.region).values()].reduce((sum, one) => {
-		const others = one.filter(({ crossAccount }) => crossAccount).length;
-		return sum + (others > 1 ? one.length - others + 1 : one.length);
+		const others = one.filter(({ crossAccount }) => crossAccount);
+		return sum + gibOf(one) + (others.length > 1 ? total - gibOf(others) : 0);
 	}, 0);
-	const priced = (crossings) => ({
-		transferGiB: crossings * total,
-		transferUSD: round(crossings * total * transferPerGiB)
+	const priced = (transferGiB) => ({
+		transferGiB,
+		transferUSD: round(transferGiB * transferPerGiB)
 	});
 	const byTopology = {
-		direct: priced(abroad.length),
+		direct: priced(gibOf(abroad)),
 		"regional-hub": priced(hubbed)
 	};
-	const encryptedGiB = encryptedCopies.reduce((sum, { only }) => sum + (only ? totalGiB(only) : total), 0);
-	const encryptedCount = encryptedCopies.reduce((sum, { only }) => sum + (only?.length ?? sizes.length), 0);
-	const { copyMinutes, publication } = request;
+	const encrypted = encryptedCopies.flatMap(({ only, snapshotsThere }) => (only ?? source.snapshots).filter(({ id }) => !snapshotsThere.has(id)));
+	const encryptedGiB = totalGiB(encrypted);
+	const encryptedCount = encrypted.length;
+	const { copyMinutes } = request;
 	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
-	const zones = publication.fastSnapshotRestore === "all" ? 3 : publication.fastSnapshotRestore.length;
-	const hops = making.length === 0 ? 0 : encryptedCopies.length > 0 ? 2 : 1;
+	const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
+	const hops = making.length === 0 ? 0 : encryptedCount > 0 ? 2 : 1;
 	const minutesAt = (rate) => Math.ceil(hops * largest * 1024 / rate / 60);
 	return {
-		copies: making.length * sizes.length + encryptedCount,
+		copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encryptedCount,
 		...byTopology[request.topology],
 		byTopology,
-		storageGiB: making.length * total,
-		storageUSDPerMonth: round(making.length * total * storagePerGiBMonth),
-		timedCopyUSD: round((making.length * total + encryptedGiB) * timed),
-		fastSnapshotRestoreUSDPerHour: round(publication.fastSnapshotRestore.length === 0 ? 0 : making.length * sizes.length * zones * fastRestorePerHour),
+		storageGiB: gibOf(making),
+		storageUSDPerMonth: round(gibOf(making) * storagePerGiBMonth),
+		timedCopyUSD: round((gibOf(making) + encryptedGiB) * timed),
+		fastSnapshotRestoreUSDPerHour: round(sizes.length * zones * fastRestorePerHour),
 		minutes: copyMinutes === void 0 ? {
 			least: minutesAt(mibPerSecond.most),
 			most: minutesAt(mibPerSecond.least)
@@ -43125,132 +46301,117 @@ function estimate(request, { source, targets, encryptedCopies }) {
 		basis: `volume sizes, not blocks written; list prices of us-east-1: ${transferPerGiB} USD/GiB between regions, ${storagePerGiBMonth} USD/GiB-month of snapshots (https://aws.amazon.com/ebs/pricing/); time by the largest volume at ${mibPerSecond.least} to ${mibPerSecond.most} MiB/s a copy (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)`
 	};
 }
+function copiedBy(plan, all) {
+	if (plan.action === "copy") return plan.takeOver === void 0 ? all : [];
+	return plan.copies.filter(({ takeOver }) => takeOver === void 0).map(({ source }) => source);
+}
 // src/report/plan.ts
-function planRecord(request, plan, problems, warnings) {
+function planRecord(request, plan, { problems, warnings }) {
 	const { source } = plan;
+	const known = source.instanceId === void 0;
 	return {
-		version: 1,
+		version: 2,
 		dryRun: request.dryRun,
 		topology: request.topology,
 		source: {
 			account: source.account,
 			region: source.place.region,
-			amiId: source.instanceId === void 0 ? source.image.ImageId ?? "" : null,
+			amiId: known ? source.imageId : null,
 			amiName: source.image.Name ?? "",
 			snapshots: source.snapshots.map(({ id, sizeGiB, kmsKeyArn }) => ({
-				id: source.instanceId === void 0 ? id : null,
+				id: known ? id : null,
 				sizeGiB,
 				kmsKeyArn: kmsKeyArn ?? null
 			}))
 		},
 		targets: plan.targets.map((target) => plannedTarget(plan, target)),
-		steps: stepsOf(request, plan),
+		operations: plan.operations.map(operationRecord),
+		approved: approvedOf(request, plan),
 		estimate: estimate(request, plan),
 		problems,
 		warnings
 	};
 }
-function plannedTarget({ source }, { target, reuse, ...plan }) {
-	const { account, region } = target.request;
-	const ids = (images) => images.map(({ ImageId }) => ImageId ?? "");
+function operationRecord({ id, kind, place, of, kmsKeyArn, after, why }) {
 	return {
-		account,
-		region,
-		action: reuse === void 0 ? "create" : "reuse",
+		id,
+		kind,
+		...place,
+		of,
+		kmsKeyArn: kmsKeyArn ?? null,
+		after,
+		why,
+		outcome: "planned"
+	};
+}
+function withOutcomes(record, outcomes) {
+	return {
+		...record,
+		operations: record.operations.map((one) => ({
+			...one,
+			outcome: outcomeOf$2(outcomes?.get(one.id))
+		}))
+	};
+}
+function outcomeOf$2(outcome) {
+	if (outcome === void 0) return "planned";
+	return outcome.is === "done" && outcome.result.undone || outcome.is;
+}
+function plannedTarget({ source }, plan) {
+	const { target, replace, retained } = plan;
+	const ids = (images) => images.flatMap(({ ImageId }) => ImageId ?? []);
+	const takenOver = plan.action === "register" ? plan.copies.map(({ takeOver }) => takeOver) : plan.action === "copy" ? [plan.takeOver] : [];
+	const image = isMaking(plan) ? void 0 : plan.image;
+	return {
+		...target.place,
+		action: isMaking(plan) ? "create" : plan.action,
 		route: plan.route,
-		amiName: reuse?.Name ?? target.name,
+		amiName: image?.Name ?? target.name,
 		kmsKeyArn: target.kmsKeyArn,
-		from: plan.from?.place.region ?? source.place.region,
+		from: (isMaking(plan) ? plan.from?.place.region : void 0) ?? source.place.region,
 		volumes: source.snapshots.length,
 		sizeGiB: totalGiB(source.snapshots),
-		reuses: reuse?.ImageId ?? null,
-		adopts: [plan.adopt, ...plan.copies.map(({ adopt }) => adopt)].filter((id) => id !== void 0),
-		replaces: ids(plan.replace),
-		removes: ids(plan.retained?.remove ?? [])
+		reuses: image?.ImageId ?? null,
+		adopts: takenOver.filter((id) => id !== void 0),
+		replaces: ids(replace),
+		removes: ids(retained?.remove ?? []),
+		keeps: (retained?.held ?? []).map(({ image: { ImageId = "", Name = "" }, why }) => ({
+			amiId: ImageId,
+			amiName: Name,
+			why
+		}))
 	};
 }
-function stepsOf(request, plan) {
-	const { source, targets, encryptedCopies, keyAccess } = plan;
-	const steps = [];
-	const add = (step, account, region, resources, kmsKeyArn, after, id = `${step} ${account}/${region}`) => {
-		steps.push({
-			id,
-			step,
+const explained = new Set([
+	"deregister",
+	"delete",
+	"untag",
+	"reuse"
+]);
+const toldOperations = 200;
+function planLines({ operations, targets, estimate }) {
+	const lines = operations.slice(0, toldOperations).map(({ kind, account, region, of, kmsKeyArn, why }) => ({
+		where: placeName({
 			account,
-			region,
-			resources,
-			kmsKeyArn,
-			after
-		});
-		return id;
-	};
-	const snapshots = source.snapshots.map(({ id }) => id);
-	const { instanceId } = source;
-	const imageId = (instanceId === void 0 ? source.image.ImageId : source.image.Name) ?? "";
-	const created = instanceId === void 0 ? [] : [add("create", source.account, source.place.region, [instanceId], null, [])];
-	const encrypted = new Map(encryptedCopies.map((copy) => {
-		const resources = copy.only?.map(({ id }) => id) ?? [imageId];
-		return [copy, add("encrypt", source.account, copy.place.region, resources, copy.kmsKeyArn, created)];
+			region
+		}),
+		what: `${kind} ${of.join(", ")}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
 	}));
-	const making = targets.filter(({ reuse }) => reuse === void 0);
-	const granted = new Map();
-	if (keyAccess !== "existing") for (const { target, sourceKeys } of making) for (const keyArn of sourceKeys) {
-		const id = `grant ${keyArn} to ${target.principalArn}`;
-		if (!granted.has(id)) granted.set(id, add("grant", source.account, regionOfKey(keyArn), [target.principalArn], keyArn, [], id));
-	}
-	const shared = new Map();
-	for (const [from] of Map.groupBy(making.filter(({ crossAccount }) => crossAccount), (one) => one.from)) {
-		const after = [encrypted.get(from) ?? created].flat();
-		shared.set(from, add("share", source.account, from?.place.region ?? source.place.region, snapshots, null, after));
-	}
-	const ready = targets.map((targetPlan) => {
-		const { target, reuse, crossAccount, from, sourceKeys, route } = targetPlan;
-		const { account, region } = target.request;
-		let last = [];
-		if (reuse === void 0) {
-			const after = [...crossAccount ? [shared.get(from) ?? []].flat() : created, ...sourceKeys.flatMap((keyArn) => granted.get(`grant ${keyArn} to ${target.principalArn}`) ?? [])];
-			const copied = add("copy", account, region, route === "copy" ? [imageId] : snapshots, target.kmsKeyArn, after);
-			const made = route === "copy" ? copied : add("register", account, region, [target.name], null, [copied]);
-			last = [add("verify", account, region, [target.name], null, [made])];
-		}
-		if (publishes(request, targetPlan)) last = [add("publish", account, region, [reuse?.ImageId ?? target.name], null, last)];
-		return {
-			targetPlan,
-			last
-		};
-	});
-	const everyLast = ready.flatMap(({ last }) => last);
-	const promoted = ready.flatMap(({ targetPlan: { target } }) => target.ssmParameter === void 0 ? [] : [add("promote", target.request.account, target.request.region, [target.ssmParameter], null, everyLast)]);
-	for (const { targetPlan, last } of ready) {
-		const { target, retained, replace } = targetPlan;
-		const going = [...replace, ...retained?.remove ?? []].map(({ ImageId }) => ImageId ?? "");
-		if (going.length > 0) add("retain", target.request.account, target.request.region, going, null, promoted.length > 0 ? promoted : last);
-	}
-	if (making.length > 0) add("clean-up", source.account, source.place.region, [imageId], null, everyLast);
-	return steps;
-}
-function publishes({ publication }, { target }) {
-	const { deprecateAfter, deregistrationProtection, fastSnapshotRestore, launchPermissions } = publication;
-	return deprecateAfter !== void 0 || deregistrationProtection !== "off" || fastSnapshotRestore.length > 0 || launchPermissions.length > 0 || target.grantKeyTo.length > 0;
-}
-const toldSteps = 200;
-function planLines({ steps, targets, estimate }) {
-	const lines = steps.slice(0, toldSteps).map(({ step, account, region, resources, kmsKeyArn }) => ({
-		where: `${account}/${region}`,
-		what: `${step} ${resources.join(", ")}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}`
-	}));
-	const reused = targets.filter(({ reuses }) => reuses !== null).map(({ account, region, reuses }) => ({
-		where: `${account}/${region}`,
-		what: `reuse ${reuses}`
-	}));
+	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
+		where: placeName({
+			account,
+			region
+		}),
+		what: `${amiId} (${amiName}) stays: ${why}`
+	})));
 	const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes } = estimate;
-	const more = steps.length - lines.length;
+	const more = operations.length - lines.length;
 	return [
-		...reused.slice(0, toldSteps),
 		...lines,
+		...kept.slice(0, toldOperations),
 		...more > 0 ? [{
 			where: "…",
-			what: `${more} steps more; the file of plan-file has them all`
+			what: `${more} operations more; the file of plan-file has them all`
 		}] : [],
 		{
 			where: "by estimate",
@@ -43258,372 +46419,276 @@ function planLines({ steps, targets, estimate }) {
 		}
 	];
 }
-// src/report/timeline.ts
-function openTimeline(now) {
-	const spans = [];
-	return {
-		spans,
-		async span(where, step, work) {
-			const from = now();
-			try {
-				return await work();
-			} finally {
-				spans.push({
-					place: placeName(where),
-					step,
-					from,
-					to: now()
-				});
+function describePlan({ source, encryptedCopies, targets }) {
+	const { image, snapshots } = source;
+	const made = targets.filter(isMaking).length;
+	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
+	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
+	return `${image.ImageId} (${image.Name}): ${counted$1(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted$1(targets.length, "target")}${first}`;
+}
+// src/prepare.ts
+async function prepare({ host, request, log, leaseId, signal }) {
+	const findings = openFindings(signal, host.clock.now);
+	const prepared = await log.group("Reading accounts, keys and the source AMI", async () => {
+		const accounts = openAccounts(host, request, findings);
+		const observed = await observe(request, accounts, findings);
+		const planner = {
+			request,
+			leaseId,
+			reader: {
+				...readerOf(host, request.run),
+				now: observed?.at ?? 0
 			}
-		}
-	};
-}
-// src/aws/shares.ts
-const accountsPerCall = 500;
-const isImage = (id) => id.startsWith("ami-");
-async function readShares(place, id) {
-	const permissions = isImage(id) ? (await place.ec2(new DescribeImageAttributeCommand({
-		ImageId: id,
-		Attribute: "launchPermission"
-	}))).LaunchPermissions : (await place.ec2(new DescribeSnapshotAttributeCommand({
-		SnapshotId: id,
-		Attribute: "createVolumePermission"
-	}))).CreateVolumePermissions;
-	return new Set((permissions ?? []).flatMap(({ UserId }) => UserId ?? []));
-}
-async function changeShares(place, id, change, accounts) {
-	for (let start = 0; start < accounts.length; start += accountsPerCall) {
-		const users = { [change]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
-		await (isImage(id) ? place.ec2(new ModifyImageAttributeCommand({
-			ImageId: id,
-			LaunchPermission: users
-		})) : place.ec2(new ModifySnapshotAttributeCommand({
-			SnapshotId: id,
-			Attribute: "createVolumePermission",
-			CreateVolumePermission: users
-		})));
-	}
-}
-async function readTags(place, ids) {
-	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage(id))), describeImages(place, ids.filter(isImage))]);
-	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
-}
-// src/steps/key-access.ts
-function grantName(imageId, leaseId) {
-	return `share-encrypted-ami/${imageId}/${leaseId}`;
-}
-function openKeys(run, plan, made) {
-	const { keyAccess } = plan;
-	const closing = new AbortController();
-	const signal = AbortSignal.any([run.signal, closing.signal]);
-	const statements = new Map();
-	const allow = (keyArn) => {
-		signal.throwIfAborted();
-		const going = statements.get(keyArn);
-		if (going !== void 0) return going;
-		const begun = quiet(addStatement(run, plan, keyArn).finally(() => statements.delete(keyArn)));
-		statements.set(keyArn, begun);
-		return begun;
-	};
-	const open = async (keyArn, { target }) => {
-		if (keyAccess === "policy") await allow(keyArn);
-		if (keyAccess === "grant") await grantKey$1(run, plan, keyArn, target.principalArn, made);
-		const place = target.at(regionOfKey(keyArn)).until(signal);
-		dryRuns ??= honoursDryRuns$1([{
-			place: target.place,
-			keyArn: target.kmsKeyArn
-		}]);
-		await awaitAccess(run, place, keyArn, await dryRuns, async () => {
-			if (keyAccess === "policy") await allow(keyArn);
+		};
+		const plan = observed && planOf(observed, planner, findings);
+		const checked = plan && await check({
+			request,
+			plan,
+			accounts,
+			findings,
+			files: host.files
 		});
-	};
-	let dryRuns;
-	const pairs = new Map();
-	for (const targetPlan of plan.targets) for (const keyArn of targetPlan.sourceKeys) {
-		const pair = `${keyArn} ${targetPlan.target.principalArn}`;
-		if (!pairs.has(pair)) pairs.set(pair, quiet(open(keyArn, targetPlan)));
-	}
-	return {
-		opened: async ({ sourceKeys, target }) => {
-			await Promise.all(sourceKeys.map((keyArn) => pairs.get(`${keyArn} ${target.principalArn}`)));
-		},
-		reopen: async (targetPlan) => {
-			if (keyAccess === "policy") await Promise.all(targetPlan.sourceKeys.map((keyArn) => open(keyArn, targetPlan)));
-		},
-		close: async () => {
-			closing.abort(new Error("the copies have ended"));
-			await Promise.allSettled([...pairs.values(), ...statements.values()]);
-		}
-	};
-}
-function quiet(promise) {
-	promise.catch(() => {});
-	return promise;
-}
-async function addStatement(run, plan, keyArn) {
-	const place = plan.source.at(regionOfKey(keyArn));
-	const accounts = accountsUsing(plan, keyArn);
-	try {
-		if (await changePolicy(place, keyArn, (policy) => withStatement(policy, run.leaseId, run.request.source.partition, accounts))) run.log.line(placeName(place), `added a statement to the policy of ${keyArn}`);
-	} catch (error) {
-		throw new StepError(`Adding a statement to the policy of ${keyArn}`, error);
-	}
-}
-const principalTries$1 = 6;
-async function grantKey$1(run, plan, keyArn, principalArn, made) {
-	const { at, image } = plan.source;
-	const place = at(regionOfKey(keyArn));
-	const entry = {
-		keyArn,
-		grantId: void 0
-	};
-	made.push(entry);
-	for (let tries = 1;; tries += 1) try {
-		const { GrantId } = await place.kms(new CreateGrantCommand({
-			KeyId: keyArn,
-			GranteePrincipal: principalArn,
-			Operations: [...keyOperations],
-			Name: grantName(image.ImageId ?? "", run.leaseId)
-		}));
-		entry.grantId = GrantId;
-		return;
-	} catch (error) {
-		if (!hasCode(error, "InvalidArnException") || tries === principalTries$1) throw new StepError(`Granting ${principalArn} the use of ${keyArn}`, error);
-		await place.sleep(1e3 * tries);
-	}
-}
-const settleSeconds = 300;
-const lostSeconds = 5;
-async function awaitAccess(run, place, keyArn, dryRuns, giveAgain) {
-	const began = run.log.elapsedSeconds();
-	const patienceSeconds = run.request.source.keyAccess === "existing" ? 0 : settleSeconds;
-	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) {
-		const waited = run.log.elapsedSeconds() - began;
-		try {
-			await place.kms(new DescribeKeyCommand({ KeyId: keyArn }));
-		} catch (error) {
-			const lacksPolicy = errorMessage(error).includes("no identity-based policy");
-			if (!isDenied(error) || lacksPolicy || waited > patienceSeconds) throw new StepError(`Using the source key ${keyArn} from account ${place.account}`, error, accessRemedy(keyArn, lacksPolicy, run));
-			if (waited > lostSeconds) await giveAgain();
-			await place.sleep(wait);
-			continue;
-		}
-		const { words } = dryRuns ? await askToGrant({
-			place,
-			keyArn
-		}) : { words: "" };
-		if (!words.includes("no resource-based policy") || waited > patienceSeconds) return;
-		await place.sleep(wait);
-	}
-}
-function accessRemedy(keyArn, lacksPolicy, run) {
-	const actions = keyOperations.map((operation) => `kms:${operation}`).join(", ");
-	if (lacksPolicy) return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: allow ${actions} on ${keyArn} in the target role's policy`;
-	if (run.request.source.keyAccess !== "existing") return void 0;
-	return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must allow the target account ${actions}; or set source-key-access to grant`;
-}
-// src/steps/register.ts
-async function register(run, plan, { target, description, tags }, extras, copied, watcher) {
-	const { place, name } = target;
-	const { image: source } = plan.source;
-	const copies = new Map([...copied].map(([id, { SnapshotId }]) => [id, SnapshotId ?? ""]));
-	const command = new RegisterImageCommand(registrationOf({
-		source,
-		extras,
-		name,
-		description,
-		copies,
-		tags
-	}));
-	try {
-		const id = await registerOnce();
-		run.log.line(placeName(place), `registered ${id} (${name})`);
-		return await watcher.image(id);
-	} catch (error) {
-		throw new StepError(`Registering ${name} in ${placeName(place)}`, error);
-	}
-	async function registerOnce() {
-		for (let tries = 1;; tries += 1) try {
-			const { ImageId } = await place.ec2(command);
-			if (ImageId === void 0) throw new Error("AWS named no image");
-			return ImageId;
-		} catch (error) {
-			const taken = hasCode(error, "InvalidAMIName.Duplicate");
-			const ids = new Set(copies.values());
-			const named = taken || isTransient(error) ? await findNamed(place, name, taken) : void 0;
-			if (named?.ImageId !== void 0 && snapshotIdsOf(named).every((id) => ids.has(id))) return named.ImageId;
-			if (!isTransient(error) || tries > 5) throw error;
-			await place.sleep(1e3 * tries);
-		}
-	}
-}
-const namedLooksSeconds = [
-	.3,
-	.7,
-	1,
-	2,
-	4,
-	8,
-	15
-];
-async function findNamed(place, name, taken) {
-	for (const seconds of namedLooksSeconds) {
-		const [image] = await ownImages(place, {
-			Name: "name",
-			Values: [name]
+		const warnings = findings.warnings();
+		for (const warning of warnings) log.warn(warning);
+		const record = plan && planRecord(request, plan, {
+			problems: findings.problems,
+			warnings
 		});
-		if (image !== void 0 || !taken) return image;
-		await place.sleep(seconds * 1e3);
-	}
+		if (plan === void 0 || record === void 0 || findings.problems.length > 0) throw new ProblemsError(findings.problems, record);
+		log.line(placeName(plan.source.place), describePlan(plan));
+		return {
+			accounts,
+			plan,
+			record,
+			source: plan.source,
+			kmsDryRuns: checked?.kmsDryRuns ?? false
+		};
+	});
+	await log.group("The plan", async () => {
+		for (const { where, what } of planLines(prepared.record)) log.line(where, what);
+	});
+	return prepared;
 }
-async function findRival(run, plan, { target }, watcher) {
-	const named = await findNamed(target.place, target.name, true);
-	if (named?.ImageId === void 0 || tagValue(named, tagKeys.sourceAmi) !== plan.source.image.ImageId) return void 0;
-	const image = await watcher.image(named.ImageId);
-	const allowed = allowancesOf(run.request, plan.source, target.place);
-	return differences(plan.source.image, image, allowed).length === 0 ? image : void 0;
-}
-async function finish(run, { target }, snapshotIds) {
-	if (snapshotIds.length === 0) return;
+async function create(asked, foreseen) {
+	const { operations } = foreseen.plan;
+	const begun = operations.findIndex(({ kind }) => kind === "lease");
+	const first = foreseen.source.instanceId === void 0 ? [] : operations.slice(0, begun);
+	if (first.length === 0) return {
+		prepared: foreseen,
+		created: new Map()
+	};
+	const created = await apply(openRun({
+		...asked,
+		...foreseen
+	}).run, first);
+	const { approved } = foreseen.record;
+	const withCreated = (record) => {
+		const before = withOutcomes(foreseen.record, created).operations.slice(0, first.length);
+		return {
+			...record,
+			approved,
+			operations: [...before, ...record.operations]
+		};
+	};
+	const last = created.get(first.at(-1)?.id ?? "");
+	if (last?.is !== "done") throw new StoppedError(last?.error, withOutcomes(foreseen.record, created));
+	const id = last.result.id ?? "";
+	const request = {
+		...asked.request,
+		image: {
+			by: "id",
+			id
+		},
+		expectPlan: void 0
+	};
 	try {
-		await target.place.ec2(new DeleteTagsCommand({
-			Resources: [...snapshotIds],
-			Tags: [{ Key: tagKeys.lease }]
-		}));
+		const prepared = await prepare({
+			...asked,
+			request
+		});
+		const now = approvedOf(asked.request, prepared.plan);
+		const different = asked.request.expectPlan && differing({
+			digest: digestOf(approved),
+			approved
+		}, now);
+		if (different) throw new ProblemsError([different], prepared.record);
+		return {
+			prepared: {
+				...prepared,
+				record: withCreated(prepared.record)
+			},
+			created
+		};
 	} catch (error) {
-		const what = `the tag ${tagKeys.lease} stays on ${snapshotIds.join(", ")}: ${errorMessage(error)}`;
-		if (isDenied(error)) run.log.warn(what);
-		else run.leftBehind.push(what);
+		if (!(error instanceof ProblemsError)) throw error;
+		throw new ProblemsError(error.problems, error.plan && withCreated(error.plan), id);
 	}
 }
-// src/steps/remove.ts
-async function removeImage(place, image) {
-	await deregister(place, image);
-	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
-}
-async function deregister(place, image) {
-	try {
-		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
-	} catch (error) {
-		if (hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
-		if (!isDenied(error) || await isImageThere(place, image)) throw error;
-	}
-}
-async function isImageThere(place, { ImageId = "" }) {
-	const [image] = await describeImages(place, [ImageId]);
-	return image !== void 0 && image.State !== "deregistered";
-}
-const inUseTries = 5;
-async function deleteSnapshot(place, id) {
-	for (let tries = 1;; tries += 1) try {
-		await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
-		return;
-	} catch (error) {
-		if (hasCode(error, "InvalidSnapshot.NotFound")) return;
-		if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
-		if (!hasCode(error, "InvalidSnapshot.InUse") || tries === inUseTries) throw error;
-		await place.sleep(500 * tries);
-	}
-}
-async function discard(run, plan) {
-	const { place } = plan.target;
-	await Promise.all([...plan.discardImages.map((image) => removeImage(place, image)), ...plan.discard.map((id) => deleteSnapshot(place, id))]);
-	await finish(run, plan, plan.untag);
-	const gone = [...plan.discardImages.map(({ ImageId }) => ImageId ?? ""), ...plan.discard];
-	if (gone.length > 0) run.log.line(placeName(place), `removed ${gone.join(", ")}, which an earlier run left half-made`);
-}
-async function replace(run, plan) {
-	const { place } = plan.target;
-	for (const image of plan.replace) {
-		const what = `${image.ImageId} (${image.Name})`;
-		try {
-			await removeImage(place, image);
-			run.log.line(placeName(place), `deregistered ${what}, which is replaced`);
-		} catch (error) {
-			run.leftBehind.push(`${what} in ${placeName(place)}, which is replaced: ${errorMessage(error)}`);
-		}
-	}
-}
-// src/steps/clean-up.ts
-function reporting(report, account) {
-	return async (what, act) => {
+// src/release.ts
+const nothing = {
+	done: [],
+	failed: [],
+	stays: [],
+	goesOn: []
+};
+const noNotes = () => ({
+	done: [],
+	failed: [],
+	gone: new Set(),
+	stays: [],
+	goesOn: []
+});
+function noting(notes, account) {
+	return async (what, act, resource) => {
 		try {
 			const result = await act();
-			if (typeof result === "string") report.done.push(result);
+			if (typeof result === "string") notes.done.push(result);
 			return result;
 		} catch (error) {
-			report.failed.push(`${what} in ${account}: ${errorMessage(error)}`);
+			const failure = { what: `${what} in ${account}: ${errorMessage(error)}` };
+			notes.failed.push(resource === void 0 ? failure : {
+				...failure,
+				resource
+			});
 			return;
 		}
 	};
 }
-async function cleanUpSource(at, sourceRegion, state, options) {
-	const report = {
-		done: [],
-		failed: []
-	};
-	const attempt = reporting(report, state.account);
-	const place = at(sourceRegion);
-	const { imageId, leaseId } = state;
-	const revoked = attempt("Revoking grants", () => revokeKnown(at, options.made ?? []));
-	const read = () => attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0] ?? null);
-	let image = options.made === void 0 ? await read() : void 0;
-	if (image === void 0 || leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0)) {
-		if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId, state.regions));
-		image = await read();
-	}
+const secondLookMs = 3e3;
+async function release(releasing) {
+	const { state, source, sourceRegion } = releasing;
+	const notes = noNotes();
+	const attempt = noting(notes, state.account);
+	const place = source(sourceRegion);
+	const revoked = attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
+	const first = await endAndRead(releasing, attempt);
 	await revoked;
-	if (image === void 0) return report;
-	const { live, dead } = sortLeases(image ?? void 0, leaseId, options.reader);
-	const leases = {
-		gone: [leaseId, ...dead.map(({ id }) => id)],
-		dead,
-		live
+	if (first === void 0) return reportOf$1(notes);
+	let leases = sorted(first, releasing);
+	const inTargets = (of) => joined(releasing.targets.map((target) => releaseTarget(target, releasing, {
+		leases: of,
+		notes
+	})));
+	let targets = inTargets(leases);
+	await releaseAccess(releasing, leases, {
+		attempt,
+		notes
+	});
+	if (leases.live.length > 0) {
+		const wait = releasing.patient ? leases.outdatedUntil - releasing.reader().now : 0;
+		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
+		const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
+		const later = again === void 0 ? leases : sorted(again, releasing);
+		const ended = later.gone.filter((id) => !leases.gone.includes(id));
+		if (ended.length > 0) {
+			targets = joined([targets, inTargets({
+				gone: ended,
+				live: later.live
+			})]).then((both) => both.flat());
+			await releaseAccess(releasing, later, {
+				attempt,
+				notes
+			});
+		}
+		leases = later;
+	}
+	if (state.keepPending) await targets;
+	const copies = await joined([...regionsOf(releasing, leases)].map((region) => releaseCopies(source(region), {
+		releasing,
+		leases,
+		notes,
+		attempt
+	})));
+	const finished = (await targets).every(Boolean) && copies.every(Boolean);
+	const report = reportOf$1(notes);
+	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
+	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...leases.dead]));
+	return reportOf$1(notes);
+}
+function reportOf$1({ done, failed, gone, stays, goesOn }) {
+	return {
+		done,
+		failed: failed.filter(({ resource }) => resource === void 0 || !gone.has(resource)).map(({ what }) => what),
+		stays,
+		goesOn
 	};
-	const regions = new Set([
+}
+function sorted(image, { state, reader }) {
+	const { live, outdated, dead } = sortLeases(image ?? void 0, state.leaseId, reader());
+	const ids = (leases) => leases.map(({ id }) => id);
+	return {
+		gone: [state.leaseId, ...ids(dead)],
+		dead: ids(dead),
+		live: ids([...live, ...outdated]),
+		outdatedUntil: Math.max(0, ...outdated.map(({ expiresAt }) => expiresAt)),
+		regions: dead.flatMap(({ regions }) => regions)
+	};
+}
+function regionsOf({ sourceRegion, state }, { regions }) {
+	return new Set([
 		sourceRegion,
 		...state.regions,
-		...dead.flatMap((lease) => lease.regions)
+		...regions
 	]);
-	await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
-	if (report.failed.length === 0 && image !== null && await options.dropLeases) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, [...state.leased ? [leaseId] : [], ...dead.map(({ id }) => id)]));
-	return report;
 }
-async function cleanUpRegion(place, state, options, { gone, live, dead }, attempt) {
-	const { imageId } = state;
-	const { region } = place;
-	const copies = await attempt(`Looking for encrypted copies in ${region}`, () => findEncryptedCopies(place, imageId));
-	if (copies === void 0) return;
-	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
-	const { made } = options;
-	const unsure = made === void 0 || dead.length > 0 || made.some(({ grantId }) => grantId === void 0);
-	const written = state.shares.filter((entry) => entry.region === region);
-	const shared = new Set([
-		...written.flatMap(({ resources }) => resources),
-		...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]),
-		...copies.snapshots.map(({ SnapshotId }) => SnapshotId ?? ""),
-		...dead.length > 0 ? await sourceResources(place, state, attempt) : []
-	]);
-	await Promise.all([
-		...(unsure ? keys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone))),
-		...(options.keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone))),
-		attempt(`Taking back shares of ${[...shared].join(", ")}`, () => unshare(place, [...shared], written, gone))
-	]);
-	if (live.length > 0 || options.keepIntermediates) return;
-	await Promise.all(copies.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
-		await removeImage(place, copy);
-		return `removed the encrypted copy ${copy.ImageId}`;
+async function read(place, imageId) {
+	return (await describeImages(place, [imageId]))[0] ?? null;
+}
+async function endAndRead({ source, sourceRegion, state, grants }, attempt) {
+	const place = source(sourceRegion);
+	const { imageId, leaseId } = state;
+	const look = () => attempt(`Reading ${imageId}`, () => read(place, imageId));
+	const image = grants === void 0 ? await look() : void 0;
+	const isHeld = leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0);
+	if (image !== void 0 && !isHeld) return image;
+	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, {
+		id: leaseId,
+		regions: state.regions
+	}));
+	return look();
+}
+async function releaseAccess(releasing, leases, noted) {
+	await joined([...regionsOf(releasing, leases)].map((region) => releaseAccessIn(releasing.source(region), releasing, {
+		leases,
+		...noted
 	})));
-	const removed = new Set(copies.images.flatMap(snapshotIdsOf));
-	const loose = idsOf(copies.snapshots).filter((id) => !removed.has(id));
-	await attempt(`Deleting ${loose.join(", ")}`, async () => {
-		await Promise.all(loose.map((id) => deleteSnapshot(place, id)));
-		return loose.length === 0 ? void 0 : `deleted ${loose.join(", ")}`;
-	});
 }
-async function sourceResources(place, { imageId }, attempt) {
-	const image = await attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0]);
-	return image === void 0 ? [] : [imageId, ...snapshotIdsOf(image)];
+async function releaseAccessIn(place, { state, grants, keyAccess, stated }, { leases, attempt, notes }) {
+	const { gone, dead } = leases;
+	const { region } = place;
+	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
+	const unsure = grants === void 0 || dead.length > 0 || grants.some(({ grantId }) => grantId === void 0);
+	const written = state.shares.filter((entry) => entry.region === region);
+	const shared = attempt(`Looking for shares in ${region}`, async () => {
+		const copies = await findEncryptedCopies(place, state.imageId);
+		return new Set([
+			...written.flatMap(({ resources }) => resources),
+			...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]),
+			...idsOf(copies.snapshots),
+			...dead.length > 0 ? await sourceResources(place, state.imageId) : []
+		]);
+	});
+	await joined([
+		...(unsure ? keys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, {
+			imageId: state.imageId,
+			gone
+		}))),
+		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
+			gone,
+			isSure: !(stated ?? keys).includes(keyArn)
+		}))),
+		shared.then((ids) => unshareAll(place, [...ids ?? []], {
+			written,
+			leaseId: state.leaseId,
+			gone,
+			attempt,
+			notes
+		}))
+	]);
+}
+async function sourceResources(place, imageId) {
+	const image = await read(place, imageId);
+	return image === null ? [] : [imageId, ...snapshotIdsOf(image)];
 }
 async function findEncryptedCopies(place, imageId) {
 	const ofSource = {
@@ -43634,22 +46699,61 @@ async function findEncryptedCopies(place, imageId) {
 		Name: "tag-key",
 		Values: [tagKeys.intermediate]
 	};
-	const [images, snapshots] = await Promise.all([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
+	const [images, snapshots] = await joined([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
 	return {
 		images,
 		snapshots
 	};
 }
-async function restorePolicy(place, keyArn, leases) {
-	return await changePolicy(place, keyArn, (policy) => withoutStatements(policy, leases)) ? `took the statement out of the policy of ${keyArn} again` : void 0;
+async function releaseCopies(place, { releasing, leases, notes, attempt }) {
+	const { state, keepIntermediates } = releasing;
+	const { keepPending } = state;
+	const found = await attempt(`Looking for encrypted copies in ${place.region}`, () => findEncryptedCopies(place, state.imageId));
+	if (found === void 0) return false;
+	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : idsOf(found.snapshots)];
+	if (keepIntermediates || ids.length === 0) return true;
+	if (leases.live.length > 0) {
+		notes.stays.push(`${ids.join(", ")} in ${placeName(place)} stays: another run on ${state.imageId} uses it, and takes it back`);
+		return true;
+	}
+	if (keepPending && (notes.goesOn.length > 0 || releasing.grants === void 0)) {
+		notes.goesOn.push(`${ids.join(", ")} in ${placeName(place)} stays, since copies read from it. What to do: nothing, the next run on ${state.imageId} or a sweep takes it back`);
+		return false;
+	}
+	const gone = (removed) => {
+		for (const id of removed) notes.gone.add(id);
+	};
+	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
+		await removeImage(place, copy);
+		gone([copy.ImageId ?? "", ...snapshotIdsOf(copy)]);
+		return `removed the encrypted copy ${copy.ImageId}`;
+	})));
+	const removed = new Set(found.images.flatMap(snapshotIdsOf));
+	const loose = idsOf(found.snapshots).filter((id) => !removed.has(id));
+	if (loose.length > 0) await attempt(`Deleting ${loose.join(", ")}`, async () => {
+		await joined(loose.map((id) => deleteSnapshot(place, id)));
+		gone(loose);
+		return `deleted ${loose.join(", ")}`;
+	});
+	return true;
 }
-async function revokeKnown(at, made) {
-	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)]);
-	await Promise.all(known);
+async function restorePolicy(place, keyArn, { gone, isSure }) {
+	const change = (policy) => withoutStatements(policy, gone);
+	return await changePolicy(place, keyArn, {
+		change,
+		isSure
+	}) ? `took the statement out of the policy of ${keyArn} again` : void 0;
+}
+async function revokeKnown(source, grants) {
+	const known = grants.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [{
+		keyArn,
+		grantId
+	}]);
+	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
 	return known.length === 0 ? void 0 : `revoked ${counted$1(known.length, "grant")}`;
 }
-async function revokeByName(place, keyArn, imageId, leases) {
-	const names = new Set(leases.map((id) => grantName(imageId, id)));
+async function revokeByName(place, keyArn, { imageId, gone }) {
+	const names = new Set(gone.map((id) => grantName(imageId, id)));
 	const found = [];
 	for (let Marker;;) {
 		const page = await place.kms(new ListGrantsCommand({
@@ -43657,10 +46761,7 @@ async function revokeByName(place, keyArn, imageId, leases) {
 			Limit: 100,
 			Marker
 		}));
-		for (const { GrantId, Name } of page.Grants ?? []) {
-			if (GrantId === void 0 || Name === void 0 || !names.has(Name)) continue;
-			found.push(GrantId);
-		}
+		for (const { GrantId, Name } of page.Grants ?? []) if (GrantId !== void 0 && Name !== void 0 && names.has(Name)) found.push(GrantId);
 		if (!page.Truncated) break;
 		Marker = page.NextMarker;
 	}
@@ -43677,1281 +46778,156 @@ async function revoke(place, keyArn, grantId) {
 		if (!hasCode(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
-async function unshare(place, ids, shares, gone) {
-	let removed = 0;
-	for (const [id, resourceTags] of await readTags(place, ids)) {
+async function unshareAll(place, ids, unsharing) {
+	if (ids.length === 0) return;
+	const { written, leaseId, gone, attempt, notes } = unsharing;
+	const count = (await joined([...await attempt(`Reading the shares of ${ids.join(", ")}`, () => readTags(place, ids)) ?? []].map(async ([id, resourceTags]) => {
 		const byLease = sharesOf(resourceTags);
-		const written = shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
+		const own = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 		const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
-		const toRemove = [...new Set([...written, ...gone.flatMap((lease) => byLease.get(lease) ?? [])])].filter((account) => !theirs.has(account));
-		const tags = gone.flatMap((lease) => shareTags(lease, byLease.get(lease) ?? []));
-		try {
-			await changeShares(place, id, "Remove", toRemove);
-			if (tags.length > 0) await place.ec2(new DeleteTagsCommand({
-				Resources: [id],
-				Tags: tags.map(({ Key }) => ({ Key }))
-			}));
-		} catch (error) {
-			if (!hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
-		}
-		removed += toRemove.length;
-	}
-	return removed === 0 ? void 0 : `took back ${counted$1(removed, "share")}`;
+		const ours = new Set([...own, ...gone.flatMap((lease) => byLease.get(lease) ?? [])]);
+		const accounts = [...ours].filter((account) => !theirs.has(account));
+		const needed = [...ours].filter((account) => theirs.has(account));
+		if (needed.length > 0) notes.stays.push(`${id} in ${placeName(place)} stays shared with ${needed.join(", ")}: another run needs it`);
+		const taggedBy = (lease) => byLease.get(lease) ?? (lease === leaseId ? own : []);
+		const keys = gone.flatMap((lease) => shareTags(lease, taggedBy(lease))).map(({ Key }) => ({ Key }));
+		return await attempt(`Taking back shares of ${id}`, () => unshare(place, id, {
+			accounts,
+			keys
+		}), id) ?? 0;
+	}))).reduce((sum, one) => sum + one, 0);
+	if (count > 0) await attempt("Taking back shares", async () => `took back ${counted$1(count, "share")}`);
 }
-async function cleanUpTarget(place, leases) {
-	const report = {
-		done: [],
-		failed: []
-	};
+async function unshare(place, id, { accounts, keys }) {
+	try {
+		await changeShares(place, id, { Remove: accounts });
+		if (keys.length > 0) await place.ec2(new DeleteTagsCommand({
+			Resources: [id],
+			Tags: keys
+		}));
+	} catch (error) {
+		if (!hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
+	}
+	return accounts.length;
+}
+async function findSuperseded(place, leases) {
+	const marked = idsOf(await ownSnapshots(place, {
+		Name: `tag:${tagKeys.superseded}`,
+		Values: [...leases]
+	}));
+	if (marked.length === 0) return [];
+	const users = await ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: marked
+	});
+	const used = new Set(users.flatMap(snapshotIdsOf));
+	return marked.filter((id) => !used.has(id));
+}
+async function releaseTarget(place, { state, superseding }, { leases, notes }) {
+	const where = placeName(place);
+	const { keepPending, finished: known } = state;
 	const ofLease = {
 		Name: `tag:${tagKeys.lease}`,
-		Values: [...leases]
+		Values: [...leases.gone, ...keepPending ? [endedLease] : []]
 	};
 	try {
-		const [images, snapshots] = await Promise.all([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
-		for (const image of images) {
+		const superseded = superseding ? await findSuperseded(place, leases.gone) : [];
+		const found = await joined([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
+		const isOwn = (one) => tagValue(one, tagKeys.lease) === state.leaseId;
+		const spared = leases.live.length > 0 && !found[0].every(isOwn);
+		const isOurs = (one) => (!spared || isOwn(one)) && (!keepPending || isOwn(one) || tagValue(one, tagKeys.sourceAmi) === state.imageId);
+		const images = found[0].filter(isOurs);
+		const snapshots = found[1].filter(isOurs);
+		const halfMade = superseded.length > 0 ? [] : images.filter(({ ImageId = "" }) => !known.includes(ImageId));
+		for (const image of halfMade) {
 			await removeImage(place, image);
-			report.done.push(`removed ${image.ImageId} in ${placeName(place)}`);
+			notes.done.push(`removed ${image.ImageId} in ${where}`);
 		}
-		const removed = new Set(images.flatMap(snapshotIdsOf));
-		const copies = idsOf(snapshots).filter((id) => !removed.has(id));
-		if (copies.length === 0) return report;
+		if (superseded.length > 0 && state.imageId === "" && images.length === 0) {
+			await joined(superseded.map((id) => deleteSnapshot(place, id)));
+			notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
+		} else if (superseded.length > 0) notes.failed.push({ what: `${[...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ")} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+		await untagFinished(place, images.flatMap(({ ImageId = "" }) => known.includes(ImageId) ? [ImageId] : []));
+		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
+		const copies = snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
+		if (copies.length === 0) return !spared;
 		const users = await ownImages(place, {
 			Name: "block-device-mapping.snapshot-id",
-			Values: copies
+			Values: idsOf(copies)
 		});
 		const used = new Set(users.flatMap(snapshotIdsOf));
-		const loose = copies.filter((id) => !used.has(id));
-		await Promise.all(loose.map((id) => deleteSnapshot(place, id)));
-		if (loose.length > 0) report.done.push(`deleted ${loose.join(", ")} in ${placeName(place)}`);
-		const finished = copies.filter((id) => used.has(id));
-		if (finished.length > 0) await place.ec2(new DeleteTagsCommand({
-			Resources: finished,
-			Tags: [{ Key: tagKeys.lease }]
-		}));
-	} catch (error) {
-		report.failed.push(`Removing half-made copies in ${placeName(place)}: ${errorMessage(error)}`);
-	}
-	return report;
-}
-// src/steps/create.ts
-async function createImage(place, request, instanceId, noReboot, watcher, log) {
-	const name = createdImageName(request, instanceId);
-	const named = async () => (await ownImages(place, {
-		Name: "name",
-		Values: [name]
-	}))[0];
-	try {
-		const earlier = await named();
-		const failed = earlier !== void 0 && isFailedTry(earlier, instanceId);
-		if (failed) {
-			await removeImage(place, earlier);
-			log.line(placeName(place), `removed ${earlier.ImageId} (${name}), which an earlier try made in vain`);
+		const loose = copies.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
+		const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
+		if (kept.length > 0) {
+			const Tags = [{
+				Key: tagKeys.lease,
+				Value: endedLease
+			}];
+			await place.ec2(new CreateTagsCommand({
+				Resources: idsOf(kept),
+				Tags
+			}));
+			const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
+			notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
 		}
-		const id = (failed ? void 0 : earlier?.ImageId) ?? await make();
-		log.line(placeName(place), `making ${id} (${name}) of ${instanceId}${noReboot ? ", without a reboot" : ""}`);
-		const tell = milestones(void 0, 10, (progress) => log.line(placeName(place), `making ${id}: ${progress}`));
-		await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
-		return id;
+		const going = idsOf(loose.filter((one) => !kept.includes(one)));
+		await joined(going.map((id) => deleteSnapshot(place, id)));
+		if (going.length > 0) notes.done.push(`deleted ${going.join(", ")} in ${where}`);
+		await untagFinished(place, idsOf(copies).filter((id) => used.has(id)));
+		return !spared;
 	} catch (error) {
-		throw new StepError(`Making an AMI of ${instanceId} in ${placeName(place)}`, error);
-	}
-	async function make() {
-		for (let tries = 1;; tries += 1) try {
-			const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(request, instanceId, noReboot)));
-			if (ImageId === void 0) throw new Error("AWS named no image");
-			return ImageId;
-		} catch (error) {
-			if (!isTransient(error) && !hasCode(error, "InvalidAMIName.Duplicate")) throw error;
-			if (tries === 6) throw error;
-			await place.sleep(1e3 * tries);
-			const made = await named();
-			if (made?.ImageId !== void 0 && !isFailedTry(made, instanceId)) return made.ImageId;
-		}
-	}
-}
-// src/steps/promote.ts
-async function promote(run, ready) {
-	const changes = (await Promise.all(ready.map(({ targetPlan, amiId }) => readBefore(targetPlan, amiId)))).filter(({ promotion, amiId }) => promotion.before?.value !== amiId);
-	if (changes.length === 0) return;
-	run.ledger.write({ promotions: changes.map(({ promotion }) => promotion) });
-	const failed = (await Promise.allSettled(changes.map((change) => write(run, change)))).find((one) => one.status === "rejected");
-	if (failed === void 0) {
-		run.ledger.write({ promotions: [] });
-		return;
-	}
-	const lost = (await Promise.allSettled(changes.map(({ targetPlan, promotion, accepted }) => putBack(afterwards(targetPlan.target.place), promotion, accepted)))).flatMap((one) => one.status === "rejected" ? [errorMessage(one.reason)] : []);
-	run.leftBehind.push(...lost.map((what) => `an SSM parameter that was not put back: ${what}`));
-	if (lost.length === 0) run.ledger.write({ promotions: [] });
-	throw failed.reason;
-}
-function afterwards(place) {
-	return place.until(place.clock.after(6e4));
-}
-async function readBefore(targetPlan, amiId) {
-	const { place, ssmParameter: name = "" } = targetPlan.target;
-	const parameter = await read(place, name);
-	return {
-		targetPlan,
-		amiId,
-		promotion: {
-			place: placeName(place),
-			name,
-			before: parameter === void 0 ? null : formerOf(parameter),
-			amiId
-		},
-		accepted: false
-	};
-}
-function formerOf({ Version: version, Value: value, DataType: dataType }) {
-	return {
-		version,
-		value,
-		dataType
-	};
-}
-async function read(place, name) {
-	try {
-		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
-	} catch (error) {
-		if (hasCode(error, "ParameterNotFound")) return void 0;
-		throw error;
-	}
-}
-async function write(run, change) {
-	const { targetPlan, amiId, promotion } = change;
-	const { place } = targetPlan.target;
-	const { name } = promotion;
-	const tags = Object.entries({
-		[tagKeys.sourceAmi]: targetPlan.tags.find(({ Key }) => Key === tagKeys.sourceAmi)?.Value ?? "",
-		[tagKeys.run]: run.request.run.runUrl,
-		[tagKeys.commit]: run.request.run.sha
-	}).flatMap(([Key, Value]) => Value === "" ? [] : [{
-		Key,
-		Value
-	}]);
-	try {
-		const value = {
-			Name: name,
-			Value: amiId,
-			Type: "String",
-			DataType: "aws:ec2:image"
-		};
-		const isNew = promotion.before === null;
-		const Version = await put(place, isNew ? {
-			...value,
-			Tags: tags
-		} : {
-			...value,
-			Overwrite: true
-		});
-		change.accepted = true;
-		if (!isNew) await place.ssm(new AddTagsToResourceCommand({
-			ResourceType: "Parameter",
-			ResourceId: name,
-			Tags: tags
-		}));
-		await awaitValue(place, name, amiId, Version);
-		run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${Version})`);
-	} catch (error) {
-		throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
-	}
-}
-async function put(place, request) {
-	try {
-		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
-	} catch (error) {
-		if (!hasCode(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
-		const there = await read(place, request.Name ?? "");
-		if (there?.Value !== request.Value) throw error;
-		return there?.Version ?? 1;
-	}
-}
-const standsWithinSeconds = 120;
-async function awaitValue(place, name, amiId, version) {
-	const until = place.clock.now() + standsWithinSeconds * 1e3;
-	for (let wait = 200;; wait = Math.min(wait * 1.6, 5e3)) {
-		const parameter = await read(place, name);
-		if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
-		if (place.clock.now() > until) throw new Error(`AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? "nothing"}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`);
-		await place.sleep(wait);
-	}
-}
-async function putBack(place, { name, before, amiId }, accepted = false) {
-	const stands = (await read(place, name))?.Value ?? null;
-	if (stands !== amiId && !accepted) return void 0;
-	if (before !== null) {
-		const { value, dataType = "text" } = await formerValue(place, name, before);
-		if (stands !== amiId && stands !== value) return void 0;
-		await place.ssm(new PutParameterCommand({
-			Name: name,
-			Value: value,
-			Type: "String",
-			DataType: dataType,
-			Overwrite: true
-		}));
-		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
-	}
-	if (stands !== amiId && stands !== null) return void 0;
-	try {
-		await place.ssm(new DeleteParameterCommand({ Name: name }));
-	} catch (error) {
-		if (!hasCode(error, "ParameterNotFound")) throw error;
-	}
-	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
-}
-async function formerValue(place, name, before) {
-	if (before.value !== void 0) return before;
-	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
-	return Parameter === void 0 ? before : formerOf(Parameter);
-}
-// src/steps/retain.ts
-async function retain(run, { target, retained }) {
-	if (retained === void 0) return [];
-	const { place } = target;
-	for (const { image, why } of retained.held) tell$1(run, place, `${nameOf(image)} stays: ${why}`);
-	if (retained.remove.length === 0) return [];
-	const removed = [];
-	try {
-		const users = await usersOf(place, retained.remove.map(({ ImageId }) => ImageId ?? ""), (what) => run.log.warn(`${placeName(place)}: ${what}`));
-		for (const image of retained.remove) {
-			run.signal.throwIfAborted();
-			const what = nameOf(image);
-			const used = users.get(image.ImageId ?? "");
-			if (used !== void 0) tell$1(run, place, `${what} stays: it is used by ${used.join(", ")}`);
-			else if (await removeOne(run, place, image, what)) removed.push(what);
-		}
-	} catch (error) {
-		run.log.warn(`${placeName(place)}: older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
-	}
-	return removed;
-}
-function nameOf({ ImageId, Name }) {
-	return `${ImageId} (${Name})`;
-}
-function tell$1(run, place, what) {
-	run.log.line(placeName(place), what);
-}
-async function removeOne(run, place, image, what) {
-	try {
-		await removeImage(place, image);
-		tell$1(run, place, `removed ${what}, which retain leaves no room for`);
-		return true;
-	} catch (error) {
-		run.log.warn(`${placeName(place)}: ${what} could not be removed: ${errorMessage(error)}`);
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
 		return false;
 	}
 }
-// src/steps/client-token.ts
-function clientToken(leaseId, ...parts) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
-}
-// src/steps/copy.ts
-async function copySnapshots(run, plan, targetPlan, supply, watcher) {
-	const limit = pLimit(run.request.maxParallel);
-	const largestFirst = [...targetPlan.copies].sort((a, b) => b.source.sizeGiB - a.source.sizeGiB);
-	const progress = openProgress(run, plan, targetPlan);
-	const failed = new AbortController();
-	const copied = await Promise.all(largestFirst.map(async (copy) => {
-		try {
-			const sourceId = copy.adopt === void 0 ? await supply.snapshot(copy.source.id) : void 0;
-			const done = await limit(async () => {
-				failed.signal.throwIfAborted();
-				return copySnapshot(run, plan, targetPlan, copy, sourceId, supply, watcher, {
-					onProgress: ({ percent }) => progress(copy, percent),
-					isUrgent: () => limit.pendingCount > 0
-				});
-			});
-			return [copy.source.id, done];
-		} catch (error) {
-			failed.abort(error);
-			throw error;
-		}
-	}));
-	return new Map(copied);
-}
-function openProgress(run, plan, { target, copies }) {
-	const total = totalGiB(copies.map(({ source }) => source));
-	const percents = new Map();
-	const tell = milestones(total, stepPercent(plan), (progress) => run.log.line(placeName(target.place), `copying: ${progress}`));
-	return ({ source }, percent) => {
-		percents.set(source.id, percent);
-		const done = copies.reduce((sum, copy) => sum + copy.source.sizeGiB * (percents.get(copy.source.id) ?? 0), 0);
-		tell(total === 0 ? percent : Math.floor(done / total));
-	};
-}
-function stepPercent({ targets }) {
-	if (targets.length <= 12) return 10;
-	return targets.length <= 100 ? 25 : 50;
-}
-const accessTries$1 = 4;
-async function copySnapshot(run, plan, targetPlan, copy, ready, supply, watcher, events) {
-	const { target, crossAccount } = targetPlan;
-	const { place } = target;
-	const where = placeName(place);
+async function untagFinished(place, Resources) {
+	if (Resources.length === 0) return;
 	try {
-		if (copy.adopt !== void 0) {
-			const taken = await adopt$1(run, place, copy.adopt, watcher, events);
-			if (taken !== void 0) return taken;
-		}
-		const sourceId = ready ?? await supply.snapshot(copy.source.id);
-		for (let tries = 1;; tries += 1) {
-			const id = await startCopy$1(run, plan, targetPlan, copy, sourceId, supply.place.region);
-			try {
-				return await watcher.snapshot(id, events);
-			} catch (error) {
-				if (!(error instanceof CopyFailedError)) throw error;
-				await deleteSnapshot(place, id);
-				if (!(crossAccount && tries < accessTries$1 && isAccess(error))) throw error;
-				run.log.line(where, `${id} failed (${error.reason}); copying ${sourceId} again`);
-				await supply.reopen();
-				await changeShares(supply.place, sourceId, "Add", [target.request.account]);
-				await place.sleep(2e3 * tries);
-			}
-		}
-	} catch (error) {
-		throw new StepError(`Copying ${copy.source.id} to ${where}`, error, copyRemedy(error, targetPlan));
-	}
-}
-async function adopt$1(run, place, id, watcher, events) {
-	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
-	await place.ec2(new CreateTagsCommand({
-		Resources: [id],
-		Tags: [{
-			Key: tagKeys.lease,
-			Value: run.leaseId
-		}]
-	}));
-	try {
-		return await watcher.snapshot(id, events);
-	} catch (error) {
-		if (!(error instanceof CopyFailedError)) throw error;
-		await deleteSnapshot(place, id);
-		return;
-	}
-}
-async function startCopy$1(run, plan, { target, snapshotTags }, copy, sourceId, sourceRegion) {
-	const { place, kmsKeyArn } = target;
-	const { source } = plan;
-	const { request } = run;
-	const command = new CopySnapshotCommand({
-		SourceRegion: sourceRegion,
-		SourceSnapshotId: sourceId,
-		Description: `Copied from ${copy.source.id} of ${source.image.ImageId} (${source.account}/${source.place.region})`,
-		Encrypted: true,
-		KmsKeyId: kmsKeyArn,
-		...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
-		TagSpecifications: [{
-			ResourceType: "snapshot",
-			Tags: snapshotTags.get(copy.source.id) ?? []
-		}]
-	});
-	const mark = {
-		Name: `tag:${tagKeys.lease}`,
-		Values: [run.leaseId]
-	};
-	const id = await retryOnQuota(run, place, copy.source.id, () => beginCopy(place, command, mark, copy.source.id));
-	run.log.line(placeName(place), `copying ${copy.source.id} (${copy.source.sizeGiB} GiB) as ${id}`);
-	return id;
-}
-async function retryOnQuota(run, place, what, begin) {
-	for (let wait = 5e3;; wait = Math.min(wait * 1.5, 6e4)) try {
-		return await begin();
-	} catch (error) {
-		if (!hasCode(error, "ResourceLimitExceeded")) throw error;
-		run.log.line(placeName(place), `waiting for room in the quota to copy ${what}`);
-		await place.sleep(wait * (.75 + Math.random() / 2));
-	}
-}
-async function beginCopy(place, command, mark, sourceSnapshotId) {
-	for (;;) try {
-		const { SnapshotId } = await place.ec2(command);
-		if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
-		return SnapshotId;
-	} catch (error) {
-		if (!isTransient(error)) throw error;
-		const found = await findLost(place, mark, sourceSnapshotId, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds);
-		if (found !== void 0) return found;
-	}
-}
-const lostLooksSeconds = [
-	.5,
-	1,
-	2,
-	4,
-	8,
-	15
-];
-const failedLooks = 4;
-async function findLost(place, mark, snapshotId, looks) {
-	for (const seconds of looks) {
-		await place.sleep(seconds * 1e3);
-		const [found] = await ownSnapshots(place, mark, {
-			Name: `tag:${tagKeys.sourceSnapshot}`,
-			Values: [snapshotId]
-		});
-		if (found?.SnapshotId !== void 0) return found.SnapshotId;
-	}
-}
-function isAccess(error) {
-	return /key ID is not accessible|snapshot is not found/i.test(error.reason);
-}
-function copyRemedy(error, { target, crossAccount }) {
-	if (!(error instanceof CopyFailedError)) return void 0;
-	if (/key/i.test(error.reason)) {
-		const source = crossAccount ? " and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on the source key" : "";
-		return `the target role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${target.kmsKeyArn}${source}, in its own policy`;
-	}
-	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
-}
-// src/steps/encrypt.ts
-function encrypt(run, plan, copy, watcher) {
-	return copy.only === void 0 ? encryptImage(run, plan, copy, watcher) : encryptSnapshots(run, plan, copy, copy.only, watcher);
-}
-function encryptImage(run, plan, copy, watcher) {
-	const { source } = plan;
-	const { place } = copy;
-	const snapshots = new Map(source.snapshots.map(({ id }) => [id, quietly(Promise.withResolvers())]));
-	const named = (image) => {
-		for (const [id, copied] of matchSnapshots(source.image, image)) watcher.snapshot(copied).then(() => snapshots.get(id)?.resolve(copied), () => {});
-	};
-	const make = async () => {
-		const where = placeName(place);
-		try {
-			const started = run.log.elapsedSeconds();
-			const id = await findOrMake(run, plan, copy);
-			run.log.line(where, `encrypting ${source.image.ImageId} under ${copy.kmsKeyArn}: ${id}`);
-			const tell = milestones(totalGiB(source.snapshots), 10, (progress) => run.log.line(where, `encrypting: ${progress}`));
-			const image = await watcher.image(id, {
-				onProgress: ({ percent }) => tell(percent),
-				onNamed: named
-			});
-			run.log.line(where, `encrypted copy ${id} is available after ${spokenSeconds(run.log.elapsedSeconds() - started)}`);
-			return image;
-		} catch (error) {
-			throw new StepError(`Making the encrypted copy of ${source.image.ImageId} in ${where}`, error, remedyFor(error));
-		}
-	};
-	const made = run.timeline.span(place, "encrypt", make);
-	made.then((image) => {
-		const matched = matchSnapshots(source.image, image);
-		for (const [id, { resolve, reject }] of snapshots) {
-			const copied = matched.get(id);
-			if (copied === void 0) reject(new Error(`the encrypted copy has no snapshot for ${id}`));
-			else resolve(copied);
-		}
-	}, (error) => {
-		for (const { reject } of snapshots.values()) reject(error);
-	});
-	return {
-		place,
-		snapshot: async (id) => await snapshots.get(id)?.promise ?? id,
-		image: async () => (await made).ImageId ?? "",
-		extras: async () => source.image.OwnerId === source.account ? source.extras : readExtras(place, await made)
-	};
-}
-function quietly(deferred) {
-	deferred.promise.catch(() => {});
-	return deferred;
-}
-async function findOrMake(run, { source }, { place, name, kmsKeyArn }) {
-	const { image } = source;
-	const [there] = await ownImages(place, {
-		Name: "name",
-		Values: [name]
-	});
-	if (there?.ImageId !== void 0 && isUsable(there)) return there.ImageId;
-	if (there !== void 0) await removeImage(place, there);
-	const ours = {
-		...provenance(run.request, source),
-		[tagKeys.intermediate]: "true"
-	};
-	for (let tries = 0;; tries += 1) try {
-		const { ImageId } = await place.ec2(new CopyImageCommand({
-			Name: name,
-			Description: `Temporary encrypted copy of ${image.ImageId}`,
-			SourceImageId: image.ImageId,
-			SourceRegion: source.place.region,
-			Encrypted: true,
-			KmsKeyId: kmsKeyArn,
-			ClientToken: clientToken(run.leaseId, "encrypt", place.region, String(tries)),
-			...run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes },
-			TagSpecifications: [{
-				ResourceType: "image",
-				Tags: toTags(ours)
-			}, {
-				ResourceType: "snapshot",
-				Tags: toTags({
-					...ours,
-					[tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(image))
-				})
-			}]
+		await place.ec2(new DeleteTagsCommand({
+			Resources,
+			Tags: [{ Key: tagKeys.lease }]
 		}));
-		if (ImageId === void 0) throw new Error("AWS named no image");
-		return ImageId;
-	} catch (error) {
-		const taken = hasCode(error, "InvalidAMIName.Duplicate") ? /ami-[0-9a-f]+/.exec(errorMessage(error).split(" by ").at(-1) ?? "") : null;
-		if (taken !== null) return taken[0];
-		if (hasCode(error, "ResourceLimitExceeded")) {
-			await place.sleep(5e3);
-			continue;
-		}
-		if (!hasCode(error, "InvalidAMIName.Duplicate", "IdempotentParameterMismatch") || tries >= 5) throw error;
-		await place.sleep(1e3);
-	}
-}
-function isUsable({ State }) {
-	return State === "available" || State === "pending" || State === "transient";
-}
-function encryptSnapshots(run, plan, copy, only, watcher) {
-	const { source } = plan;
-	const { place } = copy;
-	const known = ownSnapshots(place, {
-		Name: `tag:${tagKeys.sourceAmi}`,
-		Values: [source.image.ImageId ?? ""]
-	});
-	const encryptOne = async (snapshot) => {
-		const where = placeName(place);
-		try {
-			const id = oldest(await known, snapshot, copy) ?? await copyOne(run, plan, copy, snapshot);
-			run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${copy.kmsKeyArn}: ${id}`);
-			const tell = milestones(snapshot.sizeGiB, 10, (progress) => run.log.line(where, `encrypting ${snapshot.id}: ${progress}`));
-			await watcher.snapshot(id, { onProgress: ({ percent }) => tell(percent) });
-			return id;
-		} catch (error) {
-			throw new StepError(`Making the encrypted copy of ${snapshot.id} in ${where}`, error, remedyFor(error));
-		}
-	};
-	const copies = new Map(only.map((snapshot) => [snapshot.id, run.timeline.span(place, "encrypt", () => encryptOne(snapshot))]));
-	for (const copied of copies.values()) copied.catch(() => {});
-	return {
-		place,
-		snapshot: async (id) => await copies.get(id) ?? id,
-		image: () => Promise.reject(new Error("an AMI of which only some snapshots are encrypted is registered, not copied")),
-		extras: async () => source.extras
-	};
-}
-async function copyOne(run, plan, copy, snapshot) {
-	const { source } = plan;
-	const { place, kmsKeyArn } = copy;
-	const command = new CopySnapshotCommand({
-		SourceRegion: source.place.region,
-		SourceSnapshotId: snapshot.id,
-		Description: `Temporary encrypted copy of ${snapshot.id} of ${source.image.ImageId}`,
-		Encrypted: true,
-		KmsKeyId: kmsKeyArn,
-		...run.request.copyMinutes && { CompletionDurationMinutes: run.request.copyMinutes },
-		TagSpecifications: [{
-			ResourceType: "snapshot",
-			Tags: toTags({
-				...provenance(run.request, source),
-				[tagKeys.sourceSnapshot]: snapshot.id,
-				[tagKeys.intermediate]: run.leaseId
-			})
-		}]
-	});
-	const mark = {
-		Name: `tag:${tagKeys.intermediate}`,
-		Values: [run.leaseId]
-	};
-	const id = await retryOnQuota(run, place, snapshot.id, () => beginCopy(place, command, mark, snapshot.id));
-	const others = await ownSnapshots(place, {
-		Name: `tag:${tagKeys.sourceAmi}`,
-		Values: [source.image.ImageId ?? ""]
-	});
-	const first = oldest(others.some(({ SnapshotId }) => SnapshotId === id) ? others : [...others, ...await describeSnapshots(place, [id])], snapshot, copy);
-	if (first === void 0 || first === id) return id;
-	await deleteSnapshot(place, id);
-	return first;
-}
-function oldest(snapshots, { id }, { kmsKeyArn }) {
-	return snapshots.filter((copy) => (copy.State === "pending" || copy.State === "completed" && copy.KmsKeyId === kmsKeyArn) && copy.Tags?.some(({ Key }) => Key === tagKeys.intermediate) && copy.Tags.some(({ Key, Value }) => Key === tagKeys.sourceSnapshot && Value === id)).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
-}
-function remedyFor(error) {
-	if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return void 0;
-	return "the source role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)";
-}
-// src/steps/share.ts
-function shareOut(run, supply, { source }, targets) {
-	const accounts = accountsOf(targets);
-	const launchers = accountsOf(targets.filter(({ route }) => route === "copy"));
-	const shareOnce = async (part, accounts) => {
-		const id = await part;
-		await shareResource(run, supply.place, id, accounts);
-		return id;
-	};
-	const snapshots = new Map(source.snapshots.map(({ id }) => [id, shareOnce(supply.snapshot(id), accounts)]));
-	const image = launchers.length === 0 ? supply.image() : shareOnce(supply.image(), launchers);
-	for (const promise of [...snapshots.values(), image]) promise.catch(() => {});
-	return {
-		...supply,
-		snapshot: async (id) => await snapshots.get(id) ?? id,
-		image: async () => (await Promise.all([image, ...snapshots.values()]))[0]
-	};
-}
-function accountsOf(targets) {
-	return [...new Set(targets.map(({ target }) => target.request.account))];
-}
-async function shareResource(run, place, id, accounts) {
-	try {
-		const toAdd = await newShares(place, id, accounts);
-		if (toAdd.length > 0) {
-			run.ledger.addShare(place.region, id, toAdd);
-			await writeOnResource(run, place, id, toAdd);
-			await changeShares(place, id, "Add", toAdd);
-		}
-		run.log.line(placeName(place), `shared ${id} with ${accounts.join(", ")}`);
-	} catch (error) {
-		throw new StepError(`Sharing ${id} with ${accounts.join(", ")}`, error);
-	}
-}
-async function newShares(place, id, accounts) {
-	const shared = await readShares(place, id).catch((error) => {
-		if (isUnknownAction(error)) return new Set();
-		throw error;
-	});
-	if (!accounts.some((account) => shared.has(account))) return [...accounts];
-	const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
-	return accounts.filter((account) => !shared.has(account) || ours.has(account));
-}
-async function writeOnResource(run, place, id, accounts) {
-	if (run.ledger.state?.leased !== true) return;
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [id],
-			Tags: shareTags(run.leaseId, accounts)
-		}));
-	} catch (error) {
-		if (!isDenied(error) && !hasCode(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${id} cannot be tagged (${errorMessage(error)}): should this run be killed, a later one cannot tell its shares from others`);
-	}
-}
-// src/steps/supply.ts
-function openSupplies(run, plan, keys, watchers) {
-	const own = sourceItself(plan);
-	const shared = new Map();
-	const takers = plan.targets.filter(({ reuse, crossAccount }) => crossAccount && reuse === void 0);
-	for (const [from, targets] of Map.groupBy(takers, ({ from }) => from)) {
-		const supply = from === void 0 ? own : encrypt(run, plan, from, watchers(from.place));
-		shared.set(from, shareOut(run, supply, plan, targets));
-	}
-	return (targetPlan) => {
-		const supply = targetPlan.crossAccount ? shared.get(targetPlan.from) : own;
-		if (supply === void 0) throw new Error("a target that is there already copies nothing");
-		const after = async (part) => (await Promise.all([part, keys.opened(targetPlan)]))[0];
-		return {
-			...supply,
-			snapshot: (id) => after(supply.snapshot(id)),
-			image: () => after(supply.image()),
-			reopen: () => keys.reopen(targetPlan)
-		};
-	};
-}
-function sourceItself({ source }) {
-	return {
-		place: source.place,
-		snapshot: async (id) => id,
-		image: async () => source.image.ImageId ?? "",
-		extras: async () => source.extras
-	};
-}
-// src/steps/carry-over.ts
-async function carryOver(place, source, image) {
-	const ImageId = image.ImageId;
-	const due = [[
-		"Setting the instance types",
-		instanceTypesOf(image) !== instanceTypesOf(source),
-		() => place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({
-			ImageId,
-			...specificationOf(source)
-		}))
-	], [
-		"Setting IMDSv2",
-		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => place.ec2(new ModifyImageAttributeCommand({
-			ImageId,
-			ImdsSupport: { Value: "v2.0" }
-		})).catch(unlessDenied)
-	]].filter(([, needed]) => needed);
-	for (const [what, , act] of due) try {
-		await act();
-	} catch (error) {
-		throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
-	}
-	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId ?? ""]);
-	return changed ?? image;
-}
-function unlessDenied(error) {
-	if (!isDenied(error)) throw error;
-}
-function specificationOf({ InstanceTypeSpecification: specification }) {
-	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
-	return { InstanceTypeSpecification: {
-		SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
-		UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
-	} };
-}
-// src/steps/copy-image.ts
-const accessTries = 4;
-async function copyImage(run, plan, targetPlan, supply, watcher) {
-	const { target, crossAccount } = targetPlan;
-	const { place } = target;
-	const where = placeName(place);
-	const tell = milestones(totalGiB(plan.source.snapshots), stepPercent(plan), (progress) => run.log.line(where, `copying: ${progress}`));
-	try {
-		for (let tries = 1;; tries += 1) {
-			const adopted = tries === 1 ? await adopt(run, targetPlan) : void 0;
-			const sourceImageId = adopted === void 0 ? await supply.image() : void 0;
-			const id = adopted ?? await startCopy(run, plan, targetPlan, sourceImageId ?? "", supply.place.region, tries);
-			try {
-				const image = await watcher.image(id, { onProgress: ({ percent }) => tell(percent) });
-				const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
-				await tagSnapshots(plan, targetPlan, image);
-				return {
-					image,
-					snapshots
-				};
-			} catch (error) {
-				if (!(error instanceof CopyFailedError)) throw error;
-				const [failed] = await describeImages(place, [id]);
-				if (failed !== void 0) await removeImage(place, failed);
-				if (!crossAccount || tries === accessTries || !isAccess(error)) throw error;
-				const shared = [await supply.image(), ...await Promise.all(plan.source.snapshots.map(({ id }) => supply.snapshot(id)))];
-				run.log.line(where, `${id} failed (${error.reason}); copying ${plan.source.image.ImageId} again`);
-				await supply.reopen();
-				for (const one of shared) await changeShares(supply.place, one, "Add", [target.request.account]);
-				await place.sleep(2e3 * tries);
-			}
-		}
-	} catch (error) {
-		throw new StepError(`Copying ${plan.source.image.ImageId} to ${where}`, error, copyRemedy(error, targetPlan));
-	}
-}
-async function adopt(run, { target, adopt, tags }) {
-	if (adopt === void 0) return void 0;
-	run.log.line(placeName(target.place), `taking over ${adopt}, which an earlier run began`);
-	await target.place.ec2(new CreateTagsCommand({
-		Resources: [adopt],
-		Tags: [...tags, {
-			Key: tagKeys.lease,
-			Value: run.leaseId
-		}]
-	}));
-	return adopt;
-}
-async function startCopy(run, plan, { target, description, tags }, sourceImageId, sourceRegion, tries) {
-	const { place, name, kmsKeyArn } = target;
-	const { source } = plan;
-	const ids = source.snapshots.map(({ id }) => id);
-	const snapshotTags = mergeTags([], target.tags, {
-		...provenance(run.request, source),
-		[tagKeys.kmsKey]: kmsKeyArn,
-		[tagKeys.lease]: run.leaseId,
-		[tagKeys.sourceSnapshot]: joinIds(ids)
-	}).tags;
-	const command = new CopyImageCommand({
-		Name: name,
-		Description: description,
-		SourceImageId: sourceImageId,
-		SourceRegion: sourceRegion,
-		Encrypted: true,
-		KmsKeyId: kmsKeyArn,
-		ClientToken: clientToken(run.leaseId, "copy", placeName(place), String(tries)),
-		...run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes },
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags: [...tags, {
-				Key: tagKeys.lease,
-				Value: run.leaseId
-			}]
-		}, {
-			ResourceType: "snapshot",
-			Tags: snapshotTags
-		}]
-	});
-	const id = await retryOnQuota(run, place, source.image.ImageId ?? "", async () => {
-		try {
-			const { ImageId } = await place.ec2(command);
-			if (ImageId === void 0) throw new Error("AWS named no image");
-			return ImageId;
-		} catch (error) {
-			if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
-			const own = (await ownImages(place, {
-				Name: "name",
-				Values: [name]
-			})).find((image) => tagValue(image, tagKeys.lease) === run.leaseId);
-			if (own?.ImageId === void 0) throw error;
-			return own.ImageId;
-		}
-	});
-	run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
-	return id;
-}
-async function tagSnapshots(plan, { target, snapshotTags }, image) {
-	const matched = matchSnapshots(plan.source.image, image);
-	for (const { id, tags } of plan.source.snapshots) {
-		const copy = matched.get(id);
-		if (copy === void 0 || plan.source.snapshots.length === 1 && tags.length === 0) continue;
-		await target.place.ec2(new CreateTagsCommand({
-			Resources: [copy],
-			Tags: snapshotTags.get(id)
-		}));
-	}
-}
-// src/steps/publish.ts
-async function publish(run, { target }, image) {
-	const { publication } = run.request;
-	const { place } = target;
-	const id = image.ImageId ?? "";
-	const tell = (what) => run.log.line(placeName(place), what);
-	const step = async (name, act) => {
-		try {
-			const done = await act();
-			if (done !== void 0) tell(done);
-		} catch (error) {
-			throw new StepError(`${name} ${id} in ${placeName(place)}`, error);
-		}
-	};
-	await Promise.all([
-		step("Granting the use of the key of", () => grantKey(place, target.kmsKeyArn, target.grantKeyTo)),
-		step("Letting others launch", () => letLaunch(place, id, publication)),
-		step("Deprecating", () => deprecate(place, image, publication, run.request.run.date)),
-		step("Protecting", () => protect(place, image, publication)),
-		step("Enabling fast snapshot restore for", () => restoreFast(place, snapshotIdsOf(image), publication))
-	]);
-}
-const launchOperations = [
-	"Encrypt",
-	"Decrypt",
-	"ReEncryptFrom",
-	"ReEncryptTo",
-	"GenerateDataKey",
-	"GenerateDataKeyWithoutPlaintext",
-	"DescribeKey",
-	"CreateGrant"
-];
-const principalTries = 6;
-async function grantKey(place, keyArn, principals) {
-	for (const GranteePrincipal of principals) for (let tries = 1;; tries += 1) try {
-		await place.kms(new CreateGrantCommand({
-			KeyId: keyArn,
-			GranteePrincipal,
-			Operations: launchOperations,
-			Name: "share-encrypted-ami/launch"
-		}));
-		break;
-	} catch (error) {
-		if (!hasCode(error, "InvalidArnException") || tries === principalTries) throw error;
-		await place.sleep(1e3 * tries);
-	}
-	return principals.length === 0 ? void 0 : `${principals.join(", ")} may use ${keyArn}`;
-}
-async function letLaunch(place, id, { launchPermissions }) {
-	if (launchPermissions.length === 0) return void 0;
-	await place.ec2(new ModifyImageAttributeCommand({
-		ImageId: id,
-		LaunchPermission: { Add: [...launchPermissions] }
-	}));
-	return `${id} may be launched by ${launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn).join(", ")}`;
-}
-async function deprecate(place, { ImageId, DeprecationTime }, { deprecateAfter }, date) {
-	if (deprecateAfter === void 0) return void 0;
-	if ("days" in deprecateAfter && DeprecationTime) return void 0;
-	const DeprecateAt = "at" in deprecateAfter ? deprecateAfter.at : new Date(date.getTime() + deprecateAfter.days * 864e5);
-	await place.ec2(new EnableImageDeprecationCommand({
-		ImageId,
-		DeprecateAt
-	}));
-	return `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
-}
-async function protect(place, { ImageId, DeregistrationProtection }, { deregistrationProtection: asked }) {
-	if (asked === "off") return void 0;
-	const cooldown = asked === "on-with-cooldown";
-	if (DeregistrationProtection === (cooldown ? "enabled-with-cooldown" : "enabled-without-cooldown")) return void 0;
-	await place.ec2(new EnableImageDeregistrationProtectionCommand({
-		ImageId,
-		WithCooldown: cooldown
-	}));
-	return `${ImageId} is protected from deregistration${cooldown ? ", with a cooldown" : ""}`;
-}
-async function restoreFast(place, snapshotIds, { fastSnapshotRestore: asked }) {
-	if (asked !== "all" && asked.length === 0) return void 0;
-	const { AvailabilityZones } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
-		Name: "state",
-		Values: ["available"]
-	}, {
-		Name: "zone-type",
-		Values: ["availability-zone"]
-	}] }));
-	const there = (AvailabilityZones ?? []).flatMap(({ ZoneName }) => ZoneName ?? []);
-	const zones = asked === "all" ? there : asked.filter((zone) => zone.slice(0, -1) === place.region);
-	const unknown = zones.filter((zone) => !there.includes(zone));
-	if (unknown.length > 0) throw new Error(`account ${place.account} has no availability zone ${unknown.join(", ")}; it has ${there.join(", ")}`);
-	if (zones.length === 0) return void 0;
-	const { Unsuccessful } = await place.ec2(new EnableFastSnapshotRestoresCommand({
-		AvailabilityZones: [...zones],
-		SourceSnapshotIds: [...snapshotIds]
-	}));
-	const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) => (FastSnapshotRestoreStateErrors ?? []).map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
-	if (failures.length > 0) throw new Error(failures.join("; "));
-	return `fast snapshot restore is on for ${snapshotIds.join(", ")} in ${zones.join(", ")}`;
-}
-// src/steps/supersede.ts
-const restoreMs = 6e4;
-async function superseding(run, { target, supersedes }, make) {
-	if (supersedes === void 0) return make();
-	const { place } = target;
-	const extras = await readExtras(place, supersedes);
-	const mark = {
-		Key: tagKeys.superseded,
-		Value: run.leaseId
-	};
-	const Resources = snapshotIdsOf(supersedes);
-	await place.ec2(new CreateTagsCommand({
-		Resources,
-		Tags: [mark]
-	}));
-	run.log.line(placeName(place), `deregistering ${supersedes.ImageId}, whose name ${supersedes.Name} the new AMI takes over`);
-	try {
-		await deregister(place, supersedes);
-		return await make();
-	} catch (error) {
-		const afterwards = place.until(place.clock.after(restoreMs));
-		const what = `${supersedes.ImageId} (${supersedes.Name}) in ${placeName(place)} had to give its name up`;
-		try {
-			const id = await registerAgain(afterwards, supersedes, extras);
-			await afterwards.ec2(new DeleteTagsCommand({
-				Resources,
-				Tags: [{ Key: tagKeys.superseded }]
-			}));
-			run.log.warn(`${what}, and is registered again as ${id}, without its launch permissions and its deprecation`);
-		} catch (failure) {
-			run.leftBehind.push(`${what}, and could not be registered again; ${Resources.join(", ")} stay: ${errorMessage(failure)}`);
-		}
-		throw error;
-	}
-}
-async function registerAgain(place, image, extras) {
-	const registration = registrationOf({
-		source: image,
-		extras,
-		name: image.Name ?? "",
-		description: image.Description,
-		copies: new Map(snapshotIdsOf(image).map((id) => [id, id])),
-		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
-	});
-	const { ImageId } = await place.ec2(new RegisterImageCommand(registration));
-	await carryOver(place, image, {
-		ImageId,
-		ImdsSupport: image.ImdsSupport
-	});
-	return ImageId;
-}
-// src/steps/verify.ts
-async function verify(run, plan, targetPlan, image, snapshots) {
-	const { target } = targetPlan;
-	const found = [
-		...differences(plan.source.image, image, allowancesOf(run.request, plan.source, target.place)),
-		...descriptionDifferences(targetPlan, image),
-		...keyDifferences(target.kmsKeyArn, image, snapshots),
-		...await uefiDifferences(run, plan, target.place, image),
-		...await lackingTags(targetPlan, image)
-	];
-	if (found.length === 0) return;
-	const list = found.map(differenceText).join("; ");
-	throw new StepError(`Comparing ${image.ImageId} in ${placeName(target.place)} with ${plan.source.image.ImageId}`, new Error(list));
-}
-async function uefiDifferences(run, { source }, place, image) {
-	if (source.extras.uefiData === void 0) return [];
-	try {
-		return extrasDifferences(source.extras, await readExtras(place, image));
 	} catch (error) {
 		if (!isDenied(error)) throw error;
-		run.log.warn(`${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role may not take ec2:DescribeImageAttribute`);
-		return [];
 	}
 }
-function descriptionDifferences({ description = "", adopt }, image) {
-	const { Description: here = "" } = image;
-	return adopt !== void 0 || here === description ? [] : [{
-		field: "Description",
-		source: description || "none",
-		target: here || "not set",
-		asked: true
-	}];
-}
-const tagLooksSeconds = [
-	0,
-	1,
-	3
-];
-async function lackingTags({ target: { place }, tags }, image) {
-	let lacking = [];
-	for (const seconds of tagLooksSeconds) {
-		await place.sleep(seconds * 1e3);
-		const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? ""]);
-		lacking = tagDifferences(tags, seen ?? image);
-		if (lacking.length === 0) break;
-	}
-	return lacking;
-}
-// src/target.ts
-async function makeTarget(run, plan, targetPlan, supplyOf, watcher) {
-	const started = run.log.elapsedSeconds();
-	const { place } = targetPlan.target;
-	const seconds = () => run.log.elapsedSeconds() - started;
-	let ready;
-	try {
-		ready = await reuseOrMake(run, plan, targetPlan, supplyOf, watcher);
-		const { image } = ready;
-		await run.timeline.span(place, "publish", () => publish(run, targetPlan, image));
-		return recordOf(targetPlan, image, ready.status, seconds(), ready.snapshots);
-	} catch (error) {
-		const message = explainLine(error);
-		run.log.line(placeName(place), `failed: ${message}`);
-		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${placeName(place)} failed (fail-fast)`));
-		return {
-			...recordOf(targetPlan, ready?.image, "failed", seconds(), ready?.snapshots),
-			error: message
-		};
-	}
-}
-async function reuseOrMake(run, plan, targetPlan, supplyOf, watcher) {
-	const { target, reuse, route } = targetPlan;
-	const where = placeName(target.place);
-	await discard(run, targetPlan);
-	if (reuse !== void 0) {
-		run.log.line(where, `${reuse.ImageId} is there already`);
-		return {
-			status: "reused",
-			image: reuse
-		};
-	}
-	try {
-		const { image, snapshots } = await make(run, plan, targetPlan, supplyOf(targetPlan), watcher);
-		await finish(run, targetPlan, [...route === "copy" ? [image.ImageId ?? ""] : [], ...snapshotIdsOf(image)]);
-		run.log.line(where, `${image.ImageId} is available and verified`);
-		return {
-			status: "created",
-			image,
-			snapshots
-		};
-	} catch (error) {
-		const rival = !run.signal.aborted && rootCode(error) === "InvalidAMIName.Duplicate" ? await findRival(run, plan, targetPlan, watcher).catch(() => void 0) : void 0;
-		if (rival === void 0) throw error;
-		run.log.line(where, `another run made ${rival.ImageId} meanwhile`);
-		return {
-			status: "reused",
-			image: rival
-		};
-	}
-}
-async function make(run, plan, targetPlan, supply, watcher) {
-	const { place } = targetPlan.target;
-	if (targetPlan.route === "copy") {
-		if (targetPlan.adopt === void 0) await supply.image().catch(() => {});
-		const made = await run.timeline.span(place, "copy", () => copyImage(run, plan, targetPlan, supply, watcher));
-		return {
-			...made,
-			image: await accept(run, plan, targetPlan, made.image, made.snapshots)
-		};
-	}
-	const first = targetPlan.copies.map(({ source, adopt }) => adopt ?? supply.snapshot(source.id));
-	if (first.length > 0) await Promise.race(first).catch(() => {});
-	const copied = await run.timeline.span(place, "copy", () => copySnapshots(run, plan, targetPlan, supply, watcher));
-	const extras = await supply.extras();
-	const snapshots = [...copied.values()];
-	return {
-		image: await run.timeline.span(place, "register", () => superseding(run, targetPlan, async () => {
-			return accept(run, plan, targetPlan, await register(run, plan, targetPlan, extras, copied, watcher), snapshots);
-		})),
-		snapshots
-	};
-}
-async function accept(run, plan, targetPlan, made, snapshots) {
-	const { place } = targetPlan.target;
-	let image = made;
-	try {
-		image = await carryOver(place, plan.source.image, made);
-		await verify(run, plan, targetPlan, image, snapshots);
-		return image;
-	} catch (error) {
-		await removeImage(place, image).catch((failure) => run.leftBehind.push(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
-		throw error;
-	}
-}
-function recordOf({ target }, image, status, seconds, snapshots) {
-	const { account, region } = target.request;
-	return {
-		account,
-		region,
-		amiId: image?.ImageId ?? null,
-		amiName: image?.Name ?? target.name,
-		snapshotIds: snapshots ? [...snapshots].map(({ SnapshotId }) => SnapshotId ?? "") : image ? snapshotIdsOf(image) : [],
-		kmsKeyArn: target.kmsKeyArn,
-		status,
-		seconds: Math.round(seconds * 10) / 10
-	};
-}
-// src/share.ts
-async function share(host, request, cancelled) {
-	const log = openLog(host);
-	const stop = new AbortController();
-	const asked = {
-		host,
-		request,
-		leaseId: newLeaseId(),
-		ledger: openLedger(host.runner.saveState, host.files),
-		log,
-		timeline: openTimeline(host.clock.now),
-		signal: AbortSignal.any([cancelled, stop.signal]),
-		stop: (why) => stop.abort(why),
-		leftBehind: []
-	};
-	const foreseen = await prepare(asked);
-	const { run, plan, record } = request.dryRun ? foreseen : await create(asked, foreseen);
-	const outcome = request.dryRun ? planned(plan) : await execute(run, plan).catch((error) => notBegun(plan, error));
-	stop.abort(new Error("the run has ended"));
-	return {
-		sourceAmiId: record.source.amiId ?? "",
-		plan: record,
-		...outcome,
-		timeline: run.timeline.spans,
-		seconds: log.elapsedSeconds()
-	};
-}
-async function prepare(run) {
-	const prepared = await run.log.group("Reading accounts, keys and the source AMI", () => makePlan(run));
-	await run.log.group("The plan", async () => {
-		for (const { where, what } of planLines(prepared.record)) run.log.line(where, what);
+async function releaseFrom(place, leases, finished) {
+	const notes = noNotes();
+	await releaseTarget(place, {
+		state: {
+			imageId: "",
+			leaseId: "",
+			keepPending: false,
+			finished
+		},
+		superseding: true
+	}, {
+		leases: {
+			gone: leases,
+			live: []
+		},
+		notes
 	});
-	return {
-		run,
-		...prepared
-	};
+	return reportOf$1(notes);
 }
-async function create(asked, foreseen) {
-	const { image } = asked.request;
-	const { place, instanceId } = foreseen.plan.source;
-	if (image.by !== "instance" || instanceId === void 0) return foreseen;
-	const watcher = openWatchers(asked.request.pollSeconds)(place);
-	const id = await createImage(place, asked.request, instanceId, image.noReboot, watcher, asked.log);
-	try {
-		return await prepare({
-			...asked,
-			request: {
-				...asked.request,
-				image: {
-					by: "id",
-					id
-				}
-			}
-		});
-	} catch (error) {
-		throw error instanceof ProblemsError ? new ProblemsError(error.problems, error.plan, id) : error;
-	}
+// src/release-run.ts
+function takesLease({ operations }) {
+	return operations.some(({ kind }) => kind === "lease");
 }
-async function makePlan(run) {
-	const { host, request, log } = run;
-	const findings = openFindings(run.signal);
-	const resolved = await resolve(request, openCallers(host, request, findings), findings);
-	const plan = resolved && planOf(request, resolved, run.leaseId, readerOf(host, request.run), findings);
-	if (plan !== void 0) await preflight(request, plan, findings);
-	const warnings = findings.warnings();
-	for (const warning of warnings) log.warn(warning);
-	const record = plan && planRecord(request, plan, findings.problems, warnings);
-	if (plan === void 0 || record === void 0 || findings.problems.length > 0) throw new ProblemsError(findings.problems, record);
-	log.line(placeName(plan.source.place), describe(plan));
-	return {
-		plan,
-		record
-	};
-}
-function describe({ source, encryptedCopies, targets }) {
-	const { image, snapshots } = source;
-	const made = targets.filter(({ reuse }) => reuse === void 0).length;
-	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
-	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${counted$1(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted$1(targets.length, "target")}${first}`;
-}
-function planned({ targets }) {
-	return {
-		targets: targets.map((target) => recordOf(target, target.reuse, target.reuse ? "reused" : "planned", 0)),
-		failures: [],
-		cleanUp: {
-			done: [],
-			failed: []
-		}
-	};
-}
-function notBegun({ targets }, error) {
-	const why = explainLine(error);
-	return {
-		targets: targets.map((target) => ({
-			...recordOf(target, void 0, "failed", 0),
-			error: why
-		})),
-		failures: [],
-		cleanUp: {
-			done: [],
-			failed: []
-		}
-	};
-}
-async function execute(run, plan) {
-	const { host, request, ledger, leaseId } = run;
-	const { place, image } = plan.source;
-	const imageId = image.ImageId ?? "";
-	const regions = plan.encryptedCopies.map(({ place }) => place.region).filter((region) => region !== place.region);
-	const undo = {
-		account: plan.source.account,
-		imageId,
-		leaseId,
+function begin(run, plan) {
+	const { source, encryptedCopies, targets, operations } = plan;
+	if (!takesLease(plan) && !operations.some(({ kind }) => kind === "parameter")) return;
+	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
+	const touched = targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0);
+	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
+	run.ledger.write({
+		account: source.account,
+		imageId: source.imageId,
+		leaseId: run.leaseId,
 		regions,
-		grantKeys: ownKeys(plan)
-	};
-	const leftOver = sortLeases(image, leaseId, readerOf(host, request.run)).dead.length > 0;
-	const idle = plan.targets.every(({ reuse }) => reuse !== void 0) && !leftOver;
-	if (!idle || plan.targets.some(({ target }) => target.ssmParameter !== void 0)) ledger.write({
-		...undo,
-		targets: placesByRole(plan)
+		grantKeys: ownKeys(plan),
+		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]))
 	});
-	const lease = idle ? void 0 : await takeLease({
-		place,
-		imageId,
-		id: leaseId,
-		run: request.run,
-		regions,
-		machine: host.machine,
-		warn: run.log.warn,
-		beforeWrite: () => ledger.write({ leased: true })
-	});
-	if (!idle && lease === void 0) ledger.write({ leased: false });
-	const made = [];
-	let targets = [];
-	let failures = [];
-	try {
-		targets = await makeTargets(run, plan, made);
-		failures = await conclude(run, plan, targets);
-	} finally {
-		await lease?.stop();
-	}
-	if (idle) {
-		if (run.leftBehind.length === 0) ledger.clear();
-		return {
-			targets,
-			failures,
-			cleanUp: {
-				done: [],
-				failed: [...run.leftBehind]
-			}
-		};
-	}
-	return {
-		targets,
-		failures,
-		cleanUp: await takeBack(run, plan, made, targets)
-	};
 }
 function ownKeys({ source, encryptedCopies }) {
 	const keys = source.snapshots.flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
@@ -44962,91 +46938,237 @@ function ownKeys({ source, encryptedCopies }) {
 		...encryptedCopies.map(({ kmsKeyArn }) => kmsKeyArn)
 	])];
 }
-function placesByRole({ targets }) {
-	const touched = targets.filter(({ reuse, target }) => reuse === void 0 || target.ssmParameter !== void 0);
-	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
-	return Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]));
-}
-async function makeTargets(run, plan, made) {
-	const watchers = openWatchers(run.request.pollSeconds);
-	const keys = openKeys(run, plan, made);
-	const supply = openSupplies(run, plan, keys, watchers);
-	const records = await Promise.all(plan.targets.map((targetPlan) => makeTarget(run, plan, targetPlan, supply, watchers(targetPlan.target.place))));
-	await keys.close();
-	return records;
-}
-async function conclude(run, plan, records) {
-	const ready = plan.targets.flatMap((targetPlan, index) => {
-		const record = records[index];
-		return record?.amiId == null || record.status === "failed" ? [] : [{
-			targetPlan,
-			amiId: record.amiId
-		}];
-	});
-	const promoted = ready.filter(({ targetPlan }) => targetPlan.target.ssmParameter !== void 0);
-	if (run.signal.aborted) return [];
-	if (promoted.length > 0 && ready.length < records.length) {
-		run.log.warn("the SSM parameters were left as they are, because not every target is ready");
-		return [];
-	}
-	try {
-		await promote(run, promoted);
-	} catch (error) {
-		return [`The SSM parameters hold what they held before. ${explainLine(error)}`];
-	}
-	await Promise.all(ready.map(async ({ targetPlan }) => {
-		await replace(run, targetPlan);
-		await retain(run, targetPlan);
-	}));
-	return [];
-}
 const cleanUpMinutes = 10;
-async function takeBack(run, plan, made, records) {
-	const state = run.ledger.state;
-	if (state === void 0) return {
-		done: [],
-		failed: []
-	};
-	const { host, request } = run;
-	const signal = host.clock.after(cleanUpMinutes * 6e4);
-	const options = {
-		made,
-		keyAccess: request.source.keyAccess,
-		keepIntermediates: request.keepIntermediates,
-		reader: readerOf(host, request.run)
-	};
-	const dead = sortLeases(plan.source.image, run.leaseId, options.reader).dead.map(({ id }) => id);
-	const swept = plan.targets.map((targetPlan, index) => {
-		const leases = records[index]?.status === "created" ? dead : [run.leaseId, ...dead];
-		return leases.length === 0 ? void 0 : cleanUpTarget(targetPlan.target.place.until(signal), leases);
-	});
-	const dropLeases = Promise.all(swept).then((reports) => reports.every((one) => (one?.failed ?? []).length === 0));
-	const [source, ...targets] = await Promise.all([cleanUpSource((region) => plan.source.at(region).until(signal), plan.source.place.region, state, {
-		...options,
-		dropLeases
-	}), ...swept]);
-	const reports = [source, ...targets].filter((report) => report !== void 0);
-	const done = reports.flatMap((report) => report.done);
-	const failed = [...run.leftBehind, ...reports.flatMap((report) => report.failed)];
-	for (const what of done) run.log.line("clean-up", what);
+async function end({ run, leases, left }, plan, outcomes) {
+	await joined(leases.map((lease) => lease.stop()));
+	const report = takesLease(plan) ? await releaseRun(run, plan, outcomes) : nothing;
+	const failed = [
+		...left,
+		...failedRemovals(outcomes),
+		...report.failed
+	];
+	for (const what of [
+		...report.done,
+		...report.stays,
+		...report.goesOn
+	]) run.log.line("clean-up", what);
 	for (const what of failed) run.log.line("clean-up", `left behind: ${what}`);
-	if (failed.length === 0 && !run.signal.aborted) run.ledger.clear();
+	const asPlanned = [...outcomes.values()].every(({ is }) => is === "done") && report.stays.length === 0;
+	if (failed.length === 0 && asPlanned && !run.signal.aborted) quietly(run, () => run.ledger.clear());
 	return {
-		done,
+		...report,
 		failed
 	};
+}
+function quietly({ log }, write) {
+	try {
+		write();
+	} catch (error) {
+		log.warn(`the saved state could not be written: ${errorMessage(error)}`);
+	}
+}
+function releaseRun(run, plan, outcomes) {
+	const { host, request, accounts, ledger } = run;
+	const signal = host.clock.after(cleanUpMinutes * 6e4);
+	const keepPending = run.signal.reason instanceof TimeOutError;
+	const { state } = ledger;
+	if (state === void 0) return Promise.resolve(nothing);
+	const finished = [...new Set([...state.finished, ...finishedIn(outcomes)])];
+	quietly(run, () => ledger.write({
+		keepPending,
+		finished
+	}));
+	return release({
+		source: (region) => accounts.source(region).until(signal),
+		sourceRegion: plan.source.place.region,
+		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
+		state: {
+			...state,
+			keepPending,
+			finished
+		},
+		grants: grantsOf(outcomes),
+		stated: statedIn(outcomes),
+		keyAccess: request.source.keyAccess,
+		keepIntermediates: request.keepIntermediates,
+		reader: () => readerOf(host, request.run),
+		superseding: plan.operations.some((one) => one.kind === "deregister" && one.reason === "name"),
+		patient: !run.signal.aborted,
+		isLast: true
+	});
+}
+function grantsOf(outcomes) {
+	return [...outcomes.values()].flatMap((outcome) => {
+		const { operation } = outcome;
+		if (operation.kind !== "allow" || operation.by !== "grant" || outcome.is === "not begun") return [];
+		return [{
+			keyArn: operation.key,
+			grantId: outcome.is === "done" ? outcome.result.grantId : void 0
+		}];
+	});
+}
+function statedIn(outcomes) {
+	return [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "policy" && is !== "not begun" ? [operation.key] : []);
+}
+function finishedIn(outcomes) {
+	return [...outcomes.values()].flatMap((outcome) => outcome.is === "done" && ["verify", "reuse"].includes(outcome.operation.kind) ? outcome.result.id ?? [] : []);
+}
+function failedRemovals(outcomes) {
+	return [...outcomes.values()].flatMap((outcome) => {
+		const { operation } = outcome;
+		if (!([
+			"deregister",
+			"delete",
+			"untag"
+		].includes(operation.kind) && operation.island === void 0) || outcome.is !== "failed") return [];
+		return [`${operation.of.join(", ")} in ${placeName(operation.place)} (${operation.why}): ${errorMessage(outcome.error)}`];
+	});
+}
+// src/report/records.ts
+function planned({ plan, record }, log) {
+	const targets = plan.targets.map((target) => {
+		const reused = target.action === "reuse" ? {
+			id: target.image.ImageId ?? "",
+			image: target.image
+		} : void 0;
+		return recordOf(target, {
+			made: reused,
+			status: reused ? "reused" : "planned",
+			seconds: 0
+		});
+	});
+	return {
+		sourceAmiId: record.source.amiId ?? "",
+		plan: withOutcomes(record, void 0),
+		targets,
+		failures: [],
+		cleanUp: {
+			done: [],
+			failed: []
+		},
+		timeline: [],
+		seconds: log.elapsedSeconds()
+	};
+}
+function reportOf({ plan, record }, { outcomes, created, cleanUp }, log) {
+	const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
+	const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+	return {
+		sourceAmiId: record.source.amiId ?? "",
+		plan: withOutcomes(record, new Map([...created, ...outcomes])),
+		targets: plan.targets.map((target) => outcomeOf$1(target, byIsland.get(placeName(target.target.place)) ?? [], start)),
+		failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+		cleanUp,
+		timeline: timelineOf(outcomes),
+		seconds: log.elapsedSeconds()
+	};
+}
+function outcomeOf$1(target, outcomes, start) {
+	const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1e3;
+	const right = outcomes.find(({ is, operation }) => is === "done" && ["verify", "reuse"].includes(operation.kind));
+	const made = right?.is === "done" ? right.result : void 0;
+	const failure = failureOf$1(outcomes) ?? outcomes.find(({ is }) => is === "not begun");
+	if (failure !== void 0 && failure.is !== "done") return {
+		...recordOf(target, {
+			made,
+			status: "failed",
+			seconds
+		}),
+		error: explainLine(failure.error)
+	};
+	return recordOf(target, {
+		made,
+		status: made?.reused || !isMaking(target) ? "reused" : "created",
+		seconds
+	});
+}
+function failureOf$1(outcomes) {
+	const failed = outcomes.filter((outcome) => outcome.is === "failed");
+	return failed.find(({ ended }) => !ended) ?? failed[0];
+}
+function recordOf({ target }, { made, status, seconds }) {
+	const { account, region } = target.request;
+	const image = made?.image;
+	return {
+		account,
+		region,
+		amiId: image?.ImageId ?? null,
+		amiName: image?.Name ?? target.name,
+		snapshotIds: made?.snapshots ? idsOf(made.snapshots) : image ? snapshotIdsOf(image) : [],
+		kmsKeyArn: target.kmsKeyArn,
+		status,
+		seconds: Math.round(seconds * 10) / 10
+	};
+}
+function parameterFailures(all, log) {
+	const outcomes = all.filter(({ operation: { kind, island } }) => kind === "ready" || island === "SSM parameters");
+	const failure = failureOf$1(outcomes);
+	if (failure !== void 0) return [`The SSM parameters hold what they held before. ${explainLine(failure.error)}`];
+	if (outcomes.some(({ is }) => is === "not begun")) log.warn("the SSM parameters hold what they held before, because not all could be set");
+	return [];
+}
+const steps = {
+	encrypt: "encrypt",
+	await: "encrypt",
+	copy: "copy",
+	"copy-image": "copy",
+	register: "register",
+	verify: "register",
+	publish: "publish"
+};
+function timelineOf(outcomes) {
+	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && operation.kind in steps);
+	return [...Map.groupBy(begun, ({ operation }) => `${placeName(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
+		const [first] = group;
+		return {
+			place: first === void 0 ? "" : placeName(first.operation.place),
+			step: steps[first?.operation.kind ?? ""] ?? "",
+			from: Math.min(...group.map(({ from }) => from)),
+			to: Math.max(...group.map(({ to }) => to))
+		};
+	});
+}
+// src/share.ts
+async function share(host, request, told) {
+	const log = openLog(host);
+	const stop = new AbortController();
+	const asked = {
+		host,
+		request,
+		log,
+		leaseId: newLeaseId(),
+		signal: AbortSignal.any([told, stop.signal]),
+		stop: (why) => stop.abort(why)
+	};
+	const foreseen = await prepare(asked);
+	if (request.dryRun) return planned(foreseen, log);
+	const { prepared, created } = await create(asked, foreseen);
+	const open = openRun({
+		...asked,
+		...prepared
+	});
+	begin(open.run, prepared.plan);
+	const outcomes = await apply(open.run, prepared.plan.operations);
+	const cleanUp = await end(open, prepared.plan, outcomes);
+	stop.abort(new Error("the run has ended"));
+	return reportOf(prepared, {
+		outcomes,
+		created,
+		cleanUp
+	}, log);
 }
 // src/sweep.ts
 const longestJobMs = 432e6;
 async function sweep(host, request, signal) {
 	const log = openLog(host);
-	const findings = openFindings(signal);
-	const callers = openCallers(host, request, findings);
-	const { account, at } = await callers.source();
-	const source = at(request.source.region);
+	const findings = openFindings(signal, host.clock.now);
+	const accounts = openAccounts(host, request, findings);
+	const { account } = await accounts.openSource();
+	const source = accounts.source(request.source.region);
 	const targets = await Promise.all(request.targets.map(async (target) => {
-		const place = (await callers.target(target, target.roleArn))?.at(target.region);
-		return place && {
+		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
+		const place = accounts.target(target);
+		return {
 			place,
 			copies: await findings.attempt(placeName(place), "looking for copies", () => begun(place))
 		};
@@ -45062,16 +47184,17 @@ async function sweep(host, request, signal) {
 		image,
 		...sortLeases(image, "", reader)
 	}));
-	const live = new Set(sorted.flatMap((one) => one.live.map(({ id }) => id)));
+	const live = new Set(sorted.flatMap((one) => [...one.live, ...one.outdated].map(({ id }) => id)));
 	const dead = new Set(sorted.flatMap((one) => one.dead.map(({ id }) => id)));
 	const swept = await Promise.all(targets.map(async (target) => {
-		const left = (target?.copies ?? []).filter(({ lease, since }) => dead.has(lease) || !live.has(lease) && isOld(since));
+		const left = (target?.copies ?? []).filter(({ lease, since, isAvailable }) => lease === "ended" ? reader.now - since > endedCopyMs : dead.has(lease) || !live.has(lease) && isOld(since) && !isAvailable);
 		const leases = [...new Set(left.map(({ lease }) => lease))];
-		return target === void 0 || leases.length === 0 ? [] : [await cleanUpTarget(target.place, leases)];
+		const finished = (target?.copies ?? []).filter((one) => !left.includes(one)).map(({ id }) => id);
+		return target === void 0 || leases.length === 0 ? [] : [await releaseFrom(target.place, leases, finished)];
 	}));
 	const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
 	const reports = [...swept.flat(), {
-		done: [],
+		...nothing,
 		failed: problems
 	}];
 	const dropLeases = reports.every(({ failed }) => failed.length === 0);
@@ -45081,22 +47204,35 @@ async function sweep(host, request, signal) {
 	const images = [...abandoned, ...new Set(unleased.map(({ sourceAmi }) => sourceAmi))].map((one) => typeof one === "string" ? { ImageId: one } : one);
 	for (const image of images) {
 		const regions = [...new Set(leasesOf(image.Tags).flatMap((lease) => lease.regions))];
-		reports.push(await cleanUpSource(at, source.region, {
-			account,
-			imageId: image.ImageId ?? "",
-			leaseId: newLeaseId(),
-			leased: false,
-			grantKeys: await keysOf(request, at, account, image, regions),
-			shares: [],
-			regions,
-			targets: {},
-			promotions: []
-		}, {
-			made: void 0,
+		reports.push(await release({
+			source: accounts.source,
+			sourceRegion: source.region,
+			targets: [],
+			state: {
+				account,
+				imageId: image.ImageId ?? "",
+				leaseId: newLeaseId(),
+				leased: false,
+				keepPending: false,
+				finished: [],
+				grantKeys: await keysOf({
+					request,
+					account,
+					accounts
+				}, image, regions),
+				shares: [],
+				regions,
+				targets: {},
+				promotions: []
+			},
+			grants: void 0,
+			stated: [],
 			keyAccess: request.source.keyAccess,
 			keepIntermediates: request.keepIntermediates,
-			reader,
-			dropLeases
+			reader: () => readerOf(host, request.run),
+			superseding: false,
+			patient: false,
+			isLast: dropLeases
 		}));
 	}
 	const done = reports.flatMap((report) => report.done);
@@ -45116,8 +47252,8 @@ async function sweep(host, request, signal) {
 		seconds: log.elapsedSeconds()
 	};
 }
-function begun(place) {
-	return made(place, tagKeys.lease);
+async function begun(place) {
+	return (await Promise.all([made(place, tagKeys.lease), made(place, tagKeys.superseded)])).flat();
 }
 async function made(place, key) {
 	const filter = {
@@ -45127,13 +47263,21 @@ async function made(place, key) {
 	const [images, snapshots] = await Promise.all([ownImages(place, filter), ownSnapshots(place, filter)]);
 	const origin = (resource, since) => ({
 		sourceAmi: tagValue(resource, tagKeys.sourceAmi) ?? "",
-		lease: tagValue(resource, tagKeys.lease) ?? "",
+		lease: tagValue(resource, key) ?? "",
 		since: new Date(since ?? place.clock.now()).getTime()
 	});
-	return [...images.map((image) => origin(image, image.CreationDate)), ...snapshots.map((snapshot) => origin(snapshot, snapshot.StartTime))];
+	return [...images.map((image) => ({
+		id: image.ImageId ?? "",
+		isAvailable: image.State === "available",
+		...origin(image, image.CreationDate)
+	})), ...snapshots.map((snapshot) => ({
+		id: snapshot.SnapshotId ?? "",
+		isAvailable: false,
+		...origin(snapshot, snapshot.StartTime)
+	}))];
 }
-async function keysOf(request, at, account, image, regions) {
-	const place = at(request.source.region);
+async function keysOf({ request, account, accounts }, image, regions) {
+	const place = accounts.source(request.source.region);
 	const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
 	const own = [...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))];
 	const usable = await Promise.all(own.map(async (arn) => await keyObstacle(place, arn) === void 0 ? arn : []));
@@ -45141,7 +47285,7 @@ async function keysOf(request, at, account, image, regions) {
 		place,
 		key: request.source.kmsKey
 	}, ...regions.map((region) => ({
-		place: at(region),
+		place: accounts.source(region),
 		key: hubKey(request, account, region)
 	}))];
 	const given = await Promise.all(named.map(async ({ place, key }) => key === void 0 ? [] : (await describeKey(place, key)).Arn ?? []));
@@ -45160,7 +47304,7 @@ async function outcomeOf(host, cancelled) {
 		request = readInputs(runner.input, runContext(host), host.files.read);
 		if (request.maskAccountIds) maskAccounts(runner, request);
 		const { timeoutMinutes } = request;
-		const late = new Error(`the run took longer than timeout-minutes (${timeoutMinutes})`);
+		const late = new TimeOutError(`the run took longer than timeout-minutes (${timeoutMinutes})`);
 		const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 6e4, late)]);
 		const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
 		return {
@@ -45185,14 +47329,24 @@ async function tell(host, report) {
 	};
 	const written = writeWhole(host.files, report);
 	for (const problem of written.problems) runner.warning(plainText(problem));
+	const outputs = Object.entries(outputsOf(report, written));
 	await attempt(`the outputs (${env.GITHUB_OUTPUT})`, () => {
-		for (const [name, value] of Object.entries(outputsOf(report, written))) runner.setOutput(name, value);
+		const failures = outputs.flatMap(([name, value]) => failureOf(() => runner.setOutput(name, value)) ?? []);
+		if (failures.length > 0) throw failures[0];
 	});
 	await attempt(`the job summary (${env.GITHUB_STEP_SUMMARY})`, () => runner.writeSummary(summaryText(report)));
 }
+function failureOf(act) {
+	try {
+		act();
+		return;
+	} catch (error) {
+		return error;
+	}
+}
 function unfinished(request, error) {
 	const problems = error instanceof ProblemsError ? error.problems : [];
-	const plan = error instanceof ProblemsError ? error.plan : void 0;
+	const plan = error instanceof ProblemsError || error instanceof StoppedError ? error.plan : void 0;
 	const targets = (request?.targets ?? []).map(({ account, region }) => {
 		const planned = plan?.targets.find((target) => target.account === account && target.region === region);
 		const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
@@ -45233,7 +47387,7 @@ function maskAccounts({ mask }, { source, targets }) {
 }
 function sentence(error) {
 	if (error instanceof InputError || error instanceof ProblemsError) return error.message;
-	const { message, remedy } = explain(error);
+	const { message, remedy } = explain(error instanceof StoppedError ? error.cause : error);
 	return remedy === void 0 ? message : `${message}. What to do: ${remedy}`;
 }
 const maxAnnotations = 10;
@@ -45604,24 +47758,8 @@ function isRunning(process) {
 		return false;
 	}
 }
-// src/time.ts
-const systemClock = {
-	now: Date.now,
-	async sleep(ms, signal) {
-		try {
-			await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, void 0, { signal });
-		} catch (error) {
-			throw signal.aborted ? signal.reason : error;
-		}
-	},
-	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
-		const controller = new AbortController();
-		setTimeout(() => controller.abort(reason), ms).unref();
-		return controller.signal;
-	}
-};
 // src/node-host.ts
-init_dist_es$9();
+init_dist_es$8();
 const connections = {
 	keepAlive: true,
 	timeout: 4e3,
@@ -45683,7 +47821,7 @@ const actionsRunner = {
 // src/index.ts
 collectEarly();
 const cancelled = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => cancelled.abort(new Error(`the run was cancelled (${name})`)));
+for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => cancelled.abort(new CancelError(`the run was cancelled (${name})`)));
 const host = nodeHost();
 main(host, cancelled.signal).catch((error) => {
 	host.runner.fail();

@@ -27224,6 +27224,25 @@ function pLimit(concurrency) {
 function validateConcurrency(concurrency) {
 	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) throw new TypeError("Expected `concurrency` to be a number from 1 and up");
 }
+// src/time.ts
+var CancelError = class extends Error {
+	name = "CancelError";
+};
+const systemClock = {
+	now: Date.now,
+	async sleep(ms, signal) {
+		try {
+			await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, void 0, { signal });
+		} catch (error) {
+			throw signal.aborted ? signal.reason : error;
+		}
+	},
+	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
+		const controller = new AbortController();
+		setTimeout(() => controller.abort(reason), ms).unref();
+		return controller.signal;
+	}
+};
 // src/aws/statement.ts
 function statement(action, resources) {
 	return JSON.stringify({
@@ -27253,7 +27272,7 @@ var AwsCallError = class extends Error {
 	awsMessage;
 	where;
 	remedy;
-	constructor(action, where, cause, resource, remedy) {
+	constructor({ action, where, resource, remedy }, cause) {
 		const code = errorCode(cause);
 		const awsMessage = errorMessage(cause);
 		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
@@ -27489,35 +27508,68 @@ function backoff(count, base, most) {
 function actionOf(command) {
 	return command.constructor.name.replace(/Command(\$\d+)?$/, "");
 }
+const lingerMs = 2e3;
+function lingering(signal, clock, action) {
+	if (/^(Describe|Get|List)/.test(action)) return {
+		signal,
+		end: () => {}
+	};
+	const late = new AbortController();
+	const stop = () => {
+		if (!(signal.reason instanceof CancelError)) return;
+		clock.after(lingerMs).addEventListener("abort", () => late.abort(signal.reason), { once: true });
+	};
+	signal.addEventListener("abort", stop, { once: true });
+	return {
+		signal: late.signal,
+		end: () => signal.removeEventListener("abort", stop)
+	};
+}
 async function send({ inFlight, clock }, call) {
-	const { client, command, where, session, pace, signal } = call;
-	const repeatable = !unrepeatable.includes(command.constructor);
-	for (let throttles = 0, transients = 0, renewals = 0;;) {
+	const { client, command, session, pace, signal } = call;
+	const tries = {
+		throttles: 0,
+		transients: 0,
+		renewals: 0,
+		used: void 0
+	};
+	for (;;) {
 		signal.throwIfAborted();
 		const held = pace.until - clock.now();
 		if (held > 0) await clock.sleep(held * (1 + Math.random() / 2), signal);
-		let used;
 		try {
 			return await inFlight(() => {
-				used = session.current();
-				return client.send(command, { abortSignal: signal });
+				tries.used = session.current();
+				const patience = lingering(signal, clock, actionOf(command));
+				return client.send(command, { abortSignal: patience.signal }).finally(patience.end);
 			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
-			if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
-			const mayRepeat = repeatable || isWithoutEffect(error);
-			if (isThrottling(error) && throttles < maxThrottles) {
-				throttles += 1;
-				pace.until = Math.max(pace.until, clock.now() + backoff(throttles, 500, 15e3));
-			} else if (isExpired(error) && renewals < 3) {
-				renewals += 1;
-				session.renew(used);
-			} else if (mayRepeat && isTransient(error) && transients < maxTransients) {
-				transients += 1;
-				await clock.sleep(backoff(transients, 100, 1e4), signal);
-			} else throw new AwsCallError(actionOf(command), where, error);
+			await makeReady({
+				call,
+				tries,
+				clock
+			}, error);
 		}
 	}
+}
+async function makeReady({ call, tries, clock }, error) {
+	const { command, where, session, pace, signal } = call;
+	if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
+	const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
+	if (isThrottling(error) && tries.throttles < maxThrottles) {
+		tries.throttles += 1;
+		pace.until = Math.max(pace.until, clock.now() + backoff(tries.throttles, 500, 15e3));
+	} else if (isExpired(error) && tries.renewals < 3) {
+		tries.renewals += 1;
+		session.renew(tries.used);
+	} else if (mayRepeat && isTransient(error) && tries.transients < maxTransients) {
+		tries.transients += 1;
+		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
+	} else throw new AwsCallError({
+		action: actionOf(command),
+		where
+	}, error);
 }
 function placesOf(clients, access) {
 	const places = new Map();
@@ -27641,22 +27693,6 @@ function isRunning(process) {
 		return false;
 	}
 }
-// src/time.ts
-const systemClock = {
-	now: Date.now,
-	async sleep(ms, signal) {
-		try {
-			await (0,external_node_timers_promises_namespaceObject.setTimeout)(ms, void 0, { signal });
-		} catch (error) {
-			throw signal.aborted ? signal.reason : error;
-		}
-	},
-	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
-		const controller = new AbortController();
-		setTimeout(() => controller.abort(reason), ms).unref();
-		return controller.signal;
-	}
-};
 // src/node-host.ts
 init_dist_es$10();
 const connections = {
@@ -27838,7 +27874,7 @@ async function assumeByToken(role, from) {
 		region: options.stsRegion
 	});
 	let claims;
-	const remedy = () => claims && trustRemedy(role, claims);
+	const remedy = (error) => hasCode(error, "AccessDenied") && claims ? trustRemedy(role, claims) : void 0;
 	return retrySts({
 		action: "AssumeRoleWithWebIdentity",
 		role,
@@ -27903,22 +27939,32 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 const maxDenials = 4;
 const maxFailures = 6;
 async function retrySts({ action, role, remedy }, { options, host, signal }, assume) {
-	for (let denials = 0, failures = 0;;) {
+	const tries = {
+		denials: 0,
+		failures: 0
+	};
+	for (;;) {
 		signal.throwIfAborted();
 		try {
 			return toIdentity((await assume()).Credentials);
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
 			if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
-			if (hasCode(error, "AccessDenied") && denials < maxDenials) denials += 1;
-			else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures) failures += 1;
-			else {
-				const toDo = hasCode(error, "AccessDenied") ? remedy?.() : void 0;
-				throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, toDo);
-			}
-			await host.clock.sleep(500 * 2 ** (denials + failures - 1) * (.5 + Math.random() / 2), signal);
+			const passing = passingAs(error, tries);
+			if (passing === void 0) throw new AwsCallError({
+				action,
+				where: roleWhere(role, options.stsRegion),
+				resource: role.roleArn,
+				remedy: remedy?.(error)
+			}, error);
+			tries[passing] += 1;
+			await host.clock.sleep(500 * 2 ** (tries.denials + tries.failures - 1) * (.5 + Math.random() / 2), signal);
 		}
 	}
+}
+function passingAs(error, { denials, failures }) {
+	if (hasCode(error, "AccessDenied") && denials < maxDenials) return "denials";
+	return (isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures ? "failures" : void 0;
 }
 function isKeyLookup(error) {
 	return hasCode(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && errorMessage(error).includes("Couldn't retrieve verification key");
@@ -28079,8 +28125,8 @@ var Reader = class {
 			expected
 		});
 	}
-	checked(input, value, check, expected) {
-		if (value !== void 0 && !check(value)) this.note(input, value, expected);
+	checked(input, value, { fits, expected }) {
+		if (value !== void 0 && !fits(value)) this.note(input, value, expected);
 		return value;
 	}
 	flag(name) {
@@ -28157,8 +28203,12 @@ const tagKeys = {
 	superseded: "share-encrypted-ami:superseded",
 	intermediate: "share-encrypted-ami:intermediate"
 };
+const endedLease = "ended";
 const tagPrefix = "share-encrypted-ami:";
 const ownTagCount = Object.keys(tagKeys).length - 1;
+function tagValue(resource, key) {
+	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
+}
 // src/inputs/tags.ts
 function readTags$1(reader, input, text) {
 	const tags = {};
@@ -28191,7 +28241,7 @@ function readSettings(reader, run) {
 	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
 	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
 	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
-	else reader.checked("source-region", region, isRegionName, "expected the name of a region, such as us-east-1");
+	else if (!isRegionName(region)) reader.note("source-region", region, "expected the name of a region, such as us-east-1");
 	const partition = partitionOf(region);
 	const sourceRole = reader.optional("source-role-arn");
 	if (sourceRole !== void 0) {
@@ -28213,7 +28263,10 @@ function readSettings(reader, run) {
 		},
 		credentials: {
 			roleChaining: reader.flag("role-chaining"),
-			externalId: reader.checked("external-id", reader.optional("external-id"), (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text), "expected 2 to 1224 letters, digits and +=,.@:/-"),
+			externalId: reader.checked("external-id", reader.optional("external-id"), {
+				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
+				expected: "expected 2 to 1224 letters, digits and +=,.@:/-"
+			}),
 			sessionTags: readSessionTags(reader, run),
 			sessionName: readSessionName(reader, run),
 			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
@@ -28236,7 +28289,10 @@ function readSessionName(reader, run) {
 		name: "",
 		"source-ami": ""
 	});
-	return reader.checked("role-session-name", template, () => /^[\w+=,.@-]{2,64}$/.test(longest), "expected 2 to 64 letters, digits and +=,.@-");
+	return reader.checked("role-session-name", template, {
+		fits: () => /^[\w+=,.@-]{2,64}$/.test(longest),
+		expected: "expected 2 to 64 letters, digits and +=,.@-"
+	});
 }
 function readSessionTags(reader, run) {
 	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
@@ -28249,7 +28305,10 @@ function readSessionTags(reader, run) {
 			name: "",
 			"source-ami": ""
 		});
-		return [key, reader.checked("role-session-tags", value, () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest), "expected at most 256 letters, digits, spaces and _.:/=+-@")];
+		return [key, reader.checked("role-session-tags", value, {
+			fits: () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
+			expected: "expected at most 256 letters, digits, spaces and _.:/=+-@"
+		})];
 	}));
 }
 function readAudience(reader, partition) {
@@ -28382,8 +28441,10 @@ function leasesOf(tags) {
 }
 function isAlive(lease, reader) {
 	if (lease.expiresAt <= reader.now) return false;
-	if (lease.runId === reader.runId && lease.attempt < reader.attempt) return false;
 	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
+}
+function isOutdated({ runId, attempt }, reader) {
+	return runId === reader.runId && attempt < reader.attempt;
 }
 function readerOf({ clock, machine }, run) {
 	const { name, isRunning } = machine;
@@ -28397,12 +28458,14 @@ function readerOf({ clock, machine }, run) {
 }
 function sortLeases(image, own, reader) {
 	const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
+	const alive = others.filter((lease) => isAlive(lease, reader));
 	return {
-		live: others.filter((lease) => isAlive(lease, reader)),
+		live: alive.filter((lease) => !isOutdated(lease, reader)),
+		outdated: alive.filter((lease) => isOutdated(lease, reader)),
 		dead: others.filter((lease) => !isAlive(lease, reader))
 	};
 }
-async function endLease(place, imageId, id, regions) {
+async function endLease(place, imageId, { id, regions }) {
 	const ended = leaseTag({
 		id,
 		expiresAt: 0,
@@ -28510,18 +28573,22 @@ const empty = {
 	regions: [],
 	targets: {},
 	promotions: [],
-	account: ""
+	account: "",
+	keepPending: false,
+	finished: []
 };
 const readers = new Map([
 	["run", (value) => isRunPart(value) ? value : void 0],
 	["shares", (value) => isListOf(value, isShareEntry) ? { shares: value } : void 0],
 	["targets", (value) => isTextsByName(value) ? { targets: value } : void 0],
+	["finished", (value) => isTexts(value) ? { finished: value } : void 0],
 	["promotions", (value) => isListOf(value, isPromotion) ? { promotions: value } : void 0]
 ]);
 const words = new Map([
 	["run", "the AMI, its lease and the grants"],
 	["shares", "the shares"],
 	["targets", "the targets"],
+	["finished", "the AMIs that are finished"],
 	["promotions", "the SSM parameters"]
 ]);
 function savedLedger(get, files) {
@@ -28551,7 +28618,7 @@ function isRunPart(value) {
 		value.imageId,
 		value.leaseId,
 		value.account
-	].every(isText) && typeof value.leased === "boolean" && [value.grantKeys, value.regions].every(isTexts);
+	].every(isText) && [value.leased, value.keepPending].every((flag) => typeof flag === "boolean") && [value.grantKeys, value.regions].every(isTexts);
 }
 function isShareEntry(value) {
 	return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
@@ -28565,13 +28632,56 @@ function isPromotion(value) {
 	const { before } = value;
 	return before === null || isRecord(before) && (Number.isInteger(before.version) || isText(before.value));
 }
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
+}
+// src/operations/parameter.ts
+function formerOf({ Version: version, Value: value, DataType: dataType }) {
+	return {
+		version,
+		value,
+		dataType
+	};
+}
+async function read$1(place, name) {
+	try {
+		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
+	} catch (error) {
+		if (hasCode(error, "ParameterNotFound")) return void 0;
+		throw error;
+	}
+}
+async function putBackParameter(place, { name, before, amiId }, accepted = false) {
+	const stands = (await read$1(place, name))?.Value ?? null;
+	if (stands !== amiId && !accepted) return void 0;
+	if (before !== null) {
+		const { value, dataType = "text" } = await formerValue(place, name, before);
+		if (stands !== amiId && stands !== value) return void 0;
+		await place.ssm(new PutParameterCommand({
+			Name: name,
+			Value: value,
+			Type: "String",
+			DataType: dataType,
+			Overwrite: true
+		}));
+		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
+	}
+	if (stands !== amiId && stands !== null) return void 0;
+	try {
+		await place.ssm(new DeleteParameterCommand({ Name: name }));
+	} catch (error) {
+		if (!hasCode(error, "ParameterNotFound")) throw error;
+	}
+	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+async function formerValue(place, name, before) {
+	if (before.value !== void 0) return before;
+	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
+	return Parameter === void 0 ? before : formerOf(Parameter);
+}
 // src/aws/kms.ts
-const keyOperations = [
-	"DescribeKey",
-	"Decrypt",
-	"ReEncryptFrom",
-	"CreateGrant"
-];
 function regionOfKey(keyArn) {
 	return keyArn.split(":")[3] ?? "";
 }
@@ -28610,25 +28720,27 @@ const turnSeconds = 2;
 const standSeconds = 4;
 const firstWaitMs = 400;
 const longestWaitMs = 4e3;
-async function changePolicy(place, keyArn, change) {
+async function changePolicy(place, keyArn, { change, isSure = true }) {
 	const { clock } = place;
 	const end = clock.now() + changeSeconds * 1e3;
-	let written = false;
+	let written = !isSure;
 	let stands = false;
 	let seen = "";
+	let puts = 0;
 	for (let waitMs = firstWaitMs; clock.now() < end;) {
 		const late = clock.after(turnSeconds * 1e3);
 		const turn = place.until(AbortSignal.any([place.signal, late]));
 		try {
 			const policy = await readPolicy(turn, keyArn);
 			const changed = change(policy);
-			if (changed === policy && (!written || stands)) return written;
+			if (changed === policy && (!written || stands)) return puts > 0;
 			stands = changed === policy;
 			const isQuiet = wordsOf(policy) === seen;
 			seen = wordsOf(policy);
 			if (!stands && isQuiet) {
 				seen = "";
 				written = true;
+				puts += 1;
 				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
 				const Policy = writePolicy(changed);
 				await turn.kms(new PutKeyPolicyCommand({
@@ -28648,9 +28760,10 @@ async function changePolicy(place, keyArn, change) {
 // src/aws/shares.ts
 const accountsPerCall = 500;
 const isImage = (id) => id.startsWith("ami-");
-async function changeShares(place, id, change, accounts) {
+async function changeShares(place, id, change) {
+	const [kind, accounts] = "Add" in change ? ["Add", change.Add] : ["Remove", change.Remove];
 	for (let start = 0; start < accounts.length; start += accountsPerCall) {
-		const users = { [change]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
+		const users = { [kind]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
 		await (isImage(id) ? place.ec2(new ModifyImageAttributeCommand({
 			ImageId: id,
 			LaunchPermission: users
@@ -28673,21 +28786,26 @@ function snapshotIdsOf(image) {
 function idsOf(snapshots) {
 	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
 }
-// src/report/words.ts
-function counted(number, noun, plural = `${noun}s`) {
-	return `${number} ${number === 1 ? noun : plural}`;
+// src/retry.ts
+async function retried({ place, on, tries = Number.POSITIVE_INFINITY, wait, tell }, act) {
+	for (let count = 1;; count += 1) try {
+		return await act(count);
+	} catch (error) {
+		if (count >= tries || place.signal.aborted || !on(error)) throw error;
+		tell?.(error, count);
+		await place.sleep(wait(count));
+	}
 }
-keyOperations.map((operation) => `kms:${operation}`);
-// src/steps/key-access.ts
+// src/operations/allow.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
 }
-// src/steps/remove.ts
+// src/operations/remove.ts
 async function removeImage(place, image) {
-	await deregister(place, image);
+	await deregisterImage(place, image);
 	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
 }
-async function deregister(place, image) {
+async function deregisterImage(place, image) {
 	try {
 		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 	} catch (error) {
@@ -28700,97 +28818,186 @@ async function isImageThere(place, { ImageId = "" }) {
 	return image !== void 0 && image.State !== "deregistered";
 }
 const inUseTries = 5;
-async function deleteSnapshot(place, id) {
-	for (let tries = 1;; tries += 1) try {
-		await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
-		return;
-	} catch (error) {
-		if (hasCode(error, "InvalidSnapshot.NotFound")) return;
-		if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
-		if (!hasCode(error, "InvalidSnapshot.InUse") || tries === inUseTries) throw error;
-		await place.sleep(500 * tries);
-	}
+function deleteSnapshot(place, id) {
+	const on = (error) => hasCode(error, "InvalidSnapshot.InUse");
+	return retried({
+		place,
+		on,
+		tries: inUseTries,
+		wait: (count) => 500 * count
+	}, async () => {
+		try {
+			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
+		} catch (error) {
+			if (hasCode(error, "InvalidSnapshot.NotFound")) return;
+			if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
+			throw error;
+		}
+	});
 }
-// src/steps/clean-up.ts
-function reporting(report, account) {
-	return async (what, act) => {
+// src/report/words.ts
+function counted(number, noun, plural = `${noun}s`) {
+	return `${number} ${number === 1 ? noun : plural}`;
+}
+// src/release.ts
+const noNotes = () => ({
+	done: [],
+	failed: [],
+	gone: new Set(),
+	stays: [],
+	goesOn: []
+});
+function noting(notes, account) {
+	return async (what, act, resource) => {
 		try {
 			const result = await act();
-			if (typeof result === "string") report.done.push(result);
+			if (typeof result === "string") notes.done.push(result);
 			return result;
 		} catch (error) {
-			report.failed.push(`${what} in ${account}: ${errorMessage(error)}`);
+			const failure = { what: `${what} in ${account}: ${errorMessage(error)}` };
+			notes.failed.push(resource === void 0 ? failure : {
+				...failure,
+				resource
+			});
 			return;
 		}
 	};
 }
-async function cleanUpSource(at, sourceRegion, state, options) {
-	const report = {
-		done: [],
-		failed: []
-	};
-	const attempt = reporting(report, state.account);
-	const place = at(sourceRegion);
-	const { imageId, leaseId } = state;
-	const revoked = attempt("Revoking grants", () => revokeKnown(at, options.made ?? []));
-	const read = () => attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0] ?? null);
-	let image = options.made === void 0 ? await read() : void 0;
-	if (image === void 0 || leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0)) {
-		if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, leaseId, state.regions));
-		image = await read();
-	}
+const secondLookMs = 3e3;
+async function release(releasing) {
+	const { state, source, sourceRegion } = releasing;
+	const notes = noNotes();
+	const attempt = noting(notes, state.account);
+	const place = source(sourceRegion);
+	const revoked = attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
+	const first = await endAndRead(releasing, attempt);
 	await revoked;
-	if (image === void 0) return report;
-	const { live, dead } = sortLeases(image ?? void 0, leaseId, options.reader);
-	const leases = {
-		gone: [leaseId, ...dead.map(({ id }) => id)],
-		dead,
-		live
+	if (first === void 0) return reportOf(notes);
+	let leases = sorted(first, releasing);
+	const inTargets = (of) => joined(releasing.targets.map((target) => releaseTarget(target, releasing, {
+		leases: of,
+		notes
+	})));
+	let targets = inTargets(leases);
+	await releaseAccess(releasing, leases, {
+		attempt,
+		notes
+	});
+	if (leases.live.length > 0) {
+		const wait = releasing.patient ? leases.outdatedUntil - releasing.reader().now : 0;
+		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
+		const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
+		const later = again === void 0 ? leases : sorted(again, releasing);
+		const ended = later.gone.filter((id) => !leases.gone.includes(id));
+		if (ended.length > 0) {
+			targets = joined([targets, inTargets({
+				gone: ended,
+				live: later.live
+			})]).then((both) => both.flat());
+			await releaseAccess(releasing, later, {
+				attempt,
+				notes
+			});
+		}
+		leases = later;
+	}
+	if (state.keepPending) await targets;
+	const copies = await joined([...regionsOf(releasing, leases)].map((region) => releaseCopies(source(region), {
+		releasing,
+		leases,
+		notes,
+		attempt
+	})));
+	const finished = (await targets).every(Boolean) && copies.every(Boolean);
+	const report = reportOf(notes);
+	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
+	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...leases.dead]));
+	return reportOf(notes);
+}
+function reportOf({ done, failed, gone, stays, goesOn }) {
+	return {
+		done,
+		failed: failed.filter(({ resource }) => resource === void 0 || !gone.has(resource)).map(({ what }) => what),
+		stays,
+		goesOn
 	};
-	const regions = new Set([
+}
+function sorted(image, { state, reader }) {
+	const { live, outdated, dead } = sortLeases(image ?? void 0, state.leaseId, reader());
+	const ids = (leases) => leases.map(({ id }) => id);
+	return {
+		gone: [state.leaseId, ...ids(dead)],
+		dead: ids(dead),
+		live: ids([...live, ...outdated]),
+		outdatedUntil: Math.max(0, ...outdated.map(({ expiresAt }) => expiresAt)),
+		regions: dead.flatMap(({ regions }) => regions)
+	};
+}
+function regionsOf({ sourceRegion, state }, { regions }) {
+	return new Set([
 		sourceRegion,
 		...state.regions,
-		...dead.flatMap((lease) => lease.regions)
+		...regions
 	]);
-	await Promise.all([...regions].map((region) => cleanUpRegion(at(region), state, options, leases, attempt)));
-	if (report.failed.length === 0 && image !== null && await options.dropLeases) await attempt(`Removing leases from ${imageId}`, () => dropLeases(place, imageId, [...state.leased ? [leaseId] : [], ...dead.map(({ id }) => id)]));
-	return report;
 }
-async function cleanUpRegion(place, state, options, { gone, live, dead }, attempt) {
-	const { imageId } = state;
-	const { region } = place;
-	const copies = await attempt(`Looking for encrypted copies in ${region}`, () => findEncryptedCopies(place, imageId));
-	if (copies === void 0) return;
-	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
-	const { made } = options;
-	const unsure = made === void 0 || dead.length > 0 || made.some(({ grantId }) => grantId === void 0);
-	const written = state.shares.filter((entry) => entry.region === region);
-	const shared = new Set([
-		...written.flatMap(({ resources }) => resources),
-		...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]),
-		...copies.snapshots.map(({ SnapshotId }) => SnapshotId ?? ""),
-		...dead.length > 0 ? await sourceResources(place, state, attempt) : []
-	]);
-	await Promise.all([
-		...(unsure ? keys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, imageId, gone))),
-		...(options.keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, gone))),
-		attempt(`Taking back shares of ${[...shared].join(", ")}`, () => unshare(place, [...shared], written, gone))
-	]);
-	if (live.length > 0 || options.keepIntermediates) return;
-	await Promise.all(copies.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
-		await removeImage(place, copy);
-		return `removed the encrypted copy ${copy.ImageId}`;
+async function read(place, imageId) {
+	return (await describeImages(place, [imageId]))[0] ?? null;
+}
+async function endAndRead({ source, sourceRegion, state, grants }, attempt) {
+	const place = source(sourceRegion);
+	const { imageId, leaseId } = state;
+	const look = () => attempt(`Reading ${imageId}`, () => read(place, imageId));
+	const image = grants === void 0 ? await look() : void 0;
+	const isHeld = leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0);
+	if (image !== void 0 && !isHeld) return image;
+	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, {
+		id: leaseId,
+		regions: state.regions
+	}));
+	return look();
+}
+async function releaseAccess(releasing, leases, noted) {
+	await joined([...regionsOf(releasing, leases)].map((region) => releaseAccessIn(releasing.source(region), releasing, {
+		leases,
+		...noted
 	})));
-	const removed = new Set(copies.images.flatMap(snapshotIdsOf));
-	const loose = idsOf(copies.snapshots).filter((id) => !removed.has(id));
-	await attempt(`Deleting ${loose.join(", ")}`, async () => {
-		await Promise.all(loose.map((id) => deleteSnapshot(place, id)));
-		return loose.length === 0 ? void 0 : `deleted ${loose.join(", ")}`;
-	});
 }
-async function sourceResources(place, { imageId }, attempt) {
-	const image = await attempt(`Reading ${imageId}`, async () => (await describeImages(place, [imageId]))[0]);
-	return image === void 0 ? [] : [imageId, ...snapshotIdsOf(image)];
+async function releaseAccessIn(place, { state, grants, keyAccess, stated }, { leases, attempt, notes }) {
+	const { gone, dead } = leases;
+	const { region } = place;
+	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
+	const unsure = grants === void 0 || dead.length > 0 || grants.some(({ grantId }) => grantId === void 0);
+	const written = state.shares.filter((entry) => entry.region === region);
+	const shared = attempt(`Looking for shares in ${region}`, async () => {
+		const copies = await findEncryptedCopies(place, state.imageId);
+		return new Set([
+			...written.flatMap(({ resources }) => resources),
+			...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]),
+			...idsOf(copies.snapshots),
+			...dead.length > 0 ? await sourceResources(place, state.imageId) : []
+		]);
+	});
+	await joined([
+		...(unsure ? keys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, {
+			imageId: state.imageId,
+			gone
+		}))),
+		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
+			gone,
+			isSure: !(stated ?? keys).includes(keyArn)
+		}))),
+		shared.then((ids) => unshareAll(place, [...ids ?? []], {
+			written,
+			leaseId: state.leaseId,
+			gone,
+			attempt,
+			notes
+		}))
+	]);
+}
+async function sourceResources(place, imageId) {
+	const image = await read(place, imageId);
+	return image === null ? [] : [imageId, ...snapshotIdsOf(image)];
 }
 async function findEncryptedCopies(place, imageId) {
 	const ofSource = {
@@ -28801,22 +29008,61 @@ async function findEncryptedCopies(place, imageId) {
 		Name: "tag-key",
 		Values: [tagKeys.intermediate]
 	};
-	const [images, snapshots] = await Promise.all([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
+	const [images, snapshots] = await joined([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
 	return {
 		images,
 		snapshots
 	};
 }
-async function restorePolicy(place, keyArn, leases) {
-	return await changePolicy(place, keyArn, (policy) => withoutStatements(policy, leases)) ? `took the statement out of the policy of ${keyArn} again` : void 0;
+async function releaseCopies(place, { releasing, leases, notes, attempt }) {
+	const { state, keepIntermediates } = releasing;
+	const { keepPending } = state;
+	const found = await attempt(`Looking for encrypted copies in ${place.region}`, () => findEncryptedCopies(place, state.imageId));
+	if (found === void 0) return false;
+	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : idsOf(found.snapshots)];
+	if (keepIntermediates || ids.length === 0) return true;
+	if (leases.live.length > 0) {
+		notes.stays.push(`${ids.join(", ")} in ${placeName(place)} stays: another run on ${state.imageId} uses it, and takes it back`);
+		return true;
+	}
+	if (keepPending && (notes.goesOn.length > 0 || releasing.grants === void 0)) {
+		notes.goesOn.push(`${ids.join(", ")} in ${placeName(place)} stays, since copies read from it. What to do: nothing, the next run on ${state.imageId} or a sweep takes it back`);
+		return false;
+	}
+	const gone = (removed) => {
+		for (const id of removed) notes.gone.add(id);
+	};
+	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
+		await removeImage(place, copy);
+		gone([copy.ImageId ?? "", ...snapshotIdsOf(copy)]);
+		return `removed the encrypted copy ${copy.ImageId}`;
+	})));
+	const removed = new Set(found.images.flatMap(snapshotIdsOf));
+	const loose = idsOf(found.snapshots).filter((id) => !removed.has(id));
+	if (loose.length > 0) await attempt(`Deleting ${loose.join(", ")}`, async () => {
+		await joined(loose.map((id) => deleteSnapshot(place, id)));
+		gone(loose);
+		return `deleted ${loose.join(", ")}`;
+	});
+	return true;
 }
-async function revokeKnown(at, made) {
-	const known = made.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [revoke(at(regionOfKey(keyArn)), keyArn, grantId)]);
-	await Promise.all(known);
+async function restorePolicy(place, keyArn, { gone, isSure }) {
+	const change = (policy) => withoutStatements(policy, gone);
+	return await changePolicy(place, keyArn, {
+		change,
+		isSure
+	}) ? `took the statement out of the policy of ${keyArn} again` : void 0;
+}
+async function revokeKnown(source, grants) {
+	const known = grants.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [{
+		keyArn,
+		grantId
+	}]);
+	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
 	return known.length === 0 ? void 0 : `revoked ${counted(known.length, "grant")}`;
 }
-async function revokeByName(place, keyArn, imageId, leases) {
-	const names = new Set(leases.map((id) => grantName(imageId, id)));
+async function revokeByName(place, keyArn, { imageId, gone }) {
+	const names = new Set(gone.map((id) => grantName(imageId, id)));
 	const found = [];
 	for (let Marker;;) {
 		const page = await place.kms(new ListGrantsCommand({
@@ -28824,10 +29070,7 @@ async function revokeByName(place, keyArn, imageId, leases) {
 			Limit: 100,
 			Marker
 		}));
-		for (const { GrantId, Name } of page.Grants ?? []) {
-			if (GrantId === void 0 || Name === void 0 || !names.has(Name)) continue;
-			found.push(GrantId);
-		}
+		for (const { GrantId, Name } of page.Grants ?? []) if (GrantId !== void 0 && Name !== void 0 && names.has(Name)) found.push(GrantId);
 		if (!page.Truncated) break;
 		Marker = page.NextMarker;
 	}
@@ -28844,106 +29087,118 @@ async function revoke(place, keyArn, grantId) {
 		if (!hasCode(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
-async function unshare(place, ids, shares, gone) {
-	let removed = 0;
-	for (const [id, resourceTags] of await readTags(place, ids)) {
+async function unshareAll(place, ids, unsharing) {
+	if (ids.length === 0) return;
+	const { written, leaseId, gone, attempt, notes } = unsharing;
+	const count = (await joined([...await attempt(`Reading the shares of ${ids.join(", ")}`, () => readTags(place, ids)) ?? []].map(async ([id, resourceTags]) => {
 		const byLease = sharesOf(resourceTags);
-		const written = shares.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
+		const own = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 		const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
-		const toRemove = [...new Set([...written, ...gone.flatMap((lease) => byLease.get(lease) ?? [])])].filter((account) => !theirs.has(account));
-		const tags = gone.flatMap((lease) => shareTags(lease, byLease.get(lease) ?? []));
-		try {
-			await changeShares(place, id, "Remove", toRemove);
-			if (tags.length > 0) await place.ec2(new DeleteTagsCommand({
-				Resources: [id],
-				Tags: tags.map(({ Key }) => ({ Key }))
-			}));
-		} catch (error) {
-			if (!hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
-		}
-		removed += toRemove.length;
-	}
-	return removed === 0 ? void 0 : `took back ${counted(removed, "share")}`;
+		const ours = new Set([...own, ...gone.flatMap((lease) => byLease.get(lease) ?? [])]);
+		const accounts = [...ours].filter((account) => !theirs.has(account));
+		const needed = [...ours].filter((account) => theirs.has(account));
+		if (needed.length > 0) notes.stays.push(`${id} in ${placeName(place)} stays shared with ${needed.join(", ")}: another run needs it`);
+		const taggedBy = (lease) => byLease.get(lease) ?? (lease === leaseId ? own : []);
+		const keys = gone.flatMap((lease) => shareTags(lease, taggedBy(lease))).map(({ Key }) => ({ Key }));
+		return await attempt(`Taking back shares of ${id}`, () => unshare(place, id, {
+			accounts,
+			keys
+		}), id) ?? 0;
+	}))).reduce((sum, one) => sum + one, 0);
+	if (count > 0) await attempt("Taking back shares", async () => `took back ${counted(count, "share")}`);
 }
-async function cleanUpTarget(place, leases) {
-	const report = {
-		done: [],
-		failed: []
-	};
+async function unshare(place, id, { accounts, keys }) {
+	try {
+		await changeShares(place, id, { Remove: accounts });
+		if (keys.length > 0) await place.ec2(new DeleteTagsCommand({
+			Resources: [id],
+			Tags: keys
+		}));
+	} catch (error) {
+		if (!hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
+	}
+	return accounts.length;
+}
+async function findSuperseded(place, leases) {
+	const marked = idsOf(await ownSnapshots(place, {
+		Name: `tag:${tagKeys.superseded}`,
+		Values: [...leases]
+	}));
+	if (marked.length === 0) return [];
+	const users = await ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: marked
+	});
+	const used = new Set(users.flatMap(snapshotIdsOf));
+	return marked.filter((id) => !used.has(id));
+}
+async function releaseTarget(place, { state, superseding }, { leases, notes }) {
+	const where = placeName(place);
+	const { keepPending, finished: known } = state;
 	const ofLease = {
 		Name: `tag:${tagKeys.lease}`,
-		Values: [...leases]
+		Values: [...leases.gone, ...keepPending ? [endedLease] : []]
 	};
 	try {
-		const [images, snapshots] = await Promise.all([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
-		for (const image of images) {
+		const superseded = superseding ? await findSuperseded(place, leases.gone) : [];
+		const found = await joined([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
+		const isOwn = (one) => tagValue(one, tagKeys.lease) === state.leaseId;
+		const spared = leases.live.length > 0 && !found[0].every(isOwn);
+		const isOurs = (one) => (!spared || isOwn(one)) && (!keepPending || isOwn(one) || tagValue(one, tagKeys.sourceAmi) === state.imageId);
+		const images = found[0].filter(isOurs);
+		const snapshots = found[1].filter(isOurs);
+		const halfMade = superseded.length > 0 ? [] : images.filter(({ ImageId = "" }) => !known.includes(ImageId));
+		for (const image of halfMade) {
 			await removeImage(place, image);
-			report.done.push(`removed ${image.ImageId} in ${placeName(place)}`);
+			notes.done.push(`removed ${image.ImageId} in ${where}`);
 		}
-		const removed = new Set(images.flatMap(snapshotIdsOf));
-		const copies = idsOf(snapshots).filter((id) => !removed.has(id));
-		if (copies.length === 0) return report;
+		if (superseded.length > 0 && state.imageId === "" && images.length === 0) {
+			await joined(superseded.map((id) => deleteSnapshot(place, id)));
+			notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
+		} else if (superseded.length > 0) notes.failed.push({ what: `${[...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ")} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+		await untagFinished(place, images.flatMap(({ ImageId = "" }) => known.includes(ImageId) ? [ImageId] : []));
+		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
+		const copies = snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
+		if (copies.length === 0) return !spared;
 		const users = await ownImages(place, {
 			Name: "block-device-mapping.snapshot-id",
-			Values: copies
+			Values: idsOf(copies)
 		});
 		const used = new Set(users.flatMap(snapshotIdsOf));
-		const loose = copies.filter((id) => !used.has(id));
-		await Promise.all(loose.map((id) => deleteSnapshot(place, id)));
-		if (loose.length > 0) report.done.push(`deleted ${loose.join(", ")} in ${placeName(place)}`);
-		const finished = copies.filter((id) => used.has(id));
-		if (finished.length > 0) await place.ec2(new DeleteTagsCommand({
-			Resources: finished,
+		const loose = copies.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
+		const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
+		if (kept.length > 0) {
+			const Tags = [{
+				Key: tagKeys.lease,
+				Value: endedLease
+			}];
+			await place.ec2(new CreateTagsCommand({
+				Resources: idsOf(kept),
+				Tags
+			}));
+			const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
+			notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
+		}
+		const going = idsOf(loose.filter((one) => !kept.includes(one)));
+		await joined(going.map((id) => deleteSnapshot(place, id)));
+		if (going.length > 0) notes.done.push(`deleted ${going.join(", ")} in ${where}`);
+		await untagFinished(place, idsOf(copies).filter((id) => used.has(id)));
+		return !spared;
+	} catch (error) {
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
+		return false;
+	}
+}
+async function untagFinished(place, Resources) {
+	if (Resources.length === 0) return;
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources,
 			Tags: [{ Key: tagKeys.lease }]
 		}));
 	} catch (error) {
-		report.failed.push(`Removing half-made copies in ${placeName(place)}: ${errorMessage(error)}`);
+		if (!isDenied(error)) throw error;
 	}
-	return report;
-}
-// src/steps/promote.ts
-function formerOf({ Version: version, Value: value, DataType: dataType }) {
-	return {
-		version,
-		value,
-		dataType
-	};
-}
-async function read(place, name) {
-	try {
-		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
-	} catch (error) {
-		if (hasCode(error, "ParameterNotFound")) return void 0;
-		throw error;
-	}
-}
-async function putBack(place, { name, before, amiId }, accepted = false) {
-	const stands = (await read(place, name))?.Value ?? null;
-	if (stands !== amiId && !accepted) return void 0;
-	if (before !== null) {
-		const { value, dataType = "text" } = await formerValue(place, name, before);
-		if (stands !== amiId && stands !== value) return void 0;
-		await place.ssm(new PutParameterCommand({
-			Name: name,
-			Value: value,
-			Type: "String",
-			DataType: dataType,
-			Overwrite: true
-		}));
-		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
-	}
-	if (stands !== amiId && stands !== null) return void 0;
-	try {
-		await place.ssm(new DeleteParameterCommand({ Name: name }));
-	} catch (error) {
-		if (!hasCode(error, "ParameterNotFound")) throw error;
-	}
-	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
-}
-async function formerValue(place, name, before) {
-	if (before.value !== void 0) return before;
-	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
-	return Parameter === void 0 ? before : formerOf(Parameter);
 }
 // src/take-back.ts
 const postMinutes = 4;
@@ -28981,7 +29236,6 @@ async function takeBack(host, settings, state) {
 			...credentials
 		},
 		host,
-		clients,
 		signal
 	});
 	const session = sessions.source(source.roleArn);
@@ -29013,18 +29267,22 @@ async function takeBack(host, settings, state) {
 		const notPutBack = await putAllBack(byName, parameters, done);
 		failed = notPutBack;
 		if (state.leaseId === "") continue;
-		const swept = targets.map(([, place]) => cleanUpTarget(place, [state.leaseId]));
-		const isLast = index === passesAfterSeconds.length - 1;
-		const cleanUp = {
-			made: void 0,
+		const report = await release({
+			source: at,
+			sourceRegion: source.region,
+			targets: targets.map(([, place]) => place),
+			state,
+			grants: void 0,
+			stated: void 0,
 			keyAccess: source.keyAccess,
 			keepIntermediates: settings.keepIntermediates,
-			reader: readerOf(host, settings.run),
-			dropLeases: isLast && Promise.all(swept).then((reports) => reports.every(({ failed }) => failed.length === 0))
-		};
-		const reports = await Promise.all([cleanUpSource(at, source.region, state, cleanUp), ...swept]);
-		done.push(...reports.flatMap((report) => report.done));
-		failed = [...notPutBack, ...reports.flatMap((report) => report.failed)];
+			reader: () => readerOf(host, settings.run),
+			superseding: true,
+			patient: false,
+			isLast: index === passesAfterSeconds.length - 1
+		});
+		done.push(...report.done, ...index === passesAfterSeconds.length - 1 ? [...report.stays, ...report.goesOn] : []);
+		failed = [...notPutBack, ...report.failed];
 	}
 	return {
 		done: [...new Set(done)],
@@ -29037,7 +29295,7 @@ async function putAllBack(places, promotions, done) {
 		try {
 			const place = places.get(promotion.place);
 			if (place === void 0) throw new Error("its target could not be read");
-			const restored = await putBack(place, promotion);
+			const restored = await putBackParameter(place, promotion);
 			if (restored === void 0) return;
 			done.push(restored);
 			promotions.delete(promotion);

@@ -9,9 +9,8 @@ import { KMSClient } from '@aws-sdk/client-kms';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
 import pLimit, { type LimitFunction } from 'p-limit';
-import type { Host } from '../host.ts';
-import type { Clock } from '../time.ts';
-import type { Session } from './credentials.ts';
+import type { Host, Identity } from '../host.ts';
+import { CancelError, type Clock } from '../time.ts';
 import {
   AwsCallError,
   CredentialsError,
@@ -65,6 +64,33 @@ function actionOf(command: Sendable): string {
 /** Until when the calls to one account and region hold back: throttling of one slows all, since they share the bucket. */
 type Pace = { until: number };
 
+/** After a cancel, the runner gives a step ten seconds in all. */
+const lingerMs = 2000;
+
+/**
+ * A call that changes something isn't cut off when the run, or its part of it, is told to stop: what came of it would be
+ * seen only later, by whoever happens to look. On a cancel it has two seconds, else as long as any request.
+ */
+function lingering(signal: AbortSignal, clock: Clock, action: string): { signal: AbortSignal; end: () => void } {
+  if (/^(Describe|Get|List)/.test(action)) return { signal, end: () => {} };
+  const late = new AbortController();
+  const stop = () => {
+    if (!(signal.reason instanceof CancelError)) return;
+    clock.after(lingerMs).addEventListener('abort', () => late.abort(signal.reason), { once: true });
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  return { signal: late.signal, end: () => signal.removeEventListener('abort', stop) };
+}
+
+/** Credentials that renew themselves, shared by every client of one role session. */
+export type Session = Readonly<{
+  credentials: () => Promise<Identity>;
+  /** The credentials that calls are made with by now. */
+  current: () => Identity | undefined;
+  /** Has the next call take new credentials, since AWS says that these have ended. */
+  renew: (ended: Identity | undefined) => void;
+}>;
+
 /** How one call is to be made. */
 type Call = Readonly<{
   client: Sender;
@@ -75,37 +101,49 @@ type Call = Readonly<{
   signal: AbortSignal;
 }>;
 
+/** How often a call was tried again, for each reason, and what its last try was made with. */
+type Tries = { throttles: number; transients: number; renewals: number; used: Identity | undefined };
+
 async function send({ inFlight, clock }: Clients, call: Call): Promise<unknown> {
-  const { client, command, where, session, pace, signal } = call;
-  const repeatable = !unrepeatable.includes(command.constructor);
-  for (let throttles = 0, transients = 0, renewals = 0; ; ) {
+  const { client, command, session, pace, signal } = call;
+  const tries: Tries = { throttles: 0, transients: 0, renewals: 0, used: undefined };
+  for (;;) {
     signal.throwIfAborted();
     const held = pace.until - clock.now();
     if (held > 0) await clock.sleep(held * (1 + Math.random() / 2), signal);
-    let used: ReturnType<Session['current']>;
     try {
       return await inFlight(() => {
-        used = session.current();
-        return client.send(command as never, { abortSignal: signal });
+        tries.used = session.current();
+        const patience = lingering(signal, clock, actionOf(command));
+        return client.send(command as never, { abortSignal: patience.signal }).finally(patience.end);
       });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      // The call was never sent: no credentials for it, and that error says why.
-      if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
-      const mayRepeat = repeatable || isWithoutEffect(error);
-      if (isThrottling(error) && throttles < maxThrottles) {
-        throttles += 1;
-        pace.until = Math.max(pace.until, clock.now() + backoff(throttles, 500, 15_000));
-      } else if (isExpired(error) && renewals < 3) {
-        renewals += 1;
-        session.renew(used);
-      } else if (mayRepeat && isTransient(error) && transients < maxTransients) {
-        transients += 1;
-        await clock.sleep(backoff(transients, 100, 10_000), signal);
-      } else {
-        throw new AwsCallError(actionOf(command), where, error);
-      }
+      await makeReady({ call, tries, clock }, error);
     }
+  }
+}
+
+/** Does what lets the next try go better than the last, which failed. @throws where there is to be no other */
+async function makeReady(
+  { call, tries, clock }: Readonly<{ call: Call; tries: Tries; clock: Clock }>,
+  error: unknown,
+): Promise<void> {
+  const { command, where, session, pace, signal } = call;
+  // The call was never sent: no credentials for it, and that error says why.
+  if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
+  const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
+  if (isThrottling(error) && tries.throttles < maxThrottles) {
+    tries.throttles += 1;
+    pace.until = Math.max(pace.until, clock.now() + backoff(tries.throttles, 500, 15_000));
+  } else if (isExpired(error) && tries.renewals < 3) {
+    tries.renewals += 1;
+    session.renew(tries.used);
+  } else if (mayRepeat && isTransient(error) && tries.transients < maxTransients) {
+    tries.transients += 1;
+    await clock.sleep(backoff(tries.transients, 100, 10_000), signal);
+  } else {
+    throw new AwsCallError({ action: actionOf(command), where }, error);
   }
 }
 

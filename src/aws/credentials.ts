@@ -9,7 +9,7 @@ import {
 import { HttpRequest } from '@smithy/core/protocols';
 import type { Host, Identity } from '../host.ts';
 import { fill } from '../template.ts';
-import { type Clients, clientDefaults } from './clients.ts';
+import { clientDefaults, type Session } from './clients.ts';
 import {
   AwsCallError,
   CredentialsError,
@@ -19,15 +19,6 @@ import {
   isTransient,
   type Where,
 } from './errors.ts';
-
-/** Credentials that renew themselves, shared by every client of one role session. */
-export type Session = Readonly<{
-  credentials: () => Promise<Identity>;
-  /** The credentials that calls are made with by now. */
-  current: () => Identity | undefined;
-  /** Has the next call take new credentials, since AWS says that these have ended. */
-  renew: (ended: Identity | undefined) => void;
-}>;
 
 export type SessionOptions = Readonly<{
   /** The source's region, where all roles are assumed. */
@@ -51,7 +42,7 @@ export type Sessions = Readonly<{
 }>;
 
 /** What sessions are made of and with. */
-export type SessionSource = Readonly<{ options: SessionOptions; host: Host; clients: Clients; signal: AbortSignal }>;
+export type SessionSource = Readonly<{ options: SessionOptions; host: Host; signal: AbortSignal }>;
 
 export function openSessions(from: SessionSource): Sessions {
   const { options, host } = from;
@@ -164,7 +155,7 @@ async function assumeByToken(role: Role, from: SessionSource): Promise<Identity>
   const { options, host, signal } = from;
   const sts = new STSClient({ ...clientDefaults, requestHandler: host.http, region: options.stsRegion });
   let claims: Claims | undefined;
-  const remedy = () => claims && trustRemedy(role, claims);
+  const remedy = (error: unknown) => (hasCode(error, 'AccessDenied') && claims ? trustRemedy(role, claims) : undefined);
   return retrySts({ action: 'AssumeRoleWithWebIdentity', role, remedy }, from, async () => {
     // A token lives five minutes, so each try gets its own.
     const token = await fetchToken(options.audience, host, signal);
@@ -236,11 +227,12 @@ const maxDenials = 4;
 const maxFailures = 6;
 
 async function retrySts(
-  { action, role, remedy }: Readonly<{ action: string; role: Role; remedy?: () => string | undefined }>,
+  { action, role, remedy }: Readonly<{ action: string; role: Role; remedy?: (error: unknown) => string | undefined }>,
   { options, host, signal }: SessionSource,
   assume: () => Promise<{ Credentials?: Credentials | undefined }>,
 ): Promise<Identity> {
-  for (let denials = 0, failures = 0; ; ) {
+  const tries = { denials: 0, failures: 0 };
+  for (;;) {
     signal.throwIfAborted();
     try {
       return toIdentity((await assume()).Credentials);
@@ -248,16 +240,24 @@ async function retrySts(
       if (signal.aborted) throw signal.reason;
       // Of credentials that these were to be had by, that error says why.
       if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
-      if (hasCode(error, 'AccessDenied') && denials < maxDenials) denials += 1;
-      else if ((isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures)
-        failures += 1;
-      else {
-        const toDo = hasCode(error, 'AccessDenied') ? remedy?.() : undefined;
-        throw new AwsCallError(action, roleWhere(role, options.stsRegion), error, role.roleArn, toDo);
+      const passing = passingAs(error, tries);
+      if (passing === undefined) {
+        const where = roleWhere(role, options.stsRegion);
+        throw new AwsCallError({ action, where, resource: role.roleArn, remedy: remedy?.(error) }, error);
       }
-      await host.clock.sleep(500 * 2 ** (denials + failures - 1) * (0.5 + Math.random() / 2), signal);
+      tries[passing] += 1;
+      await host.clock.sleep(500 * 2 ** (tries.denials + tries.failures - 1) * (0.5 + Math.random() / 2), signal);
     }
   }
+}
+
+type StsTries = Readonly<{ denials: number; failures: number }>;
+
+/** As what an error may pass by itself; undefined where it doesn't, or was waited for often enough. */
+function passingAs(error: unknown, { denials, failures }: StsTries): keyof StsTries | undefined {
+  if (hasCode(error, 'AccessDenied') && denials < maxDenials) return 'denials';
+  const passes = isThrottling(error) || isTransient(error) || isKeyLookup(error);
+  return passes && failures < maxFailures ? 'failures' : undefined;
 }
 
 /** STS could not read GitHub's signing keys: seen under many jobs at once, and gone a moment later. */

@@ -133,7 +133,8 @@ function matches(pattern: string, text: string): boolean {
   return new RegExp(`^${expression}$`).test(text);
 }
 
-async function pages<T>(
+/** The items of all pages of a list. */
+export async function pages<T>(
   read: (token: string | undefined) => Promise<{ items: T[]; next: string | undefined }>,
 ): Promise<T[]> {
   const all: T[] = [];

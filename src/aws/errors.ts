@@ -7,6 +7,15 @@ export function placeName({ account, region }: Where): string {
   return `${account}/${region}`;
 }
 
+/** A call that failed: what was asked, where, and of which resource where it says more than the place. */
+type FailedCall = Readonly<{
+  action: string;
+  where: Where;
+  resource?: string;
+  /** What to do, where the caller knows more than AWS's words tell. */
+  remedy?: string | undefined;
+}>;
+
 /** A call that AWS refused, or that never reached it, after all retries: what, where, and AWS's own words. */
 export class AwsCallError extends Error {
   override name = 'AwsCallError';
@@ -14,10 +23,9 @@ export class AwsCallError extends Error {
   readonly code: string;
   readonly awsMessage: string;
   readonly where: Where;
-  /** What to do, where the caller knows more than AWS's words tell. */
   readonly remedy: string | undefined;
 
-  constructor(action: string, where: Where, cause: unknown, resource?: string, remedy?: string) {
+  constructor({ action, where, resource, remedy }: FailedCall, cause: unknown) {
     const code = errorCode(cause);
     const awsMessage = errorMessage(cause);
     super(

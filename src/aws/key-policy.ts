@@ -25,11 +25,14 @@ function statementsOf(policy: Policy): readonly Statement[] {
   return Array.isArray(Statement) ? (Statement as readonly Statement[]) : [Statement as Statement];
 }
 
+/** Whose statement it is, and whom it lets use the key. */
+export type Allowing = Readonly<{ leaseId: string; partition: string; accounts: readonly string[] }>;
+
 /**
  * `policy` with one more statement, which lets `accounts` use the key; their own policies say who there. The very same
  * object where the lease's statement is in it, in whatever place and form.
  */
-export function withStatement(policy: Policy, leaseId: string, partition: string, accounts: readonly string[]): Policy {
+export function withStatement(policy: Policy, { leaseId, partition, accounts }: Allowing): Policy {
   const Sid = sidOf(leaseId);
   const statements = statementsOf(policy);
   if (statements.some((statement) => statement.Sid === Sid)) return policy;
@@ -96,28 +99,36 @@ const longestWaitMs = 4000;
  * Brings a key's policy to where `change` gives it back as it is, and sees that it stays so. It is written only where two
  * looks, a random while apart, find the same; so of many runs that change it at once, most keep out of each other's way,
  * and each tries again where its change was lost.
+ * @param isSure whether nobody can put the former policy back; else it is seen to stand where nothing is to be written, too:
+ * who wrote before may find its statement gone for a moment, by another's stale write, which a third undoes
  * @returns whether anything was written
  * @throws where the change didn't come to stand within 150 s
  */
-export async function changePolicy(place: Place, keyArn: string, change: (policy: Policy) => Policy): Promise<boolean> {
+export async function changePolicy(
+  place: Place,
+  keyArn: string,
+  { change, isSure = true }: Readonly<{ change: (policy: Policy) => Policy; isSure?: boolean }>,
+): Promise<boolean> {
   const { clock } = place;
   const end = clock.now() + changeSeconds * 1000;
-  let written = false;
+  let written = !isSure;
   let stands = false;
   let seen = '';
+  let puts = 0;
   for (let waitMs = firstWaitMs; clock.now() < end; ) {
     const late = clock.after(turnSeconds * 1000);
     const turn = place.until(AbortSignal.any([place.signal, late]));
     try {
       const policy = await readPolicy(turn, keyArn);
       const changed = change(policy);
-      if (changed === policy && (!written || stands)) return written;
+      if (changed === policy && (!written || stands)) return puts > 0;
       stands = changed === policy;
       const isQuiet = wordsOf(policy) === seen;
       seen = wordsOf(policy);
       if (!stands && isQuiet) {
         seen = '';
         written = true;
+        puts += 1;
         waitMs = Math.min(waitMs * 1.5, longestWaitMs);
         const Policy = writePolicy(changed);
         await turn.kms(new PutKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default', Policy }));

@@ -32,11 +32,11 @@ export async function readShares(place: Place, id: string): Promise<Set<string>>
 export async function changeShares(
   place: Place,
   id: string,
-  change: 'Add' | 'Remove',
-  accounts: readonly string[],
+  change: Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>,
 ): Promise<void> {
+  const [kind, accounts] = 'Add' in change ? (['Add', change.Add] as const) : (['Remove', change.Remove] as const);
   for (let start = 0; start < accounts.length; start += accountsPerCall) {
-    const users = { [change]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
+    const users = { [kind]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
     await (isImage(id)
       ? place.ec2(new ModifyImageAttributeCommand({ ImageId: id, LaunchPermission: users }))
       : place.ec2(

@@ -12,6 +12,8 @@ export type Watcher = Readonly<{
   snapshot(id: string, events?: SnapshotEvents): Promise<Snapshot>;
   /** The image once it is `available`; its progress is that of its snapshots together. @throws CopyFailedError */
   image(id: string, events?: ImageEvents): Promise<Image>;
+  /** The image as soon as it names its snapshots, which may be long before it is available. @throws CopyFailedError */
+  named(id: string): Promise<Image>;
 }>;
 
 export type SnapshotEvents = Readonly<{
@@ -22,8 +24,6 @@ export type SnapshotEvents = Readonly<{
 
 export type ImageEvents = Readonly<{
   onProgress?: (progress: Progress) => void;
-  /** Told once, as soon as the image names its snapshots, which may be long before it is available. */
-  onNamed?: (image: Image) => void;
 }>;
 
 export type Watchers = (place: Place) => Watcher;
@@ -51,6 +51,8 @@ type Waiter = {
   percent: number;
   done: boolean;
   events: SnapshotEvents & ImageEvents;
+  /** Whether that an image names its snapshots is all that is waited for. */
+  untilNamed: boolean;
   /** Of an image: its snapshots, which are looked at for its progress as soon as it names them. */
   parts: Waiter[];
   sizeGiB: number;
@@ -89,11 +91,14 @@ function nextLookAtAll(waiters: readonly Waiter[], ceiling: number, now: number)
 
 /** Gives each account and region its one watcher; looks are at most `pollSeconds` apart. */
 export function openWatchers(pollSeconds: number): Watchers {
-  const watchers = new Map<string, Watcher>();
+  const watchers = new Map<string, { signal: AbortSignal; watcher: Watcher }>();
   return (place) => {
     const name = placeName(place);
-    const watcher = watchers.get(name) ?? watcherOf(place, pollSeconds);
-    watchers.set(name, watcher);
+    const known = watchers.get(name);
+    // What is undone after the run was told to stop waits by another signal.
+    if (known?.signal === place.signal) return known.watcher;
+    const watcher = watcherOf(place, pollSeconds);
+    watchers.set(name, { signal: place.signal, watcher });
     return watcher;
   };
 }
@@ -104,9 +109,9 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   let running = false;
   let wake: () => void = () => {};
 
-  const wait = (kind: Waiter['kind'], id: string, events: Waiter['events'] = {}): Promise<never> =>
+  const wait = (what: Pick<Waiter, 'kind' | 'id' | 'untilNamed'>, events: Waiter['events'] = {}): Promise<never> =>
     new Promise((resolve, reject) => {
-      waiters.add(newWaiter({ kind, id, since: place.clock.now() }, { events, resolve, reject }));
+      waiters.add(newWaiter({ ...what, since: place.clock.now() }, { events, resolve, reject }));
       wake();
       if (!running) {
         running = true;
@@ -141,50 +146,58 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
   };
 
   return {
-    snapshot: (id, events) => wait('snapshot', id, events),
-    image: (id, events) => wait('image', id, events),
+    snapshot: (id, events) => wait({ kind: 'snapshot', id, untilNamed: false }, events),
+    image: (id, events) => wait({ kind: 'image', id, untilNamed: false }, events),
+    named: (id) => wait({ kind: 'image', id, untilNamed: true }),
   };
 }
 
 function newWaiter(
-  { kind, id, since }: Pick<Waiter, 'kind' | 'id' | 'since'>,
+  what: Pick<Waiter, 'kind' | 'id' | 'since' | 'untilNamed'>,
   rest: Pick<Waiter, 'events' | 'resolve' | 'reject'>,
 ): Waiter {
-  return { kind, id, since, seen: false, missed: 0, percent: 0, done: false, parts: [], sizeGiB: 0, ...rest };
+  return { ...what, seen: false, missed: 0, percent: 0, done: false, parts: [], sizeGiB: 0, ...rest };
 }
 
 function age({ since }: Waiter, now: number): number {
   return (now - since) / 1000;
 }
 
+const describers = { snapshot: describeSnapshots, image: describeImages } as const;
+
 async function lookOnce(place: Place, waiters: Set<Waiter>): Promise<void> {
-  const lookAt = async (kind: Waiter['kind'], describe: (ids: string[]) => Promise<(Snapshot | Image)[]>) => {
-    const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
-    if (waiting.length === 0) return;
-    let found: (Snapshot | Image)[];
-    try {
-      found = await describe([...new Set(waiting.map(({ id }) => id))]);
-    } catch (error) {
-      place.signal.throwIfAborted();
-      // An outage of hours is no reason to give up a copy of hours; the run's own time-out bounds this.
-      if (isTransient(error) || isThrottling(error)) return;
-      for (const waiter of waiting) waiter.reject(error);
-      for (const waiter of waiting) waiters.delete(waiter);
-      return;
-    }
-    for (const waiter of waiting) {
-      const state = found.find((one) => ('SnapshotId' in one ? one.SnapshotId : (one as Image).ImageId) === waiter.id);
-      if (settle(waiter, state, place)) {
-        for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
-      } else if (kind === 'image' && state !== undefined) {
-        for (const part of partsOf(waiter, state as Image)) waiters.add(part);
-      }
-    }
-  };
-  await Promise.all([
-    lookAt('snapshot', (ids) => describeSnapshots(place, ids)),
-    lookAt('image', (ids) => describeImages(place, ids)),
-  ]);
+  await Promise.all([lookAt('snapshot', place, waiters), lookAt('image', place, waiters)]);
+}
+
+/** One look at all of a kind that is waited for. */
+async function lookAt(kind: Waiter['kind'], place: Place, waiters: Set<Waiter>): Promise<void> {
+  const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
+  if (waiting.length === 0) return;
+  let found: readonly (Snapshot | Image)[];
+  try {
+    found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
+  } catch (error) {
+    place.signal.throwIfAborted();
+    // An outage of hours is no reason to give up a copy of hours; the run's own time-out bounds this.
+    if (isTransient(error) || isThrottling(error)) return;
+    for (const waiter of waiting) waiter.reject(error);
+    for (const waiter of waiting) waiters.delete(waiter);
+    return;
+  }
+  const stateOf = ({ id }: Waiter) =>
+    found.find((one) => ('SnapshotId' in one ? one.SnapshotId : (one as Image).ImageId) === id);
+  for (const waiter of waiting) follow(waiter, stateOf(waiter), { place, waiters });
+}
+
+/** Ends the waiting for what has its answer, and for its parts; until then, an image's parts are waited for, too. */
+function follow(
+  waiter: Waiter,
+  state: Snapshot | Image | undefined,
+  { place, waiters }: Readonly<{ place: Place; waiters: Set<Waiter> }>,
+): void {
+  if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
+  else if (waiter.kind === 'image' && state !== undefined)
+    for (const part of partsOf(waiter, state as Image)) waiters.add(part);
 }
 
 /** Whether `waiter` has its answer. */
@@ -202,22 +215,25 @@ function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Plac
   const { done, failure, percent } =
     waiter.kind === 'snapshot' ? snapshotState(state as Snapshot) : imageState(state as Image);
   if (failure !== undefined) waiter.reject(new CopyFailedError(id, failure, 'ended in error'));
-  else if (done) waiter.resolve(state as never);
+  else if (done || isNamed(waiter, state)) waiter.resolve(state as never);
   else {
     waiter.percent = waiter.kind === 'snapshot' ? percent : percentOf(waiter.parts);
     waiter.events.onProgress?.({ percent: waiter.percent, elapsedSeconds });
   }
-  return done || failure !== undefined;
+  return done || failure !== undefined || isNamed(waiter, state);
+}
+
+function isNamed({ untilNamed }: Waiter, state: Snapshot | Image): boolean {
+  return untilNamed && snapshotIdsOf(state as Image).length > 0;
 }
 
 /** Waiters for an image's snapshots, once it names them. What becomes of them shows in the image. */
 function partsOf(waiter: Waiter, image: Image): Waiter[] {
   if (waiter.parts.length > 0 || snapshotIdsOf(image).length === 0) return [];
-  waiter.events.onNamed?.(image);
   for (const { Ebs } of image.BlockDeviceMappings ?? []) {
     if (Ebs?.SnapshotId === undefined) continue;
     const part = newWaiter(
-      { kind: 'snapshot', id: Ebs.SnapshotId, since: waiter.since },
+      { kind: 'snapshot', id: Ebs.SnapshotId, since: waiter.since, untilNamed: false },
       {
         events: { isUrgent: () => false },
         resolve: () => Object.assign(part, { percent: 100, done: true }),

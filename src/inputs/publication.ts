@@ -38,12 +38,10 @@ export function readPublication(reader: Reader, partition: Partition, run: RunCo
     grantKeyTo: reader.list('grant-key-to').map((principal) => {
       reader.templateValue('grant-key-to', principal);
       const sample = fill(principal, { account: '0'.repeat(12), region: 'eu-west-1', ...runValues(run) });
-      return reader.checked(
-        'grant-key-to',
-        principal,
-        () => needsSourceImage(principal) || principalArn(partition).test(sample),
-        `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`,
-      );
+      return reader.checked('grant-key-to', principal, {
+        fits: () => needsSourceImage(principal) || principalArn(partition).test(sample),
+        expected: `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`,
+      });
     }),
     ssmParameter: parameter,
     retain: reader.text('retain') === '' ? undefined : reader.whole('retain', 1, 10_000),

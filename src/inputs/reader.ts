@@ -92,6 +92,9 @@ function show(value: string): string {
   return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
 }
 
+/** What a value is to be, for the program and in words. */
+type Check = Readonly<{ fits: (text: string) => boolean; expected: string }>;
+
 /** Gathers problems while the inputs are read; each reader gives a usable value even where it noted a problem. */
 export class Reader {
   readonly problems: InputProblem[] = [];
@@ -119,14 +122,9 @@ export class Reader {
     if (!known) this.problems.push({ input, value, expected });
   }
 
-  /** `value` if `check` holds for it (or it is absent), else a note. */
-  checked<T extends string | undefined>(
-    input: string,
-    value: T,
-    check: (text: string) => boolean,
-    expected: string,
-  ): T {
-    if (value !== undefined && !check(value)) this.note(input, value, expected);
+  /** `value`, with a note unless it `fits` or is absent. */
+  checked<T extends string | undefined>(input: string, value: T, { fits, expected }: Check): T {
+    if (value !== undefined && !fits(value)) this.note(input, value, expected);
     return value;
   }
 

@@ -41,7 +41,8 @@ export function readSettings(reader: Reader, run: RunContext): Settings {
   const region = reader.optional('source-region') ?? run.defaultRegion ?? '';
   if (region === '') reader.note('source-region', '', 'is needed where AWS_REGION is not set');
   else if (isUnknownPartition(region)) reader.note('source-region', region, unknownPartition);
-  else reader.checked('source-region', region, isRegionName, 'expected the name of a region, such as us-east-1');
+  else if (!isRegionName(region))
+    reader.note('source-region', region, 'expected the name of a region, such as us-east-1');
   const partition = partitionOf(region);
   const sourceRole = reader.optional('source-role-arn');
   if (sourceRole !== undefined) {
@@ -64,12 +65,10 @@ export function readSettings(reader: Reader, run: RunContext): Settings {
     credentials: {
       roleChaining: reader.flag('role-chaining'),
       // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-      externalId: reader.checked(
-        'external-id',
-        reader.optional('external-id'),
-        (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
-        'expected 2 to 1224 letters, digits and +=,.@:/-',
-      ),
+      externalId: reader.checked('external-id', reader.optional('external-id'), {
+        fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
+        expected: 'expected 2 to 1224 letters, digits and +=,.@:/-',
+      }),
       sessionTags: readSessionTags(reader, run),
       sessionName: readSessionName(reader, run),
       durationSeconds: reader.whole('role-duration-seconds', 900, 43_200),
@@ -90,12 +89,10 @@ function readSessionName(reader: Reader, run: RunContext): string {
   }
   const longest = fill(template, { account: '0'.repeat(12), region: 'ap-southeast-1', name: '', 'source-ami': '' });
   // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-  return reader.checked(
-    'role-session-name',
-    template,
-    () => /^[\w+=,.@-]{2,64}$/.test(longest),
-    'expected 2 to 64 letters, digits and +=,.@-',
-  );
+  return reader.checked('role-session-name', template, {
+    fits: () => /^[\w+=,.@-]{2,64}$/.test(longest),
+    expected: 'expected 2 to 64 letters, digits and +=,.@-',
+  });
 }
 
 /** https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html */
@@ -109,12 +106,10 @@ function readSessionTags(reader: Reader, run: RunContext): Record<string, string
       const longest = fill(value, { account: '0'.repeat(12), region: 'ap-southeast-1', name: '', 'source-ami': '' });
       return [
         key,
-        reader.checked(
-          'role-session-tags',
-          value,
-          () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
-          'expected at most 256 letters, digits, spaces and _.:/=+-@',
-        ),
+        reader.checked('role-session-tags', value, {
+          fits: () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
+          expected: 'expected at most 256 letters, digits, spaces and _.:/=+-@',
+        }),
       ];
     }),
   );

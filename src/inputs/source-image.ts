@@ -12,12 +12,13 @@ const sourceInputs = ['ami-id', 'ami-name', 'ami-ssm-parameter', 'packer-manifes
 const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
 const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
 
+/** What a Packer manifest is read with: it names an AMI for each of several regions. */
+type ManifestSource = Readonly<{ region: string; readFile: (path: string) => string }>;
+
 /** The source AMI, which exactly one of five inputs names; with `optional`, none may. */
 export function readSourceImage(
   reader: Reader,
-  region: string,
-  readFile: (path: string) => string,
-  optional: boolean,
+  { optional, ...manifest }: ManifestSource & Readonly<{ optional: boolean }>,
 ): SourceImage {
   const noReboot = reader.flag('no-reboot');
   const given = sourceInputs.filter((name) => reader.text(name) !== '');
@@ -33,7 +34,7 @@ export function readSourceImage(
   }
   const value = reader.text(name);
   const checked = (pattern: RegExp, expected: string) =>
-    reader.checked(name, value, (text) => pattern.test(text), expected);
+    reader.checked(name, value, { fits: (text) => pattern.test(text), expected });
   const readers: Record<(typeof sourceInputs)[number], () => SourceImage> = {
     'ami-id': () => ({ by: 'id', id: checked(amiId, 'expected the ID of an AMI, such as ami-0123456789abcdef0') }),
     'ami-name': () => ({ by: 'name', pattern: checked(/^.{1,128}$/, 'an AMI name has at most 128 characters') }),
@@ -47,12 +48,12 @@ export function readSourceImage(
       id: checked(instanceId, 'expected the ID of an instance, such as i-0123456789abcdef0'),
       noReboot,
     }),
-    'packer-manifest': () => ({ by: 'id', id: readManifest(reader, value, region, readFile) }),
+    'packer-manifest': () => ({ by: 'id', id: readManifest(reader, value, manifest) }),
   };
   return readers[name]();
 }
 
-function readManifest(reader: Reader, path: string, region: string, readFile: (path: string) => string): string {
+function readManifest(reader: Reader, path: string, { region, readFile }: ManifestSource): string {
   try {
     return amiFromManifest(readFile(path), region);
   } catch (error) {

@@ -12,7 +12,10 @@ import {
 } from './reader.ts';
 import { checkTags, readTags } from './tags.ts';
 
-/** One account in one region, as asked for; what may hold placeholders still holds `{name}` and `{source-ami}`. */
+/**
+ * One account in one region, as asked for. The role and the key still hold `{name}` and `{source-ami}`, the AMI's name and
+ * the tags all placeholders: they are approved as templates.
+ */
 export type TargetRequest = Readonly<{
   account: string;
   region: string;
@@ -152,13 +155,8 @@ export function readTargets(reader: Reader, partition: Partition, run: RunContex
       region,
       roleArn: filledRole,
       kmsKey,
-      amiName: reader.templateValue(
-        from('ami-name', 'target-ami-name'),
-        fill(entry['ami-name'] ?? shared.amiName, values),
-      ),
-      tags: Object.fromEntries(
-        Object.entries({ ...shared.tags, ...entry.tags }).map(([key, value]) => [key, fill(value, values)]),
-      ),
+      amiName: reader.templateValue(from('ami-name', 'target-ami-name'), entry['ami-name'] ?? shared.amiName),
+      tags: { ...shared.tags, ...entry.tags },
     };
   });
 }

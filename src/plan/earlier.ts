@@ -1,33 +1,52 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
-import type { Place } from '../aws/clients.ts';
-import { placeName } from '../aws/errors.ts';
+import { placeName, type Where } from '../aws/errors.ts';
 import { type Allowances, differences, differenceText, extrasDifferences, idsOf, keyDifferences } from '../image.ts';
 import type { Request } from '../inputs.ts';
-import { isAlive, leasesOf, type Reader } from '../lease.ts';
-import { tagKeys, tagValue } from '../tags.ts';
-import type { TargetPlan } from './plan.ts';
+import { type Reader, sortLeases } from '../lease.ts';
+import { endedLease, tagKeys, tagValue } from '../tags.ts';
+import type { Source, SourceSnapshot, Target } from './facts.ts';
 import type { Findings } from './problem.ts';
-import type { Target } from './resolve.ts';
-import type { Source } from './source.ts';
 
 /* What earlier runs left in a target: AMIs to use again, copies to take over, and what is of no use any more. */
 
-/** The leases of other runs that are at work, as the source AMI's tags tell. */
-export function liveLeases(source: Source, leaseId: string, reader: Reader): Set<string> {
-  const alive = leasesOf(source.image.Tags).filter((lease) => lease.id !== leaseId && isAlive(lease, reader));
-  return new Set(alive.map(({ id }) => id));
+/** Other runs, by their leases on the source AMI. What a lease isn't found of belongs to no run that lives. */
+export type Holders = Readonly<Record<'living' | 'outdated' | 'dead', ReadonlySet<string>> & { now: number }>;
+
+/** A run's own lease is neither alive nor dead. */
+export function holdersOf({ image }: Source, leaseId: string, reader: Reader): Holders {
+  const { live, outdated, dead } = sortLeases(image, leaseId, reader);
+  const ids = (leases: readonly { id: string }[]) => new Set(leases.map(({ id }) => id));
+  return { living: ids(live), outdated: ids(outdated), dead: ids(dead), now: reader.now };
 }
+
+/** Whether a resource bears the lease of a run that is at work no more, or that was given up: it may be taken over. */
+export function isOrphan(resource: Image | Snapshot, { living }: Holders): boolean {
+  const holder = tagValue(resource, tagKeys.lease);
+  return holder !== undefined && !living.has(holder);
+}
+
+/** Whether a tag of a resource names the lease of a run that is, or may be, at work: then it is not removed. */
+export function isHeld(
+  resource: Image | Snapshot,
+  { living, outdated }: Holders,
+  key: string = tagKeys.lease,
+): boolean {
+  const holder = tagValue(resource, key) ?? '';
+  return living.has(holder) || outdated.has(holder);
+}
+
+/** What is compared, by whom, and who is told. */
+type Comparing = Readonly<{ request: Request; source: Source; findings: Findings }>;
 
 /**
  * An AMI that is what this run would make: of this source, alike, and under the right key. Of several, the one with the
  * asked name; where none has it, the choice is the user's. Unless any such AMI may be reused, only one that an earlier
  * attempt of this very workflow run made is as good as a new one.
  */
-export function findReusable(request: Request, source: Source, target: Target, findings: Findings): Image | undefined {
-  const same = target.existing.filter((image) => whyUnlike(request, source, target, image) === '');
-  const { runUrl, runAttempt } = request.run;
-  const own = same.filter((image) => runAttempt > 1 && runUrl !== '' && tagValue(image, tagKeys.run) === runUrl);
-  const candidates = request.onExisting === 'reuse' ? same : own;
+export function findReusable(comparing: Comparing, target: Target): Image | undefined {
+  const { request, findings } = comparing;
+  const same = target.existing.filter((image) => whyUnlike(comparing, target, image) === '');
+  const candidates = request.onExisting === 'reuse' ? same : same.filter((image) => isOwn(request, image));
   const named = candidates.find(({ Name }) => Name === target.name);
   if (named === undefined && request.onExisting === 'reuse' && same.length > 1) {
     const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(', ');
@@ -40,8 +59,23 @@ export function findReusable(request: Request, source: Source, target: Target, f
   return named ?? candidates[0];
 }
 
+/** Whether an earlier attempt of this very workflow run made it. */
+export function isOwn({ run: { runUrl, runAttempt } }: Request, image: Image): boolean {
+  return runAttempt > 1 && runUrl !== '' && tagValue(image, tagKeys.run) === runUrl;
+}
+
+/**
+ * An AMI of this source under the asked name that is being made: RegisterImage's and CopyImage's begin as `pending`, at
+ * times for minutes, and can't be compared before they are available.
+ */
+export function findMaking({ request, source }: Comparing, { namesake, existing }: Target): Image | undefined {
+  if (namesake?.State !== 'pending' || tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) return undefined;
+  const mayUse = request.onExisting === 'reuse' || isOwn(request, namesake);
+  return mayUse ? (existing.find(({ ImageId }) => ImageId === namesake.ImageId) ?? namesake) : undefined;
+}
+
 /** Why an AMI isn't what this run would make; empty where it is. */
-export function whyUnlike(request: Request, source: Source, target: Target, image: Image): string {
+export function whyUnlike({ request, source }: Omit<Comparing, 'findings'>, target: Target, image: Image): string {
   if (image.State !== 'available') return `it is ${image.State}`;
   const allowed = allowancesOf(request, source, target.place);
   const extras = target.existingExtras.get(image.ImageId ?? '');
@@ -55,7 +89,7 @@ export function whyUnlike(request: Request, source: Source, target: Target, imag
 }
 
 /** What a target AMI need not have as the source has it. */
-export function allowancesOf(request: Request, source: Source, { region }: Place): Allowances {
+export function allowancesOf(request: Request, source: Source, { region }: Where): Allowances {
   return {
     lostBilling: request.route === 'register' && request.allowLostBilling,
     otherRegion: region !== source.place.region,
@@ -63,21 +97,29 @@ export function allowancesOf(request: Request, source: Source, { region }: Place
 }
 
 /** An image that a run which has died was copying. */
-export function findPending(target: Target, living: ReadonlySet<string>): string | undefined {
+export function findPending(target: Target, holders: Holders): string | undefined {
   return target.existing.find((image) => {
-    const holder = tagValue(image, tagKeys.lease);
     const copied = image.State === 'pending' || image.State === 'available';
-    return copied && image.Name === target.name && holder !== undefined && !living.has(holder);
+    return copied && image.Name === target.name && isOrphan(image, holders);
   })?.ImageId;
 }
 
 /** Images that a run which has died was copying in vain. */
-export function findFailed(target: Target, living: ReadonlySet<string>): Image[] {
-  return target.existing.filter((image) => {
-    const holder = tagValue(image, tagKeys.lease);
-    return (image.State === 'failed' || image.State === 'error') && holder !== undefined && !living.has(holder);
-  });
+export function findFailed(target: Target, holders: Holders): Image[] {
+  return target.existing.filter(
+    (image) => (image.State === 'failed' || image.State === 'error') && isOrphan(image, holders),
+  );
 }
+
+/** So long a copy that outlived its run's time-out waits for a run that takes it over. */
+export const endedCopyMs = 24 * 3_600_000;
+
+/** What is to be copied, and what of earlier copies is of no use. */
+export type PlannedCopies = Readonly<{
+  copies: readonly Readonly<{ source: SourceSnapshot; takeOver: string | undefined }>[];
+  discard: readonly string[];
+  untag: readonly string[];
+}>;
 
 /**
  * A copy for each snapshot; one that an earlier run began is taken over, unless it is part of an AMI, failed, under
@@ -85,34 +127,39 @@ export function findFailed(target: Target, living: ReadonlySet<string>): Image[]
  * finished, and not this action's to touch.
  */
 export function planCopies(
-  source: Source,
+  { source, holders }: Readonly<{ source: Source; holders: Holders }>,
   target: Target,
   needed: boolean,
-  living: ReadonlySet<string>,
-): Pick<TargetPlan, 'copies' | 'discard' | 'untag'> {
+): PlannedCopies {
+  const { now } = holders;
   const used = new Set(
     target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)),
   );
-  const orphans = target.earlierCopies.filter((copy) => {
-    const holder = tagValue(copy, tagKeys.lease);
-    return holder !== undefined && !living.has(holder);
-  });
+  const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
   const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
-  const adopted = new Set<string>();
+  const taken = new Set<string>();
   const copies = (needed ? source.snapshots : []).map((snapshot) => {
     const [best] = free
       .filter((copy) => isUsable(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id)
       .sort((a, b) => rank(a) - rank(b));
-    if (best?.SnapshotId !== undefined) adopted.add(best.SnapshotId);
-    return { source: snapshot, adopt: best?.SnapshotId };
+    if (best?.SnapshotId !== undefined) taken.add(best.SnapshotId);
+    return { source: snapshot, takeOver: best?.SnapshotId };
   });
   const superseded = target.earlierCopies.filter((copy) => {
-    const holder = tagValue(copy, tagKeys.superseded);
-    return holder !== undefined && !living.has(holder) && !used.has(copy.SnapshotId);
+    const marked = tagValue(copy, tagKeys.superseded) !== undefined;
+    return marked && !isHeld(copy, holders, tagKeys.superseded) && !used.has(copy.SnapshotId);
   });
+  // An AMI that is being made may name no snapshots yet: these may be its.
+  const making = target.existing.some(({ State }) => State === 'pending');
+  // Others' runs may be waiting for what a time-out left; it goes when it is old.
+  const useless = (making ? [] : free).filter(
+    (copy) =>
+      !isHeld(copy, holders) &&
+      (tagValue(copy, tagKeys.lease) !== endedLease || now - (copy.StartTime?.getTime() ?? 0) > endedCopyMs),
+  );
   return {
     copies,
-    discard: idsOf([...free, ...superseded]).filter((id) => !adopted.has(id)),
+    discard: idsOf([...useless, ...superseded]).filter((id) => !taken.has(id)),
     untag: idsOf(orphans).filter((id) => used.has(id)),
   };
 }

@@ -1,6 +1,7 @@
 import { totalGiB } from '../image.ts';
 import type { Request } from '../inputs.ts';
-import type { Plan } from './plan.ts';
+import { isMaking, type MakingPlan, type Plan } from './decided.ts';
+import type { SourceSnapshot } from './facts.ts';
 
 /*
  * What a run costs and how long it takes, by AWS's list prices for us-east-1 (https://aws.amazon.com/ebs/pricing/,
@@ -45,43 +46,53 @@ export type Estimate = Readonly<{
 
 const round = (value: number): number => Math.round(value * 100) / 100;
 
-export function estimate(request: Request, { source, targets, encryptedCopies }: Plan): Estimate {
+export function estimate(request: Request, { source, targets, encryptedCopies: copies }: Plan): Estimate {
   const sizes = source.snapshots.map(({ sizeGiB }) => sizeGiB);
   const total = totalGiB(source.snapshots);
   const largest = Math.max(0, ...sizes);
-  const making = targets.filter(({ reuse, adopt }) => reuse === undefined && adopt === undefined);
+  // What is there, or was begun by another run, is not made again.
+  const making = targets
+    .filter(isMaking)
+    .map((one) => ({ ...one, copied: copiedBy(one, source.snapshots) }))
+    .filter(({ copied }) => copied.length > 0);
+  const gibOf = (some: typeof making) => some.reduce((sum, { copied }) => sum + totalGiB(copied), 0);
+  const encryptedCopies = copies.filter(({ there }) => there === undefined);
   const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
   const regions = Map.groupBy(abroad, ({ target }) => target.request.region);
   const hubbed = [...regions.values()].reduce((sum, one) => {
-    const others = one.filter(({ crossAccount }) => crossAccount).length;
-    return sum + (others > 1 ? one.length - others + 1 : one.length);
+    const others = one.filter(({ crossAccount }) => crossAccount);
+    return sum + gibOf(one) + (others.length > 1 ? total - gibOf(others) : 0);
   }, 0);
-  const priced = (crossings: number) => ({
-    transferGiB: crossings * total,
-    transferUSD: round(crossings * total * transferPerGiB),
-  });
-  const byTopology = { direct: priced(abroad.length), 'regional-hub': priced(hubbed) };
-  const encryptedGiB = encryptedCopies.reduce((sum, { only }) => sum + (only ? totalGiB(only) : total), 0);
-  const encryptedCount = encryptedCopies.reduce((sum, { only }) => sum + (only?.length ?? sizes.length), 0);
-  const { copyMinutes, publication } = request;
+  const priced = (transferGiB: number) => ({ transferGiB, transferUSD: round(transferGiB * transferPerGiB) });
+  const byTopology = { direct: priced(gibOf(abroad)), 'regional-hub': priced(hubbed) };
+  const encrypted = encryptedCopies.flatMap(({ only, snapshotsThere }) =>
+    (only ?? source.snapshots).filter(({ id }) => !snapshotsThere.has(id)),
+  );
+  const encryptedGiB = totalGiB(encrypted);
+  const encryptedCount = encrypted.length;
+  const { copyMinutes } = request;
   const timed = copyMinutes === undefined ? 0 : (timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0);
-  const zones = publication.fastSnapshotRestore === 'all' ? 3 : publication.fastSnapshotRestore.length;
-  const hops = making.length === 0 ? 0 : encryptedCopies.length > 0 ? 2 : 1;
+  const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
+  const hops = making.length === 0 ? 0 : encryptedCount > 0 ? 2 : 1;
   const minutesAt = (rate: number) => Math.ceil((hops * largest * 1024) / rate / 60);
   return {
-    copies: making.length * sizes.length + encryptedCount,
+    copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encryptedCount,
     ...byTopology[request.topology],
     byTopology,
-    storageGiB: making.length * total,
-    storageUSDPerMonth: round(making.length * total * storagePerGiBMonth),
-    timedCopyUSD: round((making.length * total + encryptedGiB) * timed),
-    fastSnapshotRestoreUSDPerHour: round(
-      publication.fastSnapshotRestore.length === 0 ? 0 : making.length * sizes.length * zones * fastRestorePerHour,
-    ),
+    storageGiB: gibOf(making),
+    storageUSDPerMonth: round(gibOf(making) * storagePerGiBMonth),
+    timedCopyUSD: round((gibOf(making) + encryptedGiB) * timed),
+    fastSnapshotRestoreUSDPerHour: round(sizes.length * zones * fastRestorePerHour),
     minutes:
       copyMinutes === undefined
         ? { least: minutesAt(mibPerSecond.most), most: minutesAt(mibPerSecond.least) }
         : { least: Math.min(hops * copyMinutes, minutesAt(mibPerSecond.most)), most: hops * copyMinutes },
     basis: `volume sizes, not blocks written; list prices of us-east-1: ${transferPerGiB} USD/GiB between regions, ${storagePerGiBMonth} USD/GiB-month of snapshots (https://aws.amazon.com/ebs/pricing/); time by the largest volume at ${mibPerSecond.least} to ${mibPerSecond.most} MiB/s a copy (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)`,
   };
+}
+
+/** The snapshots that are copied anew for a target. */
+function copiedBy(plan: MakingPlan, all: readonly SourceSnapshot[]): readonly SourceSnapshot[] {
+  if (plan.action === 'copy') return plan.takeOver === undefined ? all : [];
+  return plan.copies.filter(({ takeOver }) => takeOver === undefined).map(({ source }) => source);
 }

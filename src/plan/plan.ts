@@ -1,128 +1,101 @@
 import type { Image, Tag } from '@aws-sdk/client-ec2';
-import type { Place } from '../aws/clients.ts';
 import { placeName } from '../aws/errors.ts';
 import { encryptedCopyName } from '../encrypted-copy.ts';
-import type { KeyAccess } from '../inputs/settings.ts';
+import { matchSnapshots, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import type { Reader } from '../lease.ts';
 import { maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
-import { findFailed, findPending, findReusable, liveLeases, planCopies, whyUnlike } from './earlier.ts';
+import {
+  type Common,
+  type Copying,
+  type EncryptedCopy,
+  type Plan,
+  provenance,
+  type Registering,
+  type ReusingPlan,
+  type Supplied,
+  type TargetPlan,
+} from './decided.ts';
+import {
+  findFailed,
+  findMaking,
+  findPending,
+  findReusable,
+  type Holders,
+  holdersOf,
+  isHeld,
+  planCopies,
+  whyUnlike,
+} from './earlier.ts';
+import type { Hub, Observed, Source, Target } from './facts.ts';
+import { keptCopy, keptSnapshots } from './intermediates.ts';
+import type { Expected } from './operation.ts';
+import { operationsOf } from './operations.ts';
 import type { Findings } from './problem.ts';
-import { lineageOf, planRetention, type Retention } from './publish.ts';
 import { removalObstacle } from './removal.ts';
-import type { Hub, Resolved, Target } from './resolve.ts';
+import { lineageOf, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
-import type { Source, SourceSnapshot } from './source.ts';
 
-/**
- * What is made in the source account so that it can be shared: a copy of the AMI under a customer key, in the source
- * region or in a hub's; or, with `only`, copies of those snapshots that need it. The name is unique there, so no two
- * runs make two AMIs.
- */
-export type EncryptedCopy = Readonly<{
-  place: Place;
-  name: string;
-  kmsKeyArn: string;
-  only: readonly SourceSnapshot[] | undefined;
-}>;
-
-/** The copy of one snapshot in a target; `adopt` names one that an earlier run began. */
-export type SnapshotCopy = Readonly<{ source: SourceSnapshot; adopt: string | undefined }>;
-
-export type TargetPlan = Readonly<{
-  target: Target;
-  route: 'register' | 'copy';
-  /** An AMI that is there already and right. */
-  reuse: Image | undefined;
-  /** On the route `copy`: the image that an earlier run began. */
-  adopt: string | undefined;
-  /** On the route `register`: the snapshots to copy. */
-  copies: readonly SnapshotCopy[];
-  /** AMIs of this source to deregister once the new one is right. */
-  replace: readonly Image[];
-  /** The one of them that has the name which the new AMI is to have. */
-  supersedes: Image | undefined;
-  /** Copies that dead runs left and that are of no use. */
-  discard: readonly string[];
-  /** Images that dead runs left and that failed. */
-  discardImages: readonly Image[];
-  /** Resources of finished AMIs that still bear a dead run's lease. */
-  untag: readonly string[];
-  /** With `retain`: what stays of the lineage beside this AMI, and what goes. */
-  retained: Retention | undefined;
-  description: string | undefined;
-  tags: Tag[];
-  /** What each copy of a source snapshot bears, until the AMI is done the run's lease too. */
-  snapshotTags: ReadonlyMap<string, Tag[]>;
-  /** Whether another account's snapshots are copied, so that shares and a grant are needed. */
-  crossAccount: boolean;
-  /** The encrypted copy that this target is copied from; from the source AMI itself without one. */
-  from: EncryptedCopy | undefined;
-  /** The keys of the source account that copying takes the use of. */
-  sourceKeys: readonly string[];
-}>;
-
-export type Plan = Readonly<{
-  source: Source;
-  /** At most one in a region. */
-  encryptedCopies: readonly EncryptedCopy[];
-  keyAccess: KeyAccess;
-  targets: readonly TargetPlan[];
-}>;
-
-/** The accounts whose copies take the use of one of the source account's keys. */
-export function accountsUsing({ targets }: Plan, keyArn: string): string[] {
-  const users = targets.filter(({ sourceKeys }) => sourceKeys.includes(keyArn));
-  return [...new Set(users.map(({ target }) => target.request.account))];
-}
+/** What is planned for: what is asked, by whom, and how others' leases read. */
+export type Planner = Readonly<{ request: Request; leaseId: string; reader: Reader }>;
 
 /**
  * Everything that the run does, from the facts alone: the same facts give the same plan. What makes it impossible goes
  * into `findings`.
  */
-export function planOf(
-  request: Request,
-  resolved: Resolved,
-  leaseId: string,
-  reader: Reader,
-  findings: Findings,
-): Plan {
-  const { source } = resolved;
-  const living = liveLeases(source, leaseId, reader);
-  const drafts = resolved.targets.map((target) => planTarget(request, source, target, leaseId, living, findings));
-  const toMake = drafts.filter(({ reuse }) => reuse === undefined);
-  const abroad = toMake.filter(({ crossAccount }) => crossAccount);
-  const hubs = planHubs(source, resolved.hubs, abroad);
+export function planOf(observed: Observed, { request, leaseId, reader }: Planner, findings: Findings): Plan {
+  const { source } = observed;
+  const holders = holdersOf(source, leaseId, reader);
+  const planning: Planning = { request, source, leaseId, holders, findings };
+  const drafts = observed.targets.map((target) => planTarget(planning, target));
+  const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
+  const hubs = planHubs(observed, abroad);
   const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
-  const atSource = direct.length === 0 ? undefined : planEncryptedCopy(request, source, direct, findings);
+  const atSource = direct.length === 0 ? undefined : planEncryptedCopy(planning, observed, direct);
   const targets = drafts.map((draft): TargetPlan => {
+    if (!isMakingDraft(draft)) return draft;
     // In the source account itself, the AMI can be copied as it is.
-    if (!draft.crossAccount || draft.reuse !== undefined) return { ...draft, from: undefined, sourceKeys: [] };
-    const from = hubs.get(draft.target.request.region) ?? atSource;
-    return { ...draft, from, sourceKeys: keysOf(source, from) };
+    const from = draft.crossAccount ? (hubs.get(draft.target.request.region) ?? atSource) : undefined;
+    return { ...draft, from, sourceKeys: draft.crossAccount ? keysOf(source, from) : [] };
   });
+  const encryptedCopies = [...hubs.values(), ...(atSource ? [atSource] : [])];
+  const decided = { source, encryptedCopies, targets };
   return {
-    source,
-    encryptedCopies: [...hubs.values(), ...(atSource ? [atSource] : [])],
-    keyAccess: request.source.keyAccess,
-    targets,
+    ...decided,
+    operations: operationsOf({ ...decided, request, leaseId }, holders.dead.size + holders.outdated.size > 0),
   };
 }
 
+/** What each decision goes by. */
+type Planning = Readonly<{
+  request: Request;
+  source: Source;
+  leaseId: string;
+  holders: Holders;
+  findings: Findings;
+}>;
+
+/** A target's plan but for where its snapshots come from, which depends on the other targets. */
+type MakingDraft = Common & Omit<Supplied, 'from' | 'sourceKeys'> & (Registering | Copying);
+type Draft = ReusingPlan | MakingDraft;
+
+function isMakingDraft(draft: Draft): draft is MakingDraft {
+  return draft.action === 'register' || draft.action === 'copy';
+}
+
 /** A hub for each region in which several targets are to be made yet. */
-function planHubs(
-  source: Source,
-  hubs: ReadonlyMap<string, Hub>,
-  toMake: readonly Draft[],
-): Map<string, EncryptedCopy> {
+function planHubs({ source, hubs, intermediates }: Observed, toMake: readonly Draft[]): Map<string, EncryptedCopy> {
   const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
   const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
   return new Map(
-    worth.map(([region, { place, kmsKeyArn }]) => {
-      const name = encryptedCopyName(source.image.ImageId ?? '', kmsKeyArn);
-      return [region, { place, name, kmsKeyArn, only: undefined }];
-    }),
+    worth.map(([region, hub]) => [region, wholeCopy(source, hub, keptCopy(intermediates.get(region), source, hub))]),
   );
+}
+
+function wholeCopy({ imageId, image }: Source, { place, kmsKeyArn }: Hub, there: Image | undefined): EncryptedCopy {
+  const name = encryptedCopyName(imageId, kmsKeyArn);
+  const snapshotsThere = there === undefined ? new Map() : matchSnapshots(image, there);
+  return { place, name, kmsKeyArn, only: undefined, there: there?.ImageId, snapshotsThere };
 }
 
 /** The keys that what `from` gives is under. */
@@ -139,18 +112,24 @@ function keysOf({ snapshots }: Source, from: EncryptedCopy | undefined): string[
  * those alone, where others can do without and the targets are registered from snapshots.
  */
 function planEncryptedCopy(
-  request: Request,
-  source: Source,
+  { request, findings }: Planning,
+  { source, intermediates }: Observed,
   targets: readonly Draft[],
-  findings: Findings,
 ): EncryptedCopy | undefined {
   const { place, snapshots, kmsKeyArn } = source;
   const unshareable = snapshots.filter(({ obstacle }) => obstacle !== undefined);
   if (unshareable.length === 0) return undefined;
   if (kmsKeyArn !== undefined) {
-    const name = encryptedCopyName(source.image.ImageId ?? '', kmsKeyArn);
+    const hub = { place, kmsKeyArn };
+    const there = intermediates.get(place.region);
     const some = unshareable.length < snapshots.length && targets.every(({ route }) => route === 'register');
-    return { place, name, kmsKeyArn, only: some ? unshareable : undefined };
+    return some
+      ? {
+          ...wholeCopy(source, hub, undefined),
+          only: unshareable,
+          snapshotsThere: keptSnapshots(there, source, kmsKeyArn),
+        }
+      : wholeCopy(source, hub, keptCopy(there, source, hub));
   }
   // A key that was given and found wanting is a finding already.
   if (request.source.kmsKey === undefined) {
@@ -164,136 +143,120 @@ function planEncryptedCopy(
   return undefined;
 }
 
-/** A target's plan but for where its snapshots come from, which depends on the other targets. */
-type Draft = Omit<TargetPlan, 'from' | 'sourceKeys'>;
-
-function planTarget(
-  request: Request,
-  source: Source,
-  target: Target,
-  leaseId: string,
-  living: ReadonlySet<string>,
-  findings: Findings,
-): Draft {
-  const where = placeName(target.place);
+function planTarget(planning: Planning, target: Target): Draft {
+  const { request, source, leaseId, holders, findings } = planning;
   const crossAccount = target.request.account !== source.account;
-  const route = planRoute(request, source, target, crossAccount, findings);
-  const reuse = findReusable(request, source, target, findings);
-  const adopt = route === 'copy' && reuse === undefined ? findPending(target, living) : undefined;
-  const discardImages = findFailed(target, living);
+  const route = planRoute(planning, target, crossAccount);
+  const found = findImage(planning, target, route);
+  const { image, takeOver } = found;
+  const discardImages = findFailed(target, holders);
   const others = target.existing.filter(
-    (image) => image !== reuse && image.ImageId !== adopt && !discardImages.includes(image),
+    (one) => one !== image && one.ImageId !== takeOver && !discardImages.includes(one) && !isLeft(one),
   );
-  const replace = request.onExisting === 'replace' ? others : [];
-  const { namesake } = target;
-  const copies = planCopies(source, target, reuse === undefined && route === 'register', living);
-  // CopyImage takes the name hours before the AMI is there, and an SSM parameter names the old AMI until all are ready.
-  const supersedes =
-    reuse === undefined && route === 'register' && target.ssmParameter === undefined
-      ? replace.find(({ ImageId }) => ImageId === namesake?.ImageId)
-      : undefined;
-  if (
-    supersedes === undefined &&
-    reuse === undefined &&
-    adopt === undefined &&
-    namesake !== undefined &&
-    !discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)
-  ) {
-    findings.add(where, ...takenName(request, source, target, namesake));
-  } else if (request.onExisting === 'fail' && others.length > 0) {
-    const list = others.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(', ');
-    findings.add(
-      where,
-      `there is an AMI of this source already: ${list}`,
-      'deregister it, or set on-existing to reuse or replace',
-    );
-  }
-  const tags = planTags(
-    request.copyTags ? (source.image.Tags ?? []) : [],
-    target,
-    { ...provenance(request, source), [tagKeys.lineage]: lineageOf(source.image) },
-    // On the route `copy` the image bears the run's lease while it is made.
-    route === 'copy' ? maxTags - 1 : maxTags,
-    (dropped) => findings.warn(where, `AWS allows 50 tags; these of the source's are left out: ${dropped.join(', ')}`),
-  );
-  const snapshotTags = planSnapshotTags(request, source, target, leaseId, findings);
-  const { retain } = request.publication;
-  const going = new Set([...replace, ...discardImages].map(({ ImageId }) => ImageId));
-  const kept = target.made.filter(({ ImageId }) => !going.has(ImageId));
-  const retained =
-    retain === undefined
-      ? undefined
-      : planRetention({
-          count: retain,
-          lineage: lineageOf(source.image),
-          name: target.name,
-          existing: kept,
-          reused: reuse,
-          locks: target.locks,
-        });
-  for (const image of replace) checkRemovable(image, target, findings);
-  return {
+  // What another run is making is that run's.
+  const replace = request.onExisting === 'replace' ? others.filter((one) => !isHeld(one, holders)) : [];
+  const supersedes = image === undefined && route === 'register' ? findSuperseded(target, replace) : undefined;
+  if (image === undefined && takeOver === undefined && supersedes === undefined)
+    checkName(planning, target, discardImages);
+  if (request.onExisting === 'fail' && others.length > 0) tellExisting(planning, target, others);
+  for (const one of replace) checkRemovable(one, target, findings);
+  const copies = planCopies(planning, target, image === undefined && route === 'register');
+  const going = [...replace, ...discardImages];
+  const goingSnapshots = going.flatMap(snapshotIdsOf);
+  const finished = copies.untag.filter((id) => !goingSnapshots.includes(id));
+  const common: Common = {
     target,
     route,
-    reuse,
-    adopt,
-    ...copies,
-    discardImages,
+    expected: expectedOf(planning, target, route),
     replace,
-    supersedes,
-    retained,
-    description: descriptionOf(source, target, route),
-    tags,
-    snapshotTags,
-    crossAccount,
+    retained: retentionOf(planning, target, { reused: image, going }),
+    discardImages,
+    discard: copies.discard,
+    untag:
+      image !== undefined && tagValue(image, tagKeys.lease) !== undefined
+        ? [...finished, image.ImageId ?? '']
+        : finished,
   };
+  if (image !== undefined) return { ...common, action: found.action, image };
+  const supplied = { crossAccount, snapshotTags: planSnapshotTags(planning, target, leaseId) };
+  return route === 'copy'
+    ? { ...common, ...supplied, action: 'copy', takeOver }
+    : { ...common, ...supplied, action: 'register', copies: copies.copies, supersedes };
 }
 
-function descriptionOf(source: Source, { description }: Target, route: TargetPlan['route']): string | undefined {
+/** What there is already of the target's AMI: one to use again, or to wait for; or one to go on copying. */
+type FoundImage = Readonly<{ action: 'reuse' | 'await'; image: Image | undefined; takeOver: string | undefined }>;
+
+function findImage(planning: Planning, target: Target, route: Common['route']): FoundImage {
+  const reuse = findReusable(planning, target);
+  if (reuse !== undefined) return { action: 'reuse', image: reuse, takeOver: undefined };
+  const takeOver = route === 'copy' ? findPending(target, planning.holders) : undefined;
+  return { action: 'await', image: takeOver === undefined ? findMaking(planning, target) : undefined, takeOver };
+}
+
+/** The AMI that gives the new one its name, just before that is registered. */
+function findSuperseded({ ssmParameter, namesake }: Target, replace: readonly Image[]): Image | undefined {
+  if (ssmParameter !== undefined) return undefined;
+  return replace.find(({ ImageId, State }) => ImageId === namesake?.ImageId && State !== 'pending');
+}
+
+/** An AMI in a state in which nothing can be made of it, and which nobody's run is to see to. */
+function isLeft({ State }: Image): boolean {
+  return State === 'deregistered' || State === 'invalid';
+}
+
+function retentionOf(
+  { request, source }: Planning,
+  { made, users, locks, name }: Target,
+  { reused, going }: Readonly<{ reused: Image | undefined; going: readonly Image[] }>,
+): Retention | undefined {
+  const { retain } = request.publication;
+  if (retain === undefined) return undefined;
+  const gone = new Set(going.map(({ ImageId }) => ImageId));
+  const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
+  return planRetention({ count: retain, lineage: lineageOf(source.image), name, existing, reused, users, locks });
+}
+
+/** What the target's AMI must be; as much of it as making it can be given. */
+function expectedOf(planning: Planning, target: Target, route: Common['route']): Expected {
+  const { source } = planning;
+  const tags = planTags(planning, target, {
+    of: 'the source',
+    inherited: source.image.Tags ?? [],
+    ours: { [tagKeys.lineage]: lineageOf(source.image) },
+    // A copied image bears the run's lease while it is made.
+    most: route === 'copy' ? maxTags - 1 : maxTags,
+  });
+  return { key: target.kmsKeyArn, description: descriptionOf(source, target, route), tags };
+}
+
+function descriptionOf(source: Source, { description }: Target, route: Common['route']): string | undefined {
   const text = description ?? (source.image.Description || undefined);
   // Left out, CopyImage would write a text of its own, which names the encrypted copy.
-  return text ?? (route === 'copy' ? `Copied from ${source.image.ImageId} (${placeName(source.place)})` : undefined);
+  return text ?? (route === 'copy' ? `Copied from ${source.imageId} (${placeName(source.place)})` : undefined);
 }
 
+/** The tags of a copy, at most so many: the source's, the user's, and ours. */
 function planTags(
-  inherited: readonly Tag[],
+  { request, source, findings }: Planning,
   target: Target,
-  ours: Readonly<Record<string, string>>,
-  most: number,
-  onDropped: (keys: string[]) => void,
+  { of, inherited, ours, most }: Readonly<{ of: string; inherited: readonly Tag[]; ours: Tags; most: number }>,
 ): Tag[] {
-  const { tags, dropped } = mergeTags(inherited, target.tags, ours, most);
-  if (dropped.length > 0) onDropped(dropped);
+  const own = { ...provenance(request, source.imageId), ...ours };
+  const { tags, dropped } = mergeTags(request.copyTags ? inherited : [], { users: target.tags, ours: own }, most);
+  if (dropped.length > 0)
+    findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(', ')}`);
   return tags;
 }
 
-function planSnapshotTags(
-  request: Request,
-  source: Source,
-  target: Target,
-  leaseId: string,
-  findings: Findings,
-): Map<string, Tag[]> {
+type Tags = Readonly<Record<string, string>>;
+
+function planSnapshotTags(planning: Planning, target: Target, leaseId: string): Map<string, Tag[]> {
   return new Map(
-    source.snapshots.map(({ id, tags }) => [
-      id,
-      planTags(
-        request.copyTags ? tags : [],
-        target,
-        {
-          ...provenance(request, source),
-          [tagKeys.sourceSnapshot]: id,
-          [tagKeys.kmsKey]: target.kmsKeyArn,
-          [tagKeys.lease]: leaseId,
-        },
-        maxTags,
-        (dropped) =>
-          findings.warn(
-            placeName(target.place),
-            `AWS allows 50 tags; these of ${id}'s are left out: ${dropped.join(', ')}`,
-          ),
-      ),
-    ]),
+    planning.source.snapshots.map(({ id, tags }) => {
+      const ours = { [tagKeys.sourceSnapshot]: id, [tagKeys.kmsKey]: target.kmsKeyArn, [tagKeys.lease]: leaseId };
+      return [id, planTags(planning, target, { of: id, inherited: tags, ours, most: maxTags })];
+    }),
   );
 }
 
@@ -308,24 +271,34 @@ function checkRemovable(image: Image, { place, locks }: Target, findings: Findin
   );
 }
 
-/** The tags that say where a resource comes from. */
-export function provenance(request: Request, source: Source): Record<string, string> {
-  return {
-    [tagKeys.sourceAmi]: source.image.ImageId ?? '',
-    [tagKeys.run]: request.run.runUrl,
-    [tagKeys.commit]: request.run.sha,
-  };
+function tellExisting({ findings }: Planning, { place }: Target, others: readonly Image[]): void {
+  const list = others
+    .map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === 'available' ? '' : `, ${State}`})`)
+    .join(', ');
+  findings.add(
+    placeName(place),
+    `there is an AMI of this source already: ${list}`,
+    'deregister it, or set on-existing to reuse or replace',
+  );
 }
 
-function takenName(request: Request, source: Source, target: Target, namesake: Image): [what: string, remedy: string] {
+/** The name must be free where an AMI is made that takes over no other's. */
+function checkName(planning: Planning, target: Target, discardImages: readonly Image[]): void {
+  const { request, source, findings } = planning;
+  const { namesake } = target;
+  if (namesake === undefined || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
+  const where = placeName(target.place);
   const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
   const remedy = 'choose another target-ami-name, or deregister that AMI';
-  if (tagValue(namesake, tagKeys.sourceAmi) !== source.image.ImageId) return [taken, remedy];
-  if (request.onExisting === 'replace') {
-    return [
-      `${taken}, which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)`,
+  const tell = (why: string, toDo: string) => findings.add(where, `${taken}${why}`, toDo);
+  if (tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) tell('', remedy);
+  // Then it is told as an AMI of this source that is there.
+  else if (request.onExisting === 'fail') return;
+  else if (namesake.State === 'pending') tell(', which is being made', 'run it again when that AMI is available');
+  else if (request.onExisting === 'replace')
+    tell(
+      ', which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)',
       'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
-    ];
-  }
-  return [`${taken}, an AMI of this source that differs: ${whyUnlike(request, source, target, namesake)}`, remedy];
+    );
+  else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }

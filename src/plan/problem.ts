@@ -1,33 +1,7 @@
 import { AwsCallError, explain, StepError } from '../aws/errors.ts';
-import type { PlanRecord } from '../report/plan.ts';
 
 /** Something that would make the run fail, found before the first write; `where` names the account and region, or the input. */
 export type Problem = Readonly<{ where: string; what: string; remedy: string }>;
-
-/** All problems at once; nothing was changed, unless an AMI was made of an instance. */
-export class ProblemsError extends Error {
-  override name = 'ProblemsError';
-  readonly problems: readonly Problem[];
-  /** What would have been done, as far as it could be planned. */
-  readonly plan: PlanRecord | undefined;
-  /** The AMI that was made of an instance before they were found. */
-  readonly madeImageId: string | undefined;
-
-  constructor(problems: readonly Problem[], plan: PlanRecord | undefined, madeImageId?: string) {
-    const count = problems.length === 1 ? 'A problem was' : `${problems.length} problems were`;
-    const lines = together(problems).map(
-      ({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`,
-    );
-    const when =
-      madeImageId === undefined
-        ? 'before anything was changed'
-        : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
-    super(`${count} found ${when}.\n${lines.join('\n')}`);
-    this.problems = problems;
-    this.plan = plan;
-    this.madeImageId = madeImageId;
-  }
-}
 
 /** So many places are named of a problem that many have. */
 const namedPlaces = 6;
@@ -66,6 +40,7 @@ function disabledRegion(error: unknown): { what: string; remedy: string } | unde
 export type Findings = Readonly<{
   /** Ends all that is looked for. */
   signal: AbortSignal;
+  now(): number;
   problems: readonly Problem[];
   add(where: string, what: string, remedy: string): void;
   /** Something to know that stops nothing. */
@@ -76,7 +51,7 @@ export type Findings = Readonly<{
   attempt<T>(where: string, doing: string, read: () => Promise<T>): Promise<T | undefined>;
 }>;
 
-export function openFindings(signal: AbortSignal): Findings {
+export function openFindings(signal: AbortSignal, now: () => number): Findings {
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   const add = (where: string, what: string, remedy: string) => {
@@ -84,6 +59,7 @@ export function openFindings(signal: AbortSignal): Findings {
   };
   return {
     signal,
+    now,
     problems,
     add,
     warn(where, what) {

@@ -1,9 +1,9 @@
-import type { Image, LockedSnapshotsInfo } from '@aws-sdk/client-ec2';
+import type { Image } from '@aws-sdk/client-ec2';
+import { placeName, type Where } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { tagValue } from '../tags.ts';
-
-/** The snapshots that can't be deleted, by their IDs. */
-export type Locks = ReadonlyMap<string, LockedSnapshotsInfo>;
+import type { Locks } from './facts.ts';
+import { type Deregister, type Operation, told } from './operation.ts';
 
 /**
  * Why AWS lets an AMI of ours not be deregistered, or its snapshots not be deleted, and what ends that. It must be known
@@ -34,4 +34,26 @@ export function removalObstacle(image: Image, locks: Locks): { why: string; reme
         ? 'wait until the lock expires: in compliance mode nobody can take it off'
         : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`,
   };
+}
+
+type Removal = Pick<Operation, 'place' | 'after' | 'why'> &
+  Readonly<{ island?: string; until?: string; extras?: Deregister['extras'] | undefined }>;
+
+/** An AMI that goes; all but one that only gives its name up with its snapshots. */
+export function deregistering(
+  image: Image,
+  reason: Deregister['reason'],
+  { extras, until, ...removal }: Removal,
+): Operation {
+  const id = image.ImageId ?? '';
+  const of = [id, ...(reason === 'name' ? [] : snapshotIdsOf(image))];
+  return {
+    ...told({ ...removal, id: removalId(image, removal.place), of }),
+    ...{ kind: 'deregister', image, reason, until, extras: extras ?? { uefiData: undefined } },
+  };
+}
+
+/** Names the operation that deregisters an AMI. */
+export function removalId({ ImageId }: Image, place: Where): string {
+  return `deregister ${ImageId} in ${placeName(place)}`;
 }

@@ -1,9 +1,9 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
+import { hasUefi } from '../image.ts';
 import type { Request } from '../inputs.ts';
+import type { Source, Target } from './facts.ts';
 import type { Findings } from './problem.ts';
-import type { Target } from './resolve.ts';
-import { hasUefi, type Source } from './source.ts';
 
 /** Registering from snapshots drops billing without a word: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-billing-info.html */
 function losesBilling({ UsageOperation, ProductCodes }: Image): boolean {
@@ -27,11 +27,9 @@ const paravirtualRegions = [
 
 /** How the AMI is made in a target; what is certain to fail there is a finding. */
 export function planRoute(
-  request: Request,
-  source: Source,
+  { request, source, findings }: Readonly<{ request: Request; source: Source; findings: Findings }>,
   target: Target,
   crossAccount: boolean,
-  findings: Findings,
 ): 'register' | 'copy' {
   const { image } = source;
   const where = placeName(target.place);

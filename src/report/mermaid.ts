@@ -22,7 +22,7 @@ function label(text: string): string {
 }
 
 /** The plan as a flowchart: the source, its encrypted copies, the targets. */
-export function flowchart({ source, targets, steps }: PlanRecord): string[] {
+export function flowchart({ source, targets, operations }: PlanRecord): string[] {
   const making = targets.filter(({ action }) => action === 'create');
   if (making.length === 0) return [];
   const size = totalGiB(source.snapshots);
@@ -30,7 +30,8 @@ export function flowchart({ source, targets, steps }: PlanRecord): string[] {
     'flowchart LR',
     `  source["${label(source.amiId ?? 'yet to be made')}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, 'volume')}, ${size} GiB"]`,
   ];
-  const encrypted = steps.filter(({ step }) => step === 'encrypt');
+  const copied = operations.filter(({ kind }) => kind === 'encrypt' || kind === 'await');
+  const encrypted = [...new Map(copied.map((one) => [one.region, one])).values()];
   for (const { region } of encrypted)
     lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
   const from = (target: PlannedTarget): string =>

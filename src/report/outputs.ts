@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { errorMessage } from '../aws/errors.ts';
 import type { Files } from '../host.ts';
+import { digestOf } from '../plan/digest.ts';
 import { ownName } from '../temporary-file.ts';
 import type { PlanRecord } from './plan.ts';
 import type { Span } from './timeline.ts';
@@ -25,8 +26,6 @@ export type Report = Readonly<{
   sourceAmiId: string;
   /** What the run was to do; undefined where it came to no plan. */
   plan: PlanRecord | undefined;
-  /** Of the plan; undefined where there is none. */
-  planDigest?: string | undefined;
   /** What stood in the way before anything was changed. */
   problems?: readonly Readonly<{ places: string; what: string; remedy: string }>[];
   targets: readonly TargetRecord[];
@@ -87,7 +86,7 @@ function brief({ snapshotIds: _, error, ...record }: TargetRecord): object {
  * fail jobs that ask for `truncated` first, too.
  */
 export function outputsOf(
-  { sourceAmiId, targets, plan, planDigest = '' }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan' | 'planDigest'>,
+  { sourceAmiId, targets, plan }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan'>,
   { planFile, targetsFile }: WholeFiles,
 ): Record<string, string> {
   const made = targets.filter(isReady);
@@ -106,7 +105,7 @@ export function outputsOf(
     'failed-targets': JSON.stringify(failed),
     'source-ami-id': sourceAmiId,
     plan: plan === undefined ? '' : JSON.stringify(plan),
-    'plan-digest': planDigest,
+    'plan-digest': plan === undefined ? '' : digestOf(plan.approved),
     'plan-file': planFile,
     'targets-file': targetsFile,
     truncated: 'false',

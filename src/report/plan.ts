@@ -1,37 +1,38 @@
-import { regionOfKey } from '../aws/kms.ts';
+import { placeName } from '../aws/errors.ts';
 import { totalGiB } from '../image.ts';
 import type { Request } from '../inputs.ts';
+import type { Outcome, Outcomes } from '../outcome.ts';
+import { approvedOf } from '../plan/approved.ts';
+import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
+import type { Approved } from '../plan/digest.ts';
 import { type Estimate, estimate } from '../plan/estimate.ts';
-import type { EncryptedCopy, Plan, TargetPlan } from '../plan/plan.ts';
+import type { Kind, Operation } from '../plan/operation.ts';
 import type { Problem } from '../plan/problem.ts';
 import { counted } from './words.ts';
 
-/** One thing that the run does; `after` names the steps that must have ended before. */
-export type PlannedStep = Readonly<{
+/** An operation as it is told: what is done where, to what, after what and why; and, at the end, what became of it. */
+export type OperationRecord = Readonly<{
   id: string;
-  step:
-    | 'create'
-    | 'encrypt'
-    | 'grant'
-    | 'share'
-    | 'copy'
-    | 'register'
-    | 'verify'
-    | 'publish'
-    | 'promote'
-    | 'retain'
-    | 'clean-up';
+  kind: Kind;
   account: string;
   region: string;
-  resources: readonly string[];
+  of: readonly string[];
   kmsKeyArn: string | null;
   after: readonly string[];
+  why: string;
+  /**
+   * `not needed`: there was nothing to do by then, since another run did it, or uses what was to go. `not possible`: AWS
+   * doesn't let it be done, a warning says why, and the run goes on without. `undone`: it was done, and is as before again,
+   * since another of its target failed.
+   */
+  outcome: 'planned' | 'done' | 'not needed' | 'not possible' | 'undone' | 'failed' | 'not begun';
 }>;
 
 export type PlannedTarget = Readonly<{
   account: string;
   region: string;
-  action: 'create' | 'reuse';
+  /** `await`: an AMI of this source that is being made is waited for, and then used if it is right. */
+  action: 'create' | 'reuse' | 'await';
   route: 'register' | 'copy';
   amiName: string;
   kmsKeyArn: string;
@@ -46,11 +47,13 @@ export type PlannedTarget = Readonly<{
   /** AMIs that are deregistered once the new one is ready: replaced, and beyond `retain` unless something uses or holds them. */
   replaces: readonly string[];
   removes: readonly string[];
+  /** AMIs that retain leaves no room for and that stay all the same. */
+  keeps: readonly Readonly<{ amiId: string; amiName: string; why: string }>[];
 }>;
 
 /** The output `plan`; its schema is schemas/plan.schema.json. */
 export type PlanRecord = Readonly<{
-  version: 1;
+  version: 2;
   dryRun: boolean;
   topology: Request['topology'];
   source: Readonly<{
@@ -62,172 +65,130 @@ export type PlanRecord = Readonly<{
     snapshots: readonly Readonly<{ id: string | null; sizeGiB: number; kmsKeyArn: string | null }>[];
   }>;
   targets: readonly PlannedTarget[];
-  steps: readonly PlannedStep[];
+  operations: readonly OperationRecord[];
+  /** What a person approves of it: the output plan-digest is of it. */
+  approved: Approved;
   estimate: Estimate;
   problems: readonly Problem[];
   warnings: readonly string[];
 }>;
 
-/** Every step that the run takes, as data. */
+/** What is to be done, as data. */
 export function planRecord(
   request: Request,
   plan: Plan,
-  problems: readonly Problem[],
-  warnings: readonly string[],
+  { problems, warnings }: Pick<PlanRecord, 'problems' | 'warnings'>,
 ): PlanRecord {
   const { source } = plan;
+  const known = source.instanceId === undefined;
   return {
-    version: 1,
+    version: 2,
     dryRun: request.dryRun,
     topology: request.topology,
     source: {
       account: source.account,
       region: source.place.region,
-      amiId: source.instanceId === undefined ? (source.image.ImageId ?? '') : null,
+      amiId: known ? source.imageId : null,
       amiName: source.image.Name ?? '',
       snapshots: source.snapshots.map(({ id, sizeGiB, kmsKeyArn }) => ({
-        id: source.instanceId === undefined ? id : null,
+        id: known ? id : null,
         sizeGiB,
         kmsKeyArn: kmsKeyArn ?? null,
       })),
     },
     targets: plan.targets.map((target) => plannedTarget(plan, target)),
-    steps: stepsOf(request, plan),
+    operations: plan.operations.map(operationRecord),
+    approved: approvedOf(request, plan),
     estimate: estimate(request, plan),
     problems,
     warnings,
   };
 }
 
-function plannedTarget({ source }: Plan, { target, reuse, ...plan }: TargetPlan): PlannedTarget {
-  const { account, region } = target.request;
-  const ids = (images: readonly { ImageId?: string | undefined }[]) => images.map(({ ImageId }) => ImageId ?? '');
+function operationRecord({ id, kind, place, of, kmsKeyArn, after, why }: Operation): OperationRecord {
+  return { id, kind, ...place, of, kmsKeyArn: kmsKeyArn ?? null, after, why, outcome: 'planned' };
+}
+
+/** The plan with what became of each operation. */
+export function withOutcomes(record: PlanRecord, outcomes: Outcomes | undefined): PlanRecord {
   return {
-    account,
-    region,
-    action: reuse === undefined ? 'create' : 'reuse',
+    ...record,
+    operations: record.operations.map((one) => ({ ...one, outcome: outcomeOf(outcomes?.get(one.id)) })),
+  };
+}
+
+function outcomeOf(outcome: Outcome | undefined): OperationRecord['outcome'] {
+  if (outcome === undefined) return 'planned';
+  return (outcome.is === 'done' && outcome.result.undone) || outcome.is;
+}
+
+function plannedTarget({ source }: Plan, plan: TargetPlan): PlannedTarget {
+  const { target, replace, retained } = plan;
+  const ids = (images: readonly { ImageId?: string | undefined }[]) => images.flatMap(({ ImageId }) => ImageId ?? []);
+  const takenOver =
+    plan.action === 'register'
+      ? plan.copies.map(({ takeOver }) => takeOver)
+      : plan.action === 'copy'
+        ? [plan.takeOver]
+        : [];
+  const image = isMaking(plan) ? undefined : plan.image;
+  return {
+    ...target.place,
+    action: isMaking(plan) ? 'create' : plan.action,
     route: plan.route,
-    amiName: reuse?.Name ?? target.name,
+    amiName: image?.Name ?? target.name,
     kmsKeyArn: target.kmsKeyArn,
-    from: plan.from?.place.region ?? source.place.region,
+    from: (isMaking(plan) ? plan.from?.place.region : undefined) ?? source.place.region,
     volumes: source.snapshots.length,
     sizeGiB: totalGiB(source.snapshots),
-    reuses: reuse?.ImageId ?? null,
-    adopts: [plan.adopt, ...plan.copies.map(({ adopt }) => adopt)].filter((id) => id !== undefined),
-    replaces: ids(plan.replace),
-    removes: ids(plan.retained?.remove ?? []),
+    reuses: image?.ImageId ?? null,
+    adopts: takenOver.filter((id) => id !== undefined),
+    replaces: ids(replace),
+    removes: ids(retained?.remove ?? []),
+    keeps: (retained?.held ?? []).map(({ image: { ImageId = '', Name = '' }, why }) => ({
+      amiId: ImageId,
+      amiName: Name,
+      why,
+    })),
   };
 }
 
-function stepsOf(request: Request, plan: Plan): PlannedStep[] {
-  const { source, targets, encryptedCopies, keyAccess } = plan;
-  const steps: PlannedStep[] = [];
-  const add = (
-    step: PlannedStep['step'],
-    account: string,
-    region: string,
-    resources: readonly string[],
-    kmsKeyArn: string | null,
-    after: readonly string[],
-    id = `${step} ${account}/${region}`,
-  ): string => {
-    steps.push({ id, step, account, region, resources, kmsKeyArn, after });
-    return id;
-  };
-  const snapshots = source.snapshots.map(({ id }) => id);
-  // What is yet to be made has a name alone.
-  const { instanceId } = source;
-  const imageId = (instanceId === undefined ? source.image.ImageId : source.image.Name) ?? '';
-  const created =
-    instanceId === undefined ? [] : [add('create', source.account, source.place.region, [instanceId], null, [])];
-  const encrypted = new Map<EncryptedCopy | undefined, string>(
-    encryptedCopies.map((copy) => {
-      const resources = copy.only?.map(({ id }) => id) ?? [imageId];
-      return [copy, add('encrypt', source.account, copy.place.region, resources, copy.kmsKeyArn, created)];
-    }),
-  );
-  const making = targets.filter(({ reuse }) => reuse === undefined);
-  const granted = new Map<string, string>();
-  if (keyAccess !== 'existing')
-    for (const { target, sourceKeys } of making)
-      for (const keyArn of sourceKeys) {
-        const id = `grant ${keyArn} to ${target.principalArn}`;
-        if (!granted.has(id))
-          granted.set(id, add('grant', source.account, regionOfKey(keyArn), [target.principalArn], keyArn, [], id));
-      }
-  const shared = new Map<EncryptedCopy | undefined, string>();
-  for (const [from] of Map.groupBy(
-    making.filter(({ crossAccount }) => crossAccount),
-    (one) => one.from,
-  )) {
-    const after = [encrypted.get(from) ?? created].flat();
-    shared.set(from, add('share', source.account, from?.place.region ?? source.place.region, snapshots, null, after));
-  }
-  const ready = targets.map((targetPlan) => {
-    const { target, reuse, crossAccount, from, sourceKeys, route } = targetPlan;
-    const { account, region } = target.request;
-    let last: string[] = [];
-    if (reuse === undefined) {
-      const after = [
-        ...(crossAccount ? [shared.get(from) ?? []].flat() : created),
-        ...sourceKeys.flatMap((keyArn) => granted.get(`grant ${keyArn} to ${target.principalArn}`) ?? []),
-      ];
-      const copied = add('copy', account, region, route === 'copy' ? [imageId] : snapshots, target.kmsKeyArn, after);
-      const made = route === 'copy' ? copied : add('register', account, region, [target.name], null, [copied]);
-      last = [add('verify', account, region, [target.name], null, [made])];
-    }
-    if (publishes(request, targetPlan))
-      last = [add('publish', account, region, [reuse?.ImageId ?? target.name], null, last)];
-    return { targetPlan, last };
-  });
-  const everyLast = ready.flatMap(({ last }) => last);
-  const promoted = ready.flatMap(({ targetPlan: { target } }) =>
-    target.ssmParameter === undefined
-      ? []
-      : [add('promote', target.request.account, target.request.region, [target.ssmParameter], null, everyLast)],
-  );
-  for (const { targetPlan, last } of ready) {
-    const { target, retained, replace } = targetPlan;
-    const going = [...replace, ...(retained?.remove ?? [])].map(({ ImageId }) => ImageId ?? '');
-    if (going.length > 0)
-      add('retain', target.request.account, target.request.region, going, null, promoted.length > 0 ? promoted : last);
-  }
-  if (making.length > 0) add('clean-up', source.account, source.place.region, [imageId], null, everyLast);
-  return steps;
-}
+/** What is removed, and what is used again, is told with its reason. */
+const explained: ReadonlySet<Kind> = new Set(['deregister', 'delete', 'untag', 'reuse']);
 
-function publishes({ publication }: Request, { target }: TargetPlan): boolean {
-  const { deprecateAfter, deregistrationProtection, fastSnapshotRestore, launchPermissions } = publication;
-  return (
-    deprecateAfter !== undefined ||
-    deregistrationProtection !== 'off' ||
-    fastSnapshotRestore.length > 0 ||
-    launchPermissions.length > 0 ||
-    target.grantKeyTo.length > 0
-  );
-}
+/** So many operations go into the log; the output has them all. */
+const toldOperations = 200;
 
-/** So many steps go into the log; the output has them all. */
-const toldSteps = 200;
-
-/** The plan for the log: a line a step, then what it comes to. */
-export function planLines({ steps, targets, estimate }: PlanRecord): { where: string; what: string }[] {
-  const lines = steps.slice(0, toldSteps).map(({ step, account, region, resources, kmsKeyArn }) => ({
-    where: `${account}/${region}`,
-    what: `${step} ${resources.join(', ')}${kmsKeyArn === null ? '' : ` (key ${kmsKeyArn})`}`,
+/** The plan for the log: a line an operation, then what it comes to. */
+export function planLines({ operations, targets, estimate }: PlanRecord): { where: string; what: string }[] {
+  const lines = operations.slice(0, toldOperations).map(({ kind, account, region, of, kmsKeyArn, why }) => ({
+    where: placeName({ account, region }),
+    what: `${kind} ${of.join(', ')}${kmsKeyArn === null ? '' : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ''}`,
   }));
-  const reused = targets
-    .filter(({ reuses }) => reuses !== null)
-    .map(({ account, region, reuses }) => ({ where: `${account}/${region}`, what: `reuse ${reuses}` }));
+  const kept = targets.flatMap(({ account, region, keeps }) =>
+    keeps.map(({ amiId, amiName, why }) => ({
+      where: placeName({ account, region }),
+      what: `${amiId} (${amiName}) stays: ${why}`,
+    })),
+  );
   const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes } = estimate;
-  const more = steps.length - lines.length;
+  const more = operations.length - lines.length;
   return [
-    ...reused.slice(0, toldSteps),
     ...lines,
-    ...(more > 0 ? [{ where: '…', what: `${more} steps more; the file of plan-file has them all` }] : []),
+    ...kept.slice(0, toldOperations),
+    ...(more > 0 ? [{ where: '…', what: `${more} operations more; the file of plan-file has them all` }] : []),
     {
       where: 'by estimate',
       what: `${counted(copies, 'snapshot copy', 'snapshot copies')}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`,
     },
   ];
+}
+
+/** The plan in a line. */
+export function describePlan({ source, encryptedCopies, targets }: Plan): string {
+  const { image, snapshots } = source;
+  const made = targets.filter(isMaking).length;
+  const regions = encryptedCopies.map(({ place }) => place.region).join(', ');
+  const first = regions === '' ? '' : `, by an encrypted copy in the source account (${regions})`;
+  return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, 'snapshot')}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length, 'target')}${first}`;
 }

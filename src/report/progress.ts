@@ -46,10 +46,8 @@ const heartbeatSeconds = 120;
  * volume's size.
  */
 export function milestones(
-  totalGiB: number | undefined,
-  stepPercent: number,
+  { totalGiB, stepPercent, now }: Readonly<{ totalGiB?: number; stepPercent: number; now: () => number }>,
   tell: (progress: string) => void,
-  now: () => number = Date.now,
 ): (percent: number) => void {
   let first: { percent: number; at: number } | undefined;
   let told = { percent: 0, at: now() };
@@ -62,14 +60,13 @@ export function milestones(
     told = { percent, at };
     const seconds = (at - first.at) / 1000;
     tell(
-      `${percent} %${totalGiB === undefined ? '' : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, percent - first.percent, seconds)}`,
+      `${percent} %${totalGiB === undefined ? '' : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, (percent - first.percent) / seconds)}`,
     );
   };
 }
 
-function paceOf(totalGiB: number | undefined, percent: number, done: number, seconds: number): string {
-  if (done <= 0 || seconds <= 0) return '';
-  const perSecond = done / seconds;
+function paceOf(totalGiB: number | undefined, percent: number, perSecond: number): string {
+  if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return '';
   const rate = totalGiB === undefined ? '' : `, ${Math.max(1, Math.round((perSecond * totalGiB * 1024) / 100))} MiB/s`;
   return `${rate}, ${spokenSeconds((100 - percent) / perSecond)} left`;
 }

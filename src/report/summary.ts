@@ -88,19 +88,26 @@ function sourceText({ amiName, account, region, snapshots }: PlanRecord['source'
   return ` (${plain(amiName)}; ${counted(snapshots.length, 'volume')}, ${totalGiB(snapshots)} GiB) in ${account}/${region}`;
 }
 
-function verdict({ swept, targets, plan, problems = [], madeImageId, failures, cleanUp }: Report): string {
-  if (swept === true) {
-    if (cleanUp.failed.length > 0) return '❌ Not all that earlier runs left could be taken back';
-    return cleanUp.done.length > 0 ? '🧹 What earlier runs left is taken back' : '🧹 Earlier runs left nothing';
-  }
-  const made = targets.filter(isReady).length;
+function verdict(report: Report): string {
+  const { swept, targets, plan, problems = [], madeImageId, cleanUp } = report;
+  if (swept === true) return sweepVerdict(cleanUp);
   if (problems.length > 0)
     return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; ${madeImageId === undefined ? 'nothing was changed' : `${madeImageId} was made and is kept, nothing else was changed`}`;
   if (plan?.dryRun === true) {
     const toMake = targets.filter(({ status }) => status === 'planned').length;
     return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made; nothing was changed`;
   }
-  if (targets.length === 0) return '❌ The run failed';
+  return targets.length === 0 ? '❌ The run failed' : targetsVerdict(report);
+}
+
+function sweepVerdict({ failed, done }: Report['cleanUp']): string {
+  if (failed.length > 0) return '❌ Not all that earlier runs left could be taken back';
+  return done.length > 0 ? '🧹 What earlier runs left is taken back' : '🧹 Earlier runs left nothing';
+}
+
+/** The verdict on a run that came as far as its targets. */
+function targetsVerdict({ targets, failures, cleanUp }: Report): string {
+  const made = targets.filter(isReady).length;
   if (made < targets.length) {
     const others = made === 0 ? '' : `; ${made === 1 ? '1 AMI is' : `${made} AMIs are`} ready`;
     return `❌ ${targets.length - made} of ${targets.length} targets failed${others}`;

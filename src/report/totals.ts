@@ -6,14 +6,14 @@ export type PlanTotals = Pick<PlanRecord, 'version' | 'dryRun' | 'topology' | 'e
     /** Which tells it from a plan. */
     totals: true;
     source: Omit<PlanRecord['source'], 'snapshots'>;
-    /** How many there are of each action, and of each step. */
+    /** How many there are of each action, and of each kind. */
     targets: Readonly<Record<string, number>>;
-    steps: Readonly<Record<string, number>>;
+    operations: Readonly<Record<string, number>>;
     problems: number;
     warnings: number;
   }>;
 
-export function totalsOf({ source, targets, steps, problems, warnings, ...plan }: PlanRecord): PlanTotals {
+export function totalsOf({ source, targets, operations, problems, warnings, ...plan }: PlanRecord): PlanTotals {
   const { version, dryRun, topology, estimate } = plan;
   const { snapshots: _, ...named } = source;
   return {
@@ -23,7 +23,7 @@ export function totalsOf({ source, targets, steps, problems, warnings, ...plan }
     topology,
     source: named,
     targets: countsOf(targets.map(({ action }) => action)),
-    steps: countsOf(steps.map(({ step }) => step)),
+    operations: countsOf(operations.map(({ kind }) => kind)),
     estimate,
     problems: problems.length,
     warnings: warnings.length,

@@ -1,0 +1,48 @@
+import { expect, test } from '@jest/globals';
+import { amiIdOf, keyArnOf } from '../simulator/scenario.ts';
+import { type Policy, withStatement } from '../src/aws/key-policy.ts';
+import { readerOf } from '../src/lease.ts';
+import { thisMachine } from '../src/machine.ts';
+import { nothing, release } from '../src/release.ts';
+import { systemClock } from '../src/time.ts';
+import { openAccount } from './account.ts';
+
+test('a run that ends takes its statement out of the key policy, and no other', async () => {
+  const [account, region, own, live] = ['111111111111', 'us-east-1', 'aaaaaaaaaaaa', 'bbbbbbbbbbbb'];
+  const keyArn = keyArnOf(account, region, 'golden');
+  const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }] }];
+  await using there = await openAccount(account, { [region]: { keys: { golden: {} }, amis } });
+  const key = there.key(region, 'golden');
+  const withLive = withStatement(key.policy as Policy, { leaseId: live, partition: 'aws', accounts: [account] });
+  key.policy = withStatement(withLive, { leaseId: own, partition: 'aws', accounts: [account] });
+  const state = {
+    imageId: amiIdOf(account, region, 'golden'),
+    leaseId: own,
+    leased: false,
+    grantKeys: [keyArn],
+    shares: [],
+    regions: [],
+    targets: {},
+    promotions: [],
+    account,
+    keepPending: false,
+    finished: [],
+  };
+  const reader = readerOf({ clock: systemClock, machine: thisMachine() }, { runId: '4711', runAttempt: 1 });
+  const report = await release({
+    source: there.at,
+    sourceRegion: region,
+    targets: [],
+    state,
+    grants: [],
+    stated: [],
+    keyAccess: 'policy',
+    keepIntermediates: false,
+    reader: () => reader,
+    superseding: false,
+    patient: false,
+    isLast: true,
+  });
+  expect(report).toEqual({ ...nothing, done: [`took the statement out of the policy of ${keyArn} again`] });
+  expect(key.policy).toEqual(withLive);
+});

@@ -1,0 +1,749 @@
+import { describe, expect, test } from '@jest/globals';
+import { amiIdOf, keyArnOf, type RegionScenario, type VolumeScenario } from '../simulator/scenario.ts';
+import { encryptedCopyName } from '../src/encrypted-copy.ts';
+import { leaseTag, type Reader, readerOf, shareTags } from '../src/lease.ts';
+import type { LedgerState } from '../src/ledger.ts';
+import { thisMachine } from '../src/machine.ts';
+import { grantName } from '../src/operations/allow.ts';
+import { type KnownGrant, nothing, type ReleaseReport, type Releasing, release, releaseFrom } from '../src/release.ts';
+import { endedLease, tagKeys } from '../src/tags.ts';
+import { systemClock } from '../src/time.ts';
+import { type Account, openAccount } from './account.ts';
+
+const account = '111111111111';
+const region = 'us-east-1';
+const hub = 'eu-west-1';
+const amiId = amiIdOf(account, region, 'golden');
+const keyArn = keyArnOf(account, region, 'golden');
+const copyName = encryptedCopyName(amiId, keyArn);
+const copyId = amiIdOf(account, region, copyName);
+const [target, other, stranger] = ['222222222222', '333333333333', '444444444444'];
+
+/** The lease of the run that ends, of one that lives beside it, and of one that has died. */
+const [own, live, dead] = ['aaaaaaaaaaaa', 'bbbbbbbbbbbb', 'dddddddddddd'];
+
+const reader: Reader = readerOf({ clock: systemClock, machine: thisMachine() }, { runId: '4711', runAttempt: 1 });
+
+function lease(id: string, over: Partial<Parameters<typeof leaseTag>[0]> = {}): Record<string, string> {
+  const expiresAt = id === dead ? reader.now - 1000 : reader.now + 200_000;
+  const { Key = '', Value = '' } = leaseTag({
+    id,
+    expiresAt,
+    runId: '1',
+    attempt: 1,
+    machine: '',
+    process: '',
+    regions: [],
+    ...over,
+  });
+  return { [Key]: Value };
+}
+
+/** What a lease's shares look like on a snapshot. */
+function sharesBy(id: string, ...accounts: string[]): Record<string, string> {
+  return Object.fromEntries(shareTags(id, accounts).map(({ Key = '', Value = '' }) => [Key, Value]));
+}
+
+const marks = { [tagKeys.sourceAmi]: amiId, [tagKeys.intermediate]: 'true' };
+
+/** A region with an encrypted copy of the golden AMI, whose snapshot is shared. */
+function withCopy(sharedWith: readonly string[], tags: Record<string, string> = {}): RegionScenario {
+  const volumes = [{ device: '/dev/xvda', sharedWith, tags: { ...marks, ...tags } }];
+  return { keys: { golden: {} }, amis: [{ name: copyName, volumes, tags: marks }] };
+}
+
+type Given = {
+  leases?: Record<string, string>;
+  /** What the source AMI's own snapshot is like. */
+  volume?: Partial<VolumeScenario>;
+  here?: RegionScenario;
+  there?: RegionScenario;
+};
+
+/** The source account: the golden AMI, and what runs have there. */
+function open({ leases = lease(own), volume, here = withCopy([target], sharesBy(own, target)), there }: Given = {}) {
+  const golden = { name: 'golden', volumes: [{ device: '/dev/xvda', ...volume }], tags: { team: 'x', ...leases } };
+  return openAccount(account, {
+    [region]: { ...here, amis: [golden, ...(here.amis ?? [])] },
+    ...(there && { [hub]: there }),
+  });
+}
+
+function grant(there: Account, name: string | undefined, at = region): string {
+  const { grants } = there.key(at, 'golden');
+  const GrantId = `grant-${grants.length}-${at}`;
+  grants.push({
+    GrantId,
+    ...(name !== undefined && { Name: name }),
+    GranteePrincipal: `arn:aws:iam::${target}:role/ami-target`,
+    Operations: ['Decrypt'],
+    CreationDate: new Date(),
+    IssuingAccount: account,
+    activeAt: 0,
+  });
+  return GrantId;
+}
+
+const grantsIn = (there: Account, at = region) => there.key(at, 'golden').grants.map(({ GrantId }) => GrantId);
+
+function state(over: Partial<LedgerState> = {}): LedgerState {
+  return {
+    imageId: amiId,
+    leaseId: own,
+    leased: true,
+    grantKeys: [keyArn],
+    shares: [],
+    regions: [],
+    targets: {},
+    promotions: [],
+    account,
+    keepPending: false,
+    finished: [],
+    ...over,
+  };
+}
+
+type Over = Partial<Omit<LedgerState, 'targets'> & Omit<Releasing, 'state' | 'grants'>>;
+
+/** What the run `own` does at its end with the grants that it knows of; undefined where only the ledger knows. */
+function cleanUp(
+  there: Account,
+  grants: readonly KnownGrant[] | undefined,
+  { targets = [], ...over }: Over = {},
+): Promise<ReleaseReport> {
+  return release({
+    source: there.at,
+    sourceRegion: region,
+    state: state(over),
+    grants,
+    stated: [],
+    keyAccess: 'grant',
+    keepIntermediates: false,
+    reader: () => reader,
+    superseding: false,
+    patient: false,
+    isLast: true,
+    targets,
+    ...over,
+  });
+}
+
+const tagKeysOf = (there: Account) => there.imageIn(region, amiId).data.Tags.map(({ Key }) => Key);
+const sharesIn = (there: Account, at = region) => there.snapshots(at).map(({ shares }) => [...shares]);
+const bothLeases = { ...lease(own), ...lease(dead) };
+const leaseKey = (id: string) => `${tagKeys.lease}:${id}`;
+
+test('grants are found on every page, though they go', async () => {
+  await using there = await open();
+  grant(there, grantName(amiId, own));
+  const theirs = Array.from({ length: 99 }, () => grant(there, 'theirs'));
+  grant(there, grantName(amiId, own));
+  const { done, failed } = await cleanUp(there, undefined);
+  expect(done).toContain(`revoked 2 grants that an earlier run left on ${keyArn}`);
+  expect(failed).toEqual([]);
+  expect(grantsIn(there)).toEqual(theirs);
+});
+
+describe('a run that ends', () => {
+  test('takes back its grants, its shares, the encrypted copy, and last its lease', async () => {
+    await using there = await open();
+    const made = [
+      { keyArn, grantId: grant(there, grantName(amiId, own)) },
+      { keyArn, grantId: grant(there, grantName(amiId, own)) },
+    ];
+    const [, copied] = there.snapshots(region);
+    expect(await cleanUp(there, made)).toEqual({
+      ...nothing,
+      done: ['revoked 2 grants', 'took back 1 share', `removed the encrypted copy ${copyId}`],
+    });
+    expect(grantsIn(there)).toEqual([]);
+    expect([...(copied?.shares ?? [])]).toEqual([]);
+    expect(there.images(region)).toEqual(['golden']);
+    expect(there.snapshots(region)).toHaveLength(1);
+    expect(tagKeysOf(there)).toEqual(['team']);
+    // Access goes first, and the lease last.
+    const actions = there.writes().map(({ action }) => action);
+    expect(actions.indexOf('ModifySnapshotAttribute')).toBeLessThan(actions.indexOf('DeregisterImage'));
+    expect(actions.at(-1)).toBe('DeleteTags');
+  });
+
+  test('finds nothing more to do when it does it again', async () => {
+    await using there = await open();
+    const made = [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
+    await cleanUp(there, made);
+    expect(await cleanUp(there, made)).toEqual({ ...nothing, done: ['revoked 1 grant'] });
+    expect(await cleanUp(there, [])).toEqual(nothing);
+    expect(await cleanUp(there, undefined)).toEqual(nothing);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('looks for no grants by name where it knows all of its own and nobody died', async () => {
+    await using there = await open();
+    const nameless = grant(there, undefined);
+    const similar = grant(there, grantName(amiId, own));
+    await cleanUp(there, [{ keyArn, grantId: grant(there, grantName(amiId, own)) }]);
+    expect(grantsIn(there)).toEqual([nameless, similar]);
+    expect(there.simulator.calls.map(({ action }) => action)).not.toContain('ListGrants');
+  });
+
+  test('finds a grant by its name whose ID it was never told', async () => {
+    await using there = await open();
+    const others = [grant(there, undefined), grant(there, grantName(amiId, live)), grant(there, 'backup')];
+    grant(there, grantName(amiId, own));
+    const known = { keyArn, grantId: grant(there, grantName(amiId, own)) };
+    const { done, failed } = await cleanUp(there, [known, { keyArn, grantId: undefined }]);
+    expect(failed).toEqual([]);
+    expect(done).toEqual(
+      expect.arrayContaining(['revoked 1 grant', `revoked 1 grant that an earlier run left on ${keyArn}`]),
+    );
+    expect(grantsIn(there)).toEqual(others);
+  });
+
+  test('finds its grant among any number of others', async () => {
+    await using there = await open();
+    for (let count = 0; count < 250; count += 1) grant(there, `other-${count}`);
+    grant(there, grantName(amiId, own));
+    await cleanUp(there, undefined);
+    expect(grantsIn(there)).toHaveLength(250);
+  });
+
+  test('with keep-intermediates, leaves the encrypted copy, but no access to it', async () => {
+    await using there = await open();
+    const { done } = await cleanUp(there, [], { keepIntermediates: true });
+    expect(done).toEqual(['took back 1 share']);
+    expect(there.images(region)).toEqual(['golden', copyName]);
+    expect(sharesIn(there)).toEqual([[], []]);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('takes back what the ledger says it shared, although no tag tells of it; what was shared before stays', async () => {
+    await using there = await open({ volume: { sharedWith: [target, stranger] } });
+    const [first] = there.snapshots(region);
+    const id = first?.data.SnapshotId ?? '';
+    const shares = [
+      { region, resources: [id], accounts: [target] },
+      { region, resources: ['snap-0ffffffffffffffff'], accounts: [stranger] },
+      { region: hub, resources: [id], accounts: [stranger] },
+    ];
+    expect((await cleanUp(there, [], { shares })).done).toContain('took back 2 shares');
+    expect([...(first?.shares ?? [])]).toEqual([stranger]);
+  });
+
+  test('cleans the regions of hubs too', async () => {
+    const arn = keyArnOf(account, hub, 'golden');
+    await using there = await open({ there: withCopy([target], sharesBy(own, target)) });
+    grant(there, grantName(amiId, own), hub);
+    const { failed } = await cleanUp(there, undefined, { regions: [hub], grantKeys: [keyArn, arn] });
+    expect(failed).toEqual([]);
+    expect([there.images(hub), there.snapshots(hub), grantsIn(there, hub)]).toEqual([[], [], []]);
+    expect(there.images(region)).toEqual(['golden']);
+  });
+
+  test('deletes encrypted snapshots that no AMI has, and none that is not such a copy', async () => {
+    const amis = [
+      { name: 'loose', volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, tags: marks })), tags: {} },
+      { name: 'mine', volumes: [{ device: '/dev/xvda', tags: { [tagKeys.sourceAmi]: amiId } }], tags: {} },
+      { name: 'another', volumes: [{ device: '/dev/xvda', tags: { ...marks, [tagKeys.sourceAmi]: 'ami-1' } }] },
+    ];
+    await using there = await open({ here: { keys: { golden: {} }, amis } });
+    const [, first, second, ...others] = there.snapshots(region);
+    const image = there.imageIn(region, amiIdOf(account, region, 'loose'));
+    image.deregisteredAt = Date.now();
+    const { done } = await cleanUp(there, []);
+    expect(done).toEqual([`deleted ${first?.data.SnapshotId}, ${second?.data.SnapshotId}`]);
+    expect(there.snapshots(region).slice(1)).toEqual(others);
+    expect(there.images(region)).toEqual(['golden', 'mine', 'another']);
+  });
+
+  test('leaves a key policy alone that has no statement of its own', async () => {
+    await using there = await open({ here: { keys: { golden: {} } } });
+    const before = there.key(region, 'golden').policy;
+    expect(await cleanUp(there, [], { keyAccess: 'policy' })).toEqual(nothing);
+    expect(there.key(region, 'golden').policy).toBe(before);
+  });
+
+  test('reads no key policy where access was given otherwise', async () => {
+    await using there = await open();
+    await cleanUp(there, []);
+    expect(there.simulator.calls.map(({ action }) => action)).not.toContain('GetKeyPolicy');
+  });
+
+  test('writes no lease onto an AMI that took none', async () => {
+    await using there = await open({ leases: {} });
+    expect((await cleanUp(there, [], { leased: false })).failed).toEqual([]);
+    expect(there.writes().filter(({ request }) => String(request.Resources).includes(amiId))).toEqual([]);
+  });
+
+  test('until the last look, ends its lease but leaves it there', async () => {
+    await using there = await open();
+    await cleanUp(there, undefined, { isLast: false });
+    const tag = there.imageIn(region, amiId).data.Tags.find(({ Key }) => Key === leaseKey(own));
+    expect(tag?.Value).toMatch(/^0 /);
+    // A lease that reads as ended isn't ended again.
+    const writes = there.writes().length;
+    await cleanUp(there, undefined, { isLast: false });
+    expect(there.writes()).toHaveLength(writes);
+  });
+});
+
+describe('another run that lives', () => {
+  const leases = { ...lease(own), ...lease(live) };
+
+  test('keeps the encrypted copy, its shares, its grants and its lease', async () => {
+    const shared = { ...sharesBy(own, target, stranger), ...sharesBy(live, target, other) };
+    await using there = await open({ leases, here: withCopy([target, other, stranger], shared) });
+    const theirs = grant(there, grantName(amiId, live));
+    expect(await cleanUp(there, [{ keyArn, grantId: grant(there, grantName(amiId, own)) }])).toEqual({
+      ...nothing,
+      done: ['revoked 1 grant', 'took back 1 share'],
+      stays: [
+        expect.stringMatching(/^snap-\w+ in .* stays shared with 222222222222: another run needs it$/),
+        `${copyId} in ${account}/${region} stays: another run on ${amiId} uses it, and takes it back`,
+      ],
+    });
+    expect(grantsIn(there)).toEqual([theirs]);
+    expect(there.images(region)).toEqual(['golden', copyName]);
+    const [, copied] = there.snapshots(region);
+    expect([...(copied?.shares ?? [])]).toEqual([target, other]);
+    expect(copied?.data.Tags.map(({ Key }) => Key)).toEqual([
+      ...Object.keys(marks),
+      ...Object.keys(sharesBy(live, target)),
+    ]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(live)]);
+  });
+
+  test('keeps its shares of the encrypted image itself, by which CopyImage gets at it', async () => {
+    const shared = { ...sharesBy(own, target), ...sharesBy(live, other) };
+    const image = {
+      name: copyName,
+      volumes: [{ device: '/dev/xvda', tags: marks }],
+      tags: { ...marks, ...shared },
+      launchPermissions: [target, other],
+    };
+    await using there = await open({ leases, here: { keys: { golden: {} }, amis: [image] } });
+    expect((await cleanUp(there, [])).done).toEqual(['took back 1 share']);
+    expect([...there.imageIn(region, copyId).launch]).toEqual([other]);
+  });
+
+  test('is not taken for this one by post, whose lease is gone', async () => {
+    await using there = await open({ leases: lease(live) });
+    expect((await cleanUp(there, undefined)).failed).toEqual([]);
+    expect(there.writes().filter(({ action }) => action === 'CreateTags')).toEqual([]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(live)]);
+  });
+
+  test('keeps loose snapshots too', async () => {
+    const amis = [{ name: 'loose', volumes: [{ device: '/dev/xvda', tags: marks }] }];
+    await using there = await open({ leases, here: { keys: { golden: {} }, amis } });
+    there.imageIn(region, amiIdOf(account, region, 'loose')).deregisteredAt = Date.now();
+    const { stays } = await cleanUp(there, []);
+    expect(there.snapshots(region)).toHaveLength(2);
+    expect(stays).toEqual([expect.stringContaining(`${there.snapshots(region)[1]?.data.SnapshotId} in `)]);
+  });
+
+  test('that ends at the same time is seen on a second look: the last takes back what both needed', async () => {
+    const shared = { ...sharesBy(own, target), ...sharesBy(live, other) };
+    await using there = await open({ leases, here: withCopy([target, other], shared) });
+    const theirs = grant(there, grantName(amiId, live));
+    const { data } = there.imageIn(region, amiId);
+    let looks = 0;
+    there.simulator.onCall(({ action, request }) => {
+      if (action !== 'DescribeImages' || !String(request.ImageIds).includes(amiId)) return;
+      looks += 1;
+      // After the first look, which sees it alive.
+      if (looks === 1) data.Tags = data.Tags.map((tag) => (tag.Key === leaseKey(live) ? { ...tag, Value: '0 ' } : tag));
+    });
+    const before = there.simulator.clock.now();
+    const { failed, stays } = await cleanUp(there, []);
+    expect([failed, stays]).toEqual([[], []]);
+    expect([there.images(region), there.snapshots(region).length, tagKeysOf(there)]).toEqual([['golden'], 1, ['team']]);
+    expect(grantsIn(there)).not.toContain(theirs);
+    expect(there.simulator.clock.now() - before).toBeGreaterThanOrEqual(3000);
+  });
+
+  test('that does not live any more at the second look has all taken back', async () => {
+    const dying = { ...lease(own), ...lease(live, { expiresAt: reader.now + 2000 }) };
+    const shared = { ...sharesBy(own, target), ...sharesBy(live, other) };
+    await using there = await open({ leases: dying, here: withCopy([target, other], shared) });
+    const { clock } = there.simulator;
+    const start = clock.now();
+    // Who reads the leases is asked for the time when they are read.
+    const { failed } = await cleanUp(there, [], {
+      reader: () => ({ ...reader, now: reader.now + clock.now() - start }),
+    });
+    expect(failed).toEqual([]);
+    expect([there.images(region), tagKeysOf(there)]).toEqual([['golden'], ['team']]);
+  });
+
+  test('of nobody costs no second look', async () => {
+    await using there = await open();
+    const before = there.simulator.clock.now();
+    await cleanUp(there, []);
+    expect(there.simulator.clock.now() - before).toBeLessThan(3000);
+  });
+});
+
+describe('a run that died', () => {
+  test('has all taken back by the next: grants, shares of whatever snapshot, encrypted copies, its lease', async () => {
+    const leases = { ...lease(own), ...lease(dead, { regions: [hub] }) };
+    await using there = await open({
+      leases,
+      volume: { sharedWith: [target, stranger], tags: sharesBy(dead, target) },
+      here: withCopy([target], sharesBy(dead, target)),
+      there: withCopy([target], sharesBy(dead, target)),
+    });
+    const made = [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
+    grant(there, grantName(amiId, dead));
+    const { failed } = await cleanUp(there, made);
+    expect(failed).toEqual([]);
+    expect(grantsIn(there)).toEqual([]);
+    expect(sharesIn(there)).toEqual([[stranger]]);
+    expect([there.images(region), there.images(hub)]).toEqual([['golden'], []]);
+    expect(there.snapshots(hub)).toEqual([]);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('is known by the ledger alone where post cleans up: grants are found by their name', async () => {
+    await using there = await open();
+    grant(there, grantName(amiId, own));
+    grant(there, grantName(amiId, own));
+    const { done, failed } = await cleanUp(there, undefined);
+    expect(failed).toEqual([]);
+    expect(done).toContain(`revoked 2 grants that an earlier run left on ${keyArn}`);
+    expect(grantsIn(there)).toEqual([]);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('that never came to write its lease gets none from post', async () => {
+    await using there = await open({ leases: {} });
+    expect((await cleanUp(there, undefined)).failed).toEqual([]);
+    expect(there.writes().filter(({ action }) => action === 'CreateTags')).toEqual([]);
+    expect(there.images(region)).toEqual(['golden']);
+  });
+});
+
+describe('what could not be taken back', () => {
+  const made = (there: Account) => [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
+
+  test.each([
+    ['RevokeGrant', 'Revoking grants'],
+    ['CreateTags', `Ending the lease on ${amiId}`],
+    ['DescribeSnapshots', `Looking for shares in ${region}`],
+    ['ModifySnapshotAttribute', 'Taking back shares of '],
+    ['DeregisterImage', `Removing the encrypted copy ${copyId}`],
+  ])('is told after a failing %s; the lease stays, for the next run to know', async (action, what) => {
+    // Of the AMI itself, whose snapshot stays.
+    const volume = { sharedWith: [target], tags: sharesBy(dead, target) };
+    const shares = action === 'ModifySnapshotAttribute';
+    await using there = await open(shares ? { volume, leases: bothLeases, here: { keys: { golden: {} } } } : {});
+    there.refuse(action);
+    const { failed } = await cleanUp(there, made(there));
+    expect(failed).toHaveLength(1);
+    expect(failed[0]).toContain(what);
+    expect(failed[0]).toContain(` in ${account}: ${action} in ${account}/${region}: `);
+    expect(tagKeysOf(there)).toEqual(expect.arrayContaining([leaseKey(own)]));
+    expect(await cleanUp(there, undefined)).toMatchObject({ failed: [] });
+    expect([there.images(region), tagKeysOf(there)]).toEqual([['golden'], ['team']]);
+    expect(sharesIn(there)).toEqual([[]]);
+  });
+
+  test('of shares is told by the resource, and the others are taken back', async () => {
+    const shared = { sharedWith: [target], tags: { ...marks, ...sharesBy(own, target) } };
+    const volumes = [1, 2, 3].map((one) => ({ device: `/dev/sd${one}`, ...shared }));
+    const amis = [{ name: copyName, volumes, tags: marks }];
+    await using there = await open({ here: { keys: { golden: {} }, amis } });
+    const id = there.snapshots(region)[2]?.data.SnapshotId ?? '';
+    there.simulator.addFault({ kind: 'refusal', code: 'InternalFault', action: 'ModifySnapshotAttribute', holds: id });
+    const { done, failed } = await cleanUp(there, [], { keepIntermediates: true });
+    expect(done).toEqual(['took back 2 shares']);
+    expect(failed).toEqual([
+      expect.stringContaining(`Taking back shares of ${id} in ${account}: ModifySnapshotAttribute`),
+    ]);
+    expect(sharesIn(there)).toEqual([[], [], [target], []]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(own)]);
+  });
+
+  test('of shares is nothing where the resource is removed after all', async () => {
+    await using there = await open();
+    there.refuse('ModifySnapshotAttribute');
+    expect((await cleanUp(there, [])).failed).toEqual([]);
+    expect([there.images(region), there.snapshots(region).length, tagKeysOf(there)]).toEqual([['golden'], 1, ['team']]);
+  });
+
+  test('because encrypted copies cannot be looked for, is told; the lease stays', async () => {
+    await using there = await open();
+    // Those who look for shares, and for the tags of what is shared, succeed.
+    there.refuse('DescribeSnapshots', 3);
+    const { failed } = await cleanUp(there, []);
+    expect(failed).toEqual([expect.stringContaining(`Looking for encrypted copies in ${region} in ${account}: `)]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(own)]);
+  });
+
+  test('of a dead run, because the AMI that it shared cannot be read, is told', async () => {
+    await using there = await open({ leases: { ...lease(own), ...lease(dead) } });
+    // The lease's look and the one for encrypted copies succeed.
+    there.refuse('DescribeImages', 3);
+    const { failed } = await cleanUp(there, []);
+    expect(failed).toEqual([
+      expect.stringContaining(`Looking for shares in ${region} in ${account}: DescribeImages in `),
+    ]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(dead), leaseKey(own)]);
+  });
+
+  test('of the lease itself is told', async () => {
+    await using there = await open({ here: { keys: { golden: {} } } });
+    there.refuse('DeleteTags');
+    const { failed } = await cleanUp(there, []);
+    expect(failed).toEqual([expect.stringContaining(`Removing leases from ${amiId} in ${account}: DeleteTags in `)]);
+  });
+
+  test('of grants found by name, and of a policy, is told by the key', async () => {
+    await using there = await open();
+    there.refuse('ListGrants');
+    there.refuse('GetKeyPolicy');
+    const { failed } = await cleanUp(there, undefined, { keyAccess: 'policy' });
+    expect(failed.map((line) => line.replace(/ in .*/, '')).sort()).toEqual([
+      `Restoring the policy of ${keyArn}`,
+      `Revoking grants on ${keyArn}`,
+    ]);
+  });
+
+  test('of loose snapshots is told by their IDs', async () => {
+    const amis = [
+      {
+        name: 'loose',
+        volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, tags: marks, lock: 'governance' as const })),
+      },
+    ];
+    await using there = await open({ here: { keys: { golden: {} }, amis } });
+    there.imageIn(region, amiIdOf(account, region, 'loose')).deregisteredAt = Date.now();
+    const ids = there.snapshots(region).map(({ data }) => data.SnapshotId);
+    const { failed } = await cleanUp(there, []);
+    expect(failed).toEqual([expect.stringContaining(`Deleting ${ids.slice(1).join(', ')} in ${account}: `)]);
+  });
+
+  test('is everything but the grants where the leases cannot be read', async () => {
+    await using there = await open();
+    there.refuse('DescribeImages');
+    const { done, failed } = await cleanUp(there, made(there));
+    expect(done).toEqual(['revoked 1 grant']);
+    expect(failed).toEqual([expect.stringContaining(`Reading ${amiId} in ${account}: `)]);
+    expect(grantsIn(there)).toEqual([]);
+    expect(there.images(region)).toEqual(['golden', copyName]);
+  });
+
+  test.each([
+    ['a run that holds no lease', [], false],
+    ['post', undefined, true],
+  ])('is nothing where a grant was revoked already, or the AMI is gone: for %s', async (_, known, leased) => {
+    await using there = await open();
+    there.imageIn(region, amiId).deregisteredAt = Date.now();
+    const made = known && [{ keyArn, grantId: 'gone' }];
+    expect((await cleanUp(there, made, { leased })).failed).toEqual([]);
+    expect(there.images(region)).toEqual([]);
+    expect(sharesIn(there)).toEqual([[]]);
+  });
+
+  test.each([
+    ['a snapshot', (there: Account) => there.removeSnapshot(region, 1)],
+    ['an image', (there: Account) => there.removeImage(region, copyId)],
+    ['an image that AWS still tells of', (there: Account) => there.deregister(region, copyId)],
+  ])('is nothing where another run removes it meanwhile: %s', async (_, remove) => {
+    const shared = sharesBy(own, target);
+    const image = {
+      name: copyName,
+      volumes: [{ device: '/dev/xvda', tags: { ...marks, ...shared }, sharedWith: [target] }],
+      tags: { ...marks, ...shared },
+      launchPermissions: [target],
+    };
+    await using there = await open({ here: { keys: { golden: {} }, amis: [image] } });
+    // Between the look at its tags and the change of its shares.
+    there.simulator.onCall(({ action, request }) => {
+      if (action === 'DescribeImages' && String(request.ImageIds).includes(copyId)) remove(there);
+    });
+    expect((await cleanUp(there, [])).failed).toEqual([]);
+    expect(there.images(region)).toEqual(['golden']);
+    expect(there.snapshots(region)).toHaveLength(1);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+});
+
+describe('in a target', () => {
+  const at = 'eu-west-1';
+  const half = { [tagKeys.sourceAmi]: amiId, [tagKeys.lease]: dead };
+  const openTarget = (amis: RegionScenario['amis']) => openAccount(target, { [at]: { amis: amis ?? [] } });
+  const loosen = (there: Account, name: string) => {
+    there.imageIn(at, amiIdOf(target, at, name)).deregisteredAt = Date.now();
+  };
+
+  test('what a run began and did not finish goes: the image with its snapshots, and copies that no image has', async () => {
+    await using there = await openTarget([
+      { name: 'begun', volumes: [{ device: '/dev/xvda', tags: half }], tags: half },
+      { name: 'loose', volumes: [1, 2].map((one) => ({ device: `/dev/sd${one}`, tags: half })) },
+    ]);
+    loosen(there, 'loose');
+    const [, first, second] = there.snapshots(at).map(({ data }) => data.SnapshotId);
+    expect(await releaseFrom(there.at(at), [own, dead], [])).toEqual({
+      ...nothing,
+      done: [
+        `removed ${amiIdOf(target, at, 'begun')} in ${target}/${at}`,
+        `deleted ${first}, ${second} in ${target}/${at}`,
+      ],
+    });
+    expect([there.images(at), there.snapshots(at)]).toEqual([[], []]);
+  });
+
+  test('the copies of a finished AMI stay, and bear no lease any more', async () => {
+    await using there = await openTarget([{ name: 'finished', volumes: [{ device: '/dev/xvda', tags: half }] }]);
+    expect(await releaseFrom(there.at(at), [dead], [])).toEqual(nothing);
+    expect(there.images(at)).toEqual(['finished']);
+    expect(there.snapshots(at).map(({ data }) => data.Tags)).toEqual([[{ Key: tagKeys.sourceAmi, Value: amiId }]]);
+  });
+
+  test("others' copies are left alone", async () => {
+    const theirs = { ...half, [tagKeys.lease]: live };
+    await using there = await openTarget([
+      { name: 'begun', volumes: [{ device: '/dev/xvda', tags: theirs }], tags: theirs },
+      { name: 'loose', volumes: [{ device: '/dev/xvda', tags: theirs }] },
+      { name: 'golden', volumes: [{ device: '/dev/xvda', tags: {} }] },
+    ]);
+    loosen(there, 'loose');
+    expect(await releaseFrom(there.at(at), [dead, own], [])).toEqual(nothing);
+    expect(there.snapshots(at)).toHaveLength(3);
+    expect(there.writes()).toEqual([]);
+    // With no copy found, nobody is asked whose it might be.
+    expect(there.simulator.calls.filter(({ action }) => action === 'DescribeImages')).toHaveLength(1);
+  });
+
+  describe('by the run that ends', () => {
+    const started = { [tagKeys.sourceAmi]: amiId, [tagKeys.lease]: own };
+    const volumes = [{ device: '/dev/xvda', tags: started }];
+
+    /** The source account, and a target in which copies of three snapshots were begun. */
+    async function openBoth(states: readonly ('pending' | 'completed' | 'error')[] = []) {
+      const source = await open();
+      const there = await openTarget([
+        { name: 'begun', volumes, tags: started },
+        ...states.map((_, index) => ({ name: `loose-${index}`, volumes })),
+      ]);
+      for (const index of states.keys()) loosen(there, `loose-${index}`);
+      const loose = there.snapshots(at).slice(1);
+      for (const [index, { data }] of loose.entries()) data.State = states[index] ?? 'completed';
+      const ids = loose.map(({ data }) => data.SnapshotId);
+      return {
+        source,
+        there,
+        ids,
+        [Symbol.asyncDispose]: () => Promise.all([source, there].map(close)).then(() => {}),
+      };
+    }
+    const close = (one: Account) => one[Symbol.asyncDispose]();
+    const leaseIn = (there: Account) =>
+      there.snapshots(at).map(({ data }) => data.Tags.find(({ Key }) => Key === tagKeys.lease)?.Value);
+
+    test('half-made images and copies go, whatever else does', async () => {
+      await using both = await openBoth(['pending', 'completed']);
+      const { source, there, ids } = both;
+      const { done, failed, stays } = await cleanUp(source, [], { targets: [there.at(at)] });
+      expect([failed, stays]).toEqual([[], []]);
+      expect(done).toEqual(
+        expect.arrayContaining([
+          `removed ${amiIdOf(target, at, 'begun')} in ${target}/${at}`,
+          `deleted ${ids.join(', ')} in ${target}/${at}`,
+        ]),
+      );
+      expect([there.images(at), there.snapshots(at), tagKeysOf(source)]).toEqual([[], [], ['team']]);
+    });
+
+    test('what could not be removed is told, and the lease tells the next run of it', async () => {
+      await using both = await openBoth();
+      const { source, there } = both;
+      there.refuse('DeregisterImage');
+      const options = { targets: [there.at(at)] };
+      const { failed } = await cleanUp(source, [], options);
+      expect(failed).toEqual([expect.stringMatching(`^Removing half-made copies in ${target}/${at}: `)]);
+      expect(tagKeysOf(source)).toEqual(['team', leaseKey(own)]);
+      expect(await cleanUp(source, undefined, options)).toMatchObject({ failed: [] });
+      expect([there.images(at), tagKeysOf(source)]).toEqual([[], ['team']]);
+    });
+
+    describe('that had no time left', () => {
+      test('copies that are on their way stay for a run that takes them over; half-made images and failed copies go', async () => {
+        await using both = await openBoth(['pending', 'completed', 'error']);
+        const { source, there, ids } = both;
+        const [pending, completed, failed] = ids;
+        const report = await cleanUp(source, [], { targets: [there.at(at)], keepPending: true });
+        expect(report.failed).toEqual([]);
+        expect(report.done).toEqual(expect.arrayContaining([`deleted ${failed} in ${target}/${at}`]));
+        expect(there.images(at)).toEqual([]);
+        expect(there.snapshots(at).map(({ data }) => data.SnapshotId)).toEqual([pending, completed]);
+        // No lease that may be taken off tells whose they are.
+        expect(leaseIn(there)).toEqual([endedLease, endedLease]);
+        expect(report.goesOn[0]).toMatch(
+          new RegExp(
+            `^${pending} \\(\\d+%\\), ${completed} \\(100%\\) in ${target}/${at} go on being copied. What to do: run it again within a day, and it takes them over$`,
+          ),
+        );
+      });
+
+      test('the encrypted copy that they read from stays, and the lease with it; nobody gets at either', async () => {
+        await using both = await openBoth(['pending']);
+        const { source, there } = both;
+        grant(source, grantName(amiId, own));
+        const report = await cleanUp(source, [{ keyArn, grantId: undefined }], {
+          targets: [there.at(at)],
+          keepPending: true,
+        });
+        expect(report.failed).toEqual([]);
+        expect(report.goesOn).toHaveLength(2);
+        expect(report.goesOn[1]).toBe(
+          `${copyId} in ${account}/${region} stays, since copies read from it. What to do: nothing, the next run on ${amiId} or a sweep takes it back`,
+        );
+        expect(source.images(region)).toEqual(['golden', copyName]);
+        expect([sharesIn(source), grantsIn(source)]).toEqual([[[], []], []]);
+        // The lease reads as ended, so that whoever comes next takes the encrypted copy back.
+        const tag = source.imageIn(region, amiId).data.Tags.find(({ Key }) => Key === leaseKey(own));
+        expect(tag?.Value).toMatch(/^0 /);
+      });
+
+      test('where no copy goes on, all is taken back', async () => {
+        await using both = await openBoth(['error']);
+        const { source, there } = both;
+        const report = await cleanUp(source, [], { targets: [there.at(at)], keepPending: true });
+        expect([report.failed, report.goesOn]).toEqual([[], []]);
+        expect([source.images(region), tagKeysOf(source), there.snapshots(at)]).toEqual([['golden'], ['team'], []]);
+      });
+
+      test('copies of runs that died go on, too', async () => {
+        const leases = { ...lease(own), ...lease(dead) };
+        await using source = await open({ leases });
+        await using there = await openTarget([{ name: 'loose', volumes: [{ device: '/dev/xvda', tags: half }] }]);
+        loosen(there, 'loose');
+        const { goesOn } = await cleanUp(source, [], { targets: [there.at(at)], keepPending: true });
+        expect(goesOn).toHaveLength(2);
+        expect(leaseIn(there)).toEqual([endedLease]);
+      });
+
+      test('post, which looks afterwards, leaves what the run left', async () => {
+        await using both = await openBoth(['pending']);
+        const { source, there } = both;
+        const options = { targets: [there.at(at)], keepPending: true };
+        await cleanUp(source, [], options);
+        const report = await cleanUp(source, undefined, options);
+        expect(report.failed).toEqual([]);
+        expect(source.images(region)).toEqual(['golden', copyName]);
+        expect([leaseIn(there), tagKeysOf(source)]).toEqual([[endedLease], ['team', leaseKey(own)]]);
+      });
+    });
+  });
+
+  test('what could not be removed is told', async () => {
+    await using there = await openTarget([{ name: 'begun', volumes: [{ device: '/dev/xvda' }], tags: half }]);
+    there.refuse('DeregisterImage');
+    const { done, failed } = await releaseFrom(there.at(at), [dead], []);
+    expect(done).toEqual([]);
+    expect(failed).toEqual([
+      expect.stringMatching(`^Removing half-made copies in ${target}/${at}: DeregisterImage in ${target}/${at}: `),
+    ]);
+  });
+});

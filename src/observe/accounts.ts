@@ -1,0 +1,98 @@
+import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { openClients, type Place, placesOf, type Session } from '../aws/clients.ts';
+import { openSessions, usesAssumeRole } from '../aws/credentials.ts';
+import { placeName, type Where } from '../aws/errors.ts';
+import type { Host } from '../host.ts';
+import type { Settings } from '../inputs/settings.ts';
+import type { Kind, Operation } from '../plan/operation.ts';
+import type { Findings } from '../plan/problem.ts';
+
+/** A principal, and the account that it is in. */
+export type Caller = Readonly<{ account: string; arn: string }>;
+
+/** As whom accounts are called; each session is asked once who it is. */
+export type Accounts = Readonly<{
+  /** @throws where there is none */
+  openSource(): Promise<Caller>;
+  /** The caller in a target; undefined after a finding that says why there is none, such as a role of another account. */
+  openTarget(where: Where, roleArn: string | undefined): Promise<Caller | undefined>;
+  /** The source account in a region, once it is open. */
+  source(region: string): Place;
+  /** The principal of a target that is open; in its own region, or in another, such as the source keys'. */
+  target(where: Where, region?: string): Place;
+}>;
+
+/** What is done in the source account, unless it is a target's; all else is done by a target's own principal. */
+const ofSource: ReadonlySet<Kind> = new Set(['create', 'lease', 'encrypt', 'await', 'allow', 'share', 'ready']);
+
+/** Where an operation is done, and as whom. */
+export function placeOf(accounts: Accounts, operation: Operation): Place {
+  const { place, kind, island } = operation;
+  const vain = kind === 'deregister' && operation.reason === 'vain';
+  return vain || (ofSource.has(kind) && island !== placeName(place))
+    ? accounts.source(place.region)
+    : accounts.target(place);
+}
+
+export function openAccounts(host: Host, settings: Settings, findings: Findings): Accounts {
+  const { source, credentials, maskAccountIds } = settings;
+  const { signal } = findings;
+  const clients = openClients(host);
+  const given = Object.keys(credentials.sessionTags).length > 0 ? ['role-session-tags'] : [];
+  if (credentials.externalId !== undefined) given.push('external-id');
+  if (given.length > 0 && !usesAssumeRole(credentials, host))
+    findings.warn('inputs', `${given.join(' and ')} has no effect: every role is assumed by OIDC, which takes none`);
+  const options = { stsRegion: source.region, ...credentials };
+  const sessions = openSessions({ options, host, signal });
+  const sourceSession = sessions.source(source.roleArn);
+
+  type Known = Caller & Readonly<{ at: (region: string) => Place }>;
+  const asked = new Map<Session, Promise<Known>>();
+  const identified = (session: Session): Promise<Known> => {
+    const caller = asked.get(session) ?? identify(session);
+    asked.set(session, caller);
+    return caller;
+  };
+  // GetCallerIdentity needs no permission, so it fails only with the session itself.
+  const identify = async (session: Session): Promise<Known> => {
+    const anywhere = placesOf(clients, { account: 'the caller', session, signal })(source.region);
+    const { Account = '', Arn = '' } = await anywhere.sts(new GetCallerIdentityCommand({}));
+    if (maskAccountIds) host.runner.mask(Account);
+    return { account: Account, arn: Arn, at: placesOf(clients, { account: Account, session, signal }) };
+  };
+  const reach = async ({ account, region }: Where, roleArn: string | undefined): Promise<Known> => {
+    if (roleArn !== undefined) return identified(sessions.target(roleArn, { account, region }));
+    // Without a role of its own, a target is reached with the source's session if it is in that account.
+    const own = await identified(sourceSession);
+    return own.account === account ? own : identified(sessions.ambient());
+  };
+
+  const open = new Map<string, Known>();
+  const known = (name: string): Known => {
+    const caller = open.get(name);
+    if (caller === undefined) throw new Error(`${name} was not opened`);
+    return caller;
+  };
+  return {
+    async openSource() {
+      const caller = await identified(sourceSession);
+      open.set('source', caller);
+      return caller;
+    },
+    async openTarget(where, roleArn) {
+      const name = placeName(where);
+      const caller = await findings.attempt(name, 'taking on the target role', () => reach(where, roleArn));
+      if (caller === undefined) return undefined;
+      open.set(name, caller);
+      if (caller.account === where.account) return caller;
+      findings.add(
+        name,
+        `${roleArn ?? 'the ambient credentials'} landed in account ${caller.account}, not in ${where.account}`,
+        'set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name',
+      );
+      return undefined;
+    },
+    source: (region) => known('source').at(region),
+    target: (where, region = where.region) => known(placeName(where)).at(region),
+  };
+}

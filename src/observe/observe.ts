@@ -1,0 +1,310 @@
+import { DescribeAvailabilityZonesCommand, type Image } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { lockedSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
+import { errorMessage, isDenied, placeName } from '../aws/errors.ts';
+import { readOrWarn, roleOf } from '../check/probe.ts';
+import { isEncryptedCopy } from '../encrypted-copy.ts';
+import { type ImageExtras, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';
+import { runValues } from '../inputs/reader.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
+import type { Request } from '../inputs.ts';
+import { joined } from '../join.ts';
+import type { Hub, Intermediates, Locks, Observed, Source, Target } from '../plan/facts.ts';
+import type { Findings } from '../plan/problem.ts';
+import { tagKeys, tagValue } from '../tags.ts';
+import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
+import type { Accounts } from './accounts.ts';
+import { resolveKey } from './key.ts';
+import { checkParameter } from './parameter.ts';
+import { readExtras, resolveSource } from './source.ts';
+import { usersOf } from './users.ts';
+
+/** Who asks, as whom, and who is told what can't be read. */
+type Observing = Readonly<{ request: Request; accounts: Accounts; findings: Findings }>;
+
+/**
+ * Reads AWS: who each role is, what each key is, what the source AMI and its snapshots are, what an earlier run left.
+ * What can't be read, or can't work, goes into `findings`; then the result is undefined or lacks targets.
+ */
+export async function observe(request: Request, accounts: Accounts, findings: Findings): Promise<Observed | undefined> {
+  const observing: Observing = { request, accounts, findings };
+  const at = findings.now();
+  const source = findings
+    .attempt('source account', 'taking on the source role', () => accounts.openSource())
+    .then((caller) => caller && resolveSource(request, accounts, findings));
+  // Targets don't wait for the source unless their own values name it.
+  const [found, ...targets] = await joined<[Source | undefined, ...(Target | undefined)[]]>([
+    source,
+    ...request.targets.map((target) => observeTarget(observing, target, source)),
+  ]);
+  if (found === undefined) return undefined;
+  const known = targets.filter((target) => target !== undefined);
+  const hubs = await observeHubs(observing, found);
+  const regions = new Set([found.place.region, ...hubs.keys()]);
+  const intermediates = await joined([...regions].map((region) => readIntermediates(observing, found, region)));
+  return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates) };
+}
+
+/** Encrypted copies that are kept, or that another run makes, are used again. */
+async function readIntermediates(
+  { accounts, findings }: Observing,
+  { imageId, instanceId }: Source,
+  region: string,
+): Promise<[string, Intermediates]> {
+  const place = accounts.source(region);
+  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] };
+  const mark = { Name: 'tag-key', Values: [tagKeys.intermediate] };
+  const none: Intermediates = { images: [], snapshots: [] };
+  if (instanceId !== undefined) return [region, none];
+  const found = await findings.attempt(placeName(place), 'looking for encrypted copies', async () => {
+    const images = await ownImages(place, ofSource, mark);
+    return { images, snapshots: await ownSnapshots(place, ofSource, mark) };
+  });
+  return [region, found ?? none];
+}
+
+/**
+ * The hubs of topology `regional-hub`: one in each region that has several targets of other accounts. Where there is one
+ * target alone, or the source itself, a hub would save no transfer.
+ */
+async function observeHubs({ request, accounts, findings }: Observing, source: Source): Promise<Map<string, Hub>> {
+  if (request.topology !== 'regional-hub') return new Map();
+  const abroad = request.targets.filter(
+    ({ account, region }) => account !== source.account && region !== source.place.region,
+  );
+  const regions = [...Map.groupBy(abroad, ({ region }) => region)].filter(([, targets]) => targets.length > 1);
+  const hubs = await Promise.all(
+    regions.map(async ([region]): Promise<[string, Hub][]> => {
+      const place = accounts.source(region);
+      const key = hubKey(request, source.account, region);
+      if (key === undefined) {
+        findings.add(
+          placeName(place),
+          'topology regional-hub needs a key of the source account in this region',
+          'give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key',
+        );
+        return [];
+      }
+      const kmsKeyArn = await resolveKey(place, { key, input: 'hub-kms-key' }, findings);
+      return kmsKeyArn === undefined ? [] : [[region, { place: { account: source.account, region }, kmsKeyArn }]];
+    }),
+  );
+  return new Map(hubs.flat());
+}
+
+/** The key in a hub's region: as it is given, or what source-kms-key is called there. */
+export function hubKey({ hubKmsKey, source, run }: Request, account: string, region: string): string | undefined {
+  if (hubKmsKey !== undefined) return fill(hubKmsKey, { region, account, ...runValues(run) });
+  const key = source.kmsKey ?? '';
+  // A multi-Region key has its ID everywhere, and an ARN in each region: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
+  if (/^mrk-|^alias\//.test(key)) return key;
+  const arn = /^(arn:[^:]+:kms:)[^:]+(:\d+:(?:alias\/.+|key\/mrk-.+))$/.exec(key);
+  return arn === null ? undefined : `${arn[1]}${region}${arn[2]}`;
+}
+
+async function observeTarget(
+  observing: Observing,
+  target: TargetRequest,
+  source: Promise<Source | undefined>,
+): Promise<Target | undefined> {
+  const { request, accounts, findings } = observing;
+  const { account, region } = target;
+  let values: Partial<TemplateValues> = { account, region, ...runValues(request.run) };
+  if ([target.roleArn ?? '', target.kmsKey].some(needsSourceImage)) {
+    const image = (await source)?.image;
+    if (image === undefined) return undefined;
+    values = { ...values, name: image.Name ?? '', 'source-ami': image.ImageId ?? '' };
+  }
+  const roleArn = target.roleArn === undefined ? undefined : fill(target.roleArn, values);
+  const caller = await accounts.openTarget({ account, region }, roleArn);
+  if (caller === undefined) return undefined;
+  const place = accounts.target({ account, region });
+  const [kmsKeyArn, read] = await joined<[string | undefined, Found | undefined]>([
+    resolveKey(place, { key: fill(target.kmsKey, values), input: 'target-kms-key' }, findings),
+    source.then((found) => found && readTarget(observing, { target, place, roleArn, source: found })),
+  ]);
+  if (read === undefined || kmsKeyArn === undefined) return undefined;
+  const principalArn = roleArn ?? caller.arn;
+  return { request: target, place: { account, region }, roleArn, principalArn, kmsKeyArn, ...read };
+}
+
+/** Where a target is to be, and of what. */
+type Origin = Readonly<{ target: TargetRequest; place: Place; roleArn: string | undefined; source: Source }>;
+/** What a target has of itself, and what is there already. */
+type Found = Omit<Target, 'request' | 'place' | 'roleArn' | 'principalArn' | 'kmsKeyArn'>;
+
+async function readTarget({ request, findings }: Observing, origin: Origin): Promise<Found | undefined> {
+  const { target, place, roleArn, source } = origin;
+  const { image } = source;
+  const where = placeName(place);
+  const { account, region } = target;
+  const values: TemplateValues = {
+    ...{ account, region, ...runValues(request.run) },
+    ...{ name: image.Name ?? '', 'source-ami': image.ImageId ?? '' },
+  };
+  const name = fill(target.amiName, values);
+  if (!isImageName(name)) {
+    findings.add(
+      where,
+      `${JSON.stringify(name)} cannot name an AMI`,
+      "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_",
+    );
+  }
+  const description = request.description === undefined ? undefined : fill(request.description, values);
+  if (description !== undefined && !isImageDescription(description)) {
+    findings.add(
+      where,
+      'the description cannot be given to an AMI',
+      'give a target-ami-description of at most 255 ASCII characters',
+    );
+  }
+  const role = roleOf(place, roleArn);
+  const earlier = await findings.attempt(where, 'looking for what is there already', () =>
+    findEarlier(place, source, { name, request }),
+  );
+  const mayGo = [
+    ...(request.onExisting === 'replace' ? (earlier?.existing ?? []) : []),
+    ...(earlier?.made ?? []),
+  ].flatMap(snapshotIdsOf);
+  const locks = await readLocks(place, role, { ids: [...new Set(mayGo)], findings });
+  const users = await readUsers(place, earlier?.made ?? [], { request, findings });
+  const zones = await readZones(place, { request, findings });
+  const { ssmParameter } = request.publication;
+  const parameter = ssmParameter && fill(ssmParameter, values);
+  if (parameter !== undefined)
+    await findings.attempt(where, `reading the SSM parameter ${parameter}`, () =>
+      checkParameter(place, parameter, findings),
+    );
+  if (earlier === undefined) return undefined;
+  return {
+    name,
+    description,
+    tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
+    grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
+    ssmParameter: parameter,
+    locks,
+    users,
+    zones,
+    ...earlier,
+  };
+}
+
+type Telling = Readonly<{ findings: Findings }>;
+
+async function readLocks(
+  place: Place,
+  role: string,
+  { ids, findings }: Telling & Readonly<{ ids: readonly string[] }>,
+): Promise<Locks> {
+  const found = await readOrWarn(
+    { place, role, findings },
+    {
+      action: 'DescribeLockedSnapshots',
+      without: 'an AMI is deregistered even where a snapshot of it is locked, which then stays',
+      call: () => lockedSnapshots(place, ids),
+    },
+  );
+  return new Map((found ?? []).map((lock) => [lock.SnapshotId ?? '', lock]));
+}
+
+type Asked = Telling & Readonly<{ request: Request }>;
+
+/** What uses the AMIs of which retain may remove some; undefined where that can't be told. */
+async function readUsers(
+  place: Place,
+  made: readonly Image[],
+  { request: { publication }, findings }: Asked,
+): Promise<Target['users']> {
+  if (publication.retain === undefined || made.length < publication.retain) return new Map();
+  const ids = made.flatMap(({ ImageId }) => ImageId ?? []);
+  const where = placeName(place);
+  try {
+    return await usersOf(place, ids, (what) => findings.warn(where, what));
+  } catch (error) {
+    place.signal.throwIfAborted();
+    // Which permission is lacking is asked beside this.
+    findings.warn(where, `older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
+    return undefined;
+  }
+}
+
+/** The zones for fast snapshot restore. One list may serve targets of several regions: each takes its own. */
+async function readZones(place: Place, { request: { publication }, findings }: Asked): Promise<string[]> {
+  const { fastSnapshotRestore: asked } = publication;
+  const here = asked === 'all' ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
+  if (here.length === 0) return [];
+  const where = placeName(place);
+  const there = await findings.attempt(where, 'reading the availability zones', async () => {
+    const { AvailabilityZones = [] } = await place.ec2(
+      new DescribeAvailabilityZonesCommand({
+        Filters: [
+          { Name: 'state', Values: ['available'] },
+          { Name: 'zone-type', Values: ['availability-zone'] },
+        ],
+      }),
+    );
+    return AvailabilityZones.flatMap(({ ZoneName }) => ZoneName ?? []);
+  });
+  if (there === undefined || here === 'all') return there ?? [];
+  const unknown = here.filter((zone) => !there.includes(zone));
+  if (unknown.length > 0)
+    findings.add(
+      where,
+      `account ${place.account} has no availability zone ${unknown.join(', ')}; it has ${there.join(', ')}`,
+      'correct fast-snapshot-restore',
+    );
+  return here;
+}
+
+const lateTagsMs = 3000;
+
+type Earlier = Pick<Target, 'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'made'>;
+
+/** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */
+async function findEarlier(
+  place: Place,
+  { imageId, extras }: Source,
+  { name, request }: Readonly<{ name: string; request: Request }>,
+): Promise<Earlier> {
+  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] };
+  const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, { Name: 'name', Values: [name] })]);
+  const retains = request.publication.retain !== undefined;
+  const [first, made] = await joined<[[Image[], Image[]], Image[]]>([
+    look(),
+    retains ? ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] }) : Promise.resolve([]),
+  ]);
+  // An AMI that was made a moment ago may show its name before its tags.
+  const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== 'disabled');
+  if (untagged) await place.sleep(lateTagsMs);
+  const [tagged, namesakes] = untagged ? await look() : first;
+  // One of the two reads may be a moment older than the other: what either saw is there.
+  const own = namesakes.filter((image) => tagValue(image, tagKeys.sourceAmi) === imageId);
+  const found = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()];
+  // The encrypted copy of a run in the source account bears the tag too, and is no target.
+  const existing = found
+    .filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image))
+    .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
+  const needsExtras = extras.uefiData !== undefined || request.onExisting === 'replace';
+  return {
+    existing,
+    existingExtras: needsExtras ? await readAllExtras(place, existing) : new Map(),
+    namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
+    made: made.filter(({ ImageId }) => ImageId !== imageId),
+    earlierCopies: await ownSnapshots(place, ofSource),
+  };
+}
+
+async function readAllExtras(place: Place, images: readonly Image[]): Promise<Map<string, ImageExtras>> {
+  const read = images
+    .filter(({ State }) => State === 'available')
+    .map(async (image) => {
+      try {
+        return [[image.ImageId ?? '', await readExtras(place, image)] as const];
+      } catch (error) {
+        // Verification says so where it matters.
+        if (isDenied(error)) return [];
+        throw error;
+      }
+    });
+  return new Map((await Promise.all(read)).flat());
+}

@@ -1,0 +1,28 @@
+import { GetParameterCommand } from '@aws-sdk/client-ssm';
+import type { Place } from '../aws/clients.ts';
+import { AwsCallError, hasCode, isDenied, placeName } from '../aws/errors.ts';
+import type { Findings } from '../plan/problem.ts';
+import { partitionOf } from '../regions.ts';
+
+/** Whether the parameter can be set to an AMI's ID, as far as reading it tells; what stands in the way is a finding. */
+export async function checkParameter(place: Place, name: string, findings: Findings): Promise<void> {
+  const where = placeName(place);
+  try {
+    const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
+    if (Parameter?.Type !== undefined && Parameter.Type !== 'String')
+      findings.add(
+        where,
+        `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`,
+        'give another ssm-parameter, or delete that one',
+      );
+  } catch (error) {
+    if (hasCode(error, 'ParameterNotFound')) return;
+    if (!isDenied(error) || !(error instanceof AwsCallError)) throw error;
+    const resource = `arn:${partitionOf(place.region)}:ssm:${place.region}:${place.account}:parameter/${name.replace(/^\//, '')}`;
+    findings.add(
+      where,
+      `the target role may not read the SSM parameter ${name}: ${error.awsMessage}`,
+      `add to its policy: ${JSON.stringify({ Effect: 'Allow', Action: ['ssm:GetParameter', 'ssm:PutParameter', 'ssm:DeleteParameter', 'ssm:AddTagsToResource'], Resource: resource })}`,
+    );
+  }
+}

@@ -1,0 +1,94 @@
+import {
+  DescribeImageReferencesCommand,
+  DescribeInstancesCommand,
+  DescribeLaunchTemplateVersionsCommand,
+} from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { pages } from '../aws/describe.ts';
+import { isUnknownAction } from '../aws/errors.ts';
+import { joined } from '../join.ts';
+
+/** How far back versions of a launch template are looked through: the most that AWS takes. */
+const templateVersions = '10000';
+
+/**
+ * What uses each of `images` in the account and region: instances in any state, launch templates (and so Auto Scaling
+ * groups that launch by one), SSM parameters, Image Builder recipes.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html
+ * @throws AwsCallError where it can't be told, so that nothing is taken for unused
+ */
+export async function usersOf(
+  place: Place,
+  ids: readonly string[],
+  warn: (what: string) => void,
+): Promise<Map<string, string[]>> {
+  /** Not every partition has each of these; instances are told everywhere. */
+  const whereKnown = async (kind: string, read: () => Promise<void>): Promise<void> => {
+    try {
+      await read();
+    } catch (error) {
+      if (!isUnknownAction(error)) throw error;
+      warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+    }
+  };
+  const users = new Map<string, string[]>();
+  const note: Note = (id, user) => {
+    if (id === undefined || user === undefined || !ids.includes(id)) return;
+    // An instance or a launch template is told by its ID here and by its ARN there.
+    const name = user.replace(/^arn:.+:(instance|launch-template)\//, '');
+    users.set(id, [...new Set([...(users.get(id) ?? []), name])]);
+  };
+  if (ids.length === 0) return users;
+  const filter = [{ Name: 'image-id', Values: [...ids] }];
+  await joined([
+    noteInstances(place, filter, note),
+    whereKnown('which launch templates use an AMI', async () => {
+      const versions = await pages(async (NextToken) => {
+        const command = { Versions: ['$Latest', '$Default'], Filters: filter, NextToken };
+        const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand(command));
+        return { items: page.LaunchTemplateVersions ?? [], next: page.NextToken };
+      });
+      for (const { LaunchTemplateData, LaunchTemplateId } of versions)
+        note(LaunchTemplateData?.ImageId, LaunchTemplateId);
+    }),
+    whereKnown('what else refers to an AMI (DescribeImageReferences)', () => noteReferences(place, ids, note)),
+  ]);
+  return users;
+}
+
+type Note = (id: string | undefined, user: string | undefined) => void;
+
+async function noteInstances(place: Place, filter: { Name: string; Values: string[] }[], note: Note): Promise<void> {
+  const reservations = await pages(async (NextToken) => {
+    const page = await place.ec2(new DescribeInstancesCommand({ Filters: filter, NextToken }));
+    return { items: page.Reservations ?? [], next: page.NextToken };
+  });
+  for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? []))
+    if (State?.Name !== 'terminated') note(ImageId, InstanceId);
+}
+
+async function noteReferences(place: Place, ids: readonly string[], note: Note): Promise<void> {
+  // At most ten at once: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html
+  for (let start = 0; start < ids.length; start += 10) {
+    const references = await pages(async (NextToken) => {
+      const page = await place.ec2(
+        new DescribeImageReferencesCommand({
+          ImageIds: ids.slice(start, start + 10),
+          ResourceTypes: [
+            { ResourceType: 'ec2:Instance' },
+            {
+              ResourceType: 'ec2:LaunchTemplate',
+              ResourceTypeOptions: [{ OptionName: 'version-depth', OptionValues: [templateVersions] }],
+            },
+            { ResourceType: 'ssm:Parameter' },
+            { ResourceType: 'imagebuilder:ImageRecipe' },
+            { ResourceType: 'imagebuilder:ContainerRecipe' },
+          ],
+          NextToken,
+        }),
+      );
+      return { items: page.ImageReferences ?? [], next: page.NextToken };
+    });
+    for (const { ImageId, Arn } of references) note(ImageId, Arn);
+  }
+}

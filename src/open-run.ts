@@ -1,0 +1,67 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+import { placeName, type Where } from './aws/errors.ts';
+import { openWatchers } from './aws/wait.ts';
+import { totalGiB } from './image.ts';
+import type { Lease } from './lease.ts';
+import { openLedger } from './ledger.ts';
+import type { SourceSnapshot } from './plan/facts.ts';
+import type { Copy } from './plan/operation.ts';
+import { milestones } from './report/progress.ts';
+import type { Prepared, Run } from './run.ts';
+
+/** What a run is made of. */
+export type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signal' | 'stop'> & Prepared;
+
+/** A run, with the leases that it holds and what it could not remove, as both come up. */
+export type OpenRun = Readonly<{ run: Run; leases: readonly Lease[]; left: readonly string[] }>;
+
+export function openRun(parts: RunParts): OpenRun {
+  const { request, log, host, leaseId, signal, stop, accounts, source, kmsDryRuns, plan } = parts;
+  const { operations, targets } = plan;
+  const watchers = openWatchers(request.pollSeconds);
+  const slots = new Map<string, LimitFunction>();
+  const byId = new Map(operations.map((operation) => [operation.id, operation]));
+  const leases: Lease[] = [];
+  const left: string[] = [];
+  const progress = new Map<string, Run['progress'] extends (copy: Copy) => infer T ? T : never>();
+  // A thousand targets must not flood the log.
+  const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
+  const copies = Map.groupBy(
+    operations.filter((operation): operation is Copy => operation.kind === 'copy'),
+    ({ place }) => placeName(place),
+  );
+
+  /** How far a target is: all its volumes together, by their sizes. */
+  const openProgress = (where: string): ((snapshot: SourceSnapshot, percent: number) => void) => {
+    const sizes = (copies.get(where) ?? []).map(({ snapshot }) => snapshot);
+    const total = totalGiB(sizes);
+    const percents = new Map<string, number>();
+    const tell = milestones({ totalGiB: total, stepPercent, now: host.clock.now }, (text) =>
+      log.line(where, `copying: ${text}`),
+    );
+    return ({ id }, percent) => {
+      percents.set(id, percent);
+      const done = sizes.reduce((sum, one) => sum + one.sizeGiB * (percents.get(one.id) ?? 0), 0);
+      tell(total === 0 ? percent : Math.floor(done / total));
+    };
+  };
+
+  const run: Run = {
+    ...{ host, request, leaseId, log, signal, stop, accounts, source, kmsDryRuns, stepPercent },
+    ledger: openLedger(host.runner.saveState, host.files),
+    watcher: watchers,
+    slots: (place: Where) => known(slots, placeName(place), () => pLimit(request.maxParallel)),
+    progress: ({ place }) => known(progress, placeName(place), () => openProgress(placeName(place))),
+    operation: (id) => byId.get(id),
+    hold: (lease) => leases.push(lease),
+    leave: (what) => left.push(what),
+  };
+  return { run, leases, left };
+}
+
+/** What a map has for a key, made when it isn't there. */
+function known<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const there = map.get(key) ?? make();
+  map.set(key, there);
+  return there;
+}

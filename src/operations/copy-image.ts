@@ -1,0 +1,127 @@
+import { CopyImageCommand, CreateTagsCommand, type Image } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
+import { hasCode, placeName, StepError } from '../aws/errors.ts';
+import { CopyFailedError } from '../aws/wait.ts';
+import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
+import type { Result } from '../outcome.ts';
+import type { CopyImage } from '../plan/operation.ts';
+import { milestones } from '../report/progress.ts';
+import { retried } from '../retry.ts';
+import { idOf, type Scope } from '../run.ts';
+import { tagKeys, tagValue } from '../tags.ts';
+import { retryOnQuota } from './begin-copy.ts';
+import { clientToken } from './client-token.ts';
+import { copyRemedy, isAccess, regain } from './copy.ts';
+import { removeImage } from './remove.ts';
+import { usingRival } from './rival.ts';
+
+/** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
+const accessTries = 4;
+
+/**
+ * The route `copy`: the target account calls CopyImage on the shared image under its own key, which keeps what
+ * registering would lose. Gives the image once it is available, with its snapshots.
+ * @throws StepError in AWS's words where it refuses, with the way out that AWS documents
+ */
+export async function copyImage(operation: CopyImage, scope: Scope): Promise<Result> {
+  const { run, place } = scope;
+  const where = placeName(place);
+  const { imageId, snapshots } = run.source;
+  const tell = milestones(
+    { totalGiB: totalGiB(snapshots), stepPercent: run.stepPercent, now: place.clock.now },
+    (progress) => run.log.line(where, `copying: ${progress}`),
+  );
+  const crossAccount = operation.regain.length > 0;
+  const on = (error: unknown) => crossAccount && error instanceof CopyFailedError && isAccess(error);
+  const make = () =>
+    retried({ place, on, tries: accessTries, wait: (count) => 2000 * count }, async (count) => {
+      const id = await begin(operation, scope, count);
+      try {
+        const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+        await tagSnapshots(operation, scope, image);
+        return { id, image, snapshots: await describeSnapshots(place, snapshotIdsOf(image)) };
+      } catch (error) {
+        if (!(error instanceof CopyFailedError)) throw error;
+        await removeFailed(place, id);
+        if (on(error) && count < accessTries)
+          run.log.line(where, `${id} failed (${error.reason}); copying ${imageId} again`);
+        throw error;
+      }
+    });
+  try {
+    return await usingRival(operation, scope, make);
+  } catch (error) {
+    throw new StepError(
+      `Copying ${imageId} to ${where}`,
+      error,
+      copyRemedy(error, { key: operation.key, crossAccount }),
+    );
+  }
+}
+
+/** The ID of the image that try `count` makes; the first takes over what an earlier run began, if there is such. */
+async function begin(operation: CopyImage, scope: Scope, count: number): Promise<string> {
+  if (count > 1) await regain(operation.regain, scope);
+  const taken = count === 1 ? await takeOver(operation, scope) : undefined;
+  return taken ?? startCopy(operation, scope, count);
+}
+
+async function removeFailed(place: Place, id: string): Promise<void> {
+  const [failed] = await describeImages(place, [id]);
+  if (failed !== undefined) await removeImage(place, failed);
+}
+
+/** Takes over the image that an earlier run began. */
+async function takeOver({ takeOver: id, imageTags }: CopyImage, { run, place }: Scope): Promise<string | undefined> {
+  if (id === undefined) return undefined;
+  run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
+  await place.ec2(new CreateTagsCommand({ Resources: [id], Tags: [...imageTags] }));
+  return id;
+}
+
+async function startCopy(operation: CopyImage, scope: Scope, count: number): Promise<string> {
+  const { run, place } = scope;
+  const { name, key, description, imageTags, anyTags, fromRegion } = operation;
+  const sourceImageId = idOf(scope, operation.from);
+  const command = new CopyImageCommand({
+    Name: name,
+    Description: description,
+    SourceImageId: sourceImageId,
+    SourceRegion: fromRegion,
+    Encrypted: true,
+    KmsKeyId: key,
+    ClientToken: clientToken(run.leaseId, 'copy', placeName(place), String(count)),
+    ...(run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes }),
+    TagSpecifications: [
+      { ResourceType: 'image', Tags: [...imageTags] },
+      { ResourceType: 'snapshot', Tags: [...anyTags] },
+    ],
+  });
+  const id = await retryOnQuota(run, { place, what: sourceImageId }, async () => {
+    try {
+      const { ImageId } = await place.ec2(command);
+      if (ImageId === undefined) throw new Error('AWS named no image');
+      return ImageId;
+    } catch (error) {
+      if (!hasCode(error, 'InvalidAMIName.Duplicate')) throw error;
+      const named = await ownImages(place, { Name: 'name', Values: [name] });
+      const own = named.find((image) => tagValue(image, tagKeys.lease) === run.leaseId);
+      if (own?.ImageId === undefined) throw error;
+      return own.ImageId;
+    }
+  });
+  run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
+  return id;
+}
+
+/** Gives each snapshot of the copy the tags that are its own, which CopyImage can't: it gives all of them the same. */
+async function tagSnapshots({ snapshotTags }: CopyImage, { run, place }: Scope, image: Image): Promise<void> {
+  const { source } = run;
+  const matched = matchSnapshots(source.image, image);
+  for (const { id, tags } of source.snapshots) {
+    const copy = matched.get(id);
+    if (copy === undefined || (source.snapshots.length === 1 && tags.length === 0)) continue;
+    await place.ec2(new CreateTagsCommand({ Resources: [copy], Tags: [...(snapshotTags.get(id) ?? [])] }));
+  }
+}

@@ -1,0 +1,126 @@
+import { CopySnapshotCommand, CreateTagsCommand, type Snapshot } from '@aws-sdk/client-ec2';
+import { placeName, StepError } from '../aws/errors.ts';
+import { changeShares } from '../aws/shares.ts';
+import { CopyFailedError, type SnapshotEvents } from '../aws/wait.ts';
+import type { Result } from '../outcome.ts';
+import type { Copy } from '../plan/operation.ts';
+import { retried } from '../retry.ts';
+import { idOf, type Scope } from '../run.ts';
+import { tagKeys } from '../tags.ts';
+import { giveAgain } from './allow.ts';
+import { beginCopy, retryOnQuota } from './begin-copy.ts';
+import { deleteSnapshot } from './remove.ts';
+
+/** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
+const accessTries = 4;
+
+/** Copies one snapshot into a target under the target's key, as soon as there is a slot. @throws StepError in AWS's words */
+export async function copy(operation: Copy, scope: Scope): Promise<Result> {
+  const { run, place } = scope;
+  const { snapshot, takeOver } = operation;
+  const slots = run.slots(place);
+  const progress = run.progress(operation);
+  return slots(async () => {
+    place.signal.throwIfAborted();
+    const events: SnapshotEvents = {
+      onProgress: ({ percent }) => progress(snapshot, percent),
+      // The AMI takes all of them; but another may be waiting for this one's slot.
+      isUrgent: () => slots.pendingCount > 0,
+    };
+    try {
+      const taken = takeOver === undefined ? undefined : await takeOverCopy(takeOver, scope, events);
+      const copied = taken ?? (await copyNew(operation, scope, events));
+      return { id: copied.SnapshotId ?? '', snapshots: [copied] };
+    } catch (error) {
+      const remedy = copyRemedy(error, { key: operation.key, crossAccount: operation.regain.length > 0 });
+      throw new StepError(`Copying ${snapshot.id} to ${placeName(place)}`, error, remedy);
+    }
+  });
+}
+
+/** Takes over a copy that an earlier run began; undefined where it fails after all, and is removed. */
+async function takeOverCopy(id: string, { run, place }: Scope, events: SnapshotEvents): Promise<Snapshot | undefined> {
+  run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
+  await place.ec2(new CreateTagsCommand({ Resources: [id], Tags: [{ Key: tagKeys.lease, Value: run.leaseId }] }));
+  try {
+    return await run.watcher(place).snapshot(id, events);
+  } catch (error) {
+    if (!(error instanceof CopyFailedError)) throw error;
+    await deleteSnapshot(place, id);
+    return undefined;
+  }
+}
+
+function copyNew(operation: Copy, scope: Scope, events: SnapshotEvents): Promise<Snapshot> {
+  const { run, place } = scope;
+  const crossAccount = operation.regain.length > 0;
+  const on = (error: unknown) => crossAccount && error instanceof CopyFailedError && isAccess(error);
+  return retried({ place, on, tries: accessTries, wait: (count) => 2000 * count }, async (count) => {
+    if (count > 1) await regain(operation.regain, scope);
+    const sourceId = idOf(scope, operation.from);
+    const id = await startCopy(operation, scope, sourceId);
+    try {
+      return await run.watcher(place).snapshot(id, events);
+    } catch (error) {
+      if (!(error instanceof CopyFailedError)) throw error;
+      await deleteSnapshot(place, id);
+      if (on(error) && count < accessTries)
+        run.log.line(placeName(place), `${id} failed (${error.reason}); copying ${sourceId} again`);
+      throw error;
+    }
+  });
+}
+
+/** Gives a target once more what it needs to copy: it may have been taken away. */
+export async function regain(operations: readonly string[], scope: Scope): Promise<void> {
+  const { run, place } = scope;
+  for (const id of new Set(operations)) {
+    const operation = run.operation(id);
+    if (operation?.kind === 'access' && operation.allowedBy !== undefined) await giveAgain(operation.allowedBy, scope);
+    if (operation?.kind !== 'share') continue;
+    const source = run.accounts.source(operation.place.region).until(place.signal);
+    await changeShares(source, idOf(scope, operation.resource), { Add: [place.account] });
+  }
+}
+
+async function startCopy(operation: Copy, { run, place }: Scope, sourceId: string): Promise<string> {
+  const { snapshot, fromRegion, key, tags } = operation;
+  const { source, request, leaseId } = run;
+  const command = new CopySnapshotCommand({
+    SourceRegion: fromRegion,
+    SourceSnapshotId: sourceId,
+    Description: `Copied from ${snapshot.id} of ${source.imageId} (${placeName(source.place)})`,
+    Encrypted: true,
+    KmsKeyId: key,
+    ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
+    TagSpecifications: [{ ResourceType: 'snapshot', Tags: [...tags] }],
+  });
+  const mark = { Name: `tag:${tagKeys.lease}`, Values: [leaseId] };
+  const id = await retryOnQuota(run, { place, what: sourceId }, () =>
+    beginCopy(place, command, { mark, sourceId: snapshot.id }),
+  );
+  const of = sourceId === snapshot.id ? '' : `, the encrypted copy of ${snapshot.id},`;
+  run.log.line(placeName(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
+  return id;
+}
+
+/** AWS's words for access that is not there (yet). */
+export function isAccess(error: CopyFailedError): boolean {
+  return /key ID is not accessible|snapshot is not found/i.test(error.reason);
+}
+
+export function copyRemedy(
+  error: unknown,
+  { key, crossAccount }: Readonly<{ key: string; crossAccount: boolean }>,
+): string | undefined {
+  if (!(error instanceof CopyFailedError)) return undefined;
+  if (/key/i.test(error.reason)) {
+    const source = crossAccount
+      ? ' and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on the source key'
+      : '';
+    return `the target role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}${source}, in its own policy`;
+  }
+  if (/not found/i.test(error.reason))
+    return 'check that nothing else takes away the share of the source snapshot while this runs';
+  return undefined;
+}

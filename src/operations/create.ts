@@ -1,0 +1,44 @@
+import { CreateImageCommand } from '@aws-sdk/client-ec2';
+import { ownImages } from '../aws/describe.ts';
+import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
+import { creationOf, isFailedTry } from '../observe/instance.ts';
+import type { Result } from '../outcome.ts';
+import type { Create } from '../plan/operation.ts';
+import { milestones } from '../report/progress.ts';
+import { retried } from '../retry.ts';
+import type { Scope } from '../run.ts';
+
+/**
+ * Makes the AMI of an instance and waits until it is available. It is kept. CreateImage has no client token, but the
+ * name can be taken only once, so what an earlier try made is found by it.
+ * @throws StepError
+ */
+export async function create({ instanceId, noReboot, name }: Create, { run, place }: Scope): Promise<Result> {
+  const where = placeName(place);
+  const named = async () => (await ownImages(place, { Name: 'name', Values: [name] }))[0];
+  try {
+    const earlier = await named();
+    const failed = earlier !== undefined && isFailedTry(earlier, instanceId);
+    const id = (failed ? undefined : earlier?.ImageId) ?? (await make());
+    run.log.line(where, `making ${id} (${name}) of ${instanceId}${noReboot ? ', without a reboot' : ''}`);
+    const tell = milestones({ stepPercent: 10, now: place.clock.now }, (progress) =>
+      run.log.line(where, `making ${id}: ${progress}`),
+    );
+    const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+    return { id, image };
+  } catch (error) {
+    throw new StepError(`Making an AMI of ${instanceId} in ${where}`, error);
+  }
+
+  function make(): Promise<string> {
+    const on = (error: unknown) => isTransient(error) || hasCode(error, 'InvalidAMIName.Duplicate');
+    return retried({ place, on, tries: 6, wait: (count) => 1000 * count }, async (count) => {
+      const made = count > 1 ? await named() : undefined;
+      // One that was removed a moment ago may still be seen.
+      if (made?.ImageId !== undefined && !isFailedTry(made, instanceId)) return made.ImageId;
+      const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(run.request, instanceId, noReboot)));
+      if (ImageId === undefined) throw new Error('AWS named no image');
+      return ImageId;
+    });
+  }
+}

@@ -1,0 +1,200 @@
+import { CopyImageCommand, CopySnapshotCommand, type Image } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
+import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
+import { CopyFailedError } from '../aws/wait.ts';
+import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
+import type { Result } from '../outcome.ts';
+import { provenance } from '../plan/decided.ts';
+import type { SourceSnapshot } from '../plan/facts.ts';
+import { isUsableCopy, oldestCopy } from '../plan/intermediates.ts';
+import type { Await, AwaitImage, EncryptImage, EncryptSnapshot } from '../plan/operation.ts';
+import { milestones } from '../report/progress.ts';
+import { retried } from '../retry.ts';
+import { idOf, type Run, type Scope } from '../run.ts';
+import { joinIds, tagKeys, toTags } from '../tags.ts';
+import { beginCopy, retryOnQuota } from './begin-copy.ts';
+import { clientToken } from './client-token.ts';
+import { deleteSnapshot, removeImage } from './remove.ts';
+
+/** Begins an encrypted copy of the AMI; or makes that of one snapshot. What another run made is taken for this one's. */
+export async function encrypt(operation: EncryptImage | EncryptSnapshot, scope: Scope): Promise<Result> {
+  const { run, place } = scope;
+  const { snapshot, key } = operation;
+  if (snapshot !== undefined) return encryptSnapshot(snapshot, key, scope);
+  return telling(run.source.imageId, place, async () => {
+    const id = await findOrMake(run, place, { name: operation.name, key });
+    run.log.line(placeName(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+    return { id };
+  });
+}
+
+/** Waits for a copy that another operation, or another run, has begun; or for an AMI that another run makes in a target. */
+export async function awaitCopy(operation: Await | AwaitImage, scope: Scope): Promise<Result> {
+  const { run, place } = scope;
+  if ('image' in operation) return awaitOthers(operation.image, scope);
+  const { snapshotId, key, copy, remake } = operation;
+  if (remake.snapshot !== undefined) return encryptSnapshot(remake.snapshot, key, scope);
+  return telling(run.source.imageId, place, async () => {
+    const there = idOf(scope, copy);
+    const id = 'id' in copy ? await findOrMake(run, place, { name: remake.name, key }) : there;
+    return snapshotId === undefined ? awaitImage(id, scope) : awaitSnapshot(id, snapshotId, scope);
+  });
+}
+
+async function awaitOthers({ ImageId = '', Name }: Image, { run, place }: Scope): Promise<Result> {
+  const where = placeName(place);
+  run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
+  try {
+    return { id: ImageId, image: await run.watcher(place).image(ImageId), reused: true };
+  } catch (error) {
+    const doing = `Waiting for ${ImageId} in ${where}, which another run makes`;
+    throw new StepError(doing, error, 'run it again when that run has ended');
+  }
+}
+
+async function awaitImage(id: string, { run, place }: Scope): Promise<Result> {
+  const began = run.log.elapsedSeconds();
+  const where = placeName(place);
+  const tell = milestones(
+    { totalGiB: totalGiB(run.source.snapshots), stepPercent: 10, now: place.clock.now },
+    (progress) => run.log.line(where, `encrypting: ${progress}`),
+  );
+  const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+  const took = Math.round(run.log.elapsedSeconds() - began);
+  run.log.line(where, `encrypted copy ${id} is available${took === 0 ? '' : ` after ${took} s`}`);
+  return { id, image };
+}
+
+async function awaitSnapshot(id: string, snapshotId: string, { run, place }: Scope): Promise<Result> {
+  const watcher = run.watcher(place);
+  const matched = (image: Image): string => {
+    const copied = matchSnapshots(run.source.image, image).get(snapshotId);
+    if (copied === undefined) throw new Error(`the encrypted copy has no snapshot for ${snapshotId}`);
+    return copied;
+  };
+  const copied = matched(await watcher.named(id));
+  try {
+    await watcher.snapshot(copied);
+    return { id: copied };
+  } catch (error) {
+    if (!(error instanceof CopyFailedError)) throw error;
+    // The image's own end tells more.
+    return { id: matched(await watcher.image(id)) };
+  }
+}
+
+async function telling<T>(what: string, place: Place, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw new StepError(`Making the encrypted copy of ${what} in ${placeName(place)}`, error, remedyFor(error));
+  }
+}
+
+type Wanted = Readonly<{ name: string; key: string }>;
+
+/** The name is taken by an image that can't be seen, or by one that another run made. */
+class NameTaken extends Error {}
+
+async function findOrMake(run: Run, place: Place, wanted: Wanted): Promise<string> {
+  const [there] = await ownImages(place, { Name: 'name', Values: [wanted.name] });
+  if (there?.ImageId !== undefined && isUsableCopy(there)) return there.ImageId;
+  if (there !== undefined) await removeImage(place, there);
+  const on = (error: unknown) =>
+    error instanceof NameTaken || hasCode(error, 'InvalidAMIName.Duplicate', 'IdempotentParameterMismatch');
+  return retried({ place, on, tries: 6, wait: () => 1000 }, (count) =>
+    retryOnQuota(run, { place, what: run.source.imageId }, () => copyWhole(run, place, { ...wanted, count })),
+  );
+}
+
+async function copyWhole(run: Run, place: Place, { name, key, count }: Wanted & { count: number }): Promise<string> {
+  const { source, request } = run;
+  const ours = { ...provenance(request, source.imageId), [tagKeys.intermediate]: 'true' };
+  try {
+    const { ImageId } = await place.ec2(
+      new CopyImageCommand({
+        Name: name,
+        Description: `Temporary encrypted copy of ${source.imageId}`,
+        SourceImageId: source.imageId,
+        SourceRegion: source.place.region,
+        Encrypted: true,
+        KmsKeyId: key,
+        ClientToken: clientToken(run.leaseId, 'encrypt', place.region, String(count)),
+        ...(request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes }),
+        TagSpecifications: [
+          { ResourceType: 'image', Tags: toTags(ours) },
+          // CopyImage gives all its snapshots the same tags, so they name every snapshot that they may be of.
+          {
+            ResourceType: 'snapshot',
+            Tags: toTags({ ...ours, [tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(source.image)) }),
+          },
+        ],
+      }),
+    );
+    if (ImageId === undefined) throw new Error('AWS named no image');
+    return ImageId;
+  } catch (error) {
+    // Another run was faster by a moment; what it makes serves both.
+    const taken = hasCode(error, 'InvalidAMIName.Duplicate')
+      ? /ami-[0-9a-f]+/.exec(errorMessage(error).split(' by ').at(-1) ?? '')
+      : null;
+    if (taken !== null) return taken[0];
+    throw error;
+  }
+}
+
+/** By CopySnapshot, where others can do without. Of several that runs began at once, all take the oldest. */
+function encryptSnapshot(snapshot: SourceSnapshot, key: string, { run, place }: Scope): Promise<Result> {
+  const where = placeName(place);
+  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [run.source.imageId] };
+  return telling(snapshot.id, place, async () => {
+    const there = oldestCopy(await ownSnapshots(place, ofSource), snapshot.id, key);
+    const id = there ?? (await copyOne());
+    run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${key}: ${id}`);
+    const tell = milestones({ totalGiB: snapshot.sizeGiB, stepPercent: 10, now: place.clock.now }, (progress) =>
+      run.log.line(where, `encrypting ${snapshot.id}: ${progress}`),
+    );
+    await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) });
+    return { id };
+  });
+
+  async function copyOne(): Promise<string> {
+    const { source, request } = run;
+    const command = new CopySnapshotCommand({
+      SourceRegion: source.place.region,
+      SourceSnapshotId: snapshot.id,
+      Description: `Temporary encrypted copy of ${snapshot.id} of ${source.imageId}`,
+      Encrypted: true,
+      KmsKeyId: key,
+      ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
+      TagSpecifications: [
+        {
+          ResourceType: 'snapshot',
+          Tags: toTags({
+            ...provenance(request, source.imageId),
+            [tagKeys.sourceSnapshot]: snapshot.id,
+            [tagKeys.intermediate]: run.leaseId,
+          }),
+        },
+      ],
+    });
+    const mark = { Name: `tag:${tagKeys.intermediate}`, Values: [run.leaseId] };
+    const id = await retryOnQuota(run, { place, what: snapshot.id }, () =>
+      beginCopy(place, command, { mark, sourceId: snapshot.id }),
+    );
+    const others = await ownSnapshots(place, ofSource);
+    const own = others.some(({ SnapshotId }) => SnapshotId === id)
+      ? others
+      : [...others, ...(await describeSnapshots(place, [id]))];
+    const first = oldestCopy(own, snapshot.id, key);
+    if (first === undefined || first === id) return id;
+    await deleteSnapshot(place, id);
+    return first;
+  }
+}
+
+function remedyFor(error: unknown): string | undefined {
+  if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return undefined;
+  return 'the source role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)';
+}

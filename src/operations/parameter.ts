@@ -1,0 +1,180 @@
+import {
+  AddTagsToResourceCommand,
+  DeleteParameterCommand,
+  type Parameter as Found,
+  GetParameterCommand,
+  PutParameterCommand,
+  type PutParameterRequest,
+} from '@aws-sdk/client-ssm';
+import type { Place } from '../aws/clients.ts';
+import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
+import { joined } from '../join.ts';
+import type { FormerValue, Promotion } from '../ledger.ts';
+import type { Result } from '../outcome.ts';
+import { provenance } from '../plan/decided.ts';
+import type { Parameter, Ready } from '../plan/operation.ts';
+import { idOf, type Scope } from '../run.ts';
+
+/*
+ * Writing the SSM parameters is all or nothing: they are written only when every target is ready, and what was there
+ * before is put back should one of them fail. What was there is written down first, so that post can put it back too.
+ */
+
+/**
+ * Every target is ready: what their parameters hold is read and written down for all, before the first is set. Every
+ * parameter is set: nothing of them is put back any more.
+ * @throws StepError where one can't be read
+ */
+export async function readParameters({ sets }: Ready, scope: Scope): Promise<Result> {
+  const { run } = scope;
+  if (sets.length === 0) {
+    // All are set: from here on they name AMIs that stay, and their former ones may go.
+    run.ledger.write({ promotions: [] });
+    return {};
+  }
+  const promotions = await joined(
+    sets.map(async ({ place: where, name, image }): Promise<Promotion> => {
+      const place = run.accounts.target(where).until(scope.place.signal);
+      try {
+        const found = await read(place, name);
+        const before = found === undefined ? null : formerOf(found);
+        return { place: placeName(where), name, before, amiId: idOf(scope, image) };
+      } catch (error) {
+        throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
+      }
+    }),
+  );
+  run.ledger.write({ promotions: promotions.filter(({ before, amiId }) => before?.value !== amiId) });
+  return {};
+}
+
+function promotionOf({ name }: Parameter, { run, place }: Scope): Promotion | undefined {
+  return run.ledger.state?.promotions.find((one) => one.place === placeName(place) && one.name === name);
+}
+
+/** Sets the parameter of a target to its AMI. @throws StepError */
+export async function setParameter(operation: Parameter, scope: Scope): Promise<Result> {
+  const { run, place } = scope;
+  const { name } = operation;
+  const amiId = idOf(scope, operation.image);
+  const promotion = promotionOf(operation, scope);
+  if (promotion === undefined) return { id: amiId, undone: 'not needed' };
+  try {
+    const version = await write(scope, promotion);
+    run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
+    return { id: amiId };
+  } catch (error) {
+    throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
+  }
+}
+
+/** What a parameter held before comes back where not all could be set. AWS may still be looking a value of ours up. */
+export async function putBack(operation: Parameter, scope: Scope): Promise<boolean> {
+  const { run, place } = scope;
+  const promotion = promotionOf(operation, scope);
+  if (promotion === undefined) return false;
+  try {
+    const done = await putBackParameter(place, promotion, true);
+    if (done !== undefined) run.log.line(placeName(place), done);
+    return true;
+  } catch (error) {
+    const what = `${operation.name} in ${placeName(place)}: ${errorMessage(error)}`;
+    run.leave(`an SSM parameter that was not put back: ${what}`);
+    return false;
+  }
+}
+
+function formerOf({ Version: version, Value: value, DataType: dataType }: Found): FormerValue {
+  return { version, value, dataType };
+}
+
+async function read(place: Place, name: string): Promise<Found | undefined> {
+  try {
+    return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
+  } catch (error) {
+    if (hasCode(error, 'ParameterNotFound')) return undefined;
+    throw error;
+  }
+}
+
+/** Gives the version, once the value stands. */
+async function write({ run, place }: Scope, { name, before, amiId }: Promotion): Promise<number> {
+  const tags = Object.entries(provenance(run.request, run.source.imageId)).flatMap(([Key, Value]) =>
+    Value === '' ? [] : [{ Key, Value }],
+  );
+  const value = { Name: name, Value: amiId, Type: 'String' as const, DataType: 'aws:ec2:image' };
+  // Tags are taken only with a parameter that is new, and only without Overwrite:
+  // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+  const isNew = before === null;
+  const version = await put(place, isNew ? { ...value, Tags: tags } : { ...value, Overwrite: true });
+  if (!isNew)
+    await place.ssm(new AddTagsToResourceCommand({ ResourceType: 'Parameter', ResourceId: name, Tags: tags }));
+  await awaitValue(place, { name, amiId, version });
+  return version;
+}
+
+/** Gives the version. A new parameter that is there although the request was the first is there by a request whose answer was lost. */
+async function put(place: Place, request: PutParameterRequest): Promise<number> {
+  try {
+    return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
+  } catch (error) {
+    if (!hasCode(error, 'ParameterAlreadyExists') || request.Overwrite === true) throw error;
+    const there = await read(place, request.Name ?? '');
+    if (there?.Value !== request.Value) throw error;
+    return there?.Version ?? 1;
+  }
+}
+
+/** AWS looks the AMI up only after its answer, and a value that it finds wrong never stands. */
+const standsWithinSeconds = 120;
+
+async function awaitValue(
+  place: Place,
+  { name, amiId, version }: Readonly<{ name: string; amiId: string; version: number }>,
+): Promise<void> {
+  const until = place.clock.now() + standsWithinSeconds * 1000;
+  for (let wait = 200; ; wait = Math.min(wait * 1.6, 5000)) {
+    const parameter = await read(place, name);
+    if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
+    if (place.clock.now() > until)
+      throw new Error(
+        `AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? 'nothing'}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`,
+      );
+    await place.sleep(wait);
+  }
+}
+
+/**
+ * Puts a parameter back to what it was, unless somebody else has changed it since.
+ * @param accepted whether AWS may still be looking a value of ours up: then the old one is written over it in any case
+ */
+export async function putBackParameter(
+  place: Place,
+  { name, before, amiId }: Promotion,
+  accepted = false,
+): Promise<string | undefined> {
+  const stands = (await read(place, name))?.Value ?? null;
+  if (stands !== amiId && !accepted) return undefined;
+  if (before !== null) {
+    const { value, dataType = 'text' } = await formerValue(place, name, before);
+    if (stands !== amiId && stands !== value) return undefined;
+    await place.ssm(
+      new PutParameterCommand({ Name: name, Value: value, Type: 'String', DataType: dataType, Overwrite: true }),
+    );
+    return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
+  }
+  if (stands !== amiId && stands !== null) return undefined;
+  try {
+    await place.ssm(new DeleteParameterCommand({ Name: name }));
+  } catch (error) {
+    if (!hasCode(error, 'ParameterNotFound')) throw error;
+  }
+  return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+
+/** Saved state has the version alone. */
+async function formerValue(place: Place, name: string, before: FormerValue): Promise<FormerValue> {
+  if (before.value !== undefined) return before;
+  const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
+  return Parameter === undefined ? before : formerOf(Parameter);
+}

@@ -1,0 +1,122 @@
+import {
+  EnableFastSnapshotRestoresCommand,
+  EnableImageDeprecationCommand,
+  EnableImageDeregistrationProtectionCommand,
+  type Image,
+  ModifyImageAttributeCommand,
+} from '@aws-sdk/client-ec2';
+import { CreateGrantCommand, type GrantOperation } from '@aws-sdk/client-kms';
+import type { Place } from '../aws/clients.ts';
+import { placeName, StepError } from '../aws/errors.ts';
+import { snapshotIdsOf } from '../image.ts';
+import { joined } from '../join.ts';
+import type { Result } from '../outcome.ts';
+import type { Publish, PublishSettings } from '../plan/operation.ts';
+import type { Scope } from '../run.ts';
+import { oncePrincipalIsThere } from './allow.ts';
+
+/**
+ * Does with a verified AMI what the inputs ask for beside it. Doing it again changes nothing more, so that an AMI that is
+ * reused is brought to the same state.
+ * @throws StepError
+ */
+export async function publish({ image: ref, settings }: Publish, { run, place, resultOf }: Scope): Promise<Result> {
+  const made = 'madeBy' in ref ? resultOf(ref.madeBy) : undefined;
+  if (made?.image === undefined) throw new Error('there is no image to publish');
+  const { image } = made;
+  const id = image.ImageId ?? '';
+  const step = async (name: string, act: () => Promise<string | undefined>): Promise<void> => {
+    try {
+      const done = await act();
+      if (done !== undefined) run.log.line(placeName(place), done);
+    } catch (error) {
+      throw new StepError(`${name} ${id} in ${placeName(place)}`, error);
+    }
+  };
+  await joined([
+    step('Granting the use of the key of', () => grantKey(place, settings)),
+    step('Letting others launch', () => letLaunch(place, id, settings)),
+    step('Deprecating', () => deprecate(place, image, settings)),
+    step('Protecting', () => protect(place, image, settings)),
+    step('Enabling fast snapshot restore for', () => restoreFast(place, snapshotIdsOf(image), settings)),
+  ]);
+  return made;
+}
+
+/**
+ * What launching from an encrypted AMI takes on its key.
+ * https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
+ */
+const launchOperations: GrantOperation[] = [
+  'Encrypt',
+  'Decrypt',
+  'ReEncryptFrom',
+  'ReEncryptTo',
+  'GenerateDataKey',
+  'GenerateDataKeyWithoutPlaintext',
+  'DescribeKey',
+  'CreateGrant',
+];
+
+async function grantKey(place: Place, { key, grantKeyTo }: PublishSettings): Promise<string | undefined> {
+  for (const GranteePrincipal of grantKeyTo) {
+    // With the same name and parameters, KMS gives the same grant again: it is kept, and never doubled.
+    const command = { KeyId: key, GranteePrincipal, Operations: launchOperations, Name: 'share-encrypted-ami/launch' };
+    await oncePrincipalIsThere(place, () => place.kms(new CreateGrantCommand(command)));
+  }
+  return grantKeyTo.length === 0 ? undefined : `${grantKeyTo.join(', ')} may use ${key}`;
+}
+
+async function letLaunch(
+  place: Place,
+  id: string,
+  { launchPermissions }: PublishSettings,
+): Promise<string | undefined> {
+  if (launchPermissions.length === 0) return undefined;
+  await place.ec2(new ModifyImageAttributeCommand({ ImageId: id, LaunchPermission: { Add: [...launchPermissions] } }));
+  const names = launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn);
+  return `${id} may be launched by ${names.join(', ')}`;
+}
+
+async function deprecate(
+  place: Place,
+  { ImageId, DeprecationTime }: Image,
+  { deprecateAt }: PublishSettings,
+): Promise<string | undefined> {
+  // An AMI that is used again keeps the time that was counted from its own run.
+  if (deprecateAt === undefined || (deprecateAt.keep && DeprecationTime)) return undefined;
+  const DeprecateAt = new Date(deprecateAt.at);
+  await place.ec2(new EnableImageDeprecationCommand({ ImageId, DeprecateAt }));
+  return `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
+}
+
+async function protect(
+  place: Place,
+  { ImageId, DeregistrationProtection }: Image,
+  { protection: asked }: PublishSettings,
+): Promise<string | undefined> {
+  if (asked === 'off') return undefined;
+  const cooldown = asked === 'on-with-cooldown';
+  if (DeregistrationProtection === (cooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown')) return undefined;
+  await place.ec2(new EnableImageDeregistrationProtectionCommand({ ImageId, WithCooldown: cooldown }));
+  return `${ImageId} is protected from deregistration${cooldown ? ', with a cooldown' : ''}`;
+}
+
+async function restoreFast(
+  place: Place,
+  snapshotIds: readonly string[],
+  { zones }: PublishSettings,
+): Promise<string | undefined> {
+  if (zones.length === 0) return undefined;
+  const { Unsuccessful } = await place.ec2(
+    new EnableFastSnapshotRestoresCommand({ AvailabilityZones: [...zones], SourceSnapshotIds: [...snapshotIds] }),
+  );
+  // Part of it may fail without an error of the call.
+  const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) =>
+    (FastSnapshotRestoreStateErrors ?? []).map(
+      ({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`,
+    ),
+  );
+  if (failures.length > 0) throw new Error(failures.join('; '));
+  return `fast snapshot restore is on for ${snapshotIds.join(', ')} in ${zones.join(', ')}`;
+}

@@ -1,0 +1,77 @@
+import { DeleteSnapshotCommand, DeleteTagsCommand, DeregisterImageCommand, type Image } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { describeImages, describeSnapshots } from '../aws/describe.ts';
+import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
+import { idsOf, snapshotIdsOf } from '../image.ts';
+import type { Result } from '../outcome.ts';
+import type { Delete, Untag } from '../plan/operation.ts';
+import { retried } from '../retry.ts';
+import type { Scope } from '../run.ts';
+import { tagKeys } from '../tags.ts';
+
+/** Deregisters an image of ours and deletes its snapshots; what is gone already is no error. */
+export async function removeImage(place: Place, image: Image): Promise<void> {
+  await deregisterImage(place, image);
+  await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
+}
+
+/** Deregisters an image of ours; one that is gone already is no error. */
+export async function deregisterImage(place: Place, image: Image): Promise<void> {
+  try {
+    await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
+  } catch (error) {
+    if (hasCode(error, 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable')) return;
+    // What is gone has no tags any more, and policies deny what they go by: only a look tells.
+    if (!isDenied(error) || (await isImageThere(place, image))) throw error;
+  }
+}
+
+async function isImageThere(place: Place, { ImageId = '' }: Image): Promise<boolean> {
+  const [image] = await describeImages(place, [ImageId]);
+  return image !== undefined && image.State !== 'deregistered';
+}
+
+/** An image that was deregistered a moment ago may still seem to use its snapshots. */
+const inUseTries = 5;
+
+/** Deletes a snapshot of ours; one that is gone already is no error. */
+export function deleteSnapshot(place: Place, id: string): Promise<void> {
+  const on = (error: unknown) => hasCode(error, 'InvalidSnapshot.InUse');
+  return retried({ place, on, tries: inUseTries, wait: (count) => 500 * count }, async () => {
+    try {
+      await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
+    } catch (error) {
+      if (hasCode(error, 'InvalidSnapshot.NotFound')) return;
+      if (isDenied(error) && (await describeSnapshots(place, [id])).length === 0) return;
+      throw error;
+    }
+  });
+}
+
+/** Deletes snapshots that no AMI has. */
+export async function remove({ snapshotIds, superseded }: Delete, { run, place }: Scope): Promise<Result> {
+  await Promise.all(snapshotIds.map((id) => deleteSnapshot(place, id)));
+  const why = superseded ? 'whose AMI is replaced' : 'which an earlier run left half-made';
+  run.log.line(placeName(place), `deleted ${snapshotIds.join(', ')}, ${why}`);
+  return {};
+}
+
+/** Takes the lease off: from now on these are parts of a finished AMI. */
+export async function untag({ resources, finishes }: Untag, { run, place, resultOf }: Scope): Promise<Result> {
+  const made = finishes === undefined ? undefined : resultOf(finishes);
+  // Another run's image that is used is finished, too: should that run die, it is not half-made.
+  const finished = made === undefined ? [] : [made.id ?? '', ...idsOf(made.snapshots ?? [])];
+  const Resources = [...resources, ...finished].filter(Boolean);
+  if (Resources.length === 0) return { undone: 'not needed' };
+  try {
+    await place.ec2(new DeleteTagsCommand({ Resources, Tags: [{ Key: tagKeys.lease }] }));
+  } catch (error) {
+    // The AMI is there and right all the same.
+    if (!isDenied(error)) throw error;
+    run.log.warn(`the tag ${tagKeys.lease} stays on ${Resources.join(', ')}: ${errorMessage(error)}`);
+    // By the tag alone, it would read as half-made.
+    run.ledger.write({ finished: [...(run.ledger.state?.finished ?? []), ...Resources] });
+    return { undone: 'not possible' };
+  }
+  return {};
+}

@@ -1,0 +1,31 @@
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import type { Operation } from './plan/operation.ts';
+
+/** What an operation has made, found or waited for. */
+export type Result = Readonly<{
+  /** The resource that whoever comes after goes by. */
+  id?: string;
+  image?: Image;
+  snapshots?: readonly Snapshot[];
+  /** Whether another run made it. */
+  reused?: boolean;
+  /** Why it was not done, or doesn't stand, where that makes nothing fail. */
+  undone?: 'not needed' | 'not possible' | 'undone';
+  /** Of a grant. */
+  grantId?: string | undefined;
+}>;
+
+/** How an operation came to its end. */
+export type End = Readonly<
+  | { is: 'done'; result: Result }
+  /** `ended`: only because another of its island failed, or the run was told to stop. */
+  | { is: 'failed'; error: unknown; ended: boolean }
+  /** It was never begun: what it comes after failed (`error`), or the run was told to stop. */
+  | { is: 'not begun'; error: unknown }
+>;
+
+/** What became of an operation, and when. */
+export type Outcome = Readonly<{ operation: Operation; from: number; to: number }> & End;
+
+/** What became of each operation, by its ID, in the order of the plan. */
+export type Outcomes = ReadonlyMap<string, Outcome>;

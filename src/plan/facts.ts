@@ -1,0 +1,84 @@
+import type { Image, LockedSnapshotsInfo, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import type { Where } from '../aws/errors.ts';
+import type { ImageExtras } from '../image.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
+
+/* What was read of AWS, as plain data: the plan is made of it alone. */
+
+export type SourceSnapshot = Readonly<{
+  id: string;
+  sizeGiB: number;
+  kmsKeyArn: string | undefined;
+  /** Why it can't be shared with another account as it is, if it can't. */
+  obstacle: string | undefined;
+  tags: readonly Tag[];
+}>;
+
+export type Source = Readonly<{
+  /** The instance that the AMI is yet to be made of: until then its own ID and its snapshots' are stand-ins. */
+  instanceId: string | undefined;
+  /** The AMI that an earlier try is making of it, or made in vain; it has the name. */
+  earlierTry: Image | undefined;
+  place: Where;
+  account: string;
+  /** Its ID, or what stands for it. */
+  imageId: string;
+  image: Image;
+  extras: ImageExtras;
+  snapshots: readonly SourceSnapshot[];
+  /** The ARN of `source-kms-key`, where it was given. */
+  kmsKeyArn: string | undefined;
+}>;
+
+/** The snapshots that can't be deleted, by their IDs. */
+export type Locks = ReadonlyMap<string, LockedSnapshotsInfo>;
+
+export type Target = Readonly<{
+  request: TargetRequest;
+  place: Where;
+  /** The role that was assumed, if one was. */
+  roleArn: string | undefined;
+  /** What grants on the source key are made to. */
+  principalArn: string;
+  kmsKeyArn: string;
+  name: string;
+  description: string | undefined;
+  tags: Readonly<Record<string, string>>;
+  /** Principals that are given a grant on the target key, to stay. */
+  grantKeyTo: readonly string[];
+  /** The SSM parameter that is to hold the AMI's ID. */
+  ssmParameter: string | undefined;
+  /** Zones in which fast snapshot restore is to be on. */
+  zones: readonly string[];
+  /** AMIs of this source that are there already, newest first. */
+  existing: readonly Image[];
+  /** What DescribeImages doesn't tell of them, by ID, where the source has it and it may be read. */
+  existingExtras: ReadonlyMap<string, ImageExtras>;
+  /** The AMI that has the name already, whatever its source. */
+  namesake: Image | undefined;
+  /** With `retain`: the AMIs that this action made here, of whatever source. */
+  made: readonly Image[];
+  /** With `retain`: what uses each of them; undefined where that can't be told. */
+  users: ReadonlyMap<string, readonly string[]> | undefined;
+  /** Which snapshots of the AMIs that this run may remove are locked. */
+  locks: Locks;
+  /** Copies of this source's snapshots that an earlier run left, in whatever state. */
+  earlierCopies: readonly Snapshot[];
+}>;
+
+/** The key that copies for the targets of a region are to be under, in the source account there. */
+export type Hub = Readonly<{ place: Where; kmsKeyArn: string }>;
+
+/** What earlier runs made in the source account on the way, in one region. */
+export type Intermediates = Readonly<{ images: readonly Image[]; snapshots: readonly Snapshot[] }>;
+
+export type Observed = Readonly<{
+  /** When the source AMI's tags were read, in ms since the epoch. */
+  at: number;
+  source: Source;
+  targets: readonly Target[];
+  /** By region. */
+  hubs: ReadonlyMap<string, Hub>;
+  /** By region. */
+  intermediates: ReadonlyMap<string, Intermediates>;
+}>;

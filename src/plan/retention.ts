@@ -1,0 +1,66 @@
+import type { Image } from '@aws-sdk/client-ec2';
+import { isEncryptedCopy } from '../encrypted-copy.ts';
+import { tagKeys, tagValue } from '../tags.ts';
+import type { Locks } from './facts.ts';
+import { removalObstacle } from './removal.ts';
+
+/**
+ * What AMIs of one image have in common over the times that it is baked: the source AMI's name, with every run of digits
+ * (dates, versions, build numbers) as one. `golden-2026-11-23-v7` and `golden-2026-12-01-v8` are of one lineage.
+ */
+export function lineageOf({ Name = '' }: Image): string {
+  return Name.replace(/\d+/g, '#');
+}
+
+/**
+ * AMIs of a lineage in a target: the newest, those that go, and those that would go if nothing held them.
+ */
+export type Retention = Readonly<{
+  keep: readonly Image[];
+  remove: readonly Image[];
+  held: readonly Readonly<{ image: Image; why: string }>[];
+}>;
+
+export type RetentionFacts = Readonly<{
+  count: number;
+  lineage: string;
+  /** The name that the new AMI gets, by which AMIs without the lineage's tag are told. */
+  name: string;
+  /** AMIs that this action made. */
+  existing: readonly Image[];
+  reused: Image | undefined;
+  /** What uses each; undefined where that can't be told, and then all stay. */
+  users: ReadonlyMap<string, readonly string[]> | undefined;
+  locks: Locks;
+}>;
+
+/**
+ * Which of `existing` are of the lineage and beyond its newest `count`. The AMI that is to be made, or reused, counts as
+ * the newest.
+ */
+export function planRetention(facts: RetentionFacts): Retention {
+  const { count, lineage, name, existing, reused } = facts;
+  const others = existing
+    .filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === 'available' || State === 'disabled'))
+    .filter(
+      (image) =>
+        (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage ||
+        lineageOf(image) === lineageOf({ Name: name }),
+    )
+    // An AMI bears a lease while it is being made.
+    .filter((image) => tagValue(image, tagKeys.lease) === undefined && !isEncryptedCopy(image))
+    .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
+  const beyond = others.slice(count - 1).map((image) => ({ image, why: whyKept(image, facts) }));
+  return {
+    keep: others.slice(0, count - 1),
+    remove: beyond.flatMap(({ image, why }) => (why === undefined ? [image] : [])),
+    held: beyond.flatMap(({ image, why }) => (why === undefined ? [] : [{ image, why }])),
+  };
+}
+
+function whyKept(image: Image, { users, locks }: RetentionFacts): string | undefined {
+  const obstacle = removalObstacle(image, locks)?.why;
+  if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
+  const using = users.get(image.ImageId ?? '');
+  return using === undefined ? undefined : `it is used by ${using.join(', ')}`;
+}

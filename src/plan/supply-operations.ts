@@ -1,0 +1,194 @@
+import { regionOfKey } from '../aws/kms.ts';
+import { accountsUsing, type Decided, type EncryptedCopy, type MakingPlan, type TargetPlan } from './decided.ts';
+import type { SourceSnapshot } from './facts.ts';
+import { type Operation, type Ref, told } from './operation.ts';
+import { deregistering } from './removal.ts';
+
+/** What a target copies from: the resource, what it is called, and the operations that it comes after. */
+export type Supplied = Readonly<{ resource: Ref; name: string; after: readonly string[] }>;
+
+/** What is done in the source account, once for all targets; none of it belongs to an island. */
+export type Supply = Readonly<{
+  operations: readonly Operation[];
+  create(instanceId: string): void;
+  lease(): void;
+  encrypt(copy: EncryptedCopy): void;
+  allow(targets: readonly MakingPlan[]): void;
+  share(targets: readonly MakingPlan[]): void;
+  /** What everything that is made comes after. */
+  begin(): readonly string[];
+  /** What stands for a snapshot of the source, or for the AMI, once a target can copy it. */
+  supplied(target: MakingPlan, snapshotId: string | undefined): Supplied;
+}>;
+
+/** The operations of the source account, which come up one after the other. */
+export function openSupply(decided: Decided): Supply {
+  const { request, source, encryptedCopies, targets } = decided;
+  const { account, place } = source;
+  const sourceName = nameOfSource(decided);
+  const operations: Operation[] = [];
+  const access = new Map<string, string>();
+  const shared = new Map<string, string>();
+  let begin: readonly string[] = [];
+  const add = (operation: Operation): string => {
+    operations.push(operation);
+    return operation.id;
+  };
+
+  /** What is copied for the targets that copy from `from`. */
+  const supply = (from: EncryptedCopy | undefined, snapshotId: string | undefined): Supplied => {
+    const own = snapshotId ?? sourceName;
+    const asItIs = from === undefined || (from.only !== undefined && !from.only.some(({ id }) => id === snapshotId));
+    if (asItIs) return { resource: { id: snapshotId ?? source.imageId }, name: own, after: begin };
+    const madeBy = snapshotId === undefined ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
+    const known = snapshotId === undefined ? from.there : from.snapshotsThere.get(snapshotId);
+    return { resource: { madeBy }, name: known ?? `the encrypted copy of ${own}`, after: [madeBy] };
+  };
+
+  const encryptSnapshot = (copy: EncryptedCopy, snapshot: SourceSnapshot): void => {
+    const { kmsKeyArn: key, name } = copy;
+    const there = copy.snapshotsThere.get(snapshot.id);
+    const base = { id: snapshotCopyId(copy, snapshot.id), place: copy.place, key, after: begin };
+    add(
+      there === undefined
+        ? { ...told({ ...base, of: [snapshot.id], why: encrypting }), kind: 'encrypt', key, snapshot }
+        : {
+            ...told({
+              ...base,
+              of: [there],
+              why: `the encrypted copy of ${snapshot.id} that another run made is used`,
+            }),
+            ...{ kind: 'await', key, copy: { id: there }, snapshotId: snapshot.id, remake: { name, snapshot } },
+          },
+    );
+  };
+
+  const encryptImage = (copy: EncryptedCopy): void => {
+    const { kmsKeyArn: key, name, there } = copy;
+    const base = { place: copy.place, key };
+    const begun = `encrypt ${sourceName} in ${copy.place.region}`;
+    if (there === undefined) {
+      const what = told({ ...base, id: begun, of: [sourceName], after: begin, why: encrypting });
+      add({ ...what, kind: 'encrypt', key, name, snapshot: undefined });
+    }
+    const made: Ref = there === undefined ? { madeBy: begun } : { id: there };
+    const after = there === undefined ? [begun] : begin;
+    const waiting = { kind: 'await', key, copy: made, remake: { name, snapshot: undefined } } as const;
+    for (const { id } of source.snapshots) {
+      const why = 'each snapshot is copied on as soon as its own encrypted copy is completed';
+      const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
+      add({ ...told({ ...base, id: snapshotCopyId(copy, id), of, after, why }), ...waiting, snapshotId: id });
+    }
+    const why = there === undefined ? 'the encrypted copy is waited for' : 'the encrypted copy that is there is used';
+    const of = [there ?? name];
+    add({ ...told({ ...base, id: imageCopyId(copy), of, after, why }), ...waiting, snapshotId: undefined });
+  };
+
+  const allowOne = (key: string, { target }: MakingPlan): string | undefined => {
+    const { keyAccess } = request.source;
+    const { principalArn } = target;
+    if (keyAccess === 'existing') return undefined;
+    const id = keyAccess === 'grant' ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
+    if (operations.some((one) => one.id === id)) return id;
+    const accounts = accountsUsing(targets, key);
+    const of = keyAccess === 'grant' ? [principalArn] : accounts;
+    const why = 'copying takes the use of the key; taken back at the end';
+    const base = {
+      ...told({ id, place: { account, region: regionOfKey(key) }, of, key, after: begin, why }),
+      key,
+    } as const;
+    return add({
+      ...base,
+      kind: 'allow',
+      ...(keyAccess === 'grant' ? { by: 'grant', principalArn } : { by: 'policy', accounts }),
+    });
+  };
+
+  const shareOne = (
+    from: EncryptedCopy | undefined,
+    snapshotId: string | undefined,
+    takers: readonly TargetPlan[],
+  ): void => {
+    const region = from?.place.region ?? place.region;
+    const { resource, name, after } = supply(from, snapshotId);
+    const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
+    const why = `${accounts.join(', ')} copy it; taken back at the end`;
+    const id = `share ${snapshotId ?? sourceName} in ${region}`;
+    const what = told({ id, place: { account, region }, of: [name], after, why });
+    shared.set(`${region} ${snapshotId ?? ''}`, add({ ...what, kind: 'share', resource, accounts }));
+  };
+
+  return {
+    operations,
+    create(instanceId) {
+      const { earlierTry } = source;
+      if (earlierTry?.State === 'pending') {
+        const why = `an earlier try is making the AMI of ${instanceId}`;
+        const awaited = told({ id: `create ${sourceName}`, place, of: [earlierTry.ImageId ?? ''], after: [], why });
+        begin = [add({ ...awaited, kind: 'await', image: earlierTry })];
+        return;
+      }
+      const noReboot = request.image.by === 'instance' && request.image.noReboot;
+      const why = `the AMI is made of ${instanceId}, and stays`;
+      const vain = { place, after: [], why: 'an earlier try made it in vain, and AWS gives a name once' };
+      const after = earlierTry === undefined ? [] : [add(deregistering(earlierTry, 'vain', vain))];
+      const what = told({ id: `create ${sourceName}`, place, of: [instanceId], after, why });
+      begin = [add({ ...what, kind: 'create', instanceId, noReboot, name: sourceName })];
+    },
+    lease() {
+      const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
+      const why = 'other runs on this AMI see that this one needs what they share';
+      const what = told({ id: `lease ${sourceName}`, place, of: [sourceName], after: begin, why });
+      begin = [add({ ...what, kind: 'lease', imageId: source.imageId, regions })];
+    },
+    encrypt(copy) {
+      if (copy.only === undefined) encryptImage(copy);
+      else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
+    },
+    allow(takers) {
+      // All regions of an account are served at once.
+      for (const taker of takers)
+        for (const key of taker.sourceKeys) {
+          const { principalArn, place: there } = taker.target;
+          const pair = `${key} ${principalArn}`;
+          if (access.has(pair)) continue;
+          const allowedBy = allowOne(key, taker);
+          const why = 'a grant or a policy comes into force some time later';
+          const after = allowedBy === undefined ? [] : [allowedBy];
+          const what = told({ id: `access ${principalArn} ${key}`, place: there, of: [principalArn], key, after, why });
+          access.set(pair, add({ ...what, kind: 'access', key, target: there, allowedBy }));
+        }
+    },
+    share(takers) {
+      for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
+        for (const { id } of source.snapshots) shareOne(from, id, group);
+        const launchers = group.filter(({ action }) => action === 'copy');
+        if (launchers.length > 0) shareOne(from, undefined, launchers);
+      }
+    },
+    begin: () => begin,
+    supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
+      const one = supply(from, snapshotId);
+      if (!crossAccount) return one;
+      const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ''}`) ?? [];
+      const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
+      return { ...one, after: [own, keys].flat() };
+    },
+  };
+}
+
+const encrypting = 'what is under no customer managed key that others can be given is copied under one first';
+
+/** What the AMI is called: its ID, or its name where it is yet to be made. */
+export function nameOfSource({ source: { instanceId, image, imageId } }: Pick<Decided, 'source'>): string {
+  return instanceId === undefined ? imageId : (image.Name ?? '');
+}
+
+function snapshotCopyId({ place }: EncryptedCopy, snapshotId: string): string {
+  return `encrypted copy of ${snapshotId} in ${place.region}`;
+}
+
+/** The operation that gives the encrypted copy of the AMI, once it is available. */
+export function imageCopyId({ place }: EncryptedCopy): string {
+  return `encrypted copy in ${place.region}`;
+}

@@ -1,0 +1,293 @@
+import type { Image } from '@aws-sdk/client-ec2';
+import { placeName } from '../aws/errors.ts';
+import { snapshotIdsOf } from '../image.ts';
+import { joinIds, mergeTags, tagKeys } from '../tags.ts';
+import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
+import { type Operation, type PublishSettings, type Ref, told } from './operation.ts';
+import { deregistering, removalId } from './removal.ts';
+import { imageCopyId, nameOfSource, type Supply } from './supply-operations.ts';
+
+/** What is done in a target, and the operation that ends with its AMI ready. */
+export type TargetPart = Readonly<{ operations: readonly Operation[]; last: string }>;
+
+export function targetOperations(decided: Decided, supply: Supply, plan: TargetPlan): TargetPart {
+  const all = discarding(plan, supply.begin());
+  const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
+  const published = publishing(decided, plan, made.last);
+  // What is waited for is finished only when it was found right.
+  const isLate = ({ kind }: Operation) => plan.action === 'await' && kind === 'untag';
+  const late = all.filter(isLate).map((one) => ({ ...one, after: [made.last] }));
+  const left = all.filter((one) => !isLate(one));
+  return { operations: [...left, ...made.operations, ...late, ...published], last: published[0]?.id ?? made.last };
+}
+
+/** What dead runs left in a target. */
+function discarding(
+  { target: { place }, discardImages, discard, untag }: TargetPlan,
+  after: readonly string[],
+): Operation[] {
+  const where = placeName(place);
+  return [
+    ...discardImages.map((image) =>
+      deregistering(image, 'left', { place, after, why: 'a run that died left it half-made' }),
+    ),
+    ...(discard.length === 0
+      ? []
+      : [
+          {
+            ...told({
+              id: `delete in ${where}`,
+              place,
+              of: discard,
+              after,
+              why: 'dead runs left them, and no AMI has them',
+            }),
+            ...({ kind: 'delete', snapshotIds: discard } as const),
+          },
+        ]),
+    ...(untag.length === 0
+      ? []
+      : [
+          {
+            ...told({
+              id: `untag in ${where}`,
+              place,
+              of: untag,
+              after,
+              why: 'finished, but it bears the lease of a run',
+            }),
+            ...({ kind: 'untag', resources: untag, finishes: undefined } as const),
+          },
+        ]),
+  ];
+}
+
+/** An AMI that is there, or that another run makes. */
+function using({ action, image, expected, target: { place } }: TargetPlan & { image: Image }): TargetPart {
+  const island = placeName(place);
+  const id = image.ImageId ?? '';
+  const base = { place, island, of: [id] };
+  const waits = action === 'await';
+  const awaited = `await ${id} in ${island}`;
+  const why = waits ? 'it is an AMI of this source; used if it came out right' : 'the AMI is there, and right';
+  const used: Operation = {
+    ...told({ ...base, id: `reuse ${id} in ${island}`, after: waits ? [awaited] : [], why }),
+    ...{ kind: 'reuse', image, expected, waits },
+  };
+  const waiting = 'an AMI of this source is being made under this name';
+  return {
+    operations: [
+      ...(waits ? [{ ...told({ ...base, id: awaited, after: [], why: waiting }), kind: 'await', image } as const] : []),
+      used,
+    ],
+    last: used.id,
+  };
+}
+
+function making(decided: Decided, supply: Supply, plan: MakingPlan): TargetPart {
+  const { target, expected } = plan;
+  const island = placeName(target.place);
+  const base = { place: target.place, of: [target.name] };
+  const made = plan.action === 'copy' ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
+  const last = made.at(-1)?.id ?? '';
+  const id = verifyId(island);
+  const why = 'what differs from the source is nobody’s to use';
+  // What another run began was described by it.
+  const takenOver = plan.action === 'copy' && plan.takeOver !== undefined;
+  const tags = takenOver ? expected.tags.filter(({ Key = '' }) => !ofRun.includes(Key)) : expected.tags;
+  const described = takenOver ? undefined : (expected.description ?? '');
+  return {
+    operations: [
+      ...made,
+      {
+        ...told({ ...base, id, island, key: expected.key, after: [last], why }),
+        ...{ kind: 'verify', image: { madeBy: last }, expected: { ...expected, description: described, tags } },
+      },
+      {
+        ...told({ ...base, id: `finish ${island}`, after: [id], why: 'a finished AMI bears no lease' }),
+        ...{ kind: 'untag', finishes: last, resources: [] },
+      },
+    ],
+    last: id,
+  };
+}
+
+/** The tags that say which run made an image; another may take it over at the same time. */
+const ofRun: string[] = [tagKeys.run, tagKeys.commit];
+
+const verifyId = (island: string) => `verify ${island}`;
+
+/** The copies, the largest first; the AMI that gives its name up, if one does; and the new one. */
+function registering(decided: Decided, supply: Supply, plan: MakingPlan & { action: 'register' }): Operation[] {
+  const { target, supersedes, expected, from } = plan;
+  const { place, kmsKeyArn: key, name } = target;
+  const { source } = decided;
+  const island = placeName(place);
+  const copies = plan.copies
+    .toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB)
+    .map(({ source: snapshot, takeOver }) => {
+      const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
+      const id = `copy ${snapshot.id} to ${island}`;
+      const why = takeOver === undefined ? 'each account has copies under its own key' : 'an earlier run began it';
+      const begun = takeOver === undefined ? after : supply.begin();
+      return {
+        ...told({ id, place, island, of: [takeOver ?? called], key, after: begun, why }),
+        ...({ kind: 'copy', snapshot, from: resource, fromRegion: regionOf(decided, plan), key, takeOver } as const),
+        ...{ tags: plan.snapshotTags.get(snapshot.id) ?? [], regain: plan.crossAccount ? after : [] },
+      };
+    });
+  // Only its owner can read an image's UEFI variables; the encrypted copy is the source account's own.
+  const foreign = from !== undefined && from.only === undefined && source.image.OwnerId !== source.account;
+  const extrasOf = foreign ? imageCopyId(from) : undefined;
+  const after = [...copies.map(({ id }) => id), extrasOf ?? [], freeing(plan)].flat();
+  const freed =
+    supersedes === undefined
+      ? []
+      : [
+          deregistering(supersedes, 'name', {
+            ...{ place, island, after, extras: target.existingExtras.get(supersedes.ImageId ?? '') },
+            until: verifyId(island),
+            why: `the new AMI takes its name ${supersedes.Name}, which AWS gives once`,
+          }),
+        ];
+  const why = 'the AMI of the copies, with every attribute of the source’s';
+  return [
+    ...copies,
+    ...freed,
+    {
+      ...told({
+        id: `register ${island}`,
+        place,
+        island,
+        of: [name],
+        after: [...after, ...freed.map(({ id }) => id)],
+        why,
+      }),
+      ...{ kind: 'register', name, description: expected.description, tags: expected.tags, extrasOf, expected },
+      ...{ copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id])) },
+    },
+  ];
+}
+
+function copyingImage(decided: Decided, supply: Supply, plan: MakingPlan & { action: 'copy' }): Operation {
+  const { target, takeOver, expected, snapshotTags } = plan;
+  const { source, request, leaseId } = decided;
+  const { place, kmsKeyArn: key, name } = target;
+  const island = placeName(place);
+  const image = supply.supplied(plan, undefined);
+  const ids = source.snapshots.map(({ id }) => id);
+  const after = plan.crossAccount
+    ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))]
+    : image.after;
+  const own = {
+    ...provenance(request, source.imageId),
+    ...{ [tagKeys.kmsKey]: key, [tagKeys.lease]: leaseId },
+    // CopyImage gives all its snapshots the same tags; which is whose is told when they are there.
+    [tagKeys.sourceSnapshot]: joinIds(ids),
+  };
+  const id = `copy ${nameOfSource(decided)} to ${island}`;
+  const why = takeOver === undefined ? 'each account has a copy under its own key' : 'an earlier run began it';
+  const begun = [...(takeOver === undefined ? after : supply.begin()), ...freeing(plan)];
+  return {
+    ...told({ id, place, island, of: [takeOver ?? image.name], key, after: begun, why }),
+    ...{ kind: 'copy-image', from: image.resource, fromRegion: regionOf(decided, plan), key, name, takeOver, expected },
+    ...{
+      description: expected.description,
+      snapshotTags,
+      anyTags: mergeTags([], { users: target.tags, ours: own }).tags,
+    },
+    ...{
+      imageTags: [...expected.tags, { Key: tagKeys.lease, Value: leaseId }],
+      regain: plan.crossAccount ? after : [],
+    },
+  };
+}
+
+/** The removal of what a dead run left under the name that the new AMI is to have. */
+function freeing({ target, discardImages }: MakingPlan): string[] {
+  return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
+}
+
+function regionOf({ source }: Decided, { from }: MakingPlan): string {
+  return from?.place.region ?? source.place.region;
+}
+
+const dayMs = 86_400_000;
+
+/** Publishing, if anything is asked for. */
+function publishing({ request: { publication, run } }: Decided, plan: TargetPlan, last: string): Operation[] {
+  const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
+  const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
+  const days = after !== undefined && 'days' in after ? after.days : 0;
+  const deprecateAt: PublishSettings['deprecateAt'] =
+    after &&
+    ('at' in after ? { at: after.at.getTime(), keep: false } : { at: run.date.getTime() + days * dayMs, keep: true });
+  const settings = { key, grantKeyTo, launchPermissions, deprecateAt, protection, zones };
+  const lists = [grantKeyTo, launchPermissions, zones].some(({ length }) => length > 0);
+  if (!lists && deprecateAt === undefined && protection === 'off') return [];
+  const island = placeName(place);
+  const of = [isMaking(plan) ? name : (plan.image.ImageId ?? '')];
+  const why = 'what the inputs ask for beside the AMI';
+  const image: Ref = { madeBy: last };
+  return [
+    { ...told({ id: `publish ${island}`, place, island, of, after: [last], why }), kind: 'publish', image, settings },
+  ];
+}
+
+/** The island of the SSM parameters: all are set, or none. */
+export const parametersIsland = 'SSM parameters';
+
+/** What waits for all targets: the SSM parameters; then the older AMIs, which the parameters named until now. */
+export function concluding({ source }: Decided, parts: readonly (TargetPart & { target: TargetPlan })[]): Operation[] {
+  const { place } = source;
+  const named = parts.filter(({ target }) => target.target.ssmParameter !== undefined);
+  if (named.length === 0) return parts.flatMap(({ target, last }) => retiring(target, [last]));
+  const ready = 'every target is ready';
+  const set = 'every parameter is set';
+  const sets = named.map(({ target: { target }, last }) => ({
+    ...{ place: target.place, name: target.ssmParameter ?? '', image: { madeBy: last } },
+  }));
+  const parameters = named.map(({ target: { target }, last }): Operation => {
+    const parameter = target.ssmParameter ?? '';
+    const id = `parameter ${parameter} in ${placeName(target.place)}`;
+    const base = { id, place: target.place, island: parametersIsland, of: [parameter], after: [ready] };
+    return {
+      ...told({ ...base, why: 'it is to name the AMI' }),
+      kind: 'parameter',
+      name: parameter,
+      image: { madeBy: last },
+    };
+  });
+  const lasts = parts.map(({ last }) => last);
+  const all = 'the SSM parameters are set for all targets or for none';
+  const then = 'until then the parameters may be put back to the older AMIs';
+  const after = parameters.map(({ id }) => id);
+  return [
+    { ...told({ id: ready, place, of: [], after: lasts, why: all }), kind: 'ready', sets },
+    ...parameters,
+    { ...told({ id: set, place, of: [], island: parametersIsland, after, why: then }), kind: 'ready', sets: [] },
+    ...parts.flatMap(({ target }) => retiring(target, [set])),
+  ];
+}
+
+/** AMIs that the new one replaces, and those that retain leaves no room for. */
+function retiring(plan: TargetPlan, after: readonly string[]): Operation[] {
+  const { target, replace, retained } = plan;
+  const { place } = target;
+  const supersedes = plan.action === 'register' ? plan.supersedes : undefined;
+  return [
+    ...replace.map((image): Operation => {
+      if (image !== supersedes)
+        return deregistering(image, 'replaced', { place, after, why: 'the new AMI replaces it' });
+      const of = snapshotIdsOf(image);
+      const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
+      // From then on it is not registered again.
+      const verified = [verifyId(placeName(place))];
+      const what = told({ id, place, of, after: verified, why: `${image.ImageId} is replaced` });
+      return { ...what, kind: 'delete', snapshotIds: of, superseded: true };
+    }),
+    ...(retained?.remove ?? []).map((image) =>
+      deregistering(image, 'retain', { place, after, why: 'retain leaves no room for it' }),
+    ),
+  ];
+}

@@ -1,0 +1,90 @@
+import { apply } from './apply.ts';
+import { placeName } from './aws/errors.ts';
+import { check } from './check/check.ts';
+import { differing } from './check/expected.ts';
+import type { Host } from './host.ts';
+import type { Request } from './inputs.ts';
+import { readerOf } from './lease.ts';
+import { openAccounts } from './observe/accounts.ts';
+import { observe } from './observe/observe.ts';
+import { openRun } from './open-run.ts';
+import type { Outcomes } from './outcome.ts';
+import { approvedOf } from './plan/approved.ts';
+import { digestOf } from './plan/digest.ts';
+import { planOf } from './plan/plan.ts';
+import { openFindings } from './plan/problem.ts';
+import { describePlan, type PlanRecord, planLines, planRecord, withOutcomes } from './report/plan.ts';
+import type { Log } from './report/progress.ts';
+import { ProblemsError, StoppedError } from './report/stopped.ts';
+import type { Prepared } from './run.ts';
+
+/** What is asked of a run, and how it is told to stop. */
+export type Asked = Readonly<{
+  host: Host;
+  request: Request;
+  log: Log;
+  leaseId: string;
+  signal: AbortSignal;
+  stop: (why: Error) => void;
+}>;
+
+/**
+ * Observes, plans, checks, and shows the plan; the first write comes after it.
+ * @throws ProblemsError
+ */
+export async function prepare({ host, request, log, leaseId, signal }: Asked): Promise<Prepared> {
+  const findings = openFindings(signal, host.clock.now);
+  const prepared = await log.group('Reading accounts, keys and the source AMI', async () => {
+    const accounts = openAccounts(host, request, findings);
+    const observed = await observe(request, accounts, findings);
+    const planner = { request, leaseId, reader: { ...readerOf(host, request.run), now: observed?.at ?? 0 } };
+    const plan = observed && planOf(observed, planner, findings);
+    const checked = plan && (await check({ request, plan, accounts, findings, files: host.files }));
+    const warnings = findings.warnings();
+    for (const warning of warnings) log.warn(warning);
+    const record = plan && planRecord(request, plan, { problems: findings.problems, warnings });
+    if (plan === undefined || record === undefined || findings.problems.length > 0)
+      throw new ProblemsError(findings.problems, record);
+    log.line(placeName(plan.source.place), describePlan(plan));
+    return { accounts, plan, record, source: plan.source, kmsDryRuns: checked?.kmsDryRuns ?? false };
+  });
+  await log.group('The plan', async () => {
+    for (const { where, what } of planLines(prepared.record)) log.line(where, what);
+  });
+  return prepared;
+}
+
+/** What is to be done, and what became of the operations that the plan could not be made without. */
+export type Begun = Readonly<{ prepared: Prepared; created: Outcomes }>;
+
+/**
+ * Makes the AMI where an instance was named, since the rest can't be planned without; it is planned again with the AMI.
+ * @throws StoppedError where it can't be made; ProblemsError where it stands in the way
+ */
+export async function create(asked: Asked, foreseen: Prepared): Promise<Begun> {
+  const { operations } = foreseen.plan;
+  const begun = operations.findIndex(({ kind }) => kind === 'lease');
+  const first = foreseen.source.instanceId === undefined ? [] : operations.slice(0, begun);
+  if (first.length === 0) return { prepared: foreseen, created: new Map() };
+  const created = await apply(openRun({ ...asked, ...foreseen }).run, first);
+  const { approved } = foreseen.record;
+  const withCreated = (record: PlanRecord): PlanRecord => {
+    const before = withOutcomes(foreseen.record, created).operations.slice(0, first.length);
+    return { ...record, approved, operations: [...before, ...record.operations] };
+  };
+  const last = created.get(first.at(-1)?.id ?? '');
+  if (last?.is !== 'done') throw new StoppedError(last?.error, withOutcomes(foreseen.record, created));
+  const id = last.result.id ?? '';
+  const request: Request = { ...asked.request, image: { by: 'id', id }, expectPlan: undefined };
+  try {
+    const prepared = await prepare({ ...asked, request });
+    // What was approved is the instance, with all that was planned for it then.
+    const now = approvedOf(asked.request, prepared.plan);
+    const different = asked.request.expectPlan && differing({ digest: digestOf(approved), approved }, now);
+    if (different) throw new ProblemsError([different], prepared.record);
+    return { prepared: { ...prepared, record: withCreated(prepared.record) }, created };
+  } catch (error) {
+    if (!(error instanceof ProblemsError)) throw error;
+    throw new ProblemsError(error.problems, error.plan && withCreated(error.plan), id);
+  }
+}

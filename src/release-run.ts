@@ -1,0 +1,121 @@
+import { errorMessage, placeName } from './aws/errors.ts';
+import { joined } from './join.ts';
+import { readerOf } from './lease.ts';
+import type { OpenRun } from './open-run.ts';
+import type { Outcomes } from './outcome.ts';
+import { isMaking, type Plan } from './plan/decided.ts';
+import { type KnownGrant, nothing, type ReleaseReport, release } from './release.ts';
+import type { Run } from './run.ts';
+import { TimeOutError } from './time.ts';
+
+/** Whether the plan makes anything that has to be taken back. */
+function takesLease({ operations }: Plan): boolean {
+  return operations.some(({ kind }) => kind === 'lease');
+}
+
+/** Writes down, before the first write, where the run makes what has to be taken back. */
+export function begin(run: Run, plan: Plan): void {
+  const { source, encryptedCopies, targets, operations } = plan;
+  if (!takesLease(plan) && !operations.some(({ kind }) => kind === 'parameter')) return;
+  const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
+  const touched = targets.filter((one) => isMaking(one) || one.target.ssmParameter !== undefined);
+  const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? '');
+  run.ledger.write({
+    ...{ account: source.account, imageId: source.imageId, leaseId: run.leaseId, regions, grantKeys: ownKeys(plan) },
+    targets: Object.fromEntries(
+      [...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]),
+    ),
+  });
+}
+
+/** The keys that grants and policy statements of ours may be on, dead runs' ones too. */
+function ownKeys({ source, encryptedCopies }: Plan): string[] {
+  const keys = source.snapshots.flatMap(({ kmsKeyArn, obstacle }) => (obstacle === undefined ? (kmsKeyArn ?? []) : []));
+  const given = source.kmsKeyArn === undefined ? [] : [source.kmsKeyArn];
+  return [...new Set([...keys, ...given, ...encryptedCopies.map(({ kmsKeyArn }) => kmsKeyArn)])];
+}
+
+/** How long the clean-up may take where the run wasn't told to stop. */
+const cleanUpMinutes = 10;
+
+/** Takes back what the run, and those that died before it, made for a time. */
+export async function end({ run, leases, left }: OpenRun, plan: Plan, outcomes: Outcomes): Promise<ReleaseReport> {
+  // A renewal that is under way would put a lease back.
+  await joined(leases.map((lease) => lease.stop()));
+  const report = takesLease(plan) ? await releaseRun(run, plan, outcomes) : nothing;
+  const failed = [...left, ...failedRemovals(outcomes), ...report.failed];
+  for (const what of [...report.done, ...report.stays, ...report.goesOn]) run.log.line('clean-up', what);
+  for (const what of failed) run.log.line('clean-up', `left behind: ${what}`);
+  // What a call that was cut off made may be seen only later; post looks again.
+  const asPlanned = [...outcomes.values()].every(({ is }) => is === 'done') && report.stays.length === 0;
+  if (failed.length === 0 && asPlanned && !run.signal.aborted) quietly(run, () => run.ledger.clear());
+  return { ...report, failed };
+}
+
+/** That the state can't be written any more makes nothing that is there less so: post looks for what isn't. */
+function quietly({ log }: Run, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    log.warn(`the saved state could not be written: ${errorMessage(error)}`);
+  }
+}
+
+function releaseRun(run: Run, plan: Plan, outcomes: Outcomes): Promise<ReleaseReport> {
+  const { host, request, accounts, ledger } = run;
+  const signal = host.clock.after(cleanUpMinutes * 60_000);
+  const keepPending = run.signal.reason instanceof TimeOutError;
+  const { state } = ledger;
+  if (state === undefined) return Promise.resolve(nothing);
+  const finished = [...new Set([...state.finished, ...finishedIn(outcomes)])];
+  quietly(run, () => ledger.write({ keepPending, finished }));
+  return release({
+    source: (region) => accounts.source(region).until(signal),
+    sourceRegion: plan.source.place.region,
+    targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
+    state: { ...state, keepPending, finished },
+    grants: grantsOf(outcomes),
+    stated: statedIn(outcomes),
+    keyAccess: request.source.keyAccess,
+    keepIntermediates: request.keepIntermediates,
+    reader: () => readerOf(host, request.run),
+    superseding: plan.operations.some((one) => one.kind === 'deregister' && one.reason === 'name'),
+    patient: !run.signal.aborted,
+    isLast: true,
+  });
+}
+
+/** The grants that were asked for; of one whose call failed, it isn't known whether it was made. */
+function grantsOf(outcomes: Outcomes): KnownGrant[] {
+  return [...outcomes.values()].flatMap((outcome) => {
+    const { operation } = outcome;
+    if (operation.kind !== 'allow' || operation.by !== 'grant' || outcome.is === 'not begun') return [];
+    return [{ keyArn: operation.key, grantId: outcome.is === 'done' ? outcome.result.grantId : undefined }];
+  });
+}
+
+/** The keys whose policies were changed, or may have been. */
+function statedIn(outcomes: Outcomes): string[] {
+  return [...outcomes.values()].flatMap(({ operation, is }) =>
+    operation.kind === 'allow' && operation.by === 'policy' && is !== 'not begun' ? [operation.key] : [],
+  );
+}
+
+/** The AMIs that are right, whatever came after. */
+function finishedIn(outcomes: Outcomes): string[] {
+  return [...outcomes.values()].flatMap((outcome) =>
+    outcome.is === 'done' && ['verify', 'reuse'].includes(outcome.operation.kind) ? (outcome.result.id ?? []) : [],
+  );
+}
+
+/** Removals that belong to no target: what failed of them stays. */
+function failedRemovals(outcomes: Outcomes): string[] {
+  return [...outcomes.values()].flatMap((outcome) => {
+    const { operation } = outcome;
+    const removes = ['deregister', 'delete', 'untag'].includes(operation.kind) && operation.island === undefined;
+    if (!removes || outcome.is !== 'failed') return [];
+    return [
+      `${operation.of.join(', ')} in ${placeName(operation.place)} (${operation.why}): ${errorMessage(outcome.error)}`,
+    ];
+  });
+}

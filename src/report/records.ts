@@ -1,0 +1,115 @@
+import { explainLine, placeName } from '../aws/errors.ts';
+import { idsOf, snapshotIdsOf } from '../image.ts';
+import type { Outcome, Outcomes } from '../outcome.ts';
+import { isMaking, type TargetPlan } from '../plan/decided.ts';
+import { parametersIsland } from '../plan/target-operations.ts';
+import type { ReleaseReport } from '../release.ts';
+import type { Prepared } from '../run.ts';
+import type { Report, TargetRecord } from './outputs.ts';
+import { withOutcomes } from './plan.ts';
+import type { Log } from './progress.ts';
+import type { Span } from './timeline.ts';
+
+/* What became of the operations, told by target. */
+
+/** What a dry run reports: nothing was changed. */
+export function planned({ plan, record }: Prepared, log: Log): Report {
+  const targets = plan.targets.map((target) => {
+    const reused = target.action === 'reuse' ? { id: target.image.ImageId ?? '', image: target.image } : undefined;
+    return recordOf(target, { made: reused, status: reused ? 'reused' : 'planned', seconds: 0 });
+  });
+  return {
+    ...{ sourceAmiId: record.source.amiId ?? '', plan: withOutcomes(record, undefined), targets, failures: [] },
+    ...{ cleanUp: { done: [], failed: [] }, timeline: [], seconds: log.elapsedSeconds() },
+  };
+}
+
+export function reportOf(
+  { plan, record }: Prepared,
+  { outcomes, created, cleanUp }: Readonly<{ outcomes: Outcomes; created: Outcomes; cleanUp: ReleaseReport }>,
+  log: Log,
+): Report {
+  const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
+  const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+  return {
+    sourceAmiId: record.source.amiId ?? '',
+    plan: withOutcomes(record, new Map([...created, ...outcomes])),
+    targets: plan.targets.map((target) => outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start)),
+    failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+    cleanUp,
+    timeline: timelineOf(outcomes),
+    seconds: log.elapsedSeconds(),
+  };
+}
+
+function outcomeOf(target: TargetPlan, outcomes: readonly Outcome[], start: number): TargetRecord {
+  const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1000;
+  const right = outcomes.find(({ is, operation }) => is === 'done' && ['verify', 'reuse'].includes(operation.kind));
+  const made = right?.is === 'done' ? right.result : undefined;
+  const failure = failureOf(outcomes) ?? outcomes.find(({ is }) => is === 'not begun');
+  // An AMI that is right but could not be published is there all the same.
+  if (failure !== undefined && failure.is !== 'done')
+    return { ...recordOf(target, { made, status: 'failed', seconds }), error: explainLine(failure.error) };
+  return recordOf(target, { made, status: made?.reused || !isMaking(target) ? 'reused' : 'created', seconds });
+}
+
+/** What failed by itself comes before what ended with it. */
+function failureOf(outcomes: readonly Outcome[]): Extract<Outcome, { is: 'failed' }> | undefined {
+  const failed = outcomes.filter((outcome) => outcome.is === 'failed');
+  return failed.find(({ ended }) => !ended) ?? failed[0];
+}
+
+type Told = Readonly<{ made: Result | undefined; status: TargetRecord['status']; seconds: number }>;
+type Result = Extract<Outcome, { is: 'done' }>['result'];
+
+/** What is told of a target; without snapshots, those that its image names. */
+function recordOf({ target }: TargetPlan, { made, status, seconds }: Told): TargetRecord {
+  const { account, region } = target.request;
+  const image = made?.image;
+  return {
+    account,
+    region,
+    amiId: image?.ImageId ?? null,
+    amiName: image?.Name ?? target.name,
+    snapshotIds: made?.snapshots ? idsOf(made.snapshots) : image ? snapshotIdsOf(image) : [],
+    kmsKeyArn: target.kmsKeyArn,
+    status,
+    seconds: Math.round(seconds * 10) / 10,
+  };
+}
+
+/** SSM parameters are set for all targets or for none. */
+function parameterFailures(all: readonly Outcome[], log: Log): string[] {
+  const outcomes = all.filter(({ operation: { kind, island } }) => kind === 'ready' || island === parametersIsland);
+  const failure = failureOf(outcomes);
+  if (failure !== undefined) return [`The SSM parameters hold what they held before. ${explainLine(failure.error)}`];
+  if (outcomes.some(({ is }) => is === 'not begun'))
+    log.warn('the SSM parameters hold what they held before, because not all could be set');
+  return [];
+}
+
+/** What the chart shows: the steps that take their time. */
+const steps: Readonly<Record<string, string>> = {
+  encrypt: 'encrypt',
+  await: 'encrypt',
+  copy: 'copy',
+  'copy-image': 'copy',
+  register: 'register',
+  verify: 'register',
+  publish: 'publish',
+};
+
+/** A span for each step in each place, from the first operation's begin to the last one's end. */
+function timelineOf(outcomes: Outcomes): Span[] {
+  const begun = [...outcomes.values()].filter(({ is, operation }) => is !== 'not begun' && operation.kind in steps);
+  const groups = Map.groupBy(begun, ({ operation }) => `${placeName(operation.place)} ${steps[operation.kind]}`);
+  return [...groups.values()].map((group) => {
+    const [first] = group;
+    return {
+      place: first === undefined ? '' : placeName(first.operation.place),
+      step: steps[first?.operation.kind ?? ''] ?? '',
+      from: Math.min(...group.map(({ from }) => from)),
+      to: Math.max(...group.map(({ to }) => to)),
+    };
+  });
+}

@@ -1,0 +1,39 @@
+import { errorMessage } from '../aws/errors.ts';
+import { type Problem, together } from '../plan/problem.ts';
+import type { PlanRecord } from './plan.ts';
+
+/** All problems at once; nothing was changed, unless an AMI was made of an instance. */
+export class ProblemsError extends Error {
+  override name = 'ProblemsError';
+  readonly problems: readonly Problem[];
+  /** What would have been done, as far as it could be planned. */
+  readonly plan: PlanRecord | undefined;
+  /** The AMI that was made of an instance before they were found. */
+  readonly madeImageId: string | undefined;
+
+  constructor(problems: readonly Problem[], plan: PlanRecord | undefined, madeImageId?: string) {
+    const count = problems.length === 1 ? 'A problem was' : `${problems.length} problems were`;
+    const lines = together(problems).map(
+      ({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`,
+    );
+    const when =
+      madeImageId === undefined
+        ? 'before anything was changed'
+        : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
+    super(`${count} found ${when}.\n${lines.join('\n')}`);
+    this.problems = problems;
+    this.plan = plan;
+    this.madeImageId = madeImageId;
+  }
+}
+
+/** What ended a run before its plan could be walked: its `cause`, and the plan with what became of it. */
+export class StoppedError extends Error {
+  override name = 'StoppedError';
+  readonly plan: PlanRecord;
+
+  constructor(cause: unknown, plan: PlanRecord) {
+    super(errorMessage(cause), { cause });
+    this.plan = plan;
+  }
+}
