@@ -8,7 +8,7 @@ const image = 'src/image.ts';
 const tags = 'src/tags.ts';
 const lease = 'src/lease.ts';
 const machine = 'src/machine.ts';
-const cleanUp = 'src/steps/clean-up.ts';
+const release = 'src/release.ts';
 const text = '"Stryker was here!"';
 const list = '["Stryker was here"]';
 
@@ -19,22 +19,19 @@ export const harmless = [
       [tags, 'dropped: inherited.', "''", text],
       [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],
-      [plan, 'const name = encryptedCopyName(', "''", text],
-      [plan, '[tagKeys.sourceAmi]:', "''", text],
       [earlier, 'const extras = target.', "''", text],
       [plan, 'const keys = asIs.', '[]', list],
-      [cleanUp, '...copies.images.', "''", text],
-      [cleanUp, '...copies.snapshots.', "''", text],
-      [cleanUp, 'for (const { GrantId,', '[]', list],
-      [cleanUp, 'if (GrantId ===', 'GrantId === undefined || Name === undefined', 'false'],
+      [release, '...copies.images.', "''", text],
+      [release, 'for (const { GrantId,', '[]', list],
+      [release, 'if (GrantId !==', 'GrantId !== undefined && Name !== undefined', 'true'],
       [
-        cleanUp,
-        'if (GrantId ===',
-        'GrantId === undefined || Name === undefined',
-        'GrantId === undefined && Name === undefined',
+        release,
+        'if (GrantId !==',
+        'GrantId !== undefined && Name !== undefined',
+        'GrantId !== undefined || Name !== undefined',
       ],
-      [cleanUp, 'if (GrantId ===', 'GrantId === undefined', 'false'],
-      [cleanUp, 'if (GrantId ===', 'Name === undefined', 'false'],
+      [release, 'if (GrantId !==', 'GrantId !== undefined', 'true'],
+      [release, 'if (GrantId !==', 'Name !== undefined', 'true'],
       [lease, 'if (leasesOf(image?.', 'image?.Tags', 'image.Tags'],
     ],
   },
@@ -50,7 +47,7 @@ export const harmless = [
       [image, 'const { SupportedInstanceTypes', '[]', list],
       [lease, 'return (tags ??', '[]', list],
       [lease, 'for (const { Key,', '[]', list],
-      [cleanUp, 'const revoked = attempt(', '[]', list],
+      [release, 'const revoked = attempt(', '[]', list],
       [plan, 'request.copyTags ? (source', '[]', list],
       [plan, 'request.copyTags ? tags', '[]', list],
       [route, 'const codes = [', '[]', list],
@@ -109,12 +106,12 @@ export const harmless = [
   {
     why: 'more is read, or untagged, than there is need to; the outcome is the same',
     mutants: [
-      [cleanUp, 'const tags = gone.', '[]', list],
-      [cleanUp, 'const users = await', "{ Name: 'block-device-mapping.snapshot-id', Values: copies }", '{}'],
+      [release, 'const keys = gone.', '[]', list],
+      [release, 'const users = await', "{ Name: 'block-device-mapping.snapshot-id', Values: idsOf(copies) }", '{}'],
     ],
   },
   {
     why: 'KMS has two words for a grant that is gone; the simulated one uses the other',
-    mutants: [[cleanUp, "if (!hasCode(error, 'NotFoundException',", "'InvalidGrantIdException'", '""']],
+    mutants: [[release, "if (!hasCode(error, 'NotFoundException',", "'InvalidGrantIdException'", '""']],
   },
 ];

@@ -16,13 +16,12 @@ const modules = [
   { mutate: 'src/ledger.ts', tests: 'ledger.test' },
   { mutate: 'src/lease.ts', tests: 'lease?(-tags|-room).test' },
   { mutate: 'src/machine.ts', tests: 'lease.test' },
-  // Which AMIs of a lineage stay. What asks AWS in this file is tested by whole runs.
-  { mutate: 'src/plan/publish.ts:24-73', tests: 'plan/publish.test' },
-  { mutate: 'src/plan/removal.ts', tests: 'plan/publish.test' },
+  { mutate: 'src/plan/retention.ts', tests: 'plan/retention.test' },
+  { mutate: 'src/plan/removal.ts', tests: 'plan/retention.test' },
   { mutate: 'src/plan/plan.ts', tests: 'plan/together' },
   { mutate: 'src/plan/route.ts', tests: 'plan/together' },
   { mutate: 'src/plan/earlier.ts', tests: 'plan/together' },
-  { mutate: 'src/steps/clean-up.ts', tests: 'steps/clean-up?(-policy).test' },
+  { mutate: 'src/release.ts', tests: 'release?(-policy).test' },
 ];
 
 /** A mutant: the code that it changes, the line that this begins in, and what it becomes, each on one line. */
