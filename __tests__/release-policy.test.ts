@@ -40,6 +40,7 @@ test('a run that ends takes its statement out of the key policy, and no other', 
     keepIntermediates: false,
     reader: () => reader,
     superseding: false,
+    ready: new Set(),
     patient: false,
     isLast: true,
   });

@@ -121,6 +121,7 @@ function cleanUp(
     keepIntermediates: false,
     reader: () => reader,
     superseding: false,
+    ready: new Set(),
     patient: false,
     isLast: true,
     targets,

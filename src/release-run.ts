@@ -79,6 +79,7 @@ function releaseRun(run: Run, plan: Plan, outcomes: Outcomes): Promise<ReleaseRe
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
     reader: () => readerOf(host, request.run),
+    ready: new Set(readyIn(outcomes)),
     superseding: plan.operations.some((one) => one.kind === 'deregister' && one.reason === 'name'),
     patient: !run.signal.aborted,
     isLast: true,
@@ -98,6 +99,13 @@ function grantsOf(outcomes: Outcomes): KnownGrant[] {
 function statedIn(outcomes: Outcomes): string[] {
   return [...outcomes.values()].flatMap(({ operation, is }) =>
     operation.kind === 'allow' && operation.by === 'policy' && is !== 'not begun' ? [operation.key] : [],
+  );
+}
+
+/** The targets whose AMIs are right. */
+function readyIn(outcomes: Outcomes): string[] {
+  return [...outcomes.values()].flatMap(({ is, operation }) =>
+    is === 'done' && ['verify', 'reuse'].includes(operation.kind) ? [placeName(operation.place)] : [],
   );
 }
 

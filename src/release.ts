@@ -39,6 +39,8 @@ export type Releasing = Readonly<{
   reader: () => Reader;
   /** Whether an AMI may have given its name up for one that did not come to be. */
   superseding: boolean;
+  /** The targets, as `account/region`, whose AMIs are there and right. */
+  ready: ReadonlySet<string>;
   /** Whether there is time to wait until the lease of an earlier attempt expires. */
   patient: boolean;
   /** Whether this is the last look: before it, the leases stay, and tell whose what is left is. */
@@ -393,10 +395,32 @@ async function unshare(
   return accounts.length;
 }
 
+/**
+ * The snapshots of an AMI that gave its name up: nobody needs them where the new AMI is right; nor where there is none
+ * either, once their run is swept. Else they are told.
+ */
+async function releaseSuperseded(
+  place: Place,
+  superseded: readonly string[],
+  { images, deletes, notes }: Readonly<{ images: readonly Image[]; deletes: boolean; notes: Notes }>,
+): Promise<void> {
+  if (superseded.length === 0) return;
+  const where = placeName(place);
+  if (deletes) {
+    await joined(superseded.map((id) => deleteSnapshot(place, id)));
+    notes.done.push(`deleted ${superseded.join(', ')} in ${where}`);
+    return;
+  }
+  const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(', ');
+  notes.failed.push({
+    what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them`,
+  });
+}
+
 type OfTarget = Readonly<{
   state: Pick<LedgerState, 'imageId' | 'leaseId' | 'keepPending' | 'finished'>;
-  superseding: boolean;
-}>;
+}> &
+  Pick<Releasing, 'superseding' | 'ready' | 'isLast'>;
 
 /** The snapshots of an AMI that gave its name up to a run of these leases, where no AMI has them any more. */
 async function findSuperseded(place: Place, leases: readonly string[]): Promise<string[]> {
@@ -404,21 +428,26 @@ async function findSuperseded(place: Place, leases: readonly string[]): Promise<
   if (marked.length === 0) return [];
   const users = await ownImages(place, { Name: 'block-device-mapping.snapshot-id', Values: marked });
   const used = new Set(users.flatMap(snapshotIdsOf));
+  // An AMI that is there gives nothing up.
+  const kept = marked.filter((id) => used.has(id));
+  if (kept.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: kept, Tags: [{ Key: tagKeys.superseded }] }));
   return marked.filter((id) => !used.has(id));
 }
 
 /** Removes what the leases began in one target and did not finish. Gives whether it is all gone. */
 async function releaseTarget(
   place: Place,
-  { state, superseding }: OfTarget,
+  { state, superseding, ready, isLast }: OfTarget,
   { leases, notes }: Readonly<{ leases: Pick<Leases, 'gone' | 'live'>; notes: Notes }>,
 ): Promise<boolean> {
   const where = placeName(place);
   const { keepPending, finished: known } = state;
+  const isSweep = state.imageId === '';
   // Copies that go on may bear the mark already.
   const ofLease = { Name: `tag:${tagKeys.lease}`, Values: [...leases.gone, ...(keepPending ? [endedLease] : [])] };
   try {
-    const superseded = superseding ? await findSuperseded(place, leases.gone) : [];
+    const others = leases.gone.some((id) => id !== state.leaseId);
+    const superseded = superseding || others ? await findSuperseded(place, leases.gone) : [];
     const found = await joined<[Image[], Snapshot[]]>([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
     // An AMI that a dead run was making may be what one that lives waits for.
     const isOwn = (one: Image | Snapshot) => tagValue(one, tagKeys.lease) === state.leaseId;
@@ -428,19 +457,18 @@ async function releaseTarget(
     const images = found[0].filter(isOurs);
     const snapshots = found[1].filter(isOurs);
     // Without the former AMI, the new one is all that there is: a later run compares it, and uses it if it is right.
-    const halfMade = superseded.length > 0 ? [] : images.filter(({ ImageId = '' }) => !known.includes(ImageId));
+    // That the tag was taken off may be seen late: only the last look removes an AMI.
+    const stay = superseded.length > 0 || !isLast;
+    const halfMade = stay ? [] : images.filter(({ ImageId = '' }) => !known.includes(ImageId));
     for (const image of halfMade) {
       await removeImage(place, image);
       notes.done.push(`removed ${image.ImageId} in ${where}`);
     }
-    // With neither the former AMI nor a new one, nobody needs them any more once their run is swept.
-    if (superseded.length > 0 && state.imageId === '' && images.length === 0) {
-      await joined(superseded.map((id) => deleteSnapshot(place, id)));
-      notes.done.push(`deleted ${superseded.join(', ')} in ${where}`);
-    } else if (superseded.length > 0)
-      notes.failed.push({
-        what: `${[...superseded, ...images.map(({ ImageId }) => ImageId)].join(', ')} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them`,
-      });
+    await releaseSuperseded(place, superseded, {
+      images,
+      deletes: ready.has(where) || (isSweep && images.length === 0),
+      notes,
+    });
     // What bears a lease that has ended would be taken for half-made by the next that looks.
     await untagFinished(
       place,
@@ -491,6 +519,10 @@ export async function releaseFrom(
 ): Promise<ReleaseReport> {
   const notes = noNotes();
   const state = { imageId: '', leaseId: '', keepPending: false, finished };
-  await releaseTarget(place, { state, superseding: true }, { leases: { gone: leases, live: [] }, notes });
+  await releaseTarget(
+    place,
+    { state, superseding: true, ready: new Set(), isLast: true },
+    { leases: { gone: leases, live: [] }, notes },
+  );
   return reportOf(notes);
 }

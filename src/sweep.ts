@@ -98,6 +98,7 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
         keepIntermediates: request.keepIntermediates,
         reader: () => readerOf(host, request.run),
         superseding: false,
+        ready: new Set(),
         patient: false,
         isLast: dropLeases,
       }),

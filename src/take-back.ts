@@ -84,6 +84,7 @@ async function takeBack(
       keepIntermediates: settings.keepIntermediates,
       reader: () => readerOf(host, settings.run),
       superseding: true,
+      ready: new Set(),
       patient: false,
       isLast: index === passesAfterSeconds.length - 1,
     });

@@ -380,3 +380,77 @@ test('a re-run takes nothing back from a first attempt whose lease is alive, as 
   await house.settle();
   expect(house.remains()).toEqual([]);
 });
+
+describe('what a replace takes away goes only when the new AMI is finished', () => {
+  const replace = { 'on-existing': 'replace' };
+  const isIn =
+    (action: string, nth: number) =>
+    (call: RecordedCall, count: { seen: number }): boolean => {
+      const is = call.action === action && call.account === targetAccount && call.mutating && call.outcome === 'ok';
+      if (is) count.seen += 1;
+      return is && count.seen === nth;
+    };
+
+  test.each([
+    ['the lease is taken off late', { kind: 'throttle', action: 'DeleteTags', account: targetAccount, times: 6 }, 0],
+    ['tags are read 2 s late', undefined, 2],
+  ] as const)(
+    'a kill while the old one goes, and post, leave an AMI: %s',
+    async (_, fault, tagsVisibleAfterSeconds) => {
+      for (const [action, nth] of [
+        ['DeleteTags', 1],
+        ['DeleteSnapshot', 1],
+        ['DeleteSnapshot', 2],
+      ] as const) {
+        await using house = await openHouse(one(1, { timings: { ...minutes(1), tagsVisibleAfterSeconds } }));
+        await runJob(house.run({}, { run_id: '1' }));
+        if (fault !== undefined) house.simulator.addFault({ ...fault, mutating: true });
+        const run = house.run(replace, { run_id: '2' });
+        const dying = startAction(run);
+        const count = { seen: 0 };
+        const isMoment = isIn(action, nth);
+        const forget = house.simulator.onCall((call) => {
+          if (isMoment(call, count)) dying.kill();
+        });
+        const main = await dying.result;
+        forget();
+        await runAction({ ...run, entry: 'post', state: main.state, temp: main.temp });
+        expect([action, nth, imagesIn(house).length]).toEqual([action, nth, 1]);
+      }
+    },
+  );
+
+  test.each([300, 900, 2000])('two runs that replace the same AMI, %i ms apart, both end well', async (apart) => {
+    await using house = await openHouse(one(1));
+    await runJob(house.run({}, { run_id: '1' }));
+    const first = runJob(house.run(replace, { run_id: '2' }));
+    await house.simulator.clock.sleep(apart);
+    const second = runJob(house.run(replace, { run_id: '3' }));
+    const jobs = await Promise.all([first, second]);
+    expect(jobs.map(({ main }) => [main.conclusion, messagesOf(main)])).toEqual([
+      ['success', ''],
+      ['success', ''],
+    ]);
+    expect(imagesIn(house)).toHaveLength(1);
+  });
+
+  test('an AMI that is registered again is found, although the answer is lost', async () => {
+    await using house = await openHouse(one(1));
+    await runJob(house.run({}, { run_id: '1' }));
+    const action = 'RegisterImage';
+    house.simulator.addFault({ kind: 'lost-response', action, nth: 2, mutating: true });
+    house.simulator.addFault({
+      kind: 'refusal',
+      code: 'OperationNotPermitted',
+      message: 'No.',
+      action,
+      nth: 1,
+      mutating: true,
+    });
+    const { main } = await runJob(house.run(replace, { run_id: '2' }));
+    expect(messagesOf(main)).not.toMatch(/could not be registered again/);
+    expect(imagesIn(house)).toHaveLength(1);
+    await house.settle();
+    expect(house.remains()).toEqual([]);
+  });
+});

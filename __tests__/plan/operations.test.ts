@@ -519,13 +519,13 @@ describe('where on-existing replaces an AMI', () => {
     expect(freed).toMatchObject({ island: where, after: [`copy snap-root to ${where}`] });
     expect(only(ofKind(plan, 'register')).after).toContain(freed?.id);
     for (const last of [only(ofKind(plan, 'delete')), replaced])
-      expect(last).toMatchObject({ island: undefined, after: [`verify ${where}`] });
+      expect(last).toMatchObject({ island: undefined, after: [`verify ${where}`, `finish ${where}`] });
   });
 
   test('it goes when the new one is published, and the SSM parameters are set', () => {
     const published = replacing({ inputs: { 'deregistration-protection': 'on' } });
-    expect(only(ofKind(published.plan, 'delete')).after).toEqual([`verify ${where}`]);
-    expect(ofKind(published.plan, 'deregister')[1]?.after).toEqual([`publish ${where}`]);
+    expect(only(ofKind(published.plan, 'delete')).after).toEqual([`verify ${where}`, `finish ${where}`]);
+    expect(ofKind(published.plan, 'deregister')[1]?.after).toEqual([`publish ${where}`, `finish ${where}`]);
     const name = 'golden-next';
     const promoted = replacing({}, { ssmParameter: '/golden/latest', name, namesake: undefined });
     expect(promoted.problems).toEqual([]);
@@ -549,8 +549,8 @@ describe('where on-existing replaces an AMI', () => {
     const ids = plan.operations.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     expect(ofKind(plan, 'delete').map(({ place, after }) => [place.region, after])).toEqual([
-      ['eu-west-1', [`verify ${targetAccount}/eu-west-1`]],
-      ['us-west-2', [`verify ${targetAccount}/us-west-2`]],
+      ['eu-west-1', [`verify ${targetAccount}/eu-west-1`, `finish ${targetAccount}/eu-west-1`]],
+      ['us-west-2', [`verify ${targetAccount}/us-west-2`, `finish ${targetAccount}/us-west-2`]],
     ]);
   });
 });
@@ -564,7 +564,7 @@ describe('where retain leaves no room', () => {
 
   test('what nothing uses goes last', () => {
     expect(retired({}).map(({ image, reason, after }) => [image, reason, after])).toEqual(
-      made.map((image) => [image, 'retain', [`verify ${where}`]]),
+      made.map((image) => [image, 'retain', [`verify ${where}`, `finish ${where}`]]),
     );
   });
 
@@ -691,7 +691,7 @@ test('what is published is so once the AMI is right; a parameter names it', () =
     zones: [],
   });
   const ready = plan.operations.find(({ id }) => id === 'every target is ready');
-  expect(ready).toMatchObject({ kind: 'ready', after: [published.id] });
+  expect(ready).toMatchObject({ kind: 'ready', after: [published.id, `finish ${where}`] });
   expect(only(ofKind(plan, 'parameter'))).toMatchObject({ image: { madeBy: published.id }, after: [ready?.id] });
   expect(ofKind(planOne({}).plan, 'publish')).toEqual([]);
 });

@@ -42527,11 +42527,12 @@ async function deregister({ image, reason }, { run, place }) {
 		run,
 		place
 	})) return { undone: "not needed" };
-	await mark(place, snapshotIdsOf(image), {
-		Key: tagKeys[reason === "name" ? "superseded" : "lease"],
-		Value: run.leaseId
-	});
+	const key = tagKeys[reason === "name" ? "superseded" : "lease"];
 	try {
+		await mark(place, snapshotIdsOf(image), {
+			Key: key,
+			Value: run.leaseId
+		});
 		await deregisterImage(place, image);
 	} catch (error) {
 		if (reason !== "retain") throw error;
@@ -42563,12 +42564,14 @@ async function deleteOrTell({ image, what }, { run, place }) {
 	}));
 }
 async function mark(place, Resources, tag) {
+	if (Resources.length === 0) return;
 	try {
 		await place.ec2(new CreateTagsCommand({
 			Resources,
 			Tags: [tag]
 		}));
 	} catch (error) {
+		if (hasCode(error, "InvalidSnapshot.NotFound")) return;
 		if (tag.Key === tagKeys.superseded || !(isDenied(error) || hasCode(error, "TagLimitExceeded"))) throw error;
 	}
 }
@@ -42613,12 +42616,20 @@ async function restore({ image, reason, until, extras }, { run, place, resultOf 
 			tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
 		});
 		const on = (error) => hasCode(error, "InvalidAMIName.Duplicate") || isTransient(error);
-		const { ImageId = "" } = await retried({
+		const ImageId = await retried({
 			place,
 			on,
 			tries: 6,
 			wait: (count) => 1e3 * count
-		}, () => place.ec2(new RegisterImageCommand(registration)));
+		}, async () => {
+			try {
+				return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
+			} catch (error) {
+				const there = on(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
+				if (there?.ImageId === void 0 || !snapshotIdsOf(there).every((id) => snapshots.includes(id))) throw error;
+				return there.ImageId;
+			}
+		});
 		await run.watcher(place).image(ImageId);
 		await carryOver(place, image, {
 			ImageId,
@@ -45523,14 +45534,18 @@ function targetOperations(decided, supply, plan) {
 		...one,
 		after: [made.last]
 	}));
+	const left = all.filter((one) => !isLate(one));
+	const last = published[0]?.id ?? made.last;
+	const finishing = isMaking(plan) ? [finishId(placeName(plan.target.place))] : late.map(({ id }) => id);
 	return {
 		operations: [
-			...all.filter((one) => !isLate(one)),
+			...left,
 			...made.operations,
 			...late,
 			...published
 		],
-		last: published[0]?.id ?? made.last
+		last,
+		ends: [last, ...finishing]
 	};
 }
 function discarding({ target: { place }, discardImages, discard, untag }, after) {
@@ -45641,7 +45656,7 @@ function making(decided, supply, plan) {
 			{
 				...told({
 					...base,
-					id: `finish ${island}`,
+					id: finishId(island),
 					after: [id],
 					why: "a finished AMI bears no lease"
 				}),
@@ -45655,6 +45670,7 @@ function making(decided, supply, plan) {
 }
 const ofRun = [tagKeys.run, tagKeys.commit];
 const verifyId = (island) => `verify ${island}`;
+const finishId = (island) => `finish ${island}`;
 function registering(decided, supply, plan) {
 	const { target, supersedes, expected, from } = plan;
 	const { place, kmsKeyArn: key, name } = target;
@@ -45822,7 +45838,7 @@ const parametersIsland = "SSM parameters";
 function concluding({ source }, parts) {
 	const { place } = source;
 	const named = parts.filter(({ target }) => target.target.ssmParameter !== void 0);
-	if (named.length === 0) return parts.flatMap(({ target, last }) => retiring(target, [last]));
+	if (named.length === 0) return parts.flatMap(({ target, ends }) => retiring(target, ends));
 	const ready = "every target is ready";
 	const set = "every parameter is set";
 	const sets = named.map(({ target: { target }, last }) => ({
@@ -45846,7 +45862,7 @@ function concluding({ source }, parts) {
 			image: { madeBy: last }
 		};
 	});
-	const lasts = parts.map(({ last }) => last);
+	const lasts = parts.flatMap(({ ends }) => ends);
 	const all = "the SSM parameters are set for all targets or for none";
 	const then = "until then the parameters may be put back to the older AMIs";
 	const after = parameters.map(({ id }) => id);
@@ -45890,7 +45906,7 @@ function retiring(plan, after) {
 		});
 		const of = snapshotIdsOf(image);
 		const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
-		const verified = [verifyId(placeName(place))];
+		const verified = [verifyId(placeName(place)), finishId(placeName(place))];
 		return {
 			...told({
 				id,
@@ -46230,7 +46246,7 @@ function checkName(planning, target, discardImages) {
 	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
 	if (tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) tell("", remedy);
 	else if (request.onExisting === "fail") return;
-	else if (namesake.State === "pending") tell(", which is being made", "run it again when that AMI is available");
+	else if (namesake.State === "pending" || isHeld(namesake, planning.holders)) tell(", which is being made", "run it again when that AMI is available");
 	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
@@ -46810,6 +46826,17 @@ async function unshare(place, id, { accounts, keys }) {
 	}
 	return accounts.length;
 }
+async function releaseSuperseded(place, superseded, { images, deletes, notes }) {
+	if (superseded.length === 0) return;
+	const where = placeName(place);
+	if (deletes) {
+		await joined(superseded.map((id) => deleteSnapshot(place, id)));
+		notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
+		return;
+	}
+	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
+	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+}
 async function findSuperseded(place, leases) {
 	const marked = idsOf(await ownSnapshots(place, {
 		Name: `tag:${tagKeys.superseded}`,
@@ -46821,32 +46848,40 @@ async function findSuperseded(place, leases) {
 		Values: marked
 	});
 	const used = new Set(users.flatMap(snapshotIdsOf));
+	const kept = marked.filter((id) => used.has(id));
+	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
+		Resources: kept,
+		Tags: [{ Key: tagKeys.superseded }]
+	}));
 	return marked.filter((id) => !used.has(id));
 }
-async function releaseTarget(place, { state, superseding }, { leases, notes }) {
+async function releaseTarget(place, { state, superseding, ready, isLast }, { leases, notes }) {
 	const where = placeName(place);
 	const { keepPending, finished: known } = state;
+	const isSweep = state.imageId === "";
 	const ofLease = {
 		Name: `tag:${tagKeys.lease}`,
 		Values: [...leases.gone, ...keepPending ? [endedLease] : []]
 	};
 	try {
-		const superseded = superseding ? await findSuperseded(place, leases.gone) : [];
+		const others = leases.gone.some((id) => id !== state.leaseId);
+		const superseded = superseding || others ? await findSuperseded(place, leases.gone) : [];
 		const found = await joined([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
 		const isOwn = (one) => tagValue(one, tagKeys.lease) === state.leaseId;
 		const spared = leases.live.length > 0 && !found[0].every(isOwn);
 		const isOurs = (one) => (!spared || isOwn(one)) && (!keepPending || isOwn(one) || tagValue(one, tagKeys.sourceAmi) === state.imageId);
 		const images = found[0].filter(isOurs);
 		const snapshots = found[1].filter(isOurs);
-		const halfMade = superseded.length > 0 ? [] : images.filter(({ ImageId = "" }) => !known.includes(ImageId));
+		const halfMade = superseded.length > 0 || !isLast ? [] : images.filter(({ ImageId = "" }) => !known.includes(ImageId));
 		for (const image of halfMade) {
 			await removeImage(place, image);
 			notes.done.push(`removed ${image.ImageId} in ${where}`);
 		}
-		if (superseded.length > 0 && state.imageId === "" && images.length === 0) {
-			await joined(superseded.map((id) => deleteSnapshot(place, id)));
-			notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
-		} else if (superseded.length > 0) notes.failed.push({ what: `${[...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ")} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+		await releaseSuperseded(place, superseded, {
+			images,
+			deletes: ready.has(where) || isSweep && images.length === 0,
+			notes
+		});
 		await untagFinished(place, images.flatMap(({ ImageId = "" }) => known.includes(ImageId) ? [ImageId] : []));
 		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
 		const copies = snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
@@ -46900,7 +46935,9 @@ async function releaseFrom(place, leases, finished) {
 			keepPending: false,
 			finished
 		},
-		superseding: true
+		superseding: true,
+		ready: new Set(),
+		isLast: true
 	}, {
 		leases: {
 			gone: leases,
@@ -46992,6 +47029,7 @@ function releaseRun(run, plan, outcomes) {
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: () => readerOf(host, request.run),
+		ready: new Set(readyIn(outcomes)),
 		superseding: plan.operations.some((one) => one.kind === "deregister" && one.reason === "name"),
 		patient: !run.signal.aborted,
 		isLast: true
@@ -47009,6 +47047,9 @@ function grantsOf(outcomes) {
 }
 function statedIn(outcomes) {
 	return [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "policy" && is !== "not begun" ? [operation.key] : []);
+}
+function readyIn(outcomes) {
+	return [...outcomes.values()].flatMap(({ is, operation }) => is === "done" && ["verify", "reuse"].includes(operation.kind) ? [placeName(operation.place)] : []);
 }
 function finishedIn(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => outcome.is === "done" && ["verify", "reuse"].includes(outcome.operation.kind) ? outcome.result.id ?? [] : []);
@@ -47231,6 +47272,7 @@ async function sweep(host, request, signal) {
 			keepIntermediates: request.keepIntermediates,
 			reader: () => readerOf(host, request.run),
 			superseding: false,
+			ready: new Set(),
 			patient: false,
 			isLast: dropLeases
 		}));

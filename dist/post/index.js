@@ -29119,6 +29119,17 @@ async function unshare(place, id, { accounts, keys }) {
 	}
 	return accounts.length;
 }
+async function releaseSuperseded(place, superseded, { images, deletes, notes }) {
+	if (superseded.length === 0) return;
+	const where = placeName(place);
+	if (deletes) {
+		await joined(superseded.map((id) => deleteSnapshot(place, id)));
+		notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
+		return;
+	}
+	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
+	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+}
 async function findSuperseded(place, leases) {
 	const marked = idsOf(await ownSnapshots(place, {
 		Name: `tag:${tagKeys.superseded}`,
@@ -29130,32 +29141,40 @@ async function findSuperseded(place, leases) {
 		Values: marked
 	});
 	const used = new Set(users.flatMap(snapshotIdsOf));
+	const kept = marked.filter((id) => used.has(id));
+	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
+		Resources: kept,
+		Tags: [{ Key: tagKeys.superseded }]
+	}));
 	return marked.filter((id) => !used.has(id));
 }
-async function releaseTarget(place, { state, superseding }, { leases, notes }) {
+async function releaseTarget(place, { state, superseding, ready, isLast }, { leases, notes }) {
 	const where = placeName(place);
 	const { keepPending, finished: known } = state;
+	const isSweep = state.imageId === "";
 	const ofLease = {
 		Name: `tag:${tagKeys.lease}`,
 		Values: [...leases.gone, ...keepPending ? [endedLease] : []]
 	};
 	try {
-		const superseded = superseding ? await findSuperseded(place, leases.gone) : [];
+		const others = leases.gone.some((id) => id !== state.leaseId);
+		const superseded = superseding || others ? await findSuperseded(place, leases.gone) : [];
 		const found = await joined([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
 		const isOwn = (one) => tagValue(one, tagKeys.lease) === state.leaseId;
 		const spared = leases.live.length > 0 && !found[0].every(isOwn);
 		const isOurs = (one) => (!spared || isOwn(one)) && (!keepPending || isOwn(one) || tagValue(one, tagKeys.sourceAmi) === state.imageId);
 		const images = found[0].filter(isOurs);
 		const snapshots = found[1].filter(isOurs);
-		const halfMade = superseded.length > 0 ? [] : images.filter(({ ImageId = "" }) => !known.includes(ImageId));
+		const halfMade = superseded.length > 0 || !isLast ? [] : images.filter(({ ImageId = "" }) => !known.includes(ImageId));
 		for (const image of halfMade) {
 			await removeImage(place, image);
 			notes.done.push(`removed ${image.ImageId} in ${where}`);
 		}
-		if (superseded.length > 0 && state.imageId === "" && images.length === 0) {
-			await joined(superseded.map((id) => deleteSnapshot(place, id)));
-			notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
-		} else if (superseded.length > 0) notes.failed.push({ what: `${[...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ")} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+		await releaseSuperseded(place, superseded, {
+			images,
+			deletes: ready.has(where) || isSweep && images.length === 0,
+			notes
+		});
 		await untagFinished(place, images.flatMap(({ ImageId = "" }) => known.includes(ImageId) ? [ImageId] : []));
 		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
 		const copies = snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
@@ -29278,6 +29297,7 @@ async function takeBack(host, settings, state) {
 			keepIntermediates: settings.keepIntermediates,
 			reader: () => readerOf(host, settings.run),
 			superseding: true,
+			ready: new Set(),
 			patient: false,
 			isLast: index === passesAfterSeconds.length - 1
 		});

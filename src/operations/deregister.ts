@@ -30,11 +30,9 @@ export async function deregister({ image, reason }: Deregister, { run, place }: 
   const where = placeName(place);
   const what = `${image.ImageId} (${image.Name})`;
   if (reason === 'retain' && !(await mayRetire({ image, what }, { run, place }))) return { undone: 'not needed' };
-  await mark(place, snapshotIdsOf(image), {
-    Key: tagKeys[reason === 'name' ? 'superseded' : 'lease'],
-    Value: run.leaseId,
-  });
+  const key = tagKeys[reason === 'name' ? 'superseded' : 'lease'];
   try {
+    await mark(place, snapshotIdsOf(image), { Key: key, Value: run.leaseId });
     await deregisterImage(place, image);
   } catch (error) {
     if (reason !== 'retain') throw error;
@@ -67,9 +65,12 @@ async function deleteOrTell(
 
 /** Should the run be killed from here on, a later one knows by the mark that no AMI will need the snapshots. */
 async function mark(place: Place, Resources: string[], tag: Tag): Promise<void> {
+  if (Resources.length === 0) return;
   try {
     await place.ec2(new CreateTagsCommand({ Resources, Tags: [tag] }));
   } catch (error) {
+    // Another run may have removed it meanwhile.
+    if (hasCode(error, 'InvalidSnapshot.NotFound')) return;
     if (tag.Key === tagKeys.superseded || !(isDenied(error) || hasCode(error, 'TagLimitExceeded'))) throw error;
   }
 }
@@ -126,9 +127,16 @@ export async function restore(
       tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith('aws:')),
     });
     const on = (error: unknown) => hasCode(error, 'InvalidAMIName.Duplicate') || isTransient(error);
-    const { ImageId = '' } = await retried({ place, on, tries: 6, wait: (count) => 1000 * count }, () =>
-      place.ec2(new RegisterImageCommand(registration)),
-    );
+    const ImageId = await retried({ place, on, tries: 6, wait: (count) => 1000 * count }, async () => {
+      try {
+        return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? '';
+      } catch (error) {
+        // It may be there by a request whose answer was lost.
+        const there = on(error) ? await findNamed(place, image.Name ?? '', true) : undefined;
+        if (there?.ImageId === undefined || !snapshotIdsOf(there).every((id) => snapshots.includes(id))) throw error;
+        return there.ImageId;
+      }
+    });
     await run.watcher(place).image(ImageId);
     await carryOver(place, image, { ImageId, ImdsSupport: image.ImdsSupport });
     run.log.warn(`${what}, and is registered again as ${ImageId}, without its launch permissions and its deprecation`);

@@ -294,7 +294,8 @@ function checkName(planning: Planning, target: Target, discardImages: readonly I
   if (tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) tell('', remedy);
   // Then it is told as an AMI of this source that is there.
   else if (request.onExisting === 'fail') return;
-  else if (namesake.State === 'pending') tell(', which is being made', 'run it again when that AMI is available');
+  else if (namesake.State === 'pending' || isHeld(namesake, planning.holders))
+    tell(', which is being made', 'run it again when that AMI is available');
   else if (request.onExisting === 'replace')
     tell(
       ', which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)',

@@ -7,18 +7,21 @@ import { type Operation, type PublishSettings, type Ref, told } from './operatio
 import { deregistering, removalId } from './removal.ts';
 import { imageCopyId, nameOfSource, type Supply } from './supply-operations.ts';
 
-/** What is done in a target, and the operation that ends with its AMI ready. */
-export type TargetPart = Readonly<{ operations: readonly Operation[]; last: string }>;
+/** What is done in a target, the operation that ends with its AMI ready, and those that what can't be undone comes after. */
+export type TargetPart = Readonly<{ operations: readonly Operation[]; last: string; ends: readonly string[] }>;
 
 export function targetOperations(decided: Decided, supply: Supply, plan: TargetPlan): TargetPart {
   const all = discarding(plan, supply.begin());
-  const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
+  const made: Omit<TargetPart, 'ends'> = isMaking(plan) ? making(decided, supply, plan) : using(plan);
   const published = publishing(decided, plan, made.last);
   // What is waited for is finished only when it was found right.
   const isLate = ({ kind }: Operation) => plan.action === 'await' && kind === 'untag';
   const late = all.filter(isLate).map((one) => ({ ...one, after: [made.last] }));
   const left = all.filter((one) => !isLate(one));
-  return { operations: [...left, ...made.operations, ...late, ...published], last: published[0]?.id ?? made.last };
+  const last = published[0]?.id ?? made.last;
+  // An AMI that still bears a lease reads as half-made, should the run be killed.
+  const finishing = isMaking(plan) ? [finishId(placeName(plan.target.place))] : late.map(({ id }) => id);
+  return { operations: [...left, ...made.operations, ...late, ...published], last, ends: [last, ...finishing] };
 }
 
 /** What dead runs left in a target. */
@@ -63,7 +66,12 @@ function discarding(
 }
 
 /** An AMI that is there, or that another run makes. */
-function using({ action, image, expected, target: { place } }: TargetPlan & { image: Image }): TargetPart {
+function using({
+  action,
+  image,
+  expected,
+  target: { place },
+}: TargetPlan & { image: Image }): Omit<TargetPart, 'ends'> {
   const island = placeName(place);
   const id = image.ImageId ?? '';
   const base = { place, island, of: [id] };
@@ -84,7 +92,7 @@ function using({ action, image, expected, target: { place } }: TargetPlan & { im
   };
 }
 
-function making(decided: Decided, supply: Supply, plan: MakingPlan): TargetPart {
+function making(decided: Decided, supply: Supply, plan: MakingPlan): Omit<TargetPart, 'ends'> {
   const { target, expected } = plan;
   const island = placeName(target.place);
   const base = { place: target.place, of: [target.name] };
@@ -104,7 +112,7 @@ function making(decided: Decided, supply: Supply, plan: MakingPlan): TargetPart 
         ...{ kind: 'verify', image: { madeBy: last }, expected: { ...expected, description: described, tags } },
       },
       {
-        ...told({ ...base, id: `finish ${island}`, after: [id], why: 'a finished AMI bears no lease' }),
+        ...told({ ...base, id: finishId(island), after: [id], why: 'a finished AMI bears no lease' }),
         ...{ kind: 'untag', finishes: last, resources: [] },
       },
     ],
@@ -116,6 +124,7 @@ function making(decided: Decided, supply: Supply, plan: MakingPlan): TargetPart 
 const ofRun: string[] = [tagKeys.run, tagKeys.commit];
 
 const verifyId = (island: string) => `verify ${island}`;
+const finishId = (island: string) => `finish ${island}`;
 
 /** The copies, the largest first; the AMI that gives its name up, if one does; and the new one. */
 function registering(decided: Decided, supply: Supply, plan: MakingPlan & { action: 'register' }): Operation[] {
@@ -241,7 +250,7 @@ export const parametersIsland = 'SSM parameters';
 export function concluding({ source }: Decided, parts: readonly (TargetPart & { target: TargetPlan })[]): Operation[] {
   const { place } = source;
   const named = parts.filter(({ target }) => target.target.ssmParameter !== undefined);
-  if (named.length === 0) return parts.flatMap(({ target, last }) => retiring(target, [last]));
+  if (named.length === 0) return parts.flatMap(({ target, ends }) => retiring(target, ends));
   const ready = 'every target is ready';
   const set = 'every parameter is set';
   const sets = named.map(({ target: { target }, last }) => ({
@@ -258,7 +267,7 @@ export function concluding({ source }: Decided, parts: readonly (TargetPart & { 
       image: { madeBy: last },
     };
   });
-  const lasts = parts.map(({ last }) => last);
+  const lasts = parts.flatMap(({ ends }) => ends);
   const all = 'the SSM parameters are set for all targets or for none';
   const then = 'until then the parameters may be put back to the older AMIs';
   const after = parameters.map(({ id }) => id);
@@ -282,7 +291,7 @@ function retiring(plan: TargetPlan, after: readonly string[]): Operation[] {
       const of = snapshotIdsOf(image);
       const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
       // From then on it is not registered again.
-      const verified = [verifyId(placeName(place))];
+      const verified = [verifyId(placeName(place)), finishId(placeName(place))];
       const what = told({ id, place, of, after: verified, why: `${image.ImageId} is replaced` });
       return { ...what, kind: 'delete', snapshotIds: of, superseded: true };
     }),
