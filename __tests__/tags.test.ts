@@ -1,6 +1,17 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { joinIds, maxTags, mergeTags, ownTagCount, tagKeys, tagPrefix, tagValue, toTags } from '../src/tags.ts';
+import {
+  endedLease,
+  joinIds,
+  maxTags,
+  mergeTags,
+  ownTagCount,
+  tagKeys,
+  tagPrefix,
+  tagValue,
+  toTags,
+} from '../src/tags.ts';
 
 test("the action's own tags have the names that resources out there bear already", () => {
   expect(tagKeys).toEqual({
@@ -103,4 +114,8 @@ describe('a list of IDs as a tag', () => {
     expect(joinIds(full)).toBe(full.join(' '));
     expect(joinIds(['a'.repeat(128), 'b'.repeat(128)])).toBe('a'.repeat(128));
   });
+});
+
+test('the mark on copies that outlast their run is the one that the docs tell of', () => {
+  expect(readFileSync('docs/how-it-works.md', 'utf8')).toContain(`\`${endedLease}\` on copies that outlast`);
 });

@@ -17,7 +17,7 @@ const modules = [
   { mutate: 'src/lease.ts', tests: 'lease?(-tags|-room).test' },
   { mutate: 'src/machine.ts', tests: 'lease.test' },
   { mutate: 'src/plan/retention.ts', tests: 'plan/retention.test' },
-  { mutate: 'src/plan/removal.ts', tests: 'plan/retention.test' },
+  { mutate: 'src/plan/removal.ts', tests: 'plan/together' },
   { mutate: 'src/plan/plan.ts', tests: 'plan/together' },
   { mutate: 'src/plan/route.ts', tests: 'plan/together' },
   { mutate: 'src/plan/earlier.ts', tests: 'plan/together' },
