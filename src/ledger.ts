@@ -1,5 +1,6 @@
 import type { Files } from './host.ts';
-import { isRecord, openSavedParts, readSavedParts, roomProblem } from './saved-state.ts';
+import { isListOf, isRecord, isText, isTexts } from './plain-data.ts';
+import { openSavedParts, readSavedParts, roomProblem } from './saved-state.ts';
 
 /*
  * What must be undone, written into the action's saved state before the thing it undoes is made. The run's own clean-up
@@ -54,7 +55,8 @@ export type Ledger = {
   clear(): void;
 };
 
-const empty: LedgerState = {
+/** Nothing to undo. */
+export const emptyLedger: LedgerState = {
   imageId: '',
   leaseId: '',
   leased: false,
@@ -73,7 +75,7 @@ export function openLedger(save: (name: string, value: string) => void, files: F
   const saved = openSavedParts(save, files);
   let state: LedgerState | undefined;
   const write = (change: Partial<LedgerState>): void => {
-    const next = { ...empty, ...state, ...change };
+    const next = { ...emptyLedger, ...state, ...change };
     const { shares, targets, promotions, finished, ...run } = next;
     // What changes by itself is a part of its own.
     saved.write({ run, shares, targets, finished, promotions: promotions.map(savedPromotion) });
@@ -151,14 +153,7 @@ export function savedLedger(get: (name: string) => string, files: Files): SavedL
     if (read === undefined) unread.push(`${words.get(part) ?? part}: it is not what this action saves`);
     else known.push(read);
   }
-  return { state: known.length === 0 ? undefined : Object.assign({}, empty, ...known), unread };
-}
-
-const isText = (value: unknown): value is string => typeof value === 'string';
-const isTexts = (value: unknown): value is string[] => isListOf(value, isText);
-
-function isListOf<T>(value: unknown, isOne: (value: unknown) => value is T): value is T[] {
-  return Array.isArray(value) && value.every(isOne);
+  return { state: known.length === 0 ? undefined : Object.assign({}, emptyLedger, ...known), unread };
 }
 
 function isTextsByName(value: unknown): value is Record<string, string[]> {

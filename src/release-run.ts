@@ -67,7 +67,8 @@ function releaseRun(run: Run, plan: Plan, outcomes: Outcomes): Promise<ReleaseRe
   const keepPending = run.signal.reason instanceof TimeOutError;
   const { state } = ledger;
   if (state === undefined) return Promise.resolve(nothing);
-  const finished = [...new Set([...state.finished, ...finishedIn(outcomes)])];
+  const right = rightIn(outcomes);
+  const finished = [...new Set([...state.finished, ...right.map(({ id }) => id)])];
   quietly(run, () => ledger.write({ keepPending, finished }));
   return release({
     source: (region) => accounts.source(region).until(signal),
@@ -79,7 +80,7 @@ function releaseRun(run: Run, plan: Plan, outcomes: Outcomes): Promise<ReleaseRe
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
     reader: () => readerOf(host, request.run),
-    ready: new Set(readyIn(outcomes)),
+    ready: new Set(right.map(({ where }) => where)),
     superseding: plan.operations.some((one) => one.kind === 'deregister' && one.reason === 'name'),
     patient: !run.signal.aborted,
     isLast: true,
@@ -102,18 +103,13 @@ function statedIn(outcomes: Outcomes): string[] {
   );
 }
 
-/** The targets whose AMIs are right. */
-function readyIn(outcomes: Outcomes): string[] {
-  return [...outcomes.values()].flatMap(({ is, operation }) =>
-    is === 'done' && ['verify', 'reuse'].includes(operation.kind) ? [placeName(operation.place)] : [],
-  );
-}
-
-/** The AMIs that are right, whatever came after. */
-function finishedIn(outcomes: Outcomes): string[] {
-  return [...outcomes.values()].flatMap((outcome) =>
-    outcome.is === 'done' && ['verify', 'reuse'].includes(outcome.operation.kind) ? (outcome.result.id ?? []) : [],
-  );
+/** The AMIs that are right, whatever came after, and where each is. */
+function rightIn(outcomes: Outcomes): { id: string; where: string }[] {
+  return [...outcomes.values()].flatMap((outcome) => {
+    const { kind, place } = outcome.operation;
+    if (outcome.is !== 'done' || (kind !== 'verify' && kind !== 'reuse')) return [];
+    return [{ id: outcome.result.id ?? '', where: placeName(place) }];
+  });
 }
 
 /** Removals that belong to no target: what failed of them stays. */

@@ -422,12 +422,17 @@ type OfTarget = Readonly<{
 }> &
   Pick<Releasing, 'superseding' | 'ready' | 'isLast'>;
 
+/** The snapshots of all AMIs that have one of these. */
+async function usedOf(place: Place, snapshotIds: string[]): Promise<Set<string>> {
+  const users = await ownImages(place, { Name: 'block-device-mapping.snapshot-id', Values: snapshotIds });
+  return new Set(users.flatMap(snapshotIdsOf));
+}
+
 /** The snapshots of an AMI that gave its name up to a run of these leases, where no AMI has them any more. */
 async function findSuperseded(place: Place, leases: readonly string[]): Promise<string[]> {
   const marked = idsOf(await ownSnapshots(place, { Name: `tag:${tagKeys.superseded}`, Values: [...leases] }));
   if (marked.length === 0) return [];
-  const users = await ownImages(place, { Name: 'block-device-mapping.snapshot-id', Values: marked });
-  const used = new Set(users.flatMap(snapshotIdsOf));
+  const used = await usedOf(place, marked);
   // An AMI that is there gives nothing up.
   const kept = marked.filter((id) => used.has(id));
   if (kept.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: kept, Tags: [{ Key: tagKeys.superseded }] }));
@@ -477,8 +482,7 @@ async function releaseTarget(
     const removed = new Set(halfMade.flatMap(snapshotIdsOf));
     const copies = snapshots.filter(({ SnapshotId = '' }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
     if (copies.length === 0) return !spared;
-    const users = await ownImages(place, { Name: 'block-device-mapping.snapshot-id', Values: idsOf(copies) });
-    const used = new Set(users.flatMap(snapshotIdsOf));
+    const used = await usedOf(place, idsOf(copies));
     const loose = copies.filter(({ SnapshotId = '' }) => !used.has(SnapshotId));
     const kept = keepPending ? loose.filter(({ State }) => State === 'pending' || State === 'completed') : [];
     if (kept.length > 0) {

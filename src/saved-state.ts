@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import { errorMessage } from './aws/errors.ts';
 import type { Files } from './host.ts';
+import { isRecord } from './plain-data.ts';
 import { ownName } from './temporary-file.ts';
 
 /*
@@ -175,8 +176,4 @@ function readForm(form: unknown, get: (name: string) => string, files: Files): u
   if (sha256(text) !== form.sha256)
     throw new Error(`the file ${form.file} is not as it was written: it is not acted on`);
   return JSON.parse(text);
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

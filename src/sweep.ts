@@ -6,6 +6,7 @@ import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { Request } from './inputs.ts';
 import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases } from './lease.ts';
+import { emptyLedger } from './ledger.ts';
 import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { describeKey } from './observe/key.ts';
 import { hubKey } from './observe/observe.ts';
@@ -81,16 +82,9 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
         sourceRegion: source.region,
         targets: [],
         state: {
-          ...{
-            account,
-            imageId: image.ImageId ?? '',
-            leaseId: newLeaseId(),
-            leased: false,
-            keepPending: false,
-            finished: [],
-          },
-          ...{ grantKeys: await keysOf({ request, account, accounts }, image, regions), shares: [], regions },
-          ...{ targets: {}, promotions: [] },
+          ...emptyLedger,
+          ...{ account, imageId: image.ImageId ?? '', leaseId: newLeaseId(), regions },
+          grantKeys: await keysOf({ request, account, accounts }, image, regions),
         },
         grants: undefined,
         stated: [],

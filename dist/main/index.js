@@ -7282,6 +7282,15 @@ function openFindings(signal, now) {
 		}
 	};
 }
+// src/plain-data.ts
+function isRecord(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+const isText = (value) => typeof value === "string";
+const isTexts = (value) => isListOf(value, isText);
+function isListOf(value, isOne) {
+	return Array.isArray(value) && value.every(isOne);
+}
 // src/plan/digest.ts
 function factsOf({ source, targets }) {
 	const sorted = targets.toSorted((a, b) => compare$1(placeOf$1(a), placeOf$1(b)));
@@ -7411,7 +7420,7 @@ function changedFields(name, then, now) {
 }
 function fieldsOf(publication) {
 	const plain = unordered(publication);
-	return new Map(typeof plain === "object" && plain !== null && !Array.isArray(plain) ? Object.entries(plain) : [["all", plain]]);
+	return new Map(isRecord(plain) ? Object.entries(plain) : [["all", plain]]);
 }
 function changedList(name, then, now) {
 	return [...now.filter((one) => !then.includes(one)).map((one) => `${name} ${one}, which was not approved`), ...then.filter((one) => !now.includes(one)).map((one) => `${name} ${one} is missing, which was approved`)];
@@ -7441,12 +7450,7 @@ function isTarget(value) {
 		value.reuses
 	].every(isOptional) && [value.deregisters, value.access].every(isTexts) && Array.isArray(tagTemplates) && tagTemplates.every((pair) => isTexts(pair) && pair.length === 2);
 }
-function isRecord(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-const isText = (value) => typeof value === "string";
 const isOptional = (value) => value === null || isText(value);
-const isTexts = (value) => Array.isArray(value) && value.every(isText);
 // src/temporary-file.ts
 function ownName(what) {
 	return `share-encrypted-ami-${(0,external_node_crypto_namespaceObject.randomUUID)()}-${what}`;
@@ -43769,7 +43773,7 @@ function sha256(text) {
 	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
 }
 // src/ledger.ts
-const empty = {
+const emptyLedger = {
 	imageId: "",
 	leaseId: "",
 	leased: false,
@@ -43787,7 +43791,7 @@ function openLedger(save, files) {
 	let state;
 	const write = (change) => {
 		const next = {
-			...empty,
+			...emptyLedger,
 			...state,
 			...change
 		};
@@ -46837,17 +46841,20 @@ async function releaseSuperseded(place, superseded, { images, deletes, notes }) 
 	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
 	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
 }
+async function usedOf(place, snapshotIds) {
+	const users = await ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
+	return new Set(users.flatMap(snapshotIdsOf));
+}
 async function findSuperseded(place, leases) {
 	const marked = idsOf(await ownSnapshots(place, {
 		Name: `tag:${tagKeys.superseded}`,
 		Values: [...leases]
 	}));
 	if (marked.length === 0) return [];
-	const users = await ownImages(place, {
-		Name: "block-device-mapping.snapshot-id",
-		Values: marked
-	});
-	const used = new Set(users.flatMap(snapshotIdsOf));
+	const used = await usedOf(place, marked);
 	const kept = marked.filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
@@ -46886,11 +46893,7 @@ async function releaseTarget(place, { state, superseding, ready, isLast }, { lea
 		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
 		const copies = snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
 		if (copies.length === 0) return !spared;
-		const users = await ownImages(place, {
-			Name: "block-device-mapping.snapshot-id",
-			Values: idsOf(copies)
-		});
-		const used = new Set(users.flatMap(snapshotIdsOf));
+		const used = await usedOf(place, idsOf(copies));
 		const loose = copies.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 		const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
 		if (kept.length > 0) {
@@ -47010,7 +47013,8 @@ function releaseRun(run, plan, outcomes) {
 	const keepPending = run.signal.reason instanceof TimeOutError;
 	const { state } = ledger;
 	if (state === void 0) return Promise.resolve(nothing);
-	const finished = [...new Set([...state.finished, ...finishedIn(outcomes)])];
+	const right = rightIn(outcomes);
+	const finished = [...new Set([...state.finished, ...right.map(({ id }) => id)])];
 	quietly(run, () => ledger.write({
 		keepPending,
 		finished
@@ -47029,7 +47033,7 @@ function releaseRun(run, plan, outcomes) {
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: () => readerOf(host, request.run),
-		ready: new Set(readyIn(outcomes)),
+		ready: new Set(right.map(({ where }) => where)),
 		superseding: plan.operations.some((one) => one.kind === "deregister" && one.reason === "name"),
 		patient: !run.signal.aborted,
 		isLast: true
@@ -47048,11 +47052,15 @@ function grantsOf(outcomes) {
 function statedIn(outcomes) {
 	return [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "policy" && is !== "not begun" ? [operation.key] : []);
 }
-function readyIn(outcomes) {
-	return [...outcomes.values()].flatMap(({ is, operation }) => is === "done" && ["verify", "reuse"].includes(operation.kind) ? [placeName(operation.place)] : []);
-}
-function finishedIn(outcomes) {
-	return [...outcomes.values()].flatMap((outcome) => outcome.is === "done" && ["verify", "reuse"].includes(outcome.operation.kind) ? outcome.result.id ?? [] : []);
+function rightIn(outcomes) {
+	return [...outcomes.values()].flatMap((outcome) => {
+		const { kind, place } = outcome.operation;
+		if (outcome.is !== "done" || kind !== "verify" && kind !== "reuse") return [];
+		return [{
+			id: outcome.result.id ?? "",
+			where: placeName(place)
+		}];
+	});
 }
 function failedRemovals(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
@@ -47250,21 +47258,16 @@ async function sweep(host, request, signal) {
 			sourceRegion: source.region,
 			targets: [],
 			state: {
+				...emptyLedger,
 				account,
 				imageId: image.ImageId ?? "",
 				leaseId: newLeaseId(),
-				leased: false,
-				keepPending: false,
-				finished: [],
+				regions,
 				grantKeys: await keysOf({
 					request,
 					account,
 					accounts
-				}, image, regions),
-				shares: [],
-				regions,
-				targets: {},
-				promotions: []
+				}, image, regions)
 			},
 			grants: void 0,
 			stated: [],

@@ -28513,6 +28513,15 @@ function sharesOf(tags) {
 	}
 	return shares;
 }
+// src/plain-data.ts
+function isRecord(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+const isText = (value) => typeof value === "string";
+const isTexts = (value) => isListOf(value, isText);
+function isListOf(value, isOne) {
+	return Array.isArray(value) && value.every(isOne);
+}
 // src/saved-state.ts
 const format = 2;
 const headName = "ledger";
@@ -28560,11 +28569,8 @@ function readForm(form, get, files) {
 	if (sha256(text) !== form.sha256) throw new Error(`the file ${form.file} is not as it was written: it is not acted on`);
 	return JSON.parse(text);
 }
-function isRecord(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 // src/ledger.ts
-const empty = {
+const emptyLedger = {
 	imageId: "",
 	leaseId: "",
 	leased: false,
@@ -28601,14 +28607,9 @@ function savedLedger(get, files) {
 		else known.push(read);
 	}
 	return {
-		state: known.length === 0 ? void 0 : Object.assign({}, empty, ...known),
+		state: known.length === 0 ? void 0 : Object.assign({}, emptyLedger, ...known),
 		unread
 	};
-}
-const isText = (value) => typeof value === "string";
-const isTexts = (value) => isListOf(value, isText);
-function isListOf(value, isOne) {
-	return Array.isArray(value) && value.every(isOne);
 }
 function isTextsByName(value) {
 	return isRecord(value) && Object.values(value).every(isTexts);
@@ -29130,17 +29131,20 @@ async function releaseSuperseded(place, superseded, { images, deletes, notes }) 
 	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
 	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
 }
+async function usedOf(place, snapshotIds) {
+	const users = await ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
+	return new Set(users.flatMap(snapshotIdsOf));
+}
 async function findSuperseded(place, leases) {
 	const marked = idsOf(await ownSnapshots(place, {
 		Name: `tag:${tagKeys.superseded}`,
 		Values: [...leases]
 	}));
 	if (marked.length === 0) return [];
-	const users = await ownImages(place, {
-		Name: "block-device-mapping.snapshot-id",
-		Values: marked
-	});
-	const used = new Set(users.flatMap(snapshotIdsOf));
+	const used = await usedOf(place, marked);
 	const kept = marked.filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
@@ -29179,11 +29183,7 @@ async function releaseTarget(place, { state, superseding, ready, isLast }, { lea
 		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
 		const copies = snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
 		if (copies.length === 0) return !spared;
-		const users = await ownImages(place, {
-			Name: "block-device-mapping.snapshot-id",
-			Values: idsOf(copies)
-		});
-		const used = new Set(users.flatMap(snapshotIdsOf));
+		const used = await usedOf(place, idsOf(copies));
 		const loose = copies.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 		const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
 		if (kept.length > 0) {

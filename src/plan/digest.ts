@@ -8,6 +8,7 @@ import {
   parseDigest,
   pieceDigits,
 } from '../digest.ts';
+import { isRecord, isText, isTexts } from '../plain-data.ts';
 
 /*
  * The digest of a plan: what a person approves of it, and not how it is done. So there are no encrypted copies in it, no
@@ -193,8 +194,7 @@ function changedFields(name: string, then: ReadonlyMap<string, unknown>, now: Re
 
 function fieldsOf(publication: unknown): Map<string, unknown> {
   const plain = unordered(publication);
-  const isRecord = typeof plain === 'object' && plain !== null && !Array.isArray(plain);
-  return new Map(isRecord ? Object.entries(plain) : [['all', plain]]);
+  return new Map(isRecord(plain) ? Object.entries(plain) : [['all', plain]]);
 }
 
 function changedList(name: string, then: readonly string[], now: readonly string[]): string[] {
@@ -240,10 +240,4 @@ function isTarget(value: unknown): value is ApprovedTarget {
   );
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const isText = (value: unknown): value is string => typeof value === 'string';
 const isOptional = (value: unknown): value is string | null => value === null || isText(value);
-const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText);
