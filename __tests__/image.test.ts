@@ -4,6 +4,7 @@ import {
   differences,
   differenceText,
   extrasDifferences,
+  hasUefi,
   idsOf,
   instanceTypesOf,
   isImageDescription,
@@ -74,6 +75,17 @@ describe('the snapshots of an image', () => {
     expect(matchSnapshots(source, {})).toEqual(new Map());
     expect(matchSnapshots({}, copy)).toEqual(new Map());
   });
+});
+
+test.each<[Partial<Image>, boolean]>([
+  [{ BootMode: 'uefi', Architecture: 'x86_64' }, true],
+  [{ BootMode: 'uefi-preferred', Architecture: 'x86_64' }, true],
+  [{ BootMode: 'legacy-bios', Architecture: 'x86_64' }, false],
+  [{ Architecture: 'x86_64' }, false],
+  [{ Architecture: 'arm64' }, true],
+  [{ BootMode: 'legacy-bios', Architecture: 'arm64' }, false],
+])('UEFI is what the boot mode says, and without one what Graviton has: %j', (image, uefi) => {
+  expect(hasUefi(image)).toBe(uefi);
 });
 
 test('sizes are those of the volumes, and of the snapshots', () => {
