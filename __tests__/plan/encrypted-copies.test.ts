@@ -20,6 +20,7 @@ import {
   sourceRegion,
   targetIn,
   unencrypted,
+  volume,
 } from './given.ts';
 
 const otherKey = keyOf(sourceAccount, 'other');
@@ -175,6 +176,18 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
       intermediates: { [sourceRegion]: { images: [kept({ State: 'failed' })] } },
     });
     expect(estimate(planned.request, plan).copies).toBe(estimate(others.request, others.plan).copies - 2);
+  });
+
+  test('has its snapshots found by their devices, as far as it names them yet', () => {
+    const BlockDeviceMappings = [volume('/dev/xvda', 'snap-kept', true)];
+    const intermediates = { [sourceRegion]: { images: [kept({ State: 'pending', BlockDeviceMappings })] } };
+    const { plan } = planFrom({ source: whole, intermediates });
+    expect(plan.encryptedCopies[0]?.snapshotsThere).toEqual(new Map([['snap-root', 'snap-kept']]));
+    expect(awaited(plan).map(({ of }) => of)).toEqual([
+      ['snap-kept'],
+      ['the encrypted copy of snap-data'],
+      ['ami-kept'],
+    ]);
   });
 
   test.each([

@@ -3,7 +3,10 @@ import { accountsUsing } from '../../src/plan/decided.ts';
 import { tagKeys } from '../../src/tags.ts';
 import {
   deadLease,
+  earlierCopy,
   golden,
+  kindsOf,
+  lease,
   ownLease,
   planFrom,
   planOne,
@@ -163,6 +166,36 @@ describe('an AMI of this source that is there already', () => {
       reuse: own,
       replace: [first],
     });
+  });
+
+  test('with on-existing replace, stays while the run that makes it may live', () => {
+    const making = ['living', 'outdated'].map((name) => sharedAmi(`ami-${name}`, { Name: name, lease: name }));
+    const leases = [lease('living'), lease('outdated', { runId: '4711', attempt: 1 })];
+    const target = { existing: [...making, first] };
+    expect(planOne({ inputs: { 'on-existing': 'replace' }, attempt: 2, leases, target }).replace).toEqual([first]);
+  });
+
+  test.each(['deregistered', 'invalid'] as const)('is none if it is %s', (State) => {
+    const target = { existing: [sharedAmi('ami-gone', { State })] };
+    for (const onExisting of ['fail', 'replace'])
+      expect(planOne({ inputs: { 'on-existing': onExisting }, target })).toMatchObject({ problems: [], replace: [] });
+  });
+
+  test('that is replaced takes its snapshots with it: none is told to be finished', () => {
+    const target = { existing: [first], earlierCopies: [earlierCopy('snap-of-ami-1'), earlierCopy('snap-1')] };
+    const { replace, untag } = planOne({ inputs: { 'on-existing': 'replace' }, target });
+    expect({ replace, untag }).toEqual({ replace: [first], untag: [] });
+    expect(planOne({ target }).untag).toEqual(['snap-of-ami-1']);
+  });
+
+  test.each([
+    ['nobody else', [], ['reuse']],
+    ['a run that lives', [lease('living')], ['reuse']],
+    ['a run that died', [lease('dead', { expiresAt: 0 })], ['lease', 'reuse']],
+    ['an earlier attempt of this run', [lease('former', { runId: '4711', attempt: 1 })], ['lease', 'reuse']],
+  ])('with the lease of %s on the source AMI takes one of its own only to clean up', (_, leases, kinds) => {
+    const target = { existing: [first], earlierCopies: [snapshotOf(first)] };
+    expect(kindsOf(planOne({ attempt: 2, leases, target }).plan)).toEqual(kinds);
   });
 
   test('cannot be replaced while it is protected from deregistration', () => {

@@ -155,7 +155,7 @@ function planTarget(planning: Planning, target: Target): Draft {
   );
   // What another run is making is that run's.
   const replace = request.onExisting === 'replace' ? others.filter((one) => !isHeld(one, holders)) : [];
-  const supersedes = image === undefined && route === 'register' ? findSuperseded(target, replace) : undefined;
+  const supersedes = route === 'register' ? findSuperseded(target, replace) : undefined;
   if (image === undefined && takeOver === undefined && supersedes === undefined)
     checkName(planning, target, discardImages);
   if (request.onExisting === 'fail' && others.length > 0) tellExisting(planning, target, others);
