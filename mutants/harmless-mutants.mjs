@@ -21,6 +21,7 @@ export const harmless = [
       [lease, "const [id = '']", "''", text],
       [earlier, 'const extras = target.', "''", text],
       [plan, 'const keys = asIs.', '[]', list],
+      [plan, '? [...finished,', "''", text],
       [release, '...copies.images.', "''", text],
       [release, 'for (const { GrantId,', '[]', list],
       [release, 'if (GrantId !==', 'GrantId !== undefined && Name !== undefined', 'true'],
@@ -48,8 +49,8 @@ export const harmless = [
       [lease, 'return (tags ??', '[]', list],
       [lease, 'for (const { Key,', '[]', list],
       [release, 'const revoked = attempt(', '[]', list],
-      [plan, 'request.copyTags ? (source', '[]', list],
-      [plan, 'request.copyTags ? tags', '[]', list],
+      [plan, 'inherited: source.', '[]', list],
+      [plan, 'const { tags, dropped }', '[]', list],
       [route, 'const codes = [', '[]', list],
       [earlier, 'target.existing.', '[]', list],
       [plan, 'const copied =', '[]', list],
@@ -58,6 +59,14 @@ export const harmless = [
   {
     why: 'a list of one target is as little worth a hub as an empty one',
     mutants: [[plan, 'const worth = [', '[]', list]],
+  },
+  {
+    why: 'what is there already has no `crossAccount`, so nothing is supplied for it either way; the types want it told',
+    mutants: [
+      [plan, 'const abroad = drafts.', 'drafts.filter(isMakingDraft)', 'drafts'],
+      [plan, 'if (!isMakingDraft(draft))', '!isMakingDraft(draft)', 'false'],
+      [plan, 'return draft.action ===', "draft.action === 'register' || draft.action === 'copy'", 'true'],
+    ],
   },
   {
     why: 'the route depends on the AMI and on whether the account is another; these are all in other accounts',
