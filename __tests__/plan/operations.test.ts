@@ -619,13 +619,15 @@ describe('what dead runs left in a target', () => {
   });
 });
 
-test('where every AMI is there, a lease is taken only if runs that died left theirs', () => {
+test('where every AMI is there, a lease is taken only if runs that died left theirs, or earlier attempts', () => {
   const ami = sharedAmi('ami-there');
   const target = { existing: [ami], earlierCopies: [snapshotOf(ami)] };
-  const kinds = (...some: typeof leases) => kindsOf(planOne({ leases: some, target }).plan);
+  const kinds = (...some: typeof leases) => kindsOf(planOne({ attempt: 2, leases: some, target }).plan);
   expect(kinds()).toEqual(['reuse']);
   expect(kinds(lease(liveLease))).toEqual(['reuse']);
-  expect(kinds(lease(deadLease, { expiresAt: 0 }))).toEqual(['lease', 'reuse']);
+  const former = lease('ffffffffffff', { runId: '4711', attempt: 1 });
+  const dead = lease(deadLease, { expiresAt: 0 });
+  for (const left of [[dead], [former], [dead, former]]) expect(kinds(...left)).toEqual(['lease', 'reuse']);
 });
 
 describe('a copy that is taken over', () => {

@@ -5,7 +5,6 @@ import {
   deadLease,
   earlierCopy,
   golden,
-  kindsOf,
   lease,
   ownLease,
   planFrom,
@@ -186,16 +185,6 @@ describe('an AMI of this source that is there already', () => {
     const { replace, untag } = planOne({ inputs: { 'on-existing': 'replace' }, target });
     expect({ replace, untag }).toEqual({ replace: [first], untag: [] });
     expect(planOne({ target }).untag).toEqual(['snap-of-ami-1']);
-  });
-
-  test.each([
-    ['nobody else', [], ['reuse']],
-    ['a run that lives', [lease('living')], ['reuse']],
-    ['a run that died', [lease('dead', { expiresAt: 0 })], ['lease', 'reuse']],
-    ['an earlier attempt of this run', [lease('former', { runId: '4711', attempt: 1 })], ['lease', 'reuse']],
-  ])('with the lease of %s on the source AMI takes one of its own only to clean up', (_, leases, kinds) => {
-    const target = { existing: [first], earlierCopies: [snapshotOf(first)] };
-    expect(kindsOf(planOne({ attempt: 2, leases, target }).plan)).toEqual(kinds);
   });
 
   test('cannot be replaced while it is protected from deregistration', () => {
