@@ -195,7 +195,7 @@ async function soak(seed: number): Promise<void> {
 }
 
 test('a soak of random faults ends with nothing lost', async () => {
-  const seconds = Number(process.env.SOAK_SECONDS ?? (nightly ? 240 : 8));
+  const seconds = Number(process.env.SOAK_SECONDS ?? (nightly ? 240 : 3));
   const first = Number(process.env.SOAK_SEED ?? 1);
   const until = Date.now() + seconds * 1000;
   let rounds = 0;

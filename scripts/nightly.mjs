@@ -14,6 +14,7 @@ const parts = [
   ['lost answers', tests('the answer to a call .* is lost', 'faults')],
   ['cancels', tests('a cancel', 'resume', 'faults', 'key-access')],
   ['many runs at once', tests('(processes|runs) at once', 'resume', 'key-access')],
+  ['tags that are read late', tests('tags that are read late', 'house/leases')],
   ['soak', tests('a soak', 'faults')],
   ['KMS needs as measured', tests('by the measured needs', 'policies')],
   ['mutants', () => npm('run', 'mutants')],

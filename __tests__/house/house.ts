@@ -27,7 +27,7 @@ export async function openHouse(shared: Case): Promise<House> {
   return {
     simulator,
     run: (inputs = {}, github = {}) => ({
-      inputs: { ...shared.inputs, 'poll-interval': '5', ...inputs },
+      inputs: { ...shared.inputs, ...inputs },
       env: simulator.env,
       github,
       machine: `machine-of-${github.run_id ?? '4711'}-${github.run_attempt ?? '1'}`,
