@@ -113,13 +113,6 @@ export const harmless = [
     mutants: [[lease, 'return true;', 'true', 'false']],
   },
   {
-    why: 'more is read, or untagged, than there is need to; the outcome is the same',
-    mutants: [
-      [release, 'const keys = gone.', '[]', list],
-      [release, 'const users = await', "{ Name: 'block-device-mapping.snapshot-id', Values: idsOf(copies) }", '{}'],
-    ],
-  },
-  {
     why: 'KMS has two words for a grant that is gone; the simulated one uses the other',
     mutants: [[release, "if (!hasCode(error, 'NotFoundException',", "'InvalidGrantIdException'", '""']],
   },

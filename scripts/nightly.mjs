@@ -1,5 +1,5 @@
 // What takes too long for `npm test`: each way to break a run off at every place, a long soak, both readings of what KMS
-// asks, mutation tests, and mermaid's word on the diagrams. `npm test` plays a sample of the first.
+// asks, mutation tests, and mermaid's word on the diagrams. `npm test` plays a sample of each but the last.
 // A part that fails stops no other; the last table says how each ended.
 // Usage: npm run nightly; SOAK_SECONDS and SOAK_SEED are the soak's
 import { spawnSync } from 'node:child_process';
