@@ -2,7 +2,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 
-/* What `npm ci` installs is what was locked, byte for byte, and little of it, and no supported Node has a warning. */
+/*
+ * What `npm ci` installs is what was locked, byte for byte, and little of it, and no supported Node has a warning. (The
+ * Node that the package `node` fetches is locked by its version alone.)
+ */
 
 type Entry = Readonly<{
   version?: string;
