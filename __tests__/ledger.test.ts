@@ -283,6 +283,9 @@ describe('what no entry is left for', () => {
   test('is told beforehand', () => {
     const many = { targets: 20_000, parameters: 20_000 };
     expect(ledgerProblem(many, filesOf({}))).toBeUndefined();
+    expect(ledgerProblem({ targets: 5000, parameters: 5000 }, filesOf(null))).toBeUndefined();
+    expect(ledgerProblem({ targets: 20_000, parameters: 0 }, filesOf(null))).toMatch(/RUNNER_TEMP/);
+    expect(ledgerProblem({ targets: 0, parameters: 20_000 }, filesOf(null))).toMatch(/RUNNER_TEMP/);
     expect(ledgerProblem(many, filesOf(null))).toMatch(
       /of 20000 targets and 20000 SSM parameters.* RUNNER_TEMP, which could hold it, is not set/,
     );
@@ -310,29 +313,72 @@ describe('saved state that is damaged', () => {
     expect(unread).toEqual([expect.stringMatching(why)]);
   });
 
+  /** Parts as main saves them, and what each is called where it can't be read. */
+  const run = {
+    imageId: 'ami-1',
+    leaseId: 'a',
+    leased: true,
+    grantKeys: ['key'],
+    regions: ['us-east-1'],
+    account: '1',
+    keepPending: true,
+  };
+  const share = { region: 'us-east-1', resources: ['snap-1'], accounts: ['222222222222'] };
+  const promotion = { place: 'a/b', name: '/golden', amiId: 'ami-2', before: null };
+  const right = { run, shares: [share], targets: { role: ['a/b'] }, finished: ['ami-3'], promotions: [promotion] };
+  const names = {
+    run: 'the AMI, its lease and the grants',
+    shares: 'the shares',
+    targets: 'the targets',
+    finished: 'the AMIs that are finished',
+    promotions: 'the SSM parameters',
+  };
+  const readParts = (parts: object) => {
+    const forms = Object.entries(parts).map(([part, plain]) => [part, { plain }]);
+    return read({ ledger: JSON.stringify({ format: 2, parts: Object.fromEntries(forms) }) });
+  };
+
+  /** The state that these parts are. */
+  const stateOf = ({ run: own, ...lists }: Partial<typeof right>) => ({ ...empty, ...own, ...lists });
+
+  test.each([null, { version: 7 }, { value: 'ami-0' }])(
+    'in nothing, with %j as a parameter’s former value: all is read',
+    (before) => {
+      const whole = { ...right, promotions: [{ ...promotion, before }] };
+      expect(readParts(whole)).toEqual({ state: { ...stateOf(right), promotions: whole.promotions }, unread: [] });
+    },
+  );
+
+  type Row = [part: keyof typeof right, value: unknown];
+  /** `one` with each of its fields of another kind in turn. */
+  const withWrongField = (one: object) => Object.keys(one).map((field) => ({ ...one, [field]: 7 }));
+
+  test.each<Row>([
+    ...[null, [], ...withWrongField(run), { ...run, regions: ['us-east-1', 7] }].map((one): Row => ['run', one]),
+    ['shares', share],
+    ...[null, ...withWrongField(share)].map((one): Row => ['shares', [share, one]]),
+    ['targets', []],
+    ['targets', { role: 'a/b' }],
+    ['finished', 'ami-3'],
+    ['finished', ['ami-3', 7]],
+    ...[null, ...withWrongField(promotion)].map((one): Row => ['promotions', [promotion, one]]),
+    ...[{}, { version: 1.5 }, { value: 7 }].map((before): Row => ['promotions', [{ ...promotion, before }]]),
+  ])('in %s (%j): the rest is read', (part, value) => {
+    const { state, unread } = readParts({ ...right, [part]: value });
+    const rest = Object.fromEntries(Object.entries(right).filter(([name]) => name !== part));
+    expect({ state, unread }).toEqual({
+      state: stateOf(rest),
+      unread: [`${names[part]}: it is not what this action saves`],
+    });
+  });
+
   test.each<[string, unknown, string]>([
-    ['shares', { plain: [{ region: 'us-east-1' }] }, 'the shares: it is not what this action saves'],
-    ['targets', { plain: { role: 'account/region' } }, 'the targets: it is not what this action saves'],
-    [
-      'promotions',
-      { plain: [{ place: 'a', name: 'b', amiId: 'c' }] },
-      'the SSM parameters: it is not what this action saves',
-    ],
     ['promotions', { entries: ['ledger-promotions-0-0'] }, 'the SSM parameters: '],
     ['promotions', { file: 7 }, 'the SSM parameters: it is not what this action saves'],
     ['promotions', null, 'the SSM parameters: it is not what this action saves'],
     ['news', { plain: {} }, 'news: it is not what this action saves'],
     ['constructor', { plain: {} }, 'constructor: it is not what this action saves'],
-  ])('in %s (%j): the rest is read', (part, form, why) => {
-    const run = {
-      imageId: 'ami-1',
-      leaseId: 'a',
-      leased: true,
-      grantKeys: [],
-      regions: [],
-      account: '1',
-      keepPending: true,
-    };
+  ])('in the form of %s (%j): the rest is read', (part, form, why) => {
     const { state, unread } = read({
       ledger: JSON.stringify({ format: 2, parts: { run: { plain: run }, [part]: form } }),
     });
@@ -343,9 +389,8 @@ describe('saved state that is damaged', () => {
   test('any: reading never throws, and what is not read is told', () => {
     const { ledger, saved } = open();
     ledger.write(manyTargets(700));
-    const names = Object.keys(saved);
     fc.assert(
-      fc.property(fc.constantFrom(...names), fc.nat(), fc.string(), (name, at, text) => {
+      fc.property(fc.constantFrom(...Object.keys(saved)), fc.nat(), fc.string(), (name, at, text) => {
         const whole = saved[name] ?? '';
         const cut = at % (whole.length + 1);
         const { state, unread } = read({ ...saved, [name]: whole.slice(0, cut) + text });
