@@ -2,6 +2,9 @@
 // Each is told by its file, how the line begins that it is in, the code that it changes, and what that becomes.
 
 const plan = 'src/plan/plan.ts';
+const approved = 'src/plan/approved.ts';
+const digest = 'src/digest.ts';
+const intermediates = 'src/plan/intermediates.ts';
 const earlier = 'src/plan/earlier.ts';
 const route = 'src/plan/route.ts';
 const image = 'src/image.ts';
@@ -22,6 +25,13 @@ export const harmless = [
       [earlier, 'const extras = target.', "''", text],
       [plan, 'const keys = asIs.', '[]', list],
       [plan, '? [...finished,', "''", text],
+      [digest, 'const pieces = Object.', "''", text],
+      [approved, 'reuses: !isMaking(', "''", text],
+      [approved, 'deregisters: removed.', "''", text],
+      [approved, '.filter(({ Key', "''", text],
+      [approved, '.map(({ Key', "''", text],
+      [approved, 'obstacle === undefined ? (key', '[]', list],
+      [intermediates, '(a.SnapshotId ??', "''", text],
       [release, '...copies.images.', "''", text],
       [release, 'for (const { GrantId,', '[]', list],
       [release, 'if (GrantId !==', 'GrantId !== undefined && Name !== undefined', 'true'],
@@ -50,11 +60,18 @@ export const harmless = [
       [lease, 'for (const { Key,', '[]', list],
       [release, 'const revoked = attempt(', '[]', list],
       [plan, 'inherited: source.', '[]', list],
+      [intermediates, 'const copy = oldestCopy(', '[]', list],
+      [digest, 'const [, ...found]', '[]', list],
+      [digest, 'const [, other]', '[]', list],
       [plan, 'const { tags, dropped }', '[]', list],
       [route, 'const codes = [', '[]', list],
       [earlier, 'target.existing.', '[]', list],
       [plan, 'const copied =', '[]', list],
     ],
+  },
+  {
+    why: 'the inputs take accounts, organizations and their units, and no group',
+    mutants: [[approved, 'return UserId ??', `\`the group \${Group}\``, '``']],
   },
   {
     why: 'a list of one target is as little worth a hub as an empty one',

@@ -4,6 +4,7 @@ import { approvedOf } from '../../src/plan/approved.ts';
 import { tagKeys } from '../../src/tags.ts';
 import {
   type Facts,
+  golden,
   keyOf,
   planFrom,
   runUrl,
@@ -121,6 +122,7 @@ describe('a target that is approved', () => {
     ]);
     const inputs = { 'copy-tags': 'false' };
     expect(approvedOne({ inputs, image: { Tags }, source, target }).tagTemplates).toEqual([['stage', 'prod']]);
+    expect(approvedOne({ source: { image: golden() }, target }).tagTemplates).toEqual([['stage', 'prod']]);
   });
 });
 
@@ -167,7 +169,8 @@ describe('the access that is approved', () => {
 
   test('is to the keys of the snapshots that are shared as they are, to source-kms-key, and to the hubs’', () => {
     const shareable = ['snap-b', 'snap-c'].map((id) => snapshot(id, { kmsKeyArn: otherKey }));
-    const source = { snapshots: [unencrypted('snap-a'), ...shareable], kmsKeyArn: sourceKey };
+    const managed = snapshot('snap-d', { kmsKeyArn: keyOf(sourceAccount, 'managed'), obstacle: 'under aws/ebs' });
+    const source = { snapshots: [unencrypted('snap-a'), ...shareable, managed], kmsKeyArn: sourceKey };
     const inputs = { topology: 'regional-hub', 'hub-kms-key': 'alias/hub' };
     const keys = ['alias/hub', otherKey, sourceKey].toSorted().join(', ');
     expect(approvedOne({ inputs, source }).access).toEqual([`${principal} copies what is under ${keys}`]);

@@ -1,4 +1,4 @@
-import type { Image } from '@aws-sdk/client-ec2';
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { placeName, type Where } from '../../src/aws/errors.ts';
@@ -628,6 +628,32 @@ test('where every AMI is there, a lease is taken only if runs that died left the
   const former = lease('ffffffffffff', { runId: '4711', attempt: 1 });
   const dead = lease(deadLease, { expiresAt: 0 });
   for (const left of [[dead], [former], [dead, former]]) expect(kinds(...left)).toEqual(['lease', 'reuse']);
+});
+
+describe('where every AMI is there, a lease is taken to clean up', () => {
+  const ami = sharedAmi('ami-there');
+  const useless = earlierCopy('snap-1', { of: 'snap-former' });
+  const failed = sharedAmi('ami-failed', { State: 'failed', lease: deadLease });
+  const unfinished = [sharedAmi('ami-old', { Architecture: 'arm64' }), earlierCopy('snap-of-ami-old')] as const;
+  const kinds = (...others: Target[]) => kindsOf(planFrom({ targets: others }).plan);
+  const targetWith = (images: readonly Image[], copies: readonly Snapshot[], region = targetRegion) => {
+    const earlierCopies = [snapshotOf(ami, keyOf(targetAccount, region)), ...copies];
+    return targetIn(targetAccount, region, { existing: [ami, ...images], earlierCopies });
+  };
+
+  test.each<[string, Target]>([
+    ['snapshots', targetWith([], [useless])],
+    ['images', targetWith([failed], [])],
+    ['marks', targetWith([unfinished[0]], [unfinished[1]])],
+    ['snapshots and images', targetWith([failed], [useless])],
+    ['snapshots and marks', targetWith([unfinished[0]], [useless, unfinished[1]])],
+  ])('%s that runs left whose own leases are gone', (_, target) => {
+    expect(kinds(target)[0]).toBe('lease');
+  });
+
+  test('also if only one target has them', () => {
+    expect(kinds(targetWith([], [], 'us-west-2'), targetWith([], [useless]))[0]).toBe('lease');
+  });
 });
 
 describe('a copy that is taken over', () => {
