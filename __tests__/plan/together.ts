@@ -1,7 +1,9 @@
-// The plan's tests as one: for each of a thousand mutants, loading AWS's clients once rather than for every file.
-import './encrypted-copies.test.ts';
-import './operations.test.ts';
+// The plan's tests as one: for each of a thousand mutants, loading AWS's clients once rather than for every file. What
+// notices most comes first; the properties of any facts, which take longest, last.
 import './plan.test.ts';
-import './resume.test.ts';
-import './retention.test.ts';
+import './encrypted-copies.test.ts';
 import './route.test.ts';
+import './approved.test.ts';
+import './retention.test.ts';
+import './resume.test.ts';
+import './operations.test.ts';
