@@ -5,6 +5,7 @@ const plan = 'src/plan/plan.ts';
 const approved = 'src/plan/approved.ts';
 const digest = 'src/digest.ts';
 const intermediates = 'src/plan/intermediates.ts';
+const supply = 'src/plan/supply-operations.ts';
 const earlier = 'src/plan/earlier.ts';
 const route = 'src/plan/route.ts';
 const image = 'src/image.ts';
@@ -32,6 +33,11 @@ export const harmless = [
       [approved, '.map(({ Key', "''", text],
       [approved, 'obstacle === undefined ? (key', '[]', list],
       [intermediates, '(a.SnapshotId ??', "''", text],
+      [supply, 'const awaited = told(', "''", text],
+      [supply, 'const own = shared.', '[]', list],
+      [supply, 'const keys = sourceKeys.', '[]', list],
+      [supply, 'return instanceId ===', "''", text],
+      [supply, 'const noReboot = request.', "request.image.by === 'instance'", 'true'],
       [release, '...copies.images.', "''", text],
       [release, 'for (const { GrantId,', '[]', list],
       [release, 'if (GrantId !==', 'GrantId !== undefined && Name !== undefined', 'true'],

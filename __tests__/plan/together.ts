@@ -3,6 +3,7 @@
 import './plan.test.ts';
 import './encrypted-copies.test.ts';
 import './route.test.ts';
+import './supply.test.ts';
 import './approved.test.ts';
 import './retention.test.ts';
 import './resume.test.ts';
