@@ -70,9 +70,10 @@ describe('what post finds', () => {
   });
 
   test('is nothing once all is undone, and nothing old comes back', () => {
-    const { ledger, left } = open();
+    const { ledger, saved, left } = open();
     ledger.write({ imageId: 'ami-1' });
     ledger.clear();
+    expect(saved).toEqual({ ledger: '' });
     expect(ledger.state).toBeUndefined();
     expect(left()).toBeUndefined();
     ledger.write({ account: '111111111111' });
@@ -251,6 +252,29 @@ describe('what no entry is left for', () => {
     ]);
     expect(Object.keys(saved)).toEqual(['ledger']);
     expect(left()).toMatchObject({ imageId: 'ami-1', promotions });
+  });
+
+  test('is what the entries of other parts leave no room for; its own former ones make room', () => {
+    const { ledger, temp, left } = open();
+    // Two thirds of the room, twice.
+    for (const many of [incompressible(112), incompressible(112)]) {
+      ledger.write({ promotions: many });
+      expect(temp).toEqual({});
+    }
+    const finished = Array.from({ length: 112 }, () => hex(2000));
+    ledger.write({ finished });
+    expect(Object.keys(temp ?? {})).toEqual([expect.stringMatching(/-undo-finished-\d\.json$/)]);
+    expect(left()).toMatchObject({ finished, promotions: ledger.state?.promotions });
+  });
+
+  test('is not found where RUNNER_TEMP is not set any more', () => {
+    const { ledger, saved } = bulky();
+    ledger.write({ promotions });
+    const { state, unread } = savedLedger((name) => saved[name] ?? '', filesOf(null));
+    expect(state).toMatchObject({ imageId: 'ami-1' });
+    expect(unread).toEqual([
+      expect.stringMatching(/^the SSM parameters: RUNNER_TEMP, in which share-encrypted-ami-\S+ is, is not set$/),
+    ]);
   });
 
   test.each<[string, (text: string) => string | undefined, RegExp]>([

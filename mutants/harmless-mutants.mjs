@@ -5,6 +5,7 @@ const plan = 'src/plan/plan.ts';
 const approved = 'src/plan/approved.ts';
 const digest = 'src/digest.ts';
 const intermediates = 'src/plan/intermediates.ts';
+const savedState = 'src/saved-state.ts';
 const supply = 'src/plan/supply-operations.ts';
 const earlier = 'src/plan/earlier.ts';
 const route = 'src/plan/route.ts';
@@ -73,6 +74,26 @@ export const harmless = [
       [route, 'const codes = [', '[]', list],
       [earlier, 'target.existing.', '[]', list],
       [plan, 'const copied =', '[]', list],
+    ],
+  },
+  {
+    why: 'at the very limit either way holds what is saved',
+    mutants: [
+      [savedState, 'if (text.length', 'text.length <= plainCharacters', 'text.length < plainCharacters'],
+      [savedState, 'if (count >', 'count > room', 'count >= room'],
+      [
+        savedState,
+        'if (packedCharacters',
+        'packedCharacters <= maxEntries * entryCharacters',
+        'packedCharacters < maxEntries * entryCharacters',
+      ],
+    ],
+  },
+  {
+    why: 'the file only shows whether one can be written there',
+    mutants: [
+      [savedState, "return fileProblem(files, ownName('undo-room')", "'undo-room'", '""'],
+      [savedState, "return fileProblem(files, ownName('undo-room')", "''", text],
     ],
   },
   {
