@@ -19,7 +19,6 @@ const modules = [
   { mutate: 'src/saved-state.ts', tests: 'ledger.test' },
   { mutate: 'src/retry.ts', tests: 'retry.test' },
   { mutate: 'src/digest.ts', tests: 'plan/digest.test' },
-  { mutate: 'src/plan/digest.ts', tests: 'plan/digest.test' },
   { mutate: 'src/plan/approved.ts', tests: 'plan/approved.test' },
   { mutate: 'src/plan/retention.ts', tests: 'plan/retention.test' },
   { mutate: 'src/plan/removal.ts', tests: 'plan/together' },
@@ -29,7 +28,6 @@ const modules = [
   { mutate: 'src/plan/intermediates.ts', tests: 'plan/encrypted-copies.test' },
   { mutate: 'src/plan/operations.ts', tests: 'plan/together' },
   { mutate: 'src/plan/supply-operations.ts', tests: 'plan/together' },
-  { mutate: 'src/plan/target-operations.ts', tests: 'plan/together' },
   { mutate: 'src/release.ts', tests: 'release?(-policy).test' },
 ];
 
