@@ -8,8 +8,8 @@ export function diagramsOf(markdown: string): string[] {
   return [...markdown.matchAll(/^```mermaid\n([\s\S]*?)^```$/gm)].map(([, one = '']) => one);
 }
 
-// No sign that ends a label or begins something else, but for a break of the line.
-const label = String.raw`(?:<br/>|[^"#;<>{}[\]()|${'`'}:\\])+`;
+// No sign that ends a label or begins something else, but for a break of the line and signs by their numbers.
+const label = String.raw`(?:<br/>|#\d+;|[^"#;<>{}[\]()|${'`'}:\\])+`;
 const node = String.raw`\w+\["${label}"\]`;
 const drawn = {
   flowchart: ['flowchart LR', `  ${node}`, String.raw`  \w+ -->\|[\w, ]+\| ${node}`],

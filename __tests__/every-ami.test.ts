@@ -350,7 +350,7 @@ describe('instance-id', () => {
       `A problem was found after ${made} was made of the instance; it is kept, and nothing else was changed.`,
     );
     expect(main.annotations[0]?.message).toMatch(/alias\/cmkSource \(source-kms-key\) is Disabled/);
-    expect(main.summary).toContain(`A problem was found; ${made} was made and is kept, nothing else was changed`);
+    expect(main.summary).toContain(`A problem was found; \`${made}\` was made and is kept, nothing else was changed`);
     expect(imageIn(simulator, sourceAccount, sourceRegion, made).data.State).toBe('available');
     Object.assign(key?.metadata ?? {}, { KeyState: 'Enabled' });
     expect((await runJob(run)).main).toMatchObject({ conclusion: 'success', outputs: { 'source-ami-id': made } });

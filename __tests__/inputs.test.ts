@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { InputError, type InputProblem, inputDefaults, type RunContext } from '../src/inputs/reader.ts';
+import type { Problem } from '../src/alike.ts';
+import { InputError, inputDefaults, type RunContext } from '../src/inputs/reader.ts';
 import { type Request, readInputs } from '../src/inputs.ts';
 import { digestOf } from '../src/plan/digest.ts';
 
@@ -26,7 +27,7 @@ const good = {
 const read = (inputs: Record<string, string>): Request =>
   readInputs((name) => ({ ...good, ...inputs })[name] ?? '', run);
 
-function problemsOf(inputs: Record<string, string>): readonly InputProblem[] {
+function problemsOf(inputs: Record<string, string>): readonly Problem[] {
   try {
     read(inputs);
   } catch (error) {
@@ -44,10 +45,8 @@ test('action.yml declares the inputs that are read, with their defaults', () => 
 
 test('regions of partitions that are not known are told apart from what is no region', () => {
   for (const region of ['eusc-de-east-1', 'us-iso-east-1', 'us-isob-east-1', 'us-isof-south-1', 'eu-isoe-west-1'])
-    expect(problemsOf({ 'target-regions': region })).toMatchObject([{ expected: expect.stringMatching(/partition/) }]);
-  expect(problemsOf({ 'target-regions': 'moon' })).toMatchObject([
-    { expected: expect.stringMatching(/name of a region/) },
-  ]);
+    expect(problemsOf({ 'target-regions': region })).toMatchObject([{ what: expect.stringMatching(/partition/) }]);
+  expect(problemsOf({ 'target-regions': 'moon' })).toMatchObject([{ what: expect.stringMatching(/name of a region/) }]);
 });
 
 describe('targets', () => {
@@ -135,8 +134,8 @@ describe('one problem each', () => {
   ])('%j', (inputs, input, expected) => {
     const [problem, ...more] = problemsOf(inputs);
     expect(more).toEqual([]);
-    expect(problem?.input).toBe(input);
-    expect(problem?.expected).toMatch(expected);
+    expect(problem?.where).toBe(input);
+    expect(problem?.what).toMatch(expected);
   });
 });
 

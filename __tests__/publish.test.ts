@@ -160,6 +160,23 @@ describe('SSM parameters: all or none', () => {
     expect(targets.every(({ status }) => status === 'created')).toBe(true);
   });
 
+  test('put back by post to what would be a command in its log', async () => {
+    const value = 'stable\n::error::the build is broken\u202e';
+    const shared = withParameters();
+    const simulator = await startSimulator(shared.scenario);
+    for (const { regions } of Object.values(simulator.world.accounts))
+      for (const { parameters } of regions.values()) for (const one of parameters.values()) one.value = value;
+    const action = startAction({ inputs: { ...shared.inputs, ...inputs }, env: simulator.env });
+    simulator.onCall((call) => {
+      if (call.action === 'PutParameter') action.kill();
+    });
+    const { state } = await action.result;
+    const post = await runAction({ inputs: shared.inputs, env: simulator.env, entry: 'post', state });
+    expect(post.annotations).toEqual([]);
+    expect(post.log).toContain('back to stable ::error::the build is broken\\u202e\n');
+    await simulator.close();
+  });
+
   test('put back by post where the run is killed between two', async () => {
     const shared = withParameters();
     const simulator = await startSimulator(shared.scenario);

@@ -24,6 +24,7 @@ export const summaryCases: readonly [string, Case, Record<string, string>][] = [
   ['route copy', procedure(copying), { route: 'copy' }],
   ['volumes of every kind', mixedVolumes(), {}],
   ['an AMI whose name has every sign', customerKey({ ami: { name: "a(b)[c] d./-'@_e" } }), {}],
+  ['a dry run of such an AMI', customerKey({ ami: { name: "a(b)[c] d./-'@_e" } }), { 'dry-run': 'true' }],
   [
     'a target that fails',
     fanOut({ faults: [{ kind: 'copy-fails', region: 'us-west-2', action: 'CopySnapshot' }] }),

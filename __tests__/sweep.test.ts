@@ -108,7 +108,7 @@ test('a copy whose lease nobody knows goes when no job can be alive any more', a
   if (snapshot !== undefined) snapshot.data.StartTime = daysAgo(6);
   const { summary } = await sweepOf(shared, simulator);
   expect(made(simulator)).toEqual([]);
-  expect(summary).toMatch(/deleted snap-\w+ in 999999999999\/eu-west-1/);
+  expect(summary).toMatch(/deleted `snap-\w+` in `999999999999\/eu-west-1`/);
   await simulator.close();
 });
 

@@ -117,14 +117,13 @@ export function outputsOf(records, limit = maxOutputCharacters) {
 
 const maxShown = 200;
 
-/** AWS's words are text, not Markdown or HTML. */
-function plain(text) {
+/** AWS's words as code: in it, GitHub sees no Markdown, HTML, link or mention. */
+function asCode(text) {
   const short = text.length > 500 ? `${text.slice(0, 500)}…` : text;
-  return short
-    .replace(/&/g, '&amp;')
-    .replace(/</g, '&lt;')
-    .replace(/([|\\`*_[\]])/g, '\\$1')
-    .replace(/\s+/g, ' ');
+  const line = short.replace(/[\s\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}]+/gu, ' ').trim();
+  const longest = Math.max(0, ...(line.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return `${fence} ${line} ${fence}`;
 }
 
 /** The summary of the whole: what failed in full, the rest in numbers, since each job's own summary has its targets. */
@@ -141,7 +140,7 @@ export function summaryOf({ records, shards, results, shortened, artifact }) {
         : `✅ All ${records.length} AMIs are ready`;
   const failures = failed
     .slice(0, maxShown)
-    .map((record) => `- **${placeOf(record)}**: ${plain(record.error ?? 'it is not told why')}`);
+    .map((record) => `- **${placeOf(record)}**: ${asCode(record.error ?? 'it is not told why')}`);
   const more = failed.length > maxShown ? [`- …and ${failed.length - maxShown} more`] : [];
   const rows = shards.map((shard, index) => {
     const accounts = new Set(shard.map(({ account }) => account)).size;

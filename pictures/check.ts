@@ -1,11 +1,13 @@
 // npm run check --prefix pictures: whether mermaid itself parses every diagram that the action draws in a summary, and
-// every one of the documents. The built action runs on the simulator. Ends in 1, with mermaid's words, where it doesn't.
+// every one of the documents; and whether what AWS and the user wrote is rendered as text. The built action runs on the simulator. Ends in 1, with mermaid's words, where it doesn't.
 import { readdirSync, readFileSync } from 'node:fs';
 import { diagramsOf } from '../__tests__/diagrams.ts';
 import { summaryCases, thousandTargets } from '../__tests__/summaries.ts';
+import { fanOut } from '../simulator/scenarios/standard.ts';
 import { summaryText } from '../src/report/summary.ts';
+import { foreignTextFaults } from './foreign-text.ts';
 import { complaint } from './parse-mermaid.mjs';
-import { summaryOf } from './summary.ts';
+import { planOf, summaryOf } from './summary.ts';
 
 const root = new URL('../', import.meta.url);
 const documents = ['README.md', ...readdirSync(new URL('docs/', root)).map((file) => `docs/${file}`)]
@@ -36,4 +38,6 @@ for (const [name, text] of [...documents, ...summaries]) {
     if (words !== null) fail(`${name}: ${words}\n${diagram}`);
   }
 }
-if (process.exitCode === undefined) console.log(`mermaid parses all of ${count} diagrams`);
+for (const fault of await foreignTextFaults(await planOf(fanOut()))) fail(fault);
+if (process.exitCode === undefined)
+  console.log(`mermaid parses all of ${count} diagrams, and of foreign text nothing is rendered but the text`);

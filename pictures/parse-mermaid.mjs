@@ -18,3 +18,16 @@ export async function complaint(text) {
     (error) => String(error.message),
   );
 }
+
+/** The labels of a flowchart as mermaid reads them, without its breaks of lines, by the node that each is of. */
+export async function labelsOf(text) {
+  const { db } = await mermaid.mermaidAPI.getDiagramFromText(text);
+  return new Map(
+    [...db.getVertices()].map(([id, vertex]) => [id, (vertex.text ?? '').split(/<br ?\/?>/).map(decoded)]),
+  );
+}
+
+/** Mermaid keeps `#35;` in a form that its grammars take, until it draws. */
+function decoded(text) {
+  return text.replace(/ﬂ°°(\d+)¶ß/g, (_, number) => String.fromCodePoint(Number(number)));
+}

@@ -35,6 +35,10 @@ export type Identity = {
   expiration?: Date;
 };
 
+declare const inLog: unique symbol;
+/** Text that the runner takes for no command; `logText` (report/text.ts) makes it. */
+export type LogText = string & Readonly<{ [inLog]: true }>;
+
 /** GitHub's runner, as a step speaks to it. */
 export type Runner = Readonly<{
   /** The raw text of an input, empty where it is not set. */
@@ -45,10 +49,10 @@ export type Runner = Readonly<{
   setOutput(name: string, value: string): void;
   /** Keeps a text out of the log from now on. */
   mask(text: string): void;
-  info(line: string): void;
-  warning(message: string): void;
-  error(message: string, title?: string): void;
-  startGroup(title: string): void;
+  info(line: LogText): void;
+  warning(message: LogText): void;
+  error(message: LogText, title?: LogText): void;
+  startGroup(title: LogText): void;
   endGroup(): void;
   writeSummary(markdown: string): Promise<void>;
   /** Has the step fail, when it has ended. */

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { errorMessage } from './aws/errors.ts';
 import { main } from './main.ts';
 import { nodeHost } from './node-host.ts';
+import { logText } from './report/text.ts';
 import { CancelError } from './time.ts';
 
 collectEarly();
@@ -11,7 +12,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const)
 const host = nodeHost();
 main(host, cancelled.signal).catch((error: unknown) => {
   host.runner.fail();
-  host.runner.error(errorMessage(error));
+  host.runner.error(logText(errorMessage(error)));
 });
 
 /**

@@ -1,13 +1,13 @@
+import { together } from './alike.ts';
 import { errorMessage, explain } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import type { Host, Runner } from './host.ts';
 import { InputError } from './inputs/reader.ts';
 import { type Request, readInputs } from './inputs.ts';
-import { together } from './plan/problem.ts';
 import { outputsOf, type Report, type TargetRecord, writeWhole } from './report/outputs.ts';
-import { plainText } from './report/progress.ts';
 import { ProblemsError, StoppedError } from './report/stopped.ts';
 import { summaryText } from './report/summary.ts';
+import { logText } from './report/text.ts';
 import { share } from './share.ts';
 import { sweep } from './sweep.ts';
 import { TimeOutError } from './time.ts';
@@ -48,11 +48,11 @@ async function tell(host: Host, report: Report): Promise<void> {
     try {
       await write();
     } catch (error) {
-      runner.warning(plainText(`${what} could not be written: ${errorMessage(error)}`));
+      runner.warning(logText(`${what} could not be written: ${errorMessage(error)}`));
     }
   };
   const written = writeWhole(host.files, report);
-  for (const problem of written.problems) runner.warning(plainText(problem));
+  for (const problem of written.problems) runner.warning(logText(problem));
   const outputs = Object.entries(outputsOf(report, written));
   await attempt(`the outputs (${env.GITHUB_OUTPUT})`, () => {
     const failures = outputs.flatMap(([name, value]) => failureOf(() => runner.setOutput(name, value)) ?? []);
@@ -72,7 +72,7 @@ function failureOf(act: () => void): unknown {
 
 /** The report of a run that came to no end of its own: every target failed, for the same reason. */
 function unfinished(request: Request | undefined, error: unknown): Report {
-  const problems = error instanceof ProblemsError ? error.problems : [];
+  const problems = error instanceof ProblemsError || error instanceof InputError ? error.problems : [];
   const plan = error instanceof ProblemsError || error instanceof StoppedError ? error.plan : undefined;
   const targets = (request?.targets ?? []).map(({ account, region }): TargetRecord => {
     const planned = plan?.targets.find((target) => target.account === account && target.region === region);
@@ -145,7 +145,9 @@ function annotate(runner: Runner, failures: readonly Failure[]): void {
   if (failures.length === 0) return;
   runner.fail();
   const shown = failures.length > maxAnnotations ? failures.slice(0, maxAnnotations - 1) : failures;
-  for (const { title, message } of shown) runner.error(plainText(message), title);
+  for (const { title, message } of shown)
+    runner.error(logText(message), title === undefined ? undefined : logText(title));
   const more = failures.length - shown.length;
-  if (more > 0) runner.error(`${more} more failed; the file of targets-file and the job summary name them all`);
+  if (more > 0)
+    runner.error(logText(`${more} more failed; the file of targets-file and the job summary name them all`));
 }

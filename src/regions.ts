@@ -32,5 +32,5 @@ export function consoleUrl(region: string, amiId: string): string {
     'aws-cn': 'console.amazonaws.cn',
     'aws-us-gov': 'console.amazonaws-us-gov.com',
   }[partitionOf(region)];
-  return `https://${region}.${host}/ec2/home?region=${region}#ImageDetails:imageId=${amiId}`;
+  return `https://${region}.${host}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
 }

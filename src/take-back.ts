@@ -8,8 +8,10 @@ import { InputError, Reader } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readerOf } from './lease.ts';
 import { type LedgerState, type Promotion, savedLedger } from './ledger.ts';
+import { oneLine } from './one-line.ts';
 import { putBackParameter } from './operations/parameter.ts';
 import { type ReleaseReport, release } from './release.ts';
+import { logText } from './report/text.ts';
 
 /** GitHub ends post steps some five minutes after a cancel. */
 const postMinutes = 4;
@@ -23,20 +25,21 @@ const passesAfterSeconds = [0, 3, 9];
 /** The post step: takes back what the main step could not, if anything is left. It warns, and never fails the job. */
 export async function post(host: Host): Promise<void> {
   const { runner } = host;
+  const warn = (message: string) => runner.warning(logText(oneLine(message)));
   try {
     const { state, unread } = savedLedger(runner.savedState, host.files);
     for (const what of unread)
-      runner.warning(`of what the run left to be undone, this could not be read, and stays as it is: ${what}`);
+      warn(`of what the run left to be undone, this could not be read, and stays as it is: ${what}`);
     if (state === undefined) return;
     const reader = new Reader(runner.input);
     const settings = readSettings(reader, runContext(host));
     if (reader.problems.length > 0) throw new InputError(reader.problems);
     const { done, failed } = await takeBack(host, settings, state);
-    for (const what of done) runner.info(what);
+    for (const what of done) runner.info(logText(oneLine(what)));
     const next = state.imageId === '' ? '' : `. The next run on ${state.imageId} takes it back`;
-    for (const what of failed) runner.warning(`left behind: ${what.replace(/\.+$/, '')}${next}`);
+    for (const what of failed) warn(`left behind: ${what.replace(/\.+$/, '')}${next}`);
   } catch (error) {
-    runner.warning(`the clean-up failed: ${explainLine(error)}`);
+    warn(`the clean-up failed: ${explainLine(error)}`);
   }
 }
 

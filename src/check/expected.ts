@@ -1,9 +1,10 @@
+import type { Problem } from '../alike.ts';
 import { placeName } from '../aws/errors.ts';
 import { ledgerProblem } from '../ledger.ts';
+import { oneLine } from '../one-line.ts';
 import { approvedOf } from '../plan/approved.ts';
 import { isMaking } from '../plan/decided.ts';
 import { type Approved, planDifferences } from '../plan/digest.ts';
-import type { Problem } from '../plan/problem.ts';
 import type { Checking } from './checking.ts';
 
 /** Whether the plan is the one that was approved. A plan that lacks targets has a problem of its own. */
@@ -23,7 +24,7 @@ export function differing(
   if (different.length === 0) return undefined;
   return {
     where: expected.approved === undefined ? 'expect-plan-digest' : 'expect-plan-file',
-    what: ['the plan is not the one that was approved. What differs:', ...different].join('\n    '),
+    what: ['the plan is not the one that was approved. What differs:', ...different.map(oneLine)].join('\n    '),
     remedy: 'have the plan of a dry run approved anew, or restore what was approved',
   };
 }

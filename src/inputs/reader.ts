@@ -1,3 +1,4 @@
+import { type Problem, problemLines } from '../alike.ts';
 import type { Partition } from '../regions.ts';
 import { unknownPlaceholders } from '../template.ts';
 
@@ -71,18 +72,14 @@ export const inputDefaults = {
 
 export type InputName = keyof typeof inputDefaults;
 
-/** One thing wrong with one input. */
-export type InputProblem = Readonly<{ input: string; value: string; expected: string }>;
-
 /** Bad input: every problem at once, found before any call was made. */
 export class InputError extends Error {
   override name = 'InputError';
-  readonly problems: readonly InputProblem[];
+  readonly problems: readonly Problem[];
 
-  constructor(problems: readonly InputProblem[]) {
-    const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show(value)} — ${expected}`);
+  constructor(problems: readonly Problem[]) {
     const count = problems.length === 1 ? 'One input is' : `${problems.length} inputs are`;
-    super(`${count} not usable; nothing was called yet.\n${lines.join('\n')}`);
+    super(`${count} not usable; nothing was called yet.\n${problemLines(problems, 'the job summary has them all')}`);
     this.problems = problems;
   }
 }
@@ -97,11 +94,16 @@ type Check = Readonly<{ fits: (text: string) => boolean; expected: string }>;
 
 /** Gathers problems while the inputs are read; each reader gives a usable value even where it noted a problem. */
 export class Reader {
-  readonly problems: InputProblem[] = [];
+  readonly #problems = new Map<string, Problem>();
   readonly #get: (name: string) => string;
 
   constructor(get: (name: string) => string) {
     this.#get = get;
+  }
+
+  /** What was noted, each once. */
+  get problems(): readonly Problem[] {
+    return [...this.#problems.values()];
   }
 
   text(name: InputName): string {
@@ -118,8 +120,8 @@ export class Reader {
   }
 
   note(input: string, value: string, expected: string): void {
-    const known = this.problems.some((one) => one.input === input && one.value === value && one.expected === expected);
-    if (!known) this.problems.push({ input, value, expected });
+    const what = `${show(value)} — ${expected}`;
+    this.#problems.set(JSON.stringify([input, what]), { where: input, what, remedy: '' });
   }
 
   /** `value`, with a note unless it `fits` or is absent. */

@@ -1,21 +1,5 @@
+import { type Problem, together } from '../alike.ts';
 import { AwsCallError, explain, StepError } from '../aws/errors.ts';
-
-/** Something that would make the run fail, found before the first write; `where` names the account and region, or the input. */
-export type Problem = Readonly<{ where: string; what: string; remedy: string }>;
-
-/** So many places are named of a problem that many have. */
-const namedPlaces = 6;
-
-/** The same problem in many places is told once. */
-export function together(problems: readonly Problem[]): { places: string; what: string; remedy: string }[] {
-  const groups = Map.groupBy(problems, ({ what, remedy }) => `${what}\n${remedy}`);
-  return [...groups.values()].map((group) => {
-    const named = group.slice(0, namedPlaces).map(({ where }) => where);
-    const more = group.length - named.length;
-    const places = more > 0 ? `${named.join(', ')} and ${more} more` : named.join(', ');
-    return { places, what: group[0]?.what ?? '', remedy: group[0]?.remedy ?? '' };
-  });
-}
 
 /**
  * A region that the account hasn't enabled: it knows none of the account's sessions, although they are good elsewhere.
@@ -54,17 +38,19 @@ export type Findings = Readonly<{
 export function openFindings(signal: AbortSignal, now: () => number): Findings {
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
-  const add = (where: string, what: string, remedy: string) => {
-    if (!problems.some((one) => one.where === where && one.what === what)) problems.push({ where, what, remedy });
+  const known = new Set<string>();
+  const addTo = (list: Problem[], one: Problem): void => {
+    const key = JSON.stringify([list === warnings, one.where, one.what]);
+    if (!known.has(key)) list.push(one);
+    known.add(key);
   };
+  const add = (where: string, what: string, remedy: string) => addTo(problems, { where, what, remedy });
   return {
     signal,
     now,
     problems,
     add,
-    warn(where, what) {
-      if (!warnings.some((one) => one.where === where && one.what === what)) warnings.push({ where, what, remedy: '' });
-    },
+    warn: (where, what) => addTo(warnings, { where, what, remedy: '' }),
     warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
     async attempt(where, doing, read) {
       try {

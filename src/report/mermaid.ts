@@ -1,6 +1,7 @@
 import { totalGiB } from '../image.ts';
 import type { Report } from './outputs.ts';
 import type { PlannedTarget, PlanRecord } from './plan.ts';
+import { mermaidLabel as label } from './text.ts';
 import { counted } from './words.ts';
 
 /*
@@ -14,11 +15,6 @@ const drawn = 30;
 /** A diagram as a block of Markdown, with what of mermaid's settings suits it. */
 function diagram(settings: Readonly<Record<string, unknown>>, lines: readonly string[]): string[] {
   return ['```mermaid', `%%{init: ${JSON.stringify(settings)}}%%`, ...lines, '```'];
-}
-
-/** A text that mermaid takes as it is. */
-function label(text: string): string {
-  return text.replace(/["#;<>{}[\]()|`:\\]/g, ' ').trim();
 }
 
 /** The plan as a flowchart: the source, its encrypted copies, the targets. */

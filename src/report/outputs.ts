@@ -4,6 +4,7 @@ import type { Files } from '../host.ts';
 import { digestOf } from '../plan/digest.ts';
 import { ownName } from '../temporary-file.ts';
 import type { PlanRecord } from './plan.ts';
+import { outputText } from './text.ts';
 import type { Span } from './timeline.ts';
 import { totalsOf } from './totals.ts';
 
@@ -55,7 +56,7 @@ export function writeWhole(
     if (files.temp === undefined || value === undefined) return '';
     const path = join(files.temp, ownName(`${what}.json`));
     try {
-      files.write(path, `${JSON.stringify(value)}\n`);
+      files.write(path, `${outputText(value)}\n`);
       return path;
     } catch (error) {
       problems.push(`the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`);
@@ -99,20 +100,20 @@ export function outputsOf(
   }
   let outputs: Record<string, string> = {
     'ami-id': targets.length === 1 ? (made[0]?.amiId ?? '') : '',
-    'ami-ids': JSON.stringify(ids),
-    'ami-ids-by-region': JSON.stringify(byRegion),
-    targets: JSON.stringify(targets),
-    'failed-targets': JSON.stringify(failed),
+    'ami-ids': outputText(ids),
+    'ami-ids-by-region': outputText(byRegion),
+    targets: outputText(targets),
+    'failed-targets': outputText(failed),
     'source-ami-id': sourceAmiId,
-    plan: plan === undefined ? '' : JSON.stringify(plan),
+    plan: plan === undefined ? '' : outputText(plan),
     'plan-digest': plan === undefined ? '' : digestOf(plan.approved),
     'plan-file': planFile,
     'targets-file': targetsFile,
     truncated: 'false',
   };
   const shorter: readonly Record<string, string>[] = [
-    plan === undefined ? {} : { plan: JSON.stringify(totalsOf(plan)) },
-    { targets: JSON.stringify(targets.map(brief)), 'failed-targets': JSON.stringify(failed.map(brief)) },
+    plan === undefined ? {} : { plan: outputText(totalsOf(plan)) },
+    { targets: outputText(targets.map(brief)), 'failed-targets': outputText(failed.map(brief)) },
     { targets: '[]' },
     { 'failed-targets': '[]' },
     { 'ami-ids': '{}', 'ami-ids-by-region': '{}' },

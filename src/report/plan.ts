@@ -1,3 +1,4 @@
+import type { Problem } from '../alike.ts';
 import { placeName } from '../aws/errors.ts';
 import { totalGiB } from '../image.ts';
 import type { Request } from '../inputs.ts';
@@ -7,7 +8,6 @@ import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
 import type { Approved } from '../plan/digest.ts';
 import { type Estimate, estimate } from '../plan/estimate.ts';
 import type { Kind, Operation } from '../plan/operation.ts';
-import type { Problem } from '../plan/problem.ts';
 import { counted } from './words.ts';
 
 /** An operation as it is told: what is done where, to what, after what and why; and, at the end, what became of it. */

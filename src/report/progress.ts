@@ -1,4 +1,6 @@
 import type { Host } from '../host.ts';
+import { oneLine } from '../one-line.ts';
+import { logText } from './text.ts';
 import { spokenSeconds } from './words.ts';
 
 /** The log of the run: one line when something changes, each with the time since the start. */
@@ -18,11 +20,11 @@ export function openLog({ runner, clock }: Pick<Host, 'runner' | 'clock'>): Log 
   return {
     elapsedSeconds,
     line: (where, what) =>
-      runner.info(plainText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`)),
-    warn: (message) => runner.warning(plainText(message)),
+      runner.info(logText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${oneLine(what)}`)),
+    warn: (message) => runner.warning(logText(oneLine(message))),
     mask: runner.mask,
     async group(title, work) {
-      runner.startGroup(title);
+      runner.startGroup(logText(title));
       try {
         return await work();
       } finally {
@@ -30,11 +32,6 @@ export function openLog({ runner, clock }: Pick<Host, 'runner' | 'clock'>): Log 
       }
     },
   };
-}
-
-/** The runner takes `##[command]` for a command wherever it stands in a line; AWS's words and the user's are only text. */
-export function plainText(text: string): string {
-  return text.replaceAll('##[', '## [');
 }
 
 /** A log that stands still for longer looks dead. */

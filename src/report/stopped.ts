@@ -1,5 +1,5 @@
+import { type Problem, problemLines } from '../alike.ts';
 import { errorMessage } from '../aws/errors.ts';
-import { type Problem, together } from '../plan/problem.ts';
 import type { PlanRecord } from './plan.ts';
 
 /** All problems at once; nothing was changed, unless an AMI was made of an instance. */
@@ -13,14 +13,12 @@ export class ProblemsError extends Error {
 
   constructor(problems: readonly Problem[], plan: PlanRecord | undefined, madeImageId?: string) {
     const count = problems.length === 1 ? 'A problem was' : `${problems.length} problems were`;
-    const lines = together(problems).map(
-      ({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`,
-    );
+    const all = `the ${plan === undefined ? 'job summary' : 'file of plan-file'} has them all`;
     const when =
       madeImageId === undefined
         ? 'before anything was changed'
         : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
-    super(`${count} found ${when}.\n${lines.join('\n')}`);
+    super(`${count} found ${when}.\n${problemLines(problems, all)}`);
     this.problems = problems;
     this.plan = plan;
     this.madeImageId = madeImageId;

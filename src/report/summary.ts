@@ -1,8 +1,10 @@
+import { placeName } from '../aws/errors.ts';
 import { totalGiB } from '../image.ts';
 import { consoleUrl } from '../regions.ts';
 import { flowchart, gantt } from './mermaid.ts';
 import { isReady, type Report, type TargetRecord } from './outputs.ts';
 import type { PlanRecord } from './plan.ts';
+import { markdown, markdownCell } from './text.ts';
 import { counted, spokenSeconds } from './words.ts';
 
 /** A summary over 1 MiB isn't shown at all: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits */
@@ -15,20 +17,22 @@ const unfolded = 20;
 export function summaryText(report: Report): string {
   const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
   const failed = targets.filter(({ status }) => status === 'failed');
-  const id = sourceAmiId === '' ? (plan === undefined ? 'not found' : 'yet to be made') : `\`${sourceAmiId}\``;
+  const id = sourceAmiId === '' ? (plan === undefined ? 'not found' : 'yet to be made') : markdown(sourceAmiId);
   const source = plan === undefined ? '' : sourceText(plan.source);
   const took = seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : '';
   const head = [`## ${verdict(report)}`, ...(swept ? [] : ['', `Source ${id}${source}.${took}`])];
   const found = problems.flatMap(({ places, what, remedy }) => [
-    `- **${plain(places)}**: ${plain(what)}`,
-    ...(remedy === '' ? [] : [`  - What to do: ${plain(remedy)}`]),
+    `- **${markdown(places)}**: ${markdown(what)}`,
+    ...(remedy === '' ? [] : [`  - What to do: ${markdown(remedy)}`]),
   ]);
   const failing = [
     ...failures.flatMap((failure) => failureText(failure)),
     // Where problems were found, they say it better.
     ...(problems.length > 0
       ? []
-      : failed.flatMap(({ account, region, error = '' }) => failureText(error, `**${account}/${region}**: `))),
+      : failed.flatMap(({ account, region, error = '' }) =>
+          failureText(error, `**${markdown(placeName({ account, region }))}**: `),
+        )),
   ];
   const table = [
     '| account | region | AMI | name | volumes | GiB | key | status | time |',
@@ -39,8 +43,8 @@ export function summaryText(report: Report): string {
     row(target, volumes),
   );
   const cleaned = [
-    ...cleanUp.done.map((what) => `- ${plain(what)}`),
-    ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${plain(what)}`),
+    ...cleanUp.done.map((what) => `- ${markdown(what)}`),
+    ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${markdown(what)}`),
   ];
   return within(
     [
@@ -49,7 +53,7 @@ export function summaryText(report: Report): string {
       ...section('Failures', failing),
       ...section(
         'Warnings',
-        (plan?.warnings ?? []).map((warning) => `- ${plain(warning)}`),
+        (plan?.warnings ?? []).map((warning) => `- ${markdown(warning)}`),
       ),
     ],
     [
@@ -77,22 +81,22 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', `### ${title}`, '', ...lines];
 }
 
-/** What failed, and below it what to do, or each of several inputs that are wrong. */
+/** What failed, and below it what to do. */
 function failureText(failure: string, where = ''): string[] {
-  const [what = '', ...details] = failure.split(/\n|\. (?=What to do: )/);
-  return [`- ${where}${plain(what)}`, ...details.map((detail) => `  - ${plain(detail.trim())}`)];
+  const [what = '', ...remedies] = failure.split(/\. (?=What to do: )/);
+  return [`- ${where}${markdown(what)}`, ...remedies.map((remedy) => `  - ${markdown(remedy)}`)];
 }
 
 /** The volumes are told here, for every target has the same. */
 function sourceText({ amiName, account, region, snapshots }: PlanRecord['source']): string {
-  return ` (${plain(amiName)}; ${counted(snapshots.length, 'volume')}, ${totalGiB(snapshots)} GiB) in ${account}/${region}`;
+  return ` (${markdown(amiName)}; ${counted(snapshots.length, 'volume')}, ${totalGiB(snapshots)} GiB) in ${markdown(placeName({ account, region }))}`;
 }
 
 function verdict(report: Report): string {
   const { swept, targets, plan, problems = [], madeImageId, cleanUp } = report;
   if (swept === true) return sweepVerdict(cleanUp);
   if (problems.length > 0)
-    return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; ${madeImageId === undefined ? 'nothing was changed' : `${madeImageId} was made and is kept, nothing else was changed`}`;
+    return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; ${madeImageId === undefined ? 'nothing was changed' : `${markdown(madeImageId)} was made and is kept, nothing else was changed`}`;
   if (plan?.dryRun === true) {
     const toMake = targets.filter(({ status }) => status === 'planned').length;
     return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made; nothing was changed`;
@@ -121,18 +125,18 @@ function row(
   { account, region, amiId, amiName, status, kmsKeyArn, seconds }: TargetRecord,
   volumes: PlanRecord['source']['snapshots'],
 ): string {
-  const link = amiId === null ? '' : `[\`${amiId}\`](${consoleUrl(region, amiId)})`;
+  const link = amiId === null ? '' : `[${markdownCell(amiId)}](${consoleUrl(region, amiId)})`;
   const key = kmsKeyArn === null ? '' : keyLink(kmsKeyArn, region);
   const icon = { created: '✅', reused: '♻️', failed: '❌', planned: '📋' }[status];
   const time = status === 'planned' ? '' : spokenSeconds(seconds).replaceAll(' ', '&nbsp;');
-  return `| ${account} | ${region} | ${link} | ${plain(amiName ?? '')} | ${volumes.length || ''} | ${totalGiB(volumes) || ''} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
+  return `| ${account} | ${region} | ${link} | ${markdownCell(amiName ?? '')} | ${volumes.length || ''} | ${totalGiB(volumes) || ''} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
 }
 
 /** A key by the first of its digits, which tell it from others, so that a row stays on one line; the link has them all. */
 function keyLink(arn: string, region: string): string {
   const id = arn.split('/').at(-1) ?? '';
   const first = id.slice(0, id.startsWith('mrk-') ? 12 : 8);
-  return `[\`${first}…\`](${new URL(consoleUrl(region, '')).origin}/kms/home?region=${region}#/kms/keys/${id})`;
+  return `[${markdownCell(`${first}…`)}](${new URL(consoleUrl(region, '')).origin}/kms/home?region=${region}#/kms/keys/${encodeURIComponent(id)})`;
 }
 
 /** The plan: as a picture where nothing was done yet, and its price. */
@@ -157,22 +161,13 @@ function planText(plan: PlanRecord | undefined): string[] {
       : []),
     ...(dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : []),
     '',
-    `<sub>By ${plain(estimate.basis)}.</sub>`,
+    `<sub>By ${estimate.basis}.</sub>`,
   ];
   return [...(dryRun ? section('Plan', flowchart(plan)) : []), ...section('Costs, by estimate', costs)];
 }
 
 function usd(amount: number): string {
   return `${amount.toFixed(2)} USD`;
-}
-
-/** AWS's and the user's words are text, not Markdown or HTML. */
-function plain(text: string): string {
-  return text
-    .replace(/&/g, '&amp;')
-    .replace(/</g, '&lt;')
-    .replace(/([|\\`*_[\]])/g, '\\$1')
-    .replace(/\s+/g, ' ');
 }
 
 /** All lines, or as many of the middle ones as fit, with a word on the rest. */
