@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { describe, expect, test } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import type { Problem } from '../src/alike.ts';
@@ -127,6 +130,23 @@ describe('one problem each', () => {
     [{ tags: `${'k'.repeat(129)}=x` }, 'tags', /1 to 128/],
     [{ targets: 'a: b' }, 'targets', /YAML list/],
     [{ targets: '[{' }, 'targets', /is not YAML/],
+    [{ targets: '- &a {account: 111111111111, region: eu-west-1}\n- *a' }, 'targets', /anchors and aliases \(&a\)/],
+    [{ targets: '- {account: 111111111111, region: &r eu-west-1}' }, 'targets', /anchors and aliases \(&r\)/],
+    [{ targets: '- *nowhere' }, 'targets', /./],
+    [{ 'target-ami-name': 'golden#{name}' }, 'target-ami-name', /3 to 128 letters, digits, spaces/],
+    [{ 'target-ami-name': `{name}${'x'.repeat(126)}` }, 'target-ami-name', /3 to 128 letters/],
+    [
+      { targets: '- {account: 999999999999, region: eu-west-1, ami-name: "a|b"}' },
+      'targets 999999999999/eu-west-1 ami-name',
+      /3 to 128 letters/,
+    ],
+    [{ 'target-ami-description': 'für {name}' }, 'target-ami-description', /255 ASCII/],
+    [{ 'target-ami-description': `{region}${'x'.repeat(250)}` }, 'target-ami-description', /255 ASCII/],
+    [{ 'hub-kms-key': 'golden-{region}' }, 'hub-kms-key', /an alias \(alias\/name\), a key ID/],
+    [{ 'hub-kms-key': 'alias/aws/ebs' }, 'hub-kms-key', /AWS managed key/],
+    [{ 'hub-kms-key': 'alias/{name}' }, 'hub-kms-key', /have no place in it/],
+    [{ 'hub-kms-key': 'alias/{regoin}' }, 'hub-kms-key', /\{regoin\} is not a placeholder/],
+    [{ tags: 'a={constructor}' }, 'tags', /\{constructor\} is not a placeholder/],
     [{ targets: '- {account: 111111111111}' }, 'targets[0].region', /is needed/],
     [{ targets: '- {account: 111111111111, region: eu-west-1, key: x}' }, 'targets[0].key', /is not known here/],
     [{ 'packer-manifest': '/nowhere', 'ami-id': '' }, 'packer-manifest', /ENOENT/],
@@ -144,6 +164,107 @@ test('all problems come in one error, with input, value and what was expected', 
   expect(() => read(inputs)).toThrow(
     /3 inputs are not usable; nothing was called yet\.\n {2}ami-id: "x" — expected.*\n {2}copy-tags: "maybe" — .*\n {2}max-parallel: "-1" — /,
   );
+});
+
+test('literal parts that could fit are taken', () => {
+  const inputs = {
+    'target-ami-name': `{name}${'x'.repeat(125)}`,
+    'target-ami-description': 'x'.repeat(255),
+    'hub-kms-key': 'arn:aws:kms:{region}:{account}:alias/golden',
+  };
+  expect(problemsOf(inputs)).toEqual([]);
+  expect(problemsOf({ 'hub-kms-key': 'arn:aws:kms:eu-west-1:111111111111:alias/golden' })).toEqual([]);
+});
+
+test('YAML that is nested without end is a problem', () => {
+  expect(problemsOf({ targets: '['.repeat(20_000) })).toMatchObject([{ what: expect.stringMatching(/is not YAML/) }]);
+});
+
+describe('problems that are many', () => {
+  const messageOf = (inputs: Record<string, string>): string => {
+    try {
+      read(inputs);
+    } catch (error) {
+      if (error instanceof InputError) return error.message;
+    }
+    return '';
+  };
+  const accounts = (count: number) => Array.from({ length: count }, (_, index) => String(100_000_000_000 + index));
+
+  test('and alike but for the place are one, with five places and a count', () => {
+    const targets = accounts(400).map((account) => `- {account: ${account}, region: eu-west-1, key: x}`);
+    expect(messageOf({ targets: targets.join('\n') })).toBe(
+      [
+        '400 inputs are not usable; nothing was called yet.',
+        '  targets[0].key, targets[1].key, targets[2].key, targets[3].key, targets[4].key and 395 more: "x" — is not known here; there are account, region, role-arn, kms-key, ami-name, tags',
+      ].join('\n'),
+    );
+  });
+
+  test('and different are told up to twenty, and how many more', () => {
+    const lines = messageOf({
+      'target-accounts': accounts(50)
+        .map((id) => `${id}0`)
+        .join(),
+    }).split('\n');
+    expect(lines).toHaveLength(22);
+    expect(lines.at(-1)).toBe('  …and 30 different ones more; the job summary has them all');
+  });
+
+  test('a billion pairs of account and region are refused before they are made', () => {
+    const problems = problemsOf({
+      'target-accounts': accounts(40_000).join(),
+      'target-regions': accounts(25_000).join(),
+    });
+    expect(problems).toMatchObject([
+      { where: 'target-accounts', what: '"1000000000 pairs of account and region" — expected at most 100000 targets' },
+    ]);
+  });
+
+  test('a hundred thousand targets are not', () => {
+    const regions = Array.from({ length: 10 }, (_, index) => `eu-west-${index}`).join();
+    expect(read({ 'target-accounts': accounts(10_000).join(), 'target-regions': regions }).targets).toHaveLength(
+      100_000,
+    );
+  });
+});
+
+test('tags of any key come out as they went in', () => {
+  const keys = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueOf'];
+  const tags = keys.map((key) => [key, `of ${key}`] as const);
+  const lines = tags.map(([key, value]) => `${key}=${value}`).join('\n');
+  const yaml = tags.map(([key, value]) => `${key}: ${value}`).join(', ');
+  for (const inputs of [{ tags: lines }, { targets: `- {account: 999999999999, region: eu-west-1, tags: {${yaml}}}` }])
+    expect(Object.entries(read(inputs).targets[0]?.tags ?? {})).toEqual(tags);
+  expect(Object.entries(read({ 'role-session-tags': lines }).credentials.sessionTags)).toEqual(tags);
+});
+
+describe('a file that an input names', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'inputs-'));
+  const path = (name: string) => join(folder, name);
+  spawnSync('mkfifo', [path('pipe')]);
+  writeFileSync(path('long'), '');
+  truncateSync(path('long'), 10 * 1024 * 1024 + 1);
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test.each([
+    ['a pipe that nobody writes to', path('pipe'), /is no regular file/],
+    ['a device', '/dev/zero', /is no regular file/],
+    ['a folder', folder, /is no regular file|EISDIR/],
+    ['a file over 10 MB', path('long'), /has more than 10 MB/],
+    ['no file', path('none'), /ENOENT/],
+  ])('%s is refused at once', (_, file, why) => {
+    const start = Date.now();
+    for (const inputs of [
+      { 'packer-manifest': file, 'ami-id': '' },
+      {
+        'expect-plan-file': file,
+        'expect-plan-digest': digestOf({ source: { amiId: null, instanceId: null, snapshots: [] }, targets: [] }),
+      },
+    ])
+      expect(problemsOf(inputs)).toMatchObject([{ what: expect.stringMatching(why) }]);
+    expect(Date.now() - start).toBeLessThan(1000);
+  });
 });
 
 test('the China partition has an audience of its own', () => {

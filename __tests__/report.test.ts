@@ -82,7 +82,7 @@ describe('the outputs follow the published schemas, and the summary has diagrams
   });
 
   test('where problems were found, the plan is what would have been done', async () => {
-    const { main } = await share(procedure(), { 'on-existing': 'fail', 'target-ami-name': 'x'.repeat(129) });
+    const { main } = await share(procedure(), { 'on-existing': 'fail', 'target-ami-name': `{name}${'x'.repeat(120)}` });
     const { operations, problems } = expectValid('plan', main.outputs.plan) as PlanRecord;
     expect([problems.length, new Set(operations.map(({ outcome }) => outcome))]).toEqual([1, new Set(['planned'])]);
   });

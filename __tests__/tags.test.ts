@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { procedure, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import {
   endedLease,
   joinIds,
@@ -12,6 +13,7 @@ import {
   tagValue,
   toTags,
 } from '../src/tags.ts';
+import { share } from './shared-case.ts';
 
 test("the action's own tags have the names that resources out there bear already", () => {
   expect(tagKeys).toEqual({
@@ -27,6 +29,33 @@ test("the action's own tags have the names that resources out there bear already
   });
   expect(Object.values(tagKeys).filter((key) => !key.startsWith(tagPrefix))).toEqual([]);
   expect(ownTagCount).toBe(8);
+});
+
+const oddKeys = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
+const odd = (value: string) => Object.fromEntries(oddKeys.map((key) => [key, value]));
+
+test('tags whose keys every object has, of the source and of the inputs, come out as they went in', async () => {
+  const volumes = [{ device: '/dev/xvda', sizeGiB: 8, tags: odd('of the snapshot') }];
+  const shared = procedure({ ami: { tags: odd('of the AMI') }, volumes });
+  const lines = (keys: readonly string[]) => keys.map((key) => `${key}=mine`).join('\n');
+  const tagsIn = async (inputs: Record<string, string>) => {
+    const { simulator, error } = await share(shared, inputs);
+    expect(error).toBe('');
+    const { images, snapshots } = simulator.world.accounts[targetAccount]?.regions.get(targetRegion) ?? {};
+    return [...(images?.values() ?? []), ...(snapshots?.values() ?? [])].map(({ data }) =>
+      oddKeys.map((key) => tagValue(data, key)),
+    );
+  };
+  const all = (value: string) => oddKeys.map(() => value);
+  expect(await tagsIn({})).toEqual([all('of the AMI'), all('of the snapshot')]);
+  expect(await tagsIn({ tags: lines(oddKeys.slice(0, 1)), 'copy-tags': 'false' })).toEqual(
+    Array(2).fill([
+      'mine',
+      ...all('')
+        .slice(1)
+        .map(() => undefined),
+    ]),
+  );
 });
 
 test("a tag of the user's may be empty; one of ours that is empty says nothing", () => {

@@ -19,7 +19,8 @@ export type Host = Readonly<{
 export type Files = Readonly<{
   /** The job's folder for what no later job needs (RUNNER_TEMP); undefined where there is none. */
   temp: string | undefined;
-  read(path: string): string;
+  /** Refuses what is no regular file, or has more than `maxBytes`. */
+  read(path: string, maxBytes?: number): string;
   /** Writes the whole file or none of it, for this user alone. */
   write(path: string, text: string): void;
 }>;

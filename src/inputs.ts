@@ -1,11 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { isImageDescription } from './image.ts';
 import { type ExpectedPlan, readExpectedPlan } from './inputs/expected-plan.ts';
 import { type Publication, readPublication } from './inputs/publication.ts';
-import { InputError, Reader, type RunContext } from './inputs/reader.ts';
+import { InputError, keyProblem, Reader, type ReadFile, type RunContext, runValues } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readSourceImage, type SourceImage } from './inputs/source-image.ts';
 import { readTargets, type TargetRequest } from './inputs/targets.ts';
-import { needsSourceImage } from './template.ts';
+import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from './template.ts';
+import { readTextFile } from './text-file.ts';
 
 export type Route = (typeof routes)[number];
 const routes = ['auto', 'register', 'copy'] as const;
@@ -48,11 +49,7 @@ export type Request = Settings &
  * `get` gives the raw text of an input, empty where it is not set; `readFile` the text of the Packer manifest, or of the approved plan.
  * @throws InputError that lists every problem
  */
-export function readInputs(
-  get: (name: string) => string,
-  run: RunContext,
-  readFile: (path: string) => string = (path) => readFileSync(path, 'utf8'),
-): Request {
+export function readInputs(get: (name: string) => string, run: RunContext, readFile: ReadFile = readTextFile): Request {
   const reader = new Reader(get);
   const settings = readSettings(reader, run);
   const { region, partition } = settings.source;
@@ -61,14 +58,14 @@ export function readInputs(
     ...settings,
     image: readSourceImage(reader, { region, readFile, optional: sweep }),
     targets: readTargets(reader, partition, run),
-    description: reader.templateValue('target-ami-description', reader.optional('target-ami-description')),
+    description: readDescription(reader, run),
     route: reader.oneOf('route', routes),
     allowLostBilling: reader.flag('allow-lost-billing'),
     onExisting: reader.oneOf('on-existing', onExistings),
     copyTags: reader.flag('copy-tags'),
     publication: readPublication(reader, partition, run),
     topology: reader.oneOf('topology', topologies),
-    hubKmsKey: reader.templateValue('hub-kms-key', reader.optional('hub-kms-key')),
+    hubKmsKey: readHubKey(reader, region, run),
     dryRun: reader.flag('dry-run'),
     expectPlan: readExpectedPlan(reader, readFile),
     sweep,
@@ -82,6 +79,31 @@ export function readInputs(
   if (sweep) checkSweep(reader, request);
   if (reader.problems.length > 0) throw new InputError(reader.problems);
   return request;
+}
+
+/** A target of the shortest names: what doesn't fit with these never will. */
+const someTarget = { account: '0'.repeat(12), region: 'us-east-1' };
+
+function readDescription(reader: Reader, run: RunContext): string | undefined {
+  const template = reader.templateValue('target-ami-description', reader.optional('target-ami-description'));
+  const values = { ...runValues(run), ...someTarget, ...shortestSource };
+  return reader.checked('target-ami-description', template, {
+    fits: (text) => isImageDescription(fill(text, values)),
+    expected: 'an AMI description has at most 255 ASCII characters',
+  });
+}
+
+/** The key of the hubs; each is in a region of its own, so that one which names a region is looked at there. */
+function readHubKey(reader: Reader, sourceRegion: string, run: RunContext): string | undefined {
+  const template = reader.templateValue('hub-kms-key', reader.optional('hub-kms-key'));
+  if (template === undefined) return undefined;
+  const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
+  const problem = needsSourceImage(template)
+    ? '{name} and {source-ami} have no place in it'
+    : keyProblem(fill(template, { ...someTarget, ...runValues(run), region }), region, undefined);
+  if (problem !== undefined && unknownPlaceholders(template).length === 0)
+    reader.note('hub-kms-key', template, problem);
+  return template;
 }
 
 /** A sweep is of no AMI in particular, and has no plan. */

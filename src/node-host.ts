@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import * as core from '@actions/core';
@@ -9,6 +9,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { clientDefaults } from './aws/clients.ts';
 import type { Files, Host, Runner } from './host.ts';
 import { thisMachine } from './machine.ts';
+import { readTextFile } from './text-file.ts';
 import { systemClock } from './time.ts';
 
 /*
@@ -43,7 +44,7 @@ export function nodeHost(): Host {
 
 const systemFiles: Files = {
   temp: process.env.RUNNER_TEMP || undefined,
-  read: (path) => readFileSync(path, 'utf8'),
+  read: readTextFile,
   write(path, text) {
     const beside = `${path}.${randomUUID()}`;
     writeFileSync(beside, text, { mode: 0o600, flag: 'wx' });

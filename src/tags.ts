@@ -52,7 +52,8 @@ export function mergeTags(
 ): { tags: Tag[]; dropped: string[] } {
   const kept = { ...users, ...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value])) };
   const inherited = source.filter(
-    ({ Key }) => Key !== undefined && !Key.startsWith('aws:') && !Key.startsWith(tagPrefix) && !(Key in kept),
+    ({ Key }) =>
+      Key !== undefined && !Key.startsWith('aws:') && !Key.startsWith(tagPrefix) && !Object.hasOwn(kept, Key),
   );
   const room = Math.max(0, most - Object.keys(kept).length);
   return {

@@ -19,6 +19,9 @@ export const placeholders = [
   'run-id',
 ] as const satisfies readonly (keyof TemplateValues)[];
 
+/** The shortest that an AMI has: what doesn't fit with these never will. */
+export const shortestSource = { name: 'abc', 'source-ami': 'ami-00000000' } as const;
+
 const placeholder = /\{([a-z-]+)\}/g;
 
 /** The placeholders of `template` that do not exist, as written: `{acount}`. */
@@ -35,5 +38,7 @@ export function needsSourceImage(template: string): boolean {
 
 /** `template` with its placeholders filled in. */
 export function fill(template: string, values: Partial<TemplateValues>): string {
-  return template.replace(placeholder, (written, name: string) => values[name as keyof TemplateValues] ?? written);
+  return template.replace(placeholder, (written, name: string) =>
+    Object.hasOwn(values, name) ? (values[name as keyof TemplateValues] ?? written) : written,
+  );
 }

@@ -1,11 +1,12 @@
 import { digestProblem } from '../digest.ts';
-import type { Reader } from './reader.ts';
+import { maxInputFileBytes } from '../text-file.ts';
+import type { Reader, ReadFile } from './reader.ts';
 
 /** The plan that was approved: its digest, and, where its file was given, what that says of `approved`. */
 export type ExpectedPlan = Readonly<{ digest: string; file: string | undefined; approved: unknown }>;
 
 /** The plan that this run must have; undefined where any will do. */
-export function readExpectedPlan(reader: Reader, readFile: (path: string) => string): ExpectedPlan | undefined {
+export function readExpectedPlan(reader: Reader, readFile: ReadFile): ExpectedPlan | undefined {
   const digest = reader.optional('expect-plan-digest');
   const file = reader.optional('expect-plan-file');
   if (digest === undefined) {
@@ -18,9 +19,9 @@ export function readExpectedPlan(reader: Reader, readFile: (path: string) => str
   return { digest, file, approved: file === undefined ? undefined : readApproved(reader, file, readFile) };
 }
 
-function readApproved(reader: Reader, path: string, readFile: (path: string) => string): unknown {
+function readApproved(reader: Reader, path: string, readFile: ReadFile): unknown {
   try {
-    const plan: unknown = JSON.parse(readFile(path));
+    const plan: unknown = JSON.parse(readFile(path, maxInputFileBytes));
     const approved = typeof plan === 'object' && plan !== null && 'approved' in plan ? plan.approved : undefined;
     if (approved === undefined)
       reader.note('expect-plan-file', path, 'expected the file of the output plan-file of the approved run');

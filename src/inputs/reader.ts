@@ -92,6 +92,9 @@ function show(value: string): string {
 /** What a value is to be, for the program and in words. */
 type Check = Readonly<{ fits: (text: string) => boolean; expected: string }>;
 
+/** Gives the text of a file that an input names, of at most so many bytes; throws where there is none. */
+export type ReadFile = (path: string, maxBytes: number) => string;
+
 /** Gathers problems while the inputs are read; each reader gives a usable value even where it noted a problem. */
 export class Reader {
   readonly #problems = new Map<string, Problem>();
@@ -104,6 +107,11 @@ export class Reader {
   /** What was noted, each once. */
   get problems(): readonly Problem[] {
     return [...this.#problems.values()];
+  }
+
+  /** How many were. */
+  get noted(): number {
+    return this.#problems.size;
   }
 
   text(name: InputName): string {

@@ -1,5 +1,6 @@
 import { amiFromManifest } from '../packer.ts';
-import type { Reader } from './reader.ts';
+import { maxInputFileBytes } from '../text-file.ts';
+import type { Reader, ReadFile } from './reader.ts';
 
 /** How the source AMI is named. */
 export type SourceImage =
@@ -13,7 +14,7 @@ const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
 const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
 
 /** What a Packer manifest is read with: it names an AMI for each of several regions. */
-type ManifestSource = Readonly<{ region: string; readFile: (path: string) => string }>;
+type ManifestSource = Readonly<{ region: string; readFile: ReadFile }>;
 
 /** The source AMI, which exactly one of five inputs names; with `optional`, none may. */
 export function readSourceImage(
@@ -55,7 +56,7 @@ export function readSourceImage(
 
 function readManifest(reader: Reader, path: string, { region, readFile }: ManifestSource): string {
   try {
-    return amiFromManifest(readFile(path), region);
+    return amiFromManifest(readFile(path, maxInputFileBytes), region);
   } catch (error) {
     reader.note('packer-manifest', path, error instanceof Error ? error.message : String(error));
     return '';

@@ -3,16 +3,17 @@ import type { Reader } from './reader.ts';
 
 /** `key=value` lines; a comma parts two of them where what follows it is again `key=`. */
 export function readTags(reader: Reader, input: string, text: string): Record<string, string> {
-  const tags: Record<string, string> = {};
+  // A key may be `__proto__`, which only a map takes as it is.
+  const tags = new Map<string, string>();
   for (const pair of text
     .split(/\n|,(?=[^,=\n]+=)/)
     .map((part) => part.trim())
     .filter(Boolean)) {
     const at = pair.indexOf('=');
     if (at < 1) reader.note(input, pair, 'expected key=value');
-    else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
+    else tags.set(pair.slice(0, at).trim(), pair.slice(at + 1).trim());
   }
-  return checkTags(reader, input, tags);
+  return checkTags(reader, input, Object.fromEntries(tags));
 }
 
 /** Notes what no resource may be tagged with: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions */

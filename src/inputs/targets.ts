@@ -1,15 +1,8 @@
-import { parse as parseYaml, YAMLParseError } from 'yaml';
+import { isAlias, parseDocument, visit } from 'yaml';
+import { isImageName } from '../image.ts';
 import { isRegionName, isUnknownPartition, type Partition, partitionOf, unknownPartition } from '../regions.ts';
-import { fill, needsSourceImage } from '../template.ts';
-import {
-  accountId,
-  type InputName,
-  keyProblem,
-  type Reader,
-  type RunContext,
-  roleProblem,
-  runValues,
-} from './reader.ts';
+import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from '../template.ts';
+import { accountId, keyProblem, type Reader, type RunContext, roleProblem, runValues } from './reader.ts';
 import { checkTags, readTags } from './tags.ts';
 
 /**
@@ -39,15 +32,9 @@ const entryFields = ['account', 'region', 'role-arn', 'kms-key', 'ami-name', 'ta
 function readTargetEntries(reader: Reader): TargetEntry[] {
   const text = reader.raw('targets');
   if (text.trim() === '') return [];
-  let entries: unknown;
-  try {
-    entries = parseYaml(text, { schema: 'failsafe', maxAliasCount: 0, logLevel: 'error' });
-  } catch (error) {
-    reader.note(
-      'targets',
-      text,
-      `is not YAML: ${error instanceof YAMLParseError ? error.message.split('\n')[0] : String(error)}`,
-    );
+  const { entries, problem } = parseEntries(text);
+  if (problem !== undefined) {
+    reader.note('targets', text, problem);
     return [];
   }
   if (!Array.isArray(entries)) {
@@ -57,12 +44,36 @@ function readTargetEntries(reader: Reader): TargetEntry[] {
   return entries.flatMap((entry: unknown, index) => readTargetEntry(reader, `targets[${index}]`, entry) ?? []);
 }
 
+/** What a YAML text holds, or what is wrong with it. An alias could make a list of billions out of a few lines. */
+function parseEntries(text: string): Readonly<{ entries?: unknown; problem?: string }> {
+  try {
+    const document = parseDocument(text, { schema: 'failsafe', logLevel: 'error' });
+    const [error] = document.errors;
+    if (error !== undefined) return { problem: `is not YAML: ${error.message.split('\n')[0]}` };
+    let anchored: string | undefined;
+    visit(document, {
+      Node(_, node) {
+        anchored ??= isAlias(node)
+          ? `*${node.source}`
+          : 'anchor' in node && node.anchor
+            ? `&${node.anchor}`
+            : undefined;
+      },
+    });
+    if (anchored !== undefined)
+      return { problem: `YAML anchors and aliases (${anchored}) are not taken; write each target out` };
+    return { entries: document.toJS() };
+  } catch (error) {
+    return { problem: `is not YAML: ${String(error)}` };
+  }
+}
+
 function readTargetEntry(reader: Reader, input: string, entry: unknown): TargetEntry | undefined {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     reader.note(input, String(entry), 'expected {account, region, role-arn?, kms-key?, ami-name?, tags?}');
     return undefined;
   }
-  const found = reader.problems.length;
+  const found = reader.noted;
   const fields = new Map<string, unknown>(Object.entries(entry));
   for (const [field, value] of fields) {
     if (!entryFields.includes(field))
@@ -74,7 +85,7 @@ function readTargetEntry(reader: Reader, input: string, entry: unknown): TargetE
     if (!fields.has(field)) reader.note(`${input}.${field}`, '', 'is needed');
   }
   const tags = fields.has('tags') ? readEntryTags(reader, `${input}.tags`, fields.get('tags')) : undefined;
-  if (reader.problems.length > found) return undefined;
+  if (reader.noted > found) return undefined;
   return { ...(Object.fromEntries(fields) as Omit<TargetEntry, 'tags'>), ...(tags && { tags }) };
 }
 
@@ -103,6 +114,11 @@ export function readTargets(reader: Reader, partition: Partition, run: RunContex
   } else if (accounts.length === 0 && entries.length === 0 && reader.text('targets') === '') {
     reader.note('target-accounts', '', 'expected target-accounts with target-regions, or targets');
   }
+  const pairs = accounts.length * regions.length + entries.length;
+  if (pairs > maxTargets) {
+    reader.note('target-accounts', `${pairs} pairs of account and region`, `expected at most ${maxTargets} targets`);
+    return [];
+  }
   const byPlace = new Map<string, TargetEntry>();
   for (const account of accounts)
     for (const region of regions) byPlace.set(`${account}/${region}`, { account, region });
@@ -114,51 +130,55 @@ export function readTargets(reader: Reader, partition: Partition, run: RunContex
     byPlace.set(place, { ...byPlace.get(place), ...entry });
   }
   const shared = {
-    roleArn: reader.templateValue('target-role-arn', reader.optional('target-role-arn')),
-    kmsKey: reader.template('target-kms-key'),
-    amiName: reader.template('target-ami-name'),
+    'role-arn': reader.optional('target-role-arn'),
+    'kms-key': reader.text('target-kms-key'),
+    'ami-name': reader.text('target-ami-name'),
     tags: readTags(reader, 'tags', reader.text('tags')),
   };
-  const reported = new Set<string>();
-  return [...byPlace.values()].map((entry) => {
-    const { account, region } = entry;
-    const values = { account, region, ...runValues(run) };
-    /** A bad value that all targets share is told once. */
-    const once = (input: string, value: string, problem: string | undefined): void => {
-      if (problem !== undefined && !reported.has(`${input} ${value}`)) reader.note(input, value, problem);
-      reported.add(`${input} ${value}`);
-    };
-    const from = (field: keyof TargetEntry, input: InputName) =>
-      entry[field] === undefined ? input : `targets ${account}/${region} ${field}`;
-    once('target-accounts', account, accountId.test(account) ? undefined : 'expected a 12-digit account ID');
-    once('target-regions', region, regionProblem(region, partition));
-    const role = entry['role-arn'] ?? shared.roleArn;
-    const kmsKey = reader.templateValue(
-      from('kms-key', 'target-kms-key'),
-      fill(entry['kms-key'] ?? shared.kmsKey, values),
-    );
-    const filledRole = reader.templateValue(
-      from('role-arn', 'target-role-arn'),
-      role === undefined ? undefined : fill(role, values),
-    );
-    if (filledRole !== undefined && !needsSourceImage(filledRole) && accountId.test(account))
-      once(from('role-arn', 'target-role-arn'), filledRole, roleProblem(filledRole, partition, account));
-    if (!needsSourceImage(kmsKey)) {
-      once(
-        from('kms-key', 'target-kms-key'),
-        kmsKey,
-        kmsKey === '' ? 'is needed: the key in the target account and region' : keyProblem(kmsKey, region, account),
-      );
-    }
-    return {
-      account,
-      region,
-      roleArn: filledRole,
+  return [...byPlace.values()].map((entry) => readTarget(reader, { entry, shared, partition, run }));
+}
+
+const noImageName = "an AMI's name has 3 to 128 letters, digits, spaces and ()[]./-'@_";
+
+/** More than one run could share with; they are counted before they are made, for a few lines can name a billion. */
+const maxTargets = 100_000;
+
+/** What a target has that `targets` doesn't say otherwise. */
+type SharedValues = Readonly<{
+  'role-arn': string | undefined;
+  'kms-key': string;
+  'ami-name': string;
+  tags: Record<string, string>;
+}>;
+
+type Origin = Readonly<{ entry: TargetEntry; shared: SharedValues; partition: Partition; run: RunContext }>;
+
+function readTarget(reader: Reader, { entry, shared, partition, run }: Origin): TargetRequest {
+  const { account, region } = entry;
+  const values = { account, region, ...runValues(run) };
+  const check = (input: string, value: string, problem: string | undefined): void => {
+    if (problem !== undefined) reader.note(input, value, problem);
+  };
+  const from = (field: keyof SharedValues) =>
+    entry[field] === undefined ? `target-${field}` : `targets ${account}/${region} ${field}`;
+  const template = (field: 'kms-key' | 'ami-name') => reader.templateValue(from(field), entry[field] ?? shared[field]);
+  check('target-accounts', account, accountId.test(account) ? undefined : 'expected a 12-digit account ID');
+  check('target-regions', region, regionProblem(region, partition));
+  const role = reader.templateValue(from('role-arn'), entry['role-arn'] ?? shared['role-arn']);
+  const roleArn = role === undefined ? undefined : fill(role, values);
+  if (roleArn !== undefined && !needsSourceImage(roleArn) && accountId.test(account))
+    check(from('role-arn'), roleArn, roleProblem(roleArn, partition, account));
+  const kmsKey = fill(template('kms-key'), values);
+  if (!needsSourceImage(kmsKey))
+    check(
+      from('kms-key'),
       kmsKey,
-      amiName: reader.templateValue(from('ami-name', 'target-ami-name'), entry['ami-name'] ?? shared.amiName),
-      tags: { ...shared.tags, ...entry.tags },
-    };
-  });
+      kmsKey === '' ? 'is needed: the key in the target account and region' : keyProblem(kmsKey, region, account),
+    );
+  const amiName = template('ami-name');
+  const couldName = isImageName(fill(amiName, { ...values, ...shortestSource }));
+  if (unknownPlaceholders(amiName).length === 0) check(from('ami-name'), amiName, couldName ? undefined : noImageName);
+  return { account, region, roleArn, kmsKey, amiName, tags: { ...shared.tags, ...entry.tags } };
 }
 
 function regionProblem(region: string, partition: Partition): string | undefined {

@@ -101,7 +101,9 @@ const steps: Readonly<Record<string, string>> = {
 
 /** A span for each step in each place, from the first operation's begin to the last one's end. */
 function timelineOf(outcomes: Outcomes): Span[] {
-  const begun = [...outcomes.values()].filter(({ is, operation }) => is !== 'not begun' && operation.kind in steps);
+  const begun = [...outcomes.values()].filter(
+    ({ is, operation }) => is !== 'not begun' && Object.hasOwn(steps, operation.kind),
+  );
   const groups = Map.groupBy(begun, ({ operation }) => `${placeName(operation.place)} ${steps[operation.kind]}`);
   return [...groups.values()].map((group) => {
     const [first] = group;
