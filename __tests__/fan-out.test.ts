@@ -123,7 +123,10 @@ describe('sharding', () => {
   });
 
   test('refuses more than 256 full jobs hold', () => {
-    expect(() => shardTargets(grid(10_241, 5), 50)).toThrow('call the workflow several times');
+    const most = grid(10_240, 5);
+    expect(() => shardTargets([...most, ...most.slice(0, 1)], 50)).toThrow('call the workflow several times');
+    const inputs = { accounts: accountIds(40_000).join(), regions: accountIds(25_000).join() };
+    expect(() => readTargets(inputs)).toThrow(/^1000000000 pairs .* call the workflow several times$/);
   });
 
   test('an account is parted only when no job could hold it', () => {

@@ -17,6 +17,8 @@ const maxShardBytes = 100_000;
 
 const fields = ['account', 'region', 'role-arn', 'kms-key', 'ami-name', 'tags'];
 
+const tooMany = `are more than ${maxJobs} jobs of ${maxPerJob} targets and ${maxShardBytes} bytes hold; call the workflow several times`;
+
 /** What is wrong with the inputs, all of it. */
 export class InputError extends Error {
   name = 'InputError';
@@ -79,6 +81,9 @@ export function readTargets({ accounts = '', regions = '', targets = '' }) {
   const [accountIds, regionNames] = [list(accounts), list(regions)];
   if (accountIds.length > 0 !== regionNames.length > 0)
     problems.push('target-accounts and target-regions need each other: the targets are every account × every region');
+  // A few lines can name a billion: they are counted before they are made.
+  const pairs = accountIds.length * regionNames.length;
+  if (pairs > maxJobs * maxPerJob) throw new InputError(`${pairs} pairs of account and region ${tooMany}`);
   const product = accountIds.flatMap((account) => regionNames.map((region) => ({ account, region })));
   const byPlace = new Map(product.map((target) => [placeOf(target), target]));
   const seen = new Set();
@@ -141,9 +146,7 @@ export function shardTargets(targets, perJob) {
     maxPerJob,
   );
   if (jobs.length <= maxJobs) return jobs;
-  throw new InputError(
-    `${targets.length} targets are more than ${maxJobs} jobs of ${maxPerJob} targets and ${maxShardBytes} bytes hold; call the workflow several times`,
-  );
+  throw new InputError(`${targets.length} targets ${tooMany}`);
 }
 
 /** What plan, share and collect shard alike: the inputs as the workflow hands them over in the environment. */
