@@ -89,7 +89,10 @@ describe('sources', () => {
       accounts: { ...shared.scenario.accounts, [owner]: { regions: { [sourceRegion]: { amis: [foreign] } } } },
     };
     const amiId = amiIdOf(owner, sourceRegion, 'theirs');
-    const { simulator, targets, error } = await share({ ...shared, scenario }, { 'ami-id': amiId });
+    const { simulator, targets, error } = await share(
+      { ...shared, scenario },
+      { 'ami-id': amiId, 'source-owners': owner },
+    );
     expect(error).toBe('');
     const image = imageIn(simulator, targetAccount, 'eu-west-1', targets[0]?.amiId ?? '');
     expect(image).toMatchObject({ uefiData: 'AAAA', data: { Name: 'theirs', BootMode: 'uefi' } });
@@ -519,7 +522,7 @@ describe('refused before anything is made', () => {
       'a name that nothing has',
       procedure(),
       { 'ami-id': '', 'ami-name': 'silver-*' },
-      /no available AMI of account 111111111111 is named "silver-\*"; found: nothing/,
+      /no available AMI of source-owners \(self\) is named "silver-\*"; found: nothing/,
     ],
     [
       'a parameter that holds something else',
@@ -592,8 +595,8 @@ describe('refused before anything is made', () => {
       { 'target-regions': 'cn-north-1' },
       /AWS copies nothing from one partition to another/,
     ],
-    ['a name that no AMI can have', procedure(), { 'target-ami-name': 'golden#{date}' }, /cannot name an AMI/],
-    ['a name that is too long', procedure(), { 'target-ami-name': 'x'.repeat(129) }, /cannot name an AMI/],
+    ['a name that no AMI can have', procedure(), { 'target-ami-name': 'golden#{date}' }, /3 to 128 letters, digits/],
+    ['a name that is too long', procedure(), { 'target-ami-name': `{name}${'x'.repeat(120)}` }, /cannot name an AMI/],
     ['a reserved tag', procedure(), { tags: 'aws:x=1' }, /reserved by AWS/],
   ])('%s', async (_, shared, inputs, words) => {
     const result = await share(shared, inputs);

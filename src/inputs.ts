@@ -3,7 +3,7 @@ import { type ExpectedPlan, readExpectedPlan } from './inputs/expected-plan.ts';
 import { type Publication, readPublication } from './inputs/publication.ts';
 import { InputError, keyProblem, Reader, type ReadFile, type RunContext, runValues } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
-import { readSourceImage, type SourceImage } from './inputs/source-image.ts';
+import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
 import { readTargets, type TargetRequest } from './inputs/targets.ts';
 import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from './template.ts';
 import { readTextFile } from './text-file.ts';
@@ -19,6 +19,8 @@ const topologies = ['direct', 'regional-hub'] as const;
 export type Request = Settings &
   Readonly<{
     image: SourceImage;
+    /** Who may own it, as DescribeImages has it: `self`, account IDs, aliases. */
+    sourceOwners: readonly string[];
     targets: readonly TargetRequest[];
     description: string | undefined;
     route: Route;
@@ -57,6 +59,7 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
   const request: Request = {
     ...settings,
     image: readSourceImage(reader, { region, readFile, optional: sweep }),
+    sourceOwners: readSourceOwners(reader),
     targets: readTargets(reader, partition, run),
     description: readDescription(reader, run),
     route: reader.oneOf('route', routes),

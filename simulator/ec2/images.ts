@@ -541,8 +541,8 @@ export const describeImages: Handler<DescribeImagesRequest> = async (call, input
     )
     .map((image) => shown(call, advanceImage(image, now)))
     .filter(
-      ({ OwnerId, State }) =>
-        (owners === undefined || owners.includes(OwnerId ?? '')) &&
+      ({ OwnerId, ImageOwnerAlias, State }) =>
+        (owners === undefined || [OwnerId, ImageOwnerAlias].some((owner) => owners.includes(owner ?? ''))) &&
         (State !== 'disabled' || input.IncludeDisabled === true || ImageIds !== undefined),
     )
     .filter((image) => matches(image, Filters, filterFields));

@@ -67,7 +67,12 @@ async function byIds<T>(
 
 /** The account's own images that all of `filters` fit, deprecated and disabled ones too. */
 export function ownImages(place: Place, ...filters: Filter[]): Promise<Image[]> {
-  return listImages(place, ['self'], filters);
+  return imagesOf(place, ['self'], ...filters);
+}
+
+/** Those of `owners` that the account may see: `self`, account IDs, and AWS's aliases of owners. */
+export function imagesOf(place: Place, owners: readonly string[], ...filters: Filter[]): Promise<Image[]> {
+  return listImages(place, [...owners], filters);
 }
 
 /** Those among all images that the account may see, public ones too. */

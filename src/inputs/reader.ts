@@ -25,6 +25,7 @@ export const inputDefaults = {
   'packer-manifest': '',
   'instance-id': '',
   'no-reboot': 'false',
+  'source-owners': 'self',
   'source-region': '',
   'source-role-arn': '',
   'source-kms-key': '',

@@ -1,6 +1,6 @@
 import { amiFromManifest } from '../packer.ts';
 import { maxInputFileBytes } from '../text-file.ts';
-import type { Reader, ReadFile } from './reader.ts';
+import { accountId, type Reader, type ReadFile } from './reader.ts';
 
 /** How the source AMI is named. */
 export type SourceImage =
@@ -52,6 +52,15 @@ export function readSourceImage(
     'packer-manifest': () => ({ by: 'id', id: readManifest(reader, value, manifest) }),
   };
   return readers[name]();
+}
+
+/** Who may own the source AMI: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html (Owner.N) */
+export function readSourceOwners(reader: Reader): string[] {
+  const owners = reader.list('source-owners');
+  for (const owner of owners)
+    if (!accountId.test(owner) && !['self', 'amazon', 'aws-marketplace'].includes(owner))
+      reader.note('source-owners', owner, 'expected self, account IDs, amazon or aws-marketplace');
+  return owners;
 }
 
 function readManifest(reader: Reader, path: string, { region, readFile }: ManifestSource): string {

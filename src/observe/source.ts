@@ -1,7 +1,7 @@
 import { DescribeImageAttributeCommand, DescribeImagesCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import { GetParameterCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
-import { describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
+import { describeImages, describeSnapshots, imagesOf, ownImages } from '../aws/describe.ts';
 import { isDenied, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { hasUefi, type ImageExtras, snapshotIdsOf } from '../image.ts';
@@ -29,7 +29,9 @@ export async function resolveSource(
       : resolveKey(place, { key: kmsKey, input: 'source-kms-key' }, findings),
     findings.attempt(where, 'finding the source AMI', () => findImage(place, request, findings)),
   ]);
-  if (found == null || !isShareable(found.image, where, findings)) return undefined;
+  if (found == null) return undefined;
+  const isAsked = isOwnedAsAsked(found.image, { place, owners: request.sourceOwners, findings });
+  if (!isShareable(found.image, where, findings) || !isAsked) return undefined;
   const { image } = found;
   const foreseen = found.snapshots !== undefined;
   const id = image.ImageId ?? '';
@@ -58,7 +60,7 @@ async function findImage(place: Place, request: Request, findings: Findings): Pr
     case 'id':
       return byId(place, { id: source.id, check: 'check the input, source-region and source-role-arn' }, findings);
     case 'name':
-      return byName(place, source.pattern, findings);
+      return byName(place, { pattern: source.pattern, owners: request.sourceOwners }, findings);
     case 'ssm-parameter': {
       const { Parameter } = await place.ssm(new GetParameterCommand({ Name: source.name }));
       const id = Parameter?.Value?.trim() ?? '';
@@ -97,9 +99,12 @@ async function byId(
   return null;
 }
 
-/** The newest available AMI of the account itself: anybody could publish one with a name that fits. */
-async function byName(place: Place, pattern: string, findings: Findings): Promise<Found | null> {
-  const found = await ownImages(place, { Name: 'name', Values: [pattern] });
+/** What an AMI is to be named, and whose it may be. */
+type Named = Readonly<{ pattern: string; owners: readonly string[] }>;
+
+/** The newest available AMI of the owners that were asked for: anybody could publish one with a name that fits. */
+async function byName(place: Place, { pattern, owners }: Named, findings: Findings): Promise<Found | null> {
+  const found = await imagesOf(place, owners, { Name: 'name', Values: [pattern] });
   const ids = new Set(found.map(({ ImageId }) => ImageId));
   // What this action made of one of them, in this account itself, is no newer image.
   const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
@@ -127,10 +132,27 @@ async function byName(place: Place, pattern: string, findings: Findings): Promis
     .join(', ');
   findings.add(
     where,
-    `no available AMI of account ${place.account} is named ${JSON.stringify(pattern)}; found: ${list || 'nothing'}`,
-    'correct ami-name or source-region, or name an AMI of another account by ami-id',
+    `no available AMI of source-owners (${owners.join(', ')}) is named ${JSON.stringify(pattern)}; found: ${list || 'nothing'}`,
+    'correct ami-name, source-region or source-owners',
   );
   return null;
+}
+
+/** Whether an image is of an owner that was asked for: anybody can publish an AMI, or share one, and what it holds is theirs. */
+function isOwnedAsAsked(
+  { ImageId, Name, OwnerId, ImageOwnerAlias, Public }: Image,
+  { place, owners, findings }: Readonly<{ place: Place; owners: readonly string[]; findings: Findings }>,
+): boolean {
+  const owner = OwnerId ?? place.account;
+  const names = [owner, ImageOwnerAlias, owner === place.account ? 'self' : undefined];
+  if (owners.some((one) => names.includes(one))) return true;
+  const alias = ImageOwnerAlias === undefined ? '' : `, alias ${ImageOwnerAlias}`;
+  findings.add(
+    placeName(place),
+    `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? 'public' : 'not public'}; source-owners allows ${owners.join(', ')}`,
+    `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(', ')}`,
+  );
+  return false;
 }
 
 /** Whether an image can be copied at all; the finding says why not. */
