@@ -2,9 +2,11 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { createStepLog } from '../simulator/runner-commands.ts';
 import { createMasks } from '../simulator/runner-masks.ts';
+import { fanOut } from '../simulator/scenarios/standard.ts';
 import { oneLine } from '../src/one-line.ts';
 import { logText, markdown, markdownCell, mermaidLabel, outputText } from '../src/report/text.ts';
 import { foreignText, withoutBlanks } from './foreign-text.ts';
+import { share } from './shared-case.ts';
 
 /* That GitHub's Markdown and mermaid render it so is what pictures/check.ts looks at. */
 
@@ -101,5 +103,16 @@ test('a label of a diagram has no sign that mermaid, or the Markdown in its labe
       expect(read).toBe(oneLine(text).trim());
     }),
     { numRuns: 500 },
+  );
+});
+
+test("a copy's failure in words of somebody's own is one annotation, and code in the summary", async () => {
+  const message = 'gone\n::error::all is lost ##[error]x @octocat <img src=x> www.evil.example.com\u202e';
+  const { main, post } = await share(fanOut({ faults: [{ kind: 'copy-fails', region: 'us-west-2', message }] }));
+  expect(main.annotations.map(({ title }) => title)).toEqual(['999999999999/us-west-2', '222222222222/us-west-2']);
+  expect(post.annotations).toEqual([]);
+  expect(main.log).not.toMatch(/^\s*::error::all|##\[error\]x|\u202e/m);
+  expect(main.summary).toContain(
+    'gone `::error::all` is lost `##[error]x @octocat <img src=x> www.evil.example.com\\u202e`',
   );
 });

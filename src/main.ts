@@ -1,5 +1,5 @@
 import { together } from './alike.ts';
-import { errorMessage, explain } from './aws/errors.ts';
+import { errorMessage, explain, placeName } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import type { Host, Runner } from './host.ts';
 import { InputError } from './inputs/reader.ts';
@@ -74,15 +74,13 @@ function failureOf(act: () => void): unknown {
 function unfinished(request: Request | undefined, error: unknown): Report {
   const problems = error instanceof ProblemsError || error instanceof InputError ? error.problems : [];
   const plan = error instanceof ProblemsError || error instanceof StoppedError ? error.plan : undefined;
+  const byPlace = Map.groupBy(problems, ({ where }) => where);
+  const plannedIn = new Map(plan?.targets.map((target) => [placeName(target), target]));
+  const otherwise = problems.length > 0 ? 'not begun, because problems were found elsewhere' : sentence(error);
   const targets = (request?.targets ?? []).map(({ account, region }): TargetRecord => {
-    const planned = plan?.targets.find((target) => target.account === account && target.region === region);
-    const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
-    const why =
-      own.length > 0
-        ? own.join('; ')
-        : problems.length > 0
-          ? 'not begun, because problems were found elsewhere'
-          : sentence(error);
+    const place = placeName({ account, region });
+    const planned = plannedIn.get(place);
+    const own = byPlace.get(place)?.map(({ what }) => what);
     return {
       account,
       region,
@@ -92,7 +90,7 @@ function unfinished(request: Request | undefined, error: unknown): Report {
       kmsKeyArn: planned?.kmsKeyArn ?? null,
       status: 'failed',
       seconds: 0,
-      error: why,
+      error: own?.join('; ') ?? otherwise,
     };
   });
   const madeImageId = error instanceof ProblemsError ? error.madeImageId : undefined;
