@@ -44,7 +44,7 @@ const linked = /[0-9a-f]{7}|www$/i;
 export function markdown(text: string): string {
   const parts: { lead: string; core: string; trail: string; isCode: boolean }[] = [];
   for (const one of oneLine(text).split(/\s+/).filter(Boolean)) {
-    const [, lead = '', core = '', trail = ''] = /^(["'(]*)(.*?)([,.;:?!"')]*)$/.exec(one) ?? [];
+    const { lead, core, trail } = parted(one);
     // `1.` and `1)` begin a list.
     const isWord = word.test(core) && !linked.test(core) && !/^\d+[.)]/.test(one);
     const last = parts.at(-1);
@@ -56,6 +56,14 @@ export function markdown(text: string): string {
   return parts.map(({ lead, core, trail, isCode }) => `${lead}${isCode ? code(core) : core}${trail}`).join(' ');
 }
 
+/** A word without the signs around it, which mean nothing there. */
+function parted(text: string): Readonly<{ lead: string; core: string; trail: string }> {
+  let [from, to] = [0, text.length];
+  while (from < to && `"'(`.includes(text.charAt(from))) from += 1;
+  while (to > from && `,.;:?!"')`.includes(text.charAt(to - 1))) to -= 1;
+  return { lead: text.slice(0, from), core: text.slice(from, to), trail: text.slice(to) };
+}
+
 /** The same for a cell of a table, where a pipe ends the cell in code, too; but `\|` is always a pipe there. */
 export function markdownCell(text: string): string {
   return markdown(text.replaceAll('\\|', '\\ |')).replaceAll('|', '\\|');
@@ -63,7 +71,7 @@ export function markdownCell(text: string): string {
 
 /** A text as code, fenced by more backticks than it has in a row. https://github.github.com/gfm/#code-spans */
 function code(text: string): string {
-  const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map(({ length }) => length));
+  const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
   const fence = '`'.repeat(longest + 1);
   const space = text.startsWith('`') || text.endsWith('`') ? ' ' : '';
   return `${fence}${space}${text}${space}${fence}`;
