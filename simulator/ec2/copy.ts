@@ -1,5 +1,5 @@
 import type { Tag } from '@aws-sdk/client-ec2';
-import { kmsVerdict } from '../iam.ts';
+import { type Context, kmsVerdict } from '../iam.ts';
 import { findKey } from '../kms.ts';
 import { Refusal } from '../refusal.ts';
 import { findKeyByArn, type Key, type SimSnapshot } from '../world.ts';
@@ -167,6 +167,13 @@ const needs = {
 
 const notAccessible = 'Given key ID is not accessible';
 
+/** The request that EC2 makes of KMS in the caller's name; its grant is for itself, as recorded in CloudTrail. */
+function requestOfEc2(region: string, operation: string): Context {
+  const context = viaEc2(region);
+  if (operation !== 'CreateGrant') return context;
+  return { ...context, 'kms:GranteePrincipal': `ec2.${region}.amazonaws.com`, 'kms:GrantOperations': ['Decrypt'] };
+}
+
 /** Why a copy under `key` can't succeed as far as keys go, which shows only when it runs. */
 export async function keyFailure(
   call: Ec2Call,
@@ -188,7 +195,8 @@ export async function keyFailure(
     // The managed key's own policy lets everybody of the account use it through EC2.
     if (needed.metadata.KeyManager === 'AWS' && needed.metadata.AWSAccountId === call.caller.account) continue;
     for (const operation of operations) {
-      const verdict = await kmsVerdict(call, { operation, key: needed, context: viaEc2(call.region) });
+      const context = requestOfEc2(call.region, operation);
+      const verdict = await kmsVerdict(call, { operation, key: needed, context });
       if (verdict !== 'allowed') return notAccessible;
     }
   }

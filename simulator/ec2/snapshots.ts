@@ -179,13 +179,14 @@ export const describeSnapshotAttribute: Handler<DescribeSnapshotAttributeRequest
 
 export const modifySnapshotAttribute: Handler<ModifySnapshotAttributeRequest> = async (call, input) => {
   checkId(input.SnapshotId ?? '');
-  await authorize(call, 'ModifySnapshotAttribute', [arnOf(call, input.SnapshotId ?? '')], false);
-  const snapshot = ownSnapshot(call, input.SnapshotId ?? '');
-  answerDryRun(input.DryRun);
   const { Add: add = [], Remove: remove = [] } = input.CreateVolumePermission ?? {};
   const users: CreateVolumePermission[] = (input.UserIds ?? []).map((UserId) => ({ UserId }));
   const adding = [...add, ...(input.OperationType === 'add' ? users : [])];
   const removing = [...remove, ...(input.OperationType === 'remove' ? users : [])];
+  const context = { ...sharingKeys('Add', adding), ...sharingKeys('Remove', removing) };
+  await authorize(call, 'ModifySnapshotAttribute', [arnOf(call, input.SnapshotId ?? '')], false, context);
+  const snapshot = ownSnapshot(call, input.SnapshotId ?? '');
+  answerDryRun(input.DryRun);
   if (adding.length > 0 === removing.length > 0) {
     throw new Refusal(
       'InvalidParameterCombination',
@@ -222,6 +223,20 @@ export const modifySnapshotAttribute: Handler<ModifySnapshotAttributeRequest> = 
   }
   return {};
 };
+
+/**
+ * The condition keys of who is added or removed. They are single-valued
+ * (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html), and nobody knows what becomes
+ * of several accounts: here no statement that names one account fits these.
+ */
+function sharingKeys(how: 'Add' | 'Remove', permissions: readonly CreateVolumePermission[]): Record<string, string> {
+  const users = permissions.flatMap(({ UserId }) => UserId ?? []);
+  const [group] = permissions.flatMap(({ Group }) => Group ?? []);
+  return {
+    ...(users.length === 1 && { [`ec2:${how}/userId`]: users[0] ?? '' }),
+    ...(group !== undefined && { [`ec2:${how}/group`]: group }),
+  };
+}
 
 function refuseSharing(call: Ec2Call, { data }: SimSnapshot, withAll: boolean): void {
   if (data.KmsKeyId !== undefined) {
