@@ -199,7 +199,7 @@ describe('policy, with others at it', () => {
       const inputs = { ...shared.inputs, ...access };
       const main = await runAction({ inputs, env: simulator.env, signals: cancel.signal });
       expect(main.signal).toBeNull();
-      expect(main.stdout).toContain('took the statement out of the policy');
+      expect(main.stdout).toContain('took the statements out of the policy');
       expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
     } finally {
       await simulator.close();
@@ -208,19 +208,18 @@ describe('policy, with others at it', () => {
 
   type Losing = { on: (call: RecordedCall) => boolean; says: RegExp };
   const losses: Record<string, Losing> = {
-    'as it is put': { on: ({ action }) => action === 'PutKeyPolicy', says: /added a statement/ },
+    'as it is put': { on: ({ action }) => action === 'PutKeyPolicy', says: /added statements/ },
     'before the target sees it': {
       // The second look at it says that it stands.
       on: (() => {
         let looks = 0;
         return ({ action }) => action === 'GetKeyPolicy' && ++looks === 2;
       })(),
-      says: /added a statement[\s\S]*added a statement/,
+      says: /added statements[\s\S]*added statements/,
     },
     'when the target has seen it': {
-      on: ({ action, account, region }) =>
-        action === 'CreateGrant' && account === targetAccount && region === sourceRegion,
-      says: /added a statement[\s\S]*copying snap-\w+ again[\s\S]*added a statement/,
+      on: ({ action, account, region }) => action === 'Decrypt' && account === targetAccount && region === sourceRegion,
+      says: /added statements[\s\S]*copying snap-\w+ again[\s\S]*added statements/,
     },
   };
   test.each(Object.entries(losses))('a statement that is lost %s is added again', async (_, { on, says }) => {
@@ -296,7 +295,7 @@ describe('policy: what KMS would refuse, the dry run says', () => {
     });
     const [message = ''] = main.annotations.map(({ message }) => message);
     expect(message).toMatch(
-      /Adding a statement to the policy of arn:\S+: PutKeyPolicy in \S+: MalformedPolicyDocumentException: .+invalid principals\. What to do: .*Remove from the policy of the key/,
+      /Adding statements to the policy of arn:\S+: PutKeyPolicy in \S+: MalformedPolicyDocumentException: .+invalid principals\. What to do: .*Remove from the policy of the key/,
     );
     expect(sourceKeyIn(simulator).policy).toEqual(policyOf(gone));
   });

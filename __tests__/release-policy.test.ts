@@ -1,20 +1,20 @@
 import { expect, test } from '@jest/globals';
 import { amiIdOf, keyArnOf } from '../simulator/scenario.ts';
-import { type Policy, withStatement } from '../src/aws/key-policy.ts';
+import { type Policy, withStatements } from '../src/aws/key-policy.ts';
 import { readerOf } from '../src/lease.ts';
 import { thisMachine } from '../src/machine.ts';
 import { nothing, release } from '../src/release.ts';
 import { systemClock } from '../src/time.ts';
 import { openAccount } from './account.ts';
 
-test('a run that ends takes its statement out of the key policy, and no other', async () => {
+test('a run that ends takes its statements out of the key policy, and no other', async () => {
   const [account, region, own, live] = ['111111111111', 'us-east-1', 'aaaaaaaaaaaa', 'bbbbbbbbbbbb'];
   const keyArn = keyArnOf(account, region, 'golden');
   const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }] }];
   await using there = await openAccount(account, { [region]: { keys: { golden: {} }, amis } });
   const key = there.key(region, 'golden');
-  const withLive = withStatement(key.policy as Policy, { leaseId: live, partition: 'aws', accounts: [account] });
-  key.policy = withStatement(withLive, { leaseId: own, partition: 'aws', accounts: [account] });
+  const withLive = withStatements(key.policy as Policy, { leaseId: live, partition: 'aws', accounts: [account] });
+  key.policy = withStatements(withLive, { leaseId: own, partition: 'aws', accounts: [account] });
   const state = {
     imageId: amiIdOf(account, region, 'golden'),
     leaseId: own,
@@ -44,6 +44,6 @@ test('a run that ends takes its statement out of the key policy, and no other', 
     patient: false,
     isLast: true,
   });
-  expect(report).toEqual({ ...nothing, done: [`took the statement out of the policy of ${keyArn} again`] });
+  expect(report).toEqual({ ...nothing, done: [`took the statements out of the policy of ${keyArn} again`] });
   expect(key.policy).toEqual(withLive);
 });

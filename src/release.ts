@@ -307,7 +307,7 @@ async function restorePolicy(
 ): Promise<string | undefined> {
   const change = (policy: Policy) => withoutStatements(policy, gone);
   const changed = await changePolicy(place, keyArn, { change, isSure });
-  return changed ? `took the statement out of the policy of ${keyArn} again` : undefined;
+  return changed ? `took the statements out of the policy of ${keyArn} again` : undefined;
 }
 
 async function revokeKnown(

@@ -1,13 +1,13 @@
 import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import type { Place } from './clients.ts';
-import { keyOperations } from './kms.ts';
+import { useStatements } from './kms.ts';
 
 /*
- * The way of AWS's own procedure: a statement in the source key's policy. PutKeyPolicy replaces the whole policy and
+ * The way of AWS's own procedure: statements in the source key's policy. PutKeyPolicy replaces the whole policy and
  * knows no version (https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html): what another writes
  * between our read and our write is lost, and nothing in KMS tells either of us. Runs of this action notice it, since
  * each looks again whether its own change stands; an administrator or Terraform may not. So that time is kept short, a
- * policy that is being changed is left alone, and nothing but this run's own statement is ever touched.
+ * policy that is being changed is left alone, and nothing but this run's own statements are ever touched.
  */
 
 type Principal = string | Readonly<{ AWS?: string | readonly string[] }>;
@@ -16,8 +16,10 @@ export type Policy = Readonly<{ Statement: Statement | readonly Statement[] }> &
 
 const sidPrefix = 'ShareEncryptedAmi';
 
-function sidOf(leaseId: string): string {
-  return `${sidPrefix}${leaseId}`;
+/** A lease's statements have these names. */
+function sidsOf(leaseId: string): [use: string, grant: string] {
+  const sid = `${sidPrefix}${leaseId}`;
+  return [sid, `${sid}Grant`];
 }
 
 function statementsOf(policy: Policy): readonly Statement[] {
@@ -25,30 +27,28 @@ function statementsOf(policy: Policy): readonly Statement[] {
   return Array.isArray(Statement) ? (Statement as readonly Statement[]) : [Statement as Statement];
 }
 
-/** Whose statement it is, and whom it lets use the key. */
+/** Whose statements they are, and whom they let use the key. */
 export type Allowing = Readonly<{ leaseId: string; partition: string; accounts: readonly string[] }>;
 
 /**
- * `policy` with one more statement, which lets `accounts` use the key; their own policies say who there. The very same
- * object where the lease's statement is in it, in whatever place and form.
+ * `policy` with the lease's statements, which let `accounts` use the key; their own policies say who there. The very same
+ * object where they are in it, in whatever place and form.
  */
-export function withStatement(policy: Policy, { leaseId, partition, accounts }: Allowing): Policy {
-  const Sid = sidOf(leaseId);
+export function withStatements(policy: Policy, { leaseId, partition, accounts }: Allowing): Policy {
+  const Principal = { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) };
+  const [use, grant] = useStatements({ Principal, Resource: '*' });
+  const [useSid, grantSid] = sidsOf(leaseId);
   const statements = statementsOf(policy);
-  if (statements.some((statement) => statement.Sid === Sid)) return policy;
-  const ours = {
-    Sid,
-    Effect: 'Allow',
-    Principal: { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) },
-    Action: keyOperations.map((operation) => `kms:${operation}`),
-    Resource: '*',
-  };
-  return { ...policy, Statement: [...statements, ours] };
+  const missing = [
+    { Sid: useSid, ...use },
+    { Sid: grantSid, ...grant },
+  ].filter(({ Sid }) => !statements.some((statement) => statement.Sid === Sid));
+  return missing.length === 0 ? policy : { ...policy, Statement: [...statements, ...missing] };
 }
 
 /** `policy` without the statements of some leases; the very same object where it has none of them. */
 export function withoutStatements(policy: Policy, leaseIds: readonly string[]): Policy {
-  const sids = new Set(leaseIds.map(sidOf));
+  const sids = new Set(leaseIds.flatMap(sidsOf));
   const kept = statementsOf(policy).filter(({ Sid }) => Sid === undefined || !sids.has(Sid));
   return kept.length === statementsOf(policy).length ? policy : { ...policy, Statement: kept };
 }

@@ -13,10 +13,10 @@ import {
   maxPolicyBytes,
   type Policy,
   readPolicy,
-  withStatement,
+  withStatements,
   writePolicy,
 } from '../aws/key-policy.ts';
-import { keyOperations, regionOfKey } from '../aws/kms.ts';
+import { regionOfKey, useStatements } from '../aws/kms.ts';
 import { statement } from '../aws/statement.ts';
 import type { Request } from '../inputs.ts';
 import { joined } from '../join.ts';
@@ -42,10 +42,10 @@ import {
  * what both have is a problem; lacking what only the documented set has is a warning.
  * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
  *
- * A direct call can't show what a policy allows through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource): for such
- * policies there is key-preflight: warn.
+ * A direct call can't show what a policy allows through EC2 alone: for kms:ViaService there is key-preflight: warn, and
+ * EC2's own CreateGrant (kms:GrantIsForAWSResource) isn't asked for at all; where it is lacking, the copy's error says so.
  */
-const inBothSets = ['CreateGrant', 'GenerateDataKeyWithoutPlaintext', 'DescribeKey'];
+const inBothSets = ['GenerateDataKeyWithoutPlaintext', 'DescribeKey'];
 
 type Asker = KeyUse & Readonly<{ role: string }>;
 
@@ -142,33 +142,36 @@ function teller({ request, findings }: Checking): Tell {
     const denied = /perform: kms:(\w+)/.exec(verdict.words)?.[1] ?? operation;
     const where = placeName(place);
     const what = `${role} may not take kms:${denied} on ${keyArn}`;
-    const lacking = mending === 'reading' ? readingActions : `kms:${denied}`;
+    const own =
+      mending === 'reading' ? listed(useStatements({ Resource: keyArn })) : statement(`kms:${denied}`, [keyArn]);
     const remedy =
       mending === 'key-policy'
-        ? `add to the policy of that key: ${keyStatement(request, place)}`
-        : `add to its policy: ${statement(lacking, [keyArn])}${deniedOutright(verdict)}`;
+        ? `add to the policy of that key: ${keyStatements(request, place)}`
+        : `add to its policy: ${own}${deniedOutright(verdict)}`;
     const stops = weight === 'ours' || (weight === 'through-ec2' && inBothSets.includes(denied));
     if (weight === 'ours') findings.add(where, what, remedy);
     else if (stops && request.keyPreflight === 'fail')
       findings.add(
         where,
         what,
-        `${remedy}; where it is allowed through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource), set key-preflight to warn`,
+        `${remedy}; where it is allowed through EC2 alone (kms:ViaService), set key-preflight to warn`,
       );
     else findings.warn(where, `${what}. What to do: ${remedy}`);
   };
 }
 
-/** All that reading under a key takes, so that one statement mends what several findings tell. */
-const readingActions = keyOperations.map((operation) => `kms:${operation}`);
+/** All that reading under a key takes, so that the same statements mend what several findings tell. */
+function keyStatements(request: Request, place: Place): string {
+  const Principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
+  return listed(useStatements({ Principal, Resource: '*' }));
+}
 
-function keyStatement(request: Request, place: Place): string {
-  const principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
-  return JSON.stringify({ Effect: 'Allow', Principal: principal, Action: readingActions, Resource: '*' });
+function listed(statements: readonly unknown[]): string {
+  return statements.map((one) => JSON.stringify(one)).join(', ');
 }
 
 /** What copying under a key takes of the account's own role. */
-async function checkUse({ honoured, tell }: KeyChecking, asker: Asker): Promise<void> {
+async function checkUse({ tell }: KeyChecking, asker: Asker): Promise<void> {
   const { place, keyArn } = asker;
   let blob: Uint8Array | undefined;
   const generated = await ask(async () => {
@@ -189,24 +192,14 @@ async function checkUse({ honoured, tell }: KeyChecking, asker: Asker): Promise<
     const command = new ReEncryptCommand({ ...keys, CiphertextBlob, DryRun: true });
     tell(asker, { operation: 'ReEncryptFrom', verdict: await ask(() => place.kms(command)), weight: 'through-ec2' });
   };
-  const granted = async () => {
-    if (honoured) tell(asker, { operation: 'CreateGrant', verdict: await askToGrant(asker), weight: 'through-ec2' });
-  };
-  await Promise.all([decrypted(), reEncrypted(), granted()]);
+  await Promise.all([decrypted(), reEncrypted()]);
 }
 
 /** What reading snapshots under a key takes of a role in the key's own account. */
-async function checkReading({ honoured, tell }: KeyChecking, asker: Asker): Promise<void> {
+async function checkReading({ tell }: KeyChecking, asker: Asker): Promise<void> {
   const { place, keyArn } = asker;
   const described = await ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn })));
   tell(asker, { operation: 'DescribeKey', verdict: described, weight: 'through-ec2', mending: 'reading' });
-  if (honoured)
-    tell(asker, {
-      operation: 'CreateGrant',
-      verdict: await askToGrant(asker),
-      weight: 'through-ec2',
-      mending: 'reading',
-    });
   await checkDecrypting(asker, place, (operation, verdict) =>
     tell(asker, { operation: operation, verdict: verdict, weight: 'through-ec2', mending: 'reading' }),
   );
@@ -272,12 +265,12 @@ async function checkPolicy({ request, plan, findings, tell }: KeyChecking, asker
       'remove that principal from the policy of the key, or set source-key-access to grant',
     );
   const accounts = accountsUsing(plan.targets, keyArn);
-  const longer = withStatement(policy, { leaseId: newLeaseId(), partition: request.source.partition, accounts });
+  const longer = withStatements(policy, { leaseId: newLeaseId(), partition: request.source.partition, accounts });
   const bytes = Buffer.byteLength(writePolicy(longer));
   if (bytes > maxPolicyBytes)
     findings.add(
       placeName(place),
-      `the policy of ${keyArn} would be of ${bytes} bytes with the statement for the targets, and KMS takes ${maxPolicyBytes}`,
+      `the policy of ${keyArn} would be of ${bytes} bytes with the statements for the targets, and KMS takes ${maxPolicyBytes}`,
       'set source-key-access to grant, or shorten the policy of the key',
     );
 }
@@ -304,7 +297,7 @@ async function checkGiving({ request, honoured, tell }: KeyChecking, asker: Aske
  * the grant is made, KMS's words tell which of the two sides is missing.
  */
 async function checkTaking(
-  { request, accounts, honoured, tell }: KeyChecking,
+  { request, accounts, tell }: KeyChecking,
   keyArn: string,
   { target }: MakingPlan,
 ): Promise<void> {
@@ -315,12 +308,7 @@ async function checkTaking(
     if (ownSide || request.source.keyAccess === 'existing')
       tell(asker, { operation, verdict, weight, mending: ownSide ? 'reading' : 'key-policy' });
   };
-  const [described, granted] = await Promise.all([
-    ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))),
-    honoured ? askToGrant(asker) : undefined,
-  ]);
-  judge('DescribeKey', described, 'ours');
-  if (granted !== undefined) judge('CreateGrant', granted, 'through-ec2');
+  judge('DescribeKey', await ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), 'ours');
   // A cipher text under the source key can be made by the source role.
   const maker = accounts.source(regionOfKey(keyArn));
   await checkDecrypting(asker, maker, (operation, verdict) => judge(operation, verdict, 'through-ec2'));

@@ -1,4 +1,4 @@
-import { CreateGrantCommand, GenerateDataKeyWithoutPlaintextCommand, type GrantOperation } from '@aws-sdk/client-kms';
+import { CreateGrantCommand, GenerateDataKeyWithoutPlaintextCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { AwsCallError, errorMessage, hasCode, isDenialCode, placeName, type Where } from '../aws/errors.ts';
 import { keyOperations } from '../aws/kms.ts';
@@ -116,9 +116,8 @@ export async function honoursKeyDryRuns(users: readonly KeyUse[]): Promise<boole
   return false;
 }
 
-/** Asks whether a grant could be made: to `grantee`, of what copying takes; or to the account itself, of decrypting. */
-export function askToGrant({ place, keyArn }: KeyUse, grantee?: string): Promise<Verdict> {
-  const GranteePrincipal = grantee ?? `arn:${keyArn.split(':')[1]}:iam::${place.account}:root`;
-  const Operations: GrantOperation[] = grantee === undefined ? ['Decrypt'] : [...keyOperations];
+/** Asks whether a grant of what copying takes could be made to `grantee`. */
+export function askToGrant({ place, keyArn }: KeyUse, GranteePrincipal: string): Promise<Verdict> {
+  const Operations = [...keyOperations];
   return ask(() => place.kms(new CreateGrantCommand({ KeyId: keyArn, GranteePrincipal, Operations, DryRun: true })));
 }

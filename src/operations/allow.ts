@@ -1,9 +1,8 @@
 import { CreateGrantCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
-import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
-import { changePolicy, withStatement } from '../aws/key-policy.ts';
-import { keyOperations, regionOfKey } from '../aws/kms.ts';
-import { askToGrant } from '../check/probe.ts';
+import { AwsCallError, errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
+import { changePolicy, withStatements } from '../aws/key-policy.ts';
+import { askToDecrypt, keyOperations, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
 import type { Result } from '../outcome.ts';
 import type { Access, Allow } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
@@ -14,14 +13,14 @@ export function grantName(imageId: string, leaseId: string): string {
   return `share-encrypted-ami/${imageId}/${leaseId}`;
 }
 
-/** Gives the use of a source key, by a grant or by a statement in its policy. @throws StepError */
+/** Gives the use of a source key, by a grant or by statements in its policy. @throws StepError */
 export async function allow(operation: Allow, { run, place }: Scope): Promise<Result> {
   if (operation.by === 'grant') return { grantId: await grantKey(run, place, operation) };
-  await addStatement(run, place, operation);
+  await addStatements(run, place, operation);
   return {};
 }
 
-async function addStatement(
+async function addStatements(
   { leaseId, request, log }: Run,
   place: Place,
   allowed: Allow & { by: 'policy' },
@@ -29,11 +28,11 @@ async function addStatement(
   const { key, accounts } = allowed;
   try {
     const added = await changePolicy(place, key, {
-      change: (policy) => withStatement(policy, { leaseId, partition: request.source.partition, accounts }),
+      change: (policy) => withStatements(policy, { leaseId, partition: request.source.partition, accounts }),
     });
-    if (added) log.line(placeName(place), `added a statement to the policy of ${key}`);
+    if (added) log.line(placeName(place), `added statements to the policy of ${key}`);
   } catch (error) {
-    throw new StepError(`Adding a statement to the policy of ${key}`, error);
+    throw new StepError(`Adding statements to the policy of ${key}`, error);
   }
 }
 
@@ -69,41 +68,50 @@ async function grantKey(
 
 /** A grant or a policy is in force within seconds as a rule, five minutes at most, and EC2 takes no grant tokens. */
 const settleSeconds = 300;
-/** After so long without access, our statement may have been written over: whoever read the policy before puts it so late. */
+/** After so long without access, our statements may have been written over: whoever read the policy before puts it so late. */
 const lostSeconds = 5;
 
 /**
  * Waits until calls of the target's own show that it may use the source key. The key's policy may let the target describe
- * the key all the time: so, where KMS takes dry runs, the grant that EC2 will make is asked for too.
+ * the key all the time: so, where KMS takes dry runs, Decrypt is asked for too, which comes with the same grant or
+ * statement. CreateGrant tells nothing: it is allowed to EC2 alone.
  * https://docs.aws.amazon.com/kms/latest/developerguide/grant-manage.html#grant-eventual-consistency
  */
 export async function access({ key, target, allowedBy }: Access, scope: Scope): Promise<Result> {
   const { run } = scope;
-  const place = run.accounts.target(target, regionOfKey(key)).until(scope.place.signal);
+  const { signal } = scope.place;
+  const place = run.accounts.target(target, regionOfKey(key)).until(signal);
+  const source = run.accounts.source(regionOfKey(key)).until(signal);
   const began = run.log.elapsedSeconds();
   const patienceSeconds = allowedBy === undefined ? 0 : settleSeconds;
+  const cipherText = allowedBy !== undefined && run.kmsDryRuns ? makeCipherText(source, key) : undefined;
   for (let wait = 200; ; wait = Math.min(wait * 1.6, 10_000)) {
     const waited = run.log.elapsedSeconds() - began;
+    const isLate = waited > patienceSeconds;
     const denied = await describes(place, key);
-    if (denied === undefined) {
-      const awaited = run.kmsDryRuns && (await awaitsGrant(place, key));
-      if (!awaited || waited > patienceSeconds) return {};
-    } else if (!isDenied(denied) || lacksPolicy(denied) || waited > patienceSeconds) {
-      const remedy = accessRemedy(key, denied, run);
+    if (denied === undefined && (isLate || !(await awaitsUse(place, key, await cipherText)))) return {};
+    if (denied !== undefined && (isLate || !isDenied(denied) || lacksPolicy(denied))) {
+      const remedy = accessRemedy(key, denied, { run, account: place.account });
       throw new StepError(`Using the source key ${key} from account ${place.account}`, denied, remedy);
-    } else if (waited > lostSeconds && allowedBy !== undefined) {
-      await giveAgain(allowedBy, scope);
     }
+    if (waited > lostSeconds) await giveAgain(allowedBy, scope);
     await place.sleep(wait);
   }
 }
 
 /**
- * Whether the grant that EC2 will make is refused as long as the key's account allows none. Other denials, such as of
- * whoever isn't EC2, are no sign of a grant that is yet to come; then AWS is to decide.
+ * Whether decrypting is refused as long as the key's account allows it in no way. Other denials are no sign of a grant or
+ * a statement that is yet to come; then AWS is to decide.
  */
-async function awaitsGrant(place: Place, keyArn: string): Promise<boolean> {
-  return (await askToGrant({ place, keyArn })).words.includes('no resource-based policy');
+async function awaitsUse(place: Place, key: string, cipherText: Uint8Array | undefined): Promise<boolean> {
+  if (cipherText === undefined) return false;
+  try {
+    await askToDecrypt(place, key, cipherText);
+    return false;
+  } catch (error) {
+    if (!(error instanceof AwsCallError)) throw error;
+    return isDenied(error) && errorMessage(error).includes('no resource-based policy');
+  }
 }
 
 async function describes(place: Place, key: string): Promise<unknown> {
@@ -116,10 +124,10 @@ async function describes(place: Place, key: string): Promise<unknown> {
 }
 
 /** Gives once more what another's write may have taken out of a key's policy; a grant stays. */
-export async function giveAgain(id: string, { run, place }: Scope): Promise<void> {
-  const operation = run.operation(id);
+export async function giveAgain(id: string | undefined, { run, place }: Scope): Promise<void> {
+  const operation = id === undefined ? undefined : run.operation(id);
   if (operation?.kind !== 'allow' || operation.by !== 'policy') return;
-  await addStatement(run, run.accounts.source(operation.place.region).until(place.signal), operation);
+  await addStatements(run, run.accounts.source(operation.place.region).until(place.signal), operation);
 }
 
 /** Whether the target role's own policy is what denies: that doesn't pass. */
@@ -127,11 +135,18 @@ function lacksPolicy(denied: unknown): boolean {
   return errorMessage(denied).includes('no identity-based policy');
 }
 
-function accessRemedy(keyArn: string, denied: unknown, run: Run): string | undefined {
-  const actions = keyOperations.map((operation) => `kms:${operation}`).join(', ');
+function accessRemedy(
+  keyArn: string,
+  denied: unknown,
+  { run, account }: Readonly<{ run: Run; account: string }>,
+): string | undefined {
+  const { keyAccess, partition } = run.request.source;
   if (lacksPolicy(denied)) {
-    return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: allow ${actions} on ${keyArn} in the target role's policy`;
+    const statements = useStatements({ Resource: keyArn });
+    return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: add to the target role's policy ${JSON.stringify(statements)}`;
   }
-  if (run.request.source.keyAccess !== 'existing') return undefined;
-  return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must allow the target account ${actions}; or set source-key-access to grant`;
+  if (keyAccess !== 'existing') return undefined;
+  const Principal = { AWS: `arn:${partition}:iam::${account}:root` };
+  const statements = useStatements({ Principal, Resource: '*' });
+  return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must let the target account use it: add ${JSON.stringify(statements)}; or set source-key-access to grant`;
 }

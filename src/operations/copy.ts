@@ -76,7 +76,7 @@ export async function regain(operations: readonly string[], scope: Scope): Promi
   const { run, place } = scope;
   for (const id of new Set(operations)) {
     const operation = run.operation(id);
-    if (operation?.kind === 'access' && operation.allowedBy !== undefined) await giveAgain(operation.allowedBy, scope);
+    if (operation?.kind === 'access') await giveAgain(operation.allowedBy, scope);
     if (operation?.kind !== 'share') continue;
     const source = run.accounts.source(operation.place.region).until(place.signal);
     await changeShares(source, idOf(scope, operation.resource), { Add: [place.account] });
@@ -116,9 +116,9 @@ export function copyRemedy(
   if (!(error instanceof CopyFailedError)) return undefined;
   if (/key/i.test(error.reason)) {
     const source = crossAccount
-      ? ' and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on the source key'
+      ? ' and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key'
       : '';
-    return `the target role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}${source}, in its own policy`;
+    return `the target role needs kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}${source}, in its own policy`;
   }
   if (/not found/i.test(error.reason))
     return 'check that nothing else takes away the share of the source snapshot while this runs';

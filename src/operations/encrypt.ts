@@ -196,5 +196,5 @@ function encryptSnapshot(snapshot: SourceSnapshot, key: string, { run, place }: 
 
 function remedyFor(error: unknown): string | undefined {
   if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return undefined;
-  return 'the source role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)';
+  return 'the source role needs kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)';
 }
