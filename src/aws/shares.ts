@@ -5,8 +5,10 @@ import {
   ModifySnapshotAttributeCommand,
   type Tag,
 } from '@aws-sdk/client-ec2';
+import { joined } from '../join.ts';
 import type { Place } from './clients.ts';
 import { describeImages, describeSnapshots } from './describe.ts';
+import { isDenied } from './errors.ts';
 
 /*
  * A snapshot is shared by createVolumePermission, an image by launchPermission; both are lists of accounts. The
@@ -28,16 +30,21 @@ export async function readShares(place: Place, id: string): Promise<Set<string>>
   return new Set((permissions ?? []).flatMap(({ UserId }) => UserId ?? []));
 }
 
-/** Adds accounts to those that a snapshot or an image is shared with, or removes them. Doing it again changes nothing. */
+/**
+ * Adds accounts to those that a snapshot or an image is shared with, or removes them. Doing it again changes nothing.
+ * A policy may limit whom a snapshot is shared with (ec2:Add/userId). That key has one value, so no statement on it need
+ * fit a call that names several accounts: where such a call is denied, each account has a call of its own.
+ * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+ */
 export async function changeShares(
   place: Place,
   id: string,
   change: Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>,
 ): Promise<void> {
   const [kind, accounts] = 'Add' in change ? (['Add', change.Add] as const) : (['Remove', change.Remove] as const);
-  for (let start = 0; start < accounts.length; start += accountsPerCall) {
-    const users = { [kind]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
-    await (isImage(id)
+  const send = (some: readonly string[]): Promise<unknown> => {
+    const users = { [kind]: some.map((UserId) => ({ UserId })) };
+    return isImage(id)
       ? place.ec2(new ModifyImageAttributeCommand({ ImageId: id, LaunchPermission: users }))
       : place.ec2(
           new ModifySnapshotAttributeCommand({
@@ -45,7 +52,19 @@ export async function changeShares(
             Attribute: 'createVolumePermission',
             CreateVolumePermission: users,
           }),
-        ));
+        );
+  };
+  for (let start = 0; start < accounts.length; start += accountsPerCall) {
+    const some = accounts.slice(start, start + accountsPerCall);
+    try {
+      await send(some);
+    } catch (error) {
+      const [first = '', ...others] = some;
+      if (others.length === 0 || !isDenied(error)) throw error;
+      // A role that may not share at all is told by the first.
+      await send([first]);
+      await joined(others.map((account) => send([account])));
+    }
   }
 }
 
