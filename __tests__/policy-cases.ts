@@ -121,7 +121,7 @@ export const features: Record<string, Feature> = {
   },
   publishing: {
     of: procedure,
-    options: { policies: ['target-publish', 'target-ssm-parameter', 'target-retain'] },
+    options: { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] },
     inputs: {
       'deprecate-after': '30d',
       'deregistration-protection': 'on',

@@ -14,7 +14,7 @@ import {
 import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { imageIn, share, type TargetRecord } from './shared-case.ts';
 
-const publishing = { policies: ['target-publish', 'target-ssm-parameter', 'target-retain'] };
+const publishing = { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] };
 const autoScaling = `arn:aws:iam::${targetAccount}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`;
 const organization = 'arn:aws:organizations::123456789012:organization/o-abcdefghij';
 

@@ -15,7 +15,7 @@ const hubs = ['eu-west-1', 'us-west-2', 'ap-southeast-2'];
 const copying = { policies: ['source-route-copy', 'target-route-copy'] };
 const instance = { id: 'i-0123456789abcdef0', volumes: [{ device: '/dev/xvda' }] };
 const ofInstance = procedure({ policies: ['source-instance'], source: { instances: [instance] } });
-const publishing = { policies: ['target-publish', 'target-ssm-parameter', 'target-retain'] };
+const publishing = { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] };
 /** A name, a case, and inputs besides the case's own. */
 export const summaryCases: readonly [string, Case, Record<string, string>][] = [
   ['several targets', fanOut(), {}],

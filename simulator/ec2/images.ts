@@ -321,6 +321,9 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   }
   const imageTags = await tagsFor(call, 'CopyImage', input.TagSpecifications, 'image', ['image', 'snapshot']);
   const snapshotTags = await tagsFor(call, 'CopyImage', input.TagSpecifications, 'snapshot', ['image', 'snapshot']);
+  // What is copied takes ec2:CreateTags as what is given does.
+  const copied = { ResourceType: 'image' as const, Tags: source.data.Tags };
+  if (input.CopyImageTags === true) await tagsFor(call, 'CopyImage', [copied], 'image', ['image']);
   answerDryRun(input.DryRun);
   const backing = new Map(used.map((id) => [id, findSnapshot(call.world, SourceRegion, id)]));
   refuseCopy(call, source, [...backing.values()]);

@@ -64,6 +64,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     partition,
     'source-region': from,
     'source-account': sourceAccount,
+    'target-account': targets,
     parameter: 'golden/*',
     'hub-region': hubs,
     'hub-key-arn': hubs.map((region) => keyArnOf(sourceAccount, region, 'cmkSource', partition)),
@@ -96,7 +97,12 @@ export function standardCase(options: StandardOptions = {}): Case {
     const role = workflowRole(
       account,
       targetPolicies.map((policy) =>
-        publishedPolicy(policy, { ...values, 'target-key-arn': keys, 'target-account': account }),
+        publishedPolicy(policy, {
+          ...values,
+          'target-key-arn': keys,
+          'target-account': account,
+          'grantee-arn': `arn:${partition}:iam::${account}:role/aws-service-role/autoscaling.amazonaws.com/*`,
+        }),
       ),
       partition,
     );

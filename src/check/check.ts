@@ -162,19 +162,21 @@ function creating({ request, plan, honoured }: Asking, { place, arns }: At): Que
 function sharing({ plan, honoured }: Asking, { place, arns }: At, served: readonly MakingPlan[]): Question[] {
   const { source } = plan;
   const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith('owned by'));
-  // Even taken for a call, this would open nothing: an account has its own snapshots.
-  const self = { Add: [{ UserId: source.account }] };
+  // A policy may limit the accounts that may be added. An endpoint that takes a dry run for a call is asked to add its
+  // own account, which has its own snapshots.
+  const [taker] = honoured ? served : [];
+  const added = { Add: [{ UserId: taker?.target.place.account ?? source.account }] };
   const attribute = 'createVolumePermission' as const;
   const known = honoured && place.region === source.place.region && own !== undefined;
   const SnapshotId = known ? snapshotIdOf(source, own) : noSnapshot;
   const modify = new ModifySnapshotAttributeCommand({
     SnapshotId,
     Attribute: attribute,
-    CreateVolumePermission: self,
+    CreateVolumePermission: added,
     DryRun: true,
   });
   const describe = new DescribeSnapshotAttributeCommand({ SnapshotId, Attribute: attribute, DryRun: true });
-  const launch = new ModifyImageAttributeCommand({ ImageId: noImage, LaunchPermission: self, DryRun: true });
+  const launch = new ModifyImageAttributeCommand({ ImageId: noImage, LaunchPermission: added, DryRun: true });
   const launched = new DescribeImageAttributeCommand({ ImageId: noImage, Attribute: 'launchPermission', DryRun: true });
   return [
     { action: 'ModifySnapshotAttribute', resources: arns('snapshot'), call: () => place.ec2(modify) },
