@@ -46,7 +46,7 @@ function policyOf(...more: object[]): PolicyDocument {
   return { ...rest, Statement: [...Statement, ...more] };
 }
 
-test('a grant that takes long is waited for, though the key could be described all the time', async () => {
+describe('access that takes long is waited for, though the key could be described all the time', () => {
   const describing = {
     Sid: 'Theirs',
     Effect: 'Allow',
@@ -54,14 +54,23 @@ test('a grant that takes long is waited for, though the key could be described a
     Action: 'kms:DescribeKey',
     Resource: '*',
   };
-  const given = customerKey({ timings: { secondsPerGiB: 0.01, grantActiveAfterSeconds: 15 } });
-  const shared = withPolicy(given, policyOf(describing));
-  const { error, targets, simulator } = await share(shared);
-  expect(error).toBe('');
-  expectTargets({ simulator, targets }, shared.amiId);
-  // One copy was begun, and none in vain.
-  const copies = simulator.calls.filter(({ action, mutating }) => action === 'CopySnapshot' && mutating);
-  expect(copies).toHaveLength(1);
+
+  test.each(['grant', 'policy'])('%s', async (access) => {
+    const late = { grantActiveAfterSeconds: 15, policyActiveAfterSeconds: 15 };
+    const given = customerKey({ policies: ['source-key-policy'], timings: { secondsPerGiB: 0.01, ...late } });
+    const shared = withPolicy(given, policyOf(describing));
+    const { error, targets, simulator } = await share(shared, { 'source-key-access': access });
+    expect(error).toBe('');
+    expectTargets({ simulator, targets }, shared.amiId);
+    // One copy was begun, and none in vain.
+    const copies = simulator.calls.filter(({ action, mutating }) => action === 'CopySnapshot' && mutating);
+    expect(copies).toHaveLength(1);
+    // What EC2 alone may ask for is not asked for.
+    const grants = simulator.calls.filter(
+      ({ action, account }) => action === 'CreateGrant' && account === targetAccount,
+    );
+    expect(grants).toEqual([]);
+  });
 });
 
 const byPolicy = { policies: ['source-key-policy'] };

@@ -27,9 +27,10 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
+import { withStatements } from '../src/aws/key-policy.ts';
 import { tagKeys } from '../src/tags.ts';
 import { handlerOf, type Simulator, startSimulator } from './in-process.ts';
-import { changed, inStatement, permissions, statementsIn } from './policy-cases.ts';
+import { changed, inStatement, permissions, statementsIn, statementsOf } from './policy-cases.ts';
 import { share } from './shared-case.ts';
 
 /*
@@ -53,8 +54,22 @@ const amis = [
   { name: 'ours', tags: ofOurs, volumes: [{ ...volume, tags: ofOurs }] },
 ];
 
-/** The roles as they are published, with somebody else's AMIs beside them in each place, and a key that lets much through. */
-function house(): Case {
+const openStatement = {
+  Effect: 'Allow',
+  Principal: { AWS: `arn:aws:iam::${targetAccount}:root` },
+  Action: ['kms:DescribeKey', 'kms:Decrypt', 'kms:ReEncryptFrom', 'kms:CreateGrant'],
+  Resource: '*',
+};
+
+/**
+ * The roles as they are published, with somebody else's AMIs beside them in each place.
+ * @param statements what the source keys' policies have besides; they let much through unless it is named
+ * @param roles more roles of the target account, or others in the place of the published ones
+ */
+function house(
+  statements: readonly object[] = [openStatement],
+  roles: Readonly<Record<string, readonly PolicyDocument[]>> = {},
+): Case {
   const settings = { snapshotBlockPublicAccess: 'unblocked' as const };
   const shared = standardCase({
     hubs: [hub],
@@ -66,22 +81,18 @@ function house(): Case {
     target: { amis },
   });
   const { Statement, ...rest } = delegatingPolicy(sourceAccount) as { Statement: object[] };
-  const open = {
-    Effect: 'Allow',
-    Principal: { AWS: `arn:aws:iam::${targetAccount}:root` },
-    Action: ['kms:DescribeKey', 'kms:Decrypt', 'kms:ReEncryptFrom', 'kms:CreateGrant'],
-    Resource: '*',
-  };
   const { accounts } = structuredClone(shared.scenario) as unknown as {
     accounts: Record<
       string,
-      { roles: object; regions: Record<string, { keys: Record<string, object>; amis?: object[] }> }
+      { roles: Record<string, object>; regions: Record<string, { keys: Record<string, object>; amis?: object[] }> }
     >;
   };
   const source = accounts[sourceAccount]?.regions;
   for (const region of Object.values(source ?? {}))
-    region.keys.cmkSource = { policy: { ...rest, Statement: [...Statement, open] } };
+    region.keys.cmkSource = { policy: { ...rest, Statement: [...Statement, ...statements] } };
   if (source?.[hub] !== undefined) source[hub].amis = amis;
+  const target = accounts[targetAccount]?.roles ?? {};
+  for (const [name, policies] of Object.entries(roles)) target[name] = workflowRole(targetAccount, policies);
   accounts[stranger] = { roles: { stranger: workflowRole(stranger) }, regions: {} };
   return { ...shared, scenario: { ...shared.scenario, accounts: accounts as never } };
 }
@@ -323,6 +334,28 @@ describe('a stolen role may not', () => {
   });
 });
 
+describe('whoever may use the source key by its policy can’t give that use away', () => {
+  const values = { 'target-role-arn': own };
+  const statements: Readonly<Record<string, readonly object[]>> = {
+    'the published statements': statementsOf(publishedPolicy('key-of-source-existing', values)),
+    'a run’s statements': withStatements(
+      { Statement: [] },
+      { leaseId: 'a', partition: 'aws', accounts: [targetAccount] },
+    ).Statement as readonly object[],
+  };
+
+  test.each(Object.entries(statements))('%s', async (_, published) => {
+    const attempt = grant(sourceKey, own, 'Decrypt');
+    const thief = { account: targetAccount, role: 'ami-target', region: sourceRegion, attempt };
+    const roles = { 'ami-target': [administrator] };
+    expect(await answer(house(published, roles), thief)).toMatch(
+      /^AccessDeniedException: .*no resource-based policy allows the kms:CreateGrant action/,
+    );
+    const loose = published.map(({ Condition: _, ...statement }: { Condition?: unknown }) => statement);
+    expect(await answer(house(loose, roles), thief)).toBe('done');
+  });
+});
+
 describe('the tags are for the two roles alone', () => {
   const denial = publishedPolicy('deny-tags', {
     'source-role-arn': roleOf(sourceAccount, 'ami-source'),
@@ -332,15 +365,10 @@ describe('the tags are for the two roles alone', () => {
   /** What a role of the target account with everything allowed is answered, with the denial and without it. */
   async function answers(attempt: Attempt): Promise<string[]> {
     const said = [];
-    for (const policies of [[administrator, denial], [administrator]]) {
-      const { scenario, ...shared } = house();
-      const { accounts } = structuredClone(scenario) as unknown as {
-        accounts: Record<string, { roles: Record<string, object> }>;
-      };
-      Object.assign(accounts[targetAccount]?.roles ?? {}, { tagger: workflowRole(targetAccount, policies) });
-      const tagged = { ...shared, scenario: { ...scenario, accounts: accounts as never } };
-      said.push(await answer(tagged, { account: targetAccount, role: 'tagger', region: targetRegion, attempt }));
-    }
+    for (const tagger of [[administrator, denial], [administrator]])
+      said.push(
+        await answer(house([], { tagger }), { account: targetAccount, role: 'tagger', region: targetRegion, attempt }),
+      );
     return said;
   }
 

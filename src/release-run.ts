@@ -1,6 +1,8 @@
 import { errorMessage, placeName } from './aws/errors.ts';
+import { regionOfKey } from './aws/kms.ts';
 import { joined } from './join.ts';
 import { readerOf } from './lease.ts';
+import { foreignGrants } from './observe/foreign-grants.ts';
 import type { OpenRun } from './open-run.ts';
 import type { Outcomes } from './outcome.ts';
 import { isMaking, type Plan } from './plan/decided.ts';
@@ -42,7 +44,10 @@ const cleanUpMinutes = 10;
 export async function end({ run, leases, left }: OpenRun, plan: Plan, outcomes: Outcomes): Promise<ReleaseReport> {
   // A renewal that is under way would put a lease back.
   await joined(leases.map((lease) => lease.stop()));
-  const report = takesLease(plan) ? await releaseRun(run, plan, outcomes) : nothing;
+  const [report] = await joined<[ReleaseReport, unknown]>([
+    takesLease(plan) ? releaseRun(run, plan, outcomes) : Promise.resolve(nothing),
+    tellForeignGrants(run, outcomes),
+  ]);
   const failed = [...left, ...failedRemovals(outcomes), ...report.failed];
   for (const what of [...report.done, ...report.stays, ...report.goesOn]) run.log.line('clean-up', what);
   for (const what of failed) run.log.line('clean-up', `left behind: ${what}`);
@@ -94,6 +99,29 @@ function grantsOf(outcomes: Outcomes): KnownGrant[] {
     if (operation.kind !== 'allow' || operation.by !== 'grant' || outcome.is === 'not begun') return [];
     return [{ keyArn: operation.key, grantId: outcome.is === 'done' ? outcome.result.grantId : undefined }];
   });
+}
+
+/** Looking at what others granted must not keep a run that is told to stop. */
+const lookMs = 5000;
+
+/** Tells of grants that accounts made while the run's own let them use a key. Never throws. */
+async function tellForeignGrants({ host, accounts, log }: Run, outcomes: Outcomes): Promise<void> {
+  const since = host.clock.now() - log.elapsedSeconds() * 1000;
+  const granted = [...outcomes.values()].flatMap(({ operation, is }) =>
+    operation.kind === 'allow' && operation.by === 'grant' && is !== 'not begun' ? [operation] : [],
+  );
+  const signal = host.clock.after(lookMs);
+  await joined(
+    [...Map.groupBy(granted, ({ key }) => key)].map(async ([key, operations]) => {
+      const users = new Set(operations.map(({ principalArn }) => principalArn.split(':')[4] ?? ''));
+      const place = accounts.source(regionOfKey(key)).until(signal);
+      try {
+        for (const what of await foreignGrants(place, key, { accounts: users, since })) log.warn(what);
+      } catch (error) {
+        log.line('clean-up', `whether others made grants on ${key} is not known: ${errorMessage(error)}`);
+      }
+    }),
+  );
 }
 
 /** The keys whose policies were changed, or may have been. */

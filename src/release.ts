@@ -1,10 +1,10 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
-import { ListGrantsCommand, RevokeGrantCommand } from '@aws-sdk/client-kms';
+import { RevokeGrantCommand } from '@aws-sdk/client-kms';
 import type { Place } from './aws/clients.ts';
 import { describeImages, ownImages, ownSnapshots } from './aws/describe.ts';
 import { errorMessage, hasCode, isDenied, placeName } from './aws/errors.ts';
 import { changePolicy, type Policy, withoutStatements } from './aws/key-policy.ts';
-import { regionOfKey } from './aws/kms.ts';
+import { listGrants, regionOfKey } from './aws/kms.ts';
 import { changeShares, readTags } from './aws/shares.ts';
 import { idsOf, snapshotIdsOf } from './image.ts';
 import type { KeyAccess } from './inputs/settings.ts';
@@ -325,15 +325,10 @@ async function revokeByName(
   { imageId, gone }: Readonly<{ imageId: string; gone: readonly string[] }>,
 ): Promise<string | undefined> {
   const names = new Set(gone.map((id) => grantName(imageId, id)));
-  const found: string[] = [];
-  for (let Marker: string | undefined; ; ) {
-    const page = await place.kms(new ListGrantsCommand({ KeyId: keyArn, Limit: 100, Marker }));
-    for (const { GrantId, Name } of page.Grants ?? [])
-      if (GrantId !== undefined && Name !== undefined && names.has(Name)) found.push(GrantId);
-    if (!page.Truncated) break;
-    Marker = page.NextMarker;
-  }
-  // Only now: a page must not move while it is read.
+  // All are read before one is revoked: a page must not move while it is read.
+  const found = (await listGrants(place, keyArn)).flatMap(({ GrantId, Name }) =>
+    GrantId !== undefined && Name !== undefined && names.has(Name) ? [GrantId] : [],
+  );
   for (const GrantId of found) await revoke(place, keyArn, GrantId);
   return found.length === 0
     ? undefined

@@ -1,4 +1,10 @@
-import { DecryptCommand, GenerateDataKeyWithoutPlaintextCommand, type GrantOperation } from '@aws-sdk/client-kms';
+import {
+  DecryptCommand,
+  GenerateDataKeyWithoutPlaintextCommand,
+  type GrantListEntry,
+  type GrantOperation,
+  ListGrantsCommand,
+} from '@aws-sdk/client-kms';
 import type { Place } from './clients.ts';
 
 /** What copying a snapshot out of another account takes on its key besides CreateGrant: its data key is decrypted. */
@@ -41,6 +47,17 @@ export async function makeCipherText(place: Place, keyArn: string): Promise<Uint
 /** Asks KMS whether a cipher text may be decrypted, without decrypting it. @throws AwsCallError in any case */
 export async function askToDecrypt(place: Place, keyArn: string, CiphertextBlob: Uint8Array): Promise<void> {
   await place.kms(new DecryptCommand({ KeyId: keyArn, CiphertextBlob, DryRun: true }));
+}
+
+/** All grants on a key. */
+export async function listGrants(place: Place, keyArn: string): Promise<GrantListEntry[]> {
+  const grants: GrantListEntry[] = [];
+  for (let Marker: string | undefined; ; ) {
+    const page = await place.kms(new ListGrantsCommand({ KeyId: keyArn, Limit: 100, Marker }));
+    grants.push(...(page.Grants ?? []));
+    if (!page.Truncated) return grants;
+    Marker = page.NextMarker;
+  }
 }
 
 /** Keys never leave their region, and an ARN names it. */
