@@ -101,7 +101,7 @@ async function shareWhile(shared: Case, meddle: (simulator: Simulator, call: Rec
   }
 }
 
-test('policy: one statement for the target accounts, taken out again without a trace', async () => {
+test('policy: statements for the target accounts, taken out again without a trace', async () => {
   const shared = procedure({ policies: ['source-key-policy'] });
   const result = await share(shared, { 'source-key-access': 'policy' });
   expect(result.error).toBe('');
