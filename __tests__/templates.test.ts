@@ -38,6 +38,7 @@ function resolve(template: Record<string, Value>, parameters: Parameters, attrib
   const holds = (condition: Value): boolean => {
     const [[how, what] = []] = Object.entries(condition as object) as [string, Value[]][];
     if (how === 'Fn::Not') return !holds(what?.[0] ?? '');
+    if (how === 'Condition') return holds(conditions[String(what)] ?? '');
     if (how !== 'Fn::Equals') throw new Error(`no condition ${how}`);
     return walk(what?.[0] ?? '') === walk(what?.[1] ?? '');
   };
@@ -55,6 +56,10 @@ function resolve(template: Record<string, Value>, parameters: Parameters, attrib
       const [between, parts] = inner as [string, Value];
       return [walk(parts)].flat().join(between);
     }
+    if (name === 'Fn::Split') {
+      const [at, text] = inner as [string, Value];
+      return String(walk(text)).split(at);
+    }
     if (name === 'Fn::GetAtt') return refer((inner as string[]).join('.'));
     if (name === 'Fn::If') {
       const [condition, yes, no] = inner as Value[];
@@ -67,11 +72,15 @@ function resolve(template: Record<string, Value>, parameters: Parameters, attrib
       }),
     );
   };
-  const { Role, Key, Policy } = walk(template.Resources ?? {}) as Partial<Resources>;
-  return { role: Role?.Properties, key: Key?.Properties, policy: Policy?.Properties };
+  const { Role, Key, Policy, ServiceControlPolicy } = walk(template.Resources ?? {}) as Partial<Resources>;
+  return {
+    ...{ role: Role?.Properties, key: Key?.Properties, policy: Policy?.Properties },
+    controls: ServiceControlPolicy?.Properties,
+  };
 }
 
 type Resources = Record<'Role', { Properties: RoleProperties }> &
+  Record<'ServiceControlPolicy', { Properties: { TargetIds: string[]; Content: PolicyDocument } }> &
   Record<'Key', { Properties: KeyProperties }> &
   Record<'Policy', { Properties: { RoleName: string; PolicyName: string; PolicyDocument: PolicyDocument } }>;
 
@@ -108,7 +117,10 @@ function setUp(options: StandardOptions, source: Parameters, target: Parameters)
   const shared = fanOut(options);
   const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
   const hubKeys = (options.hubs ?? []).map((region) => [region, keyArnOf(sourceAccount, region, 'cmkSource')] as const);
-  const hubs = hubKeys.map(([region, keyArn]) => stack('source-hub.yaml', sourceAccount, region, keyArn, {}));
+  const { TargetAccounts = '' } = source;
+  const hubs = hubKeys.map(([region, keyArn]) =>
+    stack('source-hub.yaml', sourceAccount, region, keyArn, { TargetAccounts }),
+  );
   const ofHubs = hubs.flatMap(({ policy }) => (policy === undefined ? [] : [policy.PolicyDocument]));
   const accounts = Object.fromEntries(
     Object.entries(shared.scenario.accounts).map(([id, account]): [string, AccountScenario] => {
@@ -147,6 +159,8 @@ test('made anew from policies/, the templates are what is here', () => {
 });
 
 describe('the action runs with what the CloudFormation templates make', () => {
+  const grantee = 'arn:aws:iam::222222222222:role/ami-target-eu-west-1';
+
   test('as they are', async () => {
     const shared = setUp({}, {}, {});
     const result = await share(shared);
@@ -157,12 +171,16 @@ describe('the action runs with what the CloudFormation templates make', () => {
   test('with the features turned on that it uses', async () => {
     const shared = setUp(
       { ami: { attributes: { Description: 'A golden image' } } },
-      { RouteCopy: 'true', KeyAccessByPolicy: 'true' },
-      { RouteCopy: 'true', Publish: 'true', Parameter: 'golden/latest', Retain: 'true' },
+      { RouteCopy: 'true', KeyAccessByPolicy: 'true', TargetAccounts: '999999999999,222222222222' },
+      {
+        ...{ RouteCopy: 'true', Publish: 'true', Parameter: 'golden/latest', Retain: 'true' },
+        GrantKeyTo: `arn:aws:iam::999999999999:role/app,${grantee}`,
+      },
     );
     const inputs = {
       route: 'copy',
       'source-key-access': 'policy',
+      'grant-key-to': grantee,
       'deprecate-after': '30d',
       'ssm-parameter': '/golden/latest',
       retain: '2',
@@ -172,11 +190,18 @@ describe('the action runs with what the CloudFormation templates make', () => {
     expect(result.targets.map(({ status }) => status)).toEqual(Array(6).fill('created'));
   });
 
-  test('with a hub in each region', async () => {
-    const shared = setUp({ hubs: ['eu-west-1', 'us-west-2', 'ap-southeast-2'] }, {}, {});
+  test('with a hub in each region, and the accounts named', async () => {
+    const hubs = ['eu-west-1', 'us-west-2', 'ap-southeast-2'];
+    const shared = setUp({ hubs }, { TargetAccounts: '999999999999,222222222222' }, {});
     const result = await share(shared, { topology: 'regional-hub' });
     expect(result.main.annotations).toEqual([]);
     expectTargets(result, shared.amiId);
+  });
+
+  test('an account that is not named is missed', async () => {
+    const { error } = await share(setUp({}, { TargetAccounts: '333333333333' }, {}), { 'dry-run': 'true' });
+    expect(error).toContain('ec2:ModifySnapshotAttribute');
+    expect(error).toContain('kms:CreateGrant');
   });
 
   test('a hub that the targets are not told of is missed', async () => {
@@ -186,14 +211,17 @@ describe('the action runs with what the CloudFormation templates make', () => {
   });
 
   test('a feature that is not turned on is missed', async () => {
-    const { error } = await share(setUp({}, {}, {}), { 'ssm-parameter': '/golden/latest', 'dry-run': 'true' });
+    const inputs = { 'ssm-parameter': '/golden/latest', 'grant-key-to': grantee, 'dry-run': 'true' };
+    const { error } = await share(setUp({}, {}, {}), inputs);
     expect(error).toContain('ssm:GetParameter');
+    expect(error).toContain('kms:CreateGrant');
   });
 });
 
 type Hcl = Readonly<{
   variable: Record<string, [{ type: string; default?: unknown; description: string }]>;
   resource: Record<string, Record<string, [Record<string, unknown>]>>;
+  locals: [Record<string, string>];
 }>;
 
 /** CloudFormation's name of a variable. */
@@ -203,7 +231,19 @@ describe('the Terraform modules have the same policies', () => {
   const account = '222222222222';
   const region = 'eu-west-1';
   const keyArn = `arn:aws:kms:${region}:${account}:key/1`;
-  const texts = { Parameter: 'golden/*', SourceKeyArn: 'arn:source', HubKeyArns: 'arn:hub-1,arn:hub-2' };
+  const lists = {
+    HubKeyArns: 'arn:hub-1,arn:hub-2',
+    GrantKeyTo: 'arn:one,arn:two',
+    TargetAccounts: '333333333333,444444444444',
+  };
+  const texts = { Parameter: 'golden/*', SourceKeyArn: 'arn:source', ...lists };
+  /** What a reference to a list stands for. */
+  const listed: Readonly<Record<string, readonly string[]>> = {
+    'var.hub_key_arns': lists.HubKeyArns.split(','),
+    'var.grant_key_to': lists.GrantKeyTo.split(','),
+    'local.target_accounts': lists.TargetAccounts.split(','),
+    'local.target_roles': lists.TargetAccounts.split(',').map((id) => `arn:*:iam::${id}:role/*`),
+  };
   const values: Readonly<Record<string, string>> = {
     'local.region': region,
     'local.account': account,
@@ -213,6 +253,8 @@ describe('the Terraform modules have the same policies', () => {
     'var.source_key_arn': texts.SourceKeyArn,
     'var.parameter': texts.Parameter,
     'var.role_name': 'ami',
+    'var.source_account': sourceAccount,
+    'var.target_role_name': 'ami-target',
     'var.source_role_name': 'ami-source',
     'aws_kms_key.this.arn': keyArn,
   };
@@ -229,8 +271,8 @@ describe('the Terraform modules have the same policies', () => {
       String(value).replaceAll(/\$\{([a-z_.]+)\}/g, (_, name: string) => known(name));
     const document = (value: unknown): unknown => {
       const [, hcl = ''] = /^\$\{jsonencode\(([\s\S]*)\)\}$/.exec(String(value)) ?? [];
-      const json = hcl.replaceAll(/(?<= : )[a-z_]+\.[a-z_.]+(?=,?$)/gm, (name) =>
-        JSON.stringify(name === 'var.hub_key_arns' ? texts.HubKeyArns.split(',') : known(name)),
+      const json = hcl.replaceAll(/(?<= : |^ +)[a-z_]+\.[a-z_.]+(?=,?$)/gm, (name) =>
+        JSON.stringify(listed[name] ?? known(name)),
       );
       return JSON.parse(text(json));
     };
@@ -262,14 +304,31 @@ describe('the Terraform modules have the same policies', () => {
   });
 
   test('source-hub', async () => {
-    const { policy, key } = stack('source-hub.yaml', account, region, keyArn, {});
+    const { policy, key } = stack('source-hub.yaml', account, region, keyArn, texts);
     const { of, text, document, policies } = await readModule('source-hub');
     expect(policies).toEqual({ [policy?.PolicyName ?? '']: policy?.PolicyDocument });
     expect(of('aws_iam_role_policy').map(({ role }) => text(role))).toEqual([policy?.RoleName]);
     expect(of('aws_kms_key').map(({ policy: one }) => document(one))).toEqual([key?.KeyPolicy]);
   });
 
-  test.each(['source-account', 'source-hub', 'target-account'])(
+  test.each(['source-account', 'source-hub'])('%s: the target accounts, or any', async (module) => {
+    const { locals } = (await readModule(module)).hcl;
+    expect(locals[0].target_accounts).toContain('length(var.target_accounts) > 0 ? var.target_accounts : ["*"]');
+    expect(locals[0].target_roles).toMatch(
+      /for account in local.target_accounts : "arn:\*:iam::\$\{account\}:role\/\*"/,
+    );
+  });
+
+  test('deny-tags', async () => {
+    const { hcl, document } = await readModule('deny-tags');
+    const parameters = { SourceAccount: sourceAccount };
+    const { policy } = stack('deny-tags.yaml', account, region, keyArn, parameters);
+    expect(document(hcl.locals[0].policy)).toEqual(policy?.PolicyDocument);
+    const { controls } = stack('deny-tags.yaml', account, region, keyArn, { ...parameters, TargetIds: 'ou-1,ou-2' });
+    expect(controls).toMatchObject({ TargetIds: ['ou-1', 'ou-2'], Content: policy?.PolicyDocument });
+  });
+
+  test.each(['deny-tags', 'source-account', 'source-hub', 'target-account'])(
     '%s: the same parameters, each of use',
     async (module) => {
       const { hcl } = await readModule(module);

@@ -24,6 +24,19 @@ function filled(policy, values, partition) {
   return fill(policy);
 }
 
+/**
+ * A policy in which a list's placeholder that stands alone in a list, or in each of its texts, has become what the format
+ * has for the whole list; `listOf` gives that for such a text, and undefined for any other.
+ */
+function withLists(value, listOf) {
+  if (Array.isArray(value)) {
+    const list = value.length === 1 && typeof value[0] === 'string' ? listOf(value[0]) : undefined;
+    return list ?? value.map((one) => withLists(one, listOf));
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withLists(inner, listOf)]));
+}
+
 /** What a role of each account is made of, and a hub adds to it; `when` is the parameter that asks for a feature. */
 const accounts = {
   source: {
@@ -44,6 +57,7 @@ const accounts = {
       { policy: 'target-role' },
       { policy: 'target-route-copy', when: 'RouteCopy' },
       { policy: 'target-publish', when: 'Publish' },
+      { policy: 'target-grant-key', when: 'GrantKeyTo' },
       { policy: 'target-ssm-parameter', when: 'Parameter' },
       { policy: 'target-retain', when: 'Retain' },
       { policy: 'target-instance-types', when: 'InstanceTypes' },
@@ -59,8 +73,14 @@ const hub = {
   policy: 'source-regional-hub',
 };
 
+const guard = {
+  title:
+    "A denial of the action's tags for everybody but its roles. In an organization's management account a service control policy, elsewhere a policy to attach to people and roles",
+  policy: 'deny-tags',
+};
+
 /** The parameters that are more than on or off. */
-const kinds = { Parameter: 'text', HubKeyArns: 'list' };
+const kinds = { Parameter: 'text', HubKeyArns: 'list', GrantKeyTo: 'list', TargetAccounts: 'list', TargetIds: 'list' };
 
 const descriptions = {
   Subject: `The workflow that may assume the role, as the claim sub of its ID token names it, such as repo:acme/images:ref:refs/heads/main or repo:acme/images:environment:production.`,
@@ -82,6 +102,13 @@ const descriptions = {
   HubKeyArns:
     "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none.",
   SourceRoleName: 'The name of the role that the source account has.',
+  TargetRoleName: 'The name of the roles that the target accounts have, without their regions.',
+  TargetAccounts:
+    'The accounts with which snapshots may be shared, and to whose roles the key may be granted; empty for any.',
+  GrantKeyTo: "The ARNs of the principals to which the key may be granted (input 'grant-key-to'); empty for none.",
+  SourceAccount: 'The account that has the golden images.',
+  TargetIds:
+    'The organizational units, accounts or root that the service control policy is attached to; empty for a policy of this account.',
 };
 
 // CloudFormation
@@ -89,6 +116,20 @@ const descriptions = {
 /** A list's parameter stands by itself; other texts that hold a reference become Fn::Sub. */
 const sub = (text) =>
   text === '${HubKeyArns}' ? { Ref: 'HubKeyArns' } : /\$\{/.test(text) ? { 'Fn::Sub': text } : text;
+
+/** The list of a parameter, or that of a text with each of its accounts: CloudFormation has no loop but joining. */
+function listOf(text) {
+  if (text === '${GrantKeyTo}') return { Ref: 'GrantKeyTo' };
+  const [before, after] = text.split('${TargetAccounts}');
+  if (after === undefined) return undefined;
+  const accounts = { 'Fn::If': ['HasTargetAccounts', { Ref: 'TargetAccounts' }, ['*']] };
+  if (before === '' && after === '') return accounts;
+  const all = { 'Fn::Join': [`${after},${before}`, accounts] };
+  return { 'Fn::Split': [',', { 'Fn::Join': ['', [before, all, after]] }] };
+}
+
+/** A policy as CloudFormation has it. */
+const documentOf = (name, values) => withSubs(withLists(filled(policyOf(name), values, '${AWS::Partition}'), listOf));
 
 function withSubs(value) {
   if (typeof value === 'string') return sub(value);
@@ -157,11 +198,20 @@ function yamlOf(template) {
 }
 
 function cloudFormationHub() {
-  const values = { 'hub-region': '${AWS::Region}', 'hub-key-arn': '${Key.Arn}' };
+  const values = {
+    'hub-region': '${AWS::Region}',
+    'hub-key-arn': '${Key.Arn}',
+    'target-account': '${TargetAccounts}',
+  };
   return yamlOf({
     AWSTemplateFormatVersion: '2010-09-09',
     Description: `Share Encrypted AMI. ${hub.title}`,
-    Parameters: { SourceRoleName: text('SourceRoleName', 'ami-source'), KeyAlias: text('KeyAlias', 'cmkSource') },
+    Parameters: {
+      SourceRoleName: text('SourceRoleName', 'ami-source'),
+      KeyAlias: text('KeyAlias', 'cmkSource'),
+      TargetAccounts: list('TargetAccounts'),
+    },
+    Conditions: { HasTargetAccounts: conditionOf('TargetAccounts') },
     Resources: {
       ...keyResources(hub.key),
       Policy: {
@@ -169,12 +219,58 @@ function cloudFormationHub() {
         Properties: {
           RoleName: { Ref: 'SourceRoleName' },
           PolicyName: sub(`${hub.policy}-\${AWS::Region}`),
-          PolicyDocument: withSubs(filled(policyOf(hub.policy), values, '${AWS::Partition}')),
+          PolicyDocument: documentOf(hub.policy, values),
         },
       },
     },
     Outputs: {
       KeyArn: { Description: 'For HubKeyArns of the targets', Value: { 'Fn::GetAtt': ['Key', 'Arn'] } },
+    },
+  });
+}
+
+function cloudFormationGuard() {
+  const { title, policy } = guard;
+  const PolicyDocument = documentOf(policy, {
+    'source-role-arn': 'arn:aws:iam::${SourceAccount}:role/${SourceRoleName}',
+    'target-role-arn': 'arn:aws:iam::*:role/${TargetRoleName}-*',
+  });
+  return yamlOf({
+    AWSTemplateFormatVersion: '2010-09-09',
+    Description: `Share Encrypted AMI. ${title}`,
+    Parameters: {
+      SourceAccount: text('SourceAccount'),
+      SourceRoleName: text('SourceRoleName', 'ami-source'),
+      TargetRoleName: text('TargetRoleName', 'ami-target'),
+      TargetIds: list('TargetIds'),
+    },
+    Conditions: {
+      HasTargetIds: conditionOf('TargetIds'),
+      HasNoTargetIds: { 'Fn::Not': [{ Condition: 'HasTargetIds' }] },
+    },
+    Resources: {
+      ServiceControlPolicy: {
+        Type: 'AWS::Organizations::Policy',
+        Condition: 'HasTargetIds',
+        Properties: {
+          Name: 'share-encrypted-ami-tags',
+          Type: 'SERVICE_CONTROL_POLICY',
+          TargetIds: { Ref: 'TargetIds' },
+          Content: PolicyDocument,
+        },
+      },
+      Policy: {
+        Type: 'AWS::IAM::ManagedPolicy',
+        Condition: 'HasNoTargetIds',
+        Properties: { ManagedPolicyName: 'share-encrypted-ami-tags', PolicyDocument },
+      },
+    },
+    Outputs: {
+      PolicyArn: {
+        Condition: 'HasNoTargetIds',
+        Description: 'The policy to attach, or to make a part of permissions boundaries',
+        Value: { Ref: 'Policy' },
+      },
     },
   });
 }
@@ -185,8 +281,9 @@ function cloudFormation(side) {
   const values = {
     'source-region': '${AWS::Region}',
     'source-account': '${AWS::AccountId}',
-    'target-account': '${AWS::AccountId}',
+    'target-account': isTarget ? '${AWS::AccountId}' : '${TargetAccounts}',
     'source-key-arn': isTarget ? '${SourceKeyArn}' : '${Key.Arn}',
+    'grantee-arn': '${GrantKeyTo}',
     'target-key-arn': '${Key.Arn}',
     'hub-key-arn': '${HubKeyArns}',
     parameter: '${Parameter}',
@@ -194,7 +291,6 @@ function cloudFormation(side) {
     subject: '${Subject}',
   };
   const partition = '${AWS::Partition}';
-  const policy = (name) => withSubs(filled(policyOf(name), values, partition));
   const features = policies.flatMap(({ when }) => when ?? []);
   const trust = policyOf('trust-branch');
   trust.Statement[0].Condition.StringEquals[`${issuer}:sub`] = '<subject>';
@@ -209,7 +305,10 @@ function cloudFormation(side) {
       KeyAlias: text('KeyAlias', isTarget ? 'cmkTarget' : 'cmkSource'),
       ...(isTarget
         ? { SourceKeyArn: text('SourceKeyArn'), OidcProviderRegion: text('OidcProviderRegion', '') }
-        : { OidcProvider: { ...flag('OidcProvider'), Default: 'true' } }),
+        : {
+            OidcProvider: { ...flag('OidcProvider'), Default: 'true' },
+            TargetAccounts: list('TargetAccounts'),
+          }),
       ...Object.fromEntries(features.map((name) => [name, parameterOf(name)])),
     },
     Conditions: {
@@ -219,6 +318,7 @@ function cloudFormation(side) {
           : [{ Ref: 'OidcProvider' }, 'true'],
       },
       IsChina: { 'Fn::Equals': [{ Ref: 'AWS::Partition' }, 'aws-cn'] },
+      ...(!isTarget && { HasTargetAccounts: conditionOf('TargetAccounts') }),
       ...Object.fromEntries(features.map((name) => [`Has${name}`, conditionOf(name)])),
     },
     Resources: {
@@ -240,7 +340,7 @@ function cloudFormation(side) {
           RoleName: sub(isTarget ? '${RoleName}-${AWS::Region}' : '${RoleName}'),
           AssumeRolePolicyDocument: withSubs(filled(trust, { ...values, audience: '${Audience}' }, partition)),
           Policies: policies.map(({ policy: name, when }) => {
-            const one = { PolicyName: name, PolicyDocument: policy(name) };
+            const one = { PolicyName: name, PolicyDocument: documentOf(name, values) };
             return when === undefined ? one : { 'Fn::If': [`Has${when}`, one, { Ref: 'AWS::NoValue' }] };
           }),
         },
@@ -293,6 +393,21 @@ function askedFor(name) {
   return { flag: variable, text: `${variable} != ""`, list: `length(${variable}) > 0` }[kinds[name] ?? 'flag'];
 }
 
+/** The same of Terraform, where locals hold the lists. */
+function listOfTerraform(text) {
+  if (text === '${var.grant_key_to}' || text === '${local.target_accounts}') return text;
+  return text.includes('${local.target_accounts}') ? '${local.target_roles}' : undefined;
+}
+
+const terraformDocument = (name, values) =>
+  encoded(withLists(filled(policyOf(name), values, '${local.partition}'), listOfTerraform), 2);
+
+const targetLocals = [
+  '  target_accounts = length(var.target_accounts) > 0 ? var.target_accounts : ["*"]',
+  '  target_roles    = [for account in local.target_accounts : "arn:*:iam::${account}:role/*"]',
+];
+const targetAccounts = ['target_accounts', 'list(string)', [], descriptions.TargetAccounts];
+
 const requirements =
   'terraform {\n  required_version = ">= 1.5"\n  required_providers {\n    aws = {\n      source  = "hashicorp/aws"\n      version = ">= 6.0"\n    }\n  }\n}';
 const surroundings =
@@ -302,6 +417,13 @@ const locals = [
   '  partition = data.aws_partition.this.partition',
   '  region    = data.aws_region.this.region',
 ];
+
+/** As terraform fmt aligns them. */
+function localsOf(lines) {
+  const pairs = lines.map((line) => /^ *(\w+) *= (.*)$/.exec(line) ?? []);
+  const width = Math.max(...pairs.map(([, name = '']) => name.length));
+  return ['locals {', ...pairs.map(([, name = '', value]) => `  ${name.padEnd(width)} = ${value}`), '}'].join('\n');
+}
 
 function variableOf([name, type, fallback, description]) {
   const lines = [`  type        = ${type}`, `  description = ${JSON.stringify(description)}`];
@@ -341,23 +463,80 @@ function outputOf(name, description, value) {
 const madeFrom = (title) => `# ${title}. Made from policies/ by scripts/templates.mjs; change those, and run it again.`;
 
 function terraformHub() {
-  const values = { 'hub-region': '${local.region}', 'hub-key-arn': '${aws_kms_key.this.arn}' };
+  const values = {
+    'hub-region': '${local.region}',
+    'hub-key-arn': '${aws_kms_key.this.arn}',
+    'target-account': '${local.target_accounts}',
+  };
   const blocks = [
     madeFrom(hub.title),
     requirements,
     variableOf(['source_role_name', 'string', 'ami-source', descriptions.SourceRoleName]),
     variableOf(['key_alias', 'string', 'cmkSource', descriptions.KeyAlias]),
+    variableOf(targetAccounts),
     surroundings,
-    ['locals {', ...locals, '}'].join('\n'),
+    localsOf([...locals, ...targetLocals]),
     ...keyBlocks(hub.key),
     [
       `resource "aws_iam_role_policy" "${hub.policy.replaceAll('-', '_')}" {`,
       `  name = "${hub.policy}-\${local.region}"`,
       '  role = var.source_role_name',
-      `  policy = ${encoded(filled(policyOf(hub.policy), values, '${local.partition}'), 2)}`,
+      `  policy = ${terraformDocument(hub.policy, values)}`,
       '}',
     ].join('\n'),
     outputOf('key_arn', 'For hub_key_arns of the targets.', 'aws_kms_key.this.arn'),
+  ];
+  return `${blocks.join('\n\n')}\n`;
+}
+
+function terraformGuard() {
+  const { title, policy } = guard;
+  const values = {
+    'source-role-arn': 'arn:aws:iam::${var.source_account}:role/${var.source_role_name}',
+    'target-role-arn': 'arn:aws:iam::*:role/${var.target_role_name}-*',
+  };
+  const name = '"share-encrypted-ami-tags"';
+  const blocks = [
+    madeFrom(title),
+    requirements,
+    variableOf(['source_account', 'string', undefined, descriptions.SourceAccount]),
+    variableOf(['source_role_name', 'string', 'ami-source', descriptions.SourceRoleName]),
+    variableOf(['target_role_name', 'string', 'ami-target', descriptions.TargetRoleName]),
+    variableOf(['target_ids', 'list(string)', [], descriptions.TargetIds]),
+    'data "aws_partition" "this" {}',
+    [
+      'locals {',
+      '  partition = data.aws_partition.this.partition',
+      `  policy = ${terraformDocument(policy, values)}`,
+      '}',
+    ].join('\n'),
+    [
+      'resource "aws_organizations_policy" "this" {',
+      '  count   = length(var.target_ids) > 0 ? 1 : 0',
+      `  name    = ${name}`,
+      '  type    = "SERVICE_CONTROL_POLICY"',
+      '  content = local.policy',
+      '}',
+    ].join('\n'),
+    [
+      'resource "aws_organizations_policy_attachment" "this" {',
+      '  for_each  = toset(var.target_ids)',
+      '  policy_id = aws_organizations_policy.this[0].id',
+      '  target_id = each.value',
+      '}',
+    ].join('\n'),
+    [
+      'resource "aws_iam_policy" "this" {',
+      '  count  = length(var.target_ids) > 0 ? 0 : 1',
+      `  name   = ${name}`,
+      '  policy = local.policy',
+      '}',
+    ].join('\n'),
+    outputOf(
+      'policy_arn',
+      'The policy to attach, or to make a part of permissions boundaries.',
+      'one(aws_iam_policy.this[*].arn)',
+    ),
   ];
   return `${blocks.join('\n\n')}\n`;
 }
@@ -368,7 +547,8 @@ function terraform(side) {
   const values = {
     'source-region': '${local.region}',
     'source-account': '${local.account}',
-    'target-account': '${local.account}',
+    'target-account': isTarget ? '${local.account}' : '${local.target_accounts}',
+    'grantee-arn': '${var.grant_key_to}',
     'source-key-arn': isTarget ? '${var.source_key_arn}' : '${aws_kms_key.this.arn}',
     'target-key-arn': '${aws_kms_key.this.arn}',
     'hub-key-arn': '${var.hub_key_arns}',
@@ -387,6 +567,7 @@ function terraform(side) {
     ['key_alias', 'string', isTarget ? 'cmkTarget' : 'cmkSource', descriptions.KeyAlias],
     ...(isTarget ? [['source_key_arn', 'string', undefined, descriptions.SourceKeyArn]] : []),
     ['oidc_provider', 'bool', !isTarget, descriptions.OidcProvider],
+    ...(isTarget ? [] : [targetAccounts]),
     ...policies.flatMap(({ when }) =>
       when === undefined ? [] : [[snake(when), ...terraformKinds[kinds[when] ?? 'flag'], descriptions[when]]],
     ),
@@ -396,12 +577,11 @@ function terraform(side) {
     requirements,
     ...variables.map(variableOf),
     surroundings,
-    [
-      'locals {',
+    localsOf([
       ...locals,
       '  audience  = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"',
-      '}',
-    ].join('\n'),
+      ...(isTarget ? [] : targetLocals),
+    ]),
     [
       '# An account has one at most.',
       'resource "aws_iam_openid_connect_provider" "github" {',
@@ -426,7 +606,7 @@ function terraform(side) {
       lines.push(
         `  name${pad} = "${name}"`,
         `  role${pad} = aws_iam_role.this.id`,
-        `  policy = ${encoded(filled(policyOf(name), values, partition), 2)}`,
+        `  policy = ${terraformDocument(name, values)}`,
         '}',
       );
       return lines.join('\n');
@@ -450,9 +630,11 @@ function terraform(side) {
 /** Every template by its path under templates/. */
 export function templates() {
   return {
+    'deny-tags.yaml': cloudFormationGuard(),
     'source-account.yaml': cloudFormation('source'),
     'source-hub.yaml': cloudFormationHub(),
     'target-account.yaml': cloudFormation('target'),
+    'terraform/deny-tags/main.tf': terraformGuard(),
     'terraform/source-account/main.tf': terraform('source'),
     'terraform/source-hub/main.tf': terraformHub(),
     'terraform/target-account/main.tf': terraform('target'),

@@ -33,6 +33,12 @@ variable "oidc_provider" {
   default     = true
 }
 
+variable "target_accounts" {
+  type        = list(string)
+  description = "The accounts with which snapshots may be shared, and to whose roles the key may be granted; empty for any."
+  default     = []
+}
+
 variable "route_copy" {
   type        = bool
   description = "Whether AMIs are copied by CopyImage (input 'route')."
@@ -64,10 +70,12 @@ data "aws_partition" "this" {}
 data "aws_region" "this" {}
 
 locals {
-  account   = data.aws_caller_identity.this.account_id
-  partition = data.aws_partition.this.partition
-  region    = data.aws_region.this.region
-  audience  = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"
+  account         = data.aws_caller_identity.this.account_id
+  partition       = data.aws_partition.this.partition
+  region          = data.aws_region.this.region
+  audience        = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"
+  target_accounts = length(var.target_accounts) > 0 ? var.target_accounts : ["*"]
+  target_roles    = [for account in local.target_accounts : "arn:*:iam::${account}:role/*"]
 }
 
 # An account has one at most.
@@ -145,14 +153,13 @@ resource "aws_iam_role_policy" "source_role" {
         "Resource" : "*"
       },
       {
-        "Sid" : "CopyAndShare",
+        "Sid" : "Copy",
         "Effect" : "Allow",
         "Action" : [
           "ec2:DescribeImageAttribute",
           "ec2:DescribeSnapshotAttribute",
           "ec2:CopyImage",
           "ec2:CopySnapshot",
-          "ec2:ModifySnapshotAttribute",
           "ec2:DeregisterImage",
           "ec2:DeleteSnapshot"
         ],
@@ -160,6 +167,53 @@ resource "aws_iam_role_policy" "source_role" {
           "arn:${local.partition}:ec2:${local.region}::image/*",
           "arn:${local.partition}:ec2:${local.region}::snapshot/*"
         ]
+      },
+      {
+        "Sid" : "ShareWithTheTargets",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifySnapshotAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "StringLike" : {
+            "ec2:Add/userId" : local.target_accounts
+          }
+        }
+      },
+      {
+        "Sid" : "TakeSharesBack",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifySnapshotAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "StringLike" : {
+            "ec2:Remove/userId" : [
+              "*"
+            ]
+          }
+        }
+      },
+      {
+        "Sid" : "MakeNothingPublic",
+        "Effect" : "Deny",
+        "Action" : [
+          "ec2:ModifySnapshotAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:Add/group" : "all"
+          }
+        }
       },
       {
         "Sid" : "TagWhatIsMade",
@@ -226,7 +280,6 @@ resource "aws_iam_role_policy" "source_role" {
         "Effect" : "Allow",
         "Action" : [
           "kms:DescribeKey",
-          "kms:CreateGrant",
           "kms:ListGrants",
           "kms:RevokeGrant",
           "kms:Decrypt",
@@ -235,6 +288,40 @@ resource "aws_iam_role_policy" "source_role" {
           "kms:GenerateDataKeyWithoutPlaintext"
         ],
         "Resource" : aws_kms_key.this.arn
+      },
+      {
+        "Sid" : "LetEc2UseTheSourceKey",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:CreateGrant"
+        ],
+        "Resource" : aws_kms_key.this.arn,
+        "Condition" : {
+          "Bool" : {
+            "kms:GrantIsForAWSResource" : "true"
+          }
+        }
+      },
+      {
+        "Sid" : "GrantTheTargetRoles",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:CreateGrant"
+        ],
+        "Resource" : aws_kms_key.this.arn,
+        "Condition" : {
+          "StringLike" : {
+            "kms:GranteePrincipal" : local.target_roles
+          },
+          "ForAllValues:StringEquals" : {
+            "kms:GrantOperations" : [
+              "DescribeKey",
+              "Decrypt",
+              "ReEncryptFrom",
+              "CreateGrant"
+            ]
+          }
+        }
       }
     ]
   })

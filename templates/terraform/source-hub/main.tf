@@ -22,6 +22,12 @@ variable "key_alias" {
   default     = "cmkSource"
 }
 
+variable "target_accounts" {
+  type        = list(string)
+  description = "The accounts with which snapshots may be shared, and to whose roles the key may be granted; empty for any."
+  default     = []
+}
+
 data "aws_caller_identity" "this" {}
 
 data "aws_partition" "this" {}
@@ -29,9 +35,11 @@ data "aws_partition" "this" {}
 data "aws_region" "this" {}
 
 locals {
-  account   = data.aws_caller_identity.this.account_id
-  partition = data.aws_partition.this.partition
-  region    = data.aws_region.this.region
+  account         = data.aws_caller_identity.this.account_id
+  partition       = data.aws_partition.this.partition
+  region          = data.aws_region.this.region
+  target_accounts = length(var.target_accounts) > 0 ? var.target_accounts : ["*"]
+  target_roles    = [for account in local.target_accounts : "arn:*:iam::${account}:role/*"]
 }
 
 resource "aws_kms_key" "this" {
@@ -70,20 +78,90 @@ resource "aws_iam_role_policy" "source_regional_hub" {
     "Version" : "2012-10-17",
     "Statement" : [
       {
-        "Sid" : "CopyAndShareFromTheHubs",
+        "Sid" : "CopyInTheHubs",
         "Effect" : "Allow",
         "Action" : [
           "ec2:DescribeImageAttribute",
           "ec2:DescribeSnapshotAttribute",
           "ec2:CopyImage",
-          "ec2:ModifySnapshotAttribute",
-          "ec2:ModifyImageAttribute",
           "ec2:DeregisterImage",
           "ec2:DeleteSnapshot"
         ],
         "Resource" : [
           "arn:${local.partition}:ec2:${local.region}::image/*",
           "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ]
+      },
+      {
+        "Sid" : "ShareFromTheHubs",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifySnapshotAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "StringLike" : {
+            "ec2:Add/userId" : local.target_accounts
+          }
+        }
+      },
+      {
+        "Sid" : "TakeSharesBackInTheHubs",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifySnapshotAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "StringLike" : {
+            "ec2:Remove/userId" : [
+              "*"
+            ]
+          }
+        }
+      },
+      {
+        "Sid" : "MakeNothingPublicInTheHubs",
+        "Effect" : "Deny",
+        "Action" : [
+          "ec2:ModifySnapshotAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
+        ],
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:Add/group" : "all"
+          }
+        }
+      },
+      {
+        "Sid" : "ShareTheImagesOfTheHubs",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifyImageAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::image/*"
+        ],
+        "Condition" : {
+          "Null" : {
+            "aws:ResourceTag/share-encrypted-ami:source-ami" : "false"
+          }
+        }
+      },
+      {
+        "Sid" : "AskWhetherToShare",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifyImageAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:${local.region}::image/ami-0fffffffffffffff0"
         ]
       },
       {
@@ -131,7 +209,6 @@ resource "aws_iam_role_policy" "source_regional_hub" {
         "Effect" : "Allow",
         "Action" : [
           "kms:DescribeKey",
-          "kms:CreateGrant",
           "kms:ListGrants",
           "kms:RevokeGrant",
           "kms:Decrypt",
@@ -140,6 +217,40 @@ resource "aws_iam_role_policy" "source_regional_hub" {
           "kms:GenerateDataKeyWithoutPlaintext"
         ],
         "Resource" : aws_kms_key.this.arn
+      },
+      {
+        "Sid" : "LetEc2UseTheHubKeys",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:CreateGrant"
+        ],
+        "Resource" : aws_kms_key.this.arn,
+        "Condition" : {
+          "Bool" : {
+            "kms:GrantIsForAWSResource" : "true"
+          }
+        }
+      },
+      {
+        "Sid" : "GrantTheHubKeys",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:CreateGrant"
+        ],
+        "Resource" : aws_kms_key.this.arn,
+        "Condition" : {
+          "StringLike" : {
+            "kms:GranteePrincipal" : local.target_roles
+          },
+          "ForAllValues:StringEquals" : {
+            "kms:GrantOperations" : [
+              "DescribeKey",
+              "Decrypt",
+              "ReEncryptFrom",
+              "CreateGrant"
+            ]
+          }
+        }
       }
     ]
   })

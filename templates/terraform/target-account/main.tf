@@ -50,6 +50,12 @@ variable "publish" {
   default     = false
 }
 
+variable "grant_key_to" {
+  type        = list(string)
+  description = "The ARNs of the principals to which the key may be granted (input 'grant-key-to'); empty for none."
+  default     = []
+}
+
 variable "parameter" {
   type        = string
   description = "The SSM parameter that holds or gets the AMI, without its leading slash; empty for none."
@@ -222,14 +228,36 @@ resource "aws_iam_role_policy" "target_role" {
         }
       },
       {
-        "Sid" : "RemoveNothingElse",
+        "Sid" : "TouchNothingElse",
         "Effect" : "Deny",
         "Action" : [
           "ec2:DeregisterImage",
-          "ec2:DeleteSnapshot"
+          "ec2:DeleteSnapshot",
+          "ec2:ModifyImageAttribute",
+          "ec2:ReplaceImageInstanceTypeSpecification",
+          "ec2:EnableImageDeprecation",
+          "ec2:EnableImageDeregistrationProtection",
+          "ec2:EnableFastSnapshotRestores"
         ],
         "NotResource" : [
           "arn:${local.partition}:ec2:*::image/ami-0fffffffffffffff0",
+          "arn:${local.partition}:ec2:*::snapshot/snap-0fffffffffffffff0"
+        ],
+        "Condition" : {
+          "Null" : {
+            "aws:ResourceTag/share-encrypted-ami:source-ami" : "true",
+            "aws:ResourceTag/share-encrypted-ami:source-instance" : "true"
+          }
+        }
+      },
+      {
+        "Sid" : "RegisterNothingElse",
+        "Effect" : "Deny",
+        "Action" : [
+          "ec2:RegisterImage"
+        ],
+        "NotResource" : [
+          "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/snap-0fffffffffffffff0"
         ],
         "Condition" : {
@@ -244,7 +272,6 @@ resource "aws_iam_role_policy" "target_role" {
         "Effect" : "Allow",
         "Action" : [
           "kms:DescribeKey",
-          "kms:CreateGrant",
           "kms:Decrypt",
           "kms:ReEncryptFrom",
           "kms:ReEncryptTo",
@@ -257,11 +284,26 @@ resource "aws_iam_role_policy" "target_role" {
         "Effect" : "Allow",
         "Action" : [
           "kms:DescribeKey",
-          "kms:CreateGrant",
           "kms:Decrypt",
           "kms:ReEncryptFrom"
         ],
         "Resource" : var.source_key_arn
+      },
+      {
+        "Sid" : "LetEc2UseTheKeys",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:CreateGrant"
+        ],
+        "Resource" : [
+          aws_kms_key.this.arn,
+          var.source_key_arn
+        ],
+        "Condition" : {
+          "Bool" : {
+            "kms:GrantIsForAWSResource" : "true"
+          }
+        }
       }
     ]
   })
@@ -364,6 +406,42 @@ resource "aws_iam_role_policy" "target_publish" {
   })
 }
 
+resource "aws_iam_role_policy" "target_grant_key" {
+  count = length(var.grant_key_to) > 0 ? 1 : 0
+  name  = "target-grant-key"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "GrantTheTargetKey",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:CreateGrant"
+        ],
+        "Resource" : aws_kms_key.this.arn,
+        "Condition" : {
+          "StringLike" : {
+            "kms:GranteePrincipal" : var.grant_key_to
+          },
+          "ForAllValues:StringEquals" : {
+            "kms:GrantOperations" : [
+              "Encrypt",
+              "Decrypt",
+              "ReEncryptFrom",
+              "ReEncryptTo",
+              "GenerateDataKey",
+              "GenerateDataKeyWithoutPlaintext",
+              "DescribeKey",
+              "CreateGrant"
+            ]
+          }
+        }
+      }
+    ]
+  })
+}
+
 resource "aws_iam_role_policy" "target_ssm_parameter" {
   count = var.parameter != "" ? 1 : 0
   name  = "target-ssm-parameter"
@@ -456,11 +534,23 @@ resource "aws_iam_role_policy" "target_regional_hub" {
         "Effect" : "Allow",
         "Action" : [
           "kms:DescribeKey",
-          "kms:CreateGrant",
           "kms:Decrypt",
           "kms:ReEncryptFrom"
         ],
         "Resource" : var.hub_key_arns
+      },
+      {
+        "Sid" : "LetEc2UseTheHubKeys",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:CreateGrant"
+        ],
+        "Resource" : var.hub_key_arns,
+        "Condition" : {
+          "Bool" : {
+            "kms:GrantIsForAWSResource" : "true"
+          }
+        }
       }
     ]
   })
