@@ -82,7 +82,7 @@ function resolve(template: Record<string, Value>, parameters: Parameters, attrib
 type Resources = Record<'Role', { Properties: RoleProperties }> &
   Record<'ServiceControlPolicy', { Properties: { TargetIds: string[]; Content: PolicyDocument } }> &
   Record<'Key', { Properties: KeyProperties }> &
-  Record<'Policy', { Properties: { RoleName: string; PolicyName: string; PolicyDocument: PolicyDocument } }>;
+  Record<'Policy', { Properties: { Roles: string[]; ManagedPolicyName: string; PolicyDocument: PolicyDocument } }>;
 
 type RoleProperties = Readonly<{
   RoleName: string;
@@ -305,9 +305,11 @@ describe('the Terraform modules have the same policies', () => {
 
   test('source-hub', async () => {
     const { policy, key } = stack('source-hub.yaml', account, region, keyArn, texts);
-    const { of, text, document, policies } = await readModule('source-hub');
-    expect(policies).toEqual({ [policy?.PolicyName ?? '']: policy?.PolicyDocument });
-    expect(of('aws_iam_role_policy').map(({ role }) => text(role))).toEqual([policy?.RoleName]);
+    const { of, text, document } = await readModule('source-hub');
+    expect(of('aws_iam_policy').map((one) => [text(one.name), document(one.policy)])).toEqual([
+      [policy?.ManagedPolicyName, policy?.PolicyDocument],
+    ]);
+    expect(of('aws_iam_role_policy_attachment').map(({ role }) => text(role))).toEqual(policy?.Roles);
     expect(of('aws_kms_key').map(({ policy: one }) => document(one))).toEqual([key?.KeyPolicy]);
   });
 

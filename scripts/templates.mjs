@@ -214,11 +214,12 @@ function cloudFormationHub() {
     Conditions: { HasTargetAccounts: conditionOf('TargetAccounts') },
     Resources: {
       ...keyResources(hub.key),
+      // Inline, there would be room for two hubs beside the role's own policies.
       Policy: {
-        Type: 'AWS::IAM::RolePolicy',
+        Type: 'AWS::IAM::ManagedPolicy',
         Properties: {
-          RoleName: { Ref: 'SourceRoleName' },
-          PolicyName: sub(`${hub.policy}-\${AWS::Region}`),
+          ManagedPolicyName: sub(`\${SourceRoleName}-hub-\${AWS::Region}`),
+          Roles: [{ Ref: 'SourceRoleName' }],
           PolicyDocument: documentOf(hub.policy, values),
         },
       },
@@ -478,10 +479,16 @@ function terraformHub() {
     localsOf([...locals, ...targetLocals]),
     ...keyBlocks(hub.key),
     [
-      `resource "aws_iam_role_policy" "${hub.policy.replaceAll('-', '_')}" {`,
-      `  name = "${hub.policy}-\${local.region}"`,
-      '  role = var.source_role_name',
+      "# Inline, there would be room for two hubs beside the role's own policies.",
+      'resource "aws_iam_policy" "this" {',
+      '  name = "${var.source_role_name}-hub-${local.region}"',
       `  policy = ${terraformDocument(hub.policy, values)}`,
+      '}',
+    ].join('\n'),
+    [
+      'resource "aws_iam_role_policy_attachment" "this" {',
+      '  role       = var.source_role_name',
+      '  policy_arn = aws_iam_policy.this.arn',
       '}',
     ].join('\n'),
     outputOf('key_arn', 'For hub_key_arns of the targets.', 'aws_kms_key.this.arn'),

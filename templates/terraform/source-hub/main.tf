@@ -71,9 +71,9 @@ resource "aws_kms_alias" "this" {
   target_key_id = aws_kms_key.this.key_id
 }
 
-resource "aws_iam_role_policy" "source_regional_hub" {
-  name = "source-regional-hub-${local.region}"
-  role = var.source_role_name
+# Inline, there would be room for two hubs beside the role's own policies.
+resource "aws_iam_policy" "this" {
+  name = "${var.source_role_name}-hub-${local.region}"
   policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
@@ -254,6 +254,11 @@ resource "aws_iam_role_policy" "source_regional_hub" {
       }
     ]
   })
+}
+
+resource "aws_iam_role_policy_attachment" "this" {
+  role       = var.source_role_name
+  policy_arn = aws_iam_policy.this.arn
 }
 
 output "key_arn" {
