@@ -237,7 +237,7 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
   ],
   'auto-scaling-refresh.yml': [
     {
-      options: { regions: ['eu-west-1', 'us-west-2'], policies: ['target-ssm-parameter'] },
+      options: { regions: ['eu-west-1', 'us-west-2'], policies: ['target-ssm-parameter', 'target-grant-key'] },
       contexts: amiId,
       targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
     },

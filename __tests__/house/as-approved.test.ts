@@ -207,7 +207,7 @@ describe('the plan’s price', () => {
 
 describe('the approved plan', () => {
   test('is the same whatever {run-id} and {sha} are in grant-key-to', async () => {
-    const shared: Case = procedure({ timings, policies: ['target-publish'] });
+    const shared: Case = procedure({ timings, policies: ['target-publish', 'target-grant-key'] });
     const target = shared.scenario.accounts[targetAccount];
     const apps = { 'app-1': workflowRole(targetAccount), 'app-2': workflowRole(targetAccount) };
     const accounts = {

@@ -22,7 +22,9 @@ import {
 } from '@aws-sdk/client-kms';
 import { AssumeRoleCommand, AssumeRoleWithWebIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { administrator } from '../../simulator/iam.ts';
 import { type AmiScenario, delegatingPolicy, keyArnOf, type Scenario } from '../../simulator/scenario.ts';
+import { workflowRole } from '../../simulator/scenarios/common.ts';
 import {
   type StandardOptions,
   sourceAccount,
@@ -279,8 +281,8 @@ describe('sharing and images', () => {
     [
       'an encrypted snapshot with all',
       {},
-      ({ source, snapshotId }) =>
-        source.ec2.send(
+      ({ owner, snapshotId }) =>
+        owner.send(
           new ModifySnapshotAttributeCommand({
             SnapshotId: snapshotId,
             CreateVolumePermission: { Add: [{ Group: 'all' }] },
@@ -305,21 +307,6 @@ describe('sharing and images', () => {
         name: 'InvalidAMIName.Duplicate',
         message: expect.stringMatching(/^AMI name golden-image is already in use by AMI ami-/),
       },
-    ],
-    [
-      'registering from a snapshot of another account',
-      {},
-      async (all) => {
-        await giveAccess(all);
-        return all.target.ec2.send(
-          new RegisterImageCommand({
-            Name: 'mine',
-            RootDeviceName: '/dev/xvda',
-            BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: all.snapshotId } }],
-          }),
-        );
-      },
-      { name: 'InvalidSnapshotID.NotFound' },
     ],
     [
       'MaxResults beside IDs',
@@ -391,6 +378,21 @@ describe('sharing and images', () => {
   ])('refused: %s', async (_, options, act, error) => {
     const all = await clients(options);
     await expect(act(all)).rejects.toMatchObject(error);
+  });
+
+  test('refused: registering from a snapshot of another account', async () => {
+    const all = await clients({}, (scenario) => {
+      const target = scenario.accounts[targetAccount];
+      const roles = { 'ami-target': workflowRole(targetAccount, [administrator]) };
+      return { ...scenario, accounts: { ...scenario.accounts, [targetAccount]: { ...target, roles } } };
+    });
+    await giveAccess(all);
+    const command = new RegisterImageCommand({
+      Name: 'mine',
+      RootDeviceName: '/dev/xvda',
+      BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: all.snapshotId } }],
+    });
+    await expect(all.target.ec2.send(command)).rejects.toMatchObject({ name: 'InvalidSnapshotID.NotFound' });
   });
 
   test('one client token gives one image, and other parameters beside it an error', async () => {

@@ -101,7 +101,9 @@ export function standardCase(options: StandardOptions = {}): Case {
           ...values,
           'target-key-arn': keys,
           'target-account': account,
-          'grantee-arn': `arn:${partition}:iam::${account}:role/aws-service-role/autoscaling.amazonaws.com/*`,
+          'grantee-arn': ['aws-service-role/autoscaling.amazonaws.com/*', 'app-*'].map(
+            (role) => `arn:${partition}:iam::${account}:role/${role}`,
+          ),
         }),
       ),
       partition,

@@ -21,7 +21,7 @@ type Statement = Readonly<Record<string, unknown>>;
 /**
  * The statements that allow this use of a key, in a role's policy or, with a `Principal`, in the key's: CreateGrant is
  * for EC2 alone, or whoever may use the key could give its use away for good
- * (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modifying-snapshot-permissions.html#share-kms-key).
+ * (https://docs.aws.amazon.com/ebs/latest/userguide/share-kms-key.html).
  */
 export function useStatements(
   on: Readonly<{ Principal?: unknown; Resource: string }>,
