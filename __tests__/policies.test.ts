@@ -4,7 +4,7 @@ import { keyArnOf, type Scenario } from '../simulator/scenario.ts';
 import { oidc, publishedPolicy } from '../simulator/scenarios/common.ts';
 import { type Case, procedure, sourceAccount, sourceRegion, targetAccount } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
-import { noImage, noSnapshot } from '../src/check/probe.ts';
+import { noResource } from '../src/operations/question.ts';
 import { tagKeys } from '../src/tags.ts';
 import { runJob, startSimulator } from './in-process.ts';
 import {
@@ -274,7 +274,10 @@ describe('what the action has made is told by its tag', () => {
 
   test.each(sides)('%s: preflight asks with IDs that the statement leaves out', async (file) => {
     const deny = denialOf(file);
-    expect(deny.NotResource).toEqual([`arn:aws:ec2:*::image/${noImage}`, `arn:aws:ec2:*::snapshot/${noSnapshot}`]);
+    expect(deny.NotResource).toEqual([
+      `arn:aws:ec2:*::image/${noResource.image}`,
+      `arn:aws:ec2:*::snapshot/${noResource.snapshot}`,
+    ]);
     const everything = inStatement(file, deny.Sid ?? '', ({ NotResource: _, ...statement }) => ({
       ...statement,
       Resource: '*',

@@ -18,7 +18,7 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument, Settings } from '../simulator/world.ts';
-import { admissionOf, criteriaWith } from '../src/check/allowed-images.ts';
+import { admissionOf, criteriaWith } from '../src/aws/allowed-images.ts';
 import { expectTargets, expectUntouched, type Shared, share } from './shared-case.ts';
 
 /*

@@ -1,6 +1,7 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { placeName, type Where } from './aws/errors.ts';
 import { openWatchers } from './aws/wait.ts';
+import { openConfirming } from './check/confirm.ts';
 import { totalGiB } from './image.ts';
 import type { Lease } from './lease.ts';
 import { openLedger } from './ledger.ts';
@@ -16,7 +17,7 @@ export type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signa
 export type OpenRun = Readonly<{ run: Run; leases: readonly Lease[]; left: readonly string[] }>;
 
 export function openRun(parts: RunParts): OpenRun {
-  const { request, log, host, leaseId, signal, stop, accounts, source, kmsDryRuns, plan } = parts;
+  const { request, log, host, leaseId, signal, stop, accounts, source, checked, plan } = parts;
   const { operations, targets } = plan;
   const watchers = openWatchers(request.pollSeconds);
   const slots = new Map<string, LimitFunction>();
@@ -47,15 +48,17 @@ export function openRun(parts: RunParts): OpenRun {
   };
 
   const run: Run = {
-    ...{ host, request, leaseId, log, signal, stop, accounts, source, kmsDryRuns, stepPercent },
+    ...{ host, request, leaseId, log, signal, stop, accounts, source, kmsDryRuns: checked.kmsDryRuns, stepPercent },
     ledger: openLedger(host.runner.saveState, host.files),
     watcher: watchers,
     slots: (place: Where) => known(slots, placeName(place), () => pLimit(request.maxParallel)),
     progress: ({ place }) => known(progress, placeName(place), () => openProgress(placeName(place))),
     operation: (id) => byId.get(id),
+    confirm: (operation, made) => confirming(operation, made),
     hold: (lease) => leases.push(lease),
     leave: (what) => left.push(what),
   };
+  const confirming = openConfirming(run, plan, checked);
   return { run, leases, left };
 }
 

@@ -36,17 +36,25 @@ export async function prepare({ host, request, log, leaseId, signal }: Asked): P
   const findings = openFindings(signal, host.clock.now);
   const prepared = await log.group('Reading accounts, keys and the source AMI', async () => {
     const accounts = openAccounts(host, request, findings);
-    const observed = await observe(request, accounts, findings);
+    const { region } = request.source;
+    // Whatever goes wrong on the way, what was found is told.
+    const observed = await findings.attempt(region, 'reading', () => observe(request, accounts, findings));
     const planner = { request, leaseId, reader: { ...readerOf(host, request.run), now: observed?.at ?? 0 } };
-    const plan = observed && planOf(observed, planner, findings);
-    const checked = plan && (await check({ request, plan, accounts, findings, files: host.files }));
+    const plan =
+      observed && (await findings.attempt(region, 'planning', async () => planOf(observed, planner, findings)));
+    const checking = plan && { request, leaseId, plan, accounts, findings, files: host.files };
+    const checked = checking && (await findings.attempt(region, 'asking AWS beforehand', () => check(checking)));
     const warnings = findings.warnings();
     for (const warning of warnings) log.warn(warning);
-    const record = plan && planRecord(request, plan, { problems: findings.problems, warnings });
-    if (plan === undefined || record === undefined || findings.problems.length > 0)
-      throw new ProblemsError(findings.problems, record);
+    // What can't be asked yet is asked as soon as it can be; if only for that, no run is to be warned of.
+    const untold = checked?.untold ?? [];
+    for (const what of untold) log.line('not known', what);
+    const { problems } = findings;
+    const record = plan && planRecord(request, plan, { problems, warnings: [...warnings, ...untold] });
+    if (plan === undefined || checked === undefined || record === undefined || problems.length > 0)
+      throw new ProblemsError(problems, record);
     log.line(placeName(plan.source.place), describePlan(plan));
-    return { accounts, plan, record, source: plan.source, kmsDryRuns: checked?.kmsDryRuns ?? false };
+    return { accounts, plan, record, source: plan.source, checked };
   });
   await log.group('The plan', async () => {
     for (const { where, what } of planLines(prepared.record)) log.line(where, what);

@@ -35,6 +35,11 @@ export type Run = Readonly<{
   operation(id: string): Operation | undefined;
   /** Whether KMS takes a dry run for one. */
   kmsDryRuns: boolean;
+  /**
+   * Asks again, with an ID that an operation has made, for what the same principal takes there from then on. @throws
+   * StepError where it is denied for good
+   */
+  confirm(operation: Operation, made: Made): Promise<void>;
   /** Keeps a lease until the run's end. */
   hold(lease: Lease): void;
   /** Notes what should have been removed and could not be. */
@@ -51,8 +56,22 @@ export type Prepared = Readonly<{
   plan: Plan;
   record: PlanRecord;
   source: Source;
-  kmsDryRuns: boolean;
+  checked: Checked;
 }>;
+
+/** What was asked beforehand. */
+export type Checked = Readonly<{
+  /** Whether the endpoints take a dry run for one. */
+  ec2DryRuns: boolean;
+  kmsDryRuns: boolean;
+  /** The keys of the questions that were denied, where the run can do without. */
+  denied: ReadonlySet<string>;
+  /** What could not be asked, in sentences. */
+  untold: readonly string[];
+}>;
+
+/** IDs of what has been made. */
+export type Made = Readonly<{ image: string } | { snapshot: string }>;
 
 /** What one operation is done with: its place, whose calls end with its island, and what those before it gave. */
 export type Scope = Readonly<{ run: Run; place: Place; resultOf(id: string): Result | undefined }>;

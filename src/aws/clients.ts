@@ -57,7 +57,7 @@ type Sendable = { constructor: { name: string } };
 type Sender = { send(command: never, options: { abortSignal: AbortSignal }): Promise<unknown> };
 
 /** The action that a command calls, `CopySnapshot`. */
-function actionOf(command: Sendable): string {
+export function actionOf(command: Sendable): string {
   return command.constructor.name.replace(/Command(\$\d+)?$/, '');
 }
 

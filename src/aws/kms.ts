@@ -35,13 +35,12 @@ export function useStatements(
   ];
 }
 
-/** A cipher text under a key, which others can be asked about; undefined where it can't be made. It changes nothing. */
-export async function makeCipherText(place: Place, keyArn: string): Promise<Uint8Array | undefined> {
+/** A cipher text under a key, which others can be asked about; making it changes nothing. @throws AwsCallError */
+export async function makeCipherText(place: Place, keyArn: string): Promise<Uint8Array> {
   const command = new GenerateDataKeyWithoutPlaintextCommand({ KeyId: keyArn, NumberOfBytes: 32 });
-  return place.kms(command).then(
-    ({ CiphertextBlob }) => CiphertextBlob,
-    () => undefined,
-  );
+  const { CiphertextBlob } = await place.kms(command);
+  if (CiphertextBlob === undefined) throw new Error('KMS gave no cipher text');
+  return CiphertextBlob;
 }
 
 /** Asks KMS whether a cipher text may be decrypted, without decrypting it. @throws AwsCallError in any case */

@@ -20,14 +20,44 @@ const accountsPerCall = 500;
 
 const isImage = (id: string): boolean => id.startsWith('ami-');
 
+/** Asks whom an image is shared with. */
+export function imageShares(ImageId: string): DescribeImageAttributeCommand {
+  return new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' });
+}
+
+/** Asks whom a snapshot is shared with. */
+export function snapshotShares(SnapshotId: string): DescribeSnapshotAttributeCommand {
+  return new DescribeSnapshotAttributeCommand({ SnapshotId, Attribute: 'createVolumePermission' });
+}
+
 /** The accounts that a snapshot or an image is shared with. */
 export async function readShares(place: Place, id: string): Promise<Set<string>> {
   const permissions = isImage(id)
-    ? (await place.ec2(new DescribeImageAttributeCommand({ ImageId: id, Attribute: 'launchPermission' })))
-        .LaunchPermissions
-    : (await place.ec2(new DescribeSnapshotAttributeCommand({ SnapshotId: id, Attribute: 'createVolumePermission' })))
-        .CreateVolumePermissions;
+    ? (await place.ec2(imageShares(id))).LaunchPermissions
+    : (await place.ec2(snapshotShares(id))).CreateVolumePermissions;
   return new Set((permissions ?? []).flatMap(({ UserId }) => UserId ?? []));
+}
+
+export type ShareChange = Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>;
+
+function permissionsOf(change: ShareChange): { Add?: { UserId: string }[]; Remove?: { UserId: string }[] } {
+  const users = (accounts: readonly string[]) => accounts.map((UserId) => ({ UserId }));
+  return 'Add' in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
+}
+
+/** Shares an image with accounts, or takes that back. */
+export function imageSharing(ImageId: string, change: ShareChange): ModifyImageAttributeCommand {
+  return new ModifyImageAttributeCommand({ ImageId, LaunchPermission: permissionsOf(change) });
+}
+
+/** Shares a snapshot with accounts, or takes that back. */
+export function snapshotSharing(SnapshotId: string, change: ShareChange): ModifySnapshotAttributeCommand {
+  const CreateVolumePermission = permissionsOf(change);
+  return new ModifySnapshotAttributeCommand({
+    SnapshotId,
+    Attribute: 'createVolumePermission',
+    CreateVolumePermission,
+  });
 }
 
 /**
@@ -36,23 +66,11 @@ export async function readShares(place: Place, id: string): Promise<Set<string>>
  * fit a call that names several accounts: where such a call is denied, each account has a call of its own.
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
  */
-export async function changeShares(
-  place: Place,
-  id: string,
-  change: Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>,
-): Promise<void> {
-  const [kind, accounts] = 'Add' in change ? (['Add', change.Add] as const) : (['Remove', change.Remove] as const);
+export async function changeShares(place: Place, id: string, change: ShareChange): Promise<void> {
+  const accounts = 'Add' in change ? change.Add : change.Remove;
   const send = (some: readonly string[]): Promise<unknown> => {
-    const users = { [kind]: some.map((UserId) => ({ UserId })) };
-    return isImage(id)
-      ? place.ec2(new ModifyImageAttributeCommand({ ImageId: id, LaunchPermission: users }))
-      : place.ec2(
-          new ModifySnapshotAttributeCommand({
-            SnapshotId: id,
-            Attribute: 'createVolumePermission',
-            CreateVolumePermission: users,
-          }),
-        );
+    const changed = 'Add' in change ? { Add: some } : { Remove: some };
+    return isImage(id) ? place.ec2(imageSharing(id, changed)) : place.ec2(snapshotSharing(id, changed));
   };
   for (let start = 0; start < accounts.length; start += accountsPerCall) {
     const some = accounts.slice(start, start + accountsPerCall);

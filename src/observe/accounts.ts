@@ -25,13 +25,17 @@ export type Accounts = Readonly<{
 /** What is done in the source account, unless it is a target's; all else is done by a target's own principal. */
 const ofSource: ReadonlySet<Kind> = new Set(['create', 'lease', 'encrypt', 'await', 'allow', 'share', 'ready']);
 
-/** Where an operation is done, and as whom. */
-export function placeOf(accounts: Accounts, operation: Operation): Place {
+/** Whether the source role does an operation, rather than a target's principal. */
+export function isOfSource(operation: Operation): boolean {
   const { place, kind, island } = operation;
   const vain = kind === 'deregister' && operation.reason === 'vain';
-  return vain || (ofSource.has(kind) && island !== placeName(place))
-    ? accounts.source(place.region)
-    : accounts.target(place);
+  return vain || (ofSource.has(kind) && island !== placeName(place));
+}
+
+/** Where an operation is done, and as whom. */
+export function placeOf(accounts: Accounts, operation: Operation): Place {
+  const { place } = operation;
+  return isOfSource(operation) ? accounts.source(place.region) : accounts.target(place);
 }
 
 export function openAccounts(host: Host, settings: Settings, findings: Findings): Accounts {

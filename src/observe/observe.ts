@@ -2,7 +2,6 @@ import { DescribeAvailabilityZonesCommand, type Image } from '@aws-sdk/client-ec
 import type { Place } from '../aws/clients.ts';
 import { lockedSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { errorMessage, isDenied, placeName } from '../aws/errors.ts';
-import { readOrWarn, roleOf } from '../check/probe.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { type ImageExtras, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';
 import { runValues } from '../inputs/reader.ts';
@@ -15,6 +14,7 @@ import { tagKeys, tagValue } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import type { Accounts } from './accounts.ts';
 import { resolveKey } from './key.ts';
+import { readOrWarn, roleOf } from './lacking.ts';
 import { checkParameter } from './parameter.ts';
 import { readExtras, resolveSource } from './source.ts';
 import { usersOf } from './users.ts';

@@ -39,13 +39,11 @@ export async function usersOf(
     users.set(id, [...new Set([...(users.get(id) ?? []), name])]);
   };
   if (ids.length === 0) return users;
-  const filter = [{ Name: 'image-id', Values: [...ids] }];
   await joined([
-    noteInstances(place, filter, note),
+    noteInstances(place, ids, note),
     whereKnown('which launch templates use an AMI', async () => {
       const versions = await pages(async (NextToken) => {
-        const command = { Versions: ['$Latest', '$Default'], Filters: filter, NextToken };
-        const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand(command));
+        const page = await place.ec2(templatesUsing(ids, NextToken));
         return { items: page.LaunchTemplateVersions ?? [], next: page.NextToken };
       });
       for (const { LaunchTemplateData, LaunchTemplateId } of versions)
@@ -58,9 +56,38 @@ export async function usersOf(
 
 type Note = (id: string | undefined, user: string | undefined) => void;
 
-async function noteInstances(place: Place, filter: { Name: string; Values: string[] }[], note: Note): Promise<void> {
+/** Asks which instances are of images. */
+export function instancesOf(ids: readonly string[], NextToken?: string): DescribeInstancesCommand {
+  return new DescribeInstancesCommand({ Filters: [{ Name: 'image-id', Values: [...ids] }], NextToken });
+}
+
+/** Asks which launch templates name images. */
+export function templatesUsing(ids: readonly string[], NextToken?: string): DescribeLaunchTemplateVersionsCommand {
+  const Filters = [{ Name: 'image-id', Values: [...ids] }];
+  return new DescribeLaunchTemplateVersionsCommand({ Versions: ['$Latest', '$Default'], Filters, NextToken });
+}
+
+/** Asks what else refers to images, at most ten: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html */
+export function referencesTo(ImageIds: readonly string[], NextToken?: string): DescribeImageReferencesCommand {
+  return new DescribeImageReferencesCommand({
+    ImageIds: [...ImageIds],
+    ResourceTypes: [
+      { ResourceType: 'ec2:Instance' },
+      {
+        ResourceType: 'ec2:LaunchTemplate',
+        ResourceTypeOptions: [{ OptionName: 'version-depth', OptionValues: [templateVersions] }],
+      },
+      { ResourceType: 'ssm:Parameter' },
+      { ResourceType: 'imagebuilder:ImageRecipe' },
+      { ResourceType: 'imagebuilder:ContainerRecipe' },
+    ],
+    NextToken,
+  });
+}
+
+async function noteInstances(place: Place, ids: readonly string[], note: Note): Promise<void> {
   const reservations = await pages(async (NextToken) => {
-    const page = await place.ec2(new DescribeInstancesCommand({ Filters: filter, NextToken }));
+    const page = await place.ec2(instancesOf(ids, NextToken));
     return { items: page.Reservations ?? [], next: page.NextToken };
   });
   for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? []))
@@ -68,25 +95,9 @@ async function noteInstances(place: Place, filter: { Name: string; Values: strin
 }
 
 async function noteReferences(place: Place, ids: readonly string[], note: Note): Promise<void> {
-  // At most ten at once: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html
   for (let start = 0; start < ids.length; start += 10) {
     const references = await pages(async (NextToken) => {
-      const page = await place.ec2(
-        new DescribeImageReferencesCommand({
-          ImageIds: ids.slice(start, start + 10),
-          ResourceTypes: [
-            { ResourceType: 'ec2:Instance' },
-            {
-              ResourceType: 'ec2:LaunchTemplate',
-              ResourceTypeOptions: [{ OptionName: 'version-depth', OptionValues: [templateVersions] }],
-            },
-            { ResourceType: 'ssm:Parameter' },
-            { ResourceType: 'imagebuilder:ImageRecipe' },
-            { ResourceType: 'imagebuilder:ContainerRecipe' },
-          ],
-          NextToken,
-        }),
-      );
+      const page = await place.ec2(referencesTo(ids.slice(start, start + 10), NextToken));
       return { items: page.ImageReferences ?? [], next: page.NextToken };
     });
     for (const { ImageId, Arn } of references) note(ImageId, Arn);

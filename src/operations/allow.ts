@@ -1,12 +1,14 @@
 import { CreateGrantCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { AwsCallError, errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
-import { changePolicy, withStatements } from '../aws/key-policy.ts';
+import { changePolicy, type Policy, withStatements } from '../aws/key-policy.ts';
 import { askToDecrypt, keyOperations, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
 import type { Result } from '../outcome.ts';
 import type { Access, Allow } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
 import type { Run, Scope } from '../run.ts';
+import { changingPolicy, granting, revoking, takingUnder } from './key-questions.ts';
+import type { Asking, Job, Question } from './question.ts';
 
 /** The name of this run's grants: by it they are found again, and told from any other's. */
 export function grantName(imageId: string, leaseId: string): string {
@@ -20,17 +22,15 @@ export async function allow(operation: Allow, { run, place }: Scope): Promise<Re
   return {};
 }
 
-async function addStatements(
-  { leaseId, request, log }: Run,
-  place: Place,
-  allowed: Allow & { by: 'policy' },
-): Promise<void> {
-  const { key, accounts } = allowed;
+function ownStatements({ leaseId, request }: Job, { accounts }: Allow & { by: 'policy' }): (policy: Policy) => Policy {
+  return (policy) => withStatements(policy, { leaseId, partition: request.source.partition, accounts });
+}
+
+async function addStatements(run: Run, place: Place, operation: Allow & { by: 'policy' }): Promise<void> {
+  const { key } = operation;
   try {
-    const added = await changePolicy(place, key, {
-      change: (policy) => withStatements(policy, { leaseId, partition: request.source.partition, accounts }),
-    });
-    if (added) log.line(placeName(place), `added statements to the policy of ${key}`);
+    const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
+    if (added) run.log.line(placeName(place), `added statements to the policy of ${key}`);
   } catch (error) {
     throw new StepError(`Adding statements to the policy of ${key}`, error);
   }
@@ -45,22 +45,33 @@ export function oncePrincipalIsThere<T>(place: Place, act: () => Promise<T>): Pr
   return retried({ place, on, tries: principalTries, wait: (count) => 1000 * count }, act);
 }
 
-async function grantKey(
-  run: Run,
-  place: Place,
-  { key, principalArn }: Allow & { by: 'grant' },
-): Promise<string | undefined> {
-  const command = new CreateGrantCommand({
+function commandOf({ source, leaseId }: Job, { key, principalArn }: Allow & { by: 'grant' }): CreateGrantCommand {
+  return new CreateGrantCommand({
     KeyId: key,
     GranteePrincipal: principalArn,
     Operations: [...keyOperations],
     // The same name and parameters give the same grant again, so a repeated request makes no second one. Constraints
     // there are none: the encryption context is a volume's ID for some snapshots and a snapshot's for others, and
     // EC2's own grant would have to be as narrow (https://docs.aws.amazon.com/kms/latest/developerguide/services-ebs.html).
-    Name: grantName(run.source.imageId, run.leaseId),
+    Name: grantName(source.imageId, leaseId),
   });
+}
+
+export function asksToAllow(operation: Allow, asking: Asking): Question[] {
+  const { key } = operation;
+  return operation.by === 'grant'
+    ? [granting(commandOf(asking, operation)), ...revoking(key)]
+    : [changingPolicy(key, ownStatements(asking, operation))];
+}
+
+export function asksForAccess({ key }: Access): Question[] {
+  return takingUnder(key);
+}
+
+async function grantKey(run: Run, place: Place, operation: Allow & { by: 'grant' }): Promise<string | undefined> {
+  const { key, principalArn } = operation;
   try {
-    return (await oncePrincipalIsThere(place, () => place.kms(command))).GrantId;
+    return (await oncePrincipalIsThere(place, () => place.kms(commandOf(run, operation)))).GrantId;
   } catch (error) {
     throw new StepError(`Granting ${principalArn} the use of ${key}`, error);
   }
@@ -84,7 +95,8 @@ export async function access({ key, target, allowedBy }: Access, scope: Scope): 
   const source = run.accounts.source(regionOfKey(key)).until(signal);
   const began = run.log.elapsedSeconds();
   const patienceSeconds = allowedBy === undefined ? 0 : settleSeconds;
-  const cipherText = allowedBy !== undefined && run.kmsDryRuns ? makeCipherText(source, key) : undefined;
+  const cipherText =
+    allowedBy !== undefined && run.kmsDryRuns ? makeCipherText(source, key).catch(() => undefined) : undefined;
   for (let wait = 200; ; wait = Math.min(wait * 1.6, 10_000)) {
     const waited = run.log.elapsedSeconds() - began;
     const isLate = waited > patienceSeconds;

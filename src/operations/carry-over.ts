@@ -16,12 +16,12 @@ import { instanceTypesOf } from '../image.ts';
  * @throws StepError
  */
 export async function carryOver(place: Place, source: Image, image: Image): Promise<Image> {
-  const ImageId = image.ImageId;
+  const { ImageId = '' } = image;
   const steps: [what: string, needed: boolean, act: () => Promise<unknown>][] = [
     [
       'Setting the instance types',
       instanceTypesOf(image) !== instanceTypesOf(source),
-      () => place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({ ImageId, ...specificationOf(source) })),
+      () => place.ec2(instanceTypesCommand(ImageId, source)),
     ],
     [
       'Setting IMDSv2',
@@ -38,7 +38,7 @@ export async function carryOver(place: Place, source: Image, image: Image): Prom
       throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
     }
   }
-  const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId ?? '']);
+  const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
   return changed ?? image;
 }
 
@@ -46,13 +46,15 @@ function unlessDenied(error: unknown): void {
   if (!isDenied(error)) throw error;
 }
 
-function specificationOf({ InstanceTypeSpecification: specification }: Image) {
+/** Has an image be for the instance types that the source is for. */
+export function instanceTypesCommand(ImageId: string, { InstanceTypeSpecification: specification }: Image) {
   const names = (types: InstanceTypeSpecification['SupportedInstanceTypes']) =>
     types?.flatMap(({ InstanceType }) => InstanceType ?? []);
-  return {
+  return new ReplaceImageInstanceTypeSpecificationCommand({
+    ImageId,
     InstanceTypeSpecification: {
       SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
       UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes),
     },
-  };
+  });
 }

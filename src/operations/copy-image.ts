@@ -5,6 +5,7 @@ import { hasCode, placeName, StepError } from '../aws/errors.ts';
 import { CopyFailedError } from '../aws/wait.ts';
 import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
 import type { Result } from '../outcome.ts';
+import type { Source, SourceSnapshot } from '../plan/facts.ts';
 import type { CopyImage } from '../plan/operation.ts';
 import { milestones } from '../report/progress.ts';
 import { retried } from '../retry.ts';
@@ -13,8 +14,11 @@ import { tagKeys, tagValue } from '../tags.ts';
 import { retryOnQuota } from './begin-copy.ts';
 import { clientToken } from './client-token.ts';
 import { copyRemedy, isAccess, regain } from './copy.ts';
-import { removeImage } from './remove.ts';
+import { readingSnapshots, usingKey } from './key-questions.ts';
+import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
+import { deletion, deregistration, halfMade, removeImage } from './remove.ts';
 import { usingRival } from './rival.ts';
+import { allowedImages } from './settings.ts';
 
 /** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
 const accessTries = 4;
@@ -73,31 +77,65 @@ async function removeFailed(place: Place, id: string): Promise<void> {
 }
 
 /** Takes over the image that an earlier run began. */
-async function takeOver({ takeOver: id, imageTags }: CopyImage, { run, place }: Scope): Promise<string | undefined> {
+async function takeOver(operation: CopyImage, { run, place }: Scope): Promise<string | undefined> {
+  const { takeOver: id } = operation;
   if (id === undefined) return undefined;
   run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
-  await place.ec2(new CreateTagsCommand({ Resources: [id], Tags: [...imageTags] }));
+  await place.ec2(takeOverCommand(operation, id));
   return id;
 }
 
-async function startCopy(operation: CopyImage, scope: Scope, count: number): Promise<string> {
-  const { run, place } = scope;
+type From = Readonly<{ id: string; token?: string }>;
+
+function commandOf(operation: CopyImage, { request }: Job, { id, token }: From): CopyImageCommand {
   const { name, key, description, imageTags, anyTags, fromRegion } = operation;
-  const sourceImageId = idOf(scope, operation.from);
-  const command = new CopyImageCommand({
+  return new CopyImageCommand({
     Name: name,
     Description: description,
-    SourceImageId: sourceImageId,
+    SourceImageId: id,
     SourceRegion: fromRegion,
     Encrypted: true,
     KmsKeyId: key,
-    ClientToken: clientToken(run.leaseId, 'copy', placeName(place), String(count)),
-    ...(run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes }),
+    ClientToken: token,
+    ...(request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes }),
     TagSpecifications: [
       { ResourceType: 'image', Tags: [...imageTags] },
       { ResourceType: 'snapshot', Tags: [...anyTags] },
     ],
   });
+}
+
+function takeOverCommand({ imageTags }: CopyImage, id: string): CreateTagsCommand {
+  return new CreateTagsCommand({ Resources: [id], Tags: [...imageTags] });
+}
+
+export function asksToCopyImage(operation: CopyImage, asking: Asking): Question[] {
+  const { takeOver, of, key, regain } = operation;
+  const { source, standIns } = asking;
+  const image = takeOver ?? standIns.image;
+  const [first] = source.snapshots;
+  const own =
+    first !== undefined && isTagged(source, first) ? [snapshotCommand(operation, first, standIns.snapshot)] : [];
+  return [
+    takeOver === undefined
+      ? dryRun(commandOf(operation, asking, { id: idOr(standIns.image, of[0]) }), ['image', 'snapshot'], {
+          everywhere: true,
+        })
+      : dryRun(takeOverCommand(operation, takeOver), ['image', 'snapshot']),
+    ...own.map((command) => dryRun(command, ['image', 'snapshot'])),
+    deregistration(image, halfMade),
+    deletion(standIns.snapshot, halfMade),
+    ...usingKey(key),
+    ...(regain.length === 0 ? readingSnapshots(source.snapshots, key) : [allowedImages(operation, asking)]),
+  ];
+}
+
+async function startCopy(operation: CopyImage, scope: Scope, count: number): Promise<string> {
+  const { run, place } = scope;
+  const { name } = operation;
+  const sourceImageId = idOf(scope, operation.from);
+  const token = clientToken(run.leaseId, 'copy', placeName(place), String(count));
+  const command = commandOf(operation, run, { id: sourceImageId, token });
   const id = await retryOnQuota(run, { place, what: sourceImageId }, async () => {
     try {
       const { ImageId } = await place.ec2(command);
@@ -116,12 +154,20 @@ async function startCopy(operation: CopyImage, scope: Scope, count: number): Pro
 }
 
 /** Gives each snapshot of the copy the tags that are its own, which CopyImage can't: it gives all of them the same. */
-async function tagSnapshots({ snapshotTags }: CopyImage, { run, place }: Scope, image: Image): Promise<void> {
+async function tagSnapshots(operation: CopyImage, { run, place }: Scope, image: Image): Promise<void> {
   const { source } = run;
   const matched = matchSnapshots(source.image, image);
-  for (const { id, tags } of source.snapshots) {
-    const copy = matched.get(id);
-    if (copy === undefined || (source.snapshots.length === 1 && tags.length === 0)) continue;
-    await place.ec2(new CreateTagsCommand({ Resources: [copy], Tags: [...(snapshotTags.get(id) ?? [])] }));
+  for (const snapshot of source.snapshots) {
+    const copy = matched.get(snapshot.id);
+    if (copy !== undefined && isTagged(source, snapshot)) await place.ec2(snapshotCommand(operation, snapshot, copy));
   }
+}
+
+/** A single one has its tags from CopyImage, but for the source's. */
+function isTagged({ snapshots }: Source, { tags }: SourceSnapshot): boolean {
+  return snapshots.length > 1 || tags.length > 0;
+}
+
+function snapshotCommand({ snapshotTags }: CopyImage, { id }: SourceSnapshot, copy: string): CreateTagsCommand {
+  return new CreateTagsCommand({ Resources: [copy], Tags: [...(snapshotTags.get(id) ?? [])] });
 }

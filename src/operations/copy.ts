@@ -9,7 +9,10 @@ import { idOf, type Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { giveAgain } from './allow.ts';
 import { beginCopy, retryOnQuota } from './begin-copy.ts';
-import { deleteSnapshot } from './remove.ts';
+import { readingSnapshots, usingKey } from './key-questions.ts';
+import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
+import { deleteSnapshot, deletion, halfMade } from './remove.ts';
+import { copyQuota } from './settings.ts';
 
 /** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
 const accessTries = 4;
@@ -41,7 +44,7 @@ export async function copy(operation: Copy, scope: Scope): Promise<Result> {
 /** Takes over a copy that an earlier run began; undefined where it fails after all, and is removed. */
 async function takeOverCopy(id: string, { run, place }: Scope, events: SnapshotEvents): Promise<Snapshot | undefined> {
   run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
-  await place.ec2(new CreateTagsCommand({ Resources: [id], Tags: [{ Key: tagKeys.lease, Value: run.leaseId }] }));
+  await place.ec2(takeOverCommand(id, run));
   try {
     return await run.watcher(place).snapshot(id, events);
   } catch (error) {
@@ -60,7 +63,12 @@ function copyNew(operation: Copy, scope: Scope, events: SnapshotEvents): Promise
     const sourceId = idOf(scope, operation.from);
     const id = await startCopy(operation, scope, sourceId);
     try {
-      return await run.watcher(place).snapshot(id, events);
+      // What could not be asked without an ID, or was asked with another's: better a denial now than when all is copied.
+      const [copied] = await Promise.all([
+        run.watcher(place).snapshot(id, events),
+        run.confirm(operation, { snapshot: id }),
+      ]);
+      return copied;
     } catch (error) {
       if (!(error instanceof CopyFailedError)) throw error;
       await deleteSnapshot(place, id);
@@ -83,10 +91,8 @@ export async function regain(operations: readonly string[], scope: Scope): Promi
   }
 }
 
-async function startCopy(operation: Copy, { run, place }: Scope, sourceId: string): Promise<string> {
-  const { snapshot, fromRegion, key, tags } = operation;
-  const { source, request, leaseId } = run;
-  const command = new CopySnapshotCommand({
+function commandOf({ snapshot, fromRegion, key, tags }: Copy, { source, request }: Job, sourceId: string) {
+  return new CopySnapshotCommand({
     SourceRegion: fromRegion,
     SourceSnapshotId: sourceId,
     Description: `Copied from ${snapshot.id} of ${source.imageId} (${placeName(source.place)})`,
@@ -95,7 +101,34 @@ async function startCopy(operation: Copy, { run, place }: Scope, sourceId: strin
     ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
     TagSpecifications: [{ ResourceType: 'snapshot', Tags: [...tags] }],
   });
-  const mark = { Name: `tag:${tagKeys.lease}`, Values: [leaseId] };
+}
+
+function takeOverCommand(id: string, { leaseId }: Job): CreateTagsCommand {
+  return new CreateTagsCommand({ Resources: [id], Tags: [{ Key: tagKeys.lease, Value: leaseId }] });
+}
+
+/** A copy in the source account itself reads under the source's keys; another account's role is asked about them apart. */
+export function asksToCopy(operation: Copy, asking: Asking): Question[] {
+  const { of, key, snapshot, takeOver, regain } = operation;
+  const copy = takeOver ?? asking.standIns.snapshot;
+  const without = `the tag ${tagKeys.lease} stays on the copies`;
+  return [
+    // AWS looks at the source only when the copy runs: one that isn't there, or isn't shared yet, is no error.
+    takeOver === undefined
+      ? dryRun(commandOf(operation, asking, idOr(asking.standIns.snapshot, of[0])), ['snapshot'], { everywhere: true })
+      : dryRun(takeOverCommand(takeOver, asking), ['snapshot']),
+    dryRun(takeOverCommand(copy, asking), ['image', 'snapshot'], { without }),
+    deletion(copy, halfMade),
+    copyQuota(asking.request.maxParallel),
+    ...usingKey(key),
+    ...(regain.length === 0 ? readingSnapshots([snapshot], key) : []),
+  ];
+}
+
+async function startCopy(operation: Copy, { run, place }: Scope, sourceId: string): Promise<string> {
+  const { snapshot } = operation;
+  const command = commandOf(operation, run, sourceId);
+  const mark = { Name: `tag:${tagKeys.lease}`, Values: [run.leaseId] };
   const id = await retryOnQuota(run, { place, what: sourceId }, () =>
     beginCopy(place, command, { mark, sourceId: snapshot.id }),
   );

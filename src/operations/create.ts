@@ -1,12 +1,25 @@
-import { CreateImageCommand } from '@aws-sdk/client-ec2';
+import { CreateImageCommand, DescribeImageAttributeCommand, DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import { ownImages } from '../aws/describe.ts';
 import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
+import { hasUefi } from '../image.ts';
 import { creationOf, isFailedTry } from '../observe/instance.ts';
 import type { Result } from '../outcome.ts';
 import type { Create } from '../plan/operation.ts';
 import { milestones } from '../report/progress.ts';
 import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
+import { type Asking, dryRun, type Question } from './question.ts';
+
+/** The AMI of an instance, and what is read only when it is there. */
+export function asksToCreate({ instanceId, noReboot }: Create, { request, source, standIns }: Asking): Question[] {
+  return [
+    dryRun(new CreateImageCommand(creationOf(request, instanceId, noReboot)), ['instance', 'image', 'snapshot']),
+    dryRun(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }), []),
+    ...(hasUefi(source.image)
+      ? [dryRun(new DescribeImageAttributeCommand({ ImageId: standIns.image, Attribute: 'uefiData' }), [])]
+      : []),
+  ];
+}
 
 /**
  * Makes the AMI of an instance and waits until it is available. It is kept. CreateImage has no client token, but the

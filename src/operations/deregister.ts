@@ -11,7 +11,8 @@ import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { carryOver } from './carry-over.ts';
-import { deleteSnapshot, deregisterImage } from './remove.ts';
+import { type Asking, dryRun, type Question } from './question.ts';
+import { deleteSnapshot, deletion, deregisterImage, deregistration } from './remove.ts';
 import { findNamed } from './rival.ts';
 
 const reasons: Readonly<Record<Deregister['reason'], string>> = {
@@ -22,6 +23,20 @@ const reasons: Readonly<Record<Deregister['reason'], string>> = {
   retain: 'which retain leaves no room for',
 };
 
+export function asksToDeregister({ image, reason }: Deregister, { leaseId }: Asking): Question[] {
+  const Resources = snapshotIdsOf(image);
+  const command = new CreateTagsCommand({ Resources, Tags: [markOf(reason, leaseId)] });
+  return [
+    ...(Resources.length > 0 && reason === 'name' ? [dryRun(command, ['snapshot'])] : []),
+    deregistration(image.ImageId ?? ''),
+    ...Resources.slice(0, 1).map((id) => deletion(id)),
+  ];
+}
+
+function markOf(reason: Deregister['reason'], leaseId: string): Tag {
+  return { Key: tagKeys[reason === 'name' ? 'superseded' : 'lease'], Value: leaseId };
+}
+
 /**
  * Deregisters an AMI of ours and deletes its snapshots. One whose name alone is wanted goes only when nothing is left to do
  * but to register the new one, and its snapshots stay until that one is right: AWS gives a name once in an account and region.
@@ -30,9 +45,8 @@ export async function deregister({ image, reason }: Deregister, { run, place }: 
   const where = placeName(place);
   const what = `${image.ImageId} (${image.Name})`;
   if (reason === 'retain' && !(await mayRetire({ image, what }, { run, place }))) return { undone: 'not needed' };
-  const key = tagKeys[reason === 'name' ? 'superseded' : 'lease'];
   try {
-    await mark(place, snapshotIdsOf(image), { Key: key, Value: run.leaseId });
+    await mark(place, snapshotIdsOf(image), markOf(reason, run.leaseId));
     await deregisterImage(place, image);
   } catch (error) {
     if (reason !== 'retain') throw error;

@@ -15,7 +15,10 @@ import { idOf, type Run, type Scope } from '../run.ts';
 import { joinIds, tagKeys, toTags } from '../tags.ts';
 import { beginCopy, retryOnQuota } from './begin-copy.ts';
 import { clientToken } from './client-token.ts';
-import { deleteSnapshot, removeImage } from './remove.ts';
+import { readingSnapshots, usingKey } from './key-questions.ts';
+import { type Asking, dryRun, idOr, type Job, noResource, type Question } from './question.ts';
+import { deleteSnapshot, deletion, deregistration, removeImage } from './remove.ts';
+import { copyQuota } from './settings.ts';
 
 /** Begins an encrypted copy of the AMI; or makes that of one snapshot. What another run made is taken for this one's. */
 export async function encrypt(operation: EncryptImage | EncryptSnapshot, scope: Scope): Promise<Result> {
@@ -25,6 +28,7 @@ export async function encrypt(operation: EncryptImage | EncryptSnapshot, scope: 
   return telling(run.source.imageId, place, async () => {
     const id = await findOrMake(run, place, { name: operation.name, key });
     run.log.line(placeName(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+    await run.confirm(operation, { image: id });
     return { id };
   });
 }
@@ -108,30 +112,65 @@ async function findOrMake(run: Run, place: Place, wanted: Wanted): Promise<strin
   );
 }
 
-async function copyWhole(run: Run, place: Place, { name, key, count }: Wanted & { count: number }): Promise<string> {
-  const { source, request } = run;
+function imageCommand({ source, request }: Job, { name, key }: Wanted, ClientToken?: string): CopyImageCommand {
   const ours = { ...provenance(request, source.imageId), [tagKeys.intermediate]: 'true' };
+  // CopyImage gives all its snapshots the same tags, so they name every snapshot that they may be of.
+  const ofSnapshots = { ...ours, [tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(source.image)) };
+  return new CopyImageCommand({
+    Name: name,
+    Description: `Temporary encrypted copy of ${source.imageId}`,
+    SourceImageId: idOr(noResource.image, source.imageId),
+    SourceRegion: source.place.region,
+    Encrypted: true,
+    KmsKeyId: key,
+    ClientToken,
+    ...(request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes }),
+    TagSpecifications: [
+      { ResourceType: 'image', Tags: toTags(ours) },
+      { ResourceType: 'snapshot', Tags: toTags(ofSnapshots) },
+    ],
+  });
+}
+
+function snapshotCommand({ source, request, leaseId }: Job, snapshot: SourceSnapshot, key: string) {
+  const ours = { [tagKeys.sourceSnapshot]: snapshot.id, [tagKeys.intermediate]: leaseId };
+  return new CopySnapshotCommand({
+    SourceRegion: source.place.region,
+    SourceSnapshotId: idOr(noResource.snapshot, snapshot.id),
+    Description: `Temporary encrypted copy of ${snapshot.id} of ${source.imageId}`,
+    Encrypted: true,
+    KmsKeyId: key,
+    ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
+    TagSpecifications: [
+      { ResourceType: 'snapshot', Tags: toTags({ ...provenance(request, source.imageId), ...ours }) },
+    ],
+  });
+}
+
+export function asksToEncrypt(operation: EncryptImage | EncryptSnapshot, asking: Asking): Question[] {
+  const { snapshot, key } = operation;
+  const { source, standIns, request } = asking;
+  const making =
+    snapshot === undefined
+      ? [dryRun(imageCommand(asking, operation), ['image', 'snapshot']), deregistration(standIns.image)]
+      : [dryRun(snapshotCommand(asking, snapshot, key), ['snapshot']), copyQuota(request.maxParallel)];
+  const read = snapshot === undefined ? source.snapshots : [snapshot];
+  return [...making, deletion(standIns.snapshot), ...usingKey(key), ...readingSnapshots(read, key)];
+}
+
+/** An encrypted copy that is there already goes at the end, too. */
+export function asksToAwait(operation: Await | AwaitImage, { standIns }: Asking): Question[] {
+  if ('image' in operation || !('id' in operation.copy)) return [];
+  const { copy, key, remake } = operation;
+  const removal =
+    remake.snapshot === undefined ? [deregistration(copy.id), deletion(standIns.snapshot)] : [deletion(copy.id)];
+  return [...removal, ...usingKey(key)];
+}
+
+async function copyWhole(run: Run, place: Place, { count, ...wanted }: Wanted & { count: number }): Promise<string> {
   try {
-    const { ImageId } = await place.ec2(
-      new CopyImageCommand({
-        Name: name,
-        Description: `Temporary encrypted copy of ${source.imageId}`,
-        SourceImageId: source.imageId,
-        SourceRegion: source.place.region,
-        Encrypted: true,
-        KmsKeyId: key,
-        ClientToken: clientToken(run.leaseId, 'encrypt', place.region, String(count)),
-        ...(request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes }),
-        TagSpecifications: [
-          { ResourceType: 'image', Tags: toTags(ours) },
-          // CopyImage gives all its snapshots the same tags, so they name every snapshot that they may be of.
-          {
-            ResourceType: 'snapshot',
-            Tags: toTags({ ...ours, [tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(source.image)) }),
-          },
-        ],
-      }),
-    );
+    const token = clientToken(run.leaseId, 'encrypt', place.region, String(count));
+    const { ImageId } = await place.ec2(imageCommand(run, wanted, token));
     if (ImageId === undefined) throw new Error('AWS named no image');
     return ImageId;
   } catch (error) {
@@ -160,25 +199,7 @@ function encryptSnapshot(snapshot: SourceSnapshot, key: string, { run, place }: 
   });
 
   async function copyOne(): Promise<string> {
-    const { source, request } = run;
-    const command = new CopySnapshotCommand({
-      SourceRegion: source.place.region,
-      SourceSnapshotId: snapshot.id,
-      Description: `Temporary encrypted copy of ${snapshot.id} of ${source.imageId}`,
-      Encrypted: true,
-      KmsKeyId: key,
-      ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
-      TagSpecifications: [
-        {
-          ResourceType: 'snapshot',
-          Tags: toTags({
-            ...provenance(request, source.imageId),
-            [tagKeys.sourceSnapshot]: snapshot.id,
-            [tagKeys.intermediate]: run.leaseId,
-          }),
-        },
-      ],
-    });
+    const command = snapshotCommand(run, snapshot, key);
     const mark = { Name: `tag:${tagKeys.intermediate}`, Values: [run.leaseId] };
     const id = await retryOnQuota(run, { place, what: snapshot.id }, () =>
       beginCopy(place, command, { mark, sourceId: snapshot.id }),

@@ -1,54 +1,65 @@
 import type { Result } from '../outcome.ts';
 import type { Kind, Operation, OperationOf } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
-import { access, allow } from './allow.ts';
-import { copy } from './copy.ts';
-import { copyImage } from './copy-image.ts';
-import { create } from './create.ts';
-import { deregister, restore } from './deregister.ts';
-import { awaitCopy, encrypt } from './encrypt.ts';
-import { lease } from './lease.ts';
+import { access, allow, asksForAccess, asksToAllow } from './allow.ts';
+import { asksToCopy, copy } from './copy.ts';
+import { asksToCopyImage, copyImage } from './copy-image.ts';
+import { asksToCreate, create } from './create.ts';
+import { asksToDeregister, deregister, restore } from './deregister.ts';
+import { asksToAwait, asksToEncrypt, awaitCopy, encrypt } from './encrypt.ts';
+import { asksForLease, lease } from './lease.ts';
 import { putBack, readParameters, setParameter } from './parameter.ts';
-import { publish } from './publish.ts';
-import { register } from './register.ts';
-import { remove, untag } from './remove.ts';
-import { reuse } from './reuse.ts';
-import { share } from './share.ts';
-import { verify } from './verify.ts';
+import { asksToPublish, publish } from './publish.ts';
+import type { Asking, Question } from './question.ts';
+import { asksToRegister, register } from './register.ts';
+import { asksToRemove, asksToUntag, remove, untag } from './remove.ts';
+import { asksToReuse, reuse } from './reuse.ts';
+import { asksToShare, share } from './share.ts';
+import { asksToVerify, verify } from './verify.ts';
 
 /**
- * How an operation of each kind is done. What it makes for a time is taken back at the run's end by what it is tagged with
- * (release.ts); `undo` is for what must be as before as soon as its island has failed.
+ * What AWS is asked before an operation of each kind, by the dry run of the very call that it makes where there is one, and
+ * how it is done. What it makes for a time is taken back at the run's end by what it is tagged with (release.ts); `undo` is
+ * for what must be as before as soon as its island has failed.
  */
 type Kinds = {
   readonly [K in Kind]: Readonly<{
+    asks(operation: OperationOf<K>, asking: Asking): readonly Question[];
     perform(operation: OperationOf<K>, scope: Scope): Promise<Result>;
     /** Gives whether it is as before. */
     undo?(operation: OperationOf<K>, scope: Scope): Promise<boolean>;
   }>;
 };
 
+/** What is only read was read when it was planned; what SSM would take is told by no call but the one that sets it. */
+const nothing = () => [];
+
 export const kinds: Kinds = {
-  create: { perform: create },
-  lease: { perform: lease },
-  encrypt: { perform: encrypt },
-  await: { perform: awaitCopy },
-  allow: { perform: allow },
-  access: { perform: access },
-  share: { perform: share },
-  copy: { perform: copy },
-  'copy-image': { perform: copyImage },
-  register: { perform: register },
-  verify: { perform: verify },
-  reuse: { perform: reuse },
-  publish: { perform: publish },
-  ready: { perform: readParameters },
-  parameter: { perform: setParameter, undo: putBack },
-  deregister: { perform: deregister, undo: restore },
-  delete: { perform: remove },
-  untag: { perform: untag },
+  create: { asks: asksToCreate, perform: create },
+  lease: { asks: asksForLease, perform: lease },
+  encrypt: { asks: asksToEncrypt, perform: encrypt },
+  await: { asks: asksToAwait, perform: awaitCopy },
+  allow: { asks: asksToAllow, perform: allow },
+  access: { asks: asksForAccess, perform: access },
+  share: { asks: asksToShare, perform: share },
+  copy: { asks: asksToCopy, perform: copy },
+  'copy-image': { asks: asksToCopyImage, perform: copyImage },
+  register: { asks: asksToRegister, perform: register },
+  verify: { asks: asksToVerify, perform: verify },
+  reuse: { asks: asksToReuse, perform: reuse },
+  publish: { asks: asksToPublish, perform: publish },
+  ready: { asks: nothing, perform: readParameters },
+  parameter: { asks: nothing, perform: setParameter, undo: putBack },
+  deregister: { asks: asksToDeregister, perform: deregister, undo: restore },
+  delete: { asks: asksToRemove, perform: remove },
+  untag: { asks: asksToUntag, perform: untag },
 };
 
 export function perform(operation: Operation, scope: Scope): Promise<Result> {
   return kinds[operation.kind].perform(operation as never, scope);
+}
+
+/** What AWS is asked before an operation. */
+export function asks(operation: Operation, asking: Asking): readonly Question[] {
+  return kinds[operation.kind].asks(operation as never, asking);
 }

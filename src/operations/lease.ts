@@ -1,7 +1,19 @@
-import { takeLease } from '../lease.ts';
+import { CreateTagsCommand, DeleteTagsCommand } from '@aws-sdk/client-ec2';
+import { leaseTagKey, takeLease } from '../lease.ts';
 import type { Result } from '../outcome.ts';
 import type { Lease } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
+import { type Asking, dryRun, idOr, type Question } from './question.ts';
+
+export function asksForLease({ imageId }: Lease, { leaseId, standIns }: Asking): Question[] {
+  const Key = leaseTagKey(leaseId);
+  const Resources = [idOr(standIns.image, imageId)];
+  const without = 'other runs on this AMI cannot see this one; run them one after the other';
+  return [
+    dryRun(new CreateTagsCommand({ Resources, Tags: [{ Key, Value: '' }] }), ['image'], { without }),
+    dryRun(new DeleteTagsCommand({ Resources, Tags: [{ Key }] }), ['image'], { without }),
+  ];
+}
 
 /** Takes the run's lease, which is renewed until the run's end. */
 export async function lease({ imageId, regions }: Lease, { run, place }: Scope): Promise<Result> {

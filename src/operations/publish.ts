@@ -14,6 +14,8 @@ import type { Result } from '../outcome.ts';
 import type { Publish, PublishSettings } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { oncePrincipalIsThere } from './allow.ts';
+import { granting } from './key-questions.ts';
+import { type Asking, dryRun, type Hindrance, idOr, type Question } from './question.ts';
 
 /**
  * Does with a verified AMI what the inputs ask for beside it. Doing it again changes nothing more, so that an AMI that is
@@ -43,6 +45,30 @@ export async function publish({ image: ref, settings }: Publish, { run, place, r
   return made;
 }
 
+export function asksToPublish({ of: [of], settings }: Publish, { standIns }: Asking): Question[] {
+  const { key, grantKeyTo, launchPermissions, deprecateAt, protection, zones } = settings;
+  const id = idOr(standIns.image, of);
+  return [
+    ...(deprecateAt === undefined ? [] : [dryRun(deprecateCommand(id, deprecateAt.at), ['image'])]),
+    ...(protection === 'off' ? [] : [dryRun(protectCommand(id, protection), ['image'])]),
+    ...(launchPermissions.length === 0 ? [] : [dryRun(launchCommand(id, launchPermissions), ['image'])]),
+    ...(zones.length === 0 ? [] : [dryRun(restoreCommand([standIns.snapshot], zones), ['snapshot'])]),
+    ...grantKeyTo.map((principal) => granting(launchGrant(key, principal), absenceOf(principal))),
+  ];
+}
+
+/** A service-linked role must be there before it is given a grant. */
+function absenceOf(principal: string): Hindrance {
+  const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
+  return {
+    what: `${principal} (grant-key-to) is not there`,
+    remedy:
+      service === undefined
+        ? 'create it, or correct grant-key-to'
+        : `create it: aws iam create-service-linked-role --aws-service-name ${service}`,
+  };
+}
+
 /**
  * What launching from an encrypted AMI takes on its key.
  * https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
@@ -58,13 +84,19 @@ const launchOperations: GrantOperation[] = [
   'CreateGrant',
 ];
 
+/** With the same name and parameters, KMS gives the same grant again: it is kept, and never doubled. */
+function launchGrant(KeyId: string, GranteePrincipal: string): CreateGrantCommand {
+  const Name = 'share-encrypted-ami/launch';
+  return new CreateGrantCommand({ KeyId, GranteePrincipal, Operations: launchOperations, Name });
+}
+
 async function grantKey(place: Place, { key, grantKeyTo }: PublishSettings): Promise<string | undefined> {
-  for (const GranteePrincipal of grantKeyTo) {
-    // With the same name and parameters, KMS gives the same grant again: it is kept, and never doubled.
-    const command = { KeyId: key, GranteePrincipal, Operations: launchOperations, Name: 'share-encrypted-ami/launch' };
-    await oncePrincipalIsThere(place, () => place.kms(new CreateGrantCommand(command)));
-  }
+  for (const principal of grantKeyTo) await oncePrincipalIsThere(place, () => place.kms(launchGrant(key, principal)));
   return grantKeyTo.length === 0 ? undefined : `${grantKeyTo.join(', ')} may use ${key}`;
+}
+
+function launchCommand(ImageId: string, launchPermissions: PublishSettings['launchPermissions']) {
+  return new ModifyImageAttributeCommand({ ImageId, LaunchPermission: { Add: [...launchPermissions] } });
 }
 
 async function letLaunch(
@@ -73,7 +105,7 @@ async function letLaunch(
   { launchPermissions }: PublishSettings,
 ): Promise<string | undefined> {
   if (launchPermissions.length === 0) return undefined;
-  await place.ec2(new ModifyImageAttributeCommand({ ImageId: id, LaunchPermission: { Add: [...launchPermissions] } }));
+  await place.ec2(launchCommand(id, launchPermissions));
   const names = launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn);
   return `${id} may be launched by ${names.join(', ')}`;
 }
@@ -85,9 +117,17 @@ async function deprecate(
 ): Promise<string | undefined> {
   // An AMI that is used again keeps the time that was counted from its own run.
   if (deprecateAt === undefined || (deprecateAt.keep && DeprecationTime)) return undefined;
-  const DeprecateAt = new Date(deprecateAt.at);
-  await place.ec2(new EnableImageDeprecationCommand({ ImageId, DeprecateAt }));
-  return `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
+  await place.ec2(deprecateCommand(ImageId, deprecateAt.at));
+  return `${ImageId} is deprecated from ${new Date(deprecateAt.at).toISOString().slice(0, 16)}Z on`;
+}
+
+function deprecateCommand(ImageId: string | undefined, at: number): EnableImageDeprecationCommand {
+  return new EnableImageDeprecationCommand({ ImageId, DeprecateAt: new Date(at) });
+}
+
+function protectCommand(ImageId: string | undefined, asked: PublishSettings['protection']) {
+  const WithCooldown = asked === 'on-with-cooldown';
+  return new EnableImageDeregistrationProtectionCommand({ ImageId, WithCooldown });
 }
 
 async function protect(
@@ -98,8 +138,12 @@ async function protect(
   if (asked === 'off') return undefined;
   const cooldown = asked === 'on-with-cooldown';
   if (DeregistrationProtection === (cooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown')) return undefined;
-  await place.ec2(new EnableImageDeregistrationProtectionCommand({ ImageId, WithCooldown: cooldown }));
+  await place.ec2(protectCommand(ImageId, asked));
   return `${ImageId} is protected from deregistration${cooldown ? ', with a cooldown' : ''}`;
+}
+
+function restoreCommand(snapshotIds: readonly string[], zones: readonly string[]) {
+  return new EnableFastSnapshotRestoresCommand({ AvailabilityZones: [...zones], SourceSnapshotIds: [...snapshotIds] });
 }
 
 async function restoreFast(
@@ -108,9 +152,7 @@ async function restoreFast(
   { zones }: PublishSettings,
 ): Promise<string | undefined> {
   if (zones.length === 0) return undefined;
-  const { Unsuccessful } = await place.ec2(
-    new EnableFastSnapshotRestoresCommand({ AvailabilityZones: [...zones], SourceSnapshotIds: [...snapshotIds] }),
-  );
+  const { Unsuccessful } = await place.ec2(restoreCommand(snapshotIds, zones));
   // Part of it may fail without an error of the call.
   const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) =>
     (FastSnapshotRestoreStateErrors ?? []).map(

@@ -1,27 +1,46 @@
 import { type Image, RegisterImageCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
-import { type ImageExtras, registrationOf, snapshotIdsOf } from '../image.ts';
+import { type ImageExtras, type RegistrationOptions, registrationOf, snapshotIdsOf } from '../image.ts';
 import { readExtras } from '../observe/source.ts';
 import type { Result } from '../outcome.ts';
 import type { Operation, Register } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { maxTags, tagKeys, tagValue } from '../tags.ts';
+import { type Asking, dryRun, type Job, type Question } from './question.ts';
+import { deregistration, halfMade } from './remove.ts';
 import { findNamed, usingRival } from './rival.ts';
+
+function commandOf(
+  { name, description, tags }: Register,
+  { source, leaseId }: Job,
+  made: Pick<RegistrationOptions, 'copies' | 'extras'>,
+): RegisterImageCommand {
+  // Until it is verified, the AMI is the run's: should that not come to an end, it goes. An AMI whose tags are full is
+  // compared by a later run, and used if it is right.
+  const mark = tags.length < maxTags ? [{ Key: tagKeys.lease, Value: leaseId }] : [];
+  return new RegisterImageCommand(
+    registrationOf({ source: source.image, name, description, tags: [...tags, ...mark], ...made }),
+  );
+}
+
+export function asksToRegister(operation: Register, asking: Asking): Question[] {
+  const { source, standIns } = asking;
+  const copies = new Map(snapshotIdsOf(source.image).map((id) => [id, standIns.snapshot]));
+  return [
+    dryRun(commandOf(operation, asking, { copies, extras: source.extras }), ['image', 'snapshot']),
+    deregistration(standIns.image, halfMade),
+  ];
+}
 
 /** Registers the target AMI from the copies, and gives it once it is available. @throws StepError */
 export async function register(operation: Register, scope: Scope): Promise<Result> {
   const { run, place } = scope;
-  const { name, description, tags } = operation;
-  // Until it is verified, the AMI is the run's: should that not come to an end, it goes. An AMI whose tags are full is
-  // compared by a later run, and used if it is right.
-  const mark = tags.length < maxTags ? [{ Key: tagKeys.lease, Value: run.leaseId }] : [];
+  const { name } = operation;
   const made = new Map([...operation.copies].map(([id, by]) => [id, scope.resultOf(by)]));
   const copies = new Map([...made].map(([id, result]) => [id, result?.id ?? '']));
-  const extras = await extrasOf(operation, scope);
-  const registration = { source: run.source.image, extras, name, description, copies, tags: [...tags, ...mark] };
-  const command = new RegisterImageCommand(registrationOf(registration));
+  const command = commandOf(operation, run, { copies, extras: await extrasOf(operation, scope) });
   const ids = new Set(copies.values());
   // Copies that are taken over may be another run's by now, and so an AMI of them.
   const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));

@@ -8,6 +8,7 @@ import type { Delete, Untag } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
+import { type Asking, dryRun, type Question } from './question.ts';
 
 /** Deregisters an image of ours and deletes its snapshots; what is gone already is no error. */
 export async function removeImage(place: Place, image: Image): Promise<void> {
@@ -46,6 +47,26 @@ export function deleteSnapshot(place: Place, id: string): Promise<void> {
       throw error;
     }
   });
+}
+
+/** What is lost where a target's role can't take back what it has made. */
+export const halfMade = 'what a run that fails or is cancelled has made here by then stays';
+
+export function deletion(SnapshotId: string, without?: string): Question {
+  return dryRun(new DeleteSnapshotCommand({ SnapshotId }), ['snapshot'], { without });
+}
+
+export function deregistration(ImageId: string, without?: string): Question {
+  return dryRun(new DeregisterImageCommand({ ImageId }), ['image'], { without });
+}
+
+export function asksToRemove({ snapshotIds: [id = ''] }: Delete): Question[] {
+  return [deletion(id)];
+}
+
+export function asksToUntag({ resources: [first] }: Untag, { standIns }: Asking): Question[] {
+  const command = new DeleteTagsCommand({ Resources: [first ?? standIns.snapshot], Tags: [{ Key: tagKeys.lease }] });
+  return [dryRun(command, ['image', 'snapshot'], { without: `the tag ${tagKeys.lease} stays on the copies` })];
 }
 
 /** Deletes snapshots that no AMI has. */

@@ -1,11 +1,20 @@
-import { CreateTagsCommand } from '@aws-sdk/client-ec2';
+import { CreateTagsCommand, DeleteTagsCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
-import { changeShares, readShares, readTags } from '../aws/shares.ts';
+import {
+  changeShares,
+  imageShares,
+  imageSharing,
+  readShares,
+  readTags,
+  snapshotShares,
+  snapshotSharing,
+} from '../aws/shares.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { Result } from '../outcome.ts';
 import type { Share } from '../plan/operation.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
+import { type Asking, dryRun, idOr, type Question } from './question.ts';
 
 /**
  * Shares a snapshot or an image. A share that was there before is left as it was; what this run adds is written down
@@ -26,6 +35,31 @@ export async function share({ resource, accounts }: Share, scope: Scope): Promis
   } catch (error) {
     throw new StepError(`Sharing ${id} with ${accounts.join(', ')}`, error);
   }
+}
+
+/**
+ * A policy may limit the accounts that may be added, one by one, so it is asked for each. Until there is an encrypted copy
+ * of it, the source's own snapshot stands for it.
+ */
+export function asksToShare({ of: [of], place, type, accounts }: Share, asking: Asking): Question[] {
+  const { source, standIns, leaseId } = asking;
+  const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith('owned by'));
+  const isImage = type === 'image';
+  const isNear = !isImage && place.region === source.place.region;
+  const id = idOr(isNear ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
+  const change = isImage ? imageSharing : snapshotSharing;
+  const Tags = shareTags(leaseId, accounts);
+  const Resources = [idOr(standIns[type], of)];
+  const without = 'none can tell later what this run shared, should it be killed';
+  return [
+    ...accounts.map((account) => dryRun(change(id, { Add: [account] }), [type])),
+    dryRun(change(id, { Remove: accounts.slice(0, 1) }), [type]),
+    dryRun(isImage ? imageShares(id) : snapshotShares(id), [type]),
+    dryRun(new CreateTagsCommand({ Resources, Tags }), ['image', 'snapshot'], { without }),
+    dryRun(new DeleteTagsCommand({ Resources, Tags: Tags.map(({ Key }) => ({ Key })) }), ['image', 'snapshot'], {
+      without,
+    }),
+  ];
 }
 
 /**

@@ -1,16 +1,25 @@
-import type { Image } from '@aws-sdk/client-ec2';
+import { DescribeImageAttributeCommand, type Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots } from '../aws/describe.ts';
 import { errorMessage, isDenied, placeName, StepError } from '../aws/errors.ts';
-import { type Difference, differenceText, extrasDifferences, snapshotIdsOf, tagDifferences } from '../image.ts';
+import {
+  type Difference,
+  differenceText,
+  extrasDifferences,
+  instanceTypesOf,
+  snapshotIdsOf,
+  tagDifferences,
+} from '../image.ts';
 import { readExtras } from '../observe/source.ts';
 import type { Result } from '../outcome.ts';
 import type { Expected, Verify } from '../plan/operation.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
-import { carryOver } from './carry-over.ts';
+import { carryOver, instanceTypesCommand } from './carry-over.ts';
 import { differencesOf } from './compare.ts';
+import { type Asking, asksForUsers, dryRun, type Question } from './question.ts';
 import { removeImage } from './remove.ts';
+import { defaultEncryption } from './settings.ts';
 
 /**
  * Completes what was made, and compares it with the source, attribute by attribute, and its snapshots' keys with the one
@@ -36,6 +45,21 @@ export async function verify({ image: ref, expected }: Verify, scope: Scope): Pr
       );
     throw error;
   }
+}
+
+export function asksToVerify({ expected }: Verify, asking: Asking): Question[] {
+  const { source } = asking;
+  const { image: ImageId } = asking.standIns;
+  const without = 'the UEFI variables of the AMI are not compared';
+  const uefi = new DescribeImageAttributeCommand({ ImageId, Attribute: 'uefiData' });
+  return [
+    ...(instanceTypesOf(source.image) === undefined
+      ? []
+      : [dryRun(instanceTypesCommand(ImageId, source.image), ['image'])]),
+    ...(source.extras.uefiData === undefined ? [] : [dryRun(uefi, ['image'], { without })]),
+    ...defaultEncryption(source.image, expected.key),
+    ...asksForUsers(asking),
+  ];
 }
 
 /** Removes the image unless another run has taken it over meanwhile. */

@@ -70,7 +70,8 @@ export type Allow = Base &
 export type Access = Base & Readonly<{ kind: 'access'; key: string; target: Where; allowedBy: string | undefined }>;
 
 /** Shares a snapshot, or the image, of the source account with accounts. */
-export type Share = Base & Readonly<{ kind: 'share'; resource: Ref; accounts: readonly string[] }>;
+export type Share = Base &
+  Readonly<{ kind: 'share'; type: 'image' | 'snapshot'; resource: Ref; accounts: readonly string[] }>;
 
 /** Copies a snapshot into a target; or takes over the copy that an earlier run began. */
 export type Copy = Base &

@@ -115,7 +115,8 @@ export function openSupply(decided: Decided): Supply {
     const why = `${accounts.join(', ')} copy it; taken back at the end`;
     const id = `share ${snapshotId ?? sourceName} in ${region}`;
     const what = told({ id, place: { account, region }, of: [name], after, why });
-    shared.set(`${region} ${snapshotId ?? ''}`, add({ ...what, kind: 'share', resource, accounts }));
+    const type = snapshotId === undefined ? 'image' : 'snapshot';
+    shared.set(`${region} ${snapshotId ?? ''}`, add({ ...what, kind: 'share', type, resource, accounts }));
   };
 
   return {

@@ -265,8 +265,8 @@ resource "aws_iam_role_policy" "source_role" {
           "ec2:DeleteSnapshot"
         ],
         "NotResource" : [
-          "arn:${local.partition}:ec2:*::image/ami-0fffffffffffffff0",
-          "arn:${local.partition}:ec2:*::snapshot/snap-0fffffffffffffff0"
+          "arn:${local.partition}:ec2:*::image/ami-0ffffffffffffffff",
+          "arn:${local.partition}:ec2:*::snapshot/snap-0ffffffffffffffff"
         ],
         "Condition" : {
           "Null" : {

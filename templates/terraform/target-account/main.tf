@@ -240,8 +240,8 @@ resource "aws_iam_role_policy" "target_role" {
           "ec2:EnableFastSnapshotRestores"
         ],
         "NotResource" : [
-          "arn:${local.partition}:ec2:*::image/ami-0fffffffffffffff0",
-          "arn:${local.partition}:ec2:*::snapshot/snap-0fffffffffffffff0"
+          "arn:${local.partition}:ec2:*::image/ami-0ffffffffffffffff",
+          "arn:${local.partition}:ec2:*::snapshot/snap-0ffffffffffffffff"
         ],
         "Condition" : {
           "Null" : {

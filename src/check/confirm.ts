@@ -1,0 +1,82 @@
+import { placeName, StepError } from '../aws/errors.ts';
+import { joined } from '../join.ts';
+import { asks } from '../operations/kinds.ts';
+import { type Ec2Question, noResource } from '../operations/question.ts';
+import { isMaking, type Plan } from '../plan/decided.ts';
+import type { Checked, Made, Run } from '../run.ts';
+import { type Answer, type Asker, askersOf, eachTargetUpTo, openAsking } from './asking.ts';
+import { lackIn } from './telling.ts';
+
+/**
+ * A denial counts when it has stood for so long: policies may go by tags, which may be seen late
+ * (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html); packer waits as long.
+ */
+const standsSeconds = 120;
+/** A new ID may be NotFound for so long, which says nothing of permissions. */
+const unseenSeconds = 30;
+
+/**
+ * Asks what could be asked only with another ID before, once for each principal in each place, or in all of them where
+ * there are many: without RegisterImage, a role would copy for hours in vain.
+ */
+export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Checked): Run['confirm'] {
+  const askerOf = askersOf(run.request, plan, run.accounts);
+  const put = openAsking(run.accounts);
+  const each = plan.targets.filter(isMaking).length <= eachTargetUpTo;
+  const confirmed = new Map<string, Promise<void>>();
+
+  const confirm = async (asker: Asker, made: Made): Promise<void> => {
+    const place = asker.place.until(run.signal);
+    const ids = Object.values(made);
+    const began = place.clock.now();
+    const left = (seconds: number) => place.clock.now() - began < seconds * 1000;
+    let open = questionsWith(asker, made);
+    for (let wait = 1000; ; wait = Math.min(wait * 1.5, 15_000)) {
+      const answers = await joined(open.map((question) => put({ ...asker, place }, question)));
+      const unsettled = answers.filter(({ verdict }) => verdict.is !== 'may');
+      const refused = unsettled.filter(({ verdict }) => verdict.is === 'may not');
+      if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) return tell(refused, asker, ids);
+      if (unsettled.length === 0) return undefined;
+      open = open.filter((question) => unsettled.some((answer) => answer.question === question));
+      await place.sleep(wait);
+    }
+  };
+
+  /** Those that a resource which is there now can answer, but for what was denied without it. */
+  const questionsWith = (asker: Asker, made: Made): Ec2Question[] => {
+    const asking = { ...run, standIns: { ...noResource, ...made } };
+    const here = plan.operations.filter((operation) => {
+      const { place, principal } = askerOf(operation);
+      return principal === asker.principal && placeName(place) === placeName(asker.place);
+    });
+    const questions = here
+      .flatMap((operation) => asks(operation, asking))
+      .filter((one) => one.service === 'ec2')
+      .filter(({ names, standsIn, key }) => Object.values(made).some(names) && !standsIn && !denied.has(key));
+    return [...new Map(questions.map((question) => [question.key, question])).values()];
+  };
+
+  const tell = (refused: readonly Answer[], { place, role }: Asker, ids: readonly string[]): void => {
+    const lacks = refused.flatMap(({ asker, question, verdict }) =>
+      question.service === 'ec2'
+        ? [{ ...lackIn(run.request, { asker, question, verdict }), without: question.without }]
+        : [],
+    );
+    for (const { what, remedy, without } of lacks)
+      if (without !== undefined) run.log.warn(`${placeName(place)}: ${what}: ${without}. What to do: ${remedy}`);
+    const problems = lacks.filter(({ without }) => without === undefined);
+    if (problems.length === 0) return;
+    const doing = `Asking with ${ids.join(', ')} in ${placeName(place)} what else ${role} may do there`;
+    const remedies = [...new Set(problems.map(({ remedy }) => remedy))].join('; ');
+    throw new StepError(doing, new Error(problems.map(({ what }) => what).join('; ')), remedies);
+  };
+
+  return (operation, made) => {
+    if (!ec2DryRuns) return Promise.resolve();
+    const asker = askerOf(operation);
+    const name = `${asker.principal} ${each ? placeName(asker.place) : asker.place.account} ${Object.keys(made).join()}`;
+    const known = confirmed.get(name) ?? confirm(asker, made);
+    confirmed.set(name, known);
+    return known;
+  };
+}

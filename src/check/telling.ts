@@ -1,0 +1,92 @@
+import { placeName } from '../aws/errors.ts';
+import { regionOfKey, useStatements } from '../aws/kms.ts';
+import { statement } from '../aws/statement.ts';
+import type { Verdict } from '../aws/verdict.ts';
+import type { Request } from '../inputs.ts';
+import { deniedOutright, lackOf } from '../observe/lacking.ts';
+import type { Ec2Question, KeyQuestion } from '../operations/question.ts';
+import type { Findings } from '../plan/problem.ts';
+import type { Answer, Asker } from './asking.ts';
+
+/** Who is told, and what it goes by. */
+type Telling = Readonly<{ request: Request; findings: Findings }>;
+
+/** Tells what an answer comes to: a problem with its remedy, or a warning where the run can do without. */
+export function tell(telling: Telling, { asker, question, verdict, hindrances }: Answer): void {
+  const { findings } = telling;
+  const where = placeName(asker.place);
+  for (const { what, remedy } of hindrances)
+    if (remedy === undefined) findings.warn(where, what);
+    else findings.add(where, what, remedy);
+  if (verdict.is === 'may not') {
+    if (question.service === 'kms') tellKeyDenial(telling, { asker, question, verdict });
+    else tellDenial(telling, { asker, question, verdict });
+  } else if (verdict.is === 'not told' && verdict.words !== '' && !question.standsIn)
+    findings.warn(where, `whether ${asker.role} may take ${question.action} could not be asked (${verdict.words})`);
+}
+
+type Denial<Q> = Readonly<{ asker: Asker; question: Q; verdict: Verdict }>;
+
+function tellDenial({ request, findings }: Telling, denial: Denial<Ec2Question>): void {
+  const where = placeName(denial.asker.place);
+  const { what, remedy } = lackIn(request, denial);
+  const { without } = denial.question;
+  if (without === undefined) findings.add(where, what, remedy);
+  else findings.warn(where, `${what}: ${without}. What to do: ${remedy}`);
+}
+
+/** A denial of EC2's as a problem. */
+export function lackIn(
+  { source: { partition } }: Request,
+  { asker, question, verdict }: Denial<Ec2Question>,
+): { what: string; remedy: string } {
+  const { account, region } = asker.place;
+  // What all targets' roles lack is told once, so their statements name no region.
+  const here = asker.target === undefined ? region : '*';
+  // Images and snapshots have no account: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+  const arns = (types: readonly string[]) =>
+    types.map((type) => `arn:${partition}:ec2:${here}:${type === 'instance' ? account : ''}:${type}/*`);
+  const resources = question.on.length === 0 ? ['*'] : arns(question.on);
+  return lackOf(asker.role, { action: question.action, resources, tagged: arns(question.tagged) }, verdict);
+}
+
+/**
+ * Two sets are known of what a copy takes of KMS: what AWS documents, and the smaller one that copies were measured to
+ * take. Lacking what both have is a problem; lacking what only the documented set has is a warning.
+ * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+ */
+const inBothSets = ['GenerateDataKeyWithoutPlaintext', 'DescribeKey'];
+
+function tellKeyDenial({ request, findings }: Telling, { asker, question, verdict }: Denial<KeyQuestion>): void {
+  const { keyArn, counts, mending, foreign } = question;
+  const denied = /perform: (kms:\w+)/.exec(verdict.words)?.[1] ?? question.action;
+  // Encrypting under that key again is nothing that reading takes.
+  if (mending === 'reading' && denied === 'kms:ReEncryptTo') return;
+  const byKey = foreign && !verdict.words.includes('identity-based policy');
+  // What a grant or a statement is to allow isn't allowed yet.
+  if (byKey && request.source.keyAccess !== 'existing') return;
+  const { account } = asker.place;
+  const where = placeName({ account, region: regionOfKey(keyArn) });
+  const what = `${asker.role} may not take ${denied} on ${keyArn}`;
+  const remedy = byKey
+    ? `add to the policy of that key: ${listed(useStatements({ Principal: accountOf(request, account), Resource: '*' }))}`
+    : `add to its policy: ${mending === 'reading' ? listed(useStatements({ Resource: keyArn })) : statement(denied, [keyArn])}${deniedOutright(verdict)}`;
+  const stops = counts === 'through-ec2' && inBothSets.includes(denied.slice('kms:'.length));
+  if (counts === 'ours') findings.add(where, what, remedy);
+  else if (stops && request.keyPreflight === 'fail')
+    findings.add(
+      where,
+      what,
+      `${remedy}; where it is allowed through EC2 alone (kms:ViaService), set key-preflight to warn`,
+    );
+  else findings.warn(where, `${what}. What to do: ${remedy}`);
+}
+
+function accountOf({ source: { partition } }: Request, account: string): { AWS: string } {
+  return { AWS: `arn:${partition}:iam::${account}:root` };
+}
+
+/** All that reading under a key takes, so that the same statements mend what several findings tell. */
+function listed(statements: readonly unknown[]): string {
+  return statements.map((one) => JSON.stringify(one)).join(', ');
+}

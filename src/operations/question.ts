@@ -1,0 +1,143 @@
+import type { Tag } from '@aws-sdk/client-ec2';
+import { actionOf, type Place } from '../aws/clients.ts';
+import { instancesOf, referencesTo, templatesUsing } from '../observe/users.ts';
+import type { Run } from '../run.ts';
+import { tagPrefix } from '../tags.ts';
+
+/** What stops an operation, by what a read has found; with no remedy, it is only worth a word. */
+export type Hindrance = Readonly<{ what: string; remedy?: string }>;
+
+/** There is nothing to ask with. */
+export class UnaskedError extends Error {
+  override name = 'UnaskedError';
+}
+
+type Base = Readonly<{
+  /** As a policy names it: `ec2:CopySnapshot`. */
+  action: string;
+  /** Questions of one key differ by nothing that a policy goes by: one stands for all. */
+  key: string;
+  /** Whether it is a call that must not be made, but for its dry run. */
+  dry: boolean;
+  /** Whether it names what isn't there yet: then AWS may say nothing of permissions. */
+  standsIn: boolean;
+}>;
+
+/** Asks EC2. What a read finds, it may give as a list of Hindrances. */
+export type Ec2Question = Base &
+  Readonly<{
+    service: 'ec2';
+    ask(place: Place): Promise<unknown>;
+    /** The types of resources that a statement names, or none that EC2 knows; and those that are made with tags. */
+    on: readonly string[];
+    tagged: readonly string[];
+    /** What is lost without the permission, where the run can do without it. */
+    without: string | undefined;
+    /** Whether it is asked in every target, however many there are. */
+    everywhere: boolean;
+    /** Whether it names a resource. */
+    names(id: string): boolean;
+  }>;
+
+/** Asks KMS about a key, in the key's region. */
+export type KeyQuestion = Base &
+  Readonly<{
+    service: 'kms';
+    keyArn: string;
+    ask(by: KeyAsker): Promise<unknown>;
+    /**
+     * How a denial counts: of a call that the action makes itself, it stops the run; of one that EC2 makes for it, as the
+     * sets of needs and key-preflight say; of one that only the sweeping of dead runs takes, it is worth a word.
+     */
+    counts: 'ours' | 'through-ec2' | 'sweeping';
+    /** What mends it in the role's policy: the action alone, or all that reading under a key takes. */
+    mending: 'action' | 'reading';
+    /** Whether the key is another account's, whose policy must let the role in too, or a grant, which is yet to be made. */
+    foreign: boolean;
+  }>;
+
+/** Who asks about a key. */
+export type KeyAsker = Readonly<{
+  place: Place;
+  /** A cipher text under the key that the asker, or the source role, has made. @throws where it can't be made */
+  cipherText(by: 'asker' | 'source'): Promise<Uint8Array>;
+}>;
+
+export type Question = Ec2Question | KeyQuestion;
+
+/** What the commands of an operation are made of, beside itself. */
+export type Job = Pick<Run, 'request' | 'source' | 'leaseId' | 'operation'>;
+
+/** IDs to ask with where there is no resource yet. */
+export type StandIns = Readonly<{ image: string; snapshot: string }>;
+export type Asking = Job & Readonly<{ standIns: StandIns }>;
+
+/**
+ * IDs that no resource has, and that AWS takes for well-formed, as it doesn't any ID (recorded: DescribeImages of this one
+ * says NotFound, of ami-0123456789abcdef0 Malformed). The published policies' denials leave them out.
+ */
+export const noResource: StandIns = { image: 'ami-0ffffffffffffffff', snapshot: 'snap-0ffffffffffffffff' };
+
+/** The ID of a resource, or what is asked with as long as a name stands for it. */
+export function idOr(standIn: string, id: string | undefined): string {
+  return id !== undefined && /^(ami|snap)-[0-9a-f]+$/.test(id) ? id : standIn;
+}
+
+/** A command of EC2's, each of which knows dry runs. */
+type Ec2Command = { readonly input: { DryRun?: boolean | undefined } };
+
+type Input = Readonly<{ TagSpecifications?: readonly { ResourceType?: string; Tags?: Tag[] }[] }>;
+
+/** The question whether `command`, which is made for it, may be sent. */
+export function dryRun(
+  command: Ec2Command,
+  on: readonly string[],
+  { without, everywhere = false }: Readonly<{ without?: string | undefined; everywhere?: boolean }> = {},
+): Ec2Question {
+  const { TagSpecifications = [] } = command.input as Input;
+  const text = JSON.stringify(command.input);
+  command.input.DryRun = true;
+  const action = `ec2:${actionOf(command)}`;
+  return {
+    ...{ service: 'ec2', action, on, without, everywhere, dry: true },
+    key: `${action} ${JSON.stringify(command.input, asPoliciesSee)}`,
+    tagged: TagSpecifications.flatMap(({ ResourceType, Tags = [] }) => (Tags.length > 0 ? (ResourceType ?? []) : [])),
+    standsIn: Object.values(noResource).some((id) => text.includes(id)),
+    names: (id) => text.includes(id),
+    // The client knows its commands one by one, by the type of each.
+    ask: (place) => place.ec2(command as never),
+  };
+}
+
+/** Of tags of ours the key says all, and one ID is like another of its kind. */
+function asPoliciesSee(_: string, value: unknown): unknown {
+  if (typeof value === 'string') return value.replace(/\b(ami|snap)-[0-9a-f]+/g, '$1');
+  const { Key } = (value ?? {}) as Tag;
+  return typeof Key === 'string' && Key.startsWith(tagPrefix) ? Key : value;
+}
+
+/** A read of EC2 that the run can do without, and what stands in the way by what it found. */
+export function reading(
+  action: string,
+  without: string,
+  ask: (place: Place) => Promise<readonly Hindrance[]>,
+): Ec2Question {
+  const of = { service: 'ec2', action: `ec2:${action}`, key: `${action} ${without}` } as const;
+  return {
+    ...of,
+    ask,
+    without,
+    on: [],
+    tagged: [],
+    dry: false,
+    standsIn: false,
+    everywhere: false,
+    names: () => false,
+  };
+}
+
+/** Where `retain` counts AMIs, what uses an older one must be known before it goes. */
+export function asksForUsers({ request, standIns }: Asking): Ec2Question[] {
+  const commands = [instancesOf, templatesUsing, referencesTo].map((of) => of([standIns.image]));
+  return request.publication.retain === undefined ? [] : commands.map((command) => dryRun(command, []));
+}
