@@ -161,7 +161,7 @@ resource "aws_iam_policy" "this" {
           "ec2:ModifyImageAttribute"
         ],
         "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::image/ami-0fffffffffffffff0"
+          "arn:${local.partition}:ec2:${local.region}::image/ami-0ffffffffffffffff"
         ]
       },
       {

@@ -258,7 +258,7 @@ resource "aws_iam_role_policy" "target_role" {
         ],
         "NotResource" : [
           "arn:${local.partition}:ec2:*::image/*",
-          "arn:${local.partition}:ec2:*::snapshot/snap-0fffffffffffffff0"
+          "arn:${local.partition}:ec2:*::snapshot/snap-0ffffffffffffffff"
         ],
         "Condition" : {
           "Null" : {
