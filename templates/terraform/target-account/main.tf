@@ -352,9 +352,8 @@ resource "aws_iam_role_policy" "target_route_copy" {
         "Action" : [
           "ec2:CreateTags"
         ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*::image/*",
-          "arn:${local.partition}:ec2:*::snapshot/*"
+        "NotResource" : [
+          "arn:${local.partition}:ec2:*::snapshot/snap-0ffffffffffffffff"
         ],
         "Condition" : {
           "Null" : {
