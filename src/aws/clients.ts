@@ -39,6 +39,14 @@ export type Place = Where &
     until(signal: AbortSignal): Place;
   }>;
 
+/** A command of EC2's, each of which knows dry runs. */
+export type Ec2Command = Readonly<{ input: { DryRun?: boolean | undefined } }>;
+
+/** Sends any of them; the client knows each by its own type. */
+export function sendEc2({ ec2 }: Place, command: Ec2Command): Promise<object> {
+  return ec2(command as never);
+}
+
 /** What every client is made with. Retrying is done in `send` below, which knows what may be repeated. */
 export const clientDefaults = { maxAttempts: 1, customUserAgent: 'share-encrypted-ami' };
 

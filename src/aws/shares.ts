@@ -1,12 +1,14 @@
 import {
   DescribeImageAttributeCommand,
   DescribeSnapshotAttributeCommand,
+  type DescribeSnapshotAttributeResult,
+  type ImageAttribute,
   ModifyImageAttributeCommand,
   ModifySnapshotAttributeCommand,
   type Tag,
 } from '@aws-sdk/client-ec2';
 import { joined } from '../join.ts';
-import type { Place } from './clients.ts';
+import { type Ec2Command, type Place, sendEc2 } from './clients.ts';
 import { describeImages, describeSnapshots } from './describe.ts';
 import { isDenied } from './errors.ts';
 
@@ -20,44 +22,31 @@ const accountsPerCall = 500;
 
 const isImage = (id: string): boolean => id.startsWith('ami-');
 
-/** Asks whom an image is shared with. */
-export function imageShares(ImageId: string): DescribeImageAttributeCommand {
-  return new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' });
-}
-
-/** Asks whom a snapshot is shared with. */
-export function snapshotShares(SnapshotId: string): DescribeSnapshotAttributeCommand {
-  return new DescribeSnapshotAttributeCommand({ SnapshotId, Attribute: 'createVolumePermission' });
+/** Asks whom a snapshot or an image is shared with. */
+export function sharesQuery(id: string): Ec2Command {
+  return isImage(id)
+    ? new DescribeImageAttributeCommand({ ImageId: id, Attribute: 'launchPermission' })
+    : new DescribeSnapshotAttributeCommand({ SnapshotId: id, Attribute: 'createVolumePermission' });
 }
 
 /** The accounts that a snapshot or an image is shared with. */
 export async function readShares(place: Place, id: string): Promise<Set<string>> {
-  const permissions = isImage(id)
-    ? (await place.ec2(imageShares(id))).LaunchPermissions
-    : (await place.ec2(snapshotShares(id))).CreateVolumePermissions;
-  return new Set((permissions ?? []).flatMap(({ UserId }) => UserId ?? []));
+  const found: ImageAttribute & DescribeSnapshotAttributeResult = await sendEc2(place, sharesQuery(id));
+  const permissions = found.LaunchPermissions ?? found.CreateVolumePermissions ?? [];
+  return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
 }
 
 export type ShareChange = Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>;
 
-function permissionsOf(change: ShareChange): { Add?: { UserId: string }[]; Remove?: { UserId: string }[] } {
+/** Shares a snapshot or an image with accounts, or takes that back. */
+export function sharing(id: string, change: ShareChange): Ec2Command {
   const users = (accounts: readonly string[]) => accounts.map((UserId) => ({ UserId }));
-  return 'Add' in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
-}
-
-/** Shares an image with accounts, or takes that back. */
-export function imageSharing(ImageId: string, change: ShareChange): ModifyImageAttributeCommand {
-  return new ModifyImageAttributeCommand({ ImageId, LaunchPermission: permissionsOf(change) });
-}
-
-/** Shares a snapshot with accounts, or takes that back. */
-export function snapshotSharing(SnapshotId: string, change: ShareChange): ModifySnapshotAttributeCommand {
-  const CreateVolumePermission = permissionsOf(change);
-  return new ModifySnapshotAttributeCommand({
-    SnapshotId,
-    Attribute: 'createVolumePermission',
-    CreateVolumePermission,
-  });
+  const permissions = 'Add' in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
+  return isImage(id)
+    ? new ModifyImageAttributeCommand({ ImageId: id, LaunchPermission: permissions })
+    : new ModifySnapshotAttributeCommand({
+        ...{ SnapshotId: id, Attribute: 'createVolumePermission', CreateVolumePermission: permissions },
+      });
 }
 
 /**
@@ -68,10 +57,8 @@ export function snapshotSharing(SnapshotId: string, change: ShareChange): Modify
  */
 export async function changeShares(place: Place, id: string, change: ShareChange): Promise<void> {
   const accounts = 'Add' in change ? change.Add : change.Remove;
-  const send = (some: readonly string[]): Promise<unknown> => {
-    const changed = 'Add' in change ? { Add: some } : { Remove: some };
-    return isImage(id) ? place.ec2(imageSharing(id, changed)) : place.ec2(snapshotSharing(id, changed));
-  };
+  const send = (some: readonly string[]) =>
+    sendEc2(place, sharing(id, 'Add' in change ? { Add: some } : { Remove: some }));
   for (let start = 0; start < accounts.length; start += accountsPerCall) {
     const some = accounts.slice(start, start + accountsPerCall);
     try {

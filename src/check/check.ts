@@ -50,6 +50,9 @@ export async function check(checking: Checking): Promise<Checked> {
 
 type Asked = Pick<Answer, 'asker' | 'question'>;
 
+/** Asked in every target, however many there are: names and keys differ. */
+const everywhere = ['ec2:CopySnapshot', 'ec2:CopyImage'];
+
 /** All questions, each once for one principal in one place; one that the run can't do without before one that it can. */
 function collect({ request, leaseId, plan, accounts }: Checking): Asked[] {
   const { source, operations, targets } = plan;
@@ -60,7 +63,7 @@ function collect({ request, leaseId, plan, accounts }: Checking): Asked[] {
   const all = operations.flatMap((operation): Asked[] => {
     const asker = askerOf(operation);
     const here = asker.target === undefined || sampled.has(asker.target) || operation.kind === 'access';
-    const questions = asks(operation, asking).filter((one) => here || (one.service === 'ec2' && one.everywhere));
+    const questions = asks(operation, asking).filter(({ action }) => here || everywhere.includes(action));
     return questions.map((question) => ({ asker, question }));
   });
   // One that the run can't do without stands for its like.

@@ -1,10 +1,11 @@
-import type { CopySnapshotCommand, Filter } from '@aws-sdk/client-ec2';
+import { CopyImageCommand, CopySnapshotCommand, type Filter, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { ownSnapshots } from '../aws/describe.ts';
 import { hasCode, isServerError, isTransient, placeName } from '../aws/errors.ts';
 import { lookedFor, retried } from '../retry.ts';
 import type { Run } from '../run.ts';
 import { tagKeys } from '../tags.ts';
+import type { Job } from './question.ts';
 
 /** Others' copies take the quota of this account and region; they end some time. */
 export function retryOnQuota<T>(
@@ -21,6 +22,40 @@ export function retryOnQuota<T>(
     },
     begin,
   );
+}
+
+/** What is copied, and as what. */
+export type CopyRequest = Readonly<{
+  id: string;
+  region: string;
+  key: string;
+  name?: string;
+  description: string | undefined;
+  tags: readonly Tag[];
+  snapshotTags?: readonly Tag[];
+  token?: string | undefined;
+}>;
+
+/** Copies a snapshot under a key. */
+export function snapshotCopy({ request }: Job, { id, region, key, description, tags }: CopyRequest) {
+  return new CopySnapshotCommand({
+    ...{ SourceSnapshotId: id, SourceRegion: region, Description: description, Encrypted: true, KmsKeyId: key },
+    ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
+    TagSpecifications: [{ ResourceType: 'snapshot', Tags: [...tags] }],
+  });
+}
+
+/** Copies an image, all its snapshots under a key; they all have the same tags. */
+export function imageCopy({ request }: Job, { id, region, key, name, description, token, ...copied }: CopyRequest) {
+  return new CopyImageCommand({
+    ...{ SourceImageId: id, SourceRegion: region, Name: name, Description: description, ClientToken: token },
+    ...{ Encrypted: true, KmsKeyId: key },
+    ...(request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes }),
+    TagSpecifications: [
+      { ResourceType: 'image', Tags: [...copied.tags] },
+      { ResourceType: 'snapshot', Tags: [...(copied.snapshotTags ?? [])] },
+    ],
+  });
 }
 
 /** By what a copy is found again: a tag that this run alone gives, and the snapshot that it is of. */

@@ -1,4 +1,4 @@
-import { CopyImageCommand, CreateTagsCommand, type Image } from '@aws-sdk/client-ec2';
+import { type CopyImageCommand, CreateTagsCommand, type Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
 import { hasCode, placeName, StepError } from '../aws/errors.ts';
@@ -11,7 +11,7 @@ import { milestones } from '../report/progress.ts';
 import { retried } from '../retry.ts';
 import { idOf, type Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
-import { retryOnQuota } from './begin-copy.ts';
+import { imageCopy, retryOnQuota } from './begin-copy.ts';
 import { clientToken } from './client-token.ts';
 import { copyRemedy, isAccess, regain } from './copy.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
@@ -85,24 +85,9 @@ async function takeOver(operation: CopyImage, { run, place }: Scope): Promise<st
   return id;
 }
 
-type From = Readonly<{ id: string; token?: string }>;
-
-function commandOf(operation: CopyImage, { request }: Job, { id, token }: From): CopyImageCommand {
-  const { name, key, description, imageTags, anyTags, fromRegion } = operation;
-  return new CopyImageCommand({
-    Name: name,
-    Description: description,
-    SourceImageId: id,
-    SourceRegion: fromRegion,
-    Encrypted: true,
-    KmsKeyId: key,
-    ClientToken: token,
-    ...(request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes }),
-    TagSpecifications: [
-      { ResourceType: 'image', Tags: [...imageTags] },
-      { ResourceType: 'snapshot', Tags: [...anyTags] },
-    ],
-  });
+function commandOf(operation: CopyImage, job: Job, from: Readonly<{ id: string; token?: string }>): CopyImageCommand {
+  const { fromRegion: region, imageTags: tags, anyTags: snapshotTags } = operation;
+  return imageCopy(job, { ...operation, ...from, region, tags, snapshotTags });
 }
 
 function takeOverCommand({ imageTags }: CopyImage, id: string): CreateTagsCommand {
@@ -118,11 +103,9 @@ export function asksToCopyImage(operation: CopyImage, asking: Asking): Question[
     first !== undefined && isTagged(source, first) ? [snapshotCommand(operation, first, standIns.snapshot)] : [];
   return [
     takeOver === undefined
-      ? dryRun(commandOf(operation, asking, { id: idOr(standIns.image, of[0]) }), ['image', 'snapshot'], {
-          everywhere: true,
-        })
-      : dryRun(takeOverCommand(operation, takeOver), ['image', 'snapshot']),
-    ...own.map((command) => dryRun(command, ['image', 'snapshot'])),
+      ? dryRun(commandOf(operation, asking, { id: idOr(standIns.image, of[0]) }))
+      : dryRun(takeOverCommand(operation, takeOver)),
+    ...own.map((command) => dryRun(command)),
     deregistration(image, halfMade),
     deletion(standIns.snapshot, halfMade),
     ...usingKey(key),

@@ -1,4 +1,4 @@
-import { CopySnapshotCommand, CreateTagsCommand, type Snapshot } from '@aws-sdk/client-ec2';
+import { type CopySnapshotCommand, CreateTagsCommand, type Snapshot } from '@aws-sdk/client-ec2';
 import { placeName, StepError } from '../aws/errors.ts';
 import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type SnapshotEvents } from '../aws/wait.ts';
@@ -8,7 +8,7 @@ import { retried } from '../retry.ts';
 import { idOf, type Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { giveAgain } from './allow.ts';
-import { beginCopy, retryOnQuota } from './begin-copy.ts';
+import { beginCopy, retryOnQuota, snapshotCopy } from './begin-copy.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
 import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
 import { deleteSnapshot, deletion, halfMade } from './remove.ts';
@@ -91,16 +91,10 @@ export async function regain(operations: readonly string[], scope: Scope): Promi
   }
 }
 
-function commandOf({ snapshot, fromRegion, key, tags }: Copy, { source, request }: Job, sourceId: string) {
-  return new CopySnapshotCommand({
-    SourceRegion: fromRegion,
-    SourceSnapshotId: sourceId,
-    Description: `Copied from ${snapshot.id} of ${source.imageId} (${placeName(source.place)})`,
-    Encrypted: true,
-    KmsKeyId: key,
-    ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
-    TagSpecifications: [{ ResourceType: 'snapshot', Tags: [...tags] }],
-  });
+function commandOf({ snapshot, fromRegion: region, key, tags }: Copy, job: Job, id: string): CopySnapshotCommand {
+  const { imageId, place } = job.source;
+  const description = `Copied from ${snapshot.id} of ${imageId} (${placeName(place)})`;
+  return snapshotCopy(job, { id, region, key, description, tags });
 }
 
 function takeOverCommand(id: string, { leaseId }: Job): CreateTagsCommand {
@@ -115,9 +109,9 @@ export function asksToCopy(operation: Copy, asking: Asking): Question[] {
   return [
     // AWS looks at the source only when the copy runs: one that isn't there, or isn't shared yet, is no error.
     takeOver === undefined
-      ? dryRun(commandOf(operation, asking, idOr(asking.standIns.snapshot, of[0])), ['snapshot'], { everywhere: true })
-      : dryRun(takeOverCommand(takeOver, asking), ['snapshot']),
-    dryRun(takeOverCommand(copy, asking), ['image', 'snapshot'], { without }),
+      ? dryRun(commandOf(operation, asking, idOr(asking.standIns.snapshot, of[0])))
+      : dryRun(takeOverCommand(takeOver, asking)),
+    dryRun(takeOverCommand(copy, asking), without),
     deletion(copy, halfMade),
     copyQuota(asking.request.maxParallel),
     ...usingKey(key),

@@ -13,10 +13,10 @@ import { type Asking, dryRun, type Question } from './question.ts';
 /** The AMI of an instance, and what is read only when it is there. */
 export function asksToCreate({ instanceId, noReboot }: Create, { request, source, standIns }: Asking): Question[] {
   return [
-    dryRun(new CreateImageCommand(creationOf(request, instanceId, noReboot)), ['instance', 'image', 'snapshot']),
-    dryRun(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }), []),
+    dryRun(new CreateImageCommand(creationOf(request, instanceId, noReboot))),
+    dryRun(new DescribeSnapshotsCommand({ OwnerIds: ['self'] })),
     ...(hasUefi(source.image)
-      ? [dryRun(new DescribeImageAttributeCommand({ ImageId: standIns.image, Attribute: 'uefiData' }), [])]
+      ? [dryRun(new DescribeImageAttributeCommand({ ImageId: standIns.image, Attribute: 'uefiData' }))]
       : []),
   ];
 }

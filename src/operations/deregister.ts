@@ -27,7 +27,7 @@ export function asksToDeregister({ image, reason }: Deregister, { leaseId }: Ask
   const Resources = snapshotIdsOf(image);
   const command = new CreateTagsCommand({ Resources, Tags: [markOf(reason, leaseId)] });
   return [
-    ...(Resources.length > 0 && reason === 'name' ? [dryRun(command, ['snapshot'])] : []),
+    ...(Resources.length > 0 && reason === 'name' ? [dryRun(command)] : []),
     deregistration(image.ImageId ?? ''),
     ...Resources.slice(0, 1).map((id) => deletion(id)),
   ];

@@ -1,4 +1,4 @@
-import { CopyImageCommand, CopySnapshotCommand, type Image } from '@aws-sdk/client-ec2';
+import type { CopyImageCommand, CopySnapshotCommand, Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
@@ -13,7 +13,7 @@ import { milestones } from '../report/progress.ts';
 import { retried } from '../retry.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
 import { joinIds, tagKeys, toTags } from '../tags.ts';
-import { beginCopy, retryOnQuota } from './begin-copy.ts';
+import { beginCopy, imageCopy, retryOnQuota, snapshotCopy } from './begin-copy.ts';
 import { clientToken } from './client-token.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
 import { type Asking, dryRun, idOr, type Job, noResource, type Question } from './question.ts';
@@ -112,38 +112,24 @@ async function findOrMake(run: Run, place: Place, wanted: Wanted): Promise<strin
   );
 }
 
-function imageCommand({ source, request }: Job, { name, key }: Wanted, ClientToken?: string): CopyImageCommand {
-  const ours = { ...provenance(request, source.imageId), [tagKeys.intermediate]: 'true' };
-  // CopyImage gives all its snapshots the same tags, so they name every snapshot that they may be of.
-  const ofSnapshots = { ...ours, [tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(source.image)) };
-  return new CopyImageCommand({
-    Name: name,
-    Description: `Temporary encrypted copy of ${source.imageId}`,
-    SourceImageId: idOr(noResource.image, source.imageId),
-    SourceRegion: source.place.region,
-    Encrypted: true,
-    KmsKeyId: key,
-    ClientToken,
-    ...(request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes }),
-    TagSpecifications: [
-      { ResourceType: 'image', Tags: toTags(ours) },
-      { ResourceType: 'snapshot', Tags: toTags(ofSnapshots) },
-    ],
+function imageCommand(job: Job, wanted: Wanted, token?: string): CopyImageCommand {
+  const { imageId, place, image } = job.source;
+  const ours = { ...provenance(job.request, imageId), [tagKeys.intermediate]: 'true' };
+  return imageCopy(job, {
+    ...{ ...wanted, id: idOr(noResource.image, imageId), region: place.region, token },
+    ...{ description: `Temporary encrypted copy of ${imageId}`, tags: toTags(ours) },
+    // They name every snapshot that they may be of.
+    snapshotTags: toTags({ ...ours, [tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(image)) }),
   });
 }
 
-function snapshotCommand({ source, request, leaseId }: Job, snapshot: SourceSnapshot, key: string) {
-  const ours = { [tagKeys.sourceSnapshot]: snapshot.id, [tagKeys.intermediate]: leaseId };
-  return new CopySnapshotCommand({
-    SourceRegion: source.place.region,
-    SourceSnapshotId: idOr(noResource.snapshot, snapshot.id),
-    Description: `Temporary encrypted copy of ${snapshot.id} of ${source.imageId}`,
-    Encrypted: true,
-    KmsKeyId: key,
-    ...(request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes }),
-    TagSpecifications: [
-      { ResourceType: 'snapshot', Tags: toTags({ ...provenance(request, source.imageId), ...ours }) },
-    ],
+function snapshotCommand(job: Job, { id }: SourceSnapshot, key: string): CopySnapshotCommand {
+  const { imageId, place } = job.source;
+  const ours = { [tagKeys.sourceSnapshot]: id, [tagKeys.intermediate]: job.leaseId };
+  return snapshotCopy(job, {
+    ...{ id: idOr(noResource.snapshot, id), region: place.region, key },
+    description: `Temporary encrypted copy of ${id} of ${imageId}`,
+    tags: toTags({ ...provenance(job.request, imageId), ...ours }),
   });
 }
 
@@ -152,8 +138,8 @@ export function asksToEncrypt(operation: EncryptImage | EncryptSnapshot, asking:
   const { source, standIns, request } = asking;
   const making =
     snapshot === undefined
-      ? [dryRun(imageCommand(asking, operation), ['image', 'snapshot']), deregistration(standIns.image)]
-      : [dryRun(snapshotCommand(asking, snapshot, key), ['snapshot']), copyQuota(request.maxParallel)];
+      ? [dryRun(imageCommand(asking, operation)), deregistration(standIns.image)]
+      : [dryRun(snapshotCommand(asking, snapshot, key)), copyQuota(request.maxParallel)];
   const read = snapshot === undefined ? source.snapshots : [snapshot];
   return [...making, deletion(standIns.snapshot), ...usingKey(key), ...readingSnapshots(read, key)];
 }

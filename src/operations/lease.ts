@@ -10,8 +10,8 @@ export function asksForLease({ imageId }: Lease, { leaseId, standIns }: Asking):
   const Resources = [idOr(standIns.image, imageId)];
   const without = 'other runs on this AMI cannot see this one; run them one after the other';
   return [
-    dryRun(new CreateTagsCommand({ Resources, Tags: [{ Key, Value: '' }] }), ['image'], { without }),
-    dryRun(new DeleteTagsCommand({ Resources, Tags: [{ Key }] }), ['image'], { without }),
+    dryRun(new CreateTagsCommand({ Resources, Tags: [{ Key, Value: '' }] }), without),
+    dryRun(new DeleteTagsCommand({ Resources, Tags: [{ Key }] }), without),
   ];
 }
 

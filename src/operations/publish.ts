@@ -1,12 +1,13 @@
 import {
   EnableFastSnapshotRestoresCommand,
+  type EnableFastSnapshotRestoresResult,
   EnableImageDeprecationCommand,
   EnableImageDeregistrationProtectionCommand,
   type Image,
   ModifyImageAttributeCommand,
 } from '@aws-sdk/client-ec2';
 import { CreateGrantCommand, type GrantOperation } from '@aws-sdk/client-kms';
-import type { Place } from '../aws/clients.ts';
+import { type Ec2Command, type Place, sendEc2 } from '../aws/clients.ts';
 import { placeName, StepError } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
@@ -17,6 +18,58 @@ import { oncePrincipalIsThere } from './allow.ts';
 import { granting } from './key-questions.ts';
 import { type Asking, dryRun, type Hindrance, idOr, type Question } from './question.ts';
 
+/** A call, what it is called while it is made, and what is told of it then. */
+type Step = Readonly<{ doing: string; command: Ec2Command; done: string }>;
+
+/** What the inputs ask for beside the AMI, as far as it isn't so. */
+function stepsOf(image: Image, { launchPermissions, deprecateAt, protection, zones }: PublishSettings): Step[] {
+  const { ImageId } = image;
+  const steps: Step[] = [];
+  if (launchPermissions.length > 0) {
+    const names = launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn);
+    const done = `${ImageId} may be launched by ${names.join(', ')}`;
+    const command = new ModifyImageAttributeCommand({ ImageId, LaunchPermission: { Add: [...launchPermissions] } });
+    steps.push({ doing: 'Letting others launch', command, done });
+  }
+  // An AMI that is used again keeps the time that was counted from its own run.
+  if (deprecateAt !== undefined && !(deprecateAt.keep && image.DeprecationTime)) {
+    const DeprecateAt = new Date(deprecateAt.at);
+    const done = `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
+    steps.push({ doing: 'Deprecating', command: new EnableImageDeprecationCommand({ ImageId, DeprecateAt }), done });
+  }
+  const WithCooldown = protection === 'on-with-cooldown';
+  const asked = WithCooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown';
+  if (protection !== 'off' && image.DeregistrationProtection !== asked) {
+    const command = new EnableImageDeregistrationProtectionCommand({ ImageId, WithCooldown });
+    const done = `${ImageId} is protected from deregistration${WithCooldown ? ', with a cooldown' : ''}`;
+    steps.push({ doing: 'Protecting', command, done });
+  }
+  if (zones.length > 0) {
+    const SourceSnapshotIds = snapshotIdsOf(image);
+    const command = new EnableFastSnapshotRestoresCommand({ AvailabilityZones: [...zones], SourceSnapshotIds });
+    const done = `fast snapshot restore is on for ${SourceSnapshotIds.join(', ')} in ${zones.join(', ')}`;
+    steps.push({ doing: 'Enabling fast snapshot restore for', command, done });
+  }
+  return steps;
+}
+
+export function asksToPublish({ of: [of], settings }: Publish, { standIns }: Asking): Question[] {
+  const BlockDeviceMappings = [{ Ebs: { SnapshotId: standIns.snapshot } }];
+  const steps = stepsOf({ ImageId: idOr(standIns.image, of), BlockDeviceMappings }, settings);
+  return [
+    ...steps.map(({ command }) => dryRun(command)),
+    ...settings.grantKeyTo.map((principal) => granting(launchGrant(settings, principal), absenceOf(principal))),
+  ];
+}
+
+/** A service-linked role must be there before it is given a grant. */
+function absenceOf(principal: string): Hindrance {
+  const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
+  const create = `create it: aws iam create-service-linked-role --aws-service-name ${service}`;
+  const remedy = service === undefined ? 'create it, or correct grant-key-to' : create;
+  return { what: `${principal} (grant-key-to) is not there`, remedy };
+}
+
 /**
  * Does with a verified AMI what the inputs ask for beside it. Doing it again changes nothing more, so that an AMI that is
  * reused is brought to the same state.
@@ -26,47 +79,25 @@ export async function publish({ image: ref, settings }: Publish, { run, place, r
   const made = 'madeBy' in ref ? resultOf(ref.madeBy) : undefined;
   if (made?.image === undefined) throw new Error('there is no image to publish');
   const { image } = made;
-  const id = image.ImageId ?? '';
-  const step = async (name: string, act: () => Promise<string | undefined>): Promise<void> => {
+  const step = async (doing: string, done: string, act: () => Promise<unknown>): Promise<void> => {
     try {
-      const done = await act();
-      if (done !== undefined) run.log.line(placeName(place), done);
+      await act();
+      run.log.line(placeName(place), done);
     } catch (error) {
-      throw new StepError(`${name} ${id} in ${placeName(place)}`, error);
+      throw new StepError(`${doing} ${image.ImageId} in ${placeName(place)}`, error);
     }
   };
+  const { key, grantKeyTo } = settings;
+  const granted = `${grantKeyTo.join(', ')} may use ${key}`;
   await joined([
-    step('Granting the use of the key of', () => grantKey(place, settings)),
-    step('Letting others launch', () => letLaunch(place, id, settings)),
-    step('Deprecating', () => deprecate(place, image, settings)),
-    step('Protecting', () => protect(place, image, settings)),
-    step('Enabling fast snapshot restore for', () => restoreFast(place, snapshotIdsOf(image), settings)),
+    ...(grantKeyTo.length === 0
+      ? []
+      : [step('Granting the use of the key of', granted, () => grantKey(place, settings))]),
+    ...stepsOf(image, settings).map(({ doing, command, done }) =>
+      step(doing, done, async () => throwFailures(await sendEc2(place, command))),
+    ),
   ]);
   return made;
-}
-
-export function asksToPublish({ of: [of], settings }: Publish, { standIns }: Asking): Question[] {
-  const { key, grantKeyTo, launchPermissions, deprecateAt, protection, zones } = settings;
-  const id = idOr(standIns.image, of);
-  return [
-    ...(deprecateAt === undefined ? [] : [dryRun(deprecateCommand(id, deprecateAt.at), ['image'])]),
-    ...(protection === 'off' ? [] : [dryRun(protectCommand(id, protection), ['image'])]),
-    ...(launchPermissions.length === 0 ? [] : [dryRun(launchCommand(id, launchPermissions), ['image'])]),
-    ...(zones.length === 0 ? [] : [dryRun(restoreCommand([standIns.snapshot], zones), ['snapshot'])]),
-    ...grantKeyTo.map((principal) => granting(launchGrant(key, principal), absenceOf(principal))),
-  ];
-}
-
-/** A service-linked role must be there before it is given a grant. */
-function absenceOf(principal: string): Hindrance {
-  const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
-  return {
-    what: `${principal} (grant-key-to) is not there`,
-    remedy:
-      service === undefined
-        ? 'create it, or correct grant-key-to'
-        : `create it: aws iam create-service-linked-role --aws-service-name ${service}`,
-  };
 }
 
 /**
@@ -85,80 +116,22 @@ const launchOperations: GrantOperation[] = [
 ];
 
 /** With the same name and parameters, KMS gives the same grant again: it is kept, and never doubled. */
-function launchGrant(KeyId: string, GranteePrincipal: string): CreateGrantCommand {
+function launchGrant({ key: KeyId }: PublishSettings, GranteePrincipal: string): CreateGrantCommand {
   const Name = 'share-encrypted-ami/launch';
   return new CreateGrantCommand({ KeyId, GranteePrincipal, Operations: launchOperations, Name });
 }
 
-async function grantKey(place: Place, { key, grantKeyTo }: PublishSettings): Promise<string | undefined> {
-  for (const principal of grantKeyTo) await oncePrincipalIsThere(place, () => place.kms(launchGrant(key, principal)));
-  return grantKeyTo.length === 0 ? undefined : `${grantKeyTo.join(', ')} may use ${key}`;
+async function grantKey(place: Place, settings: PublishSettings): Promise<void> {
+  for (const principal of settings.grantKeyTo)
+    await oncePrincipalIsThere(place, () => place.kms(launchGrant(settings, principal)));
 }
 
-function launchCommand(ImageId: string, launchPermissions: PublishSettings['launchPermissions']) {
-  return new ModifyImageAttributeCommand({ ImageId, LaunchPermission: { Add: [...launchPermissions] } });
-}
-
-async function letLaunch(
-  place: Place,
-  id: string,
-  { launchPermissions }: PublishSettings,
-): Promise<string | undefined> {
-  if (launchPermissions.length === 0) return undefined;
-  await place.ec2(launchCommand(id, launchPermissions));
-  const names = launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn);
-  return `${id} may be launched by ${names.join(', ')}`;
-}
-
-async function deprecate(
-  place: Place,
-  { ImageId, DeprecationTime }: Image,
-  { deprecateAt }: PublishSettings,
-): Promise<string | undefined> {
-  // An AMI that is used again keeps the time that was counted from its own run.
-  if (deprecateAt === undefined || (deprecateAt.keep && DeprecationTime)) return undefined;
-  await place.ec2(deprecateCommand(ImageId, deprecateAt.at));
-  return `${ImageId} is deprecated from ${new Date(deprecateAt.at).toISOString().slice(0, 16)}Z on`;
-}
-
-function deprecateCommand(ImageId: string | undefined, at: number): EnableImageDeprecationCommand {
-  return new EnableImageDeprecationCommand({ ImageId, DeprecateAt: new Date(at) });
-}
-
-function protectCommand(ImageId: string | undefined, asked: PublishSettings['protection']) {
-  const WithCooldown = asked === 'on-with-cooldown';
-  return new EnableImageDeregistrationProtectionCommand({ ImageId, WithCooldown });
-}
-
-async function protect(
-  place: Place,
-  { ImageId, DeregistrationProtection }: Image,
-  { protection: asked }: PublishSettings,
-): Promise<string | undefined> {
-  if (asked === 'off') return undefined;
-  const cooldown = asked === 'on-with-cooldown';
-  if (DeregistrationProtection === (cooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown')) return undefined;
-  await place.ec2(protectCommand(ImageId, asked));
-  return `${ImageId} is protected from deregistration${cooldown ? ', with a cooldown' : ''}`;
-}
-
-function restoreCommand(snapshotIds: readonly string[], zones: readonly string[]) {
-  return new EnableFastSnapshotRestoresCommand({ AvailabilityZones: [...zones], SourceSnapshotIds: [...snapshotIds] });
-}
-
-async function restoreFast(
-  place: Place,
-  snapshotIds: readonly string[],
-  { zones }: PublishSettings,
-): Promise<string | undefined> {
-  if (zones.length === 0) return undefined;
-  const { Unsuccessful } = await place.ec2(restoreCommand(snapshotIds, zones));
-  // Part of it may fail without an error of the call.
-  const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) =>
-    (FastSnapshotRestoreStateErrors ?? []).map(
+/** Part of enabling fast snapshot restore may fail without an error of the call. */
+function throwFailures({ Unsuccessful = [] }: EnableFastSnapshotRestoresResult): void {
+  const failures = Unsuccessful.flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors = [] }) =>
+    FastSnapshotRestoreStateErrors.map(
       ({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`,
     ),
   );
   if (failures.length > 0) throw new Error(failures.join('; '));
-  return `fast snapshot restore is on for ${snapshotIds.join(', ')} in ${zones.join(', ')}`;
 }

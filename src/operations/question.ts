@@ -1,5 +1,5 @@
 import type { Tag } from '@aws-sdk/client-ec2';
-import { actionOf, type Place } from '../aws/clients.ts';
+import { actionOf, type Ec2Command, type Place, sendEc2 } from '../aws/clients.ts';
 import { instancesOf, referencesTo, templatesUsing } from '../observe/users.ts';
 import type { Run } from '../run.ts';
 import { tagPrefix } from '../tags.ts';
@@ -33,8 +33,6 @@ export type Ec2Question = Base &
     tagged: readonly string[];
     /** What is lost without the permission, where the run can do without it. */
     without: string | undefined;
-    /** Whether it is asked in every target, however many there are. */
-    everywhere: boolean;
     /** Whether it names a resource. */
     names(id: string): boolean;
   }>;
@@ -83,31 +81,37 @@ export function idOr(standIn: string, id: string | undefined): string {
   return id !== undefined && /^(ami|snap)-[0-9a-f]+$/.test(id) ? id : standIn;
 }
 
-/** A command of EC2's, each of which knows dry runs. */
-type Ec2Command = { readonly input: { DryRun?: boolean | undefined } };
-
 type Input = Readonly<{ TagSpecifications?: readonly { ResourceType?: string; Tags?: Tag[] }[] }>;
 
-/** The question whether `command`, which is made for it, may be sent. */
-export function dryRun(
-  command: Ec2Command,
-  on: readonly string[],
-  { without, everywhere = false }: Readonly<{ without?: string | undefined; everywhere?: boolean }> = {},
-): Ec2Question {
+/** The question whether `command`, which is made for it, may be sent; `without` where the run can do without it. */
+export function dryRun(command: Ec2Command, without?: string): Ec2Question {
   const { TagSpecifications = [] } = command.input as Input;
-  const text = JSON.stringify(command.input);
+  const tagged = TagSpecifications.flatMap(({ ResourceType, Tags = [] }) =>
+    Tags.length > 0 ? (ResourceType ?? []) : [],
+  );
+  const text = JSON.stringify(command.input, (name, value) => (freeTexts.includes(name) ? undefined : value));
   command.input.DryRun = true;
-  const action = `ec2:${actionOf(command)}`;
+  const name = actionOf(command);
+  const named = typesByPrefix.filter(([prefix]) => text.includes(`"${prefix}-`)).map(([, type]) => type);
   return {
-    ...{ service: 'ec2', action, on, without, everywhere, dry: true },
-    key: `${action} ${JSON.stringify(command.input, asPoliciesSee)}`,
-    tagged: TagSpecifications.flatMap(({ ResourceType, Tags = [] }) => (Tags.length > 0 ? (ResourceType ?? []) : [])),
+    ...{ service: 'ec2', action: `ec2:${name}`, without, tagged, dry: true },
+    // Lists know no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    on: /^Describe.*(?<!Attribute)$/.test(name) ? [] : [...new Set([...named, ...tagged])],
+    key: `${name} ${JSON.stringify(command.input, asPoliciesSee)}`,
     standsIn: Object.values(noResource).some((id) => text.includes(id)),
     names: (id) => text.includes(id),
-    // The client knows its commands one by one, by the type of each.
-    ask: (place) => place.ec2(command as never),
+    ask: (place) => sendEc2(place, command),
   };
 }
+
+/** What users word says nothing of resources. */
+const freeTexts = ['Name', 'Description', 'Tags'];
+
+const typesByPrefix = [
+  ['i', 'instance'],
+  ['ami', 'image'],
+  ['snap', 'snapshot'],
+] as const;
 
 /** Of tags of ours the key says all, and one ID is like another of its kind. */
 function asPoliciesSee(_: string, value: unknown): unknown {
@@ -131,7 +135,6 @@ export function reading(
     tagged: [],
     dry: false,
     standsIn: false,
-    everywhere: false,
     names: () => false,
   };
 }
@@ -139,5 +142,5 @@ export function reading(
 /** Where `retain` counts AMIs, what uses an older one must be known before it goes. */
 export function asksForUsers({ request, standIns }: Asking): Ec2Question[] {
   const commands = [instancesOf, templatesUsing, referencesTo].map((of) => of([standIns.image]));
-  return request.publication.retain === undefined ? [] : commands.map((command) => dryRun(command, []));
+  return request.publication.retain === undefined ? [] : commands.map((command) => dryRun(command));
 }

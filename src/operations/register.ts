@@ -29,7 +29,7 @@ export function asksToRegister(operation: Register, asking: Asking): Question[] 
   const { source, standIns } = asking;
   const copies = new Map(snapshotIdsOf(source.image).map((id) => [id, standIns.snapshot]));
   return [
-    dryRun(commandOf(operation, asking, { copies, extras: source.extras }), ['image', 'snapshot']),
+    dryRun(commandOf(operation, asking, { copies, extras: source.extras })),
     deregistration(standIns.image, halfMade),
   ];
 }

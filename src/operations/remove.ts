@@ -53,20 +53,25 @@ export function deleteSnapshot(place: Place, id: string): Promise<void> {
 export const halfMade = 'what a run that fails or is cancelled has made here by then stays';
 
 export function deletion(SnapshotId: string, without?: string): Question {
-  return dryRun(new DeleteSnapshotCommand({ SnapshotId }), ['snapshot'], { without });
+  return dryRun(new DeleteSnapshotCommand({ SnapshotId }), without);
 }
 
 export function deregistration(ImageId: string, without?: string): Question {
-  return dryRun(new DeregisterImageCommand({ ImageId }), ['image'], { without });
+  return dryRun(new DeregisterImageCommand({ ImageId }), without);
 }
 
 export function asksToRemove({ snapshotIds: [id = ''] }: Delete): Question[] {
   return [deletion(id)];
 }
 
-export function asksToUntag({ resources: [first] }: Untag, { standIns }: Asking): Question[] {
-  const command = new DeleteTagsCommand({ Resources: [first ?? standIns.snapshot], Tags: [{ Key: tagKeys.lease }] });
-  return [dryRun(command, ['image', 'snapshot'], { without: `the tag ${tagKeys.lease} stays on the copies` })];
+export function asksToUntag({ resources }: Untag, { standIns }: Asking): Question[] {
+  const Resources = resources.length > 0 ? [...resources] : Object.values(standIns);
+  const command = untagCommand(Resources);
+  return [dryRun(command, `the tag ${tagKeys.lease} stays on the copies`)];
+}
+
+function untagCommand(Resources: string[]): DeleteTagsCommand {
+  return new DeleteTagsCommand({ Resources, Tags: [{ Key: tagKeys.lease }] });
 }
 
 /** Deletes snapshots that no AMI has. */
@@ -85,7 +90,7 @@ export async function untag({ resources, finishes }: Untag, { run, place, result
   const Resources = [...resources, ...finished].filter(Boolean);
   if (Resources.length === 0) return { undone: 'not needed' };
   try {
-    await place.ec2(new DeleteTagsCommand({ Resources, Tags: [{ Key: tagKeys.lease }] }));
+    await place.ec2(untagCommand(Resources));
   } catch (error) {
     // The AMI is there and right all the same.
     if (!isDenied(error)) throw error;

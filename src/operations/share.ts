@@ -1,15 +1,7 @@
 import { CreateTagsCommand, DeleteTagsCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
-import {
-  changeShares,
-  imageShares,
-  imageSharing,
-  readShares,
-  readTags,
-  snapshotShares,
-  snapshotSharing,
-} from '../aws/shares.ts';
+import { changeShares, readShares, readTags, sharesQuery, sharing } from '../aws/shares.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { Result } from '../outcome.ts';
 import type { Share } from '../plan/operation.ts';
@@ -44,21 +36,17 @@ export async function share({ resource, accounts }: Share, scope: Scope): Promis
 export function asksToShare({ of: [of], place, type, accounts }: Share, asking: Asking): Question[] {
   const { source, standIns, leaseId } = asking;
   const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith('owned by'));
-  const isImage = type === 'image';
-  const isNear = !isImage && place.region === source.place.region;
+  const isNear = type === 'snapshot' && place.region === source.place.region;
   const id = idOr(isNear ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
-  const change = isImage ? imageSharing : snapshotSharing;
   const Tags = shareTags(leaseId, accounts);
   const Resources = [idOr(standIns[type], of)];
   const without = 'none can tell later what this run shared, should it be killed';
   return [
-    ...accounts.map((account) => dryRun(change(id, { Add: [account] }), [type])),
-    dryRun(change(id, { Remove: accounts.slice(0, 1) }), [type]),
-    dryRun(isImage ? imageShares(id) : snapshotShares(id), [type]),
-    dryRun(new CreateTagsCommand({ Resources, Tags }), ['image', 'snapshot'], { without }),
-    dryRun(new DeleteTagsCommand({ Resources, Tags: Tags.map(({ Key }) => ({ Key })) }), ['image', 'snapshot'], {
-      without,
-    }),
+    ...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
+    dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
+    dryRun(sharesQuery(id)),
+    dryRun(new CreateTagsCommand({ Resources, Tags }), without),
+    dryRun(new DeleteTagsCommand({ Resources, Tags: Tags.map(({ Key }) => ({ Key })) }), without),
   ];
 }
 

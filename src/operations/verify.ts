@@ -53,10 +53,8 @@ export function asksToVerify({ expected }: Verify, asking: Asking): Question[] {
   const without = 'the UEFI variables of the AMI are not compared';
   const uefi = new DescribeImageAttributeCommand({ ImageId, Attribute: 'uefiData' });
   return [
-    ...(instanceTypesOf(source.image) === undefined
-      ? []
-      : [dryRun(instanceTypesCommand(ImageId, source.image), ['image'])]),
-    ...(source.extras.uefiData === undefined ? [] : [dryRun(uefi, ['image'], { without })]),
+    ...(instanceTypesOf(source.image) === undefined ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))]),
+    ...(source.extras.uefiData === undefined ? [] : [dryRun(uefi, without)]),
     ...defaultEncryption(source.image, expected.key),
     ...asksForUsers(asking),
   ];
