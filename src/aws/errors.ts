@@ -235,9 +235,16 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       'every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs',
   },
   {
-    fits: ({ code, awsMessage }) => isDenialCode(code) && deniedIn(awsMessage)?.resource !== undefined,
+    fits: ({ code, awsMessage }) => {
+      const denied = deniedIn(awsMessage);
+      // Of what has no resources EC2 names none, and KMS none of another account.
+      return (
+        denied !== undefined &&
+        (code === 'UnauthorizedOperation' || (isDenialCode(code) && denied.resource !== undefined))
+      );
+    },
     remedy: ({ awsMessage }) => {
-      const { principal = '', action = '', resource = '' } = deniedIn(awsMessage) ?? {};
+      const { principal = '', action = '', resource = '*' } = deniedIn(awsMessage) ?? {};
       const outright = awsMessage.includes('explicit deny') ? ' (and take out the statement that denies it)' : '';
       const key = awsMessage.includes('no resource-based policy')
         ? "; and the key's policy, or a grant, must let it"
