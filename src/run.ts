@@ -64,7 +64,7 @@ export type Checked = Readonly<{
   /** Whether the endpoints take a dry run for one. */
   ec2DryRuns: boolean;
   kmsDryRuns: boolean;
-  /** The keys of the questions that were denied, where the run can do without. */
+  /** The principals and the keys of the questions that were denied, where the run can do without. */
   denied: ReadonlySet<string>;
   /** What could not be asked, in sentences. */
   untold: readonly string[];

@@ -44,7 +44,8 @@ export async function check(checking: Checking): Promise<Checked> {
     ...all.filter((one) => !possible.includes(one)),
     ...told.filter(({ verdict }) => verdict.is === 'not told'),
   ];
-  const denied = told.filter(({ verdict }) => verdict.is === 'may not').map(({ question }) => question.key);
+  const refused = told.filter(({ verdict }) => verdict.is === 'may not');
+  const denied = refused.map(({ asker, question }) => `${asker.principal} ${question.key}`);
   return { ec2DryRuns, kmsDryRuns, denied: new Set(denied), untold: sentences(untold) };
 }
 

@@ -9,7 +9,7 @@ import { lackIn } from './telling.ts';
 
 /**
  * A denial counts when it has stood for so long: policies may go by tags, which may be seen late
- * (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html); packer waits as long.
+ * (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
  */
 const standsSeconds = 120;
 /** A new ID may be NotFound for so long, which says nothing of permissions. */
@@ -22,6 +22,7 @@ const unseenSeconds = 30;
 export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Checked): Run['confirm'] {
   const askerOf = askersOf(run.request, plan, run.accounts);
   const put = openAsking(run.accounts);
+  const byPlace = Map.groupBy(plan.operations, ({ place }) => placeName(place));
   const each = plan.targets.filter(isMaking).length <= eachTargetUpTo;
   const confirmed = new Map<string, Promise<void>>();
 
@@ -35,8 +36,8 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
       const answers = await joined(open.map((question) => put({ ...asker, place }, question)));
       const unsettled = answers.filter(({ verdict }) => verdict.is !== 'may');
       const refused = unsettled.filter(({ verdict }) => verdict.is === 'may not');
-      if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) return tell(refused, asker, ids);
       if (unsettled.length === 0) return undefined;
+      if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) return tell(refused, asker, ids);
       open = open.filter((question) => unsettled.some((answer) => answer.question === question));
       await place.sleep(wait);
     }
@@ -45,14 +46,13 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
   /** Those that a resource which is there now can answer, but for what was denied without it. */
   const questionsWith = (asker: Asker, made: Made): Ec2Question[] => {
     const asking = { ...run, standIns: { ...noResource, ...made } };
-    const here = plan.operations.filter((operation) => {
-      const { place, principal } = askerOf(operation);
-      return principal === asker.principal && placeName(place) === placeName(asker.place);
-    });
+    const here = byPlace.get(placeName(asker.place)) ?? [];
     const questions = here
+      .filter((operation) => askerOf(operation).principal === asker.principal)
       .flatMap((operation) => asks(operation, asking))
       .filter((one) => one.service === 'ec2')
-      .filter(({ names, standsIn, key }) => Object.values(made).some(names) && !standsIn && !denied.has(key));
+      .filter(({ names, standsIn }) => Object.values(made).some(names) && !standsIn)
+      .filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
     return [...new Map(questions.map((question) => [question.key, question])).values()];
   };
 

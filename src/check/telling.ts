@@ -21,8 +21,12 @@ export function tell(telling: Telling, { asker, question, verdict, hindrances }:
   if (verdict.is === 'may not') {
     if (question.service === 'kms') tellKeyDenial(telling, { asker, question, verdict });
     else tellDenial(telling, { asker, question, verdict });
-  } else if (verdict.is === 'not told' && verdict.words !== '' && !question.standsIn)
-    findings.warn(where, `whether ${asker.role} may take ${question.action} could not be asked (${verdict.words})`);
+  } else if (verdict.is === 'not told' && verdict.words !== '' && !question.standsIn) {
+    const { action, dry } = question;
+    const lost = question.service === 'ec2' && question.without !== undefined ? `: ${question.without}` : '';
+    const failed = dry ? `whether ${asker.role} may take ${action} could not be asked` : `${action} failed`;
+    findings.warn(where, `${failed} (${verdict.words})${lost}`);
+  }
 }
 
 type Denial<Q> = Readonly<{ asker: Asker; question: Q; verdict: Verdict }>;
