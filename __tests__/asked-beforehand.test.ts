@@ -32,7 +32,7 @@ function withStatement(shared: Case, account: string, statement: Statement): Cas
 }
 
 const messagesOf = ({ main }: Shared) => main.annotations.map(({ message }) => message).join('\n');
-const warningsOf = ({ main }: Shared): string[] => JSON.parse(main.outputs.plan ?? '{}').warnings;
+const unaskedIn = ({ main }: Shared): string[] => JSON.parse(main.outputs.plan ?? '{}').unasked;
 
 /** A request but for the IDs that it names, and for what a dry run has besides. */
 function shapeOf({ action, request }: RecordedCall): string {
@@ -134,7 +134,7 @@ describe('what is no yes', () => {
     } as const;
     const result = await share(procedure({ faults: [malformed] }), { 'dry-run': 'true' });
     expect(result.main).toMatchObject({ conclusion: 'success', annotations: [] });
-    const told = warningsOf(result).filter((one) => one.startsWith(`${targetAccount}/`));
+    const told = unaskedIn(result).filter((one) => one.startsWith(`${targetAccount}/`));
     expect(told).toEqual([expect.stringMatching(/ec2:DeleteSnapshot, ec2:DeregisterImage could not be asked/)]);
     expect(result.main.stdout).toContain(told[0]);
   });

@@ -46,11 +46,11 @@ export async function prepare({ host, request, log, leaseId, signal }: Asked): P
     const checked = checking && (await findings.attempt(region, 'asking AWS beforehand', () => check(checking)));
     const warnings = findings.warnings();
     for (const warning of warnings) log.warn(warning);
-    // What can't be asked yet is asked as soon as it can be; if only for that, no run is to be warned of.
-    const untold = checked?.untold ?? [];
-    for (const what of untold) log.line('not known', what);
+    // It is asked as soon as it can be: no run need be warned of that.
+    const unasked = checked?.unasked ?? [];
+    for (const what of unasked) log.line('unasked', what);
     const { problems } = findings;
-    const record = plan && planRecord(request, plan, { problems, warnings: [...warnings, ...untold] });
+    const record = plan && planRecord(request, plan, { problems, warnings, unasked });
     if (plan === undefined || checked === undefined || record === undefined || problems.length > 0)
       throw new ProblemsError(problems, record);
     log.line(placeName(plan.source.place), describePlan(plan));

@@ -67,7 +67,7 @@ export type Checked = Readonly<{
   /** The principals and the keys of the questions that were denied, where the run can do without. */
   denied: ReadonlySet<string>;
   /** What could not be asked, in sentences. */
-  untold: readonly string[];
+  unasked: readonly string[];
 }>;
 
 /** IDs of what has been made. */

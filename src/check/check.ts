@@ -23,7 +23,7 @@ export async function check(checking: Checking): Promise<Checked> {
   checkExpected(checking);
   checkRoom(checking);
   const all = collect(checking);
-  if (all.length === 0) return { ec2DryRuns: false, kmsDryRuns: false, denied: new Set(), untold: [] };
+  if (all.length === 0) return { ec2DryRuns: false, kmsDryRuns: false, denied: new Set(), unasked: [] };
   const [ec2DryRuns, kmsDryRuns] = await joined<[boolean, boolean]>([
     ec2TakesDryRuns(accounts.source(plan.source.place.region)),
     kmsTakesDryRuns(all),
@@ -40,13 +40,13 @@ export async function check(checking: Checking): Promise<Checked> {
   );
   const told = answers.filter((answer) => answer !== undefined);
   for (const answer of told) tell(checking, answer);
-  const untold = [
+  const unasked = [
     ...all.filter((one) => !possible.includes(one)),
     ...told.filter(({ verdict }) => verdict.is === 'not told'),
   ];
   const refused = told.filter(({ verdict }) => verdict.is === 'may not');
   const denied = refused.map(({ asker, question }) => `${asker.principal} ${question.key}`);
-  return { ec2DryRuns, kmsDryRuns, denied: new Set(denied), untold: sentences(untold) };
+  return { ec2DryRuns, kmsDryRuns, denied: new Set(denied), unasked: sentences(unasked) };
 }
 
 type Asked = Pick<Answer, 'asker' | 'question'>;
@@ -110,8 +110,8 @@ async function kmsTakesDryRuns(asked: readonly Asked[]): Promise<boolean> {
 }
 
 /** What is not known beforehand, in a sentence for each place. */
-function sentences(untold: readonly Asked[]): string[] {
-  const byPlace = Map.groupBy(untold, ({ asker }) => placeName(asker.place));
+function sentences(unasked: readonly Asked[]): string[] {
+  const byPlace = Map.groupBy(unasked, ({ asker }) => placeName(asker.place));
   const problems = [...byPlace].map(([where, asked]) => {
     const actions = [...new Set(asked.map(({ question }) => question.action))].sort().join(', ');
     return { where, what: `whether the role may take ${actions} could not be asked beforehand`, remedy: '' };

@@ -4,7 +4,7 @@ import { statement } from '../aws/statement.ts';
 import type { Verdict } from '../aws/verdict.ts';
 import type { Request } from '../inputs.ts';
 import { deniedOutright, lackOf } from '../observe/lacking.ts';
-import type { Ec2Question, KeyQuestion } from '../operations/question.ts';
+import type { Ec2Question, KeyQuestion, Question } from '../operations/question.ts';
 import type { Findings } from '../plan/problem.ts';
 import type { Answer, Asker } from './asking.ts';
 
@@ -21,12 +21,17 @@ export function tell(telling: Telling, { asker, question, verdict, hindrances }:
   if (verdict.is === 'may not') {
     if (question.service === 'kms') tellKeyDenial(telling, { asker, question, verdict });
     else tellDenial(telling, { asker, question, verdict });
-  } else if (verdict.is === 'not told' && verdict.words !== '' && !question.standsIn) {
+  } else if (verdict.is === 'not told' && isOdd(question, verdict)) {
     const { action, dry } = question;
     const lost = question.service === 'ec2' && question.without !== undefined ? `: ${question.without}` : '';
     const failed = dry ? `whether ${asker.role} may take ${action} could not be asked` : `${action} failed`;
     findings.warn(where, `${failed} (${verdict.words})${lost}`);
   }
+}
+
+/** That something isn't there, or isn't shared yet, is to be expected; and so is any answer about what stands in for it. */
+function isOdd({ standsIn }: Question, { words }: Verdict): boolean {
+  return words !== '' && !standsIn && !/^\w+\.?NotFound/.test(words);
 }
 
 type Denial<Q> = Readonly<{ asker: Asker; question: Q; verdict: Verdict }>;

@@ -42,7 +42,8 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
     retried({ place, on, tries: accessTries, wait: (count) => 2000 * count }, async (count) => {
       const id = await begin(operation, scope, count);
       try {
-        const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+        const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+        const [image] = await Promise.all([copying, run.confirm(operation, { image: id })]);
         await tagSnapshots(operation, scope, image);
         return { id, image, snapshots: await describeSnapshots(place, snapshotIdsOf(image)) };
       } catch (error) {

@@ -31,7 +31,7 @@ export async function copy(operation: Copy, scope: Scope): Promise<Result> {
       isUrgent: () => slots.pendingCount > 0,
     };
     try {
-      const taken = takeOver === undefined ? undefined : await takeOverCopy(takeOver, scope, events);
+      const taken = takeOver === undefined ? undefined : await takeOverCopy(operation, scope, { id: takeOver, events });
       const copied = taken ?? (await copyNew(operation, scope, events));
       return { id: copied.SnapshotId ?? '', snapshots: [copied] };
     } catch (error) {
@@ -41,12 +41,23 @@ export async function copy(operation: Copy, scope: Scope): Promise<Result> {
   });
 }
 
+type Begun = Readonly<{ id: string; events: SnapshotEvents }>;
+
+/** The copy once it is completed, unless what the target is to do with it turns out to be denied. */
+async function completed(operation: Copy, { run, place }: Scope, { id, events }: Begun): Promise<Snapshot> {
+  const copying = run.watcher(place).snapshot(id, events);
+  const [copied] = await Promise.all([copying, run.confirm(operation, { snapshot: id })]);
+  return copied;
+}
+
 /** Takes over a copy that an earlier run began; undefined where it fails after all, and is removed. */
-async function takeOverCopy(id: string, { run, place }: Scope, events: SnapshotEvents): Promise<Snapshot | undefined> {
+async function takeOverCopy(operation: Copy, scope: Scope, begun: Begun): Promise<Snapshot | undefined> {
+  const { id } = begun;
+  const { run, place } = scope;
   run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
   await place.ec2(takeOverCommand(id, run));
   try {
-    return await run.watcher(place).snapshot(id, events);
+    return await completed(operation, scope, begun);
   } catch (error) {
     if (!(error instanceof CopyFailedError)) throw error;
     await deleteSnapshot(place, id);
@@ -63,12 +74,7 @@ function copyNew(operation: Copy, scope: Scope, events: SnapshotEvents): Promise
     const sourceId = idOf(scope, operation.from);
     const id = await startCopy(operation, scope, sourceId);
     try {
-      // What could not be asked without an ID, or was asked with another's: better a denial now than when all is copied.
-      const [copied] = await Promise.all([
-        run.watcher(place).snapshot(id, events),
-        run.confirm(operation, { snapshot: id }),
-      ]);
-      return copied;
+      return await completed(operation, scope, { id, events });
     } catch (error) {
       if (!(error instanceof CopyFailedError)) throw error;
       await deleteSnapshot(place, id);

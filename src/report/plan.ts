@@ -71,13 +71,15 @@ export type PlanRecord = Readonly<{
   estimate: Estimate;
   problems: readonly Problem[];
   warnings: readonly string[];
+  /** What could not be asked beforehand, such as permissions on what isn't there yet. */
+  unasked: readonly string[];
 }>;
 
 /** What is to be done, as data. */
 export function planRecord(
   request: Request,
   plan: Plan,
-  { problems, warnings }: Pick<PlanRecord, 'problems' | 'warnings'>,
+  told: Pick<PlanRecord, 'problems' | 'warnings' | 'unasked'>,
 ): PlanRecord {
   const { source } = plan;
   const known = source.instanceId === undefined;
@@ -100,8 +102,7 @@ export function planRecord(
     operations: plan.operations.map(operationRecord),
     approved: approvedOf(request, plan),
     estimate: estimate(request, plan),
-    problems,
-    warnings,
+    ...told,
   };
 }
 
