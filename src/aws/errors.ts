@@ -1,4 +1,4 @@
-import { deniedIn, statement } from './statement.ts';
+import { deniedIn, deniedOutright, statement } from './statement.ts';
 
 /** Where a call went: which account, which region, as whom. */
 export type Where = Readonly<{ account: string; region: string }>;
@@ -245,11 +245,10 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     },
     remedy: ({ awsMessage }) => {
       const { principal = '', action = '', resource = '*' } = deniedIn(awsMessage) ?? {};
-      const outright = awsMessage.includes('explicit deny') ? ' (and take out the statement that denies it)' : '';
       const key = awsMessage.includes('no resource-based policy')
         ? "; and the key's policy, or a grant, must let it"
         : '';
-      return `add to the policy of ${principal}: ${statement(action, [resource])}${outright}${key}`;
+      return `add to the policy of ${principal}: ${statement(action, [resource])}${deniedOutright(awsMessage)}${key}`;
     },
   },
   {

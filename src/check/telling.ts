@@ -1,9 +1,8 @@
 import { placeName } from '../aws/errors.ts';
 import { regionOfKey, useStatements } from '../aws/kms.ts';
-import { statement } from '../aws/statement.ts';
+import { deniedIn, deniedOutright, lackOf, statement } from '../aws/statement.ts';
 import type { Verdict } from '../aws/verdict.ts';
 import type { Request } from '../inputs.ts';
-import { deniedOutright, lackOf } from '../observe/lacking.ts';
 import type { Ec2Question, KeyQuestion, Question } from '../operations/question.ts';
 import type { Findings } from '../plan/problem.ts';
 import type { Answer, Asker } from './asking.ts';
@@ -56,7 +55,8 @@ export function lackIn(
   const arns = (types: readonly string[]) =>
     types.map((type) => `arn:${partition}:ec2:${here}:${type === 'instance' ? account : ''}:${type}/*`);
   const resources = question.on.length === 0 ? ['*'] : arns(question.on);
-  return lackOf(asker.role, { action: question.action, resources, tagged: arns(question.tagged) }, verdict);
+  const { role } = asker;
+  return lackOf({ role, action: question.action, resources, tagged: arns(question.tagged), words: verdict.words });
 }
 
 /**
@@ -68,7 +68,7 @@ const inBothSets = ['GenerateDataKeyWithoutPlaintext', 'DescribeKey'];
 
 function tellKeyDenial({ request, findings }: Telling, { asker, question, verdict }: Denial<KeyQuestion>): void {
   const { keyArn, counts, mending, foreign } = question;
-  const denied = /perform: (kms:\w+)/.exec(verdict.words)?.[1] ?? question.action;
+  const denied = deniedIn(verdict.words)?.action ?? question.action;
   // Encrypting under that key again is nothing that reading takes.
   if (mending === 'reading' && denied === 'kms:ReEncryptTo') return;
   const byKey = foreign && !verdict.words.includes('identity-based policy');
@@ -79,7 +79,7 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
   const what = `${asker.role} may not take ${denied} on ${keyArn}`;
   const remedy = byKey
     ? `add to the policy of that key: ${listed(useStatements({ Principal: accountOf(request, account), Resource: '*' }))}`
-    : `add to its policy: ${mending === 'reading' ? listed(useStatements({ Resource: keyArn })) : statement(denied, [keyArn])}${deniedOutright(verdict)}`;
+    : `add to its policy: ${mending === 'reading' ? listed(useStatements({ Resource: keyArn })) : statement(denied, [keyArn])}${deniedOutright(verdict.words)}`;
   const stops = counts === 'through-ec2' && inBothSets.includes(denied.slice('kms:'.length));
   if (counts === 'ours') findings.add(where, what, remedy);
   else if (stops && request.keyPreflight === 'fail')

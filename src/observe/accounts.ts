@@ -22,6 +22,11 @@ export type Accounts = Readonly<{
   target(where: Where, region?: string): Place;
 }>;
 
+/** What a role that is called here is told by, in a message: its ARN without the session. */
+export function roleOf(place: Where, roleArn: string | undefined): string {
+  return roleArn ?? `the caller in account ${place.account}`;
+}
+
 /** What is done in the source account, unless it is a target's; all else is done by a target's own principal. */
 const ofSource: ReadonlySet<Kind> = new Set(['create', 'lease', 'encrypt', 'await', 'allow', 'share', 'ready']);
 

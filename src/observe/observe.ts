@@ -1,7 +1,9 @@
 import { DescribeAvailabilityZonesCommand, type Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { lockedSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
-import { errorMessage, isDenied, placeName } from '../aws/errors.ts';
+import { AwsCallError, errorMessage, isDenied, placeName } from '../aws/errors.ts';
+import { lackOf } from '../aws/statement.ts';
+import { verdictOf } from '../aws/verdict.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { type ImageExtras, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';
 import { runValues } from '../inputs/reader.ts';
@@ -12,9 +14,8 @@ import type { Hub, Intermediates, Locks, Observed, Source, Target } from '../pla
 import type { Findings } from '../plan/problem.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
-import type { Accounts } from './accounts.ts';
+import { type Accounts, roleOf } from './accounts.ts';
 import { resolveKey } from './key.ts';
-import { readOrWarn, roleOf } from './lacking.ts';
 import { checkParameter } from './parameter.ts';
 import { readExtras, resolveSource } from './source.ts';
 import { usersOf } from './users.ts';
@@ -196,15 +197,19 @@ async function readLocks(
   role: string,
   { ids, findings }: Telling & Readonly<{ ids: readonly string[] }>,
 ): Promise<Locks> {
-  const found = await readOrWarn(
-    { place, role, findings },
-    {
-      action: 'DescribeLockedSnapshots',
-      without: 'an AMI is deregistered even where a snapshot of it is locked, which then stays',
-      call: () => lockedSnapshots(place, ids),
-    },
-  );
-  return new Map((found ?? []).map((lock) => [lock.SnapshotId ?? '', lock]));
+  try {
+    return new Map((await lockedSnapshots(place, ids)).map((lock) => [lock.SnapshotId ?? '', lock]));
+  } catch (error) {
+    if (!(error instanceof AwsCallError)) throw error;
+    const { is, words } = verdictOf(error);
+    const action = 'ec2:DescribeLockedSnapshots';
+    const { what, remedy } = lackOf({ role, action, resources: ['*'], words });
+    const failed = is === 'may not' ? what : `${action} failed (${words})`;
+    const without = 'an AMI is deregistered even where a snapshot of it is locked, which then stays';
+    const mending = is === 'may not' ? `. What to do: ${remedy}` : '';
+    findings.warn(placeName(place), `${failed}: ${without}${mending}`);
+    return new Map();
+  }
 }
 
 type Asked = Telling & Readonly<{ request: Request }>;
