@@ -2,6 +2,7 @@ import * as ec2Module from '@aws-sdk/client-ec2';
 import * as kmsModule from '@aws-sdk/client-kms';
 import * as ssmModule from '@aws-sdk/client-ssm';
 import * as stsModule from '@aws-sdk/client-sts';
+import { getImageAncestry } from './ec2/ancestry.ts';
 import type { Ec2Call, Handler, Timings } from './ec2/call.ts';
 import * as images from './ec2/images.ts';
 import * as lifecycle from './ec2/lifecycle.ts';
@@ -57,6 +58,7 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   DeleteVolume: volumes.deleteVolume,
   DescribeVolumes: volumes.describeVolumes,
   CreateSnapshot: volumes.createSnapshot,
+  GetImageAncestry: getImageAncestry,
   GetEbsEncryptionByDefault: settings.getEbsEncryptionByDefault,
   GetEbsDefaultKmsKeyId: settings.getEbsDefaultKmsKeyId,
   GetSnapshotBlockPublicAccessState: settings.getSnapshotBlockPublicAccessState,

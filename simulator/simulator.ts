@@ -101,12 +101,18 @@ export async function startSimulator(
     try {
       if (timings.latencyMs > 0) await clock.sleep(timings.latencyMs);
       const url = new URL(request.path, 'http://simulator');
-      return url.pathname === '/token' ? answerToken(url, request) : await answerCall(request);
+      const outcome = url.pathname === '/token' ? answerToken(url, request) : await answerCall(request);
+      return typeof outcome === 'string' ? outcome : dated(outcome);
     } catch (error) {
       // A slip of the simulator's own: loud, so that no test passes over it.
       console.error('simulator:', error);
       return { status: 500, headers: {}, body: 'simulator error' };
     }
+  }
+
+  /** Every answer tells AWS's time, by which clients mend their own. */
+  function dated(answer: HttpAnswer): HttpAnswer {
+    return { ...answer, headers: { ...answer.headers, date: new Date(clock.now()).toUTCString() } };
   }
 
   async function answerCall({ headers, body }: HttpRequest): Promise<Outcome> {

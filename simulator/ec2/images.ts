@@ -116,14 +116,14 @@ function checkDescription(description: string | undefined): void {
 
 function newImage(
   call: Ec2Call,
-  data: Partial<Image> & { Name: string; BlockDeviceMappings: BlockDeviceMapping[] },
+  { ImageId = newId('ami'), ...data }: Partial<Image> & { Name: string; BlockDeviceMappings: BlockDeviceMapping[] },
   tags: readonly Tag[],
 ): SimImage {
   const now = call.world.clock.now();
   const image: SimImage = {
     data: {
       ...data,
-      ImageId: newId('ami'),
+      ImageId,
       OwnerId: call.caller.account,
       ImageType: 'machine',
       Public: false,
@@ -332,6 +332,7 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
     if (snapshot !== undefined) failures.set(snapshot, await keyFailure(call, snapshot, key));
   // From here on nothing is waited for: of several that ask for a name at once, one gets it.
   checkName(call, Name);
+  const ImageId = newId('ami');
   const mappings: BlockDeviceMapping[] = [];
   const snapshots: SimSnapshot[] = [];
   for (const mapping of source.data.BlockDeviceMappings) {
@@ -346,7 +347,7 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
       key: key ?? sameKey(call, snapshot),
       failure: failures.get(snapshot),
       tags: snapshotTags,
-      description: `Copied for DestinationAmi from SourceAmi ${SourceImageId} for SourceSnapshot ${snapshot.data.SnapshotId}.`,
+      description: copyDescription(call, { ImageId, SourceImageId, snapshot }),
       counts: false,
     });
     snapshots.push(copy);
@@ -359,13 +360,13 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
       },
     });
   }
-  // AWS doesn't say that a copy keeps the list of instance types: here it doesn't.
   const kept = structuredClone(source.data) as Partial<SimImage['data']>;
-  for (const field of ['ImageId', 'OwnerId', 'Tags', 'State', 'InstanceTypeSpecification'] as const) delete kept[field];
+  for (const field of notCopied) delete kept[field];
   const image = newImage(
     call,
     {
       ...kept,
+      ImageId,
       Name,
       Description: input.Description ?? `[Copied ${SourceImageId} from ${SourceRegion}] ${source.data.Name}`,
       State: 'pending',
@@ -388,6 +389,31 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   if (ClientToken !== undefined) image.clientToken = { token: ClientToken, request };
   return { ImageId: image.data.ImageId };
 };
+
+/**
+ * What is the source's alone. `SourceInstanceId` "only appears if the AMI was created using CreateImage"; of the others
+ * AWS doesn't say that a copy keeps them: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html
+ */
+const notCopied = [
+  'OwnerId',
+  'ImageOwnerAlias',
+  'Tags',
+  'State',
+  'SourceInstanceId',
+  'InstanceTypeSpecification',
+  'DeprecationTime',
+  'DeregistrationProtection',
+  'LastLaunchedTime',
+] as const;
+
+/** In the words that were recorded; the task is told by its time. */
+function copyDescription(
+  call: Ec2Call,
+  { ImageId, SourceImageId, snapshot }: Readonly<{ ImageId: string; SourceImageId: string; snapshot: SimSnapshot }>,
+): string {
+  const created = call.world.clock.now().toLocaleString('en-US');
+  return `Copied for DestinationAmi ${ImageId} from SourceAmi ${SourceImageId} for SourceSnapshot ${snapshot.data.SnapshotId}. Task created on ${created}.`;
+}
 
 function sameKey(call: Ec2Call, { data }: SimSnapshot): Key | undefined {
   return data.KmsKeyId === undefined ? undefined : findKeyByArn(call.world, data.KmsKeyId);
@@ -432,6 +458,7 @@ export const createImage: Handler<CreateImageRequest> = async (call, input) => {
   if (instance.image.RootDeviceType === 'instance-store' || root?.volumeId === undefined)
     throw invalid(`Instance does not have a volume attached at root (${instance.image.RootDeviceName})`);
   checkName(call, Name);
+  const ImageId = newId('ami');
   const snapshots: SimSnapshot[] = [];
   const mappings = instance.volumes.map(({ mapping, keyArn }): BlockDeviceMapping => {
     if (mapping.Ebs === undefined) return mapping;
@@ -441,7 +468,7 @@ export const createImage: Handler<CreateImageRequest> = async (call, input) => {
       key: keyArn === undefined ? undefined : findKeyByArn(call.world, keyArn),
       failure: undefined,
       tags: snapshotTags,
-      description: `Created by CreateImage(${InstanceId})`,
+      description: `Created by CreateImage(${InstanceId}) for ${ImageId}`,
       counts: false,
     });
     snapshots.push(snapshot);
@@ -451,11 +478,15 @@ export const createImage: Handler<CreateImageRequest> = async (call, input) => {
     call,
     {
       ...instance.image,
+      ImageId,
       Name,
       ...(input.Description && { Description: input.Description }),
       State: 'pending',
       BlockDeviceMappings: mappings,
       SourceInstanceId: InstanceId,
+      // "The source AMI ID is the ID of the AMI used to launch the instance", of the same region.
+      // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-ancestry.html
+      ...(instance.imageId !== undefined && { SourceImageId: instance.imageId, SourceImageRegion: call.region }),
     },
     imageTags,
   );
@@ -561,8 +592,12 @@ function allImages(call: Ec2Call, owners: string[] | undefined): SimImage[] {
   ]);
 }
 
-/** An unknown ID is an error; one of another account's private image gives nothing, and no error. */
-function imageById(call: Ec2Call, id: string): SimImage[] {
+/**
+ * The image of an ID, where the caller can see it. An unknown ID is an error; one of another account's private image
+ * gives nothing, and no error.
+ */
+export function imageById(call: Ec2Call, id: string): SimImage[] {
+  checkId(id);
   const image = findImage(call.world, call.region, id);
   if (image === undefined || (image.data.OwnerId === call.caller.account && image.visibleAt > call.world.clock.now()))
     throw notFound(id);
