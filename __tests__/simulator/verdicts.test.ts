@@ -54,7 +54,9 @@ function principal(Statement: object[], arn = 'arn:aws:iam::111111111111:role/on
 
 async function verdict(who: Principal, { region, arn, tags }: (typeof requests)[number]): Promise<string> {
   try {
-    await authorizeEc2(who, 'DeleteSnapshot', [arn], { 'aws:RequestedRegion': region }, () => tags);
+    const resourceTags = tags.map(({ Key, Value }) => [`ec2:ResourceTag/${Key}`, Value]);
+    const context = { 'aws:RequestedRegion': region, ...Object.fromEntries(resourceTags) };
+    await authorizeEc2(who, 'ec2:DeleteSnapshot', { resource: arn, context });
     return 'allowed';
   } catch (error) {
     if (error instanceof Refusal) return error.code;

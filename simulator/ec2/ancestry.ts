@@ -1,7 +1,8 @@
 import type { GetImageAncestryRequest, ImageAncestryEntry } from '@aws-sdk/client-ec2';
 import { findImage, type World } from '../world.ts';
-import { answerDryRun, arnOf, authorize, type Handler } from './call.ts';
-import { imageById } from './images.ts';
+import { arnOf, authorizeOn, type Handler } from './call.ts';
+import { visibleImage } from './describe-images.ts';
+import { requireImageId } from './image.ts';
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-ancestry.html#how-ami-ancestry-works */
 const longest = 50;
@@ -13,9 +14,12 @@ const verifiedProviders = ['amazon', 'aws-marketplace'];
  */
 export const getImageAncestry: Handler<GetImageAncestryRequest> = async (call, input) => {
   const { ImageId = '' } = input;
-  await authorize(call, 'GetImageAncestry', [arnOf(call, ImageId)], false);
-  imageById(call, ImageId);
-  answerDryRun(input.DryRun);
+  requireImageId(call, ImageId);
+  await authorizeOn(call, 'GetImageAncestry', {
+    resources: [arnOf(call, ImageId)],
+    dryRun: input.DryRun,
+    find: () => visibleImage(call, ImageId),
+  });
   const ImageAncestryEntries: ImageAncestryEntry[] = [];
   let at: Readonly<{ id: string; region: string }> | undefined = { id: ImageId, region: call.region };
   while (at !== undefined && ImageAncestryEntries.length < longest) {

@@ -1,9 +1,10 @@
 import type { Tag } from '@aws-sdk/client-ec2';
 import { type Context, kmsVerdict } from '../iam.ts';
+import { newId } from '../ids.ts';
 import { findKey } from '../kms.ts';
 import { Refusal } from '../refusal.ts';
-import { findKeyByArn, type Key, type SimSnapshot } from '../world.ts';
-import { type Ec2Call, newId, showLate } from './call.ts';
+import { findKeyByArn, type Key, notLate, type SimSnapshot } from '../world.ts';
+import { type Ec2Call, keepFormerTags } from './call.ts';
 
 /*
  * How a snapshot comes about: it is pending, tells its progress, and completes or ends in error. Nothing here runs by
@@ -56,12 +57,14 @@ export type CopyOptions = Readonly<{
   failure: string | undefined;
   tags: readonly Tag[];
   description: string;
+  /** Whether it is to be done in a given time. */
+  timeBased?: boolean;
   /** Whether it takes one of the slots for concurrent snapshot copies. */
   counts: boolean;
 }>;
 
 export function beginSnapshot(call: Ec2Call, options: CopyOptions): SimSnapshot {
-  const { source, sizeGiB, key, tags, description, counts } = options;
+  const { source, sizeGiB, key, tags, description, counts, timeBased = false } = options;
   const now = call.world.clock.now();
   const sourceKey = source?.data.KmsKeyId === undefined ? undefined : findKeyByArn(call.world, source.data.KmsKeyId);
   const keyArn = key?.metadata.Arn;
@@ -78,12 +81,13 @@ export function beginSnapshot(call: Ec2Call, options: CopyOptions): SimSnapshot 
       StartTime: new Date(now),
       Description: description,
       StorageTier: 'standard',
+      TransferType: timeBased ? 'time-based' : 'standard',
       Tags: [...tags],
     },
-    formerTags: [],
+    tagsLate: notLate(),
     visibleAt: now + call.timings.visibleAfterSeconds * 1000,
     shares: new Set(),
-    formerShares: [],
+    sharesLate: notLate(),
     publicShare: false,
     making: {
       startsAt: now,
@@ -96,17 +100,16 @@ export function beginSnapshot(call: Ec2Call, options: CopyOptions): SimSnapshot 
       counts,
     },
   };
-  showLate(call, snapshot.formerTags, { value: [], seconds: call.timings.tagsVisibleAfterSeconds });
+  keepFormerTags(call, snapshot.tagsLate, []);
   call.here.snapshots.set(snapshot.data.SnapshotId, snapshot);
   return snapshot;
 }
 
-/** Copies under way that take the slots of this account and region. */
-export function runningCopies(call: Ec2Call): number {
-  const now = call.world.clock.now();
-  let running = 0;
-  for (const snapshot of call.here.snapshots.values()) if (advance(snapshot, now).making?.counts === true) running += 1;
-  return running;
+/** Copies under way that take the slots of this account and region; deleted ones may until they would have ended. */
+export function runningCopies({ here, rules, world }: Ec2Call): number {
+  const now = world.clock.now();
+  const all = [...here.snapshots.values(), ...(rules.deletesPendingLate ? here.deletedSnapshots.values() : [])];
+  return all.filter((snapshot) => advance(snapshot, now).making?.counts === true).length;
 }
 
 /**
@@ -129,7 +132,7 @@ export async function destinationKey(
   const name = keyId ?? settings.defaultKey;
   let key: Key;
   try {
-    key = findKey(call.world, call.caller.account, call.region, name);
+    key = findKey(call, name);
   } catch {
     throw new Refusal('InvalidParameterValue', `The specified keyId ${name} is invalid`);
   }
@@ -138,15 +141,26 @@ export async function destinationKey(
   }
   if (
     key.metadata.KeyManager === 'CUSTOMER' &&
-    (await kmsVerdict(call, { operation: 'DescribeKey', key, context: viaEc2(call.region) })) !== 'allowed'
+    (await kmsVerdict(call, { operation: 'DescribeKey', key, context: viaEc2(call, 'DescribeKey') })) !== 'allowed'
   ) {
     throw new Refusal('AuthFailure', `Not authorized to use key ${key.metadata.Arn} `, 403);
   }
   return key;
 }
 
-function viaEc2(region: string): Record<string, string> {
-  return { 'kms:ViaService': `ec2.${region}.amazonaws.com`, 'kms:GrantIsForAWSResource': 'true' };
+/** EC2 calls on the caller's behalf; its grants are to itself, of Decrypt, for one volume or snapshot, as recorded. */
+function viaEc2({ region }: Ec2Call, operation: string): Context {
+  const ec2 = `ec2.${region}.amazonaws.com`;
+  return {
+    'kms:ViaService': ec2,
+    ...(operation === 'CreateGrant' && {
+      'kms:GrantIsForAWSResource': 'true',
+      'kms:GranteePrincipal': ec2,
+      'kms:RetiringPrincipal': ec2,
+      'kms:GrantOperations': ['Decrypt'],
+      'kms:GrantConstraintType': 'EncryptionContextEquals',
+    }),
+  };
 }
 
 // https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html, and what was measured
@@ -180,25 +194,24 @@ export async function keyFailure(
   source: SimSnapshot,
   key: Key | undefined,
 ): Promise<string | undefined> {
+  const { KmsKeyId } = source.data;
+  const sourceKey = KmsKeyId === undefined ? undefined : findKeyByArn(call.world, KmsKeyId);
+  if (KmsKeyId !== undefined && sourceKey === undefined) return notAccessible;
   const set = needs[call.kmsNeeds];
-  const checks: { key: Key; operations: readonly string[] }[] = [];
-  if (key !== undefined) {
-    if (key.metadata.KeyState !== 'Enabled' || key.metadata.KeySpec !== 'SYMMETRIC_DEFAULT') return notAccessible;
-    checks.push({ key, operations: set.destination });
+  const accessible =
+    (await isAccessible(call, key, set.destination)) && (await isAccessible(call, sourceKey, set.source));
+  return accessible ? undefined : notAccessible;
+}
+
+async function isAccessible(call: Ec2Call, key: Key | undefined, operations: readonly string[]): Promise<boolean> {
+  if (key === undefined) return true;
+  const { KeyState, KeySpec, KeyManager, AWSAccountId } = key.metadata;
+  if (KeyState !== 'Enabled' || KeySpec !== 'SYMMETRIC_DEFAULT') return false;
+  // The managed key's own policy lets everybody of the account use it through EC2.
+  if (KeyManager === 'AWS' && AWSAccountId === call.caller.account) return true;
+  for (const operation of operations) {
+    const verdict = await kmsVerdict(call, { operation, key, context: viaEc2(call, operation) });
+    if (verdict !== 'allowed') return false;
   }
-  if (source.data.KmsKeyId !== undefined) {
-    const sourceKey = findKeyByArn(call.world, source.data.KmsKeyId);
-    if (sourceKey === undefined || sourceKey.metadata.KeyState !== 'Enabled') return notAccessible;
-    checks.push({ key: sourceKey, operations: set.source });
-  }
-  for (const { key: needed, operations } of checks) {
-    // The managed key's own policy lets everybody of the account use it through EC2.
-    if (needed.metadata.KeyManager === 'AWS' && needed.metadata.AWSAccountId === call.caller.account) continue;
-    for (const operation of operations) {
-      const context = requestOfEc2(call.region, operation);
-      const verdict = await kmsVerdict(call, { operation, key: needed, context });
-      if (verdict !== 'allowed') return notAccessible;
-    }
-  }
-  return undefined;
+  return true;
 }

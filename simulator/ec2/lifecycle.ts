@@ -9,14 +9,17 @@ import type {
   EnableFastSnapshotRestoresRequest,
   EnableImageDeprecationRequest,
   EnableImageDeregistrationProtectionRequest,
+  ImageReferenceResourceType,
   ReplaceImageInstanceTypeSpecificationRequest,
 } from '@aws-sdk/client-ec2';
 import { authorizeDependent } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
-import { canUseSnapshot, findSnapshot } from '../world.ts';
-import { answerDryRun, arnOf, authorize, type Handler } from './call.ts';
+import { canUseSnapshot, findSnapshot, type SimImage } from '../world.ts';
+import { answerDryRun, arnOf, authorize, authorizeOn, type Ec2Call, type Handler } from './call.ts';
 import { advance } from './copy.ts';
-import { ownImage } from './images.ts';
+import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
+import { changeAttributes, ownImage, requireImageId } from './image.ts';
+import { snapshotNotFound } from './snapshot.ts';
 
 /*
  * What becomes of an AMI after it is made: deprecation, protection, fast snapshot restore, and who uses it.
@@ -24,26 +27,39 @@ import { ownImage } from './images.ts';
 
 const tenYears = 10 * 366 * 86_400_000;
 
+type OnImage = Readonly<{ ImageId?: string | undefined; DryRun?: boolean | undefined }>;
+
+/** Lets a call pass that is about an image of the caller's own, and gives that. */
+async function authorizedImage(call: Ec2Call, action: string, input: OnImage): Promise<SimImage> {
+  const { ImageId = '', DryRun } = input;
+  requireImageId(call, ImageId);
+  return authorizeOn(call, action, {
+    resources: [arnOf(call, ImageId)],
+    dryRun: DryRun,
+    find: () => ownImage(call, ImageId),
+  });
+}
+
 export const enableImageDeprecation: Handler<EnableImageDeprecationRequest> = async (call, input) => {
-  await authorize(call, 'EnableImageDeprecation', [arnOf(call, input.ImageId ?? '')], false);
-  const image = ownImage(call, input.ImageId ?? '');
   // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EnableImageDeprecation.html
   const at = input.DeprecateAt?.getTime() ?? Number.NaN;
   if (Number.isNaN(at)) throw new Refusal('InvalidParameterValue', 'The deprecation time is invalid.');
   const now = call.world.clock.now();
   if (at < now || at > now + tenYears)
     throw new Refusal('InvalidParameterValue', 'The deprecation time must be in the future, ten years ahead at most.');
-  answerDryRun(input.DryRun);
-  // Seconds are rounded to the nearest minute.
-  image.data.DeprecationTime = new Date(Math.round(at / 60_000) * 60_000).toISOString();
+  const image = await authorizedImage(call, 'EnableImageDeprecation', input);
+  changeAttributes(call, image, (data) => {
+    // Seconds are rounded to the nearest minute.
+    data.DeprecationTime = new Date(Math.round(at / 60_000) * 60_000).toISOString();
+  });
   return { Return: true };
 };
 
 export const disableImageDeprecation: Handler<DisableImageDeprecationRequest> = async (call, input) => {
-  await authorize(call, 'DisableImageDeprecation', [arnOf(call, input.ImageId ?? '')], false);
-  const image = ownImage(call, input.ImageId ?? '');
-  answerDryRun(input.DryRun);
-  delete image.data.DeprecationTime;
+  const image = await authorizedImage(call, 'DisableImageDeprecation', input);
+  changeAttributes(call, image, (data) => {
+    delete data.DeprecationTime;
+  });
   return { Return: true };
 };
 
@@ -52,11 +68,11 @@ export const enableImageDeregistrationProtection: Handler<EnableImageDeregistrat
   call,
   input,
 ) => {
-  await authorize(call, 'EnableImageDeregistrationProtection', [arnOf(call, input.ImageId ?? '')], false);
-  const image = ownImage(call, input.ImageId ?? '');
-  answerDryRun(input.DryRun);
-  const cooldown = input.WithCooldown === true;
-  image.data.DeregistrationProtection = cooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown';
+  const image = await authorizedImage(call, 'EnableImageDeregistrationProtection', input);
+  changeAttributes(call, image, (data) => {
+    const cooldown = input.WithCooldown === true;
+    data.DeregistrationProtection = cooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown';
+  });
   return { Return: image.data.DeregistrationProtection };
 };
 
@@ -65,21 +81,21 @@ export const replaceImageInstanceTypeSpecification: Handler<ReplaceImageInstance
   call,
   input,
 ) => {
-  await authorize(call, 'ReplaceImageInstanceTypeSpecification', [arnOf(call, input.ImageId ?? '')], false);
-  const image = ownImage(call, input.ImageId ?? '');
-  answerDryRun(input.DryRun);
   const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = input.InstanceTypeSpecification ?? {};
   const all = [...SupportedInstanceTypes, ...UnsupportedInstanceTypes];
+  const image = await authorizedImage(call, 'ReplaceImageInstanceTypeSpecification', input);
   const fine = all.every((type) => /^[A-Za-z0-9_.*-]{1,24}$/.test(type) && !type.includes('**'));
   if (!fine || new Set(all).size < all.length)
     throw new Refusal('InvalidParameterValue', 'The instance type specification is invalid.');
   const items = (types: readonly string[]) => types.map((InstanceType) => ({ InstanceType }));
-  if (all.length === 0) delete image.data.InstanceTypeSpecification;
-  else
-    image.data.InstanceTypeSpecification = {
-      ...(SupportedInstanceTypes.length > 0 && { SupportedInstanceTypes: items(SupportedInstanceTypes) }),
-      ...(UnsupportedInstanceTypes.length > 0 && { UnsupportedInstanceTypes: items(UnsupportedInstanceTypes) }),
-    };
+  changeAttributes(call, image, (data) => {
+    if (all.length === 0) delete data.InstanceTypeSpecification;
+    else
+      data.InstanceTypeSpecification = {
+        ...(SupportedInstanceTypes.length > 0 && { SupportedInstanceTypes: items(SupportedInstanceTypes) }),
+        ...(UnsupportedInstanceTypes.length > 0 && { UnsupportedInstanceTypes: items(UnsupportedInstanceTypes) }),
+      };
+  });
   return { ReturnValue: true };
 };
 
@@ -87,32 +103,43 @@ export const disableImageDeregistrationProtection: Handler<DisableImageDeregistr
   call,
   input,
 ) => {
-  await authorize(call, 'DisableImageDeregistrationProtection', [arnOf(call, input.ImageId ?? '')], false);
-  const image = ownImage(call, input.ImageId ?? '');
-  answerDryRun(input.DryRun);
-  // With a cooldown, it stays protected for 24 hours more.
-  image.data.DeregistrationProtection =
-    image.data.DeregistrationProtection === 'enabled-with-cooldown' ? 'disabled-with-cooldown' : 'disabled';
+  const image = await authorizedImage(call, 'DisableImageDeregistrationProtection', input);
+  changeAttributes(call, image, (data) => {
+    // With a cooldown, it stays protected for 24 hours more.
+    const cooldown = data.DeregistrationProtection === 'enabled-with-cooldown';
+    data.DeregistrationProtection = cooldown ? 'disabled-with-cooldown' : 'disabled';
+  });
   return { Return: image.data.DeregistrationProtection };
 };
 
 const zoneLetters = ['a', 'b', 'c'];
 
+type Zone = Readonly<{ ZoneName: string; ZoneId: string; RegionName: string; State: string; ZoneType: string }>;
+
+/** Some of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeAvailabilityZones.html */
+const zoneFilters: Filterable<Zone> = {
+  complete: false,
+  fields: {
+    state: ({ State }) => [State],
+    'zone-type': ({ ZoneType }) => [ZoneType],
+    'zone-name': ({ ZoneName }) => [ZoneName],
+    'zone-id': ({ ZoneId }) => [ZoneId],
+    'region-name': ({ RegionName }) => [RegionName],
+  },
+};
+
 export const describeAvailabilityZones: Handler<DescribeAvailabilityZonesRequest> = async (call, input) => {
-  await authorize(call, 'DescribeAvailabilityZones', ['*'], input.DryRun);
-  for (const { Name = '' } of input.Filters ?? [])
-    if (!['state', 'zone-type', 'zone-name', 'region-name'].includes(Name))
-      throw new Refusal('InvalidParameterValue', `The filter '${Name}' is invalid`);
-  return {
-    AvailabilityZones: zoneLetters.map((letter, index) => ({
-      ZoneName: `${call.region}${letter}`,
-      ZoneId: `${call.region}-az${index + 1}`,
-      RegionName: call.region,
-      State: 'available' as const,
-      ZoneType: 'availability-zone',
-      OptInStatus: 'opt-in-not-required' as const,
-    })),
-  };
+  checkFilters(input.Filters, zoneFilters);
+  await authorize(call, 'DescribeAvailabilityZones', { dryRun: input.DryRun });
+  const zones = zoneLetters.map((letter, index) => ({
+    ZoneName: `${call.region}${letter}`,
+    ZoneId: `${call.region}-az${index + 1}`,
+    RegionName: call.region,
+    State: 'available' as const,
+    ZoneType: 'availability-zone',
+    OptInStatus: 'opt-in-not-required' as const,
+  }));
+  return { AvailabilityZones: zones.filter((zone) => matches(zone, input.Filters, zoneFilters)) };
 };
 
 /** Enabled snapshots of an account in a region: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-fast-snapshot-restore.html */
@@ -120,38 +147,21 @@ const fastRestoreQuota = 5;
 
 export const enableFastSnapshotRestores: Handler<EnableFastSnapshotRestoresRequest> = async (call, input) => {
   const { AvailabilityZones = [], SourceSnapshotIds = [] } = input;
-  await authorize(
-    call,
-    'EnableFastSnapshotRestores',
-    SourceSnapshotIds.map((id) => arnOf(call, id)),
-    input.DryRun,
-  );
+  await authorize(call, 'EnableFastSnapshotRestores', {
+    resources: SourceSnapshotIds.map((id) => arnOf(call, id)),
+    dryRun: input.DryRun,
+  });
   for (const zone of AvailabilityZones)
     if (!zoneLetters.some((letter) => zone === call.region + letter))
       throw new Refusal('InvalidParameterValue', `Invalid availability zone: [${zone}]`);
   const Successful: Record<string, unknown>[] = [];
   const Unsuccessful: Record<string, unknown>[] = [];
   for (const id of SourceSnapshotIds) {
-    const snapshot = findSnapshot(call.world, call.region, id);
-    const failed = (Code: string, Message: string) =>
-      Unsuccessful.push({
-        SnapshotId: id,
-        FastSnapshotRestoreStateErrors: AvailabilityZones.map((AvailabilityZone) => ({
-          AvailabilityZone,
-          Error: { Code, Message },
-        })),
-      });
-    if (snapshot === undefined || !canUseSnapshot(snapshot, call.caller.account)) {
-      failed('InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
-      continue;
-    }
-    if (advance(snapshot, call.world.clock.now()).data.State !== 'completed') {
-      failed('IncorrectState', `The snapshot '${id}' is not completed.`);
-      continue;
-    }
-    const fresh = !call.here.fastRestores.has(id);
-    if (fresh && call.here.fastRestores.size >= fastRestoreQuota) {
-      failed('FastSnapshotRestoreLimitExceeded', 'You have reached the limit of fast snapshot restores.');
+    const refusal = fastRestoreRefusal(call, id);
+    if (refusal !== undefined) {
+      const told = { Code: refusal.code, Message: refusal.message };
+      const errors = AvailabilityZones.map((AvailabilityZone) => ({ AvailabilityZone, Error: told }));
+      Unsuccessful.push({ SnapshotId: id, FastSnapshotRestoreStateErrors: errors });
       continue;
     }
     const zones = new Set([...(call.here.fastRestores.get(id) ?? []), ...AvailabilityZones]);
@@ -169,14 +179,24 @@ export const enableFastSnapshotRestores: Handler<EnableFastSnapshotRestoresReque
   return { Successful, Unsuccessful };
 };
 
+function fastRestoreRefusal(call: Ec2Call, id: string): Refusal | undefined {
+  const snapshot = findSnapshot(call.world, call.region, id);
+  const now = call.world.clock.now();
+  if (snapshot === undefined || snapshot.visibleAt > now || !canUseSnapshot(snapshot, call.caller.account, now))
+    return snapshotNotFound(id);
+  if (advance(snapshot, now).data.State !== 'completed')
+    return new Refusal('IncorrectState', `The snapshot '${id}' is not completed.`);
+  if (!call.here.fastRestores.has(id) && call.here.fastRestores.size >= fastRestoreQuota)
+    return new Refusal('FastSnapshotRestoreLimitExceeded', 'You have reached the limit of fast snapshot restores.');
+  return undefined;
+}
+
 export const disableFastSnapshotRestores: Handler<DisableFastSnapshotRestoresRequest> = async (call, input) => {
   const { AvailabilityZones = [], SourceSnapshotIds = [] } = input;
-  await authorize(
-    call,
-    'DisableFastSnapshotRestores',
-    SourceSnapshotIds.map((id) => arnOf(call, id)),
-    input.DryRun,
-  );
+  await authorize(call, 'DisableFastSnapshotRestores', {
+    resources: SourceSnapshotIds.map((id) => arnOf(call, id)),
+    dryRun: input.DryRun,
+  });
   for (const id of SourceSnapshotIds) {
     const zones = call.here.fastRestores.get(id);
     for (const zone of AvailabilityZones) zones?.delete(zone);
@@ -185,23 +205,46 @@ export const disableFastSnapshotRestores: Handler<DisableFastSnapshotRestoresReq
   return { Successful: [], Unsuccessful: [] };
 };
 
+type FastRestore = Readonly<{ SnapshotId: string; AvailabilityZone: string; State: string; OwnerId: string }>;
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeFastSnapshotRestores.html */
+const fastRestoreFilters: Filterable<FastRestore> = {
+  complete: false,
+  fields: {
+    'availability-zone': ({ AvailabilityZone }) => [AvailabilityZone],
+    'owner-id': ({ OwnerId }) => [OwnerId],
+    'snapshot-id': ({ SnapshotId }) => [SnapshotId],
+    state: ({ State }) => [State],
+  },
+};
+
 export const describeFastSnapshotRestores: Handler<DescribeFastSnapshotRestoresRequest> = async (call, input) => {
-  await authorize(call, 'DescribeFastSnapshotRestores', ['*'], input.DryRun);
-  return {
-    FastSnapshotRestores: [...call.here.fastRestores].flatMap(([SnapshotId, zones]) =>
-      [...zones].map((AvailabilityZone) => ({
-        SnapshotId,
-        AvailabilityZone,
-        State: 'enabled' as const,
-        OwnerId: call.caller.account,
-      })),
-    ),
-  };
+  checkFilters(input.Filters, fastRestoreFilters);
+  await authorize(call, 'DescribeFastSnapshotRestores', { dryRun: input.DryRun });
+  const all = [...call.here.fastRestores].flatMap(([SnapshotId, zones]) =>
+    [...zones].map((AvailabilityZone) => ({
+      SnapshotId,
+      AvailabilityZone,
+      State: 'enabled' as const,
+      OwnerId: call.caller.account,
+    })),
+  );
+  const found = all.filter((one) => matches(one, input.Filters, fastRestoreFilters));
+  const { items, more } = pageOf(call, found, input);
+  return { FastSnapshotRestores: items, ...more };
+};
+
+type TemplateVersion = Readonly<{ ImageId: string; VersionNumber: number; DefaultVersion: boolean }>;
+
+const templateFilters: Filterable<TemplateVersion> = {
+  complete: false,
+  fields: { 'image-id': ({ ImageId }) => [ImageId], 'is-default-version': (one) => [String(one.DefaultVersion)] },
 };
 
 export const describeLaunchTemplateVersions: Handler<DescribeLaunchTemplateVersionsRequest> = async (call, input) => {
-  await authorize(call, 'DescribeLaunchTemplateVersions', ['*'], input.DryRun);
-  const { Versions = [], LaunchTemplateId, LaunchTemplateName, Filters = [] } = input;
+  const { Versions = [], LaunchTemplateId, LaunchTemplateName, Filters } = input;
+  checkFilters(Filters, templateFilters);
+  await authorize(call, 'DescribeLaunchTemplateVersions', { dryRun: input.DryRun });
   // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeLaunchTemplateVersions.html
   const latestOnly =
     Versions.length > 0 && Versions.every((version) => version === '$Latest' || version === '$Default');
@@ -212,34 +255,24 @@ export const describeLaunchTemplateVersions: Handler<DescribeLaunchTemplateVersi
   );
   const found = templates.flatMap(({ id, name, images }) =>
     images
-      .map((ImageId, index) => ({
+      .map((ImageId, index) => ({ ImageId, VersionNumber: index + 1, DefaultVersion: index === 0 }))
+      .filter((one) => Versions.length === 0 || Versions.some((version) => isVersion(one, version, images.length)))
+      .filter((one) => matches(one, Filters, templateFilters))
+      .map(({ ImageId, ...version }) => ({
         LaunchTemplateId: id,
         LaunchTemplateName: name,
-        VersionNumber: index + 1,
-        DefaultVersion: index === 0,
+        ...version,
         LaunchTemplateData: { ImageId },
-      }))
-      .filter(
-        ({ VersionNumber, DefaultVersion }) =>
-          Versions.length === 0 ||
-          Versions.some((version) =>
-            version === '$Latest'
-              ? VersionNumber === images.length
-              : version === '$Default'
-                ? DefaultVersion
-                : Number(version) === VersionNumber,
-          ),
-      ),
+      })),
   );
-  const wanted = Filters.find(({ Name }) => Name === 'image-id')?.Values;
-  for (const { Name } of Filters)
-    if (Name !== 'image-id') throw new Refusal('InvalidParameterValue', `The filter '${Name}' is invalid`);
-  return {
-    LaunchTemplateVersions: found.filter(
-      ({ LaunchTemplateData }) => wanted === undefined || wanted.includes(LaunchTemplateData.ImageId),
-    ),
-  };
+  const { items, more } = pageOf(call, found, input);
+  return { LaunchTemplateVersions: items, ...more };
 };
+
+function isVersion({ VersionNumber, DefaultVersion }: TemplateVersion, version: string, latest: number): boolean {
+  if (version === '$Latest') return VersionNumber === latest;
+  return version === '$Default' ? DefaultVersion : Number(version) === VersionNumber;
+}
 
 /** What reading each type of reference takes besides, and on what; `here` is the partition, region and account of an ARN. */
 const readBy: Readonly<Record<string, (here: (service: string) => string) => Record<string, string>>> = {
@@ -256,58 +289,60 @@ const readBy: Readonly<Record<string, (here: (service: string) => string) => Rec
   }),
 };
 
+type Reference = Readonly<{ ImageId: string; ResourceType: ImageReferenceResourceType; Arn: string }>;
+
 /** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html */
 export const describeImageReferences: Handler<DescribeImageReferencesRequest> = async (call, input) => {
-  await authorize(call, 'DescribeImageReferences', ['*'], false);
   const { ImageIds = [], ResourceTypes, IncludeAllResourceTypes } = input;
+  await authorize(call, 'DescribeImageReferences', {});
   if (ImageIds.length > 10) throw new Refusal('InvalidParameterValue', 'At most 10 image IDs can be given.');
   if (ResourceTypes === undefined && IncludeAllResourceTypes !== true)
     throw new Refusal('MissingParameter', 'Either IncludeAllResourceTypes or ResourceTypes must be specified.');
-  const asks = (type: string) =>
-    IncludeAllResourceTypes === true || ResourceTypes?.some(({ ResourceType }) => ResourceType === type);
   const { partition } = call.world.accounts[call.caller.account] ?? { partition: 'aws' };
-  const here = `${call.region}:${call.caller.account}`;
+  const prefix = (service: string) => `arn:${partition}:${service}:${call.region}:${call.caller.account}`;
+  const asked = Object.keys(readBy).filter(
+    (type) => IncludeAllResourceTypes === true || ResourceTypes?.some(({ ResourceType }) => ResourceType === type),
+  );
   // What AWS's managed policy for it has: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2ImageReferencesAccessPolicy.html
-  for (const [type, actions] of Object.entries(readBy))
-    if (asks(type))
-      await authorizeDependent(
-        call.caller,
-        actions((service) => `arn:${partition}:${service}:${here}`),
-      );
+  for (const type of asked) await authorizeDependent(call.caller, call.region, readBy[type]?.(prefix) ?? {});
   answerDryRun(input.DryRun);
   const depth = Number(
     ResourceTypes?.find(({ ResourceType }) => ResourceType === 'ec2:LaunchTemplate')?.ResourceTypeOptions?.find(
       ({ OptionName }) => OptionName === 'version-depth',
     )?.OptionValues?.[0] ?? 10,
   );
-  const references = ImageIds.flatMap((ImageId) => [
-    ...(asks('ec2:Instance')
-      ? [...call.here.instances.values()]
-          .filter(({ imageId }) => imageId === ImageId)
-          .map(({ id }) => ({
-            ImageId,
-            ResourceType: 'ec2:Instance' as const,
-            Arn: `arn:${partition}:ec2:${here}:instance/${id}`,
-          }))
-      : []),
-    ...(asks('ec2:LaunchTemplate')
-      ? [...call.here.launchTemplates.values()]
-          .filter(({ images }) => images.slice(-depth).includes(ImageId))
-          .map(({ id }) => ({
-            ImageId,
-            ResourceType: 'ec2:LaunchTemplate' as const,
-            Arn: `arn:${partition}:ec2:${here}:launch-template/${id}`,
-          }))
-      : []),
-    ...(asks('ssm:Parameter')
-      ? [...call.here.parameters.values()]
-          .filter(({ value }) => value === ImageId)
-          .map(({ name }) => ({
-            ImageId,
-            ResourceType: 'ssm:Parameter' as const,
-            Arn: `arn:${partition}:ssm:${here}:parameter/${name.replace(/^\//, '')}`,
-          }))
-      : []),
-  ]);
-  return { ImageReferences: references };
+  const all = ImageIds.flatMap((id) => referencesTo(call, id, { prefix, depth }));
+  const { items, more } = pageOf(
+    call,
+    all.filter(({ ResourceType }) => asked.includes(ResourceType)),
+    input,
+  );
+  return { ImageReferences: items, ...more };
 };
+
+/** What uses an image, in the account and region. */
+function referencesTo(
+  { here }: Ec2Call,
+  ImageId: string,
+  { prefix, depth }: Readonly<{ prefix: (service: string) => string; depth: number }>,
+): Reference[] {
+  const of = (ResourceType: Reference['ResourceType'], arns: readonly string[]): Reference[] =>
+    arns.map((Arn) => ({ ImageId, ResourceType, Arn }));
+  const instances = [...here.instances.values()].filter(({ imageId }) => imageId === ImageId);
+  const templates = [...here.launchTemplates.values()].filter(({ images }) => images.slice(-depth).includes(ImageId));
+  const parameters = [...here.parameters.values()].filter(({ value }) => value === ImageId);
+  return [
+    ...of(
+      'ec2:Instance',
+      instances.map(({ id }) => `${prefix('ec2')}:instance/${id}`),
+    ),
+    ...of(
+      'ec2:LaunchTemplate',
+      templates.map(({ id }) => `${prefix('ec2')}:launch-template/${id}`),
+    ),
+    ...of(
+      'ssm:Parameter',
+      parameters.map(({ name }) => `${prefix('ssm')}:parameter/${name.replace(/^\//, '')}`),
+    ),
+  ];
+}

@@ -1,60 +1,145 @@
-import type { CreateTagsRequest, DeleteTagsRequest, Tag } from '@aws-sdk/client-ec2';
+import type { CreateTagsRequest, DeleteTagsRequest, ResourceType, Tag, TagSpecification } from '@aws-sdk/client-ec2';
+import type { Context } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
-import { canSeeImage, type Former, findImage } from '../world.ts';
-import { arnOf, authorize, checkTags, type Ec2Call, type Handler, showLate } from './call.ts';
+import { canSeeImage, findImage, type Late, notLate } from '../world.ts';
+import { answerDryRun, arnOf, authorize, authorizeOn, type Ec2Call, type Handler, keepFormerTags } from './call.ts';
+import { requireImageId } from './image.ts';
+import { requireSnapshotId } from './snapshot.ts';
 
-type Tagged = { Tags: Tag[] };
-/** What bears tags, and what reads still show of those that it bore. */
-type Bearer = Readonly<{ tagged: Tagged; former: Former<Tag[]> }>;
+/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions */
+function checkTags(tags: readonly Tag[], present: readonly Tag[]): void {
+  const keys = tags.map(({ Key }) => Key ?? '');
+  for (const { Key = '', Value = '' } of tags) {
+    if (/^aws:/i.test(Key))
+      throw new Refusal('InvalidParameterValue', `Tag keys starting with 'aws:' are reserved for internal use`);
+    if (Key.length < 1 || Key.length > 128)
+      throw new Refusal('InvalidParameterValue', `Tag key exceeds the maximum length of 128 characters`);
+    if (Value.length > 256)
+      throw new Refusal('InvalidParameterValue', 'Tag value exceeds the maximum length of 256 characters');
+  }
+  if (new Set(keys).size < keys.length) throw new Refusal('InvalidParameterValue', 'Duplicate tag keys found.');
+  const all = new Set([...keys, ...present.map(({ Key }) => Key ?? '')]);
+  if (all.size > 50)
+    throw new Refusal('TagLimitExceeded', 'The maximum number of Tags for a resource has been reached.');
+}
+
+/** What conditions see of the tags that a request gives. */
+function requestTags(tags: readonly Tag[]): Context {
+  if (tags.length === 0) return {};
+  return {
+    'aws:TagKeys': tags.map(({ Key }) => Key ?? ''),
+    ...Object.fromEntries(tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value ?? ''])),
+  };
+}
+
+type Creation = Readonly<{
+  /** What it is made of, and what it makes, an ID ending in `-*`, in the order in which they are asked for. */
+  resources: readonly string[];
+  specifications: readonly TagSpecification[] | undefined;
+  dryRun: boolean | undefined;
+  /** What must be there; permission comes before, unless existence does. A dry run that is `blind` doesn't look. */
+  find?: () => void;
+  blind?: boolean;
+}>;
+
+type Made = 'image' | 'snapshot' | 'volume';
+const made: Readonly<Record<string, Made>> = { 'ami-*': 'image', 'snap-*': 'snapshot', 'vol-*': 'volume' };
+
+/**
+ * Lets a call pass that makes resources, and gives the tags of each type. Those of the request are told in the decision
+ * on what is made, and take ec2:CreateTags besides.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+ */
+export async function authorizeCreation(
+  call: Ec2Call,
+  action: string,
+  { resources, specifications = [], dryRun, find = () => {}, blind = false }: Creation,
+): Promise<(type: Made) => Tag[]> {
+  const makes = resources.flatMap((id) => made[id] ?? []);
+  checkSpecifications(specifications, makes);
+  const tagsOf = (type: ResourceType): Tag[] =>
+    specifications
+      .filter(({ ResourceType }) => ResourceType === type)
+      .flatMap(({ Tags = [] }) => Tags.map(({ Key, Value }) => ({ Key, Value: Value ?? '' })));
+  for (const type of makes) checkTags(tagsOf(type), []);
+  if (call.rules.order === 'existence') find();
+  for (const id of resources) {
+    const type = made[id];
+    const context = type === undefined ? {} : requestTags(tagsOf(type));
+    await authorize(call, action, { resources: [id.startsWith('arn:') ? id : arnOf(call, id)], context });
+  }
+  for (const [id, type] of Object.entries(made)) {
+    const tags = tagsOf(type);
+    if (tags.length === 0) continue;
+    const context = { 'ec2:CreateAction': action, ...requestTags(tags) };
+    await authorize(call, 'CreateTags', { resources: [arnOf(call, id)], context });
+  }
+  if (blind) answerDryRun(dryRun);
+  if (call.rules.order === 'authorization') find();
+  answerDryRun(dryRun);
+  return tagsOf;
+}
+
+function checkSpecifications(specifications: readonly TagSpecification[], makes: readonly ResourceType[]): void {
+  for (const { ResourceType } of specifications)
+    if (ResourceType === undefined || !makes.includes(ResourceType))
+      throw new Refusal(
+        'InvalidParameterValue',
+        `'${ResourceType}' is not a valid taggable resource type for this operation.`,
+      );
+}
+
+/** What bears tags, and those that it bore. */
+type Bearer = Readonly<{ tagged: { Tags: Tag[] }; late: Late<Tag[]> }>;
 
 function taggable(call: Ec2Call, id: string): Bearer {
-  const now = call.world.clock.now();
-  if (id.startsWith('ami-')) {
-    const image = findImage(call.world, call.region, id);
-    const { account } = call.caller;
-    if (image === undefined || image.visibleAt > now || !canSeeImage(image, account))
-      throw new Refusal('InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`);
-    if (image.deregisteredAt !== undefined)
-      throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
-    if (image.data.OwnerId === account) return { tagged: image.data, former: image.formerTags };
-    // A shared image can be tagged, for the eyes of this account alone.
-    // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
-    const tags = image.othersTags.get(account) ?? { Tags: [] };
-    image.othersTags.set(account, tags);
-    return { tagged: tags, former: [] };
-  }
+  if (id.startsWith('ami-')) return taggableImage(call, id);
   if (id.startsWith('snap-')) {
+    requireSnapshotId(call, id);
     const snapshot = call.here.snapshots.get(id);
-    if (snapshot === undefined || snapshot.visibleAt > now)
+    if (snapshot === undefined || snapshot.visibleAt > call.world.clock.now())
       throw new Refusal('InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
-    return { tagged: snapshot.data, former: snapshot.formerTags };
+    return { tagged: snapshot.data, late: snapshot.tagsLate };
   }
   throw new Refusal('InvalidID', `The ID '${id}' is not valid`);
 }
 
+function taggableImage(call: Ec2Call, id: string): Bearer {
+  requireImageId(call, id);
+  const now = call.world.clock.now();
+  const image = findImage(call.world, call.region, id);
+  const { account } = call.caller;
+  if (image === undefined || image.visibleAt > now || !canSeeImage(image, account, now))
+    throw new Refusal('InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`);
+  if (image.deregisteredAt !== undefined)
+    throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
+  if (image.data.OwnerId === account) return { tagged: image.data, late: image.tagsLate };
+  // A shared image can be tagged, for the eyes of this account alone.
+  // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+  const tagged = image.othersTags.get(account) ?? { Tags: [] };
+  image.othersTags.set(account, tagged);
+  return { tagged, late: notLate() };
+}
+
 /** Gives a bearer other tags; reads show them when they show them. */
-function retag(call: Ec2Call, { tagged, former }: Bearer, change: (tags: Tag[]) => Tag[]): void {
-  showLate(call, former, { value: tagged.Tags, seconds: call.timings.tagsVisibleAfterSeconds });
+function retag(call: Ec2Call, { tagged, late }: Bearer, change: (tags: Tag[]) => Tag[]): void {
+  keepFormerTags(call, late, tagged.Tags);
   tagged.Tags = change(tagged.Tags);
 }
 
 export const createTags: Handler<CreateTagsRequest> = async (call, input) => {
   const { Resources = [], Tags = [] } = input;
-  await authorize(
-    call,
-    'CreateTags',
-    Resources.map((id) => arnOf(call, id)),
-    input.DryRun,
-    {
-      'aws:TagKeys': Tags.map(({ Key }) => Key ?? ''),
-      ...Object.fromEntries(Tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value ?? ''])),
-    },
-  );
-  const resources = Resources.map((id) => taggable(call, id));
-  for (const { tagged } of resources) checkTags(Tags, tagged.Tags);
+  const bearers = await authorizeOn(call, 'CreateTags', {
+    resources: Resources.map((id) => arnOf(call, id)),
+    dryRun: input.DryRun,
+    context: requestTags(Tags),
+    find: () => Resources.map((id) => taggable(call, id)),
+    blind: true,
+  });
+  for (const { tagged } of bearers) checkTags(Tags, tagged.Tags);
   const keys = new Set(Tags.map(({ Key }) => Key));
-  for (const resource of resources)
-    retag(call, resource, (tags) => [
+  for (const bearer of bearers)
+    retag(call, bearer, (tags) => [
       ...tags.filter(({ Key }) => !keys.has(Key)),
       ...Tags.map(({ Key, Value }) => ({ Key, Value: Value ?? '' })),
     ]);
@@ -63,20 +148,19 @@ export const createTags: Handler<CreateTagsRequest> = async (call, input) => {
 
 export const deleteTags: Handler<DeleteTagsRequest> = async (call, input) => {
   const { Resources = [], Tags } = input;
-  await authorize(
-    call,
-    'DeleteTags',
-    Resources.map((id) => arnOf(call, id)),
-    input.DryRun,
+  const bearers = await authorizeOn(call, 'DeleteTags', {
+    resources: Resources.map((id) => arnOf(call, id)),
+    dryRun: input.DryRun,
     // Without tags in the request, there is no such key: https://taylorfahlman.com/posts/aws-tagging-gotcha
-    Tags === undefined ? {} : { 'aws:TagKeys': Tags.map(({ Key }) => Key ?? '') },
-  );
+    context: Tags === undefined ? {} : { 'aws:TagKeys': Tags.map(({ Key }) => Key ?? '') },
+    find: () => Resources.map((id) => taggable(call, id)),
+    blind: true,
+  });
   // A value, if one is given, must fit, an empty one too; no tags at all means all of the caller's own.
   const goes = (tag: Tag) =>
     Tags === undefined
       ? !tag.Key?.startsWith('aws:')
       : Tags.some(({ Key, Value }) => Key === tag.Key && (Value === undefined || Value === tag.Value));
-  for (const resource of Resources.map((id) => taggable(call, id)))
-    retag(call, resource, (tags) => tags.filter((tag) => !goes(tag)));
+  for (const bearer of bearers) retag(call, bearer, (tags) => tags.filter((tag) => !goes(tag)));
   return {};
 };

@@ -3,12 +3,16 @@ import type {
   CreateVolumeRequest,
   DeleteVolumeRequest,
   DescribeVolumesRequest,
-  Tag,
+  Volume as ListedVolume,
+  VolumeType,
 } from '@aws-sdk/client-ec2';
+import { newId } from '../ids.ts';
 import { Refusal } from '../refusal.ts';
-import { findKeyByArn } from '../world.ts';
-import { answerDryRun, arnOf, authorize, type FilterFields, type Handler, matches, newId, tagsFor } from './call.ts';
+import { findKeyByArn, type Volume } from '../world.ts';
+import { arnOf, authorizeOn, type Ec2Call, type Handler } from './call.ts';
 import { beginSnapshot, destinationKey } from './copy.ts';
+import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
+import { authorizeCreation } from './tags.ts';
 
 /*
  * Volumes: those of the scenario's instances, and those that somebody makes to have a snapshot of.
@@ -23,10 +27,13 @@ export const createVolume: Handler<CreateVolumeRequest> = async (call, input) =>
     throw new Refusal('MissingParameter', 'The request must contain the parameter size or snapshotId');
   if (!new RegExp(`^${call.region}[a-z]$`).test(AvailabilityZone))
     throw new Refusal('InvalidZone.NotFound', `The zone '${AvailabilityZone}' does not exist.`);
-  await authorize(call, 'CreateVolume', [arnOf(call, 'vol-*')], false);
   const key = await destinationKey(call, Encrypted, KmsKeyId);
-  const tags = await tagsFor(call, 'CreateVolume', input.TagSpecifications, 'volume', ['volume']);
-  answerDryRun(input.DryRun);
+  const tagsOf = await authorizeCreation(call, 'CreateVolume', {
+    resources: ['vol-*'],
+    specifications: input.TagSpecifications,
+    dryRun: input.DryRun,
+  });
+  const tags = tagsOf('volume');
   const id = newId('vol');
   const keyArn = key?.metadata.Arn;
   call.here.volumes.set(id, { id, zone: AvailabilityZone, sizeGiB: Size, type: VolumeType, tags, keyArn });
@@ -35,19 +42,33 @@ export const createVolume: Handler<CreateVolumeRequest> = async (call, input) =>
 
 export const deleteVolume: Handler<DeleteVolumeRequest> = async (call, input) => {
   const { VolumeId = '' } = input;
-  await authorize(call, 'DeleteVolume', [arnOf(call, VolumeId)], input.DryRun);
-  if (!call.here.volumes.delete(VolumeId)) throw notFound(VolumeId);
+  await authorizeOn(call, 'DeleteVolume', {
+    resources: [arnOf(call, VolumeId)],
+    dryRun: input.DryRun,
+    find: () => volumeOf(call, VolumeId),
+  });
+  call.here.volumes.delete(VolumeId);
   return {};
 };
+
+function volumeOf(call: Ec2Call, id: string): Volume {
+  const volume = call.here.volumes.get(id);
+  if (volume === undefined) throw notFound(id);
+  return volume;
+}
 
 /** A snapshot keeps the volume's key: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSnapshot.html */
 export const createSnapshot: Handler<CreateSnapshotRequest> = async (call, input) => {
   const { VolumeId = '', Description = '' } = input;
-  await authorize(call, 'CreateSnapshot', [arnOf(call, VolumeId), arnOf(call, 'snap-*')], false);
-  const tags = await tagsFor(call, 'CreateSnapshot', input.TagSpecifications, 'snapshot', ['snapshot']);
-  answerDryRun(input.DryRun);
-  const volume = call.here.volumes.get(VolumeId);
-  if (volume === undefined) throw notFound(VolumeId);
+  const tagsOf = await authorizeCreation(call, 'CreateSnapshot', {
+    resources: [VolumeId, 'snap-*'],
+    specifications: input.TagSpecifications,
+    dryRun: input.DryRun,
+    find: () => volumeOf(call, VolumeId),
+    blind: true,
+  });
+  const tags = tagsOf('snapshot');
+  const volume = volumeOf(call, VolumeId);
   const { data } = beginSnapshot(call, {
     source: undefined,
     sizeGiB: volume.sizeGiB,
@@ -61,38 +82,56 @@ export const createSnapshot: Handler<CreateSnapshotRequest> = async (call, input
   return { ...data };
 };
 
-type Listed = { VolumeId: string; Tags?: Tag[] };
-
-const filterFields: FilterFields<Listed> = { 'volume-id': ({ VolumeId }) => [VolumeId] };
+/** Some of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVolumes.html */
+const filterable: Filterable<ListedVolume> = {
+  complete: false,
+  fields: { 'volume-id': ({ VolumeId }) => [VolumeId], status: ({ State }) => [State] },
+  tags: ({ Tags }) => Tags,
+};
 
 export const describeVolumes: Handler<DescribeVolumesRequest> = async (call, input) => {
-  await authorize(call, 'DescribeVolumes', ['*'], input.DryRun);
-  const attached = [...call.here.instances.values()]
+  const { VolumeIds, Filters } = input;
+  checkFilters(Filters, filterable);
+  const all = allVolumes(call);
+  const asked = await authorizeOn(call, 'DescribeVolumes', {
+    dryRun: input.DryRun,
+    find: () =>
+      VolumeIds?.map((id) => {
+        const volume = all.find(({ VolumeId }) => VolumeId === id);
+        if (volume === undefined) throw notFound(id);
+        return volume;
+      }) ?? all,
+  });
+  const found = asked.filter((volume) => matches(volume, Filters, filterable));
+  if (VolumeIds !== undefined) return { Volumes: found };
+  const { items, more } = pageOf(call, found, input);
+  return { Volumes: items, ...more };
+};
+
+/** Those of instances, and those that none has. */
+function allVolumes({ here }: Ec2Call): ListedVolume[] {
+  const attached = [...here.instances.values()]
     .flatMap(({ volumes }) => volumes)
-    .flatMap(({ volumeId, keyArn, mapping: { Ebs } }) => {
+    .flatMap(({ volumeId, keyArn, mapping: { Ebs } }): ListedVolume[] => {
       if (volumeId === undefined) return [];
       const { VolumeSize, VolumeType, Iops, Throughput } = Ebs ?? {};
       const size = { Size: VolumeSize, VolumeType, Iops, Throughput };
       return [{ VolumeId: volumeId, State: 'in-use', ...size, Encrypted: keyArn !== undefined, KmsKeyId: keyArn }];
     });
-  const free = [...call.here.volumes.values()].map(({ id, zone, sizeGiB, type, tags, keyArn }) => ({
-    VolumeId: id,
-    State: 'available',
-    Size: sizeGiB,
-    VolumeType: type,
-    AvailabilityZone: zone,
-    Tags: tags,
-    Encrypted: keyArn !== undefined,
-    KmsKeyId: keyArn,
-  }));
-  const all = new Map([...attached, ...free].map((volume) => [volume.VolumeId, volume]));
-  const asked = (input.VolumeIds ?? [...all.keys()]).map((id) => {
-    const volume = all.get(id);
-    if (volume === undefined) throw notFound(id);
-    return volume;
-  });
-  return { Volumes: asked.filter((volume) => matches(volume as Listed, input.Filters, filterFields)) };
-};
+  const free = [...here.volumes.values()].map(
+    ({ id, zone, sizeGiB, type, tags, keyArn }): ListedVolume => ({
+      VolumeId: id,
+      State: 'available',
+      Size: sizeGiB,
+      VolumeType: type as VolumeType,
+      AvailabilityZone: zone,
+      Tags: [...tags],
+      Encrypted: keyArn !== undefined,
+      KmsKeyId: keyArn,
+    }),
+  );
+  return [...attached, ...free];
+}
 
 function notFound(id: string): Refusal {
   return new Refusal('InvalidVolume.NotFound', `The volume '${id}' does not exist.`);

@@ -1,0 +1,149 @@
+/*
+ * How hard the simulated AWS is. Each behaviour is a setting of the scenario; what is hard by default stands in `hard`,
+ * but for the names in `notYet`, which are as an ideal AWS has them.
+ */
+
+/** How fast things go and how late they are seen, in seconds. */
+export type Timings = Readonly<{
+  secondsPerGiB: number;
+  /** Every copy takes this much besides. */
+  baseSeconds: number;
+  /**
+   * A new ID is NotFound for so long, and lists miss it: "wait until the describe command returns" it,
+   * https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html; the call after RegisterImage,
+   * https://github.com/coreos/mantle/issues/1091.
+   */
+  visibleAfterSeconds: number;
+  /** What was deregistered or deleted is described for so long. */
+  goneAfterSeconds: number;
+  /**
+   * RegisterImage's AMIs are pending for so long: more than ten minutes in
+   * https://github.com/bottlerocket-os/twoliter/issues/582.
+   */
+  registerSeconds: number;
+  /**
+   * CopyImage's pending AMI names its snapshots only after so long, or when it is available: "partial information that
+   * doesn't include snapshot IDs" (https://github.com/bottlerocket-os/bottlerocket/pull/1066).
+   */
+  namesSnapshotsAfterSeconds: number;
+  /** Reads show an image's attributes, its launch permissions among them, as they were so long ago. */
+  attributesVisibleAfterSeconds: number;
+  /** Reads show tags as they were so long ago; of what is new, none. */
+  tagsVisibleAfterSeconds: number;
+  /**
+   * Decisions by aws:ResourceTag go by the tags of so long ago: removals were denied right after a tagged creation,
+   * https://github.com/hashicorp/packer/issues/8591.
+   */
+  tagsInForceAfterSeconds: number;
+  /** Reads show the shares of snapshots as they were so long ago. */
+  sharesVisibleAfterSeconds: number;
+  /** Who may use a snapshot or an image goes by its shares of so long ago. */
+  sharesInForceAfterSeconds: number;
+  /** A deregistered image's snapshots are in use for so long: https://github.com/boto/boto3/issues/3019. */
+  freedAfterSeconds: number;
+  /** A deregistered image's name is taken for so long. */
+  nameFreedAfterSeconds: number;
+  /** https://docs.aws.amazon.com/kms/latest/developerguide/grant-manage.html#grant-eventual-consistency */
+  grantActiveAfterSeconds: number;
+  /** https://docs.aws.amazon.com/kms/latest/developerguide/programming-eventual-consistency.html */
+  policyActiveAfterSeconds: number;
+  latencyMs: number;
+}>;
+
+/** What AWS does in one way or another where nobody knows, or does only at times. */
+export type Rules = Readonly<{
+  /** What comes first in actions of which it wasn't recorded: `orderOf` in ec2/call.ts has those of which it was. */
+  order: 'authorization' | 'existence';
+  /** Whether a made-up ID of 17 digits may be malformed. */
+  structuredIds: boolean;
+  /** Whether an AMI in the Recycle Bin keeps its name: it says nowhere. */
+  binKeepsNames: boolean;
+  /** Whether a pending snapshot that is deleted stays, and takes its slot, until it would have completed. */
+  deletesPendingLate: boolean;
+  /** Whether a parameter's data type stays what it was, where one of the two is AMIs': not shown by any record. */
+  fixedDataTypes: boolean;
+  /** Lists that aren't asked for pages come in pages of so many. */
+  pageSize: number;
+}>;
+
+const ideal: Timings & Rules = {
+  secondsPerGiB: 0.02,
+  baseSeconds: 0.1,
+  visibleAfterSeconds: 0,
+  goneAfterSeconds: 0,
+  registerSeconds: 0,
+  namesSnapshotsAfterSeconds: 0,
+  attributesVisibleAfterSeconds: 0,
+  tagsVisibleAfterSeconds: 0,
+  tagsInForceAfterSeconds: 0,
+  sharesVisibleAfterSeconds: 0,
+  sharesInForceAfterSeconds: 0,
+  freedAfterSeconds: 0,
+  nameFreedAfterSeconds: 0,
+  grantActiveAfterSeconds: 0,
+  policyActiveAfterSeconds: 0,
+  latencyMs: 0,
+  order: 'authorization',
+  structuredIds: false,
+  binKeepsNames: false,
+  deletesPendingLate: false,
+  fixedDataTypes: false,
+  pageSize: Number.POSITIVE_INFINITY,
+};
+
+const hard = {
+  visibleAfterSeconds: 2,
+  goneAfterSeconds: 2,
+  registerSeconds: 5,
+  namesSnapshotsAfterSeconds: 2,
+  attributesVisibleAfterSeconds: 2,
+  tagsVisibleAfterSeconds: 2,
+  tagsInForceAfterSeconds: 10,
+  sharesVisibleAfterSeconds: 2,
+  sharesInForceAfterSeconds: 2,
+  freedAfterSeconds: 30,
+  nameFreedAfterSeconds: 30,
+  grantActiveAfterSeconds: 2,
+  policyActiveAfterSeconds: 2,
+  order: 'existence',
+  structuredIds: true,
+  binKeepsNames: true,
+  deletesPendingLate: true,
+  fixedDataTypes: true,
+  pageSize: 5,
+} satisfies Partial<Timings & Rules>;
+
+export type Hardness = keyof typeof hard;
+
+/** What isn't hard by default yet. */
+export const notYet: readonly Hardness[] = [
+  'visibleAfterSeconds',
+  'goneAfterSeconds',
+  'registerSeconds',
+  'namesSnapshotsAfterSeconds',
+  'attributesVisibleAfterSeconds',
+  'tagsVisibleAfterSeconds',
+  'tagsInForceAfterSeconds',
+  'sharesVisibleAfterSeconds',
+  'sharesInForceAfterSeconds',
+  'freedAfterSeconds',
+  'nameFreedAfterSeconds',
+  'grantActiveAfterSeconds',
+  'policyActiveAfterSeconds',
+  'order',
+  'structuredIds',
+  'fixedDataTypes',
+  'pageSize',
+];
+
+/** SIMULATOR_HARD names what of `notYet` is hard all the same, for trying: `all`, or some of the names. */
+function isHard(name: Hardness): boolean {
+  const asked = (process.env.SIMULATOR_HARD ?? '').split(',');
+  return !notYet.includes(name) || asked.includes('all') || asked.includes(name);
+}
+
+/** How an AWS is of which a scenario says no more than `given`. */
+export function settingsOf<T extends Partial<Timings & Rules>>(given: T): Timings & Rules {
+  const byDefault = Object.entries(hard).filter(([name]) => isHard(name as Hardness));
+  return { ...ideal, ...Object.fromEntries(byDefault), ...given };
+}
