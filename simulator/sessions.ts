@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Principal } from './iam.ts';
 import { Refusal } from './refusal.ts';
+import type { HttpRequest } from './server.ts';
+import { isSigned, readAuthorization } from './signature.ts';
 
 export type Session = Readonly<{
   principal: Principal;
@@ -28,25 +30,33 @@ export function openSession(sessions: Sessions, given: Pick<Session, 'principal'
   return session;
 }
 
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-const authorization =
-  /^AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)\/(\d{8})\/([a-z0-9-]+)\/([a-z0-9]+)\/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$/;
-
 /**
- * Who signed a request. The form of the signature, the key, the session token and the session's end are checked.
+ * Who signed a request. The signature itself is checked, and what it covers, the session token and the session's end.
  * @throws Refusal as each service words it
  */
-export function readSignature(sessions: Sessions, headers: Readonly<Record<string, string>>, now: number): Signature {
-  const match = authorization.exec(headers.authorization ?? '');
-  if (match === null) throw new Refusal('MissingAuthenticationToken', 'Missing Authentication Token', 403);
-  const [, accessKeyId = '', , region = '', service = '', signed = ''] = match;
-  if (!signed.split(';').includes('host'))
-    throw new Refusal('IncompleteSignature', "'Host' must be a 'SignedHeader'", 400);
+export function readSignature(sessions: Sessions, request: HttpRequest, now: number): Signature {
+  const { headers } = request;
+  const authorization = readAuthorization(headers.authorization);
+  if (authorization === undefined) throw new Refusal('MissingAuthenticationToken', 'Missing Authentication Token', 403);
+  const { accessKeyId, region, service, signedHeaders } = authorization;
+  for (const name of ['host', 'x-amz-date'])
+    if (!signedHeaders.includes(name) || headers[name] === undefined)
+      throw new Refusal('IncompleteSignature', `'${name}' must be a 'SignedHeader'`, 400);
   const session = sessions.get(accessKeyId);
-  const isKnown = session !== undefined && headers['x-amz-security-token'] === session.sessionToken;
-  if (!isKnown) throw unknownKey(service);
+  if (session === undefined || headers['x-amz-security-token'] !== session.sessionToken) throw unknownKey(service);
+  if (!isSigned(request, authorization, session.secretAccessKey)) throw otherSignature(service);
   if (session.expiresAt <= now) throw expired(service);
   return { session, service, region };
+}
+
+function otherSignature(service: string): Refusal {
+  // EC2 tells it no other than a key that it doesn't know.
+  if (service === 'ec2') return unknownKey(service);
+  return new Refusal(
+    service === 'sts' ? 'SignatureDoesNotMatch' : 'InvalidSignatureException',
+    'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
+    service === 'sts' ? 403 : 400,
+  );
 }
 
 function unknownKey(service: string): Refusal {

@@ -104,14 +104,15 @@ export async function startSimulator(
     return { ...answer, headers: { ...answer.headers, date: new Date(clock.now()).toUTCString() } };
   }
 
-  async function answerCall({ headers, body }: HttpRequest): Promise<Outcome> {
+  async function answerCall(request: HttpRequest): Promise<Outcome> {
+    const { headers, body } = request;
     const { authorization, 'x-amz-target': target = '' } = headers;
     const form = new URLSearchParams(target === '' ? body : '');
     const action = (target === '' ? form.get('Action') : target.split('.')[1]) ?? '';
     let signature: Signature | undefined;
     let refusal: Refusal | undefined;
     try {
-      if (authorization !== undefined) signature = readSignature(sessions, headers, clock.now());
+      if (authorization !== undefined) signature = readSignature(sessions, request, clock.now());
     } catch (error) {
       refusal = asRefusal(error);
     }

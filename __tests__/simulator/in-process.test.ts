@@ -10,6 +10,7 @@ import {
   targetRegion,
 } from '../../simulator/scenarios/standard.ts';
 import type { HttpAnswer, HttpRequest, Outcome } from '../../simulator/server.ts';
+import { signatureOf } from '../../simulator/signature.ts';
 import { type Simulator, startSimulator } from '../../simulator/simulator.ts';
 
 const minute = 60_000;
@@ -49,24 +50,34 @@ async function start({ clock = stillClock(), listen = false, ...options }: Optio
   return { simulator, amiId, snapshotId };
 }
 
-function signed({ env }: Simulator, service: string, region: string): Record<string, string> {
-  const scope = `${env.AWS_ACCESS_KEY_ID}/20310101/${region}/${service}/aws4_request`;
-  return {
-    authorization: `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host;x-amz-date, Signature=${'0'.repeat(64)}`,
-    'x-amz-security-token': env.AWS_SESSION_TOKEN ?? '',
-  };
+type Unsigned = Readonly<{ body: string; headers?: Record<string, string>; region?: string }>;
+
+/** A request that the administrator signs. */
+function signed(
+  { env, url }: Simulator,
+  service: string,
+  { body, headers = {}, region = sourceRegion }: Unsigned,
+): HttpRequest {
+  const { AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secret = '' } = env;
+  const token = { 'x-amz-security-token': env.AWS_SESSION_TOKEN ?? '' };
+  const all = { ...headers, ...token, host: new URL(url).host, 'x-amz-date': '20310101T000000Z' };
+  const request = { method: 'POST', path: '/', headers: all, body };
+  const by = { accessKeyId, date: '20310101', region, service, signedHeaders: Object.keys(all).sort() };
+  const scope = [accessKeyId, by.date, region, service, 'aws4_request'].join('/');
+  const signature = signatureOf(request, by, secret);
+  const authorization = `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=${by.signedHeaders.join(';')}, Signature=${signature}`;
+  return { ...request, headers: { ...all, authorization } };
 }
 
-function form(parameters: Record<string, string>, headers: Record<string, string>): HttpRequest {
-  return { method: 'POST', path: '/', headers, body: new URLSearchParams(parameters).toString() };
+function formOf(parameters: Record<string, string>): string {
+  return new URLSearchParams(parameters).toString();
 }
 
 const ec2 = (simulator: Simulator, parameters: Record<string, string>, region = sourceRegion) =>
-  form({ Version: '2016-11-15', ...parameters }, signed(simulator, 'ec2', region));
+  signed(simulator, 'ec2', { body: formOf({ Version: '2016-11-15', ...parameters }), region });
 
 function json(simulator: Simulator, service: string, [target, input]: [string, object]): HttpRequest {
-  const headers = { ...signed(simulator, service, sourceRegion), 'x-amz-target': target };
-  return { method: 'POST', path: '/', headers, body: JSON.stringify(input) };
+  return signed(simulator, service, { body: JSON.stringify(input), headers: { 'x-amz-target': target } });
 }
 
 function tokenRequest({ env, url }: Simulator, bearer = env.ACTIONS_ID_TOKEN_REQUEST_TOKEN): HttpRequest {
@@ -123,8 +134,8 @@ const requests: Record<string, (simulator: Simulator, amiId: string) => HttpRequ
   'EC2, refused': (simulator) => ec2(simulator, { Action: 'DescribeImages', Colour: 'red' }),
   KMS: (simulator) => json(simulator, 'kms', ['TrentService.DescribeKey', { KeyId: 'alias/cmkSource' }]),
   'KMS, refused': (simulator) => json(simulator, 'kms', ['TrentService.DescribeKey', { KeyId: 'alias/none' }]),
-  STS: (simulator) => form({ Action: 'GetCallerIdentity' }, signed(simulator, 'sts', sourceRegion)),
-  'STS, unsigned': () => form({ Action: 'GetCallerIdentity' }, {}),
+  STS: (simulator) => signed(simulator, 'sts', { body: formOf({ Action: 'GetCallerIdentity' }) }),
+  'STS, unsigned': () => ({ method: 'POST', path: '/', headers: {}, body: formOf({ Action: 'GetCallerIdentity' }) }),
   SSM: (simulator) => json(simulator, 'ssm', ['AmazonSSM.GetParameter', { Name: '/golden/latest' }]),
   'the token endpoint': (simulator) => tokenRequest(simulator),
   'the token endpoint, refused': (simulator) => tokenRequest(simulator, 'x'),
@@ -225,18 +236,17 @@ test('tokens and sessions are of the given clock, and end by it', async () => {
   const token = async () =>
     (JSON.parse((await ask(simulator, tokenRequest(simulator))).body) as { value: string }).value;
   const assume = (WebIdentityToken: string) =>
-    ask(
-      simulator,
-      form(
-        {
-          Action: 'AssumeRoleWithWebIdentity',
-          RoleArn: `arn:aws:iam::${sourceAccount}:role/ami-source`,
-          RoleSessionName: 'test',
-          WebIdentityToken,
-        },
-        {},
-      ),
-    );
+    ask(simulator, {
+      method: 'POST',
+      path: '/',
+      headers: {},
+      body: formOf({
+        Action: 'AssumeRoleWithWebIdentity',
+        RoleArn: `arn:aws:iam::${sourceAccount}:role/ami-source`,
+        RoleSessionName: 'test',
+        WebIdentityToken,
+      }),
+    });
   const first = await token();
   const claims = JSON.parse(Buffer.from(first.split('.')[1] ?? '', 'base64url').toString());
   expect(claims).toMatchObject({ iat: newYear / 1000, nbf: newYear / 1000, exp: newYear / 1000 + 300 });
@@ -300,4 +310,37 @@ test('a slip of the simulator is loud', async () => {
     console.error = error;
   }
   expect(told).toEqual([['simulator:', new Error('slip')]]);
+});
+
+test.each<[string, (request: HttpRequest) => HttpRequest]>([
+  ['another body', (request) => ({ ...request, body: `${request.body}&DryRun=true` })],
+  ['another path', (request) => ({ ...request, path: '/other' })],
+  ['another date', (request) => ({ ...request, headers: { ...request.headers, 'x-amz-date': '20310101T000001Z' } })],
+  ['another host', (request) => ({ ...request, headers: { ...request.headers, host: 'other.invalid' } })],
+])('what is signed is what counts: %s', async (_, change) => {
+  const { simulator } = await start();
+  const request = signed(simulator, 'sts', { body: formOf({ Action: 'GetCallerIdentity' }) });
+  expect((await ask(simulator, request)).status).toBe(200);
+  const { status, body } = await ask(simulator, change(request));
+  expect([status, /<Code>(\w+)/.exec(body)?.[1]]).toEqual([403, 'SignatureDoesNotMatch']);
+});
+
+test('another secret signs nothing, whatever the service', async () => {
+  const { simulator } = await start();
+  const wrong = { ...simulator, env: { ...simulator.env, AWS_SECRET_ACCESS_KEY: 'another' } };
+  const codes = await Promise.all(
+    [
+      ec2(wrong, { Action: 'DescribeImages' }),
+      json(wrong, 'kms', ['TrentService.ListKeys', {}]),
+      signed(wrong, 'sts', { body: formOf({ Action: 'GetCallerIdentity' }) }),
+    ].map(async (request) => {
+      const { status, body } = await ask(simulator, request);
+      return [status, /(?:<Code>|__type":")(\w+)/.exec(body)?.[1]];
+    }),
+  );
+  expect(codes).toEqual([
+    [401, 'AuthFailure'],
+    [400, 'InvalidSignatureException'],
+    [403, 'SignatureDoesNotMatch'],
+  ]);
 });
