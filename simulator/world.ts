@@ -69,6 +69,11 @@ export function shownOf<T>(value: T, former: Former<T>, now: number): T {
   return former.find(({ until }) => until > now)?.value ?? value;
 }
 
+/** Whether what ended then, if it did, has been over for so many seconds. */
+export function isOver(endedAt: number | undefined, seconds: number, now: number): boolean {
+  return endedAt !== undefined && (seconds <= 0 || now >= endedAt + seconds * 1000);
+}
+
 /** The policy of a key that is read and in force now: a change takes a while to be seen everywhere. */
 export function policyInForce({ policy, formerPolicies }: Key, now: number): PolicyDocument {
   return shownOf(policy, formerPolicies, now);

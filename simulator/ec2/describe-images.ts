@@ -1,6 +1,6 @@
 import type { BlockDeviceMapping, DescribeImagesRequest, Image } from '@aws-sdk/client-ec2';
 import { Refusal } from '../refusal.ts';
-import { canSeeImage, findImage, type SimImage, shownOf } from '../world.ts';
+import { canSeeImage, findImage, isOver, type SimImage, shownOf } from '../world.ts';
 import { authorizeOn, type Ec2Call, type Handler } from './call.ts';
 import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
 import { advanceImage, imageNotFound, requireImageId } from './image.ts';
@@ -88,12 +88,9 @@ function candidates(call: Ec2Call, { ImageIds, Owners }: DescribeImagesRequest):
 
 function isVisible(call: Ec2Call, image: SimImage): boolean {
   const now = call.world.clock.now();
-  const goneAt = (image.deregisteredAt ?? Number.POSITIVE_INFINITY) + call.timings.goneAfterSeconds * 1000;
+  const isGone = isOver(image.deregisteredAt, call.timings.goneAfterSeconds, now);
   return (
-    image.visibleAt <= now &&
-    now < goneAt &&
-    canSeeImage(image, call.caller.account, now) &&
-    !isHidden(call, image.data)
+    image.visibleAt <= now && !isGone && canSeeImage(image, call.caller.account, now) && !isHidden(call, image.data)
   );
 }
 

@@ -1,7 +1,7 @@
 import type { BlockDeviceMapping, Image, Tag } from '@aws-sdk/client-ec2';
 import { hasForm, isWellFormed, newId } from '../ids.ts';
 import { Refusal } from '../refusal.ts';
-import { findImage, notLate, type SimImage } from '../world.ts';
+import { findImage, isOver, notLate, type SimImage } from '../world.ts';
 import { type Ec2Call, keepFormer, keepFormerTags } from './call.ts';
 import { advance } from './copy.ts';
 
@@ -79,8 +79,7 @@ export function checkName(call: Ec2Call, name: string): void {
 /** Whether an image takes its name: it does for a while after its end, or for as long as it is in the Recycle Bin. */
 function hasName({ world, timings, rules }: Ec2Call, { deregisteredAt, binnedUntil = 0 }: SimImage): boolean {
   const now = world.clock.now();
-  if (deregisteredAt === undefined || now < deregisteredAt + timings.nameFreedAfterSeconds * 1000) return true;
-  return rules.binKeepsNames && now < binnedUntil;
+  return !isOver(deregisteredAt, timings.nameFreedAfterSeconds, now) || (rules.binKeepsNames && now < binnedUntil);
 }
 
 export function checkDescription(description = ''): void {

@@ -1,6 +1,6 @@
 import { hasForm, isWellFormed } from '../ids.ts';
 import { Refusal } from '../refusal.ts';
-import { findSnapshot, type SimImage, type SimSnapshot } from '../world.ts';
+import { findSnapshot, isOver, type SimImage, type SimSnapshot } from '../world.ts';
 import type { Ec2Call } from './call.ts';
 import { advance } from './copy.ts';
 
@@ -40,10 +40,11 @@ export function ownSnapshot(call: Ec2Call, id: string): SimSnapshot {
 
 /** The images that a snapshot is part of, or was until a while ago. */
 export function usersOf({ here, timings, world }: Ec2Call, id: string): SimImage[] {
-  const freedBefore = world.clock.now() - timings.freedAfterSeconds * 1000;
+  const now = world.clock.now();
   return [...here.images.values()].filter(
-    ({ data, deregisteredAt = Number.POSITIVE_INFINITY }) =>
-      deregisteredAt > freedBefore && data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),
+    ({ data, deregisteredAt }) =>
+      !isOver(deregisteredAt, timings.freedAfterSeconds, now) &&
+      data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === id),
   );
 }
 
@@ -65,7 +66,7 @@ export function removeSnapshot({ here, world }: Ec2Call, snapshot: SimSnapshot):
 export function lingering({ here, timings, rules, world }: Ec2Call): SimSnapshot[] {
   const now = world.clock.now();
   return [...here.deletedSnapshots.values()].filter((snapshot) => {
-    const { making, deletedAt = 0 } = advance(snapshot, now);
-    return now < deletedAt + timings.goneAfterSeconds * 1000 || (rules.deletesPendingLate && making !== undefined);
+    const { making, deletedAt } = advance(snapshot, now);
+    return !isOver(deletedAt, timings.goneAfterSeconds, now) || (rules.deletesPendingLate && making !== undefined);
   });
 }
