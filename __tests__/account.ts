@@ -6,7 +6,12 @@ import { handlerOf, type Simulator, startSimulator } from './in-process.ts';
 /** So often a call is tried again with new credentials. */
 export const renewals = 3;
 
-type AccountOptions = Readonly<{ policy?: RoleScenario['policies'][number]; timings?: Scenario['timings'] }>;
+type AccountOptions = Readonly<{
+  policy?: RoleScenario['policies'][number];
+  guards?: RoleScenario['guards'];
+  timings?: Scenario['timings'];
+  rules?: Scenario['rules'];
+}>;
 
 export type Account = Awaited<ReturnType<typeof openAccount>>;
 
@@ -17,13 +22,14 @@ export type Account = Awaited<ReturnType<typeof openAccount>>;
 export async function openAccount(
   account: string,
   regions: NonNullable<Scenario['accounts'][string]['regions']>,
-  { policy, timings = {} }: AccountOptions = {},
+  { policy, guards = [], timings = {}, rules = {} }: AccountOptions = {},
 ) {
-  const roles = policy && { role: { trust: {}, policies: [policy] } };
+  const roles = policy && { role: { trust: {}, policies: [policy], guards } };
   const simulator: Simulator = await startSimulator({
     accounts: { [account]: { regions, ...(roles && { roles }) } },
     ambient: { account, ...(roles && { role: 'role' }) },
     timings,
+    rules,
   });
   const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '', AWS_SESSION_TOKEN = '' } = simulator.env;
   const identity = {
