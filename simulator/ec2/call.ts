@@ -9,6 +9,7 @@ import {
   findSnapshot,
   type Late,
   type Region,
+  type SimSnapshot,
   shownOf,
   type World,
 } from '../world.ts';
@@ -102,13 +103,19 @@ function contextOf(call: Ec2Call, arn: string): Context {
     const tags = own ? shownOf(image.data.Tags, image.tagsLate.inForce, now) : image.othersTags.get(account)?.Tags;
     return { ...imageContext(image.data), ...tagContext(tags) };
   }
-  const snapshot = type === 'snapshot' ? findSnapshot(call.world, region, id) : undefined;
+  const snapshot = findSnapshot(call.world, region, id) ?? deletedLate(call, id);
   if (snapshot === undefined) return {};
   const own = snapshot.data.OwnerId === account;
   return {
     ...snapshotContext(snapshot.data),
     ...(own && tagContext(shownOf(snapshot.data.Tags, snapshot.tagsLate.inForce, now))),
   };
+}
+
+/** A snapshot that is deleted only when it completes, and hasn't yet. */
+export function deletedLate({ rules, here }: Ec2Call, id: string): SimSnapshot | undefined {
+  const snapshot = here.deletedSnapshots.get(id);
+  return rules.deletesPendingLate && snapshot?.making !== undefined ? snapshot : undefined;
 }
 
 function imageContext({ ImageId = '', OwnerId = '', Public, RootDeviceType = 'ebs' }: Image): Context {

@@ -1,7 +1,7 @@
 import { hasForm, isWellFormed } from '../ids.ts';
 import { Refusal } from '../refusal.ts';
 import { findSnapshot, isOver, type SimImage, type SimSnapshot } from '../world.ts';
-import type { Ec2Call } from './call.ts';
+import { deletedLate, type Ec2Call } from './call.ts';
 import { advance } from './copy.ts';
 
 /*
@@ -32,7 +32,7 @@ export function snapshotNotFound(id: string): Refusal {
 
 /** A snapshot of the caller's own that can be seen by now. */
 export function ownSnapshot(call: Ec2Call, id: string): SimSnapshot {
-  const snapshot = call.here.snapshots.get(id);
+  const snapshot = call.here.snapshots.get(id) ?? deletedLate(call, id);
   const now = call.world.clock.now();
   if (snapshot === undefined || snapshot.visibleAt > now) throw snapshotNotFound(id);
   return advance(snapshot, now);
