@@ -807,7 +807,7 @@ describe('partitions', () => {
         regions.map((region) => [region, 'created']),
       );
       for (const { kmsKeyArn, region } of result.targets)
-        expect(kmsKeyArn).toBe(keyArnOf(targetAccount, region, 'cmkTarget', partition));
+        expect(kmsKeyArn).toBe(keyArnOf(targetAccount, region, 'cmkTarget'));
       expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
       const tokens = result.simulator.calls.filter(({ service }) => service === 'token');
       expect(new Set(tokens.map(({ request }) => request.audience))).toEqual(new Set([audience]));

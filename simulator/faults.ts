@@ -62,22 +62,32 @@ export function openFaults(faults: readonly Fault[], seed: number) {
     },
     strike(site: CallSite): Fault | undefined {
       for (const entry of armed) {
-        const { fault } = entry;
-        const fits = (['service', 'action', 'account', 'region'] as const).every(
-          (field) => fault[field] === undefined || fault[field] === site[field],
-        );
-        if (!fits || (fault.mutating === true && !site.mutating)) continue;
-        if (fault.holds !== undefined && !site.body.includes(fault.holds)) continue;
+        if (!fits(entry.fault, site)) continue;
         entry.seen += 1;
-        const first = fault.nth ?? 1;
-        const times = fault.times ?? (fault.nth === undefined ? Number.POSITIVE_INFINITY : 1);
-        if (entry.seen < first || entry.seen >= first + times) continue;
-        if (fault.probability !== undefined && random() >= fault.probability) continue;
-        return fault;
+        if (isDue(entry.fault, entry.seen, random)) return entry.fault;
       }
       return undefined;
     },
   };
+}
+
+function fits(fault: Fault, site: CallSite): boolean {
+  const isThere = (['service', 'action', 'account', 'region'] as const).every(
+    (field) => fault[field] === undefined || fault[field] === site[field],
+  );
+  return (
+    isThere &&
+    (fault.mutating !== true || site.mutating) &&
+    (fault.holds === undefined || site.body.includes(fault.holds))
+  );
+}
+
+/** Whether a fault strikes the `count`th call that fits it; only where chance decides is a number drawn. */
+function isDue({ nth, times, probability }: Fault, count: number, random: () => number): boolean {
+  const first = nth ?? 1;
+  const most = times ?? (nth === undefined ? Number.POSITIVE_INFINITY : 1);
+  if (count < first || count >= first + most) return false;
+  return probability === undefined || random() < probability;
 }
 
 /** mulberry32: a small generator whose numbers depend on the seed alone. */

@@ -46,20 +46,27 @@ function parseCommand(line: string, names: ReadonlySet<string>): Command | undef
     const space = head.indexOf(' ');
     const name = (space < 0 ? head : head.slice(0, space)).toLowerCase();
     if (!names.has(name)) continue;
-    const properties = new Map<string, string>();
-    for (const pair of space < 0
-      ? []
-      : head
-          .slice(space + 1)
-          .trim()
-          .split(syntax.separator)) {
-      const equals = pair.indexOf('=');
-      if (equals <= 0 || equals === pair.length - 1) continue;
-      properties.set(pair.slice(0, equals).toLowerCase(), unescaped(pair.slice(equals + 1), syntax.property));
-    }
+    const pairs =
+      space < 0
+        ? []
+        : head
+            .slice(space + 1)
+            .trim()
+            .split(syntax.separator);
+    const properties = propertiesOf(pairs, syntax.property);
     return { name, properties, data: unescaped(data, syntax.data) };
   }
   return undefined;
+}
+
+/** The pairs that have a name and a value. */
+function propertiesOf(pairs: readonly string[], kind: keyof typeof escapes): Map<string, string> {
+  const named = pairs.flatMap((pair): [string, string][] => {
+    const equals = pair.indexOf('=');
+    if (equals <= 0 || equals === pair.length - 1) return [];
+    return [[pair.slice(0, equals).toLowerCase(), unescaped(pair.slice(equals + 1), kind)]];
+  });
+  return new Map(named);
 }
 
 export type StepLog = {

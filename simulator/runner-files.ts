@@ -69,37 +69,49 @@ type KeyValueFile = { pairs: [name: string, value: string][]; error?: string };
  */
 function parseKeyValues(text: string): KeyValueFile {
   const pairs: [string, string][] = [];
-  const lines = text.split('\n');
-  // Only the last line can lack its newline; a file that ends in one has no further line.
-  const unfinished = lines.pop();
-  const isLast = (index: number) => index === lines.length && unfinished !== '' && unfinished !== undefined;
-  const lineAt = (index: number) => lines[index] ?? (isLast(index) ? unfinished : undefined);
-
-  for (let at = 0; lineAt(at) !== undefined; at += 1) {
-    const line = lineAt(at) ?? '';
+  let rest = text;
+  while (rest !== '') {
+    const end = rest.indexOf('\n');
+    const line = end < 0 ? rest : rest.slice(0, end);
+    rest = end < 0 ? '' : rest.slice(end + 1);
     if (line === '') continue;
-    const equals = line.indexOf('=');
-    const heredoc = line.indexOf('<<');
-    if (equals >= 0 && (heredoc < 0 || equals < heredoc)) {
-      pairs.push([line.slice(0, equals), line.slice(equals + 1)]);
-      continue;
-    }
-    if (heredoc < 0) return { pairs, error: `Invalid format '${line}'` };
-    const name = line.slice(0, heredoc);
-    const delimiter = line.slice(heredoc + 2);
-    if (name === '' || delimiter === '') {
-      return { pairs, error: `Invalid format '${line}'. Name must not be empty and delimiter must not be empty` };
-    }
-    const value: string[] = [];
-    for (at += 1; lineAt(at) !== delimiter; at += 1) {
-      const next = lineAt(at);
-      if (next === undefined) return { pairs, error: `Invalid value. Matching delimiter not found '${delimiter}'` };
-      if (isLast(at)) return { pairs, error: 'Invalid value. EOF marker missing new line.' };
-      value.push(next);
-    }
-    pairs.push([name, value.join('\n')]);
+    const entry = entryOf(line, rest);
+    if ('error' in entry) return { pairs, error: entry.error };
+    pairs.push(entry.pair);
+    rest = entry.rest;
   }
   return { pairs };
+}
+
+type Entry = Readonly<{ pair: [name: string, value: string]; rest: string } | { error: string }>;
+
+/** The entry that a line begins, and what is left of the file after it. */
+function entryOf(line: string, rest: string): Entry {
+  const equals = line.indexOf('=');
+  const heredoc = line.indexOf('<<');
+  if (equals >= 0 && (heredoc < 0 || equals < heredoc))
+    return { pair: [line.slice(0, equals), line.slice(equals + 1)], rest };
+  if (heredoc < 0) return { error: `Invalid format '${line}'` };
+  const name = line.slice(0, heredoc);
+  const delimiter = line.slice(heredoc + 2);
+  if (name === '' || delimiter === '')
+    return { error: `Invalid format '${line}'. Name must not be empty and delimiter must not be empty` };
+  return blockOf(name, delimiter, rest);
+}
+
+/** A block up to its delimiter; the last line of a file may lack its newline only if it is the delimiter. */
+function blockOf(name: string, delimiter: string, text: string): Entry {
+  const value: string[] = [];
+  let rest = text;
+  while (rest !== '') {
+    const end = rest.indexOf('\n');
+    const line = end < 0 ? rest : rest.slice(0, end);
+    if (line === delimiter) return { pair: [name, value.join('\n')], rest: end < 0 ? '' : rest.slice(end + 1) };
+    if (end < 0) return { error: 'Invalid value. EOF marker missing new line.' };
+    value.push(line);
+    rest = rest.slice(end + 1);
+  }
+  return { error: `Invalid value. Matching delimiter not found '${delimiter}'` };
 }
 
 /** A summary of more bytes than this is not uploaded; the step passes all the same. */

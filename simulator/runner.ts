@@ -134,7 +134,11 @@ function createJob(run: ActionRun): Job {
 }
 
 /** The group that heads the log of a step (Handler.cs, PrintActionDetails). */
-function describeStep(log: StepLog, run: ActionRun, github: GithubContext, inputs: ReadonlyMap<string, string>): void {
+function describeStep(
+  log: StepLog,
+  run: ActionRun,
+  { github, inputs }: Readonly<{ github: GithubContext; inputs: ReadonlyMap<string, string> }>,
+): void {
   if (run.entry === 'post') {
     log.write('Post job cleanup.');
     return;
@@ -201,7 +205,7 @@ function startStep(run: ActionRun, job: Job): RunningAction {
     for (const listener of listeners) listener(line, kind);
   });
   for (const message of warnings) log.annotate({ level: 'warning', message });
-  describeStep(log, run, github, inputs);
+  describeStep(log, run, { github, inputs });
 
   let cancelsAtLine = run.signals === 'cancel';
   const running = startProcess({

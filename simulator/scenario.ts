@@ -152,8 +152,14 @@ export function keyIdOf(account: string, region: string, alias: string): string 
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-export function keyArnOf(account: string, region: string, alias: string, partition = 'aws'): string {
-  return `arn:${partition}:kms:${region}:${account}:key/${keyIdOf(account, region, alias)}`;
+/** The partition that a region is of, by its name: https://docs.aws.amazon.com/general/latest/gr/rande.html */
+export function partitionOf(region: string): string {
+  if (region.startsWith('cn-')) return 'aws-cn';
+  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
+}
+
+export function keyArnOf(account: string, region: string, alias: string): string {
+  return `arn:${partitionOf(region)}:kms:${region}:${account}:key/${keyIdOf(account, region, alias)}`;
 }
 
 /** An AMI's ID that its place and name make. */

@@ -105,35 +105,10 @@ export async function startSimulator(
   }
 
   async function answerCall(request: HttpRequest): Promise<Outcome> {
-    const { headers, body } = request;
-    const { authorization, 'x-amz-target': target = '' } = headers;
-    const form = new URLSearchParams(target === '' ? body : '');
-    const action = (target === '' ? form.get('Action') : target.split('.')[1]) ?? '';
-    let signature: Signature | undefined;
-    let refusal: Refusal | undefined;
-    try {
-      if (authorization !== undefined) signature = readSignature(sessions, request, clock.now());
-    } catch (error) {
-      refusal = asRefusal(error);
-    }
-    const scope = /Credential=[^/]+\/\d+\/([^/]+)\/([^/]+)\//.exec(authorization ?? '');
-    const service = scope?.[2] ?? 'sts';
-    const region = scope?.[1];
-    const account = signature?.session.principal.account;
-    const call: RecordedCall = {
-      at: clock.now() - started,
-      service,
-      action,
-      ...(account !== undefined && { account }),
-      ...(region !== undefined && { region }),
-      ...(signature !== undefined && { caller: signature.session.principal.arn }),
-      ...(headers[clientHeader] !== undefined && { client: headers[clientHeader] }),
-      request: {},
-      outcome: 'ok',
-      mutating: isMutating(action) && form.get('DryRun') !== 'true' && !/"DryRun":\s*true/.test(body),
-    };
-    calls.push(call);
-    const fault = faults.strike({ ...call, body });
+    const sent = readCall(request);
+    const { signature, refusal } = signatureOf(request);
+    const call = recorded(sent, signature);
+    const fault = faults.strike({ ...call, body: request.body });
     if (fault !== undefined) call.fault = fault.kind;
     if (fault?.kind === 'delay') await clock.sleep(fault.ms ?? 1000);
     if (fault?.kind === 'hang') return 'hung';
@@ -141,24 +116,56 @@ export async function startSimulator(
       call.outcome = 'reset';
       return 'closed';
     }
-    let result: Answer;
-    try {
-      if (refusal !== undefined) throw refusal;
-      const struck = fault && refusalOf(fault, service);
+    const { status, type, body } = await resultOf(call, async () => {
+      const struck = refusal ?? (fault && refusalOf(fault, sent.service));
       if (struck !== undefined) throw struck;
       const failCopies = fault?.kind === 'copy-fails' ? failureOf(fault) : undefined;
-      const prepared = prepare(services, { service, action, form, body, signature, failCopies });
+      const prepared = prepare(services, { ...sent, signature, failCopies });
       call.request = prepared.input;
-      result = await prepared.run();
+      return prepared.run();
+    });
+    for (const listener of listeners) listener(call);
+    if (fault?.kind === 'lost-response') return 'closed';
+    return { status, headers: { 'content-type': type, 'x-amzn-requestid': `sim-${calls.length}` }, body };
+  }
+
+  /** Who signed a request, if somebody did, or what is wrong with the signature. */
+  function signatureOf(request: HttpRequest): Readonly<{ signature?: Signature; refusal?: Refusal }> {
+    if (request.headers.authorization === undefined) return {};
+    try {
+      return { signature: readSignature(sessions, request, clock.now()) };
+    } catch (error) {
+      return { refusal: asRefusal(error) };
+    }
+  }
+
+  function recorded(sent: SentCall, signature: Signature | undefined): RecordedCall {
+    const { service, action, region, client, form, body } = sent;
+    const principal = signature?.session.principal;
+    const call: RecordedCall = {
+      at: clock.now() - started,
+      service,
+      action,
+      ...(principal && { account: principal.account, caller: principal.arn }),
+      ...(region !== undefined && { region }),
+      ...(client !== undefined && { client }),
+      request: {},
+      outcome: 'ok',
+      mutating: isMutating(action) && form.get('DryRun') !== 'true' && !/"DryRun":\s*true/.test(body),
+    };
+    calls.push(call);
+    return call;
+  }
+
+  /** The answer to a call, which is told its outcome. */
+  async function resultOf(call: RecordedCall, run: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await run();
     } catch (error) {
       const refused = asRefusal(error);
       call.outcome = refused.code;
-      result = refusalAnswer(refused, service);
+      return refusalAnswer(refused, call.service);
     }
-    for (const listener of listeners) listener(call);
-    if (fault?.kind === 'lost-response') return 'closed';
-    const { status, type } = result;
-    return { status, headers: { 'content-type': type, 'x-amzn-requestid': `sim-${calls.length}` }, body: result.body };
   }
 
   function failureOf({ message = 'Internal error', afterSeconds = 0 }: Fault): Failure {
@@ -255,6 +262,24 @@ function ambientOf(scenario: Scenario, world: World, sessions: Sessions): Record
     AWS_SECRET_ACCESS_KEY: session.secretAccessKey,
     AWS_SESSION_TOKEN: session.sessionToken,
   };
+}
+
+/** What a request says of itself, whoever sent it. */
+type SentCall = Readonly<{
+  service: string;
+  action: string;
+  region: string | undefined;
+  client: string | undefined;
+  form: URLSearchParams;
+  body: string;
+}>;
+
+function readCall({ headers, body }: HttpRequest): SentCall {
+  const { authorization = '', 'x-amz-target': target = '', [clientHeader]: client } = headers;
+  const form = new URLSearchParams(target === '' ? body : '');
+  const action = (target === '' ? form.get('Action') : target.split('.')[1]) ?? '';
+  const [, region, service = 'sts'] = /Credential=[^/]+\/\d+\/([^/]+)\/([^/]+)\//.exec(authorization) ?? [];
+  return { service, action, region, client, form, body };
 }
 
 function isMutating(action: string): boolean {

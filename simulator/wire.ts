@@ -24,14 +24,16 @@ function requiredMembers(schema: NormalizedSchema): string[] {
   return names.slice(0, typeof raw[6] === 'number' ? raw[6] : 0);
 }
 
-type Node = { value?: string; children: Map<string, Node>; used: boolean };
+/** A part of a form: its full name, and what is below it. */
+type Node = { path: string; value?: string; children: Map<string, Node>; used: boolean };
 
 function treeOf(parameters: URLSearchParams): Node {
-  const root: Node = { children: new Map(), used: true };
+  const root: Node = { path: '', children: new Map(), used: true };
   for (const [key, value] of parameters) {
     let at = root;
     for (const part of key.split('.')) {
-      const next = at.children.get(part) ?? { children: new Map(), used: false };
+      const path = at.path === '' ? part : `${at.path}.${part}`;
+      const next = at.children.get(part) ?? { path, children: new Map(), used: false };
       at.children.set(part, next);
       at = next;
     }
@@ -50,8 +52,8 @@ export function parseForm(operation: Operation, form: URLSearchParams, flavour: 
   const tree = treeOf(form);
   for (const name of ['Action', 'Version']) tree.children.delete(name);
   const schema = NormalizedSchema.of(operation.input);
-  const input = (schema.isUnitSchema() ? {} : parseNode(schema, tree, '', flavour)) as Record<string, unknown>;
-  refuseUnused(tree, '');
+  const input = (schema.isUnitSchema() ? {} : parseNode(schema, tree, flavour)) as Record<string, unknown>;
+  refuseUnused(tree);
   for (const name of schema.isUnitSchema() ? [] : requiredMembers(schema)) {
     if (input[name] === undefined) {
       throw new Refusal('MissingParameter', `The request must contain the parameter ${name}`);
@@ -60,11 +62,10 @@ export function parseForm(operation: Operation, form: URLSearchParams, flavour: 
   return input;
 }
 
-function refuseUnused(node: Node, path: string): void {
-  for (const [name, child] of node.children) {
-    const full = path === '' ? name : `${path}.${name}`;
-    if (!child.used) throw new Refusal('UnknownParameter', `The parameter ${full} is not recognized`);
-    refuseUnused(child, full);
+function refuseUnused({ children }: Node): void {
+  for (const child of children.values()) {
+    if (!child.used) throw new Refusal('UnknownParameter', `The parameter ${child.path} is not recognized`);
+    refuseUnused(child);
   }
 }
 
@@ -75,30 +76,33 @@ function queryName(member: NormalizedSchema, name: string, flavour: Flavour): st
   return xmlName === undefined ? name : xmlName.charAt(0).toUpperCase() + xmlName.slice(1);
 }
 
-function parseNode(schema: NormalizedSchema, node: Node, path: string, flavour: Flavour): unknown {
+function parseNode(schema: NormalizedSchema, node: Node, flavour: Flavour): unknown {
   node.used = true;
-  if (schema.isStructSchema()) {
-    const members: Record<string, unknown> = {};
-    for (const [name, member] of schema.structIterator()) {
-      const key = queryName(member, name, flavour);
-      const child = node.children.get(key);
-      if (child !== undefined) members[name] = parseNode(member, child, path === '' ? key : `${path}.${key}`, flavour);
-    }
-    return members;
+  if (schema.isStructSchema()) return parseMembers(schema, node, flavour);
+  if (schema.isListSchema()) return parseItems(schema, node, flavour);
+  return parseScalar(schema, node.value ?? '', node.path);
+}
+
+function parseMembers(schema: NormalizedSchema, { children }: Node, flavour: Flavour): Record<string, unknown> {
+  const members: Record<string, unknown> = {};
+  for (const [name, member] of schema.structIterator()) {
+    const child = children.get(queryName(member, name, flavour));
+    if (child !== undefined) members[name] = parseNode(member, child, flavour);
   }
-  if (schema.isListSchema()) {
-    const flat = flavour === 'ec2' || (schema.getMergedTraits() as { xmlFlattened?: number }).xmlFlattened === 1;
-    const list = flat ? node : node.children.get('member');
-    if (list === undefined) return [];
-    list.used = true;
-    const items: unknown[] = [];
-    for (let index = 1; ; index += 1) {
-      const child = list.children.get(String(index));
-      if (child === undefined) return items;
-      items.push(parseNode(schema.getValueSchema(), child, `${path}.${index}`, flavour));
-    }
+  return members;
+}
+
+function parseItems(schema: NormalizedSchema, node: Node, flavour: Flavour): unknown[] {
+  const flat = flavour === 'ec2' || (schema.getMergedTraits() as { xmlFlattened?: number }).xmlFlattened === 1;
+  const list = flat ? node : node.children.get('member');
+  if (list === undefined) return [];
+  list.used = true;
+  const items: unknown[] = [];
+  for (let index = 1; ; index += 1) {
+    const child = list.children.get(String(index));
+    if (child === undefined) return items;
+    items.push(parseNode(schema.getValueSchema(), child, flavour));
   }
-  return parseScalar(schema, node.value ?? '', path);
 }
 
 function parseScalar(schema: NormalizedSchema, text: string, path: string): unknown {

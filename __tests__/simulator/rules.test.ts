@@ -218,7 +218,7 @@ describe('snapshot copies', () => {
       },
       'Source snapshot is not found',
     ],
-  ])('are accepted and end in error: %s', async (_, before, during, words) => {
+  ])('are accepted and end in error: %s', async (...[, before, during, words]) => {
     const all = await clients({ timings: { secondsPerGiB: 0.05 } });
     await before(all);
     const { SnapshotId } = await copy(all);
@@ -375,7 +375,7 @@ describe('sharing and images', () => {
       },
       { name: 'OperationNotPermitted' },
     ],
-  ])('refused: %s', async (_, options, act, error) => {
+  ])('refused: %s', async (...[, options, act, error]) => {
     const all = await clients(options);
     await expect(act(all)).rejects.toMatchObject(error);
   });
@@ -528,7 +528,7 @@ describe('sessions', () => {
       ({ source }) => source.ec2.send(new DescribeImagesCommand({})),
       { name: 'RequestExpired' },
     ],
-  ])('refused: %s', async (_, options, act, error) => {
+  ])('refused: %s', async (...[, options, act, error]) => {
     await expect(act(await clients(options))).rejects.toMatchObject(error);
   });
 

@@ -58,7 +58,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     ...rest
   } = options;
   const name = ami?.name ?? 'golden-image';
-  const sourceKey = keyArnOf(sourceAccount, from, 'cmkSource', partition);
+  const sourceKey = keyArnOf(sourceAccount, from, 'cmkSource');
   const values = {
     'source-key-arn': sourceKey,
     partition,
@@ -67,7 +67,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     'target-account': targets,
     parameter: 'golden/*',
     'hub-region': hubs,
-    'hub-key-arn': hubs.map((region) => keyArnOf(sourceAccount, region, 'cmkSource', partition)),
+    'hub-key-arn': hubs.map((region) => keyArnOf(sourceAccount, region, 'cmkSource')),
   };
   const features = hubs.length > 0 ? [...policies, 'source-regional-hub', 'target-regional-hub'] : policies;
   const sourcePolicies = ['source-role', ...features.filter((policy) => policy.startsWith('source-'))];
@@ -92,7 +92,7 @@ export function standardCase(options: StandardOptions = {}): Case {
   };
   const accounts: Record<string, AccountScenario> = { [sourceAccount]: source };
   for (const account of targets) {
-    const keys = regions.map((region) => keyArnOf(account, region, 'cmkTarget', partition));
+    const keys = regions.map((region) => keyArnOf(account, region, 'cmkTarget'));
     const targetPolicies = ['target-role', ...features.filter((policy) => policy.startsWith('target-'))];
     const role = workflowRole(
       account,
