@@ -206,7 +206,7 @@ export const kmsHandlers: Readonly<Record<string, Handler>> = {
   async GetKeyPolicy(call, input) {
     const key = ownKey(call, input);
     await authorizeKms(call, { operation: 'GetKeyPolicy', key });
-    return { Policy: policyText(policyInForce(key, call.world.clock.now())), PolicyName: 'default' };
+    return { Policy: policyText(call.world, policyInForce(key, call.world.clock.now())), PolicyName: 'default' };
   },
 
   async PutKeyPolicy(call, input) {
@@ -422,21 +422,30 @@ async function requireUpdatable(call: KmsCall, key: Key): Promise<void> {
 }
 
 /**
- * A policy as KMS gives it: laid out by itself, and with its principals in another order at each look,
- * https://github.com/aws/aws-cli/issues/9456.
+ * A policy as KMS gives it: laid out by itself, with its principals in another order at each look
+ * (https://github.com/aws/aws-cli/issues/9456), and a role that is gone by its ID
+ * (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-roles).
  */
-function policyText(policy: PolicyDocument): string {
-  return JSON.stringify(policy, shufflePrincipals, 2)
+function policyText(world: World, policy: PolicyDocument): string {
+  const shown = (name: string, value: unknown): unknown => {
+    if (name !== 'AWS') return value;
+    const principals = [value].flat().map((one) => shownPrincipal(world, String(one)));
+    return Array.isArray(value) ? shuffled(principals) : principals[0];
+  };
+  return JSON.stringify(policy, shown, 2)
     .replace(/^( *"[^"]+"):/gm, '$1 :')
     .replace(/\[\n\s*/g, '[ ')
     .replace(/\n\s*\]/g, ' ]')
     .replace(/\},\n\s*\{/g, '}, {');
 }
 
-function shufflePrincipals(name: string, value: unknown): unknown {
-  if (name !== 'AWS' || !Array.isArray(value)) return value;
-  return value
-    .map((one: unknown) => [Math.random(), one] as const)
+function shownPrincipal(world: World, arn: string): string {
+  return arn.includes(':role/') && !principalExists(world, arn) ? roleIdOf(arn) : arn;
+}
+
+function shuffled<T>(all: readonly T[]): T[] {
+  return all
+    .map((one) => [Math.random(), one] as const)
     .sort(([a], [b]) => a - b)
     .map(([, one]) => one);
 }

@@ -382,6 +382,23 @@ describe('KMS and SSM', () => {
     expect(Grants).toMatchObject([{ GranteePrincipal: account }]);
   });
 
+  test('a role that is gone is told by its ID, in policies and grants', async () => {
+    const gone = `arn:aws:iam::${account}:role/role`;
+    const { there, kms } = await open({ statements: [everything] });
+    const own = there.key(region, 'cmk');
+    const [first] = own.policy.Statement as object[];
+    own.policy = { ...own.policy, Statement: [first, { ...first, Sid: 'two', Principal: { AWS: gone } }] };
+    await kms(new CreateGrantCommand({ KeyId: key, GranteePrincipal: gone, Operations: ['Decrypt'] }));
+    const told = async () => {
+      const { Policy = '' } = await kms(new GetKeyPolicyCommand({ KeyId: key }));
+      const { Grants = [] } = await kms(new ListGrantsCommand({ KeyId: key }));
+      return [JSON.parse(Policy).Statement[1].Principal.AWS, Grants[0]?.GranteePrincipal];
+    };
+    expect(await told()).toEqual([gone, gone]);
+    there.simulator.world.accounts[account]?.roles.clear();
+    expect(await told()).toEqual([expect.stringMatching(/^AROA/), expect.stringMatching(/^AROA/)]);
+  });
+
   test('the data type of a parameter stays what it was', async () => {
     const parameters = { '/golden': 'text' };
     const put = (DataType: string, Value = amiId) =>

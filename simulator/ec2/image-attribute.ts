@@ -162,6 +162,7 @@ function changeLaunch(
   keepFormerLaunch(call, image);
   for (const one of Add) image.launch.add(nameOf(one));
   for (const one of Remove) image.launch.delete(nameOf(one));
+  image.data.Public = image.launch.has('all');
 }
 
 function checkPermission({ UserId = '', Group, OrganizationArn, OrganizationalUnitArn }: LaunchPermission): void {
