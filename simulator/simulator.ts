@@ -1,6 +1,6 @@
 import { type Clock, realClock } from './clock.ts';
 import { type Fault, openFaults, refusalOf } from './faults.ts';
-import { settingsOf } from './hardness.ts';
+import { ideal, settingsOf } from './hardness.ts';
 import { administratorOf, type Principal, readIamData } from './iam.ts';
 import { describeWorld, stateOf } from './picture.ts';
 import { Refusal } from './refusal.ts';
@@ -76,19 +76,22 @@ export async function startSimulator(
   const calls: RecordedCall[] = [];
   const issued: string[] = [];
   const listeners = new Set<(call: RecordedCall) => void>();
-  const settings = settingsOf({ ...scenario.timings, ...scenario.rules });
+  // Nobody waits for real seconds that the scenario doesn't ask for.
+  const { timings, rules } = settingsOf(
+    clock === realClock ? { ...scenario, timings: { ...ideal.timings, ...scenario.timings } } : scenario,
+  );
   const faults = openFaults(scenario.faults ?? [], scenario.seed ?? 1);
   const services: Services = {
     world,
     sts: { world, sessions, sessionSeconds: scenario.sessionSeconds },
-    timings: settings,
-    rules: settings,
+    timings,
+    rules,
     kmsNeeds: scenario.kmsNeeds ?? 'documented',
   };
 
   async function answer(request: HttpRequest): Promise<Outcome> {
     try {
-      if (settings.latencyMs > 0) await clock.sleep(settings.latencyMs);
+      if (timings.latencyMs > 0) await clock.sleep(timings.latencyMs);
       const url = new URL(request.path, 'http://simulator');
       const outcome = url.pathname === '/token' ? answerToken(url, request) : await answerCall(request);
       return typeof outcome === 'string' ? outcome : dated(outcome);

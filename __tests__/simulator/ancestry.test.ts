@@ -5,6 +5,7 @@ import {
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
 import { expect, test } from '@jest/globals';
+import { ideal } from '../../simulator/hardness.ts';
 import { amiIdOf } from '../../simulator/scenario.ts';
 import { openAccount } from '../account.ts';
 
@@ -20,9 +21,13 @@ const golden = {
 };
 
 async function open() {
-  const there = await openAccount(account, {
-    [region]: { amis: [golden], instances: [{ id: instanceId, volumes, imageId: amiId }] },
-  });
+  const there = await openAccount(
+    account,
+    {
+      [region]: { amis: [golden], instances: [{ id: instanceId, volumes, imageId: amiId }] },
+    },
+    { rules: ideal.rules, timings: ideal.timings },
+  );
   const { ec2 } = there.at(region);
   const ancestry = async (ImageId: string | undefined) =>
     (await ec2(new GetImageAncestryCommand({ ImageId }))).ImageAncestryEntries?.map((entry) => [

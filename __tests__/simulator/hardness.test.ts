@@ -25,7 +25,7 @@ import {
 } from '@aws-sdk/client-kms';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { describe, expect, test } from '@jest/globals';
-import type { Rules, Timings } from '../../simulator/hardness.ts';
+import { ideal, type Rules, type Timings } from '../../simulator/hardness.ts';
 import { isWellFormed, newId } from '../../simulator/ids.ts';
 import { amiIdOf, keyArnOf, type RegionScenario } from '../../simulator/scenario.ts';
 import type { Guard } from '../../simulator/world.ts';
@@ -54,7 +54,12 @@ async function open({ timings = {}, rules = {}, statements, guards, more = {} }:
   const there = await openAccount(
     account,
     { [region]: { amis, keys: { cmk: {} }, ...more } },
-    { timings, rules, ...(policy && { policy }), ...(guards && { guards }) },
+    {
+      timings: { ...ideal.timings, ...timings },
+      rules: { ...ideal.rules, ...rules },
+      ...(policy && { policy }),
+      ...(guards && { guards }),
+    },
   );
   const { ec2, kms, ssm } = there.at(region);
   const snapshotId = there.snapshots(region)[0]?.data.SnapshotId ?? '';

@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import type { Clock } from '../../simulator/clock.ts';
 import type { Fault } from '../../simulator/faults.ts';
+import { ideal } from '../../simulator/hardness.ts';
 import {
   customerKey,
   type StandardOptions,
@@ -42,7 +43,12 @@ type Options = StandardOptions & { clock?: Clock; listen?: boolean };
 
 /** A simulator without a server, with an administrator's credentials in its `env`. */
 async function start({ clock = stillClock(), listen = false, ...options }: Options = {}) {
-  const { scenario, amiId } = customerKey({ ambient: { account: sourceAccount }, ...options });
+  const { scenario, amiId } = customerKey({
+    ambient: { account: sourceAccount },
+    ...options,
+    timings: { ...ideal.timings, ...options.timings },
+    rules: ideal.rules,
+  });
   const simulator = await startSimulator(scenario, { clock, listen });
   if (listen) open = simulator;
   const region = simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion);

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { CreateGrantCommand } from '@aws-sdk/client-kms';
 import { expect, test } from '@jest/globals';
-import type { Timings } from '../../simulator/hardness.ts';
+import { ideal, type Timings } from '../../simulator/hardness.ts';
 import { amiIdOf, keyArnOf } from '../../simulator/scenario.ts';
 import { openAccount } from '../account.ts';
 
@@ -21,7 +21,11 @@ const amiId = amiIdOf(account, region, 'golden');
 
 async function open(timings: Partial<Timings> = {}) {
   const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda', sizeGiB: 1 }], tags: { team: 'platform' } }];
-  const there = await openAccount(account, { [region]: { amis, keys: { cmk: { grantQuota: 1 } } } }, { timings });
+  const there = await openAccount(
+    account,
+    { [region]: { amis, keys: { cmk: { grantQuota: 1 } } } },
+    { timings: { ...ideal.timings, ...timings } },
+  );
   const place = there.at(region);
   const id = there.snapshots(region)[0]?.data.SnapshotId ?? '';
   const image = async (ImageId: string) =>

@@ -8,6 +8,7 @@ import * as kms from '@aws-sdk/client-kms';
 import * as ssm from '@aws-sdk/client-ssm';
 import * as sts from '@aws-sdk/client-sts';
 import { describe, expect, test } from '@jest/globals';
+import { ideal } from '../../simulator/hardness.ts';
 import { administrator } from '../../simulator/iam.ts';
 import { keyArnOf, type RoleScenario } from '../../simulator/scenario.ts';
 import { handlerOf, startSimulator } from '../in-process.ts';
@@ -48,8 +49,8 @@ async function open() {
       [member]: { roles: { r: { trust, policies: [administrator] } }, regions: { [region]: {} } },
     },
     ambient: { account: owner },
-    timings: { baseSeconds: 0.1, secondsPerGiB: 0, registerSeconds: 0, visibleAfterSeconds: 0 },
-    rules: { structuredIds: true },
+    timings: { ...ideal.timings, secondsPerGiB: 0 },
+    rules: { ...ideal.rules, structuredIds: true },
   });
   const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '', AWS_SESSION_TOKEN = '' } = simulator.env;
   const ownKeys = {

@@ -22,7 +22,7 @@ import {
 } from '@aws-sdk/client-kms';
 import { AssumeRoleCommand, AssumeRoleWithWebIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { administrator } from '../../simulator/iam.ts';
+import { ideal } from '../../simulator/hardness.ts';
 import { type AmiScenario, delegatingPolicy, keyArnOf, type Scenario } from '../../simulator/scenario.ts';
 import { workflowRole } from '../../simulator/scenarios/common.ts';
 import {
@@ -48,8 +48,9 @@ const targetKey = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
 async function clients(options: StandardOptions = {}, change: (scenario: Scenario) => Scenario = (one) => one) {
   const { scenario, amiId } = standardCase({
     volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }],
-    timings: { secondsPerGiB: 0.02, baseSeconds: 0.05 },
     ...options,
+    timings: { ...ideal.timings, baseSeconds: 0.05, ...options.timings },
+    rules: ideal.rules,
   });
   const simulator = await startSimulator({ ...change(scenario), ambient: { account: sourceAccount } });
   open = simulator;
