@@ -36,12 +36,8 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   const used = snapshotsOf(findImage(call.world, SourceRegion, SourceImageId));
   const tagsOf = await authorizeCreation(call, 'CopyImage', {
     // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/copy-ami-permissions.html
-    resources: [
-      arnOf(call, SourceImageId, SourceRegion),
-      'ami-*',
-      'snap-*',
-      ...used.map((id) => arnOf(call, id, SourceRegion)),
-    ],
+    resources: [arnOf(call, SourceImageId, SourceRegion), 'ami-*', ...used.map((id) => arnOf(call, id, SourceRegion))],
+    besides: ['snapshot'],
     specifications: input.TagSpecifications,
     dryRun: input.DryRun,
     find: () => visibleSource(call, input),

@@ -33,8 +33,10 @@ function requestTags(tags: readonly Tag[]): Context {
 }
 
 type Creation = Readonly<{
-  /** What it is made of, and what it makes, an ID ending in `-*`, in the order in which they are asked for. */
+  /** What is asked for, in that order: what it is made of, and what it makes, an ID that ends in `-*`. */
   resources: readonly string[];
+  /** What is made besides, and asked for by nothing. */
+  besides?: readonly Made[];
   specifications: readonly TagSpecification[] | undefined;
   dryRun: boolean | undefined;
   /** What must be there; permission comes before, unless existence does. A dry run that is `blind` doesn't look. */
@@ -53,9 +55,9 @@ const made: Readonly<Record<string, Made>> = { 'ami-*': 'image', 'snap-*': 'snap
 export async function authorizeCreation(
   call: Ec2Call,
   action: string,
-  { resources, specifications = [], dryRun, find = () => {}, blind = false }: Creation,
+  { resources, besides = [], specifications = [], dryRun, find = () => {}, blind = false }: Creation,
 ): Promise<(type: Made) => Tag[]> {
-  const makes = resources.flatMap((id) => made[id] ?? []);
+  const makes = [...besides, ...resources.flatMap((id) => made[id] ?? [])];
   checkSpecifications(specifications, makes);
   const tagsOf = (type: ResourceType): Tag[] =>
     specifications
