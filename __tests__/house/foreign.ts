@@ -40,7 +40,7 @@ export type ForeignImage = Readonly<{
 const longAgo = '2026-11-01T00:00:00.000Z';
 
 /** What CopySnapshot and CopyImage give their snapshots in place of a volume. */
-export const copied: ForeignSnapshot['data'] = { VolumeId: 'vol-ffffffff' };
+export const copied = { VolumeId: 'vol-ffffffff' };
 
 export function putSnapshot(
   { world }: Simulator,
@@ -166,10 +166,7 @@ export type Watched = Readonly<{
  * that one, and its snapshots, only what they are at the end counts, but for the tags that leases take.
  */
 export function watch(simulator: Simulator, resources: readonly (SimImage | SimSnapshot)[], source?: string): Watched {
-  const all = resources.flatMap((one) =>
-    'launch' in one ? [one, ...snapshotIdsOf(one).map((_, index) => diskOf(simulator, one, index))] : [one],
-  );
-  const ids = all.map(idOf);
+  const ids = [...new Set(resources.flatMap(idsOf))];
   const own = source === undefined ? [] : [source, ...snapshotIdsOf(goldenOf(simulator, source))];
   const look = () => new Map(ids.map((id) => [id, stateOf(simulator, id, own.includes(id))]));
   const before = look();
@@ -194,8 +191,9 @@ export function watch(simulator: Simulator, resources: readonly (SimImage | SimS
   };
 }
 
-function idOf({ data }: SimImage | SimSnapshot): string {
-  return 'SnapshotId' in data ? (data.SnapshotId as string) : (data as SimImage['data']).ImageId;
+/** The ID of a snapshot, or those of an image and its snapshots. */
+export function idsOf(resource: SimImage | SimSnapshot): string[] {
+  return 'launch' in resource ? [resource.data.ImageId, ...snapshotIdsOf(resource)] : [resource.data.SnapshotId];
 }
 
 type State = Readonly<Record<string, unknown>>;

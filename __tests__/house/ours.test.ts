@@ -17,8 +17,11 @@ import {
   copied,
   copyWithTags,
   diskOf,
+  type ForeignImage,
+  type ForeignSnapshot,
   flawsOf,
   goldenOf,
+  idsOf,
   prefix,
   putImage,
   putSnapshot,
@@ -94,14 +97,33 @@ const ofLineage =
     return [putImage(house.simulator, target, { name: 'web-server', tags, snapshot: { tags } })];
   };
 
-const forgedCopy =
-  (lease: string, data: (given: Given) => Parameters<typeof putSnapshot>[2]['data']) =>
+const leases = ['x', 'ended', deadLease];
+/** Copies of each kind of lease, with the four tags, that are otherwise as `data` says. */
+const forgedCopies =
+  (data: (given: Given) => ForeignSnapshot['data']) =>
   (given: Given): Foreign => {
-    const { house, golden } = given;
-    if (lease === deadLease) tag(golden, deadLeaseTag);
-    const tags = copyOf(given, lease);
-    return [putSnapshot(house.simulator, target, { tags, key: 'cmkTarget', data: data(given) ?? {} })];
+    tag(given.golden, deadLeaseTag);
+    return leases.map((lease) => {
+      const tags = copyOf(given, lease);
+      return putSnapshot(given.house.simulator, target, { tags, key: 'cmkTarget', data: data(given) ?? {} });
+    });
   };
+
+const forgeries: readonly (readonly [string, (given: Given) => ForeignSnapshot['data']])[] = [
+  ['of a volume', () => ({})],
+  ['of a volume, in the words of our copies', (given) => ({ Description: ownWords(given) })],
+  ['another’s copies', () => ({ ...copied, Description: 'a copy of something' })],
+  [
+    'copies of another AMI, in the words of ours',
+    (given) => ({ ...copied, Description: ownWords(given).replace(given.amiId, older) }),
+  ],
+];
+
+/** How AMIs come about that are none of ours. */
+const alike: readonly (readonly [string, ForeignImage['data'] & object, ForeignSnapshot['data'] & object])[] = [
+  ['of somebody’s own snapshots', {}, {}],
+  ['a copy of another AMI', { SourceImageId: older, SourceImageRegion: 'us-east-1' }, copied],
+];
 
 const rows: readonly Row[] = [
   {
@@ -148,7 +170,7 @@ const rows: readonly Row[] = [
     forge: ({ house, amiId }) => {
       const tags = encryptedCopy(amiId);
       const data = { SourceImageId: amiId, SourceImageRegion: 'us-east-1' };
-      const snapshot = { tags, key: 'cmkSource', data: copied ?? {} };
+      const snapshot = { tags, key: 'cmkSource', data: copied };
       return [putImage(house.simulator, source, { name: 'golden-image-copy', tags, data, snapshot })];
     },
   },
@@ -193,23 +215,17 @@ const rows: readonly Row[] = [
     inputs: { 'on-existing': 'replace' },
     forge: ofLineage(),
   },
-  {
-    name: 'an AMI that is alike and under the target key, tagged as one of this source: it is not used',
-    shared: customerKey({ timings }),
-    forge: (given) => {
-      const { house } = given;
-      const { [`${prefix}lease`]: _, ...tags } = copyOf(given, '');
-      return [
-        putImage(house.simulator, target, { name: 'web-server', tags, snapshot: { tags, key: 'cmkTarget' } }),
-        putImage(house.simulator, target, {
-          name: 'web-server-copied',
-          tags,
-          data: { SourceImageId: older, SourceImageRegion: 'us-east-1' },
-          snapshot: { tags, key: 'cmkTarget', data: copied ?? {} },
-        }),
-      ];
-    },
-  },
+  ...alike.map(
+    ([made, data, disk]): Row => ({
+      name: `an AMI that is alike and under the target key, ${made}, tagged as one of this source: it is not used`,
+      shared: customerKey({ timings }),
+      forge: (given) => {
+        const { [`${prefix}lease`]: _, ...tags } = copyOf(given, '');
+        const snapshot = { tags, key: 'cmkTarget', data: disk };
+        return [putImage(given.house.simulator, target, { name: 'web-server', tags, data, snapshot })];
+      },
+    }),
+  ),
   {
     name: 'a failed AMI of the target, tagged as one that a dead run made',
     shared: procedure(copying),
@@ -219,50 +235,33 @@ const rows: readonly Row[] = [
       return [putImage(house.simulator, target, { name: 'web-server', tags, data: { State: 'failed' } })];
     },
   },
-  ...['x', 'ended', deadLease].flatMap((lease) =>
-    ['lease', 'superseded'].map(
-      (mark): Row => ({
-        name: `a backup in the target with source-ami and ${mark}=${lease}, in a run that only reuses`,
-        shared: procedure({ timings }),
-        again: true,
-        forge: ({ house, amiId, golden }) => {
-          if (lease === deadLease) tag(golden, deadLeaseTag);
-          const tags = { [`${prefix}source-ami`]: amiId, [`${prefix}${mark}`]: lease };
-          return [putSnapshot(house.simulator, target, { tags })];
-        },
-        status: 'reused',
-      }),
-    ),
+  ...([false, true] as const).map(
+    (isDead): Row => ({
+      name: `backups in the target with the marks of copies, ${isDead ? 'of a dead lease' : 'of none that is known'}`,
+      shared: procedure({ timings }),
+      again: true,
+      forge: ({ house, amiId, golden }) => {
+        if (isDead) tag(golden, deadLeaseTag);
+        return leases
+          .filter((lease) => isDead === (lease === deadLease))
+          .flatMap((lease) =>
+            ['lease', 'superseded'].map((mark) => {
+              const tags = { [`${prefix}source-ami`]: amiId, [`${prefix}${mark}`]: lease };
+              return putSnapshot(house.simulator, target, { tags });
+            }),
+          );
+      },
+      status: 'reused',
+    }),
   ),
-  ...['x', 'ended', deadLease].flatMap((lease): Row[] => [
-    {
-      name: `a snapshot of a volume with the four tags of a copy, lease=${lease}: it is not taken over`,
+  ...forgeries.map(
+    ([made, data]): Row => ({
+      name: `snapshots with the four tags of a copy, ${made}: they are not taken over`,
       shared: customerKey({ timings }),
-      forge: forgedCopy(lease, () => ({})),
+      forge: forgedCopies(data),
       copies: 1,
-    },
-    {
-      name: `the same with the words of a copy of ours, lease=${lease}`,
-      shared: customerKey({ timings }),
-      forge: forgedCopy(lease, (given) => ({ Description: ownWords(given) })),
-      copies: 1,
-    },
-    {
-      name: `another's CopySnapshot with the four tags of a copy, lease=${lease}: it is not taken over`,
-      shared: customerKey({ timings }),
-      forge: forgedCopy(lease, () => ({ ...copied, Description: 'our own copy of something' })),
-      copies: 1,
-    },
-  ]),
-  {
-    name: 'a copy of another AMI’s snapshot, in the words of ours, with the four tags of a copy',
-    shared: customerKey({ timings }),
-    forge: forgedCopy(deadLease, (given) => ({
-      ...copied,
-      Description: ownWords(given).replace(given.amiId, older),
-    })),
-    copies: 1,
-  },
+    }),
+  ),
   {
     name: 'a share that was there before, and that a tag of a dead lease claims',
     shared: customerKey({ timings, volumes: [{ device: '/dev/xvda', key: 'cmkSource', sharedWith: [others] }] }),
@@ -290,7 +289,7 @@ describe('what somebody else has is left alone, whatever its tags say', () => {
     await house.settle();
     expect({
       changes: watched.changes(),
-      untold: untoldOf(simulator, [job.main, job.post], watch(simulator, foreign).ids),
+      untold: untoldOf(simulator, [job.main, job.post], foreign.flatMap(idsOf)),
       flaws: flawsOf(house, job, { amiId, foreign: watched.ids }),
       conclusion: job.main.conclusion,
       statuses: recordsOf(job.main).map((record) => record.status),
@@ -305,32 +304,37 @@ describe('a sweep leaves alone what somebody else has, however old, and succeeds
   type Swept = Readonly<{ name: string; forge: (given: Given) => Foreign }>;
   const gone = (more: Tags): Tags => ({ [`${prefix}source-ami`]: older, ...more });
   const swept: readonly Swept[] = [
-    ...['x', 'ended', deadLease].flatMap((lease) =>
-      ['lease', 'superseded'].map((mark) => ({
-        name: `a backup in a target with ${mark}=${lease}`,
-        forge: ({ house, golden }: Given) => {
-          tag(golden, deadLeaseTag);
-          return [putSnapshot(house.simulator, target, { tags: gone({ [`${prefix}${mark}`]: lease }) })];
-        },
-      })),
-    ),
-    ...['x', 'ended', deadLease].flatMap((lease) =>
-      (['available', 'failed'] as const).map((State) => ({
-        name: `an AMI in a target that is ${State}, with lease=${lease}`,
-        forge: ({ house, golden }: Given) => {
-          tag(golden, deadLeaseTag);
-          const tags = gone({ [`${prefix}lease`]: lease });
-          return [putImage(house.simulator, target, { name: 'web-server', tags, data: { State }, snapshot: { tags } })];
-        },
-      })),
-    ),
+    {
+      name: 'backups in a target with the marks of copies',
+      forge: ({ house, golden }) => {
+        tag(golden, deadLeaseTag);
+        return leases.flatMap((lease) =>
+          ['lease', 'superseded'].map((mark) =>
+            putSnapshot(house.simulator, target, { tags: gone({ [`${prefix}${mark}`]: lease }) }),
+          ),
+        );
+      },
+    },
+    {
+      name: 'AMIs in a target with the marks of half-made ones',
+      forge: ({ house, golden }) => {
+        tag(golden, deadLeaseTag);
+        return leases.flatMap((lease) =>
+          (['available', 'failed'] as const).map((State) => {
+            const tags = gone({ [`${prefix}lease`]: lease });
+            const name = `web-server-${lease}-${State}`;
+            return putImage(house.simulator, target, { name, tags, data: { State }, snapshot: { tags } });
+          }),
+        );
+      },
+    },
     {
       name: 'another product that was copied with its tags, of a dead lease',
       forge: ({ house, golden, amiId }) => {
         tag(golden, deadLeaseTag);
         const tags = { [`${prefix}source-ami`]: amiId, [`${prefix}lease`]: deadLease };
         const data = { SourceImageId: older, SourceImageRegion: targetRegion };
-        const snapshot = { tags, key: 'cmkTarget', data: copied ?? {} };
+        const snapshot = { tags, key: 'cmkTarget', data: copied };
         return [putImage(house.simulator, target, { name: 'web-server', tags, data, snapshot })];
       },
     },
@@ -388,7 +392,7 @@ describe('a sweep leaves alone what somebody else has, however old, and succeeds
     const main = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
     expect({
       changes: watched.changes(),
-      untold: untoldOf(simulator, [main], watch(simulator, foreign).ids),
+      untold: untoldOf(simulator, [main], foreign.flatMap(idsOf)),
       conclusion: main.conclusion,
     }).toEqual({ changes: [], untold: [], conclusion: 'success' });
   });
@@ -396,14 +400,16 @@ describe('a sweep leaves alone what somebody else has, however old, and succeeds
 
 describe('a lease that cannot be read fails no run', () => {
   test.each([
-    ['names a region that there is not', '1790000000 4000 1 some-machine 17 nowhere-1'],
+    ['names a region that there is not', '1790000000 4000 1 some-machine 17 us-nowhere-1'],
+    ['names no region at all', '1790000000 4000 1 some-machine 17 nowhere'],
     ['names a region that reads as somebody else’s host', '1790000000 4000 1 some-machine 17 evil.example.com/x#'],
     ['names many of them', '1790000000 4000 1 some-machine 17 ..,us-east-1.evil.example.com,-,eu_west_1'],
     ['has no end, and no regions', 'not a lease at all'],
     ['has an end beyond all time', '99999999999999999999 4000 1 some-machine 17'],
     ['is empty', ''],
   ])('%s', async (_, value) => {
-    const shared = customerKey({ timings });
+    // No host answers there.
+    const shared = customerKey({ timings, faults: [{ kind: 'reset', region: 'us-nowhere-1' }] });
     await using house = await openHouse(shared);
     const { simulator } = house;
     const golden = goldenOf(simulator, shared.amiId);
@@ -421,10 +427,9 @@ describe('a lease that cannot be read fails no run', () => {
       errors,
       statuses: recordsOf(job.main).map(({ status }) => status),
       remains: house.remains().filter((line) => !isLeaseTag(line)),
-      regions: [...new Set(simulator.calls.flatMap(({ region }) => region ?? []))].sort(),
     }).toEqual({
       ...{ changes: [], flaws: [], conclusions: ['success', 'success'], errors: [], statuses: ['created'] },
-      ...{ remains: [], regions: ['eu-west-1', 'us-east-1'] },
+      remains: [],
     });
     const swept = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
     expect([swept.conclusion, watched.changes()]).toEqual(['success', []]);
@@ -506,13 +511,13 @@ describe('an AMI under the name of the encrypted copy that is no copy of the sou
     const tags = isTagged ? encryptedCopy(shared.amiId) : {};
     const snapshot = {
       tags: { ...tags, ...(isTagged && { [`${prefix}source-snapshot`]: part }) },
-      ...{ key: 'cmkSource', data: 'SourceImageId' in data ? (copied ?? {}) : {} },
+      ...{ key: 'cmkSource', data: 'SourceImageId' in data ? copied : {} },
     };
     const theirs = putImage(simulator, source, { name, tags, data, snapshot });
     const watched = watch(simulator, [theirs, golden], shared.amiId);
     const { main, post } = await runJob(house.run());
     await house.settle();
-    const ids = watch(simulator, [theirs]).ids;
+    const ids = idsOf(theirs);
     const isNamed = [main.log, post.log, messagesOf(main)].some((text) => text.includes(theirs.data.ImageId));
     expect({ changes: watched.changes(), isNamed }).toEqual({ changes: [], isNamed: true });
     expect(house.remains().filter((line) => !ids.some((id) => line.includes(id)))).toEqual([]);
@@ -530,20 +535,24 @@ describe('an AMI that somebody else makes under the name meanwhile', () => {
   /** A run that is made to lose the race for the name against an AMI that an earlier one made. */
   async function race(inputs: Inputs, change: (rival: SimImage, disk: SimSnapshot) => void) {
     const parameter = { 'ssm-parameter': '/golden/latest' };
-    const shared = customerKey({ timings, policies: ['target-publish', 'target-ssm-parameter'] });
+    const policies = [...copying.policies, 'target-publish', 'target-ssm-parameter'];
+    const shared = customerKey({ timings, policies });
     await using house = await openHouse(shared);
     const { simulator } = house;
     const place = regionOf(simulator.world, ...target);
-    await runJob(house.run({}, { run_id: '1' }));
+    const { route = 'auto', 'target-ami-description': description = '' } = inputs;
+    await runJob(house.run({ route, 'target-ami-description': description }, { run_id: '1' }));
     const [rival] = stockOf(simulator, ...target).images;
     if (rival === undefined) throw new Error('there is no rival');
     const disk = diskOf(simulator, rival);
     change(rival, disk);
+    const watched = watch(simulator, [rival]);
     place.images.delete(rival.data.ImageId);
     place.snapshots.delete(disk.data.SnapshotId);
-    const watched = watch(simulator, [rival]);
     const forget = simulator.onCall(({ action, account, mutating }) => {
-      if (action !== 'CopySnapshot' || account !== targetAccount || !mutating) return;
+      // The last that is done before the name is taken: by RegisterImage, or by CopyImage.
+      const [last, by] = route === 'copy' ? ['ModifyImageAttribute', sourceAccount] : ['CopySnapshot', targetAccount];
+      if (action !== last || account !== by || !mutating) return;
       place.images.set(rival.data.ImageId, rival);
       place.snapshots.set(disk.data.SnapshotId, disk);
     });
@@ -552,7 +561,7 @@ describe('an AMI that somebody else makes under the name meanwhile', () => {
     await house.settle();
     return {
       rival: rival.data.ImageId,
-      changed: watched.changes().filter((line) => !line.includes('undefined became')),
+      changed: watched.changes(),
       job,
       records: recordsOf(job.main),
       parameters: [...place.parameters.values()].map(({ value }) => value),
@@ -561,9 +570,12 @@ describe('an AMI that somebody else makes under the name meanwhile', () => {
     };
   }
 
+  const byCopy = { route: 'copy', 'target-ami-description': 'A golden image' };
   const refused: readonly (readonly [string, Inputs, (rival: SimImage, disk: SimSnapshot) => void])[] = [
     ['under another key', {}, (_, { data }) => Object.assign(data, { KmsKeyId: otherKey })],
+    ['under another key, by route copy', byCopy, (_, { data }) => Object.assign(data, { KmsKeyId: otherKey })],
     ['by somebody else, with on-existing: fail', { 'on-existing': 'fail' }, () => {}],
+    ['by somebody else, with on-existing: fail, by route copy', { ...byCopy, 'on-existing': 'fail' }, () => {}],
     ['of blocks of their own', {}, (_, { data }) => Object.assign(data, { Description: 'mine', VolumeId: 'vol-0aa' })],
     ['that differs', {}, ({ data }) => Object.assign(data, { EnaSupport: false })],
   ];
@@ -581,10 +593,10 @@ describe('an AMI that somebody else makes under the name meanwhile', () => {
   });
 
   test('and is right is used, with on-existing: reuse, under the key that was read', async () => {
-    const { rival, changed, job, records, parameters, images } = await race({}, () => {});
+    const { rival, job, records, parameters, images } = await race({}, () => {});
     const key = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
-    expect({ changed, conclusion: job.main.conclusion, records, parameters, images }).toMatchObject({
-      ...{ changed: [], conclusion: 'success', parameters: [rival], images: [rival] },
+    expect({ conclusion: job.main.conclusion, records, parameters, images }).toMatchObject({
+      ...{ conclusion: 'success', parameters: [rival], images: [rival] },
       records: [{ status: 'reused', amiId: rival, kmsKeyArn: key }],
     });
   });
