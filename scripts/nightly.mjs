@@ -16,6 +16,7 @@ const parts = [
   ['many runs at once', tests('(processes|runs) at once', 'resume', 'key-access')],
   ['tags that are read late', tests('tags that are read late', 'house/leases')],
   ['soak', tests('a soak', 'faults')],
+  ['forged tags', tests('forged tags', 'house/forged-tags')],
   ['KMS needs as measured', tests('by the measured needs', 'policies')],
   ['mutants', () => npm('run', 'mutants')],
   ['diagrams', () => npm('run', 'check', '--prefix', 'pictures')],
