@@ -27,6 +27,8 @@ export type InProcessRun = ActionRun &
   Readonly<{
     /** The machine that it is on; else all are on one. */
     machine?: string;
+    /** By how much its machine's clock is fast, or slow where it is negative: the time that is told, not how it passes. */
+    clockAheadMs?: number;
     /** Is told of each write to one of the runner's files before; what it throws, the step meets. */
     onWrite?: (file: 'state' | 'output' | 'summary') => void;
   }>;
@@ -147,7 +149,11 @@ export function startAction(run: InProcessRun): RunningAction {
       runAttempt: Number.parseInt(github.run_attempt, 10),
       sha: github.sha,
     },
-    clock: { now: clock.now, after: clock.after, sleep: (ms, signal) => living(() => clock.sleep(ms, signal)) },
+    clock: {
+      now: () => clock.now() + (run.clockAheadMs ?? 0),
+      after: clock.after,
+      sleep: (ms, signal) => living(() => clock.sleep(ms, signal)),
+    },
     machine: { name: run.machine ?? 'machine-of-the-tests', process: name, isRunning: (process) => alive.has(process) },
     http: { ...http, handle: (request, options) => living(() => http.handle(request, options)) },
     async ambientCredentials() {

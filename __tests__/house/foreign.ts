@@ -1,6 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { CopyImageCommand, EC2Client } from '@aws-sdk/client-ec2';
-import { newId } from '../../simulator/ec2/call.ts';
 import { keyArnOf, tagList } from '../../simulator/scenario.ts';
 import { sourceAccount, sourceRegion, targetAccount, targetRegion } from '../../simulator/scenarios/standard.ts';
 import { regionOf, type SimImage, type SimSnapshot } from '../../simulator/world.ts';
@@ -38,6 +38,8 @@ export type ForeignImage = Readonly<{
 }>;
 
 const longAgo = '2026-11-01T00:00:00.000Z';
+
+const newId = (kind: string): string => `${kind}-0${randomBytes(8).toString('hex')}`;
 
 /** What CopySnapshot and CopyImage give their snapshots in place of a volume. */
 export const copied = { VolumeId: 'vol-ffffffff' };
