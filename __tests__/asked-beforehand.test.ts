@@ -157,7 +157,7 @@ test('a snapshot that is not shared is told together with all else that was foun
   const shared = standardCase({ policies: ['target-publish'] });
   const accounts = { ...shared.scenario.accounts, [theirs]: { regions: { [sourceRegion]: { amis: [ami] } } } };
   const id = amiIdOf(theirs, sourceRegion, 'theirs');
-  const inputs = { 'ami-id': id, 'fast-snapshot-restore': 'eu-west-1x' };
+  const inputs = { 'ami-id': id, 'source-owners': theirs, 'fast-snapshot-restore': 'eu-west-1x' };
   const result = await share({ ...shared, scenario: { ...shared.scenario, accounts } as never }, inputs);
   expect(result.error).toMatch(/snap-\w+ of ami-\w+ is not there, or not shared with account 111111111111/);
   expect(result.error).toMatch(/no availability zone eu-west-1x/);

@@ -2,13 +2,13 @@ import { describe, expect, test } from '@jest/globals';
 import { runAction, startAction } from '../simulator/runner.ts';
 import { customerKey, fanOut, procedure, sourceAccount } from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
-import { expectTargets, expectUntouched, shareBuilt, type TargetRecord } from './shared-case.ts';
+import { copiedFrom, expectTargets, expectUntouched, shareBuilt, type TargetRecord } from './shared-case.ts';
 
 /** A case whose target AMIs are there already, so that nothing is left to do but to set the SSM parameters. */
 function manyReady(size: { accounts: number; regions: number; parameters: Record<string, string> }) {
   const { amiId } = fanOut();
   const tags = { 'share-encrypted-ami:source-ami': amiId };
-  const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags }];
+  const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags, copied: copiedFrom(amiId) }];
   return fanOut({
     targets: Array.from({ length: size.accounts }, (_, index) => String(300_000_000_000 + index)),
     regions: Array.from({ length: size.regions }, (_, index) => `eu-west-${index + 1}`),

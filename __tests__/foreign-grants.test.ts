@@ -9,7 +9,7 @@ import { expectTargets, type TargetRecord } from './shared-case.ts';
 /* Grants that a target account made on the source key while the run let it use the key: told at the end, never revoked. */
 
 const keyArn = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
-const app = `arn:aws:iam::${targetAccount}:role/app`;
+const app = `arn:aws:iam::${targetAccount}:user/app`;
 
 function grantsOn({ world }: Simulator): Grant[] {
   const region = world.accounts[sourceAccount]?.regions.get(sourceRegion);

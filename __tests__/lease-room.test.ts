@@ -7,7 +7,10 @@ import { openAccount } from './account.ts';
 test("where other runs' leases fill the AMI, a run says so once, and takes its lease when one of them has come free", async () => {
   const [account, region] = ['111111111111', 'us-east-1'];
   const amiId = amiIdOf(account, region, 'golden');
-  const leases = Array.from({ length: 50 }, (_, at) => [`share-encrypted-ami:lease:${at}`, '1800000000 1 1']);
+  const leases = Array.from({ length: 50 }, (_, at) => [
+    `share-encrypted-ami:lease:${String(at).padStart(12, '0')}`,
+    '1764158400 1764158000 1 1 - - -',
+  ]);
   const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }], tags: Object.fromEntries(leases) }];
   await using there = await openAccount(account, { [region]: { amis } });
   const { data } = there.imageIn(region, amiId);
@@ -23,6 +26,7 @@ test("where other runs' leases fill the AMI, a run says so once, and takes its l
     imageId: amiId,
     id: 'aaaaaaaaaaaa',
     run: { runId: '4711', runAttempt: 1 },
+    targets: [],
     regions: [],
     machine: thisMachine(),
     warn: (message) => warnings.push(message),

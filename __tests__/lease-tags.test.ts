@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { amiIdOf } from '../simulator/scenario.ts';
-import { dropLeases, endLease, isAlive, leasesOf, readerOf, takeLease } from '../src/lease.ts';
+import { dropLeases, endLease, isAlive, leasesOf, readerOf, takeLease, targetMarks } from '../src/lease.ts';
 import { thisMachine } from '../src/machine.ts';
 import { type Account, openAccount, renewals } from './account.ts';
 
@@ -10,7 +10,8 @@ const amiId = amiIdOf(account, region, 'golden');
 const id = 'aaaaaaaaaaaa';
 const machine = thisMachine();
 const run = { runId: '4711', runAttempt: 2 };
-const request = { id, run, regions: ['eu-west-1'], machine };
+const targets = ['222222222222/eu-west-1', '333333333333/eu-west-1'];
+const request = { id, run, targets, regions: ['eu-west-1'], machine };
 
 function withAmi(tags: Record<string, string> = {}, policy?: object) {
   const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }], tags }];
@@ -23,13 +24,13 @@ const tagsOf = ({ imageIn }: Account) => imageIn(region, amiId).data.Tags;
 /** Takes a lease, and gives it with what was warned of, and whether it was said that the AMI would be written to. */
 async function take(there: Account, imageId = amiId) {
   const warnings: string[] = [];
-  const written: string[] = [];
+  const written: (string | number)[] = [];
   const lease = await takeLease({
     ...request,
     place: there.at(region),
     imageId,
     warn: (message) => warnings.push(message),
-    beforeWrite: () => written.push(...there.writes().map(({ action }) => action), 'told'),
+    beforeWrite: (since) => written.push(...there.writes().map(({ action }) => action), since),
   });
   return { lease, warnings, written };
 }
@@ -37,10 +38,16 @@ async function take(there: Account, imageId = amiId) {
 describe('a lease that a run takes', () => {
   test('is on the AMI, lives for five minutes, and is told of before it is written', async () => {
     await using there = await withAmi({ team: 'platform' });
+    const began = there.simulator.clock.now();
     const { lease, warnings, written } = await take(there);
     await lease?.stop();
-    expect([warnings, written]).toEqual([[], ['told']]);
+    expect(warnings).toEqual([]);
+    // Nothing was written before, but the time from which on the run makes things was told.
+    expect(written).toHaveLength(1);
+    const since = Number(written[0]);
+    expect(Math.abs(since - began)).toBeLessThan(5000);
     const [record] = leasesOf(tagsOf(there));
+    expect(record).toMatchObject({ since: Math.floor(since / 1000) * 1000, targets: targetMarks(targets) });
     const { name, isRunning } = machine;
     expect(record).toMatchObject({ id, runId: '4711', attempt: 2, machine: name, regions: ['eu-west-1'] });
     expect(name === '' ? record?.process : isRunning(record?.process ?? '')).toBe(name === '' ? '' : true);
@@ -63,6 +70,9 @@ describe('a lease that a run takes', () => {
     expect(written()).toBe(renewals + 1);
     await clock.sleep(60_000);
     expect(written()).toBe(renewals + 2);
+    // Since when the run makes things stays what it was.
+    const [record] = leasesOf(tagsOf(there));
+    expect(((record?.expiresAt ?? 0) - (record?.since ?? 0)) / 1000).toBeGreaterThan(400);
     await lease?.stop();
     await clock.sleep(600_000);
     expect(written()).toBe(renewals + 2);
@@ -111,7 +121,10 @@ describe('where the AMI takes no lease, the run goes on unseen, and says so', ()
 });
 
 test("where other runs' leases fill the AMI, a run waits until there is room, and ends when it is told to", async () => {
-  const leases = Array.from({ length: 50 }, (_, at) => [`share-encrypted-ami:lease:${at}`, '1800000000 1 1']);
+  const leases = Array.from({ length: 50 }, (_, at) => [
+    `share-encrypted-ami:lease:${String(at).padStart(12, '0')}`,
+    '1764158400 1764158000 1 1 - - -',
+  ]);
   await using there = await withAmi(Object.fromEntries(leases));
   const warnings: string[] = [];
   const warn = (message: string) => {
@@ -136,23 +149,31 @@ test('a lease that is ended reads as dead, and still tells its regions', async (
   await using there = await withAmi();
   const { lease } = await take(there);
   await lease?.stop();
-  await endLease(there.at(region), amiId, { id, regions: ['eu-west-1', 'us-west-2'] });
+  await endLease(there.at(region), amiId, {
+    id,
+    since: 1_764_158_000_000,
+    targets: 'abcd',
+    regions: ['eu-west-1', 'us-west-2'],
+  });
   const [record, ...others] = leasesOf(tagsOf(there));
   expect(others).toEqual([]);
   expect(record).toEqual({
     id,
     expiresAt: 0,
+    since: 1_764_158_000_000,
     runId: '',
     attempt: 0,
     machine: '',
     process: '',
+    targets: 'abcd',
     regions: ['eu-west-1', 'us-west-2'],
   });
-  expect(record && isAlive(record, readerOf({ clock: there.simulator.clock, machine }, run))).toBe(false);
+  expect(record && isAlive(record, readerOf({ machine }, run, there.simulator.clock.now()))).toBe(false);
 });
 
 describe('a lease that cannot be ended is none', () => {
-  const end = (there: Account, imageId = amiId) => endLease(there.at(region), imageId, { id, regions: [] });
+  const end = (there: Account, imageId = amiId) =>
+    endLease(there.at(region), imageId, { id, since: 0, targets: '', regions: [] });
 
   test('because the AMI is gone, or full, or may not be tagged', async () => {
     await using full = await withAmi(Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`tag-${at}`, ''])));

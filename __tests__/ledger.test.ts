@@ -42,6 +42,7 @@ const empty = {
   imageId: '',
   leaseId: '',
   leased: false,
+  since: 0,
   grantKeys: [],
   shares: [],
   regions: [],
@@ -214,6 +215,7 @@ describe('the state of many targets', () => {
       imageId: text,
       leaseId: text,
       leased: fc.boolean(),
+      since: fc.nat(),
       grantKeys: texts,
       shares: fc.array(fc.record({ region: text, resources: texts, accounts: texts })),
       regions: texts,
@@ -342,6 +344,7 @@ describe('saved state that is damaged', () => {
     imageId: 'ami-1',
     leaseId: 'a',
     leased: true,
+    since: 0,
     grantKeys: ['key'],
     regions: ['us-east-1'],
     account: '1',
@@ -375,7 +378,8 @@ describe('saved state that is damaged', () => {
 
   type Row = [part: keyof typeof right, value: unknown];
   /** `one` with each of its fields of another kind in turn. */
-  const withWrongField = (one: object) => Object.keys(one).map((field) => ({ ...one, [field]: 7 }));
+  const withWrongField = (one: object) =>
+    Object.entries(one).map(([field, value]) => ({ ...one, [field]: typeof value === 'number' ? 'x' : 7 }));
 
   test.each<Row>([
     ...[null, [], ...withWrongField(run), { ...run, regions: ['us-east-1', 7] }].map((one): Row => ['run', one]),

@@ -9,7 +9,7 @@ import { expect, test } from '@jest/globals';
 const root = join(import.meta.dirname, '..');
 
 /** Some modules that only decide, and their tests. */
-const modules = ['tags', 'image', 'retry', 'plan/route'];
+const modules = ['image', 'retry', 'plan/route', 'plan/evidence'];
 
 /** A module whose first comparison is turned around. */
 function mutated(source: string): string {

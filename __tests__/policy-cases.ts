@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { type AmiScenario, keyArnOf, type RoleScenario, type Scenario } from '../simulator/scenario.ts';
+import { type AmiScenario, amiIdOf, keyArnOf, type RoleScenario, type Scenario } from '../simulator/scenario.ts';
 import { workflowRole } from '../simulator/scenarios/common.ts';
 import {
   type Case,
@@ -9,11 +9,13 @@ import {
   procedure,
   type StandardOptions,
   sourceAccount,
+  sourceRegion,
   standardCase,
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
+import { copiedFrom } from './shared-case.ts';
 
 /* The published policies, the cases that take all that they allow, and how a case is played with others than these. */
 
@@ -43,7 +45,23 @@ const instance = { id: 'i-0123456789abcdef0', volumes: [{ device: '/dev/xvda', s
 /** An AMI that the action made of the same source. */
 function earlier(name: string): AmiScenario {
   const tags = { 'share-encrypted-ami:source-ami': procedure().amiId };
-  return { name, tags, volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags }] };
+  return {
+    name,
+    tags,
+    volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom(procedure().amiId) }],
+  };
+}
+
+/** What an AMI was copied from that is an encrypted copy no more. */
+const former: AmiScenario = {
+  ...{ name: 'former', volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] },
+  attributes: { SourceImageId: procedure().amiId, SourceImageRegion: sourceRegion },
+};
+
+function throughEncryptedCopy(name: string): AmiScenario {
+  const SourceImageId = amiIdOf(sourceAccount, sourceRegion, 'former');
+  const tags = { ...earlier(name).tags, 'share-encrypted-ami:encrypted-copy': SourceImageId };
+  return { ...earlier(name), tags, attributes: { SourceImageId, SourceImageRegion: sourceRegion } };
 }
 
 type Feature = { of: (options: StandardOptions) => Case; options: StandardOptions; inputs?: Record<string, string> };
@@ -87,6 +105,16 @@ export const features: Record<string, Feature> = {
       policies: ['source-route-copy', 'target-route-copy'],
     },
     inputs: { route: 'copy' },
+  },
+  'replacing by route copy': {
+    of: procedure,
+    options: {
+      ami: described,
+      policies: ['source-route-copy', 'target-route-copy'],
+      source: { amis: [former] },
+      target: { amis: [throughEncryptedCopy('golden-old')] },
+    },
+    inputs: { route: 'copy', 'on-existing': 'replace', 'target-ami-name': '{name}-{run-id}' },
   },
   'certain instance types': {
     of: procedure,
@@ -181,6 +209,7 @@ const takenBy: Record<string, string> = {
   'target-role ec2:DescribeLockedSnapshots': 'replacing',
   'target-role ec2:GetEbsEncryptionByDefault': 'a volume without a snapshot',
   'target-role ec2:GetEbsDefaultKmsKeyId': 'a volume without a snapshot',
+  'target-route-copy ec2:GetImageAncestry': 'replacing by route copy',
   'source-regional-hub': 'hubs, by route copy',
   'target-regional-hub': 'hubs, by route copy',
 };

@@ -12,7 +12,7 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
-import { imageIn, share, type TargetRecord } from './shared-case.ts';
+import { copiedFrom, imageIn, share, type TargetRecord } from './shared-case.ts';
 
 const publishing = { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] };
 const autoScaling = `arn:aws:iam::${targetAccount}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`;
@@ -214,7 +214,9 @@ describe('retain', () => {
     name,
     tags,
     attributes: { CreationDate: `2026-10-${day}T00:00:00.000Z`, ...attributes },
-    volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags, ...volume }],
+    volumes: [
+      { ...{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009') }, ...volume },
+    ],
   });
   const idOf = (name: string) => amiIdOf(targetAccount, targetRegion, name);
   const amis = [

@@ -3,8 +3,8 @@ import { amiIdOf, keyArnOf } from '../simulator/scenario.ts';
 import { type Policy, withStatements } from '../src/aws/key-policy.ts';
 import { readerOf } from '../src/lease.ts';
 import { thisMachine } from '../src/machine.ts';
-import { nothing, release } from '../src/release.ts';
-import { systemClock } from '../src/time.ts';
+import { nothing } from '../src/release/notes.ts';
+import { release } from '../src/release/release.ts';
 import { openAccount } from './account.ts';
 
 test('a run that ends takes its statements out of the key policy, and no other', async () => {
@@ -19,6 +19,7 @@ test('a run that ends takes its statements out of the key policy, and no other',
     imageId: amiIdOf(account, region, 'golden'),
     leaseId: own,
     leased: false,
+    since: 0,
     grantKeys: [keyArn],
     shares: [],
     regions: [],
@@ -28,7 +29,6 @@ test('a run that ends takes its statements out of the key policy, and no other',
     keepPending: false,
     finished: [],
   };
-  const reader = readerOf({ clock: systemClock, machine: thisMachine() }, { runId: '4711', runAttempt: 1 });
   const report = await release({
     source: there.at,
     sourceRegion: region,
@@ -38,7 +38,8 @@ test('a run that ends takes its statements out of the key policy, and no other',
     stated: [],
     keyAccess: 'policy',
     keepIntermediates: false,
-    reader: () => reader,
+    reached: [],
+    reader: (now) => readerOf({ machine: thisMachine() }, { runId: '4711', runAttempt: 1 }, now),
     superseding: false,
     ready: new Set(),
     patient: false,

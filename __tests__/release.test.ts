@@ -1,13 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
 import { amiIdOf, keyArnOf, type RegionScenario, type VolumeScenario } from '../simulator/scenario.ts';
+import { placeName } from '../src/aws/errors.ts';
+import { type Policy, withStatements } from '../src/aws/key-policy.ts';
 import { encryptedCopyName } from '../src/encrypted-copy.ts';
-import { leaseTag, type Reader, readerOf, shareTags } from '../src/lease.ts';
+import { leaseTag, readerOf, shareTags, targetMarks } from '../src/lease.ts';
 import type { LedgerState } from '../src/ledger.ts';
 import { thisMachine } from '../src/machine.ts';
 import { grantName } from '../src/operations/allow.ts';
-import { type KnownGrant, nothing, type ReleaseReport, type Releasing, release, releaseFrom } from '../src/release.ts';
+import { copyDescription, encryptedDescription } from '../src/plan/evidence.ts';
+import { nothing, type ReleaseReport } from '../src/release/notes.ts';
+import { release } from '../src/release/release.ts';
+import type { KnownGrant, Releasing } from '../src/release/releasing.ts';
+import { releaseFrom } from '../src/release/target.ts';
 import { endedLease, tagKeys } from '../src/tags.ts';
-import { systemClock } from '../src/time.ts';
 import { type Account, openAccount } from './account.ts';
 
 const account = '111111111111';
@@ -22,18 +27,14 @@ const [target, other, stranger] = ['222222222222', '333333333333', '444444444444
 /** The lease of the run that ends, of one that lives beside it, and of one that has died. */
 const [own, live, dead] = ['aaaaaaaaaaaa', 'bbbbbbbbbbbb', 'dddddddddddd'];
 
-const reader: Reader = readerOf({ clock: systemClock, machine: thisMachine() }, { runId: '4711', runAttempt: 1 });
+const now = Date.now();
+/** Before anything of these scenarios was made. */
+const began = Date.parse('2026-10-31T00:00:00Z');
 
 function lease(id: string, over: Partial<Parameters<typeof leaseTag>[0]> = {}): Record<string, string> {
-  const expiresAt = id === dead ? reader.now - 1000 : reader.now + 200_000;
+  const expiresAt = id === dead ? now - 1000 : now + 200_000;
   const { Key = '', Value = '' } = leaseTag({
-    id,
-    expiresAt,
-    runId: '1',
-    attempt: 1,
-    machine: '',
-    process: '',
-    regions: [],
+    ...{ id, expiresAt, since: began, runId: '1', attempt: 1, machine: '', process: '', targets: '', regions: [] },
     ...over,
   });
   return { [Key]: Value };
@@ -45,11 +46,17 @@ function sharesBy(id: string, ...accounts: string[]): Record<string, string> {
 }
 
 const marks = { [tagKeys.sourceAmi]: amiId, [tagKeys.intermediate]: 'true' };
+const sourceSnapshot = 'snap-0a';
+/** What AWS keeps of an encrypted copy, and of its snapshots. */
+const attributes = { SourceImageId: amiId, SourceImageRegion: region };
+const copied = `Copied for DestinationAmi ${copyId} from SourceAmi ${amiId} for SourceSnapshot ${sourceSnapshot}. Task created on 1.`;
+/** What AWS keeps of the encrypted copy of a single snapshot. */
+const encrypted = encryptedDescription(sourceSnapshot, amiId);
 
 /** A region with an encrypted copy of the golden AMI, whose snapshot is shared. */
 function withCopy(sharedWith: readonly string[], tags: Record<string, string> = {}): RegionScenario {
-  const volumes = [{ device: '/dev/xvda', sharedWith, tags: { ...marks, ...tags } }];
-  return { keys: { golden: {} }, amis: [{ name: copyName, volumes, tags: marks }] };
+  const volumes = [{ device: '/dev/xvda', copied, sharedWith, tags: { ...marks, ...tags } }];
+  return { keys: { golden: {} }, amis: [{ name: copyName, attributes, volumes, tags: marks }] };
 }
 
 type Given = {
@@ -91,6 +98,7 @@ function state(over: Partial<LedgerState> = {}): LedgerState {
     imageId: amiId,
     leaseId: own,
     leased: true,
+    since: began,
     grantKeys: [keyArn],
     shares: [],
     regions: [],
@@ -119,7 +127,8 @@ function cleanUp(
     stated: [],
     keyAccess: 'grant',
     keepIntermediates: false,
-    reader: () => reader,
+    reached: targets.map(placeName),
+    reader: (time) => readerOf({ machine: thisMachine() }, { runId: '4711', runAttempt: 1 }, time),
     superseding: false,
     ready: new Set(),
     patient: false,
@@ -155,16 +164,17 @@ describe('a run that ends', () => {
     const [, copied] = there.snapshots(region);
     expect(await cleanUp(there, made)).toEqual({
       ...nothing,
-      done: ['revoked 2 grants', 'took back 1 share', `removed the encrypted copy ${copyId}`],
+      done: ['took back 1 share', 'revoked 2 grants', `removed the encrypted copy ${copyId}`],
     });
     expect(grantsIn(there)).toEqual([]);
     expect([...(copied?.shares ?? [])]).toEqual([]);
     expect(there.images(region)).toEqual(['golden']);
     expect(there.snapshots(region)).toHaveLength(1);
     expect(tagKeysOf(there)).toEqual(['team']);
-    // Access goes first, and the lease last.
+    // Access goes first, the shares before the grants, which tell whose they are; and the lease last.
     const actions = there.writes().map(({ action }) => action);
-    expect(actions.indexOf('ModifySnapshotAttribute')).toBeLessThan(actions.indexOf('DeregisterImage'));
+    expect(actions.indexOf('ModifySnapshotAttribute')).toBeLessThan(actions.indexOf('RevokeGrant'));
+    expect(actions.indexOf('RevokeGrant')).toBeLessThan(actions.indexOf('DeregisterImage'));
     expect(actions.at(-1)).toBe('DeleteTags');
   });
 
@@ -242,9 +252,21 @@ describe('a run that ends', () => {
 
   test('deletes encrypted snapshots that no AMI has, and none that is not such a copy', async () => {
     const amis = [
-      { name: 'loose', volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, tags: marks })), tags: {} },
-      { name: 'mine', volumes: [{ device: '/dev/xvda', tags: { [tagKeys.sourceAmi]: amiId } }], tags: {} },
-      { name: 'another', volumes: [{ device: '/dev/xvda', tags: { ...marks, [tagKeys.sourceAmi]: 'ami-1' } }] },
+      {
+        name: 'loose',
+        volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, copied: encrypted, tags: marks })),
+        tags: {},
+      },
+      { name: 'backup', volumes: [{ device: '/dev/xvda', tags: marks }], tags: marks },
+      {
+        name: 'mine',
+        volumes: [{ device: '/dev/xvda', copied: encrypted, tags: { [tagKeys.sourceAmi]: amiId } }],
+        tags: {},
+      },
+      {
+        name: 'another',
+        volumes: [{ device: '/dev/xvda', copied: encrypted, tags: { ...marks, [tagKeys.sourceAmi]: 'ami-1' } }],
+      },
     ];
     await using there = await open({ here: { keys: { golden: {} }, amis } });
     const [, first, second, ...others] = there.snapshots(region);
@@ -253,7 +275,7 @@ describe('a run that ends', () => {
     const { done } = await cleanUp(there, []);
     expect(done).toEqual([`deleted ${first?.data.SnapshotId}, ${second?.data.SnapshotId}`]);
     expect(there.snapshots(region).slice(1)).toEqual(others);
-    expect(there.images(region)).toEqual(['golden', 'mine', 'another']);
+    expect(there.images(region)).toEqual(['golden', 'backup', 'mine', 'another']);
   });
 
   test('leaves a key policy alone that has no statement of its own', async () => {
@@ -296,7 +318,7 @@ describe('another run that lives', () => {
     const theirs = grant(there, grantName(amiId, live));
     expect(await cleanUp(there, [{ keyArn, grantId: grant(there, grantName(amiId, own)) }])).toEqual({
       ...nothing,
-      done: ['revoked 1 grant', 'took back 1 share'],
+      done: ['took back 1 share', 'revoked 1 grant'],
       stays: [
         expect.stringMatching(/^snap-\w+ in .* stays shared with 222222222222: another run needs it$/),
         `${copyId} in ${account}/${region} stays: another run on ${amiId} uses it, and takes it back`,
@@ -317,7 +339,8 @@ describe('another run that lives', () => {
     const shared = { ...sharesBy(own, target), ...sharesBy(live, other) };
     const image = {
       name: copyName,
-      volumes: [{ device: '/dev/xvda', tags: marks }],
+      attributes,
+      volumes: [{ device: '/dev/xvda', copied, tags: marks }],
       tags: { ...marks, ...shared },
       launchPermissions: [target, other],
     };
@@ -334,7 +357,7 @@ describe('another run that lives', () => {
   });
 
   test('keeps loose snapshots too', async () => {
-    const amis = [{ name: 'loose', volumes: [{ device: '/dev/xvda', tags: marks }] }];
+    const amis = [{ name: 'loose', volumes: [{ device: '/dev/xvda', copied: encrypted, tags: marks }] }];
     await using there = await open({ leases, here: { keys: { golden: {} }, amis } });
     there.imageIn(region, amiIdOf(account, region, 'loose')).deregisteredAt = Date.now();
     const { stays } = await cleanUp(there, []);
@@ -352,7 +375,8 @@ describe('another run that lives', () => {
       if (action !== 'DescribeImages' || !String(request.ImageIds).includes(amiId)) return;
       looks += 1;
       // After the first look, which sees it alive.
-      if (looks === 1) data.Tags = data.Tags.map((tag) => (tag.Key === leaseKey(live) ? { ...tag, Value: '0 ' } : tag));
+      if (looks === 1)
+        data.Tags = data.Tags.map((tag) => (tag.Key === leaseKey(live) ? { ...tag, Value: '0 1 - 0 - - -' } : tag));
     });
     const before = there.simulator.clock.now();
     const { failed, stays } = await cleanUp(there, []);
@@ -363,16 +387,11 @@ describe('another run that lives', () => {
   });
 
   test('that does not live any more at the second look has all taken back', async () => {
-    const dying = { ...lease(own), ...lease(live, { expiresAt: reader.now + 2000 }) };
+    const dying = { ...lease(own), ...lease(live, { expiresAt: now + 2000 }) };
     const shared = { ...sharesBy(own, target), ...sharesBy(live, other) };
     await using there = await open({ leases: dying, here: withCopy([target, other], shared) });
-    const { clock } = there.simulator;
-    const start = clock.now();
-    // Who reads the leases is asked for the time when they are read.
-    const { failed } = await cleanUp(there, [], {
-      reader: () => ({ ...reader, now: reader.now + clock.now() - start }),
-    });
-    expect(failed).toEqual([]);
+    const { failed, stays } = await cleanUp(there, []);
+    expect([failed, stays]).toEqual([[], []]);
     expect([there.images(region), tagKeysOf(there)]).toEqual([['golden'], ['team']]);
   });
 
@@ -423,6 +442,139 @@ describe('a run that died', () => {
   });
 });
 
+describe("a share of the source's own snapshot that a tag says a dead run made", () => {
+  const volume = { sharedWith: [target, stranger], tags: sharesBy(dead, target, stranger) };
+  const given = { leases: bothLeases, volume, here: { keys: { golden: {} } } };
+  const stays = (there: Account, ...accounts: string[]) =>
+    `${there.snapshots(region)[0]?.data.SnapshotId} in ${account}/${region} stays shared with ${accounts.join(', ')}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`;
+  const shareTagsIn = (there: Account) => there.snapshots(region)[0]?.data.Tags.map(({ Key }) => Key);
+
+  test.each([
+    ['no grant', undefined],
+    ["another's grant", 'backup'],
+    ["a live run's grant", grantName(amiId, live)],
+    ["a grant of that lease on another AMI's account", grantName('ami-1', dead)],
+  ])('stays with %s, and is told; the lease goes all the same', async (_, name) => {
+    await using there = await open(given);
+    const left = grant(there, name);
+    const report = await cleanUp(there, []);
+    expect(report).toEqual({ ...nothing, stays: [stays(there, target, stranger)] });
+    expect([sharesIn(there), grantsIn(there), tagKeysOf(there)]).toEqual([[[target, stranger]], [left], ['team']]);
+    expect(shareTagsIn(there)).toEqual(Object.keys(volume.tags));
+  });
+
+  test('is taken back from the account that a grant of its lease is for, and from no other', async () => {
+    await using there = await open(given);
+    grant(there, grantName(amiId, dead));
+    const report = await cleanUp(there, []);
+    expect(report.failed).toEqual([]);
+    expect(report.done).toEqual(['took back 1 share', `revoked 1 grant that an earlier run left on ${keyArn}`]);
+    expect(report.stays).toEqual([stays(there, stranger)]);
+    expect([sharesIn(there), grantsIn(there)]).toEqual([[[stranger]], []]);
+  });
+
+  test('is taken back from the accounts that a statement of its lease is for; the statement goes after', async () => {
+    // KMS takes no statement for an account that there isn't: here there is only one.
+    const sharedWith = [account, stranger];
+    await using there = await open({ ...given, volume: { sharedWith, tags: sharesBy(dead, ...sharedWith) } });
+    const key = there.key(region, 'golden');
+    const before = key.policy as Policy;
+    const lent = withStatements(before, { leaseId: live, partition: 'aws', accounts: [account] });
+    key.policy = withStatements(lent, { leaseId: dead, partition: 'aws', accounts: [account] });
+    const report = await cleanUp(there, [], { keyAccess: 'policy', stated: [] });
+    expect(report.failed).toEqual([]);
+    expect(report.stays).toEqual([stays(there, stranger)]);
+    expect([sharesIn(there), key.policy]).toEqual([[[stranger]], lent]);
+    const actions = there.writes().map(({ action }) => action);
+    expect(actions.indexOf('ModifySnapshotAttribute')).toBeLessThan(actions.indexOf('PutKeyPolicy'));
+  });
+
+  test('is nothing to tell where it is shared with nobody any more', async () => {
+    await using there = await open({ ...given, volume: { ...volume, sharedWith: [] } });
+    expect(await cleanUp(there, [])).toEqual(nothing);
+  });
+
+  test("is not taken back by the tag of the run's own lease alone; the ledger says what that shared", async () => {
+    await using there = await open({ ...given, volume: { ...volume, tags: sharesBy(own, target, stranger) } });
+    const id = there.snapshots(region)[0]?.data.SnapshotId ?? '';
+    const report = await cleanUp(there, [], { shares: [{ region, resources: [id], accounts: [target] }] });
+    expect(sharesIn(there)).toEqual([[stranger]]);
+    expect(report.stays).toEqual([stays(there, stranger)]);
+  });
+});
+
+describe('the lease of a run that died', () => {
+  const [near, far] = [`${target}/eu-west-1`, `${other}/us-west-2`];
+  const open2 = (over: Parameters<typeof lease>[1]) =>
+    open({ leases: { ...lease(own), ...lease(dead, over) }, here: { keys: { golden: {} } } });
+  const recent = now - 3_600_000;
+
+  test('goes with whoever reaches all its targets', async () => {
+    await using there = await open2({ since: recent, targets: targetMarks([near, far]) });
+    await cleanUp(there, [], { reached: [near] });
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(dead)]);
+    await cleanUp(there, [], { reached: [far, near], leased: false });
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('goes when it is older than any job, whoever comes by', async () => {
+    const fiveDays = 5 * 24 * 3_600_000;
+    const targets = targetMarks([far]);
+    await using young = await open2({ since: now - fiveDays + 60_000, targets });
+    await cleanUp(young, [], { reached: [near] });
+    await using old = await open2({ since: now - fiveDays - 60_000, targets });
+    await cleanUp(old, [], { reached: [near] });
+    expect([tagKeysOf(young), tagKeysOf(old)]).toEqual([['team', leaseKey(dead)], ['team']]);
+  });
+
+  test("stays where it doesn't read as one, and nothing goes by it", async () => {
+    const forged = { [leaseKey(dead)]: '0 0', [leaseKey('x')]: '0 1 - 0 - - -' };
+    await using there = await open({ leases: { ...lease(own), ...forged }, here: withCopy([target], {}) });
+    const left = grant(there, grantName(amiId, dead));
+    expect((await cleanUp(there, [])).failed).toEqual([]);
+    expect([grantsIn(there), tagKeysOf(there)]).toEqual([[left], ['team', ...Object.keys(forged)]]);
+  });
+
+  test('that names a region where nothing can be read makes nobody fail, and it is told', async () => {
+    await using there = await open2({ since: recent, regions: ['eu-north-1'] });
+    there.simulator.addFault({ kind: 'refusal', code: 'UnauthorizedOperation', region: 'eu-north-1' });
+    const { failed, stays } = await cleanUp(there, []);
+    expect(failed).toEqual([]);
+    expect(stays.join('\n')).toMatch(
+      /eu-north-1.* \(only a tag of a run that died says that it made something there\)/,
+    );
+    // Whoever can read there goes by it; the run's own lease doesn't stay for it, nor does one that is old.
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(dead)]);
+    await using old = await open2({ regions: ['eu-north-1'] });
+    old.simulator.addFault({ kind: 'refusal', code: 'UnauthorizedOperation', region: 'eu-north-1' });
+    await cleanUp(old, []);
+    expect(tagKeysOf(old)).toEqual(['team']);
+  });
+});
+
+describe('what only bears the tags of an encrypted copy', () => {
+  test.each([
+    ['is of another name', { name: 'mine', attributes }],
+    ['comes from another AMI', { name: copyName, attributes: { ...attributes, SourceImageId: 'ami-0f' } }],
+    ['comes from none', { name: copyName }],
+  ])('is neither removed nor unshared: it %s', async (_, facts) => {
+    const shared = { ...marks, ...sharesBy(own, target) };
+    const volumes = [{ device: '/dev/xvda', sharedWith: [target], tags: shared }];
+    const amis = [{ ...facts, volumes, tags: shared, launchPermissions: [target] }];
+    await using there = await open({ here: { keys: { golden: {} }, amis } });
+    expect(await cleanUp(there, [])).toEqual(nothing);
+    expect(there.images(region)).toEqual(['golden', facts.name]);
+    expect(sharesIn(there)).toEqual([[], [target]]);
+  });
+
+  test('the source AMI is never removed, whatever it bears', async () => {
+    await using there = await open({ leases: { ...lease(own), ...marks }, here: { keys: { golden: {} } } });
+    await cleanUp(there, []);
+    expect(there.images(region)).toEqual(['golden']);
+    expect(there.snapshots(region)).toHaveLength(1);
+  });
+});
+
 describe('what could not be taken back', () => {
   const made = (there: Account) => [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
 
@@ -434,24 +586,26 @@ describe('what could not be taken back', () => {
     ['DeregisterImage', `Removing the encrypted copy ${copyId}`],
   ])('is told after a failing %s; the lease stays, for the next run to know', async (action, what) => {
     // Of the AMI itself, whose snapshot stays.
-    const volume = { sharedWith: [target], tags: sharesBy(dead, target) };
-    const shares = action === 'ModifySnapshotAttribute';
-    await using there = await open(shares ? { volume, leases: bothLeases, here: { keys: { golden: {} } } } : {});
+    const volume = { sharedWith: [target], tags: sharesBy(own, target) };
+    const isShare = action === 'ModifySnapshotAttribute';
+    await using there = await open(isShare ? { volume, here: { keys: { golden: {} } } } : {});
+    const id = there.snapshots(region)[0]?.data.SnapshotId ?? '';
+    const shares = isShare ? [{ region, resources: [id], accounts: [target] }] : [];
     there.refuse(action);
-    const { failed } = await cleanUp(there, made(there));
+    const { failed } = await cleanUp(there, made(there), { shares });
     expect(failed).toHaveLength(1);
     expect(failed[0]).toContain(what);
     expect(failed[0]).toContain(` in ${account}: ${action} in ${account}/${region}: `);
     expect(tagKeysOf(there)).toEqual(expect.arrayContaining([leaseKey(own)]));
-    expect(await cleanUp(there, undefined)).toMatchObject({ failed: [] });
+    expect(await cleanUp(there, undefined, { shares })).toMatchObject({ failed: [] });
     expect([there.images(region), tagKeysOf(there)]).toEqual([['golden'], ['team']]);
     expect(sharesIn(there)).toEqual([[]]);
   });
 
   test('of shares is told by the resource, and the others are taken back', async () => {
-    const shared = { sharedWith: [target], tags: { ...marks, ...sharesBy(own, target) } };
+    const shared = { copied, sharedWith: [target], tags: { ...marks, ...sharesBy(own, target) } };
     const volumes = [1, 2, 3].map((one) => ({ device: `/dev/sd${one}`, ...shared }));
-    const amis = [{ name: copyName, volumes, tags: marks }];
+    const amis = [{ name: copyName, attributes, volumes, tags: marks }];
     await using there = await open({ here: { keys: { golden: {} }, amis } });
     const id = there.snapshots(region)[2]?.data.SnapshotId ?? '';
     there.simulator.addFault({ kind: 'refusal', code: 'InternalFault', action: 'ModifySnapshotAttribute', holds: id });
@@ -504,8 +658,8 @@ describe('what could not be taken back', () => {
     there.refuse('GetKeyPolicy');
     const { failed } = await cleanUp(there, undefined, { keyAccess: 'policy' });
     expect(failed.map((line) => line.replace(/ in .*/, '')).sort()).toEqual([
+      `Looking for grants on ${keyArn}`,
       `Restoring the policy of ${keyArn}`,
-      `Revoking grants on ${keyArn}`,
     ]);
   });
 
@@ -513,7 +667,12 @@ describe('what could not be taken back', () => {
     const amis = [
       {
         name: 'loose',
-        volumes: [1, 2].map((at) => ({ device: `/dev/sd${at}`, tags: marks, lock: 'governance' as const })),
+        volumes: [1, 2].map((at) => ({
+          device: `/dev/sd${at}`,
+          copied: encrypted,
+          tags: marks,
+          lock: 'governance' as const,
+        })),
       },
     ];
     await using there = await open({ here: { keys: { golden: {} }, amis } });
@@ -553,7 +712,8 @@ describe('what could not be taken back', () => {
     const shared = sharesBy(own, target);
     const image = {
       name: copyName,
-      volumes: [{ device: '/dev/xvda', tags: { ...marks, ...shared }, sharedWith: [target] }],
+      attributes,
+      volumes: [{ device: '/dev/xvda', copied, tags: { ...marks, ...shared }, sharedWith: [target] }],
       tags: { ...marks, ...shared },
       launchPermissions: [target],
     };
@@ -571,7 +731,16 @@ describe('what could not be taken back', () => {
 
 describe('in a target', () => {
   const at = 'eu-west-1';
-  const half = { [tagKeys.sourceAmi]: amiId, [tagKeys.lease]: dead };
+  const half = { [tagKeys.sourceAmi]: amiId, [tagKeys.sourceSnapshot]: sourceSnapshot, [tagKeys.lease]: dead };
+  const copy = copyDescription(sourceSnapshot, amiId, { account, region });
+  const volume = (tags: Record<string, string>, device = '/dev/xvda') => ({ device, copied: copy, tags });
+  const releaseOf = (there: Account, ...leases: string[]) =>
+    releaseFrom(there.at(at), {
+      imageId: amiId,
+      gone: new Map(leases.map((id) => [id, began])),
+      finished: [],
+      parents: async () => new Map(),
+    });
   const openTarget = (amis: RegionScenario['amis']) => openAccount(target, { [at]: { amis: amis ?? [] } });
   const loosen = (there: Account, name: string) => {
     there.imageIn(at, amiIdOf(target, at, name)).deregisteredAt = Date.now();
@@ -579,12 +748,12 @@ describe('in a target', () => {
 
   test('what a run began and did not finish goes: the image with its snapshots, and copies that no image has', async () => {
     await using there = await openTarget([
-      { name: 'begun', volumes: [{ device: '/dev/xvda', tags: half }], tags: half },
-      { name: 'loose', volumes: [1, 2].map((one) => ({ device: `/dev/sd${one}`, tags: half })) },
+      { name: 'begun', volumes: [volume(half)], tags: half },
+      { name: 'loose', volumes: [1, 2].map((one) => volume(half, `/dev/sd${one}`)) },
     ]);
     loosen(there, 'loose');
     const [, first, second] = there.snapshots(at).map(({ data }) => data.SnapshotId);
-    expect(await releaseFrom(there.at(at), [own, dead], [])).toEqual({
+    expect(await releaseOf(there, own, dead)).toEqual({
       ...nothing,
       done: [
         `removed ${amiIdOf(target, at, 'begun')} in ${target}/${at}`,
@@ -594,22 +763,131 @@ describe('in a target', () => {
     expect([there.images(at), there.snapshots(at)]).toEqual([[], []]);
   });
 
+  /** What is in the target, none of which is to go. */
+  async function expectLeft(amis: RegionScenario['amis'], report: Readonly<Record<string, unknown>>) {
+    await using there = await openTarget(amis);
+    const before = [there.images(at), there.snapshots(at).map(({ data }) => data)];
+    expect(await releaseOf(there, dead)).toEqual({ ...nothing, ...report });
+    expect([there.images(at), there.snapshots(at).map(({ data }) => data)]).toEqual(before);
+    expect(there.writes()).toEqual([]);
+  }
+  const begunId = amiIdOf(target, at, 'begun');
+  const left = (why: string) => `${begunId} in ${target}/${at} is left alone: ${why}`;
+
+  test.each([
+    [
+      'its snapshot is none of ours',
+      { volumes: [{ device: '/dev/xvda' }] },
+      /^its snapshot snap-\w+ was not copied from ami-\w+ by this action$/,
+    ],
+    [
+      'it was copied from another AMI',
+      { volumes: [volume({})], attributes: { SourceImageId: 'ami-0f' } },
+      /^it was copied from ami-0f, not from ami-\w+$/,
+    ],
+    [
+      'it was made of an instance',
+      { volumes: [volume({})], attributes: { SourceInstanceId: 'i-01' } },
+      /^it was made of the instance i-01$/,
+    ],
+    [
+      'it is older than the run',
+      { volumes: [volume({})], attributes: { CreationDate: '2026-10-30T00:00:00.000Z' } },
+      /^it is older than the run whose lease it bears$/,
+    ],
+  ])('an AMI with all the tags stays, and is told, where %s', async (_, facts, why) => {
+    const foreign = [expect.stringMatching(new RegExp(`^${left(why.source.slice(1, -1))}$`))];
+    await expectLeft([{ name: 'begun', tags: half, ...facts }], { foreign });
+  });
+
+  test('a snapshot with all the tags stays, and is told, by its description and by its age', async () => {
+    const backup = { device: '/dev/xvda', tags: half };
+    await using there = await openTarget([{ name: 'loose', volumes: [backup, volume(half, '/dev/xvdb')] }]);
+    loosen(there, 'loose');
+    const [first, second] = there.snapshots(at).map(({ data }) => data);
+    if (second) second.StartTime = new Date('2026-10-30T00:00:00Z');
+    const { done, foreign } = await releaseOf(there, dead);
+    expect(done).toEqual([]);
+    expect([...foreign].sort()).toEqual(
+      [
+        `${first?.SnapshotId} in ${target}/${at} is left alone: its description is not that of a copy by this action`,
+        `${second?.SnapshotId} in ${target}/${at} is left alone: it is older than the run whose lease it bears`,
+      ].sort(),
+    );
+    expect(there.snapshots(at)).toHaveLength(2);
+  });
+
+  test("what is of another source AMI is that AMI's runs' to see to", async () => {
+    const others = { ...half, [tagKeys.sourceAmi]: 'ami-0f' };
+    await expectLeft([{ name: 'begun', volumes: [volume(others)], tags: others }], {});
+  });
+
+  test('an AMI that names no snapshots yet is left to the next run, and told as left behind', async () => {
+    const failed = [`${left('it names no snapshots yet')}; the next run that makes the AMI sees to it`];
+    await expectLeft([{ name: 'begun', volumes: [], tags: half, attributes: { State: 'pending' } }], { failed });
+  });
+
+  describe('copied through an encrypted copy', () => {
+    const tags = { ...half, [tagKeys.encryptedCopy]: 'ami-0e' };
+    const attributes = { SourceImageId: 'ami-0e', SourceImageRegion: region };
+    const ofCopy = `Copied for DestinationAmi ${begunId} from SourceAmi ami-0e for SourceSnapshot snap-0e. Task created on 1.`;
+    const begun = { name: 'begun', attributes, volumes: [{ device: '/dev/xvda', copied: ofCopy, tags }], tags };
+    const parents = new Map([['ami-0e', amiId]]);
+
+    test('stays, and is told, where nothing but a tag ties it to the source', async () => {
+      const why = `it was copied from ami-0e, and only a tag says that this was an encrypted copy of ${amiId}`;
+      await using there = await openTarget([begun]);
+      const { done, stays, foreign } = await releaseOf(there, dead);
+      const id = there.snapshots(at)[0]?.data.SnapshotId;
+      expect([done, foreign]).toEqual([[], []]);
+      expect(stays).toEqual([
+        left(why),
+        `${id} in ${target}/${at} is left alone: it was copied with ami-0e, and only a tag says that this was an encrypted copy`,
+      ]);
+      expect([there.images(at), there.writes()]).toEqual([['begun'], []]);
+    });
+
+    test('goes where the encrypted copy is still there', async () => {
+      await using there = await openTarget([begun]);
+      const gone = new Map([[dead, began]]);
+      await releaseFrom(there.at(at), { imageId: amiId, gone, finished: [], parents: async () => parents });
+      expect([there.images(at), there.snapshots(at)]).toEqual([[], []]);
+    });
+
+    test('goes where AWS tells that it comes from the source', async () => {
+      const between = {
+        id: 'ami-0e',
+        name: 'between',
+        volumes: [],
+        attributes: { SourceImageId: amiId, SourceImageRegion: region },
+      };
+      await using there = await openAccount(target, { [at]: { amis: [begun] }, [region]: { amis: [between] } });
+      await releaseOf(there, dead);
+      expect([there.images(at), there.snapshots(at)]).toEqual([[], []]);
+    });
+  });
+
   test('the copies of a finished AMI stay, and bear no lease any more', async () => {
-    await using there = await openTarget([{ name: 'finished', volumes: [{ device: '/dev/xvda', tags: half }] }]);
-    expect(await releaseFrom(there.at(at), [dead], [])).toEqual(nothing);
+    await using there = await openTarget([{ name: 'finished', volumes: [volume(half)] }]);
+    expect(await releaseOf(there, dead)).toEqual(nothing);
     expect(there.images(at)).toEqual(['finished']);
-    expect(there.snapshots(at).map(({ data }) => data.Tags)).toEqual([[{ Key: tagKeys.sourceAmi, Value: amiId }]]);
+    expect(there.snapshots(at).map(({ data }) => data.Tags)).toEqual([
+      [
+        { Key: tagKeys.sourceAmi, Value: amiId },
+        { Key: tagKeys.sourceSnapshot, Value: sourceSnapshot },
+      ],
+    ]);
   });
 
   test("others' copies are left alone", async () => {
     const theirs = { ...half, [tagKeys.lease]: live };
     await using there = await openTarget([
-      { name: 'begun', volumes: [{ device: '/dev/xvda', tags: theirs }], tags: theirs },
-      { name: 'loose', volumes: [{ device: '/dev/xvda', tags: theirs }] },
+      { name: 'begun', volumes: [volume(theirs)], tags: theirs },
+      { name: 'loose', volumes: [volume(theirs)] },
       { name: 'golden', volumes: [{ device: '/dev/xvda', tags: {} }] },
     ]);
     loosen(there, 'loose');
-    expect(await releaseFrom(there.at(at), [dead, own], [])).toEqual(nothing);
+    expect(await releaseOf(there, dead, own)).toEqual(nothing);
     expect(there.snapshots(at)).toHaveLength(3);
     expect(there.writes()).toEqual([]);
     // With no copy found, nobody is asked whose it might be.
@@ -617,8 +895,8 @@ describe('in a target', () => {
   });
 
   describe('by the run that ends', () => {
-    const started = { [tagKeys.sourceAmi]: amiId, [tagKeys.lease]: own };
-    const volumes = [{ device: '/dev/xvda', tags: started }];
+    const started = { ...half, [tagKeys.lease]: own };
+    const volumes = [volume(started)];
 
     /** The source account, and a target in which copies of three snapshots were begun. */
     async function openBoth(states: readonly ('pending' | 'completed' | 'error')[] = []) {
@@ -718,7 +996,7 @@ describe('in a target', () => {
       test('copies of runs that died go on, too', async () => {
         const leases = { ...lease(own), ...lease(dead) };
         await using source = await open({ leases });
-        await using there = await openTarget([{ name: 'loose', volumes: [{ device: '/dev/xvda', tags: half }] }]);
+        await using there = await openTarget([{ name: 'loose', volumes: [volume(half)] }]);
         loosen(there, 'loose');
         const { goesOn } = await cleanUp(source, [], { targets: [there.at(at)], keepPending: true });
         expect(goesOn).toHaveLength(2);
@@ -739,9 +1017,9 @@ describe('in a target', () => {
   });
 
   test('what could not be removed is told', async () => {
-    await using there = await openTarget([{ name: 'begun', volumes: [{ device: '/dev/xvda' }], tags: half }]);
+    await using there = await openTarget([{ name: 'begun', volumes: [volume({})], tags: half }]);
     there.refuse('DeregisterImage');
-    const { done, failed } = await releaseFrom(there.at(at), [dead], []);
+    const { done, failed } = await releaseOf(there, dead);
     expect(done).toEqual([]);
     expect(failed).toEqual([
       expect.stringMatching(`^Removing half-made copies in ${target}/${at}: DeregisterImage in ${target}/${at}: `),

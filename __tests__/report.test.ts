@@ -13,7 +13,7 @@ import type { PlanRecord } from '../src/report/plan.ts';
 import { milestones } from '../src/report/progress.ts';
 import { summaryText } from '../src/report/summary.ts';
 import { diagramsOf, faultsOf } from './diagrams.ts';
-import { expectTargets, share, shareBuilt } from './shared-case.ts';
+import { copiedFrom, expectTargets, share, shareBuilt } from './shared-case.ts';
 import { summaryCases, thousandTargets } from './summaries.ts';
 
 const schemaOf = (name: string) =>
@@ -90,7 +90,10 @@ describe('the outputs follow the published schemas, and the summary has diagrams
   describe('an AMI that is there', () => {
     const { amiId } = procedure();
     const tags = { 'share-encrypted-ami:source-ami': amiId };
-    const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags }];
+    const volumesOf = (source: string) => [
+      { device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags, copied: copiedFrom(source) },
+    ];
+    const volumes = volumesOf(amiId);
     const planned = async (amis: readonly AmiScenario[], inputs: Record<string, string> = {}) => {
       const shared = procedure({ policies: ['target-retain'], target: { amis } });
       const { main } = await share(shared, { ...inputs, 'dry-run': 'true' });
@@ -129,6 +132,7 @@ describe('the outputs follow the published schemas, and the summary has diagrams
       const attributes = { DeregistrationProtection: 'enabled-without-cooldown' };
       const amis = [named('golden-1'), named('golden-2', attributes)].map((ami) => ({
         ...{ ...ami, tags: { 'share-encrypted-ami:source-ami': 'ami-0ffffffffffffffff' } },
+        volumes: volumesOf('ami-0ffffffffffffffff'),
       }));
       const { target, operations } = await planned(amis, { retain: '1', 'target-ami-name': 'golden-3' });
       const [first, second] = ['golden-1', 'golden-2'].map((name) => amiIdOf(targetAccount, targetRegion, name));

@@ -19,7 +19,7 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument, Settings } from '../simulator/world.ts';
 import { admissionOf, criteriaWith } from '../src/aws/allowed-images.ts';
-import { expectTargets, expectUntouched, type Shared, share } from './shared-case.ts';
+import { copiedFrom, expectTargets, expectUntouched, type Shared, share } from './shared-case.ts';
 
 /*
  * Settings of an account and region that decide over the run: what is hidden, what is locked, what is encrypted by
@@ -219,7 +219,10 @@ describe('an AMI to be replaced that AWS lets not go', () => {
             ...ami,
             tags: { 'share-encrypted-ami:source-ami': amiId, ...ami.tags },
             volumes: [
-              { device: '/dev/xvda', key: 'cmkTarget', tags: { 'share-encrypted-ami:source-ami': amiId }, ...volume },
+              {
+                ...{ device: '/dev/xvda', key: 'cmkTarget', copied: copiedFrom(amiId) },
+                ...{ tags: { 'share-encrypted-ami:source-ami': amiId }, ...volume },
+              },
             ],
           },
         ],

@@ -50,6 +50,11 @@ export const share = sharingBy({ startSimulator, runJob });
 /** The same by dist/, in processes of their own, as the runner starts them. */
 export const shareBuilt = sharingBy({ startSimulator: served.startSimulator, runJob: built.runJob });
 
+/** What says that a snapshot in a target was copied by the action from an AMI's, as far as AWS keeps it. */
+export function copiedFrom(amiId: string, device = '/dev/xvda'): string {
+  return `Copied from {${amiId} ${device}} of ${amiId} (${sourceAccount}/${sourceRegion})`;
+}
+
 export function imageIn({ world }: served.Simulator, account: string, region: string, id: string) {
   const image = world.accounts[account]?.regions.get(region)?.images.get(id);
   if (image === undefined) throw new Error(`no ${id} in ${account}/${region}`);

@@ -13,7 +13,7 @@ const image = 'src/image.ts';
 const tags = 'src/tags.ts';
 const lease = 'src/lease.ts';
 const machine = 'src/machine.ts';
-const release = 'src/release.ts';
+const access = 'src/release/access.ts';
 const text = '"Stryker was here!"';
 const list = '["Stryker was here"]';
 
@@ -39,17 +39,6 @@ export const harmless = [
       [supply, 'const keys = sourceKeys.', '[]', list],
       [supply, 'return instanceId ===', "''", text],
       [supply, 'const noReboot = request.', "request.image.by === 'instance'", 'true'],
-      [release, '...copies.images.', "''", text],
-      [release, 'for (const { GrantId,', '[]', list],
-      [release, 'if (GrantId !==', 'GrantId !== undefined && Name !== undefined', 'true'],
-      [
-        release,
-        'if (GrantId !==',
-        'GrantId !== undefined && Name !== undefined',
-        'GrantId !== undefined || Name !== undefined',
-      ],
-      [release, 'if (GrantId !==', 'GrantId !== undefined', 'true'],
-      [release, 'if (GrantId !==', 'Name !== undefined', 'true'],
       [lease, 'if (leasesOf(image?.', 'image?.Tags', 'image.Tags'],
     ],
   },
@@ -65,7 +54,6 @@ export const harmless = [
       [image, 'const { SupportedInstanceTypes', '[]', list],
       [lease, 'return (tags ??', '[]', list],
       [lease, 'for (const { Key,', '[]', list],
-      [release, 'const revoked = attempt(', '[]', list],
       [plan, 'inherited: source.', '[]', list],
       [intermediates, 'const copy = oldestCopy(', '[]', list],
       [digest, 'const [, ...found]', '[]', list],
@@ -158,6 +146,6 @@ export const harmless = [
   },
   {
     why: 'KMS has two words for a grant that is gone; the simulated one uses the other',
-    mutants: [[release, "if (!hasCode(error, 'NotFoundException',", "'InvalidGrantIdException'", '""']],
+    mutants: [[access, "if (!hasCode(error, 'NotFoundException',", "'InvalidGrantIdException'", '""']],
   },
 ];

@@ -28,7 +28,12 @@ const modules = [
   { mutate: 'src/plan/intermediates.ts', tests: 'plan/encrypted-copies.test' },
   { mutate: 'src/plan/operations.ts', tests: 'plan/together' },
   { mutate: 'src/plan/supply-operations.ts', tests: 'plan/together' },
-  { mutate: 'src/release.ts', tests: 'release?(-policy).test' },
+  { mutate: 'src/plan/evidence.ts', tests: 'plan/evidence.test' },
+  { mutate: 'src/plan/ours.ts', tests: 'plan/together' },
+  ...['release', 'access', 'encrypted-copies', 'target'].map((name) => ({
+    mutate: `src/release/${name}.ts`,
+    tests: 'release?(-policy).test',
+  })),
 ];
 
 /** A mutant: the code that it changes, the line that this begins in, and what it becomes, each on one line. */

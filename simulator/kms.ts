@@ -335,7 +335,7 @@ function shownGrant({ world }: KmsCall, { metadata }: Key, { activeAt: _, Issuin
   const partition = metadata.Arn.split(':')[1];
   return {
     ...grant,
-    GranteePrincipal: principalExists(world, GranteePrincipal) ? GranteePrincipal : roleIdOf(GranteePrincipal),
+    GranteePrincipal: isGone(world, GranteePrincipal) ? roleIdOf(GranteePrincipal) : GranteePrincipal,
     KeyId: metadata.Arn,
     IssuingAccount: `arn:${partition}:iam::${IssuingAccount}:root`,
   };
@@ -388,6 +388,11 @@ function roleIdOf(arn: string): string {
   return `AROA${createHash('sha256').update(arn).digest('hex').slice(0, 16).toUpperCase()}`;
 }
 
+/** Of accounts that the scenario doesn't have, it isn't known who is there. */
+function isGone(world: World, arn: string): boolean {
+  return world.accounts[arn.split(':')[4] ?? ''] !== undefined && !principalExists(world, arn);
+}
+
 function principalExists(world: World, arn: string): boolean {
   // An account may be named by its ID.
   if (/^\d{12}$/.test(arn)) return world.accounts[arn] !== undefined;
@@ -396,6 +401,8 @@ function principalExists(world: World, arn: string): boolean {
   if (account === undefined) return false;
   if (service === 'iam' && (resource === 'root' || resource.startsWith('user/'))) return true;
   const name = service === 'sts' ? resource.split('/')[1] : undefined;
+  // EC2's own, by which instances decrypt their volumes, is nobody's role.
+  if (arn.includes(':assumed-role/aws:ec2-infrastructure/')) return true;
   return [...account.roles.values()].some((role) => role.arn === arn || role.name === name);
 }
 

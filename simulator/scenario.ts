@@ -37,6 +37,8 @@ export type VolumeScenario = Readonly<{
   /** A device that is suppressed. */
   noDevice?: boolean;
   tags?: Readonly<Record<string, string>>;
+  /** The description of a snapshot that a copy made: it is of no volume. `{ami-… /dev/…}` stands for an AMI's snapshot there. */
+  copied?: string;
   /** Accounts that the snapshot is shared with already. */
   sharedWith?: readonly string[];
   tier?: 'standard' | 'archive';
@@ -173,7 +175,18 @@ export function buildWorld(scenario: Scenario, clock: Clock = realClock): World 
     id,
     buildAccount(id, account, now),
   ]);
+  const regions = accounts.flatMap(([, account]) => [...account.regions.values()]);
+  for (const { snapshots } of regions) for (const { data } of snapshots.values()) nameSnapshots(regions, data);
   return { clock, accounts: Object.fromEntries(accounts) };
+}
+
+/** Fills in which snapshots a description names by an AMI and its device; one that isn't there has an ID of its own. */
+function nameSnapshots(regions: readonly Region[], data: SimSnapshot['data']): void {
+  data.Description = (data.Description ?? '').replace(/\{(ami-\w+) (\S+)\}/g, (_, imageId: string, device: string) => {
+    const image = regions.map(({ images }) => images.get(imageId)).find((one) => one !== undefined);
+    const mapping = image?.data.BlockDeviceMappings.find(({ DeviceName }) => DeviceName === device);
+    return mapping?.Ebs?.SnapshotId ?? 'snap-00000000000000009';
+  });
 }
 
 function buildAccount(id: string, scenario: AccountScenario, now: number): Account {
@@ -384,9 +397,9 @@ function buildSnapshot(
       Progress: '100%',
       StartTime: new Date('2026-11-01T00:00:00Z'),
       CompletionTime: new Date('2026-11-01T00:10:00Z'),
-      VolumeId: newId('vol'),
+      VolumeId: volume.copied === undefined ? newId('vol') : 'vol-ffffffff',
       VolumeSize: volume.sizeGiB ?? 8,
-      Description: `Created by CreateImage(i-0123456789abcdef0) for ${imageId}`,
+      Description: volume.copied ?? `Created by CreateImage(i-0123456789abcdef0) for ${imageId}`,
       Encrypted: arn !== undefined,
       ...(arn !== undefined && { KmsKeyId: arn }),
       StorageTier: volume.tier ?? 'standard',

@@ -26,10 +26,14 @@ export async function apply(run: Run, operations: readonly Operation[]): Promise
     return island;
   };
 
-  const walk = async (operation: Operation, before: readonly Promise<Outcome>[]): Promise<Outcome> => {
+  const outcomesOf = (ids: readonly string[] = []) => Promise.all(ids.flatMap((id) => ended.get(id) ?? []));
+
+  const walk = async (operation: Operation): Promise<Outcome> => {
+    const before = outcomesOf(operation.after);
     const island = operation.island === undefined ? undefined : islandOf(operation.island);
     const signal = island?.signal ?? run.signal;
-    const failed = (await Promise.all(before)).find(({ is }) => is !== 'done');
+    await outcomesOf(operation.afterEnd);
+    const failed = (await before).find(({ is }) => is !== 'done');
     const from = run.host.clock.now();
     const end = (rest: End): Outcome => {
       if (rest.is !== 'done') fail(island, operation, rest.error);
@@ -60,8 +64,7 @@ export async function apply(run: Run, operations: readonly Operation[]): Promise
   };
 
   for (const operation of operations) {
-    const before = operation.after.flatMap((id) => ended.get(id) ?? []);
-    const outcome = walk(operation, before);
+    const outcome = walk(operation);
     ended.set(operation.id, outcome);
     if (operation.island !== undefined) islandOf(operation.island).members.push(outcome);
   }

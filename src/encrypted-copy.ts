@@ -12,6 +12,11 @@ export function encryptedCopyName(imageId: string, kmsKeyArn: string): string {
   return `${prefix}${imageId}/${createHash('sha256').update(kmsKeyArn).digest('hex').slice(0, 12)}`;
 }
 
+/** Whether `image` has the name of an encrypted copy of the AMI `imageId`, under whatever key. */
+export function isNamedEncryptedCopy({ Name = '' }: Image, imageId: string): boolean {
+  return Name.startsWith(`${prefix}${imageId}/`);
+}
+
 /** Whether `image` is an encrypted copy that a run made on the way, rather than an AMI for anybody's use. */
 export function isEncryptedCopy(image: Image): boolean {
   return image.Name?.startsWith(prefix) ?? false;

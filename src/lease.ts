@@ -1,9 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from './aws/clients.ts';
 import { describeImages } from './aws/describe.ts';
 import { hasCode, isDenied } from './aws/errors.ts';
 import type { Host, Machine } from './host.ts';
+import { isRegionName } from './regions.ts';
 import { tagKeys, tagPrefix } from './tags.ts';
 
 /*
@@ -18,8 +19,11 @@ import { tagKeys, tagPrefix } from './tags.ts';
  * and it shares and copies again (copy.ts). Every other temporary thing (grants, half-made copies) bears its own
  * run's lease ID and is touched by no other run while that lease lives.
  *
- * A lease is dead when it was not renewed in time; when a later attempt of the same workflow run reads it, since GitHub
- * re-runs only what has ended; or when its process is gone from the very machine that reads it.
+ * A lease is dead when it was not renewed in time, or when its process is gone from the very machine that reads it. Its
+ * times are AWS's own, by the dates of its answers: a runner's clock may be half an hour off.
+ *
+ * Whoever may tag can write a lease, too. So a lease is believed only where it stands on the source AMI and reads as a run
+ * writes it; and what it names is taken back only where evidence agrees (plan/evidence.ts).
  */
 
 const leasePrefix = `${tagKeys.lease}:`;
@@ -30,13 +34,19 @@ export const leaseTagKey = (id: string): string => leasePrefix + id;
 const renewSeconds = 60;
 const expireSeconds = 300;
 
+/** Times are AWS's, in ms since the epoch. */
 export type LeaseRecord = Readonly<{
   id: string;
+  /** 0 where its run has ended. */
   expiresAt: number;
+  /** When the run began to make things: what AWS made before is not the run's. */
+  since: number;
   runId: string;
   attempt: number;
   machine: string;
   process: string;
+  /** The run's targets, as `targetMarks` writes them. */
+  targets: string;
   /** The regions besides the source's in which the run makes encrypted copies, as many as the tag holds. */
   regions: readonly string[];
 }>;
@@ -52,40 +62,79 @@ export function newLeaseId(): string {
 
 /** The tag that `record` is kept as. */
 export function leaseTag(record: LeaseRecord): Tag {
-  const { id, expiresAt, runId, attempt, machine, process, regions } = record;
-  const fields = [Math.floor(expiresAt / 1000), runId, attempt, machine, process];
-  let value = fields.join(' ');
+  const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
+  const seconds = [expiresAt, since].map((ms) => Math.floor(ms / 1000));
+  let value = [...seconds, runId || '-', attempt, machine || '-', process || '-', targets || '-'].join(' ');
   for (const [index, region] of regions.entries()) {
     const longer = `${value}${index === 0 ? ' ' : ','}${region}`;
     if (longer.length > 256) break;
     value = longer;
   }
-  return { Key: leaseTagKey(id), Value: value.trimEnd() };
+  return { Key: leaseTagKey(id), Value: value };
 }
 
-/** The leases among an image's tags. A tag of ours that doesn't read as a lease counts as one that has expired. */
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+
+/** The lease that a tag of ours is; undefined where it is none that a run of this action writes. */
+function leaseOf({ Key = '', Value = '' }: Tag): LeaseRecord | undefined {
+  const id = Key.slice(leasePrefix.length);
+  const [, expires, since, runId = '', attempt, machine = '', process = '', targets = '', list] =
+    leasePattern.exec(Value) ?? [];
+  const regions = list?.split(',') ?? [];
+  if (!/^[0-9a-f]{12}$/.test(id) || expires === undefined || !regions.every(isRegionName)) return undefined;
+  const [ends, began] = [Number(expires) * 1000, Number(since) * 1000];
+  const text = (field: string) => (field === '-' ? '' : field);
+  return {
+    ...{ id, expiresAt: ends, since: began, runId: text(runId), attempt: Number(attempt) },
+    ...{ machine: text(machine), process: text(process), targets: text(targets), regions },
+  };
+}
+
+const isLeaseTag = ({ Key }: Tag): boolean => Key?.startsWith(leasePrefix) ?? false;
+
+/** The leases among an image's tags. */
 export function leasesOf(tags: readonly Tag[] | undefined): LeaseRecord[] {
-  return (tags ?? []).flatMap(({ Key, Value }) => {
-    if (!Key?.startsWith(leasePrefix)) return [];
-    const [expires = '0', runId = '', attempt = '0', machine = '', process = '', regions = ''] = (Value ?? '').split(
-      ' ',
-    );
-    return [
-      {
-        id: Key.slice(leasePrefix.length),
-        expiresAt: Number(expires) * 1000 || 0,
-        runId,
-        attempt: Number(attempt) || 0,
-        machine,
-        process,
-        regions: regions.split(',').filter(Boolean),
-      },
-    ];
+  return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
+}
+
+/** The tags of an image that are named as leases are, and are none: nothing goes by them. */
+export function unreadableLeases(tags: readonly Tag[] | undefined, now: number): string[] {
+  return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
+    const lease = leaseOf(tag);
+    return lease === undefined || !isBelievable(lease, now) ? (tag.Key ?? '') : [];
   });
+}
+
+const hash = (text: string, digits: number) => createHash('sha256').update(text).digest('hex').slice(0, digits);
+const markDigits = 4;
+/** So many marks leave room for the rest of the tag, and for some regions. */
+const mostMarks = 24;
+
+/** Targets, as `account/region`, in short: a mark of each, or where they are many one of all. */
+export function targetMarks(targets: readonly string[]): string {
+  const names = [...new Set(targets)].sort();
+  return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join('');
+}
+
+/**
+ * Whether all targets of a lease's run are among `targets`. What such a run left in others is found by its lease, so that
+ * whoever doesn't reach them leaves it.
+ */
+export function isWithin({ targets: marks }: LeaseRecord, targets: readonly string[]): boolean {
+  if (marks.startsWith('*')) return marks === targetMarks(targets);
+  const known = new Set(targets.map((name) => hash(name, markDigits)));
+  return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
+}
+
+/** No run writes a lease that ends later, or that begins in the future. Answers' dates may be of two clocks of AWS's. */
+function isBelievable({ expiresAt, since }: LeaseRecord, now: number): boolean {
+  const most = now + 2 * expireSeconds * 1000;
+  return expiresAt <= most && since <= most;
 }
 
 /** Who reads leases: for telling which of them are dead. */
 export type Reader = Readonly<{
+  /** AWS's time. */
   now: number;
   runId: string;
   attempt: number;
@@ -103,10 +152,10 @@ function isOutdated({ runId, attempt }: LeaseRecord, reader: Reader): boolean {
   return runId === reader.runId && attempt < reader.attempt;
 }
 
-/** This process as a reader of leases. */
-export function readerOf({ clock, machine }: Pick<Host, 'clock' | 'machine'>, run: RunNumber): Reader {
+/** This process as a reader of leases, at a time of AWS's. */
+export function readerOf({ machine }: Pick<Host, 'machine'>, run: RunNumber, now: number): Reader {
   const { name, isRunning } = machine;
-  return { now: clock.now(), runId: run.runId, attempt: run.runAttempt, machine: name, isRunning };
+  return { now, runId: run.runId, attempt: run.runAttempt, machine: name, isRunning };
 }
 
 type RunNumber = Readonly<{ runId: string; runAttempt: number }>;
@@ -117,22 +166,26 @@ export type LeaseRequest = Readonly<{
   imageId: string;
   id: string;
   run: RunNumber;
+  /** As `account/region`. */
+  targets: readonly string[];
   /** The regions besides the source's in which the run makes encrypted copies. */
   regions: readonly string[];
   machine: Machine;
   warn: (message: string) => void;
-  /** Called before the AMI is tagged, if it is. */
-  beforeWrite: () => void;
+  /** Called before the AMI is tagged, if it is, with the time from which on the run makes things. */
+  beforeWrite: (since: number) => void;
 }>;
 
-function ownRecord({ id, run, regions, machine, place }: LeaseRequest): LeaseRecord {
+function ownRecord({ id, run, targets, regions, machine, place }: LeaseRequest, since: number): LeaseRecord {
   return {
     id,
-    expiresAt: place.clock.now() + expireSeconds * 1000,
+    expiresAt: place.awsNow() + expireSeconds * 1000,
+    since,
     runId: run.runId,
     attempt: run.runAttempt,
     machine: machine.name,
     process: machine.process,
+    targets: targetMarks(targets),
     regions,
   };
 }
@@ -149,8 +202,10 @@ export async function takeLease(request: LeaseRequest): Promise<Lease | undefine
   };
   // A tag that could not be removed again is better not made.
   if (!(await mayDeleteTags(place, imageId, id))) return unseen('the source role may not remove tags (ec2:DeleteTags)');
-  const write = () => place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(request))] }));
-  request.beforeWrite();
+  const since = place.awsNow();
+  const write = () =>
+    place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(request, since))] }));
+  request.beforeWrite(since);
   const refused = await whyRefused(request, write);
   if (refused !== undefined) return unseen(refused);
   const stopped = new AbortController();
@@ -224,7 +279,7 @@ export function sortLeases(
   own: string,
   reader: Reader,
 ): Readonly<Record<'live' | 'outdated' | 'dead', LeaseRecord[]>> {
-  const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
+  const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
   const alive = others.filter((lease) => isAlive(lease, reader));
   return {
     live: alive.filter((lease) => !isOutdated(lease, reader)),
@@ -240,9 +295,9 @@ export function sortLeases(
 export async function endLease(
   place: Place,
   imageId: string,
-  { id, regions }: Pick<LeaseRecord, 'id' | 'regions'>,
+  own: Pick<LeaseRecord, 'id' | 'since' | 'targets' | 'regions'>,
 ): Promise<void> {
-  const ended = leaseTag({ id, expiresAt: 0, runId: '', attempt: 0, machine: '', process: '', regions });
+  const ended = leaseTag({ ...own, expiresAt: 0, runId: '', attempt: 0, machine: '', process: '' });
   try {
     await place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [ended] }));
   } catch (error) {
@@ -288,7 +343,9 @@ export function sharesOf(tags: readonly Tag[] | undefined): Map<string, string[]
   for (const { Key, Value } of tags ?? []) {
     if (!Key?.startsWith(sharePrefix)) continue;
     const [id = ''] = Key.slice(sharePrefix.length).split(':');
-    const accounts = (Value?.match(/.{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, '0'));
+    const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? [])
+      .map((word) => String(Number.parseInt(word, 36)).padStart(12, '0'))
+      .filter((account) => account.length === 12);
     shares.set(id, [...(shares.get(id) ?? []), ...accounts]);
   }
   return shares;

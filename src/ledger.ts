@@ -28,6 +28,8 @@ export type LedgerState = Readonly<{
   leaseId: string;
   /** Whether the lease may stand on the AMI; not where it can't be tagged. */
   leased: boolean;
+  /** From when on the run makes things, by AWS's time; ms since the epoch. */
+  since: number;
   /** The keys that grants of this lease are on, or may be. */
   grantKeys: readonly string[];
   shares: readonly ShareEntry[];
@@ -60,6 +62,7 @@ export const emptyLedger: LedgerState = {
   imageId: '',
   leaseId: '',
   leased: false,
+  since: 0,
   grantKeys: [],
   shares: [],
   regions: [],
@@ -167,6 +170,7 @@ function isRunPart(value: unknown): value is RunPart {
     isRecord(value) &&
     [value.imageId, value.leaseId, value.account].every(isText) &&
     [value.leased, value.keepPending].every((flag) => typeof flag === 'boolean') &&
+    Number.isFinite(value.since) &&
     [value.grantKeys, value.regions].every(isTexts)
   );
 }

@@ -33,13 +33,13 @@ export type Asked = Readonly<{
  * @throws ProblemsError
  */
 export async function prepare({ host, request, log, leaseId, signal }: Asked): Promise<Prepared> {
-  const findings = openFindings(signal, host.clock.now);
+  const findings = openFindings(signal);
   const prepared = await log.group('Reading accounts, keys and the source AMI', async () => {
     const accounts = openAccounts(host, request, findings);
     const { region } = request.source;
     // Whatever goes wrong on the way, what was found is told.
     const observed = await findings.attempt(region, 'reading', () => observe(request, accounts, findings));
-    const planner = { request, leaseId, reader: { ...readerOf(host, request.run), now: observed?.at ?? 0 } };
+    const planner = { request, leaseId, reader: readerOf(host, request.run, observed?.at ?? 0) };
     const plan =
       observed && (await findings.attempt(region, 'planning', async () => planOf(observed, planner, findings)));
     const checking = plan && { request, leaseId, plan, accounts, findings, files: host.files };

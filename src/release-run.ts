@@ -6,7 +6,9 @@ import { foreignGrants } from './observe/foreign-grants.ts';
 import type { OpenRun } from './open-run.ts';
 import type { Outcomes } from './outcome.ts';
 import { isMaking, type Plan } from './plan/decided.ts';
-import { type KnownGrant, nothing, type ReleaseReport, release } from './release.ts';
+import { nothing, type ReleaseReport } from './release/notes.ts';
+import { release } from './release/release.ts';
+import type { KnownGrant } from './release/releasing.ts';
 import type { Run } from './run.ts';
 import { TimeOutError } from './time.ts';
 
@@ -23,18 +25,11 @@ export function begin(run: Run, plan: Plan): void {
   const touched = targets.filter((one) => isMaking(one) || one.target.ssmParameter !== undefined);
   const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? '');
   run.ledger.write({
-    ...{ account: source.account, imageId: source.imageId, leaseId: run.leaseId, regions, grantKeys: ownKeys(plan) },
+    ...{ account: source.account, imageId: source.imageId, leaseId: run.leaseId, regions, grantKeys: plan.keys },
     targets: Object.fromEntries(
       [...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]),
     ),
   });
-}
-
-/** The keys that grants and policy statements of ours may be on, dead runs' ones too. */
-function ownKeys({ source, encryptedCopies }: Plan): string[] {
-  const keys = source.snapshots.flatMap(({ kmsKeyArn, obstacle }) => (obstacle === undefined ? (kmsKeyArn ?? []) : []));
-  const given = source.kmsKeyArn === undefined ? [] : [source.kmsKeyArn];
-  return [...new Set([...keys, ...given, ...encryptedCopies.map(({ kmsKeyArn }) => kmsKeyArn)])];
 }
 
 /** How long the clean-up may take where the run wasn't told to stop. */
@@ -79,12 +74,13 @@ function releaseRun(run: Run, plan: Plan, outcomes: Outcomes): Promise<ReleaseRe
     source: (region) => accounts.source(region).until(signal),
     sourceRegion: plan.source.place.region,
     targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
+    reached: plan.targets.map(({ target }) => placeName(target.place)),
     state: { ...state, keepPending, finished },
     grants: grantsOf(outcomes),
     stated: statedIn(outcomes),
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
-    reader: () => readerOf(host, request.run),
+    reader: (now) => readerOf(host, request.run, now),
     ready: new Set(right.map(({ where }) => where)),
     superseding: plan.operations.some((one) => one.kind === 'deregister' && one.reason === 'name'),
     patient: !run.signal.aborted,
@@ -106,7 +102,6 @@ const lookMs = 5000;
 
 /** Tells of grants that accounts made while the run's own let them use a key. Never throws. */
 async function tellForeignGrants({ host, accounts, log }: Run, outcomes: Outcomes): Promise<void> {
-  const since = host.clock.now() - log.elapsedSeconds() * 1000;
   const granted = [...outcomes.values()].flatMap(({ operation, is }) =>
     operation.kind === 'allow' && operation.by === 'grant' && is !== 'not begun' ? [operation] : [],
   );
@@ -116,6 +111,7 @@ async function tellForeignGrants({ host, accounts, log }: Run, outcomes: Outcome
       const users = new Set(operations.map(({ principalArn }) => principalArn.split(':')[4] ?? ''));
       const place = accounts.source(regionOfKey(key)).until(signal);
       try {
+        const since = place.awsNow() - log.elapsedSeconds() * 1000;
         for (const what of await foreignGrants(place, key, { accounts: users, since })) log.warn(what);
       } catch (error) {
         log.line('clean-up', `whether others made grants on ${key} is not known: ${errorMessage(error)}`);

@@ -1,159 +1,229 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from './aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws/describe.ts';
-import { placeName } from './aws/errors.ts';
+import { errorMessage, placeName } from './aws/errors.ts';
 import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { Request } from './inputs.ts';
-import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases } from './lease.ts';
+import { joined } from './join.ts';
+import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases, unreadableLeases } from './lease.ts';
 import { emptyLedger } from './ledger.ts';
 import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { describeKey } from './observe/key.ts';
 import { hubKey } from './observe/observe.ts';
 import { keyObstacle } from './observe/source.ts';
-import { endedCopyMs } from './plan/earlier.ts';
-import { openFindings } from './plan/problem.ts';
-import { nothing, type ReleaseReport, release, releaseFrom } from './release.ts';
+import { endedCopyMs, longestJobMs } from './plan/earlier.ts';
+import { madeAt, tieOfEncryptedCopy, tieOfEncryptedSnapshot } from './plan/evidence.ts';
+import { type Findings, openFindings } from './plan/problem.ts';
+import { findEncryptedCopies } from './release/encrypted-copies.ts';
+import { nothing, type ReleaseReport } from './release/notes.ts';
+import { release } from './release/release.ts';
+import { releaseFrom } from './release/target.ts';
 import type { Report } from './report/outputs.ts';
-import { openLog } from './report/progress.ts';
+import { type Log, openLog } from './report/progress.ts';
 import { endedLease, tagKeys, tagValue } from './tags.ts';
 
 /*
  * A run takes back what runs on the same AMI left that died. Where no run will come by that AMI again, a sweep does it: of
  * every AMI in the source region, and in the targets that the inputs name. By the leases, and where a lease is not to be
- * found (it couldn't be written, or its AMI is gone) by age.
+ * found (it couldn't be written, or its AMI is gone) by AWS's times.
  */
 
-/** No job lasts longer: https://docs.github.com/actions/reference/limits */
-const longestJobMs = 5 * 24 * 3_600_000;
-
-/** Takes back what dead runs left, and makes nothing. Never touches what a live run needs. */
+/** Takes back what dead runs left, and makes nothing. Never touches what a live run needs, or what isn't proven to be ours. */
 export async function sweep(host: Host, request: Request, signal: AbortSignal): Promise<Report> {
   const log = openLog(host);
-  const findings = openFindings(signal, host.clock.now);
+  const findings = openFindings(signal);
   const accounts = openAccounts(host, request, findings);
   const { account } = await accounts.openSource();
-  const source = accounts.source(request.source.region);
+  const sweeping: Sweeping = { host, request, accounts, account, source: accounts.source(request.source.region), log };
   // A run takes its lease before it begins a copy: of the copies that are seen first, the leases are seen after.
-  const targets = await Promise.all(
-    request.targets.map(async (target) => {
-      if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
-      const place = accounts.target(target);
-      return { place, copies: await findings.attempt(placeName(place), 'looking for copies', () => begun(place)) };
-    }),
-  );
-  const intermediates = await made(source, tagKeys.intermediate);
-  const leased = await visibleImages(source, { Name: 'tag-key', Values: [leaseTagKeys] });
-  const reader = readerOf(host, request.run);
-  const isOld = (since: number) => reader.now - since > longestJobMs;
-  const sorted = leased.map((image) => ({ image, ...sortLeases(image, '', reader) }));
-  const live = new Set(sorted.flatMap((one) => [...one.live, ...one.outdated].map(({ id }) => id)));
-  const dead = new Set(sorted.flatMap((one) => one.dead.map(({ id }) => id)));
-
-  const swept = await Promise.all(
-    targets.map(async (target) => {
-      // By its age alone, no AMI is removed that may be in use: its tag may not have been taken off.
-      const left = (target?.copies ?? []).filter(({ lease, since, isAvailable }) =>
-        lease === endedLease
-          ? reader.now - since > endedCopyMs
-          : dead.has(lease) || (!live.has(lease) && isOld(since) && !isAvailable),
-      );
-      const leases = [...new Set(left.map(({ lease }) => lease))];
-      const finished = (target?.copies ?? []).filter((one) => !left.includes(one)).map(({ id }) => id);
-      return target === undefined || leases.length === 0 ? [] : [await releaseFrom(target.place, leases, finished)];
-    }),
-  );
+  const targets = await lookAtTargets(sweeping, findings);
+  const owners = await readOwners(sweeping);
+  const swept = await joined(targets.map((target) => sweepTarget(target, owners)));
   const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
   const reports: ReleaseReport[] = [...swept.flat(), { ...nothing, failed: problems }];
   // While anything is left in a target, the leases stay, so that the next sweep still knows whose it is.
-  const dropLeases = reports.every(({ failed }) => failed.length === 0);
-
-  const abandoned = sorted.filter((one) => one.dead.length > 0).map(({ image }) => image);
-  const known = new Set(leased.map(({ ImageId }) => ImageId));
-  const unleased = intermediates.filter(({ sourceAmi, since }) => !known.has(sourceAmi) && isOld(since));
-  const images: Image[] = [...abandoned, ...new Set(unleased.map(({ sourceAmi }) => sourceAmi))].map((one) =>
-    typeof one === 'string' ? { ImageId: one } : one,
-  );
-  for (const image of images) {
-    const regions = [...new Set(leasesOf(image.Tags).flatMap((lease) => lease.regions))];
-    reports.push(
-      await release({
-        source: accounts.source,
-        sourceRegion: source.region,
-        targets: [],
-        state: {
-          ...emptyLedger,
-          ...{ account, imageId: image.ImageId ?? '', leaseId: newLeaseId(), regions },
-          grantKeys: await keysOf({ request, account, accounts }, image, regions),
-        },
-        grants: undefined,
-        stated: [],
-        keyAccess: request.source.keyAccess,
-        keepIntermediates: request.keepIntermediates,
-        reader: () => readerOf(host, request.run),
-        superseding: false,
-        ready: new Set(),
-        patient: false,
-        isLast: dropLeases,
-      }),
-    );
-  }
-  const done = reports.flatMap((report) => report.done);
-  for (const what of done) log.line('sweep', what);
-  if (done.length === 0)
-    log.line('sweep', `nothing was left in ${placeName(source)} and ${request.targets.length} targets`);
-  const cleanUp = { done, failed: reports.flatMap((report) => report.failed) };
+  const isLast = reports.every(({ failed }) => failed.length === 0);
+  for (const image of owners.abandoned) reports.push(await sweepSource(sweeping, image, isLast));
+  const all = (kind: keyof ReleaseReport) => reports.flatMap((report) => report[kind]);
+  for (const what of [...all('done'), ...all('stays'), ...all('foreign'), ...owners.foreign]) log.line('sweep', what);
+  if (all('done').length === 0)
+    log.line('sweep', `nothing was left in ${placeName(sweeping.source)} and ${request.targets.length} targets`);
   return {
     ...{ swept: true, sourceAmiId: '', plan: undefined, targets: [], failures: [], timeline: [] },
-    cleanUp,
+    cleanUp: { done: all('done'), failed: all('failed') },
     seconds: log.elapsedSeconds(),
   };
 }
 
+type Sweeping = Readonly<{
+  host: Host;
+  request: Request;
+  accounts: Accounts;
+  account: string;
+  source: Place;
+  log: Log;
+}>;
+
+/** Something that bears a tag of ours, with what it claims by it. */
 type Made = Readonly<{ id: string; sourceAmi: string; lease: string; since: number; isAvailable: boolean }>;
+type Looked = Readonly<{ place: Place; made: readonly Made[] }>;
 
 /** What bears the lease of the run that began it, and the snapshots of AMIs that gave their name up to one. */
-async function begun(place: Place): Promise<Made[]> {
-  return (await Promise.all([made(place, tagKeys.lease), made(place, tagKeys.superseded)])).flat();
+async function lookAtTargets({ request, accounts }: Sweeping, findings: Findings): Promise<Looked[]> {
+  const looked = await joined(
+    request.targets.map(async (target): Promise<Looked | undefined> => {
+      if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
+      const place = accounts.target(target);
+      const made = await findings.attempt(placeName(place), 'looking for copies', () =>
+        joined([madeWith(place, tagKeys.lease), madeWith(place, tagKeys.superseded)]),
+      );
+      return made && { place, made: made.flat() };
+    }),
+  );
+  return looked.filter((one) => one !== undefined);
 }
 
 /** The account's images and snapshots with a tag of ours. */
-async function made(place: Place, key: string): Promise<Made[]> {
+async function madeWith(place: Place, key: string): Promise<Made[]> {
   const filter = { Name: 'tag-key', Values: [key] };
-  const [images, snapshots] = await Promise.all([ownImages(place, filter), ownSnapshots(place, filter)]);
-  const origin = (resource: Image | Snapshot, since: Date | string | undefined): Omit<Made, 'id' | 'isAvailable'> => ({
-    sourceAmi: tagValue(resource, tagKeys.sourceAmi) ?? '',
-    lease: tagValue(resource, key) ?? '',
-    since: new Date(since ?? place.clock.now()).getTime(),
+  const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
+    ownImages(place, filter),
+    ownSnapshots(place, filter),
+  ]);
+  return [...images, ...snapshots].map((one) => ({
+    id: idOf(one),
+    sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',
+    lease: tagValue(one, key) ?? '',
+    since: madeAt(one) ?? place.awsNow(),
+    isAvailable: isImage(one) && one.State === 'available',
+  }));
+}
+
+const isImage = (one: Image | Snapshot): one is Image => 'ImageId' in one;
+const idOf = (one: Image | Snapshot): string => (isImage(one) ? one.ImageId : one.SnapshotId) ?? '';
+
+/** Whose work there may be, by the leases on AMIs of the source region and by AWS's times. */
+type Owners = Readonly<{
+  /** Since when the run of a lease makes things, where it has ended; undefined where it may be at work. */
+  endedSince: (made: Made) => number | undefined;
+  /** AMIs on which runs died; of those that are gone, the ID alone. */
+  abandoned: readonly Image[];
+  /** The encrypted copies of an AMI that are there, each with the AMI that it is of. */
+  parents: (imageId: string) => Promise<ReadonlyMap<string, string>>;
+  /** What only bears the tags of encrypted copies. */
+  foreign: readonly string[];
+}>;
+
+async function readOwners({ host, request, accounts, source, log }: Sweeping): Promise<Owners> {
+  const marked = { Name: 'tag-key', Values: [tagKeys.intermediate] };
+  const intermediates = [...(await ownImages(source, marked)), ...(await ownSnapshots(source, marked))];
+  const copies = intermediates.map((one) => {
+    const sourceAmi = tagValue(one, tagKeys.sourceAmi) ?? '';
+    const tie = isImage(one) ? tieOfEncryptedCopy(one, sourceAmi) : tieOfEncryptedSnapshot(one, sourceAmi);
+    return { id: idOf(one), sourceAmi, since: madeAt(one) ?? source.awsNow(), tie };
   });
-  return [
-    ...images.map((image) => ({
-      ...{ id: image.ImageId ?? '', isAvailable: image.State === 'available' },
-      ...origin(image, image.CreationDate),
-    })),
-    ...snapshots.map((snapshot) => ({
-      ...{ id: snapshot.SnapshotId ?? '', isAvailable: false },
-      ...origin(snapshot, snapshot.StartTime),
-    })),
-  ];
+  const leased = await visibleImages(source, { Name: 'tag-key', Values: [leaseTagKeys] });
+  const reader = readerOf(host, request.run, source.awsNow());
+  const sorted = new Map(leased.map((image) => [image.ImageId ?? '', { image, ...sortLeases(image, '', reader) }]));
+  for (const { image } of sorted.values())
+    for (const tag of unreadableLeases(image.Tags, reader.now))
+      log.warn(`the tag ${tag} of ${image.ImageId} reads as no run's lease, and is left alone`);
+  const isOld = (since: number) => reader.now - since > longestJobMs;
+  const proven = copies.filter(({ tie }) => tie.is === 'proven');
+  const unleased = proven.filter(({ sourceAmi, since }) => !sorted.has(sourceAmi) && isOld(since));
+  return {
+    endedSince({ lease, sourceAmi, since, isAvailable }) {
+      if (lease === endedLease) return reader.now - since > endedCopyMs ? 0 : undefined;
+      const { live = [], outdated = [], dead = [] } = sorted.get(sourceAmi) ?? {};
+      const ended = dead.find(({ id }) => id === lease);
+      if (ended !== undefined) return ended.since;
+      const isHeld = [...live, ...outdated].some(({ id }) => id === lease);
+      // By its age alone, no AMI is removed that may be in use: its tag may not have been taken off.
+      return !isHeld && isOld(since) && !isAvailable ? 0 : undefined;
+    },
+    abandoned: [
+      ...[...sorted.values()].flatMap(({ image, dead }) => (dead.length > 0 ? [image] : [])),
+      ...[...new Set(unleased.map(({ sourceAmi }) => sourceAmi))].map((ImageId) => ({ ImageId })),
+    ],
+    async parents(imageId) {
+      const regions = sorted.get(imageId)?.dead.flatMap((lease) => lease.regions) ?? [];
+      const places = [source, ...[...new Set(regions)].map(accounts.source)];
+      // Only a tag says that there are any in other regions.
+      const found = await joined(places.map((place) => findEncryptedCopies(place, imageId).catch(() => undefined)));
+      const images = found.flatMap((copies) => copies?.images ?? []);
+      return new Map(images.map(({ ImageId = '' }) => [ImageId, imageId]));
+    },
+    foreign: copies.flatMap(({ id, tie }) =>
+      tie.is === 'proven' ? [] : [`${id} in ${placeName(source)} is left alone: ${tie.why}`],
+    ),
+  };
+}
+
+function sweepTarget({ place, made }: Looked, { endedSince, parents }: Owners): Promise<ReleaseReport[]> {
+  const left = made.filter((one) => endedSince(one) !== undefined);
+  const finished = made.filter((one) => !left.includes(one)).map(({ id }) => id);
+  const byImage = [...Map.groupBy(left, ({ sourceAmi }) => sourceAmi)];
+  return joined(
+    byImage.map(([imageId, ofImage]) => {
+      const gone = new Map(ofImage.map((one) => [one.lease, endedSince(one) ?? 0]));
+      return releaseFrom(place, { imageId, gone, finished, parents: () => parents(imageId) });
+    }),
+  );
+}
+
+/** Takes back what runs that died on an image left in the source account. */
+async function sweepSource(sweeping: Sweeping, image: Image, isLast: boolean): Promise<ReleaseReport> {
+  const { host, request, accounts, account } = sweeping;
+  const regions = [...new Set(leasesOf(image.Tags).flatMap((lease) => lease.regions))];
+  return release({
+    source: accounts.source,
+    sourceRegion: request.source.region,
+    targets: [],
+    reached: request.targets.map(placeName),
+    state: {
+      ...emptyLedger,
+      ...{ account, imageId: image.ImageId ?? '', leaseId: newLeaseId() },
+      grantKeys: await keysOf(sweeping, image, regions),
+    },
+    grants: undefined,
+    stated: [],
+    keyAccess: request.source.keyAccess,
+    keepIntermediates: request.keepIntermediates,
+    reader: (now) => readerOf(host, request.run, now),
+    superseding: false,
+    ready: new Set(),
+    patient: false,
+    isLast,
+  });
 }
 
 /** The keys that runs on the image may have made grants on. */
 async function keysOf(
-  { request, account, accounts }: Readonly<{ request: Request; account: string; accounts: Accounts }>,
+  { request, account, accounts, source, log }: Sweeping,
   image: Image,
   regions: readonly string[],
 ): Promise<string[]> {
-  const place = accounts.source(request.source.region);
-  const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
+  const snapshots = await describeSnapshots(source, snapshotIdsOf(image));
   const own = [...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))];
-  const usable = await Promise.all(own.map(async (arn) => ((await keyObstacle(place, arn)) === undefined ? arn : [])));
-  const named = [
-    { place, key: request.source.kmsKey },
-    ...regions.map((region) => ({ place: accounts.source(region), key: hubKey(request, account, region) })),
-  ];
-  const given = await Promise.all(
-    named.map(async ({ place, key }) => (key === undefined ? [] : ((await describeKey(place, key)).Arn ?? []))),
+  const usable = await joined(own.map(async (arn) => ((await keyObstacle(source, arn)) === undefined ? [arn] : [])));
+  const given = request.source.kmsKey;
+  const named = given === undefined ? [] : [(await describeKey(source, given)).Arn ?? []];
+  // Only a tag says that anything was made there.
+  const hubs = await joined(
+    regions.map(async (region) => {
+      const key = hubKey(request, account, region);
+      if (key === undefined) return [];
+      try {
+        return (await describeKey(accounts.source(region), key)).Arn ?? [];
+      } catch (error) {
+        log.line(
+          'sweep',
+          `the key ${key} in ${region}, which a lease names, could not be read: ${errorMessage(error)}`,
+        );
+        return [];
+      }
+    }),
   );
-  return [...new Set([...usable, ...given].flat())];
+  return [...new Set([...usable, ...named, ...hubs].flat())];
 }

@@ -10,7 +10,8 @@ import { readerOf } from './lease.ts';
 import { type LedgerState, type Promotion, savedLedger } from './ledger.ts';
 import { oneLine } from './one-line.ts';
 import { putBackParameter } from './operations/parameter.ts';
-import { type ReleaseReport, release } from './release.ts';
+import type { ReleaseReport } from './release/notes.ts';
+import { release } from './release/release.ts';
 import { logText } from './report/text.ts';
 
 /** GitHub ends post steps some five minutes after a cancel. */
@@ -80,12 +81,13 @@ async function takeBack(
       source: at,
       sourceRegion: source.region,
       targets: targets.map(([, place]) => place),
+      reached: targets.map(([name]) => name),
       state,
       grants: undefined,
       stated: undefined,
       keyAccess: source.keyAccess,
       keepIntermediates: settings.keepIntermediates,
-      reader: () => readerOf(host, settings.run),
+      reader: (now) => readerOf(host, settings.run, now),
       superseding: true,
       ready: new Set(),
       patient: false,

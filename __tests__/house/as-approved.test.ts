@@ -13,6 +13,7 @@ import {
 import type { RecordedCall } from '../../simulator/simulator.ts';
 import type { PlanRecord } from '../../src/report/plan.ts';
 import { type InProcessRun, runAction, runJob, startAction } from '../in-process.ts';
+import { copiedFrom } from '../shared-case.ts';
 import { type House, type Job, killAt, messagesOf, openHouse, recordsOf, stockOf, toldBy } from './house.ts';
 
 /* What was found when the house was tested by somebody who wanted it to break. Each test failed when it was written. */
@@ -282,7 +283,7 @@ test('an AMI that retain removed, though not its snapshot, is told as gone', asy
     'share-encrypted-ami:source-ami': 'ami-00000000000000009',
     'share-encrypted-ami:lineage': 'golden-image-#',
   };
-  const volumes = [{ device: '/dev/xvda', key: 'cmkTarget', tags }];
+  const volumes = [{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009') }];
   const faults = [
     { ...denied, action: 'DeleteSnapshot', account: targetAccount, mutating: true, code: 'InvalidSnapshot.InUse' },
   ];

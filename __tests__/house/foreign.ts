@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { CopyImageCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { keyArnOf, tagList } from '../../simulator/scenario.ts';
 import { sourceAccount, sourceRegion, targetAccount, targetRegion } from '../../simulator/scenarios/standard.ts';
-import { regionOf, type SimImage, type SimSnapshot } from '../../simulator/world.ts';
+import { notLate, regionOf, type SimImage, type SimSnapshot } from '../../simulator/world.ts';
 import { handlerOf, type Simulator } from '../in-process.ts';
 import { attributesOf } from '../shared-case.ts';
 import { type House, type Job, recordsOf } from './house.ts';
@@ -66,10 +66,10 @@ export function putSnapshot(
       ...data,
       Tags: tagList(tags),
     },
-    formerTags: [],
+    tagsLate: notLate(),
     visibleAt: 0,
     shares: new Set(sharedWith),
-    formerShares: [],
+    sharesLate: notLate(),
     publicShare: false,
   };
   regionOf(world, account, region).snapshots.set(snapshot.data.SnapshotId, snapshot);
@@ -101,9 +101,11 @@ export function putImage(simulator: Simulator, place: Place, given: ForeignImage
       ...data,
       Tags: tagList(tags),
     },
-    formerTags: [],
+    tagsLate: notLate(),
+    formerData: [],
     visibleAt: 0,
     launch: new Set(launchers),
+    launchLate: notLate(),
     uefiData: undefined,
     billing: [],
     othersTags: new Map(),

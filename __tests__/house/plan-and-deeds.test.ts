@@ -13,7 +13,7 @@ import {
 } from '../../simulator/scenarios/standard.ts';
 import { type Operation, operationsOf } from '../deeds.ts';
 import { runAction, runJob } from '../in-process.ts';
-import { expectUntouched } from '../shared-case.ts';
+import { copiedFrom, expectUntouched } from '../shared-case.ts';
 import { killAt, messagesOf, openHouse, stockOf } from './house.ts';
 
 /* The plan that is shown is the plan that runs: what is made, what goes, when, and by which IDs. */
@@ -133,7 +133,7 @@ test('what retain has no room for is shown as deregistered, last of all', async 
     name: `golden-image-${day}`,
     tags,
     attributes: { CreationDate: `2026-10-0${day}T00:00:00.000Z` },
-    volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags }],
+    volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009') }],
   }));
   const shared = procedure({
     timings,

@@ -39,11 +39,11 @@ function approvedOne({ target, ...facts }: Omit<Facts, 'targets'> & { target?: P
 
 describe('the source that is approved', () => {
   test('is the AMI with its snapshots', () => {
-    const snapshots = [snapshot('snap-root'), snapshot('snap-data')];
+    const snapshots = [snapshot('snap-b007'), snapshot('snap-data')];
     expect(approvedFrom({ source: { snapshots } }).source).toEqual({
-      amiId: 'ami-golden',
+      amiId: 'ami-601d',
       instanceId: null,
-      snapshots: ['snap-root', 'snap-data'],
+      snapshots: ['snap-b007', 'snap-data'],
     });
   });
 
@@ -51,7 +51,7 @@ describe('the source that is approved', () => {
     const inputs = { 'ami-id': '', 'instance-id': 'i-0123456789abcdef0' };
     const source = {
       instanceId: 'i-0123456789abcdef0',
-      snapshots: [snapshot('snap-root', { tags: [{ Key: 'disk', Value: 'root' }] })],
+      snapshots: [snapshot('snap-b007', { tags: [{ Key: 'disk', Value: 'root' }] })],
     };
     const approved = approvedFrom({ inputs, source, image: { Tags: [{ Key: 'team', Value: 'platform' }] } });
     expect(approved.source).toEqual({ amiId: null, instanceId: 'i-0123456789abcdef0', snapshots: [] });
@@ -112,13 +112,13 @@ describe('a target that is approved', () => {
       { Key: 'aws:cloudformation:stack-name', Value: 'images' },
       { Key: tagKeys.lineage, Value: 'golden-#' },
     ];
-    const source = { snapshots: [snapshot('snap-root', { tags: [{ Key: 'disk', Value: 'root' }] })] };
+    const source = { snapshots: [snapshot('snap-b007', { tags: [{ Key: 'disk', Value: 'root' }] })] };
     const target = { request: { ...asked, tags: { stage: 'prod' } } };
     expect(approvedOne({ image: { Tags }, source, target }).tagTemplates).toEqual([
       ['stage', 'prod'],
       ['source/team', 'platform'],
       ['source/bare', ''],
-      ['snap-root/disk', 'root'],
+      ['snap-b007/disk', 'root'],
     ]);
     const inputs = { 'copy-tags': 'false' };
     expect(approvedOne({ inputs, image: { Tags }, source, target }).tagTemplates).toEqual([['stage', 'prod']]);

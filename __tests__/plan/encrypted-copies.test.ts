@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { encryptedCopyName, isEncryptedCopy } from '../../src/encrypted-copy.ts';
 import { isMaking, type Plan } from '../../src/plan/decided.ts';
 import { estimate } from '../../src/plan/estimate.ts';
+import { encryptedDescription } from '../../src/plan/evidence.ts';
 import { tagKeys } from '../../src/tags.ts';
 import {
   keyOf,
@@ -24,26 +25,26 @@ import {
 } from './given.ts';
 
 const otherKey = keyOf(sourceAccount, 'other');
-const root = unencrypted('snap-root');
-const data = snapshot('snap-data', { kmsKeyArn: otherKey });
+const root = unencrypted('snap-b007');
+const data = snapshot('snap-da7a', { kmsKeyArn: otherKey });
 
 /** Two volumes, one of which must be encrypted first. */
 const mixed = { snapshots: [root, data] };
 
 describe('the encrypted copy in the source account', () => {
   test('is not made where every snapshot can be shared; then the targets use the keys of the snapshots', () => {
-    const snapshots = [snapshot('snap-root'), data, snapshot('snap-more')];
+    const snapshots = [snapshot('snap-b007'), data, snapshot('snap-add')];
     const { plan, from, sourceKeys } = planOne({ source: { snapshots } });
     expect(plan.encryptedCopies).toEqual([]);
     expect({ from, sourceKeys }).toEqual({ from: undefined, sourceKeys: [sourceKey, otherKey] });
   });
 
   test('is made of the whole AMI where no snapshot can be shared', () => {
-    const { plan, from, sourceKeys } = planOne({ source: { snapshots: [root, unencrypted('snap-data')] } });
+    const { plan, from, sourceKeys } = planOne({ source: { snapshots: [root, unencrypted('snap-da7a')] } });
     expect(plan.encryptedCopies).toEqual([
       {
         place: plan.source.place,
-        name: encryptedCopyName('ami-golden', sourceKey),
+        name: encryptedCopyName('ami-601d', sourceKey),
         kmsKeyArn: sourceKey,
         only: undefined,
         there: undefined,
@@ -79,7 +80,7 @@ describe('the encrypted copy in the source account', () => {
   });
 
   test('takes source-kms-key: each snapshot that needs it is named', () => {
-    const aws = snapshot('snap-data', { kmsKeyArn: otherKey, obstacle: 'under the AWS managed key aws/ebs' });
+    const aws = snapshot('snap-da7a', { kmsKeyArn: otherKey, obstacle: 'under the AWS managed key aws/ebs' });
     const { problems, plan, sourceKeys } = planOne({
       inputs: { 'source-kms-key': '' },
       source: { snapshots: [root, aws], kmsKeyArn: undefined },
@@ -87,7 +88,7 @@ describe('the encrypted copy in the source account', () => {
     expect(problems).toEqual([
       {
         where: `${sourceAccount}/${sourceRegion}`,
-        what: "snap-root is under no key, snap-data is under the AWS managed key aws/ebs: so it can't be shared with another account",
+        what: "snap-b007 is under no key, snap-da7a is under the AWS managed key aws/ebs: so it can't be shared with another account",
         remedy:
           'give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first',
       },
@@ -112,8 +113,8 @@ describe('hubs', () => {
     expect(
       plan.encryptedCopies.map(({ place, name, kmsKeyArn, only }) => [place.region, name, kmsKeyArn, only]),
     ).toEqual([
-      ['eu-west-1', encryptedCopyName('ami-golden', hubKey), hubKey, undefined],
-      ['us-east-1', encryptedCopyName('ami-golden', sourceKey), sourceKey, undefined],
+      ['eu-west-1', encryptedCopyName('ami-601d', hubKey), hubKey, undefined],
+      ['us-east-1', encryptedCopyName('ami-601d', sourceKey), sourceKey, undefined],
     ]);
     expect(plan.targets.filter(isMaking).map(({ from, sourceKeys }) => [from?.place.region, sourceKeys])).toEqual([
       ['eu-west-1', [hubKey]],
@@ -143,18 +144,24 @@ describe('hubs', () => {
 });
 
 describe('an encrypted copy that is kept, or that another run makes', () => {
-  const name = encryptedCopyName('ami-golden', sourceKey);
-  const kept = (over: Image = {}): Image => ({ ImageId: 'ami-kept', Name: name, State: 'available', ...over });
-  const whole = { snapshots: [root, unencrypted('snap-data')] };
+  const name = encryptedCopyName('ami-601d', sourceKey);
+  const kept = (over: Image = {}): Image => ({
+    ...{ ImageId: 'ami-kept', Name: name, State: 'available', SourceImageId: 'ami-601d' },
+    ...over,
+  });
+  const whole = { snapshots: [root, unencrypted('snap-da7a')] };
   /** A copy of one snapshot; `ago` hours old. */
   const copyOf = (id: string, ago: number, over: Snapshot & { of?: string; mark?: string } = {}): Snapshot => {
-    const { of = 'snap-root', mark = liveLease, ...rest } = over;
+    const { of = 'snap-b007', mark = liveLease, ...rest } = over;
     const Tags = [
+      { Key: tagKeys.sourceAmi, Value: 'ami-601d' },
       { Key: tagKeys.sourceSnapshot, Value: of },
       ...(mark === '' ? [] : [{ Key: tagKeys.intermediate, Value: mark }]),
     ];
     const StartTime = new Date(now - ago * 3_600_000);
-    return { SnapshotId: id, State: 'completed', KmsKeyId: sourceKey, StartTime, Tags, ...rest };
+    const Description = encryptedDescription(of, 'ami-601d');
+    const made = { VolumeId: 'vol-ffffffff', Description, KmsKeyId: sourceKey, StartTime };
+    return { SnapshotId: id, State: 'completed', ...made, Tags, ...rest };
   };
   const awaited = (plan: Plan) => ofKind(plan, 'await').filter((one) => 'copy' in one);
   const minutesOf = ({ request, plan }: ReturnType<typeof planFrom>) => estimate(request, plan).minutes;
@@ -167,8 +174,8 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
     expect(ofKind(plan, 'encrypt')).toEqual([]);
     // Its snapshots one by one, and then the image.
     expect(awaited(plan).map(({ copy, snapshotId }) => [copy, snapshotId])).toEqual([
-      [{ id: 'ami-kept' }, 'snap-root'],
-      [{ id: 'ami-kept' }, 'snap-data'],
+      [{ id: 'ami-kept' }, 'snap-b007'],
+      [{ id: 'ami-kept' }, 'snap-da7a'],
       [{ id: 'ami-kept' }, undefined],
     ]);
     const others = planFrom({
@@ -182,18 +189,20 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
     const BlockDeviceMappings = [volume('/dev/xvda', 'snap-kept', true)];
     const intermediates = { [sourceRegion]: { images: [kept({ State: 'pending', BlockDeviceMappings })] } };
     const { plan } = planFrom({ source: whole, intermediates });
-    expect(plan.encryptedCopies[0]?.snapshotsThere).toEqual(new Map([['snap-root', 'snap-kept']]));
+    expect(plan.encryptedCopies[0]?.snapshotsThere).toEqual(new Map([['snap-b007', 'snap-kept']]));
     expect(awaited(plan).map(({ of }) => of)).toEqual([
       ['snap-kept'],
-      ['the encrypted copy of snap-data'],
+      ['the encrypted copy of snap-da7a'],
       ['ami-kept'],
     ]);
   });
 
   test.each([
     ['has failed', kept({ State: 'failed' })],
-    ['is under another key', kept({ Name: encryptedCopyName('ami-golden', otherKey) })],
+    ['is under another key', kept({ Name: encryptedCopyName('ami-601d', otherKey) })],
     ['is of another AMI', kept({ Name: encryptedCopyName('ami-other', sourceKey) })],
+    ['was copied from another AMI, whatever its name says', kept({ SourceImageId: 'ami-other' })],
+    ['was copied from none, whatever its name says', kept({ SourceImageId: undefined })],
   ])('is made again if it %s', (_, image) => {
     const { plan } = planFrom({ source: whole, intermediates: { [sourceRegion]: { images: [image] } } });
     expect(plan.encryptedCopies).toMatchObject([{ there: undefined }]);
@@ -209,7 +218,7 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
     const [known, made, asIs] = [
       planFrom({ inputs, source: whole, intermediates: there }),
       planFrom({ inputs, source: whole }),
-      planFrom({ inputs, source: { snapshots: [snapshot('snap-root'), snapshot('snap-data')] } }),
+      planFrom({ inputs, source: { snapshots: [snapshot('snap-b007'), snapshot('snap-da7a')] } }),
     ];
     expect(estimate(known.request, known.plan)).toEqual(estimate(asIs.request, asIs.plan));
     expect(minutesOf(made).most).toBeGreaterThan(minutesOf(known).most);
@@ -218,7 +227,7 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
   test('in a hub is one of that region', () => {
     const hubKey = keyOf(sourceAccount, 'eu-west-1');
     const targets = ['777777777777', '888888888888'].map((account) => targetIn(account, 'eu-west-1'));
-    const image = kept({ Name: encryptedCopyName('ami-golden', hubKey) });
+    const image = kept({ Name: encryptedCopyName('ami-601d', hubKey) });
     const planned = (region: string) =>
       planFrom({ targets, hubs: ['eu-west-1'], intermediates: { [region]: { images: [image] } } }).plan;
     expect(planned('eu-west-1').encryptedCopies).toMatchObject([{ there: 'ami-kept' }]);
@@ -226,11 +235,11 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
   });
 
   test('of single snapshots is waited for by itself; the others are made', () => {
-    const more = unencrypted('snap-more');
+    const more = unencrypted('snap-add');
     const intermediates = { [sourceRegion]: { snapshots: [copyOf('snap-kept', 1)] } };
     const { plan, request } = planFrom({ source: { snapshots: [root, more, data] }, intermediates });
     expect(awaited(plan).map(({ copy, snapshotId }) => [copy, snapshotId])).toEqual([
-      [{ id: 'snap-kept' }, 'snap-root'],
+      [{ id: 'snap-kept' }, 'snap-b007'],
     ]);
     expect(ofKind(plan, 'encrypt').map(({ snapshot }) => snapshot)).toEqual([more]);
     // Three copies in the target, and one encrypted copy.
@@ -240,7 +249,7 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
   test('of all single snapshots is not priced, neither in GiB nor in time', () => {
     const intermediates = { [sourceRegion]: { snapshots: [copyOf('snap-kept', 1)] } };
     const known = planFrom({ source: mixed, intermediates });
-    const asIs = planFrom({ source: { snapshots: [snapshot('snap-root'), data] } });
+    const asIs = planFrom({ source: { snapshots: [snapshot('snap-b007'), data] } });
     expect(kindsOf(known.plan)).not.toContain('encrypt');
     expect(estimate(known.request, known.plan)).toEqual(estimate(asIs.request, asIs.plan));
   });
@@ -255,21 +264,31 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
       [older, younger],
       [younger, older],
     ])
-      expect(taken(...all)).toEqual(new Map([['snap-root', 'snap-older']]));
-    expect([taken(older, twin), taken(twin, older)]).toEqual(Array(2).fill(new Map([['snap-root', 'snap-a-twin']])));
+      expect(taken(...all)).toEqual(new Map([['snap-b007', 'snap-older']]));
+    expect([taken(older, twin), taken(twin, older)]).toEqual(Array(2).fill(new Map([['snap-b007', 'snap-a-twin']])));
     // AWS always tells when a snapshot was begun; should it not, nothing breaks.
     const { StartTime: _, ...timeless } = copyOf('snap-timeless', 0);
     for (const all of [
       [timeless, older],
       [older, timeless],
     ])
-      expect(taken(...all)).toEqual(new Map([['snap-root', 'snap-timeless']]));
+      expect(taken(...all)).toEqual(new Map([['snap-b007', 'snap-timeless']]));
   });
 
   test.each([
     ['failed', copyOf('snap-1', 1, { State: 'error' })],
     ['completed under another key', copyOf('snap-1', 1, { KmsKeyId: otherKey })],
-    ['of another snapshot', copyOf('snap-1', 1, { of: 'snap-former' })],
+    ['of another snapshot', copyOf('snap-1', 1, { of: 'snap-0dd' })],
+    [
+      'of another snapshot than its tag says',
+      copyOf('snap-1', 1, { Description: encryptedDescription('snap-0dd', 'ami-601d') }),
+    ],
+    [
+      'of another snapshot than its description says',
+      { ...copyOf('snap-1', 1, { of: 'snap-0dd', Description: encryptedDescription('snap-b007', 'ami-601d') }) },
+    ],
+    ['of another AMI', copyOf('snap-1', 1, { Description: encryptedDescription('snap-b007', 'ami-0dd') })],
+    ['not made by this action', copyOf('snap-1', 1, { Description: 'a backup' })],
     ['not made on the way', copyOf('snap-1', 1, { mark: '' })],
   ])('of a single snapshot is made again if it is %s', (_, copy) => {
     const { plan } = planFrom({ source: mixed, intermediates: { [sourceRegion]: { snapshots: [copy] } } });
@@ -280,14 +299,14 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
   test('of a single snapshot tells its key only when it is completed', () => {
     const { KmsKeyId: _, ...pending } = copyOf('snap-1', 1, { State: 'pending' });
     const { plan } = planFrom({ source: mixed, intermediates: { [sourceRegion]: { snapshots: [pending] } } });
-    expect(plan.encryptedCopies[0]?.snapshotsThere).toEqual(new Map([['snap-root', 'snap-1']]));
+    expect(plan.encryptedCopies[0]?.snapshotsThere).toEqual(new Map([['snap-b007', 'snap-1']]));
   });
 });
 
 test('the encrypted copy has one name for one AMI under one key, by which it is told from AMIs for use', () => {
-  const name = encryptedCopyName('ami-golden', sourceKey);
-  expect(name).toMatch(/^share-encrypted-ami\/ami-golden\/[0-9a-f]{12}$/);
-  expect(name).not.toBe(encryptedCopyName('ami-golden', otherKey));
+  const name = encryptedCopyName('ami-601d', sourceKey);
+  expect(name).toMatch(/^share-encrypted-ami\/ami-601d\/[0-9a-f]{12}$/);
+  expect(name).not.toBe(encryptedCopyName('ami-601d', otherKey));
   expect(isEncryptedCopy({ Name: name })).toBe(true);
   expect(isEncryptedCopy({ Name: `my ${name}` })).toBe(false);
   expect(isEncryptedCopy({})).toBe(false);

@@ -1,8 +1,10 @@
 import type { Image, Snapshot, SnapshotState } from '@aws-sdk/client-ec2';
+import { snapshotIdsOf } from '../../src/image.ts';
 import { type InputName, inputDefaults } from '../../src/inputs/reader.ts';
 import { type Request, readInputs } from '../../src/inputs.ts';
 import { type LeaseRecord, leaseTag, type Reader } from '../../src/lease.ts';
 import { isMaking, type Plan, type TargetPlan } from '../../src/plan/decided.ts';
+import { copyDescription } from '../../src/plan/evidence.ts';
 import type { Intermediates, Observed, Source, SourceSnapshot, Target } from '../../src/plan/facts.ts';
 import type { Kind, Operation, OperationOf } from '../../src/plan/operation.ts';
 import { planOf } from '../../src/plan/plan.ts';
@@ -11,6 +13,7 @@ import { tagKeys } from '../../src/tags.ts';
 
 /*
  * The facts that a plan is made of, as plain data. Every maker gives the common case, and takes what a test is about.
+ * What runs made is as they make it: it says of what it was copied, by IDs that read as AWS's do.
  */
 
 export const sourceAccount = '111111111111';
@@ -23,16 +26,19 @@ export const keyOf = (account: string, region: string) => `arn:aws:kms:${region}
 export const sourceKey = keyOf(sourceAccount, sourceRegion);
 export const targetKey = keyOf(targetAccount, targetRegion);
 
-/** The lease of the run that plans, of one that lives beside it, and of one that has died. */
+/** The lease of the run that plans, of one that lives beside it, of one that is not to be found, and of one that has died. */
 export const ownLease = 'aaaaaaaaaaaa';
 export const liveLease = 'bbbbbbbbbbbb';
+export const lostLease = 'cccccccccccc';
 export const deadLease = 'dddddddddddd';
 
 export const now = Date.parse('2026-11-24T12:00:00Z');
+const dayMs = 24 * 3_600_000;
 
-/** Another run's lease, that lives. */
+/** The lease of another run, which lives, and began a week ago. */
 export function lease(id: string, over: Partial<LeaseRecord> = {}): LeaseRecord {
-  return { id, expiresAt: now + 200_000, runId: '1234', attempt: 1, machine: '', process: '', regions: [], ...over };
+  const run = { runId: '1234', attempt: 1, machine: '', process: '' };
+  return { id, expiresAt: now + 200_000, since: now - 7 * dayMs, ...run, targets: '', regions: [], ...over };
 }
 
 export function readerOf(over: Partial<Reader> = {}): Reader {
@@ -47,7 +53,7 @@ export function volume(device: string, snapshotId: string, encrypted = false) {
 /** The AMI that is shared: Linux, of one volume. */
 export function golden(over: Partial<Image> = {}): Image {
   return {
-    ImageId: 'ami-golden',
+    ImageId: 'ami-601d',
     Name: 'golden-2026-11-23',
     OwnerId: sourceAccount,
     State: 'available',
@@ -58,7 +64,7 @@ export function golden(over: Partial<Image> = {}): Image {
     EnaSupport: true,
     PlatformDetails: 'Linux/UNIX',
     UsageOperation: 'RunInstances',
-    BlockDeviceMappings: [volume('/dev/xvda', 'snap-root')],
+    BlockDeviceMappings: [volume('/dev/xvda', 'snap-b007')],
     ...over,
   };
 }
@@ -73,9 +79,11 @@ export function unencrypted(id: string): SourceSnapshot {
   return snapshot(id, { kmsKeyArn: undefined, obstacle: 'under no key' });
 }
 
-/** One account in one region; what is there already comes by `over`. */
+/** One account in one region; what is there already comes by `over`, and its AMIs' snapshots are copies of the source's. */
 export function targetIn(account: string, region: string, over: Partial<Target> = {}): Target {
   const kmsKeyArn = keyOf(account, region);
+  const { existing = [], made = [], earlierCopies = [] } = over;
+  const named = [...existing, ...made].flatMap(snapshotIdsOf).map((id) => copyOf(id));
   return {
     request: { account, region, roleArn: undefined, kmsKey: kmsKeyArn, amiName: '{name}', tags: {} },
     place: { account, region },
@@ -95,15 +103,23 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     users: new Map(),
     zones: [],
     locks: new Map(),
+    parts: new Map([...named, ...earlierCopies].map((one) => [one.SnapshotId ?? '', one])),
+    ancestry: new Map(),
     ...over,
   };
+}
+
+/** A copy by the action of an AMI's snapshot; no look has told its key yet. */
+export function copyOf(id: string, of = 'snap-b007', imageId = 'ami-601d'): Snapshot {
+  const Description = copyDescription(of, imageId, { account: sourceAccount, region: sourceRegion });
+  return { SnapshotId: id, State: 'completed', VolumeId: 'vol-ffffffff', Description };
 }
 
 type Marks = { lease?: string | undefined; run?: string };
 
 /** A finished AMI of the golden one in the target; its snapshot is `snap-of-<id>`. */
 export function sharedAmi(id: string, { lease, run, ...over }: Partial<Image> & Marks = {}): Image {
-  const marks = { [tagKeys.sourceAmi]: 'ami-golden', [tagKeys.run]: run, [tagKeys.lease]: lease };
+  const marks = { [tagKeys.sourceAmi]: 'ami-601d', [tagKeys.run]: run, [tagKeys.lease]: lease };
   return golden({
     ImageId: id,
     OwnerId: targetAccount,
@@ -113,14 +129,22 @@ export function sharedAmi(id: string, { lease, run, ...over }: Partial<Image> & 
   });
 }
 
+/** An AMI of the golden one in the target by CopyImage: AWS says of what it was copied. */
+export function copiedAmi(id: string, over: Partial<Image> & Marks = {}): Image {
+  return sharedAmi(id, { SourceImageId: 'ami-601d', ...over });
+}
+
 /** The snapshot of a finished AMI, under the target key. */
 export function snapshotOf(image: Image, kmsKeyArn = targetKey): Snapshot {
-  return { SnapshotId: `snap-of-${image.ImageId}`, State: 'completed', KmsKeyId: kmsKeyArn, Tags: [] };
+  const Tags = tagsOf({ [tagKeys.sourceAmi]: 'ami-601d', [tagKeys.sourceSnapshot]: 'snap-b007' });
+  return { ...copyOf(`snap-of-${image.ImageId}`), KmsKeyId: kmsKeyArn, Tags };
 }
 
 type CopyFacts = {
   of?: string;
   lease?: string | undefined;
+  superseded?: string;
+  run?: string | undefined;
   key?: string;
   state?: SnapshotState;
   started?: string;
@@ -128,13 +152,17 @@ type CopyFacts = {
 
 /** A copy of a source snapshot in the target; that of a run that has died, unless said otherwise. */
 export function earlierCopy(id: string, facts: CopyFacts = {}): Snapshot {
-  const { of = 'snap-root', lease = deadLease, key = targetKey, state = 'completed', started } = facts;
+  const { of = 'snap-b007', lease = deadLease, key = targetKey, state = 'completed', started, superseded, run } = facts;
   const marks = {
+    [tagKeys.sourceAmi]: 'ami-601d',
     [tagKeys.sourceSnapshot]: of,
     [tagKeys.kmsKey]: key,
     [tagKeys.lease]: 'lease' in facts ? facts.lease : lease,
+    [tagKeys.superseded]: superseded,
+    [tagKeys.run]: run,
   };
-  return { SnapshotId: id, State: state, Tags: tagsOf(marks), ...(started && { StartTime: new Date(started) }) };
+  const Tags = tagsOf(marks);
+  return { ...copyOf(id, of), State: state, Tags, ...(started && { StartTime: new Date(started) }) };
 }
 
 function tagsOf(marks: Record<string, string | undefined>) {
@@ -188,10 +216,10 @@ function observedFrom({ inputs, run, attempt, image, source, leases = [], target
       earlierTry: undefined,
       place: { account: sourceAccount, region: sourceRegion },
       account: sourceAccount,
-      imageId: 'ami-golden',
+      imageId: 'ami-601d',
       image: { ...golds, Tags: [...(golds.Tags ?? []), ...leases.map(leaseTag)] },
       extras: { uefiData: undefined },
-      snapshots: [snapshot('snap-root')],
+      snapshots: [snapshot('snap-b007')],
       kmsKeyArn: sourceKey,
       ...source,
     },
@@ -212,7 +240,7 @@ function observedFrom({ inputs, run, attempt, image, source, leases = [], target
 /** The plan from these facts, its problems and its warnings. */
 export function planFrom(facts: Facts) {
   const { request, observed } = observedFrom(facts);
-  const findings = openFindings(new AbortController().signal, () => now);
+  const findings = openFindings(new AbortController().signal);
   const reader = readerOf({ attempt: facts.attempt ?? 1 });
   const plan = planOf(observed, { request, leaseId: ownLease, reader }, findings);
   return { request, plan, problems: findings.problems, warnings: findings.warnings() };

@@ -5,11 +5,14 @@ import { placeName, type Where } from '../../src/aws/errors.ts';
 import { encryptedCopyName } from '../../src/encrypted-copy.ts';
 import { snapshotIdsOf } from '../../src/image.ts';
 import { isMaking, type Plan } from '../../src/plan/decided.ts';
+import { longestJobMs } from '../../src/plan/earlier.ts';
+import { madeAt } from '../../src/plan/evidence.ts';
 import type { Target } from '../../src/plan/facts.ts';
 import type { Deregister, Operation, Ref } from '../../src/plan/operation.ts';
 import { endedLease, tagKeys, tagValue } from '../../src/tags.ts';
 import {
   comesAfter,
+  copiedAmi,
   deadLease,
   earlierCopy,
   type Facts,
@@ -18,6 +21,7 @@ import {
   kindsOf,
   lease,
   liveLease,
+  lostLease,
   now,
   ofKind,
   ownLease,
@@ -56,17 +60,17 @@ function only<T>(operations: readonly T[]): T {
 
 const anyImage = fc.record({
   State: fc.constantFrom('available' as const, 'available' as const, 'pending' as const, 'failed' as const),
-  lease: fc.constantFrom(undefined, undefined, deadLease, liveLease, ownLease),
+  lease: fc.constantFrom(undefined, undefined, deadLease, liveLease, lostLease),
   run: fc.constantFrom(runUrl, `${runUrl}9`),
   alike: fc.boolean(),
   named: fc.boolean(),
 });
 
 const anyCopy = fc.record({
-  of: fc.constantFrom('snap-0', 'snap-1', 'snap-former'),
-  lease: fc.constantFrom(deadLease, ownLease, liveLease, endedLease, undefined),
+  of: fc.constantFrom('snap-0', 'snap-1', 'snap-0dd'),
+  lease: fc.constantFrom(deadLease, lostLease, liveLease, endedLease, undefined),
   state: fc.constantFrom('pending' as const, 'completed' as const, 'error' as const),
-  hours: fc.constantFrom(1, 100),
+  hours: fc.constantFrom(1, 130),
 });
 
 const anyTarget = fc.record({
@@ -108,7 +112,7 @@ function targetOf({ account, region, images, copies, used }: Given['targets'][nu
     sharedAmi(`ami-${index}`, {
       ...over,
       Name: index === first ? 'golden-2026-11-23' : `golden-${index}`,
-      CreationDate: `2026-11-0${index + 1}T00:00:00.000Z`,
+      CreationDate: `2026-11-${18 + 2 * index}T00:00:00.000Z`,
       ...(!alike && { Architecture: 'arm64' as const }),
     }),
   );
@@ -151,7 +155,12 @@ function factsOf(given: Given): Facts {
     intermediates: Object.fromEntries(
       given.kept.map((region) => {
         const key = region === sourceRegion ? sourceKey : keyOf(sourceAccount, region);
-        const image: Image = { ImageId: 'ami-kept', Name: encryptedCopyName('ami-golden', key), State: 'available' };
+        const image: Image = {
+          ImageId: 'ami-kept',
+          Name: encryptedCopyName('ami-601d', key),
+          State: 'available',
+          SourceImageId: 'ami-601d',
+        };
         return [region, { images: [image] }];
       }),
     ),
@@ -232,7 +241,7 @@ function preceding<K extends Operation['kind']>(plan: Plan, kind: K, later: Oper
 
 /** The AMI that a target has already, and uses. */
 function usedIn(plan: Plan, target: Target): Image | undefined {
-  const planned = plan.targets.find((one) => one.target === target);
+  const planned = plan.targets.find((one) => placeName(one.target.place) === placeName(target.place));
   return planned !== undefined && !isMaking(planned) ? planned.image : undefined;
 }
 
@@ -402,6 +411,26 @@ describe('whatever is there and asked for', () => {
     });
   });
 
+  test('what bears a lease that is not found stays until it is old, but for that of an earlier attempt', () => {
+    always(({ plan, facts }) => {
+      const found = new Set([endedLease, ...(facts.leases ?? []).map(({ id }) => id)]);
+      const mayBeAtWork = (one: Image | Snapshot) =>
+        !found.has(tagValue(one, tagKeys.lease) ?? endedLease) &&
+        now - (madeAt(one) ?? now) <= longestJobMs &&
+        !(facts.attempt === 2 && tagValue(one, tagKeys.run) === runUrl);
+      for (const planned of plan.targets) {
+        const { target } = planned;
+        const left = inPlace(plan, target.place).flatMap(leftOf);
+        const used = isMaking(planned) ? undefined : planned.image.ImageId;
+        const all: (Image | Snapshot)[] = [...target.existing, ...target.earlierCopies];
+        const young = all
+          .filter(mayBeAtWork)
+          .map((one) => ('ImageId' in one ? one.ImageId : (one as Snapshot).SnapshotId));
+        expect(left.filter((id) => id !== used && young.includes(id))).toEqual([]);
+      }
+    });
+  });
+
   test('an AMI that is used bears the lease of no run that has died when it is', () => {
     always(({ plan, problems, facts }) => {
       if (problems.length > 0) return;
@@ -444,22 +473,22 @@ describe('whatever is there and asked for', () => {
 });
 
 test('of a plan, what each operation comes after', () => {
-  const { plan } = planOne({ source: { snapshots: [unencrypted('snap-root')] } });
+  const { plan } = planOne({ source: { snapshots: [unencrypted('snap-b007')] } });
   const ids = plan.operations.map(({ id, after }) => [id, after]);
   const role = `arn:aws:iam::${targetAccount}:role/ami-target`;
-  const lease = 'lease ami-golden';
-  const encrypted = 'encrypted copy of snap-root in us-east-1';
+  const lease = 'lease ami-601d';
+  const encrypted = 'encrypted copy of snap-b007 in us-east-1';
   const access = `access ${role} ${sourceKey}`;
   expect(ids).toEqual([
     [lease, []],
-    ['encrypt ami-golden in us-east-1', [lease]],
-    [encrypted, ['encrypt ami-golden in us-east-1']],
-    ['encrypted copy in us-east-1', ['encrypt ami-golden in us-east-1']],
+    ['encrypt ami-601d in us-east-1', [lease]],
+    [encrypted, ['encrypt ami-601d in us-east-1']],
+    ['encrypted copy in us-east-1', ['encrypt ami-601d in us-east-1']],
     [`allow ${role} ${sourceKey}`, [lease]],
     [access, [`allow ${role} ${sourceKey}`]],
-    ['share snap-root in us-east-1', [encrypted]],
-    [`copy snap-root to ${where}`, ['share snap-root in us-east-1', access]],
-    [`register ${where}`, [`copy snap-root to ${where}`]],
+    ['share snap-b007 in us-east-1', [encrypted]],
+    [`copy snap-b007 to ${where}`, ['share snap-b007 in us-east-1', access]],
+    [`register ${where}`, [`copy snap-b007 to ${where}`]],
     [`verify ${where}`, [`register ${where}`]],
     [`finish ${where}`, [`verify ${where}`]],
   ]);
@@ -516,7 +545,7 @@ describe('where on-existing replaces an AMI', () => {
       ['deregister', 'replaced', ['ami-older', 'snap-of-ami-older']],
     ]);
     const [freed, replaced] = ofKind(plan, 'deregister');
-    expect(freed).toMatchObject({ island: where, after: [`copy snap-root to ${where}`] });
+    expect(freed).toMatchObject({ island: where, after: [`copy snap-b007 to ${where}`] });
     expect(only(ofKind(plan, 'register')).after).toContain(freed?.id);
     for (const last of [only(ofKind(plan, 'delete')), replaced])
       expect(last).toMatchObject({ island: undefined, after: [`verify ${where}`, `finish ${where}`] });
@@ -598,16 +627,16 @@ describe('what dead runs left in a target', () => {
   const finished = sharedAmi('ami-there', { Architecture: 'arm64' });
   const target = {
     existing: [failed, finished],
-    earlierCopies: [earlierCopy('snap-1', { of: 'snap-former' }), earlierCopy('snap-of-ami-there')],
+    earlierCopies: [earlierCopy('snap-1', { of: 'snap-0dd' }), earlierCopy('snap-of-ami-there')],
   };
 
   test('is removed, or unmarked, by operations that fail none of the target', () => {
     const { plan } = planOne({ leases, target });
     const left = plan.operations.filter((one) => ['deregister', 'delete', 'untag'].includes(one.kind)).slice(0, 3);
     expect(left.map(({ kind, of, island, after }) => [kind, of, island, after])).toEqual([
-      ['deregister', ['ami-failed', 'snap-of-ami-failed'], undefined, ['lease ami-golden']],
-      ['delete', ['snap-1'], undefined, ['lease ami-golden']],
-      ['untag', ['snap-of-ami-there'], undefined, ['lease ami-golden']],
+      ['deregister', ['ami-failed', 'snap-of-ami-failed'], undefined, ['lease ami-601d']],
+      ['delete', ['snap-1'], undefined, ['lease ami-601d']],
+      ['untag', ['snap-of-ami-there'], undefined, ['lease ami-601d']],
     ]);
   });
 
@@ -632,9 +661,14 @@ test('where every AMI is there, a lease is taken only if runs that died left the
 
 describe('where every AMI is there, a lease is taken to clean up', () => {
   const ami = sharedAmi('ami-there');
-  const useless = earlierCopy('snap-1', { of: 'snap-former' });
-  const failed = sharedAmi('ami-failed', { State: 'failed', lease: deadLease });
-  const unfinished = [sharedAmi('ami-old', { Architecture: 'arm64' }), earlierCopy('snap-of-ami-old')] as const;
+  // No job lasts longer than five days.
+  const started = '2020-01-01T00:00:00.000Z';
+  const useless = earlierCopy('snap-1', { of: 'snap-f0', started });
+  const failed = sharedAmi('ami-failed', { State: 'failed', lease: deadLease, CreationDate: started });
+  const unfinished = [
+    sharedAmi('ami-01d', { Architecture: 'arm64' }),
+    earlierCopy('snap-of-ami-01d', { started }),
+  ] as const;
   const kinds = (...others: Target[]) => kindsOf(planFrom({ targets: others }).plan);
   const targetWith = (images: readonly Image[], copies: readonly Snapshot[], region = targetRegion) => {
     const earlierCopies = [snapshotOf(ami, keyOf(targetAccount, region)), ...copies];
@@ -663,16 +697,16 @@ describe('a copy that is taken over', () => {
     expect(only(ofKind(plan, 'copy'))).toMatchObject({
       of: ['snap-1'],
       takeOver: 'snap-1',
-      after: ['lease ami-golden'],
+      after: ['lease ami-601d'],
       regain: [share.id, access.id],
     });
   });
 
   test('of the AMI bears the lease of this run', () => {
-    const begun = sharedAmi('ami-begun', { State: 'pending', lease: deadLease });
+    const begun = copiedAmi('ami-begun', { State: 'pending', lease: deadLease });
     const { plan } = planOne({ inputs: { route: 'copy' }, leases, target: { existing: [begun], namesake: begun } });
     const copied = only(ofKind(plan, 'copy-image'));
-    expect(copied).toMatchObject({ of: ['ami-begun'], takeOver: 'ami-begun', after: ['lease ami-golden'] });
+    expect(copied).toMatchObject({ of: ['ami-begun'], takeOver: 'ami-begun', after: ['lease ami-601d'] });
     expect(copied.imageTags).toContainEqual({ Key: tagKeys.lease, Value: ownLease });
   });
 });

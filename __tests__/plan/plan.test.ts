@@ -1,11 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
+import { encryptedCopyName } from '../../src/encrypted-copy.ts';
+import { leaseTag } from '../../src/lease.ts';
 import { accountsUsing } from '../../src/plan/decided.ts';
 import { tagKeys } from '../../src/tags.ts';
 import {
+  copiedAmi,
+  copyOf,
   deadLease,
   earlierCopy,
   golden,
   lease,
+  liveLease,
+  now,
   ownLease,
   planFrom,
   planOne,
@@ -15,6 +21,7 @@ import {
   snapshotOf,
   sourceAccount,
   sourceKey,
+  sourceRegion,
   targetAccount,
   targetIn,
   targetKey,
@@ -168,8 +175,9 @@ describe('an AMI of this source that is there already', () => {
   });
 
   test('with on-existing replace, stays while the run that makes it may live', () => {
-    const making = ['living', 'outdated'].map((name) => sharedAmi(`ami-${name}`, { Name: name, lease: name }));
-    const leases = [lease('living'), lease('outdated', { runId: '4711', attempt: 1 })];
+    const makers = ['aaaaaaaaaaa1', 'aaaaaaaaaaa2'];
+    const making = makers.map((name) => sharedAmi(`ami-${name}`, { Name: name, lease: name }));
+    const leases = [lease('aaaaaaaaaaa1'), lease('aaaaaaaaaaa2', { runId: '4711', attempt: 1 })];
     const target = { existing: [...making, first] };
     expect(planOne({ inputs: { 'on-existing': 'replace' }, attempt: 2, leases, target }).replace).toEqual([first]);
   });
@@ -182,9 +190,10 @@ describe('an AMI of this source that is there already', () => {
 
   test('that is replaced takes its snapshots with it: none is told to be finished', () => {
     const target = { existing: [first], earlierCopies: [earlierCopy('snap-of-ami-1'), earlierCopy('snap-1')] };
-    const { replace, untag } = planOne({ inputs: { 'on-existing': 'replace' }, target });
+    const leases = [lease(deadLease, { expiresAt: 0 })];
+    const { replace, untag } = planOne({ inputs: { 'on-existing': 'replace' }, leases, target });
     expect({ replace, untag }).toEqual({ replace: [first], untag: [] });
-    expect(planOne({ target }).untag).toEqual(['snap-of-ami-1']);
+    expect(planOne({ leases, target }).untag).toEqual(['snap-of-ami-1']);
   });
 
   test('cannot be replaced while it is protected from deregistration', () => {
@@ -204,9 +213,128 @@ describe('an AMI of this source that is there already', () => {
   });
 });
 
+describe('what bears our tags in a target, and is not, or may not be, ours', () => {
+  const inputs = { 'on-existing': 'replace' };
+  const told = (id: string, why: string) =>
+    `${where}: ${id} bears tags of this action, but ${why}; so it is left alone`;
+
+  test('is none of this source: it is neither used, nor replaced, nor a problem', () => {
+    const foreign = copiedAmi('ami-f0', { SourceImageId: 'ami-0dd', Name: 'golden-1' });
+    for (const onExisting of ['reuse', 'replace', 'fail']) {
+      const target = { existing: [foreign], earlierCopies: [snapshotOf(foreign)] };
+      expect(planOne({ inputs: { 'on-existing': onExisting }, target })).toMatchObject({
+        ...{ action: 'register', replace: [], problems: [] },
+        warnings: [told('ami-f0', 'it was copied from ami-0dd, not from ami-601d')],
+      });
+    }
+  });
+
+  const encryptedCopy = { Key: tagKeys.encryptedCopy, Value: 'ami-e0' };
+  const sourceAmi = { Key: tagKeys.sourceAmi, Value: 'ami-601d' };
+  const viaCopy = copiedAmi('ami-f1', { SourceImageId: 'ami-e0', Tags: [sourceAmi, encryptedCopy] });
+  const snapshotTie = 'it was copied from ami-e0, and only a tag says that this was an encrypted copy of ami-601d';
+
+  test('is used where it is alike, though nothing but a tag ties it to the source', () => {
+    const target = { existing: [viaCopy], earlierCopies: [snapshotOf(viaCopy)] };
+    expect(planOne({ target })).toMatchObject({ reuse: viaCopy, warnings: [] });
+  });
+
+  test('is not replaced unless AWS tells that it comes from the source', () => {
+    const existing = [{ ...viaCopy, Name: 'golden-1' }];
+    expect(planOne({ inputs, target: { existing } })).toMatchObject({
+      ...{ replace: [], problems: [] },
+      warnings: [told('ami-f1', snapshotTie)],
+    });
+    const ancestry = new Map([['ami-e0', 'ami-601d']]);
+    expect(planOne({ inputs, target: { existing, ancestry } })).toMatchObject({ replace: existing, warnings: [] });
+    // The encrypted copy is still there.
+    const image = { ImageId: 'ami-e0', Name: encryptedCopyName('ami-601d', sourceKey), SourceImageId: 'ami-601d' };
+    const intermediates = { [sourceRegion]: { images: [image] } };
+    expect(planOne({ inputs, target: { existing }, intermediates })).toMatchObject({
+      ...{ replace: existing, warnings: [] },
+    });
+  });
+
+  test('is not removed as what a dead run was copying in vain', () => {
+    const leases = [lease(deadLease, { expiresAt: 0 })];
+    const Tags = [sourceAmi, encryptedCopy, { Key: tagKeys.lease, Value: deadLease }];
+    const existing = [copiedAmi('ami-f1', { SourceImageId: 'ami-e0', State: 'failed', Tags })];
+    const ancestry = new Map([['ami-e0', 'ami-601d']]);
+    expect(planOne({ leases, target: { existing } }).discardImages).toEqual([]);
+    expect(planOne({ leases, target: { existing, ancestry } }).discardImages).toEqual(existing);
+  });
+
+  test('is not deleted as a copy of a dead run, if only a tag says that it was copied with an encrypted copy', () => {
+    const leases = [lease(deadLease, { expiresAt: 0 })];
+    const copy = earlierCopy('snap-1');
+    const Description =
+      'Copied for DestinationAmi ami-1 from SourceAmi ami-e0 for SourceSnapshot snap-1. Task created on 1.';
+    const earlierCopies = [{ ...copy, Description, Tags: [...(copy.Tags ?? []), encryptedCopy] }];
+    expect(planOne({ leases, inputs: { route: 'copy' }, target: { earlierCopies } })).toMatchObject({
+      discard: [],
+      warnings: [told('snap-1', 'it was copied with ami-e0, and only a tag says that this was an encrypted copy')],
+    });
+    const ancestry = new Map([['ami-e0', 'ami-601d']]);
+    expect(planOne({ leases, inputs: { route: 'copy' }, target: { earlierCopies, ancestry } })).toMatchObject({
+      ...{ discard: ['snap-1'], warnings: [] },
+    });
+  });
+
+  test('does not count for retain, and is told; what is claimed counts, and stays', () => {
+    const made = [
+      copiedAmi('ami-f0', { SourceImageId: 'ami-0dd', Name: 'golden-2026-11-22' }),
+      { ...viaCopy, Name: 'golden-2026-11-21' },
+    ];
+    const { retained, warnings } = planOne({ inputs: { retain: '1' }, target: { made } });
+    expect(retained).toEqual({ keep: [], remove: [], held: [{ image: made[1], why: snapshotTie }] });
+    expect(warnings).toEqual([told('ami-f0', 'it was copied from ami-0dd, not from ami-601d')]);
+  });
+
+  test('is not replaced while the run that makes it lives', () => {
+    const made = sharedAmi('ami-1', { Name: 'golden-1', lease: liveLease });
+    expect(planOne({ inputs, leases: [lease(liveLease)], target: { existing: [made] } })).toMatchObject({
+      ...{ replace: [], warnings: [] },
+    });
+    expect(planOne({ inputs, target: { existing: [made] } }).replace).toEqual([made]);
+  });
+
+  test('is nothing to say of, where it bears no mark of a run at work: it is part of an AMI, or finished', () => {
+    const finished = { ...earlierCopy('snap-1', { lease: undefined }), Description: 'a backup' };
+    const intermediate = earlierCopy('snap-2');
+    const Tags = [...(intermediate.Tags ?? []), { Key: tagKeys.intermediate, Value: 'true' }];
+    const earlierCopies = [finished, { ...intermediate, Tags, Description: 'a backup' }];
+    expect(planOne({ target: { earlierCopies } })).toMatchObject({ discard: [], warnings: [] });
+  });
+});
+
+test('what only bears the tags of an encrypted copy is left alone in the source account, and told', () => {
+  const at = `${sourceAccount}/${sourceRegion}`;
+  const image = { ImageId: 'ami-f0', Name: 'mine', SourceImageId: 'ami-601d' };
+  const backup = { SnapshotId: 'snap-f0', Description: 'a backup' };
+  const { warnings } = planOne({ intermediates: { [sourceRegion]: { images: [image], snapshots: [backup] } } });
+  expect(warnings).toEqual([
+    `${at}: ami-f0 bears tags of this action, but it does not have the name of an encrypted copy; so it is left alone`,
+    `${at}: snap-f0 bears tags of this action, but its description is not that of an encrypted copy by this action; so it is left alone`,
+  ]);
+});
+
+test('tags that read as no lease that a run writes are told, and nothing goes by them', () => {
+  const [forged, far] = ['share-encrypted-ami:lease:x', `share-encrypted-ami:lease:${liveLease}`];
+  const later = leaseTag(lease(liveLease, { expiresAt: now + 3_600_000 }));
+  const Tags = [{ Key: forged, Value: '0 0' }, later, leaseTag(lease(deadLease, { expiresAt: 0 }))];
+  const { warnings, discard } = planOne({
+    image: { Tags },
+    target: { earlierCopies: [earlierCopy('snap-1', { lease: liveLease, of: 'snap-0dd' })] },
+  });
+  expect(discard).toEqual([]);
+  expect(warnings).toEqual([
+    `${sourceAccount}/${sourceRegion}: tags of ami-601d that read as no run's lease are left alone: ${forged}, ${far}`,
+  ]);
+});
+
 describe('the tags of the AMI', () => {
   const provenance = [
-    { Key: tagKeys.sourceAmi, Value: 'ami-golden' },
+    { Key: tagKeys.sourceAmi, Value: 'ami-601d' },
     { Key: tagKeys.run, Value: runUrl },
     { Key: tagKeys.commit, Value: 'c0ffee' },
     { Key: tagKeys.lineage, Value: 'golden-#-#-#' },
@@ -231,17 +359,17 @@ describe('the tags of the AMI', () => {
     const Tags = Array.from({ length: 48 }, (_, index) => ({ Key: `tag-${index}`, Value: 'x' }));
     const { expected, warnings } = planOne({ image: { Tags } });
     expect(expected.tags).toHaveLength(50);
-    // A copied image bears the run's lease besides, while it is made.
-    expect(planOne({ image: { Tags }, inputs: { route: 'copy' } }).expected.tags).toHaveLength(49);
+    // A copied image bears besides the run's lease, while it is made, and the encrypted copy that it is of.
+    expect(planOne({ image: { Tags }, inputs: { route: 'copy' } }).expected.tags).toHaveLength(48);
     expect(warnings).toEqual([`${where}: AWS allows 50 tags; these of the source's are left out: tag-46, tag-47`]);
   });
 });
 
 describe('the tags of the snapshots', () => {
-  const root = snapshot('snap-root', { tags: [{ Key: 'disk', Value: 'root' }] });
+  const root = snapshot('snap-b007', { tags: [{ Key: 'disk', Value: 'root' }] });
   const own = (id: string) => [
     { Key: 'stage', Value: 'prod' },
-    { Key: tagKeys.sourceAmi, Value: 'ami-golden' },
+    { Key: tagKeys.sourceAmi, Value: 'ami-601d' },
     { Key: tagKeys.run, Value: runUrl },
     { Key: tagKeys.commit, Value: 'c0ffee' },
     { Key: tagKeys.sourceSnapshot, Value: id },
@@ -251,11 +379,11 @@ describe('the tags of the snapshots', () => {
   const target = { tags: { stage: 'prod' } };
 
   test("are each source snapshot's, the asked ones, and by what a later run finds the copy again", () => {
-    const { snapshotTags, warnings } = planOne({ source: { snapshots: [root, snapshot('snap-data')] }, target });
+    const { snapshotTags, warnings } = planOne({ source: { snapshots: [root, snapshot('snap-da7a')] }, target });
     expect(snapshotTags).toEqual(
       new Map([
-        ['snap-root', [{ Key: 'disk', Value: 'root' }, ...own('snap-root')]],
-        ['snap-data', own('snap-data')],
+        ['snap-b007', [{ Key: 'disk', Value: 'root' }, ...own('snap-b007')]],
+        ['snap-da7a', own('snap-da7a')],
       ]),
     );
     expect(warnings).toEqual([]);
@@ -263,14 +391,16 @@ describe('the tags of the snapshots', () => {
 
   test("without copy-tags are none of the source's", () => {
     const facts = { inputs: { 'copy-tags': 'false' }, source: { snapshots: [root] }, target };
-    expect(planOne(facts).snapshotTags?.get('snap-root')).toEqual(own('snap-root'));
+    expect(planOne(facts).snapshotTags?.get('snap-b007')).toEqual(own('snap-b007'));
   });
 
   test('that AWS has no room for are told', () => {
     const tags = Array.from({ length: 46 }, (_, index) => ({ Key: `tag-${index}`, Value: 'x' }));
-    const { snapshotTags, warnings } = planOne({ source: { snapshots: [snapshot('snap-root', { tags })] } });
-    expect(snapshotTags?.get('snap-root')).toHaveLength(50);
-    expect(warnings).toEqual([`${where}: AWS allows 50 tags; these of snap-root's are left out: tag-44, tag-45`]);
+    const { snapshotTags, warnings } = planOne({ source: { snapshots: [snapshot('snap-b007', { tags })] } });
+    expect(snapshotTags?.get('snap-b007')).toHaveLength(50);
+    const facts = { inputs: { route: 'copy' }, source: { snapshots: [snapshot('snap-b007', { tags })] } };
+    expect(planOne(facts).snapshotTags?.get('snap-b007')).toHaveLength(49);
+    expect(warnings).toEqual([`${where}: AWS allows 50 tags; these of snap-b007's are left out: tag-44, tag-45`]);
   });
 });
 
@@ -287,9 +417,7 @@ describe('the description', () => {
   test('of a source that has none is none; CopyImage is given one, lest it make one that names the encrypted copy', () => {
     for (const image of [{}, { Description: '' }]) {
       expect(descriptionOf({ image })).toBeUndefined();
-      expect(descriptionOf({ image, inputs: { route: 'copy' } })).toBe(
-        'Copied from ami-golden (111111111111/us-east-1)',
-      );
+      expect(descriptionOf({ image, inputs: { route: 'copy' } })).toBe('Copied from ami-601d (111111111111/us-east-1)');
     }
   });
 });
@@ -337,8 +465,13 @@ describe('retain', () => {
   });
 
   test('goes by the asked name too', () => {
-    const named = sharedAmi('ami-named', { Name: 'shared-7', Tags: [{ Key: tagKeys.lineage, Value: 'former-#' }] });
-    const inputs = { retain: '1' };
-    expect(planOne({ inputs, target: { made: [named], name: 'shared-8' } }).retained?.remove).toEqual([named]);
+    const Tags = [
+      { Key: tagKeys.sourceAmi, Value: 'ami-0dd' },
+      { Key: tagKeys.lineage, Value: 'former-#' },
+    ];
+    const named = sharedAmi('ami-named', { Name: 'shared-7', Tags });
+    const parts = new Map([['snap-of-ami-named', copyOf('snap-of-ami-named', 'snap-0dd', 'ami-0dd')]]);
+    const target = { made: [named], parts, name: 'shared-8' };
+    expect(planOne({ inputs: { retain: '1' }, target }).retained?.remove).toEqual([named]);
   });
 });

@@ -1,8 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { endedCopyMs } from '../../src/plan/earlier.ts';
+import { endedCopyMs, longestJobMs } from '../../src/plan/earlier.ts';
 import { endedLease, tagKeys } from '../../src/tags.ts';
 import {
+  copiedAmi,
+  copyOf,
   deadLease,
   earlierCopy,
   golden,
@@ -10,9 +12,9 @@ import {
   kindsOf,
   lease,
   liveLease,
+  lostLease,
   now,
   ofKind,
-  ownLease,
   planOne,
   runUrl,
   sharedAmi,
@@ -51,6 +53,18 @@ describe('an AMI that is there already', () => {
     const { reuse, copies } = planOne({ target: { existing: [other], earlierCopies: [snapshotOf(other, key)] } });
     expect(reuse).toBeUndefined();
     expect(copies).toHaveLength(1);
+  });
+
+  test('is not reused if a device holds a copy of another of the snapshots', () => {
+    const image = { BlockDeviceMappings: [volume('/dev/xvda', 'snap-b007'), volume('/dev/xvdb', 'snap-da7a')] };
+    const source = { snapshots: [snapshot('snap-b007'), snapshot('snap-da7a')] };
+    const devices = [volume('/dev/xvda', 'snap-1', true), volume('/dev/xvdb', 'snap-2', true)];
+    const there = sharedAmi('ami-there', { BlockDeviceMappings: devices });
+    const reused = (of: readonly [string, string]) => {
+      const earlierCopies = of.map((id, index) => ({ ...copyOf(`snap-${index + 1}`, id), KmsKeyId: targetKey }));
+      return planOne({ image, source, target: { existing: [there], earlierCopies } }).reuse === there;
+    };
+    expect([reused(['snap-b007', 'snap-da7a']), reused(['snap-da7a', 'snap-b007'])]).toEqual([true, false]);
   });
 
   test('is not reused if nothing tells which key it is under', () => {
@@ -163,7 +177,7 @@ describe('an AMI of this source that is being made under the name', () => {
   const where = `${targetAccount}/${targetRegion}`;
 
   test.each(['register', 'copy'])('is waited for, and nothing else is made: route %s', (route) => {
-    const source = { snapshots: [unencrypted('snap-root')] };
+    const source = { snapshots: [unencrypted('snap-b007')] };
     const { action, awaited, problems, plan } = planOne({ inputs: { route }, source, target: there });
     expect({ action, awaited, problems }).toEqual({ action: 'await', awaited: pending, problems: [] });
     expect(plan.encryptedCopies).toEqual([]);
@@ -194,12 +208,19 @@ describe('an AMI of this source that is being made under the name', () => {
     expect(ofKind(plan, 'untag').flatMap(({ resources }) => resources)).toContain('ami-begun');
   });
 
-  test('is seen although only its name is there yet to find it by', () => {
-    expect(planOne({ target: { namesake: pending } })).toMatchObject({
-      action: 'await',
-      awaited: pending,
-      problems: [],
-    });
+  test('is seen before it names its snapshots', () => {
+    const { BlockDeviceMappings: _, ...bare } = pending;
+    expect(planOne({ target: { existing: [bare], namesake: bare } })).toMatchObject({ awaited: bare, problems: [] });
+  });
+
+  test('is none where its snapshots are not copies of the source: its name is taken, and nothing else is said of it', () => {
+    const parts = new Map([['snap-of-ami-begun', { SnapshotId: 'snap-of-ami-begun', Description: 'a backup' }]]);
+    const { awaited, problems, warnings } = planOne({ target: { ...there, parts } });
+    expect(awaited).toBeUndefined();
+    expect(problems.map(({ what }) => what)).toEqual(['the name "golden-2026-11-23" is taken by ami-begun']);
+    expect(warnings).toEqual([
+      `${where}: ami-begun bears tags of this action, but its snapshot snap-of-ami-begun was not copied from ami-601d by this action; so it is left alone`,
+    ]);
   });
 
   test('is none where another name is asked for, or where it is of another source', () => {
@@ -275,7 +296,7 @@ test('with on-existing fail, another AMI of this source is a problem also to a r
 });
 
 describe('an image that an earlier run was copying (route copy)', () => {
-  const pending = sharedAmi('ami-begun', { State: 'pending', lease: deadLease });
+  const pending = copiedAmi('ami-begun', { State: 'pending', lease: deadLease });
   const adopted = (existing: (typeof pending)[], inputs = { route: 'copy' }) =>
     planOne({ inputs, leases, target: { existing } }).takenOver;
 
@@ -289,23 +310,40 @@ describe('an image that an earlier run was copying (route copy)', () => {
   });
 
   test('is taken over when its copy has come to its end, but nobody verified it', () => {
-    expect(adopted([sharedAmi('ami-begun', { lease: deadLease })])).toBe('ami-begun');
+    expect(adopted([copiedAmi('ami-begun', { lease: deadLease })])).toBe('ami-begun');
   });
 
-  test('is taken over from this run itself, whose lease is on the AMI by then', () => {
-    const target = { existing: [sharedAmi('ami-begun', { State: 'pending', lease: ownLease })] };
-    expect(planOne({ inputs: { route: 'copy' }, leases: [lease(ownLease)], target }).takenOver).toBe('ami-begun');
+  test('is taken over from an earlier attempt of this workflow run, whether its lease lives or is not to be found', () => {
+    const facts = { inputs: { route: 'copy' }, attempt: 2 };
+    const of = (holder: string, run: string) => {
+      const existing = [copiedAmi('ami-begun', { State: 'pending', lease: holder, run })];
+      const outdated = lease(deadLease, { runId: '4711', attempt: 1 });
+      return planOne({ ...facts, leases: [outdated], target: { existing } }).takenOver;
+    };
+    expect([of(deadLease, runUrl), of(lostLease, runUrl)]).toEqual(['ami-begun', 'ami-begun']);
+    expect(of(lostLease, `${runUrl}9`)).toBeUndefined();
+  });
+
+  test('is taken over five days after AWS says that it was begun, where its lease is not to be found', () => {
+    const of = (age: number) => {
+      const CreationDate = new Date(now - age).toISOString();
+      return adopted([copiedAmi('ami-begun', { State: 'pending', lease: lostLease, CreationDate })]);
+    };
+    expect([of(longestJobMs + 1), of(longestJobMs)]).toEqual(['ami-begun', undefined]);
   });
 
   test.each([
     ["is a living run's", { State: 'pending' as const, lease: liveLease }],
+    ['bears a lease that is not to be found', { State: 'pending' as const, lease: lostLease }],
+    ['is older than its lease', { State: 'pending' as const, lease: deadLease, CreationDate: '2026-11-01T00:00:00Z' }],
+    ['was copied from another AMI', { State: 'pending' as const, lease: deadLease, SourceImageId: 'ami-0dd' }],
     ['bears no lease', { State: 'pending' as const }],
     ['has another name', { State: 'pending' as const, lease: deadLease, Name: 'another' }],
     ['is finished', {}],
     ['has failed', { State: 'failed' as const, lease: deadLease }],
   ])('is left alone if it %s', (_, over) => {
     // Without a snapshot whose key is known, it can't be reused instead.
-    expect(adopted([sharedAmi('ami-begun', over)])).toBeUndefined();
+    expect(adopted([copiedAmi('ami-begun', over)])).toBeUndefined();
   });
 
   test('is of no use on the route register', () => {
@@ -357,7 +395,7 @@ describe('a snapshot copy that an earlier run left', () => {
   test.each([
     ['it failed', { state: 'error' as const }],
     ['it is under another key', { key: otherKey }],
-    ['it is of a snapshot that the AMI has no more', { of: 'snap-former' }],
+    ['it is of a snapshot that the AMI has no more', { of: 'snap-0dd' }],
   ])('is deleted if %s', (_, facts) => {
     expect(adopted(earlierCopy('snap-1', facts))).toEqual({ adopted: [undefined], discard: ['snap-1'] });
   });
@@ -370,13 +408,53 @@ describe('a snapshot copy that an earlier run left', () => {
     expect(adopted(earlierCopy('snap-1', { lease: undefined }))).toEqual({ adopted: [undefined], discard: [] });
   });
 
-  test('of this run itself is taken over, although its lease lives', () => {
-    const target = { earlierCopies: [earlierCopy('snap-1', { lease: ownLease })] };
-    expect(planOne({ leases: [lease(ownLease)], target }).takenOver).toEqual(['snap-1']);
+  test('of an earlier attempt of this workflow run is taken over, although its lease lives or is not to be found', () => {
+    const outdated = lease(deadLease, { runId: '4711', attempt: 1 });
+    const taken = (holder: string, run: string | undefined, facts = {}) => {
+      const target = { earlierCopies: [earlierCopy('snap-1', { lease: holder, run })] };
+      const { takenOver, discard } = planOne({ leases: [outdated], attempt: 2, ...facts, target });
+      return [takenOver, discard];
+    };
+    expect([taken(deadLease, runUrl), taken(lostLease, runUrl)]).toEqual(Array(2).fill([['snap-1'], []]));
+    const left = [[undefined], []];
+    expect(taken(lostLease, `${runUrl}9`)).toEqual(left);
+    expect(taken(lostLease, runUrl, { attempt: 1 })).toEqual(left);
+    // Outside a workflow, no run is an attempt of another.
+    expect(taken(lostLease, undefined, { run: '' })).toEqual(left);
+    expect(taken(lostLease, '', { run: '' })).toEqual(left);
   });
 
-  test('of a run whose lease is gone from the AMI is taken over', () => {
-    expect(adopted(earlierCopy('snap-1', { lease: 'cccccccccccc' })).adopted).toEqual(['snap-1']);
+  test('of no use, of an earlier attempt whose lease lives, is not deleted yet: its runner may go on', () => {
+    const outdated = lease(deadLease, { runId: '4711', attempt: 1 });
+    const earlierCopies = [earlierCopy('snap-1', { key: otherKey })];
+    expect(planOne({ leases: [outdated], attempt: 2, target: { earlierCopies } }).discard).toEqual([]);
+  });
+
+  test('whose lease is not to be found is left alone until AWS says that it is five days old', () => {
+    const aged = (age: number, over = {}) =>
+      adopted(earlierCopy('snap-1', { lease: lostLease, started: new Date(now - age).toISOString(), ...over }));
+    expect(aged(longestJobMs)).toEqual({ adopted: [undefined], discard: [] });
+    expect(aged(longestJobMs + 1)).toEqual({ adopted: ['snap-1'], discard: [] });
+    expect(aged(longestJobMs, { key: otherKey })).toEqual({ adopted: [undefined], discard: [] });
+    expect(aged(longestJobMs + 1, { key: otherKey })).toEqual({ adopted: [undefined], discard: ['snap-1'] });
+    // One whose age AWS doesn't tell is as new as can be.
+    expect(adopted(earlierCopy('snap-1', { lease: lostLease }))).toEqual({ adopted: [undefined], discard: [] });
+  });
+
+  test('that is older than its lease is left alone: it was there before that run', () => {
+    const { since } = lease(deadLease);
+    const begun = (ms: number) => adopted(earlierCopy('snap-1', { started: new Date(ms).toISOString() })).adopted;
+    // AWS has more than one clock.
+    expect([begun(since), begun(since - 60_000), begun(since - 61_000)]).toEqual([['snap-1'], ['snap-1'], [undefined]]);
+  });
+
+  test('that only bears the tags of one is left alone, and told', () => {
+    const backup = { ...earlierCopy('snap-1', { key: otherKey }), Description: 'a backup' };
+    const { takenOver, discard, warnings } = planOne({ leases, target: { earlierCopies: [backup] } });
+    expect([takenOver, discard]).toEqual([[undefined], []]);
+    expect(warnings).toEqual([
+      `${targetAccount}/${targetRegion}: snap-1 bears tags of this action, but its description is not that of a copy by this action; so it is left alone`,
+    ]);
   });
 
   test('of two finished ones the older is taken over, and the other deleted', () => {
@@ -421,7 +499,7 @@ describe('a snapshot copy that an earlier run left', () => {
   });
 
   test('is not deleted while an AMI is being made that may be of it, and name no snapshots yet', () => {
-    const copies = [earlierCopy('snap-1', { key: otherKey }), earlierCopy('snap-2', { of: 'snap-former' })];
+    const copies = [earlierCopy('snap-1', { key: otherKey }), earlierCopy('snap-2', { of: 'snap-0dd' })];
     for (const Name of ['golden-2026-11-23', 'another']) {
       const image = sharedAmi('ami-begun', { State: 'pending', BlockDeviceMappings: [], Name });
       const there = { existing: [image], ...(Name === 'another' ? {} : { namesake: image }) };
@@ -431,30 +509,31 @@ describe('a snapshot copy that an earlier run left', () => {
 
   test('each snapshot of the source gets its own', () => {
     const { copies } = planOne({
-      source: { snapshots: [snapshot('snap-root'), snapshot('snap-data')] },
-      target: { earlierCopies: [earlierCopy('snap-2', { of: 'snap-data' }), earlierCopy('snap-1')] },
+      leases,
+      source: { snapshots: [snapshot('snap-b007'), snapshot('snap-da7a')] },
+      target: { earlierCopies: [earlierCopy('snap-2', { of: 'snap-da7a' }), earlierCopy('snap-1')] },
     });
     expect(copies?.map(({ source, takeOver }) => [source.id, takeOver])).toEqual([
-      ['snap-root', 'snap-1'],
-      ['snap-data', 'snap-2'],
+      ['snap-b007', 'snap-1'],
+      ['snap-da7a', 'snap-2'],
     ]);
   });
 
   test('of an AMI that gave its name up is deleted once its run died and no AMI has it', () => {
-    const gaveUp = (id: string, lease: string) => ({
-      SnapshotId: id,
-      State: 'completed' as const,
-      Tags: [{ Key: tagKeys.superseded, Value: lease }],
-    });
+    const gaveUp = (id: string, superseded: string, age = 0) =>
+      earlierCopy(id, { lease: undefined, superseded, started: new Date(now - age).toISOString() });
     const earlierCopies = [
       gaveUp('snap-left', deadLease),
       gaveUp('snap-living', liveLease),
+      gaveUp('snap-lost', lostLease, longestJobMs),
+      gaveUp('snap-old', lostLease, longestJobMs + 1),
+      { ...gaveUp('snap-foreign', deadLease), Description: 'a backup' },
       gaveUp('snap-of-ami-back', deadLease),
       snapshotOf(sharedAmi('ami-finished')),
     ];
     const existing = [sharedAmi('ami-back', { Architecture: 'arm64' })];
     const { discard, untag } = planOne({ leases, target: { existing, earlierCopies } });
-    expect({ discard, untag }).toEqual({ discard: ['snap-left'], untag: [] });
+    expect({ discard, untag }).toEqual({ discard: ['snap-left', 'snap-old'], untag: [] });
   });
 
   describe('whose run had no time left', () => {
@@ -467,7 +546,7 @@ describe('a snapshot copy that an earlier run left', () => {
     });
 
     test('waits a day for a run that takes it over, and is deleted only then', () => {
-      for (const over of [{ key: otherKey }, { of: 'snap-former' }, { state: 'error' as const }]) {
+      for (const over of [{ key: otherKey }, { of: 'snap-0dd' }, { state: 'error' as const }]) {
         const copies = [aged('snap-young', endedCopyMs, over), aged('snap-old', endedCopyMs + 1, over)];
         expect(adopted(...copies)).toEqual({ adopted: [undefined], discard: ['snap-old'] });
       }
@@ -492,8 +571,8 @@ describe('a snapshot copy that an earlier run left', () => {
 
   // Most of them fit, so that several fit one snapshot often.
   const anyCopy = fc.record({
-    of: fc.constantFrom('snap-root', 'snap-root', 'snap-data', 'snap-former'),
-    lease: fc.constantFrom(deadLease, deadLease, ownLease, liveLease, endedLease, undefined),
+    of: fc.constantFrom('snap-b007', 'snap-b007', 'snap-da7a', 'snap-0dd'),
+    lease: fc.constantFrom(deadLease, deadLease, lostLease, liveLease, endedLease, undefined),
     old: fc.boolean(),
     key: fc.constantFrom(targetKey, targetKey, targetKey, otherKey),
     state: fc.constantFrom('pending' as const, 'completed' as const, 'error' as const),
@@ -510,8 +589,8 @@ describe('a snapshot copy that an earlier run left', () => {
           discard,
           untag,
         } = planOne({
-          leases: [...leases, lease(ownLease)],
-          source: { snapshots: [snapshot('snap-root'), snapshot('snap-data')] },
+          leases,
+          source: { snapshots: [snapshot('snap-b007'), snapshot('snap-da7a')] },
           target: {
             existing: [sharedAmi('ami-there', { Architecture: 'arm64', BlockDeviceMappings: devices })],
             earlierCopies: left.map((fact) =>
@@ -523,7 +602,7 @@ describe('a snapshot copy that an earlier run left', () => {
           },
         });
         const taken = copies.flatMap(({ takeOver }) => takeOver ?? []);
-        const orphans = left.filter(({ lease }) => lease !== liveLease && lease !== undefined);
+        const orphans = left.filter(({ lease }) => lease === deadLease || lease === endedLease);
         const waiting = orphans.filter(
           ({ id, lease, old, inAmi }) => lease === endedLease && !old && !inAmi && !taken.includes(id),
         );

@@ -24,12 +24,27 @@ describe('which AMIs of a lineage stay', () => {
   const [first, second, third] = [ami(11), ami(12), ami(13)] as const;
   const facts = { lineage: 'golden-#', name: 'golden-14', reused: undefined, users: new Map(), locks: new Map() };
   const retained = (count: number, existing: readonly Image[], over: Partial<RetentionFacts> = {}) =>
-    planRetention({ ...facts, count, existing, ...over });
+    planRetention({ ...facts, tie: () => ({ is: 'proven' }), count, existing, ...over });
 
   test('the newest do, the new AMI being one of them', () => {
-    expect(retained(2, [first, third, second])).toEqual({ keep: [third], remove: [second, first], held: [] });
-    expect(retained(1, [first, third, second])).toEqual({ keep: [], remove: [third, second, first], held: [] });
-    expect(retained(4, [first, third, second])).toEqual({ keep: [third, second, first], remove: [], held: [] });
+    expect(retained(2, [first, third, second])).toEqual({
+      keep: [third],
+      remove: [second, first],
+      held: [],
+      foreign: [],
+    });
+    expect(retained(1, [first, third, second])).toEqual({
+      keep: [],
+      remove: [third, second, first],
+      held: [],
+      foreign: [],
+    });
+    expect(retained(4, [first, third, second])).toEqual({
+      keep: [third, second, first],
+      remove: [],
+      held: [],
+      foreign: [],
+    });
   });
 
   test('the AMI that is reused counts as the newest', () => {
@@ -37,6 +52,7 @@ describe('which AMIs of a lineage stay', () => {
       keep: [third],
       remove: [second],
       held: [],
+      foreign: [],
     });
   });
 
@@ -46,14 +62,14 @@ describe('which AMIs of a lineage stay', () => {
       [dateless, first],
       [first, dateless],
     ])
-      expect(retained(2, existing)).toEqual({ keep: [first], remove: [dateless], held: [] });
+      expect(retained(2, existing)).toEqual({ keep: [first], remove: [dateless], held: [], foreign: [] });
   });
 
   test('a disabled one may go; one that is still being made, or failed, does not', () => {
     const states = (['disabled', 'pending', 'failed', 'deregistered'] as const).map((State, index) =>
       ami(21 + index, { State }),
     );
-    expect(retained(1, states)).toEqual({ keep: [], remove: states.slice(0, 1), held: [] });
+    expect(retained(1, states)).toEqual({ keep: [], remove: states.slice(0, 1), held: [], foreign: [] });
   });
 
   test('the lineage is that of the tag; of an AMI that has none, and of one with the asked name, that of the name', () => {
@@ -69,9 +85,9 @@ describe('which AMIs of a lineage stay', () => {
 
   test('what a run is making, and what runs make on the way, is not looked at', () => {
     const inTheMaking = ami(21, { Tags: [{ Key: tagKeys.lease, Value: 'dddddddddddd' }] });
-    const name = encryptedCopyName('ami-golden', 'key-1');
+    const name = encryptedCopyName('ami-601d', 'key-1');
     const onTheWay = ami(22, { Name: name, Tags: [{ Key: tagKeys.lineage, Value: 'golden-#' }] });
-    expect(retained(1, [inTheMaking, onTheWay])).toEqual({ keep: [], remove: [], held: [] });
+    expect(retained(1, [inTheMaking, onTheWay])).toEqual({ keep: [], remove: [], held: [], foreign: [] });
   });
 
   test('what AWS lets not be removed is held, and told why', () => {
@@ -85,6 +101,7 @@ describe('which AMIs of a lineage stay', () => {
         { image: protectedOne, why: 'it is protected from deregistration (enabled-without-cooldown)' },
         { image: locked, why: 'its snapshot snap-11 is locked (governance)' },
       ],
+      foreign: [],
     });
   });
 
@@ -102,8 +119,38 @@ describe('which AMIs of a lineage stay', () => {
         { image: protectedOne, why: 'it is protected from deregistration (enabled-without-cooldown)' },
         { image: first, why: 'it is used by instance i-1, launch template lt-1 (version 3)' },
       ],
+      foreign: [],
     });
   });
+
+  test('what is foreign does not count, and is told; it takes no place from what is ours', () => {
+    const why = 'it was copied from ami-1, not from ami-2';
+    const tie = ({ ImageId }: Image) =>
+      ImageId === 'ami-13' ? { is: 'foreign' as const, why } : { is: 'proven' as const };
+    expect(retained(2, [first, second, third], { tie })).toEqual({
+      keep: [second],
+      remove: [first],
+      held: [],
+      foreign: [third],
+    });
+  });
+
+  test.each(['claimed', 'unknown'] as const)(
+    'what is %s counts, but is held, with the reason, before any other',
+    (is) => {
+      const protectedOne = ami(12, { DeregistrationProtection: 'enabled-without-cooldown' });
+      const tie = () => ({ is, why: 'only a tag says so' });
+      expect(retained(2, [third, protectedOne, first], { tie, users: undefined })).toEqual({
+        keep: [third],
+        remove: [],
+        held: [
+          { image: protectedOne, why: 'only a tag says so' },
+          { image: first, why: 'only a tag says so' },
+        ],
+        foreign: [],
+      });
+    },
+  );
 
   test('where what uses them is not known, all are held', () => {
     const protectedOne = ami(12, { DeregistrationProtection: 'enabled-without-cooldown' });
@@ -114,6 +161,7 @@ describe('which AMIs of a lineage stay', () => {
         { image: protectedOne, why: 'it is protected from deregistration (enabled-without-cooldown)' },
         { image: first, why: 'what uses it is not known' },
       ],
+      foreign: [],
     });
   });
 });

@@ -62,7 +62,7 @@ describe('what is certain to fail', () => {
     expect(planOne({ inputs: { route: 'register' }, image }).problems).toEqual([
       {
         where,
-        what: 'route register would lose the billing of ami-golden (Red Hat Enterprise Linux: RunInstances:0010, abc123)',
+        what: 'route register would lose the billing of ami-601d (Red Hat Enterprise Linux: RunInstances:0010, abc123)',
         remedy: 'use route copy, or set allow-lost-billing to true if that is meant',
       },
     ]);
@@ -79,7 +79,7 @@ describe('what is certain to fail', () => {
     expect(planOne({ inputs: { route: 'register' }, image, target }).problems).toEqual([
       {
         where: expect.any(String),
-        what: `route register would lose ${lost} of ami-golden`,
+        what: `route register would lose ${lost} of ami-601d`,
         remedy: 'use route copy or auto',
       },
     ]);
@@ -100,7 +100,7 @@ describe('what is certain to fail', () => {
     expect(planOne({ image: marketplace }).problems).toEqual([
       {
         where,
-        what: 'ami-golden has AWS Marketplace product codes: AWS copies no such image to another account',
+        what: 'ami-601d has AWS Marketplace product codes: AWS copies no such image to another account',
         remedy:
           'subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance',
       },
@@ -136,7 +136,7 @@ describe('what is certain to fail', () => {
     expect(planOne({ image: paravirtual, target }).problems).toEqual([
       {
         where: `${targetAccount}/eu-west-3`,
-        what: "ami-golden is paravirtual, which eu-west-3 doesn't have",
+        what: "ami-601d is paravirtual, which eu-west-3 doesn't have",
         remedy: 'use an HVM image, or leave this region out',
       },
     ]);

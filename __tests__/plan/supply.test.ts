@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { encryptedCopyName } from '../../src/encrypted-copy.ts';
+import { encryptedDescription } from '../../src/plan/evidence.ts';
 import type { Kind } from '../../src/plan/operation.ts';
 import { tagKeys } from '../../src/tags.ts';
 import {
@@ -24,22 +25,22 @@ const source = { account: sourceAccount, region: sourceRegion };
 const target = { account: targetAccount, region: 'eu-west-1' };
 const role = `arn:aws:iam::${targetAccount}:role/ami-target`;
 const otherKey = keyOf(sourceAccount, 'us-west-1');
-const root = unencrypted('snap-root');
-const data = snapshot('snap-data', { kmsKeyArn: otherKey });
-const name = encryptedCopyName('ami-golden', sourceKey);
+const root = unencrypted('snap-b007');
+const data = snapshot('snap-da7a', { kmsKeyArn: otherKey });
+const name = encryptedCopyName('ami-601d', sourceKey);
 
 /** The operations of a kind, without the words that say why, which each has. */
 function planned(kind: Kind, facts: Facts) {
   const { operations } = planFrom(facts).plan;
   return operations
     .filter((one) => one.kind === kind && one.island === undefined)
-    .map(({ why, ...rest }) => {
+    .map(({ why, afterEnd: _, ...rest }) => {
       expect(why).not.toBe('');
       return rest;
     });
 }
 
-const after = ['lease ami-golden'];
+const after = ['lease ami-601d'];
 const common = { island: undefined, kmsKeyArn: undefined };
 const under = (key: string) => ({ key, kmsKeyArn: key, island: undefined });
 
@@ -50,8 +51,8 @@ test('a lease tells in what other regions there will be encrypted copies', () =>
   const hubs = ['eu-west-1', 'us-west-2', sourceRegion];
   expect(planned('lease', { targets, hubs, source: { snapshots: [root] } })).toEqual([
     {
-      ...{ ...common, kind: 'lease', id: 'lease ami-golden', place: source, of: ['ami-golden'], after: [] },
-      ...{ imageId: 'ami-golden', regions: ['eu-west-1', 'us-west-2'] },
+      ...{ ...common, kind: 'lease', id: 'lease ami-601d', place: source, of: ['ami-601d'], after: [] },
+      ...{ imageId: 'ami-601d', regions: ['eu-west-1', 'us-west-2'] },
     },
   ]);
 });
@@ -61,13 +62,11 @@ describe('encrypting', () => {
 
   test('of the whole AMI is one copy, whose snapshots are awaited one by one, then the image', () => {
     const facts = { source: { snapshots: [root, data] }, inputs: { route: 'copy' } };
-    const begun = 'encrypt ami-golden in us-east-1';
+    const begun = 'encrypt ami-601d in us-east-1';
     const awaited = { ...base, kind: 'await', after: [begun], copy: { madeBy: begun }, remake: { name } };
-    expect(planned('encrypt', facts)).toEqual([
-      { ...base, kind: 'encrypt', id: begun, of: ['ami-golden'], after, name },
-    ]);
+    expect(planned('encrypt', facts)).toEqual([{ ...base, kind: 'encrypt', id: begun, of: ['ami-601d'], after, name }]);
     expect(planned('await', facts)).toEqual([
-      ...['snap-root', 'snap-data'].map((snapshotId) => ({
+      ...['snap-b007', 'snap-da7a'].map((snapshotId) => ({
         ...{ ...awaited, snapshotId, id: `encrypted copy of ${snapshotId} in us-east-1` },
         of: [`the encrypted copy of ${snapshotId}`],
       })),
@@ -76,13 +75,13 @@ describe('encrypting', () => {
   });
 
   test('of an AMI that is there waits for that one alone', () => {
-    const kept = { ImageId: 'ami-kept', Name: name, State: 'available' as const };
+    const kept = { ImageId: 'ami-kept', Name: name, State: 'available' as const, SourceImageId: 'ami-601d' };
     const image = { ...kept, BlockDeviceMappings: [volume('/dev/xvda', 'snap-kept')] };
     const facts = { source: { snapshots: [root] }, intermediates: { [sourceRegion]: { images: [image] } } };
     const awaited = { ...base, kind: 'await', after, copy: { id: 'ami-kept' }, remake: { name } };
     expect(planned('encrypt', facts)).toEqual([]);
     expect(planned('await', facts)).toEqual([
-      { ...awaited, id: 'encrypted copy of snap-root in us-east-1', of: ['snap-kept'], snapshotId: 'snap-root' },
+      { ...awaited, id: 'encrypted copy of snap-b007 in us-east-1', of: ['snap-kept'], snapshotId: 'snap-b007' },
       { ...awaited, id: 'encrypted copy in us-east-1', of: ['ami-kept'] },
     ]);
     // What is shared is told by its own ID.
@@ -97,10 +96,11 @@ describe('encrypting', () => {
   test('of single snapshots is a copy each, but for those that are there', () => {
     const more = unencrypted('snap-more');
     const Tags = [
-      { Key: tagKeys.sourceSnapshot, Value: 'snap-root' },
+      { Key: tagKeys.sourceSnapshot, Value: 'snap-b007' },
       { Key: tagKeys.intermediate, Value: liveLease },
     ];
-    const kept = { SnapshotId: 'snap-kept', State: 'pending' as const, Tags };
+    const Description = encryptedDescription('snap-b007', 'ami-601d');
+    const kept = { SnapshotId: 'snap-kept', State: 'pending' as const, Tags, Description };
     const intermediates = { [sourceRegion]: { snapshots: [kept] } };
     const facts = { source: { snapshots: [root, more, data] }, intermediates };
     expect(planned('encrypt', facts)).toEqual([
@@ -111,15 +111,15 @@ describe('encrypting', () => {
     ]);
     expect(planned('await', facts)).toEqual([
       {
-        ...{ ...base, kind: 'await', id: 'encrypted copy of snap-root in us-east-1', of: ['snap-kept'], after },
-        ...{ copy: { id: 'snap-kept' }, snapshotId: 'snap-root', remake: { name, snapshot: root } },
+        ...{ ...base, kind: 'await', id: 'encrypted copy of snap-b007 in us-east-1', of: ['snap-kept'], after },
+        ...{ copy: { id: 'snap-kept' }, snapshotId: 'snap-b007', remake: { name, snapshot: root } },
       },
     ]);
   });
 });
 
 describe('sharing', () => {
-  const shared = { ...common, kind: 'share', place: source, accounts: [targetAccount] };
+  const shared = { ...common, kind: 'share', type: 'snapshot', place: source, accounts: [targetAccount] };
   const madeBy = (what: string) => ({ resource: { madeBy: what }, after: [what] });
 
   test('of what is encrypted waits for it; of what can be shared as it is, for the lease', () => {
@@ -132,27 +132,36 @@ describe('sharing', () => {
     const [share] = planFrom({ targets }).plan.operations.filter(({ kind }) => kind === 'share');
     expect(share?.why).toMatch(accounts.join(', '));
     expect(planned('share', { targets, source: { snapshots: [root, unencrypted('snap-more'), data] } })).toEqual([
-      ...['snap-root', 'snap-more'].map((id) => ({
+      ...['snap-b007', 'snap-more'].map((id) => ({
         ...{ ...shared, accounts, id: `share ${id} in us-east-1`, of: [`the encrypted copy of ${id}`] },
         ...madeBy(`encrypted copy of ${id} in us-east-1`),
       })),
       {
-        ...{ ...shared, accounts, id: 'share snap-data in us-east-1', of: ['snap-data'], after },
-        resource: { id: 'snap-data' },
+        ...{ ...shared, accounts, id: 'share snap-da7a in us-east-1', of: ['snap-da7a'], after },
+        resource: { id: 'snap-da7a' },
       },
     ]);
   });
 
+  test('begins when whoever is given the use of a key has it, or cannot have it', () => {
+    const targets = [targetIn(targetAccount, 'eu-west-1'), targetIn('222222222222', 'eu-west-1')];
+    const { operations } = planFrom({ targets }).plan;
+    const allowing = operations.filter(({ kind }) => kind === 'allow').map(({ id }) => id);
+    expect(allowing).toHaveLength(2);
+    const shares = operations.filter(({ kind }) => kind === 'share');
+    expect(shares.map(({ afterEnd }) => afterEnd)).toEqual(shares.map(() => allowing));
+  });
+
   test.each<[string, Facts, object]>([
-    ['as it is', { source: { snapshots: [data] } }, { of: ['ami-golden'], resource: { id: 'ami-golden' }, after }],
+    ['as it is', { source: { snapshots: [data] } }, { of: ['ami-601d'], resource: { id: 'ami-601d' }, after }],
     [
       'encrypted',
       { source: { snapshots: [root] } },
-      { of: ['the encrypted copy of ami-golden'], ...madeBy('encrypted copy in us-east-1') },
+      { of: ['the encrypted copy of ami-601d'], ...madeBy('encrypted copy in us-east-1') },
     ],
   ])('by route copy is of the image too, %s', (_, facts, image) => {
     expect(planned('share', { ...facts, inputs: { route: 'copy' } }).at(-1)).toEqual({
-      ...{ ...shared, id: 'share ami-golden in us-east-1', ...image },
+      ...{ ...shared, type: 'image', id: 'share ami-601d in us-east-1', ...image },
     });
   });
 });

@@ -2,6 +2,7 @@
 // notices most comes first; the properties of any facts, which take longest, last.
 import './plan.test.ts';
 import './encrypted-copies.test.ts';
+import './evidence.test.ts';
 import './route.test.ts';
 import './supply.test.ts';
 import './approved.test.ts';

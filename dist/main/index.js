@@ -212,6 +212,17 @@ function deniedIn(words) {
 		resource
 	};
 }
+function lackOf({ role, action, resources, tagged = [], words }) {
+	const denied = deniedIn(words)?.action ?? action;
+	const remedy = `add to its policy: ${statement(denied, denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : resources)}${deniedOutright(words)}`;
+	return {
+		what: `${role} may not take ${denied}`,
+		remedy
+	};
+}
+function deniedOutright(words) {
+	return words.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+}
 // src/aws/errors.ts
 function placeName({ account, region }) {
 	return `${account}/${region}`;
@@ -396,12 +407,14 @@ const remedies = [
 		remedy: () => "every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs"
 	},
 	{
-		fits: ({ code, awsMessage }) => isDenialCode(code) && deniedIn(awsMessage)?.resource !== void 0,
+		fits: ({ code, awsMessage }) => {
+			const denied = deniedIn(awsMessage);
+			return denied !== void 0 && (code === "UnauthorizedOperation" || isDenialCode(code) && denied.resource !== void 0);
+		},
 		remedy: ({ awsMessage }) => {
-			const { principal = "", action = "", resource = "" } = deniedIn(awsMessage) ?? {};
-			const outright = awsMessage.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+			const { principal = "", action = "", resource = "*" } = deniedIn(awsMessage) ?? {};
 			const key = awsMessage.includes("no resource-based policy") ? "; and the key's policy, or a grant, must let it" : "";
-			return `add to the policy of ${principal}: ${statement(action, [resource])}${outright}${key}`;
+			return `add to the policy of ${principal}: ${statement(action, [resource])}${deniedOutright(awsMessage)}${key}`;
 		}
 	},
 	{
@@ -452,6 +465,42 @@ function explainLine(error) {
 	const { message, remedy } = explain(error);
 	return remedy === void 0 ? message : `${message.replace(/\.$/, "")}. What to do: ${remedy}`;
 }
+// src/alike.ts
+const namedPlaces$1 = 5;
+const toldProblems = 20;
+function together(problems) {
+	return [...Map.groupBy(problems, (one) => JSON.stringify(anywhere(one))).values()].flatMap((group) => {
+		const [first, ...others] = group;
+		if (first === void 0) return [];
+		const isSame = others.every(({ what, remedy }) => what === first.what && remedy === first.remedy);
+		const named = group.slice(0, namedPlaces$1).map(({ where }) => where);
+		const more = group.length - named.length;
+		return {
+			places: more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", "),
+			...isSame ? {
+				what: first.what,
+				remedy: first.remedy
+			} : anywhere(first)
+		};
+	});
+}
+function anywhere({ where, what, remedy }) {
+	const [, account, region] = /^(\d{12})\/([a-z\d-]+)$/.exec(where) ?? [];
+	if (account === void 0 || region === void 0) return {
+		what,
+		remedy
+	};
+	const general = (text) => text.replaceAll(account, "{account}").replaceAll(region, "{region}");
+	return {
+		what: general(what),
+		remedy: general(remedy)
+	};
+}
+function problemLines(problems, all) {
+	const different = together(problems);
+	const more = different.length - toldProblems;
+	return [...different.slice(0, toldProblems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`), ...more > 0 ? [`  …and ${more} different ones more; ${all}`] : []].join("\n");
+}
 // src/context.ts
 function runContext({ workflow, env, clock }) {
 	const { serverUrl, runId, runAttempt, sha } = workflow;
@@ -475,6 +524,10 @@ const placeholders = [
 	"sha",
 	"run-id"
 ];
+const shortestSource = {
+	name: "abc",
+	"source-ami": "ami-00000000"
+};
 const placeholder = /\{([a-z-]+)\}/g;
 function unknownPlaceholders(template) {
 	return [...template.matchAll(placeholder)].filter(([, name]) => !placeholders.some((known) => known === name)).map(([written]) => written);
@@ -483,7 +536,7 @@ function needsSourceImage(template) {
 	return /\{(name|source-ami)\}/.test(template);
 }
 function fill(template, values) {
-	return template.replace(placeholder, (written, name) => values[name] ?? written);
+	return template.replace(placeholder, (written, name) => Object.hasOwn(values, name) ? values[name] ?? written : written);
 }
 // src/inputs/reader.ts
 function runValues(run) {
@@ -500,6 +553,7 @@ const inputDefaults = {
 	"packer-manifest": "",
 	"instance-id": "",
 	"no-reboot": "false",
+	"source-owners": "self",
 	"source-region": "",
 	"source-role-arn": "",
 	"source-kms-key": "",
@@ -548,9 +602,8 @@ var InputError = class extends Error {
 	name = "InputError";
 	problems;
 	constructor(problems) {
-		const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show$1(value)} — ${expected}`);
 		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
-		super(`${count} not usable; nothing was called yet.\n${lines.join("\n")}`);
+		super(`${count} not usable; nothing was called yet.\n${problemLines(problems, "the job summary has them all")}`);
 		this.problems = problems;
 	}
 };
@@ -559,10 +612,16 @@ function show$1(value) {
 	return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
 }
 var Reader = class {
-	problems = [];
+	#problems = new Map();
 	#get;
 	constructor(get) {
 		this.#get = get;
+	}
+	get problems() {
+		return [...this.#problems.values()];
+	}
+	get noted() {
+		return this.#problems.size;
 	}
 	text(name) {
 		return this.#get(name).trim() || inputDefaults[name];
@@ -574,10 +633,11 @@ var Reader = class {
 		return this.text(name) || void 0;
 	}
 	note(input, value, expected) {
-		if (!this.problems.some((one) => one.input === input && one.value === value && one.expected === expected)) this.problems.push({
-			input,
-			value,
-			expected
+		const what = `${show$1(value)} — ${expected}`;
+		this.#problems.set(JSON.stringify([input, what]), {
+			where: input,
+			what,
+			remedy: ""
 		});
 	}
 	checked(input, value, { fits, expected }) {
@@ -631,6 +691,207 @@ function roleProblem(arn, partition, account) {
 	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
 	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
 }
+// src/image.ts
+function hasUefi({ BootMode, Architecture }) {
+	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
+}
+function snapshotIdsOf(image) {
+	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
+	return [...new Set(ids)];
+}
+function idsOf(snapshots) {
+	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
+}
+function totalGiB(snapshots) {
+	return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+}
+function matchSnapshots(source, copy) {
+	const byDevice = new Map((copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
+	const matched = new Map();
+	for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
+		const id = byDevice.get(DeviceName);
+		if (Ebs?.SnapshotId && id !== void 0) matched.set(Ebs.SnapshotId, id);
+	}
+	return matched;
+}
+function registrationOf(options) {
+	const { source, extras, name, description, copies, tags } = options;
+	return {
+		Name: name,
+		...description && { Description: description },
+		Architecture: source.Architecture,
+		VirtualizationType: source.VirtualizationType,
+		RootDeviceName: source.RootDeviceName,
+		EnaSupport: source.EnaSupport ?? false,
+		...source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport },
+		...source.BootMode && { BootMode: source.BootMode },
+		...source.TpmSupport && { TpmSupport: source.TpmSupport },
+		...source.ImdsSupport && { ImdsSupport: source.ImdsSupport },
+		...extras.uefiData && { UefiData: extras.uefiData },
+		BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags: tags
+		}]
+	};
+}
+function mappingOf(mapping, copies) {
+	const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
+	if (Ebs === void 0) return {
+		DeviceName,
+		...VirtualName && { VirtualName },
+		...NoDevice !== void 0 && { NoDevice }
+	};
+	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination, EbsCardIndex } = Ebs;
+	return {
+		DeviceName,
+		Ebs: {
+			...SnapshotId ? { SnapshotId: copies.get(SnapshotId) ?? missing(SnapshotId) } : { Encrypted: Encrypted ?? false },
+			...VolumeSize !== void 0 && { VolumeSize },
+			...VolumeType && { VolumeType },
+			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
+			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
+			...DeleteOnTermination !== void 0 && { DeleteOnTermination },
+			...EbsCardIndex !== void 0 && { EbsCardIndex }
+		}
+	};
+}
+function takesIops(volumeType) {
+	return volumeType === "io1" || volumeType === "io2" || volumeType === "gp3";
+}
+function missing(snapshotId) {
+	throw new Error(`there is no copy of ${snapshotId}`);
+}
+function differenceText({ field, source, target, asked }) {
+	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
+}
+const comparedFields = [
+	"Architecture",
+	"VirtualizationType",
+	"RootDeviceName",
+	"RootDeviceType",
+	"EnaSupport",
+	"SriovNetSupport",
+	"BootMode",
+	"TpmSupport",
+	"ImdsSupport",
+	"ImageWatermarks",
+	"InstanceTypeSpecification"
+];
+const billingFields = [
+	"Platform",
+	"PlatformDetails",
+	"UsageOperation",
+	"ProductCodes"
+];
+const regionalFields = ["KernelId", "RamdiskId"];
+const comparedVolumeFields = [
+	"VolumeType",
+	"VolumeSize",
+	"Iops",
+	"Throughput",
+	"DeleteOnTermination",
+	"EbsCardIndex"
+];
+function differences$1(source, target, { lostBilling, otherRegion }) {
+	const found = [
+		...comparedFields,
+		...lostBilling ? [] : billingFields,
+		...otherRegion ? [] : regionalFields
+	].flatMap((field) => compared(field, counted$1(source, field), counted$1(target, field)));
+	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
+	for (const mapping of source.BlockDeviceMappings ?? []) {
+		found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
+		here.delete(mapping.DeviceName);
+	}
+	for (const name of here.keys()) found.push(...compared(`BlockDeviceMappings[${name}]`, void 0, "there"));
+	return found;
+}
+function compared(field, there, here) {
+	return there === here ? [] : [{
+		field,
+		source: show(there),
+		target: show(here)
+	}];
+}
+function deviceDifferences(there, here) {
+	const name = `BlockDeviceMappings[${there.DeviceName}]`;
+	if (here === void 0) return compared(name, "there", void 0);
+	return [
+		...compared(`${name}.VirtualName`, there.VirtualName, here.VirtualName),
+		...compared(`${name}.NoDevice`, there.NoDevice !== void 0, here.NoDevice !== void 0),
+		...compared(`${name}.Ebs`, there.Ebs !== void 0, here.Ebs !== void 0),
+		...there.Ebs && here.Ebs ? volumeDifferences(`${name}.Ebs`, there.Ebs, here.Ebs) : []
+	];
+}
+function volumeDifferences(name, there, here) {
+	const stated = comparedVolumeFields.filter((field) => isStated(there, field));
+	const encrypted = there.SnapshotId !== void 0 || (there.Encrypted ?? false);
+	return [
+		...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
+		...compared(`${name}.Encrypted`, encrypted, here.Encrypted ?? (here.SnapshotId ? encrypted : false)),
+		...compared(`${name}.SnapshotId`, there.SnapshotId !== void 0, here.SnapshotId !== void 0)
+	];
+}
+function extrasDifferences(source, target) {
+	if (source.uefiData === target.uefiData) return [];
+	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
+	return [{
+		field: "UefiData",
+		source: told(source.uefiData, "of its own"),
+		target: told(target.uefiData, "another")
+	}];
+}
+function tagDifferences(asked, image) {
+	const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
+	return asked.filter(({ Key, Value }) => actual.get(Key) !== Value).map(({ Key, Value }) => ({
+		field: `the tag ${Key}`,
+		source: show(Value),
+		target: show(actual.get(Key)),
+		asked: true
+	}));
+}
+function keyDifferences(kmsKeyArn, image, snapshots) {
+	const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
+	return snapshotIdsOf(image).filter((id) => keys.get(id) !== kmsKeyArn).map((id) => ({
+		field: `the key of ${id}`,
+		source: kmsKeyArn,
+		target: keys.get(id) ?? "not known",
+		asked: true
+	}));
+}
+function counted$1(image, field) {
+	switch (field) {
+		case "ProductCodes": return listed$1(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
+		case "ImageWatermarks": return listed$1(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
+		case "InstanceTypeSpecification": return instanceTypesOf(image);
+		case "RootDeviceType": return image.RootDeviceType ?? "ebs";
+		case "PlatformDetails": return image.PlatformDetails || "Linux/UNIX";
+		case "UsageOperation": return image.UsageOperation || "RunInstances";
+		default: return image[field] || void 0;
+	}
+}
+function isStated(ebs, field) {
+	if (ebs[field] === void 0) return false;
+	if (field === "Iops") return takesIops(ebs.VolumeType);
+	return field !== "Throughput" || ebs.VolumeType === "gp3";
+}
+function instanceTypesOf({ InstanceTypeSpecification: specification }) {
+	const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
+	return listed$1([...SupportedInstanceTypes.map(({ InstanceType }) => InstanceType), ...UnsupportedInstanceTypes.map(({ InstanceType }) => `not ${InstanceType}`)]);
+}
+function listed$1(items = []) {
+	return items.toSorted().join(", ") || void 0;
+}
+function show(value) {
+	return value === void 0 ? "not set" : String(value);
+}
+function isImageName(name) {
+	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
+}
+function isImageDescription(description) {
+	return /^[\x20-\x7e]{0,255}$/.test(description);
+}
 // src/digest.ts
 const digestParts = [
 	"source",
@@ -661,6 +922,25 @@ function digestProblem(text) {
 	const [, other] = /^(v\d+):/.exec(text) ?? [];
 	return other === void 0 || other === version$6 ? `expected the whole of the output plan-digest of the approved run, ${version$6}:source=…` : `this digest is of version ${other}, and this version of the action makes ${version$6}: have a plan of it approved`;
 }
+// src/text-file.ts
+const maxInputFileBytes = 10485760;
+function readTextFile(path, maxBytes = Number.POSITIVE_INFINITY) {
+	const file = (0,external_node_fs_namespaceObject.openSync)(path, external_node_fs_namespaceObject.constants.O_RDONLY | (external_node_fs_namespaceObject.constants.O_NONBLOCK ?? 0));
+	try {
+		if (!(0,external_node_fs_namespaceObject.fstatSync)(file).isFile()) throw new Error(`${path} is no regular file`);
+		const chunks = [];
+		for (let length = 0; length <= maxBytes;) {
+			const chunk = Buffer.allocUnsafe(262144);
+			const read = (0,external_node_fs_namespaceObject.readSync)(file, chunk);
+			if (read === 0) return Buffer.concat(chunks).toString("utf8");
+			chunks.push(chunk.subarray(0, read));
+			length += read;
+		}
+		throw new Error(`${path} has more than ${maxBytes / 1024 / 1024} MB`);
+	} finally {
+		(0,external_node_fs_namespaceObject.closeSync)(file);
+	}
+}
 // src/inputs/expected-plan.ts
 function readExpectedPlan(reader, readFile) {
 	const digest = reader.optional("expect-plan-digest");
@@ -679,7 +959,7 @@ function readExpectedPlan(reader, readFile) {
 }
 function readApproved(reader, path, readFile) {
 	try {
-		const plan = JSON.parse(readFile(path));
+		const plan = JSON.parse(readFile(path, maxInputFileBytes));
 		const approved = typeof plan === "object" && plan !== null && "approved" in plan ? plan.approved : void 0;
 		if (approved === void 0) reader.note("expect-plan-file", path, "expected the file of the output plan-file of the approved run");
 		return approved;
@@ -762,7 +1042,7 @@ function consoleUrl(region, amiId) {
 		aws: "console.aws.amazon.com",
 		"aws-cn": "console.amazonaws.cn",
 		"aws-us-gov": "console.amazonaws-us-gov.com"
-	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${amiId}`;
+	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
 }
 // src/tags.ts
 const tagKeys = {
@@ -774,6 +1054,7 @@ const tagKeys = {
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
 	superseded: "share-encrypted-ami:superseded",
+	encryptedCopy: "share-encrypted-ami:encrypted-copy",
 	intermediate: "share-encrypted-ami:intermediate"
 };
 const endedLease = "ended";
@@ -793,7 +1074,7 @@ function mergeTags(source, { users, ours }, most = 50) {
 		...users,
 		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
 	};
-	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !(Key in kept));
+	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !Object.hasOwn(kept, Key));
 	const room = Math.max(0, most - Object.keys(kept).length);
 	return {
 		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
@@ -810,13 +1091,13 @@ function joinIds(ids) {
 }
 // src/inputs/tags.ts
 function readTags$1(reader, input, text) {
-	const tags = {};
+	const tags = new Map();
 	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
 		const at = pair.indexOf("=");
 		if (at < 1) reader.note(input, pair, "expected key=value");
-		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
+		else tags.set(pair.slice(0, at).trim(), pair.slice(at + 1).trim());
 	}
-	return checkTags(reader, input, tags);
+	return checkTags(reader, input, Object.fromEntries(tags));
 }
 function checkTags(reader, input, tags) {
 	for (const [key, value] of Object.entries(tags)) {
@@ -1004,9 +1285,18 @@ function readSourceImage(reader, { optional, ...manifest }) {
 		})
 	}[name]();
 }
+function readSourceOwners(reader) {
+	const owners = reader.list("source-owners");
+	for (const owner of owners) if (!accountId.test(owner) && ![
+		"self",
+		"amazon",
+		"aws-marketplace"
+	].includes(owner)) reader.note("source-owners", owner, "expected self, account IDs, amazon or aws-marketplace");
+	return owners;
+}
 function readManifest(reader, path, { region, readFile }) {
 	try {
-		return amiFromManifest(readFile(path), region);
+		return amiFromManifest(readFile(path, maxInputFileBytes), region);
 	} catch (error) {
 		reader.note("packer-manifest", path, error instanceof Error ? error.message : String(error));
 		return "";
@@ -7051,15 +7341,9 @@ const entryFields = [
 function readTargetEntries(reader) {
 	const text = reader.raw("targets");
 	if (text.trim() === "") return [];
-	let entries;
-	try {
-		entries = (0, import_dist.parse)(text, {
-			schema: "failsafe",
-			maxAliasCount: 0,
-			logLevel: "error"
-		});
-	} catch (error) {
-		reader.note("targets", text, `is not YAML: ${error instanceof import_dist.YAMLParseError ? error.message.split("\n")[0] : String(error)}`);
+	const { entries, problem } = parseEntries(text);
+	if (problem !== void 0) {
+		reader.note("targets", text, problem);
 		return [];
 	}
 	if (!Array.isArray(entries)) {
@@ -7068,18 +7352,36 @@ function readTargetEntries(reader) {
 	}
 	return entries.flatMap((entry, index) => readTargetEntry(reader, `targets[${index}]`, entry) ?? []);
 }
+function parseEntries(text) {
+	try {
+		const document = (0, import_dist.parseDocument)(text, {
+			schema: "failsafe",
+			logLevel: "error"
+		});
+		const [error] = document.errors;
+		if (error !== void 0) return { problem: `is not YAML: ${error.message.split("\n")[0]}` };
+		let anchored;
+		(0, import_dist.visit)(document, { Node(_, node) {
+			anchored ??= (0, import_dist.isAlias)(node) ? `*${node.source}` : "anchor" in node && node.anchor ? `&${node.anchor}` : void 0;
+		} });
+		if (anchored !== void 0) return { problem: `YAML anchors and aliases (${anchored}) are not taken; write each target out` };
+		return { entries: document.toJS() };
+	} catch (error) {
+		return { problem: `is not YAML: ${String(error)}` };
+	}
+}
 function readTargetEntry(reader, input, entry) {
 	if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
 		reader.note(input, String(entry), "expected {account, region, role-arn?, kms-key?, ami-name?, tags?}");
 		return;
 	}
-	const found = reader.problems.length;
+	const found = reader.noted;
 	const fields = new Map(Object.entries(entry));
 	for (const [field, value] of fields) if (!entryFields.includes(field)) reader.note(`${input}.${field}`, String(value), `is not known here; there are ${entryFields.join(", ")}`);
 	else if (field !== "tags" && typeof value !== "string") reader.note(`${input}.${field}`, JSON.stringify(value), "expected text");
 	for (const field of ["account", "region"]) if (!fields.has(field)) reader.note(`${input}.${field}`, "", "is needed");
 	const tags = fields.has("tags") ? readEntryTags(reader, `${input}.tags`, fields.get("tags")) : void 0;
-	if (reader.problems.length > found) return void 0;
+	if (reader.noted > found) return void 0;
 	return {
 		...Object.fromEntries(fields),
 		...tags && { tags }
@@ -7102,6 +7404,11 @@ function readTargets(reader, partition, run) {
 		const [lacking, given] = accounts.length === 0 ? ["target-accounts", "target-regions"] : ["target-regions", "target-accounts"];
 		reader.note(lacking, "", `is needed beside ${given}: the targets are every account × every region`);
 	} else if (accounts.length === 0 && entries.length === 0 && reader.text("targets") === "") reader.note("target-accounts", "", "expected target-accounts with target-regions, or targets");
+	const pairs = accounts.length * regions.length + entries.length;
+	if (pairs > maxTargets) {
+		reader.note("target-accounts", `${pairs} pairs of account and region`, `expected at most ${maxTargets} targets`);
+		return [];
+	}
 	const byPlace = new Map();
 	for (const account of accounts) for (const region of regions) byPlace.set(`${account}/${region}`, {
 		account,
@@ -7118,43 +7425,56 @@ function readTargets(reader, partition, run) {
 		});
 	}
 	const shared = {
-		roleArn: reader.templateValue("target-role-arn", reader.optional("target-role-arn")),
-		kmsKey: reader.template("target-kms-key"),
-		amiName: reader.template("target-ami-name"),
+		"role-arn": reader.optional("target-role-arn"),
+		"kms-key": reader.text("target-kms-key"),
+		"ami-name": reader.text("target-ami-name"),
 		tags: readTags$1(reader, "tags", reader.text("tags"))
 	};
-	const reported = new Set();
-	return [...byPlace.values()].map((entry) => {
-		const { account, region } = entry;
-		const values = {
-			account,
-			region,
-			...runValues(run)
-		};
-		const once = (input, value, problem) => {
-			if (problem !== void 0 && !reported.has(`${input} ${value}`)) reader.note(input, value, problem);
-			reported.add(`${input} ${value}`);
-		};
-		const from = (field, input) => entry[field] === void 0 ? input : `targets ${account}/${region} ${field}`;
-		once("target-accounts", account, accountId.test(account) ? void 0 : "expected a 12-digit account ID");
-		once("target-regions", region, regionProblem(region, partition));
-		const role = entry["role-arn"] ?? shared.roleArn;
-		const kmsKey = reader.templateValue(from("kms-key", "target-kms-key"), fill(entry["kms-key"] ?? shared.kmsKey, values));
-		const filledRole = reader.templateValue(from("role-arn", "target-role-arn"), role === void 0 ? void 0 : fill(role, values));
-		if (filledRole !== void 0 && !needsSourceImage(filledRole) && accountId.test(account)) once(from("role-arn", "target-role-arn"), filledRole, roleProblem(filledRole, partition, account));
-		if (!needsSourceImage(kmsKey)) once(from("kms-key", "target-kms-key"), kmsKey, kmsKey === "" ? "is needed: the key in the target account and region" : keyProblem$1(kmsKey, region, account));
-		return {
-			account,
-			region,
-			roleArn: filledRole,
-			kmsKey,
-			amiName: reader.templateValue(from("ami-name", "target-ami-name"), entry["ami-name"] ?? shared.amiName),
-			tags: {
-				...shared.tags,
-				...entry.tags
-			}
-		};
-	});
+	return [...byPlace.values()].map((entry) => readTarget$1(reader, {
+		entry,
+		shared,
+		partition,
+		run
+	}));
+}
+const noImageName = "an AMI's name has 3 to 128 letters, digits, spaces and ()[]./-'@_";
+const maxTargets = 1e5;
+function readTarget$1(reader, { entry, shared, partition, run }) {
+	const { account, region } = entry;
+	const values = {
+		account,
+		region,
+		...runValues(run)
+	};
+	const check = (input, value, problem) => {
+		if (problem !== void 0) reader.note(input, value, problem);
+	};
+	const from = (field) => entry[field] === void 0 ? `target-${field}` : `targets ${account}/${region} ${field}`;
+	const template = (field) => reader.templateValue(from(field), entry[field] ?? shared[field]);
+	check("target-accounts", account, accountId.test(account) ? void 0 : "expected a 12-digit account ID");
+	check("target-regions", region, regionProblem(region, partition));
+	const role = reader.templateValue(from("role-arn"), entry["role-arn"] ?? shared["role-arn"]);
+	const roleArn = role === void 0 ? void 0 : fill(role, values);
+	if (roleArn !== void 0 && !needsSourceImage(roleArn) && accountId.test(account)) check(from("role-arn"), roleArn, roleProblem(roleArn, partition, account));
+	const kmsKey = fill(template("kms-key"), values);
+	if (!needsSourceImage(kmsKey)) check(from("kms-key"), kmsKey, kmsKey === "" ? "is needed: the key in the target account and region" : keyProblem$1(kmsKey, region, account));
+	const amiName = template("ami-name");
+	const couldName = isImageName(fill(amiName, {
+		...values,
+		...shortestSource
+	}));
+	if (unknownPlaceholders(amiName).length === 0) check(from("ami-name"), amiName, couldName ? void 0 : noImageName);
+	return {
+		account,
+		region,
+		roleArn,
+		kmsKey,
+		amiName,
+		tags: {
+			...shared.tags,
+			...entry.tags
+		}
+	};
 }
 function regionProblem(region, partition) {
 	if (!isRegionName(region)) return "expected the name of a region, such as eu-west-1";
@@ -7174,7 +7494,7 @@ const onExistings = [
 	"replace"
 ];
 const topologies = ["direct", "regional-hub"];
-function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8")) {
+function readInputs(get, run, readFile = readTextFile) {
 	const reader = new Reader(get);
 	const settings = readSettings(reader, run);
 	const { region, partition } = settings.source;
@@ -7186,15 +7506,16 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 			readFile,
 			optional: sweep
 		}),
+		sourceOwners: readSourceOwners(reader),
 		targets: readTargets(reader, partition, run),
-		description: reader.templateValue("target-ami-description", reader.optional("target-ami-description")),
+		description: readDescription(reader, run),
 		route: reader.oneOf("route", routes),
 		allowLostBilling: reader.flag("allow-lost-billing"),
 		onExisting: reader.oneOf("on-existing", onExistings),
 		copyTags: reader.flag("copy-tags"),
 		publication: readPublication(reader, partition, run),
 		topology: reader.oneOf("topology", topologies),
-		hubKmsKey: reader.templateValue("hub-kms-key", reader.optional("hub-kms-key")),
+		hubKmsKey: readHubKey(reader, region, run),
 		dryRun: reader.flag("dry-run"),
 		expectPlan: readExpectedPlan(reader, readFile),
 		sweep,
@@ -7209,6 +7530,34 @@ function readInputs(get, run, readFile = (path) => (0,external_node_fs_namespace
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
 }
+const someTarget = {
+	account: "0".repeat(12),
+	region: "us-east-1"
+};
+function readDescription(reader, run) {
+	const template = reader.templateValue("target-ami-description", reader.optional("target-ami-description"));
+	const values = {
+		...runValues(run),
+		...someTarget,
+		...shortestSource
+	};
+	return reader.checked("target-ami-description", template, {
+		fits: (text) => isImageDescription(fill(text, values)),
+		expected: "an AMI description has at most 255 ASCII characters"
+	});
+}
+function readHubKey(reader, sourceRegion, run) {
+	const template = reader.templateValue("hub-kms-key", reader.optional("hub-kms-key"));
+	if (template === void 0) return void 0;
+	const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
+	const problem = needsSourceImage(template) ? "{name} and {source-ami} have no place in it" : keyProblem$1(fill(template, {
+		...someTarget,
+		...runValues(run),
+		region
+	}), region, void 0);
+	if (problem !== void 0 && unknownPlaceholders(template).length === 0) reader.note("hub-kms-key", template, problem);
+	return template;
+}
 function checkSweep(reader, { dryRun, expectPlan, targets }) {
 	if (dryRun) reader.note("dry-run", "true", "cannot be had with sweep, which takes back what it finds");
 	if (expectPlan !== void 0) reader.note("expect-plan-digest", expectPlan.digest, "a sweep has no plan");
@@ -7219,68 +7568,6 @@ function readCopyMinutes(reader) {
 	const minutes = reader.whole("copy-duration-minutes", 15, 2880);
 	if (minutes % 15 !== 0) reader.note("copy-duration-minutes", String(minutes), "expected a multiple of 15");
 	return minutes;
-}
-// src/plan/problem.ts
-const namedPlaces$1 = 6;
-function together(problems) {
-	return [...Map.groupBy(problems, ({ what, remedy }) => `${what}\n${remedy}`).values()].map((group) => {
-		const named = group.slice(0, namedPlaces$1).map(({ where }) => where);
-		const more = group.length - named.length;
-		return {
-			places: more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", "),
-			what: group[0]?.what ?? "",
-			remedy: group[0]?.remedy ?? ""
-		};
-	});
-}
-function disabledRegion(error) {
-	if (!(error instanceof AwsCallError) || error.action === "GetCallerIdentity" || error.action.startsWith("AssumeRole")) return void 0;
-	const { code, awsMessage, where } = error;
-	if (!(code === "OptInRequired" || code === "UnrecognizedClientException" || code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"))) return void 0;
-	return {
-		what: `region ${where.region} is not enabled in account ${where.account} (AWS doesn't know the account's credentials there)`,
-		remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
-	};
-}
-function openFindings(signal, now) {
-	const problems = [];
-	const warnings = [];
-	const add = (where, what, remedy) => {
-		if (!problems.some((one) => one.where === where && one.what === what)) problems.push({
-			where,
-			what,
-			remedy
-		});
-	};
-	return {
-		signal,
-		now,
-		problems,
-		add,
-		warn(where, what) {
-			if (!warnings.some((one) => one.where === where && one.what === what)) warnings.push({
-				where,
-				what,
-				remedy: ""
-			});
-		},
-		warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
-		async attempt(where, doing, read) {
-			try {
-				return await read();
-			} catch (error) {
-				signal.throwIfAborted();
-				const off = disabledRegion(error);
-				if (off !== void 0) {
-					add(where, off.what, off.remedy);
-					return;
-				}
-				const { message, remedy } = explain(new StepError(doing, error));
-				add(where, message, remedy ?? "");
-				return;
-			}
-		}
-	};
 }
 // src/plain-data.ts
 function isRecord(value) {
@@ -7348,7 +7635,7 @@ const words = {
 	existing: "which AMIs are used again, or deregistered",
 	access: "who gets access to what"
 };
-function differences$1(expected, actual) {
+function differences(expected, actual) {
 	const [then, now] = [parseDigest(expected), parseDigest(actual)];
 	if (then === void 0 || now === void 0) return [digestProblem(expected) ?? digestProblem(actual) ?? ""];
 	if (then.whole === now.whole) return [];
@@ -7426,7 +7713,7 @@ function changedList(name, then, now) {
 	return [...now.filter((one) => !then.includes(one)).map((one) => `${name} ${one}, which was not approved`), ...then.filter((one) => !now.includes(one)).map((one) => `${name} ${one} is missing, which was approved`)];
 }
 function planDifferences(expected, now) {
-	const parts = differences$1(expected.digest, digestOf(now));
+	const parts = differences(expected.digest, digestOf(now));
 	if (parts.length === 0 || expected.approved === void 0) return parts;
 	if (!isApproved(expected.approved) || digestOf(expected.approved) !== expected.digest) return [...parts, "the file of expect-plan-file is not of the plan that has the digest of expect-plan-digest"];
 	return [...parts, ...listDifferences(expected.approved, now)];
@@ -7454,6 +7741,73 @@ const isOptional = (value) => value === null || isText(value);
 // src/temporary-file.ts
 function ownName(what) {
 	return `share-encrypted-ami-${(0,external_node_crypto_namespaceObject.randomUUID)()}-${what}`;
+}
+// src/one-line.ts
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const lineBreaks = /[\n\r\v\f\t\u0085\u2028\u2029]+/g;
+function spelled(character) {
+	const digits = (character.codePointAt(0) ?? 0).toString(16);
+	return digits.length > 4 ? `\\u{${digits}}` : `\\u${digits.padStart(4, "0")}`;
+}
+function oneLine(text) {
+	return text.replace(lineBreaks, " ").replace(unseen, spelled);
+}
+// src/report/text.ts
+function logText(text) {
+	return text.split("\n").map((line) => oneLine(line).replaceAll("##[", "## [").replace(/^(\s*):(?=:)/, "$1: ")).join("\n");
+}
+function outputText(value) {
+	const escaped = (character) => Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`);
+	return JSON.stringify(value).replaceAll("##[", "##\\u005b").replace(unseen, (character) => escaped(character).join(""));
+}
+const word = /^(?:\p{L}[\p{L}\p{M}]*(?:['’-]\p{L}[\p{L}\p{M}]*)*\d{0,3}|\d{1,6}(?:[.,]\d{1,3})?|[—–…→×%])$/u;
+const linked = /[0-9a-f]{7}|www$/i;
+function markdown(text) {
+	const parts = [];
+	for (const one of oneLine(text).split(/\s+/).filter(Boolean)) {
+		const { lead, core, trail } = parted(one);
+		const isWord = word.test(core) && !linked.test(core) && !/^\d+[.)]/.test(one);
+		const last = parts.at(-1);
+		if (core === "") parts.push({
+			lead: "",
+			core: one,
+			trail: "",
+			isCode: true
+		});
+		else if (!isWord && lead === "" && last?.isCode === true && last.trail === "") Object.assign(last, {
+			core: `${last.core} ${core}`,
+			trail
+		});
+		else parts.push({
+			lead,
+			core,
+			trail,
+			isCode: !isWord
+		});
+	}
+	return parts.map(({ lead, core, trail, isCode }) => `${lead}${isCode ? code(core) : core}${trail}`).join(" ");
+}
+function parted(text) {
+	let [from, to] = [0, text.length];
+	while (from < to && `"'(`.includes(text.charAt(from))) from += 1;
+	while (to > from && `,.;:?!"')`.includes(text.charAt(to - 1))) to -= 1;
+	return {
+		lead: text.slice(0, from),
+		core: text.slice(from, to),
+		trail: text.slice(to)
+	};
+}
+function markdownCell(text) {
+	return markdown(text.replaceAll("\\|", "\\ |")).replaceAll("|", "\\|");
+}
+function code(text) {
+	const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
+	const fence = "`".repeat(longest + 1);
+	const space = text.startsWith("`") || text.endsWith("`") ? " " : "";
+	return `${fence}${space}${text}${space}${fence}`;
+}
+function mermaidLabel(text) {
+	return oneLine(text).trim().replace(/(?<![\p{L}\p{N}])[/_-]|[/_-](?![\p{L}\p{N}])|[^\p{L}\p{M}\p{N} /_-]/gu, (sign) => `#${sign.codePointAt(0)};`);
 }
 // src/report/totals.ts
 function totalsOf({ source, targets, operations, problems, warnings, ...plan }) {
@@ -7484,7 +7838,7 @@ function writeWhole(files, { plan, targets }) {
 		if (files.temp === void 0 || value === void 0) return "";
 		const path = (0,external_node_path_namespaceObject.join)(files.temp, ownName(`${what}.json`));
 		try {
-			files.write(path, `${JSON.stringify(value)}\n`);
+			files.write(path, `${outputText(value)}\n`);
 			return path;
 		} catch (error) {
 			problems.push(`the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`);
@@ -7520,22 +7874,22 @@ function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
 	}
 	let outputs = {
 		"ami-id": targets.length === 1 ? made[0]?.amiId ?? "" : "",
-		"ami-ids": JSON.stringify(ids),
-		"ami-ids-by-region": JSON.stringify(byRegion),
-		targets: JSON.stringify(targets),
-		"failed-targets": JSON.stringify(failed),
+		"ami-ids": outputText(ids),
+		"ami-ids-by-region": outputText(byRegion),
+		targets: outputText(targets),
+		"failed-targets": outputText(failed),
 		"source-ami-id": sourceAmiId,
-		plan: plan === void 0 ? "" : JSON.stringify(plan),
+		plan: plan === void 0 ? "" : outputText(plan),
 		"plan-digest": plan === void 0 ? "" : digestOf(plan.approved),
 		"plan-file": planFile,
 		"targets-file": targetsFile,
 		truncated: "false"
 	};
 	const shorter = [
-		plan === void 0 ? {} : { plan: JSON.stringify(totalsOf(plan)) },
+		plan === void 0 ? {} : { plan: outputText(totalsOf(plan)) },
 		{
-			targets: JSON.stringify(targets.map(brief)),
-			"failed-targets": JSON.stringify(failed.map(brief))
+			targets: outputText(targets.map(brief)),
+			"failed-targets": outputText(failed.map(brief))
 		},
 		{ targets: "[]" },
 		{ "failed-targets": "[]" },
@@ -7557,64 +7911,6 @@ function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
 function bytesOf(outputs) {
 	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
 }
-// src/report/words.ts
-function spokenSeconds(seconds) {
-	const whole = Math.round(seconds);
-	if (whole < 60) return `${whole} s`;
-	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
-	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
-}
-function counted$1(number, noun, plural = `${noun}s`) {
-	return `${number} ${number === 1 ? noun : plural}`;
-}
-// src/report/progress.ts
-function openLog({ runner, clock }) {
-	const start = clock.now();
-	const elapsedSeconds = () => (clock.now() - start) / 1e3;
-	return {
-		elapsedSeconds,
-		line: (where, what) => runner.info(plainText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${what}`)),
-		warn: (message) => runner.warning(plainText(message)),
-		mask: runner.mask,
-		async group(title, work) {
-			runner.startGroup(title);
-			try {
-				return await work();
-			} finally {
-				runner.endGroup();
-			}
-		}
-	};
-}
-function plainText(text) {
-	return text.replaceAll("##[", "## [");
-}
-const heartbeatSeconds = 120;
-function milestones({ totalGiB, stepPercent, now }, tell) {
-	let first;
-	let told = {
-		percent: 0,
-		at: now()
-	};
-	return (percent) => {
-		const at = now();
-		first ??= {
-			percent,
-			at
-		};
-		if (!(percent >= told.percent + stepPercent || at - told.at >= heartbeatSeconds * 1e3) || percent >= 100) return;
-		told = {
-			percent,
-			at
-		};
-		const seconds = (at - first.at) / 1e3;
-		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, (percent - first.percent) / seconds)}`);
-	};
-}
-function paceOf(totalGiB, percent, perSecond) {
-	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
-	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${spokenSeconds((100 - percent) / perSecond)} left`;
-}
 // src/report/stopped.ts
 var ProblemsError = class extends Error {
 	name = "ProblemsError";
@@ -7623,9 +7919,9 @@ var ProblemsError = class extends Error {
 	madeImageId;
 	constructor(problems, plan, madeImageId) {
 		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
-		const lines = together(problems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`);
+		const all = `the ${plan === void 0 ? "job summary" : "file of plan-file"} has them all`;
 		const when = madeImageId === void 0 ? "before anything was changed" : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
-		super(`${count} found ${when}.\n${lines.join("\n")}`);
+		super(`${count} found ${when}.\n${problemLines(problems, all)}`);
 		this.problems = problems;
 		this.plan = plan;
 		this.madeImageId = madeImageId;
@@ -7639,206 +7935,15 @@ var StoppedError = class extends Error {
 		this.plan = plan;
 	}
 };
-// src/image.ts
-function hasUefi({ BootMode, Architecture }) {
-	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
+// src/report/words.ts
+function spokenSeconds(seconds) {
+	const whole = Math.round(seconds);
+	if (whole < 60) return `${whole} s`;
+	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
+	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
 }
-function snapshotIdsOf(image) {
-	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
-	return [...new Set(ids)];
-}
-function idsOf(snapshots) {
-	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
-}
-function totalGiB(snapshots) {
-	return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
-}
-function matchSnapshots(source, copy) {
-	const byDevice = new Map((copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
-	const matched = new Map();
-	for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
-		const id = byDevice.get(DeviceName);
-		if (Ebs?.SnapshotId && id !== void 0) matched.set(Ebs.SnapshotId, id);
-	}
-	return matched;
-}
-function registrationOf(options) {
-	const { source, extras, name, description, copies, tags } = options;
-	return {
-		Name: name,
-		...description && { Description: description },
-		Architecture: source.Architecture,
-		VirtualizationType: source.VirtualizationType,
-		RootDeviceName: source.RootDeviceName,
-		EnaSupport: source.EnaSupport ?? false,
-		...source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport },
-		...source.BootMode && { BootMode: source.BootMode },
-		...source.TpmSupport && { TpmSupport: source.TpmSupport },
-		...source.ImdsSupport && { ImdsSupport: source.ImdsSupport },
-		...extras.uefiData && { UefiData: extras.uefiData },
-		BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags: tags
-		}]
-	};
-}
-function mappingOf(mapping, copies) {
-	const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
-	if (Ebs === void 0) return {
-		DeviceName,
-		...VirtualName && { VirtualName },
-		...NoDevice !== void 0 && { NoDevice }
-	};
-	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination, EbsCardIndex } = Ebs;
-	return {
-		DeviceName,
-		Ebs: {
-			...SnapshotId ? { SnapshotId: copies.get(SnapshotId) ?? missing(SnapshotId) } : { Encrypted: Encrypted ?? false },
-			...VolumeSize !== void 0 && { VolumeSize },
-			...VolumeType && { VolumeType },
-			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
-			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
-			...DeleteOnTermination !== void 0 && { DeleteOnTermination },
-			...EbsCardIndex !== void 0 && { EbsCardIndex }
-		}
-	};
-}
-function takesIops(volumeType) {
-	return volumeType === "io1" || volumeType === "io2" || volumeType === "gp3";
-}
-function missing(snapshotId) {
-	throw new Error(`there is no copy of ${snapshotId}`);
-}
-function differenceText({ field, source, target, asked }) {
-	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
-}
-const comparedFields = [
-	"Architecture",
-	"VirtualizationType",
-	"RootDeviceName",
-	"RootDeviceType",
-	"EnaSupport",
-	"SriovNetSupport",
-	"BootMode",
-	"TpmSupport",
-	"ImdsSupport",
-	"ImageWatermarks",
-	"InstanceTypeSpecification"
-];
-const billingFields = [
-	"Platform",
-	"PlatformDetails",
-	"UsageOperation",
-	"ProductCodes"
-];
-const regionalFields = ["KernelId", "RamdiskId"];
-const comparedVolumeFields = [
-	"VolumeType",
-	"VolumeSize",
-	"Iops",
-	"Throughput",
-	"DeleteOnTermination",
-	"EbsCardIndex"
-];
-function differences(source, target, { lostBilling, otherRegion }) {
-	const found = [
-		...comparedFields,
-		...lostBilling ? [] : billingFields,
-		...otherRegion ? [] : regionalFields
-	].flatMap((field) => compared(field, counted(source, field), counted(target, field)));
-	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
-	for (const mapping of source.BlockDeviceMappings ?? []) {
-		found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
-		here.delete(mapping.DeviceName);
-	}
-	for (const name of here.keys()) found.push(...compared(`BlockDeviceMappings[${name}]`, void 0, "there"));
-	return found;
-}
-function compared(field, there, here) {
-	return there === here ? [] : [{
-		field,
-		source: show(there),
-		target: show(here)
-	}];
-}
-function deviceDifferences(there, here) {
-	const name = `BlockDeviceMappings[${there.DeviceName}]`;
-	if (here === void 0) return compared(name, "there", void 0);
-	return [
-		...compared(`${name}.VirtualName`, there.VirtualName, here.VirtualName),
-		...compared(`${name}.NoDevice`, there.NoDevice !== void 0, here.NoDevice !== void 0),
-		...compared(`${name}.Ebs`, there.Ebs !== void 0, here.Ebs !== void 0),
-		...there.Ebs && here.Ebs ? volumeDifferences(`${name}.Ebs`, there.Ebs, here.Ebs) : []
-	];
-}
-function volumeDifferences(name, there, here) {
-	const stated = comparedVolumeFields.filter((field) => isStated(there, field));
-	const encrypted = there.SnapshotId !== void 0 || (there.Encrypted ?? false);
-	return [
-		...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
-		...compared(`${name}.Encrypted`, encrypted, here.Encrypted ?? (here.SnapshotId ? encrypted : false)),
-		...compared(`${name}.SnapshotId`, there.SnapshotId !== void 0, here.SnapshotId !== void 0)
-	];
-}
-function extrasDifferences(source, target) {
-	if (source.uefiData === target.uefiData) return [];
-	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
-	return [{
-		field: "UefiData",
-		source: told(source.uefiData, "of its own"),
-		target: told(target.uefiData, "another")
-	}];
-}
-function tagDifferences(asked, image) {
-	const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
-	return asked.filter(({ Key, Value }) => actual.get(Key) !== Value).map(({ Key, Value }) => ({
-		field: `the tag ${Key}`,
-		source: show(Value),
-		target: show(actual.get(Key)),
-		asked: true
-	}));
-}
-function keyDifferences(kmsKeyArn, image, snapshots) {
-	const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
-	return snapshotIdsOf(image).filter((id) => keys.get(id) !== kmsKeyArn).map((id) => ({
-		field: `the key of ${id}`,
-		source: kmsKeyArn,
-		target: keys.get(id) ?? "not known",
-		asked: true
-	}));
-}
-function counted(image, field) {
-	switch (field) {
-		case "ProductCodes": return listed(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
-		case "ImageWatermarks": return listed(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
-		case "InstanceTypeSpecification": return instanceTypesOf(image);
-		case "RootDeviceType": return image.RootDeviceType ?? "ebs";
-		case "PlatformDetails": return image.PlatformDetails || "Linux/UNIX";
-		case "UsageOperation": return image.UsageOperation || "RunInstances";
-		default: return image[field] || void 0;
-	}
-}
-function isStated(ebs, field) {
-	if (ebs[field] === void 0) return false;
-	if (field === "Iops") return takesIops(ebs.VolumeType);
-	return field !== "Throughput" || ebs.VolumeType === "gp3";
-}
-function instanceTypesOf({ InstanceTypeSpecification: specification }) {
-	const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
-	return listed([...SupportedInstanceTypes.map(({ InstanceType }) => InstanceType), ...UnsupportedInstanceTypes.map(({ InstanceType }) => `not ${InstanceType}`)]);
-}
-function listed(items = []) {
-	return items.toSorted().join(", ") || void 0;
-}
-function show(value) {
-	return value === void 0 ? "not set" : String(value);
-}
-function isImageName(name) {
-	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
-}
-function isImageDescription(description) {
-	return /^[\x20-\x7e]{0,255}$/.test(description);
+function counted(number, noun, plural = `${noun}s`) {
+	return `${number} ${number === 1 ? noun : plural}`;
 }
 // src/report/mermaid.ts
 const drawn = 30;
@@ -7850,23 +7955,20 @@ function diagram(settings, lines) {
 		"```"
 	];
 }
-function label(text) {
-	return text.replace(/["#;<>{}[\]()|`:\\]/g, " ").trim();
-}
 function flowchart({ source, targets, operations }) {
 	const making = targets.filter(({ action }) => action === "create");
 	if (making.length === 0) return [];
 	const size = totalGiB(source.snapshots);
-	const lines = ["flowchart LR", `  source["${label(source.amiId ?? "yet to be made")}<br/>${label(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted$1(source.snapshots.length, "volume")}, ${size} GiB"]`];
+	const lines = ["flowchart LR", `  source["${mermaidLabel(source.amiId ?? "yet to be made")}<br/>${mermaidLabel(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, "volume")}, ${size} GiB"]`];
 	const copied = operations.filter(({ kind }) => kind === "encrypt" || kind === "await");
 	const encrypted = [...new Map(copied.map((one) => [one.region, one])).values()];
 	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
 	const from = (target) => target.account !== source.account && encrypted.some(({ region }) => region === target.from) ? `copy_${id(target.from)}` : "source";
 	if (making.length <= drawn) for (const [index, target] of making.entries()) {
 		const verb = target.route === "copy" ? "share, copy image" : "share, copy, register";
-		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${label(target.amiName)}"]`);
+		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${mermaidLabel(target.amiName)}"]`);
 	}
-	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted$1(group.length, "account")}| region${index}["${group[0]?.region}"]`);
+	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted(group.length, "account")}| region${index}["${group[0]?.region}"]`);
 	return diagram({ flowchart: { wrappingWidth: 400 } }, lines);
 }
 function id(region) {
@@ -7892,7 +7994,7 @@ function gantt({ timeline, targets }) {
 	];
 	const shown = places.slice(0, drawn);
 	for (const { place, spans } of shown) {
-		lines.push(`  section ${label(place)}`);
+		lines.push(`  section ${mermaidLabel(place)}`);
 		for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
 			const mark = failed.has(place) ? "crit, " : "";
 			lines.push(`  ${step} :${mark}${Math.round(from - start)}, ${Math.round(to - start)}`);
@@ -7908,21 +8010,24 @@ const unfolded = 20;
 function summaryText(report) {
 	const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
 	const failed = targets.filter(({ status }) => status === "failed");
-	const id = sourceAmiId === "" ? plan === void 0 ? "not found" : "yet to be made" : `\`${sourceAmiId}\``;
+	const id = sourceAmiId === "" ? plan === void 0 ? "not found" : "yet to be made" : markdown(sourceAmiId);
 	const source = plan === void 0 ? "" : sourceText(plan.source);
 	const took = seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : "";
 	const head = [`## ${verdict(report)}`, ...swept ? [] : ["", `Source ${id}${source}.${took}`]];
-	const found = problems.flatMap(({ places, what, remedy }) => [`- **${plain(places)}**: ${plain(what)}`, ...remedy === "" ? [] : [`  - What to do: ${plain(remedy)}`]]);
-	const failing = [...failures.flatMap((failure) => failureText(failure)), ...problems.length > 0 ? [] : failed.flatMap(({ account, region, error = "" }) => failureText(error, `**${account}/${region}**: `))];
+	const found = problems.flatMap(({ places, what, remedy }) => [`- **${markdown(places)}**: ${markdown(what)}`, ...remedy === "" ? [] : [`  - What to do: ${markdown(remedy)}`]]);
+	const failing = [...failures.flatMap((failure) => failureText(failure)), ...problems.length > 0 ? [] : failed.flatMap(({ account, region, error = "" }) => failureText(error, `**${markdown(placeName({
+		account,
+		region
+	}))}**: `))];
 	const table = ["| account | region | AMI | name | volumes | GiB | key | status | time |", "|---|---|---|---|--:|--:|---|---|--:|"];
 	const volumes = plan?.source.snapshots ?? [];
 	const rows = [...failed, ...targets.filter(({ status }) => status !== "failed")].map((target) => row(target, volumes));
-	const cleaned = [...cleanUp.done.map((what) => `- ${plain(what)}`), ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${plain(what)}`)];
+	const cleaned = [...cleanUp.done.map((what) => `- ${markdown(what)}`), ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${markdown(what)}`)];
 	return within$1([
 		...head,
 		...section("Problems", found),
 		...section("Failures", failing),
-		...section("Warnings", (plan?.warnings ?? []).map((warning) => `- ${plain(warning)}`))
+		...section("Warnings", [...plan?.warnings ?? [], ...plan?.dryRun ? plan.unasked : []].map((warning) => `- ${markdown(warning)}`))
 	], [...rows.length > 0 ? [
 		"",
 		...table,
@@ -7949,16 +8054,19 @@ function section(title, lines) {
 	];
 }
 function failureText(failure, where = "") {
-	const [what = "", ...details] = failure.split(/\n|\. (?=What to do: )/);
-	return [`- ${where}${plain(what)}`, ...details.map((detail) => `  - ${plain(detail.trim())}`)];
+	const [what = "", ...remedies] = failure.split(/\. (?=What to do: )/);
+	return [`- ${where}${markdown(what)}`, ...remedies.map((remedy) => `  - ${markdown(remedy)}`)];
 }
 function sourceText({ amiName, account, region, snapshots }) {
-	return ` (${plain(amiName)}; ${counted$1(snapshots.length, "volume")}, ${totalGiB(snapshots)} GiB) in ${account}/${region}`;
+	return ` (${markdown(amiName)}; ${counted(snapshots.length, "volume")}, ${totalGiB(snapshots)} GiB) in ${markdown(placeName({
+		account,
+		region
+	}))}`;
 }
 function verdict(report) {
 	const { swept, targets, plan, problems = [], madeImageId, cleanUp } = report;
 	if (swept === true) return sweepVerdict(cleanUp);
-	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; ${madeImageId === void 0 ? "nothing was changed" : `${madeImageId} was made and is kept, nothing else was changed`}`;
+	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; ${madeImageId === void 0 ? "nothing was changed" : `${markdown(madeImageId)} was made and is kept, nothing else was changed`}`;
 	if (plan?.dryRun === true) return `📋 Dry run: ${targets.filter(({ status }) => status === "planned").length} of ${targets.length} AMIs would be made; nothing was changed`;
 	return targets.length === 0 ? "❌ The run failed" : targetsVerdict(report);
 }
@@ -7977,7 +8085,7 @@ function targetsVerdict({ targets, failures, cleanUp }) {
 	return cleanUp.failed.length > 0 ? `⚠️ ${ready} ready, but something was left behind` : `✅ ${ready} ready`;
 }
 function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }, volumes) {
-	const link = amiId === null ? "" : `[\`${amiId}\`](${consoleUrl(region, amiId)})`;
+	const link = amiId === null ? "" : `[${markdownCell(amiId)}](${consoleUrl(region, amiId)})`;
 	const key = kmsKeyArn === null ? "" : keyLink(kmsKeyArn, region);
 	const icon = {
 		created: "✅",
@@ -7986,11 +8094,11 @@ function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }, vo
 		planned: "📋"
 	}[status];
 	const time = status === "planned" ? "" : spokenSeconds(seconds).replaceAll(" ", "&nbsp;");
-	return `| ${account} | ${region} | ${link} | ${plain(amiName ?? "")} | ${volumes.length || ""} | ${totalGiB(volumes) || ""} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
+	return `| ${account} | ${region} | ${link} | ${markdownCell(amiName ?? "")} | ${volumes.length || ""} | ${totalGiB(volumes) || ""} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
 }
 function keyLink(arn, region) {
 	const id = arn.split("/").at(-1) ?? "";
-	return `[\`${id.slice(0, id.startsWith("mrk-") ? 12 : 8)}…\`](${new URL(consoleUrl(region, "")).origin}/kms/home?region=${region}#/kms/keys/${id})`;
+	return `[${markdownCell(`${id.slice(0, id.startsWith("mrk-") ? 12 : 8)}…`)}](${new URL(consoleUrl(region, "")).origin}/kms/home?region=${region}#/kms/keys/${encodeURIComponent(id)})`;
 }
 function planText(plan) {
 	if (plan === void 0) return [];
@@ -8000,22 +8108,19 @@ function planText(plan) {
 	const other = topology === "direct" ? "regional-hub" : "direct";
 	const instead = byTopology[other].transferGiB === estimate.transferGiB ? "" : ` (topology \`${topology}\`; with \`${other}\` ${byTopology[other].transferGiB} GiB, ${usd(byTopology[other].transferUSD)})`;
 	const costs = [
-		`- ${counted$1(estimate.copies, "snapshot copy", "snapshot copies")}`,
+		`- ${counted(estimate.copies, "snapshot copy", "snapshot copies")}`,
 		`- between regions: ${estimate.transferGiB} GiB, about ${usd(estimate.transferUSD)}${instead}`,
 		`- snapshots that stay: ${estimate.storageGiB} GiB, at most ${usd(estimate.storageUSDPerMonth)} a month`,
 		...estimate.timedCopyUSD > 0 ? [`- time-based copies: ${usd(estimate.timedCopyUSD)}`] : [],
 		...estimate.fastSnapshotRestoreUSDPerHour > 0 ? [`- fast snapshot restore: ${usd(estimate.fastSnapshotRestoreUSDPerHour)} an hour`] : [],
 		...dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : [],
 		"",
-		`<sub>By ${plain(estimate.basis)}.</sub>`
+		`<sub>By ${estimate.basis}.</sub>`
 	];
 	return [...dryRun ? section("Plan", flowchart(plan)) : [], ...section("Costs, by estimate", costs)];
 }
 function usd(amount) {
 	return `${amount.toFixed(2)} USD`;
-}
-function plain(text) {
-	return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/([|\\`*_[\]])/g, "\\$1").replace(/\s+/g, " ");
 }
 function within$1(head, middle, tail) {
 	const bytes = (lines) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
@@ -26435,6 +26540,9 @@ const _GEDKKIRe = "GetEbsDefaultKmsKeyIdResult";
 const _GEEBD = "GetEbsEncryptionByDefault";
 const _GEEBDR = "GetEbsEncryptionByDefaultRequest";
 const _GEEBDRe = "GetEbsEncryptionByDefaultResult";
+const _GIAR = "GetImageAncestryRequest";
+const _GIARe = "GetImageAncestryResult";
+const _GIAe = "GetImageAncestry";
 const _GIL = "GroupIdentifierList";
 const _GISL = "GroupIdStringList";
 const _GIr = "GroupId";
@@ -26460,8 +26568,11 @@ const _Hy = "Hypervisor";
 const _I$1 = "Id";
 const _IA$2 = "Ipv6Addresses";
 const _IAC = "Ipv6AddressCount";
+const _IAE$2 = "ImageAncestryEntries";
+const _IAEL = "ImageAncestryEntryList";
 const _IAESS = "InstanceAttachmentEnaSrdSpecification";
 const _IAESUS = "InstanceAttachmentEnaSrdUdpSpecification";
+const _IAEm = "ImageAncestryEntry";
 const _IART = "IncludeAllResourceTypes";
 const _IAm = "ImageAllowed";
 const _IAma = "ImageAttribute";
@@ -27014,6 +27125,7 @@ const _hT = "httpTokens";
 const _hTo = "hostnameType";
 const _i = "id";
 const _iAC = "ipv6AddressCount";
+const _iAES = "imageAncestryEntrySet";
 const _iASp = "ipv6AddressesSet";
 const _iAm = "imageAllowed";
 const _iAp = "ipAddress";
@@ -28839,6 +28951,26 @@ var GetEbsEncryptionByDefaultResult$ = [
 		[_xN]: _sTs
 	}]]
 ];
+var GetImageAncestryRequest$ = [
+	3,
+	n0$2,
+	_GIAR,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var GetImageAncestryResult$ = [
+	3,
+	n0$2,
+	_GIARe,
+	0,
+	[_IAE$2],
+	[[() => ImageAncestryEntryList, {
+		[_eQN]: `ImageAncestryEntrySet`,
+		[_xN]: _iAES
+	}]]
+];
 var GroupIdentifier$ = [
 	3,
 	n0$2,
@@ -29090,6 +29222,41 @@ var Image$ = [
 		[0, {
 			[_eQN]: `Platform`,
 			[_xN]: _pl
+		}]
+	]
+];
+var ImageAncestryEntry$ = [
+	3,
+	n0$2,
+	_IAEm,
+	0,
+	[
+		_CDr,
+		_IIm,
+		_IOA,
+		_SII,
+		_SIRo
+	],
+	[
+		[4, {
+			[_eQN]: `CreationDate`,
+			[_xN]: _cDr
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ImageOwnerAlias`,
+			[_xN]: _iOA
+		}],
+		[0, {
+			[_eQN]: `SourceImageId`,
+			[_xN]: _sIIo
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN]: _sIR
 		}]
 	]
 ];
@@ -32385,6 +32552,13 @@ var GroupNameStringList = [
 	0,
 	[0, { [_xN]: _GN }]
 ];
+var ImageAncestryEntryList = [
+	1,
+	n0$2,
+	_IAEL,
+	0,
+	[() => ImageAncestryEntry$, { [_xN]: _it }]
+];
 var ImageCriterionList = [
 	1,
 	n0$2,
@@ -33003,6 +33177,14 @@ var GetEbsEncryptionByDefault$ = [
 	() => GetEbsEncryptionByDefaultRequest$,
 	() => GetEbsEncryptionByDefaultResult$
 ];
+var GetImageAncestry$ = [
+	9,
+	n0$2,
+	_GIAe,
+	0,
+	() => GetImageAncestryRequest$,
+	() => GetImageAncestryResult$
+];
 var ModifyImageAttribute$ = [
 	9,
 	n0$2,
@@ -33354,6 +33536,8 @@ var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "G
 var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
 var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
+var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
 var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
@@ -40416,6 +40600,9 @@ const systemClock = {
 	}
 };
 // src/aws/clients.ts
+function sendEc2({ ec2 }, command) {
+	return ec2(command);
+}
 const clientDefaults = {
 	maxAttempts: 1,
 	customUserAgent: "share-encrypted-ami"
@@ -40550,6 +40737,7 @@ function openPlace(clients, { account, session, signal }, region) {
 		signal,
 		until,
 		clock: clients.clock,
+		awsNow: clients.awsNow,
 		sleep: (ms) => clients.clock.sleep(ms, signal),
 		ec2: ec2(signal),
 		kms: kms(signal),
@@ -40560,11 +40748,13 @@ function openPlace(clients, { account, session, signal }, region) {
 }
 const maxClients = 64;
 function openClients({ clock, http }) {
+	const aws = openAwsClock(clock);
 	const kept = new Map();
 	let settings;
 	return {
 		clock,
-		http,
+		awsNow: aws.now,
+		http: aws.reading(http),
 		inFlight: pLimit(128),
 		pooled: (make) => () => {
 			const client = kept.get(make) ?? make({ ...settings });
@@ -40575,6 +40765,26 @@ function openClients({ clock, http }) {
 			if (kept.size > maxClients && oldest !== void 0) kept.delete(oldest);
 			return client;
 		}
+	};
+}
+function openAwsClock(clock) {
+	let ahead = 0;
+	const read = (headers) => {
+		const date = Date.parse(headers.date ?? headers.Date ?? "");
+		const off = date - clock.now();
+		if (!Number.isNaN(date) && Math.abs(off - ahead) > 2e3) ahead = off;
+	};
+	return {
+		now: () => clock.now() + ahead,
+		reading: (http) => ({
+			async handle(request, options) {
+				const answer = await http.handle(request, options);
+				read(answer.response.headers);
+				return answer;
+			},
+			updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
+			httpHandlerConfigs: () => http.httpHandlerConfigs()
+		})
 	};
 }
 function settingsOf({ config }) {
@@ -40836,6 +41046,9 @@ async function requestToken(audience, { env, http, runner }, signal) {
 	return value;
 }
 // src/observe/accounts.ts
+function roleOf(place, roleArn) {
+	return roleArn ?? `the caller in account ${place.account}`;
+}
 const ofSource = new Set([
 	"create",
 	"lease",
@@ -40845,9 +41058,13 @@ const ofSource = new Set([
 	"share",
 	"ready"
 ]);
-function placeOf(accounts, operation) {
+function isOfSource(operation) {
 	const { place, kind, island } = operation;
-	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== placeName(place) ? accounts.source(place.region) : accounts.target(place);
+	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== placeName(place);
+}
+function placeOf(accounts, operation) {
+	const { place } = operation;
+	return isOfSource(operation) ? accounts.source(place.region) : accounts.target(place);
 }
 function openAccounts(host, settings, findings) {
 	const { source, credentials, maskAccountIds } = settings;
@@ -40921,54 +41138,108 @@ function openAccounts(host, settings, findings) {
 	};
 }
 // src/aws/kms.ts
-const keyOperations = [
+const useOperations = [
 	"DescribeKey",
 	"Decrypt",
-	"ReEncryptFrom",
-	"CreateGrant"
+	"ReEncryptFrom"
 ];
+const keyOperations = [...useOperations, "CreateGrant"];
+function useStatements(on) {
+	const { Resource, ...whom } = on;
+	const allow = (Action) => ({
+		Effect: "Allow",
+		...whom,
+		Action,
+		Resource
+	});
+	const forEc2 = { Bool: { "kms:GrantIsForAWSResource": "true" } };
+	return [allow(useOperations.map((operation) => `kms:${operation}`)), {
+		...allow("kms:CreateGrant"),
+		Condition: forEc2
+	}];
+}
+async function makeCipherText(place, keyArn) {
+	const command = new GenerateDataKeyWithoutPlaintextCommand({
+		KeyId: keyArn,
+		NumberOfBytes: 32
+	});
+	const { CiphertextBlob } = await place.kms(command);
+	if (CiphertextBlob === void 0) throw new Error("KMS gave no cipher text");
+	return CiphertextBlob;
+}
+async function askToDecrypt(place, keyArn, CiphertextBlob) {
+	await place.kms(new DecryptCommand({
+		KeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	}));
+}
+async function listGrants(place, keyArn) {
+	const grants = [];
+	for (let Marker;;) {
+		const page = await place.kms(new ListGrantsCommand({
+			KeyId: keyArn,
+			Limit: 100,
+			Marker
+		}));
+		grants.push(...page.Grants ?? []);
+		if (!page.Truncated) return grants;
+		Marker = page.NextMarker;
+	}
+}
 function regionOfKey(keyArn) {
 	return keyArn.split(":")[3] ?? "";
 }
 // src/aws/key-policy.ts
 const sidPrefix = "ShareEncryptedAmi";
-function sidOf(leaseId) {
-	return `${sidPrefix}${leaseId}`;
+function sidsOf(leaseId) {
+	const sid = `${sidPrefix}${leaseId}`;
+	return [sid, `${sid}Grant`];
 }
 function statementsOf(policy) {
 	const { Statement } = policy;
 	return Array.isArray(Statement) ? Statement : [Statement];
 }
-function withStatement(policy, { leaseId, partition, accounts }) {
-	const Sid = sidOf(leaseId);
-	const statements = statementsOf(policy);
-	if (statements.some((statement) => statement.Sid === Sid)) return policy;
-	const ours = {
-		Sid,
-		Effect: "Allow",
+function withStatements(policy, { leaseId, partition, accounts }) {
+	const [use, grant] = useStatements({
 		Principal: { AWS: accounts.map((account) => `arn:${partition}:iam::${account}:root`) },
-		Action: keyOperations.map((operation) => `kms:${operation}`),
 		Resource: "*"
-	};
-	return {
+	});
+	const [useSid, grantSid] = sidsOf(leaseId);
+	const statements = statementsOf(policy);
+	const missing = [{
+		Sid: useSid,
+		...use
+	}, {
+		Sid: grantSid,
+		...grant
+	}].filter(({ Sid }) => !statements.some((statement) => statement.Sid === Sid));
+	return missing.length === 0 ? policy : {
 		...policy,
-		Statement: [...statements, ours]
+		Statement: [...statements, ...missing]
 	};
 }
 function withoutStatements(policy, leaseIds) {
-	const sids = new Set(leaseIds.map(sidOf));
+	const sids = new Set(leaseIds.flatMap(sidsOf));
 	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
 	return kept.length === statementsOf(policy).length ? policy : {
 		...policy,
 		Statement: kept
 	};
 }
+function statedFor(policy, leaseId) {
+	return statementsOf(policy).filter(({ Sid = "" }) => sidsOf(leaseId).includes(Sid)).flatMap(principalsOf).flatMap((principal) => principal.split(":")[4] ?? principal);
+}
+function principalsOf({ Principal = "" }) {
+	if (typeof Principal === "string") return [Principal];
+	return [Principal.AWS ?? []].flat();
+}
 const maxPolicyBytes = 32768;
 function writePolicy(policy) {
 	return JSON.stringify(policy);
 }
 function deletedPrincipals(policy) {
-	const named = statementsOf(policy).flatMap(({ Principal = "" }) => typeof Principal === "string" ? [Principal] : Principal.AWS ?? []);
+	const named = statementsOf(policy).flatMap(principalsOf);
 	return [...new Set(named.filter((principal) => /^A(RO|ID)A[A-Z0-9]{16,}$/.test(principal)))];
 }
 async function readPolicy(place, keyArn) {
@@ -41023,97 +41294,6 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 	}
 	throw new Error(`it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`);
 }
-// src/join.ts
-async function joined(promises) {
-	await Promise.allSettled(promises);
-	return Promise.all(promises);
-}
-// src/check/probe.ts
-const noImage = "ami-0fffffffffffffff0";
-const noSnapshot = "snap-0fffffffffffffff0";
-async function ask(call) {
-	try {
-		await call();
-		return {
-			is: "unknown",
-			words: "the endpoint took the dry run for a call"
-		};
-	} catch (error) {
-		if (!(error instanceof AwsCallError)) throw error;
-		return verdictOf(error);
-	}
-}
-function verdictOf(error) {
-	const words = errorMessage(error.cause);
-	if (hasCode(error, "DryRunOperation", "DryRunOperationException")) return {
-		is: "allowed",
-		words
-	};
-	return {
-		is: isDenialCode(error.code) ? "denied" : "unknown",
-		words
-	};
-}
-function lacksIdentityPolicy({ words }) {
-	return words.includes("identity-based policy");
-}
-function roleOf(place, roleArn) {
-	return roleArn ?? `the caller in account ${place.account}`;
-}
-async function askAll(asker, questions) {
-	await joined(questions.map(async ({ call, ...question }) => {
-		const verdict = await ask(call);
-		if (verdict.is === "denied") tellDenial(asker, question, verdict);
-	}));
-}
-function tellDenial({ place, role, findings }, { action, resources, tagged = resources, without }, verdict) {
-	const denied = /is not authorized to perform: (\w+:\w+)/.exec(verdict.words)?.[1] ?? `ec2:${action}`;
-	const what = `${role} may not take ${denied}`;
-	const remedy = `add to its policy: ${statement(denied, denied === "ec2:CreateTags" ? tagged : resources)}${deniedOutright(verdict)}`;
-	if (without === void 0) findings.add(placeName(place), what, remedy);
-	else findings.warn(placeName(place), `${what}: ${without}. What to do: ${remedy}`);
-}
-async function readOrWarn(asker, { action, without, call }) {
-	try {
-		return await call();
-	} catch (error) {
-		if (!(error instanceof AwsCallError)) throw error;
-		const verdict = verdictOf(error);
-		if (verdict.is === "denied") tellDenial(asker, {
-			action,
-			resources: ["*"],
-			without
-		}, verdict);
-		else asker.findings.warn(placeName(asker.place), `ec2:${action} failed (${verdict.words}): ${without}`);
-		return;
-	}
-}
-function deniedOutright({ words }) {
-	return words.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
-}
-async function honoursKeyDryRuns(users) {
-	for (const { place, keyArn } of users) {
-		const command = new GenerateDataKeyWithoutPlaintextCommand({
-			KeyId: keyArn,
-			NumberOfBytes: 32,
-			DryRun: true
-		});
-		const { is } = await ask(() => place.kms(command));
-		if (is === "allowed") return true;
-		if (is === "unknown") return false;
-	}
-	return false;
-}
-function askToGrant({ place, keyArn }, grantee) {
-	const GranteePrincipal = grantee ?? `arn:${keyArn.split(":")[1]}:iam::${place.account}:root`;
-	const Operations = grantee === void 0 ? ["Decrypt"] : [...keyOperations];
-	return ask(() => place.kms(new CreateGrantCommand({
-		KeyId: keyArn,
-		GranteePrincipal,
-		Operations,
-		DryRun: true
-	})));
-}
 // src/retry.ts
 async function retried({ place, on, tries = Number.POSITIVE_INFINITY, wait, tell }, act) {
 	for (let count = 1;; count += 1) try {
@@ -41130,97 +41310,6 @@ async function lookedFor(place, seconds, look) {
 		const found = await look();
 		if (found !== void 0) return found;
 	}
-}
-// src/operations/allow.ts
-function grantName(imageId, leaseId) {
-	return `share-encrypted-ami/${imageId}/${leaseId}`;
-}
-async function allow(operation, { run, place }) {
-	if (operation.by === "grant") return { grantId: await grantKey$1(run, place, operation) };
-	await addStatement(run, place, operation);
-	return {};
-}
-async function addStatement({ leaseId, request, log }, place, allowed) {
-	const { key, accounts } = allowed;
-	try {
-		if (await changePolicy(place, key, { change: (policy) => withStatement(policy, {
-			leaseId,
-			partition: request.source.partition,
-			accounts
-		}) })) log.line(placeName(place), `added a statement to the policy of ${key}`);
-	} catch (error) {
-		throw new StepError(`Adding a statement to the policy of ${key}`, error);
-	}
-}
-const principalTries = 6;
-function oncePrincipalIsThere(place, act) {
-	const on = (error) => hasCode(error, "InvalidArnException");
-	return retried({
-		place,
-		on,
-		tries: principalTries,
-		wait: (count) => 1e3 * count
-	}, act);
-}
-async function grantKey$1(run, place, { key, principalArn }) {
-	const command = new CreateGrantCommand({
-		KeyId: key,
-		GranteePrincipal: principalArn,
-		Operations: [...keyOperations],
-		Name: grantName(run.source.imageId, run.leaseId)
-	});
-	try {
-		return (await oncePrincipalIsThere(place, () => place.kms(command))).GrantId;
-	} catch (error) {
-		throw new StepError(`Granting ${principalArn} the use of ${key}`, error);
-	}
-}
-const settleSeconds = 300;
-const lostSeconds = 5;
-async function access$1({ key, target, allowedBy }, scope) {
-	const { run } = scope;
-	const place = run.accounts.target(target, regionOfKey(key)).until(scope.place.signal);
-	const began = run.log.elapsedSeconds();
-	const patienceSeconds = allowedBy === void 0 ? 0 : settleSeconds;
-	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) {
-		const waited = run.log.elapsedSeconds() - began;
-		const denied = await describes(place, key);
-		if (denied === void 0) {
-			if (!(run.kmsDryRuns && await awaitsGrant(place, key)) || waited > patienceSeconds) return {};
-		} else if (!isDenied(denied) || lacksPolicy(denied) || waited > patienceSeconds) {
-			const remedy = accessRemedy(key, denied, run);
-			throw new StepError(`Using the source key ${key} from account ${place.account}`, denied, remedy);
-		} else if (waited > lostSeconds && allowedBy !== void 0) await giveAgain(allowedBy, scope);
-		await place.sleep(wait);
-	}
-}
-async function awaitsGrant(place, keyArn) {
-	return (await askToGrant({
-		place,
-		keyArn
-	})).words.includes("no resource-based policy");
-}
-async function describes(place, key) {
-	try {
-		await place.kms(new DescribeKeyCommand({ KeyId: key }));
-		return;
-	} catch (error) {
-		return error;
-	}
-}
-async function giveAgain(id, { run, place }) {
-	const operation = run.operation(id);
-	if (operation?.kind !== "allow" || operation.by !== "policy") return;
-	await addStatement(run, run.accounts.source(operation.place.region).until(place.signal), operation);
-}
-function lacksPolicy(denied) {
-	return errorMessage(denied).includes("no identity-based policy");
-}
-function accessRemedy(keyArn, denied, run) {
-	const actions = keyOperations.map((operation) => `kms:${operation}`).join(", ");
-	if (lacksPolicy(denied)) return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: allow ${actions} on ${keyArn} in the target role's policy`;
-	if (run.request.source.keyAccess !== "existing") return void 0;
-	return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must allow the target account ${actions}; or set source-key-access to grant`;
 }
 // src/aws/describe.ts
 const idsPerCall = 200;
@@ -41267,8 +41356,15 @@ async function byIds(ids, notFound, describe) {
 	}
 	return found;
 }
+async function ancestryOf(place, id) {
+	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
+	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
+}
 function ownImages(place, ...filters) {
-	return listImages(place, ["self"], filters);
+	return imagesOf(place, ["self"], ...filters);
+}
+function imagesOf(place, owners, ...filters) {
+	return listImages(place, [...owners], filters);
 }
 function visibleImages(place, ...filters) {
 	return listImages(place, void 0, filters);
@@ -41323,35 +41419,475 @@ async function pages(read) {
 		token = next;
 	}
 }
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
+}
+// src/observe/users.ts
+const templateVersions = "10000";
+async function usersOf$1(place, ids, warn) {
+	const whereKnown = async (kind, read) => {
+		try {
+			await read();
+		} catch (error) {
+			if (!isUnknownAction(error)) throw error;
+			warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+		}
+	};
+	const users = new Map();
+	const note = (id, user) => {
+		if (id === void 0 || user === void 0 || !ids.includes(id)) return;
+		const name = user.replace(/^arn:.+:(instance|launch-template)\//, "");
+		users.set(id, [...new Set([...users.get(id) ?? [], name])]);
+	};
+	if (ids.length === 0) return users;
+	await joined([
+		noteInstances(place, ids, note),
+		whereKnown("which launch templates use an AMI", async () => {
+			const versions = await pages(async (NextToken) => {
+				const page = await place.ec2(templatesUsing(ids, NextToken));
+				return {
+					items: page.LaunchTemplateVersions ?? [],
+					next: page.NextToken
+				};
+			});
+			for (const { LaunchTemplateData, LaunchTemplateId } of versions) note(LaunchTemplateData?.ImageId, LaunchTemplateId);
+		}),
+		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
+	]);
+	return users;
+}
+function instancesOf(ids, NextToken) {
+	return new DescribeInstancesCommand({
+		Filters: [{
+			Name: "image-id",
+			Values: [...ids]
+		}],
+		NextToken
+	});
+}
+function templatesUsing(ids, NextToken) {
+	return new DescribeLaunchTemplateVersionsCommand({
+		Versions: ["$Latest", "$Default"],
+		Filters: [{
+			Name: "image-id",
+			Values: [...ids]
+		}],
+		NextToken
+	});
+}
+function referencesTo(ImageIds, NextToken) {
+	return new DescribeImageReferencesCommand({
+		ImageIds: [...ImageIds],
+		ResourceTypes: [
+			{ ResourceType: "ec2:Instance" },
+			{
+				ResourceType: "ec2:LaunchTemplate",
+				ResourceTypeOptions: [{
+					OptionName: "version-depth",
+					OptionValues: [templateVersions]
+				}]
+			},
+			{ ResourceType: "ssm:Parameter" },
+			{ ResourceType: "imagebuilder:ImageRecipe" },
+			{ ResourceType: "imagebuilder:ContainerRecipe" }
+		],
+		NextToken
+	});
+}
+async function noteInstances(place, ids, note) {
+	const reservations = await pages(async (NextToken) => {
+		const page = await place.ec2(instancesOf(ids, NextToken));
+		return {
+			items: page.Reservations ?? [],
+			next: page.NextToken
+		};
+	});
+	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+}
+async function noteReferences(place, ids, note) {
+	for (let start = 0; start < ids.length; start += 10) {
+		const references = await pages(async (NextToken) => {
+			const page = await place.ec2(referencesTo(ids.slice(start, start + 10), NextToken));
+			return {
+				items: page.ImageReferences ?? [],
+				next: page.NextToken
+			};
+		});
+		for (const { ImageId, Arn } of references) note(ImageId, Arn);
+	}
+}
+// src/operations/question.ts
+var UnaskedError = class extends Error {
+	name = "UnaskedError";
+};
+const noResource = {
+	image: "ami-0ffffffffffffffff",
+	snapshot: "snap-0ffffffffffffffff"
+};
+function idOr(standIn, id) {
+	return id !== void 0 && /^(ami|snap)-[0-9a-f]+$/.test(id) ? id : standIn;
+}
+function dryRun(command, without) {
+	const { TagSpecifications = [] } = command.input;
+	const tagged = TagSpecifications.flatMap(({ ResourceType, Tags = [] }) => Tags.length > 0 ? ResourceType ?? [] : []);
+	const text = JSON.stringify(command.input, (name, value) => freeTexts.includes(name) ? void 0 : value);
+	command.input.DryRun = true;
+	const name = actionOf(command);
+	const named = typesByPrefix.filter(([prefix]) => text.includes(`"${prefix}-`)).map(([, type]) => type);
+	return {
+		service: "ec2",
+		action: `ec2:${name}`,
+		without,
+		tagged,
+		dry: true,
+		on: /^Describe.*(?<!Attribute)$/.test(name) ? [] : [...new Set([...named, ...tagged])],
+		key: `${name} ${JSON.stringify(command.input, asPoliciesSee)}`,
+		standsIn: Object.values(noResource).some((id) => text.includes(id)),
+		names: (id) => text.includes(id),
+		ask: (place) => sendEc2(place, command)
+	};
+}
+const freeTexts = [
+	"Name",
+	"Description",
+	"Tags"
+];
+const typesByPrefix = [
+	["i", "instance"],
+	["ami", "image"],
+	["snap", "snapshot"]
+];
+function asPoliciesSee(_, value) {
+	if (typeof value === "string") return value.replace(/\b(ami|snap)-[0-9a-f]+/g, "$1");
+	const { Key } = value ?? {};
+	return typeof Key === "string" && Key.startsWith("share-encrypted-ami:") ? Key : value;
+}
+function reading(action, without, ask) {
+	return {
+		service: "ec2",
+		action: `ec2:${action}`,
+		key: `${action} ${without}`,
+		ask,
+		without,
+		on: [],
+		tagged: [],
+		dry: false,
+		standsIn: false,
+		names: () => false
+	};
+}
+function asksForUsers({ request, standIns }) {
+	const commands = [
+		instancesOf,
+		templatesUsing,
+		referencesTo
+	].map((of) => of([standIns.image]));
+	return request.publication.retain === void 0 ? [] : commands.map((command) => dryRun(command));
+}
+// src/operations/key-questions.ts
+function question(operation, keyArn, how) {
+	const action = `kms:${operation}`;
+	return {
+		service: "kms",
+		action,
+		keyArn,
+		key: `${action} ${keyArn}`,
+		dry: true,
+		standsIn: false,
+		counts: "through-ec2",
+		mending: "action",
+		foreign: false,
+		...how
+	};
+}
+function usingKey(keyArn) {
+	return [question("GenerateDataKeyWithoutPlaintext", keyArn, {
+		dry: false,
+		ask: ({ cipherText }) => cipherText("asker")
+	}), ...decrypting(keyArn, "asker", {})];
+}
+function decrypting(keyArn, by, how) {
+	const text = async ({ cipherText }) => {
+		try {
+			return await cipherText(by);
+		} catch (error) {
+			throw new UnaskedError("no cipher text to ask with can be made", { cause: error });
+		}
+	};
+	const keys = {
+		SourceKeyId: keyArn,
+		DestinationKeyId: keyArn
+	};
+	const reEncrypt = (CiphertextBlob) => new ReEncryptCommand({
+		...keys,
+		CiphertextBlob,
+		DryRun: true
+	});
+	return [question("Decrypt", keyArn, {
+		...how,
+		ask: async (by) => askToDecrypt(by.place, keyArn, await text(by))
+	}), question("ReEncryptFrom", keyArn, {
+		...how,
+		ask: async (by) => by.place.kms(reEncrypt(await text(by)))
+	})];
+}
+function describing(keyArn, how) {
+	const command = new DescribeKeyCommand({ KeyId: keyArn });
+	return question("DescribeKey", keyArn, {
+		...how,
+		dry: false,
+		ask: ({ place }) => place.kms(command)
+	});
+}
+function readingSnapshots(snapshots, to) {
+	const keys = snapshots.flatMap(({ kmsKeyArn, obstacle }) => kmsKeyArn === void 0 || kmsKeyArn === to || obstacle?.startsWith("under ") ? [] : [kmsKeyArn]);
+	const how = { mending: "reading" };
+	return keys.flatMap((keyArn) => [describing(keyArn, how), ...decrypting(keyArn, "asker", how)]);
+}
+function takingUnder(keyArn) {
+	const how = {
+		mending: "reading",
+		foreign: true
+	};
+	return [describing(keyArn, {
+		...how,
+		counts: "ours"
+	}), ...decrypting(keyArn, "source", how)];
+}
+function granting(command, absent) {
+	const { KeyId = "", GranteePrincipal } = command.input;
+	command.input.DryRun = true;
+	const ask = async ({ place }) => {
+		try {
+			return await place.kms(command);
+		} catch (error) {
+			if (absent !== void 0 && hasCode(error, "InvalidArnException")) return [absent];
+			throw error;
+		}
+	};
+	return {
+		...question("CreateGrant", KeyId, {
+			counts: "ours",
+			ask
+		}),
+		key: `CreateGrant ${KeyId} ${GranteePrincipal}`
+	};
+}
+function revoking(keyArn) {
+	const revoke = new RevokeGrantCommand({
+		KeyId: keyArn,
+		GrantId: "0".repeat(64),
+		DryRun: true
+	});
+	const list = new ListGrantsCommand({
+		KeyId: keyArn,
+		Limit: 1
+	});
+	return [question("RevokeGrant", keyArn, {
+		counts: "ours",
+		standsIn: true,
+		ask: ({ place }) => place.kms(revoke)
+	}), question("ListGrants", keyArn, {
+		counts: "sweeping",
+		dry: false,
+		ask: ({ place }) => place.kms(list)
+	})];
+}
+function changingPolicy(keyArn, change) {
+	const ask = async ({ place }) => {
+		const policy = await readPolicy(place, keyArn);
+		const gone = deletedPrincipals(policy);
+		const bytes = Buffer.byteLength(writePolicy(change(policy)));
+		const deleted = {
+			what: `the policy of ${keyArn} names ${gone.join(", ")}, which was deleted: KMS takes no change of a policy that does`,
+			remedy: "remove that principal from the policy of the key, or set source-key-access to grant"
+		};
+		const long = {
+			what: `the policy of ${keyArn} would be of ${bytes} bytes with the statements for the targets, and KMS takes ${maxPolicyBytes}`,
+			remedy: "set source-key-access to grant, or shorten the policy of the key"
+		};
+		return [...gone.length > 0 ? [deleted] : [], ...bytes > 32768 ? [long] : []];
+	};
+	return question("GetKeyPolicy", keyArn, {
+		counts: "ours",
+		dry: false,
+		ask
+	});
+}
+// src/operations/allow.ts
+function grantName(imageId, leaseId) {
+	return `share-encrypted-ami/${imageId}/${leaseId}`;
+}
+function leaseOfGrant(imageId, name) {
+	const prefix = grantName(imageId, "");
+	return name.startsWith(prefix) ? name.slice(prefix.length) : void 0;
+}
+async function allow(operation, { run, place }) {
+	if (operation.by === "grant") return { grantId: await grantKey$1(run, place, operation) };
+	await addStatements(run, place, operation);
+	return {};
+}
+function ownStatements({ leaseId, request }, { accounts }) {
+	return (policy) => withStatements(policy, {
+		leaseId,
+		partition: request.source.partition,
+		accounts
+	});
+}
+async function addStatements(run, place, operation) {
+	const { key } = operation;
+	try {
+		if (await changePolicy(place, key, { change: ownStatements(run, operation) })) run.log.line(placeName(place), `added statements to the policy of ${key}`);
+	} catch (error) {
+		throw new StepError(`Adding statements to the policy of ${key}`, error);
+	}
+}
+const principalTries = 6;
+function oncePrincipalIsThere(place, act) {
+	const on = (error) => hasCode(error, "InvalidArnException");
+	return retried({
+		place,
+		on,
+		tries: principalTries,
+		wait: (count) => 1e3 * count
+	}, act);
+}
+function commandOf$3({ source, leaseId }, { key, principalArn }) {
+	return new CreateGrantCommand({
+		KeyId: key,
+		GranteePrincipal: principalArn,
+		Operations: [...keyOperations],
+		Name: grantName(source.imageId, leaseId)
+	});
+}
+function asksToAllow(operation, asking) {
+	const { key } = operation;
+	return operation.by === "grant" ? [granting(commandOf$3(asking, operation)), ...revoking(key)] : [changingPolicy(key, ownStatements(asking, operation))];
+}
+function asksForAccess({ key }) {
+	return takingUnder(key);
+}
+async function grantKey$1(run, place, operation) {
+	const { key, principalArn } = operation;
+	try {
+		return (await oncePrincipalIsThere(place, () => place.kms(commandOf$3(run, operation)))).GrantId;
+	} catch (error) {
+		throw new StepError(`Granting ${principalArn} the use of ${key}`, error);
+	}
+}
+const settleSeconds = 300;
+const lostSeconds = 5;
+async function access$1({ key, target, allowedBy }, scope) {
+	const { run } = scope;
+	const { signal } = scope.place;
+	const place = run.accounts.target(target, regionOfKey(key)).until(signal);
+	const source = run.accounts.source(regionOfKey(key)).until(signal);
+	const began = run.log.elapsedSeconds();
+	const patienceSeconds = allowedBy === void 0 ? 0 : settleSeconds;
+	const cipherText = allowedBy !== void 0 && run.kmsDryRuns ? makeCipherText(source, key).catch(() => void 0) : void 0;
+	for (let wait = 200;; wait = Math.min(wait * 1.6, 1e4)) {
+		const waited = run.log.elapsedSeconds() - began;
+		const isLate = waited > patienceSeconds;
+		const denied = await describes(place, key);
+		if (denied === void 0 && (isLate || !await awaitsUse(place, key, await cipherText))) return {};
+		if (denied !== void 0 && (isLate || !isDenied(denied) || lacksPolicy(denied))) {
+			const remedy = accessRemedy(key, denied, {
+				run,
+				account: place.account
+			});
+			throw new StepError(`Using the source key ${key} from account ${place.account}`, denied, remedy);
+		}
+		if (waited > lostSeconds) await giveAgain(allowedBy, scope);
+		await place.sleep(wait);
+	}
+}
+async function awaitsUse(place, key, cipherText) {
+	if (cipherText === void 0) return false;
+	try {
+		await askToDecrypt(place, key, cipherText);
+		return false;
+	} catch (error) {
+		if (!(error instanceof AwsCallError)) throw error;
+		return isDenied(error) && errorMessage(error).includes("no resource-based policy");
+	}
+}
+async function describes(place, key) {
+	try {
+		await place.kms(new DescribeKeyCommand({ KeyId: key }));
+		return;
+	} catch (error) {
+		return error;
+	}
+}
+async function giveAgain(id, { run, place }) {
+	const operation = id === void 0 ? void 0 : run.operation(id);
+	if (operation?.kind !== "allow" || operation.by !== "policy") return;
+	await addStatements(run, run.accounts.source(operation.place.region).until(place.signal), operation);
+}
+function lacksPolicy(denied) {
+	return errorMessage(denied).includes("no identity-based policy");
+}
+function accessRemedy(keyArn, denied, { run, account }) {
+	const { keyAccess, partition } = run.request.source;
+	if (lacksPolicy(denied)) {
+		const statements = useStatements({ Resource: keyArn });
+		return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: add to the target role's policy ${JSON.stringify(statements)}`;
+	}
+	if (keyAccess !== "existing") return void 0;
+	const statements = useStatements({
+		Principal: { AWS: `arn:${partition}:iam::${account}:root` },
+		Resource: "*"
+	});
+	return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must let the target account use it: add ${JSON.stringify(statements)}; or set source-key-access to grant`;
+}
 // src/aws/shares.ts
 const accountsPerCall = 500;
-const isImage = (id) => id.startsWith("ami-");
-async function readShares(place, id) {
-	const permissions = isImage(id) ? (await place.ec2(new DescribeImageAttributeCommand({
+const isImage$1 = (id) => id.startsWith("ami-");
+function sharesQuery(id) {
+	return isImage$1(id) ? new DescribeImageAttributeCommand({
 		ImageId: id,
 		Attribute: "launchPermission"
-	}))).LaunchPermissions : (await place.ec2(new DescribeSnapshotAttributeCommand({
+	}) : new DescribeSnapshotAttributeCommand({
 		SnapshotId: id,
 		Attribute: "createVolumePermission"
-	}))).CreateVolumePermissions;
-	return new Set((permissions ?? []).flatMap(({ UserId }) => UserId ?? []));
+	});
+}
+async function readShares(place, id) {
+	const found = await sendEc2(place, sharesQuery(id));
+	const permissions = found.LaunchPermissions ?? found.CreateVolumePermissions ?? [];
+	return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
+}
+function sharing(id, change) {
+	const users = (accounts) => accounts.map((UserId) => ({ UserId }));
+	const permissions = "Add" in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
+	return isImage$1(id) ? new ModifyImageAttributeCommand({
+		ImageId: id,
+		LaunchPermission: permissions
+	}) : new ModifySnapshotAttributeCommand({
+		SnapshotId: id,
+		Attribute: "createVolumePermission",
+		CreateVolumePermission: permissions
+	});
 }
 async function changeShares(place, id, change) {
-	const [kind, accounts] = "Add" in change ? ["Add", change.Add] : ["Remove", change.Remove];
+	const accounts = "Add" in change ? change.Add : change.Remove;
+	const send = (some) => sendEc2(place, sharing(id, "Add" in change ? { Add: some } : { Remove: some }));
 	for (let start = 0; start < accounts.length; start += accountsPerCall) {
-		const users = { [kind]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
-		await (isImage(id) ? place.ec2(new ModifyImageAttributeCommand({
-			ImageId: id,
-			LaunchPermission: users
-		})) : place.ec2(new ModifySnapshotAttributeCommand({
-			SnapshotId: id,
-			Attribute: "createVolumePermission",
-			CreateVolumePermission: users
-		})));
+		const some = accounts.slice(start, start + accountsPerCall);
+		try {
+			await send(some);
+		} catch (error) {
+			const [first = "", ...others] = some;
+			if (others.length === 0 || !isDenied(error)) throw error;
+			await send([first]);
+			await joined(others.map((account) => send([account])));
+		}
 	}
 }
 async function readTags(place, ids) {
-	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage(id))), describeImages(place, ids.filter(isImage))]);
+	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage$1(id))), describeImages(place, ids.filter(isImage$1))]);
 	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
 }
 // src/aws/wait.ts
@@ -41572,8 +42108,146 @@ function imageState({ State, StateReason }) {
 		percent: 0
 	};
 }
+// src/encrypted-copy.ts
+const prefix = "share-encrypted-ami/";
+function encryptedCopyName(imageId, kmsKeyArn) {
+	return `${prefix}${imageId}/${(0,external_node_crypto_namespaceObject.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
+}
+function isNamedEncryptedCopy({ Name = "" }, imageId) {
+	return Name.startsWith(`${prefix}${imageId}/`);
+}
+function isEncryptedCopy(image) {
+	return image.Name?.startsWith(prefix) ?? false;
+}
+// src/plan/evidence.ts
+function copyDescription(snapshotId, imageId, source) {
+	return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})`;
+}
+function encryptedDescription(snapshotId, imageId) {
+	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
+}
+const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
+const descriptions = {
+	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)$`),
+	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
+	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
+};
+const noVolume = "vol-ffffffff";
+function originOf({ Description = "", VolumeId = noVolume }) {
+	if (VolumeId !== noVolume) return void 0;
+	for (const by of [
+		"copy",
+		"encrypted",
+		"image"
+	]) {
+		const { snapshot, image } = descriptions[by].exec(Description)?.groups ?? {};
+		if (snapshot !== void 0 && image !== void 0) return {
+			by,
+			snapshot,
+			image
+		};
+	}
+}
+const proven$1 = { is: "proven" };
+const foreign = (why) => ({
+	is: "foreign",
+	why
+});
+function tieOfImage(image, known) {
+	const claimed = tagValue(image, tagKeys.sourceAmi);
+	if (claimed === void 0) return foreign(`it bears no tag ${tagKeys.sourceAmi}`);
+	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
+}
+function isOfEncryptedCopy(image) {
+	return Boolean(image.SourceImageId) && tagValue(image, tagKeys.encryptedCopy) === image.SourceImageId;
+}
+function tieOfCopy(image, claimed, { parents }) {
+	const { SourceImageId = "" } = image;
+	if (SourceImageId === claimed) return proven$1;
+	if (!isOfEncryptedCopy(image)) return foreign(`it was copied from ${SourceImageId}, not from ${claimed}`);
+	if (parents.get(SourceImageId) === claimed) return proven$1;
+	return {
+		is: "claimed",
+		why: `it was copied from ${SourceImageId}, and only a tag says that this was an encrypted copy of ${claimed}`
+	};
+}
+function tieOfRegistered(image, claimed, { snapshots }) {
+	const parts = snapshotIdsOf(image);
+	if (parts.length === 0 && image.State === "pending") return {
+		is: "unknown",
+		why: "it names no snapshots yet"
+	};
+	const strange = parts.find((id) => {
+		const snapshot = snapshots.get(id);
+		const origin = snapshot && originOf(snapshot);
+		return origin?.by !== "copy" || origin.image !== claimed;
+	});
+	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
+	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
+}
+function tieOfSnapshot(snapshot, { parents }) {
+	const claimed = tagValue(snapshot, tagKeys.sourceAmi) ?? "";
+	const origin = originOf(snapshot);
+	if (origin === void 0) return foreign("its description is not that of a copy by this action");
+	const { by, image } = origin;
+	if (by === "encrypted") return foreign("it is a copy in the source account");
+	if (by === "copy" && tagValue(snapshot, tagKeys.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
+	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
+	if (by === "image" && tagValue(snapshot, tagKeys.encryptedCopy) === image) return {
+		is: "claimed",
+		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
+	};
+	return foreign(`it was copied from a snapshot of ${image}`);
+}
+function mayBePartOf(snapshot, { SourceImageId }) {
+	const origin = originOf(snapshot);
+	return origin?.by === "copy" || origin?.by === "image" && origin.image === SourceImageId;
+}
+function tieOfEncryptedCopy(image, imageId) {
+	if (image.ImageId === imageId) return foreign("it is the source AMI itself");
+	if (!isNamedEncryptedCopy(image, imageId)) return foreign("it does not have the name of an encrypted copy");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	if (image.SourceImageId === imageId) return proven$1;
+	return foreign(`AWS says that it comes from ${image.SourceImageId || "no other AMI"}, not from ${imageId}`);
+}
+function tieOfEncryptedSnapshot(snapshot, imageId) {
+	const origin = originOf(snapshot);
+	if (origin === void 0 || origin.by === "copy") return foreign("its description is not that of an encrypted copy by this action");
+	return origin.image === imageId ? proven$1 : foreign(`it was copied from a snapshot of ${origin.image}`);
+}
+const toleranceMs = 6e4;
+function madeAt(resource) {
+	const time = "ImageId" in resource ? resource.CreationDate : resource.StartTime;
+	return time === void 0 ? void 0 : new Date(time).getTime();
+}
+function isSince(resource, since) {
+	return (madeAt(resource) ?? since) >= since - toleranceMs;
+}
+function tieToLease(resource, since = 0) {
+	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
+}
+function originDifferences(source, image, snapshots) {
+	if (image.SourceImageId) return [];
+	const origins = new Map([...snapshots].map((one) => [one.SnapshotId, originOf(one)]));
+	const there = new Map((source.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
+	return (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => {
+		const wanted = there.get(DeviceName);
+		if (Ebs?.SnapshotId === void 0 || wanted === void 0) return [];
+		const origin = origins.get(Ebs.SnapshotId);
+		const actual = origin?.by === "copy" && origin.image === source.ImageId ? origin.snapshot : void 0;
+		if (actual === wanted) return [];
+		const target = `${Ebs.SnapshotId}, ${actual === void 0 ? "which is no copy of it" : `a copy of ${actual}`}`;
+		return [{
+			field: `BlockDeviceMappings[${DeviceName}].Ebs.SnapshotId`,
+			source: wanted,
+			target
+		}];
+	});
+}
 // src/run.ts
-function idOf(scope, ref) {
+function idOf$1(scope, ref) {
 	const id = "id" in ref ? ref.id : scope.resultOf(ref.madeBy)?.id;
 	if (id === void 0) throw new Error(`${JSON.stringify(ref)} was not made`);
 	return id;
@@ -41586,6 +42260,39 @@ function retryOnQuota({ log }, { place, what }, begin) {
 		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
 		tell: () => log.line(placeName(place), `waiting for room in the quota to copy ${what}`)
 	}, begin);
+}
+function snapshotCopy({ request }, { id, region, key, description, tags }) {
+	return new CopySnapshotCommand({
+		SourceSnapshotId: id,
+		SourceRegion: region,
+		Description: description,
+		Encrypted: true,
+		KmsKeyId: key,
+		...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
+		TagSpecifications: [{
+			ResourceType: "snapshot",
+			Tags: [...tags]
+		}]
+	});
+}
+function imageCopy({ request }, { id, region, key, name, description, token, ...copied }) {
+	return new CopyImageCommand({
+		SourceImageId: id,
+		SourceRegion: region,
+		Name: name,
+		Description: description,
+		ClientToken: token,
+		Encrypted: true,
+		KmsKeyId: key,
+		...request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes },
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags: [...copied.tags]
+		}, {
+			ResourceType: "snapshot",
+			Tags: [...copied.snapshotTags ?? []]
+		}]
+	});
 }
 const lostLooksSeconds = [
 	.5,
@@ -41607,7 +42314,7 @@ async function beginCopy(place, command, { mark, sourceId }) {
 		return SnapshotId;
 	} catch (error) {
 		if (!isTransient(error)) throw error;
-		const found = await lookedFor(place, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, async () => (await ownSnapshots(place, mark, ofSource))[0]?.SnapshotId);
+		const found = await lookedFor(place, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, async () => (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)?.SnapshotId);
 		if (found !== void 0) return found;
 	}
 }
@@ -41646,6 +42353,25 @@ function deleteSnapshot(place, id) {
 		}
 	});
 }
+const halfMade = "what a run that fails or is cancelled has made here by then stays";
+function deletion(SnapshotId, without) {
+	return dryRun(new DeleteSnapshotCommand({ SnapshotId }), without);
+}
+function deregistration(ImageId, without) {
+	return dryRun(new DeregisterImageCommand({ ImageId }), without);
+}
+function asksToRemove({ snapshotIds: [id = ""] }) {
+	return [deletion(id)];
+}
+function asksToUntag({ resources }, { standIns }) {
+	return [dryRun(untagCommand(resources.length > 0 ? [...resources] : Object.values(standIns)), `the tag ${tagKeys.lease} stays on the copies`)];
+}
+function untagCommand(Resources) {
+	return new DeleteTagsCommand({
+		Resources,
+		Tags: [{ Key: tagKeys.lease }]
+	});
+}
 async function remove({ snapshotIds, superseded }, { run, place }) {
 	await Promise.all(snapshotIds.map((id) => deleteSnapshot(place, id)));
 	const why = superseded ? "whose AMI is replaced" : "which an earlier run left half-made";
@@ -41658,10 +42384,7 @@ async function untag({ resources, finishes }, { run, place, resultOf }) {
 	const Resources = [...resources, ...finished].filter(Boolean);
 	if (Resources.length === 0) return { undone: "not needed" };
 	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources,
-			Tags: [{ Key: tagKeys.lease }]
-		}));
+		await place.ec2(untagCommand(Resources));
 	} catch (error) {
 		if (!isDenied(error)) throw error;
 		run.log.warn(`the tag ${tagKeys.lease} stays on ${Resources.join(", ")}: ${errorMessage(error)}`);
@@ -41669,6 +42392,113 @@ async function untag({ resources, finishes }, { run, place, resultOf }) {
 		return { undone: "not possible" };
 	}
 	return {};
+}
+function admissionOf(image, criteria, now) {
+	const verdicts = criteria.map((criterion) => admissionBy(criterion, image, now));
+	if (verdicts.includes("allowed")) return "allowed";
+	return verdicts.includes("unknown") || verdicts.length === 0 ? "unknown" : "hidden";
+}
+function admissionBy(criterion, image, now) {
+	const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
+	const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation } = criterion;
+	const met = [];
+	if (ImageProviders !== void 0) met.push(ImageProviders.some((one) => one === image.OwnerId || one === image.ImageOwnerAlias));
+	if (ImageNames !== void 0) met.push(ImageNames.some((pattern) => fits(image.Name, pattern)));
+	if (MarketplaceProductCodes !== void 0) met.push((image.ProductCodes ?? []).some(({ ProductCodeType, ProductCodeId = "" }) => ProductCodeType === "marketplace" && MarketplaceProductCodes.includes(ProductCodeId)));
+	if (creation !== void 0) met.push(within(creation.MaximumDaysSinceCreated, image.CreationDate, now));
+	if (deprecation !== void 0) met.push(image.DeprecationTime === void 0 || within(deprecation.MaximumDaysSinceDeprecated, image.DeprecationTime, now));
+	if (ImageWatermarks !== void 0) met.push(ImageWatermarks.some((filter) => (image.ImageWatermarks ?? []).some((mark) => bears(mark, filter, now))));
+	if (met.includes(false)) return "hidden";
+	return criterion.ScanResultCondition !== void 0 || met.length === 0 ? "unknown" : "allowed";
+}
+function bears(mark, filter, now) {
+	return fits(mark.WatermarkKey, filter.WatermarkKey) && fits(mark.SourceImageRegion, filter.SourceImageRegion) && within(filter.MaximumDaysSinceSourceImageCreated, mark.SourceImageCreationTime, now) && within(filter.MaximumDaysSinceWatermarkCreated, mark.WatermarkCreationTime, now);
+}
+function fits(value, pattern) {
+	if (pattern === void 0) return true;
+	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+	return new RegExp(`^${expression}$`, "s").test(value ?? "");
+}
+const dayMs$1 = 864e5;
+function within(days, time, now) {
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$1;
+}
+function criteriaWith(account, criteria) {
+	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
+	return kept.length < 10 ? [...kept, { ImageProviders: [account] }] : void 0;
+}
+// src/operations/settings.ts
+const quota = 20;
+function copyQuota(maxParallel) {
+	return reading("DescribeSnapshots", "how many copies are running is not known", async (place) => {
+		const { Snapshots = [] } = await place.ec2(new DescribeSnapshotsCommand({
+			OwnerIds: ["self"],
+			Filters: [{
+				Name: "status",
+				Values: ["pending"]
+			}, {
+				Name: "volume-id",
+				Values: ["vol-ffffffff"]
+			}]
+		}));
+		if (Snapshots.length < quota) return [];
+		return [{ what: `${Snapshots.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised` }];
+	});
+}
+function defaultEncryption({ BlockDeviceMappings = [] }, keyArn) {
+	const blank = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs && !Ebs.SnapshotId ? [Ebs] : []);
+	if (blank.length === 0) return [];
+	const why = "a volume of the AMI that has no snapshot is";
+	const isOff = async (place) => (await place.ec2(new GetEbsEncryptionByDefaultCommand({}))).EbsEncryptionByDefault === false;
+	const some = blank.some(({ Encrypted }) => Encrypted !== true);
+	const isEncrypted = reading("GetEbsEncryptionByDefault", `whether ${why} encrypted at launch is not known`, async (place) => {
+		return await isOff(place) ? [{ what: "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default" }] : [];
+	});
+	const underKey = reading("GetEbsDefaultKmsKeyId", `which key ${why} under at launch is not known`, async (place) => {
+		if (some && await isOff(place).catch(() => false)) return [];
+		const { KmsKeyId } = await place.ec2(new GetEbsDefaultKmsKeyIdCommand({}));
+		const what = `a volume of the AMI has no snapshot; at launch it is encrypted under ${KmsKeyId}`;
+		return KmsKeyId === void 0 || KmsKeyId === keyArn ? [] : [{ what }];
+	});
+	return [...some ? [isEncrypted] : [], underKey];
+}
+function allowedImages(operation, job) {
+	return reading("GetAllowedImagesSettings", "whether Allowed AMIs lets the source account's AMI be seen here is not known", async (place) => {
+		const { State, ManagedBy, ImageCriteria = [] } = await place.ec2(new GetAllowedImagesSettingsCommand({}));
+		if (State !== "enabled") return [];
+		const now = new Date(place.clock.now());
+		const { account } = job.source;
+		const image = copiedImage(operation, job, now);
+		const admission = admissionOf(image, ImageCriteria, now);
+		const ami = `the AMI ${JSON.stringify(image.Name)} of the source account ${account}`;
+		const untold = `Allowed AMIs is on, and whether its criteria allow ${ami} can't be told beforehand: ${JSON.stringify(ImageCriteria)}. If they don't, CopyImage says InvalidAMIID.NotFound`;
+		if (admission !== "hidden") return admission === "unknown" ? [{ what: untold }] : [];
+		const completed = criteriaWith(account, ImageCriteria);
+		const json = JSON.stringify(completed).replaceAll("'", "'\\''");
+		return [{
+			what: `Allowed AMIs is on, and none of its criteria allows ${ami}`,
+			remedy: ManagedBy === "declarative-policy" ? `have the organization's declarative policy changed, which sets the criteria here: a criterion with ${account} among its allowed_image_providers (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_declarative_syntax.html)` : completed === void 0 ? `add ${account} to the ImageProviders of a criterion: there are 10 already, the most that AWS takes` : `add a criterion to those that are there: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria '${json}'`
+		}];
+	});
+}
+function copiedImage({ from }, { source, operation }, now) {
+	const OwnerId = source.account;
+	const CreationDate = now.toISOString();
+	const { image } = source;
+	const copy = "madeBy" in from ? operation(from.madeBy) : void 0;
+	if (copy?.kind !== "await" || !("remake" in copy)) return {
+		CreationDate,
+		...image,
+		OwnerId
+	};
+	const { ProductCodes, ImageWatermarks } = image;
+	return {
+		OwnerId,
+		CreationDate,
+		Name: copy.remake.name,
+		ProductCodes,
+		ImageWatermarks
+	};
 }
 // src/operations/copy.ts
 const accessTries$1 = 4;
@@ -41684,7 +42514,10 @@ async function copy(operation, scope) {
 			isUrgent: () => slots.pendingCount > 0
 		};
 		try {
-			const copied = (takeOver === void 0 ? void 0 : await takeOverCopy(takeOver, scope, events)) ?? await copyNew(operation, scope, events);
+			const copied = (takeOver === void 0 ? void 0 : await takeOverCopy(operation, scope, {
+				id: takeOver,
+				events
+			})) ?? await copyNew(operation, scope, events);
 			return {
 				id: copied.SnapshotId ?? "",
 				snapshots: [copied]
@@ -41698,17 +42531,18 @@ async function copy(operation, scope) {
 		}
 	});
 }
-async function takeOverCopy(id, { run, place }, events) {
+async function completed(operation, { run, place }, { id, events }) {
+	const copying = run.watcher(place).snapshot(id, events);
+	const [copied] = await Promise.all([copying, run.confirm(operation, { snapshot: id })]);
+	return copied;
+}
+async function takeOverCopy(operation, scope, begun) {
+	const { id } = begun;
+	const { run, place } = scope;
 	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
-	await place.ec2(new CreateTagsCommand({
-		Resources: [id],
-		Tags: [{
-			Key: tagKeys.lease,
-			Value: run.leaseId
-		}]
-	}));
+	await place.ec2(takeOverCommand$1(id, run));
 	try {
-		return await run.watcher(place).snapshot(id, events);
+		return await completed(operation, scope, begun);
 	} catch (error) {
 		if (!(error instanceof CopyFailedError)) throw error;
 		await deleteSnapshot(place, id);
@@ -41726,10 +42560,13 @@ function copyNew(operation, scope, events) {
 		wait: (count) => 2e3 * count
 	}, async (count) => {
 		if (count > 1) await regain(operation.regain, scope);
-		const sourceId = idOf(scope, operation.from);
+		const sourceId = idOf$1(scope, operation.from);
 		const id = await startCopy$1(operation, scope, sourceId);
 		try {
-			return await run.watcher(place).snapshot(id, events);
+			return await completed(operation, scope, {
+				id,
+				events
+			});
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
 			await deleteSnapshot(place, id);
@@ -41742,29 +42579,48 @@ async function regain(operations, scope) {
 	const { run, place } = scope;
 	for (const id of new Set(operations)) {
 		const operation = run.operation(id);
-		if (operation?.kind === "access" && operation.allowedBy !== void 0) await giveAgain(operation.allowedBy, scope);
+		if (operation?.kind === "access") await giveAgain(operation.allowedBy, scope);
 		if (operation?.kind !== "share") continue;
-		await changeShares(run.accounts.source(operation.place.region).until(place.signal), idOf(scope, operation.resource), { Add: [place.account] });
+		await changeShares(run.accounts.source(operation.place.region).until(place.signal), idOf$1(scope, operation.resource), { Add: [place.account] });
 	}
 }
-async function startCopy$1(operation, { run, place }, sourceId) {
-	const { snapshot, fromRegion, key, tags } = operation;
-	const { source, request, leaseId } = run;
-	const command = new CopySnapshotCommand({
-		SourceRegion: fromRegion,
-		SourceSnapshotId: sourceId,
-		Description: `Copied from ${snapshot.id} of ${source.imageId} (${placeName(source.place)})`,
-		Encrypted: true,
-		KmsKeyId: key,
-		...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
-		TagSpecifications: [{
-			ResourceType: "snapshot",
-			Tags: [...tags]
+function commandOf$2({ snapshot, fromRegion: region, key, tags }, job, id) {
+	return snapshotCopy(job, {
+		id,
+		region,
+		key,
+		description: copyDescription(snapshot.id, job.source.imageId, job.source.place),
+		tags
+	});
+}
+function takeOverCommand$1(id, { leaseId }) {
+	return new CreateTagsCommand({
+		Resources: [id],
+		Tags: [{
+			Key: tagKeys.lease,
+			Value: leaseId
 		}]
 	});
+}
+function asksToCopy(operation, asking) {
+	const { of, key, snapshot, takeOver, regain } = operation;
+	const copy = takeOver ?? asking.standIns.snapshot;
+	const without = `the tag ${tagKeys.lease} stays on the copies`;
+	return [
+		takeOver === void 0 ? dryRun(commandOf$2(operation, asking, idOr(asking.standIns.snapshot, of[0]))) : dryRun(takeOverCommand$1(takeOver, asking)),
+		dryRun(takeOverCommand$1(copy, asking), without),
+		deletion(copy, halfMade),
+		copyQuota(asking.request.maxParallel),
+		...usingKey(key),
+		...regain.length === 0 ? readingSnapshots([snapshot], key) : []
+	];
+}
+async function startCopy$1(operation, { run, place }, sourceId) {
+	const { snapshot } = operation;
+	const command = commandOf$2(operation, run, sourceId);
 	const mark = {
 		Name: `tag:${tagKeys.lease}`,
-		Values: [leaseId]
+		Values: [run.leaseId]
 	};
 	const id = await retryOnQuota(run, {
 		place,
@@ -41782,8 +42638,53 @@ function isAccess(error) {
 }
 function copyRemedy(error, { key, crossAccount }) {
 	if (!(error instanceof CopyFailedError)) return void 0;
-	if (/key/i.test(error.reason)) return `the target role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}${crossAccount ? " and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant on the source key" : ""}, in its own policy`;
+	if (/key/i.test(error.reason)) return `the target role needs kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}${crossAccount ? " and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key" : ""}, in its own policy`;
 	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
+}
+// src/report/progress.ts
+function openLog({ runner, clock }) {
+	const start = clock.now();
+	const elapsedSeconds = () => (clock.now() - start) / 1e3;
+	return {
+		elapsedSeconds,
+		line: (where, what) => runner.info(logText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${oneLine(what)}`)),
+		warn: (message) => runner.warning(logText(oneLine(message))),
+		mask: runner.mask,
+		async group(title, work) {
+			runner.startGroup(logText(title));
+			try {
+				return await work();
+			} finally {
+				runner.endGroup();
+			}
+		}
+	};
+}
+const heartbeatSeconds = 120;
+function milestones({ totalGiB, stepPercent, now }, tell) {
+	let first;
+	let told = {
+		percent: 0,
+		at: now()
+	};
+	return (percent) => {
+		const at = now();
+		first ??= {
+			percent,
+			at
+		};
+		if (!(percent >= told.percent + stepPercent || at - told.at >= heartbeatSeconds * 1e3) || percent >= 100) return;
+		told = {
+			percent,
+			at
+		};
+		const seconds = (at - first.at) / 1e3;
+		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, (percent - first.percent) / seconds)}`);
+	};
+}
+function paceOf(totalGiB, percent, perSecond) {
+	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
+	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${spokenSeconds((100 - percent) / perSecond)} left`;
 }
 // src/operations/client-token.ts
 function clientToken(leaseId, ...parts) {
@@ -41799,13 +42700,14 @@ function newLeaseId() {
 	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
 }
 function leaseTag(record) {
-	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
+	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
 	let value = [
-		Math.floor(expiresAt / 1e3),
-		runId,
+		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
+		runId || "-",
 		attempt,
-		machine,
-		process
+		machine || "-",
+		process || "-",
+		targets || "-"
 	].join(" ");
 	for (const [index, region] of regions.entries()) {
 		const longer = `${value}${index === 0 ? " " : ","}${region}`;
@@ -41814,23 +42716,54 @@ function leaseTag(record) {
 	}
 	return {
 		Key: leaseTagKey(id),
-		Value: value.trimEnd()
+		Value: value
 	};
 }
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+function leaseOf({ Key = "", Value = "" }) {
+	const id = Key.slice(leasePrefix.length);
+	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const regions = list?.split(",") ?? [];
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(isRegionName)) return void 0;
+	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
+	const text = (field) => field === "-" ? "" : field;
+	return {
+		id,
+		expiresAt: ends,
+		since: began,
+		runId: text(runId),
+		attempt: Number(attempt),
+		machine: text(machine),
+		process: text(process),
+		targets: text(targets),
+		regions
+	};
+}
+const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
 function leasesOf(tags) {
-	return (tags ?? []).flatMap(({ Key, Value }) => {
-		if (!Key?.startsWith(leasePrefix)) return [];
-		const [expires = "0", runId = "", attempt = "0", machine = "", process = "", regions = ""] = (Value ?? "").split(" ");
-		return [{
-			id: Key.slice(leasePrefix.length),
-			expiresAt: Number(expires) * 1e3 || 0,
-			runId,
-			attempt: Number(attempt) || 0,
-			machine,
-			process,
-			regions: regions.split(",").filter(Boolean)
-		}];
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
+}
+function unreadableLeases(tags, now) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
+		const lease = leaseOf(tag);
+		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
 	});
+}
+const hash = (text, digits) => (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex").slice(0, digits);
+const markDigits = 4;
+const mostMarks = 24;
+function targetMarks(targets) {
+	const names = [...new Set(targets)].sort();
+	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
+}
+function isWithin({ targets: marks }, targets) {
+	if (marks.startsWith("*")) return marks === targetMarks(targets);
+	const known = new Set(targets.map((name) => hash(name, markDigits)));
+	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
+}
+function isBelievable({ expiresAt, since }, now) {
+	const most = now + 2 * expireSeconds * 1e3;
+	return expiresAt <= most && since <= most;
 }
 function isAlive(lease, reader) {
 	if (lease.expiresAt <= reader.now) return false;
@@ -41839,24 +42772,26 @@ function isAlive(lease, reader) {
 function isOutdated({ runId, attempt }, reader) {
 	return runId === reader.runId && attempt < reader.attempt;
 }
-function readerOf({ clock, machine }, run) {
+function readerOf({ machine }, run, now) {
 	const { name, isRunning } = machine;
 	return {
-		now: clock.now(),
+		now,
 		runId: run.runId,
 		attempt: run.runAttempt,
 		machine: name,
 		isRunning
 	};
 }
-function ownRecord({ id, run, regions, machine, place }) {
+function ownRecord({ id, run, targets, regions, machine, place }, since) {
 	return {
 		id,
-		expiresAt: place.clock.now() + expireSeconds * 1e3,
+		expiresAt: place.awsNow() + expireSeconds * 1e3,
+		since,
 		runId: run.runId,
 		attempt: run.runAttempt,
 		machine: machine.name,
 		process: machine.process,
+		targets: targetMarks(targets),
 		regions
 	};
 }
@@ -41866,11 +42801,12 @@ async function takeLease(request) {
 		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
 	};
 	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
+	const since = place.awsNow();
 	const write = () => place.ec2(new CreateTagsCommand({
 		Resources: [imageId],
-		Tags: [leaseTag(ownRecord(request))]
+		Tags: [leaseTag(ownRecord(request, since))]
 	}));
-	request.beforeWrite();
+	request.beforeWrite(since);
 	const refused = await whyRefused(request, write);
 	if (refused !== void 0) return unseen(refused);
 	const stopped = new AbortController();
@@ -41920,7 +42856,7 @@ async function mayDeleteTags(place, imageId, id) {
 	return true;
 }
 function sortLeases(image, own, reader) {
-	const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
+	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
 	const alive = others.filter((lease) => isAlive(lease, reader));
 	return {
 		live: alive.filter((lease) => !isOutdated(lease, reader)),
@@ -41928,15 +42864,14 @@ function sortLeases(image, own, reader) {
 		dead: others.filter((lease) => !isAlive(lease, reader))
 	};
 }
-async function endLease(place, imageId, { id, regions }) {
+async function endLease(place, imageId, own) {
 	const ended = leaseTag({
-		id,
+		...own,
 		expiresAt: 0,
 		runId: "",
 		attempt: 0,
 		machine: "",
-		process: "",
-		regions
+		process: ""
 	});
 	try {
 		await place.ec2(new CreateTagsCommand({
@@ -41971,25 +42906,31 @@ function sharesOf(tags) {
 	for (const { Key, Value } of tags ?? []) {
 		if (!Key?.startsWith(sharePrefix)) continue;
 		const [id = ""] = Key.slice(sharePrefix.length).split(":");
-		const accounts = (Value?.match(/.{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0"));
+		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
 		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
 	}
 	return shares;
 }
 // src/plan/earlier.ts
-function holdersOf({ image }, leaseId, reader) {
+const longestJobMs = 432e6;
+function holdersOf({ image }, { leaseId, reader, request: { run } }) {
 	const { live, outdated, dead } = sortLeases(image, leaseId, reader);
-	const ids = (leases) => new Set(leases.map(({ id }) => id));
+	const known = (leases) => new Map(leases.map(({ id, since }) => [id, since]));
+	const reruns = run.runAttempt > 1 && run.runUrl !== "" ? run.runUrl : void 0;
 	return {
-		living: ids(live),
-		outdated: ids(outdated),
-		dead: ids(dead),
-		now: reader.now
+		living: known(live),
+		outdated: known(outdated),
+		dead: known(dead),
+		now: reader.now,
+		reruns
 	};
 }
-function isOrphan(resource, { living }) {
+function isOrphan(resource, { living, outdated, dead, now, reruns }) {
 	const holder = tagValue(resource, tagKeys.lease);
-	return holder !== void 0 && !living.has(holder);
+	if (holder === void 0 || living.has(holder)) return false;
+	const since = outdated.get(holder) ?? dead.get(holder);
+	if (since !== void 0) return isSince(resource, since);
+	return holder === "ended" || reruns !== void 0 && tagValue(resource, tagKeys.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
 }
 function isHeld(resource, { living, outdated }, key = tagKeys.lease) {
 	const holder = tagValue(resource, key) ?? "";
@@ -41998,7 +42939,7 @@ function isHeld(resource, { living, outdated }, key = tagKeys.lease) {
 function findReusable(comparing, target) {
 	const { request, findings } = comparing;
 	const same = target.existing.filter((image) => whyUnlike(comparing, target, image) === "");
-	const candidates = request.onExisting === "reuse" ? same : same.filter((image) => isOwn(request, image));
+	const candidates = same.filter((image) => mayUse(request, image));
 	const named = candidates.find(({ Name }) => Name === target.name);
 	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
 		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
@@ -42009,17 +42950,21 @@ function findReusable(comparing, target) {
 function isOwn({ run: { runUrl, runAttempt } }, image) {
 	return runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl;
 }
-function findMaking({ request, source }, { namesake, existing }) {
-	if (namesake?.State !== "pending" || tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) return void 0;
-	return request.onExisting === "reuse" || isOwn(request, namesake) ? existing.find(({ ImageId }) => ImageId === namesake.ImageId) ?? namesake : void 0;
+function findMaking({ request }, { namesake, existing }) {
+	const making = existing.find(({ ImageId, State }) => State === "pending" && ImageId === namesake?.ImageId);
+	return making !== void 0 && mayUse(request, making) ? making : void 0;
+}
+function mayUse(request, image) {
+	return request.onExisting === "reuse" || isOwn(request, image);
 }
 function whyUnlike({ request, source }, target, image) {
 	if (image.State !== "available") return `it is ${image.State}`;
 	const allowed = allowancesOf(request, source, target.place);
 	const extras = target.existingExtras.get(image.ImageId ?? "");
 	return [
-		...differences(source.image, image, allowed),
-		...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
+		...differences$1(source.image, image, allowed),
+		...originDifferences(source.image, image, target.parts.values()),
+		...keyDifferences(target.kmsKeyArn, image, target.parts.values()),
 		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
 	].map(differenceText).join("; ");
 }
@@ -42037,7 +42982,6 @@ function findPending(target, holders) {
 function findFailed(target, holders) {
 	return target.existing.filter((image) => (image.State === "failed" || image.State === "error") && isOrphan(image, holders));
 }
-const endedCopyMs = 864e5;
 function planCopies({ source, holders }, target, needed) {
 	const { now } = holders;
 	const used = new Set(target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)));
@@ -42053,11 +42997,13 @@ function planCopies({ source, holders }, target, needed) {
 		};
 	});
 	const superseded = target.earlierCopies.filter((copy) => {
-		return tagValue(copy, tagKeys.superseded) !== void 0 && !isHeld(copy, holders, tagKeys.superseded) && !used.has(copy.SnapshotId);
+		const marked = tagValue(copy, tagKeys.superseded);
+		if (marked === void 0 || isHeld(copy, holders, tagKeys.superseded) || used.has(copy.SnapshotId)) return false;
+		return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > 432e6;
 	});
 	return {
 		copies,
-		discard: idsOf([...(target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && (tagValue(copy, tagKeys.lease) !== "ended" || now - (copy.StartTime?.getTime() ?? 0) > 864e5)), ...superseded]).filter((id) => !taken.has(id)),
+		discard: idsOf([...(target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && (tagValue(copy, tagKeys.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5)), ...superseded]).filter((id) => !taken.has(id)),
 		untag: idsOf(orphans).filter((id) => used.has(id))
 	};
 }
@@ -42069,165 +43015,11 @@ function rank(copy) {
 }
 // src/operations/compare.ts
 function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [...differences(source.image, image, allowancesOf(request, source, place)), ...keyDifferences(key, image, snapshots)];
-}
-// src/operations/rival.ts
-const namedLooksSeconds = [
-	0,
-	.3,
-	.7,
-	1,
-	2,
-	4,
-	8,
-	15
-];
-async function findNamed(place, name, taken) {
-	return lookedFor(place, taken ? namedLooksSeconds : [0], async () => (await ownImages(place, {
-		Name: "name",
-		Values: [name]
-	}))[0]);
-}
-async function usingRival(operation, scope, make) {
-	const { run, place } = scope;
-	try {
-		return await make();
-	} catch (error) {
-		if (place.signal.aborted || rootCode(error) !== "InvalidAMIName.Duplicate") throw error;
-		const image = await findRival(operation, scope);
-		if (image === void 0) throw error;
-		run.log.line(placeName(place), `another run made ${image.ImageId} meanwhile`);
-		return {
-			id: image.ImageId ?? "",
-			image,
-			reused: true
-		};
-	}
-}
-async function findRival({ name, expected }, { run, place }) {
-	const named = await findNamed(place, name, true);
-	if (named?.ImageId === void 0 || tagValue(named, tagKeys.sourceAmi) !== run.source.imageId) return void 0;
-	const image = await run.watcher(place).image(named.ImageId);
-	return differencesOf(run, place, {
-		image,
-		snapshots: await describeSnapshots(place, snapshotIdsOf(image)),
-		key: expected.key
-	}).length === 0 ? image : void 0;
-}
-// src/operations/copy-image.ts
-const accessTries = 4;
-async function copyImage(operation, scope) {
-	const { run, place } = scope;
-	const where = placeName(place);
-	const { imageId, snapshots } = run.source;
-	const tell = milestones({
-		totalGiB: totalGiB(snapshots),
-		stepPercent: run.stepPercent,
-		now: place.clock.now
-	}, (progress) => run.log.line(where, `copying: ${progress}`));
-	const crossAccount = operation.regain.length > 0;
-	const on = (error) => crossAccount && error instanceof CopyFailedError && isAccess(error);
-	const make = () => retried({
-		place,
-		on,
-		tries: accessTries,
-		wait: (count) => 2e3 * count
-	}, async (count) => {
-		const id = await begin$1(operation, scope, count);
-		try {
-			const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
-			await tagSnapshots(operation, scope, image);
-			return {
-				id,
-				image,
-				snapshots: await describeSnapshots(place, snapshotIdsOf(image))
-			};
-		} catch (error) {
-			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(place, id);
-			if (on(error) && count < accessTries) run.log.line(where, `${id} failed (${error.reason}); copying ${imageId} again`);
-			throw error;
-		}
-	});
-	try {
-		return await usingRival(operation, scope, make);
-	} catch (error) {
-		throw new StepError(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
-			key: operation.key,
-			crossAccount
-		}));
-	}
-}
-async function begin$1(operation, scope, count) {
-	if (count > 1) await regain(operation.regain, scope);
-	return (count === 1 ? await takeOver(operation, scope) : void 0) ?? startCopy(operation, scope, count);
-}
-async function removeFailed(place, id) {
-	const [failed] = await describeImages(place, [id]);
-	if (failed !== void 0) await removeImage(place, failed);
-}
-async function takeOver({ takeOver: id, imageTags }, { run, place }) {
-	if (id === void 0) return void 0;
-	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
-	await place.ec2(new CreateTagsCommand({
-		Resources: [id],
-		Tags: [...imageTags]
-	}));
-	return id;
-}
-async function startCopy(operation, scope, count) {
-	const { run, place } = scope;
-	const { name, key, description, imageTags, anyTags, fromRegion } = operation;
-	const sourceImageId = idOf(scope, operation.from);
-	const command = new CopyImageCommand({
-		Name: name,
-		Description: description,
-		SourceImageId: sourceImageId,
-		SourceRegion: fromRegion,
-		Encrypted: true,
-		KmsKeyId: key,
-		ClientToken: clientToken(run.leaseId, "copy", placeName(place), String(count)),
-		...run.request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: run.request.copyMinutes },
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags: [...imageTags]
-		}, {
-			ResourceType: "snapshot",
-			Tags: [...anyTags]
-		}]
-	});
-	const id = await retryOnQuota(run, {
-		place,
-		what: sourceImageId
-	}, async () => {
-		try {
-			const { ImageId } = await place.ec2(command);
-			if (ImageId === void 0) throw new Error("AWS named no image");
-			return ImageId;
-		} catch (error) {
-			if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
-			const own = (await ownImages(place, {
-				Name: "name",
-				Values: [name]
-			})).find((image) => tagValue(image, tagKeys.lease) === run.leaseId);
-			if (own?.ImageId === void 0) throw error;
-			return own.ImageId;
-		}
-	});
-	run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
-	return id;
-}
-async function tagSnapshots({ snapshotTags }, { run, place }, image) {
-	const { source } = run;
-	const matched = matchSnapshots(source.image, image);
-	for (const { id, tags } of source.snapshots) {
-		const copy = matched.get(id);
-		if (copy === void 0 || source.snapshots.length === 1 && tags.length === 0) continue;
-		await place.ec2(new CreateTagsCommand({
-			Resources: [copy],
-			Tags: [...snapshotTags.get(id) ?? []]
-		}));
-	}
+	return [
+		...differences$1(source.image, image, allowancesOf(request, source, place)),
+		...originDifferences(source.image, image, snapshots),
+		...keyDifferences(key, image, snapshots)
+	];
 }
 // src/observe/instance.ts
 const instanceTag = "share-encrypted-ami:source-instance";
@@ -42255,7 +43047,7 @@ function creationOf(request, instanceId, noReboot) {
 	};
 }
 function isFailedTry(image, instanceId) {
-	return (image.State === "failed" || image.State === "error") && tagValue(image, instanceTag) === instanceId;
+	return image.SourceInstanceId === instanceId && tagValue(image, instanceTag) === instanceId && (image.State === "failed" || image.State === "error");
 }
 const imageableStates = [
 	"running",
@@ -42355,7 +43147,617 @@ function imageOf(instance, volumes, own) {
 		})
 	};
 }
+// src/observe/key.ts
+async function describeKey(place, id) {
+	const { KeyMetadata } = await place.kms(new DescribeKeyCommand({ KeyId: id }));
+	if (KeyMetadata === void 0) throw new Error(`KMS told nothing of ${id}`);
+	return KeyMetadata;
+}
+async function resolveKey(place, { key, input }, findings) {
+	const where = placeName(place);
+	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
+	if (metadata === void 0) return void 0;
+	const problem = keyProblem(metadata, place, input);
+	if (problem !== void 0) findings.add(where, `the key ${key} (${input}) ${problem.what}`, problem.remedy);
+	return problem === void 0 ? metadata.Arn : void 0;
+}
+const stateRemedies = {
+	Disabled: (arn, region) => `enable it: aws kms enable-key --region ${region} --key-id ${arn}`,
+	PendingDeletion: (arn, region) => `cancel its deletion and enable it: aws kms cancel-key-deletion --region ${region} --key-id ${arn} && aws kms enable-key --region ${region} --key-id ${arn}`,
+	PendingImport: () => "import its key material"
+};
+function keyProblem(metadata, place, input) {
+	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
+	if (KeyManager === "AWS") return {
+		what: "is an AWS managed key, which no other account can be given",
+		remedy: `create a customer key in ${place.region} and name it in ${input}`
+	};
+	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
+		what: `is in account ${AWSAccountId}`,
+		remedy: `name a key of account ${place.account} in ${input}`
+	};
+	if (KeyState !== "Enabled") {
+		const remedy = stateRemedies[KeyState]?.(Arn, place.region) ?? `wait until it is enabled, or name another in ${input}`;
+		return {
+			what: `is ${KeyState}`,
+			remedy
+		};
+	}
+	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
+		what: `is ${KeySpec} for ${KeyUsage}; EBS takes symmetric encryption keys alone`,
+		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
+	};
+}
+// src/observe/source.ts
+async function resolveSource(request, accounts, findings) {
+	const place = accounts.source(request.source.region);
+	const where = placeName(place);
+	const { kmsKey } = request.source;
+	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, {
+		key: kmsKey,
+		input: "source-kms-key"
+	}, findings), findings.attempt(where, "finding the source AMI", () => findImage$1(place, request, findings))]);
+	if (found == null) return void 0;
+	const isAsked = isOwnedAsAsked(found.image, {
+		place,
+		owners: request.sourceOwners,
+		findings
+	});
+	if (!isShareable(found.image, where, findings) || !isAsked) return void 0;
+	const { image } = found;
+	const foreseen = found.snapshots !== void 0;
+	const id = image.ImageId ?? "";
+	const [snapshots, extras] = await joined([findings.attempt(where, `reading the snapshots of ${id}`, () => resolveSnapshots(place, found, {
+		sourceKeyArn: kmsKeyArn,
+		findings
+	})), foreseen ? Promise.resolve({ uefiData: void 0 }) : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image))]);
+	if (snapshots === void 0 || extras === void 0) return void 0;
+	const instanceId = foreseen ? id : void 0;
+	const { account, region } = place;
+	return {
+		place: {
+			account,
+			region
+		},
+		account,
+		imageId: id,
+		earlierTry: found.earlierTry,
+		instanceId,
+		image,
+		extras,
+		snapshots,
+		kmsKeyArn
+	};
+}
+async function findImage$1(place, request, findings) {
+	const source = request.image;
+	switch (source.by) {
+		case "id": return byId(place, {
+			id: source.id,
+			check: "check the input, source-region and source-role-arn"
+		}, findings);
+		case "name": return byName(place, {
+			pattern: source.pattern,
+			owners: request.sourceOwners
+		}, findings);
+		case "ssm-parameter": {
+			const { Parameter } = await place.ssm(new GetParameterCommand({ Name: source.name }));
+			const id = Parameter?.Value?.trim() ?? "";
+			if (/^ami-[0-9a-f]+$/.test(id)) return byId(place, {
+				id,
+				check: `put the ID of such an AMI into ${source.name}`
+			}, findings);
+			findings.add(placeName(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
+			return null;
+		}
+		case "instance": {
+			const [made] = await ownImages(place, {
+				Name: "name",
+				Values: [createdImageName(request, source.id)]
+			});
+			if (made !== void 0 && made.SourceInstanceId !== source.id) {
+				findings.add(placeName(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
+				return null;
+			}
+			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
+			const foreseen = await foreseeImage(place, {
+				request,
+				findings
+			}, source.id);
+			return foreseen && {
+				...foreseen,
+				earlierTry: made
+			};
+		}
+	}
+}
+async function byId(place, { id, check }, findings) {
+	const [image] = await describeImages(place, [id]);
+	if (image !== void 0) return { image };
+	findings.add(placeName(place), `there is no ${id} that account ${place.account} may see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
+	return null;
+}
+async function byName(place, { pattern, owners }, findings) {
+	const found = await imagesOf(place, owners, {
+		Name: "name",
+		Values: [pattern]
+	});
+	const ids = new Set(found.map(({ ImageId }) => ImageId));
+	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
+	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) return { image: newest };
+	const where = placeName(place);
+	if (newest !== void 0) {
+		const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(" and ");
+		findings.add(where, `two AMIs fit ami-name ${JSON.stringify(pattern)} and are equally new: ${both}`, "give ami-id, or a narrower ami-name");
+		return null;
+	}
+	const shared = await place.ec2(new DescribeImagesCommand({
+		ExecutableUsers: ["self"],
+		Filters: [{
+			Name: "name",
+			Values: [pattern]
+		}]
+	}));
+	const list = [...own, ...shared.Images ?? []].slice(0, 10).map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`).join(", ");
+	findings.add(where, `no available AMI of source-owners (${owners.join(", ")}) is named ${JSON.stringify(pattern)}; found: ${list || "nothing"}`, "correct ami-name, source-region or source-owners");
+	return null;
+}
+function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { place, owners, findings }) {
+	const owner = OwnerId ?? place.account;
+	const names = [
+		owner,
+		ImageOwnerAlias,
+		owner === place.account ? "self" : void 0
+	];
+	if (owners.some((one) => names.includes(one))) return true;
+	const alias = ImageOwnerAlias === void 0 ? "" : `, alias ${ImageOwnerAlias}`;
+	findings.add(placeName(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
+	return false;
+}
+function isShareable(image, where, findings) {
+	const { ImageId, State, RootDeviceType } = image;
+	if (State === "disabled") findings.add(where, `${ImageId} is disabled`, `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`);
+	else if (State !== "available") findings.add(where, `${ImageId} is ${State}; only an available AMI can be copied`, "wait until it is available, or name another");
+	else if ((RootDeviceType ?? "ebs") !== "ebs") findings.add(where, `${ImageId} is instance-store-backed: it has no EBS snapshot to copy`, "make an EBS-backed AMI of it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ConvertingS3toEBS.html");
+	else return true;
+	return false;
+}
+async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, findings }) {
+	const ids = snapshotIdsOf(image);
+	const known = snapshots ?? await describeSnapshots(place, ids);
+	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
+	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
+	const obstacleOf = async (arn) => [arn, arn === sourceKeyArn ? void 0 : await keyObstacle(place, arn)];
+	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
+	return ids.flatMap((id) => {
+		const snapshot = found.get(id);
+		const note = (what, remedy) => findings.add(placeName(place), `${id} of ${image.ImageId} ${what}`, remedy);
+		if (snapshot === void 0) {
+			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
+			return [];
+		}
+		noteHindrances(snapshot, note);
+		const { KmsKeyId, OwnerId, VolumeSize, Tags } = snapshot;
+		const foreign = OwnerId !== void 0 && OwnerId !== place.account;
+		return [{
+			id,
+			sizeGiB: VolumeSize ?? 0,
+			kmsKeyArn: KmsKeyId,
+			obstacle: foreign ? `owned by account ${OwnerId}` : KmsKeyId === void 0 ? "under no key" : obstacles.get(KmsKeyId),
+			tags: Tags ?? []
+		}];
+	});
+}
+function noteHindrances({ SnapshotId, StorageTier, State, OutpostArn }, note) {
+	if (StorageTier === "archive") note("is archived, and archived snapshots can't be copied", `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${SnapshotId} --permanent-restore`);
+	if (OutpostArn !== void 0) note(`is on an Outpost (${OutpostArn}), and AWS copies no snapshot from an Outpost`, "make the AMI of snapshots in the region");
+	if (State === "error" || State === "recoverable" || State === "recovering") note(`is in state ${State}`, "make the AMI anew");
+}
+async function keyObstacle(place, keyArn) {
+	try {
+		const { KeyManager, AWSAccountId } = await describeKey(place, keyArn);
+		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
+		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
+	} catch (error) {
+		if (isDenied(error)) return `under ${keyArn}, which the source role may not describe`;
+		throw error;
+	}
+}
+async function readExtras(place, image) {
+	if (!hasUefi(image) || image.OwnerId !== place.account) return { uefiData: void 0 };
+	const { UefiData } = await place.ec2(new DescribeImageAttributeCommand({
+		ImageId: image.ImageId,
+		Attribute: "uefiData"
+	}));
+	return { uefiData: UefiData?.Value || void 0 };
+}
+// src/operations/carry-over.ts
+async function carryOver(place, source, image) {
+	const { ImageId = "" } = image;
+	const due = [[
+		"Setting the instance types",
+		instanceTypesOf(image) !== instanceTypesOf(source),
+		() => place.ec2(instanceTypesCommand(ImageId, source))
+	], [
+		"Setting IMDSv2",
+		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		() => place.ec2(new ModifyImageAttributeCommand({
+			ImageId,
+			ImdsSupport: { Value: "v2.0" }
+		})).catch(unlessDenied)
+	]].filter(([, needed]) => needed);
+	for (const [what, , act] of due) try {
+		await act();
+	} catch (error) {
+		throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
+	}
+	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
+	return changed ?? image;
+}
+function unlessDenied(error) {
+	if (!isDenied(error)) throw error;
+}
+function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specification }) {
+	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
+	return new ReplaceImageInstanceTypeSpecificationCommand({
+		ImageId,
+		InstanceTypeSpecification: {
+			SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
+			UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
+		}
+	});
+}
+// src/operations/verify.ts
+async function verify({ image: ref, expected }, scope) {
+	const { run, place } = scope;
+	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
+	if (made?.image === void 0) throw new Error("there is no image to compare");
+	if (made.reused) return made;
+	let { image } = made;
+	try {
+		image = await carryOver(place, run.source.image, image);
+		const snapshots = made.snapshots ?? await describeSnapshots(place, snapshotIdsOf(image));
+		await compare(run, place, {
+			image,
+			snapshots,
+			expected
+		});
+		run.log.line(placeName(place), `${image.ImageId} is available and verified`);
+		return {
+			id: image.ImageId ?? "",
+			image,
+			snapshots
+		};
+	} catch (error) {
+		if (!place.signal.aborted) await removeOwn(run, place, image).catch((failure) => run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
+		throw error;
+	}
+}
+function asksToVerify({ expected }, asking) {
+	const { source } = asking;
+	const { image: ImageId } = asking.standIns;
+	const without = "the UEFI variables of the AMI are not compared";
+	const uefi = new DescribeImageAttributeCommand({
+		ImageId,
+		Attribute: "uefiData"
+	});
+	return [
+		...instanceTypesOf(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
+		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
+		...defaultEncryption(source.image, expected.key),
+		...asksForUsers(asking)
+	];
+}
+async function removeOwn({ leaseId }, place, image) {
+	const [seen] = await describeImages(place, [image.ImageId ?? ""]);
+	const holder = seen && tagValue(seen, tagKeys.lease);
+	if (holder === void 0 || holder === leaseId) await removeImage(place, image);
+}
+async function compare(run, place, { image, snapshots, expected }) {
+	const found = [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key: expected.key
+		}),
+		...await uefiDifferences(run, place, image),
+		...descriptionDifferences(expected, image),
+		...await lackingTags(place, expected, image)
+	];
+	if (found.length === 0) return;
+	throw new StepError(`Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`, new Error(found.map(differenceText).join("; ")));
+}
+async function uefiDifferences({ source, log }, place, image) {
+	if (source.extras.uefiData === void 0) return [];
+	try {
+		return extrasDifferences(source.extras, await readExtras(place, image));
+	} catch (error) {
+		if (!isDenied(error)) throw error;
+		log.warn(`${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role may not take ec2:DescribeImageAttribute`);
+		return [];
+	}
+}
+function descriptionDifferences({ description }, image) {
+	const { Description: here = "" } = image;
+	return description === void 0 || here === description ? [] : [{
+		field: "Description",
+		source: description || "none",
+		target: here || "not set",
+		asked: true
+	}];
+}
+const tagLooksSeconds = [
+	0,
+	1,
+	3
+];
+async function lackingTags(place, { tags }, image) {
+	let lacking = [];
+	for (const seconds of tagLooksSeconds) {
+		if (seconds > 0) await place.sleep(seconds * 1e3);
+		const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? ""]);
+		lacking = tagDifferences(tags, seen ?? image);
+		if (lacking.length === 0) break;
+	}
+	return lacking;
+}
+// src/operations/reuse.ts
+function asksToReuse(_, asking) {
+	return asksForUsers(asking);
+}
+async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
+	const id = image.ImageId ?? "";
+	const where = placeName(place);
+	if (!waits) {
+		run.log.line(where, `${id} is there already`);
+		return {
+			id,
+			image,
+			reused: true
+		};
+	}
+	const made = resultOf(after[0] ?? "")?.image ?? image;
+	const { snapshots, why } = await judge(run, place, {
+		image: made,
+		key: expected.key
+	});
+	if (why !== "") throw new StepError(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
+	run.log.line(where, `${id} is available and right`);
+	return {
+		id,
+		image: made,
+		snapshots,
+		reused: true
+	};
+}
+async function judge(run, place, { image, key }) {
+	const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
+	const tied = tieOfImage(image, {
+		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
+		parents: new Map()
+	});
+	if (tied.is === "foreign") return {
+		snapshots,
+		why: tied.why
+	};
+	if (tagValue(image, tagKeys.sourceAmi) !== run.source.imageId) return {
+		snapshots,
+		why: `it is not of ${run.source.imageId}`
+	};
+	const found = [...differencesOf(run, place, {
+		image,
+		snapshots,
+		key
+	}), ...await uefiDifferences(run, place, image)];
+	return {
+		snapshots,
+		why: found.length === 0 ? "" : `it differs: ${found.map(differenceText).join("; ")}`
+	};
+}
+// src/operations/rival.ts
+const namedLooksSeconds = [
+	0,
+	.3,
+	.7,
+	1,
+	2,
+	4,
+	8,
+	15
+];
+async function findNamed(place, name, taken) {
+	return lookedFor(place, taken ? namedLooksSeconds : [0], async () => (await ownImages(place, {
+		Name: "name",
+		Values: [name]
+	}))[0]);
+}
+async function usingRival(operation, scope, make) {
+	const { run, place } = scope;
+	try {
+		return await make();
+	} catch (error) {
+		if (place.signal.aborted || rootCode(error) !== "InvalidAMIName.Duplicate") throw error;
+		const rival = await findRival(operation, scope);
+		if (rival === void 0) throw error;
+		run.log.line(placeName(place), `another run made ${rival.id} meanwhile`);
+		return rival;
+	}
+}
+async function findRival({ name, expected }, { run, place }) {
+	const named = await findNamed(place, name, true);
+	const isOfSource = named !== void 0 && tagValue(named, tagKeys.sourceAmi) === run.source.imageId;
+	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
+	if (!isOfSource || !(mayUse(run.request, named) || isNew)) return void 0;
+	const id = named.ImageId ?? "";
+	const image = await run.watcher(place).image(id);
+	const { snapshots, why } = await judge(run, place, {
+		image,
+		key: expected.key
+	});
+	if (why === "") return {
+		id,
+		image,
+		snapshots,
+		reused: true
+	};
+	run.log.line(placeName(place), `${id} has the name ${name}, and is not used: ${why}`);
+}
+// src/operations/copy-image.ts
+const accessTries = 4;
+async function copyImage(operation, scope) {
+	const { run, place } = scope;
+	const where = placeName(place);
+	const { imageId, snapshots } = run.source;
+	const tell = milestones({
+		totalGiB: totalGiB(snapshots),
+		stepPercent: run.stepPercent,
+		now: place.clock.now
+	}, (progress) => run.log.line(where, `copying: ${progress}`));
+	const crossAccount = operation.regain.length > 0;
+	const on = (error) => crossAccount && error instanceof CopyFailedError && isAccess(error);
+	const make = () => retried({
+		place,
+		on,
+		tries: accessTries,
+		wait: (count) => 2e3 * count
+	}, async (count) => {
+		const id = await begin$1(operation, scope, count);
+		try {
+			const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+			const [image] = await Promise.all([copying, run.confirm(operation, { image: id })]);
+			await tagSnapshots(operation, scope, image);
+			return {
+				id,
+				image,
+				snapshots: await describeSnapshots(place, snapshotIdsOf(image))
+			};
+		} catch (error) {
+			if (!(error instanceof CopyFailedError)) throw error;
+			await removeFailed(place, id);
+			if (on(error) && count < accessTries) run.log.line(where, `${id} failed (${error.reason}); copying ${imageId} again`);
+			throw error;
+		}
+	});
+	try {
+		return await usingRival(operation, scope, make);
+	} catch (error) {
+		throw new StepError(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
+			key: operation.key,
+			crossAccount
+		}));
+	}
+}
+async function begin$1(operation, scope, count) {
+	if (count > 1) await regain(operation.regain, scope);
+	return (count === 1 ? await takeOver(operation, scope) : void 0) ?? startCopy(operation, scope, count);
+}
+async function removeFailed(place, id) {
+	const [failed] = await describeImages(place, [id]);
+	if (failed !== void 0) await removeImage(place, failed);
+}
+async function takeOver(operation, { run, place }) {
+	const { takeOver: id } = operation;
+	if (id === void 0) return void 0;
+	run.log.line(placeName(place), `taking over ${id}, which an earlier run began`);
+	await place.ec2(takeOverCommand(operation, id));
+	return id;
+}
+function commandOf$1(operation, job, from) {
+	const { fromRegion: region, imageTags, anyTags } = operation;
+	const via = from.id === job.source.imageId ? [] : [{
+		Key: tagKeys.encryptedCopy,
+		Value: from.id
+	}];
+	const marked = {
+		tags: [...imageTags, ...via],
+		snapshotTags: [...anyTags, ...via]
+	};
+	return imageCopy(job, {
+		...operation,
+		...from,
+		region,
+		...marked
+	});
+}
+function takeOverCommand({ imageTags }, id) {
+	return new CreateTagsCommand({
+		Resources: [id],
+		Tags: [...imageTags]
+	});
+}
+function asksToCopyImage(operation, asking) {
+	const { takeOver, of, key, regain } = operation;
+	const { source, standIns } = asking;
+	const image = takeOver ?? standIns.image;
+	const [first] = source.snapshots;
+	const own = first !== void 0 && isTagged(source, first) ? [snapshotCommand$1(operation, first, standIns.snapshot)] : [];
+	return [
+		takeOver === void 0 ? dryRun(commandOf$1(operation, asking, { id: idOr(standIns.image, of[0]) })) : dryRun(takeOverCommand(operation, takeOver)),
+		...own.map((command) => dryRun(command)),
+		deregistration(image, halfMade),
+		deletion(standIns.snapshot, halfMade),
+		...usingKey(key),
+		...regain.length === 0 ? readingSnapshots(source.snapshots, key) : [allowedImages(operation, asking)]
+	];
+}
+async function startCopy(operation, scope, count) {
+	const { run, place } = scope;
+	const { name } = operation;
+	const sourceImageId = idOf$1(scope, operation.from);
+	const command = commandOf$1(operation, run, {
+		id: sourceImageId,
+		token: clientToken(run.leaseId, "copy", placeName(place), String(count))
+	});
+	const id = await retryOnQuota(run, {
+		place,
+		what: sourceImageId
+	}, async () => {
+		try {
+			const { ImageId } = await place.ec2(command);
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		} catch (error) {
+			if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
+			const own = (await ownImages(place, {
+				Name: "name",
+				Values: [name]
+			})).find((image) => tagValue(image, tagKeys.lease) === run.leaseId && image.SourceImageId === sourceImageId);
+			if (own?.ImageId === void 0) throw error;
+			return own.ImageId;
+		}
+	});
+	run.log.line(placeName(place), `copying ${sourceImageId} as ${id} (${name})`);
+	return id;
+}
+async function tagSnapshots(operation, { run, place }, image) {
+	const { source } = run;
+	const matched = matchSnapshots(source.image, image);
+	for (const snapshot of source.snapshots) {
+		const copy = matched.get(snapshot.id);
+		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
+	}
+}
+function isTagged({ snapshots }, { tags }) {
+	return snapshots.length > 1 || tags.length > 0;
+}
+function snapshotCommand$1({ snapshotTags }, { id }, copy) {
+	return new CreateTagsCommand({
+		Resources: [copy],
+		Tags: [...snapshotTags.get(id) ?? []]
+	});
+}
 // src/operations/create.ts
+function asksToCreate({ instanceId, noReboot }, { request, source, standIns }) {
+	return [
+		dryRun(new CreateImageCommand(creationOf(request, instanceId, noReboot))),
+		dryRun(new DescribeSnapshotsCommand({ OwnerIds: ["self"] })),
+		...hasUefi(source.image) ? [dryRun(new DescribeImageAttributeCommand({
+			ImageId: standIns.image,
+			Attribute: "uefiData"
+		}))] : []
+	];
+}
 async function create$1({ instanceId, noReboot, name }, { run, place }) {
 	const where = placeName(place);
 	const named = async () => (await ownImages(place, {
@@ -42393,126 +43795,6 @@ async function create$1({ instanceId, noReboot, name }, { run, place }) {
 		});
 	}
 }
-// src/observe/users.ts
-const templateVersions = "10000";
-async function usersOf(place, ids, warn) {
-	const whereKnown = async (kind, read) => {
-		try {
-			await read();
-		} catch (error) {
-			if (!isUnknownAction(error)) throw error;
-			warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
-		}
-	};
-	const users = new Map();
-	const note = (id, user) => {
-		if (id === void 0 || user === void 0 || !ids.includes(id)) return;
-		const name = user.replace(/^arn:.+:(instance|launch-template)\//, "");
-		users.set(id, [...new Set([...users.get(id) ?? [], name])]);
-	};
-	if (ids.length === 0) return users;
-	const filter = [{
-		Name: "image-id",
-		Values: [...ids]
-	}];
-	await joined([
-		noteInstances(place, filter, note),
-		whereKnown("which launch templates use an AMI", async () => {
-			const versions = await pages(async (NextToken) => {
-				const command = {
-					Versions: ["$Latest", "$Default"],
-					Filters: filter,
-					NextToken
-				};
-				const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand(command));
-				return {
-					items: page.LaunchTemplateVersions ?? [],
-					next: page.NextToken
-				};
-			});
-			for (const { LaunchTemplateData, LaunchTemplateId } of versions) note(LaunchTemplateData?.ImageId, LaunchTemplateId);
-		}),
-		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
-	]);
-	return users;
-}
-async function noteInstances(place, filter, note) {
-	const reservations = await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeInstancesCommand({
-			Filters: filter,
-			NextToken
-		}));
-		return {
-			items: page.Reservations ?? [],
-			next: page.NextToken
-		};
-	});
-	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
-}
-async function noteReferences(place, ids, note) {
-	for (let start = 0; start < ids.length; start += 10) {
-		const references = await pages(async (NextToken) => {
-			const page = await place.ec2(new DescribeImageReferencesCommand({
-				ImageIds: ids.slice(start, start + 10),
-				ResourceTypes: [
-					{ ResourceType: "ec2:Instance" },
-					{
-						ResourceType: "ec2:LaunchTemplate",
-						ResourceTypeOptions: [{
-							OptionName: "version-depth",
-							OptionValues: [templateVersions]
-						}]
-					},
-					{ ResourceType: "ssm:Parameter" },
-					{ ResourceType: "imagebuilder:ImageRecipe" },
-					{ ResourceType: "imagebuilder:ContainerRecipe" }
-				],
-				NextToken
-			}));
-			return {
-				items: page.ImageReferences ?? [],
-				next: page.NextToken
-			};
-		});
-		for (const { ImageId, Arn } of references) note(ImageId, Arn);
-	}
-}
-// src/operations/carry-over.ts
-async function carryOver(place, source, image) {
-	const ImageId = image.ImageId;
-	const due = [[
-		"Setting the instance types",
-		instanceTypesOf(image) !== instanceTypesOf(source),
-		() => place.ec2(new ReplaceImageInstanceTypeSpecificationCommand({
-			ImageId,
-			...specificationOf(source)
-		}))
-	], [
-		"Setting IMDSv2",
-		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => place.ec2(new ModifyImageAttributeCommand({
-			ImageId,
-			ImdsSupport: { Value: "v2.0" }
-		})).catch(unlessDenied)
-	]].filter(([, needed]) => needed);
-	for (const [what, , act] of due) try {
-		await act();
-	} catch (error) {
-		throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
-	}
-	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId ?? ""]);
-	return changed ?? image;
-}
-function unlessDenied(error) {
-	if (!isDenied(error)) throw error;
-}
-function specificationOf({ InstanceTypeSpecification: specification }) {
-	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
-	return { InstanceTypeSpecification: {
-		SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
-		UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
-	} };
-}
 // src/operations/deregister.ts
 const reasons = {
 	vain: "which an earlier try made in vain",
@@ -42521,6 +43803,24 @@ const reasons = {
 	replaced: "which is replaced",
 	retain: "which retain leaves no room for"
 };
+function asksToDeregister({ image, reason }, { leaseId }) {
+	const Resources = snapshotIdsOf(image);
+	const command = new CreateTagsCommand({
+		Resources,
+		Tags: [markOf(reason, leaseId)]
+	});
+	return [
+		...Resources.length > 0 && reason === "name" ? [dryRun(command)] : [],
+		deregistration(image.ImageId ?? ""),
+		...Resources.slice(0, 1).map((id) => deletion(id))
+	];
+}
+function markOf(reason, leaseId) {
+	return {
+		Key: tagKeys[reason === "name" ? "superseded" : "lease"],
+		Value: leaseId
+	};
+}
 async function deregister({ image, reason }, { run, place }) {
 	const where = placeName(place);
 	const what = `${image.ImageId} (${image.Name})`;
@@ -42531,12 +43831,8 @@ async function deregister({ image, reason }, { run, place }) {
 		run,
 		place
 	})) return { undone: "not needed" };
-	const key = tagKeys[reason === "name" ? "superseded" : "lease"];
 	try {
-		await mark(place, snapshotIdsOf(image), {
-			Key: key,
-			Value: run.leaseId
-		});
+		await mark(place, snapshotIdsOf(image), markOf(reason, run.leaseId));
 		await deregisterImage(place, image);
 	} catch (error) {
 		if (reason !== "retain") throw error;
@@ -42584,7 +43880,7 @@ async function mayRetire({ image, what }, { run, place }) {
 	const id = image.ImageId ?? "";
 	const warn = (text) => run.log.warn(`${where}: ${text}`);
 	try {
-		const used = (await usersOf(place, [id], warn)).get(id);
+		const used = (await usersOf$1(place, [id], warn)).get(id);
 		if (used !== void 0) run.log.line(where, `${what} stays: it is used by ${used.join(", ")}`);
 		return used === void 0;
 	} catch (error) {
@@ -42608,9 +43904,17 @@ async function restore({ image, reason, until, extras }, { run, place, resultOf 
 		run.leave(`${what}, and could not be registered again; ${snapshots.join(", ")} stay: ${errorMessage(failure)}`);
 		return false;
 	}
+	async function isNew(named) {
+		if (tagValue(named, tagKeys.lease) !== run.leaseId) return false;
+		const parts = await describeSnapshots(place, snapshotIdsOf(named));
+		return tieOfImage(named, {
+			snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
+			parents: new Map()
+		}).is === "proven";
+	}
 	async function registerAgain() {
 		const named = await findNamed(place, image.Name ?? "", false);
-		if (named !== void 0 && tagValue(named, tagKeys.lease) === run.leaseId) await deregisterImage(place, named);
+		if (named !== void 0 && await isNew(named)) await deregisterImage(place, named);
 		const registration = registrationOf({
 			source: image,
 			extras,
@@ -42657,21 +43961,13 @@ function provenance(request, imageId) {
 		[tagKeys.commit]: request.run.sha
 	};
 }
-// src/encrypted-copy.ts
-const prefix = "share-encrypted-ami/";
-function encryptedCopyName(imageId, kmsKeyArn) {
-	return `${prefix}${imageId}/${(0,external_node_crypto_namespaceObject.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
-}
-function isEncryptedCopy(image) {
-	return image.Name?.startsWith(prefix) ?? false;
-}
 // src/plan/intermediates.ts
 function isUsableCopy({ State }) {
 	return State === "available" || State === "pending" || State === "transient";
 }
 function keptCopy(there, { imageId }, { kmsKeyArn }) {
 	const name = encryptedCopyName(imageId, kmsKeyArn);
-	return there?.images.find((image) => image.Name === name && isUsableCopy(image));
+	return there?.images.find((image) => image.Name?.startsWith(name) && isUsableCopy(image));
 }
 function keptSnapshots(there, { snapshots }, kmsKeyArn) {
 	return new Map(snapshots.flatMap(({ id }) => {
@@ -42680,7 +43976,7 @@ function keptSnapshots(there, { snapshots }, kmsKeyArn) {
 	}));
 }
 function oldestCopy(snapshots, id, kmsKeyArn) {
-	return snapshots.filter((copy) => (copy.State === "pending" || copy.State === "completed" && copy.KmsKeyId === kmsKeyArn) && tagValue(copy, tagKeys.intermediate) !== void 0 && tagValue(copy, tagKeys.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
+	return snapshots.filter((copy) => (copy.State === "pending" || copy.State === "completed" && copy.KmsKeyId === kmsKeyArn) && tagValue(copy, tagKeys.intermediate) !== void 0 && originOf(copy)?.snapshot === id && tagValue(copy, tagKeys.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
 }
 // src/operations/encrypt.ts
 async function encrypt(operation, scope) {
@@ -42693,6 +43989,7 @@ async function encrypt(operation, scope) {
 			key
 		});
 		run.log.line(placeName(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+		await run.confirm(operation, { image: id });
 		return { id };
 	});
 }
@@ -42702,7 +43999,7 @@ async function awaitCopy(operation, scope) {
 	const { snapshotId, key, copy, remake } = operation;
 	if (remake.snapshot !== void 0) return encryptSnapshot(remake.snapshot, key, scope);
 	return telling(run.source.imageId, place, async () => {
-		const there = idOf(scope, copy);
+		const there = idOf$1(scope, copy);
 		const id = "id" in copy ? await findOrMake(run, place, {
 			name: remake.name,
 			key
@@ -42762,62 +44059,101 @@ async function telling(what, place, act) {
 		throw new StepError(`Making the encrypted copy of ${what} in ${placeName(place)}`, error, remedyFor(error));
 	}
 }
-var NameTaken = class extends Error {};
-async function findOrMake(run, place, wanted) {
-	const [there] = await ownImages(place, {
+const spareNames = 5;
+async function findOrMake(run, place, { name, key }) {
+	const names = [name, ...Array.from({ length: spareNames }, (_, index) => `${name}-${index + 2}`)];
+	const found = await ownImages(place, {
 		Name: "name",
-		Values: [wanted.name]
+		Values: names
 	});
-	if (there?.ImageId !== void 0 && isUsableCopy(there)) return there.ImageId;
-	if (there !== void 0) await removeImage(place, there);
-	const on = (error) => error instanceof NameTaken || hasCode(error, "InvalidAMIName.Duplicate", "IdempotentParameterMismatch");
-	return retried({
-		place,
-		on,
-		tries: 6,
-		wait: () => 1e3
-	}, (count) => retryOnQuota(run, {
-		place,
-		what: run.source.imageId
-	}, () => copyWhole(run, place, {
-		...wanted,
-		count
-	})));
+	for (const one of names) {
+		const there = found.find(({ Name }) => Name === one);
+		if (there !== void 0 && !isOurs(run, place, there)) continue;
+		if (there?.ImageId !== void 0 && isUsableCopy(there)) return there.ImageId;
+		if (there !== void 0) await removeImage(place, there);
+		const id = await make(run, place, {
+			name: one,
+			key
+		});
+		if (id !== void 0) return id;
+	}
+	throw new Error(`the names ${names.join(", ")} are taken by other AMIs: deregister one of them`);
 }
-async function copyWhole(run, place, { name, key, count }) {
-	const { source, request } = run;
+function imageCommand(job, wanted, token) {
+	const { imageId, place, image } = job.source;
 	const ours = {
-		...provenance(request, source.imageId),
+		...provenance(job.request, imageId),
 		[tagKeys.intermediate]: "true"
 	};
+	return imageCopy(job, {
+		...wanted,
+		id: idOr(noResource.image, imageId),
+		region: place.region,
+		token,
+		description: `Temporary encrypted copy of ${imageId}`,
+		tags: toTags(ours),
+		snapshotTags: toTags({
+			...ours,
+			[tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(image))
+		})
+	});
+}
+function snapshotCommand(job, { id }, key) {
+	const { imageId, place } = job.source;
+	const ours = {
+		[tagKeys.sourceSnapshot]: id,
+		[tagKeys.intermediate]: job.leaseId
+	};
+	return snapshotCopy(job, {
+		id: idOr(noResource.snapshot, id),
+		region: place.region,
+		key,
+		description: encryptedDescription(id, imageId),
+		tags: toTags({
+			...provenance(job.request, imageId),
+			...ours
+		})
+	});
+}
+function asksToEncrypt(operation, asking) {
+	const { snapshot, key } = operation;
+	const { source, standIns, request } = asking;
+	const making = snapshot === void 0 ? [dryRun(imageCommand(asking, operation)), deregistration(standIns.image)] : [dryRun(snapshotCommand(asking, snapshot, key)), copyQuota(request.maxParallel)];
+	const read = snapshot === void 0 ? source.snapshots : [snapshot];
+	return [
+		...making,
+		deletion(standIns.snapshot),
+		...usingKey(key),
+		...readingSnapshots(read, key)
+	];
+}
+function asksToAwait(operation, { standIns }) {
+	if ("image" in operation || !("id" in operation.copy)) return [];
+	const { copy, key, remake } = operation;
+	return [...remake.snapshot === void 0 ? [deregistration(copy.id), deletion(standIns.snapshot)] : [deletion(copy.id)], ...usingKey(key)];
+}
+function isOurs({ source, log }, place, there) {
+	const tied = tieOfEncryptedCopy(there, source.imageId);
+	if (tied.is !== "proven") log.line(placeName(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
+	return tied.is === "proven";
+}
+async function make(run, place, wanted) {
+	const what = run.source.imageId;
 	try {
-		const { ImageId } = await place.ec2(new CopyImageCommand({
-			Name: name,
-			Description: `Temporary encrypted copy of ${source.imageId}`,
-			SourceImageId: source.imageId,
-			SourceRegion: source.place.region,
-			Encrypted: true,
-			KmsKeyId: key,
-			ClientToken: clientToken(run.leaseId, "encrypt", place.region, String(count)),
-			...request.copyMinutes && { SnapshotCopyCompletionDurationMinutes: request.copyMinutes },
-			TagSpecifications: [{
-				ResourceType: "image",
-				Tags: toTags(ours)
-			}, {
-				ResourceType: "snapshot",
-				Tags: toTags({
-					...ours,
-					[tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(source.image))
-				})
-			}]
-		}));
-		if (ImageId === void 0) throw new Error("AWS named no image");
-		return ImageId;
+		return await retryOnQuota(run, {
+			place,
+			what
+		}, () => copyWhole(run, place, wanted));
 	} catch (error) {
-		const taken = hasCode(error, "InvalidAMIName.Duplicate") ? /ami-[0-9a-f]+/.exec(errorMessage(error).split(" by ").at(-1) ?? "") : null;
-		if (taken !== null) return taken[0];
-		throw error;
+		if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
+		const there = await findNamed(place, wanted.name, true);
+		return there !== void 0 && isOurs(run, place, there) && isUsableCopy(there) ? there.ImageId : void 0;
 	}
+}
+async function copyWhole(run, place, wanted) {
+	const { ImageId } = await place.ec2(imageCommand(run, wanted, (0,external_node_crypto_namespaceObject.randomUUID)()));
+	if (ImageId === void 0) throw new Error("AWS named no image");
+	return ImageId;
 }
 function encryptSnapshot(snapshot, key, { run, place }) {
 	const where = placeName(place);
@@ -42837,23 +44173,7 @@ function encryptSnapshot(snapshot, key, { run, place }) {
 		return { id };
 	});
 	async function copyOne() {
-		const { source, request } = run;
-		const command = new CopySnapshotCommand({
-			SourceRegion: source.place.region,
-			SourceSnapshotId: snapshot.id,
-			Description: `Temporary encrypted copy of ${snapshot.id} of ${source.imageId}`,
-			Encrypted: true,
-			KmsKeyId: key,
-			...request.copyMinutes && { CompletionDurationMinutes: request.copyMinutes },
-			TagSpecifications: [{
-				ResourceType: "snapshot",
-				Tags: toTags({
-					...provenance(request, source.imageId),
-					[tagKeys.sourceSnapshot]: snapshot.id,
-					[tagKeys.intermediate]: run.leaseId
-				})
-			}]
-		});
+		const command = snapshotCommand(run, snapshot, key);
 		const mark = {
 			Name: `tag:${tagKeys.intermediate}`,
 			Values: [run.leaseId]
@@ -42874,20 +44194,40 @@ function encryptSnapshot(snapshot, key, { run, place }) {
 }
 function remedyFor(error) {
 	if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return void 0;
-	return "the source role needs kms:DescribeKey, kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)";
+	return "the source role needs kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)";
 }
 // src/operations/lease.ts
+function asksForLease({ imageId }, { leaseId, standIns }) {
+	const Key = leaseTagKey(leaseId);
+	const Resources = [idOr(standIns.image, imageId)];
+	const without = "other runs on this AMI cannot see this one; run them one after the other";
+	return [dryRun(new CreateTagsCommand({
+		Resources,
+		Tags: [{
+			Key,
+			Value: ""
+		}]
+	}), without), dryRun(new DeleteTagsCommand({
+		Resources,
+		Tags: [{ Key }]
+	}), without)];
+}
 async function lease({ imageId, regions }, { run, place }) {
 	const { host, request, leaseId, ledger } = run;
+	const targets = request.targets.map(placeName);
 	const held = await takeLease({
 		place,
 		imageId,
 		id: leaseId,
 		run: request.run,
+		targets,
 		regions,
 		machine: host.machine,
 		warn: run.log.warn,
-		beforeWrite: () => ledger.write({ leased: true })
+		beforeWrite: (since) => ledger.write({
+			leased: true,
+			since
+		})
 	});
 	if (held === void 0) {
 		ledger.write({ leased: false });
@@ -42912,7 +44252,7 @@ async function readParameters({ sets }, scope) {
 				place: placeName(where),
 				name,
 				before,
-				amiId: idOf(scope, image)
+				amiId: idOf$1(scope, image)
 			};
 		} catch (error) {
 			throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
@@ -42927,7 +44267,7 @@ function promotionOf({ name }, { run, place }) {
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
 	const { name } = operation;
-	const amiId = idOf(scope, operation.image);
+	const amiId = idOf$1(scope, operation.image);
 	const promotion = promotionOf(operation, scope);
 	if (promotion === void 0) return {
 		id: amiId,
@@ -43050,26 +44390,93 @@ async function formerValue(place, name, before) {
 	return Parameter === void 0 ? before : formerOf(Parameter);
 }
 // src/operations/publish.ts
+function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
+	const { ImageId } = image;
+	const steps = [];
+	if (launchPermissions.length > 0) {
+		const done = `${ImageId} may be launched by ${launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn).join(", ")}`;
+		const command = new ModifyImageAttributeCommand({
+			ImageId,
+			LaunchPermission: { Add: [...launchPermissions] }
+		});
+		steps.push({
+			doing: "Letting others launch",
+			command,
+			done
+		});
+	}
+	if (deprecateAt !== void 0 && !(deprecateAt.keep && image.DeprecationTime)) {
+		const DeprecateAt = new Date(deprecateAt.at);
+		const done = `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
+		steps.push({
+			doing: "Deprecating",
+			command: new EnableImageDeprecationCommand({
+				ImageId,
+				DeprecateAt
+			}),
+			done
+		});
+	}
+	const WithCooldown = protection === "on-with-cooldown";
+	const asked = WithCooldown ? "enabled-with-cooldown" : "enabled-without-cooldown";
+	if (protection !== "off" && image.DeregistrationProtection !== asked) {
+		const command = new EnableImageDeregistrationProtectionCommand({
+			ImageId,
+			WithCooldown
+		});
+		const done = `${ImageId} is protected from deregistration${WithCooldown ? ", with a cooldown" : ""}`;
+		steps.push({
+			doing: "Protecting",
+			command,
+			done
+		});
+	}
+	if (zones.length > 0) {
+		const SourceSnapshotIds = snapshotIdsOf(image);
+		const command = new EnableFastSnapshotRestoresCommand({
+			AvailabilityZones: [...zones],
+			SourceSnapshotIds
+		});
+		const done = `fast snapshot restore is on for ${SourceSnapshotIds.join(", ")} in ${zones.join(", ")}`;
+		steps.push({
+			doing: "Enabling fast snapshot restore for",
+			command,
+			done
+		});
+	}
+	return steps;
+}
+function asksToPublish({ of: [of], settings }, { standIns }) {
+	const BlockDeviceMappings = [{ Ebs: { SnapshotId: standIns.snapshot } }];
+	return [...stepsOf({
+		ImageId: idOr(standIns.image, of),
+		BlockDeviceMappings
+	}, settings).map(({ command }) => dryRun(command)), ...settings.grantKeyTo.map((principal) => granting(launchGrant(settings, principal), absenceOf(principal)))];
+}
+function absenceOf(principal) {
+	const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
+	const create = `create it: aws iam create-service-linked-role --aws-service-name ${service}`;
+	const remedy = service === void 0 ? "create it, or correct grant-key-to" : create;
+	return {
+		what: `${principal} (grant-key-to) is not there`,
+		remedy
+	};
+}
 async function publish({ image: ref, settings }, { run, place, resultOf }) {
 	const made = "madeBy" in ref ? resultOf(ref.madeBy) : void 0;
 	if (made?.image === void 0) throw new Error("there is no image to publish");
 	const { image } = made;
-	const id = image.ImageId ?? "";
-	const step = async (name, act) => {
+	const step = async (doing, done, act) => {
 		try {
-			const done = await act();
-			if (done !== void 0) run.log.line(placeName(place), done);
+			await act();
+			run.log.line(placeName(place), done);
 		} catch (error) {
-			throw new StepError(`${name} ${id} in ${placeName(place)}`, error);
+			throw new StepError(`${doing} ${image.ImageId} in ${placeName(place)}`, error);
 		}
 	};
-	await joined([
-		step("Granting the use of the key of", () => grantKey(place, settings)),
-		step("Letting others launch", () => letLaunch(place, id, settings)),
-		step("Deprecating", () => deprecate(place, image, settings)),
-		step("Protecting", () => protect(place, image, settings)),
-		step("Enabling fast snapshot restore for", () => restoreFast(place, snapshotIdsOf(image), settings))
-	]);
+	const { key, grantKeyTo } = settings;
+	const granted = `${grantKeyTo.join(", ")} may use ${key}`;
+	await joined([...grantKeyTo.length === 0 ? [] : [step("Granting the use of the key of", granted, () => grantKey(place, settings))], ...stepsOf(image, settings).map(({ doing, command, done }) => step(doing, done, async () => throwFailures(await sendEc2(place, command))))]);
 	return made;
 }
 const launchOperations = [
@@ -43082,274 +44489,51 @@ const launchOperations = [
 	"DescribeKey",
 	"CreateGrant"
 ];
-async function grantKey(place, { key, grantKeyTo }) {
-	for (const GranteePrincipal of grantKeyTo) {
-		const command = {
-			KeyId: key,
-			GranteePrincipal,
-			Operations: launchOperations,
-			Name: "share-encrypted-ami/launch"
-		};
-		await oncePrincipalIsThere(place, () => place.kms(new CreateGrantCommand(command)));
-	}
-	return grantKeyTo.length === 0 ? void 0 : `${grantKeyTo.join(", ")} may use ${key}`;
+function launchGrant({ key: KeyId }, GranteePrincipal) {
+	return new CreateGrantCommand({
+		KeyId,
+		GranteePrincipal,
+		Operations: launchOperations,
+		Name: "share-encrypted-ami/launch"
+	});
 }
-async function letLaunch(place, id, { launchPermissions }) {
-	if (launchPermissions.length === 0) return void 0;
-	await place.ec2(new ModifyImageAttributeCommand({
-		ImageId: id,
-		LaunchPermission: { Add: [...launchPermissions] }
-	}));
-	return `${id} may be launched by ${launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn).join(", ")}`;
+async function grantKey(place, settings) {
+	for (const principal of settings.grantKeyTo) await oncePrincipalIsThere(place, () => place.kms(launchGrant(settings, principal)));
 }
-async function deprecate(place, { ImageId, DeprecationTime }, { deprecateAt }) {
-	if (deprecateAt === void 0 || deprecateAt.keep && DeprecationTime) return void 0;
-	const DeprecateAt = new Date(deprecateAt.at);
-	await place.ec2(new EnableImageDeprecationCommand({
-		ImageId,
-		DeprecateAt
-	}));
-	return `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
-}
-async function protect(place, { ImageId, DeregistrationProtection }, { protection: asked }) {
-	if (asked === "off") return void 0;
-	const cooldown = asked === "on-with-cooldown";
-	if (DeregistrationProtection === (cooldown ? "enabled-with-cooldown" : "enabled-without-cooldown")) return void 0;
-	await place.ec2(new EnableImageDeregistrationProtectionCommand({
-		ImageId,
-		WithCooldown: cooldown
-	}));
-	return `${ImageId} is protected from deregistration${cooldown ? ", with a cooldown" : ""}`;
-}
-async function restoreFast(place, snapshotIds, { zones }) {
-	if (zones.length === 0) return void 0;
-	const { Unsuccessful } = await place.ec2(new EnableFastSnapshotRestoresCommand({
-		AvailabilityZones: [...zones],
-		SourceSnapshotIds: [...snapshotIds]
-	}));
-	const failures = (Unsuccessful ?? []).flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors }) => (FastSnapshotRestoreStateErrors ?? []).map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
+function throwFailures({ Unsuccessful = [] }) {
+	const failures = Unsuccessful.flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors = [] }) => FastSnapshotRestoreStateErrors.map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
 	if (failures.length > 0) throw new Error(failures.join("; "));
-	return `fast snapshot restore is on for ${snapshotIds.join(", ")} in ${zones.join(", ")}`;
-}
-// src/observe/key.ts
-async function describeKey(place, id) {
-	const { KeyMetadata } = await place.kms(new DescribeKeyCommand({ KeyId: id }));
-	if (KeyMetadata === void 0) throw new Error(`KMS told nothing of ${id}`);
-	return KeyMetadata;
-}
-async function resolveKey(place, { key, input }, findings) {
-	const where = placeName(place);
-	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
-	if (metadata === void 0) return void 0;
-	const problem = keyProblem(metadata, place, input);
-	if (problem !== void 0) findings.add(where, `the key ${key} (${input}) ${problem.what}`, problem.remedy);
-	return problem === void 0 ? metadata.Arn : void 0;
-}
-const stateRemedies = {
-	Disabled: (arn, region) => `enable it: aws kms enable-key --region ${region} --key-id ${arn}`,
-	PendingDeletion: (arn, region) => `cancel its deletion and enable it: aws kms cancel-key-deletion --region ${region} --key-id ${arn} && aws kms enable-key --region ${region} --key-id ${arn}`,
-	PendingImport: () => "import its key material"
-};
-function keyProblem(metadata, place, input) {
-	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
-	if (KeyManager === "AWS") return {
-		what: "is an AWS managed key, which no other account can be given",
-		remedy: `create a customer key in ${place.region} and name it in ${input}`
-	};
-	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
-		what: `is in account ${AWSAccountId}`,
-		remedy: `name a key of account ${place.account} in ${input}`
-	};
-	if (KeyState !== "Enabled") {
-		const remedy = stateRemedies[KeyState]?.(Arn, place.region) ?? `wait until it is enabled, or name another in ${input}`;
-		return {
-			what: `is ${KeyState}`,
-			remedy
-		};
-	}
-	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
-		what: `is ${KeySpec} for ${KeyUsage}; EBS takes symmetric encryption keys alone`,
-		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
-	};
-}
-// src/observe/source.ts
-async function resolveSource(request, accounts, findings) {
-	const place = accounts.source(request.source.region);
-	const where = placeName(place);
-	const { kmsKey } = request.source;
-	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, {
-		key: kmsKey,
-		input: "source-kms-key"
-	}, findings), findings.attempt(where, "finding the source AMI", () => findImage$1(place, request, findings))]);
-	if (found == null || !isShareable(found.image, where, findings)) return void 0;
-	const { image } = found;
-	const foreseen = found.snapshots !== void 0;
-	const id = image.ImageId ?? "";
-	const [snapshots, extras] = await joined([findings.attempt(where, `reading the snapshots of ${id}`, () => resolveSnapshots(place, found, {
-		sourceKeyArn: kmsKeyArn,
-		findings
-	})), foreseen ? Promise.resolve({ uefiData: void 0 }) : findings.attempt(where, `reading the UEFI variables of ${id}`, () => readExtras(place, image))]);
-	if (snapshots === void 0 || extras === void 0) return void 0;
-	const instanceId = foreseen ? id : void 0;
-	const { account, region } = place;
-	return {
-		place: {
-			account,
-			region
-		},
-		account,
-		imageId: id,
-		earlierTry: found.earlierTry,
-		instanceId,
-		image,
-		extras,
-		snapshots,
-		kmsKeyArn
-	};
-}
-async function findImage$1(place, request, findings) {
-	const source = request.image;
-	switch (source.by) {
-		case "id": return byId(place, {
-			id: source.id,
-			check: "check the input, source-region and source-role-arn"
-		}, findings);
-		case "name": return byName(place, source.pattern, findings);
-		case "ssm-parameter": {
-			const { Parameter } = await place.ssm(new GetParameterCommand({ Name: source.name }));
-			const id = Parameter?.Value?.trim() ?? "";
-			if (/^ami-[0-9a-f]+$/.test(id)) return byId(place, {
-				id,
-				check: `put the ID of such an AMI into ${source.name}`
-			}, findings);
-			findings.add(placeName(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
-			return null;
-		}
-		case "instance": {
-			const [made] = await ownImages(place, {
-				Name: "name",
-				Values: [createdImageName(request, source.id)]
-			});
-			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
-			const foreseen = await foreseeImage(place, {
-				request,
-				findings
-			}, source.id);
-			return foreseen && {
-				...foreseen,
-				earlierTry: made
-			};
-		}
-	}
-}
-async function byId(place, { id, check }, findings) {
-	const [image] = await describeImages(place, [id]);
-	if (image !== void 0) return { image };
-	findings.add(placeName(place), `there is no ${id} that account ${place.account} may see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
-	return null;
-}
-async function byName(place, pattern, findings) {
-	const found = await ownImages(place, {
-		Name: "name",
-		Values: [pattern]
-	});
-	const ids = new Set(found.map(({ ImageId }) => ImageId));
-	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
-	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) return { image: newest };
-	const where = placeName(place);
-	if (newest !== void 0) {
-		const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(" and ");
-		findings.add(where, `two AMIs fit ami-name ${JSON.stringify(pattern)} and are equally new: ${both}`, "give ami-id, or a narrower ami-name");
-		return null;
-	}
-	const shared = await place.ec2(new DescribeImagesCommand({
-		ExecutableUsers: ["self"],
-		Filters: [{
-			Name: "name",
-			Values: [pattern]
-		}]
-	}));
-	const list = [...own, ...shared.Images ?? []].slice(0, 10).map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`).join(", ");
-	findings.add(where, `no available AMI of account ${place.account} is named ${JSON.stringify(pattern)}; found: ${list || "nothing"}`, "correct ami-name or source-region, or name an AMI of another account by ami-id");
-	return null;
-}
-function isShareable(image, where, findings) {
-	const { ImageId, State, RootDeviceType } = image;
-	if (State === "disabled") findings.add(where, `${ImageId} is disabled`, `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`);
-	else if (State !== "available") findings.add(where, `${ImageId} is ${State}; only an available AMI can be copied`, "wait until it is available, or name another");
-	else if ((RootDeviceType ?? "ebs") !== "ebs") findings.add(where, `${ImageId} is instance-store-backed: it has no EBS snapshot to copy`, "make an EBS-backed AMI of it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ConvertingS3toEBS.html");
-	else return true;
-	return false;
-}
-async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, findings }) {
-	const ids = snapshotIdsOf(image);
-	const known = snapshots ?? await describeSnapshots(place, ids);
-	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
-	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
-	const obstacleOf = async (arn) => [arn, arn === sourceKeyArn ? void 0 : await keyObstacle(place, arn)];
-	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
-	return ids.flatMap((id) => {
-		const snapshot = found.get(id);
-		const note = (what, remedy) => findings.add(placeName(place), `${id} of ${image.ImageId} ${what}`, remedy);
-		if (snapshot === void 0) {
-			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
-			return [];
-		}
-		noteHindrances(snapshot, note);
-		const { KmsKeyId, OwnerId, VolumeSize, Tags } = snapshot;
-		const foreign = OwnerId !== void 0 && OwnerId !== place.account;
-		return [{
-			id,
-			sizeGiB: VolumeSize ?? 0,
-			kmsKeyArn: KmsKeyId,
-			obstacle: foreign ? `owned by account ${OwnerId}` : KmsKeyId === void 0 ? "under no key" : obstacles.get(KmsKeyId),
-			tags: Tags ?? []
-		}];
-	});
-}
-function noteHindrances({ SnapshotId, StorageTier, State, OutpostArn }, note) {
-	if (StorageTier === "archive") note("is archived, and archived snapshots can't be copied", `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${SnapshotId} --permanent-restore`);
-	if (OutpostArn !== void 0) note(`is on an Outpost (${OutpostArn}), and AWS copies no snapshot from an Outpost`, "make the AMI of snapshots in the region");
-	if (State === "error" || State === "recoverable" || State === "recovering") note(`is in state ${State}`, "make the AMI anew");
-}
-async function keyObstacle(place, keyArn) {
-	try {
-		const { KeyManager, AWSAccountId } = await describeKey(place, keyArn);
-		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
-		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
-	} catch (error) {
-		if (isDenied(error)) return `under ${keyArn}, which the source role may not describe`;
-		throw error;
-	}
-}
-async function readExtras(place, image) {
-	if (!hasUefi(image) || image.OwnerId !== place.account) return { uefiData: void 0 };
-	const { UefiData } = await place.ec2(new DescribeImageAttributeCommand({
-		ImageId: image.ImageId,
-		Attribute: "uefiData"
-	}));
-	return { uefiData: UefiData?.Value || void 0 };
 }
 // src/operations/register.ts
-async function register(operation, scope) {
-	const { run, place } = scope;
-	const { name, description, tags } = operation;
+function commandOf({ name, description, tags }, { source, leaseId }, made) {
 	const mark = tags.length < 50 ? [{
 		Key: tagKeys.lease,
-		Value: run.leaseId
+		Value: leaseId
 	}] : [];
-	const made = new Map([...operation.copies].map(([id, by]) => [id, scope.resultOf(by)]));
-	const copies = new Map([...made].map(([id, result]) => [id, result?.id ?? ""]));
-	const extras = await extrasOf(operation, scope);
-	const command = new RegisterImageCommand(registrationOf({
-		source: run.source.image,
-		extras,
+	return new RegisterImageCommand(registrationOf({
+		source: source.image,
 		name,
 		description,
-		copies,
-		tags: [...tags, ...mark]
+		tags: [...tags, ...mark],
+		...made
 	}));
+}
+function asksToRegister(operation, asking) {
+	const { source, standIns } = asking;
+	return [dryRun(commandOf(operation, asking, {
+		copies: new Map(snapshotIdsOf(source.image).map((id) => [id, standIns.snapshot])),
+		extras: source.extras
+	})), deregistration(standIns.image, halfMade)];
+}
+async function register(operation, scope) {
+	const { run, place } = scope;
+	const { name } = operation;
+	const made = new Map([...operation.copies].map(([id, by]) => [id, scope.resultOf(by)]));
+	const copies = new Map([...made].map(([id, result]) => [id, result?.id ?? ""]));
+	const command = commandOf(operation, run, {
+		copies,
+		extras: await extrasOf(operation, scope)
+	});
 	const ids = new Set(copies.values());
 	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
 	const isOurs = (image) => snapshotIdsOf(image).every((id) => ids.has(id)) && (alone || tagValue(image, tagKeys.lease) === run.leaseId);
@@ -43399,117 +44583,10 @@ async function extrasOf({ extrasOf: by }, { run, place, resultOf }) {
 	if (operation === void 0 || image === void 0) return run.source.extras;
 	return readExtras(run.accounts.source(operation.place.region).until(place.signal), image);
 }
-// src/operations/verify.ts
-async function verify({ image: ref, expected }, scope) {
-	const { run, place } = scope;
-	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
-	if (made?.image === void 0) throw new Error("there is no image to compare");
-	if (made.reused) return made;
-	let { image } = made;
-	try {
-		image = await carryOver(place, run.source.image, image);
-		const snapshots = made.snapshots ?? await describeSnapshots(place, snapshotIdsOf(image));
-		await compare(run, place, {
-			image,
-			snapshots,
-			expected
-		});
-		run.log.line(placeName(place), `${image.ImageId} is available and verified`);
-		return {
-			id: image.ImageId ?? "",
-			image,
-			snapshots
-		};
-	} catch (error) {
-		if (!place.signal.aborted) await removeOwn(run, place, image).catch((failure) => run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
-		throw error;
-	}
-}
-async function removeOwn({ leaseId }, place, image) {
-	const [seen] = await describeImages(place, [image.ImageId ?? ""]);
-	const holder = seen && tagValue(seen, tagKeys.lease);
-	if (holder === void 0 || holder === leaseId) await removeImage(place, image);
-}
-async function compare(run, place, { image, snapshots, expected }) {
-	const found = [
-		...differencesOf(run, place, {
-			image,
-			snapshots,
-			key: expected.key
-		}),
-		...await uefiDifferences(run, place, image),
-		...descriptionDifferences(expected, image),
-		...await lackingTags(place, expected, image)
-	];
-	if (found.length === 0) return;
-	throw new StepError(`Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`, new Error(found.map(differenceText).join("; ")));
-}
-async function uefiDifferences({ source, log }, place, image) {
-	if (source.extras.uefiData === void 0) return [];
-	try {
-		return extrasDifferences(source.extras, await readExtras(place, image));
-	} catch (error) {
-		if (!isDenied(error)) throw error;
-		log.warn(`${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role may not take ec2:DescribeImageAttribute`);
-		return [];
-	}
-}
-function descriptionDifferences({ description }, image) {
-	const { Description: here = "" } = image;
-	return description === void 0 || here === description ? [] : [{
-		field: "Description",
-		source: description || "none",
-		target: here || "not set",
-		asked: true
-	}];
-}
-const tagLooksSeconds = [
-	0,
-	1,
-	3
-];
-async function lackingTags(place, { tags }, image) {
-	let lacking = [];
-	for (const seconds of tagLooksSeconds) {
-		if (seconds > 0) await place.sleep(seconds * 1e3);
-		const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? ""]);
-		lacking = tagDifferences(tags, seen ?? image);
-		if (lacking.length === 0) break;
-	}
-	return lacking;
-}
-// src/operations/reuse.ts
-async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
-	const id = image.ImageId ?? "";
-	const where = placeName(place);
-	if (!waits) {
-		run.log.line(where, `${id} is there already`);
-		return {
-			id,
-			image,
-			reused: true
-		};
-	}
-	const made = resultOf(after[0] ?? "")?.image ?? image;
-	const snapshots = await describeSnapshots(place, snapshotIdsOf(made));
-	const found = [...differencesOf(run, place, {
-		image: made,
-		snapshots,
-		key: expected.key
-	}), ...await uefiDifferences(run, place, made)];
-	if (found.length > 0) throw new StepError(`Using ${id} in ${where}, which another run made`, new Error(`it differs: ${found.map(differenceText).join("; ")}`), "choose another target-ami-name, or set on-existing to replace");
-	run.log.line(where, `${id} is available and right`);
-	return {
-		id,
-		image: made,
-		snapshots,
-		reused: true
-	};
-}
 // src/operations/share.ts
 async function share$1({ resource, accounts }, scope) {
 	const { run, place } = scope;
-	const id = idOf(scope, resource);
+	const id = idOf$1(scope, resource);
 	try {
 		const toAdd = await newShares(place, id, accounts);
 		if (toAdd.length > 0) {
@@ -43525,6 +44602,27 @@ async function share$1({ resource, accounts }, scope) {
 	} catch (error) {
 		throw new StepError(`Sharing ${id} with ${accounts.join(", ")}`, error);
 	}
+}
+function asksToShare({ of: [of], place, type, accounts }, asking) {
+	const { source, standIns, leaseId } = asking;
+	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
+	const id = idOr(type === "snapshot" && place.region === source.place.region ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
+	const Tags = shareTags(leaseId, accounts);
+	const Resources = [idOr(standIns[type], of)];
+	const without = "none can tell later what this run shared, should it be killed";
+	return [
+		...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
+		dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
+		dryRun(sharesQuery(id)),
+		dryRun(new CreateTagsCommand({
+			Resources,
+			Tags
+		}), without),
+		dryRun(new DeleteTagsCommand({
+			Resources,
+			Tags: Tags.map(({ Key }) => ({ Key }))
+		}), without)
+	];
 }
 async function newShares(place, id, accounts) {
 	const shared = await readShares(place, id).catch((error) => {
@@ -43548,34 +44646,88 @@ async function writeOnResource(run, place, { id, accounts }) {
 	}
 }
 // src/operations/kinds.ts
+const nothing$1 = () => [];
 const kinds = {
-	create: { perform: create$1 },
-	lease: { perform: lease },
-	encrypt: { perform: encrypt },
-	await: { perform: awaitCopy },
-	allow: { perform: allow },
-	access: { perform: access$1 },
-	share: { perform: share$1 },
-	copy: { perform: copy },
-	"copy-image": { perform: copyImage },
-	register: { perform: register },
-	verify: { perform: verify },
-	reuse: { perform: reuse },
-	publish: { perform: publish },
-	ready: { perform: readParameters },
+	create: {
+		asks: asksToCreate,
+		perform: create$1
+	},
+	lease: {
+		asks: asksForLease,
+		perform: lease
+	},
+	encrypt: {
+		asks: asksToEncrypt,
+		perform: encrypt
+	},
+	await: {
+		asks: asksToAwait,
+		perform: awaitCopy
+	},
+	allow: {
+		asks: asksToAllow,
+		perform: allow
+	},
+	access: {
+		asks: asksForAccess,
+		perform: access$1
+	},
+	share: {
+		asks: asksToShare,
+		perform: share$1
+	},
+	copy: {
+		asks: asksToCopy,
+		perform: copy
+	},
+	"copy-image": {
+		asks: asksToCopyImage,
+		perform: copyImage
+	},
+	register: {
+		asks: asksToRegister,
+		perform: register
+	},
+	verify: {
+		asks: asksToVerify,
+		perform: verify
+	},
+	reuse: {
+		asks: asksToReuse,
+		perform: reuse
+	},
+	publish: {
+		asks: asksToPublish,
+		perform: publish
+	},
+	ready: {
+		asks: nothing$1,
+		perform: readParameters
+	},
 	parameter: {
+		asks: nothing$1,
 		perform: setParameter,
 		undo: putBack
 	},
 	deregister: {
+		asks: asksToDeregister,
 		perform: deregister,
 		undo: restore
 	},
-	delete: { perform: remove },
-	untag: { perform: untag }
+	delete: {
+		asks: asksToRemove,
+		perform: remove
+	},
+	untag: {
+		asks: asksToUntag,
+		perform: untag
+	}
 };
 function perform(operation, scope) {
 	return kinds[operation.kind].perform(operation, scope);
+}
+function asks(operation, asking) {
+	return kinds[operation.kind].asks(operation, asking);
 }
 // src/apply.ts
 async function apply(run, operations) {
@@ -43594,10 +44746,13 @@ async function apply(run, operations) {
 		islands.set(name, island);
 		return island;
 	};
-	const walk = async (operation, before) => {
+	const outcomesOf = (ids = []) => Promise.all(ids.flatMap((id) => ended.get(id) ?? []));
+	const walk = async (operation) => {
+		const before = outcomesOf(operation.after);
 		const island = operation.island === void 0 ? void 0 : islandOf(operation.island);
 		const signal = island?.signal ?? run.signal;
-		const failed = (await Promise.all(before)).find(({ is }) => is !== "done");
+		await outcomesOf(operation.afterEnd);
+		const failed = (await before).find(({ is }) => is !== "done");
 		const from = run.host.clock.now();
 		const end = (rest) => {
 			if (rest.is !== "done") fail(island, operation, rest.error);
@@ -43642,7 +44797,7 @@ async function apply(run, operations) {
 		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
 	};
 	for (const operation of operations) {
-		const outcome = walk(operation, operation.after.flatMap((id) => ended.get(id) ?? []));
+		const outcome = walk(operation);
 		ended.set(operation.id, outcome);
 		if (operation.island !== void 0) islandOf(operation.island).members.push(outcome);
 	}
@@ -43674,6 +44829,248 @@ async function undoWhereFailed(run, island, results) {
 	return undone;
 }
 const undoMs = 6e5;
+// src/aws/verdict.ts
+async function ask(call, dry) {
+	try {
+		await call();
+		return dry ? {
+			is: "not told",
+			words: "the endpoint took the dry run for a call"
+		} : {
+			is: "may",
+			words: ""
+		};
+	} catch (error) {
+		if (!(error instanceof AwsCallError)) throw error;
+		return verdictOf(error);
+	}
+}
+function verdictOf(error) {
+	const words = errorMessage(error.cause);
+	if (hasCode(error, "DryRunOperation", "DryRunOperationException")) return {
+		is: "may",
+		words
+	};
+	return {
+		is: isDenialCode(error.code) ? "may not" : "not told",
+		words: `${error.code}: ${words}`
+	};
+}
+// src/check/asking.ts
+function askersOf(request, { source, targets }, accounts) {
+	const byPlace = new Map(targets.map((target) => [placeName(target.target.place), target]));
+	const sourceRole = roleOf(source.place, request.source.roleArn);
+	return (operation) => {
+		const where = operation.place;
+		const target = isOfSource(operation) ? void 0 : byPlace.get(placeName(where));
+		if (target === void 0) {
+			const { source: at } = accounts;
+			return {
+				place: at(where.region),
+				role: sourceRole,
+				principal: "source",
+				at,
+				target
+			};
+		}
+		const { roleArn, principalArn } = target.target;
+		const at = (region) => accounts.target(where, region);
+		return {
+			place: at(where.region),
+			role: roleOf(where, roleArn),
+			principal: principalArn,
+			at,
+			target
+		};
+	};
+}
+function openAsking(accounts) {
+	const texts = new Map();
+	const cipherText = (place, keyArn, by) => {
+		const name = `${by} ${keyArn}`;
+		const text = texts.get(name) ?? makeCipherText(place, keyArn);
+		texts.set(name, text);
+		return text;
+	};
+	const put = (asker, question) => {
+		if (question.service === "ec2") return question.ask(asker.place);
+		const { keyArn } = question;
+		const region = regionOfKey(keyArn);
+		const place = asker.at(region);
+		return question.ask({
+			place,
+			cipherText: (by) => by === "source" ? cipherText(accounts.source(region), keyArn, "source") : cipherText(place, keyArn, asker.principal)
+		});
+	};
+	return async (asker, question) => {
+		let found;
+		try {
+			const verdict = await ask(async () => {
+				found = await put(asker, question);
+			}, question.dry);
+			const hindrances = Array.isArray(found) ? found : [];
+			return {
+				asker,
+				question,
+				verdict: hindrances.length > 0 ? {
+					is: "may",
+					words: ""
+				} : verdict,
+				hindrances
+			};
+		} catch (error) {
+			if (!(error instanceof UnaskedError)) throw error;
+			return {
+				asker,
+				question,
+				verdict: {
+					is: "not told",
+					words: ""
+				},
+				hindrances: []
+			};
+		}
+	};
+}
+// src/check/telling.ts
+function tell$1(telling, { asker, question, verdict, hindrances }) {
+	const { findings } = telling;
+	const where = placeName(asker.place);
+	for (const { what, remedy } of hindrances) if (remedy === void 0) findings.warn(where, what);
+	else findings.add(where, what, remedy);
+	if (verdict.is === "may not") {
+		if (question.service === "kms") tellKeyDenial(telling, {
+			asker,
+			question,
+			verdict
+		});
+		else tellDenial(telling, {
+			asker,
+			question,
+			verdict
+		});
+	} else if (verdict.is === "not told" && isOdd(question, verdict)) {
+		const { action, dry } = question;
+		const lost = question.service === "ec2" && question.without !== void 0 ? `: ${question.without}` : "";
+		const failed = dry ? `whether ${asker.role} may take ${action} could not be asked` : `${action} failed`;
+		findings.warn(where, `${failed} (${verdict.words})${lost}`);
+	}
+}
+function isOdd({ standsIn }, { words }) {
+	return words !== "" && !standsIn && !/^\w+\.?NotFound/.test(words);
+}
+function tellDenial({ request, findings }, denial) {
+	const where = placeName(denial.asker.place);
+	const { what, remedy } = lackIn(request, denial);
+	const { without } = denial.question;
+	if (without === void 0) findings.add(where, what, remedy);
+	else findings.warn(where, `${what}: ${without}. What to do: ${remedy}`);
+}
+function lackIn({ source: { partition } }, { asker, question, verdict }) {
+	const { account, region } = asker.place;
+	const here = asker.target === void 0 ? region : "*";
+	const arns = (types) => types.map((type) => `arn:${partition}:ec2:${here}:${type === "instance" ? account : ""}:${type}/*`);
+	const resources = question.on.length === 0 ? ["*"] : arns(question.on);
+	const { role } = asker;
+	return lackOf({
+		role,
+		action: question.action,
+		resources,
+		tagged: arns(question.tagged),
+		words: verdict.words
+	});
+}
+const inBothSets = ["GenerateDataKeyWithoutPlaintext", "DescribeKey"];
+function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
+	const { keyArn, counts, mending, foreign } = question;
+	const denied = deniedIn(verdict.words)?.action ?? question.action;
+	if (mending === "reading" && denied === "kms:ReEncryptTo") return;
+	const byKey = foreign && !verdict.words.includes("identity-based policy");
+	if (byKey && request.source.keyAccess !== "existing") return;
+	const { account } = asker.place;
+	const where = placeName({
+		account,
+		region: regionOfKey(keyArn)
+	});
+	const what = `${asker.role} may not take ${denied} on ${keyArn}`;
+	const remedy = byKey ? `add to the policy of that key: ${listed(useStatements({
+		Principal: accountOf$1(request, account),
+		Resource: "*"
+	}))}` : `add to its policy: ${mending === "reading" ? listed(useStatements({ Resource: keyArn })) : statement(denied, [keyArn])}${deniedOutright(verdict.words)}`;
+	const stops = counts === "through-ec2" && inBothSets.includes(denied.slice(4));
+	if (counts === "ours") findings.add(where, what, remedy);
+	else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed through EC2 alone (kms:ViaService), set key-preflight to warn`);
+	else findings.warn(where, `${what}. What to do: ${remedy}`);
+}
+function accountOf$1({ source: { partition } }, account) {
+	return { AWS: `arn:${partition}:iam::${account}:root` };
+}
+function listed(statements) {
+	return statements.map((one) => JSON.stringify(one)).join(", ");
+}
+// src/check/confirm.ts
+const standsSeconds = 120;
+const unseenSeconds = 30;
+function openConfirming(run, plan, { ec2DryRuns, denied }) {
+	const askerOf = askersOf(run.request, plan, run.accounts);
+	const put = openAsking(run.accounts);
+	const byPlace = Map.groupBy(plan.operations, ({ place }) => placeName(place));
+	const each = plan.targets.filter(isMaking).length <= 100;
+	const confirmed = new Map();
+	const confirm = async (asker, made) => {
+		const place = asker.place.until(run.signal);
+		const ids = Object.values(made);
+		const began = place.clock.now();
+		const left = (seconds) => place.clock.now() - began < seconds * 1e3;
+		let open = questionsWith(asker, made);
+		for (let wait = 1e3;; wait = Math.min(wait * 1.5, 15e3)) {
+			const unsettled = (await joined(open.map((question) => put({
+				...asker,
+				place
+			}, question)))).filter(({ verdict }) => verdict.is !== "may");
+			const refused = unsettled.filter(({ verdict }) => verdict.is === "may not");
+			if (unsettled.length === 0) return void 0;
+			if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) return tell(refused, asker, ids);
+			open = open.filter((question) => unsettled.some((answer) => answer.question === question));
+			await place.sleep(wait);
+		}
+	};
+	const questionsWith = (asker, made) => {
+		const asking = {
+			...run,
+			standIns: {
+				...noResource,
+				...made
+			}
+		};
+		const questions = (byPlace.get(placeName(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ names, standsIn }) => Object.values(made).some(names) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
+		return [...new Map(questions.map((question) => [question.key, question])).values()];
+	};
+	const tell = (refused, { place, role }, ids) => {
+		const lacks = refused.flatMap(({ asker, question, verdict }) => question.service === "ec2" ? [{
+			...lackIn(run.request, {
+				asker,
+				question,
+				verdict
+			}),
+			without: question.without
+		}] : []);
+		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${placeName(place)}: ${what}: ${without}. What to do: ${remedy}`);
+		const problems = lacks.filter(({ without }) => without === void 0);
+		if (problems.length === 0) return;
+		const doing = `Asking with ${ids.join(", ")} in ${placeName(place)} what else ${role} may do there`;
+		const remedies = [...new Set(problems.map(({ remedy }) => remedy))].join("; ");
+		throw new StepError(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
+	};
+	return (operation, made) => {
+		if (!ec2DryRuns) return Promise.resolve();
+		const asker = askerOf(operation);
+		const name = `${asker.principal} ${each ? placeName(asker.place) : asker.place.account} ${Object.keys(made).join()}`;
+		const known = confirmed.get(name) ?? confirm(asker, made);
+		confirmed.set(name, known);
+		return known;
+	};
+}
 // src/saved-state.ts
 const format = 2;
 const headName = "ledger";
@@ -43777,6 +45174,7 @@ const emptyLedger = {
 	imageId: "",
 	leaseId: "",
 	leased: false,
+	since: 0,
 	grantKeys: [],
 	shares: [],
 	regions: [],
@@ -43842,7 +45240,7 @@ function ledgerProblem({ targets, parameters }, files) {
 }
 // src/open-run.ts
 function openRun(parts) {
-	const { request, log, host, leaseId, signal, stop, accounts, source, kmsDryRuns, plan } = parts;
+	const { request, log, host, leaseId, signal, stop, accounts, source, checked, plan } = parts;
 	const { operations, targets } = plan;
 	const watchers = openWatchers(request.pollSeconds);
 	const slots = new Map();
@@ -43867,26 +45265,29 @@ function openRun(parts) {
 			tell(total === 0 ? percent : Math.floor(done / total));
 		};
 	};
+	const run = {
+		host,
+		request,
+		leaseId,
+		log,
+		signal,
+		stop,
+		accounts,
+		source,
+		kmsDryRuns: checked.kmsDryRuns,
+		stepPercent,
+		ledger: openLedger(host.runner.saveState, host.files),
+		watcher: watchers,
+		slots: (place) => known(slots, placeName(place), () => pLimit(request.maxParallel)),
+		progress: ({ place }) => known(progress, placeName(place), () => openProgress(placeName(place))),
+		operation: (id) => byId.get(id),
+		confirm: (operation, made) => confirming(operation, made),
+		hold: (lease) => leases.push(lease),
+		leave: (what) => left.push(what)
+	};
+	const confirming = openConfirming(run, plan, checked);
 	return {
-		run: {
-			host,
-			request,
-			leaseId,
-			log,
-			signal,
-			stop,
-			accounts,
-			source,
-			kmsDryRuns,
-			stepPercent,
-			ledger: openLedger(host.runner.saveState, host.files),
-			watcher: watchers,
-			slots: (place) => known(slots, placeName(place), () => pLimit(request.maxParallel)),
-			progress: ({ place }) => known(progress, placeName(place), () => openProgress(placeName(place))),
-			operation: (id) => byId.get(id),
-			hold: (lease) => leases.push(lease),
-			leave: (what) => left.push(what)
-		},
+		run,
 		leases,
 		left
 	};
@@ -43970,7 +45371,7 @@ function differing(expected, now) {
 	if (different.length === 0) return void 0;
 	return {
 		where: expected.approved === void 0 ? "expect-plan-digest" : "expect-plan-file",
-		what: ["the plan is not the one that was approved. What differs:", ...different].join("\n    "),
+		what: ["the plan is not the one that was approved. What differs:", ...different.map(oneLine)].join("\n    "),
 		remedy: "have the plan of a dry run approved anew, or restore what was approved"
 	};
 }
@@ -43983,922 +45384,105 @@ function checkRoom({ plan, findings, files }) {
 	}, files);
 	if (problem !== void 0) findings.add(placeName(plan.source.place), problem, "share with fewer targets at once, or give a RUNNER_TEMP");
 }
-// src/check/keys.ts
-const inBothSets = [
-	"CreateGrant",
-	"GenerateDataKeyWithoutPlaintext",
-	"DescribeKey"
-];
-async function checkKeys(checking, sampled) {
-	const { request, plan, accounts } = checking;
-	const sourceRole = roleOf(plan.source.place, request.source.roleArn);
-	const users = [...plan.encryptedCopies.map(({ place, kmsKeyArn }) => ({
-		place: accounts.source(place.region),
-		keyArn: kmsKeyArn,
-		role: sourceRole
-	})), ...sampled.map(({ target }) => askerOf$1(checking, target))];
-	const honoured = await honoursKeyDryRuns(users);
-	const keys = {
-		...checking,
-		honoured,
-		tell: teller(checking)
-	};
-	const takers = takersOf(sampled);
-	const given = new Map(takers.map(([keyArn, target]) => [keyArn, target.target.principalArn]));
-	await joined([
-		...users.map((asker) => checkUse(keys, asker)),
-		...readersOf(checking, sampled, sourceRole).map((asker) => checkReading(keys, asker)),
-		...sampled.map(({ target }) => checkLaunchGrants(keys, target)),
-		...[...given].map(([keyArn, grantee]) => {
-			const asker = {
-				place: accounts.source(regionOfKey(keyArn)),
-				keyArn,
-				role: sourceRole
-			};
-			return request.source.keyAccess === "policy" ? checkPolicy(keys, asker) : checkGiving(keys, asker, grantee);
-		}),
-		...takers.map(([keyArn, target]) => checkTaking(keys, keyArn, target))
-	]);
-	return honoured;
-}
-function askerOf$1({ accounts }, { place, kmsKeyArn, roleArn }) {
-	return {
-		place: accounts.target(place),
-		keyArn: kmsKeyArn,
-		role: roleOf(place, roleArn)
-	};
-}
-function readersOf(checking, sampled, sourceRole) {
-	const { plan, accounts } = checking;
-	const { source, encryptedCopies } = plan;
-	const keysOf = (snapshots) => snapshots.flatMap(({ kmsKeyArn, obstacle }) => kmsKeyArn === void 0 || obstacle?.startsWith("under ") ? [] : [kmsKeyArn]);
-	const first = encryptedCopies.flatMap(({ kmsKeyArn, only }) => keysOf(only ?? source.snapshots).map((keyArn) => ({
-		keyArn,
-		to: kmsKeyArn,
-		place: accounts.source(source.place.region),
-		role: sourceRole
-	})));
-	const within = sampled.filter(({ crossAccount }) => !crossAccount).flatMap(({ target: { place, roleArn, kmsKeyArn } }) => keysOf(source.snapshots).map((keyArn) => {
-		const there = accounts.target(place, regionOfKey(keyArn));
-		return {
-			keyArn,
-			to: kmsKeyArn,
-			place: there,
-			role: roleOf(there, roleArn)
-		};
-	}));
-	const others = [...first, ...within].filter(({ keyArn, to }) => keyArn !== to);
-	return [...new Map(others.map((asker) => [`${asker.keyArn} ${asker.role}`, asker])).values()];
-}
-function takersOf(targets) {
-	const pairs = new Map();
-	for (const target of targets) for (const keyArn of target.sourceKeys) pairs.set(`${keyArn} ${target.target.principalArn}`, [keyArn, target]);
-	return [...pairs.values()];
-}
-function teller({ request, findings }) {
-	return ({ place, keyArn, role }, { operation, verdict, weight, mending = "this" }) => {
-		if (verdict.is !== "denied") return;
-		const denied = /perform: kms:(\w+)/.exec(verdict.words)?.[1] ?? operation;
-		const where = placeName(place);
-		const what = `${role} may not take kms:${denied} on ${keyArn}`;
-		const lacking = mending === "reading" ? readingActions : `kms:${denied}`;
-		const remedy = mending === "key-policy" ? `add to the policy of that key: ${keyStatement(request, place)}` : `add to its policy: ${statement(lacking, [keyArn])}${deniedOutright(verdict)}`;
-		const stops = weight === "ours" || weight === "through-ec2" && inBothSets.includes(denied);
-		if (weight === "ours") findings.add(where, what, remedy);
-		else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed through EC2 alone (kms:ViaService, kms:GrantIsForAWSResource), set key-preflight to warn`);
-		else findings.warn(where, `${what}. What to do: ${remedy}`);
-	};
-}
-const readingActions = keyOperations.map((operation) => `kms:${operation}`);
-function keyStatement(request, place) {
-	const principal = { AWS: `arn:${request.source.partition}:iam::${place.account}:root` };
-	return JSON.stringify({
-		Effect: "Allow",
-		Principal: principal,
-		Action: readingActions,
-		Resource: "*"
-	});
-}
-async function checkUse({ honoured, tell }, asker) {
-	const { place, keyArn } = asker;
-	let blob;
-	tell(asker, {
-		operation: "GenerateDataKeyWithoutPlaintext",
-		verdict: await ask(async () => {
-			const command = new GenerateDataKeyWithoutPlaintextCommand({
-				KeyId: keyArn,
-				NumberOfBytes: 32
-			});
-			blob = (await place.kms(command)).CiphertextBlob;
-		}),
-		weight: "through-ec2"
-	});
-	const CiphertextBlob = blob;
-	const decrypted = async () => {
-		if (CiphertextBlob === void 0) return;
-		const command = new DecryptCommand({
-			KeyId: keyArn,
-			CiphertextBlob,
-			DryRun: true
-		});
-		tell(asker, {
-			operation: "Decrypt",
-			verdict: await ask(() => place.kms(command)),
-			weight: "through-ec2"
-		});
-	};
-	const reEncrypted = async () => {
-		if (CiphertextBlob === void 0) return;
-		const command = new ReEncryptCommand({
-			SourceKeyId: keyArn,
-			DestinationKeyId: keyArn,
-			CiphertextBlob,
-			DryRun: true
-		});
-		tell(asker, {
-			operation: "ReEncryptFrom",
-			verdict: await ask(() => place.kms(command)),
-			weight: "through-ec2"
-		});
-	};
-	const granted = async () => {
-		if (honoured) tell(asker, {
-			operation: "CreateGrant",
-			verdict: await askToGrant(asker),
-			weight: "through-ec2"
-		});
-	};
-	await Promise.all([
-		decrypted(),
-		reEncrypted(),
-		granted()
-	]);
-}
-async function checkReading({ honoured, tell }, asker) {
-	const { place, keyArn } = asker;
-	tell(asker, {
-		operation: "DescribeKey",
-		verdict: await ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))),
-		weight: "through-ec2",
-		mending: "reading"
-	});
-	if (honoured) tell(asker, {
-		operation: "CreateGrant",
-		verdict: await askToGrant(asker),
-		weight: "through-ec2",
-		mending: "reading"
-	});
-	await checkDecrypting(asker, place, (operation, verdict) => tell(asker, {
-		operation,
-		verdict,
-		weight: "through-ec2",
-		mending: "reading"
-	}));
-}
-async function checkDecrypting({ place, keyArn }, maker, judge) {
-	let CiphertextBlob;
-	await ask(async () => {
-		const command = new GenerateDataKeyWithoutPlaintextCommand({
-			KeyId: keyArn,
-			NumberOfBytes: 32
-		});
-		CiphertextBlob = (await maker.kms(command)).CiphertextBlob;
-	});
-	if (CiphertextBlob === void 0) return;
-	const decrypt = new DecryptCommand({
-		KeyId: keyArn,
-		CiphertextBlob,
-		DryRun: true
-	});
-	const reEncrypt = new ReEncryptCommand({
-		SourceKeyId: keyArn,
-		DestinationKeyId: keyArn,
-		CiphertextBlob,
-		DryRun: true
-	});
-	const [decrypted, reEncrypted] = await Promise.all([ask(() => place.kms(decrypt)), ask(() => place.kms(reEncrypt))]);
-	judge("Decrypt", decrypted);
-	if (!reEncrypted.words.includes("kms:ReEncryptTo")) judge("ReEncryptFrom", reEncrypted);
-}
-async function checkLaunchGrants(checking, target) {
-	const { honoured, tell, findings } = checking;
-	if (!honoured) return;
-	const asker = askerOf$1(checking, target);
-	const { place } = asker;
-	for (const principal of target.grantKeyTo) {
-		const verdict = await askToGrant(asker, principal);
-		if (verdict.words.includes("does not refer to a valid principal")) {
-			const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
-			findings.add(placeName(place), `${principal} (grant-key-to) is not there`, service === void 0 ? "create it, or correct grant-key-to" : `create it: aws iam create-service-linked-role --aws-service-name ${service}`);
-		} else tell(asker, {
-			operation: "CreateGrant",
-			verdict,
-			weight: "ours"
-		});
-	}
-}
-async function checkPolicy({ request, plan, findings, tell }, asker) {
-	const { place, keyArn } = asker;
-	let found;
-	tell(asker, {
-		operation: "GetKeyPolicy",
-		verdict: await ask(async () => {
-			found = await readPolicy(place, keyArn);
-		}),
-		weight: "ours"
-	});
-	const policy = found;
-	if (policy === void 0) return;
-	const gone = deletedPrincipals(policy);
-	if (gone.length > 0) findings.add(placeName(place), `the policy of ${keyArn} names ${gone.join(", ")}, which was deleted: KMS takes no change of a policy that does`, "remove that principal from the policy of the key, or set source-key-access to grant");
-	const accounts = accountsUsing(plan.targets, keyArn);
-	const longer = withStatement(policy, {
-		leaseId: newLeaseId(),
-		partition: request.source.partition,
-		accounts
-	});
-	const bytes = Buffer.byteLength(writePolicy(longer));
-	if (bytes > 32768) findings.add(placeName(place), `the policy of ${keyArn} would be of ${bytes} bytes with the statement for the targets, and KMS takes ${maxPolicyBytes}`, "set source-key-access to grant, or shorten the policy of the key");
-}
-async function checkGiving({ request, honoured, tell }, asker, grantee) {
-	const { place, keyArn } = asker;
-	if (request.source.keyAccess !== "grant") return;
-	const GrantId = "0".repeat(64);
-	const [revoke, list, grant] = await Promise.all([
-		ask(() => place.kms(new RevokeGrantCommand({
-			KeyId: keyArn,
-			GrantId,
-			DryRun: true
-		}))),
-		ask(() => place.kms(new ListGrantsCommand({
-			KeyId: keyArn,
-			Limit: 1
-		}))),
-		honoured ? askToGrant(asker, grantee) : void 0
-	]);
-	tell(asker, {
-		operation: "RevokeGrant",
-		verdict: revoke,
-		weight: "ours"
-	});
-	tell(asker, {
-		operation: "ListGrants",
-		verdict: list,
-		weight: "sweeping"
-	});
-	if (grant !== void 0) tell(asker, {
-		operation: "CreateGrant",
-		verdict: grant,
-		weight: "ours"
-	});
-}
-async function checkTaking({ request, accounts, honoured, tell }, keyArn, { target }) {
-	const place = accounts.target(target.place, regionOfKey(keyArn));
-	const asker = {
-		place,
-		keyArn,
-		role: roleOf(place, target.roleArn)
-	};
-	const judge = (operation, verdict, weight) => {
-		const ownSide = lacksIdentityPolicy(verdict);
-		if (ownSide || request.source.keyAccess === "existing") tell(asker, {
-			operation,
-			verdict,
-			weight,
-			mending: ownSide ? "reading" : "key-policy"
-		});
-	};
-	const [described, granted] = await Promise.all([ask(() => place.kms(new DescribeKeyCommand({ KeyId: keyArn }))), honoured ? askToGrant(asker) : void 0]);
-	judge("DescribeKey", described, "ours");
-	if (granted !== void 0) judge("CreateGrant", granted, "through-ec2");
-	await checkDecrypting(asker, accounts.source(regionOfKey(keyArn)), (operation, verdict) => judge(operation, verdict, "through-ec2"));
-}
-// src/check/publish.ts
-function publishQuestions(publication, place, partition) {
-	const { deprecateAfter, deregistrationProtection, fastSnapshotRestore, launchPermissions, retain } = publication;
-	const images = [`arn:${partition}:ec2:*::image/*`];
-	const questions = [];
-	const add = (action, resources, call) => questions.push({
-		action,
-		resources,
-		call
-	});
-	if (deprecateAfter !== void 0) {
-		const DeprecateAt = new Date(place.clock.now() + 864e5);
-		add("EnableImageDeprecation", images, () => place.ec2(new EnableImageDeprecationCommand({
-			ImageId: noImage,
-			DeprecateAt,
-			DryRun: true
-		})));
-	}
-	if (deregistrationProtection !== "off") add("EnableImageDeregistrationProtection", images, () => place.ec2(new EnableImageDeregistrationProtectionCommand({
-		ImageId: noImage,
-		DryRun: true
-	})));
-	if (launchPermissions.length > 0) {
-		const LaunchPermission = { Add: [...launchPermissions] };
-		add("ModifyImageAttribute", images, () => place.ec2(new ModifyImageAttributeCommand({
-			ImageId: noImage,
-			LaunchPermission,
-			DryRun: true
-		})));
-	}
-	if (fastSnapshotRestore === "all" || fastSnapshotRestore.length > 0) {
-		const AvailabilityZones = [`${place.region}a`];
-		add("EnableFastSnapshotRestores", [`arn:${partition}:ec2:*::snapshot/*`], () => place.ec2(new EnableFastSnapshotRestoresCommand({
-			AvailabilityZones,
-			SourceSnapshotIds: [noSnapshot],
-			DryRun: true
-		})));
-		add("DescribeAvailabilityZones", ["*"], () => place.ec2(new DescribeAvailabilityZonesCommand({ DryRun: true })));
-	}
-	if (retain !== void 0) {
-		add("DescribeInstances", ["*"], () => place.ec2(new DescribeInstancesCommand({ DryRun: true })));
-		add("DescribeLaunchTemplateVersions", ["*"], () => place.ec2(new DescribeLaunchTemplateVersionsCommand({
-			Versions: ["$Latest"],
-			DryRun: true
-		})));
-		add("DescribeImageReferences", ["*"], () => place.ec2(new DescribeImageReferencesCommand({
-			ImageIds: [noImage],
-			IncludeAllResourceTypes: true,
-			DryRun: true
-		})));
-	}
-	return questions;
-}
-function admissionOf(image, criteria, now) {
-	const verdicts = criteria.map((criterion) => admissionBy(criterion, image, now));
-	if (verdicts.includes("allowed")) return "allowed";
-	return verdicts.includes("unknown") || verdicts.length === 0 ? "unknown" : "hidden";
-}
-function admissionBy(criterion, image, now) {
-	const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
-	const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation } = criterion;
-	const met = [];
-	if (ImageProviders !== void 0) met.push(ImageProviders.some((one) => one === image.OwnerId || one === image.ImageOwnerAlias));
-	if (ImageNames !== void 0) met.push(ImageNames.some((pattern) => fits(image.Name, pattern)));
-	if (MarketplaceProductCodes !== void 0) met.push((image.ProductCodes ?? []).some(({ ProductCodeType, ProductCodeId = "" }) => ProductCodeType === "marketplace" && MarketplaceProductCodes.includes(ProductCodeId)));
-	if (creation !== void 0) met.push(within(creation.MaximumDaysSinceCreated, image.CreationDate, now));
-	if (deprecation !== void 0) met.push(image.DeprecationTime === void 0 || within(deprecation.MaximumDaysSinceDeprecated, image.DeprecationTime, now));
-	if (ImageWatermarks !== void 0) met.push(ImageWatermarks.some((filter) => (image.ImageWatermarks ?? []).some((mark) => bears(mark, filter, now))));
-	if (met.includes(false)) return "hidden";
-	return criterion.ScanResultCondition !== void 0 || met.length === 0 ? "unknown" : "allowed";
-}
-function bears(mark, filter, now) {
-	return fits(mark.WatermarkKey, filter.WatermarkKey) && fits(mark.SourceImageRegion, filter.SourceImageRegion) && within(filter.MaximumDaysSinceSourceImageCreated, mark.SourceImageCreationTime, now) && within(filter.MaximumDaysSinceWatermarkCreated, mark.WatermarkCreationTime, now);
-}
-function fits(value, pattern) {
-	if (pattern === void 0) return true;
-	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
-	return new RegExp(`^${expression}$`, "s").test(value ?? "");
-}
-const dayMs$1 = 864e5;
-function within(days, time, now) {
-	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$1;
-}
-function criteriaWith(account, criteria) {
-	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
-	return kept.length < 10 ? [...kept, { ImageProviders: [account] }] : void 0;
-}
-// src/check/settings.ts
-const copyQuota = 20;
-async function checkQuota(place, maxParallel, findings) {
-	let running;
-	try {
-		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({
-			OwnerIds: ["self"],
-			Filters: [{
-				Name: "status",
-				Values: ["pending"]
-			}, {
-				Name: "volume-id",
-				Values: ["vol-ffffffff"]
-			}]
-		}));
-		running = Snapshots?.length ?? 0;
-	} catch (error) {
-		if (error instanceof AwsCallError) return;
-		throw error;
-	}
-	if (running < copyQuota) return;
-	findings.warn(placeName(place), `${running} snapshot copies are running here, and AWS's default quota is ${copyQuota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised`);
-}
-function askerOf({ accounts, findings }, { place, roleArn }) {
-	return {
-		place: accounts.target(place),
-		role: roleOf(place, roleArn),
-		findings
-	};
-}
-async function checkSettings(checking, targetPlan) {
-	await joined([checkDefaultEncryption(checking, targetPlan), ...targetPlan.route === "copy" && targetPlan.crossAccount ? [checkAllowedImages(checking, targetPlan)] : []]);
-}
-async function checkDefaultEncryption(checking, { target }) {
-	const { findings } = checking;
-	const { source } = checking.plan;
-	const { kmsKeyArn } = target;
-	const blank = (source.image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs && !Ebs.SnapshotId ? [Ebs] : []);
-	if (blank.length === 0) return;
-	const asker = askerOf(checking, target);
-	const { place } = asker;
-	const where = placeName(place);
-	if (blank.some(({ Encrypted }) => Encrypted !== true)) {
-		if ((await readOrWarn(asker, {
-			action: "GetEbsEncryptionByDefault",
-			without: "whether a volume of the AMI that has no snapshot is encrypted at launch is not known",
-			call: () => place.ec2(new GetEbsEncryptionByDefaultCommand({}))
-		}))?.EbsEncryptionByDefault === false) {
-			findings.warn(where, "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default");
-			return;
-		}
-	}
-	const key = await readOrWarn(asker, {
-		action: "GetEbsDefaultKmsKeyId",
-		without: "which key a volume of the AMI that has no snapshot is under at launch is not known",
-		call: () => place.ec2(new GetEbsDefaultKmsKeyIdCommand({}))
-	});
-	if (key?.KmsKeyId !== void 0 && key.KmsKeyId !== kmsKeyArn) findings.warn(where, `a volume of the AMI has no snapshot; at launch it is encrypted under ${key.KmsKeyId}`);
-}
-async function checkAllowedImages(checking, targetPlan) {
-	const { plan, findings } = checking;
-	const asker = askerOf(checking, targetPlan.target);
-	const { place } = asker;
-	const { account } = plan.source;
-	const settings = await readOrWarn(asker, {
-		action: "GetAllowedImagesSettings",
-		without: "whether Allowed AMIs lets the source account's AMI be seen here is not known",
-		call: () => place.ec2(new GetAllowedImagesSettingsCommand({}))
-	});
-	if (settings?.State !== "enabled") return;
-	const now = new Date(place.clock.now());
-	const image = copiedImage(plan, targetPlan, now);
-	const criteria = settings.ImageCriteria ?? [];
-	const admission = admissionOf(image, criteria, now);
-	const what = `the AMI ${JSON.stringify(image.Name)} of the source account ${account}`;
-	if (admission === "unknown") findings.warn(placeName(place), `Allowed AMIs is on, and whether its criteria allow ${what} can't be told beforehand: ${JSON.stringify(criteria)}. If they don't, CopyImage says InvalidAMIID.NotFound`);
-	if (admission !== "hidden") return;
-	const completed = criteriaWith(account, criteria);
-	const json = JSON.stringify(completed).replaceAll("'", "'\\''");
-	findings.add(placeName(place), `Allowed AMIs is on, and none of its criteria allows ${what}`, settings.ManagedBy === "declarative-policy" ? `have the organization's declarative policy changed, which sets the criteria here: a criterion with ${account} among its allowed_image_providers (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_declarative_syntax.html)` : completed === void 0 ? `add ${account} to the ImageProviders of a criterion: there are 10 already, the most that AWS takes` : `add a criterion to those that are there: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria '${json}'`);
-}
-function copiedImage({ source }, { from }, now) {
-	const OwnerId = source.account;
-	const CreationDate = now.toISOString();
-	const { image } = source;
-	if (from === void 0) return {
-		CreationDate,
-		...image,
-		OwnerId
-	};
-	const { ProductCodes, ImageWatermarks } = image;
-	return {
-		OwnerId,
-		CreationDate,
-		Name: from.name,
-		ProductCodes,
-		ImageWatermarks
-	};
-}
 // src/check/check.ts
-const eachTargetUpTo = 100;
 async function check(checking) {
-	const { plan, accounts } = checking;
+	const { accounts, findings, plan } = checking;
 	checkExpected(checking);
 	checkRoom(checking);
-	const making = plan.targets.filter(isMaking);
-	const { request } = checking;
-	const others = oneOfEachRole(plan.targets.filter((target) => !isMaking(target)));
-	const [first] = plan.targets;
-	const wanted = first && publishQuestions(request.publication, accounts.target(first.target.place), request.source.partition);
-	if (making.length === 0 && !wanted?.length && !others.some(removes)) return { kmsDryRuns: false };
-	const honoured = await honoursDryRuns(accounts.source(plan.source.place.region));
-	const sampled = making.length <= eachTargetUpTo ? making : oneOfEachRole(making);
-	const asking = {
-		...checking,
-		honoured
+	const all = collect(checking);
+	if (all.length === 0) return {
+		ec2DryRuns: false,
+		kmsDryRuns: false,
+		denied: new Set(),
+		unasked: []
 	};
-	const [, kmsDryRuns] = await joined([
-		making.length > 0 ? checkSource(asking) : Promise.resolve(),
-		checkKeys(checking, sampled),
-		...making.map((target) => checkTarget(asking, target, sampled.includes(target))),
-		...others.map((target) => checkReused(asking, target))
-	]);
-	return { kmsDryRuns };
+	const [ec2DryRuns, kmsDryRuns] = await joined([ec2TakesDryRuns(accounts.source(plan.source.place.region)), kmsTakesDryRuns(all)]);
+	const put = openAsking(accounts);
+	const possible = all.filter(({ question: { dry, service } }) => !dry || (service === "ec2" ? ec2DryRuns : kmsDryRuns));
+	const told = (await joined(possible.map(({ asker, question }) => findings.attempt(placeName(asker.place), `asking for ${question.action}`, () => put(asker, question))))).filter((answer) => answer !== void 0);
+	for (const answer of told) tell$1(checking, answer);
+	const unasked = [...all.filter((one) => !possible.includes(one)), ...told.filter(({ verdict }) => verdict.is === "not told")];
+	const denied = told.filter(({ verdict }) => verdict.is === "may not").map(({ asker, question }) => `${asker.principal} ${question.key}`);
+	return {
+		ec2DryRuns,
+		kmsDryRuns,
+		denied: new Set(denied),
+		unasked: sentences(unasked)
+	};
+}
+const everywhere = ["ec2:CopySnapshot", "ec2:CopyImage"];
+function collect({ request, leaseId, plan, accounts }) {
+	const { source, operations, targets } = plan;
+	const byId = new Map(operations.map((operation) => [operation.id, operation]));
+	const asking = {
+		request,
+		leaseId,
+		source,
+		operation: (id) => byId.get(id),
+		standIns: noResource
+	};
+	const askerOf = askersOf(request, plan, accounts);
+	const sampled = sampleOf(targets);
+	const all = operations.flatMap((operation) => {
+		const asker = askerOf(operation);
+		const here = asker.target === void 0 || sampled.has(asker.target) || operation.kind === "access";
+		return asks(operation, asking).filter(({ action }) => here || everywhere.includes(action)).map((question) => ({
+			asker,
+			question
+		}));
+	});
+	const needed = all.filter(({ question }) => question.service === "kms" || question.without === void 0);
+	const others = all.filter((one) => !needed.includes(one));
+	return [...new Map([...needed, ...others].toReversed().map((one) => [nameOf(one), one])).values()].toReversed();
+}
+function nameOf({ asker, question }) {
+	const { account, region } = asker.place;
+	const where = placeName({
+		account,
+		region: question.service === "kms" ? regionOfKey(question.keyArn) : region
+	});
+	return `${asker.principal} ${where} ${question.key}`;
+}
+function sampleOf(targets) {
+	const making = targets.filter(isMaking);
+	const others = targets.filter((target) => !isMaking(target));
+	return new Set([...making.length <= 100 ? making : oneOfEachRole(making), ...oneOfEachRole(others)]);
 }
 function oneOfEachRole(targets) {
 	return [...Map.groupBy(targets, ({ target }) => target.principalArn).values()].flatMap(([first]) => first ?? []);
 }
-async function honoursDryRuns(place) {
-	const { is } = await ask(() => place.ec2(new DescribeImagesCommand({
+async function ec2TakesDryRuns(place) {
+	const command = new DescribeImagesCommand({
 		Owners: ["self"],
 		ImageIds: [],
 		DryRun: true
-	})));
-	return is !== "unknown";
-}
-async function checkSource(asking) {
-	const { request, plan, accounts, findings } = asking;
-	const { source, targets, encryptedCopies } = plan;
-	const takers = targets.filter(isMaking).filter(({ crossAccount }) => crossAccount);
-	const here = source.place.region;
-	const regions = new Set([here, ...encryptedCopies.map(({ place }) => place.region)]);
-	const role = roleOf(source.place, request.source.roleArn);
-	await joined([...regions].map(async (region) => {
-		const place = accounts.source(region);
-		const copy = encryptedCopies.find((one) => one.place.region === region);
-		const served = takers.filter(({ from }) => (from?.place.region ?? here) === region);
-		const arns = (...types) => types.map((type) => `arn:${request.source.partition}:ec2:${region}::${type}/*`);
-		const at = {
-			place,
-			arns
-		};
-		const encrypts = copy !== void 0 && copy.there === void 0;
-		const questions = [
-			...region === here ? creating(asking, at) : [],
-			...served.length > 0 ? sharing(asking, at, served) : [],
-			...copy === void 0 ? [] : removing(copy, at),
-			...encrypts && asking.honoured && source.snapshots.length > 0 ? encrypting$1(source, copy, at) : [],
-			...tagging(at, [...region === here ? [leaseTagKey("0")] : [], shareTagKey("0", 0)], "other runs on this AMI cannot see this one, and none can tell what it shared; run them one after the other")
-		];
-		await joined([askAll({
-			place,
-			role,
-			findings
-		}, questions), ...copy?.only === void 0 ? [] : [checkQuota(place, request.maxParallel, findings)]]);
-	}));
-}
-function imageIdOf({ instanceId, image }) {
-	return instanceId === void 0 ? image.ImageId ?? "ami-0fffffffffffffff0" : noImage;
-}
-function snapshotIdOf({ instanceId, snapshots }, snapshot = snapshots[0]) {
-	return instanceId === void 0 ? snapshot?.id ?? "snap-0fffffffffffffff0" : noSnapshot;
-}
-function creating({ request, plan, honoured }, { place, arns }) {
-	const { instanceId, image } = plan.source;
-	if (instanceId === void 0) return [];
-	const instances = `arn:${request.source.partition}:ec2:${place.region}:${place.account}:instance/*`;
-	const create = new CreateImageCommand({
-		...creationOf(request, instanceId, true),
-		DryRun: true
 	});
-	const snapshots = new DescribeSnapshotsCommand({
-		OwnerIds: ["self"],
-		DryRun: true
-	});
-	const attribute = new DescribeImageAttributeCommand({
-		ImageId: noImage,
-		Attribute: "uefiData",
-		DryRun: true
-	});
-	return [
-		...honoured ? [{
-			action: "CreateImage",
-			resources: [instances, ...arns("image", "snapshot")],
-			tagged: arns("image", "snapshot"),
-			call: () => place.ec2(create)
-		}] : [],
-		{
-			action: "DescribeSnapshots",
-			resources: ["*"],
-			call: () => place.ec2(snapshots)
-		},
-		...hasUefi(image) ? [{
-			action: "DescribeImageAttribute",
-			resources: ["*"],
-			call: () => place.ec2(attribute)
-		}] : []
-	];
+	return (await ask(() => place.ec2(command), true)).is === "may";
 }
-function sharing({ plan, honoured }, { place, arns }, served) {
-	const { source } = plan;
-	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
-	const self = { Add: [{ UserId: source.account }] };
-	const attribute = "createVolumePermission";
-	const SnapshotId = honoured && place.region === source.place.region && own !== void 0 ? snapshotIdOf(source, own) : noSnapshot;
-	const modify = new ModifySnapshotAttributeCommand({
-		SnapshotId,
-		Attribute: attribute,
-		CreateVolumePermission: self,
-		DryRun: true
-	});
-	const describe = new DescribeSnapshotAttributeCommand({
-		SnapshotId,
-		Attribute: attribute,
-		DryRun: true
-	});
-	const launch = new ModifyImageAttributeCommand({
-		ImageId: noImage,
-		LaunchPermission: self,
-		DryRun: true
-	});
-	const launched = new DescribeImageAttributeCommand({
-		ImageId: noImage,
-		Attribute: "launchPermission",
-		DryRun: true
-	});
-	return [
-		{
-			action: "ModifySnapshotAttribute",
-			resources: arns("snapshot"),
-			call: () => place.ec2(modify)
-		},
-		{
-			action: "DescribeSnapshotAttribute",
-			resources: arns("snapshot"),
-			call: () => place.ec2(describe)
-		},
-		...served.some(({ action }) => action === "copy") ? [{
-			action: "ModifyImageAttribute",
-			resources: arns("image"),
-			call: () => place.ec2(launch)
-		}, {
-			action: "DescribeImageAttribute",
-			resources: arns("image"),
-			call: () => place.ec2(launched)
-		}] : []
-	];
-}
-function removing({ only }, at) {
-	return [...only === void 0 ? [deregistering$1(at)] : [], deletingSnapshots(at)];
-}
-function encrypting$1(source, copy, { place, arns }) {
-	const { name, kmsKeyArn, only } = copy;
-	const tags = emptyTags([tagKeys.sourceAmi, tagKeys.intermediate]);
-	const common = {
-		SourceRegion: source.place.region,
-		Encrypted: true,
-		KmsKeyId: kmsKeyArn,
-		DryRun: true
-	};
-	if (only !== void 0) {
-		const command = new CopySnapshotCommand({
-			...common,
-			SourceSnapshotId: snapshotIdOf(source, only[0]),
-			TagSpecifications: [{
-				ResourceType: "snapshot",
-				Tags: tags
-			}]
+async function kmsTakesDryRuns(asked) {
+	let denied = false;
+	for (const { asker, question } of asked) {
+		if (question.service === "ec2") continue;
+		const { keyArn: KeyId } = question;
+		const command = new GenerateDataKeyWithoutPlaintextCommand({
+			KeyId,
+			NumberOfBytes: 32,
+			DryRun: true
 		});
-		return [{
-			action: "CopySnapshot",
-			resources: arns("snapshot"),
-			call: () => place.ec2(command)
-		}];
+		const { is } = await ask(() => asker.at(regionOfKey(KeyId)).kms(command), true);
+		if (is !== "may not") return is === "may";
+		denied = true;
 	}
-	const command = new CopyImageCommand({
-		...common,
-		Name: name,
-		SourceImageId: imageIdOf(source),
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags: tags
-		}, {
-			ResourceType: "snapshot",
-			Tags: tags
-		}]
-	});
-	return [{
-		action: "CopyImage",
-		resources: arns("image", "snapshot"),
-		call: () => place.ec2(command)
-	}];
+	return denied;
 }
-function deregistering$1({ place, arns }) {
-	const command = new DeregisterImageCommand({
-		ImageId: noImage,
-		DryRun: true
-	});
-	return {
-		action: "DeregisterImage",
-		resources: arns("image"),
-		call: () => place.ec2(command)
-	};
-}
-function deletingSnapshots({ place, arns }) {
-	const command = new DeleteSnapshotCommand({
-		SnapshotId: noSnapshot,
-		DryRun: true
-	});
-	return {
-		action: "DeleteSnapshot",
-		resources: arns("snapshot"),
-		call: () => place.ec2(command)
-	};
-}
-function tagging({ place, arns }, keys, without) {
-	const resources = arns("image", "snapshot");
-	const create = new CreateTagsCommand({
-		Resources: [noSnapshot],
-		Tags: emptyTags(keys),
-		DryRun: true
-	});
-	const remove = new DeleteTagsCommand({
-		Resources: [noSnapshot],
-		Tags: keys.map((Key) => ({ Key })),
-		DryRun: true
-	});
-	return [{
-		action: "CreateTags",
-		resources,
-		call: () => place.ec2(create),
-		without
-	}, {
-		action: "DeleteTags",
-		resources,
-		call: () => place.ec2(remove),
-		without
-	}];
-}
-function marking({ place, arns }) {
-	const Tags = emptyTags([tagKeys.superseded]);
-	const command = new CreateTagsCommand({
-		Resources: [noSnapshot],
-		Tags,
-		DryRun: true
-	});
-	return [{
-		action: "CreateTags",
-		resources: arns("snapshot"),
-		call: () => place.ec2(command)
-	}];
-}
-function emptyTags(keys) {
-	return keys.map((Key) => ({
-		Key,
-		Value: ""
-	}));
-}
-async function checkTarget(asking, targetPlan, sampled) {
-	const { request, plan, accounts, findings, honoured } = asking;
-	const { target } = targetPlan;
-	const place = accounts.target(target.place);
-	const role = roleOf(place, target.roleArn);
-	const { partition } = request.source;
-	const at = {
-		place,
-		arns: (...types) => types.map((type) => `arn:${partition}:ec2:*::${type}/*`)
-	};
-	const registers = targetPlan.action === "register";
-	const needed = removes(targetPlan) ? {} : { without: halfMade };
-	const making = honoured ? [copying(plan.source, targetPlan, at)] : [];
-	const all = sampled ? [
-		...making,
-		...honoured && registers ? registering$1(plan.source, targetPlan, at) : [],
-		{
-			...deletingSnapshots(at),
-			...needed
-		},
-		{
-			...deregistering$1(at),
-			...needed
-		},
-		...registers ? [] : [tellingApart(at)],
-		...tagging(at, [tagKeys.lease], `the tag ${tagKeys.lease} stays on the copies`),
-		...registers && targetPlan.supersedes !== void 0 ? marking(at) : [],
-		...reading(plan.source, at),
-		...settingInstanceTypes(plan.source, at),
-		...publishQuestions(request.publication, place, partition)
-	] : making;
-	await joined([
-		askAll({
-			place,
-			role,
-			findings
-		}, all),
-		...sampled ? [checkSettings(asking, targetPlan)] : [],
-		...sampled && registers && targetPlan.copies.length > 0 ? [checkQuota(place, request.maxParallel, findings)] : []
-	]);
-}
-async function checkReused({ request, accounts, findings }, plan) {
-	const { target } = plan;
-	const place = accounts.target(target.place);
-	const { partition } = request.source;
-	const at = {
-		place,
-		arns: (...types) => types.map((type) => `arn:${partition}:ec2:*::${type}/*`)
-	};
-	await askAll({
-		place,
-		role: roleOf(place, target.roleArn),
-		findings
-	}, [...removes(plan) ? [deletingSnapshots(at), deregistering$1(at)] : [], ...publishQuestions(request.publication, place, partition)]);
-}
-function removes({ discard, discardImages, replace, retained }) {
-	return [
-		discard,
-		discardImages,
-		replace,
-		retained?.remove ?? []
-	].some((list) => list.length > 0);
-}
-function reading(source, { place, arns }) {
-	const describe = new DescribeSnapshotsCommand({
-		OwnerIds: ["self"],
-		DryRun: true
-	});
-	const attribute = new DescribeImageAttributeCommand({
-		ImageId: noImage,
-		Attribute: "uefiData",
-		DryRun: true
-	});
-	return [{
-		action: "DescribeSnapshots",
-		resources: ["*"],
-		call: () => place.ec2(describe)
-	}, ...source.extras.uefiData === void 0 ? [] : [{
-		action: "DescribeImageAttribute",
-		resources: arns("image"),
-		call: () => place.ec2(attribute),
-		without: "the UEFI variables of the AMI are not compared"
-	}]];
-}
-function settingInstanceTypes(source, { place, arns }) {
-	if (instanceTypesOf(source.image) === void 0) return [];
-	const command = new ReplaceImageInstanceTypeSpecificationCommand({
-		ImageId: noImage,
-		DryRun: true
-	});
-	return [{
-		action: "ReplaceImageInstanceTypeSpecification",
-		resources: arns("image"),
-		call: () => place.ec2(command)
-	}];
-}
-const halfMade = "what a run that fails or is cancelled has made here by then stays";
-function copying(source, { target, action, expected, from }, { place, arns }) {
-	const { kmsKeyArn, name } = target;
-	const common = {
-		SourceRegion: from?.place.region ?? source.place.region,
-		Encrypted: true,
-		KmsKeyId: kmsKeyArn,
-		DryRun: true
-	};
-	if (action === "copy") {
-		const command = new CopyImageCommand({
-			...common,
-			Name: name,
-			SourceImageId: imageIdOf(source),
-			TagSpecifications: [{
-				ResourceType: "image",
-				Tags: [...expected.tags]
-			}, {
-				ResourceType: "snapshot",
-				Tags: emptyTags([tagKeys.sourceAmi, tagKeys.lease])
-			}]
-		});
+function sentences(unasked) {
+	return together([...Map.groupBy(unasked, ({ asker }) => placeName(asker.place))].map(([where, asked]) => {
 		return {
-			action: "CopyImage",
-			resources: arns("image", "snapshot"),
-			call: () => place.ec2(command)
+			where,
+			what: `whether the role may take ${[...new Set(asked.map(({ question }) => question.action))].sort().join(", ")} could not be asked beforehand`,
+			remedy: ""
 		};
-	}
-	const command = new CopySnapshotCommand({
-		...common,
-		SourceSnapshotId: snapshotIdOf(source),
-		TagSpecifications: [{
-			ResourceType: "snapshot",
-			Tags: emptyTags([tagKeys.sourceAmi, tagKeys.lease])
-		}]
-	});
-	return {
-		action: "CopySnapshot",
-		resources: arns("snapshot"),
-		call: () => place.ec2(command)
-	};
-}
-function tellingApart({ place, arns }) {
-	const Tags = emptyTags([tagKeys.sourceSnapshot]);
-	const command = new CreateTagsCommand({
-		Resources: [noSnapshot],
-		Tags,
-		DryRun: true
-	});
-	return {
-		action: "CreateTags",
-		resources: arns("image", "snapshot"),
-		call: () => place.ec2(command)
-	};
-}
-function registering$1(source, { target, expected }, { place, arns }) {
-	const { name } = target;
-	const { description, tags } = expected;
-	const copies = new Map(source.snapshots.map(({ id }) => [id, noSnapshot]));
-	const command = new RegisterImageCommand({
-		...registrationOf({
-			source: source.image,
-			extras: source.extras,
-			name,
-			description,
-			copies,
-			tags: [...tags]
-		}),
-		DryRun: true
-	});
-	return [{
-		action: "RegisterImage",
-		resources: arns("image", "snapshot"),
-		call: () => place.ec2(command)
-	}];
+	})).map(({ places, what }) => `${places}: ${what}`);
 }
 // src/observe/parameter.ts
 async function checkParameter(place, name, findings) {
@@ -44929,8 +45513,12 @@ async function observe(request, accounts, findings) {
 		accounts,
 		findings
 	};
-	const at = findings.now();
-	const source = findings.attempt("source account", "taking on the source role", () => accounts.openSource()).then((caller) => caller && resolveSource(request, accounts, findings));
+	let at = 0;
+	const source = findings.attempt("source account", "taking on the source role", () => accounts.openSource()).then((caller) => {
+		if (caller === void 0) return void 0;
+		at = accounts.source(request.source.region).awsNow();
+		return resolveSource(request, accounts, findings);
+	});
 	const [found, ...targets] = await joined([source, ...request.targets.map((target) => observeTarget(observing, target, source))]);
 	if (found === void 0) return void 0;
 	const known = targets.filter((target) => target !== void 0);
@@ -45071,13 +45659,15 @@ async function readTarget({ request, findings }, origin) {
 	const role = roleOf(place, roleArn);
 	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, {
 		name,
-		request
+		request,
+		role,
+		findings
 	}));
 	const mayGo = [...request.onExisting === "replace" ? earlier?.existing ?? [] : [], ...earlier?.made ?? []].flatMap(snapshotIdsOf);
-	const locks = await readLocks(place, role, {
-		ids: [...new Set(mayGo)],
+	const locks = await readLocks(place, {
+		role,
 		findings
-	});
+	}, [...new Set(mayGo)]);
 	const users = await readUsers(place, earlier?.made ?? [], {
 		request,
 		findings
@@ -45102,24 +45692,39 @@ async function readTarget({ request, findings }, origin) {
 		...earlier
 	};
 }
-async function readLocks(place, role, { ids, findings }) {
-	const found = await readOrWarn({
-		place,
-		role,
-		findings
-	}, {
-		action: "DescribeLockedSnapshots",
+async function readOrWarn(place, { role, findings }, { action, resources, without, read }) {
+	try {
+		return await read();
+	} catch (error) {
+		if (!(error instanceof AwsCallError)) throw error;
+		const { is, words } = verdictOf(error);
+		const { what, remedy } = lackOf({
+			role,
+			action,
+			resources,
+			words
+		});
+		const failed = is === "may not" ? what : `${action} failed (${words})`;
+		const mending = is === "may not" ? `. What to do: ${remedy}` : "";
+		findings.warn(placeName(place), `${failed}: ${without}${mending}`);
+		return;
+	}
+}
+async function readLocks(place, telling, ids) {
+	const locks = await readOrWarn(place, telling, {
+		action: "ec2:DescribeLockedSnapshots",
+		resources: ["*"],
 		without: "an AMI is deregistered even where a snapshot of it is locked, which then stays",
-		call: () => lockedSnapshots(place, ids)
+		read: () => lockedSnapshots(place, ids)
 	});
-	return new Map((found ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
+	return new Map((locks ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
 }
 async function readUsers(place, made, { request: { publication }, findings }) {
 	if (publication.retain === void 0 || made.length < publication.retain) return new Map();
 	const ids = made.flatMap(({ ImageId }) => ImageId ?? []);
 	const where = placeName(place);
 	try {
-		return await usersOf(place, ids, (what) => findings.warn(where, what));
+		return await usersOf$1(place, ids, (what) => findings.warn(where, what));
 	} catch (error) {
 		place.signal.throwIfAborted();
 		findings.warn(where, `older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
@@ -45147,7 +45752,7 @@ async function readZones(place, { request: { publication }, findings }) {
 	return here;
 }
 const lateTagsMs = 3e3;
-async function findEarlier(place, { imageId, extras }, { name, request }) {
+async function findEarlier(place, { imageId, extras }, { name, request, ...telling }) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [imageId]
@@ -45166,13 +45771,34 @@ async function findEarlier(place, { imageId, extras }, { name, request }) {
 	const [tagged, namesakes] = untagged ? await look() : first;
 	const own = namesakes.filter((image) => tagValue(image, tagKeys.sourceAmi) === imageId);
 	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
+	const earlierCopies = await ownSnapshots(place, ofSource);
+	const mayGo = retains || request.onExisting === "replace" ? [...existing, ...made] : [];
 	return {
 		existing,
-		existingExtras: extras.uefiData !== void 0 || request.onExisting === "replace" ? await readAllExtras(place, existing) : new Map(),
+		existingExtras: needsExtras ? await readAllExtras(place, existing) : new Map(),
 		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
-		earlierCopies: await ownSnapshots(place, ofSource)
+		earlierCopies,
+		parts: await readParts(place, [...existing, ...made], earlierCopies),
+		ancestry: await readAncestry(place, telling, mayGo)
 	};
+}
+async function readParts(place, images, known) {
+	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
+	const missing = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !byId.has(id));
+	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
+	return byId;
+}
+async function readAncestry(place, telling, images) {
+	const copied = images.filter(isOfEncryptedCopy);
+	const pairs = await readOrWarn(place, telling, {
+		action: "ec2:GetImageAncestry",
+		resources: [`arn:${partitionOf(place.region)}:ec2:*::image/*`],
+		without: "AMIs that were copied through an encrypted copy stay",
+		read: () => joined(copied.map(({ ImageId = "" }) => ancestryOf(place, ImageId)))
+	});
+	return new Map((pairs ?? []).flat());
 }
 async function readAllExtras(place, images) {
 	const read = images.filter(({ State }) => State === "available").map(async (image) => {
@@ -45186,7 +45812,7 @@ async function readAllExtras(place, images) {
 	return new Map((await Promise.all(read)).flat());
 }
 // src/plan/operation.ts
-function told({ key, island, ...rest }) {
+function told$1({ key, island, ...rest }) {
 	return {
 		...rest,
 		kmsKeyArn: key,
@@ -45215,7 +45841,7 @@ function removalObstacle(image, locks) {
 function deregistering(image, reason, { extras, until, ...removal }) {
 	const of = [image.ImageId ?? "", ...reason === "name" ? [] : snapshotIdsOf(image)];
 	return {
-		...told({
+		...told$1({
 			...removal,
 			id: removalId(image, removal.place),
 			of
@@ -45237,6 +45863,7 @@ function openSupply(decided) {
 	const sourceName = nameOfSource(decided);
 	const operations = [];
 	const access = new Map();
+	const allowed = new Map();
 	const shared = new Map();
 	let begin = [];
 	const add = (operation) => {
@@ -45268,7 +45895,7 @@ function openSupply(decided) {
 			after: begin
 		};
 		add(there === void 0 ? {
-			...told({
+			...told$1({
 				...base,
 				of: [snapshot.id],
 				why: encrypting
@@ -45277,7 +45904,7 @@ function openSupply(decided) {
 			key,
 			snapshot
 		} : {
-			...told({
+			...told$1({
 				...base,
 				of: [there],
 				why: `the encrypted copy of ${snapshot.id} that another run made is used`
@@ -45300,7 +45927,7 @@ function openSupply(decided) {
 		};
 		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
 		if (there === void 0) {
-			const what = told({
+			const what = told$1({
 				...base,
 				id: begun,
 				of: [sourceName],
@@ -45330,7 +45957,7 @@ function openSupply(decided) {
 			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
 			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
 			add({
-				...told({
+				...told$1({
 					...base,
 					id: snapshotCopyId(copy, id),
 					of,
@@ -45344,7 +45971,7 @@ function openSupply(decided) {
 		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
 		const of = [there ?? name];
 		add({
-			...told({
+			...told$1({
 				...base,
 				id: imageCopyId(copy),
 				of,
@@ -45355,7 +45982,7 @@ function openSupply(decided) {
 			snapshotId: void 0
 		});
 	};
-	const allowOne = (key, { target }) => {
+	const giveUse = (key, { target }) => {
 		const { keyAccess } = request.source;
 		const { principalArn } = target;
 		if (keyAccess === "existing") return void 0;
@@ -45364,7 +45991,7 @@ function openSupply(decided) {
 		const accounts = accountsUsing(targets, key);
 		const of = keyAccess === "grant" ? [principalArn] : accounts;
 		const base = {
-			...told({
+			...told$1({
 				id,
 				place: {
 					account,
@@ -45389,24 +46016,55 @@ function openSupply(decided) {
 			}
 		});
 	};
+	const allowOne = (key, taker) => {
+		const { target } = taker;
+		const { principalArn, place: there } = target;
+		const allowedBy = giveUse(key, taker);
+		const after = allowedBy === void 0 ? [] : [allowedBy];
+		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
+		const pair = `${key} ${principalArn}`;
+		if (access.has(pair)) return;
+		const what = told$1({
+			id: `access ${principalArn} ${key}`,
+			place: there,
+			of: [principalArn],
+			key,
+			after,
+			why: "a grant or a policy comes into force some time later"
+		});
+		access.set(pair, add({
+			...what,
+			kind: "access",
+			key,
+			target: there,
+			allowedBy
+		}));
+	};
 	const shareOne = (from, snapshotId, takers) => {
 		const region = from?.place.region ?? place.region;
 		const { resource, name, after } = supply(from, snapshotId);
 		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
 		const why = `${accounts.join(", ")} copy it; taken back at the end`;
-		const what = told({
-			id: `share ${snapshotId ?? sourceName} in ${region}`,
-			place: {
-				account,
-				region
-			},
-			of: [name],
-			after,
-			why
-		});
+		const id = `share ${snapshotId ?? sourceName} in ${region}`;
+		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
+		const what = {
+			...told$1({
+				id,
+				place: {
+					account,
+					region
+				},
+				of: [name],
+				after,
+				why
+			}),
+			afterEnd
+		};
+		const type = snapshotId === void 0 ? "image" : "snapshot";
 		shared.set(`${region} ${snapshotId ?? ""}`, add({
 			...what,
 			kind: "share",
+			type,
 			resource,
 			accounts
 		}));
@@ -45417,7 +46075,7 @@ function openSupply(decided) {
 			const { earlierTry } = source;
 			if (earlierTry?.State === "pending") {
 				const why = `an earlier try is making the AMI of ${instanceId}`;
-				const awaited = told({
+				const awaited = told$1({
 					id: `create ${sourceName}`,
 					place,
 					of: [earlierTry.ImageId ?? ""],
@@ -45438,7 +46096,7 @@ function openSupply(decided) {
 				after: [],
 				why: "an earlier try made it in vain, and AWS gives a name once"
 			}))];
-			const what = told({
+			const what = told$1({
 				id: `create ${sourceName}`,
 				place,
 				of: [instanceId],
@@ -45455,7 +46113,7 @@ function openSupply(decided) {
 		},
 		lease() {
 			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
-			const what = told({
+			const what = told$1({
 				id: `lease ${sourceName}`,
 				place,
 				of: [sourceName],
@@ -45474,29 +46132,7 @@ function openSupply(decided) {
 			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
 		},
 		allow(takers) {
-			for (const taker of takers) for (const key of taker.sourceKeys) {
-				const { principalArn, place: there } = taker.target;
-				const pair = `${key} ${principalArn}`;
-				if (access.has(pair)) continue;
-				const allowedBy = allowOne(key, taker);
-				const why = "a grant or a policy comes into force some time later";
-				const after = allowedBy === void 0 ? [] : [allowedBy];
-				const what = told({
-					id: `access ${principalArn} ${key}`,
-					place: there,
-					of: [principalArn],
-					key,
-					after,
-					why
-				});
-				access.set(pair, add({
-					...what,
-					kind: "access",
-					key,
-					target: there,
-					allowedBy
-				}));
-			}
+			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
 		},
 		share(takers) {
 			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
@@ -45561,7 +46197,7 @@ function discarding({ target: { place }, discardImages, discard, untag }, after)
 			why: "a run that died left it half-made"
 		})),
 		...discard.length === 0 ? [] : [{
-			...told({
+			...told$1({
 				id: `delete in ${where}`,
 				place,
 				of: discard,
@@ -45572,7 +46208,7 @@ function discarding({ target: { place }, discardImages, discard, untag }, after)
 			snapshotIds: discard
 		}],
 		...untag.length === 0 ? [] : [{
-			...told({
+			...told$1({
 				id: `untag in ${where}`,
 				place,
 				of: untag,
@@ -45597,7 +46233,7 @@ function using({ action, image, expected, target: { place } }) {
 	const awaited = `await ${id} in ${island}`;
 	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
 	const used = {
-		...told({
+		...told$1({
 			...base,
 			id: `reuse ${id} in ${island}`,
 			after: waits ? [awaited] : [],
@@ -45611,7 +46247,7 @@ function using({ action, image, expected, target: { place } }) {
 	const waiting = "an AMI of this source is being made under this name";
 	return {
 		operations: [...waits ? [{
-			...told({
+			...told$1({
 				...base,
 				id: awaited,
 				after: [],
@@ -45641,7 +46277,7 @@ function making(decided, supply, plan) {
 		operations: [
 			...made,
 			{
-				...told({
+				...told$1({
 					...base,
 					id,
 					island,
@@ -45658,7 +46294,7 @@ function making(decided, supply, plan) {
 				}
 			},
 			{
-				...told({
+				...told$1({
 					...base,
 					id: finishId(island),
 					after: [id],
@@ -45686,7 +46322,7 @@ function registering(decided, supply, plan) {
 		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
 		const begun = takeOver === void 0 ? after : supply.begin();
 		return {
-			...told({
+			...told$1({
 				id,
 				place,
 				island,
@@ -45724,7 +46360,7 @@ function registering(decided, supply, plan) {
 		...copies,
 		...freed,
 		{
-			...told({
+			...told$1({
 				id: `register ${island}`,
 				place,
 				island,
@@ -45760,7 +46396,7 @@ function copyingImage(decided, supply, plan) {
 	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
 	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
 	return {
-		...told({
+		...told$1({
 			id,
 			place,
 			island,
@@ -45825,7 +46461,7 @@ function publishing({ request: { publication, run } }, plan, last) {
 	const why = "what the inputs ask for beside the AMI";
 	const image = { madeBy: last };
 	return [{
-		...told({
+		...told$1({
 			id: `publish ${island}`,
 			place,
 			island,
@@ -45853,7 +46489,7 @@ function concluding({ source }, parts) {
 	const parameters = named.map(({ target: { target }, last }) => {
 		const parameter = target.ssmParameter ?? "";
 		return {
-			...told({
+			...told$1({
 				id: `parameter ${parameter} in ${placeName(target.place)}`,
 				place: target.place,
 				island: parametersIsland,
@@ -45872,7 +46508,7 @@ function concluding({ source }, parts) {
 	const after = parameters.map(({ id }) => id);
 	return [
 		{
-			...told({
+			...told$1({
 				id: ready,
 				place,
 				of: [],
@@ -45884,7 +46520,7 @@ function concluding({ source }, parts) {
 		},
 		...parameters,
 		{
-			...told({
+			...told$1({
 				id: set,
 				place,
 				of: [],
@@ -45912,7 +46548,7 @@ function retiring(plan, after) {
 		const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
 		const verified = [verifyId(placeName(place)), finishId(placeName(place))];
 		return {
-			...told({
+			...told$1({
 				id,
 				place,
 				of,
@@ -45952,13 +46588,75 @@ function operationsOf(decided, othersLeft) {
 function leaves({ discard, discardImages, untag }) {
 	return discard.length + discardImages.length + untag.length > 0;
 }
+// src/plan/ours.ts
+function ownIn(target, copies, findings) {
+	const { place, existing, earlierCopies, ancestry, parts } = target;
+	const known = {
+		snapshots: parts,
+		parents: new Map([...ancestry, ...copies])
+	};
+	const tie = (image) => tieOfImage(image, known);
+	const isOwn = (id, { is, ...tied }) => {
+		if (is === "foreign") leave(findings, placeName(place), {
+			id,
+			why: "why" in tied ? tied.why : ""
+		});
+		return is !== "foreign";
+	};
+	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
+	const own = earlierCopies.filter((copy) => [tagKeys.lease, tagKeys.superseded].some((key) => tagValue(copy, key) !== void 0) && tagValue(copy, tagKeys.intermediate) === void 0).filter((copy) => {
+		const tied = tieOfSnapshot(copy, known);
+		if (tied.is === "claimed") leave(findings, placeName(place), {
+			id: copy.SnapshotId,
+			why: tied.why
+		});
+		return tied.is === "proven" || tied.is === "foreign" && isOwn(copy.SnapshotId, tied);
+	});
+	return {
+		target: {
+			...target,
+			existing: images,
+			earlierCopies: own
+		},
+		tie
+	};
+}
+function leave(findings, where, { id = "", why }) {
+	findings.warn(where, `${id} bears tags of this action, but ${why}; so it is left alone`);
+}
+function ownIntermediates({ source, intermediates }, findings) {
+	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
+		const where = placeName({
+			account: source.account,
+			region
+		});
+		const judged = (all, tieOf) => all.filter((one) => {
+			const tied = tieOf(one, source.imageId);
+			const id = "ImageId" in one ? one.ImageId : one.SnapshotId;
+			if (tied.is !== "proven") leave(findings, where, {
+				id,
+				why: tied.why
+			});
+			return tied.is === "proven";
+		});
+		return [region, {
+			images: judged(images, tieOfEncryptedCopy),
+			snapshots: judged(snapshots, tieOfEncryptedSnapshot)
+		}];
+	}));
+}
+function copiesOf({ imageId }, own) {
+	const images = [...own.values()].flatMap(({ images }) => images);
+	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
+}
 // src/plan/retention.ts
 function lineageOf({ Name = "" }) {
 	return Name.replace(/\d+/g, "#");
 }
 function planRetention(facts) {
-	const { count, lineage, name, existing, reused } = facts;
-	const others = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	const { count, lineage, name, existing, reused, tie } = facts;
+	const tagged = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	const { foreign = [], ours: others = [] } = Object.groupBy(tagged, (image) => tie(image).is === "foreign" ? "foreign" : "ours");
 	const beyond = others.slice(count - 1).map((image) => ({
 		image,
 		why: whyKept(image, facts)
@@ -45969,10 +46667,13 @@ function planRetention(facts) {
 		held: beyond.flatMap(({ image, why }) => why === void 0 ? [] : [{
 			image,
 			why
-		}])
+		}]),
+		foreign
 	};
 }
-function whyKept(image, { users, locks }) {
+function whyKept(image, { users, locks, tie }) {
+	const tied = tie(image);
+	if (tied.is !== "proven") return tied.why;
 	const obstacle = removalObstacle(image, locks)?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const using = users.get(image.ImageId ?? "");
@@ -46017,7 +46718,12 @@ function lostByRegistering({ image, account }, crossAccount) {
 // src/plan/plan.ts
 function planOf(observed, { request, leaseId, reader }, findings) {
 	const { source } = observed;
-	const holders = holdersOf(source, leaseId, reader);
+	const holders = holdersOf(source, {
+		leaseId,
+		reader,
+		request
+	});
+	tellUnreadable(source, reader, findings);
 	const planning = {
 		request,
 		source,
@@ -46025,11 +46731,17 @@ function planOf(observed, { request, leaseId, reader }, findings) {
 		holders,
 		findings
 	};
-	const drafts = observed.targets.map((target) => planTarget(planning, target));
+	const intermediates = ownIntermediates(observed, findings);
+	const copies = copiesOf(source, intermediates);
+	const drafts = observed.targets.map((target) => planTarget(planning, ownIn(target, copies, findings)));
 	const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
-	const hubs = planHubs(observed, abroad);
+	const found = {
+		...observed,
+		intermediates
+	};
+	const hubs = planHubs(found, abroad);
 	const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
-	const atSource = direct.length === 0 ? void 0 : planEncryptedCopy(planning, observed, direct);
+	const atSource = direct.length === 0 ? void 0 : planEncryptedCopy(planning, found, direct);
 	const targets = drafts.map((draft) => {
 		if (!isMakingDraft(draft)) return draft;
 		const from = draft.crossAccount ? hubs.get(draft.target.request.region) ?? atSource : void 0;
@@ -46042,7 +46754,8 @@ function planOf(observed, { request, leaseId, reader }, findings) {
 	const decided = {
 		source,
 		encryptedCopies: [...hubs.values(), ...atSource ? [atSource] : []],
-		targets
+		targets,
+		keys: lentKeys(observed)
 	};
 	return {
 		...decided,
@@ -46053,8 +46766,20 @@ function planOf(observed, { request, leaseId, reader }, findings) {
 		}, holders.dead.size + holders.outdated.size > 0)
 	};
 }
+function tellUnreadable({ place, image, imageId }, { now }, findings) {
+	const tags = unreadableLeases(image.Tags, now);
+	if (tags.length > 0) findings.warn(placeName(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
+}
 function isMakingDraft(draft) {
 	return draft.action === "register" || draft.action === "copy";
+}
+function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
+	const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
+	return [...new Set([
+		...own,
+		kmsKeyArn ?? [],
+		[...hubs.values()].map((hub) => hub.kmsKeyArn)
+	].flat())];
 }
 function planHubs({ source, hubs, intermediates }, toMake) {
 	const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
@@ -46100,16 +46825,19 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 		findings.add(placeName(place), `${list}: so it can't be shared with another account`, "give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first");
 	}
 }
-function planTarget(planning, target) {
-	const { request, source, leaseId, holders, findings } = planning;
+function planTarget(planning, { target, tie }) {
+	const { request, source, holders, findings } = planning;
 	const crossAccount = target.request.account !== source.account;
 	const route = planRoute(planning, target, crossAccount);
 	const found = findImage(planning, target, route);
 	const { image, takeOver } = found;
-	const discardImages = findFailed(target, holders);
+	const discardImages = findFailed(target, holders).filter((one) => tie(one).is === "proven");
 	const others = target.existing.filter((one) => one !== image && one.ImageId !== takeOver && !discardImages.includes(one) && !isLeft(one));
-	const replace = request.onExisting === "replace" ? others.filter((one) => !isHeld(one, holders)) : [];
-	const supersedes = image === void 0 && route === "register" ? findSuperseded$1(target, replace) : void 0;
+	const replace = request.onExisting === "replace" ? replaceable(planning, {
+		target,
+		tie
+	}, others) : [];
+	const supersedes = route === "register" ? findSuperseded$1(target, replace) : void 0;
 	if (image === void 0 && takeOver === void 0 && supersedes === void 0) checkName(planning, target, discardImages);
 	if (request.onExisting === "fail" && others.length > 0) tellExisting(planning, target, others);
 	for (const one of replace) checkRemovable(one, target, findings);
@@ -46122,7 +46850,10 @@ function planTarget(planning, target) {
 		route,
 		expected: expectedOf(planning, target, route),
 		replace,
-		retained: retentionOf(planning, target, {
+		retained: retentionOf(planning, {
+			target,
+			tie
+		}, {
 			reused: image,
 			going
 		}),
@@ -46137,7 +46868,7 @@ function planTarget(planning, target) {
 	};
 	const supplied = {
 		crossAccount,
-		snapshotTags: planSnapshotTags(planning, target, leaseId)
+		snapshotTags: planSnapshotTags(planning, target, route)
 	};
 	return route === "copy" ? {
 		...common,
@@ -46173,20 +46904,36 @@ function findSuperseded$1({ ssmParameter, namesake }, replace) {
 function isLeft({ State }) {
 	return State === "deregistered" || State === "invalid";
 }
-function retentionOf({ request, source }, { made, users, locks, name }, { reused, going }) {
+function replaceable({ holders, findings }, { target, tie }, images) {
+	const free = images.filter((one) => !isHeld(one, holders));
+	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
+	for (const one of left) leave(findings, placeName(target.place), whyLeft(one, tie));
+	return proven;
+}
+function whyLeft(image, tie) {
+	const tied = tie(image);
+	return {
+		id: image.ImageId,
+		why: tied.is === "proven" ? "" : tied.why
+	};
+}
+function retentionOf({ request, source, findings }, { target: { place, made, users, locks, name }, tie }, { reused, going }) {
 	const { retain } = request.publication;
 	if (retain === void 0) return void 0;
 	const gone = new Set(going.map(({ ImageId }) => ImageId));
 	const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-	return planRetention({
+	const { foreign, ...retention } = planRetention({
 		count: retain,
 		lineage: lineageOf(source.image),
 		name,
 		existing,
 		reused,
 		users,
-		locks
+		locks,
+		tie
 	});
+	for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
+	return retention;
 }
 function expectedOf(planning, target, route) {
 	const { source } = planning;
@@ -46194,7 +46941,7 @@ function expectedOf(planning, target, route) {
 		of: "the source",
 		inherited: source.image.Tags ?? [],
 		ours: { [tagKeys.lineage]: lineageOf(source.image) },
-		most: route === "copy" ? 49 : 50
+		most: route === "copy" ? 48 : 50
 	});
 	return {
 		key: target.kmsKeyArn,
@@ -46217,7 +46964,8 @@ function planTags({ request, source, findings }, target, { of, inherited, ours, 
 	if (dropped.length > 0) findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
 	return tags;
 }
-function planSnapshotTags(planning, target, leaseId) {
+function planSnapshotTags(planning, target, route) {
+	const most = route === "copy" ? 49 : 50;
 	return new Map(planning.source.snapshots.map(({ id, tags }) => {
 		return [id, planTags(planning, target, {
 			of: id,
@@ -46225,9 +46973,9 @@ function planSnapshotTags(planning, target, leaseId) {
 			ours: {
 				[tagKeys.sourceSnapshot]: id,
 				[tagKeys.kmsKey]: target.kmsKeyArn,
-				[tagKeys.lease]: leaseId
+				[tagKeys.lease]: planning.leaseId
 			},
-			most: 50
+			most
 		})];
 	}));
 }
@@ -46241,18 +46989,73 @@ function tellExisting({ findings }, { place }, others) {
 	findings.add(placeName(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 }
 function checkName(planning, target, discardImages) {
-	const { request, source, findings } = planning;
+	const { request, findings } = planning;
 	const { namesake } = target;
 	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
 	const where = placeName(target.place);
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
-	if (tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) tell("", remedy);
+	if (!target.existing.some(({ ImageId }) => ImageId === namesake.ImageId)) tell("", remedy);
 	else if (request.onExisting === "fail") return;
 	else if (namesake.State === "pending" || isHeld(namesake, planning.holders)) tell(", which is being made", "run it again when that AMI is available");
 	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
+}
+// src/plan/problem.ts
+function disabledRegion(error) {
+	if (!(error instanceof AwsCallError) || error.action === "GetCallerIdentity" || error.action.startsWith("AssumeRole")) return void 0;
+	const { code, awsMessage, where } = error;
+	if (!(code === "OptInRequired" || code === "UnrecognizedClientException" || code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"))) return void 0;
+	return {
+		what: `region ${where.region} is not enabled in account ${where.account} (AWS doesn't know the account's credentials there)`,
+		remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
+	};
+}
+function openFindings(signal) {
+	const problems = [];
+	const warnings = [];
+	const known = new Set();
+	const addTo = (list, one) => {
+		const key = JSON.stringify([
+			list === warnings,
+			one.where,
+			one.what
+		]);
+		if (!known.has(key)) list.push(one);
+		known.add(key);
+	};
+	const add = (where, what, remedy) => addTo(problems, {
+		where,
+		what,
+		remedy
+	});
+	return {
+		signal,
+		problems,
+		add,
+		warn: (where, what) => addTo(warnings, {
+			where,
+			what,
+			remedy: ""
+		}),
+		warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
+		async attempt(where, doing, read) {
+			try {
+				return await read();
+			} catch (error) {
+				signal.throwIfAborted();
+				const off = disabledRegion(error);
+				if (off !== void 0) {
+					add(where, off.what, off.remedy);
+					return;
+				}
+				const { message, remedy } = explain(new StepError(doing, error));
+				add(where, message, remedy ?? "");
+				return;
+			}
+		}
+	};
 }
 // src/plan/estimate.ts
 const transferPerGiB = .02;
@@ -46326,7 +47129,7 @@ function copiedBy(plan, all) {
 	return plan.copies.filter(({ takeOver }) => takeOver === void 0).map(({ source }) => source);
 }
 // src/report/plan.ts
-function planRecord(request, plan, { problems, warnings }) {
+function planRecord(request, plan, told) {
 	const { source } = plan;
 	const known = source.instanceId === void 0;
 	return {
@@ -46348,8 +47151,7 @@ function planRecord(request, plan, { problems, warnings }) {
 		operations: plan.operations.map(operationRecord),
 		approved: approvedOf(request, plan),
 		estimate: estimate(request, plan),
-		problems,
-		warnings
+		...told
 	};
 }
 function operationRecord({ id, kind, place, of, kmsKeyArn, after, why }) {
@@ -46435,7 +47237,7 @@ function planLines({ operations, targets, estimate }) {
 		}] : [],
 		{
 			where: "by estimate",
-			what: `${counted$1(copies, "snapshot copy", "snapshot copies")}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`
+			what: `${counted(copies, "snapshot copy", "snapshot copies")}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`
 		}
 	];
 }
@@ -46444,44 +47246,48 @@ function describePlan({ source, encryptedCopies, targets }) {
 	const made = targets.filter(isMaking).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${counted$1(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted$1(targets.length, "target")}${first}`;
+	return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length, "target")}${first}`;
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
-	const findings = openFindings(signal, host.clock.now);
+	const findings = openFindings(signal);
 	const prepared = await log.group("Reading accounts, keys and the source AMI", async () => {
 		const accounts = openAccounts(host, request, findings);
-		const observed = await observe(request, accounts, findings);
+		const { region } = request.source;
+		const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
 		const planner = {
 			request,
 			leaseId,
-			reader: {
-				...readerOf(host, request.run),
-				now: observed?.at ?? 0
-			}
+			reader: readerOf(host, request.run, observed?.at ?? 0)
 		};
-		const plan = observed && planOf(observed, planner, findings);
-		const checked = plan && await check({
+		const plan = observed && await findings.attempt(region, "planning", async () => planOf(observed, planner, findings));
+		const checking = plan && {
 			request,
+			leaseId,
 			plan,
 			accounts,
 			findings,
 			files: host.files
-		});
+		};
+		const checked = checking && await findings.attempt(region, "asking AWS beforehand", () => check(checking));
 		const warnings = findings.warnings();
 		for (const warning of warnings) log.warn(warning);
+		const unasked = checked?.unasked ?? [];
+		for (const what of unasked) log.line("unasked", what);
+		const { problems } = findings;
 		const record = plan && planRecord(request, plan, {
-			problems: findings.problems,
-			warnings
+			problems,
+			warnings,
+			unasked
 		});
-		if (plan === void 0 || record === void 0 || findings.problems.length > 0) throw new ProblemsError(findings.problems, record);
+		if (plan === void 0 || checked === void 0 || record === void 0 || problems.length > 0) throw new ProblemsError(problems, record);
 		log.line(placeName(plan.source.place), describePlan(plan));
 		return {
 			accounts,
 			plan,
 			record,
 			source: plan.source,
-			kmsDryRuns: checked?.kmsDryRuns ?? false
+			checked
 		};
 	});
 	await log.group("The plan", async () => {
@@ -46544,19 +47350,42 @@ async function create(asked, foreseen) {
 		throw new ProblemsError(error.problems, error.plan && withCreated(error.plan), id);
 	}
 }
-// src/release.ts
+// src/observe/foreign-grants.ts
+async function foreignGrants(place, keyArn, use) {
+	return (await listGrants(place, keyArn)).filter((grant) => isForeign(grant, use)).map((grant) => told(place, keyArn, grant));
+}
+function isForeign(grant, { accounts, since }) {
+	const { IssuingAccount, CreationDate, Operations = [] } = grant;
+	const isOfOurs = Operations.every((operation) => keyOperations.includes(operation));
+	const isOfTheRun = (CreationDate?.getTime() ?? 0) >= Math.floor(since / 1e3) * 1e3;
+	return accounts.has(accountOf(IssuingAccount)) && isOfOurs && isOfTheRun && !isForAws(grant);
+}
+function isForAws({ GranteePrincipal = "", GranteeServicePrincipal }) {
+	return GranteeServicePrincipal !== void 0 || /\.amazonaws\.com(\.cn)?$/.test(GranteePrincipal) || GranteePrincipal.includes(":assumed-role/aws:ec2-infrastructure/");
+}
+function accountOf(issuer = "") {
+	return /\d{12}/.exec(issuer)?.[0] ?? "";
+}
+function told(place, keyArn, grant) {
+	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
+	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
+	return `account ${accountOf(IssuingAccount)} made a grant on ${keyArn} while this run let it use the key: ${GranteePrincipal} may still take ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${placeName(place)}: ${command}`;
+}
+// src/release/notes.ts
 const nothing = {
 	done: [],
 	failed: [],
 	stays: [],
-	goesOn: []
+	goesOn: [],
+	foreign: []
 };
 const noNotes = () => ({
 	done: [],
 	failed: [],
 	gone: new Set(),
 	stays: [],
-	goesOn: []
+	goesOn: [],
+	foreign: []
 });
 function noting(notes, account) {
 	return async (what, act, resource) => {
@@ -46574,142 +47403,29 @@ function noting(notes, account) {
 		}
 	};
 }
-const secondLookMs = 3e3;
-async function release(releasing) {
-	const { state, source, sourceRegion } = releasing;
-	const notes = noNotes();
-	const attempt = noting(notes, state.account);
-	const place = source(sourceRegion);
-	const revoked = attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
-	const first = await endAndRead(releasing, attempt);
-	await revoked;
-	if (first === void 0) return reportOf$1(notes);
-	let leases = sorted(first, releasing);
-	const inTargets = (of) => joined(releasing.targets.map((target) => releaseTarget(target, releasing, {
-		leases: of,
-		notes
-	})));
-	let targets = inTargets(leases);
-	await releaseAccess(releasing, leases, {
-		attempt,
-		notes
-	});
-	if (leases.live.length > 0) {
-		const wait = releasing.patient ? leases.outdatedUntil - releasing.reader().now : 0;
-		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
-		const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
-		const later = again === void 0 ? leases : sorted(again, releasing);
-		const ended = later.gone.filter((id) => !leases.gone.includes(id));
-		if (ended.length > 0) {
-			targets = joined([targets, inTargets({
-				gone: ended,
-				live: later.live
-			})]).then((both) => both.flat());
-			await releaseAccess(releasing, later, {
-				attempt,
-				notes
-			});
-		}
-		leases = later;
-	}
-	if (state.keepPending) await targets;
-	const copies = await joined([...regionsOf(releasing, leases)].map((region) => releaseCopies(source(region), {
-		releasing,
-		leases,
-		notes,
-		attempt
-	})));
-	const finished = (await targets).every(Boolean) && copies.every(Boolean);
-	const report = reportOf$1(notes);
-	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
-	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...leases.dead]));
-	return reportOf$1(notes);
+function notingTagged(notes, account) {
+	const aside = noNotes();
+	const attempt = noting(aside, account);
+	return async (what, act, resource) => {
+		const result = await attempt(what, act, resource);
+		notes.done.push(...aside.done.splice(0));
+		const failed = aside.failed.splice(0).map((failure) => failure.what);
+		notes.stays.push(...failed.map((one) => `${one} (only a tag of a run that died says that it made something there)`));
+		return result;
+	};
 }
-function reportOf$1({ done, failed, gone, stays, goesOn }) {
+function reportOf$1({ done, failed, gone, stays, goesOn, foreign }) {
+	const real = failed.filter(({ resource }) => resource === void 0 || !gone.has(resource));
+	const once = (texts) => [...new Set(texts)];
 	return {
 		done,
-		failed: failed.filter(({ resource }) => resource === void 0 || !gone.has(resource)).map(({ what }) => what),
-		stays,
-		goesOn
+		goesOn,
+		stays: once(stays),
+		foreign: once(foreign),
+		failed: real.map(({ what }) => what)
 	};
 }
-function sorted(image, { state, reader }) {
-	const { live, outdated, dead } = sortLeases(image ?? void 0, state.leaseId, reader());
-	const ids = (leases) => leases.map(({ id }) => id);
-	return {
-		gone: [state.leaseId, ...ids(dead)],
-		dead: ids(dead),
-		live: ids([...live, ...outdated]),
-		outdatedUntil: Math.max(0, ...outdated.map(({ expiresAt }) => expiresAt)),
-		regions: dead.flatMap(({ regions }) => regions)
-	};
-}
-function regionsOf({ sourceRegion, state }, { regions }) {
-	return new Set([
-		sourceRegion,
-		...state.regions,
-		...regions
-	]);
-}
-async function read(place, imageId) {
-	return (await describeImages(place, [imageId]))[0] ?? null;
-}
-async function endAndRead({ source, sourceRegion, state, grants }, attempt) {
-	const place = source(sourceRegion);
-	const { imageId, leaseId } = state;
-	const look = () => attempt(`Reading ${imageId}`, () => read(place, imageId));
-	const image = grants === void 0 ? await look() : void 0;
-	const isHeld = leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0);
-	if (image !== void 0 && !isHeld) return image;
-	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, {
-		id: leaseId,
-		regions: state.regions
-	}));
-	return look();
-}
-async function releaseAccess(releasing, leases, noted) {
-	await joined([...regionsOf(releasing, leases)].map((region) => releaseAccessIn(releasing.source(region), releasing, {
-		leases,
-		...noted
-	})));
-}
-async function releaseAccessIn(place, { state, grants, keyAccess, stated }, { leases, attempt, notes }) {
-	const { gone, dead } = leases;
-	const { region } = place;
-	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
-	const unsure = grants === void 0 || dead.length > 0 || grants.some(({ grantId }) => grantId === void 0);
-	const written = state.shares.filter((entry) => entry.region === region);
-	const shared = attempt(`Looking for shares in ${region}`, async () => {
-		const copies = await findEncryptedCopies(place, state.imageId);
-		return new Set([
-			...written.flatMap(({ resources }) => resources),
-			...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]),
-			...idsOf(copies.snapshots),
-			...dead.length > 0 ? await sourceResources(place, state.imageId) : []
-		]);
-	});
-	await joined([
-		...(unsure ? keys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, {
-			imageId: state.imageId,
-			gone
-		}))),
-		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
-			gone,
-			isSure: !(stated ?? keys).includes(keyArn)
-		}))),
-		shared.then((ids) => unshareAll(place, [...ids ?? []], {
-			written,
-			leaseId: state.leaseId,
-			gone,
-			attempt,
-			notes
-		}))
-	]);
-}
-async function sourceResources(place, imageId) {
-	const image = await read(place, imageId);
-	return image === null ? [] : [imageId, ...snapshotIdsOf(image)];
-}
+// src/release/encrypted-copies.ts
 async function findEncryptedCopies(place, imageId) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
@@ -46721,23 +47437,30 @@ async function findEncryptedCopies(place, imageId) {
 	};
 	const [images, snapshots] = await joined([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
 	return {
-		images,
-		snapshots
+		images: images.filter((image) => tieOfEncryptedCopy(image, imageId).is === "proven"),
+		snapshots: snapshots.filter((snapshot) => tieOfEncryptedSnapshot(snapshot, imageId).is === "proven")
 	};
 }
-async function releaseCopies(place, { releasing, leases, notes, attempt }) {
+async function usersOf(place, snapshotIds) {
+	if (snapshotIds.length === 0) return [];
+	return ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
+}
+async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	const { state, keepIntermediates } = releasing;
-	const { keepPending } = state;
 	const found = await attempt(`Looking for encrypted copies in ${place.region}`, () => findEncryptedCopies(place, state.imageId));
 	if (found === void 0) return false;
 	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : idsOf(found.snapshots)];
 	if (keepIntermediates || ids.length === 0) return true;
+	const what = `${ids.join(", ")} in ${placeName(place)} stays`;
 	if (leases.live.length > 0) {
-		notes.stays.push(`${ids.join(", ")} in ${placeName(place)} stays: another run on ${state.imageId} uses it, and takes it back`);
+		notes.stays.push(`${what}: another run on ${state.imageId} uses it, and takes it back`);
 		return true;
 	}
-	if (keepPending && (notes.goesOn.length > 0 || releasing.grants === void 0)) {
-		notes.goesOn.push(`${ids.join(", ")} in ${placeName(place)} stays, since copies read from it. What to do: nothing, the next run on ${state.imageId} or a sweep takes it back`);
+	if (state.keepPending && (notes.goesOn.length > 0 || releasing.grants === void 0)) {
+		notes.goesOn.push(`${what}, since copies read from it. What to do: nothing, the next run on ${state.imageId} or a sweep takes it back`);
 		return false;
 	}
 	const gone = (removed) => {
@@ -46749,20 +47472,45 @@ async function releaseCopies(place, { releasing, leases, notes, attempt }) {
 		return `removed the encrypted copy ${copy.ImageId}`;
 	})));
 	const removed = new Set(found.images.flatMap(snapshotIdsOf));
-	const loose = idsOf(found.snapshots).filter((id) => !removed.has(id));
-	if (loose.length > 0) await attempt(`Deleting ${loose.join(", ")}`, async () => {
-		await joined(loose.map((id) => deleteSnapshot(place, id)));
-		gone(loose);
-		return `deleted ${loose.join(", ")}`;
-	});
+	const others = idsOf(found.snapshots).filter((id) => !removed.has(id));
+	if (others.length > 0) await attempt(`Deleting ${others.join(", ")}`, () => deleteLoose(place, others, gone));
 	return true;
 }
-async function restorePolicy(place, keyArn, { gone, isSure }) {
-	const change = (policy) => withoutStatements(policy, gone);
-	return await changePolicy(place, keyArn, {
-		change,
-		isSure
-	}) ? `took the statement out of the policy of ${keyArn} again` : void 0;
+async function deleteLoose(place, ids, gone) {
+	const used = new Set((await usersOf(place, ids)).flatMap(snapshotIdsOf));
+	const loose = ids.filter((id) => !used.has(id));
+	await joined(loose.map((id) => deleteSnapshot(place, id)));
+	gone(loose);
+	return loose.length === 0 ? void 0 : `deleted ${loose.join(", ")}`;
+}
+// src/release/access.ts
+async function releaseAccess(place, releasing, noted) {
+	const { state, grants, keyAccess, stated } = releasing;
+	const { leases, attempt } = noted;
+	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === place.region);
+	const named = await joined((grants === void 0 || leases.dead.size > 0 || grants.some(({ grantId }) => grantId === void 0) ? keys : []).map((keyArn) => attempt(`Looking for grants on ${keyArn}`, () => grantsOn(place, keyArn, state.imageId))));
+	const own = new Set(grants?.map(({ grantId }) => grantId));
+	const found = named.flatMap((grants) => grants ?? []).filter(({ lease, grantId }) => leases.gone.includes(lease) && !own.has(grantId));
+	const shares = unshareAll(place, {
+		releasing,
+		given: leases.dead.size === 0 ? found : [...found, ...await statedOn(place, keys, {
+			releasing,
+			...noted
+		})],
+		...noted
+	});
+	if (leases.dead.size > 0) await shares;
+	await joined([
+		shares,
+		...[...Map.groupBy(found, ({ keyArn }) => keyArn)].map(([keyArn, ofKey]) => attempt(`Revoking grants on ${keyArn}`, async () => {
+			for (const { grantId } of ofKey) await revoke(place, keyArn, grantId);
+			return `revoked ${counted(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
+		})),
+		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
+			gone: leases.gone,
+			isSure: !(stated ?? keys).includes(keyArn)
+		})))
+	]);
 }
 async function revokeKnown(source, grants) {
 	const known = grants.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [{
@@ -46770,23 +47518,33 @@ async function revokeKnown(source, grants) {
 		grantId
 	}]);
 	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
-	return known.length === 0 ? void 0 : `revoked ${counted$1(known.length, "grant")}`;
+	return known.length === 0 ? void 0 : `revoked ${counted(known.length, "grant")}`;
 }
-async function revokeByName(place, keyArn, { imageId, gone }) {
-	const names = new Set(gone.map((id) => grantName(imageId, id)));
-	const found = [];
-	for (let Marker;;) {
-		const page = await place.kms(new ListGrantsCommand({
-			KeyId: keyArn,
-			Limit: 100,
-			Marker
-		}));
-		for (const { GrantId, Name } of page.Grants ?? []) if (GrantId !== void 0 && Name !== void 0 && names.has(Name)) found.push(GrantId);
-		if (!page.Truncated) break;
-		Marker = page.NextMarker;
-	}
-	for (const GrantId of found) await revoke(place, keyArn, GrantId);
-	return found.length === 0 ? void 0 : `revoked ${counted$1(found.length, "grant")} that an earlier run left on ${keyArn}`;
+async function grantsOn(place, keyArn, imageId) {
+	return (await listGrants(place, keyArn)).flatMap(({ GrantId: grantId, Name = "", GranteePrincipal = "" }) => {
+		const lease = leaseOfGrant(imageId, Name);
+		const account = GranteePrincipal.split(":")[4] ?? GranteePrincipal;
+		return grantId === void 0 || lease === void 0 ? [] : [{
+			lease,
+			account,
+			keyArn,
+			grantId
+		}];
+	});
+}
+async function statedOn(place, keys, { releasing, leases, attempt }) {
+	if (releasing.keyAccess !== "policy") return [];
+	return (await joined(keys.map((keyArn) => attempt(`Reading the policy of ${keyArn}`, () => readPolicy(place, keyArn))))).flatMap((policy) => [...leases.dead.keys()].flatMap((lease) => (policy === void 0 ? [] : statedFor(policy, lease)).map((account) => ({
+		lease,
+		account
+	}))));
+}
+async function restorePolicy(place, keyArn, { gone, isSure }) {
+	const change = (policy) => withoutStatements(policy, gone);
+	return await changePolicy(place, keyArn, {
+		change,
+		isSure
+	}) ? `took the statements out of the policy of ${keyArn} again` : void 0;
 }
 async function revoke(place, keyArn, grantId) {
 	try {
@@ -46798,25 +47556,74 @@ async function revoke(place, keyArn, grantId) {
 		if (!hasCode(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
-async function unshareAll(place, ids, unsharing) {
-	if (ids.length === 0) return;
-	const { written, leaseId, gone, attempt, notes } = unsharing;
+async function unshareAll(place, unsharing) {
+	const { releasing, leases, attempt } = unsharing;
+	const { state } = releasing;
+	const written = state.shares.filter(({ region }) => region === place.region);
+	const shared = await attempt(`Looking for shares in ${place.region}`, async () => {
+		const copies = await findEncryptedCopies(place, state.imageId);
+		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]), ...idsOf(copies.snapshots)]);
+		const source = leases.dead.size > 0 ? await sourceResources(place, state.imageId) : [];
+		return {
+			own,
+			ids: new Set([
+				...written.flatMap(({ resources }) => resources),
+				...own,
+				...source
+			])
+		};
+	});
+	if (shared === void 0 || shared.ids.size === 0) return;
+	const ids = [...shared.ids];
 	const count = (await joined([...await attempt(`Reading the shares of ${ids.join(", ")}`, () => readTags(place, ids)) ?? []].map(async ([id, resourceTags]) => {
-		const byLease = sharesOf(resourceTags);
-		const own = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
-		const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
-		const ours = new Set([...own, ...gone.flatMap((lease) => byLease.get(lease) ?? [])]);
-		const accounts = [...ours].filter((account) => !theirs.has(account));
-		const needed = [...ours].filter((account) => theirs.has(account));
-		if (needed.length > 0) notes.stays.push(`${id} in ${placeName(place)} stays shared with ${needed.join(", ")}: another run needs it`);
-		const taggedBy = (lease) => byLease.get(lease) ?? (lease === leaseId ? own : []);
-		const keys = gone.flatMap((lease) => shareTags(lease, taggedBy(lease))).map(({ Key }) => ({ Key }));
-		return await attempt(`Taking back shares of ${id}`, () => unshare(place, id, {
+		const { accounts, keys } = await takenOff(place, {
+			id,
+			tags: resourceTags,
+			own: shared.own,
+			written
+		}, unsharing);
+		return attempt(`Taking back shares of ${id}`, () => unshare(place, id, {
 			accounts,
 			keys
-		}), id) ?? 0;
-	}))).reduce((sum, one) => sum + one, 0);
-	if (count > 0) await attempt("Taking back shares", async () => `took back ${counted$1(count, "share")}`);
+		}), id);
+	}))).reduce((sum, one) => sum + (one ?? 0), 0);
+	if (count > 0) await attempt("Taking back shares", async () => `took back ${counted(count, "share")}`);
+}
+async function sourceResources(place, imageId) {
+	const [image] = await describeImages(place, [imageId]);
+	return image === void 0 ? [] : [imageId, ...snapshotIdsOf(image)];
+}
+async function takenOff(place, { id, tags, own, written }, { releasing, leases: { gone, live }, given, notes }) {
+	const byLease = sharesOf(tags);
+	const where = placeName(place);
+	const noted = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
+	const isProven = (lease, account) => own.has(id) || lease === releasing.state.leaseId && noted.includes(account) || given.some((one) => one.lease === lease && one.account === account);
+	const tagged = gone.flatMap((lease) => (byLease.get(lease) ?? []).map((account) => ({
+		lease,
+		account
+	})));
+	const unproven = tagged.filter(({ lease, account }) => !isProven(lease, account));
+	await tellUnproven(place, id, {
+		accounts: unproven.map(({ account }) => account).filter((one) => !noted.includes(one)),
+		notes
+	});
+	const proven = tagged.filter((one) => !unproven.includes(one)).map(({ account }) => account);
+	const ours = [...new Set([...noted, ...proven])];
+	const theirs = new Set(live.flatMap((lease) => byLease.get(lease) ?? []));
+	const needed = ours.filter((account) => theirs.has(account));
+	if (needed.length > 0) notes.stays.push(`${id} in ${where} stays shared with ${needed.join(", ")}: another run needs it`);
+	const taggedBy = (lease) => byLease.get(lease) ?? (lease === releasing.state.leaseId ? noted : []);
+	const done = gone.filter((lease) => !unproven.some((one) => one.lease === lease));
+	return {
+		accounts: ours.filter((account) => !theirs.has(account)),
+		keys: done.flatMap((lease) => shareTags(lease, taggedBy(lease))).map(({ Key }) => ({ Key }))
+	};
+}
+async function tellUnproven(place, id, { accounts, notes }) {
+	if (accounts.length === 0) return;
+	const shared = await readShares(place, id).catch(() => new Set(accounts));
+	const still = [...new Set(accounts)].filter((account) => shared.has(account));
+	if (still.length > 0) notes.stays.push(`${id} in ${placeName(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
 }
 async function unshare(place, id, { accounts, keys }) {
 	try {
@@ -46830,6 +47637,136 @@ async function unshare(place, id, { accounts, keys }) {
 	}
 	return accounts.length;
 }
+// src/release/target.ts
+async function releaseTarget(place, owners, notes) {
+	const { state, gone, superseding, isLast, ready, isSweep } = owners;
+	const where = placeName(place);
+	const isFinished = (id = "") => state.finished.includes(id);
+	try {
+		const others = [...gone.keys()].some((id) => id !== state.leaseId);
+		const superseded = superseding || others ? await findSuperseded(place, owners, notes) : [];
+		const { found, spared } = await findBegun(place, owners, notes);
+		const halfMade = superseded.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
+		for (const image of halfMade) {
+			await removeImage(place, image);
+			notes.done.push(`removed ${image.ImageId} in ${where}`);
+		}
+		const deletes = ready || isSweep && found.images.length === 0;
+		await releaseSuperseded(place, superseded, {
+			images: found.images,
+			deletes,
+			notes
+		});
+		await untagFinished(place, found.images.flatMap(({ ImageId = "" }) => isFinished(ImageId) ? [ImageId] : []));
+		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
+		await releaseCopies(place, found.snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !isFinished(SnapshotId)), {
+			keepPending: state.keepPending,
+			notes
+		});
+		return !spared;
+	} catch (error) {
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
+		return false;
+	}
+}
+async function releaseFrom(place, { imageId, gone, finished, parents }) {
+	const notes = noNotes();
+	await releaseTarget(place, {
+		superseding: true,
+		ready: false,
+		isLast: true,
+		isSweep: true,
+		othersLive: false,
+		state: {
+			imageId,
+			leaseId: "",
+			keepPending: false,
+			finished
+		},
+		gone,
+		parents
+	}, notes);
+	return reportOf$1(notes);
+}
+async function findBegun(place, owners, notes) {
+	const { state, gone, othersLive } = owners;
+	const { keepPending } = state;
+	const ofLease = {
+		Name: `tag:${tagKeys.lease}`,
+		Values: [...gone.keys(), ...keepPending ? [endedLease] : []]
+	};
+	const ofSource = {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [state.imageId]
+	};
+	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
+	const leaseOf = (one) => tagValue(one, tagKeys.lease) ?? "";
+	const isOwn = (one) => leaseOf(one) === state.leaseId;
+	const spared = othersLive && !images.every(isOwn);
+	const isProven = provenIn(place, notes);
+	const isTheirs = (one) => isProven("ImageId" in one ? one.ImageId : one.SnapshotId, tieToLease(one, gone.get(leaseOf(one)))) && (!spared || isOwn(one));
+	return {
+		found: await proven(place, {
+			images: images.filter(isTheirs),
+			snapshots: snapshots.filter(isTheirs)
+		}, {
+			owners,
+			notes
+		}),
+		spared
+	};
+}
+function provenIn(place, notes) {
+	return (id, tied) => {
+		if (tied.is === "proven") return true;
+		const told = `${id} in ${placeName(place)} is left alone: ${tied.why}`;
+		if (tied.is === "unknown") notes.failed.push({ what: `${told}; the next run that makes the AMI sees to it` });
+		else notes[tied.is === "claimed" ? "stays" : "foreign"].push(told);
+		return false;
+	};
+}
+async function proven(place, { images, snapshots }, { owners, notes }) {
+	if (images.length + snapshots.length === 0) return {
+		images,
+		snapshots
+	};
+	const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
+	const missing = images.flatMap(snapshotIdsOf).filter((id) => !known.has(id));
+	for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? "", part);
+	const parents = new Map(await owners.parents());
+	for (const { ImageId = "" } of images.filter(isOfEncryptedCopy)) for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
+	const isProven = provenIn(place, notes);
+	return {
+		images: images.filter((image) => isProven(image.ImageId, tieOfImage(image, {
+			snapshots: known,
+			parents
+		}))),
+		snapshots: snapshots.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents })))
+	};
+}
+function unlessUntold(error) {
+	if (isDenied(error) || isUnknownAction(error) || hasCode(error, "InvalidAMIID.NotFound")) return [];
+	throw error;
+}
+async function findSuperseded(place, { state, gone }, notes) {
+	const ofSource = {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [state.imageId]
+	};
+	const marked = await ownSnapshots(place, {
+		Name: `tag:${tagKeys.superseded}`,
+		Values: [...gone.keys()]
+	}, ofSource);
+	const isProven = provenIn(place, notes);
+	const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
+	const used = new Set((await usersOf(place, ours)).flatMap(snapshotIdsOf));
+	const kept = ours.filter((id) => used.has(id));
+	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
+		Resources: kept,
+		Tags: [{ Key: tagKeys.superseded }]
+	}));
+	return ours.filter((id) => !used.has(id));
+}
 async function releaseSuperseded(place, superseded, { images, deletes, notes }) {
 	if (superseded.length === 0) return;
 	const where = placeName(place);
@@ -46841,82 +47778,29 @@ async function releaseSuperseded(place, superseded, { images, deletes, notes }) 
 	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
 	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
 }
-async function usedOf(place, snapshotIds) {
-	const users = await ownImages(place, {
-		Name: "block-device-mapping.snapshot-id",
-		Values: snapshotIds
-	});
-	return new Set(users.flatMap(snapshotIdsOf));
-}
-async function findSuperseded(place, leases) {
-	const marked = idsOf(await ownSnapshots(place, {
-		Name: `tag:${tagKeys.superseded}`,
-		Values: [...leases]
-	}));
-	if (marked.length === 0) return [];
-	const used = await usedOf(place, marked);
-	const kept = marked.filter((id) => used.has(id));
-	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
-		Resources: kept,
-		Tags: [{ Key: tagKeys.superseded }]
-	}));
-	return marked.filter((id) => !used.has(id));
-}
-async function releaseTarget(place, { state, superseding, ready, isLast }, { leases, notes }) {
+async function releaseCopies(place, copies, { keepPending, notes }) {
 	const where = placeName(place);
-	const { keepPending, finished: known } = state;
-	const isSweep = state.imageId === "";
-	const ofLease = {
-		Name: `tag:${tagKeys.lease}`,
-		Values: [...leases.gone, ...keepPending ? [endedLease] : []]
-	};
-	try {
-		const others = leases.gone.some((id) => id !== state.leaseId);
-		const superseded = superseding || others ? await findSuperseded(place, leases.gone) : [];
-		const found = await joined([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
-		const isOwn = (one) => tagValue(one, tagKeys.lease) === state.leaseId;
-		const spared = leases.live.length > 0 && !found[0].every(isOwn);
-		const isOurs = (one) => (!spared || isOwn(one)) && (!keepPending || isOwn(one) || tagValue(one, tagKeys.sourceAmi) === state.imageId);
-		const images = found[0].filter(isOurs);
-		const snapshots = found[1].filter(isOurs);
-		const halfMade = superseded.length > 0 || !isLast ? [] : images.filter(({ ImageId = "" }) => !known.includes(ImageId));
-		for (const image of halfMade) {
-			await removeImage(place, image);
-			notes.done.push(`removed ${image.ImageId} in ${where}`);
-		}
-		await releaseSuperseded(place, superseded, {
-			images,
-			deletes: ready.has(where) || isSweep && images.length === 0,
-			notes
-		});
-		await untagFinished(place, images.flatMap(({ ImageId = "" }) => known.includes(ImageId) ? [ImageId] : []));
-		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
-		const copies = snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
-		if (copies.length === 0) return !spared;
-		const used = await usedOf(place, idsOf(copies));
-		const loose = copies.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
-		const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
-		if (kept.length > 0) {
-			const Tags = [{
-				Key: tagKeys.lease,
-				Value: endedLease
-			}];
-			await place.ec2(new CreateTagsCommand({
-				Resources: idsOf(kept),
-				Tags
-			}));
-			const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
-			notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
-		}
-		const going = idsOf(loose.filter((one) => !kept.includes(one)));
-		await joined(going.map((id) => deleteSnapshot(place, id)));
-		if (going.length > 0) notes.done.push(`deleted ${going.join(", ")} in ${where}`);
-		await untagFinished(place, idsOf(copies).filter((id) => used.has(id)));
-		return !spared;
-	} catch (error) {
-		notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
-		return false;
+	const users = await usersOf(place, idsOf(copies));
+	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => snapshotIdsOf(user).includes(SnapshotId));
+	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
+	const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
+	if (kept.length > 0) {
+		const Tags = [{
+			Key: tagKeys.lease,
+			Value: endedLease
+		}];
+		await place.ec2(new CreateTagsCommand({
+			Resources: idsOf(kept),
+			Tags
+		}));
+		const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
+		notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
 	}
+	const going = idsOf(loose.filter((one) => !kept.includes(one)));
+	await joined(going.map((id) => deleteSnapshot(place, id)));
+	if (going.length > 0) notes.done.push(`deleted ${going.join(", ")} in ${where}`);
+	const isFinished = (copy) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
+	await untagFinished(place, idsOf(copies.filter(isFinished)));
 }
 async function untagFinished(place, Resources) {
 	if (Resources.length === 0) return;
@@ -46929,26 +47813,139 @@ async function untagFinished(place, Resources) {
 		if (!isDenied(error)) throw error;
 	}
 }
-async function releaseFrom(place, leases, finished) {
+// src/release/release.ts
+const secondLookMs = 3e3;
+async function release(releasing) {
+	const { state, source, sourceRegion } = releasing;
 	const notes = noNotes();
-	await releaseTarget(place, {
-		state: {
-			imageId: "",
-			leaseId: "",
-			keepPending: false,
-			finished
-		},
-		superseding: true,
-		ready: new Set(),
-		isLast: true
-	}, {
-		leases: {
-			gone: leases,
-			live: []
-		},
-		notes
+	const attempt = noting(notes, state.account);
+	const place = source(sourceRegion);
+	const revokeOwn = () => attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
+	const first = await endAndRead(releasing, attempt);
+	if (first === void 0) {
+		await revokeOwn();
+		return reportOf$1(notes);
+	}
+	let leases = sorted(first, releasing);
+	let targets = inTargets(releasing, leases, notes);
+	await accessBy(releasing, leases, notes);
+	await revokeOwn();
+	if (leases.live.length > 0) {
+		const wait = releasing.patient ? leases.outdatedUntil - place.awsNow() : 0;
+		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
+		const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
+		const later = again === void 0 ? leases : sorted(again, releasing);
+		const ended = new Map([...later.dead].filter(([id]) => !leases.dead.has(id)));
+		if (ended.size > 0) {
+			const more = inTargets(releasing, {
+				...later,
+				dead: ended
+			}, notes);
+			targets = joined([targets, more]).then((both) => both.flat());
+			await accessBy(releasing, later, notes);
+		}
+		leases = later;
+	}
+	if (state.keepPending) await targets;
+	const unseen = new Set();
+	await inRegions(releasing, leases, async (region) => {
+		const attempt = attemptIn(region, releasing, notes);
+		if (!await releaseCopies$1(source(region), {
+			releasing,
+			leases,
+			notes,
+			attempt
+		})) unseen.add(region);
 	});
+	const finished = (await targets).every(Boolean) && ![...unseen].some((region) => isKnown(region, releasing));
+	const report = reportOf$1(notes);
+	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
+	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...settled(releasing, leases, unseen)]));
 	return reportOf$1(notes);
+}
+function settled({ reached, source, sourceRegion }, { dead }, unseen) {
+	const now = source(sourceRegion).awsNow();
+	const isOver = (lease) => isWithin(lease, reached) && !lease.regions.some((region) => unseen.has(region)) || now - lease.since > 432e6;
+	return [...dead.values()].filter(isOver).map(({ id }) => id);
+}
+function sorted(image, { state, reader, source, sourceRegion }) {
+	const now = source(sourceRegion).awsNow();
+	const { live, outdated, dead } = sortLeases(image ?? void 0, state.leaseId, reader(now));
+	return {
+		gone: [state.leaseId, ...dead.map(({ id }) => id)],
+		dead: new Map(dead.map((lease) => [lease.id, lease])),
+		live: [...live, ...outdated].map(({ id }) => id),
+		outdatedUntil: Math.max(0, ...outdated.map(({ expiresAt }) => expiresAt)),
+		regions: dead.flatMap(({ regions }) => regions)
+	};
+}
+function inRegions({ sourceRegion, state }, { regions }, act) {
+	return joined([...new Set([
+		sourceRegion,
+		...state.regions,
+		...regions
+	])].map(act));
+}
+function isKnown(region, { sourceRegion, state }) {
+	return region === sourceRegion || state.regions.includes(region);
+}
+function attemptIn(region, releasing, notes) {
+	return (isKnown(region, releasing) ? noting : notingTagged)(notes, releasing.state.account);
+}
+function accessBy(releasing, leases, notes) {
+	return inRegions(releasing, leases, (region) => {
+		const attempt = attemptIn(region, releasing, notes);
+		return releaseAccess(releasing.source(region), releasing, {
+			leases,
+			attempt,
+			notes
+		});
+	});
+}
+function inTargets(releasing, leases, notes) {
+	const { state, targets, superseding, ready, isLast } = releasing;
+	let known;
+	const parents = () => {
+		known ??= parentsOf(releasing, leases, notes);
+		return known;
+	};
+	const dead = [...leases.dead].map(([id, { since }]) => [id, since]);
+	const owners = {
+		state,
+		gone: new Map([[state.leaseId, state.since], ...dead]),
+		othersLive: leases.live.length > 0,
+		superseding,
+		isLast,
+		isSweep: false,
+		parents
+	};
+	return joined(targets.map((target) => releaseTarget(target, {
+		...owners,
+		ready: ready.has(placeName(target))
+	}, notes)));
+}
+async function parentsOf(releasing, leases, notes) {
+	const { imageId } = releasing.state;
+	const images = (await inRegions(releasing, leases, (region) => attemptIn(region, releasing, notes)(`Looking for encrypted copies in ${region}`, () => findEncryptedCopies(releasing.source(region), imageId)))).flatMap((copies) => copies?.images ?? []);
+	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
+}
+async function read(place, imageId) {
+	return (await describeImages(place, [imageId]))[0] ?? null;
+}
+async function endAndRead({ source, sourceRegion, state, grants, reached }, attempt) {
+	const place = source(sourceRegion);
+	const { imageId, leaseId, since, regions } = state;
+	const look = () => attempt(`Reading ${imageId}`, () => read(place, imageId));
+	const image = grants === void 0 ? await look() : void 0;
+	const isHeld = leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0);
+	if (image !== void 0 && !isHeld) return image;
+	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, {
+		id: leaseId,
+		since,
+		targets: targetMarks(reached),
+		regions
+	}));
+	return look();
 }
 // src/release-run.ts
 function takesLease({ operations }) {
@@ -46965,23 +47962,14 @@ function begin(run, plan) {
 		imageId: source.imageId,
 		leaseId: run.leaseId,
 		regions,
-		grantKeys: ownKeys(plan),
+		grantKeys: plan.keys,
 		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]))
 	});
-}
-function ownKeys({ source, encryptedCopies }) {
-	const keys = source.snapshots.flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
-	const given = source.kmsKeyArn === void 0 ? [] : [source.kmsKeyArn];
-	return [...new Set([
-		...keys,
-		...given,
-		...encryptedCopies.map(({ kmsKeyArn }) => kmsKeyArn)
-	])];
 }
 const cleanUpMinutes = 10;
 async function end({ run, leases, left }, plan, outcomes) {
 	await joined(leases.map((lease) => lease.stop()));
-	const report = takesLease(plan) ? await releaseRun(run, plan, outcomes) : nothing;
+	const [report] = await joined([takesLease(plan) ? releaseRun(run, plan, outcomes) : Promise.resolve(nothing), tellForeignGrants(run, outcomes)]);
 	const failed = [
 		...left,
 		...failedRemovals(outcomes),
@@ -47023,6 +48011,7 @@ function releaseRun(run, plan, outcomes) {
 		source: (region) => accounts.source(region).until(signal),
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
+		reached: plan.targets.map(({ target }) => placeName(target.place)),
 		state: {
 			...state,
 			keepPending,
@@ -47032,7 +48021,7 @@ function releaseRun(run, plan, outcomes) {
 		stated: statedIn(outcomes),
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
-		reader: () => readerOf(host, request.run),
+		reader: (now) => readerOf(host, request.run, now),
 		ready: new Set(right.map(({ where }) => where)),
 		superseding: plan.operations.some((one) => one.kind === "deregister" && one.reason === "name"),
 		patient: !run.signal.aborted,
@@ -47048,6 +48037,24 @@ function grantsOf(outcomes) {
 			grantId: outcome.is === "done" ? outcome.result.grantId : void 0
 		}];
 	});
+}
+const lookMs = 5e3;
+async function tellForeignGrants({ host, accounts, log }, outcomes) {
+	const granted = [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "grant" && is !== "not begun" ? [operation] : []);
+	const signal = host.clock.after(lookMs);
+	await joined([...Map.groupBy(granted, ({ key }) => key)].map(async ([key, operations]) => {
+		const users = new Set(operations.map(({ principalArn }) => principalArn.split(":")[4] ?? ""));
+		const place = accounts.source(regionOfKey(key)).until(signal);
+		try {
+			const since = place.awsNow() - log.elapsedSeconds() * 1e3;
+			for (const what of await foreignGrants(place, key, {
+				accounts: users,
+				since
+			})) log.warn(what);
+		} catch (error) {
+			log.line("clean-up", `whether others made grants on ${key} is not known: ${errorMessage(error)}`);
+		}
+	}));
 }
 function statedIn(outcomes) {
 	return [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "policy" && is !== "not begun" ? [operation.key] : []);
@@ -47144,7 +48151,7 @@ function recordOf({ target }, { made, status, seconds }) {
 		amiId: image?.ImageId ?? null,
 		amiName: image?.Name ?? target.name,
 		snapshotIds: made?.snapshots ? idsOf(made.snapshots) : image ? snapshotIdsOf(image) : [],
-		kmsKeyArn: target.kmsKeyArn,
+		kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
 		status,
 		seconds: Math.round(seconds * 10) / 10
 	};
@@ -47166,7 +48173,7 @@ const steps = {
 	publish: "publish"
 };
 function timelineOf(outcomes) {
-	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && operation.kind in steps);
+	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && Object.hasOwn(steps, operation.kind));
 	return [...Map.groupBy(begun, ({ operation }) => `${placeName(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
 		const [first] = group;
 		return {
@@ -47207,82 +48214,37 @@ async function share(host, request, told) {
 	}, log);
 }
 // src/sweep.ts
-const longestJobMs = 432e6;
 async function sweep(host, request, signal) {
 	const log = openLog(host);
-	const findings = openFindings(signal, host.clock.now);
+	const findings = openFindings(signal);
 	const accounts = openAccounts(host, request, findings);
 	const { account } = await accounts.openSource();
-	const source = accounts.source(request.source.region);
-	const targets = await Promise.all(request.targets.map(async (target) => {
-		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
-		const place = accounts.target(target);
-		return {
-			place,
-			copies: await findings.attempt(placeName(place), "looking for copies", () => begun(place))
-		};
-	}));
-	const intermediates = await made(source, tagKeys.intermediate);
-	const leased = await visibleImages(source, {
-		Name: "tag-key",
-		Values: [leaseTagKeys]
-	});
-	const reader = readerOf(host, request.run);
-	const isOld = (since) => reader.now - since > longestJobMs;
-	const sorted = leased.map((image) => ({
-		image,
-		...sortLeases(image, "", reader)
-	}));
-	const live = new Set(sorted.flatMap((one) => [...one.live, ...one.outdated].map(({ id }) => id)));
-	const dead = new Set(sorted.flatMap((one) => one.dead.map(({ id }) => id)));
-	const swept = await Promise.all(targets.map(async (target) => {
-		const left = (target?.copies ?? []).filter(({ lease, since, isAvailable }) => lease === "ended" ? reader.now - since > endedCopyMs : dead.has(lease) || !live.has(lease) && isOld(since) && !isAvailable);
-		const leases = [...new Set(left.map(({ lease }) => lease))];
-		const finished = (target?.copies ?? []).filter((one) => !left.includes(one)).map(({ id }) => id);
-		return target === void 0 || leases.length === 0 ? [] : [await releaseFrom(target.place, leases, finished)];
-	}));
+	const sweeping = {
+		host,
+		request,
+		accounts,
+		account,
+		source: accounts.source(request.source.region),
+		log
+	};
+	const targets = await lookAtTargets(sweeping, findings);
+	const owners = await readOwners(sweeping);
+	const swept = await joined(targets.map((target) => sweepTarget(target, owners)));
 	const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
 	const reports = [...swept.flat(), {
 		...nothing,
 		failed: problems
 	}];
-	const dropLeases = reports.every(({ failed }) => failed.length === 0);
-	const abandoned = sorted.filter((one) => one.dead.length > 0).map(({ image }) => image);
-	const known = new Set(leased.map(({ ImageId }) => ImageId));
-	const unleased = intermediates.filter(({ sourceAmi, since }) => !known.has(sourceAmi) && isOld(since));
-	const images = [...abandoned, ...new Set(unleased.map(({ sourceAmi }) => sourceAmi))].map((one) => typeof one === "string" ? { ImageId: one } : one);
-	for (const image of images) {
-		const regions = [...new Set(leasesOf(image.Tags).flatMap((lease) => lease.regions))];
-		reports.push(await release({
-			source: accounts.source,
-			sourceRegion: source.region,
-			targets: [],
-			state: {
-				...emptyLedger,
-				account,
-				imageId: image.ImageId ?? "",
-				leaseId: newLeaseId(),
-				regions,
-				grantKeys: await keysOf({
-					request,
-					account,
-					accounts
-				}, image, regions)
-			},
-			grants: void 0,
-			stated: [],
-			keyAccess: request.source.keyAccess,
-			keepIntermediates: request.keepIntermediates,
-			reader: () => readerOf(host, request.run),
-			superseding: false,
-			ready: new Set(),
-			patient: false,
-			isLast: dropLeases
-		}));
-	}
-	const done = reports.flatMap((report) => report.done);
-	for (const what of done) log.line("sweep", what);
-	if (done.length === 0) log.line("sweep", `nothing was left in ${placeName(source)} and ${request.targets.length} targets`);
+	const isLast = reports.every(({ failed }) => failed.length === 0);
+	for (const image of owners.abandoned) reports.push(await sweepSource(sweeping, image, isLast));
+	const all = (kind) => reports.flatMap((report) => report[kind]);
+	for (const what of [
+		...all("done"),
+		...all("stays"),
+		...all("foreign"),
+		...owners.foreign
+	]) log.line("sweep", what);
+	if (all("done").length === 0) log.line("sweep", `nothing was left in ${placeName(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		swept: true,
 		sourceAmiId: "",
@@ -47291,50 +48253,141 @@ async function sweep(host, request, signal) {
 		failures: [],
 		timeline: [],
 		cleanUp: {
-			done,
-			failed: reports.flatMap((report) => report.failed)
+			done: all("done"),
+			failed: all("failed")
 		},
 		seconds: log.elapsedSeconds()
 	};
 }
-async function begun(place) {
-	return (await Promise.all([made(place, tagKeys.lease), made(place, tagKeys.superseded)])).flat();
+async function lookAtTargets({ request, accounts }, findings) {
+	return (await joined(request.targets.map(async (target) => {
+		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
+		const place = accounts.target(target);
+		const made = await findings.attempt(placeName(place), "looking for copies", () => joined([madeWith(place, tagKeys.lease), madeWith(place, tagKeys.superseded)]));
+		return made && {
+			place,
+			made: made.flat()
+		};
+	}))).filter((one) => one !== void 0);
 }
-async function made(place, key) {
+async function madeWith(place, key) {
 	const filter = {
 		Name: "tag-key",
 		Values: [key]
 	};
-	const [images, snapshots] = await Promise.all([ownImages(place, filter), ownSnapshots(place, filter)]);
-	const origin = (resource, since) => ({
-		sourceAmi: tagValue(resource, tagKeys.sourceAmi) ?? "",
-		lease: tagValue(resource, key) ?? "",
-		since: new Date(since ?? place.clock.now()).getTime()
-	});
-	return [...images.map((image) => ({
-		id: image.ImageId ?? "",
-		isAvailable: image.State === "available",
-		...origin(image, image.CreationDate)
-	})), ...snapshots.map((snapshot) => ({
-		id: snapshot.SnapshotId ?? "",
-		isAvailable: false,
-		...origin(snapshot, snapshot.StartTime)
-	}))];
+	const [images, snapshots] = await joined([ownImages(place, filter), ownSnapshots(place, filter)]);
+	return [...images, ...snapshots].map((one) => ({
+		id: idOf(one),
+		sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? "",
+		lease: tagValue(one, key) ?? "",
+		since: madeAt(one) ?? place.awsNow(),
+		isAvailable: isImage(one) && one.State === "available"
+	}));
 }
-async function keysOf({ request, account, accounts }, image, regions) {
-	const place = accounts.source(request.source.region);
-	const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
-	const own = [...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))];
-	const usable = await Promise.all(own.map(async (arn) => await keyObstacle(place, arn) === void 0 ? arn : []));
-	const named = [{
-		place,
-		key: request.source.kmsKey
-	}, ...regions.map((region) => ({
-		place: accounts.source(region),
-		key: hubKey(request, account, region)
-	}))];
-	const given = await Promise.all(named.map(async ({ place, key }) => key === void 0 ? [] : (await describeKey(place, key)).Arn ?? []));
-	return [...new Set([...usable, ...given].flat())];
+const isImage = (one) => "ImageId" in one;
+const idOf = (one) => (isImage(one) ? one.ImageId : one.SnapshotId) ?? "";
+async function readOwners({ host, request, accounts, source, log }) {
+	const marked = {
+		Name: "tag-key",
+		Values: [tagKeys.intermediate]
+	};
+	const copies = [...await ownImages(source, marked), ...await ownSnapshots(source, marked)].map((one) => {
+		const sourceAmi = tagValue(one, tagKeys.sourceAmi) ?? "";
+		const tie = isImage(one) ? tieOfEncryptedCopy(one, sourceAmi) : tieOfEncryptedSnapshot(one, sourceAmi);
+		return {
+			id: idOf(one),
+			sourceAmi,
+			since: madeAt(one) ?? source.awsNow(),
+			tie
+		};
+	});
+	const leased = await visibleImages(source, {
+		Name: "tag-key",
+		Values: [leaseTagKeys]
+	});
+	const reader = readerOf(host, request.run, source.awsNow());
+	const sorted = new Map(leased.map((image) => [image.ImageId ?? "", {
+		image,
+		...sortLeases(image, "", reader)
+	}]));
+	for (const { image } of sorted.values()) for (const tag of unreadableLeases(image.Tags, reader.now)) log.warn(`the tag ${tag} of ${image.ImageId} reads as no run's lease, and is left alone`);
+	const isOld = (since) => reader.now - since > longestJobMs;
+	const unleased = copies.filter(({ tie }) => tie.is === "proven").filter(({ sourceAmi, since }) => !sorted.has(sourceAmi) && isOld(since));
+	return {
+		endedSince({ lease, sourceAmi, since, isAvailable }) {
+			if (lease === "ended") return reader.now - since > 864e5 ? 0 : void 0;
+			const { live = [], outdated = [], dead = [] } = sorted.get(sourceAmi) ?? {};
+			const ended = dead.find(({ id }) => id === lease);
+			if (ended !== void 0) return ended.since;
+			return ![...live, ...outdated].some(({ id }) => id === lease) && isOld(since) && !isAvailable ? 0 : void 0;
+		},
+		abandoned: [...[...sorted.values()].flatMap(({ image, dead }) => dead.length > 0 ? [image] : []), ...[...new Set(unleased.map(({ sourceAmi }) => sourceAmi))].map((ImageId) => ({ ImageId }))],
+		async parents(imageId) {
+			const regions = sorted.get(imageId)?.dead.flatMap((lease) => lease.regions) ?? [];
+			const images = (await joined([source, ...[...new Set(regions)].map(accounts.source)].map((place) => findEncryptedCopies(place, imageId).catch(() => void 0)))).flatMap((copies) => copies?.images ?? []);
+			return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
+		},
+		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${placeName(source)} is left alone: ${tie.why}`])
+	};
+}
+function sweepTarget({ place, made }, { endedSince, parents }) {
+	const left = made.filter((one) => endedSince(one) !== void 0);
+	const finished = made.filter((one) => !left.includes(one)).map(({ id }) => id);
+	return joined([...Map.groupBy(left, ({ sourceAmi }) => sourceAmi)].map(([imageId, ofImage]) => {
+		return releaseFrom(place, {
+			imageId,
+			gone: new Map(ofImage.map((one) => [one.lease, endedSince(one) ?? 0])),
+			finished,
+			parents: () => parents(imageId)
+		});
+	}));
+}
+async function sweepSource(sweeping, image, isLast) {
+	const { host, request, accounts, account } = sweeping;
+	const regions = [...new Set(leasesOf(image.Tags).flatMap((lease) => lease.regions))];
+	return release({
+		source: accounts.source,
+		sourceRegion: request.source.region,
+		targets: [],
+		reached: request.targets.map(placeName),
+		state: {
+			...emptyLedger,
+			account,
+			imageId: image.ImageId ?? "",
+			leaseId: newLeaseId(),
+			grantKeys: await keysOf(sweeping, image, regions)
+		},
+		grants: void 0,
+		stated: [],
+		keyAccess: request.source.keyAccess,
+		keepIntermediates: request.keepIntermediates,
+		reader: (now) => readerOf(host, request.run, now),
+		superseding: false,
+		ready: new Set(),
+		patient: false,
+		isLast
+	});
+}
+async function keysOf({ request, account, accounts, source, log }, image, regions) {
+	const snapshots = await describeSnapshots(source, snapshotIdsOf(image));
+	const usable = await joined([...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))].map(async (arn) => await keyObstacle(source, arn) === void 0 ? [arn] : []));
+	const given = request.source.kmsKey;
+	const named = given === void 0 ? [] : [(await describeKey(source, given)).Arn ?? []];
+	const hubs = await joined(regions.map(async (region) => {
+		const key = hubKey(request, account, region);
+		if (key === void 0) return [];
+		try {
+			return (await describeKey(accounts.source(region), key)).Arn ?? [];
+		} catch (error) {
+			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${errorMessage(error)}`);
+			return [];
+		}
+	}));
+	return [...new Set([
+		...usable,
+		...named,
+		...hubs
+	].flat())];
 }
 // src/main.ts
 async function main(host, cancelled) {
@@ -47369,11 +48422,11 @@ async function tell(host, report) {
 		try {
 			await write();
 		} catch (error) {
-			runner.warning(plainText(`${what} could not be written: ${errorMessage(error)}`));
+			runner.warning(logText(`${what} could not be written: ${errorMessage(error)}`));
 		}
 	};
 	const written = writeWhole(host.files, report);
-	for (const problem of written.problems) runner.warning(plainText(problem));
+	for (const problem of written.problems) runner.warning(logText(problem));
 	const outputs = Object.entries(outputsOf(report, written));
 	await attempt(`the outputs (${env.GITHUB_OUTPUT})`, () => {
 		const failures = outputs.flatMap(([name, value]) => failureOf(() => runner.setOutput(name, value)) ?? []);
@@ -47390,12 +48443,18 @@ function failureOf(act) {
 	}
 }
 function unfinished(request, error) {
-	const problems = error instanceof ProblemsError ? error.problems : [];
+	const problems = error instanceof ProblemsError || error instanceof InputError ? error.problems : [];
 	const plan = error instanceof ProblemsError || error instanceof StoppedError ? error.plan : void 0;
+	const byPlace = Map.groupBy(problems, ({ where }) => where);
+	const plannedIn = new Map(plan?.targets.map((target) => [placeName(target), target]));
+	const otherwise = problems.length > 0 ? "not begun, because problems were found elsewhere" : sentence(error);
 	const targets = (request?.targets ?? []).map(({ account, region }) => {
-		const planned = plan?.targets.find((target) => target.account === account && target.region === region);
-		const own = problems.filter(({ where }) => where === `${account}/${region}`).map(({ what }) => what);
-		const why = own.length > 0 ? own.join("; ") : problems.length > 0 ? "not begun, because problems were found elsewhere" : sentence(error);
+		const place = placeName({
+			account,
+			region
+		});
+		const planned = plannedIn.get(place);
+		const own = byPlace.get(place)?.map(({ what }) => what);
 		return {
 			account,
 			region,
@@ -47405,7 +48464,7 @@ function unfinished(request, error) {
 			kmsKeyArn: planned?.kmsKeyArn ?? null,
 			status: "failed",
 			seconds: 0,
-			error: why
+			error: own?.join("; ") ?? otherwise
 		};
 	});
 	const madeImageId = error instanceof ProblemsError ? error.madeImageId : void 0;
@@ -47457,9 +48516,9 @@ function annotate(runner, failures) {
 	if (failures.length === 0) return;
 	runner.fail();
 	const shown = failures.length > maxAnnotations ? failures.slice(0, 9) : failures;
-	for (const { title, message } of shown) runner.error(plainText(message), title);
+	for (const { title, message } of shown) runner.error(logText(message), title === void 0 ? void 0 : logText(title));
 	const more = failures.length - shown.length;
-	if (more > 0) runner.error(`${more} more failed; the file of targets-file and the job summary name them all`);
+	if (more > 0) runner.error(logText(`${more} more failed; the file of targets-file and the job summary name them all`));
 }
 // node_modules/@actions/core/lib/utils.js
 function toCommandValue(input) {
@@ -47835,7 +48894,7 @@ function nodeHost() {
 }
 const systemFiles = {
 	temp: process.env.RUNNER_TEMP || void 0,
-	read: (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8"),
+	read: readTextFile,
 	write(path, text) {
 		const beside = `${path}.${(0,external_node_crypto_namespaceObject.randomUUID)()}`;
 		(0,external_node_fs_namespaceObject.writeFileSync)(beside, text, {
@@ -47870,7 +48929,7 @@ for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => cancelled.abort
 const host = nodeHost();
 main(host, cancelled.signal).catch((error) => {
 	host.runner.fail();
-	host.runner.error(errorMessage(error));
+	host.runner.error(logText(errorMessage(error)));
 });
 function collectEarly() {
 	(0,external_node_v8_namespaceObject.setFlagsFromString)("--semi-space-growth-factor=1");

@@ -17287,10 +17287,13 @@ const _CTreat = "CreateTags";
 const _CVP = "CreateVolumePermission";
 const _CVPL = "CreateVolumePermissionList";
 const _CVPM = "CreateVolumePermissionModifications";
+const _CVPr = "CreateVolumePermissions";
 const _Co = "Code";
 const _DAS = "DeleteAssociatedSnapshots";
 const _DAZ = "DestinationAvailabilityZone";
 const _DEKI = "DataEncryptionKeyId";
+const _DIA = "DescribeImageAttribute";
+const _DIAR = "DescribeImageAttributeRequest";
 const _DIRer = "DeregisterImageRequest";
 const _DIRere = "DeregisterImageResult";
 const _DIRes = "DescribeImagesRequest";
@@ -17303,6 +17306,9 @@ const _DOT = "DeleteOnTermination";
 const _DPer = "DeregistrationProtection";
 const _DR$1 = "DryRun";
 const _DRe = "DestinationRegion";
+const _DSAR = "DescribeSnapshotAttributeRequest";
+const _DSARe = "DescribeSnapshotAttributeResult";
+const _DSAe = "DescribeSnapshotAttribute";
 const _DSR = "DeleteSnapshotRequest";
 const _DSRC = "DeleteSnapshotReturnCode";
 const _DSRS = "DeleteSnapshotResultSet";
@@ -17329,6 +17335,9 @@ const _FSSIB = "FullSnapshotSizeInBytes";
 const _FTE = "FreeTierEligible";
 const _Fi = "Filters";
 const _Fil = "Filter";
+const _GIAR = "GetImageAncestryRequest";
+const _GIARe = "GetImageAncestryResult";
+const _GIAe = "GetImageAncestry";
 const _GN = "GroupName";
 const _GNSL = "GroupNameStringList";
 const _GNr = "GroupNames";
@@ -17336,7 +17345,11 @@ const _Gr = "Group";
 const _HFAS = "HighFixAvailableSince";
 const _HFSL = "HighestFindingSeverityLabel";
 const _Hy = "Hypervisor";
+const _IAE$2 = "ImageAncestryEntries";
+const _IAEL = "ImageAncestryEntryList";
+const _IAEm = "ImageAncestryEntry";
 const _IAm = "ImageAllowed";
+const _IAma = "ImageAttribute";
 const _ID$1 = "IncludeDeprecated";
 const _IDn = "IncludeDisabled";
 const _IFAS = "InformationalFixAvailableSince";
@@ -17366,6 +17379,7 @@ const _LFAS = "LowFixAvailableSince";
 const _LLT = "LastLaunchedTime";
 const _LPL = "LaunchPermissionList";
 const _LPM = "LaunchPermissionModifications";
+const _LPa = "LaunchPermissions";
 const _LPau = "LaunchPermission";
 const _MFAS = "MediumFixAvailableSince";
 const _MIA = "ModifyImageAttribute";
@@ -17480,6 +17494,7 @@ const _cDM = "completionDurationMinutes";
 const _cDr = "creationDate";
 const _cFAS = "criticalFixAvailableSince";
 const _cTomp = "completionTime";
+const _cVP = "createVolumePermission";
 const _co = "code";
 const _dEKI = "dataEncryptionKeyId";
 const _dN = "deviceName";
@@ -17501,6 +17516,7 @@ const _g = "group";
 const _h = "hypervisor";
 const _hFAS = "highFixAvailableSince";
 const _hFSL = "highestFindingSeverityLabel";
+const _iAES = "imageAncestryEntrySet";
 const _iAm = "imageAllowed";
 const _iFAS = "informationalFixAvailableSince";
 const _iI = "instanceId";
@@ -17521,8 +17537,10 @@ const _it = "item";
 const _k = "key";
 const _kI = "kernelId";
 const _kKI = "kmsKeyId";
+const _ke = "kernel";
 const _lFAS = "lowFixAvailableSince";
 const _lLT = "lastLaunchedTime";
+const _lPa = "launchPermission";
 const _mFAS = "mediumFixAvailableSince";
 const _me = "message";
 const _n = "name";
@@ -17549,6 +17567,7 @@ const _rETe = "restoreExpiryTime";
 const _rIa = "ramdiskId";
 const _rIes = "resourceId";
 const _rTe = "resourceType";
+const _ra = "ramdisk";
 const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sICT = "sourceImageCreationTime";
 const _sII = "sourceInstanceId";
@@ -17571,6 +17590,7 @@ const _tTr = "transferType";
 const _ta = "tag";
 const _th = "throughput";
 const _ty = "type";
+const _uD = "uefiData";
 const _uI = "userId";
 const _uITS = "unsupportedInstanceTypeSet";
 const _uO = "usageOperation";
@@ -17900,6 +17920,26 @@ var DeregisterImageResult$ = [
 		[_xN]: _dSRS
 	}]]
 ];
+var DescribeImageAttributeRequest$ = [
+	3,
+	n0$3,
+	_DIAR,
+	0,
+	[
+		_At,
+		_IIm,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN]: _dR
+		}]
+	],
+	2
+];
 var DescribeImagesRequest$ = [
 	3,
 	n0$3,
@@ -17944,6 +17984,51 @@ var DescribeImagesResult$ = [
 		[_eQN]: `ImagesSet`,
 		[_xN]: _iSma
 	}]]
+];
+var DescribeSnapshotAttributeRequest$ = [
+	3,
+	n0$3,
+	_DSAR,
+	0,
+	[
+		_At,
+		_SIn,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN]: _dR
+		}]
+	],
+	2
+];
+var DescribeSnapshotAttributeResult$ = [
+	3,
+	n0$3,
+	_DSARe,
+	0,
+	[
+		_PCro,
+		_SIn,
+		_CVPr
+	],
+	[
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN]: _pC
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN]: _sIn
+		}],
+		[() => CreateVolumePermissionList, {
+			[_eQN]: `CreateVolumePermission`,
+			[_xN]: _cVP
+		}]
+	]
 ];
 var DescribeSnapshotsRequest$ = [
 	3,
@@ -18059,6 +18144,26 @@ var Filter$ = [
 	0,
 	[_N$2, _Va],
 	[0, [() => ValueStringList, { [_xN]: _V$2 }]]
+];
+var GetImageAncestryRequest$ = [
+	3,
+	n0$3,
+	_GIAR,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var GetImageAncestryResult$ = [
+	3,
+	n0$3,
+	_GIARe,
+	0,
+	[_IAE$2],
+	[[() => ImageAncestryEntryList, {
+		[_eQN]: `ImageAncestryEntrySet`,
+		[_xN]: _iAES
+	}]]
 ];
 var Image$ = [
 	3,
@@ -18272,6 +18377,121 @@ var Image$ = [
 		[0, {
 			[_eQN]: `Platform`,
 			[_xN]: _pl
+		}]
+	]
+];
+var ImageAncestryEntry$ = [
+	3,
+	n0$3,
+	_IAEm,
+	0,
+	[
+		_CDr,
+		_IIm,
+		_IOA,
+		_SII,
+		_SIRo
+	],
+	[
+		[4, {
+			[_eQN]: `CreationDate`,
+			[_xN]: _cDr
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ImageOwnerAlias`,
+			[_xN]: _iOA
+		}],
+		[0, {
+			[_eQN]: `SourceImageId`,
+			[_xN]: _sIIo
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN]: _sIR
+		}]
+	]
+];
+var ImageAttribute$ = [
+	3,
+	n0$3,
+	_IAma,
+	0,
+	[
+		_De,
+		_KI$2,
+		_RIa,
+		_SNS,
+		_BM,
+		_TSp,
+		_UD,
+		_LLT,
+		_ISmd,
+		_DPer,
+		_IIm,
+		_LPa,
+		_PCro,
+		_BDMl
+	],
+	[
+		[() => AttributeValue$, {
+			[_eQN]: `Description`,
+			[_xN]: _de
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `Kernel`,
+			[_xN]: _ke
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `Ramdisk`,
+			[_xN]: _ra
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN]: _sNSr
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `BootMode`,
+			[_xN]: _bM
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `TpmSupport`,
+			[_xN]: _tSp
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `UefiData`,
+			[_xN]: _uD
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `LastLaunchedTime`,
+			[_xN]: _lLT
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `ImdsSupport`,
+			[_xN]: _iSmd
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `DeregistrationProtection`,
+			[_xN]: _dPe
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN]: _iIma
+		}],
+		[() => LaunchPermissionList, {
+			[_eQN]: `LaunchPermission`,
+			[_xN]: _lPa
+		}],
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN]: _pC
+		}],
+		[() => BlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN]: _bDM
 		}]
 	]
 ];
@@ -18809,6 +19029,13 @@ var GroupNameStringList = [
 	0,
 	[0, { [_xN]: _GN }]
 ];
+var ImageAncestryEntryList = [
+	1,
+	n0$3,
+	_IAEL,
+	0,
+	[() => ImageAncestryEntry$, { [_xN]: _it }]
+];
 var ImageIdStringList = [
 	1,
 	n0$3,
@@ -18983,6 +19210,14 @@ var DeregisterImage$ = [
 	() => DeregisterImageRequest$,
 	() => DeregisterImageResult$
 ];
+var DescribeImageAttribute$ = [
+	9,
+	n0$3,
+	_DIA,
+	0,
+	() => DescribeImageAttributeRequest$,
+	() => ImageAttribute$
+];
 var DescribeImages$ = [
 	9,
 	n0$3,
@@ -18991,6 +19226,14 @@ var DescribeImages$ = [
 	() => DescribeImagesRequest$,
 	() => DescribeImagesResult$
 ];
+var DescribeSnapshotAttribute$ = [
+	9,
+	n0$3,
+	_DSAe,
+	0,
+	() => DescribeSnapshotAttributeRequest$,
+	() => DescribeSnapshotAttributeResult$
+];
 var DescribeSnapshots$ = [
 	9,
 	n0$3,
@@ -18998,6 +19241,14 @@ var DescribeSnapshots$ = [
 	0,
 	() => DescribeSnapshotsRequest$,
 	() => DescribeSnapshotsResult$
+];
+var GetImageAncestry$ = [
+	9,
+	n0$3,
+	_GIAe,
+	0,
+	() => GetImageAncestryRequest$,
+	() => GetImageAncestryResult$
 ];
 var ModifyImageAttribute$ = [
 	9,
@@ -19308,10 +19559,16 @@ var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnaps
 var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
 var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
+var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
 var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
+var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
 var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
+var GetImageAncestryCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageAncestry", GetImageAncestry$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
 var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
@@ -27261,6 +27518,9 @@ function deniedIn(words) {
 		resource
 	};
 }
+function deniedOutright(words) {
+	return words.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+}
 // src/aws/errors.ts
 function placeName({ account, region }) {
 	return `${account}/${region}`;
@@ -27358,6 +27618,14 @@ const transientCodes = new Set([
 	"IDPCommunicationError",
 	"IDPCommunicationErrorException"
 ]);
+function isUnknownAction(error) {
+	return hasCode(error, ...[
+		"InvalidAction",
+		"NotImplemented",
+		"UnknownOperationException",
+		"UnsupportedOperation"
+	]) || httpStatus(error) === 501;
+}
 function isTransient(error) {
 	return transientCodes.has(errorCode(error)) || isServerError(error) || isClosedConnection(error);
 }
@@ -27434,12 +27702,14 @@ const remedies = [
 		remedy: () => "every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs"
 	},
 	{
-		fits: ({ code, awsMessage }) => isDenialCode(code) && deniedIn(awsMessage)?.resource !== void 0,
+		fits: ({ code, awsMessage }) => {
+			const denied = deniedIn(awsMessage);
+			return denied !== void 0 && (code === "UnauthorizedOperation" || isDenialCode(code) && denied.resource !== void 0);
+		},
 		remedy: ({ awsMessage }) => {
-			const { principal = "", action = "", resource = "" } = deniedIn(awsMessage) ?? {};
-			const outright = awsMessage.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+			const { principal = "", action = "", resource = "*" } = deniedIn(awsMessage) ?? {};
 			const key = awsMessage.includes("no resource-based policy") ? "; and the key's policy, or a grant, must let it" : "";
-			return `add to the policy of ${principal}: ${statement(action, [resource])}${outright}${key}`;
+			return `add to the policy of ${principal}: ${statement(action, [resource])}${deniedOutright(awsMessage)}${key}`;
 		}
 	},
 	{
@@ -27491,6 +27761,9 @@ function explainLine(error) {
 	return remedy === void 0 ? message : `${message.replace(/\.$/, "")}. What to do: ${remedy}`;
 }
 // src/aws/clients.ts
+function sendEc2({ ec2 }, command) {
+	return ec2(command);
+}
 const clientDefaults = {
 	maxAttempts: 1,
 	customUserAgent: "share-encrypted-ami"
@@ -27625,6 +27898,7 @@ function openPlace(clients, { account, session, signal }, region) {
 		signal,
 		until,
 		clock: clients.clock,
+		awsNow: clients.awsNow,
 		sleep: (ms) => clients.clock.sleep(ms, signal),
 		ec2: ec2(signal),
 		kms: kms(signal),
@@ -27635,11 +27909,13 @@ function openPlace(clients, { account, session, signal }, region) {
 }
 const maxClients = 64;
 function openClients({ clock, http }) {
+	const aws = openAwsClock(clock);
 	const kept = new Map();
 	let settings;
 	return {
 		clock,
-		http,
+		awsNow: aws.now,
+		http: aws.reading(http),
 		inFlight: pLimit(128),
 		pooled: (make) => () => {
 			const client = kept.get(make) ?? make({ ...settings });
@@ -27650,6 +27926,26 @@ function openClients({ clock, http }) {
 			if (kept.size > maxClients && oldest !== void 0) kept.delete(oldest);
 			return client;
 		}
+	};
+}
+function openAwsClock(clock) {
+	let ahead = 0;
+	const read = (headers) => {
+		const date = Date.parse(headers.date ?? headers.Date ?? "");
+		const off = date - clock.now();
+		if (!Number.isNaN(date) && Math.abs(off - ahead) > 2e3) ahead = off;
+	};
+	return {
+		now: () => clock.now() + ahead,
+		reading: (http) => ({
+			async handle(request, options) {
+				const answer = await http.handle(request, options);
+				read(answer.response.headers);
+				return answer;
+			},
+			updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
+			httpHandlerConfigs: () => http.httpHandlerConfigs()
+		})
 	};
 }
 function settingsOf({ config }) {
@@ -27693,6 +27989,24 @@ function isRunning(process) {
 		return false;
 	}
 }
+// src/text-file.ts
+function readTextFile(path, maxBytes = Number.POSITIVE_INFINITY) {
+	const file = (0,external_node_fs_namespaceObject.openSync)(path, external_node_fs_namespaceObject.constants.O_RDONLY | (external_node_fs_namespaceObject.constants.O_NONBLOCK ?? 0));
+	try {
+		if (!(0,external_node_fs_namespaceObject.fstatSync)(file).isFile()) throw new Error(`${path} is no regular file`);
+		const chunks = [];
+		for (let length = 0; length <= maxBytes;) {
+			const chunk = Buffer.allocUnsafe(262144);
+			const read = (0,external_node_fs_namespaceObject.readSync)(file, chunk);
+			if (read === 0) return Buffer.concat(chunks).toString("utf8");
+			chunks.push(chunk.subarray(0, read));
+			length += read;
+		}
+		throw new Error(`${path} has more than ${maxBytes / 1024 / 1024} MB`);
+	} finally {
+		(0,external_node_fs_namespaceObject.closeSync)(file);
+	}
+}
 // src/node-host.ts
 init_dist_es$10();
 const connections = {
@@ -27725,7 +28039,7 @@ function nodeHost() {
 }
 const systemFiles = {
 	temp: process.env.RUNNER_TEMP || void 0,
-	read: (path) => (0,external_node_fs_namespaceObject.readFileSync)(path, "utf8"),
+	read: readTextFile,
 	write(path, text) {
 		const beside = `${path}.${(0,external_node_crypto_namespaceObject.randomUUID)()}`;
 		(0,external_node_fs_namespaceObject.writeFileSync)(beside, text, {
@@ -27771,7 +28085,7 @@ function needsSourceImage(template) {
 	return /\{(name|source-ami)\}/.test(template);
 }
 function fill(template, values) {
-	return template.replace(placeholder, (written, name) => values[name] ?? written);
+	return template.replace(placeholder, (written, name) => Object.hasOwn(values, name) ? values[name] ?? written : written);
 }
 // src/aws/credentials.ts
 init_protocols$1();
@@ -28030,6 +28344,42 @@ function runContext({ workflow, env, clock }) {
 		defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || void 0
 	};
 }
+// src/alike.ts
+const namedPlaces = 5;
+const toldProblems = 20;
+function together(problems) {
+	return [...Map.groupBy(problems, (one) => JSON.stringify(anywhere(one))).values()].flatMap((group) => {
+		const [first, ...others] = group;
+		if (first === void 0) return [];
+		const isSame = others.every(({ what, remedy }) => what === first.what && remedy === first.remedy);
+		const named = group.slice(0, namedPlaces).map(({ where }) => where);
+		const more = group.length - named.length;
+		return {
+			places: more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", "),
+			...isSame ? {
+				what: first.what,
+				remedy: first.remedy
+			} : anywhere(first)
+		};
+	});
+}
+function anywhere({ where, what, remedy }) {
+	const [, account, region] = /^(\d{12})\/([a-z\d-]+)$/.exec(where) ?? [];
+	if (account === void 0 || region === void 0) return {
+		what,
+		remedy
+	};
+	const general = (text) => text.replaceAll(account, "{account}").replaceAll(region, "{region}");
+	return {
+		what: general(what),
+		remedy: general(remedy)
+	};
+}
+function problemLines(problems, all) {
+	const different = together(problems);
+	const more = different.length - toldProblems;
+	return [...different.slice(0, toldProblems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`), ...more > 0 ? [`  …and ${more} different ones more; ${all}`] : []].join("\n");
+}
 // src/inputs/reader.ts
 function runValues(run) {
 	return {
@@ -28045,6 +28395,7 @@ const inputDefaults = {
 	"packer-manifest": "",
 	"instance-id": "",
 	"no-reboot": "false",
+	"source-owners": "self",
 	"source-region": "",
 	"source-role-arn": "",
 	"source-kms-key": "",
@@ -28093,9 +28444,8 @@ var InputError = class extends Error {
 	name = "InputError";
 	problems;
 	constructor(problems) {
-		const lines = problems.map(({ input, value, expected }) => `  ${input}: ${show(value)} — ${expected}`);
 		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
-		super(`${count} not usable; nothing was called yet.\n${lines.join("\n")}`);
+		super(`${count} not usable; nothing was called yet.\n${problemLines(problems, "the job summary has them all")}`);
 		this.problems = problems;
 	}
 };
@@ -28104,10 +28454,16 @@ function show(value) {
 	return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
 }
 var Reader = class {
-	problems = [];
+	#problems = new Map();
 	#get;
 	constructor(get) {
 		this.#get = get;
+	}
+	get problems() {
+		return [...this.#problems.values()];
+	}
+	get noted() {
+		return this.#problems.size;
 	}
 	text(name) {
 		return this.#get(name).trim() || inputDefaults[name];
@@ -28119,10 +28475,11 @@ var Reader = class {
 		return this.text(name) || void 0;
 	}
 	note(input, value, expected) {
-		if (!this.problems.some((one) => one.input === input && one.value === value && one.expected === expected)) this.problems.push({
-			input,
-			value,
-			expected
+		const what = `${show(value)} — ${expected}`;
+		this.#problems.set(JSON.stringify([input, what]), {
+			where: input,
+			what,
+			remedy: ""
 		});
 	}
 	checked(input, value, { fits, expected }) {
@@ -28201,6 +28558,7 @@ const tagKeys = {
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
 	superseded: "share-encrypted-ami:superseded",
+	encryptedCopy: "share-encrypted-ami:encrypted-copy",
 	intermediate: "share-encrypted-ami:intermediate"
 };
 const endedLease = "ended";
@@ -28211,13 +28569,13 @@ function tagValue(resource, key) {
 }
 // src/inputs/tags.ts
 function readTags$1(reader, input, text) {
-	const tags = {};
+	const tags = new Map();
 	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
 		const at = pair.indexOf("=");
 		if (at < 1) reader.note(input, pair, "expected key=value");
-		else tags[pair.slice(0, at).trim()] = pair.slice(at + 1).trim();
+		else tags.set(pair.slice(0, at).trim(), pair.slice(at + 1).trim());
 	}
-	return checkTags(reader, input, tags);
+	return checkTags(reader, input, Object.fromEntries(tags));
 }
 function checkTags(reader, input, tags) {
 	for (const [key, value] of Object.entries(tags)) {
@@ -28348,8 +28706,15 @@ async function byIds(ids, notFound, describe) {
 	}
 	return found;
 }
+async function ancestryOf(place, id) {
+	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
+	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
+}
 function ownImages(place, ...filters) {
-	return listImages(place, ["self"], filters);
+	return imagesOf(place, ["self"], ...filters);
+}
+function imagesOf(place, owners, ...filters) {
+	return listImages(place, [...owners], filters);
 }
 async function listImages(place, Owners, Filters) {
 	return (await pages(async (NextToken) => {
@@ -28405,14 +28770,16 @@ async function pages(read) {
 const leasePrefix = `${tagKeys.lease}:`;
 `${leasePrefix}`;
 const leaseTagKey = (id) => leasePrefix + id;
+const expireSeconds = 300;
 function leaseTag(record) {
-	const { id, expiresAt, runId, attempt, machine, process, regions } = record;
+	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
 	let value = [
-		Math.floor(expiresAt / 1e3),
-		runId,
+		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
+		runId || "-",
 		attempt,
-		machine,
-		process
+		machine || "-",
+		process || "-",
+		targets || "-"
 	].join(" ");
 	for (const [index, region] of regions.entries()) {
 		const longer = `${value}${index === 0 ? " " : ","}${region}`;
@@ -28421,23 +28788,48 @@ function leaseTag(record) {
 	}
 	return {
 		Key: leaseTagKey(id),
-		Value: value.trimEnd()
+		Value: value
 	};
 }
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+function leaseOf({ Key = "", Value = "" }) {
+	const id = Key.slice(leasePrefix.length);
+	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const regions = list?.split(",") ?? [];
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(isRegionName)) return void 0;
+	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
+	const text = (field) => field === "-" ? "" : field;
+	return {
+		id,
+		expiresAt: ends,
+		since: began,
+		runId: text(runId),
+		attempt: Number(attempt),
+		machine: text(machine),
+		process: text(process),
+		targets: text(targets),
+		regions
+	};
+}
+const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
 function leasesOf(tags) {
-	return (tags ?? []).flatMap(({ Key, Value }) => {
-		if (!Key?.startsWith(leasePrefix)) return [];
-		const [expires = "0", runId = "", attempt = "0", machine = "", process = "", regions = ""] = (Value ?? "").split(" ");
-		return [{
-			id: Key.slice(leasePrefix.length),
-			expiresAt: Number(expires) * 1e3 || 0,
-			runId,
-			attempt: Number(attempt) || 0,
-			machine,
-			process,
-			regions: regions.split(",").filter(Boolean)
-		}];
-	});
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
+}
+const hash = (text, digits) => (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex").slice(0, digits);
+const markDigits = 4;
+const mostMarks = 24;
+function targetMarks(targets) {
+	const names = [...new Set(targets)].sort();
+	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
+}
+function isWithin({ targets: marks }, targets) {
+	if (marks.startsWith("*")) return marks === targetMarks(targets);
+	const known = new Set(targets.map((name) => hash(name, markDigits)));
+	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
+}
+function isBelievable({ expiresAt, since }, now) {
+	const most = now + 2 * expireSeconds * 1e3;
+	return expiresAt <= most && since <= most;
 }
 function isAlive(lease, reader) {
 	if (lease.expiresAt <= reader.now) return false;
@@ -28446,10 +28838,10 @@ function isAlive(lease, reader) {
 function isOutdated({ runId, attempt }, reader) {
 	return runId === reader.runId && attempt < reader.attempt;
 }
-function readerOf({ clock, machine }, run) {
+function readerOf({ machine }, run, now) {
 	const { name, isRunning } = machine;
 	return {
-		now: clock.now(),
+		now,
 		runId: run.runId,
 		attempt: run.runAttempt,
 		machine: name,
@@ -28457,7 +28849,7 @@ function readerOf({ clock, machine }, run) {
 	};
 }
 function sortLeases(image, own, reader) {
-	const others = leasesOf(image?.Tags).filter(({ id }) => id !== own);
+	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
 	const alive = others.filter((lease) => isAlive(lease, reader));
 	return {
 		live: alive.filter((lease) => !isOutdated(lease, reader)),
@@ -28465,15 +28857,14 @@ function sortLeases(image, own, reader) {
 		dead: others.filter((lease) => !isAlive(lease, reader))
 	};
 }
-async function endLease(place, imageId, { id, regions }) {
+async function endLease(place, imageId, own) {
 	const ended = leaseTag({
-		id,
+		...own,
 		expiresAt: 0,
 		runId: "",
 		attempt: 0,
 		machine: "",
-		process: "",
-		regions
+		process: ""
 	});
 	try {
 		await place.ec2(new CreateTagsCommand({
@@ -28508,7 +28899,7 @@ function sharesOf(tags) {
 	for (const { Key, Value } of tags ?? []) {
 		if (!Key?.startsWith(sharePrefix)) continue;
 		const [id = ""] = Key.slice(sharePrefix.length).split(":");
-		const accounts = (Value?.match(/.{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0"));
+		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
 		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
 	}
 	return shares;
@@ -28574,6 +28965,7 @@ const emptyLedger = {
 	imageId: "",
 	leaseId: "",
 	leased: false,
+	since: 0,
 	grantKeys: [],
 	shares: [],
 	regions: [],
@@ -28619,7 +29011,7 @@ function isRunPart(value) {
 		value.imageId,
 		value.leaseId,
 		value.account
-	].every(isText) && [value.leased, value.keepPending].every((flag) => typeof flag === "boolean") && [value.grantKeys, value.regions].every(isTexts);
+	].every(isText) && [value.leased, value.keepPending].every((flag) => typeof flag === "boolean") && Number.isFinite(value.since) && [value.grantKeys, value.regions].every(isTexts);
 }
 function isShareEntry(value) {
 	return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
@@ -28632,6 +29024,16 @@ function isPromotion(value) {
 	].every(isText)) return false;
 	const { before } = value;
 	return before === null || isRecord(before) && (Number.isInteger(before.version) || isText(before.value));
+}
+// src/one-line.ts
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const lineBreaks = /[\n\r\v\f\t\u0085\u2028\u2029]+/g;
+function spelled(character) {
+	const digits = (character.codePointAt(0) ?? 0).toString(16);
+	return digits.length > 4 ? `\\u{${digits}}` : `\\u${digits.padStart(4, "0")}`;
+}
+function oneLine(text) {
+	return text.replace(lineBreaks, " ").replace(unseen, spelled);
 }
 // src/join.ts
 async function joined(promises) {
@@ -28682,26 +29084,162 @@ async function formerValue(place, name, before) {
 	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
 	return Parameter === void 0 ? before : formerOf(Parameter);
 }
-// src/aws/kms.ts
+// src/image.ts
+function snapshotIdsOf(image) {
+	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
+	return [...new Set(ids)];
+}
+function idsOf(snapshots) {
+	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
+}
+// src/encrypted-copy.ts
+const prefix = "share-encrypted-ami/";
+function isNamedEncryptedCopy({ Name = "" }, imageId) {
+	return Name.startsWith(`${prefix}${imageId}/`);
+}
+// src/plan/evidence.ts
+const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
+const descriptions = {
+	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)$`),
+	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
+	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
+};
+const noVolume = "vol-ffffffff";
+function originOf({ Description = "", VolumeId = noVolume }) {
+	if (VolumeId !== noVolume) return void 0;
+	for (const by of [
+		"copy",
+		"encrypted",
+		"image"
+	]) {
+		const { snapshot, image } = descriptions[by].exec(Description)?.groups ?? {};
+		if (snapshot !== void 0 && image !== void 0) return {
+			by,
+			snapshot,
+			image
+		};
+	}
+}
+const proven$1 = { is: "proven" };
+const foreign = (why) => ({
+	is: "foreign",
+	why
+});
+function tieOfImage(image, known) {
+	const claimed = tagValue(image, tagKeys.sourceAmi);
+	if (claimed === void 0) return foreign(`it bears no tag ${tagKeys.sourceAmi}`);
+	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
+}
+function isOfEncryptedCopy(image) {
+	return Boolean(image.SourceImageId) && tagValue(image, tagKeys.encryptedCopy) === image.SourceImageId;
+}
+function tieOfCopy(image, claimed, { parents }) {
+	const { SourceImageId = "" } = image;
+	if (SourceImageId === claimed) return proven$1;
+	if (!isOfEncryptedCopy(image)) return foreign(`it was copied from ${SourceImageId}, not from ${claimed}`);
+	if (parents.get(SourceImageId) === claimed) return proven$1;
+	return {
+		is: "claimed",
+		why: `it was copied from ${SourceImageId}, and only a tag says that this was an encrypted copy of ${claimed}`
+	};
+}
+function tieOfRegistered(image, claimed, { snapshots }) {
+	const parts = snapshotIdsOf(image);
+	if (parts.length === 0 && image.State === "pending") return {
+		is: "unknown",
+		why: "it names no snapshots yet"
+	};
+	const strange = parts.find((id) => {
+		const snapshot = snapshots.get(id);
+		const origin = snapshot && originOf(snapshot);
+		return origin?.by !== "copy" || origin.image !== claimed;
+	});
+	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
+	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
+}
+function tieOfSnapshot(snapshot, { parents }) {
+	const claimed = tagValue(snapshot, tagKeys.sourceAmi) ?? "";
+	const origin = originOf(snapshot);
+	if (origin === void 0) return foreign("its description is not that of a copy by this action");
+	const { by, image } = origin;
+	if (by === "encrypted") return foreign("it is a copy in the source account");
+	if (by === "copy" && tagValue(snapshot, tagKeys.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
+	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
+	if (by === "image" && tagValue(snapshot, tagKeys.encryptedCopy) === image) return {
+		is: "claimed",
+		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
+	};
+	return foreign(`it was copied from a snapshot of ${image}`);
+}
+function mayBePartOf(snapshot, { SourceImageId }) {
+	const origin = originOf(snapshot);
+	return origin?.by === "copy" || origin?.by === "image" && origin.image === SourceImageId;
+}
+function tieOfEncryptedCopy(image, imageId) {
+	if (image.ImageId === imageId) return foreign("it is the source AMI itself");
+	if (!isNamedEncryptedCopy(image, imageId)) return foreign("it does not have the name of an encrypted copy");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	if (image.SourceImageId === imageId) return proven$1;
+	return foreign(`AWS says that it comes from ${image.SourceImageId || "no other AMI"}, not from ${imageId}`);
+}
+function tieOfEncryptedSnapshot(snapshot, imageId) {
+	const origin = originOf(snapshot);
+	if (origin === void 0 || origin.by === "copy") return foreign("its description is not that of an encrypted copy by this action");
+	return origin.image === imageId ? proven$1 : foreign(`it was copied from a snapshot of ${origin.image}`);
+}
+const toleranceMs = 6e4;
+function madeAt(resource) {
+	const time = "ImageId" in resource ? resource.CreationDate : resource.StartTime;
+	return time === void 0 ? void 0 : new Date(time).getTime();
+}
+function isSince(resource, since) {
+	return (madeAt(resource) ?? since) >= since - toleranceMs;
+}
+function tieToLease(resource, since = 0) {
+	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
+}
+async function listGrants(place, keyArn) {
+	const grants = [];
+	for (let Marker;;) {
+		const page = await place.kms(new ListGrantsCommand({
+			KeyId: keyArn,
+			Limit: 100,
+			Marker
+		}));
+		grants.push(...page.Grants ?? []);
+		if (!page.Truncated) return grants;
+		Marker = page.NextMarker;
+	}
+}
 function regionOfKey(keyArn) {
 	return keyArn.split(":")[3] ?? "";
 }
 // src/aws/key-policy.ts
 const sidPrefix = "ShareEncryptedAmi";
-function sidOf(leaseId) {
-	return `${sidPrefix}${leaseId}`;
+function sidsOf(leaseId) {
+	const sid = `${sidPrefix}${leaseId}`;
+	return [sid, `${sid}Grant`];
 }
 function statementsOf(policy) {
 	const { Statement } = policy;
 	return Array.isArray(Statement) ? Statement : [Statement];
 }
 function withoutStatements(policy, leaseIds) {
-	const sids = new Set(leaseIds.map(sidOf));
+	const sids = new Set(leaseIds.flatMap(sidsOf));
 	const kept = statementsOf(policy).filter(({ Sid }) => Sid === void 0 || !sids.has(Sid));
 	return kept.length === statementsOf(policy).length ? policy : {
 		...policy,
 		Statement: kept
 	};
+}
+function statedFor(policy, leaseId) {
+	return statementsOf(policy).filter(({ Sid = "" }) => sidsOf(leaseId).includes(Sid)).flatMap(principalsOf).flatMap((principal) => principal.split(":")[4] ?? principal);
+}
+function principalsOf({ Principal = "" }) {
+	if (typeof Principal === "string") return [Principal];
+	return [Principal.AWS ?? []].flat();
 }
 function writePolicy(policy) {
 	return JSON.stringify(policy);
@@ -28761,31 +29299,50 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 // src/aws/shares.ts
 const accountsPerCall = 500;
 const isImage = (id) => id.startsWith("ami-");
+function sharesQuery(id) {
+	return isImage(id) ? new DescribeImageAttributeCommand({
+		ImageId: id,
+		Attribute: "launchPermission"
+	}) : new DescribeSnapshotAttributeCommand({
+		SnapshotId: id,
+		Attribute: "createVolumePermission"
+	});
+}
+async function readShares(place, id) {
+	const found = await sendEc2(place, sharesQuery(id));
+	const permissions = found.LaunchPermissions ?? found.CreateVolumePermissions ?? [];
+	return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
+}
+function sharing(id, change) {
+	const users = (accounts) => accounts.map((UserId) => ({ UserId }));
+	const permissions = "Add" in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
+	return isImage(id) ? new ModifyImageAttributeCommand({
+		ImageId: id,
+		LaunchPermission: permissions
+	}) : new ModifySnapshotAttributeCommand({
+		SnapshotId: id,
+		Attribute: "createVolumePermission",
+		CreateVolumePermission: permissions
+	});
+}
 async function changeShares(place, id, change) {
-	const [kind, accounts] = "Add" in change ? ["Add", change.Add] : ["Remove", change.Remove];
+	const accounts = "Add" in change ? change.Add : change.Remove;
+	const send = (some) => sendEc2(place, sharing(id, "Add" in change ? { Add: some } : { Remove: some }));
 	for (let start = 0; start < accounts.length; start += accountsPerCall) {
-		const users = { [kind]: accounts.slice(start, start + accountsPerCall).map((UserId) => ({ UserId })) };
-		await (isImage(id) ? place.ec2(new ModifyImageAttributeCommand({
-			ImageId: id,
-			LaunchPermission: users
-		})) : place.ec2(new ModifySnapshotAttributeCommand({
-			SnapshotId: id,
-			Attribute: "createVolumePermission",
-			CreateVolumePermission: users
-		})));
+		const some = accounts.slice(start, start + accountsPerCall);
+		try {
+			await send(some);
+		} catch (error) {
+			const [first = "", ...others] = some;
+			if (others.length === 0 || !isDenied(error)) throw error;
+			await send([first]);
+			await joined(others.map((account) => send([account])));
+		}
 	}
 }
 async function readTags(place, ids) {
 	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage(id))), describeImages(place, ids.filter(isImage))]);
 	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
-}
-// src/image.ts
-function snapshotIdsOf(image) {
-	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
-	return [...new Set(ids)];
-}
-function idsOf(snapshots) {
-	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
 }
 // src/retry.ts
 async function retried({ place, on, tries = Number.POSITIVE_INFINITY, wait, tell }, act) {
@@ -28800,6 +29357,14 @@ async function retried({ place, on, tries = Number.POSITIVE_INFINITY, wait, tell
 // src/operations/allow.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
+}
+function leaseOfGrant(imageId, name) {
+	const prefix = grantName(imageId, "");
+	return name.startsWith(prefix) ? name.slice(prefix.length) : void 0;
+}
+// src/report/words.ts
+function counted(number, noun, plural = `${noun}s`) {
+	return `${number} ${number === 1 ? noun : plural}`;
 }
 // src/operations/remove.ts
 async function removeImage(place, image) {
@@ -28836,17 +29401,226 @@ function deleteSnapshot(place, id) {
 		}
 	});
 }
-// src/report/words.ts
-function counted(number, noun, plural = `${noun}s`) {
-	return `${number} ${number === 1 ? noun : plural}`;
+// src/release/encrypted-copies.ts
+async function findEncryptedCopies(place, imageId) {
+	const ofSource = {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [imageId]
+	};
+	const intermediate = {
+		Name: "tag-key",
+		Values: [tagKeys.intermediate]
+	};
+	const [images, snapshots] = await joined([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
+	return {
+		images: images.filter((image) => tieOfEncryptedCopy(image, imageId).is === "proven"),
+		snapshots: snapshots.filter((snapshot) => tieOfEncryptedSnapshot(snapshot, imageId).is === "proven")
+	};
 }
-// src/release.ts
+async function usersOf(place, snapshotIds) {
+	if (snapshotIds.length === 0) return [];
+	return ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
+}
+async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
+	const { state, keepIntermediates } = releasing;
+	const found = await attempt(`Looking for encrypted copies in ${place.region}`, () => findEncryptedCopies(place, state.imageId));
+	if (found === void 0) return false;
+	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : idsOf(found.snapshots)];
+	if (keepIntermediates || ids.length === 0) return true;
+	const what = `${ids.join(", ")} in ${placeName(place)} stays`;
+	if (leases.live.length > 0) {
+		notes.stays.push(`${what}: another run on ${state.imageId} uses it, and takes it back`);
+		return true;
+	}
+	if (state.keepPending && (notes.goesOn.length > 0 || releasing.grants === void 0)) {
+		notes.goesOn.push(`${what}, since copies read from it. What to do: nothing, the next run on ${state.imageId} or a sweep takes it back`);
+		return false;
+	}
+	const gone = (removed) => {
+		for (const id of removed) notes.gone.add(id);
+	};
+	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
+		await removeImage(place, copy);
+		gone([copy.ImageId ?? "", ...snapshotIdsOf(copy)]);
+		return `removed the encrypted copy ${copy.ImageId}`;
+	})));
+	const removed = new Set(found.images.flatMap(snapshotIdsOf));
+	const others = idsOf(found.snapshots).filter((id) => !removed.has(id));
+	if (others.length > 0) await attempt(`Deleting ${others.join(", ")}`, () => deleteLoose(place, others, gone));
+	return true;
+}
+async function deleteLoose(place, ids, gone) {
+	const used = new Set((await usersOf(place, ids)).flatMap(snapshotIdsOf));
+	const loose = ids.filter((id) => !used.has(id));
+	await joined(loose.map((id) => deleteSnapshot(place, id)));
+	gone(loose);
+	return loose.length === 0 ? void 0 : `deleted ${loose.join(", ")}`;
+}
+// src/release/access.ts
+async function releaseAccess(place, releasing, noted) {
+	const { state, grants, keyAccess, stated } = releasing;
+	const { leases, attempt } = noted;
+	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === place.region);
+	const named = await joined((grants === void 0 || leases.dead.size > 0 || grants.some(({ grantId }) => grantId === void 0) ? keys : []).map((keyArn) => attempt(`Looking for grants on ${keyArn}`, () => grantsOn(place, keyArn, state.imageId))));
+	const own = new Set(grants?.map(({ grantId }) => grantId));
+	const found = named.flatMap((grants) => grants ?? []).filter(({ lease, grantId }) => leases.gone.includes(lease) && !own.has(grantId));
+	const shares = unshareAll(place, {
+		releasing,
+		given: leases.dead.size === 0 ? found : [...found, ...await statedOn(place, keys, {
+			releasing,
+			...noted
+		})],
+		...noted
+	});
+	if (leases.dead.size > 0) await shares;
+	await joined([
+		shares,
+		...[...Map.groupBy(found, ({ keyArn }) => keyArn)].map(([keyArn, ofKey]) => attempt(`Revoking grants on ${keyArn}`, async () => {
+			for (const { grantId } of ofKey) await revoke(place, keyArn, grantId);
+			return `revoked ${counted(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
+		})),
+		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
+			gone: leases.gone,
+			isSure: !(stated ?? keys).includes(keyArn)
+		})))
+	]);
+}
+async function revokeKnown(source, grants) {
+	const known = grants.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [{
+		keyArn,
+		grantId
+	}]);
+	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
+	return known.length === 0 ? void 0 : `revoked ${counted(known.length, "grant")}`;
+}
+async function grantsOn(place, keyArn, imageId) {
+	return (await listGrants(place, keyArn)).flatMap(({ GrantId: grantId, Name = "", GranteePrincipal = "" }) => {
+		const lease = leaseOfGrant(imageId, Name);
+		const account = GranteePrincipal.split(":")[4] ?? GranteePrincipal;
+		return grantId === void 0 || lease === void 0 ? [] : [{
+			lease,
+			account,
+			keyArn,
+			grantId
+		}];
+	});
+}
+async function statedOn(place, keys, { releasing, leases, attempt }) {
+	if (releasing.keyAccess !== "policy") return [];
+	return (await joined(keys.map((keyArn) => attempt(`Reading the policy of ${keyArn}`, () => readPolicy(place, keyArn))))).flatMap((policy) => [...leases.dead.keys()].flatMap((lease) => (policy === void 0 ? [] : statedFor(policy, lease)).map((account) => ({
+		lease,
+		account
+	}))));
+}
+async function restorePolicy(place, keyArn, { gone, isSure }) {
+	const change = (policy) => withoutStatements(policy, gone);
+	return await changePolicy(place, keyArn, {
+		change,
+		isSure
+	}) ? `took the statements out of the policy of ${keyArn} again` : void 0;
+}
+async function revoke(place, keyArn, grantId) {
+	try {
+		await place.kms(new RevokeGrantCommand({
+			KeyId: keyArn,
+			GrantId: grantId
+		}));
+	} catch (error) {
+		if (!hasCode(error, "NotFoundException", "InvalidGrantIdException")) throw error;
+	}
+}
+async function unshareAll(place, unsharing) {
+	const { releasing, leases, attempt } = unsharing;
+	const { state } = releasing;
+	const written = state.shares.filter(({ region }) => region === place.region);
+	const shared = await attempt(`Looking for shares in ${place.region}`, async () => {
+		const copies = await findEncryptedCopies(place, state.imageId);
+		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]), ...idsOf(copies.snapshots)]);
+		const source = leases.dead.size > 0 ? await sourceResources(place, state.imageId) : [];
+		return {
+			own,
+			ids: new Set([
+				...written.flatMap(({ resources }) => resources),
+				...own,
+				...source
+			])
+		};
+	});
+	if (shared === void 0 || shared.ids.size === 0) return;
+	const ids = [...shared.ids];
+	const count = (await joined([...await attempt(`Reading the shares of ${ids.join(", ")}`, () => readTags(place, ids)) ?? []].map(async ([id, resourceTags]) => {
+		const { accounts, keys } = await takenOff(place, {
+			id,
+			tags: resourceTags,
+			own: shared.own,
+			written
+		}, unsharing);
+		return attempt(`Taking back shares of ${id}`, () => unshare(place, id, {
+			accounts,
+			keys
+		}), id);
+	}))).reduce((sum, one) => sum + (one ?? 0), 0);
+	if (count > 0) await attempt("Taking back shares", async () => `took back ${counted(count, "share")}`);
+}
+async function sourceResources(place, imageId) {
+	const [image] = await describeImages(place, [imageId]);
+	return image === void 0 ? [] : [imageId, ...snapshotIdsOf(image)];
+}
+async function takenOff(place, { id, tags, own, written }, { releasing, leases: { gone, live }, given, notes }) {
+	const byLease = sharesOf(tags);
+	const where = placeName(place);
+	const noted = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
+	const isProven = (lease, account) => own.has(id) || lease === releasing.state.leaseId && noted.includes(account) || given.some((one) => one.lease === lease && one.account === account);
+	const tagged = gone.flatMap((lease) => (byLease.get(lease) ?? []).map((account) => ({
+		lease,
+		account
+	})));
+	const unproven = tagged.filter(({ lease, account }) => !isProven(lease, account));
+	await tellUnproven(place, id, {
+		accounts: unproven.map(({ account }) => account).filter((one) => !noted.includes(one)),
+		notes
+	});
+	const proven = tagged.filter((one) => !unproven.includes(one)).map(({ account }) => account);
+	const ours = [...new Set([...noted, ...proven])];
+	const theirs = new Set(live.flatMap((lease) => byLease.get(lease) ?? []));
+	const needed = ours.filter((account) => theirs.has(account));
+	if (needed.length > 0) notes.stays.push(`${id} in ${where} stays shared with ${needed.join(", ")}: another run needs it`);
+	const taggedBy = (lease) => byLease.get(lease) ?? (lease === releasing.state.leaseId ? noted : []);
+	const done = gone.filter((lease) => !unproven.some((one) => one.lease === lease));
+	return {
+		accounts: ours.filter((account) => !theirs.has(account)),
+		keys: done.flatMap((lease) => shareTags(lease, taggedBy(lease))).map(({ Key }) => ({ Key }))
+	};
+}
+async function tellUnproven(place, id, { accounts, notes }) {
+	if (accounts.length === 0) return;
+	const shared = await readShares(place, id).catch(() => new Set(accounts));
+	const still = [...new Set(accounts)].filter((account) => shared.has(account));
+	if (still.length > 0) notes.stays.push(`${id} in ${placeName(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
+}
+async function unshare(place, id, { accounts, keys }) {
+	try {
+		await changeShares(place, id, { Remove: accounts });
+		if (keys.length > 0) await place.ec2(new DeleteTagsCommand({
+			Resources: [id],
+			Tags: keys
+		}));
+	} catch (error) {
+		if (!hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
+	}
+	return accounts.length;
+}
+// src/release/notes.ts
 const noNotes = () => ({
 	done: [],
 	failed: [],
 	gone: new Set(),
 	stays: [],
-	goesOn: []
+	goesOn: [],
+	foreign: []
 });
 function noting(notes, account) {
 	return async (what, act, resource) => {
@@ -28864,261 +29638,138 @@ function noting(notes, account) {
 		}
 	};
 }
-const secondLookMs = 3e3;
-async function release(releasing) {
-	const { state, source, sourceRegion } = releasing;
-	const notes = noNotes();
-	const attempt = noting(notes, state.account);
-	const place = source(sourceRegion);
-	const revoked = attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
-	const first = await endAndRead(releasing, attempt);
-	await revoked;
-	if (first === void 0) return reportOf(notes);
-	let leases = sorted(first, releasing);
-	const inTargets = (of) => joined(releasing.targets.map((target) => releaseTarget(target, releasing, {
-		leases: of,
-		notes
-	})));
-	let targets = inTargets(leases);
-	await releaseAccess(releasing, leases, {
-		attempt,
-		notes
-	});
-	if (leases.live.length > 0) {
-		const wait = releasing.patient ? leases.outdatedUntil - releasing.reader().now : 0;
-		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
-		const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
-		const later = again === void 0 ? leases : sorted(again, releasing);
-		const ended = later.gone.filter((id) => !leases.gone.includes(id));
-		if (ended.length > 0) {
-			targets = joined([targets, inTargets({
-				gone: ended,
-				live: later.live
-			})]).then((both) => both.flat());
-			await releaseAccess(releasing, later, {
-				attempt,
-				notes
-			});
-		}
-		leases = later;
-	}
-	if (state.keepPending) await targets;
-	const copies = await joined([...regionsOf(releasing, leases)].map((region) => releaseCopies(source(region), {
-		releasing,
-		leases,
-		notes,
-		attempt
-	})));
-	const finished = (await targets).every(Boolean) && copies.every(Boolean);
-	const report = reportOf(notes);
-	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
-	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...leases.dead]));
-	return reportOf(notes);
+function notingTagged(notes, account) {
+	const aside = noNotes();
+	const attempt = noting(aside, account);
+	return async (what, act, resource) => {
+		const result = await attempt(what, act, resource);
+		notes.done.push(...aside.done.splice(0));
+		const failed = aside.failed.splice(0).map((failure) => failure.what);
+		notes.stays.push(...failed.map((one) => `${one} (only a tag of a run that died says that it made something there)`));
+		return result;
+	};
 }
-function reportOf({ done, failed, gone, stays, goesOn }) {
+function reportOf({ done, failed, gone, stays, goesOn, foreign }) {
+	const real = failed.filter(({ resource }) => resource === void 0 || !gone.has(resource));
+	const once = (texts) => [...new Set(texts)];
 	return {
 		done,
-		failed: failed.filter(({ resource }) => resource === void 0 || !gone.has(resource)).map(({ what }) => what),
-		stays,
-		goesOn
+		goesOn,
+		stays: once(stays),
+		foreign: once(foreign),
+		failed: real.map(({ what }) => what)
 	};
 }
-function sorted(image, { state, reader }) {
-	const { live, outdated, dead } = sortLeases(image ?? void 0, state.leaseId, reader());
-	const ids = (leases) => leases.map(({ id }) => id);
-	return {
-		gone: [state.leaseId, ...ids(dead)],
-		dead: ids(dead),
-		live: ids([...live, ...outdated]),
-		outdatedUntil: Math.max(0, ...outdated.map(({ expiresAt }) => expiresAt)),
-		regions: dead.flatMap(({ regions }) => regions)
-	};
-}
-function regionsOf({ sourceRegion, state }, { regions }) {
-	return new Set([
-		sourceRegion,
-		...state.regions,
-		...regions
-	]);
-}
-async function read(place, imageId) {
-	return (await describeImages(place, [imageId]))[0] ?? null;
-}
-async function endAndRead({ source, sourceRegion, state, grants }, attempt) {
-	const place = source(sourceRegion);
-	const { imageId, leaseId } = state;
-	const look = () => attempt(`Reading ${imageId}`, () => read(place, imageId));
-	const image = grants === void 0 ? await look() : void 0;
-	const isHeld = leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0);
-	if (image !== void 0 && !isHeld) return image;
-	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, {
-		id: leaseId,
-		regions: state.regions
-	}));
-	return look();
-}
-async function releaseAccess(releasing, leases, noted) {
-	await joined([...regionsOf(releasing, leases)].map((region) => releaseAccessIn(releasing.source(region), releasing, {
-		leases,
-		...noted
-	})));
-}
-async function releaseAccessIn(place, { state, grants, keyAccess, stated }, { leases, attempt, notes }) {
-	const { gone, dead } = leases;
-	const { region } = place;
-	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === region);
-	const unsure = grants === void 0 || dead.length > 0 || grants.some(({ grantId }) => grantId === void 0);
-	const written = state.shares.filter((entry) => entry.region === region);
-	const shared = attempt(`Looking for shares in ${region}`, async () => {
-		const copies = await findEncryptedCopies(place, state.imageId);
-		return new Set([
-			...written.flatMap(({ resources }) => resources),
-			...copies.images.flatMap((image) => [image.ImageId ?? "", ...snapshotIdsOf(image)]),
-			...idsOf(copies.snapshots),
-			...dead.length > 0 ? await sourceResources(place, state.imageId) : []
-		]);
-	});
-	await joined([
-		...(unsure ? keys : []).map((keyArn) => attempt(`Revoking grants on ${keyArn}`, () => revokeByName(place, keyArn, {
-			imageId: state.imageId,
-			gone
-		}))),
-		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
-			gone,
-			isSure: !(stated ?? keys).includes(keyArn)
-		}))),
-		shared.then((ids) => unshareAll(place, [...ids ?? []], {
-			written,
-			leaseId: state.leaseId,
-			gone,
-			attempt,
+// src/release/target.ts
+async function releaseTarget(place, owners, notes) {
+	const { state, gone, superseding, isLast, ready, isSweep } = owners;
+	const where = placeName(place);
+	const isFinished = (id = "") => state.finished.includes(id);
+	try {
+		const others = [...gone.keys()].some((id) => id !== state.leaseId);
+		const superseded = superseding || others ? await findSuperseded(place, owners, notes) : [];
+		const { found, spared } = await findBegun(place, owners, notes);
+		const halfMade = superseded.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
+		for (const image of halfMade) {
+			await removeImage(place, image);
+			notes.done.push(`removed ${image.ImageId} in ${where}`);
+		}
+		const deletes = ready || isSweep && found.images.length === 0;
+		await releaseSuperseded(place, superseded, {
+			images: found.images,
+			deletes,
 			notes
-		}))
-	]);
+		});
+		await untagFinished(place, found.images.flatMap(({ ImageId = "" }) => isFinished(ImageId) ? [ImageId] : []));
+		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
+		await releaseCopies(place, found.snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !isFinished(SnapshotId)), {
+			keepPending: state.keepPending,
+			notes
+		});
+		return !spared;
+	} catch (error) {
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
+		return false;
+	}
 }
-async function sourceResources(place, imageId) {
-	const image = await read(place, imageId);
-	return image === null ? [] : [imageId, ...snapshotIdsOf(image)];
-}
-async function findEncryptedCopies(place, imageId) {
+async function findBegun(place, owners, notes) {
+	const { state, gone, othersLive } = owners;
+	const { keepPending } = state;
+	const ofLease = {
+		Name: `tag:${tagKeys.lease}`,
+		Values: [...gone.keys(), ...keepPending ? [endedLease] : []]
+	};
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
-		Values: [imageId]
+		Values: [state.imageId]
 	};
-	const intermediate = {
-		Name: "tag-key",
-		Values: [tagKeys.intermediate]
-	};
-	const [images, snapshots] = await joined([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
+	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
+	const leaseOf = (one) => tagValue(one, tagKeys.lease) ?? "";
+	const isOwn = (one) => leaseOf(one) === state.leaseId;
+	const spared = othersLive && !images.every(isOwn);
+	const isProven = provenIn(place, notes);
+	const isTheirs = (one) => isProven("ImageId" in one ? one.ImageId : one.SnapshotId, tieToLease(one, gone.get(leaseOf(one)))) && (!spared || isOwn(one));
 	return {
+		found: await proven(place, {
+			images: images.filter(isTheirs),
+			snapshots: snapshots.filter(isTheirs)
+		}, {
+			owners,
+			notes
+		}),
+		spared
+	};
+}
+function provenIn(place, notes) {
+	return (id, tied) => {
+		if (tied.is === "proven") return true;
+		const told = `${id} in ${placeName(place)} is left alone: ${tied.why}`;
+		if (tied.is === "unknown") notes.failed.push({ what: `${told}; the next run that makes the AMI sees to it` });
+		else notes[tied.is === "claimed" ? "stays" : "foreign"].push(told);
+		return false;
+	};
+}
+async function proven(place, { images, snapshots }, { owners, notes }) {
+	if (images.length + snapshots.length === 0) return {
 		images,
 		snapshots
 	};
-}
-async function releaseCopies(place, { releasing, leases, notes, attempt }) {
-	const { state, keepIntermediates } = releasing;
-	const { keepPending } = state;
-	const found = await attempt(`Looking for encrypted copies in ${place.region}`, () => findEncryptedCopies(place, state.imageId));
-	if (found === void 0) return false;
-	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : idsOf(found.snapshots)];
-	if (keepIntermediates || ids.length === 0) return true;
-	if (leases.live.length > 0) {
-		notes.stays.push(`${ids.join(", ")} in ${placeName(place)} stays: another run on ${state.imageId} uses it, and takes it back`);
-		return true;
-	}
-	if (keepPending && (notes.goesOn.length > 0 || releasing.grants === void 0)) {
-		notes.goesOn.push(`${ids.join(", ")} in ${placeName(place)} stays, since copies read from it. What to do: nothing, the next run on ${state.imageId} or a sweep takes it back`);
-		return false;
-	}
-	const gone = (removed) => {
-		for (const id of removed) notes.gone.add(id);
+	const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
+	const missing = images.flatMap(snapshotIdsOf).filter((id) => !known.has(id));
+	for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? "", part);
+	const parents = new Map(await owners.parents());
+	for (const { ImageId = "" } of images.filter(isOfEncryptedCopy)) for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
+	const isProven = provenIn(place, notes);
+	return {
+		images: images.filter((image) => isProven(image.ImageId, tieOfImage(image, {
+			snapshots: known,
+			parents
+		}))),
+		snapshots: snapshots.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents })))
 	};
-	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
-		await removeImage(place, copy);
-		gone([copy.ImageId ?? "", ...snapshotIdsOf(copy)]);
-		return `removed the encrypted copy ${copy.ImageId}`;
-	})));
-	const removed = new Set(found.images.flatMap(snapshotIdsOf));
-	const loose = idsOf(found.snapshots).filter((id) => !removed.has(id));
-	if (loose.length > 0) await attempt(`Deleting ${loose.join(", ")}`, async () => {
-		await joined(loose.map((id) => deleteSnapshot(place, id)));
-		gone(loose);
-		return `deleted ${loose.join(", ")}`;
-	});
-	return true;
 }
-async function restorePolicy(place, keyArn, { gone, isSure }) {
-	const change = (policy) => withoutStatements(policy, gone);
-	return await changePolicy(place, keyArn, {
-		change,
-		isSure
-	}) ? `took the statement out of the policy of ${keyArn} again` : void 0;
+function unlessUntold(error) {
+	if (isDenied(error) || isUnknownAction(error) || hasCode(error, "InvalidAMIID.NotFound")) return [];
+	throw error;
 }
-async function revokeKnown(source, grants) {
-	const known = grants.flatMap(({ keyArn, grantId }) => grantId === void 0 ? [] : [{
-		keyArn,
-		grantId
-	}]);
-	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
-	return known.length === 0 ? void 0 : `revoked ${counted(known.length, "grant")}`;
-}
-async function revokeByName(place, keyArn, { imageId, gone }) {
-	const names = new Set(gone.map((id) => grantName(imageId, id)));
-	const found = [];
-	for (let Marker;;) {
-		const page = await place.kms(new ListGrantsCommand({
-			KeyId: keyArn,
-			Limit: 100,
-			Marker
-		}));
-		for (const { GrantId, Name } of page.Grants ?? []) if (GrantId !== void 0 && Name !== void 0 && names.has(Name)) found.push(GrantId);
-		if (!page.Truncated) break;
-		Marker = page.NextMarker;
-	}
-	for (const GrantId of found) await revoke(place, keyArn, GrantId);
-	return found.length === 0 ? void 0 : `revoked ${counted(found.length, "grant")} that an earlier run left on ${keyArn}`;
-}
-async function revoke(place, keyArn, grantId) {
-	try {
-		await place.kms(new RevokeGrantCommand({
-			KeyId: keyArn,
-			GrantId: grantId
-		}));
-	} catch (error) {
-		if (!hasCode(error, "NotFoundException", "InvalidGrantIdException")) throw error;
-	}
-}
-async function unshareAll(place, ids, unsharing) {
-	if (ids.length === 0) return;
-	const { written, leaseId, gone, attempt, notes } = unsharing;
-	const count = (await joined([...await attempt(`Reading the shares of ${ids.join(", ")}`, () => readTags(place, ids)) ?? []].map(async ([id, resourceTags]) => {
-		const byLease = sharesOf(resourceTags);
-		const own = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
-		const theirs = new Set([...byLease].filter(([lease]) => !gone.includes(lease)).flatMap(([, accounts]) => accounts));
-		const ours = new Set([...own, ...gone.flatMap((lease) => byLease.get(lease) ?? [])]);
-		const accounts = [...ours].filter((account) => !theirs.has(account));
-		const needed = [...ours].filter((account) => theirs.has(account));
-		if (needed.length > 0) notes.stays.push(`${id} in ${placeName(place)} stays shared with ${needed.join(", ")}: another run needs it`);
-		const taggedBy = (lease) => byLease.get(lease) ?? (lease === leaseId ? own : []);
-		const keys = gone.flatMap((lease) => shareTags(lease, taggedBy(lease))).map(({ Key }) => ({ Key }));
-		return await attempt(`Taking back shares of ${id}`, () => unshare(place, id, {
-			accounts,
-			keys
-		}), id) ?? 0;
-	}))).reduce((sum, one) => sum + one, 0);
-	if (count > 0) await attempt("Taking back shares", async () => `took back ${counted(count, "share")}`);
-}
-async function unshare(place, id, { accounts, keys }) {
-	try {
-		await changeShares(place, id, { Remove: accounts });
-		if (keys.length > 0) await place.ec2(new DeleteTagsCommand({
-			Resources: [id],
-			Tags: keys
-		}));
-	} catch (error) {
-		if (!hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
-	}
-	return accounts.length;
+async function findSuperseded(place, { state, gone }, notes) {
+	const ofSource = {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [state.imageId]
+	};
+	const marked = await ownSnapshots(place, {
+		Name: `tag:${tagKeys.superseded}`,
+		Values: [...gone.keys()]
+	}, ofSource);
+	const isProven = provenIn(place, notes);
+	const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
+	const used = new Set((await usersOf(place, ours)).flatMap(snapshotIdsOf));
+	const kept = ours.filter((id) => used.has(id));
+	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
+		Resources: kept,
+		Tags: [{ Key: tagKeys.superseded }]
+	}));
+	return ours.filter((id) => !used.has(id));
 }
 async function releaseSuperseded(place, superseded, { images, deletes, notes }) {
 	if (superseded.length === 0) return;
@@ -29131,82 +29782,29 @@ async function releaseSuperseded(place, superseded, { images, deletes, notes }) 
 	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
 	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
 }
-async function usedOf(place, snapshotIds) {
-	const users = await ownImages(place, {
-		Name: "block-device-mapping.snapshot-id",
-		Values: snapshotIds
-	});
-	return new Set(users.flatMap(snapshotIdsOf));
-}
-async function findSuperseded(place, leases) {
-	const marked = idsOf(await ownSnapshots(place, {
-		Name: `tag:${tagKeys.superseded}`,
-		Values: [...leases]
-	}));
-	if (marked.length === 0) return [];
-	const used = await usedOf(place, marked);
-	const kept = marked.filter((id) => used.has(id));
-	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
-		Resources: kept,
-		Tags: [{ Key: tagKeys.superseded }]
-	}));
-	return marked.filter((id) => !used.has(id));
-}
-async function releaseTarget(place, { state, superseding, ready, isLast }, { leases, notes }) {
+async function releaseCopies(place, copies, { keepPending, notes }) {
 	const where = placeName(place);
-	const { keepPending, finished: known } = state;
-	const isSweep = state.imageId === "";
-	const ofLease = {
-		Name: `tag:${tagKeys.lease}`,
-		Values: [...leases.gone, ...keepPending ? [endedLease] : []]
-	};
-	try {
-		const others = leases.gone.some((id) => id !== state.leaseId);
-		const superseded = superseding || others ? await findSuperseded(place, leases.gone) : [];
-		const found = await joined([ownImages(place, ofLease), ownSnapshots(place, ofLease)]);
-		const isOwn = (one) => tagValue(one, tagKeys.lease) === state.leaseId;
-		const spared = leases.live.length > 0 && !found[0].every(isOwn);
-		const isOurs = (one) => (!spared || isOwn(one)) && (!keepPending || isOwn(one) || tagValue(one, tagKeys.sourceAmi) === state.imageId);
-		const images = found[0].filter(isOurs);
-		const snapshots = found[1].filter(isOurs);
-		const halfMade = superseded.length > 0 || !isLast ? [] : images.filter(({ ImageId = "" }) => !known.includes(ImageId));
-		for (const image of halfMade) {
-			await removeImage(place, image);
-			notes.done.push(`removed ${image.ImageId} in ${where}`);
-		}
-		await releaseSuperseded(place, superseded, {
-			images,
-			deletes: ready.has(where) || isSweep && images.length === 0,
-			notes
-		});
-		await untagFinished(place, images.flatMap(({ ImageId = "" }) => known.includes(ImageId) ? [ImageId] : []));
-		const removed = new Set(halfMade.flatMap(snapshotIdsOf));
-		const copies = snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !known.includes(SnapshotId));
-		if (copies.length === 0) return !spared;
-		const used = await usedOf(place, idsOf(copies));
-		const loose = copies.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
-		const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
-		if (kept.length > 0) {
-			const Tags = [{
-				Key: tagKeys.lease,
-				Value: endedLease
-			}];
-			await place.ec2(new CreateTagsCommand({
-				Resources: idsOf(kept),
-				Tags
-			}));
-			const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
-			notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
-		}
-		const going = idsOf(loose.filter((one) => !kept.includes(one)));
-		await joined(going.map((id) => deleteSnapshot(place, id)));
-		if (going.length > 0) notes.done.push(`deleted ${going.join(", ")} in ${where}`);
-		await untagFinished(place, idsOf(copies).filter((id) => used.has(id)));
-		return !spared;
-	} catch (error) {
-		notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
-		return false;
+	const users = await usersOf(place, idsOf(copies));
+	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => snapshotIdsOf(user).includes(SnapshotId));
+	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
+	const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
+	if (kept.length > 0) {
+		const Tags = [{
+			Key: tagKeys.lease,
+			Value: endedLease
+		}];
+		await place.ec2(new CreateTagsCommand({
+			Resources: idsOf(kept),
+			Tags
+		}));
+		const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
+		notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
 	}
+	const going = idsOf(loose.filter((one) => !kept.includes(one)));
+	await joined(going.map((id) => deleteSnapshot(place, id)));
+	if (going.length > 0) notes.done.push(`deleted ${going.join(", ")} in ${where}`);
+	const isFinished = (copy) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
+	await untagFinished(place, idsOf(copies.filter(isFinished)));
 }
 async function untagFinished(place, Resources) {
 	if (Resources.length === 0) return;
@@ -29219,6 +29817,144 @@ async function untagFinished(place, Resources) {
 		if (!isDenied(error)) throw error;
 	}
 }
+// src/release/release.ts
+const secondLookMs = 3e3;
+async function release(releasing) {
+	const { state, source, sourceRegion } = releasing;
+	const notes = noNotes();
+	const attempt = noting(notes, state.account);
+	const place = source(sourceRegion);
+	const revokeOwn = () => attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
+	const first = await endAndRead(releasing, attempt);
+	if (first === void 0) {
+		await revokeOwn();
+		return reportOf(notes);
+	}
+	let leases = sorted(first, releasing);
+	let targets = inTargets(releasing, leases, notes);
+	await accessBy(releasing, leases, notes);
+	await revokeOwn();
+	if (leases.live.length > 0) {
+		const wait = releasing.patient ? leases.outdatedUntil - place.awsNow() : 0;
+		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
+		const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
+		const later = again === void 0 ? leases : sorted(again, releasing);
+		const ended = new Map([...later.dead].filter(([id]) => !leases.dead.has(id)));
+		if (ended.size > 0) {
+			const more = inTargets(releasing, {
+				...later,
+				dead: ended
+			}, notes);
+			targets = joined([targets, more]).then((both) => both.flat());
+			await accessBy(releasing, later, notes);
+		}
+		leases = later;
+	}
+	if (state.keepPending) await targets;
+	const unseen = new Set();
+	await inRegions(releasing, leases, async (region) => {
+		const attempt = attemptIn(region, releasing, notes);
+		if (!await releaseCopies$1(source(region), {
+			releasing,
+			leases,
+			notes,
+			attempt
+		})) unseen.add(region);
+	});
+	const finished = (await targets).every(Boolean) && ![...unseen].some((region) => isKnown(region, releasing));
+	const report = reportOf(notes);
+	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
+	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...settled(releasing, leases, unseen)]));
+	return reportOf(notes);
+}
+function settled({ reached, source, sourceRegion }, { dead }, unseen) {
+	const now = source(sourceRegion).awsNow();
+	const isOver = (lease) => isWithin(lease, reached) && !lease.regions.some((region) => unseen.has(region)) || now - lease.since > 432e6;
+	return [...dead.values()].filter(isOver).map(({ id }) => id);
+}
+function sorted(image, { state, reader, source, sourceRegion }) {
+	const now = source(sourceRegion).awsNow();
+	const { live, outdated, dead } = sortLeases(image ?? void 0, state.leaseId, reader(now));
+	return {
+		gone: [state.leaseId, ...dead.map(({ id }) => id)],
+		dead: new Map(dead.map((lease) => [lease.id, lease])),
+		live: [...live, ...outdated].map(({ id }) => id),
+		outdatedUntil: Math.max(0, ...outdated.map(({ expiresAt }) => expiresAt)),
+		regions: dead.flatMap(({ regions }) => regions)
+	};
+}
+function inRegions({ sourceRegion, state }, { regions }, act) {
+	return joined([...new Set([
+		sourceRegion,
+		...state.regions,
+		...regions
+	])].map(act));
+}
+function isKnown(region, { sourceRegion, state }) {
+	return region === sourceRegion || state.regions.includes(region);
+}
+function attemptIn(region, releasing, notes) {
+	return (isKnown(region, releasing) ? noting : notingTagged)(notes, releasing.state.account);
+}
+function accessBy(releasing, leases, notes) {
+	return inRegions(releasing, leases, (region) => {
+		const attempt = attemptIn(region, releasing, notes);
+		return releaseAccess(releasing.source(region), releasing, {
+			leases,
+			attempt,
+			notes
+		});
+	});
+}
+function inTargets(releasing, leases, notes) {
+	const { state, targets, superseding, ready, isLast } = releasing;
+	let known;
+	const parents = () => {
+		known ??= parentsOf(releasing, leases, notes);
+		return known;
+	};
+	const dead = [...leases.dead].map(([id, { since }]) => [id, since]);
+	const owners = {
+		state,
+		gone: new Map([[state.leaseId, state.since], ...dead]),
+		othersLive: leases.live.length > 0,
+		superseding,
+		isLast,
+		isSweep: false,
+		parents
+	};
+	return joined(targets.map((target) => releaseTarget(target, {
+		...owners,
+		ready: ready.has(placeName(target))
+	}, notes)));
+}
+async function parentsOf(releasing, leases, notes) {
+	const { imageId } = releasing.state;
+	const images = (await inRegions(releasing, leases, (region) => attemptIn(region, releasing, notes)(`Looking for encrypted copies in ${region}`, () => findEncryptedCopies(releasing.source(region), imageId)))).flatMap((copies) => copies?.images ?? []);
+	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
+}
+async function read(place, imageId) {
+	return (await describeImages(place, [imageId]))[0] ?? null;
+}
+async function endAndRead({ source, sourceRegion, state, grants, reached }, attempt) {
+	const place = source(sourceRegion);
+	const { imageId, leaseId, since, regions } = state;
+	const look = () => attempt(`Reading ${imageId}`, () => read(place, imageId));
+	const image = grants === void 0 ? await look() : void 0;
+	const isHeld = leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0);
+	if (image !== void 0 && !isHeld) return image;
+	if (state.leased) await attempt(`Ending the lease on ${imageId}`, () => endLease(place, imageId, {
+		id: leaseId,
+		since,
+		targets: targetMarks(reached),
+		regions
+	}));
+	return look();
+}
+// src/report/text.ts
+function logText(text) {
+	return text.split("\n").map((line) => oneLine(line).replaceAll("##[", "## [").replace(/^(\s*):(?=:)/, "$1: ")).join("\n");
+}
 // src/take-back.ts
 const postMinutes = 4;
 const parametersAtOnce = 50;
@@ -29229,19 +29965,20 @@ const passesAfterSeconds = [
 ];
 async function post(host) {
 	const { runner } = host;
+	const warn = (message) => runner.warning(logText(oneLine(message)));
 	try {
 		const { state, unread } = savedLedger(runner.savedState, host.files);
-		for (const what of unread) runner.warning(`of what the run left to be undone, this could not be read, and stays as it is: ${what}`);
+		for (const what of unread) warn(`of what the run left to be undone, this could not be read, and stays as it is: ${what}`);
 		if (state === void 0) return;
 		const reader = new Reader(runner.input);
 		const settings = readSettings(reader, runContext(host));
 		if (reader.problems.length > 0) throw new InputError(reader.problems);
 		const { done, failed } = await takeBack(host, settings, state);
-		for (const what of done) runner.info(what);
+		for (const what of done) runner.info(logText(oneLine(what)));
 		const next = state.imageId === "" ? "" : `. The next run on ${state.imageId} takes it back`;
-		for (const what of failed) runner.warning(`left behind: ${what.replace(/\.+$/, "")}${next}`);
+		for (const what of failed) warn(`left behind: ${what.replace(/\.+$/, "")}${next}`);
 	} catch (error) {
-		runner.warning(`the clean-up failed: ${explainLine(error)}`);
+		warn(`the clean-up failed: ${explainLine(error)}`);
 	}
 }
 async function takeBack(host, settings, state) {
@@ -29290,12 +30027,13 @@ async function takeBack(host, settings, state) {
 			source: at,
 			sourceRegion: source.region,
 			targets: targets.map(([, place]) => place),
+			reached: targets.map(([name]) => name),
 			state,
 			grants: void 0,
 			stated: void 0,
 			keyAccess: source.keyAccess,
 			keepIntermediates: settings.keepIntermediates,
-			reader: () => readerOf(host, settings.run),
+			reader: (now) => readerOf(host, settings.run, now),
 			superseding: true,
 			ready: new Set(),
 			patient: false,

@@ -43,6 +43,7 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
     find: () => visibleSource(call, input),
   });
   const image = visibleSource(call, input);
+  if (input.CopyImageTags === true) await authorizeCopiedTags(call, image);
   const backing = used.map((id) => findSnapshot(call.world, SourceRegion, id));
   refuseCopy(call, image, backing);
   const failures = new Map<SimSnapshot, string | undefined>();
@@ -54,6 +55,12 @@ export const copyImage: Handler<CopyImageRequest> = async (call, input) => {
   if (ClientToken !== '') made.clientToken = { token: ClientToken, request: requestOf(input) };
   return { ImageId: made.data.ImageId };
 };
+
+/** What is copied takes ec2:CreateTags as what is given does. */
+async function authorizeCopiedTags(call: Ec2Call, { data }: SimImage): Promise<void> {
+  const specifications = [{ ResourceType: 'image' as const, Tags: data.Tags }];
+  await authorizeCreation(call, 'CopyImage', { resources: ['ami-*'], specifications, dryRun: false });
+}
 
 function snapshotsOf(image: SimImage | undefined): string[] {
   return image?.data.BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []) ?? [];

@@ -181,13 +181,6 @@ const needs = {
 
 const notAccessible = 'Given key ID is not accessible';
 
-/** The request that EC2 makes of KMS in the caller's name; its grant is for itself, as recorded in CloudTrail. */
-function requestOfEc2(region: string, operation: string): Context {
-  const context = viaEc2(region);
-  if (operation !== 'CreateGrant') return context;
-  return { ...context, 'kms:GranteePrincipal': `ec2.${region}.amazonaws.com`, 'kms:GrantOperations': ['Decrypt'] };
-}
-
 /** Why a copy under `key` can't succeed as far as keys go, which shows only when it runs. */
 export async function keyFailure(
   call: Ec2Call,

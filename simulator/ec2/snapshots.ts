@@ -13,7 +13,7 @@ import type {
 import type { Context } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
 import { canUseSnapshot, findKeyByArn, findSnapshot, type Key, type SimSnapshot, shownOf } from '../world.ts';
-import { arnOf, authorize, authorizeOn, type Ec2Call, type Handler, keepFormer } from './call.ts';
+import { arnOf, authorizeOn, type Ec2Call, type Handler, keepFormer } from './call.ts';
 import { advance, beginSnapshot, destinationKey, keyFailure, runningCopies } from './copy.ts';
 import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
 import {
@@ -209,19 +209,20 @@ function permissionsOf(input: ModifySnapshotAttributeRequest): Permissions {
 }
 
 /**
- * What conditions see of one permission: ec2:Add/userId and its like are of one value each.
+ * What conditions see of who is added or removed: ec2:Add/userId and its like are of one value each, and nobody knows what
+ * becomes of several accounts. Here no statement that names one account fits these.
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html#amazonec2-policy-keys
  */
-function permissionContexts({ adding, removing }: Permissions): Context[] {
-  const contexts = (does: string, permissions: readonly CreateVolumePermission[]) =>
-    permissions.map(
-      ({ UserId, Group }): Context => ({
-        'ec2:Attribute': 'createVolumePermission',
-        ...(UserId !== undefined && { [`ec2:${does}/userId`]: UserId }),
-        ...(Group !== undefined && { [`ec2:${does}/group`]: Group }),
-      }),
-    );
-  return [...contexts('Add', adding), ...contexts('Remove', removing)];
+function permissionContext({ adding, removing }: Permissions): Context {
+  const keys = (does: string, permissions: readonly CreateVolumePermission[]): Context => {
+    const users = permissions.flatMap(({ UserId }) => UserId ?? []);
+    const [group] = permissions.flatMap(({ Group }) => Group ?? []);
+    return {
+      ...(users.length === 1 && { [`ec2:${does}/userId`]: users[0] ?? '' }),
+      ...(group !== undefined && { [`ec2:${does}/group`]: group }),
+    };
+  };
+  return { 'ec2:Attribute': 'createVolumePermission', ...keys('Add', adding), ...keys('Remove', removing) };
 }
 
 export const modifySnapshotAttribute: Handler<ModifySnapshotAttributeRequest> = async (call, input) => {
@@ -229,12 +230,10 @@ export const modifySnapshotAttribute: Handler<ModifySnapshotAttributeRequest> = 
   requireSnapshotId(call, SnapshotId);
   const permissions = permissionsOf(input);
   const resources = [arnOf(call, SnapshotId)];
-  const [first = {}, ...others] = permissionContexts(permissions);
-  for (const context of others) await authorize(call, 'ModifySnapshotAttribute', { resources, context });
   const snapshot = await authorizeOn(call, 'ModifySnapshotAttribute', {
     resources,
     dryRun: input.DryRun,
-    context: first,
+    context: permissionContext(permissions),
     find: () => ownSnapshot(call, SnapshotId),
   });
   checkPermissions(permissions);

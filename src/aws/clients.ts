@@ -32,6 +32,8 @@ export type Place = Where &
     sts: STSClient['send'];
     ssm: SSMClient['send'];
     clock: Clock;
+    /** AWS's own time by the date of its last answer, in ms since the epoch: the machine's clock may be off. */
+    awsNow(): number;
     signal: AbortSignal;
     /** Waits, unless the signal ends it first, and then throws its reason. */
     sleep(ms: number): Promise<void>;
@@ -188,6 +190,7 @@ function openPlace(clients: Clients, { account, session, signal }: Access, regio
     signal,
     until,
     clock: clients.clock,
+    awsNow: clients.awsNow,
     sleep: (ms) => clients.clock.sleep(ms, signal),
     ec2: ec2(signal) as EC2Client['send'],
     kms: kms(signal) as KMSClient['send'],
@@ -205,6 +208,7 @@ type Settings = Pick<
 /** The clients of one run, and the way that its calls go. */
 export type Clients = Readonly<{
   clock: Clock;
+  awsNow: () => number;
   http: Host['http'];
   /** A call is made up only when it can be sent soon: a thousand that wait for a connection take 100 KB each. */
   inFlight: LimitFunction;
@@ -219,6 +223,7 @@ export type Clients = Readonly<{
 const maxClients = 64;
 
 export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clients {
+  const aws = openAwsClock(clock);
   /** The clients that there are, the one that was used last at the end. */
   const kept = new Map<object, Client>();
   // What the SDK looks up in the environment and in its shared files, the first client finds for all: else each looks
@@ -226,7 +231,8 @@ export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clie
   let settings: Settings | undefined;
   return {
     clock,
-    http,
+    awsNow: aws.now,
+    http: aws.reading(http),
     inFlight: pLimit(128),
     pooled: (make) => () => {
       const client = (kept.get(make) as ReturnType<typeof make> | undefined) ?? make({ ...settings });
@@ -237,6 +243,31 @@ export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clie
       if (kept.size > maxClients && oldest !== undefined) kept.delete(oldest);
       return client;
     },
+  };
+}
+
+type AwsClock = Readonly<{ now: () => number; reading: (http: Host['http']) => Host['http'] }>;
+
+/** AWS's time: the machine's, and how far that is off by the answers' `Date`, which every service gives in whole seconds. */
+function openAwsClock(clock: Clock): AwsClock {
+  let ahead = 0;
+  const read = (headers: Readonly<Record<string, string>>): void => {
+    const date = Date.parse(headers.date ?? headers.Date ?? '');
+    const off = date - clock.now();
+    // What rounding and the way of the answer explain says nothing.
+    if (!Number.isNaN(date) && Math.abs(off - ahead) > 2000) ahead = off;
+  };
+  return {
+    now: () => clock.now() + ahead,
+    reading: (http) => ({
+      async handle(request, options) {
+        const answer = await http.handle(request, options);
+        read(answer.response.headers);
+        return answer;
+      },
+      updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
+      httpHandlerConfigs: () => http.httpHandlerConfigs(),
+    }),
   };
 }
 

@@ -3,6 +3,7 @@ import {
   DescribeLockedSnapshotsCommand,
   DescribeSnapshotsCommand,
   type Filter,
+  GetImageAncestryCommand,
   type Image,
   type LockedSnapshotsInfo,
   type Snapshot,
@@ -63,6 +64,17 @@ async function byIds<T>(
     }
   }
   return found;
+}
+
+/**
+ * Pairs of an AMI and what it comes from, from an image back to its root, as far as AWS tells.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-ancestry.html
+ */
+export async function ancestryOf(place: Place, id: string): Promise<[string, string][]> {
+  const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
+  return ImageAncestryEntries.flatMap(({ ImageId = '', SourceImageId }) =>
+    SourceImageId ? [[ImageId, SourceImageId] as [string, string]] : [],
+  );
 }
 
 /** The account's own images that all of `filters` fit, deprecated and disabled ones too. */

@@ -53,6 +53,17 @@ export function withoutStatements(policy: Policy, leaseIds: readonly string[]): 
   return kept.length === statementsOf(policy).length ? policy : { ...policy, Statement: kept };
 }
 
+/** The accounts that the statements of a lease let use the key. */
+export function statedFor(policy: Policy, leaseId: string): string[] {
+  const own = statementsOf(policy).filter(({ Sid = '' }) => sidsOf(leaseId).includes(Sid));
+  return own.flatMap(principalsOf).flatMap((principal) => principal.split(':')[4] ?? principal);
+}
+
+function principalsOf({ Principal = '' }: Statement): readonly string[] {
+  if (typeof Principal === 'string') return [Principal];
+  return [Principal.AWS ?? []].flat();
+}
+
 /** KMS takes no longer policy. https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
 export const maxPolicyBytes = 32_768;
 
@@ -66,9 +77,7 @@ export function writePolicy(policy: Policy): string {
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
  */
 export function deletedPrincipals(policy: Policy): string[] {
-  const named = statementsOf(policy).flatMap(({ Principal = '' }) =>
-    typeof Principal === 'string' ? [Principal] : (Principal.AWS ?? []),
-  );
+  const named = statementsOf(policy).flatMap(principalsOf);
   return [...new Set(named.filter((principal) => /^A(RO|ID)A[A-Z0-9]{16,}$/.test(principal)))];
 }
 

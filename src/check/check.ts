@@ -1,5 +1,6 @@
 import { DescribeImagesCommand } from '@aws-sdk/client-ec2';
 import { GenerateDataKeyWithoutPlaintextCommand } from '@aws-sdk/client-kms';
+import { together } from '../alike.ts';
 import type { Place } from '../aws/clients.ts';
 import { placeName } from '../aws/errors.ts';
 import { regionOfKey } from '../aws/kms.ts';
@@ -8,7 +9,6 @@ import { joined } from '../join.ts';
 import { asks } from '../operations/kinds.ts';
 import { type Asking, noResource } from '../operations/question.ts';
 import { isMaking, type TargetPlan } from '../plan/decided.ts';
-import { together } from '../plan/problem.ts';
 import type { Checked } from '../run.ts';
 import { type Answer, askersOf, type Checking, eachTargetUpTo, openAsking } from './asking.ts';
 import { checkExpected, checkRoom } from './expected.ts';

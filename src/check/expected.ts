@@ -5,7 +5,6 @@ import { oneLine } from '../one-line.ts';
 import { approvedOf } from '../plan/approved.ts';
 import { isMaking } from '../plan/decided.ts';
 import { type Approved, planDifferences } from '../plan/digest.ts';
-import type { Problem } from '../plan/problem.ts';
 import type { Checking } from './asking.ts';
 
 /** Whether the plan is the one that was approved. A plan that lacks targets has a problem of its own. */

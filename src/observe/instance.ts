@@ -43,7 +43,8 @@ export function creationOf(request: Request, instanceId: string, noReboot: boole
 
 /** Whether an AMI that an earlier try made of the instance came to nothing: it has the name, and is of no use. */
 export function isFailedTry(image: Image, instanceId: string): boolean {
-  return (image.State === 'failed' || image.State === 'error') && tagValue(image, instanceTag) === instanceId;
+  const isOfInstance = image.SourceInstanceId === instanceId && tagValue(image, instanceTag) === instanceId;
+  return isOfInstance && (image.State === 'failed' || image.State === 'error');
 }
 
 /** An AMI that is yet to be made, with its snapshots. What stands for their IDs reads as no ID, and none may go to AWS. */

@@ -1,6 +1,6 @@
-import { DescribeAvailabilityZonesCommand, type Image } from '@aws-sdk/client-ec2';
+import { DescribeAvailabilityZonesCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { lockedSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
+import { ancestryOf, describeSnapshots, lockedSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { AwsCallError, errorMessage, isDenied, placeName } from '../aws/errors.ts';
 import { lackOf } from '../aws/statement.ts';
 import { verdictOf } from '../aws/verdict.ts';
@@ -10,8 +10,10 @@ import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
 import { joined } from '../join.ts';
+import { isOfEncryptedCopy } from '../plan/evidence.ts';
 import type { Hub, Intermediates, Locks, Observed, Source, Target } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
+import { partitionOf } from '../regions.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import { type Accounts, roleOf } from './accounts.ts';
@@ -29,10 +31,14 @@ type Observing = Readonly<{ request: Request; accounts: Accounts; findings: Find
  */
 export async function observe(request: Request, accounts: Accounts, findings: Findings): Promise<Observed | undefined> {
   const observing: Observing = { request, accounts, findings };
-  const at = findings.now();
+  let at = 0;
   const source = findings
     .attempt('source account', 'taking on the source role', () => accounts.openSource())
-    .then((caller) => caller && resolveSource(request, accounts, findings));
+    .then((caller) => {
+      if (caller === undefined) return undefined;
+      at = accounts.source(request.source.region).awsNow();
+      return resolveSource(request, accounts, findings);
+    });
   // Targets don't wait for the source unless their own values name it.
   const [found, ...targets] = await joined<[Source | undefined, ...(Target | undefined)[]]>([
     source,
@@ -161,13 +167,13 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
   }
   const role = roleOf(place, roleArn);
   const earlier = await findings.attempt(where, 'looking for what is there already', () =>
-    findEarlier(place, source, { name, request }),
+    findEarlier(place, source, { name, request, role, findings }),
   );
   const mayGo = [
     ...(request.onExisting === 'replace' ? (earlier?.existing ?? []) : []),
     ...(earlier?.made ?? []),
   ].flatMap(snapshotIdsOf);
-  const locks = await readLocks(place, role, { ids: [...new Set(mayGo)], findings });
+  const locks = await readLocks(place, { role, findings }, [...new Set(mayGo)]);
   const users = await readUsers(place, earlier?.made ?? [], { request, findings });
   const zones = await readZones(place, { request, findings });
   const { ssmParameter } = request.publication;
@@ -192,24 +198,38 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
 
 type Telling = Readonly<{ findings: Findings }>;
 
-async function readLocks(
+/** What can do without being known: why it isn't, and what that means, is a warning. */
+type Reading<T> = Readonly<{ action: string; resources: readonly string[]; without: string; read: () => Promise<T> }>;
+
+async function readOrWarn<T>(
   place: Place,
-  role: string,
-  { ids, findings }: Telling & Readonly<{ ids: readonly string[] }>,
-): Promise<Locks> {
+  { role, findings }: Telling & Readonly<{ role: string }>,
+  { action, resources, without, read }: Reading<T>,
+): Promise<T | undefined> {
   try {
-    return new Map((await lockedSnapshots(place, ids)).map((lock) => [lock.SnapshotId ?? '', lock]));
+    return await read();
   } catch (error) {
     if (!(error instanceof AwsCallError)) throw error;
     const { is, words } = verdictOf(error);
-    const action = 'ec2:DescribeLockedSnapshots';
-    const { what, remedy } = lackOf({ role, action, resources: ['*'], words });
+    const { what, remedy } = lackOf({ role, action, resources, words });
     const failed = is === 'may not' ? what : `${action} failed (${words})`;
-    const without = 'an AMI is deregistered even where a snapshot of it is locked, which then stays';
     const mending = is === 'may not' ? `. What to do: ${remedy}` : '';
     findings.warn(placeName(place), `${failed}: ${without}${mending}`);
-    return new Map();
+    return undefined;
   }
+}
+
+async function readLocks(
+  place: Place,
+  telling: Telling & Readonly<{ role: string }>,
+  ids: readonly string[],
+): Promise<Locks> {
+  const locks = await readOrWarn(place, telling, {
+    ...{ action: 'ec2:DescribeLockedSnapshots', resources: ['*'] },
+    without: 'an AMI is deregistered even where a snapshot of it is locked, which then stays',
+    read: () => lockedSnapshots(place, ids),
+  });
+  return new Map((locks ?? []).map((lock) => [lock.SnapshotId ?? '', lock]));
 }
 
 type Asked = Telling & Readonly<{ request: Request }>;
@@ -263,13 +283,16 @@ async function readZones(place: Place, { request: { publication }, findings }: A
 
 const lateTagsMs = 3000;
 
-type Earlier = Pick<Target, 'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'made'>;
+type Earlier = Pick<
+  Target,
+  'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'made' | 'parts' | 'ancestry'
+>;
 
 /** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */
 async function findEarlier(
   place: Place,
   { imageId, extras }: Source,
-  { name, request }: Readonly<{ name: string; request: Request }>,
+  { name, request, ...telling }: Asked & Readonly<{ name: string; role: string }>,
 ): Promise<Earlier> {
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] };
   const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, { Name: 'name', Values: [name] })]);
@@ -290,13 +313,44 @@ async function findEarlier(
     .filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
   const needsExtras = extras.uefiData !== undefined || request.onExisting === 'replace';
+  const earlierCopies = await ownSnapshots(place, ofSource);
+  const mayGo = retains || request.onExisting === 'replace' ? [...existing, ...made] : [];
   return {
     existing,
     existingExtras: needsExtras ? await readAllExtras(place, existing) : new Map(),
     namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
     made: made.filter(({ ImageId }) => ImageId !== imageId),
-    earlierCopies: await ownSnapshots(place, ofSource),
+    earlierCopies,
+    parts: await readParts(place, [...existing, ...made], earlierCopies),
+    ancestry: await readAncestry(place, telling, mayGo),
   };
+}
+
+/** The snapshots of images: those that are known, and those that don't bear the tags (any more). */
+async function readParts(
+  place: Place,
+  images: readonly Image[],
+  known: readonly Snapshot[],
+): Promise<Map<string, Snapshot>> {
+  const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? '', snapshot]));
+  const missing = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !byId.has(id));
+  for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? '', snapshot);
+  return byId;
+}
+
+/** What AWS says that images come from which were copied from an encrypted copy. */
+async function readAncestry(
+  place: Place,
+  telling: Telling & Readonly<{ role: string }>,
+  images: readonly Image[],
+): Promise<Map<string, string>> {
+  const copied = images.filter(isOfEncryptedCopy);
+  const pairs = await readOrWarn(place, telling, {
+    ...{ action: 'ec2:GetImageAncestry', resources: [`arn:${partitionOf(place.region)}:ec2:*::image/*`] },
+    without: 'AMIs that were copied through an encrypted copy stay',
+    read: () => joined(copied.map(({ ImageId = '' }) => ancestryOf(place, ImageId))),
+  });
+  return new Map((pairs ?? []).flat());
 }
 
 async function readAllExtras(place: Place, images: readonly Image[]): Promise<Map<string, ImageExtras>> {

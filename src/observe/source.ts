@@ -76,6 +76,14 @@ async function findImage(place: Place, request: Request, findings: Findings): Pr
     case 'instance': {
       // A run before this one may have made it already. One that is under way, or failed, is for the run to see to.
       const [made] = await ownImages(place, { Name: 'name', Values: [createdImageName(request, source.id)] });
+      if (made !== undefined && made.SourceInstanceId !== source.id) {
+        findings.add(
+          placeName(place),
+          `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`,
+          'deregister that AMI, or run the workflow anew',
+        );
+        return null;
+      }
       if (made !== undefined && made.State !== 'pending' && !isFailedTry(made, source.id)) return { image: made };
       const foreseen = await foreseeImage(place, { request, findings }, source.id);
       return foreseen && { ...foreseen, earlierTry: made };

@@ -15,6 +15,12 @@ export function grantName(imageId: string, leaseId: string): string {
   return `share-encrypted-ami/${imageId}/${leaseId}`;
 }
 
+/** The lease of the run whose grant on account of an image has this name; undefined where it is none of ours. */
+export function leaseOfGrant(imageId: string, name: string): string | undefined {
+  const prefix = grantName(imageId, '');
+  return name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
+}
+
 /** Gives the use of a source key, by a grant or by statements in its policy. @throws StepError */
 export async function allow(operation: Allow, { run, place }: Scope): Promise<Result> {
   if (operation.by === 'grant') return { grantId: await grantKey(run, place, operation) };

@@ -58,7 +58,7 @@ export function imageCopy({ request }: Job, { id, region, key, name, description
   });
 }
 
-/** By what a copy is found again: a tag that this run alone gives, and the snapshot that it is of. */
+/** By what a copy is found again, beside its description: a tag that this run gives, and the snapshot that it is of. */
 type Mark = Readonly<{ mark: Filter; sourceId: string }>;
 
 /** Looks for about half a minute: new resources are seen late at times. After an error of AWS's own, a shorter look does. */
@@ -79,7 +79,10 @@ export async function beginCopy(place: Place, command: CopySnapshotCommand, { ma
       const found = await lookedFor(
         place,
         looks,
-        async () => (await ownSnapshots(place, mark, ofSource))[0]?.SnapshotId,
+        async () =>
+          (await ownSnapshots(place, mark, ofSource)).find(
+            ({ Description }) => Description === command.input.Description,
+          )?.SnapshotId,
       );
       if (found !== undefined) return found;
     }

@@ -87,8 +87,11 @@ async function takeOver(operation: CopyImage, { run, place }: Scope): Promise<st
 }
 
 function commandOf(operation: CopyImage, job: Job, from: Readonly<{ id: string; token?: string }>): CopyImageCommand {
-  const { fromRegion: region, imageTags: tags, anyTags: snapshotTags } = operation;
-  return imageCopy(job, { ...operation, ...from, region, tags, snapshotTags });
+  const { fromRegion: region, imageTags, anyTags } = operation;
+  // What AWS tells of the copy is the encrypted one; the tag says what that stands for.
+  const via = from.id === job.source.imageId ? [] : [{ Key: tagKeys.encryptedCopy, Value: from.id }];
+  const marked = { tags: [...imageTags, ...via], snapshotTags: [...anyTags, ...via] };
+  return imageCopy(job, { ...operation, ...from, region, ...marked });
 }
 
 function takeOverCommand({ imageTags }: CopyImage, id: string): CreateTagsCommand {
@@ -128,7 +131,9 @@ async function startCopy(operation: CopyImage, scope: Scope, count: number): Pro
     } catch (error) {
       if (!hasCode(error, 'InvalidAMIName.Duplicate')) throw error;
       const named = await ownImages(place, { Name: 'name', Values: [name] });
-      const own = named.find((image) => tagValue(image, tagKeys.lease) === run.leaseId);
+      const own = named.find(
+        (image) => tagValue(image, tagKeys.lease) === run.leaseId && image.SourceImageId === sourceImageId,
+      );
       if (own?.ImageId === undefined) throw error;
       return own.ImageId;
     }

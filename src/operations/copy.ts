@@ -3,6 +3,7 @@ import { placeName, StepError } from '../aws/errors.ts';
 import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type SnapshotEvents } from '../aws/wait.ts';
 import type { Result } from '../outcome.ts';
+import { copyDescription } from '../plan/evidence.ts';
 import type { Copy } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
 import { idOf, type Scope } from '../run.ts';
@@ -98,8 +99,7 @@ export async function regain(operations: readonly string[], scope: Scope): Promi
 }
 
 function commandOf({ snapshot, fromRegion: region, key, tags }: Copy, job: Job, id: string): CopySnapshotCommand {
-  const { imageId, place } = job.source;
-  const description = `Copied from ${snapshot.id} of ${imageId} (${placeName(place)})`;
+  const description = copyDescription(snapshot.id, job.source.imageId, job.source.place);
   return snapshotCopy(job, { id, region, key, description, tags });
 }
 

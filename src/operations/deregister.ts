@@ -1,11 +1,12 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Image, RegisterImageCommand, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { describeImages } from '../aws/describe.ts';
+import { describeImages, describeSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, isTransient, placeName } from '../aws/errors.ts';
 import { registrationOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
+import { tieOfImage } from '../plan/evidence.ts';
 import type { Deregister } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
@@ -128,10 +129,17 @@ export async function restore(
     return false;
   }
 
+  async function isNew(named: Image): Promise<boolean> {
+    if (tagValue(named, tagKeys.lease) !== run.leaseId) return false;
+    const parts = await describeSnapshots(place, snapshotIdsOf(named));
+    const known = new Map(parts.map((part) => [part.SnapshotId ?? '', part]));
+    return tieOfImage(named, { snapshots: known, parents: new Map() }).is === 'proven';
+  }
+
   async function registerAgain(): Promise<void> {
     // The new one may have been registered all the same.
     const named = await findNamed(place, image.Name ?? '', false);
-    if (named !== undefined && tagValue(named, tagKeys.lease) === run.leaseId) await deregisterImage(place, named);
+    if (named !== undefined && (await isNew(named))) await deregisterImage(place, named);
     const registration = registrationOf({
       source: image,
       extras,

@@ -1,23 +1,24 @@
+import { randomUUID } from 'node:crypto';
 import type { CopyImageCommand, CopySnapshotCommand, Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
-import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
+import { hasCode, placeName, StepError } from '../aws/errors.ts';
 import { CopyFailedError } from '../aws/wait.ts';
 import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
 import type { Result } from '../outcome.ts';
 import { provenance } from '../plan/decided.ts';
+import { encryptedDescription, tieOfEncryptedCopy } from '../plan/evidence.ts';
 import type { SourceSnapshot } from '../plan/facts.ts';
 import { isUsableCopy, oldestCopy } from '../plan/intermediates.ts';
 import type { Await, AwaitImage, EncryptImage, EncryptSnapshot } from '../plan/operation.ts';
 import { milestones } from '../report/progress.ts';
-import { retried } from '../retry.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
 import { joinIds, tagKeys, toTags } from '../tags.ts';
 import { beginCopy, imageCopy, retryOnQuota, snapshotCopy } from './begin-copy.ts';
-import { clientToken } from './client-token.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
 import { type Asking, dryRun, idOr, type Job, noResource, type Question } from './question.ts';
 import { deleteSnapshot, deletion, deregistration, removeImage } from './remove.ts';
+import { findNamed } from './rival.ts';
 import { copyQuota } from './settings.ts';
 
 /** Begins an encrypted copy of the AMI; or makes that of one snapshot. What another run made is taken for this one's. */
@@ -98,18 +99,22 @@ async function telling<T>(what: string, place: Place, act: () => Promise<T>): Pr
 
 type Wanted = Readonly<{ name: string; key: string }>;
 
-/** The name is taken by an image that can't be seen, or by one that another run made. */
-class NameTaken extends Error {}
+/** So many other names are tried where something else has the encrypted copy's. */
+const spareNames = 5;
 
-async function findOrMake(run: Run, place: Place, wanted: Wanted): Promise<string> {
-  const [there] = await ownImages(place, { Name: 'name', Values: [wanted.name] });
-  if (there?.ImageId !== undefined && isUsableCopy(there)) return there.ImageId;
-  if (there !== undefined) await removeImage(place, there);
-  const on = (error: unknown) =>
-    error instanceof NameTaken || hasCode(error, 'InvalidAMIName.Duplicate', 'IdempotentParameterMismatch');
-  return retried({ place, on, tries: 6, wait: () => 1000 }, (count) =>
-    retryOnQuota(run, { place, what: run.source.imageId }, () => copyWhole(run, place, { ...wanted, count })),
-  );
+/** The encrypted copy. Every run tries the same names in the same order, so that each finds what another makes. */
+async function findOrMake(run: Run, place: Place, { name, key }: Wanted): Promise<string> {
+  const names = [name, ...Array.from({ length: spareNames }, (_, index) => `${name}-${index + 2}`)];
+  const found = await ownImages(place, { Name: 'name', Values: names });
+  for (const one of names) {
+    const there = found.find(({ Name }) => Name === one);
+    if (there !== undefined && !isOurs(run, place, there)) continue;
+    if (there?.ImageId !== undefined && isUsableCopy(there)) return there.ImageId;
+    if (there !== undefined) await removeImage(place, there);
+    const id = await make(run, place, { name: one, key });
+    if (id !== undefined) return id;
+  }
+  throw new Error(`the names ${names.join(', ')} are taken by other AMIs: deregister one of them`);
 }
 
 function imageCommand(job: Job, wanted: Wanted, token?: string): CopyImageCommand {
@@ -128,7 +133,7 @@ function snapshotCommand(job: Job, { id }: SourceSnapshot, key: string): CopySna
   const ours = { [tagKeys.sourceSnapshot]: id, [tagKeys.intermediate]: job.leaseId };
   return snapshotCopy(job, {
     ...{ id: idOr(noResource.snapshot, id), region: place.region, key },
-    description: `Temporary encrypted copy of ${id} of ${imageId}`,
+    description: encryptedDescription(id, imageId),
     tags: toTags({ ...provenance(job.request, imageId), ...ours }),
   });
 }
@@ -153,20 +158,31 @@ export function asksToAwait(operation: Await | AwaitImage, { standIns }: Asking)
   return [...removal, ...usingKey(key)];
 }
 
-async function copyWhole(run: Run, place: Place, { count, ...wanted }: Wanted & { count: number }): Promise<string> {
+function isOurs({ source, log }: Run, place: Place, there: Image): boolean {
+  const tied = tieOfEncryptedCopy(there, source.imageId);
+  if (tied.is !== 'proven')
+    log.line(placeName(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
+  return tied.is === 'proven';
+}
+
+/** Begins a copy under a name; where that is taken, gives what another run makes under it, if it does. */
+async function make(run: Run, place: Place, wanted: Wanted): Promise<string | undefined> {
+  const what = run.source.imageId;
   try {
-    const token = clientToken(run.leaseId, 'encrypt', place.region, String(count));
-    const { ImageId } = await place.ec2(imageCommand(run, wanted, token));
-    if (ImageId === undefined) throw new Error('AWS named no image');
-    return ImageId;
+    return await retryOnQuota(run, { place, what }, () => copyWhole(run, place, wanted));
   } catch (error) {
-    // Another run was faster by a moment; what it makes serves both.
-    const taken = hasCode(error, 'InvalidAMIName.Duplicate')
-      ? /ami-[0-9a-f]+/.exec(errorMessage(error).split(' by ').at(-1) ?? '')
-      : null;
-    if (taken !== null) return taken[0];
-    throw error;
+    if (!hasCode(error, 'InvalidAMIName.Duplicate')) throw error;
+    // Another run was faster by a moment; or what had the name is gone, and the name isn't free yet.
+    const there = await findNamed(place, wanted.name, true);
+    return there !== undefined && isOurs(run, place, there) && isUsableCopy(there) ? there.ImageId : undefined;
   }
+}
+
+async function copyWhole(run: Run, place: Place, wanted: Wanted): Promise<string> {
+  // The SDK would fill in a fresh token each time that it is sent, so that a repeated request made a second copy.
+  const { ImageId } = await place.ec2(imageCommand(run, wanted, randomUUID()));
+  if (ImageId === undefined) throw new Error('AWS named no image');
+  return ImageId;
 }
 
 /** By CopySnapshot, where others can do without. Of several that runs began at once, all take the oldest. */

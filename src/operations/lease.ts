@@ -1,4 +1,5 @@
 import { CreateTagsCommand, DeleteTagsCommand } from '@aws-sdk/client-ec2';
+import { placeName } from '../aws/errors.ts';
 import { leaseTagKey, takeLease } from '../lease.ts';
 import type { Result } from '../outcome.ts';
 import type { Lease } from '../plan/operation.ts';
@@ -18,9 +19,10 @@ export function asksForLease({ imageId }: Lease, { leaseId, standIns }: Asking):
 /** Takes the run's lease, which is renewed until the run's end. */
 export async function lease({ imageId, regions }: Lease, { run, place }: Scope): Promise<Result> {
   const { host, request, leaseId, ledger } = run;
+  const targets = request.targets.map(placeName);
   const held = await takeLease({
-    ...{ place, imageId, id: leaseId, run: request.run, regions, machine: host.machine, warn: run.log.warn },
-    beforeWrite: () => ledger.write({ leased: true }),
+    ...{ place, imageId, id: leaseId, run: request.run, targets, regions, machine: host.machine, warn: run.log.warn },
+    beforeWrite: (since) => ledger.write({ leased: true, since }),
   });
   if (held === undefined) {
     ledger.write({ leased: false });

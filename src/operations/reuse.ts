@@ -1,9 +1,13 @@
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
 import { describeSnapshots } from '../aws/describe.ts';
 import { placeName, StepError } from '../aws/errors.ts';
 import { differenceText, snapshotIdsOf } from '../image.ts';
 import type { Result } from '../outcome.ts';
+import { tieOfImage } from '../plan/evidence.ts';
 import type { Reuse } from '../plan/operation.ts';
-import type { Scope } from '../run.ts';
+import type { Run, Scope } from '../run.ts';
+import { tagKeys, tagValue } from '../tags.ts';
 import { differencesOf } from './compare.ts';
 import { type Asking, asksForUsers, type Question } from './question.ts';
 import { uefiDifferences } from './verify.ts';
@@ -25,17 +29,32 @@ export async function reuse(
     return { id, image, reused: true };
   }
   const made = resultOf(after[0] ?? '')?.image ?? image;
-  const snapshots = await describeSnapshots(place, snapshotIdsOf(made));
-  const found = [
-    ...differencesOf(run, place, { image: made, snapshots, key: expected.key }),
-    ...(await uefiDifferences(run, place, made)),
-  ];
-  if (found.length > 0)
+  const { snapshots, why } = await judge(run, place, { image: made, key: expected.key });
+  if (why !== '')
     throw new StepError(
       `Using ${id} in ${where}, which another run made`,
-      new Error(`it differs: ${found.map(differenceText).join('; ')}`),
+      new Error(why),
       'choose another target-ami-name, or set on-existing to replace',
     );
   run.log.line(where, `${id} is available and right`);
   return { id, image: made, snapshots, reused: true };
+}
+
+/** Why an AMI that was made meanwhile isn't what this run would make, empty where it is; with its snapshots. */
+export async function judge(
+  run: Run,
+  place: Place,
+  { image, key }: Readonly<{ image: Image; key: string }>,
+): Promise<{ snapshots: Snapshot[]; why: string }> {
+  const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
+  const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? '', snapshot]));
+  const tied = tieOfImage(image, { snapshots: known, parents: new Map() });
+  if (tied.is === 'foreign') return { snapshots, why: tied.why };
+  if (tagValue(image, tagKeys.sourceAmi) !== run.source.imageId)
+    return { snapshots, why: `it is not of ${run.source.imageId}` };
+  const found = [
+    ...differencesOf(run, place, { image, snapshots, key }),
+    ...(await uefiDifferences(run, place, image)),
+  ];
+  return { snapshots, why: found.length === 0 ? '' : `it differs: ${found.map(differenceText).join('; ')}` };
 }

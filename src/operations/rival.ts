@@ -1,14 +1,15 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { describeSnapshots, ownImages } from '../aws/describe.ts';
+import { ownImages } from '../aws/describe.ts';
 import { placeName, rootCode } from '../aws/errors.ts';
-import { snapshotIdsOf } from '../image.ts';
 import type { Result } from '../outcome.ts';
+import { mayUse } from '../plan/earlier.ts';
+import { isSince } from '../plan/evidence.ts';
 import type { CopyImage, Register } from '../plan/operation.ts';
 import { lookedFor } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
-import { differencesOf } from './compare.ts';
+import { judge } from './reuse.ts';
 
 /** A name that AWS says is taken shows its image some moments later. */
 const namedLooksSeconds = [0, 0.3, 0.7, 1, 2, 4, 8, 15];
@@ -20,8 +21,8 @@ export async function findNamed(place: Place, name: string, taken: boolean): Pro
 }
 
 /**
- * What `make` makes; or, where another run was faster, the AMI of the same source that it made under the name meanwhile, if
- * it is what this one was to make.
+ * What `make` makes; or, where another run was faster, the AMI that it made of the source under the name meanwhile, where
+ * `on-existing` lets it be used and it is what this run was to make.
  */
 export async function usingRival(
   operation: Register | CopyImage,
@@ -33,17 +34,24 @@ export async function usingRival(
     return await make();
   } catch (error) {
     if (place.signal.aborted || rootCode(error) !== 'InvalidAMIName.Duplicate') throw error;
-    const image = await findRival(operation, scope);
-    if (image === undefined) throw error;
-    run.log.line(placeName(place), `another run made ${image.ImageId} meanwhile`);
-    return { id: image.ImageId ?? '', image, reused: true };
+    const rival = await findRival(operation, scope);
+    if (rival === undefined) throw error;
+    run.log.line(placeName(place), `another run made ${rival.id} meanwhile`);
+    return rival;
   }
 }
 
-async function findRival({ name, expected }: Register | CopyImage, { run, place }: Scope): Promise<Image | undefined> {
+/** It holds to the same test as any AMI that is used again. */
+async function findRival({ name, expected }: Register | CopyImage, { run, place }: Scope): Promise<Result | undefined> {
   const named = await findNamed(place, name, true);
-  if (named?.ImageId === undefined || tagValue(named, tagKeys.sourceAmi) !== run.source.imageId) return undefined;
-  const image = await run.watcher(place).image(named.ImageId);
-  const snapshots = await describeSnapshots(place, snapshotIdsOf(image));
-  return differencesOf(run, place, { image, snapshots, key: expected.key }).length === 0 ? image : undefined;
+  const isOfSource = named !== undefined && tagValue(named, tagKeys.sourceAmi) === run.source.imageId;
+  // What was made since this run began is as new as what it was to make.
+  const isNew = run.request.onExisting === 'replace' && isSince(named ?? {}, run.ledger.state?.since ?? 0);
+  if (!isOfSource || !(mayUse(run.request, named) || isNew)) return undefined;
+  const id = named.ImageId ?? '';
+  const image = await run.watcher(place).image(id);
+  const { snapshots, why } = await judge(run, place, { image, key: expected.key });
+  if (why === '') return { id, image, snapshots, reused: true };
+  run.log.line(placeName(place), `${id} has the name ${name}, and is not used: ${why}`);
+  return undefined;
 }

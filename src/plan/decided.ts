@@ -75,6 +75,8 @@ export type Plan = Readonly<{
   /** At most one in a region. */
   encryptedCopies: readonly EncryptedCopy[];
   targets: readonly TargetPlan[];
+  /** The keys of the source account that runs on the AMI, dead ones too, may have let others use. */
+  keys: readonly string[];
   /** All that the run does, each after what it needs. */
   operations: readonly Operation[];
 }>;

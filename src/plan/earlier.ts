@@ -2,27 +2,47 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
 import { type Allowances, differences, differenceText, extrasDifferences, idsOf, keyDifferences } from '../image.ts';
 import type { Request } from '../inputs.ts';
-import { type Reader, sortLeases } from '../lease.ts';
+import { type LeaseRecord, type Reader, sortLeases } from '../lease.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
+import { isSince, madeAt, originDifferences } from './evidence.ts';
 import type { Source, SourceSnapshot, Target } from './facts.ts';
 import type { Findings } from './problem.ts';
 
 /* What earlier runs left in a target: AMIs to use again, copies to take over, and what is of no use any more. */
 
-/** Other runs, by their leases on the source AMI. What a lease isn't found of belongs to no run that lives. */
-export type Holders = Readonly<Record<'living' | 'outdated' | 'dead', ReadonlySet<string>> & { now: number }>;
+/** No job lasts longer: https://docs.github.com/actions/reference/limits */
+export const longestJobMs = 5 * 24 * 3_600_000;
+
+/** Other runs, by their leases on the source AMI, and since when each makes things. */
+export type Holders = Readonly<
+  Record<'living' | 'outdated' | 'dead', ReadonlyMap<string, number>> & {
+    now: number;
+    /** The workflow run, where this is a later attempt of it: GitHub re-runs only what has ended. */
+    reruns: string | undefined;
+  }
+>;
 
 /** A run's own lease is neither alive nor dead. */
-export function holdersOf({ image }: Source, leaseId: string, reader: Reader): Holders {
+export function holdersOf({ image }: Source, { leaseId, reader, request: { run } }: Holding): Holders {
   const { live, outdated, dead } = sortLeases(image, leaseId, reader);
-  const ids = (leases: readonly { id: string }[]) => new Set(leases.map(({ id }) => id));
-  return { living: ids(live), outdated: ids(outdated), dead: ids(dead), now: reader.now };
+  const known = (leases: readonly LeaseRecord[]) => new Map(leases.map(({ id, since }) => [id, since]));
+  const reruns = run.runAttempt > 1 && run.runUrl !== '' ? run.runUrl : undefined;
+  return { living: known(live), outdated: known(outdated), dead: known(dead), now: reader.now, reruns };
 }
 
-/** Whether a resource bears the lease of a run that is at work no more, or that was given up: it may be taken over. */
-export function isOrphan(resource: Image | Snapshot, { living }: Holders): boolean {
+type Holding = Readonly<{ leaseId: string; reader: Reader; request: Request }>;
+
+/**
+ * Whether a resource bears the lease of a run that is at work no more, or that was given up: it may be taken over. A lease
+ * that isn't found says nothing as long as its run may be at work.
+ */
+export function isOrphan(resource: Image | Snapshot, { living, outdated, dead, now, reruns }: Holders): boolean {
   const holder = tagValue(resource, tagKeys.lease);
-  return holder !== undefined && !living.has(holder);
+  if (holder === undefined || living.has(holder)) return false;
+  const since = outdated.get(holder) ?? dead.get(holder);
+  if (since !== undefined) return isSince(resource, since);
+  const isEnded = holder === endedLease || (reruns !== undefined && tagValue(resource, tagKeys.run) === reruns);
+  return isEnded || now - (madeAt(resource) ?? now) > longestJobMs;
 }
 
 /** Whether a tag of a resource names the lease of a run that is, or may be, at work: then it is not removed. */
@@ -46,7 +66,7 @@ type Comparing = Readonly<{ request: Request; source: Source; findings: Findings
 export function findReusable(comparing: Comparing, target: Target): Image | undefined {
   const { request, findings } = comparing;
   const same = target.existing.filter((image) => whyUnlike(comparing, target, image) === '');
-  const candidates = request.onExisting === 'reuse' ? same : same.filter((image) => isOwn(request, image));
+  const candidates = same.filter((image) => mayUse(request, image));
   const named = candidates.find(({ Name }) => Name === target.name);
   if (named === undefined && request.onExisting === 'reuse' && same.length > 1) {
     const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(', ');
@@ -68,10 +88,14 @@ export function isOwn({ run: { runUrl, runAttempt } }: Request, image: Image): b
  * An AMI of this source under the asked name that is being made: RegisterImage's and CopyImage's begin as `pending`, at
  * times for minutes, and can't be compared before they are available.
  */
-export function findMaking({ request, source }: Comparing, { namesake, existing }: Target): Image | undefined {
-  if (namesake?.State !== 'pending' || tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) return undefined;
-  const mayUse = request.onExisting === 'reuse' || isOwn(request, namesake);
-  return mayUse ? (existing.find(({ ImageId }) => ImageId === namesake.ImageId) ?? namesake) : undefined;
+export function findMaking({ request }: Comparing, { namesake, existing }: Target): Image | undefined {
+  const making = existing.find(({ ImageId, State }) => State === 'pending' && ImageId === namesake?.ImageId);
+  return making !== undefined && mayUse(request, making) ? making : undefined;
+}
+
+/** Whether an AMI of this source that is there may be used again: any, or one of an earlier attempt. */
+export function mayUse(request: Request, image: Image): boolean {
+  return request.onExisting === 'reuse' || isOwn(request, image);
 }
 
 /** Why an AMI isn't what this run would make; empty where it is. */
@@ -81,7 +105,8 @@ export function whyUnlike({ request, source }: Omit<Comparing, 'findings'>, targ
   const extras = target.existingExtras.get(image.ImageId ?? '');
   return [
     ...differences(source.image, image, allowed),
-    ...keyDifferences(target.kmsKeyArn, image, target.earlierCopies),
+    ...originDifferences(source.image, image, target.parts.values()),
+    ...keyDifferences(target.kmsKeyArn, image, target.parts.values()),
     ...(extras === undefined ? [] : extrasDifferences(source.extras, extras)),
   ]
     .map(differenceText)
@@ -146,8 +171,9 @@ export function planCopies(
     return { source: snapshot, takeOver: best?.SnapshotId };
   });
   const superseded = target.earlierCopies.filter((copy) => {
-    const marked = tagValue(copy, tagKeys.superseded) !== undefined;
-    return marked && !isHeld(copy, holders, tagKeys.superseded) && !used.has(copy.SnapshotId);
+    const marked = tagValue(copy, tagKeys.superseded);
+    if (marked === undefined || isHeld(copy, holders, tagKeys.superseded) || used.has(copy.SnapshotId)) return false;
+    return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > longestJobMs;
   });
   // An AMI that is being made may name no snapshots yet: these may be its.
   const making = target.existing.some(({ State }) => State === 'pending');
@@ -155,7 +181,7 @@ export function planCopies(
   const useless = (making ? [] : free).filter(
     (copy) =>
       !isHeld(copy, holders) &&
-      (tagValue(copy, tagKeys.lease) !== endedLease || now - (copy.StartTime?.getTime() ?? 0) > endedCopyMs),
+      (tagValue(copy, tagKeys.lease) !== endedLease || now - (madeAt(copy) ?? now) > endedCopyMs),
   );
   return {
     copies,

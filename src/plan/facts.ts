@@ -64,6 +64,10 @@ export type Target = Readonly<{
   locks: Locks;
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
   earlierCopies: readonly Snapshot[];
+  /** The snapshots of `existing` and `made`, by their IDs. */
+  parts: ReadonlyMap<string, Snapshot>;
+  /** What AMIs come from, as AWS tells the ancestry of those that may be removed and were copied from encrypted copies. */
+  ancestry: ReadonlyMap<string, string>;
 }>;
 
 /** The key that copies for the targets of a region are to be under, in the source account there. */
@@ -73,7 +77,7 @@ export type Hub = Readonly<{ place: Where; kmsKeyArn: string }>;
 export type Intermediates = Readonly<{ images: readonly Image[]; snapshots: readonly Snapshot[] }>;
 
 export type Observed = Readonly<{
-  /** When the source AMI's tags were read, in ms since the epoch. */
+  /** When the source AMI's tags were read, by AWS's time, in ms since the epoch. */
   at: number;
   source: Source;
   targets: readonly Target[];

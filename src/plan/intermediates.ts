@@ -1,6 +1,7 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { encryptedCopyName } from '../encrypted-copy.ts';
 import { tagKeys, tagValue } from '../tags.ts';
+import { originOf } from './evidence.ts';
 import type { Hub, Intermediates, Source } from './facts.ts';
 
 /** Whether an encrypted copy can be copied from, or will be. */
@@ -11,7 +12,7 @@ export function isUsableCopy({ State }: Image): boolean {
 /** The encrypted copy of the AMI under a key that is there, or is being made. */
 export function keptCopy(there: Intermediates | undefined, { imageId }: Source, { kmsKeyArn }: Hub): Image | undefined {
   const name = encryptedCopyName(imageId, kmsKeyArn);
-  return there?.images.find((image) => image.Name === name && isUsableCopy(image));
+  return there?.images.find((image) => image.Name?.startsWith(name) && isUsableCopy(image));
 }
 
 /** The encrypted copies of single snapshots under a key that are there, or are being made, by the source's. */
@@ -35,6 +36,7 @@ export function oldestCopy(snapshots: readonly Snapshot[], id: string, kmsKeyArn
       (copy) =>
         (copy.State === 'pending' || (copy.State === 'completed' && copy.KmsKeyId === kmsKeyArn)) &&
         tagValue(copy, tagKeys.intermediate) !== undefined &&
+        originOf(copy)?.snapshot === id &&
         tagValue(copy, tagKeys.sourceSnapshot) === id,
     )
     .sort(

@@ -21,6 +21,8 @@ type Base = Readonly<{
   kmsKeyArn: string | undefined;
   /** The operations that must be done before it begins; they stand before it in the list. */
   after: readonly string[];
+  /** Those that must have come to their end, whatever it is. */
+  afterEnd?: readonly string[];
   why: string;
   /**
    * Operations of one island succeed together: when one fails, those that have not begun don't begin, those that wait end,

@@ -3,7 +3,7 @@ import { placeName } from '../aws/errors.ts';
 import { encryptedCopyName } from '../encrypted-copy.ts';
 import { matchSnapshots, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
-import type { Reader } from '../lease.ts';
+import { type Reader, unreadableLeases } from '../lease.ts';
 import { maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
 import {
   type Common,
@@ -31,6 +31,7 @@ import type { Hub, Observed, Source, Target } from './facts.ts';
 import { keptCopy, keptSnapshots } from './intermediates.ts';
 import type { Expected } from './operation.ts';
 import { operationsOf } from './operations.ts';
+import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
 import type { Findings } from './problem.ts';
 import { removalObstacle } from './removal.ts';
 import { lineageOf, planRetention, type Retention } from './retention.ts';
@@ -45,13 +46,17 @@ export type Planner = Readonly<{ request: Request; leaseId: string; reader: Read
  */
 export function planOf(observed: Observed, { request, leaseId, reader }: Planner, findings: Findings): Plan {
   const { source } = observed;
-  const holders = holdersOf(source, leaseId, reader);
+  const holders = holdersOf(source, { leaseId, reader, request });
+  tellUnreadable(source, reader, findings);
   const planning: Planning = { request, source, leaseId, holders, findings };
-  const drafts = observed.targets.map((target) => planTarget(planning, target));
+  const intermediates = ownIntermediates(observed, findings);
+  const copies = copiesOf(source, intermediates);
+  const drafts = observed.targets.map((target) => planTarget(planning, ownIn(target, copies, findings)));
   const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
-  const hubs = planHubs(observed, abroad);
+  const found = { ...observed, intermediates };
+  const hubs = planHubs(found, abroad);
   const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
-  const atSource = direct.length === 0 ? undefined : planEncryptedCopy(planning, observed, direct);
+  const atSource = direct.length === 0 ? undefined : planEncryptedCopy(planning, found, direct);
   const targets = drafts.map((draft): TargetPlan => {
     if (!isMakingDraft(draft)) return draft;
     // In the source account itself, the AMI can be copied as it is.
@@ -59,11 +64,20 @@ export function planOf(observed: Observed, { request, leaseId, reader }: Planner
     return { ...draft, from, sourceKeys: draft.crossAccount ? keysOf(source, from) : [] };
   });
   const encryptedCopies = [...hubs.values(), ...(atSource ? [atSource] : [])];
-  const decided = { source, encryptedCopies, targets };
+  const decided = { source, encryptedCopies, targets, keys: lentKeys(observed) };
   return {
     ...decided,
     operations: operationsOf({ ...decided, request, leaseId }, holders.dead.size + holders.outdated.size > 0),
   };
+}
+
+function tellUnreadable({ place, image, imageId }: Source, { now }: Reader, findings: Findings): void {
+  const tags = unreadableLeases(image.Tags, now);
+  if (tags.length > 0)
+    findings.warn(
+      placeName(place),
+      `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(', ')}`,
+    );
 }
 
 /** What each decision goes by. */
@@ -81,6 +95,11 @@ type Draft = ReusingPlan | MakingDraft;
 
 function isMakingDraft(draft: Draft): draft is MakingDraft {
   return draft.action === 'register' || draft.action === 'copy';
+}
+
+function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }: Observed): string[] {
+  const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => (obstacle === undefined ? (key ?? []) : []));
+  return [...new Set([...own, kmsKeyArn ?? [], [...hubs.values()].map((hub) => hub.kmsKeyArn)].flat())];
 }
 
 /** A hub for each region in which several targets are to be made yet. */
@@ -143,18 +162,17 @@ function planEncryptedCopy(
   return undefined;
 }
 
-function planTarget(planning: Planning, target: Target): Draft {
-  const { request, source, leaseId, holders, findings } = planning;
+function planTarget(planning: Planning, { target, tie }: Own): Draft {
+  const { request, source, holders, findings } = planning;
   const crossAccount = target.request.account !== source.account;
   const route = planRoute(planning, target, crossAccount);
   const found = findImage(planning, target, route);
   const { image, takeOver } = found;
-  const discardImages = findFailed(target, holders);
+  const discardImages = findFailed(target, holders).filter((one) => tie(one).is === 'proven');
   const others = target.existing.filter(
     (one) => one !== image && one.ImageId !== takeOver && !discardImages.includes(one) && !isLeft(one),
   );
-  // What another run is making is that run's.
-  const replace = request.onExisting === 'replace' ? others.filter((one) => !isHeld(one, holders)) : [];
+  const replace = request.onExisting === 'replace' ? replaceable(planning, { target, tie }, others) : [];
   const supersedes = route === 'register' ? findSuperseded(target, replace) : undefined;
   if (image === undefined && takeOver === undefined && supersedes === undefined)
     checkName(planning, target, discardImages);
@@ -169,7 +187,7 @@ function planTarget(planning: Planning, target: Target): Draft {
     route,
     expected: expectedOf(planning, target, route),
     replace,
-    retained: retentionOf(planning, target, { reused: image, going }),
+    retained: retentionOf(planning, { target, tie }, { reused: image, going }),
     discardImages,
     discard: copies.discard,
     untag:
@@ -178,7 +196,7 @@ function planTarget(planning: Planning, target: Target): Draft {
         : finished,
   };
   if (image !== undefined) return { ...common, action: found.action, image };
-  const supplied = { crossAccount, snapshotTags: planSnapshotTags(planning, target, leaseId) };
+  const supplied = { crossAccount, snapshotTags: planSnapshotTags(planning, target, route) };
   return route === 'copy'
     ? { ...common, ...supplied, action: 'copy', takeOver }
     : { ...common, ...supplied, action: 'register', copies: copies.copies, supersedes };
@@ -205,16 +223,32 @@ function isLeft({ State }: Image): boolean {
   return State === 'deregistered' || State === 'invalid';
 }
 
+/** What can be proven to be ours, and isn't what another run is making. */
+function replaceable({ holders, findings }: Planning, { target, tie }: Own, images: readonly Image[]): Image[] {
+  const free = images.filter((one) => !isHeld(one, holders));
+  const { proven = [], left = [] } = Object.groupBy(free, (one) => (tie(one).is === 'proven' ? 'proven' : 'left'));
+  for (const one of left) leave(findings, placeName(target.place), whyLeft(one, tie));
+  return proven;
+}
+
+function whyLeft(image: Image, tie: Own['tie']): { id: string | undefined; why: string } {
+  const tied = tie(image);
+  return { id: image.ImageId, why: tied.is === 'proven' ? '' : tied.why };
+}
+
 function retentionOf(
-  { request, source }: Planning,
-  { made, users, locks, name }: Target,
+  { request, source, findings }: Planning,
+  { target: { place, made, users, locks, name }, tie }: Own,
   { reused, going }: Readonly<{ reused: Image | undefined; going: readonly Image[] }>,
 ): Retention | undefined {
   const { retain } = request.publication;
   if (retain === undefined) return undefined;
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-  return planRetention({ count: retain, lineage: lineageOf(source.image), name, existing, reused, users, locks });
+  const facts = { count: retain, lineage: lineageOf(source.image), name, existing, reused, users, locks, tie };
+  const { foreign, ...retention } = planRetention(facts);
+  for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
+  return retention;
 }
 
 /** What the target's AMI must be; as much of it as making it can be given. */
@@ -224,8 +258,8 @@ function expectedOf(planning: Planning, target: Target, route: Common['route']):
     of: 'the source',
     inherited: source.image.Tags ?? [],
     ours: { [tagKeys.lineage]: lineageOf(source.image) },
-    // A copied image bears the run's lease while it is made.
-    most: route === 'copy' ? maxTags - 1 : maxTags,
+    // A copied image bears the run's lease while it is made, and the encrypted copy that it is of.
+    most: route === 'copy' ? maxTags - 2 : maxTags,
   });
   return { key: target.kmsKeyArn, description: descriptionOf(source, target, route), tags };
 }
@@ -251,11 +285,17 @@ function planTags(
 
 type Tags = Readonly<Record<string, string>>;
 
-function planSnapshotTags(planning: Planning, target: Target, leaseId: string): Map<string, Tag[]> {
+/** A copied image's snapshots bear the encrypted copy that they are of, too. */
+function planSnapshotTags(planning: Planning, target: Target, route: Common['route']): Map<string, Tag[]> {
+  const most = route === 'copy' ? maxTags - 1 : maxTags;
   return new Map(
     planning.source.snapshots.map(({ id, tags }) => {
-      const ours = { [tagKeys.sourceSnapshot]: id, [tagKeys.kmsKey]: target.kmsKeyArn, [tagKeys.lease]: leaseId };
-      return [id, planTags(planning, target, { of: id, inherited: tags, ours, most: maxTags })];
+      const ours = {
+        [tagKeys.sourceSnapshot]: id,
+        [tagKeys.kmsKey]: target.kmsKeyArn,
+        [tagKeys.lease]: planning.leaseId,
+      };
+      return [id, planTags(planning, target, { of: id, inherited: tags, ours, most })];
     }),
   );
 }
@@ -284,14 +324,14 @@ function tellExisting({ findings }: Planning, { place }: Target, others: readonl
 
 /** The name must be free where an AMI is made that takes over no other's. */
 function checkName(planning: Planning, target: Target, discardImages: readonly Image[]): void {
-  const { request, source, findings } = planning;
+  const { request, findings } = planning;
   const { namesake } = target;
   if (namesake === undefined || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
   const where = placeName(target.place);
   const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
   const remedy = 'choose another target-ami-name, or deregister that AMI';
   const tell = (why: string, toDo: string) => findings.add(where, `${taken}${why}`, toDo);
-  if (tagValue(namesake, tagKeys.sourceAmi) !== source.imageId) tell('', remedy);
+  if (!target.existing.some(({ ImageId }) => ImageId === namesake.ImageId)) tell('', remedy);
   // Then it is told as an AMI of this source that is there.
   else if (request.onExisting === 'fail') return;
   else if (namesake.State === 'pending' || isHeld(namesake, planning.holders))

@@ -24,7 +24,6 @@ function disabledRegion(error: unknown): { what: string; remedy: string } | unde
 export type Findings = Readonly<{
   /** Ends all that is looked for. */
   signal: AbortSignal;
-  now(): number;
   problems: readonly Problem[];
   add(where: string, what: string, remedy: string): void;
   /** Something to know that stops nothing. */
@@ -35,7 +34,7 @@ export type Findings = Readonly<{
   attempt<T>(where: string, doing: string, read: () => Promise<T>): Promise<T | undefined>;
 }>;
 
-export function openFindings(signal: AbortSignal, now: () => number): Findings {
+export function openFindings(signal: AbortSignal): Findings {
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   const known = new Set<string>();
@@ -47,7 +46,6 @@ export function openFindings(signal: AbortSignal, now: () => number): Findings {
   const add = (where: string, what: string, remedy: string) => addTo(problems, { where, what, remedy });
   return {
     signal,
-    now,
     problems,
     add,
     warn: (where, what) => addTo(warnings, { where, what, remedy: '' }),

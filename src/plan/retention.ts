@@ -1,6 +1,7 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { tagKeys, tagValue } from '../tags.ts';
+import type { Tie } from './evidence.ts';
 import type { Locks } from './facts.ts';
 import { removalObstacle } from './removal.ts';
 
@@ -32,15 +33,17 @@ export type RetentionFacts = Readonly<{
   /** What uses each; undefined where that can't be told, and then all stay. */
   users: ReadonlyMap<string, readonly string[]> | undefined;
   locks: Locks;
+  /** How sure it is that each was made by this action. */
+  tie: (image: Image) => Tie;
 }>;
 
 /**
  * Which of `existing` are of the lineage and beyond its newest `count`. The AMI that is to be made, or reused, counts as
- * the newest.
+ * the newest. What only bears the tags of the lineage is `foreign`, and doesn't count.
  */
-export function planRetention(facts: RetentionFacts): Retention {
-  const { count, lineage, name, existing, reused } = facts;
-  const others = existing
+export function planRetention(facts: RetentionFacts): Retention & Readonly<{ foreign: readonly Image[] }> {
+  const { count, lineage, name, existing, reused, tie } = facts;
+  const tagged = existing
     .filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === 'available' || State === 'disabled'))
     .filter(
       (image) =>
@@ -50,15 +53,21 @@ export function planRetention(facts: RetentionFacts): Retention {
     // An AMI bears a lease while it is being made.
     .filter((image) => tagValue(image, tagKeys.lease) === undefined && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
+  const { foreign = [], ours: others = [] } = Object.groupBy(tagged, (image) =>
+    tie(image).is === 'foreign' ? 'foreign' : 'ours',
+  );
   const beyond = others.slice(count - 1).map((image) => ({ image, why: whyKept(image, facts) }));
   return {
     keep: others.slice(0, count - 1),
     remove: beyond.flatMap(({ image, why }) => (why === undefined ? [image] : [])),
     held: beyond.flatMap(({ image, why }) => (why === undefined ? [] : [{ image, why }])),
+    foreign,
   };
 }
 
-function whyKept(image: Image, { users, locks }: RetentionFacts): string | undefined {
+function whyKept(image: Image, { users, locks, tie }: RetentionFacts): string | undefined {
+  const tied = tie(image);
+  if (tied.is !== 'proven') return tied.why;
   const obstacle = removalObstacle(image, locks)?.why;
   if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
   const using = users.get(image.ImageId ?? '');

@@ -1,5 +1,5 @@
 import { regionOfKey } from '../aws/kms.ts';
-import { accountsUsing, type Decided, type EncryptedCopy, type MakingPlan, type TargetPlan } from './decided.ts';
+import { accountsUsing, type Decided, type EncryptedCopy, type MakingPlan } from './decided.ts';
 import type { SourceSnapshot } from './facts.ts';
 import { type Operation, type Ref, told } from './operation.ts';
 import { deregistering } from './removal.ts';
@@ -28,6 +28,7 @@ export function openSupply(decided: Decided): Supply {
   const sourceName = nameOfSource(decided);
   const operations: Operation[] = [];
   const access = new Map<string, string>();
+  const allowed = new Map<MakingPlan['target'], string[]>();
   const shared = new Map<string, string>();
   let begin: readonly string[] = [];
   const add = (operation: Operation): string => {
@@ -84,7 +85,7 @@ export function openSupply(decided: Decided): Supply {
     add({ ...told({ ...base, id: imageCopyId(copy), of, after, why }), ...waiting, snapshotId: undefined });
   };
 
-  const allowOne = (key: string, { target }: MakingPlan): string | undefined => {
+  const giveUse = (key: string, { target }: MakingPlan): string | undefined => {
     const { keyAccess } = request.source;
     const { principalArn } = target;
     if (keyAccess === 'existing') return undefined;
@@ -104,17 +105,32 @@ export function openSupply(decided: Decided): Supply {
     });
   };
 
+  const allowOne = (key: string, taker: MakingPlan): void => {
+    const { target } = taker;
+    const { principalArn, place: there } = target;
+    const allowedBy = giveUse(key, taker);
+    const after = allowedBy === undefined ? [] : [allowedBy];
+    allowed.set(target, [...(allowed.get(target) ?? []), ...after]);
+    const pair = `${key} ${principalArn}`;
+    if (access.has(pair)) return;
+    const why = 'a grant or a policy comes into force some time later';
+    const what = told({ id: `access ${principalArn} ${key}`, place: there, of: [principalArn], key, after, why });
+    access.set(pair, add({ ...what, kind: 'access', key, target: there, allowedBy }));
+  };
+
   const shareOne = (
     from: EncryptedCopy | undefined,
     snapshotId: string | undefined,
-    takers: readonly TargetPlan[],
+    takers: readonly MakingPlan[],
   ): void => {
     const region = from?.place.region ?? place.region;
     const { resource, name, after } = supply(from, snapshotId);
     const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
     const why = `${accounts.join(', ')} copy it; taken back at the end`;
     const id = `share ${snapshotId ?? sourceName} in ${region}`;
-    const what = told({ id, place: { account, region }, of: [name], after, why });
+    // By who may use the key, a later run knows a share of ours, should this one be killed.
+    const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
+    const what = { ...told({ id, place: { account, region }, of: [name], after, why }), afterEnd };
     const type = snapshotId === undefined ? 'image' : 'snapshot';
     shared.set(`${region} ${snapshotId ?? ''}`, add({ ...what, kind: 'share', type, resource, accounts }));
   };
@@ -148,17 +164,7 @@ export function openSupply(decided: Decided): Supply {
     },
     allow(takers) {
       // All regions of an account are served at once.
-      for (const taker of takers)
-        for (const key of taker.sourceKeys) {
-          const { principalArn, place: there } = taker.target;
-          const pair = `${key} ${principalArn}`;
-          if (access.has(pair)) continue;
-          const allowedBy = allowOne(key, taker);
-          const why = 'a grant or a policy comes into force some time later';
-          const after = allowedBy === undefined ? [] : [allowedBy];
-          const what = told({ id: `access ${principalArn} ${key}`, place: there, of: [principalArn], key, after, why });
-          access.set(pair, add({ ...what, kind: 'access', key, target: there, allowedBy }));
-        }
+      for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
     },
     share(takers) {
       for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {

@@ -3,7 +3,7 @@ import { idsOf, snapshotIdsOf } from '../image.ts';
 import type { Outcome, Outcomes } from '../outcome.ts';
 import { isMaking, type TargetPlan } from '../plan/decided.ts';
 import { parametersIsland } from '../plan/target-operations.ts';
-import type { ReleaseReport } from '../release.ts';
+import type { ReleaseReport } from '../release/notes.ts';
 import type { Prepared } from '../run.ts';
 import type { Report, TargetRecord } from './outputs.ts';
 import { withOutcomes } from './plan.ts';
@@ -72,7 +72,8 @@ function recordOf({ target }: TargetPlan, { made, status, seconds }: Told): Targ
     amiId: image?.ImageId ?? null,
     amiName: image?.Name ?? target.name,
     snapshotIds: made?.snapshots ? idsOf(made.snapshots) : image ? snapshotIdsOf(image) : [],
-    kmsKeyArn: target.kmsKeyArn,
+    // As it was read, where it was.
+    kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
     status,
     seconds: Math.round(seconds * 10) / 10,
   };

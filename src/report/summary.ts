@@ -53,7 +53,7 @@ export function summaryText(report: Report): string {
       ...section('Failures', failing),
       ...section(
         'Warnings',
-        [...(plan?.warnings ?? []), ...(plan?.dryRun ? plan.unasked : [])].map((warning) => `- ${plain(warning)}`),
+        [...(plan?.warnings ?? []), ...(plan?.dryRun ? plan.unasked : [])].map((warning) => `- ${markdown(warning)}`),
       ),
     ],
     [

@@ -325,6 +325,14 @@ resource "aws_iam_role_policy" "target_route_copy" {
         "Resource" : "*"
       },
       {
+        "Sid" : "SeeWhatImagesComeFrom",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:GetImageAncestry"
+        ],
+        "Resource" : "arn:${local.partition}:ec2:*::image/*"
+      },
+      {
         "Sid" : "CopyTheImage",
         "Effect" : "Allow",
         "Action" : [

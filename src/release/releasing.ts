@@ -1,0 +1,46 @@
+import type { Place } from '../aws/clients.ts';
+import type { KeyAccess } from '../inputs/settings.ts';
+import type { LeaseRecord, Reader } from '../lease.ts';
+import type { LedgerState } from '../ledger.ts';
+
+/** Whose work is taken back, where, and how. */
+export type Releasing = Readonly<{
+  /** The source account, by region. */
+  source: (region: string) => Place;
+  sourceRegion: string;
+  /** The targets in which something of the owners may be. */
+  targets: readonly Place[];
+  /** The names of all targets from which what is left is taken back: these, or those that a sweep has been to. */
+  reached: readonly string[];
+  /** What the owner that ends has written down; other owners are told by their leases alone. */
+  state: LedgerState;
+  /** The grants that the owner knows of; undefined where only the saved state tells of them. */
+  grants: readonly KnownGrant[] | undefined;
+  keyAccess: KeyAccess;
+  /** The keys whose policies the owner has put a statement into; undefined where only the saved state tells of them. */
+  stated: readonly string[] | undefined;
+  keepIntermediates: boolean;
+  reader: (now: number) => Reader;
+  /** Whether an AMI may have given its name up for one that did not come to be. */
+  superseding: boolean;
+  /** The targets, as `account/region`, whose AMIs are there and right. */
+  ready: ReadonlySet<string>;
+  /** Whether there is time to wait until the lease of an earlier attempt expires. */
+  patient: boolean;
+  /** Whether this is the last look: before it, the leases stay, and tell whose what is left is. */
+  isLast: boolean;
+}>;
+
+/** A grant that was asked for, with its ID once AWS has told it. */
+export type KnownGrant = Readonly<{ keyArn: string; grantId: string | undefined }>;
+
+/** Whose leases there are: those that have ended, the owner's own among them, and those that others live by. */
+export type Leases = Readonly<{
+  gone: readonly string[];
+  /** Of runs that died, by their IDs. */
+  dead: ReadonlyMap<string, LeaseRecord>;
+  live: readonly string[];
+  /** When the last lease of an earlier attempt expires that is among them; 0 where there is none. */
+  outdatedUntil: number;
+  regions: readonly string[];
+}>;

@@ -1,0 +1,217 @@
+import { CreateTagsCommand, DeleteTagsCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { ancestryOf, describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
+import { errorMessage, hasCode, isDenied, isUnknownAction, placeName } from '../aws/errors.ts';
+import { idsOf, snapshotIdsOf } from '../image.ts';
+import { joined } from '../join.ts';
+import type { LedgerState } from '../ledger.ts';
+import { deleteSnapshot, removeImage } from '../operations/remove.ts';
+import { isOfEncryptedCopy, mayBePartOf, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
+import { endedLease, tagKeys, tagValue } from '../tags.ts';
+import { usersOf } from './encrypted-copies.ts';
+import { type Notes, noNotes, type ReleaseReport, reportOf } from './notes.ts';
+
+/** Whose work in a target is taken back. */
+export type Owners = Readonly<{
+  state: Pick<LedgerState, 'imageId' | 'leaseId' | 'keepPending' | 'finished'>;
+  /** The leases that have ended, and since when each of their runs makes things. */
+  gone: ReadonlyMap<string, number>;
+  /** Whether others' runs live, which may wait for what a dead one was making. */
+  othersLive: boolean;
+  /** Whether an AMI may have given its name up for one that did not come to be. */
+  superseding: boolean;
+  /** Whether the target's AMI is there and right. */
+  ready: boolean;
+  /** Whether nobody will look again. */
+  isLast: boolean;
+  isSweep: boolean;
+  /** What encrypted copies that are there come from. */
+  parents: () => Promise<ReadonlyMap<string, string>>;
+}>;
+
+/** What was found of the owners in a target. */
+type Found = Readonly<{ images: readonly Image[]; snapshots: readonly Snapshot[] }>;
+
+/** Removes what the owners began in one target and did not finish. Gives whether it is all gone. Never throws. */
+export async function releaseTarget(place: Place, owners: Owners, notes: Notes): Promise<boolean> {
+  const { state, gone, superseding, isLast, ready, isSweep } = owners;
+  const where = placeName(place);
+  const isFinished = (id = '') => state.finished.includes(id);
+  try {
+    const others = [...gone.keys()].some((id) => id !== state.leaseId);
+    const superseded = superseding || others ? await findSuperseded(place, owners, notes) : [];
+    const { found, spared } = await findBegun(place, owners, notes);
+    // Without the former AMI, the new one is all that there is: a later run compares it, and uses it if it is right.
+    // That the tag was taken off may be seen late: only the last look removes an AMI.
+    const stay = superseded.length > 0 || !isLast;
+    const halfMade = stay ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
+    for (const image of halfMade) {
+      await removeImage(place, image);
+      notes.done.push(`removed ${image.ImageId} in ${where}`);
+    }
+    const deletes = ready || (isSweep && found.images.length === 0);
+    await releaseSuperseded(place, superseded, { images: found.images, deletes, notes });
+    // What bears a lease that has ended would be taken for half-made by the next that looks.
+    await untagFinished(
+      place,
+      found.images.flatMap(({ ImageId = '' }) => (isFinished(ImageId) ? [ImageId] : [])),
+    );
+    const removed = new Set(halfMade.flatMap(snapshotIdsOf));
+    const copies = found.snapshots.filter(({ SnapshotId = '' }) => !removed.has(SnapshotId) && !isFinished(SnapshotId));
+    await releaseCopies(place, copies, { keepPending: state.keepPending, notes });
+    return !spared;
+  } catch (error) {
+    notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
+    return false;
+  }
+}
+
+/** Removes what runs on an image that died began in one target, but for what is finished. Never throws. */
+export async function releaseFrom(
+  place: Place,
+  {
+    imageId,
+    gone,
+    finished,
+    parents,
+  }: Readonly<{ imageId: string; finished: readonly string[] }> & Pick<Owners, 'gone' | 'parents'>,
+): Promise<ReleaseReport> {
+  const notes = noNotes();
+  const state = { imageId, leaseId: '', keepPending: false, finished };
+  const swept = { superseding: true, ready: false, isLast: true, isSweep: true, othersLive: false };
+  await releaseTarget(place, { ...swept, state, gone, parents }, notes);
+  return reportOf(notes);
+}
+
+/** What bears the owners' leases and is proven to be theirs; and whether a dead run's was spared for one that lives. */
+async function findBegun(place: Place, owners: Owners, notes: Notes): Promise<{ found: Found; spared: boolean }> {
+  const { state, gone, othersLive } = owners;
+  const { keepPending } = state;
+  // Copies that go on may bear the mark already.
+  const ofLease = { Name: `tag:${tagKeys.lease}`, Values: [...gone.keys(), ...(keepPending ? [endedLease] : [])] };
+  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [state.imageId] };
+  const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
+    ownImages(place, ofLease, ofSource),
+    ownSnapshots(place, ofLease, ofSource),
+  ]);
+  const leaseOf = (one: Image | Snapshot) => tagValue(one, tagKeys.lease) ?? '';
+  const isOwn = (one: Image | Snapshot) => leaseOf(one) === state.leaseId;
+  // An AMI that a dead run was making may be what one that lives waits for.
+  const spared = othersLive && !images.every(isOwn);
+  const isProven = provenIn(place, notes);
+  const isTheirs = (one: Image | Snapshot) =>
+    isProven('ImageId' in one ? one.ImageId : (one as Snapshot).SnapshotId, tieToLease(one, gone.get(leaseOf(one)))) &&
+    (!spared || isOwn(one));
+  const claims = { images: images.filter(isTheirs), snapshots: snapshots.filter(isTheirs) };
+  return { found: await proven(place, claims, { owners, notes }), spared };
+}
+
+/** Whether what bears tags of ours is proven; what isn't is told. */
+function provenIn(place: Place, notes: Notes): (id: string | undefined, tied: Tie) => boolean {
+  return (id, tied) => {
+    if (tied.is === 'proven') return true;
+    const told = `${id} in ${placeName(place)} is left alone: ${tied.why}`;
+    if (tied.is === 'unknown') notes.failed.push({ what: `${told}; the next run that makes the AMI sees to it` });
+    else notes[tied.is === 'claimed' ? 'stays' : 'foreign'].push(told);
+    return false;
+  };
+}
+
+/** What is proven to be ours; what isn't is told. */
+async function proven(
+  place: Place,
+  { images, snapshots }: Found,
+  { owners, notes }: Readonly<{ owners: Owners; notes: Notes }>,
+): Promise<Found> {
+  if (images.length + snapshots.length === 0) return { images, snapshots };
+  const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? '', snapshot]));
+  const missing = images.flatMap(snapshotIdsOf).filter((id) => !known.has(id));
+  for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? '', part);
+  const parents = new Map(await owners.parents());
+  for (const { ImageId = '' } of images.filter(isOfEncryptedCopy))
+    for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
+  const isProven = provenIn(place, notes);
+  return {
+    images: images.filter((image) => isProven(image.ImageId, tieOfImage(image, { snapshots: known, parents }))),
+    snapshots: snapshots.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents }))),
+  };
+}
+
+/** Then there is no proof, and what needs one is told. */
+function unlessUntold(error: unknown): [] {
+  if (isDenied(error) || isUnknownAction(error) || hasCode(error, 'InvalidAMIID.NotFound')) return [];
+  throw error;
+}
+
+/** The snapshots of an AMI that gave its name up to a run of these leases, where no AMI has them any more. */
+async function findSuperseded(place: Place, { state, gone }: Owners, notes: Notes): Promise<string[]> {
+  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [state.imageId] };
+  const marked = await ownSnapshots(place, { Name: `tag:${tagKeys.superseded}`, Values: [...gone.keys()] }, ofSource);
+  const isProven = provenIn(place, notes);
+  const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
+  const used = new Set((await usersOf(place, ours)).flatMap(snapshotIdsOf));
+  // An AMI that is there gives nothing up.
+  const kept = ours.filter((id) => used.has(id));
+  if (kept.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: kept, Tags: [{ Key: tagKeys.superseded }] }));
+  return ours.filter((id) => !used.has(id));
+}
+
+/**
+ * The snapshots of an AMI that gave its name up: nobody needs them where the new AMI is right; nor where there is none
+ * either, once their run is swept. Else they are told.
+ */
+async function releaseSuperseded(
+  place: Place,
+  superseded: readonly string[],
+  { images, deletes, notes }: Readonly<{ images: readonly Image[]; deletes: boolean; notes: Notes }>,
+): Promise<void> {
+  if (superseded.length === 0) return;
+  const where = placeName(place);
+  if (deletes) {
+    await joined(superseded.map((id) => deleteSnapshot(place, id)));
+    notes.done.push(`deleted ${superseded.join(', ')} in ${where}`);
+    return;
+  }
+  const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(', ');
+  notes.failed.push({
+    what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them`,
+  });
+}
+
+/** Deletes copies that no AMI has; those that go on after a time-out are marked for a run that takes them over. */
+async function releaseCopies(
+  place: Place,
+  copies: readonly Snapshot[],
+  { keepPending, notes }: Readonly<{ keepPending: boolean; notes: Notes }>,
+): Promise<void> {
+  const where = placeName(place);
+  const users = await usersOf(place, idsOf(copies));
+  const usersOfOne = ({ SnapshotId = '' }: Snapshot) =>
+    users.filter((user) => snapshotIdsOf(user).includes(SnapshotId));
+  const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
+  const kept = keepPending ? loose.filter(({ State }) => State === 'pending' || State === 'completed') : [];
+  if (kept.length > 0) {
+    const Tags = [{ Key: tagKeys.lease, Value: endedLease }];
+    await place.ec2(new CreateTagsCommand({ Resources: idsOf(kept), Tags }));
+    const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || '0%'})`).join(', ');
+    notes.goesOn.push(
+      `${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`,
+    );
+  }
+  const going = idsOf(loose.filter((one) => !kept.includes(one)));
+  await joined(going.map((id) => deleteSnapshot(place, id)));
+  if (going.length > 0) notes.done.push(`deleted ${going.join(', ')} in ${where}`);
+  // A snapshot by CopyImage that is in another image than the one it was made with is somebody else's by now.
+  const isFinished = (copy: Snapshot) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
+  await untagFinished(place, idsOf(copies.filter(isFinished)));
+}
+
+/** Takes the lease off what is finished. Where that isn't allowed, it stays, as a warning told when it was finished. */
+async function untagFinished(place: Place, Resources: string[]): Promise<void> {
+  if (Resources.length === 0) return;
+  try {
+    await place.ec2(new DeleteTagsCommand({ Resources, Tags: [{ Key: tagKeys.lease }] }));
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+  }
+}
