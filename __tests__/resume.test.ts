@@ -7,7 +7,7 @@ import { expectTargets, type TargetRecord } from './shared-case.ts';
 const timings = { secondsPerGiB: 0.01, baseSeconds: 0.05, visibleAfterSeconds: 0.3 };
 /** All kill points take many minutes (`npm run nightly`); `npm test` takes a sample of them. */
 const nightly = process.env.NIGHTLY === 'true';
-const stride = nightly ? 1 : 7;
+const stride = nightly ? 1 : 11;
 
 const cases: Record<string, () => Case> = {
   'an AMI to be encrypted first, to two regions': () =>

@@ -17,6 +17,7 @@ const parts = [
   ['tags that are read late', tests('tags that are read late', 'house/leases')],
   ['soak', tests('a soak', 'faults')],
   ['forged tags', tests('forged tags', 'house/forged-tags')],
+  ['what is ours, and what stays', tests('.', 'house/(known-as-ours|clocks|what-stays|leases|timeout)')],
   ['KMS needs as measured', tests('by the measured needs', 'policies')],
   ['mutants', () => npm('run', 'mutants')],
   ['diagrams', () => npm('run', 'check', '--prefix', 'pictures')],

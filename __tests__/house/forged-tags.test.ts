@@ -25,7 +25,7 @@ import { type House, isLeaseTag, messagesOf, openHouse, recordsOf, stockOf } fro
  * without, and touches none of it. What a lease on the source AMI says is believed; so one that lives keeps things longer.
  */
 
-const runs = Number(process.env.FORGED_RUNS ?? (process.env.NIGHTLY === 'true' ? 400 : 15));
+const runs = Number(process.env.FORGED_RUNS ?? (process.env.NIGHTLY === 'true' ? 400 : 10));
 const seed = Number(process.env.FORGED_SEED ?? 1);
 
 const older = 'ami-0aaaaaaaaaaaaaaa9';

@@ -11,6 +11,7 @@ import {
   targetRegion,
 } from '../../simulator/scenarios/standard.ts';
 import { runAction, runJob } from '../in-process.ts';
+import { sampled } from '../sampled.ts';
 import { flawsOf, goldenOf, prefix, target, untoldOf } from './foreign.ts';
 import {
   countOf,
@@ -66,7 +67,7 @@ function stock(house: House, account = targetAccount) {
 }
 
 describe('retain, over three bakes', () => {
-  test.each(ways)('%s', async (...way) => {
+  test.each(sampled(ways))('%s', async (...way) => {
     const shared = bakes(way);
     await using house = await openHouse(shared);
     const before = house.simulator.snapshotOfState(sourceAccount);
@@ -95,7 +96,7 @@ describe('retain, over three bakes', () => {
 });
 
 describe('replace, under another name', () => {
-  test.each(ways.filter(([name]) => !name.startsWith('register, of')))('%s', async (...way) => {
+  test.each(sampled(ways.filter(([name]) => !name.startsWith('register, of'))))('%s', async (...way) => {
     const shared = bakes(way);
     await using house = await openHouse(shared);
     const before = house.simulator.snapshotOfState(sourceAccount);
@@ -232,7 +233,7 @@ describe('what a run that was killed began', () => {
     return { shared, house, before, accounts: shared.inputs['target-accounts']?.split('\n') ?? [] };
   }
 
-  test.each(kills)('$name is taken over', async (kill) => {
+  test.each(sampled(kills))('$name is taken over', async (kill) => {
     const { shared, house, before, accounts } = await killed(kill);
     await using _ = house;
     const job = await runJob(house.run({}, { run_id: '2' }));
@@ -245,7 +246,7 @@ describe('what a run that was killed began', () => {
     expect(house.simulator.calls.filter(isAt(kill.at))).toHaveLength(kill.calls);
   });
 
-  test.each(kills)('$name goes with a sweep', async (kill) => {
+  test.each(sampled(kills, { first: 1 }))('$name goes with a sweep', async (kill) => {
     const { house, before } = await killed(kill);
     await using _ = house;
     const swept = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));

@@ -12,6 +12,7 @@ import {
 } from '../../simulator/scenarios/standard.ts';
 import type { RecordedCall } from '../../simulator/simulator.ts';
 import { runAction, runJob, startAction } from '../in-process.ts';
+import { sampled } from '../sampled.ts';
 import {
   countOf,
   type House,
@@ -124,7 +125,7 @@ describe('a finished AMI is never removed', () => {
     expect(imagesIn(house)).toEqual([recordsOf(main)[0]?.amiId]);
   });
 
-  test.each([0.5, 1, 2])(
+  test.each(sampled([0.5, 1, 2]))(
     'nor by post, which reads tags as they were %d s ago, after a cancel in the clean-up',
     async (lag) => {
       await using house = await openHouse(one(1, { timings: { ...minutes(1), tagsVisibleAfterSeconds: lag } }));
@@ -274,7 +275,7 @@ describe('shares and copies, with tags that are read late', () => {
     ...{ action: 'CopySnapshot', mutating: true },
   };
 
-  test.each([0.5, 1, 2])('by %d s: a copy that fails at once leaves none of its siblings', async (lag) => {
+  test.each(sampled([0.5, 1, 2]))('by %d s: a copy that fails at once leaves none of its siblings', async (lag) => {
     await using house = await openHouse(one(1, { timings: late(lag), faults: [refused] }));
     const job = await runJob(house.run());
     expect(job.main.conclusion).toBe('failure');
@@ -284,7 +285,7 @@ describe('shares and copies, with tags that are read late', () => {
     );
   });
 
-  test.each([0.5, 1, 2])(
+  test.each(sampled([0.5, 1, 2]))(
     'by %d s: a run that fails at once leaves no tag, and no share of a later run',
     async (lag) => {
       const shared = one(1, { timings: late(lag), faults: [refused], volumes: volumes.slice(0, 1) });
@@ -299,7 +300,7 @@ describe('shares and copies, with tags that are read late', () => {
     },
   );
 
-  test.each([3.5, 4])('by %d s: four matrix jobs that end at once tell what share stays', async (lag) => {
+  test.each(sampled([3.5, 4]))('by %d s: four matrix jobs that end at once tell what share stays', async (lag) => {
     const regions = ['eu-west-1', 'eu-west-2', 'us-west-2', 'ap-southeast-2'];
     await using house = await openHouse(one(1, { timings: { ...late(lag), latencyMs: 20 }, regions }));
     const jobs = await Promise.all(
@@ -420,19 +421,22 @@ describe('what a replace takes away goes only when the new AMI is finished', () 
     },
   );
 
-  test.each([300, 900, 2000])('two runs that replace the same AMI, %i ms apart, both end well', async (apart) => {
-    await using house = await openHouse(one(1));
-    await runJob(house.run({}, { run_id: '1' }));
-    const first = runJob(house.run(replace, { run_id: '2' }));
-    await house.simulator.clock.sleep(apart);
-    const second = runJob(house.run(replace, { run_id: '3' }));
-    const jobs = await Promise.all([first, second]);
-    expect(jobs.map(({ main }) => [main.conclusion, messagesOf(main)])).toEqual([
-      ['success', ''],
-      ['success', ''],
-    ]);
-    expect(imagesIn(house)).toHaveLength(1);
-  });
+  test.each(sampled([300, 900, 2000]))(
+    'two runs that replace the same AMI, %i ms apart, both end well',
+    async (apart) => {
+      await using house = await openHouse(one(1));
+      await runJob(house.run({}, { run_id: '1' }));
+      const first = runJob(house.run(replace, { run_id: '2' }));
+      await house.simulator.clock.sleep(apart);
+      const second = runJob(house.run(replace, { run_id: '3' }));
+      const jobs = await Promise.all([first, second]);
+      expect(jobs.map(({ main }) => [main.conclusion, messagesOf(main)])).toEqual([
+        ['success', ''],
+        ['success', ''],
+      ]);
+      expect(imagesIn(house)).toHaveLength(1);
+    },
+  );
 
   test('an AMI that is registered again is found, although the answer is lost', async () => {
     await using house = await openHouse(one(1));
