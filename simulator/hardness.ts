@@ -100,8 +100,8 @@ const hard = {
   timings: {
     visibleAfterSeconds: 2,
     goneAfterSeconds: 2,
-    registerSeconds: 5,
-    namesSnapshotsAfterSeconds: 2,
+    registerSeconds: 2,
+    namesSnapshotsAfterSeconds: 1,
     attributesVisibleAfterSeconds: 2,
     tagsVisibleAfterSeconds: 2,
     tagsInForceAfterSeconds: 10,
@@ -133,7 +133,6 @@ export const notYet: readonly Hardness[] = [
   'tagsInForceAfterSeconds',
   'sharesVisibleAfterSeconds',
   'sharesInForceAfterSeconds',
-  'freedAfterSeconds',
   'nameFreedAfterSeconds',
   'grantActiveAfterSeconds',
   'policyActiveAfterSeconds',

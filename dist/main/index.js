@@ -42318,32 +42318,40 @@ async function beginCopy(place, command, { mark, sourceId }) {
 		if (found !== void 0) return found;
 	}
 }
+// src/operations/patiently.ts
+const patienceMs = 12e4;
+async function patiently(place, act) {
+	const until = place.clock.now() + patienceMs;
+	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
+		return await act();
+	} catch (error) {
+		if (!(isDenied(error) || hasCode(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		await place.sleep(wait).catch(() => {
+			throw error;
+		});
+	}
+}
 // src/operations/remove.ts
 async function removeImage(place, image) {
 	await deregisterImage(place, image);
 	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
 }
-async function deregisterImage(place, image) {
-	try {
-		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
-	} catch (error) {
-		if (hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
-		if (!isDenied(error) || await isImageThere(place, image)) throw error;
-	}
+function deregisterImage(place, image) {
+	return patiently(place, async () => {
+		try {
+			await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
+		} catch (error) {
+			if (hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+			if (!isDenied(error) || await isImageThere(place, image)) throw error;
+		}
+	});
 }
 async function isImageThere(place, { ImageId = "" }) {
 	const [image] = await describeImages(place, [ImageId]);
 	return image !== void 0 && image.State !== "deregistered";
 }
-const inUseTries = 5;
 function deleteSnapshot(place, id) {
-	const on = (error) => hasCode(error, "InvalidSnapshot.InUse");
-	return retried({
-		place,
-		on,
-		tries: inUseTries,
-		wait: (count) => 500 * count
-	}, async () => {
+	return patiently(place, async () => {
 		try {
 			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
 		} catch (error) {
@@ -42352,6 +42360,9 @@ function deleteSnapshot(place, id) {
 			throw error;
 		}
 	});
+}
+async function discard({ leave }, place, id) {
+	await deleteSnapshot(place, id).catch((error) => leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`));
 }
 const halfMade = "what a run that fails or is cancelled has made here by then stays";
 function deletion(SnapshotId, without) {
@@ -42545,7 +42556,7 @@ async function takeOverCopy(operation, scope, begun) {
 		return await completed(operation, scope, begun);
 	} catch (error) {
 		if (!(error instanceof CopyFailedError)) throw error;
-		await deleteSnapshot(place, id);
+		await discard(run, place, id);
 		return;
 	}
 }
@@ -42569,7 +42580,7 @@ function copyNew(operation, scope, events) {
 			});
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await deleteSnapshot(place, id);
+			await discard(run, place, id);
 			if (on(error) && count < accessTries$1) run.log.line(placeName(place), `${id} failed (${error.reason}); copying ${sourceId} again`);
 			throw error;
 		}
@@ -43378,7 +43389,7 @@ async function carryOver(place, source, image) {
 	const due = [[
 		"Setting the instance types",
 		instanceTypesOf(image) !== instanceTypesOf(source),
-		() => place.ec2(instanceTypesCommand(ImageId, source))
+		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
 	], [
 		"Setting IMDSv2",
 		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
@@ -43634,7 +43645,7 @@ async function copyImage(operation, scope) {
 			};
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(place, id);
+			await removeFailed(place, id).catch((failure) => run.leave(`${id} in ${where}, which came to nothing: ${errorMessage(failure)}`));
 			if (on(error) && count < accessTries) run.log.line(where, `${id} failed (${error.reason}); copying ${imageId} again`);
 			throw error;
 		}
@@ -44468,7 +44479,7 @@ async function publish({ image: ref, settings }, { run, place, resultOf }) {
 	const { image } = made;
 	const step = async (doing, done, act) => {
 		try {
-			await act();
+			await patiently(place, act);
 			run.log.line(placeName(place), done);
 		} catch (error) {
 			throw new StepError(`${doing} ${image.ImageId} in ${placeName(place)}`, error);

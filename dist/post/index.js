@@ -29344,16 +29344,6 @@ async function readTags(place, ids) {
 	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage(id))), describeImages(place, ids.filter(isImage))]);
 	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
 }
-// src/retry.ts
-async function retried({ place, on, tries = Number.POSITIVE_INFINITY, wait, tell }, act) {
-	for (let count = 1;; count += 1) try {
-		return await act(count);
-	} catch (error) {
-		if (count >= tries || place.signal.aborted || !on(error)) throw error;
-		tell?.(error, count);
-		await place.sleep(wait(count));
-	}
-}
 // src/operations/allow.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
@@ -29366,32 +29356,40 @@ function leaseOfGrant(imageId, name) {
 function counted(number, noun, plural = `${noun}s`) {
 	return `${number} ${number === 1 ? noun : plural}`;
 }
+// src/operations/patiently.ts
+const patienceMs = 12e4;
+async function patiently(place, act) {
+	const until = place.clock.now() + patienceMs;
+	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
+		return await act();
+	} catch (error) {
+		if (!(isDenied(error) || hasCode(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		await place.sleep(wait).catch(() => {
+			throw error;
+		});
+	}
+}
 // src/operations/remove.ts
 async function removeImage(place, image) {
 	await deregisterImage(place, image);
 	await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
 }
-async function deregisterImage(place, image) {
-	try {
-		await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
-	} catch (error) {
-		if (hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
-		if (!isDenied(error) || await isImageThere(place, image)) throw error;
-	}
+function deregisterImage(place, image) {
+	return patiently(place, async () => {
+		try {
+			await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
+		} catch (error) {
+			if (hasCode(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+			if (!isDenied(error) || await isImageThere(place, image)) throw error;
+		}
+	});
 }
 async function isImageThere(place, { ImageId = "" }) {
 	const [image] = await describeImages(place, [ImageId]);
 	return image !== void 0 && image.State !== "deregistered";
 }
-const inUseTries = 5;
 function deleteSnapshot(place, id) {
-	const on = (error) => hasCode(error, "InvalidSnapshot.InUse");
-	return retried({
-		place,
-		on,
-		tries: inUseTries,
-		wait: (count) => 500 * count
-	}, async () => {
+	return patiently(place, async () => {
 		try {
 			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
 		} catch (error) {

@@ -8,6 +8,7 @@ import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
 import { isDenied, placeName, StepError } from '../aws/errors.ts';
 import { instanceTypesOf } from '../image.ts';
+import { patiently } from './patiently.ts';
 
 /**
  * Gives an AMI what registering doesn't take, or what AWS doesn't say that copying keeps of `source`: the list of instance
@@ -21,7 +22,7 @@ export async function carryOver(place: Place, source: Image, image: Image): Prom
     [
       'Setting the instance types',
       instanceTypesOf(image) !== instanceTypesOf(source),
-      () => place.ec2(instanceTypesCommand(ImageId, source)),
+      () => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source))),
     ],
     [
       'Setting IMDSv2',

@@ -1,7 +1,7 @@
 import { type CopyImageCommand, CreateTagsCommand, type Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
-import { hasCode, placeName, StepError } from '../aws/errors.ts';
+import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
 import { CopyFailedError } from '../aws/wait.ts';
 import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
 import type { Result } from '../outcome.ts';
@@ -48,7 +48,9 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
         return { id, image, snapshots: await describeSnapshots(place, snapshotIdsOf(image)) };
       } catch (error) {
         if (!(error instanceof CopyFailedError)) throw error;
-        await removeFailed(place, id);
+        await removeFailed(place, id).catch((failure: unknown) =>
+          run.leave(`${id} in ${where}, which came to nothing: ${errorMessage(failure)}`),
+        );
         if (on(error) && count < accessTries)
           run.log.line(where, `${id} failed (${error.reason}); copying ${imageId} again`);
         throw error;

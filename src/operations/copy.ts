@@ -12,7 +12,7 @@ import { giveAgain } from './allow.ts';
 import { beginCopy, retryOnQuota, snapshotCopy } from './begin-copy.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
 import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
-import { deleteSnapshot, deletion, halfMade } from './remove.ts';
+import { deletion, discard, halfMade } from './remove.ts';
 import { copyQuota } from './settings.ts';
 
 /** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
@@ -61,7 +61,7 @@ async function takeOverCopy(operation: Copy, scope: Scope, begun: Begun): Promis
     return await completed(operation, scope, begun);
   } catch (error) {
     if (!(error instanceof CopyFailedError)) throw error;
-    await deleteSnapshot(place, id);
+    await discard(run, place, id);
     return undefined;
   }
 }
@@ -78,7 +78,7 @@ function copyNew(operation: Copy, scope: Scope, events: SnapshotEvents): Promise
       return await completed(operation, scope, { id, events });
     } catch (error) {
       if (!(error instanceof CopyFailedError)) throw error;
-      await deleteSnapshot(place, id);
+      await discard(run, place, id);
       if (on(error) && count < accessTries)
         run.log.line(placeName(place), `${id} failed (${error.reason}); copying ${sourceId} again`);
       throw error;

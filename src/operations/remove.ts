@@ -5,9 +5,9 @@ import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import type { Result } from '../outcome.ts';
 import type { Delete, Untag } from '../plan/operation.ts';
-import { retried } from '../retry.ts';
-import type { Scope } from '../run.ts';
+import type { Run, Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
+import { patiently } from './patiently.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 
 /** Deregisters an image of ours and deletes its snapshots; what is gone already is no error. */
@@ -17,14 +17,16 @@ export async function removeImage(place: Place, image: Image): Promise<void> {
 }
 
 /** Deregisters an image of ours; one that is gone already is no error. */
-export async function deregisterImage(place: Place, image: Image): Promise<void> {
-  try {
-    await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
-  } catch (error) {
-    if (hasCode(error, 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable')) return;
-    // What is gone has no tags any more, and policies deny what they go by: only a look tells.
-    if (!isDenied(error) || (await isImageThere(place, image))) throw error;
-  }
+export function deregisterImage(place: Place, image: Image): Promise<void> {
+  return patiently(place, async () => {
+    try {
+      await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
+    } catch (error) {
+      if (hasCode(error, 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable')) return;
+      // What is gone has no tags any more, and policies deny what they go by: only a look tells.
+      if (!isDenied(error) || (await isImageThere(place, image))) throw error;
+    }
+  });
 }
 
 async function isImageThere(place: Place, { ImageId = '' }: Image): Promise<boolean> {
@@ -32,13 +34,9 @@ async function isImageThere(place: Place, { ImageId = '' }: Image): Promise<bool
   return image !== undefined && image.State !== 'deregistered';
 }
 
-/** An image that was deregistered a moment ago may still seem to use its snapshots. */
-const inUseTries = 5;
-
 /** Deletes a snapshot of ours; one that is gone already is no error. */
 export function deleteSnapshot(place: Place, id: string): Promise<void> {
-  const on = (error: unknown) => hasCode(error, 'InvalidSnapshot.InUse');
-  return retried({ place, on, tries: inUseTries, wait: (count) => 500 * count }, async () => {
+  return patiently(place, async () => {
     try {
       await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
     } catch (error) {
@@ -47,6 +45,13 @@ export function deleteSnapshot(place: Place, id: string): Promise<void> {
       throw error;
     }
   });
+}
+
+/** Deletes a snapshot that came to nothing; that it can't be deleted is told at the end, and hides no cause. */
+export async function discard({ leave }: Run, place: Place, id: string): Promise<void> {
+  await deleteSnapshot(place, id).catch((error: unknown) =>
+    leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`),
+  );
 }
 
 /** What is lost where a target's role can't take back what it has made. */

@@ -1,0 +1,26 @@
+import type { Place } from '../aws/clients.ts';
+import { hasCode, isDenied } from '../aws/errors.ts';
+
+/**
+ * What is done to a resource of ours is tried again for so long: policies go by its tags, which come into force late after a
+ * tagged creation (https://github.com/hashicorp/packer/issues/8591), and an image that was deregistered may still seem to use
+ * its snapshots (https://github.com/boto/boto3/issues/3019).
+ */
+const patienceMs = 120_000;
+
+/** The result of `act`, which is tried again while AWS's refusal may pass. @throws AWS's last refusal */
+export async function patiently<T>(place: Place, act: () => Promise<T>): Promise<T> {
+  const until = place.clock.now() + patienceMs;
+  for (let wait = 500; ; wait = Math.min(2 * wait, 10_000)) {
+    try {
+      return await act();
+    } catch (error) {
+      const mayPass = isDenied(error) || hasCode(error, 'InvalidSnapshot.InUse');
+      if (!mayPass || place.clock.now() + wait > until) throw error;
+      // Where there is no time, AWS's own words tell more.
+      await place.sleep(wait).catch(() => {
+        throw error;
+      });
+    }
+  }
+}
