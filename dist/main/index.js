@@ -43026,11 +43026,7 @@ function rank(copy) {
 }
 // src/operations/compare.ts
 function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [
-		...differences$1(source.image, image, allowancesOf(request, source, place)),
-		...originDifferences(source.image, image, snapshots),
-		...keyDifferences(key, image, snapshots)
-	];
+	return [...differences$1(source.image, image, allowancesOf(request, source, place)), ...keyDifferences(key, image, snapshots)];
 }
 // src/observe/instance.ts
 const instanceTag = "share-encrypted-ami:source-instance";
@@ -43556,11 +43552,15 @@ async function judge(run, place, { image, key }) {
 		snapshots,
 		why: `it is not of ${run.source.imageId}`
 	};
-	const found = [...differencesOf(run, place, {
-		image,
-		snapshots,
-		key
-	}), ...await uefiDifferences(run, place, image)];
+	const found = [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key
+		}),
+		...originDifferences(run.source.image, image, snapshots),
+		...await uefiDifferences(run, place, image)
+	];
 	return {
 		snapshots,
 		why: found.length === 0 ? "" : `it differs: ${found.map(differenceText).join("; ")}`

@@ -4,7 +4,7 @@ import { describeSnapshots } from '../aws/describe.ts';
 import { placeName, StepError } from '../aws/errors.ts';
 import { differenceText, snapshotIdsOf } from '../image.ts';
 import type { Result } from '../outcome.ts';
-import { tieOfImage } from '../plan/evidence.ts';
+import { originDifferences, tieOfImage } from '../plan/evidence.ts';
 import type { Reuse } from '../plan/operation.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
@@ -54,6 +54,8 @@ export async function judge(
     return { snapshots, why: `it is not of ${run.source.imageId}` };
   const found = [
     ...differencesOf(run, place, { image, snapshots, key }),
+    // Of what a run has made itself, it knows the copies by their IDs.
+    ...originDifferences(run.source.image, image, snapshots),
     ...(await uefiDifferences(run, place, image)),
   ];
   return { snapshots, why: found.length === 0 ? '' : `it differs: ${found.map(differenceText).join('; ')}` };
