@@ -1,4 +1,4 @@
-import { Refusal } from './refusal.ts';
+import { Refusal, throttled } from './refusal.ts';
 import { expired } from './sessions.ts';
 
 /** Something that goes wrong, at the calls that fit; fields that are left out fit everything. */
@@ -105,9 +105,7 @@ export function randomFrom(seed: number): () => number {
 export function refusalOf(fault: Fault, service: string): Refusal | undefined {
   switch (fault.kind) {
     case 'throttle':
-      return service === 'ec2'
-        ? new Refusal('RequestLimitExceeded', 'Request limit exceeded.', 503)
-        : new Refusal(service === 'sts' ? 'Throttling' : 'ThrottlingException', 'Rate exceeded', 400);
+      return throttled(service);
     case 'server-error':
       return new Refusal(
         service === 'kms' ? 'KMSInternalException' : 'InternalError',

@@ -1,3 +1,5 @@
+import type { Latency } from './rates.ts';
+
 /*
  * How hard the simulated AWS is. Each behaviour is a setting of the scenario; what is hard by default stands in `hard`,
  * but for the names in `notYet`, which are as an ideal AWS has them.
@@ -47,7 +49,8 @@ export type Timings = Readonly<{
   grantActiveAfterSeconds: number;
   /** https://docs.aws.amazon.com/kms/latest/developerguide/programming-eventual-consistency.html */
   policyActiveAfterSeconds: number;
-  latencyMs: number;
+  /** How long a call takes: recorded ones 140 to 990 ms. */
+  latencyMs: Latency;
 }>;
 
 /** What AWS does in one way or another where nobody knows, or does only at times. */
@@ -64,6 +67,8 @@ export type Rules = Readonly<{
   fixedDataTypes: boolean;
   /** Lists that aren't asked for pages come in pages of so many. */
   pageSize: number;
+  /** How much of AWS's request rates is left to those who call here: 1 is all, ½ with somebody who takes half; 0 is no rates. */
+  requestRates: number;
 }>;
 
 /** Of a scenario: nothing is late, and nothing that nobody knows is hard. */
@@ -93,6 +98,7 @@ export const ideal: Readonly<{ timings: Timings; rules: Rules }> = {
     deletesPendingLate: false,
     fixedDataTypes: false,
     pageSize: Number.POSITIVE_INFINITY,
+    requestRates: 0,
   },
 };
 
@@ -119,6 +125,7 @@ const hard = {
     deletesPendingLate: true,
     fixedDataTypes: true,
     pageSize: 5,
+    requestRates: 1,
   },
 } satisfies Readonly<{ timings: Partial<Timings>; rules: Partial<Rules> }>;
 

@@ -10,3 +10,10 @@ export class Refusal extends Error {
     this.status = status;
   }
 }
+
+/** How each service words that a caller asks too often. */
+export function throttled(service: string): Refusal {
+  return service === 'ec2'
+    ? new Refusal('RequestLimitExceeded', 'Request limit exceeded.', 503)
+    : new Refusal(service === 'sts' ? 'Throttling' : 'ThrottlingException', 'Rate exceeded', 400);
+}

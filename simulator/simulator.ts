@@ -3,6 +3,7 @@ import { type Fault, openFaults, refusalOf } from './faults.ts';
 import { ideal, settingsOf } from './hardness.ts';
 import { administratorOf, type Principal, readIamData } from './iam.ts';
 import { describeWorld, stateOf } from './picture.ts';
+import { latencyOf, openRates } from './rates.ts';
 import { Refusal } from './refusal.ts';
 import { buildWorld, type Scenario } from './scenario.ts';
 import { type HttpAnswer, type HttpRequest, type Outcome, type Server, serve } from './server.ts';
@@ -80,7 +81,10 @@ export async function startSimulator(
   const { timings, rules } = settingsOf(
     clock === realClock ? { ...scenario, timings: { ...ideal.timings, ...scenario.timings } } : scenario,
   );
-  const faults = openFaults(scenario.faults ?? [], scenario.seed ?? 1);
+  const seed = scenario.seed ?? 1;
+  const faults = openFaults(scenario.faults ?? [], seed);
+  const rates = openRates(rules.requestRates);
+  const counts = new Map<string, number>();
   const services: Services = {
     world,
     sts: { world, sessions, sessionSeconds: scenario.sessionSeconds },
@@ -91,8 +95,8 @@ export async function startSimulator(
 
   async function answer(request: HttpRequest): Promise<Outcome> {
     try {
-      if (timings.latencyMs > 0) await clock.sleep(timings.latencyMs);
       const url = new URL(request.path, 'http://simulator');
+      await passOn(request);
       const outcome = url.pathname === '/token' ? answerToken(url, request) : await answerCall(request);
       return typeof outcome === 'string' ? outcome : dated(outcome);
     } catch (error) {
@@ -100,6 +104,16 @@ export async function startSimulator(
       console.error('simulator:', error);
       return { status: 500, headers: {}, body: 'simulator error' };
     }
+  }
+
+  /** The time that a call takes. */
+  async function passOn(request: HttpRequest): Promise<void> {
+    if (timings.latencyMs === 0) return;
+    const { service, action, region } = readCall(request);
+    const site = `${service}/${action}/${region}`;
+    const count = (counts.get(site) ?? 0) + 1;
+    counts.set(site, count);
+    await clock.sleep(latencyOf(timings.latencyMs, { site, count, seed }));
   }
 
   /** Every answer tells AWS's time, by which clients mend their own. */
@@ -120,7 +134,8 @@ export async function startSimulator(
       return 'closed';
     }
     const { status, type, body } = await resultOf(call, async () => {
-      const struck = refusal ?? (fault && refusalOf(fault, sent.service));
+      const beyond = signature && rates.refusal({ ...call, at: clock.now() });
+      const struck = refusal ?? beyond ?? (fault && refusalOf(fault, sent.service));
       if (struck !== undefined) throw struck;
       const failCopies = fault?.kind === 'copy-fails' ? failureOf(fault) : undefined;
       const prepared = prepare(services, { ...sent, signature, failCopies });
