@@ -18,7 +18,7 @@ import { systemClock } from './time.ts';
  * Keep-Alive hint, which Node heeds only where a `timeout` is set: https://nodejs.org/api/http.html#new-agentoptions
  * Node's agents read the proxy variables; the SDK does not do it by itself.
  */
-const connections = { keepAlive: true, timeout: 4000, maxSockets: 64, proxyEnv: process.env };
+const connections = { keepAlive: true, timeout: 4000, maxSockets: 256, proxyEnv: process.env };
 
 /** The process that this is, on the runner that it was started by. */
 export function nodeHost(): Host {

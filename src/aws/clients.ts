@@ -20,6 +20,7 @@ import {
   isWithoutEffect,
   type Where,
 } from './errors.ts';
+import { openPacer, type Paced, type Pacer } from './pace.ts';
 
 /**
  * One principal in one account and region, and how to call AWS there.
@@ -71,9 +72,6 @@ export function actionOf(command: Sendable): string {
   return command.constructor.name.replace(/Command(\$\d+)?$/, '');
 }
 
-/** Until when the calls to one account and region hold back: throttling of one slows all, since they share the bucket. */
-type Pace = { until: number };
-
 /** After a cancel, the runner gives a step ten seconds in all. */
 const lingerMs = 2000;
 
@@ -107,20 +105,20 @@ type Call = Readonly<{
   command: Sendable;
   where: Where;
   session: Session;
-  pace: Pace;
+  service: string;
   signal: AbortSignal;
 }>;
 
 /** How often a call was tried again, for each reason, and what its last try was made with. */
 type Tries = { throttles: number; transients: number; renewals: number; used: Identity | undefined };
 
-async function send({ inFlight, clock }: Clients, call: Call): Promise<unknown> {
-  const { client, command, session, pace, signal } = call;
+async function send({ inFlight, pacer, clock }: Clients, call: Call): Promise<unknown> {
+  const { client, command, session, signal } = call;
+  const paced = pacedOf(call);
   const tries: Tries = { throttles: 0, transients: 0, renewals: 0, used: undefined };
   for (;;) {
     signal.throwIfAborted();
-    const held = pace.until - clock.now();
-    if (held > 0) await clock.sleep(held * (1 + Math.random() / 2), signal);
+    await pacer.turn(paced);
     try {
       return await inFlight(() => {
         tries.used = session.current();
@@ -129,23 +127,30 @@ async function send({ inFlight, clock }: Clients, call: Call): Promise<unknown> 
       });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      await makeReady({ call, tries, clock }, error);
+      await makeReady({ call, tries, clock, hold: (ms) => pacer.refused(paced, ms) }, error);
     }
   }
 }
 
+/** Checks and tags wait for what the copies wait for. */
+function pacedOf({ command, where, service, signal }: Call): Paced {
+  const action = actionOf(command);
+  const { DryRun } = (command as Partial<Ec2Command>).input ?? {};
+  return { where, service, action, signal, canWait: DryRun === true || action === 'DeleteTags' };
+}
+
 /** Does what lets the next try go better than the last, which failed. @throws where there is to be no other */
 async function makeReady(
-  { call, tries, clock }: Readonly<{ call: Call; tries: Tries; clock: Clock }>,
+  { call, tries, clock, hold }: Readonly<{ call: Call; tries: Tries; clock: Clock; hold: (ms: number) => void }>,
   error: unknown,
 ): Promise<void> {
-  const { command, where, session, pace, signal } = call;
+  const { command, where, session, signal } = call;
   // The call was never sent: no credentials for it, and that error says why.
   if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
   const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
   if (isThrottling(error) && tries.throttles < maxThrottles) {
     tries.throttles += 1;
-    pace.until = Math.max(pace.until, clock.now() + backoff(tries.throttles, 500, 15_000));
+    hold(backoff(tries.throttles, 500, 15_000));
   } else if (isExpired(error) && tries.renewals < 3) {
     tries.renewals += 1;
     session.renew(tries.used);
@@ -174,16 +179,15 @@ export function placesOf(clients: Clients, access: Access): (region: string) => 
 
 function openPlace(clients: Clients, { account, session, signal }: Access, region: string): Place {
   const config = { ...clientDefaults, requestHandler: clients.http, region, credentials: session.credentials };
-  const open = <T extends Client>(make: (settings: Partial<Settings>) => T) => {
+  const open = <T extends Client>(service: string, make: (settings: Partial<Settings>) => T) => {
     const client = clients.pooled(make);
-    const pace = { until: 0 };
     return (signal: AbortSignal) => (command: Sendable) =>
-      send(clients, { client: client(), command, where: { account, region }, session, pace, signal });
+      send(clients, { client: client(), command, where: { account, region }, session, service, signal });
   };
-  const ec2 = open((settings) => new EC2Client({ ...config, ...settings }));
-  const kms = open((settings) => new KMSClient({ ...config, ...settings }));
-  const sts = open((settings) => new STSClient({ ...config, ...settings }));
-  const ssm = open((settings) => new SSMClient({ ...config, ...settings }));
+  const ec2 = open('ec2', (settings) => new EC2Client({ ...config, ...settings }));
+  const kms = open('kms', (settings) => new KMSClient({ ...config, ...settings }));
+  const sts = open('sts', (settings) => new STSClient({ ...config, ...settings }));
+  const ssm = open('ssm', (settings) => new SSMClient({ ...config, ...settings }));
   const until = (signal: AbortSignal): Place => ({
     account,
     region,
@@ -212,6 +216,7 @@ export type Clients = Readonly<{
   http: Host['http'];
   /** A call is made up only when it can be sent soon: a thousand that wait for a connection take 100 KB each. */
   inFlight: LimitFunction;
+  pacer: Pacer;
   /** Gives a client from the pool, made when it isn't there. */
   pooled<T extends Client>(make: (settings: Partial<Settings>) => T): () => T;
 }>;
@@ -233,7 +238,8 @@ export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clie
     clock,
     awsNow: aws.now,
     http: aws.reading(http),
-    inFlight: pLimit(128),
+    inFlight: pLimit(400),
+    pacer: openPacer(clock),
     pooled: (make) => () => {
       const client = (kept.get(make) as ReturnType<typeof make> | undefined) ?? make({ ...settings });
       settings ??= settingsOf(client);
