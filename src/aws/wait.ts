@@ -47,6 +47,7 @@ type Waiter = {
   id: string;
   since: number;
   seen: boolean;
+  lookedAt: number;
   missed: number;
   percent: number;
   done: boolean;
@@ -67,24 +68,38 @@ const goneAfterLooks = 4;
 
 /**
  * Seconds to the next look at something `elapsed` seconds old and `percent` done: soon after its start, seldom in the
- * long middle, and near the foreseeable end again within a second or 2 % of its time.
+ * long middle, and near the foreseeable end again within a second or 1 % of its time.
  */
 export function nextLook(elapsed: number, percent: number, ceiling: number): number {
-  const least = Math.max(0.02 * elapsed, Math.min(1, Math.max(0.2, 0.3 * elapsed)));
+  const least = Math.max(0.01 * elapsed, Math.min(1, Math.max(0.2, 0.3 * elapsed)));
   const guess = percent > 0 ? (0.6 * elapsed * (100 - percent)) / percent : 0.5 * elapsed;
   return Math.min(Math.max(least, guess), ceiling);
 }
+
+/** In the first minute, short copies are to be seen soon; then looks have a rate: where many volumes end, each wants some. */
+const looksAtFirst = 8;
+const looksPerMinute = 5.8;
+
+/** Seconds that pass before the next look at the least, after so many looks in so many seconds. */
+function leastPause(looks: number, elapsed: number): number {
+  return elapsed < 60 ? 0 : Math.max(0, 60 + ((looks - looksAtFirst) * 60) / looksPerMinute - elapsed);
+}
+
+/** What is due any moment is looked at again after a third of the time that it has been due. */
+const soonPercent = 66;
 
 /** Seconds to the next look that serves all of `waiters`: what isn't urgent is only waited for until the last of it ends. */
 function nextLookAtAll(waiters: readonly Waiter[], ceiling: number, now: number): number {
   const [urgent, other] = [true, false].map((wanted) =>
     waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted),
   );
-  const seconds = (waiter: Waiter): number =>
-    // An image is there when its last snapshot is.
-    waiter.parts.some(({ done }) => !done)
-      ? nextLookAtAll(waiter.parts, ceiling, now)
-      : nextLook(age(waiter, now), waiter.percent, ceiling);
+  const seconds = (waiter: Waiter): number => {
+    // An image is there soon after its last snapshot, and how soon nothing tells.
+    if (waiter.parts.some(({ done }) => !done)) return nextLookAtAll(waiter.parts, ceiling, now);
+    const since = Math.max(waiter.since, ...waiter.parts.map(({ lookedAt }) => lookedAt));
+    const percent = waiter.parts.length > 0 ? soonPercent : waiter.percent;
+    return nextLook((now - since) / 1000, percent, ceiling);
+  };
   const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
   return Math.min(last, ...(urgent ?? []).map(seconds));
 }
@@ -121,9 +136,13 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
     });
 
   const look = async (): Promise<void> => {
+    const began = place.clock.now();
     try {
-      while (waiters.size > 0) {
-        await pause(nextLookAtAll([...waiters], pollSeconds, place.clock.now()) * 1000);
+      for (let looks = 0; waiters.size > 0; looks += 1) {
+        const now = place.clock.now();
+        const next = nextLookAtAll([...waiters], pollSeconds, now);
+        const least = leastPause(looks, (now - began) / 1000);
+        await pause(Math.min(pollSeconds, Math.max(least, next)) * 1000);
         await lookOnce(place, waiters);
       }
     } catch (error) {
@@ -156,7 +175,7 @@ function newWaiter(
   what: Pick<Waiter, 'kind' | 'id' | 'since' | 'untilNamed'>,
   rest: Pick<Waiter, 'events' | 'resolve' | 'reject'>,
 ): Waiter {
-  return { ...what, seen: false, missed: 0, percent: 0, done: false, parts: [], sizeGiB: 0, ...rest };
+  return { ...what, seen: false, lookedAt: 0, missed: 0, percent: 0, done: false, parts: [], sizeGiB: 0, ...rest };
 }
 
 function age({ since }: Waiter, now: number): number {
@@ -166,12 +185,22 @@ function age({ since }: Waiter, now: number): number {
 const describers = { snapshot: describeSnapshots, image: describeImages } as const;
 
 async function lookOnce(place: Place, waiters: Set<Waiter>): Promise<void> {
-  await Promise.all([lookAt('snapshot', place, waiters), lookAt('image', place, waiters)]);
+  // By what the first shows, the second is due at once.
+  await lookAt('snapshot', place, waiters);
+  await lookAt('image', place, waiters);
+}
+
+/** An image's own state tells more than its snapshots' only once those are done; that it failed by itself is seen a minute late. */
+const imageSeconds = 60;
+
+function isToLookAt({ kind, parts, lookedAt }: Waiter, now: number): boolean {
+  return kind === 'snapshot' || parts.every(({ done }) => done) || now - lookedAt >= imageSeconds * 1000;
 }
 
 /** One look at all of a kind that is waited for. */
 async function lookAt(kind: Waiter['kind'], place: Place, waiters: Set<Waiter>): Promise<void> {
-  const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
+  const now = place.clock.now();
+  const waiting = [...waiters].filter((waiter) => waiter.kind === kind && isToLookAt(waiter, now));
   if (waiting.length === 0) return;
   let found: readonly (Snapshot | Image)[];
   try {
@@ -197,13 +226,14 @@ function follow(
 ): void {
   if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
   else if (waiter.kind === 'image' && state !== undefined)
-    for (const part of partsOf(waiter, state as Image)) waiters.add(part);
+    for (const part of partsOf(waiter, state as Image)) if (!part.done) waiters.add(part);
 }
 
 /** Whether `waiter` has its answer. */
 function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Place): boolean {
   const { id } = waiter;
   const elapsedSeconds = age(waiter, place.clock.now());
+  waiter.lookedAt = place.clock.now();
   if (state === undefined) {
     waiter.missed += 1;
     const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
