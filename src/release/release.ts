@@ -2,6 +2,7 @@ import type { Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
+import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { dropLeases, endLease, isWithin, type LeaseRecord, leasesOf, sortLeases, targetMarks } from '../lease.ts';
 import { longestJobMs } from '../plan/earlier.ts';
@@ -35,9 +36,10 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
   }
   let leases = sorted(first, releasing);
   let targets = inTargets(releasing, leases, notes);
-  await accessBy(releasing, leases, notes);
-  // By its grants, whoever comes next knows the shares of a run that is killed here.
-  await revokeOwn();
+  const sharesEnd = accessBy(releasing, leases, notes);
+  // By its grants, whoever comes next knows what of the source's own a run that is killed here had shared.
+  if (sharesSource(state, first)) await sharesEnd;
+  await joined([sharesEnd, revokeOwn()]);
   if (leases.live.length > 0) {
     const wait = releasing.patient ? leases.outdatedUntil - place.awsNow() : 0;
     await place.sleep(Math.max(secondLookMs, wait)).catch(() => undefined);
@@ -70,6 +72,12 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
       ]),
     );
   return reportOf(notes);
+}
+
+/** Whether the run shared what isn't this action's own; of an AMI that is gone, nobody knows. */
+function sharesSource({ shares, imageId }: Releasing['state'], image: Image | null): boolean {
+  const own = new Set(image === null ? [] : [imageId, ...snapshotIdsOf(image)]);
+  return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 
 /**
