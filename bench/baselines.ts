@@ -17,8 +17,9 @@ import { keyArnOf } from '../simulator/scenario.ts';
 import { sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
-import { round } from './measure.ts';
-import { caseOf, idealSeconds, targetsOf, type Workload } from './workload.ts';
+import { round } from './calls.ts';
+import { idealSeconds } from './ideal.ts';
+import { caseOf, targetsOf, type Workload } from './workload.ts';
 
 export type Style = 'sequential' | 'promise-all';
 

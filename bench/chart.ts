@@ -1,10 +1,10 @@
 import type { Baseline } from './baselines.ts';
-import type { Measured } from './measure.ts';
+import type { Played } from './played.ts';
 import type { timings } from './workload.ts';
 
 /** What is drawn of the bench's results. */
 type Makespans = Readonly<{
-  action: readonly Measured[];
+  action: readonly Played[];
   baselines: readonly Baseline[];
   timings: typeof timings;
 }>;

@@ -1,5 +1,5 @@
 import { nextLook } from '../src/aws/wait.ts';
-import { round } from './measure.ts';
+import { round } from './calls.ts';
 
 export type Looking = Readonly<{
   minutes: number;

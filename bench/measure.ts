@@ -3,78 +3,57 @@ import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type ActionRun, runAction, startAction } from '../simulator/runner.ts';
 import { type RecordedCall, type Simulator, startSimulator } from '../simulator/simulator.ts';
-import { caseOf, idealSeconds, targetsOf, timings, type Workload } from './workload.ts';
+import { isLook, ofTargetsOnly, round } from './calls.ts';
+import { caseOf, targetsOf, type Workload } from './workload.ts';
 
 export type Measured = Readonly<{
   workload: Workload;
   targets: number;
-  idealSeconds: number;
   seconds: number;
-  ratio: number;
-  /** From the process's start to the first copy, and from the last AMI to the process's end. */
-  secondsBefore: number;
-  secondsAfter: number;
   calls: number;
-  callsPerTarget: number;
-  callsPerMinute: number;
   /** Calls of a target's role that the work takes: without looks at how far a copy is, and without what preflight asks. */
   targetCallsPerTarget: number;
   /** What preflight asks besides: so many for each role, not for each target, where there are many. */
   checksPerTarget: number;
-  /** Looks a minute in one account and region, while copies ran there: the mean and the most. */
-  looksPerMinute: Readonly<{ mean: number; most: number }>;
   peakMemoryMb: number | undefined;
   /** What each process took of the processors: where their sum nears the seconds, the machine bounds the run, not the action. */
   cpuSeconds: Readonly<{ action: number | undefined; simulator: number }>;
 }>;
 
-const looks = new Set(['DescribeSnapshots', 'DescribeImages']);
+/** Of processes, which wait for real: copies of half a minute and more. */
+const short = { timings: { baseSeconds: 20, secondsPerGiB: 0.25, latencyMs: 140 }, rules: { requestRates: 1 } };
+
 const repository = resolve(import.meta.dirname, '..');
 
 /** Runs the built action on a workload. @throws Error where it doesn't end well: its figures would mean nothing */
 export async function measure(workload: Workload): Promise<Measured> {
-  const { scenario, inputs } = caseOf(workload);
+  const { scenario, inputs } = caseOf(workload, short);
   const simulator = await startSimulator(scenario);
   try {
     const before = process.cpuUsage();
-    const result = await runAction({ inputs, env: simulator.env });
+    const { conclusion, seconds, usage, log } = await runAction({ inputs, env: simulator.env });
     const { user, system } = process.cpuUsage(before);
-    const { conclusion, seconds, usage, outputs, log } = result;
-    if (conclusion !== 'success') throw new Error(`the run ended in ${conclusion}:\n${log.slice(-2000)}`);
-    const targets = targetsOf(workload);
-    const records = JSON.parse(outputs.targets ?? '[]') as { status: string }[];
-    if (records.filter(({ status }) => status === 'created').length !== targets) throw new Error('a target is missing');
     const { calls } = simulator;
-    const began = calls.find(({ action, mutating }) => mutating && action === 'CopyImage')?.at ?? 0;
-    const ended = calls.findLast(({ action, mutating }) => mutating && action === 'RegisterImage')?.at ?? 0;
-    const ideal = idealSeconds(workload);
-    const source = inputs['source-role-arn']?.split(':')[4];
-    const ofTargets = calls.filter(({ account }) => account !== undefined && account !== source);
+    const targets = targetsOf(workload);
+    const made = calls.filter(
+      ({ action, mutating, outcome }) => action === 'RegisterImage' && mutating && outcome === 'ok',
+    );
+    if (conclusion !== 'success' || made.length !== targets)
+      throw new Error(`the run ended in ${conclusion}, ${made.length} of ${targets} AMIs:\n${log.slice(-2000)}`);
+    const ofTargets = ofTargetsOnly(calls, inputs);
     return {
       workload,
       targets,
-      idealSeconds: ideal,
       seconds: round(seconds, 1),
-      ratio: round(seconds / ideal, 3),
-      secondsBefore: round((began - (calls[0]?.at ?? 0)) / 1000, 1),
-      secondsAfter: round(((calls.at(-1)?.at ?? 0) - ended) / 1000, 1),
       calls: calls.length,
-      callsPerTarget: round(calls.length / targets, 1),
-      callsPerMinute: round((calls.length / seconds) * 60, 0),
       targetCallsPerTarget: round(ofTargets.filter((call) => !isLook(call) && !isCheck(call)).length / targets, 1),
       checksPerTarget: round(ofTargets.filter(isCheck).length / targets, 1),
-      looksPerMinute: looksPerMinute(ofTargets),
       peakMemoryMb: usage.peakMemoryMb,
       cpuSeconds: { action: usage.cpuSeconds, simulator: round((user + system) / 1e6, 1) },
     };
   } finally {
     await simulator.close();
   }
-}
-
-/** A look at something that is being made is asked for by its ID; the plan's questions have filters. */
-function isLook({ action, request }: RecordedCall): boolean {
-  return looks.has(action) && (request.SnapshotIds !== undefined || request.ImageIds !== undefined);
 }
 
 /**
@@ -89,53 +68,6 @@ function isCheck({ action, request, outcome }: RecordedCall): boolean {
     outcome === 'AccessDeniedException' ||
     (action === 'DescribeSnapshots' && pending === true)
   );
-}
-
-function looksPerMinute(calls: readonly RecordedCall[]): Measured['looksPerMinute'] {
-  const rates = [...Map.groupBy(calls, ({ account, region }) => `${account}/${region}`).values()].flatMap((here) => {
-    const began = here.find(({ action, mutating }) => mutating && action === 'CopySnapshot')?.at;
-    const ended = here.find(({ action, mutating }) => mutating && action === 'RegisterImage')?.at;
-    if (began === undefined || ended === undefined) return [];
-    const between = here.filter((call) => isLook(call) && call.at >= began && call.at <= ended);
-    return [between.length / ((ended - began) / 60_000)];
-  });
-  const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
-  return { mean: round(mean, 1), most: round(Math.max(...rates), 1) };
-}
-
-export type Cancelled = Readonly<{ targets: number; revoked: number; seconds: number; processSeconds: number }>;
-
-/** Cancels a run whose copies are under way; how long until its last grant is revoked, and its process ends. */
-export async function measureCancel(workload: Workload): Promise<Cancelled> {
-  const { scenario, inputs } = caseOf(workload);
-  const simulator = await startSimulator({ ...scenario, timings: { baseSeconds: 5, secondsPerGiB: 1, latencyMs: 40 } });
-  try {
-    const targets = targetsOf(workload);
-    let begun = 0;
-    let cancelledAt = 0;
-    let pressedAt = 0;
-    const running = startAction({ inputs, env: simulator.env });
-    simulator.onCall(({ action, mutating, at }) => {
-      if (action === 'CopySnapshot' && mutating) begun += 1;
-      if (begun < targets || cancelledAt > 0) return;
-      cancelledAt = at;
-      pressedAt = performance.now();
-      running.cancel();
-    });
-    const result = await running.result;
-    if (cancelledAt === 0) throw new Error(`the run ended before its copies began:\n${result.log.slice(-2000)}`);
-    const revoked = simulator.calls.filter(({ action, outcome }) => action === 'RevokeGrant' && outcome === 'ok');
-    const granted = simulator.calls.filter(({ action, outcome }) => action === 'CreateGrant' && outcome === 'ok');
-    if (revoked.length !== granted.length) throw new Error('a grant was left');
-    return {
-      targets,
-      revoked: revoked.length,
-      seconds: round(((revoked.at(-1)?.at ?? 0) - cancelledAt) / 1000, 2),
-      processSeconds: round((performance.now() - pressedAt) / 1000, 2),
-    };
-  } finally {
-    await simulator.close();
-  }
 }
 
 export type StartUp = Readonly<{ entry: string; bundleBytes: number; ms: number; ratio: number; memoryMb: number }>;
@@ -179,7 +111,7 @@ export async function measureFirstCalls(): Promise<FirstCall[]> {
   const main: number[] = [];
   const post: number[] = [];
   for (let round = 0; round < 9; round += 1) {
-    const { scenario, inputs } = caseOf({ accounts: 1, regions: 1, volumes: 1 });
+    const { scenario, inputs } = caseOf({ accounts: 1, regions: 1, volumes: 1 }, short);
     const simulator = await startSimulator(scenario);
     try {
       const { env } = simulator;
@@ -210,7 +142,7 @@ async function untilCall(
   const running = startAction(run);
   let firstCallMs: number | undefined;
   const stop = simulator.onCall((call) => {
-    firstCallMs ??= performance.now() - started - timings.latencyMs;
+    firstCallMs ??= performance.now() - started - short.timings.latencyMs;
     if (isLast(call)) running.kill();
   });
   const { state } = await running.result;
@@ -255,8 +187,4 @@ async function timeProcess(
 /** The middle one of an odd number of figures. */
 function median(figures: readonly number[]): number {
   return figures.toSorted((a, b) => a - b)[Math.floor(figures.length / 2)] ?? 0;
-}
-
-export function round(value: number, digits: number): number {
-  return Math.round(value * 10 ** digits) / 10 ** digits;
 }
