@@ -40,7 +40,7 @@ describe('the built action', () => {
     async () => {
       const name = nightly ? '/golden/latest' : `/golden/${'x'.repeat(900)}`;
       const former = 'ami-00000000000000001';
-      const shared = manyReady({ accounts: nightly ? 30 : 3, regions: 50, parameters: { [name]: former } });
+      const shared = manyReady({ accounts: nightly ? 30 : 6, regions: 50, parameters: { [name]: former } });
       const simulator = await startSimulator(shared.scenario);
       const valuesOf = () =>
         Object.values(simulator.world.accounts).flatMap(({ regions }) =>
@@ -54,14 +54,15 @@ describe('the built action', () => {
       const action = startAction(job);
       let puts = 0;
       simulator.onCall(({ action: called, mutating }) => {
-        if (called === 'PutParameter' && mutating && ++puts === Math.round(count / 2)) action.kill();
+        if (called === 'PutParameter' && mutating && ++puts === Math.round(count / 10)) action.kill();
       });
       const main = await action.result;
       expect(main.signal).toBe('SIGKILL');
       // AWS looks at what it was given last.
       await new Promise((resolve) => setTimeout(resolve, 300));
       const set = valuesOf().filter((value) => value !== former).length;
-      expect([set > count / 3, set < count]).toEqual([true, true]);
+      // Some 256 were under way.
+      expect([set > count / 10, set < count]).toEqual([true, true]);
       for (const value of Object.values(main.state)) expect(value.length).toBeLessThanOrEqual(30_000);
       const post = await runAction({ ...job, entry: 'post', state: main.state, temp: main.temp });
       expect([post.conclusion, post.annotations]).toEqual(['success', []]);

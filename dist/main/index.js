@@ -40599,6 +40599,127 @@ const systemClock = {
 		return controller.signal;
 	}
 };
+// src/aws/pace.ts
+const ownBucket = /^(CreateSnapshot|DeleteSnapshot|DeregisterImage|ModifyImageAttribute|ModifySnapshotAttribute)$/;
+function ec2Bucket(action) {
+	if (action === "CopyImage") return {
+		name: action,
+		rate: {
+			capacity: 100,
+			perSecond: 1
+		}
+	};
+	if (action === "CreateTags") return {
+		name: action,
+		rate: {
+			capacity: 100,
+			perSecond: 10
+		}
+	};
+	if (ownBucket.test(action)) return {
+		name: action,
+		rate: {
+			capacity: 100,
+			perSecond: 5
+		}
+	};
+	if (/^(Describe|Get|List)/.test(action)) return {
+		name: "reads",
+		rate: {
+			capacity: 100,
+			perSecond: 20
+		}
+	};
+	return {
+		name: "writes",
+		rate: {
+			capacity: 50,
+			perSecond: 5
+		}
+	};
+}
+const kmsRates = new Map([
+	["CreateGrant", 50],
+	["ListGrants", 100],
+	["PutKeyPolicy", 15],
+	["RevokeGrant", 30]
+]);
+function bucketOf(service, action) {
+	if (service === "ec2") return ec2Bucket(action);
+	const perSecond = service === "kms" ? kmsRates.get(action) : void 0;
+	return perSecond === void 0 ? void 0 : {
+		name: action,
+		rate: {
+			capacity: perSecond,
+			perSecond
+		}
+	};
+}
+function openPacer(clock) {
+	const gates = new Map();
+	const gateOf = ({ where, service, action }) => {
+		const bucket = bucketOf(service, action) ?? {
+			name: service,
+			rate: unlimited
+		};
+		const name = `${where.account}/${where.region}/${service}/${bucket.name}`;
+		const gate = gates.get(name) ?? openGate(clock, bucket.rate);
+		gates.set(name, gate);
+		return gate;
+	};
+	return {
+		turn: (call) => gateOf(call).turn(call.canWait, call.signal),
+		refused: (call, holdMs) => gateOf(call).refused(holdMs)
+	};
+}
+const unlimited = {
+	capacity: Number.POSITIVE_INFINITY,
+	perSecond: Number.POSITIVE_INFINITY
+};
+const leastShare = 1 / 16;
+const shareBackPerSecond = 1 / 120;
+function openGate(clock, { capacity, perSecond }) {
+	let tokens = capacity;
+	let at = clock.now();
+	let heldUntil = 0;
+	let share = 1;
+	const first = [];
+	const later = [];
+	const refill = () => {
+		const seconds = Math.max(0, clock.now() - at) / 1e3;
+		at = clock.now();
+		share = Math.min(1, share + seconds * shareBackPerSecond);
+		if (seconds > 0) tokens = Math.min(capacity, tokens + seconds * perSecond * share);
+	};
+	const delay = (before) => {
+		refill();
+		const lacking = before + 1 - tokens;
+		return Math.max(heldUntil - at, lacking > 0 ? 1e3 * lacking / (perSecond * share) : 0);
+	};
+	return {
+		async turn(canWait, signal) {
+			const self = {};
+			const queue = canWait ? later : first;
+			queue.push(self);
+			try {
+				for (;;) {
+					const ms = delay(queue.indexOf(self) + (canWait ? first.length : 0));
+					if (ms <= 0) break;
+					await clock.sleep(Math.max(1, delay(0), ms / 2), signal);
+				}
+				tokens -= 1;
+			} finally {
+				queue.splice(queue.indexOf(self), 1);
+			}
+		},
+		refused(holdMs) {
+			refill();
+			if (at >= heldUntil) share = Math.max(leastShare, share / 2);
+			if (Number.isFinite(capacity)) tokens = 0;
+			heldUntil = Math.max(heldUntil, at + holdMs);
+		}
+	};
+}
 // src/aws/clients.ts
 function sendEc2({ ec2 }, command) {
 	return ec2(command);
@@ -40637,8 +40758,9 @@ function lingering(signal, clock, action) {
 		end: () => signal.removeEventListener("abort", stop)
 	};
 }
-async function send({ inFlight, clock }, call) {
-	const { client, command, session, pace, signal } = call;
+async function send({ inFlight, pacer, clock }, call) {
+	const { client, command, session, signal } = call;
+	const paced = pacedOf(call);
 	const tries = {
 		throttles: 0,
 		transients: 0,
@@ -40647,8 +40769,7 @@ async function send({ inFlight, clock }, call) {
 	};
 	for (;;) {
 		signal.throwIfAborted();
-		const held = pace.until - clock.now();
-		if (held > 0) await clock.sleep(held * (1 + Math.random() / 2), signal);
+		await pacer.turn(paced);
 		try {
 			return await inFlight(() => {
 				tries.used = session.current();
@@ -40660,18 +40781,30 @@ async function send({ inFlight, clock }, call) {
 			await makeReady({
 				call,
 				tries,
-				clock
+				clock,
+				hold: (ms) => pacer.refused(paced, ms)
 			}, error);
 		}
 	}
 }
-async function makeReady({ call, tries, clock }, error) {
-	const { command, where, session, pace, signal } = call;
+function pacedOf({ command, where, service, signal }) {
+	const action = actionOf(command);
+	const { DryRun } = command.input ?? {};
+	return {
+		where,
+		service,
+		action,
+		signal,
+		canWait: DryRun === true || action === "DeleteTags"
+	};
+}
+async function makeReady({ call, tries, clock, hold }, error) {
+	const { command, where, session, signal } = call;
 	if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
 	const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
 	if (isThrottling(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
-		pace.until = Math.max(pace.until, clock.now() + backoff(tries.throttles, 500, 15e3));
+		hold(backoff(tries.throttles, 500, 15e3));
 	} else if (isExpired(error) && tries.renewals < 3) {
 		tries.renewals += 1;
 		session.renew(tries.used);
@@ -40700,9 +40833,8 @@ function openPlace(clients, { account, session, signal }, region) {
 		region,
 		credentials: session.credentials
 	};
-	const open = (make) => {
+	const open = (service, make) => {
 		const client = clients.pooled(make);
-		const pace = { until: 0 };
 		return (signal) => (command) => send(clients, {
 			client: client(),
 			command,
@@ -40711,23 +40843,23 @@ function openPlace(clients, { account, session, signal }, region) {
 				region
 			},
 			session,
-			pace,
+			service,
 			signal
 		});
 	};
-	const ec2 = open((settings) => new EC2Client({
+	const ec2 = open("ec2", (settings) => new EC2Client({
 		...config,
 		...settings
 	}));
-	const kms = open((settings) => new KMSClient({
+	const kms = open("kms", (settings) => new KMSClient({
 		...config,
 		...settings
 	}));
-	const sts = open((settings) => new STSClient({
+	const sts = open("sts", (settings) => new STSClient({
 		...config,
 		...settings
 	}));
-	const ssm = open((settings) => new SSMClient({
+	const ssm = open("ssm", (settings) => new SSMClient({
 		...config,
 		...settings
 	}));
@@ -40755,7 +40887,8 @@ function openClients({ clock, http }) {
 		clock,
 		awsNow: aws.now,
 		http: aws.reading(http),
-		inFlight: pLimit(128),
+		inFlight: pLimit(256),
+		pacer: openPacer(clock),
 		pooled: (make) => () => {
 			const client = kept.get(make) ?? make({ ...settings });
 			settings ??= settingsOf(client);
@@ -41904,13 +42037,24 @@ var CopyFailedError = class extends Error {
 const invisibleSeconds = 300;
 const goneAfterLooks = 4;
 function nextLook(elapsed, percent, ceiling) {
-	const least = Math.max(.02 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
+	const least = Math.max(.01 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
 	const guess = percent > 0 ? .6 * elapsed * (100 - percent) / percent : .5 * elapsed;
 	return Math.min(Math.max(least, guess), ceiling);
 }
+const looksAtFirst = 8;
+const looksPerMinute = 5.8;
+function leastPause(looks, elapsed) {
+	return elapsed < 60 ? 0 : Math.max(0, 60 + (looks - looksAtFirst) * 60 / looksPerMinute - elapsed);
+}
+const soonPercent = 66;
 function nextLookAtAll(waiters, ceiling, now) {
 	const [urgent, other] = [true, false].map((wanted) => waiters.filter(({ events, done }) => !done && (events.isUrgent?.() ?? true) === wanted));
-	const seconds = (waiter) => waiter.parts.some(({ done }) => !done) ? nextLookAtAll(waiter.parts, ceiling, now) : nextLook(age(waiter, now), waiter.percent, ceiling);
+	const seconds = (waiter) => {
+		if (waiter.parts.some(({ done }) => !done)) return nextLookAtAll(waiter.parts, ceiling, now);
+		const since = Math.max(waiter.since, ...waiter.parts.map(({ lookedAt }) => lookedAt));
+		const percent = waiter.parts.length > 0 ? soonPercent : waiter.percent;
+		return nextLook((now - since) / 1e3, percent, ceiling);
+	};
 	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
 	return Math.min(last, ...(urgent ?? []).map(seconds));
 }
@@ -41948,9 +42092,13 @@ function watcherOf(place, pollSeconds) {
 		}
 	});
 	const look = async () => {
+		const began = place.clock.now();
 		try {
-			while (waiters.size > 0) {
-				await pause(nextLookAtAll([...waiters], pollSeconds, place.clock.now()) * 1e3);
+			for (let looks = 0; waiters.size > 0; looks += 1) {
+				const now = place.clock.now();
+				const next = nextLookAtAll([...waiters], pollSeconds, now);
+				const least = leastPause(looks, (now - began) / 1e3);
+				await pause(Math.min(pollSeconds, Math.max(least, next)) * 1e3);
 				await lookOnce(place, waiters);
 			}
 		} catch (error) {
@@ -41991,6 +42139,7 @@ function newWaiter(what, rest) {
 	return {
 		...what,
 		seen: false,
+		lookedAt: 0,
 		missed: 0,
 		percent: 0,
 		done: false,
@@ -42007,10 +42156,16 @@ const describers = {
 	image: describeImages
 };
 async function lookOnce(place, waiters) {
-	await Promise.all([lookAt("snapshot", place, waiters), lookAt("image", place, waiters)]);
+	await lookAt("snapshot", place, waiters);
+	await lookAt("image", place, waiters);
+}
+const imageSeconds = 60;
+function isToLookAt({ kind, parts, lookedAt }, now) {
+	return kind === "snapshot" || parts.every(({ done }) => done) || now - lookedAt >= imageSeconds * 1e3;
 }
 async function lookAt(kind, place, waiters) {
-	const waiting = [...waiters].filter((waiter) => waiter.kind === kind);
+	const now = place.clock.now();
+	const waiting = [...waiters].filter((waiter) => waiter.kind === kind && isToLookAt(waiter, now));
 	if (waiting.length === 0) return;
 	let found;
 	try {
@@ -42030,11 +42185,14 @@ async function lookAt(kind, place, waiters) {
 }
 function follow(waiter, state, { place, waiters }) {
 	if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
-	else if (waiter.kind === "image" && state !== void 0) for (const part of partsOf(waiter, state)) waiters.add(part);
+	else if (waiter.kind === "image" && state !== void 0) {
+		for (const part of partsOf(waiter, state)) if (!part.done) waiters.add(part);
+	}
 }
 function settle(waiter, state, place) {
 	const { id } = waiter;
 	const elapsedSeconds = age(waiter, place.clock.now());
+	waiter.lookedAt = place.clock.now();
 	if (state === void 0) {
 		waiter.missed += 1;
 		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
@@ -47839,8 +47997,9 @@ async function release(releasing) {
 	}
 	let leases = sorted(first, releasing);
 	let targets = inTargets(releasing, leases, notes);
-	await accessBy(releasing, leases, notes);
-	await revokeOwn();
+	const sharesEnd = accessBy(releasing, leases, notes);
+	if (sharesSource(state, first)) await sharesEnd;
+	await joined([sharesEnd, revokeOwn()]);
 	if (leases.live.length > 0) {
 		const wait = releasing.patient ? leases.outdatedUntil - place.awsNow() : 0;
 		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
@@ -47873,6 +48032,10 @@ async function release(releasing) {
 	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
 	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...settled(releasing, leases, unseen)]));
 	return reportOf$1(notes);
+}
+function sharesSource({ shares, imageId }, image) {
+	const own = new Set(image === null ? [] : [imageId, ...snapshotIdsOf(image)]);
+	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 function settled({ reached, source, sourceRegion }, { dead }, unseen) {
 	const now = source(sourceRegion).awsNow();
@@ -48878,7 +49041,7 @@ init_dist_es$8();
 const connections = {
 	keepAlive: true,
 	timeout: 4e3,
-	maxSockets: 64,
+	maxSockets: 256,
 	proxyEnv: process.env
 };
 function nodeHost() {

@@ -238,7 +238,7 @@ export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clie
     clock,
     awsNow: aws.now,
     http: aws.reading(http),
-    inFlight: pLimit(400),
+    inFlight: pLimit(256),
     pacer: openPacer(clock),
     pooled: (make) => () => {
       const client = (kept.get(make) as ReturnType<typeof make> | undefined) ?? make({ ...settings });
