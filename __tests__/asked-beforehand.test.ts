@@ -75,7 +75,9 @@ describe('the question is the very call that follows, as a dry run', () => {
       Condition: { Null: { 'aws:RequestTag/cost-center': 'true', 'ec2:CreateAction': 'false' } },
     });
     const without = await share(shared);
-    expect(without.error).toMatch(/role\/ami-target may not take ec2:CreateTags\n.+the statement that denies it/);
+    expect(without.error).toMatch(
+      /role\/ami-target is not allowed to call ec2:CreateTags\n.+a statement in its policy denies ec2:CreateTags/,
+    );
     expectUntouched(without);
     const result = await share(shared, { tags: 'cost-center=42' });
     expect(messagesOf(result)).toBe('');
@@ -94,7 +96,7 @@ describe('as soon as there is a copy, what could be asked only with another ID i
     });
     const result = await share(shared);
     expect(result.error).toMatch(
-      /Asking with snap-\w+ in 999999999999\/eu-west-1 .+role\/ami-target may not take ec2:RegisterImage.+What to do: add to its policy: \{"Effect":"Allow","Action":"ec2:RegisterImage".+the statement that denies it/,
+      /Asking with snap-\w+ in 999999999999\/eu-west-1 .+role\/ami-target is not allowed to call ec2:RegisterImage.+What to do: take the statement that denies ec2:RegisterImage out of its policy/,
     );
     expect(result.targets[0]?.status).toBe('failed');
     expect(Number(result.main.outputs['elapsed-seconds'] ?? 0)).toBeLessThan(600);
@@ -108,7 +110,9 @@ describe('as soon as there is a copy, what could be asked only with another ID i
       Condition: { Null: byTag },
     });
     const { error, simulator } = await share(shared);
-    expect(error).toMatch(/Asking with ami-\w+ in 111111111111\/us-east-1 .+may not take ec2:DeregisterImage/);
+    expect(error).toMatch(
+      /Asking with ami-\w+ in 111111111111\/us-east-1 .+is not allowed to call ec2:DeregisterImage/,
+    );
     expect(simulator.calls.filter(({ action, mutating }) => mutating && action === 'CopySnapshot')).toEqual([]);
   });
 
@@ -145,7 +149,7 @@ describe('what is no yes', () => {
     const result = await share(shared);
     expect(result.main.conclusion).toBe('success');
     expect(messagesOf(result)).toMatch(
-      /^999999999999\/eu-west-1: whether arn:\S+ami-target may take ec2:CopySnapshot could not be asked \(OddError: Odd\.\)$/,
+      /^999999999999\/eu-west-1: whether arn:\S+ami-target may call ec2:CopySnapshot could not be asked \(OddError: Odd\.\)$/,
     );
     expectTargets(result, shared.amiId);
   });

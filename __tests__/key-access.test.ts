@@ -124,7 +124,7 @@ test('existing: nothing is touched where the key policy lets the target account 
 test('existing, where the key lets nobody in: the statement that is missing is told', async () => {
   const result = await share(customerKey(), { 'source-key-access': 'existing' });
   expect(result.error).toMatch(
-    /ami-target may not take kms:DescribeKey on arn:aws:kms:\S+\n +What to do: add to the policy of that key: \{"Effect":"Allow","Principal":\{"AWS":"arn:aws:iam::999999999999:root"\},"Action":\["kms:DescribeKey",/,
+    /ami-target is not allowed to call kms:DescribeKey on arn:aws:kms:\S+\n +What to do: add to the policy of that key: \{"Effect":"Allow","Principal":\{"AWS":"arn:aws:iam::999999999999:root"\},"Action":\["kms:DescribeKey",/,
   );
   expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
 });

@@ -304,7 +304,7 @@ describe('what the action has made is told by its tag', () => {
     await simulator.close();
     const said = main.annotations.map(({ message }) => message).join('\n');
     // Beforehand, since the AMI and its snapshots are there to ask about.
-    expect(said).toMatch(/may not take ec2:DeregisterImage[\s\S]+the statement that denies it/);
+    expect(said).toMatch(/is not allowed to call ec2:DeregisterImage[\s\S]+leave that statement, and check the tags/);
   });
 });
 

@@ -75,7 +75,7 @@ function amiIn(draft: Draft): Writable<AmiScenario> {
 /** Puts the statements that a message gives into the policy of the role that it names. */
 function applyStatements(draft: Draft, message: string): void {
   const found = message.matchAll(
-    /(?:iam::(\d{12}):role\/\S+ may not take [^\n]+\n +What to do: add to its policy:|add to the policy of arn:aws:iam::(\d{12}):role\/\S+:) (\{.+?\})(?=;|\n|$| \()/g,
+    /(?:iam::(\d{12}):role\/\S+ is not allowed to call [^\n]+\n +What to do: add to its policy:|add to the policy of arn:aws:iam::(\d{12}):role\/\S+:) (\{.+?\})(?=;|\n|$| \()/g,
   );
   let applied = 0;
   for (const [, its, named, text = ''] of found) {
@@ -275,7 +275,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
       without(draft, sourceAccount, 'ec2:CreateImage');
       Object.assign(draft.inputs, { 'ami-id': '', 'instance-id': instanceId });
     },
-    says: /role\/ami-source may not take ec2:CreateImage\n.*"Resource":\["arn:aws:ec2:us-east-1:111111111111:instance\/\*"/,
+    says: /role\/ami-source is not allowed to call ec2:CreateImage\n.*"Resource":\["arn:aws:ec2:us-east-1:111111111111:instance\/\*"/,
   },
   'an instance has unencrypted volumes, and no source key is given': {
     given: ofInstance,
@@ -346,9 +346,9 @@ const misconfigurations: Record<string, Misconfiguration> = {
         Statement: [{ Effect: 'Allow', Action: 'kms:DescribeKey', Resource: other }],
       });
     },
-    says: /role\/ami-target may not take kms:DescribeKey on arn:aws:kms:us-east-1/,
+    says: /role\/ami-target is not allowed to call kms:DescribeKey on arn:aws:kms:us-east-1/,
     fix: (draft, message) => {
-      const told = /may not take kms:DescribeKey[^{]+add to its policy: (\{.+\})/.exec(message)?.[1] ?? '';
+      const told = /is not allowed to call kms:DescribeKey[^{]+add to its policy: (\{.+\})/.exec(message)?.[1] ?? '';
       draft.scenario.accounts[sourceAccount]?.roles?.['ami-target']?.policies.push({
         Version: '2012-10-17',
         Statement: JSON.parse(`[${told}]`),
@@ -388,7 +388,9 @@ const misconfigurations: Record<string, Misconfiguration> = {
       `the ${side} role lacks ${action}${resource === undefined ? '' : ` on the ${resource === sourceKey ? 'source' : 'target'} key`}`,
       {
         breaks: (draft) => without(draft, side === 'source' ? sourceAccount : targetAccount, action, resource),
-        says: new RegExp(`role/ami-${side} may not take ${action}|perform: ${action} on resource: ${resource}`),
+        says: new RegExp(
+          `role/ami-${side} is not allowed to call ${action}|perform: ${action} on resource: ${resource}`,
+        ),
       },
     ]),
   ),

@@ -298,7 +298,7 @@ describe('retain', () => {
     const { main } = await share(draft as never, { ...shared.inputs, retain: '2' });
     expect(main.conclusion).toBe('success');
     const told = main.annotations.map(({ message }) => message).join('\n');
-    expect(told).toMatch(/may not take ec2:DescribeLockedSnapshots: /);
+    expect(told).toMatch(/is not allowed to call ec2:DescribeLockedSnapshots: /);
     expect(told).toMatch(/golden-image-8\) could not be deleted: .*is locked/);
   });
 

@@ -181,7 +181,7 @@ describe('Allowed AMIs in a target', () => {
     const result = await share(lacking(byCopy({ state: 'disabled' }), 'ec2:GetAllowedImagesSettings'), inputs);
     expect(result.main.conclusion).toBe('success');
     expect(messagesOf(result)).toMatch(
-      /may not take ec2:GetAllowedImagesSettings: whether Allowed AMIs lets .+ is not known\. What to do: add to its policy: \{"Effect":"Allow","Action":"ec2:GetAllowedImagesSettings","Resource":"\*"\}/,
+      /is not allowed to call ec2:GetAllowedImagesSettings: whether Allowed AMIs lets .+ is not known\. What to do: add to its policy: \{"Effect":"Allow","Action":"ec2:GetAllowedImagesSettings","Resource":"\*"\}/,
     );
   });
 
@@ -269,7 +269,7 @@ describe('an AMI to be replaced that AWS lets not go', () => {
     const result = await share(lacking(withOld({}), 'ec2:DescribeLockedSnapshots'), inputs);
     expect(result.main.conclusion).toBe('success');
     expect(messagesOf(result)).toMatch(
-      /may not take ec2:DescribeLockedSnapshots: an AMI is deregistered even where .+"Action":"ec2:DescribeLockedSnapshots","Resource":"\*"/,
+      /is not allowed to call ec2:DescribeLockedSnapshots: an AMI is deregistered even where .+"Action":"ec2:DescribeLockedSnapshots","Resource":"\*"/,
     );
     expectTargets(result, amiId);
   });
@@ -307,12 +307,12 @@ describe('a volume without a snapshot', () => {
     [
       'encrypted, as far as may be known',
       lacking(blank(true, { defaultKey }), 'ec2:GetEbsDefaultKmsKeyId'),
-      /may not take ec2:GetEbsDefaultKmsKeyId: which key .+"Action":"ec2:GetEbsDefaultKmsKeyId"/,
+      /is not allowed to call ec2:GetEbsDefaultKmsKeyId: which key .+"Action":"ec2:GetEbsDefaultKmsKeyId"/,
     ],
     [
       'encrypted by default, as far as may be known',
       lacking(blank(false, { defaultKey, encryptionByDefault: true }), 'ec2:GetEbsEncryptionByDefault'),
-      /may not take ec2:GetEbsEncryptionByDefault: whether .+"Action":"ec2:GetEbsEncryptionByDefault"/,
+      /is not allowed to call ec2:GetEbsEncryptionByDefault: whether .+"Action":"ec2:GetEbsEncryptionByDefault"/,
     ],
   ])('%s', async (_, shared, says) => {
     const result = await share(shared, { 'dry-run': 'true' });

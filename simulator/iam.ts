@@ -119,11 +119,21 @@ export function forgetVerdicts(): void {
 async function evaluate(question: Question): Promise<Verdict> {
   const { principal } = question;
   const { resourcePolicy: _, ...alone } = question;
+  // Without a policy of its own, nobody may use a key: this one leaves all to the guard.
+  const ofKey = question.action.startsWith('kms:') && { resourcePolicy: delegationTo(principal) };
   for (const { kind, policy } of principal.role?.guards ?? []) {
-    const verdict = await evaluateOnce({ ...alone, owner: principal.account }, [policy]);
+    const verdict = await evaluateOnce({ ...alone, ...ofKey, owner: principal.account }, [policy]);
     if (verdict !== 'allowed') return { ...verdict, by: kind };
   }
   return evaluateOnce(question, principal.role?.policies ?? [administrator]);
+}
+
+function delegationTo({ account, arn }: Principal): PolicyDocument {
+  const root = `arn:${arn.split(':')[1]}:iam::${account}:root`;
+  return {
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Principal: { AWS: root }, Action: 'kms:*', Resource: '*' }],
+  };
 }
 
 /** Decides once for all requests that no policy in play can tell from each other: a thousand regions differ only by name. */

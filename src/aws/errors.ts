@@ -1,4 +1,4 @@
-import { deniedIn, deniedOutright, statement } from './statement.ts';
+import { denialRemedy, deniedIn } from './denial.ts';
 
 /** Where a call went: which account, which region, as whom. */
 export type Where = Readonly<{ account: string; region: string }>;
@@ -245,10 +245,8 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     },
     remedy: ({ awsMessage }) => {
       const { principal = '', action = '', resource = '*' } = deniedIn(awsMessage) ?? {};
-      const key = awsMessage.includes('no resource-based policy')
-        ? "; and the key's policy, or a grant, must let it"
-        : '';
-      return `add to the policy of ${principal}: ${statement(action, [resource])}${deniedOutright(awsMessage)}${key}`;
+      const whose = `the policy of ${principal}`;
+      return denialRemedy({ whose, action, resources: [resource], words: awsMessage });
     },
   },
   {

@@ -114,7 +114,7 @@ function sentences(unasked: readonly Asked[]): string[] {
   const byPlace = Map.groupBy(unasked, ({ asker }) => placeName(asker.place));
   const problems = [...byPlace].map(([where, asked]) => {
     const actions = [...new Set(asked.map(({ question }) => question.action))].sort().join(', ');
-    return { where, what: `whether the role may take ${actions} could not be asked beforehand`, remedy: '' };
+    return { where, what: `whether the role may call ${actions} could not be asked beforehand`, remedy: '' };
   });
   return together(problems).map(({ places, what }) => `${places}: ${what}`);
 }

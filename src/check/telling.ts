@@ -1,6 +1,6 @@
+import { denialRemedy, deniedIn, lackOf, policyIn } from '../aws/denial.ts';
 import { placeName } from '../aws/errors.ts';
 import { regionOfKey, useStatements } from '../aws/kms.ts';
-import { deniedIn, deniedOutright, lackOf, statement } from '../aws/statement.ts';
 import type { Verdict } from '../aws/verdict.ts';
 import type { Request } from '../inputs.ts';
 import type { Ec2Question, KeyQuestion, Question } from '../operations/question.ts';
@@ -23,7 +23,7 @@ export function tell(telling: Telling, { asker, question, verdict, hindrances }:
   } else if (verdict.is === 'not told' && isOdd(question, verdict)) {
     const { action, dry } = question;
     const lost = question.service === 'ec2' && question.without !== undefined ? `: ${question.without}` : '';
-    const failed = dry ? `whether ${asker.role} may take ${action} could not be asked` : `${action} failed`;
+    const failed = dry ? `whether ${asker.role} may call ${action} could not be asked` : `${action} failed`;
     findings.warn(where, `${failed} (${verdict.words})${lost}`);
   }
 }
@@ -76,10 +76,12 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
   if (byKey && request.source.keyAccess !== 'existing') return;
   const { account } = asker.place;
   const where = placeName({ account, region: regionOfKey(keyArn) });
-  const what = `${asker.role} may not take ${denied} on ${keyArn}`;
+  const what = `${asker.role} is not allowed to call ${denied} on ${keyArn}`;
   const remedy = byKey
     ? `add to the policy of that key: ${listed(useStatements({ Principal: accountOf(request, account), Resource: '*' }))}`
-    : `add to its policy: ${mending === 'reading' ? listed(useStatements({ Resource: keyArn })) : statement(denied, [keyArn])}${deniedOutright(verdict.words)}`;
+    : mending === 'reading' && isOwnLack(verdict.words)
+      ? `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`
+      : denialRemedy({ whose: 'its policy', action: denied, resources: [keyArn], words: verdict.words });
   const stops = counts === 'through-ec2' && inBothSets.includes(denied.slice('kms:'.length));
   if (counts === 'ours') findings.add(where, what, remedy);
   else if (stops && request.keyPreflight === 'fail')
@@ -89,6 +91,12 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
       `${remedy}; where it is allowed through EC2 alone (kms:ViaService), set key-preflight to warn`,
     );
   else findings.warn(where, `${what}. What to do: ${remedy}`);
+}
+
+/** Whether the role's own policies, or the key's, lack a statement that allows it. */
+function isOwnLack(words: string): boolean {
+  const policy = policyIn(words);
+  return policy === undefined || (!policy.explicit && /^(identity|resource)-based/.test(policy.kind));
 }
 
 function accountOf({ source: { partition } }: Request, account: string): { AWS: string } {

@@ -1,8 +1,8 @@
 import { DescribeAvailabilityZonesCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
+import { lackOf } from '../aws/denial.ts';
 import { ancestryOf, describeSnapshots, lockedSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { AwsCallError, errorMessage, isDenied, placeName } from '../aws/errors.ts';
-import { lackOf } from '../aws/statement.ts';
 import { verdictOf } from '../aws/verdict.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { type ImageExtras, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';

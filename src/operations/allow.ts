@@ -1,5 +1,6 @@
 import { CreateGrantCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
+import { policyIn } from '../aws/denial.ts';
 import { AwsCallError, errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { changePolicy, type Policy, withStatements } from '../aws/key-policy.ts';
 import { askToDecrypt, keyOperations, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
@@ -148,9 +149,10 @@ export async function giveAgain(id: string | undefined, { run, place }: Scope): 
   await addStatements(run, run.accounts.source(operation.place.region).until(place.signal), operation);
 }
 
-/** Whether the target role's own policy is what denies: that doesn't pass. */
+/** Whether something else than the key's policy denies, which no grant or statement of ours gets over: that doesn't pass. */
 function lacksPolicy(denied: unknown): boolean {
-  return errorMessage(denied).includes('no identity-based policy');
+  const policy = policyIn(errorMessage(denied));
+  return policy !== undefined && (policy.explicit || policy.kind !== 'resource-based policy');
 }
 
 function accessRemedy(
@@ -160,6 +162,8 @@ function accessRemedy(
 ): string | undefined {
   const { keyAccess, partition } = run.request.source;
   if (lacksPolicy(denied)) {
+    // What another kind of policy takes to be mended, its words tell.
+    if (!errorMessage(denied).includes('no identity-based policy')) return undefined;
     const statements = useStatements({ Resource: keyArn });
     return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: add to the target role's policy ${JSON.stringify(statements)}`;
   }

@@ -92,7 +92,7 @@ export async function uefiDifferences({ source, log }: Run, place: Place, image:
   } catch (error) {
     if (!isDenied(error)) throw error;
     log.warn(
-      `${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role may not take ec2:DescribeImageAttribute`,
+      `${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`,
     );
     return [];
   }
