@@ -429,7 +429,7 @@ describe('a misconfiguration is named with its remedy, nothing is changed, and t
     expect(main.annotations.map(({ message }) => message).join()).toMatch(/20 snapshot copies are running here/);
     const real = await share(draft as never);
     expect(real.error).toBe('');
-    expect(real.main.stdout).toContain('waiting for room in the quota');
+    expect(real.main.stdout).toContain('waiting for room in a quota to copy');
   });
 
   test('policies that allow KMS only through EC2 are let pass by key-preflight: warn', async () => {

@@ -6,10 +6,13 @@ import { lookedFor, retried } from '../src/retry.ts';
 function waitingPlace(patience = Number.POSITIVE_INFINITY) {
   const waits: number[] = [];
   const stop = new AbortController();
+  let now = 0;
   const place = {
     signal: stop.signal,
+    clock: { now: () => now },
     async sleep(ms: number) {
       waits.push(ms);
+      now += ms;
       if (waits.length >= patience) stop.abort(new Error('stopped'));
     },
   };
@@ -53,6 +56,13 @@ describe('what is tried again', () => {
     const act = failing('passing 1', 'passing 2', 'passing 3');
     await expect(retried({ place, on: passing, tries: 2, wait }, act)).rejects.toThrow('passing 2');
     expect(waits).toEqual([100]);
+  });
+
+  test('fails with the last failure when its time is over', async () => {
+    const { place, waits } = waitingPlace();
+    const passes = failing('passing 1', 'passing 2', 'passing 3', 'passing 4');
+    await expect(retried({ place, on: passing, forMs: 250, wait }, passes)).rejects.toThrow('passing 3');
+    expect(waits).toEqual([100, 200]);
   });
 
   test('fails at once with what does not pass by itself', async () => {

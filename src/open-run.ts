@@ -13,8 +13,13 @@ import type { Prepared, Run } from './run.ts';
 /** What a run is made of. */
 export type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signal' | 'stop'> & Prepared;
 
-/** A run, with the leases that it holds and what it could not remove, as both come up. */
-export type OpenRun = Readonly<{ run: Run; leases: readonly Lease[]; left: readonly string[] }>;
+/** A run, with the leases that it holds, what it could not remove, and on which keys it granted again, as they come up. */
+export type OpenRun = Readonly<{
+  run: Run;
+  leases: readonly Lease[];
+  left: readonly string[];
+  regranted: readonly string[];
+}>;
 
 export function openRun(parts: RunParts): OpenRun {
   const { request, log, host, leaseId, signal, stop, accounts, source, checked, plan } = parts;
@@ -24,6 +29,7 @@ export function openRun(parts: RunParts): OpenRun {
   const byId = new Map(operations.map((operation) => [operation.id, operation]));
   const leases: Lease[] = [];
   const left: string[] = [];
+  const regranted: string[] = [];
   const progress = new Map<string, Run['progress'] extends (copy: Copy) => infer T ? T : never>();
   // A thousand targets must not flood the log.
   const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
@@ -56,10 +62,11 @@ export function openRun(parts: RunParts): OpenRun {
     operation: (id) => byId.get(id),
     confirm: (operation, made) => confirming(operation, made),
     hold: (lease) => leases.push(lease),
+    regrant: (key) => regranted.push(key),
     leave: (what) => left.push(what),
   };
   const confirming = openConfirming(run, plan, checked);
-  return { run, leases, left };
+  return { run, leases, left, regranted };
 }
 
 /** What a map has for a key, made when it isn't there. */

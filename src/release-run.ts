@@ -36,11 +36,15 @@ export function begin(run: Run, plan: Plan): void {
 const cleanUpMinutes = 10;
 
 /** Takes back what the run, and those that died before it, made for a time. */
-export async function end({ run, leases, left }: OpenRun, plan: Plan, outcomes: Outcomes): Promise<ReleaseReport> {
+export async function end(
+  { run, leases, left, regranted }: OpenRun,
+  plan: Plan,
+  outcomes: Outcomes,
+): Promise<ReleaseReport> {
   // A renewal that is under way would put a lease back.
   await joined(leases.map((lease) => lease.stop()));
   const [report] = await joined<[ReleaseReport, unknown]>([
-    takesLease(plan) ? releaseRun(run, plan, outcomes) : Promise.resolve(nothing),
+    takesLease(plan) ? releaseRun({ run, regranted }, plan, outcomes) : Promise.resolve(nothing),
     tellForeignGrants(run, outcomes),
   ]);
   const failed = [...left, ...failedRemovals(outcomes), ...report.failed];
@@ -61,7 +65,11 @@ function quietly({ log }: Run, write: () => void): void {
   }
 }
 
-function releaseRun(run: Run, plan: Plan, outcomes: Outcomes): Promise<ReleaseReport> {
+function releaseRun(
+  { run, regranted }: Pick<OpenRun, 'run' | 'regranted'>,
+  plan: Plan,
+  outcomes: Outcomes,
+): Promise<ReleaseReport> {
   const { host, request, accounts, ledger } = run;
   const signal = host.clock.after(cleanUpMinutes * 60_000);
   const keepPending = run.signal.reason instanceof TimeOutError;
@@ -76,7 +84,7 @@ function releaseRun(run: Run, plan: Plan, outcomes: Outcomes): Promise<ReleaseRe
     targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
     reached: plan.targets.map(({ target }) => placeName(target.place)),
     state: { ...state, keepPending, finished },
-    grants: grantsOf(outcomes),
+    grants: [...grantsOf(outcomes), ...regranted.map((keyArn) => ({ keyArn, grantId: undefined }))],
     stated: statedIn(outcomes),
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,

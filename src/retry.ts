@@ -6,6 +6,8 @@ export type Retrying = Readonly<{
   on: (error: unknown) => boolean;
   /** So often it is tried at most; without a number, until the place is told to stop. */
   tries?: number;
+  /** For so long it is tried at most, in ms. */
+  forMs?: number;
   /** How long to wait after try `count`, from 1 on, in ms. */
   wait: (count: number) => number;
   /** Told of each failure that is waited for. */
@@ -14,14 +16,15 @@ export type Retrying = Readonly<{
 
 /** The result of `act`, which is tried again while its failure may pass. @throws the failure of the last try */
 export async function retried<T>(
-  { place, on, tries = Number.POSITIVE_INFINITY, wait, tell }: Retrying,
+  { place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }: Retrying,
   act: (count: number) => Promise<T>,
 ): Promise<T> {
+  const until = place.clock.now() + forMs;
   for (let count = 1; ; count += 1) {
     try {
       return await act(count);
     } catch (error) {
-      if (count >= tries || place.signal.aborted || !on(error)) throw error;
+      if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
       tell?.(error, count);
       await place.sleep(wait(count));
     }

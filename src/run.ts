@@ -42,6 +42,8 @@ export type Run = Readonly<{
   confirm(operation: Operation, made: Made): Promise<void>;
   /** Keeps a lease until the run's end. */
   hold(lease: Lease): void;
+  /** Notes that a grant on a key was made again, by an ID that is not the first one's. */
+  regrant(key: string): void;
   /** Notes what should have been removed and could not be. */
   leave(what: string): void;
   /** Fires on a cancel and at the time-out; nothing new is begun after it. */

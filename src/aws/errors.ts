@@ -162,6 +162,21 @@ function isClosedConnection(error: unknown): boolean {
   return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
 }
 
+// Full, and nobody else will empty it: tags of a resource, a document, the versions of a parameter.
+const lastingLimits = new Set([
+  'TagLimitExceeded',
+  'TagPolicyViolation',
+  'ParameterMaxVersionLimitExceeded',
+  'PolicyTypeMismatchException',
+]);
+
+/** Whether a quota is full, which may have room again: AWS has a code for each, and words that say as much. */
+export function isLimit(error: unknown): boolean {
+  const code = errorCode(error);
+  if (isThrottling(error) || lastingLimits.has(code)) return false;
+  return /LimitExceeded(Exception|Fault)?$/.test(code) || /\btoo many\b/i.test(errorMessage(error));
+}
+
 const expiredCodes = new Set(['RequestExpired', 'ExpiredToken', 'ExpiredTokenException']);
 
 /** Whether the session that signed the request has ended. EC2 says RequestExpired, the others ExpiredToken. */

@@ -3,12 +3,13 @@ import type { Place } from '../aws/clients.ts';
 import { policyIn } from '../aws/denial.ts';
 import { AwsCallError, errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { changePolicy, type Policy, withStatements } from '../aws/key-policy.ts';
-import { askToDecrypt, keyOperations, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
+import { askToDecrypt, keyOperations, listGrants, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
 import type { Result } from '../outcome.ts';
 import type { Access, Allow } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
 import type { Run, Scope } from '../run.ts';
 import { changingPolicy, granting, revoking, takingUnder } from './key-questions.ts';
+import { retryOnLimit } from './limits.ts';
 import type { Asking, Job, Question } from './question.ts';
 
 /** The name of this run's grants: by it they are found again, and told from any other's. */
@@ -33,11 +34,13 @@ function ownStatements({ leaseId, request }: Job, { accounts }: Allow & { by: 'p
   return (policy) => withStatements(policy, { leaseId, partition: request.source.partition, accounts });
 }
 
-async function addStatements(run: Run, place: Place, operation: Allow & { by: 'policy' }): Promise<void> {
+/** Gives whether the statements were not there. */
+async function addStatements(run: Run, place: Place, operation: Allow & { by: 'policy' }): Promise<boolean> {
   const { key } = operation;
   try {
     const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
     if (added) run.log.line(placeName(place), `added statements to the policy of ${key}`);
+    return added;
   } catch (error) {
     throw new StepError(`Adding statements to the policy of ${key}`, error);
   }
@@ -78,7 +81,8 @@ export function asksForAccess({ key }: Access): Question[] {
 async function grantKey(run: Run, place: Place, operation: Allow & { by: 'grant' }): Promise<string | undefined> {
   const { key, principalArn } = operation;
   try {
-    return (await oncePrincipalIsThere(place, () => place.kms(commandOf(run, operation)))).GrantId;
+    const grant = () => oncePrincipalIsThere(place, () => place.kms(commandOf(run, operation)));
+    return (await retryOnLimit(run, { place, what: `grant the use of ${key}` }, grant)).GrantId;
   } catch (error) {
     throw new StepError(`Granting ${principalArn} the use of ${key}`, error);
   }
@@ -142,11 +146,22 @@ async function describes(place: Place, key: string): Promise<unknown> {
   }
 }
 
-/** Gives once more what another's write may have taken out of a key's policy; a grant stays. */
-export async function giveAgain(id: string | undefined, { run, place }: Scope): Promise<void> {
+/** Gives again what lets a target use a key and isn't there any more. Gives what that was. */
+export async function giveAgain(id: string | undefined, { run, place, resultOf }: Scope): Promise<string[]> {
   const operation = id === undefined ? undefined : run.operation(id);
-  if (operation?.kind !== 'allow' || operation.by !== 'policy') return;
-  await addStatements(run, run.accounts.source(operation.place.region).until(place.signal), operation);
+  if (operation?.kind !== 'allow') return [];
+  const { key } = operation;
+  const source = run.accounts.source(operation.place.region).until(place.signal);
+  if (operation.by === 'policy')
+    return (await addStatements(run, source, operation)) ? [`the statement in the policy of ${key}`] : [];
+  const name = grantName(run.source.imageId, run.leaseId);
+  const { principalArn } = operation;
+  const grants = await listGrants(source, key);
+  if (grants.some(({ Name, GranteePrincipal }) => Name === name && GranteePrincipal === principalArn)) return [];
+  run.regrant(key);
+  // A grant that was only not seen is given again by its ID.
+  const isSame = (await grantKey(run, source, operation)) === resultOf(operation.id)?.grantId;
+  return isSame ? [] : [`the grant on ${key} to ${principalArn}`];
 }
 
 /** Whether something else than the key's policy denies, which no grant or statement of ours gets over: that doesn't pass. */

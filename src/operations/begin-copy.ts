@@ -1,28 +1,10 @@
 import { CopyImageCommand, CopySnapshotCommand, type Filter, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { ownSnapshots } from '../aws/describe.ts';
-import { hasCode, isServerError, isTransient, placeName } from '../aws/errors.ts';
+import { isServerError, isTransient } from '../aws/errors.ts';
 import { lookedFor, retried } from '../retry.ts';
-import type { Run } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import type { Job } from './question.ts';
-
-/** Others' copies take the quota of this account and region; they end some time. */
-export function retryOnQuota<T>(
-  { log }: Run,
-  { place, what }: Readonly<{ place: Place; what: string }>,
-  begin: () => Promise<T>,
-): Promise<T> {
-  return retried(
-    {
-      place,
-      on: (error) => hasCode(error, 'ResourceLimitExceeded'),
-      wait: (count) => Math.min(5000 * 1.5 ** (count - 1), 60_000) * (0.75 + Math.random() / 2),
-      tell: () => log.line(placeName(place), `waiting for room in the quota to copy ${what}`),
-    },
-    begin,
-  );
-}
 
 /** What is copied, and as what. */
 export type CopyRequest = Readonly<{
@@ -65,10 +47,19 @@ type Mark = Readonly<{ mark: Filter; sourceId: string }>;
 const lostLooksSeconds = [0.5, 1, 2, 4, 8, 15];
 const failedLooks = 4;
 
-/** CopySnapshot, which has no client token: after a lost answer, only a look tells whether there is a copy. */
+/** So long AWS may answer with errors of its own, or not at all, before the copy is given up. */
+const brokenMs = 600_000;
+
+/**
+ * CopySnapshot, which has no client token: after a lost answer, only a look tells whether there is a copy.
+ * @throws AWS's last answer, where it failed for ten minutes
+ */
 export async function beginCopy(place: Place, command: CopySnapshotCommand, { mark, sourceId }: Mark): Promise<string> {
   const ofSource = { Name: `tag:${tagKeys.sourceSnapshot}`, Values: [sourceId] };
-  for (;;) {
+  const look = async () =>
+    (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)
+      ?.SnapshotId;
+  return retried({ place, on: isTransient, forMs: brokenMs, wait: () => 0 }, async () => {
     try {
       const { SnapshotId } = await place.ec2(command);
       if (SnapshotId === undefined) throw new Error('AWS named no snapshot');
@@ -76,15 +67,9 @@ export async function beginCopy(place: Place, command: CopySnapshotCommand, { ma
     } catch (error) {
       if (!isTransient(error)) throw error;
       const looks = isServerError(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds;
-      const found = await lookedFor(
-        place,
-        looks,
-        async () =>
-          (await ownSnapshots(place, mark, ofSource)).find(
-            ({ Description }) => Description === command.input.Description,
-          )?.SnapshotId,
-      );
-      if (found !== undefined) return found;
+      const found = await lookedFor(place, looks, look);
+      if (found === undefined) throw error;
+      return found;
     }
-  }
+  });
 }

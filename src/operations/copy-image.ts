@@ -8,20 +8,17 @@ import type { Result } from '../outcome.ts';
 import type { Source, SourceSnapshot } from '../plan/facts.ts';
 import type { CopyImage } from '../plan/operation.ts';
 import { milestones } from '../report/progress.ts';
-import { retried } from '../retry.ts';
 import { idOf, type Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
-import { imageCopy, retryOnQuota } from './begin-copy.ts';
+import { imageCopy } from './begin-copy.ts';
 import { clientToken } from './client-token.ts';
-import { copyRemedy, isAccess, regain } from './copy.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
+import { minutesForCopies, retryOnLimit } from './limits.ts';
 import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
+import { copyRemedy, regaining } from './regain.ts';
 import { deletion, deregistration, halfMade, removeImage } from './remove.ts';
 import { usingRival } from './rival.ts';
 import { allowedImages } from './settings.ts';
-
-/** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
-const accessTries = 4;
 
 /**
  * The route `copy`: the target account calls CopyImage on the shared image under its own key, which keeps what
@@ -37,9 +34,8 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
     (progress) => run.log.line(where, `copying: ${progress}`),
   );
   const crossAccount = operation.regain.length > 0;
-  const on = (error: unknown) => crossAccount && error instanceof CopyFailedError && isAccess(error);
   const make = () =>
-    retried({ place, on, tries: accessTries, wait: (count) => 2000 * count }, async (count) => {
+    regaining(operation, scope, async (count) => {
       const id = await begin(operation, scope, count);
       try {
         const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
@@ -51,8 +47,6 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
         await removeFailed(place, id).catch((failure: unknown) =>
           run.leave(`${id} in ${where}, which came to nothing: ${errorMessage(failure)}`),
         );
-        if (on(error) && count < accessTries)
-          run.log.line(where, `${id} failed (${error.reason}); copying ${imageId} again`);
         throw error;
       }
     });
@@ -69,7 +63,6 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
 
 /** The ID of the image that try `count` makes; the first takes over what an earlier run began, if there is such. */
 async function begin(operation: CopyImage, scope: Scope, count: number): Promise<string> {
-  if (count > 1) await regain(operation.regain, scope);
   const taken = count === 1 ? await takeOver(operation, scope) : undefined;
   return taken ?? startCopy(operation, scope, count);
 }
@@ -125,7 +118,7 @@ async function startCopy(operation: CopyImage, scope: Scope, count: number): Pro
   const sourceImageId = idOf(scope, operation.from);
   const token = clientToken(run.leaseId, 'copy', placeName(place), String(count));
   const command = commandOf(operation, run, { id: sourceImageId, token });
-  const id = await retryOnQuota(run, { place, what: sourceImageId }, async () => {
+  const id = await retryOnLimit(run, { place, what: `copy ${sourceImageId}`, minutes: minutesForCopies }, async () => {
     try {
       const { ImageId } = await place.ec2(command);
       if (ImageId === undefined) throw new Error('AWS named no image');

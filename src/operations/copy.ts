@@ -1,22 +1,18 @@
 import { type CopySnapshotCommand, CreateTagsCommand, type Snapshot } from '@aws-sdk/client-ec2';
 import { placeName, StepError } from '../aws/errors.ts';
-import { changeShares } from '../aws/shares.ts';
 import { CopyFailedError, type SnapshotEvents } from '../aws/wait.ts';
 import type { Result } from '../outcome.ts';
 import { copyDescription } from '../plan/evidence.ts';
 import type { Copy } from '../plan/operation.ts';
-import { retried } from '../retry.ts';
 import { idOf, type Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
-import { giveAgain } from './allow.ts';
-import { beginCopy, retryOnQuota, snapshotCopy } from './begin-copy.ts';
+import { beginCopy, snapshotCopy } from './begin-copy.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
+import { minutesForCopies, retryOnLimit } from './limits.ts';
 import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
+import { copyRemedy, regaining } from './regain.ts';
 import { deletion, discard, halfMade } from './remove.ts';
 import { copyQuota } from './settings.ts';
-
-/** So often is a copy made again whose access was not in force yet, or was taken back by another run. */
-const accessTries = 4;
 
 /** Copies one snapshot into a target under the target's key, as soon as there is a slot. @throws StepError in AWS's words */
 export async function copy(operation: Copy, scope: Scope): Promise<Result> {
@@ -68,34 +64,15 @@ async function takeOverCopy(operation: Copy, scope: Scope, begun: Begun): Promis
 
 function copyNew(operation: Copy, scope: Scope, events: SnapshotEvents): Promise<Snapshot> {
   const { run, place } = scope;
-  const crossAccount = operation.regain.length > 0;
-  const on = (error: unknown) => crossAccount && error instanceof CopyFailedError && isAccess(error);
-  return retried({ place, on, tries: accessTries, wait: (count) => 2000 * count }, async (count) => {
-    if (count > 1) await regain(operation.regain, scope);
-    const sourceId = idOf(scope, operation.from);
-    const id = await startCopy(operation, scope, sourceId);
+  return regaining(operation, scope, async () => {
+    const id = await startCopy(operation, scope, idOf(scope, operation.from));
     try {
       return await completed(operation, scope, { id, events });
     } catch (error) {
-      if (!(error instanceof CopyFailedError)) throw error;
-      await discard(run, place, id);
-      if (on(error) && count < accessTries)
-        run.log.line(placeName(place), `${id} failed (${error.reason}); copying ${sourceId} again`);
+      if (error instanceof CopyFailedError) await discard(run, place, id);
       throw error;
     }
   });
-}
-
-/** Gives a target once more what it needs to copy: it may have been taken away. */
-export async function regain(operations: readonly string[], scope: Scope): Promise<void> {
-  const { run, place } = scope;
-  for (const id of new Set(operations)) {
-    const operation = run.operation(id);
-    if (operation?.kind === 'access') await giveAgain(operation.allowedBy, scope);
-    if (operation?.kind !== 'share') continue;
-    const source = run.accounts.source(operation.place.region).until(place.signal);
-    await changeShares(source, idOf(scope, operation.resource), { Add: [place.account] });
-  }
 }
 
 function commandOf({ snapshot, fromRegion: region, key, tags }: Copy, job: Job, id: string): CopySnapshotCommand {
@@ -129,31 +106,10 @@ async function startCopy(operation: Copy, { run, place }: Scope, sourceId: strin
   const { snapshot } = operation;
   const command = commandOf(operation, run, sourceId);
   const mark = { Name: `tag:${tagKeys.lease}`, Values: [run.leaseId] };
-  const id = await retryOnQuota(run, { place, what: sourceId }, () =>
+  const id = await retryOnLimit(run, { place, what: `copy ${sourceId}`, minutes: minutesForCopies }, () =>
     beginCopy(place, command, { mark, sourceId: snapshot.id }),
   );
   const of = sourceId === snapshot.id ? '' : `, the encrypted copy of ${snapshot.id},`;
   run.log.line(placeName(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
   return id;
-}
-
-/** AWS's words for access that is not there (yet). */
-export function isAccess(error: CopyFailedError): boolean {
-  return /key ID is not accessible|snapshot is not found/i.test(error.reason);
-}
-
-export function copyRemedy(
-  error: unknown,
-  { key, crossAccount }: Readonly<{ key: string; crossAccount: boolean }>,
-): string | undefined {
-  if (!(error instanceof CopyFailedError)) return undefined;
-  if (/key/i.test(error.reason)) {
-    const source = crossAccount
-      ? ' and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key'
-      : '';
-    return `the target role needs kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}${source}, in its own policy`;
-  }
-  if (/not found/i.test(error.reason))
-    return 'check that nothing else takes away the share of the source snapshot while this runs';
-  return undefined;
 }

@@ -8,6 +8,7 @@ import type { Operation, Register } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { maxTags, tagKeys, tagValue } from '../tags.ts';
+import { retryOnLimit } from './limits.ts';
 import { type Asking, dryRun, type Job, type Question } from './question.ts';
 import { deregistration, halfMade } from './remove.ts';
 import { findNamed, usingRival } from './rival.ts';
@@ -48,7 +49,8 @@ export async function register(operation: Register, scope: Scope): Promise<Resul
     snapshotIdsOf(image).every((id) => ids.has(id)) && (alone || tagValue(image, tagKeys.lease) === run.leaseId);
   try {
     return await usingRival(operation, scope, async () => {
-      const id = await registerOnce(place, command, { name, isOurs });
+      const what = `register ${name}`;
+      const id = await retryOnLimit(run, { place, what }, () => registerOnce(place, command, { name, isOurs }));
       run.log.line(placeName(place), `registered ${id} (${name})`);
       const image = await run.watcher(place).image(id);
       return { id, image, snapshots: [...made.values()].flatMap((result) => result?.snapshots ?? []) };

@@ -1,0 +1,35 @@
+import type { Place } from '../aws/clients.ts';
+import { errorMessage, isLimit, placeName } from '../aws/errors.ts';
+import { retried } from '../retry.ts';
+import type { Run } from '../run.ts';
+
+/** Copies that others make end some time; of what is kept (AMIs, grants), others give back little. */
+export const minutesForCopies = 120;
+const minutesForKept = 5;
+
+/**
+ * The result of `act`, which is tried again while a quota is full: for so many minutes at most, as far as the run's own
+ * time allows. @throws AWS's refusal, when it isn't one for a quota or stays
+ */
+export function retryOnLimit<T>(
+  { log }: Run,
+  { place, what, minutes = minutesForKept }: Readonly<{ place: Place; what: string; minutes?: number }>,
+  act: () => Promise<T>,
+): Promise<T> {
+  return retried(
+    {
+      place,
+      on: isLimit,
+      forMs: minutes * 60_000,
+      wait: (count) => Math.min(5000 * 1.5 ** (count - 1), 60_000) * (0.75 + Math.random() / 2),
+      tell: (error, count) => {
+        if (count === 1)
+          log.line(
+            placeName(place),
+            `waiting for room in a quota to ${what}, up to ${minutes} minutes (${errorMessage(error)})`,
+          );
+      },
+    },
+    act,
+  );
+}

@@ -1,0 +1,95 @@
+import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
+import { changeShares, readShares } from '../aws/shares.ts';
+import { CopyFailedError } from '../aws/wait.ts';
+import type { Copy, CopyImage } from '../plan/operation.ts';
+import { idOf, type Scope } from '../run.ts';
+import { giveAgain } from './allow.ts';
+
+/*
+ * A copy across accounts fails where it may not read its source: since that isn't in force yet, or since somebody took it
+ * away. AWS's words tell little of which; so it is looked at.
+ */
+
+/** So often is a copy made again that came to nothing. */
+const failedTries = 4;
+/** What AWS doesn't see yet when it is asked to copy, it sees in so long. */
+const unseenMs = 300_000;
+
+/** The result of `act`, a copy of a shared source, which is made again as long as its access may be what it lacked. */
+export async function regaining<T>(
+  operation: Copy | CopyImage,
+  scope: Scope,
+  act: (count: number) => Promise<T>,
+): Promise<T> {
+  const { run, place } = scope;
+  const until = place.clock.now() + unseenMs;
+  const isToTry = (error: unknown, count: number): boolean =>
+    operation.regain.length > 0 &&
+    !place.signal.aborted &&
+    (error instanceof CopyFailedError ? count < failedTries : isUnseen(error) && place.clock.now() < until);
+  for (let count = 1; ; count += 1) {
+    try {
+      return await act(count);
+    } catch (error) {
+      if (!isToTry(error, count)) throw error;
+      const gone = await regained(operation.regain, scope);
+      if (gone.length === 0 && !isUnseen(error)) throw error;
+      for (const what of gone)
+        run.log.warn(`${placeName(place)}: ${what} was taken away while this runs, and is given again`);
+      run.log.line(placeName(place), `copying again (${errorMessage(error)})`);
+      await place.sleep(Math.min(2000 * count, 15_000));
+    }
+  }
+}
+
+/** Whether AWS's words are those for access that isn't there (yet). */
+function isUnseen(error: unknown): boolean {
+  if (error instanceof CopyFailedError)
+    return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
+  return (
+    hasCode(error, 'InvalidSnapshot.NotFound', 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable') ||
+    /access the storage|key ID is not accessible/i.test(errorMessage(error))
+  );
+}
+
+/** Gives a target again what it needs to copy and hasn't any more. Gives what that was. */
+async function regained(operations: readonly string[], scope: Scope): Promise<string[]> {
+  const gone: string[] = [];
+  for (const id of new Set(operations)) {
+    try {
+      gone.push(...(await regainOne(id, scope)));
+    } catch (error) {
+      // What the copy failed for is to be told.
+      scope.run.log.line(placeName(scope.place), `whether access is still there is not known: ${errorMessage(error)}`);
+    }
+  }
+  return gone;
+}
+
+async function regainOne(id: string, scope: Scope): Promise<string[]> {
+  const { run, place } = scope;
+  const operation = run.operation(id);
+  if (operation?.kind === 'access') return giveAgain(operation.allowedBy, scope);
+  if (operation?.kind !== 'share') return [];
+  const source = run.accounts.source(operation.place.region).until(place.signal);
+  const resource = idOf(scope, operation.resource);
+  if ((await readShares(source, resource)).has(place.account)) return [];
+  await changeShares(source, resource, { Add: [place.account] });
+  return [`the share of ${resource} with account ${place.account}`];
+}
+
+/** What to do about a copy that came to nothing. */
+export function copyRemedy(
+  error: unknown,
+  { key, crossAccount }: Readonly<{ key: string; crossAccount: boolean }>,
+): string | undefined {
+  if (!(error instanceof CopyFailedError)) return undefined;
+  if (/key/i.test(error.reason)) {
+    const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;
+    if (!crossAccount) return `the role needs ${own}, in its own policy`;
+    return `the target role needs, in its own policy, ${own}, and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key. This run gave no more than that. AWS documents more for the source key: kms:DescribeKey, kms:CreateGrant, kms:Decrypt, kms:GenerateDataKey* and kms:ReEncrypt* (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html). If that is what is lacking, allow it to the target account in the policy of the source key, and to the target role in its own policy, and set source-key-access to existing`;
+  }
+  if (/not found/i.test(error.reason))
+    return 'check that nothing else takes away the share of the source snapshot while this runs';
+  return undefined;
+}
