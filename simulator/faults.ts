@@ -10,6 +10,8 @@ export type Fault = Readonly<{
     | 'reset'
     /** The call takes effect, and its answer is lost. */
     | 'lost-response'
+    /** The call takes effect, and its answer is cut off in the middle, or is another one: the `body` that is named. */
+    | 'garbled'
     | 'delay'
     /** No answer ever comes. */
     | 'hang'
@@ -33,8 +35,10 @@ export type Fault = Readonly<{
   mutating?: boolean;
   /** For `delay`: the call takes effect only so many ms later, by the simulator's clock. */
   ms?: number;
-  /** For `token-endpoint` and `refusal`, the HTTP status. */
+  /** For `token-endpoint`, `refusal` and `garbled`, the HTTP status. */
   status?: number;
+  /** For `garbled`: what is answered, instead of the answer cut off. */
+  body?: string;
   /** For `refusal`, the error's code. */
   code?: string;
   /** For `copy-fails`, the StateMessage; for `refusal`, the error's message. */

@@ -133,7 +133,7 @@ export async function startSimulator(
       call.outcome = 'reset';
       return 'closed';
     }
-    const { status, type, body } = await resultOf(call, async () => {
+    const answer = await resultOf(call, async () => {
       const beyond = signature && rates.refusal({ ...call, at: clock.now() });
       const struck = refusal ?? beyond ?? (fault && refusalOf(fault, sent.service));
       if (struck !== undefined) throw struck;
@@ -143,8 +143,16 @@ export async function startSimulator(
       return prepared.run();
     });
     for (const listener of listeners) listener(call);
+    return sentBack(answer, fault);
+  }
+
+  /** What of an answer gets through. */
+  function sentBack({ status, type, body }: Answer, fault: Fault | undefined): Outcome {
+    const headers = { 'content-type': type, 'x-amzn-requestid': `sim-${calls.length}` };
     if (fault?.kind === 'lost-response') return 'closed';
-    return { status, headers: { 'content-type': type, 'x-amzn-requestid': `sim-${calls.length}` }, body };
+    if (fault?.kind !== 'garbled') return { status, headers, body };
+    const garbled = fault.body ?? body.slice(0, Math.floor(body.length / 2));
+    return { status: fault.status ?? status, headers: { 'content-type': 'text/html' }, body: garbled };
   }
 
   /** Who signed a request, if somebody did, or what is wrong with the signature. */

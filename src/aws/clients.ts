@@ -11,6 +11,7 @@ import { STSClient } from '@aws-sdk/client-sts';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { Host, Identity } from '../host.ts';
 import { CancelError, type Clock } from '../time.ts';
+import { readingAnswers } from './answer.ts';
 import {
   AwsCallError,
   CredentialsError,
@@ -237,7 +238,7 @@ export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clie
   return {
     clock,
     awsNow: aws.now,
-    http: aws.reading(http),
+    http: readingAnswers(aws.reading(http)),
     inFlight: pLimit(256),
     pacer: openPacer(clock),
     pooled: (make) => () => {

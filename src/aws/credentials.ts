@@ -9,6 +9,7 @@ import {
 import { HttpRequest } from '@smithy/core/protocols';
 import type { Host, Identity } from '../host.ts';
 import { fill } from '../template.ts';
+import { readingAnswers } from './answer.ts';
 import { clientDefaults, type Session } from './clients.ts';
 import {
   AwsCallError,
@@ -153,7 +154,11 @@ function roleWhere({ roleArn }: Pick<Role, 'roleArn'>, region: string): Where {
 
 async function assumeByToken(role: Role, from: SessionSource): Promise<Identity> {
   const { options, host, signal } = from;
-  const sts = new STSClient({ ...clientDefaults, requestHandler: host.http, region: options.stsRegion });
+  const sts = new STSClient({
+    ...clientDefaults,
+    requestHandler: readingAnswers(host.http),
+    region: options.stsRegion,
+  });
   let claims: Claims | undefined;
   const remedy = (error: unknown) => (hasCode(error, 'AccessDenied') && claims ? trustRemedy(role, claims) : undefined);
   return retrySts({ action: 'AssumeRoleWithWebIdentity', role, remedy }, from, async () => {
@@ -177,7 +182,7 @@ const maxChainedSeconds = 3600;
 
 async function assumeFrom(by: Session, role: Role, from: SessionSource): Promise<Identity> {
   const { options, host, signal } = from;
-  const config = { ...clientDefaults, requestHandler: host.http, region: options.stsRegion };
+  const config = { ...clientDefaults, requestHandler: readingAnswers(host.http), region: options.stsRegion };
   const sts = new STSClient({ ...config, credentials: by.credentials });
   return retrySts({ action: 'AssumeRole', role }, from, () =>
     sts.send(

@@ -137,6 +137,7 @@ const transientCodes = new Set([
   'KMSInternalException',
   'IDPCommunicationError',
   'IDPCommunicationErrorException',
+  'UnreadableAnswer',
 ]);
 
 /** Whether the endpoint has no such action: an emulator, or a partition that a service hasn't come to. */
@@ -268,6 +269,11 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     fits: ({ code }) => code === 'UnauthorizedOperation',
     remedy: ({ action, where }) =>
       `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`,
+  },
+  {
+    fits: ({ code }) => code === 'NotFromAws',
+    remedy: () =>
+      "see what is between the runner and AWS: a proxy, a firewall or an endpoint refuses the call in AWS's place",
   },
   {
     fits: ({ code }) => code === 'ParameterNotFound',

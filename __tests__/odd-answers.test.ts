@@ -1,0 +1,86 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Fault } from '../simulator/faults.ts';
+import { customerKey, procedure } from '../simulator/scenarios/standard.ts';
+import { messagesOf, openHouse } from './house/house.ts';
+import { runJob } from './in-process.ts';
+import { sampled } from './sampled.ts';
+
+const garbled = {
+  'is cut off': {},
+  'is empty': { body: '' },
+  'is a page of a proxy’s with 502': { body: '<html><body>Bad Gateway</body></html>', status: 502 },
+  'is a page of a proxy’s with 200': { body: '<html><body>Hello</body></html>', status: 200 },
+} satisfies Record<string, Partial<Fault>>;
+
+/** A run in which answers to an action can't be read, though each call had its effect. */
+async function running(shared: ReturnType<typeof procedure>, fault: Partial<Fault> & { action: string }) {
+  await using house = await openHouse({
+    ...shared,
+    scenario: { ...shared.scenario, faults: [{ kind: 'garbled', nth: 1, times: 1, ...fault }] },
+  });
+  const { main, post } = await runJob(house.run());
+  await house.settle();
+  return { main, said: [main, post].map(messagesOf).filter(Boolean).join('\n'), house };
+}
+
+/** What a run calls. */
+const actions = [
+  ...['AssumeRoleWithWebIdentity', 'DescribeImages', 'DescribeSnapshots', 'DescribeKey', 'CreateTags', 'DeleteTags'],
+  ...['CopyImage', 'CopySnapshot', 'CreateGrant', 'ModifySnapshotAttribute', 'RegisterImage', 'RevokeGrant'],
+  ...['DeregisterImage', 'DeleteSnapshot', 'ListGrants', 'DescribeSnapshotAttribute'],
+];
+const cases = actions.flatMap((action) =>
+  Object.entries(garbled).map(([how, fault]) => [action, how, { action, ...fault }] as const),
+);
+
+describe('an answer that can’t be read is no success, and where it is safe the call is made again', () => {
+  test.each(sampled(cases, { every: 3 }))('%s once %s', async (action, _, fault) => {
+    const mutating = !/^(Describe|List|AssumeRole)/.test(action);
+    const { main, said, house } = await running(procedure(), { ...fault, ...(mutating && { mutating }) });
+    expect(house.simulator.calls.some(({ fault }) => fault === 'garbled')).toBe(true);
+    expect([main.conclusion, said]).toEqual(['success', '']);
+    expect(house.untold(JSON.stringify(main.outputs))).toEqual([]);
+    const made = house.simulator.calls.filter(({ action, outcome }) => action === 'RegisterImage' && outcome === 'ok');
+    expect(made.length).toBe(1);
+    const [target] = JSON.parse(main.outputs.targets ?? '[]') as { status: string }[];
+    expect(target?.status).toBe('created');
+  });
+
+  test('the AMI of a RegisterImage whose answer was lost is found, and verified', async () => {
+    const { main } = await running(customerKey(), { action: 'RegisterImage', mutating: true, body: '' });
+    expect(main.log).toMatch(/ami-\w+ is available and verified/);
+  });
+
+  test('one that never comes is told with its status and its call, and nothing is changed', async () => {
+    const { main, said, house } = await running(procedure(), { action: 'DescribeKey', times: 100_000, body: '' });
+    expect(main.conclusion).toBe('failure');
+    expect(said).toMatch(/DescribeKey in \d+\/\S+: UnreadableAnswer: HTTP 200 with an empty body/);
+    expect(house.simulator.calls.filter(({ mutating }) => mutating)).toEqual([]);
+  });
+
+  test('a dry run that is answered by a proxy counts as not asked', async () => {
+    const page = { body: '<html>Forbidden</html>', status: 403 };
+    const { said } = await running(procedure(), { action: 'CopySnapshot', ...page });
+    expect(said).toMatch(/may call ec2:CopySnapshot could not be asked \(NotFromAws: HTTP 403/);
+  });
+
+  test('what refuses in AWS’s place is told as such', async () => {
+    const page = { body: '<html>Blocked</html>', status: 403 };
+    const { said } = await running(procedure(), { action: 'DescribeKey', times: 100_000, ...page });
+    expect(said).toMatch(
+      /DescribeKey in .+NotFromAws: HTTP 403.+\n.+a proxy, a firewall or an endpoint refuses the call/,
+    );
+  });
+
+  test('what an answer holds is told nowhere', async () => {
+    const secret = 'AKIASECRETSECRET0001';
+    const half = `<AssumeRoleWithWebIdentityResponse><AccessKeyId>${secret}`;
+    const { said, main } = await running(procedure(), {
+      action: 'AssumeRoleWithWebIdentity',
+      times: 100_000,
+      body: half,
+    });
+    expect(said).toMatch(/UnreadableAnswer: HTTP 200 with \d+ bytes/);
+    expect(said + main.log).not.toContain(secret);
+  });
+});

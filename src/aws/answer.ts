@@ -1,0 +1,82 @@
+import type { Host } from '../host.ts';
+
+/*
+ * What comes back isn't always AWS's answer: a proxy says something of its own, a connection ends in the middle. The SDK
+ * takes an empty body, or HTML that happens to parse, for an answer without fields, which would pass as success.
+ */
+
+/**
+ * An answer that can't be read: `UnreadableAnswer` where it is cut off or empty, so that nobody knows what became of the
+ * call; `NotFromAws` where another than AWS refuses it.
+ */
+class AnswerError extends Error {
+  readonly $metadata: { httpStatusCode: number };
+
+  constructor(status: number, { name, told }: Readonly<{ name: string; told: string }>) {
+    super(`HTTP ${status} with ${told}, which is no whole answer of AWS's`);
+    this.name = name;
+    this.$metadata = { httpStatusCode: status };
+  }
+}
+
+type Response = Awaited<ReturnType<Host['http']['handle']>>['response'];
+
+/** The same handler, which fails where an answer is none of AWS's. */
+export function readingAnswers(http: Host['http']): Host['http'] {
+  return {
+    async handle(request, options) {
+      const { response } = await http.handle(request, options);
+      const body = await bytesOf(response.body);
+      const what = amiss(request, { ...response, body });
+      if (what !== undefined) throw new AnswerError(response.statusCode, what);
+      response.body = body;
+      return { response };
+    },
+    updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
+    httpHandlerConfigs: () => http.httpHandlerConfigs(),
+  };
+}
+
+async function bytesOf(body: unknown): Promise<Uint8Array> {
+  if (body === undefined || body === null) return new Uint8Array();
+  if (body instanceof Uint8Array) return body;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body as AsyncIterable<Uint8Array>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+type Request = Parameters<Host['http']['handle']>[0];
+
+/** What changes something may answer with nothing, as KMS does: https://docs.aws.amazon.com/kms/latest/APIReference/API_RevokeGrant.html */
+const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
+
+/** What is wrong with an answer, in words that tell nothing of what it holds: it may be half of a credential. */
+function amiss(
+  request: Request,
+  { statusCode, headers, body }: Response & { body: Uint8Array },
+): Readonly<{ name: string; told: string }> | undefined {
+  const text = Buffer.from(body).toString().trim();
+  const type = headers['content-type'] ?? 'an unnamed type';
+  const told = text === '' ? 'an empty body' : `${body.length} bytes of ${type}`;
+  const target = request.headers['x-amz-target'];
+  const isRead = target === undefined ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text);
+  if (isRead) return undefined;
+  const isRefusal = statusCode >= 400 && statusCode < 500 && text !== '' && !/^(\{|<\?xml|<\w*Response)/.test(text);
+  return { name: isRefusal ? 'NotFromAws' : 'UnreadableAnswer', told };
+}
+
+/** `<DescribeImagesResponse …>…</DescribeImagesResponse>`; of errors EC2's root is `Response`, STS's `ErrorResponse`. */
+function isXmlAnswer(text: string): boolean {
+  const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
+  return root !== undefined && text.endsWith(`</${root}>`);
+}
+
+function isJsonAnswer(target: string, status: number, text: string): boolean {
+  if (text === '') return status < 300 && emptyAnswers.test(target);
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
