@@ -98,3 +98,30 @@ test("another's AMI is shared by an encrypted copy, where it is asked for", asyn
   expect(error).toBe('');
   expect(targets).toMatchObject([{ status: 'created', amiName: published.name }]);
 });
+
+describe('a shared AMI whose snapshots cannot all be read is told as such, with everything else that was found', () => {
+  const volume = (device: string, sharedWith: readonly string[] = []) => ({ device, sizeGiB: 8, sharedWith });
+  const theirs = (volumes: AmiScenario['volumes'], more: Partial<AmiScenario> = {}): Case => {
+    const ami = { name: 'theirs', volumes, launchPermissions: [sourceAccount], ...more };
+    const own = standardCase();
+    const accounts = { ...own.scenario.accounts, [stranger]: { regions: { [sourceRegion]: { amis: [ami] } } } };
+    const inputs = { 'ami-id': amiIdOf(stranger, sourceRegion, ami.name), ...owners(stranger) };
+    return { ...own, inputs: { ...own.inputs, ...inputs }, scenario: { ...own.scenario, accounts } };
+  };
+
+  test.each<readonly [string, AmiScenario['volumes'], Record<string, string>]>([
+    ['by launch permission only', [volume('/dev/xvda')], {}],
+    ['by launch permission only, with a bad key', [volume('/dev/xvda')], { 'target-kms-key': 'alias/none' }],
+    ['except for one snapshot', [volume('/dev/xvda', [sourceAccount]), volume('/dev/sdb')], {}],
+    ['by launch permission only, route copy', [volume('/dev/xvda')], { route: 'copy' }],
+    ['by launch permission only, route register', [volume('/dev/xvda')], { route: 'register' }],
+  ])('%s', async (_, volumes, inputs) => {
+    const result = await share(theirs(volumes), inputs);
+    expect(result.error).toMatch(/snap-\w+ of ami-\w+ is not there, or not shared with account 111111111111/);
+    expect(result.error).toMatch(/have its owner share it with account 111111111111/);
+    for (const bad of Object.values(inputs).filter((value) => value.startsWith('alias')))
+      expect(result.error).toContain(bad);
+    expect(result.error).not.toMatch(/there is no copy|undefined|TypeError/);
+    expectUntouched(result);
+  });
+});
