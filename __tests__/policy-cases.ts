@@ -37,7 +37,7 @@ export function statementsIn(file: string): Statement[] {
   return statementsOf(JSON.parse(readFileSync(new URL(`../policies/${file}.json`, import.meta.url), 'utf8')));
 }
 
-const described = { attributes: { Description: 'A golden image' } };
+const described: Partial<AmiScenario> = { attributes: { Description: 'A golden image', ImdsSupport: 'v2.0' } };
 const targetKey = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
 const slrName = 'aws-service-role/autoscaling.amazonaws.com/';
 const instance = { id: 'i-0123456789abcdef0', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] };

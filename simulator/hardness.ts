@@ -63,6 +63,8 @@ export type Rules = Readonly<{
   binKeepsNames: boolean;
   /** Whether a pending snapshot that is deleted stays, and takes its slot, until it would have completed. */
   deletesPendingLate: boolean;
+  /** Whether CopyImage keeps that instances take IMDSv2 only: it says nowhere. */
+  copyKeepsImds: boolean;
   /** Whether a parameter's data type stays what it was, where one of the two is AMIs': not shown by any record. */
   fixedDataTypes: boolean;
   /** Lists that aren't asked for pages come in pages of so many. */
@@ -96,6 +98,7 @@ export const ideal: Readonly<{ timings: Timings; rules: Rules }> = {
     structuredIds: false,
     binKeepsNames: false,
     deletesPendingLate: false,
+    copyKeepsImds: true,
     fixedDataTypes: false,
     pageSize: Number.POSITIVE_INFINITY,
     requestRates: 0,
@@ -123,6 +126,7 @@ const hard = {
     structuredIds: true,
     binKeepsNames: true,
     deletesPendingLate: true,
+    copyKeepsImds: false,
     fixedDataTypes: true,
     pageSize: 5,
     requestRates: 1,

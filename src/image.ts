@@ -317,6 +317,11 @@ export function isImageName(name: string): boolean {
   return /^[\w()[\] ./'@-]{3,128}$/.test(name);
 }
 
+/** What somebody wrote of an image: that of a copy without a description is AWS's own text. */
+export function describedAs({ Description = '' }: Image): string | undefined {
+  return Description === '' || /^\[Copied ami-[0-9a-f]+ from [a-z0-9-]+\]/.test(Description) ? undefined : Description;
+}
+
 /** AMI descriptions: at most 255 characters, ASCII. */
 export function isImageDescription(description: string): boolean {
   return /^[\x20-\x7e]{0,255}$/.test(description);

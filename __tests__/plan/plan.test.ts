@@ -414,10 +414,10 @@ describe('the description', () => {
     expect(descriptionOf({ image, target: { description: '' } })).toBe('');
   });
 
-  test('of a source that has none is none; CopyImage is given one, lest it make one that names the encrypted copy', () => {
-    for (const image of [{}, { Description: '' }]) {
+  test('of a source that has none, or AWS’s own, is none', () => {
+    for (const image of [{}, { Description: '' }, { Description: '[Copied ami-0123 from eu-west-1] base' }]) {
       expect(descriptionOf({ image })).toBeUndefined();
-      expect(descriptionOf({ image, inputs: { route: 'copy' } })).toBe('Copied from ami-601d (111111111111/us-east-1)');
+      expect(descriptionOf({ image, inputs: { route: 'copy' } })).toBeUndefined();
     }
   });
 });

@@ -117,6 +117,7 @@ function beginCopy(call: Ec2Call, input: CopyImageRequest, { source, tagsOf }: C
   });
   const kept: Partial<Image> = structuredClone(image.data);
   for (const field of notCopied) delete kept[field];
+  if (!call.rules.copyKeepsImds) delete kept.ImdsSupport;
   const own = tagsOf('image');
   const others = image.data.Tags.filter(({ Key }) => !own.some((tag) => tag.Key === Key));
   const made = newImage(

@@ -28,7 +28,7 @@ export async function carryOver(place: Place, source: Image, image: Image): Prom
       'Setting IMDSv2',
       source.ImdsSupport === 'v2.0' && image.ImdsSupport !== 'v2.0',
       // Where that isn't allowed, verification names the difference.
-      () => place.ec2(new ModifyImageAttributeCommand({ ImageId, ImdsSupport: { Value: 'v2.0' } })).catch(unlessDenied),
+      () => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied),
     ],
   ];
   const due = steps.filter(([, needed]) => needed);
@@ -45,6 +45,11 @@ export async function carryOver(place: Place, source: Image, image: Image): Prom
 
 function unlessDenied(error: unknown): void {
   if (!isDenied(error)) throw error;
+}
+
+/** Has instances of an image take IMDSv2 only. */
+export function imdsCommand(ImageId: string): ModifyImageAttributeCommand {
+  return new ModifyImageAttributeCommand({ ImageId, ImdsSupport: { Value: 'v2.0' } });
 }
 
 /** Has an image be for the instance types that the source is for. */

@@ -39,7 +39,11 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
       const id = await begin(operation, scope, count);
       try {
         const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
-        const [image] = await Promise.all([copying, run.confirm(operation, { image: id })]);
+        const asMeant = run
+          .watcher(place)
+          .named(id)
+          .then((image) => refuseUnlike(run.source.image, image));
+        const [image] = await Promise.all([copying, asMeant, run.confirm(operation, { image: id })]);
         await tagSnapshots(operation, scope, image);
         return { id, image, snapshots: await describeSnapshots(place, snapshotIdsOf(image)) };
       } catch (error) {
@@ -59,6 +63,17 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
       copyRemedy(error, { key: operation.key, crossAccount }),
     );
   }
+}
+
+/** What nothing can set afterwards, and an image that is still pending tells already, where it tells it. */
+const unchangeable = ['Architecture', 'VirtualizationType', 'BootMode', 'TpmSupport'] as const;
+
+/** @throws where a copy is certain to differ from the source: hours of copying would tell no more */
+function refuseUnlike(source: Image, copy: Image): void {
+  const unlike = unchangeable.filter((field) => copy[field] !== undefined && copy[field] !== source[field]);
+  if (unlike.length === 0) return;
+  const told = unlike.map((field) => `${field} is ${copy[field]}, but ${source[field] ?? 'not set'} in the source`);
+  throw new Error(`${copy.ImageId}, still pending, differs already: ${told.join('; ')}`);
 }
 
 /** The ID of the image that try `count` makes; the first takes over what an earlier run began, if there is such. */

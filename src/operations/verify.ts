@@ -4,6 +4,7 @@ import { describeImages, describeSnapshots } from '../aws/describe.ts';
 import { errorMessage, isDenied, placeName, StepError } from '../aws/errors.ts';
 import {
   type Difference,
+  describedAs,
   differenceText,
   extrasDifferences,
   instanceTypesOf,
@@ -15,7 +16,7 @@ import type { Result } from '../outcome.ts';
 import type { Expected, Verify } from '../plan/operation.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
-import { carryOver, instanceTypesCommand } from './carry-over.ts';
+import { carryOver, imdsCommand, instanceTypesCommand } from './carry-over.ts';
 import { differencesOf } from './compare.ts';
 import { type Asking, asksForUsers, dryRun, type Question } from './question.ts';
 import { removeImage } from './remove.ts';
@@ -47,13 +48,18 @@ export async function verify({ image: ref, expected }: Verify, scope: Scope): Pr
   }
 }
 
-export function asksToVerify({ expected }: Verify, asking: Asking): Question[] {
+const withoutImds =
+  'should AWS not copy that the AMI takes IMDSv2 only, it cannot be set, and the AMI is removed again';
+
+export function asksToVerify({ image: ref, expected }: Verify, asking: Asking): Question[] {
   const { source } = asking;
+  const isCopied = 'madeBy' in ref && asking.operation(ref.madeBy)?.kind === 'copy-image';
   const { image: ImageId } = asking.standIns;
   const without = 'the UEFI variables of the AMI are not compared';
   const uefi = new DescribeImageAttributeCommand({ ImageId, Attribute: 'uefiData' });
   return [
     ...(instanceTypesOf(source.image) === undefined ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))]),
+    ...(isCopied && source.image.ImdsSupport === 'v2.0' ? [dryRun(imdsCommand(ImageId), withoutImds)] : []),
     ...(source.extras.uefiData === undefined ? [] : [dryRun(uefi, without)]),
     ...defaultEncryption(source.image, expected.key),
     ...asksForUsers(asking),
@@ -99,8 +105,8 @@ export async function uefiDifferences({ source, log }: Run, place: Place, image:
 }
 
 function descriptionDifferences({ description }: Expected, image: Image): Difference[] {
-  const { Description: here = '' } = image;
-  return description === undefined || here === description
+  const here = describedAs(image) ?? '';
+  return description === undefined || here === description || image.Description === description
     ? []
     : [{ field: 'Description', source: description || 'none', target: here || 'not set', asked: true }];
 }

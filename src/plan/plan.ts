@@ -1,7 +1,7 @@
 import type { Image, Tag } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
 import { encryptedCopyName } from '../encrypted-copy.ts';
-import { matchSnapshots, snapshotIdsOf } from '../image.ts';
+import { describedAs, matchSnapshots, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { type Reader, unreadableLeases } from '../lease.ts';
 import { maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
@@ -261,13 +261,11 @@ function expectedOf(planning: Planning, target: Target, route: Common['route']):
     // A copied image bears the run's lease while it is made, and the encrypted copy that it is of.
     most: route === 'copy' ? maxTags - 2 : maxTags,
   });
-  return { key: target.kmsKeyArn, description: descriptionOf(source, target, route), tags };
+  return { key: target.kmsKeyArn, description: descriptionOf(source, target), tags };
 }
 
-function descriptionOf(source: Source, { description }: Target, route: Common['route']): string | undefined {
-  const text = description ?? (source.image.Description || undefined);
-  // Left out, CopyImage would write a text of its own, which names the encrypted copy.
-  return text ?? (route === 'copy' ? `Copied from ${source.imageId} (${placeName(source.place)})` : undefined);
+function descriptionOf(source: Source, { description }: Target): string | undefined {
+  return description ?? describedAs(source.image);
 }
 
 /** The tags of a copy, at most so many: the source's, the user's, and ours. */

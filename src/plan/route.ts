@@ -5,9 +5,13 @@ import type { Request } from '../inputs.ts';
 import type { Source, Target } from './facts.ts';
 import type { Findings } from './problem.ts';
 
-/** Registering from snapshots drops billing without a word: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-billing-info.html */
-function losesBilling({ UsageOperation, ProductCodes }: Image): boolean {
-  return (UsageOperation ?? 'RunInstances') !== 'RunInstances' || (ProductCodes ?? []).length > 0;
+/**
+ * Registering from snapshots drops billing without a word, and makes a Linux image of a Windows one:
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-billing-info.html. Of older Windows images AWS tells the platform only.
+ */
+function losesBilling({ Platform, UsageOperation, ProductCodes }: Image): boolean {
+  const isBilled = (UsageOperation ?? 'RunInstances') !== 'RunInstances' || (ProductCodes ?? []).length > 0;
+  return isBilled || Platform?.toLowerCase() === 'windows';
 }
 
 /** The regions that have paravirtual images: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/virtualization_types.html */
@@ -55,7 +59,7 @@ export function planRoute(
       .join(', ');
     findings.add(
       where,
-      `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? 'its platform'}: ${codes})`,
+      `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? image.Platform ?? 'its platform'}: ${codes || 'Windows'})`,
       'use route copy, or set allow-lost-billing to true if that is meant',
     );
   }

@@ -344,6 +344,14 @@ resource "aws_iam_role_policy" "target_route_copy" {
         ]
       },
       {
+        "Sid" : "RequireImdsV2",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:ModifyImageAttribute"
+        ],
+        "Resource" : "arn:${local.partition}:ec2:*::image/*"
+      },
+      {
         "Sid" : "TagTheCopies",
         "Effect" : "Allow",
         "Action" : [
