@@ -5,6 +5,8 @@ import {
   type Filter,
   GetImageAncestryCommand,
   type Image,
+  type ImageRecycleBinInfo,
+  ListImagesInRecycleBinCommand,
   type LockedSnapshotsInfo,
   type Snapshot,
 } from '@aws-sdk/client-ec2';
@@ -77,6 +79,14 @@ export async function ancestryOf(place: Place, id: string): Promise<[string, str
   );
 }
 
+/** The AMIs that the Recycle Bin keeps here, whatever rule put them there. */
+export function imagesInBin(place: Place): Promise<ImageRecycleBinInfo[]> {
+  return pages(async (NextToken) => {
+    const page = await place.ec2(new ListImagesInRecycleBinCommand({ NextToken }));
+    return { items: page.Images ?? [], next: page.NextToken };
+  });
+}
+
 /** The account's own images that all of `filters` fit, deprecated and disabled ones too. */
 export function ownImages(place: Place, ...filters: Filter[]): Promise<Image[]> {
   return imagesOf(place, ['self'], ...filters);
@@ -93,28 +103,43 @@ export function visibleImages(place: Place, ...filters: Filter[]): Promise<Image
 }
 
 async function listImages(place: Place, Owners: string[] | undefined, Filters: Filter[]): Promise<Image[]> {
-  const found = await pages(async (NextToken) => {
+  const found = await byFilters(Filters, async (Filters, NextToken) => {
     const page = await place.ec2(
-      new DescribeImagesCommand({
-        Owners,
-        Filters,
-        IncludeDeprecated: true,
-        IncludeDisabled: true,
-        NextToken,
-      }),
+      new DescribeImagesCommand({ Owners, Filters, IncludeDeprecated: true, IncludeDisabled: true, NextToken }),
     );
     return { items: page.Images ?? [], next: page.NextToken };
   });
-  return found.filter((image) => Filters.every((filter) => fits(filter, image, { name: image.Name })));
+  const fitting = found.filter((image) => Filters.every((filter) => fits(filter, image, { name: image.Name })));
+  // One may fit several parts of a list of values.
+  return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
+}
+
+/** So many values a filter takes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html */
+const valuesPerFilter = 200;
+
+/** All pages of a list, whose longest filter is asked for in parts where it has too many values. */
+async function byFilters<T>(
+  filters: Filter[],
+  read: (filters: Filter[], token: string | undefined) => Promise<{ items: T[]; next: string | undefined }>,
+): Promise<T[]> {
+  const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
+  if (long === undefined) return pages((token) => read(filters, token));
+  const { Name, Values = [] } = long;
+  const [first, rest] = [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)];
+  const others = filters.filter((one) => one !== long);
+  const found: T[] = [];
+  for (const part of [first, rest]) found.push(...(await byFilters([...others, { Name, Values: part }], read)));
+  return found;
 }
 
 /** The account's own snapshots that `filter` finds. */
 export async function ownSnapshots(place: Place, ...filters: Filter[]): Promise<Snapshot[]> {
-  const found = await pages(async (NextToken) => {
-    const page = await place.ec2(new DescribeSnapshotsCommand({ OwnerIds: ['self'], Filters: filters, NextToken }));
+  const found = await byFilters(filters, async (Filters, NextToken) => {
+    const page = await place.ec2(new DescribeSnapshotsCommand({ OwnerIds: ['self'], Filters, NextToken }));
     return { items: page.Snapshots ?? [], next: page.NextToken };
   });
-  return found.filter((snapshot) => filters.every((filter) => fits(filter, snapshot, {})));
+  const fitting = found.filter((snapshot) => filters.every((filter) => fits(filter, snapshot, {})));
+  return [...new Map(fitting.map((snapshot) => [snapshot.SnapshotId, snapshot])).values()];
 }
 
 /**

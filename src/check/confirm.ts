@@ -1,3 +1,5 @@
+import type { Place } from '../aws/clients.ts';
+import { describeImages, describeSnapshots } from '../aws/describe.ts';
 import { placeName, StepError } from '../aws/errors.ts';
 import { joined } from '../join.ts';
 import { asks } from '../operations/kinds.ts';
@@ -14,6 +16,15 @@ import { lackIn } from './telling.ts';
 const standsSeconds = 120;
 /** A new ID may be NotFound for so long, which says nothing of permissions. */
 const unseenSeconds = 30;
+
+/** What was asked about is not there any more. */
+const gone = new Error('it is gone');
+
+async function requireThere(place: Place, made: Made, refused: readonly Answer[]): Promise<void> {
+  if (refused.length === 0) return;
+  const found = 'image' in made ? describeImages(place, [made.image]) : describeSnapshots(place, [made.snapshot]);
+  if ((await found).length === 0) throw gone;
+}
 
 /**
  * Asks what could be asked only with another ID before, once for each principal in each place, or in all of them where
@@ -37,7 +48,11 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
       const unsettled = answers.filter(({ verdict }) => verdict.is !== 'may');
       const refused = unsettled.filter(({ verdict }) => verdict.is === 'may not');
       if (unsettled.length === 0) return undefined;
-      if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) return tell(refused, asker, ids);
+      if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) {
+        // Policies that go by tags deny what is gone: a copy that failed has no answer.
+        await requireThere(place, made, refused);
+        return tell(refused, asker, ids);
+      }
       open = open.filter((question) => unsettled.some((answer) => answer.question === question));
       await place.sleep(wait);
     }
@@ -75,7 +90,12 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
     if (!ec2DryRuns) return Promise.resolve();
     const asker = askerOf(operation);
     const name = `${asker.principal} ${each ? placeName(asker.place) : asker.place.account} ${Object.keys(made).join()}`;
-    const known = confirmed.get(name) ?? confirm(asker, made);
+    const known =
+      confirmed.get(name) ??
+      confirm(asker, made).catch((error: unknown) => {
+        if (error !== gone) throw error;
+        confirmed.delete(name);
+      });
     confirmed.set(name, known);
     return known;
   };

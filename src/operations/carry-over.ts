@@ -8,7 +8,7 @@ import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
 import { isDenied, placeName, StepError } from '../aws/errors.ts';
 import { instanceTypesOf } from '../image.ts';
-import { patiently } from './patiently.ts';
+import { onceSeen, patiently } from './patiently.ts';
 
 /**
  * Gives an AMI what registering doesn't take, or what AWS doesn't say that copying keeps of `source`: the list of instance
@@ -34,7 +34,7 @@ export async function carryOver(place: Place, source: Image, image: Image): Prom
   const due = steps.filter(([, needed]) => needed);
   for (const [what, , act] of due) {
     try {
-      await act();
+      await onceSeen(place, act);
     } catch (error) {
       throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
     }

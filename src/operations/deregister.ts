@@ -1,20 +1,16 @@
-import { CreateTagsCommand, DeleteTagsCommand, type Image, RegisterImageCommand, type Tag } from '@aws-sdk/client-ec2';
+import { CreateTagsCommand, DeleteTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { describeImages, describeSnapshots } from '../aws/describe.ts';
-import { errorMessage, hasCode, isDenied, isTransient, placeName } from '../aws/errors.ts';
-import { registrationOf, snapshotIdsOf } from '../image.ts';
+import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
+import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
-import { tieOfImage } from '../plan/evidence.ts';
 import type { Deregister } from '../plan/operation.ts';
-import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
-import { tagKeys, tagValue } from '../tags.ts';
-import { carryOver } from './carry-over.ts';
+import { tagKeys } from '../tags.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 import { deleteSnapshot, deletion, deregisterImage, deregistration } from './remove.ts';
-import { findNamed } from './rival.ts';
+import { asksToRestore } from './restore.ts';
 
 const reasons: Readonly<Record<Deregister['reason'], string>> = {
   vain: 'which an earlier try made in vain',
@@ -29,6 +25,7 @@ export function asksToDeregister({ image, reason }: Deregister, { leaseId }: Ask
   const command = new CreateTagsCommand({ Resources, Tags: [markOf(reason, leaseId)] });
   return [
     ...(Resources.length > 0 && reason === 'name' ? [dryRun(command)] : []),
+    ...(reason === 'name' ? asksToRestore(image) : []),
     deregistration(image.ImageId ?? ''),
     ...Resources.slice(0, 1).map((id) => deletion(id)),
   ];
@@ -105,62 +102,5 @@ async function mayRetire(
   } catch (error) {
     warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
     return false;
-  }
-}
-
-/**
- * Gives back an AMI that had to give its name up for one that did not come to be: it is registered again of its snapshots,
- * under an ID of its own.
- */
-export async function restore(
-  { image, reason, until, extras }: Deregister,
-  { run, place, resultOf }: Scope,
-): Promise<boolean> {
-  if (reason !== 'name' || resultOf(until ?? '') !== undefined) return false;
-  const snapshots = snapshotIdsOf(image);
-  const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give its name up`;
-  try {
-    const [there] = await describeImages(place, [image.ImageId ?? '']);
-    if (there === undefined || there.State === 'deregistered') await registerAgain();
-    await place.ec2(new DeleteTagsCommand({ Resources: snapshots, Tags: [{ Key: tagKeys.superseded }] }));
-    return true;
-  } catch (failure) {
-    run.leave(`${what}, and could not be registered again; ${snapshots.join(', ')} stay: ${errorMessage(failure)}`);
-    return false;
-  }
-
-  async function isNew(named: Image): Promise<boolean> {
-    if (tagValue(named, tagKeys.lease) !== run.leaseId) return false;
-    const parts = await describeSnapshots(place, snapshotIdsOf(named));
-    const known = new Map(parts.map((part) => [part.SnapshotId ?? '', part]));
-    return tieOfImage(named, { snapshots: known, parents: new Map() }).is === 'proven';
-  }
-
-  async function registerAgain(): Promise<void> {
-    // The new one may have been registered all the same.
-    const named = await findNamed(place, image.Name ?? '', false);
-    if (named !== undefined && (await isNew(named))) await deregisterImage(place, named);
-    const registration = registrationOf({
-      source: image,
-      extras,
-      name: image.Name ?? '',
-      description: image.Description,
-      copies: new Map(snapshots.map((id) => [id, id])),
-      tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith('aws:')),
-    });
-    const on = (error: unknown) => hasCode(error, 'InvalidAMIName.Duplicate') || isTransient(error);
-    const ImageId = await retried({ place, on, tries: 6, wait: (count) => 1000 * count }, async () => {
-      try {
-        return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? '';
-      } catch (error) {
-        // It may be there by a request whose answer was lost.
-        const there = on(error) ? await findNamed(place, image.Name ?? '', true) : undefined;
-        if (there?.ImageId === undefined || !snapshotIdsOf(there).every((id) => snapshots.includes(id))) throw error;
-        return there.ImageId;
-      }
-    });
-    await run.watcher(place).image(ImageId);
-    await carryOver(place, image, { ImageId, ImdsSupport: image.ImdsSupport });
-    run.log.warn(`${what}, and is registered again as ${ImageId}, without its launch permissions and its deprecation`);
   }
 }

@@ -16,7 +16,7 @@ import type { Publish, PublishSettings } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { oncePrincipalIsThere } from './allow.ts';
 import { granting } from './key-questions.ts';
-import { patiently } from './patiently.ts';
+import { onceSeen, patiently } from './patiently.ts';
 import { type Asking, dryRun, type Hindrance, idOr, type Question } from './question.ts';
 
 /** A call, what it is called while it is made, and what is told of it then. */
@@ -82,7 +82,7 @@ export async function publish({ image: ref, settings }: Publish, { run, place, r
   const { image } = made;
   const step = async (doing: string, done: string, act: () => Promise<unknown>): Promise<void> => {
     try {
-      await patiently(place, act);
+      await patiently(place, () => onceSeen(place, act));
       run.log.line(placeName(place), done);
     } catch (error) {
       throw new StepError(`${doing} ${image.ImageId} in ${placeName(place)}`, error);

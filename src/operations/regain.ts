@@ -2,6 +2,7 @@ import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
 import { changeShares, readShares } from '../aws/shares.ts';
 import { CopyFailedError } from '../aws/wait.ts';
 import type { Copy, CopyImage } from '../plan/operation.ts';
+import { lookedFor } from '../retry.ts';
 import { idOf, type Scope } from '../run.ts';
 import { giveAgain } from './allow.ts';
 
@@ -42,6 +43,9 @@ export async function regaining<T>(
   }
 }
 
+/** A share that this run has just added may be read late. */
+const shareLooksSeconds = [0, 2, 4];
+
 /** Whether AWS's words are those for access that isn't there (yet). */
 function isUnseen(error: unknown): boolean {
   if (error instanceof CopyFailedError)
@@ -73,7 +77,8 @@ async function regainOne(id: string, scope: Scope): Promise<string[]> {
   if (operation?.kind !== 'share') return [];
   const source = run.accounts.source(operation.place.region).until(place.signal);
   const resource = idOf(scope, operation.resource);
-  if ((await readShares(source, resource)).has(place.account)) return [];
+  const isThere = async () => ((await readShares(source, resource)).has(place.account) ? true : undefined);
+  if ((await lookedFor(place, shareLooksSeconds, isThere)) === true) return [];
   await changeShares(source, resource, { Add: [place.account] });
   return [`the share of ${resource} with account ${place.account}`];
 }

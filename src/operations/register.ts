@@ -6,12 +6,12 @@ import { readExtras } from '../observe/source.ts';
 import type { Result } from '../outcome.ts';
 import type { Operation, Register } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
-import type { Scope } from '../run.ts';
+import type { Run, Scope } from '../run.ts';
 import { maxTags, tagKeys, tagValue } from '../tags.ts';
 import { retryOnLimit } from './limits.ts';
 import { type Asking, dryRun, type Job, type Question } from './question.ts';
 import { deregistration, halfMade } from './remove.ts';
-import { findNamed, usingRival } from './rival.ts';
+import { findNamed, nameMs, usingRival } from './rival.ts';
 
 function commandOf(
   { name, description, tags }: Register,
@@ -47,10 +47,11 @@ export async function register(operation: Register, scope: Scope): Promise<Resul
   const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
   const isOurs = (image: Image): boolean =>
     snapshotIdsOf(image).every((id) => ids.has(id)) && (alone || tagValue(image, tagKeys.lease) === run.leaseId);
+  const gone = goneFor(operation, run);
   try {
     return await usingRival(operation, scope, async () => {
       const what = `register ${name}`;
-      const id = await retryOnLimit(run, { place, what }, () => registerOnce(place, command, { name, isOurs }));
+      const id = await retryOnLimit(run, { place, what }, () => registerOnce(place, command, { name, isOurs, gone }));
       run.log.line(placeName(place), `registered ${id} (${name})`);
       const image = await run.watcher(place).image(id);
       return { id, image, snapshots: [...made.values()].flatMap((result) => result?.snapshots ?? []) };
@@ -64,14 +65,27 @@ function takesOver(operation: Operation | undefined): boolean {
   return operation?.kind === 'copy' && operation.takeOver !== undefined;
 }
 
-/** RegisterImage has no client token, but a name can be taken only once: an AMI of our own copies is ours. */
+type Registering = Readonly<{
+  name: string;
+  isOurs: (image: Image) => boolean;
+  /** Which images this run has deregistered for their name. */
+  gone: ReadonlySet<string>;
+}>;
+
+/**
+ * RegisterImage has no client token, but a name can be taken only once: an AMI of our own copies is ours. A name that
+ * nobody is seen to have is free some time after its AMI was deregistered.
+ */
 function registerOnce(
   place: Place,
   command: RegisterImageCommand,
-  { name, isOurs }: Readonly<{ name: string; isOurs: (image: Image) => boolean }>,
+  { name, isOurs, gone }: Registering,
 ): Promise<string> {
-  const on = (error: unknown) => isTransient(error);
-  return retried({ place, on, tries: 6, wait: (count) => 1000 * count }, async () => {
+  let isHeld = false;
+  const on = (error: unknown) => isTransient(error) || isHeld;
+  const wait = (count: number) => Math.min(1000 * count, 15_000);
+  return retried({ place, on, forMs: nameMs, wait }, async () => {
+    isHeld = false;
     try {
       const { ImageId } = await place.ec2(command);
       if (ImageId === undefined) throw new Error('AWS named no image');
@@ -79,10 +93,17 @@ function registerOnce(
     } catch (error) {
       const taken = hasCode(error, 'InvalidAMIName.Duplicate');
       const named = taken || isTransient(error) ? await findNamed(place, name, taken) : undefined;
+      isHeld = taken && (named === undefined || gone.has(named.ImageId ?? ''));
       if (named?.ImageId === undefined || !isOurs(named)) throw error;
       return named.ImageId;
     }
   });
+}
+
+/** The images that go so that this one may have their name. */
+function goneFor({ after }: Register, run: Run): ReadonlySet<string> {
+  const before = after.flatMap((id) => run.operation(id) ?? []);
+  return new Set(before.flatMap((one) => (one.kind === 'deregister' ? (one.image.ImageId ?? []) : [])));
 }
 
 /** What its owner alone may read of an AMI that is only shared, the encrypted copy tells. */

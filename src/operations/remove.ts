@@ -47,11 +47,14 @@ export function deleteSnapshot(place: Place, id: string): Promise<void> {
   });
 }
 
-/** Deletes a snapshot that came to nothing; that it can't be deleted is told at the end, and hides no cause. */
+/**
+ * Deletes a snapshot that came to nothing; that it can't be deleted is told at the end, and hides no cause. Where there was
+ * no time for it, the clean-up does it, by its lease.
+ */
 export async function discard({ leave }: Run, place: Place, id: string): Promise<void> {
-  await deleteSnapshot(place, id).catch((error: unknown) =>
-    leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`),
-  );
+  await deleteSnapshot(place, id).catch((error: unknown) => {
+    if (!place.signal.aborted) leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`);
+  });
 }
 
 /** What is lost where a target's role can't take back what it has made. */

@@ -11,6 +11,9 @@ import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { judge } from './reuse.ts';
 
+/** A name is free only some time after its AMI was deregistered. */
+export const nameMs = 300_000;
+
 /** A name that AWS says is taken shows its image some moments later. */
 const namedLooksSeconds = [0, 0.3, 0.7, 1, 2, 4, 8, 15];
 

@@ -1,4 +1,4 @@
-import { DescribeImageAttributeCommand, type Image } from '@aws-sdk/client-ec2';
+import { DescribeImageAttributeCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots } from '../aws/describe.ts';
 import { errorMessage, isDenied, placeName, StepError } from '../aws/errors.ts';
@@ -14,10 +14,12 @@ import {
 import { readExtras } from '../observe/source.ts';
 import type { Result } from '../outcome.ts';
 import type { Expected, Verify } from '../plan/operation.ts';
+import { lookedFor } from '../retry.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { carryOver, imdsCommand, instanceTypesCommand } from './carry-over.ts';
 import { differencesOf } from './compare.ts';
+import { onceSeen } from './patiently.ts';
 import { type Asking, asksForUsers, dryRun, type Question } from './question.ts';
 import { removeImage } from './remove.ts';
 import { defaultEncryption } from './settings.ts';
@@ -34,18 +36,71 @@ export async function verify({ image: ref, expected }: Verify, scope: Scope): Pr
   let { image } = made;
   try {
     image = await carryOver(place, run.source.image, image);
-    const snapshots = made.snapshots ?? (await describeSnapshots(place, snapshotIdsOf(image)));
-    await compare(run, place, { image, snapshots, expected });
+    const verified = await compareAgain(run, place, { image, snapshots: made.snapshots, expected });
     run.log.line(placeName(place), `${image.ImageId} is available and verified`);
-    return { id: image.ImageId ?? '', image, snapshots };
+    return { id: image.ImageId ?? '', ...verified };
   } catch (error) {
     // Told to stop, the run knows nothing against it: a later one compares it again.
-    if (!place.signal.aborted)
-      await removeOwn(run, place, image).catch((failure: unknown) =>
-        run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`),
-      );
+    if (!place.signal.aborted) await (error instanceof UnreadError ? leave : removeOwn)(run, place, image);
     throw error;
   }
+}
+
+/** What should have told whether an AMI is right could not be read: that says nothing against it. */
+class UnreadError extends StepError {
+  override name = 'UnreadError';
+}
+
+/** Leaves an AMI that could not be compared: a later run compares it, and uses it if it is right. */
+async function leave(run: Run, place: Place, { ImageId = '' }: Image): Promise<void> {
+  run.ledger.write({ finished: [...(run.ledger.state?.finished ?? []), ImageId] });
+  run.log.warn(
+    `${placeName(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`,
+  );
+}
+
+/** A difference is looked at again for a minute: AWS may show what was set only then. */
+const looksSeconds = [0, 1, 2, 4, 8, 15, 30];
+
+/** The image and its snapshots once all is as it should be. @throws StepError that names every difference; UnreadError */
+async function compareAgain(
+  run: Run,
+  place: Place,
+  { image, snapshots, expected }: Omit<Made, 'snapshots'> & { snapshots: Made['snapshots'] | undefined },
+): Promise<Pick<Made, 'image' | 'snapshots'>> {
+  const doing = `Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`;
+  let made = { image, snapshots, expected };
+  for (const [index, seconds] of looksSeconds.entries()) {
+    try {
+      if (seconds > 0) made = { ...made, snapshots: undefined, image: await seenAgain(place, image, seconds) };
+      const whole = { ...made, snapshots: made.snapshots ?? (await readParts(place, made.image)) };
+      const found = await unlike(run, place, whole);
+      if (found.length === 0) return whole;
+      if (index === looksSeconds.length - 1)
+        throw new StepError(doing, new Error(found.map(differenceText).join('; ')));
+    } catch (error) {
+      if (error instanceof StepError || place.signal.aborted) throw error;
+      throw new UnreadError(doing, error);
+    }
+  }
+  throw new Error('unreachable');
+}
+
+async function seenAgain(place: Place, image: Image, seconds: number): Promise<Image> {
+  await place.sleep(seconds * 1000);
+  return (await describeImages(place, [image.ImageId ?? '']))[0] ?? image;
+}
+
+/** The snapshots of an image; those of a new one are seen late at times. */
+async function readParts(place: Place, image: Image): Promise<Snapshot[]> {
+  const ids = snapshotIdsOf(image);
+  const look = async () => {
+    const found = await describeSnapshots(place, ids);
+    return found.length === ids.length ? found : undefined;
+  };
+  const found = await lookedFor(place, looksSeconds, look);
+  if (found === undefined) throw new Error(`not all of ${ids.join(', ')} are seen`);
+  return found;
 }
 
 const withoutImds =
@@ -66,35 +121,34 @@ export function asksToVerify({ image: ref, expected }: Verify, asking: Asking): 
   ];
 }
 
-/** Removes the image unless another run has taken it over meanwhile. */
-async function removeOwn({ leaseId }: Run, place: Place, image: Image): Promise<void> {
-  const [seen] = await describeImages(place, [image.ImageId ?? '']);
-  const holder = seen && tagValue(seen, tagKeys.lease);
-  if (holder === undefined || holder === leaseId) await removeImage(place, image);
+/** Removes the image unless another run has taken it over meanwhile. That it can't be removed hides no cause. */
+async function removeOwn(run: Run, place: Place, image: Image): Promise<void> {
+  try {
+    const [seen] = await describeImages(place, [image.ImageId ?? '']);
+    const holder = seen && tagValue(seen, tagKeys.lease);
+    if (holder === undefined || holder === run.leaseId) await removeImage(place, image);
+  } catch (failure) {
+    run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`);
+  }
 }
 
 type Made = Readonly<{ image: Image; snapshots: NonNullable<Result['snapshots']>; expected: Expected }>;
 
-/** @throws StepError that names every difference */
-export async function compare(run: Run, place: Place, { image, snapshots, expected }: Made): Promise<void> {
-  const found = [
+/** In what an AMI isn't what it was to be. */
+async function unlike(run: Run, place: Place, { image, snapshots, expected }: Made): Promise<Difference[]> {
+  return [
     ...differencesOf(run, place, { image, snapshots, key: expected.key }),
     ...(await uefiDifferences(run, place, image)),
     ...descriptionDifferences(expected, image),
-    ...(await lackingTags(place, expected, image)),
+    ...tagDifferences(expected.tags, image),
   ];
-  if (found.length === 0) return;
-  throw new StepError(
-    `Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`,
-    new Error(found.map(differenceText).join('; ')),
-  );
 }
 
 /** AWS doesn't say whether CopyImage keeps an image's UEFI variables; so they are read back. */
 export async function uefiDifferences({ source, log }: Run, place: Place, image: Image): Promise<Difference[]> {
   if (source.extras.uefiData === undefined) return [];
   try {
-    return extrasDifferences(source.extras, await readExtras(place, image));
+    return extrasDifferences(source.extras, await onceSeen(place, () => readExtras(place, image)));
   } catch (error) {
     if (!isDenied(error)) throw error;
     log.warn(
@@ -109,18 +163,4 @@ function descriptionDifferences({ description }: Expected, image: Image): Differ
   return description === undefined || here === description || image.Description === description
     ? []
     : [{ field: 'Description', source: description || 'none', target: here || 'not set', asked: true }];
-}
-
-/** Tags of a new image may be seen later than the image. */
-const tagLooksSeconds = [0, 1, 3];
-
-async function lackingTags(place: Place, { tags }: Expected, image: Image): Promise<Difference[]> {
-  let lacking: Difference[] = [];
-  for (const seconds of tagLooksSeconds) {
-    if (seconds > 0) await place.sleep(seconds * 1000);
-    const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? '']);
-    lacking = tagDifferences(tags, seen ?? image);
-    if (lacking.length === 0) break;
-  }
-  return lacking;
 }

@@ -1,0 +1,129 @@
+import {
+  DeleteTagsCommand,
+  type Image,
+  RegisterImageCommand,
+  RestoreImageFromRecycleBinCommand,
+} from '@aws-sdk/client-ec2';
+import { describeImages, describeSnapshots, imagesInBin } from '../aws/describe.ts';
+import { errorMessage, hasCode, isTransient, placeName } from '../aws/errors.ts';
+import { registrationOf, snapshotIdsOf } from '../image.ts';
+import { tieOfImage } from '../plan/evidence.ts';
+import type { Deregister } from '../plan/operation.ts';
+import { retried } from '../retry.ts';
+import type { Scope } from '../run.ts';
+import { tagKeys, tagValue } from '../tags.ts';
+import { carryOver } from './carry-over.ts';
+import { type Ec2Question, type Hindrance, reading } from './question.ts';
+import { deregisterImage } from './remove.ts';
+import { findNamed, nameMs } from './rival.ts';
+
+/**
+ * EC2 says of no rule of the Recycle Bin what it covers; that deregistered AMIs are in it shows that there is one.
+ * https://docs.aws.amazon.com/ebs/latest/userguide/recycle-bin-working-with-amis.html
+ */
+export function asksToRestore({ ImageId, Name }: Image): Ec2Question[] {
+  const without =
+    'should the new AMI not come to be, the former one is registered again, even where the Recycle Bin has it';
+  return [
+    reading('ListImagesInRecycleBin', without, async (place): Promise<Hindrance[]> => {
+      const [binned] = await imagesInBin(place);
+      if (binned === undefined) return [];
+      const what = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: should ${JSON.stringify(Name)} not be free once ${ImageId} is deregistered, that AMI is restored, and this target fails. What to do: give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule`;
+      return [{ what }];
+    }),
+  ];
+}
+
+/**
+ * Gives back an AMI that had to give its name up for one that did not come to be: out of the Recycle Bin, as it was, where
+ * a rule keeps it there; else it is registered again of its snapshots, under an ID of its own.
+ */
+export async function restore(operation: Deregister, scope: Scope): Promise<boolean> {
+  const { image, reason, until } = operation;
+  const { run, place, resultOf } = scope;
+  if (reason !== 'name' || resultOf(until ?? '') !== undefined) return false;
+  const snapshots = snapshotIdsOf(image);
+  const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give its name up`;
+  try {
+    // What was deregistered may still be seen.
+    const isGone = resultOf(operation.id) !== undefined;
+    const [there] = isGone ? [] : await describeImages(place, [image.ImageId ?? '']);
+    if (there === undefined || there.State === 'deregistered')
+      run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
+    await place.ec2(new DeleteTagsCommand({ Resources: snapshots, Tags: [{ Key: tagKeys.superseded }] }));
+    return true;
+  } catch (failure) {
+    run.leave(`${what}, and could not be registered again; ${snapshots.join(', ')} stay: ${errorMessage(failure)}`);
+    return false;
+  }
+}
+
+/** Gives what has become of the AMI. */
+async function giveBack(operation: Deregister, scope: Scope): Promise<string> {
+  const { image } = operation;
+  const { run, place } = scope;
+  // The new one may have been registered all the same.
+  const named = await findNamed(place, image.Name ?? '', false);
+  if (named !== undefined && (await isNew(named, scope))) await deregisterImage(place, named);
+  if (await isBinned(operation, scope)) {
+    const { ImageId } = image;
+    await retried({ place, on: mayPass, forMs: nameMs, wait }, () =>
+      place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })),
+    );
+    await run.watcher(place).image(ImageId ?? '');
+    return 'is back from the Recycle Bin, as it was';
+  }
+  const id = await registerAgain(operation, scope);
+  return `is registered again as ${id}, without its launch permissions and its deprecation`;
+}
+
+/** A name is free some time after its AMI is gone. */
+function mayPass(error: unknown): boolean {
+  return hasCode(error, 'InvalidAMIName.Duplicate') || isTransient(error);
+}
+
+function wait(count: number): number {
+  return Math.min(1000 * count, 15_000);
+}
+
+async function isBinned({ image }: Deregister, { run, place }: Scope): Promise<boolean> {
+  try {
+    return (await imagesInBin(place)).some(({ ImageId }) => ImageId === image.ImageId);
+  } catch (error) {
+    run.log.line(placeName(place), `whether the Recycle Bin has ${image.ImageId} is not known: ${errorMessage(error)}`);
+    return false;
+  }
+}
+
+async function isNew(named: Image, { run, place }: Scope): Promise<boolean> {
+  if (tagValue(named, tagKeys.lease) !== run.leaseId) return false;
+  const parts = await describeSnapshots(place, snapshotIdsOf(named));
+  const known = new Map(parts.map((part) => [part.SnapshotId ?? '', part]));
+  return tieOfImage(named, { snapshots: known, parents: new Map() }).is === 'proven';
+}
+
+async function registerAgain({ image, extras }: Deregister, { run, place }: Scope): Promise<string> {
+  const snapshots = snapshotIdsOf(image);
+  const registration = registrationOf({
+    source: image,
+    extras,
+    name: image.Name ?? '',
+    description: image.Description,
+    copies: new Map(snapshots.map((id) => [id, id])),
+    tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith('aws:')),
+  });
+  const ImageId = await retried({ place, on: mayPass, forMs: nameMs, wait }, async () => {
+    try {
+      return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? '';
+    } catch (error) {
+      // It may be there by a request whose answer was lost.
+      const there = mayPass(error) ? await findNamed(place, image.Name ?? '', true) : undefined;
+      const isSame = there?.ImageId !== undefined && there.ImageId !== image.ImageId;
+      if (!isSame || !snapshotIdsOf(there).every((id) => snapshots.includes(id))) throw error;
+      return there.ImageId ?? '';
+    }
+  });
+  await run.watcher(place).image(ImageId);
+  await carryOver(place, image, { ImageId, ImdsSupport: image.ImdsSupport });
+  return ImageId;
+}
