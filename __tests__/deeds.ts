@@ -97,6 +97,7 @@ const lasting: Readonly<Record<string, Belonging>> = {
   CopySnapshot: { does: ['encrypt', 'copy'], undoes: [] },
   // The AMI that had to give its name up comes back.
   RegisterImage: { does: ['register'], undoes: ['deregister'] },
+  RestoreImageFromRecycleBin: { does: [], undoes: ['deregister'] },
   ReplaceImageInstanceTypeSpecification: { does: ['register', 'copy-image'], undoes: ['deregister'] },
   CreateGrant: { does: ['allow', 'publish'], undoes: [] },
   // What a dead run left goes with the lease that tells of it.

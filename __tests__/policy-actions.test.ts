@@ -13,6 +13,8 @@ const foundLater = new Set([
   'LetEc2UseTheSourceKey kms:CreateGrant',
   'LetEc2UseTheHubKeys kms:CreateGrant',
   'LetEc2UseTheKeys kms:CreateGrant',
+  // There may be nothing in the Recycle Bin to ask with.
+  'RestoreFromTheRecycleBin ec2:RestoreImageFromRecycleBin',
   // The encrypted copy isn't there yet.
   'ShareTheImagesOfTheHubs ec2:ModifyImageAttribute',
 ]);
@@ -21,6 +23,7 @@ const forCleaningUp = new Set([
   'UseTheSourceKey kms:ListGrants',
   'UseTheHubKeys kms:ListGrants',
   'SetTheParameter ssm:DeleteParameter',
+  'RestoreFromTheRecycleBin ec2:RestoreImageFromRecycleBin',
   'CopyAndRegister ec2:DeleteSnapshot',
   'CopyAndRegister ec2:DeregisterImage',
   'TagWhatIsSharedFromTheHubs ec2:DeleteTags',

@@ -84,7 +84,7 @@ export const features: Record<string, Feature> = {
   },
   'taking over a name': {
     of: procedure,
-    options: { target: { amis: [earlier('golden-image')] } },
+    options: { target: { amis: [earlier('golden-image')] }, policies: ['target-recycle-bin'] },
     inputs: { 'on-existing': 'replace' },
   },
   'mixed encryption': {
@@ -207,6 +207,7 @@ const takenBy: Record<string, string> = {
   'source-role ec2:DescribeImageAttribute': 'UEFI and several volumes',
   'target-role ec2:DescribeImageAttribute': 'UEFI and several volumes',
   'target-role ec2:DescribeLockedSnapshots': 'replacing',
+  'target-role ec2:ListImagesInRecycleBin': 'taking over a name',
   'target-role ec2:GetEbsEncryptionByDefault': 'a volume without a snapshot',
   'target-role ec2:GetEbsDefaultKmsKeyId': 'a volume without a snapshot',
   'target-route-copy ec2:GetImageAncestry': 'replacing by route copy',

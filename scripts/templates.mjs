@@ -61,6 +61,7 @@ const accounts = {
       { policy: 'target-ssm-parameter', when: 'Parameter' },
       { policy: 'target-retain', when: 'Retain' },
       { policy: 'target-instance-types', when: 'InstanceTypes' },
+      { policy: 'target-recycle-bin', when: 'RecycleBin' },
       { policy: 'target-regional-hub', when: 'HubKeyArns' },
     ],
   },
@@ -98,6 +99,8 @@ const descriptions = {
   Publish:
     'Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
   Retain: "Whether old AMIs are removed (input 'retain').",
+  RecycleBin:
+    "Whether a Recycle Bin rule keeps AMIs: one that gave its name up (input 'on-existing: replace') is then restored from there where the new one fails.",
   InstanceTypes: 'Whether AMIs name instance types that they are for, or not for.',
   HubKeyArns:
     "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none.",

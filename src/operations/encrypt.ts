@@ -103,14 +103,20 @@ type Wanted = Readonly<{ name: string; key: string }>;
 /** So many other names are tried where something else has the encrypted copy's. */
 const spareNames = 5;
 
-/** The encrypted copy. Every run tries the same names in the same order, so that each finds what another makes. */
+/**
+ * The encrypted copy: one that is there under any of its names; else every run tries the same names in the same order, so
+ * that each finds what another makes.
+ */
 async function findOrMake(run: Run, place: Place, { name, key }: Wanted): Promise<string> {
   const names = [name, ...Array.from({ length: spareNames }, (_, index) => `${name}-${index + 2}`)];
   const found = await ownImages(place, { Name: 'name', Values: names });
+  const ours = found.filter((image) => isOurs(run, place, image));
+  const named = (one: string, images: readonly Image[]) => images.find(({ Name }) => Name === one);
+  const usable = names.flatMap((one) => named(one, ours.filter(isUsableCopy))?.ImageId ?? [])[0];
+  if (usable !== undefined) return usable;
   for (const one of names) {
-    const there = found.find(({ Name }) => Name === one);
-    if (there !== undefined && !isOurs(run, place, there)) continue;
-    if (there?.ImageId !== undefined && isUsableCopy(there)) return there.ImageId;
+    const there = named(one, ours);
+    if (there === undefined && named(one, found) !== undefined) continue;
     if (there !== undefined) await removeImage(place, there);
     const id = await make(run, place, { name: one, key });
     if (id !== undefined) return id;

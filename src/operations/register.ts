@@ -9,6 +9,7 @@ import { retried } from '../retry.ts';
 import type { Run, Scope } from '../run.ts';
 import { maxTags, tagKeys, tagValue } from '../tags.ts';
 import { retryOnLimit } from './limits.ts';
+import { patiently } from './patiently.ts';
 import { type Asking, dryRun, type Job, type Question } from './question.ts';
 import { deregistration, halfMade } from './remove.ts';
 import { findNamed, nameMs, usingRival } from './rival.ts';
@@ -87,7 +88,8 @@ function registerOnce(
   return retried({ place, on, forMs: nameMs, wait }, async () => {
     isHeld = false;
     try {
-      const { ImageId } = await place.ec2(command);
+      // Policies go by the copies' tags.
+      const { ImageId } = await patiently(place, () => place.ec2(command));
       if (ImageId === undefined) throw new Error('AWS named no image');
       return ImageId;
     } catch (error) {

@@ -4,8 +4,10 @@ import {
   RegisterImageCommand,
   RestoreImageFromRecycleBinCommand,
 } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots, imagesInBin } from '../aws/describe.ts';
 import { errorMessage, hasCode, isTransient, placeName } from '../aws/errors.ts';
+import { ask } from '../aws/verdict.ts';
 import { registrationOf, snapshotIdsOf } from '../image.ts';
 import { tieOfImage } from '../plan/evidence.ts';
 import type { Deregister } from '../plan/operation.ts';
@@ -28,10 +30,24 @@ export function asksToRestore({ ImageId, Name }: Image): Ec2Question[] {
     reading('ListImagesInRecycleBin', without, async (place): Promise<Hindrance[]> => {
       const [binned] = await imagesInBin(place);
       if (binned === undefined) return [];
-      const what = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: should ${JSON.stringify(Name)} not be free once ${ImageId} is deregistered, that AMI is restored, and this target fails. What to do: give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule`;
-      return [{ what }];
+      const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: should ${JSON.stringify(Name)} not be free once ${ImageId} is deregistered, this target fails`;
+      const remedy = 'give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule';
+      const denied = await restoring(place, binned.ImageId ?? '');
+      const lost =
+        denied === undefined ? ', and that AMI is restored' : `, and that AMI cannot be restored (${denied})`;
+      const allow = denied === undefined ? '' : '; and set the template parameter RecycleBin to true';
+      return [{ what: `${rule}${lost}. What to do: ${remedy}${allow}` }];
     }),
   ];
+}
+
+/** Why the role may not restore an AMI, if it may not. */
+async function restoring(place: Place, ImageId: string): Promise<string | undefined> {
+  const { is, words } = await ask(
+    () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId, DryRun: true })),
+    true,
+  );
+  return is === 'may not' ? words : undefined;
 }
 
 /**
@@ -61,18 +77,11 @@ export async function restore(operation: Deregister, scope: Scope): Promise<bool
 /** Gives what has become of the AMI. */
 async function giveBack(operation: Deregister, scope: Scope): Promise<string> {
   const { image } = operation;
-  const { run, place } = scope;
+  const { place } = scope;
   // The new one may have been registered all the same.
   const named = await findNamed(place, image.Name ?? '', false);
   if (named !== undefined && (await isNew(named, scope))) await deregisterImage(place, named);
-  if (await isBinned(operation, scope)) {
-    const { ImageId } = image;
-    await retried({ place, on: mayPass, forMs: nameMs, wait }, () =>
-      place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })),
-    );
-    await run.watcher(place).image(ImageId ?? '');
-    return 'is back from the Recycle Bin, as it was';
-  }
+  if (await fromBin(operation, scope)) return 'is back from the Recycle Bin, as it was';
   const id = await registerAgain(operation, scope);
   return `is registered again as ${id}, without its launch permissions and its deprecation`;
 }
@@ -86,11 +95,17 @@ function wait(count: number): number {
   return Math.min(1000 * count, 15_000);
 }
 
-async function isBinned({ image }: Deregister, { run, place }: Scope): Promise<boolean> {
+/** Whether the Recycle Bin gave the AMI back. */
+async function fromBin({ image: { ImageId } }: Deregister, { run, place }: Scope): Promise<boolean> {
   try {
-    return (await imagesInBin(place)).some(({ ImageId }) => ImageId === image.ImageId);
+    if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
+    const restoring = () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId }));
+    await retried({ place, on: mayPass, forMs: nameMs, wait }, restoring);
+    await run.watcher(place).image(ImageId ?? '');
+    return true;
   } catch (error) {
-    run.log.line(placeName(place), `whether the Recycle Bin has ${image.ImageId} is not known: ${errorMessage(error)}`);
+    place.signal.throwIfAborted();
+    run.log.warn(`${placeName(place)}: ${ImageId} could not be restored from the Recycle Bin: ${errorMessage(error)}`);
     return false;
   }
 }

@@ -74,6 +74,12 @@ variable "instance_types" {
   default     = false
 }
 
+variable "recycle_bin" {
+  type        = bool
+  description = "Whether a Recycle Bin rule keeps AMIs: one that gave its name up (input 'on-existing: replace') is then restored from there where the new one fails."
+  default     = false
+}
+
 variable "hub_key_arns" {
   type        = list(string)
   description = "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none."
@@ -165,6 +171,7 @@ resource "aws_iam_role_policy" "target_role" {
           "ec2:DescribeImages",
           "ec2:DescribeSnapshots",
           "ec2:DescribeLockedSnapshots",
+          "ec2:ListImagesInRecycleBin",
           "ec2:GetEbsEncryptionByDefault",
           "ec2:GetEbsDefaultKmsKeyId"
         ],
@@ -530,6 +537,25 @@ resource "aws_iam_role_policy" "target_instance_types" {
         "Effect" : "Allow",
         "Action" : [
           "ec2:ReplaceImageInstanceTypeSpecification"
+        ],
+        "Resource" : "arn:${local.partition}:ec2:*::image/*"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_recycle_bin" {
+  count = var.recycle_bin ? 1 : 0
+  name  = "target-recycle-bin"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "RestoreFromTheRecycleBin",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:RestoreImageFromRecycleBin"
         ],
         "Resource" : "arn:${local.partition}:ec2:*::image/*"
       }
