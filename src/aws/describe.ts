@@ -1,5 +1,6 @@
 import {
   DescribeImagesCommand,
+  type DescribeImagesRequest,
   DescribeLockedSnapshotsCommand,
   DescribeSnapshotsCommand,
   type Filter,
@@ -94,18 +95,26 @@ export function ownImages(place: Place, ...filters: Filter[]): Promise<Image[]> 
 
 /** Those of `owners` that the account may see: `self`, account IDs, and AWS's aliases of owners. */
 export function imagesOf(place: Place, owners: readonly string[], ...filters: Filter[]): Promise<Image[]> {
-  return listImages(place, [...owners], filters);
+  return listImages(place, { Owners: [...owners] }, filters);
+}
+
+/** Those that others have shared with the account. */
+export function sharedImages(place: Place, ...filters: Filter[]): Promise<Image[]> {
+  return listImages(place, { ExecutableUsers: ['self'] }, filters);
 }
 
 /** Those among all images that the account may see, public ones too. */
 export function visibleImages(place: Place, ...filters: Filter[]): Promise<Image[]> {
-  return listImages(place, undefined, filters);
+  return listImages(place, {}, filters);
 }
 
-async function listImages(place: Place, Owners: string[] | undefined, Filters: Filter[]): Promise<Image[]> {
+/** Whose images are listed, or who may launch them. */
+type Whose = Pick<DescribeImagesRequest, 'Owners' | 'ExecutableUsers'>;
+
+async function listImages(place: Place, whose: Whose, Filters: Filter[]): Promise<Image[]> {
   const found = await byFilters(Filters, async (Filters, NextToken) => {
     const page = await place.ec2(
-      new DescribeImagesCommand({ Owners, Filters, IncludeDeprecated: true, IncludeDisabled: true, NextToken }),
+      new DescribeImagesCommand({ ...whose, Filters, IncludeDeprecated: true, IncludeDisabled: true, NextToken }),
     );
     return { items: page.Images ?? [], next: page.NextToken };
   });

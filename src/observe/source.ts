@@ -1,7 +1,7 @@
-import { DescribeImageAttributeCommand, DescribeImagesCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
+import { DescribeImageAttributeCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import { GetParameterCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
-import { describeImages, describeSnapshots, imagesOf, ownImages } from '../aws/describe.ts';
+import { describeImages, describeSnapshots, imagesOf, ownImages, sharedImages } from '../aws/describe.ts';
 import { isDenied, placeName } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { hasUefi, type ImageExtras, snapshotIdsOf } from '../image.ts';
@@ -91,7 +91,10 @@ async function findImage(place: Place, request: Request, findings: Findings): Pr
   }
 }
 
-/** AWS says NotFound for an unknown ID, and answers an empty list for an AMI that isn't this account's to see. */
+/**
+ * AWS says NotFound for an unknown ID, Malformed for one that it never gives, and answers an empty list for an AMI that isn't
+ * this account's to see.
+ */
 async function byId(
   place: Place,
   { id, check }: Readonly<{ id: string; check: string }>,
@@ -131,10 +134,8 @@ async function byName(place: Place, { pattern, owners }: Named, findings: Findin
     );
     return null;
   }
-  const shared = await place.ec2(
-    new DescribeImagesCommand({ ExecutableUsers: ['self'], Filters: [{ Name: 'name', Values: [pattern] }] }),
-  );
-  const others = [...own, ...(shared.Images ?? [])].slice(0, 10);
+  const shared = await sharedImages(place, { Name: 'name', Values: [pattern] });
+  const others = [...own, ...shared].slice(0, 10);
   const list = others
     .map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`)
     .join(', ');

@@ -1,5 +1,4 @@
 import {
-  DescribeSnapshotsCommand,
   GetAllowedImagesSettingsCommand,
   GetEbsDefaultKmsKeyIdCommand,
   GetEbsEncryptionByDefaultCommand,
@@ -7,6 +6,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { admissionOf, criteriaWith, mostCriteria } from '../aws/allowed-images.ts';
 import type { Place } from '../aws/clients.ts';
+import { ownSnapshots } from '../aws/describe.ts';
 import type { CopyImage } from '../plan/operation.ts';
 import { type Ec2Question, type Hindrance, type Job, reading } from './question.ts';
 
@@ -18,18 +18,14 @@ const quota = 20;
 /** Whether CopySnapshot finds a free slot: CopyImage takes none. */
 export function copyQuota(maxParallel: number): Ec2Question {
   return reading('DescribeSnapshots', 'how many copies are running is not known', async (place) => {
-    const { Snapshots = [] } = await place.ec2(
-      new DescribeSnapshotsCommand({
-        OwnerIds: ['self'],
-        Filters: [
-          { Name: 'status', Values: ['pending'] },
-          // Copies have no volume: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Snapshot.html
-          { Name: 'volume-id', Values: ['vol-ffffffff'] },
-        ],
-      }),
+    const copies = await ownSnapshots(
+      place,
+      { Name: 'status', Values: ['pending'] },
+      // Copies have no volume: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Snapshot.html
+      { Name: 'volume-id', Values: ['vol-ffffffff'] },
     );
-    if (Snapshots.length < quota) return [];
-    const what = `${Snapshots.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised`;
+    if (copies.length < quota) return [];
+    const what = `${copies.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised`;
     return [{ what }];
   });
 }
