@@ -12,14 +12,14 @@ import {
   type Snapshot,
 } from '@aws-sdk/client-ec2';
 import type { Place } from './clients.ts';
-import { errorMessage, hasCode } from './errors.ts';
+import { errorMessage, isAbsent } from './errors.ts';
 
 /** So many IDs go into one call. */
 const idsPerCall = 200;
 
 /** The snapshots of `ids` that are there; those that are not (yet) are left out. */
 export async function describeSnapshots(place: Place, ids: readonly string[]): Promise<Snapshot[]> {
-  return byIds(ids, ['InvalidSnapshot.NotFound'], async (SnapshotIds) => {
+  return byIds(ids, async (SnapshotIds) => {
     const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
     return Snapshots ?? [];
   });
@@ -27,7 +27,7 @@ export async function describeSnapshots(place: Place, ids: readonly string[]): P
 
 /** Those of the account's own snapshots `ids` that a lock keeps from being deleted; an expired one doesn't. */
 export async function lockedSnapshots(place: Place, ids: readonly string[]): Promise<LockedSnapshotsInfo[]> {
-  const found = await byIds(ids, ['InvalidSnapshot.NotFound'], async (SnapshotIds) =>
+  const found = await byIds(ids, async (SnapshotIds) =>
     pages(async (NextToken) => {
       const page = await place.ec2(new DescribeLockedSnapshotsCommand({ SnapshotIds, NextToken }));
       return { items: page.Snapshots ?? [], next: page.NextToken };
@@ -38,7 +38,7 @@ export async function lockedSnapshots(place: Place, ids: readonly string[]): Pro
 
 /** The images of `ids` that are there and visible; those that are not are left out. */
 export async function describeImages(place: Place, ids: readonly string[]): Promise<Image[]> {
-  return byIds(ids, ['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable'], async (ImageIds) => {
+  return byIds(ids, async (ImageIds) => {
     const { Images } = await place.ec2(
       new DescribeImagesCommand({ ImageIds, IncludeDeprecated: true, IncludeDisabled: true }),
     );
@@ -47,11 +47,7 @@ export async function describeImages(place: Place, ids: readonly string[]): Prom
 }
 
 /** One unknown ID fails the whole call, which names it: the others are asked for again without it. */
-async function byIds<T>(
-  ids: readonly string[],
-  notFound: string[],
-  describe: (ids: string[]) => Promise<T[]>,
-): Promise<T[]> {
+async function byIds<T>(ids: readonly string[], describe: (ids: string[]) => Promise<T[]>): Promise<T[]> {
   const found: T[] = [];
   for (let start = 0; start < ids.length; start += idsPerCall) {
     let rest = ids.slice(start, start + idsPerCall);
@@ -60,7 +56,7 @@ async function byIds<T>(
         found.push(...(await describe(rest)));
         break;
       } catch (error) {
-        if (!hasCode(error, ...notFound)) throw error;
+        if (!isAbsent(error)) throw error;
         const known = rest.filter((id) => !errorMessage(error).includes(id));
         rest = known.length < rest.length ? known : [];
       }

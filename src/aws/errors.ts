@@ -84,6 +84,16 @@ export function hasCode(error: unknown, ...codes: string[]): boolean {
   return codes.includes(errorCode(error));
 }
 
+/** Malformed: AWS gives out no such ID, although it has the form of one. */
+const absentCodes = ['NotFound', 'Unavailable', 'Malformed'].flatMap((what) =>
+  ['InvalidAMIID', 'InvalidSnapshotID', 'InvalidSnapshot'].map((of) => `${of}.${what}`),
+);
+
+/** Whether AWS says that an image or a snapshot isn't there, or isn't the caller's to see. */
+export function isAbsent(error: unknown): boolean {
+  return hasCode(error, ...absentCodes);
+}
+
 function httpStatus(error: unknown): number | undefined {
   if (error instanceof AwsCallError) return httpStatus(error.cause);
   if (typeof error !== 'object' || error === null || !('$metadata' in error)) return undefined;

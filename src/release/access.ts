@@ -2,7 +2,7 @@ import { DeleteTagsCommand, type Tag } from '@aws-sdk/client-ec2';
 import { RevokeGrantCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
-import { hasCode, placeName } from '../aws/errors.ts';
+import { hasCode, isAbsent, placeName } from '../aws/errors.ts';
 import { changePolicy, type Policy, readPolicy, statedFor, withoutStatements } from '../aws/key-policy.ts';
 import { listGrants, regionOfKey } from '../aws/kms.ts';
 import { changeShares, readShares, readTags } from '../aws/shares.ts';
@@ -222,7 +222,7 @@ async function unshare(
     if (keys.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags: keys }));
   } catch (error) {
     // Another run that finishes at the same time has removed it, and its shares with it.
-    if (!hasCode(error, 'InvalidSnapshot.NotFound', 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable')) throw error;
+    if (!isAbsent(error)) throw error;
   }
   return accounts.length;
 }
