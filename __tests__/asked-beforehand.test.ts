@@ -136,7 +136,9 @@ describe('what is no yes', () => {
       times: 1,
       ...code,
     } as const;
-    const result = await share(procedure({ faults: [malformed] }), { 'dry-run': 'true' });
+    const result = await share(procedure({ faults: [malformed], rules: { order: 'authorization' } }), {
+      'dry-run': 'true',
+    });
     expect(result.main).toMatchObject({ conclusion: 'success', annotations: [] });
     const told = unaskedIn(result).filter((one) => one.startsWith(`${targetAccount}/`));
     expect(told).toEqual([expect.stringMatching(/ec2:DeleteSnapshot, ec2:DeregisterImage could not be asked/)]);

@@ -94,7 +94,7 @@ test.each<readonly [GuardKind, Guard['policy'], RegExp]>([
   ['service control policy', deny, /no statement that allows ec2:RegisterImage helps: .+service control policies/],
   ['VPC endpoint policy', lack, /have ec2:RegisterImage allowed by the policy of the VPC endpoint/],
 ])('a run that a %s stops says so, before any call that changes something', async (kind, policy, remedy) => {
-  const shared = procedure();
+  const shared = procedure({ rules: { order: 'authorization' } });
   const target = shared.scenario.accounts[targetAccount];
   const guarded = target?.roles?.['ami-target'];
   if (target === undefined || guarded === undefined) throw new Error('the scenario has no target role');

@@ -37,6 +37,11 @@ function copyOf(shared: Case): { scenario: Writable<Scenario>; inputs: Record<st
 
 type Draft = ReturnType<typeof copyOf>;
 
+/** Has permissions come before existence: only then can those on what isn't there yet be asked beforehand. */
+function asksFirst({ scenario }: Draft): void {
+  scenario.rules = { ...scenario.rules, order: 'authorization' };
+}
+
 function roleIn({ scenario }: Draft, account: string) {
   const [role] = Object.values(scenario.accounts[account]?.roles ?? {});
   if (role === undefined) throw new Error(`account ${account} has no role`);
@@ -402,6 +407,7 @@ describe('a misconfiguration is named with its remedy, nothing is changed, and t
     async (_, { given, of = standardCase, breaks, says, leaves = 0, fix }) => {
       const draft = copyOf(of(given));
       breaks(draft);
+      asksFirst(draft);
       const dry = await share(draft as never, { 'dry-run': 'true' });
       expect(dry.error).toMatch(says);
       expect(dry.main.conclusion).toBe('failure');
@@ -423,7 +429,7 @@ describe('a misconfiguration is named with its remedy, nothing is changed, and t
 
   test('a quota that is used up is told, and the run waits', async () => {
     const draft = copyOf(procedure());
-    regionIn(draft, targetAccount, targetRegion).othersCopies = { count: 20, seconds: 12 };
+    regionIn(draft, targetAccount, targetRegion).othersCopies = { count: 20, seconds: 60 };
     const { main } = await share(draft as never, { 'dry-run': 'true' });
     expect(main.conclusion).toBe('success');
     expect(main.annotations.map(({ message }) => message).join()).toMatch(/20 snapshot copies are running here/);

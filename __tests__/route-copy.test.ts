@@ -29,7 +29,7 @@ describe('what CopyImage does not copy', () => {
   test('is asked for beforehand, and that it is denied is warned of', async () => {
     const shared = caseOf(
       { attributes: { ImdsSupport: 'v2.0' } },
-      { policies: ['source-route-copy'], rules: { copyKeepsImds: true } },
+      { policies: ['source-route-copy'], rules: { copyKeepsImds: true, order: 'authorization' } },
     );
     const { main } = await share(shared, { ...route, 'dry-run': 'true' });
     expect(messagesOf(main)).toMatch(/ami-target is not allowed to call ec2:ModifyImageAttribute: should AWS not copy/);

@@ -21,7 +21,7 @@ export const registerImage: Handler<RegisterImageRequest> = async (call, input) 
   if (root?.Ebs?.SnapshotId === undefined)
     throw new Refusal('InvalidBlockDeviceMapping', 'No root snapshot specified in device mapping.');
   const used = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []);
-  const find = (): Snapshots => new Map(used.map((id) => [id, registrable(call, id)]));
+  const find = (): Snapshots => new Map(used.map((id) => [id, ownedSnapshot(call, id)]));
   // A denial names images first, as recorded.
   const tagsOf = await authorizeCreation(call, 'RegisterImage', {
     resources: ['ami-*', ...used],
@@ -31,6 +31,7 @@ export const registerImage: Handler<RegisterImageRequest> = async (call, input) 
     blind: true,
   });
   const snapshots = find();
+  for (const snapshot of snapshots.values()) requireCompleted(snapshot);
   checkName(call, Name);
   const isPending = call.timings.registerSeconds > 0;
   const image = newImage(
@@ -148,8 +149,8 @@ function checkRates({ VolumeType = defaultType, Iops, Throughput }: EbsBlockDevi
   }
 }
 
-/** A snapshot that an image can be registered from: the caller's own, and completed. */
-function registrable(call: Ec2Call, id: string): SimSnapshot {
+/** A snapshot that an image can be registered from: the caller's own. */
+function ownedSnapshot(call: Ec2Call, id: string): SimSnapshot {
   const snapshot = findSnapshot(call.world, call.region, id);
   const now = call.world.clock.now();
   if (snapshot === undefined || snapshot.visibleAt > now) {
@@ -161,8 +162,9 @@ function registrable(call: Ec2Call, id: string): SimSnapshot {
       `Invalid value '${id}' for snapshotId. Snapshot does not belong to ${call.caller.account}`,
     );
   }
-  if (advance(snapshot, now).data.State !== 'completed') {
-    throw new Refusal('IncorrectState', `Snapshot is in invalid state - ${snapshot.data.State}`);
-  }
-  return snapshot;
+  return advance(snapshot, now);
+}
+
+function requireCompleted({ data: { State } }: SimSnapshot): void {
+  if (State !== 'completed') throw new Refusal('IncorrectState', `Snapshot is in invalid state - ${State}`);
 }
