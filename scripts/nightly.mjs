@@ -1,5 +1,6 @@
 // What takes too long for `npm test`: each way to break a run off at every place, a long soak, both readings of what KMS
-// asks, mutation tests, and mermaid's word on the diagrams. `npm test` plays a sample of each but the last.
+// asks, every test with existence before permission, mutation tests, and mermaid's word on the diagrams. `npm test` plays a
+// sample of each but the last three.
 // A part that fails stops no other; the last table says how each ended.
 // Usage: npm run nightly; SOAK_SECONDS and SOAK_SEED are the soak's
 import { spawnSync } from 'node:child_process';
@@ -19,8 +20,9 @@ const parts = [
   ['forged tags', tests('forged tags', 'house/forged-tags')],
   ['what is ours, and what stays', tests('.', 'house/(known-as-ours|clocks|what-stays|leases|timeout)')],
   ['KMS needs as measured', tests('by the measured needs', 'policies')],
-  ['mutants', () => npm('run', 'mutants')],
-  ['diagrams', () => npm('run', 'check', '--prefix', 'pictures')],
+  ['existence before permission', () => npm({ SIMULATOR_HARD: 'order' }, 'run', 'jest')],
+  ['mutants', () => npm({}, 'run', 'mutants')],
+  ['diagrams', () => npm({}, 'run', 'check', '--prefix', 'pictures')],
 ];
 
 /** Plays the tests of these words in these files: all of what `npm test` plays a sample of. */
@@ -28,14 +30,15 @@ function tests(words, ...files) {
   return () => {
     const result = join(results, 'jest.json');
     const paths = files.map((file) => `__tests__/${file}.test.ts`);
-    const passed = npm('run', 'jest', '--', ...paths, '-t', words, '--json', '--outputFile', result);
+    const options = ['-t', words, '--json', '--outputFile', result];
+    const passed = npm({ NIGHTLY: 'true' }, 'run', 'jest', '--', ...paths, ...options);
     // Words that fit no test any more would pass, too.
     return passed && JSON.parse(readFileSync(result, 'utf8')).numPassedTests > 0;
   };
 }
 
-function npm(...args) {
-  const env = { ...process.env, NIGHTLY: 'true' };
+function npm(settings, ...args) {
+  const env = { ...process.env, ...settings };
   return spawnSync('npm', args, { cwd: join(import.meta.dirname, '..'), env, stdio: 'inherit' }).status === 0;
 }
 
@@ -49,4 +52,4 @@ const table = parts.map(([name, play]) => {
 rmSync(results, { recursive: true });
 console.log();
 for (const { part, seconds, ended } of table)
-  console.log(`${part.padEnd(22)} ${String(seconds).padStart(6)} s  ${ended}`);
+  console.log(`${part.padEnd(28)} ${String(seconds).padStart(6)} s  ${ended}`);

@@ -1,8 +1,8 @@
 import type { Latency } from './rates.ts';
 
 /*
- * How hard the simulated AWS is. Each behaviour is a setting of the scenario; what is hard by default stands in `hard`,
- * but for the names in `notYet`, which are as an ideal AWS has them.
+ * How hard the simulated AWS is. Each behaviour is a setting of the scenario. The hard values in `hard` are the default,
+ * except for the names in `onRequest`.
  */
 
 /** How fast things go and how late they are seen, in seconds. */
@@ -135,13 +135,13 @@ const hard = {
 
 type Hardness = keyof typeof hard.timings | keyof typeof hard.rules;
 
-/** What is hard only where it is asked for: nobody knows which of the two AWS does, so `npm test` plays one and the night both. */
-export const notYet: readonly Hardness[] = ['order'];
+/** Nobody knows which of the two AWS does: `npm test` plays the ideal one, and the night plays both. */
+const onRequest: readonly Hardness[] = ['order'];
 
-/** SIMULATOR_HARD names what of `notYet` is hard all the same, for trying: `all`, or some of the names. */
+/** SIMULATOR_HARD lists the names of `onRequest` that are hard. */
 function isHard(name: string): boolean {
-  const asked = (process.env.SIMULATOR_HARD ?? '').split(',');
-  return !notYet.some((one) => one === name) || asked.includes('all') || asked.includes(name);
+  const requested = (process.env.SIMULATOR_HARD ?? '').split(',');
+  return !onRequest.some((one) => one === name) || requested.includes(name);
 }
 
 function byDefault<T extends object>(easy: T, hardened: Partial<T>): T {
