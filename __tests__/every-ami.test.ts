@@ -553,7 +553,7 @@ describe('refused before anything is made', () => {
     ],
     [
       'a paravirtual image by route register',
-      procedure(ami({ VirtualizationType: 'paravirtual' })),
+      procedure(ami({ VirtualizationType: 'paravirtual', KernelId: 'aki-5c21674b' })),
       { route: 'register' },
       /route register would lose the kernel and RAM disk/,
     ],

@@ -19,6 +19,7 @@ const parts = [
   ['soak', tests('a soak', 'faults')],
   ['forged tags', tests('forged tags', 'house/forged-tags')],
   ['what is ours, and what stays', tests('.', 'house/(known-as-ours|clocks|what-stays|leases|timeout)')],
+  ['recorded images', tests('an image', 'recorded-images')],
   ['KMS needs as measured', tests('by the measured needs', 'policies')],
   ['existence before permission', () => npm({ SIMULATOR_HARD: 'order' }, 'run', 'jest')],
   ['mutants', () => npm({}, 'run', 'mutants')],

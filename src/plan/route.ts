@@ -68,13 +68,13 @@ export function planRoute(
     findings.add(where, `route register would lose ${lost} of ${image.ImageId}`, 'use route copy or auto');
   }
   if (request.route !== 'auto') return request.route;
-  return losesBilling(image) || lost !== undefined ? 'copy' : 'register';
+  return losesBilling(image) || lost !== undefined || paravirtual ? 'copy' : 'register';
 }
 
 /** What CopyImage carries over and RegisterImage can't be given. */
 function lostByRegistering({ image, account }: Source, crossAccount: boolean): string | undefined {
-  // Their IDs are of one region.
-  if (image.VirtualizationType === 'paravirtual') return 'the kernel and RAM disk';
+  // Their IDs are of one region. Some paravirtual images have none.
+  if (image.KernelId || image.RamdiskId) return 'the kernel and RAM disk';
   // Only an owner can read them; where the image is copied in the source account first, that account is one.
   if (!crossAccount && hasUefi(image) && image.OwnerId !== account) return 'the UEFI variables';
   // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachImageWatermark.html
