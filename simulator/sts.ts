@@ -182,6 +182,8 @@ export async function assumeRole(
   const { account, role } = found;
   const context = {
     'aws:RequestedRegion': region,
+    'sts:RoleSessionName': RoleSessionName,
+    ...(Tags.length > 0 && { 'aws:TagKeys': Tags.map(({ Key = '' }) => Key) }),
     ...(ExternalId !== undefined && { 'sts:ExternalId': ExternalId }),
     ...Object.fromEntries(Tags.map(({ Key, Value }) => [`aws:RequestTag/${Key}`, Value ?? ''])),
   };

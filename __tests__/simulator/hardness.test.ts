@@ -4,6 +4,7 @@ import {
   CopySnapshotCommand,
   CreateTagsCommand,
   DeleteSnapshotCommand,
+  DeleteTagsCommand,
   DeregisterImageCommand,
   DescribeImageAttributeCommand,
   DescribeImagesCommand,
@@ -325,6 +326,12 @@ describe('what conditions see', () => {
       ({ ec2 }) => ec2(new CreateTagsCommand({ Resources: [amiId], Tags: [{ Key: 'team', Value: 'web' }] })),
     ],
     [
+      'the values of tags that are taken off',
+      only('ec2:DeleteTags', { StringEquals: { 'aws:RequestTag/team': 'platform' } }),
+      ({ ec2 }) => ec2(new DeleteTagsCommand({ Resources: [amiId], Tags: [{ Key: 'team', Value: 'platform' }] })),
+      ({ ec2 }) => ec2(new DeleteTagsCommand({ Resources: [amiId], Tags: [{ Key: 'team', Value: 'web' }] })),
+    ],
+    [
       'each account that a snapshot is shared with',
       only('ec2:ModifySnapshotAttribute', { StringNotEquals: { 'ec2:Add/userId': member } }),
       (at) => share(at, member, '222222222222'),
@@ -347,6 +354,12 @@ describe('what conditions see', () => {
       only('kms:CreateGrant', { Bool: { 'kms:GrantIsForAWSResource': 'false' } }),
       (at) => grant(at, account),
       ({ copy }) => copy({ Encrypted: true, KmsKeyId: key }),
+    ],
+    [
+      'of what type an image is',
+      only('ec2:DeregisterImage', { StringEquals: { 'ec2:ImageType': 'machine' } }),
+      ({ deregister }) => deregister(),
+      ({ ec2 }) => ec2(new DescribeImagesCommand({})),
     ],
     [
       'who owns a resource',

@@ -118,9 +118,11 @@ export function deletedLate({ rules, here }: Ec2Call, id: string): SimSnapshot |
   return rules.deletesPendingLate && snapshot?.making !== undefined ? snapshot : undefined;
 }
 
-function imageContext({ ImageId = '', OwnerId = '', Public, RootDeviceType = 'ebs' }: Image): Context {
+function imageContext({ ImageId = '', OwnerId = '', Public, ...types }: Image): Context {
+  const { ImageType = 'machine', RootDeviceType = 'ebs' } = types;
   return {
     'ec2:ImageID': ImageId,
+    'ec2:ImageType': ImageType,
     'ec2:Owner': OwnerId,
     'ec2:Public': String(Public === true),
     'ec2:RootDeviceType': RootDeviceType,

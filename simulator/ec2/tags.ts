@@ -154,7 +154,7 @@ export const deleteTags: Handler<DeleteTagsRequest> = async (call, input) => {
     resources: Resources.map((id) => arnOf(call, id)),
     dryRun: input.DryRun,
     // Without tags in the request, there is no such key: https://taylorfahlman.com/posts/aws-tagging-gotcha
-    context: Tags === undefined ? {} : { 'aws:TagKeys': Tags.map(({ Key }) => Key ?? '') },
+    context: requestTags(Tags ?? []),
     find: () => Resources.map((id) => taggable(call, id)),
     blind: true,
   });
