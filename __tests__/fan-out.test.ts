@@ -39,7 +39,7 @@ describe('reading targets', () => {
   test('every account × every region, then what targets adds or overrides', () => {
     const targets = readTargets({
       accounts: '111111111111, 222222222222\n111111111111',
-      regions: 'eu-west-1\nus-east-1',
+      regions: '["eu-west-1", "us-east-1"]',
       targets: JSON.stringify([
         { account: '222222222222', region: 'us-east-1', 'kms-key': 'alias/other', tags: { team: 'a' } },
         { account: 333333333333, region: 'eu-west-1' },
@@ -58,6 +58,11 @@ describe('reading targets', () => {
     ['nothing at all', {}, 'there are no targets'],
     ['an empty list', { targets: '[]' }, 'there are no targets'],
     ['accounts without regions', { accounts: '111111111111' }, 'need each other'],
+    [
+      'numbers',
+      { accounts: '[111111111111]', regions: 'eu-west-1' },
+      'target-accounts: expected a JSON array of texts',
+    ],
     ['bad JSON', { targets: '[{' }, 'is not JSON'],
     ['YAML that is not JSON', { targets: '- account: "111111111111"' }, 'is not JSON'],
     ['no array', { targets: '{"account":"111111111111"}' }, 'expected a JSON array'],
@@ -146,7 +151,7 @@ describe('sharding', () => {
   test('the action reads of all jobs together what it would read of the whole', () => {
     const own = [
       { account: '100000000001', region: 'us-east-1', 'kms-key': 'alias/own', tags: { 'cost-centre': 7 } },
-      { account: '999999999999', region: 'eu-west-1', 'ami-name': 'special-{region}', tags: 'a=b,c=d' },
+      { account: '999999999999', region: 'eu-west-1', 'ami-name': 'special-{region}', tags: 'a="b,c=d"' },
     ];
     const inputs = {
       'ami-id': 'ami-0123456789abcdef0',

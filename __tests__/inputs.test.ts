@@ -127,6 +127,12 @@ describe('one problem each', () => {
     [{ 'poll-interval': '0' }, 'poll-interval', /1 to 3600/],
     [{ 'timeout-minutes': '1.5' }, 'timeout-minutes', /whole number/],
     [{ tags: 'no-equals' }, 'tags', /key=value/],
+    [{ tags: 'a=1, b=2' }, 'tags', /each on a line of its own, or, .* in quotes: a="…"/],
+    [{ 'role-session-tags': 'a=1,b=2' }, 'role-session-tags', /looks like several tags/],
+    [{ tags: '{"a": 1}' }, 'tags', /whose values are texts/],
+    [{ tags: '{"a": "1"' }, 'tags', /is not JSON/],
+    [{ 'target-accounts': '[999999999999]' }, 'target-accounts', /JSON array of texts/],
+    [{ 'target-regions': "['eu-west-1']" }, 'target-regions', /JSON array of texts/],
     [{ tags: 'share-encrypted-ami:run=x' }, 'tags', /this action's own/],
     [{ tags: `${'k'.repeat(129)}=x` }, 'tags', /1 to 128/],
     [{ targets: 'a: b' }, 'targets', /YAML list/],
@@ -226,6 +232,26 @@ describe('problems that are many', () => {
     const full = { 'target-accounts': accounts(1000).join(), 'target-regions': accounts(100).join() };
     expect(problemsOf({ ...full, ...one })).toMatchObject([found(100_001)]);
   });
+});
+
+test('a tag is a line with its comma and, in quotes, what YAML reads; or an entry of a JSON object', () => {
+  const written = 'a=x, y\nb="c=1, d=2"\nc=\'it\'\'s\'\nd="x" or "y"\ne="tab\\there" \nf=\ng="\nh="x" # "y"';
+  const tags = {
+    ...{ a: 'x, y', b: 'c=1, d=2', c: "it's", d: '"x" or "y"', e: 'tab\there', f: '', g: '"', h: '"x" # "y"' },
+  };
+  for (const text of [written, JSON.stringify(tags)]) expect(read({ tags: text }).targets[0]?.tags).toEqual(tags);
+  expect(read({ 'role-session-tags': 'b="c d"' }).credentials.sessionTags).toEqual({ b: 'c d' });
+  expect(read({ tags: '{}' }).targets[0]?.tags).toEqual({});
+});
+
+test('a list may be a JSON array', () => {
+  const { targets } = read({
+    'target-accounts': '["999999999999", "000000000001"]',
+    'target-regions': '["eu-west-1"]',
+  });
+  expect(targets.map(({ account, region }) => `${account}/${region}`)).toEqual([
+    ...['999999999999/eu-west-1', '000000000001/eu-west-1'],
+  ]);
 });
 
 test('tags of any key come out as they went in', () => {

@@ -24,14 +24,20 @@ export class InputError extends Error {
   name = 'InputError';
 }
 
-const list = (text = '') => [
-  ...new Set(
-    text
-      .split(/[\n,]/)
-      .map((item) => item.trim())
-      .filter(Boolean),
-  ),
-];
+/** Items one a line or with commas, or a JSON array of texts; each once. */
+function list(text, input, problems) {
+  if (!text.trim().startsWith('[')) return unique(text.split(/[\n,]/));
+  try {
+    const items = JSON.parse(text);
+    if (Array.isArray(items) && items.every((item) => typeof item === 'string')) return unique(items);
+  } catch {
+    // What isn't JSON is told as what isn't a list of texts.
+  }
+  problems.push(`${input}: expected a JSON array of texts in quotes, or the items one a line or with commas`);
+  return [];
+}
+
+const unique = (items) => [...new Set(items.map((item) => item.trim()).filter(Boolean))];
 
 const placeOf = ({ account, region }) => `${account}/${region}`;
 
@@ -78,8 +84,9 @@ function misnamed(targets) {
  */
 export function readTargets({ accounts = '', regions = '', targets = '' }) {
   const problems = [];
-  const [accountIds, regionNames] = [list(accounts), list(regions)];
-  if (accountIds.length > 0 !== regionNames.length > 0)
+  const accountIds = list(accounts, 'target-accounts', problems);
+  const regionNames = list(regions, 'target-regions', problems);
+  if ((accounts.trim() === '') !== (regions.trim() === ''))
     problems.push('target-accounts and target-regions need each other: the targets are every account × every region');
   // A few lines can name a billion: they are counted before they are made.
   const pairs = accountIds.length * regionNames.length;

@@ -1,4 +1,5 @@
 import { type Problem, problemLines } from '../alike.ts';
+import { isTexts } from '../plain-data.ts';
 import type { Partition } from '../regions.ts';
 import { unknownPlaceholders } from '../template.ts';
 
@@ -159,15 +160,22 @@ export class Reader {
     return found ?? (allowed[0] as T);
   }
 
+  /** Items one a line or with commas, or a JSON array of texts; each once. */
   list(name: InputName): string[] {
-    return [
-      ...new Set(
-        this.text(name)
-          .split(/[\n,]/)
-          .map((item) => item.trim())
-          .filter(Boolean),
-      ),
-    ];
+    const text = this.text(name);
+    const items = text.startsWith('[') ? this.#jsonList(name, text) : text.split(/[\n,]/);
+    return [...new Set(items.map((item) => item.trim()).filter(Boolean))];
+  }
+
+  #jsonList(name: InputName, text: string): string[] {
+    try {
+      const items: unknown = JSON.parse(text);
+      if (isTexts(items)) return items;
+    } catch {
+      // What isn't JSON is told as what isn't a list of texts.
+    }
+    this.note(name, text, 'expected a JSON array of texts in quotes, or the items one a line or with commas');
+    return [];
   }
 
   template(name: InputName): string {

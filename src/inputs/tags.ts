@@ -1,19 +1,56 @@
+import { isScalar, parseDocument } from 'yaml';
+import { isRecord, isText } from '../plain-data.ts';
 import { maxTags, ownTagCount, tagPrefix } from '../tags.ts';
 import type { Reader } from './reader.ts';
 
-/** `key=value` lines; a comma parts two of them where what follows it is again `key=`. */
+/**
+ * Tags as `key=value` lines, or as a JSON object. A comma belongs to the value; a line that reads as several pairs is noted,
+ * for the user may mean either.
+ */
 export function readTags(reader: Reader, input: string, text: string): Record<string, string> {
+  const tags = /^\{\s*["}]/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text);
+  return checkTags(reader, input, tags);
+}
+
+function readJson(reader: Reader, input: string, text: string): Record<string, string> {
+  try {
+    const tags: unknown = JSON.parse(text);
+    if (isRecord(tags) && Object.values(tags).every(isText)) return tags as Record<string, string>;
+    reader.note(input, text, 'expected a JSON object whose values are texts in quotes');
+  } catch (error) {
+    reader.note(input, text, `is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return {};
+}
+
+function readLines(reader: Reader, input: string, text: string): Record<string, string> {
   // A key may be `__proto__`, which only a map takes as it is.
   const tags = new Map<string, string>();
-  for (const pair of text
-    .split(/\n|,(?=[^,=\n]+=)/)
+  for (const line of text
+    .split('\n')
     .map((part) => part.trim())
     .filter(Boolean)) {
-    const at = pair.indexOf('=');
-    if (at < 1) reader.note(input, pair, 'expected key=value');
-    else tags.set(pair.slice(0, at).trim(), pair.slice(at + 1).trim());
+    const at = line.indexOf('=');
+    const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+    const quoted = unquoted(value);
+    if (at < 1) reader.note(input, line, 'expected key=value');
+    else if (quoted === undefined && /,[^,=]+=/.test(value))
+      reader.note(
+        input,
+        line,
+        `looks like several tags; write each on a line of its own, or, if it is one value, put it in quotes: ${key}="…"`,
+      );
+    else tags.set(key, quoted ?? value);
   }
-  return checkTags(reader, input, Object.fromEntries(tags));
+  return Object.fromEntries(tags);
+}
+
+/** The text of a YAML scalar that is wholly in quotes; undefined where `value` is none, and so stands as it is written. */
+function unquoted(value: string): string | undefined {
+  if (!/^(["']).*\1$/.test(value)) return undefined;
+  const { contents, errors } = parseDocument(value, { schema: 'failsafe', logLevel: 'silent' });
+  const whole = errors.length === 0 && isScalar(contents) && contents.range?.[1] === value.length;
+  return whole && isText(contents.value) ? contents.value : undefined;
 }
 
 /** Notes what no resource may be tagged with: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions */

@@ -105,13 +105,14 @@ export function readTargets(reader: Reader, partition: Partition, run: RunContex
   const accounts = reader.list('target-accounts');
   const regions = reader.list('target-regions');
   const entries = readTargetEntries(reader);
-  if (accounts.length > 0 !== regions.length > 0) {
-    const [lacking, given] =
-      accounts.length === 0
-        ? (['target-accounts', 'target-regions'] as const)
-        : (['target-regions', 'target-accounts'] as const);
+  // A list that could not be read is noted already.
+  const [noAccounts, noRegions] = [reader.text('target-accounts') === '', reader.text('target-regions') === ''];
+  if (noAccounts !== noRegions) {
+    const [lacking, given] = noAccounts
+      ? (['target-accounts', 'target-regions'] as const)
+      : (['target-regions', 'target-accounts'] as const);
     reader.note(lacking, '', `is needed beside ${given}: the targets are every account × every region`);
-  } else if (accounts.length === 0 && entries.length === 0 && reader.text('targets') === '') {
+  } else if (noAccounts && entries.length === 0 && reader.text('targets') === '') {
     reader.note('target-accounts', '', 'expected target-accounts with target-regions, or targets');
   }
   const pairs = accounts.length * regions.length + entries.length;
