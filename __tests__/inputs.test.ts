@@ -292,6 +292,34 @@ describe('a file that an input names', () => {
   });
 });
 
+describe('a Packer manifest with several builds of a region', () => {
+  const build = (name: string, artifact_id: string) => ({ name, packer_run_uuid: 'b', artifact_id });
+  const manifest = {
+    last_run_uuid: 'b',
+    builds: [build('web', 'us-east-1:ami-00000001,us-west-2:ami-00000002'), build('db', 'us-east-1:ami-00000003')],
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'manifest-'));
+  const file = join(folder, 'manifest.json');
+  writeFileSync(file, `\uFEFF${JSON.stringify(manifest)}`);
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const given = { 'packer-manifest': file, 'ami-id': '' };
+
+  test('packer-build picks one by its name, and the file may begin with a byte order mark', () => {
+    expect(read({ ...given, 'packer-build': 'db' }).image).toEqual({ by: 'id', id: 'ami-00000003' });
+    const west = { 'source-region': 'us-west-2', 'target-regions': 'eu-west-1' };
+    expect(read({ ...given, ...west }).image).toEqual({ by: 'id', id: 'ami-00000002' });
+  });
+
+  test.each([
+    [given, /2 AMIs in us-east-1.* packer-build: us-east-1:ami-00000001 \(web\), us-east-1:ami-00000003 \(db\)$/],
+    [{ ...given, 'packer-build': 'cache' }, /no AMI of a build named cache; it made .*\(web\).*\(db\)$/],
+    [{ ...given, 'packer-build': 'db', 'source-region': 'us-west-2' }, /no AMI in source-region us-west-2; .*\(db\)$/],
+    [{ 'packer-build': 'db' }, /needs packer-manifest/],
+  ])('%j is a problem', (inputs, what) => {
+    expect(problemsOf(inputs)).toMatchObject([{ what: expect.stringMatching(what) }]);
+  });
+});
+
 test('the China partition has an audience of its own', () => {
   const china = {
     'source-region': 'cn-north-1',

@@ -17,7 +17,11 @@ export function readTextFile(path: string, maxBytes = Number.POSITIVE_INFINITY):
     for (let length = 0; length <= maxBytes; ) {
       const chunk = Buffer.allocUnsafe(256 * 1024);
       const read = readSync(file, chunk);
-      if (read === 0) return Buffer.concat(chunks).toString('utf8');
+      // Editors and shells on Windows begin a file with a byte order mark, which JSON has no place for.
+      if (read === 0)
+        return Buffer.concat(chunks)
+          .toString('utf8')
+          .replace(/^\uFEFF/, '');
       chunks.push(chunk.subarray(0, read));
       length += read;
     }

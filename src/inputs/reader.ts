@@ -24,6 +24,7 @@ export const inputDefaults = {
   'ami-name': '',
   'ami-ssm-parameter': '',
   'packer-manifest': '',
+  'packer-build': '',
   'instance-id': '',
   'no-reboot': 'false',
   'source-owners': 'self',

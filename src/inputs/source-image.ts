@@ -22,6 +22,9 @@ export function readSourceImage(
   { optional, ...manifest }: ManifestSource & Readonly<{ optional: boolean }>,
 ): SourceImage {
   const noReboot = reader.flag('no-reboot');
+  const build = reader.optional('packer-build');
+  if (build !== undefined && reader.text('packer-manifest') === '')
+    reader.note('packer-build', build, 'needs packer-manifest');
   const given = sourceInputs.filter((name) => reader.text(name) !== '');
   const [name] = given;
   if (name === undefined && optional) return { by: 'id', id: '' };
@@ -49,7 +52,7 @@ export function readSourceImage(
       id: checked(instanceId, 'expected the ID of an instance, such as i-0123456789abcdef0'),
       noReboot,
     }),
-    'packer-manifest': () => ({ by: 'id', id: readManifest(reader, value, manifest) }),
+    'packer-manifest': () => ({ by: 'id', id: readManifest(reader, value, { ...manifest, build }) }),
   };
   return readers[name]();
 }
@@ -63,9 +66,13 @@ export function readSourceOwners(reader: Reader): string[] {
   return owners;
 }
 
-function readManifest(reader: Reader, path: string, { region, readFile }: ManifestSource): string {
+function readManifest(
+  reader: Reader,
+  path: string,
+  { region, build, readFile }: ManifestSource & Readonly<{ build: string | undefined }>,
+): string {
   try {
-    return amiFromManifest(readFile(path, maxInputFileBytes), region);
+    return amiFromManifest(readFile(path, maxInputFileBytes), { region, build });
   } catch (error) {
     reader.note('packer-manifest', path, error instanceof Error ? error.message : String(error));
     return '';
