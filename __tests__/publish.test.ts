@@ -36,6 +36,11 @@ function placeOf(simulator: Simulator, account = targetAccount, region = targetR
   return place;
 }
 
+const dataTypesOf = (simulator: Simulator, name: string): (string | undefined)[] =>
+  Object.values(simulator.world.accounts).flatMap(({ id, regions }) =>
+    id === sourceAccount ? [] : [...regions.values()].map(({ parameters }) => parameters.get(name)?.dataType),
+  );
+
 function valuesOf(simulator: Simulator, name: string): (string | undefined)[] {
   return Object.values(simulator.world.accounts).flatMap(({ id, regions }) =>
     id === sourceAccount ? [] : [...regions.values()].map(({ parameters }) => parameters.get(name)?.value),
@@ -126,6 +131,8 @@ describe('SSM parameters: all or none', () => {
     const { simulator, targets, error } = await share(withParameters(), inputs);
     expect(error).toBe('');
     expect(valuesOf(simulator, '/golden/latest').sort()).toEqual(targets.map(({ amiId }) => amiId).sort());
+    // AWS lets nobody change it.
+    expect(new Set(dataTypesOf(simulator, '/golden/latest'))).toEqual(new Set(['text']));
     const calls = simulator.calls.filter(({ mutating, outcome }) => mutating && outcome === 'ok');
     const firstPut = calls.findIndex(({ action }) => action === 'PutParameter');
     expect(calls.slice(firstPut).some(({ action }) => action === 'RegisterImage')).toBe(false);

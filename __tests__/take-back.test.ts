@@ -17,7 +17,7 @@ const inputs = { 'ssm-parameter': name };
 async function killed({ setting }: { setting: boolean }) {
   const shared = fanOut({
     policies: ['target-ssm-parameter'],
-    target: { parameters: { [name]: former } },
+    target: { parameters: { [name]: { value: former, dataType: 'aws:ec2:image' } } },
     regions: [targetRegion, 'us-west-2'],
     targets: [targetAccount],
   });

@@ -97,12 +97,21 @@ async function read(place: Place, name: string): Promise<Found | undefined> {
   }
 }
 
+/**
+ * A parameter keeps its data type where that is `text`: AWS changes none to or from `aws:ec2:image`
+ * (https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html). AWS doesn't look the AMI
+ * up then, but each AMI has been verified.
+ */
+function dataTypeOver(before: FormerValue | null): { DataType?: string } {
+  return before?.dataType === 'text' ? {} : { DataType: before?.dataType ?? 'aws:ec2:image' };
+}
+
 /** Gives the version, once the value stands. */
 async function write({ run, place }: Scope, { name, before, amiId }: Promotion): Promise<number> {
   const tags = Object.entries(provenance(run.request, run.source.imageId)).flatMap(([Key, Value]) =>
     Value === '' ? [] : [{ Key, Value }],
   );
-  const value = { Name: name, Value: amiId, Type: 'String' as const, DataType: 'aws:ec2:image' };
+  const value = { Name: name, Value: amiId, Type: 'String' as const, ...dataTypeOver(before) };
   // Tags are taken only with a parameter that is new, and only without Overwrite:
   // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
   const isNew = before === null;
@@ -158,9 +167,8 @@ export async function putBackParameter(
   if (before !== null) {
     const { value, dataType = 'text' } = await formerValue(place, name, before);
     if (stands !== amiId && stands !== value) return undefined;
-    await place.ssm(
-      new PutParameterCommand({ Name: name, Value: value, Type: 'String', DataType: dataType, Overwrite: true }),
-    );
+    const former = { Name: name, Value: value, Type: 'String' as const, ...dataTypeOver({ dataType }) };
+    await place.ssm(new PutParameterCommand({ ...former, Overwrite: true }));
     return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
   }
   if (stands !== amiId && stands !== null) return undefined;
