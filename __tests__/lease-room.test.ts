@@ -7,13 +7,14 @@ import { openAccount } from './account.ts';
 test("where other runs' leases fill the AMI, a run says so once, and takes its lease when one of them has come free", async () => {
   const [account, region] = ['111111111111', 'us-east-1'];
   const amiId = amiIdOf(account, region, 'golden');
-  const leases = Array.from({ length: 50 }, (_, at) => [
-    `share-encrypted-ami:lease:${String(at).padStart(12, '0')}`,
-    '1764158400 1764158000 1 1 - - -',
-  ]);
-  const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }], tags: Object.fromEntries(leases) }];
+  const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }] }];
   await using there = await openAccount(account, { [region]: { amis } });
   const { data } = there.imageIn(region, amiId);
+  const now = Math.floor(there.simulator.clock.now() / 1000);
+  data.Tags = Array.from({ length: 50 }, (_, at) => ({
+    Key: `share-encrypted-ami:lease:${String(at).padStart(12, '0')}`,
+    Value: `${now + 200} ${now - 200} 1 1 - - -`,
+  }));
   const refused = () => there.simulator.calls.filter(({ outcome }) => outcome === 'TagLimitExceeded').length;
   const end = there.simulator.onCall(() => {
     if (refused() < 2) return;

@@ -19,6 +19,15 @@ function withAmi(tags: Record<string, string> = {}, policy?: object) {
   return openAccount(account, { [region]: { amis } }, given);
 }
 
+/** Fills the AMI with leases that expire so much later. */
+function fill(there: Account, seconds: number): void {
+  const expires = Math.floor(there.simulator.clock.now() / 1000) + seconds;
+  there.imageIn(region, amiId).data.Tags = Array.from({ length: 50 }, (_, at) => ({
+    Key: `share-encrypted-ami:lease:${String(at).padStart(12, '0')}`,
+    Value: `${expires} ${expires - 400} 1 1 - - -`,
+  }));
+}
+
 const tagsOf = ({ imageIn }: Account) => imageIn(region, amiId).data.Tags;
 
 /** Takes a lease, and gives it with what was warned of, and whether it was said that the AMI would be written to. */
@@ -116,16 +125,22 @@ describe('where the AMI takes no lease, the run goes on unseen, and says so', ()
 
   test('because its own tags fill it', async () => {
     await using there = await withAmi(Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`tag-${at}`, ''])));
-    expect((await take(there)).warnings).toEqual([`the AMI has 50 tags of its own, ${unseen}`]);
+    expect((await take(there)).warnings).toEqual([`the AMI has 50 tags, none of them of a run that lives, ${unseen}`]);
+  });
+
+  test.each([
+    ['dead', -1],
+    ['that no run writes', 86_400],
+  ])('because leases fill it, all of them %s: nobody would make room', async (_, seconds) => {
+    await using there = await withAmi();
+    fill(there, seconds);
+    expect((await take(there)).warnings).toEqual([`the AMI has 50 tags, none of them of a run that lives, ${unseen}`]);
   });
 });
 
 test("where other runs' leases fill the AMI, a run waits until there is room, and ends when it is told to", async () => {
-  const leases = Array.from({ length: 50 }, (_, at) => [
-    `share-encrypted-ami:lease:${String(at).padStart(12, '0')}`,
-    '1764158400 1764158000 1 1 - - -',
-  ]);
-  await using there = await withAmi(Object.fromEntries(leases));
+  await using there = await withAmi();
+  fill(there, 200);
   const warnings: string[] = [];
   const warn = (message: string) => {
     warnings.push(message);

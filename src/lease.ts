@@ -221,7 +221,7 @@ export async function takeLease(request: LeaseRequest): Promise<Lease | undefine
 
 /** Writes the lease, where need be once there is room for it; gives why it can't be. */
 async function whyRefused(
-  { place, imageId, warn }: LeaseRequest,
+  { place, imageId, id, run, machine, warn }: LeaseRequest,
   write: () => Promise<unknown>,
 ): Promise<string | undefined> {
   for (let full = false; ; full = true) {
@@ -233,7 +233,10 @@ async function whyRefused(
       if (why !== undefined) return why;
     }
     const [image] = await describeImages(place, [imageId]);
-    if (leasesOf(image?.Tags).length === 0) return 'the AMI has 50 tags of its own';
+    const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
+    // Dead ones go only when a run ends, and no run takes off what it can't read: nobody makes room by waiting.
+    if (others.live.length + others.outdated.length === 0)
+      return 'the AMI has 50 tags, none of them of a run that lives';
     if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
     await place.sleep(10_000);
   }
