@@ -136,16 +136,17 @@ describe('which AMIs of a lineage stay', () => {
   });
 
   test.each(['claimed', 'unknown'] as const)(
-    'what is %s counts, but is held, with the reason, before any other',
+    'what is %s is held, with the reason, before any other; it takes no place from what is proven',
     (is) => {
       const protectedOne = ami(12, { DeregistrationProtection: 'enabled-without-cooldown' });
-      const tie = () => ({ is, why: 'only a tag says so' });
+      const why = 'only a tag says so';
+      const tie = ({ ImageId }: Image) => (ImageId === 'ami-11' ? { is: 'proven' as const } : { is, why });
       expect(retained(2, [third, protectedOne, first], { tie, users: undefined })).toEqual({
-        keep: [third],
+        keep: [first],
         remove: [],
         held: [
-          { image: protectedOne, why: 'only a tag says so' },
-          { image: first, why: 'only a tag says so' },
+          { image: third, why },
+          { image: protectedOne, why },
         ],
         foreign: [],
       });

@@ -2,7 +2,7 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
 import { isNamedEncryptedCopy } from '../encrypted-copy.ts';
 import { type Difference, snapshotIdsOf } from '../image.ts';
-import { tagKeys, tagValue } from '../tags.ts';
+import { endedLease, tagKeys, tagValue } from '../tags.ts';
 
 /*
  * Ours or not ours. Tags say what this action made, and whoever may tag can write them, or copy them along. So nothing is
@@ -15,7 +15,7 @@ import { tagKeys, tagValue } from '../tags.ts';
  *   a copied AMI                                              SourceImageId; through an encrypted copy, AWS's ancestry too
  *   the encrypted copy of the AMI                             its fixed name, and SourceImageId
  *   the AMI of an instance                                    SourceInstanceId
- *   whatever bears a lease                                    it isn't older than the lease
+ *   whatever bears a lease                                    it isn't older than the lease; no AMI bears `ended`
  *
  * It can't tell this action from a principal that may itself copy snapshots with any description, or that registers an AMI
  * from our snapshots with our tags.
@@ -161,8 +161,11 @@ export function isSince(resource: Image | Snapshot, since: number): boolean {
   return (madeAt(resource) ?? since) >= since - toleranceMs;
 }
 
-/** Whether a resource may be of the run whose lease it bears, which began then. */
+/** Whether a resource may be of the run whose lease it bears, which began then, and unfinished. */
 export function tieToLease(resource: Image | Snapshot, since = 0): Tie {
+  // A run removes an AMI that it has no time to verify; only copies of snapshots outlast it.
+  if ('ImageId' in resource && tagValue(resource, tagKeys.lease) === endedLease)
+    return foreign('no run marks an AMI as one that goes on being copied');
   return isSince(resource, since) ? proven : foreign('it is older than the run whose lease it bears');
 }
 

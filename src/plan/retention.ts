@@ -39,7 +39,7 @@ export type RetentionFacts = Readonly<{
 
 /**
  * Which of `existing` are of the lineage and beyond its newest `count`. The AMI that is to be made, or reused, counts as
- * the newest. What only bears the tags of the lineage is `foreign`, and doesn't count.
+ * the newest. What isn't proven to be this action's doesn't count: it stays, and takes the place of none that does.
  */
 export function planRetention(facts: RetentionFacts): Retention & Readonly<{ foreign: readonly Image[] }> {
   const { count, lineage, name, existing, reused, tie } = facts;
@@ -53,12 +53,13 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
     // An AMI bears a lease while it is being made.
     .filter((image) => tagValue(image, tagKeys.lease) === undefined && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
-  const { foreign = [], ours: others = [] } = Object.groupBy(tagged, (image) =>
-    tie(image).is === 'foreign' ? 'foreign' : 'ours',
+  const { foreign = [], others = [] } = Object.groupBy(tagged, (image) =>
+    tie(image).is === 'foreign' ? 'foreign' : 'others',
   );
-  const beyond = others.slice(count - 1).map((image) => ({ image, why: whyKept(image, facts) }));
+  const keep = others.filter((image) => tie(image).is === 'proven').slice(0, count - 1);
+  const beyond = others.filter((one) => !keep.includes(one)).map((image) => ({ image, why: whyKept(image, facts) }));
   return {
-    keep: others.slice(0, count - 1),
+    keep,
     remove: beyond.flatMap(({ image, why }) => (why === undefined ? [image] : [])),
     held: beyond.flatMap(({ image, why }) => (why === undefined ? [] : [{ image, why }])),
     foreign,
