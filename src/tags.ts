@@ -43,6 +43,15 @@ export function tagValue(resource: { Tags?: Tag[] | undefined }, key: string): s
 }
 
 /**
+ * Whether a copy in a target bears the mark of a run at work. What bears none is finished, and nothing is done with it but
+ * as a part of its AMI.
+ */
+export function isMarked(copy: { Tags?: Tag[] | undefined }): boolean {
+  const marks = [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== undefined);
+  return marks.length > 0 && tagValue(copy, tagKeys.intermediate) === undefined;
+}
+
+/**
  * The tags for a copy: the user's over the source's, ours over both.
  * `aws:` tags are AWS's to give, and ours on a source that is itself such a copy tell of that copy, so neither comes
  * along. The source's that don't fit into `most` are named in `dropped`.

@@ -99,6 +99,7 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     namesake: undefined,
     made: [],
     earlierCopies: [],
+    used: new Set(),
     existingExtras: new Map(),
     users: new Map(),
     zones: [],

@@ -89,6 +89,16 @@ export function ownImages(place: Place, ...filters: Filter[]): Promise<Image[]> 
   return imagesOf(place, ['self'], ...filters);
 }
 
+/** The account's own images that have one of these snapshots. */
+export async function imagesWith(place: Place, snapshotIds: readonly string[]): Promise<Image[]> {
+  const found: Image[] = [];
+  for (let start = 0; start < snapshotIds.length; start += idsPerCall) {
+    const Values = snapshotIds.slice(start, start + idsPerCall);
+    found.push(...(await ownImages(place, { Name: 'block-device-mapping.snapshot-id', Values })));
+  }
+  return found;
+}
+
 /** Those of `owners` that the account may see: `self`, account IDs, and AWS's aliases of owners. */
 export function imagesOf(place: Place, owners: readonly string[], ...filters: Filter[]): Promise<Image[]> {
   return listImages(place, { Owners: [...owners] }, filters);

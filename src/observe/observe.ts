@@ -1,11 +1,18 @@
 import { DescribeAvailabilityZonesCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { lackOf } from '../aws/denial.ts';
-import { ancestryOf, describeSnapshots, lockedSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
+import {
+  ancestryOf,
+  describeSnapshots,
+  imagesWith,
+  lockedSnapshots,
+  ownImages,
+  ownSnapshots,
+} from '../aws/describe.ts';
 import { AwsCallError, errorMessage, isDenied, placeName } from '../aws/errors.ts';
 import { verdictOf } from '../aws/verdict.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
-import { type ImageExtras, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';
+import { type ImageExtras, idsOf, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
@@ -14,7 +21,7 @@ import { isOfEncryptedCopy } from '../plan/evidence.ts';
 import type { Hub, Intermediates, Locks, Observed, Source, Target } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
 import { partitionOf } from '../regions.ts';
-import { tagKeys, tagValue } from '../tags.ts';
+import { isMarked, tagKeys, tagValue } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import { type Accounts, roleOf } from './accounts.ts';
 import { resolveKey } from './key.ts';
@@ -285,7 +292,7 @@ const lateTagsMs = 3000;
 
 type Earlier = Pick<
   Target,
-  'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'made' | 'parts' | 'ancestry'
+  'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'used' | 'made' | 'parts' | 'ancestry'
 >;
 
 /** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */
@@ -321,6 +328,7 @@ async function findEarlier(
     namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
     made: made.filter(({ ImageId }) => ImageId !== imageId),
     earlierCopies,
+    used: new Set((await imagesWith(place, idsOf(earlierCopies.filter(isMarked)))).flatMap(snapshotIdsOf)),
     parts: await readParts(place, [...existing, ...made], earlierCopies),
     ancestry: await readAncestry(place, telling, mayGo),
   };

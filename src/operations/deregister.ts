@@ -1,15 +1,14 @@
-import { CreateTagsCommand, DeleteTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
+import { CreateTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
-import { joined } from '../join.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
 import type { Deregister } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
-import { deleteSnapshot, deletion, deregisterImage, deregistration } from './remove.ts';
+import { deleteOrTell, deletion, deregisterImage, deregistration, isInUse } from './remove.ts';
 import { asksToRestore } from './restore.ts';
 
 const reasons: Readonly<Record<Deregister['reason'], string>> = {
@@ -53,26 +52,9 @@ export async function deregister({ image, reason }: Deregister, { run, place }: 
     return { undone: 'not possible' };
   }
   run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
-  if (reason === 'retain') await deleteOrTell({ image, what }, { run, place });
-  else if (reason !== 'name') await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
+  const mayStay = (error: unknown) => reason === 'retain' || isInUse(error);
+  if (reason !== 'name') await deleteOrTell(snapshotIdsOf(image), { of: what, mayStay }, { run, place });
   return { id: image.ImageId ?? '' };
-}
-
-/** Deletes the snapshots of an AMI that is gone; those that AWS lets not go are the user's from then on. */
-async function deleteOrTell(
-  { image, what }: Readonly<{ image: Image; what: string }>,
-  { run, place }: Pick<Scope, 'run' | 'place'>,
-): Promise<void> {
-  await joined(
-    snapshotIdsOf(image).map(async (id) => {
-      try {
-        await deleteSnapshot(place, id);
-      } catch (error) {
-        run.log.warn(`${placeName(place)}: ${id} of ${what} could not be deleted: ${errorMessage(error)}`);
-        await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags: [{ Key: tagKeys.lease }] }));
-      }
-    }),
-  );
 }
 
 /** Should the run be killed from here on, a later one knows by the mark that no AMI will need the snapshots. */

@@ -3,6 +3,7 @@ import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
+import { joined } from '../join.ts';
 import type { Result } from '../outcome.ts';
 import type { Delete, Untag } from '../plan/operation.ts';
 import type { Run, Scope } from '../run.ts';
@@ -47,6 +48,33 @@ export function deleteSnapshot(place: Place, id: string): Promise<void> {
   });
 }
 
+/** Whether AWS deletes no snapshot since an AMI has it; where ours is gone, that is somebody else's. */
+export function isInUse(error: unknown): boolean {
+  return hasCode(error, 'InvalidSnapshot.InUse');
+}
+
+type Kept = Readonly<{ of: string; mayStay: (error: unknown) => boolean }>;
+
+/** Deletes the snapshots of an AMI that is gone. Those that AWS lets not go, where they may stay, are the user's from then on. */
+export async function deleteOrTell(
+  ids: readonly string[],
+  { of, mayStay }: Kept,
+  { run, place }: Pick<Scope, 'run' | 'place'>,
+): Promise<void> {
+  await joined(
+    ids.map(async (id) => {
+      try {
+        await deleteSnapshot(place, id);
+      } catch (error) {
+        if (!mayStay(error)) throw error;
+        run.log.warn(`${placeName(place)}: ${id} of ${of} could not be deleted: ${errorMessage(error)}`);
+        const Tags = [tagKeys.lease, tagKeys.superseded].map((Key) => ({ Key }));
+        await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags }));
+      }
+    }),
+  );
+}
+
 /**
  * Deletes a snapshot that came to nothing; that it can't be deleted is told at the end, and hides no cause. Where there was
  * no time for it, the clean-up does it, by its lease.
@@ -84,7 +112,7 @@ function untagCommand(Resources: string[]): DeleteTagsCommand {
 
 /** Deletes snapshots that no AMI has. */
 export async function remove({ snapshotIds, superseded }: Delete, { run, place }: Scope): Promise<Result> {
-  await Promise.all(snapshotIds.map((id) => deleteSnapshot(place, id)));
+  await deleteOrTell(snapshotIds, { of: 'an earlier AMI', mayStay: isInUse }, { run, place });
   const why = superseded ? 'whose AMI is replaced' : 'which an earlier run left half-made';
   run.log.line(placeName(place), `deleted ${snapshotIds.join(', ')}, ${why}`);
   return {};

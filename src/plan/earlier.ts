@@ -1,6 +1,14 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
-import { type Allowances, differences, differenceText, extrasDifferences, idsOf, keyDifferences } from '../image.ts';
+import {
+  type Allowances,
+  differences,
+  differenceText,
+  extrasDifferences,
+  idsOf,
+  keyDifferences,
+  snapshotIdsOf,
+} from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { type LeaseRecord, type Reader, sortLeases } from '../lease.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
@@ -157,11 +165,10 @@ export function planCopies(
   needed: boolean,
 ): PlannedCopies {
   const { now } = holders;
-  const used = new Set(
-    target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)),
-  );
+  const used = new Set([...target.used, ...target.existing.flatMap(snapshotIdsOf)]);
+  const isUsed = ({ SnapshotId = '' }: Snapshot) => used.has(SnapshotId);
   const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
-  const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
+  const free = orphans.filter((copy) => !isUsed(copy));
   const taken = new Set<string>();
   const copies = (needed ? source.snapshots : []).map((snapshot) => {
     const [best] = free
@@ -172,7 +179,7 @@ export function planCopies(
   });
   const superseded = target.earlierCopies.filter((copy) => {
     const marked = tagValue(copy, tagKeys.superseded);
-    if (marked === undefined || isHeld(copy, holders, tagKeys.superseded) || used.has(copy.SnapshotId)) return false;
+    if (marked === undefined || isHeld(copy, holders, tagKeys.superseded) || isUsed(copy)) return false;
     return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > longestJobMs;
   });
   // An AMI that is being made may name no snapshots yet: these may be its.
@@ -186,7 +193,7 @@ export function planCopies(
   return {
     copies,
     discard: idsOf([...useless, ...superseded]).filter((id) => !taken.has(id)),
-    untag: idsOf(orphans).filter((id) => used.has(id)),
+    untag: idsOf(orphans.filter(isUsed)),
   };
 }
 

@@ -64,6 +64,8 @@ export type Target = Readonly<{
   locks: Locks;
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
   earlierCopies: readonly Snapshot[];
+  /** Those of them that bear a run's mark and that an AMI has, whatever tags it bears. */
+  used: ReadonlySet<string>;
   /** The snapshots of `existing` and `made`, by their IDs. */
   parts: ReadonlyMap<string, Snapshot>;
   /** What AMIs come from, as AWS tells the ancestry of those that may be removed and were copied from encrypted copies. */

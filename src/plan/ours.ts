@@ -1,6 +1,6 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
-import { tagKeys, tagValue } from '../tags.ts';
+import { isMarked } from '../tags.ts';
 import {
   type Known,
   type Tie,
@@ -27,13 +27,7 @@ export function ownIn(target: Target, copies: Known['parents'], findings: Findin
     return is !== 'foreign';
   };
   const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-  // What bears no mark of a run at work is finished, and nothing is done with it but as a part of its AMI.
-  const marked = earlierCopies.filter(
-    (copy) =>
-      [tagKeys.lease, tagKeys.superseded].some((key) => tagValue(copy, key) !== undefined) &&
-      tagValue(copy, tagKeys.intermediate) === undefined,
-  );
-  const own = marked.filter((copy) => {
+  const own = earlierCopies.filter(isMarked).filter((copy) => {
     const tied = tieOfSnapshot(copy, known);
     if (tied.is === 'claimed') leave(findings, placeName(place), { id: copy.SnapshotId, why: tied.why });
     return tied.is === 'proven' || (tied.is === 'foreign' && isOwn(copy.SnapshotId, tied));

@@ -1,6 +1,6 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { ownImages, ownSnapshots } from '../aws/describe.ts';
+import { imagesWith, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
@@ -25,12 +25,6 @@ export async function findEncryptedCopies(
     images: images.filter((image) => tieOfEncryptedCopy(image, imageId).is === 'proven'),
     snapshots: snapshots.filter((snapshot) => tieOfEncryptedSnapshot(snapshot, imageId).is === 'proven'),
   };
-}
-
-/** The account's AMIs that have one of these snapshots. */
-export async function usersOf(place: Place, snapshotIds: string[]): Promise<Image[]> {
-  if (snapshotIds.length === 0) return [];
-  return ownImages(place, { Name: 'block-device-mapping.snapshot-id', Values: snapshotIds });
 }
 
 type Copies = Readonly<{ releasing: Releasing; leases: Leases; notes: Notes; attempt: Attempt }>;
@@ -82,7 +76,7 @@ async function deleteLoose(
   ids: string[],
   gone: (ids: readonly string[]) => void,
 ): Promise<string | undefined> {
-  const used = new Set((await usersOf(place, ids)).flatMap(snapshotIdsOf));
+  const used = new Set((await imagesWith(place, ids)).flatMap(snapshotIdsOf));
   const loose = ids.filter((id) => !used.has(id));
   await joined(loose.map((id) => deleteSnapshot(place, id)));
   gone(loose);

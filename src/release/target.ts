@@ -1,6 +1,6 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { ancestryOf, describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
+import { ancestryOf, describeSnapshots, imagesWith, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, isUnknownAction, placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
@@ -8,7 +8,6 @@ import type { LedgerState } from '../ledger.ts';
 import { deleteSnapshot, removeImage } from '../operations/remove.ts';
 import { isOfEncryptedCopy, mayBePartOf, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
-import { usersOf } from './encrypted-copies.ts';
 import { type Notes, noNotes, type ReleaseReport, reportOf } from './notes.ts';
 
 /** Whose work in a target is taken back. */
@@ -149,7 +148,7 @@ async function findSuperseded(place: Place, { state, gone }: Owners, notes: Note
   const marked = await ownSnapshots(place, { Name: `tag:${tagKeys.superseded}`, Values: [...gone.keys()] }, ofSource);
   const isProven = provenIn(place, notes);
   const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
-  const used = new Set((await usersOf(place, ours)).flatMap(snapshotIdsOf));
+  const used = new Set((await imagesWith(place, ours)).flatMap(snapshotIdsOf));
   // An AMI that is there gives nothing up.
   const kept = ours.filter((id) => used.has(id));
   if (kept.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: kept, Tags: [{ Key: tagKeys.superseded }] }));
@@ -185,7 +184,7 @@ async function releaseCopies(
   { keepPending, notes }: Readonly<{ keepPending: boolean; notes: Notes }>,
 ): Promise<void> {
   const where = placeName(place);
-  const users = await usersOf(place, idsOf(copies));
+  const users = await imagesWith(place, idsOf(copies));
   const usersOfOne = ({ SnapshotId = '' }: Snapshot) =>
     users.filter((user) => snapshotIdsOf(user).includes(SnapshotId));
   const loose = copies.filter((copy) => usersOfOne(copy).length === 0);

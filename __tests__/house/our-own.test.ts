@@ -1,0 +1,141 @@
+import { describe, expect, test } from '@jest/globals';
+import { amiIdOf } from '../../simulator/scenario.ts';
+import {
+  type Case,
+  customerKey,
+  type Inputs,
+  sourceAccount,
+  sourceRegion,
+  targetAccount,
+} from '../../simulator/scenarios/standard.ts';
+import { regionOf } from '../../simulator/world.ts';
+import { runAction, runJob } from '../in-process.ts';
+import { copied, prefix, putImage, snapshotIdsOf, tag, target, untoldOf } from './foreign.ts';
+import { type House, killAt, openHouse, recordsOf, stockOf } from './house.ts';
+
+/* What the action made is somebody's by then: an AMI in use, a snapshot that another AMI has, whatever tags are on it. */
+
+/** Two bakes of one image. */
+function bakes(baseSeconds = 60): Case {
+  const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }];
+  const later = { name: 'golden-2', volumes, tags: { Name: 'golden' } };
+  const policies = ['target-retain', 'target-route-copy'];
+  const timings = { baseSeconds, secondsPerGiB: 0 };
+  return customerKey({ timings, policies, ami: { name: 'golden-1' }, source: { amis: [later] } });
+}
+
+const second: Inputs = { 'ami-id': amiIdOf(sourceAccount, sourceRegion, 'golden-2') };
+
+const names = ({ simulator }: House) => stockOf(simulator, ...target).images.map(({ data }) => data.Name);
+
+/** The AMI and the snapshot that are in the target. */
+function only({ simulator }: House) {
+  const { images, snapshots } = stockOf(simulator, ...target);
+  const [image, snapshot] = [images[0], snapshots[0]];
+  if (image === undefined && snapshot === undefined) throw new Error('nothing is there');
+  return { image, snapshot };
+}
+
+/** Registers an AMI from the snapshot that is there, as somebody in the target account might. */
+function registerTheirs(house: House): string {
+  const { simulator } = house;
+  const { data } = only(house).snapshot ?? {};
+  const theirs = putImage(simulator, target, { name: 'theirs' });
+  for (const id of snapshotIdsOf(theirs)) regionOf(simulator.world, ...target).snapshots.delete(id);
+  for (const { Ebs } of theirs.data.BlockDeviceMappings) if (Ebs) Ebs.SnapshotId = data?.SnapshotId;
+  return data?.SnapshotId ?? '';
+}
+
+describe('a finished AMI that somebody marks as a copy that goes on stays, and is told', () => {
+  async function marked(house: House): Promise<string> {
+    await runJob(house.run({}, { run_id: '1' }));
+    const { image } = only(house);
+    if (image === undefined) throw new Error('no AMI was made');
+    tag(image, { [`${prefix}lease`]: 'ended' });
+    await house.settle(2 * 24 * 60);
+    return image.data.ImageId;
+  }
+
+  test('in a sweep', async () => {
+    await using house = await openHouse(bakes());
+    const id = await marked(house);
+    const swept = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
+    expect([swept.conclusion, names(house)]).toEqual(['success', ['golden-1']]);
+    expect(untoldOf(house.simulator, [swept], [id])).toEqual([]);
+  });
+
+  test('when a run has no time left', async () => {
+    await using house = await openHouse(bakes(900));
+    await marked(house);
+    const inputs = { 'on-existing': 'replace', 'target-ami-name': 'golden-{run-id}', 'timeout-minutes': '5' };
+    const { main } = await runJob(house.run(inputs, { run_id: '2' }));
+    expect([main.conclusion, names(house)]).toEqual(['failure', ['golden-1']]);
+  });
+});
+
+test('an AMI of which only tags say that it is of the lineage takes no place from one that is', async () => {
+  await using house = await openHouse(bakes());
+  await runJob(house.run({}, { run_id: '1' }));
+  await house.settle();
+  const of = (key: string, value: string) => ({ [`${prefix}${key}`]: value });
+  const copiedFrom = 'ami-0bbbbbbbbbbbbbbb7';
+  const { data } = putImage(house.simulator, target, {
+    name: 'theirs',
+    tags: {
+      ...of('source-ami', 'ami-0aaaaaaaaaaaaaaa9'),
+      ...of('lineage', 'golden-#'),
+      ...of('encrypted-copy', copiedFrom),
+    },
+    data: { SourceImageId: copiedFrom, CreationDate: new Date(house.simulator.clock.now()).toISOString() },
+    snapshot: { key: 'cmkTarget', data: copied },
+  });
+  const { main } = await runJob(house.run({ ...second, retain: '2' }, { run_id: '2' }));
+  expect([main.conclusion, names(house)]).toEqual(['success', ['golden-1', 'theirs', 'golden-2']]);
+  const plan = JSON.parse(main.outputs.plan ?? '{}') as { targets: { keeps: { amiId: string; why: string }[] }[] };
+  expect(plan.targets.flatMap(({ keeps }) => keeps)).toEqual([
+    expect.objectContaining({ amiId: data.ImageId, why: expect.stringContaining('only a tag says') }),
+  ]);
+});
+
+describe('a snapshot that another AMI has by now stays with it, is told, and fails no run', () => {
+  test.each<[string, Inputs]>([
+    ['retain', { ...second, retain: '1' }],
+    ['replace', { 'on-existing': 'replace', 'target-ami-name': 'golden-2' }],
+    ['replace, under the same name', { 'on-existing': 'replace' }],
+  ])('%s', async (_, inputs) => {
+    await using house = await openHouse(bakes());
+    await runJob(house.run({}, { run_id: '1' }));
+    const id = registerTheirs(house);
+    const { main, post } = await runJob(house.run(inputs, { run_id: '2' }));
+    expect([main.conclusion, recordsOf(main).map(({ status }) => status)]).toEqual(['success', ['created']]);
+    const made = stockOf(house.simulator, ...target);
+    expect(made.images.map(({ data }) => data.Name)).toEqual(['theirs', recordsOf(main)[0]?.amiName]);
+    const kept = made.snapshots.find(({ data }) => data.SnapshotId === id);
+    expect(kept?.data.Tags.filter(({ Key }) => /:(lease|superseded)$/.test(Key ?? ''))).toEqual([]);
+    expect(main.annotations.map(({ message }) => message)).toEqual([expect.stringContaining(`${id} of `)]);
+    expect(post.annotations).toEqual([]);
+  });
+
+  test.each([
+    ['of a run that died before it registered its own', 'CopySnapshot'],
+    ['whose own AMI has lost its tags', 'RegisterImage'],
+  ])('a copy %s is not taken over', async (_, last) => {
+    await using house = await openHouse(bakes());
+    await killAt(
+      house,
+      house.run({}, { run_id: '1' }),
+      ({ action, account, mutating }) => mutating && action === last && account === targetAccount,
+    );
+    await house.settle(10);
+    const { image } = only(house);
+    if (image === undefined) registerTheirs(house);
+    else Object.assign(image.data, { Name: 'theirs', Tags: [] });
+    const { main } = await runJob(house.run({}, { run_id: '2' }));
+    expect([main.conclusion, main.annotations]).toEqual(['success', []]);
+    const { images, snapshots } = stockOf(house.simulator, ...target);
+    expect(images.map(({ data }) => data.Name)).toEqual(['theirs', 'golden-1']);
+    expect(new Set(images.flatMap(snapshotIdsOf)).size).toBe(2);
+    expect(snapshots).toHaveLength(2);
+    expect(house.remains()).toEqual([]);
+  });
+});
