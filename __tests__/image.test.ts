@@ -9,10 +9,10 @@ import {
   instanceTypesOf,
   isImageDescription,
   isImageName,
-  keyDifferences,
   matchSnapshots,
   registrationOf,
   sizeGiB,
+  snapshotDifferences,
   snapshotIdsOf,
   tagDifferences,
   totalGiB,
@@ -384,14 +384,23 @@ test('the snapshots that are not under the key are told, with the key that they 
     { SnapshotId: 'snap-root-copy', KmsKeyId: 'key-1' },
     { SnapshotId: 'snap-other', KmsKeyId: 'key-1' },
   ];
-  expect(keyDifferences('key-1', copy, [...snapshots, { SnapshotId: 'snap-data-copy', KmsKeyId: 'key-1' }])).toEqual(
-    [],
-  );
-  expect(keyDifferences('key-1', copy, [...snapshots, { SnapshotId: 'snap-data-copy', KmsKeyId: 'key-2' }])).toEqual([
-    { field: 'the key of snap-data-copy', source: 'key-1', target: 'key-2', asked: true },
-  ]);
-  expect(keyDifferences('key-1', copy, snapshots)).toEqual([
+  expect(
+    snapshotDifferences('key-1', copy, [...snapshots, { SnapshotId: 'snap-data-copy', KmsKeyId: 'key-1' }]),
+  ).toEqual([]);
+  expect(
+    snapshotDifferences('key-1', copy, [...snapshots, { SnapshotId: 'snap-data-copy', KmsKeyId: 'key-2' }]),
+  ).toEqual([{ field: 'the key of snap-data-copy', source: 'key-1', target: 'key-2', asked: true }]);
+  expect(snapshotDifferences('key-1', copy, snapshots)).toEqual([
     { field: 'the key of snap-data-copy', source: 'key-1', target: 'not known', asked: true },
+  ]);
+});
+
+test('a snapshot that was archived is told: nothing is launched from it', () => {
+  const snapshots = (['archive', 'standard'] as const).map((StorageTier, index) => ({
+    ...{ SnapshotId: ['snap-root-copy', 'snap-data-copy'][index], KmsKeyId: 'key-1', StorageTier },
+  }));
+  expect(snapshotDifferences('key-1', copy, snapshots)).toEqual([
+    { field: 'the storage tier of snap-root-copy', source: 'standard', target: 'archive', asked: true },
   ]);
 });
 

@@ -231,7 +231,7 @@ function deviceDifferences(there: BlockDeviceMapping, here: BlockDeviceMapping |
 
 function volumeDifferences(name: string, there: EbsBlockDevice, here: EbsBlockDevice): Difference[] {
   const stated = comparedVolumeFields.filter((field) => isStated(there, field));
-  // The snapshot's own key tells more (keyDifferences); that the mapping says nothing of encryption says nothing.
+  // The snapshot's own key tells more (snapshotDifferences); that the mapping says nothing of encryption says nothing.
   const encrypted = there.SnapshotId !== undefined || (there.Encrypted ?? false);
   return [
     ...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
@@ -260,12 +260,20 @@ export function tagDifferences(asked: readonly Tag[], image: Image): Difference[
     }));
 }
 
-/** The snapshots of `image` that are not under the key, or not known to be. */
-export function keyDifferences(kmsKeyArn: string, image: Image, snapshots: Iterable<Snapshot>): Difference[] {
-  const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
-  return snapshotIdsOf(image)
-    .filter((id) => keys.get(id) !== kmsKeyArn)
-    .map((id) => ({ field: `the key of ${id}`, source: kmsKeyArn, target: keys.get(id) ?? 'not known', asked: true }));
+/** The snapshots of `image` that are not under the key, or not known to be; and those that nothing can be launched from. */
+export function snapshotDifferences(kmsKeyArn: string, image: Image, snapshots: Iterable<Snapshot>): Difference[] {
+  const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
+  return snapshotIdsOf(image).flatMap((id) => {
+    const { KmsKeyId = 'not known', StorageTier } = known.get(id) ?? {};
+    const differs = (field: string, source: string, target: string): Difference[] =>
+      source === target ? [] : [{ field: `${field} of ${id}`, source, target, asked: true }];
+    return [
+      ...differs('the key', kmsKeyArn, KmsKeyId),
+      // Those of a disabled AMI may be archived, and stay so when it is enabled again; an archived one must be restored
+      // first: https://docs.aws.amazon.com/ebs/latest/userguide/snapshot-archive.html
+      ...differs('the storage tier', 'standard', StorageTier || 'standard'),
+    ];
+  });
 }
 
 /** An attribute as it counts: absent, empty and off are one, and lists have no order. */

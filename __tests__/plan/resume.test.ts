@@ -400,6 +400,19 @@ describe('a snapshot copy that an earlier run left', () => {
     expect(adopted(earlierCopy('snap-1', facts))).toEqual({ adopted: [undefined], discard: ['snap-1'] });
   });
 
+  test('is deleted if it was archived', () => {
+    const archived = { ...earlierCopy('snap-1'), StorageTier: 'archive' as const };
+    expect(adopted(archived)).toEqual({ adopted: [undefined], discard: ['snap-1'] });
+  });
+
+  test('that an AMI has which bears no tag of ours is left to it, and its lease is taken off', () => {
+    const { takenOver, discard, untag } = planOne({
+      leases,
+      target: { earlierCopies: [earlierCopy('snap-1')], used: new Set(['snap-1']) },
+    });
+    expect([takenOver, discard, untag]).toEqual([[undefined], [], ['snap-1']]);
+  });
+
   test('of a run that lives is left alone', () => {
     expect(adopted(earlierCopy('snap-1', { lease: liveLease }))).toEqual({ adopted: [undefined], discard: [] });
   });

@@ -1,6 +1,6 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Where } from '../aws/errors.ts';
-import { type Difference, differences, keyDifferences } from '../image.ts';
+import { type Difference, differences, snapshotDifferences } from '../image.ts';
 import { allowancesOf } from '../plan/earlier.ts';
 import type { Run } from '../run.ts';
 
@@ -14,6 +14,6 @@ export function differencesOf(
 ): Difference[] {
   return [
     ...differences(source.image, image, allowancesOf(request, source, place)),
-    ...keyDifferences(key, image, snapshots),
+    ...snapshotDifferences(key, image, snapshots),
   ];
 }

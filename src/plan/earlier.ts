@@ -6,7 +6,7 @@ import {
   differenceText,
   extrasDifferences,
   idsOf,
-  keyDifferences,
+  snapshotDifferences,
   snapshotIdsOf,
 } from '../image.ts';
 import type { Request } from '../inputs.ts';
@@ -114,7 +114,7 @@ export function whyUnlike({ request, source }: Omit<Comparing, 'findings'>, targ
   return [
     ...differences(source.image, image, allowed),
     ...originDifferences(source.image, image, target.parts.values()),
-    ...keyDifferences(target.kmsKeyArn, image, target.parts.values()),
+    ...snapshotDifferences(target.kmsKeyArn, image, target.parts.values()),
     ...(extras === undefined ? [] : extrasDifferences(source.extras, extras)),
   ]
     .map(differenceText)
@@ -199,7 +199,9 @@ export function planCopies(
 
 function isUsable(copy: Snapshot, target: Target): boolean {
   return (
-    (copy.State === 'pending' || copy.State === 'completed') && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn
+    (copy.State === 'pending' || copy.State === 'completed') &&
+    copy.StorageTier !== 'archive' &&
+    tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn
   );
 }
 
