@@ -91,6 +91,7 @@ describe('one problem each', () => {
   test.each<[Record<string, string>, string, RegExp]>([
     [{ 'ami-id': 'ami-123' }, 'ami-id', /ID of an AMI/],
     [{ 'ami-name': 'x' }, 'ami-id, ami-name', /exactly one/],
+    [{ 'source-owners': ',' }, 'source-owners', /"," — names no owner/],
     [{ 'source-owners': 'self, Amazon' }, 'source-owners', /self, account IDs, amazon or aws-marketplace/],
     [{ 'source-region': 'us-east' }, 'source-region', /name of a region/],
     [{ 'source-role-arn': 'role' }, 'source-role-arn', /ARN of a role/],
@@ -370,7 +371,13 @@ describe('the plan that is expected', () => {
       why: /is of version v2, and this version of the action makes v1/,
     },
     { what: 'no file', inputs: both, why: /expect-plan-file: "plan.json" — ENOENT/ },
-    { what: 'a file that is not JSON', inputs: both, file: '{', why: /expect-plan-file: "plan.json" — .*JSON/ },
+    // No word of the file, which may be another than was meant.
+    {
+      what: 'a file that is not JSON',
+      inputs: both,
+      file: '[default]\naws_secret_access_key=x',
+      why: /expect-plan-file: "plan.json" — it is not JSON$/,
+    },
     {
       what: 'a file of something else',
       inputs: both,

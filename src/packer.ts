@@ -1,4 +1,4 @@
-import { isText } from './plain-data.ts';
+import { isRecord, isText, parseJson } from './plain-data.ts';
 
 /*
  * The file of Packer's manifest post-processor: https://developer.hashicorp.com/packer/docs/post-processors/manifest
@@ -39,14 +39,9 @@ function listOf(artifacts: readonly Artifact[]): string {
 }
 
 function parse(text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Error('it is not JSON');
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('it is not a JSON object');
-  return value as Record<string, unknown>;
+  const value = parseJson(text);
+  if (!isRecord(value)) throw new Error('it is not a JSON object');
+  return value;
 }
 
 function artifactsOf(build: unknown, run: string): Artifact[] {

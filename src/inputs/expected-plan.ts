@@ -1,4 +1,5 @@
 import { digestProblem } from '../digest.ts';
+import { isRecord, parseJson } from '../plain-data.ts';
 import { maxInputFileBytes } from '../text-file.ts';
 import type { Reader, ReadFile } from './reader.ts';
 
@@ -21,8 +22,8 @@ export function readExpectedPlan(reader: Reader, readFile: ReadFile): ExpectedPl
 
 function readApproved(reader: Reader, path: string, readFile: ReadFile): unknown {
   try {
-    const plan: unknown = JSON.parse(readFile(path, maxInputFileBytes));
-    const approved = typeof plan === 'object' && plan !== null && 'approved' in plan ? plan.approved : undefined;
+    const plan = parseJson(readFile(path, maxInputFileBytes));
+    const approved = isRecord(plan) ? plan.approved : undefined;
     if (approved === undefined)
       reader.note('expect-plan-file', path, 'expected the file of the output plan-file of the approved run');
     return approved;

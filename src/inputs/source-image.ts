@@ -60,6 +60,8 @@ export function readSourceImage(
 /** Who may own the source AMI: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html (Owner.N) */
 export function readSourceOwners(reader: Reader): string[] {
   const owners = reader.list('source-owners');
+  // To AWS, no owner is any owner.
+  if (owners.length === 0) reader.note('source-owners', reader.text('source-owners'), 'names no owner');
   for (const owner of owners)
     if (!accountId.test(owner) && !['self', 'amazon', 'aws-marketplace'].includes(owner))
       reader.note('source-owners', owner, 'expected self, account IDs, amazon or aws-marketplace');
