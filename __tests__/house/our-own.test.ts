@@ -10,7 +10,7 @@ import {
 } from '../../simulator/scenarios/standard.ts';
 import { regionOf } from '../../simulator/world.ts';
 import { runAction, runJob } from '../in-process.ts';
-import { copied, prefix, putImage, snapshotIdsOf, tag, target, untoldOf } from './foreign.ts';
+import { copied, diskOf, goldenOf, prefix, putImage, snapshotIdsOf, tag, target, untoldOf } from './foreign.ts';
 import { type House, killAt, openHouse, recordsOf, stockOf } from './house.ts';
 
 /* What the action made is somebody's by then: an AMI in use, a snapshot that another AMI has, whatever tags are on it. */
@@ -19,7 +19,7 @@ import { type House, killAt, openHouse, recordsOf, stockOf } from './house.ts';
 function bakes(baseSeconds = 60): Case {
   const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }];
   const later = { name: 'golden-2', volumes, tags: { Name: 'golden' } };
-  const policies = ['target-retain', 'target-route-copy'];
+  const policies = ['source-route-copy', 'source-key-policy', 'target-retain', 'target-route-copy'];
   const timings = { baseSeconds, secondsPerGiB: 0 };
   return customerKey({ timings, policies, ami: { name: 'golden-1' }, source: { amis: [later] } });
 }
@@ -95,6 +95,33 @@ test('an AMI of which only tags say that it is of the lineage takes no place fro
   expect(plan.targets.flatMap(({ keeps }) => keeps)).toEqual([
     expect.objectContaining({ amiId: data.ImageId, why: expect.stringContaining('only a tag says') }),
   ]);
+});
+
+describe('a share with the very target that was there before stays, whatever run a tag says that it is of', () => {
+  const packed = Number(targetAccount).toString(36).padStart(8, '0');
+  const forged = 'beefbeef0001';
+
+  test.each([
+    ['grant', 'register', undefined],
+    ['grant', 'copy', 0],
+    ['policy', 'copy', undefined],
+    ['policy', 'register', 30],
+  ])('%s, %s', async (access, route, expires) => {
+    await using house = await openHouse(bakes());
+    const golden = goldenOf(house.simulator, house.run().inputs['ami-id'] ?? '');
+    const shared = [golden, diskOf(house.simulator, golden)];
+    const users = () => shared.map((one) => [...('launch' in one ? one.launch : one.shares)]);
+    for (const one of shared) {
+      ('launch' in one ? one.launch : one.shares).add(targetAccount);
+      tag(one, { [`${prefix}shares:${forged}:0`]: packed });
+    }
+    const now = Math.floor(house.simulator.clock.now() / 1000);
+    // Of a lease that isn't there, or is dead, or lives for a while.
+    if (expires !== undefined)
+      tag(golden, { [`${prefix}lease:${forged}`]: `${expires && now + expires} ${now - 60} 1 1 machine 17 -` });
+    const { main } = await runJob(house.run({ route, 'source-key-access': access }, { run_id: '1' }));
+    expect([main.conclusion, users()]).toEqual(['success', [[targetAccount], [targetAccount]]]);
+  });
 });
 
 describe('a snapshot that another AMI has by now stays with it, is told, and fails no run', () => {

@@ -1,11 +1,15 @@
 import { CreateTagsCommand, DeleteTagsCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
+import { regionOfKey } from '../aws/kms.ts';
 import { changeShares, readShares, readTags, sharesQuery, sharing } from '../aws/shares.ts';
+import { joined } from '../join.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { Result } from '../outcome.ts';
 import type { Share } from '../plan/operation.ts';
+import { lookedFor } from '../retry.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
+import { type Given, grantsOn, statedOn } from './given.ts';
 import { type Asking, dryRun, idOr, type Question } from './question.ts';
 
 /**
@@ -16,7 +20,7 @@ export async function share({ resource, accounts }: Share, scope: Scope): Promis
   const { run, place } = scope;
   const id = idOf(scope, resource);
   try {
-    const toAdd = await newShares(place, id, accounts);
+    const toAdd = await newShares(run, place, { id, accounts });
     if (toAdd.length > 0) {
       run.ledger.addShare(place.region, id, toAdd);
       await writeOnResource(run, place, { id, accounts: toAdd });
@@ -54,21 +58,60 @@ export function asksToShare({ of: [of], place, type, accounts }: Share, asking: 
  * The accounts whose share of a resource is this run's to add, or, where another run of this action added it, to hold
  * as well. The shares are read before the tags: whoever adds a share has tagged it before.
  */
-async function newShares(place: Place, id: string, accounts: readonly string[]): Promise<string[]> {
+async function newShares(run: Run, place: Place, { id, accounts }: Shared): Promise<string[]> {
   const shared = await readShares(place, id).catch((error: unknown) => {
     if (isUnknownAction(error)) return new Set<string>();
     throw error;
   });
   if (!accounts.some((account) => shared.has(account))) return [...accounts];
-  const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
+  const tags = sharesOf((await readTags(place, [id])).get(id));
+  const claimed = [...tags].flatMap(([lease, others]) => others.map((account) => ({ lease, account })));
+  const ours = await provenShares(run, place, {
+    id,
+    claimed: claimed.filter(({ account }) => accounts.includes(account)),
+  });
   return accounts.filter((account) => !shared.has(account) || ours.has(account));
 }
 
-async function writeOnResource(
-  run: Run,
+type Shared = Readonly<{ id: string; accounts: readonly string[] }>;
+
+/** A run may share before what it gives the use of is seen: a grant within seconds as a rule, a policy's statement later. */
+const givenLooksSeconds = [0, 2, 8];
+
+/**
+ * The accounts of which a tag says that another run shared a resource with them, where it did. What the action made is
+ * shared by runs alone; what is the source's own may have been shared before.
+ */
+async function provenShares(
+  { source, request, ledger }: Run,
   place: Place,
-  { id, accounts }: Readonly<{ id: string; accounts: readonly string[] }>,
-): Promise<void> {
+  { id, claimed }: Readonly<{ id: string; claimed: readonly Given[] }>,
+): Promise<Set<string>> {
+  const isOwn = id !== source.imageId && source.snapshots.every((snapshot) => snapshot.id !== id);
+  const keys = (ledger.state?.grantKeys ?? []).filter((key) => regionOfKey(key) === place.region);
+  const { keyAccess } = request.source;
+  if (isOwn || claimed.length === 0) return new Set(claimed.map(({ account }) => account));
+  if (keyAccess === 'existing') return new Set();
+  const leases = claimed.map(({ lease }) => lease);
+  const read = (key: string): Promise<readonly Given[]> =>
+    keyAccess === 'policy' ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
+  let proven = new Set<string>();
+  await lookedFor(place, givenLooksSeconds, async () => {
+    const given = (await joined(keys.map((key) => read(key).catch(unlessDenied)))).flat();
+    const isGiven = (one: Given) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
+    proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
+    return claimed.every(({ account }) => proven.has(account)) || undefined;
+  });
+  return proven;
+}
+
+/** Then there is no proof; the other run takes back what it shared. */
+function unlessDenied(error: unknown): [] {
+  if (isDenied(error)) return [];
+  throw error;
+}
+
+async function writeOnResource(run: Run, place: Place, { id, accounts }: Shared): Promise<void> {
   // A run that can't hold a lease could not take these tags off again, or nobody could tell whose they are.
   if (run.ledger.state?.leased !== true) return;
   try {

@@ -3,25 +3,22 @@ import { RevokeGrantCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
 import { hasCode, isAbsent, placeName } from '../aws/errors.ts';
-import { changePolicy, type Policy, readPolicy, statedFor, withoutStatements } from '../aws/key-policy.ts';
-import { listGrants, regionOfKey } from '../aws/kms.ts';
+import { changePolicy, type Policy, withoutStatements } from '../aws/key-policy.ts';
+import { regionOfKey } from '../aws/kms.ts';
 import { changeShares, readShares, readTags } from '../aws/shares.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { LedgerState } from '../ledger.ts';
-import { leaseOfGrant } from '../operations/allow.ts';
+import { type Given, grantsOn, statedOn } from '../operations/given.ts';
 import { counted } from '../report/words.ts';
 import { findEncryptedCopies } from './encrypted-copies.ts';
 import type { Attempt, Notes } from './notes.ts';
 import type { KnownGrant, Leases, Releasing } from './releasing.ts';
 
 /*
- * What lets others in: grants, statements in key policies, shares.
- *
- * A share doesn't tell who made it, and a tag that says so may be forged, or of a share that was there before. So what a
- * run that died shared of the source's own is taken back only from accounts that the same run gave the use of a key,
- * which no tagger can write: a grant bears its lease's name, and a statement its lease's Sid. Both go after the shares.
+ * What lets others in: grants, statements in key policies, shares. What a run that died shared of the source's own is taken
+ * back only from accounts that the same run gave the use of a key (operations/given.ts). So both go after the shares.
  */
 
 type Noted = Readonly<{ leases: Leases; attempt: Attempt; notes: Notes }>;
@@ -41,7 +38,7 @@ export async function releaseAccess(place: Place, releasing: Releasing, noted: N
   const found = named
     .flatMap((grants) => grants ?? [])
     .filter(({ lease, grantId }) => leases.gone.includes(lease) && !own.has(grantId));
-  const known = leases.dead.size === 0 ? found : [...found, ...(await statedOn(place, keys, { releasing, ...noted }))];
+  const known = leases.dead.size === 0 ? found : [...found, ...(await statedBy(place, keys, { releasing, ...noted }))];
   const shares = unshareAll(place, { releasing, given: known, ...noted });
   // Until the shares are taken back, the grants and statements tell whose they are.
   if (leases.dead.size > 0) await shares;
@@ -71,35 +68,18 @@ export async function revokeKnown(
   return known.length === 0 ? undefined : `revoked ${counted(known.length, 'grant')}`;
 }
 
-/** Which account the run of a lease gave the use of a key. */
-type Given = Readonly<{ lease: string; account: string }>;
-type FoundGrant = Given & Readonly<{ keyArn: string; grantId: string }>;
-
-/** The grants on a key that runs on the image made. */
-async function grantsOn(place: Place, keyArn: string, imageId: string): Promise<FoundGrant[]> {
-  return (await listGrants(place, keyArn)).flatMap(({ GrantId: grantId, Name = '', GranteePrincipal = '' }) => {
-    const lease = leaseOfGrant(imageId, Name);
-    // Of a principal that was deleted, KMS tells an ID without its account.
-    const account = GranteePrincipal.split(':')[4] ?? GranteePrincipal;
-    return grantId === undefined || lease === undefined ? [] : [{ lease, account, keyArn, grantId }];
-  });
-}
-
 /** Which accounts statements of dead runs let use the keys. */
-async function statedOn(
+async function statedBy(
   place: Place,
   keys: readonly string[],
   { releasing, leases, attempt }: Noted & Readonly<{ releasing: Releasing }>,
 ): Promise<Given[]> {
   if (releasing.keyAccess !== 'policy') return [];
-  const policies = await joined(
-    keys.map((keyArn) => attempt(`Reading the policy of ${keyArn}`, () => readPolicy(place, keyArn))),
+  const dead = [...leases.dead.keys()];
+  const stated = await joined(
+    keys.map((keyArn) => attempt(`Reading the policy of ${keyArn}`, () => statedOn(place, keyArn, dead))),
   );
-  return policies.flatMap((policy) =>
-    [...leases.dead.keys()].flatMap((lease) =>
-      (policy === undefined ? [] : statedFor(policy, lease)).map((account) => ({ lease, account })),
-    ),
-  );
+  return stated.flatMap((given) => given ?? []);
 }
 
 async function restorePolicy(
