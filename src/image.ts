@@ -320,6 +320,11 @@ function show(value: unknown): string {
   return value === undefined ? 'not set' : String(value);
 }
 
+/** Whether AWS could have given a text to an AMI as its ID; it refuses a call that names any other. */
+export function isImageId(text: string): boolean {
+  return /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(text);
+}
+
 /** AMI names: 3 to 128 characters. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopyImage.html */
 export function isImageName(name: string): boolean {
   return /^[\w()[\] ./'@-]{3,128}$/.test(name);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { amiIdOf } from '../../simulator/scenario.ts';
+import { type AmiScenario, amiIdOf } from '../../simulator/scenario.ts';
 import {
   type Case,
   customerKey,
@@ -16,12 +16,12 @@ import { type House, killAt, openHouse, recordsOf, stockOf } from './house.ts';
 /* What the action made is somebody's by then: an AMI in use, a snapshot that another AMI has, whatever tags are on it. */
 
 /** Two bakes of one image. */
-function bakes(baseSeconds = 60): Case {
+function bakes(baseSeconds = 60, others: readonly AmiScenario[] = []): Case {
   const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }];
   const later = { name: 'golden-2', volumes, tags: { Name: 'golden' } };
   const policies = ['source-route-copy', 'source-key-policy', 'target-retain', 'target-route-copy'];
   const timings = { baseSeconds, secondsPerGiB: 0 };
-  return customerKey({ timings, policies, ami: { name: 'golden-1' }, source: { amis: [later] } });
+  return customerKey({ timings, policies, ami: { name: 'golden-1' }, source: { amis: [later, ...others] } });
 }
 
 const second: Inputs = { 'ami-id': amiIdOf(sourceAccount, sourceRegion, 'golden-2') };
@@ -95,6 +95,22 @@ test('an AMI of which only tags say that it is of the lineage takes no place fro
   expect(plan.targets.flatMap(({ keeps }) => keeps)).toEqual([
     expect.objectContaining({ amiId: data.ImageId, why: expect.stringContaining('only a tag says') }),
   ]);
+});
+
+test('another product’s AMI goes by no retain, whatever lineage a tag says that it is of', async () => {
+  const web = { name: 'web-1', volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }] };
+  await using house = await openHouse(bakes(60, [web]));
+  for (const name of ['web-1', 'golden-1']) {
+    const { main } = await runJob(house.run({ 'ami-id': amiIdOf(sourceAccount, sourceRegion, name) }, { run_id: '1' }));
+    expect(main.conclusion).toBe('success');
+  }
+  for (const image of stockOf(house.simulator, ...target).images) tag(image, { [`${prefix}lineage`]: 'golden-#' });
+  putImage(house.simulator, target, {
+    name: 'theirs',
+    tags: { [`${prefix}source-ami`]: '*', [`${prefix}lineage`]: 'golden-#' },
+  });
+  const { main } = await runJob(house.run({ ...second, retain: '1' }, { run_id: '2' }));
+  expect([main.conclusion, names(house)]).toEqual(['success', ['web-1', 'theirs', 'golden-2']]);
 });
 
 describe('a share with the very target that was there before stays, whatever run a tag says that it is of', () => {

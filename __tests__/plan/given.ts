@@ -234,6 +234,7 @@ function observedFrom({ inputs, run, attempt, image, source, leases = [], target
     intermediates: new Map(
       Object.entries(intermediates ?? {}).map(([region, there]) => [region, { images: [], snapshots: [], ...there }]),
     ),
+    origins: new Map(),
   };
   return { request: requestOf(inputs, run, attempt), observed };
 }

@@ -22,7 +22,14 @@ describe('which AMIs of a lineage stay', () => {
     ...over,
   });
   const [first, second, third] = [ami(11), ami(12), ami(13)] as const;
-  const facts = { lineage: 'golden-#', name: 'golden-14', reused: undefined, users: new Map(), locks: new Map() };
+  const facts = {
+    lineage: 'golden-#',
+    name: 'golden-14',
+    reused: undefined,
+    users: new Map(),
+    locks: new Map(),
+    origins: new Map(),
+  };
   const retained = (count: number, existing: readonly Image[], over: Partial<RetentionFacts> = {}) =>
     planRetention({ ...facts, tie: () => ({ is: 'proven' }), count, existing, ...over });
 
@@ -81,6 +88,21 @@ describe('which AMIs of a lineage stay', () => {
     expect(retained(1, [renamed, others, untagged, asked]).remove).toEqual([asked, renamed]);
     // The source may be called otherwise than the AMI that is made of it.
     expect(retained(1, [untagged, first, others], { lineage: 'silver-#' }).remove).toEqual([untagged, first]);
+  });
+
+  test('of an AMI whose own source is still there, it is that one’s, whatever the tag says', () => {
+    const of = (id: string, lineage: string) => [
+      { Key: tagKeys.sourceAmi, Value: id },
+      { Key: tagKeys.lineage, Value: lineage },
+    ];
+    const another = ami(21, { Name: 'web-21', Tags: of('ami-web', 'golden-#') });
+    const renamed = ami(22, { Name: 'shared-22', Tags: of('ami-golden', 'web-#') });
+    const gone = ami(23, { Name: 'shared-23', Tags: of('ami-gone', 'golden-#') });
+    const origins = new Map([
+      ['ami-web', { Name: 'web-7' }],
+      ['ami-golden', { Name: 'golden-7' }],
+    ]);
+    expect(retained(1, [another, renamed, gone], { origins }).remove).toEqual([gone, renamed]);
   });
 
   test('what a run is making, and what runs make on the way, is not looked at', () => {

@@ -1,3 +1,4 @@
+import { isImageId } from '../image.ts';
 import { amiFromManifest } from '../packer.ts';
 import { maxInputFileBytes } from '../text-file.ts';
 import { accountId, type Reader, type ReadFile } from './reader.ts';
@@ -10,7 +11,6 @@ export type SourceImage =
   | Readonly<{ by: 'instance'; id: string; noReboot: boolean }>;
 
 const sourceInputs = ['ami-id', 'ami-name', 'ami-ssm-parameter', 'packer-manifest', 'instance-id'] as const;
-const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
 const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
 
 /** What a Packer manifest is read with: it names an AMI for each of several regions. */
@@ -37,10 +37,11 @@ export function readSourceImage(
     return { by: 'id', id: '' };
   }
   const value = reader.text(name);
-  const checked = (pattern: RegExp, expected: string) =>
-    reader.checked(name, value, { fits: (text) => pattern.test(text), expected });
+  const fitting = (fits: (text: string) => boolean, expected: string) =>
+    reader.checked(name, value, { fits, expected });
+  const checked = (pattern: RegExp, expected: string) => fitting((text) => pattern.test(text), expected);
   const readers: Record<(typeof sourceInputs)[number], () => SourceImage> = {
-    'ami-id': () => ({ by: 'id', id: checked(amiId, 'expected the ID of an AMI, such as ami-0123456789abcdef0') }),
+    'ami-id': () => ({ by: 'id', id: fitting(isImageId, 'expected the ID of an AMI, such as ami-0123456789abcdef0') }),
     'ami-name': () => ({ by: 'name', pattern: checked(/^.{1,128}$/, 'an AMI name has at most 128 characters') }),
     // https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
     'ami-ssm-parameter': () => ({

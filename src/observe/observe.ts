@@ -3,6 +3,7 @@ import type { Place } from '../aws/clients.ts';
 import { lackOf } from '../aws/denial.ts';
 import {
   ancestryOf,
+  describeImages,
   describeSnapshots,
   imagesWith,
   lockedSnapshots,
@@ -12,7 +13,7 @@ import {
 import { AwsCallError, errorMessage, isDenied, placeName } from '../aws/errors.ts';
 import { verdictOf } from '../aws/verdict.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
-import { type ImageExtras, idsOf, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';
+import { type ImageExtras, idsOf, isImageDescription, isImageId, isImageName, snapshotIdsOf } from '../image.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
@@ -56,7 +57,22 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
   const hubs = await observeHubs(observing, found);
   const regions = new Set([found.place.region, ...hubs.keys()]);
   const intermediates = await joined([...regions].map((region) => readIntermediates(observing, found, region)));
-  return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates) };
+  const origins = await readOrigins(observing, found, known);
+  return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates), origins };
+}
+
+/** The AMIs that AMIs in the targets are of: their names tell lineages, which tags only claim. */
+async function readOrigins(
+  { accounts, findings }: Observing,
+  { place, imageId }: Source,
+  targets: readonly Target[],
+): Promise<Map<string, Image>> {
+  const named = targets.flatMap(({ made }) => made.flatMap((image) => tagValue(image, tagKeys.sourceAmi) ?? []));
+  const ids = [...new Set(named)].filter((id) => id !== imageId && isImageId(id));
+  const found = await findings.attempt(placeName(place), 'looking for the source AMIs of earlier AMIs', () =>
+    describeImages(accounts.source(place.region), ids),
+  );
+  return new Map((found ?? []).map((image) => [image.ImageId ?? '', image]));
 }
 
 /** Encrypted copies that are kept, or that another run makes, are used again. */

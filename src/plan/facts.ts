@@ -87,4 +87,6 @@ export type Observed = Readonly<{
   hubs: ReadonlyMap<string, Hub>;
   /** By region. */
   intermediates: ReadonlyMap<string, Intermediates>;
+  /** With `retain`: the AMIs that those which this action made are of, as far as they are still there, by their IDs. */
+  origins: ReadonlyMap<string, Image>;
 }>;

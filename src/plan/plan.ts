@@ -48,7 +48,7 @@ export function planOf(observed: Observed, { request, leaseId, reader }: Planner
   const { source } = observed;
   const holders = holdersOf(source, { leaseId, reader, request });
   tellUnreadable(source, reader, findings);
-  const planning: Planning = { request, source, leaseId, holders, findings };
+  const planning: Planning = { request, source, origins: observed.origins, leaseId, holders, findings };
   const intermediates = ownIntermediates(observed, findings);
   const copies = copiesOf(source, intermediates);
   const drafts = observed.targets.map((target) => planTarget(planning, ownIn(target, copies, findings)));
@@ -84,6 +84,7 @@ function tellUnreadable({ place, image, imageId }: Source, { now }: Reader, find
 type Planning = Readonly<{
   request: Request;
   source: Source;
+  origins: Observed['origins'];
   leaseId: string;
   holders: Holders;
   findings: Findings;
@@ -237,7 +238,7 @@ function whyLeft(image: Image, tie: Own['tie']): { id: string | undefined; why: 
 }
 
 function retentionOf(
-  { request, source, findings }: Planning,
+  { request, source, origins, findings }: Planning,
   { target: { place, made, users, locks, name }, tie }: Own,
   { reused, going }: Readonly<{ reused: Image | undefined; going: readonly Image[] }>,
 ): Retention | undefined {
@@ -245,7 +246,7 @@ function retentionOf(
   if (retain === undefined) return undefined;
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-  const facts = { count: retain, lineage: lineageOf(source.image), name, existing, reused, users, locks, tie };
+  const facts = { count: retain, lineage: lineageOf(source.image), name, existing, reused, users, locks, origins, tie };
   const { foreign, ...retention } = planRetention(facts);
   for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
   return retention;

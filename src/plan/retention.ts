@@ -33,6 +33,8 @@ export type RetentionFacts = Readonly<{
   /** What uses each; undefined where that can't be told, and then all stay. */
   users: ReadonlyMap<string, readonly string[]> | undefined;
   locks: Locks;
+  /** The source AMIs that are still there, by their IDs. */
+  origins: ReadonlyMap<string, Image>;
   /** How sure it is that each was made by this action. */
   tie: (image: Image) => Tie;
 }>;
@@ -45,11 +47,7 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
   const { count, lineage, name, existing, reused, tie } = facts;
   const tagged = existing
     .filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === 'available' || State === 'disabled'))
-    .filter(
-      (image) =>
-        (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage ||
-        lineageOf(image) === lineageOf({ Name: name }),
-    )
+    .filter((image) => lineageIn(image, facts) === lineage || lineageOf(image) === lineageOf({ Name: name }))
     // An AMI bears a lease while it is being made.
     .filter((image) => tagValue(image, tagKeys.lease) === undefined && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
@@ -64,6 +62,12 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
     held: beyond.flatMap(({ image, why }) => (why === undefined ? [] : [{ image, why }])),
     foreign,
   };
+}
+
+/** By the source AMI's name, which nobody can change, as long as that is there; else by the tag that it was given. */
+function lineageIn(image: Image, { origins }: RetentionFacts): string {
+  const origin = origins.get(tagValue(image, tagKeys.sourceAmi) ?? '');
+  return origin === undefined ? (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) : lineageOf(origin);
 }
 
 function whyKept(image: Image, { users, locks, tie }: RetentionFacts): string | undefined {
