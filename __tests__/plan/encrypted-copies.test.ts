@@ -151,11 +151,16 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
   });
   const whole = { snapshots: [root, unencrypted('snap-da7a')] };
   /** A copy of one snapshot; `ago` hours old. */
-  const copyOf = (id: string, ago: number, over: Snapshot & { of?: string; mark?: string } = {}): Snapshot => {
-    const { of = 'snap-b007', mark = liveLease, ...rest } = over;
+  const copyOf = (
+    id: string,
+    ago: number,
+    over: Snapshot & { of?: string; mark?: string; asked?: string } = {},
+  ): Snapshot => {
+    const { of = 'snap-b007', mark = liveLease, asked = sourceKey, ...rest } = over;
     const Tags = [
       { Key: tagKeys.sourceAmi, Value: 'ami-601d' },
       { Key: tagKeys.sourceSnapshot, Value: of },
+      { Key: tagKeys.kmsKey, Value: asked },
       ...(mark === '' ? [] : [{ Key: tagKeys.intermediate, Value: mark }]),
     ];
     const StartTime = new Date(now - ago * 3_600_000);
@@ -278,6 +283,7 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
   test.each([
     ['failed', copyOf('snap-1', 1, { State: 'error' })],
     ['completed under another key', copyOf('snap-1', 1, { KmsKeyId: otherKey })],
+    ['being made under another key', copyOf('snap-1', 1, { State: 'pending', asked: otherKey })],
     ['of another snapshot', copyOf('snap-1', 1, { of: 'snap-0dd' })],
     [
       'of another snapshot than its tag says',

@@ -137,7 +137,7 @@ function imageCommand(job: Job, wanted: Wanted, token?: string): CopyImageComman
 
 function snapshotCommand(job: Job, { id }: SourceSnapshot, key: string): CopySnapshotCommand {
   const { imageId, place } = job.source;
-  const ours = { [tagKeys.sourceSnapshot]: id, [tagKeys.intermediate]: job.leaseId };
+  const ours = { [tagKeys.sourceSnapshot]: id, [tagKeys.intermediate]: job.leaseId, [tagKeys.kmsKey]: key };
   return snapshotCopy(job, {
     ...{ id: idOr(noResource.snapshot, id), region: place.region, key },
     description: encryptedDescription(id, imageId),

@@ -29,12 +29,18 @@ export function keptSnapshots(
   );
 }
 
+/** What a copy that can be used is under; AWS tells it only when the copy has completed, and until then a tag does. */
+function keyOf(copy: Snapshot): string | undefined {
+  if (copy.State === 'pending') return tagValue(copy, tagKeys.kmsKey);
+  return copy.State === 'completed' ? copy.KmsKeyId : undefined;
+}
+
 /** Snapshots have no name to lock: of several copies of one that runs began at once, all take the oldest. */
 export function oldestCopy(snapshots: readonly Snapshot[], id: string, kmsKeyArn: string): string | undefined {
   return snapshots
     .filter(
       (copy) =>
-        (copy.State === 'pending' || (copy.State === 'completed' && copy.KmsKeyId === kmsKeyArn)) &&
+        keyOf(copy) === kmsKeyArn &&
         tagValue(copy, tagKeys.intermediate) !== undefined &&
         originOf(copy)?.snapshot === id &&
         tagValue(copy, tagKeys.sourceSnapshot) === id,
