@@ -1,17 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
-import { type AmiScenario, amiIdOf } from '../../simulator/scenario.ts';
+import { type AmiScenario, amiIdOf, keyArnOf } from '../../simulator/scenario.ts';
 import {
   type Case,
   customerKey,
   type Inputs,
+  procedure,
   sourceAccount,
   sourceRegion,
   targetAccount,
 } from '../../simulator/scenarios/standard.ts';
 import { regionOf } from '../../simulator/world.ts';
+import { encryptedCopyName } from '../../src/encrypted-copy.ts';
 import { runAction, runJob } from '../in-process.ts';
-import { copied, diskOf, goldenOf, prefix, putImage, snapshotIdsOf, tag, target, untoldOf } from './foreign.ts';
-import { type House, killAt, openHouse, recordsOf, stockOf } from './house.ts';
+import { copied, diskOf, goldenOf, prefix, putImage, snapshotIdsOf, source, tag, target, untoldOf } from './foreign.ts';
+import { countOf, type House, killAt, openHouse, recordsOf, stockOf } from './house.ts';
 
 /* What the action made is somebody's by then: an AMI in use, a snapshot that another AMI has, whatever tags are on it. */
 
@@ -111,6 +113,26 @@ test('another product’s AMI goes by no retain, whatever lineage a tag says tha
   });
   const { main } = await runJob(house.run({ ...second, retain: '1' }, { run_id: '2' }));
   expect([main.conclusion, names(house)]).toEqual(['success', ['web-1', 'theirs', 'golden-2']]);
+});
+
+test('what is under no key is shared with nobody, whoever gave it the name and the tags of an encrypted copy', async () => {
+  await using house = await openHouse(procedure());
+  const golden = goldenOf(house.simulator, house.run().inputs['ami-id'] ?? '');
+  const { ImageId } = golden.data;
+  const of = `${prefix}source-ami`;
+  const tags = { [of]: ImageId, [`${prefix}intermediate`]: 'true' };
+  putImage(house.simulator, source, {
+    name: encryptedCopyName(ImageId, keyArnOf(sourceAccount, sourceRegion, 'cmkSource')),
+    tags,
+    data: { SourceImageId: ImageId, SourceImageRegion: sourceRegion },
+    snapshot: { tags, data: copied },
+  });
+  const { main } = await runJob(house.run({}, { run_id: '1' }));
+  expect([main.conclusion, recordsOf(main)[0]?.error]).toEqual([
+    'failure',
+    expect.stringMatching(/is under no key, .*remove it/),
+  ]);
+  expect(countOf(house.simulator, 'ModifySnapshotAttribute')).toBe(0);
 });
 
 describe('a share with the very target that was there before stays, whatever run a tag says that it is of', () => {

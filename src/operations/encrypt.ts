@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { CopyImageCommand, CopySnapshotCommand, Image } from '@aws-sdk/client-ec2';
+import type { CopyImageCommand, CopySnapshotCommand, Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots } from '../aws/describe.ts';
 import { hasCode, placeName, StepError } from '../aws/errors.ts';
@@ -44,7 +44,7 @@ export async function awaitCopy(operation: Await | AwaitImage, scope: Scope): Pr
   return telling(run.source.imageId, place, async () => {
     const there = idOf(scope, copy);
     const id = 'id' in copy ? await findOrMake(run, place, { name: remake.name, key }) : there;
-    return snapshotId === undefined ? awaitImage(id, scope) : awaitSnapshot(id, snapshotId, scope);
+    return snapshotId === undefined ? awaitImage(id, scope) : awaitSnapshot({ id, snapshotId, key }, scope);
   });
 }
 
@@ -72,7 +72,9 @@ async function awaitImage(id: string, { run, place }: Scope): Promise<Result> {
   return { id, image };
 }
 
-async function awaitSnapshot(id: string, snapshotId: string, { run, place }: Scope): Promise<Result> {
+type Awaited = Readonly<{ id: string; snapshotId: string; key: string }>;
+
+async function awaitSnapshot({ id, snapshotId, key }: Awaited, { run, place }: Scope): Promise<Result> {
   const watcher = run.watcher(place);
   const matched = (image: Image): string => {
     const copied = matchSnapshots(run.source.image, image).get(snapshotId);
@@ -80,14 +82,20 @@ async function awaitSnapshot(id: string, snapshotId: string, { run, place }: Sco
     return copied;
   };
   const copied = matched(await watcher.named(id));
-  try {
-    await watcher.snapshot(copied);
-    return { id: copied };
-  } catch (error) {
+  const snapshot = await watcher.snapshot(copied).catch(async (error: unknown) => {
     if (!(error instanceof CopyFailedError)) throw error;
     // The image's own end tells more.
-    return { id: matched(await watcher.image(id)) };
-  }
+    return watcher.snapshot(matched(await watcher.image(id)));
+  });
+  return underKey(snapshot, key);
+}
+
+/** Under what key a copy is asked for, its name or a tag says; under what it is, AWS alone. */
+function underKey({ SnapshotId: id = '', KmsKeyId }: Snapshot, key: string): Result {
+  const under = KmsKeyId ?? 'no key';
+  if (under !== key)
+    throw new Error(`${id} is under ${under}, so this action has not made it: remove it, with the AMI that has it`);
+  return { id };
 }
 
 async function telling<T>(what: string, place: Place, act: () => Promise<T>): Promise<T> {
@@ -205,8 +213,7 @@ function encryptSnapshot(snapshot: SourceSnapshot, key: string, { run, place }: 
     const tell = milestones({ totalGiB: snapshot.sizeGiB, stepPercent: 10, now: place.clock.now }, (progress) =>
       run.log.line(where, `encrypting ${snapshot.id}: ${progress}`),
     );
-    await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) });
-    return { id };
+    return underKey(await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) }), key);
   });
 
   async function copyOne(): Promise<string> {
