@@ -54,8 +54,9 @@ export async function readIamData(): Promise<void> {
   await findConditionKey('none:none');
 }
 
-/** A policy as it is evaluated: what requests it can tell apart is worked out once. */
+/** What is evaluated of a policy: what requests it can tell apart is worked out once. */
 type ReadPolicy = Readonly<{
+  document: PolicyDocument;
   /** Policies of the same text have the same. */
   id: number;
   lists: ResourceLists;
@@ -63,20 +64,45 @@ type ReadPolicy = Readonly<{
   mentions: (key: string) => boolean;
 }>;
 
-const readPolicies = new WeakMap<PolicyDocument, ReadPolicy>();
+/** By the policy, then by the action that is asked for. */
+const readPolicies = new WeakMap<PolicyDocument, Map<string, ReadPolicy | undefined>>();
 const readTexts = new Map<string, ReadPolicy>();
 let lastId = 0;
 
-function readPolicy(document: PolicyDocument): ReadPolicy {
-  const known = readPolicies.get(document);
-  if (known !== undefined) return known;
+/** The statements of a policy that speak of an action, as a policy of their own; undefined if none does. */
+function readPolicy(document: PolicyDocument, action: string): ReadPolicy | undefined {
   // What was read must stay true: a document that changes afterwards throws, instead of being taken for what it was.
-  const text = JSON.stringify(freeze(document));
-  const read = readTexts.get(text) ?? { id: ++lastId, lists: resourcesIn(document), mentions: mentionsIn(text) };
-  if (readTexts.size > 2000) readTexts.clear();
-  readTexts.set(text, read);
-  readPolicies.set(document, read);
+  const known = readPolicies.get(document) ?? readPolicies.set(freeze(document), new Map()).get(document);
+  if (known?.has(action)) return known.get(action);
+  const Statement = statementsOf(document).filter((statement) => speaksOf(statement, action));
+  const read = Statement.length === 0 ? undefined : readWhole({ ...document, Statement });
+  known?.set(action, read);
   return read;
+}
+
+function readWhole(document: PolicyDocument): ReadPolicy {
+  const text = JSON.stringify(document);
+  const read = readTexts.get(text) ?? {
+    document,
+    id: ++lastId,
+    lists: resourcesIn(document),
+    mentions: mentionsIn(text),
+  };
+  if (readTexts.size > 10_000) readTexts.clear();
+  readTexts.set(text, read);
+  return read;
+}
+
+type Statement = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+function statementsOf({ Statement = [] }: PolicyDocument): readonly Statement[] {
+  return [Statement].flat() as Statement[];
+}
+
+/** Actions are named in whatever case; a statement with NotAction speaks of them all, by what it leaves out. */
+function speaksOf({ Action }: Statement, action: string): boolean {
+  if (Action === undefined) return true;
+  return [Action].flat().some((pattern) => wildcard(pattern.toLowerCase()).test(action.toLowerCase()));
 }
 
 function freeze<T extends object>(value: T): T {
@@ -140,15 +166,19 @@ function delegationTo({ account, arn }: Principal): PolicyDocument {
 function evaluateOnce(question: Question, policies: readonly PolicyDocument[]): Promise<Verdict> {
   const { principal, action, resource, owner, context, resourcePolicy } = question;
   const { role, account, arn } = principal;
-  const own = policies.map(readPolicy);
-  const ofResource = resourcePolicy && readPolicy(resourcePolicy);
-  const all = [...own, ofResource].filter((policy) => policy !== undefined);
+  const own = policies.map((policy) => readPolicy(policy, action)).filter((policy) => policy !== undefined);
+  // That a resource has a policy counts, even if it says nothing of the action.
+  const ofResource = resourcePolicy && (readPolicy(resourcePolicy, action) ?? readWhole(resourcePolicy));
+  const all = [...own, ...(ofResource ? [ofResource] : [])];
   const told = Object.entries(context).filter(([key]) => all.some(({ mentions }) => mentions(key)));
   const ids = [own.map(({ id }) => id), ofResource?.id];
   const memo = JSON.stringify([account, arn, role?.arn, action, likeness(resource, all), owner, told, ids]);
   const known = decided.get(memo);
   if (known !== undefined) return known;
-  const verdict = decide(question, policies);
+  const verdict = decide(
+    { ...question, ...(ofResource && { resourcePolicy: ofResource.document }) },
+    own.map(({ document }) => document),
+  );
   if (decided.size > 20_000) decided.clear();
   decided.set(memo, verdict);
   return verdict;
@@ -183,9 +213,8 @@ function partsOf(arn: string): string[] | undefined {
 type ResourceLists = readonly (readonly RegExp[][] | undefined)[];
 
 /** Each list of resources in the statements of a policy. */
-function resourcesIn({ Statement = [] }: PolicyDocument): ResourceLists {
-  const statements = [Statement].flat() as Record<string, string | string[]>[];
-  return statements
+function resourcesIn(document: PolicyDocument): ResourceLists {
+  return statementsOf(document)
     .flatMap(({ Resource = [], NotResource = [] }) => [Resource, NotResource])
     .map((list) => {
       const patterns = [list].flat().map((pattern) => partsOf(pattern)?.map(wildcard));
@@ -404,10 +433,17 @@ function conditionHolds(condition: unknown, context: Context): boolean {
   );
 }
 
+const wildcards = new Map<string, RegExp>();
+
 /** A pattern in which `*` stands for any text and `?` for any character. */
 export function wildcard(pattern: string): RegExp {
+  const known = wildcards.get(pattern);
+  if (known !== undefined) return known;
   const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${escaped.replace(/\*/g, '[^]*').replace(/\?/g, '[^]')}$`);
+  const read = new RegExp(`^${escaped.replace(/\*/g, '[^]*').replace(/\?/g, '[^]')}$`);
+  if (wildcards.size > 10_000) wildcards.clear();
+  wildcards.set(pattern, read);
+  return read;
 }
 
 /** The principal of an account without a role: its administrator. */

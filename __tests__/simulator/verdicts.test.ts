@@ -81,6 +81,26 @@ test.each(Object.entries(statements))('what is remembered is what would be decid
   }
 });
 
+// Only the statements that speak of an action are evaluated for it.
+test.each([
+  ['allowed', 'whatever case', [{ Action: 'EC2:deletesnapshot' }]],
+  ['allowed', 'a pattern', [{ Action: ['kms:*', 'ec2:?eleteSnap*'] }]],
+  ['allowed', 'all actions', [{ Action: '*' }]],
+  ['allowed', 'all actions but others', [{ NotAction: ['ec2:CopyImage', 'ec2:Describe*'] }]],
+  ['UnauthorizedOperation', 'all actions but this', [{ NotAction: ['ec2:Delete*'] }]],
+  ['UnauthorizedOperation', 'other actions', [{ Action: ['ec2:DeleteSnapshots', 'ec2:DeleteSnap', 'kms:*'] }]],
+  ['UnauthorizedOperation', 'a denial by a pattern', [{ Action: '*' }, { Action: 'ec2:delete*', Effect: 'Deny' }]],
+  [
+    'UnauthorizedOperation',
+    'a denial of all but others',
+    [{ Action: '*' }, { NotAction: 'ec2:Copy*', Effect: 'Deny' }],
+  ],
+])('%s by a policy of %s', async (wanted, _, given) => {
+  const [request] = requests;
+  const who = principal(given.map((statement) => ({ Effect: 'Allow', Resource: '*', ...statement })));
+  expect(request && (await verdict(who, request))).toBe(wanted);
+});
+
 // One session's ARN may be of roles of several paths, in one simulator after the other.
 test('what was decided for a role holds for no other whose sessions have the same name', async () => {
   const arns = ['arn:aws:iam::111111111111:role/one', 'arn:aws:iam::111111111111:role/path/one'];
