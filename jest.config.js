@@ -6,6 +6,7 @@ export default {
   // Where `npm run mutants` keeps its copies of this folder.
   modulePathIgnorePatterns: ['<rootDir>/.stryker-tmp/'],
   moduleNameMapper: { '^@cloud-copilot/iam-utils$': '<rootDir>/__tests__/iam-utils.ts' },
+  testEnvironment: './__tests__/environment.mjs',
   testSequencer: './__tests__/sequencer.mjs',
   testTimeout: 60_000,
   // The tests wait for processes most of the time.
