@@ -5,7 +5,10 @@ export default {
   testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
   // Where `npm run mutants` keeps its copies of this folder.
   modulePathIgnorePatterns: ['<rootDir>/.stryker-tmp/'],
-  moduleNameMapper: { '^@cloud-copilot/iam-utils$': '<rootDir>/__tests__/iam-utils.ts' },
+  moduleNameMapper: {
+    '^@aws-sdk/client-ec2$': '<rootDir>/__tests__/client-ec2.cjs',
+    '^@cloud-copilot/iam-utils$': '<rootDir>/__tests__/iam-utils.ts',
+  },
   testEnvironment: './__tests__/environment.mjs',
   testSequencer: './__tests__/sequencer.mjs',
   testTimeout: 60_000,
