@@ -6,13 +6,14 @@
 //   npm run e2e -- prepare <scenario>                     makes its AMI alone, and leaves it
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type ActionRun, type GithubContext, runJob } from '../simulator/runner.ts';
+import { type GithubContext, runJob } from '../simulator/runner.ts';
 import { githubContext } from '../simulator/runner-environment.ts';
 import { errorMessage } from '../src/aws/errors.ts';
-import { problemsAfter, readKeyPolicy } from './checks.ts';
+import { nodeHost } from '../src/node-host.ts';
 import { cleanUp } from './clean-up.ts';
-import { openSandbox, readSettings, type Sandbox } from './sandbox.ts';
-import { costOf, inputsOf, type Scenario, scenarios } from './scenarios.ts';
+import { playAll } from './play.ts';
+import { openSandbox, readSettings } from './sandbox.ts';
+import { costOf, type Scenario, scenarios } from './scenarios.ts';
 import { makeSourceAmi } from './source-ami.ts';
 
 const { values: options, positionals } = parseArgs({
@@ -40,68 +41,6 @@ function actionEnvironment({ env }: NodeJS.Process): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter(([name]) => passed.test(name))) as Record<string, string>;
 }
 
-/** Runs one scenario. Gives what was not as it should be. */
-async function play(sandbox: Sandbox, scenario: Scenario, github: GithubContext): Promise<string[]> {
-  const { settings, runId } = sandbox;
-  const amiId = await makeSourceAmi(sandbox, scenario);
-  say(`The source AMI is ${amiId}.`);
-  const regions = scenario.regions === 'one' ? [settings.targetRegion] : [settings.targetRegion, settings.otherRegion];
-  const problems: string[] = [];
-  for (const planned of scenario.runs) {
-    const { ends } = planned;
-    const all: Record<string, string> = {
-      'ami-id': amiId,
-      'source-region': settings.sourceRegion,
-      'source-role-arn': settings.sourceRole,
-      // Snapshots that are under a customer key all need no other.
-      ...(scenario.volumes.includes('unencrypted') && { 'source-kms-key': settings.sourceKey }),
-      'target-accounts': settings.targetAccount,
-      'target-regions': regions.join(','),
-      'target-role-arn': settings.targetRole,
-      'target-kms-key': settings.targetKey,
-      'timeout-minutes': '90',
-      ...inputsOf(planned, runId),
-    };
-    const cancel = new AbortController();
-    const run: ActionRun = {
-      inputs: all,
-      env: actionEnvironment(process),
-      github,
-      ...(ends === 'cancelled' && { signals: cancel.signal }),
-      onLine(line) {
-        say(`  ${line}`);
-        if (ends === 'cancelled' && / copying \S+ \(\d+ GiB\) as snap-/.test(line)) cancel.abort();
-      },
-    };
-    const keyPolicy = all['source-key-access'] === 'policy' ? await readKeyPolicy(sandbox) : undefined;
-    const { main, post } = await runJob(run);
-    const { conclusion, outputs } = main;
-    const said = { conclusion, postConclusion: post.conclusion, outputs, inputs: all, keyPolicy };
-    const found = await problemsAfter(sandbox, { amiId, regions, ends, ...said });
-    problems.push(...found.map((problem) => `the run that was to end ${ends}: ${problem}`));
-  }
-  return problems;
-}
-
-/** Runs the scenarios one after another, and cleans up whatever becomes of them. Gives whether all went well. */
-async function playAll(sandbox: Sandbox, chosen: readonly Scenario[], github: GithubContext) {
-  const results: { name: string; problems: string[] }[] = [];
-  try {
-    for (const scenario of chosen) {
-      const { name, what } = scenario;
-      say(`::group::${name}: ${what}`);
-      const problems = await play(sandbox, scenario, github).catch((error) => [errorMessage(error)]);
-      say('::endgroup::');
-      for (const problem of problems) say(`::error title=${name}::${problem}`);
-      results.push({ name, problems });
-    }
-  } finally {
-    if (!options.keep) await cleanUp(sandbox, say);
-  }
-  say(results.map(({ name, problems }) => `${problems.length === 0 ? '✓' : '✗'} ${name}`).join('\n'));
-  return results.every(({ problems }) => problems.length === 0);
-}
-
 function choose(names: readonly string[]): readonly Scenario[] {
   const unknown = names.filter((name) => !scenarios.some((scenario) => scenario.name === name));
   const known = scenarios.map(({ name }) => name).join(', ');
@@ -119,7 +58,8 @@ async function main(): Promise<boolean> {
   process.once('SIGINT', () => stopped.abort(new Error('interrupted')));
   if (options.simulator) {
     const { startSimulatedSandbox } = await import('./simulated.ts');
-    const { env } = await startSimulatedSandbox();
+    const { startSimulator } = await import('../simulator/simulator.ts');
+    const { env } = await startSimulatedSandbox(startSimulator);
     // What is set stays: it is how a scenario is made to fail.
     const settings = Object.entries(env).filter(([name]) => !(name.startsWith('E2E_') && process.env[name]));
     Object.assign(process.env, Object.fromEntries(settings));
@@ -128,7 +68,8 @@ async function main(): Promise<boolean> {
   const github = contextOf(process);
   const runUrl = `${github.server_url}/${github.repository}/actions/runs/${github.run_id}`;
   const lagSeconds = options.simulator ? 0.2 : 5;
-  const sandbox = openSandbox(settings, { runId: github.run_id, runUrl, lagSeconds }, stopped.signal);
+  const from = { host: nodeHost(), signal: stopped.signal };
+  const sandbox = openSandbox(settings, { runId: github.run_id, runUrl, lagSeconds }, from);
   if (command === 'cost') {
     say(costOf(choose(rest)));
     return true;
@@ -149,7 +90,8 @@ async function main(): Promise<boolean> {
   say(
     `${costOf(chosen)}\n\nTo remove what this run makes, should it be cut off: E2E_RUN_ID=${github.run_id} npm run e2e -- clean-up\n`,
   );
-  return playAll(sandbox, chosen, github);
+  const env = actionEnvironment(process);
+  return playAll({ sandbox, github, env, runJob, say, keep: options.keep === true }, chosen);
 }
 
 try {

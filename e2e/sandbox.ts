@@ -1,8 +1,7 @@
 // Two accounts to try the action in: AWS's own, an emulator's, or the simulator's. Whatever is read or made here goes by
 // the administrators' roles, not the action's.
 import { openClients, type Place, placesOf } from '../src/aws/clients.ts';
-import { openSessions } from '../src/aws/credentials.ts';
-import { nodeHost } from '../src/node-host.ts';
+import { openSessions, type SessionSource } from '../src/aws/credentials.ts';
 
 /** What has to be known of the accounts, each by its variable. */
 const variables = {
@@ -56,7 +55,7 @@ export function writeSettings(settings: Settings): Record<string, string> {
 export function openSandbox(
   settings: Settings,
   { runId, runUrl, lagSeconds }: Pick<Sandbox, 'runId' | 'runUrl' | 'lagSeconds'>,
-  signal: AbortSignal,
+  { host, signal }: Pick<SessionSource, 'host' | 'signal'>,
 ): Sandbox {
   const options = {
     stsRegion: settings.sourceRegion,
@@ -67,7 +66,6 @@ export function openSandbox(
     durationSeconds: 3600,
     audience: 'sts.amazonaws.com',
   };
-  const host = nodeHost();
   const clients = openClients(host);
   const sessions = openSessions({ options, host, signal });
   const open = (account: string, role: string) =>

@@ -1,14 +1,16 @@
 import { administrator } from '../simulator/iam.ts';
-import { keyArnOf } from '../simulator/scenario.ts';
+import { keyArnOf, type Scenario } from '../simulator/scenario.ts';
 import { workflowRole } from '../simulator/scenarios/common.ts';
 import { sourceAccount, sourceRegion, standardCase, targetAccount } from '../simulator/scenarios/standard.ts';
-import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import type { Simulator } from '../simulator/simulator.ts';
 import { type Settings, writeSettings } from './sandbox.ts';
 
 const regions = ['eu-west-1', 'us-west-2'];
 
 /** Starts a simulator with two accounts as the scenarios need them; `env` of what is given has their variables, too. */
-export async function startSimulatedSandbox(): Promise<Simulator> {
+export async function startSimulatedSandbox<S extends Simulator>(
+  startSimulator: (scenario: Scenario) => Promise<S>,
+): Promise<S> {
   const { scenario } = standardCase({
     targets: [targetAccount],
     regions,
