@@ -109,7 +109,7 @@ const hard = {
   timings: {
     visibleAfterSeconds: 2,
     goneAfterSeconds: 2,
-    registerSeconds: 2,
+    registerSeconds: 0.5,
     namesSnapshotsAfterSeconds: 1,
     attributesVisibleAfterSeconds: 2,
     tagsVisibleAfterSeconds: 2,
