@@ -327,7 +327,15 @@ describe('the workflow', () => {
   const uses = (job: Job, what: string) => job.steps.filter((step) => step.uses?.startsWith(what));
 
   test('takes each input of the action and hands it on, but for those that make no sense in many jobs', () => {
-    const left = ['instance-id', 'no-reboot', 'packer-manifest', 'packer-build', 'sweep', 'expect-plan-digest', 'expect-plan-file'];
+    const left = [
+      'instance-id',
+      'no-reboot',
+      'packer-manifest',
+      'packer-build',
+      'sweep',
+      'expect-plan-digest',
+      'expect-plan-file',
+    ];
     const taken = Object.keys(action.inputs).filter((name) => !left.includes(name));
     expect(Object.keys(inputs)).toEqual(expect.arrayContaining(taken));
     for (const name of taken)

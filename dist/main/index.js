@@ -194,7 +194,7 @@ var __exportAll = (all, flags) => {
 	return flags & 2 ? target : Object.preventExtensions(target);
 };
 var __require = (() => (0,external_node_module_namespaceObject.createRequire)(import.meta.url))();
-// src/aws/statement.ts
+// src/aws/denial.ts
 function statement(action, resources) {
 	return JSON.stringify({
 		Effect: "Allow",
@@ -212,16 +212,52 @@ function deniedIn(words) {
 		resource
 	};
 }
-function lackOf({ role, action, resources, tagged = [], words }) {
-	const denied = deniedIn(words)?.action ?? action;
-	const remedy = `add to its policy: ${statement(denied, denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : resources)}${deniedOutright(words)}`;
-	return {
-		what: `${role} may not take ${denied}`,
-		remedy
+const policyKinds = {
+	"identity-based policy": "the policies of the role",
+	"permissions boundary": "the role's permissions boundary",
+	"session policy": "the session policy that the session was made with: what made the credentials in the environment may have passed one (inline-session-policy, managed-session-policies)",
+	"service control policy": "the organization's service control policies (SCP), which its management account changes",
+	"resource control policy": "the organization's resource control policies (RCP), which its management account changes",
+	"VPC endpoint policy": "the policy of the VPC endpoint that the runner's calls go through",
+	"resource-based policy": "the resource's own policy"
+};
+const kinds$1 = Object.keys(policyKinds);
+function policyIn(words) {
+	const [, explicit, lacking] = /(?:with an explicit deny in (?:an? )?([\w -]+?policy|permissions boundary)|because no ([\w -]+?policy|permissions boundary) allows)/i.exec(words) ?? [];
+	const named = (explicit ?? lacking)?.toLowerCase();
+	const kind = kinds$1.find((one) => one.toLowerCase() === named);
+	return kind && {
+		kind,
+		explicit: explicit !== void 0
 	};
 }
-function deniedOutright(words) {
-	return words.includes("explicit deny") ? " (and take out the statement that denies it)" : "";
+const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
+function denialRemedy({ whose, action, resources, words }) {
+	const policy = policyIn(words);
+	const allowing = statement(action, resources);
+	const add = `add to ${whose}: ${allowing}`;
+	if (policy === void 0) return words.includes("explicit deny") ? `${add}, and see which policy denies it` : add;
+	const { kind, explicit } = policy;
+	if (kind === "identity-based policy") return explicit ? guardRemedy(whose, action) : add;
+	if (kind === "resource-based policy" && !explicit) return `${add}; and the key's policy, or a grant, must let it`;
+	const where = policyKinds[kind];
+	return explicit ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role` : `have ${action} allowed by ${where}: ${allowing}`;
+}
+function guardRemedy(whose, action) {
+	return guarded.test(action) ? `a statement in ${whose} denies ${action}. The published policies deny it on what does not bear this action's tags: leave that statement, and check the tags of the resource. Any other statement that denies it has to go` : `take the statement that denies ${action} out of ${whose}`;
+}
+function lackOf({ role, action, resources, tagged = [], words }) {
+	const denied = deniedIn(words)?.action ?? action;
+	const on = denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : resources;
+	return {
+		what: `${role} is not allowed to call ${denied}`,
+		remedy: denialRemedy({
+			whose: "its policy",
+			action: denied,
+			resources: on,
+			words
+		})
+	};
 }
 // src/aws/errors.ts
 function placeName({ account, region }) {
@@ -272,6 +308,18 @@ function errorMessage(error) {
 function hasCode(error, ...codes) {
 	return codes.includes(errorCode(error));
 }
+const absentCodes = [
+	"NotFound",
+	"Unavailable",
+	"Malformed"
+].flatMap((what) => [
+	"InvalidAMIID",
+	"InvalidSnapshotID",
+	"InvalidSnapshot"
+].map((of) => `${of}.${what}`));
+function isAbsent(error) {
+	return hasCode(error, ...absentCodes);
+}
 function httpStatus(error) {
 	if (error instanceof AwsCallError) return httpStatus(error.cause);
 	if (typeof error !== "object" || error === null || !("$metadata" in error)) return void 0;
@@ -321,7 +369,8 @@ const transientCodes = new Set([
 	"DependencyTimeoutException",
 	"KMSInternalException",
 	"IDPCommunicationError",
-	"IDPCommunicationErrorException"
+	"IDPCommunicationErrorException",
+	"UnreadableAnswer"
 ]);
 function isUnknownAction(error) {
 	return hasCode(error, ...[
@@ -341,6 +390,17 @@ function isServerError$1(error) {
 function isClosedConnection(error) {
 	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
 	return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
+}
+const lastingLimits = new Set([
+	"TagLimitExceeded",
+	"TagPolicyViolation",
+	"ParameterMaxVersionLimitExceeded",
+	"PolicyTypeMismatchException"
+]);
+function isLimit(error) {
+	const code = errorCode(error);
+	if (isThrottling(error) || lastingLimits.has(code)) return false;
+	return /LimitExceeded(Exception|Fault)?$/.test(code) || /\btoo many\b/i.test(errorMessage(error));
 }
 const expiredCodes = new Set([
 	"RequestExpired",
@@ -413,13 +473,21 @@ const remedies = [
 		},
 		remedy: ({ awsMessage }) => {
 			const { principal = "", action = "", resource = "*" } = deniedIn(awsMessage) ?? {};
-			const key = awsMessage.includes("no resource-based policy") ? "; and the key's policy, or a grant, must let it" : "";
-			return `add to the policy of ${principal}: ${statement(action, [resource])}${deniedOutright(awsMessage)}${key}`;
+			return denialRemedy({
+				whose: `the policy of ${principal}`,
+				action,
+				resources: [resource],
+				words: awsMessage
+			});
 		}
 	},
 	{
 		fits: ({ code }) => code === "UnauthorizedOperation",
 		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
+	},
+	{
+		fits: ({ code }) => code === "NotFromAws",
+		remedy: () => "see what is between the runner and AWS: a proxy, a firewall or an endpoint refuses the call in AWS's place"
 	},
 	{
 		fits: ({ code }) => code === "ParameterNotFound",
@@ -514,6 +582,22 @@ function runContext({ workflow, env, clock }) {
 		defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || void 0
 	};
 }
+// src/plain-data.ts
+function parseJson(text) {
+	try {
+		return JSON.parse(text);
+	} catch {
+		throw new Error("it is not JSON");
+	}
+}
+function isRecord(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+const isText = (value) => typeof value === "string";
+const isTexts = (value) => isListOf(value, isText);
+function isListOf(value, isOne) {
+	return Array.isArray(value) && value.every(isOne);
+}
 // src/template.ts
 const placeholders = [
 	"account",
@@ -551,6 +635,7 @@ const inputDefaults = {
 	"ami-name": "",
 	"ami-ssm-parameter": "",
 	"packer-manifest": "",
+	"packer-build": "",
 	"instance-id": "",
 	"no-reboot": "false",
 	"source-owners": "self",
@@ -662,7 +747,17 @@ var Reader = class {
 		return found ?? allowed[0];
 	}
 	list(name) {
-		return [...new Set(this.text(name).split(/[\n,]/).map((item) => item.trim()).filter(Boolean))];
+		const text = this.text(name);
+		const items = text.startsWith("[") ? this.#jsonList(name, text) : text.split(/[\n,]/);
+		return [...new Set(items.map((item) => item.trim()).filter(Boolean))];
+	}
+	#jsonList(name, text) {
+		try {
+			const items = JSON.parse(text);
+			if (isTexts(items)) return items;
+		} catch {}
+		this.note(name, text, "expected a JSON array of texts in quotes, or the items one a line or with commas");
+		return [];
 	}
 	template(name) {
 		return this.templateValue(name, this.text(name));
@@ -851,14 +946,18 @@ function tagDifferences(asked, image) {
 		asked: true
 	}));
 }
-function keyDifferences(kmsKeyArn, image, snapshots) {
-	const keys = new Map([...snapshots].map(({ SnapshotId, KmsKeyId }) => [SnapshotId, KmsKeyId]));
-	return snapshotIdsOf(image).filter((id) => keys.get(id) !== kmsKeyArn).map((id) => ({
-		field: `the key of ${id}`,
-		source: kmsKeyArn,
-		target: keys.get(id) ?? "not known",
-		asked: true
-	}));
+function snapshotDifferences(kmsKeyArn, image, snapshots) {
+	const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
+	return snapshotIdsOf(image).flatMap((id) => {
+		const { KmsKeyId = "not known", StorageTier } = known.get(id) ?? {};
+		const differs = (field, source, target) => source === target ? [] : [{
+			field: `${field} of ${id}`,
+			source,
+			target,
+			asked: true
+		}];
+		return [...differs("the key", kmsKeyArn, KmsKeyId), ...differs("the storage tier", "standard", StorageTier || "standard")];
+	});
 }
 function counted$1(image, field) {
 	switch (field) {
@@ -886,8 +985,14 @@ function listed$1(items = []) {
 function show(value) {
 	return value === void 0 ? "not set" : String(value);
 }
+function isImageId(text) {
+	return /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(text);
+}
 function isImageName(name) {
 	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
+}
+function describedAs({ Description = "" }) {
+	return Description === "" || /^\[Copied ami-[0-9a-f]+ from [a-z0-9-]+\]/.test(Description) ? void 0 : Description;
 }
 function isImageDescription(description) {
 	return /^[\x20-\x7e]{0,255}$/.test(description);
@@ -932,7 +1037,7 @@ function readTextFile(path, maxBytes = Number.POSITIVE_INFINITY) {
 		for (let length = 0; length <= maxBytes;) {
 			const chunk = Buffer.allocUnsafe(262144);
 			const read = (0,external_node_fs_namespaceObject.readSync)(file, chunk);
-			if (read === 0) return Buffer.concat(chunks).toString("utf8");
+			if (read === 0) return Buffer.concat(chunks).toString("utf8").replace(/^\uFEFF/, "");
 			chunks.push(chunk.subarray(0, read));
 			length += read;
 		}
@@ -959,8 +1064,8 @@ function readExpectedPlan(reader, readFile) {
 }
 function readApproved(reader, path, readFile) {
 	try {
-		const plan = JSON.parse(readFile(path, maxInputFileBytes));
-		const approved = typeof plan === "object" && plan !== null && "approved" in plan ? plan.approved : void 0;
+		const plan = parseJson(readFile(path, maxInputFileBytes));
+		const approved = isRecord(plan) ? plan.approved : void 0;
 		if (approved === void 0) reader.note("expect-plan-file", path, "expected the file of the output plan-file of the approved run");
 		return approved;
 	} catch (error) {
@@ -1043,264 +1148,6 @@ function consoleUrl(region, amiId) {
 		"aws-cn": "console.amazonaws.cn",
 		"aws-us-gov": "console.amazonaws-us-gov.com"
 	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
-}
-// src/tags.ts
-const tagKeys = {
-	sourceAmi: "share-encrypted-ami:source-ami",
-	sourceSnapshot: "share-encrypted-ami:source-snapshot",
-	run: "share-encrypted-ami:run",
-	commit: "share-encrypted-ami:commit",
-	kmsKey: "share-encrypted-ami:kms-key",
-	lease: "share-encrypted-ami:lease",
-	lineage: "share-encrypted-ami:lineage",
-	superseded: "share-encrypted-ami:superseded",
-	encryptedCopy: "share-encrypted-ami:encrypted-copy",
-	intermediate: "share-encrypted-ami:intermediate"
-};
-const endedLease = "ended";
-const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length - 1;
-function toTags(record) {
-	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
-		Key,
-		Value
-	}));
-}
-function tagValue(resource, key) {
-	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
-}
-function mergeTags(source, { users, ours }, most = 50) {
-	const kept = {
-		...users,
-		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
-	};
-	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !Object.hasOwn(kept, Key));
-	const room = Math.max(0, most - Object.keys(kept).length);
-	return {
-		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
-			Key,
-			Value: Value ?? ""
-		})), ...toTags(kept)],
-		dropped: inherited.slice(room).map(({ Key }) => Key ?? "")
-	};
-}
-function joinIds(ids) {
-	let text = "";
-	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
-	return text;
-}
-// src/inputs/tags.ts
-function readTags$1(reader, input, text) {
-	const tags = new Map();
-	for (const pair of text.split(/\n|,(?=[^,=\n]+=)/).map((part) => part.trim()).filter(Boolean)) {
-		const at = pair.indexOf("=");
-		if (at < 1) reader.note(input, pair, "expected key=value");
-		else tags.set(pair.slice(0, at).trim(), pair.slice(at + 1).trim());
-	}
-	return checkTags(reader, input, Object.fromEntries(tags));
-}
-function checkTags(reader, input, tags) {
-	for (const [key, value] of Object.entries(tags)) {
-		const shown = `${key}=${value}`;
-		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
-		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
-		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
-		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
-		reader.templateValue(input, value);
-	}
-	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
-	return tags;
-}
-// src/inputs/settings.ts
-const keyAccesses = [
-	"grant",
-	"policy",
-	"existing"
-];
-function readSettings(reader, run) {
-	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
-	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
-	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
-	else if (!isRegionName(region)) reader.note("source-region", region, "expected the name of a region, such as us-east-1");
-	const partition = partitionOf(region);
-	const sourceRole = reader.optional("source-role-arn");
-	if (sourceRole !== void 0) {
-		const problem = roleProblem(sourceRole, partition);
-		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
-	}
-	const sourceKey = reader.optional("source-kms-key");
-	if (sourceKey !== void 0) {
-		const problem = keyProblem$1(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
-		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
-	}
-	return {
-		source: {
-			region,
-			partition,
-			roleArn: sourceRole,
-			kmsKey: sourceKey,
-			keyAccess: reader.oneOf("source-key-access", keyAccesses)
-		},
-		credentials: {
-			roleChaining: reader.flag("role-chaining"),
-			externalId: reader.checked("external-id", reader.optional("external-id"), {
-				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
-				expected: "expected 2 to 1224 letters, digits and +=,.@:/-"
-			}),
-			sessionTags: readSessionTags(reader, run),
-			sessionName: readSessionName(reader, run),
-			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
-			audience: readAudience(reader, partition)
-		},
-		keepIntermediates: reader.flag("keep-intermediates"),
-		maskAccountIds: reader.flag("mask-aws-account-id"),
-		run
-	};
-}
-function readSessionName(reader, run) {
-	const template = fill(reader.template("role-session-name"), runValues(run));
-	if (needsSourceImage(template)) {
-		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
-		return template;
-	}
-	const longest = fill(template, {
-		account: "0".repeat(12),
-		region: "ap-southeast-1",
-		name: "",
-		"source-ami": ""
-	});
-	return reader.checked("role-session-name", template, {
-		fits: () => /^[\w+=,.@-]{2,64}$/.test(longest),
-		expected: "expected 2 to 64 letters, digits and +=,.@-"
-	});
-}
-function readSessionTags(reader, run) {
-	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
-	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
-		const value = fill(template, runValues(run));
-		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
-		const longest = fill(value, {
-			account: "0".repeat(12),
-			region: "ap-southeast-1",
-			name: "",
-			"source-ami": ""
-		});
-		return [key, reader.checked("role-session-tags", value, {
-			fits: () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
-			expected: "expected at most 256 letters, digits, spaces and _.:/=+-@"
-		})];
-	}));
-}
-function readAudience(reader, partition) {
-	const audience = reader.text("oidc-audience");
-	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
-}
-// src/packer.ts
-function amiFromManifest(text, region) {
-	const manifest = parse(text);
-	const lastRun = manifest.last_run_uuid;
-	if (typeof lastRun !== "string" || !Array.isArray(manifest.builds)) throw new Error("it is no manifest of Packer: it has no builds and last_run_uuid");
-	const artifacts = manifest.builds.flatMap((build) => artifactsOf(build, lastRun));
-	if (artifacts.length === 0) throw new Error(`its last run (${lastRun}) has no AMI`);
-	const here = [...new Set(artifacts.filter((artifact) => artifact.region === region).map(({ amiId }) => amiId))];
-	const [amiId] = here;
-	const list = artifacts.map((artifact) => `${artifact.region}:${artifact.amiId}`).join(", ");
-	if (amiId === void 0) throw new Error(`its last run made no AMI in source-region ${region}; it made ${list}`);
-	if (here.length > 1) throw new Error(`its last run made ${here.length} AMIs in ${region}, and one can be shared at a time: ${list}`);
-	return amiId;
-}
-function parse(text) {
-	let value;
-	try {
-		value = JSON.parse(text);
-	} catch {
-		throw new Error("it is not JSON");
-	}
-	if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("it is not a JSON object");
-	return value;
-}
-function artifactsOf(build, run) {
-	if (typeof build !== "object" || build === null) return [];
-	const { packer_run_uuid, artifact_id } = build;
-	if (packer_run_uuid !== run || typeof artifact_id !== "string") return [];
-	return artifact_id.split(",").flatMap((artifact) => {
-		const [region, amiId, ...more] = artifact.trim().split(":");
-		return region !== void 0 && amiId !== void 0 && more.length === 0 && /^ami-[0-9a-f]+$/.test(amiId) ? [{
-			region,
-			amiId
-		}] : [];
-	});
-}
-// src/inputs/source-image.ts
-const sourceInputs = [
-	"ami-id",
-	"ami-name",
-	"ami-ssm-parameter",
-	"packer-manifest",
-	"instance-id"
-];
-const amiId = /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/;
-const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
-function readSourceImage(reader, { optional, ...manifest }) {
-	const noReboot = reader.flag("no-reboot");
-	const given = sourceInputs.filter((name) => reader.text(name) !== "");
-	const [name] = given;
-	if (name === void 0 && optional) return {
-		by: "id",
-		id: ""
-	};
-	if (name === void 0 || given.length > 1) {
-		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
-		return {
-			by: "id",
-			id: ""
-		};
-	}
-	const value = reader.text(name);
-	const checked = (pattern, expected) => reader.checked(name, value, {
-		fits: (text) => pattern.test(text),
-		expected
-	});
-	return {
-		"ami-id": () => ({
-			by: "id",
-			id: checked(amiId, "expected the ID of an AMI, such as ami-0123456789abcdef0")
-		}),
-		"ami-name": () => ({
-			by: "name",
-			pattern: checked(/^.{1,128}$/, "an AMI name has at most 128 characters")
-		}),
-		"ami-ssm-parameter": () => ({
-			by: "ssm-parameter",
-			name: checked(/^[\w.:/-]{1,2048}$/, "expected the name or the ARN of an SSM parameter")
-		}),
-		"instance-id": () => ({
-			by: "instance",
-			id: checked(instanceId, "expected the ID of an instance, such as i-0123456789abcdef0"),
-			noReboot
-		}),
-		"packer-manifest": () => ({
-			by: "id",
-			id: readManifest(reader, value, manifest)
-		})
-	}[name]();
-}
-function readSourceOwners(reader) {
-	const owners = reader.list("source-owners");
-	for (const owner of owners) if (!accountId.test(owner) && ![
-		"self",
-		"amazon",
-		"aws-marketplace"
-	].includes(owner)) reader.note("source-owners", owner, "expected self, account IDs, amazon or aws-marketplace");
-	return owners;
-}
-function readManifest(reader, path, { region, readFile }) {
-	try {
-		return amiFromManifest(readFile(path, maxInputFileBytes), region);
-	} catch (error) {
-		reader.note("packer-manifest", path, error instanceof Error ? error.message : String(error));
-		return "";
-	}
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = __commonJSMin(((exports) => {
@@ -7283,7 +7130,7 @@ var require_public_api = __commonJSMin(((exports) => {
 	exports.parseDocument = parseDocument;
 	exports.stringify = stringify;
 }));
-// src/inputs/targets.ts
+// src/tags.ts
 var import_dist = __commonJSMin(((exports) => {
 	var composer = require_composer();
 	var Document = require_Document();
@@ -7330,6 +7177,300 @@ var import_dist = __commonJSMin(((exports) => {
 	exports.visit = visit.visit;
 	exports.visitAsync = visit.visitAsync;
 }))();
+const tagKeys = {
+	sourceAmi: "share-encrypted-ami:source-ami",
+	sourceSnapshot: "share-encrypted-ami:source-snapshot",
+	run: "share-encrypted-ami:run",
+	commit: "share-encrypted-ami:commit",
+	kmsKey: "share-encrypted-ami:kms-key",
+	lease: "share-encrypted-ami:lease",
+	lineage: "share-encrypted-ami:lineage",
+	superseded: "share-encrypted-ami:superseded",
+	encryptedCopy: "share-encrypted-ami:encrypted-copy",
+	intermediate: "share-encrypted-ami:intermediate"
+};
+const endedLease = "ended";
+const tagPrefix = "share-encrypted-ami:";
+const ownTagCount = Object.keys(tagKeys).length - 1;
+function toTags(record) {
+	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
+		Key,
+		Value
+	}));
+}
+function tagValue(resource, key) {
+	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
+}
+function isMarked(copy) {
+	return [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
+}
+function mergeTags(source, { users, ours }, most = 50) {
+	const kept = {
+		...users,
+		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
+	};
+	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !Object.hasOwn(kept, Key));
+	const room = Math.max(0, most - Object.keys(kept).length);
+	return {
+		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
+			Key,
+			Value: Value ?? ""
+		})), ...toTags(kept)],
+		dropped: inherited.slice(room).map(({ Key }) => Key ?? "")
+	};
+}
+function joinIds(ids) {
+	let text = "";
+	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
+	return text;
+}
+// src/inputs/tags.ts
+function readTags$1(reader, input, text) {
+	return checkTags(reader, input, /^\{\s*["}]/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text));
+}
+function readJson(reader, input, text) {
+	try {
+		const tags = JSON.parse(text);
+		if (isRecord(tags) && Object.values(tags).every(isText)) return tags;
+		reader.note(input, text, "expected a JSON object whose values are texts in quotes");
+	} catch (error) {
+		reader.note(input, text, `is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+	}
+	return {};
+}
+function readLines(reader, input, text) {
+	const tags = new Map();
+	for (const line of text.split("\n").map((part) => part.trim()).filter(Boolean)) {
+		const at = line.indexOf("=");
+		const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+		const quoted = unquoted(value);
+		if (at < 1) reader.note(input, line, "expected key=value");
+		else if (quoted === void 0 && /,[^,=]+=/.test(value)) reader.note(input, line, `looks like several tags; write each on a line of its own, or, if it is one value, put it in quotes: ${key}="…"`);
+		else tags.set(key, quoted ?? value);
+	}
+	return Object.fromEntries(tags);
+}
+function unquoted(value) {
+	if (!/^(["']).*\1$/.test(value)) return void 0;
+	const { contents, errors } = (0, import_dist.parseDocument)(value, {
+		schema: "failsafe",
+		logLevel: "silent"
+	});
+	return errors.length === 0 && (0, import_dist.isScalar)(contents) && contents.range?.[1] === value.length && isText(contents.value) ? contents.value : void 0;
+}
+function checkTags(reader, input, tags) {
+	for (const [key, value] of Object.entries(tags)) {
+		const shown = `${key}=${value}`;
+		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
+		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
+		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
+		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
+		reader.templateValue(input, value);
+	}
+	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
+	return tags;
+}
+// src/inputs/settings.ts
+const keyAccesses = [
+	"grant",
+	"policy",
+	"existing"
+];
+function readSettings(reader, run) {
+	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
+	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
+	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
+	else if (!isRegionName(region)) reader.note("source-region", region, "expected the name of a region, such as us-east-1");
+	const partition = partitionOf(region);
+	const sourceRole = reader.optional("source-role-arn");
+	if (sourceRole !== void 0) {
+		const problem = roleProblem(sourceRole, partition);
+		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
+	}
+	const sourceKey = reader.optional("source-kms-key");
+	if (sourceKey !== void 0) {
+		const problem = keyProblem$1(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
+		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
+	}
+	return {
+		source: {
+			region,
+			partition,
+			roleArn: sourceRole,
+			kmsKey: sourceKey,
+			keyAccess: reader.oneOf("source-key-access", keyAccesses)
+		},
+		credentials: {
+			roleChaining: reader.flag("role-chaining"),
+			externalId: reader.checked("external-id", reader.optional("external-id"), {
+				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
+				expected: "expected 2 to 1224 letters, digits and +=,.@:/-"
+			}),
+			sessionTags: readSessionTags(reader, run),
+			sessionName: readSessionName(reader, run),
+			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
+			audience: readAudience(reader, partition)
+		},
+		keepIntermediates: reader.flag("keep-intermediates"),
+		maskAccountIds: reader.flag("mask-aws-account-id"),
+		run
+	};
+}
+function readSessionName(reader, run) {
+	const template = fill(reader.template("role-session-name"), runValues(run));
+	if (needsSourceImage(template)) {
+		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		return template;
+	}
+	const longest = fill(template, {
+		account: "0".repeat(12),
+		region: "ap-southeast-1",
+		name: "",
+		"source-ami": ""
+	});
+	return reader.checked("role-session-name", template, {
+		fits: () => /^[\w+=,.@-]{2,64}$/.test(longest),
+		expected: "expected 2 to 64 letters, digits and +=,.@-"
+	});
+}
+function readSessionTags(reader, run) {
+	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
+	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
+		const value = fill(template, runValues(run));
+		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		const longest = fill(value, {
+			account: "0".repeat(12),
+			region: "ap-southeast-1",
+			name: "",
+			"source-ami": ""
+		});
+		return [key, reader.checked("role-session-tags", value, {
+			fits: () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
+			expected: "expected at most 256 letters, digits, spaces and _.:/=+-@"
+		})];
+	}));
+}
+function readAudience(reader, partition) {
+	const audience = reader.text("oidc-audience");
+	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
+}
+// src/packer.ts
+function amiFromManifest(text, { region, build }) {
+	const manifest = parse(text);
+	const lastRun = manifest.last_run_uuid;
+	if (typeof lastRun !== "string" || !Array.isArray(manifest.builds)) throw new Error("it is no manifest of Packer: it has no builds and last_run_uuid");
+	const all = manifest.builds.flatMap((one) => artifactsOf(one, lastRun));
+	if (all.length === 0) throw new Error(`its last run (${lastRun}) has no AMI`);
+	const artifacts = all.filter((artifact) => build === void 0 || artifact.build === build);
+	if (artifacts.length === 0) throw new Error(`its last run has no AMI of a build named ${build}; it made ${listOf(all)}`);
+	const here = artifacts.filter((artifact) => artifact.region === region);
+	const [amiId, ...more] = new Set(here.map((artifact) => artifact.amiId));
+	if (amiId === void 0) throw new Error(`its last run made no AMI in source-region ${region}; it made ${listOf(artifacts)}`);
+	if (more.length > 0) throw new Error(`its last run made ${more.length + 1} AMIs in ${region}, and one can be shared at a time; name one build in packer-build: ${listOf(here)}`);
+	return amiId;
+}
+function listOf(artifacts) {
+	return artifacts.map(({ build, region, amiId }) => `${region}:${amiId} (${build || "without a name"})`).join(", ");
+}
+function parse(text) {
+	const value = parseJson(text);
+	if (!isRecord(value)) throw new Error("it is not a JSON object");
+	return value;
+}
+function artifactsOf(build, run) {
+	if (typeof build !== "object" || build === null) return [];
+	const { name, packer_run_uuid, artifact_id } = build;
+	if (packer_run_uuid !== run || typeof artifact_id !== "string") return [];
+	return artifact_id.split(",").flatMap((artifact) => {
+		const [region, amiId, ...more] = artifact.trim().split(":");
+		return region !== void 0 && amiId !== void 0 && more.length === 0 && /^ami-[0-9a-f]+$/.test(amiId) ? [{
+			build: isText(name) ? name : "",
+			region,
+			amiId
+		}] : [];
+	});
+}
+// src/inputs/source-image.ts
+const sourceInputs = [
+	"ami-id",
+	"ami-name",
+	"ami-ssm-parameter",
+	"packer-manifest",
+	"instance-id"
+];
+const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
+function readSourceImage(reader, { optional, ...manifest }) {
+	const noReboot = reader.flag("no-reboot");
+	const build = reader.optional("packer-build");
+	if (build !== void 0 && reader.text("packer-manifest") === "") reader.note("packer-build", build, "needs packer-manifest");
+	const given = sourceInputs.filter((name) => reader.text(name) !== "");
+	const [name] = given;
+	if (name === void 0 && optional) return {
+		by: "id",
+		id: ""
+	};
+	if (name === void 0 || given.length > 1) {
+		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
+		return {
+			by: "id",
+			id: ""
+		};
+	}
+	const value = reader.text(name);
+	const fitting = (fits, expected) => reader.checked(name, value, {
+		fits,
+		expected
+	});
+	const checked = (pattern, expected) => fitting((text) => pattern.test(text), expected);
+	return {
+		"ami-id": () => ({
+			by: "id",
+			id: fitting(isImageId, "expected the ID of an AMI, such as ami-0123456789abcdef0")
+		}),
+		"ami-name": () => ({
+			by: "name",
+			pattern: checked(/^.{1,128}$/, "an AMI name has at most 128 characters")
+		}),
+		"ami-ssm-parameter": () => ({
+			by: "ssm-parameter",
+			name: checked(/^[\w.:/-]{1,2048}$/, "expected the name or the ARN of an SSM parameter")
+		}),
+		"instance-id": () => ({
+			by: "instance",
+			id: checked(instanceId, "expected the ID of an instance, such as i-0123456789abcdef0"),
+			noReboot
+		}),
+		"packer-manifest": () => ({
+			by: "id",
+			id: readManifest(reader, value, {
+				...manifest,
+				build
+			})
+		})
+	}[name]();
+}
+function readSourceOwners(reader) {
+	const owners = reader.list("source-owners");
+	if (owners.length === 0) reader.note("source-owners", reader.text("source-owners"), "names no owner");
+	for (const owner of owners) if (!accountId.test(owner) && ![
+		"self",
+		"amazon",
+		"aws-marketplace"
+	].includes(owner)) reader.note("source-owners", owner, "expected self, account IDs, amazon or aws-marketplace");
+	return owners;
+}
+function readManifest(reader, path, { region, build, readFile }) {
+	try {
+		return amiFromManifest(readFile(path, maxInputFileBytes), {
+			region,
+			build
+		});
+	} catch (error) {
+		reader.note("packer-manifest", path, error instanceof Error ? error.message : String(error));
+		return "";
+	}
+}
+// src/inputs/targets.ts
 const entryFields = [
 	"account",
 	"region",
@@ -7400,10 +7541,11 @@ function readTargets(reader, partition, run) {
 	const accounts = reader.list("target-accounts");
 	const regions = reader.list("target-regions");
 	const entries = readTargetEntries(reader);
-	if (accounts.length > 0 !== regions.length > 0) {
-		const [lacking, given] = accounts.length === 0 ? ["target-accounts", "target-regions"] : ["target-regions", "target-accounts"];
+	const [noAccounts, noRegions] = [reader.text("target-accounts") === "", reader.text("target-regions") === ""];
+	if (noAccounts !== noRegions) {
+		const [lacking, given] = noAccounts ? ["target-accounts", "target-regions"] : ["target-regions", "target-accounts"];
 		reader.note(lacking, "", `is needed beside ${given}: the targets are every account × every region`);
-	} else if (accounts.length === 0 && entries.length === 0 && reader.text("targets") === "") reader.note("target-accounts", "", "expected target-accounts with target-regions, or targets");
+	} else if (noAccounts && entries.length === 0 && reader.text("targets") === "") reader.note("target-accounts", "", "expected target-accounts with target-regions, or targets");
 	const pairs = accounts.length * regions.length + entries.length;
 	if (pairs > maxTargets) {
 		reader.note("target-accounts", `${pairs} pairs of account and region`, `expected at most ${maxTargets} targets`);
@@ -7569,18 +7711,9 @@ function readCopyMinutes(reader) {
 	if (minutes % 15 !== 0) reader.note("copy-duration-minutes", String(minutes), "expected a multiple of 15");
 	return minutes;
 }
-// src/plain-data.ts
-function isRecord(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-const isText = (value) => typeof value === "string";
-const isTexts = (value) => isListOf(value, isText);
-function isListOf(value, isOne) {
-	return Array.isArray(value) && value.every(isOne);
-}
 // src/plan/digest.ts
 function factsOf({ source, targets }) {
-	const sorted = targets.toSorted((a, b) => compare$1(placeOf$1(a), placeOf$1(b)));
+	const sorted = targets.toSorted((a, b) => compare(placeOf$1(a), placeOf$1(b)));
 	const ofEach = (facts) => sorted.map((target) => [
 		target.account,
 		target.region,
@@ -7590,30 +7723,30 @@ function factsOf({ source, targets }) {
 		source: [
 			source.amiId,
 			source.instanceId,
-			source.snapshots.toSorted(compare$1)
+			source.snapshots.toSorted(compare)
 		],
 		targets: ofEach(({ roleArn, route }) => [roleArn, route]),
 		keys: ofEach(({ kmsKeyArn }) => [kmsKeyArn]),
 		names: ofEach(({ nameTemplate, descriptionTemplate }) => [nameTemplate, descriptionTemplate]),
-		tags: ofEach(({ tagTemplates }) => [tagTemplates.toSorted(([a], [b]) => compare$1(a, b))]),
+		tags: ofEach(({ tagTemplates }) => [tagTemplates.toSorted(([a], [b]) => compare(a, b))]),
 		publish: ofEach(({ publication }) => [unordered(publication)]),
-		existing: ofEach(({ reuses, deregisters }) => [reuses, deregisters.toSorted(compare$1)]),
-		access: ofEach(({ access }) => [access.toSorted(compare$1)])
+		existing: ofEach(({ reuses, deregisters }) => [reuses, deregisters.toSorted(compare)]),
+		access: ofEach(({ access }) => [access.toSorted(compare)])
 	};
 }
 const placeOf$1 = ({ account, region }) => `${account}/${region}`;
-function compare$1(a, b) {
+function compare(a, b) {
 	return a < b ? -1 : a > b ? 1 : 0;
 }
 function unordered(value) {
-	if (Array.isArray(value)) return value.map(unordered).toSorted((a, b) => compare$1(canonical(a), canonical(b)));
+	if (Array.isArray(value)) return value.map(unordered).toSorted((a, b) => compare(canonical(a), canonical(b)));
 	if (typeof value !== "object" || value === null) return value;
 	return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, unordered(one)]));
 }
 function canonical(value) {
 	if (Array.isArray(value)) return `[${value.map((one) => canonical(one ?? null)).join()}]`;
 	if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-	return `{${Object.entries(value).filter(([, one]) => one !== void 0).toSorted(([a], [b]) => compare$1(a, b)).map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join()}}`;
+	return `{${Object.entries(value).filter(([, one]) => one !== void 0).toSorted(([a], [b]) => compare(a, b)).map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join()}}`;
 }
 function sha256$1(text) {
 	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
@@ -7665,7 +7798,7 @@ function sourceDifferences(then, now) {
 }
 function targetDifferences(then, now) {
 	const [before, after] = [then, now].map((targets) => new Map(targets.map((one) => [placeOf$1(one), one])));
-	return [...new Set([...before?.keys() ?? [], ...after?.keys() ?? []])].toSorted(compare$1).flatMap((where) => {
+	return [...new Set([...before?.keys() ?? [], ...after?.keys() ?? []])].toSorted(compare).flatMap((where) => {
 		const [old, present] = [before?.get(where), after?.get(where)];
 		if (old === void 0) return [{
 			where,
@@ -7703,7 +7836,7 @@ function shown(value) {
 	return typeof value === "string" && value !== "" ? value : canonical(value);
 }
 function changedFields(name, then, now) {
-	return [...new Set([...then.keys(), ...now.keys()])].toSorted(compare$1).flatMap((key) => changed(`${name} ${key}:`, then.get(key), now.get(key)));
+	return [...new Set([...then.keys(), ...now.keys()])].toSorted(compare).flatMap((key) => changed(`${name} ${key}:`, then.get(key), now.get(key)));
 }
 function fieldsOf(publication) {
 	const plain = unordered(publication);
@@ -7899,7 +8032,7 @@ function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
 		}
 	];
 	for (const change of shorter) {
-		if (bytesOf(outputs) <= maxBytes$1) break;
+		if (bytesOf$1(outputs) <= maxBytes$1) break;
 		outputs = {
 			...outputs,
 			...change,
@@ -7908,7 +8041,7 @@ function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
 	}
 	return outputs;
 }
-function bytesOf(outputs) {
+function bytesOf$1(outputs) {
 	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
 }
 // src/report/stopped.ts
@@ -26638,6 +26771,8 @@ const _IPpv = "Ipv6Prefix";
 const _IPpvr = "Ipv4Prefixes";
 const _IPpvre = "Ipv4Prefix";
 const _IR$1 = "InstanceRequirements";
+const _IRBI = "ImageRecycleBinInfo";
+const _IRBIL = "ImageRecycleBinInfoList";
 const _IRL = "ImageReferenceList";
 const _IRm = "ImageReferences";
 const _IRma = "ImageReference";
@@ -26677,6 +26812,9 @@ const _LDST = "LockDurationStartTime";
 const _LDo = "LockDuration";
 const _LEO = "LockExpiresOn";
 const _LFAS = "LowFixAvailableSince";
+const _LIIRB = "ListImagesInRecycleBin";
+const _LIIRBR = "ListImagesInRecycleBinRequest";
+const _LIIRBRi = "ListImagesInRecycleBinResult";
 const _LL = "LicenseList";
 const _LLT = "LastLaunchedTime";
 const _LPL = "LaunchPermissionList";
@@ -26833,6 +26971,8 @@ const _Pro = "Progress";
 const _Pu = "Public";
 const _R$1 = "Return";
 const _RAeso = "ResolveAlias";
+const _RBET = "RecycleBinEnterTime";
+const _RBETe = "RecycleBinExitTime";
 const _RBUI = "RestorableByUserIds";
 const _RBe = "RestorableBy";
 const _RC$1 = "ReturnCode";
@@ -26842,6 +26982,9 @@ const _RDT = "RootDeviceType";
 const _REIT = "RequireEncryptionInTransit";
 const _RETe = "RestoreExpiryTime";
 const _RHS = "RequireHibernateSupport";
+const _RIFRB = "RestoreImageFromRecycleBin";
+const _RIFRBR = "RestoreImageFromRecycleBinRequest";
+const _RIFRBRe = "RestoreImageFromRecycleBinResult";
 const _RIITS = "ReplaceImageInstanceTypeSpecification";
 const _RIITSR = "ReplaceImageInstanceTypeSpecificationRequest";
 const _RIITSRe = "ReplaceImageInstanceTypeSpecificationResult";
@@ -27161,6 +27304,7 @@ const _iR = "instanceRequirements";
 const _iRS = "imageReferenceSet";
 const _iSma = "imagesSet";
 const _iSmag = "imageState";
+const _iSmage = "imageSet";
 const _iSmd = "imdsSupport";
 const _iSns = "instancesSet";
 const _iSnst = "instanceState";
@@ -27268,6 +27412,8 @@ const _pla = "placement";
 const _prim = "primary";
 const _pro = "progress";
 const _r = "return";
+const _rBET = "recycleBinEnterTime";
+const _rBETe = "recycleBinExitTime";
 const _rC = "returnCode";
 const _rDI = "ramDiskId";
 const _rDN = "rootDeviceName";
@@ -29385,6 +29531,41 @@ var ImageCriterion$ = [
 		}]
 	]
 ];
+var ImageRecycleBinInfo$ = [
+	3,
+	n0$2,
+	_IRBI,
+	0,
+	[
+		_IIm,
+		_N$2,
+		_De,
+		_RBET,
+		_RBETe
+	],
+	[
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN]: _iIma
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN]: _n
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN]: _de
+		}],
+		[4, {
+			[_eQN]: `RecycleBinEnterTime`,
+			[_xN]: _rBET
+		}],
+		[4, {
+			[_eQN]: `RecycleBinExitTime`,
+			[_xN]: _rBETe
+		}]
+	]
+];
 var ImageReference$ = [
 	3,
 	n0$2,
@@ -31193,6 +31374,38 @@ var LicenseConfiguration$ = [
 		[_xN]: _lCA
 	}]]
 ];
+var ListImagesInRecycleBinRequest$ = [
+	3,
+	n0$2,
+	_LIIRBR,
+	0,
+	[
+		_IIma,
+		_NTe,
+		_MR$1,
+		_DR$1
+	],
+	[
+		[() => ImageIdStringList, { [_xN]: _IIm }],
+		0,
+		1,
+		2
+	]
+];
+var ListImagesInRecycleBinResult$ = [
+	3,
+	n0$2,
+	_LIIRBRi,
+	0,
+	[_Im, _NTe],
+	[[() => ImageRecycleBinInfoList, {
+		[_eQN]: `ImageSet`,
+		[_xN]: _iSmage
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN]: _nTe
+	}]]
+];
 var LockedSnapshotsInfo$ = [
 	3,
 	n0$2,
@@ -31881,6 +32094,26 @@ var ResponseLaunchTemplateData$ = [
 			[_xN]: _sISe
 		}]
 	]
+];
+var RestoreImageFromRecycleBinRequest$ = [
+	3,
+	n0$2,
+	_RIFRBR,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var RestoreImageFromRecycleBinResult$ = [
+	3,
+	n0$2,
+	_RIFRBRe,
+	0,
+	[_R$1],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN]: _r
+	}]]
 ];
 var ScanResultCondition$ = [
 	3,
@@ -32594,6 +32827,13 @@ var ImageProviderList = [
 	0,
 	[0, { [_xN]: _it }]
 ];
+var ImageRecycleBinInfoList = [
+	1,
+	n0$2,
+	_IRBIL,
+	0,
+	[() => ImageRecycleBinInfo$, { [_xN]: _it }]
+];
 var ImageReferenceList = [
 	1,
 	n0$2,
@@ -33185,6 +33425,14 @@ var GetImageAncestry$ = [
 	() => GetImageAncestryRequest$,
 	() => GetImageAncestryResult$
 ];
+var ListImagesInRecycleBin$ = [
+	9,
+	n0$2,
+	_LIIRB,
+	0,
+	() => ListImagesInRecycleBinRequest$,
+	() => ListImagesInRecycleBinResult$
+];
 var ModifyImageAttribute$ = [
 	9,
 	n0$2,
@@ -33216,6 +33464,14 @@ var ReplaceImageInstanceTypeSpecification$ = [
 	0,
 	() => ReplaceImageInstanceTypeSpecificationRequest$,
 	() => ReplaceImageInstanceTypeSpecificationResult$
+];
+var RestoreImageFromRecycleBin$ = [
+	9,
+	n0$2,
+	_RIFRB,
+	0,
+	() => RestoreImageFromRecycleBinRequest$,
+	() => RestoreImageFromRecycleBinResult$
 ];
 // node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
@@ -33538,6 +33794,8 @@ var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetE
 var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
 var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
+var ListImagesInRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
 var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
@@ -33546,6 +33804,8 @@ var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "Mo
 var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
 var ReplaceImageInstanceTypeSpecificationCommand = class extends command$2(_ep0$2, _mw0$2, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
+var RestoreImageFromRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -40599,6 +40859,64 @@ const systemClock = {
 		return controller.signal;
 	}
 };
+// src/aws/answer.ts
+var AnswerError = class extends Error {
+	$metadata;
+	constructor(status, { name, told }) {
+		super(`HTTP ${status} with ${told}, which is no whole answer of AWS's`);
+		this.name = name;
+		this.$metadata = { httpStatusCode: status };
+	}
+};
+function readingAnswers(http) {
+	return {
+		async handle(request, options) {
+			const { response } = await http.handle(request, options);
+			const body = await bytesOf(response.body);
+			const what = amiss(request, {
+				...response,
+				body
+			});
+			if (what !== void 0) throw new AnswerError(response.statusCode, what);
+			response.body = body;
+			return { response };
+		},
+		updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
+		httpHandlerConfigs: () => http.httpHandlerConfigs()
+	};
+}
+async function bytesOf(body) {
+	if (body === void 0 || body === null) return new Uint8Array();
+	if (body instanceof Uint8Array) return body;
+	const chunks = [];
+	for await (const chunk of body) chunks.push(chunk);
+	return Buffer.concat(chunks);
+}
+const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
+function amiss(request, { statusCode, headers, body }) {
+	const text = Buffer.from(body).toString().trim();
+	const type = headers["content-type"] ?? "an unnamed type";
+	const told = text === "" ? "an empty body" : `${body.length} bytes of ${type}`;
+	const target = request.headers["x-amz-target"];
+	if (target === void 0 ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text)) return void 0;
+	return {
+		name: statusCode >= 400 && statusCode < 500 && text !== "" && !/^(\{|<\?xml|<\w*Response)/.test(text) ? "NotFromAws" : "UnreadableAnswer",
+		told
+	};
+}
+function isXmlAnswer(text) {
+	const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
+	return root !== void 0 && text.endsWith(`</${root}>`);
+}
+function isJsonAnswer(target, status, text) {
+	if (text === "") return status < 300 && emptyAnswers.test(target);
+	try {
+		JSON.parse(text);
+		return true;
+	} catch {
+		return false;
+	}
+}
 // src/aws/pace.ts
 const ownBucket = /^(CreateSnapshot|DeleteSnapshot|DeregisterImage|ModifyImageAttribute|ModifySnapshotAttribute)$/;
 function ec2Bucket(action) {
@@ -40886,7 +41204,7 @@ function openClients({ clock, http }) {
 	return {
 		clock,
 		awsNow: aws.now,
-		http: aws.reading(http),
+		http: readingAnswers(aws.reading(http)),
 		inFlight: pLimit(256),
 		pacer: openPacer(clock),
 		pooled: (make) => () => {
@@ -41031,7 +41349,7 @@ async function assumeByToken(role, from) {
 	const { options, host, signal } = from;
 	const sts = new STSClient({
 		...clientDefaults,
-		requestHandler: host.http,
+		requestHandler: readingAnswers(host.http),
 		region: options.stsRegion
 	});
 	let claims;
@@ -41056,7 +41374,7 @@ async function assumeFrom(by, role, from) {
 	const { options, host, signal } = from;
 	const sts = new STSClient({
 		...clientDefaults,
-		requestHandler: host.http,
+		requestHandler: readingAnswers(host.http),
 		region: options.stsRegion,
 		credentials: by.credentials
 	});
@@ -41428,11 +41746,12 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 	throw new Error(`it did not stand within ${changeSeconds} s: others keep changing that policy, or KMS answers too late`);
 }
 // src/retry.ts
-async function retried({ place, on, tries = Number.POSITIVE_INFINITY, wait, tell }, act) {
+async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
+	const until = place.clock.now() + forMs;
 	for (let count = 1;; count += 1) try {
 		return await act(count);
 	} catch (error) {
-		if (count >= tries || place.signal.aborted || !on(error)) throw error;
+		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
 		tell?.(error, count);
 		await place.sleep(wait(count));
 	}
@@ -41447,13 +41766,13 @@ async function lookedFor(place, seconds, look) {
 // src/aws/describe.ts
 const idsPerCall = 200;
 async function describeSnapshots(place, ids) {
-	return byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => {
+	return byIds(ids, async (SnapshotIds) => {
 		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
 		return Snapshots ?? [];
 	});
 }
 async function lockedSnapshots(place, ids) {
-	return (await byIds(ids, ["InvalidSnapshot.NotFound"], async (SnapshotIds) => pages(async (NextToken) => {
+	return (await byIds(ids, async (SnapshotIds) => pages(async (NextToken) => {
 		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
 			SnapshotIds,
 			NextToken
@@ -41465,7 +41784,7 @@ async function lockedSnapshots(place, ids) {
 	}))).filter(({ LockState }) => LockState !== "expired");
 }
 async function describeImages(place, ids) {
-	return byIds(ids, ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], async (ImageIds) => {
+	return byIds(ids, async (ImageIds) => {
 		const { Images } = await place.ec2(new DescribeImagesCommand({
 			ImageIds,
 			IncludeDeprecated: true,
@@ -41474,7 +41793,7 @@ async function describeImages(place, ids) {
 		return Images ?? [];
 	});
 }
-async function byIds(ids, notFound, describe) {
+async function byIds(ids, describe) {
 	const found = [];
 	for (let start = 0; start < ids.length; start += idsPerCall) {
 		let rest = ids.slice(start, start + idsPerCall);
@@ -41482,7 +41801,7 @@ async function byIds(ids, notFound, describe) {
 			found.push(...await describe(rest));
 			break;
 		} catch (error) {
-			if (!hasCode(error, ...notFound)) throw error;
+			if (!isAbsent(error)) throw error;
 			const known = rest.filter((id) => !errorMessage(error).includes(id));
 			rest = known.length < rest.length ? known : [];
 		}
@@ -41493,19 +41812,42 @@ async function ancestryOf(place, id) {
 	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
 	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
 }
+function imagesInBin(place) {
+	return pages(async (NextToken) => {
+		const page = await place.ec2(new ListImagesInRecycleBinCommand({ NextToken }));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	});
+}
 function ownImages(place, ...filters) {
 	return imagesOf(place, ["self"], ...filters);
 }
+async function imagesWith(place, snapshotIds) {
+	const found = [];
+	for (let start = 0; start < snapshotIds.length; start += idsPerCall) {
+		const Values = snapshotIds.slice(start, start + idsPerCall);
+		found.push(...await ownImages(place, {
+			Name: "block-device-mapping.snapshot-id",
+			Values
+		}));
+	}
+	return found;
+}
 function imagesOf(place, owners, ...filters) {
-	return listImages(place, [...owners], filters);
+	return listImages(place, { Owners: [...owners] }, filters);
+}
+function sharedImages(place, ...filters) {
+	return listImages(place, { ExecutableUsers: ["self"] }, filters);
 }
 function visibleImages(place, ...filters) {
-	return listImages(place, void 0, filters);
+	return listImages(place, {}, filters);
 }
-async function listImages(place, Owners, Filters) {
-	return (await pages(async (NextToken) => {
+async function listImages(place, whose, Filters) {
+	const fitting = (await byFilters(Filters, async (Filters, NextToken) => {
 		const page = await place.ec2(new DescribeImagesCommand({
-			Owners,
+			...whose,
 			Filters,
 			IncludeDeprecated: true,
 			IncludeDisabled: true,
@@ -41516,12 +41858,27 @@ async function listImages(place, Owners, Filters) {
 			next: page.NextToken
 		};
 	})).filter((image) => Filters.every((filter) => fits$1(filter, image, { name: image.Name })));
+	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
+}
+const valuesPerFilter = 200;
+async function byFilters(filters, read) {
+	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
+	if (long === void 0) return pages((token) => read(filters, token));
+	const { Name, Values = [] } = long;
+	const [first, rest] = [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)];
+	const others = filters.filter((one) => one !== long);
+	const found = [];
+	for (const part of [first, rest]) found.push(...await byFilters([...others, {
+		Name,
+		Values: part
+	}], read));
+	return found;
 }
 async function ownSnapshots(place, ...filters) {
-	return (await pages(async (NextToken) => {
+	const fitting = (await byFilters(filters, async (Filters, NextToken) => {
 		const page = await place.ec2(new DescribeSnapshotsCommand({
 			OwnerIds: ["self"],
-			Filters: filters,
+			Filters,
 			NextToken
 		}));
 		return {
@@ -41529,6 +41886,7 @@ async function ownSnapshots(place, ...filters) {
 			next: page.NextToken
 		};
 	})).filter((snapshot) => filters.every((filter) => fits$1(filter, snapshot, {})));
+	return [...new Map(fitting.map((snapshot) => [snapshot.SnapshotId, snapshot])).values()];
 }
 function fits$1({ Name = "", Values = [] }, { Tags = [] }, fields) {
 	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
@@ -41559,7 +41917,7 @@ async function joined(promises) {
 }
 // src/observe/users.ts
 const templateVersions = "10000";
-async function usersOf$1(place, ids, warn) {
+async function usersOf(place, ids, warn) {
 	const whereKnown = async (kind, read) => {
 		try {
 			await read();
@@ -41849,6 +42207,19 @@ function changingPolicy(keyArn, change) {
 		ask
 	});
 }
+// src/operations/limits.ts
+const minutesForKept = 5;
+function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
+	return retried({
+		place,
+		on: isLimit,
+		forMs: minutes * 6e4,
+		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
+		tell: (error, count) => {
+			if (count === 1) log.line(placeName(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${errorMessage(error)})`);
+		}
+	}, act);
+}
 // src/operations/allow.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
@@ -41872,7 +42243,9 @@ function ownStatements({ leaseId, request }, { accounts }) {
 async function addStatements(run, place, operation) {
 	const { key } = operation;
 	try {
-		if (await changePolicy(place, key, { change: ownStatements(run, operation) })) run.log.line(placeName(place), `added statements to the policy of ${key}`);
+		const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
+		if (added) run.log.line(placeName(place), `added statements to the policy of ${key}`);
+		return added;
 	} catch (error) {
 		throw new StepError(`Adding statements to the policy of ${key}`, error);
 	}
@@ -41905,7 +42278,11 @@ function asksForAccess({ key }) {
 async function grantKey$1(run, place, operation) {
 	const { key, principalArn } = operation;
 	try {
-		return (await oncePrincipalIsThere(place, () => place.kms(commandOf$3(run, operation)))).GrantId;
+		const grant = () => oncePrincipalIsThere(place, () => place.kms(commandOf$3(run, operation)));
+		return (await retryOnLimit(run, {
+			place,
+			what: `grant the use of ${key}`
+		}, grant)).GrantId;
 	} catch (error) {
 		throw new StepError(`Granting ${principalArn} the use of ${key}`, error);
 	}
@@ -41954,17 +42331,26 @@ async function describes(place, key) {
 		return error;
 	}
 }
-async function giveAgain(id, { run, place }) {
+async function giveAgain(id, { run, place, resultOf }) {
 	const operation = id === void 0 ? void 0 : run.operation(id);
-	if (operation?.kind !== "allow" || operation.by !== "policy") return;
-	await addStatements(run, run.accounts.source(operation.place.region).until(place.signal), operation);
+	if (operation?.kind !== "allow") return [];
+	const { key } = operation;
+	const source = run.accounts.source(operation.place.region).until(place.signal);
+	if (operation.by === "policy") return await addStatements(run, source, operation) ? [`the statement in the policy of ${key}`] : [];
+	const name = grantName(run.source.imageId, run.leaseId);
+	const { principalArn } = operation;
+	if ((await listGrants(source, key)).some(({ Name, GranteePrincipal }) => Name === name && GranteePrincipal === principalArn)) return [];
+	run.regrant(key);
+	return await grantKey$1(run, source, operation) === resultOf(operation.id)?.grantId ? [] : [`the grant on ${key} to ${principalArn}`];
 }
 function lacksPolicy(denied) {
-	return errorMessage(denied).includes("no identity-based policy");
+	const policy = policyIn(errorMessage(denied));
+	return policy !== void 0 && (policy.explicit || policy.kind !== "resource-based policy");
 }
 function accessRemedy(keyArn, denied, { run, account }) {
 	const { keyAccess, partition } = run.request.source;
 	if (lacksPolicy(denied)) {
+		if (!errorMessage(denied).includes("no identity-based policy")) return void 0;
 		const statements = useStatements({ Resource: keyArn });
 		return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: add to the target role's policy ${JSON.stringify(statements)}`;
 	}
@@ -41974,54 +42360,6 @@ function accessRemedy(keyArn, denied, { run, account }) {
 		Resource: "*"
 	});
 	return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must let the target account use it: add ${JSON.stringify(statements)}; or set source-key-access to grant`;
-}
-// src/aws/shares.ts
-const accountsPerCall = 500;
-const isImage$1 = (id) => id.startsWith("ami-");
-function sharesQuery(id) {
-	return isImage$1(id) ? new DescribeImageAttributeCommand({
-		ImageId: id,
-		Attribute: "launchPermission"
-	}) : new DescribeSnapshotAttributeCommand({
-		SnapshotId: id,
-		Attribute: "createVolumePermission"
-	});
-}
-async function readShares(place, id) {
-	const found = await sendEc2(place, sharesQuery(id));
-	const permissions = found.LaunchPermissions ?? found.CreateVolumePermissions ?? [];
-	return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
-}
-function sharing(id, change) {
-	const users = (accounts) => accounts.map((UserId) => ({ UserId }));
-	const permissions = "Add" in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
-	return isImage$1(id) ? new ModifyImageAttributeCommand({
-		ImageId: id,
-		LaunchPermission: permissions
-	}) : new ModifySnapshotAttributeCommand({
-		SnapshotId: id,
-		Attribute: "createVolumePermission",
-		CreateVolumePermission: permissions
-	});
-}
-async function changeShares(place, id, change) {
-	const accounts = "Add" in change ? change.Add : change.Remove;
-	const send = (some) => sendEc2(place, sharing(id, "Add" in change ? { Add: some } : { Remove: some }));
-	for (let start = 0; start < accounts.length; start += accountsPerCall) {
-		const some = accounts.slice(start, start + accountsPerCall);
-		try {
-			await send(some);
-		} catch (error) {
-			const [first = "", ...others] = some;
-			if (others.length === 0 || !isDenied(error)) throw error;
-			await send([first]);
-			await joined(others.map((account) => send([account])));
-		}
-	}
-}
-async function readTags(place, ids) {
-	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage$1(id))), describeImages(place, ids.filter(isImage$1))]);
-	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
 }
 // src/aws/wait.ts
 var CopyFailedError = class extends Error {
@@ -42384,6 +42722,7 @@ function isSince(resource, since) {
 	return (madeAt(resource) ?? since) >= since - toleranceMs;
 }
 function tieToLease(resource, since = 0) {
+	if ("ImageId" in resource && tagValue(resource, tagKeys.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
 	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
 }
 function originDifferences(source, image, snapshots) {
@@ -42411,14 +42750,6 @@ function idOf$1(scope, ref) {
 	return id;
 }
 // src/operations/begin-copy.ts
-function retryOnQuota({ log }, { place, what }, begin) {
-	return retried({
-		place,
-		on: (error) => hasCode(error, "ResourceLimitExceeded"),
-		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
-		tell: () => log.line(placeName(place), `waiting for room in the quota to copy ${what}`)
-	}, begin);
-}
 function snapshotCopy({ request }, { id, region, key, description, tags }) {
 	return new CopySnapshotCommand({
 		SourceSnapshotId: id,
@@ -42461,23 +42792,153 @@ const lostLooksSeconds = [
 	15
 ];
 const failedLooks = 4;
+const brokenMs = 6e5;
 async function beginCopy(place, command, { mark, sourceId }) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceSnapshot}`,
 		Values: [sourceId]
 	};
-	for (;;) try {
-		const { SnapshotId } = await place.ec2(command);
-		if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
-		return SnapshotId;
-	} catch (error) {
-		if (!isTransient(error)) throw error;
-		const found = await lookedFor(place, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, async () => (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)?.SnapshotId);
-		if (found !== void 0) return found;
+	const look = async () => (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)?.SnapshotId;
+	return retried({
+		place,
+		on: isTransient,
+		forMs: brokenMs,
+		wait: () => 0
+	}, async () => {
+		try {
+			const { SnapshotId } = await place.ec2(command);
+			if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
+			return SnapshotId;
+		} catch (error) {
+			if (!isTransient(error)) throw error;
+			const found = await lookedFor(place, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
+			if (found === void 0) throw error;
+			return found;
+		}
+	});
+}
+// src/aws/shares.ts
+const accountsPerCall = 500;
+const isImage$1 = (id) => id.startsWith("ami-");
+function sharesQuery(id) {
+	return isImage$1(id) ? new DescribeImageAttributeCommand({
+		ImageId: id,
+		Attribute: "launchPermission"
+	}) : new DescribeSnapshotAttributeCommand({
+		SnapshotId: id,
+		Attribute: "createVolumePermission"
+	});
+}
+async function readShares(place, id) {
+	const found = await sendEc2(place, sharesQuery(id));
+	const permissions = found.LaunchPermissions ?? found.CreateVolumePermissions ?? [];
+	return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
+}
+function sharing(id, change) {
+	const users = (accounts) => accounts.map((UserId) => ({ UserId }));
+	const permissions = "Add" in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
+	return isImage$1(id) ? new ModifyImageAttributeCommand({
+		ImageId: id,
+		LaunchPermission: permissions
+	}) : new ModifySnapshotAttributeCommand({
+		SnapshotId: id,
+		Attribute: "createVolumePermission",
+		CreateVolumePermission: permissions
+	});
+}
+async function changeShares(place, id, change) {
+	const accounts = "Add" in change ? change.Add : change.Remove;
+	const send = (some) => sendEc2(place, sharing(id, "Add" in change ? { Add: some } : { Remove: some }));
+	for (let start = 0; start < accounts.length; start += accountsPerCall) {
+		const some = accounts.slice(start, start + accountsPerCall);
+		try {
+			await send(some);
+		} catch (error) {
+			const [first = "", ...others] = some;
+			if (others.length === 0 || !isDenied(error)) throw error;
+			await send([first]);
+			await joined(others.map((account) => send([account])));
+		}
 	}
+}
+async function readTags(place, ids) {
+	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage$1(id))), describeImages(place, ids.filter(isImage$1))]);
+	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
+}
+// src/operations/regain.ts
+const failedTries = 4;
+const unseenMs$1 = 3e5;
+async function regaining(operation, scope, act) {
+	const { run, place } = scope;
+	const until = place.clock.now() + unseenMs$1;
+	const isToTry = (error, count) => operation.regain.length > 0 && !place.signal.aborted && (error instanceof CopyFailedError ? count < failedTries : isUnseen(error) && place.clock.now() < until);
+	for (let count = 1;; count += 1) try {
+		return await act(count);
+	} catch (error) {
+		if (!isToTry(error, count)) throw error;
+		const gone = await regained(operation.regain, scope);
+		if (gone.length === 0 && !isUnseen(error)) throw error;
+		for (const what of gone) run.log.warn(`${placeName(place)}: ${what} was taken away while this runs, and is given again`);
+		run.log.line(placeName(place), `copying again (${errorMessage(error)})`);
+		await place.sleep(Math.min(2e3 * count, 15e3));
+	}
+}
+const shareLooksSeconds = [
+	0,
+	2,
+	4
+];
+function isUnseen(error) {
+	if (error instanceof CopyFailedError) return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
+	return hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") || /access the storage|key ID is not accessible/i.test(errorMessage(error));
+}
+async function regained(operations, scope) {
+	const gone = [];
+	for (const id of new Set(operations)) try {
+		gone.push(...await regainOne(id, scope));
+	} catch (error) {
+		scope.run.log.line(placeName(scope.place), `whether access is still there is not known: ${errorMessage(error)}`);
+	}
+	return gone;
+}
+async function regainOne(id, scope) {
+	const { run, place } = scope;
+	const operation = run.operation(id);
+	if (operation?.kind === "access") return giveAgain(operation.allowedBy, scope);
+	if (operation?.kind !== "share") return [];
+	const source = run.accounts.source(operation.place.region).until(place.signal);
+	const resource = idOf$1(scope, operation.resource);
+	const isThere = async () => (await readShares(source, resource)).has(place.account) ? true : void 0;
+	if (await lookedFor(place, shareLooksSeconds, isThere) === true) return [];
+	await changeShares(source, resource, { Add: [place.account] });
+	return [`the share of ${resource} with account ${place.account}`];
+}
+function copyRemedy(error, { key, crossAccount }) {
+	if (!(error instanceof CopyFailedError)) return void 0;
+	if (/key/i.test(error.reason)) {
+		const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;
+		if (!crossAccount) return `the role needs ${own}, in its own policy`;
+		return `the target role needs, in its own policy, ${own}, and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key. This run gave no more than that. AWS documents more for the source key: kms:DescribeKey, kms:CreateGrant, kms:Decrypt, kms:GenerateDataKey* and kms:ReEncrypt* (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html). If that is what is lacking, allow it to the target account in the policy of the source key, and to the target role in its own policy, and set source-key-access to existing`;
+	}
+	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
 }
 // src/operations/patiently.ts
 const patienceMs = 12e4;
+const unseenMs = 3e5;
+const unseenCodes = [
+	"InvalidAMIID.NotFound",
+	"InvalidAMIID.Unavailable",
+	"InvalidSnapshot.NotFound"
+];
+function onceSeen(place, act) {
+	const on = (error) => hasCode(error, ...unseenCodes);
+	return retried({
+		place,
+		on,
+		forMs: unseenMs,
+		wait: (count) => Math.min(500 * count, 1e4)
+	}, act);
+}
 async function patiently(place, act) {
 	const until = place.clock.now() + patienceMs;
 	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
@@ -42519,8 +42980,28 @@ function deleteSnapshot(place, id) {
 		}
 	});
 }
+function isInUse(error) {
+	return hasCode(error, "InvalidSnapshot.InUse");
+}
+async function deleteOrTell(ids, { of, mayStay }, { run, place }) {
+	await joined(ids.map(async (id) => {
+		try {
+			await deleteSnapshot(place, id);
+		} catch (error) {
+			if (!mayStay(error)) throw error;
+			run.log.warn(`${placeName(place)}: ${id} of ${of} could not be deleted: ${errorMessage(error)}`);
+			const Tags = [tagKeys.lease, tagKeys.superseded].map((Key) => ({ Key }));
+			await place.ec2(new DeleteTagsCommand({
+				Resources: [id],
+				Tags
+			}));
+		}
+	}));
+}
 async function discard({ leave }, place, id) {
-	await deleteSnapshot(place, id).catch((error) => leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`));
+	await deleteSnapshot(place, id).catch((error) => {
+		if (!place.signal.aborted) leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`);
+	});
 }
 const halfMade = "what a run that fails or is cancelled has made here by then stays";
 function deletion(SnapshotId, without) {
@@ -42542,7 +43023,13 @@ function untagCommand(Resources) {
 	});
 }
 async function remove({ snapshotIds, superseded }, { run, place }) {
-	await Promise.all(snapshotIds.map((id) => deleteSnapshot(place, id)));
+	await deleteOrTell(snapshotIds, {
+		of: "an earlier AMI",
+		mayStay: isInUse
+	}, {
+		run,
+		place
+	});
 	const why = superseded ? "whose AMI is replaced" : "which an earlier run left half-made";
 	run.log.line(placeName(place), `deleted ${snapshotIds.join(", ")}, ${why}`);
 	return {};
@@ -42600,18 +43087,15 @@ function criteriaWith(account, criteria) {
 const quota = 20;
 function copyQuota(maxParallel) {
 	return reading("DescribeSnapshots", "how many copies are running is not known", async (place) => {
-		const { Snapshots = [] } = await place.ec2(new DescribeSnapshotsCommand({
-			OwnerIds: ["self"],
-			Filters: [{
-				Name: "status",
-				Values: ["pending"]
-			}, {
-				Name: "volume-id",
-				Values: ["vol-ffffffff"]
-			}]
-		}));
-		if (Snapshots.length < quota) return [];
-		return [{ what: `${Snapshots.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised` }];
+		const copies = await ownSnapshots(place, {
+			Name: "status",
+			Values: ["pending"]
+		}, {
+			Name: "volume-id",
+			Values: ["vol-ffffffff"]
+		});
+		if (copies.length < quota) return [];
+		return [{ what: `${copies.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised` }];
 	});
 }
 function defaultEncryption({ BlockDeviceMappings = [] }, keyArn) {
@@ -42670,7 +43154,6 @@ function copiedImage({ from }, { source, operation }, now) {
 	};
 }
 // src/operations/copy.ts
-const accessTries$1 = 4;
 async function copy(operation, scope) {
 	const { run, place } = scope;
 	const { snapshot, takeOver } = operation;
@@ -42720,38 +43203,18 @@ async function takeOverCopy(operation, scope, begun) {
 }
 function copyNew(operation, scope, events) {
 	const { run, place } = scope;
-	const crossAccount = operation.regain.length > 0;
-	const on = (error) => crossAccount && error instanceof CopyFailedError && isAccess(error);
-	return retried({
-		place,
-		on,
-		tries: accessTries$1,
-		wait: (count) => 2e3 * count
-	}, async (count) => {
-		if (count > 1) await regain(operation.regain, scope);
-		const sourceId = idOf$1(scope, operation.from);
-		const id = await startCopy$1(operation, scope, sourceId);
+	return regaining(operation, scope, async () => {
+		const id = await startCopy$1(operation, scope, idOf$1(scope, operation.from));
 		try {
 			return await completed(operation, scope, {
 				id,
 				events
 			});
 		} catch (error) {
-			if (!(error instanceof CopyFailedError)) throw error;
-			await discard(run, place, id);
-			if (on(error) && count < accessTries$1) run.log.line(placeName(place), `${id} failed (${error.reason}); copying ${sourceId} again`);
+			if (error instanceof CopyFailedError) await discard(run, place, id);
 			throw error;
 		}
 	});
-}
-async function regain(operations, scope) {
-	const { run, place } = scope;
-	for (const id of new Set(operations)) {
-		const operation = run.operation(id);
-		if (operation?.kind === "access") await giveAgain(operation.allowedBy, scope);
-		if (operation?.kind !== "share") continue;
-		await changeShares(run.accounts.source(operation.place.region).until(place.signal), idOf$1(scope, operation.resource), { Add: [place.account] });
-	}
 }
 function commandOf$2({ snapshot, fromRegion: region, key, tags }, job, id) {
 	return snapshotCopy(job, {
@@ -42791,9 +43254,10 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 		Name: `tag:${tagKeys.lease}`,
 		Values: [run.leaseId]
 	};
-	const id = await retryOnQuota(run, {
+	const id = await retryOnLimit(run, {
 		place,
-		what: sourceId
+		what: `copy ${sourceId}`,
+		minutes: 120
 	}, () => beginCopy(place, command, {
 		mark,
 		sourceId: snapshot.id
@@ -42801,14 +43265,6 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
 	run.log.line(placeName(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
-}
-function isAccess(error) {
-	return /key ID is not accessible|snapshot is not found/i.test(error.reason);
-}
-function copyRemedy(error, { key, crossAccount }) {
-	if (!(error instanceof CopyFailedError)) return void 0;
-	if (/key/i.test(error.reason)) return `the target role needs kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}${crossAccount ? " and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key" : ""}, in its own policy`;
-	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
 }
 // src/report/progress.ts
 function openLog({ runner, clock }) {
@@ -42985,7 +43441,7 @@ async function takeLease(request) {
 		await renewing;
 	} };
 }
-async function whyRefused({ place, imageId, warn }, write) {
+async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 	for (let full = false;; full = true) {
 		try {
 			await write();
@@ -42995,7 +43451,8 @@ async function whyRefused({ place, imageId, warn }, write) {
 			if (why !== void 0) return why;
 		}
 		const [image] = await describeImages(place, [imageId]);
-		if (leasesOf(image?.Tags).length === 0) return "the AMI has 50 tags of its own";
+		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
+		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
 		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
 		await place.sleep(1e4);
 	}
@@ -43133,7 +43590,7 @@ function whyUnlike({ request, source }, target, image) {
 	return [
 		...differences$1(source.image, image, allowed),
 		...originDifferences(source.image, image, target.parts.values()),
-		...keyDifferences(target.kmsKeyArn, image, target.parts.values()),
+		...snapshotDifferences(target.kmsKeyArn, image, target.parts.values()),
 		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
 	].map(differenceText).join("; ");
 }
@@ -43153,9 +43610,10 @@ function findFailed(target, holders) {
 }
 function planCopies({ source, holders }, target, needed) {
 	const { now } = holders;
-	const used = new Set(target.existing.flatMap((image) => (image.BlockDeviceMappings ?? []).map(({ Ebs }) => Ebs?.SnapshotId)));
+	const used = new Set([...target.used, ...target.existing.flatMap(snapshotIdsOf)]);
+	const isUsed = ({ SnapshotId = "" }) => used.has(SnapshotId);
 	const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
-	const free = orphans.filter(({ SnapshotId }) => !used.has(SnapshotId));
+	const free = orphans.filter((copy) => !isUsed(copy));
 	const taken = new Set();
 	const copies = (needed ? source.snapshots : []).map((snapshot) => {
 		const [best] = free.filter((copy) => isUsable(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
@@ -43167,24 +43625,24 @@ function planCopies({ source, holders }, target, needed) {
 	});
 	const superseded = target.earlierCopies.filter((copy) => {
 		const marked = tagValue(copy, tagKeys.superseded);
-		if (marked === void 0 || isHeld(copy, holders, tagKeys.superseded) || used.has(copy.SnapshotId)) return false;
+		if (marked === void 0 || isHeld(copy, holders, tagKeys.superseded) || isUsed(copy)) return false;
 		return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > 432e6;
 	});
 	return {
 		copies,
 		discard: idsOf([...(target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && (tagValue(copy, tagKeys.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5)), ...superseded]).filter((id) => !taken.has(id)),
-		untag: idsOf(orphans).filter((id) => used.has(id))
+		untag: idsOf(orphans.filter(isUsed))
 	};
 }
 function isUsable(copy, target) {
-	return (copy.State === "pending" || copy.State === "completed") && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
+	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
 }
 function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
 }
 // src/operations/compare.ts
 function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [...differences$1(source.image, image, allowancesOf(request, source, place)), ...keyDifferences(key, image, snapshots)];
+	return [...differences$1(source.image, image, allowancesOf(request, source, place)), ...snapshotDifferences(key, image, snapshots)];
 }
 // src/observe/instance.ts
 const instanceTag = "share-encrypted-ami:source-instance";
@@ -43457,14 +43915,11 @@ async function byName(place, { pattern, owners }, findings) {
 		findings.add(where, `two AMIs fit ami-name ${JSON.stringify(pattern)} and are equally new: ${both}`, "give ami-id, or a narrower ami-name");
 		return null;
 	}
-	const shared = await place.ec2(new DescribeImagesCommand({
-		ExecutableUsers: ["self"],
-		Filters: [{
-			Name: "name",
-			Values: [pattern]
-		}]
-	}));
-	const list = [...own, ...shared.Images ?? []].slice(0, 10).map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`).join(", ");
+	const shared = await sharedImages(place, {
+		Name: "name",
+		Values: [pattern]
+	});
+	const list = [...own, ...shared].slice(0, 10).map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`).join(", ");
 	findings.add(where, `no available AMI of source-owners (${owners.join(", ")}) is named ${JSON.stringify(pattern)}; found: ${list || "nothing"}`, "correct ami-name, source-region or source-owners");
 	return null;
 }
@@ -43547,21 +44002,24 @@ async function carryOver(place, source, image) {
 	], [
 		"Setting IMDSv2",
 		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => place.ec2(new ModifyImageAttributeCommand({
-			ImageId,
-			ImdsSupport: { Value: "v2.0" }
-		})).catch(unlessDenied)
+		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
 	]].filter(([, needed]) => needed);
 	for (const [what, , act] of due) try {
-		await act();
+		await onceSeen(place, act);
 	} catch (error) {
 		throw new StepError(`${what} of ${ImageId} in ${placeName(place)}`, error);
 	}
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
 }
-function unlessDenied(error) {
+function unlessDenied$1(error) {
 	if (!isDenied(error)) throw error;
+}
+function imdsCommand(ImageId) {
+	return new ModifyImageAttributeCommand({
+		ImageId,
+		ImdsSupport: { Value: "v2.0" }
+	});
 }
 function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specification }) {
 	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
@@ -43582,25 +44040,81 @@ async function verify({ image: ref, expected }, scope) {
 	let { image } = made;
 	try {
 		image = await carryOver(place, run.source.image, image);
-		const snapshots = made.snapshots ?? await describeSnapshots(place, snapshotIdsOf(image));
-		await compare(run, place, {
+		const verified = await compareAgain(run, place, {
 			image,
-			snapshots,
+			snapshots: made.snapshots,
 			expected
 		});
 		run.log.line(placeName(place), `${image.ImageId} is available and verified`);
 		return {
 			id: image.ImageId ?? "",
-			image,
-			snapshots
+			...verified
 		};
 	} catch (error) {
-		if (!place.signal.aborted) await removeOwn(run, place, image).catch((failure) => run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`));
+		if (!place.signal.aborted) await (error instanceof UnreadError ? leave$1 : removeOwn)(run, place, image);
 		throw error;
 	}
 }
-function asksToVerify({ expected }, asking) {
+var UnreadError = class extends StepError {
+	name = "UnreadError";
+};
+async function leave$1(run, place, { ImageId = "" }) {
+	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
+	run.log.warn(`${placeName(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
+}
+const looksSeconds = [
+	0,
+	1,
+	2,
+	4,
+	8,
+	15,
+	30
+];
+async function compareAgain(run, place, { image, snapshots, expected }) {
+	const doing = `Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`;
+	let made = {
+		image,
+		snapshots,
+		expected
+	};
+	for (const [index, seconds] of looksSeconds.entries()) try {
+		if (seconds > 0) made = {
+			...made,
+			snapshots: void 0,
+			image: await seenAgain(place, image, seconds)
+		};
+		const whole = {
+			...made,
+			snapshots: made.snapshots ?? await readParts$1(place, made.image)
+		};
+		const found = await unlike(run, place, whole);
+		if (found.length === 0) return whole;
+		if (index === looksSeconds.length - 1) throw new StepError(doing, new Error(found.map(differenceText).join("; ")));
+	} catch (error) {
+		if (error instanceof StepError || place.signal.aborted) throw error;
+		throw new UnreadError(doing, error);
+	}
+	throw new Error("unreachable");
+}
+async function seenAgain(place, image, seconds) {
+	await place.sleep(seconds * 1e3);
+	return (await describeImages(place, [image.ImageId ?? ""]))[0] ?? image;
+}
+async function readParts$1(place, image) {
+	const ids = snapshotIdsOf(image);
+	const look = async () => {
+		const found = await describeSnapshots(place, ids);
+		return found.length === ids.length ? found : void 0;
+	};
+	const found = await lookedFor(place, looksSeconds, look);
+	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
+	return found;
+}
+const withoutImds = "should AWS not copy that the AMI takes IMDSv2 only, it cannot be set, and the AMI is removed again";
+function asksToVerify({ image: ref, expected }, asking) {
 	const { source } = asking;
+	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
 	const { image: ImageId } = asking.standIns;
 	const without = "the UEFI variables of the AMI are not compared";
 	const uefi = new DescribeImageAttributeCommand({
@@ -43609,18 +44123,23 @@ function asksToVerify({ expected }, asking) {
 	});
 	return [
 		...instanceTypesOf(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
+		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
 		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
 		...defaultEncryption(source.image, expected.key),
 		...asksForUsers(asking)
 	];
 }
-async function removeOwn({ leaseId }, place, image) {
-	const [seen] = await describeImages(place, [image.ImageId ?? ""]);
-	const holder = seen && tagValue(seen, tagKeys.lease);
-	if (holder === void 0 || holder === leaseId) await removeImage(place, image);
+async function removeOwn(run, place, image) {
+	try {
+		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
+		const holder = seen && tagValue(seen, tagKeys.lease);
+		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image);
+	} catch (failure) {
+		run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`);
+	}
 }
-async function compare(run, place, { image, snapshots, expected }) {
-	const found = [
+async function unlike(run, place, { image, snapshots, expected }) {
+	return [
 		...differencesOf(run, place, {
 			image,
 			snapshots,
@@ -43628,44 +44147,27 @@ async function compare(run, place, { image, snapshots, expected }) {
 		}),
 		...await uefiDifferences(run, place, image),
 		...descriptionDifferences(expected, image),
-		...await lackingTags(place, expected, image)
+		...tagDifferences(expected.tags, image)
 	];
-	if (found.length === 0) return;
-	throw new StepError(`Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`, new Error(found.map(differenceText).join("; ")));
 }
 async function uefiDifferences({ source, log }, place, image) {
 	if (source.extras.uefiData === void 0) return [];
 	try {
-		return extrasDifferences(source.extras, await readExtras(place, image));
+		return extrasDifferences(source.extras, await onceSeen(place, () => readExtras(place, image)));
 	} catch (error) {
 		if (!isDenied(error)) throw error;
-		log.warn(`${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role may not take ec2:DescribeImageAttribute`);
+		log.warn(`${placeName(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
 		return [];
 	}
 }
 function descriptionDifferences({ description }, image) {
-	const { Description: here = "" } = image;
-	return description === void 0 || here === description ? [] : [{
+	const here = describedAs(image) ?? "";
+	return description === void 0 || here === description || image.Description === description ? [] : [{
 		field: "Description",
 		source: description || "none",
 		target: here || "not set",
 		asked: true
 	}];
-}
-const tagLooksSeconds = [
-	0,
-	1,
-	3
-];
-async function lackingTags(place, { tags }, image) {
-	let lacking = [];
-	for (const seconds of tagLooksSeconds) {
-		if (seconds > 0) await place.sleep(seconds * 1e3);
-		const [seen] = seconds === 0 ? [image] : await describeImages(place, [image.ImageId ?? ""]);
-		lacking = tagDifferences(tags, seen ?? image);
-		if (lacking.length === 0) break;
-	}
-	return lacking;
 }
 // src/operations/reuse.ts
 function asksToReuse(_, asking) {
@@ -43725,6 +44227,7 @@ async function judge(run, place, { image, key }) {
 	};
 }
 // src/operations/rival.ts
+const nameMs = 3e5;
 const namedLooksSeconds = [
 	0,
 	.3,
@@ -43773,7 +44276,6 @@ async function findRival({ name, expected }, { run, place }) {
 	run.log.line(placeName(place), `${id} has the name ${name}, and is not used: ${why}`);
 }
 // src/operations/copy-image.ts
-const accessTries = 4;
 async function copyImage(operation, scope) {
 	const { run, place } = scope;
 	const where = placeName(place);
@@ -43784,17 +44286,16 @@ async function copyImage(operation, scope) {
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `copying: ${progress}`));
 	const crossAccount = operation.regain.length > 0;
-	const on = (error) => crossAccount && error instanceof CopyFailedError && isAccess(error);
-	const make = () => retried({
-		place,
-		on,
-		tries: accessTries,
-		wait: (count) => 2e3 * count
-	}, async (count) => {
+	const make = () => regaining(operation, scope, async (count) => {
 		const id = await begin$1(operation, scope, count);
 		try {
 			const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
-			const [image] = await Promise.all([copying, run.confirm(operation, { image: id })]);
+			const asMeant = run.watcher(place).named(id).then((image) => refuseUnlike(run.source.image, image));
+			const [image] = await Promise.all([
+				copying,
+				asMeant,
+				run.confirm(operation, { image: id })
+			]);
 			await tagSnapshots(operation, scope, image);
 			return {
 				id,
@@ -43804,7 +44305,6 @@ async function copyImage(operation, scope) {
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
 			await removeFailed(place, id).catch((failure) => run.leave(`${id} in ${where}, which came to nothing: ${errorMessage(failure)}`));
-			if (on(error) && count < accessTries) run.log.line(where, `${id} failed (${error.reason}); copying ${imageId} again`);
 			throw error;
 		}
 	});
@@ -43817,8 +44317,19 @@ async function copyImage(operation, scope) {
 		}));
 	}
 }
+const unchangeable = [
+	"Architecture",
+	"VirtualizationType",
+	"BootMode",
+	"TpmSupport"
+];
+function refuseUnlike(source, copy) {
+	const unlike = unchangeable.filter((field) => copy[field] !== void 0 && copy[field] !== source[field]);
+	if (unlike.length === 0) return;
+	const told = unlike.map((field) => `${field} is ${copy[field]}, but ${source[field] ?? "not set"} in the source`);
+	throw new Error(`${copy.ImageId}, still pending, differs already: ${told.join("; ")}`);
+}
 async function begin$1(operation, scope, count) {
-	if (count > 1) await regain(operation.regain, scope);
 	return (count === 1 ? await takeOver(operation, scope) : void 0) ?? startCopy(operation, scope, count);
 }
 async function removeFailed(place, id) {
@@ -43878,9 +44389,10 @@ async function startCopy(operation, scope, count) {
 		id: sourceImageId,
 		token: clientToken(run.leaseId, "copy", placeName(place), String(count))
 	});
-	const id = await retryOnQuota(run, {
+	const id = await retryOnLimit(run, {
 		place,
-		what: sourceImageId
+		what: `copy ${sourceImageId}`,
+		minutes: 120
 	}, async () => {
 		try {
 			const { ImageId } = await place.ec2(command);
@@ -43964,6 +44476,141 @@ async function create$1({ instanceId, noReboot, name }, { run, place }) {
 		});
 	}
 }
+// src/aws/verdict.ts
+async function ask(call, dry) {
+	try {
+		await call();
+		return dry ? {
+			is: "not told",
+			words: "the endpoint took the dry run for a call"
+		} : {
+			is: "may",
+			words: ""
+		};
+	} catch (error) {
+		if (!(error instanceof AwsCallError)) throw error;
+		return verdictOf(error);
+	}
+}
+function verdictOf(error) {
+	const words = errorMessage(error.cause);
+	if (hasCode(error, "DryRunOperation", "DryRunOperationException")) return {
+		is: "may",
+		words
+	};
+	return {
+		is: isDenialCode(error.code) ? "may not" : "not told",
+		words: `${error.code}: ${words}`
+	};
+}
+// src/operations/restore.ts
+function asksToRestore({ ImageId, Name }) {
+	return [reading("ListImagesInRecycleBin", "should the new AMI not come to be, the former one is registered again, even where the Recycle Bin has it", async (place) => {
+		const [binned] = await imagesInBin(place);
+		if (binned === void 0) return [];
+		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: should ${JSON.stringify(Name)} not be free once ${ImageId} is deregistered, this target fails`;
+		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
+		const denied = await restoring(place, binned.ImageId ?? "");
+		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
+	})];
+}
+async function restoring(place, ImageId) {
+	const { is, words } = await ask(() => place.ec2(new RestoreImageFromRecycleBinCommand({
+		ImageId,
+		DryRun: true
+	})), true);
+	return is === "may not" ? words : void 0;
+}
+async function restore(operation, scope) {
+	const { image, reason, until } = operation;
+	const { run, place, resultOf } = scope;
+	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
+	const snapshots = snapshotIdsOf(image);
+	const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give its name up`;
+	try {
+		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
+		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
+		await place.ec2(new DeleteTagsCommand({
+			Resources: snapshots,
+			Tags: [{ Key: tagKeys.superseded }]
+		}));
+		return true;
+	} catch (failure) {
+		run.leave(`${what}, and could not be registered again; ${snapshots.join(", ")} stay: ${errorMessage(failure)}`);
+		return false;
+	}
+}
+async function giveBack(operation, scope) {
+	const { image } = operation;
+	const { place } = scope;
+	const named = await findNamed(place, image.Name ?? "", false);
+	if (named !== void 0 && await isNew(named, scope)) await deregisterImage(place, named);
+	if (await fromBin(operation, scope)) return "is back from the Recycle Bin, as it was";
+	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
+}
+function mayPass(error) {
+	return hasCode(error, "InvalidAMIName.Duplicate") || isTransient(error);
+}
+function wait(count) {
+	return Math.min(1e3 * count, 15e3);
+}
+async function fromBin({ image: { ImageId } }, { run, place }) {
+	try {
+		if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
+		const restoring = () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId }));
+		await retried({
+			place,
+			on: mayPass,
+			forMs: nameMs,
+			wait
+		}, restoring);
+		await run.watcher(place).image(ImageId ?? "");
+		return true;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		run.log.warn(`${placeName(place)}: ${ImageId} could not be restored from the Recycle Bin: ${errorMessage(error)}`);
+		return false;
+	}
+}
+async function isNew(named, { run, place }) {
+	if (tagValue(named, tagKeys.lease) !== run.leaseId) return false;
+	const parts = await describeSnapshots(place, snapshotIdsOf(named));
+	return tieOfImage(named, {
+		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
+		parents: new Map()
+	}).is === "proven";
+}
+async function registerAgain({ image, extras }, { run, place }) {
+	const snapshots = snapshotIdsOf(image);
+	const registration = registrationOf({
+		source: image,
+		extras,
+		name: image.Name ?? "",
+		description: image.Description,
+		copies: new Map(snapshots.map((id) => [id, id])),
+		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
+	});
+	const ImageId = await retried({
+		place,
+		on: mayPass,
+		forMs: nameMs,
+		wait
+	}, async () => {
+		try {
+			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
+		} catch (error) {
+			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
+			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !snapshotIdsOf(there).every((id) => snapshots.includes(id))) throw error;
+			return there.ImageId ?? "";
+		}
+	});
+	await run.watcher(place).image(ImageId);
+	await carryOver(place, image, {
+		ImageId,
+		ImdsSupport: image.ImdsSupport
+	});
+	return ImageId;
+}
 // src/operations/deregister.ts
 const reasons = {
 	vain: "which an earlier try made in vain",
@@ -43980,6 +44627,7 @@ function asksToDeregister({ image, reason }, { leaseId }) {
 	});
 	return [
 		...Resources.length > 0 && reason === "name" ? [dryRun(command)] : [],
+		...reason === "name" ? asksToRestore(image) : [],
 		deregistration(image.ImageId ?? ""),
 		...Resources.slice(0, 1).map((id) => deletion(id))
 	];
@@ -44009,28 +44657,15 @@ async function deregister({ image, reason }, { run, place }) {
 		return { undone: "not possible" };
 	}
 	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
-	if (reason === "retain") await deleteOrTell({
-		image,
-		what
+	const mayStay = (error) => reason === "retain" || isInUse(error);
+	if (reason !== "name") await deleteOrTell(snapshotIdsOf(image), {
+		of: what,
+		mayStay
 	}, {
 		run,
 		place
 	});
-	else if (reason !== "name") await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
 	return { id: image.ImageId ?? "" };
-}
-async function deleteOrTell({ image, what }, { run, place }) {
-	await joined(snapshotIdsOf(image).map(async (id) => {
-		try {
-			await deleteSnapshot(place, id);
-		} catch (error) {
-			run.log.warn(`${placeName(place)}: ${id} of ${what} could not be deleted: ${errorMessage(error)}`);
-			await place.ec2(new DeleteTagsCommand({
-				Resources: [id],
-				Tags: [{ Key: tagKeys.lease }]
-			}));
-		}
-	}));
 }
 async function mark(place, Resources, tag) {
 	if (Resources.length === 0) return;
@@ -44049,70 +44684,12 @@ async function mayRetire({ image, what }, { run, place }) {
 	const id = image.ImageId ?? "";
 	const warn = (text) => run.log.warn(`${where}: ${text}`);
 	try {
-		const used = (await usersOf$1(place, [id], warn)).get(id);
+		const used = (await usersOf(place, [id], warn)).get(id);
 		if (used !== void 0) run.log.line(where, `${what} stays: it is used by ${used.join(", ")}`);
 		return used === void 0;
 	} catch (error) {
 		warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
 		return false;
-	}
-}
-async function restore({ image, reason, until, extras }, { run, place, resultOf }) {
-	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
-	const snapshots = snapshotIdsOf(image);
-	const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give its name up`;
-	try {
-		const [there] = await describeImages(place, [image.ImageId ?? ""]);
-		if (there === void 0 || there.State === "deregistered") await registerAgain();
-		await place.ec2(new DeleteTagsCommand({
-			Resources: snapshots,
-			Tags: [{ Key: tagKeys.superseded }]
-		}));
-		return true;
-	} catch (failure) {
-		run.leave(`${what}, and could not be registered again; ${snapshots.join(", ")} stay: ${errorMessage(failure)}`);
-		return false;
-	}
-	async function isNew(named) {
-		if (tagValue(named, tagKeys.lease) !== run.leaseId) return false;
-		const parts = await describeSnapshots(place, snapshotIdsOf(named));
-		return tieOfImage(named, {
-			snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
-			parents: new Map()
-		}).is === "proven";
-	}
-	async function registerAgain() {
-		const named = await findNamed(place, image.Name ?? "", false);
-		if (named !== void 0 && await isNew(named)) await deregisterImage(place, named);
-		const registration = registrationOf({
-			source: image,
-			extras,
-			name: image.Name ?? "",
-			description: image.Description,
-			copies: new Map(snapshots.map((id) => [id, id])),
-			tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
-		});
-		const on = (error) => hasCode(error, "InvalidAMIName.Duplicate") || isTransient(error);
-		const ImageId = await retried({
-			place,
-			on,
-			tries: 6,
-			wait: (count) => 1e3 * count
-		}, async () => {
-			try {
-				return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
-			} catch (error) {
-				const there = on(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
-				if (there?.ImageId === void 0 || !snapshotIdsOf(there).every((id) => snapshots.includes(id))) throw error;
-				return there.ImageId;
-			}
-		});
-		await run.watcher(place).image(ImageId);
-		await carryOver(place, image, {
-			ImageId,
-			ImdsSupport: image.ImdsSupport
-		});
-		run.log.warn(`${what}, and is registered again as ${ImageId}, without its launch permissions and its deprecation`);
 	}
 }
 // src/plan/decided.ts
@@ -44144,8 +44721,12 @@ function keptSnapshots(there, { snapshots }, kmsKeyArn) {
 		return copy === void 0 ? [] : [[id, copy]];
 	}));
 }
+function keyOf(copy) {
+	if (copy.State === "pending") return tagValue(copy, tagKeys.kmsKey);
+	return copy.State === "completed" ? copy.KmsKeyId : void 0;
+}
 function oldestCopy(snapshots, id, kmsKeyArn) {
-	return snapshots.filter((copy) => (copy.State === "pending" || copy.State === "completed" && copy.KmsKeyId === kmsKeyArn) && tagValue(copy, tagKeys.intermediate) !== void 0 && originOf(copy)?.snapshot === id && tagValue(copy, tagKeys.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
+	return snapshots.filter((copy) => keyOf(copy) === kmsKeyArn && tagValue(copy, tagKeys.intermediate) !== void 0 && originOf(copy)?.snapshot === id && tagValue(copy, tagKeys.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
 }
 // src/operations/encrypt.ts
 async function encrypt(operation, scope) {
@@ -44173,7 +44754,11 @@ async function awaitCopy(operation, scope) {
 			name: remake.name,
 			key
 		}) : there;
-		return snapshotId === void 0 ? awaitImage(id, scope) : awaitSnapshot(id, snapshotId, scope);
+		return snapshotId === void 0 ? awaitImage(id, scope) : awaitSnapshot({
+			id,
+			snapshotId,
+			key
+		}, scope);
 	});
 }
 async function awaitOthers({ ImageId = "", Name }, { run, place }) {
@@ -44205,7 +44790,7 @@ async function awaitImage(id, { run, place }) {
 		image
 	};
 }
-async function awaitSnapshot(id, snapshotId, { run, place }) {
+async function awaitSnapshot({ id, snapshotId, key }, { run, place }) {
 	const watcher = run.watcher(place);
 	const matched = (image) => {
 		const copied = matchSnapshots(run.source.image, image).get(snapshotId);
@@ -44213,13 +44798,15 @@ async function awaitSnapshot(id, snapshotId, { run, place }) {
 		return copied;
 	};
 	const copied = matched(await watcher.named(id));
-	try {
-		await watcher.snapshot(copied);
-		return { id: copied };
-	} catch (error) {
+	return underKey(await watcher.snapshot(copied).catch(async (error) => {
 		if (!(error instanceof CopyFailedError)) throw error;
-		return { id: matched(await watcher.image(id)) };
-	}
+		return watcher.snapshot(matched(await watcher.image(id)));
+	}), key);
+}
+function underKey({ SnapshotId: id = "", KmsKeyId }, key) {
+	const under = KmsKeyId ?? "no key";
+	if (under !== key) throw new Error(`${id} is under ${under}, so this action has not made it: remove it, with the AMI that has it`);
+	return { id };
 }
 async function telling(what, place, act) {
 	try {
@@ -44235,10 +44822,13 @@ async function findOrMake(run, place, { name, key }) {
 		Name: "name",
 		Values: names
 	});
+	const ours = found.filter((image) => isOurs(run, place, image));
+	const named = (one, images) => images.find(({ Name }) => Name === one);
+	const usable = names.flatMap((one) => named(one, ours.filter(isUsableCopy))?.ImageId ?? [])[0];
+	if (usable !== void 0) return usable;
 	for (const one of names) {
-		const there = found.find(({ Name }) => Name === one);
-		if (there !== void 0 && !isOurs(run, place, there)) continue;
-		if (there?.ImageId !== void 0 && isUsableCopy(there)) return there.ImageId;
+		const there = named(one, ours);
+		if (there === void 0 && named(one, found) !== void 0) continue;
 		if (there !== void 0) await removeImage(place, there);
 		const id = await make(run, place, {
 			name: one,
@@ -44271,7 +44861,8 @@ function snapshotCommand(job, { id }, key) {
 	const { imageId, place } = job.source;
 	const ours = {
 		[tagKeys.sourceSnapshot]: id,
-		[tagKeys.intermediate]: job.leaseId
+		[tagKeys.intermediate]: job.leaseId,
+		[tagKeys.kmsKey]: key
 	};
 	return snapshotCopy(job, {
 		id: idOr(noResource.snapshot, id),
@@ -44309,9 +44900,10 @@ function isOurs({ source, log }, place, there) {
 async function make(run, place, wanted) {
 	const what = run.source.imageId;
 	try {
-		return await retryOnQuota(run, {
+		return await retryOnLimit(run, {
 			place,
-			what
+			what: `copy ${what}`,
+			minutes: 120
 		}, () => copyWhole(run, place, wanted));
 	} catch (error) {
 		if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
@@ -44338,8 +44930,7 @@ function encryptSnapshot(snapshot, key, { run, place }) {
 			stepPercent: 10,
 			now: place.clock.now
 		}, (progress) => run.log.line(where, `encrypting ${snapshot.id}: ${progress}`));
-		await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) });
-		return { id };
+		return underKey(await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) }), key);
 	});
 	async function copyOne() {
 		const command = snapshotCommand(run, snapshot, key);
@@ -44347,9 +44938,10 @@ function encryptSnapshot(snapshot, key, { run, place }) {
 			Name: `tag:${tagKeys.intermediate}`,
 			Values: [run.leaseId]
 		};
-		const id = await retryOnQuota(run, {
+		const id = await retryOnLimit(run, {
 			place,
-			what: snapshot.id
+			what: `copy ${snapshot.id}`,
+			minutes: 120
 		}, () => beginCopy(place, command, {
 			mark,
 			sourceId: snapshot.id
@@ -44479,6 +45071,9 @@ async function read$1(place, name) {
 		throw error;
 	}
 }
+function dataTypeOver(before) {
+	return before?.dataType === "text" ? {} : { DataType: before?.dataType ?? "aws:ec2:image" };
+}
 async function write({ run, place }, { name, before, amiId }) {
 	const tags = Object.entries(provenance(run.request, run.source.imageId)).flatMap(([Key, Value]) => Value === "" ? [] : [{
 		Key,
@@ -44488,7 +45083,7 @@ async function write({ run, place }, { name, before, amiId }) {
 		Name: name,
 		Value: amiId,
 		Type: "String",
-		DataType: "aws:ec2:image"
+		...dataTypeOver(before)
 	};
 	const isNew = before === null;
 	const version = await put$1(place, isNew ? {
@@ -44536,11 +45131,14 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 	if (before !== null) {
 		const { value, dataType = "text" } = await formerValue(place, name, before);
 		if (stands !== amiId && stands !== value) return void 0;
-		await place.ssm(new PutParameterCommand({
+		const former = {
 			Name: name,
 			Value: value,
 			Type: "String",
-			DataType: dataType,
+			...dataTypeOver({ dataType })
+		};
+		await place.ssm(new PutParameterCommand({
+			...former,
 			Overwrite: true
 		}));
 		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
@@ -44637,7 +45235,7 @@ async function publish({ image: ref, settings }, { run, place, resultOf }) {
 	const { image } = made;
 	const step = async (doing, done, act) => {
 		try {
-			await patiently(place, act);
+			await patiently(place, () => onceSeen(place, act));
 			run.log.line(placeName(place), done);
 		} catch (error) {
 			throw new StepError(`${doing} ${image.ImageId} in ${placeName(place)}`, error);
@@ -44706,12 +45304,18 @@ async function register(operation, scope) {
 	const ids = new Set(copies.values());
 	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
 	const isOurs = (image) => snapshotIdsOf(image).every((id) => ids.has(id)) && (alone || tagValue(image, tagKeys.lease) === run.leaseId);
+	const gone = goneFor(operation, run);
 	try {
 		return await usingRival(operation, scope, async () => {
-			const id = await registerOnce(place, command, {
+			const what = `register ${name}`;
+			const id = await retryOnLimit(run, {
+				place,
+				what
+			}, () => registerOnce(place, command, {
 				name,
-				isOurs
-			});
+				isOurs,
+				gone
+			}));
 			run.log.line(placeName(place), `registered ${id} (${name})`);
 			return {
 				id,
@@ -44726,25 +45330,33 @@ async function register(operation, scope) {
 function takesOver(operation) {
 	return operation?.kind === "copy" && operation.takeOver !== void 0;
 }
-function registerOnce(place, command, { name, isOurs }) {
-	const on = (error) => isTransient(error);
+function registerOnce(place, command, { name, isOurs, gone }) {
+	let isHeld = false;
+	const on = (error) => isTransient(error) || isHeld;
+	const wait = (count) => Math.min(1e3 * count, 15e3);
 	return retried({
 		place,
 		on,
-		tries: 6,
-		wait: (count) => 1e3 * count
+		forMs: nameMs,
+		wait
 	}, async () => {
+		isHeld = false;
 		try {
-			const { ImageId } = await place.ec2(command);
+			const { ImageId } = await patiently(place, () => place.ec2(command));
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
 			const taken = hasCode(error, "InvalidAMIName.Duplicate");
 			const named = taken || isTransient(error) ? await findNamed(place, name, taken) : void 0;
+			isHeld = taken && (named === void 0 || gone.has(named.ImageId ?? ""));
 			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
 			return named.ImageId;
 		}
 	});
+}
+function goneFor({ after }, run) {
+	const before = after.flatMap((id) => run.operation(id) ?? []);
+	return new Set(before.flatMap((one) => one.kind === "deregister" ? one.image.ImageId ?? [] : []));
 }
 async function extrasOf({ extrasOf: by }, { run, place, resultOf }) {
 	const operation = by === void 0 ? void 0 : run.operation(by);
@@ -44752,12 +45364,35 @@ async function extrasOf({ extrasOf: by }, { run, place, resultOf }) {
 	if (operation === void 0 || image === void 0) return run.source.extras;
 	return readExtras(run.accounts.source(operation.place.region).until(place.signal), image);
 }
+// src/operations/given.ts
+async function grantsOn(place, keyArn, imageId) {
+	return (await listGrants(place, keyArn)).flatMap(({ GrantId: grantId, Name = "", GranteePrincipal = "" }) => {
+		const lease = leaseOfGrant(imageId, Name);
+		const account = GranteePrincipal.split(":")[4] ?? GranteePrincipal;
+		return grantId === void 0 || lease === void 0 ? [] : [{
+			lease,
+			account,
+			keyArn,
+			grantId
+		}];
+	});
+}
+async function statedOn(place, keyArn, leases) {
+	const policy = await readPolicy(place, keyArn);
+	return leases.flatMap((lease) => statedFor(policy, lease).map((account) => ({
+		lease,
+		account
+	})));
+}
 // src/operations/share.ts
 async function share$1({ resource, accounts }, scope) {
 	const { run, place } = scope;
 	const id = idOf$1(scope, resource);
 	try {
-		const toAdd = await newShares(place, id, accounts);
+		const toAdd = await newShares(run, place, {
+			id,
+			accounts
+		});
 		if (toAdd.length > 0) {
 			run.ledger.addShare(place.region, id, toAdd);
 			await writeOnResource(run, place, {
@@ -44793,14 +45428,46 @@ function asksToShare({ of: [of], place, type, accounts }, asking) {
 		}), without)
 	];
 }
-async function newShares(place, id, accounts) {
+async function newShares(run, place, { id, accounts }) {
 	const shared = await readShares(place, id).catch((error) => {
 		if (isUnknownAction(error)) return new Set();
 		throw error;
 	});
 	if (!accounts.some((account) => shared.has(account))) return [...accounts];
-	const ours = new Set([...sharesOf((await readTags(place, [id])).get(id)).values()].flat());
+	const ours = await provenShares(run, place, {
+		id,
+		claimed: [...sharesOf((await readTags(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
+			lease,
+			account
+		}))).filter(({ account }) => accounts.includes(account))
+	});
 	return accounts.filter((account) => !shared.has(account) || ours.has(account));
+}
+const givenLooksSeconds = [
+	0,
+	2,
+	8
+];
+async function provenShares({ source, request, ledger }, place, { id, claimed }) {
+	const isOwn = id !== source.imageId && source.snapshots.every((snapshot) => snapshot.id !== id);
+	const keys = (ledger.state?.grantKeys ?? []).filter((key) => regionOfKey(key) === place.region);
+	const { keyAccess } = request.source;
+	if (isOwn || claimed.length === 0) return new Set(claimed.map(({ account }) => account));
+	if (keyAccess === "existing") return new Set();
+	const leases = claimed.map(({ lease }) => lease);
+	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
+	let proven = new Set();
+	await lookedFor(place, givenLooksSeconds, async () => {
+		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied)))).flat();
+		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
+		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
+		return claimed.every(({ account }) => proven.has(account)) || void 0;
+	});
+	return proven;
+}
+function unlessDenied(error) {
+	if (isDenied(error)) return [];
+	throw error;
 }
 async function writeOnResource(run, place, { id, accounts }) {
 	if (run.ledger.state?.leased !== true) return;
@@ -44998,33 +45665,6 @@ async function undoWhereFailed(run, island, results) {
 	return undone;
 }
 const undoMs = 6e5;
-// src/aws/verdict.ts
-async function ask(call, dry) {
-	try {
-		await call();
-		return dry ? {
-			is: "not told",
-			words: "the endpoint took the dry run for a call"
-		} : {
-			is: "may",
-			words: ""
-		};
-	} catch (error) {
-		if (!(error instanceof AwsCallError)) throw error;
-		return verdictOf(error);
-	}
-}
-function verdictOf(error) {
-	const words = errorMessage(error.cause);
-	if (hasCode(error, "DryRunOperation", "DryRunOperationException")) return {
-		is: "may",
-		words
-	};
-	return {
-		is: isDenialCode(error.code) ? "may not" : "not told",
-		words: `${error.code}: ${words}`
-	};
-}
 // src/check/asking.ts
 function askersOf(request, { source, targets }, accounts) {
 	const byPlace = new Map(targets.map((target) => [placeName(target.target.place), target]));
@@ -45121,11 +45761,12 @@ function tell$1(telling, { asker, question, verdict, hindrances }) {
 	} else if (verdict.is === "not told" && isOdd(question, verdict)) {
 		const { action, dry } = question;
 		const lost = question.service === "ec2" && question.without !== void 0 ? `: ${question.without}` : "";
-		const failed = dry ? `whether ${asker.role} may take ${action} could not be asked` : `${action} failed`;
+		const failed = dry ? `whether ${asker.role} may call ${action} could not be asked` : `${action} failed`;
 		findings.warn(where, `${failed} (${verdict.words})${lost}`);
 	}
 }
 function isOdd({ standsIn }, { words }) {
+	if (/^(UnreadableAnswer|NotFromAws|InternalError|Unavailable)\b/.test(words)) return true;
 	return words !== "" && !standsIn && !/^\w+\.?NotFound/.test(words);
 }
 function tellDenial({ request, findings }, denial) {
@@ -45161,15 +45802,24 @@ function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 		account,
 		region: regionOfKey(keyArn)
 	});
-	const what = `${asker.role} may not take ${denied} on ${keyArn}`;
+	const what = `${asker.role} is not allowed to call ${denied} on ${keyArn}`;
 	const remedy = byKey ? `add to the policy of that key: ${listed(useStatements({
 		Principal: accountOf$1(request, account),
 		Resource: "*"
-	}))}` : `add to its policy: ${mending === "reading" ? listed(useStatements({ Resource: keyArn })) : statement(denied, [keyArn])}${deniedOutright(verdict.words)}`;
+	}))}` : mending === "reading" && isOwnLack(verdict.words) ? `add to its policy: ${listed(useStatements({ Resource: keyArn }))}` : denialRemedy({
+		whose: "its policy",
+		action: denied,
+		resources: [keyArn],
+		words: verdict.words
+	});
 	const stops = counts === "through-ec2" && inBothSets.includes(denied.slice(4));
 	if (counts === "ours") findings.add(where, what, remedy);
 	else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed through EC2 alone (kms:ViaService), set key-preflight to warn`);
 	else findings.warn(where, `${what}. What to do: ${remedy}`);
+}
+function isOwnLack(words) {
+	const policy = policyIn(words);
+	return policy === void 0 || !policy.explicit && /^(identity|resource)-based/.test(policy.kind);
 }
 function accountOf$1({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
@@ -45180,6 +45830,11 @@ function listed(statements) {
 // src/check/confirm.ts
 const standsSeconds = 120;
 const unseenSeconds = 30;
+const gone = new Error("it is gone");
+async function requireThere(place, made, refused) {
+	if (refused.length === 0) return;
+	if ((await ("image" in made ? describeImages(place, [made.image]) : describeSnapshots(place, [made.snapshot]))).length === 0) throw gone;
+}
 function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const askerOf = askersOf(run.request, plan, run.accounts);
 	const put = openAsking(run.accounts);
@@ -45199,7 +45854,10 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 			}, question)))).filter(({ verdict }) => verdict.is !== "may");
 			const refused = unsettled.filter(({ verdict }) => verdict.is === "may not");
 			if (unsettled.length === 0) return void 0;
-			if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) return tell(refused, asker, ids);
+			if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) {
+				await requireThere(place, made, refused);
+				return tell(refused, asker, ids);
+			}
 			open = open.filter((question) => unsettled.some((answer) => answer.question === question));
 			await place.sleep(wait);
 		}
@@ -45235,7 +45893,10 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 		if (!ec2DryRuns) return Promise.resolve();
 		const asker = askerOf(operation);
 		const name = `${asker.principal} ${each ? placeName(asker.place) : asker.place.account} ${Object.keys(made).join()}`;
-		const known = confirmed.get(name) ?? confirm(asker, made);
+		const known = confirmed.get(name) ?? confirm(asker, made).catch((error) => {
+			if (error !== gone) throw error;
+			confirmed.delete(name);
+		});
 		confirmed.set(name, known);
 		return known;
 	};
@@ -45416,6 +46077,7 @@ function openRun(parts) {
 	const byId = new Map(operations.map((operation) => [operation.id, operation]));
 	const leases = [];
 	const left = [];
+	const regranted = [];
 	const progress = new Map();
 	const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
 	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => placeName(place));
@@ -45452,13 +46114,15 @@ function openRun(parts) {
 		operation: (id) => byId.get(id),
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
+		regrant: (key) => regranted.push(key),
 		leave: (what) => left.push(what)
 	};
 	const confirming = openConfirming(run, plan, checked);
 	return {
 		run,
 		leases,
-		left
+		left,
+		regranted
 	};
 }
 function known(map, key, make) {
@@ -45648,7 +46312,7 @@ function sentences(unasked) {
 	return together([...Map.groupBy(unasked, ({ asker }) => placeName(asker.place))].map(([where, asked]) => {
 		return {
 			where,
-			what: `whether the role may take ${[...new Set(asked.map(({ question }) => question.action))].sort().join(", ")} could not be asked beforehand`,
+			what: `whether the role may call ${[...new Set(asked.map(({ question }) => question.action))].sort().join(", ")} could not be asked beforehand`,
 			remedy: ""
 		};
 	})).map(({ places, what }) => `${places}: ${what}`);
@@ -45693,13 +46357,21 @@ async function observe(request, accounts, findings) {
 	const known = targets.filter((target) => target !== void 0);
 	const hubs = await observeHubs(observing, found);
 	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
+	const origins = await readOrigins(observing, found, known);
 	return {
 		at,
 		source: found,
 		targets: known,
 		hubs,
-		intermediates: new Map(intermediates)
+		intermediates: new Map(intermediates),
+		origins
 	};
+}
+async function readOrigins({ accounts, findings }, { place, imageId }, targets) {
+	const named = targets.flatMap(({ made }) => made.flatMap((image) => tagValue(image, tagKeys.sourceAmi) ?? []));
+	const ids = [...new Set(named)].filter((id) => id !== imageId && isImageId(id));
+	const found = await findings.attempt(placeName(place), "looking for the source AMIs of earlier AMIs", () => describeImages(accounts.source(place.region), ids));
+	return new Map((found ?? []).map((image) => [image.ImageId ?? "", image]));
 }
 async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
 	const place = accounts.source(region);
@@ -45893,7 +46565,7 @@ async function readUsers(place, made, { request: { publication }, findings }) {
 	const ids = made.flatMap(({ ImageId }) => ImageId ?? []);
 	const where = placeName(place);
 	try {
-		return await usersOf$1(place, ids, (what) => findings.warn(where, what));
+		return await usersOf(place, ids, (what) => findings.warn(where, what));
 	} catch (error) {
 		place.signal.throwIfAborted();
 		findings.warn(where, `older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
@@ -45949,6 +46621,7 @@ async function findEarlier(place, { imageId, extras }, { name, request, ...telli
 		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
+		used: new Set((await imagesWith(place, idsOf(earlierCopies.filter(isMarked)))).flatMap(snapshotIdsOf)),
 		parts: await readParts(place, [...existing, ...made], earlierCopies),
 		ancestry: await readAncestry(place, telling, mayGo)
 	};
@@ -46773,7 +47446,7 @@ function ownIn(target, copies, findings) {
 		return is !== "foreign";
 	};
 	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-	const own = earlierCopies.filter((copy) => [tagKeys.lease, tagKeys.superseded].some((key) => tagValue(copy, key) !== void 0) && tagValue(copy, tagKeys.intermediate) === void 0).filter((copy) => {
+	const own = earlierCopies.filter(isMarked).filter((copy) => {
 		const tied = tieOfSnapshot(copy, known);
 		if (tied.is === "claimed") leave(findings, placeName(place), {
 			id: copy.SnapshotId,
@@ -46824,14 +47497,15 @@ function lineageOf({ Name = "" }) {
 }
 function planRetention(facts) {
 	const { count, lineage, name, existing, reused, tie } = facts;
-	const tagged = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const { foreign = [], ours: others = [] } = Object.groupBy(tagged, (image) => tie(image).is === "foreign" ? "foreign" : "ours");
-	const beyond = others.slice(count - 1).map((image) => ({
+	const tagged = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => lineageIn(image, facts) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	const { foreign = [], others = [] } = Object.groupBy(tagged, (image) => tie(image).is === "foreign" ? "foreign" : "others");
+	const keep = others.filter((image) => tie(image).is === "proven").slice(0, count - 1);
+	const beyond = others.filter((one) => !keep.includes(one)).map((image) => ({
 		image,
 		why: whyKept(image, facts)
 	}));
 	return {
-		keep: others.slice(0, count - 1),
+		keep,
 		remove: beyond.flatMap(({ image, why }) => why === void 0 ? [image] : []),
 		held: beyond.flatMap(({ image, why }) => why === void 0 ? [] : [{
 			image,
@@ -46839,6 +47513,10 @@ function planRetention(facts) {
 		}]),
 		foreign
 	};
+}
+function lineageIn(image, { origins }) {
+	const origin = origins.get(tagValue(image, tagKeys.sourceAmi) ?? "");
+	return origin === void 0 ? tagValue(image, tagKeys.lineage) ?? lineageOf(image) : lineageOf(origin);
 }
 function whyKept(image, { users, locks, tie }) {
 	const tied = tie(image);
@@ -46849,8 +47527,8 @@ function whyKept(image, { users, locks, tie }) {
 	return using === void 0 ? void 0 : `it is used by ${using.join(", ")}`;
 }
 // src/plan/route.ts
-function losesBilling({ UsageOperation, ProductCodes }) {
-	return (UsageOperation ?? "RunInstances") !== "RunInstances" || (ProductCodes ?? []).length > 0;
+function losesBilling({ Platform, UsageOperation, ProductCodes }) {
+	return (UsageOperation ?? "RunInstances") !== "RunInstances" || (ProductCodes ?? []).length > 0 || Platform?.toLowerCase() === "windows";
 }
 const paravirtualRegions = [
 	"us-east-1",
@@ -46869,18 +47547,19 @@ function planRoute({ request, source, findings }, target, crossAccount) {
 	const { image } = source;
 	const where = placeName(target.place);
 	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
-	if (image.VirtualizationType === "paravirtual" && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
+	const paravirtual = image.VirtualizationType === "paravirtual";
+	if (paravirtual && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
 	if (request.route === "register" && losesBilling(image) && !request.allowLostBilling) {
 		const codes = [image.UsageOperation, ...(image.ProductCodes ?? []).map(({ ProductCodeId }) => ProductCodeId)].filter(Boolean).join(", ");
-		findings.add(where, `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? "its platform"}: ${codes})`, "use route copy, or set allow-lost-billing to true if that is meant");
+		findings.add(where, `route register would lose the billing of ${image.ImageId} (${image.PlatformDetails ?? image.Platform ?? "its platform"}: ${codes || "Windows"})`, "use route copy, or set allow-lost-billing to true if that is meant");
 	}
 	const lost = lostByRegistering(source, crossAccount);
 	if (request.route === "register" && lost !== void 0) findings.add(where, `route register would lose ${lost} of ${image.ImageId}`, "use route copy or auto");
 	if (request.route !== "auto") return request.route;
-	return losesBilling(image) || lost !== void 0 ? "copy" : "register";
+	return losesBilling(image) || lost !== void 0 || paravirtual ? "copy" : "register";
 }
 function lostByRegistering({ image, account }, crossAccount) {
-	if (image.VirtualizationType === "paravirtual") return "the kernel and RAM disk";
+	if (image.KernelId || image.RamdiskId) return "the kernel and RAM disk";
 	if (!crossAccount && hasUefi(image) && image.OwnerId !== account) return "the UEFI variables";
 	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
 }
@@ -46896,6 +47575,7 @@ function planOf(observed, { request, leaseId, reader }, findings) {
 	const planning = {
 		request,
 		source,
+		origins: observed.origins,
 		leaseId,
 		holders,
 		findings
@@ -47086,7 +47766,7 @@ function whyLeft(image, tie) {
 		why: tied.is === "proven" ? "" : tied.why
 	};
 }
-function retentionOf({ request, source, findings }, { target: { place, made, users, locks, name }, tie }, { reused, going }) {
+function retentionOf({ request, source, origins, findings }, { target: { place, made, users, locks, name }, tie }, { reused, going }) {
 	const { retain } = request.publication;
 	if (retain === void 0) return void 0;
 	const gone = new Set(going.map(({ ImageId }) => ImageId));
@@ -47099,6 +47779,7 @@ function retentionOf({ request, source, findings }, { target: { place, made, use
 		reused,
 		users,
 		locks,
+		origins,
 		tie
 	});
 	for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
@@ -47114,12 +47795,12 @@ function expectedOf(planning, target, route) {
 	});
 	return {
 		key: target.kmsKeyArn,
-		description: descriptionOf(source, target, route),
+		description: descriptionOf(source, target),
 		tags
 	};
 }
-function descriptionOf(source, { description }, route) {
-	return description ?? (source.image.Description || void 0) ?? (route === "copy" ? `Copied from ${source.imageId} (${placeName(source.place)})` : void 0);
+function descriptionOf(source, { description }) {
+	return description ?? describedAs(source.image);
 }
 function planTags({ request, source, findings }, target, { of, inherited, ours, most }) {
 	const own = {
@@ -47610,13 +48291,6 @@ async function findEncryptedCopies(place, imageId) {
 		snapshots: snapshots.filter((snapshot) => tieOfEncryptedSnapshot(snapshot, imageId).is === "proven")
 	};
 }
-async function usersOf(place, snapshotIds) {
-	if (snapshotIds.length === 0) return [];
-	return ownImages(place, {
-		Name: "block-device-mapping.snapshot-id",
-		Values: snapshotIds
-	});
-}
 async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	const { state, keepIntermediates } = releasing;
 	const found = await attempt(`Looking for encrypted copies in ${place.region}`, () => findEncryptedCopies(place, state.imageId));
@@ -47646,7 +48320,7 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	return true;
 }
 async function deleteLoose(place, ids, gone) {
-	const used = new Set((await usersOf(place, ids)).flatMap(snapshotIdsOf));
+	const used = new Set((await imagesWith(place, ids)).flatMap(snapshotIdsOf));
 	const loose = ids.filter((id) => !used.has(id));
 	await joined(loose.map((id) => deleteSnapshot(place, id)));
 	gone(loose);
@@ -47662,7 +48336,7 @@ async function releaseAccess(place, releasing, noted) {
 	const found = named.flatMap((grants) => grants ?? []).filter(({ lease, grantId }) => leases.gone.includes(lease) && !own.has(grantId));
 	const shares = unshareAll(place, {
 		releasing,
-		given: leases.dead.size === 0 ? found : [...found, ...await statedOn(place, keys, {
+		given: leases.dead.size === 0 ? found : [...found, ...await statedBy(place, keys, {
 			releasing,
 			...noted
 		})],
@@ -47689,24 +48363,10 @@ async function revokeKnown(source, grants) {
 	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
 	return known.length === 0 ? void 0 : `revoked ${counted(known.length, "grant")}`;
 }
-async function grantsOn(place, keyArn, imageId) {
-	return (await listGrants(place, keyArn)).flatMap(({ GrantId: grantId, Name = "", GranteePrincipal = "" }) => {
-		const lease = leaseOfGrant(imageId, Name);
-		const account = GranteePrincipal.split(":")[4] ?? GranteePrincipal;
-		return grantId === void 0 || lease === void 0 ? [] : [{
-			lease,
-			account,
-			keyArn,
-			grantId
-		}];
-	});
-}
-async function statedOn(place, keys, { releasing, leases, attempt }) {
+async function statedBy(place, keys, { releasing, leases, attempt }) {
 	if (releasing.keyAccess !== "policy") return [];
-	return (await joined(keys.map((keyArn) => attempt(`Reading the policy of ${keyArn}`, () => readPolicy(place, keyArn))))).flatMap((policy) => [...leases.dead.keys()].flatMap((lease) => (policy === void 0 ? [] : statedFor(policy, lease)).map((account) => ({
-		lease,
-		account
-	}))));
+	const dead = [...leases.dead.keys()];
+	return (await joined(keys.map((keyArn) => attempt(`Reading the policy of ${keyArn}`, () => statedOn(place, keyArn, dead))))).flatMap((given) => given ?? []);
 }
 async function restorePolicy(place, keyArn, { gone, isSure }) {
 	const change = (policy) => withoutStatements(policy, gone);
@@ -47802,7 +48462,7 @@ async function unshare(place, id, { accounts, keys }) {
 			Tags: keys
 		}));
 	} catch (error) {
-		if (!hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) throw error;
+		if (!isAbsent(error)) throw error;
 	}
 	return accounts.length;
 }
@@ -47928,7 +48588,7 @@ async function findSuperseded(place, { state, gone }, notes) {
 	}, ofSource);
 	const isProven = provenIn(place, notes);
 	const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
-	const used = new Set((await usersOf(place, ours)).flatMap(snapshotIdsOf));
+	const used = new Set((await imagesWith(place, ours)).flatMap(snapshotIdsOf));
 	const kept = ours.filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
@@ -47949,7 +48609,7 @@ async function releaseSuperseded(place, superseded, { images, deletes, notes }) 
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
 	const where = placeName(place);
-	const users = await usersOf(place, idsOf(copies));
+	const users = await imagesWith(place, idsOf(copies));
 	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => snapshotIdsOf(user).includes(SnapshotId));
 	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
 	const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
@@ -48141,9 +48801,12 @@ function begin(run, plan) {
 	});
 }
 const cleanUpMinutes = 10;
-async function end({ run, leases, left }, plan, outcomes) {
+async function end({ run, leases, left, regranted }, plan, outcomes) {
 	await joined(leases.map((lease) => lease.stop()));
-	const [report] = await joined([takesLease(plan) ? releaseRun(run, plan, outcomes) : Promise.resolve(nothing), tellForeignGrants(run, outcomes)]);
+	const [report] = await joined([takesLease(plan) ? releaseRun({
+		run,
+		regranted
+	}, plan, outcomes) : Promise.resolve(nothing), tellForeignGrants(run, outcomes)]);
 	const failed = [
 		...left,
 		...failedRemovals(outcomes),
@@ -48169,7 +48832,7 @@ function quietly({ log }, write) {
 		log.warn(`the saved state could not be written: ${errorMessage(error)}`);
 	}
 }
-function releaseRun(run, plan, outcomes) {
+function releaseRun({ run, regranted }, plan, outcomes) {
 	const { host, request, accounts, ledger } = run;
 	const signal = host.clock.after(cleanUpMinutes * 6e4);
 	const keepPending = run.signal.reason instanceof TimeOutError;
@@ -48191,7 +48854,10 @@ function releaseRun(run, plan, outcomes) {
 			keepPending,
 			finished
 		},
-		grants: grantsOf(outcomes),
+		grants: [...grantsOf(outcomes), ...regranted.map((keyArn) => ({
+			keyArn,
+			grantId: void 0
+		}))],
 		stated: statedIn(outcomes),
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
