@@ -3,13 +3,14 @@
  * the end. Without a cache, as in CI, jest would go by the files' sizes.
  */
 const first = [
-  'e2e',
-  'policy-actions',
-  'every-ami',
   'built',
+  'policy-actions',
   'credentials',
+  'every-ami',
+  'e2e',
   'policies',
-  'preflight',
+  'house/what-stays',
+  'house/leases',
   'simulator/runner',
 ];
 
