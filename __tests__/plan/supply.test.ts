@@ -98,6 +98,7 @@ describe('encrypting', () => {
     const Tags = [
       { Key: tagKeys.sourceSnapshot, Value: 'snap-b007' },
       { Key: tagKeys.intermediate, Value: liveLease },
+      { Key: tagKeys.kmsKey, Value: base.kmsKeyArn },
     ];
     const Description = encryptedDescription('snap-b007', 'ami-601d');
     const kept = { SnapshotId: 'snap-kept', State: 'pending' as const, Tags, Description };
