@@ -178,6 +178,24 @@ describe('credentials', () => {
     expectTargets(result, shared.amiId);
   });
 
+  // In process, the SDK signs by this machine's clock, and the simulated AWS is half an hour ahead of that.
+  test.each([false, true])('a clock that is half an hour slow, role-chaining: %s', async (chaining) => {
+    const options = { timings: { signatureSeconds: 300 } };
+    const shared = chaining
+      ? trusting({ 'ami-target': `arn:aws:iam::${sourceAccount}:role/ami-source` }, procedure(options), true)
+      : procedure(options);
+    const simulator = await startSimulator(shared.scenario);
+    await simulator.clock.sleep(30 * 60_000);
+    const inputs = { ...shared.inputs, ...(chaining && { 'role-chaining': 'true', 'external-id': 'golden' }) };
+    const { main, post } = await runJob({ inputs, env: simulator.env, clockAheadMs: -30 * 60_000 });
+    expect([main.annotations, main.conclusion, post.conclusion]).toEqual([[], 'success', 'success']);
+    expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, shared.amiId);
+    const refused = simulator.calls.filter(({ outcome }) => /AuthFailure|Signature/.test(outcome));
+    const services = new Set(refused.map(({ service }) => service));
+    expect(services).toEqual(new Set(['ec2', 'kms', 'sts']));
+    await simulator.close();
+  });
+
   test('sessions renew themselves, and one that ends early is replaced', async () => {
     const shared = procedure({ sessionSeconds: 2, timings: { secondsPerGiB: 0.3 } });
     const result = await share(shared);

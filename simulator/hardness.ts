@@ -51,6 +51,11 @@ export type Timings = Readonly<{
   policyActiveAfterSeconds: number;
   /** How long a call takes: recorded ones 140 to 990 ms. */
   latencyMs: Latency;
+  /**
+   * The time of a signature may be off by so much:
+   * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+   */
+  signatureSeconds: number;
 }>;
 
 /** What AWS does in one way or another where nobody knows, or does only at times. */
@@ -92,6 +97,7 @@ export const ideal: Readonly<{ timings: Timings; rules: Rules }> = {
     grantActiveAfterSeconds: 0,
     policyActiveAfterSeconds: 0,
     latencyMs: 0,
+    signatureSeconds: 300,
   },
   rules: {
     order: 'authorization',

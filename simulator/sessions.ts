@@ -31,10 +31,14 @@ export function openSession(sessions: Sessions, given: Pick<Session, 'principal'
 }
 
 /**
- * Who signed a request. The signature itself is checked, and what it covers, the session token and the session's end.
+ * Who signed a request. The signature itself is checked, what it covers, its time, the session token and the session's end.
  * @throws Refusal as each service words it
  */
-export function readSignature(sessions: Sessions, request: HttpRequest, now: number): Signature {
+export function readSignature(
+  sessions: Sessions,
+  request: HttpRequest,
+  { now, toleranceMs }: Readonly<{ now: number; toleranceMs: number }>,
+): Signature {
   const { headers } = request;
   const authorization = readAuthorization(headers.authorization);
   if (authorization === undefined) throw new Refusal('MissingAuthenticationToken', 'Missing Authentication Token', 403);
@@ -45,17 +49,36 @@ export function readSignature(sessions: Sessions, request: HttpRequest, now: num
   const session = sessions.get(accessKeyId);
   if (session === undefined || headers['x-amz-security-token'] !== session.sessionToken) throw unknownKey(service);
   if (!isSigned(request, authorization, session.secretAccessKey)) throw otherSignature(service);
+  refuseOtherTime(service, { signed: headers['x-amz-date'] ?? '', now, toleranceMs });
   if (session.expiresAt <= now) throw expired(service);
   return { session, service, region };
 }
 
-function otherSignature(service: string): Refusal {
-  // EC2 tells it no other than a key that it doesn't know.
+const noMatch =
+  'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.';
+
+function otherSignature(service: string, words = noMatch): Refusal {
+  // EC2 tells it no other than a key that it doesn't know, even where the clock is wrong:
+  // https://github.com/aws/aws-sdk-java/issues/519
   if (service === 'ec2') return unknownKey(service);
-  return new Refusal(
-    service === 'sts' ? 'SignatureDoesNotMatch' : 'InvalidSignatureException',
-    'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
-    service === 'sts' ? 403 : 400,
+  const code = service === 'sts' ? 'SignatureDoesNotMatch' : 'InvalidSignatureException';
+  return new Refusal(code, words, service === 'sts' ? 403 : 400);
+}
+
+/** In AWS's words: https://github.com/JuliaCloud/AWS.jl/issues/206, https://github.com/aws/aws-sdk-js/issues/2340 */
+function refuseOtherTime(
+  service: string,
+  { signed, now, toleranceMs }: Readonly<{ signed: string; now: number; toleranceMs: number }>,
+): void {
+  const time = Date.parse(signed.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'));
+  if (Math.abs(time - now) <= toleranceMs) return;
+  const told = (ms: number) => new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
+  const minutes = toleranceMs / 60_000;
+  throw otherSignature(
+    service,
+    time < now
+      ? `Signature expired: ${signed} is now earlier than ${told(now - toleranceMs)} (${told(now)} - ${minutes} min.)`
+      : `Signature not yet current: ${signed} is still later than ${told(now + toleranceMs)} (${told(now)} + ${minutes} min.)`,
   );
 }
 

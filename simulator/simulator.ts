@@ -159,7 +159,9 @@ export async function startSimulator(
   function signatureOf(request: HttpRequest): Readonly<{ signature?: Signature; refusal?: Refusal }> {
     if (request.headers.authorization === undefined) return {};
     try {
-      return { signature: readSignature(sessions, request, clock.now()) };
+      return {
+        signature: readSignature(sessions, request, { now: clock.now(), toleranceMs: timings.signatureSeconds * 1000 }),
+      };
     } catch (error) {
       return { refusal: asRefusal(error) };
     }

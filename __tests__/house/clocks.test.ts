@@ -16,7 +16,7 @@ import { type House, isLeaseTag, type Job, killAt, messagesOf, openHouse, record
 
 /*
  * A runner's clock may be half an hour fast or slow, and AWS's own is what counts: SigV4 takes five minutes, and the SDK
- * mends that by the answers' Date, so such a runner works otherwise, and nobody sees that its clock is wrong.
+ * mends that by the answers' Date (share.test.ts), so such a runner works otherwise, and nobody sees that its clock is wrong.
  */
 
 const minutes = 60_000;

@@ -46,7 +46,8 @@ async function start({ clock = stillClock(), listen = false, ...options }: Optio
   const { scenario, amiId } = customerKey({
     ambient: { account: sourceAccount },
     ...options,
-    timings: { ...ideal.timings, ...options.timings },
+    // All is signed at the new year, whatever the clock says.
+    timings: { ...ideal.timings, signatureSeconds: Number.POSITIVE_INFINITY, ...options.timings },
     rules: ideal.rules,
   });
   const simulator = await startSimulator(scenario, { clock, listen });
@@ -157,6 +158,23 @@ test.each(Object.entries(requests))('the server sends what `answer` says: %s', a
   const own = ['connection', 'keep-alive', 'content-length', 'transfer-encoding'];
   for (const name of own) delete sent.headers[name];
   expect(plain(sent, 'sim-1')).toEqual(plain(await ask(simulator, request), 'sim-2'));
+});
+
+test('a signature of another time is refused, in the words of each service', async () => {
+  const words = async (now: number, name: 'EC2' | 'KMS' | 'STS') => {
+    const { simulator, amiId } = await start({ clock: stillClock(now), timings: { signatureSeconds: 300 } });
+    const { status, body } = await ask(simulator, requests[name]?.(simulator, amiId) as HttpRequest);
+    return `${status} ${body}`;
+  };
+  const late = newYear + 5 * minute + 1;
+  for (const at of [newYear - 5 * minute, newYear + 5 * minute]) expect(await words(at, 'KMS')).toMatch(/^200 /);
+  expect(await words(late, 'EC2')).toMatch(/^401 .*AuthFailure/s);
+  expect(await words(late, 'KMS')).toMatch(
+    /^400 .*InvalidSignatureException.*Signature expired: 20310101T000000Z is now earlier than 20310101T000000Z \(20310101T000500Z - 5 min\.\)/,
+  );
+  expect(await words(newYear - 6 * minute, 'STS')).toMatch(
+    /^403 .*SignatureDoesNotMatch.*Signature not yet current: 20310101T000000Z is still later than 20301231T235900Z \(20301231T235400Z \+ 5 min\.\)/s,
+  );
 });
 
 /** An answer without what no two answers have in common: the request's ID, and the token's, under which it is signed. */

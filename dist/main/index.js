@@ -410,6 +410,17 @@ const expiredCodes = new Set([
 function isExpired(error) {
 	return expiredCodes.has(errorCode(error));
 }
+const skewCodes = [...[
+	"AuthFailure",
+	"InvalidSignatureException",
+	"RequestExpired",
+	"RequestInTheFuture",
+	"RequestTimeTooSkewed"
+], "SignatureDoesNotMatch"];
+function isClockCorrected(error) {
+	const { $metadata } = error;
+	return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
+}
 function isDenied(error) {
 	const code = errorCode(error);
 	return isDenialCode(code) || code === "AuthFailure";
@@ -41053,6 +41064,7 @@ const unrepeatable = [
 ];
 const maxThrottles = 14;
 const maxTransients = 8;
+const maxCorrections = 1;
 function backoff(count, base, most) {
 	return Math.min(most, base * 2 ** (count - 1)) * (.5 + Math.random() / 2);
 }
@@ -41080,6 +41092,7 @@ async function send({ inFlight, pacer, clock }, call) {
 	const { client, command, session, signal } = call;
 	const paced = pacedOf(call);
 	const tries = {
+		corrections: 0,
 		throttles: 0,
 		transients: 0,
 		renewals: 0,
@@ -41120,7 +41133,8 @@ async function makeReady({ call, tries, clock, hold }, error) {
 	const { command, where, session, signal } = call;
 	if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
 	const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
-	if (isThrottling(error) && tries.throttles < maxThrottles) {
+	if (isClockCorrected(error) && tries.corrections < maxCorrections) tries.corrections += 1;
+	else if (isThrottling(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
 		hold(backoff(tries.throttles, 500, 15e3));
 	} else if (isExpired(error) && tries.renewals < 3) {
@@ -41443,7 +41457,7 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 }
 function passingAs(error, { denials, failures }) {
 	if (hasCode(error, "AccessDenied") && denials < maxDenials) return "denials";
-	return (isThrottling(error) || isTransient(error) || isKeyLookup(error)) && failures < maxFailures ? "failures" : void 0;
+	return (isThrottling(error) || isTransient(error) || isClockCorrected(error) || isKeyLookup(error)) && failures < maxFailures ? "failures" : void 0;
 }
 function isKeyLookup(error) {
 	return hasCode(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && errorMessage(error).includes("Couldn't retrieve verification key");

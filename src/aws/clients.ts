@@ -15,6 +15,7 @@ import { readingAnswers } from './answer.ts';
 import {
   AwsCallError,
   CredentialsError,
+  isClockCorrected,
   isExpired,
   isThrottling,
   isTransient,
@@ -59,6 +60,8 @@ const unrepeatable: readonly unknown[] = [CopySnapshotCommand, RegisterImageComm
 
 const maxThrottles = 14;
 const maxTransients = 8;
+/** Where the machine's clock is wrong, AWS may still refuse for another reason that has the same code. */
+const maxCorrections = 1;
 
 /** How long to wait before try `count`, in ms: exponential with full jitter, so that many callers spread out. */
 function backoff(count: number, base: number, most: number): number {
@@ -111,12 +114,18 @@ type Call = Readonly<{
 }>;
 
 /** How often a call was tried again, for each reason, and what its last try was made with. */
-type Tries = { throttles: number; transients: number; renewals: number; used: Identity | undefined };
+type Tries = {
+  corrections: number;
+  throttles: number;
+  transients: number;
+  renewals: number;
+  used: Identity | undefined;
+};
 
 async function send({ inFlight, pacer, clock }: Clients, call: Call): Promise<unknown> {
   const { client, command, session, signal } = call;
   const paced = pacedOf(call);
-  const tries: Tries = { throttles: 0, transients: 0, renewals: 0, used: undefined };
+  const tries: Tries = { corrections: 0, throttles: 0, transients: 0, renewals: 0, used: undefined };
   for (;;) {
     signal.throwIfAborted();
     await pacer.turn(paced);
@@ -149,7 +158,9 @@ async function makeReady(
   // The call was never sent: no credentials for it, and that error says why.
   if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
   const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
-  if (isThrottling(error) && tries.throttles < maxThrottles) {
+  if (isClockCorrected(error) && tries.corrections < maxCorrections) {
+    tries.corrections += 1;
+  } else if (isThrottling(error) && tries.throttles < maxThrottles) {
     tries.throttles += 1;
     hold(backoff(tries.throttles, 500, 15_000));
   } else if (isExpired(error) && tries.renewals < 3) {

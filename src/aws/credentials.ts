@@ -16,6 +16,7 @@ import {
   CredentialsError,
   errorMessage,
   hasCode,
+  isClockCorrected,
   isThrottling,
   isTransient,
   type Where,
@@ -261,7 +262,7 @@ type StsTries = Readonly<{ denials: number; failures: number }>;
 /** As what an error may pass by itself; undefined where it doesn't, or was waited for often enough. */
 function passingAs(error: unknown, { denials, failures }: StsTries): keyof StsTries | undefined {
   if (hasCode(error, 'AccessDenied') && denials < maxDenials) return 'denials';
-  const passes = isThrottling(error) || isTransient(error) || isKeyLookup(error);
+  const passes = isThrottling(error) || isTransient(error) || isClockCorrected(error) || isKeyLookup(error);
   return passes && failures < maxFailures ? 'failures' : undefined;
 }
 

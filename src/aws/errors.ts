@@ -195,6 +195,18 @@ export function isExpired(error: unknown): boolean {
   return expiredCodes.has(errorCode(error));
 }
 
+/** The codes that a machine's wrong clock gives; EC2's is AuthFailure: https://github.com/aws/aws-sdk-java/issues/519 */
+const skewCodes = [
+  ...['AuthFailure', 'InvalidSignatureException', 'RequestExpired', 'RequestInTheFuture', 'RequestTimeTooSkewed'],
+  'SignatureDoesNotMatch',
+];
+
+/** Whether the machine's clock may be why AWS refused: the SDK has set the client's since, by the answer's date. */
+export function isClockCorrected(error: unknown): boolean {
+  const { $metadata } = error as { $metadata?: { clockSkewCorrected?: true } };
+  return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
+}
+
 export function isDenied(error: unknown): boolean {
   const code = errorCode(error);
   return isDenialCode(code) || code === 'AuthFailure';
