@@ -2,7 +2,13 @@ import type { Image, InstanceTypeSpecification } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { VolumeScenario } from '../simulator/scenario.ts';
-import { customerKey, sourceAccount, standardCase, targetAccount } from '../simulator/scenarios/standard.ts';
+import {
+  customerKey,
+  sourceAccount,
+  standardCase,
+  targetAccount,
+  windowsPlatform,
+} from '../simulator/scenarios/standard.ts';
 import type { SimImage } from '../simulator/world.ts';
 import { runJob, startSimulator } from './in-process.ts';
 import { expectTargets, share } from './shared-case.ts';
@@ -245,7 +251,7 @@ describe('verify names what differs', () => {
     const attributes = {
       UsageOperation: 'RunInstances:0002',
       PlatformDetails: 'Windows',
-      Platform: 'windows' as never,
+      Platform: windowsPlatform,
     };
     const shared = customerKey({ timings, ami: { attributes } });
     const result = await share(shared, { route: 'register', 'allow-lost-billing': 'true' });

@@ -12,6 +12,7 @@ import {
   standardCase,
   targetAccount,
   targetRegion,
+  windowsPlatform,
 } from '../simulator/scenarios/standard.ts';
 import { sampled } from './sampled.ts';
 import { imageIn, share } from './shared-case.ts';
@@ -47,7 +48,7 @@ const bare = { EnaSupport: undefined };
 const paravirtual = { ...old, ...bare, VirtualizationType: 'paravirtual' as const, Description: '' };
 const rhel = { PlatformDetails: 'Red Hat Enterprise Linux', UsageOperation: 'RunInstances:0010' };
 /** In small letters, unlike the SDK's type. */
-const windows = { ...simple, Platform: 'windows' as never };
+const windows = { ...simple, Platform: windowsPlatform };
 const product = { ProductCodes: [{ ProductCodeId: '2abcdefghijklmnop', ProductCodeType: 'marketplace' as const }] };
 
 const noMarketplace = /has AWS Marketplace product codes: AWS copies no such image to another account/;

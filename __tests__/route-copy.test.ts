@@ -6,6 +6,7 @@ import {
   sourceRegion,
   targetAccount,
   targetRegion,
+  windowsPlatform,
 } from '../simulator/scenarios/standard.ts';
 import { regionOf } from '../simulator/world.ts';
 import { messagesOf, openHouse } from './house/house.ts';
@@ -97,7 +98,7 @@ function imageName(simulator: Awaited<ReturnType<typeof share>>['simulator'], id
 
 test('an image of Windows by its platform alone takes the route copy', async () => {
   const shared = caseOf({
-    attributes: { Platform: 'windows' as never, PlatformDetails: undefined, UsageOperation: undefined },
+    attributes: { Platform: windowsPlatform, PlatformDetails: undefined, UsageOperation: undefined },
   });
   const { main } = await runOnce(shared, {});
   expect(main.log).toMatch(/CopyImage|copying ami-/);

@@ -231,6 +231,10 @@ function policyIn(words) {
 		explicit: explicit !== void 0
 	};
 }
+function lacksIn(words, kind) {
+	const policy = policyIn(words);
+	return policy?.kind === kind && !policy.explicit;
+}
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
 function denialRemedy({ whose, action, resources, words }) {
 	const policy = policyIn(words);
@@ -307,6 +311,14 @@ function errorMessage(error) {
 }
 function hasCode(error, ...codes) {
 	return codes.includes(errorCode(error));
+}
+const unseenCodes = [
+	"InvalidAMIID.NotFound",
+	"InvalidAMIID.Unavailable",
+	"InvalidSnapshot.NotFound"
+];
+function isUnseen(error) {
+	return hasCode(error, ...unseenCodes);
 }
 const absentCodes = [
 	"NotFound",
@@ -391,12 +403,7 @@ function isClosedConnection(error) {
 	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
 	return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
 }
-const lastingLimits = new Set([
-	"TagLimitExceeded",
-	"TagPolicyViolation",
-	"ParameterMaxVersionLimitExceeded",
-	"PolicyTypeMismatchException"
-]);
+const lastingLimits = new Set(["TagLimitExceeded", "ParameterMaxVersionLimitExceeded"]);
 function isLimit(error) {
 	const code = errorCode(error);
 	if (isThrottling(error) || lastingLimits.has(code)) return false;
@@ -40880,18 +40887,21 @@ var AnswerError = class extends Error {
 	}
 };
 function readingAnswers(http) {
+	return handledBy(http, async (request, options) => {
+		const { response } = await http.handle(request, options);
+		const body = await bytesOf(response.body);
+		const what = amiss(request, {
+			...response,
+			body
+		});
+		if (what !== void 0) throw new AnswerError(response.statusCode, what);
+		response.body = body;
+		return { response };
+	});
+}
+function handledBy(http, handle) {
 	return {
-		async handle(request, options) {
-			const { response } = await http.handle(request, options);
-			const body = await bytesOf(response.body);
-			const what = amiss(request, {
-				...response,
-				body
-			});
-			if (what !== void 0) throw new AnswerError(response.statusCode, what);
-			response.body = body;
-			return { response };
-		},
+		handle,
 		updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
 		httpHandlerConfigs: () => http.httpHandlerConfigs()
 	};
@@ -41241,14 +41251,10 @@ function openAwsClock(clock) {
 	};
 	return {
 		now: () => clock.now() + ahead,
-		reading: (http) => ({
-			async handle(request, options) {
-				const answer = await http.handle(request, options);
-				read(answer.response.headers);
-				return answer;
-			},
-			updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
-			httpHandlerConfigs: () => http.httpHandlerConfigs()
+		reading: (http) => handledBy(http, async (request, options) => {
+			const answer = await http.handle(request, options);
+			read(answer.response.headers);
+			return answer;
 		})
 	};
 }
@@ -41839,15 +41845,11 @@ function ownImages(place, ...filters) {
 	return imagesOf(place, ["self"], ...filters);
 }
 async function imagesWith(place, snapshotIds) {
-	const found = [];
-	for (let start = 0; start < snapshotIds.length; start += idsPerCall) {
-		const Values = snapshotIds.slice(start, start + idsPerCall);
-		found.push(...await ownImages(place, {
-			Name: "block-device-mapping.snapshot-id",
-			Values
-		}));
-	}
-	return found;
+	if (snapshotIds.length === 0) return [];
+	return ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
 }
 function imagesOf(place, owners, ...filters) {
 	return listImages(place, { Owners: [...owners] }, filters);
@@ -41879,10 +41881,9 @@ async function byFilters(filters, read) {
 	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
 	if (long === void 0) return pages((token) => read(filters, token));
 	const { Name, Values = [] } = long;
-	const [first, rest] = [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)];
 	const others = filters.filter((one) => one !== long);
 	const found = [];
-	for (const part of [first, rest]) found.push(...await byFilters([...others, {
+	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
 		Name,
 		Values: part
 	}], read));
@@ -42222,6 +42223,7 @@ function changingPolicy(keyArn, change) {
 	});
 }
 // src/operations/limits.ts
+const minutesForCopies = 120;
 const minutesForKept = 5;
 function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
 	return retried({
@@ -42233,6 +42235,13 @@ function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
 			if (count === 1) log.line(placeName(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${errorMessage(error)})`);
 		}
 	}, act);
+}
+function retryCopyOnLimit(run, { place, id }, begin) {
+	return retryOnLimit(run, {
+		place,
+		what: `copy ${id}`,
+		minutes: minutesForCopies
+	}, begin);
 }
 // src/operations/allow.ts
 function grantName(imageId, leaseId) {
@@ -42334,7 +42343,7 @@ async function awaitsUse(place, key, cipherText) {
 		return false;
 	} catch (error) {
 		if (!(error instanceof AwsCallError)) throw error;
-		return isDenied(error) && errorMessage(error).includes("no resource-based policy");
+		return isDenied(error) && lacksIn(errorMessage(error), "resource-based policy");
 	}
 }
 async function describes(place, key) {
@@ -42358,13 +42367,13 @@ async function giveAgain(id, { run, place, resultOf }) {
 	return await grantKey$1(run, source, operation) === resultOf(operation.id)?.grantId ? [] : [`the grant on ${key} to ${principalArn}`];
 }
 function lacksPolicy(denied) {
-	const policy = policyIn(errorMessage(denied));
-	return policy !== void 0 && (policy.explicit || policy.kind !== "resource-based policy");
+	const words = errorMessage(denied);
+	return policyIn(words) !== void 0 && !lacksIn(words, "resource-based policy");
 }
 function accessRemedy(keyArn, denied, { run, account }) {
 	const { keyAccess, partition } = run.request.source;
 	if (lacksPolicy(denied)) {
-		if (!errorMessage(denied).includes("no identity-based policy")) return void 0;
+		if (!lacksIn(errorMessage(denied), "identity-based policy")) return void 0;
 		const statements = useStatements({ Resource: keyArn });
 		return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: add to the target role's policy ${JSON.stringify(statements)}`;
 	}
@@ -42885,13 +42894,13 @@ const unseenMs$1 = 3e5;
 async function regaining(operation, scope, act) {
 	const { run, place } = scope;
 	const until = place.clock.now() + unseenMs$1;
-	const isToTry = (error, count) => operation.regain.length > 0 && !place.signal.aborted && (error instanceof CopyFailedError ? count < failedTries : isUnseen(error) && place.clock.now() < until);
+	const isToTry = (error, count) => operation.regain.length > 0 && !place.signal.aborted && (error instanceof CopyFailedError ? count < failedTries : lacksAccess(error) && place.clock.now() < until);
 	for (let count = 1;; count += 1) try {
 		return await act(count);
 	} catch (error) {
 		if (!isToTry(error, count)) throw error;
 		const gone = await regained(operation.regain, scope);
-		if (gone.length === 0 && !isUnseen(error)) throw error;
+		if (gone.length === 0 && !lacksAccess(error)) throw error;
 		for (const what of gone) run.log.warn(`${placeName(place)}: ${what} was taken away while this runs, and is given again`);
 		run.log.line(placeName(place), `copying again (${errorMessage(error)})`);
 		await place.sleep(Math.min(2e3 * count, 15e3));
@@ -42902,9 +42911,9 @@ const shareLooksSeconds = [
 	2,
 	4
 ];
-function isUnseen(error) {
+function lacksAccess(error) {
 	if (error instanceof CopyFailedError) return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
-	return hasCode(error, "InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") || /access the storage|key ID is not accessible/i.test(errorMessage(error));
+	return isUnseen(error) || /access the storage|key ID is not accessible/i.test(errorMessage(error));
 }
 async function regained(operations, scope) {
 	const gone = [];
@@ -42939,16 +42948,10 @@ function copyRemedy(error, { key, crossAccount }) {
 // src/operations/patiently.ts
 const patienceMs = 12e4;
 const unseenMs = 3e5;
-const unseenCodes = [
-	"InvalidAMIID.NotFound",
-	"InvalidAMIID.Unavailable",
-	"InvalidSnapshot.NotFound"
-];
 function onceSeen(place, act) {
-	const on = (error) => hasCode(error, ...unseenCodes);
 	return retried({
 		place,
-		on,
+		on: isUnseen,
 		forMs: unseenMs,
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
@@ -43268,10 +43271,9 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 		Name: `tag:${tagKeys.lease}`,
 		Values: [run.leaseId]
 	};
-	const id = await retryOnLimit(run, {
+	const id = await retryCopyOnLimit(run, {
 		place,
-		what: `copy ${sourceId}`,
-		minutes: 120
+		id: sourceId
 	}, () => beginCopy(place, command, {
 		mark,
 		sourceId: snapshot.id
@@ -44087,33 +44089,26 @@ const looksSeconds = [
 ];
 async function compareAgain(run, place, { image, snapshots, expected }) {
 	const doing = `Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`;
-	let made = {
-		image,
-		snapshots,
-		expected
+	let found;
+	const look = async () => {
+		const isFirst = found === void 0;
+		const [seen = image] = isFirst ? [image] : await describeImages(place, [image.ImageId ?? ""]);
+		const parts = (isFirst ? snapshots : void 0) ?? await readParts$1(place, seen);
+		found = await unlike(run, place, {
+			image: seen,
+			snapshots: parts,
+			expected
+		});
+		return found.length === 0 ? {
+			image: seen,
+			snapshots: parts
+		} : void 0;
 	};
-	for (const [index, seconds] of looksSeconds.entries()) try {
-		if (seconds > 0) made = {
-			...made,
-			snapshots: void 0,
-			image: await seenAgain(place, image, seconds)
-		};
-		const whole = {
-			...made,
-			snapshots: made.snapshots ?? await readParts$1(place, made.image)
-		};
-		const found = await unlike(run, place, whole);
-		if (found.length === 0) return whole;
-		if (index === looksSeconds.length - 1) throw new StepError(doing, new Error(found.map(differenceText).join("; ")));
-	} catch (error) {
-		if (error instanceof StepError || place.signal.aborted) throw error;
-		throw new UnreadError(doing, error);
-	}
-	throw new Error("unreachable");
-}
-async function seenAgain(place, image, seconds) {
-	await place.sleep(seconds * 1e3);
-	return (await describeImages(place, [image.ImageId ?? ""]))[0] ?? image;
+	const verified = await lookedFor(place, looksSeconds, look).catch((error) => {
+		throw place.signal.aborted ? error : new UnreadError(doing, error);
+	});
+	if (verified !== void 0) return verified;
+	throw new StepError(doing, new Error((found ?? []).map(differenceText).join("; ")));
 }
 async function readParts$1(place, image) {
 	const ids = snapshotIdsOf(image);
@@ -44241,7 +44236,10 @@ async function judge(run, place, { image, key }) {
 	};
 }
 // src/operations/rival.ts
-const nameMs = 3e5;
+const untilNameIsFree = {
+	forMs: 3e5,
+	wait: (count) => Math.min(1e3 * count, 15e3)
+};
 const namedLooksSeconds = [
 	0,
 	.3,
@@ -44403,10 +44401,9 @@ async function startCopy(operation, scope, count) {
 		id: sourceImageId,
 		token: clientToken(run.leaseId, "copy", placeName(place), String(count))
 	});
-	const id = await retryOnLimit(run, {
+	const id = await retryCopyOnLimit(run, {
 		place,
-		what: `copy ${sourceImageId}`,
-		minutes: 120
+		id: sourceImageId
 	}, async () => {
 		try {
 			const { ImageId } = await place.ec2(command);
@@ -44524,11 +44521,11 @@ function asksToRestore({ ImageId, Name }) {
 		if (binned === void 0) return [];
 		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: should ${JSON.stringify(Name)} not be free once ${ImageId} is deregistered, this target fails`;
 		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
-		const denied = await restoring(place, binned.ImageId ?? "");
+		const denied = await whyNotRestorable(place, binned.ImageId ?? "");
 		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
 	})];
 }
-async function restoring(place, ImageId) {
+async function whyNotRestorable(place, ImageId) {
 	const { is, words } = await ask(() => place.ec2(new RestoreImageFromRecycleBinCommand({
 		ImageId,
 		DryRun: true
@@ -44565,19 +44562,14 @@ async function giveBack(operation, scope) {
 function mayPass(error) {
 	return hasCode(error, "InvalidAMIName.Duplicate") || isTransient(error);
 }
-function wait(count) {
-	return Math.min(1e3 * count, 15e3);
-}
 async function fromBin({ image: { ImageId } }, { run, place }) {
 	try {
 		if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
-		const restoring = () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId }));
 		await retried({
 			place,
 			on: mayPass,
-			forMs: nameMs,
-			wait
-		}, restoring);
+			...untilNameIsFree
+		}, () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })));
 		await run.watcher(place).image(ImageId ?? "");
 		return true;
 	} catch (error) {
@@ -44607,8 +44599,7 @@ async function registerAgain({ image, extras }, { run, place }) {
 	const ImageId = await retried({
 		place,
 		on: mayPass,
-		forMs: nameMs,
-		wait
+		...untilNameIsFree
 	}, async () => {
 		try {
 			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
@@ -44914,10 +44905,9 @@ function isOurs({ source, log }, place, there) {
 async function make(run, place, wanted) {
 	const what = run.source.imageId;
 	try {
-		return await retryOnLimit(run, {
+		return await retryCopyOnLimit(run, {
 			place,
-			what: `copy ${what}`,
-			minutes: 120
+			id: what
 		}, () => copyWhole(run, place, wanted));
 	} catch (error) {
 		if (!hasCode(error, "InvalidAMIName.Duplicate")) throw error;
@@ -44952,10 +44942,9 @@ function encryptSnapshot(snapshot, key, { run, place }) {
 			Name: `tag:${tagKeys.intermediate}`,
 			Values: [run.leaseId]
 		};
-		const id = await retryOnLimit(run, {
+		const id = await retryCopyOnLimit(run, {
 			place,
-			what: `copy ${snapshot.id}`,
-			minutes: 120
+			id: snapshot.id
 		}, () => beginCopy(place, command, {
 			mark,
 			sourceId: snapshot.id
@@ -45347,12 +45336,10 @@ function takesOver(operation) {
 function registerOnce(place, command, { name, isOurs, gone }) {
 	let isHeld = false;
 	const on = (error) => isTransient(error) || isHeld;
-	const wait = (count) => Math.min(1e3 * count, 15e3);
 	return retried({
 		place,
 		on,
-		forMs: nameMs,
-		wait
+		...untilNameIsFree
 	}, async () => {
 		isHeld = false;
 		try {
@@ -45832,8 +45819,7 @@ function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	else findings.warn(where, `${what}. What to do: ${remedy}`);
 }
 function isOwnLack(words) {
-	const policy = policyIn(words);
-	return policy === void 0 || !policy.explicit && /^(identity|resource)-based/.test(policy.kind);
+	return policyIn(words) === void 0 || lacksIn(words, "identity-based policy") || lacksIn(words, "resource-based policy");
 }
 function accountOf$1({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
@@ -45844,10 +45830,8 @@ function listed(statements) {
 // src/check/confirm.ts
 const standsSeconds = 120;
 const unseenSeconds = 30;
-const gone = new Error("it is gone");
-async function requireThere(place, made, refused) {
-	if (refused.length === 0) return;
-	if ((await ("image" in made ? describeImages(place, [made.image]) : describeSnapshots(place, [made.snapshot]))).length === 0) throw gone;
+async function isThere(place, made) {
+	return (await ("image" in made ? describeImages(place, [made.image]) : describeSnapshots(place, [made.snapshot]))).length > 0;
 }
 function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const askerOf = askersOf(run.request, plan, run.accounts);
@@ -45857,7 +45841,6 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const confirmed = new Map();
 	const confirm = async (asker, made) => {
 		const place = asker.place.until(run.signal);
-		const ids = Object.values(made);
 		const began = place.clock.now();
 		const left = (seconds) => place.clock.now() - began < seconds * 1e3;
 		let open = questionsWith(asker, made);
@@ -45868,10 +45851,10 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 			}, question)))).filter(({ verdict }) => verdict.is !== "may");
 			const refused = unsettled.filter(({ verdict }) => verdict.is === "may not");
 			if (unsettled.length === 0) return void 0;
-			if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) {
-				await requireThere(place, made, refused);
-				return tell(refused, asker, ids);
-			}
+			if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) return conclude(refused, {
+				...asker,
+				place
+			}, made);
 			open = open.filter((question) => unsettled.some((answer) => answer.question === question));
 			await place.sleep(wait);
 		}
@@ -45887,6 +45870,11 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 		const questions = (byPlace.get(placeName(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ names, standsIn }) => Object.values(made).some(names) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
 		return [...new Map(questions.map((question) => [question.key, question])).values()];
 	};
+	const conclude = async (refused, asker, made) => {
+		if (refused.length === 0 || await isThere(asker.place, made)) tell(refused, asker, Object.values(made));
+		else confirmed.delete(nameOf(asker, made));
+	};
+	const nameOf = ({ principal, place }, made) => `${principal} ${each ? placeName(place) : place.account} ${Object.keys(made).join()}`;
 	const tell = (refused, { place, role }, ids) => {
 		const lacks = refused.flatMap(({ asker, question, verdict }) => question.service === "ec2" ? [{
 			...lackIn(run.request, {
@@ -45906,11 +45894,8 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	return (operation, made) => {
 		if (!ec2DryRuns) return Promise.resolve();
 		const asker = askerOf(operation);
-		const name = `${asker.principal} ${each ? placeName(asker.place) : asker.place.account} ${Object.keys(made).join()}`;
-		const known = confirmed.get(name) ?? confirm(asker, made).catch((error) => {
-			if (error !== gone) throw error;
-			confirmed.delete(name);
-		});
+		const name = nameOf(asker, made);
+		const known = confirmed.get(name) ?? confirm(asker, made);
 		confirmed.set(name, known);
 		return known;
 	};
@@ -46370,8 +46355,7 @@ async function observe(request, accounts, findings) {
 	if (found === void 0) return void 0;
 	const known = targets.filter((target) => target !== void 0);
 	const hubs = await observeHubs(observing, found);
-	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
-	const origins = await readOrigins(observing, found, known);
+	const [intermediates, origins] = await joined([joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region))), readOrigins(observing, found, known)]);
 	return {
 		at,
 		source: found,

@@ -27515,18 +27515,21 @@ var AnswerError = class extends Error {
 	}
 };
 function readingAnswers(http) {
+	return handledBy(http, async (request, options) => {
+		const { response } = await http.handle(request, options);
+		const body = await bytesOf(response.body);
+		const what = amiss(request, {
+			...response,
+			body
+		});
+		if (what !== void 0) throw new AnswerError(response.statusCode, what);
+		response.body = body;
+		return { response };
+	});
+}
+function handledBy(http, handle) {
 	return {
-		async handle(request, options) {
-			const { response } = await http.handle(request, options);
-			const body = await bytesOf(response.body);
-			const what = amiss(request, {
-				...response,
-				body
-			});
-			if (what !== void 0) throw new AnswerError(response.statusCode, what);
-			response.body = body;
-			return { response };
-		},
+		handle,
 		updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
 		httpHandlerConfigs: () => http.httpHandlerConfigs()
 	};
@@ -28199,14 +28202,10 @@ function openAwsClock(clock) {
 	};
 	return {
 		now: () => clock.now() + ahead,
-		reading: (http) => ({
-			async handle(request, options) {
-				const answer = await http.handle(request, options);
-				read(answer.response.headers);
-				return answer;
-			},
-			updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
-			httpHandlerConfigs: () => http.httpHandlerConfigs()
+		reading: (http) => handledBy(http, async (request, options) => {
+			const answer = await http.handle(request, options);
+			read(answer.response.headers);
+			return answer;
 		})
 	};
 }
@@ -35047,15 +35046,11 @@ function ownImages(place, ...filters) {
 	return imagesOf(place, ["self"], ...filters);
 }
 async function imagesWith(place, snapshotIds) {
-	const found = [];
-	for (let start = 0; start < snapshotIds.length; start += idsPerCall) {
-		const Values = snapshotIds.slice(start, start + idsPerCall);
-		found.push(...await ownImages(place, {
-			Name: "block-device-mapping.snapshot-id",
-			Values
-		}));
-	}
-	return found;
+	if (snapshotIds.length === 0) return [];
+	return ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
 }
 function imagesOf(place, owners, ...filters) {
 	return listImages(place, { Owners: [...owners] }, filters);
@@ -35081,10 +35076,9 @@ async function byFilters(filters, read) {
 	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
 	if (long === void 0) return pages((token) => read(filters, token));
 	const { Name, Values = [] } = long;
-	const [first, rest] = [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)];
 	const others = filters.filter((one) => one !== long);
 	const found = [];
-	for (const part of [first, rest]) found.push(...await byFilters([...others, {
+	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
 		Name,
 		Values: part
 	}], read));

@@ -1,3 +1,4 @@
+import type { PlatformValues } from '@aws-sdk/client-ec2';
 import {
   type AccountScenario,
   type AmiScenario,
@@ -13,6 +14,9 @@ export const sourceAccount = '111111111111';
 export const sourceRegion = 'us-east-1';
 export const targetAccount = '999999999999';
 export const targetRegion = 'eu-west-1';
+
+/** As AWS answers it; the SDK's type knows it with a capital only. */
+export const windowsPlatform = 'windows' as string as PlatformValues;
 
 export type StandardOptions = Readonly<{
   ami?: Partial<AmiScenario>;

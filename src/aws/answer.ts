@@ -23,15 +23,20 @@ type Response = Awaited<ReturnType<Host['http']['handle']>>['response'];
 
 /** The same handler, which fails where an answer is none of AWS's. */
 export function readingAnswers(http: Host['http']): Host['http'] {
+  return handledBy(http, async (request, options) => {
+    const { response } = await http.handle(request, options);
+    const body = await bytesOf(response.body);
+    const what = amiss(request, { ...response, body });
+    if (what !== undefined) throw new AnswerError(response.statusCode, what);
+    response.body = body;
+    return { response };
+  });
+}
+
+/** A handler that is as another in all but how it handles a request. */
+export function handledBy(http: Host['http'], handle: Host['http']['handle']): Host['http'] {
   return {
-    async handle(request, options) {
-      const { response } = await http.handle(request, options);
-      const body = await bytesOf(response.body);
-      const what = amiss(request, { ...response, body });
-      if (what !== undefined) throw new AnswerError(response.statusCode, what);
-      response.body = body;
-      return { response };
-    },
+    handle,
     updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
     httpHandlerConfigs: () => http.httpHandlerConfigs(),
   };

@@ -11,7 +11,7 @@ import { STSClient } from '@aws-sdk/client-sts';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { Host, Identity } from '../host.ts';
 import { CancelError, type Clock } from '../time.ts';
-import { readingAnswers } from './answer.ts';
+import { handledBy, readingAnswers } from './answer.ts';
 import {
   AwsCallError,
   CredentialsError,
@@ -277,15 +277,12 @@ function openAwsClock(clock: Clock): AwsClock {
   };
   return {
     now: () => clock.now() + ahead,
-    reading: (http) => ({
-      async handle(request, options) {
+    reading: (http) =>
+      handledBy(http, async (request, options) => {
         const answer = await http.handle(request, options);
         read(answer.response.headers);
         return answer;
-      },
-      updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
-      httpHandlerConfigs: () => http.httpHandlerConfigs(),
-    }),
+      }),
   };
 }
 

@@ -52,6 +52,12 @@ export function policyIn(words: string): Readonly<{ kind: PolicyKind; explicit: 
   return kind && { kind, explicit: explicit !== undefined };
 }
 
+/** Whether what denied is that no policy of a kind allows it. */
+export function lacksIn(words: string, kind: PolicyKind): boolean {
+  const policy = policyIn(words);
+  return policy?.kind === kind && !policy.explicit;
+}
+
 /** These remove what is there, and published policies deny them on what isn't this action's own. */
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
 

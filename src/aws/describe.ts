@@ -90,13 +90,9 @@ export function ownImages(place: Place, ...filters: Filter[]): Promise<Image[]> 
 }
 
 /** The account's own images that have one of these snapshots. */
-export async function imagesWith(place: Place, snapshotIds: readonly string[]): Promise<Image[]> {
-  const found: Image[] = [];
-  for (let start = 0; start < snapshotIds.length; start += idsPerCall) {
-    const Values = snapshotIds.slice(start, start + idsPerCall);
-    found.push(...(await ownImages(place, { Name: 'block-device-mapping.snapshot-id', Values })));
-  }
-  return found;
+export async function imagesWith(place: Place, snapshotIds: string[]): Promise<Image[]> {
+  if (snapshotIds.length === 0) return [];
+  return ownImages(place, { Name: 'block-device-mapping.snapshot-id', Values: snapshotIds });
 }
 
 /** Those of `owners` that the account may see: `self`, account IDs, and AWS's aliases of owners. */
@@ -140,10 +136,10 @@ async function byFilters<T>(
   const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
   if (long === undefined) return pages((token) => read(filters, token));
   const { Name, Values = [] } = long;
-  const [first, rest] = [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)];
   const others = filters.filter((one) => one !== long);
   const found: T[] = [];
-  for (const part of [first, rest]) found.push(...(await byFilters([...others, { Name, Values: part }], read)));
+  for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)])
+    found.push(...(await byFilters([...others, { Name, Values: part }], read)));
   return found;
 }
 

@@ -84,6 +84,13 @@ export function hasCode(error: unknown, ...codes: string[]): boolean {
   return codes.includes(errorCode(error));
 }
 
+const unseenCodes = ['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable', 'InvalidSnapshot.NotFound'];
+
+/** Whether AWS says that it doesn't see an image or a snapshot (yet) that it has given an ID. */
+export function isUnseen(error: unknown): boolean {
+  return hasCode(error, ...unseenCodes);
+}
+
 /** Malformed: AWS gives out no such ID, although it has the form of one. */
 const absentCodes = ['NotFound', 'Unavailable', 'Malformed'].flatMap((what) =>
   ['InvalidAMIID', 'InvalidSnapshotID', 'InvalidSnapshot'].map((of) => `${of}.${what}`),
@@ -173,13 +180,8 @@ function isClosedConnection(error: unknown): boolean {
   return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
 }
 
-// Full, and nobody else will empty it: tags of a resource, a document, the versions of a parameter.
-const lastingLimits = new Set([
-  'TagLimitExceeded',
-  'TagPolicyViolation',
-  'ParameterMaxVersionLimitExceeded',
-  'PolicyTypeMismatchException',
-]);
+// Full, and nobody else will empty it: the tags of a resource, the versions of a parameter.
+const lastingLimits = new Set(['TagLimitExceeded', 'ParameterMaxVersionLimitExceeded']);
 
 /** Whether a quota is full, which may have room again: AWS has a code for each, and words that say as much. */
 export function isLimit(error: unknown): boolean {

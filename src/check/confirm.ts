@@ -17,13 +17,9 @@ const standsSeconds = 120;
 /** A new ID may be NotFound for so long, which says nothing of permissions. */
 const unseenSeconds = 30;
 
-/** What was asked about is not there any more. */
-const gone = new Error('it is gone');
-
-async function requireThere(place: Place, made: Made, refused: readonly Answer[]): Promise<void> {
-  if (refused.length === 0) return;
+async function isThere(place: Place, made: Made): Promise<boolean> {
   const found = 'image' in made ? describeImages(place, [made.image]) : describeSnapshots(place, [made.snapshot]);
-  if ((await found).length === 0) throw gone;
+  return (await found).length > 0;
 }
 
 /**
@@ -39,7 +35,6 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
 
   const confirm = async (asker: Asker, made: Made): Promise<void> => {
     const place = asker.place.until(run.signal);
-    const ids = Object.values(made);
     const began = place.clock.now();
     const left = (seconds: number) => place.clock.now() - began < seconds * 1000;
     let open = questionsWith(asker, made);
@@ -48,11 +43,8 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
       const unsettled = answers.filter(({ verdict }) => verdict.is !== 'may');
       const refused = unsettled.filter(({ verdict }) => verdict.is === 'may not');
       if (unsettled.length === 0) return undefined;
-      if (!left(refused.length > 0 ? standsSeconds : unseenSeconds)) {
-        // Policies that go by tags deny what is gone: a copy that failed has no answer.
-        await requireThere(place, made, refused);
-        return tell(refused, asker, ids);
-      }
+      if (!left(refused.length > 0 ? standsSeconds : unseenSeconds))
+        return conclude(refused, { ...asker, place }, made);
       open = open.filter((question) => unsettled.some((answer) => answer.question === question));
       await place.sleep(wait);
     }
@@ -70,6 +62,16 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
       .filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
     return [...new Map(questions.map((question) => [question.key, question])).values()];
   };
+
+  /** Tells what is denied. Policies that go by tags deny what is gone: then the next that is made is asked about. */
+  const conclude = async (refused: readonly Answer[], asker: Asker, made: Made): Promise<void> => {
+    if (refused.length === 0 || (await isThere(asker.place, made))) tell(refused, asker, Object.values(made));
+    else confirmed.delete(nameOf(asker, made));
+  };
+
+  /** Whom one answer stands for. */
+  const nameOf = ({ principal, place }: Asker, made: Made): string =>
+    `${principal} ${each ? placeName(place) : place.account} ${Object.keys(made).join()}`;
 
   const tell = (refused: readonly Answer[], { place, role }: Asker, ids: readonly string[]): void => {
     const lacks = refused.flatMap(({ asker, question, verdict }) =>
@@ -89,13 +91,8 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
   return (operation, made) => {
     if (!ec2DryRuns) return Promise.resolve();
     const asker = askerOf(operation);
-    const name = `${asker.principal} ${each ? placeName(asker.place) : asker.place.account} ${Object.keys(made).join()}`;
-    const known =
-      confirmed.get(name) ??
-      confirm(asker, made).catch((error: unknown) => {
-        if (error !== gone) throw error;
-        confirmed.delete(name);
-      });
+    const name = nameOf(asker, made);
+    const known = confirmed.get(name) ?? confirm(asker, made);
     confirmed.set(name, known);
     return known;
   };

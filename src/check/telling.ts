@@ -1,4 +1,4 @@
-import { denialRemedy, deniedIn, lackOf, policyIn } from '../aws/denial.ts';
+import { denialRemedy, deniedIn, lackOf, lacksIn, policyIn } from '../aws/denial.ts';
 import { placeName } from '../aws/errors.ts';
 import { regionOfKey, useStatements } from '../aws/kms.ts';
 import type { Verdict } from '../aws/verdict.ts';
@@ -99,8 +99,9 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
 
 /** Whether the role's own policies, or the key's, lack a statement that allows it. */
 function isOwnLack(words: string): boolean {
-  const policy = policyIn(words);
-  return policy === undefined || (!policy.explicit && /^(identity|resource)-based/.test(policy.kind));
+  return (
+    policyIn(words) === undefined || lacksIn(words, 'identity-based policy') || lacksIn(words, 'resource-based policy')
+  );
 }
 
 function accountOf({ source: { partition } }: Request, account: string): { AWS: string } {

@@ -56,8 +56,10 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
   const known = targets.filter((target) => target !== undefined);
   const hubs = await observeHubs(observing, found);
   const regions = new Set([found.place.region, ...hubs.keys()]);
-  const intermediates = await joined([...regions].map((region) => readIntermediates(observing, found, region)));
-  const origins = await readOrigins(observing, found, known);
+  const [intermediates, origins] = await joined<[[string, Intermediates][], Map<string, Image>]>([
+    joined([...regions].map((region) => readIntermediates(observing, found, region))),
+    readOrigins(observing, found, known),
+  ]);
   return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates), origins };
 }
 

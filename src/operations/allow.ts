@@ -1,6 +1,6 @@
 import { CreateGrantCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
-import { policyIn } from '../aws/denial.ts';
+import { lacksIn, policyIn } from '../aws/denial.ts';
 import { AwsCallError, errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { changePolicy, type Policy, withStatements } from '../aws/key-policy.ts';
 import { askToDecrypt, keyOperations, listGrants, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
@@ -133,7 +133,7 @@ async function awaitsUse(place: Place, key: string, cipherText: Uint8Array | und
     return false;
   } catch (error) {
     if (!(error instanceof AwsCallError)) throw error;
-    return isDenied(error) && errorMessage(error).includes('no resource-based policy');
+    return isDenied(error) && lacksIn(errorMessage(error), 'resource-based policy');
   }
 }
 
@@ -166,8 +166,8 @@ export async function giveAgain(id: string | undefined, { run, place, resultOf }
 
 /** Whether something else than the key's policy denies, which no grant or statement of ours gets over: that doesn't pass. */
 function lacksPolicy(denied: unknown): boolean {
-  const policy = policyIn(errorMessage(denied));
-  return policy !== undefined && (policy.explicit || policy.kind !== 'resource-based policy');
+  const words = errorMessage(denied);
+  return policyIn(words) !== undefined && !lacksIn(words, 'resource-based policy');
 }
 
 function accessRemedy(
@@ -178,7 +178,7 @@ function accessRemedy(
   const { keyAccess, partition } = run.request.source;
   if (lacksPolicy(denied)) {
     // What another kind of policy takes to be mended, its words tell.
-    if (!errorMessage(denied).includes('no identity-based policy')) return undefined;
+    if (!lacksIn(errorMessage(denied), 'identity-based policy')) return undefined;
     const statements = useStatements({ Resource: keyArn });
     return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: add to the target role's policy ${JSON.stringify(statements)}`;
   }

@@ -13,7 +13,7 @@ import { tagKeys, tagValue } from '../tags.ts';
 import { imageCopy } from './begin-copy.ts';
 import { clientToken } from './client-token.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
-import { minutesForCopies, retryOnLimit } from './limits.ts';
+import { retryCopyOnLimit } from './limits.ts';
 import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
 import { copyRemedy, regaining } from './regain.ts';
 import { deletion, deregistration, halfMade, removeImage } from './remove.ts';
@@ -133,7 +133,7 @@ async function startCopy(operation: CopyImage, scope: Scope, count: number): Pro
   const sourceImageId = idOf(scope, operation.from);
   const token = clientToken(run.leaseId, 'copy', placeName(place), String(count));
   const command = commandOf(operation, run, { id: sourceImageId, token });
-  const id = await retryOnLimit(run, { place, what: `copy ${sourceImageId}`, minutes: minutesForCopies }, async () => {
+  const id = await retryCopyOnLimit(run, { place, id: sourceImageId }, async () => {
     try {
       const { ImageId } = await place.ec2(command);
       if (ImageId === undefined) throw new Error('AWS named no image');

@@ -8,7 +8,7 @@ import { idOf, type Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { beginCopy, snapshotCopy } from './begin-copy.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
-import { minutesForCopies, retryOnLimit } from './limits.ts';
+import { retryCopyOnLimit } from './limits.ts';
 import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
 import { copyRemedy, regaining } from './regain.ts';
 import { deletion, discard, halfMade } from './remove.ts';
@@ -106,7 +106,7 @@ async function startCopy(operation: Copy, { run, place }: Scope, sourceId: strin
   const { snapshot } = operation;
   const command = commandOf(operation, run, sourceId);
   const mark = { Name: `tag:${tagKeys.lease}`, Values: [run.leaseId] };
-  const id = await retryOnLimit(run, { place, what: `copy ${sourceId}`, minutes: minutesForCopies }, () =>
+  const id = await retryCopyOnLimit(run, { place, id: sourceId }, () =>
     beginCopy(place, command, { mark, sourceId: snapshot.id }),
   );
   const of = sourceId === snapshot.id ? '' : `, the encrypted copy of ${snapshot.id},`;

@@ -16,7 +16,7 @@ import { idOf, type Run, type Scope } from '../run.ts';
 import { joinIds, tagKeys, toTags } from '../tags.ts';
 import { beginCopy, imageCopy, snapshotCopy } from './begin-copy.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
-import { minutesForCopies, retryOnLimit } from './limits.ts';
+import { retryCopyOnLimit } from './limits.ts';
 import { type Asking, dryRun, idOr, type Job, noResource, type Question } from './question.ts';
 import { deleteSnapshot, deletion, deregistration, removeImage } from './remove.ts';
 import { findNamed } from './rival.ts';
@@ -184,9 +184,7 @@ function isOurs({ source, log }: Run, place: Place, there: Image): boolean {
 async function make(run: Run, place: Place, wanted: Wanted): Promise<string | undefined> {
   const what = run.source.imageId;
   try {
-    return await retryOnLimit(run, { place, what: `copy ${what}`, minutes: minutesForCopies }, () =>
-      copyWhole(run, place, wanted),
-    );
+    return await retryCopyOnLimit(run, { place, id: what }, () => copyWhole(run, place, wanted));
   } catch (error) {
     if (!hasCode(error, 'InvalidAMIName.Duplicate')) throw error;
     // Another run was faster by a moment; or what had the name is gone, and the name isn't free yet.
@@ -219,7 +217,7 @@ function encryptSnapshot(snapshot: SourceSnapshot, key: string, { run, place }: 
   async function copyOne(): Promise<string> {
     const command = snapshotCommand(run, snapshot, key);
     const mark = { Name: `tag:${tagKeys.intermediate}`, Values: [run.leaseId] };
-    const id = await retryOnLimit(run, { place, what: `copy ${snapshot.id}`, minutes: minutesForCopies }, () =>
+    const id = await retryCopyOnLimit(run, { place, id: snapshot.id }, () =>
       beginCopy(place, command, { mark, sourceId: snapshot.id }),
     );
     const others = await ownSnapshots(place, ofSource);

@@ -4,7 +4,7 @@ import { retried } from '../retry.ts';
 import type { Run } from '../run.ts';
 
 /** Copies that others make end some time; of what is kept (AMIs, grants), others give back little. */
-export const minutesForCopies = 120;
+const minutesForCopies = 120;
 const minutesForKept = 5;
 
 /**
@@ -32,4 +32,13 @@ export function retryOnLimit<T>(
     },
     act,
   );
+}
+
+/** The same for what begins a copy of `id`. */
+export function retryCopyOnLimit<T>(
+  run: Run,
+  { place, id }: Readonly<{ place: Place; id: string }>,
+  begin: () => Promise<T>,
+): Promise<T> {
+  return retryOnLimit(run, { place, what: `copy ${id}`, minutes: minutesForCopies }, begin);
 }

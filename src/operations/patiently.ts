@@ -1,5 +1,5 @@
 import type { Place } from '../aws/clients.ts';
-import { hasCode, isDenied } from '../aws/errors.ts';
+import { hasCode, isDenied, isUnseen } from '../aws/errors.ts';
 import { retried } from '../retry.ts';
 
 /**
@@ -11,12 +11,10 @@ const patienceMs = 120_000;
 
 /** What was made a moment ago may be NotFound: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
 const unseenMs = 300_000;
-const unseenCodes = ['InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable', 'InvalidSnapshot.NotFound'];
 
 /** The result of `act` on what this run has made, which AWS may not see yet. @throws AWS's last refusal */
 export function onceSeen<T>(place: Place, act: () => Promise<T>): Promise<T> {
-  const on = (error: unknown) => hasCode(error, ...unseenCodes);
-  return retried({ place, on, forMs: unseenMs, wait: (count) => Math.min(500 * count, 10_000) }, act);
+  return retried({ place, on: isUnseen, forMs: unseenMs, wait: (count) => Math.min(500 * count, 10_000) }, act);
 }
 
 /** The result of `act`, which is tried again while AWS's refusal may pass. @throws AWS's last refusal */

@@ -1,4 +1,4 @@
-import { errorMessage, hasCode, placeName } from '../aws/errors.ts';
+import { errorMessage, isUnseen, placeName } from '../aws/errors.ts';
 import { changeShares, readShares } from '../aws/shares.ts';
 import { CopyFailedError } from '../aws/wait.ts';
 import type { Copy, CopyImage } from '../plan/operation.ts';
@@ -27,14 +27,14 @@ export async function regaining<T>(
   const isToTry = (error: unknown, count: number): boolean =>
     operation.regain.length > 0 &&
     !place.signal.aborted &&
-    (error instanceof CopyFailedError ? count < failedTries : isUnseen(error) && place.clock.now() < until);
+    (error instanceof CopyFailedError ? count < failedTries : lacksAccess(error) && place.clock.now() < until);
   for (let count = 1; ; count += 1) {
     try {
       return await act(count);
     } catch (error) {
       if (!isToTry(error, count)) throw error;
       const gone = await regained(operation.regain, scope);
-      if (gone.length === 0 && !isUnseen(error)) throw error;
+      if (gone.length === 0 && !lacksAccess(error)) throw error;
       for (const what of gone)
         run.log.warn(`${placeName(place)}: ${what} was taken away while this runs, and is given again`);
       run.log.line(placeName(place), `copying again (${errorMessage(error)})`);
@@ -47,13 +47,10 @@ export async function regaining<T>(
 const shareLooksSeconds = [0, 2, 4];
 
 /** Whether AWS's words are those for access that isn't there (yet). */
-function isUnseen(error: unknown): boolean {
+function lacksAccess(error: unknown): boolean {
   if (error instanceof CopyFailedError)
     return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
-  return (
-    hasCode(error, 'InvalidSnapshot.NotFound', 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable') ||
-    /access the storage|key ID is not accessible/i.test(errorMessage(error))
-  );
+  return isUnseen(error) || /access the storage|key ID is not accessible/i.test(errorMessage(error));
 }
 
 /** Gives a target again what it needs to copy and hasn't any more. Gives what that was. */

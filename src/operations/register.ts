@@ -12,7 +12,7 @@ import { retryOnLimit } from './limits.ts';
 import { patiently } from './patiently.ts';
 import { type Asking, dryRun, type Job, type Question } from './question.ts';
 import { deregistration, halfMade } from './remove.ts';
-import { findNamed, nameMs, usingRival } from './rival.ts';
+import { findNamed, untilNameIsFree, usingRival } from './rival.ts';
 
 function commandOf(
   { name, description, tags }: Register,
@@ -84,8 +84,7 @@ function registerOnce(
 ): Promise<string> {
   let isHeld = false;
   const on = (error: unknown) => isTransient(error) || isHeld;
-  const wait = (count: number) => Math.min(1000 * count, 15_000);
-  return retried({ place, on, forMs: nameMs, wait }, async () => {
+  return retried({ place, on, ...untilNameIsFree }, async () => {
     isHeld = false;
     try {
       // Policies go by the copies' tags.

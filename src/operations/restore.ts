@@ -17,7 +17,7 @@ import { tagKeys, tagValue } from '../tags.ts';
 import { carryOver } from './carry-over.ts';
 import { type Ec2Question, type Hindrance, reading } from './question.ts';
 import { deregisterImage } from './remove.ts';
-import { findNamed, nameMs } from './rival.ts';
+import { findNamed, untilNameIsFree } from './rival.ts';
 
 /**
  * EC2 says of no rule of the Recycle Bin what it covers; that deregistered AMIs are in it shows that there is one.
@@ -32,7 +32,7 @@ export function asksToRestore({ ImageId, Name }: Image): Ec2Question[] {
       if (binned === undefined) return [];
       const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: should ${JSON.stringify(Name)} not be free once ${ImageId} is deregistered, this target fails`;
       const remedy = 'give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule';
-      const denied = await restoring(place, binned.ImageId ?? '');
+      const denied = await whyNotRestorable(place, binned.ImageId ?? '');
       const lost =
         denied === undefined ? ', and that AMI is restored' : `, and that AMI cannot be restored (${denied})`;
       const allow = denied === undefined ? '' : '; and set the template parameter RecycleBin to true';
@@ -42,7 +42,7 @@ export function asksToRestore({ ImageId, Name }: Image): Ec2Question[] {
 }
 
 /** Why the role may not restore an AMI, if it may not. */
-async function restoring(place: Place, ImageId: string): Promise<string | undefined> {
+async function whyNotRestorable(place: Place, ImageId: string): Promise<string | undefined> {
   const { is, words } = await ask(
     () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId, DryRun: true })),
     true,
@@ -91,16 +91,13 @@ function mayPass(error: unknown): boolean {
   return hasCode(error, 'InvalidAMIName.Duplicate') || isTransient(error);
 }
 
-function wait(count: number): number {
-  return Math.min(1000 * count, 15_000);
-}
-
 /** Whether the Recycle Bin gave the AMI back. */
 async function fromBin({ image: { ImageId } }: Deregister, { run, place }: Scope): Promise<boolean> {
   try {
     if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
-    const restoring = () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId }));
-    await retried({ place, on: mayPass, forMs: nameMs, wait }, restoring);
+    await retried({ place, on: mayPass, ...untilNameIsFree }, () =>
+      place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })),
+    );
     await run.watcher(place).image(ImageId ?? '');
     return true;
   } catch (error) {
@@ -127,7 +124,7 @@ async function registerAgain({ image, extras }: Deregister, { run, place }: Scop
     copies: new Map(snapshots.map((id) => [id, id])),
     tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith('aws:')),
   });
-  const ImageId = await retried({ place, on: mayPass, forMs: nameMs, wait }, async () => {
+  const ImageId = await retried({ place, on: mayPass, ...untilNameIsFree }, async () => {
     try {
       return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? '';
     } catch (error) {

@@ -11,8 +11,8 @@ import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { judge } from './reuse.ts';
 
-/** A name is free only some time after its AMI was deregistered. */
-export const nameMs = 300_000;
+/** How long, and how often, a name is tried: it is free only some time after its AMI was deregistered. */
+export const untilNameIsFree = { forMs: 300_000, wait: (count: number) => Math.min(1000 * count, 15_000) };
 
 /** A name that AWS says is taken shows its image some moments later. */
 const namedLooksSeconds = [0, 0.3, 0.7, 1, 2, 4, 8, 15];

@@ -69,26 +69,20 @@ async function compareAgain(
   { image, snapshots, expected }: Omit<Made, 'snapshots'> & { snapshots: Made['snapshots'] | undefined },
 ): Promise<Pick<Made, 'image' | 'snapshots'>> {
   const doing = `Comparing ${image.ImageId} in ${placeName(place)} with ${run.source.imageId}`;
-  let made = { image, snapshots, expected };
-  for (const [index, seconds] of looksSeconds.entries()) {
-    try {
-      if (seconds > 0) made = { ...made, snapshots: undefined, image: await seenAgain(place, image, seconds) };
-      const whole = { ...made, snapshots: made.snapshots ?? (await readParts(place, made.image)) };
-      const found = await unlike(run, place, whole);
-      if (found.length === 0) return whole;
-      if (index === looksSeconds.length - 1)
-        throw new StepError(doing, new Error(found.map(differenceText).join('; ')));
-    } catch (error) {
-      if (error instanceof StepError || place.signal.aborted) throw error;
-      throw new UnreadError(doing, error);
-    }
-  }
-  throw new Error('unreachable');
-}
-
-async function seenAgain(place: Place, image: Image, seconds: number): Promise<Image> {
-  await place.sleep(seconds * 1000);
-  return (await describeImages(place, [image.ImageId ?? '']))[0] ?? image;
+  let found: Difference[] | undefined;
+  const look = async () => {
+    // The first look is at what is known already.
+    const isFirst = found === undefined;
+    const [seen = image] = isFirst ? [image] : await describeImages(place, [image.ImageId ?? '']);
+    const parts = (isFirst ? snapshots : undefined) ?? (await readParts(place, seen));
+    found = await unlike(run, place, { image: seen, snapshots: parts, expected });
+    return found.length === 0 ? { image: seen, snapshots: parts } : undefined;
+  };
+  const verified = await lookedFor(place, looksSeconds, look).catch((error: unknown) => {
+    throw place.signal.aborted ? error : new UnreadError(doing, error);
+  });
+  if (verified !== undefined) return verified;
+  throw new StepError(doing, new Error((found ?? []).map(differenceText).join('; ')));
 }
 
 /** The snapshots of an image; those of a new one are seen late at times. */
