@@ -1,158 +1,46 @@
-import { readFileSync } from 'node:fs';
 import { parse as parseHcl } from '@cdktf/hcl2json';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { templates } from '../scripts/templates.mjs';
-import type { AccountScenario, RoleScenario } from '../simulator/scenario.ts';
 import { keyArnOf } from '../simulator/scenario.ts';
 import { subject } from '../simulator/scenarios/common.ts';
 import { fanOut, type StandardOptions, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
-import type { PolicyDocument } from '../simulator/world.ts';
 import { expectTargets, share } from './shared-case.ts';
+import { bare, deploy, type Parameters, readTemplate, stackOf } from './stacks.ts';
 
 /*
  * The templates give the accounts what the published policies say: made anew they are what is here, and the action runs
  * with the roles that they make, each feature turned on only where it is used.
  */
 
-type Value = string | number | boolean | Value[] | { [key: string]: Value };
-type Parameters = Readonly<Record<string, string>>;
-
-const absent = Symbol('AWS::NoValue');
-
-/** What CloudFormation makes of a template, as far as these use it. */
-function resolve(template: Record<string, Value>, parameters: Parameters, attributes: Parameters) {
-  const given = Object.fromEntries(
-    Object.entries(template.Parameters as Record<string, { Default?: string }>).map(([name, { Default }]) => {
-      const value = parameters[name] ?? Default;
-      if (value === undefined) throw new Error(`the parameter ${name} is missing`);
-      return [name, value];
-    }),
-  );
-  const refer = (name: string): string => {
-    const value = given[name] ?? attributes[name];
-    if (value === undefined) throw new Error(`no ${name}`);
-    return value;
-  };
-  const conditions = template.Conditions as Record<string, Value>;
-  const holds = (condition: Value): boolean => {
-    const [[how, what] = []] = Object.entries(condition as object) as [string, Value[]][];
-    if (how === 'Fn::Not') return !holds(what?.[0] ?? '');
-    if (how === 'Condition') return holds(conditions[String(what)] ?? '');
-    if (how !== 'Fn::Equals') throw new Error(`no condition ${how}`);
-    return walk(what?.[0] ?? '') === walk(what?.[1] ?? '');
-  };
-  const walk = (value: Value): unknown => {
-    if (Array.isArray(value)) return value.map(walk).filter((one) => one !== absent);
-    if (typeof value !== 'object') return value;
-    const [[name, inner] = []] = Object.entries(value);
-    if (name === 'Ref') {
-      if (inner === 'AWS::NoValue') return absent;
-      const { Type } = (template.Parameters as Record<string, { Type?: string }>)[String(inner)] ?? {};
-      return Type === 'CommaDelimitedList' ? refer(String(inner)).split(',') : refer(String(inner));
-    }
-    if (name === 'Fn::Sub') return String(inner).replaceAll(/\$\{([^}]+)\}/g, (_, one: string) => refer(one));
-    if (name === 'Fn::Join') {
-      const [between, parts] = inner as [string, Value];
-      return [walk(parts)].flat().join(between);
-    }
-    if (name === 'Fn::Split') {
-      const [at, text] = inner as [string, Value];
-      return String(walk(text)).split(at);
-    }
-    if (name === 'Fn::GetAtt') return refer((inner as string[]).join('.'));
-    if (name === 'Fn::If') {
-      const [condition, yes, no] = inner as Value[];
-      return walk((holds(conditions[String(condition)] ?? '') ? yes : no) ?? '');
-    }
-    return Object.fromEntries(
-      Object.entries(value).flatMap(([key, one]) => {
-        const walked = walk(one);
-        return walked === absent ? [] : [[key, walked]];
-      }),
-    );
-  };
-  const { Role, Key, Policy, ServiceControlPolicy } = walk(template.Resources ?? {}) as Partial<Resources>;
-  return {
-    ...{ role: Role?.Properties, key: Key?.Properties, policy: Policy?.Properties },
-    controls: ServiceControlPolicy?.Properties,
-  };
-}
-
-type Resources = Record<'Role', { Properties: RoleProperties }> &
-  Record<'ServiceControlPolicy', { Properties: { TargetIds: string[]; Content: PolicyDocument } }> &
-  Record<'Key', { Properties: KeyProperties }> &
-  Record<'Policy', { Properties: { Roles: string[]; ManagedPolicyName: string; PolicyDocument: PolicyDocument } }>;
-
-type RoleProperties = Readonly<{
-  RoleName: string;
-  AssumeRolePolicyDocument: PolicyDocument;
-  Policies: { PolicyName: string; PolicyDocument: PolicyDocument }[];
-}>;
-type KeyProperties = Readonly<{ KeyPolicy: PolicyDocument }>;
-
-const read = (path: string) => readFileSync(new URL(`../templates/${path}`, import.meta.url), 'utf8');
-
-function stack(file: string, account: string, region: string, keyArn: string, parameters: Parameters) {
-  const template = parse(read(file)) as Record<string, Value>;
-  const attributes = {
-    'AWS::Region': region,
-    'AWS::AccountId': account,
-    'AWS::Partition': 'aws',
-    'Key.Arn': keyArn,
-    Key: keyArn,
-  };
-  return resolve(template, { Subject: subject, ...parameters }, attributes);
-}
-
-function roleOf({ role }: ReturnType<typeof stack>, more: readonly PolicyDocument[]): [string, RoleScenario] {
-  if (role === undefined) throw new Error('the template makes no role');
-  const { RoleName, AssumeRolePolicyDocument, Policies } = role;
-  const policies = [...Policies.map(({ PolicyDocument }) => PolicyDocument), ...more];
-  return [RoleName, { trust: AssumeRolePolicyDocument, policies }];
-}
-
 /** The standard case, its accounts set up by the templates instead. */
 function setUp(options: StandardOptions, source: Parameters, target: Parameters) {
   const shared = fanOut(options);
-  const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
-  const hubKeys = (options.hubs ?? []).map((region) => [region, keyArnOf(sourceAccount, region, 'cmkSource')] as const);
+  let scenario = bare(shared.scenario);
+  const deployed = (file: string, account: string, region: string, parameters: Parameters): string => {
+    const done = deploy(scenario, { file, account, region, parameters });
+    scenario = done.scenario;
+    return done.outputs.KeyArn ?? '';
+  };
+  const SourceKeyArn = deployed('source-account.yaml', sourceAccount, sourceRegion, { Subject: subject, ...source });
   const { TargetAccounts = '' } = source;
-  const hubs = hubKeys.map(([region, keyArn]) =>
-    stack('source-hub.yaml', sourceAccount, region, keyArn, { TargetAccounts }),
+  const hubs = (options.hubs ?? []).map((region) =>
+    deployed('source-hub.yaml', sourceAccount, region, { TargetAccounts }),
   );
-  const ofHubs = hubs.flatMap(({ policy }) => (policy === undefined ? [] : [policy.PolicyDocument]));
-  const accounts = Object.fromEntries(
-    Object.entries(shared.scenario.accounts).map(([id, account]): [string, AccountScenario] => {
-      const regions = Object.keys(account.regions ?? {});
-      const stacks =
-        id === sourceAccount
-          ? [stack('source-account.yaml', id, sourceRegion, sourceKey, source), ...hubs]
-          : regions.map((region) =>
-              stack('target-account.yaml', id, region, keyArnOf(id, region, 'cmkTarget'), {
-                SourceKeyArn: sourceKey,
-                HubKeyArns: hubKeys.map(([, keyArn]) => keyArn).join(','),
-                ...target,
-              }),
-            );
-      const alias = id === sourceAccount ? 'cmkSource' : 'cmkTarget';
-      const keyed = Object.fromEntries(
-        Object.entries(account.regions ?? {}).map(([name, region], index) => {
-          const policy = stacks[index]?.key?.KeyPolicy;
-          return [name, { ...region, keys: { [alias]: policy ? { policy } : {} } }];
-        }),
-      );
-      const made = id === sourceAccount ? stacks.slice(0, 1) : stacks;
-      const roles = Object.fromEntries(made.map((one) => roleOf(one, id === sourceAccount ? ofHubs : [])));
-      return [id, { ...account, roles, regions: keyed }];
-    }),
-  );
+  for (const [account, { regions = {} }] of Object.entries(shared.scenario.accounts))
+    for (const region of account === sourceAccount ? [] : Object.keys(regions))
+      deployed('target-account.yaml', account, region, {
+        ...{ Subject: subject, SourceKeyArn, OidcProviderRegion: 'eu-west-1', HubKeyArns: hubs.join(',') },
+        ...target,
+      });
   return {
     ...shared,
-    scenario: { ...shared.scenario, accounts },
+    scenario,
     inputs: { ...shared.inputs, 'target-role-arn': 'arn:aws:iam::{account}:role/ami-target-{region}' },
   };
 }
+
+const read = readTemplate;
 
 test('made anew from policies/, the templates are what is here', () => {
   for (const [path, content] of Object.entries(templates())) expect(read(path)).toBe(content);
@@ -198,6 +86,14 @@ describe('the action runs with what the CloudFormation templates make', () => {
     expectTargets(result, shared.amiId);
   });
 
+  test('with sessions as long as the roles let them be, and no longer', async () => {
+    const hours = { 'role-duration-seconds': '14400', 'dry-run': 'true' };
+    const { main } = await share(setUp({}, { MaxSessionDuration: '14400' }, { MaxSessionDuration: '14400' }), hours);
+    expect(main.annotations).toEqual([]);
+    const { error } = await share(setUp({}, { MaxSessionDuration: '14400' }, { MaxSessionDuration: '7200' }), hours);
+    expect(error).toContain('MaxSessionDuration');
+  });
+
   test('an account that is not named is missed', async () => {
     const { error } = await share(setUp({}, { TargetAccounts: '333333333333' }, {}), { 'dry-run': 'true' });
     expect(error).toContain('ec2:ModifySnapshotAttribute');
@@ -230,15 +126,23 @@ const camel = (name: string) => name.replaceAll(/(?:^|_)([a-z])/g, (_, letter: s
 describe('the Terraform modules have the same policies', () => {
   const account = '222222222222';
   const region = 'eu-west-1';
-  const keyArn = `arn:aws:kms:${region}:${account}:key/1`;
   const lists = {
     HubKeyArns: 'arn:hub-1,arn:hub-2',
     GrantKeyTo: 'arn:one,arn:two',
     TargetAccounts: '333333333333,444444444444',
+    Subject: `${subject},repo:acme/images:pull_request`,
   };
-  const texts = { Parameter: 'golden/*', SourceKeyArn: 'arn:source', ...lists };
+  const texts = {
+    RoleName: 'ami',
+    MaxSessionDuration: '7200',
+    SourceAccount: sourceAccount,
+    Parameter: 'golden/*',
+    SourceKeyArn: 'arn:source',
+    ...lists,
+  };
   /** What a reference to a list stands for. */
   const listed: Readonly<Record<string, readonly string[]>> = {
+    'var.subject': lists.Subject.split(','),
     'var.hub_key_arns': lists.HubKeyArns.split(','),
     'var.grant_key_to': lists.GrantKeyTo.split(','),
     'local.target_accounts': lists.TargetAccounts.split(','),
@@ -249,15 +153,24 @@ describe('the Terraform modules have the same policies', () => {
     'local.account': account,
     'local.partition': 'aws',
     'local.audience': 'sts.amazonaws.com',
-    'var.subject': subject,
+    'var.max_session_duration': '7200',
     'var.source_key_arn': texts.SourceKeyArn,
     'var.parameter': texts.Parameter,
     'var.role_name': 'ami',
     'var.source_account': sourceAccount,
     'var.target_role_name': 'ami-target',
     'var.source_role_name': 'ami-source',
-    'aws_kms_key.this.arn': keyArn,
+    'aws_kms_key.this.arn': keyArnOf(account, region, 'cmk'),
   };
+
+  /** A stack with every feature asked for, and of `texts` what it takes. */
+  function stack(file: string, more: Parameters = {}) {
+    const given = Object.entries(parametersOf(file)).map(([name, { Default }]) => {
+      const value: unknown = { KeyAlias: 'cmk', ...texts, ...more }[name] ?? (Default === 'false' ? 'true' : Default);
+      return [name, String(value)];
+    });
+    return stackOf({ file, account, region, parameters: Object.fromEntries(given) });
+  }
 
   /** A module as HashiCorp's parser reads it, and its attributes with `values` in the place of references. */
   async function readModule(module: string) {
@@ -290,21 +203,20 @@ describe('the Terraform modules have the same policies', () => {
     ['source-account', 'source-account.yaml'],
     ['target-account', 'target-account.yaml'],
   ])('%s', async (module, template) => {
-    const flags = Object.entries(parametersOf(template)).filter(([, one]) => one.Default === 'false');
-    const every = { ...Object.fromEntries(flags.map(([name]) => [name, 'true'])), RoleName: 'ami', ...texts };
-    const { role, key } = stack(template, account, region, keyArn, every);
+    const { role, key } = stack(template);
     const { of, text, document, policies } = await readModule(module);
     const expected = role?.Policies.map(({ PolicyName, PolicyDocument }) => [PolicyName, PolicyDocument]);
     expect(policies).toEqual(Object.fromEntries(expected ?? []));
     const [made, ...others] = of('aws_iam_role');
     expect(others).toEqual([]);
     expect(document(made?.assume_role_policy)).toEqual(role?.AssumeRolePolicyDocument);
-    expect(text(made?.name)).toBe(role?.RoleName);
+    expect([text(made?.name), Number(text(made?.max_session_duration))]).toEqual([role?.RoleName, 7200]);
+    expect(role?.MaxSessionDuration).toBe(7200);
     expect(of('aws_kms_key').map(({ policy }) => document(policy))).toEqual([key?.KeyPolicy]);
   });
 
   test('source-hub', async () => {
-    const { policy, key } = stack('source-hub.yaml', account, region, keyArn, texts);
+    const { policy, key } = stack('source-hub.yaml');
     const { of, text, document } = await readModule('source-hub');
     expect(of('aws_iam_policy').map((one) => [text(one.name), document(one.policy)])).toEqual([
       [policy?.ManagedPolicyName, policy?.PolicyDocument],
@@ -323,10 +235,9 @@ describe('the Terraform modules have the same policies', () => {
 
   test('deny-tags', async () => {
     const { hcl, document } = await readModule('deny-tags');
-    const parameters = { SourceAccount: sourceAccount };
-    const { policy } = stack('deny-tags.yaml', account, region, keyArn, parameters);
+    const { policy } = stack('deny-tags.yaml');
     expect(document(hcl.locals[0].policy)).toEqual(policy?.PolicyDocument);
-    const { controls } = stack('deny-tags.yaml', account, region, keyArn, { ...parameters, TargetIds: 'ou-1,ou-2' });
+    const { controls } = stack('deny-tags.yaml', { TargetIds: 'ou-1,ou-2' });
     expect(controls).toMatchObject({ TargetIds: ['ou-1', 'ou-2'], Content: policy?.PolicyDocument });
   });
 

@@ -83,9 +83,15 @@ const guard = {
 /** The parameters that are more than on or off. */
 const kinds = { Parameter: 'text', HubKeyArns: 'list', GrantKeyTo: 'list', TargetAccounts: 'list', TargetIds: 'list' };
 
+/** The seconds that IAM takes: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html */
+const sessionDuration = { min: 3600, max: 43_200, unless: 3600 };
+
 const descriptions = {
-  Subject: `The workflow that may assume the role, as the claim sub of its ID token names it, such as repo:acme/images:ref:refs/heads/main or repo:acme/images:environment:production.`,
+  Subject:
+    'The workflows that may assume the role, as the claim sub of their ID tokens names them: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests. Each whole: a wildcard matches nothing.',
   RoleName: 'The name of the role.',
+  RegionalRoleName: 'The name of the role, without its region: ami-target makes ami-target-eu-west-1.',
+  MaxSessionDuration: "The most seconds that a session may last, at least those of the input 'role-duration-seconds'.",
   KeyAlias: "The alias of the key, without 'alias/'.",
   OidcProvider: "Whether to make GitHub's OIDC provider. An account has one at most, for all its regions.",
   OidcProviderRegion:
@@ -123,6 +129,7 @@ const sub = (text) =>
 /** The list of a parameter, or that of a text with each of its accounts: CloudFormation has no loop but joining. */
 function listOf(text) {
   if (text === '${GrantKeyTo}') return { Ref: 'GrantKeyTo' };
+  if (text === '${Subject}') return { Ref: 'Subject' };
   const [before, after] = text.split('${TargetAccounts}');
   if (after === undefined) return undefined;
   const accounts = { 'Fn::If': ['HasTargetAccounts', { Ref: 'TargetAccounts' }, ['*']] };
@@ -132,7 +139,14 @@ function listOf(text) {
 }
 
 /** A policy as CloudFormation has it. */
-const documentOf = (name, values) => withSubs(withLists(filled(policyOf(name), values, '${AWS::Partition}'), listOf));
+const documentOf = (policy, values) => withSubs(withLists(filled(policy, values, '${AWS::Partition}'), listOf));
+
+/** The trust of a role in any subjects and for any audience. */
+function trustPolicy() {
+  const trust = policyOf('trust-branch');
+  trust.Statement[0].Condition.StringEquals = { [`${issuer}:aud`]: '<audience>', [`${issuer}:sub`]: ['<subject>'] };
+  return trust;
+}
 
 function withSubs(value) {
   if (typeof value === 'string') return sub(value);
@@ -152,7 +166,11 @@ const text = (name, Default) => ({
   ...(Default !== undefined && { Default }),
   Description: descriptions[name],
 });
-const list = (name) => ({ Type: 'CommaDelimitedList', Default: '', Description: descriptions[name] });
+const list = (name, Default = '') => ({
+  Type: 'CommaDelimitedList',
+  ...(Default !== null && { Default }),
+  Description: descriptions[name],
+});
 
 const parameterOf = (name) =>
   kinds[name] === 'list' ? list(name) : kinds[name] === 'text' ? text(name, '') : flag(name);
@@ -223,7 +241,7 @@ function cloudFormationHub() {
         Properties: {
           ManagedPolicyName: sub(`\${SourceRoleName}-hub-\${AWS::Region}`),
           Roles: [{ Ref: 'SourceRoleName' }],
-          PolicyDocument: documentOf(hub.policy, values),
+          PolicyDocument: documentOf(policyOf(hub.policy), values),
         },
       },
     },
@@ -235,7 +253,7 @@ function cloudFormationHub() {
 
 function cloudFormationGuard() {
   const { title, policy } = guard;
-  const PolicyDocument = documentOf(policy, {
+  const PolicyDocument = documentOf(policyOf(policy), {
     'source-role-arn': 'arn:aws:iam::${SourceAccount}:role/${SourceRoleName}',
     'target-role-arn': 'arn:aws:iam::*:role/${TargetRoleName}-*',
   });
@@ -294,18 +312,21 @@ function cloudFormation(side) {
     account: '${AWS::AccountId}',
     subject: '${Subject}',
   };
-  const partition = '${AWS::Partition}';
   const features = policies.flatMap(({ when }) => when ?? []);
-  const trust = policyOf('trust-branch');
-  trust.Statement[0].Condition.StringEquals[`${issuer}:sub`] = '<subject>';
-  trust.Statement[0].Condition.StringEquals[`${issuer}:aud`] = '<audience>';
   const audience = 'sts.amazonaws.com';
   const template = {
     AWSTemplateFormatVersion: '2010-09-09',
     Description: `Share Encrypted AMI. ${title}`,
     Parameters: {
-      Subject: text('Subject'),
-      RoleName: text('RoleName', `ami-${side}`),
+      Subject: list('Subject', null),
+      RoleName: { ...text('RoleName', `ami-${side}`), ...(isTarget && { Description: descriptions.RegionalRoleName }) },
+      MaxSessionDuration: {
+        Type: 'Number',
+        MinValue: sessionDuration.min,
+        MaxValue: sessionDuration.max,
+        Default: sessionDuration.unless,
+        Description: descriptions.MaxSessionDuration,
+      },
       KeyAlias: text('KeyAlias', isTarget ? 'cmkTarget' : 'cmkSource'),
       ...(isTarget
         ? { SourceKeyArn: text('SourceKeyArn'), OidcProviderRegion: text('OidcProviderRegion', '') }
@@ -342,9 +363,10 @@ function cloudFormation(side) {
         Type: 'AWS::IAM::Role',
         Properties: {
           RoleName: sub(isTarget ? '${RoleName}-${AWS::Region}' : '${RoleName}'),
-          AssumeRolePolicyDocument: withSubs(filled(trust, { ...values, audience: '${Audience}' }, partition)),
+          MaxSessionDuration: { Ref: 'MaxSessionDuration' },
+          AssumeRolePolicyDocument: documentOf(trustPolicy(), { ...values, audience: '${Audience}' }),
           Policies: policies.map(({ policy: name, when }) => {
-            const one = { PolicyName: name, PolicyDocument: documentOf(name, values) };
+            const one = { PolicyName: name, PolicyDocument: documentOf(policyOf(name), values) };
             return when === undefined ? one : { 'Fn::If': [`Has${when}`, one, { Ref: 'AWS::NoValue' }] };
           }),
         },
@@ -399,12 +421,12 @@ function askedFor(name) {
 
 /** The same of Terraform, where locals hold the lists. */
 function listOfTerraform(text) {
-  if (text === '${var.grant_key_to}' || text === '${local.target_accounts}') return text;
+  if (['${var.grant_key_to}', '${var.subject}', '${local.target_accounts}'].includes(text)) return text;
   return text.includes('${local.target_accounts}') ? '${local.target_roles}' : undefined;
 }
 
-const terraformDocument = (name, values) =>
-  encoded(withLists(filled(policyOf(name), values, '${local.partition}'), listOfTerraform), 2);
+const terraformDocument = (policy, values) =>
+  encoded(withLists(filled(policy, values, '${local.partition}'), listOfTerraform), 2);
 
 const targetLocals = [
   '  target_accounts = length(var.target_accounts) > 0 ? var.target_accounts : ["*"]',
@@ -485,7 +507,7 @@ function terraformHub() {
       "# Inline, there would be room for two hubs beside the role's own policies.",
       'resource "aws_iam_policy" "this" {',
       '  name = "${var.source_role_name}-hub-${local.region}"',
-      `  policy = ${terraformDocument(hub.policy, values)}`,
+      `  policy = ${terraformDocument(policyOf(hub.policy), values)}`,
       '}',
     ].join('\n'),
     [
@@ -517,7 +539,7 @@ function terraformGuard() {
     [
       'locals {',
       '  partition = data.aws_partition.this.partition',
-      `  policy = ${terraformDocument(policy, values)}`,
+      `  policy = ${terraformDocument(policyOf(policy), values)}`,
       '}',
     ].join('\n'),
     [
@@ -567,13 +589,10 @@ function terraform(side) {
     subject: '${var.subject}',
     audience: '${local.audience}',
   };
-  const partition = '${local.partition}';
-  const trust = policyOf('trust-branch');
-  trust.Statement[0].Condition.StringEquals[`${issuer}:sub`] = '<subject>';
-  trust.Statement[0].Condition.StringEquals[`${issuer}:aud`] = '<audience>';
   const variables = [
-    ['subject', 'string', undefined, descriptions.Subject],
-    ['role_name', 'string', `ami-${side}`, descriptions.RoleName],
+    ['subject', 'list(string)', undefined, descriptions.Subject],
+    ['role_name', 'string', `ami-${side}`, isTarget ? descriptions.RegionalRoleName : descriptions.RoleName],
+    ['max_session_duration', 'number', sessionDuration.unless, descriptions.MaxSessionDuration],
     ['key_alias', 'string', isTarget ? 'cmkTarget' : 'cmkSource', descriptions.KeyAlias],
     ...(isTarget ? [['source_key_arn', 'string', undefined, descriptions.SourceKeyArn]] : []),
     ['oidc_provider', 'bool', !isTarget, descriptions.OidcProvider],
@@ -603,9 +622,10 @@ function terraform(side) {
     ...keyBlocks(key),
     [
       'resource "aws_iam_role" "this" {',
-      '  # checkov:skip=CKV_AWS_393: It sees no value in the variable. The user names one subject; StringEquals knows no wildcard.',
-      `  name = ${isTarget ? '"${var.role_name}-${local.region}"' : 'var.role_name'}`,
-      `  assume_role_policy = ${encoded(filled(trust, values, partition), 2)}`,
+      '  # checkov:skip=CKV_AWS_393: It sees no value in the variable. StringEquals knows no wildcard.',
+      `  name                 = ${isTarget ? '"${var.role_name}-${local.region}"' : 'var.role_name'}`,
+      '  max_session_duration = var.max_session_duration',
+      `  assume_role_policy = ${terraformDocument(trustPolicy(), values)}`,
       '}',
     ].join('\n'),
     ...policies.map(({ policy: name, when }) => {
@@ -616,7 +636,7 @@ function terraform(side) {
       lines.push(
         `  name${pad} = "${name}"`,
         `  role${pad} = aws_iam_role.this.id`,
-        `  policy = ${terraformDocument(name, values)}`,
+        `  policy = ${terraformDocument(policyOf(name), values)}`,
         '}',
       );
       return lines.join('\n');

@@ -9,7 +9,7 @@ import { buildWorld, type Scenario } from './scenario.ts';
 import { type HttpAnswer, type HttpRequest, type Outcome, type Server, serve } from './server.ts';
 import { type Answer, prepare, refusalAnswer, type Services } from './services.ts';
 import { openSession, readSignature, type Sessions, type Signature } from './sessions.ts';
-import { defaultGitHub, openTokenIssuer } from './sts.ts';
+import { defaultGitHub, type GitHub, openTokenIssuer } from './sts.ts';
 import type { Failure, World } from './world.ts';
 
 /** A call as it came in, and what became of it. */
@@ -42,6 +42,8 @@ export type Simulator = {
   /** What the server would do with a request, without a socket: nothing but promises and the clock is waited for. */
   answer(request: HttpRequest): Promise<Outcome>;
   addFault(fault: Fault): void;
+  /** From now on GitHub's tokens are of this job; what isn't said is as the scenario has it. */
+  setJob(job: Partial<GitHub>): void;
   /** Tells of each call after its effect and before its answer; gives what ends it. */
   onCall(listener: (call: RecordedCall) => void): () => void;
   describe(): string;
@@ -244,6 +246,7 @@ export async function startSimulator(
     calls,
     answer,
     addFault: (fault) => faults.add(fault),
+    setJob: (job) => issuer.setJob({ ...github, ...job }),
     onCall(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

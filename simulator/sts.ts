@@ -12,6 +12,8 @@ export type GitHub = Readonly<{
   repositoryId: string;
   ref: string;
   environment?: string;
+  /** Whether a pull request's event started the workflow. */
+  pullRequest?: boolean;
   subject: 'classic' | 'immutable';
   tokenSeconds: number;
   /** Whether the job has `permissions: id-token: write`. */
@@ -39,9 +41,14 @@ function keyPair() {
 }
 
 /** GitHub's token endpoint: ID tokens that are really signed. */
-export function openTokenIssuer(github: GitHub, clock: Clock) {
+export function openTokenIssuer(first: GitHub, clock: Clock) {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  let github = first;
   return {
+    /** From now on, tokens are of this job. */
+    setJob(job: GitHub): void {
+      github = job;
+    },
     /** An ID token for an audience. */
     issue(audience: string): string {
       const now = Math.floor(clock.now() / 1000);
@@ -63,10 +70,11 @@ export function openTokenIssuer(github: GitHub, clock: Clock) {
 }
 
 // https://docs.github.com/actions/reference/security/oidc
-function subjectOf({ repository, ownerId, repositoryId, ref, environment, subject }: GitHub): string {
+function subjectOf({ repository, ownerId, repositoryId, ref, environment, pullRequest, subject }: GitHub): string {
   const [owner, name] = repository.split('/');
   const base = subject === 'immutable' ? `repo:${owner}@${ownerId}/${name}@${repositoryId}` : `repo:${repository}`;
-  return `${base}:${environment === undefined ? `ref:${ref}` : `environment:${environment}`}`;
+  if (environment !== undefined) return `${base}:environment:${environment}`;
+  return `${base}:${pullRequest === true ? 'pull_request' : `ref:${ref}`}`;
 }
 
 type Input = Readonly<{

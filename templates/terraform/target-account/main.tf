@@ -11,14 +11,20 @@ terraform {
 }
 
 variable "subject" {
-  type        = string
-  description = "The workflow that may assume the role, as the claim sub of its ID token names it, such as repo:acme/images:ref:refs/heads/main or repo:acme/images:environment:production."
+  type        = list(string)
+  description = "The workflows that may assume the role, as the claim sub of their ID tokens names them: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests. Each whole: a wildcard matches nothing."
 }
 
 variable "role_name" {
   type        = string
-  description = "The name of the role."
+  description = "The name of the role, without its region: ami-target makes ami-target-eu-west-1."
   default     = "ami-target"
+}
+
+variable "max_session_duration" {
+  type        = number
+  description = "The most seconds that a session may last, at least those of the input 'role-duration-seconds'."
+  default     = 3600
 }
 
 variable "key_alias" {
@@ -136,8 +142,9 @@ resource "aws_kms_alias" "this" {
 }
 
 resource "aws_iam_role" "this" {
-  # checkov:skip=CKV_AWS_393: It sees no value in the variable. The user names one subject; StringEquals knows no wildcard.
-  name = "${var.role_name}-${local.region}"
+  # checkov:skip=CKV_AWS_393: It sees no value in the variable. StringEquals knows no wildcard.
+  name                 = "${var.role_name}-${local.region}"
+  max_session_duration = var.max_session_duration
   assume_role_policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
