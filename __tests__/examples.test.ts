@@ -6,16 +6,25 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import { parse } from 'yaml';
-import type { RoleScenario } from '../simulator/scenario.ts';
+import type { RoleScenario, Scenario } from '../simulator/scenario.ts';
 import { workflowRole } from '../simulator/scenarios/common.ts';
-import { type Case, type StandardOptions, standardCase } from '../simulator/scenarios/standard.ts';
-import type { GitHub } from '../simulator/sts.ts';
+import {
+  type Case,
+  type StandardOptions,
+  sourceAccount,
+  sourceRegion,
+  standardCase,
+  targetAccount,
+  targetRegion,
+} from '../simulator/scenarios/standard.ts';
 import { runJob, startSimulator } from './in-process.ts';
-import type { TargetRecord } from './shared-case.ts';
+import { expectTargets, type TargetRecord } from './shared-case.ts';
+import { bare, deploy, type Parameters } from './stacks.ts';
 
 /*
  * Every workflow in examples/ is one that GitHub would take, gives the action inputs that it has, and its step does in the
- * simulator what the example says.
+ * simulator what the example says, with roles and keys from templates/ as README's Quick start deploys them, and the
+ * parameters that the example's header names. So does Quick start itself.
  */
 
 const folder = new URL('../examples/', import.meta.url);
@@ -23,7 +32,8 @@ const files = readdirSync(folder).filter((file) => file.endsWith('.yml'));
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 
 type With = Readonly<Record<string, string | boolean | number>>;
-type Job = Readonly<{ uses?: string; with?: With; steps?: readonly Readonly<{ uses?: string; with?: With }>[] }>;
+type Step = Readonly<{ uses?: string; with?: With }>;
+type Job = Step & Readonly<{ environment?: string; steps?: readonly Step[] }>;
 type Workflow = Readonly<{ jobs: Readonly<Record<string, Job>> }>;
 
 /** What GitHub's own language service finds wrong with a workflow; it knows this action's inputs from action.yml. */
@@ -102,7 +112,8 @@ type Play = Readonly<{
   files?: (shared: Case, approved: ApprovedPlan) => Record<string, string>;
   /** The step whose plan was approved before this one. */
   first?: number;
-  github?: Partial<GitHub>;
+  /** Whether a pull request started the workflow. */
+  pullRequest?: boolean;
   /** The source and target places whose AMIs there are in the end. */
   targets: readonly string[];
   /** Of each target, if it isn't `created`; null where no target is told of. */
@@ -140,7 +151,6 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
     {
       options: {
         targets: both,
-        policies: ['source-ssm-parameter', 'target-ssm-parameter'],
         source: { parameters: { '/golden/built': standardCase().amiId } },
       },
       targets: ['222222222222/eu-west-1', '999999999999/eu-west-1'],
@@ -148,12 +158,12 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
   ],
   'release.yml': [
     {
-      options: { ami: { name: 'golden-image-v3' }, targets: ['222222222222'], policies: ['target-ssm-parameter'] },
+      options: { ami: { name: 'golden-image-v3' }, targets: ['222222222222'] },
       contexts: () => ({ 'github.event.release.tag_name': 'v3', 'vars.TARGET_ACCOUNT': '222222222222' }),
       targets: ['222222222222/eu-west-1'],
     },
     {
-      options: { regions: ['eu-west-1', 'us-west-2'], policies: ['target-ssm-parameter', 'target-publish'] },
+      options: { regions: ['eu-west-1', 'us-west-2'] },
       contexts: ({ amiId }) => ({
         'needs.staging.outputs.source-ami-id': amiId,
         'vars.TARGET_ACCOUNT': '999999999999',
@@ -166,7 +176,6 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       options: {
         targets: both,
         regions: ['eu-west-1', 'us-west-2', 'ap-southeast-2'],
-        hubs: ['eu-west-1', 'us-west-2', 'ap-southeast-2'],
       },
       contexts: (shared) => ({ ...amiId(shared), 'needs.accounts.outputs.accounts': both.join(',') }),
       targets: both.flatMap((account) =>
@@ -180,7 +189,6 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
         ami: { name: 'golden-image-7' },
         targets: both,
         regions: ['eu-west-1', 'us-west-2'],
-        policies: ['target-publish', 'target-retain'],
       },
       targets: both.flatMap((account) => ['eu-west-1', 'us-west-2'].map((region) => `${account}/${region}`)),
     },
@@ -198,6 +206,7 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
   ],
   'dry-run-on-pull-request.yml': [
     {
+      pullRequest: true,
       options: { ami: { name: 'golden-image-7' } },
       contexts: () => ({
         'steps.targets.outputs.list': '- account: "999999999999"\n  region: eu-west-1\n',
@@ -208,6 +217,7 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
   ],
   'approve-plan.yml': [
     {
+      pullRequest: true,
       options: { ami: { name: 'golden-image-7' } },
       contexts: () => ({
         'steps.targets.outputs.list': '- account: "999999999999"\n  region: eu-west-1\n',
@@ -237,22 +247,31 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
   ],
   'auto-scaling-refresh.yml': [
     {
-      options: { regions: ['eu-west-1', 'us-west-2'], policies: ['target-ssm-parameter', 'target-grant-key'] },
+      options: { regions: ['eu-west-1', 'us-west-2'] },
       contexts: amiId,
       targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
     },
   ],
 };
 
-/** Each `with:` of an action step, or of a job that calls the fan-out. */
-function stepsOf(file: string): With[] {
-  const { jobs } = parse(read(`examples/${file}`)) as Workflow;
-  const isOurs = (uses: string | undefined) => uses?.startsWith('org/share-encrypted-ami') === true;
+type ActionStep = Readonly<{ inputs: With; environment: string | undefined }>;
+
+const isOurs = ({ uses }: Step) => uses?.startsWith('org/share-encrypted-ami') === true;
+
+/** Each action step of a workflow, or job that calls the fan-out. */
+function stepsOf(workflow: string): ActionStep[] {
+  const { jobs } = parse(workflow) as Workflow;
   return Object.values(jobs).flatMap((job) =>
-    isOurs(job.uses)
-      ? [job.with ?? {}]
-      : (job.steps ?? []).flatMap((step) => (isOurs(step.uses) ? [step.with ?? {}] : [])),
+    [job, ...(job.steps ?? [])]
+      .filter(isOurs)
+      .map(({ with: inputs = {} }) => ({ inputs, environment: job.environment })),
   );
+}
+
+function stepOf(workflow: string, index = 0): ActionStep {
+  const step = stepsOf(workflow)[index];
+  if (step === undefined) throw new Error('the workflow has no such step');
+  return step;
 }
 
 function filled(values: With, contexts: Readonly<Record<string, string>>): Record<string, string> {
@@ -276,34 +295,117 @@ function withServiceRoles(shared: Case): Case {
   return { ...shared, scenario: { ...shared.scenario, accounts } };
 }
 
+/** `Name=value` of a command or a comment. */
+const parametersIn = (text: string): Parameters =>
+  Object.fromEntries(
+    [...text.matchAll(/(?<=\s)(\w+)=(<[^>]*>|\S+)/g)].map(([, name = '', value = '']) => [name, value]),
+  );
+
+const quickStart = (/^## Quick start\n([\s\S]*?)^## /m.exec(read('README.md')) ?? [])[1] ?? '';
+
+/** The templates that Quick start deploys, with the regions and the parameters that its commands have. */
+const quickStartStacks = [...quickStart.matchAll(/aws cloudformation deploy ([\s\S]*?[^\\])\n/g)].map(
+  ([, command = '']) => {
+    const [, file = ''] = /--template-file templates\/(\S+)/.exec(command) ?? [];
+    const [, region = ''] = /--region (\S+)/.exec(command) ?? [];
+    const [options = '', overrides = ''] = command.split('--parameter-overrides');
+    return { file, region, options, parameters: parametersIn(overrides) };
+  },
+);
+
+/** What a workflow's header says that its templates take besides: by file, and where it says so for one environment. */
+function headerOf(workflow: string): { file: string; environment: string | undefined; parameters: Parameters }[] {
+  const [comment = ''] = /^(?:#.*\n)+/.exec(workflow) ?? [];
+  expect(comment).toMatch(/^# Templates: as in Quick start(?:\.|, with)$/m);
+  const [, ...entries] = comment.split(/^# {3}(?=\S)/m);
+  return entries.flatMap((entry) => {
+    const [, environment] = /\((\w+)\):/.exec(entry) ?? [];
+    const named = [...entry.matchAll(/([\w-]+\.yaml)/g)];
+    return named.map(([file]) => ({ file, environment, parameters: parametersIn(entry) }));
+  });
+}
+
+/** An example as its step is played: what its header says, but for what is left out. */
+type Example = Readonly<{ workflow: string; environment: string | undefined; without?: string }>;
+
+/** A case in accounts that templates alone have set up: Quick start's, with what the header of an example says. */
+function setUp(shared: Case, options: StandardOptions, { workflow, environment, without }: Example): Case {
+  const { targets = [targetAccount], regions = [targetRegion], sourceRegion: from = sourceRegion } = options;
+  const header = headerOf(workflow);
+  let scenario: Scenario = bare(shared.scenario);
+  const outputs: Record<string, string> = {};
+  const stack = (file: string, account: string, region: string) => {
+    const own = header.filter((one) => one.file === file && (one.environment ?? environment) === environment);
+    const first = quickStartStacks.find((one) => one.file === file)?.parameters;
+    const named = own.flatMap(({ parameters }) => Object.entries(parameters));
+    const given = Object.fromEntries([...Object.entries(first ?? {}), ...named.filter(([name]) => name !== without)]);
+    const filledIn = Object.entries(given).map(([name, value]) => [name, outputs[value] ?? value]);
+    const deployed = deploy(scenario, { file, account, region, parameters: Object.fromEntries(filledIn) });
+    scenario = deployed.scenario;
+    return deployed.outputs.KeyArn ?? '';
+  };
+  outputs['<KeyArn>'] = stack('source-account.yaml', sourceAccount, from);
+  if (header.some(({ file }) => file === 'source-hub.yaml')) {
+    const hubs = regions.map((region) => stack('source-hub.yaml', sourceAccount, region));
+    outputs['<KeyArn of every hub, with commas>'] = hubs.join(',');
+  }
+  for (const account of targets) for (const region of regions) stack('target-account.yaml', account, region);
+  return { ...shared, scenario };
+}
+
+/** What a job needs to be told besides its inputs. */
+type Started = Readonly<{ shared: Case; env: Record<string, string>; file: string }>;
+
 /** The plan that the step `index` of a workflow makes of a case. */
-async function planOf(
-  shared: Case,
-  { file, index }: Readonly<{ file: string; index: number }>,
-  env: Record<string, string>,
-) {
+async function planOf({ shared, env, file }: Started, index: number): Promise<ApprovedPlan> {
   const play = plays[file]?.[index];
-  const inputs = filled(stepsOf(file)[index] ?? {}, play?.contexts?.(shared, { digest: '', plan: '' }) ?? {});
-  const { main } = await runJob({ inputs, env });
+  const { inputs } = stepOf(read(`examples/${file}`), index);
+  const contexts = play?.contexts?.(shared, { digest: '', plan: '' }) ?? {};
+  const { main } = await runJob({ inputs: filled(inputs, contexts), env });
   const { 'plan-digest': digest = '', 'plan-file': path = '' } = main.outputs;
   return { digest, plan: main.temp[basename(path)] ?? '' };
 }
 
 test('every example has its play', () => {
   expect(Object.keys(plays).sort()).toEqual(files.toSorted());
-  for (const file of files) expect([file, stepsOf(file).length]).toEqual([file, plays[file]?.length]);
+  for (const file of files)
+    expect([file, stepsOf(read(`examples/${file}`)).length]).toEqual([file, plays[file]?.length]);
+});
+
+test('Quick start: its commands, then its workflow, dry and in earnest', async () => {
+  expect(quickStartStacks.map(({ file, region }) => [file, region])).toEqual([
+    ['source-account.yaml', sourceRegion],
+    ['target-account.yaml', targetRegion],
+  ]);
+  // https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html: roles that have names
+  for (const { options } of quickStartStacks) expect(options).toContain('--capabilities CAPABILITY_NAMED_IAM');
+  const [, workflow = ''] = /```yaml\n([\s\S]*?)```/.exec(read('README.md')) ?? [];
+  const shared = setUp(standardCase(), {}, { workflow: '# Templates: as in Quick start.\n', environment: undefined });
+  const simulator = await startSimulator(shared.scenario);
+  const inputs = filled(stepOf(workflow).inputs, amiId(shared));
+  const dry = await runJob({ inputs: { ...inputs, 'dry-run': 'true' }, env: simulator.env });
+  expect([dry.main.conclusion, dry.main.annotations]).toEqual(['success', []]);
+  const { main, post } = await runJob({ inputs, env: simulator.env });
+  expect([main.conclusion, post.conclusion, main.annotations]).toEqual(['success', 'success', []]);
+  const targets = JSON.parse(main.outputs.targets ?? '') as TargetRecord[];
+  expectTargets({ simulator, targets }, shared.amiId);
+  await simulator.close();
 });
 
 describe('each action step does what it says', () => {
   const cases = Object.entries(plays).flatMap(([file, steps]) => steps.map((play, index) => ({ file, index, play })));
   test.each(cases)('$file, step $index', async ({ file, index, play }) => {
-    const shared = withServiceRoles(standardCase(play.options));
+    const workflow = read(`examples/${file}`);
+    const { inputs: written, environment } = stepOf(workflow, index);
+    const { options = {} } = play;
+    const shared = withServiceRoles(setUp(standardCase(options), options, { workflow, environment }));
     const simulator = await startSimulator(shared.scenario);
     const { env } = simulator;
     const approved =
-      play.first === undefined ? { digest: '', plan: '' } : await planOf(shared, { file, index: play.first }, env);
+      play.first === undefined ? { digest: '', plan: '' } : await planOf({ shared, env, file }, play.first);
+    simulator.setJob({ ...(environment && { environment }), pullRequest: play.pullRequest === true });
     // The step's own inputs alone, nothing of the scenario's.
-    const inputs = filled(stepsOf(file)[index] ?? {}, play.contexts?.(shared, approved) ?? {});
+    const inputs = filled(written, play.contexts?.(shared, approved) ?? {});
     const { main, post } = await runJob({ inputs, env, files: play.files?.(shared, approved) ?? {} });
     const targets = JSON.parse(main.outputs.targets ?? '') as TargetRecord[];
     expect(main.annotations.filter(({ level }) => level === 'error')).toEqual([]);
@@ -326,5 +428,34 @@ describe('each action step does what it says', () => {
       expect(stored?.value).toBe(record?.amiId);
     }
     await simulator.close();
+  });
+});
+
+describe('each parameter that a header names is needed', () => {
+  const cases = Object.entries(plays).flatMap(([file, steps]) =>
+    steps.flatMap((play, index) => {
+      const workflow = read(`examples/${file}`);
+      const { environment } = stepOf(workflow, index);
+      const own = headerOf(workflow).filter((one) => (one.environment ?? environment) === environment);
+      const names = own.flatMap(({ parameters }) => Object.keys(parameters));
+      return [...new Set(names)].map((without) => ({ file, index, play, workflow, without }));
+    }),
+  );
+  test.each(cases)('$file, step $index, without $without', async ({ index, play, workflow, without }) => {
+    const { inputs: written, environment } = stepOf(workflow, index);
+    const { options = {}, pullRequest = false } = play;
+    const shared = withServiceRoles(setUp(standardCase(options), options, { workflow, environment, without }));
+    const simulator = await startSimulator(shared.scenario);
+    simulator.setJob({ ...(environment && { environment }), pullRequest });
+    const inputs = filled(written, play.contexts?.(shared, { digest: '', plan: '' }) ?? {});
+    const { main } = await runJob({
+      inputs: { ...inputs, 'expect-plan-digest': '', 'expect-plan-file': '', 'dry-run': 'true' },
+      env: simulator.env,
+    });
+    await simulator.close();
+    expect(main.conclusion).toBe('failure');
+    expect(main.annotations.map(({ message }) => message).join('\n')).toMatch(
+      /not a(?:llowed|uthorized)|may not|AssumeRoleWithWebIdentity/,
+    );
   });
 });
