@@ -80,7 +80,7 @@ function amiIn(draft: Draft): Writable<AmiScenario> {
 /** Puts the statements that a message gives into the policy of the role that it names. */
 function applyStatements(draft: Draft, message: string): void {
   const found = message.matchAll(
-    /(?:iam::(\d{12}):role\/\S+ is not allowed to call [^\n]+\n +What to do: add to its policy:|add to the policy of arn:aws:iam::(\d{12}):role\/\S+:) (\{.+?\})(?=;|\n|$| \()/g,
+    /(?:iam::(\d{12}):role\/\S+ is not allowed to call [^\n]+\n +What to do: (?:[^\n]*; else )?add to its policy:|add to the policy of arn:aws:iam::(\d{12}):role\/\S+:) (\{.+?\})(?=;|\n|$| \()/g,
   );
   let applied = 0;
   for (const [, its, named, text = ''] of found) {

@@ -181,7 +181,7 @@ describe('Allowed AMIs in a target', () => {
     const result = await share(lacking(byCopy({ state: 'disabled' }), 'ec2:GetAllowedImagesSettings'), inputs);
     expect(result.main.conclusion).toBe('success');
     expect(messagesOf(result)).toMatch(
-      /is not allowed to call ec2:GetAllowedImagesSettings: whether Allowed AMIs lets .+ is not known\. What to do: add to its policy: \{"Effect":"Allow","Action":"ec2:GetAllowedImagesSettings","Resource":"\*"\}/,
+      /is not allowed to call ec2:GetAllowedImagesSettings: whether Allowed AMIs lets .+ is not known\. What to do: where templates\/ made the role, set RouteCopy=true; else add to its policy: \{"Effect":"Allow","Action":"ec2:GetAllowedImagesSettings","Resource":"\*"\}/,
     );
   });
 

@@ -5,6 +5,7 @@ import { templates } from '../scripts/templates.mjs';
 import { keyArnOf } from '../simulator/scenario.ts';
 import { subject } from '../simulator/scenarios/common.ts';
 import { fanOut, type StandardOptions, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
+import { features } from '../src/aws/template-parameters.ts';
 import { expectTargets, share } from './shared-case.ts';
 import { bare, deploy, type Parameters, readTemplate, stackOf } from './stacks.ts';
 
@@ -98,6 +99,26 @@ describe('the action runs with what the CloudFormation templates make', () => {
     const { error } = await share(setUp({}, { TargetAccounts: '333333333333' }, {}), { 'dry-run': 'true' });
     expect(error).toContain('ec2:ModifySnapshotAttribute');
     expect(error).toContain('kms:CreateGrant');
+  });
+
+  test('the remedies name the parameters that then make it run', async () => {
+    const inputs = {
+      'ssm-parameter': '/golden/latest',
+      'deprecate-after': '30d',
+      retain: '2',
+      route: 'copy',
+      'source-key-access': 'policy',
+      'dry-run': 'true',
+    };
+    const { error } = await share(setUp({}, {}, {}), inputs);
+    const named = [...error.matchAll(/where templates\/ made the role, set (.+?); else/g)].map(([, one = '']) => one);
+    const parameters = Object.fromEntries(
+      named.flatMap((one) => one.split(' or ')).map((one) => one.split('=')),
+    ) as Parameters;
+    const { KeyAccessByPolicy = '', ...target } = parameters;
+    expect(target).toEqual({ Parameter: 'golden/latest', Publish: 'true', Retain: 'true', RouteCopy: 'true' });
+    const { main } = await share(setUp({}, { KeyAccessByPolicy, RouteCopy: 'true' }, target), inputs);
+    expect(main.annotations).toEqual([]);
   });
 
   test('a hub that the targets are not told of is missed', async () => {
@@ -257,6 +278,32 @@ describe('the Terraform modules have the same policies', () => {
     },
   );
 });
+
+test.each(['source', 'target'] as const)(
+  'what each parameter lets the %s role call is as the remedies know it',
+  (side) => {
+    type Given = { PolicyDocument: { Statement: { Effect: string; Action: string | string[] }[] } };
+    type Policy = Given | { 'Fn::If': [string, Given, unknown] };
+    const { Resources } = parse(readTemplate(`${side}-account.yaml`)) as {
+      Resources: { Role: { Properties: { Policies: Policy[] } } };
+    };
+    const actionsOf = ({ PolicyDocument: { Statement } }: Given) =>
+      Statement.filter(({ Effect }) => Effect === 'Allow').flatMap(({ Action }) => Action);
+    const { Policies } = Resources.Role.Properties;
+    const anyway = Policies.flatMap((one) => ('Fn::If' in one ? [] : actionsOf(one)));
+    const asked = Policies.flatMap((one) => {
+      if (!('Fn::If' in one)) return [];
+      const [condition, given] = one['Fn::If'];
+      const more = [...new Set(actionsOf(given))].filter((action) => !anyway.includes(action));
+      return more.length === 0 ? [] : [[condition.replace('Has', ''), more.toSorted()]];
+    });
+    const known = Object.entries(features[side]).map(([parameter, actions]) => [
+      parameter.replace(/=.*/, ''),
+      actions.toSorted(),
+    ]);
+    expect(Object.fromEntries(known)).toEqual(Object.fromEntries(asked));
+  },
+);
 
 describe('the CloudFormation templates hold together', () => {
   /** Every name that a template refers to, by how. */

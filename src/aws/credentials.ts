@@ -21,6 +21,7 @@ import {
   isTransient,
   type Where,
 } from './errors.ts';
+import { templateFirst } from './template-parameters.ts';
 
 export type SessionOptions = Readonly<{
   /** The source's region, where all roles are assumed. */
@@ -225,7 +226,8 @@ function trustRemedy({ roleArn }: Role, { iss, aud, sub }: Claims): string {
     Action: 'sts:AssumeRoleWithWebIdentity',
     Condition: { StringEquals: { [`${issuer}:aud`]: aud, [`${issuer}:sub`]: sub } },
   };
-  return `the role must be there, and its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
+  const letIn = `its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
+  return `the role must be there; ${templateFirst(`name ${sub} in Subject`, letIn)}`;
 }
 
 /** A role or provider made a moment ago answers AccessDenied at first, so that is tried again, but not for long. */

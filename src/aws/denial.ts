@@ -3,6 +3,8 @@
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
  */
 
+import { type Lack, parametersFor, type Side, templateFirst } from './template-parameters.ts';
+
 /** A statement as it may be put into a policy. */
 export function statement(action: string | readonly string[], resources: readonly string[]): string {
   return JSON.stringify({
@@ -62,13 +64,14 @@ export function lacksIn(words: string, kind: PolicyKind): boolean {
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
 
 /** What a denial takes to be mended; `whose` is the policy of the principal that was denied. */
-export type Denial = Readonly<{ whose: string; action: string; resources: readonly string[]; words: string }>;
+export type Denial = Lack & Readonly<{ whose: string; words: string }>;
 
 /** What to do about a denial, by the kind of policy that it comes from. */
-export function denialRemedy({ whose, action, resources, words }: Denial): string {
+export function denialRemedy(denial: Denial): string {
+  const { whose, action, resources, words } = denial;
   const policy = policyIn(words);
   const allowing = statement(action, resources);
-  const add = `add to ${whose}: ${allowing}`;
+  const add = templateFirst(parametersFor(denial), `add to ${whose}: ${allowing}`);
   if (policy === undefined) return words.includes('explicit deny') ? `${add}, and see which policy denies it` : add;
   const { kind, explicit } = policy;
   if (kind === 'identity-based policy') return explicit ? guardRemedy(whose, action) : add;
@@ -88,6 +91,7 @@ function guardRemedy(whose: string, action: string): string {
 /** What AWS denied a role, and what a statement that allows it names: all, or what is made with tags. */
 export type Denied = Readonly<{
   role: string;
+  side: Side;
   action: string;
   resources: readonly string[];
   tagged?: readonly string[];
@@ -95,12 +99,15 @@ export type Denied = Readonly<{
 }>;
 
 /** A denial as a problem: what the role is not allowed to call, and what mends it. */
-export function lackOf({ role, action, resources, tagged = [], words }: Denied): { what: string; remedy: string } {
+export function lackOf({ role, side, action, resources, tagged = [], words }: Denied): {
+  what: string;
+  remedy: string;
+} {
   // A request that makes tagged resources takes ec2:CreateTags besides.
   const denied = deniedIn(words)?.action ?? action;
   const on = denied === 'ec2:CreateTags' && tagged.length > 0 ? tagged : resources;
   return {
     what: `${role} is not allowed to call ${denied}`,
-    remedy: denialRemedy({ whose: 'its policy', action: denied, resources: on, words }),
+    remedy: denialRemedy({ whose: 'its policy', side, action: denied, resources: on, words }),
   };
 }

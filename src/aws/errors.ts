@@ -1,4 +1,5 @@
 import { denialRemedy, deniedIn } from './denial.ts';
+import { templateFirst } from './template-parameters.ts';
 
 /** Where a call went: which account, which region, as whom. */
 export type Where = Readonly<{ account: string; region: string }>;
@@ -228,7 +229,11 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   {
     fits: ({ action, awsMessage }) =>
       action === 'AssumeRoleWithWebIdentity' && awsMessage.includes('No OpenIDConnect provider'),
-    remedy: () => "create an IAM OIDC identity provider for GitHub's issuer in that account",
+    remedy: () =>
+      templateFirst(
+        'set OidcProvider=true in the source account, OidcProviderRegion to one region in a target account',
+        "create an IAM OIDC identity provider for GitHub's issuer in that account",
+      ),
   },
   {
     fits: ({ code, awsMessage }) => code.startsWith('InvalidIdentityToken') && awsMessage.includes('audience'),
@@ -237,7 +242,7 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   {
     fits: ({ action, awsMessage }) => action.startsWith('AssumeRole') && awsMessage.includes('DurationSeconds'),
     remedy: () =>
-      "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way",
+      "lower role-duration-seconds, or raise the role's maximum session duration (MaxSessionDuration of templates/); sessions renew themselves either way",
   },
   {
     fits: ({ action, awsMessage }) => action === 'AssumeRole' && awsMessage.includes('sts:TagSession'),

@@ -1,6 +1,7 @@
 import { denialRemedy, deniedIn, lackOf, lacksIn, policyIn } from '../aws/denial.ts';
 import { placeName } from '../aws/errors.ts';
 import { regionOfKey, useStatements } from '../aws/kms.ts';
+import { templateFirst } from '../aws/template-parameters.ts';
 import type { Verdict } from '../aws/verdict.ts';
 import type { Request } from '../inputs.ts';
 import type { Ec2Question, KeyQuestion, Question } from '../operations/question.ts';
@@ -60,8 +61,18 @@ export function lackIn(
     types.map((type) => `arn:${partition}:ec2:${here}:${type === 'instance' ? account : ''}:${type}/*`);
   const resources = question.on.length === 0 ? ['*'] : arns(question.on);
   const { role } = asker;
-  return lackOf({ role, action: question.action, resources, tagged: arns(question.tagged), words: verdict.words });
+  const side = sideOf(asker);
+  return lackOf({
+    role,
+    side,
+    action: question.action,
+    resources,
+    tagged: arns(question.tagged),
+    words: verdict.words,
+  });
 }
+
+const sideOf = ({ target }: Asker) => (target === undefined ? 'source' : 'target');
 
 /**
  * Two sets are known of what a copy takes of KMS: what AWS documents, and the smaller one that copies were measured to
@@ -83,9 +94,7 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
   const what = `${asker.role} is not allowed to call ${denied} on ${keyArn}`;
   const remedy = byKey
     ? `add to the policy of that key: ${listed(useStatements({ Principal: accountOf(request, account), Resource: '*' }))}`
-    : mending === 'reading' && isOwnLack(verdict.words)
-      ? `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`
-      : denialRemedy({ whose: 'its policy', action: denied, resources: [keyArn], words: verdict.words });
+    : ownRemedy(request, { asker, question, verdict });
   const stops = counts === 'through-ec2' && inBothSets.includes(denied.slice('kms:'.length));
   if (counts === 'ours') findings.add(where, what, remedy);
   else if (stops && request.keyPreflight === 'fail')
@@ -95,6 +104,22 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
       `${remedy}; where it is allowed through EC2 alone (kms:ViaService), set key-preflight to warn`,
     );
   else findings.warn(where, `${what}. What to do: ${remedy}`);
+}
+
+/** What mends a denial on a key in the role's own policies. */
+function ownRemedy(request: Request, { asker, question, verdict: { words } }: Denial<KeyQuestion>): string {
+  const { keyArn, mending, foreign } = question;
+  if (mending === 'reading' && isOwnLack(words)) {
+    const add = `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`;
+    return templateFirst(foreign ? sourceKeyParameter(request, keyArn) : undefined, add);
+  }
+  const action = deniedIn(words)?.action ?? question.action;
+  return denialRemedy({ whose: 'its policy', side: sideOf(asker), action, resources: [keyArn], words });
+}
+
+/** By which parameter a target's template is told of a key of the source account. */
+function sourceKeyParameter({ source }: Request, keyArn: string): string {
+  return regionOfKey(keyArn) === source.region ? `set SourceKeyArn=${keyArn}` : `name ${keyArn} in HubKeyArns`;
 }
 
 /** Whether the role's own policies, or the key's, lack a statement that allows it. */

@@ -236,7 +236,7 @@ async function readOrWarn<T>(
   } catch (error) {
     if (!(error instanceof AwsCallError)) throw error;
     const { is, words } = verdictOf(error);
-    const { what, remedy } = lackOf({ role, action, resources, words });
+    const { what, remedy } = lackOf({ role, side: 'target', action, resources, words });
     const failed = is === 'may not' ? what : `${action} failed (${words})`;
     const mending = is === 'may not' ? `. What to do: ${remedy}` : '';
     findings.warn(placeName(place), `${failed}: ${without}${mending}`);

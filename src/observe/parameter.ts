@@ -1,8 +1,13 @@
 import { GetParameterCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
+import { statement } from '../aws/denial.ts';
 import { AwsCallError, hasCode, isDenied, placeName } from '../aws/errors.ts';
+import { parametersFor, templateFirst } from '../aws/template-parameters.ts';
 import type { Findings } from '../plan/problem.ts';
 import { partitionOf } from '../regions.ts';
+
+/** What setting a parameter takes, and putting it back. */
+const settingActions = ['ssm:GetParameter', 'ssm:PutParameter', 'ssm:DeleteParameter', 'ssm:AddTagsToResource'];
 
 /** Whether the parameter can be set to an AMI's ID, as far as reading it tells; what stands in the way is a finding. */
 export async function checkParameter(place: Place, name: string, findings: Findings): Promise<void> {
@@ -21,8 +26,11 @@ export async function checkParameter(place: Place, name: string, findings: Findi
     const resource = `arn:${partitionOf(place.region)}:ssm:${place.region}:${place.account}:parameter/${name.replace(/^\//, '')}`;
     findings.add(
       where,
-      `the target role may not read the SSM parameter ${name}: ${error.awsMessage}`,
-      `add to its policy: ${JSON.stringify({ Effect: 'Allow', Action: ['ssm:GetParameter', 'ssm:PutParameter', 'ssm:DeleteParameter', 'ssm:AddTagsToResource'], Resource: resource })}`,
+      `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
+      templateFirst(
+        parametersFor({ side: 'target', action: 'ssm:GetParameter', resources: [resource] }),
+        `add to its policy: ${statement(settingActions, [resource])}`,
+      ),
     );
   }
 }

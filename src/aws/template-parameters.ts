@@ -1,0 +1,77 @@
+/*
+ * Roles made from templates/ lack what their parameters weren't set for: what sets them mends more than one statement, and
+ * the next deployment doesn't undo it.
+ */
+
+/** Whose role it is. */
+export type Side = 'source' | 'target';
+
+/** What each parameter lets a role call that it may not call anyway; policies/ have the statements. */
+export const features: Readonly<Record<Side, Readonly<Record<string, readonly string[]>>>> = {
+  source: {
+    'RouteCopy=true': ['ec2:ModifyImageAttribute'],
+    'KeyAccessByPolicy=true': ['kms:GetKeyPolicy', 'kms:PutKeyPolicy'],
+    'Parameter=<parameter>': ['ssm:GetParameter'],
+    'FromInstances=true': ['ec2:DescribeInstances', 'ec2:DescribeVolumes', 'ec2:CreateImage'],
+  },
+  target: {
+    'RouteCopy=true': [
+      'ec2:GetAllowedImagesSettings',
+      'ec2:GetImageAncestry',
+      'ec2:CopyImage',
+      'ec2:ModifyImageAttribute',
+    ],
+    'Publish=true': [
+      'ec2:DescribeAvailabilityZones',
+      'ec2:ModifyImageAttribute',
+      'ec2:EnableImageDeprecation',
+      'ec2:EnableImageDeregistrationProtection',
+      'ec2:EnableFastSnapshotRestores',
+    ],
+    'Parameter=<parameter>': ['ssm:GetParameter', 'ssm:PutParameter', 'ssm:AddTagsToResource', 'ssm:DeleteParameter'],
+    'Retain=true': [
+      'ec2:DescribeInstances',
+      'ec2:DescribeLaunchTemplates',
+      'ec2:DescribeLaunchTemplateVersions',
+      'ec2:DescribeImageReferences',
+      'ssm:DescribeParameters',
+      'imagebuilder:ListImageRecipes',
+      'imagebuilder:ListContainerRecipes',
+      'ssm:GetParameters',
+      'imagebuilder:GetImageRecipe',
+      'imagebuilder:GetContainerRecipe',
+    ],
+    'InstanceTypes=true': ['ec2:ReplaceImageInstanceTypeSpecification'],
+    'RecycleBin=true': ['ec2:RestoreImageFromRecycleBin'],
+  },
+};
+
+/** What a parameter narrows, and whom it has to name then. */
+const lists: Readonly<Record<Side, Readonly<Record<string, string>>>> = {
+  source: {
+    'ec2:ModifySnapshotAttribute': 'name every target account in TargetAccounts',
+    'kms:CreateGrant': 'name every target account in TargetAccounts',
+  },
+  target: { 'kms:CreateGrant': 'name the principals of grant-key-to in GrantKeyTo' },
+};
+
+/** What a role is not allowed to call, and on what; whose it is, where that is known. */
+export type Lack = Readonly<{ side?: Side | undefined; action: string; resources: readonly string[] }>;
+
+/** What to set for a role made from templates/; undefined where no parameter decides it. */
+export function parametersFor({ side, action, resources }: Lack): string | undefined {
+  const list = side && lists[side][action];
+  if (list !== undefined) return list;
+  const sides = side === undefined ? Object.values(features) : [features[side]];
+  const parameters = sides.flatMap((one) =>
+    Object.entries(one).flatMap(([parameter, actions]) => (actions.includes(action) ? parameter : [])),
+  );
+  if (parameters.length === 0) return undefined;
+  const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? '') ?? [];
+  return `set ${[...new Set(parameters)].join(' or ').replace('<parameter>', name ?? '<parameter>')}`;
+}
+
+/** A remedy that begins with the template's parameters, and goes on with the statement for any other role. */
+export function templateFirst(parameters: string | undefined, statement: string): string {
+  return parameters === undefined ? statement : `where templates/ made the role, ${parameters}; else ${statement}`;
+}
