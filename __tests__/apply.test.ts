@@ -104,14 +104,14 @@ describe('where an AMI gave its name up', () => {
     expect(live).toEqual([record?.amiId]);
     expect(record?.status).toBe('failed');
     // The old one can't come back under that name, and nobody is told that it should have.
-    expect(messagesOf(main)).not.toMatch(/had to give its name up/);
+    expect(messagesOf(main)).not.toMatch(/had to give up its name/);
     expect(snapshots.length).toBeLessThanOrEqual(2);
   });
 
   test('and the new one could not be registered, the old one has it back', async () => {
     const { main, live, snapshots } = await replaced({}, [refused('RegisterImage', { times: 1 })]);
     expect(main.conclusion).toBe('failure');
-    expect(messagesOf(main)).toMatch(/had to give its name up, and is registered again as ami-/);
+    expect(messagesOf(main)).toMatch(/had to give up its name, and is registered again as ami-/);
     expect([live.length, snapshots.length]).toEqual([1, 1]);
     const { operations } = planOf(main.outputs);
     expect(outcomesOf(operations)).toMatchObject({ register: ['failed'], delete: ['not begun'] });

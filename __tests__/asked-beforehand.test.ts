@@ -46,7 +46,7 @@ const asked = /^(CopySnapshot|CopyImage|RegisterImage|DeregisterImage|DeleteSnap
 describe('the question is the very call that follows, as a dry run', () => {
   test.each<[string, Case, Record<string, string>]>([
     ['encrypted first', procedure(), {}],
-    ['a customer key', customerKey(), {}],
+    ['a customer managed key', customerKey(), {}],
     ['several volumes', mixedVolumes(), { 'copy-duration-minutes': '45', tags: 'cost-center=42' }],
     [
       'route copy, published',

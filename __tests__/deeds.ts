@@ -95,7 +95,7 @@ const lasting: Readonly<Record<string, Belonging>> = {
   CreateImage: { does: ['create'], undoes: [] },
   CopyImage: { does: ['encrypt', 'copy-image'], undoes: [] },
   CopySnapshot: { does: ['encrypt', 'copy'], undoes: [] },
-  // The AMI that had to give its name up comes back.
+  // The AMI that had to give up its name comes back.
   RegisterImage: { does: ['register'], undoes: ['deregister'] },
   RestoreImageFromRecycleBin: { does: [], undoes: ['deregister'] },
   ReplaceImageInstanceTypeSpecification: { does: ['register', 'copy-image'], undoes: ['deregister'] },

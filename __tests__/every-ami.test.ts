@@ -149,7 +149,7 @@ describe('instance-id', () => {
     ['unencrypted volumes', instanceCase(), {}],
     ['a stopped instance', instanceCase({ state: 'stopped' }), {}],
     [
-      'volumes under a customer key, without source-kms-key',
+      'volumes under a customer managed key, without source-kms-key',
       instanceCase({ volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] }),
       { 'source-kms-key': '' },
     ],
@@ -231,13 +231,13 @@ describe('instance-id', () => {
       'unencrypted volumes and no source key',
       instanceCase(),
       { 'source-kms-key': '' },
-      /the snapshot of vol-\w+ is under no key, the snapshot of vol-\w+ is under no key: so it can't be shared/,
+      /the snapshot of vol-\w+ is not encrypted, the snapshot of vol-\w+ is not encrypted: so it can't be shared encrypted/,
     ],
     [
       'a volume under aws/ebs and no source key',
       instanceCase({ volumes: [{ device: '/dev/xvda', key: 'aws/ebs' }] }),
       { 'source-kms-key': '' },
-      /the snapshot of vol-\w+ is under (the AWS managed key aws\/ebs|\S+, which the source role may not describe)/,
+      /the snapshot of vol-\w+ is under (the AWS managed key aws\/ebs|\S+, which the source role is not allowed to describe)/,
     ],
     [
       'a Marketplace product',
@@ -431,7 +431,7 @@ describe('topology regional-hub', () => {
   test.each<[string, StandardOptions, Record<string, string>, number]>([
     ['routed by register', {}, {}, 3],
     ['routed by copy', { ami: described, policies: copyPolicies }, { route: 'copy' }, 3],
-    ['of an AMI under a customer key', { volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] }, {}, 2],
+    ['of an AMI under a customer managed key', { volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] }, {}, 2],
   ])('crosses to each region once, %s', async (_, options, inputs, encrypted) => {
     const shared = hubCase(options);
     const result = await share(shared, inputs);
@@ -723,7 +723,7 @@ describe('on-existing', () => {
       });
       expect(main.conclusion).toBe('failure');
       expect(main.annotations.map(({ message }) => message).join()).toMatch(
-        /had to give its name up, and is registered again as ami-/,
+        /had to give up its name, and is registered again as ami-/,
       );
       expect(live().map(attributesOf)).toEqual(before);
       expect([...(place?.snapshots.keys() ?? [])]).toEqual(snapshots);

@@ -59,7 +59,7 @@ test('one that may come of the run’s own is told with the command that revokes
     expect.objectContaining({
       level: 'warning',
       message: expect.stringMatching(
-        `account ${targetAccount} made a grant on ${keyArn} [^]*${app} may still take Decrypt, DescribeKey\\. What to do: [^]*aws kms revoke-grant --region ${sourceRegion} --key-id ${keyArn} --grant-id f00d$`,
+        `account ${targetAccount} made a grant on ${keyArn} [^]*${app} is still allowed Decrypt, DescribeKey\\. What to do: [^]*aws kms revoke-grant --region ${sourceRegion} --key-id ${keyArn} --grant-id f00d$`,
       ),
     }),
   ]);

@@ -152,7 +152,7 @@ describe('one problem each', () => {
     [{ 'target-ami-description': `{region}${'x'.repeat(250)}` }, 'target-ami-description', /255 ASCII/],
     [{ 'hub-kms-key': 'golden-{region}' }, 'hub-kms-key', /an alias \(alias\/name\), a key ID/],
     [{ 'hub-kms-key': 'alias/aws/ebs' }, 'hub-kms-key', /AWS managed key/],
-    [{ 'hub-kms-key': 'alias/{name}' }, 'hub-kms-key', /have no place in it/],
+    [{ 'hub-kms-key': 'alias/{name}' }, 'hub-kms-key', /cannot hold \{name\}/],
     [{ 'hub-kms-key': 'alias/{regoin}' }, 'hub-kms-key', /\{regoin\} is not a placeholder/],
     [{ tags: 'a={constructor}' }, 'tags', /\{constructor\} is not a placeholder/],
     [{ targets: '- {account: 111111111111}' }, 'targets[0].region', /is needed/],

@@ -105,14 +105,16 @@ describe('where the AMI takes no lease, the run goes on unseen, and says so', ()
   test('because its tag could not be removed again', async () => {
     await using there = await withAmi({}, allow('ec2:CreateTags'));
     const { lease, warnings, written } = await take(there);
-    expect(warnings).toEqual([`the source role may not remove tags (ec2:DeleteTags), ${unseen}`]);
+    expect(warnings).toEqual([`the source role is not allowed to remove tags (ec2:DeleteTags), ${unseen}`]);
     expect([written, tagsOf(there)]).toEqual([[], []]);
     expect(lease).toBeUndefined();
   });
 
   test('because it may not be tagged', async () => {
     await using there = await withAmi({}, allow('ec2:DeleteTags'));
-    expect((await take(there)).warnings).toEqual([`the source role may not tag the AMI (ec2:CreateTags), ${unseen}`]);
+    expect((await take(there)).warnings).toEqual([
+      `the source role is not allowed to tag the AMI (ec2:CreateTags), ${unseen}`,
+    ]);
   });
 
   test("because it isn't this account's to tag", async () => {

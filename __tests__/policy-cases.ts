@@ -96,7 +96,7 @@ export const features: Record<string, Feature> = {
       ],
     },
   },
-  'a customer key': { of: customerKey, options: {} },
+  'a customer managed key': { of: customerKey, options: {} },
   'route copy': {
     of: procedure,
     options: {

@@ -155,7 +155,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
   },
   'the target key is asymmetric': {
     breaks: setKey(targetAccount, targetRegion, 'cmkTarget', { spec: 'RSA_2048' }),
-    says: /is RSA_2048 for ENCRYPT_DECRYPT; EBS takes symmetric/,
+    says: /is RSA_2048 for ENCRYPT_DECRYPT; EBS takes only symmetric/,
     fix: setKey(targetAccount, targetRegion, 'cmkTarget', {}),
   },
   'the target key is of AWS': {
@@ -165,7 +165,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
   },
   'no source key, and snapshots under none': {
     breaks: input('source-kms-key', ''),
-    says: /is under no key: so it can't be shared[\s\S]*give source-kms-key/,
+    says: /is not encrypted: so it can't be shared encrypted[\s\S]*give source-kms-key/,
     fix: input('source-kms-key', 'alias/cmkSource'),
   },
   "the target role's trust lacks this repository": {
@@ -231,7 +231,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
   },
   'no such AMI': {
     breaks: input('ami-id', 'ami-0123456789abcdef0'),
-    says: /there is no ami-0123456789abcdef0 that account 111111111111 may see/,
+    says: /there is no ami-0123456789abcdef0 that account 111111111111 can see/,
     fix: (draft) => input('ami-id', draft.amiId)(draft),
   },
   'the AMI is disabled': {
@@ -287,7 +287,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
     breaks: (draft) => {
       Object.assign(draft.inputs, { 'ami-id': '', 'instance-id': instanceId, 'source-kms-key': '' });
     },
-    says: /the snapshot of vol-\w+ is under no key[^\n]*\n +What to do: give source-kms-key/,
+    says: /the snapshot of vol-\w+ is not encrypted[^\n]*\n +What to do: give source-kms-key/,
     fix: input('source-kms-key', 'alias/cmkSource'),
   },
   'Allowed AMIs hides the source in the target': {
@@ -341,7 +341,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
     says: /ParameterNotFound[\s\S]*create the parameter in 111111111111\/us-east-1, or correct ami-ssm-parameter/,
     fix: input('ami-ssm-parameter', '/golden/latest'),
   },
-  'the snapshots are under another customer key, which the target role of the same account may not use': {
+  'the snapshots are under another customer managed key, which the target role of the same account may not use': {
     given: { targets: [sourceAccount], volumes: [{ device: '/dev/xvda', key: 'other' }] },
     breaks: (draft) => {
       draft.inputs['target-role-arn'] = 'arn:aws:iam::{account}:role/ami-target';

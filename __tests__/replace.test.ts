@@ -53,7 +53,7 @@ describe('a name', () => {
     const { house, run, there, old } = await replacing({ rules: { binKeepsNames: true } });
     const { main, post } = await run();
     expect(main.conclusion).toBe('failure');
-    expect(messagesOf(main)).toMatch(/had to give its name up, and is back from the Recycle Bin, as it was/);
+    expect(messagesOf(main)).toMatch(/had to give up its name, and is back from the Recycle Bin, as it was/);
     expect(there().map(({ data, launch }) => [data.ImageId, data.State, [...launch]])).toEqual([
       [old, 'available', [expect.stringContaining('222222222222')]],
     ]);

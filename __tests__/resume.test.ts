@@ -12,7 +12,7 @@ const stride = nightly ? 1 : 11;
 const cases: Record<string, () => Case> = {
   'an AMI to be encrypted first, to two regions': () =>
     fanOut({ timings, targets: ['999999999999'], regions: ['eu-west-1', 'us-west-2'] }),
-  'two volumes under a customer key': () =>
+  'two volumes under a customer managed key': () =>
     standardCase({
       timings,
       volumes: [

@@ -33,7 +33,7 @@ describe('what CopyImage does not copy', () => {
       { policies: ['source-route-copy'], rules: { copyKeepsImds: true, order: 'authorization' } },
     );
     const { main } = await share(shared, { ...route, 'dry-run': 'true' });
-    expect(messagesOf(main)).toMatch(/ami-target is not allowed to call ec2:ModifyImageAttribute: should AWS not copy/);
+    expect(messagesOf(main)).toMatch(/ami-target is not allowed to call ec2:ModifyImageAttribute: if AWS doesn.t copy/);
   });
 
   test('and can’t be set, shows in the pending image: hours of copying are not waited for', async () => {

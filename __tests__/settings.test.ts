@@ -200,7 +200,7 @@ describe('Allowed AMIs in a target', () => {
     const { error } = await share({ ...shared, scenario: { ...shared.scenario, accounts } }, { 'ami-id': id });
     expect(error).toMatch(
       new RegExp(
-        `there is no ${id} that account ${sourceAccount} may see[^]+where Allowed AMIs is on, a criterion of it must allow`,
+        `there is no ${id} that account ${sourceAccount} can see[^]+where Allowed AMIs is on, a criterion of it must allow`,
       ),
     );
   });

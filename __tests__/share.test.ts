@@ -16,7 +16,7 @@ import { expectTargets, expectUntouched, imageIn, share, type TargetRecord } fro
 describe('the main job', () => {
   test.each<[string, Case, { encryptedCopy: boolean; targets: number }]>([
     ["the procedure's case", procedure(), { encryptedCopy: true, targets: 1 }],
-    ['an AMI under a customer key', customerKey(), { encryptedCopy: false, targets: 1 }],
+    ['an AMI under a customer managed key', customerKey(), { encryptedCopy: false, targets: 1 }],
     ['an AMI under aws/ebs', awsEbs(), { encryptedCopy: true, targets: 1 }],
     ['four volumes of mixed types with an instance-store mapping', mixedVolumes(), { encryptedCopy: true, targets: 1 }],
     ['two accounts × three regions', fanOut(), { encryptedCopy: true, targets: 6 }],

@@ -48,7 +48,7 @@ async function die(shared: Case, simulator: Simulator): Promise<void> {
 describe('a sweep takes back what a run that died left', () => {
   test.each<[string, Case, Record<string, string>]>([
     ['an encrypted copy, shares, grants, half-made copies', fanOut(slow), {}],
-    ['of an AMI under a customer key', customerKey(slow), {}],
+    ['of an AMI under a customer managed key', customerKey(slow), {}],
     [
       'a statement in the key policy',
       procedure({ ...slow, policies: ['source-key-policy'] }),
@@ -118,7 +118,7 @@ test('a target that cannot be reached keeps the lease, and the sweep fails', asy
   await die(shared, simulator);
   const swept = await sweepOf(shared, simulator, { 'target-role-arn': 'arn:aws:iam::{account}:role/nobody' });
   expect(swept.conclusion).toBe('failure');
-  expect(swept.annotations[0]?.message).toMatch(/999999999999\/eu-west-1: taking on the target role/);
+  expect(swept.annotations[0]?.message).toMatch(/999999999999\/eu-west-1: assuming the target role/);
   const again = await sweepOf(shared, simulator);
   expect(again.conclusion).toBe('success');
   expect(made(simulator)).toEqual([]);

@@ -107,7 +107,7 @@ describe('post', () => {
       expect(conclusion).toBe('success');
       expect(told).toEqual([
         expect.stringMatching(
-          /^warning: of what the run left to be undone, this could not be read, and stays as it is: the SSM parameters: /,
+          /^warning: some of what the run has to undo could not be read, and stays as it is: the SSM parameters: /,
         ),
       ]);
       expect(values()).toEqual(set);
@@ -127,7 +127,7 @@ describe('post', () => {
       head.parts[part] = { entries: ['ledger-gone'] };
       const { conclusion, told } = await post({ state: { ...state, ledger: JSON.stringify(head) } });
       expect([conclusion, told.length]).toEqual(['success', 1]);
-      expect(told[0]).toMatch(/^warning: of what the run left to be undone, this could not be read/);
+      expect(told[0]).toMatch(/^warning: some of what the run has to undo could not be read/);
       expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
       await simulator.close();
     }

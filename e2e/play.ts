@@ -33,7 +33,7 @@ async function play({ sandbox, github, env, runJob, say }: Stage, scenario: Scen
       'ami-id': amiId,
       'source-region': settings.sourceRegion,
       'source-role-arn': settings.sourceRole,
-      // Snapshots that are under a customer key all need no other.
+      // Snapshots that are under a customer managed key all need no other.
       ...(scenario.volumes.includes('unencrypted') && { 'source-kms-key': settings.sourceKey }),
       'target-accounts': settings.targetAccount,
       'target-regions': regions.join(','),

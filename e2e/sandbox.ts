@@ -11,14 +11,14 @@ const variables = {
   sourceRole: 'E2E_SOURCE_ROLE',
   /** Role that makes, looks at and removes what the scenarios need. */
   sourceAdminRole: 'E2E_SOURCE_ADMIN_ROLE',
-  /** ARN of a customer key in the source's region. */
+  /** ARN of a customer managed key in the source's region. */
   sourceKey: 'E2E_SOURCE_KEY',
   targetAccount: 'E2E_TARGET_ACCOUNT',
   targetRegion: 'E2E_TARGET_REGION',
   otherRegion: 'E2E_OTHER_REGION',
   targetRole: 'E2E_TARGET_ROLE',
   targetAdminRole: 'E2E_TARGET_ADMIN_ROLE',
-  /** Alias of a customer key in both target regions. */
+  /** Alias of a customer managed key in both target regions. */
   targetKey: 'E2E_TARGET_KEY',
 } as const;
 

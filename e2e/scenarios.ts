@@ -7,7 +7,7 @@ export type Scenario = Readonly<{
   name: string;
   /** One line for people. */
   what: string;
-  /** The source AMI's volumes, each of 1 GiB and empty: unencrypted, or under the source's customer key. */
+  /** The source AMI's volumes, each of 1 GiB and empty: unencrypted, or under the source's customer managed key. */
   volumes: readonly ('unencrypted' | 'customer-key')[];
   regions: 'one' | 'both';
   /** Runs of the action one after another: inputs besides the usual ones, and how each ends. `{run}` stands for the run's ID. */

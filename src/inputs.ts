@@ -102,7 +102,7 @@ function readHubKey(reader: Reader, sourceRegion: string, run: RunContext): stri
   if (template === undefined) return undefined;
   const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
   const problem = needsSourceImage(template)
-    ? '{name} and {source-ami} have no place in it'
+    ? 'it cannot hold {name} or {source-ami}'
     : keyProblem(fill(template, { ...someTarget, ...runValues(run), region }), region, undefined);
   if (problem !== undefined && unknownPlaceholders(template).length === 0)
     reader.note('hub-kms-key', template, problem);

@@ -201,7 +201,8 @@ export async function takeLease(request: LeaseRequest): Promise<Lease | undefine
     warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
   };
   // A tag that could not be removed again is better not made.
-  if (!(await mayDeleteTags(place, imageId, id))) return unseen('the source role may not remove tags (ec2:DeleteTags)');
+  if (!(await mayDeleteTags(place, imageId, id)))
+    return unseen('the source role is not allowed to remove tags (ec2:DeleteTags)');
   const since = place.awsNow();
   const write = () =>
     place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(request, since))] }));
@@ -244,7 +245,7 @@ async function whyRefused(
 
 /** Why AWS takes no lease, in words; undefined where there is only no room for it yet. @throws what else went wrong */
 function refusalOf(error: unknown): string | undefined {
-  if (isDenied(error)) return 'the source role may not tag the AMI (ec2:CreateTags)';
+  if (isDenied(error)) return 'the source role is not allowed to tag the AMI (ec2:CreateTags)';
   if (hasCode(error, 'InvalidAMIID.NotFound')) return 'AWS takes no tags for this AMI from this account';
   if (hasCode(error, 'TagLimitExceeded')) return undefined;
   throw error;

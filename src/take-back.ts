@@ -29,8 +29,7 @@ export async function post(host: Host): Promise<void> {
   const warn = (message: string) => runner.warning(logText(oneLine(message)));
   try {
     const { state, unread } = savedLedger(runner.savedState, host.files);
-    for (const what of unread)
-      warn(`of what the run left to be undone, this could not be read, and stays as it is: ${what}`);
+    for (const what of unread) warn(`some of what the run has to undo could not be read, and stays as it is: ${what}`);
     if (state === undefined) return;
     const reader = new Reader(runner.input);
     const settings = readSettings(reader, runContext(host));

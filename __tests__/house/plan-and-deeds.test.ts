@@ -49,7 +49,7 @@ function shownPlan({ log }: ActionResult): string {
 describe('the output plan', () => {
   test.each<[string, Case, Record<string, string>]>([
     ['of an AMI to be encrypted first', fanOut({ timings }), {}],
-    ['of an AMI under a customer key', customerKey({ timings }), {}],
+    ['of an AMI under a customer managed key', customerKey({ timings }), {}],
     ['by route copy', procedure({ timings, policies: ['source-route-copy', 'target-route-copy'] }), { route: 'copy' }],
     ['of a hub', fanOut({ timings, hubs: ['eu-west-1', 'us-west-2', 'ap-southeast-2'] }), { topology: 'regional-hub' }],
     [
@@ -225,7 +225,7 @@ describe('what log and plan name as shared and copied is what CloudTrail has', (
       customerKey({ timings, volumes: [{ device: '/dev/xvda', key: 'cmkSource' }, { device: '/dev/sdb' }] }),
       {},
     ],
-    ['an AMI under a customer key', customerKey({ timings }), {}],
+    ['an AMI under a customer managed key', customerKey({ timings }), {}],
     ['by a hub', fanOut({ timings, regions: ['eu-west-1'], hubs: ['eu-west-1'] }), { topology: 'regional-hub' }],
   ])('%s', async (_, shared, inputs) => {
     await using house = await openHouse(shared);

@@ -88,9 +88,9 @@ describe('the encrypted copy in the source account', () => {
     expect(problems).toEqual([
       {
         where: `${sourceAccount}/${sourceRegion}`,
-        what: "snap-b007 is under no key, snap-da7a is under the AWS managed key aws/ebs: so it can't be shared with another account",
+        what: "snap-b007 is not encrypted, snap-da7a is under the AWS managed key aws/ebs: so it can't be shared encrypted with another account",
         remedy:
-          'give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first',
+          'give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first',
       },
     ]);
     expect({ copies: plan.encryptedCopies, sourceKeys }).toEqual({ copies: [], sourceKeys: [] });

@@ -76,7 +76,7 @@ export function snapshot(id: string, over: Partial<SourceSnapshot> = {}): Source
 
 /** A snapshot of the source that must be encrypted first. */
 export function unencrypted(id: string): SourceSnapshot {
-  return snapshot(id, { kmsKeyArn: undefined, obstacle: 'under no key' });
+  return snapshot(id, { kmsKeyArn: undefined, obstacle: 'not encrypted' });
 }
 
 /** One account in one region; what is there already comes by `over`, and its AMIs' snapshots are copies of the source's. */

@@ -44,7 +44,7 @@ export type Inputs = Readonly<Record<string, string>>;
 export type Case = Readonly<{ scenario: Scenario; inputs: Inputs; amiId: string }>;
 
 /**
- * One source account with an AMI and a customer key, and target accounts × regions with a customer key each; the roles
+ * One source account with an AMI and a customer managed key, and target accounts × regions with a customer managed key each; the roles
  * have exactly the published policies.
  */
 export function standardCase(options: StandardOptions = {}): Case {
@@ -152,7 +152,7 @@ export const fanOut = (options: StandardOptions = {}): Case =>
     ...options,
   });
 
-/** An AMI whose snapshot is under a customer key already: no encrypted copy is needed. */
+/** An AMI whose snapshot is under a customer managed key already: no encrypted copy is needed. */
 export const customerKey = (options: StandardOptions = {}): Case =>
   standardCase({ volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }], ...options });
 

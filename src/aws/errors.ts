@@ -310,7 +310,8 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   },
   {
     fits: ({ code, awsMessage }) => code === 'OperationNotPermitted' && awsMessage.includes('default key'),
-    remedy: () => 'the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer key first',
+    remedy: () =>
+      'the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer managed key first',
   },
   {
     fits: ({ code, awsMessage }) => code === 'AccessDeniedException' && awsMessage.includes('kms:'),

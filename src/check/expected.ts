@@ -35,5 +35,5 @@ export function checkRoom({ plan, findings, files }: Checking): void {
   const parameters = touched.filter(({ target }) => target.ssmParameter !== undefined).length;
   const problem = ledgerProblem({ targets: touched.length, parameters }, files);
   if (problem !== undefined)
-    findings.add(placeName(plan.source.place), problem, 'share with fewer targets at once, or give a RUNNER_TEMP');
+    findings.add(placeName(plan.source.place), problem, 'share with fewer targets at once, or set RUNNER_TEMP');
 }

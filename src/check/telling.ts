@@ -101,7 +101,7 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
     findings.add(
       where,
       what,
-      `${remedy}; where it is allowed through EC2 alone (kms:ViaService), set key-preflight to warn`,
+      `${remedy}; where it is allowed only through EC2 (kms:ViaService), set key-preflight to warn`,
     );
   else findings.warn(where, `${what}. What to do: ${remedy}`);
 }

@@ -12,7 +12,7 @@ export function readExpectedPlan(reader: Reader, readFile: ReadFile): ExpectedPl
   const file = reader.optional('expect-plan-file');
   if (digest === undefined) {
     if (file !== undefined)
-      reader.note('expect-plan-file', file, 'needs expect-plan-digest: by the file alone, nothing is compared');
+      reader.note('expect-plan-file', file, 'needs expect-plan-digest: the file only lists what differs');
     return undefined;
   }
   const problem = digestProblem(digest);

@@ -202,7 +202,7 @@ const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 const alias = /^alias\/[\w/-]{1,250}$/;
 const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
 
-/** What is wrong with `key` as a customer key in `region` (and `account`, where it is known), or undefined. */
+/** What is wrong with `key` as a customer managed key in `region` (and `account`, where it is known), or undefined. */
 export function keyProblem(key: string, region: string, account: string | undefined): string | undefined {
   const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
   const name = resource?.replace(/^key\//, '') ?? key;
@@ -210,7 +210,7 @@ export function keyProblem(key: string, region: string, account: string | undefi
     return 'expected an alias (alias/name), a key ID, or the ARN of either';
   }
   if (name.startsWith('alias/aws/')) {
-    return 'this is an AWS managed key, which no other account can be given; expected a customer key';
+    return 'this is an AWS managed key, which no other account can be given; expected a customer managed key';
   }
   if (arnRegion !== undefined && arnRegion !== region) {
     return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;

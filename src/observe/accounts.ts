@@ -90,7 +90,7 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
     },
     async openTarget(where, roleArn) {
       const name = placeName(where);
-      const caller = await findings.attempt(name, 'taking on the target role', () => reach(where, roleArn));
+      const caller = await findings.attempt(name, 'assuming the target role', () => reach(where, roleArn));
       if (caller === undefined) return undefined;
       open.set(name, caller);
       if (caller.account === where.account) return caller;

@@ -45,5 +45,5 @@ function accountOf(issuer = ''): string {
 function told(place: Place, keyArn: string, grant: GrantListEntry): string {
   const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
   const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-  return `account ${accountOf(IssuingAccount)} made a grant on ${keyArn} while this run let it use the key: ${GranteePrincipal} may still take ${Operations.join(', ')}. What to do: if it isn't meant to stay, revoke it in ${placeName(place)}: ${command}`;
+  return `account ${accountOf(IssuingAccount)} made a grant on ${keyArn} while this run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(', ')}. What to do: if it isn't meant to stay, revoke it in ${placeName(place)}: ${command}`;
 }

@@ -10,7 +10,7 @@ export async function describeKey(place: Place, id: string): Promise<KeyMetadata
   return KeyMetadata;
 }
 
-/** The ARN of a customer key that can encrypt volumes; what is wrong with it otherwise is a finding. */
+/** The ARN of a customer managed key that can encrypt volumes; what is wrong with it otherwise is a finding. */
 export async function resolveKey(
   place: Place,
   { key, input }: Readonly<{ key: string; input: string }>,
@@ -37,7 +37,7 @@ function keyProblem(metadata: KeyMetadata, place: Place, input: string): { what:
   if (KeyManager === 'AWS') {
     return {
       what: 'is an AWS managed key, which no other account can be given',
-      remedy: `create a customer key in ${place.region} and name it in ${input}`,
+      remedy: `create a customer managed key in ${place.region} and name it in ${input}`,
     };
   }
   if (AWSAccountId !== undefined && AWSAccountId !== place.account) {
@@ -53,7 +53,7 @@ function keyProblem(metadata: KeyMetadata, place: Place, input: string): { what:
     (KeySpec ?? 'SYMMETRIC_DEFAULT') !== 'SYMMETRIC_DEFAULT'
   ) {
     return {
-      what: `is ${KeySpec} for ${KeyUsage}; EBS takes symmetric encryption keys alone`,
+      what: `is ${KeySpec} for ${KeyUsage}; EBS takes only symmetric encryption keys`,
       remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`,
     };
   }

@@ -41,7 +41,7 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
   const observing: Observing = { request, accounts, findings };
   let at = 0;
   const source = findings
-    .attempt('source account', 'taking on the source role', () => accounts.openSource())
+    .attempt('source account', 'assuming the source role', () => accounts.openSource())
     .then((caller) => {
       if (caller === undefined) return undefined;
       at = accounts.source(request.source.region).awsNow();

@@ -104,7 +104,7 @@ async function byId(
   if (image !== undefined) return { image };
   findings.add(
     placeName(place),
-    `there is no ${id} that account ${place.account} may see in ${place.region}`,
+    `there is no ${id} that account ${place.account} can see in ${place.region}`,
     `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`,
   );
   return null;
@@ -225,7 +225,7 @@ async function resolveSnapshots(
         obstacle: foreign
           ? `owned by account ${OwnerId}`
           : KmsKeyId === undefined
-            ? 'under no key'
+            ? 'not encrypted'
             : obstacles.get(KmsKeyId),
         tags: Tags ?? [],
       },
@@ -260,7 +260,7 @@ export async function keyObstacle(place: Place, keyArn: string): Promise<string 
     if (KeyManager === 'AWS') return 'under the AWS managed key aws/ebs';
     return AWSAccountId === place.account ? undefined : `under a key of account ${AWSAccountId}`;
   } catch (error) {
-    if (isDenied(error)) return `under ${keyArn}, which the source role may not describe`;
+    if (isDenied(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
     throw error;
   }
 }

@@ -12,7 +12,7 @@ import { deleteOrTell, deletion, deregisterImage, deregistration, isInUse } from
 import { asksToRestore } from './restore.ts';
 
 const reasons: Readonly<Record<Deregister['reason'], string>> = {
-  vain: 'which an earlier try made in vain',
+  vain: 'which an earlier attempt failed to make',
   left: 'which an earlier run left half-made',
   name: 'whose name the new AMI takes over',
   replaced: 'which is replaced',

@@ -86,7 +86,7 @@ export async function discard({ leave }: Run, place: Place, id: string): Promise
 }
 
 /** What is lost where a target's role can't take back what it has made. */
-export const halfMade = 'what a run that fails or is cancelled has made here by then stays';
+export const halfMade = 'what the run has made here stays if it fails or is cancelled';
 
 export function deletion(SnapshotId: string, without?: string): Question {
   return dryRun(new DeleteSnapshotCommand({ SnapshotId }), without);

@@ -24,13 +24,12 @@ import { findNamed, untilNameIsFree } from './rival.ts';
  * https://docs.aws.amazon.com/ebs/latest/userguide/recycle-bin-working-with-amis.html
  */
 export function asksToRestore({ ImageId, Name }: Image): Ec2Question[] {
-  const without =
-    'should the new AMI not come to be, the former one is registered again, even where the Recycle Bin has it';
+  const without = 'if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it';
   return [
     reading('ListImagesInRecycleBin', without, async (place): Promise<Hindrance[]> => {
       const [binned] = await imagesInBin(place);
       if (binned === undefined) return [];
-      const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: should ${JSON.stringify(Name)} not be free once ${ImageId} is deregistered, this target fails`;
+      const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: if ${JSON.stringify(Name)} is not free once ${ImageId} is deregistered, this target fails`;
       const remedy = 'give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule';
       const denied = await whyNotRestorable(place, binned.ImageId ?? '');
       const lost =
@@ -51,7 +50,7 @@ async function whyNotRestorable(place: Place, ImageId: string): Promise<string |
 }
 
 /**
- * Gives back an AMI that had to give its name up for one that did not come to be: out of the Recycle Bin, as it was, where
+ * Gives back an AMI that had to give up its name for one that did not come to be: out of the Recycle Bin, as it was, where
  * a rule keeps it there; else it is registered again of its snapshots, under an ID of its own.
  */
 export async function restore(operation: Deregister, scope: Scope): Promise<boolean> {
@@ -59,7 +58,7 @@ export async function restore(operation: Deregister, scope: Scope): Promise<bool
   const { run, place, resultOf } = scope;
   if (reason !== 'name' || resultOf(until ?? '') !== undefined) return false;
   const snapshots = snapshotIdsOf(image);
-  const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give its name up`;
+  const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give up its name`;
   try {
     // What was deregistered may still be seen.
     const isGone = resultOf(operation.id) !== undefined;

@@ -44,7 +44,7 @@ export function asksToShare({ of: [of], place, type, accounts }: Share, asking: 
   const id = idOr(isNear ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
   const Tags = shareTags(leaseId, accounts);
   const Resources = [idOr(standIns[type], of)];
-  const without = 'none can tell later what this run shared, should it be killed';
+  const without = 'if this run is killed, no later run can tell what it shared';
   return [
     ...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
     dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),

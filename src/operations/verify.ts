@@ -97,8 +97,7 @@ async function readParts(place: Place, image: Image): Promise<Snapshot[]> {
   return found;
 }
 
-const withoutImds =
-  'should AWS not copy that the AMI takes IMDSv2 only, it cannot be set, and the AMI is removed again';
+const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
 
 export function asksToVerify({ image: ref, expected }: Verify, asking: Asking): Question[] {
   const { source } = asking;

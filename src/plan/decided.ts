@@ -9,7 +9,7 @@ import type { Retention } from './retention.ts';
 /* What a plan decides; the list of operations follows from it. */
 
 /**
- * What is made in the source account so that it can be shared: a copy of the AMI under a customer key, in the source
+ * What is made in the source account so that it can be shared: a copy of the AMI under a customer managed key, in the source
  * region or in a hub's; or, with `only`, copies of those snapshots that need it. The name is unique there, so no two
  * runs make two AMIs.
  */

@@ -156,8 +156,8 @@ function planEncryptedCopy(
     const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(', ');
     findings.add(
       placeName(place),
-      `${list}: so it can't be shared with another account`,
-      'give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first',
+      `${list}: so it can't be shared encrypted with another account`,
+      'give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first',
     );
   }
   return undefined;

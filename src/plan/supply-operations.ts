@@ -147,7 +147,7 @@ export function openSupply(decided: Decided): Supply {
       }
       const noReboot = request.image.by === 'instance' && request.image.noReboot;
       const why = `the AMI is made of ${instanceId}, and stays`;
-      const vain = { place, after: [], why: 'an earlier try made it in vain, and AWS gives a name once' };
+      const vain = { place, after: [], why: 'an earlier attempt failed, and the new AMI needs its name' };
       const after = earlierTry === undefined ? [] : [add(deregistering(earlierTry, 'vain', vain))];
       const what = told({ id: `create ${sourceName}`, place, of: [instanceId], after, why });
       begin = [add({ ...what, kind: 'create', instanceId, noReboot, name: sourceName })];

@@ -99,7 +99,7 @@ function making(decided: Decided, supply: Supply, plan: MakingPlan): Omit<Target
   const made = plan.action === 'copy' ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
   const last = made.at(-1)?.id ?? '';
   const id = verifyId(island);
-  const why = 'what differs from the source is nobody’s to use';
+  const why = 'an AMI that differs from the source must not be used';
   // What another run began was described by it.
   const takenOver = plan.action === 'copy' && plan.takeOver !== undefined;
   const tags = takenOver ? expected.tags.filter(({ Key = '' }) => !ofRun.includes(Key)) : expected.tags;
@@ -156,7 +156,7 @@ function registering(decided: Decided, supply: Supply, plan: MakingPlan & { acti
           deregistering(supersedes, 'name', {
             ...{ place, island, after, extras: target.existingExtras.get(supersedes.ImageId ?? '') },
             until: verifyId(island),
-            why: `the new AMI takes its name ${supersedes.Name}, which AWS gives once`,
+            why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`,
           }),
         ];
   const why = 'the AMI of the copies, with every attribute of the source’s';
