@@ -1,7 +1,7 @@
 /*
- * docs/troubleshooting.md tells of errors and warnings by their texts: in the first cell of the tables headed `Message`,
- * and of those headed `AWS says` in the first (AWS's words that the action goes by) and the second (what it adds to them).
- * Each text there must be one that the action can give; `<…>` stands for what differs from run to run.
+ * docs/troubleshooting.md tells more of some errors and warnings, by their texts: in the first cell of the tables headed
+ * `Message`, and of those headed `AWS says` in the first (AWS's words that the action goes by) and the second (what it
+ * adds to them). Each text there must be one that the action can give; `<…>` stands for what differs from run to run.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
@@ -73,7 +73,7 @@ describe('docs/troubleshooting.md', () => {
     const inputs = Object.keys(inputDefaults);
     const files = [...page.matchAll(/`(policies\/[\w-]+\.json)`/g)].map(([, path = '']) => path);
     const there = readdirSync(new URL('../policies', import.meta.url)).map((name) => `policies/${name}`);
-    expect(files.length).toBeGreaterThan(5);
+    expect(files.length).toBeGreaterThan(1);
     expect(files.filter((path) => !there.includes(path))).toEqual([]);
     const settings = [...page.matchAll(/`([a-z-]+): (?:true|false|warn|fail|reuse|replace|policy|existing)`/g)];
     expect(settings.map(([, name = '']) => name).filter((name) => !inputs.includes(name))).toEqual([]);
