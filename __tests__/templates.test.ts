@@ -184,14 +184,15 @@ describe('the Terraform modules have the same policies', () => {
     'aws_kms_key.this.arn': keyArnOf(account, region, 'cmk'),
   };
 
-  /** A stack with every feature asked for, and of `texts` what it takes. */
-  function stack(file: string, more: Parameters = {}) {
+  /** The parameters that ask for every feature, of `texts` what the template takes. */
+  function fullOf(file: string, more: Parameters = {}): Parameters {
     const given = Object.entries(parametersOf(file)).map(([name, { Default }]) => {
       const value: unknown = { KeyAlias: 'cmk', ...texts, ...more }[name] ?? (Default === 'false' ? 'true' : Default);
       return [name, String(value)];
     });
-    return stackOf({ file, account, region, parameters: Object.fromEntries(given) });
+    return Object.fromEntries(given);
   }
+  const stack = (file: string, more?: Parameters) => stackOf({ file, account, region, parameters: fullOf(file, more) });
 
   /** A module as HashiCorp's parser reads it, and its attributes with `values` in the place of references. */
   async function readModule(module: string) {
@@ -234,6 +235,11 @@ describe('the Terraform modules have the same policies', () => {
     expect([text(made?.name), Number(text(made?.max_session_duration))]).toEqual([role?.RoleName, 7200]);
     expect(role?.MaxSessionDuration).toBe(7200);
     expect(of('aws_kms_key').map(({ policy }) => document(policy))).toEqual([key?.KeyPolicy]);
+  });
+
+  test.each(['source-account.yaml', 'target-account.yaml'])('%s: IAM takes a role with every feature', (file) => {
+    const { scenario } = deploy({ accounts: {} }, { file, account, region, parameters: fullOf(file) });
+    expect(Object.keys(scenario.accounts)).toEqual([account]);
   });
 
   test('source-hub', async () => {

@@ -113,7 +113,7 @@ async function observeHubs({ request, accounts, findings }: Observing, source: S
         findings.add(
           placeName(place),
           'topology regional-hub needs a key of the source account in this region',
-          'give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key',
+          'deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key',
         );
         return [];
       }
