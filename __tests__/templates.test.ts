@@ -7,7 +7,7 @@ import { subject } from '../simulator/scenarios/common.ts';
 import { fanOut, type StandardOptions, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
 import { features } from '../src/aws/template-parameters.ts';
 import { expectTargets, share } from './shared-case.ts';
-import { bare, deploy, type Parameters, readTemplate, stackOf } from './stacks.ts';
+import { bare, type Deployment, deploy, type Parameters, readTemplate, stackOf } from './stacks.ts';
 
 /*
  * The templates give the accounts what the published policies say: made anew they are what is here, and the action runs
@@ -18,22 +18,23 @@ import { bare, deploy, type Parameters, readTemplate, stackOf } from './stacks.t
 function setUp(options: StandardOptions, source: Parameters, target: Parameters) {
   const shared = fanOut(options);
   let scenario = bare(shared.scenario);
-  const deployed = (file: string, account: string, region: string, parameters: Parameters): string => {
-    const done = deploy(scenario, { file, account, region, parameters });
+  const deployed = (deployment: Deployment): string => {
+    const done = deploy(scenario, deployment);
     scenario = done.scenario;
     return done.outputs.KeyArn ?? '';
   };
-  const SourceKeyArn = deployed('source-account.yaml', sourceAccount, sourceRegion, { Subject: subject, ...source });
+  const account = sourceAccount;
+  const parameters = { Subject: subject, ...source };
+  const SourceKeyArn = deployed({ file: 'source-account.yaml', account, region: sourceRegion, parameters });
   const { TargetAccounts = '' } = source;
   const hubs = (options.hubs ?? []).map((region) =>
-    deployed('source-hub.yaml', sourceAccount, region, { TargetAccounts }),
+    deployed({ file: 'source-hub.yaml', account, region, parameters: { TargetAccounts } }),
   );
-  for (const [account, { regions = {} }] of Object.entries(shared.scenario.accounts))
-    for (const region of account === sourceAccount ? [] : Object.keys(regions))
-      deployed('target-account.yaml', account, region, {
-        ...{ Subject: subject, SourceKeyArn, OidcProviderRegion: 'eu-west-1', HubKeyArns: hubs.join(',') },
-        ...target,
-      });
+  const common = { Subject: subject, SourceKeyArn, OidcProviderRegion: 'eu-west-1', HubKeyArns: hubs.join(',') };
+  const places = Object.entries(shared.scenario.accounts).flatMap(([id, { regions = {} }]) =>
+    id === sourceAccount ? [] : Object.keys(regions).map((region) => ({ account: id, region })),
+  );
+  for (const place of places) deployed({ file: 'target-account.yaml', ...place, parameters: { ...common, ...target } });
   return {
     ...shared,
     scenario,
@@ -312,30 +313,23 @@ test.each(['source', 'target'] as const)(
 );
 
 describe('the CloudFormation templates hold together', () => {
+  /** Every key of a template with its value, however deep. */
+  function entriesIn(value: unknown): [string, unknown][] {
+    if (typeof value !== 'object' || value === null) return [];
+    return Object.entries(value).flatMap((entry) => [entry, ...entriesIn(entry[1])]);
+  }
+
+  const first = (value: unknown) => String((value as unknown[])[0]);
+  const namesIn = (text: unknown) =>
+    [...String(text).matchAll(/\$\{([A-Za-z:]+)(?:\.[A-Za-z]+)?\}/g)].map(([, name = '']) => name);
+
   /** Every name that a template refers to, by how. */
-  function references(value: unknown): { ref: string[]; conditions: string[] } {
-    const ref: string[] = [];
-    const conditions: string[] = [];
-    const walk = (one: unknown): void => {
-      if (Array.isArray(one)) {
-        for (const inner of one) walk(inner);
-        return;
-      }
-      if (typeof one !== 'object' || one === null) return;
-      for (const [key, inner] of Object.entries(one)) {
-        if (key === 'Ref') ref.push(String(inner));
-        else if (key === 'Fn::GetAtt') ref.push(String((inner as unknown[])[0]));
-        else if (key === 'Fn::Sub')
-          ref.push(...[...String(inner).matchAll(/\$\{([A-Za-z:]+)(?:\.[A-Za-z]+)?\}/g)].map(([, name = '']) => name));
-        else if (key === 'Fn::If') {
-          conditions.push(String((inner as unknown[])[0]));
-          walk(inner);
-        } else walk(inner);
-        if (key === 'Condition' && typeof inner === 'string') conditions.push(inner);
-      }
+  function references(template: unknown): { ref: string[]; conditions: string[] } {
+    const under = (key: string) => entriesIn(template).flatMap(([name, value]) => (name === key ? [value] : []));
+    return {
+      ref: [...under('Ref').map(String), ...under('Fn::GetAtt').map(first), ...under('Fn::Sub').flatMap(namesIn)],
+      conditions: [...under('Fn::If').map(first), ...under('Condition').filter((name) => typeof name === 'string')],
     };
-    walk(value);
-    return { ref, conditions };
   }
 
   test.each(Object.keys(templates()).filter((path) => path.endsWith('.yaml')))('%s', (path) => {
