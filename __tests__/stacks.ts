@@ -22,6 +22,7 @@ type Declared = Readonly<{
   AllowedValues?: readonly string[];
   MinValue?: number;
   MaxValue?: number;
+  AllowedPattern?: string;
 }>;
 type Part = Readonly<{ Condition?: string }>;
 type Template = Readonly<{
@@ -69,14 +70,21 @@ export const readTemplate = (path: string) => readFileSync(new URL(`../templates
 function parameterOf(name: string, declared: Declared, given: string | undefined): string | number | string[] {
   const value = given ?? declared.Default;
   if (value === undefined) throw new Error(`Parameters: [${name}] must have values`);
-  const { Type, AllowedValues, MinValue = Number.NEGATIVE_INFINITY, MaxValue = Number.POSITIVE_INFINITY } = declared;
+  const {
+    Type,
+    AllowedValues,
+    AllowedPattern = '',
+    MinValue = Number.NEGATIVE_INFINITY,
+    MaxValue = Number.POSITIVE_INFINITY,
+  } = declared;
   if (AllowedValues?.includes(String(value)) === false)
     throw new Error(`Parameter '${name}' must be one of AllowedValues: ${value}`);
-  if (Type === 'CommaDelimitedList')
-    return String(value)
-      .split(',')
-      .map((one) => one.trim());
-  if (Type === 'String') return String(value);
+  const list = String(value)
+    .split(',')
+    .map((one) => one.trim());
+  if ((Type === 'CommaDelimitedList' ? list : [String(value)]).some((one) => !new RegExp(AllowedPattern).test(one)))
+    throw new Error(`Parameter '${name}' must match pattern ${AllowedPattern}: ${value}`);
+  if (Type !== 'Number') return Type === 'String' ? String(value) : list;
   const number = Number(value);
   if (!(number >= MinValue && number <= MaxValue))
     throw new Error(`Parameter '${name}' must be a number between ${MinValue} and ${MaxValue}: ${value}`);

@@ -96,6 +96,14 @@ describe('the action runs with what the CloudFormation templates make', () => {
     expect(error).toContain('MaxSessionDuration');
   });
 
+  test('but not with parameters that no role could be used by', () => {
+    expect(() => setUp({}, { Subject: 'repo:acme/images:*' }, {})).toThrow(/'Subject' must match/);
+    expect(() => setUp({}, {}, { Subject: `${subject},repo:acme/images:*` })).toThrow(/'Subject' must match/);
+    expect(() => setUp({}, {}, { Parameter: '/golden/latest' })).toThrow(/'Parameter' must match/);
+    expect(() => setUp({}, { MaxSessionDuration: '60' }, {})).toThrow(/'MaxSessionDuration' must be/);
+    expect(() => setUp({}, {}, { Retain: 'yes' })).toThrow(/'Retain' must be one of/);
+  });
+
   test('an account that is not named is missed', async () => {
     const { error } = await share(setUp({}, { TargetAccounts: '333333333333' }, {}), { 'dry-run': 'true' });
     expect(error).toContain('ec2:ModifySnapshotAttribute');
@@ -120,6 +128,12 @@ describe('the action runs with what the CloudFormation templates make', () => {
     expect(target).toEqual({ Parameter: 'golden/latest', Publish: 'true', Retain: 'true', RouteCopy: 'true' });
     const { main } = await share(setUp({}, { KeyAccessByPolicy, RouteCopy: 'true' }, target), inputs);
     expect(main.annotations).toEqual([]);
+  });
+
+  test('a hub without its template is missed', async () => {
+    const shared = setUp({}, {}, {});
+    const { error } = await share(shared, { topology: 'regional-hub', 'dry-run': 'true' });
+    expect(error).toMatch(/is not found\.\n +What to do: [^\n]+source-hub.yaml for a hub/);
   });
 
   test('a hub that the targets are not told of is missed', async () => {

@@ -83,6 +83,12 @@ const guard = {
 /** The parameters that are more than on or off. */
 const kinds = { Parameter: 'text', HubKeyArns: 'list', GrantKeyTo: 'list', TargetAccounts: 'list', TargetIds: 'list' };
 
+/** What a text must be, or each of a list, so that a mistake is told before the role is made. */
+const patterns = {
+  Subject: { pattern: '^[^*?]+$', is: 'whole subjects, without wildcards' },
+  Parameter: { pattern: '^([^/].*)?$', is: 'the name without its leading slash' },
+};
+
 /** The seconds that IAM takes: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html */
 const sessionDuration = { min: 3600, max: 43_200, unless: 3600 };
 
@@ -161,14 +167,21 @@ const flag = (name) => ({
   Default: 'false',
   Description: descriptions[name],
 });
+function constraint(name) {
+  const { pattern, is } = patterns[name] ?? {};
+  return pattern && { AllowedPattern: pattern, ConstraintDescription: `${name} takes ${is}.` };
+}
 const text = (name, Default) => ({
   Type: 'String',
   ...(Default !== undefined && { Default }),
+  ...constraint(name),
   Description: descriptions[name],
 });
 const list = (name, Default = '') => ({
   Type: 'CommaDelimitedList',
   ...(Default !== null && { Default }),
+  // For a list, each of its values is held to it.
+  ...constraint(name),
   Description: descriptions[name],
 });
 
@@ -451,9 +464,24 @@ function localsOf(lines) {
   return ['locals {', ...pairs.map(([, name = '', value]) => `  ${name.padEnd(width)} = ${value}`), '}'].join('\n');
 }
 
+function validationOf(parameter, type) {
+  const { pattern, is } = patterns[parameter];
+  const name = snake(parameter);
+  const fits = (value) => `can(regex(${JSON.stringify(pattern)}, ${value}))`;
+  const condition = type === 'string' ? fits(`var.${name}`) : `alltrue([for one in var.${name} : ${fits('one')}])`;
+  return [
+    '  validation {',
+    `    condition     = ${condition}`,
+    `    error_message = ${JSON.stringify(`The variable ${name} takes ${is}.`)}`,
+    '  }',
+  ];
+}
+
 function variableOf([name, type, fallback, description]) {
   const lines = [`  type        = ${type}`, `  description = ${JSON.stringify(description)}`];
   if (fallback !== undefined) lines.push(`  default     = ${JSON.stringify(fallback)}`);
+  const [parameter] = Object.keys(patterns).filter((one) => snake(one) === name);
+  if (parameter !== undefined) lines.push('', ...validationOf(parameter, type));
   return `variable "${name}" {\n${lines.join('\n')}\n}`;
 }
 

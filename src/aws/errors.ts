@@ -309,6 +309,11 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`,
   },
   {
+    fits: ({ action, code }) => action === 'DescribeKey' && code === 'NotFoundException',
+    remedy: () =>
+      'an alias is of one account and region: create the key there (templates/ do: source-account.yaml, source-hub.yaml for a hub, target-account.yaml), or name another',
+  },
+  {
     fits: ({ code, awsMessage }) => code === 'OperationNotPermitted' && awsMessage.includes('default key'),
     remedy: () =>
       'the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer managed key first',

@@ -13,6 +13,11 @@ terraform {
 variable "subject" {
   type        = list(string)
   description = "The workflows that may assume the role, as the claim sub of their ID tokens names them: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests. Each whole: a wildcard matches nothing."
+
+  validation {
+    condition     = alltrue([for one in var.subject : can(regex("^[^*?]+$", one))])
+    error_message = "The variable subject takes whole subjects, without wildcards."
+  }
 }
 
 variable "role_name" {
@@ -61,6 +66,11 @@ variable "parameter" {
   type        = string
   description = "The SSM parameter that holds or gets the AMI, without its leading slash; empty for none."
   default     = ""
+
+  validation {
+    condition     = can(regex("^([^/].*)?$", var.parameter))
+    error_message = "The variable parameter takes the name without its leading slash."
+  }
 }
 
 variable "from_instances" {
