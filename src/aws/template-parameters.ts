@@ -71,6 +71,11 @@ export function parametersFor({ side, action, resources }: Lack): string | undef
   return `set ${[...new Set(parameters)].join(' or ').replace('<parameter>', name ?? '<parameter>')}`;
 }
 
+/** By which parameter a target's template is told of a key of the source account. */
+export function sourceKeyParameter(keyArn: string, sourceRegion: string): string {
+  return keyArn.includes(`:kms:${sourceRegion}:`) ? `set SourceKeyArn=${keyArn}` : `name ${keyArn} in HubKeyArns`;
+}
+
 /** A remedy that begins with the template's parameters, and goes on with the statement for any other role. */
 export function templateFirst(parameters: string | undefined, statement: string): string {
   return parameters === undefined ? statement : `where templates/ made the role, ${parameters}; else ${statement}`;

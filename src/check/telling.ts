@@ -1,7 +1,7 @@
 import { denialRemedy, deniedIn, lackOf, lacksIn, policyIn } from '../aws/denial.ts';
 import { placeName } from '../aws/errors.ts';
 import { regionOfKey, useStatements } from '../aws/kms.ts';
-import { templateFirst } from '../aws/template-parameters.ts';
+import { sourceKeyParameter, templateFirst } from '../aws/template-parameters.ts';
 import type { Verdict } from '../aws/verdict.ts';
 import type { Request } from '../inputs.ts';
 import type { Ec2Question, KeyQuestion, Question } from '../operations/question.ts';
@@ -111,15 +111,10 @@ function ownRemedy(request: Request, { asker, question, verdict: { words } }: De
   const { keyArn, mending, foreign } = question;
   if (mending === 'reading' && isOwnLack(words)) {
     const add = `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`;
-    return templateFirst(foreign ? sourceKeyParameter(request, keyArn) : undefined, add);
+    return templateFirst(foreign ? sourceKeyParameter(keyArn, request.source.region) : undefined, add);
   }
   const action = deniedIn(words)?.action ?? question.action;
   return denialRemedy({ whose: 'its policy', side: sideOf(asker), action, resources: [keyArn], words });
-}
-
-/** By which parameter a target's template is told of a key of the source account. */
-function sourceKeyParameter({ source }: Request, keyArn: string): string {
-  return regionOfKey(keyArn) === source.region ? `set SourceKeyArn=${keyArn}` : `name ${keyArn} in HubKeyArns`;
 }
 
 /** Whether the role's own policies, or the key's, lack a statement that allows it. */

@@ -4,6 +4,7 @@ import { lacksIn, policyIn } from '../aws/denial.ts';
 import { AwsCallError, errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { changePolicy, type Policy, withStatements } from '../aws/key-policy.ts';
 import { askToDecrypt, keyOperations, listGrants, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
+import { sourceKeyParameter, templateFirst } from '../aws/template-parameters.ts';
 import type { Result } from '../outcome.ts';
 import type { Access, Allow } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
@@ -180,7 +181,10 @@ function accessRemedy(
     // What another kind of policy takes to be mended, its words tell.
     if (!lacksIn(errorMessage(denied), 'identity-based policy')) return undefined;
     const statements = useStatements({ Resource: keyArn });
-    return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: add to the target role's policy ${JSON.stringify(statements)}`;
+    const why =
+      "a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same";
+    const parameter = sourceKeyParameter(keyArn, run.request.source.region);
+    return `${why}: ${templateFirst(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
   }
   if (keyAccess !== 'existing') return undefined;
   const Principal = { AWS: `arn:${partition}:iam::${account}:root` };
