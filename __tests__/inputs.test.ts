@@ -76,6 +76,27 @@ describe('targets', () => {
     });
   });
 
+  test('some are excluded, and some are optional', () => {
+    const { targets } = read({
+      'target-accounts': '111111111111, 222222222222, 333333333333',
+      'target-regions': 'eu-west-1\nus-west-2',
+      'exclude-targets': '333333333333/*\n111111111111/us-west-2',
+      'optional-targets': '["*/us-west-2", "012345678901/eu-north-1"]',
+      targets: `
+        - { account: 222222222222, region: us-west-2, optional: false }
+        - { account: 222222222222, region: eu-north-1, optional: true }
+        - { account: 012345678901, region: eu-north-1 }
+        - { account: 333333333333, region: eu-north-1 }`,
+    });
+    expect(targets.map(({ account, region, optional }) => [account, region, optional])).toEqual([
+      ['111111111111', 'eu-west-1', false],
+      ['222222222222', 'eu-west-1', false],
+      ['222222222222', 'us-west-2', false],
+      ['222222222222', 'eu-north-1', true],
+      ['012345678901', 'eu-north-1', true],
+    ]);
+  });
+
   test('placeholders of the role and the key are filled in; names and tags are approved as templates', () => {
     const amiName = '{name}-{account}-{region}-{date}-{sha}-{run-id}';
     const { targets } = read({ 'target-ami-name': amiName, 'target-kms-key': 'alias/{region}-{run-id}-{name}' });
@@ -136,6 +157,18 @@ describe('one problem each', () => {
     [{ 'target-regions': "['eu-west-1']" }, 'target-regions', /JSON array of texts/],
     [{ tags: 'share-encrypted-ami:run=x' }, 'tags', /this action's own/],
     [{ tags: `${'k'.repeat(129)}=x` }, 'tags', /1 to 128/],
+    [{ 'exclude-targets': '*/*' }, 'exclude-targets', /leaves no target/],
+    [{ 'exclude-targets': '99999999999/eu-west-1' }, 'exclude-targets', /expected account\/region/],
+    [{ 'exclude-targets': 'eu-west-1' }, 'exclude-targets', /expected account\/region/],
+    [{ 'optional-targets': '*/moon' }, 'optional-targets', /expected account\/region/],
+    [{ 'optional-targets': '*/*/*' }, 'optional-targets', /expected account\/region/],
+    [
+      { targets: '- {account: 111111111111, region: eu-west-1, optional: yes}' },
+      'targets[0].optional',
+      /true or false/,
+    ],
+    [{ 'on-problem': 'warn' }, 'on-problem', /expected fail or skip/],
+    [{ 'on-problem': 'skip', 'fail-fast': 'true' }, 'on-problem', /fail-fast/],
     [{ targets: 'a: b' }, 'targets', /YAML list/],
     [{ targets: '[{' }, 'targets', /is not YAML/],
     [{ targets: '- &a {account: 111111111111, region: eu-west-1}\n- *a' }, 'targets', /anchors and aliases \(&a\)/],
@@ -204,7 +237,7 @@ describe('problems that are many', () => {
     expect(messageOf({ targets: targets.join('\n') })).toBe(
       [
         '400 inputs are not usable; nothing was called yet.',
-        '  targets[0].key, targets[1].key, targets[2].key, targets[3].key, targets[4].key and 395 more: "x" — is not known here; there are account, region, role-arn, kms-key, ami-name, tags',
+        '  targets[0].key, targets[1].key, targets[2].key, targets[3].key, targets[4].key and 395 more: "x" — is not known here; there are account, region, role-arn, kms-key, ami-name, tags, optional',
       ].join('\n'),
     );
   });
@@ -285,7 +318,11 @@ describe('a file that an input names', () => {
       { 'packer-manifest': file, 'ami-id': '' },
       {
         'expect-plan-file': file,
-        'expect-plan-digest': digestOf({ source: { amiId: null, instanceId: null, snapshots: [] }, targets: [] }),
+        'expect-plan-digest': digestOf({
+          source: { amiId: null, instanceId: null, snapshots: [] },
+          targets: [],
+          leftOut: [],
+        }),
       },
     ])
       expect(problemsOf(inputs)).toMatchObject([{ what: expect.stringMatching(why) }]);
@@ -333,7 +370,7 @@ test('the China partition has an audience of its own', () => {
 });
 
 describe('the plan that is expected', () => {
-  const digest = digestOf({ source: { amiId: null, instanceId: null, snapshots: [] }, targets: [] });
+  const digest = digestOf({ source: { amiId: null, instanceId: null, snapshots: [] }, targets: [], leftOut: [] });
   const from = (inputs: Record<string, string>, files: Record<string, string> = {}) =>
     readInputs(
       (name) => ({ ...good, ...inputs })[name] ?? '',

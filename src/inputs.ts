@@ -37,6 +37,8 @@ export type Request = Settings &
     expectPlan: ExpectedPlan | undefined;
     /** Whether only what dead runs left is taken back; then no source AMI need be named. */
     sweep: boolean;
+    /** Whether a problem of one target ends the run, or that target is left out. */
+    onProblem: 'fail' | 'skip';
     failFast: boolean;
     keyPreflight: 'fail' | 'warn';
     maxParallel: number;
@@ -72,6 +74,7 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
     dryRun: reader.flag('dry-run'),
     expectPlan: readExpectedPlan(reader, readFile),
     sweep,
+    onProblem: reader.oneOf('on-problem', ['fail', 'skip']),
     failFast: reader.flag('fail-fast'),
     keyPreflight: reader.oneOf('key-preflight', ['fail', 'warn']),
     maxParallel: reader.whole('max-parallel', 1, 1000),
@@ -80,6 +83,8 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
     timeoutMinutes: reader.whole('timeout-minutes', 1, 7200),
   };
   if (sweep) checkSweep(reader, request);
+  if (request.failFast && request.onProblem === 'skip')
+    reader.note('on-problem', 'skip', 'cannot be had with fail-fast, which stops all targets at the first failure');
   if (reader.problems.length > 0) throw new InputError(reader.problems);
   return request;
 }

@@ -47,7 +47,7 @@ export async function end(
     takesLease(plan) ? releaseRun({ run, regranted }, plan, outcomes) : Promise.resolve(nothing),
     tellForeignGrants(run, outcomes),
   ]);
-  const failed = [...left, ...failedRemovals(outcomes), ...report.failed];
+  const failed = [...left, ...failedRemovals(run, outcomes), ...report.failed];
   for (const what of [...report.done, ...report.stays, ...report.goesOn]) run.log.line('clean-up', what);
   for (const what of failed) run.log.line('clean-up', `left behind: ${what}`);
   // What a call that was cut off made may be seen only later; post looks again.
@@ -144,14 +144,17 @@ function rightIn(outcomes: Outcomes): { id: string; where: string }[] {
   });
 }
 
-/** Removals that belong to no target: what failed of them stays. */
-function failedRemovals(outcomes: Outcomes): string[] {
+/** Removals that belong to no island: what failed of them stays. In an optional target, that is a warning. */
+function failedRemovals({ request, log }: Run, outcomes: Outcomes): string[] {
+  const optional = new Set(request.targets.filter((target) => target.optional).map(placeName));
   return [...outcomes.values()].flatMap((outcome) => {
     const { operation } = outcome;
     const removes = ['deregister', 'delete', 'untag'].includes(operation.kind) && operation.island === undefined;
     if (!removes || outcome.is !== 'failed') return [];
-    return [
-      `${operation.of.join(', ')} in ${placeName(operation.place)} (${operation.why}): ${errorMessage(outcome.error)}`,
-    ];
+    const where = placeName(operation.place);
+    const what = `${operation.of.join(', ')} in ${where} (${operation.why}): ${errorMessage(outcome.error)}`;
+    if (!optional.has(where)) return [what];
+    log.warn(`left behind: ${what}`);
+    return [];
   });
 }

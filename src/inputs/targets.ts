@@ -1,9 +1,10 @@
-import { isAlias, parseDocument, visit } from 'yaml';
 import { isImageName } from '../image.ts';
 import { isRegionName, isUnknownPartition, type Partition, partitionOf, unknownPartition } from '../regions.ts';
 import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from '../template.ts';
+import { type Place, readPlaces } from './places.ts';
 import { accountId, keyProblem, type Reader, type RunContext, roleProblem, runValues } from './reader.ts';
-import { checkTags, readTags } from './tags.ts';
+import { readTags } from './tags.ts';
+import { readTargetEntries, type TargetEntry } from './target-entries.ts';
 
 /**
  * One account in one region, as asked for. The role and the key still hold `{name}` and `{source-ami}`, the AMI's name and
@@ -16,91 +17,11 @@ export type TargetRequest = Readonly<{
   kmsKey: string;
   amiName: string;
   tags: Readonly<Record<string, string>>;
+  /** Whether its failure is a warning, and holds back nothing elsewhere. */
+  optional: boolean;
 }>;
 
-type TargetEntry = {
-  account: string;
-  region: string;
-  'role-arn'?: string;
-  'kms-key'?: string;
-  'ami-name'?: string;
-  tags?: Record<string, string>;
-};
-const entryFields = ['account', 'region', 'role-arn', 'kms-key', 'ami-name', 'tags'];
-
-/** The YAML list of `targets`. Scalars are read as text, so that an account ID keeps its leading zeros. */
-function readTargetEntries(reader: Reader): TargetEntry[] {
-  const text = reader.raw('targets');
-  if (text.trim() === '') return [];
-  const { entries, problem } = parseEntries(text);
-  if (problem !== undefined) {
-    reader.note('targets', text, problem);
-    return [];
-  }
-  if (!Array.isArray(entries)) {
-    reader.note('targets', text, 'expected a YAML list of {account, region, role-arn?, kms-key?, ami-name?, tags?}');
-    return [];
-  }
-  return entries.flatMap((entry: unknown, index) => readTargetEntry(reader, `targets[${index}]`, entry) ?? []);
-}
-
-/** What a YAML text holds, or what is wrong with it. An alias could make a list of billions out of a few lines. */
-function parseEntries(text: string): Readonly<{ entries?: unknown; problem?: string }> {
-  try {
-    const document = parseDocument(text, { schema: 'failsafe', logLevel: 'error' });
-    const [error] = document.errors;
-    if (error !== undefined) return { problem: `is not YAML: ${error.message.split('\n')[0]}` };
-    let anchored: string | undefined;
-    visit(document, {
-      Node(_, node) {
-        anchored ??= isAlias(node)
-          ? `*${node.source}`
-          : 'anchor' in node && node.anchor
-            ? `&${node.anchor}`
-            : undefined;
-      },
-    });
-    if (anchored !== undefined)
-      return { problem: `YAML anchors and aliases (${anchored}) are not taken; write each target out` };
-    return { entries: document.toJS() };
-  } catch (error) {
-    return { problem: `is not YAML: ${String(error)}` };
-  }
-}
-
-function readTargetEntry(reader: Reader, input: string, entry: unknown): TargetEntry | undefined {
-  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
-    reader.note(input, String(entry), 'expected {account, region, role-arn?, kms-key?, ami-name?, tags?}');
-    return undefined;
-  }
-  const found = reader.noted;
-  const fields = new Map<string, unknown>(Object.entries(entry));
-  for (const [field, value] of fields) {
-    if (!entryFields.includes(field))
-      reader.note(`${input}.${field}`, String(value), `is not known here; there are ${entryFields.join(', ')}`);
-    else if (field !== 'tags' && typeof value !== 'string')
-      reader.note(`${input}.${field}`, JSON.stringify(value), 'expected text');
-  }
-  for (const field of ['account', 'region']) {
-    if (!fields.has(field)) reader.note(`${input}.${field}`, '', 'is needed');
-  }
-  const tags = fields.has('tags') ? readEntryTags(reader, `${input}.tags`, fields.get('tags')) : undefined;
-  if (reader.noted > found) return undefined;
-  return { ...(Object.fromEntries(fields) as Omit<TargetEntry, 'tags'>), ...(tags && { tags }) };
-}
-
-function readEntryTags(reader: Reader, input: string, value: unknown): Record<string, string> {
-  if (typeof value === 'string') return readTags(reader, input, value);
-  const pairs =
-    typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
-  if (pairs === undefined || pairs.some(([, text]) => typeof text !== 'string')) {
-    reader.note(input, JSON.stringify(value), 'expected a mapping of keys to values, or key=value lines');
-    return {};
-  }
-  return checkTags(reader, input, Object.fromEntries(pairs) as Record<string, string>);
-}
-
-/** Every account × every region, then what `targets` adds to them or overrides of them. */
+/** Every account × every region, then what `targets` adds to them or overrides of them, without what is excluded. */
 export function readTargets(reader: Reader, partition: Partition, run: RunContext): TargetRequest[] {
   const accounts = reader.list('target-accounts');
   const regions = reader.list('target-regions');
@@ -130,13 +51,18 @@ export function readTargets(reader: Reader, partition: Partition, run: RunContex
     seen.add(place);
     byPlace.set(place, { ...byPlace.get(place), ...entry });
   }
+  const isExcluded = readPlaces(reader, 'exclude-targets');
+  const places = [...byPlace.values()].filter((entry) => !isExcluded(entry));
+  if (places.length === 0 && byPlace.size > 0)
+    reader.note('exclude-targets', reader.text('exclude-targets'), 'leaves no target');
   const shared = {
     'role-arn': reader.optional('target-role-arn'),
     'kms-key': reader.text('target-kms-key'),
     'ami-name': reader.text('target-ami-name'),
     tags: readTags(reader, 'tags', reader.text('tags')),
+    isOptional: readPlaces(reader, 'optional-targets'),
   };
-  return [...byPlace.values()].map((entry) => readTarget(reader, { entry, shared, partition, run }));
+  return places.map((entry) => readTarget(reader, { entry, shared, partition, run }));
 }
 
 const noImageName = "an AMI's name has 3 to 128 letters, digits, spaces and ()[]./-'@_";
@@ -150,6 +76,7 @@ type SharedValues = Readonly<{
   'kms-key': string;
   'ami-name': string;
   tags: Record<string, string>;
+  isOptional: (place: Place) => boolean;
 }>;
 
 type Origin = Readonly<{ entry: TargetEntry; shared: SharedValues; partition: Partition; run: RunContext }>;
@@ -160,7 +87,7 @@ function readTarget(reader: Reader, { entry, shared, partition, run }: Origin): 
   const check = (input: string, value: string, problem: string | undefined): void => {
     if (problem !== undefined) reader.note(input, value, problem);
   };
-  const from = (field: keyof SharedValues) =>
+  const from = (field: 'role-arn' | 'kms-key' | 'ami-name') =>
     entry[field] === undefined ? `target-${field}` : `targets ${account}/${region} ${field}`;
   const template = (field: 'kms-key' | 'ami-name') => reader.templateValue(from(field), entry[field] ?? shared[field]);
   check('target-accounts', account, accountId.test(account) ? undefined : 'expected a 12-digit account ID');
@@ -179,7 +106,8 @@ function readTarget(reader: Reader, { entry, shared, partition, run }: Origin): 
   const amiName = template('ami-name');
   const couldName = isImageName(fill(amiName, { ...values, ...shortestSource }));
   if (unknownPlaceholders(amiName).length === 0) check(from('ami-name'), amiName, couldName ? undefined : noImageName);
-  return { account, region, roleArn, kmsKey, amiName, tags: { ...shared.tags, ...entry.tags } };
+  const optional = entry.optional === 'true' || (entry.optional === undefined && shared.isOptional(entry));
+  return { account, region, roleArn, kmsKey, amiName, tags: { ...shared.tags, ...entry.tags }, optional };
 }
 
 function regionProblem(region: string, partition: Partition): string | undefined {

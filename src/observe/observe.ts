@@ -135,11 +135,13 @@ export function hubKey({ hubKmsKey, source, run }: Request, account: string, reg
 }
 
 async function observeTarget(
-  observing: Observing,
+  all: Observing,
   target: TargetRequest,
   source: Promise<Source | undefined>,
 ): Promise<Target | undefined> {
-  const { request, accounts, findings } = observing;
+  const { request, accounts } = all;
+  const findings = all.findings.about([placeName(target)]);
+  const observing: Observing = { request, accounts, findings };
   const { account, region } = target;
   let values: Partial<TemplateValues> = { account, region, ...runValues(request.run) };
   if ([target.roleArn ?? '', target.kmsKey].some(needsSourceImage)) {

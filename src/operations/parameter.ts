@@ -13,6 +13,7 @@ import type { FormerValue, Promotion } from '../ledger.ts';
 import type { Result } from '../outcome.ts';
 import { provenance } from '../plan/decided.ts';
 import type { Parameter, Ready } from '../plan/operation.ts';
+import { parameterId } from '../plan/target-operations.ts';
 import { idOf, type Scope } from '../run.ts';
 
 /*
@@ -28,12 +29,15 @@ import { idOf, type Scope } from '../run.ts';
 export async function readParameters({ sets }: Ready, scope: Scope): Promise<Result> {
   const { run } = scope;
   if (sets.length === 0) {
-    // All are set: from here on they name AMIs that stay, and their former ones may go.
-    run.ledger.write({ promotions: [] });
+    // From here on, those that are set name AMIs that stay, and their former ones may go.
+    const isSet = ({ name, place }: Promotion) => scope.resultOf(parameterId(name, place)) !== undefined;
+    run.ledger.write({ promotions: (run.ledger.state?.promotions ?? []).filter((one) => !isSet(one)) });
     return {};
   }
+  // An optional target may have no AMI.
+  const made = sets.filter(({ image }) => 'id' in image || scope.resultOf(image.madeBy) !== undefined);
   const promotions = await joined(
-    sets.map(async ({ place: where, name, image }): Promise<Promotion> => {
+    made.map(async ({ place: where, name, image }): Promise<Promotion> => {
       const place = run.accounts.target(where).until(scope.place.signal);
       try {
         const found = await read(place, name);

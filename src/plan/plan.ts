@@ -9,6 +9,7 @@ import {
   type Common,
   type Copying,
   type EncryptedCopy,
+  type LeftOut,
   type Plan,
   provenance,
   type Registering,
@@ -29,6 +30,7 @@ import {
 } from './earlier.ts';
 import type { Hub, Observed, Source, Target } from './facts.ts';
 import { keptCopy, keptSnapshots } from './intermediates.ts';
+import { heldBack, holdingBack } from './left-out.ts';
 import type { Expected } from './operation.ts';
 import { operationsOf } from './operations.ts';
 import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
@@ -37,21 +39,33 @@ import { removalObstacle } from './removal.ts';
 import { lineageOf, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
 
-/** What is planned for: what is asked, by whom, and how others' leases read. */
-export type Planner = Readonly<{ request: Request; leaseId: string; reader: Reader }>;
+/** What is planned for: what is asked, by whom, how others' leases read, and which targets are left out. */
+export type Planner = Readonly<{
+  request: Request;
+  leaseId: string;
+  reader: Reader;
+  leftOut: readonly LeftOut[];
+}>;
 
 /**
  * Everything that the run does, from the facts alone: the same facts give the same plan. What makes it impossible goes
  * into `findings`.
  */
-export function planOf(observed: Observed, { request, leaseId, reader }: Planner, findings: Findings): Plan {
+export function planOf(all: Observed, { request, leaseId, reader, leftOut }: Planner, findings: Findings): Plan {
+  const out = new Set(leftOut.map(({ target }) => target));
+  const observed: Observed = { ...all, targets: all.targets.filter((target) => !out.has(target.request)) };
   const { source } = observed;
   const holders = holdersOf(source, { leaseId, reader, request });
   tellUnreadable(source, reader, findings);
   const planning: Planning = { request, source, origins: observed.origins, leaseId, holders, findings };
   const intermediates = ownIntermediates(observed, findings);
   const copies = copiesOf(source, intermediates);
-  const drafts = observed.targets.map((target) => planTarget(planning, ownIn(target, copies, findings)));
+  const isHeld = holdingBack(leftOut).length > 0;
+  const drafts = observed.targets.map((target): Draft => {
+    const own = findings.about([placeName(target.place)]);
+    const draft = planTarget({ ...planning, findings: own }, ownIn(target, copies, own));
+    return isHeld ? { ...draft, ...heldBack(draft) } : draft;
+  });
   const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
   const found = { ...observed, intermediates };
   const hubs = planHubs(found, abroad);
@@ -64,7 +78,7 @@ export function planOf(observed: Observed, { request, leaseId, reader }: Planner
     return { ...draft, from, sourceKeys: draft.crossAccount ? keysOf(source, from) : [] };
   });
   const encryptedCopies = [...hubs.values(), ...(atSource ? [atSource] : [])];
-  const decided = { source, encryptedCopies, targets, keys: lentKeys(observed) };
+  const decided = { source, encryptedCopies, targets, leftOut, keys: lentKeys(observed) };
   return {
     ...decided,
     operations: operationsOf({ ...decided, request, leaseId }, holders.dead.size + holders.outdated.size > 0),

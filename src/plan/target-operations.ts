@@ -1,6 +1,7 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
 import { joinIds, mergeTags, tagKeys } from '../tags.ts';
 import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
 import { type Operation, type PublishSettings, type Ref, told } from './operation.ts';
@@ -243,39 +244,64 @@ function publishing({ request: { publication, run } }: Decided, plan: TargetPlan
   ];
 }
 
-/** The island of the SSM parameters: all are set, or none. */
+/** The island of the SSM parameters that are set for all targets or for none. */
 export const parametersIsland = 'SSM parameters';
 
-/** What waits for all targets: the SSM parameters; then the older AMIs, which the parameters named until now. */
-export function concluding({ source }: Decided, parts: readonly (TargetPart & { target: TargetPlan })[]): Operation[] {
+/** The operation that sets a target's SSM parameter. */
+export function parameterId(name: string, place: string): string {
+  return `parameter ${name} in ${place}`;
+}
+
+/** An optional target's parameter is an island by itself: should it fail, the others stay as they are. */
+export function parameterIsland({ optional, ...place }: TargetRequest): string {
+  return optional ? `SSM parameter in ${placeName(place)}` : parametersIsland;
+}
+
+type Part = TargetPart & { target: TargetPlan };
+
+/**
+ * What waits for all targets: the SSM parameters; then the older AMIs, which the parameters named until now. Optional
+ * targets are waited for, too, but it doesn't matter how they end; their own parameters are set after the others'.
+ */
+export function concluding({ source }: Decided, parts: readonly Part[]): Operation[] {
   const { place } = source;
   const named = parts.filter(({ target }) => target.target.ssmParameter !== undefined);
   if (named.length === 0) return parts.flatMap(({ target, ends }) => retiring(target, ends));
+  const isOptional = ({ target }: Part) => target.target.request.optional;
+  const [needed, optional] = [parts.filter((one) => !isOptional(one)), parts.filter(isOptional)];
   const ready = 'every target is ready';
   const set = 'every parameter is set';
   const sets = named.map(({ target: { target }, last }) => ({
     ...{ place: target.place, name: target.ssmParameter ?? '', image: { madeBy: last } },
   }));
-  const parameters = named.map(({ target: { target }, last }): Operation => {
-    const parameter = target.ssmParameter ?? '';
-    const id = `parameter ${parameter} in ${placeName(target.place)}`;
-    const base = { id, place: target.place, island: parametersIsland, of: [parameter], after: [ready] };
-    return {
-      ...told({ ...base, why: 'it is to name the AMI' }),
-      kind: 'parameter',
-      name: parameter,
-      image: { madeBy: last },
-    };
-  });
-  const lasts = parts.flatMap(({ ends }) => ends);
+  const setting = ({ target: { target }, last }: Part, after: readonly string[]): Operation => {
+    const name = target.ssmParameter ?? '';
+    const id = parameterId(name, placeName(target.place));
+    const base = { id, place: target.place, island: parameterIsland(target.request), of: [name], after };
+    return { ...told({ ...base, why: 'it is to name the AMI' }), kind: 'parameter', name, image: { madeBy: last } };
+  };
+  const idsOf = (operations: readonly Operation[]) => operations.map(({ id }) => id);
+  const endsOf = (some: readonly Part[]) => some.flatMap(({ ends }) => ends);
+  const forAll = named.filter((one) => !isOptional(one)).map((one) => setting(one, [ready]));
+  const settled = [ready, ...idsOf(forAll)];
+  const further = named.filter(isOptional).map((one) => setting(one, [...settled, ...one.ends]));
   const all = 'the SSM parameters are set for all targets or for none';
   const then = 'until then the parameters may be put back to the older AMIs';
-  const after = parameters.map(({ id }) => id);
+  const own = ({ target: { target } }: Part) =>
+    target.ssmParameter === undefined ? [] : [parameterId(target.ssmParameter, placeName(target.place))];
   return [
-    { ...told({ id: ready, place, of: [], after: lasts, why: all }), kind: 'ready', sets },
-    ...parameters,
-    { ...told({ id: set, place, of: [], island: parametersIsland, after, why: then }), kind: 'ready', sets: [] },
-    ...parts.flatMap(({ target }) => retiring(target, [set])),
+    {
+      ...told({ id: ready, place, of: [], after: endsOf(needed), why: all }),
+      ...{ kind: 'ready', sets, afterEnd: endsOf(optional) },
+    },
+    ...forAll,
+    ...further,
+    {
+      ...told({ id: set, place, of: [], island: parametersIsland, after: settled, why: then }),
+      ...{ kind: 'ready', sets: [], afterEnd: idsOf(further) },
+    },
+    ...needed.flatMap(({ target }) => retiring(target, [set])),
+    ...optional.flatMap((one) => retiring(one.target, [set, ...one.ends, ...own(one)])),
   ];
 }
 
