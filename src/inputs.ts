@@ -4,7 +4,7 @@ import { type Publication, readPublication } from './inputs/publication.ts';
 import { InputError, keyProblem, Reader, type ReadFile, type RunContext, runValues } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
-import { readTargets, type TargetRequest } from './inputs/targets.ts';
+import { type EnabledRegions, readTargets, type TargetRequest } from './inputs/targets.ts';
 import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from './template.ts';
 import { readTextFile } from './text-file.ts';
 
@@ -21,6 +21,8 @@ export type Request = Settings &
     image: SourceImage;
     /** Who may own it, as DescribeImages has it: `self`, account IDs, aliases. */
     sourceOwners: readonly string[];
+    /** Whether the targets are in every region that their accounts have enabled, wanted or not. */
+    allRegions: boolean;
     targets: readonly TargetRequest[];
     description: string | undefined;
     route: Route;
@@ -48,12 +50,19 @@ export type Request = Settings &
     timeoutMinutes: number;
   }>;
 
+/** What inputs are read with: the text of the files that they name; with `target-regions: all`, the accounts' regions. */
+export type InputSources = Readonly<{ readFile?: ReadFile; enabled?: EnabledRegions | undefined }>;
+
 /**
  * The request that the inputs make, checked as far as it can be without a call.
- * `get` gives the raw text of an input, empty where it is not set; `readFile` the text of the Packer manifest, or of the approved plan.
+ * `get` gives the raw text of an input, empty where it is not set.
  * @throws InputError that lists every problem
  */
-export function readInputs(get: (name: string) => string, run: RunContext, readFile: ReadFile = readTextFile): Request {
+export function readInputs(
+  get: (name: string) => string,
+  run: RunContext,
+  { readFile = readTextFile, enabled }: InputSources = {},
+): Request {
   const reader = new Reader(get);
   const settings = readSettings(reader, run);
   const { region, partition } = settings.source;
@@ -62,7 +71,8 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
     ...settings,
     image: readSourceImage(reader, { region, readFile, optional: sweep }),
     sourceOwners: readSourceOwners(reader),
-    targets: readTargets(reader, partition, run),
+    allRegions: reader.list('target-regions').includes('all'),
+    targets: readTargets(reader, { region, partition, enabled }, run),
     description: readDescription(reader, run),
     route: reader.oneOf('route', routes),
     allowLostBilling: reader.flag('allow-lost-billing'),

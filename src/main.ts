@@ -3,7 +3,9 @@ import { errorMessage, explain, placeName } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import type { Host, Runner } from './host.ts';
 import { InputError } from './inputs/reader.ts';
+import type { EnabledRegions } from './inputs/targets.ts';
 import { type Request, readInputs } from './inputs.ts';
+import { readEnabledRegions } from './observe/regions.ts';
 import { outputsOf, type Report, writeWhole } from './report/outputs.ts';
 import { failedRecord } from './report/records.ts';
 import { ProblemsError, StoppedError } from './report/stopped.ts';
@@ -31,11 +33,17 @@ async function outcomeOf(
   const { runner, clock } = host;
   let request: Request | undefined;
   try {
-    request = readInputs(runner.input, runContext(host), host.files.read);
+    const context = runContext(host);
+    const read = (enabled?: EnabledRegions) =>
+      readInputs(runner.input, context, { readFile: host.files.read, enabled });
+    request = read();
     if (request.maskAccountIds) maskAccounts(runner, request);
     const { timeoutMinutes } = request;
     const late = new TimeOutError(`the run took longer than timeout-minutes (${timeoutMinutes})`);
     const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 60_000, late)]);
+    // With target-regions: all, the targets are known only now.
+    if (request.targets.some(({ everyRegion }) => everyRegion !== undefined))
+      request = read(await readEnabledRegions(host, request, stop));
     const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
     return { report, failures: failuresOf(report) };
   } catch (error) {

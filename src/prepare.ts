@@ -35,7 +35,9 @@ export type Asked = Readonly<{
  * @throws ProblemsError
  */
 export async function prepare({ host, request, log, leaseId, signal }: Asked): Promise<Prepared> {
-  const findings = openFindings(signal);
+  const findings = openFindings(signal, (targets) =>
+    request.allRegions ? `or leave it out by exclude-targets: ${targets}` : undefined,
+  );
   const prepared = await log.group('Reading accounts, keys and the source AMI', async () => {
     const accounts = openAccounts(host, request, findings);
     const { plan, checked } = await settle({ host, request, leaseId, accounts, findings });

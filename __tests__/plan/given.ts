@@ -85,7 +85,16 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
   const { existing = [], made = [], earlierCopies = [] } = over;
   const named = [...existing, ...made].flatMap(snapshotIdsOf).map((id) => copyOf(id));
   return {
-    request: { account, region, roleArn: undefined, kmsKey: kmsKeyArn, amiName: '{name}', tags: {}, optional: false },
+    request: {
+      account,
+      region,
+      roleArn: undefined,
+      kmsKey: kmsKeyArn,
+      amiName: '{name}',
+      tags: {},
+      optional: false,
+      everyRegion: undefined,
+    },
     place: { account, region },
     roleArn: undefined,
     principalArn: `arn:aws:iam::${account}:role/ami-target`,

@@ -85,7 +85,7 @@ export class InputError extends Error {
 
   constructor(problems: readonly Problem[]) {
     const count = problems.length === 1 ? 'One input is' : `${problems.length} inputs are`;
-    super(`${count} not usable; nothing was called yet.\n${problemLines(problems, 'the job summary has them all')}`);
+    super(`${count} not usable; nothing was changed.\n${problemLines(problems, 'the job summary has them all')}`);
     this.problems = problems;
   }
 }

@@ -142,7 +142,12 @@ async function observeTarget(
   const { request, accounts } = all;
   const findings = all.findings.about([placeName(target)]);
   const observing: Observing = { request, accounts, findings };
-  const { account, region } = target;
+  const { account, region, everyRegion } = target;
+  if (everyRegion?.problem !== undefined) {
+    const { where, what, remedy } = everyRegion.problem;
+    findings.add(where, what, remedy);
+    return undefined;
+  }
   let values: Partial<TemplateValues> = { account, region, ...runValues(request.run) };
   if ([target.roleArn ?? '', target.kmsKey].some(needsSourceImage)) {
     const image = (await source)?.image;

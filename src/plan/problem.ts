@@ -42,15 +42,22 @@ export type Findings = Readonly<{
 /** A problem, and the targets that it is of; undefined stands for the whole. */
 type Noted = Readonly<{ problem: Problem; targets: Set<string | undefined> }>;
 
-export function openFindings(signal: AbortSignal): Findings {
+/** @param mendsTarget what else mends a problem of targets, whatever it is */
+export function openFindings(
+  signal: AbortSignal,
+  mendsTarget: (targets: string) => string | undefined = () => undefined,
+): Findings {
   const problems = new Map<string, Noted>();
   const warnings = new Map<string, Problem>();
   const nameOf = (where: string, what: string) => JSON.stringify([where, what]);
   const openFor = (targets: readonly (string | undefined)[]): Findings => {
     const add = (where: string, what: string, remedy: string): void => {
       const name = nameOf(where, what);
-      const { problem, targets: known } = problems.get(name) ?? { problem: { where, what, remedy }, targets: [] };
-      problems.set(name, { problem, targets: new Set([...known, ...targets]) });
+      const named = targets.filter((one) => one !== undefined);
+      const also = named.length > 0 ? mendsTarget(named.join(', ')) : undefined;
+      const problem = { where, what, remedy: [remedy, also].filter(Boolean).join('; ') };
+      const known = problems.get(name) ?? { problem, targets: [] };
+      problems.set(name, { ...known, targets: new Set([...known.targets, ...targets]) });
     };
     return {
       signal,
