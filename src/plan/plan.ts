@@ -38,6 +38,7 @@ import type { Findings } from './problem.ts';
 import { removalObstacle } from './removal.ts';
 import { lineageOf, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
+import { nameOfSource } from './supply-operations.ts';
 
 /** What is planned for: what is asked, by whom, how others' leases read, and which targets are left out. */
 export type Planner = Readonly<{
@@ -339,6 +340,10 @@ function tellExisting({ findings }: Planning, { place }: Target, others: readonl
 function checkName(planning: Planning, target: Target, discardImages: readonly Image[]): void {
   const { request, findings } = planning;
   const { namesake } = target;
+  if (isSourceItself(planning.source, target)) {
+    tellSourceItself(planning, target);
+    return;
+  }
   if (namesake === undefined || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
   const where = placeName(target.place);
   const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
@@ -355,4 +360,20 @@ function checkName(planning: Planning, target: Target, discardImages: readonly I
       'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
     );
   else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
+}
+
+/** Whether the source AMI is in a target's account and region, and has the name that a copy of it is to have there. */
+function isSourceItself({ place, account, image }: Source, target: Target): boolean {
+  const isOwn = (image.OwnerId ?? account) === account;
+  return isOwn && placeName(target.place) === placeName(place) && target.name === image.Name;
+}
+
+function tellSourceItself({ source, findings }: Planning, { place, name }: Target): void {
+  const where = placeName(place);
+  const called = nameOfSource({ source });
+  findings.add(
+    where,
+    `this is where the source AMI ${called === name ? '' : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`,
+    `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`,
+  );
 }
