@@ -164,7 +164,16 @@ describe('optional targets', () => {
     const simulator = await startSimulator({
       ...shared.scenario,
       // The second run's.
-      faults: [{ kind: 'copy-fails', action: 'CopySnapshot', account: worse, mutating: true, nth: 2, times: 100 }],
+      faults: [
+        {
+          kind: 'copy-fails',
+          action: 'CopySnapshot',
+          account: worse,
+          mutating: true,
+          nth: 2,
+          times: 100,
+        },
+      ],
     });
     const inputs = { ...shared.inputs, 'ssm-parameter': parameter, 'target-ami-name': '{name} {run-id}' };
     const first = await runJob({ inputs, env: simulator.env });
