@@ -19,7 +19,9 @@ export async function readEnabledRegions(host: Host, request: Request, signal: A
     const where = placeName(target);
     return findings.about([where]).attempt(where, 'reading the regions that the account has enabled', async () => {
       const { Regions = [] } = await accounts.target(target).ec2(new DescribeRegionsCommand({}));
-      return Regions.flatMap(({ RegionName }) => RegionName ?? []);
+      // AWS tells no others unless it is asked for them; an emulator may.
+      const enabled = Regions.filter(({ OptInStatus }) => OptInStatus !== 'not-opted-in');
+      return enabled.flatMap(({ RegionName }) => RegionName ?? []);
     });
   };
   const read = request.targets
