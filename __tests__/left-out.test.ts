@@ -241,6 +241,34 @@ describe('optional targets', () => {
     ]);
   });
 
+  test('fail no job by what they keep, which is told, and which the next run sees to', async () => {
+    const shared = three({ policies: [] });
+    const simulator = await startSimulator({
+      ...shared.scenario,
+      faults: [
+        { kind: 'refusal', code: 'InvalidParameter', action: 'RegisterImage', account: bad, mutating: true, times: 1 },
+      ],
+    });
+    const policies = simulator.world.accounts[bad]?.roles.get('ami-target')?.policies;
+    const forget = simulator.onCall(({ action, account, mutating }) => {
+      if (action === 'CopySnapshot' && account === bad && mutating) deny(simulator, bad, 'ec2:DeleteSnapshot');
+    });
+    const inputs = { ...shared.inputs, 'optional-targets': `${bad}/*` };
+    const { main } = await runJob({ inputs, env: simulator.env });
+    forget();
+    expect(main.conclusion).toBe('success');
+    expect(statusesOf(main)[`${bad}/eu-west-1`]).toBe('failed');
+    expect(messagesOf(main)).toMatch(/left behind in an optional target: .*snap-/);
+    expect(stockOf(simulator, bad, 'eu-west-1').snapshots).toHaveLength(1);
+    const role = simulator.world.accounts[bad]?.roles.get('ami-target');
+    if (role !== undefined && policies !== undefined) role.policies = policies;
+    const next = await runJob({ inputs, env: simulator.env, github: { run_id: '4712' } });
+    expect(messagesOf(next.main)).toBe('');
+    const { images, snapshots } = stockOf(simulator, bad, 'eu-west-1');
+    expect([images.length, snapshots.length]).toEqual([1, 1]);
+    await simulator.close();
+  });
+
   test('a needed target with a problem ends the run, and the optional ones’ problems are told with it', async () => {
     const shared = three();
     const simulator = await startSimulator(shared.scenario);
