@@ -65,6 +65,28 @@ describe('sources', () => {
     await simulator.close();
   });
 
+  test('by name, while a newer one is still being made, which is told', async () => {
+    const newer = { name: 'golden-newer', volumes: [{ device: '/dev/xvda' }] };
+    const shared = procedure({
+      ami: { attributes: { CreationDate: '2026-11-01T00:00:00.000Z' } },
+      source: { amis: [{ ...newer, attributes: { CreationDate: '2026-11-02T00:00:00.000Z' } }] },
+    });
+    const simulator = await startSimulator(shared.scenario);
+    const images = simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion)?.images;
+    const pending = [...(images?.values() ?? [])].find(({ data }) => data.Name === 'golden-newer');
+    if (pending !== undefined) pending.data.State = 'pending';
+    const inputs = { ...shared.inputs, 'ami-id': '', 'ami-name': 'golden-*' };
+    const { main } = await runJob({ inputs, env: simulator.env });
+    expect(main.outputs['source-ami-id']).toBe(shared.amiId);
+    expect(main.annotations.map(({ level, message }) => [level, message])).toEqual([
+      [
+        'warning',
+        `${sourceAccount}/${sourceRegion}: ${pending?.data.ImageId} (golden-newer) fits ami-name too and is newer, but it is still pending: ${shared.amiId} is shared`,
+      ],
+    ]);
+    await simulator.close();
+  });
+
   test('by name, where two are equally new', async () => {
     const twin = { name: 'golden-twin', volumes: [{ device: '/dev/xvda' }] };
     const attributes = { CreationDate: '2026-11-01T00:00:00.000Z' };

@@ -70,6 +70,17 @@ describe('reading targets', () => {
     ['null', { targets: '[null]' }, 'targets[0]: expected {account'],
     ['a field that is not known', { targets: '[{"acount":"1"}]' }, 'acount is not known here'],
     ['an entry without a region', { targets: '[{"account":"111111111111"}]' }, '"": expected the name of a region'],
+    ['all regions', { accounts: '111111111111', regions: 'all' }, 'target-regions: all is not taken here'],
+    [
+      'a place that is none',
+      { accounts: '111111111111', regions: 'eu-west-1', optional: '1/eu-west-1' },
+      'optional-targets: "1/eu-west-1": expected account/region',
+    ],
+    [
+      'no target at all',
+      { accounts: '111111111111', regions: 'eu-west-1', excluded: '*/eu-west-1' },
+      'exclude-targets: leaves no target',
+    ],
     ['a short account', { accounts: '1234', regions: 'eu-west-1' }, '"1234": expected a 12-digit account ID'],
     ['no region', { accounts: '111111111111', regions: 'ireland' }, '"ireland": expected the name of a region'],
     [
@@ -152,6 +163,8 @@ describe('sharding', () => {
     const own = [
       { account: '100000000001', region: 'us-east-1', 'kms-key': 'alias/own', tags: { 'cost-centre': 7 } },
       { account: '999999999999', region: 'eu-west-1', 'ami-name': 'special-{region}', tags: 'a="b,c=d"' },
+      { account: '100000000002', region: 'us-east-1', optional: false },
+      { account: '100000000005', region: 'eu-west-1', optional: true },
     ];
     const inputs = {
       'ami-id': 'ami-0123456789abcdef0',
@@ -173,15 +186,20 @@ describe('sharding', () => {
       'target-accounts': accountIds(7).join('\n'),
       'target-regions': regionNames.join(','),
       targets: JSON.stringify(own),
+      'optional-targets': '*/us-east-1\n100000000002/*',
+      'exclude-targets': '100000000003/us-east-1, 100000000004/eu-west-1',
     };
     const targets = readTargets({
       accounts: whole['target-accounts'],
       regions: whole['target-regions'],
       targets: whole.targets,
+      optional: whole['optional-targets'],
+      excluded: whole['exclude-targets'],
     });
     const parts = shards(targets, 10).flatMap((shard) => byAction({ targets: JSON.stringify(shard) }));
     expect(parts).toEqual(byAction(whole));
-    expect(parts).toHaveLength(36);
+    expect(parts).toHaveLength(34);
+    expect(parts.filter(({ optional }) => optional)).toHaveLength(10);
   });
 
   test.each([0, -1, 1.5, Number.NaN, maxPerJob + 1])('refuses %d targets a job', (perJob) => {
@@ -343,7 +361,8 @@ describe('the workflow', () => {
     for (const job of [workflow.jobs.source, workflow.jobs.share, workflow.jobs.promote]) {
       const [call] = uses(job, './');
       // Each job's targets are in `targets`.
-      const handed = taken.filter((name) => name !== 'target-accounts' && name !== 'target-regions');
+      const inTargets = ['target-accounts', 'target-regions', 'optional-targets', 'exclude-targets'];
+      const handed = taken.filter((name) => !inTargets.includes(name));
       expect(Object.keys(call?.with ?? {}).sort()).toEqual(handed.sort());
       for (const [name, value] of Object.entries(call?.with ?? {})) {
         const own = name.toUpperCase().replaceAll('-', '_');
@@ -550,6 +569,33 @@ describe('the commands, as the workflow runs them', () => {
       'created',
       'failed',
       'failed',
+    ]);
+  });
+
+  test('an optional target that failed is a warning, even where its job left no record of it', () => {
+    const inputs = {
+      'target-accounts': accountIds(4).join(),
+      'target-regions': 'eu-west-1',
+      'targets-per-job': '2',
+      'optional-targets': '100000000001/*, 100000000003/eu-west-1',
+      'exclude-targets': '100000000002/*',
+    };
+    const { collect } = runAll(inputs, (targets) =>
+      targets.flatMap((one) =>
+        one.account === '100000000001'
+          ? { ...failed(one, 'no role'), optional: true as const }
+          : one.account === '100000000003'
+            ? []
+            : created(one),
+      ),
+    );
+    expect(collect.code).toBe(0);
+    expect(collect.log).toContain('::warning::optional targets failed: 2');
+    expect(collect.summary).toContain('⚠️ 1 of 3 AMIs are ready; the others are optional, and failed');
+    expect(merged().map(({ account, status, optional }) => [account, status, optional])).toEqual([
+      ['100000000000', 'created', undefined],
+      ['100000000001', 'failed', true],
+      ['100000000003', 'failed', true],
     ]);
   });
 

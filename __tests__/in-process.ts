@@ -203,7 +203,7 @@ export function startAction(run: InProcessRun): RunningAction {
             log.read(line);
           }
         }),
-      warning: (message) => print(() => log.annotate({ level: 'warning', message })),
+      warning: (message, title) => print(() => log.annotate({ level: 'warning', message, ...(title && { title }) })),
       error: (message, title) => print(() => log.annotate({ level: 'error', message, ...(title && { title }) })),
       startGroup: (title) => print(() => log.read(`::group::${title}`)),
       endGroup: () => print(() => log.read('::endgroup::')),

@@ -76,6 +76,44 @@ describe('targets', () => {
     });
   });
 
+  test('some are excluded, and some are optional', () => {
+    const { targets } = read({
+      'target-accounts': '111111111111, 222222222222, 333333333333',
+      'target-regions': 'eu-west-1\nus-west-2',
+      'exclude-targets': '333333333333/*\n111111111111/us-west-2',
+      'optional-targets': '["*/us-west-2", "012345678901/eu-north-1"]',
+      targets: `
+        - { account: 222222222222, region: us-west-2, optional: false }
+        - { account: 222222222222, region: eu-north-1, optional: true }
+        - { account: 012345678901, region: eu-north-1 }
+        - { account: 333333333333, region: eu-north-1 }`,
+    });
+    expect(targets.map(({ account, region, optional }) => [account, region, optional])).toEqual([
+      ['111111111111', 'eu-west-1', false],
+      ['222222222222', 'eu-west-1', false],
+      ['222222222222', 'us-west-2', false],
+      ['222222222222', 'eu-north-1', true],
+      ['012345678901', 'eu-north-1', true],
+    ]);
+  });
+
+  test('all regions of an account are read later, and then are targets like others', () => {
+    const inputs = { 'target-regions': 'all', 'exclude-targets': '*/us-east-1', 'optional-targets': '*/us-west-2' };
+    expect(read(inputs)).toMatchObject({
+      allRegions: true,
+      targets: [{ account: '999999999999', region: 'us-east-1', everyRegion: { problem: undefined } }],
+    });
+    const get = (name: string) => ({ ...good, ...inputs })[name as 'ami-id'] ?? '';
+    const enabled = new Map([['999999999999', { regions: ['us-east-1', 'eu-west-1', 'us-west-2'] }]]);
+    expect(readInputs(get, run, { enabled }).targets.map(({ region, optional }) => [region, optional])).toEqual([
+      ['eu-west-1', false],
+      ['us-west-2', true],
+    ]);
+    const problem = { where: '999999999999/us-east-1', what: 'no role', remedy: '' };
+    const { targets } = readInputs(get, run, { enabled: new Map([['999999999999', { problem }]]) });
+    expect(targets).toMatchObject([{ region: 'us-east-1', everyRegion: { problem } }]);
+  });
+
   test('placeholders of the role and the key are filled in; names and tags are approved as templates', () => {
     const amiName = '{name}-{account}-{region}-{date}-{sha}-{run-id}';
     const { targets } = read({ 'target-ami-name': amiName, 'target-kms-key': 'alias/{region}-{run-id}-{name}' });
@@ -136,6 +174,25 @@ describe('one problem each', () => {
     [{ 'target-regions': "['eu-west-1']" }, 'target-regions', /JSON array of texts/],
     [{ tags: 'share-encrypted-ami:run=x' }, 'tags', /this action's own/],
     [{ tags: `${'k'.repeat(129)}=x` }, 'tags', /1 to 128/],
+    [{ 'target-regions': 'all, eu-west-1' }, 'target-regions', /stands for every region/],
+    [
+      { 'target-regions': 'all', 'target-role-arn': 'arn:aws:iam::{account}:role/{name}' },
+      'target-role-arn',
+      /not known yet when regions are read/,
+    ],
+    [{ 'target-regions': 'all', 'exclude-targets': '999999999999/*' }, 'exclude-targets', /leaves no target/],
+    [{ 'exclude-targets': '*/*' }, 'exclude-targets', /leaves no target/],
+    [{ 'exclude-targets': '99999999999/eu-west-1' }, 'exclude-targets', /expected account\/region/],
+    [{ 'exclude-targets': 'eu-west-1' }, 'exclude-targets', /expected account\/region/],
+    [{ 'optional-targets': '*/moon' }, 'optional-targets', /expected account\/region/],
+    [{ 'optional-targets': '*/*/*' }, 'optional-targets', /expected account\/region/],
+    [
+      { targets: '- {account: 111111111111, region: eu-west-1, optional: yes}' },
+      'targets[0].optional',
+      /true or false/,
+    ],
+    [{ 'on-problem': 'warn' }, 'on-problem', /expected fail or skip/],
+    [{ 'on-problem': 'skip', 'fail-fast': 'true' }, 'on-problem', /fail-fast/],
     [{ targets: 'a: b' }, 'targets', /YAML list/],
     [{ targets: '[{' }, 'targets', /is not YAML/],
     [{ targets: '- &a {account: 111111111111, region: eu-west-1}\n- *a' }, 'targets', /anchors and aliases \(&a\)/],
@@ -170,7 +227,7 @@ describe('one problem each', () => {
 test('all problems come in one error, with input, value and what was expected', () => {
   const inputs = { 'ami-id': 'x', 'max-parallel': '-1', 'copy-tags': 'maybe' };
   expect(() => read(inputs)).toThrow(
-    /3 inputs are not usable; nothing was called yet\.\n {2}ami-id: "x" — expected.*\n {2}copy-tags: "maybe" — .*\n {2}max-parallel: "-1" — /,
+    /3 inputs are not usable; nothing was changed\.\n {2}ami-id: "x" — expected.*\n {2}copy-tags: "maybe" — .*\n {2}max-parallel: "-1" — /,
   );
 });
 
@@ -203,8 +260,8 @@ describe('problems that are many', () => {
     const targets = accounts(400).map((account) => `- {account: ${account}, region: eu-west-1, key: x}`);
     expect(messageOf({ targets: targets.join('\n') })).toBe(
       [
-        '400 inputs are not usable; nothing was called yet.',
-        '  targets[0].key, targets[1].key, targets[2].key, targets[3].key, targets[4].key and 395 more: "x" — is not known here; there are account, region, role-arn, kms-key, ami-name, tags',
+        '400 inputs are not usable; nothing was changed.',
+        '  targets[0].key, targets[1].key, targets[2].key, targets[3].key, targets[4].key and 395 more: "x" — is not known here; there are account, region, role-arn, kms-key, ami-name, tags, optional',
       ].join('\n'),
     );
   });
@@ -285,7 +342,11 @@ describe('a file that an input names', () => {
       { 'packer-manifest': file, 'ami-id': '' },
       {
         'expect-plan-file': file,
-        'expect-plan-digest': digestOf({ source: { amiId: null, instanceId: null, snapshots: [] }, targets: [] }),
+        'expect-plan-digest': digestOf({
+          source: { amiId: null, instanceId: null, snapshots: [] },
+          targets: [],
+          leftOut: [],
+        }),
       },
     ])
       expect(problemsOf(inputs)).toMatchObject([{ what: expect.stringMatching(why) }]);
@@ -333,17 +394,15 @@ test('the China partition has an audience of its own', () => {
 });
 
 describe('the plan that is expected', () => {
-  const digest = digestOf({ source: { amiId: null, instanceId: null, snapshots: [] }, targets: [] });
+  const digest = digestOf({ source: { amiId: null, instanceId: null, snapshots: [] }, targets: [], leftOut: [] });
   const from = (inputs: Record<string, string>, files: Record<string, string> = {}) =>
-    readInputs(
-      (name) => ({ ...good, ...inputs })[name] ?? '',
-      run,
-      (path) => {
+    readInputs((name) => ({ ...good, ...inputs })[name] ?? '', run, {
+      readFile: (path) => {
         const text = files[path];
         if (text === undefined) throw new Error(`ENOENT: no such file or directory, open '${path}'`);
         return text;
       },
-    ).expectPlan;
+    }).expectPlan;
   const both = { 'expect-plan-digest': digest, 'expect-plan-file': 'plan.json' };
 
   test('is a digest, and what its file says was approved', () => {

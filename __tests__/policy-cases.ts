@@ -82,6 +82,11 @@ export const features: Record<string, Feature> = {
     options: { target: { amis: [earlier('golden-old')] } },
     inputs: { 'on-existing': 'replace', 'target-ami-name': '{name}-{run-id}' },
   },
+  'all regions': {
+    of: procedure,
+    options: { regions: [sourceRegion, targetRegion] },
+    inputs: { 'target-regions': 'all' },
+  },
   'taking over a name': {
     of: procedure,
     options: { target: { amis: [earlier('golden-image')] }, policies: ['target-recycle-bin'] },
@@ -206,6 +211,7 @@ const takenBy: Record<string, string> = {
   'source-role ec2:CopySnapshot': 'mixed encryption',
   'source-role ec2:DescribeImageAttribute': 'UEFI and several volumes',
   'target-role ec2:DescribeImageAttribute': 'UEFI and several volumes',
+  'target-role ec2:DescribeRegions': 'all regions',
   'target-role ec2:DescribeLockedSnapshots': 'replacing',
   'target-role ec2:ListImagesInRecycleBin': 'taking over a name',
   'target-role ec2:GetEbsEncryptionByDefault': 'a volume without a snapshot',

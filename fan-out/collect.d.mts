@@ -10,6 +10,7 @@ export type TargetRecord = {
   status: 'created' | 'reused' | 'planned' | 'failed';
   seconds: number;
   error?: string;
+  optional?: true;
 };
 export type Result = {
   targets?: TargetRecord[];

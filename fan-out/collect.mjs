@@ -41,8 +41,9 @@ export function readResults(files) {
 
 const placeOf = ({ account, region }) => `${account}/${region}`;
 
-function missing({ account, region }, amiId, error) {
+function missing({ account, region, optional = false }, amiId, error) {
   const bare = { account, region, amiId, amiName: null, snapshotIds: [], kmsKeyArn: null, seconds: 0 };
+  if (String(optional) === 'true') bare.optional = true;
   return amiId === null ? { ...bare, status: 'failed', error } : { ...bare, status: 'created' };
 }
 
@@ -76,6 +77,8 @@ export function merge({ targets, shards, results, share }) {
 }
 
 const isFailed = ({ status }) => status === 'failed';
+/** Whether the whole fails for it. */
+const isLost = (record) => isFailed(record) && record.optional !== true;
 const isReady = (record) => typeof record.amiId === 'string' && !isFailed(record);
 
 /** The outputs `ami-ids` and `ami-ids-by-region`, as the action makes them. */
@@ -126,21 +129,28 @@ function asCode(text) {
   return `${fence} ${line} ${fence}`;
 }
 
+function verdictOn(records) {
+  const lost = records.filter(isLost).length;
+  if (lost > 0) return `❌ ${lost} of ${records.length} targets failed`;
+  const planned = records.filter(({ status }) => status === 'planned').length;
+  if (planned > 0) return `📋 Dry run: ${planned} of ${records.length} AMIs would be made; nothing was changed`;
+  const ready = records.filter(isReady).length;
+  if (ready === records.length) return `✅ All ${ready} AMIs are ready`;
+  return `⚠️ ${ready} of ${records.length} AMIs are ready; the others are optional, and failed`;
+}
+
 /** The summary of the whole: what failed in full, the rest in numbers, since each job's own summary has its targets. */
 export function summaryOf({ records, shards, results, shortened, artifact }) {
   const failed = records.filter(isFailed);
   const byPlace = new Map(records.map((record) => [placeOf(record), record]));
   const count = (shard, status) => shard.filter((target) => byPlace.get(placeOf(target))?.status === status).length;
   const statuses = ['created', 'reused', 'planned', 'failed'].filter((status) => count(records, status) > 0);
-  const verdict =
-    failed.length > 0
-      ? `❌ ${failed.length} of ${records.length} targets failed`
-      : statuses.includes('planned')
-        ? `📋 Dry run: ${count(records, 'planned')} of ${records.length} AMIs would be made; nothing was changed`
-        : `✅ All ${records.length} AMIs are ready`;
   const failures = failed
     .slice(0, maxShown)
-    .map((record) => `- **${placeOf(record)}**: ${asCode(record.error ?? 'it is not told why')}`);
+    .map(
+      (record) =>
+        `- **${placeOf(record)}**${record.optional ? ' (optional)' : ''}: ${asCode(record.error ?? 'it is not told why')}`,
+    );
   const more = failed.length > maxShown ? [`- …and ${failed.length - maxShown} more`] : [];
   const rows = shards.map((shard, index) => {
     const accounts = new Set(shard.map(({ account }) => account)).size;
@@ -148,7 +158,7 @@ export function summaryOf({ records, shards, results, shortened, artifact }) {
     return `| ${index + 1}${left} | ${accounts} | ${shard.length} | ${statuses.map((status) => count(shard, status)).join(' | ')} |`;
   });
   return [
-    `## ${verdict}`,
+    `## ${verdictOn(records)}`,
     '',
     ...(failures.length > 0 ? ['### Failures', '', ...failures, ...more, ''] : []),
     `The artifact \`${artifact}\` has a record of every target.`,
@@ -184,11 +194,15 @@ function main(env) {
   if (shortened.length > 0)
     command('warning', `too long for GitHub's outputs, so shortened or empty: ${shortened.join(', ')}`);
   if (sources.size > 1) throw new InputError(`the jobs shared different AMIs: ${[...sources].join(', ')}`);
-  const failed = records.filter(isFailed);
-  if (failed.length > 0)
-    throw new InputError(`${failed.length} of ${records.length} targets failed; the job summary names them`);
+  const lost = records.filter(isLost).length;
+  if (lost > 0) throw new InputError(`${lost} of ${records.length} targets failed; the job summary names them`);
+  const optional = records.filter(isFailed).length;
+  if (optional > 0) command('warning', `optional targets failed: ${optional}; the job summary names them`);
   if (env.SHARE_RESULT !== 'success')
-    command('warning', `every target is ready, but a job did not end well (${env.SHARE_RESULT}): see its log`);
+    command(
+      'warning',
+      `every target that is needed is ready, but a job did not end well (${env.SHARE_RESULT}): see its log`,
+    );
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) run(() => main(process.env));

@@ -15,7 +15,8 @@ export const maxPerJob = 200;
 /** The same limit holds for a job's input `targets`; some room is left. */
 const maxShardBytes = 100_000;
 
-const fields = ['account', 'region', 'role-arn', 'kms-key', 'ami-name', 'tags'];
+const fields = ['account', 'region', 'role-arn', 'kms-key', 'ami-name', 'tags', 'optional'];
+const entryForm = '{account, region, role-arn?, kms-key?, ami-name?, tags?, optional?}';
 
 const tooMany = `are more than ${maxJobs} jobs of ${maxPerJob} targets and ${maxShardBytes} bytes hold; call the workflow several times`;
 
@@ -46,7 +47,7 @@ function parseEntries(text, problems) {
   try {
     const entries = JSON.parse(text);
     if (Array.isArray(entries)) return entries;
-    problems.push('targets: expected a JSON array of {account, region, role-arn?, kms-key?, ami-name?, tags?}');
+    problems.push(`targets: expected a JSON array of ${entryForm}`);
   } catch (error) {
     problems.push(`targets: is not JSON, which is what this workflow takes: ${error.message}`);
   }
@@ -56,7 +57,7 @@ function parseEntries(text, problems) {
 /** The entry as the action takes it, or undefined after a note of what is wrong with it. */
 function readEntry(entry, name, problems) {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
-    problems.push(`${name}: expected {account, region, role-arn?, kms-key?, ami-name?, tags?}`);
+    problems.push(`${name}: expected ${entryForm}`);
     return undefined;
   }
   const unknown = Object.keys(entry).filter((field) => !fields.includes(field));
@@ -66,12 +67,28 @@ function readEntry(entry, name, problems) {
   return { ...entry, account: String(entry.account ?? ''), region: String(entry.region ?? '') };
 }
 
+const isAccount = (text) => /^\d{12}$/.test(text);
+const isRegion = (text) => /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
+
+/** Whether a target is one of those that an input lists as `account/region`, `*` standing for any, as the action reads it. */
+function readPlaces(text, input, problems) {
+  const patterns = list(text, input, problems).map((item) => {
+    const [account = '', region = '', ...rest] = item.split('/');
+    const isPlace = (account === '*' || isAccount(account)) && (region === '*' || isRegion(region));
+    if (!isPlace || rest.length > 0)
+      problems.push(
+        `${input}: ${JSON.stringify(item)}: expected account/region, such as 999999999999/eu-west-1, 999999999999/* or */eu-west-1`,
+      );
+    return { account, region };
+  });
+  const fits = (pattern, value) => pattern === '*' || pattern === value;
+  return ({ account, region }) => patterns.some((one) => fits(one.account, account) && fits(one.region, region));
+}
+
 /** What is no account ID and no region's name, each told once. */
 function misnamed(targets) {
-  const accounts = [...new Set(targets.map(({ account }) => account))].filter((one) => !/^\d{12}$/.test(one));
-  const regions = [...new Set(targets.map(({ region }) => region))].filter(
-    (one) => !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/.test(one),
-  );
+  const accounts = [...new Set(targets.map(({ account }) => account))].filter((one) => !isAccount(one));
+  const regions = [...new Set(targets.map(({ region }) => region))].filter((one) => !isRegion(one));
   return [
     ...accounts.map((account) => `${JSON.stringify(account)}: expected a 12-digit account ID`),
     ...regions.map((region) => `${JSON.stringify(region)}: expected the name of a region, such as eu-west-1`),
@@ -79,10 +96,11 @@ function misnamed(targets) {
 }
 
 /**
- * Every account × every region, then what `targets` adds to them or overrides of them, as the action reads them.
+ * Every account × every region, then what `targets` adds to them or overrides of them, without what is excluded, as the
+ * action reads them.
  * @throws InputError that lists every problem
  */
-export function readTargets({ accounts = '', regions = '', targets = '' }) {
+export function readTargets({ accounts = '', regions = '', targets = '', optional = '', excluded = '' }) {
   const problems = [];
   const accountIds = list(accounts, 'target-accounts', problems);
   const regionNames = list(regions, 'target-regions', problems);
@@ -102,9 +120,16 @@ export function readTargets({ accounts = '', regions = '', targets = '' }) {
     seen.add(place);
     byPlace.set(place, { ...byPlace.get(place), ...entry });
   }
-  const all = [...byPlace.values()];
-  problems.push(...misnamed(all));
-  if (all.length === 0 && problems.length === 0)
+  const isOptional = readPlaces(optional, 'optional-targets', problems);
+  const isExcluded = readPlaces(excluded, 'exclude-targets', problems);
+  if (regionNames.includes('all'))
+    problems.push('target-regions: all is not taken here, where no account is asked for its regions; name them');
+  else problems.push(...misnamed([...byPlace.values()]));
+  const all = [...byPlace.values()]
+    .filter((target) => !isExcluded(target))
+    .map((target) => (isOptional(target) ? { optional: true, ...target } : target));
+  if (all.length === 0 && byPlace.size > 0) problems.push('exclude-targets: leaves no target');
+  if (byPlace.size === 0 && problems.length === 0)
     problems.push('there are no targets: give target-accounts with target-regions, or targets');
   if (problems.length > 0) throw new InputError(problems.join('\n'));
   return all;
@@ -163,7 +188,10 @@ export function shardsFrom(env) {
     throw new InputError('targets and targets-artifact: give one of them');
   if (file !== '' && !existsSync(file)) throw new InputError('targets-artifact: the artifact holds no targets.json');
   const targets = file === '' ? env.TARGETS : readFileSync(file, 'utf8');
-  const all = readTargets({ accounts: env.TARGET_ACCOUNTS, regions: env.TARGET_REGIONS, targets });
+  const all = readTargets({
+    ...{ accounts: env.TARGET_ACCOUNTS, regions: env.TARGET_REGIONS, targets },
+    ...{ optional: env.OPTIONAL_TARGETS, excluded: env.EXCLUDE_TARGETS },
+  });
   return { targets: all, shards: shardTargets(all, Number(env.TARGETS_PER_JOB)) };
 }
 

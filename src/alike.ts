@@ -29,6 +29,13 @@ function anywhere({ where, what, remedy }: Problem): Pick<Problem, 'what' | 'rem
   return { what: general(what), remedy: general(remedy) };
 }
 
+/** The problems of one place in a line, with what to do about all of them at its end. */
+export function problemLine(problems: readonly Problem[]): string {
+  const remedies = [...new Set(problems.map(({ remedy }) => remedy))].filter(Boolean).join('; ');
+  const what = problems.map((one) => one.what.replace(/\.$/, '')).join('; ');
+  return remedies === '' ? what : `${what}. What to do: ${remedies}`;
+}
+
 /** A line for each of the different problems, with what to do below it; `all` says where those are that are too many. */
 export function problemLines(problems: readonly Problem[], all: string): string {
   const different = together(problems);

@@ -1,8 +1,9 @@
-import { explainLine } from './aws/errors.ts';
+import { explainLine, placeName } from './aws/errors.ts';
 import { placeOf } from './observe/accounts.ts';
 import { kinds, perform } from './operations/kinds.ts';
 import type { End, Outcome, Outcomes, Result } from './outcome.ts';
 import type { Operation } from './plan/operation.ts';
+import { parameterIsland } from './plan/target-operations.ts';
 import type { Run, Scope } from './run.ts';
 
 /** Operations that succeed together; its signal ends what waits in it once one has failed. */
@@ -17,6 +18,8 @@ export async function apply(run: Run, operations: readonly Operation[]): Promise
   const ended = new Map<string, Promise<Outcome>>();
   const results = new Map<string, Result>();
   const islands = new Map<string, Island>();
+  const optional = run.request.targets.filter((target) => target.optional);
+  const optionalIslands = new Set(optional.flatMap((target) => [placeName(target), parameterIsland(target)]));
   const islandOf = (name: string): Island => {
     const known = islands.get(name);
     if (known !== undefined) return known;
@@ -59,7 +62,7 @@ export async function apply(run: Run, operations: readonly Operation[]): Promise
     if (island === undefined || island.stop.signal.aborted) return;
     island.stop.abort(error);
     run.log.line(operation.island ?? '', `failed: ${explainLine(error)}`);
-    if (run.request.failFast && !run.signal.aborted)
+    if (run.request.failFast && !run.signal.aborted && !optionalIslands.has(operation.island ?? ''))
       run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
   };
 

@@ -51,7 +51,7 @@ export type Runner = Readonly<{
   /** Keeps a text out of the log from now on. */
   mask(text: string): void;
   info(line: LogText): void;
-  warning(message: LogText): void;
+  warning(message: LogText, title?: LogText): void;
   error(message: LogText, title?: LogText): void;
   startGroup(title: LogText): void;
   endGroup(): void;

@@ -4,7 +4,7 @@ import { type Publication, readPublication } from './inputs/publication.ts';
 import { InputError, keyProblem, Reader, type ReadFile, type RunContext, runValues } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
-import { readTargets, type TargetRequest } from './inputs/targets.ts';
+import { type EnabledRegions, readTargets, type TargetRequest } from './inputs/targets.ts';
 import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from './template.ts';
 import { readTextFile } from './text-file.ts';
 
@@ -21,6 +21,8 @@ export type Request = Settings &
     image: SourceImage;
     /** Who may own it, as DescribeImages has it: `self`, account IDs, aliases. */
     sourceOwners: readonly string[];
+    /** Whether the targets are in every region that their accounts have enabled, wanted or not. */
+    allRegions: boolean;
     targets: readonly TargetRequest[];
     description: string | undefined;
     route: Route;
@@ -37,6 +39,8 @@ export type Request = Settings &
     expectPlan: ExpectedPlan | undefined;
     /** Whether only what dead runs left is taken back; then no source AMI need be named. */
     sweep: boolean;
+    /** Whether a problem of one target ends the run, or that target is left out. */
+    onProblem: 'fail' | 'skip';
     failFast: boolean;
     keyPreflight: 'fail' | 'warn';
     maxParallel: number;
@@ -46,12 +50,19 @@ export type Request = Settings &
     timeoutMinutes: number;
   }>;
 
+/** What inputs are read with: the text of the files that they name; with `target-regions: all`, the accounts' regions. */
+export type InputSources = Readonly<{ readFile?: ReadFile; enabled?: EnabledRegions | undefined }>;
+
 /**
  * The request that the inputs make, checked as far as it can be without a call.
- * `get` gives the raw text of an input, empty where it is not set; `readFile` the text of the Packer manifest, or of the approved plan.
+ * `get` gives the raw text of an input, empty where it is not set.
  * @throws InputError that lists every problem
  */
-export function readInputs(get: (name: string) => string, run: RunContext, readFile: ReadFile = readTextFile): Request {
+export function readInputs(
+  get: (name: string) => string,
+  run: RunContext,
+  { readFile = readTextFile, enabled }: InputSources = {},
+): Request {
   const reader = new Reader(get);
   const settings = readSettings(reader, run);
   const { region, partition } = settings.source;
@@ -60,7 +71,8 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
     ...settings,
     image: readSourceImage(reader, { region, readFile, optional: sweep }),
     sourceOwners: readSourceOwners(reader),
-    targets: readTargets(reader, partition, run),
+    allRegions: reader.list('target-regions').includes('all'),
+    targets: readTargets(reader, { region, partition, enabled }, run),
     description: readDescription(reader, run),
     route: reader.oneOf('route', routes),
     allowLostBilling: reader.flag('allow-lost-billing'),
@@ -72,6 +84,7 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
     dryRun: reader.flag('dry-run'),
     expectPlan: readExpectedPlan(reader, readFile),
     sweep,
+    onProblem: reader.oneOf('on-problem', ['fail', 'skip']),
     failFast: reader.flag('fail-fast'),
     keyPreflight: reader.oneOf('key-preflight', ['fail', 'warn']),
     maxParallel: reader.whole('max-parallel', 1, 1000),
@@ -80,6 +93,8 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
     timeoutMinutes: reader.whole('timeout-minutes', 1, 7200),
   };
   if (sweep) checkSweep(reader, request);
+  if (request.failFast && request.onProblem === 'skip')
+    reader.note('on-problem', 'skip', 'cannot be had with fail-fast, which stops all targets at the first failure');
   if (reader.problems.length > 0) throw new InputError(reader.problems);
   return request;
 }

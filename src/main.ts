@@ -3,8 +3,11 @@ import { errorMessage, explain, placeName } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import type { Host, Runner } from './host.ts';
 import { InputError } from './inputs/reader.ts';
+import type { EnabledRegions } from './inputs/targets.ts';
 import { type Request, readInputs } from './inputs.ts';
-import { outputsOf, type Report, type TargetRecord, writeWhole } from './report/outputs.ts';
+import { readEnabledRegions } from './observe/regions.ts';
+import { outputsOf, type Report, writeWhole } from './report/outputs.ts';
+import { failedRecord } from './report/records.ts';
 import { ProblemsError, StoppedError } from './report/stopped.ts';
 import { summaryText } from './report/summary.ts';
 import { logText } from './report/text.ts';
@@ -16,10 +19,11 @@ import { TimeOutError } from './time.ts';
 export async function main(host: Host, cancelled: AbortSignal): Promise<void> {
   const { report, failures } = await outcomeOf(host, cancelled);
   await tell(host, report);
-  annotate(host.runner, failures);
+  annotate(host, failures);
 }
 
-type Failure = Readonly<{ title?: string; message: string }>;
+/** `allowed`: it is a warning, and the run doesn't fail for it. */
+type Failure = Readonly<{ title?: string; message: string; allowed?: boolean }>;
 
 /** What the run came to, whatever that is. */
 async function outcomeOf(
@@ -29,11 +33,17 @@ async function outcomeOf(
   const { runner, clock } = host;
   let request: Request | undefined;
   try {
-    request = readInputs(runner.input, runContext(host), host.files.read);
+    const context = runContext(host);
+    const read = (enabled?: EnabledRegions) =>
+      readInputs(runner.input, context, { readFile: host.files.read, enabled });
+    request = read();
     if (request.maskAccountIds) maskAccounts(runner, request);
     const { timeoutMinutes } = request;
     const late = new TimeOutError(`the run took longer than timeout-minutes (${timeoutMinutes})`);
     const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 60_000, late)]);
+    // With target-regions: all, the targets are known only now.
+    if (request.targets.some(({ everyRegion }) => everyRegion !== undefined))
+      request = read(await readEnabledRegions(host, request, stop));
     const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
     return { report, failures: failuresOf(report) };
   } catch (error) {
@@ -77,21 +87,10 @@ function unfinished(request: Request | undefined, error: unknown): Report {
   const byPlace = Map.groupBy(problems, ({ where }) => where);
   const plannedIn = new Map(plan?.targets.map((target) => [placeName(target), target]));
   const otherwise = problems.length > 0 ? 'not begun, because problems were found elsewhere' : sentence(error);
-  const targets = (request?.targets ?? []).map(({ account, region }): TargetRecord => {
-    const place = placeName({ account, region });
-    const planned = plannedIn.get(place);
+  const targets = (request?.targets ?? []).map((target) => {
+    const place = placeName(target);
     const own = byPlace.get(place)?.map(({ what }) => what);
-    return {
-      account,
-      region,
-      amiId: null,
-      amiName: planned?.amiName ?? null,
-      snapshotIds: [],
-      kmsKeyArn: planned?.kmsKeyArn ?? null,
-      status: 'failed',
-      seconds: 0,
-      error: own?.join('; ') ?? otherwise,
-    };
+    return failedRecord(target, own?.join('; ') ?? otherwise, plannedIn.get(place));
   });
   const madeImageId = error instanceof ProblemsError ? error.madeImageId : undefined;
   const sourceAmiId = plan?.source.amiId ?? madeImageId ?? (request?.image.by === 'id' ? request.image.id : '');
@@ -125,27 +124,30 @@ function sentence(error: unknown): string {
 /** The runner keeps ten annotations of a step: https://github.com/actions/toolkit/blob/main/docs/problem-matchers.md#limitations */
 const maxAnnotations = 10;
 
-/** What failed, each with where it did. */
-function failuresOf({ targets, failures, cleanUp }: Report): Failure[] {
+/** What failed, each with where it did. A dry run that leaves targets out has done what it is for. */
+function failuresOf({ targets, failures, cleanUp, plan }: Report): Failure[] {
   const failed = targets.filter(({ status }) => status === 'failed');
   return [
     ...failures.map((message) => ({ title: 'Share Encrypted AMI', message })),
-    ...failed.map(({ account, region, error = '' }) => ({
-      title: `${account}/${region}`,
-      message: `${account}/${region}: ${error}`,
-    })),
+    ...failed.map(({ account, region, error = '', optional = false }): Failure => {
+      const title = `${placeName({ account, region })}${optional ? ' (optional)' : ''}`;
+      return { title, message: `${title}: ${error}`, allowed: optional || plan?.dryRun === true };
+    }),
     ...cleanUp.failed.map((what) => ({ title: 'Left behind', message: `left behind: ${what}` })),
   ];
 }
 
-/** An annotation for each failure, as many as the runner keeps; and the exit code. */
-function annotate(runner: Runner, failures: readonly Failure[]): void {
-  if (failures.length === 0) return;
-  runner.fail();
+/** An annotation for each failure, as many as the runner keeps of each level; and the exit code. */
+function annotate({ runner }: Pick<Host, 'runner'>, failures: readonly Failure[]): void {
+  const { errors = [], warnings = [] } = Object.groupBy(failures, ({ allowed }) => (allowed ? 'warnings' : 'errors'));
+  if (errors.length > 0) runner.fail();
+  annotateAs(runner.error, errors);
+  annotateAs(runner.warning, warnings);
+}
+
+function annotateAs(tell: Runner['error'], failures: readonly Failure[]): void {
   const shown = failures.length > maxAnnotations ? failures.slice(0, maxAnnotations - 1) : failures;
-  for (const { title, message } of shown)
-    runner.error(logText(message), title === undefined ? undefined : logText(title));
+  for (const { title, message } of shown) tell(logText(message), title === undefined ? undefined : logText(title));
   const more = failures.length - shown.length;
-  if (more > 0)
-    runner.error(logText(`${more} more failed; the file of targets-file and the job summary name them all`));
+  if (more > 0) tell(logText(`${more} more failed; the file of targets-file and the job summary name them all`));
 }

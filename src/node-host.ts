@@ -59,7 +59,7 @@ const actionsRunner: Runner = {
   setOutput: core.setOutput,
   mask: core.setSecret,
   info: core.info,
-  warning: (message) => core.warning(message),
+  warning: (message, title) => core.warning(message, title === undefined ? {} : { title }),
   error: (message, title) => core.error(message, title === undefined ? {} : { title }),
   startGroup: core.startGroup,
   endGroup: core.endGroup,

@@ -1,22 +1,24 @@
 import { apply } from './apply.ts';
 import { placeName } from './aws/errors.ts';
 import { check } from './check/check.ts';
-import { differing } from './check/expected.ts';
+import { checkExpected, checkRoom, differing } from './check/expected.ts';
 import type { Host } from './host.ts';
 import type { Request } from './inputs.ts';
 import { readerOf } from './lease.ts';
-import { openAccounts } from './observe/accounts.ts';
+import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { observe } from './observe/observe.ts';
 import { openRun } from './open-run.ts';
 import type { Outcomes } from './outcome.ts';
 import { approvedOf } from './plan/approved.ts';
+import type { Plan } from './plan/decided.ts';
 import { digestOf } from './plan/digest.ts';
+import { holdingBack, isStopped, leftOutOf } from './plan/left-out.ts';
 import { planOf } from './plan/plan.ts';
-import { openFindings } from './plan/problem.ts';
+import { type Findings, openFindings } from './plan/problem.ts';
 import { describePlan, type PlanRecord, planLines, planRecord, withOutcomes } from './report/plan.ts';
 import type { Log } from './report/progress.ts';
 import { ProblemsError, StoppedError } from './report/stopped.ts';
-import type { Prepared } from './run.ts';
+import type { Checked, Prepared } from './run.ts';
 
 /** What is asked of a run, and how it is told to stop. */
 export type Asked = Readonly<{
@@ -33,26 +35,18 @@ export type Asked = Readonly<{
  * @throws ProblemsError
  */
 export async function prepare({ host, request, log, leaseId, signal }: Asked): Promise<Prepared> {
-  const findings = openFindings(signal);
+  const findings = openFindings(signal, (targets) =>
+    request.allRegions ? `or leave it out by exclude-targets: ${targets}` : undefined,
+  );
   const prepared = await log.group('Reading accounts, keys and the source AMI', async () => {
     const accounts = openAccounts(host, request, findings);
-    const { region } = request.source;
-    // Whatever goes wrong on the way, what was found is told.
-    const observed = await findings.attempt(region, 'reading', () => observe(request, accounts, findings));
-    const planner = { request, leaseId, reader: readerOf(host, request.run, observed?.at ?? 0) };
-    const plan =
-      observed && (await findings.attempt(region, 'planning', async () => planOf(observed, planner, findings)));
-    const checking = plan && { request, leaseId, plan, accounts, findings, files: host.files };
-    const checked = checking && (await findings.attempt(region, 'asking AWS beforehand', () => check(checking)));
-    const warnings = findings.warnings();
-    for (const warning of warnings) log.warn(warning);
-    // It is asked as soon as it can be: no run need be warned of that.
-    const unasked = checked?.unasked ?? [];
-    for (const what of unasked) log.line('unasked', what);
-    const { problems } = findings;
-    const record = plan && planRecord(request, plan, { problems, warnings, unasked });
-    if (plan === undefined || checked === undefined || record === undefined || problems.length > 0)
-      throw new ProblemsError(problems, record);
+    const { plan, checked } = await settle({ host, request, leaseId, accounts, findings });
+    const told = tellFindings(log, findings, checked);
+    const record = plan && planRecord(request, plan, told);
+    if (plan === undefined || checked === undefined || record === undefined || isStopped(request, plan, findings))
+      throw new ProblemsError(told.problems, record);
+    for (const { target, problems } of plan.leftOut)
+      for (const { what } of problems) log.line(placeName(target), `left out: ${what}`);
     log.line(placeName(plan.source.place), describePlan(plan));
     return { accounts, plan, record, source: plan.source, checked };
   });
@@ -60,6 +54,54 @@ export async function prepare({ host, request, log, leaseId, signal }: Asked): P
     for (const { where, what } of planLines(prepared.record)) log.line(where, what);
   });
   return prepared;
+}
+
+/** Tells what was found that stops nothing, and gives all that was. */
+function tellFindings(log: Log, findings: Findings, checked: Checked | undefined) {
+  const { problems } = findings;
+  const warnings = findings.warnings();
+  for (const warning of warnings) log.warn(warning);
+  // It is asked as soon as it can be: no run need be warned of that.
+  const unasked = checked?.unasked ?? [];
+  for (const what of unasked) log.line('unasked', what);
+  return { problems, warnings, unasked };
+}
+
+type Settling = Pick<Asked, 'host' | 'request' | 'leaseId'> & Readonly<{ accounts: Accounts; findings: Findings }>;
+
+/**
+ * The plan, and what AWS said of it; planned anew as long as more targets are found that are left out. Whatever goes wrong
+ * on the way, what was found is told.
+ */
+async function settle(settling: Settling): Promise<Readonly<{ plan?: Plan; checked?: Checked }>> {
+  const { host, request, leaseId, accounts, findings } = settling;
+  const { region } = request.source;
+  const observed = await findings.attempt(region, 'reading', () => observe(request, accounts, findings));
+  if (observed === undefined) return {};
+  const reader = readerOf(host, request.run, observed.at);
+  for (;;) {
+    const leftOut = leftOutOf(request, findings);
+    const isSettled = () => leftOutOf(request, findings).length === leftOut.length;
+    const planner = { request, leaseId, reader, leftOut };
+    const plan = await findings.attempt(region, 'planning', async () => planOf(observed, planner, findings));
+    if (plan === undefined) return {};
+    if (!isSettled()) continue;
+    const checking = { request, leaseId, plan, accounts, findings, files: host.files };
+    const checked = await findings.attempt(region, 'asking AWS beforehand', () => check(checking));
+    if (!isSettled()) continue;
+    checkExpected(checking);
+    checkRoom(checking);
+    tellHeldBack(request, plan, findings);
+    return checked === undefined ? { plan } : { plan, checked };
+  }
+}
+
+/** Says that what waits for all targets isn't done, because of targets that are left out. */
+function tellHeldBack({ publication, onExisting }: Request, { leftOut }: Plan, findings: Findings): void {
+  const { ssmParameter, retain } = publication;
+  if (ssmParameter === undefined && retain === undefined && onExisting !== 'replace') return;
+  for (const place of holdingBack(leftOut))
+    findings.warn(place, 'is left out and not optional, so no SSM parameter is set and no older AMI is removed');
 }
 
 /** What is to be done, and what became of the operations that the plan could not be made without. */

@@ -47,11 +47,13 @@ export async function end(
     takesLease(plan) ? releaseRun({ run, regranted }, plan, outcomes) : Promise.resolve(nothing),
     tellForeignGrants(run, outcomes),
   ]);
-  const failed = [...left, ...failedRemovals(outcomes), ...report.failed];
+  const failed = [...left, ...failedRemovals(run, outcomes), ...report.failed];
   for (const what of [...report.done, ...report.stays, ...report.goesOn]) run.log.line('clean-up', what);
   for (const what of failed) run.log.line('clean-up', `left behind: ${what}`);
+  for (const what of report.allowed) warnOfRest(run, what);
   // What a call that was cut off made may be seen only later; post looks again.
-  const asPlanned = [...outcomes.values()].every(({ is }) => is === 'done') && report.stays.length === 0;
+  const stays = [...report.stays, ...report.allowed];
+  const asPlanned = [...outcomes.values()].every(({ is }) => is === 'done') && stays.length === 0;
   if (failed.length === 0 && asPlanned && !run.signal.aborted) quietly(run, () => run.ledger.clear());
   return { ...report, failed };
 }
@@ -83,6 +85,7 @@ function releaseRun(
     sourceRegion: plan.source.place.region,
     targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
     reached: plan.targets.map(({ target }) => placeName(target.place)),
+    optional: optionalIn(request),
     state: { ...state, keepPending, finished },
     grants: [...grantsOf(outcomes), ...regranted.map((keyArn) => ({ keyArn, grantId: undefined }))],
     stated: statedIn(outcomes),
@@ -144,14 +147,25 @@ function rightIn(outcomes: Outcomes): { id: string; where: string }[] {
   });
 }
 
-/** Removals that belong to no target: what failed of them stays. */
-function failedRemovals(outcomes: Outcomes): string[] {
+/** Removals that belong to no island: what failed of them stays. In an optional target, that is a warning. */
+function failedRemovals(run: Run, outcomes: Outcomes): string[] {
+  const optional = optionalIn(run.request);
   return [...outcomes.values()].flatMap((outcome) => {
     const { operation } = outcome;
     const removes = ['deregister', 'delete', 'untag'].includes(operation.kind) && operation.island === undefined;
     if (!removes || outcome.is !== 'failed') return [];
-    return [
-      `${operation.of.join(', ')} in ${placeName(operation.place)} (${operation.why}): ${errorMessage(outcome.error)}`,
-    ];
+    const where = placeName(operation.place);
+    const what = `${operation.of.join(', ')} in ${where} (${operation.why}): ${errorMessage(outcome.error)}`;
+    if (!optional.has(where)) return [what];
+    warnOfRest(run, what);
+    return [];
   });
+}
+
+function optionalIn({ targets }: Run['request']): Set<string> {
+  return new Set(targets.filter(({ optional }) => optional).map(placeName));
+}
+
+function warnOfRest({ log }: Run, what: string): void {
+  log.warn(`left behind in an optional target: ${what}`);
 }

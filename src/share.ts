@@ -22,7 +22,7 @@ export async function share(host: Host, request: Request, told: AbortSignal): Pr
     ...{ signal: AbortSignal.any([told, stop.signal]), stop: (why) => stop.abort(why) },
   };
   const foreseen = await prepare(asked);
-  if (request.dryRun) return planned(foreseen, log);
+  if (request.dryRun) return planned(foreseen, request.targets, log);
   const { prepared, created } = await create(asked, foreseen);
   const open = openRun({ ...asked, ...prepared });
   begin(open.run, prepared.plan);
@@ -30,5 +30,5 @@ export async function share(host: Host, request: Request, told: AbortSignal): Pr
   const cleanUp = await end(open, prepared.plan, outcomes);
   // Whatever still waits, waits in vain.
   stop.abort(new Error('the run has ended'));
-  return reportOf(prepared, { outcomes, created, cleanUp }, log);
+  return reportOf(prepared, { asked: request.targets, outcomes, created, cleanUp }, log);
 }

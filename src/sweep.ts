@@ -73,6 +73,11 @@ type Looked = Readonly<{ place: Place; made: readonly Made[] }>;
 async function lookAtTargets({ request, accounts }: Sweeping, findings: Findings): Promise<Looked[]> {
   const looked = await joined(
     request.targets.map(async (target): Promise<Looked | undefined> => {
+      const problem = target.everyRegion?.problem;
+      if (problem !== undefined) {
+        findings.add(problem.where, problem.what, problem.remedy);
+        return undefined;
+      }
       if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
       const place = accounts.target(target);
       const made = await findings.attempt(placeName(place), 'looking for copies', () =>

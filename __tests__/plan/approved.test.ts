@@ -76,6 +76,7 @@ describe('a target that is approved', () => {
     expect(rest).toEqual({
       account: targetAccount,
       region: targetRegion,
+      optional: false,
       roleArn: principal,
       kmsKeyArn: targetKey,
       route: 'register',

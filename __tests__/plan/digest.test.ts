@@ -25,6 +25,7 @@ const publication = fc.dictionary(text, fc.oneof(text, fc.boolean(), fc.integer(
 const target: fc.Arbitrary<ApprovedTarget> = fc.record({
   account: fc.nat(9).map((digit) => `${digit}`.repeat(12)),
   region: fc.constantFrom('us-east-1', 'eu-west-1', 'eu-west-10', 'ap-southeast-2'),
+  optional: fc.boolean(),
   roleArn: optional,
   kmsKeyArn: text,
   route: fc.constantFrom('register' as const, 'copy' as const),
@@ -43,6 +44,7 @@ const approved: fc.Arbitrary<Approved> = fc.record({
     maxLength: 5,
     selector: ({ account, region }) => `${account}/${region}`,
   }),
+  leftOut: texts,
 });
 
 /** The same list in another order, by numbers that decide it. */
@@ -54,7 +56,7 @@ function shuffled<T>(list: readonly T[], seeds: readonly number[]): T[] {
 }
 
 /** The same facts, all in another order, those of records too. */
-function reordered({ source, targets }: Approved, seeds: readonly number[]): Approved {
+function reordered({ source, targets, leftOut }: Approved, seeds: readonly number[]): Approved {
   const again = (value: unknown): unknown => {
     if (Array.isArray(value)) return shuffled(value, seeds).map(again);
     if (typeof value !== 'object' || value === null) return value;
@@ -69,6 +71,7 @@ function reordered({ source, targets }: Approved, seeds: readonly number[]): App
       tagTemplates: shuffled(one.tagTemplates, seeds),
     })),
     source: { ...source, snapshots: shuffled(source.snapshots, seeds) },
+    leftOut: shuffled(leftOut, seeds),
   };
 }
 
@@ -81,6 +84,8 @@ const changes: Readonly<Record<string, [DigestPart, (plan: Approved) => Approved
   snapshots: ['source', ofSource(({ snapshots }) => ({ snapshots: [...snapshots, 'snap-new'] }))],
   roleArn: ['targets', ofTarget(({ roleArn }) => ({ roleArn: roleArn === null ? '' : null }))],
   route: ['targets', ofTarget(({ route }) => ({ route: route === 'copy' ? 'register' : 'copy' }))],
+  optional: ['targets', ofTarget((target) => ({ optional: !target.optional }))],
+  leftOut: ['targets', (plan) => ({ ...plan, leftOut: [...plan.leftOut, 'another target'] })],
   kmsKeyArn: ['keys', ofTarget(({ kmsKeyArn }) => ({ kmsKeyArn: `${kmsKeyArn}x` }))],
   nameTemplate: ['names', ofTarget(({ nameTemplate }) => ({ nameTemplate: `${nameTemplate} ` }))],
   descriptionTemplate: [
@@ -108,8 +113,8 @@ function ofSource(change: (source: Approved['source']) => Partial<Approved['sour
 }
 
 function ofTarget(change: (target: ApprovedTarget) => Partial<ApprovedTarget>) {
-  return ({ source, targets: [first, ...rest] }: Approved): Approved => ({
-    source,
+  return ({ targets: [first, ...rest], ...plan }: Approved): Approved => ({
+    ...plan,
     targets: first === undefined ? [] : [{ ...first, ...change(first) }, ...rest],
   });
 }
@@ -207,6 +212,7 @@ describe('the digest of a plan', () => {
 const base: ApprovedTarget = {
   account: '999999999999',
   region: 'eu-west-1',
+  optional: false,
   roleArn: 'arn:aws:iam::999999999999:role/ami-target',
   kmsKeyArn: 'arn:aws:kms:eu-west-1:999999999999:key/1',
   route: 'register',
@@ -218,20 +224,44 @@ const base: ApprovedTarget = {
   deregisters: [],
   access: [],
 };
-const plain: Approved = { source: { amiId: 'ami-1', instanceId: null, snapshots: ['snap-1'] }, targets: [base] };
+const plain: Approved = {
+  source: { amiId: 'ami-1', instanceId: null, snapshots: ['snap-1'] },
+  targets: [base],
+  leftOut: [],
+};
 
 describe('what differs', () => {
   test('is told by part, in words', () => {
-    const now: Approved = { source: { ...plain.source, amiId: 'ami-2' }, targets: [{ ...base, kmsKeyArn: 'k' }] };
+    const source = { ...plain.source, amiId: 'ami-2' };
+    const now: Approved = { ...plain, source, targets: [{ ...base, kmsKeyArn: 'k' }] };
     expect(differences(digestOf(plain), digestOf(now))).toEqual(['the source AMI or its snapshots', 'the target keys']);
     expect(differences('v2:source=1', digestOf(now))).toEqual([expect.stringContaining('version v2')]);
     expect(differences('', digestOf(now))).toEqual([expect.stringContaining('expected the whole')]);
+  });
+
+  test('tells who is left out, and who no longer is', () => {
+    const other = { ...base, region: 'us-east-1' };
+    const [both, one] = [
+      { ...plain, targets: [base, other] },
+      { ...plain, leftOut: ['999999999999/us-east-1'] },
+    ];
+    expect(listDifferences(both, one)).toEqual([
+      '999999999999/us-east-1: an approved target that is left out, because it has a problem',
+    ]);
+    expect(listDifferences(one, both)).toEqual([
+      '999999999999/us-east-1: a target that was left out of the approved plan',
+    ]);
+    expect(listDifferences(one, one)).toEqual([]);
+    expect(listDifferences(plain, { ...plain, targets: [{ ...base, optional: true }] })).toEqual([
+      '999999999999/eu-west-1: optional true instead of false',
+    ]);
   });
 
   test('is told item by item, the same in several targets once', () => {
     const places = ['eu-west-1', 'eu-west-2', 'us-east-1', 'us-east-2', 'us-west-1'];
     const then = { ...plain, targets: places.map((region) => ({ ...base, region })) };
     const now: Approved = {
+      ...plain,
       source: { amiId: 'ami-2', instanceId: null, snapshots: ['snap-2'] },
       targets: places.slice(0, 4).map((region) => ({
         ...base,

@@ -85,7 +85,16 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
   const { existing = [], made = [], earlierCopies = [] } = over;
   const named = [...existing, ...made].flatMap(snapshotIdsOf).map((id) => copyOf(id));
   return {
-    request: { account, region, roleArn: undefined, kmsKey: kmsKeyArn, amiName: '{name}', tags: {} },
+    request: {
+      account,
+      region,
+      roleArn: undefined,
+      kmsKey: kmsKeyArn,
+      amiName: '{name}',
+      tags: {},
+      optional: false,
+      everyRegion: undefined,
+    },
     place: { account, region },
     roleArn: undefined,
     principalArn: `arn:aws:iam::${account}:role/ami-target`,
@@ -244,7 +253,7 @@ export function planFrom(facts: Facts) {
   const { request, observed } = observedFrom(facts);
   const findings = openFindings(new AbortController().signal);
   const reader = readerOf({ attempt: facts.attempt ?? 1 });
-  const plan = planOf(observed, { request, leaseId: ownLease, reader }, findings);
+  const plan = planOf(observed, { request, leaseId: ownLease, reader, leftOut: [] }, findings);
   return { request, plan, problems: findings.problems, warnings: findings.warnings() };
 }
 

@@ -76,6 +76,7 @@ const anyCopy = fc.record({
 const anyTarget = fc.record({
   account: fc.constantFrom(...accounts),
   region: fc.constantFrom(...regions),
+  optional: fc.boolean(),
   images: fc.array(anyImage, { maxLength: 3 }),
   copies: fc.array(anyCopy, { maxLength: 3 }),
   used: fc.constantFrom('known' as const, 'none' as const, 'unknown' as const),
@@ -104,7 +105,10 @@ const anyFacts = fc.record({
 
 type Given = typeof anyFacts extends fc.Arbitrary<infer T> ? T : never;
 
-function targetOf({ account, region, images, copies, used }: Given['targets'][number], { retain, parameter }: Given) {
+function targetOf(
+  { account, region, optional, images, copies, used }: Given['targets'][number],
+  { retain, parameter }: Given,
+) {
   const kmsKeyArn = keyOf(account, region);
   // A name is given once in a place.
   const first = images.findIndex(({ named }) => named);
@@ -117,6 +121,7 @@ function targetOf({ account, region, images, copies, used }: Given['targets'][nu
     }),
   );
   return targetIn(account, region, {
+    request: { ...targetIn(account, region).request, optional },
     existing,
     namesake: existing[first],
     made: retain === '' ? [] : existing,
@@ -341,21 +346,52 @@ describe('whatever is there and asked for', () => {
     });
   });
 
+  /** What makes sure that a place's AMI is right. */
+  const rightIn = (plan: Plan, place: Where) =>
+    only(inPlace(plan, place).filter(({ kind }) => kind === 'verify' || kind === 'reuse'));
+
   test('AMIs that are right are removed only when the new one is, and all SSM parameters are set', () => {
-    always(({ plan, facts }) => {
-      const right = (place: Where) =>
-        only(inPlace(plan, place).filter(({ kind }) => kind === 'verify' || kind === 'reuse'));
-      const set = ofKind(plan, 'parameter');
-      expect(set).toHaveLength((facts.targets ?? []).filter(({ ssmParameter }) => ssmParameter).length);
+    always(({ plan }) => {
       const last = [
         ...ofKind(plan, 'deregister').filter(({ reason }) => reason === 'replaced' || reason === 'retain'),
         ...ofKind(plan, 'delete').filter(({ superseded }) => superseded),
       ];
-      for (const operation of last)
-        for (const one of [right(operation.place), ...set]) expect(comesAfter(plan, operation, one)).toBe(true);
-      // A parameter is set when every target has its AMI: all of them or none.
+      for (const operation of last) {
+        const isOwn = ({ place }: Operation) => placeName(place) === placeName(operation.place);
+        const set = ofKind(plan, 'parameter').filter((one) => !one.alone || isOwn(one));
+        for (const one of [rightIn(plan, operation.place), ...set]) expect(comesAfter(plan, operation, one)).toBe(true);
+      }
+    });
+  });
+
+  test('SSM parameters are set when every target has its AMI; an optional target’s after those, by itself', () => {
+    always(({ plan, facts }) => {
+      const set = ofKind(plan, 'parameter');
+      expect(set).toHaveLength((facts.targets ?? []).filter(({ ssmParameter }) => ssmParameter).length);
+      const forAll = set.filter(({ alone }) => !alone);
+      const needed = plan.targets.filter(({ target }) => !target.request.optional);
       for (const parameter of set)
-        for (const { target } of plan.targets) expect(comesAfter(plan, parameter, right(target.place))).toBe(true);
+        for (const { target } of needed) expect(comesAfter(plan, parameter, rightIn(plan, target.place))).toBe(true);
+      for (const parameter of set.filter(({ alone }) => alone))
+        for (const one of [rightIn(plan, parameter.place), ...forAll])
+          expect(comesAfter(plan, parameter, one)).toBe(true);
+    });
+  });
+
+  test('nothing waits for an optional target but what is done there', () => {
+    always(({ plan }) => {
+      const places = plan.targets
+        .filter(({ target }) => target.request.optional)
+        .map(({ target }) => placeName(target.place));
+      const islands = new Set(places.flatMap((place) => [place, `SSM parameter in ${place}`]));
+      const isThere = ({ island, place, kind }: Operation) =>
+        island === undefined
+          ? ['deregister', 'delete', 'untag'].includes(kind) && places.includes(placeName(place))
+          : islands.has(island);
+      const { there = [], elsewhere = [] } = Object.groupBy(plan.operations, (one) =>
+        isThere(one) ? 'there' : 'elsewhere',
+      );
+      for (const one of there) for (const other of elsewhere) expect(comesAfter(plan, other, one)).toBe(false);
     });
   });
 

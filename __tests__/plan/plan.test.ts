@@ -50,6 +50,26 @@ describe('the name of the AMI', () => {
     ]);
   });
 
+  test.each([
+    ['an AMI', {}, 'this is where the source AMI ami-601d is, and AWS gives its name "golden-2026-11-23" once'],
+    [
+      'what is yet to be made of an instance',
+      { instanceId: 'i-601d', imageId: 'i-601d' },
+      'this is where the source AMI is, and AWS gives its name "golden-2026-11-23" once',
+    ],
+  ])('is the source’s own in its own place, which is told as that: %s', (_, source, what) => {
+    const place = `${sourceAccount}/${sourceRegion}`;
+    const namesake = 'instanceId' in source ? undefined : golden({});
+    const targets = [targetIn(targetAccount, targetRegion), targetIn(sourceAccount, sourceRegion, { namesake })];
+    const remedy = `leave this target out (exclude-targets: ${place}), or give the copy a name of its own (ami-name in targets)`;
+    expect(planFrom({ source, targets }).problems).toEqual([{ where: place, what, remedy }]);
+    // Somebody else's AMI of that name is no obstacle to one's own.
+    const foreign = planFrom({ image: { OwnerId: '333333333333' }, targets: [targetIn(sourceAccount, sourceRegion)] });
+    expect(foreign.problems).toEqual([]);
+    const renamed = targetIn(sourceAccount, sourceRegion, { name: 'another' });
+    expect(planFrom({ source, targets: [renamed] }).problems).toEqual([]);
+  });
+
   test('may not be taken by an AMI of this source that differs: it is told in what', () => {
     expect(
       planOne({ target: { existing: [stale], namesake: stale, earlierCopies: [snapshotOf(stale)] } }).problems,

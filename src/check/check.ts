@@ -9,9 +9,10 @@ import { joined } from '../join.ts';
 import { asks } from '../operations/kinds.ts';
 import { type Asking, noResource } from '../operations/question.ts';
 import { isMaking, type TargetPlan } from '../plan/decided.ts';
+import type { Operation } from '../plan/operation.ts';
+import type { Findings } from '../plan/problem.ts';
 import type { Checked } from '../run.ts';
-import { type Answer, askersOf, type Checking, eachTargetUpTo, openAsking } from './asking.ts';
-import { checkExpected, checkRoom } from './expected.ts';
+import { type Answer, type Asker, askersOf, type Checking, eachTargetUpTo, openAsking } from './asking.ts';
 import { tell } from './telling.ts';
 
 /**
@@ -20,8 +21,6 @@ import { tell } from './telling.ts';
  */
 export async function check(checking: Checking): Promise<Checked> {
   const { accounts, findings, plan } = checking;
-  checkExpected(checking);
-  checkRoom(checking);
   const all = collect(checking);
   if (all.length === 0) return { ec2DryRuns: false, kmsDryRuns: false, denied: new Set(), unasked: [] };
   const [ec2DryRuns, kmsDryRuns] = await joined<[boolean, boolean]>([
@@ -34,12 +33,17 @@ export async function check(checking: Checking): Promise<Checked> {
   );
   // The clients bound how many calls are under way.
   const answers = await joined(
-    possible.map(({ asker, question }) =>
-      findings.attempt(placeName(asker.place), `asking for ${question.action}`, () => put(asker, question)),
-    ),
+    possible.map(async (one) => {
+      const { asker, question } = one;
+      const own = concerning(one, findings);
+      const doing = `asking for ${question.action}`;
+      const answer = await own.attempt(placeName(asker.place), doing, () => put(asker, question));
+      return answer && { answer, own };
+    }),
   );
-  const told = answers.filter((answer) => answer !== undefined);
-  for (const answer of told) tell(checking, answer);
+  const heard = answers.filter((one) => one !== undefined);
+  for (const { answer, own } of heard) tell({ ...checking, findings: own }, answer);
+  const told = heard.map(({ answer }) => answer);
   const unasked = [
     ...all.filter((one) => !possible.includes(one)),
     ...told.filter(({ verdict }) => verdict.is === 'not told'),
@@ -49,7 +53,13 @@ export async function check(checking: Checking): Promise<Checked> {
   return { ec2DryRuns, kmsDryRuns, denied: new Set(denied), unasked: sentences(unasked) };
 }
 
-type Asked = Pick<Answer, 'asker' | 'question'>;
+/** A question, whom it is put to, and the targets that its answer is of: one may stand for several of the same principal. */
+type Asked = Pick<Answer, 'asker' | 'question'> & Readonly<{ targets: readonly string[] }>;
+
+/** What is asked of the source account ends the run, whichever target it is for. */
+function concerning({ asker, targets }: Asked, findings: Findings): Findings {
+  return asker.target === undefined ? findings : findings.about(targets);
+}
 
 /** Asked in every target, however many there are: names and keys differ. */
 const everywhere = ['ec2:CopySnapshot', 'ec2:CopyImage'];
@@ -61,22 +71,47 @@ function collect({ request, leaseId, plan, accounts }: Checking): Asked[] {
   const asking: Asking = { request, leaseId, source, operation: (id) => byId.get(id), standIns: noResource };
   const askerOf = askersOf(request, plan, accounts);
   const sampled = sampleOf(targets);
-  const all = operations.flatMap((operation): Asked[] => {
+  const all = operations.flatMap((operation) => {
     const asker = askerOf(operation);
     const here = asker.target === undefined || sampled.has(asker.target) || operation.kind === 'access';
-    const questions = asks(operation, asking).filter(({ action }) => here || everywhere.includes(action));
-    return questions.map((question) => ({ asker, question }));
+    const of = concerned(operation, asker, targets);
+    return asks(operation, asking).map((question) => {
+      return { asker, question, targets: of, isPut: here || everywhere.includes(question.action) };
+    });
   });
+  const { put = [], spokenFor = [] } = Object.groupBy(all, ({ isPut }) => (isPut ? 'put' : 'spokenFor'));
+  const same = Map.groupBy(put, nameOf);
+  const elsewhere = Map.groupBy(spokenFor, alikeName);
   // One that the run can't do without stands for its like.
-  const needed = all.filter(({ question }) => question.service === 'kms' || question.without === undefined);
-  const others = all.filter((one) => !needed.includes(one));
-  return [...new Map([...needed, ...others].toReversed().map((one) => [nameOf(one), one])).values()].toReversed();
+  const isNeeded = ({ question }: Asked) => question.service === 'kms' || question.without === undefined;
+  const sorted = [...put.filter(isNeeded), ...put.filter((one) => !isNeeded(one))];
+  const firsts = new Map(sorted.toReversed().map((one) => [nameOf(one), one]));
+  return [...firsts.values()].toReversed().map((one): Asked => {
+    const others = [...(same.get(nameOf(one)) ?? []), ...(elsewhere.get(alikeName(one)) ?? [])];
+    return { ...one, targets: [...new Set(others.flatMap((other) => other.targets))] };
+  });
 }
 
-function nameOf({ asker, question }: Asked): string {
+/** The targets that an operation in one is for: what a principal may do with a key of the source is asked once for all of its. */
+function concerned(operation: Operation, { target, principal }: Asker, all: readonly TargetPlan[]): string[] {
+  if (target === undefined) return [];
+  if (operation.kind !== 'access') return [placeName(target.target.place)];
+  return all
+    .filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal)
+    .map((one) => placeName(one.target.place));
+}
+
+type Who = Pick<Asked, 'asker' | 'question'>;
+
+function nameOf({ asker, question }: Who): string {
   const { account, region } = asker.place;
   const where = placeName({ account, region: question.service === 'kms' ? regionOfKey(question.keyArn) : region });
   return `${asker.principal} ${where} ${question.key}`;
+}
+
+/** What one question has in common with its like in other places. */
+function alikeName({ asker, question }: Who): string {
+  return `${asker.principal} ${question.key}`;
 }
 
 function sampleOf(targets: readonly TargetPlan[]): Set<TargetPlan> {
@@ -96,7 +131,7 @@ async function ec2TakesDryRuns(place: Place): Promise<boolean> {
 }
 
 /** The same of KMS, asked by a call that does nothing in either case. Who denies all of it has looked at permissions. */
-async function kmsTakesDryRuns(asked: readonly Asked[]): Promise<boolean> {
+async function kmsTakesDryRuns(asked: readonly Who[]): Promise<boolean> {
   let denied = false;
   for (const { asker, question } of asked) {
     if (question.service === 'ec2') continue;
@@ -110,7 +145,7 @@ async function kmsTakesDryRuns(asked: readonly Asked[]): Promise<boolean> {
 }
 
 /** What is not known beforehand, in a sentence for each place. */
-function sentences(unasked: readonly Asked[]): string[] {
+function sentences(unasked: readonly Who[]): string[] {
   const byPlace = Map.groupBy(unasked, ({ asker }) => placeName(asker.place));
   const problems = [...byPlace].map(([where, asked]) => {
     const actions = [...new Set(asked.map(({ question }) => question.action))].sort().join(', ');

@@ -7,10 +7,10 @@ import { isMaking } from '../plan/decided.ts';
 import { type Approved, planDifferences } from '../plan/digest.ts';
 import type { Checking } from './asking.ts';
 
-/** Whether the plan is the one that was approved. A plan that lacks targets has a problem of its own. */
+/** Whether the plan is the one that was approved. A plan that lacks other targets than those left out has a problem of its own. */
 export function checkExpected({ request, plan, findings }: Checking): void {
   const { expectPlan, targets } = request;
-  if (expectPlan === undefined || plan.targets.length < targets.length) return;
+  if (expectPlan === undefined || plan.targets.length + plan.leftOut.length < targets.length) return;
   const problem = differing(expectPlan, approvedOf(request, plan));
   if (problem !== undefined) findings.add(problem.where, problem.what, problem.remedy);
 }

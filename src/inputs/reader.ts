@@ -37,6 +37,8 @@ export const inputDefaults = {
   'target-role-arn': '',
   'target-kms-key': '',
   targets: '',
+  'optional-targets': '',
+  'exclude-targets': '',
   'role-chaining': 'false',
   'external-id': '',
   'role-session-name': 'share-encrypted-ami',
@@ -61,6 +63,7 @@ export const inputDefaults = {
   'expect-plan-digest': '',
   'expect-plan-file': '',
   sweep: 'false',
+  'on-problem': 'fail',
   'fail-fast': 'false',
   'key-preflight': 'fail',
   topology: 'direct',
@@ -82,7 +85,7 @@ export class InputError extends Error {
 
   constructor(problems: readonly Problem[]) {
     const count = problems.length === 1 ? 'One input is' : `${problems.length} inputs are`;
-    super(`${count} not usable; nothing was called yet.\n${problemLines(problems, 'the job summary has them all')}`);
+    super(`${count} not usable; nothing was changed.\n${problemLines(problems, 'the job summary has them all')}`);
     this.problems = problems;
   }
 }

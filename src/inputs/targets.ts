@@ -1,9 +1,11 @@
-import { isAlias, parseDocument, visit } from 'yaml';
+import type { Problem } from '../alike.ts';
 import { isImageName } from '../image.ts';
 import { isRegionName, isUnknownPartition, type Partition, partitionOf, unknownPartition } from '../regions.ts';
 import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from '../template.ts';
+import { type Place, readPlaces } from './places.ts';
 import { accountId, keyProblem, type Reader, type RunContext, roleProblem, runValues } from './reader.ts';
-import { checkTags, readTags } from './tags.ts';
+import { readTags } from './tags.ts';
+import { readTargetEntries, type TargetEntry } from './target-entries.ts';
 
 /**
  * One account in one region, as asked for. The role and the key still hold `{name}` and `{source-ami}`, the AMI's name and
@@ -16,96 +18,72 @@ export type TargetRequest = Readonly<{
   kmsKey: string;
   amiName: string;
   tags: Readonly<Record<string, string>>;
+  /** Whether its failure is a warning, and holds back nothing elsewhere. */
+  optional: boolean;
+  /** With `target-regions: all`: it stands for all regions of its account, which are not read yet, or could not be. */
+  everyRegion: Readonly<{ problem: Problem | undefined }> | undefined;
 }>;
 
-type TargetEntry = {
-  account: string;
-  region: string;
-  'role-arn'?: string;
-  'kms-key'?: string;
-  'ami-name'?: string;
-  tags?: Record<string, string>;
-};
-const entryFields = ['account', 'region', 'role-arn', 'kms-key', 'ami-name', 'tags'];
+/** Where all is: the source region with its partition, and the regions of accounts as far as they have been read. */
+export type Regions = Readonly<{ region: string; partition: Partition; enabled: EnabledRegions | undefined }>;
 
-/** The YAML list of `targets`. Scalars are read as text, so that an account ID keeps its leading zeros. */
-function readTargetEntries(reader: Reader): TargetEntry[] {
-  const text = reader.raw('targets');
-  if (text.trim() === '') return [];
-  const { entries, problem } = parseEntries(text);
-  if (problem !== undefined) {
-    reader.note('targets', text, problem);
-    return [];
-  }
-  if (!Array.isArray(entries)) {
-    reader.note('targets', text, 'expected a YAML list of {account, region, role-arn?, kms-key?, ami-name?, tags?}');
-    return [];
-  }
-  return entries.flatMap((entry: unknown, index) => readTargetEntry(reader, `targets[${index}]`, entry) ?? []);
+/** The regions that accounts have enabled, by account; or why they could not be read. */
+export type EnabledRegions = ReadonlyMap<string, Readonly<{ regions: readonly string[] } | { problem: Problem }>>;
+
+/** Every account × every region, then what `targets` adds to them or overrides of them, without what is excluded. */
+export function readTargets(reader: Reader, within: Regions, run: RunContext): TargetRequest[] {
+  const listed = listTargets(reader, within);
+  const isExcluded = readPlaces(reader, 'exclude-targets');
+  // What stands for all regions of an account is excluded only with all of them.
+  const entries = listed.filter(({ everyRegion, ...entry }) =>
+    everyRegion === undefined ? !isExcluded(entry) : !isExcluded({ ...entry, region: '*' }),
+  );
+  if (entries.length === 0 && listed.length > 0)
+    reader.note('exclude-targets', reader.text('exclude-targets'), 'leaves no target');
+  const shared = {
+    'role-arn': reader.optional('target-role-arn'),
+    'kms-key': reader.text('target-kms-key'),
+    'ami-name': reader.text('target-ami-name'),
+    tags: readTags(reader, 'tags', reader.text('tags')),
+    isOptional: readPlaces(reader, 'optional-targets'),
+  };
+  return entries.map((entry) => readTarget(reader, { entry, shared, partition: within.partition, run }));
 }
 
-/** What a YAML text holds, or what is wrong with it. An alias could make a list of billions out of a few lines. */
-function parseEntries(text: string): Readonly<{ entries?: unknown; problem?: string }> {
-  try {
-    const document = parseDocument(text, { schema: 'failsafe', logLevel: 'error' });
-    const [error] = document.errors;
-    if (error !== undefined) return { problem: `is not YAML: ${error.message.split('\n')[0]}` };
-    let anchored: string | undefined;
-    visit(document, {
-      Node(_, node) {
-        anchored ??= isAlias(node)
-          ? `*${node.source}`
-          : 'anchor' in node && node.anchor
-            ? `&${node.anchor}`
-            : undefined;
-      },
-    });
-    if (anchored !== undefined)
-      return { problem: `YAML anchors and aliases (${anchored}) are not taken; write each target out` };
-    return { entries: document.toJS() };
-  } catch (error) {
-    return { problem: `is not YAML: ${String(error)}` };
-  }
-}
+type Listed = TargetEntry & Readonly<{ everyRegion?: NonNullable<TargetRequest['everyRegion']> }>;
 
-function readTargetEntry(reader: Reader, input: string, entry: unknown): TargetEntry | undefined {
-  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
-    reader.note(input, String(entry), 'expected {account, region, role-arn?, kms-key?, ami-name?, tags?}');
-    return undefined;
-  }
-  const found = reader.noted;
-  const fields = new Map<string, unknown>(Object.entries(entry));
-  for (const [field, value] of fields) {
-    if (!entryFields.includes(field))
-      reader.note(`${input}.${field}`, String(value), `is not known here; there are ${entryFields.join(', ')}`);
-    else if (field !== 'tags' && typeof value !== 'string')
-      reader.note(`${input}.${field}`, JSON.stringify(value), 'expected text');
-  }
-  for (const field of ['account', 'region']) {
-    if (!fields.has(field)) reader.note(`${input}.${field}`, '', 'is needed');
-  }
-  const tags = fields.has('tags') ? readEntryTags(reader, `${input}.tags`, fields.get('tags')) : undefined;
-  if (reader.noted > found) return undefined;
-  return { ...(Object.fromEntries(fields) as Omit<TargetEntry, 'tags'>), ...(tags && { tags }) };
-}
-
-function readEntryTags(reader: Reader, input: string, value: unknown): Record<string, string> {
-  if (typeof value === 'string') return readTags(reader, input, value);
-  const pairs =
-    typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
-  if (pairs === undefined || pairs.some(([, text]) => typeof text !== 'string')) {
-    reader.note(input, JSON.stringify(value), 'expected a mapping of keys to values, or key=value lines');
-    return {};
-  }
-  return checkTags(reader, input, Object.fromEntries(pairs) as Record<string, string>);
-}
-
-/** Every account × every region, then what `targets` adds to them or overrides of them. */
-export function readTargets(reader: Reader, partition: Partition, run: RunContext): TargetRequest[] {
+/** Each place that is named, once. */
+function listTargets(reader: Reader, within: Regions): Listed[] {
   const accounts = reader.list('target-accounts');
-  const regions = reader.list('target-regions');
   const entries = readTargetEntries(reader);
-  // A list that could not be read is noted already.
+  checkLists(reader, entries);
+  const regions = reader.list('target-regions');
+  const isAll = regions.includes('all');
+  if (isAll && regions.length > 1)
+    reader.note('target-regions', 'all', 'stands for every region that is enabled; name no other beside it');
+  const named = regions.map((region) => ({ region }));
+  const regionsOf = (account: string): readonly Omit<Listed, 'account'>[] =>
+    isAll ? enabledIn(account, within) : named;
+  const pairs = accounts.reduce((sum, account) => sum + regionsOf(account).length, entries.length);
+  if (pairs > maxTargets) {
+    reader.note('target-accounts', `${pairs} pairs of account and region`, `expected at most ${maxTargets} targets`);
+    return [];
+  }
+  const byPlace = new Map<string, Listed>();
+  for (const account of accounts)
+    for (const one of regionsOf(account)) byPlace.set(`${account}/${one.region}`, { account, ...one });
+  const seen = new Set<string>();
+  for (const entry of entries) {
+    const place = `${entry.account}/${entry.region}`;
+    if (seen.has(place)) reader.note('targets', place, 'is named twice');
+    seen.add(place);
+    byPlace.set(place, { ...byPlace.get(place), ...entry });
+  }
+  return [...byPlace.values()];
+}
+
+/** Notes which of the lists is lacking. One that could not be read is noted already. */
+function checkLists(reader: Reader, entries: readonly TargetEntry[]): void {
   const [noAccounts, noRegions] = [reader.text('target-accounts') === '', reader.text('target-regions') === ''];
   if (noAccounts !== noRegions) {
     const [lacking, given] = noAccounts
@@ -115,28 +93,13 @@ export function readTargets(reader: Reader, partition: Partition, run: RunContex
   } else if (noAccounts && entries.length === 0 && reader.text('targets') === '') {
     reader.note('target-accounts', '', 'expected target-accounts with target-regions, or targets');
   }
-  const pairs = accounts.length * regions.length + entries.length;
-  if (pairs > maxTargets) {
-    reader.note('target-accounts', `${pairs} pairs of account and region`, `expected at most ${maxTargets} targets`);
-    return [];
-  }
-  const byPlace = new Map<string, TargetEntry>();
-  for (const account of accounts)
-    for (const region of regions) byPlace.set(`${account}/${region}`, { account, region });
-  const seen = new Set<string>();
-  for (const entry of entries) {
-    const place = `${entry.account}/${entry.region}`;
-    if (seen.has(place)) reader.note('targets', place, 'is named twice');
-    seen.add(place);
-    byPlace.set(place, { ...byPlace.get(place), ...entry });
-  }
-  const shared = {
-    'role-arn': reader.optional('target-role-arn'),
-    'kms-key': reader.text('target-kms-key'),
-    'ami-name': reader.text('target-ami-name'),
-    tags: readTags(reader, 'tags', reader.text('tags')),
-  };
-  return [...byPlace.values()].map((entry) => readTarget(reader, { entry, shared, partition, run }));
+}
+
+/** The regions of an account with `target-regions: all`; the source region stands for those that are not known. */
+function enabledIn(account: string, { region, enabled }: Regions): readonly Omit<Listed, 'account'>[] {
+  const known = enabled?.get(account) ?? { problem: undefined };
+  if ('regions' in known) return known.regions.map((one) => ({ region: one }));
+  return [{ region, everyRegion: { problem: known.problem } }];
 }
 
 const noImageName = "an AMI's name has 3 to 128 letters, digits, spaces and ()[]./-'@_";
@@ -150,17 +113,18 @@ type SharedValues = Readonly<{
   'kms-key': string;
   'ami-name': string;
   tags: Record<string, string>;
+  isOptional: (place: Place) => boolean;
 }>;
 
-type Origin = Readonly<{ entry: TargetEntry; shared: SharedValues; partition: Partition; run: RunContext }>;
+type Origin = Readonly<{ entry: Listed; shared: SharedValues; partition: Partition; run: RunContext }>;
 
 function readTarget(reader: Reader, { entry, shared, partition, run }: Origin): TargetRequest {
-  const { account, region } = entry;
+  const { account, region, everyRegion } = entry;
   const values = { account, region, ...runValues(run) };
   const check = (input: string, value: string, problem: string | undefined): void => {
     if (problem !== undefined) reader.note(input, value, problem);
   };
-  const from = (field: keyof SharedValues) =>
+  const from = (field: 'role-arn' | 'kms-key' | 'ami-name') =>
     entry[field] === undefined ? `target-${field}` : `targets ${account}/${region} ${field}`;
   const template = (field: 'kms-key' | 'ami-name') => reader.templateValue(from(field), entry[field] ?? shared[field]);
   check('target-accounts', account, accountId.test(account) ? undefined : 'expected a 12-digit account ID');
@@ -169,6 +133,12 @@ function readTarget(reader: Reader, { entry, shared, partition, run }: Origin): 
   const roleArn = role === undefined ? undefined : fill(role, values);
   if (roleArn !== undefined && !needsSourceImage(roleArn) && accountId.test(account))
     check(from('role-arn'), roleArn, roleProblem(roleArn, partition, account));
+  if (roleArn !== undefined && needsSourceImage(roleArn) && everyRegion !== undefined)
+    check(
+      from('role-arn'),
+      roleArn,
+      '{name} and {source-ami} are not known yet when regions are read (target-regions: all)',
+    );
   const kmsKey = fill(template('kms-key'), values);
   if (!needsSourceImage(kmsKey))
     check(
@@ -179,7 +149,9 @@ function readTarget(reader: Reader, { entry, shared, partition, run }: Origin): 
   const amiName = template('ami-name');
   const couldName = isImageName(fill(amiName, { ...values, ...shortestSource }));
   if (unknownPlaceholders(amiName).length === 0) check(from('ami-name'), amiName, couldName ? undefined : noImageName);
-  return { account, region, roleArn, kmsKey, amiName, tags: { ...shared.tags, ...entry.tags } };
+  const optional = entry.optional === 'true' || (entry.optional === undefined && shared.isOptional(entry));
+  const tags = { ...shared.tags, ...entry.tags };
+  return { account, region, roleArn, kmsKey, amiName, tags, optional, everyRegion };
 }
 
 function regionProblem(region: string, partition: Partition): string | undefined {

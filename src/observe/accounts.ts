@@ -90,11 +90,12 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
     },
     async openTarget(where, roleArn) {
       const name = placeName(where);
-      const caller = await findings.attempt(name, 'assuming the target role', () => reach(where, roleArn));
+      const own = findings.about([name]);
+      const caller = await own.attempt(name, 'assuming the target role', () => reach(where, roleArn));
       if (caller === undefined) return undefined;
       open.set(name, caller);
       if (caller.account === where.account) return caller;
-      findings.add(
+      own.add(
         name,
         `${roleArn ?? 'the ambient credentials'} landed in account ${caller.account}, not in ${where.account}`,
         'set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name',

@@ -135,12 +135,19 @@ export function hubKey({ hubKmsKey, source, run }: Request, account: string, reg
 }
 
 async function observeTarget(
-  observing: Observing,
+  all: Observing,
   target: TargetRequest,
   source: Promise<Source | undefined>,
 ): Promise<Target | undefined> {
-  const { request, accounts, findings } = observing;
-  const { account, region } = target;
+  const { request, accounts } = all;
+  const findings = all.findings.about([placeName(target)]);
+  const observing: Observing = { request, accounts, findings };
+  const { account, region, everyRegion } = target;
+  if (everyRegion?.problem !== undefined) {
+    const { where, what, remedy } = everyRegion.problem;
+    findings.add(where, what, remedy);
+    return undefined;
+  }
   let values: Partial<TemplateValues> = { account, region, ...runValues(request.run) };
   if ([target.roleArn ?? '', target.kmsKey].some(needsSourceImage)) {
     const image = (await source)?.image;

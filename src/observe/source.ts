@@ -122,9 +122,11 @@ async function byName(place: Place, { pattern, owners }: Named, findings: Findin
   const [newest, next] = own
     .filter(({ State }) => State === 'available')
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
-  if (newest !== undefined && (next === undefined || newest.CreationDate !== next.CreationDate))
-    return { image: newest };
   const where = placeName(place);
+  if (newest !== undefined && (next === undefined || newest.CreationDate !== next.CreationDate)) {
+    tellNewer(own, newest, (what) => findings.warn(where, what));
+    return { image: newest };
+  }
   if (newest !== undefined) {
     const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(' and ');
     findings.add(
@@ -145,6 +147,19 @@ async function byName(place: Place, { pattern, owners }: Named, findings: Findin
     'correct ami-name, source-region or source-owners',
   );
   return null;
+}
+
+/** Whoever names an AMI while a newer one is being made may mean that one. */
+function tellNewer(
+  fitting: readonly Image[],
+  { ImageId, CreationDate = '' }: Image,
+  warn: (what: string) => void,
+): void {
+  for (const newer of fitting)
+    if (newer.State === 'pending' && (newer.CreationDate ?? CreationDate) >= CreationDate)
+      warn(
+        `${newer.ImageId} (${newer.Name}) fits ami-name too and is newer, but it is still pending: ${ImageId} is shared`,
+      );
 }
 
 /** Whether an image is of an owner that was asked for: anybody can publish an AMI, or share one, and what it holds is theirs. */

@@ -26,46 +26,61 @@ import { idOf, type Scope } from '../run.ts';
  * @throws StepError where one can't be read
  */
 export async function readParameters({ sets }: Ready, scope: Scope): Promise<Result> {
-  const { run } = scope;
-  if (sets.length === 0) {
-    // All are set: from here on they name AMIs that stay, and their former ones may go.
-    run.ledger.write({ promotions: [] });
-    return {};
-  }
-  const promotions = await joined(
-    sets.map(async ({ place: where, name, image }): Promise<Promotion> => {
-      const place = run.accounts.target(where).until(scope.place.signal);
-      try {
-        const found = await read(place, name);
-        const before = found === undefined ? null : formerOf(found);
-        return { place: placeName(where), name, before, amiId: idOf(scope, image) };
-      } catch (error) {
-        throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
-      }
-    }),
-  );
-  run.ledger.write({ promotions: promotions.filter(({ before, amiId }) => before?.value !== amiId) });
+  // Once all are set, they name AMIs that stay, and their former ones may go.
+  const promotions = await joined(sets.map((one) => readPromotion(one, scope)));
+  scope.run.ledger.write({ promotions: promotions.flatMap((one) => one ?? []) });
   return {};
 }
 
-function promotionOf({ name }: Parameter, { run, place }: Scope): Promotion | undefined {
-  return run.ledger.state?.promotions.find((one) => one.place === placeName(place) && one.name === name);
+/** What a parameter holds, and is to hold; undefined where that is the same. @throws StepError */
+async function readPromotion(
+  { place: where, name, image }: Ready['sets'][number],
+  scope: Scope,
+): Promise<Promotion | undefined> {
+  const place = scope.run.accounts.target(where).until(scope.place.signal);
+  try {
+    const found = await read(place, name);
+    const before = found === undefined ? null : formerOf(found);
+    const amiId = idOf(scope, image);
+    return before?.value === amiId ? undefined : { place: placeName(where), name, before, amiId };
+  } catch (error) {
+    throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
+  }
+}
+
+const isOf =
+  ({ name }: Parameter, place: Place) =>
+  (one: Promotion) =>
+    one.place === placeName(place) && one.name === name;
+
+function promotionOf(operation: Parameter, { run, place }: Scope): Promotion | undefined {
+  return run.ledger.state?.promotions.find(isOf(operation, place));
+}
+
+/** Reads by itself what a parameter holds that is set alone, and writes it down. */
+async function promoteAlone(operation: Parameter, scope: Scope): Promise<Promotion | undefined> {
+  const { ledger } = scope.run;
+  const promotion = await readPromotion(operation, scope);
+  if (promotion !== undefined) ledger.write({ promotions: [...(ledger.state?.promotions ?? []), promotion] });
+  return promotion;
 }
 
 /** Sets the parameter of a target to its AMI. @throws StepError */
 export async function setParameter(operation: Parameter, scope: Scope): Promise<Result> {
   const { run, place } = scope;
-  const { name } = operation;
+  const { name, alone } = operation;
   const amiId = idOf(scope, operation.image);
-  const promotion = promotionOf(operation, scope);
+  const promotion = alone ? await promoteAlone(operation, scope) : promotionOf(operation, scope);
   if (promotion === undefined) return { id: amiId, undone: 'not needed' };
   try {
     const version = await write(scope, promotion);
     run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
-    return { id: amiId };
   } catch (error) {
     throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
   }
+  const others = run.ledger.state?.promotions.filter((one) => !isOf(operation, place)(one)) ?? [];
+  if (alone) run.ledger.write({ promotions: others });
+  return { id: amiId };
 }
 
 /** What a parameter held before comes back where not all could be set. AWS may still be looking a value of ours up. */

@@ -1,4 +1,5 @@
 import type { LaunchPermission } from '@aws-sdk/client-ec2';
+import { placeName } from '../aws/errors.ts';
 import type { Request } from '../inputs.ts';
 import { tagPrefix } from '../tags.ts';
 import { isMaking, type Plan, type TargetPlan } from './decided.ts';
@@ -7,7 +8,7 @@ import { isOwn } from './earlier.ts';
 import type { Source } from './facts.ts';
 
 /** What a person approves of a plan. An AMI that is made of an instance is approved by that: what it will hold, nobody knows. */
-export function approvedOf(request: Request, { source, targets }: Plan): Approved {
+export function approvedOf(request: Request, { source, targets, leftOut }: Plan): Approved {
   const { image } = request;
   return {
     source:
@@ -15,6 +16,7 @@ export function approvedOf(request: Request, { source, targets }: Plan): Approve
         ? { amiId: null, instanceId: image.id, snapshots: [] }
         : { amiId: source.imageId, instanceId: null, snapshots: source.snapshots.map(({ id }) => id) },
     targets: targets.map((target) => approvedTarget(request, source, target)),
+    leftOut: leftOut.map(({ target }) => placeName(target)),
   };
 }
 
@@ -24,6 +26,7 @@ function approvedTarget(request: Request, source: Source, plan: TargetPlan): App
   return {
     account: target.request.account,
     region: target.request.region,
+    optional: target.request.optional,
     roleArn: target.roleArn ?? null,
     kmsKeyArn: target.kmsKeyArn,
     route,

@@ -1,5 +1,7 @@
 import type { Image, Tag } from '@aws-sdk/client-ec2';
+import type { Problem } from '../alike.ts';
 import type { Where } from '../aws/errors.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
 import { tagKeys } from '../tags.ts';
 import type { Source, SourceSnapshot, Target } from './facts.ts';
@@ -70,11 +72,15 @@ export function isMaking(plan: TargetPlan): plan is MakingPlan {
   return plan.action === 'register' || plan.action === 'copy';
 }
 
+/** A target that has problems, and without which the run goes on. */
+export type LeftOut = Readonly<{ target: TargetRequest; problems: readonly Problem[] }>;
+
 export type Plan = Readonly<{
   source: Source;
   /** At most one in a region. */
   encryptedCopies: readonly EncryptedCopy[];
   targets: readonly TargetPlan[];
+  leftOut: readonly LeftOut[];
   /** The keys of the source account that runs on the AMI, dead ones too, may have let others use. */
   keys: readonly string[];
   /** All that the run does, each after what it needs. */

@@ -25,11 +25,14 @@ export type Approved = Readonly<{
     snapshots: readonly string[];
   }>;
   targets: readonly ApprovedTarget[];
+  /** The targets that the run does without, since they have problems. */
+  leftOut: readonly string[];
 }>;
 
 export type ApprovedTarget = Readonly<{
   account: string;
   region: string;
+  optional: boolean;
   roleArn: string | null;
   kmsKeyArn: string;
   route: 'register' | 'copy';
@@ -48,13 +51,13 @@ export type ApprovedTarget = Readonly<{
 }>;
 
 /** The facts of each part, in an order of their own: the same facts are the same text. */
-function factsOf({ source, targets }: Approved): Record<DigestPart, unknown> {
+function factsOf({ source, targets, leftOut }: Approved): Record<DigestPart, unknown> {
   const sorted = targets.toSorted((a, b) => compare(placeOf(a), placeOf(b)));
   const ofEach = (facts: (target: ApprovedTarget) => readonly unknown[]) =>
     sorted.map((target) => [target.account, target.region, ...facts(target)]);
   return {
     source: [source.amiId, source.instanceId, source.snapshots.toSorted(compare)],
-    targets: ofEach(({ roleArn, route }) => [roleArn, route]),
+    targets: [ofEach(({ roleArn, route, optional }) => [roleArn, route, optional]), leftOut.toSorted(compare)],
     keys: ofEach(({ kmsKeyArn }) => [kmsKeyArn]),
     names: ofEach(({ nameTemplate, descriptionTemplate }) => [nameTemplate, descriptionTemplate]),
     tags: ofEach(({ tagTemplates }) => [tagTemplates.toSorted(([a], [b]) => compare(a, b))]),
@@ -103,7 +106,7 @@ export function digestOf(approved: Approved): string {
 
 const words: Readonly<Record<DigestPart, string>> = {
   source: 'the source AMI or its snapshots',
-  targets: 'the targets: their accounts, regions, roles or routes',
+  targets: 'the targets: their accounts, regions, roles or routes, which are optional, or which are left out',
   keys: 'the target keys',
   names: 'the names or descriptions of the AMIs',
   tags: 'the tags',
@@ -132,7 +135,7 @@ type Difference = Readonly<{ where: string; what: string }>;
 /** What differs between the approved plan and the present one, item by item; the same in several targets once. */
 export function listDifferences(approvedThen: Approved, now: Approved): string[] {
   const groups = Map.groupBy(
-    [...sourceDifferences(approvedThen.source, now.source), ...targetDifferences(approvedThen.targets, now.targets)],
+    [...sourceDifferences(approvedThen.source, now.source), ...targetDifferences(approvedThen, now)],
     ({ what }) => what,
   );
   const lines = [...groups].map(([what, group]) => {
@@ -152,11 +155,14 @@ function sourceDifferences(then: Approved['source'], now: Approved['source']): D
   ].map((what) => ({ where: 'source', what }));
 }
 
-function targetDifferences(then: readonly ApprovedTarget[], now: readonly ApprovedTarget[]): Difference[] {
-  const [before, after] = [then, now].map((targets) => new Map(targets.map((one) => [placeOf(one), one])));
-  const places = [...new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])])].toSorted(compare);
-  return places.flatMap((where) => {
+function targetDifferences(then: Approved, now: Approved): Difference[] {
+  const [before, after] = [then, now].map(({ targets }) => new Map(targets.map((one) => [placeOf(one), one])));
+  const names = [...(before?.keys() ?? []), ...(after?.keys() ?? []), ...then.leftOut, ...now.leftOut];
+  return [...new Set(names)].toSorted(compare).flatMap((where) => {
     const [old, present] = [before?.get(where), after?.get(where)];
+    const [wasOut, isOut] = [then.leftOut.includes(where), now.leftOut.includes(where)];
+    if (isOut) return wasOut ? [] : [{ where, what: 'an approved target that is left out, because it has a problem' }];
+    if (wasOut) return [{ where, what: 'a target that was left out of the approved plan' }];
     if (old === undefined) return [{ where, what: 'a target that was not approved' }];
     if (present === undefined) return [{ where, what: 'an approved target that is missing' }];
     return changesOf(old, present).map((what) => ({ where, what }));
@@ -165,6 +171,7 @@ function targetDifferences(then: readonly ApprovedTarget[], now: readonly Approv
 
 function changesOf(then: ApprovedTarget, now: ApprovedTarget): string[] {
   return [
+    ...changed('optional', then.optional, now.optional),
     ...changed('role', then.roleArn, now.roleArn),
     ...changed('route', then.route, now.route),
     ...changed('key', then.kmsKeyArn, now.kmsKeyArn),
@@ -224,7 +231,8 @@ export function planDifferences(
 export function isApproved(value: unknown): value is Approved {
   if (!isRecord(value) || !isRecord(value.source) || !Array.isArray(value.targets)) return false;
   const { amiId, instanceId, snapshots } = value.source;
-  return isOptional(amiId) && isOptional(instanceId) && isTexts(snapshots) && value.targets.every(isTarget);
+  const isSource = isOptional(amiId) && isOptional(instanceId) && isTexts(snapshots);
+  return isSource && value.targets.every(isTarget) && isTexts(value.leftOut);
 }
 
 function isTarget(value: unknown): value is ApprovedTarget {
@@ -232,6 +240,7 @@ function isTarget(value: unknown): value is ApprovedTarget {
   const { account, region, kmsKeyArn, route, nameTemplate, tagTemplates } = value;
   return (
     [account, region, kmsKeyArn, nameTemplate].every(isText) &&
+    typeof value.optional === 'boolean' &&
     (route === 'register' || route === 'copy') &&
     [value.roleArn, value.descriptionTemplate, value.reuses].every(isOptional) &&
     [value.deregisters, value.access].every(isTexts) &&

@@ -149,8 +149,8 @@ export type PublishSettings = Readonly<{
 export type Ready = Base &
   Readonly<{ kind: 'ready'; sets: readonly Readonly<{ place: Where; name: string; image: Ref }>[] }>;
 
-/** Sets an SSM parameter to the target's AMI. */
-export type Parameter = Base & Readonly<{ kind: 'parameter'; name: string; image: Ref }>;
+/** Sets an SSM parameter to the target's AMI; `alone`: whatever becomes of other targets' parameters. */
+export type Parameter = Base & Readonly<{ kind: 'parameter'; name: string; image: Ref; alone: boolean }>;
 
 /**
  * Deregisters an AMI of ours and deletes its snapshots: one that a run left half-made, that the new one replaces, or that

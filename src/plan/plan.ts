@@ -9,6 +9,7 @@ import {
   type Common,
   type Copying,
   type EncryptedCopy,
+  type LeftOut,
   type Plan,
   provenance,
   type Registering,
@@ -29,6 +30,7 @@ import {
 } from './earlier.ts';
 import type { Hub, Observed, Source, Target } from './facts.ts';
 import { keptCopy, keptSnapshots } from './intermediates.ts';
+import { heldBack, holdingBack } from './left-out.ts';
 import type { Expected } from './operation.ts';
 import { operationsOf } from './operations.ts';
 import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
@@ -36,22 +38,35 @@ import type { Findings } from './problem.ts';
 import { removalObstacle } from './removal.ts';
 import { lineageOf, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
+import { nameOfSource } from './supply-operations.ts';
 
-/** What is planned for: what is asked, by whom, and how others' leases read. */
-export type Planner = Readonly<{ request: Request; leaseId: string; reader: Reader }>;
+/** What is planned for: what is asked, by whom, how others' leases read, and which targets are left out. */
+export type Planner = Readonly<{
+  request: Request;
+  leaseId: string;
+  reader: Reader;
+  leftOut: readonly LeftOut[];
+}>;
 
 /**
  * Everything that the run does, from the facts alone: the same facts give the same plan. What makes it impossible goes
  * into `findings`.
  */
-export function planOf(observed: Observed, { request, leaseId, reader }: Planner, findings: Findings): Plan {
+export function planOf(all: Observed, { request, leaseId, reader, leftOut }: Planner, findings: Findings): Plan {
+  const out = new Set(leftOut.map(({ target }) => target));
+  const observed: Observed = { ...all, targets: all.targets.filter((target) => !out.has(target.request)) };
   const { source } = observed;
   const holders = holdersOf(source, { leaseId, reader, request });
   tellUnreadable(source, reader, findings);
   const planning: Planning = { request, source, origins: observed.origins, leaseId, holders, findings };
   const intermediates = ownIntermediates(observed, findings);
   const copies = copiesOf(source, intermediates);
-  const drafts = observed.targets.map((target) => planTarget(planning, ownIn(target, copies, findings)));
+  const isHeld = holdingBack(leftOut).length > 0;
+  const drafts = observed.targets.map((target): Draft => {
+    const own = findings.about([placeName(target.place)]);
+    const draft = planTarget({ ...planning, findings: own }, ownIn(target, copies, own));
+    return isHeld ? { ...draft, ...heldBack(draft) } : draft;
+  });
   const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
   const found = { ...observed, intermediates };
   const hubs = planHubs(found, abroad);
@@ -64,7 +79,7 @@ export function planOf(observed: Observed, { request, leaseId, reader }: Planner
     return { ...draft, from, sourceKeys: draft.crossAccount ? keysOf(source, from) : [] };
   });
   const encryptedCopies = [...hubs.values(), ...(atSource ? [atSource] : [])];
-  const decided = { source, encryptedCopies, targets, keys: lentKeys(observed) };
+  const decided = { source, encryptedCopies, targets, leftOut, keys: lentKeys(observed) };
   return {
     ...decided,
     operations: operationsOf({ ...decided, request, leaseId }, holders.dead.size + holders.outdated.size > 0),
@@ -325,6 +340,10 @@ function tellExisting({ findings }: Planning, { place }: Target, others: readonl
 function checkName(planning: Planning, target: Target, discardImages: readonly Image[]): void {
   const { request, findings } = planning;
   const { namesake } = target;
+  if (isSourceItself(planning.source, target)) {
+    tellSourceItself(planning, target);
+    return;
+  }
   if (namesake === undefined || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
   const where = placeName(target.place);
   const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
@@ -341,4 +360,20 @@ function checkName(planning: Planning, target: Target, discardImages: readonly I
       'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
     );
   else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
+}
+
+/** Whether the source AMI is in a target's account and region, and has the name that a copy of it is to have there. */
+function isSourceItself({ place, account, image }: Source, target: Target): boolean {
+  const isOwn = (image.OwnerId ?? account) === account;
+  return isOwn && placeName(target.place) === placeName(place) && target.name === image.Name;
+}
+
+function tellSourceItself({ source, findings }: Planning, { place, name }: Target): void {
+  const where = placeName(place);
+  const called = nameOfSource({ source });
+  findings.add(
+    where,
+    `this is where the source AMI ${called === name ? '' : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`,
+    `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`,
+  );
 }

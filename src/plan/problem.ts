@@ -24,7 +24,12 @@ function disabledRegion(error: unknown): { what: string; remedy: string } | unde
 export type Findings = Readonly<{
   /** Ends all that is looked for. */
   signal: AbortSignal;
+  /** All, whatever they are of. */
   problems: readonly Problem[];
+  /** Those of a target, and those that are of no target: of the source, or of the whole. */
+  of(target: string | undefined): readonly Problem[];
+  /** The same findings, in which what is noted is of these targets. */
+  about(targets: readonly string[]): Findings;
   add(where: string, what: string, remedy: string): void;
   /** Something to know that stops nothing. */
   warn(where: string, what: string): void;
@@ -34,37 +39,56 @@ export type Findings = Readonly<{
   attempt<T>(where: string, doing: string, read: () => Promise<T>): Promise<T | undefined>;
 }>;
 
-export function openFindings(signal: AbortSignal): Findings {
-  const problems: Problem[] = [];
-  const warnings: Problem[] = [];
-  const known = new Set<string>();
-  const addTo = (list: Problem[], one: Problem): void => {
-    const key = JSON.stringify([list === warnings, one.where, one.what]);
-    if (!known.has(key)) list.push(one);
-    known.add(key);
-  };
-  const add = (where: string, what: string, remedy: string) => addTo(problems, { where, what, remedy });
-  return {
-    signal,
-    problems,
-    add,
-    warn: (where, what) => addTo(warnings, { where, what, remedy: '' }),
-    warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
-    async attempt(where, doing, read) {
-      try {
-        return await read();
-      } catch (error) {
-        // A run that was told to stop found nothing.
-        signal.throwIfAborted();
-        const off = disabledRegion(error);
-        if (off !== undefined) {
-          add(where, off.what, off.remedy);
+/** A problem, and the targets that it is of; undefined stands for the whole. */
+type Noted = Readonly<{ problem: Problem; targets: Set<string | undefined> }>;
+
+/** @param mendsTarget what else mends a problem of targets, whatever it is */
+export function openFindings(
+  signal: AbortSignal,
+  mendsTarget: (targets: string) => string | undefined = () => undefined,
+): Findings {
+  const problems = new Map<string, Noted>();
+  const warnings = new Map<string, Problem>();
+  const nameOf = (where: string, what: string) => JSON.stringify([where, what]);
+  const openFor = (targets: readonly (string | undefined)[]): Findings => {
+    const add = (where: string, what: string, remedy: string): void => {
+      const name = nameOf(where, what);
+      const named = targets.filter((one) => one !== undefined);
+      const also = named.length > 0 ? mendsTarget(named.join(', ')) : undefined;
+      const problem = { where, what, remedy: [remedy, also].filter(Boolean).join('; ') };
+      const known = problems.get(name) ?? { problem, targets: [] };
+      problems.set(name, { ...known, targets: new Set([...known.targets, ...targets]) });
+    };
+    return {
+      signal,
+      get problems() {
+        return [...problems.values()].map(({ problem }) => problem);
+      },
+      of: (target) => [...problems.values()].flatMap((one) => (one.targets.has(target) ? [one.problem] : [])),
+      about: openFor,
+      add,
+      warn(where, what) {
+        const name = nameOf(where, what);
+        if (!warnings.has(name)) warnings.set(name, { where, what, remedy: '' });
+      },
+      warnings: () => together([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+      async attempt(where, doing, read) {
+        try {
+          return await read();
+        } catch (error) {
+          // A run that was told to stop found nothing.
+          signal.throwIfAborted();
+          const off = disabledRegion(error);
+          if (off !== undefined) {
+            add(where, off.what, off.remedy);
+            return undefined;
+          }
+          const { message, remedy } = explain(new StepError(doing, error as AwsCallError));
+          add(where, message, remedy ?? '');
           return undefined;
         }
-        const { message, remedy } = explain(new StepError(doing, error as AwsCallError));
-        add(where, message, remedy ?? '');
-        return undefined;
-      }
-    },
+      },
+    };
   };
+  return openFor([undefined]);
 }

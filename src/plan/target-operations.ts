@@ -1,6 +1,7 @@
 import type { Image } from '@aws-sdk/client-ec2';
-import { placeName } from '../aws/errors.ts';
+import { placeName, type Where } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
 import { joinIds, mergeTags, tagKeys } from '../tags.ts';
 import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
 import { type Operation, type PublishSettings, type Ref, told } from './operation.ts';
@@ -243,40 +244,69 @@ function publishing({ request: { publication, run } }: Decided, plan: TargetPlan
   ];
 }
 
-/** The island of the SSM parameters: all are set, or none. */
+/** The island of the SSM parameters that are set for all targets or for none. */
 export const parametersIsland = 'SSM parameters';
 
-/** What waits for all targets: the SSM parameters; then the older AMIs, which the parameters named until now. */
-export function concluding({ source }: Decided, parts: readonly (TargetPart & { target: TargetPlan })[]): Operation[] {
+/** An optional target's parameter is an island by itself: should it fail, the others stay as they are. */
+export function parameterIsland({ optional, ...place }: TargetRequest): string {
+  return optional ? `SSM parameter in ${placeName(place)}` : parametersIsland;
+}
+
+type Part = TargetPart & { target: TargetPlan };
+
+/**
+ * What waits for all targets but the optional ones: the SSM parameters; then the older AMIs, which the parameters named
+ * until now. An optional target's parameter is set after those, as soon as that target is ready.
+ */
+export function concluding({ source }: Decided, parts: readonly Part[]): Operation[] {
   const { place } = source;
-  const named = parts.filter(({ target }) => target.target.ssmParameter !== undefined);
-  if (named.length === 0) return parts.flatMap(({ target, ends }) => retiring(target, ends));
+  if (parts.every(({ target }) => target.target.ssmParameter === undefined))
+    return parts.flatMap(({ target, ends }) => retiring(target, ends));
+  const { needed = [], optional = [] } = Object.groupBy(parts, (one) =>
+    one.target.target.request.optional ? 'optional' : 'needed',
+  );
+  const common = settingAll(place, needed);
+  // The last of them says that all are set.
+  const set = common.slice(-1).map(({ id }) => id);
+  return [
+    ...common,
+    ...needed.flatMap(({ target }) => retiring(target, set)),
+    ...optional.flatMap((one) => {
+      const after = [...set, ...one.ends];
+      const own = setting(one, after);
+      return [...own, ...retiring(one.target, own.length > 0 ? own.map(({ id }) => id) : after)];
+    }),
+  ];
+}
+
+/** The operations that set the parameters of all these targets, or of none. */
+function settingAll(place: Where, parts: readonly Part[]): Operation[] {
+  if (parts.length === 0) return [];
   const ready = 'every target is ready';
-  const set = 'every parameter is set';
-  const sets = named.map(({ target: { target }, last }) => ({
-    ...{ place: target.place, name: target.ssmParameter ?? '', image: { madeBy: last } },
-  }));
-  const parameters = named.map(({ target: { target }, last }): Operation => {
-    const parameter = target.ssmParameter ?? '';
-    const id = `parameter ${parameter} in ${placeName(target.place)}`;
-    const base = { id, place: target.place, island: parametersIsland, of: [parameter], after: [ready] };
-    return {
-      ...told({ ...base, why: 'it is to name the AMI' }),
-      kind: 'parameter',
-      name: parameter,
-      image: { madeBy: last },
-    };
+  const sets = parts.flatMap(({ target: { target }, last }) => {
+    const { ssmParameter: name } = target;
+    return name === undefined ? [] : [{ place: target.place, name, image: { madeBy: last } }];
   });
+  const parameters = parts.flatMap((one) => setting(one, [ready]));
   const lasts = parts.flatMap(({ ends }) => ends);
   const all = 'the SSM parameters are set for all targets or for none';
   const then = 'until then the parameters may be put back to the older AMIs';
   const after = parameters.map(({ id }) => id);
+  const last = { id: 'every parameter is set', place, of: [], island: parametersIsland, after, why: then };
   return [
     { ...told({ id: ready, place, of: [], after: lasts, why: all }), kind: 'ready', sets },
     ...parameters,
-    { ...told({ id: set, place, of: [], island: parametersIsland, after, why: then }), kind: 'ready', sets: [] },
-    ...parts.flatMap(({ target }) => retiring(target, [set])),
+    { ...told(last), kind: 'ready', sets: [] },
   ];
+}
+
+/** The operation that sets a target's parameter, if it has one. */
+function setting({ target: { target }, last }: Part, after: readonly string[]): Operation[] {
+  const { ssmParameter: name, place, request } = target;
+  if (name === undefined) return [];
+  const id = `parameter ${name} in ${placeName(place)}`;
+  const what = told({ id, place, island: parameterIsland(request), of: [name], after, why: 'it is to name the AMI' });
+  return [{ ...what, kind: 'parameter', name, image: { madeBy: last }, alone: request.optional }];
 }
 
 /** AMIs that the new one replaces, and those that retain leaves no room for. */

@@ -3,21 +3,32 @@ import { errorMessage } from '../aws/errors.ts';
 /**
  * What was taken back, and what could not be, each as a sentence; what stays since another run needs it, or since nothing
  * shows that it is ours; what goes on, since its own run had no time left; and what only bears our tags, which is left alone.
+ * `allowed` is what could not be taken back in optional targets.
  */
-export type ReleaseReport = Readonly<Record<'done' | 'failed' | 'stays' | 'goesOn' | 'foreign', readonly string[]>>;
+export type ReleaseReport = Readonly<Record<'failed' | Told, readonly string[]>>;
+type Told = 'done' | 'stays' | 'goesOn' | 'foreign' | 'allowed';
 
-export const nothing: ReleaseReport = { done: [], failed: [], stays: [], goesOn: [], foreign: [] };
+export const nothing: ReleaseReport = { done: [], failed: [], stays: [], goesOn: [], foreign: [], allowed: [] };
 
 /** Something that failed, and the resource whose end makes it good. */
 type Failure = Readonly<{ what: string; resource?: string }>;
 
 /** What comes up on the way to a report; `gone` are resources that were removed. */
-export type Notes = Record<'done' | 'stays' | 'goesOn' | 'foreign', string[]> & {
+export type Notes = Record<Told, string[]> & {
   failed: Failure[];
   gone: Set<string>;
 };
 
-export const noNotes = (): Notes => ({ done: [], failed: [], gone: new Set(), stays: [], goesOn: [], foreign: [] });
+export const noNotes = (): Notes => ({
+  ...{ done: [], failed: [], gone: new Set(), stays: [], goesOn: [], foreign: [], allowed: [] },
+});
+
+/** Adds what came up in an optional target: what failed there fails nothing else. */
+export function addAllowed(notes: Notes, own: Notes): void {
+  const { failed, ...told } = reportOf(own);
+  for (const kind of ['done', 'stays', 'goesOn', 'foreign'] as const) notes[kind].push(...told[kind]);
+  notes.allowed.push(...failed);
+}
 
 /** The result of `act`, or undefined after a note. A text tells what was done. */
 export type Attempt = <T>(what: string, act: () => Promise<T>, resource?: string) => Promise<T | undefined>;
@@ -51,12 +62,12 @@ export function notingTagged(notes: Notes, account: string): Attempt {
   };
 }
 
-export function reportOf({ done, failed, gone, stays, goesOn, foreign }: Notes): ReleaseReport {
+export function reportOf({ done, failed, gone, stays, goesOn, foreign, allowed }: Notes): ReleaseReport {
   // What was to be taken off a resource that is gone is gone with it.
   const real = failed.filter(({ resource }) => resource === undefined || !gone.has(resource));
   const once = (texts: readonly string[]) => [...new Set(texts)];
   return {
-    ...{ done, goesOn, stays: once(stays), foreign: once(foreign) },
+    ...{ done, goesOn, stays: once(stays), foreign: once(foreign), allowed: once(allowed) },
     failed: real.map(({ what }) => what),
   };
 }

@@ -8,7 +8,16 @@ import { dropLeases, endLease, isWithin, type LeaseRecord, leasesOf, sortLeases,
 import { longestJobMs } from '../plan/earlier.ts';
 import { releaseAccess, revokeKnown } from './access.ts';
 import { findEncryptedCopies, releaseCopies } from './encrypted-copies.ts';
-import { type Attempt, type Notes, noNotes, noting, notingTagged, type ReleaseReport, reportOf } from './notes.ts';
+import {
+  type Attempt,
+  addAllowed,
+  type Notes,
+  noNotes,
+  noting,
+  notingTagged,
+  type ReleaseReport,
+  reportOf,
+} from './notes.ts';
 import type { Leases, Releasing } from './releasing.ts';
 import { releaseTarget } from './target.ts';
 
@@ -135,7 +144,7 @@ function accessBy(releasing: Releasing, leases: Leases, notes: Notes): Promise<u
 
 /** Removes what the leases' runs began in the targets. Gives of each whether it is all gone. */
 function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<boolean[]> {
-  const { state, targets, superseding, ready, isLast } = releasing;
+  const { state, targets, optional, superseding, ready, isLast } = releasing;
   let known: Promise<ReadonlyMap<string, string>> | undefined;
   const parents = () => {
     known ??= parentsOf(releasing, leases, notes);
@@ -145,7 +154,14 @@ function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<
   const gone = new Map([[state.leaseId, state.since], ...dead]);
   const owners = { state, gone, othersLive: leases.live.length > 0, superseding, isLast, isSweep: false, parents };
   return joined(
-    targets.map((target) => releaseTarget(target, { ...owners, ready: ready.has(placeName(target)) }, notes)),
+    targets.map(async (target) => {
+      const where = placeName(target);
+      const own = optional?.has(where) ? noNotes() : notes;
+      const isGone = await releaseTarget(target, { ...owners, ready: ready.has(where) }, own);
+      if (own === notes) return isGone;
+      addAllowed(notes, own);
+      return isGone && own.failed.length === 0;
+    }),
   );
 }
 

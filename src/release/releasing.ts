@@ -10,6 +10,8 @@ export type Releasing = Readonly<{
   sourceRegion: string;
   /** The targets in which something of the owners may be. */
   targets: readonly Place[];
+  /** Those of them, as `account/region`, in which what stays is only worth a warning. */
+  optional?: ReadonlySet<string>;
   /** The names of all targets from which what is left is taken back: these, or those that a sweep has been to. */
   reached: readonly string[];
   /** What the owner that ends has written down; other owners are told by their leases alone. */

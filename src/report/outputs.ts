@@ -19,6 +19,8 @@ export type TargetRecord = Readonly<{
   status: 'created' | 'reused' | 'failed' | 'planned';
   seconds: number;
   error?: string;
+  /** Only where it is: the others can do without it. */
+  optional?: true;
 }>;
 
 export type Report = Readonly<{
@@ -39,6 +41,9 @@ export type Report = Readonly<{
   timeline: readonly Span[];
   seconds: number;
 }>;
+
+/** Whether the target failed, and the run with it. */
+export const isLost = ({ status, optional }: TargetRecord): boolean => status === 'failed' && optional !== true;
 
 /** Whether the record's AMI is there and right. */
 export const isReady = ({ amiId, status }: TargetRecord): boolean => amiId !== null && status !== 'failed';

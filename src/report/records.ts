@@ -1,7 +1,10 @@
+import { problemLine } from '../alike.ts';
 import { explainLine, placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
 import type { Outcome, Outcomes } from '../outcome.ts';
-import { isMaking, type TargetPlan } from '../plan/decided.ts';
+import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
+import type { Operation } from '../plan/operation.ts';
 import { parametersIsland } from '../plan/target-operations.ts';
 import type { ReleaseReport } from '../release/notes.ts';
 import type { Prepared } from '../run.ts';
@@ -13,8 +16,8 @@ import type { Span } from './timeline.ts';
 /* What became of the operations, told by target. */
 
 /** What a dry run reports: nothing was changed. */
-export function planned({ plan, record }: Prepared, log: Log): Report {
-  const targets = plan.targets.map((target) => {
+export function planned({ plan, record }: Prepared, asked: readonly TargetRequest[], log: Log): Report {
+  const targets = recordsOf(plan, asked, (target) => {
     const reused = target.action === 'reuse' ? { id: target.image.ImageId ?? '', image: target.image } : undefined;
     return recordOf(target, { made: reused, status: reused ? 'reused' : 'planned', seconds: 0 });
   });
@@ -24,21 +27,53 @@ export function planned({ plan, record }: Prepared, log: Log): Report {
   };
 }
 
-export function reportOf(
-  { plan, record }: Prepared,
-  { outcomes, created, cleanUp }: Readonly<{ outcomes: Outcomes; created: Outcomes; cleanUp: ReleaseReport }>,
-  log: Log,
-): Report {
+/** What a run was asked for, and what became of it. */
+type Ended = Readonly<{
+  asked: readonly TargetRequest[];
+  outcomes: Outcomes;
+  created: Outcomes;
+  cleanUp: ReleaseReport;
+}>;
+
+export function reportOf({ plan, record }: Prepared, { asked, outcomes, created, cleanUp }: Ended, log: Log): Report {
   const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
   const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
   return {
     sourceAmiId: record.source.amiId ?? '',
     plan: withOutcomes(record, new Map([...created, ...outcomes])),
-    targets: plan.targets.map((target) => outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start)),
+    targets: recordsOf(plan, asked, (target) =>
+      outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start),
+    ),
     failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
     cleanUp,
     timeline: timelineOf(outcomes),
     seconds: log.elapsedSeconds(),
+  };
+}
+
+/** A record for each target that was asked for, in that order; one that was left out has failed. */
+function recordsOf(
+  { targets, leftOut }: Plan,
+  asked: readonly TargetRequest[],
+  tell: (target: TargetPlan) => TargetRecord,
+): TargetRecord[] {
+  const byPlace = new Map([
+    ...targets.map((target) => [placeName(target.target.place), tell(target)] as const),
+    ...leftOut.map(({ target, problems }) => [placeName(target), failedRecord(target, problemLine(problems))] as const),
+  ]);
+  return asked.flatMap((target) => byPlace.get(placeName(target)) ?? []);
+}
+
+/** The record of a target of which nothing was made. */
+export function failedRecord(
+  { account, region, optional }: TargetRequest,
+  error: string,
+  known: Readonly<{ amiName: string; kmsKeyArn: string }> | undefined = undefined,
+): TargetRecord {
+  return {
+    ...{ account, region, amiId: null, amiName: known?.amiName ?? null, snapshotIds: [] },
+    ...{ kmsKeyArn: known?.kmsKeyArn ?? null, status: 'failed', seconds: 0, error },
+    ...(optional && { optional }),
   };
 }
 
@@ -64,7 +99,7 @@ type Result = Extract<Outcome, { is: 'done' }>['result'];
 
 /** What is told of a target; without snapshots, those that its image names. */
 function recordOf({ target }: TargetPlan, { made, status, seconds }: Told): TargetRecord {
-  const { account, region } = target.request;
+  const { account, region, optional } = target.request;
   const image = made?.image;
   return {
     account,
@@ -76,12 +111,17 @@ function recordOf({ target }: TargetPlan, { made, status, seconds }: Told): Targ
     kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
     status,
     seconds: Math.round(seconds * 10) / 10,
+    ...(optional && { optional }),
   };
 }
 
-/** SSM parameters are set for all targets or for none. */
+/** SSM parameters are set for all targets or for none; an optional one by itself, so that its failure is a warning. */
 function parameterFailures(all: readonly Outcome[], log: Log): string[] {
-  const outcomes = all.filter(({ operation: { kind, island } }) => kind === 'ready' || island === parametersIsland);
+  const isOfAll = ({ kind, island }: Operation) => kind === 'ready' || island === parametersIsland;
+  for (const { operation, ...end } of all)
+    if (end.is === 'failed' && operation.kind === 'parameter' && !isOfAll(operation))
+      log.warn(`${placeName(operation.place)} (optional): ${explainLine(end.error)}`);
+  const outcomes = all.filter(({ operation }) => isOfAll(operation));
   const failure = failureOf(outcomes);
   if (failure !== undefined) return [`The SSM parameters hold what they held before. ${explainLine(failure.error)}`];
   if (outcomes.some(({ is }) => is === 'not begun'))

@@ -2,7 +2,7 @@ import { placeName } from '../aws/errors.ts';
 import { totalGiB } from '../image.ts';
 import { consoleUrl } from '../regions.ts';
 import { flowchart, gantt } from './mermaid.ts';
-import { isReady, type Report, type TargetRecord } from './outputs.ts';
+import { isLost, isReady, type Report, type TargetRecord } from './outputs.ts';
 import type { PlanRecord } from './plan.ts';
 import { markdown, markdownCell } from './text.ts';
 import { counted, spokenSeconds } from './words.ts';
@@ -30,8 +30,8 @@ export function summaryText(report: Report): string {
     // Where problems were found, they say it better.
     ...(problems.length > 0
       ? []
-      : failed.flatMap(({ account, region, error = '' }) =>
-          failureText(error, `**${markdown(placeName({ account, region }))}**: `),
+      : failed.flatMap(({ account, region, error = '', optional = false }) =>
+          failureText(error, `**${markdown(placeName({ account, region }))}**${optional ? ' (optional)' : ''}: `),
         )),
   ];
   const table = [
@@ -98,8 +98,9 @@ function verdict(report: Report): string {
   if (problems.length > 0)
     return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; ${madeImageId === undefined ? 'nothing was changed' : `${markdown(madeImageId)} was made and is kept, nothing else was changed`}`;
   if (plan?.dryRun === true) {
-    const toMake = targets.filter(({ status }) => status === 'planned').length;
-    return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made; nothing was changed`;
+    const [toMake, out] = ['planned', 'failed'].map((one) => targets.filter(({ status }) => status === one).length);
+    const without = out === 0 ? '' : `; ${out} left out, because they have problems`;
+    return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made${without}; nothing was changed`;
   }
   return targets.length === 0 ? '❌ The run failed' : targetsVerdict(report);
 }
@@ -112,13 +113,17 @@ function sweepVerdict({ failed, done }: Report['cleanUp']): string {
 /** The verdict on a run that came as far as its targets. */
 function targetsVerdict({ targets, failures, cleanUp }: Report): string {
   const made = targets.filter(isReady).length;
-  if (made < targets.length) {
+  const lost = targets.filter(isLost).length;
+  if (lost > 0) {
     const others = made === 0 ? '' : `; ${made === 1 ? '1 AMI is' : `${made} AMIs are`} ready`;
-    return `❌ ${targets.length - made} of ${targets.length} targets failed${others}`;
+    return `❌ ${lost} of ${targets.length} targets failed${others}`;
   }
-  const ready = made === 1 ? 'The AMI is' : `All ${made} AMIs are`;
+  const missing = targets.length - made;
+  const all = made === 1 ? 'The AMI is' : `All ${made} AMIs are`;
+  const ready = missing === 0 ? all : `${made} of ${targets.length} AMIs are`;
   if (failures.length > 0) return `❌ ${ready} ready, but publishing failed`;
-  return cleanUp.failed.length > 0 ? `⚠️ ${ready} ready, but something was left behind` : `✅ ${ready} ready`;
+  if (cleanUp.failed.length > 0) return `⚠️ ${ready} ready, but something was left behind`;
+  return missing === 0 ? `✅ ${ready} ready` : `⚠️ ${ready} ready; the others are optional, and failed`;
 }
 
 function row(

@@ -190,7 +190,8 @@ resource "aws_iam_role_policy" "target_role" {
           "ec2:DescribeLockedSnapshots",
           "ec2:ListImagesInRecycleBin",
           "ec2:GetEbsEncryptionByDefault",
-          "ec2:GetEbsDefaultKmsKeyId"
+          "ec2:GetEbsDefaultKmsKeyId",
+          "ec2:DescribeRegions"
         ],
         "Resource" : "*"
       },

@@ -1,0 +1,37 @@
+import { DescribeRegionsCommand } from '@aws-sdk/client-ec2';
+import { placeName } from '../aws/errors.ts';
+import type { Host } from '../host.ts';
+import type { EnabledRegions, TargetRequest } from '../inputs/targets.ts';
+import type { Request } from '../inputs.ts';
+import { joined } from '../join.ts';
+import { openFindings } from '../plan/problem.ts';
+import { openAccounts } from './accounts.ts';
+
+/**
+ * The regions that each account of `target-regions: all` has enabled, as its own role reads them in the source region; or
+ * why they could not be read. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
+ */
+export async function readEnabledRegions(host: Host, request: Request, signal: AbortSignal): Promise<EnabledRegions> {
+  const findings = openFindings(signal);
+  const accounts = openAccounts(host, request, findings);
+  const enabledIn = async (target: TargetRequest): Promise<string[] | undefined> => {
+    if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
+    const where = placeName(target);
+    return findings.about([where]).attempt(where, 'reading the regions that the account has enabled', async () => {
+      const { Regions = [] } = await accounts.target(target).ec2(new DescribeRegionsCommand({}));
+      // AWS tells no others unless it is asked for them; an emulator may.
+      const enabled = Regions.filter(({ OptInStatus }) => OptInStatus !== 'not-opted-in');
+      return enabled.flatMap(({ RegionName }) => RegionName ?? []);
+    });
+  };
+  const read = request.targets
+    .filter(({ everyRegion }) => everyRegion !== undefined)
+    .map(async (target) => {
+      const regions = await enabledIn(target);
+      const [problem = { where: placeName(target), what: 'its regions could not be read', remedy: '' }] = findings.of(
+        placeName(target),
+      );
+      return [target.account, regions === undefined ? { problem } : { regions }] as const;
+    });
+  return new Map(await joined(read));
+}
