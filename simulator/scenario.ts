@@ -18,6 +18,7 @@ import {
   type Settings,
   type SimImage,
   type SimSnapshot,
+  type TagRules,
   type World,
 } from './world.ts';
 
@@ -113,6 +114,7 @@ export type AccountScenario = Readonly<{
   roles?: Readonly<Record<string, RoleScenario>>;
   regions?: Readonly<Record<string, RegionScenario>>;
   notOptedIn?: readonly string[];
+  tagRules?: TagRules;
 }>;
 
 /** An AWS to play: who there is, what they have, how fast things go and what goes wrong. */
@@ -209,6 +211,7 @@ function buildAccount(id: string, scenario: AccountScenario, now: number): Accou
     oidcProviders: (scenario.oidc ?? []).map(({ issuer, audiences }) => ({ issuer, audiences: [...audiences] })),
     regions: new Map(),
     notOptedIn: new Set(scenario.notOptedIn),
+    tagRules: scenario.tagRules ?? {},
   };
   for (const [name, region] of Object.entries(scenario.regions ?? {}))
     account.regions.set(name, buildRegion({ account, name, now }, region));

@@ -4,6 +4,7 @@ import { type Publication, readPublication } from './inputs/publication.ts';
 import { InputError, keyProblem, Reader, type ReadFile, type RunContext, runValues } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
+import { readTags } from './inputs/tags.ts';
 import { readTargets, type TargetRequest } from './inputs/targets.ts';
 import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from './template.ts';
 import { readTextFile } from './text-file.ts';
@@ -28,6 +29,8 @@ export type Request = Settings &
     allowLostBilling: boolean;
     onExisting: OnExisting;
     copyTags: boolean;
+    /** What encrypted copies bear instead of the targets' tags; values still hold placeholders. */
+    intermediateTags: Readonly<Record<string, string>> | undefined;
     publication: Publication;
     topology: Topology;
     /** The key of the source account in each hub's region; `{region}` is still to fill. */
@@ -66,6 +69,7 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
     allowLostBilling: reader.flag('allow-lost-billing'),
     onExisting: reader.oneOf('on-existing', onExistings),
     copyTags: reader.flag('copy-tags'),
+    intermediateTags: readIntermediateTags(reader),
     publication: readPublication(reader, partition, run),
     topology: reader.oneOf('topology', topologies),
     hubKmsKey: readHubKey(reader, region, run),
@@ -94,6 +98,12 @@ function readDescription(reader: Reader, run: RunContext): string | undefined {
     fits: (text) => isImageDescription(fill(text, values)),
     expected: 'an AMI description has at most 255 ASCII characters',
   });
+}
+
+/** None at all is another wish than no input: `{}`. */
+function readIntermediateTags(reader: Reader): Request['intermediateTags'] {
+  const text = reader.optional('intermediate-tags');
+  return text === undefined ? undefined : readTags(reader, 'intermediate-tags', text);
 }
 
 /** The key of the hubs; each is in a region of its own, so that one which names a region is looked at there. */

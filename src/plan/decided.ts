@@ -2,6 +2,7 @@ import type { Image, Tag } from '@aws-sdk/client-ec2';
 import type { Where } from '../aws/errors.ts';
 import type { Request } from '../inputs.ts';
 import { tagKeys } from '../tags.ts';
+import type { CreationTags } from './creation-tags.ts';
 import type { Source, SourceSnapshot, Target } from './facts.ts';
 import type { Expected, Operation } from './operation.ts';
 import type { Retention } from './retention.ts';
@@ -17,6 +18,8 @@ export type EncryptedCopy = Readonly<{
   place: Where;
   name: string;
   kmsKeyArn: string;
+  /** The user's tags that it bears when this run makes it. */
+  tags: CreationTags;
   only: readonly SourceSnapshot[] | undefined;
   /** The copy that an earlier run made, or another makes; of single snapshots, theirs by the source's. */
   there: string | undefined;

@@ -1,6 +1,6 @@
 import { totalGiB } from '../image.ts';
 import type { Request } from '../inputs.ts';
-import { isMaking, type MakingPlan, type Plan } from './decided.ts';
+import { type EncryptedCopy, isMaking, type MakingPlan, type Plan } from './decided.ts';
 import type { SourceSnapshot } from './facts.ts';
 
 /*
@@ -56,7 +56,6 @@ export function estimate(request: Request, { source, targets, encryptedCopies: c
     .map((one) => ({ ...one, copied: copiedBy(one, source.snapshots) }))
     .filter(({ copied }) => copied.length > 0);
   const gibOf = (some: typeof making) => some.reduce((sum, { copied }) => sum + totalGiB(copied), 0);
-  const encryptedCopies = copies.filter(({ there }) => there === undefined);
   const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
   const regions = Map.groupBy(abroad, ({ target }) => target.request.region);
   const hubbed = [...regions.values()].reduce((sum, one) => {
@@ -65,9 +64,7 @@ export function estimate(request: Request, { source, targets, encryptedCopies: c
   }, 0);
   const priced = (transferGiB: number) => ({ transferGiB, transferUSD: round(transferGiB * transferPerGiB) });
   const byTopology = { direct: priced(gibOf(abroad)), 'regional-hub': priced(hubbed) };
-  const encrypted = encryptedCopies.flatMap(({ only, snapshotsThere }) =>
-    (only ?? source.snapshots).filter(({ id }) => !snapshotsThere.has(id)),
-  );
+  const encrypted = copies.flatMap((copy) => encryptedBy(copy, source.snapshots));
   const encryptedGiB = totalGiB(encrypted);
   const encryptedCount = encrypted.length;
   const { copyMinutes } = request;
@@ -89,6 +86,14 @@ export function estimate(request: Request, { source, targets, encryptedCopies: c
         : { least: Math.min(hops * copyMinutes, minutesAt(mibPerSecond.most)), most: hops * copyMinutes },
     basis: `volume sizes, not blocks written; list prices of us-east-1: ${transferPerGiB} USD/GiB between regions, ${storagePerGiBMonth} USD/GiB-month of snapshots (https://aws.amazon.com/ebs/pricing/); time by the largest volume at ${mibPerSecond.least} to ${mibPerSecond.most} MiB/s a copy (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)`,
   };
+}
+
+/** The snapshots that are copied anew for an encrypted copy. */
+export function encryptedBy(
+  { there, only, snapshotsThere }: EncryptedCopy,
+  all: readonly SourceSnapshot[],
+): readonly SourceSnapshot[] {
+  return there === undefined ? (only ?? all).filter(({ id }) => !snapshotsThere.has(id)) : [];
 }
 
 /** The snapshots that are copied anew for a target. */

@@ -4,7 +4,8 @@ import { encryptedCopyName } from '../encrypted-copy.ts';
 import { describedAs, matchSnapshots, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { type Reader, unreadableLeases } from '../lease.ts';
-import { maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
+import { instanceTag, maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
+import { intermediateTags, tagsOfTargets } from './creation-tags.ts';
 import {
   type Common,
   type Copying,
@@ -54,7 +55,7 @@ export function planOf(observed: Observed, { request, leaseId, reader }: Planner
   const drafts = observed.targets.map((target) => planTarget(planning, ownIn(target, copies, findings)));
   const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
   const found = { ...observed, intermediates };
-  const hubs = planHubs(found, abroad);
+  const hubs = planHubs(planning, found, abroad);
   const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
   const atSource = direct.length === 0 ? undefined : planEncryptedCopy(planning, found, direct);
   const targets = drafts.map((draft): TargetPlan => {
@@ -104,18 +105,27 @@ function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }: Observed): string[
 }
 
 /** A hub for each region in which several targets are to be made yet. */
-function planHubs({ source, hubs, intermediates }: Observed, toMake: readonly Draft[]): Map<string, EncryptedCopy> {
+function planHubs(
+  { request }: Planning,
+  { source, hubs, intermediates }: Observed,
+  toMake: readonly Draft[],
+): Map<string, EncryptedCopy> {
   const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
   const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
   return new Map(
-    worth.map(([region, hub]) => [region, wholeCopy(source, hub, keptCopy(intermediates.get(region), source, hub))]),
+    worth.map(([region, hub]) => {
+      const tags = intermediateTags(request, source, hub.place);
+      return [region, wholeCopy(source, { ...hub, tags }, keptCopy(intermediates.get(region), source, hub))];
+    }),
   );
 }
 
-function wholeCopy({ imageId, image }: Source, { place, kmsKeyArn }: Hub, there: Image | undefined): EncryptedCopy {
-  const name = encryptedCopyName(imageId, kmsKeyArn);
+type ToEncrypt = Hub & Pick<EncryptedCopy, 'tags'>;
+
+function wholeCopy({ imageId, image }: Source, to: ToEncrypt, there: Image | undefined): EncryptedCopy {
+  const name = encryptedCopyName(imageId, to.kmsKeyArn);
   const snapshotsThere = there === undefined ? new Map() : matchSnapshots(image, there);
-  return { place, name, kmsKeyArn, only: undefined, there: there?.ImageId, snapshotsThere };
+  return { ...to, name, only: undefined, there: there?.ImageId, snapshotsThere };
 }
 
 /** The keys that what `from` gives is under. */
@@ -140,7 +150,7 @@ function planEncryptedCopy(
   const unshareable = snapshots.filter(({ obstacle }) => obstacle !== undefined);
   if (unshareable.length === 0) return undefined;
   if (kmsKeyArn !== undefined) {
-    const hub = { place, kmsKeyArn };
+    const hub = { place, kmsKeyArn, tags: intermediateTags(request, source, place) };
     const there = intermediates.get(place.region);
     const some = unshareable.length < snapshots.length && targets.every(({ route }) => route === 'register');
     return some
@@ -276,7 +286,11 @@ function planTags(
   { of, inherited, ours, most }: Readonly<{ of: string; inherited: readonly Tag[]; ours: Tags; most: number }>,
 ): Tag[] {
   const own = { ...provenance(request, source.imageId), ...ours };
-  const { tags, dropped } = mergeTags(request.copyTags ? inherited : [], { users: target.tags, ours: own }, most);
+  // The AMI of an instance has its tags of this very run's, as they are filled in for the source account.
+  const given =
+    tagValue(source.image, instanceTag) === undefined ? [] : Object.keys(tagsOfTargets(request, source, source.place));
+  const sources = request.copyTags ? inherited.filter(({ Key = '' }) => !given.includes(Key)) : [];
+  const { tags, dropped } = mergeTags(sources, { users: target.tags, ours: own }, most);
   if (dropped.length > 0)
     findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(', ')}`);
   return tags;

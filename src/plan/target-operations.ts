@@ -265,6 +265,7 @@ export function concluding({ source }: Decided, parts: readonly (TargetPart & { 
       kind: 'parameter',
       name: parameter,
       image: { madeBy: last },
+      tags: target.tags,
     };
   });
   const lasts = parts.flatMap(({ ends }) => ends);
