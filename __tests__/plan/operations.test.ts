@@ -692,7 +692,7 @@ describe('where every AMI is there, a lease is taken to clean up', () => {
 
 describe('a copy that is taken over', () => {
   test('of a snapshot waits for no share, but can have it again', () => {
-    const { plan } = planOne({ leases, target: { earlierCopies: [earlierCopy('snap-1')] } });
+    const { plan } = planOne({ leases, target: { earlierCopies: [earlierCopy('snap-1', { state: 'pending' })] } });
     const [share, access] = [only(ofKind(plan, 'share')), only(ofKind(plan, 'access'))];
     expect(only(ofKind(plan, 'copy'))).toMatchObject({
       of: ['snap-1'],

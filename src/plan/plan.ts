@@ -26,6 +26,7 @@ import {
   holdersOf,
   isHeld,
   planCopies,
+  shareLeft,
   whyUnlike,
 } from './earlier.ts';
 import type { Hub, Observed, Source, Target } from './facts.ts';
@@ -207,7 +208,15 @@ function planTarget(planning: Planning, { target, tie }: Own): Draft {
         : finished,
   };
   if (image !== undefined) return { ...common, action: found.action, image };
-  const supplied = { crossAccount, snapshotTags: planSnapshotTags(planning, target, route) };
+  // Where all copies are there, nothing of another account's is read any more, unless its UEFI variables are.
+  const reads =
+    route === 'copy' ||
+    source.image.OwnerId !== source.account ||
+    copies.copies.some(({ takeOver }) => takeOver === undefined || shareLeft(target, takeOver) > 0);
+  const supplied = {
+    crossAccount: crossAccount && reads,
+    snapshotTags: planSnapshotTags(planning, target, route),
+  };
   return route === 'copy'
     ? { ...common, ...supplied, action: 'copy', takeOver }
     : { ...common, ...supplied, action: 'register', copies: copies.copies, supersedes };

@@ -8,6 +8,7 @@ import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
 import type { Approved } from '../plan/digest.ts';
 import { type Estimate, encryptedBy, estimate } from '../plan/estimate.ts';
 import type { Kind, Operation } from '../plan/operation.ts';
+import { copyingTime, costsOf } from './costs.ts';
 import { counted } from './words.ts';
 
 /** An operation as it is told: what is done where, to what, after what and why; and, at the end, what became of it. */
@@ -175,12 +176,8 @@ const explained: ReadonlySet<Kind> = new Set(['deregister', 'delete', 'untag', '
 const toldOperations = 200;
 
 /** The plan for the log: a line an operation, then what it comes to. */
-export function planLines({
-  operations,
-  targets,
-  intermediates,
-  estimate,
-}: PlanRecord): { where: string; what: string }[] {
+export function planLines(record: PlanRecord): { where: string; what: string }[] {
+  const { operations, targets, intermediates, estimate, topology } = record;
   const lines = operations.slice(0, toldOperations).map(({ kind, account, region, of, kmsKeyArn, why }) => ({
     where: placeName({ account, region }),
     what: `${kind} ${of.join(', ')}${kmsKeyArn === null ? '' : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ''}`,
@@ -195,17 +192,14 @@ export function planLines({
     where: placeName({ account, region }),
     what: `the encrypted copy bears ${tagList(tags)}, ${stays ? 'and stays' : 'until the end of the run'}`,
   }));
-  const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes } = estimate;
+  const costs = [...costsOf(estimate, topology), ...copyingTime(estimate)];
   const more = operations.length - lines.length;
   return [
     ...lines,
     ...borne,
     ...kept.slice(0, toldOperations),
     ...(more > 0 ? [{ where: '…', what: `${more} operations more; the file of plan-file has them all` }] : []),
-    {
-      where: 'by estimate',
-      what: `${counted(copies, 'snapshot copy', 'snapshot copies')}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`,
-    },
+    { where: 'by estimate', what: costs.length === 0 ? 'nothing is copied' : costs.join('; ') },
   ];
 }
 
