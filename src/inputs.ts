@@ -6,7 +6,7 @@ import { readSettings, type Settings } from './inputs/settings.ts';
 import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
 import { readTags } from './inputs/tags.ts';
 import { readTargets, type TargetRequest } from './inputs/targets.ts';
-import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from './template.ts';
+import { fill, needsSourceImage, shortestSource, shortestTarget, unknownPlaceholders } from './template.ts';
 import { readTextFile } from './text-file.ts';
 
 export type Route = (typeof routes)[number];
@@ -88,12 +88,9 @@ export function readInputs(get: (name: string) => string, run: RunContext, readF
   return request;
 }
 
-/** A target of the shortest names: what doesn't fit with these never will. */
-const someTarget = { account: '0'.repeat(12), region: 'us-east-1' };
-
 function readDescription(reader: Reader, run: RunContext): string | undefined {
   const template = reader.templateValue('target-ami-description', reader.optional('target-ami-description'));
-  const values = { ...runValues(run), ...someTarget, ...shortestSource };
+  const values = { ...runValues(run), ...shortestTarget, ...shortestSource };
   return reader.checked('target-ami-description', template, {
     fits: (text) => isImageDescription(fill(text, values)),
     expected: 'an AMI description has at most 255 ASCII characters',
@@ -113,7 +110,7 @@ function readHubKey(reader: Reader, sourceRegion: string, run: RunContext): stri
   const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
   const problem = needsSourceImage(template)
     ? '{name} and {source-ami} have no place in it'
-    : keyProblem(fill(template, { ...someTarget, ...runValues(run), region }), region, undefined);
+    : keyProblem(fill(template, { ...shortestTarget, ...runValues(run), region }), region, undefined);
   if (problem !== undefined && unknownPlaceholders(template).length === 0)
     reader.note('hub-kms-key', template, problem);
   return template;

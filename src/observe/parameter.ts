@@ -1,12 +1,18 @@
 import { GetParameterCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { AwsCallError, hasCode, isDenied, placeName } from '../aws/errors.ts';
+import { parameterNameProblem } from '../inputs/publication.ts';
 import type { Findings } from '../plan/problem.ts';
 import { partitionOf } from '../regions.ts';
 
 /** Whether the parameter can be set to an AMI's ID, as far as reading it tells; what stands in the way is a finding. */
 export async function checkParameter(place: Place, name: string, findings: Findings): Promise<void> {
   const where = placeName(place);
+  const problem = parameterNameProblem(name);
+  if (problem !== undefined) {
+    findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, 'correct ssm-parameter');
+    return;
+  }
   try {
     const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
     if (Parameter?.Type !== undefined && Parameter.Type !== 'String')
