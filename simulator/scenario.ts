@@ -72,6 +72,8 @@ export type KeyScenario = Readonly<{
   policy?: PolicyDocument;
   /** How many grants the key may have: AWS's own limit unless named. */
   grantQuota?: number;
+  /** Principals that have a grant to decrypt. */
+  grantedTo?: readonly string[];
 }>;
 
 /** https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
@@ -324,7 +326,10 @@ function buildKey({ account, region }: Place, alias: string, key: KeyScenario): 
     },
     policy: key.policy ?? delegatingPolicy(account.id, account.partition),
     formerPolicies: [],
-    grants: [],
+    grants: (key.grantedTo ?? []).map((GranteePrincipal, index) => ({
+      ...{ GrantId: String(index).padStart(64, '0'), GranteePrincipal, Operations: ['Decrypt', 'CreateGrant'] },
+      ...{ CreationDate: new Date('2026-01-01T00:00:00Z'), IssuingAccount: account.id, activeAt: 0 },
+    })),
     grantQuota: key.grantQuota ?? grantsPerKey,
   };
 }

@@ -747,6 +747,7 @@ test('what is published is so once the AMI is right; a parameter names it', () =
   expect(published.settings).toEqual({
     key: targetKey,
     grantKeyTo: ['arn:aws:iam::1:role/x'],
+    grantElsewhere: [],
     launchPermissions: [],
     deprecateAt: { at: now + 9 * 86_400_000, keep: true },
     protection: expect.not.stringMatching(/^off$/),

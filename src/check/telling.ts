@@ -71,7 +71,7 @@ export function lackIn(
 const inBothSets = ['GenerateDataKeyWithoutPlaintext', 'DescribeKey'];
 
 function tellKeyDenial({ request, findings }: Telling, { asker, question, verdict }: Denial<KeyQuestion>): void {
-  const { keyArn, counts, mending, foreign } = question;
+  const { keyArn, counts, mending, foreign, otherwise } = question;
   const denied = deniedIn(verdict.words)?.action ?? question.action;
   // Encrypting under that key again is nothing that reading takes.
   if (mending === 'reading' && denied === 'kms:ReEncryptTo') return;
@@ -87,7 +87,7 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
       ? `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`
       : denialRemedy({ whose: 'its policy', action: denied, resources: [keyArn], words: verdict.words });
   const stops = counts === 'through-ec2' && inBothSets.includes(denied.slice('kms:'.length));
-  if (counts === 'ours') findings.add(where, what, remedy);
+  if (counts === 'ours') findings.add(where, what, [remedy, ...otherwise].join('; '));
   else if (stops && request.keyPreflight === 'fail')
     findings.add(
       where,

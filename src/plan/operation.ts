@@ -141,6 +141,8 @@ export type Publish = Base & Readonly<{ kind: 'publish'; image: Ref; settings: P
 export type PublishSettings = Readonly<{
   key: string;
   grantKeyTo: readonly string[];
+  /** Service-linked roles of other accounts, which no grant from here can be made for. */
+  grantElsewhere: readonly string[];
   launchPermissions: readonly LaunchPermission[];
   protection: DeregistrationProtection;
   /** When the AMI is deprecated; ms since the epoch. `keep`: one that it has already stays. */

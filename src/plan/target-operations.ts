@@ -231,7 +231,9 @@ function publishing({ request: { publication, run } }: Decided, plan: TargetPlan
   const deprecateAt: PublishSettings['deprecateAt'] =
     after &&
     ('at' in after ? { at: after.at.getTime(), keep: false } : { at: run.date.getTime() + days * dayMs, keep: true });
-  const settings = { key, grantKeyTo, launchPermissions, deprecateAt, protection, zones };
+  const grantElsewhere = grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
+  const granted = grantKeyTo.filter((one) => !grantElsewhere.includes(one));
+  const settings = { key, grantKeyTo: granted, grantElsewhere, launchPermissions, deprecateAt, protection, zones };
   const lists = [grantKeyTo, launchPermissions, zones].some(({ length }) => length > 0);
   if (!lists && deprecateAt === undefined && protection === 'off') return [];
   const island = placeName(place);
@@ -241,6 +243,12 @@ function publishing({ request: { publication, run } }: Decided, plan: TargetPlan
   return [
     { ...told({ id: `publish ${island}`, place, island, of, after: [last], why }), kind: 'publish', image, settings },
   ];
+}
+
+/** https://docs.aws.amazon.com/IAM/latest/UserGuide/using-service-linked-roles.html: their path begins so. */
+function isOthersServiceRole(principal: string, account: string): boolean {
+  const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
+  return of !== undefined && of !== account;
 }
 
 /** The island of the SSM parameters: all are set, or none. */
