@@ -13,8 +13,11 @@ const autoScaling = (account: string) =>
 const key = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
 const policies = ['target-publish', 'target-grant-key'];
 
-async function warned(inputs: Record<string, string>, targetKey: KeyScenario = {}, without?: string) {
-  const shared = customerKey({ policies, targetKey });
+type Given = KeyScenario & Readonly<{ without?: string; body?: string }>;
+
+async function warned(inputs: Record<string, string>, { without, body = '', ...targetKey }: Given = {}) {
+  const garbled = { kind: 'garbled', action: 'GetKeyPolicy', times: 100, status: 200, body } as const;
+  const shared = customerKey({ policies, targetKey, faults: body === '' ? [] : [garbled] });
   // The published policy, without one action.
   const text = JSON.stringify(shared.scenario).replaceAll(`"${without}"`, '"kms:ListAliases"');
   const result = await share({ ...shared, scenario: JSON.parse(text) }, inputs);
@@ -53,15 +56,21 @@ describe('those who are to launch the AMI, and can’t use its key', () => {
     const one = { 'launch-permissions': '222222222222' };
     const granted = { grantedTo: ['arn:aws:iam::222222222222:role/app'] };
     expect(await warned(one, granted)).toEqual([]);
-    expect(await warned(one, granted, 'kms:GetKeyPolicy')).toEqual([]);
-    expect(await warned(one, {}, 'kms:GetKeyPolicy')).toEqual([
+    expect(await warned(one, { ...granted, without: 'kms:GetKeyPolicy' })).toEqual([]);
+    expect(await warned(one, { without: 'kms:GetKeyPolicy' })).toEqual([
       expect.stringMatching(
         /whether account 222222222222 can use arn:\S+, as launching the AMI takes, is not known \(.*not authorized to perform: kms:GetKeyPolicy.*\)\. What to do, unless it is so already: add to the policy/,
       ),
     ]);
-    expect(await warned(one, granted, 'kms:ListGrants')).toContainEqual(
+    expect(await warned(one, { ...granted, without: 'kms:ListGrants' })).toContainEqual(
       expect.stringMatching(/is not known \(.*kms:ListGrants/),
     );
+  });
+
+  test.each(['{}', '{"Policy": "{}"}'])('are not known by an endpoint that answers %s', async (body) => {
+    expect(await warned({ 'launch-permissions': '222222222222' }, { body })).toEqual([
+      expect.stringMatching(/account 222222222222 can use \S+ as launching the AMI takes, is not known \(.+\)\. What/),
+    ]);
   });
 
   test('a service-linked role of another account: its account is to make the grant', async () => {

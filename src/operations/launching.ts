@@ -50,31 +50,41 @@ export function asksForLaunchers(settings: PublishSettings, account: string): Ke
 }
 
 async function lacking(place: Place, key: string, launchers: readonly Launcher[]): Promise<Hindrance[]> {
-  const policy = await orWhyNot(readPolicy(place, key));
-  const out = launchers.filter(({ user }) => 'why' in policy || !policyAdmits(policy.read, place.account, user));
-  if (out.length === 0) return [];
-  const grants = await orWhyNot(listGrants(place, key));
-  return out
-    .filter(({ user }) => 'why' in grants || !grants.read.some((grant) => grantAdmits(grant, user)))
-    .map(({ name, user, remedy }) => {
-      // Only a grant lets a service-linked role in.
-      const read = 'role' in user ? [grants] : [policy, grants];
-      const unread = read.flatMap((one) => ('why' in one ? one.why : []));
-      const what =
-        unread.length === 0
-          ? `${name} can't use ${key}, since neither its policy nor a grant allows it: instances that it launches of the AMI end with Client.InternalError`
-          : `whether ${name} can use ${key}, as launching the AMI takes, is not known (${unread.join('; ')})`;
-      return { what: `${what}. What to do${unread.length === 0 ? '' : ', unless it is so already'}: ${remedy}` };
-    });
+  const policy = await outBy(place, launchers, async () => {
+    const read = await readPolicy(place, key);
+    return (user) => policyAdmits(read, place.account, user);
+  });
+  if (policy.out.length === 0) return [];
+  const grants = await outBy(place, policy.out, async () => {
+    const read = await listGrants(place, key);
+    return (user) => read.some((grant) => grantAdmits(grant, user));
+  });
+  return grants.out.map(({ name, user, remedy }) => {
+    // Only a grant lets a service-linked role in.
+    const read = 'role' in user ? [grants] : [policy, grants];
+    const unread = read.flatMap(({ why }) => why ?? []);
+    const what =
+      unread.length === 0
+        ? `${name} can't use ${key}, since neither its policy nor a grant allows it: instances that it launches of the AMI end with Client.InternalError`
+        : `whether ${name} can use ${key}, as launching the AMI takes, is not known (${unread.join('; ')})`;
+    return { what: `${what}. What to do${unread.length === 0 ? '' : ', unless it is so already'}: ${remedy}` };
+  });
 }
 
-/** What is read; or, where AWS refuses it, its words. */
-async function orWhyNot<T>(reading: Promise<T>): Promise<Readonly<{ read: T }> | Readonly<{ why: string }>> {
+type Out = Readonly<{ out: readonly Launcher[]; why?: string }>;
+
+/** Those whom what is read doesn't admit; all, and why, where it can't be read or made sense of. */
+async function outBy(
+  place: Place,
+  launchers: readonly Launcher[],
+  read: () => Promise<(user: User) => boolean>,
+): Promise<Out> {
   try {
-    return { read: await reading };
+    const admits = await read();
+    return { out: launchers.filter(({ user }) => !admits(user)) };
   } catch (error) {
-    if (!(error instanceof AwsCallError)) throw error;
-    return { why: errorMessage(error.cause) };
+    place.signal.throwIfAborted();
+    return { out: launchers, why: errorMessage(error instanceof AwsCallError ? error.cause : error) };
   }
 }
 
