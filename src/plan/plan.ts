@@ -50,7 +50,8 @@ export function planOf(observed: Observed, { request, leaseId, reader }: Planner
   const { source } = observed;
   const holders = holdersOf(source, { leaseId, reader, request });
   tellUnreadable(source, reader, findings);
-  const planning: Planning = { request, source, origins: observed.origins, leaseId, holders, findings };
+  const given = givenKeys(request, source);
+  const planning: Planning = { request, source, origins: observed.origins, given, leaseId, holders, findings };
   const intermediates = ownIntermediates(observed, findings);
   const copies = copiesOf(source, intermediates);
   const drafts = observed.targets.map((target) => planTarget(planning, ownIn(target, copies, findings)));
@@ -73,6 +74,12 @@ export function planOf(observed: Observed, { request, leaseId, reader }: Planner
   };
 }
 
+function givenKeys(request: Request, source: Source): ReadonlySet<string> {
+  const isOfRun = (tagValue(source.image, tagKeys.run) ?? '') === request.run.runUrl;
+  const isMadeHere = isOfRun && tagValue(source.image, instanceTag) !== undefined;
+  return new Set(isMadeHere ? Object.keys(tagsOfTargets(request, source, source.place)) : []);
+}
+
 function tellUnreadable({ place, image, imageId }: Source, { now }: Reader, findings: Findings): void {
   const tags = unreadableLeases(image.Tags, now);
   if (tags.length > 0)
@@ -87,6 +94,8 @@ type Planning = Readonly<{
   request: Request;
   source: Source;
   origins: Observed['origins'];
+  /** The keys of tags that this very run gave the AMI of an instance: they are no tags of a source's own. */
+  given: ReadonlySet<string>;
   leaseId: string;
   holders: Holders;
   findings: Findings;
@@ -290,15 +299,12 @@ function descriptionOf(source: Source, { description }: Target): string | undefi
 
 /** The tags of a copy, at most so many: the source's, the user's, and ours. */
 function planTags(
-  { request, source, findings }: Planning,
+  { request, source, given, findings }: Planning,
   target: Target,
   { of, inherited, ours, most }: Readonly<{ of: string; inherited: readonly Tag[]; ours: Tags; most: number }>,
 ): Tag[] {
   const own = { ...provenance(request, source.imageId), ...ours };
-  // The AMI of an instance has its tags of this very run's, as they are filled in for the source account.
-  const given =
-    tagValue(source.image, instanceTag) === undefined ? [] : Object.keys(tagsOfTargets(request, source, source.place));
-  const sources = request.copyTags ? inherited.filter(({ Key = '' }) => !given.includes(Key)) : [];
+  const sources = request.copyTags ? inherited.filter(({ Key = '' }) => !given.has(Key)) : [];
   const { tags, dropped } = mergeTags(sources, { users: target.tags, ours: own }, most);
   if (dropped.length > 0)
     findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(', ')}`);
