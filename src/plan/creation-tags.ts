@@ -15,10 +15,7 @@ export type CreationTags = Readonly<Record<string, string>>;
 
 /** The tags of all targets, filled in for a place of the source account; where they differ, the first target's. */
 export function tagsOfTargets(request: Request, source: Source, place: Where): CreationTags {
-  const given = request.targets.flatMap(({ tags }) => Object.entries(tags));
-  const first = new Map<string, string>();
-  for (const [key, template] of given) if (!first.has(key)) first.set(key, template);
-  return filled(first, { request, source, place });
+  return filled(templatesOf(request), { request, source, place });
 }
 
 /**
@@ -26,10 +23,17 @@ export function tagsOfTargets(request: Request, source: Source, place: Where): C
  * but never `Name`, by which people take an image for what it is called.
  */
 export function intermediateTags(request: Request, source: Source, place: Where): CreationTags {
-  if (request.intermediateTags !== undefined)
-    return filled(new Map(Object.entries(request.intermediateTags)), { request, source, place });
-  const { Name: _, ...tags } = tagsOfTargets(request, source, place);
-  return tags;
+  const { intermediateTags: given } = request;
+  const templates = given === undefined ? templatesOf(request) : new Map(Object.entries(given));
+  if (given === undefined) templates.delete('Name');
+  return filled(templates, { request, source, place });
+}
+
+function templatesOf({ targets }: Request): Map<string, string> {
+  const first = new Map<string, string>();
+  for (const { tags } of targets)
+    for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
+  return first;
 }
 
 type Filling = Readonly<{ request: Request; source: Source; place: Where }>;
