@@ -12,6 +12,7 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import type { RecordedCall } from '../simulator/simulator.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
+import { openedPolicy } from './policy-cases.ts';
 import { expectTargets, expectUntouched, type Shared, share } from './shared-case.ts';
 
 /*
@@ -53,6 +54,7 @@ describe('the question is the very call that follows, as a dry run', () => {
       procedure({
         ami: { attributes: { Description: 'golden' } },
         policies: ['source-route-copy', 'target-route-copy', 'target-publish'],
+        targetKey: { policy: openedPolicy(targetAccount, '222222222222') },
       }),
       {
         ...{ route: 'copy', tags: 'cost-center=42', 'deprecate-after': '30d' },

@@ -382,6 +382,34 @@ describe('a Packer manifest with several builds of a region', () => {
   });
 });
 
+test.each<[string, RegExp]>([
+  ['aws-golden', /reserved/],
+  ['/AWS/golden', /reserved/],
+  ['/ssm{region}', /reserved/],
+  ['golden/{region}', /begins with a slash/],
+  ['/golden//latest', /single slashes/],
+  ['/golden/latest/', /single slashes/],
+  ['/golden latest', /letters, digits/],
+  ['/{account}:1', /letters, digits/],
+  [`/${Array(16).fill('a').join('/')}`, /at most 15 levels/],
+  [`/${'a'.repeat(1011)}`, /at most 1011 characters/],
+])('%s is no name of an SSM parameter', (name, why) => {
+  expect(problemsOf({ 'ssm-parameter': name })).toEqual([
+    { where: 'ssm-parameter', what: expect.stringMatching(why), remedy: '' },
+  ]);
+});
+
+test('names of SSM parameters that may be right are taken', () => {
+  for (const name of [
+    'golden',
+    '/golden/{region}',
+    '/{name}/{source-ami}',
+    '{name}',
+    `/${Array(15).fill('a').join('/')}`,
+  ])
+    expect(problemsOf({ 'ssm-parameter': name })).toEqual([]);
+});
+
 test('the China partition has an audience of its own', () => {
   const china = {
     'source-region': 'cn-north-1',

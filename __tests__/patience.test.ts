@@ -1,12 +1,14 @@
 import { expect, test } from '@jest/globals';
-import { customerKey, procedure, sourceAccount } from '../simulator/scenarios/standard.ts';
+import { customerKey, procedure, sourceAccount, targetAccount } from '../simulator/scenarios/standard.ts';
+import { openedPolicy } from './policy-cases.ts';
 import { expectTargets, share } from './shared-case.ts';
 
 /* What AWS refuses for a while, since tags come into force late and snapshots are freed late, is tried again. */
 
 test('what is removed or published right after it was made with its tags is not given up at the first denial', async () => {
   const timings = { tagsInForceAfterSeconds: 10, freedAfterSeconds: 45 };
-  const shared = procedure({ timings, policies: ['target-publish'] });
+  const targetKey = { policy: openedPolicy(targetAccount, '222222222222') };
+  const shared = procedure({ timings, policies: ['target-publish'], targetKey });
   const result = await share(shared, { 'launch-permissions': '222222222222' });
   expect([result.main.conclusion, result.main.annotations]).toEqual(['success', []]);
   expectTargets(result, shared.amiId);

@@ -1,5 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { type AmiScenario, amiIdOf, keyArnOf, type RoleScenario, type Scenario } from '../simulator/scenario.ts';
+import {
+  type AmiScenario,
+  amiIdOf,
+  delegatingPolicy,
+  keyArnOf,
+  type RoleScenario,
+  type Scenario,
+} from '../simulator/scenario.ts';
 import { workflowRole } from '../simulator/scenarios/common.ts';
 import {
   type Case,
@@ -154,18 +161,33 @@ export const features: Record<string, Feature> = {
   },
   publishing: {
     of: procedure,
-    options: { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] },
+    options: {
+      policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'],
+      // Those that may launch can use the key, one by its policy and one by a grant.
+      targetKey: {
+        policy: openedPolicy(targetAccount, '222222222222'),
+        grantedTo: ['arn:aws:iam::333333333333:role/app'],
+      },
+    },
     inputs: {
       'deprecate-after': '30d',
       'deregistration-protection': 'on',
       'fast-snapshot-restore': 'all',
-      'launch-permissions': '222222222222',
+      'launch-permissions': '222222222222\n333333333333',
       'ssm-parameter': '/golden/latest',
       retain: '3',
       'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
     },
   },
 };
+
+/** The policy of a key that lets another account launch what is under it. */
+export function openedPolicy(account: string, other: string): PolicyDocument {
+  const { Statement, ...rest } = delegatingPolicy(account) as { Statement: object[] };
+  const Action = ['kms:Decrypt', 'kms:DescribeKey', 'kms:GenerateDataKey*', 'kms:ReEncrypt*', 'kms:CreateGrant'];
+  const Principal = { AWS: `arn:aws:iam::${other}:root` };
+  return { ...rest, Statement: [...Statement, { Effect: 'Allow', Principal, Action, Resource: '*' }] };
+}
 
 export function caseOf(name: string, kmsNeeds: Scenario['kmsNeeds'] = 'documented'): Case {
   const feature = features[name];

@@ -360,6 +360,23 @@ const misconfigurations: Record<string, Misconfiguration> = {
       });
     },
   },
+  'an SSM parameter of another name than AWS takes, once it is filled in': {
+    given: { policies: ['target-ssm-parameter'], ami: { name: 'golden/image (v1)' } },
+    breaks: input('ssm-parameter', '{name}'),
+    says: /"golden\/image \(v1\)" cannot name an SSM parameter: the name of an SSM parameter has letters/,
+    fix: input('ssm-parameter', '/golden/latest'),
+  },
+  'an SSM parameter that is a secret': {
+    given: { policies: ['target-ssm-parameter'] },
+    breaks: (draft) => {
+      draft.inputs['ssm-parameter'] = '/golden/secret';
+      regionIn(draft, targetAccount, targetRegion).parameters = {
+        '/golden/secret': { value: 'hidden', type: 'SecureString' },
+      } as never;
+    },
+    says: /the SSM parameter \/golden\/secret is a SecureString/,
+    fix: input('ssm-parameter', '/golden/latest'),
+  },
   'an SSM parameter of another type': {
     given: { policies: ['target-ssm-parameter'] },
     breaks: (draft) => {

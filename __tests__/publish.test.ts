@@ -12,6 +12,7 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
+import { openedPolicy } from './policy-cases.ts';
 import { copiedFrom, imageIn, share, type TargetRecord } from './shared-case.ts';
 
 const publishing = { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] };
@@ -57,7 +58,8 @@ const everything = {
 };
 
 test('everything that is asked for beside the AMI, and a second run adds nothing', async () => {
-  const shared = withAutoScaling(procedure(publishing));
+  const targetKey = { policy: openedPolicy(targetAccount, '222222222222') };
+  const shared = withAutoScaling(procedure({ ...publishing, targetKey }));
   const simulator = await startSimulator(shared.scenario);
   const run = { inputs: { ...shared.inputs, ...everything }, env: simulator.env };
   const { main } = await runJob(run);

@@ -4,6 +4,7 @@ import { standardCase, targetAccount, targetRegion } from '../simulator/scenario
 import { regionOf } from '../simulator/world.ts';
 import { messagesOf, openHouse } from './house/house.ts';
 import { runAction, runJob, startAction } from './in-process.ts';
+import { openedPolicy } from './policy-cases.ts';
 
 /* An AMI is replaced under its own name: AWS gives a name once, frees it late, and the Recycle Bin may keep it. */
 
@@ -26,6 +27,7 @@ async function replacing({
   const house = await openHouse(
     standardCase({
       ...{ timings: { ...timings, nameFreedAfterSeconds: nameFreed }, rules, policies: more },
+      targetKey: { policy: openedPolicy(targetAccount, '222222222222') },
       ...(bin && { target: { settings: { recycleBin: { days: 7 } } } }),
     }),
   );

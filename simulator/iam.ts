@@ -266,10 +266,19 @@ type Asked = Readonly<{ resource: string; context: Context }>;
 export async function authorizeEc2(principal: Principal, action: string, { resource, context }: Asked): Promise<void> {
   const verdict = await evaluate({ principal, action, resource, owner: principal.account, context });
   if (verdict === 'allowed') return;
+  throw unauthorized(principal, action, { resource, verdict });
+}
+
+/** A denial in EC2's words. */
+export function unauthorized(
+  { arn }: Principal,
+  action: string,
+  { resource, verdict }: Readonly<{ resource: string; verdict: Exclude<Verdict, 'allowed'> }>,
+): Refusal {
   const on = resource === '*' ? '' : ` on resource: ${resource}`;
-  throw new Refusal(
+  return new Refusal(
     'UnauthorizedOperation',
-    `You are not authorized to perform this operation. User: ${principal.arn} is not authorized to perform: ${action}${on} ${reasonOf(verdict, action)}. Encoded authorization failure message: c2ltdWxhdGVk`,
+    `You are not authorized to perform this operation. User: ${arn} is not authorized to perform: ${action}${on} ${reasonOf(verdict, action)}. Encoded authorization failure message: c2ltdWxhdGVk`,
     403,
   );
 }

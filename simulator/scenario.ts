@@ -18,6 +18,7 @@ import {
   type Settings,
   type SimImage,
   type SimSnapshot,
+  type TagRules,
   type World,
 } from './world.ts';
 
@@ -71,6 +72,8 @@ export type KeyScenario = Readonly<{
   policy?: PolicyDocument;
   /** How many grants the key may have: AWS's own limit unless named. */
   grantQuota?: number;
+  /** Principals that have a grant to decrypt. */
+  grantedTo?: readonly string[];
 }>;
 
 /** https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html */
@@ -113,6 +116,7 @@ export type AccountScenario = Readonly<{
   roles?: Readonly<Record<string, RoleScenario>>;
   regions?: Readonly<Record<string, RegionScenario>>;
   notOptedIn?: readonly string[];
+  tagRules?: TagRules;
 }>;
 
 /** An AWS to play: who there is, what they have, how fast things go and what goes wrong. */
@@ -209,6 +213,7 @@ function buildAccount(id: string, scenario: AccountScenario, now: number): Accou
     oidcProviders: (scenario.oidc ?? []).map(({ issuer, audiences }) => ({ issuer, audiences: [...audiences] })),
     regions: new Map(),
     notOptedIn: new Set(scenario.notOptedIn),
+    tagRules: scenario.tagRules ?? {},
   };
   for (const [name, region] of Object.entries(scenario.regions ?? {}))
     account.regions.set(name, buildRegion({ account, name, now }, region));
@@ -321,7 +326,10 @@ function buildKey({ account, region }: Place, alias: string, key: KeyScenario): 
     },
     policy: key.policy ?? delegatingPolicy(account.id, account.partition),
     formerPolicies: [],
-    grants: [],
+    grants: (key.grantedTo ?? []).map((GranteePrincipal, index) => ({
+      ...{ GrantId: String(index).padStart(64, '0'), GranteePrincipal, Operations: ['Decrypt', 'CreateGrant'] },
+      ...{ CreationDate: new Date('2026-01-01T00:00:00Z'), IssuingAccount: account.id, activeAt: 0 },
+    })),
     grantQuota: key.grantQuota ?? grantsPerKey,
   };
 }

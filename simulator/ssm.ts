@@ -13,12 +13,24 @@ function arnOf({ world, caller, region }: SsmCall, name: string): string {
   return `arn:${partition}:ssm:${region}:${caller.account}:parameter/${name.replace(/^\//, '')}`;
 }
 
+/** https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_Tag.html */
+function checkTags(tags: Tags): void {
+  for (const [index, { Key = '', Value = '' }] of tags.entries())
+    for (const [field, text] of Object.entries({ key: Key, value: Value }))
+      if (!/^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(text))
+        throw new Refusal(
+          'ValidationException',
+          `1 validation error detected: Value '${text}' at 'tags.${index + 1}.member.${field}' failed to satisfy constraint: Member must satisfy regular expression pattern: ^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$`,
+        );
+}
+
 /** Lets a call pass that is about a parameter; conditions see the tags of the request. */
 function authorize(
   call: SsmCall,
   action: string,
   { name, tags = [] }: Readonly<{ name: string; tags?: Tags }>,
 ): Promise<void> {
+  checkTags(tags);
   const context = {
     'aws:RequestedRegion': call.region,
     ...(tags.length > 0 && { 'aws:TagKeys': tags.map(({ Key = '' }) => Key) }),

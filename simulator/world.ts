@@ -216,7 +216,19 @@ export type Account = {
   /** Regions that exist for the account: those that it has enabled. */
   regions: Map<string, Region>;
   notOptedIn: Set<string>;
+  tagRules: TagRules;
 };
+
+/** What an organization wants of tags. */
+export type TagRules = Readonly<{
+  /** Its tag policy, as it is enforced on EC2: by tag key, the values that it may have. */
+  allowed?: Readonly<Record<string, readonly string[]>>;
+  /**
+   * The keys without which nothing is made, by aws:RequestTag in a service control policy. One on what is made alone:
+   * https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_examples_tagging.html
+   */
+  demanded?: readonly string[];
+}>;
 
 export type World = { clock: Clock; accounts: Record<string, Account> };
 

@@ -4,8 +4,9 @@ import { type Publication, readPublication } from './inputs/publication.ts';
 import { InputError, keyProblem, Reader, type ReadFile, type RunContext, runValues } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
+import { readTags } from './inputs/tags.ts';
 import { type EnabledRegions, readTargets, type TargetRequest } from './inputs/targets.ts';
-import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from './template.ts';
+import { fill, needsSourceImage, shortestSource, shortestTarget, unknownPlaceholders } from './template.ts';
 import { readTextFile } from './text-file.ts';
 
 export type Route = (typeof routes)[number];
@@ -30,6 +31,8 @@ export type Request = Settings &
     allowLostBilling: boolean;
     onExisting: OnExisting;
     copyTags: boolean;
+    /** What encrypted copies bear instead of the targets' tags; values still hold placeholders. */
+    intermediateTags: Readonly<Record<string, string>> | undefined;
     publication: Publication;
     topology: Topology;
     /** The key of the source account in each hub's region; `{region}` is still to fill. */
@@ -78,6 +81,7 @@ export function readInputs(
     allowLostBilling: reader.flag('allow-lost-billing'),
     onExisting: reader.oneOf('on-existing', onExistings),
     copyTags: reader.flag('copy-tags'),
+    intermediateTags: readIntermediateTags(reader),
     publication: readPublication(reader, partition, run),
     topology: reader.oneOf('topology', topologies),
     hubKmsKey: readHubKey(reader, region, run),
@@ -99,16 +103,19 @@ export function readInputs(
   return request;
 }
 
-/** A target of the shortest names: what doesn't fit with these never will. */
-const someTarget = { account: '0'.repeat(12), region: 'us-east-1' };
-
 function readDescription(reader: Reader, run: RunContext): string | undefined {
   const template = reader.templateValue('target-ami-description', reader.optional('target-ami-description'));
-  const values = { ...runValues(run), ...someTarget, ...shortestSource };
+  const values = { ...runValues(run), ...shortestTarget, ...shortestSource };
   return reader.checked('target-ami-description', template, {
     fits: (text) => isImageDescription(fill(text, values)),
     expected: 'an AMI description has at most 255 ASCII characters',
   });
+}
+
+/** None at all is another wish than no input: `{}`. */
+function readIntermediateTags(reader: Reader): Request['intermediateTags'] {
+  const text = reader.optional('intermediate-tags');
+  return text === undefined ? undefined : readTags(reader, 'intermediate-tags', text);
 }
 
 /** The key of the hubs; each is in a region of its own, so that one which names a region is looked at there. */
@@ -118,7 +125,7 @@ function readHubKey(reader: Reader, sourceRegion: string, run: RunContext): stri
   const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
   const problem = needsSourceImage(template)
     ? 'it cannot hold {name} or {source-ami}'
-    : keyProblem(fill(template, { ...someTarget, ...runValues(run), region }), region, undefined);
+    : keyProblem(fill(template, { ...shortestTarget, ...runValues(run), region }), region, undefined);
   if (problem !== undefined && unknownPlaceholders(template).length === 0)
     reader.note('hub-kms-key', template, problem);
   return template;

@@ -20,6 +20,9 @@ export const tagKeys = {
   intermediate: 'share-encrypted-ami:intermediate',
 } as const;
 
+/** Names the instance an AMI was made of, on that AMI and its snapshots; what is copied of them doesn't bear it. */
+export const instanceTag = 'share-encrypted-ami:source-instance';
+
 /** The value of `lease` on a copy whose run had no time left: any run may take it over, and it waits a day for one. */
 export const endedLease = 'ended';
 

@@ -19,7 +19,10 @@ export const placeholders = [
   'run-id',
 ] as const satisfies readonly (keyof TemplateValues)[];
 
-/** The shortest that an AMI has: what doesn't fit with these never will. */
+/** A target of the shortest names: what doesn't fit with these never will. */
+export const shortestTarget = { account: '0'.repeat(12), region: 'us-east-1' } as const;
+
+/** The shortest that an AMI has, likewise. */
 export const shortestSource = { name: 'abc', 'source-ami': 'ami-00000000' } as const;
 
 const placeholder = /\{([a-z-]+)\}/g;

@@ -46,6 +46,7 @@ describe('the encrypted copy in the source account', () => {
         place: plan.source.place,
         name: encryptedCopyName('ami-601d', sourceKey),
         kmsKeyArn: sourceKey,
+        tags: {},
         only: undefined,
         there: undefined,
         snapshotsThere: new Map(),

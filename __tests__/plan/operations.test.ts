@@ -728,7 +728,7 @@ describe('where every AMI is there, a lease is taken to clean up', () => {
 
 describe('a copy that is taken over', () => {
   test('of a snapshot waits for no share, but can have it again', () => {
-    const { plan } = planOne({ leases, target: { earlierCopies: [earlierCopy('snap-1')] } });
+    const { plan } = planOne({ leases, target: { earlierCopies: [earlierCopy('snap-1', { state: 'pending' })] } });
     const [share, access] = [only(ofKind(plan, 'share')), only(ofKind(plan, 'access'))];
     expect(only(ofKind(plan, 'copy'))).toMatchObject({
       of: ['snap-1'],
@@ -783,6 +783,7 @@ test('what is published is so once the AMI is right; a parameter names it', () =
   expect(published.settings).toEqual({
     key: targetKey,
     grantKeyTo: ['arn:aws:iam::1:role/x'],
+    grantElsewhere: [],
     launchPermissions: [],
     deprecateAt: { at: now + 9 * 86_400_000, keep: true },
     protection: expect.not.stringMatching(/^off$/),

@@ -63,8 +63,10 @@ describe('encrypting', () => {
   test('of the whole AMI is one copy, whose snapshots are awaited one by one, then the image', () => {
     const facts = { source: { snapshots: [root, data] }, inputs: { route: 'copy' } };
     const begun = 'encrypt ami-601d in us-east-1';
-    const awaited = { ...base, kind: 'await', after: [begun], copy: { madeBy: begun }, remake: { name } };
-    expect(planned('encrypt', facts)).toEqual([{ ...base, kind: 'encrypt', id: begun, of: ['ami-601d'], after, name }]);
+    const awaited = { ...base, kind: 'await', after: [begun], copy: { madeBy: begun }, remake: { name, tags: {} } };
+    expect(planned('encrypt', facts)).toEqual([
+      { ...base, kind: 'encrypt', id: begun, of: ['ami-601d'], after, name, tags: {} },
+    ]);
     expect(planned('await', facts)).toEqual([
       ...['snap-b007', 'snap-da7a'].map((snapshotId) => ({
         ...{ ...awaited, snapshotId, id: `encrypted copy of ${snapshotId} in us-east-1` },
@@ -78,7 +80,7 @@ describe('encrypting', () => {
     const kept = { ImageId: 'ami-kept', Name: name, State: 'available' as const, SourceImageId: 'ami-601d' };
     const image = { ...kept, BlockDeviceMappings: [volume('/dev/xvda', 'snap-kept')] };
     const facts = { source: { snapshots: [root] }, intermediates: { [sourceRegion]: { images: [image] } } };
-    const awaited = { ...base, kind: 'await', after, copy: { id: 'ami-kept' }, remake: { name } };
+    const awaited = { ...base, kind: 'await', after, copy: { id: 'ami-kept' }, remake: { name, tags: {} } };
     expect(planned('encrypt', facts)).toEqual([]);
     expect(planned('await', facts)).toEqual([
       { ...awaited, id: 'encrypted copy of snap-b007 in us-east-1', of: ['snap-kept'], snapshotId: 'snap-b007' },
@@ -108,12 +110,13 @@ describe('encrypting', () => {
       {
         ...{ ...base, kind: 'encrypt', id: 'encrypted copy of snap-more in us-east-1', of: ['snap-more'], after },
         snapshot: more,
+        tags: {},
       },
     ]);
     expect(planned('await', facts)).toEqual([
       {
         ...{ ...base, kind: 'await', id: 'encrypted copy of snap-b007 in us-east-1', of: ['snap-kept'], after },
-        ...{ copy: { id: 'snap-kept' }, snapshotId: 'snap-b007', remake: { name, snapshot: root } },
+        ...{ copy: { id: 'snap-kept' }, snapshotId: 'snap-b007', remake: { name, tags: {}, snapshot: root } },
       },
     ]);
   });
@@ -210,7 +213,16 @@ describe('an AMI of an instance', () => {
       earlierTry: earlier && golden({ ImageId: 'ami-try', State: earlier }),
     },
   });
-  const created = { ...common, kind: 'create', id, place: source, of: ['i-1'], instanceId: 'i-1', name: image.Name };
+  const created = {
+    ...common,
+    kind: 'create',
+    id,
+    place: source,
+    of: ['i-1'],
+    instanceId: 'i-1',
+    name: image.Name,
+    tags: {},
+  };
 
   test.each([
     ['false', false],

@@ -1,5 +1,5 @@
 import type { CreateTagsRequest, DeleteTagsRequest, ResourceType, Tag, TagSpecification } from '@aws-sdk/client-ec2';
-import type { Context } from '../iam.ts';
+import { type Context, unauthorized } from '../iam.ts';
 import { Refusal } from '../refusal.ts';
 import { canSeeImage, findImage, type Late, notLate } from '../world.ts';
 import { answerDryRun, arnOf, authorize, authorizeOn, type Ec2Call, type Handler, keepFormerTags } from './call.ts';
@@ -21,6 +21,34 @@ function checkTags(tags: readonly Tag[], present: readonly Tag[]): void {
   const all = new Set([...keys, ...present.map(({ Key }) => Key ?? '')]);
   if (all.size > 50)
     throw new Refusal('TagLimitExceeded', 'The maximum number of Tags for a resource has been reached.');
+}
+
+/**
+ * What a tag policy refuses: another spelling of its key, or another value. A tag that isn't there is no violation.
+ * The words: https://github.com/runs-on/runs-on/issues/485.
+ */
+function checkTagPolicy({ world, caller }: Ec2Call, tags: readonly Tag[]): void {
+  for (const [key, values] of Object.entries(world.accounts[caller.account]?.tagRules.allowed ?? {}))
+    for (const { Key = '', Value = '' } of tags)
+      if (Key.toLowerCase() === key.toLowerCase() && (Key !== key || !values.includes(Value)))
+        throw new Refusal(
+          'TagPolicyViolation',
+          `The tag policy does not allow the specified value for the following tag key: '${Key}'.`,
+        );
+}
+
+/** Refuses to make what lacks a demanded tag. */
+function requireTags(
+  call: Ec2Call,
+  action: string,
+  { type, tags }: Readonly<{ type: Made; tags: readonly Tag[] }>,
+): void {
+  const { world, caller } = call;
+  const { demanded = [] } = world.accounts[caller.account]?.tagRules ?? {};
+  if (demanded.every((key) => tags.some(({ Key }) => Key === key))) return;
+  const resource = arnOf(call, Object.keys(made).find((id) => made[id] === type) ?? '');
+  const verdict = { by: 'service control policy', explicit: true } as const;
+  throw unauthorized(caller, `ec2:${action}`, { resource, verdict });
 }
 
 /** What conditions see of the tags that a request gives. */
@@ -75,6 +103,10 @@ export async function authorizeCreation(
     if (tags.length === 0) continue;
     const context = { 'ec2:CreateAction': action, ...requestTags(tags) };
     await authorize(call, 'CreateTags', { resources: [arnOf(call, id)], context });
+  }
+  for (const type of makes) {
+    requireTags(call, action, { type, tags: tagsOf(type) });
+    checkTagPolicy(call, tagsOf(type));
   }
   if (blind) answerDryRun(dryRun);
   if (call.rules.order === 'authorization') find();
@@ -139,6 +171,7 @@ export const createTags: Handler<CreateTagsRequest> = async (call, input) => {
     blind: true,
   });
   for (const { tagged } of bearers) checkTags(Tags, tagged.Tags);
+  checkTagPolicy(call, Tags);
   const keys = new Set(Tags.map(({ Key }) => Key));
   for (const bearer of bearers)
     retag(call, bearer, (tags) => [

@@ -3,6 +3,7 @@ import {
   type AccountScenario,
   type AmiScenario,
   amiIdOf,
+  type KeyScenario,
   keyArnOf,
   type RegionScenario,
   type Scenario,
@@ -32,6 +33,8 @@ export type StandardOptions = Readonly<{
   hubs?: readonly string[];
   /** More of the source account's region: instances, parameters, settings. */
   source?: RegionScenario;
+  /** The target key of each, where it isn't as KMS makes keys. */
+  targetKey?: KeyScenario;
   /** More of each target's region. */
   target?: RegionScenario;
 }> &
@@ -59,6 +62,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     sourceRegion: from = sourceRegion,
     source: more,
     target: moreThere,
+    targetKey = {},
     ...rest
   } = options;
   const name = ami?.name ?? 'golden-image';
@@ -116,7 +120,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     const known = accounts[account];
     const places = regions.map((region): [string, RegionScenario] => {
       const there = known?.regions?.[region];
-      return [region, { ...there, ...moreThere, keys: { ...there?.keys, cmkTarget: {} } }];
+      return [region, { ...there, ...moreThere, keys: { ...there?.keys, cmkTarget: targetKey } }];
     });
     accounts[account] = {
       partition,

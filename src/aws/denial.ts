@@ -60,6 +60,16 @@ export function lacksIn(words: string, kind: PolicyKind): boolean {
   return policy?.kind === kind && !policy.explicit;
 }
 
+/** An organization's tag policy refuses a tag: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_tag-policies-enforcement.html */
+export const tagPolicyCode = 'TagPolicyViolation';
+
+/** What to do about it; AWS names the tag's key. */
+export const tagPolicyRemedy =
+  'give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source’s own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account';
+
+/** These make what organizations demand tags of. */
+const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;
+
 /** These remove what is there, and published policies deny them on what isn't this action's own. */
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
 
@@ -78,7 +88,7 @@ export function denialRemedy(denial: Denial): string {
   if (kind === 'resource-based policy' && !explicit) return `${add}; and the key's policy, or a grant, must let it`;
   const where = policyKinds[kind];
   return explicit
-    ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role`
+    ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role${creating.test(action) ? '; or, where tags are demanded of what is made, give them in tags (or intermediate-tags, if those are set)' : ''}`
     : `have ${action} allowed by ${where}: ${allowing}`;
 }
 
@@ -103,6 +113,8 @@ export function lackOf({ role, side, action, resources, tagged = [], words }: De
   what: string;
   remedy: string;
 } {
+  if (words.startsWith(tagPolicyCode))
+    return { what: `a tag policy refuses what ${role} is to make by ${action} (${words})`, remedy: tagPolicyRemedy };
   // A request that makes tagged resources takes ec2:CreateTags besides.
   const denied = deniedIn(words)?.action ?? action;
   const on = denied === 'ec2:CreateTags' && tagged.length > 0 ? tagged : resources;

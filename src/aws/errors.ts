@@ -1,4 +1,4 @@
-import { denialRemedy, deniedIn } from './denial.ts';
+import { denialRemedy, deniedIn, tagPolicyCode, tagPolicyRemedy } from './denial.ts';
 import { templateFirst } from './template-parameters.ts';
 
 /** Where a call went: which account, which region, as whom. */
@@ -332,6 +332,7 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     fits: ({ action, code }) => action === 'PutKeyPolicy' && code === 'LimitExceededException',
     remedy: () => 'set source-key-access to grant, or shorten the policy of the key',
   },
+  { fits: ({ code }) => code === tagPolicyCode, remedy: () => tagPolicyRemedy },
   {
     fits: ({ code }) => code === 'InvalidAMIName.Duplicate',
     remedy: () => 'choose another target-ami-name, or deregister the AMI that has this one',

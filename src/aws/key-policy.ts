@@ -10,8 +10,8 @@ import { useStatements } from './kms.ts';
  * policy that is being changed is left alone, and nothing but this run's own statements are ever touched.
  */
 
-type Principal = string | Readonly<{ AWS?: string | readonly string[] }>;
-type Statement = Readonly<{ Sid?: string; Principal?: Principal }> & Readonly<Record<string, unknown>>;
+export type Principal = string | Readonly<{ AWS?: string | readonly string[] }>;
+export type Statement = Readonly<{ Sid?: string; Principal?: Principal }> & Readonly<Record<string, unknown>>;
 export type Policy = Readonly<{ Statement: Statement | readonly Statement[] }> & Readonly<Record<string, unknown>>;
 
 const sidPrefix = 'ShareEncryptedAmi';
@@ -22,7 +22,7 @@ function sidsOf(leaseId: string): [use: string, grant: string] {
   return [sid, `${sid}Grant`];
 }
 
-function statementsOf(policy: Policy): readonly Statement[] {
+export function statementsOf(policy: Policy): readonly Statement[] {
   const { Statement } = policy;
   return Array.isArray(Statement) ? (Statement as readonly Statement[]) : [Statement as Statement];
 }
@@ -59,7 +59,7 @@ export function statedFor(policy: Policy, leaseId: string): string[] {
   return own.flatMap(principalsOf).flatMap((principal) => principal.split(':')[4] ?? principal);
 }
 
-function principalsOf({ Principal = '' }: Statement): readonly string[] {
+export function principalsOf({ Principal = '' }: Statement): readonly string[] {
   if (typeof Principal === 'string') return [Principal];
   return [Principal.AWS ?? []].flat();
 }

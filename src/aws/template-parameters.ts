@@ -27,6 +27,8 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:EnableImageDeprecation',
       'ec2:EnableImageDeregistrationProtection',
       'ec2:EnableFastSnapshotRestores',
+      'kms:GetKeyPolicy',
+      'kms:ListGrants',
     ],
     'Parameter=<parameter>': ['ssm:GetParameter', 'ssm:PutParameter', 'ssm:AddTagsToResource', 'ssm:DeleteParameter'],
     'Retain=true': [

@@ -1,3 +1,4 @@
+import { tagPolicyCode } from './denial.ts';
 import { AwsCallError, errorMessage, hasCode, isDenialCode } from './errors.ts';
 
 /**
@@ -24,5 +25,6 @@ export async function ask(call: () => Promise<unknown>, dry: boolean): Promise<V
 export function verdictOf(error: AwsCallError): Verdict {
   const words = errorMessage(error.cause);
   if (hasCode(error, 'DryRunOperation', 'DryRunOperationException')) return { is: 'may', words };
-  return { is: isDenialCode(error.code) ? 'may not' : 'not told', words: `${error.code}: ${words}` };
+  const isDenied = isDenialCode(error.code) || error.code === tagPolicyCode;
+  return { is: isDenied ? 'may not' : 'not told', words: `${error.code}: ${words}` };
 }

@@ -82,7 +82,7 @@ const sideOf = ({ target }: Asker) => (target === undefined ? 'source' : 'target
 const inBothSets = ['GenerateDataKeyWithoutPlaintext', 'DescribeKey'];
 
 function tellKeyDenial({ request, findings }: Telling, { asker, question, verdict }: Denial<KeyQuestion>): void {
-  const { keyArn, counts, mending, foreign } = question;
+  const { keyArn, counts, mending, foreign, otherwise } = question;
   const denied = deniedIn(verdict.words)?.action ?? question.action;
   // Encrypting under that key again is nothing that reading takes.
   if (mending === 'reading' && denied === 'kms:ReEncryptTo') return;
@@ -96,7 +96,7 @@ function tellKeyDenial({ request, findings }: Telling, { asker, question, verdic
     ? `add to the policy of that key: ${listed(useStatements({ Principal: accountOf(request, account), Resource: '*' }))}`
     : ownRemedy(request, { asker, question, verdict });
   const stops = counts === 'through-ec2' && inBothSets.includes(denied.slice('kms:'.length));
-  if (counts === 'ours') findings.add(where, what, remedy);
+  if (counts === 'ours') findings.add(where, what, [remedy, ...otherwise].join('; '));
   else if (stops && request.keyPreflight === 'fail')
     findings.add(
       where,

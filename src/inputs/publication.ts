@@ -1,6 +1,6 @@
 import type { LaunchPermission } from '@aws-sdk/client-ec2';
 import type { Partition } from '../regions.ts';
-import { fill, needsSourceImage } from '../template.ts';
+import { fill, needsSourceImage, shortestSource, shortestTarget, unknownPlaceholders } from '../template.ts';
 import { accountId, type Reader, type RunContext, runValues } from './reader.ts';
 
 export type DeregistrationProtection = (typeof protections)[number];
@@ -24,12 +24,6 @@ export function readPublication(reader: Reader, partition: Partition, run: RunCo
   const zones = reader.list('fast-snapshot-restore');
   for (const zone of zones.filter((zone) => zone !== 'all' && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone)))
     reader.note('fast-snapshot-restore', zone, 'expected availability zones such as eu-west-1a, or all');
-  const parameter = reader.templateValue('ssm-parameter', reader.optional('ssm-parameter'));
-  // https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
-  if (parameter !== undefined && !/^[\w./{}-]{1,1011}$/.test(parameter))
-    reader.note('ssm-parameter', parameter, 'expected the name of an SSM parameter: letters, digits and _.-/');
-  else if (parameter !== undefined && /^\/?(aws|ssm)/i.test(parameter))
-    reader.note('ssm-parameter', parameter, 'names that begin with aws or ssm are reserved');
   return {
     deprecateAfter: readDeprecation(reader, run),
     deregistrationProtection: reader.oneOf('deregistration-protection', protections),
@@ -43,9 +37,35 @@ export function readPublication(reader: Reader, partition: Partition, run: RunCo
         expected: `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`,
       });
     }),
-    ssmParameter: parameter,
+    ssmParameter: readParameterName(reader, run),
     retain: reader.text('retain') === '' ? undefined : reader.whole('retain', 1, 10_000),
   };
+}
+
+function readParameterName(reader: Reader, run: RunContext): string | undefined {
+  const template = reader.templateValue('ssm-parameter', reader.optional('ssm-parameter'));
+  if (template === undefined || unknownPlaceholders(template).length > 0) return template;
+  const problem = parameterNameProblem(fill(template, { ...runValues(run), ...shortestTarget, ...shortestSource }));
+  if (problem !== undefined) reader.note('ssm-parameter', template, problem);
+  return template;
+}
+
+/** A name is in an ARN of so many characters: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html */
+const maxParameterName = 1011;
+const maxLevels = 15;
+
+/**
+ * What AWS takes for no name of a parameter, or undefined; `name` is filled in.
+ * https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+ */
+export function parameterNameProblem(name: string): string | undefined {
+  if (/^\/?(aws|ssm)/i.test(name)) return 'names that begin with aws or ssm, after a slash too, are reserved';
+  if (!/^\/?[\w.-]+(\/[\w.-]+)*$/.test(name))
+    return 'the name of an SSM parameter has letters, digits and _.- in it, and single slashes between its levels';
+  if (name.includes('/') && !name.startsWith('/'))
+    return 'a name with levels begins with a slash, such as /golden/latest';
+  if (name.length > maxParameterName) return `a name has at most ${maxParameterName} characters`;
+  return name.split('/').length - 1 > maxLevels ? `a name has at most ${maxLevels} levels` : undefined;
 }
 
 function principalArn(partition: Partition): RegExp {

@@ -49,6 +49,7 @@ export const inputDefaults = {
   'target-ami-description': '',
   tags: '',
   'copy-tags': 'true',
+  'intermediate-tags': '',
   route: 'auto',
   'allow-lost-billing': 'false',
   'on-existing': 'reuse',

@@ -11,11 +11,9 @@ import type { Place } from '../aws/clients.ts';
 import { hasCode, placeName } from '../aws/errors.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { Request } from '../inputs.ts';
+import type { Create } from '../plan/operation.ts';
 import type { Findings } from '../plan/problem.ts';
-import { tagKeys, tagValue, toTags } from '../tags.ts';
-
-/** The tag that names the instance an AMI was made of. */
-const instanceTag = 'share-encrypted-ami:source-instance';
+import { instanceTag, tagKeys, tagValue, toTags } from '../tags.ts';
 
 /** One name for one instance in one workflow run, so that a re-run finds the AMI that it made. */
 export function createdImageName(request: Request, instanceId: string): string {
@@ -24,8 +22,9 @@ export function createdImageName(request: Request, instanceId: string): string {
 }
 
 /** The CreateImage request that makes the instance's AMI. */
-export function creationOf(request: Request, instanceId: string, noReboot: boolean): CreateImageRequest {
+export function creationOf(request: Request, { instanceId, noReboot, tags }: Create): CreateImageRequest {
   const Tags = toTags({
+    ...tags,
     [instanceTag]: instanceId,
     [tagKeys.run]: request.run.runUrl,
     [tagKeys.commit]: request.run.sha,

@@ -3,6 +3,7 @@ import type { Place } from '../aws/clients.ts';
 import { statement } from '../aws/denial.ts';
 import { AwsCallError, hasCode, isDenied, placeName } from '../aws/errors.ts';
 import { parametersFor, templateFirst } from '../aws/template-parameters.ts';
+import { parameterNameProblem } from '../inputs/publication.ts';
 import type { Findings } from '../plan/problem.ts';
 import { partitionOf } from '../regions.ts';
 
@@ -12,6 +13,11 @@ const settingActions = ['ssm:GetParameter', 'ssm:PutParameter', 'ssm:DeleteParam
 /** Whether the parameter can be set to an AMI's ID, as far as reading it tells; what stands in the way is a finding. */
 export async function checkParameter(place: Place, name: string, findings: Findings): Promise<void> {
   const where = placeName(place);
+  const problem = parameterNameProblem(name);
+  if (problem !== undefined) {
+    findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, 'correct ssm-parameter');
+    return;
+  }
   try {
     const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
     if (Parameter?.Type !== undefined && Parameter.Type !== 'String')

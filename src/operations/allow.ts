@@ -1,7 +1,7 @@
 import { CreateGrantCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { lacksIn, policyIn } from '../aws/denial.ts';
-import { AwsCallError, errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
+import { AwsCallError, errorMessage, explain, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { changePolicy, type Policy, withStatements } from '../aws/key-policy.ts';
 import { askToDecrypt, keyOperations, listGrants, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
 import { sourceKeyParameter, templateFirst } from '../aws/template-parameters.ts';
@@ -68,10 +68,14 @@ function commandOf({ source, leaseId }: Job, { key, principalArn }: Allow & { by
   });
 }
 
+/** For a role that is to make no grants but for AWS's own resources: it may be meant so. */
+const otherAccess =
+  'or, if it is to make grants for AWS resources only (kms:GrantIsForAWSResource), set source-key-access to policy, which takes kms:GetKeyPolicy and kms:PutKeyPolicy; or to existing, where the policy of the key lets the target accounts use it already';
+
 export function asksToAllow(operation: Allow, asking: Asking): Question[] {
   const { key } = operation;
   return operation.by === 'grant'
-    ? [granting(commandOf(asking, operation)), ...revoking(key)]
+    ? [{ ...granting(commandOf(asking, operation)), otherwise: [otherAccess] }, ...revoking(key)]
     : [changingPolicy(key, ownStatements(asking, operation))];
 }
 
@@ -85,7 +89,8 @@ async function grantKey(run: Run, place: Place, operation: Allow & { by: 'grant'
     const grant = () => oncePrincipalIsThere(place, () => place.kms(commandOf(run, operation)));
     return (await retryOnLimit(run, { place, what: `grant the use of ${key}` }, grant)).GrantId;
   } catch (error) {
-    throw new StepError(`Granting ${principalArn} the use of ${key}`, error);
+    const remedy = isDenied(error) ? [explain(error).remedy ?? [], otherAccess].flat().join('; ') : undefined;
+    throw new StepError(`Granting ${principalArn} the use of ${key}`, error, remedy);
   }
 }
 

@@ -98,7 +98,7 @@ export function asksToCopy(operation: Copy, asking: Asking): Question[] {
     deletion(copy, halfMade),
     copyQuota(asking.request.maxParallel),
     ...usingKey(key),
-    ...(regain.length === 0 ? readingSnapshots([snapshot], key) : []),
+    ...(takeOver === undefined && regain.length === 0 ? readingSnapshots([snapshot], key) : []),
   ];
 }
 

@@ -11,9 +11,9 @@ import type { Scope } from '../run.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 
 /** The AMI of an instance, and what is read only when it is there. */
-export function asksToCreate({ instanceId, noReboot }: Create, { request, source, standIns }: Asking): Question[] {
+export function asksToCreate(operation: Create, { request, source, standIns }: Asking): Question[] {
   return [
-    dryRun(new CreateImageCommand(creationOf(request, instanceId, noReboot))),
+    dryRun(new CreateImageCommand(creationOf(request, operation))),
     dryRun(new DescribeSnapshotsCommand({ OwnerIds: ['self'] })),
     ...(hasUefi(source.image)
       ? [dryRun(new DescribeImageAttributeCommand({ ImageId: standIns.image, Attribute: 'uefiData' }))]
@@ -26,7 +26,8 @@ export function asksToCreate({ instanceId, noReboot }: Create, { request, source
  * name can be taken only once, so what an earlier try made is found by it.
  * @throws StepError
  */
-export async function create({ instanceId, noReboot, name }: Create, { run, place }: Scope): Promise<Result> {
+export async function create(operation: Create, { run, place }: Scope): Promise<Result> {
+  const { instanceId, noReboot, name } = operation;
   const where = placeName(place);
   const named = async () => (await ownImages(place, { Name: 'name', Values: [name] }))[0];
   try {
@@ -49,7 +50,7 @@ export async function create({ instanceId, noReboot, name }: Create, { run, plac
       const made = count > 1 ? await named() : undefined;
       // One that was removed a moment ago may still be seen.
       if (made?.ImageId !== undefined && !isFailedTry(made, instanceId)) return made.ImageId;
-      const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(run.request, instanceId, noReboot)));
+      const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(run.request, operation)));
       if (ImageId === undefined) throw new Error('AWS named no image');
       return ImageId;
     });

@@ -6,6 +6,7 @@ import { hasCode, placeName, StepError } from '../aws/errors.ts';
 import { CopyFailedError } from '../aws/wait.ts';
 import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
 import type { Result } from '../outcome.ts';
+import type { CreationTags } from '../plan/creation-tags.ts';
 import { provenance } from '../plan/decided.ts';
 import { encryptedDescription, tieOfEncryptedCopy } from '../plan/evidence.ts';
 import type { SourceSnapshot } from '../plan/facts.ts';
@@ -25,10 +26,10 @@ import { copyQuota } from './settings.ts';
 /** Begins an encrypted copy of the AMI; or makes that of one snapshot. What another run made is taken for this one's. */
 export async function encrypt(operation: EncryptImage | EncryptSnapshot, scope: Scope): Promise<Result> {
   const { run, place } = scope;
-  const { snapshot, key } = operation;
-  if (snapshot !== undefined) return encryptSnapshot(snapshot, key, scope);
+  const { snapshot, key, tags } = operation;
+  if (snapshot !== undefined) return encryptSnapshot({ snapshot, key, tags }, scope);
   return telling(run.source.imageId, place, async () => {
-    const id = await findOrMake(run, place, { name: operation.name, key });
+    const id = await findOrMake(run, place, { name: operation.name, key, tags });
     run.log.line(placeName(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
     await run.confirm(operation, { image: id });
     return { id };
@@ -40,10 +41,11 @@ export async function awaitCopy(operation: Await | AwaitImage, scope: Scope): Pr
   const { run, place } = scope;
   if ('image' in operation) return awaitOthers(operation.image, scope);
   const { snapshotId, key, copy, remake } = operation;
-  if (remake.snapshot !== undefined) return encryptSnapshot(remake.snapshot, key, scope);
+  const { name, snapshot, tags } = remake;
+  if (snapshot !== undefined) return encryptSnapshot({ snapshot, key, tags }, scope);
   return telling(run.source.imageId, place, async () => {
     const there = idOf(scope, copy);
-    const id = 'id' in copy ? await findOrMake(run, place, { name: remake.name, key }) : there;
+    const id = 'id' in copy ? await findOrMake(run, place, { name, key, tags }) : there;
     return snapshotId === undefined ? awaitImage(id, scope) : awaitSnapshot({ id, snapshotId, key }, scope);
   });
 }
@@ -106,7 +108,7 @@ async function telling<T>(what: string, place: Place, act: () => Promise<T>): Pr
   }
 }
 
-type Wanted = Readonly<{ name: string; key: string }>;
+type Wanted = Readonly<{ name: string; key: string; tags: CreationTags }>;
 
 /** So many other names are tried where something else has the encrypted copy's. */
 const spareNames = 5;
@@ -115,7 +117,8 @@ const spareNames = 5;
  * The encrypted copy: one that is there under any of its names; else every run tries the same names in the same order, so
  * that each finds what another makes.
  */
-async function findOrMake(run: Run, place: Place, { name, key }: Wanted): Promise<string> {
+async function findOrMake(run: Run, place: Place, wanted: Wanted): Promise<string> {
+  const { name } = wanted;
   const names = [name, ...Array.from({ length: spareNames }, (_, index) => `${name}-${index + 2}`)];
   const found = await ownImages(place, { Name: 'name', Values: names });
   const ours = found.filter((image) => isOurs(run, place, image));
@@ -126,7 +129,7 @@ async function findOrMake(run: Run, place: Place, { name, key }: Wanted): Promis
     const there = named(one, ours);
     if (there === undefined && named(one, found) !== undefined) continue;
     if (there !== undefined) await removeImage(place, there);
-    const id = await make(run, place, { name: one, key });
+    const id = await make(run, place, { ...wanted, name: one });
     if (id !== undefined) return id;
   }
   throw new Error(`the names ${names.join(', ')} are taken by other AMIs: deregister one of them`);
@@ -134,32 +137,34 @@ async function findOrMake(run: Run, place: Place, { name, key }: Wanted): Promis
 
 function imageCommand(job: Job, wanted: Wanted, token?: string): CopyImageCommand {
   const { imageId, place, image } = job.source;
-  const ours = { ...provenance(job.request, imageId), [tagKeys.intermediate]: 'true' };
+  const all = { ...wanted.tags, ...provenance(job.request, imageId), [tagKeys.intermediate]: 'true' };
   return imageCopy(job, {
     ...{ ...wanted, id: idOr(noResource.image, imageId), region: place.region, token },
-    ...{ description: `Temporary encrypted copy of ${imageId}`, tags: toTags(ours) },
+    ...{ description: `Temporary encrypted copy of ${imageId}`, tags: toTags(all) },
     // They name every snapshot that they may be of.
-    snapshotTags: toTags({ ...ours, [tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(image)) }),
+    snapshotTags: toTags({ ...all, [tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(image)) }),
   });
 }
 
-function snapshotCommand(job: Job, { id }: SourceSnapshot, key: string): CopySnapshotCommand {
+type WantedSnapshot = Readonly<{ snapshot: SourceSnapshot; key: string; tags: CreationTags }>;
+
+function snapshotCommand(job: Job, { snapshot: { id }, key, tags }: WantedSnapshot): CopySnapshotCommand {
   const { imageId, place } = job.source;
   const ours = { [tagKeys.sourceSnapshot]: id, [tagKeys.intermediate]: job.leaseId, [tagKeys.kmsKey]: key };
   return snapshotCopy(job, {
     ...{ id: idOr(noResource.snapshot, id), region: place.region, key },
     description: encryptedDescription(id, imageId),
-    tags: toTags({ ...provenance(job.request, imageId), ...ours }),
+    tags: toTags({ ...tags, ...provenance(job.request, imageId), ...ours }),
   });
 }
 
 export function asksToEncrypt(operation: EncryptImage | EncryptSnapshot, asking: Asking): Question[] {
-  const { snapshot, key } = operation;
+  const { snapshot, key, tags } = operation;
   const { source, standIns, request } = asking;
   const making =
     snapshot === undefined
       ? [dryRun(imageCommand(asking, operation)), deregistration(standIns.image)]
-      : [dryRun(snapshotCommand(asking, snapshot, key)), copyQuota(request.maxParallel)];
+      : [dryRun(snapshotCommand(asking, { snapshot, key, tags })), copyQuota(request.maxParallel)];
   const read = snapshot === undefined ? source.snapshots : [snapshot];
   return [...making, deletion(standIns.snapshot), ...usingKey(key), ...readingSnapshots(read, key)];
 }
@@ -201,7 +206,8 @@ async function copyWhole(run: Run, place: Place, wanted: Wanted): Promise<string
 }
 
 /** By CopySnapshot, where others can do without. Of several that runs began at once, all take the oldest. */
-function encryptSnapshot(snapshot: SourceSnapshot, key: string, { run, place }: Scope): Promise<Result> {
+function encryptSnapshot(wanted: WantedSnapshot, { run, place }: Scope): Promise<Result> {
+  const { snapshot, key } = wanted;
   const where = placeName(place);
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [run.source.imageId] };
   return telling(snapshot.id, place, async () => {
@@ -215,7 +221,7 @@ function encryptSnapshot(snapshot: SourceSnapshot, key: string, { run, place }: 
   });
 
   async function copyOne(): Promise<string> {
-    const command = snapshotCommand(run, snapshot, key);
+    const command = snapshotCommand(run, wanted);
     const mark = { Name: `tag:${tagKeys.intermediate}`, Values: [run.leaseId] };
     const id = await retryCopyOnLimit(run, { place, id: snapshot.id }, () =>
       beginCopy(place, command, { mark, sourceId: snapshot.id }),

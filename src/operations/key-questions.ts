@@ -24,8 +24,20 @@ type How = Partial<Pick<KeyQuestion, 'counts' | 'mending' | 'foreign' | 'dry' | 
 
 function question(operation: string, keyArn: string, how: How & Pick<KeyQuestion, 'ask'>): KeyQuestion {
   const action = `kms:${operation}`;
-  const unless = { dry: true, standsIn: false, counts: 'through-ec2', mending: 'action', foreign: false } as const;
+  const unless = {
+    dry: true,
+    standsIn: false,
+    counts: 'through-ec2',
+    mending: 'action',
+    foreign: false,
+    otherwise: [],
+  } as const;
   return { service: 'kms', action, keyArn, key: `${action} ${keyArn}`, ...unless, ...how };
+}
+
+/** A read of a key that gives what it found as hindrances, and whatever it can't read as well. */
+export function reading(operation: string, keyArn: string, ask: (by: KeyAsker) => Promise<Hindrance[]>): KeyQuestion {
+  return question(operation, keyArn, { counts: 'ours', dry: false, ask });
 }
 
 /** What copying under a key takes of the account's own role. */
@@ -123,5 +135,5 @@ export function changingPolicy(keyArn: string, change: (policy: Policy) => Polic
     };
     return [...(gone.length > 0 ? [deleted] : []), ...(bytes > maxPolicyBytes ? [long] : [])];
   };
-  return question('GetKeyPolicy', keyArn, { counts: 'ours', dry: false, ask });
+  return reading('GetKeyPolicy', keyArn, ask);
 }

@@ -14,6 +14,7 @@ import type { Result } from '../outcome.ts';
 import { provenance } from '../plan/decided.ts';
 import type { Parameter, Ready } from '../plan/operation.ts';
 import { idOf, type Scope } from '../run.ts';
+import { toTags } from '../tags.ts';
 
 /*
  * Writing the SSM parameters is all or nothing: they are written only when every target is ready, and what was there
@@ -73,7 +74,7 @@ export async function setParameter(operation: Parameter, scope: Scope): Promise<
   const promotion = alone ? await promoteAlone(operation, scope) : promotionOf(operation, scope);
   if (promotion === undefined) return { id: amiId, undone: 'not needed' };
   try {
-    const version = await write(scope, promotion);
+    const version = await write(scope, promotion, operation.tags);
     run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
   } catch (error) {
     throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
@@ -118,21 +119,38 @@ async function read(place: Place, name: string): Promise<Found | undefined> {
  * up then, but each AMI has been verified.
  */
 function dataTypeOver(before: FormerValue | null): { DataType?: string } {
-  return before?.dataType === 'text' ? {} : { DataType: before?.dataType ?? 'aws:ec2:image' };
+  const { dataType = 'text' } = before ?? { dataType: 'aws:ec2:image' };
+  return dataType === 'text' ? {} : { DataType: dataType };
+}
+
+/**
+ * A parameter's tags: without those of EC2's characters that SSM doesn't take, such as a comma
+ * (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_Tag.html).
+ */
+function tagsFrom(record: Readonly<Record<string, string>>): { Key: string; Value: string }[] {
+  const isTaken = (text: string) => /^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(text);
+  return toTags(record).flatMap(({ Key = '', Value = '' }) => (isTaken(Key) && isTaken(Value) ? [{ Key, Value }] : []));
 }
 
 /** Gives the version, once the value stands. */
-async function write({ run, place }: Scope, { name, before, amiId }: Promotion): Promise<number> {
-  const tags = Object.entries(provenance(run.request, run.source.imageId)).flatMap(([Key, Value]) =>
-    Value === '' ? [] : [{ Key, Value }],
-  );
+async function write(
+  { run, place }: Scope,
+  { name, before, amiId }: Promotion,
+  users: Parameter['tags'],
+): Promise<number> {
+  const ours = provenance(run.request, run.source.imageId);
   const value = { Name: name, Value: amiId, Type: 'String' as const, ...dataTypeOver(before) };
   // Tags are taken only with a parameter that is new, and only without Overwrite:
   // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
   const isNew = before === null;
-  const version = await put(place, isNew ? { ...value, Tags: tags } : { ...value, Overwrite: true });
+  const version = await put(
+    place,
+    isNew ? { ...value, Tags: tagsFrom({ ...users, ...ours }) } : { ...value, Overwrite: true },
+  );
   if (!isNew)
-    await place.ssm(new AddTagsToResourceCommand({ ResourceType: 'Parameter', ResourceId: name, Tags: tags }));
+    await place.ssm(
+      new AddTagsToResourceCommand({ ResourceType: 'Parameter', ResourceId: name, Tags: tagsFrom(ours) }),
+    );
   await awaitValue(place, { name, amiId, version });
   return version;
 }

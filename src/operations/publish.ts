@@ -6,7 +6,7 @@ import {
   type Image,
   ModifyImageAttributeCommand,
 } from '@aws-sdk/client-ec2';
-import { CreateGrantCommand, type GrantOperation } from '@aws-sdk/client-kms';
+import { CreateGrantCommand } from '@aws-sdk/client-kms';
 import { type Ec2Command, type Place, sendEc2 } from '../aws/clients.ts';
 import { placeName, StepError } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
@@ -16,6 +16,7 @@ import type { Publish, PublishSettings } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { oncePrincipalIsThere } from './allow.ts';
 import { granting } from './key-questions.ts';
+import { asksForLaunchers, launchOperations } from './launching.ts';
 import { onceSeen, patiently } from './patiently.ts';
 import { type Asking, dryRun, type Hindrance, idOr, type Question } from './question.ts';
 
@@ -54,12 +55,13 @@ function stepsOf(image: Image, { launchPermissions, deprecateAt, protection, zon
   return steps;
 }
 
-export function asksToPublish({ of: [of], settings }: Publish, { standIns }: Asking): Question[] {
+export function asksToPublish({ of: [of], place, settings }: Publish, { standIns }: Asking): Question[] {
   const BlockDeviceMappings = [{ Ebs: { SnapshotId: standIns.snapshot } }];
   const steps = stepsOf({ ImageId: idOr(standIns.image, of), BlockDeviceMappings }, settings);
   return [
     ...steps.map(({ command }) => dryRun(command)),
     ...settings.grantKeyTo.map((principal) => granting(launchGrant(settings, principal), absenceOf(principal))),
+    ...asksForLaunchers(settings, place.account),
   ];
 }
 
@@ -100,21 +102,6 @@ export async function publish({ image: ref, settings }: Publish, { run, place, r
   ]);
   return made;
 }
-
-/**
- * What launching from an encrypted AMI takes on its key.
- * https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
- */
-const launchOperations: GrantOperation[] = [
-  'Encrypt',
-  'Decrypt',
-  'ReEncryptFrom',
-  'ReEncryptTo',
-  'GenerateDataKey',
-  'GenerateDataKeyWithoutPlaintext',
-  'DescribeKey',
-  'CreateGrant',
-];
 
 /** With the same name and parameters, KMS gives the same grant again: it is kept, and never doubled. */
 function launchGrant({ key: KeyId }: PublishSettings, GranteePrincipal: string): CreateGrantCommand {

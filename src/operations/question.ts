@@ -48,6 +48,8 @@ export type KeyQuestion = Base &
      * sets of needs and key-preflight say; of one that only the sweeping of dead runs takes, it is worth a word.
      */
     counts: 'ours' | 'through-ec2' | 'sweeping';
+    /** What gets over a denial without changing the role's policy. */
+    otherwise: readonly string[];
     /** What mends it in the role's policy: the action alone, or all that reading under a key takes. */
     mending: 'action' | 'reading';
     /** Whether the key is another account's, whose policy must let the role in too, or a grant, which is yet to be made. */

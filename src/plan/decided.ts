@@ -4,6 +4,7 @@ import type { Where } from '../aws/errors.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
 import { tagKeys } from '../tags.ts';
+import type { CreationTags } from './creation-tags.ts';
 import type { Source, SourceSnapshot, Target } from './facts.ts';
 import type { Expected, Operation } from './operation.ts';
 import type { Retention } from './retention.ts';
@@ -19,6 +20,8 @@ export type EncryptedCopy = Readonly<{
   place: Where;
   name: string;
   kmsKeyArn: string;
+  /** The user's tags that it bears when this run makes it. */
+  tags: CreationTags;
   only: readonly SourceSnapshot[] | undefined;
   /** The copy that an earlier run made, or another makes; of single snapshots, theirs by the source's. */
   there: string | undefined;

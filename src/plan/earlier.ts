@@ -197,6 +197,13 @@ export function planCopies(
   };
 }
 
+/** How much of a copy that is taken over is yet to be copied: 0 to 1, by what AWS told of its progress. */
+export function shareLeft({ earlierCopies }: Target, id: string): number {
+  const { State, Progress = '' } = earlierCopies.find(({ SnapshotId }) => SnapshotId === id) ?? {};
+  // "The progress of the snapshot, as a percentage": https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Snapshot.html
+  return State === 'completed' ? 0 : 1 - (Number.parseInt(Progress, 10) || 0) / 100;
+}
+
 function isUsable(copy: Snapshot, target: Target): boolean {
   return (
     (copy.State === 'pending' || copy.State === 'completed') &&

@@ -1,6 +1,7 @@
 import { totalGiB } from '../image.ts';
 import type { Request } from '../inputs.ts';
-import { isMaking, type MakingPlan, type Plan } from './decided.ts';
+import { type EncryptedCopy, isMaking, type MakingPlan, type Plan } from './decided.ts';
+import { shareLeft } from './earlier.ts';
 import type { SourceSnapshot } from './facts.ts';
 
 /*
@@ -28,35 +29,39 @@ const timedPerGiB: readonly (readonly [minutes: number, usd: number])[] = [
 const mibPerSecond = { most: 500, least: 50 };
 
 export type Estimate = Readonly<{
-  /** Snapshot copies, those of encrypted copies too. */
+  /** Snapshot copies that are begun, those of encrypted copies too. */
   copies: number;
+  /** Snapshot copies that an earlier run began, and this one takes over. */
+  takenOver: number;
   /** What crosses from region to region by the asked topology, and by both. */
   transferGiB: number;
   transferUSD: number;
   byTopology: Readonly<Record<'direct' | 'regional-hub', Readonly<{ transferGiB: number; transferUSD: number }>>>;
-  /** What the targets keep. */
+  /** What the targets keep of it, copies that are taken over too. */
   storageGiB: number;
   storageUSDPerMonth: number;
+  /** What keep-intermediates leaves in the source account. */
+  intermediatesGiB: number;
+  intermediatesUSDPerMonth: number;
   timedCopyUSD: number;
+  /** For AMIs that are used again, too. */
   fastSnapshotRestoreUSDPerHour: number;
+  /** Until the last copy is completed; 0 where there is nothing left to copy. */
   minutes: Readonly<{ least: number; most: number }>;
   /** Where the figures come from. */
   basis: string;
 }>;
 
 const round = (value: number): number => Math.round(value * 100) / 100;
+const perMonth = (sizeGiB: number): number => round(sizeGiB * storagePerGiBMonth);
 
 export function estimate(request: Request, { source, targets, encryptedCopies: copies }: Plan): Estimate {
-  const sizes = source.snapshots.map(({ sizeGiB }) => sizeGiB);
-  const total = totalGiB(source.snapshots);
-  const largest = Math.max(0, ...sizes);
+  const { snapshots } = source;
+  const total = totalGiB(snapshots);
   // What is there, or was begun by another run, is not made again.
-  const making = targets
-    .filter(isMaking)
-    .map((one) => ({ ...one, copied: copiedBy(one, source.snapshots) }))
-    .filter(({ copied }) => copied.length > 0);
+  const all = targets.filter(isMaking).map((one) => ({ ...one, ...copiedBy(one, snapshots) }));
+  const making = all.filter(({ copied }) => copied.length > 0);
   const gibOf = (some: typeof making) => some.reduce((sum, { copied }) => sum + totalGiB(copied), 0);
-  const encryptedCopies = copies.filter(({ there }) => there === undefined);
   const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
   const regions = Map.groupBy(abroad, ({ target }) => target.request.region);
   const hubbed = [...regions.values()].reduce((sum, one) => {
@@ -65,34 +70,72 @@ export function estimate(request: Request, { source, targets, encryptedCopies: c
   }, 0);
   const priced = (transferGiB: number) => ({ transferGiB, transferUSD: round(transferGiB * transferPerGiB) });
   const byTopology = { direct: priced(gibOf(abroad)), 'regional-hub': priced(hubbed) };
-  const encrypted = encryptedCopies.flatMap(({ only, snapshotsThere }) =>
-    (only ?? source.snapshots).filter(({ id }) => !snapshotsThere.has(id)),
-  );
-  const encryptedGiB = totalGiB(encrypted);
-  const encryptedCount = encrypted.length;
-  const { copyMinutes } = request;
+  const encrypted = copies.flatMap((copy) => encryptedBy(copy, snapshots));
+  const { copyMinutes, keepIntermediates } = request;
   const timed = copyMinutes === undefined ? 0 : (timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0);
   const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
-  const hops = making.length === 0 ? 0 : encryptedCount > 0 ? 2 : 1;
-  const minutesAt = (rate: number) => Math.ceil((hops * largest * 1024) / rate / 60);
+  const taken = all.flatMap(({ taken }) => taken);
+  const storageGiB = gibOf(making) + totalGiB(taken);
+  const intermediatesGiB = keepIntermediates ? totalGiB(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
   return {
-    copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encryptedCount,
+    copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encrypted.length,
+    takenOver: taken.length,
     ...byTopology[request.topology],
     byTopology,
-    storageGiB: gibOf(making),
-    storageUSDPerMonth: round(gibOf(making) * storagePerGiBMonth),
-    timedCopyUSD: round((gibOf(making) + encryptedGiB) * timed),
-    fastSnapshotRestoreUSDPerHour: round(sizes.length * zones * fastRestorePerHour),
-    minutes:
-      copyMinutes === undefined
-        ? { least: minutesAt(mibPerSecond.most), most: minutesAt(mibPerSecond.least) }
-        : { least: Math.min(hops * copyMinutes, minutesAt(mibPerSecond.most)), most: hops * copyMinutes },
+    storageGiB,
+    storageUSDPerMonth: perMonth(storageGiB),
+    intermediatesGiB,
+    intermediatesUSDPerMonth: perMonth(intermediatesGiB),
+    timedCopyUSD: round((gibOf(making) + totalGiB(encrypted)) * timed),
+    fastSnapshotRestoreUSDPerHour: round(snapshots.length * zones * fastRestorePerHour),
+    minutes: minutesOf({
+      hops: making.length === 0 ? 0 : encrypted.length > 0 ? 2 : 1,
+      largestGiB: Math.max(0, ...snapshots.map(({ sizeGiB }) => sizeGiB)),
+      leftGiB: Math.max(0, ...taken.map(({ leftGiB }) => leftGiB)),
+      copyMinutes,
+    }),
     basis: `volume sizes, not blocks written; list prices of us-east-1: ${transferPerGiB} USD/GiB between regions, ${storagePerGiBMonth} USD/GiB-month of snapshots (https://aws.amazon.com/ebs/pricing/); time by the largest volume at ${mibPerSecond.least} to ${mibPerSecond.most} MiB/s a copy (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)`,
   };
 }
 
-/** The snapshots that are copied anew for a target. */
-function copiedBy(plan: MakingPlan, all: readonly SourceSnapshot[]): readonly SourceSnapshot[] {
-  if (plan.action === 'copy') return plan.takeOver === undefined ? all : [];
-  return plan.copies.filter(({ takeOver }) => takeOver === undefined).map(({ source }) => source);
+/** How many copies of the largest volume come one after the other, and the most that a copy taken over has left. */
+type Chain = Readonly<{ hops: number; largestGiB: number; leftGiB: number; copyMinutes: number | undefined }>;
+
+function minutesOf({ hops, largestGiB, leftGiB, copyMinutes }: Chain): Estimate['minutes'] {
+  const at = (sizeGiB: number, rate: number) => Math.ceil((sizeGiB * 1024) / rate / 60);
+  const left = { least: at(leftGiB, mibPerSecond.most), most: at(leftGiB, mibPerSecond.least) };
+  const [quick, slow] = [at(hops * largestGiB, mibPerSecond.most), at(hops * largestGiB, mibPerSecond.least)];
+  // Copies that are taken over were begun with a time of their own, which AWS doesn't tell.
+  const asked = copyMinutes === undefined ? undefined : hops * copyMinutes;
+  return {
+    least: Math.max(left.least, Math.min(asked ?? quick, quick)),
+    most: Math.max(left.most, asked ?? slow),
+  };
+}
+
+/** The snapshots that are copied anew for an encrypted copy. */
+export function encryptedBy(
+  { there, only, snapshotsThere }: EncryptedCopy,
+  all: readonly SourceSnapshot[],
+): readonly SourceSnapshot[] {
+  return there === undefined ? (only ?? all).filter(({ id }) => !snapshotsThere.has(id)) : [];
+}
+
+/** The snapshots that are copied anew for a target, and those whose copies are taken over, with what is left of each. */
+type Copied = Readonly<{
+  copied: readonly SourceSnapshot[];
+  taken: readonly Readonly<{ sizeGiB: number; leftGiB: number }>[];
+}>;
+
+function copiedBy(plan: MakingPlan, all: readonly SourceSnapshot[]): Copied {
+  if (plan.action === 'copy') {
+    const taken = all.map(({ sizeGiB }) => ({ sizeGiB, leftGiB: sizeGiB }));
+    return plan.takeOver === undefined ? { copied: all, taken: [] } : { copied: [], taken };
+  }
+  return {
+    copied: plan.copies.filter(({ takeOver }) => takeOver === undefined).map(({ source }) => source),
+    taken: plan.copies.flatMap(({ source: { sizeGiB }, takeOver }) =>
+      takeOver === undefined ? [] : [{ sizeGiB, leftGiB: sizeGiB * shareLeft(plan.target, takeOver) }],
+    ),
+  };
 }

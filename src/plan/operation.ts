@@ -2,6 +2,7 @@ import type { Image, LaunchPermission, Tag } from '@aws-sdk/client-ec2';
 import type { Where } from '../aws/errors.ts';
 import type { ImageExtras } from '../image.ts';
 import type { DeregistrationProtection } from '../inputs/publication.ts';
+import type { CreationTags } from './creation-tags.ts';
 import type { SourceSnapshot } from './facts.ts';
 
 /*
@@ -41,15 +42,18 @@ export function told({
 }
 
 /** Makes the AMI of an instance. */
-export type Create = Base & Readonly<{ kind: 'create'; instanceId: string; noReboot: boolean; name: string }>;
+export type Create = Base &
+  Readonly<{ kind: 'create'; instanceId: string; noReboot: boolean; name: string; tags: CreationTags }>;
 
 /** Says on the source AMI that this run lives; `regions` are those besides the source's in which it makes copies. */
 export type Lease = Base & Readonly<{ kind: 'lease'; imageId: string; regions: readonly string[] }>;
 
 /** Begins an encrypted copy of the AMI by CopyImage. */
-export type EncryptImage = Base & Readonly<{ kind: 'encrypt'; name: string; key: string; snapshot: undefined }>;
+export type EncryptImage = Base &
+  Readonly<{ kind: 'encrypt'; name: string; key: string; tags: CreationTags; snapshot: undefined }>;
 /** An encrypted copy of one snapshot by CopySnapshot; ends when it is completed. */
-export type EncryptSnapshot = Base & Readonly<{ kind: 'encrypt'; key: string; snapshot: SourceSnapshot }>;
+export type EncryptSnapshot = Base &
+  Readonly<{ kind: 'encrypt'; key: string; tags: CreationTags; snapshot: SourceSnapshot }>;
 /**
  * Waits for an encrypted copy: of the AMI, for the copy of one of its snapshots or for the image itself; or of one
  * snapshot. One that another run made may go before this run's lease is seen: then it is made again.
@@ -61,7 +65,7 @@ export type Await = Base &
     copy: Ref;
     /** The source's snapshot whose copy is waited for; undefined for the image. */
     snapshotId: string | undefined;
-    remake: Readonly<{ name: string; snapshot: SourceSnapshot | undefined }>;
+    remake: Readonly<{ name: string; tags: CreationTags; snapshot: SourceSnapshot | undefined }>;
   }>;
 
 /** Lets targets use a key of the source account: by a grant to one principal, or by a statement for accounts. */
@@ -137,6 +141,8 @@ export type Publish = Base & Readonly<{ kind: 'publish'; image: Ref; settings: P
 export type PublishSettings = Readonly<{
   key: string;
   grantKeyTo: readonly string[];
+  /** Service-linked roles of other accounts, which no grant from here can be made for. */
+  grantElsewhere: readonly string[];
   launchPermissions: readonly LaunchPermission[];
   protection: DeregistrationProtection;
   /** When the AMI is deprecated; ms since the epoch. `keep`: one that it has already stays. */
@@ -149,8 +155,12 @@ export type PublishSettings = Readonly<{
 export type Ready = Base &
   Readonly<{ kind: 'ready'; sets: readonly Readonly<{ place: Where; name: string; image: Ref }>[] }>;
 
-/** Sets an SSM parameter to the target's AMI; `alone`: whatever becomes of other targets' parameters. */
-export type Parameter = Base & Readonly<{ kind: 'parameter'; name: string; image: Ref; alone: boolean }>;
+/**
+ * Sets an SSM parameter to the target's AMI; `alone`: whatever becomes of other targets' parameters. The user's `tags` are
+ * for one that is new.
+ */
+export type Parameter = Base &
+  Readonly<{ kind: 'parameter'; name: string; image: Ref; alone: boolean; tags: CreationTags }>;
 
 /**
  * Deregisters an AMI of ours and deletes its snapshots: one that a run left half-made, that the new one replaces, or that

@@ -4,7 +4,8 @@ import { encryptedCopyName } from '../encrypted-copy.ts';
 import { describedAs, matchSnapshots, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { type Reader, unreadableLeases } from '../lease.ts';
-import { maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
+import { instanceTag, maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
+import { intermediateTags, tagsOfTargets } from './creation-tags.ts';
 import {
   type Common,
   type Copying,
@@ -26,6 +27,7 @@ import {
   holdersOf,
   isHeld,
   planCopies,
+  shareLeft,
   whyUnlike,
 } from './earlier.ts';
 import type { Hub, Observed, Source, Target } from './facts.ts';
@@ -58,7 +60,8 @@ export function planOf(all: Observed, { request, leaseId, reader, leftOut }: Pla
   const { source } = observed;
   const holders = holdersOf(source, { leaseId, reader, request });
   tellUnreadable(source, reader, findings);
-  const planning: Planning = { request, source, origins: observed.origins, leaseId, holders, findings };
+  const given = givenKeys(request, source);
+  const planning: Planning = { request, source, origins: observed.origins, given, leaseId, holders, findings };
   const intermediates = ownIntermediates(observed, findings);
   const copies = copiesOf(source, intermediates);
   const isHeld = holdingBack(leftOut).length > 0;
@@ -69,7 +72,7 @@ export function planOf(all: Observed, { request, leaseId, reader, leftOut }: Pla
   });
   const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
   const found = { ...observed, intermediates };
-  const hubs = planHubs(found, abroad);
+  const hubs = planHubs(planning, found, abroad);
   const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
   const atSource = direct.length === 0 ? undefined : planEncryptedCopy(planning, found, direct);
   const targets = drafts.map((draft): TargetPlan => {
@@ -86,6 +89,12 @@ export function planOf(all: Observed, { request, leaseId, reader, leftOut }: Pla
   };
 }
 
+function givenKeys(request: Request, source: Source): ReadonlySet<string> {
+  const isOfRun = (tagValue(source.image, tagKeys.run) ?? '') === request.run.runUrl;
+  const isMadeHere = isOfRun && tagValue(source.image, instanceTag) !== undefined;
+  return new Set(isMadeHere ? Object.keys(tagsOfTargets(request, source, source.place)) : []);
+}
+
 function tellUnreadable({ place, image, imageId }: Source, { now }: Reader, findings: Findings): void {
   const tags = unreadableLeases(image.Tags, now);
   if (tags.length > 0)
@@ -100,6 +109,8 @@ type Planning = Readonly<{
   request: Request;
   source: Source;
   origins: Observed['origins'];
+  /** The keys of tags that this very run gave the AMI of an instance: they are no tags of a source's own. */
+  given: ReadonlySet<string>;
   leaseId: string;
   holders: Holders;
   findings: Findings;
@@ -119,18 +130,27 @@ function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }: Observed): string[
 }
 
 /** A hub for each region in which several targets are to be made yet. */
-function planHubs({ source, hubs, intermediates }: Observed, toMake: readonly Draft[]): Map<string, EncryptedCopy> {
+function planHubs(
+  { request }: Planning,
+  { source, hubs, intermediates }: Observed,
+  toMake: readonly Draft[],
+): Map<string, EncryptedCopy> {
   const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
   const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
   return new Map(
-    worth.map(([region, hub]) => [region, wholeCopy(source, hub, keptCopy(intermediates.get(region), source, hub))]),
+    worth.map(([region, hub]) => {
+      const tags = intermediateTags(request, source, hub.place);
+      return [region, wholeCopy(source, { ...hub, tags }, keptCopy(intermediates.get(region), source, hub))];
+    }),
   );
 }
 
-function wholeCopy({ imageId, image }: Source, { place, kmsKeyArn }: Hub, there: Image | undefined): EncryptedCopy {
-  const name = encryptedCopyName(imageId, kmsKeyArn);
+type ToEncrypt = Hub & Pick<EncryptedCopy, 'tags'>;
+
+function wholeCopy({ imageId, image }: Source, to: ToEncrypt, there: Image | undefined): EncryptedCopy {
+  const name = encryptedCopyName(imageId, to.kmsKeyArn);
   const snapshotsThere = there === undefined ? new Map() : matchSnapshots(image, there);
-  return { place, name, kmsKeyArn, only: undefined, there: there?.ImageId, snapshotsThere };
+  return { ...to, name, only: undefined, there: there?.ImageId, snapshotsThere };
 }
 
 /** The keys that what `from` gives is under. */
@@ -155,7 +175,7 @@ function planEncryptedCopy(
   const unshareable = snapshots.filter(({ obstacle }) => obstacle !== undefined);
   if (unshareable.length === 0) return undefined;
   if (kmsKeyArn !== undefined) {
-    const hub = { place, kmsKeyArn };
+    const hub = { place, kmsKeyArn, tags: intermediateTags(request, source, place) };
     const there = intermediates.get(place.region);
     const some = unshareable.length < snapshots.length && targets.every(({ route }) => route === 'register');
     return some
@@ -212,7 +232,15 @@ function planTarget(planning: Planning, { target, tie }: Own): Draft {
         : finished,
   };
   if (image !== undefined) return { ...common, action: found.action, image };
-  const supplied = { crossAccount, snapshotTags: planSnapshotTags(planning, target, route) };
+  // Where all copies are there, nothing of another account's is read any more, unless its UEFI variables are.
+  const reads =
+    route === 'copy' ||
+    source.image.OwnerId !== source.account ||
+    copies.copies.some(({ takeOver }) => takeOver === undefined || shareLeft(target, takeOver) > 0);
+  const supplied = {
+    crossAccount: crossAccount && reads,
+    snapshotTags: planSnapshotTags(planning, target, route),
+  };
   return route === 'copy'
     ? { ...common, ...supplied, action: 'copy', takeOver }
     : { ...common, ...supplied, action: 'register', copies: copies.copies, supersedes };
@@ -286,12 +314,13 @@ function descriptionOf(source: Source, { description }: Target): string | undefi
 
 /** The tags of a copy, at most so many: the source's, the user's, and ours. */
 function planTags(
-  { request, source, findings }: Planning,
+  { request, source, given, findings }: Planning,
   target: Target,
   { of, inherited, ours, most }: Readonly<{ of: string; inherited: readonly Tag[]; ours: Tags; most: number }>,
 ): Tag[] {
   const own = { ...provenance(request, source.imageId), ...ours };
-  const { tags, dropped } = mergeTags(request.copyTags ? inherited : [], { users: target.tags, ours: own }, most);
+  const sources = request.copyTags ? inherited.filter(({ Key = '' }) => !given.has(Key)) : [];
+  const { tags, dropped } = mergeTags(sources, { users: target.tags, ours: own }, most);
   if (dropped.length > 0)
     findings.warn(placeName(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(', ')}`);
   return tags;

@@ -1,4 +1,5 @@
 import { regionOfKey } from '../aws/kms.ts';
+import { tagsOfTargets } from './creation-tags.ts';
 import { accountsUsing, type Decided, type EncryptedCopy, type MakingPlan } from './decided.ts';
 import type { SourceSnapshot } from './facts.ts';
 import { type Operation, type Ref, told } from './operation.ts';
@@ -47,34 +48,34 @@ export function openSupply(decided: Decided): Supply {
   };
 
   const encryptSnapshot = (copy: EncryptedCopy, snapshot: SourceSnapshot): void => {
-    const { kmsKeyArn: key, name } = copy;
+    const { kmsKeyArn: key, name, tags } = copy;
     const there = copy.snapshotsThere.get(snapshot.id);
     const base = { id: snapshotCopyId(copy, snapshot.id), place: copy.place, key, after: begin };
     add(
       there === undefined
-        ? { ...told({ ...base, of: [snapshot.id], why: encrypting }), kind: 'encrypt', key, snapshot }
+        ? { ...told({ ...base, of: [snapshot.id], why: encrypting }), kind: 'encrypt', key, tags, snapshot }
         : {
             ...told({
               ...base,
               of: [there],
               why: `the encrypted copy of ${snapshot.id} that another run made is used`,
             }),
-            ...{ kind: 'await', key, copy: { id: there }, snapshotId: snapshot.id, remake: { name, snapshot } },
+            ...{ kind: 'await', key, copy: { id: there }, snapshotId: snapshot.id, remake: { name, tags, snapshot } },
           },
     );
   };
 
   const encryptImage = (copy: EncryptedCopy): void => {
-    const { kmsKeyArn: key, name, there } = copy;
+    const { kmsKeyArn: key, name, tags, there } = copy;
     const base = { place: copy.place, key };
     const begun = `encrypt ${sourceName} in ${copy.place.region}`;
     if (there === undefined) {
       const what = told({ ...base, id: begun, of: [sourceName], after: begin, why: encrypting });
-      add({ ...what, kind: 'encrypt', key, name, snapshot: undefined });
+      add({ ...what, kind: 'encrypt', key, name, tags, snapshot: undefined });
     }
     const made: Ref = there === undefined ? { madeBy: begun } : { id: there };
     const after = there === undefined ? [begun] : begin;
-    const waiting = { kind: 'await', key, copy: made, remake: { name, snapshot: undefined } } as const;
+    const waiting = { kind: 'await', key, copy: made, remake: { name, tags, snapshot: undefined } } as const;
     for (const { id } of source.snapshots) {
       const why = 'each snapshot is copied on as soon as its own encrypted copy is completed';
       const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
@@ -150,7 +151,8 @@ export function openSupply(decided: Decided): Supply {
       const vain = { place, after: [], why: 'an earlier attempt failed, and the new AMI needs its name' };
       const after = earlierTry === undefined ? [] : [add(deregistering(earlierTry, 'vain', vain))];
       const what = told({ id: `create ${sourceName}`, place, of: [instanceId], after, why });
-      begin = [add({ ...what, kind: 'create', instanceId, noReboot, name: sourceName })];
+      const tags = tagsOfTargets(request, source, place);
+      begin = [add({ ...what, kind: 'create', instanceId, noReboot, name: sourceName, tags })];
     },
     lease() {
       const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);

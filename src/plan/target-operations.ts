@@ -232,7 +232,9 @@ function publishing({ request: { publication, run } }: Decided, plan: TargetPlan
   const deprecateAt: PublishSettings['deprecateAt'] =
     after &&
     ('at' in after ? { at: after.at.getTime(), keep: false } : { at: run.date.getTime() + days * dayMs, keep: true });
-  const settings = { key, grantKeyTo, launchPermissions, deprecateAt, protection, zones };
+  const grantElsewhere = grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
+  const granted = grantKeyTo.filter((one) => !grantElsewhere.includes(one));
+  const settings = { key, grantKeyTo: granted, grantElsewhere, launchPermissions, deprecateAt, protection, zones };
   const lists = [grantKeyTo, launchPermissions, zones].some(({ length }) => length > 0);
   if (!lists && deprecateAt === undefined && protection === 'off') return [];
   const island = placeName(place);
@@ -245,6 +247,12 @@ function publishing({ request: { publication, run } }: Decided, plan: TargetPlan
 }
 
 /** The island of the SSM parameters that are set for all targets or for none. */
+/** https://docs.aws.amazon.com/IAM/latest/UserGuide/using-service-linked-roles.html: their path begins so. */
+function isOthersServiceRole(principal: string, account: string): boolean {
+  const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
+  return of !== undefined && of !== account;
+}
+
 export const parametersIsland = 'SSM parameters';
 
 /** An optional target's parameter is an island by itself: should it fail, the others stay as they are. */
@@ -302,11 +310,11 @@ function settingAll(place: Where, parts: readonly Part[]): Operation[] {
 
 /** The operation that sets a target's parameter, if it has one. */
 function setting({ target: { target }, last }: Part, after: readonly string[]): Operation[] {
-  const { ssmParameter: name, place, request } = target;
+  const { ssmParameter: name, place, request, tags } = target;
   if (name === undefined) return [];
   const id = `parameter ${name} in ${placeName(place)}`;
   const what = told({ id, place, island: parameterIsland(request), of: [name], after, why: 'it is to name the AMI' });
-  return [{ ...what, kind: 'parameter', name, image: { madeBy: last }, alone: request.optional }];
+  return [{ ...what, kind: 'parameter', name, image: { madeBy: last }, alone: request.optional, tags }];
 }
 
 /** AMIs that the new one replaces, and those that retain leaves no room for. */

@@ -6,8 +6,9 @@ import type { Outcome, Outcomes } from '../outcome.ts';
 import { approvedOf } from '../plan/approved.ts';
 import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
 import type { Approved } from '../plan/digest.ts';
-import { type Estimate, estimate } from '../plan/estimate.ts';
+import { type Estimate, encryptedBy, estimate } from '../plan/estimate.ts';
 import type { Kind, Operation } from '../plan/operation.ts';
+import { copyingTime, costsOf } from './costs.ts';
 import { counted } from './words.ts';
 
 /** An operation as it is told: what is done where, to what, after what and why; and, at the end, what became of it. */
@@ -26,6 +27,15 @@ export type OperationRecord = Readonly<{
    * since another of its target failed.
    */
   outcome: 'planned' | 'done' | 'not needed' | 'not possible' | 'undone' | 'failed' | 'not begun';
+}>;
+
+/** What an encrypted copy that this run makes, and each of its snapshots, bears beside the action's own tags. */
+export type PlannedIntermediate = Readonly<{
+  account: string;
+  region: string;
+  tags: Readonly<Record<string, string>>;
+  /** With keep-intermediates; else it goes at the end of the run. */
+  stays: boolean;
 }>;
 
 export type PlannedTarget = Readonly<{
@@ -65,6 +75,8 @@ export type PlanRecord = Readonly<{
     snapshots: readonly Readonly<{ id: string | null; sizeGiB: number; kmsKeyArn: string | null }>[];
   }>;
   targets: readonly PlannedTarget[];
+  /** Images are picked by tags: so it is told what encrypted copies bear as long as they are there. */
+  intermediates: readonly PlannedIntermediate[];
   operations: readonly OperationRecord[];
   /** What a person approves of it: the output plan-digest is of it. */
   approved: Approved;
@@ -99,6 +111,9 @@ export function planRecord(
       })),
     },
     targets: plan.targets.map((target) => plannedTarget(plan, target)),
+    intermediates: plan.encryptedCopies
+      .filter((copy) => encryptedBy(copy, source.snapshots).length > 0)
+      .map(({ place, tags }) => ({ ...place, tags, stays: request.keepIntermediates })),
     operations: plan.operations.map(operationRecord),
     approved: approvedOf(request, plan),
     estimate: estimate(request, plan),
@@ -161,7 +176,8 @@ const explained: ReadonlySet<Kind> = new Set(['deregister', 'delete', 'untag', '
 const toldOperations = 200;
 
 /** The plan for the log: a line an operation, then what it comes to. */
-export function planLines({ operations, targets, estimate }: PlanRecord): { where: string; what: string }[] {
+export function planLines(record: PlanRecord): { where: string; what: string }[] {
+  const { operations, targets, intermediates, estimate, topology } = record;
   const lines = operations.slice(0, toldOperations).map(({ kind, account, region, of, kmsKeyArn, why }) => ({
     where: placeName({ account, region }),
     what: `${kind} ${of.join(', ')}${kmsKeyArn === null ? '' : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ''}`,
@@ -172,17 +188,24 @@ export function planLines({ operations, targets, estimate }: PlanRecord): { wher
       what: `${amiId} (${amiName}) stays: ${why}`,
     })),
   );
-  const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes } = estimate;
+  const borne = intermediates.map(({ account, region, tags, stays }) => ({
+    where: placeName({ account, region }),
+    what: `the encrypted copy bears ${tagList(tags)}, ${stays ? 'and stays' : 'until the end of the run'}`,
+  }));
+  const costs = [...costsOf(estimate, topology), ...copyingTime(estimate)];
   const more = operations.length - lines.length;
   return [
     ...lines,
+    ...borne,
     ...kept.slice(0, toldOperations),
     ...(more > 0 ? [{ where: '…', what: `${more} operations more; the file of plan-file has them all` }] : []),
-    {
-      where: 'by estimate',
-      what: `${counted(copies, 'snapshot copy', 'snapshot copies')}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`,
-    },
+    { where: 'by estimate', what: costs.length === 0 ? 'nothing is copied' : costs.join('; ') },
   ];
+}
+
+function tagList(tags: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? 'no tags but the action’s own' : `the tags ${pairs.join(', ')}`;
 }
 
 /** The plan in a line. */

@@ -1,6 +1,7 @@
 import { placeName } from '../aws/errors.ts';
 import { totalGiB } from '../image.ts';
 import { consoleUrl } from '../regions.ts';
+import { copyingTime, costsOf } from './costs.ts';
 import { flowchart, gantt } from './mermaid.ts';
 import { isLost, isReady, type Report, type TargetRecord } from './outputs.ts';
 import type { PlanRecord } from './plan.ts';
@@ -148,31 +149,13 @@ function keyLink(arn: string, region: string): string {
 function planText(plan: PlanRecord | undefined): string[] {
   if (plan === undefined) return [];
   const { estimate, dryRun, topology } = plan;
-  if (estimate.copies === 0) return [];
-  const { byTopology, minutes } = estimate;
-  const other = topology === 'direct' ? 'regional-hub' : 'direct';
-  // By the other topology it may come to the same.
-  const instead =
-    byTopology[other].transferGiB === estimate.transferGiB
-      ? ''
-      : ` (topology \`${topology}\`; with \`${other}\` ${byTopology[other].transferGiB} GiB, ${usd(byTopology[other].transferUSD)})`;
-  const costs = [
-    `- ${counted(estimate.copies, 'snapshot copy', 'snapshot copies')}`,
-    `- between regions: ${estimate.transferGiB} GiB, about ${usd(estimate.transferUSD)}${instead}`,
-    `- snapshots that stay: ${estimate.storageGiB} GiB, at most ${usd(estimate.storageUSDPerMonth)} a month`,
-    ...(estimate.timedCopyUSD > 0 ? [`- time-based copies: ${usd(estimate.timedCopyUSD)}`] : []),
-    ...(estimate.fastSnapshotRestoreUSDPerHour > 0
-      ? [`- fast snapshot restore: ${usd(estimate.fastSnapshotRestoreUSDPerHour)} an hour`]
-      : []),
-    ...(dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : []),
-    '',
-    `<sub>By ${estimate.basis}.</sub>`,
+  const costs = [...costsOf(estimate, topology), ...(dryRun ? copyingTime(estimate) : [])];
+  if (costs.length === 0) return [];
+  const list = [...costs.map((one) => `- ${one}`), '', `<sub>By ${estimate.basis}.</sub>`];
+  return [
+    ...(dryRun && estimate.copies + estimate.takenOver > 0 ? section('Plan', flowchart(plan)) : []),
+    ...section('Costs, by estimate', list),
   ];
-  return [...(dryRun ? section('Plan', flowchart(plan)) : []), ...section('Costs, by estimate', costs)];
-}
-
-function usd(amount: number): string {
-  return `${amount.toFixed(2)} USD`;
 }
 
 /** All lines, or as many of the middle ones as fit, with a word on the rest. */

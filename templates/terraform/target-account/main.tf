@@ -441,6 +441,15 @@ resource "aws_iam_role_policy" "target_publish" {
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
         ]
+      },
+      {
+        "Sid" : "ReadWhoMayUseTheTargetKey",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:GetKeyPolicy",
+          "kms:ListGrants"
+        ],
+        "Resource" : aws_kms_key.this.arn
       }
     ]
   })
