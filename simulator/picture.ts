@@ -111,5 +111,8 @@ function regionState(region: Region, now: number): unknown {
     })),
     parameters: [...region.parameters.values()],
     volumes: [...region.volumes.values()],
+    launched: [...region.instances.values()]
+      .filter(({ launched, state }) => launched !== undefined && state !== 'terminated')
+      .map(({ id, imageId, state }) => ({ id, imageId, state })),
   };
 }

@@ -44,8 +44,11 @@ type Creation = Readonly<{
   blind?: boolean;
 }>;
 
-type Made = 'image' | 'snapshot' | 'volume';
-const made: Readonly<Record<string, Made>> = { 'ami-*': 'image', 'snap-*': 'snapshot', 'vol-*': 'volume' };
+type Made = 'image' | 'snapshot' | 'volume' | 'instance' | 'network-interface';
+const made: Readonly<Record<string, Made>> = {
+  ...{ 'ami-*': 'image', 'snap-*': 'snapshot', 'vol-*': 'volume' },
+  ...{ 'i-*': 'instance', 'eni-*': 'network-interface' },
+};
 
 /**
  * Lets a call pass that makes resources, and gives the tags of each type. Those of the request are told in the decision
