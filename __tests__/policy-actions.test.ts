@@ -15,6 +15,9 @@ const foundLater = new Set([
   'ChangeTheKeyPolicy kms:PutKeyPolicy',
   'SetTheParameter ssm:PutParameter',
   'SetTheParameter ssm:AddTagsToResource',
+  // Systems Manager knows no dry runs, and EC2 looks at the role of a profile once it has found the AMI.
+  'SeeWhereAndWhetherItBoots ssm:DescribeInstanceInformation',
+  'LaunchWithTheProfile iam:PassRole',
   // EC2 asks in the role's name.
   'LetEc2UseTheSourceKey kms:CreateGrant',
   'LetEc2UseTheHubKeys kms:CreateGrant',

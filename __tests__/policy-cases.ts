@@ -147,6 +147,25 @@ export const features: Record<string, Feature> = {
     },
     inputs: { topology: 'regional-hub', route: 'copy' },
   },
+  'a boot test': {
+    of: procedure,
+    options: {
+      policies: ['target-boot-test', 'target-boot-role'],
+      target: {
+        launch: {
+          subnets: [{ id: 'subnet-0a0a0a0a', zone: `${targetRegion}b`, tags: { tier: 'test' } }],
+          groups: [{ id: 'sg-0a0a0a0a', tags: { tier: 'test' } }],
+          profiles: { booted: 'boot-role' },
+        },
+      },
+    },
+    inputs: {
+      'boot-test': 'ssm',
+      'boot-subnet': 'tag:tier=test',
+      'boot-security-group': 'sg-0a0a0a0a',
+      'boot-instance-profile': 'booted',
+    },
+  },
   publishing: {
     of: procedure,
     options: { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] },

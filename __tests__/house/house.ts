@@ -77,7 +77,7 @@ const isLease = (key = '') => key.startsWith(`${prefix}lease:`);
 function ours(simulator: Simulator): string[] {
   const { world } = upToDate(simulator);
   return Object.values(world.accounts).flatMap(({ id, regions }) =>
-    [...regions].flatMap(([name, { images, snapshots, keys }]) => {
+    [...regions].flatMap(([name, { images, snapshots, keys, instances, volumes }]) => {
       const where = `${id}/${name}`;
       const there = [...images.values()].filter(({ deregisteredAt }) => deregisteredAt === undefined);
       const used = new Set(there.flatMap(({ data }) => data.BlockDeviceMappings.map(({ Ebs }) => Ebs?.SnapshotId)));
@@ -99,6 +99,10 @@ function ours(simulator: Simulator): string[] {
           ...[...shares].map((account) => `${where}: ${data.SnapshotId} is shared with ${account}`),
           ...tagsOf(data.SnapshotId, data.Tags),
         ]),
+        ...[...instances.values()]
+          .filter(({ launched, state }) => launched !== undefined && state !== 'terminated')
+          .map((one) => `${where}: ${one.id} (${one.state})`),
+        ...[...volumes.keys()].map((id) => `${where}: ${id}`),
         ...[...keys.values()].flatMap(({ metadata, policy, grants }) => [
           ...grants.map(({ Name, GranteePrincipal }) => `${where}: grant ${Name} to ${GranteePrincipal}`),
           ...(JSON.stringify(policy).includes('ShareEncryptedAmi') ? [`${where}: statement on ${metadata.Arn}`] : []),

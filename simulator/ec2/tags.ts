@@ -106,7 +106,24 @@ function taggable(call: Ec2Call, id: string): Bearer {
       throw new Refusal('InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
     return { tagged: snapshot.data, late: snapshot.tagsLate };
   }
+  if (id.startsWith('i-')) return taggableInstance(call, id);
   throw new Refusal('InvalidID', `The ID '${id}' is not valid`);
+}
+
+function taggableInstance({ here }: Ec2Call, id: string): Bearer {
+  const instance = here.instances.get(id);
+  if (instance === undefined) throw new Refusal('InvalidInstanceID.NotFound', `The instance ID '${id}' does not exist`);
+  const { launched } = instance;
+  if (launched === undefined) return { tagged: { Tags: [] }, late: notLate() };
+  const tagged = {
+    get Tags() {
+      return launched.tags;
+    },
+    set Tags(tags: Tag[]) {
+      launched.tags = tags;
+    },
+  };
+  return { tagged, late: launched.tagsLate };
 }
 
 function taggableImage(call: Ec2Call, id: string): Bearer {

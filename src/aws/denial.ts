@@ -97,8 +97,11 @@ export type Denied = Readonly<{
 /** A denial as a problem: what the role is not allowed to call, and what mends it. */
 export function lackOf({ role, action, resources, tagged = [], words }: Denied): { what: string; remedy: string } {
   // A request that makes tagged resources takes ec2:CreateTags besides.
-  const denied = deniedIn(words)?.action ?? action;
-  const on = denied === 'ec2:CreateTags' && tagged.length > 0 ? tagged : resources;
+  const found = deniedIn(words);
+  const denied = found?.action ?? action;
+  // What takes a right on something of another service, such as the role of an instance profile.
+  const others = found?.resource !== undefined && !denied.startsWith('ec2:') ? [found.resource] : resources;
+  const on = denied === 'ec2:CreateTags' && tagged.length > 0 ? tagged : others;
   return {
     what: `${role} is not allowed to call ${denied}`,
     remedy: denialRemedy({ whose: 'its policy', action: denied, resources: on, words }),

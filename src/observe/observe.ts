@@ -25,6 +25,7 @@ import { partitionOf } from '../regions.ts';
 import { isMarked, tagKeys, tagValue } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import { type Accounts, roleOf } from './accounts.ts';
+import { readBootSite } from './boot.ts';
 import { resolveKey } from './key.ts';
 import { checkParameter } from './parameter.ts';
 import { readExtras, resolveSource } from './source.ts';
@@ -201,7 +202,8 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
   const locks = await readLocks(place, { role, findings }, [...new Set(mayGo)]);
   const users = await readUsers(place, earlier?.made ?? [], { request, findings });
   const zones = await readZones(place, { request, findings });
-  const { ssmParameter } = request.publication;
+  const { ssmParameter, boot } = request.publication;
+  const bootSite = boot && (await readBootSite(place, { boot, image, values, findings }));
   const parameter = ssmParameter && fill(ssmParameter, values);
   if (parameter !== undefined)
     await findings.attempt(where, `reading the SSM parameter ${parameter}`, () =>
@@ -214,6 +216,7 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
     tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
     grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
     ssmParameter: parameter,
+    bootSite,
     locks,
     users,
     zones,

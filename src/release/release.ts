@@ -135,7 +135,7 @@ function accessBy(releasing: Releasing, leases: Leases, notes: Notes): Promise<u
 
 /** Removes what the leases' runs began in the targets. Gives of each whether it is all gone. */
 function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<boolean[]> {
-  const { state, targets, superseding, ready, isLast } = releasing;
+  const { state, targets, boots, superseding, ready, isLast } = releasing;
   let known: Promise<ReadonlyMap<string, string>> | undefined;
   const parents = () => {
     known ??= parentsOf(releasing, leases, notes);
@@ -143,7 +143,16 @@ function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<
   };
   const dead = [...leases.dead].map(([id, { since }]): [string, number] => [id, since]);
   const gone = new Map([[state.leaseId, state.since], ...dead]);
-  const owners = { state, gone, othersLive: leases.live.length > 0, superseding, isLast, isSweep: false, parents };
+  const owners = {
+    state,
+    gone,
+    othersLive: leases.live.length > 0,
+    superseding,
+    boots,
+    isLast,
+    isSweep: false,
+    parents,
+  };
   return joined(
     targets.map((target) => releaseTarget(target, { ...owners, ready: ready.has(placeName(target)) }, notes)),
   );

@@ -26,7 +26,13 @@ export function planned({ plan, record }: Prepared, log: Log): Report {
 
 export function reportOf(
   { plan, record }: Prepared,
-  { outcomes, created, cleanUp }: Readonly<{ outcomes: Outcomes; created: Outcomes; cleanUp: ReleaseReport }>,
+  {
+    outcomes,
+    created,
+    cleanUp,
+    pictures,
+  }: Readonly<{ outcomes: Outcomes; created: Outcomes }> &
+    Required<Pick<Report, 'pictures'>> & { cleanUp: ReleaseReport },
   log: Log,
 ): Report {
   const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
@@ -38,6 +44,7 @@ export function reportOf(
     failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
     cleanUp,
     timeline: timelineOf(outcomes),
+    pictures,
     seconds: log.elapsedSeconds(),
   };
 }
@@ -97,6 +104,7 @@ const steps: Readonly<Record<string, string>> = {
   'copy-image': 'copy',
   register: 'register',
   verify: 'register',
+  boot: 'boot',
   publish: 'publish',
 };
 
