@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { procedure, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
-import type { Simulator } from '../simulator/simulator.ts';
-import { type House, killAt, openHouse, toldBy } from './house/house.ts';
-import { runJob, runPost, startAction } from './in-process.ts';
+import type { RecordedCall, Simulator } from '../simulator/simulator.ts';
+import { type House, type Job, killAt, openHouse, toldBy } from './house/house.ts';
+import { runAction, runJob, startAction } from './in-process.ts';
 
 /* However a run ends in the middle of a boot test, nothing that it launched runs on, and no volume stays. */
 
@@ -15,6 +15,10 @@ const regionOf = ({ world }: Simulator) => {
   return region;
 };
 
+/** Whether an instance is being looked at. */
+const isWatching = (simulator: Simulator) => (call: RecordedCall) =>
+  call.action === 'DescribeInstanceStatus' && launchedIn(simulator) > 0;
+
 /** What was launched, and is not about to end. */
 const runningIn = (simulator: Simulator): string[] =>
   [...regionOf(simulator).instances.values()].flatMap(({ launched, id, state }) =>
@@ -22,6 +26,8 @@ const runningIn = (simulator: Simulator): string[] =>
   );
 const launchedIn = (simulator: Simulator): number =>
   [...regionOf(simulator).instances.values()].filter(({ launched }) => launched !== undefined).length;
+
+const told = (job: Job): string => toldBy(job).trim();
 
 async function expectAllOver(house: House): Promise<void> {
   await house.settle(2);
@@ -61,31 +67,31 @@ describe('a run that is killed in its boot test', () => {
       const { simulator } = house;
       const run = house.run(byStatus);
       let started = false;
-      await killAt(house, run, (call) => {
+      const { state, temp } = await killAt(house, run, (call) => {
         started ||= call.action === 'RunInstances' && call.mutating && call.outcome === 'ok';
         return started && call.action === action;
       });
       expect(launchedIn(simulator)).toBe(1);
       if (withPost) {
-        const post = await runPost(run);
+        const post = await runAction({ ...run, entry: 'post', state, temp });
         expect(post.annotations.map(({ message }) => message)).toEqual([]);
         expect(runningIn(simulator)).toEqual([]);
       }
       // By then, its lease has expired.
       await house.settle();
       const next = await runJob(house.run(byStatus, { run_id: '4712' }));
-      expect([toldBy(next), next.main.conclusion]).toEqual(['', 'success']);
+      expect([told(next), next.main.conclusion]).toEqual(['', 'success']);
       await expectAllOver(house);
     }
   });
 
   test('and whose AMI no run comes by: a sweep ends it', async () => {
     await using house = await openHouse(shared());
-    await killAt(house, house.run(byStatus), ({ action }) => action === 'DescribeInstanceStatus');
+    await killAt(house, house.run(byStatus), isWatching(house.simulator));
     await house.settle();
     expect(runningIn(house.simulator)).toHaveLength(1);
     const swept = await runJob(house.run({ ...byStatus, sweep: 'true' }, { run_id: '4712' }));
-    expect(toldBy(swept)).toBe('');
+    expect(told(swept)).toBe('');
     expect(swept.main.stdout).toMatch(/ended i-0/);
     await expectAllOver(house);
   });
@@ -93,7 +99,7 @@ describe('a run that is killed in its boot test', () => {
   test('an instance that only bears its tags is left alone', async () => {
     await using house = await openHouse(shared());
     const { simulator } = house;
-    await killAt(house, house.run(byStatus), ({ action }) => action === 'DescribeInstanceStatus');
+    await killAt(house, house.run(byStatus), isWatching(simulator));
     const [ours] = runningIn(simulator);
     const { instances } = regionOf(simulator);
     const instance = instances.get(ours ?? '');
@@ -110,7 +116,7 @@ describe('a run that is killed in its boot test', () => {
 test('an answer that was lost, and a refusal that was none, leave one instance at a time', async () => {
   const lost = { kind: 'lost-response', action: 'RunInstances', mutating: true, nth: 1 } as const;
   await using first = await openHouse({ ...shared(), scenario: { ...shared().scenario, faults: [lost] } });
-  expect(toldBy(await runJob(first.run(byStatus)))).toBe('');
+  expect(told(await runJob(first.run(byStatus)))).toBe('');
   expect(launchedIn(first.simulator)).toBe(1);
   await expectAllOver(first);
   const code = 'InsufficientInstanceCapacity';
@@ -121,7 +127,7 @@ test('an answer that was lost, and a refusal that was none, leave one instance a
   second.simulator.onCall(() => {
     most = Math.max(most, runningIn(second.simulator).length);
   });
-  expect(toldBy(await runJob(second.run(byStatus)))).toBe('');
+  expect(told(await runJob(second.run(byStatus)))).toBe('');
   expect([launchedIn(second.simulator), most]).toEqual([2, 1]);
   await expectAllOver(second);
 });

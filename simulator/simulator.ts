@@ -254,7 +254,7 @@ export async function startSimulator(
       ...issued,
       runnerToken,
     ],
-    snapshotOfState: (account) => stateOf(world, account),
+    snapshotOfState: (account) => stateOf(world, timings, account),
     close,
   };
 }

@@ -46,19 +46,20 @@ export async function openHouse(shared: Case): Promise<House> {
   };
 }
 
-/** Starts a run, and kills it with its machine once a call has had its effect; no post step follows. */
+/** Starts a run, and kills it with its machine once a call has had its effect. Gives what it left. */
 export async function killAt(
   { simulator }: House,
   run: InProcessRun,
   isMoment: (call: RecordedCall) => boolean,
-): Promise<void> {
+): Promise<ActionResult> {
   const dying = startAction(run);
   const forget = simulator.onCall((call) => {
     if (isMoment(call)) dying.kill();
   });
-  const { signal } = await dying.result;
+  const result = await dying.result;
   forget();
-  if (signal !== 'SIGKILL') throw new Error('the run ended before it could be killed');
+  if (result.signal !== 'SIGKILL') throw new Error('the run ended before it could be killed');
+  return result;
 }
 
 const prefix = 'share-encrypted-ami:';
