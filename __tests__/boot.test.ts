@@ -108,6 +108,8 @@ describe('an AMI that comes up', () => {
     await using house = await openHouse(shared);
     const launches = async (run_id: string, inputs: Record<string, string>) => {
       const before = launchedIn(house.simulator).length;
+      // What the last run has tagged is seen by then.
+      await house.settle(1);
       const { main } = await runJob(house.run(inputs, { run_id }));
       expect(main.annotations).toEqual([]);
       return launchedIn(house.simulator).length - before;

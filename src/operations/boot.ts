@@ -13,6 +13,7 @@ import type { Result } from '../outcome.ts';
 import { testTag } from '../plan/boot.ts';
 import type { Launch } from '../plan/facts.ts';
 import type { BootTest } from '../plan/operation.ts';
+import { lookedFor } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { maxTags, tagKeys } from '../tags.ts';
 import { keyRemedy, refusalVerdict, type Verdict } from './boot-verdict.ts';
@@ -20,7 +21,7 @@ import { watch } from './boot-watch.ts';
 import { consoleLines, screenshot } from './console.ts';
 import { ended, isLaunchedBy, launchToken, leasedInstances, terminate } from './instances.ts';
 import { onceSeen, patiently } from './patiently.ts';
-import { type Asking, dryRun, idOr, noResource, type Question } from './question.ts';
+import { type Asking, dryRun, type Ec2Question, idOr, noResource, type Question } from './question.ts';
 
 /** A launch, and by which token AWS tells it from others. */
 type Launching = Readonly<{ image: Image; launch: Launch; token: string; leaseId: string }>;
@@ -65,33 +66,13 @@ function verdictTag(ImageId: string, settings: BootTest['settings'], is: 'passed
 
 const untested = 'the AMI is published untested';
 
-/**
- * An earlier AMI stands in for one that isn't there yet. It may bear other tags and be under another key, so what AWS says
- * of it is no last word: it is asked again with the AMI itself.
- */
 export function asksToBoot(operation: BootTest, asking: Asking): Question[] {
-  const { site, settings, place, of } = operation;
-  const { source, standIns, leaseId } = asking;
-  const [launch] = site.sizes[0] ?? [];
-  if (launch === undefined) return [];
-  const known = idOr(standIns.image, of[0]);
-  const isEarlier = known === noResource.image && settings.earlier !== undefined;
-  const ImageId = isEarlier ? settings.earlier : known;
-  // Devices are the source's.
-  const image = { ...source.image, ImageId };
-  const without = isEarlier
-    ? 'it is asked again with the new AMI as soon as there is one'
-    : settings.required
-      ? undefined
-      : untested;
-  const running = dryRun(
-    launchCommand(operation, { image, launch, leaseId, token: launchToken(leaseId, place, 0) }),
-    without,
-  );
+  const { settings, of } = operation;
+  const known = idOr(asking.standIns.image, of[0]);
   const InstanceId = noInstance;
   const lost = 'what an instance that does not come up shows is not told';
   return [
-    { ...running, ...(isEarlier && { key: `${running.key} of an earlier AMI` }), on: [...launchedOn] },
+    ...asksToLaunch(operation, asking, known),
     dryRun(new TerminateInstancesCommand({ InstanceIds: [InstanceId] })),
     dryRun(new DescribeInstancesCommand({})),
     dryRun(new DescribeInstanceStatusCommand({})),
@@ -99,6 +80,34 @@ export function asksToBoot(operation: BootTest, asking: Asking): Question[] {
     dryRun(new GetConsoleScreenshotCommand({ InstanceId }), lost),
     dryRun(verdictTag(known, settings, 'passed'), `the tag ${tagKeys.bootTest} does not tell what the test has shown`),
   ].map((question) => (question.names(InstanceId) ? { ...question, standsIn: true } : question));
+}
+
+/**
+ * An earlier AMI stands in for one that isn't there yet. It may bear other tags and be under another key, so what AWS says
+ * of it is no last word: it is asked again with the AMI itself.
+ */
+function asksToLaunch(operation: BootTest, asking: Asking, known: string): Ec2Question[] {
+  const { site, settings, place, image: ref } = operation;
+  const { source, leaseId } = asking;
+  const [launch] = site.sizes[0] ?? [];
+  if (launch === undefined) return [];
+  const isEarlier = known === noResource.image && settings.earlier !== undefined;
+  // Devices are the source's.
+  const image = { ...source.image, ImageId: isEarlier ? settings.earlier : known };
+  const again = 'it is asked again with the new AMI as soon as there is one';
+  const without = isEarlier ? again : settings.required ? undefined : untested;
+  const token = launchToken(leaseId, place, 0);
+  const question = dryRun(launchCommand(operation, { image, launch, leaseId, token }), without);
+  const madeBy = 'madeBy' in ref ? asking.operation(ref.madeBy) : undefined;
+  return [
+    {
+      ...question,
+      key: isEarlier ? `${question.key} of an earlier AMI` : question.key,
+      on: [...launchedOn],
+      // Of what another run is making yet, AWS may say no more than that.
+      standsIn: question.standsIn || (madeBy?.kind === 'reuse' && madeBy.waits),
+    },
+  ];
 }
 
 /** What RunInstances is asked for. */
@@ -178,12 +187,19 @@ async function trySize(
   return { verdict: undefined, elsewhere };
 }
 
-/** Before another launch, what came of those before has ended: an answer that was lost tells nothing. */
+/** What a refused launch may have made all the same is seen some seconds later. */
+const looksSeconds = [0, 1, 2, 4];
+
+/** Before another launch, what came of those before has ended: capacity is refused by a server error, which tells nothing. */
 async function endEarlier({ run, place }: Scope): Promise<void> {
-  const found = await leasedInstances(place, [run.leaseId], run.source.imageId);
-  for (const one of found.filter((one) => isLaunchedBy(one, run.leaseId, place))) {
-    await terminate(place, one.InstanceId ?? '');
-    await ended(place, one.InstanceId ?? '');
+  const found = await lookedFor(place, looksSeconds, async () => {
+    const leased = await leasedInstances(place, [run.leaseId], run.source.imageId);
+    const own = leased.filter((one) => isLaunchedBy(one, run.leaseId, place));
+    return own.length > 0 ? own : undefined;
+  });
+  for (const { InstanceId = '' } of found ?? []) {
+    await terminate(place, InstanceId);
+    await ended(place, InstanceId);
   }
 }
 
