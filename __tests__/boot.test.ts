@@ -1,8 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
-import { procedure, type StandardOptions, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
+import { amiIdOf } from '../simulator/scenario.ts';
+import {
+  procedure,
+  type StandardOptions,
+  sourceAccount,
+  sourceRegion,
+  targetAccount,
+  targetRegion,
+} from '../simulator/scenarios/standard.ts';
 import type { Simulator } from '../simulator/simulator.ts';
 import type { Boot } from '../simulator/world.ts';
-import { openHouse } from './house/house.ts';
+import { openHouse, toldBy } from './house/house.ts';
 import { runJob } from './in-process.ts';
 import { type Shared, share } from './shared-case.ts';
 
@@ -234,6 +242,38 @@ describe('an AMI that does not come up fails, stays, and is not published', () =
     expect(imagesOf(house)).toMatchObject([{ tag: 'passed status' }]);
     expectNothingRuns(house.simulator);
     expect(house.remains()).toEqual([]);
+  });
+});
+
+describe('a name that is given once', () => {
+  const ends = { afterSeconds: 5, code: 'Client.InstanceInitiatedShutdown', message: 'shut down' };
+  const second = { name: 'golden-image-2', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] };
+  const options = { ami: { name: 'golden-image-1' }, source: { amis: [second] } };
+  const secondId = amiIdOf(sourceAccount, sourceRegion, second.name);
+  const named = { ...byStatus, 'target-ami-name': 'golden' };
+
+  test('of an AMI that failed goes to the next bake of its lineage', async () => {
+    await using house = await openHouse(bootCase(boots({ ends }, { ends }, {}), options));
+    expect((await runJob(house.run(named))).main.conclusion).toBe('failure');
+    const [failed] = imagesOf(house);
+    await house.settle();
+    const next = await runJob(house.run({ ...named, 'ami-id': secondId }, { run_id: '4712' }));
+    expect(next.main.annotations).toEqual([]);
+    expect(imagesOf(house)).toMatchObject([{ tag: 'passed status' }]);
+    expect(imagesOf(house)).not.toMatchObject([{ id: failed?.id }]);
+    expect(house.remains()).toEqual([]);
+  });
+
+  test('of an AMI that is good stays with it: the new one may fail', async () => {
+    await using house = await openHouse(bootCase({}, options));
+    expect((await runJob(house.run(named))).main.annotations).toEqual([]);
+    const before = imagesOf(house);
+    const again = await runJob(house.run({ ...named, 'on-existing': 'replace' }, { run_id: '4712' }));
+    expect(again.main.conclusion).toBe('failure');
+    expect(toldBy(again)).toMatch(/or as the new one may fail its boot-test.*give each AMI a name of its own/s);
+    const next = await runJob(house.run({ ...named, 'ami-id': secondId }, { run_id: '4713' }));
+    expect(toldBy(next)).toMatch(/the name "golden" is taken by ami-/);
+    expect(imagesOf(house)).toEqual(before);
   });
 });
 

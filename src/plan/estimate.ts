@@ -27,6 +27,9 @@ const timedPerGiB: readonly (readonly [minutes: number, usd: number])[] = [
 /** The most that a time-based copy does, and what plain copies of some GiB were seen to do. */
 const mibPerSecond = { most: 500, least: 50 };
 
+/** The price of an instance by its memory, which general purpose types don't exceed: m7i.large, 8 GiB, 0.1008 USD an hour. */
+const instancePerGiBHour = 0.0126;
+
 export type Estimate = Readonly<{
   /** Snapshot copies, those of encrypted copies too. */
   copies: number;
@@ -39,6 +42,9 @@ export type Estimate = Readonly<{
   storageUSDPerMonth: number;
   timedCopyUSD: number;
   fastSnapshotRestoreUSDPerHour: number;
+  /** Boot tests, and what their instances cost at most. */
+  bootTests: number;
+  bootTestUSD: number;
   minutes: Readonly<{ least: number; most: number }>;
   /** Where the figures come from. */
   basis: string;
@@ -46,7 +52,7 @@ export type Estimate = Readonly<{
 
 const round = (value: number): number => Math.round(value * 100) / 100;
 
-export function estimate(request: Request, { source, targets, encryptedCopies: copies }: Plan): Estimate {
+export function estimate(request: Request, { source, targets, operations, encryptedCopies: copies }: Plan): Estimate {
   const sizes = source.snapshots.map(({ sizeGiB }) => sizeGiB);
   const total = totalGiB(source.snapshots);
   const largest = Math.max(0, ...sizes);
@@ -83,12 +89,27 @@ export function estimate(request: Request, { source, targets, encryptedCopies: c
     storageUSDPerMonth: round(gibOf(making) * storagePerGiBMonth),
     timedCopyUSD: round((gibOf(making) + encryptedGiB) * timed),
     fastSnapshotRestoreUSDPerHour: round(sizes.length * zones * fastRestorePerHour),
+    ...bootTestsOf(operations),
     minutes:
       copyMinutes === undefined
         ? { least: minutesAt(mibPerSecond.most), most: minutesAt(mibPerSecond.least) }
         : { least: Math.min(hops * copyMinutes, minutesAt(mibPerSecond.most)), most: hops * copyMinutes },
     basis: `volume sizes, not blocks written; list prices of us-east-1: ${transferPerGiB} USD/GiB between regions, ${storagePerGiBMonth} USD/GiB-month of snapshots (https://aws.amazon.com/ebs/pricing/); time by the largest volume at ${mibPerSecond.least} to ${mibPerSecond.most} MiB/s a copy (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)`,
   };
+}
+
+/** So much longer than its test an instance takes to begin and to end. */
+const aroundMinutes = 3;
+
+/** At most each size that is tried runs until its time is over. */
+function bootTestsOf(operations: Plan['operations']): Pick<Estimate, 'bootTests' | 'bootTestUSD'> {
+  const tests = operations.filter((operation) => operation.kind === 'boot');
+  const usd = tests.map(({ site, settings }) => {
+    const gib = site.sizes.map((launches) => Math.max(...launches.map(({ memoryMiB }) => memoryMiB)) / 1024);
+    const hours = (settings.timeoutMinutes + aroundMinutes) / 60;
+    return gib.reduce((sum, one) => sum + one, 0) * hours * instancePerGiBHour;
+  });
+  return { bootTests: tests.length, bootTestUSD: round(usd.reduce((sum, one) => sum + one, 0)) };
 }
 
 /** The snapshots that are copied anew for a target. */

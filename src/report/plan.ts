@@ -172,7 +172,9 @@ export function planLines({ operations, targets, estimate }: PlanRecord): { wher
       what: `${amiId} (${amiName}) stays: ${why}`,
     })),
   );
-  const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes } = estimate;
+  const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes, bootTests, bootTestUSD } =
+    estimate;
+  const tests = bootTests === 0 ? '' : `; ${counted(bootTests, 'boot test')}, at most ${bootTestUSD} USD`;
   const more = operations.length - lines.length;
   return [
     ...lines,
@@ -180,7 +182,7 @@ export function planLines({ operations, targets, estimate }: PlanRecord): { wher
     ...(more > 0 ? [{ where: '…', what: `${more} operations more; the file of plan-file has them all` }] : []),
     {
       where: 'by estimate',
-      what: `${counted(copies, 'snapshot copy', 'snapshot copies')}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`,
+      what: `${counted(copies, 'snapshot copy', 'snapshot copies')}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month${tests}; ${minutes.least} to ${minutes.most} minutes of copying`,
     },
   ];
 }

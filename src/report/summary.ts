@@ -143,7 +143,7 @@ function keyLink(arn: string, region: string): string {
 function planText(plan: PlanRecord | undefined): string[] {
   if (plan === undefined) return [];
   const { estimate, dryRun, topology } = plan;
-  if (estimate.copies === 0) return [];
+  if (estimate.copies + estimate.bootTests === 0) return [];
   const { byTopology, minutes } = estimate;
   const other = topology === 'direct' ? 'regional-hub' : 'direct';
   // By the other topology it may come to the same.
@@ -158,6 +158,9 @@ function planText(plan: PlanRecord | undefined): string[] {
     ...(estimate.timedCopyUSD > 0 ? [`- time-based copies: ${usd(estimate.timedCopyUSD)}`] : []),
     ...(estimate.fastSnapshotRestoreUSDPerHour > 0
       ? [`- fast snapshot restore: ${usd(estimate.fastSnapshotRestoreUSDPerHour)} an hour`]
+      : []),
+    ...(estimate.bootTests > 0
+      ? [`- ${counted(estimate.bootTests, 'boot test')}: at most ${usd(estimate.bootTestUSD)}`]
       : []),
     ...(dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : []),
     '',
