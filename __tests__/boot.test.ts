@@ -10,6 +10,7 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import type { Simulator } from '../simulator/simulator.ts';
 import type { Boot } from '../simulator/world.ts';
+import { mayLaunch } from '../src/plan/launchers.ts';
 import { openHouse, toldBy } from './house/house.ts';
 import { runJob } from './in-process.ts';
 import { type Shared, share } from './shared-case.ts';
@@ -68,7 +69,10 @@ describe('an AMI that comes up', () => {
     const shared = bootCase({}, { policies: ['target-boot-test', 'target-publish'] });
     const inputs = { ...byStatus, tags: 'team=platform', 'launch-permissions': '222222222222' };
     const result = await share(shared, inputs);
-    expect(result.main.annotations).toEqual([]);
+    // The test shows nothing of whoever else is to launch it.
+    expect(result.main.annotations.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/account 222222222222 may launch the AMI .* but neither the policy nor a grant of arn/),
+    ]);
     expect(result.post.annotations).toEqual([]);
     const { simulator } = result;
     const [instance] = launchedIn(simulator);
@@ -377,6 +381,26 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     expect(error).toMatch(/could not be tested.*Invalid IAM Instance Profile name/);
     expectNothingRuns(simulator);
   });
+});
+
+test('of others who are to launch an AMI, the policy and the grants of its key tell', () => {
+  const account = '222222222222';
+  const role = `arn:aws:iam::${account}:role/app`;
+  const none = { grants: [], statements: [], grantKeyTo: [] };
+  const allow = (AWS: string | string[], ...Action: string[]) => ({ Effect: 'Allow', Principal: { AWS }, Action });
+  const use = ['kms:Decrypt', 'kms:CreateGrant'];
+  const by = (known: Partial<Parameters<typeof mayLaunch>[1]>) => mayLaunch(account, { ...none, ...known });
+  expect(by({})).toBeUndefined();
+  expect(by({ statements: [allow(`arn:aws:iam::${targetAccount}:root`, 'kms:*')] })).toBeUndefined();
+  expect(by({ statements: [allow(role, 'kms:Decrypt')] })).toBeUndefined();
+  expect(by({ statements: [{ ...allow(role, ...use), Effect: 'Deny' }] })).toBeUndefined();
+  expect(by({ statements: [allow([role], 'kms:Decrypt'), allow(account, 'kms:Create*')] })).toBe(
+    'the policy of the key',
+  );
+  expect(by({ statements: [{ Effect: 'Allow', Principal: '*', Action: 'kms:*' }] })).toBe('the policy of the key');
+  expect(by({ grants: [{ GranteePrincipal: role, Operations: ['Decrypt'] }] })).toBeUndefined();
+  expect(by({ grants: [{ GranteePrincipal: role, Operations: ['Decrypt', 'CreateGrant'] }] })).toBe('a grant');
+  expect(by({ grantKeyTo: [role] })).toBe('grant-key-to');
 });
 
 test('the plan has it, and a role that may not launch is told beforehand', async () => {

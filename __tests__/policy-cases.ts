@@ -147,10 +147,23 @@ export const features: Record<string, Feature> = {
     },
     inputs: { topology: 'regional-hub', route: 'copy' },
   },
+  publishing: {
+    of: procedure,
+    options: { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] },
+    inputs: {
+      'deprecate-after': '30d',
+      'deregistration-protection': 'on',
+      'fast-snapshot-restore': 'all',
+      'launch-permissions': '222222222222',
+      'ssm-parameter': '/golden/latest',
+      retain: '3',
+      'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
+    },
+  },
   'a boot test': {
     of: procedure,
     options: {
-      policies: ['target-boot-test', 'target-boot-role'],
+      policies: ['target-boot-test', 'target-boot-role', 'target-grant-key'],
       target: {
         launch: {
           subnets: [{ id: 'subnet-0a0a0a0a', zone: `${targetRegion}b`, tags: { tier: 'test' } }],
@@ -164,18 +177,6 @@ export const features: Record<string, Feature> = {
       'boot-subnet': 'tag:tier=test',
       'boot-security-group': 'sg-0a0a0a0a',
       'boot-instance-profile': 'booted',
-    },
-  },
-  publishing: {
-    of: procedure,
-    options: { policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'] },
-    inputs: {
-      'deprecate-after': '30d',
-      'deregistration-protection': 'on',
-      'fast-snapshot-restore': 'all',
-      'launch-permissions': '222222222222',
-      'ssm-parameter': '/golden/latest',
-      retain: '3',
       'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
     },
   },

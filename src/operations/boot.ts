@@ -20,6 +20,7 @@ import { keyRemedy, refusalVerdict, type Verdict } from './boot-verdict.ts';
 import { watch } from './boot-watch.ts';
 import { consoleLines, screenshot } from './console.ts';
 import { ended, isLaunchedBy, launchToken, leasedInstances, terminate } from './instances.ts';
+import { compareLaunchers } from './launchers.ts';
 import { onceSeen, patiently } from './patiently.ts';
 import { type Asking, dryRun, type Ec2Question, idOr, noResource, type Question } from './question.ts';
 
@@ -131,6 +132,7 @@ export async function boot(operation: BootTest, scope: Scope): Promise<Result> {
   const told = await tryAll(operation, scope, image);
   if (told.is === 'up') {
     await mark(scope, image, { operation, is: 'passed' });
+    await tellLaunchers(operation, scope);
     return made;
   }
   if (told.is === 'failed') {
@@ -145,6 +147,24 @@ export async function boot(operation: BootTest, scope: Scope): Promise<Result> {
   if (settings.required) throw new StepError(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
   run.log.warn(`${where}: ${ImageId} could not be tested, and is published untested: ${told.why}`);
   return { ...made, undone: 'not possible' };
+}
+
+/** Tells whether others who are to launch the AMI may use its key, which the test doesn't show. */
+async function tellLaunchers(
+  { settings: { launchers }, kmsKeyArn = '' }: BootTest,
+  { run, place }: Scope,
+): Promise<void> {
+  const where = placeName(place);
+  try {
+    const { fine, lacking } = await compareLaunchers(place, kmsKeyArn, launchers);
+    for (const what of fine) run.log.line(where, what);
+    for (const what of lacking) run.log.warn(what);
+  } catch (error) {
+    if (place.signal.aborted) throw error;
+    run.log.warn(
+      `${where}: whether others who are to launch the AMI may use its key is not known: ${explainLine(error)}`,
+    );
+  }
 }
 
 /** What came of the launches of one size, and of those that told nothing, why. */
@@ -222,7 +242,7 @@ async function tryOne(operation: BootTest, scope: Scope, launching: Launching): 
     });
     if (verdict.is === 'up') {
       const shown = `${operation.settings.principal} can launch ${image.ImageId}, and it comes up (${as})`;
-      run.log.line(placeName(place), `${shown}; others who are to launch it need the use of its key too`);
+      run.log.line(placeName(place), shown);
       return verdict;
     }
     const told = `as ${as}: ${verdict.why}`;

@@ -141,6 +141,8 @@ export type BootSettings = Readonly<{
   required: boolean;
   /** Who launches it. */
   principal: string;
+  /** Who else is to launch it, by the inputs. */
+  launchers: Readonly<Pick<PublishSettings, 'grantKeyTo' | 'launchPermissions'>>;
   /** The tags of the instance and its volumes, but for the run's lease. */
   tags: readonly Tag[];
   /** An earlier AMI, by which AWS can be asked beforehand whether the role may launch one. */

@@ -242,6 +242,10 @@ function booting(
   const { tags } = mergeTags([], { users: target.tags, ours: provenance(request, source.imageId) }, maxTags - 1);
   const earlier = [...target.existing, ...target.made].find(({ State }) => State === 'available')?.ImageId;
   const { test, timeoutMinutes, required } = boot;
+  const launchers = {
+    grantKeyTo: target.grantKeyTo,
+    launchPermissions: request.publication.launchPermissions,
+  };
   return [
     {
       ...told({
@@ -251,7 +255,7 @@ function booting(
         why: `only what comes up is published; as ${typesOf(site).join(' or ')}`,
       }),
       ...{ kind: 'boot', image: { madeBy: last }, site },
-      settings: { test, timeoutMinutes, required, principal, tags, earlier },
+      settings: { test, timeoutMinutes, required, principal, launchers, tags, earlier },
     },
   ];
 }
