@@ -8,9 +8,11 @@ import { hasCode } from '../aws/errors.ts';
 const mostLines = 20;
 const mostCharacters = 200;
 
+/** A private key, of several lines; the end of its last may not have been written. */
+const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
+
 /** What looks like a secret in a console: what stands before it is kept, so that a reader sees what it was. */
 const secrets: readonly (readonly [pattern: RegExp, masked: string])[] = [
-  [/-----BEGIN [^-]*PRIVATE KEY-----[\s\S]*?(-----END [^-]*PRIVATE KEY-----|$)/g, '***'],
   [/<(Password|Passphrase)>[^<]*/gi, '<$1>***'],
   [/\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b/g, '***'],
   [/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, '***'],
@@ -27,19 +29,26 @@ const secrets: readonly (readonly [pattern: RegExp, masked: string])[] = [
 
 /** A text without what looks like a secret in it. */
 export function withoutSecrets(text: string): string {
-  return secrets.reduce((masked, [pattern, by]) => masked.replace(pattern, by), text);
+  return secrets.reduce((masked, [pattern, by]) => masked.replace(pattern, by), text.replace(privateKey, '***'));
 }
+
+/** So much of a console, and of a line, is looked at: what the machine writes decides how long that takes. */
+const readCharacters = 32_768;
+const lineCharacters = 1000;
 
 /** The last lines of a console, without terminal sequences, and without what looks like a secret. */
 export function lastLines(console: string): string[] {
   return (
-    withoutSecrets(console)
+    console
+      .slice(-readCharacters)
       // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal sequences begin with one
       .replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])/g, '')
+      .replace(privateKey, '***')
       .split(/[\r\n]+/)
       .map((line) => line.replace(/[^\P{C}\t]/gu, '').trim())
       .filter((line) => line !== '')
       .slice(-mostLines)
+      .map((line) => withoutSecrets(line.slice(0, lineCharacters)))
       .map((line) => (line.length > mostCharacters ? `${line.slice(0, mostCharacters)}…` : line))
   );
 }
