@@ -403,6 +403,16 @@ test('of others who are to launch an AMI, the policy and the grants of its key t
   expect(by({ grantKeyTo: [role] })).toBe('grant-key-to');
 });
 
+test('a right that is lacking is told with the statement that gives it', async () => {
+  const message = `You are not authorized to perform this operation. User: arn:aws:sts::${targetAccount}:assumed-role/ami-target/run is not authorized to perform: iam:PassRole on resource: arn:aws:iam::${targetAccount}:role/boot-role because no identity-based policy allows the iam:PassRole action`;
+  const code = 'UnauthorizedOperation';
+  const denied = { kind: 'refusal', action: 'RunInstances', mutating: true, code, message } as const;
+  const { error } = await share(bootCase({}, { faults: [denied] }), byStatus);
+  expect(error).toMatch(
+    /could not be tested.*iam:PassRole.*What to do: add to .*"Action":"iam:PassRole","Resource":"arn:aws:iam::\d+:role\/boot-role"/s,
+  );
+});
+
 test('the plan has it, and a role that may not launch is told beforehand', async () => {
   const { main } = await share(bootCase(), { ...byStatus, 'dry-run': 'true' });
   const { operations } = JSON.parse(main.outputs.plan ?? '') as { operations: { kind: string; why: string }[] };

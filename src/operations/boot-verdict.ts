@@ -1,6 +1,6 @@
 import type { Instance } from '@aws-sdk/client-ec2';
 import { statement } from '../aws/denial.ts';
-import { errorCode, errorMessage } from '../aws/errors.ts';
+import { errorCode, errorMessage, explain } from '../aws/errors.ts';
 
 /* What came of launching an AMI, by what AWS says of it. */
 
@@ -9,7 +9,9 @@ import { errorCode, errorMessage } from '../aws/errors.ts';
  * like this, which says nothing against the AMI; another try may do. `never`: nor will any other.
  */
 export type Verdict = Readonly<
-  { is: 'up' } | { is: 'failed'; why: string; byKey: boolean } | { is: 'elsewhere' | 'never'; why: string }
+  | { is: 'up' }
+  | { is: 'failed'; why: string; byKey: boolean }
+  | { is: 'elsewhere' | 'never'; why: string; remedy?: string | undefined }
 >;
 
 /**
@@ -31,7 +33,13 @@ export function refusalVerdict(error: unknown): Verdict {
   const why = errorMessage(error);
   if (ofKey.test(code) || (ofKey.test(why) && !standing.includes(code))) return { is: 'failed', why, byKey: true };
   if (/^Invalid(AMIID|Snapshot)/.test(code)) return { is: 'failed', why, byKey: false };
-  return { is: passing.test(code) ? 'elsewhere' : 'never', why };
+  return passing.test(code) ? { is: 'elsewhere', why } : neverBy(error);
+}
+
+/** What a call that failed, which no other launch mends, says of the test. */
+export function neverBy(error: unknown): Verdict {
+  const { message, remedy } = explain(error);
+  return { is: 'never', why: message, remedy };
 }
 
 /** What an instance says of the AMI that has ended by itself, or was stopped. */

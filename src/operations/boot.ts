@@ -16,7 +16,7 @@ import type { BootTest } from '../plan/operation.ts';
 import { lookedFor } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { maxTags, tagKeys } from '../tags.ts';
-import { keyRemedy, refusalVerdict, type Verdict } from './boot-verdict.ts';
+import { keyRemedy, neverBy, refusalVerdict, type Verdict } from './boot-verdict.ts';
 import { watch } from './boot-watch.ts';
 import { consoleLines, screenshot } from './console.ts';
 import { ended, isLaunchedBy, launchToken, leasedInstances, terminate } from './instances.ts';
@@ -142,10 +142,13 @@ export async function boot(operation: BootTest, scope: Scope): Promise<Result> {
     const remedy = told.byKey ? keyRemedy(settings.principal, key) : look;
     throw new StepError(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
   }
-  const remedy =
+  const again =
     'run it again later, or name other subnets or another type (boot-subnet, boot-instance-type); boot-required: false lets an untested AMI pass';
+  const remedy = told.remedy ?? again;
   if (settings.required) throw new StepError(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
-  run.log.warn(`${where}: ${ImageId} could not be tested, and is published untested: ${told.why}`);
+  run.log.warn(
+    `${where}: ${ImageId} could not be tested, and is published untested: ${told.why}${told.remedy === undefined ? '' : `. What to do: ${told.remedy}`}`,
+  );
   return { ...made, undone: 'not possible' };
 }
 
@@ -182,7 +185,7 @@ async function tryAll(operation: BootTest, scope: Scope, image: Image): Promise<
     const { verdict } = tried;
     if (verdict?.is === 'up' || (verdict?.is === 'failed' && verdict.byKey)) return verdict;
     if (verdict?.is === 'failed') failed = verdict;
-    if (verdict?.is === 'never') break;
+    if (verdict?.is === 'never') return failed ?? { ...verdict, why: elsewhere.join('; ') };
   }
   return failed ?? { is: 'elsewhere', why: elsewhere.join('; ') };
 }
@@ -238,7 +241,7 @@ async function tryOne(operation: BootTest, scope: Scope, launching: Launching): 
   try {
     const verdict = await watch(operation, scope, id).catch((error: unknown): Verdict => {
       if (place.signal.aborted) throw error;
-      return { is: 'never', why: explainLine(error) };
+      return neverBy(error);
     });
     if (verdict.is === 'up') {
       const shown = `${operation.settings.principal} can launch ${image.ImageId}, and it comes up (${as})`;
