@@ -103,6 +103,13 @@ describe('an AMI that comes up', () => {
     expectNothingRuns(result.simulator);
   });
 
+  test('on Xen, where AWS checks no volumes, and at a time when AWS cannot be asked', async () => {
+    const down = { kind: 'server-error', action: 'DescribeInstanceStatus', nth: 6, times: 12 } as const;
+    const result = await share(bootCase({}, { faults: [down] }), { ...byStatus, 'boot-instance-type': 't2.small' });
+    expect(result.main.annotations).toEqual([]);
+    expect(typesOf(result.simulator)).toEqual(['t2.small']);
+  });
+
   test('only after it was impaired, or one size up: that passes, too', async () => {
     const impaired: Boot = { checksAfterSeconds: 300, instanceStatus: 'impaired', systemStatus: 'ok' };
     const waited = await share(bootCase(boots(impaired)), byStatus);
@@ -322,6 +329,16 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     const tokens = asked.flatMap(({ request }) => request.ClientToken ?? []);
     expect(new Set(tokens).size).toBe(tokens.length);
     if (name === 'an account to be verified') expect(asked).toHaveLength(1);
+  });
+
+  test('a role that may not so much as look: it is published untested', async () => {
+    const shared = bootCase({}, { policies: [] });
+    const { main, post, simulator } = await share(shared, { ...byStatus, 'boot-required': 'false' });
+    expect(main.conclusion).toBe('success');
+    expect([...main.annotations, ...post.annotations].map(({ message }) => message)).toEqual([
+      expect.stringMatching(/ec2:DescribeSubnets.*published untested/),
+    ]);
+    expect(launchedIn(simulator)).toEqual([]);
   });
 
   test('in one zone, by one type: another does', async () => {

@@ -2,6 +2,7 @@ import type { InstanceStateName, SummaryStatus } from '@aws-sdk/client-ec2';
 import type { Timings } from '../hardness.ts';
 import { Refusal } from '../refusal.ts';
 import type { Instance, Launched, Region } from '../world.ts';
+import { modelOf } from './instance-types.ts';
 
 /*
  * What becomes of an instance that RunInstances made. Nothing here runs by itself: what an instance is by now is worked
@@ -65,8 +66,10 @@ export function checksOf({ state, launched }: Instance, now: number): Checks {
   if (state !== 'running') return { instance: 'not-applicable', system: 'not-applicable', ebs: 'not-applicable' };
   if (launched === undefined) return { instance: 'ok', system: 'ok', ebs: 'ok' };
   const { checksAfterSeconds = checksSeconds, ...boot } = launched.boot;
+  // Attached volumes are checked on Nitro alone.
+  const isNitro = modelOf(launched.type)?.hypervisor === 'nitro';
   if (checksAfterSeconds !== 'never' && now >= launched.at + checksAfterSeconds * 1000)
-    return { instance: 'ok', system: 'ok', ebs: 'ok' };
+    return { instance: 'ok', system: 'ok', ebs: isNitro ? 'ok' : 'not-applicable' };
   return {
     instance: boot.instanceStatus ?? 'initializing',
     system: boot.systemStatus ?? 'initializing',

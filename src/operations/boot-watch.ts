@@ -1,6 +1,7 @@
 import { DescribeInstanceStatusCommand, type Instance } from '@aws-sdk/client-ec2';
 import { DescribeInstanceInformationCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
+import { isThrottling, isTransient } from '../aws/errors.ts';
 import type { BootTest } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { endVerdict, type Verdict } from './boot-verdict.ts';
@@ -25,7 +26,11 @@ export async function watch(operation: BootTest, { run, place }: Scope, id: stri
   let misses = 0;
   for (;;) {
     await place.sleep(lookMs);
-    const now = await standingOf(place, id, operation.settings.test);
+    // That AWS can't be asked for a while says nothing of the instance.
+    const now = await standingOf(place, id, operation.settings.test).catch((error: unknown) => {
+      if (!isTransient(error) && !isThrottling(error)) throw error;
+      return seen;
+    });
     misses = now === undefined ? misses + 1 : 0;
     seen = now ?? seen;
     const verdict = verdictBy(operation, { now, seen, misses, passedMs: place.clock.now() - began });
@@ -63,11 +68,12 @@ async function standingOf(place: Place, id: string, test: 'status' | 'ssm'): Pro
     const instance = await describeInstance(place, id);
     return { isUp: false, ended: instance ?? { State: { Name: state } }, shown: state, lacksAgent: false };
   }
+  const ebs = status.AttachedEbsStatus?.Status;
   const checks = [
     ['instance', status.InstanceStatus?.Status],
     ['system', status.SystemStatus?.Status],
-    // Older regions and types have none.
-    ['EBS', status.AttachedEbsStatus?.Status ?? 'ok'],
+    // Nitro has it alone: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html
+    ['EBS', ebs === undefined || ebs === 'not-applicable' ? 'ok' : ebs],
   ] as const;
   const passed = state === 'running' && checks.every(([, one]) => one === 'ok');
   const hasAgent = test === 'status' || (passed && (await isAgentOnline(place, id)));

@@ -2,14 +2,12 @@ import { DescribeInstancesCommand, type Instance, TerminateInstancesCommand } fr
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { hasCode, isDenied, placeName, type Where } from '../aws/errors.ts';
+import { mostTries } from '../plan/boot.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { clientToken } from './client-token.ts';
 import { patiently } from './patiently.ts';
 
 /* The instances of boot tests: how they are found again, and ended. */
-
-/** So many launches a test tries at most: what tells whose an instance is goes through them. */
-const mostTries = 24;
 
 /** The client token of a run's nth launch in a target. */
 export function launchToken(leaseId: string, place: Where, count: number): string {

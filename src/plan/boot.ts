@@ -49,9 +49,13 @@ function isLike(pattern: string, type: string): boolean {
   return new RegExp(`^${expression.join('.*')}$`).test(type);
 }
 
-/** So many types of a size are tried, and so many launches of it. */
+/** So many types of a size are tried, so many launches of it, and so many sizes. */
 const mostTypes = 4;
 const mostLaunches = 12;
+const mostSizes = 2;
+
+/** So many launches a test comes to at most. */
+export const mostTries = mostSizes * mostLaunches;
 
 /** The zones that have a type, and the subnets that there are. */
 type Room = Readonly<{
@@ -74,7 +78,7 @@ export function launchesOf(
     .filter((info) => isNamed || (memoryOf(info) >= leastMemory(image) && isPlain(info)))
     .filter(({ InstanceType = '' }) => room.subnets.some(({ zone }) => room.zonesOf(InstanceType).has(zone)))
     .toSorted(bySize);
-  const sizes = [...Map.groupBy(fitting, memoryOf).values()].slice(0, 2);
+  const sizes = [...Map.groupBy(fitting, memoryOf).values()].slice(0, mostSizes);
   return sizes
     .map((size) =>
       size.slice(0, mostTypes).flatMap((info): Launch[] => {

@@ -13,7 +13,7 @@ import { type Notes, noNotes, type ReleaseReport, reportOf } from './notes.ts';
 
 /** Whose work in a target is taken back. */
 export type Owners = Readonly<{
-  state: Pick<LedgerState, 'imageId' | 'leaseId' | 'keepPending' | 'finished'>;
+  state: Pick<LedgerState, 'imageId' | 'leaseId' | 'keepPending' | 'finished' | 'boots'>;
   /** The leases that have ended, and since when each of their runs makes things. */
   gone: ReadonlyMap<string, number>;
   /** Whether others' runs live, which may wait for what a dead one was making. */
@@ -72,7 +72,12 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
 /** Ends the instances of boot tests that the owners launched; what only bears their tags is left alone. */
 async function endInstances(place: Place, { state, gone }: Owners, notes: Notes): Promise<void> {
   const where = placeName(place);
-  for (const instance of await leasedInstances(place, [...gone.keys()], state.imageId)) {
+  const found = await leasedInstances(place, [...gone.keys()], state.imageId).catch((error: unknown) => {
+    // Whom no run has launched anything as may not look for it either.
+    if (state.boots || !isDenied(error)) throw error;
+    return [];
+  });
+  for (const instance of found) {
     const { InstanceId = '' } = instance;
     if (isLaunchedBy(instance, tagValue(instance, tagKeys.lease) ?? '', place)) {
       await terminate(place, InstanceId);
@@ -93,7 +98,7 @@ export async function releaseFrom(
   }: Readonly<{ imageId: string; finished: readonly string[] }> & Pick<Owners, 'gone' | 'boots' | 'parents'>,
 ): Promise<ReleaseReport> {
   const notes = noNotes();
-  const state = { imageId, leaseId: '', keepPending: false, finished };
+  const state = { imageId, leaseId: '', keepPending: false, finished, boots: false };
   const swept = { superseding: true, ready: false, isLast: true, isSweep: true, othersLive: false };
   await releaseTarget(place, { ...swept, state, gone, boots, parents }, notes);
   return reportOf(notes);
