@@ -41,7 +41,10 @@ const forCleaningUp = new Set([
   'TagWhatIsSharedFromTheHubs ec2:DeleteTags',
 ]);
 /** Without these, what is asked beforehand is denied; these cases do nothing that takes them. */
-const forAsking = new Set(['AskWhetherToShare ec2:ModifyImageAttribute', 'TagWhatIsBeingMade ec2:CreateTags']);
+const forAsking = new Set([
+  ...['AskWhetherToShare ec2:ModifyImageAttribute', 'TagWhatIsBeingMade ec2:CreateTags'],
+  ...['LaunchAndEnd ec2:GetConsoleOutput', 'LaunchAndEnd ec2:GetConsoleScreenshot'],
+]);
 /** Shares go with the encrypted copy; where that is kept, they must be taken back. */
 const kept = new Set(['TakeSharesBack', 'TakeSharesBackInTheHubs']);
 
