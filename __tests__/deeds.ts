@@ -103,6 +103,9 @@ const lasting: Readonly<Record<string, Belonging>> = {
   // What a dead run left goes with the lease that tells of it.
   PutKeyPolicy: { does: ['allow'], undoes: ['allow', 'lease'] },
   RevokeGrant: { does: [], undoes: ['allow', 'lease'] },
+  RunInstances: { does: ['boot'], undoes: [] },
+  // What a dead run launched goes by its lease.
+  TerminateInstances: { does: ['boot'], undoes: ['boot', 'lease'] },
   EnableImageDeprecation: { does: ['publish'], undoes: [] },
   EnableImageDeregistrationProtection: { does: ['publish'], undoes: [] },
   EnableFastSnapshotRestores: { does: ['publish'], undoes: [] },
@@ -123,6 +126,7 @@ const tagging: readonly (readonly [tag: RegExp, written: Belonging, takenOff: Be
       undoes: ['lease', 'copy', 'copy-image', 'register', 'reuse'],
     },
   ],
+  [/:boot-test$/, { does: ['boot'], undoes: [] }, { does: [], undoes: [] }],
   [/:superseded$/, { does: ['deregister', 'register'], undoes: [] }, { does: ['register'], undoes: ['deregister'] }],
 ];
 const keptTag: Belonging = { does: ['encrypt', 'copy', 'copy-image', 'register', 'verify'], undoes: [] };
@@ -161,7 +165,7 @@ const looks: Readonly<Record<string, RegExp>> = {
   parameter: /^GetParameters?$/,
   allow: /^GetKeyPolicy$/,
 };
-const callers = [...making, 'lease', 'allow', 'share', 'publish', 'parameter', 'deregister', 'delete', 'untag'];
+const callers = [...making, 'lease', 'allow', 'share', 'boot', 'publish', 'parameter', 'deregister', 'delete', 'untag'];
 const outcomes = ['done', 'not needed', 'not possible', 'undone', 'failed', 'not begun', 'planned'];
 
 /** What of a run's deeds is not as its plan has it; nothing where all is. `before` is what was there at its start. */

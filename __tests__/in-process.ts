@@ -171,10 +171,10 @@ export function startAction(run: InProcessRun): RunningAction {
     files: {
       temp: tempFolder,
       read: (path) => temp.get(path) ?? run.files?.[path] ?? missing(path),
-      write: (path, text) =>
+      write: (path, content) =>
         print(() => {
           if (lost('RUNNER_TEMP')) missing(path);
-          temp.set(path, text);
+          temp.set(path, typeof content === 'string' ? content : Buffer.from(content).toString('base64'));
         }),
     },
     runner: {

@@ -15,7 +15,7 @@ function filesOf(kept: Record<string, string> | null): Files {
     },
     write(path, text) {
       if (kept === null) throw new Error('there is no RUNNER_TEMP');
-      kept[path] = text;
+      kept[path] = String(text);
     },
   };
 }
@@ -47,6 +47,7 @@ const empty = {
   shares: [],
   regions: [],
   targets: {},
+  boots: false,
   promotions: [],
   account: '',
   keepPending: false,
@@ -224,6 +225,7 @@ describe('the state of many targets', () => {
         fc.record({ place: text, name: text, amiId: text, before: fc.option(fc.record({ version: fc.nat() })) }),
       ),
       account: text,
+      boots: fc.boolean(),
       keepPending: fc.boolean(),
       finished: texts,
     });
@@ -348,6 +350,7 @@ describe('saved state that is damaged', () => {
     grantKeys: ['key'],
     regions: ['us-east-1'],
     account: '1',
+    boots: true,
     keepPending: true,
   };
   const share = { region: 'us-east-1', resources: ['snap-1'], accounts: ['222222222222'] };

@@ -159,7 +159,8 @@ const ofAnyTag = 'aws:ResourceTag/$' + '{TagKey}';
 
 /** The kind of resource that an ARN is of, or stands for: `image`, `parameter`, `key`. */
 function kindOf(arn: string): string {
-  return /^<[a-z]+-key-arn>$/.test(arn) ? 'key' : (arn.split(':')[5]?.split('/')[0] ?? '');
+  const [, placeholder] = /^<[a-z]+-(key|role)-arn>$/.exec(arn) ?? [];
+  return placeholder ?? arn.split(':')[5]?.split('/')[0] ?? '';
 }
 
 describe('nothing is wider than it need be', () => {

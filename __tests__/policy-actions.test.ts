@@ -15,6 +15,12 @@ const foundLater = new Set([
   'ChangeTheKeyPolicy kms:PutKeyPolicy',
   'SetTheParameter ssm:PutParameter',
   'SetTheParameter ssm:AddTagsToResource',
+  // Systems Manager knows no dry runs, and EC2 looks at the role of a profile once it has found the AMI.
+  'SeeWhereAndWhetherItBoots ssm:DescribeInstanceInformation',
+  'LaunchWithTheProfile iam:PassRole',
+  // They are read of the key once its AMI has passed.
+  'SeeWhoMayUseTheKey kms:ListGrants',
+  'SeeWhoMayUseTheKey kms:GetKeyPolicy',
   // EC2 asks in the role's name.
   'LetEc2UseTheSourceKey kms:CreateGrant',
   'LetEc2UseTheHubKeys kms:CreateGrant',
@@ -35,7 +41,10 @@ const forCleaningUp = new Set([
   'TagWhatIsSharedFromTheHubs ec2:DeleteTags',
 ]);
 /** Without these, what is asked beforehand is denied; these cases do nothing that takes them. */
-const forAsking = new Set(['AskWhetherToShare ec2:ModifyImageAttribute', 'TagWhatIsBeingMade ec2:CreateTags']);
+const forAsking = new Set([
+  ...['AskWhetherToShare ec2:ModifyImageAttribute', 'TagWhatIsBeingMade ec2:CreateTags'],
+  ...['LaunchAndEnd ec2:GetConsoleOutput', 'LaunchAndEnd ec2:GetConsoleScreenshot'],
+]);
 /** Shares go with the encrypted copy; where that is kept, they must be taken back. */
 const kept = new Set(['TakeSharesBack', 'TakeSharesBackInTheHubs']);
 

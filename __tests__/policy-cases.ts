@@ -179,6 +179,26 @@ export const features: Record<string, Feature> = {
       'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
     },
   },
+  'a boot test': {
+    of: procedure,
+    options: {
+      policies: ['target-boot-test', 'target-boot-role', 'target-grant-key'],
+      target: {
+        launch: {
+          subnets: [{ id: 'subnet-0a0a0a0a', zone: `${targetRegion}b`, tags: { tier: 'test' } }],
+          groups: [{ id: 'sg-0a0a0a0a', tags: { tier: 'test' } }],
+          profiles: { booted: 'boot-role' },
+        },
+      },
+    },
+    inputs: {
+      'boot-test': 'ssm',
+      'boot-subnet': 'tag:tier=test',
+      'boot-security-group': 'sg-0a0a0a0a',
+      'boot-instance-profile': 'booted',
+      'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
+    },
+  },
 };
 
 /** The policy of a key that lets another account launch what is under it. */

@@ -103,6 +103,7 @@ function state(over: Partial<LedgerState> = {}): LedgerState {
     shares: [],
     regions: [],
     targets: {},
+    boots: false,
     promotions: [],
     account,
     keepPending: false,
@@ -124,6 +125,7 @@ function cleanUp(
     sourceRegion: region,
     state: state(over),
     grants,
+    boots: over.boots ?? false,
     stated: [],
     keyAccess: 'grant',
     keepIntermediates: false,
@@ -740,6 +742,7 @@ describe('in a target', () => {
       imageId: amiId,
       gone: new Map(leases.map((id) => [id, began])),
       finished: [],
+      boots: false,
       parents: async () => new Map(),
     });
   const openTarget = (amis: RegionScenario['amis']) => openAccount(target, { [at]: { amis: amis ?? [] } });
@@ -851,7 +854,13 @@ describe('in a target', () => {
     test('goes where the encrypted copy is still there', async () => {
       await using there = await openTarget([begun]);
       const gone = new Map([[dead, began]]);
-      await releaseFrom(there.at(at), { imageId: amiId, gone, finished: [], parents: async () => parents });
+      await releaseFrom(there.at(at), {
+        imageId: amiId,
+        gone,
+        finished: [],
+        boots: false,
+        parents: async () => parents,
+      });
       expect([there.images(at), there.snapshots(at)]).toEqual([[], []]);
     });
 

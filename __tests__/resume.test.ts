@@ -12,6 +12,11 @@ const stride = nightly ? 1 : 11;
 const cases: Record<string, () => Case> = {
   'an AMI to be encrypted first, to two regions': () =>
     fanOut({ timings, targets: ['999999999999'], regions: ['eu-west-1', 'us-west-2'] }),
+  'a boot test': () => {
+    const launch = { boots: [{ checksAfterSeconds: 5 }] };
+    const shared = procedure({ timings, policies: ['target-boot-test'], target: { launch } });
+    return { ...shared, inputs: { ...shared.inputs, 'boot-test': 'status' } };
+  },
   'two volumes under a customer managed key': () =>
     standardCase({
       timings,
@@ -28,6 +33,16 @@ function runOf(shared: Case, simulator: Simulator): ActionRun {
 
 function recordsOf(outputs: Record<string, string>): TargetRecord[] {
   return JSON.parse(outputs.targets ?? '[]') as TargetRecord[];
+}
+
+/** What a run launched has ended, and no volume is left of it, once AWS has had the time that ending takes. */
+async function expectNothingRuns(simulator: Simulator): Promise<void> {
+  await simulator.clock.sleep(60_000);
+  simulator.snapshotOfState();
+  const regions = Object.values(simulator.world.accounts).flatMap((account) => [...account.regions.values()]);
+  const instances = regions.flatMap((region) => [...region.instances.values()]);
+  expect(instances.filter(({ state }) => state !== 'terminated')).toEqual([]);
+  expect(regions.flatMap(({ volumes }) => [...volumes.keys()])).toEqual([]);
 }
 
 /** Kills a run after its call number `at`, lets `post` run or not, runs again, and looks at what there is then. */
@@ -54,6 +69,7 @@ async function killAndRerun(shared: Case, at: number, withPost: boolean): Promis
     expect([at, second.conclusion, second.annotations]).toEqual([at, 'success', []]);
     expectTargets({ simulator, targets: recordsOf(second.outputs) }, shared.amiId);
     expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    await expectNothingRuns(simulator);
     return true;
   } finally {
     await simulator.close();

@@ -8,10 +8,13 @@ import {
   EnableFastSnapshotRestoresCommand,
   EnableImageDeprecationCommand,
   EnableImageDeregistrationProtectionCommand,
+  GetConsoleOutputCommand,
   ModifyImageAttributeCommand,
   ModifySnapshotAttributeCommand,
   RegisterImageCommand,
   ReplaceImageInstanceTypeSpecificationCommand,
+  RunInstancesCommand,
+  TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import { CreateGrantCommand, type GrantOperation, KMSClient } from '@aws-sdk/client-kms';
 import { describe, expect, test } from '@jest/globals';
@@ -46,6 +49,9 @@ const targetKey = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
 const hub = 'us-west-2';
 const hubKey = keyArnOf(sourceAccount, hub, 'cmkSource');
 
+/** An instance that the action has not launched. */
+const theirInstance = 'i-0fedcba9876543210';
+
 /** An AMI that the action has not made, and one that bears its tags. */
 const volume = { device: '/dev/xvda', sizeGiB: 8 };
 const ofOurs = { [tagKeys.sourceAmi]: 'ami-0a1b2c3d4e5f60718' };
@@ -75,10 +81,10 @@ function house(
     hubs: [hub],
     policies: [
       ...['source-route-copy', 'source-instance', 'target-publish', 'target-instance-types', 'target-grant-key'],
-      ...['target-route-copy', 'target-regional-hub'],
+      ...['target-route-copy', 'target-regional-hub', 'target-boot-test'],
     ],
     source: { amis, settings },
-    target: { amis },
+    target: { amis, instances: [{ id: theirInstance, volumes: [volume] }] },
   });
   const { Statement, ...rest } = delegatingPolicy(sourceAccount) as { Statement: object[] };
   const { accounts } = structuredClone(shared.scenario) as unknown as {
@@ -255,7 +261,7 @@ const limits: Readonly<Record<string, Limit>> = {
     attempt: grant(hubKey, own, 'Decrypt'),
   },
   'mark an AMI of the target account as the action’s': {
-    by: ['target-role TagWhatIsMade', 'target-role TagWhatIsBeingMade'],
+    by: [...['target-role TagWhatIsMade', 'target-role TagWhatIsBeingMade'], 'target-boot-test TagWhatTheTestHasShown'],
     without: ['TagTheCopies', 'MarkNothingElse'],
     attempt: mark,
   },
@@ -291,6 +297,31 @@ const limits: Readonly<Record<string, Limit>> = {
     attempt: ({ ec2, ami }) =>
       ec2.send(new ReplaceImageInstanceTypeSpecificationCommand({ ImageId: ami('theirs').ImageId })),
   },
+  'launch an AMI that is not the action’s': {
+    by: ['target-boot-test LaunchNothingElse'],
+    attempt: ({ ec2, ami }) =>
+      ec2.send(
+        new RunInstancesCommand({
+          ...{ ImageId: ami('theirs').ImageId, InstanceType: 't3.small', MinCount: 1, MaxCount: 1, DryRun: true },
+        }),
+      ),
+  },
+  'end an instance that is not the action’s': {
+    by: ['target-boot-test EndNothingElse'],
+    attempt: ({ ec2 }) => ec2.send(new TerminateInstancesCommand({ InstanceIds: [theirInstance] })),
+  },
+  'read the console of an instance that is not the action’s': {
+    by: ['target-boot-test EndNothingElse'],
+    attempt: ({ ec2 }) => ec2.send(new GetConsoleOutputCommand({ InstanceId: theirInstance })),
+  },
+  'mark an instance as the action’s': {
+    by: ['target-boot-test TagWhatIsLaunched'],
+    without: ['MarkNothingElse'],
+    attempt: ({ ec2, ami }) => {
+      const Tags = [{ Key: tagKeys.sourceAmi, Value: ami('theirs').ImageId }];
+      return ec2.send(new CreateTagsCommand({ Resources: [theirInstance], Tags }));
+    },
+  },
   'register an AMI of a snapshot that is not the action’s': {
     by: ['target-role RegisterNothingElse'],
     attempt: ({ ec2, ami }) =>
@@ -324,7 +355,8 @@ describe('a stolen role may not', () => {
   });
 
   test('each denial and each condition of the roles’ policies is held so', () => {
-    const held = new Set(Object.values(limits).flatMap(({ by }) => by));
+    // No other call of the simulator's gives a role to another service.
+    const held = new Set([...Object.values(limits).flatMap(({ by }) => by), 'target-boot-role LaunchWithTheProfile']);
     const limiting = permissions.flatMap((file) =>
       statementsIn(file)
         .filter(({ Effect, Condition }) => Effect === 'Deny' || Condition !== undefined)

@@ -25,11 +25,12 @@ test("the action's own tags have the names that resources out there bear already
     lease: 'share-encrypted-ami:lease',
     lineage: 'share-encrypted-ami:lineage',
     superseded: 'share-encrypted-ami:superseded',
+    bootTest: 'share-encrypted-ami:boot-test',
     encryptedCopy: 'share-encrypted-ami:encrypted-copy',
     intermediate: 'share-encrypted-ami:intermediate',
   });
   expect(Object.values(tagKeys).filter((key) => !key.startsWith(tagPrefix))).toEqual([]);
-  expect(ownTagCount).toBe(9);
+  expect(ownTagCount).toBe(10);
 });
 
 const oddKeys = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];

@@ -50,7 +50,7 @@ function swollen(state: Record<string, string>): { state: Record<string, string>
     temp: '/temp',
     read: (path) => temp[path] ?? '',
     write: (path, text) => {
-      temp[path] = text;
+      temp[path] = String(text);
     },
   };
   const { state: left } = savedLedger((entry) => state[entry] ?? '', files);

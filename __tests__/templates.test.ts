@@ -63,7 +63,7 @@ describe('the action runs with what the CloudFormation templates make', () => {
       { ami: { attributes: { Description: 'A golden image' } } },
       { RouteCopy: 'true', KeyAccessByPolicy: 'true', TargetAccounts: '999999999999,222222222222' },
       {
-        ...{ RouteCopy: 'true', Publish: 'true', Parameter: 'golden/latest', Retain: 'true' },
+        ...{ RouteCopy: 'true', Publish: 'true', Parameter: 'golden/latest', Retain: 'true', BootTest: 'true' },
         GrantKeyTo: `arn:aws:iam::999999999999:role/app,${grantee}`,
       },
     );
@@ -73,6 +73,7 @@ describe('the action runs with what the CloudFormation templates make', () => {
       'grant-key-to': grantee,
       'deprecate-after': '30d',
       'ssm-parameter': '/golden/latest',
+      'boot-test': 'status',
       retain: '2',
     };
     const result = await share(shared, inputs);
@@ -165,6 +166,7 @@ describe('the Terraform modules have the same policies', () => {
   const lists = {
     HubKeyArns: 'arn:hub-1,arn:hub-2',
     GrantKeyTo: 'arn:one,arn:two',
+    BootRoleArns: 'arn:role-1,arn:role-2',
     TargetAccounts: '333333333333,444444444444',
     Subject: `${subject},repo:acme/images:pull_request`,
   };
@@ -181,6 +183,7 @@ describe('the Terraform modules have the same policies', () => {
     'var.subject': lists.Subject.split(','),
     'var.hub_key_arns': lists.HubKeyArns.split(','),
     'var.grant_key_to': lists.GrantKeyTo.split(','),
+    'var.boot_role_arns': lists.BootRoleArns.split(','),
     'local.target_accounts': lists.TargetAccounts.split(','),
     'local.target_roles': lists.TargetAccounts.split(',').map((id) => `arn:*:iam::${id}:role/*`),
   };

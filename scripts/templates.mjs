@@ -59,6 +59,8 @@ const accounts = {
       { policy: 'target-publish', when: 'Publish' },
       { policy: 'target-grant-key', when: 'GrantKeyTo' },
       { policy: 'target-ssm-parameter', when: 'Parameter' },
+      { policy: 'target-boot-test', when: 'BootTest' },
+      { policy: 'target-boot-role', when: 'BootRoleArns' },
       { policy: 'target-retain', when: 'Retain' },
       { policy: 'target-instance-types', when: 'InstanceTypes' },
       { policy: 'target-recycle-bin', when: 'RecycleBin' },
@@ -81,7 +83,14 @@ const guard = {
 };
 
 /** The parameters that are more than on or off. */
-const kinds = { Parameter: 'text', HubKeyArns: 'list', GrantKeyTo: 'list', TargetAccounts: 'list', TargetIds: 'list' };
+const kinds = {
+  Parameter: 'text',
+  HubKeyArns: 'list',
+  GrantKeyTo: 'list',
+  BootRoleArns: 'list',
+  TargetAccounts: 'list',
+  TargetIds: 'list',
+};
 
 /** What a text must be, or each of a list, so that a mistake is told before the role is made. */
 const patterns = {
@@ -110,6 +119,9 @@ const descriptions = {
   FromInstances: "Whether AMIs are made of instances (input 'instance-id').",
   Publish:
     'Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
+  BootTest: "Whether AMIs are launched to see whether they come up (input 'boot-test').",
+  BootRoleArns:
+    "The ARNs of the roles that instances of boot tests get by their profile (input 'boot-instance-profile'); empty for none.",
   Retain: "Whether old AMIs are removed (input 'retain').",
   RecycleBin:
     "Whether a Recycle Bin rule keeps AMIs: one that gave its name up (input 'on-existing: replace') is then restored from there where the new one fails.",
@@ -129,8 +141,10 @@ const descriptions = {
 // CloudFormation
 
 /** A list's parameter stands by itself; other texts that hold a reference become Fn::Sub. */
-const sub = (text) =>
-  text === '${HubKeyArns}' ? { Ref: 'HubKeyArns' } : /\$\{/.test(text) ? { 'Fn::Sub': text } : text;
+function sub(text) {
+  const [, list] = /^\$\{(HubKeyArns|BootRoleArns)\}$/.exec(text) ?? [];
+  return list !== undefined ? { Ref: list } : /\$\{/.test(text) ? { 'Fn::Sub': text } : text;
+}
 
 /** The list of a parameter, or that of a text with each of its accounts: CloudFormation has no loop but joining. */
 function listOf(text) {
@@ -319,6 +333,7 @@ function cloudFormation(side) {
     'target-account': isTarget ? '${AWS::AccountId}' : '${TargetAccounts}',
     'source-key-arn': isTarget ? '${SourceKeyArn}' : '${Key.Arn}',
     'grantee-arn': '${GrantKeyTo}',
+    'boot-role-arn': '${BootRoleArns}',
     'target-key-arn': '${Key.Arn}',
     'hub-key-arn': '${HubKeyArns}',
     parameter: '${Parameter}',
@@ -609,6 +624,7 @@ function terraform(side) {
     'source-account': '${local.account}',
     'target-account': isTarget ? '${local.account}' : '${local.target_accounts}',
     'grantee-arn': '${var.grant_key_to}',
+    'boot-role-arn': '${var.boot_role_arns}',
     'source-key-arn': isTarget ? '${var.source_key_arn}' : '${aws_kms_key.this.arn}',
     'target-key-arn': '${aws_kms_key.this.arn}',
     'hub-key-arn': '${var.hub_key_arns}',

@@ -28,6 +28,9 @@ export type Timings = Readonly<{
    * doesn't include snapshot IDs" (https://github.com/bottlerocket-os/bottlerocket/pull/1066).
    */
   namesSnapshotsAfterSeconds: number;
+  /** How long an instance is pending, and how long it takes to end once it is told to. */
+  launchSeconds: number;
+  terminateSeconds: number;
   /** Reads show an image's attributes, its launch permissions among them, as they were so long ago. */
   attributesVisibleAfterSeconds: number;
   /** Reads show tags as they were so long ago; of what is new, none. */
@@ -87,6 +90,8 @@ export const ideal: Readonly<{ timings: Timings; rules: Rules }> = {
     goneAfterSeconds: 0,
     registerSeconds: 0,
     namesSnapshotsAfterSeconds: 0,
+    launchSeconds: 5,
+    terminateSeconds: 20,
     attributesVisibleAfterSeconds: 0,
     tagsVisibleAfterSeconds: 0,
     tagsInForceAfterSeconds: 0,

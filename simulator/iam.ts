@@ -43,7 +43,7 @@ export const administrator: PolicyDocument = {
  */
 export async function readIamData(): Promise<void> {
   await Promise.all(
-    ['ec2', 'kms', 'sts', 'ssm', 'imagebuilder'].flatMap((service) => [
+    ['ec2', 'kms', 'sts', 'ssm', 'imagebuilder', 'iam'].flatMap((service) => [
       iamActionExists(service, ''),
       iamConditionKeyExists(service, ''),
       iamResourceTypeExists(service, ''),
@@ -286,10 +286,10 @@ export function unauthorized(
 /** Lets an EC2 call pass that reads other services for its caller, each action on a resource, or refuses it in EC2's words. */
 export async function authorizeDependent(
   principal: Principal,
-  region: string,
+  { region, ...more }: Context & Readonly<{ region: string }>,
   actions: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const context = { 'aws:RequestedRegion': region };
+  const context: Context = { 'aws:RequestedRegion': region, ...more };
   for (const [action, resource] of Object.entries(actions))
     await authorizeEc2(principal, action, { resource, context });
 }

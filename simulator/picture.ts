@@ -1,6 +1,8 @@
 import type { Tag } from '@aws-sdk/client-ec2';
 import { advance } from './ec2/copy.ts';
 import { advanceImage } from './ec2/image.ts';
+import { advanceInstance } from './ec2/instance.ts';
+import type { Timings } from './hardness.ts';
 import type { Account, Key, Region, World } from './world.ts';
 
 /** The accounts as a person would want to see them: AMIs, snapshots with key and state, shares, grants, parameters. */
@@ -63,7 +65,7 @@ function describeGrants({ metadata, grants }: Key, aliasOf: (arn: string) => str
 }
 
 /** Everything that persists, as plain data that compares: no times, no progress. */
-export function stateOf(world: World, account?: string): unknown {
+export function stateOf(world: World, timings: Timings, account?: string): unknown {
   const now = world.clock.now();
   const accounts = Object.values(world.accounts).filter(({ id }) => account === undefined || id === account);
   return Object.fromEntries(
@@ -71,14 +73,15 @@ export function stateOf(world: World, account?: string): unknown {
       id,
       Object.fromEntries(
         [...regions]
-          .map(([name, region]) => [name, regionState(region, now)])
+          .map(([name, region]) => [name, regionState(region, timings, now)])
           .filter(([, state]) => state !== undefined),
       ),
     ]),
   );
 }
 
-function regionState(region: Region, now: number): unknown {
+function regionState(region: Region, timings: Timings, now: number): unknown {
+  for (const instance of region.instances.values()) advanceInstance(instance, { here: region, timings, now });
   const images = [...region.images.values()]
     .filter(({ deregisteredAt }) => deregisteredAt === undefined)
     .map((image) => advanceImage(image, now));
@@ -111,5 +114,8 @@ function regionState(region: Region, now: number): unknown {
     })),
     parameters: [...region.parameters.values()],
     volumes: [...region.volumes.values()],
+    launched: [...region.instances.values()]
+      .filter(({ launched, state }) => launched !== undefined && state !== 'terminated')
+      .map(({ id, imageId, state }) => ({ id, imageId, state })),
   };
 }

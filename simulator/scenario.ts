@@ -7,10 +7,13 @@ import { idOf, newId } from './ids.ts';
 import type { GitHub } from './sts.ts';
 import {
   type Account,
+  addDefaultVpc,
+  type Boot,
   emptyRegion,
   type Guard,
   type Instance,
   type Key,
+  type Launching,
   notLate,
   type PolicyDocument,
   type Region,
@@ -87,6 +90,24 @@ type InstanceScenario = Readonly<{
   state?: InstanceStateName;
 }>;
 
+/** What instances are launched into, beside a default VPC with a subnet in each zone. */
+type LaunchScenario = Readonly<{
+  /** Whether there is a default VPC. */
+  defaultVpc?: boolean;
+  subnets?: readonly Readonly<{
+    id: string;
+    zone: string;
+    vpc?: string;
+    freeAddresses?: number;
+    tags?: Readonly<Record<string, string>>;
+  }>[];
+  groups?: readonly Readonly<{ id: string; vpc?: string; tags?: Readonly<Record<string, string>> }>[];
+  /** The name of the role of each instance profile. */
+  profiles?: Readonly<Record<string, string>>;
+}> &
+  Partial<Pick<Launching, 'vcpuQuota' | 'noCapacity'>> &
+  Readonly<{ boots?: readonly Boot[] }>;
+
 export type RegionScenario = Readonly<{
   /** By alias, without `alias/`. */
   keys?: Readonly<Record<string, KeyScenario>>;
@@ -97,6 +118,7 @@ export type RegionScenario = Readonly<{
   /** By name: a String of plain text, unless it is said otherwise. */
   parameters?: Readonly<Record<string, string | Readonly<{ value: string; type?: string; dataType?: string }>>>;
   settings?: Partial<Settings>;
+  launch?: LaunchScenario;
   /** Snapshot copies that somebody else has begun here. */
   othersCopies?: Readonly<{ count: number; seconds: number }>;
 }>;
@@ -226,6 +248,7 @@ function buildRegion(
 ): Region {
   const region = emptyRegion(name);
   Object.assign(region.settings, scenario.settings);
+  addLaunching(account, region, scenario.launch);
   const keys = { ...scenario.keys, 'aws/ebs': {} };
   for (const [alias, key] of Object.entries(keys)) {
     const built = buildKey({ account, region: name }, alias, key);
@@ -245,6 +268,19 @@ function buildRegion(
   for (const instance of scenario.instances ?? [])
     region.instances.set(instance.id, buildInstance(account, region, instance));
   return region;
+}
+
+function addLaunching(account: Account, region: Region, scenario: LaunchScenario = {}): void {
+  const { defaultVpc = true, subnets = [], groups = [], profiles = {}, boots = [], ...rest } = scenario;
+  const { launching } = region;
+  if (defaultVpc) addDefaultVpc(account.id, region);
+  Object.assign(launching, rest);
+  launching.boots.push(...boots);
+  for (const { id, zone, vpc = 'vpc-0e0e0e0e', freeAddresses = 251, tags } of subnets)
+    launching.subnets.set(id, { id, vpc, zone, isDefault: false, freeAddresses, tags: tagList(tags) });
+  for (const { id, vpc = 'vpc-0e0e0e0e', tags } of groups)
+    launching.groups.set(id, { id, vpc, name: id, tags: tagList(tags) });
+  for (const [profile, role] of Object.entries(profiles)) launching.profiles.set(profile, role);
 }
 
 type Place = Readonly<{ account: Account; region: string }>;

@@ -9,8 +9,12 @@ import { createImage } from './ec2/create-image.ts';
 import * as deregister from './ec2/deregister.ts';
 import { describeImages } from './ec2/describe-images.ts';
 import * as attributes from './ec2/image-attribute.ts';
+import * as instanceTypes from './ec2/instance-types.ts';
+import * as instances from './ec2/instances.ts';
 import * as lifecycle from './ec2/lifecycle.ts';
+import * as network from './ec2/network.ts';
 import { registerImage } from './ec2/register.ts';
+import { runInstances } from './ec2/run-instances.ts';
 import * as settings from './ec2/settings.ts';
 import * as snapshots from './ec2/snapshots.ts';
 import * as tags from './ec2/tags.ts';
@@ -62,7 +66,16 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   DescribeLaunchTemplateVersions: lifecycle.describeLaunchTemplateVersions,
   DescribeImageReferences: lifecycle.describeImageReferences,
   DescribeRegions: settings.describeRegions,
-  DescribeInstances: settings.describeInstances,
+  RunInstances: runInstances,
+  TerminateInstances: instances.terminateInstances,
+  DescribeInstances: instances.describeInstances,
+  DescribeInstanceStatus: instances.describeInstanceStatus,
+  GetConsoleOutput: instances.getConsoleOutput,
+  GetConsoleScreenshot: instances.getConsoleScreenshot,
+  DescribeInstanceTypes: instanceTypes.describeInstanceTypes,
+  DescribeInstanceTypeOfferings: instanceTypes.describeInstanceTypeOfferings,
+  DescribeSubnets: network.describeSubnets,
+  DescribeSecurityGroups: network.describeSecurityGroups,
   CreateVolume: volumes.createVolume,
   DeleteVolume: volumes.deleteVolume,
   DescribeVolumes: volumes.describeVolumes,
@@ -197,7 +210,7 @@ async function runJson(
   const kms = kmsHandlers[action];
   const ssm = ssmHandlers[action];
   if (service === 'kms' && kms !== undefined) return kms({ world, caller, region, timings }, input);
-  if (service === 'ssm' && ssm !== undefined) return ssm({ world, caller, region, rules }, input);
+  if (service === 'ssm' && ssm !== undefined) return ssm({ world, caller, region, rules, timings }, input);
   throw new Refusal('UnknownOperationException', `Unknown operation ${action}`);
 }
 

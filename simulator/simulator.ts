@@ -257,7 +257,7 @@ export async function startSimulator(
       ...issued,
       runnerToken,
     ],
-    snapshotOfState: (account) => stateOf(world, account),
+    snapshotOfState: (account) => stateOf(world, timings, account),
     close,
   };
 }

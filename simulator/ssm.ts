@@ -1,9 +1,10 @@
-import type { Rules } from './hardness.ts';
+import { hasAgent, instancesIn } from './ec2/instance.ts';
+import type { Rules, Timings } from './hardness.ts';
 import { authorizeSsm, type Principal } from './iam.ts';
 import { Refusal } from './refusal.ts';
 import { type Parameter, regionOf, type World } from './world.ts';
 
-export type SsmCall = Readonly<{ world: World; caller: Principal; region: string; rules: Rules }>;
+export type SsmCall = Readonly<{ world: World; caller: Principal; region: string; rules: Rules; timings: Timings }>;
 type Input = Readonly<Record<string, unknown>>;
 type Tags = readonly Parameter['tags'][number][];
 type Handler = (call: SsmCall, input: Input) => Promise<Record<string, unknown>>;
@@ -202,6 +203,24 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
       parameter.coming = { value: Value, dataType: DataType, version, at: call.world.clock.now() + lookUpMs, stands };
     } else replace(parameter, { value: Value, dataType: DataType, version });
     return { Version: version, Tier: 'Standard' };
+  },
+
+  // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
+  async DescribeInstanceInformation(call, input) {
+    const { Filters = [] } = input as { Filters?: { Key?: string; Values?: string[] }[] };
+    const context = { 'aws:RequestedRegion': call.region };
+    await authorizeSsm(call.caller, 'ssm:DescribeInstanceInformation', { resource: '*', context });
+    if (Filters.some(({ Key }) => Key !== 'InstanceIds'))
+      throw new Refusal('InvalidFilterKey', 'The simulator knows the filter InstanceIds only.');
+    const asked = Filters.flatMap(({ Values = [] }) => Values);
+    const { timings } = call;
+    const now = call.world.clock.now();
+    const here = regionOf(call.world, call.caller.account, call.region);
+    const InstanceInformationList = instancesIn({ here, timings, now })
+      .filter(({ id }) => Filters.length === 0 || asked.includes(id))
+      .filter((instance) => hasAgent(instance, now))
+      .map(({ id }) => ({ InstanceId: id, PingStatus: 'Online', LastPingDateTime: new Date(now).toISOString() }));
+    return { InstanceInformationList };
   },
 
   async AddTagsToResource(call, input) {

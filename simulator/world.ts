@@ -5,10 +5,12 @@ import type {
   InstanceStateName,
   LockState,
   Snapshot,
+  SummaryStatus,
   Tag,
 } from '@aws-sdk/client-ec2';
 import type { KeyMetadata } from '@aws-sdk/client-kms';
 import type { Clock } from './clock.ts';
+import { idOf } from './ids.ts';
 
 /** A policy document as it stands in a scenario: frozen once it was evaluated, since what it says is remembered. */
 export type PolicyDocument = Readonly<Record<string, unknown>>;
@@ -135,6 +137,66 @@ export type SimImage = {
 /** A device of an instance as its AMI has it, with the volume that is there and the key that this is under. */
 export type InstanceVolume = { mapping: BlockDeviceMapping; volumeId?: string; keyArn?: string };
 
+/** How an instance of an AMI comes up: all is well with the defaults of ec2/boot.ts. */
+export type Boot = Readonly<{
+  /** When the status checks pass, and what each shows before; `never` where they don't. */
+  checksAfterSeconds?: number | 'never';
+  instanceStatus?: SummaryStatus;
+  systemStatus?: SummaryStatus;
+  attachedEbsStatus?: SummaryStatus;
+  /** It ends by itself, for a reason in AWS's words. */
+  ends?: Readonly<{
+    afterSeconds: number;
+    code: string;
+    message: string;
+    transition?: string;
+    state?: 'stopped' | 'terminated';
+  }>;
+  /** What it writes to its console. */
+  console?: string;
+  /** A picture of it, in base64; without, AWS has none. */
+  screenshot?: string;
+  /** When the agent of Systems Manager is online, where it has an instance profile; `never` where it isn't. */
+  agentAfterSeconds?: number | 'never';
+}>;
+
+export type Subnet = { id: string; vpc: string; zone: string; isDefault: boolean; freeAddresses: number; tags: Tag[] };
+export type SecurityGroup = Readonly<{ id: string; vpc: string; name: string; tags: readonly Tag[] }>;
+
+/** What instances are launched into, and how that goes. */
+export type Launching = {
+  subnets: Map<string, Subnet>;
+  groups: Map<string, SecurityGroup>;
+  /** The role of each instance profile, by the profile's name. */
+  profiles: Map<string, string>;
+  /** The vCPUs that may run at once. */
+  vcpuQuota: number;
+  /** Where there is no capacity, as `type/zone`; `*` stands for any characters. */
+  noCapacity: readonly string[];
+  /** How the next instances come up, one after the other; the last one's goes on. */
+  boots: Boot[];
+};
+
+/** What RunInstances made an instance by, and what has become of it since. */
+export type Launched = {
+  at: number;
+  token: string | undefined;
+  request: string;
+  type: string;
+  subnet: Subnet;
+  groups: readonly string[];
+  profile: string | undefined;
+  onShutdown: string;
+  boot: Boot;
+  tags: Tag[];
+  volumeTags: Tag[];
+  tagsLate: Late<Tag[]>;
+  visibleAt: number;
+  /** When it was told to end. */
+  endedAt?: number;
+  reason?: Readonly<{ code: string; message: string; transition: string }>;
+};
+
 /** A volume that no instance has. */
 export type Volume = Readonly<{
   id: string;
@@ -152,6 +214,7 @@ export type Instance = {
   image: Omit<Image, 'BlockDeviceMappings'>;
   state: InstanceStateName;
   volumes: readonly InstanceVolume[];
+  launched?: Launched;
 };
 
 export type Parameter = {
@@ -199,6 +262,7 @@ export type Region = {
   parameters: Map<string, Parameter>;
   instances: Map<string, Instance>;
   volumes: Map<string, Volume>;
+  launching: Launching;
   /** By ID; the image of each version, the first being the default one. */
   launchTemplates: Map<string, { id: string; name: string; images: string[] }>;
   /** The availability zones in which fast snapshot restore is on, by snapshot. */
@@ -239,8 +303,21 @@ export function regionOf(world: World, accountId: string, region: string): Regio
   const known = account.regions.get(region);
   if (known !== undefined) return known;
   const fresh = emptyRegion(region);
+  addDefaultVpc(accountId, fresh);
   account.regions.set(region, fresh);
   return fresh;
+}
+
+/** Every account begins with a default VPC in each region: https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html */
+export function addDefaultVpc(account: string, { name, launching: { subnets, groups } }: Region): void {
+  const vpc = idOf('vpc', `${account} ${name}`);
+  for (const letter of ['a', 'b', 'c']) {
+    const zone = `${name}${letter}`;
+    const id = idOf('subnet', `${account} ${zone}`);
+    subnets.set(id, { id, vpc, zone, isDefault: true, freeAddresses: 4091, tags: [] });
+  }
+  const id = idOf('sg', `${account} ${name}`);
+  groups.set(id, { id, vpc, name: 'default', tags: [] });
 }
 
 export function emptyRegion(name: string): Region {
@@ -254,6 +331,15 @@ export function emptyRegion(name: string): Region {
     parameters: new Map(),
     instances: new Map(),
     volumes: new Map(),
+    launching: {
+      subnets: new Map(),
+      groups: new Map(),
+      profiles: new Map(),
+      // https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
+      vcpuQuota: 32,
+      noCapacity: [],
+      boots: [],
+    },
     launchTemplates: new Map(),
     fastRestores: new Map(),
     settings: {

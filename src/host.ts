@@ -22,7 +22,7 @@ export type Files = Readonly<{
   /** Refuses what is no regular file, or has more than `maxBytes`. */
   read(path: string, maxBytes?: number): string;
   /** Writes the whole file or none of it, for this user alone. */
-  write(path: string, text: string): void;
+  write(path: string, content: string | Uint8Array): void;
 }>;
 
 /** The workflow run as GitHub's context names it; what it doesn't tell is NaN or not set. */

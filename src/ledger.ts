@@ -37,6 +37,8 @@ export type LedgerState = Readonly<{
   regions: readonly string[];
   /** The targets in which copies of this lease are under way: `account/region`, by the role that reaches them ('' for none). */
   targets: Readonly<Record<string, readonly string[]>>;
+  /** Whether instances may have been launched in the targets. */
+  boots: boolean;
   /** SSM parameters that are being set; they are put back unless all are. */
   promotions: readonly Promotion[];
   /** The source account. */
@@ -67,6 +69,7 @@ export const emptyLedger: LedgerState = {
   shares: [],
   regions: [],
   targets: {},
+  boots: false,
   promotions: [],
   account: '',
   keepPending: false,
@@ -169,7 +172,7 @@ function isRunPart(value: unknown): value is RunPart {
   return (
     isRecord(value) &&
     [value.imageId, value.leaseId, value.account].every(isText) &&
-    [value.leased, value.keepPending].every((flag) => typeof flag === 'boolean') &&
+    [value.leased, value.keepPending, value.boots].every((flag) => typeof flag === 'boolean') &&
     Number.isFinite(value.since) &&
     [value.grantKeys, value.regions].every(isTexts)
   );

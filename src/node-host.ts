@@ -45,9 +45,9 @@ export function nodeHost(): Host {
 const systemFiles: Files = {
   temp: process.env.RUNNER_TEMP || undefined,
   read: readTextFile,
-  write(path, text) {
+  write(path, content) {
     const beside = `${path}.${randomUUID()}`;
-    writeFileSync(beside, text, { mode: 0o600, flag: 'wx' });
+    writeFileSync(beside, content, { mode: 0o600, flag: 'wx' });
     renameSync(beside, path);
   },
 };

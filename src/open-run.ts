@@ -1,14 +1,18 @@
+import { join } from 'node:path';
 import pLimit, { type LimitFunction } from 'p-limit';
-import { placeName, type Where } from './aws/errors.ts';
+import { errorMessage, placeName, type Where } from './aws/errors.ts';
 import { openWatchers } from './aws/wait.ts';
 import { openConfirming } from './check/confirm.ts';
+import type { Files } from './host.ts';
 import { totalGiB } from './image.ts';
 import type { Lease } from './lease.ts';
 import { openLedger } from './ledger.ts';
 import type { SourceSnapshot } from './plan/facts.ts';
 import type { Copy } from './plan/operation.ts';
-import { milestones } from './report/progress.ts';
+import type { Pictures } from './report/outputs.ts';
+import { type Log, milestones } from './report/progress.ts';
 import type { Prepared, Run } from './run.ts';
+import { ownName } from './temporary-file.ts';
 
 /** What a run is made of. */
 export type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signal' | 'stop'> & Prepared;
@@ -19,6 +23,8 @@ export type OpenRun = Readonly<{
   leases: readonly Lease[];
   left: readonly string[];
   regranted: readonly string[];
+  /** The files of pictures, by the account and the region of what they show. */
+  pictures: Pictures;
 }>;
 
 export function openRun(parts: RunParts): OpenRun {
@@ -30,6 +36,7 @@ export function openRun(parts: RunParts): OpenRun {
   const leases: Lease[] = [];
   const left: string[] = [];
   const regranted: string[] = [];
+  const pictures: Pictures = {};
   const progress = new Map<string, Run['progress'] extends (copy: Copy) => infer T ? T : never>();
   // A thousand targets must not flood the log.
   const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
@@ -63,10 +70,27 @@ export function openRun(parts: RunParts): OpenRun {
     confirm: (operation, made) => confirming(operation, made),
     hold: (lease) => leases.push(lease),
     regrant: (key) => regranted.push(key),
+    picture: ({ account, region }, jpeg) => {
+      const path = keepPicture(host.files, jpeg, log);
+      if (path !== undefined) pictures[account] = { ...pictures[account], [region]: path };
+    },
     leave: (what) => left.push(what),
   };
   const confirming = openConfirming(run, plan, checked);
-  return { run, leases, left, regranted };
+  return { run, leases, left, regranted, pictures };
+}
+
+/** Writes a picture where no later job needs it; without such a folder, there is none. */
+function keepPicture({ temp, write }: Files, jpeg: Uint8Array, log: Log): string | undefined {
+  if (temp === undefined) return undefined;
+  const path = join(temp, ownName('screenshot.jpg'));
+  try {
+    write(path, jpeg);
+    return path;
+  } catch (error) {
+    log.warn(`a screenshot (${path}) could not be written: ${errorMessage(error)}`);
+    return undefined;
+  }
 }
 
 /** What a map has for a key, made when it isn't there. */

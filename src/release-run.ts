@@ -22,10 +22,14 @@ export function begin(run: Run, plan: Plan): void {
   const { source, encryptedCopies, targets, operations } = plan;
   if (!takesLease(plan) && !operations.some(({ kind }) => kind === 'parameter')) return;
   const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
-  const touched = targets.filter((one) => isMaking(one) || one.target.ssmParameter !== undefined);
+  const boots = operations.filter(({ kind }) => kind === 'boot').map(({ place }) => placeName(place));
+  const touched = targets.filter(
+    (one) => isMaking(one) || one.target.ssmParameter !== undefined || boots.includes(placeName(one.target.place)),
+  );
   const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? '');
   run.ledger.write({
     ...{ account: source.account, imageId: source.imageId, leaseId: run.leaseId, regions, grantKeys: plan.keys },
+    boots: boots.length > 0,
     targets: Object.fromEntries(
       [...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]),
     ),
@@ -88,6 +92,7 @@ function releaseRun(
     optional: optionalIn(request),
     state: { ...state, keepPending, finished },
     grants: [...grantsOf(outcomes), ...regranted.map((keyArn) => ({ keyArn, grantId: undefined }))],
+    boots: request.publication.boot !== undefined,
     stated: statedIn(outcomes),
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,

@@ -44,6 +44,8 @@ export type Run = Readonly<{
   hold(lease: Lease): void;
   /** Notes that a grant on a key was made again, by an ID that is not the first one's. */
   regrant(key: string): void;
+  /** Keeps a picture of what an instance in a target showed that did not come up. */
+  picture(place: Where, jpeg: Uint8Array): void;
   /** Notes what should have been removed and could not be. */
   leave(what: string): void;
   /** Fires on a cancel and at the time-out; nothing new is begun after it. */

@@ -30,5 +30,5 @@ export async function share(host: Host, request: Request, told: AbortSignal): Pr
   const cleanUp = await end(open, prepared.plan, outcomes);
   // Whatever still waits, waits in vain.
   stop.abort(new Error('the run has ended'));
-  return reportOf(prepared, { asked: request.targets, outcomes, created, cleanUp }, log);
+  return reportOf(prepared, { asked: request.targets, outcomes, created, cleanUp, pictures: open.pictures }, log);
 }

@@ -12,6 +12,7 @@ import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { describeKey } from './observe/key.ts';
 import { hubKey } from './observe/observe.ts';
 import { keyObstacle } from './observe/source.ts';
+import { leasedInstances } from './operations/instances.ts';
 import { endedCopyMs, longestJobMs } from './plan/earlier.ts';
 import { madeAt, tieOfEncryptedCopy, tieOfEncryptedSnapshot } from './plan/evidence.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
@@ -39,7 +40,7 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
   // A run takes its lease before it begins a copy: of the copies that are seen first, the leases are seen after.
   const targets = await lookAtTargets(sweeping, findings);
   const owners = await readOwners(sweeping);
-  const swept = await joined(targets.map((target) => sweepTarget(target, owners)));
+  const swept = await joined(targets.map((target) => sweepTarget(target, owners, boots(request))));
   const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
   const reports: ReleaseReport[] = [...swept.flat(), { ...nothing, failed: problems }];
   // While anything is left in a target, the leases stay, so that the next sweep still knows whose it is.
@@ -81,12 +82,30 @@ async function lookAtTargets({ request, accounts }: Sweeping, findings: Findings
       if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
       const place = accounts.target(target);
       const made = await findings.attempt(placeName(place), 'looking for copies', () =>
-        joined([madeWith(place, tagKeys.lease), madeWith(place, tagKeys.superseded)]),
+        joined([
+          madeWith(place, tagKeys.lease),
+          madeWith(place, tagKeys.superseded),
+          ...(boots(request) ? [launchedIn(place)] : []),
+        ]),
       );
       return made && { place, made: made.flat() };
     }),
   );
   return looked.filter((one) => one !== undefined);
+}
+
+/** Whether instances of boot tests are looked for. */
+const boots = ({ publication }: Request): boolean => publication.boot !== undefined;
+
+/** The instances with a lease. */
+async function launchedIn(place: Place): Promise<Made[]> {
+  return (await leasedInstances(place, 'any')).map((one) => ({
+    id: one.InstanceId ?? '',
+    sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',
+    lease: tagValue(one, tagKeys.lease) ?? '',
+    since: one.LaunchTime?.getTime() ?? place.awsNow(),
+    isAvailable: false,
+  }));
 }
 
 /** The account's images and snapshots with a tag of ours. */
@@ -165,14 +184,18 @@ async function readOwners({ host, request, accounts, source, log }: Sweeping): P
   };
 }
 
-function sweepTarget({ place, made }: Looked, { endedSince, parents }: Owners): Promise<ReleaseReport[]> {
+function sweepTarget(
+  { place, made }: Looked,
+  { endedSince, parents }: Owners,
+  boots: boolean,
+): Promise<ReleaseReport[]> {
   const left = made.filter((one) => endedSince(one) !== undefined);
   const finished = made.filter((one) => !left.includes(one)).map(({ id }) => id);
   const byImage = [...Map.groupBy(left, ({ sourceAmi }) => sourceAmi)];
   return joined(
     byImage.map(([imageId, ofImage]) => {
       const gone = new Map(ofImage.map((one) => [one.lease, endedSince(one) ?? 0]));
-      return releaseFrom(place, { imageId, gone, finished, parents: () => parents(imageId) });
+      return releaseFrom(place, { imageId, gone, finished, boots, parents: () => parents(imageId) });
     }),
   );
 }
@@ -196,6 +219,7 @@ async function sweepSource(sweeping: Sweeping, image: Image, isLast: boolean): P
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
     reader: (now) => readerOf(host, request.run, now),
+    boots: false,
     superseding: false,
     ready: new Set(),
     patient: false,

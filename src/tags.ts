@@ -14,6 +14,8 @@ export const tagKeys = {
   lineage: 'share-encrypted-ami:lineage',
   /** On the snapshots of an AMI that gave its name to the one that replaces it: the lease of the run that took it. */
   superseded: 'share-encrypted-ami:superseded',
+  /** On target AMIs: what the boot test has shown. */
+  bootTest: 'share-encrypted-ami:boot-test',
   /** On a copied AMI and its snapshots: the encrypted copy, or hub, that was copied. */
   encryptedCopy: 'share-encrypted-ami:encrypted-copy',
   /** What was made in the source account on the way, and goes again when no run needs it. */

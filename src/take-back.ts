@@ -82,6 +82,7 @@ async function takeBack(
       targets: targets.map(([, place]) => place),
       reached: targets.map(([name]) => name),
       state,
+      boots: state.boots,
       grants: undefined,
       stated: undefined,
       keyAccess: source.keyAccess,

@@ -46,19 +46,20 @@ export async function openHouse(shared: Case): Promise<House> {
   };
 }
 
-/** Starts a run, and kills it with its machine once a call has had its effect; no post step follows. */
+/** Starts a run, and kills it with its machine once a call has had its effect. Gives what it left. */
 export async function killAt(
   { simulator }: House,
   run: InProcessRun,
   isMoment: (call: RecordedCall) => boolean,
-): Promise<void> {
+): Promise<ActionResult> {
   const dying = startAction(run);
   const forget = simulator.onCall((call) => {
     if (isMoment(call)) dying.kill();
   });
-  const { signal } = await dying.result;
+  const result = await dying.result;
   forget();
-  if (signal !== 'SIGKILL') throw new Error('the run ended before it could be killed');
+  if (result.signal !== 'SIGKILL') throw new Error('the run ended before it could be killed');
+  return result;
 }
 
 const prefix = 'share-encrypted-ami:';
@@ -77,7 +78,7 @@ const isLease = (key = '') => key.startsWith(`${prefix}lease:`);
 function ours(simulator: Simulator): string[] {
   const { world } = upToDate(simulator);
   return Object.values(world.accounts).flatMap(({ id, regions }) =>
-    [...regions].flatMap(([name, { images, snapshots, keys }]) => {
+    [...regions].flatMap(([name, { images, snapshots, keys, instances, volumes }]) => {
       const where = `${id}/${name}`;
       const there = [...images.values()].filter(({ deregisteredAt }) => deregisteredAt === undefined);
       const used = new Set(there.flatMap(({ data }) => data.BlockDeviceMappings.map(({ Ebs }) => Ebs?.SnapshotId)));
@@ -99,6 +100,10 @@ function ours(simulator: Simulator): string[] {
           ...[...shares].map((account) => `${where}: ${data.SnapshotId} is shared with ${account}`),
           ...tagsOf(data.SnapshotId, data.Tags),
         ]),
+        ...[...instances.values()]
+          .filter(({ launched, state }) => launched !== undefined && state !== 'terminated')
+          .map((one) => `${where}: ${one.id} (${one.state})`),
+        ...[...volumes.keys()].map((id) => `${where}: ${id}`),
         ...[...keys.values()].flatMap(({ metadata, policy, grants }) => [
           ...grants.map(({ Name, GranteePrincipal }) => `${where}: grant ${Name} to ${GranteePrincipal}`),
           ...(JSON.stringify(policy).includes('ShareEncryptedAmi') ? [`${where}: statement on ${metadata.Arn}`] : []),

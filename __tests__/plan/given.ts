@@ -111,6 +111,7 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     used: new Set(),
     existingExtras: new Map(),
     users: new Map(),
+    bootSite: undefined,
     zones: [],
     locks: new Map(),
     parts: new Map([...named, ...earlierCopies].map((one) => [one.SnapshotId ?? '', one])),

@@ -140,7 +140,7 @@ describe('the name of the AMI', () => {
       problems: [
         {
           where,
-          what: 'the name "golden-2026-11-23" is taken by ami-stale, which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)',
+          what: 'the name "golden-2026-11-23" is taken by ami-stale, which must stay until the new AMI is there (by route copy, as an ssm-parameter names it, or as the new one may fail its boot-test)',
           remedy: 'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
         },
       ],

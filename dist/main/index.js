@@ -118,12 +118,12 @@ const external_node_module_namespaceObject = __WEBPACK_EXTERNAL_createRequire(im
 const external_node_v8_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
 ;// CONCATENATED MODULE: external "node:fs"
 const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: external "node:path"
-const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 ;// CONCATENATED MODULE: external "node:crypto"
 const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
+;// CONCATENATED MODULE: external "node:path"
+const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 ;// CONCATENATED MODULE: external "node:fs/promises"
 const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
 // EXTERNAL MODULE: external "node:http"
@@ -194,6 +194,77 @@ var __exportAll = (all, flags) => {
 	return flags & 2 ? target : Object.preventExtensions(target);
 };
 var __require = (() => (0,external_node_module_namespaceObject.createRequire)(import.meta.url))();
+// src/aws/template-parameters.ts
+const features = {
+	source: {
+		"RouteCopy=true": ["ec2:ModifyImageAttribute"],
+		"KeyAccessByPolicy=true": ["kms:GetKeyPolicy", "kms:PutKeyPolicy"],
+		"Parameter=<parameter>": ["ssm:GetParameter"],
+		"FromInstances=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeVolumes",
+			"ec2:CreateImage"
+		]
+	},
+	target: {
+		"RouteCopy=true": [
+			"ec2:GetAllowedImagesSettings",
+			"ec2:GetImageAncestry",
+			"ec2:CopyImage",
+			"ec2:ModifyImageAttribute"
+		],
+		"Publish=true": [
+			"ec2:DescribeAvailabilityZones",
+			"ec2:ModifyImageAttribute",
+			"ec2:EnableImageDeprecation",
+			"ec2:EnableImageDeregistrationProtection",
+			"ec2:EnableFastSnapshotRestores",
+			"kms:GetKeyPolicy",
+			"kms:ListGrants"
+		],
+		"Parameter=<parameter>": [
+			"ssm:GetParameter",
+			"ssm:PutParameter",
+			"ssm:AddTagsToResource",
+			"ssm:DeleteParameter"
+		],
+		"Retain=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeLaunchTemplates",
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:DescribeImageReferences",
+			"ssm:DescribeParameters",
+			"imagebuilder:ListImageRecipes",
+			"imagebuilder:ListContainerRecipes",
+			"ssm:GetParameters",
+			"imagebuilder:GetImageRecipe",
+			"imagebuilder:GetContainerRecipe"
+		],
+		"InstanceTypes=true": ["ec2:ReplaceImageInstanceTypeSpecification"],
+		"RecycleBin=true": ["ec2:RestoreImageFromRecycleBin"]
+	}
+};
+const lists = {
+	source: {
+		"ec2:ModifySnapshotAttribute": "name every target account in TargetAccounts",
+		"kms:CreateGrant": "name every target account in TargetAccounts"
+	},
+	target: { "kms:CreateGrant": "name the principals of grant-key-to in GrantKeyTo" }
+};
+function parametersFor({ side, action, resources }) {
+	const list = side && lists[side][action];
+	if (list !== void 0) return list;
+	const parameters = (side === void 0 ? Object.values(features) : [features[side]]).flatMap((one) => Object.entries(one).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []));
+	if (parameters.length === 0) return void 0;
+	const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? "") ?? [];
+	return `set ${[...new Set(parameters)].join(" or ").replace("<parameter>", name ?? "<parameter>")}`;
+}
+function sourceKeyParameter(keyArn, sourceRegion) {
+	return keyArn.includes(`:kms:${sourceRegion}:`) ? `set SourceKeyArn=${keyArn}` : `name ${keyArn} in HubKeyArns`;
+}
+function templateFirst(parameters, statement) {
+	return parameters === void 0 ? statement : `where templates/ made the role, ${parameters}; else ${statement}`;
+}
 // src/aws/denial.ts
 function statement(action, resources) {
 	return JSON.stringify({
@@ -235,28 +306,39 @@ function lacksIn(words, kind) {
 	const policy = policyIn(words);
 	return policy?.kind === kind && !policy.explicit;
 }
+const tagPolicyCode = "TagPolicyViolation";
+const tagPolicyRemedy = "give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source’s own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account";
+const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
-function denialRemedy({ whose, action, resources, words }) {
+function denialRemedy(denial) {
+	const { whose, action, resources, words } = denial;
 	const policy = policyIn(words);
 	const allowing = statement(action, resources);
-	const add = `add to ${whose}: ${allowing}`;
+	const add = templateFirst(parametersFor(denial), `add to ${whose}: ${allowing}`);
 	if (policy === void 0) return words.includes("explicit deny") ? `${add}, and see which policy denies it` : add;
 	const { kind, explicit } = policy;
 	if (kind === "identity-based policy") return explicit ? guardRemedy(whose, action) : add;
 	if (kind === "resource-based policy" && !explicit) return `${add}; and the key's policy, or a grant, must let it`;
 	const where = policyKinds[kind];
-	return explicit ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role` : `have ${action} allowed by ${where}: ${allowing}`;
+	return explicit ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role${creating.test(action) ? "; or, where tags are demanded of what is made, give them in tags (or intermediate-tags, if those are set)" : ""}` : `have ${action} allowed by ${where}: ${allowing}`;
 }
 function guardRemedy(whose, action) {
 	return guarded.test(action) ? `a statement in ${whose} denies ${action}. The published policies deny it on what does not bear this action's tags: leave that statement, and check the tags of the resource. Any other statement that denies it has to go` : `take the statement that denies ${action} out of ${whose}`;
 }
-function lackOf({ role, action, resources, tagged = [], words }) {
-	const denied = deniedIn(words)?.action ?? action;
-	const on = denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : resources;
+function lackOf({ role, side, action, resources, tagged = [], words }) {
+	if (words.startsWith("TagPolicyViolation")) return {
+		what: `a tag policy refuses what ${role} is to make by ${action} (${words})`,
+		remedy: tagPolicyRemedy
+	};
+	const found = deniedIn(words);
+	const denied = found?.action ?? action;
+	const others = found?.resource !== void 0 && !denied.startsWith("ec2:") ? [found.resource] : resources;
+	const on = denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : others;
 	return {
 		what: `${role} is not allowed to call ${denied}`,
 		remedy: denialRemedy({
 			whose: "its policy",
+			side,
 			action: denied,
 			resources: on,
 			words
@@ -392,7 +474,13 @@ function isUnknownAction(error) {
 		"UnsupportedOperation"
 	]) || httpStatus(error) === 501;
 }
+const capacityCodes = [
+	"InsufficientInstanceCapacity",
+	"InsufficientHostCapacity",
+	"InsufficientCapacity"
+];
 function isTransient(error) {
+	if (hasCode(error, ...capacityCodes)) return false;
 	return transientCodes.has(errorCode(error)) || isServerError$1(error) || isClosedConnection(error);
 }
 function isServerError$1(error) {
@@ -446,7 +534,7 @@ const remedies = [
 	},
 	{
 		fits: ({ action, awsMessage }) => action === "AssumeRoleWithWebIdentity" && awsMessage.includes("No OpenIDConnect provider"),
-		remedy: () => "create an IAM OIDC identity provider for GitHub's issuer in that account"
+		remedy: () => templateFirst("set OidcProvider=true in the source account, OidcProviderRegion to one region in a target account", "create an IAM OIDC identity provider for GitHub's issuer in that account")
 	},
 	{
 		fits: ({ code, awsMessage }) => code.startsWith("InvalidIdentityToken") && awsMessage.includes("audience"),
@@ -454,7 +542,7 @@ const remedies = [
 	},
 	{
 		fits: ({ action, awsMessage }) => action.startsWith("AssumeRole") && awsMessage.includes("DurationSeconds"),
-		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way"
+		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration (MaxSessionDuration of templates/); sessions renew themselves either way"
 	},
 	{
 		fits: ({ action, awsMessage }) => action === "AssumeRole" && awsMessage.includes("sts:TagSession"),
@@ -512,8 +600,12 @@ const remedies = [
 		remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`
 	},
 	{
+		fits: ({ action, code }) => action === "DescribeKey" && code === "NotFoundException",
+		remedy: () => "an alias is of one account and region: create the key there (templates/ do: source-account.yaml, source-hub.yaml for a hub, target-account.yaml), or name another"
+	},
+	{
 		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
-		remedy: () => "the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer key first"
+		remedy: () => "the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer managed key first"
 	},
 	{
 		fits: ({ code, awsMessage }) => code === "AccessDeniedException" && awsMessage.includes("kms:"),
@@ -526,6 +618,10 @@ const remedies = [
 	{
 		fits: ({ action, code }) => action === "PutKeyPolicy" && code === "LimitExceededException",
 		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
+	},
+	{
+		fits: ({ code }) => code === tagPolicyCode,
+		remedy: () => tagPolicyRemedy
 	},
 	{
 		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
@@ -582,6 +678,11 @@ function anywhere({ where, what, remedy }) {
 		remedy: general(remedy)
 	};
 }
+function problemLine(problems) {
+	const remedies = [...new Set(problems.map(({ remedy }) => remedy))].filter(Boolean).join("; ");
+	const what = problems.map((one) => one.what.replace(/\.$/, "")).join("; ");
+	return remedies === "" ? what : `${what}. What to do: ${remedies}`;
+}
 function problemLines(problems, all) {
 	const different = together(problems);
 	const more = different.length - toldProblems;
@@ -626,6 +727,10 @@ const placeholders = [
 	"sha",
 	"run-id"
 ];
+const shortestTarget = {
+	account: "0".repeat(12),
+	region: "us-east-1"
+};
 const shortestSource = {
 	name: "abc",
 	"source-ami": "ami-00000000"
@@ -666,6 +771,8 @@ const inputDefaults = {
 	"target-role-arn": "",
 	"target-kms-key": "",
 	targets: "",
+	"optional-targets": "",
+	"exclude-targets": "",
 	"role-chaining": "false",
 	"external-id": "",
 	"role-session-name": "share-encrypted-ami",
@@ -676,6 +783,7 @@ const inputDefaults = {
 	"target-ami-description": "",
 	tags: "",
 	"copy-tags": "true",
+	"intermediate-tags": "",
 	route: "auto",
 	"allow-lost-billing": "false",
 	"on-existing": "reuse",
@@ -685,11 +793,19 @@ const inputDefaults = {
 	"launch-permissions": "",
 	"grant-key-to": "",
 	"ssm-parameter": "",
+	"boot-test": "off",
+	"boot-instance-type": "",
+	"boot-subnet": "",
+	"boot-security-group": "",
+	"boot-instance-profile": "",
+	"boot-timeout-minutes": "10",
+	"boot-required": "true",
 	retain: "",
 	"dry-run": "false",
 	"expect-plan-digest": "",
 	"expect-plan-file": "",
 	sweep: "false",
+	"on-problem": "fail",
 	"fail-fast": "false",
 	"key-preflight": "fail",
 	topology: "direct",
@@ -706,7 +822,7 @@ var InputError = class extends Error {
 	problems;
 	constructor(problems) {
 		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
-		super(`${count} not usable; nothing was called yet.\n${problemLines(problems, "the job summary has them all")}`);
+		super(`${count} not usable; nothing was changed.\n${problemLines(problems, "the job summary has them all")}`);
 		this.problems = problems;
 	}
 };
@@ -794,7 +910,7 @@ function keyProblem$1(key, region, account) {
 	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
 	const name = resource?.replace(/^key\//, "") ?? key;
 	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
-	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer key";
+	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer managed key";
 	if (arnRegion !== void 0 && arnRegion !== region) return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
 	if (arnAccount !== void 0 && account !== void 0 && arnAccount !== account) return `this key is in account ${arnAccount}; expected one in account ${account}`;
 }
@@ -1069,7 +1185,7 @@ function readExpectedPlan(reader, readFile) {
 	const digest = reader.optional("expect-plan-digest");
 	const file = reader.optional("expect-plan-file");
 	if (digest === void 0) {
-		if (file !== void 0) reader.note("expect-plan-file", file, "needs expect-plan-digest: by the file alone, nothing is compared");
+		if (file !== void 0) reader.note("expect-plan-file", file, "needs expect-plan-digest: the file only lists what differs");
 		return;
 	}
 	const problem = digestProblem(digest);
@@ -1091,6 +1207,63 @@ function readApproved(reader, path, readFile) {
 		return;
 	}
 }
+// src/inputs/boot.ts
+function readBoot(reader, partition, run) {
+	const test = reader.oneOf("boot-test", [
+		"off",
+		"status",
+		"ssm"
+	]);
+	const checked = (name, text, { pattern, expected }) => {
+		const template = reader.templateValue(name, text);
+		if (needsSourceImage(template) || unknownPlaceholders(template).length > 0) return template;
+		const sample = {
+			account: "0".repeat(12),
+			region: "us-east-1",
+			...runValues(run),
+			...shortestSource
+		};
+		return reader.checked(name, template, {
+			fits: () => pattern.test(fill(template, sample)),
+			expected
+		});
+	};
+	const one = (name, form) => {
+		const text = reader.optional(name);
+		return text === void 0 ? void 0 : checked(name, text, form);
+	};
+	const several = (name, form) => (reader.text(name).startsWith("tag:") ? [reader.text(name)] : reader.list(name)).map((text) => checked(name, text, form));
+	const subnets = several("boot-subnet", formOf("subnet", "subnet"));
+	if (test === "ssm" && subnets.length === 0) reader.note("boot-subnet", "", "is needed with boot-test: ssm; the agent must reach Systems Manager from it");
+	const boot = {
+		instanceType: one("boot-instance-type", typeForm),
+		subnets,
+		securityGroups: several("boot-security-group", formOf("sg", "security group")),
+		instanceProfile: one("boot-instance-profile", profileForm(partition)),
+		timeoutMinutes: reader.whole("boot-timeout-minutes", 1, 240),
+		required: reader.flag("boot-required")
+	};
+	return test === "off" ? void 0 : {
+		test,
+		...boot
+	};
+}
+const typeForm = {
+	pattern: /^[a-z][a-z\d-]*\.[a-z\d-]+$/,
+	expected: "expected an instance type, such as t3.small"
+};
+function formOf(prefix, what) {
+	return {
+		pattern: new RegExp(`^(tag:[^=]{1,128}=.{0,256}|${prefix}-([0-9a-f]{8}|[0-9a-f]{17}))$`),
+		expected: `expected the ID of a ${what} (${prefix}-…), or tag:Key=Value`
+	};
+}
+function profileForm(partition) {
+	return {
+		pattern: new RegExp(`^(arn:${partition}:iam::\\d{12}:instance-profile/([\\w+=,.@-]+/)*)?[\\w+=,.@-]{1,128}$`),
+		expected: "expected the name or the ARN of an instance profile"
+	};
+}
 // src/inputs/publication.ts
 const protections = [
 	"off",
@@ -1100,9 +1273,6 @@ const protections = [
 function readPublication(reader, partition, run) {
 	const zones = reader.list("fast-snapshot-restore");
 	for (const zone of zones.filter((zone) => zone !== "all" && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone))) reader.note("fast-snapshot-restore", zone, "expected availability zones such as eu-west-1a, or all");
-	const parameter = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
-	if (parameter !== void 0 && !/^[\w./{}-]{1,1011}$/.test(parameter)) reader.note("ssm-parameter", parameter, "expected the name of an SSM parameter: letters, digits and _.-/");
-	else if (parameter !== void 0 && /^\/?(aws|ssm)/i.test(parameter)) reader.note("ssm-parameter", parameter, "names that begin with aws or ssm are reserved");
 	return {
 		deprecateAfter: readDeprecation(reader, run),
 		deregistrationProtection: reader.oneOf("deregistration-protection", protections),
@@ -1120,9 +1290,30 @@ function readPublication(reader, partition, run) {
 				expected: `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`
 			});
 		}),
-		ssmParameter: parameter,
+		ssmParameter: readParameterName(reader, run),
+		boot: readBoot(reader, partition, run),
 		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
 	};
+}
+function readParameterName(reader, run) {
+	const template = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
+	if (template === void 0 || unknownPlaceholders(template).length > 0) return template;
+	const problem = parameterNameProblem(fill(template, {
+		...runValues(run),
+		...shortestTarget,
+		...shortestSource
+	}));
+	if (problem !== void 0) reader.note("ssm-parameter", template, problem);
+	return template;
+}
+const maxParameterName = 1011;
+const maxLevels = 15;
+function parameterNameProblem(name) {
+	if (/^\/?(aws|ssm)/i.test(name)) return "names that begin with aws or ssm, after a slash too, are reserved";
+	if (!/^\/?[\w.-]+(\/[\w.-]+)*$/.test(name)) return "the name of an SSM parameter has letters, digits and _.- in it, and single slashes between its levels";
+	if (name.includes("/") && !name.startsWith("/")) return "a name with levels begins with a slash, such as /golden/latest";
+	if (name.length > maxParameterName) return `a name has at most ${maxParameterName} characters`;
+	return name.split("/").length - 1 > maxLevels ? `a name has at most ${maxLevels} levels` : void 0;
 }
 function principalArn(partition) {
 	return new RegExp(`^arn:${partition}:(iam::\\d{12}:(root|(role|user)/[\\w+=,.@/-]+)|sts::\\d{12}:assumed-role/[\\w+=,.@/-]+)$`);
@@ -7204,9 +7395,11 @@ const tagKeys = {
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
 	superseded: "share-encrypted-ami:superseded",
+	bootTest: "share-encrypted-ami:boot-test",
 	encryptedCopy: "share-encrypted-ami:encrypted-copy",
 	intermediate: "share-encrypted-ami:intermediate"
 };
+const instanceTag = "share-encrypted-ami:source-instance";
 const endedLease = "ended";
 const tagPrefix = "share-encrypted-ami:";
 const ownTagCount = Object.keys(tagKeys).length - 1;
@@ -7488,15 +7681,30 @@ function readManifest(reader, path, { region, build, readFile }) {
 		return "";
 	}
 }
-// src/inputs/targets.ts
+// src/inputs/places.ts
+function readPlaces(reader, name) {
+	const patterns = reader.list(name).map((item) => {
+		const [account = "", region = "", ...rest] = item.split("/");
+		if (!((account === "*" || accountId.test(account)) && (region === "*" || isRegionName(region))) || rest.length > 0) reader.note(name, item, "expected account/region, such as 999999999999/eu-west-1, 999999999999/* or */eu-west-1");
+		return {
+			account,
+			region
+		};
+	});
+	const fits = (pattern, value) => pattern === "*" || pattern === value;
+	return ({ account, region }) => patterns.some((one) => fits(one.account, account) && fits(one.region, region));
+}
+// src/inputs/target-entries.ts
 const entryFields = [
 	"account",
 	"region",
 	"role-arn",
 	"kms-key",
 	"ami-name",
-	"tags"
+	"tags",
+	"optional"
 ];
+const entryForm = "{account, region, role-arn?, kms-key?, ami-name?, tags?, optional?}";
 function readTargetEntries(reader) {
 	const text = reader.raw("targets");
 	if (text.trim() === "") return [];
@@ -7506,7 +7714,7 @@ function readTargetEntries(reader) {
 		return [];
 	}
 	if (!Array.isArray(entries)) {
-		reader.note("targets", text, "expected a YAML list of {account, region, role-arn?, kms-key?, ami-name?, tags?}");
+		reader.note("targets", text, `expected a YAML list of ${entryForm}`);
 		return [];
 	}
 	return entries.flatMap((entry, index) => readTargetEntry(reader, `targets[${index}]`, entry) ?? []);
@@ -7531,20 +7739,25 @@ function parseEntries(text) {
 }
 function readTargetEntry(reader, input, entry) {
 	if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
-		reader.note(input, String(entry), "expected {account, region, role-arn?, kms-key?, ami-name?, tags?}");
+		reader.note(input, String(entry), `expected ${entryForm}`);
 		return;
 	}
 	const found = reader.noted;
 	const fields = new Map(Object.entries(entry));
-	for (const [field, value] of fields) if (!entryFields.includes(field)) reader.note(`${input}.${field}`, String(value), `is not known here; there are ${entryFields.join(", ")}`);
-	else if (field !== "tags" && typeof value !== "string") reader.note(`${input}.${field}`, JSON.stringify(value), "expected text");
-	for (const field of ["account", "region"]) if (!fields.has(field)) reader.note(`${input}.${field}`, "", "is needed");
+	checkFields(reader, input, fields);
 	const tags = fields.has("tags") ? readEntryTags(reader, `${input}.tags`, fields.get("tags")) : void 0;
 	if (reader.noted > found) return void 0;
 	return {
 		...Object.fromEntries(fields),
 		...tags && { tags }
 	};
+}
+function checkFields(reader, input, fields) {
+	for (const [field, value] of fields) if (!entryFields.includes(field)) reader.note(`${input}.${field}`, String(value), `is not known here; there are ${entryFields.join(", ")}`);
+	else if (field !== "tags" && typeof value !== "string") reader.note(`${input}.${field}`, JSON.stringify(value), "expected text");
+	for (const field of ["account", "region"]) if (!fields.has(field)) reader.note(`${input}.${field}`, "", "is needed");
+	const optional = fields.get("optional") ?? "false";
+	if (typeof optional === "string" && !["true", "false"].includes(optional)) reader.note(`${input}.optional`, optional, "expected true or false");
 }
 function readEntryTags(reader, input, value) {
 	if (typeof value === "string") return readTags$1(reader, input, value);
@@ -7555,24 +7768,47 @@ function readEntryTags(reader, input, value) {
 	}
 	return checkTags(reader, input, Object.fromEntries(pairs));
 }
-function readTargets(reader, partition, run) {
+// src/inputs/targets.ts
+function readTargets(reader, within, run) {
+	const listed = listTargets(reader, within);
+	const isExcluded = readPlaces(reader, "exclude-targets");
+	const entries = listed.filter(({ everyRegion, ...entry }) => everyRegion === void 0 ? !isExcluded(entry) : !isExcluded({
+		...entry,
+		region: "*"
+	}));
+	if (entries.length === 0 && listed.length > 0) reader.note("exclude-targets", reader.text("exclude-targets"), "leaves no target");
+	const shared = {
+		"role-arn": reader.optional("target-role-arn"),
+		"kms-key": reader.text("target-kms-key"),
+		"ami-name": reader.text("target-ami-name"),
+		tags: readTags$1(reader, "tags", reader.text("tags")),
+		isOptional: readPlaces(reader, "optional-targets")
+	};
+	return entries.map((entry) => readTarget$1(reader, {
+		entry,
+		shared,
+		partition: within.partition,
+		run
+	}));
+}
+function listTargets(reader, within) {
 	const accounts = reader.list("target-accounts");
-	const regions = reader.list("target-regions");
 	const entries = readTargetEntries(reader);
-	const [noAccounts, noRegions] = [reader.text("target-accounts") === "", reader.text("target-regions") === ""];
-	if (noAccounts !== noRegions) {
-		const [lacking, given] = noAccounts ? ["target-accounts", "target-regions"] : ["target-regions", "target-accounts"];
-		reader.note(lacking, "", `is needed beside ${given}: the targets are every account × every region`);
-	} else if (noAccounts && entries.length === 0 && reader.text("targets") === "") reader.note("target-accounts", "", "expected target-accounts with target-regions, or targets");
-	const pairs = accounts.length * regions.length + entries.length;
+	checkLists(reader, entries);
+	const regions = reader.list("target-regions");
+	const isAll = regions.includes("all");
+	if (isAll && regions.length > 1) reader.note("target-regions", "all", "stands for every region that is enabled; name no other beside it");
+	const named = regions.map((region) => ({ region }));
+	const regionsOf = (account) => isAll ? enabledIn(account, within) : named;
+	const pairs = accounts.reduce((sum, account) => sum + regionsOf(account).length, entries.length);
 	if (pairs > maxTargets) {
 		reader.note("target-accounts", `${pairs} pairs of account and region`, `expected at most ${maxTargets} targets`);
 		return [];
 	}
 	const byPlace = new Map();
-	for (const account of accounts) for (const region of regions) byPlace.set(`${account}/${region}`, {
+	for (const account of accounts) for (const one of regionsOf(account)) byPlace.set(`${account}/${one.region}`, {
 		account,
-		region
+		...one
 	});
 	const seen = new Set();
 	for (const entry of entries) {
@@ -7584,23 +7820,27 @@ function readTargets(reader, partition, run) {
 			...entry
 		});
 	}
-	const shared = {
-		"role-arn": reader.optional("target-role-arn"),
-		"kms-key": reader.text("target-kms-key"),
-		"ami-name": reader.text("target-ami-name"),
-		tags: readTags$1(reader, "tags", reader.text("tags"))
-	};
-	return [...byPlace.values()].map((entry) => readTarget$1(reader, {
-		entry,
-		shared,
-		partition,
-		run
-	}));
+	return [...byPlace.values()];
+}
+function checkLists(reader, entries) {
+	const [noAccounts, noRegions] = [reader.text("target-accounts") === "", reader.text("target-regions") === ""];
+	if (noAccounts !== noRegions) {
+		const [lacking, given] = noAccounts ? ["target-accounts", "target-regions"] : ["target-regions", "target-accounts"];
+		reader.note(lacking, "", `is needed beside ${given}: the targets are every account × every region`);
+	} else if (noAccounts && entries.length === 0 && reader.text("targets") === "") reader.note("target-accounts", "", "expected target-accounts with target-regions, or targets");
+}
+function enabledIn(account, { region, enabled }) {
+	const known = enabled?.get(account) ?? { problem: void 0 };
+	if ("regions" in known) return known.regions.map((one) => ({ region: one }));
+	return [{
+		region,
+		everyRegion: { problem: known.problem }
+	}];
 }
 const noImageName = "an AMI's name has 3 to 128 letters, digits, spaces and ()[]./-'@_";
 const maxTargets = 1e5;
 function readTarget$1(reader, { entry, shared, partition, run }) {
-	const { account, region } = entry;
+	const { account, region, everyRegion } = entry;
 	const values = {
 		account,
 		region,
@@ -7616,6 +7856,7 @@ function readTarget$1(reader, { entry, shared, partition, run }) {
 	const role = reader.templateValue(from("role-arn"), entry["role-arn"] ?? shared["role-arn"]);
 	const roleArn = role === void 0 ? void 0 : fill(role, values);
 	if (roleArn !== void 0 && !needsSourceImage(roleArn) && accountId.test(account)) check(from("role-arn"), roleArn, roleProblem(roleArn, partition, account));
+	if (roleArn !== void 0 && needsSourceImage(roleArn) && everyRegion !== void 0) check(from("role-arn"), roleArn, "{name} and {source-ami} are not known yet when regions are read (target-regions: all)");
 	const kmsKey = fill(template("kms-key"), values);
 	if (!needsSourceImage(kmsKey)) check(from("kms-key"), kmsKey, kmsKey === "" ? "is needed: the key in the target account and region" : keyProblem$1(kmsKey, region, account));
 	const amiName = template("ami-name");
@@ -7624,6 +7865,7 @@ function readTarget$1(reader, { entry, shared, partition, run }) {
 		...shortestSource
 	}));
 	if (unknownPlaceholders(amiName).length === 0) check(from("ami-name"), amiName, couldName ? void 0 : noImageName);
+	const optional = entry.optional === "true" || entry.optional === void 0 && shared.isOptional(entry);
 	return {
 		account,
 		region,
@@ -7633,7 +7875,9 @@ function readTarget$1(reader, { entry, shared, partition, run }) {
 		tags: {
 			...shared.tags,
 			...entry.tags
-		}
+		},
+		optional,
+		everyRegion
 	};
 }
 function regionProblem(region, partition) {
@@ -7654,7 +7898,7 @@ const onExistings = [
 	"replace"
 ];
 const topologies = ["direct", "regional-hub"];
-function readInputs(get, run, readFile = readTextFile) {
+function readInputs(get, run, { readFile = readTextFile, enabled } = {}) {
 	const reader = new Reader(get);
 	const settings = readSettings(reader, run);
 	const { region, partition } = settings.source;
@@ -7667,18 +7911,25 @@ function readInputs(get, run, readFile = readTextFile) {
 			optional: sweep
 		}),
 		sourceOwners: readSourceOwners(reader),
-		targets: readTargets(reader, partition, run),
+		allRegions: reader.list("target-regions").includes("all"),
+		targets: readTargets(reader, {
+			region,
+			partition,
+			enabled
+		}, run),
 		description: readDescription(reader, run),
 		route: reader.oneOf("route", routes),
 		allowLostBilling: reader.flag("allow-lost-billing"),
 		onExisting: reader.oneOf("on-existing", onExistings),
 		copyTags: reader.flag("copy-tags"),
+		intermediateTags: readIntermediateTags(reader),
 		publication: readPublication(reader, partition, run),
 		topology: reader.oneOf("topology", topologies),
 		hubKmsKey: readHubKey(reader, region, run),
 		dryRun: reader.flag("dry-run"),
 		expectPlan: readExpectedPlan(reader, readFile),
 		sweep,
+		onProblem: reader.oneOf("on-problem", ["fail", "skip"]),
 		failFast: reader.flag("fail-fast"),
 		keyPreflight: reader.oneOf("key-preflight", ["fail", "warn"]),
 		maxParallel: reader.whole("max-parallel", 1, 1e3),
@@ -7687,18 +7938,15 @@ function readInputs(get, run, readFile = readTextFile) {
 		timeoutMinutes: reader.whole("timeout-minutes", 1, 7200)
 	};
 	if (sweep) checkSweep(reader, request);
+	if (request.failFast && request.onProblem === "skip") reader.note("on-problem", "skip", "cannot be had with fail-fast, which stops all targets at the first failure");
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
 }
-const someTarget = {
-	account: "0".repeat(12),
-	region: "us-east-1"
-};
 function readDescription(reader, run) {
 	const template = reader.templateValue("target-ami-description", reader.optional("target-ami-description"));
 	const values = {
 		...runValues(run),
-		...someTarget,
+		...shortestTarget,
 		...shortestSource
 	};
 	return reader.checked("target-ami-description", template, {
@@ -7706,12 +7954,16 @@ function readDescription(reader, run) {
 		expected: "an AMI description has at most 255 ASCII characters"
 	});
 }
+function readIntermediateTags(reader) {
+	const text = reader.optional("intermediate-tags");
+	return text === void 0 ? void 0 : readTags$1(reader, "intermediate-tags", text);
+}
 function readHubKey(reader, sourceRegion, run) {
 	const template = reader.templateValue("hub-kms-key", reader.optional("hub-kms-key"));
 	if (template === void 0) return void 0;
 	const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
-	const problem = needsSourceImage(template) ? "{name} and {source-ami} have no place in it" : keyProblem$1(fill(template, {
-		...someTarget,
+	const problem = needsSourceImage(template) ? "it cannot hold {name} or {source-ami}" : keyProblem$1(fill(template, {
+		...shortestTarget,
 		...runValues(run),
 		region
 	}), region, void 0);
@@ -7728,576 +7980,6 @@ function readCopyMinutes(reader) {
 	const minutes = reader.whole("copy-duration-minutes", 15, 2880);
 	if (minutes % 15 !== 0) reader.note("copy-duration-minutes", String(minutes), "expected a multiple of 15");
 	return minutes;
-}
-// src/plan/digest.ts
-function factsOf({ source, targets }) {
-	const sorted = targets.toSorted((a, b) => compare(placeOf$1(a), placeOf$1(b)));
-	const ofEach = (facts) => sorted.map((target) => [
-		target.account,
-		target.region,
-		...facts(target)
-	]);
-	return {
-		source: [
-			source.amiId,
-			source.instanceId,
-			source.snapshots.toSorted(compare)
-		],
-		targets: ofEach(({ roleArn, route }) => [roleArn, route]),
-		keys: ofEach(({ kmsKeyArn }) => [kmsKeyArn]),
-		names: ofEach(({ nameTemplate, descriptionTemplate }) => [nameTemplate, descriptionTemplate]),
-		tags: ofEach(({ tagTemplates }) => [tagTemplates.toSorted(([a], [b]) => compare(a, b))]),
-		publish: ofEach(({ publication }) => [unordered(publication)]),
-		existing: ofEach(({ reuses, deregisters }) => [reuses, deregisters.toSorted(compare)]),
-		access: ofEach(({ access }) => [access.toSorted(compare)])
-	};
-}
-const placeOf$1 = ({ account, region }) => `${account}/${region}`;
-function compare(a, b) {
-	return a < b ? -1 : a > b ? 1 : 0;
-}
-function unordered(value) {
-	if (Array.isArray(value)) return value.map(unordered).toSorted((a, b) => compare(canonical(a), canonical(b)));
-	if (typeof value !== "object" || value === null) return value;
-	return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, unordered(one)]));
-}
-function canonical(value) {
-	if (Array.isArray(value)) return `[${value.map((one) => canonical(one ?? null)).join()}]`;
-	if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-	return `{${Object.entries(value).filter(([, one]) => one !== void 0).toSorted(([a], [b]) => compare(a, b)).map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join()}}`;
-}
-function sha256$1(text) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
-}
-function digestOf(approved) {
-	const facts = factsOf(approved);
-	return digestText({
-		pieces: Object.fromEntries(digestParts.map((part) => [part, sha256$1(canonical(facts[part])).slice(0, 8)])),
-		whole: sha256$1(canonical(facts))
-	});
-}
-const words = {
-	source: "the source AMI or its snapshots",
-	targets: "the targets: their accounts, regions, roles or routes",
-	keys: "the target keys",
-	names: "the names or descriptions of the AMIs",
-	tags: "the tags",
-	publish: "what is published: deprecation, protection, fast snapshot restore, permissions, SSM parameters",
-	existing: "which AMIs are used again, or deregistered",
-	access: "who gets access to what"
-};
-function differences(expected, actual) {
-	const [then, now] = [parseDigest(expected), parseDigest(actual)];
-	if (then === void 0 || now === void 0) return [digestProblem(expected) ?? digestProblem(actual) ?? ""];
-	if (then.whole === now.whole) return [];
-	const parts = digestParts.filter((part) => then.pieces[part] !== now.pieces[part]);
-	return parts.length === 0 ? ["a part that the digests do not tell"] : parts.map((part) => words[part]);
-}
-const maxListed = 20;
-const namedPlaces = 3;
-function listDifferences(approvedThen, now) {
-	const lines = [...Map.groupBy([...sourceDifferences(approvedThen.source, now.source), ...targetDifferences(approvedThen.targets, now.targets)], ({ what }) => what)].map(([what, group]) => {
-		const places = group.slice(0, namedPlaces).map(({ where }) => where);
-		const more = group.length - places.length;
-		return `${places.join(", ")}${more > 0 ? ` and ${more} more` : ""}: ${what}`;
-	});
-	const more = lines.length - maxListed;
-	return more > 0 ? [...lines.slice(0, maxListed), `…and ${more} differences more`] : lines;
-}
-function sourceDifferences(then, now) {
-	return [
-		...changed("AMI", then.amiId, now.amiId),
-		...changed("instance", then.instanceId, now.instanceId),
-		...changedList("snapshot", then.snapshots, now.snapshots)
-	].map((what) => ({
-		where: "source",
-		what
-	}));
-}
-function targetDifferences(then, now) {
-	const [before, after] = [then, now].map((targets) => new Map(targets.map((one) => [placeOf$1(one), one])));
-	return [...new Set([...before?.keys() ?? [], ...after?.keys() ?? []])].toSorted(compare).flatMap((where) => {
-		const [old, present] = [before?.get(where), after?.get(where)];
-		if (old === void 0) return [{
-			where,
-			what: "a target that was not approved"
-		}];
-		if (present === void 0) return [{
-			where,
-			what: "an approved target that is missing"
-		}];
-		return changesOf(old, present).map((what) => ({
-			where,
-			what
-		}));
-	});
-}
-function changesOf(then, now) {
-	return [
-		...changed("role", then.roleArn, now.roleArn),
-		...changed("route", then.route, now.route),
-		...changed("key", then.kmsKeyArn, now.kmsKeyArn),
-		...changed("name", then.nameTemplate, now.nameTemplate),
-		...changed("description", then.descriptionTemplate, now.descriptionTemplate),
-		...changedFields("tag", new Map(then.tagTemplates), new Map(now.tagTemplates)),
-		...changedFields("publication", fieldsOf(then.publication), fieldsOf(now.publication)),
-		...changed("used again", then.reuses, now.reuses),
-		...changedList("deregistered", then.deregisters, now.deregisters),
-		...changedList("access", then.access, now.access)
-	];
-}
-function changed(name, then, now) {
-	return canonical(then) === canonical(now) ? [] : [`${name} ${shown(now)} instead of ${shown(then)}`];
-}
-function shown(value) {
-	if (value === null || value === void 0) return "none";
-	return typeof value === "string" && value !== "" ? value : canonical(value);
-}
-function changedFields(name, then, now) {
-	return [...new Set([...then.keys(), ...now.keys()])].toSorted(compare).flatMap((key) => changed(`${name} ${key}:`, then.get(key), now.get(key)));
-}
-function fieldsOf(publication) {
-	const plain = unordered(publication);
-	return new Map(isRecord(plain) ? Object.entries(plain) : [["all", plain]]);
-}
-function changedList(name, then, now) {
-	return [...now.filter((one) => !then.includes(one)).map((one) => `${name} ${one}, which was not approved`), ...then.filter((one) => !now.includes(one)).map((one) => `${name} ${one} is missing, which was approved`)];
-}
-function planDifferences(expected, now) {
-	const parts = differences(expected.digest, digestOf(now));
-	if (parts.length === 0 || expected.approved === void 0) return parts;
-	if (!isApproved(expected.approved) || digestOf(expected.approved) !== expected.digest) return [...parts, "the file of expect-plan-file is not of the plan that has the digest of expect-plan-digest"];
-	return [...parts, ...listDifferences(expected.approved, now)];
-}
-function isApproved(value) {
-	if (!isRecord(value) || !isRecord(value.source) || !Array.isArray(value.targets)) return false;
-	const { amiId, instanceId, snapshots } = value.source;
-	return isOptional(amiId) && isOptional(instanceId) && isTexts(snapshots) && value.targets.every(isTarget);
-}
-function isTarget(value) {
-	if (!isRecord(value)) return false;
-	const { account, region, kmsKeyArn, route, nameTemplate, tagTemplates } = value;
-	return [
-		account,
-		region,
-		kmsKeyArn,
-		nameTemplate
-	].every(isText) && (route === "register" || route === "copy") && [
-		value.roleArn,
-		value.descriptionTemplate,
-		value.reuses
-	].every(isOptional) && [value.deregisters, value.access].every(isTexts) && Array.isArray(tagTemplates) && tagTemplates.every((pair) => isTexts(pair) && pair.length === 2);
-}
-const isOptional = (value) => value === null || isText(value);
-// src/temporary-file.ts
-function ownName(what) {
-	return `share-encrypted-ami-${(0,external_node_crypto_namespaceObject.randomUUID)()}-${what}`;
-}
-// src/one-line.ts
-const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
-const lineBreaks = /[\n\r\v\f\t\u0085\u2028\u2029]+/g;
-function spelled(character) {
-	const digits = (character.codePointAt(0) ?? 0).toString(16);
-	return digits.length > 4 ? `\\u{${digits}}` : `\\u${digits.padStart(4, "0")}`;
-}
-function oneLine(text) {
-	return text.replace(lineBreaks, " ").replace(unseen, spelled);
-}
-// src/report/text.ts
-function logText(text) {
-	return text.split("\n").map((line) => oneLine(line).replaceAll("##[", "## [").replace(/^(\s*):(?=:)/, "$1: ")).join("\n");
-}
-function outputText(value) {
-	const escaped = (character) => Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`);
-	return JSON.stringify(value).replaceAll("##[", "##\\u005b").replace(unseen, (character) => escaped(character).join(""));
-}
-const word = /^(?:\p{L}[\p{L}\p{M}]*(?:['’-]\p{L}[\p{L}\p{M}]*)*\d{0,3}|\d{1,6}(?:[.,]\d{1,3})?|[—–…→×%])$/u;
-const linked = /[0-9a-f]{7}|www$/i;
-function markdown(text) {
-	const parts = [];
-	for (const one of oneLine(text).split(/\s+/).filter(Boolean)) {
-		const { lead, core, trail } = parted(one);
-		const isWord = word.test(core) && !linked.test(core) && !/^\d+[.)]/.test(one);
-		const last = parts.at(-1);
-		if (core === "") parts.push({
-			lead: "",
-			core: one,
-			trail: "",
-			isCode: true
-		});
-		else if (!isWord && lead === "" && last?.isCode === true && last.trail === "") Object.assign(last, {
-			core: `${last.core} ${core}`,
-			trail
-		});
-		else parts.push({
-			lead,
-			core,
-			trail,
-			isCode: !isWord
-		});
-	}
-	return parts.map(({ lead, core, trail, isCode }) => `${lead}${isCode ? code(core) : core}${trail}`).join(" ");
-}
-function parted(text) {
-	let [from, to] = [0, text.length];
-	while (from < to && `"'(`.includes(text.charAt(from))) from += 1;
-	while (to > from && `,.;:?!"')`.includes(text.charAt(to - 1))) to -= 1;
-	return {
-		lead: text.slice(0, from),
-		core: text.slice(from, to),
-		trail: text.slice(to)
-	};
-}
-function markdownCell(text) {
-	return markdown(text.replaceAll("\\|", "\\ |")).replaceAll("|", "\\|");
-}
-function code(text) {
-	const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
-	const fence = "`".repeat(longest + 1);
-	const space = text.startsWith("`") || text.endsWith("`") ? " " : "";
-	return `${fence}${space}${text}${space}${fence}`;
-}
-function mermaidLabel(text) {
-	return oneLine(text).trim().replace(/(?<![\p{L}\p{N}])[/_-]|[/_-](?![\p{L}\p{N}])|[^\p{L}\p{M}\p{N} /_-]/gu, (sign) => `#${sign.codePointAt(0)};`);
-}
-// src/report/totals.ts
-function totalsOf({ source, targets, operations, problems, warnings, ...plan }) {
-	const { version, dryRun, topology, estimate } = plan;
-	const { snapshots: _, ...named } = source;
-	return {
-		version,
-		totals: true,
-		dryRun,
-		topology,
-		source: named,
-		targets: countsOf(targets.map(({ action }) => action)),
-		operations: countsOf(operations.map(({ kind }) => kind)),
-		estimate,
-		problems: problems.length,
-		warnings: warnings.length
-	};
-}
-function countsOf(words) {
-	const groups = Map.groupBy(words, (word) => word);
-	return Object.fromEntries([...groups].map(([word, { length }]) => [word, length]));
-}
-// src/report/outputs.ts
-const isReady = ({ amiId, status }) => amiId !== null && status !== "failed";
-function writeWhole(files, { plan, targets }) {
-	const problems = [];
-	const keep = (what, value) => {
-		if (files.temp === void 0 || value === void 0) return "";
-		const path = (0,external_node_path_namespaceObject.join)(files.temp, ownName(`${what}.json`));
-		try {
-			files.write(path, `${outputText(value)}\n`);
-			return path;
-		} catch (error) {
-			problems.push(`the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`);
-			return "";
-		}
-	};
-	return {
-		planFile: keep("plan", plan),
-		targetsFile: keep("targets", targets),
-		problems
-	};
-}
-const maxBytes$1 = 1e5;
-const errorCharacters = 200;
-function brief({ snapshotIds: _, error, ...record }) {
-	if (error === void 0) return record;
-	return {
-		...record,
-		error: error.length > errorCharacters ? `${error.slice(0, errorCharacters)}…` : error
-	};
-}
-function outputsOf({ sourceAmiId, targets, plan }, { planFile, targetsFile }) {
-	const made = targets.filter(isReady);
-	const failed = targets.filter(({ status }) => status === "failed");
-	const ids = {};
-	const byRegion = {};
-	for (const { account, region, amiId } of made) {
-		ids[account] = {
-			...ids[account],
-			[region]: amiId ?? ""
-		};
-		byRegion[region] = [...byRegion[region] ?? [], amiId ?? ""];
-	}
-	let outputs = {
-		"ami-id": targets.length === 1 ? made[0]?.amiId ?? "" : "",
-		"ami-ids": outputText(ids),
-		"ami-ids-by-region": outputText(byRegion),
-		targets: outputText(targets),
-		"failed-targets": outputText(failed),
-		"source-ami-id": sourceAmiId,
-		plan: plan === void 0 ? "" : outputText(plan),
-		"plan-digest": plan === void 0 ? "" : digestOf(plan.approved),
-		"plan-file": planFile,
-		"targets-file": targetsFile,
-		truncated: "false"
-	};
-	const shorter = [
-		plan === void 0 ? {} : { plan: outputText(totalsOf(plan)) },
-		{
-			targets: outputText(targets.map(brief)),
-			"failed-targets": outputText(failed.map(brief))
-		},
-		{ targets: "[]" },
-		{ "failed-targets": "[]" },
-		{
-			"ami-ids": "{}",
-			"ami-ids-by-region": "{}"
-		}
-	];
-	for (const change of shorter) {
-		if (bytesOf$1(outputs) <= maxBytes$1) break;
-		outputs = {
-			...outputs,
-			...change,
-			truncated: "true"
-		};
-	}
-	return outputs;
-}
-function bytesOf$1(outputs) {
-	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
-}
-// src/report/stopped.ts
-var ProblemsError = class extends Error {
-	name = "ProblemsError";
-	problems;
-	plan;
-	madeImageId;
-	constructor(problems, plan, madeImageId) {
-		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
-		const all = `the ${plan === void 0 ? "job summary" : "file of plan-file"} has them all`;
-		const when = madeImageId === void 0 ? "before anything was changed" : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
-		super(`${count} found ${when}.\n${problemLines(problems, all)}`);
-		this.problems = problems;
-		this.plan = plan;
-		this.madeImageId = madeImageId;
-	}
-};
-var StoppedError = class extends Error {
-	name = "StoppedError";
-	plan;
-	constructor(cause, plan) {
-		super(errorMessage(cause), { cause });
-		this.plan = plan;
-	}
-};
-// src/report/words.ts
-function spokenSeconds(seconds) {
-	const whole = Math.round(seconds);
-	if (whole < 60) return `${whole} s`;
-	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
-	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
-}
-function counted(number, noun, plural = `${noun}s`) {
-	return `${number} ${number === 1 ? noun : plural}`;
-}
-// src/report/mermaid.ts
-const drawn = 30;
-function diagram(settings, lines) {
-	return [
-		"```mermaid",
-		`%%{init: ${JSON.stringify(settings)}}%%`,
-		...lines,
-		"```"
-	];
-}
-function flowchart({ source, targets, operations }) {
-	const making = targets.filter(({ action }) => action === "create");
-	if (making.length === 0) return [];
-	const size = totalGiB(source.snapshots);
-	const lines = ["flowchart LR", `  source["${mermaidLabel(source.amiId ?? "yet to be made")}<br/>${mermaidLabel(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, "volume")}, ${size} GiB"]`];
-	const copied = operations.filter(({ kind }) => kind === "encrypt" || kind === "await");
-	const encrypted = [...new Map(copied.map((one) => [one.region, one])).values()];
-	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
-	const from = (target) => target.account !== source.account && encrypted.some(({ region }) => region === target.from) ? `copy_${id(target.from)}` : "source";
-	if (making.length <= drawn) for (const [index, target] of making.entries()) {
-		const verb = target.route === "copy" ? "share, copy image" : "share, copy, register";
-		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${mermaidLabel(target.amiName)}"]`);
-	}
-	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted(group.length, "account")}| region${index}["${group[0]?.region}"]`);
-	return diagram({ flowchart: { wrappingWidth: 400 } }, lines);
-}
-function id(region) {
-	return region.replace(/-/g, "_");
-}
-const titleCharacter = 6.5;
-function gantt({ timeline, targets }) {
-	const byPlace = Map.groupBy(timeline, ({ place }) => place);
-	const start = Math.min(...timeline.map(({ from }) => from));
-	const made = new Set(targets.map(({ account, region }) => `${account}/${region}`));
-	const failed = new Set(targets.filter(({ status }) => status === "failed").map(({ account, region }) => `${account}/${region}`));
-	const rank = (place) => made.has(place) ? failed.has(place) ? 1 : 2 : 0;
-	const places = [...byPlace].map(([place, spans]) => ({
-		place,
-		spans,
-		end: Math.max(...spans.map(({ to }) => to))
-	})).sort((a, b) => rank(a.place) - rank(b.place) || b.end - a.end);
-	if (places.length === 0) return [];
-	const lines = [
-		"gantt",
-		"  dateFormat x",
-		"  axisFormat %H:%M:%S"
-	];
-	const shown = places.slice(0, drawn);
-	for (const { place, spans } of shown) {
-		lines.push(`  section ${mermaidLabel(place)}`);
-		for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
-			const mark = failed.has(place) ? "crit, " : "";
-			lines.push(`  ${step} :${mark}${Math.round(from - start)}, ${Math.round(to - start)}`);
-		}
-	}
-	const more = places.length - drawn;
-	const longest = Math.max(...shown.map(({ place }) => place.length));
-	return [...diagram({ gantt: { leftPadding: Math.ceil(longest * titleCharacter) + 20 } }, lines), ...more > 0 ? ["", `${drawn} of ${places.length}: those that failed, then the slowest.`] : []];
-}
-// src/report/summary.ts
-const maxBytes = 1048576;
-const unfolded = 20;
-function summaryText(report) {
-	const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
-	const failed = targets.filter(({ status }) => status === "failed");
-	const id = sourceAmiId === "" ? plan === void 0 ? "not found" : "yet to be made" : markdown(sourceAmiId);
-	const source = plan === void 0 ? "" : sourceText(plan.source);
-	const took = seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : "";
-	const head = [`## ${verdict(report)}`, ...swept ? [] : ["", `Source ${id}${source}.${took}`]];
-	const found = problems.flatMap(({ places, what, remedy }) => [`- **${markdown(places)}**: ${markdown(what)}`, ...remedy === "" ? [] : [`  - What to do: ${markdown(remedy)}`]]);
-	const failing = [...failures.flatMap((failure) => failureText(failure)), ...problems.length > 0 ? [] : failed.flatMap(({ account, region, error = "" }) => failureText(error, `**${markdown(placeName({
-		account,
-		region
-	}))}**: `))];
-	const table = ["| account | region | AMI | name | volumes | GiB | key | status | time |", "|---|---|---|---|--:|--:|---|---|--:|"];
-	const volumes = plan?.source.snapshots ?? [];
-	const rows = [...failed, ...targets.filter(({ status }) => status !== "failed")].map((target) => row(target, volumes));
-	const cleaned = [...cleanUp.done.map((what) => `- ${markdown(what)}`), ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${markdown(what)}`)];
-	return within$1([
-		...head,
-		...section("Problems", found),
-		...section("Failures", failing),
-		...section("Warnings", [...plan?.warnings ?? [], ...plan?.dryRun ? plan.unasked : []].map((warning) => `- ${markdown(warning)}`))
-	], [...rows.length > 0 ? [
-		"",
-		...table,
-		...rows.slice(0, unfolded)
-	] : [], ...rows.length > unfolded ? [
-		"",
-		`<details><summary>The other ${rows.length - unfolded} targets</summary>`,
-		"",
-		...table,
-		...rows.slice(unfolded)
-	] : []], [
-		...rows.length > unfolded ? ["", "</details>"] : [],
-		...section("How it went", gantt(report)),
-		...planText(plan),
-		...section("Cleaned up", cleaned)
-	]);
-}
-function section(title, lines) {
-	return lines.length === 0 ? [] : [
-		"",
-		`### ${title}`,
-		"",
-		...lines
-	];
-}
-function failureText(failure, where = "") {
-	const [what = "", ...remedies] = failure.split(/\. (?=What to do: )/);
-	return [`- ${where}${markdown(what)}`, ...remedies.map((remedy) => `  - ${markdown(remedy)}`)];
-}
-function sourceText({ amiName, account, region, snapshots }) {
-	return ` (${markdown(amiName)}; ${counted(snapshots.length, "volume")}, ${totalGiB(snapshots)} GiB) in ${markdown(placeName({
-		account,
-		region
-	}))}`;
-}
-function verdict(report) {
-	const { swept, targets, plan, problems = [], madeImageId, cleanUp } = report;
-	if (swept === true) return sweepVerdict(cleanUp);
-	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; ${madeImageId === void 0 ? "nothing was changed" : `${markdown(madeImageId)} was made and is kept, nothing else was changed`}`;
-	if (plan?.dryRun === true) return `📋 Dry run: ${targets.filter(({ status }) => status === "planned").length} of ${targets.length} AMIs would be made; nothing was changed`;
-	return targets.length === 0 ? "❌ The run failed" : targetsVerdict(report);
-}
-function sweepVerdict({ failed, done }) {
-	if (failed.length > 0) return "❌ Not all that earlier runs left could be taken back";
-	return done.length > 0 ? "🧹 What earlier runs left is taken back" : "🧹 Earlier runs left nothing";
-}
-function targetsVerdict({ targets, failures, cleanUp }) {
-	const made = targets.filter(isReady).length;
-	if (made < targets.length) {
-		const others = made === 0 ? "" : `; ${made === 1 ? "1 AMI is" : `${made} AMIs are`} ready`;
-		return `❌ ${targets.length - made} of ${targets.length} targets failed${others}`;
-	}
-	const ready = made === 1 ? "The AMI is" : `All ${made} AMIs are`;
-	if (failures.length > 0) return `❌ ${ready} ready, but publishing failed`;
-	return cleanUp.failed.length > 0 ? `⚠️ ${ready} ready, but something was left behind` : `✅ ${ready} ready`;
-}
-function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }, volumes) {
-	const link = amiId === null ? "" : `[${markdownCell(amiId)}](${consoleUrl(region, amiId)})`;
-	const key = kmsKeyArn === null ? "" : keyLink(kmsKeyArn, region);
-	const icon = {
-		created: "✅",
-		reused: "♻️",
-		failed: "❌",
-		planned: "📋"
-	}[status];
-	const time = status === "planned" ? "" : spokenSeconds(seconds).replaceAll(" ", "&nbsp;");
-	return `| ${account} | ${region} | ${link} | ${markdownCell(amiName ?? "")} | ${volumes.length || ""} | ${totalGiB(volumes) || ""} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
-}
-function keyLink(arn, region) {
-	const id = arn.split("/").at(-1) ?? "";
-	return `[${markdownCell(`${id.slice(0, id.startsWith("mrk-") ? 12 : 8)}…`)}](${new URL(consoleUrl(region, "")).origin}/kms/home?region=${region}#/kms/keys/${encodeURIComponent(id)})`;
-}
-function planText(plan) {
-	if (plan === void 0) return [];
-	const { estimate, dryRun, topology } = plan;
-	if (estimate.copies === 0) return [];
-	const { byTopology, minutes } = estimate;
-	const other = topology === "direct" ? "regional-hub" : "direct";
-	const instead = byTopology[other].transferGiB === estimate.transferGiB ? "" : ` (topology \`${topology}\`; with \`${other}\` ${byTopology[other].transferGiB} GiB, ${usd(byTopology[other].transferUSD)})`;
-	const costs = [
-		`- ${counted(estimate.copies, "snapshot copy", "snapshot copies")}`,
-		`- between regions: ${estimate.transferGiB} GiB, about ${usd(estimate.transferUSD)}${instead}`,
-		`- snapshots that stay: ${estimate.storageGiB} GiB, at most ${usd(estimate.storageUSDPerMonth)} a month`,
-		...estimate.timedCopyUSD > 0 ? [`- time-based copies: ${usd(estimate.timedCopyUSD)}`] : [],
-		...estimate.fastSnapshotRestoreUSDPerHour > 0 ? [`- fast snapshot restore: ${usd(estimate.fastSnapshotRestoreUSDPerHour)} an hour`] : [],
-		...dryRun ? [`- time: ${minutes.least} to ${minutes.most} minutes of copying`] : [],
-		"",
-		`<sub>By ${estimate.basis}.</sub>`
-	];
-	return [...dryRun ? section("Plan", flowchart(plan)) : [], ...section("Costs, by estimate", costs)];
-}
-function usd(amount) {
-	return `${amount.toFixed(2)} USD`;
-}
-function within$1(head, middle, tail) {
-	const bytes = (lines) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
-	const first = fitting(head, maxBytes / 2);
-	const last = fitting(tail, maxBytes / 4);
-	const kept = fitting(middle, maxBytes - bytes(first) - bytes(last) - 200);
-	return [
-		...first,
-		...kept,
-		...last,
-		""
-	].join("\n");
-}
-function fitting(lines, room) {
-	const kept = [];
-	let used = 0;
-	for (const line of lines) {
-		used += Buffer.byteLength(line) + 1;
-		if (used > room - 100) return [
-			...kept,
-			"",
-			`…and ${lines.length - kept.length} lines more; the files of plan-file and targets-file have them all.`
-		];
-		kept.push(line);
-	}
-	return kept;
 }
 // node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
 var state, emitWarningIfUnsupportedVersion$1;
@@ -17758,339 +17440,10 @@ var init_httpAuthSchemes = __esmMin((() => {
 	init_clock_skew_defaults();
 	resolveAwsSdkSigV4Config = bindResolveAwsSdkSigV4Config(DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION);
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
-var signatureV4CrtContainer;
-var init_signature_v4_crt_container = __esmMin((() => {
-	signatureV4CrtContainer = { CrtSignerV4: null };
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
-function getCredentialsWithoutSessionToken(credentials) {
-	return {
-		accessKeyId: credentials.accessKeyId,
-		secretAccessKey: credentials.secretAccessKey,
-		expiration: credentials.expiration
-	};
-}
-function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
-	const currentCredentialProvider = privateAccess.credentialProvider;
-	privateAccess.credentialProvider = () => {
-		privateAccess.credentialProvider = currentCredentialProvider;
-		return Promise.resolve(credentialsWithoutSessionToken);
-	};
-}
-var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
-var init_SignatureV4SignWithCredentials = __esmMin((() => {
-	init_dist_es$12();
-	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
-	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
-	SignatureV4SignWithCredentials = class extends SignatureV4 {
-		async signWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
-			const privateAccess = this;
-			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
-			return privateAccess.signRequest(requestToSign, options ?? {});
-		}
-		async presignWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			delete requestToSign.headers[SESSION_TOKEN_HEADER];
-			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			requestToSign.query = requestToSign.query ?? {};
-			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			setSingleOverride(this, credentialsWithoutSessionToken);
-			return this.presign(requestToSign, options);
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
-var SignatureV4MultiRegion;
-var init_SignatureV4MultiRegion = __esmMin((() => {
-	init_dist_es$12();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-	SignatureV4MultiRegion = class {
-		sigv4aSigner;
-		sigv4Signer;
-		signerOptions;
-		static sigv4aDependency() {
-			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
-			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
-			return "none";
-		}
-		constructor(options) {
-			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
-			this.signerOptions = options;
-		}
-		async sign(requestToSign, options = {}) {
-			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
-			return this.sigv4Signer.sign(requestToSign, options);
-		}
-		async signWithCredentials(requestToSign, credentials, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
-				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
-		}
-		async presign(originalRequest, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
-				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.presign(originalRequest, options);
-		}
-		async presignWithCredentials(originalRequest, credentials, options = {}) {
-			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
-			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
-		}
-		getSigv4aSigner() {
-			if (!this.sigv4aSigner) {
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
-				if (this.signerOptions.runtime === "node") {
-					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
-						...this.signerOptions,
-						signingAlgorithm: 1
-					});
-					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-				} else {
-					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
-					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-				}
-			}
-			return this.sigv4aSigner;
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
-var init_dist_es$11 = __esmMin((() => {
-	init_SignatureV4MultiRegion();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-}));
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
-init_endpoints();
-const q$2 = "ref";
-const a$7 = -1;
-const b$7 = true;
-const c$7 = "isSet";
-const d$7 = "PartitionResult";
-const e$7 = "booleanEquals";
-const f$7 = "stringEquals";
-const g$7 = "getAttr";
-const h$7 = "us-east-1";
-const i$7 = "sigv4";
-const j$7 = "sts";
-const k$7 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-const l$2 = { [q$2]: "Endpoint" };
-const m$2 = { [q$2]: "Region" };
-const n$2 = { [q$2]: d$7 };
-const o$2 = {};
-const p$2 = [m$2];
-const _data$7 = {
-	conditions: [
-		[c$7, [l$2]],
-		[c$7, p$2],
-		[
-			"aws.partition",
-			p$2,
-			d$7
-		],
-		[e$7, [{ [q$2]: "UseFIPS" }, b$7]],
-		[e$7, [{ [q$2]: "UseDualStack" }, b$7]],
-		[f$7, [m$2, "aws-global"]],
-		[e$7, [{ [q$2]: "UseGlobalEndpoint" }, b$7]],
-		[f$7, [m$2, "eu-central-1"]],
-		[e$7, [{
-			fn: g$7,
-			argv: [n$2, "supportsDualStack"]
-		}, b$7]],
-		[e$7, [{
-			fn: g$7,
-			argv: [n$2, "supportsFIPS"]
-		}, b$7]],
-		[f$7, [m$2, "ap-south-1"]],
-		[f$7, [m$2, "eu-north-1"]],
-		[f$7, [m$2, "eu-west-1"]],
-		[f$7, [m$2, "eu-west-2"]],
-		[f$7, [m$2, "eu-west-3"]],
-		[f$7, [m$2, "sa-east-1"]],
-		[f$7, [m$2, h$7]],
-		[f$7, [m$2, "us-east-2"]],
-		[f$7, [m$2, "us-west-2"]],
-		[f$7, [m$2, "us-west-1"]],
-		[f$7, [m$2, "ca-central-1"]],
-		[f$7, [m$2, "ap-southeast-1"]],
-		[f$7, [m$2, "ap-northeast-1"]],
-		[f$7, [m$2, "ap-southeast-2"]],
-		[f$7, [{
-			fn: g$7,
-			argv: [n$2, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$7],
-		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$7,
-			signingName: j$7,
-			signingRegion: h$7
-		}] }],
-		[k$7, { authSchemes: [{
-			name: i$7,
-			signingName: j$7,
-			signingRegion: "{Region}"
-		}] }],
-		[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[l$2, o$2],
-		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://sts.{Region}.amazonaws.com", o$2],
-		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
-		[a$7, "FIPS is enabled but this partition does not support FIPS"],
-		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$7, "DualStack is enabled but this partition does not support DualStack"],
-		[k$7, o$2],
-		[a$7, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$7 = 2;
-const nodes$7 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	30,
-	3,
-	1,
-	4,
-	100000014,
-	2,
-	5,
-	100000014,
-	3,
-	25,
-	6,
-	4,
-	24,
-	7,
-	5,
-	100000001,
-	8,
-	6,
-	9,
-	100000013,
-	7,
-	100000001,
-	10,
-	10,
-	100000001,
-	11,
-	11,
-	100000001,
-	12,
-	12,
-	100000001,
-	13,
-	13,
-	100000001,
-	14,
-	14,
-	100000001,
-	15,
-	15,
-	100000001,
-	16,
-	16,
-	100000001,
-	17,
-	17,
-	100000001,
-	18,
-	18,
-	100000001,
-	19,
-	19,
-	100000001,
-	20,
-	20,
-	100000001,
-	21,
-	21,
-	100000001,
-	22,
-	22,
-	100000001,
-	23,
-	23,
-	100000001,
-	100000002,
-	8,
-	100000011,
-	100000012,
-	4,
-	28,
-	26,
-	9,
-	27,
-	100000010,
-	24,
-	100000008,
-	100000009,
-	8,
-	29,
-	100000007,
-	9,
-	100000006,
-	100000007,
-	3,
-	100000003,
-	31,
-	4,
-	100000004,
-	100000005
-]);
-const bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
-init_client();
-init_endpoints();
-const cache$7 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS",
-		"UseGlobalEndpoint"
-	]
-});
-const defaultEndpointResolver$7 = (endpointParams, context = {}) => {
-	return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
+// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
-init_dist_es$11();
 init_client$1();
-init_endpoints();
-const createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
-	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
-	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
-	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
-	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
-	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
-	return Object.assign(defaultParameters, endpointParameters);
-};
-const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
+const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
 		operation: getSmithyContext(context).operation,
 		region: await normalizeProvider$1(config.region)() || (() => {
@@ -18098,12 +17451,11 @@ const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, in
 		})()
 	};
 };
-const defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
 function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
-			name: "sts",
+			name: "ec2",
 			region: authParameters.region
 		},
 		propertiesExtractor: (config, context) => ({ signingProperties: {
@@ -18112,97 +17464,26 @@ function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4a",
-		signingProperties: {
-			name: "sts",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
-	return { schemeId: "smithy.api#noAuth" };
-}
-const createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
-	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
-		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
-		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
-		const options = [];
-		for (const scheme of authSchemes) {
-			const { name: resolvedName, properties = {}, ...rest } = scheme;
-			const name = resolvedName.toLowerCase();
-			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
-			let schemeId;
-			if (name === "sigv4a") {
-				schemeId = "aws.auth#sigv4a";
-				const sigv4Present = authSchemes.find((s) => {
-					const name = s.name.toLowerCase();
-					return name !== "sigv4a" && name.startsWith("sigv4");
-				});
-				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
-			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
-			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
-			const createOption = createHttpAuthOptionFunctions[schemeId];
-			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
-			const option = createOption(authParameters);
-			option.schemeId = schemeId;
-			option.signingProperties = {
-				...option.signingProperties || {},
-				...rest,
-				...properties
-			};
-			options.push(option);
-		}
-		return options;
-	};
-	return endpointRuleSetHttpAuthSchemeProvider;
-};
-const _defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
+const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		case "AssumeRoleWithSAML":
-			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
-			break;
-		case "AssumeRoleWithWebIdentity":
-			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
-			break;
-		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
 	}
 	return options;
 };
-const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$7, _defaultSTSHttpAuthSchemeProvider$1, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$7,
-	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
-	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$4
-});
 const resolveHttpAuthSchemeConfig$7 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
-	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
-	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$7 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
-		defaultSigningName: "sts"
+		defaultSigningName: "ec2"
 	});
 };
 const commonParams$7 = {
-	UseGlobalEndpoint: {
-		type: "builtInParams",
-		name: "useGlobalEndpoint"
-	},
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -18220,8 +17501,8 @@ const commonParams$7 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-sts/package.json
-var version$5 = "3.1173.0";
+// node_modules/@aws-sdk/client-ec2/package.json
+var version$5 = "3.1169.0";
 // node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
@@ -18266,7 +17547,7 @@ var dist_es_exports$7 = __exportAll({
 	ENV_SESSION: () => ENV_SESSION,
 	fromEnv: () => fromEnv
 });
-var init_dist_es$10 = __esmMin((() => {
+var init_dist_es$11 = __esmMin((() => {
 	init_fromEnv();
 }));
 // node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
@@ -18656,7 +17937,7 @@ var dist_es_exports$6 = __exportAll({
 	httpRequest: () => httpRequest,
 	providerConfigFromInit: () => providerConfigFromInit
 });
-var init_dist_es$9 = __esmMin((() => {
+var init_dist_es$10 = __esmMin((() => {
 	init_fromContainerMetadata();
 	init_fromInstanceMetadata();
 	init_RemoteProviderInit();
@@ -19103,7 +18384,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 	};
 }));
 // node_modules/@smithy/node-http-handler/dist-es/index.js
-var init_dist_es$8 = __esmMin((() => {
+var init_dist_es$9 = __esmMin((() => {
 	init_node_http_handler();
 	init_protocols$1();
 	init_get_transformed_headers();
@@ -19200,7 +18481,7 @@ var AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, DEFAULT_LINK_LOCAL_HOST, AWS_CONTAIN
 var init_fromHttp = __esmMin((() => {
 	init_client();
 	init_config$1();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_checkUrl();
 	init_requestHelpers();
 	init_retry_wrapper();
@@ -19258,16 +18539,16 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 }));
 // node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
 var dist_es_exports$5 = __exportAll({ fromHttp: () => fromHttp });
-var init_dist_es$7 = __esmMin((() => {
+var init_dist_es$8 = __esmMin((() => {
 	init_fromHttp();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
 init_config$1();
 const remoteProvider = async (init) => {
-	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 	if (process.env[ENV_CMDS_RELATIVE_URI] || process.env[ENV_CMDS_FULL_URI]) {
 		init.logger?.debug("@aws-sdk/credential-provider-node - remoteProvider::fromHttp/fromContainerMetadata");
-		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
+		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
 		return chain(fromHttp(init), fromContainerMetadata(init));
 	}
 	if (process.env["AWS_EC2_METADATA_DISABLED"] && process.env["AWS_EC2_METADATA_DISABLED"] !== "false") return async () => {
@@ -19350,7 +18631,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
@@ -19369,7 +18650,7 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateToken":
-				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 		}
@@ -19887,7 +19168,7 @@ var init_xml_parser = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/xml-builder/dist-es/index.js
-var init_dist_es$6 = __esmMin((() => {
+var init_dist_es$7 = __esmMin((() => {
 	init_xml_parser();
 }));
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
@@ -19942,7 +19223,7 @@ function writeKey(obj) {
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/xml/XmlShapeDeserializer.js
 var XmlShapeDeserializer;
 var init_XmlShapeDeserializer = __esmMin((() => {
-	init_dist_es$6();
+	init_dist_es$7();
 	init_client$1();
 	init_protocols$1();
 	init_schema();
@@ -20360,68 +19641,68 @@ var init_protocols = __esmMin((() => {
 	init_AwsEc2QueryProtocol();
 	init_AwsQueryProtocol();
 	init_QueryShapeSerializer();
-	init_dist_es$6();
+	init_dist_es$7();
 	init_client$1();
 	init_ConfigurableSerdeContext();
 	init_XmlShapeDeserializer();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
-var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
+var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
-	k$6 = "ref";
-	a$6 = -1;
-	b$6 = true;
-	c$6 = "isSet";
-	d$6 = "PartitionResult";
-	e$6 = "booleanEquals";
-	f$6 = "getAttr";
-	g$6 = { [k$6]: "Endpoint" };
-	h$6 = { [k$6]: d$6 };
-	i$6 = {};
-	j$6 = [{ [k$6]: "Region" }];
-	_data$6 = {
+	k$7 = "ref";
+	a$7 = -1;
+	b$7 = true;
+	c$7 = "isSet";
+	d$7 = "PartitionResult";
+	e$7 = "booleanEquals";
+	f$7 = "getAttr";
+	g$7 = { [k$7]: "Endpoint" };
+	h$7 = { [k$7]: d$7 };
+	i$7 = {};
+	j$7 = [{ [k$7]: "Region" }];
+	_data$7 = {
 		conditions: [
-			[c$6, [g$6]],
-			[c$6, j$6],
+			[c$7, [g$7]],
+			[c$7, j$7],
 			[
 				"aws.partition",
-				j$6,
-				d$6
+				j$7,
+				d$7
 			],
-			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
-			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsDualStack"]
-			}, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsFIPS"]
-			}, b$6]],
+			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
+			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsDualStack"]
+			}, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsFIPS"]
+			}, b$7]],
 			["stringEquals", [{
-				fn: f$6,
-				argv: [h$6, "name"]
+				fn: f$7,
+				argv: [h$7, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$6],
-			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$6, i$6],
-			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://oidc.{Region}.amazonaws.com", i$6],
-			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "FIPS is enabled but this partition does not support FIPS"],
-			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "DualStack is enabled but this partition does not support DualStack"],
-			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "Invalid Configuration: Missing Region"]
+			[a$7],
+			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$7, i$7],
+			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://oidc.{Region}.amazonaws.com", i$7],
+			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "FIPS is enabled but this partition does not support FIPS"],
+			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "DualStack is enabled but this partition does not support DualStack"],
+			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$6 = 2;
-	nodes$6 = new Int32Array([
+	root$7 = 2;
+	nodes$7 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -20465,15 +19746,15 @@ var init_bdd$3 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
+	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
-var cache$6, defaultEndpointResolver$6;
+var cache$7, defaultEndpointResolver$7;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$3();
-	cache$6 = new EndpointCache({
+	cache$7 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -20482,8 +19763,8 @@ var init_endpointResolver$3 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
-		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
+	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
+		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -20699,7 +19980,7 @@ var init_errors$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
-var _ADE$2, _APE, _AT$1, _CS, _CT$1, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$2, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$6, _cI$2, _cS, _cV$1, _co$2, _dC, _e$6, _eI$1, _ed, _gT$1, _h$3, _hE$6, _iT$2, _r$2, _rT$1, _rU$1, _s$7, _sc, _se$3, _tT$1, n0$7, _s_registry$7, SSOOIDCServiceException$, n0_registry$6, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$7, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
+var _ADE$2, _APE, _AT$1, _CS, _CT$1, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$3, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$6, _cI$2, _cS, _cV$1, _co$2, _dC, _e$6, _eI$1, _ed, _gT$1, _h$3, _hE$6, _iT$2, _r$2, _rT$1, _rU$1, _s$7, _sc, _se$3, _tT$1, n0$7, _s_registry$7, SSOOIDCServiceException$, n0_registry$6, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$7, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
 var init_schemas_0$3 = __esmMin((() => {
 	init_schema();
 	init_errors$3();
@@ -20716,7 +19997,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	_ICE$1 = "InvalidClientException";
 	_IGE = "InvalidGrantException";
 	_IRE$1 = "InvalidRequestException";
-	_ISE$2 = "InternalServerException";
+	_ISE$3 = "InternalServerException";
 	_ISEn = "InvalidScopeException";
 	_IT$2 = "IdToken";
 	_RT$2 = "RefreshToken";
@@ -20803,7 +20084,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	InternalServerException$$1 = [
 		-3,
 		n0$7,
-		_ISE$2,
+		_ISE$3,
 		{
 			[_e$6]: _se$3,
 			[_hE$6]: 500
@@ -21021,7 +20302,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOOIDCHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -21058,7 +20339,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$3();
 	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -21425,7 +20706,7 @@ var init_fromSso = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/token-providers/dist-es/index.js
-var init_dist_es$5 = __esmMin((() => {
+var init_dist_es$6 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
 	init_config$1();
@@ -21445,7 +20726,7 @@ function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
@@ -21464,7 +20745,7 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "GetRoleCredentials":
-				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 		}
@@ -21505,62 +20786,62 @@ var init_EndpointParameters$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
-var k$5, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, _data$5, root$5, nodes$5, bdd$5;
+var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
-	k$5 = "ref";
-	a$5 = -1;
-	b$5 = true;
-	c$5 = "isSet";
-	d$5 = "PartitionResult";
-	e$5 = "booleanEquals";
-	f$5 = "getAttr";
-	g$5 = { [k$5]: "Endpoint" };
-	h$5 = { [k$5]: d$5 };
-	i$5 = {};
-	j$5 = [{ [k$5]: "Region" }];
-	_data$5 = {
+	k$6 = "ref";
+	a$6 = -1;
+	b$6 = true;
+	c$6 = "isSet";
+	d$6 = "PartitionResult";
+	e$6 = "booleanEquals";
+	f$6 = "getAttr";
+	g$6 = { [k$6]: "Endpoint" };
+	h$6 = { [k$6]: d$6 };
+	i$6 = {};
+	j$6 = [{ [k$6]: "Region" }];
+	_data$6 = {
 		conditions: [
-			[c$5, [g$5]],
-			[c$5, j$5],
+			[c$6, [g$6]],
+			[c$6, j$6],
 			[
 				"aws.partition",
-				j$5,
-				d$5
+				j$6,
+				d$6
 			],
-			[e$5, [{ [k$5]: "UseFIPS" }, b$5]],
-			[e$5, [{ [k$5]: "UseDualStack" }, b$5]],
-			[e$5, [{
-				fn: f$5,
-				argv: [h$5, "supportsDualStack"]
-			}, b$5]],
-			[e$5, [{
-				fn: f$5,
-				argv: [h$5, "supportsFIPS"]
-			}, b$5]],
+			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
+			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsDualStack"]
+			}, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsFIPS"]
+			}, b$6]],
 			["stringEquals", [{
-				fn: f$5,
-				argv: [h$5, "name"]
+				fn: f$6,
+				argv: [h$6, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$5],
-			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$5, i$5],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
-			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://portal.sso.{Region}.amazonaws.com", i$5],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$5],
-			[a$5, "FIPS is enabled but this partition does not support FIPS"],
-			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
-			[a$5, "DualStack is enabled but this partition does not support DualStack"],
-			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$5],
-			[a$5, "Invalid Configuration: Missing Region"]
+			[a$6],
+			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$6, i$6],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://portal.sso.{Region}.amazonaws.com", i$6],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "FIPS is enabled but this partition does not support FIPS"],
+			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "DualStack is enabled but this partition does not support DualStack"],
+			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$5 = 2;
-	nodes$5 = new Int32Array([
+	root$6 = 2;
+	nodes$6 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -21604,15 +20885,15 @@ var init_bdd$2 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
-var cache$5, defaultEndpointResolver$5;
+var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$2();
-	cache$5 = new EndpointCache({
+	cache$6 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -21621,8 +20902,8 @@ var init_endpointResolver$2 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
+		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -21891,7 +21172,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -21928,7 +21209,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$2();
 	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -22111,7 +21392,7 @@ var init_loadSso = __esmMin((() => {
 var SHOULD_FAIL_CREDENTIAL_CHAIN, resolveSSOCredentials;
 var init_resolveSSOCredentials = __esmMin((() => {
 	init_client();
-	init_dist_es$5();
+	init_dist_es$6();
 	init_config$1();
 	SHOULD_FAIL_CREDENTIAL_CHAIN = false;
 	resolveSSOCredentials = async ({ ssoStartUrl, ssoSession, ssoAccountId, ssoRegion, ssoRoleName, ssoClient, clientConfig, parentClientConfig, callerClientConfig, profile, filepath, configFilepath, ignoreCache, logger }) => {
@@ -22275,7 +21556,7 @@ var dist_es_exports$4 = __exportAll({
 	isSsoProfile: () => isSsoProfile$1,
 	validateSsoProfile: () => validateSsoProfile
 });
-var init_dist_es$4 = __esmMin((() => {
+var init_dist_es$5 = __esmMin((() => {
 	init_fromSSO();
 	init_isSsoProfile();
 	init_validateSsoProfile();
@@ -22288,19 +21569,19 @@ var init_resolveCredentialSource = __esmMin((() => {
 	resolveCredentialSource = (credentialSource, profileName, logger) => {
 		const sourceProvidersMap = {
 			EcsContainer: async (options) => {
-				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
-				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
+				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is EcsContainer");
 				return async () => chain(fromHttp(options ?? {}), fromContainerMetadata(options))().then(setNamedProvider);
 			},
 			Ec2InstanceMetadata: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Ec2InstanceMetadata");
-				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 				return async () => fromInstanceMetadata(options)().then(setNamedProvider);
 			},
 			Environment: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Environment");
-				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$7));
+				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$7));
 				return async () => fromEnv(options)().then(setNamedProvider);
 			}
 		};
@@ -22309,96 +21590,212 @@ var init_resolveCredentialSource = __esmMin((() => {
 	};
 	setNamedProvider = (creds) => setCredentialFeature(creds, "CREDENTIALS_PROFILE_NAMED_PROVIDER", "p");
 }));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
+var signatureV4CrtContainer;
+var init_signature_v4_crt_container = __esmMin((() => {
+	signatureV4CrtContainer = { CrtSignerV4: null };
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
+function getCredentialsWithoutSessionToken(credentials) {
+	return {
+		accessKeyId: credentials.accessKeyId,
+		secretAccessKey: credentials.secretAccessKey,
+		expiration: credentials.expiration
+	};
+}
+function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
+	const currentCredentialProvider = privateAccess.credentialProvider;
+	privateAccess.credentialProvider = () => {
+		privateAccess.credentialProvider = currentCredentialProvider;
+		return Promise.resolve(credentialsWithoutSessionToken);
+	};
+}
+var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
+var init_SignatureV4SignWithCredentials = __esmMin((() => {
+	init_dist_es$12();
+	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
+	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
+	SignatureV4SignWithCredentials = class extends SignatureV4 {
+		async signWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
+			const privateAccess = this;
+			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
+			return privateAccess.signRequest(requestToSign, options ?? {});
+		}
+		async presignWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			delete requestToSign.headers[SESSION_TOKEN_HEADER];
+			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			requestToSign.query = requestToSign.query ?? {};
+			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			setSingleOverride(this, credentialsWithoutSessionToken);
+			return this.presign(requestToSign, options);
+		}
+	};
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
+var SignatureV4MultiRegion;
+var init_SignatureV4MultiRegion = __esmMin((() => {
+	init_dist_es$12();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+	SignatureV4MultiRegion = class {
+		sigv4aSigner;
+		sigv4Signer;
+		signerOptions;
+		static sigv4aDependency() {
+			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
+			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
+			return "none";
+		}
+		constructor(options) {
+			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
+			this.signerOptions = options;
+		}
+		async sign(requestToSign, options = {}) {
+			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
+			return this.sigv4Signer.sign(requestToSign, options);
+		}
+		async signWithCredentials(requestToSign, credentials, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
+				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
+		}
+		async presign(originalRequest, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
+				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.presign(originalRequest, options);
+		}
+		async presignWithCredentials(originalRequest, credentials, options = {}) {
+			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
+			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
+		}
+		getSigv4aSigner() {
+			if (!this.sigv4aSigner) {
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
+				if (this.signerOptions.runtime === "node") {
+					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
+						...this.signerOptions,
+						signingAlgorithm: 1
+					});
+					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+				} else {
+					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
+					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+				}
+			}
+			return this.sigv4aSigner;
+		}
+	};
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
+var init_dist_es$4 = __esmMin((() => {
+	init_SignatureV4MultiRegion();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+}));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
-var q$1, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, _data$4, root$4, nodes$4, bdd$4;
+var q$2, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$2, m$2, n$2, o$2, p$2, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
-	q$1 = "ref";
-	a$4 = -1;
-	b$4 = true;
-	c$4 = "isSet";
-	d$4 = "PartitionResult";
-	e$4 = "booleanEquals";
-	f$4 = "stringEquals";
-	g$4 = "getAttr";
-	h$4 = "us-east-1";
-	i$4 = "sigv4";
-	j$4 = "sts";
-	k$4 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-	l$1 = { [q$1]: "Endpoint" };
-	m$1 = { [q$1]: "Region" };
-	n$1 = { [q$1]: d$4 };
-	o$1 = {};
-	p$1 = [m$1];
-	_data$4 = {
+	q$2 = "ref";
+	a$5 = -1;
+	b$5 = true;
+	c$5 = "isSet";
+	d$5 = "PartitionResult";
+	e$5 = "booleanEquals";
+	f$5 = "stringEquals";
+	g$5 = "getAttr";
+	h$5 = "us-east-1";
+	i$5 = "sigv4";
+	j$5 = "sts";
+	k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+	l$2 = { [q$2]: "Endpoint" };
+	m$2 = { [q$2]: "Region" };
+	n$2 = { [q$2]: d$5 };
+	o$2 = {};
+	p$2 = [m$2];
+	_data$5 = {
 		conditions: [
-			[c$4, [l$1]],
-			[c$4, p$1],
+			[c$5, [l$2]],
+			[c$5, p$2],
 			[
 				"aws.partition",
-				p$1,
-				d$4
+				p$2,
+				d$5
 			],
-			[e$4, [{ [q$1]: "UseFIPS" }, b$4]],
-			[e$4, [{ [q$1]: "UseDualStack" }, b$4]],
-			[f$4, [m$1, "aws-global"]],
-			[e$4, [{ [q$1]: "UseGlobalEndpoint" }, b$4]],
-			[f$4, [m$1, "eu-central-1"]],
-			[e$4, [{
-				fn: g$4,
-				argv: [n$1, "supportsDualStack"]
-			}, b$4]],
-			[e$4, [{
-				fn: g$4,
-				argv: [n$1, "supportsFIPS"]
-			}, b$4]],
-			[f$4, [m$1, "ap-south-1"]],
-			[f$4, [m$1, "eu-north-1"]],
-			[f$4, [m$1, "eu-west-1"]],
-			[f$4, [m$1, "eu-west-2"]],
-			[f$4, [m$1, "eu-west-3"]],
-			[f$4, [m$1, "sa-east-1"]],
-			[f$4, [m$1, h$4]],
-			[f$4, [m$1, "us-east-2"]],
-			[f$4, [m$1, "us-west-2"]],
-			[f$4, [m$1, "us-west-1"]],
-			[f$4, [m$1, "ca-central-1"]],
-			[f$4, [m$1, "ap-southeast-1"]],
-			[f$4, [m$1, "ap-northeast-1"]],
-			[f$4, [m$1, "ap-southeast-2"]],
-			[f$4, [{
-				fn: g$4,
-				argv: [n$1, "name"]
+			[e$5, [{ [q$2]: "UseFIPS" }, b$5]],
+			[e$5, [{ [q$2]: "UseDualStack" }, b$5]],
+			[f$5, [m$2, "aws-global"]],
+			[e$5, [{ [q$2]: "UseGlobalEndpoint" }, b$5]],
+			[f$5, [m$2, "eu-central-1"]],
+			[e$5, [{
+				fn: g$5,
+				argv: [n$2, "supportsDualStack"]
+			}, b$5]],
+			[e$5, [{
+				fn: g$5,
+				argv: [n$2, "supportsFIPS"]
+			}, b$5]],
+			[f$5, [m$2, "ap-south-1"]],
+			[f$5, [m$2, "eu-north-1"]],
+			[f$5, [m$2, "eu-west-1"]],
+			[f$5, [m$2, "eu-west-2"]],
+			[f$5, [m$2, "eu-west-3"]],
+			[f$5, [m$2, "sa-east-1"]],
+			[f$5, [m$2, h$5]],
+			[f$5, [m$2, "us-east-2"]],
+			[f$5, [m$2, "us-west-2"]],
+			[f$5, [m$2, "us-west-1"]],
+			[f$5, [m$2, "ca-central-1"]],
+			[f$5, [m$2, "ap-southeast-1"]],
+			[f$5, [m$2, "ap-northeast-1"]],
+			[f$5, [m$2, "ap-southeast-2"]],
+			[f$5, [{
+				fn: g$5,
+				argv: [n$2, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$4],
+			[a$5],
 			["https://sts.amazonaws.com", { authSchemes: [{
-				name: i$4,
-				signingName: j$4,
-				signingRegion: h$4
+				name: i$5,
+				signingName: j$5,
+				signingRegion: h$5
 			}] }],
-			[k$4, { authSchemes: [{
-				name: i$4,
-				signingName: j$4,
+			[k$5, { authSchemes: [{
+				name: i$5,
+				signingName: j$5,
 				signingRegion: "{Region}"
 			}] }],
-			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[l$1, o$1],
-			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://sts.{Region}.amazonaws.com", o$1],
-			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
-			[a$4, "FIPS is enabled but this partition does not support FIPS"],
-			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$4, "DualStack is enabled but this partition does not support DualStack"],
-			[k$4, o$1],
-			[a$4, "Invalid Configuration: Missing Region"]
+			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[l$2, o$2],
+			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://sts.{Region}.amazonaws.com", o$2],
+			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
+			[a$5, "FIPS is enabled but this partition does not support FIPS"],
+			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+			[a$5, "DualStack is enabled but this partition does not support DualStack"],
+			[k$5, o$2],
+			[a$5, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$4 = 2;
-	nodes$4 = new Int32Array([
+	root$5 = 2;
+	nodes$5 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -22493,15 +21890,15 @@ var init_bdd$1 = __esmMin((() => {
 		100000004,
 		100000005
 	]);
-	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
-var cache$4, defaultEndpointResolver$4;
+var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$1();
-	cache$4 = new EndpointCache({
+	cache$5 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -22511,8 +21908,8 @@ var init_endpointResolver$1 = __esmMin((() => {
 			"UseGlobalEndpoint"
 		]
 	});
-	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -22533,7 +21930,7 @@ function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption(authParameters) {
+function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4a",
 		signingProperties: {
@@ -22546,17 +21943,17 @@ function createAwsAuthSigv4aHttpAuthOption(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$4;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
-	init_dist_es$11();
+	init_dist_es$4();
 	init_client$1();
 	init_endpoints();
 	init_endpointResolver$1();
-	createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
 		if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
 		const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
 		const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
@@ -22564,7 +21961,7 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
 		return Object.assign(defaultParameters, endpointParameters);
 	};
-	_defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	_defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
 		return {
 			operation: getSmithyContext(context).operation,
 			region: await normalizeProvider$1(config.region)() || (() => {
@@ -22572,8 +21969,8 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 			})()
 		};
 	};
-	defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
-	createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
+	createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
 		const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
 			const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
 			if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
@@ -22607,23 +22004,23 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		};
 		return endpointRuleSetHttpAuthSchemeProvider;
 	};
-	_defaultSTSHttpAuthSchemeProvider = (authParameters) => {
+	_defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "AssumeRoleWithWebIdentity":
-				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 				break;
 			default:
 				options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 		}
 		return options;
 	};
-	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$4, _defaultSTSHttpAuthSchemeProvider, {
+	defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider$1, {
 		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$4,
-		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
-		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$1
+		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
+		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$2
 	});
 	resolveHttpAuthSchemeConfig$4 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
@@ -22775,7 +22172,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$2, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$5, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$2, _E$2, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$2, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$5, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -22793,7 +22190,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_Au$1 = "Audience";
 	_C$2 = "Credentials";
 	_CA$1 = "ContextAssertion";
-	_DS$1 = "DurationSeconds";
+	_DS$2 = "DurationSeconds";
 	_E$2 = "Expiration";
 	_EI$1 = "ExternalId";
 	_ETE$1 = "ExpiredTokenException";
@@ -22819,7 +22216,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_RSN$1 = "RoleSessionName";
 	_SAK$1 = "SecretAccessKey";
 	_SFWIT$1 = "SubjectFromWebIdentityToken";
-	_SI$1 = "SourceIdentity";
+	_SI$2 = "SourceIdentity";
 	_SN$2 = "SerialNumber";
 	_ST$2 = "SessionToken";
 	_STS$1 = "SessionTokenSize";
@@ -22978,13 +22375,13 @@ var init_schemas_0$1 = __esmMin((() => {
 			_RSN$1,
 			_PA$1,
 			_P$3,
-			_DS$1,
+			_DS$2,
 			_T$3,
 			_TTK$1,
 			_EI$1,
 			_SN$2,
 			_TC$1,
-			_SI$1,
+			_SI$2,
 			_PC$1,
 			_MSTS$1
 		],
@@ -23014,7 +22411,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_C$2,
 			_ARU$1,
 			_PPS$1,
-			_SI$1,
+			_SI$2,
 			_STU$1,
 			_STS$1
 		],
@@ -23039,7 +22436,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_PI$2,
 			_PA$1,
 			_P$3,
-			_DS$1,
+			_DS$2,
 			_MSTS$1
 		],
 		[
@@ -23066,7 +22463,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_PPS$1,
 			_Pr$1,
 			_Au$1,
-			_SI$1,
+			_SI$2,
 			_STU$1,
 			_STS$1
 		],
@@ -23169,7 +22566,7 @@ var getRuntimeConfig$11;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
-	init_dist_es$11();
+	init_dist_es$4();
 	init_dist_es$13();
 	init_checksum();
 	init_client$1();
@@ -23184,9 +22581,9 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 			extensions: config?.extensions ?? [],
-			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
+			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
 					schemeId: "aws.auth#sigv4",
@@ -23232,7 +22629,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$1();
 	getRuntimeConfig$10 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -23378,7 +22775,7 @@ var init_STSClient = __esmMin((() => {
 			this.middlewareStack.use(getLoggerPlugin(this.config));
 			this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
 			this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
+				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
 				identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
 					"aws.auth#sigv4": config.credentials,
 					"aws.auth#sigv4a": config.credentials
@@ -23688,7 +23085,7 @@ function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$3;
@@ -23707,7 +23104,7 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateOAuth2Token":
-				options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
 		}
@@ -23748,104 +23145,104 @@ var init_EndpointParameters = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
-var s, a$3, b$3, c$3, d$3, e$3, f$3, g$3, h$3, i$3, j$3, k$3, l, m, n, o, p, q, _data$3, root$3, nodes$3, bdd$3;
+var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, q$1, _data$4, root$4, nodes$4, bdd$4;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
 	s = "ref";
-	a$3 = -1;
-	b$3 = false;
-	c$3 = true;
-	d$3 = "isSet";
-	e$3 = "booleanEquals";
-	f$3 = "coalesce";
-	g$3 = "PartitionResult";
-	h$3 = "stringEquals";
-	i$3 = "getAttr";
-	j$3 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
-	k$3 = { [s]: "Endpoint" };
-	l = {
-		"fn": i$3,
-		"argv": [{ [s]: g$3 }, "name"]
+	a$4 = -1;
+	b$4 = false;
+	c$4 = true;
+	d$4 = "isSet";
+	e$4 = "booleanEquals";
+	f$4 = "coalesce";
+	g$4 = "PartitionResult";
+	h$4 = "stringEquals";
+	i$4 = "getAttr";
+	j$4 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
+	k$4 = { [s]: "Endpoint" };
+	l$1 = {
+		"fn": i$4,
+		"argv": [{ [s]: g$4 }, "name"]
 	};
-	m = { [s]: "Region" };
-	n = { [s]: g$3 };
-	o = { "authSchemes": [{
+	m$1 = { [s]: "Region" };
+	n$1 = { [s]: g$4 };
+	o$1 = { "authSchemes": [{
 		"name": "sigv4",
 		"signingName": "signin",
 		"signingRegion": "{Region}"
 	}] };
-	p = {};
-	q = [m];
-	_data$3 = {
+	p$1 = {};
+	q$1 = [m$1];
+	_data$4 = {
 		conditions: [
-			[d$3, q],
-			[e$3, [{
-				fn: f$3,
-				argv: [{ [s]: "IsControlPlane" }, b$3]
-			}, c$3]],
-			[d$3, [k$3]],
+			[d$4, q$1],
+			[e$4, [{
+				fn: f$4,
+				argv: [{ [s]: "IsControlPlane" }, b$4]
+			}, c$4]],
+			[d$4, [k$4]],
 			[
 				"aws.partition",
-				q,
-				g$3
+				q$1,
+				g$4
 			],
-			[e$3, [{ [s]: "UseFIPS" }, c$3]],
-			[h$3, [l, "aws"]],
-			[e$3, [{
-				fn: f$3,
-				argv: [{ [s]: "IsOAuthEndpoint" }, b$3]
-			}, c$3]],
-			[e$3, [{ [s]: "UseDualStack" }, c$3]],
-			[h$3, [l, "aws-cn"]],
-			[h$3, [m, "us-gov-west-1"]],
-			[h$3, [l, "aws-us-gov"]],
-			[e$3, [{
-				fn: i$3,
-				argv: [n, "supportsFIPS"]
-			}, c$3]],
-			[h$3, [l, "aws-iso"]],
-			[h$3, [l, "aws-iso-b"]],
-			[h$3, [l, "aws-iso-f"]],
-			[h$3, [l, "aws-iso-e"]],
-			[h$3, [l, "aws-eusc"]],
-			[e$3, [{
-				fn: i$3,
-				argv: [n, "supportsDualStack"]
-			}, c$3]]
+			[e$4, [{ [s]: "UseFIPS" }, c$4]],
+			[h$4, [l$1, "aws"]],
+			[e$4, [{
+				fn: f$4,
+				argv: [{ [s]: "IsOAuthEndpoint" }, b$4]
+			}, c$4]],
+			[e$4, [{ [s]: "UseDualStack" }, c$4]],
+			[h$4, [l$1, "aws-cn"]],
+			[h$4, [m$1, "us-gov-west-1"]],
+			[h$4, [l$1, "aws-us-gov"]],
+			[e$4, [{
+				fn: i$4,
+				argv: [n$1, "supportsFIPS"]
+			}, c$4]],
+			[h$4, [l$1, "aws-iso"]],
+			[h$4, [l$1, "aws-iso-b"]],
+			[h$4, [l$1, "aws-iso-f"]],
+			[h$4, [l$1, "aws-iso-e"]],
+			[h$4, [l$1, "aws-eusc"]],
+			[e$4, [{
+				fn: i$4,
+				argv: [n$1, "supportsDualStack"]
+			}, c$4]]
 		],
 		results: [
-			[a$3],
-			["https://signin.{Region}.api.aws", o],
-			["https://signin.{Region}.api.amazonwebservices.com.cn", o],
-			[j$3, o],
-			[a$3, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
-			["https://{Region}.oauth.signin.aws", o],
-			["https://{Region}.signin.aws.amazon.com", p],
-			["https://{Region}.signin.amazonaws.cn", p],
-			["https://{Region}.signin.amazonaws-us-gov.com", p],
-			["https://{Region}.signin.c2shome.ic.gov", p],
-			["https://{Region}.signin.sc2shome.sgov.gov", p],
-			["https://{Region}.signin.csphome.hci.ic.gov", p],
-			["https://{Region}.signin.csphome.adc-e.uk", p],
-			["https://{Region}.signin.amazonaws-eusc.eu", p],
-			["https://signin-fips.amazonaws-us-gov.com", p],
-			["https://{Region}.signin-fips.amazonaws-us-gov.com", p],
-			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p],
-			[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[k$3, p],
-			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p],
-			[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$3, "FIPS is enabled but this partition does not support FIPS"],
-			[j$3, p],
-			[a$3, "DualStack is enabled but this partition does not support DualStack"],
-			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$3, "Invalid Configuration: Missing Region"]
+			[a$4],
+			["https://signin.{Region}.api.aws", o$1],
+			["https://signin.{Region}.api.amazonwebservices.com.cn", o$1],
+			[j$4, o$1],
+			[a$4, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
+			["https://{Region}.oauth.signin.aws", o$1],
+			["https://{Region}.signin.aws.amazon.com", p$1],
+			["https://{Region}.signin.amazonaws.cn", p$1],
+			["https://{Region}.signin.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin.c2shome.ic.gov", p$1],
+			["https://{Region}.signin.sc2shome.sgov.gov", p$1],
+			["https://{Region}.signin.csphome.hci.ic.gov", p$1],
+			["https://{Region}.signin.csphome.adc-e.uk", p$1],
+			["https://{Region}.signin.amazonaws-eusc.eu", p$1],
+			["https://signin-fips.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin-fips.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p$1],
+			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[k$4, p$1],
+			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p$1],
+			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p$1],
+			[a$4, "FIPS is enabled but this partition does not support FIPS"],
+			[j$4, p$1],
+			[a$4, "DualStack is enabled but this partition does not support DualStack"],
+			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p$1],
+			[a$4, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$3 = 2;
-	nodes$3 = new Int32Array([
+	root$4 = 2;
+	nodes$4 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -23967,15 +23364,15 @@ var init_bdd = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
-var cache$3, defaultEndpointResolver$3;
+var cache$4, defaultEndpointResolver$4;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd();
-	cache$3 = new EndpointCache({
+	cache$4 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -23986,8 +23383,8 @@ var init_endpointResolver = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-		return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -24072,7 +23469,7 @@ var init_errors = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
-var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$3, _cI$1, _cV, _co$1, _e$3, _eI, _ei, _gT, _gt, _h$1, _hE$3, _iT$1, _jN, _m$4, _r$1, _rT, _rU, _s$4, _sAK, _sT, _se$2, _tI, _tO, _tT, _tt, n0$4, _s_registry$4, SigninServiceException$, n0_registry$3, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$4, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
+var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$2, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$3, _cI$1, _cV, _co$1, _e$3, _eI, _ei, _gT, _gt, _h$1, _hE$3, _iT$1, _jN, _m$4, _r$1, _rT, _rU, _s$4, _sAK, _sT, _se$2, _tI, _tO, _tT, _tt, n0$4, _s_registry$4, SigninServiceException$, n0_registry$3, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$4, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
 	init_errors();
@@ -24087,7 +23484,7 @@ var init_schemas_0 = __esmMin((() => {
 	_COATWIAM = "CreateOAuth2TokenWithIAM";
 	_COATWIAMR = "CreateOAuth2TokenWithIAMRequest";
 	_COATWIAMRr = "CreateOAuth2TokenWithIAMResponse";
-	_ISE$1 = "InternalServerException";
+	_ISE$2 = "InternalServerException";
 	_OAAT = "OAuthAccessToken";
 	_RT$1 = "RefreshToken";
 	_TMRE = "TooManyRequestsError";
@@ -24145,7 +23542,7 @@ var init_schemas_0 = __esmMin((() => {
 	InternalServerException$ = [
 		-3,
 		n0$4,
-		_ISE$1,
+		_ISE$2,
 		{
 			[_e$3]: _se$2,
 			[_hE$3]: 500
@@ -24345,7 +23742,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSigninHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -24382,7 +23779,7 @@ var init_runtimeConfig = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared();
 	getRuntimeConfig$8 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -25000,7 +24397,7 @@ var resolveSsoCredentials, isSsoProfile;
 var init_resolveSsoCredentials = __esmMin((() => {
 	init_client();
 	resolveSsoCredentials = async (profile, profileData, options = {}, callerClientConfig) => {
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
 		return fromSSO({
 			profile,
 			logger: options.logger,
@@ -25151,7 +24548,7 @@ var init_dist_es = __esmMin((() => {
 	init_fromIni();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
-init_dist_es$10();
+init_dist_es$11();
 init_config$1();
 let multipleCredentialSourceWarningEmitted = false;
 const defaultProvider = (init = {}) => memoizeChain([
@@ -25183,7 +24580,7 @@ const defaultProvider = (init = {}) => memoizeChain([
 		init.logger?.debug("@aws-sdk/credential-provider-node - defaultProvider::fromSSO");
 		const { ssoStartUrl, ssoAccountId, ssoRegion, ssoRoleName, ssoSession } = init;
 		if (!ssoStartUrl && !ssoAccountId && !ssoRegion && !ssoRoleName && !ssoSession) throw new CredentialsProviderError("Skipping SSO provider in default chain (inputs do not include SSO fields).", { logger: init.logger });
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
 		return fromSSO(init)(awsIdentityProperties);
 	},
 	async (awsIdentityProperties) => {
@@ -25213,6 +24610,11397 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
+init_endpoints();
+const k$3 = "ref";
+const a$3 = -1;
+const b$3 = true;
+const c$3 = "isSet";
+const d$3 = "PartitionResult";
+const e$3 = "booleanEquals";
+const f$3 = "getAttr";
+const g$3 = { [k$3]: "Endpoint" };
+const h$3 = { [k$3]: d$3 };
+const i$3 = {};
+const j$3 = [{ [k$3]: "Region" }];
+const _data$3 = {
+	conditions: [
+		[c$3, [g$3]],
+		[c$3, j$3],
+		[
+			"aws.partition",
+			j$3,
+			d$3
+		],
+		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
+		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsDualStack"]
+		}, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsFIPS"]
+		}, b$3]],
+		["stringEquals", [{
+			fn: f$3,
+			argv: [h$3, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$3],
+		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$3, i$3],
+		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://ec2.{Region}.amazonaws.com", i$3],
+		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "FIPS is enabled but this partition does not support FIPS"],
+		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "DualStack is enabled but this partition does not support DualStack"],
+		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$3 = 2;
+const nodes$3 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	13,
+	3,
+	1,
+	4,
+	100000012,
+	2,
+	5,
+	100000012,
+	3,
+	8,
+	6,
+	4,
+	7,
+	100000011,
+	5,
+	100000009,
+	100000010,
+	4,
+	11,
+	9,
+	6,
+	10,
+	100000008,
+	7,
+	100000006,
+	100000007,
+	5,
+	12,
+	100000005,
+	6,
+	100000004,
+	100000005,
+	3,
+	100000001,
+	14,
+	4,
+	100000002,
+	100000003
+]);
+const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$3 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS"
+	]
+});
+const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-ec2/dist-es/models/EC2ServiceException.js
+init_client$1();
+var EC2ServiceException = class EC2ServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.ec2#EC2ServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, EC2ServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
+init_schema();
+const _AAZ = "AllAvailabilityZones";
+const _AC = "AcceleratorCount";
+const _ACIA = "AssociateCarrierIpAddress";
+const _AES = "AttachedEbsStatus";
+const _AFNI = "AdditionalFlexibleNetworkInterfaces";
+const _AIAC = "AvailableIpAddressCount";
+const _AIAOC = "AssignIpv6AddressOnCreation";
+const _AIT = "AllowedInstanceTypes";
+const _AITS = "AllowedInstanceTypeSet";
+const _AId = "AdditionalInfo";
+const _AIs = "AssociationId";
+const _AItt = "AttachmentId";
+const _ALI = "AmiLaunchIndex";
+const _ALT = "AttachmentLimitType";
+const _AMSc = "AcceleratorManufacturerSet";
+const _AMc = "AcceleratorManufacturers";
+const _ANSc = "AcceleratorNameSet";
+const _ANcc = "AcceleratorNames";
+const _APIAss = "AssociatePublicIpAddress";
+const _ARS = "AutoRecoverySupported";
+const _ARll = "AllRegions";
+const _ARss = "AssociatedResource";
+const _ARuto = "AutoRecovery";
+const _AS$1 = "ApplicationStatus";
+const _ASS = "ApplicationStatusSummary";
+const _ASSm = "AmdSevSnp";
+const _ATLr = "ArchitectureTypeList";
+const _ATMMB = "AcceleratorTotalMemoryMiB";
+const _ATSc = "AcceleratorTypeSet";
+const _ATc = "AcceleratorTypes";
+const _ATtt = "AttachTime";
+const _AVt = "AttributeValue";
+const _AZ = "AvailabilityZone";
+const _AZG = "AvailabilityZoneGeography";
+const _AZGL = "AvailabilityZoneGeographyList";
+const _AZI = "AvailabilityZoneId";
+const _AZISL = "AvailabilityZoneIdStringList";
+const _AZIv = "AvailabilityZoneIds";
+const _AZL = "AvailabilityZoneList";
+const _AZM = "AvailabilityZoneMessage";
+const _AZML = "AvailabilityZoneMessageList";
+const _AZSG = "AvailabilityZoneSubGeography";
+const _AZSGL = "AvailabilityZoneSubGeographyList";
+const _AZSL = "AvailabilityZoneStringList";
+const _AZv = "AvailabilityZones";
+const _Acc = "Accelerators";
+const _Ad = "Add";
+const _Af = "Affinity";
+const _Ar = "Arn";
+const _Arc = "Architecture";
+const _Ass = "Association";
+const _At = "Attribute";
+const _Att = "Attachment";
+const _Atta = "Attachments";
+const _BBIG = "BaselineBandwidthInGbps";
+const _BBIM = "BaselineBandwidthInMbps";
+const _BDM = "BlockDeviceMapping";
+const _BDML = "BlockDeviceMappingList";
+const _BDMRL = "BlockDeviceMappingRequestList";
+const _BDMl = "BlockDeviceMappings";
+const _BDMlo = "BlockDurationMinutes";
+const _BEBM = "BaselineEbsBandwidthMbps";
+const _BIa = "BaselineIops";
+const _BM = "BootMode";
+const _BMO = "BootModeOverride";
+const _BMTL = "BootModeTypeList";
+const _BMa = "BareMetal";
+const _BP = "BurstablePerformance";
+const _BPAS = "BlockPublicAccessStates";
+const _BPF = "BaselinePerformanceFactors";
+const _BPL = "BillingProductList";
+const _BPS = "BurstablePerformanceSupported";
+const _BPi = "BillingProducts";
+const _BPil = "BillingProduct";
+const _BTIMB = "BaselineThroughputInMBps";
+const _BW = "BandwidthWeighting";
+const _BWTL = "BandwidthWeightingTypeList";
+const _BWa = "BandwidthWeightings";
+const _CB$1 = "CidrBlock";
+const _CBI = "CapacityBlockId";
+const _CBr = "CreatedBy";
+const _CCL = "CoreCountList";
+const _CCor = "CoreCount";
+const _CCp = "CpuCredits";
+const _CDC = "CreationDateCondition";
+const _CDM = "CompletionDurationMinutes";
+const _CDr = "CreationDate";
+const _CFAS = "CriticalFixAvailableSince";
+const _CGur = "CurrentGeneration";
+const _CI = "CarrierIp";
+const _CIBM = "CurrentInstanceBootMode";
+const _CIR = "CopyImageRequest";
+const _CIRo = "CopyImageResult";
+const _CIRr = "CreateImageRequest";
+const _CIRre = "CreateImageResult";
+const _CIT = "CopyImageTags";
+const _CIi = "CidrIp";
+const _CIid = "CidrIpv6";
+const _CIopy = "CopyImage";
+const _CIor = "CoreInfo";
+const _CIr = "CreateImage";
+const _CM = "CpuManufacturers";
+const _CMSp = "CpuManufacturerSet";
+const _CO = "CpuOptions";
+const _COI = "CustomerOwnedIp";
+const _COIP = "CustomerOwnedIpv4Pool";
+const _COP = "CoolOffPeriod";
+const _COPEO = "CoolOffPeriodExpiresOn";
+const _COR = "CpuOptionsRequest";
+const _CPF = "CpuPerformanceFactor";
+const _CRI = "CapacityReservationId";
+const _CRP = "CapacityReservationPreference";
+const _CRRGA = "CapacityReservationResourceGroupArn";
+const _CRSR = "CapacityReservationSpecificationResponse";
+const _CRSa = "CapacityReservationSpecification";
+const _CRT = "CapacityReservationTarget";
+const _CRTR = "CapacityReservationTargetResponse";
+const _CSR = "CopySnapshotRequest";
+const _CSRPSU = "CopySnapshotRequestPSU";
+const _CSRo = "CopySnapshotResult";
+const _CSRred = "CreditSpecificationRequest";
+const _CSop = "CopySnapshot";
+const _CSr = "CreditSpecification";
+const _CSu = "CurrentState";
+const _CT = "ClientToken";
+const _CTC = "ConnectionTrackingConfiguration";
+const _CTR = "CreateTagsRequest";
+const _CTS = "ConnectionTrackingSpecification";
+const _CTSR = "ConnectionTrackingSpecificationRequest";
+const _CTSRo = "ConnectionTrackingSpecificationResponse";
+const _CTomp = "CompletionTime";
+const _CTre = "CreateTime";
+const _CTreat = "CreateTags";
+const _CVP = "CreateVolumePermission";
+const _CVPL = "CreateVolumePermissionList";
+const _CVPM = "CreateVolumePermissionModifications";
+const _CVPr = "CreateVolumePermissions";
+const _Co = "Code";
+const _Conf = "Configured";
+const _Cou = "Count";
+const _Cp = "Cpu";
+const _DAS = "DeleteAssociatedSnapshots";
+const _DASi = "DisableApiStop";
+const _DAT = "DisableApiTermination";
+const _DAZ = "DestinationAvailabilityZone";
+const _DAZI = "DestinationAvailabilityZoneId";
+const _DAZR = "DescribeAvailabilityZonesRequest";
+const _DAZRe = "DescribeAvailabilityZonesResult";
+const _DAZe = "DescribeAvailabilityZones";
+const _DAep = "DeprecateAt";
+const _DCTC = "DefaultConnectionTrackingConfiguration";
+const _DCef = "DefaultCores";
+const _DEKI = "DataEncryptionKeyId";
+const _DEQCPI = "DefaultEnaQueueCountPerInterface";
+const _DFA = "DefaultForAz";
+const _DHS = "DedicatedHostsSupported";
+const _DI = "DeviceIndex";
+const _DIA = "DescribeImageAttribute";
+const _DIAR = "DescribeImageAttributeRequest";
+const _DILi = "DiskInfoList";
+const _DIRR = "DescribeImageReferencesRequest";
+const _DIRRe = "DescribeImageReferencesResult";
+const _DIRer = "DeregisterImageRequest";
+const _DIRere = "DeregisterImageResult";
+const _DIRes = "DescribeImagesRequest";
+const _DIResc = "DescribeImagesResult";
+const _DIRescr = "DescribeInstancesRequest";
+const _DIRescri = "DescribeInstancesResult";
+const _DIRescribem = "DescribeImageReferences";
+const _DISRes = "DescribeInstanceStatusRequest";
+const _DISResc = "DescribeInstanceStatusResult";
+const _DISes = "DescribeInstanceStatus";
+const _DITO = "DescribeInstanceTypeOfferings";
+const _DITOR = "DescribeInstanceTypeOfferingsRequest";
+const _DITORe = "DescribeInstanceTypeOfferingsResult";
+const _DITRes = "DescribeInstanceTypesRequest";
+const _DITResc = "DescribeInstanceTypesResult";
+const _DITe = "DescribeInstanceTypes";
+const _DIer = "DeregisterImage";
+const _DIes = "DescribeImages";
+const _DIesc = "DescribeInstances";
+const _DIisk = "DiskInfo";
+const _DLSR = "DescribeLockedSnapshotsRequest";
+const _DLSRe = "DescribeLockedSnapshotsResult";
+const _DLSe = "DescribeLockedSnapshots";
+const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
+const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
+const _DLTVe = "DescribeLaunchTemplateVersions";
+const _DN = "DeviceName";
+const _DNCI = "DefaultNetworkCardIndex";
+const _DOA = "DestinationOutpostArn";
+const _DOT = "DeleteOnTermination";
+const _DPer = "DeregistrationProtection";
+const _DR$1 = "DryRun";
+const _DRRe = "DescribeRegionsRequest";
+const _DRRes = "DescribeRegionsResult";
+const _DRe = "DestinationRegion";
+const _DRes = "DescribeRegions";
+const _DSAR = "DescribeSnapshotAttributeRequest";
+const _DSARe = "DescribeSnapshotAttributeResult";
+const _DSAe = "DescribeSnapshotAttribute";
+const _DSGRes = "DescribeSecurityGroupsRequest";
+const _DSGResc = "DescribeSecurityGroupsResult";
+const _DSGe = "DescribeSecurityGroups";
+const _DSR = "DeleteSnapshotRequest";
+const _DSRC = "DeleteSnapshotReturnCode";
+const _DSRS = "DeleteSnapshotResultSet";
+const _DSRel = "DeleteSnapshotResults";
+const _DSRes = "DescribeSnapshotsRequest";
+const _DSResc = "DescribeSnapshotsResult";
+const _DSRescr = "DescribeSubnetsRequest";
+const _DSRescri = "DescribeSubnetsResult";
+const _DSele = "DeleteSnapshot";
+const _DSes = "DescribeSnapshots";
+const _DSesc = "DescribeSubnets";
+const _DTC = "DeprecationTimeCondition";
+const _DTET = "DefaultTcpEstablishedTimeout";
+const _DTPC = "DefaultThreadsPerCore";
+const _DTR = "DeleteTagsRequest";
+const _DTe = "DeprecationTime";
+const _DTelet = "DeleteTags";
+const _DTi = "DisablingTime";
+const _DTis = "DisabledTime";
+const _DUST = "DefaultUdpStreamTimeout";
+const _DUT = "DefaultUdpTimeout";
+const _DVC = "DefaultVCpus";
+const _DVRes = "DescribeVolumesRequest";
+const _DVResc = "DescribeVolumesResult";
+const _DVef = "DefaultVersion";
+const _DVes = "DescribeVolumes";
+const _De = "Description";
+const _Det = "Details";
+const _Dev = "Device";
+const _Dis = "Disks";
+const _EBD = "EbsBlockDevice";
+const _EBSL = "ExecutableByStringList";
+const _EBx = "ExecutableBy";
+const _ECI = "EbsCardIndex";
+const _ECIL = "EbsCardInfoList";
+const _ECIb = "EbsCardInfo";
+const _ECb = "EbsCards";
+const _EDn = "EnableDns64";
+const _EEBD = "EbsEncryptionByDefault";
+const _EFSR = "EnableFastSnapshotRestores";
+const _EFSREI = "EnableFastSnapshotRestoreErrorItem";
+const _EFSRES = "EnableFastSnapshotRestoreErrorSet";
+const _EFSRR = "EnableFastSnapshotRestoresRequest";
+const _EFSRRn = "EnableFastSnapshotRestoresResult";
+const _EFSRSE = "EnableFastSnapshotRestoreStateError";
+const _EFSRSEI = "EnableFastSnapshotRestoreStateErrorItem";
+const _EFSRSES = "EnableFastSnapshotRestoreStateErrorSet";
+const _EFSRSI = "EnableFastSnapshotRestoreSuccessItem";
+const _EFSRSS = "EnableFastSnapshotRestoreSuccessSet";
+const _EGA = "ElasticGpuAssociation";
+const _EGAI = "ElasticGpuAssociationId";
+const _EGAL = "ElasticGpuAssociationList";
+const _EGAS = "ElasticGpuAssociationState";
+const _EGAT = "ElasticGpuAssociationTime";
+const _EGAl = "ElasticGpuAssociations";
+const _EGIl = "ElasticGpuId";
+const _EGSR = "ElasticGpuSpecificationResponse";
+const _EGSRL = "ElasticGpuSpecificationResponseList";
+const _EGSla = "ElasticGpuSpecification";
+const _EGSlas = "ElasticGpuSpecifications";
+const _EIA = "ElasticInferenceAccelerator";
+const _EIAA = "ElasticInferenceAcceleratorAssociation";
+const _EIAAI = "ElasticInferenceAcceleratorAssociationId";
+const _EIAAL = "ElasticInferenceAcceleratorAssociationList";
+const _EIAAS = "ElasticInferenceAcceleratorAssociationState";
+const _EIAAT = "ElasticInferenceAcceleratorAssociationTime";
+const _EIAAl = "ElasticInferenceAcceleratorArn";
+const _EIAAla = "ElasticInferenceAcceleratorAssociations";
+const _EIAl = "ElasticInferenceAccelerators";
+const _EIBD = "EbsInstanceBlockDevice";
+const _EID = "EnableImageDeprecation";
+const _EIDP = "EnableImageDeregistrationProtection";
+const _EIDPR = "EnableImageDeregistrationProtectionRequest";
+const _EIDPRn = "EnableImageDeregistrationProtectionResult";
+const _EIDR = "EnableImageDeprecationRequest";
+const _EIDRn = "EnableImageDeprecationResult";
+const _EITS = "EncryptionInTransitSupported";
+const _EITSx = "ExcludedInstanceTypeSet";
+const _EITxc = "ExcludedInstanceTypes";
+const _EIb = "EbsInfo";
+const _EIf = "EfaInfo";
+const _ELADI = "EnableLniAtDeviceIndex";
+const _EO = "EbsOptimized";
+const _EOI = "EbsOptimizedInfo";
+const _EOR = "EnclaveOptionsRequest";
+const _EOS = "EbsOptimizedSupport";
+const _EOn = "EnclaveOptions";
+const _EPI = "EnablePrimaryIpv6";
+const _EQC = "EnaQueueCount";
+const _ERNDAAAAR = "EnableResourceNameDnsAAAARecord";
+const _ERNDAR = "EnableResourceNameDnsARecord";
+const _ESD = "EbsStatusDetails";
+const _ESDL = "EbsStatusDetailsList";
+const _ESE = "EnaSrdEnabled";
+const _ESS = "EnaSrdSpecification";
+const _ESSR = "EnaSrdSpecificationRequest";
+const _ESSb = "EbsStatusSummary";
+const _ESSn = "EnaSrdSupported";
+const _ESUE = "EnaSrdUdpEnabled";
+const _ESUS = "EnaSrdUdpSpecification";
+const _ESUSR = "EnaSrdUdpSpecificationRequest";
+const _ESf = "EfaSupported";
+const _ESn = "EncryptionSupport";
+const _ESna = "EnaSupport";
+const _ETna = "EnablingTime";
+const _ETnab = "EnabledTime";
+const _EU = "ExecutableUsers";
+const _Eb = "Ebs";
+const _En = "Enabled";
+const _Enc = "Encrypted";
+const _Endp = "Endpoint";
+const _Er = "Error";
+const _Ev = "Events";
+const _F = "Force";
+const _FDI = "FpgaDeviceInfo";
+const _FDIL = "FpgaDeviceInfoList";
+const _FDMI = "FpgaDeviceMemoryInfo";
+const _FEQS = "FlexibleEnaQueuesSupport";
+const _FIpga = "FpgaInfo";
+const _FLi = "FilterList";
+const _FP = "FromPort";
+const _FRa = "FastRestored";
+const _FSD = "FindingScanDate";
+const _FSRSE = "FastSnapshotRestoreStateErrors";
+const _FSSIB = "FullSnapshotSizeInBytes";
+const _FTE = "FreeTierEligible";
+const _Fi$1 = "Filters";
+const _Fil = "Filter";
+const _Fp = "Fpgas";
+const _G$1 = "Groups";
+const _GAIS = "GetAllowedImagesSettings";
+const _GAISR = "GetAllowedImagesSettingsRequest";
+const _GAISRe = "GetAllowedImagesSettingsResult";
+const _GCO = "GetConsoleOutput";
+const _GCOR = "GetConsoleOutputRequest";
+const _GCORe = "GetConsoleOutputResult";
+const _GCS = "GetConsoleScreenshot";
+const _GCSR = "GetConsoleScreenshotRequest";
+const _GCSRe = "GetConsoleScreenshotResult";
+const _GDI = "GpuDeviceInfo";
+const _GDIL = "GpuDeviceInfoList";
+const _GDMI = "GpuDeviceMemoryInfo";
+const _GEDKKI = "GetEbsDefaultKmsKeyId";
+const _GEDKKIR = "GetEbsDefaultKmsKeyIdRequest";
+const _GEDKKIRe = "GetEbsDefaultKmsKeyIdResult";
+const _GEEBD = "GetEbsEncryptionByDefault";
+const _GEEBDR = "GetEbsEncryptionByDefaultRequest";
+const _GEEBDRe = "GetEbsEncryptionByDefaultResult";
+const _GIAR = "GetImageAncestryRequest";
+const _GIARe = "GetImageAncestryResult";
+const _GIAe = "GetImageAncestry";
+const _GIL = "GroupIdentifierList";
+const _GISL = "GroupIdStringList";
+const _GIp = "GpuInfo";
+const _GIr = "GroupId";
+const _GIro = "GroupIds";
+const _GIrou = "GroupIdentifier";
+const _GLN = "GroupLongName";
+const _GN = "GroupName";
+const _GNSL = "GroupNameStringList";
+const _GNr = "GroupNames";
+const _GPS = "GpuPartitionSize";
+const _Ge = "Geography";
+const _Gp = "Gpus";
+const _Gr = "Group";
+const _HBD = "HiddenByDefault";
+const _HE = "HttpEndpoint";
+const _HFAS = "HighFixAvailableSince";
+const _HFSL = "HighestFindingSeverityLabel";
+const _HIo = "HostId";
+const _HO = "HibernationOptions";
+const _HOR = "HibernationOptionsRequest";
+const _HPI = "HttpProtocolIpv6";
+const _HPRHL = "HttpPutResponseHopLimit";
+const _HRGA = "HostResourceGroupArn";
+const _HS = "HibernationSupported";
+const _HT = "HttpTokens";
+const _HTo = "HostnameType";
+const _Hy = "Hypervisor";
+const _I$2 = "Id";
+const _IA$2 = "Ipv6Addresses";
+const _IAA = "Ipv6AddressAttribute";
+const _IAC = "Ipv6AddressCount";
+const _IAE$2 = "ImageAncestryEntries";
+const _IAEL = "ImageAncestryEntryList";
+const _IAESS = "InstanceAttachmentEnaSrdSpecification";
+const _IAESUS = "InstanceAttachmentEnaSrdUdpSpecification";
+const _IAEm = "ImageAncestryEntry";
+const _IAI$1 = "IncludeAllInstances";
+const _IAIn = "InferenceAcceleratorInfo";
+const _IAPI = "Ipv4AddressesPerInterface";
+const _IAPIp = "Ipv6AddressesPerInterface";
+const _IAPSI = "Ipv4AddressesPerSecondaryInterface";
+const _IART = "IncludeAllResourceTypes";
+const _IAm = "ImageAllowed";
+const _IAma = "ImageAttribute";
+const _IApv = "Ipv6Address";
+const _IBDM = "InstanceBlockDeviceMapping";
+const _IBDML = "InstanceBlockDeviceMappingList";
+const _ICB = "Ipv6CidrBlock";
+const _ICBAS = "Ipv6CidrBlockAssociationSet";
+const _ICBS = "Ipv6CidrBlockState";
+const _ICL = "ImageCriterionList";
+const _ICm = "ImageCriteria";
+const _ICma = "ImageCriterion";
+const _ID$1 = "IncludeDeprecated";
+const _IDI = "InferenceDeviceInfo";
+const _IDIL = "InferenceDeviceInfoList";
+const _IDMI = "InferenceDeviceMemoryInfo";
+const _IDm = "ImageData";
+const _IDn = "IncludeDisabled";
+const _IEI = "InstanceEventId";
+const _IF$1 = "InstanceFamily";
+const _IFAS = "InformationalFixAvailableSince";
+const _IGBM = "InternetGatewayBlockMode";
+const _IGS = "InstanceGenerationSet";
+const _IGns = "InstanceGenerations";
+const _II$1 = "InstanceId";
+const _IIA = "InstanceIpv6Address";
+const _IIAL = "InstanceIpv6AddressList";
+const _IIB = "InstanceInterruptionBehavior";
+const _IIP = "IamInstanceProfile";
+const _IIPL = "InstanceIpv4PrefixList";
+const _IIPLn = "InstanceIpv6PrefixList";
+const _IIPS = "IamInstanceProfileSpecification";
+const _IIPn = "InstanceIpv4Prefix";
+const _IIPns = "InstanceIpv6Prefix";
+const _IISB = "InstanceInitiatedShutdownBehavior";
+const _IISL = "ImageIdStringList";
+const _IISLn = "InstanceIdStringList";
+const _IIm = "ImageId";
+const _IIma = "ImageIds";
+const _IIn = "InstanceIds";
+const _IL = "ImageLocation";
+const _ILm = "ImageList";
+const _ILn = "InstanceLifecycle";
+const _ILns = "InstanceList";
+const _IMO = "InstanceMaintenanceOptions";
+const _IMOR = "InstanceMaintenanceOptionsRequest";
+const _IMORn = "InstanceMarketOptionsRequest";
+const _IMORns = "InstanceMetadataOptionsRequest";
+const _IMORnst = "InstanceMetadataOptionsResponse";
+const _IMOns = "InstanceMarketOptions";
+const _IMR = "IncludeManagedResources";
+const _IMT = "InstanceMetadataTags";
+const _IN = "Ipv6Native";
+const _INI = "InstanceNetworkInterface";
+const _INIA = "InstanceNetworkInterfaceAssociation";
+const _INIAn = "InstanceNetworkInterfaceAttachment";
+const _INIL = "InstanceNetworkInterfaceList";
+const _INIS = "InstanceNetworkInterfaceSpecification";
+const _INISL = "InstanceNetworkInterfaceSpecificationList";
+const _INLm = "ImageNameList";
+const _INPO = "InstanceNetworkPerformanceOptions";
+const _INPOR = "InstanceNetworkPerformanceOptionsRequest";
+const _INm = "ImageNames";
+const _IOA = "ImageOwnerAlias";
+const _IOI = "IpOwnerId";
+const _IOS = "InstanceOwningService";
+const _IPC = "Ipv6PrefixCount";
+const _IPCp = "Ipv4PrefixCount";
+const _IPEp = "IpPermissionsEgress";
+const _IPIA = "InstancePrivateIpAddress";
+const _IPIAL = "InstancePrivateIpAddressList";
+const _IPIs = "IsPrimaryIpv6";
+const _IPL = "ImageProviderList";
+const _IPLRpv = "Ipv4PrefixListResponse";
+const _IPLRpvr = "Ipv6PrefixListResponse";
+const _IPLp = "IpPermissionList";
+const _IPLpvr = "Ipv4PrefixList";
+const _IPLpvref = "Ipv6PrefixList";
+const _IPSRp = "Ipv4PrefixSpecificationRequest";
+const _IPSRpv = "Ipv4PrefixSpecificationResponse";
+const _IPSRpvr = "Ipv6PrefixSpecificationRequest";
+const _IPSRpvre = "Ipv6PrefixSpecificationResponse";
+const _IPm = "ImageProviders";
+const _IPp = "Ipv6Prefixes";
+const _IPpe = "IpPermissions";
+const _IPper = "IpPermission";
+const _IPpr = "IpProtocol";
+const _IPpv = "Ipv6Prefix";
+const _IPpvr = "Ipv4Prefixes";
+const _IPpvre = "Ipv4Prefix";
+const _IR$1 = "InstanceRequirements";
+const _IRBI = "ImageRecycleBinInfo";
+const _IRBIL = "ImageRecycleBinInfoList";
+const _IRL = "ImageReferenceList";
+const _IRLp = "IpRangeList";
+const _IRLpv = "Ipv6RangeList";
+const _IRm = "ImageReferences";
+const _IRma = "ImageReference";
+const _IRpa = "IpRanges";
+const _IRpan = "IpRange";
+const _IRpv = "Ipv6Ranges";
+const _IRpva = "Ipv6Range";
+const _ISC = "InstanceStateChange";
+const _ISCL = "InstanceStateChangeList";
+const _ISDL = "InstanceStatusDetailsList";
+const _ISDn = "InstanceStatusDetails";
+const _ISE$1 = "InstanceStatusEvent";
+const _ISEL = "InstanceStatusEventList";
+const _ISIA = "InstanceSecondaryInterfaceAttachment";
+const _ISIL = "InstanceSecondaryInterfaceList";
+const _ISIPIA = "InstanceSecondaryInterfacePrivateIpAddress";
+const _ISIPIAL = "InstanceSecondaryInterfacePrivateIpAddressList";
+const _ISIPIALR = "InstanceSecondaryInterfacePrivateIpAddressListRequest";
+const _ISIPIAR = "InstanceSecondaryInterfacePrivateIpAddressRequest";
+const _ISISLR = "InstanceSecondaryInterfaceSpecificationListRequest";
+const _ISISR = "InstanceSecondaryInterfaceSpecificationRequest";
+const _ISIn = "InstanceSecondaryInterface";
+const _ISIns = "InstanceStorageInfo";
+const _ISLn = "InstanceStatusList";
+const _ISS = "InstanceStatusSummary";
+const _ISSn = "InstanceStorageSupported";
+const _ISm = "ImpairedSince";
+const _ISmd = "ImdsSupport";
+const _ISnst = "InstanceStatuses";
+const _ISnsta = "InstanceState";
+const _ISnstan = "InstanceStatus";
+const _ISpo = "IpSource";
+const _ISpvu = "Ipv6Supported";
+const _IT$1 = "InstanceType";
+const _ITILn = "InstanceTypeInfoList";
+const _ITIn = "InstanceTypeInfo";
+const _ITIns = "InstanceTypeItem";
+const _ITO = "InstanceTypeOfferings";
+const _ITOL = "InstanceTypeOfferingsList";
+const _ITOn = "InstanceTypeOffering";
+const _ITSR = "InstanceTypeSpecificationRequest";
+const _ITSn = "InstanceTypeSpecification";
+const _ITm = "ImageType";
+const _ITnst = "InstanceTypes";
+const _ITnt = "InterfaceType";
+const _ITnte = "InterfaceTypes";
+const _IUDR = "ImageUefiDataRequest";
+const _IUIR = "IncludeUnsupportedInRegion";
+const _IW = "ImageWatermarks";
+const _IWFRLm = "ImageWatermarkFilterResponseList";
+const _IWFRm = "ImageWatermarkFilterResponse";
+const _IWL = "ImageWatermarkList";
+const _IWm = "ImageWatermark";
+const _Im = "Images";
+const _Ima = "Image";
+const _In = "Instance";
+const _Ins = "Instances";
+const _Io = "Iops";
+const _It = "Item";
+const _K$2 = "Key";
+const _KI$2 = "KernelId";
+const _KKI = "KmsKeyId";
+const _KN = "KeyName";
+const _LCA = "LicenseConfigurationArn";
+const _LCO = "LockCreatedOn";
+const _LCR = "LicenseConfigurationRequest";
+const _LCi = "LicenseConfiguration";
+const _LDST = "LockDurationStartTime";
+const _LDo = "LockDuration";
+const _LEO = "LockExpiresOn";
+const _LFAS = "LowFixAvailableSince";
+const _LGC = "LogicalGpuCount";
+const _LIIRB = "ListImagesInRecycleBin";
+const _LIIRBR = "ListImagesInRecycleBinRequest";
+const _LIIRBRi = "ListImagesInRecycleBinResult";
+const _LL = "LicenseList";
+const _LLT = "LastLaunchedTime";
+const _LPL = "LaunchPermissionList";
+const _LPM = "LaunchPermissionModifications";
+const _LPa = "LaunchPermissions";
+const _LPau = "LaunchPermission";
+const _LSI = "LockedSnapshotsInfo";
+const _LSIL = "LockedSnapshotsInfoList";
+const _LSLR = "LicenseSpecificationListRequest";
+const _LST = "LocalStorageTypes";
+const _LSTS = "LocalStorageTypeSet";
+const _LSi = "LicenseSpecifications";
+const _LSic = "LicenseSpecification";
+const _LSo = "LocalStorage";
+const _LSoc = "LockState";
+const _LT$1 = "LaunchTemplate";
+const _LTBDM = "LaunchTemplateBlockDeviceMapping";
+const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
+const _LTCO = "LaunchTemplateCpuOptions";
+const _LTCRSRa = "LaunchTemplateCapacityReservationSpecificationResponse";
+const _LTD = "LaunchTemplateData";
+const _LTEBD = "LaunchTemplateEbsBlockDevice";
+const _LTEIAR = "LaunchTemplateElasticInferenceAcceleratorResponse";
+const _LTEIARL = "LaunchTemplateElasticInferenceAcceleratorResponseList";
+const _LTEO = "LaunchTemplateEnclaveOptions";
+const _LTESS = "LaunchTemplateEnaSrdSpecification";
+const _LTESUS = "LaunchTemplateEnaSrdUdpSpecification";
+const _LTHO = "LaunchTemplateHibernationOptions";
+const _LTI = "LaunchTemplateId";
+const _LTIIPS = "LaunchTemplateIamInstanceProfileSpecification";
+const _LTIMO = "LaunchTemplateInstanceMaintenanceOptions";
+const _LTIMOa = "LaunchTemplateInstanceMarketOptions";
+const _LTIMOau = "LaunchTemplateInstanceMetadataOptions";
+const _LTINIS = "LaunchTemplateInstanceNetworkInterfaceSpecification";
+const _LTINISL = "LaunchTemplateInstanceNetworkInterfaceSpecificationList";
+const _LTISIS = "LaunchTemplateInstanceSecondaryInterfaceSpecification";
+const _LTISISL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationList";
+const _LTLC = "LaunchTemplateLicenseConfiguration";
+const _LTLL = "LaunchTemplateLicenseList";
+const _LTM = "LaunchTemplatesMonitoring";
+const _LTN = "LaunchTemplateName";
+const _LTNPO = "LaunchTemplateNetworkPerformanceOptions";
+const _LTP = "LaunchTemplatePlacement";
+const _LTPDNO = "LaunchTemplatePrivateDnsNameOptions";
+const _LTS = "LaunchTemplateSpecification";
+const _LTSMO = "LaunchTemplateSpotMarketOptions";
+const _LTTS = "LaunchTemplateTagSpecification";
+const _LTTSL = "LaunchTemplateTagSpecificationList";
+const _LTV = "LaunchTemplateVersion";
+const _LTVS = "LaunchTemplateVersionSet";
+const _LTVa = "LaunchTemplateVersions";
+const _LTau = "LaunchTime";
+const _LTo = "LocationType";
+const _La = "Latest";
+const _Lic = "Licenses";
+const _Loc = "Location";
+const _M$2 = "Min";
+const _MAE = "MultiAttachEnabled";
+const _MAIe = "MediaAcceleratorInfo";
+const _MAa$1 = "MacAddress";
+const _MB = "ManagedBy";
+const _MBIM = "MaximumBandwidthInMbps";
+const _MCI = "MetricCategoryId";
+const _MCIL = "MetricCategoryIdList";
+const _MCIe = "MetricCategoryIds";
+const _MCOIOL = "MapCustomerOwnedIpOnLaunch";
+const _MCa = "MaxCount";
+const _MCin = "MinCount";
+const _MDI = "MediaDeviceInfo";
+const _MDIL = "MediaDeviceInfoList";
+const _MDMI = "MediaDeviceMemoryInfo";
+const _MDSC = "MaximumDaysSinceCreated";
+const _MDSCFA = "MaxDaysSinceCriticalFixAvailable";
+const _MDSD = "MaximumDaysSinceDeprecated";
+const _MDSHFA = "MaxDaysSinceHighFixAvailable";
+const _MDSIFA = "MaxDaysSinceInformationalFixAvailable";
+const _MDSLFA = "MaxDaysSinceLowFixAvailable";
+const _MDSLFS = "MaxDaysSinceLastFindingScan";
+const _MDSMFA = "MaxDaysSinceMediumFixAvailable";
+const _MDSSIC = "MaximumDaysSinceSourceImageCreated";
+const _MDSWC = "MaximumDaysSinceWatermarkCreated";
+const _MEA = "MaximumEbsAttachments";
+const _MEC = "MaximumEbsCards";
+const _MEI = "MaximumEfaInterfaces";
+const _MEQC = "MaximumEnaQueueCount";
+const _MEQCPI = "MaximumEnaQueueCountPerInterface";
+const _MFAS = "MediumFixAvailableSince";
+const _MGBPVC = "MemoryGiBPerVCpu";
+const _MI = "MaximumIops";
+const _MIA = "ModifyImageAttribute";
+const _MIAR = "ModifyImageAttributeRequest";
+const _MIe = "MemoryInfo";
+const _MMB = "MemoryMiB";
+const _MNC = "MaximumNetworkCards";
+const _MNI = "MaximumNetworkInterfaces";
+const _MO = "MetadataOptions";
+const _MOa = "MaintenanceOptions";
+const _MPC = "MarketplaceProductCodes";
+const _MPCL = "MarketplaceProductCodeList";
+const _MPIOL = "MapPublicIpOnLaunch";
+const _MPax = "MaxPrice";
+const _MR$2 = "MaxResults";
+const _MSA = "ModifySnapshotAttribute";
+const _MSAR = "ModifySnapshotAttributeRequest";
+const _MSL = "MaximumSeverityLabel";
+const _MSNI = "MaximumSecondaryNetworkInterfaces";
+const _MSPAPOOODP = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _MTIMB = "MaximumThroughputInMBps";
+const _MTa = "MarketType";
+const _MV = "MinVersion";
+const _MVa = "MaxVersion";
+const _Ma = "Max";
+const _Man = "Manufacturer";
+const _Mana = "Managed";
+const _Me = "Message";
+const _Mes = "Messages";
+const _Mon = "Monitoring";
+const _N$2 = "Name";
+const _NAo = "NotAfter";
+const _NB = "NotBefore";
+const _NBD = "NotBeforeDeadline";
+const _NBG = "NetworkBorderGroup";
+const _NBGe = "NetworkBandwidthGbps";
+const _NC = "NetworkCards";
+const _NCI = "NetworkCardIndex";
+const _NCIL = "NetworkCardInfoList";
+const _NCITL = "NetworkCardInterfaceTypeList";
+const _NCIe = "NetworkCardInfo";
+const _ND = "NoDevice";
+const _NDCI = "NeuronDeviceCoreInfo";
+const _NDI = "NeuronDeviceInfo";
+const _NDIL = "NeuronDeviceInfoList";
+const _NDMI = "NeuronDeviceMemoryInfo";
+const _NDe = "NeuronDevices";
+const _NES = "NitroEnclavesSupport";
+const _NIC = "NetworkInterfaceCount";
+const _NII = "NetworkInterfaceId";
+const _NIet = "NetworkInterfaces";
+const _NIetw = "NetworkInfo";
+const _NIeu = "NeuronInfo";
+const _NPO = "NetworkPerformanceOptions";
+const _NPe = "NetworkPerformance";
+const _NR = "NoReboot";
+const _NS = "NvmeSupport";
+const _NTI = "NitroTpmInfo";
+const _NTS = "NitroTpmSupport";
+const _NTSVL = "NitroTpmSupportedVersionsList";
+const _NTe = "NextToken";
+const _NV = "NestedVirtualization";
+const _OA = "OutpostArn";
+const _OASL = "OrganizationArnStringList";
+const _OArg = "OrganizationArn";
+const _OArga = "OrganizationArns";
+const _OAw = "OwnerAlias";
+const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
+const _OI$1 = "OwnerId";
+const _OIS = "OptInStatus";
+const _OIw = "OwnerIds";
+const _ON = "OptionName";
+const _ORpe = "OperatorRequest";
+const _ORper = "OperatorResponse";
+const _OSL = "OwnerStringList";
+const _OT = "OptimizingTime";
+const _OTp = "OperationType";
+const _OUA = "OrganizationalUnitArn";
+const _OUASL = "OrganizationalUnitArnStringList";
+const _OUAr = "OrganizationalUnitArns";
+const _OV = "OptionValues";
+const _OVp = "OptionValue";
+const _Op = "Operator";
+const _Ou = "Output";
+const _Ow = "Owners";
+const _Own = "Owner";
+const _P$2 = "Principal";
+const _PBIG = "PeakBandwidthInGbps";
+const _PCIr = "ProductCodeId";
+const _PCLr = "ProductCodeList";
+const _PCSL = "ProductCodeStringList";
+const _PCT = "ProductCodeType";
+const _PCr$1 = "ProductCode";
+const _PCro = "ProductCodes";
+const _PDN = "PrivateDnsName";
+const _PDNO = "PrivateDnsNameOptions";
+const _PDNOOL = "PrivateDnsNameOptionsOnLaunch";
+const _PDNOR = "PrivateDnsNameOptionsRequest";
+const _PDNORr = "PrivateDnsNameOptionsResponse";
+const _PDNub = "PublicDnsName";
+const _PDl = "PlatformDetails";
+const _PFR = "PerformanceFactorReference";
+const _PFRS = "PerformanceFactorReferenceSet";
+const _PGIl = "PlacementGroupInfo";
+const _PGSL = "PlacementGroupStrategyList";
+const _PI$1 = "PublicIp";
+const _PIAC = "PrivateIpAddressCount";
+const _PIAS = "PrivateIpAddressSpecification";
+const _PIASL = "PrivateIpAddressSpecificationList";
+const _PIAr = "PrivateIpAddress";
+const _PIAri = "PrivateIpAddresses";
+const _PIAu = "PublicIpAddress";
+const _PIr = "PrimaryIpv6";
+const _PIro = "ProcessorInfo";
+const _PLI = "PrefixListId";
+const _PLIL = "PrefixListIdList";
+const _PLIr = "PrefixListIds";
+const _PN$2 = "PartitionNumber";
+const _PSPN = "PublicSsmParameterName";
+const _PSS = "PerformanceStatusSummary";
+const _PSe = "PerformanceStatus";
+const _PSee = "PeeringStatus";
+const _PSh = "PhcSupport";
+const _PSr = "PreviousState";
+const _PU = "PresignedUrl";
+const _PZI = "ParentZoneId";
+const _PZN = "ParentZoneName";
+const _Pl$1 = "Platform";
+const _Pla = "Placement";
+const _Prim = "Primary";
+const _Pro = "Progress";
+const _Pu = "Public";
+const _R$1 = "Return";
+const _RAeso = "ResolveAlias";
+const _RBET = "RecycleBinEnterTime";
+const _RBETe = "RecycleBinExitTime";
+const _RBUI = "RestorableByUserIds";
+const _RBe = "RestorableBy";
+const _RC$1 = "ReturnCode";
+const _RDI = "RamDiskId";
+const _RDN = "RootDeviceName";
+const _RDT = "RootDeviceType";
+const _RDTL = "RootDeviceTypeList";
+const _REIT = "RequireEncryptionInTransit";
+const _RETe = "RestoreExpiryTime";
+const _RGL = "RegionGeographyList";
+const _RGe$1 = "RegionGeography";
+const _RHS = "RequireHibernateSupport";
+const _RIFRB = "RestoreImageFromRecycleBin";
+const _RIFRBR = "RestoreImageFromRecycleBinRequest";
+const _RIFRBRe = "RestoreImageFromRecycleBinResult";
+const _RIITS = "ReplaceImageInstanceTypeSpecification";
+const _RIITSR = "ReplaceImageInstanceTypeSpecificationRequest";
+const _RIITSRe = "ReplaceImageInstanceTypeSpecificationResult";
+const _RIME = "RunInstancesMonitoringEnabled";
+const _RIRe = "RegisterImageRequest";
+const _RIReg = "RegisterImageResult";
+const _RIRu = "RunInstancesRequest";
+const _RIUD = "RunInstancesUserData";
+const _RIa = "RamdiskId";
+const _RIe = "ReservationId";
+const _RIegi = "RegisterImage";
+const _RIeq = "RequesterId";
+const _RIeso = "ResourceId";
+const _RIu = "RunInstances";
+const _RL = "RegionList";
+const _RLTDe = "ResponseLaunchTemplateData";
+const _RLe = "ReservationList";
+const _RMS = "RebootMigrationSupport";
+const _RMe = "RebootMigration";
+const _RN = "RegionName";
+const _RNSL = "RegionNameStringList";
+const _RNe = "RegionNames";
+const _RTO = "ResourceTypeOptions";
+const _RTOL = "ResourceTypeOptionList";
+const _RTOe = "ResourceTypeOption";
+const _RTRL = "ResourceTypeRequestList";
+const _RTRe = "ResourceTypeRequest";
+const _RTe$1 = "ResourceType";
+const _RTes = "ResourceTypes";
+const _RV = "ReturnValue";
+const _Ref = "References";
+const _Reg = "Regions";
+const _Regi = "Region";
+const _Rem = "Remove";
+const _Reme = "Remediation";
+const _Res = "Resources";
+const _Rese = "Reservations";
+const _Reser = "Reservation";
+const _SAPFL = "SupportedAdditionalProcessorFeatureList";
+const _SAub = "SubnetArn";
+const _SAup = "SupportedArchitectures";
+const _SBM = "SupportedBootModes";
+const _SCBS = "SubnetCidrBlockState";
+const _SCCDM = "SnapshotCopyCompletionDurationMinutes";
+const _SCSIG = "SustainedClockSpeedInGhz";
+const _SDC = "SourceDestCheck";
+const _SDp = "SpreadDomain";
+const _SF = "SupportedFeatures";
+const _SG = "SubGeography";
+const _SGA = "SecurityGroupArn";
+const _SGI = "SecurityGroupId";
+const _SGISL = "SecurityGroupIdStringList";
+const _SGIe = "SecurityGroupIds";
+const _SGL = "SecurityGroupList";
+const _SGSL = "SecurityGroupStringList";
+const _SGe = "SecurityGroups";
+const _SGec = "SecurityGroup";
+const _SI$1 = "SubnetIds";
+const _SICBA = "SubnetIpv6CidrBlockAssociation";
+const _SICBAS = "SubnetIpv6CidrBlockAssociationSet";
+const _SICT = "SourceImageCreationTime";
+const _SIGB = "SizeInGB";
+const _SII = "SourceImageId";
+const _SIIec = "SecondaryInterfaceId";
+const _SIIo = "SourceInstanceId";
+const _SIMB = "SizeInMiB";
+const _SIPIAS = "SecondaryInterfacePrivateIpAddressSpecification";
+const _SIPIASL = "SecondaryInterfacePrivateIpAddressSpecificationList";
+const _SIRI = "SpotInstanceRequestId";
+const _SIRo = "SourceImageRegion";
+const _SIRu = "SupportedInRegion";
+const _SISL = "SnapshotIdStringList";
+const _SISLu = "SubnetIdStringList";
+const _SIT = "SupportedInstanceTypes";
+const _SITRSu = "SupportedInstanceTypeRequestSet";
+const _SITS = "SupportedInstanceTypeSet";
+const _SITp = "SpotInstanceType";
+const _SITu = "SupportedInstanceType";
+const _SIec = "SecondaryInterfaces";
+const _SIeco = "SecondaryInterface";
+const _SIn = "SnapshotId";
+const _SIna = "SnapshotIds";
+const _SIu = "SubnetId";
+const _SL = "SnapshotLocation";
+const _SLn = "SnapshotList";
+const _SLu = "SubnetList";
+const _SMO = "SpotMarketOptions";
+const _SMPPOLP = "SpotMaxPricePercentageOverLowestPrice";
+const _SMt = "StatusMessage";
+const _SMta = "StateMessage";
+const _SNI = "SecondaryNetworkId";
+const _SNS = "SriovNetSupport";
+const _SNSe = "SecondaryNetworkSupported";
+const _SO = "SpotOptions";
+const _SOS = "SkipOsShutdown";
+const _SPIAC = "SecondaryPrivateIpAddressCount";
+const _SRC = "ScanResultCondition";
+const _SRDT = "SupportedRootDeviceTypes";
+const _SRc = "ScanResults";
+const _SRo$1 = "SourceRegion";
+const _SRt = "StateReason";
+const _SSI = "SourceSnapshotId";
+const _SSIe = "SecondarySubnetId";
+const _SSIo = "SourceSnapshotIds";
+const _SSu = "SupportedStrategies";
+const _SSy = "SystemStatus";
+const _STR = "StateTransitionReason";
+const _STs = "SseType";
+const _STt = "StartTime";
+const _STto = "StorageTier";
+const _SUC = "SupportedUsageClasses";
+const _SUD = "SensitiveUserData";
+const _SVI = "SourceVolumeId";
+const _SVT = "SupportedVirtualizationTypes";
+const _SVu = "SupportedVersions";
+const _Siz = "Size";
+const _Sn = "Snapshots";
+const _Sna = "Snapshot";
+const _St = "State";
+const _Sta = "Status";
+const _Su = "Subnet";
+const _Subn = "Subnets";
+const _Suc = "Successful";
+const _T$2 = "Tags";
+const _TET = "TcpEstablishedTimeout";
+const _TFMIMB = "TotalFpgaMemoryInMiB";
+const _TGMIMB = "TotalGpuMemoryInMiB";
+const _TI = "TerminateInstances";
+const _TIMIMB = "TotalInferenceMemoryInMiB";
+const _TIR = "TerminateInstancesRequest";
+const _TIRe = "TerminateInstancesResult";
+const _TIer = "TerminatingInstances";
+const _TL = "TagList";
+const _TLSGB = "TotalLocalStorageGB";
+const _TMMIMB = "TotalMediaMemoryInMiB";
+const _TNDMIMB = "TotalNeuronDeviceMemoryInMiB";
+const _TP = "ToPort";
+const _TPC = "ThreadsPerCore";
+const _TPCL = "ThreadsPerCoreList";
+const _TS = "TagSpecifications";
+const _TSIGB = "TotalSizeInGB";
+const _TSL = "TagSpecificationList";
+const _TSa = "TagSpecification";
+const _TSp = "TpmSupport";
+const _TTr = "TransferType";
+const _Ta$1 = "Tag";
+const _Te = "Tenancy";
+const _Th = "Throughput";
+const _Tim = "Timestamp";
+const _Ty$1 = "Type";
+const _U = "Unsuccessful";
+const _UCTL = "UsageClassTypeList";
+const _UD = "UefiData";
+const _UDs = "UserData";
+const _UG = "UserGroups";
+const _UGSL = "UserGroupStringList";
+const _UGs = "UserGroup";
+const _UI$1 = "UserId";
+const _UIGP = "UserIdGroupPairs";
+const _UIGPL = "UserIdGroupPairList";
+const _UIGPs = "UserIdGroupPair";
+const _UISL = "UserIdStringList";
+const _UIT = "UnsupportedInstanceTypes";
+const _UITRS = "UnsupportedInstanceTypeRequestSet";
+const _UITS = "UnsupportedInstanceTypeSet";
+const _UITn = "UnsupportedInstanceType";
+const _UIs = "UserIds";
+const _UO = "UsageOperation";
+const _UOUT = "UsageOperationUpdateTime";
+const _UST = "UdpStreamTimeout";
+const _UTd = "UdpTimeout";
+const _V$2 = "Value";
+const _VALo = "VolumeAttachmentList";
+const _VAo = "VolumeArn";
+const _VAol = "VolumeAttachment";
+const _VCC = "VCpuCount";
+const _VCCR = "VCpuCountRange";
+const _VCIpu = "VCpuInfo";
+const _VCa = "ValidCores";
+const _VD = "VersionDescription";
+const _VI = "VpcId";
+const _VIR = "VolumeInitializationRate";
+const _VISL = "VolumeIdStringList";
+const _VIo = "VolumeId";
+const _VIol = "VolumeIds";
+const _VLo = "VolumeList";
+const _VN = "VirtualName";
+const _VNe = "VersionNumber";
+const _VOI = "VolumeOwnerId";
+const _VPCI = "VpcPeeringConnectionId";
+const _VSL = "ValueStringList";
+const _VSLe = "VersionStringList";
+const _VSo = "VolumeSize";
+const _VT$1 = "VolumeType";
+const _VTLi = "VirtualizationTypeList";
+const _VTPC = "ValidThreadsPerCore";
+const _VTir = "VirtualizationType";
+const _VU = "ValidUntil";
+const _Va$1 = "Values";
+const _Ve$1 = "Versions";
+const _Ver = "Version";
+const _Vo = "Volumes";
+const _Vol = "Volume";
+const _WC = "WithCooldown";
+const _WCT = "WatermarkCreationTime";
+const _WK = "WatermarkKey";
+const _WL = "WorkloadsList";
+const _WU = "WakeUp";
+const _Wo = "Workloads";
+const _ZI = "ZoneId";
+const _ZISL = "ZoneIdStringList";
+const _ZIo = "ZoneIds";
+const _ZN = "ZoneName";
+const _ZNSL = "ZoneNameStringList";
+const _ZNo = "ZoneNames";
+const _ZT = "ZoneType";
+const _aCIA = "associateCarrierIpAddress";
+const _aCc = "acceleratorCount";
+const _aES = "attachedEbsStatus";
+const _aFNI = "additionalFlexibleNetworkInterfaces";
+const _aIAC = "availableIpAddressCount";
+const _aIAOC = "assignIpv6AddressOnCreation";
+const _aITS = "allowedInstanceTypeSet";
+const _aId = "additionalInfo";
+const _aIs = "associationId";
+const _aIt = "attachmentId";
+const _aLI = "amiLaunchIndex";
+const _aLT = "attachmentLimitType";
+const _aMS = "acceleratorManufacturerSet";
+const _aNS = "acceleratorNameSet";
+const _aPIA = "associatePublicIpAddress";
+const _aRSu = "autoRecoverySupported";
+const _aRs = "associatedResource";
+const _aRut = "autoRecovery";
+const _aSS = "amdSevSnp";
+const _aSp = "applicationStatus";
+const _aSt = "attachmentSet";
+const _aTMMB = "acceleratorTotalMemoryMiB";
+const _aTSc = "acceleratorTypeSet";
+const _aTt = "attachTime";
+const _aZ = "availabilityZone";
+const _aZI = "availabilityZoneId";
+const _aZIv = "availabilityZoneInfo";
+const _acc = "accelerators";
+const _af = "affinity";
+const _ar = "arn";
+const _arc = "architecture";
+const _ass = "association";
+const _at = "attachment";
+const _bBIG = "baselineBandwidthInGbps";
+const _bBIM = "baselineBandwidthInMbps";
+const _bDM = "blockDeviceMapping";
+const _bDMS = "blockDeviceMappingSet";
+const _bDMl = "blockDurationMinutes";
+const _bEBM = "baselineEbsBandwidthMbps";
+const _bIa = "baselineIops";
+const _bM = "bootMode";
+const _bMa = "bareMetal";
+const _bP = "burstablePerformance";
+const _bPAS = "blockPublicAccessStates";
+const _bPF = "baselinePerformanceFactors";
+const _bPS = "burstablePerformanceSupported";
+const _bTIMB = "baselineThroughputInMBps";
+const _bW = "bandwidthWeighting";
+const _bWa = "bandwidthWeightings";
+const _cB = "cidrBlock";
+const _cBI = "capacityBlockId";
+const _cBr = "createdBy";
+const _cCo = "coreCount";
+const _cCp = "cpuCredits";
+const _cDC = "creationDateCondition";
+const _cDM = "completionDurationMinutes";
+const _cDr = "creationDate";
+const _cFAS = "criticalFixAvailableSince";
+const _cGur = "currentGeneration";
+const _cI = "carrierIp";
+const _cIBM = "currentInstanceBootMode";
+const _cIi = "cidrIp";
+const _cIid = "cidrIpv6";
+const _cIor = "coreInfo";
+const _cMSp = "cpuManufacturerSet";
+const _cO = "cpuOptions";
+const _cOI = "customerOwnedIp";
+const _cOIP = "customerOwnedIpv4Pool";
+const _cOP = "coolOffPeriod";
+const _cOPEO = "coolOffPeriodExpiresOn";
+const _cRI = "capacityReservationId";
+const _cRP = "capacityReservationPreference";
+const _cRRGA = "capacityReservationResourceGroupArn";
+const _cRSa = "capacityReservationSpecification";
+const _cRT = "capacityReservationTarget";
+const _cSr = "creditSpecification";
+const _cSu = "currentState";
+const _cT = "clientToken";
+const _cTC = "connectionTrackingConfiguration";
+const _cTSo = "connectionTrackingSpecification";
+const _cTomp = "completionTime";
+const _cTre = "createTime";
+const _cVP = "createVolumePermission";
+const _co = "code";
+const _conf = "configured";
+const _cou = "count";
+const _cp = "cpu";
+const _dASi = "disableApiStop";
+const _dAT = "disableApiTermination";
+const _dCe = "defaultCores";
+const _dEKI = "dataEncryptionKeyId";
+const _dEQCPI = "defaultEnaQueueCountPerInterface";
+const _dFA = "defaultForAz";
+const _dHS = "dedicatedHostsSupported";
+const _dI = "deviceIndex";
+const _dN = "deviceName";
+const _dNCI = "defaultNetworkCardIndex";
+const _dNn = "dnsName";
+const _dOT = "deleteOnTermination";
+const _dPe = "deregistrationProtection";
+const _dR = "dryRun";
+const _dRe = "destinationRegion";
+const _dSRS = "deleteSnapshotResultSet";
+const _dTC = "deprecationTimeCondition";
+const _dTET = "defaultTcpEstablishedTimeout";
+const _dTPC = "defaultThreadsPerCore";
+const _dTe = "deprecationTime";
+const _dTi = "disablingTime";
+const _dTis = "disabledTime";
+const _dUST = "defaultUdpStreamTimeout";
+const _dUT = "defaultUdpTimeout";
+const _dVC = "defaultVCpus";
+const _dVef = "defaultVersion";
+const _de = "description";
+const _det = "details";
+const _dev = "device";
+const _dis = "disks";
+const _eCI = "ebsCardIndex";
+const _eCS = "ebsCardSet";
+const _eDn = "enableDns64";
+const _eEBD = "ebsEncryptionByDefault";
+const _eGAI = "elasticGpuAssociationId";
+const _eGAS = "elasticGpuAssociationState";
+const _eGASl = "elasticGpuAssociationSet";
+const _eGAT = "elasticGpuAssociationTime";
+const _eGI = "elasticGpuId";
+const _eGSS = "elasticGpuSpecificationSet";
+const _eIAA = "elasticInferenceAcceleratorArn";
+const _eIAAI = "elasticInferenceAcceleratorAssociationId";
+const _eIAAS = "elasticInferenceAcceleratorAssociationState";
+const _eIAASl = "elasticInferenceAcceleratorAssociationSet";
+const _eIAAT = "elasticInferenceAcceleratorAssociationTime";
+const _eIAS = "elasticInferenceAcceleratorSet";
+const _eITSn = "encryptionInTransitSupported";
+const _eITSx = "excludedInstanceTypeSet";
+const _eIb = "ebsInfo";
+const _eIf = "efaInfo";
+const _eLADI = "enableLniAtDeviceIndex";
+const _eO = "ebsOptimized";
+const _eOI = "ebsOptimizedInfo";
+const _eOS = "ebsOptimizedSupport";
+const _eOn = "enclaveOptions";
+const _eQC = "enaQueueCount";
+const _eQN = "ec2QueryName";
+const _eRNDAAAAR = "enableResourceNameDnsAAAARecord";
+const _eRNDAR = "enableResourceNameDnsARecord";
+const _eSE = "enaSrdEnabled";
+const _eSS = "enaSrdSpecification";
+const _eSSn = "enaSrdSupported";
+const _eSUE = "enaSrdUdpEnabled";
+const _eSUS = "enaSrdUdpSpecification";
+const _eSf = "efaSupported";
+const _eSn = "encryptionSupport";
+const _eSna = "enaSupport";
+const _eSv = "eventsSet";
+const _eTna = "enablingTime";
+const _eTnab = "enabledTime";
+const _eb = "ebs";
+const _en = "enabled";
+const _enc = "encrypted";
+const _er = "error";
+const _fEQS = "flexibleEnaQueuesSupport";
+const _fIp = "fpgaInfo";
+const _fP = "fromPort";
+const _fRa = "fastRestored";
+const _fSD = "findingScanDate";
+const _fSRSES = "fastSnapshotRestoreStateErrorSet";
+const _fSSIB = "fullSnapshotSizeInBytes";
+const _fTE = "freeTierEligible";
+const _fp = "fpgas";
+const _g = "group";
+const _gD = "groupDescription";
+const _gIp = "gpuInfo";
+const _gIr = "groupId";
+const _gLN = "groupLongName";
+const _gN = "groupName";
+const _gPS = "gpuPartitionSize";
+const _gS = "geographySet";
+const _gSr = "groupSet";
+const _gp = "gpus";
+const _gr = "groups";
+const _h = "hypervisor";
+const _hBD = "hiddenByDefault";
+const _hE$2 = "httpEndpoint";
+const _hFAS = "highFixAvailableSince";
+const _hFSL = "highestFindingSeverityLabel";
+const _hI = "hostId";
+const _hO = "hibernationOptions";
+const _hPI = "httpProtocolIpv6";
+const _hPRHL = "httpPutResponseHopLimit";
+const _hRGA = "hostResourceGroupArn";
+const _hSi = "hibernationSupported";
+const _hT = "httpTokens";
+const _hTo = "hostnameType";
+const _i = "id";
+const _iAA = "ipv6AddressAttribute";
+const _iAC = "ipv6AddressCount";
+const _iAES = "imageAncestryEntrySet";
+const _iAI = "includeAllInstances";
+const _iAIn = "inferenceAcceleratorInfo";
+const _iAPI = "ipv4AddressesPerInterface";
+const _iAPIp = "ipv6AddressesPerInterface";
+const _iAPSI = "ipv4AddressesPerSecondaryInterface";
+const _iASp = "ipv6AddressesSet";
+const _iAm = "imageAllowed";
+const _iAp = "ipAddress";
+const _iApv = "ipv6Address";
+const _iCB = "ipv6CidrBlock";
+const _iCBASp = "ipv6CidrBlockAssociationSet";
+const _iCBS = "ipv6CidrBlockState";
+const _iCS = "imageCriterionSet";
+const _iD = "imageData";
+const _iEI = "instanceEventId";
+const _iF = "instanceFamily";
+const _iFAS = "informationalFixAvailableSince";
+const _iGBM = "internetGatewayBlockMode";
+const _iGSn = "instanceGenerationSet";
+const _iI = "instanceId";
+const _iIB = "instanceInterruptionBehavior";
+const _iIP = "iamInstanceProfile";
+const _iISB = "instanceInitiatedShutdownBehavior";
+const _iIma = "imageId";
+const _iL = "imageLocation";
+const _iLn = "instanceLifecycle";
+const _iMOn = "instanceMarketOptions";
+const _iMT = "instanceMetadataTags";
+const _iN = "ipv6Native";
+const _iNS = "imageNameSet";
+const _iOA = "imageOwnerAlias";
+const _iOI = "imageOwnerId";
+const _iOIp = "ipOwnerId";
+const _iOS = "instanceOwningService";
+const _iPCp = "ipv4PrefixCount";
+const _iPCpv = "ipv6PrefixCount";
+const _iPEp = "ipPermissionsEgress";
+const _iPIs = "isPrimaryIpv6";
+const _iPSm = "imageProviderSet";
+const _iPSpvr = "ipv4PrefixSet";
+const _iPSpvre = "ipv6PrefixSet";
+const _iPp = "ipProtocol";
+const _iPpe = "ipPermissions";
+const _iPpv = "ipv4Prefix";
+const _iPpvr = "ipv6Prefix";
+const _iPs = "isPublic";
+const _iR = "instanceRequirements";
+const _iRS = "imageReferenceSet";
+const _iRpa = "ipRanges";
+const _iRpv = "ipv6Ranges";
+const _iSI = "instanceStorageInfo";
+const _iSS = "instanceStatusSet";
+const _iSSn = "instanceStorageSupported";
+const _iSm = "impairedSince";
+const _iSma = "imagesSet";
+const _iSmag = "imageState";
+const _iSmage = "imageSet";
+const _iSmd = "imdsSupport";
+const _iSns = "instancesSet";
+const _iSnst = "instanceState";
+const _iSnsta = "instanceStatus";
+const _iSpo = "ipSource";
+const _iSpv = "ipv6Supported";
+const _iT = "instanceType";
+const _iTOS = "instanceTypeOfferingSet";
+const _iTS = "instanceTypeSet";
+const _iTSn = "instanceTypeSpecification";
+const _iTSnt = "interfaceTypeSet";
+const _iTd = "idempotencyToken";
+const _iTm = "imageType";
+const _iTnt = "interfaceType";
+const _iWS = "imageWatermarkSet";
+const _io = "iops";
+const _it = "item";
+const _k$1 = "key";
+const _kI = "kernelId";
+const _kKI = "kmsKeyId";
+const _kN = "keyName";
+const _ke = "kernel";
+const _lCA = "licenseConfigurationArn";
+const _lCO = "lockCreatedOn";
+const _lDST = "lockDurationStartTime";
+const _lDo = "lockDuration";
+const _lEO = "lockExpiresOn";
+const _lFAS = "lowFixAvailableSince";
+const _lGC = "logicalGpuCount";
+const _lLT = "lastLaunchedTime";
+const _lPa = "launchPermission";
+const _lSTS = "localStorageTypeSet";
+const _lSic = "licenseSet";
+const _lSo = "localStorage";
+const _lSoc = "lockState";
+const _lTD = "launchTemplateData";
+const _lTI = "launchTemplateId";
+const _lTN = "launchTemplateName";
+const _lTVS = "launchTemplateVersionSet";
+const _lTau = "launchTime";
+const _lTo = "locationType";
+const _lo = "location";
+const _m$3 = "min";
+const _mAE = "multiAttachEnabled";
+const _mAIe = "mediaAcceleratorInfo";
+const _mAa = "macAddress";
+const _mB = "managedBy";
+const _mBIM = "maximumBandwidthInMbps";
+const _mCIS = "metricCategoryIdSet";
+const _mCOIOL = "mapCustomerOwnedIpOnLaunch";
+const _mDSC = "maximumDaysSinceCreated";
+const _mDSCFA = "maxDaysSinceCriticalFixAvailable";
+const _mDSD = "maximumDaysSinceDeprecated";
+const _mDSHFA = "maxDaysSinceHighFixAvailable";
+const _mDSIFA = "maxDaysSinceInformationalFixAvailable";
+const _mDSLFA = "maxDaysSinceLowFixAvailable";
+const _mDSLFS = "maxDaysSinceLastFindingScan";
+const _mDSMFA = "maxDaysSinceMediumFixAvailable";
+const _mDSSIC = "maximumDaysSinceSourceImageCreated";
+const _mDSWC = "maximumDaysSinceWatermarkCreated";
+const _mEA = "maximumEbsAttachments";
+const _mEC = "maximumEbsCards";
+const _mEI = "maximumEfaInterfaces";
+const _mEQC = "maximumEnaQueueCount";
+const _mEQCPI = "maximumEnaQueueCountPerInterface";
+const _mFAS = "mediumFixAvailableSince";
+const _mGBPVC = "memoryGiBPerVCpu";
+const _mI = "maximumIops";
+const _mIe = "memoryInfo";
+const _mMB = "memoryMiB";
+const _mNC = "maximumNetworkCards";
+const _mNI = "maximumNetworkInterfaces";
+const _mO = "metadataOptions";
+const _mOa = "maintenanceOptions";
+const _mP = "maxPrice";
+const _mPCS = "marketplaceProductCodeSet";
+const _mPIOL = "mapPublicIpOnLaunch";
+const _mR = "maxResults";
+const _mS = "messageSet";
+const _mSL = "maximumSeverityLabel";
+const _mSNI = "maximumSecondaryNetworkInterfaces";
+const _mSPAPOOODP = "maxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _mTIMB = "maximumThroughputInMBps";
+const _mTa = "marketType";
+const _ma = "max";
+const _man = "manufacturer";
+const _mana = "managed";
+const _me = "message";
+const _mon = "monitoring";
+const _n = "name";
+const _nAo = "notAfter";
+const _nB = "notBefore";
+const _nBD = "notBeforeDeadline";
+const _nBG = "networkBorderGroup";
+const _nBGe = "networkBandwidthGbps";
+const _nC = "networkCards";
+const _nCI = "networkCardIndex";
+const _nD = "noDevice";
+const _nDe = "neuronDevices";
+const _nES = "nitroEnclavesSupport";
+const _nIC = "networkInterfaceCount";
+const _nII = "networkInterfaceId";
+const _nIS = "networkInterfaceSet";
+const _nIe = "networkInterface";
+const _nIet = "networkInfo";
+const _nIeu = "neuronInfo";
+const _nPO = "networkPerformanceOptions";
+const _nPe = "networkPerformance";
+const _nR = "noReboot";
+const _nS = "nvmeSupport";
+const _nTI = "nitroTpmInfo";
+const _nTS = "nitroTpmSupport";
+const _nTe = "nextToken";
+const _nV = "nestedVirtualization";
+const _oA = "outpostArn";
+const _oArg = "organizationArn";
+const _oAw = "ownerAlias";
+const _oDMPPOLP = "onDemandMaxPricePercentageOverLowestPrice";
+const _oI = "ownerId";
+const _oIS = "optInStatus";
+const _oT = "optimizingTime";
+const _oUA = "organizationalUnitArn";
+const _ope = "operator";
+const _ou = "output";
+const _p = "principal";
+const _pBIG = "peakBandwidthInGbps";
+const _pC = "productCodes";
+const _pCr = "productCode";
+const _pDNO = "privateDnsNameOptions";
+const _pDNOOL = "privateDnsNameOptionsOnLaunch";
+const _pDNr = "privateDnsName";
+const _pDNu = "publicDnsName";
+const _pDl = "platformDetails";
+const _pGI = "placementGroupInfo";
+const _pI = "publicIp";
+const _pIAC = "privateIpAddressCount";
+const _pIAS = "privateIpAddressesSet";
+const _pIASr = "privateIpAddressSet";
+const _pIAr = "privateIpAddress";
+const _pIr = "processorInfo";
+const _pIri = "primaryIpv6";
+const _pLI = "prefixListId";
+const _pLIr = "prefixListIds";
+const _pN = "partitionNumber";
+const _pSPN = "publicSsmParameterName";
+const _pSe = "performanceStatus";
+const _pSee = "peeringStatus";
+const _pSh = "phcSupport";
+const _pSr = "previousState";
+const _pU = "presignedUrl";
+const _pZI = "parentZoneId";
+const _pZN = "parentZoneName";
+const _pl = "platform";
+const _pla = "placement";
+const _prim = "primary";
+const _pro = "progress";
+const _r = "return";
+const _rBET = "recycleBinEnterTime";
+const _rBETe = "recycleBinExitTime";
+const _rC = "returnCode";
+const _rDI = "ramDiskId";
+const _rDN = "rootDeviceName";
+const _rDT = "rootDeviceType";
+const _rEIT = "requireEncryptionInTransit";
+const _rETe = "restoreExpiryTime";
+const _rEe = "regionEndpoint";
+const _rHS = "requireHibernateSupport";
+const _rI = "reservationId";
+const _rIa = "ramdiskId";
+const _rIeg = "regionInfo";
+const _rIeq = "requesterId";
+const _rIes = "resourceId";
+const _rMS = "rebootMigrationSupport";
+const _rMe = "rebootMigration";
+const _rNe = "regionName";
+const _rSe = "referenceSet";
+const _rSes = "reservationSet";
+const _rTe = "resourceType";
+const _rV = "returnValue";
+const _ra = "ramdisk";
+const _re = "reason";
+const _rem = "remediation";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _sAu = "supportedArchitectures";
+const _sAub = "subnetArn";
+const _sBM = "supportedBootModes";
+const _sCSIG = "sustainedClockSpeedInGhz";
+const _sDC = "sourceDestCheck";
+const _sDp = "spreadDomain";
+const _sF = "supportedFeatures";
+const _sGA = "securityGroupArn";
+const _sGIS = "securityGroupIdSet";
+const _sGIec = "securityGroupInfo";
+const _sGS = "subGeographySet";
+const _sGSe = "securityGroupSet";
+const _sICT = "sourceImageCreationTime";
+const _sIGB = "sizeInGB";
+const _sII = "sourceInstanceId";
+const _sIIe = "secondaryInterfaceId";
+const _sIIo = "sourceImageId";
+const _sIMB = "sizeInMiB";
+const _sIR = "sourceImageRegion";
+const _sIRI = "spotInstanceRequestId";
+const _sIRu = "supportedInRegion";
+const _sISe = "secondaryInterfaceSet";
+const _sIT = "spotInstanceType";
+const _sITS = "supportedInstanceTypeSet";
+const _sIn = "snapshotId";
+const _sIu = "subnetId";
+const _sMPPOLP = "spotMaxPricePercentageOverLowestPrice";
+const _sMt = "statusMessage";
+const _sNI = "secondaryNetworkId";
+const _sNSec = "secondaryNetworkSupported";
+const _sNSr = "sriovNetSupport";
+const _sO = "spotOptions";
+const _sPIAC = "secondaryPrivateIpAddressCount";
+const _sRC = "scanResultCondition";
+const _sRDT = "supportedRootDeviceTypes";
+const _sRc = "scanResults";
+const _sRt = "stateReason";
+const _sSI = "secondarySubnetId";
+const _sSn = "snapshotSet";
+const _sSub = "subnetSet";
+const _sSup = "supportedStrategies";
+const _sSy = "systemStatus";
+const _sTR = "stateTransitionReason";
+const _sTs = "sseType";
+const _sTt = "startTime";
+const _sTto = "storageTier";
+const _sUC = "supportedUsageClasses";
+const _sVI = "sourceVolumeId";
+const _sVT = "supportedVirtualizationTypes";
+const _sVu = "supportedVersions";
+const _si = "size";
+const _st = "state";
+const _sta = "status";
+const _suc = "successful";
+const _tET = "tcpEstablishedTimeout";
+const _tFMIMB = "totalFpgaMemoryInMiB";
+const _tGMIMB = "totalGpuMemoryInMiB";
+const _tIMIMB = "totalInferenceMemoryInMiB";
+const _tLSGB = "totalLocalStorageGB";
+const _tMMIMB = "totalMediaMemoryInMiB";
+const _tNDMIMB = "totalNeuronDeviceMemoryInMiB";
+const _tP = "toPort";
+const _tPC = "threadsPerCore";
+const _tS = "tagSet";
+const _tSIGB = "totalSizeInGB";
+const _tSS = "tagSpecificationSet";
+const _tSp = "tpmSupport";
+const _tTr = "transferType";
+const _ta = "tag";
+const _te = "tenancy";
+const _th = "throughput";
+const _ti = "timestamp";
+const _ty = "type";
+const _u = "unsuccessful";
+const _uD = "uefiData";
+const _uDs = "userData";
+const _uI = "userId";
+const _uITS = "unsupportedInstanceTypeSet";
+const _uO = "usageOperation";
+const _uOUT = "usageOperationUpdateTime";
+const _uST = "udpStreamTimeout";
+const _uTd = "udpTimeout";
+const _v = "value";
+const _vA = "volumeArn";
+const _vCC = "vCpuCount";
+const _vCIp = "vCpuInfo";
+const _vCa = "validCores";
+const _vD = "versionDescription";
+const _vI = "vpcId";
+const _vIR = "volumeInitializationRate";
+const _vIo = "volumeId";
+const _vN = "virtualName";
+const _vNe = "versionNumber";
+const _vOI = "volumeOwnerId";
+const _vPCI = "vpcPeeringConnectionId";
+const _vS$1 = "volumeSet";
+const _vSo = "volumeSize";
+const _vT = "volumeType";
+const _vTPC = "validThreadsPerCore";
+const _vTi = "virtualizationType";
+const _vU = "validUntil";
+const _ve = "version";
+const _wCT = "watermarkCreationTime";
+const _wK = "watermarkKey";
+const _wS = "workloadSet";
+const _xN$1 = "xmlName";
+const _zI = "zoneId";
+const _zN = "zoneName";
+const _zS = "zoneState";
+const _zT = "zoneType";
+const n0$3 = "com.amazonaws.ec2";
+const _s_registry$3 = new TypeRegistry(_s$3);
+var EC2ServiceException$ = [
+	-3,
+	_s$3,
+	"EC2ServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$3.registerError(EC2ServiceException$, EC2ServiceException);
+const errorTypeRegistries$3 = [_s_registry$3];
+var CopySnapshotRequestPSU = [
+	0,
+	n0$3,
+	_CSRPSU,
+	8,
+	0
+];
+var ImageUefiDataRequest = [
+	0,
+	n0$3,
+	_IUDR,
+	8,
+	0
+];
+var RunInstancesUserData = [
+	0,
+	n0$3,
+	_RIUD,
+	8,
+	0
+];
+var SensitiveUserData = [
+	0,
+	n0$3,
+	_SUD,
+	8,
+	0
+];
+var AcceleratorCount$ = [
+	3,
+	n0$3,
+	_AC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var AcceleratorTotalMemoryMiB$ = [
+	3,
+	n0$3,
+	_ATMMB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var ApplicationStatusSummary$ = [
+	3,
+	n0$3,
+	_ASS,
+	0,
+	[_Sta, _ISm],
+	[[0, {
+		[_eQN]: `Status`,
+		[_xN$1]: _sta
+	}], [4, {
+		[_eQN]: `ImpairedSince`,
+		[_xN$1]: _iSm
+	}]]
+];
+var AttributeValue$ = [
+	3,
+	n0$3,
+	_AVt,
+	0,
+	[_V$2],
+	[[0, {
+		[_eQN]: `Value`,
+		[_xN$1]: _v
+	}]]
+];
+var AvailabilityZone$ = [
+	3,
+	n0$3,
+	_AZ,
+	0,
+	[
+		_OIS,
+		_Mes,
+		_RN,
+		_ZN,
+		_ZI,
+		_GN,
+		_NBG,
+		_ZT,
+		_PZN,
+		_PZI,
+		_GLN,
+		_Ge,
+		_SG,
+		_St
+	],
+	[
+		[0, {
+			[_eQN]: `OptInStatus`,
+			[_xN$1]: _oIS
+		}],
+		[() => AvailabilityZoneMessageList, {
+			[_eQN]: `MessageSet`,
+			[_xN$1]: _mS
+		}],
+		[0, {
+			[_eQN]: `RegionName`,
+			[_xN$1]: _rNe
+		}],
+		[0, {
+			[_eQN]: `ZoneName`,
+			[_xN$1]: _zN
+		}],
+		[0, {
+			[_eQN]: `ZoneId`,
+			[_xN$1]: _zI
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$1]: _gN
+		}],
+		[0, {
+			[_eQN]: `NetworkBorderGroup`,
+			[_xN$1]: _nBG
+		}],
+		[0, {
+			[_eQN]: `ZoneType`,
+			[_xN$1]: _zT
+		}],
+		[0, {
+			[_eQN]: `ParentZoneName`,
+			[_xN$1]: _pZN
+		}],
+		[0, {
+			[_eQN]: `ParentZoneId`,
+			[_xN$1]: _pZI
+		}],
+		[0, {
+			[_eQN]: `GroupLongName`,
+			[_xN$1]: _gLN
+		}],
+		[() => AvailabilityZoneGeographyList, {
+			[_eQN]: `GeographySet`,
+			[_xN$1]: _gS
+		}],
+		[() => AvailabilityZoneSubGeographyList, {
+			[_eQN]: `SubGeographySet`,
+			[_xN$1]: _sGS
+		}],
+		[0, {
+			[_eQN]: `ZoneState`,
+			[_xN$1]: _zS
+		}]
+	]
+];
+var AvailabilityZoneGeography$ = [
+	3,
+	n0$3,
+	_AZG,
+	0,
+	[_N$2],
+	[[0, {
+		[_eQN]: `Name`,
+		[_xN$1]: _n
+	}]]
+];
+var AvailabilityZoneMessage$ = [
+	3,
+	n0$3,
+	_AZM,
+	0,
+	[_Me],
+	[[0, {
+		[_eQN]: `Message`,
+		[_xN$1]: _me
+	}]]
+];
+var AvailabilityZoneSubGeography$ = [
+	3,
+	n0$3,
+	_AZSG,
+	0,
+	[_N$2],
+	[[0, {
+		[_eQN]: `Name`,
+		[_xN$1]: _n
+	}]]
+];
+var BaselineEbsBandwidthMbps$ = [
+	3,
+	n0$3,
+	_BEBM,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var BaselinePerformanceFactors$ = [
+	3,
+	n0$3,
+	_BPF,
+	0,
+	[_Cp],
+	[[() => CpuPerformanceFactor$, {
+		[_eQN]: `Cpu`,
+		[_xN$1]: _cp
+	}]]
+];
+var BlockDeviceMapping$ = [
+	3,
+	n0$3,
+	_BDM,
+	0,
+	[
+		_Eb,
+		_ND,
+		_DN,
+		_VN
+	],
+	[
+		[() => EbsBlockDevice$, {
+			[_eQN]: `Ebs`,
+			[_xN$1]: _eb
+		}],
+		[0, {
+			[_eQN]: `NoDevice`,
+			[_xN$1]: _nD
+		}],
+		[0, {
+			[_eQN]: `DeviceName`,
+			[_xN$1]: _dN
+		}],
+		[0, {
+			[_eQN]: `VirtualName`,
+			[_xN$1]: _vN
+		}]
+	]
+];
+var BlockPublicAccessStates$ = [
+	3,
+	n0$3,
+	_BPAS,
+	0,
+	[_IGBM],
+	[[0, {
+		[_eQN]: `InternetGatewayBlockMode`,
+		[_xN$1]: _iGBM
+	}]]
+];
+var CapacityReservationSpecification$ = [
+	3,
+	n0$3,
+	_CRSa,
+	0,
+	[_CRP, _CRT],
+	[0, () => CapacityReservationTarget$]
+];
+var CapacityReservationSpecificationResponse$ = [
+	3,
+	n0$3,
+	_CRSR,
+	0,
+	[_CRP, _CRT],
+	[[0, {
+		[_eQN]: `CapacityReservationPreference`,
+		[_xN$1]: _cRP
+	}], [() => CapacityReservationTargetResponse$, {
+		[_eQN]: `CapacityReservationTarget`,
+		[_xN$1]: _cRT
+	}]]
+];
+var CapacityReservationTarget$ = [
+	3,
+	n0$3,
+	_CRT,
+	0,
+	[_CRI, _CRRGA],
+	[0, 0]
+];
+var CapacityReservationTargetResponse$ = [
+	3,
+	n0$3,
+	_CRTR,
+	0,
+	[_CRI, _CRRGA],
+	[[0, {
+		[_eQN]: `CapacityReservationId`,
+		[_xN$1]: _cRI
+	}], [0, {
+		[_eQN]: `CapacityReservationResourceGroupArn`,
+		[_xN$1]: _cRRGA
+	}]]
+];
+var ConnectionTrackingSpecification$ = [
+	3,
+	n0$3,
+	_CTS,
+	0,
+	[
+		_TET,
+		_UTd,
+		_UST
+	],
+	[
+		[1, {
+			[_eQN]: `TcpEstablishedTimeout`,
+			[_xN$1]: _tET
+		}],
+		[1, {
+			[_eQN]: `UdpTimeout`,
+			[_xN$1]: _uTd
+		}],
+		[1, {
+			[_eQN]: `UdpStreamTimeout`,
+			[_xN$1]: _uST
+		}]
+	]
+];
+var ConnectionTrackingSpecificationRequest$ = [
+	3,
+	n0$3,
+	_CTSR,
+	0,
+	[
+		_TET,
+		_UST,
+		_UTd
+	],
+	[
+		1,
+		1,
+		1
+	]
+];
+var ConnectionTrackingSpecificationResponse$ = [
+	3,
+	n0$3,
+	_CTSRo,
+	0,
+	[
+		_TET,
+		_UST,
+		_UTd
+	],
+	[
+		[1, {
+			[_eQN]: `TcpEstablishedTimeout`,
+			[_xN$1]: _tET
+		}],
+		[1, {
+			[_eQN]: `UdpStreamTimeout`,
+			[_xN$1]: _uST
+		}],
+		[1, {
+			[_eQN]: `UdpTimeout`,
+			[_xN$1]: _uTd
+		}]
+	]
+];
+var CopyImageRequest$ = [
+	3,
+	n0$3,
+	_CIR,
+	0,
+	[
+		_N$2,
+		_SII,
+		_SRo$1,
+		_CT,
+		_De,
+		_Enc,
+		_KKI,
+		_DOA,
+		_CIT,
+		_TS,
+		_SCCDM,
+		_DAZ,
+		_DAZI,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		0,
+		[0, 4],
+		0,
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$1]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$1]: _kKI
+		}],
+		0,
+		2,
+		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		1,
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	3
+];
+var CopyImageResult$ = [
+	3,
+	n0$3,
+	_CIRo,
+	0,
+	[_IIm],
+	[[0, {
+		[_eQN]: `ImageId`,
+		[_xN$1]: _iIma
+	}]]
+];
+var CopySnapshotRequest$ = [
+	3,
+	n0$3,
+	_CSR,
+	0,
+	[
+		_SRo$1,
+		_SSI,
+		_De,
+		_DOA,
+		_DRe,
+		_Enc,
+		_KKI,
+		_PU,
+		_TS,
+		_CDM,
+		_DAZ,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		[0, {
+			[_eQN]: `DestinationRegion`,
+			[_xN$1]: _dRe
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$1]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$1]: _kKI
+		}],
+		[() => CopySnapshotRequestPSU, {
+			[_eQN]: `PresignedUrl`,
+			[_xN$1]: _pU
+		}],
+		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		1,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	2
+];
+var CopySnapshotResult$ = [
+	3,
+	n0$3,
+	_CSRo,
+	0,
+	[_T$2, _SIn],
+	[[() => TagList$1, {
+		[_eQN]: `TagSet`,
+		[_xN$1]: _tS
+	}], [0, {
+		[_eQN]: `SnapshotId`,
+		[_xN$1]: _sIn
+	}]]
+];
+var CpuOptions$ = [
+	3,
+	n0$3,
+	_CO,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		[1, {
+			[_eQN]: `CoreCount`,
+			[_xN$1]: _cCo
+		}],
+		[1, {
+			[_eQN]: `ThreadsPerCore`,
+			[_xN$1]: _tPC
+		}],
+		[0, {
+			[_eQN]: `AmdSevSnp`,
+			[_xN$1]: _aSS
+		}],
+		[0, {
+			[_eQN]: `NestedVirtualization`,
+			[_xN$1]: _nV
+		}]
+	]
+];
+var CpuOptionsRequest$ = [
+	3,
+	n0$3,
+	_COR,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		1,
+		1,
+		0,
+		0
+	]
+];
+var CpuPerformanceFactor$ = [
+	3,
+	n0$3,
+	_CPF,
+	0,
+	[_Ref],
+	[[() => PerformanceFactorReferenceSet, {
+		[_eQN]: `ReferenceSet`,
+		[_xN$1]: _rSe
+	}]]
+];
+var CreateImageRequest$ = [
+	3,
+	n0$3,
+	_CIRr,
+	0,
+	[
+		_II$1,
+		_N$2,
+		_TS,
+		_SL,
+		_BMO,
+		_DR$1,
+		_De,
+		_NR,
+		_BDMl
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$1]: _iI
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[2, {
+			[_eQN]: `NoReboot`,
+			[_xN$1]: _nR
+		}],
+		[() => BlockDeviceMappingRequestList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN$1]: _bDM
+		}]
+	],
+	2
+];
+var CreateImageResult$ = [
+	3,
+	n0$3,
+	_CIRre,
+	0,
+	[_IIm],
+	[[0, {
+		[_eQN]: `ImageId`,
+		[_xN$1]: _iIma
+	}]]
+];
+var CreateTagsRequest$ = [
+	3,
+	n0$3,
+	_CTR,
+	0,
+	[
+		_Res,
+		_T$2,
+		_DR$1
+	],
+	[
+		[64, { [_xN$1]: _RIeso }],
+		[() => TagList$1, { [_xN$1]: _Ta$1 }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	2
+];
+var CreateVolumePermission$ = [
+	3,
+	n0$3,
+	_CVP,
+	0,
+	[_UI$1, _Gr],
+	[[0, {
+		[_eQN]: `UserId`,
+		[_xN$1]: _uI
+	}], [0, {
+		[_eQN]: `Group`,
+		[_xN$1]: _g
+	}]]
+];
+var CreateVolumePermissionModifications$ = [
+	3,
+	n0$3,
+	_CVPM,
+	0,
+	[_Ad, _Rem],
+	[[() => CreateVolumePermissionList, 0], [() => CreateVolumePermissionList, 0]]
+];
+var CreationDateCondition$ = [
+	3,
+	n0$3,
+	_CDC,
+	0,
+	[_MDSC],
+	[[1, {
+		[_eQN]: `MaximumDaysSinceCreated`,
+		[_xN$1]: _mDSC
+	}]]
+];
+var CreditSpecification$ = [
+	3,
+	n0$3,
+	_CSr,
+	0,
+	[_CCp],
+	[[0, {
+		[_eQN]: `CpuCredits`,
+		[_xN$1]: _cCp
+	}]]
+];
+var CreditSpecificationRequest$ = [
+	3,
+	n0$3,
+	_CSRred,
+	0,
+	[_CCp],
+	[0],
+	1
+];
+var DefaultConnectionTrackingConfiguration$ = [
+	3,
+	n0$3,
+	_DCTC,
+	0,
+	[
+		_DTET,
+		_DUT,
+		_DUST
+	],
+	[
+		[1, {
+			[_eQN]: `DefaultTcpEstablishedTimeout`,
+			[_xN$1]: _dTET
+		}],
+		[1, {
+			[_eQN]: `DefaultUdpTimeout`,
+			[_xN$1]: _dUT
+		}],
+		[1, {
+			[_eQN]: `DefaultUdpStreamTimeout`,
+			[_xN$1]: _dUST
+		}]
+	]
+];
+var DeleteSnapshotRequest$ = [
+	3,
+	n0$3,
+	_DSR,
+	0,
+	[_SIn, _DR$1],
+	[0, [2, {
+		[_eQN]: `DryRun`,
+		[_xN$1]: _dR
+	}]],
+	1
+];
+var DeleteSnapshotReturnCode$ = [
+	3,
+	n0$3,
+	_DSRC,
+	0,
+	[_SIn, _RC$1],
+	[[0, {
+		[_eQN]: `SnapshotId`,
+		[_xN$1]: _sIn
+	}], [0, {
+		[_eQN]: `ReturnCode`,
+		[_xN$1]: _rC
+	}]]
+];
+var DeleteTagsRequest$ = [
+	3,
+	n0$3,
+	_DTR,
+	0,
+	[
+		_Res,
+		_DR$1,
+		_T$2
+	],
+	[
+		[64, {
+			[_eQN]: `ResourceId`,
+			[_xN$1]: _rIes
+		}],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => TagList$1, {
+			[_eQN]: `Tag`,
+			[_xN$1]: _ta
+		}]
+	],
+	1
+];
+var DeprecationTimeCondition$ = [
+	3,
+	n0$3,
+	_DTC,
+	0,
+	[_MDSD],
+	[[1, {
+		[_eQN]: `MaximumDaysSinceDeprecated`,
+		[_xN$1]: _mDSD
+	}]]
+];
+var DeregisterImageRequest$ = [
+	3,
+	n0$3,
+	_DIRer,
+	0,
+	[
+		_IIm,
+		_DAS,
+		_DR$1
+	],
+	[
+		0,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	1
+];
+var DeregisterImageResult$ = [
+	3,
+	n0$3,
+	_DIRere,
+	0,
+	[_R$1, _DSRel],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
+	}], [() => DeleteSnapshotResultSet, {
+		[_eQN]: `DeleteSnapshotResultSet`,
+		[_xN$1]: _dSRS
+	}]]
+];
+var DescribeAvailabilityZonesRequest$ = [
+	3,
+	n0$3,
+	_DAZR,
+	0,
+	[
+		_ZNo,
+		_ZIo,
+		_AAZ,
+		_DR$1,
+		_Fi$1
+	],
+	[
+		[() => ZoneNameStringList, { [_xN$1]: _ZN }],
+		[() => ZoneIdStringList, { [_xN$1]: _ZI }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => FilterList, { [_xN$1]: _Fil }]
+	]
+];
+var DescribeAvailabilityZonesResult$ = [
+	3,
+	n0$3,
+	_DAZRe,
+	0,
+	[_AZv],
+	[[() => AvailabilityZoneList, {
+		[_eQN]: `AvailabilityZoneInfo`,
+		[_xN$1]: _aZIv
+	}]]
+];
+var DescribeImageAttributeRequest$ = [
+	3,
+	n0$3,
+	_DIAR,
+	0,
+	[
+		_At,
+		_IIm,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	2
+];
+var DescribeImageReferencesRequest$ = [
+	3,
+	n0$3,
+	_DIRR,
+	0,
+	[
+		_IIma,
+		_IART,
+		_RTes,
+		_NTe,
+		_DR$1,
+		_MR$2
+	],
+	[
+		[64, { [_xN$1]: _IIm }],
+		2,
+		[() => ResourceTypeRequestList, { [_xN$1]: _RTe$1 }],
+		0,
+		2,
+		1
+	],
+	1
+];
+var DescribeImageReferencesResult$ = [
+	3,
+	n0$3,
+	_DIRRe,
+	0,
+	[_NTe, _IRm],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => ImageReferenceList, {
+		[_eQN]: `ImageReferenceSet`,
+		[_xN$1]: _iRS
+	}]]
+];
+var DescribeImagesRequest$ = [
+	3,
+	n0$3,
+	_DIRes,
+	0,
+	[
+		_EU,
+		_IIma,
+		_Ow,
+		_ID$1,
+		_IDn,
+		_MR$2,
+		_NTe,
+		_DR$1,
+		_Fi$1
+	],
+	[
+		[() => ExecutableByStringList, { [_xN$1]: _EBx }],
+		[() => ImageIdStringList, { [_xN$1]: _IIm }],
+		[() => OwnerStringList, { [_xN$1]: _Own }],
+		2,
+		2,
+		1,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => FilterList, { [_xN$1]: _Fil }]
+	]
+];
+var DescribeImagesResult$ = [
+	3,
+	n0$3,
+	_DIResc,
+	0,
+	[_NTe, _Im],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => ImageList, {
+		[_eQN]: `ImagesSet`,
+		[_xN$1]: _iSma
+	}]]
+];
+var DescribeInstancesRequest$ = [
+	3,
+	n0$3,
+	_DIRescr,
+	0,
+	[
+		_IIn,
+		_IMR,
+		_DR$1,
+		_Fi$1,
+		_NTe,
+		_MR$2
+	],
+	[
+		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => FilterList, { [_xN$1]: _Fil }],
+		[0, {
+			[_eQN]: `NextToken`,
+			[_xN$1]: _nTe
+		}],
+		[1, {
+			[_eQN]: `MaxResults`,
+			[_xN$1]: _mR
+		}]
+	]
+];
+var DescribeInstancesResult$ = [
+	3,
+	n0$3,
+	_DIRescri,
+	0,
+	[_NTe, _Rese],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => ReservationList, {
+		[_eQN]: `ReservationSet`,
+		[_xN$1]: _rSes
+	}]]
+];
+var DescribeInstanceStatusRequest$ = [
+	3,
+	n0$3,
+	_DISRes,
+	0,
+	[
+		_IIn,
+		_MR$2,
+		_NTe,
+		_IMR,
+		_DR$1,
+		_Fi$1,
+		_IAI$1
+	],
+	[
+		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
+		1,
+		0,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => FilterList, { [_xN$1]: _Fil }],
+		[2, {
+			[_eQN]: `IncludeAllInstances`,
+			[_xN$1]: _iAI
+		}]
+	]
+];
+var DescribeInstanceStatusResult$ = [
+	3,
+	n0$3,
+	_DISResc,
+	0,
+	[_ISnst, _NTe],
+	[[() => InstanceStatusList, {
+		[_eQN]: `InstanceStatusSet`,
+		[_xN$1]: _iSS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}]]
+];
+var DescribeInstanceTypeOfferingsRequest$ = [
+	3,
+	n0$3,
+	_DITOR,
+	0,
+	[
+		_DR$1,
+		_LTo,
+		_Fi$1,
+		_MR$2,
+		_NTe
+	],
+	[
+		2,
+		0,
+		[() => FilterList, { [_xN$1]: _Fil }],
+		1,
+		0
+	]
+];
+var DescribeInstanceTypeOfferingsResult$ = [
+	3,
+	n0$3,
+	_DITORe,
+	0,
+	[_ITO, _NTe],
+	[[() => InstanceTypeOfferingsList, {
+		[_eQN]: `InstanceTypeOfferingSet`,
+		[_xN$1]: _iTOS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}]]
+];
+var DescribeInstanceTypesRequest$ = [
+	3,
+	n0$3,
+	_DITRes,
+	0,
+	[
+		_DR$1,
+		_ITnst,
+		_Fi$1,
+		_MR$2,
+		_NTe,
+		_IUIR
+	],
+	[
+		2,
+		[64, { [_xN$1]: _IT$1 }],
+		[() => FilterList, { [_xN$1]: _Fil }],
+		1,
+		0,
+		2
+	]
+];
+var DescribeInstanceTypesResult$ = [
+	3,
+	n0$3,
+	_DITResc,
+	0,
+	[_ITnst, _NTe],
+	[[() => InstanceTypeInfoList, {
+		[_eQN]: `InstanceTypeSet`,
+		[_xN$1]: _iTS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}]]
+];
+var DescribeLaunchTemplateVersionsRequest$ = [
+	3,
+	n0$3,
+	_DLTVRes,
+	0,
+	[
+		_DR$1,
+		_LTI,
+		_LTN,
+		_Ve$1,
+		_MV,
+		_MVa,
+		_NTe,
+		_MR$2,
+		_Fi$1,
+		_RAeso,
+		_IMR
+	],
+	[
+		2,
+		0,
+		0,
+		[() => VersionStringList, { [_xN$1]: _LTV }],
+		0,
+		0,
+		0,
+		1,
+		[() => FilterList, { [_xN$1]: _Fil }],
+		2,
+		2
+	]
+];
+var DescribeLaunchTemplateVersionsResult$ = [
+	3,
+	n0$3,
+	_DLTVResc,
+	0,
+	[_LTVa, _NTe],
+	[[() => LaunchTemplateVersionSet, {
+		[_eQN]: `LaunchTemplateVersionSet`,
+		[_xN$1]: _lTVS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}]]
+];
+var DescribeLockedSnapshotsRequest$ = [
+	3,
+	n0$3,
+	_DLSR,
+	0,
+	[
+		_Fi$1,
+		_MR$2,
+		_NTe,
+		_SIna,
+		_DR$1
+	],
+	[
+		[() => FilterList, { [_xN$1]: _Fil }],
+		1,
+		0,
+		[() => SnapshotIdStringList, { [_xN$1]: _SIn }],
+		2
+	]
+];
+var DescribeLockedSnapshotsResult$ = [
+	3,
+	n0$3,
+	_DLSRe,
+	0,
+	[_Sn, _NTe],
+	[[() => LockedSnapshotsInfoList, {
+		[_eQN]: `SnapshotSet`,
+		[_xN$1]: _sSn
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}]]
+];
+var DescribeRegionsRequest$ = [
+	3,
+	n0$3,
+	_DRRe,
+	0,
+	[
+		_RNe,
+		_ARll,
+		_DR$1,
+		_Fi$1
+	],
+	[
+		[() => RegionNameStringList, { [_xN$1]: _RN }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => FilterList, { [_xN$1]: _Fil }]
+	]
+];
+var DescribeRegionsResult$ = [
+	3,
+	n0$3,
+	_DRRes,
+	0,
+	[_Reg],
+	[[() => RegionList, {
+		[_eQN]: `RegionInfo`,
+		[_xN$1]: _rIeg
+	}]]
+];
+var DescribeSecurityGroupsRequest$ = [
+	3,
+	n0$3,
+	_DSGRes,
+	0,
+	[
+		_GIro,
+		_GNr,
+		_NTe,
+		_MR$2,
+		_DR$1,
+		_Fi$1
+	],
+	[
+		[() => GroupIdStringList, { [_xN$1]: _GIr }],
+		[() => GroupNameStringList, { [_xN$1]: _GN }],
+		0,
+		1,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => FilterList, { [_xN$1]: _Fil }]
+	]
+];
+var DescribeSecurityGroupsResult$ = [
+	3,
+	n0$3,
+	_DSGResc,
+	0,
+	[_NTe, _SGe],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => SecurityGroupList, {
+		[_eQN]: `SecurityGroupInfo`,
+		[_xN$1]: _sGIec
+	}]]
+];
+var DescribeSnapshotAttributeRequest$ = [
+	3,
+	n0$3,
+	_DSAR,
+	0,
+	[
+		_At,
+		_SIn,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	2
+];
+var DescribeSnapshotAttributeResult$ = [
+	3,
+	n0$3,
+	_DSARe,
+	0,
+	[
+		_PCro,
+		_SIn,
+		_CVPr
+	],
+	[
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN$1]: _pC
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$1]: _sIn
+		}],
+		[() => CreateVolumePermissionList, {
+			[_eQN]: `CreateVolumePermission`,
+			[_xN$1]: _cVP
+		}]
+	]
+];
+var DescribeSnapshotsRequest$ = [
+	3,
+	n0$3,
+	_DSRes,
+	0,
+	[
+		_MR$2,
+		_NTe,
+		_OIw,
+		_RBUI,
+		_SIna,
+		_DR$1,
+		_Fi$1
+	],
+	[
+		1,
+		0,
+		[() => OwnerStringList, { [_xN$1]: _Own }],
+		[64, { [_xN$1]: _RBe }],
+		[() => SnapshotIdStringList, { [_xN$1]: _SIn }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => FilterList, { [_xN$1]: _Fil }]
+	]
+];
+var DescribeSnapshotsResult$ = [
+	3,
+	n0$3,
+	_DSResc,
+	0,
+	[_NTe, _Sn],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => SnapshotList, {
+		[_eQN]: `SnapshotSet`,
+		[_xN$1]: _sSn
+	}]]
+];
+var DescribeSubnetsRequest$ = [
+	3,
+	n0$3,
+	_DSRescr,
+	0,
+	[
+		_Fi$1,
+		_SI$1,
+		_NTe,
+		_MR$2,
+		_DR$1
+	],
+	[
+		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => SubnetIdStringList, { [_xN$1]: _SIu }],
+		0,
+		1,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	]
+];
+var DescribeSubnetsResult$ = [
+	3,
+	n0$3,
+	_DSRescri,
+	0,
+	[_NTe, _Subn],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => SubnetList, {
+		[_eQN]: `SubnetSet`,
+		[_xN$1]: _sSub
+	}]]
+];
+var DescribeVolumesRequest$ = [
+	3,
+	n0$3,
+	_DVRes,
+	0,
+	[
+		_VIol,
+		_IMR,
+		_DR$1,
+		_Fi$1,
+		_NTe,
+		_MR$2
+	],
+	[
+		[() => VolumeIdStringList, { [_xN$1]: _VIo }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[() => FilterList, { [_xN$1]: _Fil }],
+		[0, {
+			[_eQN]: `NextToken`,
+			[_xN$1]: _nTe
+		}],
+		[1, {
+			[_eQN]: `MaxResults`,
+			[_xN$1]: _mR
+		}]
+	]
+];
+var DescribeVolumesResult$ = [
+	3,
+	n0$3,
+	_DVResc,
+	0,
+	[_NTe, _Vo],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => VolumeList, {
+		[_eQN]: `VolumeSet`,
+		[_xN$1]: _vS$1
+	}]]
+];
+var DiskInfo$ = [
+	3,
+	n0$3,
+	_DIisk,
+	0,
+	[
+		_SIGB,
+		_Cou,
+		_Ty$1
+	],
+	[
+		[1, {
+			[_eQN]: `SizeInGB`,
+			[_xN$1]: _sIGB
+		}],
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$1]: _cou
+		}],
+		[0, {
+			[_eQN]: `Type`,
+			[_xN$1]: _ty
+		}]
+	]
+];
+var EbsBlockDevice$ = [
+	3,
+	n0$3,
+	_EBD,
+	0,
+	[
+		_DOT,
+		_Io,
+		_SIn,
+		_VSo,
+		_VT$1,
+		_KKI,
+		_Th,
+		_OA,
+		_AZ,
+		_Enc,
+		_VIR,
+		_AZI,
+		_ECI
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN$1]: _io
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$1]: _sIn
+		}],
+		[1, {
+			[_eQN]: `VolumeSize`,
+			[_xN$1]: _vSo
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN$1]: _vT
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$1]: _kKI
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN$1]: _th
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$1]: _oA
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$1]: _enc
+		}],
+		1,
+		0,
+		1
+	]
+];
+var EbsCardInfo$ = [
+	3,
+	n0$3,
+	_ECIb,
+	0,
+	[
+		_ECI,
+		_BBIM,
+		_BTIMB,
+		_BIa,
+		_MBIM,
+		_MTIMB,
+		_MI
+	],
+	[
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN$1]: _eCI
+		}],
+		[1, {
+			[_eQN]: `BaselineBandwidthInMbps`,
+			[_xN$1]: _bBIM
+		}],
+		[1, {
+			[_eQN]: `BaselineThroughputInMBps`,
+			[_xN$1]: _bTIMB
+		}],
+		[1, {
+			[_eQN]: `BaselineIops`,
+			[_xN$1]: _bIa
+		}],
+		[1, {
+			[_eQN]: `MaximumBandwidthInMbps`,
+			[_xN$1]: _mBIM
+		}],
+		[1, {
+			[_eQN]: `MaximumThroughputInMBps`,
+			[_xN$1]: _mTIMB
+		}],
+		[1, {
+			[_eQN]: `MaximumIops`,
+			[_xN$1]: _mI
+		}]
+	]
+];
+var EbsInfo$ = [
+	3,
+	n0$3,
+	_EIb,
+	0,
+	[
+		_EOS,
+		_ESn,
+		_EOI,
+		_NS,
+		_MEA,
+		_ALT,
+		_MEC,
+		_ECb
+	],
+	[
+		[0, {
+			[_eQN]: `EbsOptimizedSupport`,
+			[_xN$1]: _eOS
+		}],
+		[0, {
+			[_eQN]: `EncryptionSupport`,
+			[_xN$1]: _eSn
+		}],
+		[() => EbsOptimizedInfo$, {
+			[_eQN]: `EbsOptimizedInfo`,
+			[_xN$1]: _eOI
+		}],
+		[0, {
+			[_eQN]: `NvmeSupport`,
+			[_xN$1]: _nS
+		}],
+		[1, {
+			[_eQN]: `MaximumEbsAttachments`,
+			[_xN$1]: _mEA
+		}],
+		[0, {
+			[_eQN]: `AttachmentLimitType`,
+			[_xN$1]: _aLT
+		}],
+		[1, {
+			[_eQN]: `MaximumEbsCards`,
+			[_xN$1]: _mEC
+		}],
+		[() => EbsCardInfoList, {
+			[_eQN]: `EbsCardSet`,
+			[_xN$1]: _eCS
+		}]
+	]
+];
+var EbsInstanceBlockDevice$ = [
+	3,
+	n0$3,
+	_EIBD,
+	0,
+	[
+		_ATtt,
+		_DOT,
+		_Sta,
+		_VIo,
+		_ARss,
+		_VOI,
+		_Op,
+		_ECI
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN$1]: _aTt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN$1]: _vIo
+		}],
+		[0, {
+			[_eQN]: `AssociatedResource`,
+			[_xN$1]: _aRs
+		}],
+		[0, {
+			[_eQN]: `VolumeOwnerId`,
+			[_xN$1]: _vOI
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$1]: _ope
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN$1]: _eCI
+		}]
+	]
+];
+var EbsOptimizedInfo$ = [
+	3,
+	n0$3,
+	_EOI,
+	0,
+	[
+		_BBIM,
+		_BTIMB,
+		_BIa,
+		_MBIM,
+		_MTIMB,
+		_MI
+	],
+	[
+		[1, {
+			[_eQN]: `BaselineBandwidthInMbps`,
+			[_xN$1]: _bBIM
+		}],
+		[1, {
+			[_eQN]: `BaselineThroughputInMBps`,
+			[_xN$1]: _bTIMB
+		}],
+		[1, {
+			[_eQN]: `BaselineIops`,
+			[_xN$1]: _bIa
+		}],
+		[1, {
+			[_eQN]: `MaximumBandwidthInMbps`,
+			[_xN$1]: _mBIM
+		}],
+		[1, {
+			[_eQN]: `MaximumThroughputInMBps`,
+			[_xN$1]: _mTIMB
+		}],
+		[1, {
+			[_eQN]: `MaximumIops`,
+			[_xN$1]: _mI
+		}]
+	]
+];
+var EbsStatusDetails$ = [
+	3,
+	n0$3,
+	_ESD,
+	0,
+	[
+		_ISm,
+		_N$2,
+		_Sta
+	],
+	[
+		[4, {
+			[_eQN]: `ImpairedSince`,
+			[_xN$1]: _iSm
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}]
+	]
+];
+var EbsStatusSummary$ = [
+	3,
+	n0$3,
+	_ESSb,
+	0,
+	[_Det, _Sta],
+	[[() => EbsStatusDetailsList, {
+		[_eQN]: `Details`,
+		[_xN$1]: _det
+	}], [0, {
+		[_eQN]: `Status`,
+		[_xN$1]: _sta
+	}]]
+];
+var EfaInfo$ = [
+	3,
+	n0$3,
+	_EIf,
+	0,
+	[_MEI],
+	[[1, {
+		[_eQN]: `MaximumEfaInterfaces`,
+		[_xN$1]: _mEI
+	}]]
+];
+var ElasticGpuAssociation$ = [
+	3,
+	n0$3,
+	_EGA,
+	0,
+	[
+		_EGIl,
+		_EGAI,
+		_EGAS,
+		_EGAT
+	],
+	[
+		[0, {
+			[_eQN]: `ElasticGpuId`,
+			[_xN$1]: _eGI
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationId`,
+			[_xN$1]: _eGAI
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationState`,
+			[_xN$1]: _eGAS
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationTime`,
+			[_xN$1]: _eGAT
+		}]
+	]
+];
+var ElasticGpuSpecification$ = [
+	3,
+	n0$3,
+	_EGSla,
+	0,
+	[_Ty$1],
+	[0],
+	1
+];
+var ElasticGpuSpecificationResponse$ = [
+	3,
+	n0$3,
+	_EGSR,
+	0,
+	[_Ty$1],
+	[[0, {
+		[_eQN]: `Type`,
+		[_xN$1]: _ty
+	}]]
+];
+var ElasticInferenceAccelerator$ = [
+	3,
+	n0$3,
+	_EIA,
+	0,
+	[_Ty$1, _Cou],
+	[0, 1],
+	1
+];
+var ElasticInferenceAcceleratorAssociation$ = [
+	3,
+	n0$3,
+	_EIAA,
+	0,
+	[
+		_EIAAl,
+		_EIAAI,
+		_EIAAS,
+		_EIAAT
+	],
+	[
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorArn`,
+			[_xN$1]: _eIAA
+		}],
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationId`,
+			[_xN$1]: _eIAAI
+		}],
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationState`,
+			[_xN$1]: _eIAAS
+		}],
+		[4, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationTime`,
+			[_xN$1]: _eIAAT
+		}]
+	]
+];
+var EnableFastSnapshotRestoreErrorItem$ = [
+	3,
+	n0$3,
+	_EFSREI,
+	0,
+	[_SIn, _FSRSE],
+	[[0, {
+		[_eQN]: `SnapshotId`,
+		[_xN$1]: _sIn
+	}], [() => EnableFastSnapshotRestoreStateErrorSet, {
+		[_eQN]: `FastSnapshotRestoreStateErrorSet`,
+		[_xN$1]: _fSRSES
+	}]]
+];
+var EnableFastSnapshotRestoresRequest$ = [
+	3,
+	n0$3,
+	_EFSRR,
+	0,
+	[
+		_SSIo,
+		_AZv,
+		_AZIv,
+		_DR$1
+	],
+	[
+		[() => SnapshotIdStringList, { [_xN$1]: _SSI }],
+		[() => AvailabilityZoneStringList, { [_xN$1]: _AZ }],
+		[() => AvailabilityZoneIdStringList, { [_xN$1]: _AZI }],
+		2
+	],
+	1
+];
+var EnableFastSnapshotRestoresResult$ = [
+	3,
+	n0$3,
+	_EFSRRn,
+	0,
+	[_Suc, _U],
+	[[() => EnableFastSnapshotRestoreSuccessSet, {
+		[_eQN]: `Successful`,
+		[_xN$1]: _suc
+	}], [() => EnableFastSnapshotRestoreErrorSet, {
+		[_eQN]: `Unsuccessful`,
+		[_xN$1]: _u
+	}]]
+];
+var EnableFastSnapshotRestoreStateError$ = [
+	3,
+	n0$3,
+	_EFSRSE,
+	0,
+	[_Co, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN$1]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN$1]: _me
+	}]]
+];
+var EnableFastSnapshotRestoreStateErrorItem$ = [
+	3,
+	n0$3,
+	_EFSRSEI,
+	0,
+	[
+		_AZ,
+		_AZI,
+		_Er
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$1]: _aZI
+		}],
+		[() => EnableFastSnapshotRestoreStateError$, {
+			[_eQN]: `Error`,
+			[_xN$1]: _er
+		}]
+	]
+];
+var EnableFastSnapshotRestoreSuccessItem$ = [
+	3,
+	n0$3,
+	_EFSRSI,
+	0,
+	[
+		_SIn,
+		_AZ,
+		_AZI,
+		_St,
+		_STR,
+		_OI$1,
+		_OAw,
+		_ETna,
+		_OT,
+		_ETnab,
+		_DTi,
+		_DTis
+	],
+	[
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$1]: _sIn
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$1]: _aZI
+		}],
+		[0, {
+			[_eQN]: `State`,
+			[_xN$1]: _st
+		}],
+		[0, {
+			[_eQN]: `StateTransitionReason`,
+			[_xN$1]: _sTR
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[0, {
+			[_eQN]: `OwnerAlias`,
+			[_xN$1]: _oAw
+		}],
+		[4, {
+			[_eQN]: `EnablingTime`,
+			[_xN$1]: _eTna
+		}],
+		[4, {
+			[_eQN]: `OptimizingTime`,
+			[_xN$1]: _oT
+		}],
+		[4, {
+			[_eQN]: `EnabledTime`,
+			[_xN$1]: _eTnab
+		}],
+		[4, {
+			[_eQN]: `DisablingTime`,
+			[_xN$1]: _dTi
+		}],
+		[4, {
+			[_eQN]: `DisabledTime`,
+			[_xN$1]: _dTis
+		}]
+	]
+];
+var EnableImageDeprecationRequest$ = [
+	3,
+	n0$3,
+	_EIDR,
+	0,
+	[
+		_IIm,
+		_DAep,
+		_DR$1
+	],
+	[
+		0,
+		4,
+		2
+	],
+	2
+];
+var EnableImageDeprecationResult$ = [
+	3,
+	n0$3,
+	_EIDRn,
+	0,
+	[_R$1],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
+	}]]
+];
+var EnableImageDeregistrationProtectionRequest$ = [
+	3,
+	n0$3,
+	_EIDPR,
+	0,
+	[
+		_IIm,
+		_WC,
+		_DR$1
+	],
+	[
+		0,
+		2,
+		2
+	],
+	1
+];
+var EnableImageDeregistrationProtectionResult$ = [
+	3,
+	n0$3,
+	_EIDPRn,
+	0,
+	[_R$1],
+	[[0, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
+	}]]
+];
+var EnaSrdSpecificationRequest$ = [
+	3,
+	n0$3,
+	_ESSR,
+	0,
+	[_ESE, _ESUS],
+	[2, () => EnaSrdUdpSpecificationRequest$]
+];
+var EnaSrdUdpSpecificationRequest$ = [
+	3,
+	n0$3,
+	_ESUSR,
+	0,
+	[_ESUE],
+	[2]
+];
+var EnclaveOptions$ = [
+	3,
+	n0$3,
+	_EOn,
+	0,
+	[_En],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN$1]: _en
+	}]]
+];
+var EnclaveOptionsRequest$ = [
+	3,
+	n0$3,
+	_EOR,
+	0,
+	[_En],
+	[2]
+];
+var Filter$ = [
+	3,
+	n0$3,
+	_Fil,
+	0,
+	[_N$2, _Va$1],
+	[0, [() => ValueStringList, { [_xN$1]: _V$2 }]]
+];
+var FpgaDeviceInfo$ = [
+	3,
+	n0$3,
+	_FDI,
+	0,
+	[
+		_N$2,
+		_Man,
+		_Cou,
+		_MIe
+	],
+	[
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$1]: _man
+		}],
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$1]: _cou
+		}],
+		[() => FpgaDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$1]: _mIe
+		}]
+	]
+];
+var FpgaDeviceMemoryInfo$ = [
+	3,
+	n0$3,
+	_FDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$1]: _sIMB
+	}]]
+];
+var FpgaInfo$ = [
+	3,
+	n0$3,
+	_FIpga,
+	0,
+	[_Fp, _TFMIMB],
+	[[() => FpgaDeviceInfoList, {
+		[_eQN]: `Fpgas`,
+		[_xN$1]: _fp
+	}], [1, {
+		[_eQN]: `TotalFpgaMemoryInMiB`,
+		[_xN$1]: _tFMIMB
+	}]]
+];
+var GetAllowedImagesSettingsRequest$ = [
+	3,
+	n0$3,
+	_GAISR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetAllowedImagesSettingsResult$ = [
+	3,
+	n0$3,
+	_GAISRe,
+	0,
+	[
+		_St,
+		_ICm,
+		_MB
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN$1]: _st
+		}],
+		[() => ImageCriterionList, {
+			[_eQN]: `ImageCriterionSet`,
+			[_xN$1]: _iCS
+		}],
+		[0, {
+			[_eQN]: `ManagedBy`,
+			[_xN$1]: _mB
+		}]
+	]
+];
+var GetConsoleOutputRequest$ = [
+	3,
+	n0$3,
+	_GCOR,
+	0,
+	[
+		_II$1,
+		_La,
+		_DR$1
+	],
+	[
+		0,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	1
+];
+var GetConsoleOutputResult$ = [
+	3,
+	n0$3,
+	_GCORe,
+	0,
+	[
+		_II$1,
+		_Tim,
+		_Ou
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$1]: _iI
+		}],
+		[4, {
+			[_eQN]: `Timestamp`,
+			[_xN$1]: _ti
+		}],
+		[0, {
+			[_eQN]: `Output`,
+			[_xN$1]: _ou
+		}]
+	]
+];
+var GetConsoleScreenshotRequest$ = [
+	3,
+	n0$3,
+	_GCSR,
+	0,
+	[
+		_II$1,
+		_DR$1,
+		_WU
+	],
+	[
+		0,
+		2,
+		2
+	],
+	1
+];
+var GetConsoleScreenshotResult$ = [
+	3,
+	n0$3,
+	_GCSRe,
+	0,
+	[_IDm, _II$1],
+	[[0, {
+		[_eQN]: `ImageData`,
+		[_xN$1]: _iD
+	}], [0, {
+		[_eQN]: `InstanceId`,
+		[_xN$1]: _iI
+	}]]
+];
+var GetEbsDefaultKmsKeyIdRequest$ = [
+	3,
+	n0$3,
+	_GEDKKIR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetEbsDefaultKmsKeyIdResult$ = [
+	3,
+	n0$3,
+	_GEDKKIRe,
+	0,
+	[_KKI],
+	[[0, {
+		[_eQN]: `KmsKeyId`,
+		[_xN$1]: _kKI
+	}]]
+];
+var GetEbsEncryptionByDefaultRequest$ = [
+	3,
+	n0$3,
+	_GEEBDR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetEbsEncryptionByDefaultResult$ = [
+	3,
+	n0$3,
+	_GEEBDRe,
+	0,
+	[_EEBD, _STs],
+	[[2, {
+		[_eQN]: `EbsEncryptionByDefault`,
+		[_xN$1]: _eEBD
+	}], [0, {
+		[_eQN]: `SseType`,
+		[_xN$1]: _sTs
+	}]]
+];
+var GetImageAncestryRequest$ = [
+	3,
+	n0$3,
+	_GIAR,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var GetImageAncestryResult$ = [
+	3,
+	n0$3,
+	_GIARe,
+	0,
+	[_IAE$2],
+	[[() => ImageAncestryEntryList, {
+		[_eQN]: `ImageAncestryEntrySet`,
+		[_xN$1]: _iAES
+	}]]
+];
+var GpuDeviceInfo$ = [
+	3,
+	n0$3,
+	_GDI,
+	0,
+	[
+		_N$2,
+		_Man,
+		_Cou,
+		_LGC,
+		_GPS,
+		_Wo,
+		_MIe
+	],
+	[
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$1]: _man
+		}],
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$1]: _cou
+		}],
+		[1, {
+			[_eQN]: `LogicalGpuCount`,
+			[_xN$1]: _lGC
+		}],
+		[1, {
+			[_eQN]: `GpuPartitionSize`,
+			[_xN$1]: _gPS
+		}],
+		[() => WorkloadsList, {
+			[_eQN]: `WorkloadSet`,
+			[_xN$1]: _wS
+		}],
+		[() => GpuDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$1]: _mIe
+		}]
+	]
+];
+var GpuDeviceMemoryInfo$ = [
+	3,
+	n0$3,
+	_GDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$1]: _sIMB
+	}]]
+];
+var GpuInfo$ = [
+	3,
+	n0$3,
+	_GIp,
+	0,
+	[_Gp, _TGMIMB],
+	[[() => GpuDeviceInfoList, {
+		[_eQN]: `Gpus`,
+		[_xN$1]: _gp
+	}], [1, {
+		[_eQN]: `TotalGpuMemoryInMiB`,
+		[_xN$1]: _tGMIMB
+	}]]
+];
+var GroupIdentifier$ = [
+	3,
+	n0$3,
+	_GIrou,
+	0,
+	[_GIr, _GN],
+	[[0, {
+		[_eQN]: `GroupId`,
+		[_xN$1]: _gIr
+	}], [0, {
+		[_eQN]: `GroupName`,
+		[_xN$1]: _gN
+	}]]
+];
+var HibernationOptions$ = [
+	3,
+	n0$3,
+	_HO,
+	0,
+	[_Conf],
+	[[2, {
+		[_eQN]: `Configured`,
+		[_xN$1]: _conf
+	}]]
+];
+var HibernationOptionsRequest$ = [
+	3,
+	n0$3,
+	_HOR,
+	0,
+	[_Conf],
+	[2]
+];
+var IamInstanceProfile$ = [
+	3,
+	n0$3,
+	_IIP,
+	0,
+	[_Ar, _I$2],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN$1]: _ar
+	}], [0, {
+		[_eQN]: `Id`,
+		[_xN$1]: _i
+	}]]
+];
+var IamInstanceProfileSpecification$ = [
+	3,
+	n0$3,
+	_IIPS,
+	0,
+	[_Ar, _N$2],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN$1]: _ar
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN$1]: _n
+	}]]
+];
+var Image$ = [
+	3,
+	n0$3,
+	_Ima,
+	0,
+	[
+		_PDl,
+		_UO,
+		_BDMl,
+		_De,
+		_ESna,
+		_Hy,
+		_IOA,
+		_N$2,
+		_RDN,
+		_RDT,
+		_SNS,
+		_SRt,
+		_T$2,
+		_VTir,
+		_BM,
+		_TSp,
+		_DTe,
+		_ISmd,
+		_SIIo,
+		_DPer,
+		_LLT,
+		_IAm,
+		_SII,
+		_SIRo,
+		_FTE,
+		_PSPN,
+		_IW,
+		_SRc,
+		_ITSn,
+		_IIm,
+		_IL,
+		_St,
+		_OI$1,
+		_CDr,
+		_Pu,
+		_PCro,
+		_Arc,
+		_ITm,
+		_KI$2,
+		_RIa,
+		_Pl$1
+	],
+	[
+		[0, {
+			[_eQN]: `PlatformDetails`,
+			[_xN$1]: _pDl
+		}],
+		[0, {
+			[_eQN]: `UsageOperation`,
+			[_xN$1]: _uO
+		}],
+		[() => BlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN$1]: _bDM
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[2, {
+			[_eQN]: `EnaSupport`,
+			[_xN$1]: _eSna
+		}],
+		[0, {
+			[_eQN]: `Hypervisor`,
+			[_xN$1]: _h
+		}],
+		[0, {
+			[_eQN]: `ImageOwnerAlias`,
+			[_xN$1]: _iOA
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[0, {
+			[_eQN]: `RootDeviceName`,
+			[_xN$1]: _rDN
+		}],
+		[0, {
+			[_eQN]: `RootDeviceType`,
+			[_xN$1]: _rDT
+		}],
+		[0, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN$1]: _sNSr
+		}],
+		[() => StateReason$, {
+			[_eQN]: `StateReason`,
+			[_xN$1]: _sRt
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$1]: _tS
+		}],
+		[0, {
+			[_eQN]: `VirtualizationType`,
+			[_xN$1]: _vTi
+		}],
+		[0, {
+			[_eQN]: `BootMode`,
+			[_xN$1]: _bM
+		}],
+		[0, {
+			[_eQN]: `TpmSupport`,
+			[_xN$1]: _tSp
+		}],
+		[0, {
+			[_eQN]: `DeprecationTime`,
+			[_xN$1]: _dTe
+		}],
+		[0, {
+			[_eQN]: `ImdsSupport`,
+			[_xN$1]: _iSmd
+		}],
+		[0, {
+			[_eQN]: `SourceInstanceId`,
+			[_xN$1]: _sII
+		}],
+		[0, {
+			[_eQN]: `DeregistrationProtection`,
+			[_xN$1]: _dPe
+		}],
+		[0, {
+			[_eQN]: `LastLaunchedTime`,
+			[_xN$1]: _lLT
+		}],
+		[2, {
+			[_eQN]: `ImageAllowed`,
+			[_xN$1]: _iAm
+		}],
+		[0, {
+			[_eQN]: `SourceImageId`,
+			[_xN$1]: _sIIo
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN$1]: _sIR
+		}],
+		[2, {
+			[_eQN]: `FreeTierEligible`,
+			[_xN$1]: _fTE
+		}],
+		[0, {
+			[_eQN]: `PublicSsmParameterName`,
+			[_xN$1]: _pSPN
+		}],
+		[() => ImageWatermarkList, {
+			[_eQN]: `ImageWatermarkSet`,
+			[_xN$1]: _iWS
+		}],
+		[() => ScanResults$, {
+			[_eQN]: `ScanResults`,
+			[_xN$1]: _sRc
+		}],
+		[() => InstanceTypeSpecification$, {
+			[_eQN]: `InstanceTypeSpecification`,
+			[_xN$1]: _iTSn
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ImageLocation`,
+			[_xN$1]: _iL
+		}],
+		[0, {
+			[_eQN]: `ImageState`,
+			[_xN$1]: _iSmag
+		}],
+		[0, {
+			[_eQN]: `ImageOwnerId`,
+			[_xN$1]: _iOI
+		}],
+		[0, {
+			[_eQN]: `CreationDate`,
+			[_xN$1]: _cDr
+		}],
+		[2, {
+			[_eQN]: `IsPublic`,
+			[_xN$1]: _iPs
+		}],
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN$1]: _pC
+		}],
+		[0, {
+			[_eQN]: `Architecture`,
+			[_xN$1]: _arc
+		}],
+		[0, {
+			[_eQN]: `ImageType`,
+			[_xN$1]: _iTm
+		}],
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN$1]: _kI
+		}],
+		[0, {
+			[_eQN]: `RamdiskId`,
+			[_xN$1]: _rIa
+		}],
+		[0, {
+			[_eQN]: `Platform`,
+			[_xN$1]: _pl
+		}]
+	]
+];
+var ImageAncestryEntry$ = [
+	3,
+	n0$3,
+	_IAEm,
+	0,
+	[
+		_CDr,
+		_IIm,
+		_IOA,
+		_SII,
+		_SIRo
+	],
+	[
+		[4, {
+			[_eQN]: `CreationDate`,
+			[_xN$1]: _cDr
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ImageOwnerAlias`,
+			[_xN$1]: _iOA
+		}],
+		[0, {
+			[_eQN]: `SourceImageId`,
+			[_xN$1]: _sIIo
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN$1]: _sIR
+		}]
+	]
+];
+var ImageAttribute$ = [
+	3,
+	n0$3,
+	_IAma,
+	0,
+	[
+		_De,
+		_KI$2,
+		_RIa,
+		_SNS,
+		_BM,
+		_TSp,
+		_UD,
+		_LLT,
+		_ISmd,
+		_DPer,
+		_IIm,
+		_LPa,
+		_PCro,
+		_BDMl
+	],
+	[
+		[() => AttributeValue$, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `Kernel`,
+			[_xN$1]: _ke
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `Ramdisk`,
+			[_xN$1]: _ra
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN$1]: _sNSr
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `BootMode`,
+			[_xN$1]: _bM
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `TpmSupport`,
+			[_xN$1]: _tSp
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `UefiData`,
+			[_xN$1]: _uD
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `LastLaunchedTime`,
+			[_xN$1]: _lLT
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `ImdsSupport`,
+			[_xN$1]: _iSmd
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `DeregistrationProtection`,
+			[_xN$1]: _dPe
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[() => LaunchPermissionList, {
+			[_eQN]: `LaunchPermission`,
+			[_xN$1]: _lPa
+		}],
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN$1]: _pC
+		}],
+		[() => BlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN$1]: _bDM
+		}]
+	]
+];
+var ImageCriterion$ = [
+	3,
+	n0$3,
+	_ICma,
+	0,
+	[
+		_IPm,
+		_MPC,
+		_INm,
+		_DTC,
+		_CDC,
+		_IW,
+		_SRC
+	],
+	[
+		[() => ImageProviderList, {
+			[_eQN]: `ImageProviderSet`,
+			[_xN$1]: _iPSm
+		}],
+		[() => MarketplaceProductCodeList, {
+			[_eQN]: `MarketplaceProductCodeSet`,
+			[_xN$1]: _mPCS
+		}],
+		[() => ImageNameList, {
+			[_eQN]: `ImageNameSet`,
+			[_xN$1]: _iNS
+		}],
+		[() => DeprecationTimeCondition$, {
+			[_eQN]: `DeprecationTimeCondition`,
+			[_xN$1]: _dTC
+		}],
+		[() => CreationDateCondition$, {
+			[_eQN]: `CreationDateCondition`,
+			[_xN$1]: _cDC
+		}],
+		[() => ImageWatermarkFilterResponseList, {
+			[_eQN]: `ImageWatermarkSet`,
+			[_xN$1]: _iWS
+		}],
+		[() => ScanResultCondition$, {
+			[_eQN]: `ScanResultCondition`,
+			[_xN$1]: _sRC
+		}]
+	]
+];
+var ImageRecycleBinInfo$ = [
+	3,
+	n0$3,
+	_IRBI,
+	0,
+	[
+		_IIm,
+		_N$2,
+		_De,
+		_RBET,
+		_RBETe
+	],
+	[
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[4, {
+			[_eQN]: `RecycleBinEnterTime`,
+			[_xN$1]: _rBET
+		}],
+		[4, {
+			[_eQN]: `RecycleBinExitTime`,
+			[_xN$1]: _rBETe
+		}]
+	]
+];
+var ImageReference$ = [
+	3,
+	n0$3,
+	_IRma,
+	0,
+	[
+		_IIm,
+		_RTe$1,
+		_Ar
+	],
+	[
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ResourceType`,
+			[_xN$1]: _rTe
+		}],
+		[0, {
+			[_eQN]: `Arn`,
+			[_xN$1]: _ar
+		}]
+	]
+];
+var ImageWatermark$ = [
+	3,
+	n0$3,
+	_IWm,
+	0,
+	[
+		_WK,
+		_SIRo,
+		_SII,
+		_SICT,
+		_WCT
+	],
+	[
+		[0, {
+			[_eQN]: `WatermarkKey`,
+			[_xN$1]: _wK
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN$1]: _sIR
+		}],
+		[0, {
+			[_eQN]: `SourceImageId`,
+			[_xN$1]: _sIIo
+		}],
+		[4, {
+			[_eQN]: `SourceImageCreationTime`,
+			[_xN$1]: _sICT
+		}],
+		[4, {
+			[_eQN]: `WatermarkCreationTime`,
+			[_xN$1]: _wCT
+		}]
+	]
+];
+var ImageWatermarkFilterResponse$ = [
+	3,
+	n0$3,
+	_IWFRm,
+	0,
+	[
+		_WK,
+		_SIRo,
+		_MDSSIC,
+		_MDSWC
+	],
+	[
+		[0, {
+			[_eQN]: `WatermarkKey`,
+			[_xN$1]: _wK
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN$1]: _sIR
+		}],
+		[1, {
+			[_eQN]: `MaximumDaysSinceSourceImageCreated`,
+			[_xN$1]: _mDSSIC
+		}],
+		[1, {
+			[_eQN]: `MaximumDaysSinceWatermarkCreated`,
+			[_xN$1]: _mDSWC
+		}]
+	]
+];
+var InferenceAcceleratorInfo$ = [
+	3,
+	n0$3,
+	_IAIn,
+	0,
+	[_Acc, _TIMIMB],
+	[[() => InferenceDeviceInfoList, {
+		[_eQN]: `Accelerators`,
+		[_xN$1]: _acc
+	}], [1, {
+		[_eQN]: `TotalInferenceMemoryInMiB`,
+		[_xN$1]: _tIMIMB
+	}]]
+];
+var InferenceDeviceInfo$ = [
+	3,
+	n0$3,
+	_IDI,
+	0,
+	[
+		_Cou,
+		_N$2,
+		_Man,
+		_MIe
+	],
+	[
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$1]: _cou
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$1]: _man
+		}],
+		[() => InferenceDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$1]: _mIe
+		}]
+	]
+];
+var InferenceDeviceMemoryInfo$ = [
+	3,
+	n0$3,
+	_IDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$1]: _sIMB
+	}]]
+];
+var Instance$ = [
+	3,
+	n0$3,
+	_In,
+	0,
+	[
+		_Arc,
+		_BDMl,
+		_CT,
+		_EO,
+		_ESna,
+		_Hy,
+		_IIP,
+		_ILn,
+		_EGAl,
+		_EIAAla,
+		_NIet,
+		_OA,
+		_RDN,
+		_RDT,
+		_SGe,
+		_SDC,
+		_SIRI,
+		_SNS,
+		_SRt,
+		_T$2,
+		_VTir,
+		_CO,
+		_CBI,
+		_CRI,
+		_CRSa,
+		_HO,
+		_Lic,
+		_MO,
+		_EOn,
+		_BM,
+		_PDl,
+		_UO,
+		_UOUT,
+		_PDNO,
+		_IApv,
+		_TSp,
+		_MOa,
+		_CIBM,
+		_NPO,
+		_Op,
+		_SIec,
+		_II$1,
+		_IIm,
+		_St,
+		_PDN,
+		_PDNub,
+		_STR,
+		_KN,
+		_ALI,
+		_PCro,
+		_IT$1,
+		_LTau,
+		_Pla,
+		_KI$2,
+		_RIa,
+		_Pl$1,
+		_Mon,
+		_SIu,
+		_VI,
+		_PIAr,
+		_PIAu
+	],
+	[
+		[0, {
+			[_eQN]: `Architecture`,
+			[_xN$1]: _arc
+		}],
+		[() => InstanceBlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN$1]: _bDM
+		}],
+		[0, {
+			[_eQN]: `ClientToken`,
+			[_xN$1]: _cT
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN$1]: _eO
+		}],
+		[2, {
+			[_eQN]: `EnaSupport`,
+			[_xN$1]: _eSna
+		}],
+		[0, {
+			[_eQN]: `Hypervisor`,
+			[_xN$1]: _h
+		}],
+		[() => IamInstanceProfile$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN$1]: _iIP
+		}],
+		[0, {
+			[_eQN]: `InstanceLifecycle`,
+			[_xN$1]: _iLn
+		}],
+		[() => ElasticGpuAssociationList, {
+			[_eQN]: `ElasticGpuAssociationSet`,
+			[_xN$1]: _eGASl
+		}],
+		[() => ElasticInferenceAcceleratorAssociationList, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationSet`,
+			[_xN$1]: _eIAASl
+		}],
+		[() => InstanceNetworkInterfaceList, {
+			[_eQN]: `NetworkInterfaceSet`,
+			[_xN$1]: _nIS
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$1]: _oA
+		}],
+		[0, {
+			[_eQN]: `RootDeviceName`,
+			[_xN$1]: _rDN
+		}],
+		[0, {
+			[_eQN]: `RootDeviceType`,
+			[_xN$1]: _rDT
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN$1]: _gSr
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN$1]: _sDC
+		}],
+		[0, {
+			[_eQN]: `SpotInstanceRequestId`,
+			[_xN$1]: _sIRI
+		}],
+		[0, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN$1]: _sNSr
+		}],
+		[() => StateReason$, {
+			[_eQN]: `StateReason`,
+			[_xN$1]: _sRt
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$1]: _tS
+		}],
+		[0, {
+			[_eQN]: `VirtualizationType`,
+			[_xN$1]: _vTi
+		}],
+		[() => CpuOptions$, {
+			[_eQN]: `CpuOptions`,
+			[_xN$1]: _cO
+		}],
+		[0, {
+			[_eQN]: `CapacityBlockId`,
+			[_xN$1]: _cBI
+		}],
+		[0, {
+			[_eQN]: `CapacityReservationId`,
+			[_xN$1]: _cRI
+		}],
+		[() => CapacityReservationSpecificationResponse$, {
+			[_eQN]: `CapacityReservationSpecification`,
+			[_xN$1]: _cRSa
+		}],
+		[() => HibernationOptions$, {
+			[_eQN]: `HibernationOptions`,
+			[_xN$1]: _hO
+		}],
+		[() => LicenseList, {
+			[_eQN]: `LicenseSet`,
+			[_xN$1]: _lSic
+		}],
+		[() => InstanceMetadataOptionsResponse$, {
+			[_eQN]: `MetadataOptions`,
+			[_xN$1]: _mO
+		}],
+		[() => EnclaveOptions$, {
+			[_eQN]: `EnclaveOptions`,
+			[_xN$1]: _eOn
+		}],
+		[0, {
+			[_eQN]: `BootMode`,
+			[_xN$1]: _bM
+		}],
+		[0, {
+			[_eQN]: `PlatformDetails`,
+			[_xN$1]: _pDl
+		}],
+		[0, {
+			[_eQN]: `UsageOperation`,
+			[_xN$1]: _uO
+		}],
+		[4, {
+			[_eQN]: `UsageOperationUpdateTime`,
+			[_xN$1]: _uOUT
+		}],
+		[() => PrivateDnsNameOptionsResponse$, {
+			[_eQN]: `PrivateDnsNameOptions`,
+			[_xN$1]: _pDNO
+		}],
+		[0, {
+			[_eQN]: `Ipv6Address`,
+			[_xN$1]: _iApv
+		}],
+		[0, {
+			[_eQN]: `TpmSupport`,
+			[_xN$1]: _tSp
+		}],
+		[() => InstanceMaintenanceOptions$, {
+			[_eQN]: `MaintenanceOptions`,
+			[_xN$1]: _mOa
+		}],
+		[0, {
+			[_eQN]: `CurrentInstanceBootMode`,
+			[_xN$1]: _cIBM
+		}],
+		[() => InstanceNetworkPerformanceOptions$, {
+			[_eQN]: `NetworkPerformanceOptions`,
+			[_xN$1]: _nPO
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$1]: _ope
+		}],
+		[() => InstanceSecondaryInterfaceList, {
+			[_eQN]: `SecondaryInterfaceSet`,
+			[_xN$1]: _sISe
+		}],
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$1]: _iI
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `InstanceState`,
+			[_xN$1]: _iSnst
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN$1]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `DnsName`,
+			[_xN$1]: _dNn
+		}],
+		[0, {
+			[_eQN]: `Reason`,
+			[_xN$1]: _re
+		}],
+		[0, {
+			[_eQN]: `KeyName`,
+			[_xN$1]: _kN
+		}],
+		[1, {
+			[_eQN]: `AmiLaunchIndex`,
+			[_xN$1]: _aLI
+		}],
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN$1]: _pC
+		}],
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN$1]: _iT
+		}],
+		[4, {
+			[_eQN]: `LaunchTime`,
+			[_xN$1]: _lTau
+		}],
+		[() => Placement$, {
+			[_eQN]: `Placement`,
+			[_xN$1]: _pla
+		}],
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN$1]: _kI
+		}],
+		[0, {
+			[_eQN]: `RamdiskId`,
+			[_xN$1]: _rIa
+		}],
+		[0, {
+			[_eQN]: `Platform`,
+			[_xN$1]: _pl
+		}],
+		[() => Monitoring$, {
+			[_eQN]: `Monitoring`,
+			[_xN$1]: _mon
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$1]: _sIu
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$1]: _vI
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$1]: _pIAr
+		}],
+		[0, {
+			[_eQN]: `IpAddress`,
+			[_xN$1]: _iAp
+		}]
+	]
+];
+var InstanceAttachmentEnaSrdSpecification$ = [
+	3,
+	n0$3,
+	_IAESS,
+	0,
+	[_ESE, _ESUS],
+	[[2, {
+		[_eQN]: `EnaSrdEnabled`,
+		[_xN$1]: _eSE
+	}], [() => InstanceAttachmentEnaSrdUdpSpecification$, {
+		[_eQN]: `EnaSrdUdpSpecification`,
+		[_xN$1]: _eSUS
+	}]]
+];
+var InstanceAttachmentEnaSrdUdpSpecification$ = [
+	3,
+	n0$3,
+	_IAESUS,
+	0,
+	[_ESUE],
+	[[2, {
+		[_eQN]: `EnaSrdUdpEnabled`,
+		[_xN$1]: _eSUE
+	}]]
+];
+var InstanceBlockDeviceMapping$ = [
+	3,
+	n0$3,
+	_IBDM,
+	0,
+	[_DN, _Eb],
+	[[0, {
+		[_eQN]: `DeviceName`,
+		[_xN$1]: _dN
+	}], [() => EbsInstanceBlockDevice$, {
+		[_eQN]: `Ebs`,
+		[_xN$1]: _eb
+	}]]
+];
+var InstanceIpv4Prefix$ = [
+	3,
+	n0$3,
+	_IIPn,
+	0,
+	[_IPpvre],
+	[[0, {
+		[_eQN]: `Ipv4Prefix`,
+		[_xN$1]: _iPpv
+	}]]
+];
+var InstanceIpv6Address$ = [
+	3,
+	n0$3,
+	_IIA,
+	0,
+	[_IApv, _IPIs],
+	[[0, {
+		[_eQN]: `Ipv6Address`,
+		[_xN$1]: _iApv
+	}], [2, {
+		[_eQN]: `IsPrimaryIpv6`,
+		[_xN$1]: _iPIs
+	}]]
+];
+var InstanceIpv6Prefix$ = [
+	3,
+	n0$3,
+	_IIPns,
+	0,
+	[_IPpv],
+	[[0, {
+		[_eQN]: `Ipv6Prefix`,
+		[_xN$1]: _iPpvr
+	}]]
+];
+var InstanceMaintenanceOptions$ = [
+	3,
+	n0$3,
+	_IMO,
+	0,
+	[_ARuto, _RMe],
+	[[0, {
+		[_eQN]: `AutoRecovery`,
+		[_xN$1]: _aRut
+	}], [0, {
+		[_eQN]: `RebootMigration`,
+		[_xN$1]: _rMe
+	}]]
+];
+var InstanceMaintenanceOptionsRequest$ = [
+	3,
+	n0$3,
+	_IMOR,
+	0,
+	[_ARuto],
+	[0]
+];
+var InstanceMarketOptionsRequest$ = [
+	3,
+	n0$3,
+	_IMORn,
+	0,
+	[_MTa, _SO],
+	[0, () => SpotMarketOptions$]
+];
+var InstanceMetadataOptionsRequest$ = [
+	3,
+	n0$3,
+	_IMORns,
+	0,
+	[
+		_HT,
+		_HPRHL,
+		_HE,
+		_HPI,
+		_IMT
+	],
+	[
+		0,
+		1,
+		0,
+		0,
+		0
+	]
+];
+var InstanceMetadataOptionsResponse$ = [
+	3,
+	n0$3,
+	_IMORnst,
+	0,
+	[
+		_St,
+		_HT,
+		_HPRHL,
+		_HE,
+		_HPI,
+		_IMT
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN$1]: _st
+		}],
+		[0, {
+			[_eQN]: `HttpTokens`,
+			[_xN$1]: _hT
+		}],
+		[1, {
+			[_eQN]: `HttpPutResponseHopLimit`,
+			[_xN$1]: _hPRHL
+		}],
+		[0, {
+			[_eQN]: `HttpEndpoint`,
+			[_xN$1]: _hE$2
+		}],
+		[0, {
+			[_eQN]: `HttpProtocolIpv6`,
+			[_xN$1]: _hPI
+		}],
+		[0, {
+			[_eQN]: `InstanceMetadataTags`,
+			[_xN$1]: _iMT
+		}]
+	]
+];
+var InstanceNetworkInterface$ = [
+	3,
+	n0$3,
+	_INI,
+	0,
+	[
+		_Ass,
+		_Att,
+		_De,
+		_G$1,
+		_IA$2,
+		_MAa$1,
+		_NII,
+		_OI$1,
+		_PDN,
+		_PIAr,
+		_PIAri,
+		_SDC,
+		_Sta,
+		_SIu,
+		_VI,
+		_ITnt,
+		_IPpvr,
+		_IPp,
+		_CTC,
+		_Op
+	],
+	[
+		[() => InstanceNetworkInterfaceAssociation$, {
+			[_eQN]: `Association`,
+			[_xN$1]: _ass
+		}],
+		[() => InstanceNetworkInterfaceAttachment$, {
+			[_eQN]: `Attachment`,
+			[_xN$1]: _at
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN$1]: _gSr
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6AddressesSet`,
+			[_xN$1]: _iASp
+		}],
+		[0, {
+			[_eQN]: `MacAddress`,
+			[_xN$1]: _mAa
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN$1]: _nII
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN$1]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$1]: _pIAr
+		}],
+		[() => InstancePrivateIpAddressList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN$1]: _pIAS
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN$1]: _sDC
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$1]: _sIu
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$1]: _vI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN$1]: _iTnt
+		}],
+		[() => InstanceIpv4PrefixList, {
+			[_eQN]: `Ipv4PrefixSet`,
+			[_xN$1]: _iPSpvr
+		}],
+		[() => InstanceIpv6PrefixList, {
+			[_eQN]: `Ipv6PrefixSet`,
+			[_xN$1]: _iPSpvre
+		}],
+		[() => ConnectionTrackingSpecificationResponse$, {
+			[_eQN]: `ConnectionTrackingConfiguration`,
+			[_xN$1]: _cTC
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$1]: _ope
+		}]
+	]
+];
+var InstanceNetworkInterfaceAssociation$ = [
+	3,
+	n0$3,
+	_INIA,
+	0,
+	[
+		_CI,
+		_COI,
+		_IOI,
+		_PDNub,
+		_PI$1
+	],
+	[
+		[0, {
+			[_eQN]: `CarrierIp`,
+			[_xN$1]: _cI
+		}],
+		[0, {
+			[_eQN]: `CustomerOwnedIp`,
+			[_xN$1]: _cOI
+		}],
+		[0, {
+			[_eQN]: `IpOwnerId`,
+			[_xN$1]: _iOIp
+		}],
+		[0, {
+			[_eQN]: `PublicDnsName`,
+			[_xN$1]: _pDNu
+		}],
+		[0, {
+			[_eQN]: `PublicIp`,
+			[_xN$1]: _pI
+		}]
+	]
+];
+var InstanceNetworkInterfaceAttachment$ = [
+	3,
+	n0$3,
+	_INIAn,
+	0,
+	[
+		_ATtt,
+		_AItt,
+		_DOT,
+		_DI,
+		_Sta,
+		_NCI,
+		_ESS,
+		_EQC
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN$1]: _aTt
+		}],
+		[0, {
+			[_eQN]: `AttachmentId`,
+			[_xN$1]: _aIt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$1]: _dI
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$1]: _nCI
+		}],
+		[() => InstanceAttachmentEnaSrdSpecification$, {
+			[_eQN]: `EnaSrdSpecification`,
+			[_xN$1]: _eSS
+		}],
+		[1, {
+			[_eQN]: `EnaQueueCount`,
+			[_xN$1]: _eQC
+		}]
+	]
+];
+var InstanceNetworkInterfaceSpecification$ = [
+	3,
+	n0$3,
+	_INIS,
+	0,
+	[
+		_APIAss,
+		_DOT,
+		_De,
+		_DI,
+		_G$1,
+		_IAC,
+		_IA$2,
+		_NII,
+		_PIAr,
+		_PIAri,
+		_SPIAC,
+		_SIu,
+		_ACIA,
+		_ITnt,
+		_NCI,
+		_IPpvr,
+		_IPCp,
+		_IPp,
+		_IPC,
+		_PIr,
+		_ESS,
+		_CTS,
+		_EQC
+	],
+	[
+		[2, {
+			[_eQN]: `AssociatePublicIpAddress`,
+			[_xN$1]: _aPIA
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$1]: _dI
+		}],
+		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
+		[1, {
+			[_eQN]: `Ipv6AddressCount`,
+			[_xN$1]: _iAC
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6Addresses`,
+			[_xN$1]: _iASp
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN$1]: _nII
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$1]: _pIAr
+		}],
+		[() => PrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddresses`,
+			[_xN$1]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `SecondaryPrivateIpAddressCount`,
+			[_xN$1]: _sPIAC
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$1]: _sIu
+		}],
+		2,
+		0,
+		1,
+		[() => Ipv4PrefixList, { [_xN$1]: _IPpvre }],
+		1,
+		[() => Ipv6PrefixList, { [_xN$1]: _IPpv }],
+		1,
+		2,
+		() => EnaSrdSpecificationRequest$,
+		() => ConnectionTrackingSpecificationRequest$,
+		1
+	]
+];
+var InstanceNetworkPerformanceOptions$ = [
+	3,
+	n0$3,
+	_INPO,
+	0,
+	[_BW],
+	[[0, {
+		[_eQN]: `BandwidthWeighting`,
+		[_xN$1]: _bW
+	}]]
+];
+var InstanceNetworkPerformanceOptionsRequest$ = [
+	3,
+	n0$3,
+	_INPOR,
+	0,
+	[_BW],
+	[0]
+];
+var InstancePrivateIpAddress$ = [
+	3,
+	n0$3,
+	_IPIA,
+	0,
+	[
+		_Ass,
+		_Prim,
+		_PDN,
+		_PIAr
+	],
+	[
+		[() => InstanceNetworkInterfaceAssociation$, {
+			[_eQN]: `Association`,
+			[_xN$1]: _ass
+		}],
+		[2, {
+			[_eQN]: `Primary`,
+			[_xN$1]: _prim
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN$1]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$1]: _pIAr
+		}]
+	]
+];
+var InstanceRequirements$ = [
+	3,
+	n0$3,
+	_IR$1,
+	0,
+	[
+		_VCC,
+		_MMB,
+		_CM,
+		_MGBPVC,
+		_EITxc,
+		_IGns,
+		_SMPPOLP,
+		_ODMPPOLP,
+		_BMa,
+		_BP,
+		_RHS,
+		_NIC,
+		_LSo,
+		_LST,
+		_TLSGB,
+		_BEBM,
+		_ATc,
+		_AC,
+		_AMc,
+		_ANcc,
+		_ATMMB,
+		_NBGe,
+		_AIT,
+		_MSPAPOOODP,
+		_BPF,
+		_REIT
+	],
+	[
+		[() => VCpuCountRange$, {
+			[_eQN]: `VCpuCount`,
+			[_xN$1]: _vCC
+		}],
+		[() => MemoryMiB$, {
+			[_eQN]: `MemoryMiB`,
+			[_xN$1]: _mMB
+		}],
+		[() => CpuManufacturerSet, {
+			[_eQN]: `CpuManufacturerSet`,
+			[_xN$1]: _cMSp
+		}],
+		[() => MemoryGiBPerVCpu$, {
+			[_eQN]: `MemoryGiBPerVCpu`,
+			[_xN$1]: _mGBPVC
+		}],
+		[() => ExcludedInstanceTypeSet, {
+			[_eQN]: `ExcludedInstanceTypeSet`,
+			[_xN$1]: _eITSx
+		}],
+		[() => InstanceGenerationSet, {
+			[_eQN]: `InstanceGenerationSet`,
+			[_xN$1]: _iGSn
+		}],
+		[1, {
+			[_eQN]: `SpotMaxPricePercentageOverLowestPrice`,
+			[_xN$1]: _sMPPOLP
+		}],
+		[1, {
+			[_eQN]: `OnDemandMaxPricePercentageOverLowestPrice`,
+			[_xN$1]: _oDMPPOLP
+		}],
+		[0, {
+			[_eQN]: `BareMetal`,
+			[_xN$1]: _bMa
+		}],
+		[0, {
+			[_eQN]: `BurstablePerformance`,
+			[_xN$1]: _bP
+		}],
+		[2, {
+			[_eQN]: `RequireHibernateSupport`,
+			[_xN$1]: _rHS
+		}],
+		[() => NetworkInterfaceCount$, {
+			[_eQN]: `NetworkInterfaceCount`,
+			[_xN$1]: _nIC
+		}],
+		[0, {
+			[_eQN]: `LocalStorage`,
+			[_xN$1]: _lSo
+		}],
+		[() => LocalStorageTypeSet, {
+			[_eQN]: `LocalStorageTypeSet`,
+			[_xN$1]: _lSTS
+		}],
+		[() => TotalLocalStorageGB$, {
+			[_eQN]: `TotalLocalStorageGB`,
+			[_xN$1]: _tLSGB
+		}],
+		[() => BaselineEbsBandwidthMbps$, {
+			[_eQN]: `BaselineEbsBandwidthMbps`,
+			[_xN$1]: _bEBM
+		}],
+		[() => AcceleratorTypeSet, {
+			[_eQN]: `AcceleratorTypeSet`,
+			[_xN$1]: _aTSc
+		}],
+		[() => AcceleratorCount$, {
+			[_eQN]: `AcceleratorCount`,
+			[_xN$1]: _aCc
+		}],
+		[() => AcceleratorManufacturerSet, {
+			[_eQN]: `AcceleratorManufacturerSet`,
+			[_xN$1]: _aMS
+		}],
+		[() => AcceleratorNameSet, {
+			[_eQN]: `AcceleratorNameSet`,
+			[_xN$1]: _aNS
+		}],
+		[() => AcceleratorTotalMemoryMiB$, {
+			[_eQN]: `AcceleratorTotalMemoryMiB`,
+			[_xN$1]: _aTMMB
+		}],
+		[() => NetworkBandwidthGbps$, {
+			[_eQN]: `NetworkBandwidthGbps`,
+			[_xN$1]: _nBGe
+		}],
+		[() => AllowedInstanceTypeSet, {
+			[_eQN]: `AllowedInstanceTypeSet`,
+			[_xN$1]: _aITS
+		}],
+		[1, {
+			[_eQN]: `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`,
+			[_xN$1]: _mSPAPOOODP
+		}],
+		[() => BaselinePerformanceFactors$, {
+			[_eQN]: `BaselinePerformanceFactors`,
+			[_xN$1]: _bPF
+		}],
+		[2, {
+			[_eQN]: `RequireEncryptionInTransit`,
+			[_xN$1]: _rEIT
+		}]
+	]
+];
+var InstanceSecondaryInterface$ = [
+	3,
+	n0$3,
+	_ISIn,
+	0,
+	[
+		_Att,
+		_MAa$1,
+		_SIIec,
+		_OI$1,
+		_PIAri,
+		_SDC,
+		_Sta,
+		_SSIe,
+		_SNI,
+		_ITnt
+	],
+	[
+		[() => InstanceSecondaryInterfaceAttachment$, {
+			[_eQN]: `Attachment`,
+			[_xN$1]: _at
+		}],
+		[0, {
+			[_eQN]: `MacAddress`,
+			[_xN$1]: _mAa
+		}],
+		[0, {
+			[_eQN]: `SecondaryInterfaceId`,
+			[_xN$1]: _sIIe
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[() => InstanceSecondaryInterfacePrivateIpAddressList, {
+			[_eQN]: `PrivateIpAddressSet`,
+			[_xN$1]: _pIASr
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN$1]: _sDC
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[0, {
+			[_eQN]: `SecondarySubnetId`,
+			[_xN$1]: _sSI
+		}],
+		[0, {
+			[_eQN]: `SecondaryNetworkId`,
+			[_xN$1]: _sNI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN$1]: _iTnt
+		}]
+	]
+];
+var InstanceSecondaryInterfaceAttachment$ = [
+	3,
+	n0$3,
+	_ISIA,
+	0,
+	[
+		_ATtt,
+		_AItt,
+		_DOT,
+		_DI,
+		_Sta,
+		_NCI
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN$1]: _aTt
+		}],
+		[0, {
+			[_eQN]: `AttachmentId`,
+			[_xN$1]: _aIt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$1]: _dI
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$1]: _nCI
+		}]
+	]
+];
+var InstanceSecondaryInterfacePrivateIpAddress$ = [
+	3,
+	n0$3,
+	_ISIPIA,
+	0,
+	[_PIAr],
+	[[0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN$1]: _pIAr
+	}]]
+];
+var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
+	3,
+	n0$3,
+	_ISIPIAR,
+	0,
+	[_PIAr],
+	[0],
+	1
+];
+var InstanceSecondaryInterfaceSpecificationRequest$ = [
+	3,
+	n0$3,
+	_ISISR,
+	0,
+	[
+		_DOT,
+		_DI,
+		_PIAri,
+		_PIAC,
+		_SSIe,
+		_ITnt,
+		_NCI
+	],
+	[
+		2,
+		1,
+		[() => InstanceSecondaryInterfacePrivateIpAddressListRequest, { [_xN$1]: _PIAr }],
+		1,
+		0,
+		0,
+		1
+	]
+];
+var InstanceState$ = [
+	3,
+	n0$3,
+	_ISnsta,
+	0,
+	[_Co, _N$2],
+	[[1, {
+		[_eQN]: `Code`,
+		[_xN$1]: _co
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN$1]: _n
+	}]]
+];
+var InstanceStateChange$ = [
+	3,
+	n0$3,
+	_ISC,
+	0,
+	[
+		_II$1,
+		_CSu,
+		_PSr
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$1]: _iI
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `CurrentState`,
+			[_xN$1]: _cSu
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `PreviousState`,
+			[_xN$1]: _pSr
+		}]
+	]
+];
+var InstanceStatus$ = [
+	3,
+	n0$3,
+	_ISnstan,
+	0,
+	[
+		_AZ,
+		_AZI,
+		_OA,
+		_Op,
+		_Ev,
+		_II$1,
+		_ISnsta,
+		_ISnstan,
+		_SSy,
+		_AES,
+		_AS$1,
+		_PSe
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$1]: _aZI
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$1]: _oA
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$1]: _ope
+		}],
+		[() => InstanceStatusEventList, {
+			[_eQN]: `EventsSet`,
+			[_xN$1]: _eSv
+		}],
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$1]: _iI
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `InstanceState`,
+			[_xN$1]: _iSnst
+		}],
+		[() => InstanceStatusSummary$, {
+			[_eQN]: `InstanceStatus`,
+			[_xN$1]: _iSnsta
+		}],
+		[() => InstanceStatusSummary$, {
+			[_eQN]: `SystemStatus`,
+			[_xN$1]: _sSy
+		}],
+		[() => EbsStatusSummary$, {
+			[_eQN]: `AttachedEbsStatus`,
+			[_xN$1]: _aES
+		}],
+		[() => ApplicationStatusSummary$, {
+			[_eQN]: `ApplicationStatus`,
+			[_xN$1]: _aSp
+		}],
+		[() => PerformanceStatusSummary$, {
+			[_eQN]: `PerformanceStatus`,
+			[_xN$1]: _pSe
+		}]
+	]
+];
+var InstanceStatusDetails$ = [
+	3,
+	n0$3,
+	_ISDn,
+	0,
+	[
+		_ISm,
+		_N$2,
+		_Sta
+	],
+	[
+		[4, {
+			[_eQN]: `ImpairedSince`,
+			[_xN$1]: _iSm
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}]
+	]
+];
+var InstanceStatusEvent$ = [
+	3,
+	n0$3,
+	_ISE$1,
+	0,
+	[
+		_IEI,
+		_Co,
+		_De,
+		_NAo,
+		_NB,
+		_NBD
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceEventId`,
+			[_xN$1]: _iEI
+		}],
+		[0, {
+			[_eQN]: `Code`,
+			[_xN$1]: _co
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[4, {
+			[_eQN]: `NotAfter`,
+			[_xN$1]: _nAo
+		}],
+		[4, {
+			[_eQN]: `NotBefore`,
+			[_xN$1]: _nB
+		}],
+		[4, {
+			[_eQN]: `NotBeforeDeadline`,
+			[_xN$1]: _nBD
+		}]
+	]
+];
+var InstanceStatusSummary$ = [
+	3,
+	n0$3,
+	_ISS,
+	0,
+	[_Det, _Sta],
+	[[() => InstanceStatusDetailsList, {
+		[_eQN]: `Details`,
+		[_xN$1]: _det
+	}], [0, {
+		[_eQN]: `Status`,
+		[_xN$1]: _sta
+	}]]
+];
+var InstanceStorageInfo$ = [
+	3,
+	n0$3,
+	_ISIns,
+	0,
+	[
+		_TSIGB,
+		_Dis,
+		_NS,
+		_ESn
+	],
+	[
+		[1, {
+			[_eQN]: `TotalSizeInGB`,
+			[_xN$1]: _tSIGB
+		}],
+		[() => DiskInfoList, {
+			[_eQN]: `Disks`,
+			[_xN$1]: _dis
+		}],
+		[0, {
+			[_eQN]: `NvmeSupport`,
+			[_xN$1]: _nS
+		}],
+		[0, {
+			[_eQN]: `EncryptionSupport`,
+			[_xN$1]: _eSn
+		}]
+	]
+];
+var InstanceTypeInfo$ = [
+	3,
+	n0$3,
+	_ITIn,
+	0,
+	[
+		_IT$1,
+		_CGur,
+		_FTE,
+		_SUC,
+		_SRDT,
+		_SVT,
+		_BMa,
+		_Hy,
+		_PIro,
+		_VCIpu,
+		_MIe,
+		_ISSn,
+		_ISIns,
+		_EIb,
+		_NIetw,
+		_GIp,
+		_FIpga,
+		_PGIl,
+		_IAIn,
+		_HS,
+		_BPS,
+		_DHS,
+		_ARS,
+		_SBM,
+		_NES,
+		_NTS,
+		_NTI,
+		_MAIe,
+		_NIeu,
+		_PSh,
+		_RMS,
+		_SIRu
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN$1]: _iT
+		}],
+		[2, {
+			[_eQN]: `CurrentGeneration`,
+			[_xN$1]: _cGur
+		}],
+		[2, {
+			[_eQN]: `FreeTierEligible`,
+			[_xN$1]: _fTE
+		}],
+		[() => UsageClassTypeList, {
+			[_eQN]: `SupportedUsageClasses`,
+			[_xN$1]: _sUC
+		}],
+		[() => RootDeviceTypeList, {
+			[_eQN]: `SupportedRootDeviceTypes`,
+			[_xN$1]: _sRDT
+		}],
+		[() => VirtualizationTypeList, {
+			[_eQN]: `SupportedVirtualizationTypes`,
+			[_xN$1]: _sVT
+		}],
+		[2, {
+			[_eQN]: `BareMetal`,
+			[_xN$1]: _bMa
+		}],
+		[0, {
+			[_eQN]: `Hypervisor`,
+			[_xN$1]: _h
+		}],
+		[() => ProcessorInfo$, {
+			[_eQN]: `ProcessorInfo`,
+			[_xN$1]: _pIr
+		}],
+		[() => VCpuInfo$, {
+			[_eQN]: `VCpuInfo`,
+			[_xN$1]: _vCIp
+		}],
+		[() => MemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$1]: _mIe
+		}],
+		[2, {
+			[_eQN]: `InstanceStorageSupported`,
+			[_xN$1]: _iSSn
+		}],
+		[() => InstanceStorageInfo$, {
+			[_eQN]: `InstanceStorageInfo`,
+			[_xN$1]: _iSI
+		}],
+		[() => EbsInfo$, {
+			[_eQN]: `EbsInfo`,
+			[_xN$1]: _eIb
+		}],
+		[() => NetworkInfo$, {
+			[_eQN]: `NetworkInfo`,
+			[_xN$1]: _nIet
+		}],
+		[() => GpuInfo$, {
+			[_eQN]: `GpuInfo`,
+			[_xN$1]: _gIp
+		}],
+		[() => FpgaInfo$, {
+			[_eQN]: `FpgaInfo`,
+			[_xN$1]: _fIp
+		}],
+		[() => PlacementGroupInfo$, {
+			[_eQN]: `PlacementGroupInfo`,
+			[_xN$1]: _pGI
+		}],
+		[() => InferenceAcceleratorInfo$, {
+			[_eQN]: `InferenceAcceleratorInfo`,
+			[_xN$1]: _iAIn
+		}],
+		[2, {
+			[_eQN]: `HibernationSupported`,
+			[_xN$1]: _hSi
+		}],
+		[2, {
+			[_eQN]: `BurstablePerformanceSupported`,
+			[_xN$1]: _bPS
+		}],
+		[2, {
+			[_eQN]: `DedicatedHostsSupported`,
+			[_xN$1]: _dHS
+		}],
+		[2, {
+			[_eQN]: `AutoRecoverySupported`,
+			[_xN$1]: _aRSu
+		}],
+		[() => BootModeTypeList, {
+			[_eQN]: `SupportedBootModes`,
+			[_xN$1]: _sBM
+		}],
+		[0, {
+			[_eQN]: `NitroEnclavesSupport`,
+			[_xN$1]: _nES
+		}],
+		[0, {
+			[_eQN]: `NitroTpmSupport`,
+			[_xN$1]: _nTS
+		}],
+		[() => NitroTpmInfo$, {
+			[_eQN]: `NitroTpmInfo`,
+			[_xN$1]: _nTI
+		}],
+		[() => MediaAcceleratorInfo$, {
+			[_eQN]: `MediaAcceleratorInfo`,
+			[_xN$1]: _mAIe
+		}],
+		[() => NeuronInfo$, {
+			[_eQN]: `NeuronInfo`,
+			[_xN$1]: _nIeu
+		}],
+		[0, {
+			[_eQN]: `PhcSupport`,
+			[_xN$1]: _pSh
+		}],
+		[0, {
+			[_eQN]: `RebootMigrationSupport`,
+			[_xN$1]: _rMS
+		}],
+		[2, {
+			[_eQN]: `SupportedInRegion`,
+			[_xN$1]: _sIRu
+		}]
+	]
+];
+var InstanceTypeItem$ = [
+	3,
+	n0$3,
+	_ITIns,
+	0,
+	[_IT$1],
+	[[0, {
+		[_eQN]: `InstanceType`,
+		[_xN$1]: _iT
+	}]]
+];
+var InstanceTypeOffering$ = [
+	3,
+	n0$3,
+	_ITOn,
+	0,
+	[
+		_IT$1,
+		_LTo,
+		_Loc
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN$1]: _iT
+		}],
+		[0, {
+			[_eQN]: `LocationType`,
+			[_xN$1]: _lTo
+		}],
+		[0, {
+			[_eQN]: `Location`,
+			[_xN$1]: _lo
+		}]
+	]
+];
+var InstanceTypeSpecification$ = [
+	3,
+	n0$3,
+	_ITSn,
+	0,
+	[_SIT, _UIT],
+	[[() => SupportedInstanceTypeSet, {
+		[_eQN]: `SupportedInstanceTypeSet`,
+		[_xN$1]: _sITS
+	}], [() => UnsupportedInstanceTypeSet, {
+		[_eQN]: `UnsupportedInstanceTypeSet`,
+		[_xN$1]: _uITS
+	}]]
+];
+var InstanceTypeSpecificationRequest$ = [
+	3,
+	n0$3,
+	_ITSR,
+	0,
+	[_SIT, _UIT],
+	[[() => SupportedInstanceTypeRequestSet, { [_xN$1]: _SITu }], [() => UnsupportedInstanceTypeRequestSet, { [_xN$1]: _UITn }]]
+];
+var IpPermission$ = [
+	3,
+	n0$3,
+	_IPper,
+	0,
+	[
+		_IPpr,
+		_FP,
+		_TP,
+		_UIGP,
+		_IRpa,
+		_IRpv,
+		_PLIr
+	],
+	[
+		[0, {
+			[_eQN]: `IpProtocol`,
+			[_xN$1]: _iPp
+		}],
+		[1, {
+			[_eQN]: `FromPort`,
+			[_xN$1]: _fP
+		}],
+		[1, {
+			[_eQN]: `ToPort`,
+			[_xN$1]: _tP
+		}],
+		[() => UserIdGroupPairList, {
+			[_eQN]: `Groups`,
+			[_xN$1]: _gr
+		}],
+		[() => IpRangeList, {
+			[_eQN]: `IpRanges`,
+			[_xN$1]: _iRpa
+		}],
+		[() => Ipv6RangeList, {
+			[_eQN]: `Ipv6Ranges`,
+			[_xN$1]: _iRpv
+		}],
+		[() => PrefixListIdList, {
+			[_eQN]: `PrefixListIds`,
+			[_xN$1]: _pLIr
+		}]
+	]
+];
+var IpRange$ = [
+	3,
+	n0$3,
+	_IRpan,
+	0,
+	[_De, _CIi],
+	[[0, {
+		[_eQN]: `Description`,
+		[_xN$1]: _de
+	}], [0, {
+		[_eQN]: `CidrIp`,
+		[_xN$1]: _cIi
+	}]]
+];
+var Ipv4PrefixSpecificationRequest$ = [
+	3,
+	n0$3,
+	_IPSRp,
+	0,
+	[_IPpvre],
+	[0]
+];
+var Ipv4PrefixSpecificationResponse$ = [
+	3,
+	n0$3,
+	_IPSRpv,
+	0,
+	[_IPpvre],
+	[[0, {
+		[_eQN]: `Ipv4Prefix`,
+		[_xN$1]: _iPpv
+	}]]
+];
+var Ipv6PrefixSpecificationRequest$ = [
+	3,
+	n0$3,
+	_IPSRpvr,
+	0,
+	[_IPpv],
+	[0]
+];
+var Ipv6PrefixSpecificationResponse$ = [
+	3,
+	n0$3,
+	_IPSRpvre,
+	0,
+	[_IPpv],
+	[[0, {
+		[_eQN]: `Ipv6Prefix`,
+		[_xN$1]: _iPpvr
+	}]]
+];
+var Ipv6Range$ = [
+	3,
+	n0$3,
+	_IRpva,
+	0,
+	[_De, _CIid],
+	[[0, {
+		[_eQN]: `Description`,
+		[_xN$1]: _de
+	}], [0, {
+		[_eQN]: `CidrIpv6`,
+		[_xN$1]: _cIid
+	}]]
+];
+var LaunchPermission$ = [
+	3,
+	n0$3,
+	_LPau,
+	0,
+	[
+		_OArg,
+		_OUA,
+		_UI$1,
+		_Gr
+	],
+	[
+		[0, {
+			[_eQN]: `OrganizationArn`,
+			[_xN$1]: _oArg
+		}],
+		[0, {
+			[_eQN]: `OrganizationalUnitArn`,
+			[_xN$1]: _oUA
+		}],
+		[0, {
+			[_eQN]: `UserId`,
+			[_xN$1]: _uI
+		}],
+		[0, {
+			[_eQN]: `Group`,
+			[_xN$1]: _g
+		}]
+	]
+];
+var LaunchPermissionModifications$ = [
+	3,
+	n0$3,
+	_LPM,
+	0,
+	[_Ad, _Rem],
+	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
+];
+var LaunchTemplateBlockDeviceMapping$ = [
+	3,
+	n0$3,
+	_LTBDM,
+	0,
+	[
+		_DN,
+		_VN,
+		_Eb,
+		_ND
+	],
+	[
+		[0, {
+			[_eQN]: `DeviceName`,
+			[_xN$1]: _dN
+		}],
+		[0, {
+			[_eQN]: `VirtualName`,
+			[_xN$1]: _vN
+		}],
+		[() => LaunchTemplateEbsBlockDevice$, {
+			[_eQN]: `Ebs`,
+			[_xN$1]: _eb
+		}],
+		[0, {
+			[_eQN]: `NoDevice`,
+			[_xN$1]: _nD
+		}]
+	]
+];
+var LaunchTemplateCapacityReservationSpecificationResponse$ = [
+	3,
+	n0$3,
+	_LTCRSRa,
+	0,
+	[_CRP, _CRT],
+	[[0, {
+		[_eQN]: `CapacityReservationPreference`,
+		[_xN$1]: _cRP
+	}], [() => CapacityReservationTargetResponse$, {
+		[_eQN]: `CapacityReservationTarget`,
+		[_xN$1]: _cRT
+	}]]
+];
+var LaunchTemplateCpuOptions$ = [
+	3,
+	n0$3,
+	_LTCO,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		[1, {
+			[_eQN]: `CoreCount`,
+			[_xN$1]: _cCo
+		}],
+		[1, {
+			[_eQN]: `ThreadsPerCore`,
+			[_xN$1]: _tPC
+		}],
+		[0, {
+			[_eQN]: `AmdSevSnp`,
+			[_xN$1]: _aSS
+		}],
+		[0, {
+			[_eQN]: `NestedVirtualization`,
+			[_xN$1]: _nV
+		}]
+	]
+];
+var LaunchTemplateEbsBlockDevice$ = [
+	3,
+	n0$3,
+	_LTEBD,
+	0,
+	[
+		_Enc,
+		_DOT,
+		_Io,
+		_KKI,
+		_SIn,
+		_VSo,
+		_VT$1,
+		_Th,
+		_VIR,
+		_ECI
+	],
+	[
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$1]: _enc
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN$1]: _io
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$1]: _kKI
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$1]: _sIn
+		}],
+		[1, {
+			[_eQN]: `VolumeSize`,
+			[_xN$1]: _vSo
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN$1]: _vT
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN$1]: _th
+		}],
+		[1, {
+			[_eQN]: `VolumeInitializationRate`,
+			[_xN$1]: _vIR
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN$1]: _eCI
+		}]
+	]
+];
+var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
+	3,
+	n0$3,
+	_LTEIAR,
+	0,
+	[_Ty$1, _Cou],
+	[[0, {
+		[_eQN]: `Type`,
+		[_xN$1]: _ty
+	}], [1, {
+		[_eQN]: `Count`,
+		[_xN$1]: _cou
+	}]]
+];
+var LaunchTemplateEnaSrdSpecification$ = [
+	3,
+	n0$3,
+	_LTESS,
+	0,
+	[_ESE, _ESUS],
+	[[2, {
+		[_eQN]: `EnaSrdEnabled`,
+		[_xN$1]: _eSE
+	}], [() => LaunchTemplateEnaSrdUdpSpecification$, {
+		[_eQN]: `EnaSrdUdpSpecification`,
+		[_xN$1]: _eSUS
+	}]]
+];
+var LaunchTemplateEnaSrdUdpSpecification$ = [
+	3,
+	n0$3,
+	_LTESUS,
+	0,
+	[_ESUE],
+	[[2, {
+		[_eQN]: `EnaSrdUdpEnabled`,
+		[_xN$1]: _eSUE
+	}]]
+];
+var LaunchTemplateEnclaveOptions$ = [
+	3,
+	n0$3,
+	_LTEO,
+	0,
+	[_En],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN$1]: _en
+	}]]
+];
+var LaunchTemplateHibernationOptions$ = [
+	3,
+	n0$3,
+	_LTHO,
+	0,
+	[_Conf],
+	[[2, {
+		[_eQN]: `Configured`,
+		[_xN$1]: _conf
+	}]]
+];
+var LaunchTemplateIamInstanceProfileSpecification$ = [
+	3,
+	n0$3,
+	_LTIIPS,
+	0,
+	[_Ar, _N$2],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN$1]: _ar
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN$1]: _n
+	}]]
+];
+var LaunchTemplateInstanceMaintenanceOptions$ = [
+	3,
+	n0$3,
+	_LTIMO,
+	0,
+	[_ARuto],
+	[[0, {
+		[_eQN]: `AutoRecovery`,
+		[_xN$1]: _aRut
+	}]]
+];
+var LaunchTemplateInstanceMarketOptions$ = [
+	3,
+	n0$3,
+	_LTIMOa,
+	0,
+	[_MTa, _SO],
+	[[0, {
+		[_eQN]: `MarketType`,
+		[_xN$1]: _mTa
+	}], [() => LaunchTemplateSpotMarketOptions$, {
+		[_eQN]: `SpotOptions`,
+		[_xN$1]: _sO
+	}]]
+];
+var LaunchTemplateInstanceMetadataOptions$ = [
+	3,
+	n0$3,
+	_LTIMOau,
+	0,
+	[
+		_St,
+		_HT,
+		_HPRHL,
+		_HE,
+		_HPI,
+		_IMT
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN$1]: _st
+		}],
+		[0, {
+			[_eQN]: `HttpTokens`,
+			[_xN$1]: _hT
+		}],
+		[1, {
+			[_eQN]: `HttpPutResponseHopLimit`,
+			[_xN$1]: _hPRHL
+		}],
+		[0, {
+			[_eQN]: `HttpEndpoint`,
+			[_xN$1]: _hE$2
+		}],
+		[0, {
+			[_eQN]: `HttpProtocolIpv6`,
+			[_xN$1]: _hPI
+		}],
+		[0, {
+			[_eQN]: `InstanceMetadataTags`,
+			[_xN$1]: _iMT
+		}]
+	]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
+	3,
+	n0$3,
+	_LTINIS,
+	0,
+	[
+		_ACIA,
+		_APIAss,
+		_DOT,
+		_De,
+		_DI,
+		_G$1,
+		_ITnt,
+		_IAC,
+		_IA$2,
+		_NII,
+		_PIAr,
+		_PIAri,
+		_SPIAC,
+		_SIu,
+		_NCI,
+		_IPpvr,
+		_IPCp,
+		_IPp,
+		_IPC,
+		_PIr,
+		_ESS,
+		_CTS,
+		_EQC
+	],
+	[
+		[2, {
+			[_eQN]: `AssociateCarrierIpAddress`,
+			[_xN$1]: _aCIA
+		}],
+		[2, {
+			[_eQN]: `AssociatePublicIpAddress`,
+			[_xN$1]: _aPIA
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$1]: _dI
+		}],
+		[() => GroupIdStringList, {
+			[_eQN]: `GroupSet`,
+			[_xN$1]: _gSr
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN$1]: _iTnt
+		}],
+		[1, {
+			[_eQN]: `Ipv6AddressCount`,
+			[_xN$1]: _iAC
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6AddressesSet`,
+			[_xN$1]: _iASp
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN$1]: _nII
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$1]: _pIAr
+		}],
+		[() => PrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN$1]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `SecondaryPrivateIpAddressCount`,
+			[_xN$1]: _sPIAC
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$1]: _sIu
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$1]: _nCI
+		}],
+		[() => Ipv4PrefixListResponse, {
+			[_eQN]: `Ipv4PrefixSet`,
+			[_xN$1]: _iPSpvr
+		}],
+		[1, {
+			[_eQN]: `Ipv4PrefixCount`,
+			[_xN$1]: _iPCp
+		}],
+		[() => Ipv6PrefixListResponse, {
+			[_eQN]: `Ipv6PrefixSet`,
+			[_xN$1]: _iPSpvre
+		}],
+		[1, {
+			[_eQN]: `Ipv6PrefixCount`,
+			[_xN$1]: _iPCpv
+		}],
+		[2, {
+			[_eQN]: `PrimaryIpv6`,
+			[_xN$1]: _pIri
+		}],
+		[() => LaunchTemplateEnaSrdSpecification$, {
+			[_eQN]: `EnaSrdSpecification`,
+			[_xN$1]: _eSS
+		}],
+		[() => ConnectionTrackingSpecification$, {
+			[_eQN]: `ConnectionTrackingSpecification`,
+			[_xN$1]: _cTSo
+		}],
+		[1, {
+			[_eQN]: `EnaQueueCount`,
+			[_xN$1]: _eQC
+		}]
+	]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
+	3,
+	n0$3,
+	_LTISIS,
+	0,
+	[
+		_DOT,
+		_DI,
+		_PIAri,
+		_PIAC,
+		_SSIe,
+		_ITnt,
+		_NCI
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$1]: _dI
+		}],
+		[() => SecondaryInterfacePrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN$1]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `PrivateIpAddressCount`,
+			[_xN$1]: _pIAC
+		}],
+		[0, {
+			[_eQN]: `SecondarySubnetId`,
+			[_xN$1]: _sSI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN$1]: _iTnt
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$1]: _nCI
+		}]
+	]
+];
+var LaunchTemplateLicenseConfiguration$ = [
+	3,
+	n0$3,
+	_LTLC,
+	0,
+	[_LCA],
+	[[0, {
+		[_eQN]: `LicenseConfigurationArn`,
+		[_xN$1]: _lCA
+	}]]
+];
+var LaunchTemplateNetworkPerformanceOptions$ = [
+	3,
+	n0$3,
+	_LTNPO,
+	0,
+	[_BW],
+	[[0, {
+		[_eQN]: `BandwidthWeighting`,
+		[_xN$1]: _bW
+	}]]
+];
+var LaunchTemplatePlacement$ = [
+	3,
+	n0$3,
+	_LTP,
+	0,
+	[
+		_AZ,
+		_AZI,
+		_Af,
+		_GN,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_PN$2,
+		_GIr
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$1]: _aZI
+		}],
+		[0, {
+			[_eQN]: `Affinity`,
+			[_xN$1]: _af
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$1]: _gN
+		}],
+		[0, {
+			[_eQN]: `HostId`,
+			[_xN$1]: _hI
+		}],
+		[0, {
+			[_eQN]: `Tenancy`,
+			[_xN$1]: _te
+		}],
+		[0, {
+			[_eQN]: `SpreadDomain`,
+			[_xN$1]: _sDp
+		}],
+		[0, {
+			[_eQN]: `HostResourceGroupArn`,
+			[_xN$1]: _hRGA
+		}],
+		[1, {
+			[_eQN]: `PartitionNumber`,
+			[_xN$1]: _pN
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN$1]: _gIr
+		}]
+	]
+];
+var LaunchTemplatePrivateDnsNameOptions$ = [
+	3,
+	n0$3,
+	_LTPDNO,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN$1]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN$1]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN$1]: _eRNDAAAAR
+		}]
+	]
+];
+var LaunchTemplatesMonitoring$ = [
+	3,
+	n0$3,
+	_LTM,
+	0,
+	[_En, _MCIe],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN$1]: _en
+	}], [() => MetricCategoryIdList, {
+		[_eQN]: `MetricCategoryIdSet`,
+		[_xN$1]: _mCIS
+	}]]
+];
+var LaunchTemplateSpecification$ = [
+	3,
+	n0$3,
+	_LTS,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_Ver
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
+var LaunchTemplateSpotMarketOptions$ = [
+	3,
+	n0$3,
+	_LTSMO,
+	0,
+	[
+		_MPax,
+		_SITp,
+		_BDMlo,
+		_VU,
+		_IIB
+	],
+	[
+		[0, {
+			[_eQN]: `MaxPrice`,
+			[_xN$1]: _mP
+		}],
+		[0, {
+			[_eQN]: `SpotInstanceType`,
+			[_xN$1]: _sIT
+		}],
+		[1, {
+			[_eQN]: `BlockDurationMinutes`,
+			[_xN$1]: _bDMl
+		}],
+		[4, {
+			[_eQN]: `ValidUntil`,
+			[_xN$1]: _vU
+		}],
+		[0, {
+			[_eQN]: `InstanceInterruptionBehavior`,
+			[_xN$1]: _iIB
+		}]
+	]
+];
+var LaunchTemplateTagSpecification$ = [
+	3,
+	n0$3,
+	_LTTS,
+	0,
+	[_RTe$1, _T$2],
+	[[0, {
+		[_eQN]: `ResourceType`,
+		[_xN$1]: _rTe
+	}], [() => TagList$1, {
+		[_eQN]: `TagSet`,
+		[_xN$1]: _tS
+	}]]
+];
+var LaunchTemplateVersion$ = [
+	3,
+	n0$3,
+	_LTV,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_VNe,
+		_VD,
+		_CTre,
+		_CBr,
+		_DVef,
+		_LTD,
+		_Op
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN$1]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN$1]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN$1]: _vNe
+		}],
+		[0, {
+			[_eQN]: `VersionDescription`,
+			[_xN$1]: _vD
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN$1]: _cTre
+		}],
+		[0, {
+			[_eQN]: `CreatedBy`,
+			[_xN$1]: _cBr
+		}],
+		[2, {
+			[_eQN]: `DefaultVersion`,
+			[_xN$1]: _dVef
+		}],
+		[() => ResponseLaunchTemplateData$, {
+			[_eQN]: `LaunchTemplateData`,
+			[_xN$1]: _lTD
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$1]: _ope
+		}]
+	]
+];
+var LicenseConfiguration$ = [
+	3,
+	n0$3,
+	_LCi,
+	0,
+	[_LCA],
+	[[0, {
+		[_eQN]: `LicenseConfigurationArn`,
+		[_xN$1]: _lCA
+	}]]
+];
+var LicenseConfigurationRequest$ = [
+	3,
+	n0$3,
+	_LCR,
+	0,
+	[_LCA],
+	[0]
+];
+var ListImagesInRecycleBinRequest$ = [
+	3,
+	n0$3,
+	_LIIRBR,
+	0,
+	[
+		_IIma,
+		_NTe,
+		_MR$2,
+		_DR$1
+	],
+	[
+		[() => ImageIdStringList, { [_xN$1]: _IIm }],
+		0,
+		1,
+		2
+	]
+];
+var ListImagesInRecycleBinResult$ = [
+	3,
+	n0$3,
+	_LIIRBRi,
+	0,
+	[_Im, _NTe],
+	[[() => ImageRecycleBinInfoList, {
+		[_eQN]: `ImageSet`,
+		[_xN$1]: _iSmage
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}]]
+];
+var LockedSnapshotsInfo$ = [
+	3,
+	n0$3,
+	_LSI,
+	0,
+	[
+		_OI$1,
+		_SIn,
+		_LSoc,
+		_LDo,
+		_COP,
+		_COPEO,
+		_LCO,
+		_LDST,
+		_LEO
+	],
+	[
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$1]: _sIn
+		}],
+		[0, {
+			[_eQN]: `LockState`,
+			[_xN$1]: _lSoc
+		}],
+		[1, {
+			[_eQN]: `LockDuration`,
+			[_xN$1]: _lDo
+		}],
+		[1, {
+			[_eQN]: `CoolOffPeriod`,
+			[_xN$1]: _cOP
+		}],
+		[4, {
+			[_eQN]: `CoolOffPeriodExpiresOn`,
+			[_xN$1]: _cOPEO
+		}],
+		[4, {
+			[_eQN]: `LockCreatedOn`,
+			[_xN$1]: _lCO
+		}],
+		[4, {
+			[_eQN]: `LockDurationStartTime`,
+			[_xN$1]: _lDST
+		}],
+		[4, {
+			[_eQN]: `LockExpiresOn`,
+			[_xN$1]: _lEO
+		}]
+	]
+];
+var MediaAcceleratorInfo$ = [
+	3,
+	n0$3,
+	_MAIe,
+	0,
+	[_Acc, _TMMIMB],
+	[[() => MediaDeviceInfoList, {
+		[_eQN]: `Accelerators`,
+		[_xN$1]: _acc
+	}], [1, {
+		[_eQN]: `TotalMediaMemoryInMiB`,
+		[_xN$1]: _tMMIMB
+	}]]
+];
+var MediaDeviceInfo$ = [
+	3,
+	n0$3,
+	_MDI,
+	0,
+	[
+		_Cou,
+		_N$2,
+		_Man,
+		_MIe
+	],
+	[
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$1]: _cou
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$1]: _man
+		}],
+		[() => MediaDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$1]: _mIe
+		}]
+	]
+];
+var MediaDeviceMemoryInfo$ = [
+	3,
+	n0$3,
+	_MDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$1]: _sIMB
+	}]]
+];
+var MemoryGiBPerVCpu$ = [
+	3,
+	n0$3,
+	_MGBPVC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var MemoryInfo$ = [
+	3,
+	n0$3,
+	_MIe,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$1]: _sIMB
+	}]]
+];
+var MemoryMiB$ = [
+	3,
+	n0$3,
+	_MMB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var ModifyImageAttributeRequest$ = [
+	3,
+	n0$3,
+	_MIAR,
+	0,
+	[
+		_IIm,
+		_At,
+		_De,
+		_LPau,
+		_OTp,
+		_PCro,
+		_UG,
+		_UIs,
+		_V$2,
+		_OArga,
+		_OUAr,
+		_ISmd,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[() => AttributeValue$, 0],
+		[() => LaunchPermissionModifications$, 0],
+		0,
+		[() => ProductCodeStringList, { [_xN$1]: _PCr$1 }],
+		[() => UserGroupStringList, { [_xN$1]: _UGs }],
+		[() => UserIdStringList, { [_xN$1]: _UI$1 }],
+		0,
+		[() => OrganizationArnStringList, { [_xN$1]: _OArg }],
+		[() => OrganizationalUnitArnStringList, { [_xN$1]: _OUA }],
+		[() => AttributeValue$, 0],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	1
+];
+var ModifySnapshotAttributeRequest$ = [
+	3,
+	n0$3,
+	_MSAR,
+	0,
+	[
+		_SIn,
+		_At,
+		_CVP,
+		_GNr,
+		_OTp,
+		_UIs,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[() => CreateVolumePermissionModifications$, 0],
+		[() => GroupNameStringList, { [_xN$1]: _UGs }],
+		0,
+		[() => UserIdStringList, { [_xN$1]: _UI$1 }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	1
+];
+var Monitoring$ = [
+	3,
+	n0$3,
+	_Mon,
+	0,
+	[_MCIe, _St],
+	[[() => MetricCategoryIdList, {
+		[_eQN]: `MetricCategoryIdSet`,
+		[_xN$1]: _mCIS
+	}], [0, {
+		[_eQN]: `State`,
+		[_xN$1]: _st
+	}]]
+];
+var NetworkBandwidthGbps$ = [
+	3,
+	n0$3,
+	_NBGe,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var NetworkCardInfo$ = [
+	3,
+	n0$3,
+	_NCIe,
+	0,
+	[
+		_NCI,
+		_NPe,
+		_MNI,
+		_AFNI,
+		_BBIG,
+		_PBIG,
+		_DEQCPI,
+		_MEQC,
+		_MEQCPI,
+		_ITnte
+	],
+	[
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$1]: _nCI
+		}],
+		[0, {
+			[_eQN]: `NetworkPerformance`,
+			[_xN$1]: _nPe
+		}],
+		[1, {
+			[_eQN]: `MaximumNetworkInterfaces`,
+			[_xN$1]: _mNI
+		}],
+		[1, {
+			[_eQN]: `AdditionalFlexibleNetworkInterfaces`,
+			[_xN$1]: _aFNI
+		}],
+		[1, {
+			[_eQN]: `BaselineBandwidthInGbps`,
+			[_xN$1]: _bBIG
+		}],
+		[1, {
+			[_eQN]: `PeakBandwidthInGbps`,
+			[_xN$1]: _pBIG
+		}],
+		[1, {
+			[_eQN]: `DefaultEnaQueueCountPerInterface`,
+			[_xN$1]: _dEQCPI
+		}],
+		[1, {
+			[_eQN]: `MaximumEnaQueueCount`,
+			[_xN$1]: _mEQC
+		}],
+		[1, {
+			[_eQN]: `MaximumEnaQueueCountPerInterface`,
+			[_xN$1]: _mEQCPI
+		}],
+		[() => NetworkCardInterfaceTypeList, {
+			[_eQN]: `InterfaceTypeSet`,
+			[_xN$1]: _iTSnt
+		}]
+	]
+];
+var NetworkInfo$ = [
+	3,
+	n0$3,
+	_NIetw,
+	0,
+	[
+		_NPe,
+		_MNI,
+		_MNC,
+		_DNCI,
+		_NC,
+		_IAPI,
+		_IAPIp,
+		_ISpvu,
+		_ESna,
+		_ESf,
+		_EIf,
+		_EITS,
+		_ESSn,
+		_BWa,
+		_FEQS,
+		_CTC,
+		_SNSe,
+		_MSNI,
+		_IAPSI
+	],
+	[
+		[0, {
+			[_eQN]: `NetworkPerformance`,
+			[_xN$1]: _nPe
+		}],
+		[1, {
+			[_eQN]: `MaximumNetworkInterfaces`,
+			[_xN$1]: _mNI
+		}],
+		[1, {
+			[_eQN]: `MaximumNetworkCards`,
+			[_xN$1]: _mNC
+		}],
+		[1, {
+			[_eQN]: `DefaultNetworkCardIndex`,
+			[_xN$1]: _dNCI
+		}],
+		[() => NetworkCardInfoList, {
+			[_eQN]: `NetworkCards`,
+			[_xN$1]: _nC
+		}],
+		[1, {
+			[_eQN]: `Ipv4AddressesPerInterface`,
+			[_xN$1]: _iAPI
+		}],
+		[1, {
+			[_eQN]: `Ipv6AddressesPerInterface`,
+			[_xN$1]: _iAPIp
+		}],
+		[2, {
+			[_eQN]: `Ipv6Supported`,
+			[_xN$1]: _iSpv
+		}],
+		[0, {
+			[_eQN]: `EnaSupport`,
+			[_xN$1]: _eSna
+		}],
+		[2, {
+			[_eQN]: `EfaSupported`,
+			[_xN$1]: _eSf
+		}],
+		[() => EfaInfo$, {
+			[_eQN]: `EfaInfo`,
+			[_xN$1]: _eIf
+		}],
+		[2, {
+			[_eQN]: `EncryptionInTransitSupported`,
+			[_xN$1]: _eITSn
+		}],
+		[2, {
+			[_eQN]: `EnaSrdSupported`,
+			[_xN$1]: _eSSn
+		}],
+		[() => BandwidthWeightingTypeList, {
+			[_eQN]: `BandwidthWeightings`,
+			[_xN$1]: _bWa
+		}],
+		[0, {
+			[_eQN]: `FlexibleEnaQueuesSupport`,
+			[_xN$1]: _fEQS
+		}],
+		[() => DefaultConnectionTrackingConfiguration$, {
+			[_eQN]: `ConnectionTrackingConfiguration`,
+			[_xN$1]: _cTC
+		}],
+		[2, {
+			[_eQN]: `SecondaryNetworkSupported`,
+			[_xN$1]: _sNSec
+		}],
+		[1, {
+			[_eQN]: `MaximumSecondaryNetworkInterfaces`,
+			[_xN$1]: _mSNI
+		}],
+		[1, {
+			[_eQN]: `Ipv4AddressesPerSecondaryInterface`,
+			[_xN$1]: _iAPSI
+		}]
+	]
+];
+var NetworkInterfaceCount$ = [
+	3,
+	n0$3,
+	_NIC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var NeuronDeviceCoreInfo$ = [
+	3,
+	n0$3,
+	_NDCI,
+	0,
+	[_Cou, _Ver],
+	[[1, {
+		[_eQN]: `Count`,
+		[_xN$1]: _cou
+	}], [1, {
+		[_eQN]: `Version`,
+		[_xN$1]: _ve
+	}]]
+];
+var NeuronDeviceInfo$ = [
+	3,
+	n0$3,
+	_NDI,
+	0,
+	[
+		_Cou,
+		_N$2,
+		_CIor,
+		_MIe
+	],
+	[
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$1]: _cou
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		[() => NeuronDeviceCoreInfo$, {
+			[_eQN]: `CoreInfo`,
+			[_xN$1]: _cIor
+		}],
+		[() => NeuronDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$1]: _mIe
+		}]
+	]
+];
+var NeuronDeviceMemoryInfo$ = [
+	3,
+	n0$3,
+	_NDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$1]: _sIMB
+	}]]
+];
+var NeuronInfo$ = [
+	3,
+	n0$3,
+	_NIeu,
+	0,
+	[_NDe, _TNDMIMB],
+	[[() => NeuronDeviceInfoList, {
+		[_eQN]: `NeuronDevices`,
+		[_xN$1]: _nDe
+	}], [1, {
+		[_eQN]: `TotalNeuronDeviceMemoryInMiB`,
+		[_xN$1]: _tNDMIMB
+	}]]
+];
+var NitroTpmInfo$ = [
+	3,
+	n0$3,
+	_NTI,
+	0,
+	[_SVu],
+	[[() => NitroTpmSupportedVersionsList, {
+		[_eQN]: `SupportedVersions`,
+		[_xN$1]: _sVu
+	}]]
+];
+var OperatorRequest$ = [
+	3,
+	n0$3,
+	_ORpe,
+	0,
+	[_P$2],
+	[0]
+];
+var OperatorResponse$ = [
+	3,
+	n0$3,
+	_ORper,
+	0,
+	[
+		_Mana,
+		_P$2,
+		_HBD
+	],
+	[
+		[2, {
+			[_eQN]: `Managed`,
+			[_xN$1]: _mana
+		}],
+		[0, {
+			[_eQN]: `Principal`,
+			[_xN$1]: _p
+		}],
+		[2, {
+			[_eQN]: `HiddenByDefault`,
+			[_xN$1]: _hBD
+		}]
+	]
+];
+var PerformanceFactorReference$ = [
+	3,
+	n0$3,
+	_PFR,
+	0,
+	[_IF$1],
+	[[0, {
+		[_eQN]: `InstanceFamily`,
+		[_xN$1]: _iF
+	}]]
+];
+var PerformanceStatusSummary$ = [
+	3,
+	n0$3,
+	_PSS,
+	0,
+	[
+		_Sta,
+		_ISm,
+		_Reme
+	],
+	[
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[4, {
+			[_eQN]: `ImpairedSince`,
+			[_xN$1]: _iSm
+		}],
+		[0, {
+			[_eQN]: `Remediation`,
+			[_xN$1]: _rem
+		}]
+	]
+];
+var Placement$ = [
+	3,
+	n0$3,
+	_Pla,
+	0,
+	[
+		_AZI,
+		_Af,
+		_GN,
+		_PN$2,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_GIr,
+		_AZ
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$1]: _aZI
+		}],
+		[0, {
+			[_eQN]: `Affinity`,
+			[_xN$1]: _af
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$1]: _gN
+		}],
+		[1, {
+			[_eQN]: `PartitionNumber`,
+			[_xN$1]: _pN
+		}],
+		[0, {
+			[_eQN]: `HostId`,
+			[_xN$1]: _hI
+		}],
+		[0, {
+			[_eQN]: `Tenancy`,
+			[_xN$1]: _te
+		}],
+		[0, {
+			[_eQN]: `SpreadDomain`,
+			[_xN$1]: _sDp
+		}],
+		[0, {
+			[_eQN]: `HostResourceGroupArn`,
+			[_xN$1]: _hRGA
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN$1]: _gIr
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}]
+	]
+];
+var PlacementGroupInfo$ = [
+	3,
+	n0$3,
+	_PGIl,
+	0,
+	[_SSu],
+	[[() => PlacementGroupStrategyList, {
+		[_eQN]: `SupportedStrategies`,
+		[_xN$1]: _sSup
+	}]]
+];
+var PrefixListId$ = [
+	3,
+	n0$3,
+	_PLI,
+	0,
+	[_De, _PLI],
+	[[0, {
+		[_eQN]: `Description`,
+		[_xN$1]: _de
+	}], [0, {
+		[_eQN]: `PrefixListId`,
+		[_xN$1]: _pLI
+	}]]
+];
+var PrivateDnsNameOptionsOnLaunch$ = [
+	3,
+	n0$3,
+	_PDNOOL,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN$1]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN$1]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN$1]: _eRNDAAAAR
+		}]
+	]
+];
+var PrivateDnsNameOptionsRequest$ = [
+	3,
+	n0$3,
+	_PDNOR,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		0,
+		2,
+		2
+	]
+];
+var PrivateDnsNameOptionsResponse$ = [
+	3,
+	n0$3,
+	_PDNORr,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN$1]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN$1]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN$1]: _eRNDAAAAR
+		}]
+	]
+];
+var PrivateIpAddressSpecification$ = [
+	3,
+	n0$3,
+	_PIAS,
+	0,
+	[_Prim, _PIAr],
+	[[2, {
+		[_eQN]: `Primary`,
+		[_xN$1]: _prim
+	}], [0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN$1]: _pIAr
+	}]]
+];
+var ProcessorInfo$ = [
+	3,
+	n0$3,
+	_PIro,
+	0,
+	[
+		_SAup,
+		_SCSIG,
+		_SF,
+		_Man
+	],
+	[
+		[() => ArchitectureTypeList, {
+			[_eQN]: `SupportedArchitectures`,
+			[_xN$1]: _sAu
+		}],
+		[1, {
+			[_eQN]: `SustainedClockSpeedInGhz`,
+			[_xN$1]: _sCSIG
+		}],
+		[() => SupportedAdditionalProcessorFeatureList, {
+			[_eQN]: `SupportedFeatures`,
+			[_xN$1]: _sF
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$1]: _man
+		}]
+	]
+];
+var ProductCode$ = [
+	3,
+	n0$3,
+	_PCr$1,
+	0,
+	[_PCIr, _PCT],
+	[[0, {
+		[_eQN]: `ProductCode`,
+		[_xN$1]: _pCr
+	}], [0, {
+		[_eQN]: `Type`,
+		[_xN$1]: _ty
+	}]]
+];
+var Region$ = [
+	3,
+	n0$3,
+	_Regi,
+	0,
+	[
+		_OIS,
+		_Ge,
+		_RN,
+		_Endp
+	],
+	[
+		[0, {
+			[_eQN]: `OptInStatus`,
+			[_xN$1]: _oIS
+		}],
+		[() => RegionGeographyList, {
+			[_eQN]: `GeographySet`,
+			[_xN$1]: _gS
+		}],
+		[0, {
+			[_eQN]: `RegionName`,
+			[_xN$1]: _rNe
+		}],
+		[0, {
+			[_eQN]: `RegionEndpoint`,
+			[_xN$1]: _rEe
+		}]
+	]
+];
+var RegionGeography$ = [
+	3,
+	n0$3,
+	_RGe$1,
+	0,
+	[_N$2],
+	[[0, {
+		[_eQN]: `Name`,
+		[_xN$1]: _n
+	}]]
+];
+var RegisterImageRequest$ = [
+	3,
+	n0$3,
+	_RIRe,
+	0,
+	[
+		_N$2,
+		_IL,
+		_BPi,
+		_BM,
+		_TSp,
+		_UD,
+		_ISmd,
+		_TS,
+		_DR$1,
+		_De,
+		_Arc,
+		_KI$2,
+		_RIa,
+		_RDN,
+		_BDMl,
+		_VTir,
+		_SNS,
+		_ESna
+	],
+	[
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$1]: _n
+		}],
+		0,
+		[() => BillingProductList, { [_xN$1]: _BPil }],
+		0,
+		0,
+		[() => ImageUefiDataRequest, 0],
+		0,
+		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[0, {
+			[_eQN]: `Architecture`,
+			[_xN$1]: _arc
+		}],
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN$1]: _kI
+		}],
+		[0, {
+			[_eQN]: `RamdiskId`,
+			[_xN$1]: _rIa
+		}],
+		[0, {
+			[_eQN]: `RootDeviceName`,
+			[_xN$1]: _rDN
+		}],
+		[() => BlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
+		[0, {
+			[_eQN]: `VirtualizationType`,
+			[_xN$1]: _vTi
+		}],
+		[0, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN$1]: _sNSr
+		}],
+		[2, {
+			[_eQN]: `EnaSupport`,
+			[_xN$1]: _eSna
+		}]
+	],
+	1
+];
+var RegisterImageResult$ = [
+	3,
+	n0$3,
+	_RIReg,
+	0,
+	[_IIm],
+	[[0, {
+		[_eQN]: `ImageId`,
+		[_xN$1]: _iIma
+	}]]
+];
+var ReplaceImageInstanceTypeSpecificationRequest$ = [
+	3,
+	n0$3,
+	_RIITSR,
+	0,
+	[
+		_IIm,
+		_ITSn,
+		_DR$1
+	],
+	[
+		0,
+		[() => InstanceTypeSpecificationRequest$, 0],
+		2
+	],
+	1
+];
+var ReplaceImageInstanceTypeSpecificationResult$ = [
+	3,
+	n0$3,
+	_RIITSRe,
+	0,
+	[_RV],
+	[[2, {
+		[_eQN]: `ReturnValue`,
+		[_xN$1]: _rV
+	}]]
+];
+var Reservation$ = [
+	3,
+	n0$3,
+	_Reser,
+	0,
+	[
+		_RIe,
+		_OI$1,
+		_RIeq,
+		_G$1,
+		_Ins
+	],
+	[
+		[0, {
+			[_eQN]: `ReservationId`,
+			[_xN$1]: _rI
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[0, {
+			[_eQN]: `RequesterId`,
+			[_xN$1]: _rIeq
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN$1]: _gSr
+		}],
+		[() => InstanceList, {
+			[_eQN]: `InstancesSet`,
+			[_xN$1]: _iSns
+		}]
+	]
+];
+var ResourceTypeOption$ = [
+	3,
+	n0$3,
+	_RTOe,
+	0,
+	[_ON, _OV],
+	[0, [64, { [_xN$1]: _OVp }]]
+];
+var ResourceTypeRequest$ = [
+	3,
+	n0$3,
+	_RTRe,
+	0,
+	[_RTe$1, _RTO],
+	[0, [() => ResourceTypeOptionList, { [_xN$1]: _RTOe }]]
+];
+var ResponseLaunchTemplateData$ = [
+	3,
+	n0$3,
+	_RLTDe,
+	0,
+	[
+		_KI$2,
+		_EO,
+		_IIP,
+		_BDMl,
+		_NIet,
+		_IIm,
+		_IT$1,
+		_KN,
+		_Mon,
+		_Pla,
+		_RDI,
+		_DAT,
+		_IISB,
+		_UDs,
+		_TS,
+		_EGSlas,
+		_EIAl,
+		_SGIe,
+		_SGe,
+		_IMOns,
+		_CSr,
+		_CO,
+		_CRSa,
+		_LSi,
+		_HO,
+		_MO,
+		_EOn,
+		_IR$1,
+		_PDNO,
+		_MOa,
+		_DASi,
+		_Op,
+		_NPO,
+		_SIec
+	],
+	[
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN$1]: _kI
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN$1]: _eO
+		}],
+		[() => LaunchTemplateIamInstanceProfileSpecification$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN$1]: _iIP
+		}],
+		[() => LaunchTemplateBlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMappingSet`,
+			[_xN$1]: _bDMS
+		}],
+		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationList, {
+			[_eQN]: `NetworkInterfaceSet`,
+			[_xN$1]: _nIS
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN$1]: _iT
+		}],
+		[0, {
+			[_eQN]: `KeyName`,
+			[_xN$1]: _kN
+		}],
+		[() => LaunchTemplatesMonitoring$, {
+			[_eQN]: `Monitoring`,
+			[_xN$1]: _mon
+		}],
+		[() => LaunchTemplatePlacement$, {
+			[_eQN]: `Placement`,
+			[_xN$1]: _pla
+		}],
+		[0, {
+			[_eQN]: `RamDiskId`,
+			[_xN$1]: _rDI
+		}],
+		[2, {
+			[_eQN]: `DisableApiTermination`,
+			[_xN$1]: _dAT
+		}],
+		[0, {
+			[_eQN]: `InstanceInitiatedShutdownBehavior`,
+			[_xN$1]: _iISB
+		}],
+		[() => SensitiveUserData, {
+			[_eQN]: `UserData`,
+			[_xN$1]: _uDs
+		}],
+		[() => LaunchTemplateTagSpecificationList, {
+			[_eQN]: `TagSpecificationSet`,
+			[_xN$1]: _tSS
+		}],
+		[() => ElasticGpuSpecificationResponseList, {
+			[_eQN]: `ElasticGpuSpecificationSet`,
+			[_xN$1]: _eGSS
+		}],
+		[() => LaunchTemplateElasticInferenceAcceleratorResponseList, {
+			[_eQN]: `ElasticInferenceAcceleratorSet`,
+			[_xN$1]: _eIAS
+		}],
+		[() => ValueStringList, {
+			[_eQN]: `SecurityGroupIdSet`,
+			[_xN$1]: _sGIS
+		}],
+		[() => ValueStringList, {
+			[_eQN]: `SecurityGroupSet`,
+			[_xN$1]: _sGSe
+		}],
+		[() => LaunchTemplateInstanceMarketOptions$, {
+			[_eQN]: `InstanceMarketOptions`,
+			[_xN$1]: _iMOn
+		}],
+		[() => CreditSpecification$, {
+			[_eQN]: `CreditSpecification`,
+			[_xN$1]: _cSr
+		}],
+		[() => LaunchTemplateCpuOptions$, {
+			[_eQN]: `CpuOptions`,
+			[_xN$1]: _cO
+		}],
+		[() => LaunchTemplateCapacityReservationSpecificationResponse$, {
+			[_eQN]: `CapacityReservationSpecification`,
+			[_xN$1]: _cRSa
+		}],
+		[() => LaunchTemplateLicenseList, {
+			[_eQN]: `LicenseSet`,
+			[_xN$1]: _lSic
+		}],
+		[() => LaunchTemplateHibernationOptions$, {
+			[_eQN]: `HibernationOptions`,
+			[_xN$1]: _hO
+		}],
+		[() => LaunchTemplateInstanceMetadataOptions$, {
+			[_eQN]: `MetadataOptions`,
+			[_xN$1]: _mO
+		}],
+		[() => LaunchTemplateEnclaveOptions$, {
+			[_eQN]: `EnclaveOptions`,
+			[_xN$1]: _eOn
+		}],
+		[() => InstanceRequirements$, {
+			[_eQN]: `InstanceRequirements`,
+			[_xN$1]: _iR
+		}],
+		[() => LaunchTemplatePrivateDnsNameOptions$, {
+			[_eQN]: `PrivateDnsNameOptions`,
+			[_xN$1]: _pDNO
+		}],
+		[() => LaunchTemplateInstanceMaintenanceOptions$, {
+			[_eQN]: `MaintenanceOptions`,
+			[_xN$1]: _mOa
+		}],
+		[2, {
+			[_eQN]: `DisableApiStop`,
+			[_xN$1]: _dASi
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$1]: _ope
+		}],
+		[() => LaunchTemplateNetworkPerformanceOptions$, {
+			[_eQN]: `NetworkPerformanceOptions`,
+			[_xN$1]: _nPO
+		}],
+		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationList, {
+			[_eQN]: `SecondaryInterfaceSet`,
+			[_xN$1]: _sISe
+		}]
+	]
+];
+var RestoreImageFromRecycleBinRequest$ = [
+	3,
+	n0$3,
+	_RIFRBR,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var RestoreImageFromRecycleBinResult$ = [
+	3,
+	n0$3,
+	_RIFRBRe,
+	0,
+	[_R$1],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
+	}]]
+];
+var RunInstancesMonitoringEnabled$ = [
+	3,
+	n0$3,
+	_RIME,
+	0,
+	[_En, _MCIe],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN$1]: _en
+	}], [() => MetricCategoryIdList, { [_xN$1]: _MCI }]],
+	1
+];
+var RunInstancesRequest$ = [
+	3,
+	n0$3,
+	_RIRu,
+	0,
+	[
+		_MCa,
+		_MCin,
+		_BDMl,
+		_IIm,
+		_IT$1,
+		_IAC,
+		_IA$2,
+		_KI$2,
+		_KN,
+		_Mon,
+		_Pla,
+		_RIa,
+		_SGIe,
+		_SGe,
+		_SIu,
+		_UDs,
+		_EGSla,
+		_EIAl,
+		_TS,
+		_LT$1,
+		_IMOns,
+		_CSr,
+		_CO,
+		_CRSa,
+		_HO,
+		_LSi,
+		_MO,
+		_EOn,
+		_PDNO,
+		_MOa,
+		_DASi,
+		_EPI,
+		_NPO,
+		_Op,
+		_SIec,
+		_DR$1,
+		_DAT,
+		_IISB,
+		_PIAr,
+		_CT,
+		_AId,
+		_NIet,
+		_IIP,
+		_EO
+	],
+	[
+		1,
+		1,
+		[() => BlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
+		0,
+		0,
+		1,
+		[() => InstanceIpv6AddressList, { [_xN$1]: _IApv }],
+		0,
+		0,
+		[() => RunInstancesMonitoringEnabled$, 0],
+		[() => Placement$, 0],
+		0,
+		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
+		[() => SecurityGroupStringList, { [_xN$1]: _SGec }],
+		0,
+		[() => RunInstancesUserData, 0],
+		[() => ElasticGpuSpecifications, 0],
+		[() => ElasticInferenceAccelerators, { [_xN$1]: _EIA }],
+		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		() => LaunchTemplateSpecification$,
+		() => InstanceMarketOptionsRequest$,
+		() => CreditSpecificationRequest$,
+		() => CpuOptionsRequest$,
+		() => CapacityReservationSpecification$,
+		() => HibernationOptionsRequest$,
+		[() => LicenseSpecificationListRequest, { [_xN$1]: _LSic }],
+		() => InstanceMetadataOptionsRequest$,
+		() => EnclaveOptionsRequest$,
+		() => PrivateDnsNameOptionsRequest$,
+		() => InstanceMaintenanceOptionsRequest$,
+		2,
+		2,
+		() => InstanceNetworkPerformanceOptionsRequest$,
+		() => OperatorRequest$,
+		[() => InstanceSecondaryInterfaceSpecificationListRequest, { [_xN$1]: _SIeco }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}],
+		[2, {
+			[_eQN]: `DisableApiTermination`,
+			[_xN$1]: _dAT
+		}],
+		[0, {
+			[_eQN]: `InstanceInitiatedShutdownBehavior`,
+			[_xN$1]: _iISB
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$1]: _pIAr
+		}],
+		[0, {
+			[_eQN]: `ClientToken`,
+			[_iTd]: 1,
+			[_xN$1]: _cT
+		}],
+		[0, {
+			[_eQN]: `AdditionalInfo`,
+			[_xN$1]: _aId
+		}],
+		[() => InstanceNetworkInterfaceSpecificationList, {
+			[_eQN]: `NetworkInterface`,
+			[_xN$1]: _nIe
+		}],
+		[() => IamInstanceProfileSpecification$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN$1]: _iIP
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN$1]: _eO
+		}]
+	],
+	2
+];
+var ScanResultCondition$ = [
+	3,
+	n0$3,
+	_SRC,
+	0,
+	[
+		_MDSLFS,
+		_MSL,
+		_MDSIFA,
+		_MDSLFA,
+		_MDSMFA,
+		_MDSHFA,
+		_MDSCFA
+	],
+	[
+		[1, {
+			[_eQN]: `MaxDaysSinceLastFindingScan`,
+			[_xN$1]: _mDSLFS
+		}],
+		[0, {
+			[_eQN]: `MaximumSeverityLabel`,
+			[_xN$1]: _mSL
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceInformationalFixAvailable`,
+			[_xN$1]: _mDSIFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceLowFixAvailable`,
+			[_xN$1]: _mDSLFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceMediumFixAvailable`,
+			[_xN$1]: _mDSMFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceHighFixAvailable`,
+			[_xN$1]: _mDSHFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceCriticalFixAvailable`,
+			[_xN$1]: _mDSCFA
+		}]
+	]
+];
+var ScanResults$ = [
+	3,
+	n0$3,
+	_SRc,
+	0,
+	[
+		_HFSL,
+		_FSD,
+		_IFAS,
+		_LFAS,
+		_MFAS,
+		_HFAS,
+		_CFAS
+	],
+	[
+		[0, {
+			[_eQN]: `HighestFindingSeverityLabel`,
+			[_xN$1]: _hFSL
+		}],
+		[4, {
+			[_eQN]: `FindingScanDate`,
+			[_xN$1]: _fSD
+		}],
+		[4, {
+			[_eQN]: `InformationalFixAvailableSince`,
+			[_xN$1]: _iFAS
+		}],
+		[4, {
+			[_eQN]: `LowFixAvailableSince`,
+			[_xN$1]: _lFAS
+		}],
+		[4, {
+			[_eQN]: `MediumFixAvailableSince`,
+			[_xN$1]: _mFAS
+		}],
+		[4, {
+			[_eQN]: `HighFixAvailableSince`,
+			[_xN$1]: _hFAS
+		}],
+		[4, {
+			[_eQN]: `CriticalFixAvailableSince`,
+			[_xN$1]: _cFAS
+		}]
+	]
+];
+var SecondaryInterfacePrivateIpAddressSpecification$ = [
+	3,
+	n0$3,
+	_SIPIAS,
+	0,
+	[_PIAr],
+	[[0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN$1]: _pIAr
+	}]]
+];
+var SecurityGroup$ = [
+	3,
+	n0$3,
+	_SGec,
+	0,
+	[
+		_GIr,
+		_IPEp,
+		_T$2,
+		_VI,
+		_SGA,
+		_OI$1,
+		_GN,
+		_De,
+		_IPpe
+	],
+	[
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN$1]: _gIr
+		}],
+		[() => IpPermissionList, {
+			[_eQN]: `IpPermissionsEgress`,
+			[_xN$1]: _iPEp
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$1]: _tS
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$1]: _vI
+		}],
+		[0, {
+			[_eQN]: `SecurityGroupArn`,
+			[_xN$1]: _sGA
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$1]: _gN
+		}],
+		[0, {
+			[_eQN]: `GroupDescription`,
+			[_xN$1]: _gD
+		}],
+		[() => IpPermissionList, {
+			[_eQN]: `IpPermissions`,
+			[_xN$1]: _iPpe
+		}]
+	]
+];
+var Snapshot$ = [
+	3,
+	n0$3,
+	_Sna,
+	0,
+	[
+		_OAw,
+		_OA,
+		_T$2,
+		_STto,
+		_RETe,
+		_STs,
+		_AZ,
+		_TTr,
+		_CDM,
+		_CTomp,
+		_FSSIB,
+		_SIn,
+		_VIo,
+		_St,
+		_SMta,
+		_STt,
+		_Pro,
+		_OI$1,
+		_De,
+		_VSo,
+		_Enc,
+		_KKI,
+		_DEKI
+	],
+	[
+		[0, {
+			[_eQN]: `OwnerAlias`,
+			[_xN$1]: _oAw
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$1]: _oA
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$1]: _tS
+		}],
+		[0, {
+			[_eQN]: `StorageTier`,
+			[_xN$1]: _sTto
+		}],
+		[4, {
+			[_eQN]: `RestoreExpiryTime`,
+			[_xN$1]: _rETe
+		}],
+		[0, {
+			[_eQN]: `SseType`,
+			[_xN$1]: _sTs
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}],
+		[0, {
+			[_eQN]: `TransferType`,
+			[_xN$1]: _tTr
+		}],
+		[1, {
+			[_eQN]: `CompletionDurationMinutes`,
+			[_xN$1]: _cDM
+		}],
+		[4, {
+			[_eQN]: `CompletionTime`,
+			[_xN$1]: _cTomp
+		}],
+		[1, {
+			[_eQN]: `FullSnapshotSizeInBytes`,
+			[_xN$1]: _fSSIB
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$1]: _sIn
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN$1]: _vIo
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[0, {
+			[_eQN]: `StatusMessage`,
+			[_xN$1]: _sMt
+		}],
+		[4, {
+			[_eQN]: `StartTime`,
+			[_xN$1]: _sTt
+		}],
+		[0, {
+			[_eQN]: `Progress`,
+			[_xN$1]: _pro
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[1, {
+			[_eQN]: `VolumeSize`,
+			[_xN$1]: _vSo
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$1]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$1]: _kKI
+		}],
+		[0, {
+			[_eQN]: `DataEncryptionKeyId`,
+			[_xN$1]: _dEKI
+		}]
+	]
+];
+var SpotMarketOptions$ = [
+	3,
+	n0$3,
+	_SMO,
+	0,
+	[
+		_MPax,
+		_SITp,
+		_BDMlo,
+		_VU,
+		_IIB
+	],
+	[
+		0,
+		0,
+		1,
+		4,
+		0
+	]
+];
+var StateReason$ = [
+	3,
+	n0$3,
+	_SRt,
+	0,
+	[_Co, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN$1]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN$1]: _me
+	}]]
+];
+var Subnet$ = [
+	3,
+	n0$3,
+	_Su,
+	0,
+	[
+		_AZI,
+		_ELADI,
+		_MCOIOL,
+		_COIP,
+		_OI$1,
+		_AIAOC,
+		_ICBAS,
+		_T$2,
+		_SAub,
+		_OA,
+		_EDn,
+		_IN,
+		_PDNOOL,
+		_BPAS,
+		_Ty$1,
+		_SIu,
+		_St,
+		_VI,
+		_CB$1,
+		_AIAC,
+		_AZ,
+		_DFA,
+		_MPIOL
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$1]: _aZI
+		}],
+		[1, {
+			[_eQN]: `EnableLniAtDeviceIndex`,
+			[_xN$1]: _eLADI
+		}],
+		[2, {
+			[_eQN]: `MapCustomerOwnedIpOnLaunch`,
+			[_xN$1]: _mCOIOL
+		}],
+		[0, {
+			[_eQN]: `CustomerOwnedIpv4Pool`,
+			[_xN$1]: _cOIP
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[2, {
+			[_eQN]: `AssignIpv6AddressOnCreation`,
+			[_xN$1]: _aIAOC
+		}],
+		[() => SubnetIpv6CidrBlockAssociationSet, {
+			[_eQN]: `Ipv6CidrBlockAssociationSet`,
+			[_xN$1]: _iCBASp
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$1]: _tS
+		}],
+		[0, {
+			[_eQN]: `SubnetArn`,
+			[_xN$1]: _sAub
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$1]: _oA
+		}],
+		[2, {
+			[_eQN]: `EnableDns64`,
+			[_xN$1]: _eDn
+		}],
+		[2, {
+			[_eQN]: `Ipv6Native`,
+			[_xN$1]: _iN
+		}],
+		[() => PrivateDnsNameOptionsOnLaunch$, {
+			[_eQN]: `PrivateDnsNameOptionsOnLaunch`,
+			[_xN$1]: _pDNOOL
+		}],
+		[() => BlockPublicAccessStates$, {
+			[_eQN]: `BlockPublicAccessStates`,
+			[_xN$1]: _bPAS
+		}],
+		[0, {
+			[_eQN]: `Type`,
+			[_xN$1]: _ty
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$1]: _sIu
+		}],
+		[0, {
+			[_eQN]: `State`,
+			[_xN$1]: _st
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$1]: _vI
+		}],
+		[0, {
+			[_eQN]: `CidrBlock`,
+			[_xN$1]: _cB
+		}],
+		[1, {
+			[_eQN]: `AvailableIpAddressCount`,
+			[_xN$1]: _aIAC
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}],
+		[2, {
+			[_eQN]: `DefaultForAz`,
+			[_xN$1]: _dFA
+		}],
+		[2, {
+			[_eQN]: `MapPublicIpOnLaunch`,
+			[_xN$1]: _mPIOL
+		}]
+	]
+];
+var SubnetCidrBlockState$ = [
+	3,
+	n0$3,
+	_SCBS,
+	0,
+	[_St, _SMt],
+	[[0, {
+		[_eQN]: `State`,
+		[_xN$1]: _st
+	}], [0, {
+		[_eQN]: `StatusMessage`,
+		[_xN$1]: _sMt
+	}]]
+];
+var SubnetIpv6CidrBlockAssociation$ = [
+	3,
+	n0$3,
+	_SICBA,
+	0,
+	[
+		_AIs,
+		_ICB,
+		_ICBS,
+		_IAA,
+		_ISpo
+	],
+	[
+		[0, {
+			[_eQN]: `AssociationId`,
+			[_xN$1]: _aIs
+		}],
+		[0, {
+			[_eQN]: `Ipv6CidrBlock`,
+			[_xN$1]: _iCB
+		}],
+		[() => SubnetCidrBlockState$, {
+			[_eQN]: `Ipv6CidrBlockState`,
+			[_xN$1]: _iCBS
+		}],
+		[0, {
+			[_eQN]: `Ipv6AddressAttribute`,
+			[_xN$1]: _iAA
+		}],
+		[0, {
+			[_eQN]: `IpSource`,
+			[_xN$1]: _iSpo
+		}]
+	]
+];
+var Tag$$2 = [
+	3,
+	n0$3,
+	_Ta$1,
+	0,
+	[_K$2, _V$2],
+	[[0, {
+		[_eQN]: `Key`,
+		[_xN$1]: _k$1
+	}], [0, {
+		[_eQN]: `Value`,
+		[_xN$1]: _v
+	}]]
+];
+var TagSpecification$ = [
+	3,
+	n0$3,
+	_TSa,
+	0,
+	[_RTe$1, _T$2],
+	[[0, {
+		[_eQN]: `ResourceType`,
+		[_xN$1]: _rTe
+	}], [() => TagList$1, { [_xN$1]: _Ta$1 }]]
+];
+var TerminateInstancesRequest$ = [
+	3,
+	n0$3,
+	_TIR,
+	0,
+	[
+		_IIn,
+		_F,
+		_SOS,
+		_DR$1
+	],
+	[
+		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
+		2,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$1]: _dR
+		}]
+	],
+	1
+];
+var TerminateInstancesResult$ = [
+	3,
+	n0$3,
+	_TIRe,
+	0,
+	[_TIer],
+	[[() => InstanceStateChangeList, {
+		[_eQN]: `InstancesSet`,
+		[_xN$1]: _iSns
+	}]]
+];
+var TotalLocalStorageGB$ = [
+	3,
+	n0$3,
+	_TLSGB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var UserIdGroupPair$ = [
+	3,
+	n0$3,
+	_UIGPs,
+	0,
+	[
+		_De,
+		_UI$1,
+		_GN,
+		_GIr,
+		_VI,
+		_VPCI,
+		_PSee
+	],
+	[
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$1]: _de
+		}],
+		[0, {
+			[_eQN]: `UserId`,
+			[_xN$1]: _uI
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$1]: _gN
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN$1]: _gIr
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$1]: _vI
+		}],
+		[0, {
+			[_eQN]: `VpcPeeringConnectionId`,
+			[_xN$1]: _vPCI
+		}],
+		[0, {
+			[_eQN]: `PeeringStatus`,
+			[_xN$1]: _pSee
+		}]
+	]
+];
+var VCpuCountRange$ = [
+	3,
+	n0$3,
+	_VCCR,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$1]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$1]: _ma
+	}]]
+];
+var VCpuInfo$ = [
+	3,
+	n0$3,
+	_VCIpu,
+	0,
+	[
+		_DVC,
+		_DCef,
+		_DTPC,
+		_VCa,
+		_VTPC
+	],
+	[
+		[1, {
+			[_eQN]: `DefaultVCpus`,
+			[_xN$1]: _dVC
+		}],
+		[1, {
+			[_eQN]: `DefaultCores`,
+			[_xN$1]: _dCe
+		}],
+		[1, {
+			[_eQN]: `DefaultThreadsPerCore`,
+			[_xN$1]: _dTPC
+		}],
+		[() => CoreCountList, {
+			[_eQN]: `ValidCores`,
+			[_xN$1]: _vCa
+		}],
+		[() => ThreadsPerCoreList, {
+			[_eQN]: `ValidThreadsPerCore`,
+			[_xN$1]: _vTPC
+		}]
+	]
+];
+var Volume$ = [
+	3,
+	n0$3,
+	_Vol,
+	0,
+	[
+		_AZI,
+		_OA,
+		_SVI,
+		_Io,
+		_T$2,
+		_VT$1,
+		_FRa,
+		_MAE,
+		_Th,
+		_STs,
+		_Op,
+		_VIR,
+		_VAo,
+		_OI$1,
+		_VIo,
+		_Siz,
+		_SIn,
+		_AZ,
+		_St,
+		_CTre,
+		_Atta,
+		_Enc,
+		_KKI
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$1]: _aZI
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$1]: _oA
+		}],
+		[0, {
+			[_eQN]: `SourceVolumeId`,
+			[_xN$1]: _sVI
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN$1]: _io
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$1]: _tS
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN$1]: _vT
+		}],
+		[2, {
+			[_eQN]: `FastRestored`,
+			[_xN$1]: _fRa
+		}],
+		[2, {
+			[_eQN]: `MultiAttachEnabled`,
+			[_xN$1]: _mAE
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN$1]: _th
+		}],
+		[0, {
+			[_eQN]: `SseType`,
+			[_xN$1]: _sTs
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$1]: _ope
+		}],
+		[1, {
+			[_eQN]: `VolumeInitializationRate`,
+			[_xN$1]: _vIR
+		}],
+		[0, {
+			[_eQN]: `VolumeArn`,
+			[_xN$1]: _vA
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$1]: _oI
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN$1]: _vIo
+		}],
+		[1, {
+			[_eQN]: `Size`,
+			[_xN$1]: _si
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$1]: _sIn
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$1]: _aZ
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN$1]: _cTre
+		}],
+		[() => VolumeAttachmentList, {
+			[_eQN]: `AttachmentSet`,
+			[_xN$1]: _aSt
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$1]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$1]: _kKI
+		}]
+	]
+];
+var VolumeAttachment$ = [
+	3,
+	n0$3,
+	_VAol,
+	0,
+	[
+		_DOT,
+		_ARss,
+		_IOS,
+		_ECI,
+		_VIo,
+		_II$1,
+		_Dev,
+		_St,
+		_ATtt
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$1]: _dOT
+		}],
+		[0, {
+			[_eQN]: `AssociatedResource`,
+			[_xN$1]: _aRs
+		}],
+		[0, {
+			[_eQN]: `InstanceOwningService`,
+			[_xN$1]: _iOS
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN$1]: _eCI
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN$1]: _vIo
+		}],
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$1]: _iI
+		}],
+		[0, {
+			[_eQN]: `Device`,
+			[_xN$1]: _dev
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$1]: _sta
+		}],
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN$1]: _aTt
+		}]
+	]
+];
+var __Unit$1 = "unit";
+var AcceleratorManufacturerSet = [
+	1,
+	n0$3,
+	_AMSc,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var AcceleratorNameSet = [
+	1,
+	n0$3,
+	_ANSc,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var AcceleratorTypeSet = [
+	1,
+	n0$3,
+	_ATSc,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var AllowedInstanceTypeSet = [
+	1,
+	n0$3,
+	_AITS,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var ArchitectureTypeList = [
+	1,
+	n0$3,
+	_ATLr,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var AvailabilityZoneGeographyList = [
+	1,
+	n0$3,
+	_AZGL,
+	0,
+	[() => AvailabilityZoneGeography$, { [_xN$1]: _it }]
+];
+var AvailabilityZoneIdStringList = [
+	1,
+	n0$3,
+	_AZISL,
+	0,
+	[0, { [_xN$1]: _AZI }]
+];
+var AvailabilityZoneList = [
+	1,
+	n0$3,
+	_AZL,
+	0,
+	[() => AvailabilityZone$, { [_xN$1]: _it }]
+];
+var AvailabilityZoneMessageList = [
+	1,
+	n0$3,
+	_AZML,
+	0,
+	[() => AvailabilityZoneMessage$, { [_xN$1]: _it }]
+];
+var AvailabilityZoneStringList = [
+	1,
+	n0$3,
+	_AZSL,
+	0,
+	[0, { [_xN$1]: _AZ }]
+];
+var AvailabilityZoneSubGeographyList = [
+	1,
+	n0$3,
+	_AZSGL,
+	0,
+	[() => AvailabilityZoneSubGeography$, { [_xN$1]: _it }]
+];
+var BandwidthWeightingTypeList = [
+	1,
+	n0$3,
+	_BWTL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var BillingProductList = [
+	1,
+	n0$3,
+	_BPL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var BlockDeviceMappingList = [
+	1,
+	n0$3,
+	_BDML,
+	0,
+	[() => BlockDeviceMapping$, { [_xN$1]: _it }]
+];
+var BlockDeviceMappingRequestList = [
+	1,
+	n0$3,
+	_BDMRL,
+	0,
+	[() => BlockDeviceMapping$, { [_xN$1]: _BDM }]
+];
+var BootModeTypeList = [
+	1,
+	n0$3,
+	_BMTL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var CoreCountList = [
+	1,
+	n0$3,
+	_CCL,
+	0,
+	[1, { [_xN$1]: _it }]
+];
+var CpuManufacturerSet = [
+	1,
+	n0$3,
+	_CMSp,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var CreateVolumePermissionList = [
+	1,
+	n0$3,
+	_CVPL,
+	0,
+	[() => CreateVolumePermission$, { [_xN$1]: _it }]
+];
+var DeleteSnapshotResultSet = [
+	1,
+	n0$3,
+	_DSRS,
+	0,
+	[() => DeleteSnapshotReturnCode$, { [_xN$1]: _it }]
+];
+var DiskInfoList = [
+	1,
+	n0$3,
+	_DILi,
+	0,
+	[() => DiskInfo$, { [_xN$1]: _it }]
+];
+var EbsCardInfoList = [
+	1,
+	n0$3,
+	_ECIL,
+	0,
+	[() => EbsCardInfo$, { [_xN$1]: _it }]
+];
+var EbsStatusDetailsList = [
+	1,
+	n0$3,
+	_ESDL,
+	0,
+	[() => EbsStatusDetails$, { [_xN$1]: _it }]
+];
+var ElasticGpuAssociationList = [
+	1,
+	n0$3,
+	_EGAL,
+	0,
+	[() => ElasticGpuAssociation$, { [_xN$1]: _it }]
+];
+var ElasticGpuSpecificationResponseList = [
+	1,
+	n0$3,
+	_EGSRL,
+	0,
+	[() => ElasticGpuSpecificationResponse$, { [_xN$1]: _it }]
+];
+var ElasticGpuSpecifications = [
+	1,
+	n0$3,
+	_EGSlas,
+	0,
+	[() => ElasticGpuSpecification$, { [_xN$1]: _it }]
+];
+var ElasticInferenceAcceleratorAssociationList = [
+	1,
+	n0$3,
+	_EIAAL,
+	0,
+	[() => ElasticInferenceAcceleratorAssociation$, { [_xN$1]: _it }]
+];
+var ElasticInferenceAccelerators = [
+	1,
+	n0$3,
+	_EIAl,
+	0,
+	[() => ElasticInferenceAccelerator$, { [_xN$1]: _it }]
+];
+var EnableFastSnapshotRestoreErrorSet = [
+	1,
+	n0$3,
+	_EFSRES,
+	0,
+	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN$1]: _it }]
+];
+var EnableFastSnapshotRestoreStateErrorSet = [
+	1,
+	n0$3,
+	_EFSRSES,
+	0,
+	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN$1]: _it }]
+];
+var EnableFastSnapshotRestoreSuccessSet = [
+	1,
+	n0$3,
+	_EFSRSS,
+	0,
+	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
+];
+var ExcludedInstanceTypeSet = [
+	1,
+	n0$3,
+	_EITSx,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var ExecutableByStringList = [
+	1,
+	n0$3,
+	_EBSL,
+	0,
+	[0, { [_xN$1]: _EBx }]
+];
+var FilterList = [
+	1,
+	n0$3,
+	_FLi,
+	0,
+	[() => Filter$, { [_xN$1]: _Fil }]
+];
+var FpgaDeviceInfoList = [
+	1,
+	n0$3,
+	_FDIL,
+	0,
+	[() => FpgaDeviceInfo$, { [_xN$1]: _it }]
+];
+var GpuDeviceInfoList = [
+	1,
+	n0$3,
+	_GDIL,
+	0,
+	[() => GpuDeviceInfo$, { [_xN$1]: _it }]
+];
+var GroupIdentifierList = [
+	1,
+	n0$3,
+	_GIL,
+	0,
+	[() => GroupIdentifier$, { [_xN$1]: _it }]
+];
+var GroupIdStringList = [
+	1,
+	n0$3,
+	_GISL,
+	0,
+	[0, { [_xN$1]: _gIr }]
+];
+var GroupNameStringList = [
+	1,
+	n0$3,
+	_GNSL,
+	0,
+	[0, { [_xN$1]: _GN }]
+];
+var ImageAncestryEntryList = [
+	1,
+	n0$3,
+	_IAEL,
+	0,
+	[() => ImageAncestryEntry$, { [_xN$1]: _it }]
+];
+var ImageCriterionList = [
+	1,
+	n0$3,
+	_ICL,
+	0,
+	[() => ImageCriterion$, { [_xN$1]: _it }]
+];
+var ImageIdStringList = [
+	1,
+	n0$3,
+	_IISL,
+	0,
+	[0, { [_xN$1]: _IIm }]
+];
+var ImageList = [
+	1,
+	n0$3,
+	_ILm,
+	0,
+	[() => Image$, { [_xN$1]: _it }]
+];
+var ImageNameList = [
+	1,
+	n0$3,
+	_INLm,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var ImageProviderList = [
+	1,
+	n0$3,
+	_IPL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var ImageRecycleBinInfoList = [
+	1,
+	n0$3,
+	_IRBIL,
+	0,
+	[() => ImageRecycleBinInfo$, { [_xN$1]: _it }]
+];
+var ImageReferenceList = [
+	1,
+	n0$3,
+	_IRL,
+	0,
+	[() => ImageReference$, { [_xN$1]: _it }]
+];
+var ImageWatermarkFilterResponseList = [
+	1,
+	n0$3,
+	_IWFRLm,
+	0,
+	[() => ImageWatermarkFilterResponse$, { [_xN$1]: _it }]
+];
+var ImageWatermarkList = [
+	1,
+	n0$3,
+	_IWL,
+	0,
+	[() => ImageWatermark$, { [_xN$1]: _it }]
+];
+var InferenceDeviceInfoList = [
+	1,
+	n0$3,
+	_IDIL,
+	0,
+	[() => InferenceDeviceInfo$, 0]
+];
+var InstanceBlockDeviceMappingList = [
+	1,
+	n0$3,
+	_IBDML,
+	0,
+	[() => InstanceBlockDeviceMapping$, { [_xN$1]: _it }]
+];
+var InstanceGenerationSet = [
+	1,
+	n0$3,
+	_IGS,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var InstanceIdStringList = [
+	1,
+	n0$3,
+	_IISLn,
+	0,
+	[0, { [_xN$1]: _II$1 }]
+];
+var InstanceIpv4PrefixList = [
+	1,
+	n0$3,
+	_IIPL,
+	0,
+	[() => InstanceIpv4Prefix$, { [_xN$1]: _it }]
+];
+var InstanceIpv6AddressList = [
+	1,
+	n0$3,
+	_IIAL,
+	0,
+	[() => InstanceIpv6Address$, { [_xN$1]: _it }]
+];
+var InstanceIpv6PrefixList = [
+	1,
+	n0$3,
+	_IIPLn,
+	0,
+	[() => InstanceIpv6Prefix$, { [_xN$1]: _it }]
+];
+var InstanceList = [
+	1,
+	n0$3,
+	_ILns,
+	0,
+	[() => Instance$, { [_xN$1]: _it }]
+];
+var InstanceNetworkInterfaceList = [
+	1,
+	n0$3,
+	_INIL,
+	0,
+	[() => InstanceNetworkInterface$, { [_xN$1]: _it }]
+];
+var InstanceNetworkInterfaceSpecificationList = [
+	1,
+	n0$3,
+	_INISL,
+	0,
+	[() => InstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
+];
+var InstancePrivateIpAddressList = [
+	1,
+	n0$3,
+	_IPIAL,
+	0,
+	[() => InstancePrivateIpAddress$, { [_xN$1]: _it }]
+];
+var InstanceSecondaryInterfaceList = [
+	1,
+	n0$3,
+	_ISIL,
+	0,
+	[() => InstanceSecondaryInterface$, { [_xN$1]: _it }]
+];
+var InstanceSecondaryInterfacePrivateIpAddressList = [
+	1,
+	n0$3,
+	_ISIPIAL,
+	0,
+	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN$1]: _it }]
+];
+var InstanceSecondaryInterfacePrivateIpAddressListRequest = [
+	1,
+	n0$3,
+	_ISIPIALR,
+	0,
+	[() => InstanceSecondaryInterfacePrivateIpAddressRequest$, { [_xN$1]: _it }]
+];
+var InstanceSecondaryInterfaceSpecificationListRequest = [
+	1,
+	n0$3,
+	_ISISLR,
+	0,
+	[() => InstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _it }]
+];
+var InstanceStateChangeList = [
+	1,
+	n0$3,
+	_ISCL,
+	0,
+	[() => InstanceStateChange$, { [_xN$1]: _it }]
+];
+var InstanceStatusDetailsList = [
+	1,
+	n0$3,
+	_ISDL,
+	0,
+	[() => InstanceStatusDetails$, { [_xN$1]: _it }]
+];
+var InstanceStatusEventList = [
+	1,
+	n0$3,
+	_ISEL,
+	0,
+	[() => InstanceStatusEvent$, { [_xN$1]: _it }]
+];
+var InstanceStatusList = [
+	1,
+	n0$3,
+	_ISLn,
+	0,
+	[() => InstanceStatus$, { [_xN$1]: _it }]
+];
+var InstanceTypeInfoList = [
+	1,
+	n0$3,
+	_ITILn,
+	0,
+	[() => InstanceTypeInfo$, { [_xN$1]: _it }]
+];
+var InstanceTypeOfferingsList = [
+	1,
+	n0$3,
+	_ITOL,
+	0,
+	[() => InstanceTypeOffering$, { [_xN$1]: _it }]
+];
+var IpPermissionList = [
+	1,
+	n0$3,
+	_IPLp,
+	0,
+	[() => IpPermission$, { [_xN$1]: _it }]
+];
+var IpRangeList = [
+	1,
+	n0$3,
+	_IRLp,
+	0,
+	[() => IpRange$, { [_xN$1]: _it }]
+];
+var Ipv4PrefixList = [
+	1,
+	n0$3,
+	_IPLpvr,
+	0,
+	[() => Ipv4PrefixSpecificationRequest$, { [_xN$1]: _it }]
+];
+var Ipv4PrefixListResponse = [
+	1,
+	n0$3,
+	_IPLRpv,
+	0,
+	[() => Ipv4PrefixSpecificationResponse$, { [_xN$1]: _it }]
+];
+var Ipv6PrefixList = [
+	1,
+	n0$3,
+	_IPLpvref,
+	0,
+	[() => Ipv6PrefixSpecificationRequest$, { [_xN$1]: _it }]
+];
+var Ipv6PrefixListResponse = [
+	1,
+	n0$3,
+	_IPLRpvr,
+	0,
+	[() => Ipv6PrefixSpecificationResponse$, { [_xN$1]: _it }]
+];
+var Ipv6RangeList = [
+	1,
+	n0$3,
+	_IRLpv,
+	0,
+	[() => Ipv6Range$, { [_xN$1]: _it }]
+];
+var LaunchPermissionList = [
+	1,
+	n0$3,
+	_LPL,
+	0,
+	[() => LaunchPermission$, { [_xN$1]: _it }]
+];
+var LaunchTemplateBlockDeviceMappingList = [
+	1,
+	n0$3,
+	_LTBDML,
+	0,
+	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$1]: _it }]
+];
+var LaunchTemplateElasticInferenceAcceleratorResponseList = [
+	1,
+	n0$3,
+	_LTEIARL,
+	0,
+	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN$1]: _it }]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
+	1,
+	n0$3,
+	_LTINISL,
+	0,
+	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
+	1,
+	n0$3,
+	_LTISISL,
+	0,
+	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$1]: _it }]
+];
+var LaunchTemplateLicenseList = [
+	1,
+	n0$3,
+	_LTLL,
+	0,
+	[() => LaunchTemplateLicenseConfiguration$, { [_xN$1]: _it }]
+];
+var LaunchTemplateTagSpecificationList = [
+	1,
+	n0$3,
+	_LTTSL,
+	0,
+	[() => LaunchTemplateTagSpecification$, { [_xN$1]: _it }]
+];
+var LaunchTemplateVersionSet = [
+	1,
+	n0$3,
+	_LTVS,
+	0,
+	[() => LaunchTemplateVersion$, { [_xN$1]: _it }]
+];
+var LicenseList = [
+	1,
+	n0$3,
+	_LL,
+	0,
+	[() => LicenseConfiguration$, { [_xN$1]: _it }]
+];
+var LicenseSpecificationListRequest = [
+	1,
+	n0$3,
+	_LSLR,
+	0,
+	[() => LicenseConfigurationRequest$, { [_xN$1]: _it }]
+];
+var LocalStorageTypeSet = [
+	1,
+	n0$3,
+	_LSTS,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var LockedSnapshotsInfoList = [
+	1,
+	n0$3,
+	_LSIL,
+	0,
+	[() => LockedSnapshotsInfo$, { [_xN$1]: _it }]
+];
+var MarketplaceProductCodeList = [
+	1,
+	n0$3,
+	_MPCL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var MediaDeviceInfoList = [
+	1,
+	n0$3,
+	_MDIL,
+	0,
+	[() => MediaDeviceInfo$, { [_xN$1]: _it }]
+];
+var MetricCategoryIdList = [
+	1,
+	n0$3,
+	_MCIL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var NetworkCardInfoList = [
+	1,
+	n0$3,
+	_NCIL,
+	0,
+	[() => NetworkCardInfo$, { [_xN$1]: _it }]
+];
+var NetworkCardInterfaceTypeList = [
+	1,
+	n0$3,
+	_NCITL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var NeuronDeviceInfoList = [
+	1,
+	n0$3,
+	_NDIL,
+	0,
+	[() => NeuronDeviceInfo$, { [_xN$1]: _it }]
+];
+var NitroTpmSupportedVersionsList = [
+	1,
+	n0$3,
+	_NTSVL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var OrganizationalUnitArnStringList = [
+	1,
+	n0$3,
+	_OUASL,
+	0,
+	[0, { [_xN$1]: _OUA }]
+];
+var OrganizationArnStringList = [
+	1,
+	n0$3,
+	_OASL,
+	0,
+	[0, { [_xN$1]: _OArg }]
+];
+var OwnerStringList = [
+	1,
+	n0$3,
+	_OSL,
+	0,
+	[0, { [_xN$1]: _Own }]
+];
+var PerformanceFactorReferenceSet = [
+	1,
+	n0$3,
+	_PFRS,
+	0,
+	[() => PerformanceFactorReference$, { [_xN$1]: _it }]
+];
+var PlacementGroupStrategyList = [
+	1,
+	n0$3,
+	_PGSL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var PrefixListIdList = [
+	1,
+	n0$3,
+	_PLIL,
+	0,
+	[() => PrefixListId$, { [_xN$1]: _it }]
+];
+var PrivateIpAddressSpecificationList = [
+	1,
+	n0$3,
+	_PIASL,
+	0,
+	[() => PrivateIpAddressSpecification$, { [_xN$1]: _it }]
+];
+var ProductCodeList = [
+	1,
+	n0$3,
+	_PCLr,
+	0,
+	[() => ProductCode$, { [_xN$1]: _it }]
+];
+var ProductCodeStringList = [
+	1,
+	n0$3,
+	_PCSL,
+	0,
+	[0, { [_xN$1]: _PCr$1 }]
+];
+var RegionGeographyList = [
+	1,
+	n0$3,
+	_RGL,
+	0,
+	[() => RegionGeography$, { [_xN$1]: _it }]
+];
+var RegionList = [
+	1,
+	n0$3,
+	_RL,
+	0,
+	[() => Region$, { [_xN$1]: _it }]
+];
+var RegionNameStringList = [
+	1,
+	n0$3,
+	_RNSL,
+	0,
+	[0, { [_xN$1]: _RN }]
+];
+var ReservationList = [
+	1,
+	n0$3,
+	_RLe,
+	0,
+	[() => Reservation$, { [_xN$1]: _it }]
+];
+var ResourceTypeOptionList = [
+	1,
+	n0$3,
+	_RTOL,
+	0,
+	[() => ResourceTypeOption$, 0]
+];
+var ResourceTypeRequestList = [
+	1,
+	n0$3,
+	_RTRL,
+	0,
+	[() => ResourceTypeRequest$, 0]
+];
+var RootDeviceTypeList = [
+	1,
+	n0$3,
+	_RDTL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var SecondaryInterfacePrivateIpAddressSpecificationList = [
+	1,
+	n0$3,
+	_SIPIASL,
+	0,
+	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$1]: _it }]
+];
+var SecurityGroupIdStringList = [
+	1,
+	n0$3,
+	_SGISL,
+	0,
+	[0, { [_xN$1]: _SGI }]
+];
+var SecurityGroupList = [
+	1,
+	n0$3,
+	_SGL,
+	0,
+	[() => SecurityGroup$, { [_xN$1]: _it }]
+];
+var SecurityGroupStringList = [
+	1,
+	n0$3,
+	_SGSL,
+	0,
+	[0, { [_xN$1]: _SGec }]
+];
+var SnapshotIdStringList = [
+	1,
+	n0$3,
+	_SISL,
+	0,
+	[0, { [_xN$1]: _SIn }]
+];
+var SnapshotList = [
+	1,
+	n0$3,
+	_SLn,
+	0,
+	[() => Snapshot$, { [_xN$1]: _it }]
+];
+var SubnetIdStringList = [
+	1,
+	n0$3,
+	_SISLu,
+	0,
+	[0, { [_xN$1]: _SIu }]
+];
+var SubnetIpv6CidrBlockAssociationSet = [
+	1,
+	n0$3,
+	_SICBAS,
+	0,
+	[() => SubnetIpv6CidrBlockAssociation$, { [_xN$1]: _it }]
+];
+var SubnetList = [
+	1,
+	n0$3,
+	_SLu,
+	0,
+	[() => Subnet$, { [_xN$1]: _it }]
+];
+var SupportedAdditionalProcessorFeatureList = [
+	1,
+	n0$3,
+	_SAPFL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var SupportedInstanceTypeRequestSet = [
+	1,
+	n0$3,
+	_SITRSu,
+	0,
+	[0, { [_xN$1]: _It }]
+];
+var SupportedInstanceTypeSet = [
+	1,
+	n0$3,
+	_SITS,
+	0,
+	[() => InstanceTypeItem$, { [_xN$1]: _it }]
+];
+var TagList$1 = [
+	1,
+	n0$3,
+	_TL,
+	0,
+	[() => Tag$$2, { [_xN$1]: _it }]
+];
+var TagSpecificationList = [
+	1,
+	n0$3,
+	_TSL,
+	0,
+	[() => TagSpecification$, { [_xN$1]: _it }]
+];
+var ThreadsPerCoreList = [
+	1,
+	n0$3,
+	_TPCL,
+	0,
+	[1, { [_xN$1]: _it }]
+];
+var UnsupportedInstanceTypeRequestSet = [
+	1,
+	n0$3,
+	_UITRS,
+	0,
+	[0, { [_xN$1]: _It }]
+];
+var UnsupportedInstanceTypeSet = [
+	1,
+	n0$3,
+	_UITS,
+	0,
+	[() => InstanceTypeItem$, { [_xN$1]: _it }]
+];
+var UsageClassTypeList = [
+	1,
+	n0$3,
+	_UCTL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var UserGroupStringList = [
+	1,
+	n0$3,
+	_UGSL,
+	0,
+	[0, { [_xN$1]: _UGs }]
+];
+var UserIdGroupPairList = [
+	1,
+	n0$3,
+	_UIGPL,
+	0,
+	[() => UserIdGroupPair$, { [_xN$1]: _it }]
+];
+var UserIdStringList = [
+	1,
+	n0$3,
+	_UISL,
+	0,
+	[0, { [_xN$1]: _UI$1 }]
+];
+var ValueStringList = [
+	1,
+	n0$3,
+	_VSL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var VersionStringList = [
+	1,
+	n0$3,
+	_VSLe,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var VirtualizationTypeList = [
+	1,
+	n0$3,
+	_VTLi,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var VolumeAttachmentList = [
+	1,
+	n0$3,
+	_VALo,
+	0,
+	[() => VolumeAttachment$, { [_xN$1]: _it }]
+];
+var VolumeIdStringList = [
+	1,
+	n0$3,
+	_VISL,
+	0,
+	[0, { [_xN$1]: _VIo }]
+];
+var VolumeList = [
+	1,
+	n0$3,
+	_VLo,
+	0,
+	[() => Volume$, { [_xN$1]: _it }]
+];
+var WorkloadsList = [
+	1,
+	n0$3,
+	_WL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var ZoneIdStringList = [
+	1,
+	n0$3,
+	_ZISL,
+	0,
+	[0, { [_xN$1]: _ZI }]
+];
+var ZoneNameStringList = [
+	1,
+	n0$3,
+	_ZNSL,
+	0,
+	[0, { [_xN$1]: _ZN }]
+];
+var CopyImage$ = [
+	9,
+	n0$3,
+	_CIopy,
+	0,
+	() => CopyImageRequest$,
+	() => CopyImageResult$
+];
+var CopySnapshot$ = [
+	9,
+	n0$3,
+	_CSop,
+	0,
+	() => CopySnapshotRequest$,
+	() => CopySnapshotResult$
+];
+var CreateImage$ = [
+	9,
+	n0$3,
+	_CIr,
+	0,
+	() => CreateImageRequest$,
+	() => CreateImageResult$
+];
+var CreateTags$ = [
+	9,
+	n0$3,
+	_CTreat,
+	0,
+	() => CreateTagsRequest$,
+	() => __Unit$1
+];
+var DeleteSnapshot$ = [
+	9,
+	n0$3,
+	_DSele,
+	0,
+	() => DeleteSnapshotRequest$,
+	() => __Unit$1
+];
+var DeleteTags$ = [
+	9,
+	n0$3,
+	_DTelet,
+	0,
+	() => DeleteTagsRequest$,
+	() => __Unit$1
+];
+var DeregisterImage$ = [
+	9,
+	n0$3,
+	_DIer,
+	0,
+	() => DeregisterImageRequest$,
+	() => DeregisterImageResult$
+];
+var DescribeAvailabilityZones$ = [
+	9,
+	n0$3,
+	_DAZe,
+	0,
+	() => DescribeAvailabilityZonesRequest$,
+	() => DescribeAvailabilityZonesResult$
+];
+var DescribeImageAttribute$ = [
+	9,
+	n0$3,
+	_DIA,
+	0,
+	() => DescribeImageAttributeRequest$,
+	() => ImageAttribute$
+];
+var DescribeImageReferences$ = [
+	9,
+	n0$3,
+	_DIRescribem,
+	0,
+	() => DescribeImageReferencesRequest$,
+	() => DescribeImageReferencesResult$
+];
+var DescribeImages$ = [
+	9,
+	n0$3,
+	_DIes,
+	0,
+	() => DescribeImagesRequest$,
+	() => DescribeImagesResult$
+];
+var DescribeInstances$ = [
+	9,
+	n0$3,
+	_DIesc,
+	0,
+	() => DescribeInstancesRequest$,
+	() => DescribeInstancesResult$
+];
+var DescribeInstanceStatus$ = [
+	9,
+	n0$3,
+	_DISes,
+	0,
+	() => DescribeInstanceStatusRequest$,
+	() => DescribeInstanceStatusResult$
+];
+var DescribeInstanceTypeOfferings$ = [
+	9,
+	n0$3,
+	_DITO,
+	0,
+	() => DescribeInstanceTypeOfferingsRequest$,
+	() => DescribeInstanceTypeOfferingsResult$
+];
+var DescribeInstanceTypes$ = [
+	9,
+	n0$3,
+	_DITe,
+	0,
+	() => DescribeInstanceTypesRequest$,
+	() => DescribeInstanceTypesResult$
+];
+var DescribeLaunchTemplateVersions$ = [
+	9,
+	n0$3,
+	_DLTVe,
+	0,
+	() => DescribeLaunchTemplateVersionsRequest$,
+	() => DescribeLaunchTemplateVersionsResult$
+];
+var DescribeLockedSnapshots$ = [
+	9,
+	n0$3,
+	_DLSe,
+	0,
+	() => DescribeLockedSnapshotsRequest$,
+	() => DescribeLockedSnapshotsResult$
+];
+var DescribeRegions$ = [
+	9,
+	n0$3,
+	_DRes,
+	0,
+	() => DescribeRegionsRequest$,
+	() => DescribeRegionsResult$
+];
+var DescribeSecurityGroups$ = [
+	9,
+	n0$3,
+	_DSGe,
+	0,
+	() => DescribeSecurityGroupsRequest$,
+	() => DescribeSecurityGroupsResult$
+];
+var DescribeSnapshotAttribute$ = [
+	9,
+	n0$3,
+	_DSAe,
+	0,
+	() => DescribeSnapshotAttributeRequest$,
+	() => DescribeSnapshotAttributeResult$
+];
+var DescribeSnapshots$ = [
+	9,
+	n0$3,
+	_DSes,
+	0,
+	() => DescribeSnapshotsRequest$,
+	() => DescribeSnapshotsResult$
+];
+var DescribeSubnets$ = [
+	9,
+	n0$3,
+	_DSesc,
+	0,
+	() => DescribeSubnetsRequest$,
+	() => DescribeSubnetsResult$
+];
+var DescribeVolumes$ = [
+	9,
+	n0$3,
+	_DVes,
+	0,
+	() => DescribeVolumesRequest$,
+	() => DescribeVolumesResult$
+];
+var EnableFastSnapshotRestores$ = [
+	9,
+	n0$3,
+	_EFSR,
+	0,
+	() => EnableFastSnapshotRestoresRequest$,
+	() => EnableFastSnapshotRestoresResult$
+];
+var EnableImageDeprecation$ = [
+	9,
+	n0$3,
+	_EID,
+	0,
+	() => EnableImageDeprecationRequest$,
+	() => EnableImageDeprecationResult$
+];
+var EnableImageDeregistrationProtection$ = [
+	9,
+	n0$3,
+	_EIDP,
+	0,
+	() => EnableImageDeregistrationProtectionRequest$,
+	() => EnableImageDeregistrationProtectionResult$
+];
+var GetAllowedImagesSettings$ = [
+	9,
+	n0$3,
+	_GAIS,
+	0,
+	() => GetAllowedImagesSettingsRequest$,
+	() => GetAllowedImagesSettingsResult$
+];
+var GetConsoleOutput$ = [
+	9,
+	n0$3,
+	_GCO,
+	0,
+	() => GetConsoleOutputRequest$,
+	() => GetConsoleOutputResult$
+];
+var GetConsoleScreenshot$ = [
+	9,
+	n0$3,
+	_GCS,
+	0,
+	() => GetConsoleScreenshotRequest$,
+	() => GetConsoleScreenshotResult$
+];
+var GetEbsDefaultKmsKeyId$ = [
+	9,
+	n0$3,
+	_GEDKKI,
+	0,
+	() => GetEbsDefaultKmsKeyIdRequest$,
+	() => GetEbsDefaultKmsKeyIdResult$
+];
+var GetEbsEncryptionByDefault$ = [
+	9,
+	n0$3,
+	_GEEBD,
+	0,
+	() => GetEbsEncryptionByDefaultRequest$,
+	() => GetEbsEncryptionByDefaultResult$
+];
+var GetImageAncestry$ = [
+	9,
+	n0$3,
+	_GIAe,
+	0,
+	() => GetImageAncestryRequest$,
+	() => GetImageAncestryResult$
+];
+var ListImagesInRecycleBin$ = [
+	9,
+	n0$3,
+	_LIIRB,
+	0,
+	() => ListImagesInRecycleBinRequest$,
+	() => ListImagesInRecycleBinResult$
+];
+var ModifyImageAttribute$ = [
+	9,
+	n0$3,
+	_MIA,
+	0,
+	() => ModifyImageAttributeRequest$,
+	() => __Unit$1
+];
+var ModifySnapshotAttribute$ = [
+	9,
+	n0$3,
+	_MSA,
+	0,
+	() => ModifySnapshotAttributeRequest$,
+	() => __Unit$1
+];
+var RegisterImage$ = [
+	9,
+	n0$3,
+	_RIegi,
+	0,
+	() => RegisterImageRequest$,
+	() => RegisterImageResult$
+];
+var ReplaceImageInstanceTypeSpecification$ = [
+	9,
+	n0$3,
+	_RIITS,
+	0,
+	() => ReplaceImageInstanceTypeSpecificationRequest$,
+	() => ReplaceImageInstanceTypeSpecificationResult$
+];
+var RestoreImageFromRecycleBin$ = [
+	9,
+	n0$3,
+	_RIFRB,
+	0,
+	() => RestoreImageFromRecycleBinRequest$,
+	() => RestoreImageFromRecycleBinResult$
+];
+var RunInstances$ = [
+	9,
+	n0$3,
+	_RIu,
+	0,
+	() => RunInstancesRequest$,
+	() => Reservation$
+];
+var TerminateInstances$ = [
+	9,
+	n0$3,
+	_TI,
+	0,
+	() => TerminateInstancesRequest$,
+	() => TerminateInstancesResult$
+];
+// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$7 = (config) => {
+	return {
+		apiVersion: "2016-11-15",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [{
+			schemeId: "aws.auth#sigv4",
+			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+			signer: new AwsSdkSigV4Signer()
+		}],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsEc2QueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.ec2",
+			errorTypeRegistries: errorTypeRegistries$3,
+			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
+			version: "2016-11-15",
+			serviceTarget: "AmazonEC2"
+		},
+		serviceId: config?.serviceId ?? "EC2",
+		sha256: config?.sha256 ?? Sha256Node,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$9();
+const getRuntimeConfig$6 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$7(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$5
+		}),
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$3 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var EC2Client = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$6(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
+		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultEC2HttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// node_modules/@aws-sdk/core/dist-es/submodules/util/util-format-url/format-url.js
+init_protocols$1();
+function formatUrl(request) {
+	const { port, query } = request;
+	let { protocol, path, hostname } = request;
+	if (protocol && protocol.slice(-1) !== ":") protocol += ":";
+	if (port) hostname += `:${port}`;
+	if (path && path.charAt(0) !== "/") path = `/${path}`;
+	let queryString = query ? buildQueryString(query) : "";
+	if (queryString && queryString[0] !== "?") queryString = `?${queryString}`;
+	let auth = "";
+	if (request.username != null || request.password != null) auth = `${request.username ?? ""}:${request.password ?? ""}@`;
+	let fragment = "";
+	if (request.fragment) fragment = `#${request.fragment}`;
+	return `${protocol}//${auth}${hostname}${path}${queryString}${fragment}`;
+}
+// node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
+init_endpoints();
+init_protocols$1();
+init_dist_es$12();
+const version$3 = "2016-11-15";
+function copySnapshotPresignedUrlMiddleware(options) {
+	return (next, context) => async (args) => {
+		const { input } = args;
+		if (!input.PresignedUrl) {
+			const destinationRegion = await options.region();
+			const endpoint = await getEndpointFromInstructions(input, { getEndpointParameterInstructions() {
+				return {
+					UseFIPS: {
+						type: "builtInParams",
+						name: "useFipsEndpoint"
+					},
+					Endpoint: {
+						type: "builtInParams",
+						name: "endpoint"
+					},
+					Region: {
+						type: "builtInParams",
+						name: "region"
+					},
+					UseDualStack: {
+						type: "builtInParams",
+						name: "useDualstackEndpoint"
+					}
+				};
+			} }, {
+				...options,
+				region: input.SourceRegion
+			});
+			const resolvedEndpoint = typeof options.endpoint === "function" ? await options.endpoint() : toEndpointV1(endpoint);
+			const requestToSign = new HttpRequest({
+				...resolvedEndpoint,
+				protocol: "https",
+				headers: { host: resolvedEndpoint.hostname },
+				query: {
+					...Object.entries(input).reduce((acc, [k, v]) => {
+						acc[k] = String(v ?? "");
+						return acc;
+					}, {}),
+					Action: "CopySnapshot",
+					Version: version$3,
+					DestinationRegion: destinationRegion
+				}
+			});
+			const presignedRequest = await new SignatureV4({
+				credentials: options.credentials,
+				region: input.SourceRegion,
+				service: "ec2",
+				sha256: options.sha256,
+				uriEscapePath: options.signingEscapePath
+			}).presign(requestToSign, { expiresIn: 3600 });
+			args = {
+				...args,
+				input: {
+					...args.input,
+					DestinationRegion: destinationRegion,
+					PresignedUrl: formatUrl(presignedRequest)
+				}
+			};
+			if (HttpRequest.isInstance(args.request)) {
+				const { request } = args;
+				if (!(request.body ?? "").includes("DestinationRegion=")) request.body += `&DestinationRegion=${destinationRegion}`;
+				if (!(request.body ?? "").includes("PresignedUrl=")) request.body += `&PresignedUrl=${extendedEncodeURIComponent(args.input.PresignedUrl)}`;
+			}
+		}
+		return next(args);
+	};
+}
+const copySnapshotPresignedUrlMiddlewareOptions = {
+	step: "serialize",
+	tags: ["CROSS_REGION_PRESIGNED_URL"],
+	name: "crossRegionPresignedUrlMiddleware",
+	override: true,
+	relation: "after",
+	toMiddleware: "endpointV2Middleware"
+};
+const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientStack) => {
+	clientStack.add(copySnapshotPresignedUrlMiddleware(config), copySnapshotPresignedUrlMiddlewareOptions);
+} });
+// node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$3 = makeBuilder(commonParams$7, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
+const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
+var CopyImageCommand = class extends command$3(_ep0$3, _mw0$3, "CopyImage", CopyImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
+var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", CopySnapshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
+var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
+var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
+var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
+var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
+var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
+var DescribeAvailabilityZonesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
+var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
+var DescribeImageReferencesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageReferences", DescribeImageReferences$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
+var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
+var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
+var DescribeInstanceStatusCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
+var DescribeInstanceTypeOfferingsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
+var DescribeInstanceTypesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
+var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
+var DescribeLockedSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
+var DescribeRegionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeRegions", DescribeRegions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
+var DescribeSecurityGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
+var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
+var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
+var DescribeSubnetsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSubnets", DescribeSubnets$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
+var DescribeVolumesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeVolumes", DescribeVolumes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
+var EnableFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
+var EnableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeprecation", EnableImageDeprecation$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
+var EnableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
+var GetAllowedImagesSettingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
+var GetConsoleOutputCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleOutput", GetConsoleOutput$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
+var GetConsoleScreenshotCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
+var GetEbsDefaultKmsKeyIdCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
+var GetEbsEncryptionByDefaultCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
+var GetImageAncestryCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageAncestry", GetImageAncestry$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
+var ListImagesInRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
+var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
+var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
+var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
+var ReplaceImageInstanceTypeSpecificationCommand = class extends command$3(_ep0$3, _mw0$3, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
+var RestoreImageFromRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
+var RunInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "RunInstances", RunInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
+var TerminateInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "TerminateInstances", TerminateInstances$) {};
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
+}
+// src/plan/problem.ts
+function disabledRegion(error) {
+	if (!(error instanceof AwsCallError) || error.action === "GetCallerIdentity" || error.action.startsWith("AssumeRole")) return void 0;
+	const { code, awsMessage, where } = error;
+	if (!(code === "OptInRequired" || code === "UnrecognizedClientException" || code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"))) return void 0;
+	return {
+		what: `region ${where.region} is not enabled in account ${where.account} (AWS doesn't know the account's credentials there)`,
+		remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
+	};
+}
+function openFindings(signal, mendsTarget = () => void 0) {
+	const problems = new Map();
+	const warnings = new Map();
+	const nameOf = (where, what) => JSON.stringify([where, what]);
+	const openFor = (targets) => {
+		const add = (where, what, remedy) => {
+			const name = nameOf(where, what);
+			const named = targets.filter((one) => one !== void 0);
+			const problem = {
+				where,
+				what,
+				remedy: [remedy, named.length > 0 ? mendsTarget(named.join(", ")) : void 0].filter(Boolean).join("; ")
+			};
+			const known = problems.get(name) ?? {
+				problem,
+				targets: []
+			};
+			problems.set(name, {
+				...known,
+				targets: new Set([...known.targets, ...targets])
+			});
+		};
+		return {
+			signal,
+			get problems() {
+				return [...problems.values()].map(({ problem }) => problem);
+			},
+			of: (target) => [...problems.values()].flatMap((one) => one.targets.has(target) ? [one.problem] : []),
+			about: openFor,
+			add,
+			warn(where, what) {
+				const name = nameOf(where, what);
+				if (!warnings.has(name)) warnings.set(name, {
+					where,
+					what,
+					remedy: ""
+				});
+			},
+			warnings: () => together([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+			async attempt(where, doing, read) {
+				try {
+					return await read();
+				} catch (error) {
+					signal.throwIfAborted();
+					const off = disabledRegion(error);
+					if (off !== void 0) {
+						add(where, off.what, off.remedy);
+						return;
+					}
+					const { message, remedy } = explain(new StepError(doing, error));
+					add(where, message, remedy ?? "");
+					return;
+				}
+			}
+		};
+	};
+	return openFor([void 0]);
+}
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
+init_endpoints();
+const q = "ref";
+const a$2 = -1;
+const b$2 = true;
+const c$2 = "isSet";
+const d$2 = "PartitionResult";
+const e$2 = "booleanEquals";
+const f$2 = "stringEquals";
+const g$2 = "getAttr";
+const h$2 = "us-east-1";
+const i$2 = "sigv4";
+const j$2 = "sts";
+const k$2 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const l = { [q]: "Endpoint" };
+const m = { [q]: "Region" };
+const n = { [q]: d$2 };
+const o = {};
+const p = [m];
+const _data$2 = {
+	conditions: [
+		[c$2, [l]],
+		[c$2, p],
+		[
+			"aws.partition",
+			p,
+			d$2
+		],
+		[e$2, [{ [q]: "UseFIPS" }, b$2]],
+		[e$2, [{ [q]: "UseDualStack" }, b$2]],
+		[f$2, [m, "aws-global"]],
+		[e$2, [{ [q]: "UseGlobalEndpoint" }, b$2]],
+		[f$2, [m, "eu-central-1"]],
+		[e$2, [{
+			fn: g$2,
+			argv: [n, "supportsDualStack"]
+		}, b$2]],
+		[e$2, [{
+			fn: g$2,
+			argv: [n, "supportsFIPS"]
+		}, b$2]],
+		[f$2, [m, "ap-south-1"]],
+		[f$2, [m, "eu-north-1"]],
+		[f$2, [m, "eu-west-1"]],
+		[f$2, [m, "eu-west-2"]],
+		[f$2, [m, "eu-west-3"]],
+		[f$2, [m, "sa-east-1"]],
+		[f$2, [m, h$2]],
+		[f$2, [m, "us-east-2"]],
+		[f$2, [m, "us-west-2"]],
+		[f$2, [m, "us-west-1"]],
+		[f$2, [m, "ca-central-1"]],
+		[f$2, [m, "ap-southeast-1"]],
+		[f$2, [m, "ap-northeast-1"]],
+		[f$2, [m, "ap-southeast-2"]],
+		[f$2, [{
+			fn: g$2,
+			argv: [n, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$2],
+		["https://sts.amazonaws.com", { authSchemes: [{
+			name: i$2,
+			signingName: j$2,
+			signingRegion: h$2
+		}] }],
+		[k$2, { authSchemes: [{
+			name: i$2,
+			signingName: j$2,
+			signingRegion: "{Region}"
+		}] }],
+		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[l, o],
+		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
+		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://sts.{Region}.amazonaws.com", o],
+		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o],
+		[a$2, "FIPS is enabled but this partition does not support FIPS"],
+		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
+		[a$2, "DualStack is enabled but this partition does not support DualStack"],
+		[k$2, o],
+		[a$2, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$2 = 2;
+const nodes$2 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	30,
+	3,
+	1,
+	4,
+	100000014,
+	2,
+	5,
+	100000014,
+	3,
+	25,
+	6,
+	4,
+	24,
+	7,
+	5,
+	100000001,
+	8,
+	6,
+	9,
+	100000013,
+	7,
+	100000001,
+	10,
+	10,
+	100000001,
+	11,
+	11,
+	100000001,
+	12,
+	12,
+	100000001,
+	13,
+	13,
+	100000001,
+	14,
+	14,
+	100000001,
+	15,
+	15,
+	100000001,
+	16,
+	16,
+	100000001,
+	17,
+	17,
+	100000001,
+	18,
+	18,
+	100000001,
+	19,
+	19,
+	100000001,
+	20,
+	20,
+	100000001,
+	21,
+	21,
+	100000001,
+	22,
+	22,
+	100000001,
+	23,
+	23,
+	100000001,
+	100000002,
+	8,
+	100000011,
+	100000012,
+	4,
+	28,
+	26,
+	9,
+	27,
+	100000010,
+	24,
+	100000008,
+	100000009,
+	8,
+	29,
+	100000007,
+	9,
+	100000006,
+	100000007,
+	3,
+	100000003,
+	31,
+	4,
+	100000004,
+	100000005
+]);
+const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$2 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS",
+		"UseGlobalEndpoint"
+	]
+});
+const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
+	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_dist_es$4();
+init_client$1();
+init_endpoints();
+const createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
+	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
+	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
+	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
+	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
+	return Object.assign(defaultParameters, endpointParameters);
+};
+const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+const defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
+function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createAwsAuthSigv4aHttpAuthOption(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4a",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createSmithyApiNoAuthHttpAuthOption(authParameters) {
+	return { schemeId: "smithy.api#noAuth" };
+}
+const createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
+		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
+		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
+		const options = [];
+		for (const scheme of authSchemes) {
+			const { name: resolvedName, properties = {}, ...rest } = scheme;
+			const name = resolvedName.toLowerCase();
+			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
+			let schemeId;
+			if (name === "sigv4a") {
+				schemeId = "aws.auth#sigv4a";
+				const sigv4Present = authSchemes.find((s) => {
+					const name = s.name.toLowerCase();
+					return name !== "sigv4a" && name.startsWith("sigv4");
+				});
+				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
+			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
+			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
+			const createOption = createHttpAuthOptionFunctions[schemeId];
+			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
+			const option = createOption(authParameters);
+			option.schemeId = schemeId;
+			option.signingProperties = {
+				...option.signingProperties || {},
+				...rest,
+				...properties
+			};
+			options.push(option);
+		}
+		return options;
+	};
+	return endpointRuleSetHttpAuthSchemeProvider;
+};
+const _defaultSTSHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		case "AssumeRoleWithSAML":
+			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+			break;
+		case "AssumeRoleWithWebIdentity":
+			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+			break;
+		default:
+			options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+	}
+	return options;
+};
+const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$2, _defaultSTSHttpAuthSchemeProvider, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$2,
+	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
+	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption
+});
+const resolveHttpAuthSchemeConfig$2 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
+	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$2 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
+		defaultSigningName: "sts"
+	});
+};
+const commonParams$2 = {
+	UseGlobalEndpoint: {
+		type: "builtInParams",
+		name: "useGlobalEndpoint"
+	},
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-sts/package.json
+var version$2 = "3.1173.0";
 // node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
 init_client$1();
 var STSServiceException = class STSServiceException extends ServiceException {
@@ -25435,7 +36223,7 @@ const _Ac = "Account";
 const _Au = "Audience";
 const _C$1 = "Credentials";
 const _CA = "ContextAssertion";
-const _DS = "DurationSeconds";
+const _DS$1 = "DurationSeconds";
 const _E$1 = "Expiration";
 const _EI = "ExternalId";
 const _ETE = "ExpiredTokenException";
@@ -25444,7 +36232,7 @@ const _FPA = "FederatedProviderArn";
 const _GCI = "GetCallerIdentity";
 const _GCIR = "GetCallerIdentityRequest";
 const _GCIRe = "GetCallerIdentityResponse";
-const _I$2 = "Issuer";
+const _I$1 = "Issuer";
 const _IAME = "InvalidAuthorizationMessageException";
 const _ICAE = "InvalidContextAssertionException";
 const _IDPCEE = "IDPCommunicationErrorException";
@@ -25454,19 +36242,19 @@ const _IP$1 = "IdentityProvider";
 const _ISCE = "InvalidSubjectCredentialsException";
 const _ISLE = "InsufficientSessionLifetimeException";
 const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$2 = "Key";
+const _K$1 = "Key";
 const _MPDE$1 = "MalformedPolicyDocumentException";
 const _MSTS = "MinimumSessionTokenSize";
-const _OI$1 = "OriginIdentity";
+const _OI = "OriginIdentity";
 const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
-const _P$2 = "Policy";
+const _P$1 = "Policy";
 const _PA = "PolicyArns";
 const _PAro = "ProviderArn";
 const _PC = "ProvidedContexts";
 const _PCLT = "ProvidedContextsListType";
-const _PCr$1 = "ProvidedContext";
+const _PCr = "ProvidedContext";
 const _PDT = "PolicyDescriptorType";
-const _PI$1 = "ProviderId";
+const _PI = "ProviderId";
 const _PPS = "PackedPolicySize";
 const _PPTLE = "PackedPolicyTooLargeException";
 const _Pr = "Provider";
@@ -25483,14 +36271,14 @@ const _ST$1 = "SubjectType";
 const _STS = "SessionTokenSize";
 const _STU = "SessionTokenUtilization";
 const _STe = "SessionToken";
-const _T$2 = "Tags";
+const _T$1 = "Tags";
 const _TC = "TokenCode";
 const _TCr = "TransactionContext";
 const _TIPC = "TrustedIdentityPropagationContext";
 const _TTK = "TransitiveTagKeys";
-const _Ta$1 = "Tag";
-const _UI$1 = "UserId";
-const _V$2 = "Value";
+const _Ta = "Tag";
+const _UI = "UserId";
+const _V$1 = "Value";
 const _WIT = "WebIdentityToken";
 const _a = "arn";
 const _aKST = "accessKeySecretType";
@@ -25498,269 +36286,269 @@ const _aQE$2 = "awsQueryError";
 const _c$2 = "client";
 const _cTT = "clientTokenType";
 const _e$2 = "error";
-const _hE$2 = "httpError";
-const _m$3 = "message";
+const _hE$1 = "httpError";
+const _m$2 = "message";
 const _oIIT = "originIdentityIssuerType";
 const _oIST = "originIdentitySubjectType";
 const _oISTT = "originIdentitySubjectTypeType";
 const _pDLT = "policyDescriptorListType";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 const _tCIPMT = "transactionContextIdentityProviderMapType";
 const _tCVT = "transactionContextValueType";
 const _tLT = "tagListType";
-const n0$3 = "com.amazonaws.sts";
-const _s_registry$3 = new TypeRegistry(_s$3);
+const n0$2 = "com.amazonaws.sts";
+const _s_registry$2 = new TypeRegistry(_s$2);
 var STSServiceException$ = [
 	-3,
-	_s$3,
+	_s$2,
 	"STSServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$3.registerError(STSServiceException$, STSServiceException);
-const n0_registry$2 = new TypeRegistry(n0$3);
+_s_registry$2.registerError(STSServiceException$, STSServiceException);
+const n0_registry$2 = new TypeRegistry(n0$2);
 var ExpiredTokenException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_ETE,
 	{
 		[_aQE$2]: [`ExpiredTokenException`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
 var ExpiredTradeInTokenException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_ETITE,
 	{
 		[_aQE$2]: [`ExpiredTradeInTokenException`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
 var IDPCommunicationErrorException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_IDPCEE,
 	{
 		[_aQE$2]: [`IDPCommunicationError`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
 var IDPRejectedClaimException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_IDPRCE,
 	{
 		[_aQE$2]: [`IDPRejectedClaim`, 403],
 		[_e$2]: _c$2,
-		[_hE$2]: 403
+		[_hE$1]: 403
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
 var InsufficientSessionLifetimeException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_ISLE,
 	{
 		[_aQE$2]: [`InsufficientSessionLifetime`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
 var InvalidAuthorizationMessageException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_IAME,
 	{
 		[_aQE$2]: [`InvalidAuthorizationMessageException`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
 var InvalidContextAssertionException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_ICAE,
 	{
 		[_aQE$2]: [`InvalidContextAssertion`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
 var InvalidIdentityTokenException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_IITE$1,
 	{
 		[_aQE$2]: [`InvalidIdentityToken`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
 var InvalidSubjectCredentialsException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_ISCE,
 	{
 		[_aQE$2]: [`InvalidSubjectCredentials`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
 var JWTPayloadSizeExceededException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_JWTPSEE,
 	{
 		[_aQE$2]: [`JWTPayloadSizeExceededException`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
 var MalformedPolicyDocumentException$$1 = [
 	-3,
-	n0$3,
+	n0$2,
 	_MPDE$1,
 	{
 		[_aQE$2]: [`MalformedPolicyDocument`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
 var OutboundWebIdentityFederationDisabledException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_OWIFDE,
 	{
 		[_aQE$2]: [`OutboundWebIdentityFederationDisabledException`, 403],
 		[_e$2]: _c$2,
-		[_hE$2]: 403
+		[_hE$1]: 403
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
 var PackedPolicyTooLargeException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_PPTLE,
 	{
 		[_aQE$2]: [`PackedPolicyTooLarge`, 400],
 		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_hE$1]: 400
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
 var RegionDisabledException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_RDE,
 	{
 		[_aQE$2]: [`RegionDisabledException`, 403],
 		[_e$2]: _c$2,
-		[_hE$2]: 403
+		[_hE$1]: 403
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
 var SessionDurationEscalationException$ = [
 	-3,
-	n0$3,
+	n0$2,
 	_SDEE,
 	{
 		[_aQE$2]: [`SessionDurationEscalationException`, 403],
 		[_e$2]: _c$2,
-		[_hE$2]: 403
+		[_hE$1]: 403
 	},
-	[_m$3],
+	[_m$2],
 	[0]
 ];
 n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
+const errorTypeRegistries$2 = [_s_registry$2, n0_registry$2];
 var accessKeySecretType = [
 	0,
-	n0$3,
+	n0$2,
 	_aKST,
 	8,
 	0
 ];
 var clientTokenType = [
 	0,
-	n0$3,
+	n0$2,
 	_cTT,
 	8,
 	0
 ];
 var originIdentityIssuerType = [
 	0,
-	n0$3,
+	n0$2,
 	_oIIT,
 	8,
 	0
 ];
 var originIdentitySubjectType = [
 	0,
-	n0$3,
+	n0$2,
 	_oIST,
 	8,
 	0
 ];
 var originIdentitySubjectTypeType = [
 	0,
-	n0$3,
+	n0$2,
 	_oISTT,
 	8,
 	0
 ];
 var transactionContextValueType = [
 	0,
-	n0$3,
+	n0$2,
 	_tCVT,
 	8,
 	0
 ];
 var AssumedRoleUser$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ARU,
 	0,
 	[_ARI, _A$1],
@@ -25769,16 +36557,16 @@ var AssumedRoleUser$ = [
 ];
 var AssumeRoleRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ARR,
 	0,
 	[
 		_RA,
 		_RSN,
 		_PA,
-		_P$2,
-		_DS,
-		_T$2,
+		_P$1,
+		_DS$1,
+		_T$1,
 		_TTK,
 		_EI,
 		_SN$1,
@@ -25806,7 +36594,7 @@ var AssumeRoleRequest$ = [
 ];
 var AssumeRoleResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ARRs,
 	0,
 	[
@@ -25828,17 +36616,17 @@ var AssumeRoleResponse$ = [
 ];
 var AssumeRoleWithWebIdentityRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ARWWIR,
 	0,
 	[
 		_RA,
 		_RSN,
 		_WIT,
-		_PI$1,
+		_PI,
 		_PA,
-		_P$2,
-		_DS,
+		_P$1,
+		_DS$1,
 		_MSTS
 	],
 	[
@@ -25855,7 +36643,7 @@ var AssumeRoleWithWebIdentityRequest$ = [
 ];
 var AssumeRoleWithWebIdentityResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ARWWIRs,
 	0,
 	[
@@ -25885,7 +36673,7 @@ var AssumeRoleWithWebIdentityResponse$ = [
 ];
 var Credentials$ = [
 	3,
-	n0$3,
+	n0$2,
 	_C$1,
 	0,
 	[
@@ -25904,7 +36692,7 @@ var Credentials$ = [
 ];
 var GetCallerIdentityRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GCIR,
 	0,
 	[],
@@ -25912,11 +36700,11 @@ var GetCallerIdentityRequest$ = [
 ];
 var GetCallerIdentityResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GCIRe,
 	0,
 	[
-		_UI$1,
+		_UI,
 		_Ac,
 		_A$1
 	],
@@ -25928,13 +36716,13 @@ var GetCallerIdentityResponse$ = [
 ];
 var OriginIdentity$ = [
 	3,
-	n0$3,
-	_OI$1,
+	n0$2,
+	_OI,
 	0,
 	[
 		_S,
 		_ST$1,
-		_I$2,
+		_I$1,
 		_FPA
 	],
 	[
@@ -25946,7 +36734,7 @@ var OriginIdentity$ = [
 ];
 var PolicyDescriptorType$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PDT,
 	0,
 	[_a],
@@ -25954,24 +36742,24 @@ var PolicyDescriptorType$ = [
 ];
 var ProvidedContext$ = [
 	3,
-	n0$3,
-	_PCr$1,
+	n0$2,
+	_PCr,
 	0,
 	[_PAro, _CA],
 	[0, 0]
 ];
-var Tag$$2 = [
+var Tag$$1 = [
 	3,
-	n0$3,
-	_Ta$1,
+	n0$2,
+	_Ta,
 	0,
-	[_K$2, _V$2],
+	[_K$1, _V$1],
 	[0, 0],
 	2
 ];
 var TransactionContext$ = [
 	3,
-	n0$3,
+	n0$2,
 	_TCr,
 	0,
 	[_IP$1],
@@ -25979,36 +36767,36 @@ var TransactionContext$ = [
 ];
 var TrustedIdentityPropagationContext$ = [
 	3,
-	n0$3,
+	n0$2,
 	_TIPC,
 	8,
-	[_OI$1, _TCr],
+	[_OI, _TCr],
 	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
 ];
 var policyDescriptorListType = [
 	1,
-	n0$3,
+	n0$2,
 	_pDLT,
 	0,
 	() => PolicyDescriptorType$
 ];
 var ProvidedContextsListType = [
 	1,
-	n0$3,
+	n0$2,
 	_PCLT,
 	0,
 	() => ProvidedContext$
 ];
 var tagListType = [
 	1,
-	n0$3,
+	n0$2,
 	_tLT,
 	0,
-	() => Tag$$2
+	() => Tag$$1
 ];
 var transactionContextIdentityProviderMapType = [
 	2,
-	n0$3,
+	n0$2,
 	_tCIPMT,
 	0,
 	[0, 0],
@@ -26016,7 +36804,7 @@ var transactionContextIdentityProviderMapType = [
 ];
 var AssumeRole$ = [
 	9,
-	n0$3,
+	n0$2,
 	_AR,
 	0,
 	() => AssumeRoleRequest$,
@@ -26024,7 +36812,7 @@ var AssumeRole$ = [
 ];
 var AssumeRoleWithWebIdentity$ = [
 	9,
-	n0$3,
+	n0$2,
 	_ARWWI,
 	0,
 	() => AssumeRoleWithWebIdentityRequest$,
@@ -26032,7 +36820,7 @@ var AssumeRoleWithWebIdentity$ = [
 ];
 var GetCallerIdentity$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GCI,
 	0,
 	() => GetCallerIdentityRequest$,
@@ -26041,21 +36829,21 @@ var GetCallerIdentity$ = [
 // node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
-init_dist_es$11();
+init_dist_es$4();
 init_dist_es$13();
 init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$7 = (config) => {
+const getRuntimeConfig$5 = (config) => {
 	return {
 		apiVersion: "2011-06-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
 		extensions: config?.extensions ?? [],
-		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
 			{
 				schemeId: "aws.auth#sigv4",
@@ -26077,7 +36865,7 @@ const getRuntimeConfig$7 = (config) => {
 		protocol: config?.protocol ?? AwsQueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$3,
+			errorTypeRegistries: errorTypeRegistries$2,
 			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 			version: "2011-06-15",
 			serviceTarget: "AWSSecurityTokenServiceV20110615"
@@ -26098,12 +36886,12 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
-const getRuntimeConfig$6 = (config) => {
+init_dist_es$9();
+const getRuntimeConfig$4 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$7(config);
+	const clientSharedValues = getRuntimeConfig$5(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -26120,7 +36908,7 @@ const getRuntimeConfig$6 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
+			clientVersion: version$2
 		}),
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
 			{
@@ -26157,7425 +36945,6 @@ const getRuntimeConfig$6 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
-	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
-	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
-	let _credentials = runtimeConfig.credentials;
-	return {
-		setHttpAuthScheme(httpAuthScheme) {
-			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
-			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
-			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
-		},
-		httpAuthSchemes() {
-			return _httpAuthSchemes;
-		},
-		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
-			_httpAuthSchemeProvider = httpAuthSchemeProvider;
-		},
-		httpAuthSchemeProvider() {
-			return _httpAuthSchemeProvider;
-		},
-		setCredentials(credentials) {
-			_credentials = credentials;
-		},
-		credentials() {
-			return _credentials;
-		}
-	};
-};
-const resolveHttpAuthRuntimeConfig$3 = (config) => {
-	return {
-		httpAuthSchemes: config.httpAuthSchemes(),
-		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
-		credentials: config.credentials()
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
-init_client();
-init_client$1();
-init_protocols$1();
-const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
-	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
-};
-// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
-init_client();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_endpoints();
-init_protocols$1();
-init_retry$1();
-init_schema();
-var STSClient = class extends Client {
-	config;
-	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$6(configuration || {});
-		super(_config_0);
-		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
-		const _config_3 = resolveRetryConfig(_config_2);
-		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
-		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
-		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
-		this.config = _config_8;
-		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
-		this.middlewareStack.use(getUserAgentPlugin(this.config));
-		this.middlewareStack.use(getRetryPlugin(this.config));
-		this.middlewareStack.use(getContentLengthPlugin(this.config));
-		this.middlewareStack.use(getHostHeaderPlugin(this.config));
-		this.middlewareStack.use(getLoggerPlugin(this.config));
-		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
-		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
-			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
-				"aws.auth#sigv4": config.credentials,
-				"aws.auth#sigv4a": config.credentials
-			})
-		}));
-		this.middlewareStack.use(getHttpSigningPlugin(this.config));
-	}
-	destroy() {
-		super.destroy();
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
-init_client$1();
-init_endpoints();
-const command$3 = makeBuilder(commonParams$7, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-const _ep0$3 = {};
-const _mw0$3 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRole", AssumeRole$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "GetCallerIdentity", GetCallerIdentity$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
-init_httpAuthSchemes();
-init_client$1();
-const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
-	return {
-		operation: getSmithyContext(context).operation,
-		region: await normalizeProvider$1(config.region)() || (() => {
-			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
-		})()
-	};
-};
-function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4",
-		signingProperties: {
-			name: "ec2",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
-	const options = [];
-	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
-	}
-	return options;
-};
-const resolveHttpAuthSchemeConfig$2 = (config) => {
-	const config_0 = resolveAwsSdkSigV4Config(config);
-	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$2 = (options) => {
-	return Object.assign(options, {
-		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
-		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		defaultSigningName: "ec2"
-	});
-};
-const commonParams$2 = {
-	UseFIPS: {
-		type: "builtInParams",
-		name: "useFipsEndpoint"
-	},
-	Endpoint: {
-		type: "builtInParams",
-		name: "endpoint"
-	},
-	Region: {
-		type: "builtInParams",
-		name: "region"
-	},
-	UseDualStack: {
-		type: "builtInParams",
-		name: "useDualstackEndpoint"
-	}
-};
-// node_modules/@aws-sdk/client-ec2/package.json
-var version$3 = "3.1169.0";
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
-init_endpoints();
-const k$2 = "ref";
-const a$2 = -1;
-const b$2 = true;
-const c$2 = "isSet";
-const d$2 = "PartitionResult";
-const e$2 = "booleanEquals";
-const f$2 = "getAttr";
-const g$2 = { [k$2]: "Endpoint" };
-const h$2 = { [k$2]: d$2 };
-const i$2 = {};
-const j$2 = [{ [k$2]: "Region" }];
-const _data$2 = {
-	conditions: [
-		[c$2, [g$2]],
-		[c$2, j$2],
-		[
-			"aws.partition",
-			j$2,
-			d$2
-		],
-		[e$2, [{ [k$2]: "UseFIPS" }, b$2]],
-		[e$2, [{ [k$2]: "UseDualStack" }, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsDualStack"]
-		}, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsFIPS"]
-		}, b$2]],
-		["stringEquals", [{
-			fn: f$2,
-			argv: [h$2, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$2],
-		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$2, i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://ec2.{Region}.amazonaws.com", i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "FIPS is enabled but this partition does not support FIPS"],
-		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "DualStack is enabled but this partition does not support DualStack"],
-		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$2 = 2;
-const nodes$2 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	13,
-	3,
-	1,
-	4,
-	100000012,
-	2,
-	5,
-	100000012,
-	3,
-	8,
-	6,
-	4,
-	7,
-	100000011,
-	5,
-	100000009,
-	100000010,
-	4,
-	11,
-	9,
-	6,
-	10,
-	100000008,
-	7,
-	100000006,
-	100000007,
-	5,
-	12,
-	100000005,
-	6,
-	100000004,
-	100000005,
-	3,
-	100000001,
-	14,
-	4,
-	100000002,
-	100000003
-]);
-const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
-init_client();
-init_endpoints();
-const cache$2 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS"
-	]
-});
-const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
-	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-ec2/dist-es/models/EC2ServiceException.js
-init_client$1();
-var EC2ServiceException = class EC2ServiceException extends ServiceException {
-	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.ec2#EC2ServiceException";
-	constructor(options) {
-		super(options);
-		Object.setPrototypeOf(this, EC2ServiceException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
-init_schema();
-const _AAZ = "AllAvailabilityZones";
-const _AC = "AcceleratorCount";
-const _ACIA = "AssociateCarrierIpAddress";
-const _AIT = "AllowedInstanceTypes";
-const _AITS = "AllowedInstanceTypeSet";
-const _AItt = "AttachmentId";
-const _ALI = "AmiLaunchIndex";
-const _AMSc = "AcceleratorManufacturerSet";
-const _AMc = "AcceleratorManufacturers";
-const _ANSc = "AcceleratorNameSet";
-const _ANcc = "AcceleratorNames";
-const _APIAss = "AssociatePublicIpAddress";
-const _ARss = "AssociatedResource";
-const _ARuto = "AutoRecovery";
-const _ASSm = "AmdSevSnp";
-const _ATMMB = "AcceleratorTotalMemoryMiB";
-const _ATSc = "AcceleratorTypeSet";
-const _ATc = "AcceleratorTypes";
-const _ATtt = "AttachTime";
-const _AVt = "AttributeValue";
-const _AZ = "AvailabilityZone";
-const _AZG = "AvailabilityZoneGeography";
-const _AZGL = "AvailabilityZoneGeographyList";
-const _AZI = "AvailabilityZoneId";
-const _AZISL = "AvailabilityZoneIdStringList";
-const _AZIv = "AvailabilityZoneIds";
-const _AZL = "AvailabilityZoneList";
-const _AZM = "AvailabilityZoneMessage";
-const _AZML = "AvailabilityZoneMessageList";
-const _AZSG = "AvailabilityZoneSubGeography";
-const _AZSGL = "AvailabilityZoneSubGeographyList";
-const _AZSL = "AvailabilityZoneStringList";
-const _AZv = "AvailabilityZones";
-const _Ad = "Add";
-const _Af = "Affinity";
-const _Ar = "Arn";
-const _Arc = "Architecture";
-const _Ass = "Association";
-const _At = "Attribute";
-const _Att = "Attachment";
-const _Atta = "Attachments";
-const _BDM = "BlockDeviceMapping";
-const _BDML = "BlockDeviceMappingList";
-const _BDMRL = "BlockDeviceMappingRequestList";
-const _BDMl = "BlockDeviceMappings";
-const _BDMlo = "BlockDurationMinutes";
-const _BEBM = "BaselineEbsBandwidthMbps";
-const _BM = "BootMode";
-const _BMO = "BootModeOverride";
-const _BMa = "BareMetal";
-const _BP = "BurstablePerformance";
-const _BPF = "BaselinePerformanceFactors";
-const _BPL = "BillingProductList";
-const _BPi = "BillingProducts";
-const _BPil = "BillingProduct";
-const _BW = "BandwidthWeighting";
-const _CBI = "CapacityBlockId";
-const _CBr = "CreatedBy";
-const _CCor = "CoreCount";
-const _CCp = "CpuCredits";
-const _CDC = "CreationDateCondition";
-const _CDM = "CompletionDurationMinutes";
-const _CDr = "CreationDate";
-const _CFAS = "CriticalFixAvailableSince";
-const _CI = "CarrierIp";
-const _CIBM = "CurrentInstanceBootMode";
-const _CIR = "CopyImageRequest";
-const _CIRo = "CopyImageResult";
-const _CIRr = "CreateImageRequest";
-const _CIRre = "CreateImageResult";
-const _CIT = "CopyImageTags";
-const _CIopy = "CopyImage";
-const _CIr = "CreateImage";
-const _CM = "CpuManufacturers";
-const _CMSp = "CpuManufacturerSet";
-const _CO = "CpuOptions";
-const _COI = "CustomerOwnedIp";
-const _COP = "CoolOffPeriod";
-const _COPEO = "CoolOffPeriodExpiresOn";
-const _CPF = "CpuPerformanceFactor";
-const _CRI = "CapacityReservationId";
-const _CRP = "CapacityReservationPreference";
-const _CRRGA = "CapacityReservationResourceGroupArn";
-const _CRSR = "CapacityReservationSpecificationResponse";
-const _CRSa = "CapacityReservationSpecification";
-const _CRT = "CapacityReservationTarget";
-const _CRTR = "CapacityReservationTargetResponse";
-const _CSR = "CopySnapshotRequest";
-const _CSRPSU = "CopySnapshotRequestPSU";
-const _CSRo = "CopySnapshotResult";
-const _CSop = "CopySnapshot";
-const _CSr = "CreditSpecification";
-const _CT = "ClientToken";
-const _CTC = "ConnectionTrackingConfiguration";
-const _CTR = "CreateTagsRequest";
-const _CTS = "ConnectionTrackingSpecification";
-const _CTSRo = "ConnectionTrackingSpecificationResponse";
-const _CTomp = "CompletionTime";
-const _CTre = "CreateTime";
-const _CTreat = "CreateTags";
-const _CVP = "CreateVolumePermission";
-const _CVPL = "CreateVolumePermissionList";
-const _CVPM = "CreateVolumePermissionModifications";
-const _CVPr = "CreateVolumePermissions";
-const _Co = "Code";
-const _Conf = "Configured";
-const _Cou = "Count";
-const _Cp = "Cpu";
-const _DAS = "DeleteAssociatedSnapshots";
-const _DASi = "DisableApiStop";
-const _DAT = "DisableApiTermination";
-const _DAZ = "DestinationAvailabilityZone";
-const _DAZI = "DestinationAvailabilityZoneId";
-const _DAZR = "DescribeAvailabilityZonesRequest";
-const _DAZRe = "DescribeAvailabilityZonesResult";
-const _DAZe = "DescribeAvailabilityZones";
-const _DAep = "DeprecateAt";
-const _DEKI = "DataEncryptionKeyId";
-const _DI = "DeviceIndex";
-const _DIA = "DescribeImageAttribute";
-const _DIAR = "DescribeImageAttributeRequest";
-const _DIRR = "DescribeImageReferencesRequest";
-const _DIRRe = "DescribeImageReferencesResult";
-const _DIRer = "DeregisterImageRequest";
-const _DIRere = "DeregisterImageResult";
-const _DIRes = "DescribeImagesRequest";
-const _DIResc = "DescribeImagesResult";
-const _DIRescr = "DescribeInstancesRequest";
-const _DIRescri = "DescribeInstancesResult";
-const _DIRescribem = "DescribeImageReferences";
-const _DIer = "DeregisterImage";
-const _DIes = "DescribeImages";
-const _DIesc = "DescribeInstances";
-const _DLSR = "DescribeLockedSnapshotsRequest";
-const _DLSRe = "DescribeLockedSnapshotsResult";
-const _DLSe = "DescribeLockedSnapshots";
-const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
-const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
-const _DLTVe = "DescribeLaunchTemplateVersions";
-const _DN = "DeviceName";
-const _DOA = "DestinationOutpostArn";
-const _DOT = "DeleteOnTermination";
-const _DPer = "DeregistrationProtection";
-const _DR$1 = "DryRun";
-const _DRe = "DestinationRegion";
-const _DSAR = "DescribeSnapshotAttributeRequest";
-const _DSARe = "DescribeSnapshotAttributeResult";
-const _DSAe = "DescribeSnapshotAttribute";
-const _DSR = "DeleteSnapshotRequest";
-const _DSRC = "DeleteSnapshotReturnCode";
-const _DSRS = "DeleteSnapshotResultSet";
-const _DSRel = "DeleteSnapshotResults";
-const _DSRes = "DescribeSnapshotsRequest";
-const _DSResc = "DescribeSnapshotsResult";
-const _DSele = "DeleteSnapshot";
-const _DSes = "DescribeSnapshots";
-const _DTC = "DeprecationTimeCondition";
-const _DTR = "DeleteTagsRequest";
-const _DTe = "DeprecationTime";
-const _DTelet = "DeleteTags";
-const _DTi = "DisablingTime";
-const _DTis = "DisabledTime";
-const _DVRes = "DescribeVolumesRequest";
-const _DVResc = "DescribeVolumesResult";
-const _DVef = "DefaultVersion";
-const _DVes = "DescribeVolumes";
-const _De = "Description";
-const _Dev = "Device";
-const _EBD = "EbsBlockDevice";
-const _EBSL = "ExecutableByStringList";
-const _EBx = "ExecutableBy";
-const _ECI = "EbsCardIndex";
-const _EEBD = "EbsEncryptionByDefault";
-const _EFSR = "EnableFastSnapshotRestores";
-const _EFSREI = "EnableFastSnapshotRestoreErrorItem";
-const _EFSRES = "EnableFastSnapshotRestoreErrorSet";
-const _EFSRR = "EnableFastSnapshotRestoresRequest";
-const _EFSRRn = "EnableFastSnapshotRestoresResult";
-const _EFSRSE = "EnableFastSnapshotRestoreStateError";
-const _EFSRSEI = "EnableFastSnapshotRestoreStateErrorItem";
-const _EFSRSES = "EnableFastSnapshotRestoreStateErrorSet";
-const _EFSRSI = "EnableFastSnapshotRestoreSuccessItem";
-const _EFSRSS = "EnableFastSnapshotRestoreSuccessSet";
-const _EGA = "ElasticGpuAssociation";
-const _EGAI = "ElasticGpuAssociationId";
-const _EGAL = "ElasticGpuAssociationList";
-const _EGAS = "ElasticGpuAssociationState";
-const _EGAT = "ElasticGpuAssociationTime";
-const _EGAl = "ElasticGpuAssociations";
-const _EGIl = "ElasticGpuId";
-const _EGSR = "ElasticGpuSpecificationResponse";
-const _EGSRL = "ElasticGpuSpecificationResponseList";
-const _EGSlas = "ElasticGpuSpecifications";
-const _EIAA = "ElasticInferenceAcceleratorAssociation";
-const _EIAAI = "ElasticInferenceAcceleratorAssociationId";
-const _EIAAL = "ElasticInferenceAcceleratorAssociationList";
-const _EIAAS = "ElasticInferenceAcceleratorAssociationState";
-const _EIAAT = "ElasticInferenceAcceleratorAssociationTime";
-const _EIAAl = "ElasticInferenceAcceleratorArn";
-const _EIAAla = "ElasticInferenceAcceleratorAssociations";
-const _EIAl = "ElasticInferenceAccelerators";
-const _EIBD = "EbsInstanceBlockDevice";
-const _EID = "EnableImageDeprecation";
-const _EIDP = "EnableImageDeregistrationProtection";
-const _EIDPR = "EnableImageDeregistrationProtectionRequest";
-const _EIDPRn = "EnableImageDeregistrationProtectionResult";
-const _EIDR = "EnableImageDeprecationRequest";
-const _EIDRn = "EnableImageDeprecationResult";
-const _EITSx = "ExcludedInstanceTypeSet";
-const _EITxc = "ExcludedInstanceTypes";
-const _EO = "EbsOptimized";
-const _EOn = "EnclaveOptions";
-const _EQC = "EnaQueueCount";
-const _ERNDAAAAR = "EnableResourceNameDnsAAAARecord";
-const _ERNDAR = "EnableResourceNameDnsARecord";
-const _ESE = "EnaSrdEnabled";
-const _ESS = "EnaSrdSpecification";
-const _ESUE = "EnaSrdUdpEnabled";
-const _ESUS = "EnaSrdUdpSpecification";
-const _ESna = "EnaSupport";
-const _ETna = "EnablingTime";
-const _ETnab = "EnabledTime";
-const _EU = "ExecutableUsers";
-const _Eb = "Ebs";
-const _En = "Enabled";
-const _Enc = "Encrypted";
-const _Er = "Error";
-const _FLi = "FilterList";
-const _FRa = "FastRestored";
-const _FSD = "FindingScanDate";
-const _FSRSE = "FastSnapshotRestoreStateErrors";
-const _FSSIB = "FullSnapshotSizeInBytes";
-const _FTE = "FreeTierEligible";
-const _Fi = "Filters";
-const _Fil = "Filter";
-const _G$1 = "Groups";
-const _GAIS = "GetAllowedImagesSettings";
-const _GAISR = "GetAllowedImagesSettingsRequest";
-const _GAISRe = "GetAllowedImagesSettingsResult";
-const _GEDKKI = "GetEbsDefaultKmsKeyId";
-const _GEDKKIR = "GetEbsDefaultKmsKeyIdRequest";
-const _GEDKKIRe = "GetEbsDefaultKmsKeyIdResult";
-const _GEEBD = "GetEbsEncryptionByDefault";
-const _GEEBDR = "GetEbsEncryptionByDefaultRequest";
-const _GEEBDRe = "GetEbsEncryptionByDefaultResult";
-const _GIAR = "GetImageAncestryRequest";
-const _GIARe = "GetImageAncestryResult";
-const _GIAe = "GetImageAncestry";
-const _GIL = "GroupIdentifierList";
-const _GISL = "GroupIdStringList";
-const _GIr = "GroupId";
-const _GIrou = "GroupIdentifier";
-const _GLN = "GroupLongName";
-const _GN = "GroupName";
-const _GNSL = "GroupNameStringList";
-const _GNr = "GroupNames";
-const _Ge = "Geography";
-const _Gr = "Group";
-const _HBD = "HiddenByDefault";
-const _HE = "HttpEndpoint";
-const _HFAS = "HighFixAvailableSince";
-const _HFSL = "HighestFindingSeverityLabel";
-const _HIo = "HostId";
-const _HO = "HibernationOptions";
-const _HPI = "HttpProtocolIpv6";
-const _HPRHL = "HttpPutResponseHopLimit";
-const _HRGA = "HostResourceGroupArn";
-const _HT = "HttpTokens";
-const _HTo = "HostnameType";
-const _Hy = "Hypervisor";
-const _I$1 = "Id";
-const _IA$2 = "Ipv6Addresses";
-const _IAC = "Ipv6AddressCount";
-const _IAE$2 = "ImageAncestryEntries";
-const _IAEL = "ImageAncestryEntryList";
-const _IAESS = "InstanceAttachmentEnaSrdSpecification";
-const _IAESUS = "InstanceAttachmentEnaSrdUdpSpecification";
-const _IAEm = "ImageAncestryEntry";
-const _IART = "IncludeAllResourceTypes";
-const _IAm = "ImageAllowed";
-const _IAma = "ImageAttribute";
-const _IApv = "Ipv6Address";
-const _IBDM = "InstanceBlockDeviceMapping";
-const _IBDML = "InstanceBlockDeviceMappingList";
-const _ICL = "ImageCriterionList";
-const _ICm = "ImageCriteria";
-const _ICma = "ImageCriterion";
-const _ID$1 = "IncludeDeprecated";
-const _IDn = "IncludeDisabled";
-const _IF$1 = "InstanceFamily";
-const _IFAS = "InformationalFixAvailableSince";
-const _IGS = "InstanceGenerationSet";
-const _IGns = "InstanceGenerations";
-const _II = "InstanceId";
-const _IIA = "InstanceIpv6Address";
-const _IIAL = "InstanceIpv6AddressList";
-const _IIB = "InstanceInterruptionBehavior";
-const _IIP = "IamInstanceProfile";
-const _IIPL = "InstanceIpv4PrefixList";
-const _IIPLn = "InstanceIpv6PrefixList";
-const _IIPn = "InstanceIpv4Prefix";
-const _IIPns = "InstanceIpv6Prefix";
-const _IISB = "InstanceInitiatedShutdownBehavior";
-const _IISL = "ImageIdStringList";
-const _IISLn = "InstanceIdStringList";
-const _IIm = "ImageId";
-const _IIma = "ImageIds";
-const _IIn = "InstanceIds";
-const _IL = "ImageLocation";
-const _ILm = "ImageList";
-const _ILn = "InstanceLifecycle";
-const _ILns = "InstanceList";
-const _IMO = "InstanceMaintenanceOptions";
-const _IMORnst = "InstanceMetadataOptionsResponse";
-const _IMOns = "InstanceMarketOptions";
-const _IMR = "IncludeManagedResources";
-const _IMT = "InstanceMetadataTags";
-const _INI = "InstanceNetworkInterface";
-const _INIA = "InstanceNetworkInterfaceAssociation";
-const _INIAn = "InstanceNetworkInterfaceAttachment";
-const _INIL = "InstanceNetworkInterfaceList";
-const _INLm = "ImageNameList";
-const _INPO = "InstanceNetworkPerformanceOptions";
-const _INm = "ImageNames";
-const _IOA = "ImageOwnerAlias";
-const _IOI = "IpOwnerId";
-const _IOS = "InstanceOwningService";
-const _IPC = "Ipv6PrefixCount";
-const _IPCp = "Ipv4PrefixCount";
-const _IPIA = "InstancePrivateIpAddress";
-const _IPIAL = "InstancePrivateIpAddressList";
-const _IPIs = "IsPrimaryIpv6";
-const _IPL = "ImageProviderList";
-const _IPLRpv = "Ipv4PrefixListResponse";
-const _IPLRpvr = "Ipv6PrefixListResponse";
-const _IPSRpv = "Ipv4PrefixSpecificationResponse";
-const _IPSRpvre = "Ipv6PrefixSpecificationResponse";
-const _IPm = "ImageProviders";
-const _IPp = "Ipv6Prefixes";
-const _IPpv = "Ipv6Prefix";
-const _IPpvr = "Ipv4Prefixes";
-const _IPpvre = "Ipv4Prefix";
-const _IR$1 = "InstanceRequirements";
-const _IRBI = "ImageRecycleBinInfo";
-const _IRBIL = "ImageRecycleBinInfoList";
-const _IRL = "ImageReferenceList";
-const _IRm = "ImageReferences";
-const _IRma = "ImageReference";
-const _ISIA = "InstanceSecondaryInterfaceAttachment";
-const _ISIL = "InstanceSecondaryInterfaceList";
-const _ISIPIA = "InstanceSecondaryInterfacePrivateIpAddress";
-const _ISIPIAL = "InstanceSecondaryInterfacePrivateIpAddressList";
-const _ISIn = "InstanceSecondaryInterface";
-const _ISmd = "ImdsSupport";
-const _ISnsta = "InstanceState";
-const _IT$1 = "InstanceType";
-const _ITIns = "InstanceTypeItem";
-const _ITSR = "InstanceTypeSpecificationRequest";
-const _ITSn = "InstanceTypeSpecification";
-const _ITm = "ImageType";
-const _ITnt = "InterfaceType";
-const _IUDR = "ImageUefiDataRequest";
-const _IW = "ImageWatermarks";
-const _IWFRLm = "ImageWatermarkFilterResponseList";
-const _IWFRm = "ImageWatermarkFilterResponse";
-const _IWL = "ImageWatermarkList";
-const _IWm = "ImageWatermark";
-const _Im = "Images";
-const _Ima = "Image";
-const _In = "Instance";
-const _Ins = "Instances";
-const _Io = "Iops";
-const _It = "Item";
-const _K$1 = "Key";
-const _KI$2 = "KernelId";
-const _KKI = "KmsKeyId";
-const _KN = "KeyName";
-const _LCA = "LicenseConfigurationArn";
-const _LCO = "LockCreatedOn";
-const _LCi = "LicenseConfiguration";
-const _LDST = "LockDurationStartTime";
-const _LDo = "LockDuration";
-const _LEO = "LockExpiresOn";
-const _LFAS = "LowFixAvailableSince";
-const _LIIRB = "ListImagesInRecycleBin";
-const _LIIRBR = "ListImagesInRecycleBinRequest";
-const _LIIRBRi = "ListImagesInRecycleBinResult";
-const _LL = "LicenseList";
-const _LLT = "LastLaunchedTime";
-const _LPL = "LaunchPermissionList";
-const _LPM = "LaunchPermissionModifications";
-const _LPa = "LaunchPermissions";
-const _LPau = "LaunchPermission";
-const _LSI = "LockedSnapshotsInfo";
-const _LSIL = "LockedSnapshotsInfoList";
-const _LST = "LocalStorageTypes";
-const _LSTS = "LocalStorageTypeSet";
-const _LSi = "LicenseSpecifications";
-const _LSo = "LocalStorage";
-const _LSoc = "LockState";
-const _LTBDM = "LaunchTemplateBlockDeviceMapping";
-const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
-const _LTCO = "LaunchTemplateCpuOptions";
-const _LTCRSRa = "LaunchTemplateCapacityReservationSpecificationResponse";
-const _LTD = "LaunchTemplateData";
-const _LTEBD = "LaunchTemplateEbsBlockDevice";
-const _LTEIAR = "LaunchTemplateElasticInferenceAcceleratorResponse";
-const _LTEIARL = "LaunchTemplateElasticInferenceAcceleratorResponseList";
-const _LTEO = "LaunchTemplateEnclaveOptions";
-const _LTESS = "LaunchTemplateEnaSrdSpecification";
-const _LTESUS = "LaunchTemplateEnaSrdUdpSpecification";
-const _LTHO = "LaunchTemplateHibernationOptions";
-const _LTI = "LaunchTemplateId";
-const _LTIIPS = "LaunchTemplateIamInstanceProfileSpecification";
-const _LTIMO = "LaunchTemplateInstanceMaintenanceOptions";
-const _LTIMOa = "LaunchTemplateInstanceMarketOptions";
-const _LTIMOau = "LaunchTemplateInstanceMetadataOptions";
-const _LTINIS = "LaunchTemplateInstanceNetworkInterfaceSpecification";
-const _LTINISL = "LaunchTemplateInstanceNetworkInterfaceSpecificationList";
-const _LTISIS = "LaunchTemplateInstanceSecondaryInterfaceSpecification";
-const _LTISISL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationList";
-const _LTLC = "LaunchTemplateLicenseConfiguration";
-const _LTLL = "LaunchTemplateLicenseList";
-const _LTM = "LaunchTemplatesMonitoring";
-const _LTN = "LaunchTemplateName";
-const _LTNPO = "LaunchTemplateNetworkPerformanceOptions";
-const _LTP = "LaunchTemplatePlacement";
-const _LTPDNO = "LaunchTemplatePrivateDnsNameOptions";
-const _LTSMO = "LaunchTemplateSpotMarketOptions";
-const _LTTS = "LaunchTemplateTagSpecification";
-const _LTTSL = "LaunchTemplateTagSpecificationList";
-const _LTV = "LaunchTemplateVersion";
-const _LTVS = "LaunchTemplateVersionSet";
-const _LTVa = "LaunchTemplateVersions";
-const _LTau = "LaunchTime";
-const _Lic = "Licenses";
-const _M$2 = "Min";
-const _MAE = "MultiAttachEnabled";
-const _MAa$1 = "MacAddress";
-const _MB = "ManagedBy";
-const _MCIL = "MetricCategoryIdList";
-const _MCIe = "MetricCategoryIds";
-const _MDSC = "MaximumDaysSinceCreated";
-const _MDSCFA = "MaxDaysSinceCriticalFixAvailable";
-const _MDSD = "MaximumDaysSinceDeprecated";
-const _MDSHFA = "MaxDaysSinceHighFixAvailable";
-const _MDSIFA = "MaxDaysSinceInformationalFixAvailable";
-const _MDSLFA = "MaxDaysSinceLowFixAvailable";
-const _MDSLFS = "MaxDaysSinceLastFindingScan";
-const _MDSMFA = "MaxDaysSinceMediumFixAvailable";
-const _MDSSIC = "MaximumDaysSinceSourceImageCreated";
-const _MDSWC = "MaximumDaysSinceWatermarkCreated";
-const _MFAS = "MediumFixAvailableSince";
-const _MGBPVC = "MemoryGiBPerVCpu";
-const _MIA = "ModifyImageAttribute";
-const _MIAR = "ModifyImageAttributeRequest";
-const _MMB = "MemoryMiB";
-const _MO = "MetadataOptions";
-const _MOa = "MaintenanceOptions";
-const _MPC = "MarketplaceProductCodes";
-const _MPCL = "MarketplaceProductCodeList";
-const _MPax = "MaxPrice";
-const _MR$1 = "MaxResults";
-const _MSA = "ModifySnapshotAttribute";
-const _MSAR = "ModifySnapshotAttributeRequest";
-const _MSL = "MaximumSeverityLabel";
-const _MSPAPOOODP = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
-const _MTa = "MarketType";
-const _MV = "MinVersion";
-const _MVa = "MaxVersion";
-const _Ma = "Max";
-const _Mana = "Managed";
-const _Me = "Message";
-const _Mes = "Messages";
-const _Mon = "Monitoring";
-const _N$2 = "Name";
-const _NBG = "NetworkBorderGroup";
-const _NBGe = "NetworkBandwidthGbps";
-const _NCI = "NetworkCardIndex";
-const _ND = "NoDevice";
-const _NIC = "NetworkInterfaceCount";
-const _NII = "NetworkInterfaceId";
-const _NIet = "NetworkInterfaces";
-const _NPO = "NetworkPerformanceOptions";
-const _NR = "NoReboot";
-const _NTe = "NextToken";
-const _NV = "NestedVirtualization";
-const _OA = "OutpostArn";
-const _OASL = "OrganizationArnStringList";
-const _OArg = "OrganizationArn";
-const _OArga = "OrganizationArns";
-const _OAw = "OwnerAlias";
-const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
-const _OI = "OwnerId";
-const _OIS = "OptInStatus";
-const _OIw = "OwnerIds";
-const _ON = "OptionName";
-const _ORper = "OperatorResponse";
-const _OSL = "OwnerStringList";
-const _OT = "OptimizingTime";
-const _OTp = "OperationType";
-const _OUA = "OrganizationalUnitArn";
-const _OUASL = "OrganizationalUnitArnStringList";
-const _OUAr = "OrganizationalUnitArns";
-const _OV = "OptionValues";
-const _OVp = "OptionValue";
-const _Op = "Operator";
-const _Ow = "Owners";
-const _Own = "Owner";
-const _P$1 = "Principal";
-const _PCIr = "ProductCodeId";
-const _PCLr = "ProductCodeList";
-const _PCSL = "ProductCodeStringList";
-const _PCT = "ProductCodeType";
-const _PCr = "ProductCode";
-const _PCro = "ProductCodes";
-const _PDN = "PrivateDnsName";
-const _PDNO = "PrivateDnsNameOptions";
-const _PDNORr = "PrivateDnsNameOptionsResponse";
-const _PDNub = "PublicDnsName";
-const _PDl = "PlatformDetails";
-const _PFR = "PerformanceFactorReference";
-const _PFRS = "PerformanceFactorReferenceSet";
-const _PI = "PublicIp";
-const _PIAC = "PrivateIpAddressCount";
-const _PIAS = "PrivateIpAddressSpecification";
-const _PIASL = "PrivateIpAddressSpecificationList";
-const _PIAr = "PrivateIpAddress";
-const _PIAri = "PrivateIpAddresses";
-const _PIAu = "PublicIpAddress";
-const _PIr = "PrimaryIpv6";
-const _PN$2 = "PartitionNumber";
-const _PSPN = "PublicSsmParameterName";
-const _PU = "PresignedUrl";
-const _PZI = "ParentZoneId";
-const _PZN = "ParentZoneName";
-const _Pl$1 = "Platform";
-const _Pla = "Placement";
-const _Prim = "Primary";
-const _Pro = "Progress";
-const _Pu = "Public";
-const _R$1 = "Return";
-const _RAeso = "ResolveAlias";
-const _RBET = "RecycleBinEnterTime";
-const _RBETe = "RecycleBinExitTime";
-const _RBUI = "RestorableByUserIds";
-const _RBe = "RestorableBy";
-const _RC$1 = "ReturnCode";
-const _RDI = "RamDiskId";
-const _RDN = "RootDeviceName";
-const _RDT = "RootDeviceType";
-const _REIT = "RequireEncryptionInTransit";
-const _RETe = "RestoreExpiryTime";
-const _RHS = "RequireHibernateSupport";
-const _RIFRB = "RestoreImageFromRecycleBin";
-const _RIFRBR = "RestoreImageFromRecycleBinRequest";
-const _RIFRBRe = "RestoreImageFromRecycleBinResult";
-const _RIITS = "ReplaceImageInstanceTypeSpecification";
-const _RIITSR = "ReplaceImageInstanceTypeSpecificationRequest";
-const _RIITSRe = "ReplaceImageInstanceTypeSpecificationResult";
-const _RIRe = "RegisterImageRequest";
-const _RIReg = "RegisterImageResult";
-const _RIa = "RamdiskId";
-const _RIe = "ReservationId";
-const _RIegi = "RegisterImage";
-const _RIeq = "RequesterId";
-const _RIeso = "ResourceId";
-const _RLTDe = "ResponseLaunchTemplateData";
-const _RLe = "ReservationList";
-const _RMe = "RebootMigration";
-const _RN = "RegionName";
-const _RTO = "ResourceTypeOptions";
-const _RTOL = "ResourceTypeOptionList";
-const _RTOe = "ResourceTypeOption";
-const _RTRL = "ResourceTypeRequestList";
-const _RTRe = "ResourceTypeRequest";
-const _RTe$1 = "ResourceType";
-const _RTes = "ResourceTypes";
-const _RV = "ReturnValue";
-const _Ref = "References";
-const _Rem = "Remove";
-const _Res = "Resources";
-const _Rese = "Reservations";
-const _Reser = "Reservation";
-const _SCCDM = "SnapshotCopyCompletionDurationMinutes";
-const _SDC = "SourceDestCheck";
-const _SDp = "SpreadDomain";
-const _SG = "SubGeography";
-const _SGIe = "SecurityGroupIds";
-const _SGe = "SecurityGroups";
-const _SICT = "SourceImageCreationTime";
-const _SII = "SourceImageId";
-const _SIIec = "SecondaryInterfaceId";
-const _SIIo = "SourceInstanceId";
-const _SIPIAS = "SecondaryInterfacePrivateIpAddressSpecification";
-const _SIPIASL = "SecondaryInterfacePrivateIpAddressSpecificationList";
-const _SIRI = "SpotInstanceRequestId";
-const _SIRo = "SourceImageRegion";
-const _SISL = "SnapshotIdStringList";
-const _SIT = "SupportedInstanceTypes";
-const _SITRSu = "SupportedInstanceTypeRequestSet";
-const _SITS = "SupportedInstanceTypeSet";
-const _SITp = "SpotInstanceType";
-const _SITu = "SupportedInstanceType";
-const _SIec = "SecondaryInterfaces";
-const _SIn = "SnapshotId";
-const _SIna = "SnapshotIds";
-const _SIu = "SubnetId";
-const _SL = "SnapshotLocation";
-const _SLn = "SnapshotList";
-const _SMPPOLP = "SpotMaxPricePercentageOverLowestPrice";
-const _SMta = "StateMessage";
-const _SNI = "SecondaryNetworkId";
-const _SNS = "SriovNetSupport";
-const _SO = "SpotOptions";
-const _SPIAC = "SecondaryPrivateIpAddressCount";
-const _SRC = "ScanResultCondition";
-const _SRc = "ScanResults";
-const _SRo$1 = "SourceRegion";
-const _SRt = "StateReason";
-const _SSI = "SourceSnapshotId";
-const _SSIe = "SecondarySubnetId";
-const _SSIo = "SourceSnapshotIds";
-const _STR = "StateTransitionReason";
-const _STs = "SseType";
-const _STt = "StartTime";
-const _STto = "StorageTier";
-const _SUD = "SensitiveUserData";
-const _SVI = "SourceVolumeId";
-const _Siz = "Size";
-const _Sn = "Snapshots";
-const _Sna = "Snapshot";
-const _St = "State";
-const _Sta = "Status";
-const _Suc = "Successful";
-const _T$1 = "Tags";
-const _TET = "TcpEstablishedTimeout";
-const _TL = "TagList";
-const _TLSGB = "TotalLocalStorageGB";
-const _TPC = "ThreadsPerCore";
-const _TS = "TagSpecifications";
-const _TSL = "TagSpecificationList";
-const _TSa = "TagSpecification";
-const _TSp = "TpmSupport";
-const _TTr = "TransferType";
-const _Ta = "Tag";
-const _Te = "Tenancy";
-const _Th = "Throughput";
-const _Ty$1 = "Type";
-const _U = "Unsuccessful";
-const _UD = "UefiData";
-const _UDs = "UserData";
-const _UG = "UserGroups";
-const _UGSL = "UserGroupStringList";
-const _UGs = "UserGroup";
-const _UI = "UserId";
-const _UISL = "UserIdStringList";
-const _UIT = "UnsupportedInstanceTypes";
-const _UITRS = "UnsupportedInstanceTypeRequestSet";
-const _UITS = "UnsupportedInstanceTypeSet";
-const _UITn = "UnsupportedInstanceType";
-const _UIs = "UserIds";
-const _UO = "UsageOperation";
-const _UOUT = "UsageOperationUpdateTime";
-const _UST = "UdpStreamTimeout";
-const _UTd = "UdpTimeout";
-const _V$1 = "Value";
-const _VALo = "VolumeAttachmentList";
-const _VAo = "VolumeArn";
-const _VAol = "VolumeAttachment";
-const _VCC = "VCpuCount";
-const _VCCR = "VCpuCountRange";
-const _VD = "VersionDescription";
-const _VI = "VpcId";
-const _VIR = "VolumeInitializationRate";
-const _VISL = "VolumeIdStringList";
-const _VIo = "VolumeId";
-const _VIol = "VolumeIds";
-const _VLo = "VolumeList";
-const _VN = "VirtualName";
-const _VNe = "VersionNumber";
-const _VOI = "VolumeOwnerId";
-const _VSL = "ValueStringList";
-const _VSLe = "VersionStringList";
-const _VSo = "VolumeSize";
-const _VT$1 = "VolumeType";
-const _VTir = "VirtualizationType";
-const _VU = "ValidUntil";
-const _Va = "Values";
-const _Ve$1 = "Versions";
-const _Vo = "Volumes";
-const _Vol = "Volume";
-const _WC = "WithCooldown";
-const _WCT = "WatermarkCreationTime";
-const _WK = "WatermarkKey";
-const _ZI = "ZoneId";
-const _ZISL = "ZoneIdStringList";
-const _ZIo = "ZoneIds";
-const _ZN = "ZoneName";
-const _ZNSL = "ZoneNameStringList";
-const _ZNo = "ZoneNames";
-const _ZT = "ZoneType";
-const _aCIA = "associateCarrierIpAddress";
-const _aCc = "acceleratorCount";
-const _aITS = "allowedInstanceTypeSet";
-const _aIt = "attachmentId";
-const _aLI = "amiLaunchIndex";
-const _aMS = "acceleratorManufacturerSet";
-const _aNS = "acceleratorNameSet";
-const _aPIA = "associatePublicIpAddress";
-const _aRs = "associatedResource";
-const _aRut = "autoRecovery";
-const _aSS = "amdSevSnp";
-const _aSt = "attachmentSet";
-const _aTMMB = "acceleratorTotalMemoryMiB";
-const _aTSc = "acceleratorTypeSet";
-const _aTt = "attachTime";
-const _aZ = "availabilityZone";
-const _aZI = "availabilityZoneId";
-const _aZIv = "availabilityZoneInfo";
-const _af = "affinity";
-const _ar = "arn";
-const _arc = "architecture";
-const _ass = "association";
-const _at = "attachment";
-const _bDM = "blockDeviceMapping";
-const _bDMS = "blockDeviceMappingSet";
-const _bDMl = "blockDurationMinutes";
-const _bEBM = "baselineEbsBandwidthMbps";
-const _bM = "bootMode";
-const _bMa = "bareMetal";
-const _bP = "burstablePerformance";
-const _bPF = "baselinePerformanceFactors";
-const _bW = "bandwidthWeighting";
-const _cBI = "capacityBlockId";
-const _cBr = "createdBy";
-const _cCo = "coreCount";
-const _cCp = "cpuCredits";
-const _cDC = "creationDateCondition";
-const _cDM = "completionDurationMinutes";
-const _cDr = "creationDate";
-const _cFAS = "criticalFixAvailableSince";
-const _cI = "carrierIp";
-const _cIBM = "currentInstanceBootMode";
-const _cMSp = "cpuManufacturerSet";
-const _cO = "cpuOptions";
-const _cOI = "customerOwnedIp";
-const _cOP = "coolOffPeriod";
-const _cOPEO = "coolOffPeriodExpiresOn";
-const _cRI = "capacityReservationId";
-const _cRP = "capacityReservationPreference";
-const _cRRGA = "capacityReservationResourceGroupArn";
-const _cRSa = "capacityReservationSpecification";
-const _cRT = "capacityReservationTarget";
-const _cSr = "creditSpecification";
-const _cT = "clientToken";
-const _cTC = "connectionTrackingConfiguration";
-const _cTSo = "connectionTrackingSpecification";
-const _cTomp = "completionTime";
-const _cTre = "createTime";
-const _cVP = "createVolumePermission";
-const _co = "code";
-const _conf = "configured";
-const _cou = "count";
-const _cp = "cpu";
-const _dASi = "disableApiStop";
-const _dAT = "disableApiTermination";
-const _dEKI = "dataEncryptionKeyId";
-const _dI = "deviceIndex";
-const _dN = "deviceName";
-const _dNn = "dnsName";
-const _dOT = "deleteOnTermination";
-const _dPe = "deregistrationProtection";
-const _dR = "dryRun";
-const _dRe = "destinationRegion";
-const _dSRS = "deleteSnapshotResultSet";
-const _dTC = "deprecationTimeCondition";
-const _dTe = "deprecationTime";
-const _dTi = "disablingTime";
-const _dTis = "disabledTime";
-const _dVef = "defaultVersion";
-const _de = "description";
-const _dev = "device";
-const _eCI = "ebsCardIndex";
-const _eEBD = "ebsEncryptionByDefault";
-const _eGAI = "elasticGpuAssociationId";
-const _eGAS = "elasticGpuAssociationState";
-const _eGASl = "elasticGpuAssociationSet";
-const _eGAT = "elasticGpuAssociationTime";
-const _eGI = "elasticGpuId";
-const _eGSS = "elasticGpuSpecificationSet";
-const _eIAA = "elasticInferenceAcceleratorArn";
-const _eIAAI = "elasticInferenceAcceleratorAssociationId";
-const _eIAAS = "elasticInferenceAcceleratorAssociationState";
-const _eIAASl = "elasticInferenceAcceleratorAssociationSet";
-const _eIAAT = "elasticInferenceAcceleratorAssociationTime";
-const _eIAS = "elasticInferenceAcceleratorSet";
-const _eITSx = "excludedInstanceTypeSet";
-const _eO = "ebsOptimized";
-const _eOn = "enclaveOptions";
-const _eQC = "enaQueueCount";
-const _eQN = "ec2QueryName";
-const _eRNDAAAAR = "enableResourceNameDnsAAAARecord";
-const _eRNDAR = "enableResourceNameDnsARecord";
-const _eSE = "enaSrdEnabled";
-const _eSS = "enaSrdSpecification";
-const _eSUE = "enaSrdUdpEnabled";
-const _eSUS = "enaSrdUdpSpecification";
-const _eSna = "enaSupport";
-const _eTna = "enablingTime";
-const _eTnab = "enabledTime";
-const _eb = "ebs";
-const _en = "enabled";
-const _enc = "encrypted";
-const _er = "error";
-const _fRa = "fastRestored";
-const _fSD = "findingScanDate";
-const _fSRSES = "fastSnapshotRestoreStateErrorSet";
-const _fSSIB = "fullSnapshotSizeInBytes";
-const _fTE = "freeTierEligible";
-const _g = "group";
-const _gIr = "groupId";
-const _gLN = "groupLongName";
-const _gN = "groupName";
-const _gS = "geographySet";
-const _gSr = "groupSet";
-const _h = "hypervisor";
-const _hBD = "hiddenByDefault";
-const _hE$1 = "httpEndpoint";
-const _hFAS = "highFixAvailableSince";
-const _hFSL = "highestFindingSeverityLabel";
-const _hI = "hostId";
-const _hO = "hibernationOptions";
-const _hPI = "httpProtocolIpv6";
-const _hPRHL = "httpPutResponseHopLimit";
-const _hRGA = "hostResourceGroupArn";
-const _hT = "httpTokens";
-const _hTo = "hostnameType";
-const _i = "id";
-const _iAC = "ipv6AddressCount";
-const _iAES = "imageAncestryEntrySet";
-const _iASp = "ipv6AddressesSet";
-const _iAm = "imageAllowed";
-const _iAp = "ipAddress";
-const _iApv = "ipv6Address";
-const _iCS = "imageCriterionSet";
-const _iF = "instanceFamily";
-const _iFAS = "informationalFixAvailableSince";
-const _iGSn = "instanceGenerationSet";
-const _iI = "instanceId";
-const _iIB = "instanceInterruptionBehavior";
-const _iIP = "iamInstanceProfile";
-const _iISB = "instanceInitiatedShutdownBehavior";
-const _iIma = "imageId";
-const _iL = "imageLocation";
-const _iLn = "instanceLifecycle";
-const _iMOn = "instanceMarketOptions";
-const _iMT = "instanceMetadataTags";
-const _iNS = "imageNameSet";
-const _iOA = "imageOwnerAlias";
-const _iOI = "imageOwnerId";
-const _iOIp = "ipOwnerId";
-const _iOS = "instanceOwningService";
-const _iPCp = "ipv4PrefixCount";
-const _iPCpv = "ipv6PrefixCount";
-const _iPIs = "isPrimaryIpv6";
-const _iPSm = "imageProviderSet";
-const _iPSpvr = "ipv4PrefixSet";
-const _iPSpvre = "ipv6PrefixSet";
-const _iPpv = "ipv4Prefix";
-const _iPpvr = "ipv6Prefix";
-const _iPs = "isPublic";
-const _iR = "instanceRequirements";
-const _iRS = "imageReferenceSet";
-const _iSma = "imagesSet";
-const _iSmag = "imageState";
-const _iSmage = "imageSet";
-const _iSmd = "imdsSupport";
-const _iSns = "instancesSet";
-const _iSnst = "instanceState";
-const _iT = "instanceType";
-const _iTSn = "instanceTypeSpecification";
-const _iTm = "imageType";
-const _iTnt = "interfaceType";
-const _iWS = "imageWatermarkSet";
-const _io = "iops";
-const _it = "item";
-const _k = "key";
-const _kI = "kernelId";
-const _kKI = "kmsKeyId";
-const _kN = "keyName";
-const _ke = "kernel";
-const _lCA = "licenseConfigurationArn";
-const _lCO = "lockCreatedOn";
-const _lDST = "lockDurationStartTime";
-const _lDo = "lockDuration";
-const _lEO = "lockExpiresOn";
-const _lFAS = "lowFixAvailableSince";
-const _lLT = "lastLaunchedTime";
-const _lPa = "launchPermission";
-const _lSTS = "localStorageTypeSet";
-const _lSic = "licenseSet";
-const _lSo = "localStorage";
-const _lSoc = "lockState";
-const _lTD = "launchTemplateData";
-const _lTI = "launchTemplateId";
-const _lTN = "launchTemplateName";
-const _lTVS = "launchTemplateVersionSet";
-const _lTau = "launchTime";
-const _m$2 = "min";
-const _mAE = "multiAttachEnabled";
-const _mAa = "macAddress";
-const _mB = "managedBy";
-const _mCIS = "metricCategoryIdSet";
-const _mDSC = "maximumDaysSinceCreated";
-const _mDSCFA = "maxDaysSinceCriticalFixAvailable";
-const _mDSD = "maximumDaysSinceDeprecated";
-const _mDSHFA = "maxDaysSinceHighFixAvailable";
-const _mDSIFA = "maxDaysSinceInformationalFixAvailable";
-const _mDSLFA = "maxDaysSinceLowFixAvailable";
-const _mDSLFS = "maxDaysSinceLastFindingScan";
-const _mDSMFA = "maxDaysSinceMediumFixAvailable";
-const _mDSSIC = "maximumDaysSinceSourceImageCreated";
-const _mDSWC = "maximumDaysSinceWatermarkCreated";
-const _mFAS = "mediumFixAvailableSince";
-const _mGBPVC = "memoryGiBPerVCpu";
-const _mMB = "memoryMiB";
-const _mO = "metadataOptions";
-const _mOa = "maintenanceOptions";
-const _mP = "maxPrice";
-const _mPCS = "marketplaceProductCodeSet";
-const _mR = "maxResults";
-const _mS = "messageSet";
-const _mSL = "maximumSeverityLabel";
-const _mSPAPOOODP = "maxSpotPriceAsPercentageOfOptimalOnDemandPrice";
-const _mTa = "marketType";
-const _ma = "max";
-const _mana = "managed";
-const _me = "message";
-const _mon = "monitoring";
-const _n = "name";
-const _nBG = "networkBorderGroup";
-const _nBGe = "networkBandwidthGbps";
-const _nCI = "networkCardIndex";
-const _nD = "noDevice";
-const _nIC = "networkInterfaceCount";
-const _nII = "networkInterfaceId";
-const _nIS = "networkInterfaceSet";
-const _nPO = "networkPerformanceOptions";
-const _nR = "noReboot";
-const _nTe = "nextToken";
-const _nV = "nestedVirtualization";
-const _oA = "outpostArn";
-const _oArg = "organizationArn";
-const _oAw = "ownerAlias";
-const _oDMPPOLP = "onDemandMaxPricePercentageOverLowestPrice";
-const _oI = "ownerId";
-const _oIS = "optInStatus";
-const _oT = "optimizingTime";
-const _oUA = "organizationalUnitArn";
-const _ope = "operator";
-const _p = "principal";
-const _pC = "productCodes";
-const _pCr = "productCode";
-const _pDNO = "privateDnsNameOptions";
-const _pDNr = "privateDnsName";
-const _pDNu = "publicDnsName";
-const _pDl = "platformDetails";
-const _pI = "publicIp";
-const _pIAC = "privateIpAddressCount";
-const _pIAS = "privateIpAddressesSet";
-const _pIASr = "privateIpAddressSet";
-const _pIAr = "privateIpAddress";
-const _pIri = "primaryIpv6";
-const _pN = "partitionNumber";
-const _pSPN = "publicSsmParameterName";
-const _pU = "presignedUrl";
-const _pZI = "parentZoneId";
-const _pZN = "parentZoneName";
-const _pl = "platform";
-const _pla = "placement";
-const _prim = "primary";
-const _pro = "progress";
-const _r = "return";
-const _rBET = "recycleBinEnterTime";
-const _rBETe = "recycleBinExitTime";
-const _rC = "returnCode";
-const _rDI = "ramDiskId";
-const _rDN = "rootDeviceName";
-const _rDT = "rootDeviceType";
-const _rEIT = "requireEncryptionInTransit";
-const _rETe = "restoreExpiryTime";
-const _rHS = "requireHibernateSupport";
-const _rI = "reservationId";
-const _rIa = "ramdiskId";
-const _rIeq = "requesterId";
-const _rIes = "resourceId";
-const _rMe = "rebootMigration";
-const _rNe = "regionName";
-const _rSe = "referenceSet";
-const _rSes = "reservationSet";
-const _rTe = "resourceType";
-const _rV = "returnValue";
-const _ra = "ramdisk";
-const _re = "reason";
-const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
-const _sDC = "sourceDestCheck";
-const _sDp = "spreadDomain";
-const _sGIS = "securityGroupIdSet";
-const _sGS = "subGeographySet";
-const _sGSe = "securityGroupSet";
-const _sICT = "sourceImageCreationTime";
-const _sII = "sourceInstanceId";
-const _sIIe = "secondaryInterfaceId";
-const _sIIo = "sourceImageId";
-const _sIR = "sourceImageRegion";
-const _sIRI = "spotInstanceRequestId";
-const _sISe = "secondaryInterfaceSet";
-const _sIT = "spotInstanceType";
-const _sITS = "supportedInstanceTypeSet";
-const _sIn = "snapshotId";
-const _sIu = "subnetId";
-const _sMPPOLP = "spotMaxPricePercentageOverLowestPrice";
-const _sMt = "statusMessage";
-const _sNI = "secondaryNetworkId";
-const _sNSr = "sriovNetSupport";
-const _sO = "spotOptions";
-const _sPIAC = "secondaryPrivateIpAddressCount";
-const _sRC = "scanResultCondition";
-const _sRc = "scanResults";
-const _sRt = "stateReason";
-const _sSI = "secondarySubnetId";
-const _sSn = "snapshotSet";
-const _sTR = "stateTransitionReason";
-const _sTs = "sseType";
-const _sTt = "startTime";
-const _sTto = "storageTier";
-const _sVI = "sourceVolumeId";
-const _si = "size";
-const _st = "state";
-const _sta = "status";
-const _suc = "successful";
-const _tET = "tcpEstablishedTimeout";
-const _tLSGB = "totalLocalStorageGB";
-const _tPC = "threadsPerCore";
-const _tS = "tagSet";
-const _tSS = "tagSpecificationSet";
-const _tSp = "tpmSupport";
-const _tTr = "transferType";
-const _ta = "tag";
-const _te = "tenancy";
-const _th = "throughput";
-const _ty = "type";
-const _u = "unsuccessful";
-const _uD = "uefiData";
-const _uDs = "userData";
-const _uI = "userId";
-const _uITS = "unsupportedInstanceTypeSet";
-const _uO = "usageOperation";
-const _uOUT = "usageOperationUpdateTime";
-const _uST = "udpStreamTimeout";
-const _uTd = "udpTimeout";
-const _v = "value";
-const _vA = "volumeArn";
-const _vCC = "vCpuCount";
-const _vD = "versionDescription";
-const _vI = "vpcId";
-const _vIR = "volumeInitializationRate";
-const _vIo = "volumeId";
-const _vN = "virtualName";
-const _vNe = "versionNumber";
-const _vOI = "volumeOwnerId";
-const _vS = "volumeSet";
-const _vSo = "volumeSize";
-const _vT = "volumeType";
-const _vTi = "virtualizationType";
-const _vU = "validUntil";
-const _wCT = "watermarkCreationTime";
-const _wK = "watermarkKey";
-const _xN = "xmlName";
-const _zI = "zoneId";
-const _zN = "zoneName";
-const _zS = "zoneState";
-const _zT = "zoneType";
-const n0$2 = "com.amazonaws.ec2";
-const _s_registry$2 = new TypeRegistry(_s$2);
-var EC2ServiceException$ = [
-	-3,
-	_s$2,
-	"EC2ServiceException",
-	0,
-	[],
-	[]
-];
-_s_registry$2.registerError(EC2ServiceException$, EC2ServiceException);
-const errorTypeRegistries$2 = [_s_registry$2];
-var CopySnapshotRequestPSU = [
-	0,
-	n0$2,
-	_CSRPSU,
-	8,
-	0
-];
-var ImageUefiDataRequest = [
-	0,
-	n0$2,
-	_IUDR,
-	8,
-	0
-];
-var SensitiveUserData = [
-	0,
-	n0$2,
-	_SUD,
-	8,
-	0
-];
-var AcceleratorCount$ = [
-	3,
-	n0$2,
-	_AC,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var AcceleratorTotalMemoryMiB$ = [
-	3,
-	n0$2,
-	_ATMMB,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var AttributeValue$ = [
-	3,
-	n0$2,
-	_AVt,
-	0,
-	[_V$1],
-	[[0, {
-		[_eQN]: `Value`,
-		[_xN]: _v
-	}]]
-];
-var AvailabilityZone$ = [
-	3,
-	n0$2,
-	_AZ,
-	0,
-	[
-		_OIS,
-		_Mes,
-		_RN,
-		_ZN,
-		_ZI,
-		_GN,
-		_NBG,
-		_ZT,
-		_PZN,
-		_PZI,
-		_GLN,
-		_Ge,
-		_SG,
-		_St
-	],
-	[
-		[0, {
-			[_eQN]: `OptInStatus`,
-			[_xN]: _oIS
-		}],
-		[() => AvailabilityZoneMessageList, {
-			[_eQN]: `MessageSet`,
-			[_xN]: _mS
-		}],
-		[0, {
-			[_eQN]: `RegionName`,
-			[_xN]: _rNe
-		}],
-		[0, {
-			[_eQN]: `ZoneName`,
-			[_xN]: _zN
-		}],
-		[0, {
-			[_eQN]: `ZoneId`,
-			[_xN]: _zI
-		}],
-		[0, {
-			[_eQN]: `GroupName`,
-			[_xN]: _gN
-		}],
-		[0, {
-			[_eQN]: `NetworkBorderGroup`,
-			[_xN]: _nBG
-		}],
-		[0, {
-			[_eQN]: `ZoneType`,
-			[_xN]: _zT
-		}],
-		[0, {
-			[_eQN]: `ParentZoneName`,
-			[_xN]: _pZN
-		}],
-		[0, {
-			[_eQN]: `ParentZoneId`,
-			[_xN]: _pZI
-		}],
-		[0, {
-			[_eQN]: `GroupLongName`,
-			[_xN]: _gLN
-		}],
-		[() => AvailabilityZoneGeographyList, {
-			[_eQN]: `GeographySet`,
-			[_xN]: _gS
-		}],
-		[() => AvailabilityZoneSubGeographyList, {
-			[_eQN]: `SubGeographySet`,
-			[_xN]: _sGS
-		}],
-		[0, {
-			[_eQN]: `ZoneState`,
-			[_xN]: _zS
-		}]
-	]
-];
-var AvailabilityZoneGeography$ = [
-	3,
-	n0$2,
-	_AZG,
-	0,
-	[_N$2],
-	[[0, {
-		[_eQN]: `Name`,
-		[_xN]: _n
-	}]]
-];
-var AvailabilityZoneMessage$ = [
-	3,
-	n0$2,
-	_AZM,
-	0,
-	[_Me],
-	[[0, {
-		[_eQN]: `Message`,
-		[_xN]: _me
-	}]]
-];
-var AvailabilityZoneSubGeography$ = [
-	3,
-	n0$2,
-	_AZSG,
-	0,
-	[_N$2],
-	[[0, {
-		[_eQN]: `Name`,
-		[_xN]: _n
-	}]]
-];
-var BaselineEbsBandwidthMbps$ = [
-	3,
-	n0$2,
-	_BEBM,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var BaselinePerformanceFactors$ = [
-	3,
-	n0$2,
-	_BPF,
-	0,
-	[_Cp],
-	[[() => CpuPerformanceFactor$, {
-		[_eQN]: `Cpu`,
-		[_xN]: _cp
-	}]]
-];
-var BlockDeviceMapping$ = [
-	3,
-	n0$2,
-	_BDM,
-	0,
-	[
-		_Eb,
-		_ND,
-		_DN,
-		_VN
-	],
-	[
-		[() => EbsBlockDevice$, {
-			[_eQN]: `Ebs`,
-			[_xN]: _eb
-		}],
-		[0, {
-			[_eQN]: `NoDevice`,
-			[_xN]: _nD
-		}],
-		[0, {
-			[_eQN]: `DeviceName`,
-			[_xN]: _dN
-		}],
-		[0, {
-			[_eQN]: `VirtualName`,
-			[_xN]: _vN
-		}]
-	]
-];
-var CapacityReservationSpecificationResponse$ = [
-	3,
-	n0$2,
-	_CRSR,
-	0,
-	[_CRP, _CRT],
-	[[0, {
-		[_eQN]: `CapacityReservationPreference`,
-		[_xN]: _cRP
-	}], [() => CapacityReservationTargetResponse$, {
-		[_eQN]: `CapacityReservationTarget`,
-		[_xN]: _cRT
-	}]]
-];
-var CapacityReservationTargetResponse$ = [
-	3,
-	n0$2,
-	_CRTR,
-	0,
-	[_CRI, _CRRGA],
-	[[0, {
-		[_eQN]: `CapacityReservationId`,
-		[_xN]: _cRI
-	}], [0, {
-		[_eQN]: `CapacityReservationResourceGroupArn`,
-		[_xN]: _cRRGA
-	}]]
-];
-var ConnectionTrackingSpecification$ = [
-	3,
-	n0$2,
-	_CTS,
-	0,
-	[
-		_TET,
-		_UTd,
-		_UST
-	],
-	[
-		[1, {
-			[_eQN]: `TcpEstablishedTimeout`,
-			[_xN]: _tET
-		}],
-		[1, {
-			[_eQN]: `UdpTimeout`,
-			[_xN]: _uTd
-		}],
-		[1, {
-			[_eQN]: `UdpStreamTimeout`,
-			[_xN]: _uST
-		}]
-	]
-];
-var ConnectionTrackingSpecificationResponse$ = [
-	3,
-	n0$2,
-	_CTSRo,
-	0,
-	[
-		_TET,
-		_UST,
-		_UTd
-	],
-	[
-		[1, {
-			[_eQN]: `TcpEstablishedTimeout`,
-			[_xN]: _tET
-		}],
-		[1, {
-			[_eQN]: `UdpStreamTimeout`,
-			[_xN]: _uST
-		}],
-		[1, {
-			[_eQN]: `UdpTimeout`,
-			[_xN]: _uTd
-		}]
-	]
-];
-var CopyImageRequest$ = [
-	3,
-	n0$2,
-	_CIR,
-	0,
-	[
-		_N$2,
-		_SII,
-		_SRo$1,
-		_CT,
-		_De,
-		_Enc,
-		_KKI,
-		_DOA,
-		_CIT,
-		_TS,
-		_SCCDM,
-		_DAZ,
-		_DAZI,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		0,
-		[0, 4],
-		0,
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN]: _enc
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN]: _kKI
-		}],
-		0,
-		2,
-		[() => TagSpecificationList, { [_xN]: _TSa }],
-		1,
-		0,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}]
-	],
-	3
-];
-var CopyImageResult$ = [
-	3,
-	n0$2,
-	_CIRo,
-	0,
-	[_IIm],
-	[[0, {
-		[_eQN]: `ImageId`,
-		[_xN]: _iIma
-	}]]
-];
-var CopySnapshotRequest$ = [
-	3,
-	n0$2,
-	_CSR,
-	0,
-	[
-		_SRo$1,
-		_SSI,
-		_De,
-		_DOA,
-		_DRe,
-		_Enc,
-		_KKI,
-		_PU,
-		_TS,
-		_CDM,
-		_DAZ,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		0,
-		0,
-		[0, {
-			[_eQN]: `DestinationRegion`,
-			[_xN]: _dRe
-		}],
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN]: _enc
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN]: _kKI
-		}],
-		[() => CopySnapshotRequestPSU, {
-			[_eQN]: `PresignedUrl`,
-			[_xN]: _pU
-		}],
-		[() => TagSpecificationList, { [_xN]: _TSa }],
-		1,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}]
-	],
-	2
-];
-var CopySnapshotResult$ = [
-	3,
-	n0$2,
-	_CSRo,
-	0,
-	[_T$1, _SIn],
-	[[() => TagList$1, {
-		[_eQN]: `TagSet`,
-		[_xN]: _tS
-	}], [0, {
-		[_eQN]: `SnapshotId`,
-		[_xN]: _sIn
-	}]]
-];
-var CpuOptions$ = [
-	3,
-	n0$2,
-	_CO,
-	0,
-	[
-		_CCor,
-		_TPC,
-		_ASSm,
-		_NV
-	],
-	[
-		[1, {
-			[_eQN]: `CoreCount`,
-			[_xN]: _cCo
-		}],
-		[1, {
-			[_eQN]: `ThreadsPerCore`,
-			[_xN]: _tPC
-		}],
-		[0, {
-			[_eQN]: `AmdSevSnp`,
-			[_xN]: _aSS
-		}],
-		[0, {
-			[_eQN]: `NestedVirtualization`,
-			[_xN]: _nV
-		}]
-	]
-];
-var CpuPerformanceFactor$ = [
-	3,
-	n0$2,
-	_CPF,
-	0,
-	[_Ref],
-	[[() => PerformanceFactorReferenceSet, {
-		[_eQN]: `ReferenceSet`,
-		[_xN]: _rSe
-	}]]
-];
-var CreateImageRequest$ = [
-	3,
-	n0$2,
-	_CIRr,
-	0,
-	[
-		_II,
-		_N$2,
-		_TS,
-		_SL,
-		_BMO,
-		_DR$1,
-		_De,
-		_NR,
-		_BDMl
-	],
-	[
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN]: _iI
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN]: _n
-		}],
-		[() => TagSpecificationList, { [_xN]: _TSa }],
-		0,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN]: _de
-		}],
-		[2, {
-			[_eQN]: `NoReboot`,
-			[_xN]: _nR
-		}],
-		[() => BlockDeviceMappingRequestList, {
-			[_eQN]: `BlockDeviceMapping`,
-			[_xN]: _bDM
-		}]
-	],
-	2
-];
-var CreateImageResult$ = [
-	3,
-	n0$2,
-	_CIRre,
-	0,
-	[_IIm],
-	[[0, {
-		[_eQN]: `ImageId`,
-		[_xN]: _iIma
-	}]]
-];
-var CreateTagsRequest$ = [
-	3,
-	n0$2,
-	_CTR,
-	0,
-	[
-		_Res,
-		_T$1,
-		_DR$1
-	],
-	[
-		[64, { [_xN]: _RIeso }],
-		[() => TagList$1, { [_xN]: _Ta }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}]
-	],
-	2
-];
-var CreateVolumePermission$ = [
-	3,
-	n0$2,
-	_CVP,
-	0,
-	[_UI, _Gr],
-	[[0, {
-		[_eQN]: `UserId`,
-		[_xN]: _uI
-	}], [0, {
-		[_eQN]: `Group`,
-		[_xN]: _g
-	}]]
-];
-var CreateVolumePermissionModifications$ = [
-	3,
-	n0$2,
-	_CVPM,
-	0,
-	[_Ad, _Rem],
-	[[() => CreateVolumePermissionList, 0], [() => CreateVolumePermissionList, 0]]
-];
-var CreationDateCondition$ = [
-	3,
-	n0$2,
-	_CDC,
-	0,
-	[_MDSC],
-	[[1, {
-		[_eQN]: `MaximumDaysSinceCreated`,
-		[_xN]: _mDSC
-	}]]
-];
-var CreditSpecification$ = [
-	3,
-	n0$2,
-	_CSr,
-	0,
-	[_CCp],
-	[[0, {
-		[_eQN]: `CpuCredits`,
-		[_xN]: _cCp
-	}]]
-];
-var DeleteSnapshotRequest$ = [
-	3,
-	n0$2,
-	_DSR,
-	0,
-	[_SIn, _DR$1],
-	[0, [2, {
-		[_eQN]: `DryRun`,
-		[_xN]: _dR
-	}]],
-	1
-];
-var DeleteSnapshotReturnCode$ = [
-	3,
-	n0$2,
-	_DSRC,
-	0,
-	[_SIn, _RC$1],
-	[[0, {
-		[_eQN]: `SnapshotId`,
-		[_xN]: _sIn
-	}], [0, {
-		[_eQN]: `ReturnCode`,
-		[_xN]: _rC
-	}]]
-];
-var DeleteTagsRequest$ = [
-	3,
-	n0$2,
-	_DTR,
-	0,
-	[
-		_Res,
-		_DR$1,
-		_T$1
-	],
-	[
-		[64, {
-			[_eQN]: `ResourceId`,
-			[_xN]: _rIes
-		}],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}],
-		[() => TagList$1, {
-			[_eQN]: `Tag`,
-			[_xN]: _ta
-		}]
-	],
-	1
-];
-var DeprecationTimeCondition$ = [
-	3,
-	n0$2,
-	_DTC,
-	0,
-	[_MDSD],
-	[[1, {
-		[_eQN]: `MaximumDaysSinceDeprecated`,
-		[_xN]: _mDSD
-	}]]
-];
-var DeregisterImageRequest$ = [
-	3,
-	n0$2,
-	_DIRer,
-	0,
-	[
-		_IIm,
-		_DAS,
-		_DR$1
-	],
-	[
-		0,
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}]
-	],
-	1
-];
-var DeregisterImageResult$ = [
-	3,
-	n0$2,
-	_DIRere,
-	0,
-	[_R$1, _DSRel],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN]: _r
-	}], [() => DeleteSnapshotResultSet, {
-		[_eQN]: `DeleteSnapshotResultSet`,
-		[_xN]: _dSRS
-	}]]
-];
-var DescribeAvailabilityZonesRequest$ = [
-	3,
-	n0$2,
-	_DAZR,
-	0,
-	[
-		_ZNo,
-		_ZIo,
-		_AAZ,
-		_DR$1,
-		_Fi
-	],
-	[
-		[() => ZoneNameStringList, { [_xN]: _ZN }],
-		[() => ZoneIdStringList, { [_xN]: _ZI }],
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}],
-		[() => FilterList, { [_xN]: _Fil }]
-	]
-];
-var DescribeAvailabilityZonesResult$ = [
-	3,
-	n0$2,
-	_DAZRe,
-	0,
-	[_AZv],
-	[[() => AvailabilityZoneList, {
-		[_eQN]: `AvailabilityZoneInfo`,
-		[_xN]: _aZIv
-	}]]
-];
-var DescribeImageAttributeRequest$ = [
-	3,
-	n0$2,
-	_DIAR,
-	0,
-	[
-		_At,
-		_IIm,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}]
-	],
-	2
-];
-var DescribeImageReferencesRequest$ = [
-	3,
-	n0$2,
-	_DIRR,
-	0,
-	[
-		_IIma,
-		_IART,
-		_RTes,
-		_NTe,
-		_DR$1,
-		_MR$1
-	],
-	[
-		[64, { [_xN]: _IIm }],
-		2,
-		[() => ResourceTypeRequestList, { [_xN]: _RTe$1 }],
-		0,
-		2,
-		1
-	],
-	1
-];
-var DescribeImageReferencesResult$ = [
-	3,
-	n0$2,
-	_DIRRe,
-	0,
-	[_NTe, _IRm],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN]: _nTe
-	}], [() => ImageReferenceList, {
-		[_eQN]: `ImageReferenceSet`,
-		[_xN]: _iRS
-	}]]
-];
-var DescribeImagesRequest$ = [
-	3,
-	n0$2,
-	_DIRes,
-	0,
-	[
-		_EU,
-		_IIma,
-		_Ow,
-		_ID$1,
-		_IDn,
-		_MR$1,
-		_NTe,
-		_DR$1,
-		_Fi
-	],
-	[
-		[() => ExecutableByStringList, { [_xN]: _EBx }],
-		[() => ImageIdStringList, { [_xN]: _IIm }],
-		[() => OwnerStringList, { [_xN]: _Own }],
-		2,
-		2,
-		1,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}],
-		[() => FilterList, { [_xN]: _Fil }]
-	]
-];
-var DescribeImagesResult$ = [
-	3,
-	n0$2,
-	_DIResc,
-	0,
-	[_NTe, _Im],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN]: _nTe
-	}], [() => ImageList, {
-		[_eQN]: `ImagesSet`,
-		[_xN]: _iSma
-	}]]
-];
-var DescribeInstancesRequest$ = [
-	3,
-	n0$2,
-	_DIRescr,
-	0,
-	[
-		_IIn,
-		_IMR,
-		_DR$1,
-		_Fi,
-		_NTe,
-		_MR$1
-	],
-	[
-		[() => InstanceIdStringList, { [_xN]: _II }],
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}],
-		[() => FilterList, { [_xN]: _Fil }],
-		[0, {
-			[_eQN]: `NextToken`,
-			[_xN]: _nTe
-		}],
-		[1, {
-			[_eQN]: `MaxResults`,
-			[_xN]: _mR
-		}]
-	]
-];
-var DescribeInstancesResult$ = [
-	3,
-	n0$2,
-	_DIRescri,
-	0,
-	[_NTe, _Rese],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN]: _nTe
-	}], [() => ReservationList, {
-		[_eQN]: `ReservationSet`,
-		[_xN]: _rSes
-	}]]
-];
-var DescribeLaunchTemplateVersionsRequest$ = [
-	3,
-	n0$2,
-	_DLTVRes,
-	0,
-	[
-		_DR$1,
-		_LTI,
-		_LTN,
-		_Ve$1,
-		_MV,
-		_MVa,
-		_NTe,
-		_MR$1,
-		_Fi,
-		_RAeso,
-		_IMR
-	],
-	[
-		2,
-		0,
-		0,
-		[() => VersionStringList, { [_xN]: _LTV }],
-		0,
-		0,
-		0,
-		1,
-		[() => FilterList, { [_xN]: _Fil }],
-		2,
-		2
-	]
-];
-var DescribeLaunchTemplateVersionsResult$ = [
-	3,
-	n0$2,
-	_DLTVResc,
-	0,
-	[_LTVa, _NTe],
-	[[() => LaunchTemplateVersionSet, {
-		[_eQN]: `LaunchTemplateVersionSet`,
-		[_xN]: _lTVS
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN]: _nTe
-	}]]
-];
-var DescribeLockedSnapshotsRequest$ = [
-	3,
-	n0$2,
-	_DLSR,
-	0,
-	[
-		_Fi,
-		_MR$1,
-		_NTe,
-		_SIna,
-		_DR$1
-	],
-	[
-		[() => FilterList, { [_xN]: _Fil }],
-		1,
-		0,
-		[() => SnapshotIdStringList, { [_xN]: _SIn }],
-		2
-	]
-];
-var DescribeLockedSnapshotsResult$ = [
-	3,
-	n0$2,
-	_DLSRe,
-	0,
-	[_Sn, _NTe],
-	[[() => LockedSnapshotsInfoList, {
-		[_eQN]: `SnapshotSet`,
-		[_xN]: _sSn
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN]: _nTe
-	}]]
-];
-var DescribeSnapshotAttributeRequest$ = [
-	3,
-	n0$2,
-	_DSAR,
-	0,
-	[
-		_At,
-		_SIn,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}]
-	],
-	2
-];
-var DescribeSnapshotAttributeResult$ = [
-	3,
-	n0$2,
-	_DSARe,
-	0,
-	[
-		_PCro,
-		_SIn,
-		_CVPr
-	],
-	[
-		[() => ProductCodeList, {
-			[_eQN]: `ProductCodes`,
-			[_xN]: _pC
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN]: _sIn
-		}],
-		[() => CreateVolumePermissionList, {
-			[_eQN]: `CreateVolumePermission`,
-			[_xN]: _cVP
-		}]
-	]
-];
-var DescribeSnapshotsRequest$ = [
-	3,
-	n0$2,
-	_DSRes,
-	0,
-	[
-		_MR$1,
-		_NTe,
-		_OIw,
-		_RBUI,
-		_SIna,
-		_DR$1,
-		_Fi
-	],
-	[
-		1,
-		0,
-		[() => OwnerStringList, { [_xN]: _Own }],
-		[64, { [_xN]: _RBe }],
-		[() => SnapshotIdStringList, { [_xN]: _SIn }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}],
-		[() => FilterList, { [_xN]: _Fil }]
-	]
-];
-var DescribeSnapshotsResult$ = [
-	3,
-	n0$2,
-	_DSResc,
-	0,
-	[_NTe, _Sn],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN]: _nTe
-	}], [() => SnapshotList, {
-		[_eQN]: `SnapshotSet`,
-		[_xN]: _sSn
-	}]]
-];
-var DescribeVolumesRequest$ = [
-	3,
-	n0$2,
-	_DVRes,
-	0,
-	[
-		_VIol,
-		_IMR,
-		_DR$1,
-		_Fi,
-		_NTe,
-		_MR$1
-	],
-	[
-		[() => VolumeIdStringList, { [_xN]: _VIo }],
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}],
-		[() => FilterList, { [_xN]: _Fil }],
-		[0, {
-			[_eQN]: `NextToken`,
-			[_xN]: _nTe
-		}],
-		[1, {
-			[_eQN]: `MaxResults`,
-			[_xN]: _mR
-		}]
-	]
-];
-var DescribeVolumesResult$ = [
-	3,
-	n0$2,
-	_DVResc,
-	0,
-	[_NTe, _Vo],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN]: _nTe
-	}], [() => VolumeList, {
-		[_eQN]: `VolumeSet`,
-		[_xN]: _vS
-	}]]
-];
-var EbsBlockDevice$ = [
-	3,
-	n0$2,
-	_EBD,
-	0,
-	[
-		_DOT,
-		_Io,
-		_SIn,
-		_VSo,
-		_VT$1,
-		_KKI,
-		_Th,
-		_OA,
-		_AZ,
-		_Enc,
-		_VIR,
-		_AZI,
-		_ECI
-	],
-	[
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN]: _dOT
-		}],
-		[1, {
-			[_eQN]: `Iops`,
-			[_xN]: _io
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN]: _sIn
-		}],
-		[1, {
-			[_eQN]: `VolumeSize`,
-			[_xN]: _vSo
-		}],
-		[0, {
-			[_eQN]: `VolumeType`,
-			[_xN]: _vT
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN]: _kKI
-		}],
-		[1, {
-			[_eQN]: `Throughput`,
-			[_xN]: _th
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN]: _oA
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN]: _aZ
-		}],
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN]: _enc
-		}],
-		1,
-		0,
-		1
-	]
-];
-var EbsInstanceBlockDevice$ = [
-	3,
-	n0$2,
-	_EIBD,
-	0,
-	[
-		_ATtt,
-		_DOT,
-		_Sta,
-		_VIo,
-		_ARss,
-		_VOI,
-		_Op,
-		_ECI
-	],
-	[
-		[4, {
-			[_eQN]: `AttachTime`,
-			[_xN]: _aTt
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN]: _dOT
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN]: _sta
-		}],
-		[0, {
-			[_eQN]: `VolumeId`,
-			[_xN]: _vIo
-		}],
-		[0, {
-			[_eQN]: `AssociatedResource`,
-			[_xN]: _aRs
-		}],
-		[0, {
-			[_eQN]: `VolumeOwnerId`,
-			[_xN]: _vOI
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN]: _ope
-		}],
-		[1, {
-			[_eQN]: `EbsCardIndex`,
-			[_xN]: _eCI
-		}]
-	]
-];
-var ElasticGpuAssociation$ = [
-	3,
-	n0$2,
-	_EGA,
-	0,
-	[
-		_EGIl,
-		_EGAI,
-		_EGAS,
-		_EGAT
-	],
-	[
-		[0, {
-			[_eQN]: `ElasticGpuId`,
-			[_xN]: _eGI
-		}],
-		[0, {
-			[_eQN]: `ElasticGpuAssociationId`,
-			[_xN]: _eGAI
-		}],
-		[0, {
-			[_eQN]: `ElasticGpuAssociationState`,
-			[_xN]: _eGAS
-		}],
-		[0, {
-			[_eQN]: `ElasticGpuAssociationTime`,
-			[_xN]: _eGAT
-		}]
-	]
-];
-var ElasticGpuSpecificationResponse$ = [
-	3,
-	n0$2,
-	_EGSR,
-	0,
-	[_Ty$1],
-	[[0, {
-		[_eQN]: `Type`,
-		[_xN]: _ty
-	}]]
-];
-var ElasticInferenceAcceleratorAssociation$ = [
-	3,
-	n0$2,
-	_EIAA,
-	0,
-	[
-		_EIAAl,
-		_EIAAI,
-		_EIAAS,
-		_EIAAT
-	],
-	[
-		[0, {
-			[_eQN]: `ElasticInferenceAcceleratorArn`,
-			[_xN]: _eIAA
-		}],
-		[0, {
-			[_eQN]: `ElasticInferenceAcceleratorAssociationId`,
-			[_xN]: _eIAAI
-		}],
-		[0, {
-			[_eQN]: `ElasticInferenceAcceleratorAssociationState`,
-			[_xN]: _eIAAS
-		}],
-		[4, {
-			[_eQN]: `ElasticInferenceAcceleratorAssociationTime`,
-			[_xN]: _eIAAT
-		}]
-	]
-];
-var EnableFastSnapshotRestoreErrorItem$ = [
-	3,
-	n0$2,
-	_EFSREI,
-	0,
-	[_SIn, _FSRSE],
-	[[0, {
-		[_eQN]: `SnapshotId`,
-		[_xN]: _sIn
-	}], [() => EnableFastSnapshotRestoreStateErrorSet, {
-		[_eQN]: `FastSnapshotRestoreStateErrorSet`,
-		[_xN]: _fSRSES
-	}]]
-];
-var EnableFastSnapshotRestoresRequest$ = [
-	3,
-	n0$2,
-	_EFSRR,
-	0,
-	[
-		_SSIo,
-		_AZv,
-		_AZIv,
-		_DR$1
-	],
-	[
-		[() => SnapshotIdStringList, { [_xN]: _SSI }],
-		[() => AvailabilityZoneStringList, { [_xN]: _AZ }],
-		[() => AvailabilityZoneIdStringList, { [_xN]: _AZI }],
-		2
-	],
-	1
-];
-var EnableFastSnapshotRestoresResult$ = [
-	3,
-	n0$2,
-	_EFSRRn,
-	0,
-	[_Suc, _U],
-	[[() => EnableFastSnapshotRestoreSuccessSet, {
-		[_eQN]: `Successful`,
-		[_xN]: _suc
-	}], [() => EnableFastSnapshotRestoreErrorSet, {
-		[_eQN]: `Unsuccessful`,
-		[_xN]: _u
-	}]]
-];
-var EnableFastSnapshotRestoreStateError$ = [
-	3,
-	n0$2,
-	_EFSRSE,
-	0,
-	[_Co, _Me],
-	[[0, {
-		[_eQN]: `Code`,
-		[_xN]: _co
-	}], [0, {
-		[_eQN]: `Message`,
-		[_xN]: _me
-	}]]
-];
-var EnableFastSnapshotRestoreStateErrorItem$ = [
-	3,
-	n0$2,
-	_EFSRSEI,
-	0,
-	[
-		_AZ,
-		_AZI,
-		_Er
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN]: _aZ
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN]: _aZI
-		}],
-		[() => EnableFastSnapshotRestoreStateError$, {
-			[_eQN]: `Error`,
-			[_xN]: _er
-		}]
-	]
-];
-var EnableFastSnapshotRestoreSuccessItem$ = [
-	3,
-	n0$2,
-	_EFSRSI,
-	0,
-	[
-		_SIn,
-		_AZ,
-		_AZI,
-		_St,
-		_STR,
-		_OI,
-		_OAw,
-		_ETna,
-		_OT,
-		_ETnab,
-		_DTi,
-		_DTis
-	],
-	[
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN]: _sIn
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN]: _aZ
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN]: _aZI
-		}],
-		[0, {
-			[_eQN]: `State`,
-			[_xN]: _st
-		}],
-		[0, {
-			[_eQN]: `StateTransitionReason`,
-			[_xN]: _sTR
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN]: _oI
-		}],
-		[0, {
-			[_eQN]: `OwnerAlias`,
-			[_xN]: _oAw
-		}],
-		[4, {
-			[_eQN]: `EnablingTime`,
-			[_xN]: _eTna
-		}],
-		[4, {
-			[_eQN]: `OptimizingTime`,
-			[_xN]: _oT
-		}],
-		[4, {
-			[_eQN]: `EnabledTime`,
-			[_xN]: _eTnab
-		}],
-		[4, {
-			[_eQN]: `DisablingTime`,
-			[_xN]: _dTi
-		}],
-		[4, {
-			[_eQN]: `DisabledTime`,
-			[_xN]: _dTis
-		}]
-	]
-];
-var EnableImageDeprecationRequest$ = [
-	3,
-	n0$2,
-	_EIDR,
-	0,
-	[
-		_IIm,
-		_DAep,
-		_DR$1
-	],
-	[
-		0,
-		4,
-		2
-	],
-	2
-];
-var EnableImageDeprecationResult$ = [
-	3,
-	n0$2,
-	_EIDRn,
-	0,
-	[_R$1],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN]: _r
-	}]]
-];
-var EnableImageDeregistrationProtectionRequest$ = [
-	3,
-	n0$2,
-	_EIDPR,
-	0,
-	[
-		_IIm,
-		_WC,
-		_DR$1
-	],
-	[
-		0,
-		2,
-		2
-	],
-	1
-];
-var EnableImageDeregistrationProtectionResult$ = [
-	3,
-	n0$2,
-	_EIDPRn,
-	0,
-	[_R$1],
-	[[0, {
-		[_eQN]: `Return`,
-		[_xN]: _r
-	}]]
-];
-var EnclaveOptions$ = [
-	3,
-	n0$2,
-	_EOn,
-	0,
-	[_En],
-	[[2, {
-		[_eQN]: `Enabled`,
-		[_xN]: _en
-	}]]
-];
-var Filter$ = [
-	3,
-	n0$2,
-	_Fil,
-	0,
-	[_N$2, _Va],
-	[0, [() => ValueStringList, { [_xN]: _V$1 }]]
-];
-var GetAllowedImagesSettingsRequest$ = [
-	3,
-	n0$2,
-	_GAISR,
-	0,
-	[_DR$1],
-	[2]
-];
-var GetAllowedImagesSettingsResult$ = [
-	3,
-	n0$2,
-	_GAISRe,
-	0,
-	[
-		_St,
-		_ICm,
-		_MB
-	],
-	[
-		[0, {
-			[_eQN]: `State`,
-			[_xN]: _st
-		}],
-		[() => ImageCriterionList, {
-			[_eQN]: `ImageCriterionSet`,
-			[_xN]: _iCS
-		}],
-		[0, {
-			[_eQN]: `ManagedBy`,
-			[_xN]: _mB
-		}]
-	]
-];
-var GetEbsDefaultKmsKeyIdRequest$ = [
-	3,
-	n0$2,
-	_GEDKKIR,
-	0,
-	[_DR$1],
-	[2]
-];
-var GetEbsDefaultKmsKeyIdResult$ = [
-	3,
-	n0$2,
-	_GEDKKIRe,
-	0,
-	[_KKI],
-	[[0, {
-		[_eQN]: `KmsKeyId`,
-		[_xN]: _kKI
-	}]]
-];
-var GetEbsEncryptionByDefaultRequest$ = [
-	3,
-	n0$2,
-	_GEEBDR,
-	0,
-	[_DR$1],
-	[2]
-];
-var GetEbsEncryptionByDefaultResult$ = [
-	3,
-	n0$2,
-	_GEEBDRe,
-	0,
-	[_EEBD, _STs],
-	[[2, {
-		[_eQN]: `EbsEncryptionByDefault`,
-		[_xN]: _eEBD
-	}], [0, {
-		[_eQN]: `SseType`,
-		[_xN]: _sTs
-	}]]
-];
-var GetImageAncestryRequest$ = [
-	3,
-	n0$2,
-	_GIAR,
-	0,
-	[_IIm, _DR$1],
-	[0, 2],
-	1
-];
-var GetImageAncestryResult$ = [
-	3,
-	n0$2,
-	_GIARe,
-	0,
-	[_IAE$2],
-	[[() => ImageAncestryEntryList, {
-		[_eQN]: `ImageAncestryEntrySet`,
-		[_xN]: _iAES
-	}]]
-];
-var GroupIdentifier$ = [
-	3,
-	n0$2,
-	_GIrou,
-	0,
-	[_GIr, _GN],
-	[[0, {
-		[_eQN]: `GroupId`,
-		[_xN]: _gIr
-	}], [0, {
-		[_eQN]: `GroupName`,
-		[_xN]: _gN
-	}]]
-];
-var HibernationOptions$ = [
-	3,
-	n0$2,
-	_HO,
-	0,
-	[_Conf],
-	[[2, {
-		[_eQN]: `Configured`,
-		[_xN]: _conf
-	}]]
-];
-var IamInstanceProfile$ = [
-	3,
-	n0$2,
-	_IIP,
-	0,
-	[_Ar, _I$1],
-	[[0, {
-		[_eQN]: `Arn`,
-		[_xN]: _ar
-	}], [0, {
-		[_eQN]: `Id`,
-		[_xN]: _i
-	}]]
-];
-var Image$ = [
-	3,
-	n0$2,
-	_Ima,
-	0,
-	[
-		_PDl,
-		_UO,
-		_BDMl,
-		_De,
-		_ESna,
-		_Hy,
-		_IOA,
-		_N$2,
-		_RDN,
-		_RDT,
-		_SNS,
-		_SRt,
-		_T$1,
-		_VTir,
-		_BM,
-		_TSp,
-		_DTe,
-		_ISmd,
-		_SIIo,
-		_DPer,
-		_LLT,
-		_IAm,
-		_SII,
-		_SIRo,
-		_FTE,
-		_PSPN,
-		_IW,
-		_SRc,
-		_ITSn,
-		_IIm,
-		_IL,
-		_St,
-		_OI,
-		_CDr,
-		_Pu,
-		_PCro,
-		_Arc,
-		_ITm,
-		_KI$2,
-		_RIa,
-		_Pl$1
-	],
-	[
-		[0, {
-			[_eQN]: `PlatformDetails`,
-			[_xN]: _pDl
-		}],
-		[0, {
-			[_eQN]: `UsageOperation`,
-			[_xN]: _uO
-		}],
-		[() => BlockDeviceMappingList, {
-			[_eQN]: `BlockDeviceMapping`,
-			[_xN]: _bDM
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN]: _de
-		}],
-		[2, {
-			[_eQN]: `EnaSupport`,
-			[_xN]: _eSna
-		}],
-		[0, {
-			[_eQN]: `Hypervisor`,
-			[_xN]: _h
-		}],
-		[0, {
-			[_eQN]: `ImageOwnerAlias`,
-			[_xN]: _iOA
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN]: _n
-		}],
-		[0, {
-			[_eQN]: `RootDeviceName`,
-			[_xN]: _rDN
-		}],
-		[0, {
-			[_eQN]: `RootDeviceType`,
-			[_xN]: _rDT
-		}],
-		[0, {
-			[_eQN]: `SriovNetSupport`,
-			[_xN]: _sNSr
-		}],
-		[() => StateReason$, {
-			[_eQN]: `StateReason`,
-			[_xN]: _sRt
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN]: _tS
-		}],
-		[0, {
-			[_eQN]: `VirtualizationType`,
-			[_xN]: _vTi
-		}],
-		[0, {
-			[_eQN]: `BootMode`,
-			[_xN]: _bM
-		}],
-		[0, {
-			[_eQN]: `TpmSupport`,
-			[_xN]: _tSp
-		}],
-		[0, {
-			[_eQN]: `DeprecationTime`,
-			[_xN]: _dTe
-		}],
-		[0, {
-			[_eQN]: `ImdsSupport`,
-			[_xN]: _iSmd
-		}],
-		[0, {
-			[_eQN]: `SourceInstanceId`,
-			[_xN]: _sII
-		}],
-		[0, {
-			[_eQN]: `DeregistrationProtection`,
-			[_xN]: _dPe
-		}],
-		[0, {
-			[_eQN]: `LastLaunchedTime`,
-			[_xN]: _lLT
-		}],
-		[2, {
-			[_eQN]: `ImageAllowed`,
-			[_xN]: _iAm
-		}],
-		[0, {
-			[_eQN]: `SourceImageId`,
-			[_xN]: _sIIo
-		}],
-		[0, {
-			[_eQN]: `SourceImageRegion`,
-			[_xN]: _sIR
-		}],
-		[2, {
-			[_eQN]: `FreeTierEligible`,
-			[_xN]: _fTE
-		}],
-		[0, {
-			[_eQN]: `PublicSsmParameterName`,
-			[_xN]: _pSPN
-		}],
-		[() => ImageWatermarkList, {
-			[_eQN]: `ImageWatermarkSet`,
-			[_xN]: _iWS
-		}],
-		[() => ScanResults$, {
-			[_eQN]: `ScanResults`,
-			[_xN]: _sRc
-		}],
-		[() => InstanceTypeSpecification$, {
-			[_eQN]: `InstanceTypeSpecification`,
-			[_xN]: _iTSn
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN]: _iIma
-		}],
-		[0, {
-			[_eQN]: `ImageLocation`,
-			[_xN]: _iL
-		}],
-		[0, {
-			[_eQN]: `ImageState`,
-			[_xN]: _iSmag
-		}],
-		[0, {
-			[_eQN]: `ImageOwnerId`,
-			[_xN]: _iOI
-		}],
-		[0, {
-			[_eQN]: `CreationDate`,
-			[_xN]: _cDr
-		}],
-		[2, {
-			[_eQN]: `IsPublic`,
-			[_xN]: _iPs
-		}],
-		[() => ProductCodeList, {
-			[_eQN]: `ProductCodes`,
-			[_xN]: _pC
-		}],
-		[0, {
-			[_eQN]: `Architecture`,
-			[_xN]: _arc
-		}],
-		[0, {
-			[_eQN]: `ImageType`,
-			[_xN]: _iTm
-		}],
-		[0, {
-			[_eQN]: `KernelId`,
-			[_xN]: _kI
-		}],
-		[0, {
-			[_eQN]: `RamdiskId`,
-			[_xN]: _rIa
-		}],
-		[0, {
-			[_eQN]: `Platform`,
-			[_xN]: _pl
-		}]
-	]
-];
-var ImageAncestryEntry$ = [
-	3,
-	n0$2,
-	_IAEm,
-	0,
-	[
-		_CDr,
-		_IIm,
-		_IOA,
-		_SII,
-		_SIRo
-	],
-	[
-		[4, {
-			[_eQN]: `CreationDate`,
-			[_xN]: _cDr
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN]: _iIma
-		}],
-		[0, {
-			[_eQN]: `ImageOwnerAlias`,
-			[_xN]: _iOA
-		}],
-		[0, {
-			[_eQN]: `SourceImageId`,
-			[_xN]: _sIIo
-		}],
-		[0, {
-			[_eQN]: `SourceImageRegion`,
-			[_xN]: _sIR
-		}]
-	]
-];
-var ImageAttribute$ = [
-	3,
-	n0$2,
-	_IAma,
-	0,
-	[
-		_De,
-		_KI$2,
-		_RIa,
-		_SNS,
-		_BM,
-		_TSp,
-		_UD,
-		_LLT,
-		_ISmd,
-		_DPer,
-		_IIm,
-		_LPa,
-		_PCro,
-		_BDMl
-	],
-	[
-		[() => AttributeValue$, {
-			[_eQN]: `Description`,
-			[_xN]: _de
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `Kernel`,
-			[_xN]: _ke
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `Ramdisk`,
-			[_xN]: _ra
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `SriovNetSupport`,
-			[_xN]: _sNSr
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `BootMode`,
-			[_xN]: _bM
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `TpmSupport`,
-			[_xN]: _tSp
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `UefiData`,
-			[_xN]: _uD
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `LastLaunchedTime`,
-			[_xN]: _lLT
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `ImdsSupport`,
-			[_xN]: _iSmd
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `DeregistrationProtection`,
-			[_xN]: _dPe
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN]: _iIma
-		}],
-		[() => LaunchPermissionList, {
-			[_eQN]: `LaunchPermission`,
-			[_xN]: _lPa
-		}],
-		[() => ProductCodeList, {
-			[_eQN]: `ProductCodes`,
-			[_xN]: _pC
-		}],
-		[() => BlockDeviceMappingList, {
-			[_eQN]: `BlockDeviceMapping`,
-			[_xN]: _bDM
-		}]
-	]
-];
-var ImageCriterion$ = [
-	3,
-	n0$2,
-	_ICma,
-	0,
-	[
-		_IPm,
-		_MPC,
-		_INm,
-		_DTC,
-		_CDC,
-		_IW,
-		_SRC
-	],
-	[
-		[() => ImageProviderList, {
-			[_eQN]: `ImageProviderSet`,
-			[_xN]: _iPSm
-		}],
-		[() => MarketplaceProductCodeList, {
-			[_eQN]: `MarketplaceProductCodeSet`,
-			[_xN]: _mPCS
-		}],
-		[() => ImageNameList, {
-			[_eQN]: `ImageNameSet`,
-			[_xN]: _iNS
-		}],
-		[() => DeprecationTimeCondition$, {
-			[_eQN]: `DeprecationTimeCondition`,
-			[_xN]: _dTC
-		}],
-		[() => CreationDateCondition$, {
-			[_eQN]: `CreationDateCondition`,
-			[_xN]: _cDC
-		}],
-		[() => ImageWatermarkFilterResponseList, {
-			[_eQN]: `ImageWatermarkSet`,
-			[_xN]: _iWS
-		}],
-		[() => ScanResultCondition$, {
-			[_eQN]: `ScanResultCondition`,
-			[_xN]: _sRC
-		}]
-	]
-];
-var ImageRecycleBinInfo$ = [
-	3,
-	n0$2,
-	_IRBI,
-	0,
-	[
-		_IIm,
-		_N$2,
-		_De,
-		_RBET,
-		_RBETe
-	],
-	[
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN]: _iIma
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN]: _n
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN]: _de
-		}],
-		[4, {
-			[_eQN]: `RecycleBinEnterTime`,
-			[_xN]: _rBET
-		}],
-		[4, {
-			[_eQN]: `RecycleBinExitTime`,
-			[_xN]: _rBETe
-		}]
-	]
-];
-var ImageReference$ = [
-	3,
-	n0$2,
-	_IRma,
-	0,
-	[
-		_IIm,
-		_RTe$1,
-		_Ar
-	],
-	[
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN]: _iIma
-		}],
-		[0, {
-			[_eQN]: `ResourceType`,
-			[_xN]: _rTe
-		}],
-		[0, {
-			[_eQN]: `Arn`,
-			[_xN]: _ar
-		}]
-	]
-];
-var ImageWatermark$ = [
-	3,
-	n0$2,
-	_IWm,
-	0,
-	[
-		_WK,
-		_SIRo,
-		_SII,
-		_SICT,
-		_WCT
-	],
-	[
-		[0, {
-			[_eQN]: `WatermarkKey`,
-			[_xN]: _wK
-		}],
-		[0, {
-			[_eQN]: `SourceImageRegion`,
-			[_xN]: _sIR
-		}],
-		[0, {
-			[_eQN]: `SourceImageId`,
-			[_xN]: _sIIo
-		}],
-		[4, {
-			[_eQN]: `SourceImageCreationTime`,
-			[_xN]: _sICT
-		}],
-		[4, {
-			[_eQN]: `WatermarkCreationTime`,
-			[_xN]: _wCT
-		}]
-	]
-];
-var ImageWatermarkFilterResponse$ = [
-	3,
-	n0$2,
-	_IWFRm,
-	0,
-	[
-		_WK,
-		_SIRo,
-		_MDSSIC,
-		_MDSWC
-	],
-	[
-		[0, {
-			[_eQN]: `WatermarkKey`,
-			[_xN]: _wK
-		}],
-		[0, {
-			[_eQN]: `SourceImageRegion`,
-			[_xN]: _sIR
-		}],
-		[1, {
-			[_eQN]: `MaximumDaysSinceSourceImageCreated`,
-			[_xN]: _mDSSIC
-		}],
-		[1, {
-			[_eQN]: `MaximumDaysSinceWatermarkCreated`,
-			[_xN]: _mDSWC
-		}]
-	]
-];
-var Instance$ = [
-	3,
-	n0$2,
-	_In,
-	0,
-	[
-		_Arc,
-		_BDMl,
-		_CT,
-		_EO,
-		_ESna,
-		_Hy,
-		_IIP,
-		_ILn,
-		_EGAl,
-		_EIAAla,
-		_NIet,
-		_OA,
-		_RDN,
-		_RDT,
-		_SGe,
-		_SDC,
-		_SIRI,
-		_SNS,
-		_SRt,
-		_T$1,
-		_VTir,
-		_CO,
-		_CBI,
-		_CRI,
-		_CRSa,
-		_HO,
-		_Lic,
-		_MO,
-		_EOn,
-		_BM,
-		_PDl,
-		_UO,
-		_UOUT,
-		_PDNO,
-		_IApv,
-		_TSp,
-		_MOa,
-		_CIBM,
-		_NPO,
-		_Op,
-		_SIec,
-		_II,
-		_IIm,
-		_St,
-		_PDN,
-		_PDNub,
-		_STR,
-		_KN,
-		_ALI,
-		_PCro,
-		_IT$1,
-		_LTau,
-		_Pla,
-		_KI$2,
-		_RIa,
-		_Pl$1,
-		_Mon,
-		_SIu,
-		_VI,
-		_PIAr,
-		_PIAu
-	],
-	[
-		[0, {
-			[_eQN]: `Architecture`,
-			[_xN]: _arc
-		}],
-		[() => InstanceBlockDeviceMappingList, {
-			[_eQN]: `BlockDeviceMapping`,
-			[_xN]: _bDM
-		}],
-		[0, {
-			[_eQN]: `ClientToken`,
-			[_xN]: _cT
-		}],
-		[2, {
-			[_eQN]: `EbsOptimized`,
-			[_xN]: _eO
-		}],
-		[2, {
-			[_eQN]: `EnaSupport`,
-			[_xN]: _eSna
-		}],
-		[0, {
-			[_eQN]: `Hypervisor`,
-			[_xN]: _h
-		}],
-		[() => IamInstanceProfile$, {
-			[_eQN]: `IamInstanceProfile`,
-			[_xN]: _iIP
-		}],
-		[0, {
-			[_eQN]: `InstanceLifecycle`,
-			[_xN]: _iLn
-		}],
-		[() => ElasticGpuAssociationList, {
-			[_eQN]: `ElasticGpuAssociationSet`,
-			[_xN]: _eGASl
-		}],
-		[() => ElasticInferenceAcceleratorAssociationList, {
-			[_eQN]: `ElasticInferenceAcceleratorAssociationSet`,
-			[_xN]: _eIAASl
-		}],
-		[() => InstanceNetworkInterfaceList, {
-			[_eQN]: `NetworkInterfaceSet`,
-			[_xN]: _nIS
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN]: _oA
-		}],
-		[0, {
-			[_eQN]: `RootDeviceName`,
-			[_xN]: _rDN
-		}],
-		[0, {
-			[_eQN]: `RootDeviceType`,
-			[_xN]: _rDT
-		}],
-		[() => GroupIdentifierList, {
-			[_eQN]: `GroupSet`,
-			[_xN]: _gSr
-		}],
-		[2, {
-			[_eQN]: `SourceDestCheck`,
-			[_xN]: _sDC
-		}],
-		[0, {
-			[_eQN]: `SpotInstanceRequestId`,
-			[_xN]: _sIRI
-		}],
-		[0, {
-			[_eQN]: `SriovNetSupport`,
-			[_xN]: _sNSr
-		}],
-		[() => StateReason$, {
-			[_eQN]: `StateReason`,
-			[_xN]: _sRt
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN]: _tS
-		}],
-		[0, {
-			[_eQN]: `VirtualizationType`,
-			[_xN]: _vTi
-		}],
-		[() => CpuOptions$, {
-			[_eQN]: `CpuOptions`,
-			[_xN]: _cO
-		}],
-		[0, {
-			[_eQN]: `CapacityBlockId`,
-			[_xN]: _cBI
-		}],
-		[0, {
-			[_eQN]: `CapacityReservationId`,
-			[_xN]: _cRI
-		}],
-		[() => CapacityReservationSpecificationResponse$, {
-			[_eQN]: `CapacityReservationSpecification`,
-			[_xN]: _cRSa
-		}],
-		[() => HibernationOptions$, {
-			[_eQN]: `HibernationOptions`,
-			[_xN]: _hO
-		}],
-		[() => LicenseList, {
-			[_eQN]: `LicenseSet`,
-			[_xN]: _lSic
-		}],
-		[() => InstanceMetadataOptionsResponse$, {
-			[_eQN]: `MetadataOptions`,
-			[_xN]: _mO
-		}],
-		[() => EnclaveOptions$, {
-			[_eQN]: `EnclaveOptions`,
-			[_xN]: _eOn
-		}],
-		[0, {
-			[_eQN]: `BootMode`,
-			[_xN]: _bM
-		}],
-		[0, {
-			[_eQN]: `PlatformDetails`,
-			[_xN]: _pDl
-		}],
-		[0, {
-			[_eQN]: `UsageOperation`,
-			[_xN]: _uO
-		}],
-		[4, {
-			[_eQN]: `UsageOperationUpdateTime`,
-			[_xN]: _uOUT
-		}],
-		[() => PrivateDnsNameOptionsResponse$, {
-			[_eQN]: `PrivateDnsNameOptions`,
-			[_xN]: _pDNO
-		}],
-		[0, {
-			[_eQN]: `Ipv6Address`,
-			[_xN]: _iApv
-		}],
-		[0, {
-			[_eQN]: `TpmSupport`,
-			[_xN]: _tSp
-		}],
-		[() => InstanceMaintenanceOptions$, {
-			[_eQN]: `MaintenanceOptions`,
-			[_xN]: _mOa
-		}],
-		[0, {
-			[_eQN]: `CurrentInstanceBootMode`,
-			[_xN]: _cIBM
-		}],
-		[() => InstanceNetworkPerformanceOptions$, {
-			[_eQN]: `NetworkPerformanceOptions`,
-			[_xN]: _nPO
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN]: _ope
-		}],
-		[() => InstanceSecondaryInterfaceList, {
-			[_eQN]: `SecondaryInterfaceSet`,
-			[_xN]: _sISe
-		}],
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN]: _iI
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN]: _iIma
-		}],
-		[() => InstanceState$, {
-			[_eQN]: `InstanceState`,
-			[_xN]: _iSnst
-		}],
-		[0, {
-			[_eQN]: `PrivateDnsName`,
-			[_xN]: _pDNr
-		}],
-		[0, {
-			[_eQN]: `DnsName`,
-			[_xN]: _dNn
-		}],
-		[0, {
-			[_eQN]: `Reason`,
-			[_xN]: _re
-		}],
-		[0, {
-			[_eQN]: `KeyName`,
-			[_xN]: _kN
-		}],
-		[1, {
-			[_eQN]: `AmiLaunchIndex`,
-			[_xN]: _aLI
-		}],
-		[() => ProductCodeList, {
-			[_eQN]: `ProductCodes`,
-			[_xN]: _pC
-		}],
-		[0, {
-			[_eQN]: `InstanceType`,
-			[_xN]: _iT
-		}],
-		[4, {
-			[_eQN]: `LaunchTime`,
-			[_xN]: _lTau
-		}],
-		[() => Placement$, {
-			[_eQN]: `Placement`,
-			[_xN]: _pla
-		}],
-		[0, {
-			[_eQN]: `KernelId`,
-			[_xN]: _kI
-		}],
-		[0, {
-			[_eQN]: `RamdiskId`,
-			[_xN]: _rIa
-		}],
-		[0, {
-			[_eQN]: `Platform`,
-			[_xN]: _pl
-		}],
-		[() => Monitoring$, {
-			[_eQN]: `Monitoring`,
-			[_xN]: _mon
-		}],
-		[0, {
-			[_eQN]: `SubnetId`,
-			[_xN]: _sIu
-		}],
-		[0, {
-			[_eQN]: `VpcId`,
-			[_xN]: _vI
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN]: _pIAr
-		}],
-		[0, {
-			[_eQN]: `IpAddress`,
-			[_xN]: _iAp
-		}]
-	]
-];
-var InstanceAttachmentEnaSrdSpecification$ = [
-	3,
-	n0$2,
-	_IAESS,
-	0,
-	[_ESE, _ESUS],
-	[[2, {
-		[_eQN]: `EnaSrdEnabled`,
-		[_xN]: _eSE
-	}], [() => InstanceAttachmentEnaSrdUdpSpecification$, {
-		[_eQN]: `EnaSrdUdpSpecification`,
-		[_xN]: _eSUS
-	}]]
-];
-var InstanceAttachmentEnaSrdUdpSpecification$ = [
-	3,
-	n0$2,
-	_IAESUS,
-	0,
-	[_ESUE],
-	[[2, {
-		[_eQN]: `EnaSrdUdpEnabled`,
-		[_xN]: _eSUE
-	}]]
-];
-var InstanceBlockDeviceMapping$ = [
-	3,
-	n0$2,
-	_IBDM,
-	0,
-	[_DN, _Eb],
-	[[0, {
-		[_eQN]: `DeviceName`,
-		[_xN]: _dN
-	}], [() => EbsInstanceBlockDevice$, {
-		[_eQN]: `Ebs`,
-		[_xN]: _eb
-	}]]
-];
-var InstanceIpv4Prefix$ = [
-	3,
-	n0$2,
-	_IIPn,
-	0,
-	[_IPpvre],
-	[[0, {
-		[_eQN]: `Ipv4Prefix`,
-		[_xN]: _iPpv
-	}]]
-];
-var InstanceIpv6Address$ = [
-	3,
-	n0$2,
-	_IIA,
-	0,
-	[_IApv, _IPIs],
-	[[0, {
-		[_eQN]: `Ipv6Address`,
-		[_xN]: _iApv
-	}], [2, {
-		[_eQN]: `IsPrimaryIpv6`,
-		[_xN]: _iPIs
-	}]]
-];
-var InstanceIpv6Prefix$ = [
-	3,
-	n0$2,
-	_IIPns,
-	0,
-	[_IPpv],
-	[[0, {
-		[_eQN]: `Ipv6Prefix`,
-		[_xN]: _iPpvr
-	}]]
-];
-var InstanceMaintenanceOptions$ = [
-	3,
-	n0$2,
-	_IMO,
-	0,
-	[_ARuto, _RMe],
-	[[0, {
-		[_eQN]: `AutoRecovery`,
-		[_xN]: _aRut
-	}], [0, {
-		[_eQN]: `RebootMigration`,
-		[_xN]: _rMe
-	}]]
-];
-var InstanceMetadataOptionsResponse$ = [
-	3,
-	n0$2,
-	_IMORnst,
-	0,
-	[
-		_St,
-		_HT,
-		_HPRHL,
-		_HE,
-		_HPI,
-		_IMT
-	],
-	[
-		[0, {
-			[_eQN]: `State`,
-			[_xN]: _st
-		}],
-		[0, {
-			[_eQN]: `HttpTokens`,
-			[_xN]: _hT
-		}],
-		[1, {
-			[_eQN]: `HttpPutResponseHopLimit`,
-			[_xN]: _hPRHL
-		}],
-		[0, {
-			[_eQN]: `HttpEndpoint`,
-			[_xN]: _hE$1
-		}],
-		[0, {
-			[_eQN]: `HttpProtocolIpv6`,
-			[_xN]: _hPI
-		}],
-		[0, {
-			[_eQN]: `InstanceMetadataTags`,
-			[_xN]: _iMT
-		}]
-	]
-];
-var InstanceNetworkInterface$ = [
-	3,
-	n0$2,
-	_INI,
-	0,
-	[
-		_Ass,
-		_Att,
-		_De,
-		_G$1,
-		_IA$2,
-		_MAa$1,
-		_NII,
-		_OI,
-		_PDN,
-		_PIAr,
-		_PIAri,
-		_SDC,
-		_Sta,
-		_SIu,
-		_VI,
-		_ITnt,
-		_IPpvr,
-		_IPp,
-		_CTC,
-		_Op
-	],
-	[
-		[() => InstanceNetworkInterfaceAssociation$, {
-			[_eQN]: `Association`,
-			[_xN]: _ass
-		}],
-		[() => InstanceNetworkInterfaceAttachment$, {
-			[_eQN]: `Attachment`,
-			[_xN]: _at
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN]: _de
-		}],
-		[() => GroupIdentifierList, {
-			[_eQN]: `GroupSet`,
-			[_xN]: _gSr
-		}],
-		[() => InstanceIpv6AddressList, {
-			[_eQN]: `Ipv6AddressesSet`,
-			[_xN]: _iASp
-		}],
-		[0, {
-			[_eQN]: `MacAddress`,
-			[_xN]: _mAa
-		}],
-		[0, {
-			[_eQN]: `NetworkInterfaceId`,
-			[_xN]: _nII
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN]: _oI
-		}],
-		[0, {
-			[_eQN]: `PrivateDnsName`,
-			[_xN]: _pDNr
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN]: _pIAr
-		}],
-		[() => InstancePrivateIpAddressList, {
-			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN]: _pIAS
-		}],
-		[2, {
-			[_eQN]: `SourceDestCheck`,
-			[_xN]: _sDC
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN]: _sta
-		}],
-		[0, {
-			[_eQN]: `SubnetId`,
-			[_xN]: _sIu
-		}],
-		[0, {
-			[_eQN]: `VpcId`,
-			[_xN]: _vI
-		}],
-		[0, {
-			[_eQN]: `InterfaceType`,
-			[_xN]: _iTnt
-		}],
-		[() => InstanceIpv4PrefixList, {
-			[_eQN]: `Ipv4PrefixSet`,
-			[_xN]: _iPSpvr
-		}],
-		[() => InstanceIpv6PrefixList, {
-			[_eQN]: `Ipv6PrefixSet`,
-			[_xN]: _iPSpvre
-		}],
-		[() => ConnectionTrackingSpecificationResponse$, {
-			[_eQN]: `ConnectionTrackingConfiguration`,
-			[_xN]: _cTC
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN]: _ope
-		}]
-	]
-];
-var InstanceNetworkInterfaceAssociation$ = [
-	3,
-	n0$2,
-	_INIA,
-	0,
-	[
-		_CI,
-		_COI,
-		_IOI,
-		_PDNub,
-		_PI
-	],
-	[
-		[0, {
-			[_eQN]: `CarrierIp`,
-			[_xN]: _cI
-		}],
-		[0, {
-			[_eQN]: `CustomerOwnedIp`,
-			[_xN]: _cOI
-		}],
-		[0, {
-			[_eQN]: `IpOwnerId`,
-			[_xN]: _iOIp
-		}],
-		[0, {
-			[_eQN]: `PublicDnsName`,
-			[_xN]: _pDNu
-		}],
-		[0, {
-			[_eQN]: `PublicIp`,
-			[_xN]: _pI
-		}]
-	]
-];
-var InstanceNetworkInterfaceAttachment$ = [
-	3,
-	n0$2,
-	_INIAn,
-	0,
-	[
-		_ATtt,
-		_AItt,
-		_DOT,
-		_DI,
-		_Sta,
-		_NCI,
-		_ESS,
-		_EQC
-	],
-	[
-		[4, {
-			[_eQN]: `AttachTime`,
-			[_xN]: _aTt
-		}],
-		[0, {
-			[_eQN]: `AttachmentId`,
-			[_xN]: _aIt
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN]: _dOT
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN]: _dI
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN]: _sta
-		}],
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN]: _nCI
-		}],
-		[() => InstanceAttachmentEnaSrdSpecification$, {
-			[_eQN]: `EnaSrdSpecification`,
-			[_xN]: _eSS
-		}],
-		[1, {
-			[_eQN]: `EnaQueueCount`,
-			[_xN]: _eQC
-		}]
-	]
-];
-var InstanceNetworkPerformanceOptions$ = [
-	3,
-	n0$2,
-	_INPO,
-	0,
-	[_BW],
-	[[0, {
-		[_eQN]: `BandwidthWeighting`,
-		[_xN]: _bW
-	}]]
-];
-var InstancePrivateIpAddress$ = [
-	3,
-	n0$2,
-	_IPIA,
-	0,
-	[
-		_Ass,
-		_Prim,
-		_PDN,
-		_PIAr
-	],
-	[
-		[() => InstanceNetworkInterfaceAssociation$, {
-			[_eQN]: `Association`,
-			[_xN]: _ass
-		}],
-		[2, {
-			[_eQN]: `Primary`,
-			[_xN]: _prim
-		}],
-		[0, {
-			[_eQN]: `PrivateDnsName`,
-			[_xN]: _pDNr
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN]: _pIAr
-		}]
-	]
-];
-var InstanceRequirements$ = [
-	3,
-	n0$2,
-	_IR$1,
-	0,
-	[
-		_VCC,
-		_MMB,
-		_CM,
-		_MGBPVC,
-		_EITxc,
-		_IGns,
-		_SMPPOLP,
-		_ODMPPOLP,
-		_BMa,
-		_BP,
-		_RHS,
-		_NIC,
-		_LSo,
-		_LST,
-		_TLSGB,
-		_BEBM,
-		_ATc,
-		_AC,
-		_AMc,
-		_ANcc,
-		_ATMMB,
-		_NBGe,
-		_AIT,
-		_MSPAPOOODP,
-		_BPF,
-		_REIT
-	],
-	[
-		[() => VCpuCountRange$, {
-			[_eQN]: `VCpuCount`,
-			[_xN]: _vCC
-		}],
-		[() => MemoryMiB$, {
-			[_eQN]: `MemoryMiB`,
-			[_xN]: _mMB
-		}],
-		[() => CpuManufacturerSet, {
-			[_eQN]: `CpuManufacturerSet`,
-			[_xN]: _cMSp
-		}],
-		[() => MemoryGiBPerVCpu$, {
-			[_eQN]: `MemoryGiBPerVCpu`,
-			[_xN]: _mGBPVC
-		}],
-		[() => ExcludedInstanceTypeSet, {
-			[_eQN]: `ExcludedInstanceTypeSet`,
-			[_xN]: _eITSx
-		}],
-		[() => InstanceGenerationSet, {
-			[_eQN]: `InstanceGenerationSet`,
-			[_xN]: _iGSn
-		}],
-		[1, {
-			[_eQN]: `SpotMaxPricePercentageOverLowestPrice`,
-			[_xN]: _sMPPOLP
-		}],
-		[1, {
-			[_eQN]: `OnDemandMaxPricePercentageOverLowestPrice`,
-			[_xN]: _oDMPPOLP
-		}],
-		[0, {
-			[_eQN]: `BareMetal`,
-			[_xN]: _bMa
-		}],
-		[0, {
-			[_eQN]: `BurstablePerformance`,
-			[_xN]: _bP
-		}],
-		[2, {
-			[_eQN]: `RequireHibernateSupport`,
-			[_xN]: _rHS
-		}],
-		[() => NetworkInterfaceCount$, {
-			[_eQN]: `NetworkInterfaceCount`,
-			[_xN]: _nIC
-		}],
-		[0, {
-			[_eQN]: `LocalStorage`,
-			[_xN]: _lSo
-		}],
-		[() => LocalStorageTypeSet, {
-			[_eQN]: `LocalStorageTypeSet`,
-			[_xN]: _lSTS
-		}],
-		[() => TotalLocalStorageGB$, {
-			[_eQN]: `TotalLocalStorageGB`,
-			[_xN]: _tLSGB
-		}],
-		[() => BaselineEbsBandwidthMbps$, {
-			[_eQN]: `BaselineEbsBandwidthMbps`,
-			[_xN]: _bEBM
-		}],
-		[() => AcceleratorTypeSet, {
-			[_eQN]: `AcceleratorTypeSet`,
-			[_xN]: _aTSc
-		}],
-		[() => AcceleratorCount$, {
-			[_eQN]: `AcceleratorCount`,
-			[_xN]: _aCc
-		}],
-		[() => AcceleratorManufacturerSet, {
-			[_eQN]: `AcceleratorManufacturerSet`,
-			[_xN]: _aMS
-		}],
-		[() => AcceleratorNameSet, {
-			[_eQN]: `AcceleratorNameSet`,
-			[_xN]: _aNS
-		}],
-		[() => AcceleratorTotalMemoryMiB$, {
-			[_eQN]: `AcceleratorTotalMemoryMiB`,
-			[_xN]: _aTMMB
-		}],
-		[() => NetworkBandwidthGbps$, {
-			[_eQN]: `NetworkBandwidthGbps`,
-			[_xN]: _nBGe
-		}],
-		[() => AllowedInstanceTypeSet, {
-			[_eQN]: `AllowedInstanceTypeSet`,
-			[_xN]: _aITS
-		}],
-		[1, {
-			[_eQN]: `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`,
-			[_xN]: _mSPAPOOODP
-		}],
-		[() => BaselinePerformanceFactors$, {
-			[_eQN]: `BaselinePerformanceFactors`,
-			[_xN]: _bPF
-		}],
-		[2, {
-			[_eQN]: `RequireEncryptionInTransit`,
-			[_xN]: _rEIT
-		}]
-	]
-];
-var InstanceSecondaryInterface$ = [
-	3,
-	n0$2,
-	_ISIn,
-	0,
-	[
-		_Att,
-		_MAa$1,
-		_SIIec,
-		_OI,
-		_PIAri,
-		_SDC,
-		_Sta,
-		_SSIe,
-		_SNI,
-		_ITnt
-	],
-	[
-		[() => InstanceSecondaryInterfaceAttachment$, {
-			[_eQN]: `Attachment`,
-			[_xN]: _at
-		}],
-		[0, {
-			[_eQN]: `MacAddress`,
-			[_xN]: _mAa
-		}],
-		[0, {
-			[_eQN]: `SecondaryInterfaceId`,
-			[_xN]: _sIIe
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN]: _oI
-		}],
-		[() => InstanceSecondaryInterfacePrivateIpAddressList, {
-			[_eQN]: `PrivateIpAddressSet`,
-			[_xN]: _pIASr
-		}],
-		[2, {
-			[_eQN]: `SourceDestCheck`,
-			[_xN]: _sDC
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN]: _sta
-		}],
-		[0, {
-			[_eQN]: `SecondarySubnetId`,
-			[_xN]: _sSI
-		}],
-		[0, {
-			[_eQN]: `SecondaryNetworkId`,
-			[_xN]: _sNI
-		}],
-		[0, {
-			[_eQN]: `InterfaceType`,
-			[_xN]: _iTnt
-		}]
-	]
-];
-var InstanceSecondaryInterfaceAttachment$ = [
-	3,
-	n0$2,
-	_ISIA,
-	0,
-	[
-		_ATtt,
-		_AItt,
-		_DOT,
-		_DI,
-		_Sta,
-		_NCI
-	],
-	[
-		[4, {
-			[_eQN]: `AttachTime`,
-			[_xN]: _aTt
-		}],
-		[0, {
-			[_eQN]: `AttachmentId`,
-			[_xN]: _aIt
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN]: _dOT
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN]: _dI
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN]: _sta
-		}],
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN]: _nCI
-		}]
-	]
-];
-var InstanceSecondaryInterfacePrivateIpAddress$ = [
-	3,
-	n0$2,
-	_ISIPIA,
-	0,
-	[_PIAr],
-	[[0, {
-		[_eQN]: `PrivateIpAddress`,
-		[_xN]: _pIAr
-	}]]
-];
-var InstanceState$ = [
-	3,
-	n0$2,
-	_ISnsta,
-	0,
-	[_Co, _N$2],
-	[[1, {
-		[_eQN]: `Code`,
-		[_xN]: _co
-	}], [0, {
-		[_eQN]: `Name`,
-		[_xN]: _n
-	}]]
-];
-var InstanceTypeItem$ = [
-	3,
-	n0$2,
-	_ITIns,
-	0,
-	[_IT$1],
-	[[0, {
-		[_eQN]: `InstanceType`,
-		[_xN]: _iT
-	}]]
-];
-var InstanceTypeSpecification$ = [
-	3,
-	n0$2,
-	_ITSn,
-	0,
-	[_SIT, _UIT],
-	[[() => SupportedInstanceTypeSet, {
-		[_eQN]: `SupportedInstanceTypeSet`,
-		[_xN]: _sITS
-	}], [() => UnsupportedInstanceTypeSet, {
-		[_eQN]: `UnsupportedInstanceTypeSet`,
-		[_xN]: _uITS
-	}]]
-];
-var InstanceTypeSpecificationRequest$ = [
-	3,
-	n0$2,
-	_ITSR,
-	0,
-	[_SIT, _UIT],
-	[[() => SupportedInstanceTypeRequestSet, { [_xN]: _SITu }], [() => UnsupportedInstanceTypeRequestSet, { [_xN]: _UITn }]]
-];
-var Ipv4PrefixSpecificationResponse$ = [
-	3,
-	n0$2,
-	_IPSRpv,
-	0,
-	[_IPpvre],
-	[[0, {
-		[_eQN]: `Ipv4Prefix`,
-		[_xN]: _iPpv
-	}]]
-];
-var Ipv6PrefixSpecificationResponse$ = [
-	3,
-	n0$2,
-	_IPSRpvre,
-	0,
-	[_IPpv],
-	[[0, {
-		[_eQN]: `Ipv6Prefix`,
-		[_xN]: _iPpvr
-	}]]
-];
-var LaunchPermission$ = [
-	3,
-	n0$2,
-	_LPau,
-	0,
-	[
-		_OArg,
-		_OUA,
-		_UI,
-		_Gr
-	],
-	[
-		[0, {
-			[_eQN]: `OrganizationArn`,
-			[_xN]: _oArg
-		}],
-		[0, {
-			[_eQN]: `OrganizationalUnitArn`,
-			[_xN]: _oUA
-		}],
-		[0, {
-			[_eQN]: `UserId`,
-			[_xN]: _uI
-		}],
-		[0, {
-			[_eQN]: `Group`,
-			[_xN]: _g
-		}]
-	]
-];
-var LaunchPermissionModifications$ = [
-	3,
-	n0$2,
-	_LPM,
-	0,
-	[_Ad, _Rem],
-	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
-];
-var LaunchTemplateBlockDeviceMapping$ = [
-	3,
-	n0$2,
-	_LTBDM,
-	0,
-	[
-		_DN,
-		_VN,
-		_Eb,
-		_ND
-	],
-	[
-		[0, {
-			[_eQN]: `DeviceName`,
-			[_xN]: _dN
-		}],
-		[0, {
-			[_eQN]: `VirtualName`,
-			[_xN]: _vN
-		}],
-		[() => LaunchTemplateEbsBlockDevice$, {
-			[_eQN]: `Ebs`,
-			[_xN]: _eb
-		}],
-		[0, {
-			[_eQN]: `NoDevice`,
-			[_xN]: _nD
-		}]
-	]
-];
-var LaunchTemplateCapacityReservationSpecificationResponse$ = [
-	3,
-	n0$2,
-	_LTCRSRa,
-	0,
-	[_CRP, _CRT],
-	[[0, {
-		[_eQN]: `CapacityReservationPreference`,
-		[_xN]: _cRP
-	}], [() => CapacityReservationTargetResponse$, {
-		[_eQN]: `CapacityReservationTarget`,
-		[_xN]: _cRT
-	}]]
-];
-var LaunchTemplateCpuOptions$ = [
-	3,
-	n0$2,
-	_LTCO,
-	0,
-	[
-		_CCor,
-		_TPC,
-		_ASSm,
-		_NV
-	],
-	[
-		[1, {
-			[_eQN]: `CoreCount`,
-			[_xN]: _cCo
-		}],
-		[1, {
-			[_eQN]: `ThreadsPerCore`,
-			[_xN]: _tPC
-		}],
-		[0, {
-			[_eQN]: `AmdSevSnp`,
-			[_xN]: _aSS
-		}],
-		[0, {
-			[_eQN]: `NestedVirtualization`,
-			[_xN]: _nV
-		}]
-	]
-];
-var LaunchTemplateEbsBlockDevice$ = [
-	3,
-	n0$2,
-	_LTEBD,
-	0,
-	[
-		_Enc,
-		_DOT,
-		_Io,
-		_KKI,
-		_SIn,
-		_VSo,
-		_VT$1,
-		_Th,
-		_VIR,
-		_ECI
-	],
-	[
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN]: _enc
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN]: _dOT
-		}],
-		[1, {
-			[_eQN]: `Iops`,
-			[_xN]: _io
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN]: _kKI
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN]: _sIn
-		}],
-		[1, {
-			[_eQN]: `VolumeSize`,
-			[_xN]: _vSo
-		}],
-		[0, {
-			[_eQN]: `VolumeType`,
-			[_xN]: _vT
-		}],
-		[1, {
-			[_eQN]: `Throughput`,
-			[_xN]: _th
-		}],
-		[1, {
-			[_eQN]: `VolumeInitializationRate`,
-			[_xN]: _vIR
-		}],
-		[1, {
-			[_eQN]: `EbsCardIndex`,
-			[_xN]: _eCI
-		}]
-	]
-];
-var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
-	3,
-	n0$2,
-	_LTEIAR,
-	0,
-	[_Ty$1, _Cou],
-	[[0, {
-		[_eQN]: `Type`,
-		[_xN]: _ty
-	}], [1, {
-		[_eQN]: `Count`,
-		[_xN]: _cou
-	}]]
-];
-var LaunchTemplateEnaSrdSpecification$ = [
-	3,
-	n0$2,
-	_LTESS,
-	0,
-	[_ESE, _ESUS],
-	[[2, {
-		[_eQN]: `EnaSrdEnabled`,
-		[_xN]: _eSE
-	}], [() => LaunchTemplateEnaSrdUdpSpecification$, {
-		[_eQN]: `EnaSrdUdpSpecification`,
-		[_xN]: _eSUS
-	}]]
-];
-var LaunchTemplateEnaSrdUdpSpecification$ = [
-	3,
-	n0$2,
-	_LTESUS,
-	0,
-	[_ESUE],
-	[[2, {
-		[_eQN]: `EnaSrdUdpEnabled`,
-		[_xN]: _eSUE
-	}]]
-];
-var LaunchTemplateEnclaveOptions$ = [
-	3,
-	n0$2,
-	_LTEO,
-	0,
-	[_En],
-	[[2, {
-		[_eQN]: `Enabled`,
-		[_xN]: _en
-	}]]
-];
-var LaunchTemplateHibernationOptions$ = [
-	3,
-	n0$2,
-	_LTHO,
-	0,
-	[_Conf],
-	[[2, {
-		[_eQN]: `Configured`,
-		[_xN]: _conf
-	}]]
-];
-var LaunchTemplateIamInstanceProfileSpecification$ = [
-	3,
-	n0$2,
-	_LTIIPS,
-	0,
-	[_Ar, _N$2],
-	[[0, {
-		[_eQN]: `Arn`,
-		[_xN]: _ar
-	}], [0, {
-		[_eQN]: `Name`,
-		[_xN]: _n
-	}]]
-];
-var LaunchTemplateInstanceMaintenanceOptions$ = [
-	3,
-	n0$2,
-	_LTIMO,
-	0,
-	[_ARuto],
-	[[0, {
-		[_eQN]: `AutoRecovery`,
-		[_xN]: _aRut
-	}]]
-];
-var LaunchTemplateInstanceMarketOptions$ = [
-	3,
-	n0$2,
-	_LTIMOa,
-	0,
-	[_MTa, _SO],
-	[[0, {
-		[_eQN]: `MarketType`,
-		[_xN]: _mTa
-	}], [() => LaunchTemplateSpotMarketOptions$, {
-		[_eQN]: `SpotOptions`,
-		[_xN]: _sO
-	}]]
-];
-var LaunchTemplateInstanceMetadataOptions$ = [
-	3,
-	n0$2,
-	_LTIMOau,
-	0,
-	[
-		_St,
-		_HT,
-		_HPRHL,
-		_HE,
-		_HPI,
-		_IMT
-	],
-	[
-		[0, {
-			[_eQN]: `State`,
-			[_xN]: _st
-		}],
-		[0, {
-			[_eQN]: `HttpTokens`,
-			[_xN]: _hT
-		}],
-		[1, {
-			[_eQN]: `HttpPutResponseHopLimit`,
-			[_xN]: _hPRHL
-		}],
-		[0, {
-			[_eQN]: `HttpEndpoint`,
-			[_xN]: _hE$1
-		}],
-		[0, {
-			[_eQN]: `HttpProtocolIpv6`,
-			[_xN]: _hPI
-		}],
-		[0, {
-			[_eQN]: `InstanceMetadataTags`,
-			[_xN]: _iMT
-		}]
-	]
-];
-var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
-	3,
-	n0$2,
-	_LTINIS,
-	0,
-	[
-		_ACIA,
-		_APIAss,
-		_DOT,
-		_De,
-		_DI,
-		_G$1,
-		_ITnt,
-		_IAC,
-		_IA$2,
-		_NII,
-		_PIAr,
-		_PIAri,
-		_SPIAC,
-		_SIu,
-		_NCI,
-		_IPpvr,
-		_IPCp,
-		_IPp,
-		_IPC,
-		_PIr,
-		_ESS,
-		_CTS,
-		_EQC
-	],
-	[
-		[2, {
-			[_eQN]: `AssociateCarrierIpAddress`,
-			[_xN]: _aCIA
-		}],
-		[2, {
-			[_eQN]: `AssociatePublicIpAddress`,
-			[_xN]: _aPIA
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN]: _dOT
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN]: _de
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN]: _dI
-		}],
-		[() => GroupIdStringList, {
-			[_eQN]: `GroupSet`,
-			[_xN]: _gSr
-		}],
-		[0, {
-			[_eQN]: `InterfaceType`,
-			[_xN]: _iTnt
-		}],
-		[1, {
-			[_eQN]: `Ipv6AddressCount`,
-			[_xN]: _iAC
-		}],
-		[() => InstanceIpv6AddressList, {
-			[_eQN]: `Ipv6AddressesSet`,
-			[_xN]: _iASp
-		}],
-		[0, {
-			[_eQN]: `NetworkInterfaceId`,
-			[_xN]: _nII
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN]: _pIAr
-		}],
-		[() => PrivateIpAddressSpecificationList, {
-			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN]: _pIAS
-		}],
-		[1, {
-			[_eQN]: `SecondaryPrivateIpAddressCount`,
-			[_xN]: _sPIAC
-		}],
-		[0, {
-			[_eQN]: `SubnetId`,
-			[_xN]: _sIu
-		}],
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN]: _nCI
-		}],
-		[() => Ipv4PrefixListResponse, {
-			[_eQN]: `Ipv4PrefixSet`,
-			[_xN]: _iPSpvr
-		}],
-		[1, {
-			[_eQN]: `Ipv4PrefixCount`,
-			[_xN]: _iPCp
-		}],
-		[() => Ipv6PrefixListResponse, {
-			[_eQN]: `Ipv6PrefixSet`,
-			[_xN]: _iPSpvre
-		}],
-		[1, {
-			[_eQN]: `Ipv6PrefixCount`,
-			[_xN]: _iPCpv
-		}],
-		[2, {
-			[_eQN]: `PrimaryIpv6`,
-			[_xN]: _pIri
-		}],
-		[() => LaunchTemplateEnaSrdSpecification$, {
-			[_eQN]: `EnaSrdSpecification`,
-			[_xN]: _eSS
-		}],
-		[() => ConnectionTrackingSpecification$, {
-			[_eQN]: `ConnectionTrackingSpecification`,
-			[_xN]: _cTSo
-		}],
-		[1, {
-			[_eQN]: `EnaQueueCount`,
-			[_xN]: _eQC
-		}]
-	]
-];
-var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
-	3,
-	n0$2,
-	_LTISIS,
-	0,
-	[
-		_DOT,
-		_DI,
-		_PIAri,
-		_PIAC,
-		_SSIe,
-		_ITnt,
-		_NCI
-	],
-	[
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN]: _dOT
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN]: _dI
-		}],
-		[() => SecondaryInterfacePrivateIpAddressSpecificationList, {
-			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN]: _pIAS
-		}],
-		[1, {
-			[_eQN]: `PrivateIpAddressCount`,
-			[_xN]: _pIAC
-		}],
-		[0, {
-			[_eQN]: `SecondarySubnetId`,
-			[_xN]: _sSI
-		}],
-		[0, {
-			[_eQN]: `InterfaceType`,
-			[_xN]: _iTnt
-		}],
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN]: _nCI
-		}]
-	]
-];
-var LaunchTemplateLicenseConfiguration$ = [
-	3,
-	n0$2,
-	_LTLC,
-	0,
-	[_LCA],
-	[[0, {
-		[_eQN]: `LicenseConfigurationArn`,
-		[_xN]: _lCA
-	}]]
-];
-var LaunchTemplateNetworkPerformanceOptions$ = [
-	3,
-	n0$2,
-	_LTNPO,
-	0,
-	[_BW],
-	[[0, {
-		[_eQN]: `BandwidthWeighting`,
-		[_xN]: _bW
-	}]]
-];
-var LaunchTemplatePlacement$ = [
-	3,
-	n0$2,
-	_LTP,
-	0,
-	[
-		_AZ,
-		_AZI,
-		_Af,
-		_GN,
-		_HIo,
-		_Te,
-		_SDp,
-		_HRGA,
-		_PN$2,
-		_GIr
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN]: _aZ
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN]: _aZI
-		}],
-		[0, {
-			[_eQN]: `Affinity`,
-			[_xN]: _af
-		}],
-		[0, {
-			[_eQN]: `GroupName`,
-			[_xN]: _gN
-		}],
-		[0, {
-			[_eQN]: `HostId`,
-			[_xN]: _hI
-		}],
-		[0, {
-			[_eQN]: `Tenancy`,
-			[_xN]: _te
-		}],
-		[0, {
-			[_eQN]: `SpreadDomain`,
-			[_xN]: _sDp
-		}],
-		[0, {
-			[_eQN]: `HostResourceGroupArn`,
-			[_xN]: _hRGA
-		}],
-		[1, {
-			[_eQN]: `PartitionNumber`,
-			[_xN]: _pN
-		}],
-		[0, {
-			[_eQN]: `GroupId`,
-			[_xN]: _gIr
-		}]
-	]
-];
-var LaunchTemplatePrivateDnsNameOptions$ = [
-	3,
-	n0$2,
-	_LTPDNO,
-	0,
-	[
-		_HTo,
-		_ERNDAR,
-		_ERNDAAAAR
-	],
-	[
-		[0, {
-			[_eQN]: `HostnameType`,
-			[_xN]: _hTo
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsARecord`,
-			[_xN]: _eRNDAR
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsAAAARecord`,
-			[_xN]: _eRNDAAAAR
-		}]
-	]
-];
-var LaunchTemplatesMonitoring$ = [
-	3,
-	n0$2,
-	_LTM,
-	0,
-	[_En, _MCIe],
-	[[2, {
-		[_eQN]: `Enabled`,
-		[_xN]: _en
-	}], [() => MetricCategoryIdList, {
-		[_eQN]: `MetricCategoryIdSet`,
-		[_xN]: _mCIS
-	}]]
-];
-var LaunchTemplateSpotMarketOptions$ = [
-	3,
-	n0$2,
-	_LTSMO,
-	0,
-	[
-		_MPax,
-		_SITp,
-		_BDMlo,
-		_VU,
-		_IIB
-	],
-	[
-		[0, {
-			[_eQN]: `MaxPrice`,
-			[_xN]: _mP
-		}],
-		[0, {
-			[_eQN]: `SpotInstanceType`,
-			[_xN]: _sIT
-		}],
-		[1, {
-			[_eQN]: `BlockDurationMinutes`,
-			[_xN]: _bDMl
-		}],
-		[4, {
-			[_eQN]: `ValidUntil`,
-			[_xN]: _vU
-		}],
-		[0, {
-			[_eQN]: `InstanceInterruptionBehavior`,
-			[_xN]: _iIB
-		}]
-	]
-];
-var LaunchTemplateTagSpecification$ = [
-	3,
-	n0$2,
-	_LTTS,
-	0,
-	[_RTe$1, _T$1],
-	[[0, {
-		[_eQN]: `ResourceType`,
-		[_xN]: _rTe
-	}], [() => TagList$1, {
-		[_eQN]: `TagSet`,
-		[_xN]: _tS
-	}]]
-];
-var LaunchTemplateVersion$ = [
-	3,
-	n0$2,
-	_LTV,
-	0,
-	[
-		_LTI,
-		_LTN,
-		_VNe,
-		_VD,
-		_CTre,
-		_CBr,
-		_DVef,
-		_LTD,
-		_Op
-	],
-	[
-		[0, {
-			[_eQN]: `LaunchTemplateId`,
-			[_xN]: _lTI
-		}],
-		[0, {
-			[_eQN]: `LaunchTemplateName`,
-			[_xN]: _lTN
-		}],
-		[1, {
-			[_eQN]: `VersionNumber`,
-			[_xN]: _vNe
-		}],
-		[0, {
-			[_eQN]: `VersionDescription`,
-			[_xN]: _vD
-		}],
-		[4, {
-			[_eQN]: `CreateTime`,
-			[_xN]: _cTre
-		}],
-		[0, {
-			[_eQN]: `CreatedBy`,
-			[_xN]: _cBr
-		}],
-		[2, {
-			[_eQN]: `DefaultVersion`,
-			[_xN]: _dVef
-		}],
-		[() => ResponseLaunchTemplateData$, {
-			[_eQN]: `LaunchTemplateData`,
-			[_xN]: _lTD
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN]: _ope
-		}]
-	]
-];
-var LicenseConfiguration$ = [
-	3,
-	n0$2,
-	_LCi,
-	0,
-	[_LCA],
-	[[0, {
-		[_eQN]: `LicenseConfigurationArn`,
-		[_xN]: _lCA
-	}]]
-];
-var ListImagesInRecycleBinRequest$ = [
-	3,
-	n0$2,
-	_LIIRBR,
-	0,
-	[
-		_IIma,
-		_NTe,
-		_MR$1,
-		_DR$1
-	],
-	[
-		[() => ImageIdStringList, { [_xN]: _IIm }],
-		0,
-		1,
-		2
-	]
-];
-var ListImagesInRecycleBinResult$ = [
-	3,
-	n0$2,
-	_LIIRBRi,
-	0,
-	[_Im, _NTe],
-	[[() => ImageRecycleBinInfoList, {
-		[_eQN]: `ImageSet`,
-		[_xN]: _iSmage
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN]: _nTe
-	}]]
-];
-var LockedSnapshotsInfo$ = [
-	3,
-	n0$2,
-	_LSI,
-	0,
-	[
-		_OI,
-		_SIn,
-		_LSoc,
-		_LDo,
-		_COP,
-		_COPEO,
-		_LCO,
-		_LDST,
-		_LEO
-	],
-	[
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN]: _oI
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN]: _sIn
-		}],
-		[0, {
-			[_eQN]: `LockState`,
-			[_xN]: _lSoc
-		}],
-		[1, {
-			[_eQN]: `LockDuration`,
-			[_xN]: _lDo
-		}],
-		[1, {
-			[_eQN]: `CoolOffPeriod`,
-			[_xN]: _cOP
-		}],
-		[4, {
-			[_eQN]: `CoolOffPeriodExpiresOn`,
-			[_xN]: _cOPEO
-		}],
-		[4, {
-			[_eQN]: `LockCreatedOn`,
-			[_xN]: _lCO
-		}],
-		[4, {
-			[_eQN]: `LockDurationStartTime`,
-			[_xN]: _lDST
-		}],
-		[4, {
-			[_eQN]: `LockExpiresOn`,
-			[_xN]: _lEO
-		}]
-	]
-];
-var MemoryGiBPerVCpu$ = [
-	3,
-	n0$2,
-	_MGBPVC,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var MemoryMiB$ = [
-	3,
-	n0$2,
-	_MMB,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var ModifyImageAttributeRequest$ = [
-	3,
-	n0$2,
-	_MIAR,
-	0,
-	[
-		_IIm,
-		_At,
-		_De,
-		_LPau,
-		_OTp,
-		_PCro,
-		_UG,
-		_UIs,
-		_V$1,
-		_OArga,
-		_OUAr,
-		_ISmd,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		[() => AttributeValue$, 0],
-		[() => LaunchPermissionModifications$, 0],
-		0,
-		[() => ProductCodeStringList, { [_xN]: _PCr }],
-		[() => UserGroupStringList, { [_xN]: _UGs }],
-		[() => UserIdStringList, { [_xN]: _UI }],
-		0,
-		[() => OrganizationArnStringList, { [_xN]: _OArg }],
-		[() => OrganizationalUnitArnStringList, { [_xN]: _OUA }],
-		[() => AttributeValue$, 0],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}]
-	],
-	1
-];
-var ModifySnapshotAttributeRequest$ = [
-	3,
-	n0$2,
-	_MSAR,
-	0,
-	[
-		_SIn,
-		_At,
-		_CVP,
-		_GNr,
-		_OTp,
-		_UIs,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		[() => CreateVolumePermissionModifications$, 0],
-		[() => GroupNameStringList, { [_xN]: _UGs }],
-		0,
-		[() => UserIdStringList, { [_xN]: _UI }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}]
-	],
-	1
-];
-var Monitoring$ = [
-	3,
-	n0$2,
-	_Mon,
-	0,
-	[_MCIe, _St],
-	[[() => MetricCategoryIdList, {
-		[_eQN]: `MetricCategoryIdSet`,
-		[_xN]: _mCIS
-	}], [0, {
-		[_eQN]: `State`,
-		[_xN]: _st
-	}]]
-];
-var NetworkBandwidthGbps$ = [
-	3,
-	n0$2,
-	_NBGe,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var NetworkInterfaceCount$ = [
-	3,
-	n0$2,
-	_NIC,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var OperatorResponse$ = [
-	3,
-	n0$2,
-	_ORper,
-	0,
-	[
-		_Mana,
-		_P$1,
-		_HBD
-	],
-	[
-		[2, {
-			[_eQN]: `Managed`,
-			[_xN]: _mana
-		}],
-		[0, {
-			[_eQN]: `Principal`,
-			[_xN]: _p
-		}],
-		[2, {
-			[_eQN]: `HiddenByDefault`,
-			[_xN]: _hBD
-		}]
-	]
-];
-var PerformanceFactorReference$ = [
-	3,
-	n0$2,
-	_PFR,
-	0,
-	[_IF$1],
-	[[0, {
-		[_eQN]: `InstanceFamily`,
-		[_xN]: _iF
-	}]]
-];
-var Placement$ = [
-	3,
-	n0$2,
-	_Pla,
-	0,
-	[
-		_AZI,
-		_Af,
-		_GN,
-		_PN$2,
-		_HIo,
-		_Te,
-		_SDp,
-		_HRGA,
-		_GIr,
-		_AZ
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN]: _aZI
-		}],
-		[0, {
-			[_eQN]: `Affinity`,
-			[_xN]: _af
-		}],
-		[0, {
-			[_eQN]: `GroupName`,
-			[_xN]: _gN
-		}],
-		[1, {
-			[_eQN]: `PartitionNumber`,
-			[_xN]: _pN
-		}],
-		[0, {
-			[_eQN]: `HostId`,
-			[_xN]: _hI
-		}],
-		[0, {
-			[_eQN]: `Tenancy`,
-			[_xN]: _te
-		}],
-		[0, {
-			[_eQN]: `SpreadDomain`,
-			[_xN]: _sDp
-		}],
-		[0, {
-			[_eQN]: `HostResourceGroupArn`,
-			[_xN]: _hRGA
-		}],
-		[0, {
-			[_eQN]: `GroupId`,
-			[_xN]: _gIr
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN]: _aZ
-		}]
-	]
-];
-var PrivateDnsNameOptionsResponse$ = [
-	3,
-	n0$2,
-	_PDNORr,
-	0,
-	[
-		_HTo,
-		_ERNDAR,
-		_ERNDAAAAR
-	],
-	[
-		[0, {
-			[_eQN]: `HostnameType`,
-			[_xN]: _hTo
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsARecord`,
-			[_xN]: _eRNDAR
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsAAAARecord`,
-			[_xN]: _eRNDAAAAR
-		}]
-	]
-];
-var PrivateIpAddressSpecification$ = [
-	3,
-	n0$2,
-	_PIAS,
-	0,
-	[_Prim, _PIAr],
-	[[2, {
-		[_eQN]: `Primary`,
-		[_xN]: _prim
-	}], [0, {
-		[_eQN]: `PrivateIpAddress`,
-		[_xN]: _pIAr
-	}]]
-];
-var ProductCode$ = [
-	3,
-	n0$2,
-	_PCr,
-	0,
-	[_PCIr, _PCT],
-	[[0, {
-		[_eQN]: `ProductCode`,
-		[_xN]: _pCr
-	}], [0, {
-		[_eQN]: `Type`,
-		[_xN]: _ty
-	}]]
-];
-var RegisterImageRequest$ = [
-	3,
-	n0$2,
-	_RIRe,
-	0,
-	[
-		_N$2,
-		_IL,
-		_BPi,
-		_BM,
-		_TSp,
-		_UD,
-		_ISmd,
-		_TS,
-		_DR$1,
-		_De,
-		_Arc,
-		_KI$2,
-		_RIa,
-		_RDN,
-		_BDMl,
-		_VTir,
-		_SNS,
-		_ESna
-	],
-	[
-		[0, {
-			[_eQN]: `Name`,
-			[_xN]: _n
-		}],
-		0,
-		[() => BillingProductList, { [_xN]: _BPil }],
-		0,
-		0,
-		[() => ImageUefiDataRequest, 0],
-		0,
-		[() => TagSpecificationList, { [_xN]: _TSa }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN]: _dR
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN]: _de
-		}],
-		[0, {
-			[_eQN]: `Architecture`,
-			[_xN]: _arc
-		}],
-		[0, {
-			[_eQN]: `KernelId`,
-			[_xN]: _kI
-		}],
-		[0, {
-			[_eQN]: `RamdiskId`,
-			[_xN]: _rIa
-		}],
-		[0, {
-			[_eQN]: `RootDeviceName`,
-			[_xN]: _rDN
-		}],
-		[() => BlockDeviceMappingRequestList, { [_xN]: _BDM }],
-		[0, {
-			[_eQN]: `VirtualizationType`,
-			[_xN]: _vTi
-		}],
-		[0, {
-			[_eQN]: `SriovNetSupport`,
-			[_xN]: _sNSr
-		}],
-		[2, {
-			[_eQN]: `EnaSupport`,
-			[_xN]: _eSna
-		}]
-	],
-	1
-];
-var RegisterImageResult$ = [
-	3,
-	n0$2,
-	_RIReg,
-	0,
-	[_IIm],
-	[[0, {
-		[_eQN]: `ImageId`,
-		[_xN]: _iIma
-	}]]
-];
-var ReplaceImageInstanceTypeSpecificationRequest$ = [
-	3,
-	n0$2,
-	_RIITSR,
-	0,
-	[
-		_IIm,
-		_ITSn,
-		_DR$1
-	],
-	[
-		0,
-		[() => InstanceTypeSpecificationRequest$, 0],
-		2
-	],
-	1
-];
-var ReplaceImageInstanceTypeSpecificationResult$ = [
-	3,
-	n0$2,
-	_RIITSRe,
-	0,
-	[_RV],
-	[[2, {
-		[_eQN]: `ReturnValue`,
-		[_xN]: _rV
-	}]]
-];
-var Reservation$ = [
-	3,
-	n0$2,
-	_Reser,
-	0,
-	[
-		_RIe,
-		_OI,
-		_RIeq,
-		_G$1,
-		_Ins
-	],
-	[
-		[0, {
-			[_eQN]: `ReservationId`,
-			[_xN]: _rI
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN]: _oI
-		}],
-		[0, {
-			[_eQN]: `RequesterId`,
-			[_xN]: _rIeq
-		}],
-		[() => GroupIdentifierList, {
-			[_eQN]: `GroupSet`,
-			[_xN]: _gSr
-		}],
-		[() => InstanceList, {
-			[_eQN]: `InstancesSet`,
-			[_xN]: _iSns
-		}]
-	]
-];
-var ResourceTypeOption$ = [
-	3,
-	n0$2,
-	_RTOe,
-	0,
-	[_ON, _OV],
-	[0, [64, { [_xN]: _OVp }]]
-];
-var ResourceTypeRequest$ = [
-	3,
-	n0$2,
-	_RTRe,
-	0,
-	[_RTe$1, _RTO],
-	[0, [() => ResourceTypeOptionList, { [_xN]: _RTOe }]]
-];
-var ResponseLaunchTemplateData$ = [
-	3,
-	n0$2,
-	_RLTDe,
-	0,
-	[
-		_KI$2,
-		_EO,
-		_IIP,
-		_BDMl,
-		_NIet,
-		_IIm,
-		_IT$1,
-		_KN,
-		_Mon,
-		_Pla,
-		_RDI,
-		_DAT,
-		_IISB,
-		_UDs,
-		_TS,
-		_EGSlas,
-		_EIAl,
-		_SGIe,
-		_SGe,
-		_IMOns,
-		_CSr,
-		_CO,
-		_CRSa,
-		_LSi,
-		_HO,
-		_MO,
-		_EOn,
-		_IR$1,
-		_PDNO,
-		_MOa,
-		_DASi,
-		_Op,
-		_NPO,
-		_SIec
-	],
-	[
-		[0, {
-			[_eQN]: `KernelId`,
-			[_xN]: _kI
-		}],
-		[2, {
-			[_eQN]: `EbsOptimized`,
-			[_xN]: _eO
-		}],
-		[() => LaunchTemplateIamInstanceProfileSpecification$, {
-			[_eQN]: `IamInstanceProfile`,
-			[_xN]: _iIP
-		}],
-		[() => LaunchTemplateBlockDeviceMappingList, {
-			[_eQN]: `BlockDeviceMappingSet`,
-			[_xN]: _bDMS
-		}],
-		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationList, {
-			[_eQN]: `NetworkInterfaceSet`,
-			[_xN]: _nIS
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN]: _iIma
-		}],
-		[0, {
-			[_eQN]: `InstanceType`,
-			[_xN]: _iT
-		}],
-		[0, {
-			[_eQN]: `KeyName`,
-			[_xN]: _kN
-		}],
-		[() => LaunchTemplatesMonitoring$, {
-			[_eQN]: `Monitoring`,
-			[_xN]: _mon
-		}],
-		[() => LaunchTemplatePlacement$, {
-			[_eQN]: `Placement`,
-			[_xN]: _pla
-		}],
-		[0, {
-			[_eQN]: `RamDiskId`,
-			[_xN]: _rDI
-		}],
-		[2, {
-			[_eQN]: `DisableApiTermination`,
-			[_xN]: _dAT
-		}],
-		[0, {
-			[_eQN]: `InstanceInitiatedShutdownBehavior`,
-			[_xN]: _iISB
-		}],
-		[() => SensitiveUserData, {
-			[_eQN]: `UserData`,
-			[_xN]: _uDs
-		}],
-		[() => LaunchTemplateTagSpecificationList, {
-			[_eQN]: `TagSpecificationSet`,
-			[_xN]: _tSS
-		}],
-		[() => ElasticGpuSpecificationResponseList, {
-			[_eQN]: `ElasticGpuSpecificationSet`,
-			[_xN]: _eGSS
-		}],
-		[() => LaunchTemplateElasticInferenceAcceleratorResponseList, {
-			[_eQN]: `ElasticInferenceAcceleratorSet`,
-			[_xN]: _eIAS
-		}],
-		[() => ValueStringList, {
-			[_eQN]: `SecurityGroupIdSet`,
-			[_xN]: _sGIS
-		}],
-		[() => ValueStringList, {
-			[_eQN]: `SecurityGroupSet`,
-			[_xN]: _sGSe
-		}],
-		[() => LaunchTemplateInstanceMarketOptions$, {
-			[_eQN]: `InstanceMarketOptions`,
-			[_xN]: _iMOn
-		}],
-		[() => CreditSpecification$, {
-			[_eQN]: `CreditSpecification`,
-			[_xN]: _cSr
-		}],
-		[() => LaunchTemplateCpuOptions$, {
-			[_eQN]: `CpuOptions`,
-			[_xN]: _cO
-		}],
-		[() => LaunchTemplateCapacityReservationSpecificationResponse$, {
-			[_eQN]: `CapacityReservationSpecification`,
-			[_xN]: _cRSa
-		}],
-		[() => LaunchTemplateLicenseList, {
-			[_eQN]: `LicenseSet`,
-			[_xN]: _lSic
-		}],
-		[() => LaunchTemplateHibernationOptions$, {
-			[_eQN]: `HibernationOptions`,
-			[_xN]: _hO
-		}],
-		[() => LaunchTemplateInstanceMetadataOptions$, {
-			[_eQN]: `MetadataOptions`,
-			[_xN]: _mO
-		}],
-		[() => LaunchTemplateEnclaveOptions$, {
-			[_eQN]: `EnclaveOptions`,
-			[_xN]: _eOn
-		}],
-		[() => InstanceRequirements$, {
-			[_eQN]: `InstanceRequirements`,
-			[_xN]: _iR
-		}],
-		[() => LaunchTemplatePrivateDnsNameOptions$, {
-			[_eQN]: `PrivateDnsNameOptions`,
-			[_xN]: _pDNO
-		}],
-		[() => LaunchTemplateInstanceMaintenanceOptions$, {
-			[_eQN]: `MaintenanceOptions`,
-			[_xN]: _mOa
-		}],
-		[2, {
-			[_eQN]: `DisableApiStop`,
-			[_xN]: _dASi
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN]: _ope
-		}],
-		[() => LaunchTemplateNetworkPerformanceOptions$, {
-			[_eQN]: `NetworkPerformanceOptions`,
-			[_xN]: _nPO
-		}],
-		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationList, {
-			[_eQN]: `SecondaryInterfaceSet`,
-			[_xN]: _sISe
-		}]
-	]
-];
-var RestoreImageFromRecycleBinRequest$ = [
-	3,
-	n0$2,
-	_RIFRBR,
-	0,
-	[_IIm, _DR$1],
-	[0, 2],
-	1
-];
-var RestoreImageFromRecycleBinResult$ = [
-	3,
-	n0$2,
-	_RIFRBRe,
-	0,
-	[_R$1],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN]: _r
-	}]]
-];
-var ScanResultCondition$ = [
-	3,
-	n0$2,
-	_SRC,
-	0,
-	[
-		_MDSLFS,
-		_MSL,
-		_MDSIFA,
-		_MDSLFA,
-		_MDSMFA,
-		_MDSHFA,
-		_MDSCFA
-	],
-	[
-		[1, {
-			[_eQN]: `MaxDaysSinceLastFindingScan`,
-			[_xN]: _mDSLFS
-		}],
-		[0, {
-			[_eQN]: `MaximumSeverityLabel`,
-			[_xN]: _mSL
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceInformationalFixAvailable`,
-			[_xN]: _mDSIFA
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceLowFixAvailable`,
-			[_xN]: _mDSLFA
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceMediumFixAvailable`,
-			[_xN]: _mDSMFA
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceHighFixAvailable`,
-			[_xN]: _mDSHFA
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceCriticalFixAvailable`,
-			[_xN]: _mDSCFA
-		}]
-	]
-];
-var ScanResults$ = [
-	3,
-	n0$2,
-	_SRc,
-	0,
-	[
-		_HFSL,
-		_FSD,
-		_IFAS,
-		_LFAS,
-		_MFAS,
-		_HFAS,
-		_CFAS
-	],
-	[
-		[0, {
-			[_eQN]: `HighestFindingSeverityLabel`,
-			[_xN]: _hFSL
-		}],
-		[4, {
-			[_eQN]: `FindingScanDate`,
-			[_xN]: _fSD
-		}],
-		[4, {
-			[_eQN]: `InformationalFixAvailableSince`,
-			[_xN]: _iFAS
-		}],
-		[4, {
-			[_eQN]: `LowFixAvailableSince`,
-			[_xN]: _lFAS
-		}],
-		[4, {
-			[_eQN]: `MediumFixAvailableSince`,
-			[_xN]: _mFAS
-		}],
-		[4, {
-			[_eQN]: `HighFixAvailableSince`,
-			[_xN]: _hFAS
-		}],
-		[4, {
-			[_eQN]: `CriticalFixAvailableSince`,
-			[_xN]: _cFAS
-		}]
-	]
-];
-var SecondaryInterfacePrivateIpAddressSpecification$ = [
-	3,
-	n0$2,
-	_SIPIAS,
-	0,
-	[_PIAr],
-	[[0, {
-		[_eQN]: `PrivateIpAddress`,
-		[_xN]: _pIAr
-	}]]
-];
-var Snapshot$ = [
-	3,
-	n0$2,
-	_Sna,
-	0,
-	[
-		_OAw,
-		_OA,
-		_T$1,
-		_STto,
-		_RETe,
-		_STs,
-		_AZ,
-		_TTr,
-		_CDM,
-		_CTomp,
-		_FSSIB,
-		_SIn,
-		_VIo,
-		_St,
-		_SMta,
-		_STt,
-		_Pro,
-		_OI,
-		_De,
-		_VSo,
-		_Enc,
-		_KKI,
-		_DEKI
-	],
-	[
-		[0, {
-			[_eQN]: `OwnerAlias`,
-			[_xN]: _oAw
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN]: _oA
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN]: _tS
-		}],
-		[0, {
-			[_eQN]: `StorageTier`,
-			[_xN]: _sTto
-		}],
-		[4, {
-			[_eQN]: `RestoreExpiryTime`,
-			[_xN]: _rETe
-		}],
-		[0, {
-			[_eQN]: `SseType`,
-			[_xN]: _sTs
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN]: _aZ
-		}],
-		[0, {
-			[_eQN]: `TransferType`,
-			[_xN]: _tTr
-		}],
-		[1, {
-			[_eQN]: `CompletionDurationMinutes`,
-			[_xN]: _cDM
-		}],
-		[4, {
-			[_eQN]: `CompletionTime`,
-			[_xN]: _cTomp
-		}],
-		[1, {
-			[_eQN]: `FullSnapshotSizeInBytes`,
-			[_xN]: _fSSIB
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN]: _sIn
-		}],
-		[0, {
-			[_eQN]: `VolumeId`,
-			[_xN]: _vIo
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN]: _sta
-		}],
-		[0, {
-			[_eQN]: `StatusMessage`,
-			[_xN]: _sMt
-		}],
-		[4, {
-			[_eQN]: `StartTime`,
-			[_xN]: _sTt
-		}],
-		[0, {
-			[_eQN]: `Progress`,
-			[_xN]: _pro
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN]: _oI
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN]: _de
-		}],
-		[1, {
-			[_eQN]: `VolumeSize`,
-			[_xN]: _vSo
-		}],
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN]: _enc
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN]: _kKI
-		}],
-		[0, {
-			[_eQN]: `DataEncryptionKeyId`,
-			[_xN]: _dEKI
-		}]
-	]
-];
-var StateReason$ = [
-	3,
-	n0$2,
-	_SRt,
-	0,
-	[_Co, _Me],
-	[[0, {
-		[_eQN]: `Code`,
-		[_xN]: _co
-	}], [0, {
-		[_eQN]: `Message`,
-		[_xN]: _me
-	}]]
-];
-var Tag$$1 = [
-	3,
-	n0$2,
-	_Ta,
-	0,
-	[_K$1, _V$1],
-	[[0, {
-		[_eQN]: `Key`,
-		[_xN]: _k
-	}], [0, {
-		[_eQN]: `Value`,
-		[_xN]: _v
-	}]]
-];
-var TagSpecification$ = [
-	3,
-	n0$2,
-	_TSa,
-	0,
-	[_RTe$1, _T$1],
-	[[0, {
-		[_eQN]: `ResourceType`,
-		[_xN]: _rTe
-	}], [() => TagList$1, { [_xN]: _Ta }]]
-];
-var TotalLocalStorageGB$ = [
-	3,
-	n0$2,
-	_TLSGB,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var VCpuCountRange$ = [
-	3,
-	n0$2,
-	_VCCR,
-	0,
-	[_M$2, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN]: _m$2
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN]: _ma
-	}]]
-];
-var Volume$ = [
-	3,
-	n0$2,
-	_Vol,
-	0,
-	[
-		_AZI,
-		_OA,
-		_SVI,
-		_Io,
-		_T$1,
-		_VT$1,
-		_FRa,
-		_MAE,
-		_Th,
-		_STs,
-		_Op,
-		_VIR,
-		_VAo,
-		_OI,
-		_VIo,
-		_Siz,
-		_SIn,
-		_AZ,
-		_St,
-		_CTre,
-		_Atta,
-		_Enc,
-		_KKI
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN]: _aZI
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN]: _oA
-		}],
-		[0, {
-			[_eQN]: `SourceVolumeId`,
-			[_xN]: _sVI
-		}],
-		[1, {
-			[_eQN]: `Iops`,
-			[_xN]: _io
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN]: _tS
-		}],
-		[0, {
-			[_eQN]: `VolumeType`,
-			[_xN]: _vT
-		}],
-		[2, {
-			[_eQN]: `FastRestored`,
-			[_xN]: _fRa
-		}],
-		[2, {
-			[_eQN]: `MultiAttachEnabled`,
-			[_xN]: _mAE
-		}],
-		[1, {
-			[_eQN]: `Throughput`,
-			[_xN]: _th
-		}],
-		[0, {
-			[_eQN]: `SseType`,
-			[_xN]: _sTs
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN]: _ope
-		}],
-		[1, {
-			[_eQN]: `VolumeInitializationRate`,
-			[_xN]: _vIR
-		}],
-		[0, {
-			[_eQN]: `VolumeArn`,
-			[_xN]: _vA
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN]: _oI
-		}],
-		[0, {
-			[_eQN]: `VolumeId`,
-			[_xN]: _vIo
-		}],
-		[1, {
-			[_eQN]: `Size`,
-			[_xN]: _si
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN]: _sIn
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN]: _aZ
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN]: _sta
-		}],
-		[4, {
-			[_eQN]: `CreateTime`,
-			[_xN]: _cTre
-		}],
-		[() => VolumeAttachmentList, {
-			[_eQN]: `AttachmentSet`,
-			[_xN]: _aSt
-		}],
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN]: _enc
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN]: _kKI
-		}]
-	]
-];
-var VolumeAttachment$ = [
-	3,
-	n0$2,
-	_VAol,
-	0,
-	[
-		_DOT,
-		_ARss,
-		_IOS,
-		_ECI,
-		_VIo,
-		_II,
-		_Dev,
-		_St,
-		_ATtt
-	],
-	[
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN]: _dOT
-		}],
-		[0, {
-			[_eQN]: `AssociatedResource`,
-			[_xN]: _aRs
-		}],
-		[0, {
-			[_eQN]: `InstanceOwningService`,
-			[_xN]: _iOS
-		}],
-		[1, {
-			[_eQN]: `EbsCardIndex`,
-			[_xN]: _eCI
-		}],
-		[0, {
-			[_eQN]: `VolumeId`,
-			[_xN]: _vIo
-		}],
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN]: _iI
-		}],
-		[0, {
-			[_eQN]: `Device`,
-			[_xN]: _dev
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN]: _sta
-		}],
-		[4, {
-			[_eQN]: `AttachTime`,
-			[_xN]: _aTt
-		}]
-	]
-];
-var __Unit$1 = "unit";
-var AcceleratorManufacturerSet = [
-	1,
-	n0$2,
-	_AMSc,
-	0,
-	[0, { [_xN]: _it }]
-];
-var AcceleratorNameSet = [
-	1,
-	n0$2,
-	_ANSc,
-	0,
-	[0, { [_xN]: _it }]
-];
-var AcceleratorTypeSet = [
-	1,
-	n0$2,
-	_ATSc,
-	0,
-	[0, { [_xN]: _it }]
-];
-var AllowedInstanceTypeSet = [
-	1,
-	n0$2,
-	_AITS,
-	0,
-	[0, { [_xN]: _it }]
-];
-var AvailabilityZoneGeographyList = [
-	1,
-	n0$2,
-	_AZGL,
-	0,
-	[() => AvailabilityZoneGeography$, { [_xN]: _it }]
-];
-var AvailabilityZoneIdStringList = [
-	1,
-	n0$2,
-	_AZISL,
-	0,
-	[0, { [_xN]: _AZI }]
-];
-var AvailabilityZoneList = [
-	1,
-	n0$2,
-	_AZL,
-	0,
-	[() => AvailabilityZone$, { [_xN]: _it }]
-];
-var AvailabilityZoneMessageList = [
-	1,
-	n0$2,
-	_AZML,
-	0,
-	[() => AvailabilityZoneMessage$, { [_xN]: _it }]
-];
-var AvailabilityZoneStringList = [
-	1,
-	n0$2,
-	_AZSL,
-	0,
-	[0, { [_xN]: _AZ }]
-];
-var AvailabilityZoneSubGeographyList = [
-	1,
-	n0$2,
-	_AZSGL,
-	0,
-	[() => AvailabilityZoneSubGeography$, { [_xN]: _it }]
-];
-var BillingProductList = [
-	1,
-	n0$2,
-	_BPL,
-	0,
-	[0, { [_xN]: _it }]
-];
-var BlockDeviceMappingList = [
-	1,
-	n0$2,
-	_BDML,
-	0,
-	[() => BlockDeviceMapping$, { [_xN]: _it }]
-];
-var BlockDeviceMappingRequestList = [
-	1,
-	n0$2,
-	_BDMRL,
-	0,
-	[() => BlockDeviceMapping$, { [_xN]: _BDM }]
-];
-var CpuManufacturerSet = [
-	1,
-	n0$2,
-	_CMSp,
-	0,
-	[0, { [_xN]: _it }]
-];
-var CreateVolumePermissionList = [
-	1,
-	n0$2,
-	_CVPL,
-	0,
-	[() => CreateVolumePermission$, { [_xN]: _it }]
-];
-var DeleteSnapshotResultSet = [
-	1,
-	n0$2,
-	_DSRS,
-	0,
-	[() => DeleteSnapshotReturnCode$, { [_xN]: _it }]
-];
-var ElasticGpuAssociationList = [
-	1,
-	n0$2,
-	_EGAL,
-	0,
-	[() => ElasticGpuAssociation$, { [_xN]: _it }]
-];
-var ElasticGpuSpecificationResponseList = [
-	1,
-	n0$2,
-	_EGSRL,
-	0,
-	[() => ElasticGpuSpecificationResponse$, { [_xN]: _it }]
-];
-var ElasticInferenceAcceleratorAssociationList = [
-	1,
-	n0$2,
-	_EIAAL,
-	0,
-	[() => ElasticInferenceAcceleratorAssociation$, { [_xN]: _it }]
-];
-var EnableFastSnapshotRestoreErrorSet = [
-	1,
-	n0$2,
-	_EFSRES,
-	0,
-	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN]: _it }]
-];
-var EnableFastSnapshotRestoreStateErrorSet = [
-	1,
-	n0$2,
-	_EFSRSES,
-	0,
-	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN]: _it }]
-];
-var EnableFastSnapshotRestoreSuccessSet = [
-	1,
-	n0$2,
-	_EFSRSS,
-	0,
-	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN]: _it }]
-];
-var ExcludedInstanceTypeSet = [
-	1,
-	n0$2,
-	_EITSx,
-	0,
-	[0, { [_xN]: _it }]
-];
-var ExecutableByStringList = [
-	1,
-	n0$2,
-	_EBSL,
-	0,
-	[0, { [_xN]: _EBx }]
-];
-var FilterList = [
-	1,
-	n0$2,
-	_FLi,
-	0,
-	[() => Filter$, { [_xN]: _Fil }]
-];
-var GroupIdentifierList = [
-	1,
-	n0$2,
-	_GIL,
-	0,
-	[() => GroupIdentifier$, { [_xN]: _it }]
-];
-var GroupIdStringList = [
-	1,
-	n0$2,
-	_GISL,
-	0,
-	[0, { [_xN]: _gIr }]
-];
-var GroupNameStringList = [
-	1,
-	n0$2,
-	_GNSL,
-	0,
-	[0, { [_xN]: _GN }]
-];
-var ImageAncestryEntryList = [
-	1,
-	n0$2,
-	_IAEL,
-	0,
-	[() => ImageAncestryEntry$, { [_xN]: _it }]
-];
-var ImageCriterionList = [
-	1,
-	n0$2,
-	_ICL,
-	0,
-	[() => ImageCriterion$, { [_xN]: _it }]
-];
-var ImageIdStringList = [
-	1,
-	n0$2,
-	_IISL,
-	0,
-	[0, { [_xN]: _IIm }]
-];
-var ImageList = [
-	1,
-	n0$2,
-	_ILm,
-	0,
-	[() => Image$, { [_xN]: _it }]
-];
-var ImageNameList = [
-	1,
-	n0$2,
-	_INLm,
-	0,
-	[0, { [_xN]: _it }]
-];
-var ImageProviderList = [
-	1,
-	n0$2,
-	_IPL,
-	0,
-	[0, { [_xN]: _it }]
-];
-var ImageRecycleBinInfoList = [
-	1,
-	n0$2,
-	_IRBIL,
-	0,
-	[() => ImageRecycleBinInfo$, { [_xN]: _it }]
-];
-var ImageReferenceList = [
-	1,
-	n0$2,
-	_IRL,
-	0,
-	[() => ImageReference$, { [_xN]: _it }]
-];
-var ImageWatermarkFilterResponseList = [
-	1,
-	n0$2,
-	_IWFRLm,
-	0,
-	[() => ImageWatermarkFilterResponse$, { [_xN]: _it }]
-];
-var ImageWatermarkList = [
-	1,
-	n0$2,
-	_IWL,
-	0,
-	[() => ImageWatermark$, { [_xN]: _it }]
-];
-var InstanceBlockDeviceMappingList = [
-	1,
-	n0$2,
-	_IBDML,
-	0,
-	[() => InstanceBlockDeviceMapping$, { [_xN]: _it }]
-];
-var InstanceGenerationSet = [
-	1,
-	n0$2,
-	_IGS,
-	0,
-	[0, { [_xN]: _it }]
-];
-var InstanceIdStringList = [
-	1,
-	n0$2,
-	_IISLn,
-	0,
-	[0, { [_xN]: _II }]
-];
-var InstanceIpv4PrefixList = [
-	1,
-	n0$2,
-	_IIPL,
-	0,
-	[() => InstanceIpv4Prefix$, { [_xN]: _it }]
-];
-var InstanceIpv6AddressList = [
-	1,
-	n0$2,
-	_IIAL,
-	0,
-	[() => InstanceIpv6Address$, { [_xN]: _it }]
-];
-var InstanceIpv6PrefixList = [
-	1,
-	n0$2,
-	_IIPLn,
-	0,
-	[() => InstanceIpv6Prefix$, { [_xN]: _it }]
-];
-var InstanceList = [
-	1,
-	n0$2,
-	_ILns,
-	0,
-	[() => Instance$, { [_xN]: _it }]
-];
-var InstanceNetworkInterfaceList = [
-	1,
-	n0$2,
-	_INIL,
-	0,
-	[() => InstanceNetworkInterface$, { [_xN]: _it }]
-];
-var InstancePrivateIpAddressList = [
-	1,
-	n0$2,
-	_IPIAL,
-	0,
-	[() => InstancePrivateIpAddress$, { [_xN]: _it }]
-];
-var InstanceSecondaryInterfaceList = [
-	1,
-	n0$2,
-	_ISIL,
-	0,
-	[() => InstanceSecondaryInterface$, { [_xN]: _it }]
-];
-var InstanceSecondaryInterfacePrivateIpAddressList = [
-	1,
-	n0$2,
-	_ISIPIAL,
-	0,
-	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN]: _it }]
-];
-var Ipv4PrefixListResponse = [
-	1,
-	n0$2,
-	_IPLRpv,
-	0,
-	[() => Ipv4PrefixSpecificationResponse$, { [_xN]: _it }]
-];
-var Ipv6PrefixListResponse = [
-	1,
-	n0$2,
-	_IPLRpvr,
-	0,
-	[() => Ipv6PrefixSpecificationResponse$, { [_xN]: _it }]
-];
-var LaunchPermissionList = [
-	1,
-	n0$2,
-	_LPL,
-	0,
-	[() => LaunchPermission$, { [_xN]: _it }]
-];
-var LaunchTemplateBlockDeviceMappingList = [
-	1,
-	n0$2,
-	_LTBDML,
-	0,
-	[() => LaunchTemplateBlockDeviceMapping$, { [_xN]: _it }]
-];
-var LaunchTemplateElasticInferenceAcceleratorResponseList = [
-	1,
-	n0$2,
-	_LTEIARL,
-	0,
-	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN]: _it }]
-];
-var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
-	1,
-	n0$2,
-	_LTINISL,
-	0,
-	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN]: _it }]
-];
-var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
-	1,
-	n0$2,
-	_LTISISL,
-	0,
-	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN]: _it }]
-];
-var LaunchTemplateLicenseList = [
-	1,
-	n0$2,
-	_LTLL,
-	0,
-	[() => LaunchTemplateLicenseConfiguration$, { [_xN]: _it }]
-];
-var LaunchTemplateTagSpecificationList = [
-	1,
-	n0$2,
-	_LTTSL,
-	0,
-	[() => LaunchTemplateTagSpecification$, { [_xN]: _it }]
-];
-var LaunchTemplateVersionSet = [
-	1,
-	n0$2,
-	_LTVS,
-	0,
-	[() => LaunchTemplateVersion$, { [_xN]: _it }]
-];
-var LicenseList = [
-	1,
-	n0$2,
-	_LL,
-	0,
-	[() => LicenseConfiguration$, { [_xN]: _it }]
-];
-var LocalStorageTypeSet = [
-	1,
-	n0$2,
-	_LSTS,
-	0,
-	[0, { [_xN]: _it }]
-];
-var LockedSnapshotsInfoList = [
-	1,
-	n0$2,
-	_LSIL,
-	0,
-	[() => LockedSnapshotsInfo$, { [_xN]: _it }]
-];
-var MarketplaceProductCodeList = [
-	1,
-	n0$2,
-	_MPCL,
-	0,
-	[0, { [_xN]: _it }]
-];
-var MetricCategoryIdList = [
-	1,
-	n0$2,
-	_MCIL,
-	0,
-	[0, { [_xN]: _it }]
-];
-var OrganizationalUnitArnStringList = [
-	1,
-	n0$2,
-	_OUASL,
-	0,
-	[0, { [_xN]: _OUA }]
-];
-var OrganizationArnStringList = [
-	1,
-	n0$2,
-	_OASL,
-	0,
-	[0, { [_xN]: _OArg }]
-];
-var OwnerStringList = [
-	1,
-	n0$2,
-	_OSL,
-	0,
-	[0, { [_xN]: _Own }]
-];
-var PerformanceFactorReferenceSet = [
-	1,
-	n0$2,
-	_PFRS,
-	0,
-	[() => PerformanceFactorReference$, { [_xN]: _it }]
-];
-var PrivateIpAddressSpecificationList = [
-	1,
-	n0$2,
-	_PIASL,
-	0,
-	[() => PrivateIpAddressSpecification$, { [_xN]: _it }]
-];
-var ProductCodeList = [
-	1,
-	n0$2,
-	_PCLr,
-	0,
-	[() => ProductCode$, { [_xN]: _it }]
-];
-var ProductCodeStringList = [
-	1,
-	n0$2,
-	_PCSL,
-	0,
-	[0, { [_xN]: _PCr }]
-];
-var ReservationList = [
-	1,
-	n0$2,
-	_RLe,
-	0,
-	[() => Reservation$, { [_xN]: _it }]
-];
-var ResourceTypeOptionList = [
-	1,
-	n0$2,
-	_RTOL,
-	0,
-	[() => ResourceTypeOption$, 0]
-];
-var ResourceTypeRequestList = [
-	1,
-	n0$2,
-	_RTRL,
-	0,
-	[() => ResourceTypeRequest$, 0]
-];
-var SecondaryInterfacePrivateIpAddressSpecificationList = [
-	1,
-	n0$2,
-	_SIPIASL,
-	0,
-	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN]: _it }]
-];
-var SnapshotIdStringList = [
-	1,
-	n0$2,
-	_SISL,
-	0,
-	[0, { [_xN]: _SIn }]
-];
-var SnapshotList = [
-	1,
-	n0$2,
-	_SLn,
-	0,
-	[() => Snapshot$, { [_xN]: _it }]
-];
-var SupportedInstanceTypeRequestSet = [
-	1,
-	n0$2,
-	_SITRSu,
-	0,
-	[0, { [_xN]: _It }]
-];
-var SupportedInstanceTypeSet = [
-	1,
-	n0$2,
-	_SITS,
-	0,
-	[() => InstanceTypeItem$, { [_xN]: _it }]
-];
-var TagList$1 = [
-	1,
-	n0$2,
-	_TL,
-	0,
-	[() => Tag$$1, { [_xN]: _it }]
-];
-var TagSpecificationList = [
-	1,
-	n0$2,
-	_TSL,
-	0,
-	[() => TagSpecification$, { [_xN]: _it }]
-];
-var UnsupportedInstanceTypeRequestSet = [
-	1,
-	n0$2,
-	_UITRS,
-	0,
-	[0, { [_xN]: _It }]
-];
-var UnsupportedInstanceTypeSet = [
-	1,
-	n0$2,
-	_UITS,
-	0,
-	[() => InstanceTypeItem$, { [_xN]: _it }]
-];
-var UserGroupStringList = [
-	1,
-	n0$2,
-	_UGSL,
-	0,
-	[0, { [_xN]: _UGs }]
-];
-var UserIdStringList = [
-	1,
-	n0$2,
-	_UISL,
-	0,
-	[0, { [_xN]: _UI }]
-];
-var ValueStringList = [
-	1,
-	n0$2,
-	_VSL,
-	0,
-	[0, { [_xN]: _it }]
-];
-var VersionStringList = [
-	1,
-	n0$2,
-	_VSLe,
-	0,
-	[0, { [_xN]: _it }]
-];
-var VolumeAttachmentList = [
-	1,
-	n0$2,
-	_VALo,
-	0,
-	[() => VolumeAttachment$, { [_xN]: _it }]
-];
-var VolumeIdStringList = [
-	1,
-	n0$2,
-	_VISL,
-	0,
-	[0, { [_xN]: _VIo }]
-];
-var VolumeList = [
-	1,
-	n0$2,
-	_VLo,
-	0,
-	[() => Volume$, { [_xN]: _it }]
-];
-var ZoneIdStringList = [
-	1,
-	n0$2,
-	_ZISL,
-	0,
-	[0, { [_xN]: _ZI }]
-];
-var ZoneNameStringList = [
-	1,
-	n0$2,
-	_ZNSL,
-	0,
-	[0, { [_xN]: _ZN }]
-];
-var CopyImage$ = [
-	9,
-	n0$2,
-	_CIopy,
-	0,
-	() => CopyImageRequest$,
-	() => CopyImageResult$
-];
-var CopySnapshot$ = [
-	9,
-	n0$2,
-	_CSop,
-	0,
-	() => CopySnapshotRequest$,
-	() => CopySnapshotResult$
-];
-var CreateImage$ = [
-	9,
-	n0$2,
-	_CIr,
-	0,
-	() => CreateImageRequest$,
-	() => CreateImageResult$
-];
-var CreateTags$ = [
-	9,
-	n0$2,
-	_CTreat,
-	0,
-	() => CreateTagsRequest$,
-	() => __Unit$1
-];
-var DeleteSnapshot$ = [
-	9,
-	n0$2,
-	_DSele,
-	0,
-	() => DeleteSnapshotRequest$,
-	() => __Unit$1
-];
-var DeleteTags$ = [
-	9,
-	n0$2,
-	_DTelet,
-	0,
-	() => DeleteTagsRequest$,
-	() => __Unit$1
-];
-var DeregisterImage$ = [
-	9,
-	n0$2,
-	_DIer,
-	0,
-	() => DeregisterImageRequest$,
-	() => DeregisterImageResult$
-];
-var DescribeAvailabilityZones$ = [
-	9,
-	n0$2,
-	_DAZe,
-	0,
-	() => DescribeAvailabilityZonesRequest$,
-	() => DescribeAvailabilityZonesResult$
-];
-var DescribeImageAttribute$ = [
-	9,
-	n0$2,
-	_DIA,
-	0,
-	() => DescribeImageAttributeRequest$,
-	() => ImageAttribute$
-];
-var DescribeImageReferences$ = [
-	9,
-	n0$2,
-	_DIRescribem,
-	0,
-	() => DescribeImageReferencesRequest$,
-	() => DescribeImageReferencesResult$
-];
-var DescribeImages$ = [
-	9,
-	n0$2,
-	_DIes,
-	0,
-	() => DescribeImagesRequest$,
-	() => DescribeImagesResult$
-];
-var DescribeInstances$ = [
-	9,
-	n0$2,
-	_DIesc,
-	0,
-	() => DescribeInstancesRequest$,
-	() => DescribeInstancesResult$
-];
-var DescribeLaunchTemplateVersions$ = [
-	9,
-	n0$2,
-	_DLTVe,
-	0,
-	() => DescribeLaunchTemplateVersionsRequest$,
-	() => DescribeLaunchTemplateVersionsResult$
-];
-var DescribeLockedSnapshots$ = [
-	9,
-	n0$2,
-	_DLSe,
-	0,
-	() => DescribeLockedSnapshotsRequest$,
-	() => DescribeLockedSnapshotsResult$
-];
-var DescribeSnapshotAttribute$ = [
-	9,
-	n0$2,
-	_DSAe,
-	0,
-	() => DescribeSnapshotAttributeRequest$,
-	() => DescribeSnapshotAttributeResult$
-];
-var DescribeSnapshots$ = [
-	9,
-	n0$2,
-	_DSes,
-	0,
-	() => DescribeSnapshotsRequest$,
-	() => DescribeSnapshotsResult$
-];
-var DescribeVolumes$ = [
-	9,
-	n0$2,
-	_DVes,
-	0,
-	() => DescribeVolumesRequest$,
-	() => DescribeVolumesResult$
-];
-var EnableFastSnapshotRestores$ = [
-	9,
-	n0$2,
-	_EFSR,
-	0,
-	() => EnableFastSnapshotRestoresRequest$,
-	() => EnableFastSnapshotRestoresResult$
-];
-var EnableImageDeprecation$ = [
-	9,
-	n0$2,
-	_EID,
-	0,
-	() => EnableImageDeprecationRequest$,
-	() => EnableImageDeprecationResult$
-];
-var EnableImageDeregistrationProtection$ = [
-	9,
-	n0$2,
-	_EIDP,
-	0,
-	() => EnableImageDeregistrationProtectionRequest$,
-	() => EnableImageDeregistrationProtectionResult$
-];
-var GetAllowedImagesSettings$ = [
-	9,
-	n0$2,
-	_GAIS,
-	0,
-	() => GetAllowedImagesSettingsRequest$,
-	() => GetAllowedImagesSettingsResult$
-];
-var GetEbsDefaultKmsKeyId$ = [
-	9,
-	n0$2,
-	_GEDKKI,
-	0,
-	() => GetEbsDefaultKmsKeyIdRequest$,
-	() => GetEbsDefaultKmsKeyIdResult$
-];
-var GetEbsEncryptionByDefault$ = [
-	9,
-	n0$2,
-	_GEEBD,
-	0,
-	() => GetEbsEncryptionByDefaultRequest$,
-	() => GetEbsEncryptionByDefaultResult$
-];
-var GetImageAncestry$ = [
-	9,
-	n0$2,
-	_GIAe,
-	0,
-	() => GetImageAncestryRequest$,
-	() => GetImageAncestryResult$
-];
-var ListImagesInRecycleBin$ = [
-	9,
-	n0$2,
-	_LIIRB,
-	0,
-	() => ListImagesInRecycleBinRequest$,
-	() => ListImagesInRecycleBinResult$
-];
-var ModifyImageAttribute$ = [
-	9,
-	n0$2,
-	_MIA,
-	0,
-	() => ModifyImageAttributeRequest$,
-	() => __Unit$1
-];
-var ModifySnapshotAttribute$ = [
-	9,
-	n0$2,
-	_MSA,
-	0,
-	() => ModifySnapshotAttributeRequest$,
-	() => __Unit$1
-];
-var RegisterImage$ = [
-	9,
-	n0$2,
-	_RIegi,
-	0,
-	() => RegisterImageRequest$,
-	() => RegisterImageResult$
-];
-var ReplaceImageInstanceTypeSpecification$ = [
-	9,
-	n0$2,
-	_RIITS,
-	0,
-	() => ReplaceImageInstanceTypeSpecificationRequest$,
-	() => ReplaceImageInstanceTypeSpecificationResult$
-];
-var RestoreImageFromRecycleBin$ = [
-	9,
-	n0$2,
-	_RIFRB,
-	0,
-	() => RestoreImageFromRecycleBinRequest$,
-	() => RestoreImageFromRecycleBinResult$
-];
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
-init_httpAuthSchemes();
-init_protocols();
-init_checksum();
-init_client$1();
-init_protocols$1();
-init_serde();
-const getRuntimeConfig$5 = (config) => {
-	return {
-		apiVersion: "2016-11-15",
-		base64Decoder: config?.base64Decoder ?? fromBase64,
-		base64Encoder: config?.base64Encoder ?? toBase64$1,
-		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
-		extensions: config?.extensions ?? [],
-		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
-		httpAuthSchemes: config?.httpAuthSchemes ?? [{
-			schemeId: "aws.auth#sigv4",
-			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
-			signer: new AwsSdkSigV4Signer()
-		}],
-		logger: config?.logger ?? new NoOpLogger(),
-		protocol: config?.protocol ?? AwsEc2QueryProtocol,
-		protocolSettings: config?.protocolSettings ?? {
-			defaultNamespace: "com.amazonaws.ec2",
-			errorTypeRegistries: errorTypeRegistries$2,
-			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
-			version: "2016-11-15",
-			serviceTarget: "AmazonEC2"
-		},
-		serviceId: config?.serviceId ?? "EC2",
-		sha256: config?.sha256 ?? Sha256Node,
-		urlParser: config?.urlParser ?? parseUrl,
-		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
-		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
-	};
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
-init_client();
-init_httpAuthSchemes();
-init_client$1();
-init_config$1();
-init_retry$1();
-init_serde();
-init_dist_es$8();
-const getRuntimeConfig$4 = (config) => {
-	emitWarningIfUnsupportedVersion(process.version);
-	const defaultsMode = resolveDefaultsModeConfig(config);
-	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$5(config);
-	emitWarningIfUnsupportedVersion$1(process.version);
-	const loaderConfig = {
-		profile: config?.profile,
-		logger: clientSharedValues.logger
-	};
-	return {
-		...clientSharedValues,
-		...config,
-		runtime: "node",
-		defaultsMode,
-		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
-		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
-		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
-		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
-		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
-			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$3
-		}),
-		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
-		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
-			...NODE_REGION_CONFIG_FILE_OPTIONS,
-			...loaderConfig
-		}),
-		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
-		retryMode: config?.retryMode ?? loadConfig({
-			...NODE_RETRY_MODE_CONFIG_OPTIONS,
-			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
-		}, config),
-		streamCollector: config?.streamCollector ?? streamCollector,
-		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
-	};
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -33610,7 +36979,7 @@ const resolveHttpAuthRuntimeConfig$2 = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
@@ -33619,7 +36988,7 @@ const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
+// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -33628,7 +36997,7 @@ init_endpoints();
 init_protocols$1();
 init_retry$1();
 init_schema();
-var EC2Client = class extends Client {
+var STSClient = class extends Client {
 	config;
 	constructor(...[configuration]) {
 		const _config_0 = getRuntimeConfig$4(configuration || {});
@@ -33649,8 +37018,11 @@ var EC2Client = class extends Client {
 		this.middlewareStack.use(getLoggerPlugin(this.config));
 		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
 		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultEC2HttpAuthSchemeParametersProvider,
-			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
+			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
+				"aws.auth#sigv4": config.credentials,
+				"aws.auth#sigv4a": config.credentials
+			})
 		}));
 		this.middlewareStack.use(getHttpSigningPlugin(this.config));
 	}
@@ -33658,172 +37030,18 @@ var EC2Client = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/core/dist-es/submodules/util/util-format-url/format-url.js
-init_protocols$1();
-function formatUrl(request) {
-	const { port, query } = request;
-	let { protocol, path, hostname } = request;
-	if (protocol && protocol.slice(-1) !== ":") protocol += ":";
-	if (port) hostname += `:${port}`;
-	if (path && path.charAt(0) !== "/") path = `/${path}`;
-	let queryString = query ? buildQueryString(query) : "";
-	if (queryString && queryString[0] !== "?") queryString = `?${queryString}`;
-	let auth = "";
-	if (request.username != null || request.password != null) auth = `${request.username ?? ""}:${request.password ?? ""}@`;
-	let fragment = "";
-	if (request.fragment) fragment = `#${request.fragment}`;
-	return `${protocol}//${auth}${hostname}${path}${queryString}${fragment}`;
-}
-// node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
-init_endpoints();
-init_protocols$1();
-init_dist_es$12();
-const version$2 = "2016-11-15";
-function copySnapshotPresignedUrlMiddleware(options) {
-	return (next, context) => async (args) => {
-		const { input } = args;
-		if (!input.PresignedUrl) {
-			const destinationRegion = await options.region();
-			const endpoint = await getEndpointFromInstructions(input, { getEndpointParameterInstructions() {
-				return {
-					UseFIPS: {
-						type: "builtInParams",
-						name: "useFipsEndpoint"
-					},
-					Endpoint: {
-						type: "builtInParams",
-						name: "endpoint"
-					},
-					Region: {
-						type: "builtInParams",
-						name: "region"
-					},
-					UseDualStack: {
-						type: "builtInParams",
-						name: "useDualstackEndpoint"
-					}
-				};
-			} }, {
-				...options,
-				region: input.SourceRegion
-			});
-			const resolvedEndpoint = typeof options.endpoint === "function" ? await options.endpoint() : toEndpointV1(endpoint);
-			const requestToSign = new HttpRequest({
-				...resolvedEndpoint,
-				protocol: "https",
-				headers: { host: resolvedEndpoint.hostname },
-				query: {
-					...Object.entries(input).reduce((acc, [k, v]) => {
-						acc[k] = String(v ?? "");
-						return acc;
-					}, {}),
-					Action: "CopySnapshot",
-					Version: version$2,
-					DestinationRegion: destinationRegion
-				}
-			});
-			const presignedRequest = await new SignatureV4({
-				credentials: options.credentials,
-				region: input.SourceRegion,
-				service: "ec2",
-				sha256: options.sha256,
-				uriEscapePath: options.signingEscapePath
-			}).presign(requestToSign, { expiresIn: 3600 });
-			args = {
-				...args,
-				input: {
-					...args.input,
-					DestinationRegion: destinationRegion,
-					PresignedUrl: formatUrl(presignedRequest)
-				}
-			};
-			if (HttpRequest.isInstance(args.request)) {
-				const { request } = args;
-				if (!(request.body ?? "").includes("DestinationRegion=")) request.body += `&DestinationRegion=${destinationRegion}`;
-				if (!(request.body ?? "").includes("PresignedUrl=")) request.body += `&PresignedUrl=${extendedEncodeURIComponent(args.input.PresignedUrl)}`;
-			}
-		}
-		return next(args);
-	};
-}
-const copySnapshotPresignedUrlMiddlewareOptions = {
-	step: "serialize",
-	tags: ["CROSS_REGION_PRESIGNED_URL"],
-	name: "crossRegionPresignedUrlMiddleware",
-	override: true,
-	relation: "after",
-	toMiddleware: "endpointV2Middleware"
-};
-const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientStack) => {
-	clientStack.add(copySnapshotPresignedUrlMiddleware(config), copySnapshotPresignedUrlMiddlewareOptions);
-} });
-// node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
+// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$2 = makeBuilder(commonParams$2, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const command$2 = makeBuilder(commonParams$2, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
 const _ep0$2 = {};
 const _mw0$2 = (Command, cs, config, o) => [];
-const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
-var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", CopyImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
-var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
-var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
-var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
-var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
-var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
-var DescribeLockedSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
-var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
-var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
-var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
-var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
-var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
-var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
-var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
-var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
-var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
-var ListImagesInRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
-var ReplaceImageInstanceTypeSpecificationCommand = class extends command$2(_ep0$2, _mw0$2, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
-var RestoreImageFromRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
+var AssumeRoleCommand = class extends command$2(_ep0$2, _mw0$2, "AssumeRole", AssumeRole$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
+var AssumeRoleWithWebIdentityCommand = class extends command$2(_ep0$2, _mw0$2, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
+var GetCallerIdentityCommand = class extends command$2(_ep0$2, _mw0$2, "GetCallerIdentity", GetCallerIdentity$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -34735,7 +37953,7 @@ const _LGRi = "ListGrantsResponse";
 const _M$1 = "Marker";
 const _MAa = "MacAlgorithms";
 const _MPDE = "MalformedPolicyDocumentException";
-const _MR = "MultiRegion";
+const _MR$1 = "MultiRegion";
 const _MRC = "MultiRegionConfiguration";
 const _MRK = "MultiRegionKey";
 const _MRKL = "MultiRegionKeyList";
@@ -35673,7 +38891,7 @@ var KeyMetadata$ = [
 		_SA,
 		_KAAe,
 		_EAnca,
-		_MR,
+		_MR$1,
 		_MRC,
 		_PDWID,
 		_MAa,
@@ -36012,7 +39230,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
+init_dist_es$9();
 const getRuntimeConfig$2 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -38431,15 +41649,20 @@ const _AEE = "AlreadyExistsException";
 const _AELEE = "AutomationExecutionLimitExceededException";
 const _AENFE = "AutomationExecutionNotFoundException";
 const _AI = "AssociatedInstances";
+const _AIct = "ActivationId";
 const _ALE = "AssociationLimitExceeded";
+const _AO = "AssociationOverview";
 const _APl = "AllowedPattern";
 const _ARN = "ARN";
+const _AS = "AssociationStatus";
 const _ASNFE = "AutomationStepNotFoundException";
 const _ATTR = "AddTagsToResource";
 const _ATTRR = "AddTagsToResourceRequest";
 const _ATTRRd = "AddTagsToResourceResult";
 const _AVLE = "AssociationVersionLimitExceeded";
+const _AVg = "AgentVersion";
 const _CE = "ConflictException";
+const _CNo = "ComputerName";
 const _CSCLEE = "CustomSchemaCountLimitExceededException";
 const _CTCLEE = "ComplianceTypeCountLimitExceededException";
 const _D = "Description";
@@ -38447,25 +41670,32 @@ const _DAE = "DocumentAlreadyExists";
 const _DDC = "DuplicateDocumentContent";
 const _DDVN = "DuplicateDocumentVersionName";
 const _DII = "DuplicateInstanceId";
+const _DIIR = "DescribeInstanceInformationRequest";
+const _DIIRe = "DescribeInstanceInformationResult";
+const _DIIe = "DescribeInstanceInformation";
 const _DLE = "DocumentLimitExceeded";
 const _DNEE = "DoesNotExistException";
 const _DPL = "DocumentPermissionLimit";
 const _DPR = "DeleteParameterRequest";
 const _DPRe = "DeleteParameterResult";
 const _DPe = "DeleteParameter";
+const _DS = "DetailedStatus";
 const _DTa = "DataType";
 const _DVLE = "DocumentVersionLimitExceeded";
 const _FNAE = "FeatureNotAvailableException";
+const _Fi = "Filters";
 const _GPR = "GetParameterRequest";
 const _GPRe = "GetParameterResult";
 const _GPe = "GetParameter";
 const _HLLEE = "HierarchyLevelLimitExceededException";
 const _HTME = "HierarchyTypeMismatchException";
 const _IA = "InvalidActivation";
+const _IAAO = "InstanceAggregatedAssociationOverview";
 const _IAE = "InvalidAggregatorException";
 const _IAEPE = "InvalidAutomationExecutionParametersException";
 const _IAI = "InvalidActivationId";
 const _IAPE = "InvalidAllowedPatternException";
+const _IASAC = "InstanceAssociationStatusAggregatedCount";
 const _IASE = "InvalidAutomationSignalException";
 const _IASUE = "InvalidAutomationStatusUpdateException";
 const _IAV = "InvalidAssociationVersion";
@@ -38485,20 +41715,31 @@ const _IF = "InvalidFilter";
 const _IFK = "InvalidFilterKey";
 const _IFO = "InvalidFilterOption";
 const _IFV = "InvalidFilterValue";
+const _II = "InstanceId";
 const _IICE = "InvalidItemContentException";
+const _IIF = "InstanceInformationFilter";
+const _IIFL = "InstanceInformationFilterList";
+const _IIFV = "InstanceInformationFilterValue";
+const _IIFVS = "InstanceInformationFilterValueSet";
 const _IIGE = "InvalidInventoryGroupException";
 const _III = "InvalidInstanceId";
 const _IIICE = "InvalidInventoryItemContextException";
 const _IIIFV = "InvalidInstanceInformationFilterValue";
+const _IIL = "InstanceInformationList";
 const _IIPFV = "InvalidInstancePropertyFilterValue";
 const _IIRE = "InvalidInventoryRequestException";
+const _IISF = "InstanceInformationStringFilter";
+const _IISFL = "InstanceInformationStringFilterList";
+const _IInst = "InstanceInformation";
 const _IKI = "InvalidKeyId";
+const _ILV = "IsLatestVersion";
 const _INC = "InvalidNotificationConfig";
 const _INT = "InvalidNextToken";
 const _IOE = "InvalidOptionException";
 const _IOF = "InvalidOutputFolder";
 const _IOL = "InvalidOutputLocation";
 const _IP = "InvalidParameters";
+const _IPA = "IPAddress";
 const _IPAE = "InvalidPolicyAttributeException";
 const _IPE = "IncompatiblePolicyException";
 const _IPM = "IdempotentParameterMismatch";
@@ -38509,6 +41750,7 @@ const _IR = "InvalidRole";
 const _IRAE = "InvalidResultAttributeException";
 const _IRI = "InvalidResourceId";
 const _IRT = "InvalidResourceType";
+const _IRa = "IamRole";
 const _IS = "InvalidSchedule";
 const _ISE = "InternalServerError";
 const _ISLEE = "ItemSizeLimitExceededException";
@@ -38520,13 +41762,18 @@ const _IU = "InvalidUpdate";
 const _K = "Key";
 const _KI = "KeyId";
 const _L = "Limit";
+const _LAED = "LastAssociationExecutionDate";
 const _LMD = "LastModifiedDate";
+const _LPDT = "LastPingDateTime";
+const _LSAED = "LastSuccessfulAssociationExecutionDate";
 const _LT = "LimitType";
 const _M = "Message";
 const _MDSE = "MaxDocumentSizeExceeded";
+const _MR = "MaxResults";
 const _MRPDE = "MalformedResourcePolicyDocumentException";
 const _N = "Name";
 const _NLSE = "NoLongerSupportedException";
+const _NT = "NextToken";
 const _OIADE = "OpsItemAccessDeniedException";
 const _OIAEE = "OpsItemAlreadyExistsException";
 const _OICE = "OpsItemConflictException";
@@ -38549,17 +41796,22 @@ const _PLEE = "PoliciesLimitExceededException";
 const _PMVLE = "ParameterMaxVersionLimitExceeded";
 const _PN = "ParameterNames";
 const _PNF = "ParameterNotFound";
+const _PNla = "PlatformName";
 const _PP = "PutParameter";
 const _PPME = "ParameterPatternMismatchException";
 const _PPR = "PutParameterRequest";
 const _PPRu = "PutParameterResult";
 const _PSPV = "PSParameterValue";
+const _PSi = "PingStatus";
+const _PTla = "PlatformType";
+const _PV = "PlatformVersion";
 const _PVLLE = "ParameterVersionLabelLimitExceeded";
 const _PVNF = "ParameterVersionNotFound";
 const _Par = "Parameter";
 const _Po = "Policies";
 const _QC = "QuotaCode";
 const _RC = "ReasonCode";
+const _RD = "RegistrationDate";
 const _RDSAEE = "ResourceDataSyncAlreadyExistsException";
 const _RDSCE = "ResourceDataSyncConflictException";
 const _RDSCEE = "ResourceDataSyncCountExceededException";
@@ -38577,12 +41829,15 @@ const _RT = "ResourceTypes";
 const _RTe = "ResourceType";
 const _RU = "ResourceUri";
 const _SC = "ServiceCode";
+const _SIo = "SourceId";
+const _SLo = "SourceLocation";
 const _SN = "SyncName";
 const _SQEE = "ServiceQuotaExceededException";
 const _SRo = "SourceResult";
 const _SSNF = "ServiceSettingNotFound";
 const _ST = "SyncType";
 const _STCLEE = "SubTypeCountLimitExceededException";
+const _STo = "SourceType";
 const _SU = "StatusUnchanged";
 const _Sel = "Selector";
 const _T = "Tags";
@@ -38607,14 +41862,18 @@ const _UPT = "UnsupportedParameterType";
 const _UPTn = "UnsupportedPlatformType";
 const _V = "Value";
 const _VE = "ValidationException";
+const _Va = "Values";
 const _Ve = "Version";
 const _WD = "WithDecryption";
 const _aQE = "awsQueryError";
 const _c = "client";
 const _e = "error";
+const _k = "key";
 const _m = "message";
 const _s = "smithy.ts.sdk.synthetic.com.amazonaws.ssm";
 const _se = "server";
+const _vS = "valueSet";
+const _xN = "xmlName";
 const n0 = "com.amazonaws.ssm";
 const _s_registry = new TypeRegistry(_s);
 var SSMServiceException$ = [
@@ -40356,6 +43615,13 @@ var ValidationException$ = [
 ];
 n0_registry.registerError(ValidationException$, ValidationException);
 const errorTypeRegistries = [_s_registry, n0_registry];
+var IPAddress = [
+	0,
+	n0,
+	_IPA,
+	8,
+	0
+];
 var PSParameterValue = [
 	0,
 	n0,
@@ -40405,6 +43671,32 @@ var DeleteParameterResult$ = [
 	[],
 	[]
 ];
+var DescribeInstanceInformationRequest$ = [
+	3,
+	n0,
+	_DIIR,
+	0,
+	[
+		_IIFL,
+		_Fi,
+		_MR,
+		_NT
+	],
+	[
+		[() => InstanceInformationFilterList, 0],
+		[() => InstanceInformationStringFilterList, 0],
+		1,
+		0
+	]
+];
+var DescribeInstanceInformationResult$ = [
+	3,
+	n0,
+	_DIIRe,
+	0,
+	[_IIL, _NT],
+	[[() => InstanceInformationList, 0], 0]
+];
 var GetParameterRequest$ = [
 	3,
 	n0,
@@ -40421,6 +43713,86 @@ var GetParameterResult$ = [
 	0,
 	[_Par],
 	[[() => Parameter$, 0]]
+];
+var InstanceAggregatedAssociationOverview$ = [
+	3,
+	n0,
+	_IAAO,
+	0,
+	[_DS, _IASAC],
+	[0, 129]
+];
+var InstanceInformation$ = [
+	3,
+	n0,
+	_IInst,
+	0,
+	[
+		_II,
+		_PSi,
+		_LPDT,
+		_AVg,
+		_ILV,
+		_PTla,
+		_PNla,
+		_PV,
+		_AIct,
+		_IRa,
+		_RD,
+		_RTe,
+		_N,
+		_IPA,
+		_CNo,
+		_AS,
+		_LAED,
+		_LSAED,
+		_AO,
+		_SIo,
+		_STo,
+		_SLo
+	],
+	[
+		0,
+		0,
+		4,
+		0,
+		2,
+		0,
+		0,
+		0,
+		0,
+		0,
+		4,
+		0,
+		0,
+		[() => IPAddress, 0],
+		0,
+		0,
+		4,
+		4,
+		() => InstanceAggregatedAssociationOverview$,
+		0,
+		0,
+		0
+	]
+];
+var InstanceInformationFilter$ = [
+	3,
+	n0,
+	_IIF,
+	0,
+	[_k, _vS],
+	[0, [() => InstanceInformationFilterValueSet, 0]],
+	2
+];
+var InstanceInformationStringFilter$ = [
+	3,
+	n0,
+	_IISF,
+	0,
+	[_K, _Va],
+	[0, [() => InstanceInformationFilterValueSet, 0]],
+	2
 ];
 var Parameter$ = [
 	3,
@@ -40500,6 +43872,34 @@ var Tag$ = [
 	[0, 0],
 	2
 ];
+var InstanceInformationFilterList = [
+	1,
+	n0,
+	_IIFL,
+	0,
+	[() => InstanceInformationFilter$, { [_xN]: _IIF }]
+];
+var InstanceInformationFilterValueSet = [
+	1,
+	n0,
+	_IIFVS,
+	0,
+	[0, { [_xN]: _IIFV }]
+];
+var InstanceInformationList = [
+	1,
+	n0,
+	_IIL,
+	0,
+	[() => InstanceInformation$, { [_xN]: _IInst }]
+];
+var InstanceInformationStringFilterList = [
+	1,
+	n0,
+	_IISFL,
+	0,
+	[() => InstanceInformationStringFilter$, { [_xN]: _IISF }]
+];
 var TagList = [
 	1,
 	n0,
@@ -40522,6 +43922,14 @@ var DeleteParameter$ = [
 	0,
 	() => DeleteParameterRequest$,
 	() => DeleteParameterResult$
+];
+var DescribeInstanceInformation$ = [
+	9,
+	n0,
+	_DIIe,
+	0,
+	() => DescribeInstanceInformationRequest$,
+	() => DescribeInstanceInformationResult$
 ];
 var GetParameter$ = [
 	9,
@@ -40583,7 +43991,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
+init_dist_es$9();
 const getRuntimeConfig = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -40716,6 +44124,8 @@ const _mw0 = (Command, cs, config, o) => [];
 var AddTagsToResourceCommand = class extends command(_ep0, _mw0, "AddTagsToResource", AddTagsToResource$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParameterCommand.js
 var DeleteParameterCommand = class extends command(_ep0, _mw0, "DeleteParameter", DeleteParameter$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeInstanceInformationCommand.js
+var DescribeInstanceInformationCommand = class extends command(_ep0, _mw0, "DescribeInstanceInformation", DescribeInstanceInformation$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
 var GetParameterCommand = class extends command(_ep0, _mw0, "GetParameter", GetParameter$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
@@ -40889,7 +44299,7 @@ var AnswerError = class extends Error {
 function readingAnswers(http) {
 	return handledBy(http, async (request, options) => {
 		const { response } = await http.handle(request, options);
-		const body = await bytesOf(response.body);
+		const body = await bytesOf$1(response.body);
 		const what = amiss(request, {
 			...response,
 			body
@@ -40906,7 +44316,7 @@ function handledBy(http, handle) {
 		httpHandlerConfigs: () => http.httpHandlerConfigs()
 	};
 }
-async function bytesOf(body) {
+async function bytesOf$1(body) {
 	if (body === void 0 || body === null) return new Uint8Array();
 	if (body instanceof Uint8Array) return body;
 	const chunks = [];
@@ -41433,7 +44843,8 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 			[`${issuer}:sub`]: sub
 		} }
 	};
-	return `the role must be there, and its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
+	const letIn = `its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
+	return `the role must be there; ${templateFirst(`name ${sub} in Subject`, letIn)}`;
 }
 const maxDenials = 4;
 const maxFailures = 6;
@@ -41533,7 +44944,7 @@ function isOfSource(operation) {
 	const { place, kind, island } = operation;
 	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== placeName(place);
 }
-function placeOf(accounts, operation) {
+function placeOf$1(accounts, operation) {
 	const { place } = operation;
 	return isOfSource(operation) ? accounts.source(place.region) : accounts.target(place);
 }
@@ -41598,15 +45009,527 @@ function openAccounts(host, settings, findings) {
 		},
 		async openTarget(where, roleArn) {
 			const name = placeName(where);
-			const caller = await findings.attempt(name, "taking on the target role", () => reach(where, roleArn));
+			const own = findings.about([name]);
+			const caller = await own.attempt(name, "assuming the target role", () => reach(where, roleArn));
 			if (caller === void 0) return void 0;
 			open.set(name, caller);
 			if (caller.account === where.account) return caller;
-			findings.add(name, `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
+			own.add(name, `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
 		},
 		source: (region) => known("source").at(region),
 		target: (where, region = where.region) => known(placeName(where)).at(region)
 	};
+}
+// src/observe/regions.ts
+async function readEnabledRegions(host, request, signal) {
+	const findings = openFindings(signal);
+	const accounts = openAccounts(host, request, findings);
+	const enabledIn = async (target) => {
+		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
+		const where = placeName(target);
+		return findings.about([where]).attempt(where, "reading the regions that the account has enabled", async () => {
+			const { Regions = [] } = await accounts.target(target).ec2(new DescribeRegionsCommand({}));
+			return Regions.filter(({ OptInStatus }) => OptInStatus !== "not-opted-in").flatMap(({ RegionName }) => RegionName ?? []);
+		});
+	};
+	const read = request.targets.filter(({ everyRegion }) => everyRegion !== void 0).map(async (target) => {
+		const regions = await enabledIn(target);
+		const [problem = {
+			where: placeName(target),
+			what: "its regions could not be read",
+			remedy: ""
+		}] = findings.of(placeName(target));
+		return [target.account, regions === void 0 ? { problem } : { regions }];
+	});
+	return new Map(await joined(read));
+}
+// src/plan/digest.ts
+function factsOf({ source, targets, leftOut }) {
+	const sorted = targets.toSorted((a, b) => compare(placeOf(a), placeOf(b)));
+	const ofEach = (facts) => sorted.map((target) => [
+		target.account,
+		target.region,
+		...facts(target)
+	]);
+	return {
+		source: [
+			source.amiId,
+			source.instanceId,
+			source.snapshots.toSorted(compare)
+		],
+		targets: [ofEach(({ roleArn, route, optional }) => [
+			roleArn,
+			route,
+			optional
+		]), leftOut.toSorted(compare)],
+		keys: ofEach(({ kmsKeyArn }) => [kmsKeyArn]),
+		names: ofEach(({ nameTemplate, descriptionTemplate }) => [nameTemplate, descriptionTemplate]),
+		tags: ofEach(({ tagTemplates }) => [tagTemplates.toSorted(([a], [b]) => compare(a, b))]),
+		publish: ofEach(({ publication }) => [unordered(publication)]),
+		existing: ofEach(({ reuses, deregisters }) => [reuses, deregisters.toSorted(compare)]),
+		access: ofEach(({ access }) => [access.toSorted(compare)])
+	};
+}
+const placeOf = ({ account, region }) => `${account}/${region}`;
+function compare(a, b) {
+	return a < b ? -1 : a > b ? 1 : 0;
+}
+function unordered(value) {
+	if (Array.isArray(value)) return value.map(unordered).toSorted((a, b) => compare(canonical(a), canonical(b)));
+	if (typeof value !== "object" || value === null) return value;
+	return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, unordered(one)]));
+}
+function canonical(value) {
+	if (Array.isArray(value)) return `[${value.map((one) => canonical(one ?? null)).join()}]`;
+	if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+	return `{${Object.entries(value).filter(([, one]) => one !== void 0).toSorted(([a], [b]) => compare(a, b)).map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join()}}`;
+}
+function sha256$1(text) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
+}
+function digestOf(approved) {
+	const facts = factsOf(approved);
+	return digestText({
+		pieces: Object.fromEntries(digestParts.map((part) => [part, sha256$1(canonical(facts[part])).slice(0, 8)])),
+		whole: sha256$1(canonical(facts))
+	});
+}
+const words = {
+	source: "the source AMI or its snapshots",
+	targets: "the targets: their accounts, regions, roles or routes, which are optional, or which are left out",
+	keys: "the target keys",
+	names: "the names or descriptions of the AMIs",
+	tags: "the tags",
+	publish: "what is published: deprecation, protection, fast snapshot restore, permissions, SSM parameters",
+	existing: "which AMIs are used again, or deregistered",
+	access: "who gets access to what"
+};
+function differences(expected, actual) {
+	const [then, now] = [parseDigest(expected), parseDigest(actual)];
+	if (then === void 0 || now === void 0) return [digestProblem(expected) ?? digestProblem(actual) ?? ""];
+	if (then.whole === now.whole) return [];
+	const parts = digestParts.filter((part) => then.pieces[part] !== now.pieces[part]);
+	return parts.length === 0 ? ["a part that the digests do not tell"] : parts.map((part) => words[part]);
+}
+const maxListed = 20;
+const namedPlaces = 3;
+function listDifferences(approvedThen, now) {
+	const lines = [...Map.groupBy([...sourceDifferences(approvedThen.source, now.source), ...targetDifferences(approvedThen, now)], ({ what }) => what)].map(([what, group]) => {
+		const places = group.slice(0, namedPlaces).map(({ where }) => where);
+		const more = group.length - places.length;
+		return `${places.join(", ")}${more > 0 ? ` and ${more} more` : ""}: ${what}`;
+	});
+	const more = lines.length - maxListed;
+	return more > 0 ? [...lines.slice(0, maxListed), `…and ${more} differences more`] : lines;
+}
+function sourceDifferences(then, now) {
+	return [
+		...changed("AMI", then.amiId, now.amiId),
+		...changed("instance", then.instanceId, now.instanceId),
+		...changedList("snapshot", then.snapshots, now.snapshots)
+	].map((what) => ({
+		where: "source",
+		what
+	}));
+}
+function targetDifferences(then, now) {
+	const [before, after] = [then, now].map(({ targets }) => new Map(targets.map((one) => [placeOf(one), one])));
+	const names = [
+		...before?.keys() ?? [],
+		...after?.keys() ?? [],
+		...then.leftOut,
+		...now.leftOut
+	];
+	return [...new Set(names)].toSorted(compare).flatMap((where) => {
+		const [old, present] = [before?.get(where), after?.get(where)];
+		const [wasOut, isOut] = [then.leftOut.includes(where), now.leftOut.includes(where)];
+		if (isOut) return wasOut ? [] : [{
+			where,
+			what: "an approved target that is left out, because it has a problem"
+		}];
+		if (wasOut) return [{
+			where,
+			what: "a target that was left out of the approved plan"
+		}];
+		if (old === void 0) return [{
+			where,
+			what: "a target that was not approved"
+		}];
+		if (present === void 0) return [{
+			where,
+			what: "an approved target that is missing"
+		}];
+		return changesOf(old, present).map((what) => ({
+			where,
+			what
+		}));
+	});
+}
+function changesOf(then, now) {
+	return [
+		...changed("optional", then.optional, now.optional),
+		...changed("role", then.roleArn, now.roleArn),
+		...changed("route", then.route, now.route),
+		...changed("key", then.kmsKeyArn, now.kmsKeyArn),
+		...changed("name", then.nameTemplate, now.nameTemplate),
+		...changed("description", then.descriptionTemplate, now.descriptionTemplate),
+		...changedFields("tag", new Map(then.tagTemplates), new Map(now.tagTemplates)),
+		...changedFields("publication", fieldsOf(then.publication), fieldsOf(now.publication)),
+		...changed("used again", then.reuses, now.reuses),
+		...changedList("deregistered", then.deregisters, now.deregisters),
+		...changedList("access", then.access, now.access)
+	];
+}
+function changed(name, then, now) {
+	return canonical(then) === canonical(now) ? [] : [`${name} ${shown(now)} instead of ${shown(then)}`];
+}
+function shown(value) {
+	if (value === null || value === void 0) return "none";
+	return typeof value === "string" && value !== "" ? value : canonical(value);
+}
+function changedFields(name, then, now) {
+	return [...new Set([...then.keys(), ...now.keys()])].toSorted(compare).flatMap((key) => changed(`${name} ${key}:`, then.get(key), now.get(key)));
+}
+function fieldsOf(publication) {
+	const plain = unordered(publication);
+	return new Map(isRecord(plain) ? Object.entries(plain) : [["all", plain]]);
+}
+function changedList(name, then, now) {
+	return [...now.filter((one) => !then.includes(one)).map((one) => `${name} ${one}, which was not approved`), ...then.filter((one) => !now.includes(one)).map((one) => `${name} ${one} is missing, which was approved`)];
+}
+function planDifferences(expected, now) {
+	const parts = differences(expected.digest, digestOf(now));
+	if (parts.length === 0 || expected.approved === void 0) return parts;
+	if (!isApproved(expected.approved) || digestOf(expected.approved) !== expected.digest) return [...parts, "the file of expect-plan-file is not of the plan that has the digest of expect-plan-digest"];
+	return [...parts, ...listDifferences(expected.approved, now)];
+}
+function isApproved(value) {
+	if (!isRecord(value) || !isRecord(value.source) || !Array.isArray(value.targets)) return false;
+	const { amiId, instanceId, snapshots } = value.source;
+	return isOptional(amiId) && isOptional(instanceId) && isTexts(snapshots) && value.targets.every(isTarget) && isTexts(value.leftOut);
+}
+function isTarget(value) {
+	if (!isRecord(value)) return false;
+	const { account, region, kmsKeyArn, route, nameTemplate, tagTemplates } = value;
+	return [
+		account,
+		region,
+		kmsKeyArn,
+		nameTemplate
+	].every(isText) && typeof value.optional === "boolean" && (route === "register" || route === "copy") && [
+		value.roleArn,
+		value.descriptionTemplate,
+		value.reuses
+	].every(isOptional) && [value.deregisters, value.access].every(isTexts) && Array.isArray(tagTemplates) && tagTemplates.every((pair) => isTexts(pair) && pair.length === 2);
+}
+const isOptional = (value) => value === null || isText(value);
+// src/temporary-file.ts
+function ownName(what) {
+	return `share-encrypted-ami-${(0,external_node_crypto_namespaceObject.randomUUID)()}-${what}`;
+}
+// src/one-line.ts
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const lineBreaks = /[\n\r\v\f\t\u0085\u2028\u2029]+/g;
+function spelled(character) {
+	const digits = (character.codePointAt(0) ?? 0).toString(16);
+	return digits.length > 4 ? `\\u{${digits}}` : `\\u${digits.padStart(4, "0")}`;
+}
+function oneLine(text) {
+	return text.replace(lineBreaks, " ").replace(unseen, spelled);
+}
+// src/report/text.ts
+function logText(text) {
+	return text.split("\n").map((line) => oneLine(line).replaceAll("##[", "## [").replace(/^(\s*):(?=:)/, "$1: ")).join("\n");
+}
+function outputText(value) {
+	const escaped = (character) => Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`);
+	return JSON.stringify(value).replaceAll("##[", "##\\u005b").replace(unseen, (character) => escaped(character).join(""));
+}
+const word = /^(?:\p{L}[\p{L}\p{M}]*(?:['’-]\p{L}[\p{L}\p{M}]*)*\d{0,3}|\d{1,6}(?:[.,]\d{1,3})?|[—–…→×%])$/u;
+const linked = /[0-9a-f]{7}|www$/i;
+function markdown(text) {
+	const parts = [];
+	for (const one of oneLine(text).split(/\s+/).filter(Boolean)) {
+		const { lead, core, trail } = parted(one);
+		const isWord = word.test(core) && !linked.test(core) && !/^\d+[.)]/.test(one);
+		const last = parts.at(-1);
+		if (core === "") parts.push({
+			lead: "",
+			core: one,
+			trail: "",
+			isCode: true
+		});
+		else if (!isWord && lead === "" && last?.isCode === true && last.trail === "") Object.assign(last, {
+			core: `${last.core} ${core}`,
+			trail
+		});
+		else parts.push({
+			lead,
+			core,
+			trail,
+			isCode: !isWord
+		});
+	}
+	return parts.map(({ lead, core, trail, isCode }) => `${lead}${isCode ? code(core) : core}${trail}`).join(" ");
+}
+function parted(text) {
+	let [from, to] = [0, text.length];
+	while (from < to && `"'(`.includes(text.charAt(from))) from += 1;
+	while (to > from && `,.;:?!"')`.includes(text.charAt(to - 1))) to -= 1;
+	return {
+		lead: text.slice(0, from),
+		core: text.slice(from, to),
+		trail: text.slice(to)
+	};
+}
+function markdownCell(text) {
+	return markdown(text.replaceAll("\\|", "\\ |")).replaceAll("|", "\\|");
+}
+function code(text) {
+	const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
+	const fence = "`".repeat(longest + 1);
+	const space = text.startsWith("`") || text.endsWith("`") ? " " : "";
+	return `${fence}${space}${text}${space}${fence}`;
+}
+function mermaidLabel(text) {
+	return oneLine(text).trim().replace(/(?<![\p{L}\p{N}])[/_-]|[/_-](?![\p{L}\p{N}])|[^\p{L}\p{M}\p{N} /_-]/gu, (sign) => `#${sign.codePointAt(0)};`);
+}
+// src/report/totals.ts
+function totalsOf({ source, targets, operations, problems, warnings, ...plan }) {
+	const { version, dryRun, topology, estimate } = plan;
+	const { snapshots: _, ...named } = source;
+	return {
+		version,
+		totals: true,
+		dryRun,
+		topology,
+		source: named,
+		targets: countsOf(targets.map(({ action }) => action)),
+		operations: countsOf(operations.map(({ kind }) => kind)),
+		estimate,
+		problems: problems.length,
+		warnings: warnings.length
+	};
+}
+function countsOf(words) {
+	const groups = Map.groupBy(words, (word) => word);
+	return Object.fromEntries([...groups].map(([word, { length }]) => [word, length]));
+}
+// src/report/outputs.ts
+const isLost = ({ status, optional }) => status === "failed" && optional !== true;
+const isReady = ({ amiId, status }) => amiId !== null && status !== "failed";
+function writeWhole(files, { plan, targets }) {
+	const problems = [];
+	const keep = (what, value) => {
+		if (files.temp === void 0 || value === void 0) return "";
+		const path = (0,external_node_path_namespaceObject.join)(files.temp, ownName(`${what}.json`));
+		try {
+			files.write(path, `${outputText(value)}\n`);
+			return path;
+		} catch (error) {
+			problems.push(`the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`);
+			return "";
+		}
+	};
+	return {
+		planFile: keep("plan", plan),
+		targetsFile: keep("targets", targets),
+		problems
+	};
+}
+const maxBytes$1 = 1e5;
+const errorCharacters = 200;
+function brief({ snapshotIds: _, error, ...record }) {
+	if (error === void 0) return record;
+	return {
+		...record,
+		error: error.length > errorCharacters ? `${error.slice(0, errorCharacters)}…` : error
+	};
+}
+function outputsOf({ sourceAmiId, targets, plan, pictures = {} }, { planFile, targetsFile }) {
+	const made = targets.filter(isReady);
+	const failed = targets.filter(({ status }) => status === "failed");
+	const ids = {};
+	const byRegion = {};
+	for (const { account, region, amiId } of made) {
+		ids[account] = {
+			...ids[account],
+			[region]: amiId ?? ""
+		};
+		byRegion[region] = [...byRegion[region] ?? [], amiId ?? ""];
+	}
+	let outputs = {
+		"ami-id": targets.length === 1 ? made[0]?.amiId ?? "" : "",
+		"ami-ids": outputText(ids),
+		"ami-ids-by-region": outputText(byRegion),
+		targets: outputText(targets),
+		"failed-targets": outputText(failed),
+		"source-ami-id": sourceAmiId,
+		plan: plan === void 0 ? "" : outputText(plan),
+		"plan-digest": plan === void 0 ? "" : digestOf(plan.approved),
+		"plan-file": planFile,
+		"targets-file": targetsFile,
+		"boot-screenshots": outputText(pictures),
+		truncated: "false"
+	};
+	const shorter = [
+		plan === void 0 ? {} : { plan: outputText(totalsOf(plan)) },
+		{
+			targets: outputText(targets.map(brief)),
+			"failed-targets": outputText(failed.map(brief))
+		},
+		{ targets: "[]" },
+		{ "failed-targets": "[]" },
+		{
+			"ami-ids": "{}",
+			"ami-ids-by-region": "{}",
+			"boot-screenshots": "{}"
+		}
+	];
+	for (const change of shorter) {
+		if (bytesOf(outputs) <= maxBytes$1) break;
+		outputs = {
+			...outputs,
+			...change,
+			truncated: "true"
+		};
+	}
+	return outputs;
+}
+function bytesOf(outputs) {
+	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
+}
+// src/plan/decided.ts
+function isMaking(plan) {
+	return plan.action === "register" || plan.action === "copy";
+}
+function accountsUsing(targets, keyArn) {
+	const users = targets.filter((target) => isMaking(target) && target.sourceKeys.includes(keyArn));
+	return [...new Set(users.map(({ target }) => target.request.account))];
+}
+function provenance(request, imageId) {
+	return {
+		[tagKeys.sourceAmi]: imageId,
+		[tagKeys.run]: request.run.runUrl,
+		[tagKeys.commit]: request.run.sha
+	};
+}
+// src/plan/boot.ts
+function leastMemory({ Platform, PlatformDetails = "" }) {
+	return String(Platform).toLowerCase() === "windows" || PlatformDetails.includes("Windows") ? 4096 : 2048;
+}
+function untestable({ Architecture = "x86_64" }) {
+	return /_mac$/.test(Architecture) ? "it is of macOS, which runs on dedicated hosts only" : void 0;
+}
+function misfit(image, info) {
+	const { Architecture = "x86_64", VirtualizationType = "hvm", EnaSupport, BootMode, TpmSupport } = image;
+	const { ProcessorInfo, SupportedVirtualizationTypes, NetworkInfo, SupportedBootModes, NitroTpmSupport } = info;
+	if (!ProcessorInfo?.SupportedArchitectures?.some((one) => one === Architecture)) return `it is not of the AMI's architecture, ${Architecture}`;
+	if (!SupportedVirtualizationTypes?.some((one) => one === VirtualizationType)) return `it does not run ${VirtualizationType} images`;
+	if (EnaSupport !== true && NetworkInfo?.EnaSupport === "required") return "it takes ENA, which the AMI does not support";
+	if ((BootMode === "uefi" || BootMode === "legacy-bios") && !SupportedBootModes?.includes(BootMode)) return `it does not boot by ${BootMode}`;
+	if (TpmSupport !== void 0 && NitroTpmSupport !== "supported") return "it has no NitroTPM, which the AMI takes";
+	return isListed(image, info.InstanceType ?? "") ? void 0 : "the AMI names the instance types that it is for";
+}
+function isListed({ InstanceTypeSpecification: own }, type) {
+	const fits = (patterns) => (patterns ?? []).some(({ InstanceType = "" }) => isLike(InstanceType, type));
+	const { SupportedInstanceTypes: only, UnsupportedInstanceTypes: not } = own ?? {};
+	return (only === void 0 || only.length === 0 || fits(only)) && !fits(not);
+}
+function isLike(pattern, type) {
+	const expression = pattern.split("*").map((part) => part.replace(/\W/g, "\\$&"));
+	return new RegExp(`^${expression.join(".*")}$`).test(type);
+}
+const mostTypes = 4;
+const mostLaunches = 12;
+const mostSizes = 2;
+function launchesOf(image, types, room) {
+	const isNamed = types.length === 1;
+	const fitting = types.filter((info) => misfit(image, info) === void 0).filter((info) => isNamed || memoryOf(info) >= leastMemory(image) && isPlain(info)).filter(({ InstanceType = "" }) => room.subnets.some(({ zone }) => room.zonesOf(InstanceType).has(zone))).toSorted(bySize);
+	return [...Map.groupBy(fitting, memoryOf).values()].slice(0, mostSizes).map((size) => size.slice(0, mostTypes).flatMap((info) => {
+		const { InstanceType: type = "" } = info;
+		const there = room.subnets.filter(({ zone }) => room.zonesOf(type).has(zone));
+		const isNitro = info.Hypervisor === "nitro" || info.BareMetal === true;
+		return there.map((subnet) => ({
+			...subnet,
+			type,
+			isNitro,
+			memoryMiB: memoryOf(info)
+		}));
+	})).map((launches) => launches.slice(0, mostLaunches));
+}
+function memoryOf({ MemoryInfo }) {
+	return MemoryInfo?.SizeInMiB ?? 0;
+}
+function isPlain({ CurrentGeneration, BareMetal, GpuInfo, FpgaInfo, InferenceAcceleratorInfo }) {
+	return CurrentGeneration === true && BareMetal !== true && [
+		GpuInfo,
+		FpgaInfo,
+		InferenceAcceleratorInfo
+	].every((one) => one === void 0);
+}
+function bySize(a, b) {
+	const rank = ({ Hypervisor, BurstablePerformanceSupported, VCpuInfo }) => (Hypervisor === "nitro" ? 0 : 1e3) + (BurstablePerformanceSupported ? 0 : 500) + (VCpuInfo?.DefaultVCpus ?? 0);
+	const byName = (a.InstanceType ?? "").localeCompare(b.InstanceType ?? "");
+	return memoryOf(a) - memoryOf(b) || rank(a) - rank(b) || byName;
+}
+function testTag(is, test) {
+	return {
+		Key: tagKeys.bootTest,
+		Value: `${is} ${test}`
+	};
+}
+function hasPassed(image, test) {
+	const told = tagValue(image, tagKeys.bootTest);
+	return told === "passed ssm" || told === `passed ${test}`;
+}
+function hasFailed(image) {
+	return tagValue(image, tagKeys.bootTest)?.startsWith("failed") === true;
+}
+// src/plan/operation.ts
+function told$1({ key, island, ...rest }) {
+	return {
+		...rest,
+		kmsKeyArn: key,
+		island
+	};
+}
+// src/plan/removal.ts
+function removalObstacle(image, locks) {
+	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
+	if (protection !== "disabled") return {
+		why: `it is protected from deregistration (${protection})`,
+		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
+	};
+	if (tagValue(image, "aws:backup:source-resource") !== void 0) return {
+		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
+		remedy: `delete its recovery point in the backup vault`
+	};
+	const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
+	if (lock === void 0) return void 0;
+	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	return {
+		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
+		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
+	};
+}
+function deregistering(image, reason, { extras, until, ...removal }) {
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : snapshotIdsOf(image)];
+	return {
+		...told$1({
+			...removal,
+			id: removalId(image, removal.place),
+			of
+		}),
+		kind: "deregister",
+		image,
+		reason,
+		until,
+		extras: extras ?? { uefiData: void 0 }
+	};
+}
+function removalId({ ImageId }, place) {
+	return `deregister ${ImageId} in ${placeName(place)}`;
 }
 // src/aws/kms.ts
 const useOperations = [
@@ -41660,6 +45583,2166 @@ async function listGrants(place, keyArn) {
 }
 function regionOfKey(keyArn) {
 	return keyArn.split(":")[3] ?? "";
+}
+// src/plan/creation-tags.ts
+function tagsOfTargets(request, source, place) {
+	return filled(templatesOf(request), {
+		request,
+		source,
+		place
+	});
+}
+function intermediateTags(request, source, place) {
+	const { intermediateTags: given } = request;
+	const templates = given === void 0 ? templatesOf(request) : new Map(Object.entries(given));
+	if (given === void 0) templates.delete("Name");
+	return filled(templates, {
+		request,
+		source,
+		place
+	});
+}
+function templatesOf({ targets }) {
+	const first = new Map();
+	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
+	return first;
+}
+function filled(templates, { request, source, place }) {
+	const { imageId, image } = source;
+	const values = {
+		...place,
+		...runValues(request.run),
+		name: image.Name ?? "",
+		"source-ami": imageId
+	};
+	const fitting = [...templates].slice(0, 50 - ownTagCount);
+	return Object.fromEntries(fitting.map(([key, template]) => [key, fill(template, values)]));
+}
+// src/plan/supply-operations.ts
+function openSupply(decided) {
+	const { request, source, encryptedCopies, targets } = decided;
+	const { account, place } = source;
+	const sourceName = nameOfSource(decided);
+	const operations = [];
+	const access = new Map();
+	const allowed = new Map();
+	const shared = new Map();
+	let begin = [];
+	const add = (operation) => {
+		operations.push(operation);
+		return operation.id;
+	};
+	const supply = (from, snapshotId) => {
+		const own = snapshotId ?? sourceName;
+		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
+			resource: { id: snapshotId ?? source.imageId },
+			name: own,
+			after: begin
+		};
+		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
+		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
+		return {
+			resource: { madeBy },
+			name: known ?? `the encrypted copy of ${own}`,
+			after: [madeBy]
+		};
+	};
+	const encryptSnapshot = (copy, snapshot) => {
+		const { kmsKeyArn: key, name, tags } = copy;
+		const there = copy.snapshotsThere.get(snapshot.id);
+		const base = {
+			id: snapshotCopyId(copy, snapshot.id),
+			place: copy.place,
+			key,
+			after: begin
+		};
+		add(there === void 0 ? {
+			...told$1({
+				...base,
+				of: [snapshot.id],
+				why: encrypting
+			}),
+			kind: "encrypt",
+			key,
+			tags,
+			snapshot
+		} : {
+			...told$1({
+				...base,
+				of: [there],
+				why: `the encrypted copy of ${snapshot.id} that another run made is used`
+			}),
+			kind: "await",
+			key,
+			copy: { id: there },
+			snapshotId: snapshot.id,
+			remake: {
+				name,
+				tags,
+				snapshot
+			}
+		});
+	};
+	const encryptImage = (copy) => {
+		const { kmsKeyArn: key, name, tags, there } = copy;
+		const base = {
+			place: copy.place,
+			key
+		};
+		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
+		if (there === void 0) {
+			const what = told$1({
+				...base,
+				id: begun,
+				of: [sourceName],
+				after: begin,
+				why: encrypting
+			});
+			add({
+				...what,
+				kind: "encrypt",
+				key,
+				name,
+				tags,
+				snapshot: void 0
+			});
+		}
+		const made = there === void 0 ? { madeBy: begun } : { id: there };
+		const after = there === void 0 ? [begun] : begin;
+		const waiting = {
+			kind: "await",
+			key,
+			copy: made,
+			remake: {
+				name,
+				tags,
+				snapshot: void 0
+			}
+		};
+		for (const { id } of source.snapshots) {
+			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
+			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
+			add({
+				...told$1({
+					...base,
+					id: snapshotCopyId(copy, id),
+					of,
+					after,
+					why
+				}),
+				...waiting,
+				snapshotId: id
+			});
+		}
+		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
+		const of = [there ?? name];
+		add({
+			...told$1({
+				...base,
+				id: imageCopyId(copy),
+				of,
+				after,
+				why
+			}),
+			...waiting,
+			snapshotId: void 0
+		});
+	};
+	const giveUse = (key, { target }) => {
+		const { keyAccess } = request.source;
+		const { principalArn } = target;
+		if (keyAccess === "existing") return void 0;
+		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
+		if (operations.some((one) => one.id === id)) return id;
+		const accounts = accountsUsing(targets, key);
+		const of = keyAccess === "grant" ? [principalArn] : accounts;
+		const base = {
+			...told$1({
+				id,
+				place: {
+					account,
+					region: regionOfKey(key)
+				},
+				of,
+				key,
+				after: begin,
+				why: "copying takes the use of the key; taken back at the end"
+			}),
+			key
+		};
+		return add({
+			...base,
+			kind: "allow",
+			...keyAccess === "grant" ? {
+				by: "grant",
+				principalArn
+			} : {
+				by: "policy",
+				accounts
+			}
+		});
+	};
+	const allowOne = (key, taker) => {
+		const { target } = taker;
+		const { principalArn, place: there } = target;
+		const allowedBy = giveUse(key, taker);
+		const after = allowedBy === void 0 ? [] : [allowedBy];
+		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
+		const pair = `${key} ${principalArn}`;
+		if (access.has(pair)) return;
+		const what = told$1({
+			id: `access ${principalArn} ${key}`,
+			place: there,
+			of: [principalArn],
+			key,
+			after,
+			why: "a grant or a policy comes into force some time later"
+		});
+		access.set(pair, add({
+			...what,
+			kind: "access",
+			key,
+			target: there,
+			allowedBy
+		}));
+	};
+	const shareOne = (from, snapshotId, takers) => {
+		const region = from?.place.region ?? place.region;
+		const { resource, name, after } = supply(from, snapshotId);
+		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
+		const why = `${accounts.join(", ")} copy it; taken back at the end`;
+		const id = `share ${snapshotId ?? sourceName} in ${region}`;
+		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
+		const what = {
+			...told$1({
+				id,
+				place: {
+					account,
+					region
+				},
+				of: [name],
+				after,
+				why
+			}),
+			afterEnd
+		};
+		const type = snapshotId === void 0 ? "image" : "snapshot";
+		shared.set(`${region} ${snapshotId ?? ""}`, add({
+			...what,
+			kind: "share",
+			type,
+			resource,
+			accounts
+		}));
+	};
+	return {
+		operations,
+		create(instanceId) {
+			const { earlierTry } = source;
+			if (earlierTry?.State === "pending") {
+				const why = `an earlier try is making the AMI of ${instanceId}`;
+				const awaited = told$1({
+					id: `create ${sourceName}`,
+					place,
+					of: [earlierTry.ImageId ?? ""],
+					after: [],
+					why
+				});
+				begin = [add({
+					...awaited,
+					kind: "await",
+					image: earlierTry
+				})];
+				return;
+			}
+			const noReboot = request.image.by === "instance" && request.image.noReboot;
+			const why = `the AMI is made of ${instanceId}, and stays`;
+			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
+				place,
+				after: [],
+				why: "an earlier attempt failed, and the new AMI needs its name"
+			}))];
+			const what = told$1({
+				id: `create ${sourceName}`,
+				place,
+				of: [instanceId],
+				after,
+				why
+			});
+			const tags = tagsOfTargets(request, source, place);
+			begin = [add({
+				...what,
+				kind: "create",
+				instanceId,
+				noReboot,
+				name: sourceName,
+				tags
+			})];
+		},
+		lease() {
+			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
+			const what = told$1({
+				id: `lease ${sourceName}`,
+				place,
+				of: [sourceName],
+				after: begin,
+				why: "other runs on this AMI see that this one needs what they share"
+			});
+			begin = [add({
+				...what,
+				kind: "lease",
+				imageId: source.imageId,
+				regions
+			})];
+		},
+		encrypt(copy) {
+			if (copy.only === void 0) encryptImage(copy);
+			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
+		},
+		allow(takers) {
+			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
+		},
+		share(takers) {
+			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
+				for (const { id } of source.snapshots) shareOne(from, id, group);
+				const launchers = group.filter(({ action }) => action === "copy");
+				if (launchers.length > 0) shareOne(from, void 0, launchers);
+			}
+		},
+		begin: () => begin,
+		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
+			const one = supply(from, snapshotId);
+			if (!crossAccount) return one;
+			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
+			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
+			return {
+				...one,
+				after: [own, keys].flat()
+			};
+		}
+	};
+}
+const encrypting = "what is under no customer managed key that others can be given is copied under one first";
+function nameOfSource({ source: { instanceId, image, imageId } }) {
+	return instanceId === void 0 ? imageId : image.Name ?? "";
+}
+function snapshotCopyId({ place }, snapshotId) {
+	return `encrypted copy of ${snapshotId} in ${place.region}`;
+}
+function imageCopyId({ place }) {
+	return `encrypted copy in ${place.region}`;
+}
+// src/plan/target-operations.ts
+function targetOperations(decided, supply, plan) {
+	const all = discarding(plan, supply.begin());
+	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
+	const booted = booting(decided, supply, {
+		plan,
+		last: made.last
+	});
+	const published = publishing(decided, plan, {
+		image: { madeBy: made.last },
+		after: booted[0]?.id ?? made.last
+	});
+	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
+	const late = all.filter(isLate).map((one) => ({
+		...one,
+		after: [made.last]
+	}));
+	const left = all.filter((one) => !isLate(one));
+	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
+	const finishing = isMaking(plan) ? [finishId(placeName(plan.target.place))] : late.map(({ id }) => id);
+	return {
+		operations: [
+			...left,
+			...made.operations,
+			...late,
+			...booted,
+			...published
+		],
+		last,
+		ends: [last, ...finishing]
+	};
+}
+function discarding({ target: { place }, discardImages, discard, untag }, after) {
+	const where = placeName(place);
+	return [
+		...discardImages.map((image) => deregistering(image, "left", {
+			place,
+			after,
+			why: "a run that died left it half-made"
+		})),
+		...discard.length === 0 ? [] : [{
+			...told$1({
+				id: `delete in ${where}`,
+				place,
+				of: discard,
+				after,
+				why: "dead runs left them, and no AMI has them"
+			}),
+			kind: "delete",
+			snapshotIds: discard
+		}],
+		...untag.length === 0 ? [] : [{
+			...told$1({
+				id: `untag in ${where}`,
+				place,
+				of: untag,
+				after,
+				why: "finished, but it bears the lease of a run"
+			}),
+			kind: "untag",
+			resources: untag,
+			finishes: void 0
+		}]
+	];
+}
+function using({ action, image, expected, target: { place } }) {
+	const island = placeName(place);
+	const id = image.ImageId ?? "";
+	const base = {
+		place,
+		island,
+		of: [id]
+	};
+	const waits = action === "await";
+	const awaited = `await ${id} in ${island}`;
+	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
+	const used = {
+		...told$1({
+			...base,
+			id: `reuse ${id} in ${island}`,
+			after: waits ? [awaited] : [],
+			why
+		}),
+		kind: "reuse",
+		image,
+		expected,
+		waits
+	};
+	const waiting = "an AMI of this source is being made under this name";
+	return {
+		operations: [...waits ? [{
+			...told$1({
+				...base,
+				id: awaited,
+				after: [],
+				why: waiting
+			}),
+			kind: "await",
+			image
+		}] : [], used],
+		last: used.id
+	};
+}
+function making(decided, supply, plan) {
+	const { target, expected } = plan;
+	const island = placeName(target.place);
+	const base = {
+		place: target.place,
+		of: [target.name]
+	};
+	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
+	const last = made.at(-1)?.id ?? "";
+	const id = verifyId(island);
+	const why = "an AMI that differs from the source must not be used";
+	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
+	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun.includes(Key)) : expected.tags;
+	const described = takenOver ? void 0 : expected.description ?? "";
+	return {
+		operations: [
+			...made,
+			{
+				...told$1({
+					...base,
+					id,
+					island,
+					key: expected.key,
+					after: [last],
+					why
+				}),
+				kind: "verify",
+				image: { madeBy: last },
+				expected: {
+					...expected,
+					description: described,
+					tags
+				}
+			},
+			{
+				...told$1({
+					...base,
+					id: finishId(island),
+					after: [id],
+					why: "a finished AMI bears no lease"
+				}),
+				kind: "untag",
+				finishes: last,
+				resources: []
+			}
+		],
+		last: id
+	};
+}
+const ofRun = [tagKeys.run, tagKeys.commit];
+const verifyId = (island) => `verify ${island}`;
+const finishId = (island) => `finish ${island}`;
+function registering(decided, supply, plan) {
+	const { target, supersedes, expected, from } = plan;
+	const { place, kmsKeyArn: key, name } = target;
+	const { source } = decided;
+	const island = placeName(place);
+	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
+		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
+		const id = `copy ${snapshot.id} to ${island}`;
+		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
+		const begun = takeOver === void 0 ? after : supply.begin();
+		return {
+			...told$1({
+				id,
+				place,
+				island,
+				of: [takeOver ?? called],
+				key,
+				after: begun,
+				why
+			}),
+			kind: "copy",
+			snapshot,
+			from: resource,
+			fromRegion: regionOf(decided, plan),
+			key,
+			takeOver,
+			tags: plan.snapshotTags.get(snapshot.id) ?? [],
+			regain: plan.crossAccount ? after : []
+		};
+	});
+	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
+	const after = [
+		...copies.map(({ id }) => id),
+		extrasOf ?? [],
+		freeing(plan)
+	].flat();
+	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
+		place,
+		island,
+		after,
+		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
+		until: verifyId(island),
+		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
+	})];
+	const why = "the AMI of the copies, with every attribute of the source’s";
+	return [
+		...copies,
+		...freed,
+		{
+			...told$1({
+				id: `register ${island}`,
+				place,
+				island,
+				of: [name],
+				after: [...after, ...freed.map(({ id }) => id)],
+				why
+			}),
+			kind: "register",
+			name,
+			description: expected.description,
+			tags: expected.tags,
+			extrasOf,
+			expected,
+			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
+		}
+	];
+}
+function copyingImage(decided, supply, plan) {
+	const { target, takeOver, expected, snapshotTags } = plan;
+	const { source, request, leaseId } = decided;
+	const { place, kmsKeyArn: key, name } = target;
+	const island = placeName(place);
+	const image = supply.supplied(plan, void 0);
+	const ids = source.snapshots.map(({ id }) => id);
+	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
+	const own = {
+		...provenance(request, source.imageId),
+		[tagKeys.kmsKey]: key,
+		[tagKeys.lease]: leaseId,
+		[tagKeys.sourceSnapshot]: joinIds(ids)
+	};
+	const id = `copy ${nameOfSource(decided)} to ${island}`;
+	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
+	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
+	return {
+		...told$1({
+			id,
+			place,
+			island,
+			of: [takeOver ?? image.name],
+			key,
+			after: begun,
+			why
+		}),
+		kind: "copy-image",
+		from: image.resource,
+		fromRegion: regionOf(decided, plan),
+		key,
+		name,
+		takeOver,
+		expected,
+		description: expected.description,
+		snapshotTags,
+		anyTags: mergeTags([], {
+			users: target.tags,
+			ours: own
+		}).tags,
+		imageTags: [...expected.tags, {
+			Key: tagKeys.lease,
+			Value: leaseId
+		}],
+		regain: plan.crossAccount ? after : []
+	};
+}
+function freeing({ target, discardImages }) {
+	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
+}
+function regionOf({ source }, { from }) {
+	return from?.place.region ?? source.place.region;
+}
+function booting({ request, source }, supply, { plan, last }) {
+	const { target } = plan;
+	const { boot } = request.publication;
+	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
+	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
+	const island = placeName(place);
+	const { tags } = mergeTags([], {
+		users: target.tags,
+		ours: provenance(request, source.imageId)
+	}, 49);
+	const earlier = [...target.existing, ...target.made].find(({ State }) => State === "available")?.ImageId;
+	const { test, timeoutMinutes, required } = boot;
+	const { launchPermissions } = request.publication;
+	const launchers = {
+		key: key ?? "",
+		launchPermissions,
+		grantElsewhere: grantedElsewhere(target)
+	};
+	return [{
+		...told$1({
+			id: `boot ${island}`,
+			place,
+			island,
+			key,
+			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
+			after: isMaking(plan) ? [last] : [...supply.begin(), last],
+			why: `only what comes up is published; as ${typesOf(site).join(" or ")}`
+		}),
+		kind: "boot",
+		image: { madeBy: last },
+		site,
+		settings: {
+			test,
+			timeoutMinutes,
+			required,
+			principal,
+			launchers,
+			tags,
+			earlier
+		}
+	}];
+}
+function isTested({ publication: { boot } }, plan) {
+	if (boot === void 0 || plan.target.bootSite === void 0) return false;
+	return isMaking(plan) || !hasPassed(plan.image, boot.test);
+}
+function typesOf({ sizes }) {
+	return [...new Set(sizes.flat().map(({ type }) => type))];
+}
+const dayMs$1 = 864e5;
+function publishing({ request: { publication, run } }, plan, { image, after: last }) {
+	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
+	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
+	const days = after !== void 0 && "days" in after ? after.days : 0;
+	const deprecateAt = after && ("at" in after ? {
+		at: after.at.getTime(),
+		keep: false
+	} : {
+		at: run.date.getTime() + days * dayMs$1,
+		keep: true
+	});
+	const grantElsewhere = grantedElsewhere(plan.target);
+	const settings = {
+		key,
+		grantKeyTo: grantKeyTo.filter((one) => !grantElsewhere.includes(one)),
+		grantElsewhere,
+		launchPermissions,
+		deprecateAt,
+		protection,
+		zones
+	};
+	if (![
+		grantKeyTo,
+		launchPermissions,
+		zones
+	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
+	const island = placeName(place);
+	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
+	return [{
+		...told$1({
+			id: `publish ${island}`,
+			place,
+			island,
+			of,
+			after: [last],
+			why: "what the inputs ask for beside the AMI"
+		}),
+		kind: "publish",
+		image,
+		settings
+	}];
+}
+function grantedElsewhere({ grantKeyTo, place }) {
+	return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
+}
+function isOthersServiceRole(principal, account) {
+	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
+	return of !== void 0 && of !== account;
+}
+const parametersIsland = "SSM parameters";
+function parameterIsland({ optional, ...place }) {
+	return optional ? `SSM parameter in ${placeName(place)}` : parametersIsland;
+}
+function concluding({ source }, parts) {
+	const { place } = source;
+	if (parts.every(({ target }) => target.target.ssmParameter === void 0)) return parts.flatMap(({ target, ends }) => retiring(target, ends));
+	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
+	const common = settingAll(place, needed);
+	const set = common.slice(-1).map(({ id }) => id);
+	return [
+		...common,
+		...needed.flatMap(({ target }) => retiring(target, set)),
+		...optional.flatMap((one) => {
+			const after = [...set, ...one.ends];
+			const own = setting(one, after);
+			return [...own, ...retiring(one.target, own.length > 0 ? own.map(({ id }) => id) : after)];
+		})
+	];
+}
+function settingAll(place, parts) {
+	if (parts.length === 0) return [];
+	const ready = "every target is ready";
+	const sets = parts.flatMap(({ target: { target }, last }) => {
+		const { ssmParameter: name } = target;
+		return name === void 0 ? [] : [{
+			place: target.place,
+			name,
+			image: { madeBy: last }
+		}];
+	});
+	const parameters = parts.flatMap((one) => setting(one, [ready]));
+	const lasts = parts.flatMap(({ ends }) => ends);
+	const all = "the SSM parameters are set for all targets or for none";
+	const then = "until then the parameters may be put back to the older AMIs";
+	const after = parameters.map(({ id }) => id);
+	const last = {
+		id: "every parameter is set",
+		place,
+		of: [],
+		island: parametersIsland,
+		after,
+		why: then
+	};
+	return [
+		{
+			...told$1({
+				id: ready,
+				place,
+				of: [],
+				after: lasts,
+				why: all
+			}),
+			kind: "ready",
+			sets
+		},
+		...parameters,
+		{
+			...told$1(last),
+			kind: "ready",
+			sets: []
+		}
+	];
+}
+function setting({ target: { target }, last }, after) {
+	const { ssmParameter: name, place, request, tags } = target;
+	if (name === void 0) return [];
+	return [{
+		...told$1({
+			id: `parameter ${name} in ${placeName(place)}`,
+			place,
+			island: parameterIsland(request),
+			of: [name],
+			after,
+			why: "it is to name the AMI"
+		}),
+		kind: "parameter",
+		name,
+		image: { madeBy: last },
+		alone: request.optional,
+		tags
+	}];
+}
+function retiring(plan, after) {
+	const { target, replace, retained } = plan;
+	const { place } = target;
+	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
+	return [...replace.map((image) => {
+		if (image !== supersedes) return deregistering(image, "replaced", {
+			place,
+			after,
+			why: "the new AMI replaces it"
+		});
+		const of = snapshotIdsOf(image);
+		const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
+		const verified = [verifyId(placeName(place)), finishId(placeName(place))];
+		return {
+			...told$1({
+				id,
+				place,
+				of,
+				after: verified,
+				why: `${image.ImageId} is replaced`
+			}),
+			kind: "delete",
+			snapshotIds: of,
+			superseded: true
+		};
+	}), ...(retained?.remove ?? []).map((image) => deregistering(image, "retain", {
+		place,
+		after,
+		why: "retain leaves no room for it"
+	}))];
+}
+// src/aws/describe.ts
+const idsPerCall = 200;
+async function describeSnapshots(place, ids) {
+	return byIds(ids, async (SnapshotIds) => {
+		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
+		return Snapshots ?? [];
+	});
+}
+async function lockedSnapshots(place, ids) {
+	return (await byIds(ids, async (SnapshotIds) => pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
+			SnapshotIds,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	}))).filter(({ LockState }) => LockState !== "expired");
+}
+async function describeImages(place, ids) {
+	return byIds(ids, async (ImageIds) => {
+		const { Images } = await place.ec2(new DescribeImagesCommand({
+			ImageIds,
+			IncludeDeprecated: true,
+			IncludeDisabled: true
+		}));
+		return Images ?? [];
+	});
+}
+async function byIds(ids, describe) {
+	const found = [];
+	for (let start = 0; start < ids.length; start += idsPerCall) {
+		let rest = ids.slice(start, start + idsPerCall);
+		while (rest.length > 0) try {
+			found.push(...await describe(rest));
+			break;
+		} catch (error) {
+			if (!isAbsent(error)) throw error;
+			const known = rest.filter((id) => !errorMessage(error).includes(id));
+			rest = known.length < rest.length ? known : [];
+		}
+	}
+	return found;
+}
+async function ancestryOf(place, id) {
+	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
+	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
+}
+function imagesInBin(place) {
+	return pages(async (NextToken) => {
+		const page = await place.ec2(new ListImagesInRecycleBinCommand({ NextToken }));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	});
+}
+function ownImages(place, ...filters) {
+	return imagesOf(place, ["self"], ...filters);
+}
+async function imagesWith(place, snapshotIds) {
+	if (snapshotIds.length === 0) return [];
+	return ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
+}
+function imagesOf(place, owners, ...filters) {
+	return listImages(place, { Owners: [...owners] }, filters);
+}
+function sharedImages(place, ...filters) {
+	return listImages(place, { ExecutableUsers: ["self"] }, filters);
+}
+function visibleImages(place, ...filters) {
+	return listImages(place, {}, filters);
+}
+async function listImages(place, whose, Filters) {
+	const fitting = (await byFilters(Filters, async (Filters, NextToken) => {
+		const page = await place.ec2(new DescribeImagesCommand({
+			...whose,
+			Filters,
+			IncludeDeprecated: true,
+			IncludeDisabled: true,
+			NextToken
+		}));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	})).filter((image) => Filters.every((filter) => fits$2(filter, image, { name: image.Name })));
+	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
+}
+const valuesPerFilter = 200;
+async function byFilters(filters, read) {
+	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
+	if (long === void 0) return pages((token) => read(filters, token));
+	const { Name, Values = [] } = long;
+	const others = filters.filter((one) => one !== long);
+	const found = [];
+	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
+		Name,
+		Values: part
+	}], read));
+	return found;
+}
+async function ownSnapshots(place, ...filters) {
+	const fitting = (await byFilters(filters, async (Filters, NextToken) => {
+		const page = await place.ec2(new DescribeSnapshotsCommand({
+			OwnerIds: ["self"],
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	})).filter((snapshot) => filters.every((filter) => fits$2(filter, snapshot, {})));
+	return [...new Map(fitting.map((snapshot) => [snapshot.SnapshotId, snapshot])).values()];
+}
+function fits$2({ Name = "", Values = [] }, { Tags = [] }, fields) {
+	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
+	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
+	return actual === void 0 || Values.some((pattern) => actual.some((value) => matches$1(pattern, String(value ?? ""))));
+}
+function matches$1(pattern, text) {
+	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
+		if (part === "*") return "[\\s\\S]*";
+		if (part === "?") return "[\\s\\S]";
+		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
+	});
+	return new RegExp(`^${expression}$`).test(text);
+}
+async function pages(read) {
+	const all = [];
+	for (let token;;) {
+		const { items, next } = await read(token);
+		all.push(...items);
+		if (!next) return all;
+		token = next;
+	}
+}
+// src/lease.ts
+const leasePrefix = `${tagKeys.lease}:`;
+const leaseTagKeys = `${leasePrefix}*`;
+const leaseTagKey = (id) => leasePrefix + id;
+const renewSeconds = 60;
+const expireSeconds = 300;
+function newLeaseId() {
+	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
+}
+function leaseTag(record) {
+	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
+	let value = [
+		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
+		runId || "-",
+		attempt,
+		machine || "-",
+		process || "-",
+		targets || "-"
+	].join(" ");
+	for (const [index, region] of regions.entries()) {
+		const longer = `${value}${index === 0 ? " " : ","}${region}`;
+		if (longer.length > 256) break;
+		value = longer;
+	}
+	return {
+		Key: leaseTagKey(id),
+		Value: value
+	};
+}
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+function leaseOf({ Key = "", Value = "" }) {
+	const id = Key.slice(leasePrefix.length);
+	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const regions = list?.split(",") ?? [];
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(isRegionName)) return void 0;
+	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
+	const text = (field) => field === "-" ? "" : field;
+	return {
+		id,
+		expiresAt: ends,
+		since: began,
+		runId: text(runId),
+		attempt: Number(attempt),
+		machine: text(machine),
+		process: text(process),
+		targets: text(targets),
+		regions
+	};
+}
+const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
+function leasesOf(tags) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
+}
+function unreadableLeases(tags, now) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
+		const lease = leaseOf(tag);
+		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
+	});
+}
+const hash = (text, digits) => (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex").slice(0, digits);
+const markDigits = 4;
+const mostMarks = 24;
+function targetMarks(targets) {
+	const names = [...new Set(targets)].sort();
+	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
+}
+function isWithin({ targets: marks }, targets) {
+	if (marks.startsWith("*")) return marks === targetMarks(targets);
+	const known = new Set(targets.map((name) => hash(name, markDigits)));
+	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
+}
+function isBelievable({ expiresAt, since }, now) {
+	const most = now + 2 * expireSeconds * 1e3;
+	return expiresAt <= most && since <= most;
+}
+function isAlive(lease, reader) {
+	if (lease.expiresAt <= reader.now) return false;
+	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
+}
+function isOutdated({ runId, attempt }, reader) {
+	return runId === reader.runId && attempt < reader.attempt;
+}
+function readerOf({ machine }, run, now) {
+	const { name, isRunning } = machine;
+	return {
+		now,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: name,
+		isRunning
+	};
+}
+function ownRecord({ id, run, targets, regions, machine, place }, since) {
+	return {
+		id,
+		expiresAt: place.awsNow() + expireSeconds * 1e3,
+		since,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: machine.name,
+		process: machine.process,
+		targets: targetMarks(targets),
+		regions
+	};
+}
+async function takeLease(request) {
+	const { place, imageId, id, warn } = request;
+	const unseen = (why) => {
+		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
+	};
+	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
+	const since = place.awsNow();
+	const write = () => place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [leaseTag(ownRecord(request, since))]
+	}));
+	request.beforeWrite(since);
+	const refused = await whyRefused(request, write);
+	if (refused !== void 0) return unseen(refused);
+	const stopped = new AbortController();
+	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
+	return { async stop() {
+		stopped.abort();
+		await renewing;
+	} };
+}
+async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
+	for (let full = false;; full = true) {
+		try {
+			await write();
+			return;
+		} catch (error) {
+			const why = refusalOf(error);
+			if (why !== void 0) return why;
+		}
+		const [image] = await describeImages(place, [imageId]);
+		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
+		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
+		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+		await place.sleep(1e4);
+	}
+}
+function refusalOf(error) {
+	if (isDenied(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
+	if (hasCode(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if (hasCode(error, "TagLimitExceeded")) return void 0;
+	throw error;
+}
+async function renewUntil(stopped, { clock }, write) {
+	while (!stopped.aborted) try {
+		await clock.sleep(renewSeconds * 1e3, stopped);
+		await write();
+	} catch {}
+}
+async function mayDeleteTags(place, imageId, id) {
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources: [imageId],
+			Tags: [{ Key: leaseTagKey(id) }],
+			DryRun: true
+		}));
+	} catch (error) {
+		return !isDenied(error);
+	}
+	return true;
+}
+function sortLeases(image, own, reader) {
+	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
+	const alive = others.filter((lease) => isAlive(lease, reader));
+	return {
+		live: alive.filter((lease) => !isOutdated(lease, reader)),
+		outdated: alive.filter((lease) => isOutdated(lease, reader)),
+		dead: others.filter((lease) => !isAlive(lease, reader))
+	};
+}
+async function endLease(place, imageId, own) {
+	const ended = leaseTag({
+		...own,
+		expiresAt: 0,
+		runId: "",
+		attempt: 0,
+		machine: "",
+		process: ""
+	});
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [imageId],
+			Tags: [ended]
+		}));
+	} catch (error) {
+		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !isDenied(error)) throw error;
+	}
+}
+async function dropLeases(place, imageId, ids) {
+	if (ids.length === 0) return;
+	await place.ec2(new DeleteTagsCommand({
+		Resources: [imageId],
+		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
+	}));
+}
+const sharePrefix = `${tagPrefix}shares:`;
+const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
+const accountsPerTag = 32;
+function shareTags(id, accounts) {
+	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
+	const tags = [];
+	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
+		Key: shareTagKey(id, tags.length),
+		Value: packed.slice(start, start + accountsPerTag).join("")
+	});
+	return tags;
+}
+function sharesOf(tags) {
+	const shares = new Map();
+	for (const { Key, Value } of tags ?? []) {
+		if (!Key?.startsWith(sharePrefix)) continue;
+		const [id = ""] = Key.slice(sharePrefix.length).split(":");
+		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
+		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
+	}
+	return shares;
+}
+// src/encrypted-copy.ts
+const prefix = "share-encrypted-ami/";
+function encryptedCopyName(imageId, kmsKeyArn) {
+	return `${prefix}${imageId}/${(0,external_node_crypto_namespaceObject.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
+}
+function isNamedEncryptedCopy({ Name = "" }, imageId) {
+	return Name.startsWith(`${prefix}${imageId}/`);
+}
+function isEncryptedCopy(image) {
+	return image.Name?.startsWith(prefix) ?? false;
+}
+// src/plan/evidence.ts
+function copyDescription(snapshotId, imageId, source) {
+	return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})`;
+}
+function encryptedDescription(snapshotId, imageId) {
+	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
+}
+const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
+const descriptions = {
+	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)$`),
+	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
+	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
+};
+const noVolume = "vol-ffffffff";
+function originOf({ Description = "", VolumeId = noVolume }) {
+	if (VolumeId !== noVolume) return void 0;
+	for (const by of [
+		"copy",
+		"encrypted",
+		"image"
+	]) {
+		const { snapshot, image } = descriptions[by].exec(Description)?.groups ?? {};
+		if (snapshot !== void 0 && image !== void 0) return {
+			by,
+			snapshot,
+			image
+		};
+	}
+}
+const proven$1 = { is: "proven" };
+const foreign = (why) => ({
+	is: "foreign",
+	why
+});
+function tieOfImage(image, known) {
+	const claimed = tagValue(image, tagKeys.sourceAmi);
+	if (claimed === void 0) return foreign(`it bears no tag ${tagKeys.sourceAmi}`);
+	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
+}
+function isOfEncryptedCopy(image) {
+	return Boolean(image.SourceImageId) && tagValue(image, tagKeys.encryptedCopy) === image.SourceImageId;
+}
+function tieOfCopy(image, claimed, { parents }) {
+	const { SourceImageId = "" } = image;
+	if (SourceImageId === claimed) return proven$1;
+	if (!isOfEncryptedCopy(image)) return foreign(`it was copied from ${SourceImageId}, not from ${claimed}`);
+	if (parents.get(SourceImageId) === claimed) return proven$1;
+	return {
+		is: "claimed",
+		why: `it was copied from ${SourceImageId}, and only a tag says that this was an encrypted copy of ${claimed}`
+	};
+}
+function tieOfRegistered(image, claimed, { snapshots }) {
+	const parts = snapshotIdsOf(image);
+	if (parts.length === 0 && image.State === "pending") return {
+		is: "unknown",
+		why: "it names no snapshots yet"
+	};
+	const strange = parts.find((id) => {
+		const snapshot = snapshots.get(id);
+		const origin = snapshot && originOf(snapshot);
+		return origin?.by !== "copy" || origin.image !== claimed;
+	});
+	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
+	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
+}
+function tieOfSnapshot(snapshot, { parents }) {
+	const claimed = tagValue(snapshot, tagKeys.sourceAmi) ?? "";
+	const origin = originOf(snapshot);
+	if (origin === void 0) return foreign("its description is not that of a copy by this action");
+	const { by, image } = origin;
+	if (by === "encrypted") return foreign("it is a copy in the source account");
+	if (by === "copy" && tagValue(snapshot, tagKeys.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
+	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
+	if (by === "image" && tagValue(snapshot, tagKeys.encryptedCopy) === image) return {
+		is: "claimed",
+		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
+	};
+	return foreign(`it was copied from a snapshot of ${image}`);
+}
+function mayBePartOf(snapshot, { SourceImageId }) {
+	const origin = originOf(snapshot);
+	return origin?.by === "copy" || origin?.by === "image" && origin.image === SourceImageId;
+}
+function tieOfEncryptedCopy(image, imageId) {
+	if (image.ImageId === imageId) return foreign("it is the source AMI itself");
+	if (!isNamedEncryptedCopy(image, imageId)) return foreign("it does not have the name of an encrypted copy");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	if (image.SourceImageId === imageId) return proven$1;
+	return foreign(`AWS says that it comes from ${image.SourceImageId || "no other AMI"}, not from ${imageId}`);
+}
+function tieOfEncryptedSnapshot(snapshot, imageId) {
+	const origin = originOf(snapshot);
+	if (origin === void 0 || origin.by === "copy") return foreign("its description is not that of an encrypted copy by this action");
+	return origin.image === imageId ? proven$1 : foreign(`it was copied from a snapshot of ${origin.image}`);
+}
+const toleranceMs = 6e4;
+function madeAt(resource) {
+	const time = "ImageId" in resource ? resource.CreationDate : resource.StartTime;
+	return time === void 0 ? void 0 : new Date(time).getTime();
+}
+function isSince(resource, since) {
+	return (madeAt(resource) ?? since) >= since - toleranceMs;
+}
+function tieToLease(resource, since = 0) {
+	if ("ImageId" in resource && tagValue(resource, tagKeys.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
+	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
+}
+function originDifferences(source, image, snapshots) {
+	if (image.SourceImageId) return [];
+	const origins = new Map([...snapshots].map((one) => [one.SnapshotId, originOf(one)]));
+	const there = new Map((source.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
+	return (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => {
+		const wanted = there.get(DeviceName);
+		if (Ebs?.SnapshotId === void 0 || wanted === void 0) return [];
+		const origin = origins.get(Ebs.SnapshotId);
+		const actual = origin?.by === "copy" && origin.image === source.ImageId ? origin.snapshot : void 0;
+		if (actual === wanted) return [];
+		const target = `${Ebs.SnapshotId}, ${actual === void 0 ? "which is no copy of it" : `a copy of ${actual}`}`;
+		return [{
+			field: `BlockDeviceMappings[${DeviceName}].Ebs.SnapshotId`,
+			source: wanted,
+			target
+		}];
+	});
+}
+// src/plan/earlier.ts
+const longestJobMs = 432e6;
+function holdersOf({ image }, { leaseId, reader, request: { run } }) {
+	const { live, outdated, dead } = sortLeases(image, leaseId, reader);
+	const known = (leases) => new Map(leases.map(({ id, since }) => [id, since]));
+	const reruns = run.runAttempt > 1 && run.runUrl !== "" ? run.runUrl : void 0;
+	return {
+		living: known(live),
+		outdated: known(outdated),
+		dead: known(dead),
+		now: reader.now,
+		reruns
+	};
+}
+function isOrphan(resource, { living, outdated, dead, now, reruns }) {
+	const holder = tagValue(resource, tagKeys.lease);
+	if (holder === void 0 || living.has(holder)) return false;
+	const since = outdated.get(holder) ?? dead.get(holder);
+	if (since !== void 0) return isSince(resource, since);
+	return holder === "ended" || reruns !== void 0 && tagValue(resource, tagKeys.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
+}
+function isHeld(resource, { living, outdated }, key = tagKeys.lease) {
+	const holder = tagValue(resource, key) ?? "";
+	return living.has(holder) || outdated.has(holder);
+}
+function findReusable(comparing, target) {
+	const { request, findings } = comparing;
+	const same = target.existing.filter((image) => whyUnlike(comparing, target, image) === "");
+	const candidates = same.filter((image) => mayUse(request, image));
+	const named = candidates.find(({ Name }) => Name === target.name);
+	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
+		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
+		findings.add(placeName(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+	}
+	return named ?? candidates[0];
+}
+function isOwn({ run: { runUrl, runAttempt } }, image) {
+	return runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl;
+}
+function findMaking({ request }, { namesake, existing }) {
+	const making = existing.find(({ ImageId, State }) => State === "pending" && ImageId === namesake?.ImageId);
+	return making !== void 0 && mayUse(request, making) ? making : void 0;
+}
+function mayUse(request, image) {
+	return request.onExisting === "reuse" || isOwn(request, image);
+}
+function whyUnlike({ request, source }, target, image) {
+	if (image.State !== "available") return `it is ${image.State}`;
+	const allowed = allowancesOf(request, source, target.place);
+	const extras = target.existingExtras.get(image.ImageId ?? "");
+	return [
+		...differences$1(source.image, image, allowed),
+		...originDifferences(source.image, image, target.parts.values()),
+		...snapshotDifferences(target.kmsKeyArn, image, target.parts.values()),
+		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
+	].map(differenceText).join("; ");
+}
+function allowancesOf(request, source, { region }) {
+	return {
+		lostBilling: request.route === "register" && request.allowLostBilling,
+		otherRegion: region !== source.place.region
+	};
+}
+function findPending(target, holders) {
+	return target.existing.find((image) => {
+		return (image.State === "pending" || image.State === "available") && image.Name === target.name && isOrphan(image, holders);
+	})?.ImageId;
+}
+function findFailed(target, holders) {
+	return target.existing.filter((image) => (image.State === "failed" || image.State === "error") && isOrphan(image, holders));
+}
+function planCopies({ source, holders }, target, needed) {
+	const { now } = holders;
+	const used = new Set([...target.used, ...target.existing.flatMap(snapshotIdsOf)]);
+	const isUsed = ({ SnapshotId = "" }) => used.has(SnapshotId);
+	const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
+	const free = orphans.filter((copy) => !isUsed(copy));
+	const taken = new Set();
+	const copies = (needed ? source.snapshots : []).map((snapshot) => {
+		const [best] = free.filter((copy) => isUsable(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
+		if (best?.SnapshotId !== void 0) taken.add(best.SnapshotId);
+		return {
+			source: snapshot,
+			takeOver: best?.SnapshotId
+		};
+	});
+	const superseded = target.earlierCopies.filter((copy) => {
+		const marked = tagValue(copy, tagKeys.superseded);
+		if (marked === void 0 || isHeld(copy, holders, tagKeys.superseded) || isUsed(copy)) return false;
+		return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > 432e6;
+	});
+	return {
+		copies,
+		discard: idsOf([...(target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && (tagValue(copy, tagKeys.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5)), ...superseded]).filter((id) => !taken.has(id)),
+		untag: idsOf(orphans.filter(isUsed))
+	};
+}
+function shareLeft({ earlierCopies }, id) {
+	const { State, Progress = "" } = earlierCopies.find(({ SnapshotId }) => SnapshotId === id) ?? {};
+	return State === "completed" ? 0 : 1 - (Number.parseInt(Progress, 10) || 0) / 100;
+}
+function isUsable(copy, target) {
+	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
+}
+function rank(copy) {
+	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
+}
+// src/plan/approved.ts
+function approvedOf(request, { source, targets, leftOut }) {
+	const { image } = request;
+	return {
+		source: image.by === "instance" ? {
+			amiId: null,
+			instanceId: image.id,
+			snapshots: []
+		} : {
+			amiId: source.imageId,
+			instanceId: null,
+			snapshots: source.snapshots.map(({ id }) => id)
+		},
+		targets: targets.map((target) => approvedTarget(request, source, target)),
+		leftOut: leftOut.map(({ target }) => placeName(target))
+	};
+}
+function approvedTarget(request, source, plan) {
+	const { target, route, replace, retained } = plan;
+	const removed = [...replace, ...retained?.remove ?? []];
+	return {
+		account: target.request.account,
+		region: target.request.region,
+		optional: target.request.optional,
+		roleArn: target.roleArn ?? null,
+		kmsKeyArn: target.kmsKeyArn,
+		route,
+		nameTemplate: target.request.amiName,
+		descriptionTemplate: request.description ?? null,
+		tagTemplates: [...Object.entries(target.request.tags), ...copiedTags(request, source)],
+		publication: JSON.parse(JSON.stringify(request.publication)),
+		reuses: !isMaking(plan) && !isMadeByRun(request, plan) ? plan.image.ImageId ?? "" : null,
+		deregisters: removed.map(({ ImageId = "" }) => ImageId),
+		access: accessOf(request, source, plan)
+	};
+}
+function copiedTags({ copyTags, image: { by } }, { image, snapshots }) {
+	if (!copyTags || by === "instance") return [];
+	const pairs = (of, tags = []) => tags.filter(({ Key = "" }) => !Key.startsWith("share-encrypted-ami:") && !Key.startsWith("aws:")).map(({ Key = "", Value = "" }) => [`${of}/${Key}`, Value]);
+	return [...pairs("source", image.Tags), ...snapshots.flatMap(({ id, tags }) => pairs(id, [...tags]))];
+}
+function accessOf(request, source, plan) {
+	const { publication, hubKmsKey } = request;
+	const { keyAccess } = request.source;
+	const { principalArn, kmsKeyArn, request: asked } = plan.target;
+	const copier = keyAccess === "policy" ? `account ${asked.account}` : principalArn;
+	const shareable = source.snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
+	const keys = [...new Set([
+		...shareable,
+		source.kmsKeyArn ?? [],
+		hubKmsKey ?? []
+	].flat())].sort();
+	return [
+		...isMadeByRun(request, plan) && asked.account !== source.account && keyAccess !== "existing" ? [`${copier} copies what is under ${keys.join(", ")}`] : [],
+		...publication.grantKeyTo.map((principal) => `${principal} uses ${kmsKeyArn}`),
+		...publication.launchPermissions.map((permission) => `${granteeOf(permission)} launches the AMI`)
+	];
+}
+function isMadeByRun(request, plan) {
+	return isMaking(plan) || isOwn(request, plan.image);
+}
+function granteeOf({ UserId, Group, OrganizationArn, OrganizationalUnitArn }) {
+	return UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? `the group ${Group}`;
+}
+// src/plan/estimate.ts
+const transferPerGiB = .02;
+const storagePerGiBMonth = .05;
+const fastRestorePerHour = .75;
+const timedPerGiB = [
+	[960, .005],
+	[480, .01],
+	[240, .012],
+	[120, .014],
+	[60, .016],
+	[30, .018],
+	[15, .02]
+];
+const mibPerSecond = {
+	most: 500,
+	least: 50
+};
+const instancePerGiBHour = .0126;
+const round = (value) => Math.round(value * 100) / 100;
+const perMonth = (sizeGiB) => round(sizeGiB * storagePerGiBMonth);
+function estimate(request, { source, targets, operations, encryptedCopies: copies }) {
+	const { snapshots } = source;
+	const total = totalGiB(snapshots);
+	const all = targets.filter(isMaking).map((one) => ({
+		...one,
+		...copiedBy(one, snapshots)
+	}));
+	const making = all.filter(({ copied }) => copied.length > 0);
+	const gibOf = (some) => some.reduce((sum, { copied }) => sum + totalGiB(copied), 0);
+	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
+	const hubbed = [...Map.groupBy(abroad, ({ target }) => target.request.region).values()].reduce((sum, one) => {
+		const others = one.filter(({ crossAccount }) => crossAccount);
+		return sum + gibOf(one) + (others.length > 1 ? total - gibOf(others) : 0);
+	}, 0);
+	const priced = (transferGiB) => ({
+		transferGiB,
+		transferUSD: round(transferGiB * transferPerGiB)
+	});
+	const byTopology = {
+		direct: priced(gibOf(abroad)),
+		"regional-hub": priced(hubbed)
+	};
+	const encrypted = copies.flatMap((copy) => encryptedBy(copy, snapshots));
+	const { copyMinutes, keepIntermediates } = request;
+	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
+	const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
+	const taken = all.flatMap(({ taken }) => taken);
+	const storageGiB = gibOf(making) + totalGiB(taken);
+	const intermediatesGiB = keepIntermediates ? totalGiB(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
+	return {
+		copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encrypted.length,
+		takenOver: taken.length,
+		...byTopology[request.topology],
+		byTopology,
+		storageGiB,
+		storageUSDPerMonth: perMonth(storageGiB),
+		intermediatesGiB,
+		intermediatesUSDPerMonth: perMonth(intermediatesGiB),
+		timedCopyUSD: round((gibOf(making) + totalGiB(encrypted)) * timed),
+		fastSnapshotRestoreUSDPerHour: round(snapshots.length * zones * fastRestorePerHour),
+		...bootTestsOf(operations),
+		minutes: minutesOf({
+			hops: making.length === 0 ? 0 : encrypted.length > 0 ? 2 : 1,
+			largestGiB: Math.max(0, ...snapshots.map(({ sizeGiB }) => sizeGiB)),
+			leftGiB: Math.max(0, ...taken.map(({ leftGiB }) => leftGiB)),
+			copyMinutes
+		}),
+		basis: `volume sizes, not blocks written; list prices of us-east-1: ${transferPerGiB} USD/GiB between regions, ${storagePerGiBMonth} USD/GiB-month of snapshots (https://aws.amazon.com/ebs/pricing/); time by the largest volume at ${mibPerSecond.least} to ${mibPerSecond.most} MiB/s a copy (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)`
+	};
+}
+function minutesOf({ hops, largestGiB, leftGiB, copyMinutes }) {
+	const at = (sizeGiB, rate) => Math.ceil(sizeGiB * 1024 / rate / 60);
+	const left = {
+		least: at(leftGiB, mibPerSecond.most),
+		most: at(leftGiB, mibPerSecond.least)
+	};
+	const [quick, slow] = [at(hops * largestGiB, mibPerSecond.most), at(hops * largestGiB, mibPerSecond.least)];
+	const asked = copyMinutes === void 0 ? void 0 : hops * copyMinutes;
+	return {
+		least: Math.max(left.least, Math.min(asked ?? quick, quick)),
+		most: Math.max(left.most, asked ?? slow)
+	};
+}
+function encryptedBy({ there, only, snapshotsThere }, all) {
+	return there === void 0 ? (only ?? all).filter(({ id }) => !snapshotsThere.has(id)) : [];
+}
+function copiedBy(plan, all) {
+	if (plan.action === "copy") {
+		const taken = all.map(({ sizeGiB }) => ({
+			sizeGiB,
+			leftGiB: sizeGiB
+		}));
+		return plan.takeOver === void 0 ? {
+			copied: all,
+			taken: []
+		} : {
+			copied: [],
+			taken
+		};
+	}
+	return {
+		copied: plan.copies.filter(({ takeOver }) => takeOver === void 0).map(({ source }) => source),
+		taken: plan.copies.flatMap(({ source: { sizeGiB }, takeOver }) => takeOver === void 0 ? [] : [{
+			sizeGiB,
+			leftGiB: sizeGiB * shareLeft(plan.target, takeOver)
+		}])
+	};
+}
+const aroundMinutes = 3;
+function bootTestsOf(operations) {
+	const tests = operations.filter((operation) => operation.kind === "boot");
+	const usd = tests.map(({ site, settings }) => {
+		const gib = site.sizes.map((launches) => Math.max(...launches.map(({ memoryMiB }) => memoryMiB)) / 1024);
+		const hours = (settings.timeoutMinutes + aroundMinutes) / 60;
+		return gib.reduce((sum, one) => sum + one, 0) * hours * instancePerGiBHour;
+	});
+	return {
+		bootTests: tests.length,
+		bootTestUSD: round(usd.reduce((sum, one) => sum + one, 0))
+	};
+}
+// src/report/words.ts
+function spokenSeconds(seconds) {
+	const whole = Math.round(seconds);
+	if (whole < 60) return `${whole} s`;
+	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
+	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
+}
+function counted(number, noun, plural = `${noun}s`) {
+	return `${number} ${number === 1 ? noun : plural}`;
+}
+// src/report/costs.ts
+function costsOf(estimate, topology) {
+	const { copies, takenOver, storageGiB, intermediatesGiB, timedCopyUSD, fastSnapshotRestoreUSDPerHour } = estimate;
+	const { transferGiB, transferUSD, bootTests, bootTestUSD } = estimate;
+	const begins = copies > 0;
+	return [
+		...begins ? [counted(copies, "snapshot copy", "snapshot copies")] : [],
+		...takenOver > 0 ? [`${counted(takenOver, "snapshot copy", "snapshot copies")} of earlier runs taken over`] : [],
+		...begins ? [`between regions: ${transferGiB} GiB, about ${usd(transferUSD)}${otherTopology(estimate, topology)}`] : [],
+		...storageGiB > 0 ? [`snapshots that stay: ${storageGiB} GiB, at most ${usd(estimate.storageUSDPerMonth)} a month`] : [],
+		...intermediatesGiB > 0 ? [`encrypted copies that stay: ${intermediatesGiB} GiB, at most ${usd(estimate.intermediatesUSDPerMonth)} a month`] : [],
+		...timedCopyUSD > 0 ? [`time-based copies: ${usd(timedCopyUSD)}`] : [],
+		...fastSnapshotRestoreUSDPerHour > 0 ? [`fast snapshot restore: ${usd(fastSnapshotRestoreUSDPerHour)} an hour as long as it is on`] : [],
+		...bootTests > 0 ? [`${counted(bootTests, "boot test")}: at most ${usd(bootTestUSD)}`] : []
+	];
+}
+function otherTopology({ byTopology, transferGiB }, topology) {
+	const other = topology === "direct" ? "regional-hub" : "direct";
+	const instead = byTopology[other];
+	return instead.transferGiB === transferGiB ? "" : ` (topology ${topology}; with ${other} ${instead.transferGiB} GiB, ${usd(instead.transferUSD)})`;
+}
+function copyingTime({ minutes: { least, most } }) {
+	if (most === 0) return [];
+	return [`copying takes ${least < most ? `${least} to ${counted(most, "minute")}` : `about ${counted(most, "minute")}`}`];
+}
+function usd(amount) {
+	return `${amount.toFixed(2)} USD`;
+}
+// src/report/plan.ts
+function planRecord(request, plan, told) {
+	const { source } = plan;
+	const known = source.instanceId === void 0;
+	return {
+		version: 2,
+		dryRun: request.dryRun,
+		topology: request.topology,
+		source: {
+			account: source.account,
+			region: source.place.region,
+			amiId: known ? source.imageId : null,
+			amiName: source.image.Name ?? "",
+			snapshots: source.snapshots.map(({ id, sizeGiB, kmsKeyArn }) => ({
+				id: known ? id : null,
+				sizeGiB,
+				kmsKeyArn: kmsKeyArn ?? null
+			}))
+		},
+		targets: plan.targets.map((target) => plannedTarget(plan, target)),
+		intermediates: plan.encryptedCopies.filter((copy) => encryptedBy(copy, source.snapshots).length > 0).map(({ place, tags }) => ({
+			...place,
+			tags,
+			stays: request.keepIntermediates
+		})),
+		operations: plan.operations.map(operationRecord),
+		approved: approvedOf(request, plan),
+		estimate: estimate(request, plan),
+		...told
+	};
+}
+function operationRecord({ id, kind, place, of, kmsKeyArn, after, why }) {
+	return {
+		id,
+		kind,
+		...place,
+		of,
+		kmsKeyArn: kmsKeyArn ?? null,
+		after,
+		why,
+		outcome: "planned"
+	};
+}
+function withOutcomes(record, outcomes) {
+	return {
+		...record,
+		operations: record.operations.map((one) => ({
+			...one,
+			outcome: outcomeOf$2(outcomes?.get(one.id))
+		}))
+	};
+}
+function outcomeOf$2(outcome) {
+	if (outcome === void 0) return "planned";
+	return outcome.is === "done" && outcome.result.undone || outcome.is;
+}
+function plannedTarget({ source }, plan) {
+	const { target, replace, retained } = plan;
+	const ids = (images) => images.flatMap(({ ImageId }) => ImageId ?? []);
+	const takenOver = plan.action === "register" ? plan.copies.map(({ takeOver }) => takeOver) : plan.action === "copy" ? [plan.takeOver] : [];
+	const image = isMaking(plan) ? void 0 : plan.image;
+	return {
+		...target.place,
+		action: isMaking(plan) ? "create" : plan.action,
+		route: plan.route,
+		amiName: image?.Name ?? target.name,
+		kmsKeyArn: target.kmsKeyArn,
+		from: (isMaking(plan) ? plan.from?.place.region : void 0) ?? source.place.region,
+		volumes: source.snapshots.length,
+		sizeGiB: totalGiB(source.snapshots),
+		reuses: image?.ImageId ?? null,
+		adopts: takenOver.filter((id) => id !== void 0),
+		replaces: ids(replace),
+		removes: ids(retained?.remove ?? []),
+		keeps: (retained?.held ?? []).map(({ image: { ImageId = "", Name = "" }, why }) => ({
+			amiId: ImageId,
+			amiName: Name,
+			why
+		}))
+	};
+}
+const explained = new Set([
+	"deregister",
+	"delete",
+	"untag",
+	"reuse",
+	"boot"
+]);
+const toldOperations = 200;
+function planLines(record) {
+	const { operations, targets, intermediates, estimate, topology } = record;
+	const lines = operations.slice(0, toldOperations).map(({ kind, account, region, of, kmsKeyArn, why }) => ({
+		where: placeName({
+			account,
+			region
+		}),
+		what: `${kind} ${of.join(", ")}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
+	}));
+	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
+		where: placeName({
+			account,
+			region
+		}),
+		what: `${amiId} (${amiName}) stays: ${why}`
+	})));
+	const borne = intermediates.map(({ account, region, tags, stays }) => ({
+		where: placeName({
+			account,
+			region
+		}),
+		what: `the encrypted copy bears ${tagList(tags)}, ${stays ? "and stays" : "until the end of the run"}`
+	}));
+	const costs = [...costsOf(estimate, topology), ...copyingTime(estimate)];
+	const more = operations.length - lines.length;
+	return [
+		...lines,
+		...borne,
+		...kept.slice(0, toldOperations),
+		...more > 0 ? [{
+			where: "…",
+			what: `${more} operations more; the file of plan-file has them all`
+		}] : [],
+		{
+			where: "by estimate",
+			what: costs.length === 0 ? "nothing is copied" : costs.join("; ")
+		}
+	];
+}
+function tagList(tags) {
+	const pairs = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
+	return pairs.length === 0 ? "no tags but the action’s own" : `the tags ${pairs.join(", ")}`;
+}
+function describePlan({ source, encryptedCopies, targets }) {
+	const { image, snapshots } = source;
+	const made = targets.filter(isMaking).length;
+	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
+	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
+	return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length, "target")}${first}`;
+}
+// src/report/records.ts
+function planned({ plan, record }, asked, log) {
+	const targets = recordsOf(plan, asked, (target) => {
+		const reused = target.action === "reuse" ? {
+			id: target.image.ImageId ?? "",
+			image: target.image
+		} : void 0;
+		return recordOf(target, {
+			made: reused,
+			status: reused ? "reused" : "planned",
+			seconds: 0
+		});
+	});
+	return {
+		sourceAmiId: record.source.amiId ?? "",
+		plan: withOutcomes(record, void 0),
+		targets,
+		failures: [],
+		cleanUp: {
+			done: [],
+			failed: []
+		},
+		timeline: [],
+		seconds: log.elapsedSeconds()
+	};
+}
+function reportOf$1({ plan, record }, { asked, outcomes, created, cleanUp, pictures }, log) {
+	const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
+	const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+	return {
+		sourceAmiId: record.source.amiId ?? "",
+		plan: withOutcomes(record, new Map([...created, ...outcomes])),
+		targets: recordsOf(plan, asked, (target) => outcomeOf$1(target, byIsland.get(placeName(target.target.place)) ?? [], start)),
+		failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+		cleanUp,
+		timeline: timelineOf(outcomes),
+		pictures,
+		seconds: log.elapsedSeconds()
+	};
+}
+function recordsOf({ targets, leftOut }, asked, tell) {
+	const byPlace = new Map([...targets.map((target) => [placeName(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [placeName(target), failedRecord(target, problemLine(problems))])]);
+	return asked.flatMap((target) => byPlace.get(placeName(target)) ?? []);
+}
+function failedRecord({ account, region, optional }, error, known = void 0) {
+	return {
+		account,
+		region,
+		amiId: null,
+		amiName: known?.amiName ?? null,
+		snapshotIds: [],
+		kmsKeyArn: known?.kmsKeyArn ?? null,
+		status: "failed",
+		seconds: 0,
+		error,
+		...optional && { optional }
+	};
+}
+function outcomeOf$1(target, outcomes, start) {
+	const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1e3;
+	const right = outcomes.find(({ is, operation }) => is === "done" && ["verify", "reuse"].includes(operation.kind));
+	const made = right?.is === "done" ? right.result : void 0;
+	const failure = failureOf$1(outcomes) ?? outcomes.find(({ is }) => is === "not begun");
+	if (failure !== void 0 && failure.is !== "done") return {
+		...recordOf(target, {
+			made,
+			status: "failed",
+			seconds
+		}),
+		error: explainLine(failure.error)
+	};
+	return recordOf(target, {
+		made,
+		status: made?.reused || !isMaking(target) ? "reused" : "created",
+		seconds
+	});
+}
+function failureOf$1(outcomes) {
+	const failed = outcomes.filter((outcome) => outcome.is === "failed");
+	return failed.find(({ ended }) => !ended) ?? failed[0];
+}
+function recordOf({ target }, { made, status, seconds }) {
+	const { account, region, optional } = target.request;
+	const image = made?.image;
+	return {
+		account,
+		region,
+		amiId: image?.ImageId ?? null,
+		amiName: image?.Name ?? target.name,
+		snapshotIds: made?.snapshots ? idsOf(made.snapshots) : image ? snapshotIdsOf(image) : [],
+		kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
+		status,
+		seconds: Math.round(seconds * 10) / 10,
+		...optional && { optional }
+	};
+}
+function parameterFailures(all, log) {
+	const isOfAll = ({ kind, island }) => kind === "ready" || island === "SSM parameters";
+	for (const { operation, ...end } of all) if (end.is === "failed" && operation.kind === "parameter" && !isOfAll(operation)) log.warn(`${placeName(operation.place)} (optional): ${explainLine(end.error)}`);
+	const outcomes = all.filter(({ operation }) => isOfAll(operation));
+	const failure = failureOf$1(outcomes);
+	if (failure !== void 0) return [`The SSM parameters hold what they held before. ${explainLine(failure.error)}`];
+	if (outcomes.some(({ is }) => is === "not begun")) log.warn("the SSM parameters hold what they held before, because not all could be set");
+	return [];
+}
+const steps = {
+	encrypt: "encrypt",
+	await: "encrypt",
+	copy: "copy",
+	"copy-image": "copy",
+	register: "register",
+	verify: "register",
+	boot: "boot",
+	publish: "publish"
+};
+function timelineOf(outcomes) {
+	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && Object.hasOwn(steps, operation.kind));
+	return [...Map.groupBy(begun, ({ operation }) => `${placeName(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
+		const [first] = group;
+		return {
+			place: first === void 0 ? "" : placeName(first.operation.place),
+			step: steps[first?.operation.kind ?? ""] ?? "",
+			from: Math.min(...group.map(({ from }) => from)),
+			to: Math.max(...group.map(({ to }) => to))
+		};
+	});
+}
+// src/report/stopped.ts
+var ProblemsError = class extends Error {
+	name = "ProblemsError";
+	problems;
+	plan;
+	madeImageId;
+	constructor(problems, plan, madeImageId) {
+		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
+		const all = `the ${plan === void 0 ? "job summary" : "file of plan-file"} has them all`;
+		const when = madeImageId === void 0 ? "before anything was changed" : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
+		super(`${count} found ${when}.\n${problemLines(problems, all)}`);
+		this.problems = problems;
+		this.plan = plan;
+		this.madeImageId = madeImageId;
+	}
+};
+var StoppedError = class extends Error {
+	name = "StoppedError";
+	plan;
+	constructor(cause, plan) {
+		super(errorMessage(cause), { cause });
+		this.plan = plan;
+	}
+};
+// src/report/mermaid.ts
+const drawn = 30;
+function diagram(settings, lines) {
+	return [
+		"```mermaid",
+		`%%{init: ${JSON.stringify(settings)}}%%`,
+		...lines,
+		"```"
+	];
+}
+function flowchart({ source, targets, operations }) {
+	const making = targets.filter(({ action }) => action === "create");
+	if (making.length === 0) return [];
+	const size = totalGiB(source.snapshots);
+	const lines = ["flowchart LR", `  source["${mermaidLabel(source.amiId ?? "yet to be made")}<br/>${mermaidLabel(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, "volume")}, ${size} GiB"]`];
+	const copied = operations.filter(({ kind }) => kind === "encrypt" || kind === "await");
+	const encrypted = [...new Map(copied.map((one) => [one.region, one])).values()];
+	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
+	const from = (target) => target.account !== source.account && encrypted.some(({ region }) => region === target.from) ? `copy_${id(target.from)}` : "source";
+	if (making.length <= drawn) for (const [index, target] of making.entries()) {
+		const verb = target.route === "copy" ? "share, copy image" : "share, copy, register";
+		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${mermaidLabel(target.amiName)}"]`);
+	}
+	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted(group.length, "account")}| region${index}["${group[0]?.region}"]`);
+	return diagram({ flowchart: { wrappingWidth: 400 } }, lines);
+}
+function id(region) {
+	return region.replace(/-/g, "_");
+}
+const titleCharacter = 6.5;
+function gantt({ timeline, targets }) {
+	const byPlace = Map.groupBy(timeline, ({ place }) => place);
+	const start = Math.min(...timeline.map(({ from }) => from));
+	const made = new Set(targets.map(({ account, region }) => `${account}/${region}`));
+	const failed = new Set(targets.filter(({ status }) => status === "failed").map(({ account, region }) => `${account}/${region}`));
+	const rank = (place) => made.has(place) ? failed.has(place) ? 1 : 2 : 0;
+	const places = [...byPlace].map(([place, spans]) => ({
+		place,
+		spans,
+		end: Math.max(...spans.map(({ to }) => to))
+	})).sort((a, b) => rank(a.place) - rank(b.place) || b.end - a.end);
+	if (places.length === 0) return [];
+	const lines = [
+		"gantt",
+		"  dateFormat x",
+		"  axisFormat %H:%M:%S"
+	];
+	const shown = places.slice(0, drawn);
+	for (const { place, spans } of shown) {
+		lines.push(`  section ${mermaidLabel(place)}`);
+		for (const { step, from, to } of spans.filter(({ from, to }) => to - from >= 10)) {
+			const mark = failed.has(place) ? "crit, " : "";
+			lines.push(`  ${step} :${mark}${Math.round(from - start)}, ${Math.round(to - start)}`);
+		}
+	}
+	const more = places.length - drawn;
+	const longest = Math.max(...shown.map(({ place }) => place.length));
+	return [...diagram({ gantt: { leftPadding: Math.ceil(longest * titleCharacter) + 20 } }, lines), ...more > 0 ? ["", `${drawn} of ${places.length}: those that failed, then the slowest.`] : []];
+}
+// src/report/summary.ts
+const maxBytes = 1048576;
+const unfolded = 20;
+function summaryText(report) {
+	const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
+	const failed = targets.filter(({ status }) => status === "failed");
+	const id = sourceAmiId === "" ? plan === void 0 ? "not found" : "yet to be made" : markdown(sourceAmiId);
+	const source = plan === void 0 ? "" : sourceText(plan.source);
+	const took = seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : "";
+	const head = [`## ${verdict(report)}`, ...swept ? [] : ["", `Source ${id}${source}.${took}`]];
+	const found = problems.flatMap(({ places, what, remedy }) => [`- **${markdown(places)}**: ${markdown(what)}`, ...remedy === "" ? [] : [`  - What to do: ${markdown(remedy)}`]]);
+	const failing = [...failures.flatMap((failure) => failureText(failure)), ...problems.length > 0 ? [] : failed.flatMap(({ account, region, error = "", optional = false }) => failureText(error, `**${markdown(placeName({
+		account,
+		region
+	}))}**${optional ? " (optional)" : ""}: `))];
+	const table = ["| account | region | AMI | name | volumes | GiB | key | status | time |", "|---|---|---|---|--:|--:|---|---|--:|"];
+	const volumes = plan?.source.snapshots ?? [];
+	const rows = [...failed, ...targets.filter(({ status }) => status !== "failed")].map((target) => row(target, volumes));
+	const cleaned = [...cleanUp.done.map((what) => `- ${markdown(what)}`), ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${markdown(what)}`)];
+	return within$1([
+		...head,
+		...section("Problems", found),
+		...section("Failures", failing),
+		...section("Warnings", [...plan?.warnings ?? [], ...plan?.dryRun ? plan.unasked : []].map((warning) => `- ${markdown(warning)}`))
+	], [...rows.length > 0 ? [
+		"",
+		...table,
+		...rows.slice(0, unfolded)
+	] : [], ...rows.length > unfolded ? [
+		"",
+		`<details><summary>The other ${rows.length - unfolded} targets</summary>`,
+		"",
+		...table,
+		...rows.slice(unfolded)
+	] : []], [
+		...rows.length > unfolded ? ["", "</details>"] : [],
+		...section("How it went", gantt(report)),
+		...planText(plan),
+		...section("Cleaned up", cleaned)
+	]);
+}
+function section(title, lines) {
+	return lines.length === 0 ? [] : [
+		"",
+		`### ${title}`,
+		"",
+		...lines
+	];
+}
+function failureText(failure, where = "") {
+	const [what = "", ...remedies] = failure.split(/\. (?=What to do: )/);
+	return [`- ${where}${markdown(what)}`, ...remedies.map((remedy) => `  - ${markdown(remedy)}`)];
+}
+function sourceText({ amiName, account, region, snapshots }) {
+	return ` (${markdown(amiName)}; ${counted(snapshots.length, "volume")}, ${totalGiB(snapshots)} GiB) in ${markdown(placeName({
+		account,
+		region
+	}))}`;
+}
+function verdict(report) {
+	const { swept, targets, plan, problems = [], madeImageId, cleanUp } = report;
+	if (swept === true) return sweepVerdict(cleanUp);
+	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; ${madeImageId === void 0 ? "nothing was changed" : `${markdown(madeImageId)} was made and is kept, nothing else was changed`}`;
+	if (plan?.dryRun === true) {
+		const [toMake, out] = ["planned", "failed"].map((one) => targets.filter(({ status }) => status === one).length);
+		const without = out === 0 ? "" : `; ${out} left out, because they have problems`;
+		return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made${without}; nothing was changed`;
+	}
+	return targets.length === 0 ? "❌ The run failed" : targetsVerdict(report);
+}
+function sweepVerdict({ failed, done }) {
+	if (failed.length > 0) return "❌ Not all that earlier runs left could be taken back";
+	return done.length > 0 ? "🧹 What earlier runs left is taken back" : "🧹 Earlier runs left nothing";
+}
+function targetsVerdict({ targets, failures, cleanUp }) {
+	const made = targets.filter(isReady).length;
+	const lost = targets.filter(isLost).length;
+	if (lost > 0) {
+		const others = made === 0 ? "" : `; ${made === 1 ? "1 AMI is" : `${made} AMIs are`} ready`;
+		return `❌ ${lost} of ${targets.length} targets failed${others}`;
+	}
+	const missing = targets.length - made;
+	const all = made === 1 ? "The AMI is" : `All ${made} AMIs are`;
+	const ready = missing === 0 ? all : `${made} of ${targets.length} AMIs are`;
+	if (failures.length > 0) return `❌ ${ready} ready, but publishing failed`;
+	if (cleanUp.failed.length > 0) return `⚠️ ${ready} ready, but something was left behind`;
+	return missing === 0 ? `✅ ${ready} ready` : `⚠️ ${ready} ready; the others are optional, and failed`;
+}
+function row({ account, region, amiId, amiName, status, kmsKeyArn, seconds }, volumes) {
+	const link = amiId === null ? "" : `[${markdownCell(amiId)}](${consoleUrl(region, amiId)})`;
+	const key = kmsKeyArn === null ? "" : keyLink(kmsKeyArn, region);
+	const icon = {
+		created: "✅",
+		reused: "♻️",
+		failed: "❌",
+		planned: "📋"
+	}[status];
+	const time = status === "planned" ? "" : spokenSeconds(seconds).replaceAll(" ", "&nbsp;");
+	return `| ${account} | ${region} | ${link} | ${markdownCell(amiName ?? "")} | ${volumes.length || ""} | ${totalGiB(volumes) || ""} | ${key} | ${icon}&nbsp;${status} | ${time} |`;
+}
+function keyLink(arn, region) {
+	const id = arn.split("/").at(-1) ?? "";
+	return `[${markdownCell(`${id.slice(0, id.startsWith("mrk-") ? 12 : 8)}…`)}](${new URL(consoleUrl(region, "")).origin}/kms/home?region=${region}#/kms/keys/${encodeURIComponent(id)})`;
+}
+function planText(plan) {
+	if (plan === void 0) return [];
+	const { estimate, dryRun, topology } = plan;
+	const costs = [...costsOf(estimate, topology), ...dryRun ? copyingTime(estimate) : []];
+	if (costs.length === 0) return [];
+	const list = [
+		...costs.map((one) => `- ${one}`),
+		"",
+		`<sub>By ${estimate.basis}.</sub>`
+	];
+	return [...dryRun && estimate.copies + estimate.takenOver + estimate.bootTests > 0 ? section("Plan", flowchart(plan)) : [], ...section("Costs, by estimate", list)];
+}
+function within$1(head, middle, tail) {
+	const bytes = (lines) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+	const first = fitting(head, maxBytes / 2);
+	const last = fitting(tail, maxBytes / 4);
+	const kept = fitting(middle, maxBytes - bytes(first) - bytes(last) - 200);
+	return [
+		...first,
+		...kept,
+		...last,
+		""
+	].join("\n");
+}
+function fitting(lines, room) {
+	const kept = [];
+	let used = 0;
+	for (const line of lines) {
+		used += Buffer.byteLength(line) + 1;
+		if (used > room - 100) return [
+			...kept,
+			"",
+			`…and ${lines.length - kept.length} lines more; the files of plan-file and targets-file have them all.`
+		];
+		kept.push(line);
+	}
+	return kept;
 }
 // src/aws/key-policy.ts
 const sidPrefix = "ShareEncryptedAmi";
@@ -41782,153 +47865,6 @@ async function lookedFor(place, seconds, look) {
 		const found = await look();
 		if (found !== void 0) return found;
 	}
-}
-// src/aws/describe.ts
-const idsPerCall = 200;
-async function describeSnapshots(place, ids) {
-	return byIds(ids, async (SnapshotIds) => {
-		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
-		return Snapshots ?? [];
-	});
-}
-async function lockedSnapshots(place, ids) {
-	return (await byIds(ids, async (SnapshotIds) => pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
-			SnapshotIds,
-			NextToken
-		}));
-		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
-		};
-	}))).filter(({ LockState }) => LockState !== "expired");
-}
-async function describeImages(place, ids) {
-	return byIds(ids, async (ImageIds) => {
-		const { Images } = await place.ec2(new DescribeImagesCommand({
-			ImageIds,
-			IncludeDeprecated: true,
-			IncludeDisabled: true
-		}));
-		return Images ?? [];
-	});
-}
-async function byIds(ids, describe) {
-	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall) {
-		let rest = ids.slice(start, start + idsPerCall);
-		while (rest.length > 0) try {
-			found.push(...await describe(rest));
-			break;
-		} catch (error) {
-			if (!isAbsent(error)) throw error;
-			const known = rest.filter((id) => !errorMessage(error).includes(id));
-			rest = known.length < rest.length ? known : [];
-		}
-	}
-	return found;
-}
-async function ancestryOf(place, id) {
-	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
-	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
-}
-function imagesInBin(place) {
-	return pages(async (NextToken) => {
-		const page = await place.ec2(new ListImagesInRecycleBinCommand({ NextToken }));
-		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	});
-}
-function ownImages(place, ...filters) {
-	return imagesOf(place, ["self"], ...filters);
-}
-async function imagesWith(place, snapshotIds) {
-	if (snapshotIds.length === 0) return [];
-	return ownImages(place, {
-		Name: "block-device-mapping.snapshot-id",
-		Values: snapshotIds
-	});
-}
-function imagesOf(place, owners, ...filters) {
-	return listImages(place, { Owners: [...owners] }, filters);
-}
-function sharedImages(place, ...filters) {
-	return listImages(place, { ExecutableUsers: ["self"] }, filters);
-}
-function visibleImages(place, ...filters) {
-	return listImages(place, {}, filters);
-}
-async function listImages(place, whose, Filters) {
-	const fitting = (await byFilters(Filters, async (Filters, NextToken) => {
-		const page = await place.ec2(new DescribeImagesCommand({
-			...whose,
-			Filters,
-			IncludeDeprecated: true,
-			IncludeDisabled: true,
-			NextToken
-		}));
-		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	})).filter((image) => Filters.every((filter) => fits$1(filter, image, { name: image.Name })));
-	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
-}
-const valuesPerFilter = 200;
-async function byFilters(filters, read) {
-	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
-	if (long === void 0) return pages((token) => read(filters, token));
-	const { Name, Values = [] } = long;
-	const others = filters.filter((one) => one !== long);
-	const found = [];
-	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
-		Name,
-		Values: part
-	}], read));
-	return found;
-}
-async function ownSnapshots(place, ...filters) {
-	const fitting = (await byFilters(filters, async (Filters, NextToken) => {
-		const page = await place.ec2(new DescribeSnapshotsCommand({
-			OwnerIds: ["self"],
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
-		};
-	})).filter((snapshot) => filters.every((filter) => fits$1(filter, snapshot, {})));
-	return [...new Map(fitting.map((snapshot) => [snapshot.SnapshotId, snapshot])).values()];
-}
-function fits$1({ Name = "", Values = [] }, { Tags = [] }, fields) {
-	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
-	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
-	return actual === void 0 || Values.some((pattern) => actual.some((value) => matches(pattern, String(value ?? ""))));
-}
-function matches(pattern, text) {
-	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
-		if (part === "*") return "[\\s\\S]*";
-		if (part === "?") return "[\\s\\S]";
-		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
-	});
-	return new RegExp(`^${expression}$`).test(text);
-}
-async function pages(read) {
-	const all = [];
-	for (let token;;) {
-		const { items, next } = await read(token);
-		all.push(...items);
-		if (!next) return all;
-		token = next;
-	}
-}
-// src/join.ts
-async function joined(promises) {
-	await Promise.allSettled(promises);
-	return Promise.all(promises);
 }
 // src/observe/users.ts
 const templateVersions = "10000";
@@ -42070,7 +48006,7 @@ function asPoliciesSee(_, value) {
 	const { Key } = value ?? {};
 	return typeof Key === "string" && Key.startsWith("share-encrypted-ami:") ? Key : value;
 }
-function reading(action, without, ask) {
+function reading$1(action, without, ask) {
 	return {
 		service: "ec2",
 		action: `ec2:${action}`,
@@ -42105,8 +48041,16 @@ function question(operation, keyArn, how) {
 		counts: "through-ec2",
 		mending: "action",
 		foreign: false,
+		otherwise: [],
 		...how
 	};
+}
+function reading(operation, keyArn, ask) {
+	return question(operation, keyArn, {
+		counts: "ours",
+		dry: false,
+		ask
+	});
 }
 function usingKey(keyArn) {
 	return [question("GenerateDataKeyWithoutPlaintext", keyArn, {
@@ -42216,11 +48160,7 @@ function changingPolicy(keyArn, change) {
 		};
 		return [...gone.length > 0 ? [deleted] : [], ...bytes > 32768 ? [long] : []];
 	};
-	return question("GetKeyPolicy", keyArn, {
-		counts: "ours",
-		dry: false,
-		ask
-	});
+	return reading("GetKeyPolicy", keyArn, ask);
 }
 // src/operations/limits.ts
 const minutesForCopies = 120;
@@ -42291,9 +48231,13 @@ function commandOf$3({ source, leaseId }, { key, principalArn }) {
 		Name: grantName(source.imageId, leaseId)
 	});
 }
+const otherAccess = "or, if it is to make grants for AWS resources only (kms:GrantIsForAWSResource), set source-key-access to policy, which takes kms:GetKeyPolicy and kms:PutKeyPolicy; or to existing, where the policy of the key lets the target accounts use it already";
 function asksToAllow(operation, asking) {
 	const { key } = operation;
-	return operation.by === "grant" ? [granting(commandOf$3(asking, operation)), ...revoking(key)] : [changingPolicy(key, ownStatements(asking, operation))];
+	return operation.by === "grant" ? [{
+		...granting(commandOf$3(asking, operation)),
+		otherwise: [otherAccess]
+	}, ...revoking(key)] : [changingPolicy(key, ownStatements(asking, operation))];
 }
 function asksForAccess({ key }) {
 	return takingUnder(key);
@@ -42307,7 +48251,8 @@ async function grantKey$1(run, place, operation) {
 			what: `grant the use of ${key}`
 		}, grant)).GrantId;
 	} catch (error) {
-		throw new StepError(`Granting ${principalArn} the use of ${key}`, error);
+		const remedy = isDenied(error) ? [explain(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
+		throw new StepError(`Granting ${principalArn} the use of ${key}`, error, remedy);
 	}
 }
 const settleSeconds = 300;
@@ -42375,7 +48320,7 @@ function accessRemedy(keyArn, denied, { run, account }) {
 	if (lacksPolicy(denied)) {
 		if (!lacksIn(errorMessage(denied), "identity-based policy")) return void 0;
 		const statements = useStatements({ Resource: keyArn });
-		return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: add to the target role's policy ${JSON.stringify(statements)}`;
+		return `a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same: ${templateFirst(sourceKeyParameter(keyArn, run.request.source.region), `add to the target role's policy ${JSON.stringify(statements)}`)}`;
 	}
 	if (keyAccess !== "existing") return void 0;
 	const statements = useStatements({
@@ -42383,6 +48328,765 @@ function accessRemedy(keyArn, denied, { run, account }) {
 		Resource: "*"
 	});
 	return `with source-key-access existing, the key policy of ${keyArn} (or a grant) must let the target account use it: add ${JSON.stringify(statements)}; or set source-key-access to grant`;
+}
+// src/operations/boot-verdict.ts
+const passing = /^(Insufficient\w*|Unsupported|VcpuLimitExceeded|InstanceLimitExceeded|\w*LimitExceeded|InvalidSubnet.*|.*Capacity\w*)$/;
+const standing = [
+	"PendingVerification",
+	"OptInRequired",
+	"Blocked",
+	"UnauthorizedOperation"
+];
+const ofKey = /InvalidKMSKey|KMSKey|\bKMS\b|kms:/;
+function refusalVerdict(error) {
+	const code = errorCode(error).replace(/^(Client|Server)\./, "");
+	const why = errorMessage(error);
+	if (ofKey.test(code) || ofKey.test(why) && !standing.includes(code)) return {
+		is: "failed",
+		why,
+		byKey: true
+	};
+	if (/^Invalid(AMIID|Snapshot)/.test(code)) return {
+		is: "failed",
+		why,
+		byKey: false
+	};
+	return passing.test(code) ? {
+		is: "elsewhere",
+		why
+	} : neverBy(error);
+}
+function neverBy(error) {
+	const { message, remedy } = explain(error);
+	return {
+		is: "never",
+		why: message,
+		remedy
+	};
+}
+function endVerdict({ StateReason, StateTransitionReason = "", State }) {
+	const { Code = "", Message = "" } = StateReason ?? {};
+	const words = [...new Set([
+		Code,
+		Message,
+		StateTransitionReason
+	])].filter((one) => one !== "");
+	const told = words.filter((one) => !words.some((other) => other !== one && other.startsWith(one))).join("; ");
+	const all = words.join(" ");
+	const why = `the instance is ${State?.Name ?? "gone"}: ${told === "" ? "AWS says not why" : told}`;
+	if (/Client\.InternalError/.test(all) || ofKey.test(all)) return {
+		is: "failed",
+		why,
+		byKey: true
+	};
+	if (/Server\.|Client\.VolumeLimitExceeded|InsufficientInstanceCapacity/.test(all)) return {
+		is: "elsewhere",
+		why
+	};
+	if (/Client\.UserInitiatedShutdown|User initiated/.test(all)) return {
+		is: "elsewhere",
+		why: `somebody ended it: ${why}`
+	};
+	return {
+		is: "failed",
+		why,
+		byKey: false
+	};
+}
+function keyRemedy(role, keyArn) {
+	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${statement([
+		"Decrypt",
+		"DescribeKey",
+		"GenerateDataKeyWithoutPlaintext",
+		"ReEncryptFrom",
+		"ReEncryptTo",
+		"CreateGrant"
+	].map((operation) => `kms:${operation}`), [keyArn])}, and to the policy of the key the same with "Resource":"*" and the role as its principal, unless that leaves it to IAM`;
+}
+// src/operations/client-token.ts
+function clientToken(leaseId, ...parts) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
+}
+// src/operations/patiently.ts
+const patienceMs = 12e4;
+const unseenMs$2 = 3e5;
+function onceSeen(place, act) {
+	return retried({
+		place,
+		on: isUnseen,
+		forMs: unseenMs$2,
+		wait: (count) => Math.min(500 * count, 1e4)
+	}, act);
+}
+async function patiently(place, act) {
+	const until = place.clock.now() + patienceMs;
+	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
+		return await act();
+	} catch (error) {
+		if (!(isDenied(error) || hasCode(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		await place.sleep(wait).catch(() => {
+			throw error;
+		});
+	}
+}
+// src/operations/instances.ts
+function launchToken(leaseId, place, count) {
+	return clientToken(leaseId, "boot", placeName(place), String(count));
+}
+function isLaunchedBy(instance, leaseId, place) {
+	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
+}
+const live = [
+	"pending",
+	"running",
+	"stopping",
+	"stopped"
+];
+async function leasedInstances(place, leases, imageId) {
+	const Filters = [
+		leases === "any" ? {
+			Name: "tag-key",
+			Values: [tagKeys.lease]
+		} : {
+			Name: `tag:${tagKeys.lease}`,
+			Values: [...leases]
+		},
+		...imageId === void 0 ? [] : [{
+			Name: `tag:${tagKeys.sourceAmi}`,
+			Values: [imageId]
+		}],
+		{
+			Name: "instance-state-name",
+			Values: live
+		}
+	];
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeInstancesCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Reservations ?? [],
+			next: page.NextToken
+		};
+	})).flatMap(({ Instances = [] }) => Instances).filter((one) => {
+		const lease = tagValue(one, tagKeys.lease);
+		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
+	});
+}
+async function describeInstance(place, id) {
+	try {
+		const { Reservations = [] } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [id] }));
+		return Reservations.flatMap(({ Instances = [] }) => Instances)[0];
+	} catch (error) {
+		if (isAbsentInstance(error)) return void 0;
+		throw error;
+	}
+}
+function isAbsentInstance(error) {
+	return hasCode(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
+}
+async function terminate(place, id) {
+	await patiently(place, async () => {
+		try {
+			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
+		} catch (error) {
+			if (isAbsentInstance(error)) return;
+			if (isDenied(error) && hasEnded(await describeInstance(place, id))) return;
+			throw error;
+		}
+	});
+}
+const endLookMs = 5e3;
+async function ended(place, id) {
+	while (!hasEnded(await describeInstance(place, id))) await place.sleep(endLookMs);
+}
+function hasEnded(instance) {
+	return instance === void 0 || instance.State?.Name === "terminated";
+}
+// src/operations/boot-watch.ts
+const unseenMs$1 = 3e5;
+const mostMisses = 4;
+async function watch(operation, { run, place }, id) {
+	const began = place.clock.now();
+	const lookMs = Math.min(run.request.pollSeconds, 10) * 1e3;
+	let seen;
+	let misses = 0;
+	for (;;) {
+		await place.sleep(lookMs);
+		const now = await standingOf(place, id, operation.settings.test).catch((error) => {
+			if (!isTransient(error) && !isThrottling(error)) throw error;
+			return seen;
+		});
+		misses = now === void 0 ? misses + 1 : 0;
+		seen = now ?? seen;
+		const verdict = verdictBy(operation, {
+			now,
+			seen,
+			misses,
+			passedMs: place.clock.now() - began
+		});
+		if (verdict !== void 0) return verdict;
+	}
+}
+function verdictBy(operation, { now, seen, misses, passedMs }) {
+	if (now?.isUp) return { is: "up" };
+	if (now?.ended !== void 0) return endVerdict(now.ended);
+	if (seen === void 0 && passedMs > unseenMs$1) return {
+		is: "elsewhere",
+		why: "the instance is not seen"
+	};
+	if (seen !== void 0 && misses > mostMisses) return {
+		is: "elsewhere",
+		why: "the instance is gone"
+	};
+	if (passedMs < operation.settings.timeoutMinutes * 6e4) return void 0;
+	return lateVerdict(operation, seen?.shown ?? "not seen", seen?.lacksAgent === true);
+}
+function lateVerdict({ settings, site }, shown, lacksAgent) {
+	const why = `not up within boot-timeout-minutes (${settings.timeoutMinutes}): ${shown}`;
+	if (lacksAgent && site.profile === void 0) return {
+		is: "never",
+		why: `${why}; without boot-instance-profile, its role or the network may be at fault`
+	};
+	return {
+		is: "failed",
+		why,
+		byKey: false
+	};
+}
+async function standingOf(place, id, test) {
+	const status = await statusOf(place, id);
+	if (status === void 0) return void 0;
+	const state = status.InstanceState?.Name ?? "pending";
+	if (state !== "pending" && state !== "running") return {
+		isUp: false,
+		ended: await describeInstance(place, id) ?? { State: { Name: state } },
+		shown: state,
+		lacksAgent: false
+	};
+	const ebs = status.AttachedEbsStatus?.Status;
+	const checks = [
+		["instance", status.InstanceStatus?.Status],
+		["system", status.SystemStatus?.Status],
+		["EBS", ebs === void 0 || ebs === "not-applicable" ? "ok" : ebs]
+	];
+	const passed = state === "running" && checks.every(([, one]) => one === "ok");
+	const hasAgent = test === "status" || passed && await isAgentOnline(place, id);
+	const shown = checks.map(([name, one]) => `${name} status ${one ?? "unknown"}`).join(", ");
+	return {
+		isUp: passed && hasAgent,
+		ended: void 0,
+		shown: `${state}; ${shown}${passed && !hasAgent ? ", the agent of Systems Manager is not online" : ""}`,
+		lacksAgent: passed
+	};
+}
+async function statusOf(place, id) {
+	try {
+		const command = new DescribeInstanceStatusCommand({
+			InstanceIds: [id],
+			IncludeAllInstances: true
+		});
+		return (await place.ec2(command)).InstanceStatuses?.[0];
+	} catch (error) {
+		if (isAbsentInstance(error)) return void 0;
+		throw error;
+	}
+}
+async function isAgentOnline(place, id) {
+	const command = new DescribeInstanceInformationCommand({ Filters: [{
+		Key: "InstanceIds",
+		Values: [id]
+	}] });
+	const { InstanceInformationList = [] } = await place.ssm(command);
+	return InstanceInformationList.some(({ InstanceId, PingStatus }) => InstanceId === id && PingStatus === "Online");
+}
+// src/operations/console.ts
+const mostCharacters = 200;
+const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
+const secrets = [
+	[/<(Password|Passphrase)>[^<]*/gi, "<$1>***"],
+	[/\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b/g, "***"],
+	[/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, "***"],
+	[/\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk-)[\w-]{10,}/g, "***"],
+	[/\b([a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)[^\s@/]+@/gi, "$1***@"],
+	[/\b((?:authorization|bearer)\b[=:\s]+(?:bearer\s+|basic\s+)?)\S+/gi, "$1***"],
+	[/\b([\w.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key)[\w.-]*["']?\s*(?:=>|[=:])\s*)("[^"]*"|'[^']*'|\S+)/gi, "$1***"],
+	[/(?<![\w/+.-])(?=[A-Za-z+/]*\d)(?=[\d+/]*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}(?![\w.-])/g, "***"]
+];
+function withoutSecrets(text) {
+	return secrets.reduce((masked, [pattern, by]) => masked.replace(pattern, by), text.replace(privateKey, "***"));
+}
+const lineCharacters = 1e3;
+function lastLines(console) {
+	return console.slice(-32768).replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])/g, "").replace(privateKey, "***").split(/[\r\n]+/).map((line) => line.replace(/[^\P{C}\t]/gu, "").trim()).filter((line) => line !== "").slice(-20).map((line) => withoutSecrets(line.slice(0, lineCharacters))).map((line) => line.length > mostCharacters ? `${line.slice(0, mostCharacters)}…` : line);
+}
+async function consoleLines(place, InstanceId, isNitro) {
+	const read = async (Latest) => {
+		const { Output = "" } = await place.ec2(new GetConsoleOutputCommand({
+			InstanceId,
+			...Latest && { Latest }
+		}));
+		return Buffer.from(Output, "base64").toString("utf8");
+	};
+	let text = "";
+	try {
+		text = await read(isNitro);
+	} catch (error) {
+		if (!isNitro || !hasCode(error, "UnsupportedOperation")) throw error;
+		text = await read(false);
+	}
+	return lastLines(text);
+}
+async function screenshot(place, InstanceId) {
+	const { ImageData = "" } = await place.ec2(new GetConsoleScreenshotCommand({ InstanceId }));
+	return ImageData === "" ? void 0 : Buffer.from(ImageData, "base64");
+}
+// src/aws/key-users.ts
+const taken = ["kms:Decrypt", "kms:CreateGrant"];
+function policyAdmits(policy, owner, user) {
+	if ("account" in user && user.role !== void 0) return false;
+	const admitting = statementsOf(policy).filter((one) => one.Effect === "Allow" && admits(one, owner, user));
+	return taken.every((action) => admitting.some((one) => allows(one, action)));
+}
+function grantAdmits({ GranteePrincipal, Operations = [] }, user) {
+	if (!("account" in user) || !Operations.includes("Decrypt")) return false;
+	return user.role === void 0 ? accountOf$2(GranteePrincipal) === user.account : GranteePrincipal === user.role;
+}
+function accountOf$2(principal = "") {
+	return /^\d{12}$/.test(principal) ? principal : principal.split(":")[4];
+}
+function admits(statement, owner, user) {
+	const principals = principalsOf(statement);
+	if (principals.includes("*")) return fits$1(statement, user);
+	const others = principals.map(accountOf$2).filter((account) => account !== owner);
+	return "account" in user ? others.includes(user.account) : others.length > 0;
+}
+function fits$1(statement, user) {
+	const accounts = valuesOf(statement, "kms:CallerAccount", "aws:PrincipalAccount");
+	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
+	const organizations = valuesOf(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
+	if (organizations.length === 0 || "account" in user) return true;
+	return organizations.some((one) => one === user.organization || one.includes("*"));
+}
+function valuesOf({ Condition = {} }, ...keys) {
+	const wanted = keys.map((key) => key.toLowerCase());
+	return Object.entries(Condition).filter(([operator]) => !/Not|^Null/.test(operator)).flatMap(([, conditions]) => Object.entries(conditions)).flatMap(([key, values]) => wanted.includes(key.toLowerCase()) ? [values].flat() : []);
+}
+function allows({ Action, NotAction }, action) {
+	if (Action === void 0) return !matches(NotAction, action);
+	return matches(Action, action);
+}
+function matches(patterns, action) {
+	return [patterns ?? []].flat().some((pattern) => {
+		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
+		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
+	});
+}
+// src/operations/launching.ts
+const launchOperations = [
+	"Encrypt",
+	"Decrypt",
+	"ReEncryptFrom",
+	"ReEncryptTo",
+	"GenerateDataKey",
+	"GenerateDataKeyWithoutPlaintext",
+	"DescribeKey",
+	"CreateGrant"
+];
+function asksForLaunchers(settings, account) {
+	const { key } = settings;
+	const launchers = launchersOf(settings, account);
+	if (launchers.length === 0) return [];
+	const names = launchers.map(({ name }) => name).join();
+	return [{
+		...reading("GetKeyPolicy", key, ({ place }) => lacking(place, key, launchers)),
+		key: `${key} for ${names}`
+	}];
+}
+async function launchersTold(place, settings) {
+	const launchers = launchersOf(settings, place.account);
+	if (launchers.length === 0) return [];
+	const out = await lacking(place, settings.key, launchers);
+	return out.length === 0 ? [`its policy and its grants let the others who are to launch the AMI use ${settings.key}`] : out.map(({ what }) => what);
+}
+function launchersOf({ key, launchPermissions, grantElsewhere }, account) {
+	return [...launchPermissions.flatMap((permission) => launcherOf(permission, key) ?? []), ...grantElsewhere.map((role) => serviceRole(role, key))].filter(({ user }) => !("account" in user && user.account === account));
+}
+async function lacking(place, key, launchers) {
+	const policy = await outBy(place, launchers, async () => {
+		const read = await readPolicy(place, key);
+		return (user) => policyAdmits(read, place.account, user);
+	});
+	if (policy.out.length === 0) return [];
+	const grants = await outBy(place, policy.out, async () => {
+		const read = await listGrants(place, key);
+		return (user) => read.some((grant) => grantAdmits(grant, user));
+	});
+	return grants.out.map(({ name, user, remedy }) => {
+		const unread = ("role" in user ? [grants] : [policy, grants]).flatMap(({ why }) => why ?? []);
+		return { what: `${unread.length === 0 ? `${name} can't use ${key}, since neither its policy nor a grant allows it: instances that it launches of the AMI end with Client.InternalError` : `whether ${name} can use ${key}, as launching the AMI takes, is not known (${unread.join("; ")})`}. What to do${unread.length === 0 ? "" : ", unless it is so already"}: ${remedy}` };
+	});
+}
+async function outBy(place, launchers, read) {
+	try {
+		const admits = await read();
+		return { out: launchers.filter(({ user }) => !admits(user)) };
+	} catch (error) {
+		place.signal.throwIfAborted();
+		return {
+			out: launchers,
+			why: errorMessage(error instanceof AwsCallError ? error.cause : error)
+		};
+	}
+}
+function launcherOf(permission, key) {
+	const { UserId, OrganizationArn, OrganizationalUnitArn } = permission;
+	const resource = addTo(key);
+	if (UserId !== void 0) {
+		const statements = launchStatements({ Principal: { AWS: rootOf(UserId, key) } });
+		return {
+			name: `account ${UserId}`,
+			user: { account: UserId },
+			remedy: `${resource}: ${statements}`
+		};
+	}
+	const [organization, unit] = (OrganizationArn ?? OrganizationalUnitArn ?? "").split(":").at(-1)?.split("/").slice(1) ?? [];
+	if (organization === void 0) return void 0;
+	const statements = launchStatements({
+		Principal: { AWS: "*" },
+		Condition: unit === void 0 ? { StringEquals: { "aws:PrincipalOrgID": organization } } : { "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": [`${organization}/*/${unit}/*`] } }
+	});
+	return {
+		name: unit ?? organization,
+		user: {
+			organization,
+			unit
+		},
+		remedy: `${resource}: ${statements}`
+	};
+}
+function serviceRole(role, key) {
+	const account = role.split(":")[4] ?? "";
+	const statement = {
+		Sid: "LetItsAccountGrantTheKey",
+		Effect: "Allow",
+		Principal: { AWS: rootOf(account, key) }
+	};
+	const grant = `aws kms create-grant --region ${regionOfKey(key)} --key-id ${key} --grantee-principal ${role} --operations ${launchOperations.join(" ")}`;
+	const allowing = JSON.stringify({
+		...statement,
+		Action: "kms:CreateGrant",
+		Resource: "*"
+	});
+	const remedy = `no other account can make a grant for a service-linked role. ${addTo(key)}: ${allowing}; then, in account ${account}: ${grant}`;
+	return {
+		name: `${role} (grant-key-to)`,
+		user: {
+			account,
+			role
+		},
+		remedy
+	};
+}
+function addTo(key) {
+	return `add to the policy of ${key}`;
+}
+function rootOf(account, key) {
+	return `arn:${partitionOf(regionOfKey(key))}:iam::${account}:root`;
+}
+function launchStatements({ Condition = {}, ...whom }) {
+	const allow = (Sid, actions, condition) => JSON.stringify({
+		Sid,
+		Effect: "Allow",
+		...whom,
+		Action: actions.map((one) => `kms:${one}`),
+		Resource: "*",
+		...Object.keys(condition).length > 0 && { Condition: condition }
+	});
+	const use = launchOperations.filter((operation) => operation !== "CreateGrant");
+	const forEc2 = {
+		...Condition,
+		Bool: { "kms:GrantIsForAWSResource": "true" }
+	};
+	return [allow("LetThemLaunch", use, Condition), allow("LetEc2AttachForThem", ["CreateGrant"], forEc2)].join(", ");
+}
+// src/operations/boot.ts
+function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
+	const { profile } = site;
+	const Tags = [...settings.tags, {
+		Key: tagKeys.lease,
+		Value: leaseId
+	}];
+	return new RunInstancesCommand({
+		ImageId: image.ImageId,
+		InstanceType: launch.type,
+		MinCount: 1,
+		MaxCount: 1,
+		ClientToken: token,
+		InstanceInitiatedShutdownBehavior: "terminate",
+		NetworkInterfaces: [{
+			DeviceIndex: 0,
+			SubnetId: launch.subnet,
+			AssociatePublicIpAddress: false,
+			DeleteOnTermination: true,
+			...launch.groups.length > 0 && { Groups: [...launch.groups] }
+		}],
+		...profile !== void 0 && { IamInstanceProfile: profile.startsWith("arn:") ? { Arn: profile } : { Name: profile } },
+		BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => Ebs === void 0 ? [] : [{
+			DeviceName,
+			Ebs: { DeleteOnTermination: true }
+		}]),
+		TagSpecifications: [{
+			ResourceType: "instance",
+			Tags
+		}, {
+			ResourceType: "volume",
+			Tags
+		}]
+	});
+}
+function verdictTag(ImageId, settings, is) {
+	return new CreateTagsCommand({
+		Resources: [ImageId],
+		Tags: [testTag(is, settings.test)]
+	});
+}
+const untested = "the AMI is published untested";
+function asksToBoot(operation, asking) {
+	const { settings, of } = operation;
+	const known = idOr(asking.standIns.image, of[0]);
+	const InstanceId = noInstance;
+	const lost = "what an instance that does not come up shows is not told";
+	return [
+		...asksToLaunch(operation, asking, known),
+		dryRun(new TerminateInstancesCommand({ InstanceIds: [InstanceId] })),
+		dryRun(new DescribeInstancesCommand({})),
+		dryRun(new DescribeInstanceStatusCommand({})),
+		dryRun(new GetConsoleOutputCommand({ InstanceId }), lost),
+		dryRun(new GetConsoleScreenshotCommand({ InstanceId }), lost),
+		dryRun(verdictTag(known, settings, "passed"), `the tag ${tagKeys.bootTest} does not tell what the test has shown`)
+	].map((question) => question.names(InstanceId) ? {
+		...question,
+		standsIn: true
+	} : question);
+}
+function asksToLaunch(operation, asking, known) {
+	const { site, settings, place, image: ref } = operation;
+	const { source, leaseId } = asking;
+	const [launch] = site.sizes[0] ?? [];
+	if (launch === void 0) return [];
+	const isEarlier = known === noResource.image && settings.earlier !== void 0;
+	const image = {
+		...source.image,
+		ImageId: isEarlier ? settings.earlier : known
+	};
+	const without = isEarlier ? "it is asked again with the new AMI as soon as there is one" : settings.required ? void 0 : untested;
+	const question = dryRun(launchCommand(operation, {
+		image,
+		launch,
+		leaseId,
+		token: launchToken(leaseId, place, 0)
+	}), without);
+	const madeBy = "madeBy" in ref ? asking.operation(ref.madeBy) : void 0;
+	return [{
+		...question,
+		key: isEarlier ? `${question.key} of an earlier AMI` : question.key,
+		on: [...launchedOn],
+		standsIn: question.standsIn || madeBy?.kind === "reuse" && madeBy.waits
+	}];
+}
+const launchedOn = [
+	"image",
+	"instance",
+	"volume",
+	"network-interface",
+	"subnet",
+	"security-group"
+];
+const noInstance = "i-0ffffffffffffffff";
+async function boot(operation, scope) {
+	const { run, place, resultOf } = scope;
+	const { settings, image: ref } = operation;
+	const made = "madeBy" in ref ? resultOf(ref.madeBy) : void 0;
+	const { image } = made ?? {};
+	if (made === void 0 || image === void 0) throw new Error("there is no image to test");
+	const { ImageId = "" } = image;
+	const where = placeName(place);
+	const told = await tryAll(operation, scope, image);
+	if (told.is === "up") {
+		await mark$1(scope, image, {
+			operation,
+			is: "passed"
+		});
+		await tellLaunchers(operation, scope);
+		return made;
+	}
+	if (told.is === "failed") {
+		await mark$1(scope, image, {
+			operation,
+			is: "failed"
+		});
+		const key = operation.kmsKeyArn ?? "";
+		const look = `${ImageId} stays for a look, unpublished, with the tag ${tagKeys.bootTest}; mend the image and bake it anew`;
+		const remedy = told.byKey ? keyRemedy(settings.principal, key) : look;
+		throw new StepError(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
+	}
+	const remedy = told.remedy ?? "run it again later, or name other subnets or another type (boot-subnet, boot-instance-type); boot-required: false lets an untested AMI pass";
+	if (settings.required) throw new StepError(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
+	run.log.warn(`${where}: ${ImageId} could not be tested, and is published untested: ${told.why}${told.remedy === void 0 ? "" : `. What to do: ${told.remedy}`}`);
+	return {
+		...made,
+		undone: "not possible"
+	};
+}
+async function tellLaunchers({ settings }, { run, place }) {
+	const where = placeName(place);
+	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
+	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
+}
+async function tryAll(operation, scope, image) {
+	const elsewhere = [];
+	let failed;
+	let count = 0;
+	for (const launches of operation.site.sizes) {
+		const tried = await trySize(operation, scope, {
+			image,
+			launches,
+			count
+		});
+		elsewhere.push(...tried.elsewhere);
+		count += launches.length;
+		const { verdict } = tried;
+		if (verdict?.is === "up" || verdict?.is === "failed" && verdict.byKey) return verdict;
+		if (verdict?.is === "failed") failed = verdict;
+		if (verdict?.is === "never") return failed ?? {
+			...verdict,
+			why: elsewhere.join("; ")
+		};
+	}
+	return failed ?? {
+		is: "elsewhere",
+		why: elsewhere.join("; ")
+	};
+}
+async function trySize(operation, scope, { image, launches, count }) {
+	const { run, place } = scope;
+	const elsewhere = [];
+	for (const [index, launch] of launches.entries()) {
+		if (count + index > 0) await endEarlier(scope);
+		const verdict = await tryOne(operation, scope, {
+			image,
+			launch,
+			token: launchToken(run.leaseId, place, count + index),
+			leaseId: run.leaseId
+		});
+		if (verdict.is === "up" || verdict.is === "failed") return {
+			verdict,
+			elsewhere
+		};
+		elsewhere.push(`${launch.type} in ${launch.zone} (${launch.subnet}): ${verdict.why}`);
+		run.log.line(placeName(place), `not tested as ${elsewhere.at(-1)}`);
+		if (verdict.is === "never") return {
+			verdict,
+			elsewhere
+		};
+	}
+	return {
+		verdict: void 0,
+		elsewhere
+	};
+}
+const looksSeconds$1 = [
+	0,
+	1,
+	2,
+	4
+];
+async function endEarlier({ run, place }) {
+	const found = await lookedFor(place, looksSeconds$1, async () => {
+		const own = (await leasedInstances(place, [run.leaseId], run.source.imageId)).filter((one) => isLaunchedBy(one, run.leaseId, place));
+		return own.length > 0 ? own : void 0;
+	});
+	for (const { InstanceId = "" } of found ?? []) {
+		await terminate(place, InstanceId);
+		await ended(place, InstanceId);
+	}
+}
+async function tryOne(operation, scope, launching) {
+	const { run, place } = scope;
+	const { launch, image } = launching;
+	let id;
+	try {
+		id = await launched(operation, scope, launching);
+	} catch (error) {
+		if (place.signal.aborted) throw error;
+		return isTransient(error) ? {
+			is: "elsewhere",
+			why: errorMessage(error)
+		} : refusalVerdict(error);
+	}
+	const as = `${launch.type} in ${launch.zone}`;
+	run.log.line(placeName(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
+	try {
+		const verdict = await watch(operation, scope, id).catch((error) => {
+			if (place.signal.aborted) throw error;
+			return neverBy(error);
+		});
+		if (verdict.is === "up") {
+			const shown = `${operation.settings.principal} can launch ${image.ImageId}, and it comes up (${as})`;
+			run.log.line(placeName(place), shown);
+			return verdict;
+		}
+		const told = `as ${as}: ${verdict.why}`;
+		const shown = verdict.is === "failed" ? await look(scope, id, launch) : "";
+		return {
+			...verdict,
+			why: `${told}${shown}`
+		};
+	} finally {
+		await end$1(scope, id);
+	}
+}
+async function launched(operation, { place }, launching) {
+	const command = launchCommand(operation, launching);
+	const { Instances: [instance] = [] } = await patiently(place, () => onceSeen(place, () => place.ec2(command)));
+	if (instance?.InstanceId === void 0) throw new Error("AWS named no instance");
+	return instance.InstanceId;
+}
+async function end$1({ run, place }, id) {
+	const { aborted } = place.signal;
+	const last = place.until(run.host.clock.after(aborted ? endInHasteMs : endMs));
+	try {
+		await terminate(last, id);
+		if (!aborted) await ended(last, id);
+	} catch (error) {
+		run.log.line(placeName(place), `${id} could not be seen to its end, and is looked for again: ${errorMessage(error)}`);
+	}
+}
+const endMs = 3e5;
+const endInHasteMs = 3e3;
+async function look({ run, place }, id, { isNitro }) {
+	const where = placeName(place);
+	const reading = (what) => (error) => {
+		run.log.line(where, `${what} of ${id} could not be read: ${errorMessage(error)}`);
+	};
+	const picture = await screenshot(place, id).catch(reading("the screen"));
+	if (picture !== void 0) run.picture(place, picture);
+	const lines = await consoleLines(place, id, isNitro).catch(reading("the console"));
+	if (lines === void 0 || lines.length === 0) return "";
+	for (const line of lines) run.log.line(where, `console: ${line}`);
+	return `. The last lines of its console: ${lines.join(" | ")}`;
+}
+async function mark$1({ run, place }, { ImageId = "", Tags = [] }, { operation, is }) {
+	const isFull = Tags.length >= 50 && !Tags.some(({ Key }) => Key === tagKeys.bootTest);
+	try {
+		if (isFull) throw new Error("it bears 50 tags");
+		await patiently(place, () => place.ec2(verdictTag(ImageId, operation.settings, is)));
+	} catch (error) {
+		if (place.signal.aborted) throw error;
+		run.log.warn(`${placeName(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${errorMessage(error)}`);
+	}
 }
 // src/aws/wait.ts
 var CopyFailedError = class extends Error {
@@ -42545,12 +49249,12 @@ async function lookAt(kind, place, waiters) {
 	});
 }
 function follow(waiter, state, { place, waiters }) {
-	if (settle(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
+	if (settle$1(waiter, state, place)) for (const gone of [waiter, ...waiter.parts]) waiters.delete(gone);
 	else if (waiter.kind === "image" && state !== void 0) {
 		for (const part of partsOf(waiter, state)) if (!part.done) waiters.add(part);
 	}
 }
-function settle(waiter, state, place) {
+function settle$1(waiter, state, place) {
 	const { id } = waiter;
 	const elapsedSeconds = age(waiter, place.clock.now());
 	waiter.lookedAt = place.clock.now();
@@ -42626,145 +49330,6 @@ function imageState({ State, StateReason }) {
 		failure: failed ? StateReason?.Message ?? `its state is ${State}` : void 0,
 		percent: 0
 	};
-}
-// src/encrypted-copy.ts
-const prefix = "share-encrypted-ami/";
-function encryptedCopyName(imageId, kmsKeyArn) {
-	return `${prefix}${imageId}/${(0,external_node_crypto_namespaceObject.createHash)("sha256").update(kmsKeyArn).digest("hex").slice(0, 12)}`;
-}
-function isNamedEncryptedCopy({ Name = "" }, imageId) {
-	return Name.startsWith(`${prefix}${imageId}/`);
-}
-function isEncryptedCopy(image) {
-	return image.Name?.startsWith(prefix) ?? false;
-}
-// src/plan/evidence.ts
-function copyDescription(snapshotId, imageId, source) {
-	return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})`;
-}
-function encryptedDescription(snapshotId, imageId) {
-	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
-}
-const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
-const descriptions = {
-	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)$`),
-	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
-	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
-};
-const noVolume = "vol-ffffffff";
-function originOf({ Description = "", VolumeId = noVolume }) {
-	if (VolumeId !== noVolume) return void 0;
-	for (const by of [
-		"copy",
-		"encrypted",
-		"image"
-	]) {
-		const { snapshot, image } = descriptions[by].exec(Description)?.groups ?? {};
-		if (snapshot !== void 0 && image !== void 0) return {
-			by,
-			snapshot,
-			image
-		};
-	}
-}
-const proven$1 = { is: "proven" };
-const foreign = (why) => ({
-	is: "foreign",
-	why
-});
-function tieOfImage(image, known) {
-	const claimed = tagValue(image, tagKeys.sourceAmi);
-	if (claimed === void 0) return foreign(`it bears no tag ${tagKeys.sourceAmi}`);
-	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
-	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
-	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
-}
-function isOfEncryptedCopy(image) {
-	return Boolean(image.SourceImageId) && tagValue(image, tagKeys.encryptedCopy) === image.SourceImageId;
-}
-function tieOfCopy(image, claimed, { parents }) {
-	const { SourceImageId = "" } = image;
-	if (SourceImageId === claimed) return proven$1;
-	if (!isOfEncryptedCopy(image)) return foreign(`it was copied from ${SourceImageId}, not from ${claimed}`);
-	if (parents.get(SourceImageId) === claimed) return proven$1;
-	return {
-		is: "claimed",
-		why: `it was copied from ${SourceImageId}, and only a tag says that this was an encrypted copy of ${claimed}`
-	};
-}
-function tieOfRegistered(image, claimed, { snapshots }) {
-	const parts = snapshotIdsOf(image);
-	if (parts.length === 0 && image.State === "pending") return {
-		is: "unknown",
-		why: "it names no snapshots yet"
-	};
-	const strange = parts.find((id) => {
-		const snapshot = snapshots.get(id);
-		const origin = snapshot && originOf(snapshot);
-		return origin?.by !== "copy" || origin.image !== claimed;
-	});
-	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
-	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
-}
-function tieOfSnapshot(snapshot, { parents }) {
-	const claimed = tagValue(snapshot, tagKeys.sourceAmi) ?? "";
-	const origin = originOf(snapshot);
-	if (origin === void 0) return foreign("its description is not that of a copy by this action");
-	const { by, image } = origin;
-	if (by === "encrypted") return foreign("it is a copy in the source account");
-	if (by === "copy" && tagValue(snapshot, tagKeys.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
-	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
-	if (by === "image" && tagValue(snapshot, tagKeys.encryptedCopy) === image) return {
-		is: "claimed",
-		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
-	};
-	return foreign(`it was copied from a snapshot of ${image}`);
-}
-function mayBePartOf(snapshot, { SourceImageId }) {
-	const origin = originOf(snapshot);
-	return origin?.by === "copy" || origin?.by === "image" && origin.image === SourceImageId;
-}
-function tieOfEncryptedCopy(image, imageId) {
-	if (image.ImageId === imageId) return foreign("it is the source AMI itself");
-	if (!isNamedEncryptedCopy(image, imageId)) return foreign("it does not have the name of an encrypted copy");
-	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
-	if (image.SourceImageId === imageId) return proven$1;
-	return foreign(`AWS says that it comes from ${image.SourceImageId || "no other AMI"}, not from ${imageId}`);
-}
-function tieOfEncryptedSnapshot(snapshot, imageId) {
-	const origin = originOf(snapshot);
-	if (origin === void 0 || origin.by === "copy") return foreign("its description is not that of an encrypted copy by this action");
-	return origin.image === imageId ? proven$1 : foreign(`it was copied from a snapshot of ${origin.image}`);
-}
-const toleranceMs = 6e4;
-function madeAt(resource) {
-	const time = "ImageId" in resource ? resource.CreationDate : resource.StartTime;
-	return time === void 0 ? void 0 : new Date(time).getTime();
-}
-function isSince(resource, since) {
-	return (madeAt(resource) ?? since) >= since - toleranceMs;
-}
-function tieToLease(resource, since = 0) {
-	if ("ImageId" in resource && tagValue(resource, tagKeys.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
-	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
-}
-function originDifferences(source, image, snapshots) {
-	if (image.SourceImageId) return [];
-	const origins = new Map([...snapshots].map((one) => [one.SnapshotId, originOf(one)]));
-	const there = new Map((source.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
-	return (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => {
-		const wanted = there.get(DeviceName);
-		if (Ebs?.SnapshotId === void 0 || wanted === void 0) return [];
-		const origin = origins.get(Ebs.SnapshotId);
-		const actual = origin?.by === "copy" && origin.image === source.ImageId ? origin.snapshot : void 0;
-		if (actual === wanted) return [];
-		const target = `${Ebs.SnapshotId}, ${actual === void 0 ? "which is no copy of it" : `a copy of ${actual}`}`;
-		return [{
-			field: `BlockDeviceMappings[${DeviceName}].Ebs.SnapshotId`,
-			source: wanted,
-			target
-		}];
-	});
 }
 // src/run.ts
 function idOf$1(scope, ref) {
@@ -42890,10 +49455,10 @@ async function readTags(place, ids) {
 }
 // src/operations/regain.ts
 const failedTries = 4;
-const unseenMs$1 = 3e5;
+const unseenMs = 3e5;
 async function regaining(operation, scope, act) {
 	const { run, place } = scope;
-	const until = place.clock.now() + unseenMs$1;
+	const until = place.clock.now() + unseenMs;
 	const isToTry = (error, count) => operation.regain.length > 0 && !place.signal.aborted && (error instanceof CopyFailedError ? count < failedTries : lacksAccess(error) && place.clock.now() < until);
 	for (let count = 1;; count += 1) try {
 		return await act(count);
@@ -42944,28 +49509,6 @@ function copyRemedy(error, { key, crossAccount }) {
 		return `the target role needs, in its own policy, ${own}, and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key. This run gave no more than that. AWS documents more for the source key: kms:DescribeKey, kms:CreateGrant, kms:Decrypt, kms:GenerateDataKey* and kms:ReEncrypt* (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html). If that is what is lacking, allow it to the target account in the policy of the source key, and to the target role in its own policy, and set source-key-access to existing`;
 	}
 	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
-}
-// src/operations/patiently.ts
-const patienceMs = 12e4;
-const unseenMs = 3e5;
-function onceSeen(place, act) {
-	return retried({
-		place,
-		on: isUnseen,
-		forMs: unseenMs,
-		wait: (count) => Math.min(500 * count, 1e4)
-	}, act);
-}
-async function patiently(place, act) {
-	const until = place.clock.now() + patienceMs;
-	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
-		return await act();
-	} catch (error) {
-		if (!(isDenied(error) || hasCode(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
-		await place.sleep(wait).catch(() => {
-			throw error;
-		});
-	}
 }
 // src/operations/remove.ts
 async function removeImage(place, image) {
@@ -43020,7 +49563,7 @@ async function discard({ leave }, place, id) {
 		if (!place.signal.aborted) leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`);
 	});
 }
-const halfMade = "what a run that fails or is cancelled has made here by then stays";
+const halfMade = "what the run has made here stays if it fails or is cancelled";
 function deletion(SnapshotId, without) {
 	return dryRun(new DeleteSnapshotCommand({ SnapshotId }), without);
 }
@@ -43092,9 +49635,9 @@ function fits(value, pattern) {
 	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
 	return new RegExp(`^${expression}$`, "s").test(value ?? "");
 }
-const dayMs$1 = 864e5;
+const dayMs = 864e5;
 function within(days, time, now) {
-	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$1;
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs;
 }
 function criteriaWith(account, criteria) {
 	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
@@ -43103,7 +49646,7 @@ function criteriaWith(account, criteria) {
 // src/operations/settings.ts
 const quota = 20;
 function copyQuota(maxParallel) {
-	return reading("DescribeSnapshots", "how many copies are running is not known", async (place) => {
+	return reading$1("DescribeSnapshots", "how many copies are running is not known", async (place) => {
 		const copies = await ownSnapshots(place, {
 			Name: "status",
 			Values: ["pending"]
@@ -43121,10 +49664,10 @@ function defaultEncryption({ BlockDeviceMappings = [] }, keyArn) {
 	const why = "a volume of the AMI that has no snapshot is";
 	const isOff = async (place) => (await place.ec2(new GetEbsEncryptionByDefaultCommand({}))).EbsEncryptionByDefault === false;
 	const some = blank.some(({ Encrypted }) => Encrypted !== true);
-	const isEncrypted = reading("GetEbsEncryptionByDefault", `whether ${why} encrypted at launch is not known`, async (place) => {
+	const isEncrypted = reading$1("GetEbsEncryptionByDefault", `whether ${why} encrypted at launch is not known`, async (place) => {
 		return await isOff(place) ? [{ what: "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default" }] : [];
 	});
-	const underKey = reading("GetEbsDefaultKmsKeyId", `which key ${why} under at launch is not known`, async (place) => {
+	const underKey = reading$1("GetEbsDefaultKmsKeyId", `which key ${why} under at launch is not known`, async (place) => {
 		if (some && await isOff(place).catch(() => false)) return [];
 		const { KmsKeyId } = await place.ec2(new GetEbsDefaultKmsKeyIdCommand({}));
 		const what = `a volume of the AMI has no snapshot; at launch it is encrypted under ${KmsKeyId}`;
@@ -43133,7 +49676,7 @@ function defaultEncryption({ BlockDeviceMappings = [] }, keyArn) {
 	return [...some ? [isEncrypted] : [], underKey];
 }
 function allowedImages(operation, job) {
-	return reading("GetAllowedImagesSettings", "whether Allowed AMIs lets the source account's AMI be seen here is not known", async (place) => {
+	return reading$1("GetAllowedImagesSettings", "whether Allowed AMIs lets the source account's AMI be seen here is not known", async (place) => {
 		const { State, ManagedBy, ImageCriteria = [] } = await place.ec2(new GetAllowedImagesSettingsCommand({}));
 		if (State !== "enabled") return [];
 		const now = new Date(place.clock.now());
@@ -43261,7 +49804,7 @@ function asksToCopy(operation, asking) {
 		deletion(copy, halfMade),
 		copyQuota(asking.request.maxParallel),
 		...usingKey(key),
-		...regain.length === 0 ? readingSnapshots([snapshot], key) : []
+		...takeOver === void 0 && regain.length === 0 ? readingSnapshots([snapshot], key) : []
 	];
 }
 async function startCopy$1(operation, { run, place }, sourceId) {
@@ -43327,347 +49870,18 @@ function paceOf(totalGiB, percent, perSecond) {
 	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
 	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${spokenSeconds((100 - percent) / perSecond)} left`;
 }
-// src/operations/client-token.ts
-function clientToken(leaseId, ...parts) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
-}
-// src/lease.ts
-const leasePrefix = `${tagKeys.lease}:`;
-const leaseTagKeys = `${leasePrefix}*`;
-const leaseTagKey = (id) => leasePrefix + id;
-const renewSeconds = 60;
-const expireSeconds = 300;
-function newLeaseId() {
-	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
-}
-function leaseTag(record) {
-	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
-	let value = [
-		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
-		runId || "-",
-		attempt,
-		machine || "-",
-		process || "-",
-		targets || "-"
-	].join(" ");
-	for (const [index, region] of regions.entries()) {
-		const longer = `${value}${index === 0 ? " " : ","}${region}`;
-		if (longer.length > 256) break;
-		value = longer;
-	}
-	return {
-		Key: leaseTagKey(id),
-		Value: value
-	};
-}
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
-function leaseOf({ Key = "", Value = "" }) {
-	const id = Key.slice(leasePrefix.length);
-	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
-	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(isRegionName)) return void 0;
-	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
-	const text = (field) => field === "-" ? "" : field;
-	return {
-		id,
-		expiresAt: ends,
-		since: began,
-		runId: text(runId),
-		attempt: Number(attempt),
-		machine: text(machine),
-		process: text(process),
-		targets: text(targets),
-		regions
-	};
-}
-const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
-function leasesOf(tags) {
-	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
-}
-function unreadableLeases(tags, now) {
-	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
-		const lease = leaseOf(tag);
-		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
-	});
-}
-const hash = (text, digits) => (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex").slice(0, digits);
-const markDigits = 4;
-const mostMarks = 24;
-function targetMarks(targets) {
-	const names = [...new Set(targets)].sort();
-	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
-}
-function isWithin({ targets: marks }, targets) {
-	if (marks.startsWith("*")) return marks === targetMarks(targets);
-	const known = new Set(targets.map((name) => hash(name, markDigits)));
-	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
-}
-function isBelievable({ expiresAt, since }, now) {
-	const most = now + 2 * expireSeconds * 1e3;
-	return expiresAt <= most && since <= most;
-}
-function isAlive(lease, reader) {
-	if (lease.expiresAt <= reader.now) return false;
-	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
-}
-function isOutdated({ runId, attempt }, reader) {
-	return runId === reader.runId && attempt < reader.attempt;
-}
-function readerOf({ machine }, run, now) {
-	const { name, isRunning } = machine;
-	return {
-		now,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: name,
-		isRunning
-	};
-}
-function ownRecord({ id, run, targets, regions, machine, place }, since) {
-	return {
-		id,
-		expiresAt: place.awsNow() + expireSeconds * 1e3,
-		since,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: machine.name,
-		process: machine.process,
-		targets: targetMarks(targets),
-		regions
-	};
-}
-async function takeLease(request) {
-	const { place, imageId, id, warn } = request;
-	const unseen = (why) => {
-		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
-	};
-	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role may not remove tags (ec2:DeleteTags)");
-	const since = place.awsNow();
-	const write = () => place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [leaseTag(ownRecord(request, since))]
-	}));
-	request.beforeWrite(since);
-	const refused = await whyRefused(request, write);
-	if (refused !== void 0) return unseen(refused);
-	const stopped = new AbortController();
-	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
-	return { async stop() {
-		stopped.abort();
-		await renewing;
-	} };
-}
-async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
-	for (let full = false;; full = true) {
-		try {
-			await write();
-			return;
-		} catch (error) {
-			const why = refusalOf(error);
-			if (why !== void 0) return why;
-		}
-		const [image] = await describeImages(place, [imageId]);
-		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
-		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
-		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-		await place.sleep(1e4);
-	}
-}
-function refusalOf(error) {
-	if (isDenied(error)) return "the source role may not tag the AMI (ec2:CreateTags)";
-	if (hasCode(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
-	if (hasCode(error, "TagLimitExceeded")) return void 0;
-	throw error;
-}
-async function renewUntil(stopped, { clock }, write) {
-	while (!stopped.aborted) try {
-		await clock.sleep(renewSeconds * 1e3, stopped);
-		await write();
-	} catch {}
-}
-async function mayDeleteTags(place, imageId, id) {
-	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources: [imageId],
-			Tags: [{ Key: leaseTagKey(id) }],
-			DryRun: true
-		}));
-	} catch (error) {
-		return !isDenied(error);
-	}
-	return true;
-}
-function sortLeases(image, own, reader) {
-	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
-	const alive = others.filter((lease) => isAlive(lease, reader));
-	return {
-		live: alive.filter((lease) => !isOutdated(lease, reader)),
-		outdated: alive.filter((lease) => isOutdated(lease, reader)),
-		dead: others.filter((lease) => !isAlive(lease, reader))
-	};
-}
-async function endLease(place, imageId, own) {
-	const ended = leaseTag({
-		...own,
-		expiresAt: 0,
-		runId: "",
-		attempt: 0,
-		machine: "",
-		process: ""
-	});
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [imageId],
-			Tags: [ended]
-		}));
-	} catch (error) {
-		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !isDenied(error)) throw error;
-	}
-}
-async function dropLeases(place, imageId, ids) {
-	if (ids.length === 0) return;
-	await place.ec2(new DeleteTagsCommand({
-		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-	}));
-}
-const sharePrefix = `${tagPrefix}shares:`;
-const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
-const accountsPerTag = 32;
-function shareTags(id, accounts) {
-	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
-	const tags = [];
-	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: shareTagKey(id, tags.length),
-		Value: packed.slice(start, start + accountsPerTag).join("")
-	});
-	return tags;
-}
-function sharesOf(tags) {
-	const shares = new Map();
-	for (const { Key, Value } of tags ?? []) {
-		if (!Key?.startsWith(sharePrefix)) continue;
-		const [id = ""] = Key.slice(sharePrefix.length).split(":");
-		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
-		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
-	}
-	return shares;
-}
-// src/plan/earlier.ts
-const longestJobMs = 432e6;
-function holdersOf({ image }, { leaseId, reader, request: { run } }) {
-	const { live, outdated, dead } = sortLeases(image, leaseId, reader);
-	const known = (leases) => new Map(leases.map(({ id, since }) => [id, since]));
-	const reruns = run.runAttempt > 1 && run.runUrl !== "" ? run.runUrl : void 0;
-	return {
-		living: known(live),
-		outdated: known(outdated),
-		dead: known(dead),
-		now: reader.now,
-		reruns
-	};
-}
-function isOrphan(resource, { living, outdated, dead, now, reruns }) {
-	const holder = tagValue(resource, tagKeys.lease);
-	if (holder === void 0 || living.has(holder)) return false;
-	const since = outdated.get(holder) ?? dead.get(holder);
-	if (since !== void 0) return isSince(resource, since);
-	return holder === "ended" || reruns !== void 0 && tagValue(resource, tagKeys.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
-}
-function isHeld(resource, { living, outdated }, key = tagKeys.lease) {
-	const holder = tagValue(resource, key) ?? "";
-	return living.has(holder) || outdated.has(holder);
-}
-function findReusable(comparing, target) {
-	const { request, findings } = comparing;
-	const same = target.existing.filter((image) => whyUnlike(comparing, target, image) === "");
-	const candidates = same.filter((image) => mayUse(request, image));
-	const named = candidates.find(({ Name }) => Name === target.name);
-	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
-		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add(placeName(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
-	}
-	return named ?? candidates[0];
-}
-function isOwn({ run: { runUrl, runAttempt } }, image) {
-	return runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl;
-}
-function findMaking({ request }, { namesake, existing }) {
-	const making = existing.find(({ ImageId, State }) => State === "pending" && ImageId === namesake?.ImageId);
-	return making !== void 0 && mayUse(request, making) ? making : void 0;
-}
-function mayUse(request, image) {
-	return request.onExisting === "reuse" || isOwn(request, image);
-}
-function whyUnlike({ request, source }, target, image) {
-	if (image.State !== "available") return `it is ${image.State}`;
-	const allowed = allowancesOf(request, source, target.place);
-	const extras = target.existingExtras.get(image.ImageId ?? "");
-	return [
-		...differences$1(source.image, image, allowed),
-		...originDifferences(source.image, image, target.parts.values()),
-		...snapshotDifferences(target.kmsKeyArn, image, target.parts.values()),
-		...extras === void 0 ? [] : extrasDifferences(source.extras, extras)
-	].map(differenceText).join("; ");
-}
-function allowancesOf(request, source, { region }) {
-	return {
-		lostBilling: request.route === "register" && request.allowLostBilling,
-		otherRegion: region !== source.place.region
-	};
-}
-function findPending(target, holders) {
-	return target.existing.find((image) => {
-		return (image.State === "pending" || image.State === "available") && image.Name === target.name && isOrphan(image, holders);
-	})?.ImageId;
-}
-function findFailed(target, holders) {
-	return target.existing.filter((image) => (image.State === "failed" || image.State === "error") && isOrphan(image, holders));
-}
-function planCopies({ source, holders }, target, needed) {
-	const { now } = holders;
-	const used = new Set([...target.used, ...target.existing.flatMap(snapshotIdsOf)]);
-	const isUsed = ({ SnapshotId = "" }) => used.has(SnapshotId);
-	const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
-	const free = orphans.filter((copy) => !isUsed(copy));
-	const taken = new Set();
-	const copies = (needed ? source.snapshots : []).map((snapshot) => {
-		const [best] = free.filter((copy) => isUsable(copy, target) && tagValue(copy, tagKeys.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
-		if (best?.SnapshotId !== void 0) taken.add(best.SnapshotId);
-		return {
-			source: snapshot,
-			takeOver: best?.SnapshotId
-		};
-	});
-	const superseded = target.earlierCopies.filter((copy) => {
-		const marked = tagValue(copy, tagKeys.superseded);
-		if (marked === void 0 || isHeld(copy, holders, tagKeys.superseded) || isUsed(copy)) return false;
-		return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > 432e6;
-	});
-	return {
-		copies,
-		discard: idsOf([...(target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && (tagValue(copy, tagKeys.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5)), ...superseded]).filter((id) => !taken.has(id)),
-		untag: idsOf(orphans.filter(isUsed))
-	};
-}
-function isUsable(copy, target) {
-	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
-}
-function rank(copy) {
-	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
-}
 // src/operations/compare.ts
 function differencesOf({ request, source }, place, { image, snapshots, key }) {
 	return [...differences$1(source.image, image, allowancesOf(request, source, place)), ...snapshotDifferences(key, image, snapshots)];
 }
 // src/observe/instance.ts
-const instanceTag = "share-encrypted-ami:source-instance";
 function createdImageName(request, instanceId) {
 	const { date, "run-id": runId } = runValues(request.run);
 	return `${instanceId} ${runId || date}`;
 }
-function creationOf(request, instanceId, noReboot) {
+function creationOf(request, { instanceId, noReboot, tags }) {
 	const Tags = toTags({
+		...tags,
 		[instanceTag]: instanceId,
 		[tagKeys.run]: request.run.runUrl,
 		[tagKeys.commit]: request.run.sha
@@ -43686,7 +49900,7 @@ function creationOf(request, instanceId, noReboot) {
 	};
 }
 function isFailedTry(image, instanceId) {
-	return image.SourceInstanceId === instanceId && tagValue(image, instanceTag) === instanceId && (image.State === "failed" || image.State === "error");
+	return image.SourceInstanceId === instanceId && tagValue(image, "share-encrypted-ami:source-instance") === instanceId && (image.State === "failed" || image.State === "error");
 }
 const imageableStates = [
 	"running",
@@ -43809,7 +50023,7 @@ function keyProblem(metadata, place, input) {
 	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
 	if (KeyManager === "AWS") return {
 		what: "is an AWS managed key, which no other account can be given",
-		remedy: `create a customer key in ${place.region} and name it in ${input}`
+		remedy: `create a customer managed key in ${place.region} and name it in ${input}`
 	};
 	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
 		what: `is in account ${AWSAccountId}`,
@@ -43823,7 +50037,7 @@ function keyProblem(metadata, place, input) {
 		};
 	}
 	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
-		what: `is ${KeySpec} for ${KeyUsage}; EBS takes symmetric encryption keys alone`,
+		what: `is ${KeySpec} for ${KeyUsage}; EBS takes only symmetric encryption keys`,
 		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
 	};
 }
@@ -43913,7 +50127,7 @@ async function findImage$1(place, request, findings) {
 async function byId(place, { id, check }, findings) {
 	const [image] = await describeImages(place, [id]);
 	if (image !== void 0) return { image };
-	findings.add(placeName(place), `there is no ${id} that account ${place.account} may see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
+	findings.add(placeName(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
 async function byName(place, { pattern, owners }, findings) {
@@ -43924,8 +50138,11 @@ async function byName(place, { pattern, owners }, findings) {
 	const ids = new Set(found.map(({ ImageId }) => ImageId));
 	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has(tagValue(image, tagKeys.sourceAmi)));
 	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) return { image: newest };
 	const where = placeName(place);
+	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) {
+		tellNewer(own, newest, (what) => findings.warn(where, what));
+		return { image: newest };
+	}
 	if (newest !== void 0) {
 		const both = [newest, next].map((image) => `${image?.ImageId} (${image?.Name})`).join(" and ");
 		findings.add(where, `two AMIs fit ami-name ${JSON.stringify(pattern)} and are equally new: ${both}`, "give ami-id, or a narrower ami-name");
@@ -43938,6 +50155,9 @@ async function byName(place, { pattern, owners }, findings) {
 	const list = [...own, ...shared].slice(0, 10).map(({ ImageId, Name, State, OwnerId }) => `${ImageId} (${Name}, ${State}, of account ${OwnerId})`).join(", ");
 	findings.add(where, `no available AMI of source-owners (${owners.join(", ")}) is named ${JSON.stringify(pattern)}; found: ${list || "nothing"}`, "correct ami-name, source-region or source-owners");
 	return null;
+}
+function tellNewer(fitting, { ImageId, CreationDate = "" }, warn) {
+	for (const newer of fitting) if (newer.State === "pending" && (newer.CreationDate ?? CreationDate) >= CreationDate) warn(`${newer.ImageId} (${newer.Name}) fits ami-name too and is newer, but it is still pending: ${ImageId} is shared`);
 }
 function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { place, owners, findings }) {
 	const owner = OwnerId ?? place.account;
@@ -43980,7 +50200,7 @@ async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, fin
 			id,
 			sizeGiB: VolumeSize ?? 0,
 			kmsKeyArn: KmsKeyId,
-			obstacle: foreign ? `owned by account ${OwnerId}` : KmsKeyId === void 0 ? "under no key" : obstacles.get(KmsKeyId),
+			obstacle: foreign ? `owned by account ${OwnerId}` : KmsKeyId === void 0 ? "not encrypted" : obstacles.get(KmsKeyId),
 			tags: Tags ?? []
 		}];
 	});
@@ -43996,7 +50216,7 @@ async function keyObstacle(place, keyArn) {
 		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
 		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
 	} catch (error) {
-		if (isDenied(error)) return `under ${keyArn}, which the source role may not describe`;
+		if (isDenied(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
 		throw error;
 	}
 }
@@ -44120,7 +50340,7 @@ async function readParts$1(place, image) {
 	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
 	return found;
 }
-const withoutImds = "should AWS not copy that the AMI takes IMDSv2 only, it cannot be set, and the AMI is removed again";
+const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
 function asksToVerify({ image: ref, expected }, asking) {
 	const { source } = asking;
 	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
@@ -44440,9 +50660,9 @@ function snapshotCommand$1({ snapshotTags }, { id }, copy) {
 	});
 }
 // src/operations/create.ts
-function asksToCreate({ instanceId, noReboot }, { request, source, standIns }) {
+function asksToCreate(operation, { request, source, standIns }) {
 	return [
-		dryRun(new CreateImageCommand(creationOf(request, instanceId, noReboot))),
+		dryRun(new CreateImageCommand(creationOf(request, operation))),
 		dryRun(new DescribeSnapshotsCommand({ OwnerIds: ["self"] })),
 		...hasUefi(source.image) ? [dryRun(new DescribeImageAttributeCommand({
 			ImageId: standIns.image,
@@ -44450,7 +50670,8 @@ function asksToCreate({ instanceId, noReboot }, { request, source, standIns }) {
 		}))] : []
 	];
 }
-async function create$1({ instanceId, noReboot, name }, { run, place }) {
+async function create$1(operation, { run, place }) {
+	const { instanceId, noReboot, name } = operation;
 	const where = placeName(place);
 	const named = async () => (await ownImages(place, {
 		Name: "name",
@@ -44481,7 +50702,7 @@ async function create$1({ instanceId, noReboot, name }, { run, place }) {
 		}, async (count) => {
 			const made = count > 1 ? await named() : void 0;
 			if (made?.ImageId !== void 0 && !isFailedTry(made, instanceId)) return made.ImageId;
-			const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(run.request, instanceId, noReboot)));
+			const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(run.request, operation)));
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		});
@@ -44510,16 +50731,16 @@ function verdictOf(error) {
 		words
 	};
 	return {
-		is: isDenialCode(error.code) ? "may not" : "not told",
+		is: isDenialCode(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
 		words: `${error.code}: ${words}`
 	};
 }
 // src/operations/restore.ts
 function asksToRestore({ ImageId, Name }) {
-	return [reading("ListImagesInRecycleBin", "should the new AMI not come to be, the former one is registered again, even where the Recycle Bin has it", async (place) => {
+	return [reading$1("ListImagesInRecycleBin", "if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it", async (place) => {
 		const [binned] = await imagesInBin(place);
 		if (binned === void 0) return [];
-		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: should ${JSON.stringify(Name)} not be free once ${ImageId} is deregistered, this target fails`;
+		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: if ${JSON.stringify(Name)} is not free once ${ImageId} is deregistered, this target fails`;
 		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
 		const denied = await whyNotRestorable(place, binned.ImageId ?? "");
 		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
@@ -44537,7 +50758,7 @@ async function restore(operation, scope) {
 	const { run, place, resultOf } = scope;
 	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
 	const snapshots = snapshotIdsOf(image);
-	const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give its name up`;
+	const what = `${image.ImageId} (${image.Name}) in ${placeName(place)} had to give up its name`;
 	try {
 		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
 		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
@@ -44618,7 +50839,7 @@ async function registerAgain({ image, extras }, { run, place }) {
 }
 // src/operations/deregister.ts
 const reasons = {
-	vain: "which an earlier try made in vain",
+	vain: "which an earlier attempt failed to make",
 	left: "which an earlier run left half-made",
 	name: "whose name the new AMI takes over",
 	replaced: "which is replaced",
@@ -44697,21 +50918,6 @@ async function mayRetire({ image, what }, { run, place }) {
 		return false;
 	}
 }
-// src/plan/decided.ts
-function isMaking(plan) {
-	return plan.action === "register" || plan.action === "copy";
-}
-function accountsUsing(targets, keyArn) {
-	const users = targets.filter((target) => isMaking(target) && target.sourceKeys.includes(keyArn));
-	return [...new Set(users.map(({ target }) => target.request.account))];
-}
-function provenance(request, imageId) {
-	return {
-		[tagKeys.sourceAmi]: imageId,
-		[tagKeys.run]: request.run.runUrl,
-		[tagKeys.commit]: request.run.sha
-	};
-}
 // src/plan/intermediates.ts
 function isUsableCopy({ State }) {
 	return State === "available" || State === "pending" || State === "transient";
@@ -44736,12 +50942,17 @@ function oldestCopy(snapshots, id, kmsKeyArn) {
 // src/operations/encrypt.ts
 async function encrypt(operation, scope) {
 	const { run, place } = scope;
-	const { snapshot, key } = operation;
-	if (snapshot !== void 0) return encryptSnapshot(snapshot, key, scope);
+	const { snapshot, key, tags } = operation;
+	if (snapshot !== void 0) return encryptSnapshot({
+		snapshot,
+		key,
+		tags
+	}, scope);
 	return telling(run.source.imageId, place, async () => {
 		const id = await findOrMake(run, place, {
 			name: operation.name,
-			key
+			key,
+			tags
 		});
 		run.log.line(placeName(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
 		await run.confirm(operation, { image: id });
@@ -44752,12 +50963,18 @@ async function awaitCopy(operation, scope) {
 	const { run, place } = scope;
 	if ("image" in operation) return awaitOthers(operation.image, scope);
 	const { snapshotId, key, copy, remake } = operation;
-	if (remake.snapshot !== void 0) return encryptSnapshot(remake.snapshot, key, scope);
+	const { name, snapshot, tags } = remake;
+	if (snapshot !== void 0) return encryptSnapshot({
+		snapshot,
+		key,
+		tags
+	}, scope);
 	return telling(run.source.imageId, place, async () => {
 		const there = idOf$1(scope, copy);
 		const id = "id" in copy ? await findOrMake(run, place, {
-			name: remake.name,
-			key
+			name,
+			key,
+			tags
 		}) : there;
 		return snapshotId === void 0 ? awaitImage(id, scope) : awaitSnapshot({
 			id,
@@ -44821,7 +51038,8 @@ async function telling(what, place, act) {
 	}
 }
 const spareNames = 5;
-async function findOrMake(run, place, { name, key }) {
+async function findOrMake(run, place, wanted) {
+	const { name } = wanted;
 	const names = [name, ...Array.from({ length: spareNames }, (_, index) => `${name}-${index + 2}`)];
 	const found = await ownImages(place, {
 		Name: "name",
@@ -44836,8 +51054,8 @@ async function findOrMake(run, place, { name, key }) {
 		if (there === void 0 && named(one, found) !== void 0) continue;
 		if (there !== void 0) await removeImage(place, there);
 		const id = await make(run, place, {
-			name: one,
-			key
+			...wanted,
+			name: one
 		});
 		if (id !== void 0) return id;
 	}
@@ -44845,7 +51063,8 @@ async function findOrMake(run, place, { name, key }) {
 }
 function imageCommand(job, wanted, token) {
 	const { imageId, place, image } = job.source;
-	const ours = {
+	const all = {
+		...wanted.tags,
 		...provenance(job.request, imageId),
 		[tagKeys.intermediate]: "true"
 	};
@@ -44855,14 +51074,14 @@ function imageCommand(job, wanted, token) {
 		region: place.region,
 		token,
 		description: `Temporary encrypted copy of ${imageId}`,
-		tags: toTags(ours),
+		tags: toTags(all),
 		snapshotTags: toTags({
-			...ours,
+			...all,
 			[tagKeys.sourceSnapshot]: joinIds(snapshotIdsOf(image))
 		})
 	});
 }
-function snapshotCommand(job, { id }, key) {
+function snapshotCommand(job, { snapshot: { id }, key, tags }) {
 	const { imageId, place } = job.source;
 	const ours = {
 		[tagKeys.sourceSnapshot]: id,
@@ -44875,15 +51094,20 @@ function snapshotCommand(job, { id }, key) {
 		key,
 		description: encryptedDescription(id, imageId),
 		tags: toTags({
+			...tags,
 			...provenance(job.request, imageId),
 			...ours
 		})
 	});
 }
 function asksToEncrypt(operation, asking) {
-	const { snapshot, key } = operation;
+	const { snapshot, key, tags } = operation;
 	const { source, standIns, request } = asking;
-	const making = snapshot === void 0 ? [dryRun(imageCommand(asking, operation)), deregistration(standIns.image)] : [dryRun(snapshotCommand(asking, snapshot, key)), copyQuota(request.maxParallel)];
+	const making = snapshot === void 0 ? [dryRun(imageCommand(asking, operation)), deregistration(standIns.image)] : [dryRun(snapshotCommand(asking, {
+		snapshot,
+		key,
+		tags
+	})), copyQuota(request.maxParallel)];
 	const read = snapshot === void 0 ? source.snapshots : [snapshot];
 	return [
 		...making,
@@ -44920,7 +51144,8 @@ async function copyWhole(run, place, wanted) {
 	if (ImageId === void 0) throw new Error("AWS named no image");
 	return ImageId;
 }
-function encryptSnapshot(snapshot, key, { run, place }) {
+function encryptSnapshot(wanted, { run, place }) {
+	const { snapshot, key } = wanted;
 	const where = placeName(place);
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
@@ -44937,7 +51162,7 @@ function encryptSnapshot(snapshot, key, { run, place }) {
 		return underKey(await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) }), key);
 	});
 	async function copyOne() {
-		const command = snapshotCommand(run, snapshot, key);
+		const command = snapshotCommand(run, wanted);
 		const mark = {
 			Name: `tag:${tagKeys.intermediate}`,
 			Values: [run.leaseId]
@@ -45002,48 +51227,54 @@ async function lease({ imageId, regions }, { run, place }) {
 }
 // src/operations/parameter.ts
 async function readParameters({ sets }, scope) {
-	const { run } = scope;
-	if (sets.length === 0) {
-		run.ledger.write({ promotions: [] });
-		return {};
-	}
-	const promotions = await joined(sets.map(async ({ place: where, name, image }) => {
-		const place = run.accounts.target(where).until(scope.place.signal);
-		try {
-			const found = await read$1(place, name);
-			const before = found === void 0 ? null : formerOf(found);
-			return {
-				place: placeName(where),
-				name,
-				before,
-				amiId: idOf$1(scope, image)
-			};
-		} catch (error) {
-			throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
-		}
-	}));
-	run.ledger.write({ promotions: promotions.filter(({ before, amiId }) => before?.value !== amiId) });
+	const promotions = await joined(sets.map((one) => readPromotion(one, scope)));
+	scope.run.ledger.write({ promotions: promotions.flatMap((one) => one ?? []) });
 	return {};
 }
-function promotionOf({ name }, { run, place }) {
-	return run.ledger.state?.promotions.find((one) => one.place === placeName(place) && one.name === name);
+async function readPromotion({ place: where, name, image }, scope) {
+	const place = scope.run.accounts.target(where).until(scope.place.signal);
+	try {
+		const found = await read$1(place, name);
+		const before = found === void 0 ? null : formerOf(found);
+		const amiId = idOf$1(scope, image);
+		return before?.value === amiId ? void 0 : {
+			place: placeName(where),
+			name,
+			before,
+			amiId
+		};
+	} catch (error) {
+		throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
+	}
+}
+const isOf = ({ name }, place) => (one) => one.place === placeName(place) && one.name === name;
+function promotionOf(operation, { run, place }) {
+	return run.ledger.state?.promotions.find(isOf(operation, place));
+}
+async function promoteAlone(operation, scope) {
+	const { ledger } = scope.run;
+	const promotion = await readPromotion(operation, scope);
+	if (promotion !== void 0) ledger.write({ promotions: [...ledger.state?.promotions ?? [], promotion] });
+	return promotion;
 }
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
-	const { name } = operation;
+	const { name, alone } = operation;
 	const amiId = idOf$1(scope, operation.image);
-	const promotion = promotionOf(operation, scope);
+	const promotion = alone ? await promoteAlone(operation, scope) : promotionOf(operation, scope);
 	if (promotion === void 0) return {
 		id: amiId,
 		undone: "not needed"
 	};
 	try {
-		const version = await write(scope, promotion);
+		const version = await write(scope, promotion, operation.tags);
 		run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
-		return { id: amiId };
 	} catch (error) {
 		throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
 	}
+	const others = run.ledger.state?.promotions.filter((one) => !isOf(operation, place)(one)) ?? [];
+	if (alone) run.ledger.write({ promotions: others });
+	return { id: amiId };
 }
 async function putBack(operation, scope) {
 	const { run, place } = scope;
@@ -45075,13 +51306,18 @@ async function read$1(place, name) {
 	}
 }
 function dataTypeOver(before) {
-	return before?.dataType === "text" ? {} : { DataType: before?.dataType ?? "aws:ec2:image" };
+	const { dataType = "text" } = before ?? { dataType: "aws:ec2:image" };
+	return dataType === "text" ? {} : { DataType: dataType };
 }
-async function write({ run, place }, { name, before, amiId }) {
-	const tags = Object.entries(provenance(run.request, run.source.imageId)).flatMap(([Key, Value]) => Value === "" ? [] : [{
+function tagsFrom(record) {
+	const isTaken = (text) => /^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(text);
+	return toTags(record).flatMap(({ Key = "", Value = "" }) => isTaken(Key) && isTaken(Value) ? [{
 		Key,
 		Value
-	}]);
+	}] : []);
+}
+async function write({ run, place }, { name, before, amiId }, users) {
+	const ours = provenance(run.request, run.source.imageId);
 	const value = {
 		Name: name,
 		Value: amiId,
@@ -45091,7 +51327,10 @@ async function write({ run, place }, { name, before, amiId }) {
 	const isNew = before === null;
 	const version = await put$1(place, isNew ? {
 		...value,
-		Tags: tags
+		Tags: tagsFrom({
+			...users,
+			...ours
+		})
 	} : {
 		...value,
 		Overwrite: true
@@ -45099,7 +51338,7 @@ async function write({ run, place }, { name, before, amiId }) {
 	if (!isNew) await place.ssm(new AddTagsToResourceCommand({
 		ResourceType: "Parameter",
 		ResourceId: name,
-		Tags: tags
+		Tags: tagsFrom(ours)
 	}));
 	await awaitValue(place, {
 		name,
@@ -45216,12 +51455,16 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 	}
 	return steps;
 }
-function asksToPublish({ of: [of], settings }, { standIns }) {
+function asksToPublish({ of: [of], place, settings }, { standIns }) {
 	const BlockDeviceMappings = [{ Ebs: { SnapshotId: standIns.snapshot } }];
-	return [...stepsOf({
-		ImageId: idOr(standIns.image, of),
-		BlockDeviceMappings
-	}, settings).map(({ command }) => dryRun(command)), ...settings.grantKeyTo.map((principal) => granting(launchGrant(settings, principal), absenceOf(principal)))];
+	return [
+		...stepsOf({
+			ImageId: idOr(standIns.image, of),
+			BlockDeviceMappings
+		}, settings).map(({ command }) => dryRun(command)),
+		...settings.grantKeyTo.map((principal) => granting(launchGrant(settings, principal), absenceOf(principal))),
+		...asksForLaunchers(settings, place.account)
+	];
 }
 function absenceOf(principal) {
 	const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
@@ -45249,16 +51492,6 @@ async function publish({ image: ref, settings }, { run, place, resultOf }) {
 	await joined([...grantKeyTo.length === 0 ? [] : [step("Granting the use of the key of", granted, () => grantKey(place, settings))], ...stepsOf(image, settings).map(({ doing, command, done }) => step(doing, done, async () => throwFailures(await sendEc2(place, command))))]);
 	return made;
 }
-const launchOperations = [
-	"Encrypt",
-	"Decrypt",
-	"ReEncryptFrom",
-	"ReEncryptTo",
-	"GenerateDataKey",
-	"GenerateDataKeyWithoutPlaintext",
-	"DescribeKey",
-	"CreateGrant"
-];
 function launchGrant({ key: KeyId }, GranteePrincipal) {
 	return new CreateGrantCommand({
 		KeyId,
@@ -45320,15 +51553,19 @@ async function register(operation, scope) {
 				gone
 			}));
 			run.log.line(placeName(place), `registered ${id} (${name})`);
+			const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
 			return {
 				id,
-				image: await run.watcher(place).image(id),
+				image,
 				snapshots: [...made.values()].flatMap((result) => result?.snapshots ?? [])
 			};
 		});
 	} catch (error) {
 		throw new StepError(`Registering ${name} in ${placeName(place)}`, error);
 	}
+}
+async function confirmLaunch(operation, { run, place }, image) {
+	if (run.operation(`boot ${placeName(place)}`) !== void 0) await run.confirm(operation, { image });
 }
 function takesOver(operation) {
 	return operation?.kind === "copy" && operation.takeOver !== void 0;
@@ -45414,7 +51651,7 @@ function asksToShare({ of: [of], place, type, accounts }, asking) {
 	const id = idOr(type === "snapshot" && place.region === source.place.region ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
 	const Tags = shareTags(leaseId, accounts);
 	const Resources = [idOr(standIns[type], of)];
-	const without = "none can tell later what this run shared, should it be killed";
+	const without = "if this run is killed, no later run can tell what it shared";
 	return [
 		...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
 		dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
@@ -45533,6 +51770,10 @@ const kinds = {
 		asks: asksToReuse,
 		perform: reuse
 	},
+	boot: {
+		asks: asksToBoot,
+		perform: boot
+	},
 	publish: {
 		asks: asksToPublish,
 		perform: publish
@@ -45571,6 +51812,8 @@ async function apply(run, operations) {
 	const ended = new Map();
 	const results = new Map();
 	const islands = new Map();
+	const optional = run.request.targets.filter((target) => target.optional);
+	const optionalIslands = new Set(optional.flatMap((target) => [placeName(target), parameterIsland(target)]));
 	const islandOf = (name) => {
 		const known = islands.get(name);
 		if (known !== void 0) return known;
@@ -45611,7 +51854,7 @@ async function apply(run, operations) {
 		try {
 			const result = await perform(operation, {
 				run,
-				place: placeOf(run.accounts, operation).until(signal),
+				place: placeOf$1(run.accounts, operation).until(signal),
 				resultOf: (id) => results.get(id)
 			});
 			results.set(operation.id, result);
@@ -45631,7 +51874,7 @@ async function apply(run, operations) {
 		if (island === void 0 || island.stop.signal.aborted) return;
 		island.stop.abort(error);
 		run.log.line(operation.island ?? "", `failed: ${explainLine(error)}`);
-		if (run.request.failFast && !run.signal.aborted) run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
+		if (run.request.failFast && !run.signal.aborted && !optionalIslands.has(operation.island ?? "")) run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
 	};
 	for (const operation of operations) {
 		const outcome = walk(operation);
@@ -45652,7 +51895,7 @@ async function undoWhereFailed(run, island, results) {
 		if (is === "not begun" || undo === void 0) continue;
 		const stands = !await undo(operation, {
 			run,
-			place: placeOf(run.accounts, operation).until(run.host.clock.after(undoMs)),
+			place: placeOf$1(run.accounts, operation).until(run.host.clock.after(undoMs)),
 			resultOf: (id) => results.get(id)
 		});
 		if (is === "done" && !stands) undone.push({
@@ -45780,20 +52023,22 @@ function tellDenial({ request, findings }, denial) {
 function lackIn({ source: { partition } }, { asker, question, verdict }) {
 	const { account, region } = asker.place;
 	const here = asker.target === void 0 ? region : "*";
-	const arns = (types) => types.map((type) => `arn:${partition}:ec2:${here}:${type === "instance" ? account : ""}:${type}/*`);
+	const arns = (types) => types.map((type) => `arn:${partition}:ec2:${here}:${type === "image" || type === "snapshot" ? "" : account}:${type}/*`);
 	const resources = question.on.length === 0 ? ["*"] : arns(question.on);
 	const { role } = asker;
 	return lackOf({
 		role,
+		side: sideOf(asker),
 		action: question.action,
 		resources,
 		tagged: arns(question.tagged),
 		words: verdict.words
 	});
 }
+const sideOf = ({ target }) => target === void 0 ? "source" : "target";
 const inBothSets = ["GenerateDataKeyWithoutPlaintext", "DescribeKey"];
 function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
-	const { keyArn, counts, mending, foreign } = question;
+	const { keyArn, counts, mending, foreign, otherwise } = question;
 	const denied = deniedIn(verdict.words)?.action ?? question.action;
 	if (mending === "reading" && denied === "kms:ReEncryptTo") return;
 	const byKey = foreign && !verdict.words.includes("identity-based policy");
@@ -45807,16 +52052,30 @@ function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	const remedy = byKey ? `add to the policy of that key: ${listed(useStatements({
 		Principal: accountOf$1(request, account),
 		Resource: "*"
-	}))}` : mending === "reading" && isOwnLack(verdict.words) ? `add to its policy: ${listed(useStatements({ Resource: keyArn }))}` : denialRemedy({
-		whose: "its policy",
-		action: denied,
-		resources: [keyArn],
-		words: verdict.words
+	}))}` : ownRemedy(request, {
+		asker,
+		question,
+		verdict
 	});
 	const stops = counts === "through-ec2" && inBothSets.includes(denied.slice(4));
-	if (counts === "ours") findings.add(where, what, remedy);
-	else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed through EC2 alone (kms:ViaService), set key-preflight to warn`);
+	if (counts === "ours") findings.add(where, what, [remedy, ...otherwise].join("; "));
+	else if (stops && request.keyPreflight === "fail") findings.add(where, what, `${remedy}; where it is allowed only through EC2 (kms:ViaService), set key-preflight to warn`);
 	else findings.warn(where, `${what}. What to do: ${remedy}`);
+}
+function ownRemedy(request, { asker, question, verdict: { words } }) {
+	const { keyArn, mending, foreign } = question;
+	if (mending === "reading" && isOwnLack(words)) {
+		const add = `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`;
+		return templateFirst(foreign ? sourceKeyParameter(keyArn, request.source.region) : void 0, add);
+	}
+	const action = deniedIn(words)?.action ?? question.action;
+	return denialRemedy({
+		whose: "its policy",
+		side: sideOf(asker),
+		action,
+		resources: [keyArn],
+		words
+	});
 }
 function isOwnLack(words) {
 	return policyIn(words) === void 0 || lacksIn(words, "identity-based policy") || lacksIn(words, "resource-based policy");
@@ -46008,6 +52267,7 @@ const emptyLedger = {
 	shares: [],
 	regions: [],
 	targets: {},
+	boots: false,
 	promotions: [],
 	account: "",
 	keepPending: false,
@@ -46077,6 +52337,7 @@ function openRun(parts) {
 	const leases = [];
 	const left = [];
 	const regranted = [];
+	const pictures = {};
 	const progress = new Map();
 	const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
 	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => placeName(place));
@@ -46114,6 +52375,13 @@ function openRun(parts) {
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
 		regrant: (key) => regranted.push(key),
+		picture: ({ account, region }, jpeg) => {
+			const path = keepPicture(host.files, jpeg, log);
+			if (path !== void 0) pictures[account] = {
+				...pictures[account],
+				[region]: path
+			};
+		},
 		leave: (what) => left.push(what)
 	};
 	const confirming = openConfirming(run, plan, checked);
@@ -46121,106 +52389,29 @@ function openRun(parts) {
 		run,
 		leases,
 		left,
-		regranted
+		regranted,
+		pictures
 	};
+}
+function keepPicture({ temp, write }, jpeg, log) {
+	if (temp === void 0) return void 0;
+	const path = (0,external_node_path_namespaceObject.join)(temp, ownName("screenshot.jpg"));
+	try {
+		write(path, jpeg);
+		return path;
+	} catch (error) {
+		log.warn(`a screenshot (${path}) could not be written: ${errorMessage(error)}`);
+		return;
+	}
 }
 function known(map, key, make) {
 	const there = map.get(key) ?? make();
 	map.set(key, there);
 	return there;
 }
-// src/plan/approved.ts
-function approvedOf(request, { source, targets }) {
-	const { image } = request;
-	return {
-		source: image.by === "instance" ? {
-			amiId: null,
-			instanceId: image.id,
-			snapshots: []
-		} : {
-			amiId: source.imageId,
-			instanceId: null,
-			snapshots: source.snapshots.map(({ id }) => id)
-		},
-		targets: targets.map((target) => approvedTarget(request, source, target))
-	};
-}
-function approvedTarget(request, source, plan) {
-	const { target, route, replace, retained } = plan;
-	const removed = [...replace, ...retained?.remove ?? []];
-	return {
-		account: target.request.account,
-		region: target.request.region,
-		roleArn: target.roleArn ?? null,
-		kmsKeyArn: target.kmsKeyArn,
-		route,
-		nameTemplate: target.request.amiName,
-		descriptionTemplate: request.description ?? null,
-		tagTemplates: [...Object.entries(target.request.tags), ...copiedTags(request, source)],
-		publication: JSON.parse(JSON.stringify(request.publication)),
-		reuses: !isMaking(plan) && !isMadeByRun(request, plan) ? plan.image.ImageId ?? "" : null,
-		deregisters: removed.map(({ ImageId = "" }) => ImageId),
-		access: accessOf(request, source, plan)
-	};
-}
-function copiedTags({ copyTags, image: { by } }, { image, snapshots }) {
-	if (!copyTags || by === "instance") return [];
-	const pairs = (of, tags = []) => tags.filter(({ Key = "" }) => !Key.startsWith("share-encrypted-ami:") && !Key.startsWith("aws:")).map(({ Key = "", Value = "" }) => [`${of}/${Key}`, Value]);
-	return [...pairs("source", image.Tags), ...snapshots.flatMap(({ id, tags }) => pairs(id, [...tags]))];
-}
-function accessOf(request, source, plan) {
-	const { publication, hubKmsKey } = request;
-	const { keyAccess } = request.source;
-	const { principalArn, kmsKeyArn, request: asked } = plan.target;
-	const copier = keyAccess === "policy" ? `account ${asked.account}` : principalArn;
-	const shareable = source.snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
-	const keys = [...new Set([
-		...shareable,
-		source.kmsKeyArn ?? [],
-		hubKmsKey ?? []
-	].flat())].sort();
-	return [
-		...isMadeByRun(request, plan) && asked.account !== source.account && keyAccess !== "existing" ? [`${copier} copies what is under ${keys.join(", ")}`] : [],
-		...publication.grantKeyTo.map((principal) => `${principal} uses ${kmsKeyArn}`),
-		...publication.launchPermissions.map((permission) => `${granteeOf(permission)} launches the AMI`)
-	];
-}
-function isMadeByRun(request, plan) {
-	return isMaking(plan) || isOwn(request, plan.image);
-}
-function granteeOf({ UserId, Group, OrganizationArn, OrganizationalUnitArn }) {
-	return UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? `the group ${Group}`;
-}
-// src/check/expected.ts
-function checkExpected({ request, plan, findings }) {
-	const { expectPlan, targets } = request;
-	if (expectPlan === void 0 || plan.targets.length < targets.length) return;
-	const problem = differing(expectPlan, approvedOf(request, plan));
-	if (problem !== void 0) findings.add(problem.where, problem.what, problem.remedy);
-}
-function differing(expected, now) {
-	const different = planDifferences(expected, now);
-	if (different.length === 0) return void 0;
-	return {
-		where: expected.approved === void 0 ? "expect-plan-digest" : "expect-plan-file",
-		what: ["the plan is not the one that was approved. What differs:", ...different.map(oneLine)].join("\n    "),
-		remedy: "have the plan of a dry run approved anew, or restore what was approved"
-	};
-}
-function checkRoom({ plan, findings, files }) {
-	const touched = plan.targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0);
-	const parameters = touched.filter(({ target }) => target.ssmParameter !== void 0).length;
-	const problem = ledgerProblem({
-		targets: touched.length,
-		parameters
-	}, files);
-	if (problem !== void 0) findings.add(placeName(plan.source.place), problem, "share with fewer targets at once, or give a RUNNER_TEMP");
-}
 // src/check/check.ts
 async function check(checking) {
 	const { accounts, findings, plan } = checking;
-	checkExpected(checking);
-	checkRoom(checking);
 	const all = collect(checking);
 	if (all.length === 0) return {
 		ec2DryRuns: false,
@@ -46231,8 +52422,21 @@ async function check(checking) {
 	const [ec2DryRuns, kmsDryRuns] = await joined([ec2TakesDryRuns(accounts.source(plan.source.place.region)), kmsTakesDryRuns(all)]);
 	const put = openAsking(accounts);
 	const possible = all.filter(({ question: { dry, service } }) => !dry || (service === "ec2" ? ec2DryRuns : kmsDryRuns));
-	const told = (await joined(possible.map(({ asker, question }) => findings.attempt(placeName(asker.place), `asking for ${question.action}`, () => put(asker, question))))).filter((answer) => answer !== void 0);
-	for (const answer of told) tell$1(checking, answer);
+	const heard = (await joined(possible.map(async (one) => {
+		const { asker, question } = one;
+		const own = concerning(one, findings);
+		const doing = `asking for ${question.action}`;
+		const answer = await own.attempt(placeName(asker.place), doing, () => put(asker, question));
+		return answer && {
+			answer,
+			own
+		};
+	}))).filter((one) => one !== void 0);
+	for (const { answer, own } of heard) tell$1({
+		...checking,
+		findings: own
+	}, answer);
+	const told = heard.map(({ answer }) => answer);
 	const unasked = [...all.filter((one) => !possible.includes(one)), ...told.filter(({ verdict }) => verdict.is === "not told")];
 	const denied = told.filter(({ verdict }) => verdict.is === "may not").map(({ asker, question }) => `${asker.principal} ${question.key}`);
 	return {
@@ -46241,6 +52445,9 @@ async function check(checking) {
 		denied: new Set(denied),
 		unasked: sentences(unasked)
 	};
+}
+function concerning({ asker, targets }, findings) {
+	return asker.target === void 0 ? findings : findings.about(targets);
 }
 const everywhere = ["ec2:CopySnapshot", "ec2:CopyImage"];
 function collect({ request, leaseId, plan, accounts }) {
@@ -46258,14 +52465,33 @@ function collect({ request, leaseId, plan, accounts }) {
 	const all = operations.flatMap((operation) => {
 		const asker = askerOf(operation);
 		const here = asker.target === void 0 || sampled.has(asker.target) || operation.kind === "access";
-		return asks(operation, asking).filter(({ action }) => here || everywhere.includes(action)).map((question) => ({
-			asker,
-			question
-		}));
+		const of = concerned(operation, asker, targets);
+		return asks(operation, asking).map((question) => {
+			return {
+				asker,
+				question,
+				targets: of,
+				isPut: here || everywhere.includes(question.action)
+			};
+		});
 	});
-	const needed = all.filter(({ question }) => question.service === "kms" || question.without === void 0);
-	const others = all.filter((one) => !needed.includes(one));
-	return [...new Map([...needed, ...others].toReversed().map((one) => [nameOf(one), one])).values()].toReversed();
+	const { put = [], spokenFor = [] } = Object.groupBy(all, ({ isPut }) => isPut ? "put" : "spokenFor");
+	const same = Map.groupBy(put, nameOf);
+	const elsewhere = Map.groupBy(spokenFor, alikeName);
+	const isNeeded = ({ question }) => question.service === "kms" || question.without === void 0;
+	const sorted = [...put.filter(isNeeded), ...put.filter((one) => !isNeeded(one))];
+	return [...new Map(sorted.toReversed().map((one) => [nameOf(one), one])).values()].toReversed().map((one) => {
+		const others = [...same.get(nameOf(one)) ?? [], ...elsewhere.get(alikeName(one)) ?? []];
+		return {
+			...one,
+			targets: [...new Set(others.flatMap((other) => other.targets))]
+		};
+	});
+}
+function concerned(operation, { target, principal }, all) {
+	if (target === void 0) return [];
+	if (operation.kind !== "access") return [placeName(target.target.place)];
+	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => placeName(one.target.place));
 }
 function nameOf({ asker, question }) {
 	const { account, region } = asker.place;
@@ -46274,6 +52500,9 @@ function nameOf({ asker, question }) {
 		region: question.service === "kms" ? regionOfKey(question.keyArn) : region
 	});
 	return `${asker.principal} ${where} ${question.key}`;
+}
+function alikeName({ asker, question }) {
+	return `${asker.principal} ${question.key}`;
 }
 function sampleOf(targets) {
 	const making = targets.filter(isMaking);
@@ -46316,9 +52545,212 @@ function sentences(unasked) {
 		};
 	})).map(({ places, what }) => `${places}: ${what}`);
 }
+// src/check/expected.ts
+function checkExpected({ request, plan, findings }) {
+	const { expectPlan, targets } = request;
+	if (expectPlan === void 0 || plan.targets.length + plan.leftOut.length < targets.length) return;
+	const problem = differing(expectPlan, approvedOf(request, plan));
+	if (problem !== void 0) findings.add(problem.where, problem.what, problem.remedy);
+}
+function differing(expected, now) {
+	const different = planDifferences(expected, now);
+	if (different.length === 0) return void 0;
+	return {
+		where: expected.approved === void 0 ? "expect-plan-digest" : "expect-plan-file",
+		what: ["the plan is not the one that was approved. What differs:", ...different.map(oneLine)].join("\n    "),
+		remedy: "have the plan of a dry run approved anew, or restore what was approved"
+	};
+}
+function checkRoom({ plan, findings, files }) {
+	const touched = plan.targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0);
+	const parameters = touched.filter(({ target }) => target.ssmParameter !== void 0).length;
+	const problem = ledgerProblem({
+		targets: touched.length,
+		parameters
+	}, files);
+	if (problem !== void 0) findings.add(placeName(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
+}
+// src/observe/boot.ts
+var UntestableError = class extends Error {
+	name = "UntestableError";
+	remedy;
+	constructor(why, remedy) {
+		super(why);
+		this.remedy = remedy;
+	}
+};
+async function readBootSite(place, asked) {
+	const { boot, findings } = asked;
+	const where = placeName(place);
+	try {
+		return await siteOf(place, asked);
+	} catch (error) {
+		place.signal.throwIfAborted();
+		const { message, remedy: known } = explain(error);
+		const remedy = error instanceof UntestableError ? error.remedy : known ?? "see what AWS says";
+		const what = `the AMI cannot be tested (boot-test): ${message}`;
+		if (boot.required) findings.add(where, what, `${remedy}; or set boot-required to false`);
+		else findings.warn(where, `${what}; it is published untested. What to do: ${remedy}`);
+		return;
+	}
+}
+async function siteOf(place, { boot, image, values }) {
+	const never = untestable(image);
+	if (never !== void 0) throw new UntestableError(never, "set boot-test to off");
+	const filled = (texts) => texts.map((text) => fill(text, values));
+	const subnets = await readSubnets(place, filled(boot.subnets));
+	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
+	const usable = subnets.flatMap(({ SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" }) => {
+		const groups = byVpc?.get(VpcId);
+		return byVpc !== void 0 && groups === void 0 ? [] : [{
+			subnet,
+			zone,
+			groups: groups ?? []
+		}];
+	});
+	if (usable.length === 0) throw new UntestableError(`no security group of ${boot.securityGroups.join(", ")} is in the VPC of a subnet of ${boot.subnets.join(", ")}`, "correct boot-security-group or boot-subnet");
+	const named = boot.instanceType === void 0 ? void 0 : fill(boot.instanceType, values);
+	const types = await readTypes(place, image, named);
+	const offered = await readOfferings(place, named);
+	const sizes = launchesOf(image, types, {
+		zonesOf: (type) => offered.get(type) ?? new Set(),
+		subnets: usable
+	});
+	const zones = [...new Set(usable.map(({ zone }) => zone))].join(", ");
+	if (sizes.length === 0) throw noType(named, image, {
+		types,
+		zones
+	});
+	return {
+		sizes,
+		profile: boot.instanceProfile === void 0 ? void 0 : fill(boot.instanceProfile, values)
+	};
+}
+function noType(named, image, { types: [info], zones }) {
+	if (named === void 0) return new UntestableError(`no current instance type fits the AMI in ${zones}`, "name one in boot-instance-type");
+	return new UntestableError(`${named} cannot be used, because ${(info && misfit(image, info)) ?? `it is not offered in ${zones}`}`, "correct boot-instance-type or boot-subnet");
+}
+function namedBy(idFilter, named) {
+	const [first = ""] = named;
+	const [, key, value] = /^tag:([^=]+)=(.*)$/s.exec(first) ?? [];
+	return key === void 0 ? [{
+		Name: idFilter,
+		Values: [...named]
+	}] : [{
+		Name: `tag:${key}`,
+		Values: [value ?? ""]
+	}];
+}
+async function readSubnets(place, named) {
+	const isDefault = named.length === 0;
+	const Filters = [{
+		Name: "state",
+		Values: ["available"]
+	}, ...isDefault ? [{
+		Name: "default-for-az",
+		Values: ["true"]
+	}] : namedBy("subnet-id", named)];
+	const found = await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeSubnetsCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Subnets ?? [],
+			next: page.NextToken
+		};
+	});
+	if (found.length === 0) throw new UntestableError(isDefault ? "there is no default VPC" : `there is no subnet ${named.join(", ")}`, isDefault ? "name a subnet in boot-subnet" : "correct boot-subnet");
+	const free = ({ AvailableIpAddressCount = 0 }) => AvailableIpAddressCount;
+	return found.toSorted((a, b) => free(b) - free(a));
+}
+async function readGroups(place, subnets, named) {
+	if (named.length === 0) return void 0;
+	const vpcs = [...new Set(subnets.map(({ VpcId = "" }) => VpcId))];
+	const Filters = [...namedBy("group-id", named), {
+		Name: "vpc-id",
+		Values: vpcs
+	}];
+	const found = await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeSecurityGroupsCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.SecurityGroups ?? [],
+			next: page.NextToken
+		};
+	});
+	const groups = [...Map.groupBy(found, ({ VpcId = "" }) => VpcId)];
+	return new Map(groups.map(([vpc, ofVpc]) => [vpc, ofVpc.flatMap(({ GroupId }) => GroupId ?? [])]));
+}
+async function readTypes(place, image, named) {
+	const { Architecture = "x86_64" } = image;
+	const asked = named === void 0 ? { Filters: [
+		{
+			Name: "current-generation",
+			Values: ["true"]
+		},
+		{
+			Name: "bare-metal",
+			Values: ["false"]
+		},
+		{
+			Name: "processor-info.supported-architecture",
+			Values: [Architecture]
+		}
+	] } : { InstanceTypes: [named] };
+	try {
+		return await pages(async (NextToken) => {
+			const page = await place.ec2(new DescribeInstanceTypesCommand({
+				...asked,
+				NextToken
+			}));
+			return {
+				items: page.InstanceTypes ?? [],
+				next: page.NextToken
+			};
+		});
+	} catch (error) {
+		if (!hasCode(error, "InvalidInstanceType")) throw error;
+		throw new UntestableError(`there is no instance type ${named}`, "correct boot-instance-type");
+	}
+}
+async function readOfferings(place, named) {
+	const Filters = named === void 0 ? void 0 : [{
+		Name: "instance-type",
+		Values: [named]
+	}];
+	const offered = await pages(async (NextToken) => {
+		const command = new DescribeInstanceTypeOfferingsCommand({
+			LocationType: "availability-zone",
+			Filters,
+			NextToken
+		});
+		const page = await place.ec2(command);
+		return {
+			items: page.InstanceTypeOfferings ?? [],
+			next: page.NextToken
+		};
+	});
+	const zones = new Map();
+	for (const { InstanceType = "", Location = "" } of offered) zones.set(InstanceType, (zones.get(InstanceType) ?? new Set()).add(Location));
+	return zones;
+}
 // src/observe/parameter.ts
+const settingActions = [
+	"ssm:GetParameter",
+	"ssm:PutParameter",
+	"ssm:DeleteParameter",
+	"ssm:AddTagsToResource"
+];
 async function checkParameter(place, name, findings) {
 	const where = placeName(place);
+	const problem = parameterNameProblem(name);
+	if (problem !== void 0) {
+		findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, "correct ssm-parameter");
+		return;
+	}
 	try {
 		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
 		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
@@ -46326,16 +52758,11 @@ async function checkParameter(place, name, findings) {
 		if (hasCode(error, "ParameterNotFound")) return;
 		if (!isDenied(error) || !(error instanceof AwsCallError)) throw error;
 		const resource = `arn:${partitionOf(place.region)}:ssm:${place.region}:${place.account}:parameter/${name.replace(/^\//, "")}`;
-		findings.add(where, `the target role may not read the SSM parameter ${name}: ${error.awsMessage}`, `add to its policy: ${JSON.stringify({
-			Effect: "Allow",
-			Action: [
-				"ssm:GetParameter",
-				"ssm:PutParameter",
-				"ssm:DeleteParameter",
-				"ssm:AddTagsToResource"
-			],
-			Resource: resource
-		})}`);
+		findings.add(where, `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`, templateFirst(parametersFor({
+			side: "target",
+			action: "ssm:GetParameter",
+			resources: [resource]
+		}), `add to its policy: ${statement(settingActions, [resource])}`));
 	}
 }
 // src/observe/observe.ts
@@ -46346,7 +52773,7 @@ async function observe(request, accounts, findings) {
 		findings
 	};
 	let at = 0;
-	const source = findings.attempt("source account", "taking on the source role", () => accounts.openSource()).then((caller) => {
+	const source = findings.attempt("source account", "assuming the source role", () => accounts.openSource()).then((caller) => {
 		if (caller === void 0) return void 0;
 		at = accounts.source(request.source.region).awsNow();
 		return resolveSource(request, accounts, findings);
@@ -46401,7 +52828,7 @@ async function observeHubs({ request, accounts, findings }, source) {
 		const place = accounts.source(region);
 		const key = hubKey(request, source.account, region);
 		if (key === void 0) {
-			findings.add(placeName(place), "topology regional-hub needs a key of the source account in this region", "give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
+			findings.add(placeName(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
 			return [];
 		}
 		const kmsKeyArn = await resolveKey(place, {
@@ -46429,9 +52856,20 @@ function hubKey({ hubKmsKey, source, run }, account, region) {
 	const arn = /^(arn:[^:]+:kms:)[^:]+(:\d+:(?:alias\/.+|key\/mrk-.+))$/.exec(key);
 	return arn === null ? void 0 : `${arn[1]}${region}${arn[2]}`;
 }
-async function observeTarget(observing, target, source) {
-	const { request, accounts, findings } = observing;
-	const { account, region } = target;
+async function observeTarget(all, target, source) {
+	const { request, accounts } = all;
+	const findings = all.findings.about([placeName(target)]);
+	const observing = {
+		request,
+		accounts,
+		findings
+	};
+	const { account, region, everyRegion } = target;
+	if (everyRegion?.problem !== void 0) {
+		const { where, what, remedy } = everyRegion.problem;
+		findings.add(where, what, remedy);
+		return;
+	}
 	let values = {
 		account,
 		region,
@@ -46502,7 +52940,7 @@ async function readTarget({ request, findings }, origin) {
 		role,
 		findings
 	}));
-	const mayGo = [...request.onExisting === "replace" ? earlier?.existing ?? [] : [], ...earlier?.made ?? []].flatMap(snapshotIdsOf);
+	const mayGo = earlier === void 0 ? [] : mayGoOf(request, earlier).flatMap(snapshotIdsOf);
 	const locks = await readLocks(place, {
 		role,
 		findings
@@ -46515,7 +52953,13 @@ async function readTarget({ request, findings }, origin) {
 		request,
 		findings
 	});
-	const { ssmParameter } = request.publication;
+	const { ssmParameter, boot } = request.publication;
+	const bootSite = boot && await readBootSite(place, {
+		boot,
+		image,
+		values,
+		findings
+	});
 	const parameter = ssmParameter && fill(ssmParameter, values);
 	if (parameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${parameter}`, () => checkParameter(place, parameter, findings));
 	if (earlier === void 0) return void 0;
@@ -46525,11 +52969,20 @@ async function readTarget({ request, findings }, origin) {
 		tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
 		grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
 		ssmParameter: parameter,
+		bootSite,
 		locks,
 		users,
 		zones,
 		...earlier
 	};
+}
+function mayGoOf({ onExisting }, { existing, made, namesake }) {
+	const failed = namesake !== void 0 && hasFailed(namesake) ? [namesake] : [];
+	return [
+		...onExisting === "replace" ? existing : [],
+		...made,
+		...failed
+	];
 }
 async function readOrWarn(place, { role, findings }, { action, resources, without, read }) {
 	try {
@@ -46539,6 +52992,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 		const { is, words } = verdictOf(error);
 		const { what, remedy } = lackOf({
 			role,
+			side: "target",
 			action,
 			resources,
 			words
@@ -46611,16 +53065,21 @@ async function findEarlier(place, { imageId, extras }, { name, request, ...telli
 	const own = namesakes.filter((image) => tagValue(image, tagKeys.sourceAmi) === imageId);
 	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
+	const failed = namesakes.filter((image) => hasFailed(image) && !existing.includes(image));
 	const earlierCopies = await ownSnapshots(place, ofSource);
 	const mayGo = retains || request.onExisting === "replace" ? [...existing, ...made] : [];
 	return {
 		existing,
-		existingExtras: needsExtras ? await readAllExtras(place, existing) : new Map(),
+		existingExtras: needsExtras ? await readAllExtras(place, [...existing, ...failed]) : new Map(),
 		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
 		used: new Set((await imagesWith(place, idsOf(earlierCopies.filter(isMarked)))).flatMap(snapshotIdsOf)),
-		parts: await readParts(place, [...existing, ...made], earlierCopies),
+		parts: await readParts(place, [
+			...existing,
+			...made,
+			...failed
+		], earlierCopies),
 		ancestry: await readAncestry(place, telling, mayGo)
 	};
 }
@@ -46651,759 +53110,37 @@ async function readAllExtras(place, images) {
 	});
 	return new Map((await Promise.all(read)).flat());
 }
-// src/plan/operation.ts
-function told$1({ key, island, ...rest }) {
+// src/plan/left-out.ts
+function leftOutOf({ onProblem, targets }, findings) {
+	return targets.filter(({ optional }) => optional || onProblem === "skip").map((target) => ({
+		target,
+		problems: findings.of(placeName(target))
+	})).filter(({ problems }) => problems.length > 0);
+}
+function isStopped({ targets }, { leftOut }, findings) {
+	const out = new Set(leftOut.map(({ target }) => target));
+	return [void 0, ...targets.filter((target) => !out.has(target)).map(placeName)].some((one) => findings.of(one).length > 0);
+}
+function holdingBack(leftOut) {
+	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => placeName(target));
+}
+function heldBack({ replace, retained, supersedes, target }) {
+	const why = "a target is left out, and older AMIs go only when every target is ready";
 	return {
-		...rest,
-		kmsKeyArn: key,
-		island
-	};
-}
-// src/plan/removal.ts
-function removalObstacle(image, locks) {
-	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
-	if (protection !== "disabled") return {
-		why: `it is protected from deregistration (${protection})`,
-		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
-	};
-	if (tagValue(image, "aws:backup:source-resource") !== void 0) return {
-		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
-		remedy: `delete its recovery point in the backup vault`
-	};
-	const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
-	if (lock === void 0) return void 0;
-	const { SnapshotId, LockState, LockExpiresOn } = lock;
-	return {
-		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
-		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
-	};
-}
-function deregistering(image, reason, { extras, until, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : snapshotIdsOf(image)];
-	return {
-		...told$1({
-			...removal,
-			id: removalId(image, removal.place),
-			of
-		}),
-		kind: "deregister",
-		image,
-		reason,
-		until,
-		extras: extras ?? { uefiData: void 0 }
-	};
-}
-function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${placeName(place)}`;
-}
-// src/plan/supply-operations.ts
-function openSupply(decided) {
-	const { request, source, encryptedCopies, targets } = decided;
-	const { account, place } = source;
-	const sourceName = nameOfSource(decided);
-	const operations = [];
-	const access = new Map();
-	const allowed = new Map();
-	const shared = new Map();
-	let begin = [];
-	const add = (operation) => {
-		operations.push(operation);
-		return operation.id;
-	};
-	const supply = (from, snapshotId) => {
-		const own = snapshotId ?? sourceName;
-		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
-			resource: { id: snapshotId ?? source.imageId },
-			name: own,
-			after: begin
-		};
-		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
-		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
-		return {
-			resource: { madeBy },
-			name: known ?? `the encrypted copy of ${own}`,
-			after: [madeBy]
-		};
-	};
-	const encryptSnapshot = (copy, snapshot) => {
-		const { kmsKeyArn: key, name } = copy;
-		const there = copy.snapshotsThere.get(snapshot.id);
-		const base = {
-			id: snapshotCopyId(copy, snapshot.id),
-			place: copy.place,
-			key,
-			after: begin
-		};
-		add(there === void 0 ? {
-			...told$1({
-				...base,
-				of: [snapshot.id],
-				why: encrypting
-			}),
-			kind: "encrypt",
-			key,
-			snapshot
-		} : {
-			...told$1({
-				...base,
-				of: [there],
-				why: `the encrypted copy of ${snapshot.id} that another run made is used`
-			}),
-			kind: "await",
-			key,
-			copy: { id: there },
-			snapshotId: snapshot.id,
-			remake: {
-				name,
-				snapshot
-			}
-		});
-	};
-	const encryptImage = (copy) => {
-		const { kmsKeyArn: key, name, there } = copy;
-		const base = {
-			place: copy.place,
-			key
-		};
-		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
-		if (there === void 0) {
-			const what = told$1({
-				...base,
-				id: begun,
-				of: [sourceName],
-				after: begin,
-				why: encrypting
-			});
-			add({
-				...what,
-				kind: "encrypt",
-				key,
-				name,
-				snapshot: void 0
-			});
-		}
-		const made = there === void 0 ? { madeBy: begun } : { id: there };
-		const after = there === void 0 ? [begun] : begin;
-		const waiting = {
-			kind: "await",
-			key,
-			copy: made,
-			remake: {
-				name,
-				snapshot: void 0
-			}
-		};
-		for (const { id } of source.snapshots) {
-			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
-			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
-			add({
-				...told$1({
-					...base,
-					id: snapshotCopyId(copy, id),
-					of,
-					after,
-					why
-				}),
-				...waiting,
-				snapshotId: id
-			});
-		}
-		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
-		const of = [there ?? name];
-		add({
-			...told$1({
-				...base,
-				id: imageCopyId(copy),
-				of,
-				after,
+		target: {
+			...target,
+			ssmParameter: void 0
+		},
+		replace: replace.filter((one) => one === supersedes),
+		retained: retained && {
+			...retained,
+			remove: [],
+			held: [...retained.held, ...retained.remove.map((image) => ({
+				image,
 				why
-			}),
-			...waiting,
-			snapshotId: void 0
-		});
-	};
-	const giveUse = (key, { target }) => {
-		const { keyAccess } = request.source;
-		const { principalArn } = target;
-		if (keyAccess === "existing") return void 0;
-		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
-		if (operations.some((one) => one.id === id)) return id;
-		const accounts = accountsUsing(targets, key);
-		const of = keyAccess === "grant" ? [principalArn] : accounts;
-		const base = {
-			...told$1({
-				id,
-				place: {
-					account,
-					region: regionOfKey(key)
-				},
-				of,
-				key,
-				after: begin,
-				why: "copying takes the use of the key; taken back at the end"
-			}),
-			key
-		};
-		return add({
-			...base,
-			kind: "allow",
-			...keyAccess === "grant" ? {
-				by: "grant",
-				principalArn
-			} : {
-				by: "policy",
-				accounts
-			}
-		});
-	};
-	const allowOne = (key, taker) => {
-		const { target } = taker;
-		const { principalArn, place: there } = target;
-		const allowedBy = giveUse(key, taker);
-		const after = allowedBy === void 0 ? [] : [allowedBy];
-		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
-		const pair = `${key} ${principalArn}`;
-		if (access.has(pair)) return;
-		const what = told$1({
-			id: `access ${principalArn} ${key}`,
-			place: there,
-			of: [principalArn],
-			key,
-			after,
-			why: "a grant or a policy comes into force some time later"
-		});
-		access.set(pair, add({
-			...what,
-			kind: "access",
-			key,
-			target: there,
-			allowedBy
-		}));
-	};
-	const shareOne = (from, snapshotId, takers) => {
-		const region = from?.place.region ?? place.region;
-		const { resource, name, after } = supply(from, snapshotId);
-		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
-		const why = `${accounts.join(", ")} copy it; taken back at the end`;
-		const id = `share ${snapshotId ?? sourceName} in ${region}`;
-		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
-		const what = {
-			...told$1({
-				id,
-				place: {
-					account,
-					region
-				},
-				of: [name],
-				after,
-				why
-			}),
-			afterEnd
-		};
-		const type = snapshotId === void 0 ? "image" : "snapshot";
-		shared.set(`${region} ${snapshotId ?? ""}`, add({
-			...what,
-			kind: "share",
-			type,
-			resource,
-			accounts
-		}));
-	};
-	return {
-		operations,
-		create(instanceId) {
-			const { earlierTry } = source;
-			if (earlierTry?.State === "pending") {
-				const why = `an earlier try is making the AMI of ${instanceId}`;
-				const awaited = told$1({
-					id: `create ${sourceName}`,
-					place,
-					of: [earlierTry.ImageId ?? ""],
-					after: [],
-					why
-				});
-				begin = [add({
-					...awaited,
-					kind: "await",
-					image: earlierTry
-				})];
-				return;
-			}
-			const noReboot = request.image.by === "instance" && request.image.noReboot;
-			const why = `the AMI is made of ${instanceId}, and stays`;
-			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
-				place,
-				after: [],
-				why: "an earlier try made it in vain, and AWS gives a name once"
-			}))];
-			const what = told$1({
-				id: `create ${sourceName}`,
-				place,
-				of: [instanceId],
-				after,
-				why
-			});
-			begin = [add({
-				...what,
-				kind: "create",
-				instanceId,
-				noReboot,
-				name: sourceName
-			})];
-		},
-		lease() {
-			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
-			const what = told$1({
-				id: `lease ${sourceName}`,
-				place,
-				of: [sourceName],
-				after: begin,
-				why: "other runs on this AMI see that this one needs what they share"
-			});
-			begin = [add({
-				...what,
-				kind: "lease",
-				imageId: source.imageId,
-				regions
-			})];
-		},
-		encrypt(copy) {
-			if (copy.only === void 0) encryptImage(copy);
-			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
-		},
-		allow(takers) {
-			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
-		},
-		share(takers) {
-			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
-				for (const { id } of source.snapshots) shareOne(from, id, group);
-				const launchers = group.filter(({ action }) => action === "copy");
-				if (launchers.length > 0) shareOne(from, void 0, launchers);
-			}
-		},
-		begin: () => begin,
-		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
-			const one = supply(from, snapshotId);
-			if (!crossAccount) return one;
-			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
-			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
-			return {
-				...one,
-				after: [own, keys].flat()
-			};
+			}))]
 		}
 	};
-}
-const encrypting = "what is under no customer managed key that others can be given is copied under one first";
-function nameOfSource({ source: { instanceId, image, imageId } }) {
-	return instanceId === void 0 ? imageId : image.Name ?? "";
-}
-function snapshotCopyId({ place }, snapshotId) {
-	return `encrypted copy of ${snapshotId} in ${place.region}`;
-}
-function imageCopyId({ place }) {
-	return `encrypted copy in ${place.region}`;
-}
-// src/plan/target-operations.ts
-function targetOperations(decided, supply, plan) {
-	const all = discarding(plan, supply.begin());
-	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
-	const published = publishing(decided, plan, made.last);
-	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
-	const late = all.filter(isLate).map((one) => ({
-		...one,
-		after: [made.last]
-	}));
-	const left = all.filter((one) => !isLate(one));
-	const last = published[0]?.id ?? made.last;
-	const finishing = isMaking(plan) ? [finishId(placeName(plan.target.place))] : late.map(({ id }) => id);
-	return {
-		operations: [
-			...left,
-			...made.operations,
-			...late,
-			...published
-		],
-		last,
-		ends: [last, ...finishing]
-	};
-}
-function discarding({ target: { place }, discardImages, discard, untag }, after) {
-	const where = placeName(place);
-	return [
-		...discardImages.map((image) => deregistering(image, "left", {
-			place,
-			after,
-			why: "a run that died left it half-made"
-		})),
-		...discard.length === 0 ? [] : [{
-			...told$1({
-				id: `delete in ${where}`,
-				place,
-				of: discard,
-				after,
-				why: "dead runs left them, and no AMI has them"
-			}),
-			kind: "delete",
-			snapshotIds: discard
-		}],
-		...untag.length === 0 ? [] : [{
-			...told$1({
-				id: `untag in ${where}`,
-				place,
-				of: untag,
-				after,
-				why: "finished, but it bears the lease of a run"
-			}),
-			kind: "untag",
-			resources: untag,
-			finishes: void 0
-		}]
-	];
-}
-function using({ action, image, expected, target: { place } }) {
-	const island = placeName(place);
-	const id = image.ImageId ?? "";
-	const base = {
-		place,
-		island,
-		of: [id]
-	};
-	const waits = action === "await";
-	const awaited = `await ${id} in ${island}`;
-	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
-	const used = {
-		...told$1({
-			...base,
-			id: `reuse ${id} in ${island}`,
-			after: waits ? [awaited] : [],
-			why
-		}),
-		kind: "reuse",
-		image,
-		expected,
-		waits
-	};
-	const waiting = "an AMI of this source is being made under this name";
-	return {
-		operations: [...waits ? [{
-			...told$1({
-				...base,
-				id: awaited,
-				after: [],
-				why: waiting
-			}),
-			kind: "await",
-			image
-		}] : [], used],
-		last: used.id
-	};
-}
-function making(decided, supply, plan) {
-	const { target, expected } = plan;
-	const island = placeName(target.place);
-	const base = {
-		place: target.place,
-		of: [target.name]
-	};
-	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
-	const last = made.at(-1)?.id ?? "";
-	const id = verifyId(island);
-	const why = "what differs from the source is nobody’s to use";
-	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
-	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun.includes(Key)) : expected.tags;
-	const described = takenOver ? void 0 : expected.description ?? "";
-	return {
-		operations: [
-			...made,
-			{
-				...told$1({
-					...base,
-					id,
-					island,
-					key: expected.key,
-					after: [last],
-					why
-				}),
-				kind: "verify",
-				image: { madeBy: last },
-				expected: {
-					...expected,
-					description: described,
-					tags
-				}
-			},
-			{
-				...told$1({
-					...base,
-					id: finishId(island),
-					after: [id],
-					why: "a finished AMI bears no lease"
-				}),
-				kind: "untag",
-				finishes: last,
-				resources: []
-			}
-		],
-		last: id
-	};
-}
-const ofRun = [tagKeys.run, tagKeys.commit];
-const verifyId = (island) => `verify ${island}`;
-const finishId = (island) => `finish ${island}`;
-function registering(decided, supply, plan) {
-	const { target, supersedes, expected, from } = plan;
-	const { place, kmsKeyArn: key, name } = target;
-	const { source } = decided;
-	const island = placeName(place);
-	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
-		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
-		const id = `copy ${snapshot.id} to ${island}`;
-		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
-		const begun = takeOver === void 0 ? after : supply.begin();
-		return {
-			...told$1({
-				id,
-				place,
-				island,
-				of: [takeOver ?? called],
-				key,
-				after: begun,
-				why
-			}),
-			kind: "copy",
-			snapshot,
-			from: resource,
-			fromRegion: regionOf(decided, plan),
-			key,
-			takeOver,
-			tags: plan.snapshotTags.get(snapshot.id) ?? [],
-			regain: plan.crossAccount ? after : []
-		};
-	});
-	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
-	const after = [
-		...copies.map(({ id }) => id),
-		extrasOf ?? [],
-		freeing(plan)
-	].flat();
-	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
-		place,
-		island,
-		after,
-		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
-		until: verifyId(island),
-		why: `the new AMI takes its name ${supersedes.Name}, which AWS gives once`
-	})];
-	const why = "the AMI of the copies, with every attribute of the source’s";
-	return [
-		...copies,
-		...freed,
-		{
-			...told$1({
-				id: `register ${island}`,
-				place,
-				island,
-				of: [name],
-				after: [...after, ...freed.map(({ id }) => id)],
-				why
-			}),
-			kind: "register",
-			name,
-			description: expected.description,
-			tags: expected.tags,
-			extrasOf,
-			expected,
-			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
-		}
-	];
-}
-function copyingImage(decided, supply, plan) {
-	const { target, takeOver, expected, snapshotTags } = plan;
-	const { source, request, leaseId } = decided;
-	const { place, kmsKeyArn: key, name } = target;
-	const island = placeName(place);
-	const image = supply.supplied(plan, void 0);
-	const ids = source.snapshots.map(({ id }) => id);
-	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
-	const own = {
-		...provenance(request, source.imageId),
-		[tagKeys.kmsKey]: key,
-		[tagKeys.lease]: leaseId,
-		[tagKeys.sourceSnapshot]: joinIds(ids)
-	};
-	const id = `copy ${nameOfSource(decided)} to ${island}`;
-	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
-	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
-	return {
-		...told$1({
-			id,
-			place,
-			island,
-			of: [takeOver ?? image.name],
-			key,
-			after: begun,
-			why
-		}),
-		kind: "copy-image",
-		from: image.resource,
-		fromRegion: regionOf(decided, plan),
-		key,
-		name,
-		takeOver,
-		expected,
-		description: expected.description,
-		snapshotTags,
-		anyTags: mergeTags([], {
-			users: target.tags,
-			ours: own
-		}).tags,
-		imageTags: [...expected.tags, {
-			Key: tagKeys.lease,
-			Value: leaseId
-		}],
-		regain: plan.crossAccount ? after : []
-	};
-}
-function freeing({ target, discardImages }) {
-	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
-}
-function regionOf({ source }, { from }) {
-	return from?.place.region ?? source.place.region;
-}
-const dayMs = 864e5;
-function publishing({ request: { publication, run } }, plan, last) {
-	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
-	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
-	const days = after !== void 0 && "days" in after ? after.days : 0;
-	const deprecateAt = after && ("at" in after ? {
-		at: after.at.getTime(),
-		keep: false
-	} : {
-		at: run.date.getTime() + days * dayMs,
-		keep: true
-	});
-	const settings = {
-		key,
-		grantKeyTo,
-		launchPermissions,
-		deprecateAt,
-		protection,
-		zones
-	};
-	if (![
-		grantKeyTo,
-		launchPermissions,
-		zones
-	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
-	const island = placeName(place);
-	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
-	const why = "what the inputs ask for beside the AMI";
-	const image = { madeBy: last };
-	return [{
-		...told$1({
-			id: `publish ${island}`,
-			place,
-			island,
-			of,
-			after: [last],
-			why
-		}),
-		kind: "publish",
-		image,
-		settings
-	}];
-}
-const parametersIsland = "SSM parameters";
-function concluding({ source }, parts) {
-	const { place } = source;
-	const named = parts.filter(({ target }) => target.target.ssmParameter !== void 0);
-	if (named.length === 0) return parts.flatMap(({ target, ends }) => retiring(target, ends));
-	const ready = "every target is ready";
-	const set = "every parameter is set";
-	const sets = named.map(({ target: { target }, last }) => ({
-		place: target.place,
-		name: target.ssmParameter ?? "",
-		image: { madeBy: last }
-	}));
-	const parameters = named.map(({ target: { target }, last }) => {
-		const parameter = target.ssmParameter ?? "";
-		return {
-			...told$1({
-				id: `parameter ${parameter} in ${placeName(target.place)}`,
-				place: target.place,
-				island: parametersIsland,
-				of: [parameter],
-				after: [ready],
-				why: "it is to name the AMI"
-			}),
-			kind: "parameter",
-			name: parameter,
-			image: { madeBy: last }
-		};
-	});
-	const lasts = parts.flatMap(({ ends }) => ends);
-	const all = "the SSM parameters are set for all targets or for none";
-	const then = "until then the parameters may be put back to the older AMIs";
-	const after = parameters.map(({ id }) => id);
-	return [
-		{
-			...told$1({
-				id: ready,
-				place,
-				of: [],
-				after: lasts,
-				why: all
-			}),
-			kind: "ready",
-			sets
-		},
-		...parameters,
-		{
-			...told$1({
-				id: set,
-				place,
-				of: [],
-				island: parametersIsland,
-				after,
-				why: then
-			}),
-			kind: "ready",
-			sets: []
-		},
-		...parts.flatMap(({ target }) => retiring(target, [set]))
-	];
-}
-function retiring(plan, after) {
-	const { target, replace, retained } = plan;
-	const { place } = target;
-	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
-	return [...replace.map((image) => {
-		if (image !== supersedes) return deregistering(image, "replaced", {
-			place,
-			after,
-			why: "the new AMI replaces it"
-		});
-		const of = snapshotIdsOf(image);
-		const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
-		const verified = [verifyId(placeName(place)), finishId(placeName(place))];
-		return {
-			...told$1({
-				id,
-				place,
-				of,
-				after: verified,
-				why: `${image.ImageId} is replaced`
-			}),
-			kind: "delete",
-			snapshotIds: of,
-			superseded: true
-		};
-	}), ...(retained?.remove ?? []).map((image) => deregistering(image, "retain", {
-		place,
-		after,
-		why: "retain leaves no room for it"
-	}))];
 }
 // src/plan/operations.ts
 function operationsOf(decided, othersLeft) {
@@ -47411,7 +53148,8 @@ function operationsOf(decided, othersLeft) {
 	const making = targets.filter(isMaking);
 	const supply = openSupply(decided);
 	if (source.instanceId !== void 0) supply.create(source.instanceId);
-	if (making.length > 0 || othersLeft || targets.some((target) => target.action === "await" || leaves(target))) supply.lease();
+	const needsLease = (target) => target.action === "await" || leaves(target) || isTested(decided.request, target);
+	if (making.length > 0 || othersLeft || targets.some(needsLease)) supply.lease();
 	for (const copy of decided.encryptedCopies) supply.encrypt(copy);
 	supply.allow(making);
 	supply.share(making.filter(({ crossAccount }) => crossAccount));
@@ -47562,7 +53300,12 @@ function lostByRegistering({ image, account }, crossAccount) {
 	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
 }
 // src/plan/plan.ts
-function planOf(observed, { request, leaseId, reader }, findings) {
+function planOf(all, { request, leaseId, reader, leftOut }, findings) {
+	const out = new Set(leftOut.map(({ target }) => target));
+	const observed = {
+		...all,
+		targets: all.targets.filter((target) => !out.has(target.request))
+	};
 	const { source } = observed;
 	const holders = holdersOf(source, {
 		leaseId,
@@ -47570,23 +53313,36 @@ function planOf(observed, { request, leaseId, reader }, findings) {
 		request
 	});
 	tellUnreadable(source, reader, findings);
+	const given = givenKeys(request, source);
 	const planning = {
 		request,
 		source,
 		origins: observed.origins,
+		given,
 		leaseId,
 		holders,
 		findings
 	};
 	const intermediates = ownIntermediates(observed, findings);
 	const copies = copiesOf(source, intermediates);
-	const drafts = observed.targets.map((target) => planTarget(planning, ownIn(target, copies, findings)));
+	const isHeld = holdingBack(leftOut).length > 0;
+	const drafts = observed.targets.map((target) => {
+		const own = findings.about([placeName(target.place)]);
+		const draft = planTarget({
+			...planning,
+			findings: own
+		}, ownIn(target, copies, own));
+		return isHeld ? {
+			...draft,
+			...heldBack(draft)
+		} : draft;
+	});
 	const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
 	const found = {
 		...observed,
 		intermediates
 	};
-	const hubs = planHubs(found, abroad);
+	const hubs = planHubs(planning, found, abroad);
 	const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
 	const atSource = direct.length === 0 ? void 0 : planEncryptedCopy(planning, found, direct);
 	const targets = drafts.map((draft) => {
@@ -47602,6 +53358,7 @@ function planOf(observed, { request, leaseId, reader }, findings) {
 		source,
 		encryptedCopies: [...hubs.values(), ...atSource ? [atSource] : []],
 		targets,
+		leftOut,
 		keys: lentKeys(observed)
 	};
 	return {
@@ -47612,6 +53369,10 @@ function planOf(observed, { request, leaseId, reader }, findings) {
 			leaseId
 		}, holders.dead.size + holders.outdated.size > 0)
 	};
+}
+function givenKeys(request, source) {
+	const isMadeHere = (tagValue(source.image, tagKeys.run) ?? "") === request.run.runUrl && tagValue(source.image, "share-encrypted-ami:source-instance") !== void 0;
+	return new Set(isMadeHere ? Object.keys(tagsOfTargets(request, source, source.place)) : []);
 }
 function tellUnreadable({ place, image, imageId }, { now }, findings) {
 	const tags = unreadableLeases(image.Tags, now);
@@ -47628,18 +53389,23 @@ function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
 		[...hubs.values()].map((hub) => hub.kmsKeyArn)
 	].flat())];
 }
-function planHubs({ source, hubs, intermediates }, toMake) {
+function planHubs({ request }, { source, hubs, intermediates }, toMake) {
 	const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
 	const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
-	return new Map(worth.map(([region, hub]) => [region, wholeCopy(source, hub, keptCopy(intermediates.get(region), source, hub))]));
+	return new Map(worth.map(([region, hub]) => {
+		const tags = intermediateTags(request, source, hub.place);
+		return [region, wholeCopy(source, {
+			...hub,
+			tags
+		}, keptCopy(intermediates.get(region), source, hub))];
+	}));
 }
-function wholeCopy({ imageId, image }, { place, kmsKeyArn }, there) {
-	const name = encryptedCopyName(imageId, kmsKeyArn);
+function wholeCopy({ imageId, image }, to, there) {
+	const name = encryptedCopyName(imageId, to.kmsKeyArn);
 	const snapshotsThere = there === void 0 ? new Map() : matchSnapshots(image, there);
 	return {
-		place,
+		...to,
 		name,
-		kmsKeyArn,
 		only: void 0,
 		there: there?.ImageId,
 		snapshotsThere
@@ -47658,7 +53424,8 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 	if (kmsKeyArn !== void 0) {
 		const hub = {
 			place,
-			kmsKeyArn
+			kmsKeyArn,
+			tags: intermediateTags(request, source, place)
 		};
 		const there = intermediates.get(place.region);
 		return unshareable.length < snapshots.length && targets.every(({ route }) => route === "register") ? {
@@ -47669,7 +53436,7 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 	}
 	if (request.source.kmsKey === void 0) {
 		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add(placeName(place), `${list}: so it can't be shared with another account`, "give source-kms-key, a customer key in the source account and region; the action copies the AMI under it first");
+		findings.add(placeName(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
 	}
 }
 function planTarget(planning, { target, tie }) {
@@ -47680,15 +53447,18 @@ function planTarget(planning, { target, tie }) {
 	const { image, takeOver } = found;
 	const discardImages = findFailed(target, holders).filter((one) => tie(one).is === "proven");
 	const others = target.existing.filter((one) => one !== image && one.ImageId !== takeOver && !discardImages.includes(one) && !isLeft(one));
-	const replace = request.onExisting === "replace" ? replaceable(planning, {
+	const registers = image === void 0 && route === "register";
+	const { replace, supersedes } = planReplacing(planning, {
 		target,
 		tie
-	}, others) : [];
-	const supersedes = route === "register" ? findSuperseded$1(target, replace) : void 0;
+	}, {
+		others,
+		registers
+	});
 	if (image === void 0 && takeOver === void 0 && supersedes === void 0) checkName(planning, target, discardImages);
 	if (request.onExisting === "fail" && others.length > 0) tellExisting(planning, target, others);
 	for (const one of replace) checkRemovable(one, target, findings);
-	const copies = planCopies(planning, target, image === void 0 && route === "register");
+	const copies = planCopies(planning, target, registers);
 	const going = [...replace, ...discardImages];
 	const goingSnapshots = going.flatMap(snapshotIdsOf);
 	const finished = copies.untag.filter((id) => !goingSnapshots.includes(id));
@@ -47713,8 +53483,9 @@ function planTarget(planning, { target, tie }) {
 		action: found.action,
 		image
 	};
+	const reads = route === "copy" || source.image.OwnerId !== source.account || copies.copies.some(({ takeOver }) => takeOver === void 0 || shareLeft(target, takeOver) > 0);
 	const supplied = {
-		crossAccount,
+		crossAccount: crossAccount && reads,
 		snapshotTags: planSnapshotTags(planning, target, route)
 	};
 	return route === "copy" ? {
@@ -47728,6 +53499,20 @@ function planTarget(planning, { target, tie }) {
 		action: "register",
 		copies: copies.copies,
 		supersedes
+	};
+}
+function planReplacing(planning, own, { others, registers }) {
+	const { request } = planning;
+	const replaced = request.onExisting === "replace" ? replaceable(planning, own, others) : [];
+	if (!registers) return {
+		replace: replaced,
+		supersedes: void 0
+	};
+	const failed = failedTest(planning, own);
+	const replace = failed === void 0 ? replaced : [...new Set([...replaced, failed])];
+	return {
+		replace,
+		supersedes: failed ?? findSuperseded$1(request, own.target, replace)
 	};
 }
 function findImage(planning, target, route) {
@@ -47744,8 +53529,14 @@ function findImage(planning, target, route) {
 		takeOver
 	};
 }
-function findSuperseded$1({ ssmParameter, namesake }, replace) {
-	if (ssmParameter !== void 0) return void 0;
+function failedTest({ request, source, holders }, { target, tie }) {
+	const { namesake, existing } = target;
+	if (namesake === void 0 || !hasFailed(namesake) || isHeld(namesake, holders)) return void 0;
+	if (existing.some(({ ImageId }) => ImageId === namesake.ImageId) && request.onExisting !== "replace") return void 0;
+	return tagValue(namesake, tagKeys.lineage) === lineageOf(source.image) && namesake.State === "available" && tie(namesake).is === "proven" ? namesake : void 0;
+}
+function findSuperseded$1({ publication: { boot } }, { ssmParameter, bootSite, namesake }, replace) {
+	if (ssmParameter !== void 0 || boot !== void 0 && bootSite !== void 0) return void 0;
 	return replace.find(({ ImageId, State }) => ImageId === namesake?.ImageId && State !== "pending");
 }
 function isLeft({ State }) {
@@ -47800,12 +53591,12 @@ function expectedOf(planning, target, route) {
 function descriptionOf(source, { description }) {
 	return description ?? describedAs(source.image);
 }
-function planTags({ request, source, findings }, target, { of, inherited, ours, most }) {
+function planTags({ request, source, given, findings }, target, { of, inherited, ours, most }) {
 	const own = {
 		...provenance(request, source.imageId),
 		...ours
 	};
-	const { tags, dropped } = mergeTags(request.copyTags ? inherited : [], {
+	const { tags, dropped } = mergeTags(request.copyTags ? inherited.filter(({ Key = "" }) => !given.has(Key)) : [], {
 		users: target.tags,
 		ours: own
 	}, most);
@@ -47839,6 +53630,10 @@ function tellExisting({ findings }, { place }, others) {
 function checkName(planning, target, discardImages) {
 	const { request, findings } = planning;
 	const { namesake } = target;
+	if (isSourceItself(planning.source, target)) {
+		tellSourceItself(planning, target);
+		return;
+	}
 	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
 	const where = placeName(target.place);
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
@@ -47847,288 +53642,33 @@ function checkName(planning, target, discardImages) {
 	if (!target.existing.some(({ ImageId }) => ImageId === namesake.ImageId)) tell("", remedy);
 	else if (request.onExisting === "fail") return;
 	else if (namesake.State === "pending" || isHeld(namesake, planning.holders)) tell(", which is being made", "run it again when that AMI is available");
-	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
+	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, as an ssm-parameter names it, or as the new one may fail its boot-test)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
-// src/plan/problem.ts
-function disabledRegion(error) {
-	if (!(error instanceof AwsCallError) || error.action === "GetCallerIdentity" || error.action.startsWith("AssumeRole")) return void 0;
-	const { code, awsMessage, where } = error;
-	if (!(code === "OptInRequired" || code === "UnrecognizedClientException" || code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"))) return void 0;
-	return {
-		what: `region ${where.region} is not enabled in account ${where.account} (AWS doesn't know the account's credentials there)`,
-		remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
-	};
+function isSourceItself({ place, account, image }, target) {
+	return (image.OwnerId ?? account) === account && placeName(target.place) === placeName(place) && target.name === image.Name;
 }
-function openFindings(signal) {
-	const problems = [];
-	const warnings = [];
-	const known = new Set();
-	const addTo = (list, one) => {
-		const key = JSON.stringify([
-			list === warnings,
-			one.where,
-			one.what
-		]);
-		if (!known.has(key)) list.push(one);
-		known.add(key);
-	};
-	const add = (where, what, remedy) => addTo(problems, {
-		where,
-		what,
-		remedy
-	});
-	return {
-		signal,
-		problems,
-		add,
-		warn: (where, what) => addTo(warnings, {
-			where,
-			what,
-			remedy: ""
-		}),
-		warnings: () => together(warnings).map(({ places, what }) => `${places}: ${what}`),
-		async attempt(where, doing, read) {
-			try {
-				return await read();
-			} catch (error) {
-				signal.throwIfAborted();
-				const off = disabledRegion(error);
-				if (off !== void 0) {
-					add(where, off.what, off.remedy);
-					return;
-				}
-				const { message, remedy } = explain(new StepError(doing, error));
-				add(where, message, remedy ?? "");
-				return;
-			}
-		}
-	};
-}
-// src/plan/estimate.ts
-const transferPerGiB = .02;
-const storagePerGiBMonth = .05;
-const fastRestorePerHour = .75;
-const timedPerGiB = [
-	[960, .005],
-	[480, .01],
-	[240, .012],
-	[120, .014],
-	[60, .016],
-	[30, .018],
-	[15, .02]
-];
-const mibPerSecond = {
-	most: 500,
-	least: 50
-};
-const round = (value) => Math.round(value * 100) / 100;
-function estimate(request, { source, targets, encryptedCopies: copies }) {
-	const sizes = source.snapshots.map(({ sizeGiB }) => sizeGiB);
-	const total = totalGiB(source.snapshots);
-	const largest = Math.max(0, ...sizes);
-	const making = targets.filter(isMaking).map((one) => ({
-		...one,
-		copied: copiedBy(one, source.snapshots)
-	})).filter(({ copied }) => copied.length > 0);
-	const gibOf = (some) => some.reduce((sum, { copied }) => sum + totalGiB(copied), 0);
-	const encryptedCopies = copies.filter(({ there }) => there === void 0);
-	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
-	const hubbed = [...Map.groupBy(abroad, ({ target }) => target.request.region).values()].reduce((sum, one) => {
-		const others = one.filter(({ crossAccount }) => crossAccount);
-		return sum + gibOf(one) + (others.length > 1 ? total - gibOf(others) : 0);
-	}, 0);
-	const priced = (transferGiB) => ({
-		transferGiB,
-		transferUSD: round(transferGiB * transferPerGiB)
-	});
-	const byTopology = {
-		direct: priced(gibOf(abroad)),
-		"regional-hub": priced(hubbed)
-	};
-	const encrypted = encryptedCopies.flatMap(({ only, snapshotsThere }) => (only ?? source.snapshots).filter(({ id }) => !snapshotsThere.has(id)));
-	const encryptedGiB = totalGiB(encrypted);
-	const encryptedCount = encrypted.length;
-	const { copyMinutes } = request;
-	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
-	const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
-	const hops = making.length === 0 ? 0 : encryptedCount > 0 ? 2 : 1;
-	const minutesAt = (rate) => Math.ceil(hops * largest * 1024 / rate / 60);
-	return {
-		copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encryptedCount,
-		...byTopology[request.topology],
-		byTopology,
-		storageGiB: gibOf(making),
-		storageUSDPerMonth: round(gibOf(making) * storagePerGiBMonth),
-		timedCopyUSD: round((gibOf(making) + encryptedGiB) * timed),
-		fastSnapshotRestoreUSDPerHour: round(sizes.length * zones * fastRestorePerHour),
-		minutes: copyMinutes === void 0 ? {
-			least: minutesAt(mibPerSecond.most),
-			most: minutesAt(mibPerSecond.least)
-		} : {
-			least: Math.min(hops * copyMinutes, minutesAt(mibPerSecond.most)),
-			most: hops * copyMinutes
-		},
-		basis: `volume sizes, not blocks written; list prices of us-east-1: ${transferPerGiB} USD/GiB between regions, ${storagePerGiBMonth} USD/GiB-month of snapshots (https://aws.amazon.com/ebs/pricing/); time by the largest volume at ${mibPerSecond.least} to ${mibPerSecond.most} MiB/s a copy (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)`
-	};
-}
-function copiedBy(plan, all) {
-	if (plan.action === "copy") return plan.takeOver === void 0 ? all : [];
-	return plan.copies.filter(({ takeOver }) => takeOver === void 0).map(({ source }) => source);
-}
-// src/report/plan.ts
-function planRecord(request, plan, told) {
-	const { source } = plan;
-	const known = source.instanceId === void 0;
-	return {
-		version: 2,
-		dryRun: request.dryRun,
-		topology: request.topology,
-		source: {
-			account: source.account,
-			region: source.place.region,
-			amiId: known ? source.imageId : null,
-			amiName: source.image.Name ?? "",
-			snapshots: source.snapshots.map(({ id, sizeGiB, kmsKeyArn }) => ({
-				id: known ? id : null,
-				sizeGiB,
-				kmsKeyArn: kmsKeyArn ?? null
-			}))
-		},
-		targets: plan.targets.map((target) => plannedTarget(plan, target)),
-		operations: plan.operations.map(operationRecord),
-		approved: approvedOf(request, plan),
-		estimate: estimate(request, plan),
-		...told
-	};
-}
-function operationRecord({ id, kind, place, of, kmsKeyArn, after, why }) {
-	return {
-		id,
-		kind,
-		...place,
-		of,
-		kmsKeyArn: kmsKeyArn ?? null,
-		after,
-		why,
-		outcome: "planned"
-	};
-}
-function withOutcomes(record, outcomes) {
-	return {
-		...record,
-		operations: record.operations.map((one) => ({
-			...one,
-			outcome: outcomeOf$2(outcomes?.get(one.id))
-		}))
-	};
-}
-function outcomeOf$2(outcome) {
-	if (outcome === void 0) return "planned";
-	return outcome.is === "done" && outcome.result.undone || outcome.is;
-}
-function plannedTarget({ source }, plan) {
-	const { target, replace, retained } = plan;
-	const ids = (images) => images.flatMap(({ ImageId }) => ImageId ?? []);
-	const takenOver = plan.action === "register" ? plan.copies.map(({ takeOver }) => takeOver) : plan.action === "copy" ? [plan.takeOver] : [];
-	const image = isMaking(plan) ? void 0 : plan.image;
-	return {
-		...target.place,
-		action: isMaking(plan) ? "create" : plan.action,
-		route: plan.route,
-		amiName: image?.Name ?? target.name,
-		kmsKeyArn: target.kmsKeyArn,
-		from: (isMaking(plan) ? plan.from?.place.region : void 0) ?? source.place.region,
-		volumes: source.snapshots.length,
-		sizeGiB: totalGiB(source.snapshots),
-		reuses: image?.ImageId ?? null,
-		adopts: takenOver.filter((id) => id !== void 0),
-		replaces: ids(replace),
-		removes: ids(retained?.remove ?? []),
-		keeps: (retained?.held ?? []).map(({ image: { ImageId = "", Name = "" }, why }) => ({
-			amiId: ImageId,
-			amiName: Name,
-			why
-		}))
-	};
-}
-const explained = new Set([
-	"deregister",
-	"delete",
-	"untag",
-	"reuse"
-]);
-const toldOperations = 200;
-function planLines({ operations, targets, estimate }) {
-	const lines = operations.slice(0, toldOperations).map(({ kind, account, region, of, kmsKeyArn, why }) => ({
-		where: placeName({
-			account,
-			region
-		}),
-		what: `${kind} ${of.join(", ")}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
-	}));
-	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
-		where: placeName({
-			account,
-			region
-		}),
-		what: `${amiId} (${amiName}) stays: ${why}`
-	})));
-	const { copies, transferGiB, transferUSD, storageGiB, storageUSDPerMonth, minutes } = estimate;
-	const more = operations.length - lines.length;
-	return [
-		...lines,
-		...kept.slice(0, toldOperations),
-		...more > 0 ? [{
-			where: "…",
-			what: `${more} operations more; the file of plan-file has them all`
-		}] : [],
-		{
-			where: "by estimate",
-			what: `${counted(copies, "snapshot copy", "snapshot copies")}; ${transferGiB} GiB between regions, ${transferUSD} USD; ${storageGiB} GiB that stay, ${storageUSDPerMonth} USD a month; ${minutes.least} to ${minutes.most} minutes of copying`
-		}
-	];
-}
-function describePlan({ source, encryptedCopies, targets }) {
-	const { image, snapshots } = source;
-	const made = targets.filter(isMaking).length;
-	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
-	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, "snapshot")}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length, "target")}${first}`;
+function tellSourceItself({ source, findings }, { place, name }) {
+	const where = placeName(place);
+	const called = nameOfSource({ source });
+	findings.add(where, `this is where the source AMI ${called === name ? "" : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`, `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`);
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
-	const findings = openFindings(signal);
+	const findings = openFindings(signal, (targets) => request.allRegions ? `or leave it out by exclude-targets: ${targets}` : void 0);
 	const prepared = await log.group("Reading accounts, keys and the source AMI", async () => {
 		const accounts = openAccounts(host, request, findings);
-		const { region } = request.source;
-		const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
-		const planner = {
+		const { plan, checked } = await settle({
+			host,
 			request,
 			leaseId,
-			reader: readerOf(host, request.run, observed?.at ?? 0)
-		};
-		const plan = observed && await findings.attempt(region, "planning", async () => planOf(observed, planner, findings));
-		const checking = plan && {
-			request,
-			leaseId,
-			plan,
 			accounts,
-			findings,
-			files: host.files
-		};
-		const checked = checking && await findings.attempt(region, "asking AWS beforehand", () => check(checking));
-		const warnings = findings.warnings();
-		for (const warning of warnings) log.warn(warning);
-		const unasked = checked?.unasked ?? [];
-		for (const what of unasked) log.line("unasked", what);
-		const { problems } = findings;
-		const record = plan && planRecord(request, plan, {
-			problems,
-			warnings,
-			unasked
+			findings
 		});
-		if (plan === void 0 || checked === void 0 || record === void 0 || problems.length > 0) throw new ProblemsError(problems, record);
+		const told = tellFindings(log, findings, checked);
+		const record = plan && planRecord(request, plan, told);
+		if (plan === void 0 || checked === void 0 || record === void 0 || isStopped(request, plan, findings)) throw new ProblemsError(told.problems, record);
+		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line(placeName(target), `left out: ${what}`);
 		log.line(placeName(plan.source.place), describePlan(plan));
 		return {
 			accounts,
@@ -48142,6 +53682,60 @@ async function prepare({ host, request, log, leaseId, signal }) {
 		for (const { where, what } of planLines(prepared.record)) log.line(where, what);
 	});
 	return prepared;
+}
+function tellFindings(log, findings, checked) {
+	const { problems } = findings;
+	const warnings = findings.warnings();
+	for (const warning of warnings) log.warn(warning);
+	const unasked = checked?.unasked ?? [];
+	for (const what of unasked) log.line("unasked", what);
+	return {
+		problems,
+		warnings,
+		unasked
+	};
+}
+async function settle(settling) {
+	const { host, request, leaseId, accounts, findings } = settling;
+	const { region } = request.source;
+	const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
+	if (observed === void 0) return {};
+	const reader = readerOf(host, request.run, observed.at);
+	for (;;) {
+		const leftOut = leftOutOf(request, findings);
+		const isSettled = () => leftOutOf(request, findings).length === leftOut.length;
+		const planner = {
+			request,
+			leaseId,
+			reader,
+			leftOut
+		};
+		const plan = await findings.attempt(region, "planning", async () => planOf(observed, planner, findings));
+		if (plan === void 0) return {};
+		if (!isSettled()) continue;
+		const checking = {
+			request,
+			leaseId,
+			plan,
+			accounts,
+			findings,
+			files: host.files
+		};
+		const checked = await findings.attempt(region, "asking AWS beforehand", () => check(checking));
+		if (!isSettled()) continue;
+		checkExpected(checking);
+		checkRoom(checking);
+		tellHeldBack(request, plan, findings);
+		return checked === void 0 ? { plan } : {
+			plan,
+			checked
+		};
+	}
+}
+function tellHeldBack({ publication, onExisting }, { leftOut }, findings) {
+	const { ssmParameter, retain } = publication;
+	if (ssmParameter === void 0 && retain === void 0 && onExisting !== "replace") return;
+	for (const place of holdingBack(leftOut)) findings.warn(place, "is left out and not optional, so no SSM parameter is set and no older AMI is removed");
 }
 async function create(asked, foreseen) {
 	const { operations } = foreseen.plan;
@@ -48217,7 +53811,7 @@ function accountOf(issuer = "") {
 function told(place, keyArn, grant) {
 	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
 	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-	return `account ${accountOf(IssuingAccount)} made a grant on ${keyArn} while this run let it use the key: ${GranteePrincipal} may still take ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${placeName(place)}: ${command}`;
+	return `account ${accountOf(IssuingAccount)} made a grant on ${keyArn} while this run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${placeName(place)}: ${command}`;
 }
 // src/release/notes.ts
 const nothing = {
@@ -48225,7 +53819,8 @@ const nothing = {
 	failed: [],
 	stays: [],
 	goesOn: [],
-	foreign: []
+	foreign: [],
+	allowed: []
 };
 const noNotes = () => ({
 	done: [],
@@ -48233,8 +53828,19 @@ const noNotes = () => ({
 	gone: new Set(),
 	stays: [],
 	goesOn: [],
-	foreign: []
+	foreign: [],
+	allowed: []
 });
+function addAllowed(notes, own) {
+	const { failed, ...told } = reportOf(own);
+	for (const kind of [
+		"done",
+		"stays",
+		"goesOn",
+		"foreign"
+	]) notes[kind].push(...told[kind]);
+	notes.allowed.push(...failed);
+}
 function noting(notes, account) {
 	return async (what, act, resource) => {
 		try {
@@ -48262,7 +53868,7 @@ function notingTagged(notes, account) {
 		return result;
 	};
 }
-function reportOf$1({ done, failed, gone, stays, goesOn, foreign }) {
+function reportOf({ done, failed, gone, stays, goesOn, foreign, allowed }) {
 	const real = failed.filter(({ resource }) => resource === void 0 || !gone.has(resource));
 	const once = (texts) => [...new Set(texts)];
 	return {
@@ -48270,6 +53876,7 @@ function reportOf$1({ done, failed, gone, stays, goesOn, foreign }) {
 		goesOn,
 		stays: once(stays),
 		foreign: once(foreign),
+		allowed: once(allowed),
 		failed: real.map(({ what }) => what)
 	};
 }
@@ -48470,6 +54077,7 @@ async function releaseTarget(place, owners, notes) {
 	const where = placeName(place);
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
+		if (owners.boots) await endInstances(place, owners, notes);
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
 		const superseded = superseding || others ? await findSuperseded(place, owners, notes) : [];
 		const { found, spared } = await findBegun(place, owners, notes);
@@ -48496,7 +54104,21 @@ async function releaseTarget(place, owners, notes) {
 		return false;
 	}
 }
-async function releaseFrom(place, { imageId, gone, finished, parents }) {
+async function endInstances(place, { state, gone }, notes) {
+	const where = placeName(place);
+	const found = await leasedInstances(place, [...gone.keys()], state.imageId).catch((error) => {
+		if (state.boots || !isDenied(error)) throw error;
+		return [];
+	});
+	for (const instance of found) {
+		const { InstanceId = "" } = instance;
+		if (isLaunchedBy(instance, tagValue(instance, tagKeys.lease) ?? "", place)) {
+			await terminate(place, InstanceId);
+			notes.done.push(`ended ${InstanceId} in ${where}`);
+		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action’s`);
+	}
+}
+async function releaseFrom(place, { imageId, gone, finished, boots, parents }) {
 	const notes = noNotes();
 	await releaseTarget(place, {
 		superseding: true,
@@ -48508,12 +54130,14 @@ async function releaseFrom(place, { imageId, gone, finished, parents }) {
 			imageId,
 			leaseId: "",
 			keepPending: false,
-			finished
+			finished,
+			boots: false
 		},
 		gone,
+		boots,
 		parents
 	}, notes);
-	return reportOf$1(notes);
+	return reportOf(notes);
 }
 async function findBegun(place, owners, notes) {
 	const { state, gone, othersLive } = owners;
@@ -48651,7 +54275,7 @@ async function release(releasing) {
 	const first = await endAndRead(releasing, attempt);
 	if (first === void 0) {
 		await revokeOwn();
-		return reportOf$1(notes);
+		return reportOf(notes);
 	}
 	let leases = sorted(first, releasing);
 	let targets = inTargets(releasing, leases, notes);
@@ -48686,10 +54310,10 @@ async function release(releasing) {
 		})) unseen.add(region);
 	});
 	const finished = (await targets).every(Boolean) && ![...unseen].some((region) => isKnown(region, releasing));
-	const report = reportOf$1(notes);
+	const report = reportOf(notes);
 	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
 	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...settled(releasing, leases, unseen)]));
-	return reportOf$1(notes);
+	return reportOf(notes);
 }
 function sharesSource({ shares, imageId }, image) {
 	const own = new Set(image === null ? [] : [imageId, ...snapshotIdsOf(image)]);
@@ -48735,7 +54359,7 @@ function accessBy(releasing, leases, notes) {
 	});
 }
 function inTargets(releasing, leases, notes) {
-	const { state, targets, superseding, ready, isLast } = releasing;
+	const { state, targets, boots, optional, superseding, ready, isLast } = releasing;
 	let known;
 	const parents = () => {
 		known ??= parentsOf(releasing, leases, notes);
@@ -48747,14 +54371,22 @@ function inTargets(releasing, leases, notes) {
 		gone: new Map([[state.leaseId, state.since], ...dead]),
 		othersLive: leases.live.length > 0,
 		superseding,
+		boots,
 		isLast,
 		isSweep: false,
 		parents
 	};
-	return joined(targets.map((target) => releaseTarget(target, {
-		...owners,
-		ready: ready.has(placeName(target))
-	}, notes)));
+	return joined(targets.map(async (target) => {
+		const where = placeName(target);
+		const own = optional?.has(where) ? noNotes() : notes;
+		const isGone = await releaseTarget(target, {
+			...owners,
+			ready: ready.has(where)
+		}, own);
+		if (own === notes) return isGone;
+		addAllowed(notes, own);
+		return isGone && own.failed.length === 0;
+	}));
 }
 async function parentsOf(releasing, leases, notes) {
 	const { imageId } = releasing.state;
@@ -48787,7 +54419,8 @@ function begin(run, plan) {
 	const { source, encryptedCopies, targets, operations } = plan;
 	if (!takesLease(plan) && !operations.some(({ kind }) => kind === "parameter")) return;
 	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
-	const touched = targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0);
+	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => placeName(place));
+	const touched = targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0 || boots.includes(placeName(one.target.place)));
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({
 		account: source.account,
@@ -48795,6 +54428,7 @@ function begin(run, plan) {
 		leaseId: run.leaseId,
 		regions,
 		grantKeys: plan.keys,
+		boots: boots.length > 0,
 		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]))
 	});
 }
@@ -48807,7 +54441,7 @@ async function end({ run, leases, left, regranted }, plan, outcomes) {
 	}, plan, outcomes) : Promise.resolve(nothing), tellForeignGrants(run, outcomes)]);
 	const failed = [
 		...left,
-		...failedRemovals(outcomes),
+		...failedRemovals(run, outcomes),
 		...report.failed
 	];
 	for (const what of [
@@ -48816,7 +54450,9 @@ async function end({ run, leases, left, regranted }, plan, outcomes) {
 		...report.goesOn
 	]) run.log.line("clean-up", what);
 	for (const what of failed) run.log.line("clean-up", `left behind: ${what}`);
-	const asPlanned = [...outcomes.values()].every(({ is }) => is === "done") && report.stays.length === 0;
+	for (const what of report.allowed) warnOfRest(run, what);
+	const stays = [...report.stays, ...report.allowed];
+	const asPlanned = [...outcomes.values()].every(({ is }) => is === "done") && stays.length === 0;
 	if (failed.length === 0 && asPlanned && !run.signal.aborted) quietly(run, () => run.ledger.clear());
 	return {
 		...report,
@@ -48847,6 +54483,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
 		reached: plan.targets.map(({ target }) => placeName(target.place)),
+		optional: optionalIn(request),
 		state: {
 			...state,
 			keepPending,
@@ -48856,6 +54493,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 			keyArn,
 			grantId: void 0
 		}))],
+		boots: request.publication.boot !== void 0,
 		stated: statedIn(outcomes),
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
@@ -48907,7 +54545,8 @@ function rightIn(outcomes) {
 		}];
 	});
 }
-function failedRemovals(outcomes) {
+function failedRemovals(run, outcomes) {
+	const optional = optionalIn(run.request);
 	return [...outcomes.values()].flatMap((outcome) => {
 		const { operation } = outcome;
 		if (!([
@@ -48915,112 +54554,18 @@ function failedRemovals(outcomes) {
 			"delete",
 			"untag"
 		].includes(operation.kind) && operation.island === void 0) || outcome.is !== "failed") return [];
-		return [`${operation.of.join(", ")} in ${placeName(operation.place)} (${operation.why}): ${errorMessage(outcome.error)}`];
+		const where = placeName(operation.place);
+		const what = `${operation.of.join(", ")} in ${where} (${operation.why}): ${errorMessage(outcome.error)}`;
+		if (!optional.has(where)) return [what];
+		warnOfRest(run, what);
+		return [];
 	});
 }
-// src/report/records.ts
-function planned({ plan, record }, log) {
-	const targets = plan.targets.map((target) => {
-		const reused = target.action === "reuse" ? {
-			id: target.image.ImageId ?? "",
-			image: target.image
-		} : void 0;
-		return recordOf(target, {
-			made: reused,
-			status: reused ? "reused" : "planned",
-			seconds: 0
-		});
-	});
-	return {
-		sourceAmiId: record.source.amiId ?? "",
-		plan: withOutcomes(record, void 0),
-		targets,
-		failures: [],
-		cleanUp: {
-			done: [],
-			failed: []
-		},
-		timeline: [],
-		seconds: log.elapsedSeconds()
-	};
+function optionalIn({ targets }) {
+	return new Set(targets.filter(({ optional }) => optional).map(placeName));
 }
-function reportOf({ plan, record }, { outcomes, created, cleanUp }, log) {
-	const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
-	const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
-	return {
-		sourceAmiId: record.source.amiId ?? "",
-		plan: withOutcomes(record, new Map([...created, ...outcomes])),
-		targets: plan.targets.map((target) => outcomeOf$1(target, byIsland.get(placeName(target.target.place)) ?? [], start)),
-		failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
-		cleanUp,
-		timeline: timelineOf(outcomes),
-		seconds: log.elapsedSeconds()
-	};
-}
-function outcomeOf$1(target, outcomes, start) {
-	const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1e3;
-	const right = outcomes.find(({ is, operation }) => is === "done" && ["verify", "reuse"].includes(operation.kind));
-	const made = right?.is === "done" ? right.result : void 0;
-	const failure = failureOf$1(outcomes) ?? outcomes.find(({ is }) => is === "not begun");
-	if (failure !== void 0 && failure.is !== "done") return {
-		...recordOf(target, {
-			made,
-			status: "failed",
-			seconds
-		}),
-		error: explainLine(failure.error)
-	};
-	return recordOf(target, {
-		made,
-		status: made?.reused || !isMaking(target) ? "reused" : "created",
-		seconds
-	});
-}
-function failureOf$1(outcomes) {
-	const failed = outcomes.filter((outcome) => outcome.is === "failed");
-	return failed.find(({ ended }) => !ended) ?? failed[0];
-}
-function recordOf({ target }, { made, status, seconds }) {
-	const { account, region } = target.request;
-	const image = made?.image;
-	return {
-		account,
-		region,
-		amiId: image?.ImageId ?? null,
-		amiName: image?.Name ?? target.name,
-		snapshotIds: made?.snapshots ? idsOf(made.snapshots) : image ? snapshotIdsOf(image) : [],
-		kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
-		status,
-		seconds: Math.round(seconds * 10) / 10
-	};
-}
-function parameterFailures(all, log) {
-	const outcomes = all.filter(({ operation: { kind, island } }) => kind === "ready" || island === "SSM parameters");
-	const failure = failureOf$1(outcomes);
-	if (failure !== void 0) return [`The SSM parameters hold what they held before. ${explainLine(failure.error)}`];
-	if (outcomes.some(({ is }) => is === "not begun")) log.warn("the SSM parameters hold what they held before, because not all could be set");
-	return [];
-}
-const steps = {
-	encrypt: "encrypt",
-	await: "encrypt",
-	copy: "copy",
-	"copy-image": "copy",
-	register: "register",
-	verify: "register",
-	publish: "publish"
-};
-function timelineOf(outcomes) {
-	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && Object.hasOwn(steps, operation.kind));
-	return [...Map.groupBy(begun, ({ operation }) => `${placeName(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
-		const [first] = group;
-		return {
-			place: first === void 0 ? "" : placeName(first.operation.place),
-			step: steps[first?.operation.kind ?? ""] ?? "",
-			from: Math.min(...group.map(({ from }) => from)),
-			to: Math.max(...group.map(({ to }) => to))
-		};
-	});
+function warnOfRest({ log }, what) {
+	log.warn(`left behind in an optional target: ${what}`);
 }
 // src/share.ts
 async function share(host, request, told) {
@@ -49035,7 +54580,7 @@ async function share(host, request, told) {
 		stop: (why) => stop.abort(why)
 	};
 	const foreseen = await prepare(asked);
-	if (request.dryRun) return planned(foreseen, log);
+	if (request.dryRun) return planned(foreseen, request.targets, log);
 	const { prepared, created } = await create(asked, foreseen);
 	const open = openRun({
 		...asked,
@@ -49045,10 +54590,12 @@ async function share(host, request, told) {
 	const outcomes = await apply(open.run, prepared.plan.operations);
 	const cleanUp = await end(open, prepared.plan, outcomes);
 	stop.abort(new Error("the run has ended"));
-	return reportOf(prepared, {
+	return reportOf$1(prepared, {
+		asked: request.targets,
 		outcomes,
 		created,
-		cleanUp
+		cleanUp,
+		pictures: open.pictures
 	}, log);
 }
 // src/sweep.ts
@@ -49067,7 +54614,7 @@ async function sweep(host, request, signal) {
 	};
 	const targets = await lookAtTargets(sweeping, findings);
 	const owners = await readOwners(sweeping);
-	const swept = await joined(targets.map((target) => sweepTarget(target, owners)));
+	const swept = await joined(targets.map((target) => sweepTarget(target, owners, boots(request))));
 	const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
 	const reports = [...swept.flat(), {
 		...nothing,
@@ -49099,14 +54646,33 @@ async function sweep(host, request, signal) {
 }
 async function lookAtTargets({ request, accounts }, findings) {
 	return (await joined(request.targets.map(async (target) => {
+		const problem = target.everyRegion?.problem;
+		if (problem !== void 0) {
+			findings.add(problem.where, problem.what, problem.remedy);
+			return;
+		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await findings.attempt(placeName(place), "looking for copies", () => joined([madeWith(place, tagKeys.lease), madeWith(place, tagKeys.superseded)]));
+		const made = await findings.attempt(placeName(place), "looking for copies", () => joined([
+			madeWith(place, tagKeys.lease),
+			madeWith(place, tagKeys.superseded),
+			...boots(request) ? [launchedIn(place)] : []
+		]));
 		return made && {
 			place,
 			made: made.flat()
 		};
 	}))).filter((one) => one !== void 0);
+}
+const boots = ({ publication }) => publication.boot !== void 0;
+async function launchedIn(place) {
+	return (await leasedInstances(place, "any")).map((one) => ({
+		id: one.InstanceId ?? "",
+		sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? "",
+		lease: tagValue(one, tagKeys.lease) ?? "",
+		since: one.LaunchTime?.getTime() ?? place.awsNow(),
+		isAvailable: false
+	}));
 }
 async function madeWith(place, key) {
 	const filter = {
@@ -49168,7 +54734,7 @@ async function readOwners({ host, request, accounts, source, log }) {
 		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${placeName(source)} is left alone: ${tie.why}`])
 	};
 }
-function sweepTarget({ place, made }, { endedSince, parents }) {
+function sweepTarget({ place, made }, { endedSince, parents }, boots) {
 	const left = made.filter((one) => endedSince(one) !== void 0);
 	const finished = made.filter((one) => !left.includes(one)).map(({ id }) => id);
 	return joined([...Map.groupBy(left, ({ sourceAmi }) => sourceAmi)].map(([imageId, ofImage]) => {
@@ -49176,6 +54742,7 @@ function sweepTarget({ place, made }, { endedSince, parents }) {
 			imageId,
 			gone: new Map(ofImage.map((one) => [one.lease, endedSince(one) ?? 0])),
 			finished,
+			boots,
 			parents: () => parents(imageId)
 		});
 	}));
@@ -49200,6 +54767,7 @@ async function sweepSource(sweeping, image, isLast) {
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
+		boots: false,
 		superseding: false,
 		ready: new Set(),
 		patient: false,
@@ -49231,17 +54799,23 @@ async function keysOf({ request, account, accounts, source, log }, image, region
 async function main(host, cancelled) {
 	const { report, failures } = await outcomeOf(host, cancelled);
 	await tell(host, report);
-	annotate(host.runner, failures);
+	annotate(host, failures);
 }
 async function outcomeOf(host, cancelled) {
 	const { runner, clock } = host;
 	let request;
 	try {
-		request = readInputs(runner.input, runContext(host), host.files.read);
+		const context = runContext(host);
+		const read = (enabled) => readInputs(runner.input, context, {
+			readFile: host.files.read,
+			enabled
+		});
+		request = read();
 		if (request.maskAccountIds) maskAccounts(runner, request);
 		const { timeoutMinutes } = request;
 		const late = new TimeOutError(`the run took longer than timeout-minutes (${timeoutMinutes})`);
 		const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 6e4, late)]);
+		if (request.targets.some(({ everyRegion }) => everyRegion !== void 0)) request = read(await readEnabledRegions(host, request, stop));
 		const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
 		return {
 			report,
@@ -49286,24 +54860,10 @@ function unfinished(request, error) {
 	const byPlace = Map.groupBy(problems, ({ where }) => where);
 	const plannedIn = new Map(plan?.targets.map((target) => [placeName(target), target]));
 	const otherwise = problems.length > 0 ? "not begun, because problems were found elsewhere" : sentence(error);
-	const targets = (request?.targets ?? []).map(({ account, region }) => {
-		const place = placeName({
-			account,
-			region
-		});
-		const planned = plannedIn.get(place);
+	const targets = (request?.targets ?? []).map((target) => {
+		const place = placeName(target);
 		const own = byPlace.get(place)?.map(({ what }) => what);
-		return {
-			account,
-			region,
-			amiId: null,
-			amiName: planned?.amiName ?? null,
-			snapshotIds: [],
-			kmsKeyArn: planned?.kmsKeyArn ?? null,
-			status: "failed",
-			seconds: 0,
-			error: own?.join("; ") ?? otherwise
-		};
+		return failedRecord(target, own?.join("; ") ?? otherwise, plannedIn.get(place));
 	});
 	const madeImageId = error instanceof ProblemsError ? error.madeImageId : void 0;
 	const sourceAmiId = plan?.source.amiId ?? madeImageId ?? (request?.image.by === "id" ? request.image.id : "");
@@ -49333,30 +54893,41 @@ function sentence(error) {
 	return remedy === void 0 ? message : `${message}. What to do: ${remedy}`;
 }
 const maxAnnotations = 10;
-function failuresOf({ targets, failures, cleanUp }) {
+function failuresOf({ targets, failures, cleanUp, plan }) {
 	const failed = targets.filter(({ status }) => status === "failed");
 	return [
 		...failures.map((message) => ({
 			title: "Share Encrypted AMI",
 			message
 		})),
-		...failed.map(({ account, region, error = "" }) => ({
-			title: `${account}/${region}`,
-			message: `${account}/${region}: ${error}`
-		})),
+		...failed.map(({ account, region, error = "", optional = false }) => {
+			const title = `${placeName({
+				account,
+				region
+			})}${optional ? " (optional)" : ""}`;
+			return {
+				title,
+				message: `${title}: ${error}`,
+				allowed: optional || plan?.dryRun === true
+			};
+		}),
 		...cleanUp.failed.map((what) => ({
 			title: "Left behind",
 			message: `left behind: ${what}`
 		}))
 	];
 }
-function annotate(runner, failures) {
-	if (failures.length === 0) return;
-	runner.fail();
+function annotate({ runner }, failures) {
+	const { errors = [], warnings = [] } = Object.groupBy(failures, ({ allowed }) => allowed ? "warnings" : "errors");
+	if (errors.length > 0) runner.fail();
+	annotateAs(runner.error, errors);
+	annotateAs(runner.warning, warnings);
+}
+function annotateAs(tell, failures) {
 	const shown = failures.length > maxAnnotations ? failures.slice(0, 9) : failures;
-	for (const { title, message } of shown) runner.error(logText(message), title === void 0 ? void 0 : logText(title));
+	for (const { title, message } of shown) tell(logText(message), title === void 0 ? void 0 : logText(title));
 	const more = failures.length - shown.length;
-	if (more > 0) runner.error(logText(`${more} more failed; the file of targets-file and the job summary name them all`));
+	if (more > 0) tell(logText(`${more} more failed; the file of targets-file and the job summary name them all`));
 }
 // node_modules/@actions/core/lib/utils.js
 function toCommandValue(input) {
@@ -49701,7 +55272,7 @@ function isRunning(process) {
 	}
 }
 // src/node-host.ts
-init_dist_es$8();
+init_dist_es$9();
 const connections = {
 	keepAlive: true,
 	timeout: 4e3,
@@ -49733,9 +55304,9 @@ function nodeHost() {
 const systemFiles = {
 	temp: process.env.RUNNER_TEMP || void 0,
 	read: readTextFile,
-	write(path, text) {
+	write(path, content) {
 		const beside = `${path}.${(0,external_node_crypto_namespaceObject.randomUUID)()}`;
-		(0,external_node_fs_namespaceObject.writeFileSync)(beside, text, {
+		(0,external_node_fs_namespaceObject.writeFileSync)(beside, content, {
 			mode: 384,
 			flag: "wx"
 		});
@@ -49749,7 +55320,7 @@ const actionsRunner = {
 	setOutput,
 	mask: setSecret,
 	info,
-	warning: (message) => warning(message),
+	warning: (message, title) => warning(message, title === void 0 ? {} : { title }),
 	error: (message, title) => error(message, title === void 0 ? {} : { title }),
 	startGroup,
 	endGroup,

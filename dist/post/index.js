@@ -12439,7 +12439,7 @@ var init_errors$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
-var _ADE$2, _APE, _AT$1, _CS, _CT, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$2, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$6, _cI$1, _cS, _cV$1, _co$2, _dC, _e$6, _eI$1, _ed, _gT$1, _h$3, _hE$5, _iT$2, _r$2, _rT$1, _rU$1, _s$7, _sc, _se$3, _tT$1, n0$7, _s_registry$7, SSOOIDCServiceException$, n0_registry$6, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$7, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
+var _ADE$2, _APE, _AT$1, _CS, _CT$1, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$2, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$6, _cI$2, _cS, _cV$1, _co$2, _dC, _e$6, _eI$1, _ed, _gT$1, _h$3, _hE$6, _iT$2, _r$2, _rT$1, _rU$1, _s$7, _sc, _se$3, _tT$1, n0$7, _s_registry$7, SSOOIDCServiceException$, n0_registry$6, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$7, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
 var init_schemas_0$3 = __esmMin((() => {
 	init_schema();
 	init_errors$3();
@@ -12448,7 +12448,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	_APE = "AuthorizationPendingException";
 	_AT$1 = "AccessToken";
 	_CS = "ClientSecret";
-	_CT = "CreateToken";
+	_CT$1 = "CreateToken";
 	_CTR$1 = "CreateTokenRequest";
 	_CTRr = "CreateTokenResponse";
 	_CV = "CodeVerifier";
@@ -12465,7 +12465,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	_UGTE = "UnsupportedGrantTypeException";
 	_aT$2 = "accessToken";
 	_c$6 = "client";
-	_cI$1 = "clientId";
+	_cI$2 = "clientId";
 	_cS = "clientSecret";
 	_cV$1 = "codeVerifier";
 	_co$2 = "code";
@@ -12475,7 +12475,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	_ed = "error_description";
 	_gT$1 = "grantType";
 	_h$3 = "http";
-	_hE$5 = "httpError";
+	_hE$6 = "httpError";
 	_iT$2 = "idToken";
 	_r$2 = "reason";
 	_rT$1 = "refreshToken";
@@ -12502,7 +12502,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_ADE$2,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[
 			_e$6,
@@ -12522,7 +12522,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_APE,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12534,7 +12534,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_ETE$2,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12546,7 +12546,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_ISE$2,
 		{
 			[_e$6]: _se$3,
-			[_hE$5]: 500
+			[_hE$6]: 500
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12558,7 +12558,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_ICE$1,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 401
+			[_hE$6]: 401
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12570,7 +12570,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_IGE,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12582,7 +12582,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_IRE$1,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[
 			_e$6,
@@ -12602,7 +12602,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_ISEn,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12614,7 +12614,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_SDE,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12626,7 +12626,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_UCE$1,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12638,7 +12638,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_UGTE,
 		{
 			[_e$6]: _c$6,
-			[_hE$5]: 400
+			[_hE$6]: 400
 		},
 		[_e$6, _ed],
 		[0, 0]
@@ -12686,7 +12686,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		_CTR$1,
 		0,
 		[
-			_cI$1,
+			_cI$2,
 			_cS,
 			_gT$1,
 			_dC,
@@ -12732,7 +12732,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	CreateToken$ = [
 		9,
 		n0$7,
-		_CT,
+		_CT$1,
 		{ [_h$3]: [
 			"POST",
 			"/token",
@@ -13439,7 +13439,7 @@ var init_errors$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
-var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$5, _e$5, _ex, _h$2, _hE$4, _hH, _hQ, _m$5, _rC$1, _rN, _rn, _s$6, _sAK$1, _sT$1, _xasbt, n0$6, _s_registry$6, SSOServiceException$, n0_registry$5, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$6, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
+var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$5, _e$5, _ex, _h$2, _hE$5, _hH, _hQ, _m$5, _rC$1, _rN, _rn, _s$6, _sAK$1, _sT$1, _xasbt, n0$6, _s_registry$6, SSOServiceException$, n0_registry$5, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$6, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
 var init_schemas_0$2 = __esmMin((() => {
 	init_schema();
 	init_errors$2();
@@ -13463,7 +13463,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	_e$5 = "error";
 	_ex = "expiration";
 	_h$2 = "http";
-	_hE$4 = "httpError";
+	_hE$5 = "httpError";
 	_hH = "httpHeader";
 	_hQ = "httpQuery";
 	_m$5 = "message";
@@ -13492,7 +13492,7 @@ var init_schemas_0$2 = __esmMin((() => {
 		_IRE,
 		{
 			[_e$5]: _c$5,
-			[_hE$4]: 400
+			[_hE$5]: 400
 		},
 		[_m$5],
 		[0]
@@ -13504,7 +13504,7 @@ var init_schemas_0$2 = __esmMin((() => {
 		_RNFE$1,
 		{
 			[_e$5]: _c$5,
-			[_hE$4]: 404
+			[_hE$5]: 404
 		},
 		[_m$5],
 		[0]
@@ -13516,7 +13516,7 @@ var init_schemas_0$2 = __esmMin((() => {
 		_TMRE$1,
 		{
 			[_e$5]: _c$5,
-			[_hE$4]: 429
+			[_hE$5]: 429
 		},
 		[_m$5],
 		[0]
@@ -13528,7 +13528,7 @@ var init_schemas_0$2 = __esmMin((() => {
 		_UE,
 		{
 			[_e$5]: _c$5,
-			[_hE$4]: 401
+			[_hE$5]: 401
 		},
 		[_m$5],
 		[0]
@@ -14631,7 +14631,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$2, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$1, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$3, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -14659,14 +14659,14 @@ var init_schemas_0$1 = __esmMin((() => {
 	_K$3 = "Key";
 	_MPDE$2 = "MalformedPolicyDocumentException";
 	_MSTS$1 = "MinimumSessionTokenSize";
-	_P$2 = "Policy";
+	_P$3 = "Policy";
 	_PA$1 = "PolicyArns";
 	_PAr = "ProviderArn";
 	_PC$1 = "ProvidedContexts";
 	_PCLT$1 = "ProvidedContextsListType";
 	_PCr$2 = "ProvidedContext";
 	_PDT$1 = "PolicyDescriptorType";
-	_PI$1 = "ProviderId";
+	_PI$2 = "ProviderId";
 	_PPS$1 = "PackedPolicySize";
 	_PPTLE$1 = "PackedPolicyTooLargeException";
 	_Pr$1 = "Provider";
@@ -14692,7 +14692,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_c$4 = "client";
 	_cTT$1 = "clientTokenType";
 	_e$4 = "error";
-	_hE$3 = "httpError";
+	_hE$4 = "httpError";
 	_m$4 = "message";
 	_pDLT$1 = "policyDescriptorListType";
 	_s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
@@ -14716,7 +14716,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		{
 			[_aQE$3]: [`ExpiredTokenException`, 400],
 			[_e$4]: _c$4,
-			[_hE$3]: 400
+			[_hE$4]: 400
 		},
 		[_m$4],
 		[0]
@@ -14729,7 +14729,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		{
 			[_aQE$3]: [`IDPCommunicationError`, 400],
 			[_e$4]: _c$4,
-			[_hE$3]: 400
+			[_hE$4]: 400
 		},
 		[_m$4],
 		[0]
@@ -14742,7 +14742,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		{
 			[_aQE$3]: [`IDPRejectedClaim`, 403],
 			[_e$4]: _c$4,
-			[_hE$3]: 403
+			[_hE$4]: 403
 		},
 		[_m$4],
 		[0]
@@ -14755,7 +14755,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		{
 			[_aQE$3]: [`InvalidIdentityToken`, 400],
 			[_e$4]: _c$4,
-			[_hE$3]: 400
+			[_hE$4]: 400
 		},
 		[_m$4],
 		[0]
@@ -14768,7 +14768,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		{
 			[_aQE$3]: [`MalformedPolicyDocument`, 400],
 			[_e$4]: _c$4,
-			[_hE$3]: 400
+			[_hE$4]: 400
 		},
 		[_m$4],
 		[0]
@@ -14781,7 +14781,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		{
 			[_aQE$3]: [`PackedPolicyTooLarge`, 400],
 			[_e$4]: _c$4,
-			[_hE$3]: 400
+			[_hE$4]: 400
 		},
 		[_m$4],
 		[0]
@@ -14794,7 +14794,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		{
 			[_aQE$3]: [`RegionDisabledException`, 403],
 			[_e$4]: _c$4,
-			[_hE$3]: 403
+			[_hE$4]: 403
 		},
 		[_m$4],
 		[0]
@@ -14833,7 +14833,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_RA$1,
 			_RSN$1,
 			_PA$1,
-			_P$2,
+			_P$3,
 			_DS$1,
 			_T$3,
 			_TTK$1,
@@ -14892,9 +14892,9 @@ var init_schemas_0$1 = __esmMin((() => {
 			_RA$1,
 			_RSN$1,
 			_WIT$1,
-			_PI$1,
+			_PI$2,
 			_PA$1,
-			_P$2,
+			_P$3,
 			_DS$1,
 			_MSTS$1
 		],
@@ -15928,7 +15928,7 @@ var init_errors = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
-var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at, _c$3, _cI, _cV, _co$1, _e$3, _eI, _ei, _gT, _gt, _h$1, _hE$2, _iT$1, _jN, _m$3, _r$1, _rT, _rU, _s$4, _sAK, _sT, _se$2, _tI, _tO, _tT, _tt, n0$4, _s_registry$4, SigninServiceException$, n0_registry$3, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$4, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
+var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$3, _cI$1, _cV, _co$1, _e$3, _eI, _ei, _gT, _gt, _h$1, _hE$3, _iT$1, _jN, _m$3, _r$1, _rT, _rU, _s$4, _sAK, _sT, _se$2, _tI, _tO, _tT, _tt, n0$4, _s_registry$4, SigninServiceException$, n0_registry$3, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$4, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
 	init_errors();
@@ -15950,9 +15950,9 @@ var init_schemas_0 = __esmMin((() => {
 	_VE$1 = "ValidationException";
 	_aKI = "accessKeyId";
 	_aT = "accessToken";
-	_at = "access_token";
+	_at$1 = "access_token";
 	_c$3 = "client";
-	_cI = "clientId";
+	_cI$1 = "clientId";
 	_cV = "codeVerifier";
 	_co$1 = "code";
 	_e$3 = "error";
@@ -15961,7 +15961,7 @@ var init_schemas_0 = __esmMin((() => {
 	_gT = "grantType";
 	_gt = "grant_type";
 	_h$1 = "http";
-	_hE$2 = "httpError";
+	_hE$3 = "httpError";
 	_iT$1 = "idToken";
 	_jN = "jsonName";
 	_m$3 = "message";
@@ -16004,7 +16004,7 @@ var init_schemas_0 = __esmMin((() => {
 		_ISE$1,
 		{
 			[_e$3]: _se$2,
-			[_hE$2]: 500
+			[_hE$3]: 500
 		},
 		[_e$3, _m$3],
 		[0, 0],
@@ -16017,7 +16017,7 @@ var init_schemas_0 = __esmMin((() => {
 		_TMRE,
 		{
 			[_e$3]: _c$3,
-			[_hE$2]: 429
+			[_hE$3]: 429
 		},
 		[_e$3, _m$3],
 		[0, 0],
@@ -16030,7 +16030,7 @@ var init_schemas_0 = __esmMin((() => {
 		_VE$1,
 		{
 			[_e$3]: _c$3,
-			[_hE$2]: 400
+			[_hE$3]: 400
 		},
 		[_e$3, _m$3],
 		[0, 0],
@@ -16084,7 +16084,7 @@ var init_schemas_0 = __esmMin((() => {
 		_COATRB,
 		0,
 		[
-			_cI,
+			_cI$1,
 			_gT,
 			_co$1,
 			_rU,
@@ -16092,7 +16092,7 @@ var init_schemas_0 = __esmMin((() => {
 			_rT
 		],
 		[
-			[0, { [_jN]: _cI }],
+			[0, { [_jN]: _cI$1 }],
 			[0, { [_jN]: _gT }],
 			0,
 			[0, { [_jN]: _rU }],
@@ -16151,7 +16151,7 @@ var init_schemas_0 = __esmMin((() => {
 			_eI
 		],
 		[
-			[() => OAuthAccessToken, { [_jN]: _at }],
+			[() => OAuthAccessToken, { [_jN]: _at$1 }],
 			[0, { [_jN]: _tt }],
 			[1, { [_jN]: _ei }]
 		],
@@ -17261,12 +17261,22 @@ var EC2ServiceException = class EC2ServiceException extends ServiceException {
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
 init_schema();
+const _AItt = "AttachmentId";
+const _ALI = "AmiLaunchIndex";
+const _ARss = "AssociatedResource";
+const _ARuto = "AutoRecovery";
+const _ASSm = "AmdSevSnp";
+const _ATtt = "AttachTime";
 const _AVt = "AttributeValue";
 const _AZ = "AvailabilityZone";
 const _AZI = "AvailabilityZoneId";
 const _Ad = "Add";
+const _Af = "Affinity";
+const _Ar = "Arn";
 const _Arc = "Architecture";
+const _Ass = "Association";
 const _At = "Attribute";
+const _Att = "Attachment";
 const _BDM = "BlockDeviceMapping";
 const _BDML = "BlockDeviceMappingList";
 const _BDMRL = "BlockDeviceMappingRequestList";
@@ -17276,17 +17286,35 @@ const _BMO = "BootModeOverride";
 const _BPL = "BillingProductList";
 const _BPi = "BillingProducts";
 const _BPil = "BillingProduct";
+const _BW = "BandwidthWeighting";
+const _CBI = "CapacityBlockId";
+const _CCor = "CoreCount";
 const _CDM = "CompletionDurationMinutes";
 const _CDr = "CreationDate";
 const _CFAS = "CriticalFixAvailableSince";
+const _CI = "CarrierIp";
+const _CIBM = "CurrentInstanceBootMode";
 const _CIRr = "CreateImageRequest";
 const _CIRre = "CreateImageResult";
 const _CIr = "CreateImage";
+const _CO = "CpuOptions";
+const _COI = "CustomerOwnedIp";
+const _CRI = "CapacityReservationId";
+const _CRP = "CapacityReservationPreference";
+const _CRRGA = "CapacityReservationResourceGroupArn";
+const _CRSR = "CapacityReservationSpecificationResponse";
+const _CRSa = "CapacityReservationSpecification";
+const _CRT = "CapacityReservationTarget";
+const _CRTR = "CapacityReservationTargetResponse";
 const _CSR = "CopySnapshotRequest";
 const _CSRPSU = "CopySnapshotRequestPSU";
 const _CSRo = "CopySnapshotResult";
 const _CSop = "CopySnapshot";
+const _CSu = "CurrentState";
+const _CT = "ClientToken";
+const _CTC = "ConnectionTrackingConfiguration";
 const _CTR = "CreateTagsRequest";
+const _CTSRo = "ConnectionTrackingSpecificationResponse";
 const _CTomp = "CompletionTime";
 const _CTreat = "CreateTags";
 const _CVP = "CreateVolumePermission";
@@ -17294,17 +17322,22 @@ const _CVPL = "CreateVolumePermissionList";
 const _CVPM = "CreateVolumePermissionModifications";
 const _CVPr = "CreateVolumePermissions";
 const _Co = "Code";
+const _Conf = "Configured";
 const _DAS = "DeleteAssociatedSnapshots";
 const _DAZ = "DestinationAvailabilityZone";
 const _DEKI = "DataEncryptionKeyId";
+const _DI = "DeviceIndex";
 const _DIA = "DescribeImageAttribute";
 const _DIAR = "DescribeImageAttributeRequest";
 const _DIRer = "DeregisterImageRequest";
 const _DIRere = "DeregisterImageResult";
 const _DIRes = "DescribeImagesRequest";
 const _DIResc = "DescribeImagesResult";
+const _DIRescr = "DescribeInstancesRequest";
+const _DIRescri = "DescribeInstancesResult";
 const _DIer = "DeregisterImage";
 const _DIes = "DescribeImages";
+const _DIesc = "DescribeInstances";
 const _DN = "DeviceName";
 const _DOA = "DestinationOutpostArn";
 const _DOT = "DeleteOnTermination";
@@ -17330,73 +17363,176 @@ const _EBD = "EbsBlockDevice";
 const _EBSL = "ExecutableByStringList";
 const _EBx = "ExecutableBy";
 const _ECI = "EbsCardIndex";
+const _EGA = "ElasticGpuAssociation";
+const _EGAI = "ElasticGpuAssociationId";
+const _EGAL = "ElasticGpuAssociationList";
+const _EGAS = "ElasticGpuAssociationState";
+const _EGAT = "ElasticGpuAssociationTime";
+const _EGAl = "ElasticGpuAssociations";
+const _EGIl = "ElasticGpuId";
+const _EIAA = "ElasticInferenceAcceleratorAssociation";
+const _EIAAI = "ElasticInferenceAcceleratorAssociationId";
+const _EIAAL = "ElasticInferenceAcceleratorAssociationList";
+const _EIAAS = "ElasticInferenceAcceleratorAssociationState";
+const _EIAAT = "ElasticInferenceAcceleratorAssociationTime";
+const _EIAAl = "ElasticInferenceAcceleratorArn";
+const _EIAAla = "ElasticInferenceAcceleratorAssociations";
+const _EIBD = "EbsInstanceBlockDevice";
+const _EO = "EbsOptimized";
+const _EOn = "EnclaveOptions";
+const _EQC = "EnaQueueCount";
+const _ERNDAAAAR = "EnableResourceNameDnsAAAARecord";
+const _ERNDAR = "EnableResourceNameDnsARecord";
+const _ESE = "EnaSrdEnabled";
+const _ESS = "EnaSrdSpecification";
+const _ESUE = "EnaSrdUdpEnabled";
+const _ESUS = "EnaSrdUdpSpecification";
 const _ESna = "EnaSupport";
 const _EU = "ExecutableUsers";
 const _Eb = "Ebs";
+const _En = "Enabled";
 const _Enc = "Encrypted";
+const _F = "Force";
 const _FLi = "FilterList";
 const _FSD = "FindingScanDate";
 const _FSSIB = "FullSnapshotSizeInBytes";
 const _FTE = "FreeTierEligible";
 const _Fi = "Filters";
 const _Fil = "Filter";
+const _G$1 = "Groups";
 const _GIAR = "GetImageAncestryRequest";
 const _GIARe = "GetImageAncestryResult";
 const _GIAe = "GetImageAncestry";
+const _GIL = "GroupIdentifierList";
+const _GIr = "GroupId";
+const _GIrou = "GroupIdentifier";
 const _GN = "GroupName";
 const _GNSL = "GroupNameStringList";
 const _GNr = "GroupNames";
 const _Gr = "Group";
+const _HBD = "HiddenByDefault";
+const _HE = "HttpEndpoint";
 const _HFAS = "HighFixAvailableSince";
 const _HFSL = "HighestFindingSeverityLabel";
+const _HIo = "HostId";
+const _HO = "HibernationOptions";
+const _HPI = "HttpProtocolIpv6";
+const _HPRHL = "HttpPutResponseHopLimit";
+const _HRGA = "HostResourceGroupArn";
+const _HT = "HttpTokens";
+const _HTo = "HostnameType";
 const _Hy = "Hypervisor";
+const _I$1 = "Id";
+const _IA$2 = "Ipv6Addresses";
 const _IAE$2 = "ImageAncestryEntries";
 const _IAEL = "ImageAncestryEntryList";
+const _IAESS = "InstanceAttachmentEnaSrdSpecification";
+const _IAESUS = "InstanceAttachmentEnaSrdUdpSpecification";
 const _IAEm = "ImageAncestryEntry";
 const _IAm = "ImageAllowed";
 const _IAma = "ImageAttribute";
+const _IApv = "Ipv6Address";
+const _IBDM = "InstanceBlockDeviceMapping";
+const _IBDML = "InstanceBlockDeviceMappingList";
 const _ID$1 = "IncludeDeprecated";
 const _IDn = "IncludeDisabled";
 const _IFAS = "InformationalFixAvailableSince";
 const _II = "InstanceId";
+const _IIA = "InstanceIpv6Address";
+const _IIAL = "InstanceIpv6AddressList";
+const _IIP = "IamInstanceProfile";
+const _IIPL = "InstanceIpv4PrefixList";
+const _IIPLn = "InstanceIpv6PrefixList";
+const _IIPn = "InstanceIpv4Prefix";
+const _IIPns = "InstanceIpv6Prefix";
 const _IISL = "ImageIdStringList";
+const _IISLn = "InstanceIdStringList";
 const _IIm = "ImageId";
 const _IIma = "ImageIds";
+const _IIn = "InstanceIds";
 const _IL = "ImageLocation";
 const _ILm = "ImageList";
+const _ILn = "InstanceLifecycle";
+const _ILns = "InstanceList";
+const _IMO = "InstanceMaintenanceOptions";
+const _IMORnst = "InstanceMetadataOptionsResponse";
+const _IMR = "IncludeManagedResources";
+const _IMT = "InstanceMetadataTags";
+const _INI = "InstanceNetworkInterface";
+const _INIA = "InstanceNetworkInterfaceAssociation";
+const _INIAn = "InstanceNetworkInterfaceAttachment";
+const _INIL = "InstanceNetworkInterfaceList";
+const _INPO = "InstanceNetworkPerformanceOptions";
 const _IOA = "ImageOwnerAlias";
+const _IOI = "IpOwnerId";
+const _IPIA = "InstancePrivateIpAddress";
+const _IPIAL = "InstancePrivateIpAddressList";
+const _IPIs = "IsPrimaryIpv6";
+const _IPp = "Ipv6Prefixes";
+const _IPpv = "Ipv6Prefix";
+const _IPpvr = "Ipv4Prefixes";
+const _IPpvre = "Ipv4Prefix";
+const _ISC = "InstanceStateChange";
+const _ISCL = "InstanceStateChangeList";
+const _ISIA = "InstanceSecondaryInterfaceAttachment";
+const _ISIL = "InstanceSecondaryInterfaceList";
+const _ISIPIA = "InstanceSecondaryInterfacePrivateIpAddress";
+const _ISIPIAL = "InstanceSecondaryInterfacePrivateIpAddressList";
+const _ISIn = "InstanceSecondaryInterface";
 const _ISmd = "ImdsSupport";
+const _ISnsta = "InstanceState";
 const _IT$1 = "InstanceType";
 const _ITIns = "InstanceTypeItem";
 const _ITSn = "InstanceTypeSpecification";
 const _ITm = "ImageType";
+const _ITnt = "InterfaceType";
 const _IUDR = "ImageUefiDataRequest";
 const _IW = "ImageWatermarks";
 const _IWL = "ImageWatermarkList";
 const _IWm = "ImageWatermark";
 const _Im = "Images";
 const _Ima = "Image";
+const _In = "Instance";
+const _Ins = "Instances";
 const _Io = "Iops";
 const _K$2 = "Key";
 const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
+const _KN = "KeyName";
+const _LCA = "LicenseConfigurationArn";
+const _LCi = "LicenseConfiguration";
 const _LFAS = "LowFixAvailableSince";
+const _LL = "LicenseList";
 const _LLT = "LastLaunchedTime";
 const _LPL = "LaunchPermissionList";
 const _LPM = "LaunchPermissionModifications";
 const _LPa = "LaunchPermissions";
 const _LPau = "LaunchPermission";
+const _LTau = "LaunchTime";
+const _Lic = "Licenses";
+const _MAa = "MacAddress";
+const _MCIL = "MetricCategoryIdList";
+const _MCIe = "MetricCategoryIds";
 const _MFAS = "MediumFixAvailableSince";
 const _MIA = "ModifyImageAttribute";
 const _MIAR = "ModifyImageAttributeRequest";
+const _MO = "MetadataOptions";
+const _MOa = "MaintenanceOptions";
 const _MR = "MaxResults";
 const _MSA = "ModifySnapshotAttribute";
 const _MSAR = "ModifySnapshotAttributeRequest";
+const _Mana = "Managed";
 const _Me = "Message";
+const _Mon = "Monitoring";
 const _N$2 = "Name";
+const _NCI = "NetworkCardIndex";
 const _ND = "NoDevice";
+const _NII = "NetworkInterfaceId";
+const _NIet = "NetworkInterfaces";
+const _NPO = "NetworkPerformanceOptions";
 const _NR = "NoReboot";
 const _NTe = "NextToken";
+const _NV = "NestedVirtualization";
 const _OA = "OutpostArn";
 const _OASL = "OrganizationArnStringList";
 const _OArg = "OrganizationArn";
@@ -17404,23 +17540,38 @@ const _OArga = "OrganizationArns";
 const _OAw = "OwnerAlias";
 const _OI$1 = "OwnerId";
 const _OIw = "OwnerIds";
+const _ORper = "OperatorResponse";
 const _OSL = "OwnerStringList";
 const _OTp = "OperationType";
 const _OUA = "OrganizationalUnitArn";
 const _OUASL = "OrganizationalUnitArnStringList";
 const _OUAr = "OrganizationalUnitArns";
+const _Op = "Operator";
 const _Ow = "Owners";
 const _Own = "Owner";
+const _P$2 = "Principal";
 const _PCIr = "ProductCodeId";
 const _PCLr = "ProductCodeList";
 const _PCSL = "ProductCodeStringList";
 const _PCT = "ProductCodeType";
 const _PCr$1 = "ProductCode";
 const _PCro = "ProductCodes";
+const _PDN = "PrivateDnsName";
+const _PDNO = "PrivateDnsNameOptions";
+const _PDNORr = "PrivateDnsNameOptionsResponse";
+const _PDNub = "PublicDnsName";
 const _PDl = "PlatformDetails";
+const _PI$1 = "PublicIp";
+const _PIAr = "PrivateIpAddress";
+const _PIAri = "PrivateIpAddresses";
+const _PIAu = "PublicIpAddress";
+const _PN$2 = "PartitionNumber";
 const _PSPN = "PublicSsmParameterName";
+const _PSr = "PreviousState";
 const _PU = "PresignedUrl";
 const _Pl = "Platform";
+const _Pla = "Placement";
+const _Prim = "Primary";
 const _Pro = "Progress";
 const _Pu = "Public";
 const _R = "Return";
@@ -17433,42 +17584,67 @@ const _RETe = "RestoreExpiryTime";
 const _RIRe = "RegisterImageRequest";
 const _RIReg = "RegisterImageResult";
 const _RIa = "RamdiskId";
+const _RIe = "ReservationId";
 const _RIegi = "RegisterImage";
+const _RIeq = "RequesterId";
 const _RIeso = "ResourceId";
+const _RLe = "ReservationList";
+const _RMe = "RebootMigration";
 const _RTe$1 = "ResourceType";
 const _Rem = "Remove";
 const _Res = "Resources";
+const _Rese = "Reservations";
+const _Reser = "Reservation";
+const _SDC = "SourceDestCheck";
+const _SDp = "SpreadDomain";
+const _SGe = "SecurityGroups";
 const _SICT = "SourceImageCreationTime";
 const _SII = "SourceImageId";
+const _SIIec = "SecondaryInterfaceId";
 const _SIIo = "SourceInstanceId";
+const _SIRI = "SpotInstanceRequestId";
 const _SIRo = "SourceImageRegion";
 const _SISL = "SnapshotIdStringList";
 const _SIT = "SupportedInstanceTypes";
 const _SITS = "SupportedInstanceTypeSet";
+const _SIec = "SecondaryInterfaces";
 const _SIn = "SnapshotId";
 const _SIna = "SnapshotIds";
+const _SIu = "SubnetId";
 const _SL = "SnapshotLocation";
 const _SLn = "SnapshotList";
 const _SMta = "StateMessage";
+const _SNI = "SecondaryNetworkId";
 const _SNS = "SriovNetSupport";
+const _SOS = "SkipOsShutdown";
 const _SRc = "ScanResults";
 const _SRo$1 = "SourceRegion";
 const _SRt = "StateReason";
 const _SSI = "SourceSnapshotId";
+const _SSIe = "SecondarySubnetId";
+const _STR = "StateTransitionReason";
 const _STs = "SseType";
 const _STt = "StartTime";
 const _STto = "StorageTier";
 const _Sn = "Snapshots";
 const _Sna = "Snapshot";
 const _St = "State";
+const _Sta = "Status";
 const _T$2 = "Tags";
+const _TET = "TcpEstablishedTimeout";
+const _TI = "TerminateInstances";
+const _TIR = "TerminateInstancesRequest";
+const _TIRe = "TerminateInstancesResult";
+const _TIer = "TerminatingInstances";
 const _TL = "TagList";
+const _TPC = "ThreadsPerCore";
 const _TS = "TagSpecifications";
 const _TSL = "TagSpecificationList";
 const _TSa = "TagSpecification";
 const _TSp = "TpmSupport";
 const _TTr = "TransferType";
 const _Ta$1 = "Tag";
+const _Te = "Tenancy";
 const _Th = "Throughput";
 const _UD = "UefiData";
 const _UG = "UserGroups";
@@ -17480,10 +17656,15 @@ const _UIT = "UnsupportedInstanceTypes";
 const _UITS = "UnsupportedInstanceTypeSet";
 const _UIs = "UserIds";
 const _UO = "UsageOperation";
+const _UOUT = "UsageOperationUpdateTime";
+const _UST = "UdpStreamTimeout";
+const _UTd = "UdpTimeout";
 const _V$2 = "Value";
+const _VI = "VpcId";
 const _VIR = "VolumeInitializationRate";
 const _VIo = "VolumeId";
 const _VN = "VirtualName";
+const _VOI = "VolumeOwnerId";
 const _VSL = "ValueStringList";
 const _VSo = "VolumeSize";
 const _VT = "VolumeType";
@@ -17491,18 +17672,47 @@ const _VTir = "VirtualizationType";
 const _Va = "Values";
 const _WCT = "WatermarkCreationTime";
 const _WK = "WatermarkKey";
+const _aIt = "attachmentId";
+const _aLI = "amiLaunchIndex";
+const _aRs = "associatedResource";
+const _aRut = "autoRecovery";
+const _aSS = "amdSevSnp";
+const _aTt = "attachTime";
 const _aZ = "availabilityZone";
+const _aZI = "availabilityZoneId";
+const _af = "affinity";
+const _ar = "arn";
 const _arc = "architecture";
+const _ass = "association";
+const _at = "attachment";
 const _bDM = "blockDeviceMapping";
 const _bM = "bootMode";
+const _bW = "bandwidthWeighting";
+const _cBI = "capacityBlockId";
+const _cCo = "coreCount";
 const _cDM = "completionDurationMinutes";
 const _cDr = "creationDate";
 const _cFAS = "criticalFixAvailableSince";
+const _cI = "carrierIp";
+const _cIBM = "currentInstanceBootMode";
+const _cO = "cpuOptions";
+const _cOI = "customerOwnedIp";
+const _cRI = "capacityReservationId";
+const _cRP = "capacityReservationPreference";
+const _cRRGA = "capacityReservationResourceGroupArn";
+const _cRSa = "capacityReservationSpecification";
+const _cRT = "capacityReservationTarget";
+const _cSu = "currentState";
+const _cT = "clientToken";
+const _cTC = "connectionTrackingConfiguration";
 const _cTomp = "completionTime";
 const _cVP = "createVolumePermission";
 const _co = "code";
+const _conf = "configured";
 const _dEKI = "dataEncryptionKeyId";
+const _dI = "deviceIndex";
 const _dN = "deviceName";
+const _dNn = "dnsName";
 const _dOT = "deleteOnTermination";
 const _dPe = "deregistrationProtection";
 const _dR = "dryRun";
@@ -17510,98 +17720,198 @@ const _dRe = "destinationRegion";
 const _dSRS = "deleteSnapshotResultSet";
 const _dTe = "deprecationTime";
 const _de = "description";
+const _eCI = "ebsCardIndex";
+const _eGAI = "elasticGpuAssociationId";
+const _eGAS = "elasticGpuAssociationState";
+const _eGASl = "elasticGpuAssociationSet";
+const _eGAT = "elasticGpuAssociationTime";
+const _eGI = "elasticGpuId";
+const _eIAA = "elasticInferenceAcceleratorArn";
+const _eIAAI = "elasticInferenceAcceleratorAssociationId";
+const _eIAAS = "elasticInferenceAcceleratorAssociationState";
+const _eIAASl = "elasticInferenceAcceleratorAssociationSet";
+const _eIAAT = "elasticInferenceAcceleratorAssociationTime";
+const _eO = "ebsOptimized";
+const _eOn = "enclaveOptions";
+const _eQC = "enaQueueCount";
 const _eQN = "ec2QueryName";
+const _eRNDAAAAR = "enableResourceNameDnsAAAARecord";
+const _eRNDAR = "enableResourceNameDnsARecord";
+const _eSE = "enaSrdEnabled";
+const _eSS = "enaSrdSpecification";
+const _eSUE = "enaSrdUdpEnabled";
+const _eSUS = "enaSrdUdpSpecification";
 const _eSna = "enaSupport";
 const _eb = "ebs";
+const _en = "enabled";
 const _enc = "encrypted";
 const _fSD = "findingScanDate";
 const _fSSIB = "fullSnapshotSizeInBytes";
 const _fTE = "freeTierEligible";
 const _g = "group";
+const _gIr = "groupId";
+const _gN = "groupName";
+const _gSr = "groupSet";
 const _h = "hypervisor";
+const _hBD = "hiddenByDefault";
+const _hE$2 = "httpEndpoint";
 const _hFAS = "highFixAvailableSince";
 const _hFSL = "highestFindingSeverityLabel";
+const _hI = "hostId";
+const _hO = "hibernationOptions";
+const _hPI = "httpProtocolIpv6";
+const _hPRHL = "httpPutResponseHopLimit";
+const _hRGA = "hostResourceGroupArn";
+const _hT = "httpTokens";
+const _hTo = "hostnameType";
+const _i = "id";
 const _iAES = "imageAncestryEntrySet";
+const _iASp = "ipv6AddressesSet";
 const _iAm = "imageAllowed";
+const _iAp = "ipAddress";
+const _iApv = "ipv6Address";
 const _iFAS = "informationalFixAvailableSince";
 const _iI = "instanceId";
+const _iIP = "iamInstanceProfile";
 const _iIma = "imageId";
 const _iL = "imageLocation";
+const _iLn = "instanceLifecycle";
+const _iMT = "instanceMetadataTags";
 const _iOA = "imageOwnerAlias";
 const _iOI = "imageOwnerId";
+const _iOIp = "ipOwnerId";
+const _iPIs = "isPrimaryIpv6";
+const _iPSpvr = "ipv4PrefixSet";
+const _iPSpvre = "ipv6PrefixSet";
+const _iPpv = "ipv4Prefix";
+const _iPpvr = "ipv6Prefix";
 const _iPs = "isPublic";
 const _iSma = "imagesSet";
 const _iSmag = "imageState";
 const _iSmd = "imdsSupport";
+const _iSns = "instancesSet";
+const _iSnst = "instanceState";
 const _iT = "instanceType";
 const _iTSn = "instanceTypeSpecification";
 const _iTm = "imageType";
+const _iTnt = "interfaceType";
 const _iWS = "imageWatermarkSet";
 const _io = "iops";
 const _it = "item";
 const _k = "key";
 const _kI = "kernelId";
 const _kKI = "kmsKeyId";
+const _kN = "keyName";
 const _ke = "kernel";
+const _lCA = "licenseConfigurationArn";
 const _lFAS = "lowFixAvailableSince";
 const _lLT = "lastLaunchedTime";
 const _lPa = "launchPermission";
+const _lSic = "licenseSet";
+const _lTau = "launchTime";
+const _mAa = "macAddress";
+const _mCIS = "metricCategoryIdSet";
 const _mFAS = "mediumFixAvailableSince";
+const _mO = "metadataOptions";
+const _mOa = "maintenanceOptions";
+const _mR = "maxResults";
+const _mana = "managed";
 const _me = "message";
+const _mon = "monitoring";
 const _n = "name";
+const _nCI = "networkCardIndex";
 const _nD = "noDevice";
+const _nII = "networkInterfaceId";
+const _nIS = "networkInterfaceSet";
+const _nPO = "networkPerformanceOptions";
 const _nR = "noReboot";
 const _nTe = "nextToken";
+const _nV = "nestedVirtualization";
 const _oA = "outpostArn";
 const _oArg = "organizationArn";
 const _oAw = "ownerAlias";
 const _oI = "ownerId";
 const _oUA = "organizationalUnitArn";
+const _ope = "operator";
+const _p = "principal";
 const _pC = "productCodes";
 const _pCr = "productCode";
+const _pDNO = "privateDnsNameOptions";
+const _pDNr = "privateDnsName";
+const _pDNu = "publicDnsName";
 const _pDl = "platformDetails";
+const _pI = "publicIp";
+const _pIAS = "privateIpAddressesSet";
+const _pIASr = "privateIpAddressSet";
+const _pIAr = "privateIpAddress";
+const _pN = "partitionNumber";
 const _pSPN = "publicSsmParameterName";
+const _pSr = "previousState";
 const _pU = "presignedUrl";
 const _pl = "platform";
+const _pla = "placement";
+const _prim = "primary";
 const _pro = "progress";
 const _r = "return";
 const _rC = "returnCode";
 const _rDN = "rootDeviceName";
 const _rDT = "rootDeviceType";
 const _rETe = "restoreExpiryTime";
+const _rI = "reservationId";
 const _rIa = "ramdiskId";
+const _rIeq = "requesterId";
 const _rIes = "resourceId";
+const _rMe = "rebootMigration";
+const _rSes = "reservationSet";
 const _rTe = "resourceType";
 const _ra = "ramdisk";
+const _re = "reason";
 const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _sDC = "sourceDestCheck";
+const _sDp = "spreadDomain";
 const _sICT = "sourceImageCreationTime";
 const _sII = "sourceInstanceId";
+const _sIIe = "secondaryInterfaceId";
 const _sIIo = "sourceImageId";
 const _sIR = "sourceImageRegion";
+const _sIRI = "spotInstanceRequestId";
+const _sISe = "secondaryInterfaceSet";
 const _sITS = "supportedInstanceTypeSet";
 const _sIn = "snapshotId";
+const _sIu = "subnetId";
 const _sMt = "statusMessage";
+const _sNI = "secondaryNetworkId";
 const _sNSr = "sriovNetSupport";
 const _sRc = "scanResults";
 const _sRt = "stateReason";
+const _sSI = "secondarySubnetId";
 const _sSn = "snapshotSet";
 const _sTs = "sseType";
 const _sTt = "startTime";
 const _sTto = "storageTier";
+const _st = "state";
 const _sta = "status";
+const _tET = "tcpEstablishedTimeout";
+const _tPC = "threadsPerCore";
 const _tS = "tagSet";
 const _tSp = "tpmSupport";
 const _tTr = "transferType";
 const _ta = "tag";
+const _te = "tenancy";
 const _th = "throughput";
 const _ty = "type";
 const _uD = "uefiData";
 const _uI = "userId";
 const _uITS = "unsupportedInstanceTypeSet";
 const _uO = "usageOperation";
+const _uOUT = "usageOperationUpdateTime";
+const _uST = "udpStreamTimeout";
+const _uTd = "udpTimeout";
 const _v = "value";
+const _vI = "vpcId";
 const _vIo = "volumeId";
 const _vN = "virtualName";
+const _vOI = "volumeOwnerId";
 const _vSo = "volumeSize";
 const _vT = "volumeType";
 const _vTi = "virtualizationType";
@@ -17675,6 +17985,59 @@ var BlockDeviceMapping$ = [
 		}]
 	]
 ];
+var CapacityReservationSpecificationResponse$ = [
+	3,
+	n0$3,
+	_CRSR,
+	0,
+	[_CRP, _CRT],
+	[[0, {
+		[_eQN]: `CapacityReservationPreference`,
+		[_xN]: _cRP
+	}], [() => CapacityReservationTargetResponse$, {
+		[_eQN]: `CapacityReservationTarget`,
+		[_xN]: _cRT
+	}]]
+];
+var CapacityReservationTargetResponse$ = [
+	3,
+	n0$3,
+	_CRTR,
+	0,
+	[_CRI, _CRRGA],
+	[[0, {
+		[_eQN]: `CapacityReservationId`,
+		[_xN]: _cRI
+	}], [0, {
+		[_eQN]: `CapacityReservationResourceGroupArn`,
+		[_xN]: _cRRGA
+	}]]
+];
+var ConnectionTrackingSpecificationResponse$ = [
+	3,
+	n0$3,
+	_CTSRo,
+	0,
+	[
+		_TET,
+		_UST,
+		_UTd
+	],
+	[
+		[1, {
+			[_eQN]: `TcpEstablishedTimeout`,
+			[_xN]: _tET
+		}],
+		[1, {
+			[_eQN]: `UdpStreamTimeout`,
+			[_xN]: _uST
+		}],
+		[1, {
+			[_eQN]: `UdpTimeout`,
+			[_xN]: _uTd
+		}]
+	]
+];
 var CopySnapshotRequest$ = [
 	3,
 	n0$3,
@@ -17738,6 +18101,36 @@ var CopySnapshotResult$ = [
 		[_eQN]: `SnapshotId`,
 		[_xN]: _sIn
 	}]]
+];
+var CpuOptions$ = [
+	3,
+	n0$3,
+	_CO,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		[1, {
+			[_eQN]: `CoreCount`,
+			[_xN]: _cCo
+		}],
+		[1, {
+			[_eQN]: `ThreadsPerCore`,
+			[_xN]: _tPC
+		}],
+		[0, {
+			[_eQN]: `AmdSevSnp`,
+			[_xN]: _aSS
+		}],
+		[0, {
+			[_eQN]: `NestedVirtualization`,
+			[_xN]: _nV
+		}]
+	]
 ];
 var CreateImageRequest$ = [
 	3,
@@ -17990,6 +18383,51 @@ var DescribeImagesResult$ = [
 		[_xN]: _iSma
 	}]]
 ];
+var DescribeInstancesRequest$ = [
+	3,
+	n0$3,
+	_DIRescr,
+	0,
+	[
+		_IIn,
+		_IMR,
+		_DR$1,
+		_Fi,
+		_NTe,
+		_MR
+	],
+	[
+		[() => InstanceIdStringList, { [_xN]: _II }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN]: _dR
+		}],
+		[() => FilterList, { [_xN]: _Fil }],
+		[0, {
+			[_eQN]: `NextToken`,
+			[_xN]: _nTe
+		}],
+		[1, {
+			[_eQN]: `MaxResults`,
+			[_xN]: _mR
+		}]
+	]
+];
+var DescribeInstancesResult$ = [
+	3,
+	n0$3,
+	_DIRescri,
+	0,
+	[_NTe, _Rese],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN]: _nTe
+	}], [() => ReservationList, {
+		[_eQN]: `ReservationSet`,
+		[_xN]: _rSes
+	}]]
+];
 var DescribeSnapshotAttributeRequest$ = [
 	3,
 	n0$3,
@@ -18142,6 +18580,127 @@ var EbsBlockDevice$ = [
 		1
 	]
 ];
+var EbsInstanceBlockDevice$ = [
+	3,
+	n0$3,
+	_EIBD,
+	0,
+	[
+		_ATtt,
+		_DOT,
+		_Sta,
+		_VIo,
+		_ARss,
+		_VOI,
+		_Op,
+		_ECI
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN]: _aTt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN]: _sta
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN]: _vIo
+		}],
+		[0, {
+			[_eQN]: `AssociatedResource`,
+			[_xN]: _aRs
+		}],
+		[0, {
+			[_eQN]: `VolumeOwnerId`,
+			[_xN]: _vOI
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN]: _eCI
+		}]
+	]
+];
+var ElasticGpuAssociation$ = [
+	3,
+	n0$3,
+	_EGA,
+	0,
+	[
+		_EGIl,
+		_EGAI,
+		_EGAS,
+		_EGAT
+	],
+	[
+		[0, {
+			[_eQN]: `ElasticGpuId`,
+			[_xN]: _eGI
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationId`,
+			[_xN]: _eGAI
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationState`,
+			[_xN]: _eGAS
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationTime`,
+			[_xN]: _eGAT
+		}]
+	]
+];
+var ElasticInferenceAcceleratorAssociation$ = [
+	3,
+	n0$3,
+	_EIAA,
+	0,
+	[
+		_EIAAl,
+		_EIAAI,
+		_EIAAS,
+		_EIAAT
+	],
+	[
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorArn`,
+			[_xN]: _eIAA
+		}],
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationId`,
+			[_xN]: _eIAAI
+		}],
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationState`,
+			[_xN]: _eIAAS
+		}],
+		[4, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationTime`,
+			[_xN]: _eIAAT
+		}]
+	]
+];
+var EnclaveOptions$ = [
+	3,
+	n0$3,
+	_EOn,
+	0,
+	[_En],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN]: _en
+	}]]
+];
 var Filter$ = [
 	3,
 	n0$3,
@@ -18168,6 +18727,45 @@ var GetImageAncestryResult$ = [
 	[[() => ImageAncestryEntryList, {
 		[_eQN]: `ImageAncestryEntrySet`,
 		[_xN]: _iAES
+	}]]
+];
+var GroupIdentifier$ = [
+	3,
+	n0$3,
+	_GIrou,
+	0,
+	[_GIr, _GN],
+	[[0, {
+		[_eQN]: `GroupId`,
+		[_xN]: _gIr
+	}], [0, {
+		[_eQN]: `GroupName`,
+		[_xN]: _gN
+	}]]
+];
+var HibernationOptions$ = [
+	3,
+	n0$3,
+	_HO,
+	0,
+	[_Conf],
+	[[2, {
+		[_eQN]: `Configured`,
+		[_xN]: _conf
+	}]]
+];
+var IamInstanceProfile$ = [
+	3,
+	n0$3,
+	_IIP,
+	0,
+	[_Ar, _I$1],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN]: _ar
+	}], [0, {
+		[_eQN]: `Id`,
+		[_xN]: _i
 	}]]
 ];
 var Image$ = [
@@ -18535,6 +19133,836 @@ var ImageWatermark$ = [
 		}]
 	]
 ];
+var Instance$ = [
+	3,
+	n0$3,
+	_In,
+	0,
+	[
+		_Arc,
+		_BDMl,
+		_CT,
+		_EO,
+		_ESna,
+		_Hy,
+		_IIP,
+		_ILn,
+		_EGAl,
+		_EIAAla,
+		_NIet,
+		_OA,
+		_RDN,
+		_RDT,
+		_SGe,
+		_SDC,
+		_SIRI,
+		_SNS,
+		_SRt,
+		_T$2,
+		_VTir,
+		_CO,
+		_CBI,
+		_CRI,
+		_CRSa,
+		_HO,
+		_Lic,
+		_MO,
+		_EOn,
+		_BM,
+		_PDl,
+		_UO,
+		_UOUT,
+		_PDNO,
+		_IApv,
+		_TSp,
+		_MOa,
+		_CIBM,
+		_NPO,
+		_Op,
+		_SIec,
+		_II,
+		_IIm,
+		_St,
+		_PDN,
+		_PDNub,
+		_STR,
+		_KN,
+		_ALI,
+		_PCro,
+		_IT$1,
+		_LTau,
+		_Pla,
+		_KI$2,
+		_RIa,
+		_Pl,
+		_Mon,
+		_SIu,
+		_VI,
+		_PIAr,
+		_PIAu
+	],
+	[
+		[0, {
+			[_eQN]: `Architecture`,
+			[_xN]: _arc
+		}],
+		[() => InstanceBlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN]: _bDM
+		}],
+		[0, {
+			[_eQN]: `ClientToken`,
+			[_xN]: _cT
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN]: _eO
+		}],
+		[2, {
+			[_eQN]: `EnaSupport`,
+			[_xN]: _eSna
+		}],
+		[0, {
+			[_eQN]: `Hypervisor`,
+			[_xN]: _h
+		}],
+		[() => IamInstanceProfile$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN]: _iIP
+		}],
+		[0, {
+			[_eQN]: `InstanceLifecycle`,
+			[_xN]: _iLn
+		}],
+		[() => ElasticGpuAssociationList, {
+			[_eQN]: `ElasticGpuAssociationSet`,
+			[_xN]: _eGASl
+		}],
+		[() => ElasticInferenceAcceleratorAssociationList, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationSet`,
+			[_xN]: _eIAASl
+		}],
+		[() => InstanceNetworkInterfaceList, {
+			[_eQN]: `NetworkInterfaceSet`,
+			[_xN]: _nIS
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN]: _oA
+		}],
+		[0, {
+			[_eQN]: `RootDeviceName`,
+			[_xN]: _rDN
+		}],
+		[0, {
+			[_eQN]: `RootDeviceType`,
+			[_xN]: _rDT
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN]: _gSr
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN]: _sDC
+		}],
+		[0, {
+			[_eQN]: `SpotInstanceRequestId`,
+			[_xN]: _sIRI
+		}],
+		[0, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN]: _sNSr
+		}],
+		[() => StateReason$, {
+			[_eQN]: `StateReason`,
+			[_xN]: _sRt
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN]: _tS
+		}],
+		[0, {
+			[_eQN]: `VirtualizationType`,
+			[_xN]: _vTi
+		}],
+		[() => CpuOptions$, {
+			[_eQN]: `CpuOptions`,
+			[_xN]: _cO
+		}],
+		[0, {
+			[_eQN]: `CapacityBlockId`,
+			[_xN]: _cBI
+		}],
+		[0, {
+			[_eQN]: `CapacityReservationId`,
+			[_xN]: _cRI
+		}],
+		[() => CapacityReservationSpecificationResponse$, {
+			[_eQN]: `CapacityReservationSpecification`,
+			[_xN]: _cRSa
+		}],
+		[() => HibernationOptions$, {
+			[_eQN]: `HibernationOptions`,
+			[_xN]: _hO
+		}],
+		[() => LicenseList, {
+			[_eQN]: `LicenseSet`,
+			[_xN]: _lSic
+		}],
+		[() => InstanceMetadataOptionsResponse$, {
+			[_eQN]: `MetadataOptions`,
+			[_xN]: _mO
+		}],
+		[() => EnclaveOptions$, {
+			[_eQN]: `EnclaveOptions`,
+			[_xN]: _eOn
+		}],
+		[0, {
+			[_eQN]: `BootMode`,
+			[_xN]: _bM
+		}],
+		[0, {
+			[_eQN]: `PlatformDetails`,
+			[_xN]: _pDl
+		}],
+		[0, {
+			[_eQN]: `UsageOperation`,
+			[_xN]: _uO
+		}],
+		[4, {
+			[_eQN]: `UsageOperationUpdateTime`,
+			[_xN]: _uOUT
+		}],
+		[() => PrivateDnsNameOptionsResponse$, {
+			[_eQN]: `PrivateDnsNameOptions`,
+			[_xN]: _pDNO
+		}],
+		[0, {
+			[_eQN]: `Ipv6Address`,
+			[_xN]: _iApv
+		}],
+		[0, {
+			[_eQN]: `TpmSupport`,
+			[_xN]: _tSp
+		}],
+		[() => InstanceMaintenanceOptions$, {
+			[_eQN]: `MaintenanceOptions`,
+			[_xN]: _mOa
+		}],
+		[0, {
+			[_eQN]: `CurrentInstanceBootMode`,
+			[_xN]: _cIBM
+		}],
+		[() => InstanceNetworkPerformanceOptions$, {
+			[_eQN]: `NetworkPerformanceOptions`,
+			[_xN]: _nPO
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}],
+		[() => InstanceSecondaryInterfaceList, {
+			[_eQN]: `SecondaryInterfaceSet`,
+			[_xN]: _sISe
+		}],
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN]: _iI
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN]: _iIma
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `InstanceState`,
+			[_xN]: _iSnst
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `DnsName`,
+			[_xN]: _dNn
+		}],
+		[0, {
+			[_eQN]: `Reason`,
+			[_xN]: _re
+		}],
+		[0, {
+			[_eQN]: `KeyName`,
+			[_xN]: _kN
+		}],
+		[1, {
+			[_eQN]: `AmiLaunchIndex`,
+			[_xN]: _aLI
+		}],
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN]: _pC
+		}],
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN]: _iT
+		}],
+		[4, {
+			[_eQN]: `LaunchTime`,
+			[_xN]: _lTau
+		}],
+		[() => Placement$, {
+			[_eQN]: `Placement`,
+			[_xN]: _pla
+		}],
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN]: _kI
+		}],
+		[0, {
+			[_eQN]: `RamdiskId`,
+			[_xN]: _rIa
+		}],
+		[0, {
+			[_eQN]: `Platform`,
+			[_xN]: _pl
+		}],
+		[() => Monitoring$, {
+			[_eQN]: `Monitoring`,
+			[_xN]: _mon
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN]: _sIu
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN]: _vI
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN]: _pIAr
+		}],
+		[0, {
+			[_eQN]: `IpAddress`,
+			[_xN]: _iAp
+		}]
+	]
+];
+var InstanceAttachmentEnaSrdSpecification$ = [
+	3,
+	n0$3,
+	_IAESS,
+	0,
+	[_ESE, _ESUS],
+	[[2, {
+		[_eQN]: `EnaSrdEnabled`,
+		[_xN]: _eSE
+	}], [() => InstanceAttachmentEnaSrdUdpSpecification$, {
+		[_eQN]: `EnaSrdUdpSpecification`,
+		[_xN]: _eSUS
+	}]]
+];
+var InstanceAttachmentEnaSrdUdpSpecification$ = [
+	3,
+	n0$3,
+	_IAESUS,
+	0,
+	[_ESUE],
+	[[2, {
+		[_eQN]: `EnaSrdUdpEnabled`,
+		[_xN]: _eSUE
+	}]]
+];
+var InstanceBlockDeviceMapping$ = [
+	3,
+	n0$3,
+	_IBDM,
+	0,
+	[_DN, _Eb],
+	[[0, {
+		[_eQN]: `DeviceName`,
+		[_xN]: _dN
+	}], [() => EbsInstanceBlockDevice$, {
+		[_eQN]: `Ebs`,
+		[_xN]: _eb
+	}]]
+];
+var InstanceIpv4Prefix$ = [
+	3,
+	n0$3,
+	_IIPn,
+	0,
+	[_IPpvre],
+	[[0, {
+		[_eQN]: `Ipv4Prefix`,
+		[_xN]: _iPpv
+	}]]
+];
+var InstanceIpv6Address$ = [
+	3,
+	n0$3,
+	_IIA,
+	0,
+	[_IApv, _IPIs],
+	[[0, {
+		[_eQN]: `Ipv6Address`,
+		[_xN]: _iApv
+	}], [2, {
+		[_eQN]: `IsPrimaryIpv6`,
+		[_xN]: _iPIs
+	}]]
+];
+var InstanceIpv6Prefix$ = [
+	3,
+	n0$3,
+	_IIPns,
+	0,
+	[_IPpv],
+	[[0, {
+		[_eQN]: `Ipv6Prefix`,
+		[_xN]: _iPpvr
+	}]]
+];
+var InstanceMaintenanceOptions$ = [
+	3,
+	n0$3,
+	_IMO,
+	0,
+	[_ARuto, _RMe],
+	[[0, {
+		[_eQN]: `AutoRecovery`,
+		[_xN]: _aRut
+	}], [0, {
+		[_eQN]: `RebootMigration`,
+		[_xN]: _rMe
+	}]]
+];
+var InstanceMetadataOptionsResponse$ = [
+	3,
+	n0$3,
+	_IMORnst,
+	0,
+	[
+		_St,
+		_HT,
+		_HPRHL,
+		_HE,
+		_HPI,
+		_IMT
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN]: _st
+		}],
+		[0, {
+			[_eQN]: `HttpTokens`,
+			[_xN]: _hT
+		}],
+		[1, {
+			[_eQN]: `HttpPutResponseHopLimit`,
+			[_xN]: _hPRHL
+		}],
+		[0, {
+			[_eQN]: `HttpEndpoint`,
+			[_xN]: _hE$2
+		}],
+		[0, {
+			[_eQN]: `HttpProtocolIpv6`,
+			[_xN]: _hPI
+		}],
+		[0, {
+			[_eQN]: `InstanceMetadataTags`,
+			[_xN]: _iMT
+		}]
+	]
+];
+var InstanceNetworkInterface$ = [
+	3,
+	n0$3,
+	_INI,
+	0,
+	[
+		_Ass,
+		_Att,
+		_De,
+		_G$1,
+		_IA$2,
+		_MAa,
+		_NII,
+		_OI$1,
+		_PDN,
+		_PIAr,
+		_PIAri,
+		_SDC,
+		_Sta,
+		_SIu,
+		_VI,
+		_ITnt,
+		_IPpvr,
+		_IPp,
+		_CTC,
+		_Op
+	],
+	[
+		[() => InstanceNetworkInterfaceAssociation$, {
+			[_eQN]: `Association`,
+			[_xN]: _ass
+		}],
+		[() => InstanceNetworkInterfaceAttachment$, {
+			[_eQN]: `Attachment`,
+			[_xN]: _at
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN]: _de
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN]: _gSr
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6AddressesSet`,
+			[_xN]: _iASp
+		}],
+		[0, {
+			[_eQN]: `MacAddress`,
+			[_xN]: _mAa
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN]: _nII
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN]: _oI
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN]: _pIAr
+		}],
+		[() => InstancePrivateIpAddressList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN]: _pIAS
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN]: _sDC
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN]: _sta
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN]: _sIu
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN]: _vI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN]: _iTnt
+		}],
+		[() => InstanceIpv4PrefixList, {
+			[_eQN]: `Ipv4PrefixSet`,
+			[_xN]: _iPSpvr
+		}],
+		[() => InstanceIpv6PrefixList, {
+			[_eQN]: `Ipv6PrefixSet`,
+			[_xN]: _iPSpvre
+		}],
+		[() => ConnectionTrackingSpecificationResponse$, {
+			[_eQN]: `ConnectionTrackingConfiguration`,
+			[_xN]: _cTC
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}]
+	]
+];
+var InstanceNetworkInterfaceAssociation$ = [
+	3,
+	n0$3,
+	_INIA,
+	0,
+	[
+		_CI,
+		_COI,
+		_IOI,
+		_PDNub,
+		_PI$1
+	],
+	[
+		[0, {
+			[_eQN]: `CarrierIp`,
+			[_xN]: _cI
+		}],
+		[0, {
+			[_eQN]: `CustomerOwnedIp`,
+			[_xN]: _cOI
+		}],
+		[0, {
+			[_eQN]: `IpOwnerId`,
+			[_xN]: _iOIp
+		}],
+		[0, {
+			[_eQN]: `PublicDnsName`,
+			[_xN]: _pDNu
+		}],
+		[0, {
+			[_eQN]: `PublicIp`,
+			[_xN]: _pI
+		}]
+	]
+];
+var InstanceNetworkInterfaceAttachment$ = [
+	3,
+	n0$3,
+	_INIAn,
+	0,
+	[
+		_ATtt,
+		_AItt,
+		_DOT,
+		_DI,
+		_Sta,
+		_NCI,
+		_ESS,
+		_EQC
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN]: _aTt
+		}],
+		[0, {
+			[_eQN]: `AttachmentId`,
+			[_xN]: _aIt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN]: _dI
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN]: _sta
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN]: _nCI
+		}],
+		[() => InstanceAttachmentEnaSrdSpecification$, {
+			[_eQN]: `EnaSrdSpecification`,
+			[_xN]: _eSS
+		}],
+		[1, {
+			[_eQN]: `EnaQueueCount`,
+			[_xN]: _eQC
+		}]
+	]
+];
+var InstanceNetworkPerformanceOptions$ = [
+	3,
+	n0$3,
+	_INPO,
+	0,
+	[_BW],
+	[[0, {
+		[_eQN]: `BandwidthWeighting`,
+		[_xN]: _bW
+	}]]
+];
+var InstancePrivateIpAddress$ = [
+	3,
+	n0$3,
+	_IPIA,
+	0,
+	[
+		_Ass,
+		_Prim,
+		_PDN,
+		_PIAr
+	],
+	[
+		[() => InstanceNetworkInterfaceAssociation$, {
+			[_eQN]: `Association`,
+			[_xN]: _ass
+		}],
+		[2, {
+			[_eQN]: `Primary`,
+			[_xN]: _prim
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN]: _pIAr
+		}]
+	]
+];
+var InstanceSecondaryInterface$ = [
+	3,
+	n0$3,
+	_ISIn,
+	0,
+	[
+		_Att,
+		_MAa,
+		_SIIec,
+		_OI$1,
+		_PIAri,
+		_SDC,
+		_Sta,
+		_SSIe,
+		_SNI,
+		_ITnt
+	],
+	[
+		[() => InstanceSecondaryInterfaceAttachment$, {
+			[_eQN]: `Attachment`,
+			[_xN]: _at
+		}],
+		[0, {
+			[_eQN]: `MacAddress`,
+			[_xN]: _mAa
+		}],
+		[0, {
+			[_eQN]: `SecondaryInterfaceId`,
+			[_xN]: _sIIe
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN]: _oI
+		}],
+		[() => InstanceSecondaryInterfacePrivateIpAddressList, {
+			[_eQN]: `PrivateIpAddressSet`,
+			[_xN]: _pIASr
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN]: _sDC
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN]: _sta
+		}],
+		[0, {
+			[_eQN]: `SecondarySubnetId`,
+			[_xN]: _sSI
+		}],
+		[0, {
+			[_eQN]: `SecondaryNetworkId`,
+			[_xN]: _sNI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN]: _iTnt
+		}]
+	]
+];
+var InstanceSecondaryInterfaceAttachment$ = [
+	3,
+	n0$3,
+	_ISIA,
+	0,
+	[
+		_ATtt,
+		_AItt,
+		_DOT,
+		_DI,
+		_Sta,
+		_NCI
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN]: _aTt
+		}],
+		[0, {
+			[_eQN]: `AttachmentId`,
+			[_xN]: _aIt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN]: _dI
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN]: _sta
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN]: _nCI
+		}]
+	]
+];
+var InstanceSecondaryInterfacePrivateIpAddress$ = [
+	3,
+	n0$3,
+	_ISIPIA,
+	0,
+	[_PIAr],
+	[[0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN]: _pIAr
+	}]]
+];
+var InstanceState$ = [
+	3,
+	n0$3,
+	_ISnsta,
+	0,
+	[_Co, _N$2],
+	[[1, {
+		[_eQN]: `Code`,
+		[_xN]: _co
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN]: _n
+	}]]
+];
+var InstanceStateChange$ = [
+	3,
+	n0$3,
+	_ISC,
+	0,
+	[
+		_II,
+		_CSu,
+		_PSr
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN]: _iI
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `CurrentState`,
+			[_xN]: _cSu
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `PreviousState`,
+			[_xN]: _pSr
+		}]
+	]
+];
 var InstanceTypeItem$ = [
 	3,
 	n0$3,
@@ -18597,6 +20025,17 @@ var LaunchPermissionModifications$ = [
 	0,
 	[_Ad, _Rem],
 	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
+];
+var LicenseConfiguration$ = [
+	3,
+	n0$3,
+	_LCi,
+	0,
+	[_LCA],
+	[[0, {
+		[_eQN]: `LicenseConfigurationArn`,
+		[_xN]: _lCA
+	}]]
 ];
 var ModifyImageAttributeRequest$ = [
 	3,
@@ -18665,6 +20104,130 @@ var ModifySnapshotAttributeRequest$ = [
 		}]
 	],
 	1
+];
+var Monitoring$ = [
+	3,
+	n0$3,
+	_Mon,
+	0,
+	[_MCIe, _St],
+	[[() => MetricCategoryIdList, {
+		[_eQN]: `MetricCategoryIdSet`,
+		[_xN]: _mCIS
+	}], [0, {
+		[_eQN]: `State`,
+		[_xN]: _st
+	}]]
+];
+var OperatorResponse$ = [
+	3,
+	n0$3,
+	_ORper,
+	0,
+	[
+		_Mana,
+		_P$2,
+		_HBD
+	],
+	[
+		[2, {
+			[_eQN]: `Managed`,
+			[_xN]: _mana
+		}],
+		[0, {
+			[_eQN]: `Principal`,
+			[_xN]: _p
+		}],
+		[2, {
+			[_eQN]: `HiddenByDefault`,
+			[_xN]: _hBD
+		}]
+	]
+];
+var Placement$ = [
+	3,
+	n0$3,
+	_Pla,
+	0,
+	[
+		_AZI,
+		_Af,
+		_GN,
+		_PN$2,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_GIr,
+		_AZ
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN]: _aZI
+		}],
+		[0, {
+			[_eQN]: `Affinity`,
+			[_xN]: _af
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN]: _gN
+		}],
+		[1, {
+			[_eQN]: `PartitionNumber`,
+			[_xN]: _pN
+		}],
+		[0, {
+			[_eQN]: `HostId`,
+			[_xN]: _hI
+		}],
+		[0, {
+			[_eQN]: `Tenancy`,
+			[_xN]: _te
+		}],
+		[0, {
+			[_eQN]: `SpreadDomain`,
+			[_xN]: _sDp
+		}],
+		[0, {
+			[_eQN]: `HostResourceGroupArn`,
+			[_xN]: _hRGA
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN]: _gIr
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN]: _aZ
+		}]
+	]
+];
+var PrivateDnsNameOptionsResponse$ = [
+	3,
+	n0$3,
+	_PDNORr,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN]: _eRNDAAAAR
+		}]
+	]
 ];
 var ProductCode$ = [
 	3,
@@ -18767,6 +20330,41 @@ var RegisterImageResult$ = [
 		[_eQN]: `ImageId`,
 		[_xN]: _iIma
 	}]]
+];
+var Reservation$ = [
+	3,
+	n0$3,
+	_Reser,
+	0,
+	[
+		_RIe,
+		_OI$1,
+		_RIeq,
+		_G$1,
+		_Ins
+	],
+	[
+		[0, {
+			[_eQN]: `ReservationId`,
+			[_xN]: _rI
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN]: _oI
+		}],
+		[0, {
+			[_eQN]: `RequesterId`,
+			[_xN]: _rIeq
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN]: _gSr
+		}],
+		[() => InstanceList, {
+			[_eQN]: `InstancesSet`,
+			[_xN]: _iSns
+		}]
+	]
 ];
 var ScanResults$ = [
 	3,
@@ -18977,6 +20575,39 @@ var TagSpecification$ = [
 		[_xN]: _rTe
 	}], [() => TagList$1, { [_xN]: _Ta$1 }]]
 ];
+var TerminateInstancesRequest$ = [
+	3,
+	n0$3,
+	_TIR,
+	0,
+	[
+		_IIn,
+		_F,
+		_SOS,
+		_DR$1
+	],
+	[
+		[() => InstanceIdStringList, { [_xN]: _II }],
+		2,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN]: _dR
+		}]
+	],
+	1
+];
+var TerminateInstancesResult$ = [
+	3,
+	n0$3,
+	_TIRe,
+	0,
+	[_TIer],
+	[[() => InstanceStateChangeList, {
+		[_eQN]: `InstancesSet`,
+		[_xN]: _iSns
+	}]]
+];
 var __Unit$1 = "unit";
 var BillingProductList = [
 	1,
@@ -19013,6 +20644,20 @@ var DeleteSnapshotResultSet = [
 	0,
 	[() => DeleteSnapshotReturnCode$, { [_xN]: _it }]
 ];
+var ElasticGpuAssociationList = [
+	1,
+	n0$3,
+	_EGAL,
+	0,
+	[() => ElasticGpuAssociation$, { [_xN]: _it }]
+];
+var ElasticInferenceAcceleratorAssociationList = [
+	1,
+	n0$3,
+	_EIAAL,
+	0,
+	[() => ElasticInferenceAcceleratorAssociation$, { [_xN]: _it }]
+];
 var ExecutableByStringList = [
 	1,
 	n0$3,
@@ -19026,6 +20671,13 @@ var FilterList = [
 	_FLi,
 	0,
 	[() => Filter$, { [_xN]: _Fil }]
+];
+var GroupIdentifierList = [
+	1,
+	n0$3,
+	_GIL,
+	0,
+	[() => GroupIdentifier$, { [_xN]: _it }]
 ];
 var GroupNameStringList = [
 	1,
@@ -19062,12 +20714,103 @@ var ImageWatermarkList = [
 	0,
 	[() => ImageWatermark$, { [_xN]: _it }]
 ];
+var InstanceBlockDeviceMappingList = [
+	1,
+	n0$3,
+	_IBDML,
+	0,
+	[() => InstanceBlockDeviceMapping$, { [_xN]: _it }]
+];
+var InstanceIdStringList = [
+	1,
+	n0$3,
+	_IISLn,
+	0,
+	[0, { [_xN]: _II }]
+];
+var InstanceIpv4PrefixList = [
+	1,
+	n0$3,
+	_IIPL,
+	0,
+	[() => InstanceIpv4Prefix$, { [_xN]: _it }]
+];
+var InstanceIpv6AddressList = [
+	1,
+	n0$3,
+	_IIAL,
+	0,
+	[() => InstanceIpv6Address$, { [_xN]: _it }]
+];
+var InstanceIpv6PrefixList = [
+	1,
+	n0$3,
+	_IIPLn,
+	0,
+	[() => InstanceIpv6Prefix$, { [_xN]: _it }]
+];
+var InstanceList = [
+	1,
+	n0$3,
+	_ILns,
+	0,
+	[() => Instance$, { [_xN]: _it }]
+];
+var InstanceNetworkInterfaceList = [
+	1,
+	n0$3,
+	_INIL,
+	0,
+	[() => InstanceNetworkInterface$, { [_xN]: _it }]
+];
+var InstancePrivateIpAddressList = [
+	1,
+	n0$3,
+	_IPIAL,
+	0,
+	[() => InstancePrivateIpAddress$, { [_xN]: _it }]
+];
+var InstanceSecondaryInterfaceList = [
+	1,
+	n0$3,
+	_ISIL,
+	0,
+	[() => InstanceSecondaryInterface$, { [_xN]: _it }]
+];
+var InstanceSecondaryInterfacePrivateIpAddressList = [
+	1,
+	n0$3,
+	_ISIPIAL,
+	0,
+	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN]: _it }]
+];
+var InstanceStateChangeList = [
+	1,
+	n0$3,
+	_ISCL,
+	0,
+	[() => InstanceStateChange$, { [_xN]: _it }]
+];
 var LaunchPermissionList = [
 	1,
 	n0$3,
 	_LPL,
 	0,
 	[() => LaunchPermission$, { [_xN]: _it }]
+];
+var LicenseList = [
+	1,
+	n0$3,
+	_LL,
+	0,
+	[() => LicenseConfiguration$, { [_xN]: _it }]
+];
+var MetricCategoryIdList = [
+	1,
+	n0$3,
+	_MCIL,
+	0,
+	[0, { [_xN]: _it }]
 ];
 var OrganizationalUnitArnStringList = [
 	1,
@@ -19103,6 +20846,13 @@ var ProductCodeStringList = [
 	_PCSL,
 	0,
 	[0, { [_xN]: _PCr$1 }]
+];
+var ReservationList = [
+	1,
+	n0$3,
+	_RLe,
+	0,
+	[() => Reservation$, { [_xN]: _it }]
 ];
 var SnapshotIdStringList = [
 	1,
@@ -19231,6 +20981,14 @@ var DescribeImages$ = [
 	() => DescribeImagesRequest$,
 	() => DescribeImagesResult$
 ];
+var DescribeInstances$ = [
+	9,
+	n0$3,
+	_DIesc,
+	0,
+	() => DescribeInstancesRequest$,
+	() => DescribeInstancesResult$
+];
 var DescribeSnapshotAttribute$ = [
 	9,
 	n0$3,
@@ -19278,6 +21036,14 @@ var RegisterImage$ = [
 	0,
 	() => RegisterImageRequest$,
 	() => RegisterImageResult$
+];
+var TerminateInstances$ = [
+	9,
+	n0$3,
+	_TI,
+	0,
+	() => TerminateInstancesRequest$,
+	() => TerminateInstancesResult$
 ];
 // node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
@@ -19568,6 +21334,8 @@ var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "Deregister
 var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
 var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
+var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
 var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
@@ -19580,6 +21348,8 @@ var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "Modif
 var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
 var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
+var TerminateInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "TerminateInstances", TerminateInstances$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -27566,6 +29336,74 @@ function isJsonAnswer(target, status, text) {
 		return false;
 	}
 }
+// src/aws/template-parameters.ts
+const features = {
+	source: {
+		"RouteCopy=true": ["ec2:ModifyImageAttribute"],
+		"KeyAccessByPolicy=true": ["kms:GetKeyPolicy", "kms:PutKeyPolicy"],
+		"Parameter=<parameter>": ["ssm:GetParameter"],
+		"FromInstances=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeVolumes",
+			"ec2:CreateImage"
+		]
+	},
+	target: {
+		"RouteCopy=true": [
+			"ec2:GetAllowedImagesSettings",
+			"ec2:GetImageAncestry",
+			"ec2:CopyImage",
+			"ec2:ModifyImageAttribute"
+		],
+		"Publish=true": [
+			"ec2:DescribeAvailabilityZones",
+			"ec2:ModifyImageAttribute",
+			"ec2:EnableImageDeprecation",
+			"ec2:EnableImageDeregistrationProtection",
+			"ec2:EnableFastSnapshotRestores",
+			"kms:GetKeyPolicy",
+			"kms:ListGrants"
+		],
+		"Parameter=<parameter>": [
+			"ssm:GetParameter",
+			"ssm:PutParameter",
+			"ssm:AddTagsToResource",
+			"ssm:DeleteParameter"
+		],
+		"Retain=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeLaunchTemplates",
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:DescribeImageReferences",
+			"ssm:DescribeParameters",
+			"imagebuilder:ListImageRecipes",
+			"imagebuilder:ListContainerRecipes",
+			"ssm:GetParameters",
+			"imagebuilder:GetImageRecipe",
+			"imagebuilder:GetContainerRecipe"
+		],
+		"InstanceTypes=true": ["ec2:ReplaceImageInstanceTypeSpecification"],
+		"RecycleBin=true": ["ec2:RestoreImageFromRecycleBin"]
+	}
+};
+const lists = {
+	source: {
+		"ec2:ModifySnapshotAttribute": "name every target account in TargetAccounts",
+		"kms:CreateGrant": "name every target account in TargetAccounts"
+	},
+	target: { "kms:CreateGrant": "name the principals of grant-key-to in GrantKeyTo" }
+};
+function parametersFor({ side, action, resources }) {
+	const list = side && lists[side][action];
+	if (list !== void 0) return list;
+	const parameters = (side === void 0 ? Object.values(features) : [features[side]]).flatMap((one) => Object.entries(one).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []));
+	if (parameters.length === 0) return void 0;
+	const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? "") ?? [];
+	return `set ${[...new Set(parameters)].join(" or ").replace("<parameter>", name ?? "<parameter>")}`;
+}
+function templateFirst(parameters, statement) {
+	return parameters === void 0 ? statement : `where templates/ made the role, ${parameters}; else ${statement}`;
+}
 // src/aws/denial.ts
 function statement(action, resources) {
 	return JSON.stringify({
@@ -27603,17 +29441,21 @@ function policyIn(words) {
 		explicit: explicit !== void 0
 	};
 }
+const tagPolicyCode = "TagPolicyViolation";
+const tagPolicyRemedy = "give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source’s own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account";
+const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
-function denialRemedy({ whose, action, resources, words }) {
+function denialRemedy(denial) {
+	const { whose, action, resources, words } = denial;
 	const policy = policyIn(words);
 	const allowing = statement(action, resources);
-	const add = `add to ${whose}: ${allowing}`;
+	const add = templateFirst(parametersFor(denial), `add to ${whose}: ${allowing}`);
 	if (policy === void 0) return words.includes("explicit deny") ? `${add}, and see which policy denies it` : add;
 	const { kind, explicit } = policy;
 	if (kind === "identity-based policy") return explicit ? guardRemedy(whose, action) : add;
 	if (kind === "resource-based policy" && !explicit) return `${add}; and the key's policy, or a grant, must let it`;
 	const where = policyKinds[kind];
-	return explicit ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role` : `have ${action} allowed by ${where}: ${allowing}`;
+	return explicit ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role${creating.test(action) ? "; or, where tags are demanded of what is made, give them in tags (or intermediate-tags, if those are set)" : ""}` : `have ${action} allowed by ${where}: ${allowing}`;
 }
 function guardRemedy(whose, action) {
 	return guarded.test(action) ? `a statement in ${whose} denies ${action}. The published policies deny it on what does not bear this action's tags: leave that statement, and check the tags of the resource. Any other statement that denies it has to go` : `take the statement that denies ${action} out of ${whose}`;
@@ -27736,7 +29578,13 @@ function isUnknownAction(error) {
 		"UnsupportedOperation"
 	]) || httpStatus(error) === 501;
 }
+const capacityCodes = [
+	"InsufficientInstanceCapacity",
+	"InsufficientHostCapacity",
+	"InsufficientCapacity"
+];
 function isTransient(error) {
+	if (hasCode(error, ...capacityCodes)) return false;
 	return transientCodes.has(errorCode(error)) || isServerError(error) || isClosedConnection(error);
 }
 function isServerError(error) {
@@ -27784,7 +29632,7 @@ const remedies = [
 	},
 	{
 		fits: ({ action, awsMessage }) => action === "AssumeRoleWithWebIdentity" && awsMessage.includes("No OpenIDConnect provider"),
-		remedy: () => "create an IAM OIDC identity provider for GitHub's issuer in that account"
+		remedy: () => templateFirst("set OidcProvider=true in the source account, OidcProviderRegion to one region in a target account", "create an IAM OIDC identity provider for GitHub's issuer in that account")
 	},
 	{
 		fits: ({ code, awsMessage }) => code.startsWith("InvalidIdentityToken") && awsMessage.includes("audience"),
@@ -27792,7 +29640,7 @@ const remedies = [
 	},
 	{
 		fits: ({ action, awsMessage }) => action.startsWith("AssumeRole") && awsMessage.includes("DurationSeconds"),
-		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration; sessions renew themselves either way"
+		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration (MaxSessionDuration of templates/); sessions renew themselves either way"
 	},
 	{
 		fits: ({ action, awsMessage }) => action === "AssumeRole" && awsMessage.includes("sts:TagSession"),
@@ -27850,8 +29698,12 @@ const remedies = [
 		remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`
 	},
 	{
+		fits: ({ action, code }) => action === "DescribeKey" && code === "NotFoundException",
+		remedy: () => "an alias is of one account and region: create the key there (templates/ do: source-account.yaml, source-hub.yaml for a hub, target-account.yaml), or name another"
+	},
+	{
 		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
-		remedy: () => "the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer key first"
+		remedy: () => "the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer managed key first"
 	},
 	{
 		fits: ({ code, awsMessage }) => code === "AccessDeniedException" && awsMessage.includes("kms:"),
@@ -27864,6 +29716,10 @@ const remedies = [
 	{
 		fits: ({ action, code }) => action === "PutKeyPolicy" && code === "LimitExceededException",
 		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
+	},
+	{
+		fits: ({ code }) => code === tagPolicyCode,
+		remedy: () => tagPolicyRemedy
 	},
 	{
 		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
@@ -28301,9 +30157,9 @@ function nodeHost() {
 const systemFiles = {
 	temp: process.env.RUNNER_TEMP || void 0,
 	read: readTextFile,
-	write(path, text) {
+	write(path, content) {
 		const beside = `${path}.${(0,external_node_crypto_namespaceObject.randomUUID)()}`;
-		(0,external_node_fs_namespaceObject.writeFileSync)(beside, text, {
+		(0,external_node_fs_namespaceObject.writeFileSync)(beside, content, {
 			mode: 384,
 			flag: "wx"
 		});
@@ -28317,7 +30173,7 @@ const actionsRunner = {
 	setOutput,
 	mask: setSecret,
 	info,
-	warning: (message) => warning$1(message),
+	warning: (message, title) => warning$1(message, title === void 0 ? {} : { title }),
 	error: (message, title) => error(message, title === void 0 ? {} : { title }),
 	startGroup,
 	endGroup,
@@ -28338,6 +30194,7 @@ const placeholders = [
 	"sha",
 	"run-id"
 ];
+"0".repeat(12);
 const placeholder = /\{([a-z-]+)\}/g;
 function unknownPlaceholders(template) {
 	return [...template.matchAll(placeholder)].filter(([, name]) => !placeholders.some((known) => known === name)).map(([written]) => written);
@@ -28509,7 +30366,8 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 			[`${issuer}:sub`]: sub
 		} }
 	};
-	return `the role must be there, and its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
+	const letIn = `its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
+	return `the role must be there; ${templateFirst(`name ${sub} in Subject`, letIn)}`;
 }
 const maxDenials = 4;
 const maxFailures = 6;
@@ -28676,6 +30534,8 @@ const inputDefaults = {
 	"target-role-arn": "",
 	"target-kms-key": "",
 	targets: "",
+	"optional-targets": "",
+	"exclude-targets": "",
 	"role-chaining": "false",
 	"external-id": "",
 	"role-session-name": "share-encrypted-ami",
@@ -28686,6 +30546,7 @@ const inputDefaults = {
 	"target-ami-description": "",
 	tags: "",
 	"copy-tags": "true",
+	"intermediate-tags": "",
 	route: "auto",
 	"allow-lost-billing": "false",
 	"on-existing": "reuse",
@@ -28695,11 +30556,19 @@ const inputDefaults = {
 	"launch-permissions": "",
 	"grant-key-to": "",
 	"ssm-parameter": "",
+	"boot-test": "off",
+	"boot-instance-type": "",
+	"boot-subnet": "",
+	"boot-security-group": "",
+	"boot-instance-profile": "",
+	"boot-timeout-minutes": "10",
+	"boot-required": "true",
 	retain: "",
 	"dry-run": "false",
 	"expect-plan-digest": "",
 	"expect-plan-file": "",
 	sweep: "false",
+	"on-problem": "fail",
 	"fail-fast": "false",
 	"key-preflight": "fail",
 	topology: "direct",
@@ -28716,7 +30585,7 @@ var InputError = class extends Error {
 	problems;
 	constructor(problems) {
 		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
-		super(`${count} not usable; nothing was called yet.\n${problemLines(problems, "the job summary has them all")}`);
+		super(`${count} not usable; nothing was changed.\n${problemLines(problems, "the job summary has them all")}`);
 		this.problems = problems;
 	}
 };
@@ -28803,7 +30672,7 @@ function keyProblem(key, region, account) {
 	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
 	const name = resource?.replace(/^key\//, "") ?? key;
 	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
-	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer key";
+	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer managed key";
 	if (arnRegion !== void 0 && arnRegion !== region) return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
 	if (arnAccount !== void 0 && account !== void 0 && arnAccount !== account) return `this key is in account ${arnAccount}; expected one in account ${account}`;
 }
@@ -34866,6 +36735,7 @@ const tagKeys = {
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
 	superseded: "share-encrypted-ami:superseded",
+	bootTest: "share-encrypted-ami:boot-test",
 	encryptedCopy: "share-encrypted-ami:encrypted-copy",
 	intermediate: "share-encrypted-ami:intermediate"
 };
@@ -35315,6 +37185,7 @@ const emptyLedger = {
 	shares: [],
 	regions: [],
 	targets: {},
+	boots: false,
 	promotions: [],
 	account: "",
 	keepPending: false,
@@ -35356,7 +37227,11 @@ function isRunPart(value) {
 		value.imageId,
 		value.leaseId,
 		value.account
-	].every(isText) && [value.leased, value.keepPending].every((flag) => typeof flag === "boolean") && Number.isFinite(value.since) && [value.grantKeys, value.regions].every(isTexts);
+	].every(isText) && [
+		value.leased,
+		value.keepPending,
+		value.boots
+	].every((flag) => typeof flag === "boolean") && Number.isFinite(value.since) && [value.grantKeys, value.regions].every(isTexts);
 }
 function isShareEntry(value) {
 	return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
@@ -35402,7 +37277,8 @@ async function read$1(place, name) {
 	}
 }
 function dataTypeOver(before) {
-	return before?.dataType === "text" ? {} : { DataType: before?.dataType ?? "aws:ec2:image" };
+	const { dataType = "text" } = before ?? { dataType: "aws:ec2:image" };
+	return dataType === "text" ? {} : { DataType: dataType };
 }
 async function putBackParameter(place, { name, before, amiId }, accepted = false) {
 	const stands = (await read$1(place, name))?.Value ?? null;
@@ -35969,8 +37845,19 @@ const noNotes = () => ({
 	gone: new Set(),
 	stays: [],
 	goesOn: [],
-	foreign: []
+	foreign: [],
+	allowed: []
 });
+function addAllowed(notes, own) {
+	const { failed, ...told } = reportOf(own);
+	for (const kind of [
+		"done",
+		"stays",
+		"goesOn",
+		"foreign"
+	]) notes[kind].push(...told[kind]);
+	notes.allowed.push(...failed);
+}
 function noting(notes, account) {
 	return async (what, act, resource) => {
 		try {
@@ -35998,7 +37885,7 @@ function notingTagged(notes, account) {
 		return result;
 	};
 }
-function reportOf({ done, failed, gone, stays, goesOn, foreign }) {
+function reportOf({ done, failed, gone, stays, goesOn, foreign, allowed }) {
 	const real = failed.filter(({ resource }) => resource === void 0 || !gone.has(resource));
 	const once = (texts) => [...new Set(texts)];
 	return {
@@ -36006,8 +37893,84 @@ function reportOf({ done, failed, gone, stays, goesOn, foreign }) {
 		goesOn,
 		stays: once(stays),
 		foreign: once(foreign),
+		allowed: once(allowed),
 		failed: real.map(({ what }) => what)
 	};
+}
+// src/operations/client-token.ts
+function clientToken(leaseId, ...parts) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
+}
+// src/operations/instances.ts
+function launchToken(leaseId, place, count) {
+	return clientToken(leaseId, "boot", placeName(place), String(count));
+}
+function isLaunchedBy(instance, leaseId, place) {
+	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
+}
+const live = [
+	"pending",
+	"running",
+	"stopping",
+	"stopped"
+];
+async function leasedInstances(place, leases, imageId) {
+	const Filters = [
+		leases === "any" ? {
+			Name: "tag-key",
+			Values: [tagKeys.lease]
+		} : {
+			Name: `tag:${tagKeys.lease}`,
+			Values: [...leases]
+		},
+		...imageId === void 0 ? [] : [{
+			Name: `tag:${tagKeys.sourceAmi}`,
+			Values: [imageId]
+		}],
+		{
+			Name: "instance-state-name",
+			Values: live
+		}
+	];
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeInstancesCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Reservations ?? [],
+			next: page.NextToken
+		};
+	})).flatMap(({ Instances = [] }) => Instances).filter((one) => {
+		const lease = tagValue(one, tagKeys.lease);
+		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
+	});
+}
+async function describeInstance(place, id) {
+	try {
+		const { Reservations = [] } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [id] }));
+		return Reservations.flatMap(({ Instances = [] }) => Instances)[0];
+	} catch (error) {
+		if (isAbsentInstance(error)) return void 0;
+		throw error;
+	}
+}
+function isAbsentInstance(error) {
+	return hasCode(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
+}
+async function terminate(place, id) {
+	await patiently(place, async () => {
+		try {
+			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
+		} catch (error) {
+			if (isAbsentInstance(error)) return;
+			if (isDenied(error) && hasEnded(await describeInstance(place, id))) return;
+			throw error;
+		}
+	});
+}
+function hasEnded(instance) {
+	return instance === void 0 || instance.State?.Name === "terminated";
 }
 // src/release/target.ts
 async function releaseTarget(place, owners, notes) {
@@ -36015,6 +37978,7 @@ async function releaseTarget(place, owners, notes) {
 	const where = placeName(place);
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
+		if (owners.boots) await endInstances(place, owners, notes);
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
 		const superseded = superseding || others ? await findSuperseded(place, owners, notes) : [];
 		const { found, spared } = await findBegun(place, owners, notes);
@@ -36039,6 +38003,20 @@ async function releaseTarget(place, owners, notes) {
 	} catch (error) {
 		notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
 		return false;
+	}
+}
+async function endInstances(place, { state, gone }, notes) {
+	const where = placeName(place);
+	const found = await leasedInstances(place, [...gone.keys()], state.imageId).catch((error) => {
+		if (state.boots || !isDenied(error)) throw error;
+		return [];
+	});
+	for (const instance of found) {
+		const { InstanceId = "" } = instance;
+		if (isLaunchedBy(instance, tagValue(instance, tagKeys.lease) ?? "", place)) {
+			await terminate(place, InstanceId);
+			notes.done.push(`ended ${InstanceId} in ${where}`);
+		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action’s`);
 	}
 }
 async function findBegun(place, owners, notes) {
@@ -36261,7 +38239,7 @@ function accessBy(releasing, leases, notes) {
 	});
 }
 function inTargets(releasing, leases, notes) {
-	const { state, targets, superseding, ready, isLast } = releasing;
+	const { state, targets, boots, optional, superseding, ready, isLast } = releasing;
 	let known;
 	const parents = () => {
 		known ??= parentsOf(releasing, leases, notes);
@@ -36273,14 +38251,22 @@ function inTargets(releasing, leases, notes) {
 		gone: new Map([[state.leaseId, state.since], ...dead]),
 		othersLive: leases.live.length > 0,
 		superseding,
+		boots,
 		isLast,
 		isSweep: false,
 		parents
 	};
-	return joined(targets.map((target) => releaseTarget(target, {
-		...owners,
-		ready: ready.has(placeName(target))
-	}, notes)));
+	return joined(targets.map(async (target) => {
+		const where = placeName(target);
+		const own = optional?.has(where) ? noNotes() : notes;
+		const isGone = await releaseTarget(target, {
+			...owners,
+			ready: ready.has(where)
+		}, own);
+		if (own === notes) return isGone;
+		addAllowed(notes, own);
+		return isGone && own.failed.length === 0;
+	}));
 }
 async function parentsOf(releasing, leases, notes) {
 	const { imageId } = releasing.state;
@@ -36322,7 +38308,7 @@ async function post(host) {
 	const warn = (message) => runner.warning(logText(oneLine(message)));
 	try {
 		const { state, unread } = savedLedger(runner.savedState, host.files);
-		for (const what of unread) warn(`of what the run left to be undone, this could not be read, and stays as it is: ${what}`);
+		for (const what of unread) warn(`some of what the run has to undo could not be read, and stays as it is: ${what}`);
 		if (state === void 0) return;
 		const reader = new Reader(runner.input);
 		const settings = readSettings(reader, runContext(host));
@@ -36383,6 +38369,7 @@ async function takeBack(host, settings, state) {
 			targets: targets.map(([, place]) => place),
 			reached: targets.map(([name]) => name),
 			state,
+			boots: state.boots,
 			grants: void 0,
 			stated: void 0,
 			keyAccess: source.keyAccess,

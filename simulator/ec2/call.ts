@@ -49,7 +49,10 @@ export function keepFormerTags(call: Ec2Call, { read, inForce }: Late<Tag[]>, ta
   keepFormer(call, inForce, { value, seconds: call.timings.tagsInForceAfterSeconds });
 }
 
-const typeOf: Readonly<Record<string, string>> = { ami: 'image', snap: 'snapshot', i: 'instance', vol: 'volume' };
+const typeOf: Readonly<Record<string, string>> = {
+  ...{ ami: 'image', snap: 'snapshot', i: 'instance', vol: 'volume' },
+  ...{ subnet: 'subnet', sg: 'security-group', eni: 'network-interface' },
+};
 
 /**
  * The ARN of a resource, whose type its ID tells. Images and snapshots have no account in theirs:
@@ -58,7 +61,7 @@ const typeOf: Readonly<Record<string, string>> = { ami: 'image', snap: 'snapshot
 export function arnOf(call: Ec2Call, resource: string, region = call.region): string {
   const partition = call.world.accounts[call.caller.account]?.partition ?? 'aws';
   const type = typeOf[resource.split('-')[0] ?? ''] ?? 'volume';
-  const owner = type === 'instance' || type === 'volume' ? call.caller.account : '';
+  const owner = type === 'image' || type === 'snapshot' ? '' : call.caller.account;
   // What is yet to be made is asked for by its type alone.
   const id = resource.endsWith('-*') ? '*' : resource;
   return `arn:${partition}:ec2:${region}:${owner}:${type}/${id}`;
@@ -102,6 +105,10 @@ function contextOf(call: Ec2Call, arn: string): Context {
     const own = image.data.OwnerId === account;
     const tags = own ? shownOf(image.data.Tags, image.tagsLate.inForce, now) : image.othersTags.get(account)?.Tags;
     return { ...imageContext(image.data), ...tagContext(tags) };
+  }
+  if (type === 'instance') {
+    const launched = call.here.instances.get(id)?.launched;
+    return launched === undefined ? {} : tagContext(shownOf(launched.tags, launched.tagsLate.inForce, now));
   }
   const snapshot = findSnapshot(call.world, region, id) ?? deletedLate(call, id);
   if (snapshot === undefined) return {};

@@ -304,7 +304,8 @@ export const describeImageReferences: Handler<DescribeImageReferencesRequest> = 
     (type) => IncludeAllResourceTypes === true || ResourceTypes?.some(({ ResourceType }) => ResourceType === type),
   );
   // What AWS's managed policy for it has: https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEC2ImageReferencesAccessPolicy.html
-  for (const type of asked) await authorizeDependent(call.caller, call.region, readBy[type]?.(prefix) ?? {});
+  for (const type of asked)
+    await authorizeDependent(call.caller, { region: call.region }, readBy[type]?.(prefix) ?? {});
   answerDryRun(input.DryRun);
   const depth = Number(
     ResourceTypes?.find(({ ResourceType }) => ResourceType === 'ec2:LaunchTemplate')?.ResourceTypeOptions?.find(

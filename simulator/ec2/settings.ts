@@ -1,9 +1,8 @@
-import type { DescribeInstancesRequest, DescribeRegionsRequest, Image, ImageCriterion } from '@aws-sdk/client-ec2';
+import type { DescribeRegionsRequest, Image, ImageCriterion } from '@aws-sdk/client-ec2';
 import { wildcard } from '../iam.ts';
-import { Refusal } from '../refusal.ts';
-import type { Instance, Settings } from '../world.ts';
-import { authorize, authorizeOn, type Ec2Call, type Handler } from './call.ts';
-import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
+import type { Settings } from '../world.ts';
+import { authorize, type Ec2Call, type Handler } from './call.ts';
+import { checkFilters, type Filterable, matches } from './filters.ts';
 
 type ListedRegion = Readonly<{ RegionName: string; Endpoint: string; OptInStatus: string }>;
 
@@ -39,59 +38,6 @@ export const describeRegions: Handler<DescribeRegionsRequest> = async (call, inp
     ),
   };
 };
-
-/** Some of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html */
-const instanceFilters: Filterable<Instance> = {
-  complete: false,
-  fields: {
-    'image-id': ({ imageId }) => [imageId],
-    'instance-id': ({ id }) => [id],
-    'instance-state-name': ({ state }) => [state],
-  },
-};
-
-export const describeInstances: Handler<DescribeInstancesRequest> = async (call, input) => {
-  const { InstanceIds, Filters } = input;
-  checkFilters(Filters, instanceFilters);
-  const asked = await authorizeOn(call, 'DescribeInstances', {
-    dryRun: input.DryRun,
-    find: () => InstanceIds?.map((id) => instanceOf(call, id)) ?? [...call.here.instances.values()],
-  });
-  const reservations = asked
-    .filter((instance) => matches(instance, Filters, instanceFilters))
-    .map((instance) => ({ OwnerId: call.caller.account, Instances: [shownInstance(instance)] }));
-  if (InstanceIds !== undefined) return { Reservations: reservations };
-  const { items, more } = pageOf(call, reservations, input);
-  return { Reservations: items, ...more };
-};
-
-function instanceOf(call: Ec2Call, id: string): Instance {
-  const instance = call.here.instances.get(id);
-  if (instance === undefined) throw new Refusal('InvalidInstanceID.NotFound', `The instance ID '${id}' does not exist`);
-  return instance;
-}
-
-function shownInstance({ id, imageId, image, state, volumes }: Instance) {
-  const { Architecture, VirtualizationType, RootDeviceName, RootDeviceType = 'ebs', BootMode } = image;
-  const { EnaSupport, SriovNetSupport, TpmSupport, PlatformDetails, UsageOperation, ProductCodes } = image;
-  const byDefault = Architecture === 'arm64' ? 'uefi' : 'legacy-bios';
-  return {
-    InstanceId: id,
-    ...(imageId !== undefined && { ImageId: imageId }),
-    State: { Name: state },
-    Architecture,
-    VirtualizationType,
-    RootDeviceName,
-    RootDeviceType,
-    ...{ EnaSupport, SriovNetSupport, TpmSupport, PlatformDetails, UsageOperation, ProductCodes, BootMode },
-    CurrentInstanceBootMode: BootMode === 'uefi-preferred' ? 'uefi' : (BootMode ?? byDefault),
-    BlockDeviceMappings: volumes.flatMap(({ mapping: { DeviceName, Ebs }, volumeId: VolumeId }) =>
-      VolumeId === undefined
-        ? []
-        : [{ DeviceName, Ebs: { VolumeId, DeleteOnTermination: Ebs?.DeleteOnTermination, Status: 'attached' } }],
-    ),
-  };
-}
 
 export const getEbsEncryptionByDefault: Handler<{ DryRun?: boolean }> = async (call, input) => {
   await authorize(call, 'GetEbsEncryptionByDefault', { dryRun: input.DryRun });

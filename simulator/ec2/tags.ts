@@ -72,8 +72,11 @@ type Creation = Readonly<{
   blind?: boolean;
 }>;
 
-type Made = 'image' | 'snapshot' | 'volume';
-const made: Readonly<Record<string, Made>> = { 'ami-*': 'image', 'snap-*': 'snapshot', 'vol-*': 'volume' };
+type Made = 'image' | 'snapshot' | 'volume' | 'instance' | 'network-interface';
+const made: Readonly<Record<string, Made>> = {
+  ...{ 'ami-*': 'image', 'snap-*': 'snapshot', 'vol-*': 'volume' },
+  ...{ 'i-*': 'instance', 'eni-*': 'network-interface' },
+};
 
 /**
  * Lets a call pass that makes resources, and gives the tags of each type. Those of the request are told in the decision
@@ -135,7 +138,24 @@ function taggable(call: Ec2Call, id: string): Bearer {
       throw new Refusal('InvalidSnapshot.NotFound', `The snapshot '${id}' does not exist.`);
     return { tagged: snapshot.data, late: snapshot.tagsLate };
   }
+  if (id.startsWith('i-')) return taggableInstance(call, id);
   throw new Refusal('InvalidID', `The ID '${id}' is not valid`);
+}
+
+function taggableInstance({ here }: Ec2Call, id: string): Bearer {
+  const instance = here.instances.get(id);
+  if (instance === undefined) throw new Refusal('InvalidInstanceID.NotFound', `The instance ID '${id}' does not exist`);
+  const { launched } = instance;
+  if (launched === undefined) return { tagged: { Tags: [] }, late: notLate() };
+  const tagged = {
+    get Tags() {
+      return launched.tags;
+    },
+    set Tags(tags: Tag[]) {
+      launched.tags = tags;
+    },
+  };
+  return { tagged, late: launched.tagsLate };
 }
 
 function taggableImage(call: Ec2Call, id: string): Bearer {

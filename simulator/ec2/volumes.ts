@@ -12,6 +12,8 @@ import { findKeyByArn, type Volume } from '../world.ts';
 import { arnOf, authorizeOn, type Ec2Call, type Handler } from './call.ts';
 import { beginSnapshot, destinationKey } from './copy.ts';
 import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
+import { instancesIn } from './instance.ts';
+import { looking } from './instances.ts';
 import { authorizeCreation } from './tags.ts';
 
 /*
@@ -109,14 +111,16 @@ export const describeVolumes: Handler<DescribeVolumesRequest> = async (call, inp
 };
 
 /** Those of instances, and those that none has. */
-function allVolumes({ here }: Ec2Call): ListedVolume[] {
-  const attached = [...here.instances.values()]
-    .flatMap(({ volumes }) => volumes)
-    .flatMap(({ volumeId, keyArn, mapping: { Ebs } }): ListedVolume[] => {
+function allVolumes(call: Ec2Call): ListedVolume[] {
+  const { here } = call;
+  const attached = instancesIn(looking(call))
+    .flatMap(({ volumes, launched }) => volumes.map((volume) => ({ ...volume, tags: launched?.volumeTags ?? [] })))
+    .flatMap(({ volumeId, keyArn, tags, mapping: { Ebs } }): ListedVolume[] => {
       if (volumeId === undefined) return [];
       const { VolumeSize, VolumeType, Iops, Throughput } = Ebs ?? {};
       const size = { Size: VolumeSize, VolumeType, Iops, Throughput };
-      return [{ VolumeId: volumeId, State: 'in-use', ...size, Encrypted: keyArn !== undefined, KmsKeyId: keyArn }];
+      const encryption = { Encrypted: keyArn !== undefined, KmsKeyId: keyArn };
+      return [{ VolumeId: volumeId, State: 'in-use', ...size, ...encryption, Tags: tags }];
     });
   const free = [...here.volumes.values()].map(
     ({ id, zone, sizeGiB, type, tags, keyArn }): ListedVolume => ({

@@ -109,6 +109,7 @@ export function standardCase(options: StandardOptions = {}): Case {
           ...values,
           'target-key-arn': keys,
           'target-account': account,
+          'boot-role-arn': `arn:${partition}:iam::${account}:role/boot-*`,
           'grantee-arn': ['aws-service-role/autoscaling.amazonaws.com/*', 'app-*'].map(
             (role) => `arn:${partition}:iam::${account}:role/${role}`,
           ),

@@ -116,8 +116,11 @@ export function lackOf({ role, side, action, resources, tagged = [], words }: De
   if (words.startsWith(tagPolicyCode))
     return { what: `a tag policy refuses what ${role} is to make by ${action} (${words})`, remedy: tagPolicyRemedy };
   // A request that makes tagged resources takes ec2:CreateTags besides.
-  const denied = deniedIn(words)?.action ?? action;
-  const on = denied === 'ec2:CreateTags' && tagged.length > 0 ? tagged : resources;
+  const found = deniedIn(words);
+  const denied = found?.action ?? action;
+  // What takes a right on something of another service, such as the role of an instance profile.
+  const others = found?.resource !== undefined && !denied.startsWith('ec2:') ? [found.resource] : resources;
+  const on = denied === 'ec2:CreateTags' && tagged.length > 0 ? tagged : others;
   return {
     what: `${role} is not allowed to call ${denied}`,
     remedy: denialRemedy({ whose: 'its policy', side, action: denied, resources: on, words }),

@@ -164,8 +164,12 @@ export function isUnknownAction(error: unknown): boolean {
   return hasCode(error, ...codes) || httpStatus(error) === 501;
 }
 
+// Insufficient capacity comes with HTTP 500, and lasts: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+const capacityCodes = ['InsufficientInstanceCapacity', 'InsufficientHostCapacity', 'InsufficientCapacity'];
+
 /** Whether the same request may well succeed a little later; what it did meanwhile is not known. */
 export function isTransient(error: unknown): boolean {
+  if (hasCode(error, ...capacityCodes)) return false;
   return transientCodes.has(errorCode(error)) || isServerError(error) || isClosedConnection(error);
 }
 

@@ -58,7 +58,9 @@ export function lackIn(
   const here = asker.target === undefined ? region : '*';
   // Images and snapshots have no account: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
   const arns = (types: readonly string[]) =>
-    types.map((type) => `arn:${partition}:ec2:${here}:${type === 'instance' ? account : ''}:${type}/*`);
+    types.map(
+      (type) => `arn:${partition}:ec2:${here}:${type === 'image' || type === 'snapshot' ? '' : account}:${type}/*`,
+    );
   const resources = question.on.length === 0 ? ['*'] : arns(question.on);
   const { role } = asker;
   const side = sideOf(asker);

@@ -1,6 +1,7 @@
 import type { LaunchPermission } from '@aws-sdk/client-ec2';
 import type { Partition } from '../regions.ts';
 import { fill, needsSourceImage, shortestSource, shortestTarget, unknownPlaceholders } from '../template.ts';
+import { type Boot, readBoot } from './boot.ts';
 import { accountId, type Reader, type RunContext, runValues } from './reader.ts';
 
 export type DeregistrationProtection = (typeof protections)[number];
@@ -16,6 +17,8 @@ export type Publication = Readonly<{
   launchPermissions: readonly LaunchPermission[];
   grantKeyTo: readonly string[];
   ssmParameter: string | undefined;
+  /** The test that it must pass before; undefined where there is none. */
+  boot: Boot | undefined;
   /** How many AMIs of the lineage stay, the new one among them. */
   retain: number | undefined;
 }>;
@@ -38,6 +41,7 @@ export function readPublication(reader: Reader, partition: Partition, run: RunCo
       });
     }),
     ssmParameter: readParameterName(reader, run),
+    boot: readBoot(reader, partition, run),
     retain: reader.text('retain') === '' ? undefined : reader.whole('retain', 1, 10_000),
   };
 }

@@ -18,6 +18,7 @@ import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
 import { joined } from '../join.ts';
+import { hasFailed } from '../plan/boot.ts';
 import { isOfEncryptedCopy } from '../plan/evidence.ts';
 import type { Hub, Intermediates, Locks, Observed, Source, Target } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
@@ -25,6 +26,7 @@ import { partitionOf } from '../regions.ts';
 import { isMarked, tagKeys, tagValue } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import { type Accounts, roleOf } from './accounts.ts';
+import { readBootSite } from './boot.ts';
 import { resolveKey } from './key.ts';
 import { checkParameter } from './parameter.ts';
 import { readExtras, resolveSource } from './source.ts';
@@ -201,14 +203,12 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
   const earlier = await findings.attempt(where, 'looking for what is there already', () =>
     findEarlier(place, source, { name, request, role, findings }),
   );
-  const mayGo = [
-    ...(request.onExisting === 'replace' ? (earlier?.existing ?? []) : []),
-    ...(earlier?.made ?? []),
-  ].flatMap(snapshotIdsOf);
+  const mayGo = earlier === undefined ? [] : mayGoOf(request, earlier).flatMap(snapshotIdsOf);
   const locks = await readLocks(place, { role, findings }, [...new Set(mayGo)]);
   const users = await readUsers(place, earlier?.made ?? [], { request, findings });
   const zones = await readZones(place, { request, findings });
-  const { ssmParameter } = request.publication;
+  const { ssmParameter, boot } = request.publication;
+  const bootSite = boot && (await readBootSite(place, { boot, image, values, findings }));
   const parameter = ssmParameter && fill(ssmParameter, values);
   if (parameter !== undefined)
     await findings.attempt(where, `reading the SSM parameter ${parameter}`, () =>
@@ -221,11 +221,18 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
     tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
     grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
     ssmParameter: parameter,
+    bootSite,
     locks,
     users,
     zones,
     ...earlier,
   };
+}
+
+/** What this run may remove of the AMIs that are there. */
+function mayGoOf({ onExisting }: Request, { existing, made, namesake }: Earlier): Image[] {
+  const failed = namesake !== undefined && hasFailed(namesake) ? [namesake] : [];
+  return [...(onExisting === 'replace' ? existing : []), ...made, ...failed];
 }
 
 type Telling = Readonly<{ findings: Findings }>;
@@ -345,16 +352,17 @@ async function findEarlier(
     .filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
   const needsExtras = extras.uefiData !== undefined || request.onExisting === 'replace';
+  const failed = namesakes.filter((image) => hasFailed(image) && !existing.includes(image));
   const earlierCopies = await ownSnapshots(place, ofSource);
   const mayGo = retains || request.onExisting === 'replace' ? [...existing, ...made] : [];
   return {
     existing,
-    existingExtras: needsExtras ? await readAllExtras(place, existing) : new Map(),
+    existingExtras: needsExtras ? await readAllExtras(place, [...existing, ...failed]) : new Map(),
     namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
     made: made.filter(({ ImageId }) => ImageId !== imageId),
     earlierCopies,
     used: new Set((await imagesWith(place, idsOf(earlierCopies.filter(isMarked)))).flatMap(snapshotIdsOf)),
-    parts: await readParts(place, [...existing, ...made], earlierCopies),
+    parts: await readParts(place, [...existing, ...made, ...failed], earlierCopies),
     ancestry: await readAncestry(place, telling, mayGo),
   };
 }

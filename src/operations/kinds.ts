@@ -2,6 +2,7 @@ import type { Result } from '../outcome.ts';
 import type { Kind, Operation, OperationOf } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { access, allow, asksForAccess, asksToAllow } from './allow.ts';
+import { asksToBoot, boot } from './boot.ts';
 import { asksToCopy, copy } from './copy.ts';
 import { asksToCopyImage, copyImage } from './copy-image.ts';
 import { asksToCreate, create } from './create.ts';
@@ -48,6 +49,7 @@ export const kinds: Kinds = {
   register: { asks: asksToRegister, perform: register },
   verify: { asks: asksToVerify, perform: verify },
   reuse: { asks: asksToReuse, perform: reuse },
+  boot: { asks: asksToBoot, perform: boot },
   publish: { asks: asksToPublish, perform: publish },
   ready: { asks: nothing, perform: readParameters },
   parameter: { asks: nothing, perform: setParameter, undo: putBack },

@@ -5,7 +5,7 @@ import { AwsCallError, errorMessage } from '../aws/errors.ts';
 import { readPolicy } from '../aws/key-policy.ts';
 import { grantAdmits, policyAdmits, type User } from '../aws/key-users.ts';
 import { listGrants, regionOfKey } from '../aws/kms.ts';
-import type { PublishSettings } from '../plan/operation.ts';
+import type { LaunchSettings } from '../plan/operation.ts';
 import { partitionOf } from '../regions.ts';
 import { reading } from './key-questions.ts';
 import type { Hindrance, KeyQuestion } from './question.ts';
@@ -36,17 +36,30 @@ export const launchOperations: GrantOperation[] = [
 type Launcher = Readonly<{ name: string; user: User; remedy: string }>;
 
 /** Whether those who are to launch the AMI can use its key, as far as its policy and its grants can be read. */
-export function asksForLaunchers(settings: PublishSettings, account: string): KeyQuestion[] {
-  const { key, launchPermissions, grantElsewhere } = settings;
-  const launchers = [
-    ...launchPermissions.flatMap((permission) => launcherOf(permission, key) ?? []),
-    ...grantElsewhere.map((role) => serviceRole(role, key)),
-  ].filter(({ user }) => !('account' in user && user.account === account));
+export function asksForLaunchers(settings: LaunchSettings, account: string): KeyQuestion[] {
+  const { key } = settings;
+  const launchers = launchersOf(settings, account);
   if (launchers.length === 0) return [];
   const names = launchers.map(({ name }) => name).join();
   return [
     { ...reading('GetKeyPolicy', key, ({ place }) => lacking(place, key, launchers)), key: `${key} for ${names}` },
   ];
+}
+
+/** What is known of whether others who are to launch the AMI can use its key, a sentence each. */
+export async function launchersTold(place: Place, settings: LaunchSettings): Promise<string[]> {
+  const launchers = launchersOf(settings, place.account);
+  if (launchers.length === 0) return [];
+  const out = await lacking(place, settings.key, launchers);
+  const admitted = 'its policy and its grants let the others who are to launch the AMI use';
+  return out.length === 0 ? [`${admitted} ${settings.key}`] : out.map(({ what }) => what);
+}
+
+function launchersOf({ key, launchPermissions, grantElsewhere }: LaunchSettings, account: string): Launcher[] {
+  return [
+    ...launchPermissions.flatMap((permission) => launcherOf(permission, key) ?? []),
+    ...grantElsewhere.map((role) => serviceRole(role, key)),
+  ].filter(({ user }) => !('account' in user && user.account === account));
 }
 
 async function lacking(place: Place, key: string, launchers: readonly Launcher[]): Promise<Hindrance[]> {

@@ -54,12 +54,17 @@ export async function register(operation: Register, scope: Scope): Promise<Resul
       const what = `register ${name}`;
       const id = await retryOnLimit(run, { place, what }, () => registerOnce(place, command, { name, isOurs, gone }));
       run.log.line(placeName(place), `registered ${id} (${name})`);
-      const image = await run.watcher(place).image(id);
+      const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
       return { id, image, snapshots: [...made.values()].flatMap((result) => result?.snapshots ?? []) };
     });
   } catch (error) {
     throw new StepError(`Registering ${name} in ${placeName(place)}`, error);
   }
+}
+
+/** Whether it may be launched at all is asked as soon as it can be: hours may pass until its turn. */
+async function confirmLaunch(operation: Register, { run, place }: Scope, image: string): Promise<void> {
+  if (run.operation(`boot ${placeName(place)}`) !== undefined) await run.confirm(operation, { image });
 }
 
 function takesOver(operation: Operation | undefined): boolean {

@@ -28,6 +28,9 @@ const timedPerGiB: readonly (readonly [minutes: number, usd: number])[] = [
 /** The most that a time-based copy does, and what plain copies of some GiB were seen to do. */
 const mibPerSecond = { most: 500, least: 50 };
 
+/** The price of an instance by its memory, which general purpose types don't exceed: m7i.large, 8 GiB, 0.1008 USD an hour. */
+const instancePerGiBHour = 0.0126;
+
 export type Estimate = Readonly<{
   /** Snapshot copies that are begun, those of encrypted copies too. */
   copies: number;
@@ -46,6 +49,9 @@ export type Estimate = Readonly<{
   timedCopyUSD: number;
   /** For AMIs that are used again, too. */
   fastSnapshotRestoreUSDPerHour: number;
+  /** Boot tests, and what their instances cost at most. */
+  bootTests: number;
+  bootTestUSD: number;
   /** Until the last copy is completed; 0 where there is nothing left to copy. */
   minutes: Readonly<{ least: number; most: number }>;
   /** Where the figures come from. */
@@ -55,7 +61,7 @@ export type Estimate = Readonly<{
 const round = (value: number): number => Math.round(value * 100) / 100;
 const perMonth = (sizeGiB: number): number => round(sizeGiB * storagePerGiBMonth);
 
-export function estimate(request: Request, { source, targets, encryptedCopies: copies }: Plan): Estimate {
+export function estimate(request: Request, { source, targets, operations, encryptedCopies: copies }: Plan): Estimate {
   const { snapshots } = source;
   const total = totalGiB(snapshots);
   // What is there, or was begun by another run, is not made again.
@@ -88,6 +94,7 @@ export function estimate(request: Request, { source, targets, encryptedCopies: c
     intermediatesUSDPerMonth: perMonth(intermediatesGiB),
     timedCopyUSD: round((gibOf(making) + totalGiB(encrypted)) * timed),
     fastSnapshotRestoreUSDPerHour: round(snapshots.length * zones * fastRestorePerHour),
+    ...bootTestsOf(operations),
     minutes: minutesOf({
       hops: making.length === 0 ? 0 : encrypted.length > 0 ? 2 : 1,
       largestGiB: Math.max(0, ...snapshots.map(({ sizeGiB }) => sizeGiB)),
@@ -138,4 +145,18 @@ function copiedBy(plan: MakingPlan, all: readonly SourceSnapshot[]): Copied {
       takeOver === undefined ? [] : [{ sizeGiB, leftGiB: sizeGiB * shareLeft(plan.target, takeOver) }],
     ),
   };
+}
+
+/** So much longer than its test an instance takes to begin and to end. */
+const aroundMinutes = 3;
+
+/** At most each size that is tried runs until its time is over. */
+function bootTestsOf(operations: Plan['operations']): Pick<Estimate, 'bootTests' | 'bootTestUSD'> {
+  const tests = operations.filter((operation) => operation.kind === 'boot');
+  const usd = tests.map(({ site, settings }) => {
+    const gib = site.sizes.map((launches) => Math.max(...launches.map(({ memoryMiB }) => memoryMiB)) / 1024);
+    const hours = (settings.timeoutMinutes + aroundMinutes) / 60;
+    return gib.reduce((sum, one) => sum + one, 0) * hours * instancePerGiBHour;
+  });
+  return { bootTests: tests.length, bootTestUSD: round(usd.reduce((sum, one) => sum + one, 0)) };
 }

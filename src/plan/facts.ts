@@ -33,6 +33,26 @@ export type Source = Readonly<{
 /** The snapshots that can't be deleted, by their IDs. */
 export type Locks = ReadonlyMap<string, LockedSnapshotsInfo>;
 
+/** One way to launch an AMI. */
+export type Launch = Readonly<{
+  type: string;
+  subnet: string;
+  zone: string;
+  /** None means the default group of the subnet's VPC. */
+  groups: readonly string[];
+  /** Whether AWS gives its console as it is now. */
+  isNitro: boolean;
+  memoryMiB: number;
+}>;
+
+/** Where an AMI is launched to see whether it boots. */
+export type BootSite = Readonly<{
+  /** What is tried one after the other, by size: the next size only where the AMI didn't come up by the one before. */
+  sizes: readonly (readonly Launch[])[];
+  /** The name of an instance profile, or its ARN. */
+  profile: string | undefined;
+}>;
+
 export type Target = Readonly<{
   request: TargetRequest;
   place: Where;
@@ -48,6 +68,8 @@ export type Target = Readonly<{
   grantKeyTo: readonly string[];
   /** The SSM parameter that is to hold the AMI's ID. */
   ssmParameter: string | undefined;
+  /** With a boot test: where it is done, if it can be. */
+  bootSite: BootSite | undefined;
   /** Zones in which fast snapshot restore is to be on. */
   zones: readonly string[];
   /** AMIs of this source that are there already, newest first. */

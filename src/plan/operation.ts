@@ -3,7 +3,7 @@ import type { Where } from '../aws/errors.ts';
 import type { ImageExtras } from '../image.ts';
 import type { DeregistrationProtection } from '../inputs/publication.ts';
 import type { CreationTags } from './creation-tags.ts';
-import type { SourceSnapshot } from './facts.ts';
+import type { BootSite, SourceSnapshot } from './facts.ts';
 
 /*
  * The plan is one list of operations: it is shown, priced, checked, walked, reported and undone, and nothing of it is
@@ -136,6 +136,23 @@ export type AwaitImage = Base & Readonly<{ kind: 'await'; image: Image }>;
 /** Uses an AMI of this source that is there; one that was waited for is compared first, and used or refused. */
 export type Reuse = Base & Readonly<{ kind: 'reuse'; image: Image; expected: Expected; waits: boolean }>;
 
+/** Launches an AMI that is right, sees whether it comes up, and ends the instance again. */
+export type BootTest = Base & Readonly<{ kind: 'boot'; image: Ref; site: BootSite; settings: BootSettings }>;
+export type BootSettings = Readonly<{
+  test: 'status' | 'ssm';
+  timeoutMinutes: number;
+  /** Whether an AMI that could not be tested fails. */
+  required: boolean;
+  /** Who launches it. */
+  principal: string;
+  /** Who else is to launch it, by the inputs. */
+  launchers: LaunchSettings;
+  /** The tags of the instance and its volumes, but for the run's lease. */
+  tags: readonly Tag[];
+  /** An earlier AMI, by which AWS can be asked beforehand whether the role may launch one. */
+  earlier: string | undefined;
+}>;
+
 /** Does with a right AMI what the inputs ask for beside it. */
 export type Publish = Base & Readonly<{ kind: 'publish'; image: Ref; settings: PublishSettings }>;
 export type PublishSettings = Readonly<{
@@ -150,6 +167,9 @@ export type PublishSettings = Readonly<{
   /** Zones in which fast snapshot restore is turned on. */
   zones: readonly string[];
 }>;
+
+/** Who is to launch an AMI in another account, and the key that they have to use. */
+export type LaunchSettings = Pick<PublishSettings, 'key' | 'grantElsewhere' | 'launchPermissions'>;
 
 /** All that it comes after is done. What the parameters hold that are then set is read first, for all of them. */
 export type Ready = Base &
@@ -196,6 +216,7 @@ export type Operation =
   | Register
   | Verify
   | Reuse
+  | BootTest
   | Publish
   | Ready
   | Parameter

@@ -1,7 +1,7 @@
 import { type Decided, isMaking, type TargetPlan } from './decided.ts';
 import type { Operation } from './operation.ts';
 import { openSupply } from './supply-operations.ts';
-import { concluding, targetOperations } from './target-operations.ts';
+import { concluding, isTested, targetOperations } from './target-operations.ts';
 
 /** The list of what is done, from what is decided; each operation stands behind those that it comes after. */
 export function operationsOf(decided: Decided, othersLeft: boolean): Operation[] {
@@ -10,8 +10,9 @@ export function operationsOf(decided: Decided, othersLeft: boolean): Operation[]
   const supply = openSupply(decided);
   if (source.instanceId !== undefined) supply.create(source.instanceId);
   // Where every AMI is there, nothing is made in the source account, and nobody needs to know of this run.
-  if (making.length > 0 || othersLeft || targets.some((target) => target.action === 'await' || leaves(target)))
-    supply.lease();
+  const needsLease = (target: TargetPlan) =>
+    target.action === 'await' || leaves(target) || isTested(decided.request, target);
+  if (making.length > 0 || othersLeft || targets.some(needsLease)) supply.lease();
   for (const copy of decided.encryptedCopies) supply.encrypt(copy);
   supply.allow(making);
   supply.share(making.filter(({ crossAccount }) => crossAccount));

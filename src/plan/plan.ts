@@ -5,6 +5,7 @@ import { describedAs, matchSnapshots, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { type Reader, unreadableLeases } from '../lease.ts';
 import { instanceTag, maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
+import { hasFailed } from './boot.ts';
 import { intermediateTags, tagsOfTargets } from './creation-tags.ts';
 import {
   type Common,
@@ -208,13 +209,13 @@ function planTarget(planning: Planning, { target, tie }: Own): Draft {
   const others = target.existing.filter(
     (one) => one !== image && one.ImageId !== takeOver && !discardImages.includes(one) && !isLeft(one),
   );
-  const replace = request.onExisting === 'replace' ? replaceable(planning, { target, tie }, others) : [];
-  const supersedes = route === 'register' ? findSuperseded(target, replace) : undefined;
+  const registers = image === undefined && route === 'register';
+  const { replace, supersedes } = planReplacing(planning, { target, tie }, { others, registers });
   if (image === undefined && takeOver === undefined && supersedes === undefined)
     checkName(planning, target, discardImages);
   if (request.onExisting === 'fail' && others.length > 0) tellExisting(planning, target, others);
   for (const one of replace) checkRemovable(one, target, findings);
-  const copies = planCopies(planning, target, image === undefined && route === 'register');
+  const copies = planCopies(planning, target, registers);
   const going = [...replace, ...discardImages];
   const goingSnapshots = going.flatMap(snapshotIdsOf);
   const finished = copies.untag.filter((id) => !goingSnapshots.includes(id));
@@ -246,6 +247,20 @@ function planTarget(planning: Planning, { target, tie }: Own): Draft {
     : { ...common, ...supplied, action: 'register', copies: copies.copies, supersedes };
 }
 
+/** What goes once the new AMI is right, and which of it gives the new one its name. */
+function planReplacing(
+  planning: Planning,
+  own: Own,
+  { others, registers }: Readonly<{ others: readonly Image[]; registers: boolean }>,
+): { replace: readonly Image[]; supersedes: Image | undefined } {
+  const { request } = planning;
+  const replaced = request.onExisting === 'replace' ? replaceable(planning, own, others) : [];
+  if (!registers) return { replace: replaced, supersedes: undefined };
+  const failed = failedTest(planning, own);
+  const replace = failed === undefined ? replaced : [...new Set([...replaced, failed])];
+  return { replace, supersedes: failed ?? findSuperseded(request, own.target, replace) };
+}
+
 /** What there is already of the target's AMI: one to use again, or to wait for; or one to go on copying. */
 type FoundImage = Readonly<{ action: 'reuse' | 'await'; image: Image | undefined; takeOver: string | undefined }>;
 
@@ -256,9 +271,29 @@ function findImage(planning: Planning, target: Target, route: Common['route']): 
   return { action: 'await', image: takeOver === undefined ? findMaking(planning, target) : undefined, takeOver };
 }
 
-/** The AMI that gives the new one its name, just before that is registered. */
-function findSuperseded({ ssmParameter, namesake }: Target, replace: readonly Image[]): Image | undefined {
-  if (ssmParameter !== undefined) return undefined;
+/**
+ * An AMI of ours that has the name and failed its boot test: the next bake of its lineage takes its place, whatever
+ * on-existing says of AMIs that are right.
+ */
+function failedTest({ request, source, holders }: Planning, { target, tie }: Own): Image | undefined {
+  const { namesake, existing } = target;
+  if (namesake === undefined || !hasFailed(namesake) || isHeld(namesake, holders)) return undefined;
+  const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
+  if (isOfSource && request.onExisting !== 'replace') return undefined;
+  const isOfLineage = tagValue(namesake, tagKeys.lineage) === lineageOf(source.image);
+  return isOfLineage && namesake.State === 'available' && tie(namesake).is === 'proven' ? namesake : undefined;
+}
+
+/**
+ * The AMI that gives the new one its name, just before that is registered. One that is good stays until the new one has
+ * passed its boot test, and so under its name.
+ */
+function findSuperseded(
+  { publication: { boot } }: Request,
+  { ssmParameter, bootSite, namesake }: Target,
+  replace: readonly Image[],
+): Image | undefined {
+  if (ssmParameter !== undefined || (boot !== undefined && bootSite !== undefined)) return undefined;
   return replace.find(({ ImageId, State }) => ImageId === namesake?.ImageId && State !== 'pending');
 }
 
@@ -385,7 +420,7 @@ function checkName(planning: Planning, target: Target, discardImages: readonly I
     tell(', which is being made', 'run it again when that AMI is available');
   else if (request.onExisting === 'replace')
     tell(
-      ', which must stay until the new AMI is there (by route copy, or as an ssm-parameter names it)',
+      ', which must stay until the new AMI is there (by route copy, as an ssm-parameter names it, or as the new one may fail its boot-test)',
       'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
     );
   else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);

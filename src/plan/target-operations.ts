@@ -2,8 +2,10 @@ import type { Image } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
-import { joinIds, mergeTags, tagKeys } from '../tags.ts';
+import { joinIds, maxTags, mergeTags, tagKeys } from '../tags.ts';
+import { hasPassed } from './boot.ts';
 import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
+import type { BootSite } from './facts.ts';
 import { type Operation, type PublishSettings, type Ref, told } from './operation.ts';
 import { deregistering, removalId } from './removal.ts';
 import { imageCopyId, nameOfSource, type Supply } from './supply-operations.ts';
@@ -14,15 +16,20 @@ export type TargetPart = Readonly<{ operations: readonly Operation[]; last: stri
 export function targetOperations(decided: Decided, supply: Supply, plan: TargetPlan): TargetPart {
   const all = discarding(plan, supply.begin());
   const made: Omit<TargetPart, 'ends'> = isMaking(plan) ? making(decided, supply, plan) : using(plan);
-  const published = publishing(decided, plan, made.last);
+  const booted = booting(decided, supply, { plan, last: made.last });
+  const published = publishing(decided, plan, { image: { madeBy: made.last }, after: booted[0]?.id ?? made.last });
   // What is waited for is finished only when it was found right.
   const isLate = ({ kind }: Operation) => plan.action === 'await' && kind === 'untag';
   const late = all.filter(isLate).map((one) => ({ ...one, after: [made.last] }));
   const left = all.filter((one) => !isLate(one));
-  const last = published[0]?.id ?? made.last;
+  const last = published[0]?.id ?? booted[0]?.id ?? made.last;
   // An AMI that still bears a lease reads as half-made, should the run be killed.
   const finishing = isMaking(plan) ? [finishId(placeName(plan.target.place))] : late.map(({ id }) => id);
-  return { operations: [...left, ...made.operations, ...late, ...published], last, ends: [last, ...finishing] };
+  return {
+    operations: [...left, ...made.operations, ...late, ...booted, ...published],
+    last,
+    ends: [last, ...finishing],
+  };
 }
 
 /** What dead runs left in a target. */
@@ -222,17 +229,62 @@ function regionOf({ source }: Decided, { from }: MakingPlan): string {
   return from?.place.region ?? source.place.region;
 }
 
+/** The boot test, if one is asked for, unless an AMI that is used again is known to have passed it. */
+function booting(
+  { request, source }: Decided,
+  supply: Supply,
+  { plan, last }: Readonly<{ plan: TargetPlan; last: string }>,
+): Operation[] {
+  const { target } = plan;
+  const { boot } = request.publication;
+  if (boot === undefined || target.bootSite === undefined || !isTested(request, plan)) return [];
+  const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
+  const island = placeName(place);
+  const { tags } = mergeTags([], { users: target.tags, ours: provenance(request, source.imageId) }, maxTags - 1);
+  const earlier = [...target.existing, ...target.made].find(({ State }) => State === 'available')?.ImageId;
+  const { test, timeoutMinutes, required } = boot;
+  const { launchPermissions } = request.publication;
+  const launchers = { key: key ?? '', launchPermissions, grantElsewhere: grantedElsewhere(target) };
+  return [
+    {
+      ...told({
+        ...{ id: `boot ${island}`, place, island, key },
+        of: [isMaking(plan) ? name : (plan.image.ImageId ?? '')],
+        after: isMaking(plan) ? [last] : [...supply.begin(), last],
+        why: `only what comes up is published; as ${typesOf(site).join(' or ')}`,
+      }),
+      ...{ kind: 'boot', image: { madeBy: last }, site },
+      settings: { test, timeoutMinutes, required, principal, launchers, tags, earlier },
+    },
+  ];
+}
+
+/** Whether an AMI is to be launched to see whether it boots. */
+export function isTested({ publication: { boot } }: Decided['request'], plan: TargetPlan): boolean {
+  if (boot === undefined || plan.target.bootSite === undefined) return false;
+  return isMaking(plan) || !hasPassed(plan.image, boot.test);
+}
+
+/** The instance types that are tried. */
+function typesOf({ sizes }: BootSite): string[] {
+  return [...new Set(sizes.flat().map(({ type }) => type))];
+}
+
 const dayMs = 86_400_000;
 
 /** Publishing, if anything is asked for. */
-function publishing({ request: { publication, run } }: Decided, plan: TargetPlan, last: string): Operation[] {
+function publishing(
+  { request: { publication, run } }: Decided,
+  plan: TargetPlan,
+  { image, after: last }: Readonly<{ image: Ref; after: string }>,
+): Operation[] {
   const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
   const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
   const days = after !== undefined && 'days' in after ? after.days : 0;
   const deprecateAt: PublishSettings['deprecateAt'] =
     after &&
     ('at' in after ? { at: after.at.getTime(), keep: false } : { at: run.date.getTime() + days * dayMs, keep: true });
-  const grantElsewhere = grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
+  const grantElsewhere = grantedElsewhere(plan.target);
   const granted = grantKeyTo.filter((one) => !grantElsewhere.includes(one));
   const settings = { key, grantKeyTo: granted, grantElsewhere, launchPermissions, deprecateAt, protection, zones };
   const lists = [grantKeyTo, launchPermissions, zones].some(({ length }) => length > 0);
@@ -240,13 +292,17 @@ function publishing({ request: { publication, run } }: Decided, plan: TargetPlan
   const island = placeName(place);
   const of = [isMaking(plan) ? name : (plan.image.ImageId ?? '')];
   const why = 'what the inputs ask for beside the AMI';
-  const image: Ref = { madeBy: last };
   return [
     { ...told({ id: `publish ${island}`, place, island, of, after: [last], why }), kind: 'publish', image, settings },
   ];
 }
 
 /** The island of the SSM parameters that are set for all targets or for none. */
+/** The service-linked roles of other accounts that are to use the key. */
+function grantedElsewhere({ grantKeyTo, place }: TargetPlan['target']): string[] {
+  return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
+}
+
 /** https://docs.aws.amazon.com/IAM/latest/UserGuide/using-service-linked-roles.html: their path begins so. */
 function isOthersServiceRole(principal: string, account: string): boolean {
   const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];

@@ -144,7 +144,7 @@ function accessBy(releasing: Releasing, leases: Leases, notes: Notes): Promise<u
 
 /** Removes what the leases' runs began in the targets. Gives of each whether it is all gone. */
 function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<boolean[]> {
-  const { state, targets, optional, superseding, ready, isLast } = releasing;
+  const { state, targets, boots, optional, superseding, ready, isLast } = releasing;
   let known: Promise<ReadonlyMap<string, string>> | undefined;
   const parents = () => {
     known ??= parentsOf(releasing, leases, notes);
@@ -152,7 +152,16 @@ function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<
   };
   const dead = [...leases.dead].map(([id, { since }]): [string, number] => [id, since]);
   const gone = new Map([[state.leaseId, state.since], ...dead]);
-  const owners = { state, gone, othersLive: leases.live.length > 0, superseding, isLast, isSweep: false, parents };
+  const owners = {
+    state,
+    gone,
+    othersLive: leases.live.length > 0,
+    superseding,
+    boots,
+    isLast,
+    isSweep: false,
+    parents,
+  };
   return joined(
     targets.map(async (target) => {
       const where = placeName(target);

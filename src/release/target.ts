@@ -5,6 +5,7 @@ import { errorMessage, hasCode, isDenied, isUnknownAction, placeName } from '../
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import type { LedgerState } from '../ledger.ts';
+import { isLaunchedBy, leasedInstances, terminate } from '../operations/instances.ts';
 import { deleteSnapshot, removeImage } from '../operations/remove.ts';
 import { isOfEncryptedCopy, mayBePartOf, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
@@ -12,11 +13,13 @@ import { type Notes, noNotes, type ReleaseReport, reportOf } from './notes.ts';
 
 /** Whose work in a target is taken back. */
 export type Owners = Readonly<{
-  state: Pick<LedgerState, 'imageId' | 'leaseId' | 'keepPending' | 'finished'>;
+  state: Pick<LedgerState, 'imageId' | 'leaseId' | 'keepPending' | 'finished' | 'boots'>;
   /** The leases that have ended, and since when each of their runs makes things. */
   gone: ReadonlyMap<string, number>;
   /** Whether others' runs live, which may wait for what a dead one was making. */
   othersLive: boolean;
+  /** Whether instances of boot tests are looked for. */
+  boots: boolean;
   /** Whether an AMI may have given its name up for one that did not come to be. */
   superseding: boolean;
   /** Whether the target's AMI is there and right. */
@@ -37,6 +40,7 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
   const where = placeName(place);
   const isFinished = (id = '') => state.finished.includes(id);
   try {
+    if (owners.boots) await endInstances(place, owners, notes);
     const others = [...gone.keys()].some((id) => id !== state.leaseId);
     const superseded = superseding || others ? await findSuperseded(place, owners, notes) : [];
     const { found, spared } = await findBegun(place, owners, notes);
@@ -65,6 +69,23 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
   }
 }
 
+/** Ends the instances of boot tests that the owners launched; what only bears their tags is left alone. */
+async function endInstances(place: Place, { state, gone }: Owners, notes: Notes): Promise<void> {
+  const where = placeName(place);
+  const found = await leasedInstances(place, [...gone.keys()], state.imageId).catch((error: unknown) => {
+    // Whom no run has launched anything as may not look for it either.
+    if (state.boots || !isDenied(error)) throw error;
+    return [];
+  });
+  for (const instance of found) {
+    const { InstanceId = '' } = instance;
+    if (isLaunchedBy(instance, tagValue(instance, tagKeys.lease) ?? '', place)) {
+      await terminate(place, InstanceId);
+      notes.done.push(`ended ${InstanceId} in ${where}`);
+    } else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action’s`);
+  }
+}
+
 /** Removes what runs on an image that died began in one target, but for what is finished. Never throws. */
 export async function releaseFrom(
   place: Place,
@@ -72,13 +93,14 @@ export async function releaseFrom(
     imageId,
     gone,
     finished,
+    boots,
     parents,
-  }: Readonly<{ imageId: string; finished: readonly string[] }> & Pick<Owners, 'gone' | 'parents'>,
+  }: Readonly<{ imageId: string; finished: readonly string[] }> & Pick<Owners, 'gone' | 'boots' | 'parents'>,
 ): Promise<ReleaseReport> {
   const notes = noNotes();
-  const state = { imageId, leaseId: '', keepPending: false, finished };
+  const state = { imageId, leaseId: '', keepPending: false, finished, boots: false };
   const swept = { superseding: true, ready: false, isLast: true, isSweep: true, othersLive: false };
-  await releaseTarget(place, { ...swept, state, gone, parents }, notes);
+  await releaseTarget(place, { ...swept, state, gone, boots, parents }, notes);
   return reportOf(notes);
 }
 

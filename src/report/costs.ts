@@ -5,7 +5,7 @@ import { counted } from './words.ts';
 /** What a plan comes to, an item each, for the log and the summary; nothing where it makes nothing and costs nothing. */
 export function costsOf(estimate: Estimate, topology: Request['topology']): string[] {
   const { copies, takenOver, storageGiB, intermediatesGiB, timedCopyUSD, fastSnapshotRestoreUSDPerHour } = estimate;
-  const { transferGiB, transferUSD } = estimate;
+  const { transferGiB, transferUSD, bootTests, bootTestUSD } = estimate;
   const begins = copies > 0;
   return [
     ...(begins ? [counted(copies, 'snapshot copy', 'snapshot copies')] : []),
@@ -25,6 +25,7 @@ export function costsOf(estimate: Estimate, topology: Request['topology']): stri
     ...(fastSnapshotRestoreUSDPerHour > 0
       ? [`fast snapshot restore: ${usd(fastSnapshotRestoreUSDPerHour)} an hour as long as it is on`]
       : []),
+    ...(bootTests > 0 ? [`${counted(bootTests, 'boot test')}: at most ${usd(bootTestUSD)}`] : []),
   ];
 }
 

@@ -23,6 +23,9 @@ export type TargetRecord = Readonly<{
   optional?: true;
 }>;
 
+/** Files that show what instances showed which did not come up, by account and region. */
+export type Pictures = Record<string, Record<string, string>>;
+
 export type Report = Readonly<{
   /** Whether nothing was to be shared, only to be taken back. */
   swept?: boolean;
@@ -39,6 +42,7 @@ export type Report = Readonly<{
   /** What was taken back at the end, and what could not be. */
   cleanUp: Readonly<{ done: readonly string[]; failed: readonly string[] }>;
   timeline: readonly Span[];
+  pictures?: Pictures;
   seconds: number;
 }>;
 
@@ -92,7 +96,7 @@ function brief({ snapshotIds: _, error, ...record }: TargetRecord): object {
  * fail jobs that ask for `truncated` first, too.
  */
 export function outputsOf(
-  { sourceAmiId, targets, plan }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan'>,
+  { sourceAmiId, targets, plan, pictures = {} }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan' | 'pictures'>,
   { planFile, targetsFile }: WholeFiles,
 ): Record<string, string> {
   const made = targets.filter(isReady);
@@ -114,6 +118,7 @@ export function outputsOf(
     'plan-digest': plan === undefined ? '' : digestOf(plan.approved),
     'plan-file': planFile,
     'targets-file': targetsFile,
+    'boot-screenshots': outputText(pictures),
     truncated: 'false',
   };
   const shorter: readonly Record<string, string>[] = [
@@ -121,7 +126,7 @@ export function outputsOf(
     { targets: outputText(targets.map(brief)), 'failed-targets': outputText(failed.map(brief)) },
     { targets: '[]' },
     { 'failed-targets': '[]' },
-    { 'ami-ids': '{}', 'ami-ids-by-region': '{}' },
+    { 'ami-ids': '{}', 'ami-ids-by-region': '{}', 'boot-screenshots': '{}' },
   ];
   for (const change of shorter) {
     if (bytesOf(outputs) <= maxBytes) break;

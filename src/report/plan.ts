@@ -169,8 +169,8 @@ function plannedTarget({ source }: Plan, plan: TargetPlan): PlannedTarget {
   };
 }
 
-/** What is removed, and what is used again, is told with its reason. */
-const explained: ReadonlySet<Kind> = new Set(['deregister', 'delete', 'untag', 'reuse']);
+/** What is removed, used again or launched is told with its reason. */
+const explained: ReadonlySet<Kind> = new Set(['deregister', 'delete', 'untag', 'reuse', 'boot']);
 
 /** So many operations go into the log; the output has them all. */
 const toldOperations = 200;

@@ -33,9 +33,14 @@ type Ended = Readonly<{
   outcomes: Outcomes;
   created: Outcomes;
   cleanUp: ReleaseReport;
+  pictures: NonNullable<Report['pictures']>;
 }>;
 
-export function reportOf({ plan, record }: Prepared, { asked, outcomes, created, cleanUp }: Ended, log: Log): Report {
+export function reportOf(
+  { plan, record }: Prepared,
+  { asked, outcomes, created, cleanUp, pictures }: Ended,
+  log: Log,
+): Report {
   const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
   const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
   return {
@@ -47,6 +52,7 @@ export function reportOf({ plan, record }: Prepared, { asked, outcomes, created,
     failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
     cleanUp,
     timeline: timelineOf(outcomes),
+    pictures,
     seconds: log.elapsedSeconds(),
   };
 }
@@ -137,6 +143,7 @@ const steps: Readonly<Record<string, string>> = {
   'copy-image': 'copy',
   register: 'register',
   verify: 'register',
+  boot: 'boot',
   publish: 'publish',
 };
 

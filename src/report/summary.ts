@@ -153,7 +153,9 @@ function planText(plan: PlanRecord | undefined): string[] {
   if (costs.length === 0) return [];
   const list = [...costs.map((one) => `- ${one}`), '', `<sub>By ${estimate.basis}.</sub>`];
   return [
-    ...(dryRun && estimate.copies + estimate.takenOver > 0 ? section('Plan', flowchart(plan)) : []),
+    ...(dryRun && estimate.copies + estimate.takenOver + estimate.bootTests > 0
+      ? section('Plan', flowchart(plan))
+      : []),
     ...section('Costs, by estimate', list),
   ];
 }

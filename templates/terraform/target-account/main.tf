@@ -78,6 +78,18 @@ variable "parameter" {
   }
 }
 
+variable "boot_test" {
+  type        = bool
+  description = "Whether AMIs are launched to see whether they come up (input 'boot-test')."
+  default     = false
+}
+
+variable "boot_role_arns" {
+  type        = list(string)
+  description = "The ARNs of the roles that instances of boot tests get by their profile (input 'boot-instance-profile'); empty for none."
+  default     = []
+}
+
 variable "retain" {
   type        = bool
   description = "Whether old AMIs are removed (input 'retain')."
@@ -508,6 +520,151 @@ resource "aws_iam_role_policy" "target_ssm_parameter" {
           "ssm:DeleteParameter"
         ],
         "Resource" : "arn:${local.partition}:ssm:*:${local.account}:parameter/${var.parameter}"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_boot_test" {
+  count = var.boot_test ? 1 : 0
+  name  = "target-boot-test"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "SeeWhereAndWhetherItBoots",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeSubnets",
+          "ec2:DescribeSecurityGroups",
+          "ec2:DescribeInstanceTypes",
+          "ec2:DescribeInstanceTypeOfferings",
+          "ec2:DescribeInstances",
+          "ec2:DescribeInstanceStatus",
+          "ssm:DescribeInstanceInformation"
+        ],
+        "Resource" : "*"
+      },
+      {
+        "Sid" : "LaunchAndEnd",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:RunInstances",
+          "ec2:TerminateInstances",
+          "ec2:GetConsoleOutput",
+          "ec2:GetConsoleScreenshot"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*:${local.account}:instance/*",
+          "arn:${local.partition}:ec2:*:${local.account}:volume/*",
+          "arn:${local.partition}:ec2:*:${local.account}:network-interface/*",
+          "arn:${local.partition}:ec2:*:${local.account}:subnet/*",
+          "arn:${local.partition}:ec2:*:${local.account}:security-group/*"
+        ]
+      },
+      {
+        "Sid" : "TagWhatIsLaunched",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*:${local.account}:instance/*",
+          "arn:${local.partition}:ec2:*:${local.account}:volume/*"
+        ],
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:CreateAction" : "RunInstances"
+          }
+        }
+      },
+      {
+        "Sid" : "TagWhatTheTestHasShown",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : "arn:${local.partition}:ec2:*::image/*",
+        "Condition" : {
+          "ForAllValues:StringEquals" : {
+            "aws:TagKeys" : "share-encrypted-ami:boot-test"
+          },
+          "Null" : {
+            "aws:TagKeys" : "false"
+          }
+        }
+      },
+      {
+        "Sid" : "SeeWhoMayUseTheKey",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:ListGrants",
+          "kms:GetKeyPolicy"
+        ],
+        "Resource" : aws_kms_key.this.arn
+      },
+      {
+        "Sid" : "LaunchNothingElse",
+        "Effect" : "Deny",
+        "Action" : [
+          "ec2:RunInstances"
+        ],
+        "NotResource" : [
+          "arn:${local.partition}:ec2:*::image/ami-0ffffffffffffffff",
+          "arn:${local.partition}:ec2:*:*:instance/*",
+          "arn:${local.partition}:ec2:*:*:volume/*",
+          "arn:${local.partition}:ec2:*:*:network-interface/*",
+          "arn:${local.partition}:ec2:*:*:subnet/*",
+          "arn:${local.partition}:ec2:*:*:security-group/*"
+        ],
+        "Condition" : {
+          "Null" : {
+            "aws:ResourceTag/share-encrypted-ami:source-ami" : "true"
+          }
+        }
+      },
+      {
+        "Sid" : "EndNothingElse",
+        "Effect" : "Deny",
+        "Action" : [
+          "ec2:TerminateInstances",
+          "ec2:GetConsoleOutput",
+          "ec2:GetConsoleScreenshot"
+        ],
+        "NotResource" : "arn:${local.partition}:ec2:*:*:instance/i-0ffffffffffffffff",
+        "Condition" : {
+          "Null" : {
+            "aws:ResourceTag/share-encrypted-ami:source-ami" : "true"
+          }
+        }
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_boot_role" {
+  count = length(var.boot_role_arns) > 0 ? 1 : 0
+  name  = "target-boot-role"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "LaunchWithTheProfile",
+        "Effect" : "Allow",
+        "Action" : [
+          "iam:PassRole"
+        ],
+        "Resource" : var.boot_role_arns,
+        "Condition" : {
+          "StringLike" : {
+            "iam:PassedToService" : [
+              "ec2.amazonaws.com*"
+            ]
+          }
+        }
       }
     ]
   })

@@ -1,0 +1,260 @@
+import type { BlockDeviceMapping, Image, RunInstancesRequest } from '@aws-sdk/client-ec2';
+import { authorizeDependent, wildcard } from '../iam.ts';
+import { newId } from '../ids.ts';
+import { Refusal } from '../refusal.ts';
+import {
+  type Boot,
+  canSeeImage,
+  findImage,
+  findSnapshot,
+  type Instance,
+  type InstanceVolume,
+  notLate,
+  type SimImage,
+  type Subnet,
+} from '../world.ts';
+import { type Ec2Call, type Handler, keepFormerTags } from './call.ts';
+import { keyFailure } from './copy.ts';
+import { advanceImage, imageNotFound, requireImageId } from './image.ts';
+import { instancesIn } from './instance.ts';
+import { type Model, modelOf, models } from './instance-types.ts';
+import { looking, shownInstance } from './instances.ts';
+import { groupOf, subnetOf } from './network.ts';
+import { authorizeCreation } from './tags.ts';
+
+/* https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html, of one instance at a time. */
+
+export const runInstances: Handler<RunInstancesRequest> = async (call, input) => {
+  const { ImageId = '', ClientToken, IamInstanceProfile, TagSpecifications } = input;
+  requireImageId(call, ImageId);
+  if (input.MinCount !== 1 || input.MaxCount !== 1)
+    throw new Refusal('NotSimulated', 'The simulator launches one instance at a time.');
+  const model = modelFor(input);
+  const subnet = subnetFor(call, input);
+  const groups = groupsFor(call, input, subnet);
+  const profile = profileName(input);
+  const find = () => checkImage(imageFor(call, ImageId), model, input);
+  const tagsOf = await authorizeCreation(call, 'RunInstances', {
+    resources: [ImageId, 'i-*', 'eni-*', 'vol-*', subnet.id, ...groups],
+    specifications: TagSpecifications,
+    dryRun: false,
+    find,
+  });
+  if (profile !== undefined) await passRole(call, profile);
+  if (input.DryRun === true)
+    throw new Refusal('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
+  const request = JSON.stringify({ ...input, ClientToken: undefined });
+  const known = findByToken(call, ClientToken, subnet.zone);
+  if (known?.launched !== undefined) {
+    if (known.launched.request !== request)
+      throw new Refusal(
+        'IdempotentParameterMismatch',
+        'Arguments on this idempotent request are inconsistent with arguments used in previous request(s).',
+      );
+    return reservationOf(call, known);
+  }
+  checkRoom(call, model, subnet);
+  const image = find();
+  const keyProblem = await keyProblemOf(call, image);
+  const now = call.world.clock.now();
+  const { boots } = call.here.launching;
+  const boot = (boots.length > 1 ? boots.shift() : boots[0]) ?? {};
+  const instance: Instance = {
+    id: newId('i'),
+    imageId: ImageId,
+    image: { ...imageAttributes(image.data) },
+    state: 'pending',
+    volumes: volumesOf(call, image, input.BlockDeviceMappings ?? []),
+    launched: {
+      at: now,
+      token: ClientToken,
+      request,
+      type: model.type,
+      subnet,
+      groups,
+      profile: IamInstanceProfile && profile,
+      onShutdown: input.InstanceInitiatedShutdownBehavior ?? 'stop',
+      boot: keyProblem ?? boot,
+      tags: tagsOf('instance'),
+      volumeTags: tagsOf('volume'),
+      tagsLate: notLate(),
+      visibleAt: now + call.timings.visibleAfterSeconds * 1000,
+    },
+  };
+  if (instance.launched !== undefined) keepFormerTags(call, instance.launched.tagsLate, []);
+  subnet.freeAddresses -= 1;
+  call.here.instances.set(instance.id, instance);
+  return reservationOf(call, instance);
+};
+
+function reservationOf(call: Ec2Call, instance: Instance): Record<string, unknown> {
+  const tags = instance.launched?.tags ?? [];
+  return { ReservationId: 'r-0', OwnerId: call.caller.account, Instances: [shownInstance({ instance, tags })] };
+}
+
+function modelFor(input: RunInstancesRequest): Model {
+  const InstanceType: string = input.InstanceType ?? '';
+  const model = modelOf(InstanceType);
+  if (model === undefined)
+    throw new Refusal('InvalidParameterValue', `Invalid value '${InstanceType}' for InstanceType.`);
+  return model;
+}
+
+function subnetFor(call: Ec2Call, { SubnetId, NetworkInterfaces = [] }: RunInstancesRequest): Subnet {
+  const [only] = NetworkInterfaces;
+  if (SubnetId !== undefined && only !== undefined)
+    throw new Refusal(
+      'InvalidParameterCombination',
+      'Network interfaces and an instance-level subnet ID may not be specified on the same request',
+    );
+  const id = SubnetId ?? only?.SubnetId;
+  if (id !== undefined) return subnetOf(call, id);
+  const [subnet] = [...call.here.launching.subnets.values()].filter(({ isDefault }) => isDefault);
+  if (subnet === undefined)
+    throw new Refusal(
+      'VPCIdNotSpecified',
+      'No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.',
+    );
+  return subnet;
+}
+
+function groupsFor(call: Ec2Call, input: RunInstancesRequest, subnet: Subnet): string[] {
+  const { SecurityGroupIds = [], NetworkInterfaces: [only] = [] } = input;
+  if (SecurityGroupIds.length > 0 && only !== undefined)
+    throw new Refusal(
+      'InvalidParameterCombination',
+      'Network interfaces and an instance-level security groups may not be specified on the same request',
+    );
+  const asked = [...SecurityGroupIds, ...(only?.Groups ?? [])].map((id) => groupOf(call, id));
+  for (const { id, vpc } of asked)
+    if (vpc !== subnet.vpc)
+      throw new Refusal(
+        'InvalidParameter',
+        `Security group ${id} and subnet ${subnet.id} belong to different networks.`,
+      );
+  return asked.map(({ id }) => id);
+}
+
+function profileName({ IamInstanceProfile }: RunInstancesRequest): string | undefined {
+  return IamInstanceProfile?.Name ?? IamInstanceProfile?.Arn?.split('/').at(-1);
+}
+
+/** Whoever launches with a profile must be allowed to pass its role: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html */
+async function passRole(call: Ec2Call, profile: string): Promise<void> {
+  const role = call.here.launching.profiles.get(profile);
+  if (role === undefined)
+    throw new Refusal(
+      'InvalidParameterValue',
+      `Value (${profile}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name`,
+    );
+  const { account } = call.caller;
+  const partition = call.world.accounts[account]?.partition ?? 'aws';
+  const service = partition === 'aws-cn' ? 'ec2.amazonaws.com.cn' : 'ec2.amazonaws.com';
+  await authorizeDependent(
+    call.caller,
+    { region: call.region, 'iam:PassedToService': service },
+    { 'iam:PassRole': `arn:${partition}:iam::${account}:role/${role}` },
+  );
+}
+
+/** An image that the caller may launch. */
+function imageFor(call: Ec2Call, id: string): SimImage {
+  const image = findImage(call.world, call.region, id);
+  const now = call.world.clock.now();
+  if (image === undefined || image.visibleAt > now || !canSeeImage(image, call.caller.account, now))
+    throw imageNotFound(id);
+  if (image.deregisteredAt !== undefined || advanceImage(image, now).data.State !== 'available')
+    throw new Refusal('InvalidAMIID.Unavailable', `The image ID '${id}' is no longer available`);
+  return image;
+}
+
+function checkImage(image: SimImage, model: Model, { BlockDeviceMappings = [] }: RunInstancesRequest): SimImage {
+  const { Architecture = 'x86_64', EnaSupport = false, BootMode, TpmSupport } = image.data;
+  if (!model.architectures.includes(Architecture))
+    throw new Refusal(
+      'InvalidParameterValue',
+      `The architecture '${model.architectures.join(',')}' of the specified instance type does not match the architecture '${Architecture}' of the specified AMI. Specify an instance type and an AMI that have matching architectures, and try again. You can use 'describe-instance-types' or 'describe-images' to discover the architecture of the instance type or AMI.`,
+    );
+  if (model.ena === 'required' && !EnaSupport)
+    throw new Refusal(
+      'InvalidParameterCombination',
+      `Enhanced networking with the Elastic Network Adapter (ENA) is required for the '${model.type}' instance type. Ensure that you are using an AMI that is enabled for ENA.`,
+    );
+  if ((BootMode === 'uefi' || BootMode === 'legacy-bios') && !model.bootModes.includes(BootMode))
+    throw new Refusal(
+      'InvalidParameterValue',
+      `The instance type '${model.type}' does not support '${BootMode}' boot.`,
+    );
+  if (TpmSupport !== undefined && !model.tpm)
+    throw new Refusal('InvalidParameterCombination', `The instance type '${model.type}' does not support NitroTPM.`);
+  const devices = image.data.BlockDeviceMappings.map(({ DeviceName }) => DeviceName);
+  for (const { DeviceName, Ebs } of BlockDeviceMappings)
+    if (Ebs !== undefined && Ebs.SnapshotId === undefined && !devices.includes(DeviceName))
+      throw new Refusal('InvalidBlockDeviceMapping', `Missing size or snapshot for ${DeviceName}.`);
+  return image;
+}
+
+/** Tokens are of one zone where the request names one: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html */
+function findByToken(call: Ec2Call, token: string | undefined, zone: string): Instance | undefined {
+  if (token === undefined) return undefined;
+  return [...call.here.instances.values()].find(
+    ({ launched }) => launched?.token === token && launched.subnet.zone === zone,
+  );
+}
+
+function checkRoom(call: Ec2Call, { type, vcpus, zones }: Model, { id, zone, freeAddresses }: Subnet): void {
+  const { vcpuQuota, noCapacity } = call.here.launching;
+  if (!zones.includes(zone.slice(-1)))
+    throw new Refusal(
+      'Unsupported',
+      `Your requested instance type (${type}) is not supported in your requested Availability Zone (${zone}). Please retry your request by not specifying an Availability Zone or choosing ${[...zones].map((letter) => call.region + letter).join(', ')}.`,
+    );
+  const running = instancesIn(looking(call))
+    .filter(({ state, launched }) => launched !== undefined && (state === 'pending' || state === 'running'))
+    .reduce((sum, { launched }) => sum + (models.find((model) => model.type === launched?.type)?.vcpus ?? 0), 0);
+  if (running + vcpus > vcpuQuota)
+    throw new Refusal(
+      'VcpuLimitExceeded',
+      `You have requested more vCPU capacity than your current vCPU limit of ${vcpuQuota} allows for the instance bucket that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.`,
+    );
+  if (freeAddresses < 1)
+    throw new Refusal(
+      'InsufficientFreeAddressesInSubnet',
+      `There are not enough free addresses in subnet '${id}' to satisfy the requested number of instances.`,
+    );
+  // With HTTP 500, as https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html lists it.
+  if (noCapacity.some((pattern) => wildcard(pattern).test(`${type}/${zone}`)))
+    throw new Refusal(
+      'InsufficientInstanceCapacity',
+      `We currently do not have sufficient ${type} capacity in the Availability Zone you requested (${zone}). Our system will be working on provisioning additional capacity.`,
+      500,
+    );
+}
+
+/** A key that can't be used shows only when the instance starts: https://repost.aws/knowledge-center/encrypted-volumes-ec2-auto-scaling */
+async function keyProblemOf(call: Ec2Call, { data }: SimImage): Promise<Boot | undefined> {
+  for (const { Ebs } of data.BlockDeviceMappings) {
+    const snapshot = Ebs?.SnapshotId === undefined ? undefined : findSnapshot(call.world, call.region, Ebs.SnapshotId);
+    if (snapshot === undefined || (await keyFailure(call, snapshot, undefined)) === undefined) continue;
+    const message = 'Client.InternalError: Client error on launch';
+    const transition = 'Server.InternalError: Internal error on launch';
+    return { ends: { afterSeconds: 2, code: 'Client.InternalError', message, transition } };
+  }
+  return undefined;
+}
+
+function imageAttributes({ BlockDeviceMappings: _, ...image }: Image): Omit<Image, 'BlockDeviceMappings'> {
+  return image;
+}
+
+/** The image's devices, with what the request says of each. */
+function volumesOf(call: Ec2Call, { data }: SimImage, asked: readonly BlockDeviceMapping[]): InstanceVolume[] {
+  return data.BlockDeviceMappings.flatMap((mapping): InstanceVolume[] => {
+    const { Ebs } = mapping;
+    if (Ebs === undefined) return mapping.NoDevice === undefined ? [{ mapping }] : [];
+    const own = asked.find(({ DeviceName }) => DeviceName === mapping.DeviceName)?.Ebs;
+    const keyArn = findSnapshot(call.world, call.region, Ebs.SnapshotId ?? '')?.data.KmsKeyId;
+    const merged = { ...mapping, Ebs: { ...Ebs, ...own } };
+    return [{ mapping: merged, volumeId: newId('vol'), ...(keyArn !== undefined && { keyArn }) }];
+  });
+}

@@ -1,0 +1,100 @@
+import { DescribeInstanceStatusCommand, type Instance } from '@aws-sdk/client-ec2';
+import { DescribeInstanceInformationCommand } from '@aws-sdk/client-ssm';
+import type { Place } from '../aws/clients.ts';
+import { isThrottling, isTransient } from '../aws/errors.ts';
+import type { BootTest } from '../plan/operation.ts';
+import type { Scope } from '../run.ts';
+import { endVerdict, type Verdict } from './boot-verdict.ts';
+import { describeInstance, isAbsentInstance } from './instances.ts';
+
+/* Whether an instance comes up: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html */
+
+/** So long an instance that was launched may not be seen yet. */
+const unseenMs = 300_000;
+
+/** How an instance stands. */
+type Standing = Readonly<{ isUp: boolean; ended: Instance | undefined; shown: string; lacksAgent: boolean }>;
+
+/** So often in a row an instance that was seen may not be. */
+const mostMisses = 4;
+
+/** Looks at an instance until it is up, has ended, or its time is over. @throws AwsCallError */
+export async function watch(operation: BootTest, { run, place }: Scope, id: string): Promise<Verdict> {
+  const began = place.clock.now();
+  const lookMs = Math.min(run.request.pollSeconds, 10) * 1000;
+  let seen: Standing | undefined;
+  let misses = 0;
+  for (;;) {
+    await place.sleep(lookMs);
+    // That AWS can't be asked for a while says nothing of the instance.
+    const now = await standingOf(place, id, operation.settings.test).catch((error: unknown) => {
+      if (!isTransient(error) && !isThrottling(error)) throw error;
+      return seen;
+    });
+    misses = now === undefined ? misses + 1 : 0;
+    seen = now ?? seen;
+    const verdict = verdictBy(operation, { now, seen, misses, passedMs: place.clock.now() - began });
+    if (verdict !== undefined) return verdict;
+  }
+}
+
+type Looks = Readonly<{ now: Standing | undefined; seen: Standing | undefined; misses: number; passedMs: number }>;
+
+/** What the looks at an instance so far come to; undefined while it is to be looked at again. */
+function verdictBy(operation: BootTest, { now, seen, misses, passedMs }: Looks): Verdict | undefined {
+  if (now?.isUp) return { is: 'up' };
+  if (now?.ended !== undefined) return endVerdict(now.ended);
+  if (seen === undefined && passedMs > unseenMs) return { is: 'elsewhere', why: 'the instance is not seen' };
+  if (seen !== undefined && misses > mostMisses) return { is: 'elsewhere', why: 'the instance is gone' };
+  if (passedMs < operation.settings.timeoutMinutes * 60_000) return undefined;
+  return lateVerdict(operation, seen?.shown ?? 'not seen', seen?.lacksAgent === true);
+}
+
+/** What an instance says of the AMI that is not up in time. */
+function lateVerdict({ settings, site }: BootTest, shown: string, lacksAgent: boolean): Verdict {
+  const why = `not up within boot-timeout-minutes (${settings.timeoutMinutes}): ${shown}`;
+  // Whether it can reach Systems Manager, and by which role, is the account's doing.
+  if (lacksAgent && site.profile === undefined)
+    return { is: 'never', why: `${why}; without boot-instance-profile, its role or the network may be at fault` };
+  return { is: 'failed', why, byKey: false };
+}
+
+/** What AWS tells of an instance by now; undefined where it isn't seen. */
+async function standingOf(place: Place, id: string, test: 'status' | 'ssm'): Promise<Standing | undefined> {
+  const status = await statusOf(place, id);
+  if (status === undefined) return undefined;
+  const state = status.InstanceState?.Name ?? 'pending';
+  if (state !== 'pending' && state !== 'running') {
+    const instance = await describeInstance(place, id);
+    return { isUp: false, ended: instance ?? { State: { Name: state } }, shown: state, lacksAgent: false };
+  }
+  const ebs = status.AttachedEbsStatus?.Status;
+  const checks = [
+    ['instance', status.InstanceStatus?.Status],
+    ['system', status.SystemStatus?.Status],
+    // Nitro has it alone: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html
+    ['EBS', ebs === undefined || ebs === 'not-applicable' ? 'ok' : ebs],
+  ] as const;
+  const passed = state === 'running' && checks.every(([, one]) => one === 'ok');
+  const hasAgent = test === 'status' || (passed && (await isAgentOnline(place, id)));
+  const shown = checks.map(([name, one]) => `${name} status ${one ?? 'unknown'}`).join(', ');
+  const agent = passed && !hasAgent ? ', the agent of Systems Manager is not online' : '';
+  return { isUp: passed && hasAgent, ended: undefined, shown: `${state}; ${shown}${agent}`, lacksAgent: passed };
+}
+
+async function statusOf(place: Place, id: string) {
+  try {
+    const command = new DescribeInstanceStatusCommand({ InstanceIds: [id], IncludeAllInstances: true });
+    return (await place.ec2(command)).InstanceStatuses?.[0];
+  } catch (error) {
+    if (isAbsentInstance(error)) return undefined;
+    throw error;
+  }
+}
+
+/** https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_InstanceInformation.html */
+async function isAgentOnline(place: Place, id: string): Promise<boolean> {
+  const command = new DescribeInstanceInformationCommand({ Filters: [{ Key: 'InstanceIds', Values: [id] }] });
+  const { InstanceInformationList = [] } = await place.ssm(command);
+  return InstanceInformationList.some(({ InstanceId, PingStatus }) => InstanceId === id && PingStatus === 'Online');
+}
