@@ -70,8 +70,9 @@ describe('an AMI that comes up', () => {
     const result = await share(shared, inputs);
     // The test shows nothing of whoever else is to launch it.
     expect(result.main.annotations.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/account 222222222222 may launch the AMI .* but neither the policy nor a grant of arn/),
+      expect.stringMatching(/account 222222222222 can't use arn:.*, since neither its policy nor a grant allows it/),
     ]);
+    expect(result.main.stdout).toMatch(/eu-west-1 +account 222222222222 can't use/);
     expect(result.post.annotations).toEqual([]);
     const { simulator } = result;
     const [instance] = launchedIn(simulator);
@@ -405,7 +406,7 @@ test('a right that is lacking is told with the statement that gives it', async (
   const denied = { kind: 'refusal', action: 'RunInstances', mutating: true, code, message } as const;
   const { error } = await share(bootCase({}, { faults: [denied] }), byStatus);
   expect(error).toMatch(
-    /could not be tested.*iam:PassRole.*What to do: add to .*"Action":"iam:PassRole","Resource":"arn:aws:iam::\d+:role\/boot-role"/s,
+    /could not be tested.*iam:PassRole.*What to do: .*set BootRoleArns=arn\S+; else add to .*"Action":"iam:PassRole","Resource":"arn:aws:iam::\d+:role\/boot-role"/s,
   );
 });
 

@@ -18,9 +18,6 @@ const foundLater = new Set([
   // Systems Manager knows no dry runs, and EC2 looks at the role of a profile once it has found the AMI.
   'SeeWhereAndWhetherItBoots ssm:DescribeInstanceInformation',
   'LaunchWithTheProfile iam:PassRole',
-  // They are read of the key once its AMI has passed.
-  'SeeWhoMayUseTheKey kms:ListGrants',
-  'SeeWhoMayUseTheKey kms:GetKeyPolicy',
   // EC2 asks in the role's name.
   'LetEc2UseTheSourceKey kms:CreateGrant',
   'LetEc2UseTheHubKeys kms:CreateGrant',

@@ -182,7 +182,7 @@ export const features: Record<string, Feature> = {
   'a boot test': {
     of: procedure,
     options: {
-      policies: ['target-boot-test', 'target-boot-role', 'target-grant-key'],
+      policies: ['target-boot-test', 'target-boot-role'],
       target: {
         launch: {
           subnets: [{ id: 'subnet-0a0a0a0a', zone: `${targetRegion}b`, tags: { tier: 'test' } }],
@@ -196,7 +196,6 @@ export const features: Record<string, Feature> = {
       'boot-subnet': 'tag:tier=test',
       'boot-security-group': 'sg-0a0a0a0a',
       'boot-instance-profile': 'booted',
-      'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
     },
   },
 };

@@ -29383,7 +29383,21 @@ const features = {
 			"imagebuilder:GetContainerRecipe"
 		],
 		"InstanceTypes=true": ["ec2:ReplaceImageInstanceTypeSpecification"],
-		"RecycleBin=true": ["ec2:RestoreImageFromRecycleBin"]
+		"RecycleBin=true": ["ec2:RestoreImageFromRecycleBin"],
+		"BootTest=true": [
+			"ec2:DescribeSubnets",
+			"ec2:DescribeSecurityGroups",
+			"ec2:DescribeInstanceTypes",
+			"ec2:DescribeInstanceTypeOfferings",
+			"ec2:DescribeInstances",
+			"ec2:DescribeInstanceStatus",
+			"ec2:RunInstances",
+			"ec2:TerminateInstances",
+			"ec2:GetConsoleOutput",
+			"ec2:GetConsoleScreenshot",
+			"ssm:DescribeInstanceInformation"
+		],
+		"BootRoleArns=<arn>": ["iam:PassRole"]
 	}
 };
 const lists = {
@@ -29399,7 +29413,7 @@ function parametersFor({ side, action, resources }) {
 	const parameters = (side === void 0 ? Object.values(features) : [features[side]]).flatMap((one) => Object.entries(one).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []));
 	if (parameters.length === 0) return void 0;
 	const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? "") ?? [];
-	return `set ${[...new Set(parameters)].join(" or ").replace("<parameter>", name ?? "<parameter>")}`;
+	return `set ${[...new Set(parameters)].join(" or ")}`.replace("<parameter>", name ?? "<parameter>").replace("<arn>", resources[0] ?? "<arn>");
 }
 function templateFirst(parameters, statement) {
 	return parameters === void 0 ? statement : `where templates/ made the role, ${parameters}; else ${statement}`;

@@ -45,6 +45,20 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
     ],
     'InstanceTypes=true': ['ec2:ReplaceImageInstanceTypeSpecification'],
     'RecycleBin=true': ['ec2:RestoreImageFromRecycleBin'],
+    'BootTest=true': [
+      'ec2:DescribeSubnets',
+      'ec2:DescribeSecurityGroups',
+      'ec2:DescribeInstanceTypes',
+      'ec2:DescribeInstanceTypeOfferings',
+      'ec2:DescribeInstances',
+      'ec2:DescribeInstanceStatus',
+      'ec2:RunInstances',
+      'ec2:TerminateInstances',
+      'ec2:GetConsoleOutput',
+      'ec2:GetConsoleScreenshot',
+      'ssm:DescribeInstanceInformation',
+    ],
+    'BootRoleArns=<arn>': ['iam:PassRole'],
   },
 };
 
@@ -70,7 +84,8 @@ export function parametersFor({ side, action, resources }: Lack): string | undef
   );
   if (parameters.length === 0) return undefined;
   const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? '') ?? [];
-  return `set ${[...new Set(parameters)].join(' or ').replace('<parameter>', name ?? '<parameter>')}`;
+  const set = `set ${[...new Set(parameters)].join(' or ')}`;
+  return set.replace('<parameter>', name ?? '<parameter>').replace('<arn>', resources[0] ?? '<arn>');
 }
 
 /** By which parameter a target's template is told of a key of the source account. */

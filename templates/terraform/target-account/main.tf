@@ -597,15 +597,6 @@ resource "aws_iam_role_policy" "target_boot_test" {
         }
       },
       {
-        "Sid" : "SeeWhoMayUseTheKey",
-        "Effect" : "Allow",
-        "Action" : [
-          "kms:ListGrants",
-          "kms:GetKeyPolicy"
-        ],
-        "Resource" : aws_kms_key.this.arn
-      },
-      {
         "Sid" : "LaunchNothingElse",
         "Effect" : "Deny",
         "Action" : [
