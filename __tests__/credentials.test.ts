@@ -5,6 +5,7 @@ import { type ActionResult, runJob, startAction } from '../simulator/runner.ts';
 import { delegatingPolicy } from '../simulator/scenario.ts';
 import { type Case, customerKey, procedure, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
+import { AwsCallError, isTransient, isWithoutEffect } from '../src/aws/errors.ts';
 import { share } from './shared-case.ts';
 
 const slow = { timings: { secondsPerGiB: 0.2 } };
@@ -93,6 +94,33 @@ describe('where there is no token', () => {
     expect(error).toMatch(/GitHub gave no ID token for audience sts.amazonaws.com: the token endpoint answered 403/);
     // The source's role and the target's.
     expect(simulator.calls.filter(({ service }) => service === 'token').length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('failures before a connection stood', () => {
+  const failure = (code: string, more: object = {}, message = code) =>
+    Object.assign(new Error(message), { code, ...more });
+
+  test.each([
+    ['a proxy that is down', failure('ERR_PROXY_TUNNEL', { statusCode: 503 })],
+    ['a proxy that hangs up', failure('ERR_PROXY_TUNNEL')],
+    ['a reset at connect', failure('ECONNRESET', { syscall: 'connect' })],
+    [
+      'TLS broken off',
+      failure('ECONNRESET', {}, 'Client network socket disconnected before secure TLS connection was established'),
+    ],
+    ['DNS', failure('EAI_AGAIN', { syscall: 'getaddrinfo' })],
+  ])('%s: had no effect, and passes', (_, error) => {
+    const call = new AwsCallError({ action: 'CopySnapshot', where: { account: '1', region: 'r' } }, error);
+    for (const one of [error, call]) expect([isWithoutEffect(one), isTransient(one)]).toEqual([true, true]);
+  });
+
+  test.each([
+    ['a reset of a connection may have had one', failure('ECONNRESET', { syscall: 'read' }), true],
+    ['a proxy that refuses lasts', failure('ERR_PROXY_TUNNEL', { statusCode: 407 }), false],
+    ['a bad certificate lasts', failure('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), false],
+  ])('%s', (_, error, passes) => {
+    expect([isWithoutEffect(error), isTransient(error)]).toEqual([false, passes]);
   });
 });
 
