@@ -3,8 +3,16 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { type ActionResult, runJob, startAction } from '../simulator/runner.ts';
 import { delegatingPolicy } from '../simulator/scenario.ts';
-import { type Case, customerKey, procedure, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
+import {
+  type Case,
+  customerKey,
+  procedure,
+  sourceAccount,
+  sourceRegion,
+  targetAccount,
+} from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
+import { AwsCallError, isTransient, isWithoutEffect } from '../src/aws/errors.ts';
 import { share } from './shared-case.ts';
 
 const slow = { timings: { secondsPerGiB: 0.2 } };
@@ -88,11 +96,77 @@ describe('where there is no token', () => {
     expect(simulator.calls).toEqual([]);
   });
 
-  test('a token that is refused for good is not asked for again and again', async () => {
-    const { error, simulator } = await share(procedure({ faults: [{ kind: 'token-endpoint', status: 403 }] }));
+  test.each([
+    ['', {}],
+    [', with a page that is no JSON', { body: '<html>Forbidden</html>' }],
+  ])('a token that is refused for good%s is not asked for again and again', async (_, answer) => {
+    const { error, simulator } = await share(
+      procedure({ faults: [{ kind: 'token-endpoint', status: 403, ...answer }] }),
+    );
     expect(error).toMatch(/GitHub gave no ID token for audience sts.amazonaws.com: the token endpoint answered 403/);
     // The source's role and the target's.
     expect(simulator.calls.filter(({ service }) => service === 'token').length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('one ID token', () => {
+  const tokensOf = ({ simulator }: Awaited<ReturnType<typeof share>>) =>
+    simulator.calls.filter(({ service }) => service === 'token').length;
+
+  test('serves all roles', async () => {
+    const result = await share(customerKey());
+    expect(result.main.conclusion).toBe('success');
+    expect(result.simulator.calls.filter(({ action }) => action === 'AssumeRoleWithWebIdentity').length).toBe(2);
+    expect(tokensOf(result)).toBe(1);
+  });
+
+  test.each(['InvalidIdentityToken', 'ExpiredTokenException'])('after %s a fresh one is asked for', async (code) => {
+    const refused = {
+      kind: 'refusal',
+      action: 'AssumeRoleWithWebIdentity',
+      holds: targetAccount,
+      code,
+      times: 1,
+    } as const;
+    const result = await share(customerKey({ faults: [refused] }));
+    expect(result.error).toBe('');
+    expect(tokensOf(result)).toBe(2);
+  });
+
+  test('is not used again once it is about to end', async () => {
+    const result = await share(customerKey({ timings: { secondsPerGiB: 100 }, sessionSeconds: 900 }));
+    expect(result.error).toBe('');
+    const assumed = result.simulator.calls.filter(({ action }) => action === 'AssumeRoleWithWebIdentity');
+    expect(assumed.length).toBeGreaterThan(2);
+    expect(assumed.filter(({ outcome }) => outcome !== 'ok')).toEqual([]);
+    expect(tokensOf(result)).toBeGreaterThan(1);
+  });
+});
+
+describe('failures before a connection stood', () => {
+  const failure = (code: string, more: object = {}, message = code) =>
+    Object.assign(new Error(message), { code, ...more });
+
+  test.each([
+    ['a proxy that is down', failure('ERR_PROXY_TUNNEL', { statusCode: 503 })],
+    ['a proxy that hangs up', failure('ERR_PROXY_TUNNEL')],
+    ['a reset at connect', failure('ECONNRESET', { syscall: 'connect' })],
+    [
+      'TLS broken off',
+      failure('ECONNRESET', {}, 'Client network socket disconnected before secure TLS connection was established'),
+    ],
+    ['DNS', failure('EAI_AGAIN', { syscall: 'getaddrinfo' })],
+  ])('%s: had no effect, and passes', (_, error) => {
+    const call = new AwsCallError({ action: 'CopySnapshot', where: { account: '1', region: 'r' } }, error);
+    for (const one of [error, call]) expect([isWithoutEffect(one), isTransient(one)]).toEqual([true, true]);
+  });
+
+  test.each([
+    ['a reset of a connection may have had one', failure('ECONNRESET', { syscall: 'read' }), true],
+    ['a proxy that refuses lasts', failure('ERR_PROXY_TUNNEL', { statusCode: 407 }), false],
+    ['a bad certificate lasts', failure('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), false],
+  ])('%s', (_, error, passes) => {
+    expect([isWithoutEffect(error), isTransient(error)]).toEqual([false, passes]);
   });
 });
 

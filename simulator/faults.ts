@@ -37,7 +37,7 @@ export type Fault = Readonly<{
   ms?: number;
   /** For `token-endpoint`, `refusal` and `garbled`, the HTTP status. */
   status?: number;
-  /** For `garbled`: what is answered, instead of the answer cut off. */
+  /** For `garbled`: what is answered, instead of the answer cut off; for `token-endpoint`, the body of the refusal. */
   body?: string;
   /** For `refusal`, the error's code. */
   code?: string;

@@ -220,21 +220,15 @@ export async function startSimulator(
     calls.push(call);
     const fault = faults.strike({ ...call, body: '' });
     if (fault?.kind === 'reset') return 'closed';
-    const status =
-      fault?.kind === 'token-endpoint'
-        ? (fault.status ?? 503)
-        : headers.authorization === `Bearer ${runnerToken}`
-          ? 200
-          : 401;
+    const { status: struck = 503, body = '{"message":"refused"}' } = fault ?? {};
+    const known = headers.authorization === `Bearer ${runnerToken}` ? 200 : 401;
+    const status = fault?.kind === 'token-endpoint' ? struck : known;
     if (fault !== undefined) call.fault = fault.kind;
     call.outcome = status === 200 ? 'ok' : String(status);
     return {
       status,
       headers: { 'content-type': 'application/json' },
-      body:
-        status === 200
-          ? JSON.stringify({ value: issueToken(searchParams.get('audience') ?? '') })
-          : '{"message":"refused"}',
+      body: status === 200 ? JSON.stringify({ value: issueToken(searchParams.get('audience') ?? '') }) : body,
     };
   }
 

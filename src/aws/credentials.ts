@@ -56,6 +56,7 @@ export function openSessions(from: SessionSource): Sessions {
     known.set(key, session);
     return session;
   };
+  const tokens = idTokens(from);
   const ambient = () => memo('ambient', () => renewing(() => ambientCredentials(host), now));
   let source: Session | undefined;
 
@@ -63,7 +64,7 @@ export function openSessions(from: SessionSource): Sessions {
     const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({ Key, Value: fill(value, where) }));
     const role = { roleArn, sessionName: fill(options.sessionName, where), tags };
     return memo(JSON.stringify(role), () => {
-      if (by === undefined && offersToken(host)) return renewing(() => assumeByToken(role, from), now);
+      if (by === undefined && offersToken(host)) return renewing(() => assumeByToken(role, tokens, from), now);
       return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
     });
   };
@@ -154,7 +155,7 @@ function roleWhere({ roleArn }: Pick<Role, 'roleArn'>, region: string): Where {
   return { account: roleArn.split(':')[4] ?? '', region };
 }
 
-async function assumeByToken(role: Role, from: SessionSource): Promise<Identity> {
+async function assumeByToken(role: Role, tokens: IdTokens, from: SessionSource): Promise<Identity> {
   const { options, host, signal } = from;
   const sts = new STSClient({
     ...clientDefaults,
@@ -163,9 +164,7 @@ async function assumeByToken(role: Role, from: SessionSource): Promise<Identity>
   });
   let claims: Claims | undefined;
   const remedy = (error: unknown) => (hasCode(error, 'AccessDenied') && claims ? trustRemedy(role, claims) : undefined);
-  return retrySts({ action: 'AssumeRoleWithWebIdentity', role, remedy }, from, async () => {
-    // A token lives five minutes, so each try gets its own.
-    const token = await fetchToken(options.audience, host, signal);
+  const assumeBy = ({ token }: IdToken) => {
     claims = claimsOf(token);
     return sts.send(
       new AssumeRoleWithWebIdentityCommand({
@@ -176,7 +175,70 @@ async function assumeByToken(role: Role, from: SessionSource): Promise<Identity>
       }),
       { abortSignal: signal },
     );
+  };
+  return retrySts({ action: 'AssumeRoleWithWebIdentity', role, remedy }, from, async () => {
+    const used = tokens.current();
+    if (used === undefined) return assumeBy(await tokens.fresh());
+    const token = await used;
+    try {
+      return await assumeBy(token);
+    } catch (error) {
+      if (!hasCode(error, ...tokenCodes)) throw error;
+      return assumeBy(await tokens.fresh(token));
+    }
   });
+}
+
+/** What STS says of a token that it doesn't take: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html */
+const tokenCodes = ['ExpiredToken', 'ExpiredTokenException', 'InvalidIdentityToken', 'InvalidIdentityTokenException'];
+
+type IdToken = Readonly<{ token: string; reusableUntil: number }>;
+
+/** GitHub's ID tokens: one serves all roles for as long as it lives for another minute. */
+type IdTokens = Readonly<{
+  /** The token to use, undefined where there is none yet or it is about to end. */
+  current(): Promise<IdToken> | undefined;
+  /** A new token; the one that another call got meanwhile, where that isn't the `refused` one. */
+  fresh(refused?: IdToken): Promise<IdToken>;
+}>;
+
+const reserveMs = 60_000;
+
+function idTokens({ options, host, signal }: SessionSource): IdTokens {
+  const { now } = host.clock;
+  let pending: Promise<IdToken> | undefined;
+  let latest: IdToken | undefined;
+
+  const request = async (): Promise<IdToken> => {
+    const askedAt = now();
+    try {
+      const token = await fetchToken(options.audience, host, signal);
+      latest = { token, reusableUntil: askedAt + lifetimeMs(token) - reserveMs };
+      return latest;
+    } finally {
+      pending = undefined;
+    }
+  };
+  const current = () => {
+    if (pending !== undefined) return pending;
+    return latest !== undefined && now() < latest.reusableUntil ? Promise.resolve(latest) : undefined;
+  };
+  return {
+    current,
+    fresh(refused) {
+      if (latest === refused) latest = undefined;
+      const other = current();
+      if (other !== undefined) return other;
+      pending = request();
+      return pending;
+    },
+  };
+}
+
+/** How long a token lives, by its own times, so that a wrong clock of the machine doesn't matter; 0 if it can't be read. */
+function lifetimeMs(token: string): number {
+  const { iat, exp } = payloadOf(token);
+  return typeof iat === 'number' && typeof exp === 'number' ? (exp - iat) * 1000 : 0;
 }
 
 /** A role assumed from a role's session may last an hour: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html */
@@ -205,14 +267,16 @@ type Claims = Readonly<{ iss: string; aud: string; sub: string }>;
 
 /** The claims of a token, or undefined where it is none that can be read. AWS checks it; here it is only told. */
 function claimsOf(token: string): Claims | undefined {
+  const { iss, aud, sub } = payloadOf(token);
+  return typeof iss === 'string' && typeof aud === 'string' && typeof sub === 'string' ? { iss, aud, sub } : undefined;
+}
+
+function payloadOf(token: string): Readonly<Record<string, unknown>> {
   try {
-    const payload = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Partial<Claims>;
-    const { iss, aud, sub } = payload;
-    return typeof iss === 'string' && typeof aud === 'string' && typeof sub === 'string'
-      ? { iss, aud, sub }
-      : undefined;
+    const payload: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    return typeof payload === 'object' && payload !== null ? { ...payload } : {};
   } catch {
-    return undefined;
+    return {};
   }
 }
 
@@ -338,8 +402,11 @@ async function requestToken(audience: string, { env, http, runner }: Host, signa
     },
   });
   const { response } = await http.handle(request, { abortSignal: signal });
-  const { value } = JSON.parse((await text(response.body)) || '{}') as { value?: string };
-  if (response.statusCode !== 200 || !value) throw new TokenRefused(response.statusCode);
+  const body = await text(response.body);
+  // Of a refusal only the status counts: what is between may answer with a page that is no JSON.
+  if (response.statusCode !== 200) throw new TokenRefused(response.statusCode);
+  const { value } = JSON.parse(body || '{}') as { value?: string };
+  if (!value) throw new TokenRefused(response.statusCode);
   runner.mask(value);
   return value;
 }

@@ -131,13 +131,27 @@ export function isThrottling(error: unknown): boolean {
 // Failures before a connection stood: AWS has seen nothing of the request.
 const unsentCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
+/**
+ * Whether no connection stood, so that AWS has seen nothing of the request. A proxy that refuses the tunnel with 4xx
+ * doesn't count, since it will refuse the next one, too: Node gives the status with ERR_PROXY_TUNNEL, and none where
+ * the proxy gave no answer. TLS that was never established says so in words: https://github.com/nodejs/node lib/_tls_wrap.js
+ */
+function isUnsent(error: unknown): boolean {
+  if (error instanceof AwsCallError) return isUnsent(error.cause);
+  const code = errorCode(error);
+  if (unsentCodes.has(code)) return true;
+  const { statusCode, syscall } = error as { statusCode?: number; syscall?: string };
+  if (code === 'ERR_PROXY_TUNNEL') return statusCode === undefined || statusCode >= 500;
+  if (!['ECONNRESET', 'ETIMEDOUT'].includes(code)) return false;
+  return syscall === 'connect' || /before secure TLS connection was established/.test(errorMessage(error));
+}
+
 /** Whether the request certainly had no effect, so that repeating it cannot make anything twice. */
 export function isWithoutEffect(error: unknown): boolean {
-  return isThrottling(error) || unsentCodes.has(errorCode(error)) || isExpired(error);
+  return isThrottling(error) || isUnsent(error) || isExpired(error);
 }
 
 const transientCodes = new Set([
-  ...unsentCodes,
   'ECONNRESET',
   'ECONNABORTED',
   'EPIPE',
@@ -170,7 +184,7 @@ const capacityCodes = ['InsufficientInstanceCapacity', 'InsufficientHostCapacity
 /** Whether the same request may well succeed a little later; what it did meanwhile is not known. */
 export function isTransient(error: unknown): boolean {
   if (hasCode(error, ...capacityCodes)) return false;
-  return transientCodes.has(errorCode(error)) || isServerError(error) || isClosedConnection(error);
+  return transientCodes.has(errorCode(error)) || isUnsent(error) || isServerError(error) || isClosedConnection(error);
 }
 
 /** Whether the service answered that it failed. 501 says that there is no such action, now or later. */
