@@ -127,6 +127,6 @@ test('a source role that may make grants for AWS’s resources only is told of t
   );
   const { error } = await share({ ...shared, scenario });
   expect(error).toMatch(
-    /ami-source is not allowed to call kms:CreateGrant on arn:.*\n.*What to do: add to its policy: .*; or, if it is to make grants for AWS resources only \(kms:GrantIsForAWSResource\), set source-key-access to policy, which takes kms:GetKeyPolicy and kms:PutKeyPolicy; or to existing/,
+    /ami-source is not allowed to call kms:CreateGrant on arn:.*\n.*What to do: where templates\/ made the role, .*; else add to its policy: .*; or, if it is to make grants for AWS resources only \(kms:GrantIsForAWSResource\), set source-key-access to policy, which takes kms:GetKeyPolicy and kms:PutKeyPolicy .*; or to existing/,
   );
 });

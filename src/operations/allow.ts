@@ -70,7 +70,7 @@ function commandOf({ source, leaseId }: Job, { key, principalArn }: Allow & { by
 
 /** For a role that is to make no grants but for AWS's own resources: it may be meant so. */
 const otherAccess =
-  'or, if it is to make grants for AWS resources only (kms:GrantIsForAWSResource), set source-key-access to policy, which takes kms:GetKeyPolicy and kms:PutKeyPolicy; or to existing, where the policy of the key lets the target accounts use it already';
+  'or, if it is to make grants for AWS resources only (kms:GrantIsForAWSResource), set source-key-access to policy, which takes kms:GetKeyPolicy and kms:PutKeyPolicy (KeyAccessByPolicy=true in templates/); or to existing, if the policy of the key already lets the target accounts use it';
 
 export function asksToAllow(operation: Allow, asking: Asking): Question[] {
   const { key } = operation;
