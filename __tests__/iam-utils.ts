@@ -1,7 +1,7 @@
 import * as real from '../node_modules/@cloud-copilot/iam-utils/dist/esm/index.js';
 
 /*
- * What iam-simulate takes of iam-utils in the tests (jest.config.js): the same, but that it remembers which types an ARN
+ * What iam-simulate takes of iam-utils in the tests (setup.mjs): the same, but that it remembers which types an ARN
  * may be of. That was a fifth of all computing, and the answer depends on nothing but what is asked.
  */
 

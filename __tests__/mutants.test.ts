@@ -20,7 +20,7 @@ type Results = Readonly<{ testResults: readonly Readonly<{ assertionResults: rea
 
 /** Runs test files of a folder that is laid out as this one. */
 function runTests(folder: string, files: readonly string[]): Promise<Results> {
-  const jest = ['--experimental-vm-modules', join(root, 'node_modules/jest/bin/jest.js')];
+  const jest = [join(root, 'node_modules/jest/bin/jest.js')];
   const args = [...jest, '--json', '--runInBand', '--runTestsByPath', ...files];
   return new Promise((resolve, reject) =>
     execFile(process.execPath, args, { cwd: folder, maxBuffer: 2 ** 26 }, (error, stdout) => {

@@ -56,6 +56,9 @@ function describe(file, { location: { start, end }, replacement, status }) {
 
 const flat = (lines) => lines.map((line) => line.trim()).join(' ');
 
+/** Stryker loads the modules anew for each mutant, which takes jest's own contexts. */
+const isolated = { runner: 'jest-runner', transform: {}, extensionsToTreatAsEsm: ['.ts'], setupFiles: [] };
+
 async function runMutants({ mutate, tests }) {
   const file = mutate.replace(/:.*/, '');
   const report = `reports/mutants/${file.slice('src/'.length, -'.ts'.length).replaceAll('/', '-')}`;
@@ -63,7 +66,7 @@ async function runMutants({ mutate, tests }) {
     mutate: [mutate],
     testRunner: 'jest',
     testRunnerNodeArgs: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
-    jest: { enableFindRelatedTests: false, config: { testMatch: [`<rootDir>/__tests__/${tests}.ts`] } },
+    jest: { enableFindRelatedTests: false, config: { ...isolated, testMatch: [`<rootDir>/__tests__/${tests}.ts`] } },
     coverageAnalysis: 'perTest',
     concurrency: 2,
     // A busy machine makes no mutant noticed.
