@@ -146,6 +146,43 @@ describe('credentials', () => {
     expect(result.simulator.calls.some(({ service }) => service === 'token')).toBe(false);
   });
 
+  test('credentials: environment assumes the roles from it, although there is a token', async () => {
+    const admin = `arn:aws:iam::${sourceAccount}:user/admin`;
+    const ambient = procedure({ ambient: { account: sourceAccount } });
+    const shared = trusting({ 'ami-source': admin, 'ami-target': admin }, ambient, false);
+    const inputs = { 'external-id': 'golden' };
+    const refused = await share(shared, inputs);
+    expect(refused.error).toMatch(
+      /if the role trusts the credentials in the environment, set credentials to environment/,
+    );
+    const result = await share(shared, { ...inputs, credentials: 'environment' });
+    expect(result.main.annotations).toMatchObject([
+      {
+        level: 'warning',
+        message: expect.stringMatching(/nothing says when \(AWS_CREDENTIAL_EXPIRATION is not set\)/),
+      },
+    ]);
+    expectTargets(result, shared.amiId);
+    expect(result.simulator.calls.filter(({ service }) => service === 'token')).toEqual([]);
+  });
+
+  test('without a source role, the environment is the source', async () => {
+    const ambient = { account: sourceAccount, role: 'ami-source' };
+    const shared = trusting(
+      { 'ami-target': `arn:aws:iam::${sourceAccount}:role/ami-source` },
+      procedure({ ambient }),
+      true,
+    );
+    const inputs = { 'source-role-arn': '', 'external-id': 'golden' };
+    const result = await share(shared, { ...inputs, credentials: 'environment' });
+    expectTargets(result, shared.amiId);
+    const none = await share(procedure(), { ...inputs, credentials: 'environment' });
+    expect(none.error).toMatch(/credentials is environment, and the environment has none/);
+    const byToken = await share(shared, { ...inputs, credentials: 'oidc' });
+    expect(byToken.error).toMatch(/source-role-arn: .*is needed with credentials: oidc/);
+    expect(byToken.simulator.calls).toEqual([]);
+  });
+
   test('session tags go where AssumeRole is called, and nowhere else', async () => {
     const mayTag = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'sts:TagSession', Resource: '*' }] };
     const shared = trusting({ 'ami-target': `arn:aws:iam::${sourceAccount}:role/ami-source` }, procedure(), true);

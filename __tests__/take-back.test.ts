@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { basename } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { fanOut, sourceAccount, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
+import { fanOut, procedure, sourceAccount, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import type { Files } from '../src/host.ts';
 import { openLedger, savedLedger } from '../src/ledger.ts';
 import { runAction, startAction, startSimulator } from './in-process.ts';
@@ -94,6 +94,29 @@ describe('post', () => {
       /warning: left behind: the SSM parameter \/golden\/latest in .*ParameterVersionNotFound/,
     );
     await simulator.close();
+  });
+
+  test('touches nothing where the environment has the credentials of another account by now', async () => {
+    const shared = procedure({ ambient: { account: sourceAccount, role: 'ami-source' } });
+    const simulator = await startSimulator(shared.scenario);
+    const run = { inputs: { ...shared.inputs, 'source-role-arn': '' }, env: simulator.env };
+    const action = startAction(run);
+    simulator.onCall(({ action: called, mutating }) => {
+      if (called === 'CreateTags' && mutating) action.kill();
+    });
+    const { state, temp } = await action.result;
+    const other = await startSimulator(procedure({ ambient: { account: targetAccount } }).scenario);
+    const ran = await runAction({ ...run, env: other.env, entry: 'post', state, temp });
+    expect(ran.annotations).toMatchObject([
+      {
+        level: 'warning',
+        message: expect.stringMatching(
+          `the credentials in the environment are of account ${targetAccount} now, and the run's were of ${sourceAccount}`,
+        ),
+      },
+    ]);
+    expect(other.calls.filter(({ mutating }) => mutating)).toEqual([]);
+    await Promise.all([simulator.close(), other.close()]);
   });
 
   test('acts on the file that main wrote, and on no other', async () => {

@@ -1,3 +1,4 @@
+import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import pLimit from 'p-limit';
 import { openClients, type Place, placesOf } from './aws/clients.ts';
 import { openSessions } from './aws/credentials.ts';
@@ -65,6 +66,11 @@ async function takeBack(
       return [name, placesOf(clients, { account, session: own, signal })(region)];
     }),
   );
+  const fromEnvironment = [
+    ...(source.roleArn === undefined ? [at(source.region)] : []),
+    ...(state.targets[''] ?? []).flatMap((name) => targets.find(([other]) => other === name)?.[1] ?? []),
+  ];
+  await Promise.all(fromEnvironment.map(refuseOtherAccount));
   const byName = new Map(targets);
   const done: string[] = [];
   const parameters = new Set(state.promotions);
@@ -99,6 +105,15 @@ async function takeBack(
   }
   // A later pass finds again what an earlier one has done, until AWS shows it.
   return { done: [...new Set(done)], failed };
+}
+
+/** Another step may have put other credentials into the environment since the run: in that account, nothing is the run's. */
+async function refuseOtherAccount({ account, sts }: Place): Promise<void> {
+  const { Account } = await sts(new GetCallerIdentityCommand({}));
+  if (Account !== account)
+    throw new Error(
+      `the credentials in the environment are of account ${Account} now, and the run's were of ${account}. What to do: run it again with those; it takes back what is left`,
+    );
 }
 
 /**

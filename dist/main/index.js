@@ -456,11 +456,19 @@ const unsentCodes = new Set([
 	"EHOSTUNREACH",
 	"ENETUNREACH"
 ]);
+function isUnsent(error) {
+	if (error instanceof AwsCallError) return isUnsent(error.cause);
+	const code = errorCode(error);
+	if (unsentCodes.has(code)) return true;
+	const { statusCode, syscall } = error;
+	if (code === "ERR_PROXY_TUNNEL") return statusCode === void 0 || statusCode >= 500;
+	if (!["ECONNRESET", "ETIMEDOUT"].includes(code)) return false;
+	return syscall === "connect" || /before secure TLS connection was established/.test(errorMessage(error));
+}
 function isWithoutEffect(error) {
-	return isThrottling(error) || unsentCodes.has(errorCode(error)) || isExpired(error);
+	return isThrottling(error) || isUnsent(error) || isExpired(error);
 }
 const transientCodes = new Set([
-	...unsentCodes,
 	"ECONNRESET",
 	"ECONNABORTED",
 	"EPIPE",
@@ -495,7 +503,7 @@ const capacityCodes = [
 ];
 function isTransient(error) {
 	if (hasCode(error, ...capacityCodes)) return false;
-	return transientCodes.has(errorCode(error)) || isServerError$1(error) || isClosedConnection(error);
+	return transientCodes.has(errorCode(error)) || isUnsent(error) || isServerError$1(error) || isClosedConnection(error);
 }
 function isServerError$1(error) {
 	const status = httpStatus(error) ?? 0;
@@ -787,6 +795,7 @@ const inputDefaults = {
 	targets: "",
 	"optional-targets": "",
 	"exclude-targets": "",
+	credentials: "auto",
 	"role-chaining": "false",
 	"external-id": "",
 	"role-session-name": "share-encrypted-ami",
@@ -7501,6 +7510,11 @@ const keyAccesses = [
 	"policy",
 	"existing"
 ];
+const credentialSources = [
+	"auto",
+	"oidc",
+	"environment"
+];
 function readSettings(reader, run) {
 	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
 	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
@@ -7512,6 +7526,8 @@ function readSettings(reader, run) {
 		const problem = roleProblem(sourceRole, partition);
 		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
 	}
+	const from = reader.oneOf("credentials", credentialSources);
+	if (from === "oidc" && sourceRole === void 0) reader.note("source-role-arn", "", "is needed with credentials: oidc, which takes none from the environment");
 	const sourceKey = reader.optional("source-kms-key");
 	if (sourceKey !== void 0) {
 		const problem = keyProblem$1(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
@@ -7526,6 +7542,7 @@ function readSettings(reader, run) {
 			keyAccess: reader.oneOf("source-key-access", keyAccesses)
 		},
 		credentials: {
+			from,
 			roleChaining: reader.flag("role-chaining"),
 			externalId: reader.checked("external-id", reader.optional("external-id"), {
 				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
@@ -44704,7 +44721,8 @@ function openSessions(from) {
 		known.set(key, session);
 		return session;
 	};
-	const ambient = () => memo("ambient", () => renewing(() => ambientCredentials(host), now));
+	const tokens = idTokens(from);
+	const ambient = () => memo("ambient", () => renewing(() => ambientCredentials(from), now));
 	let source;
 	const assume = (roleArn, where, by) => {
 		const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({
@@ -44717,12 +44735,16 @@ function openSessions(from) {
 			tags
 		};
 		return memo(JSON.stringify(role), () => {
-			if (by === void 0 && offersToken(host)) return renewing(() => assumeByToken(role, from), now);
+			if (by === void 0 && usesToken(options, host)) return renewing(() => assumeByToken(role, tokens, from), now);
 			return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
 		});
 	};
 	return {
 		ambient,
+		endsUnknown() {
+			const identity = known.get("ambient")?.current();
+			return identity?.sessionToken !== void 0 && identity.expiration === void 0;
+		},
 		source(roleArn) {
 			source = roleArn === void 0 ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), void 0);
 			return source;
@@ -44730,8 +44752,11 @@ function openSessions(from) {
 		target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : void 0)
 	};
 }
-function usesAssumeRole({ roleChaining }, host) {
-	return roleChaining || !offersToken(host);
+function usesAssumeRole(options, host) {
+	return options.roleChaining || !usesToken(options, host);
+}
+function usesToken({ from }, host) {
+	return from === "oidc" || from === "auto" && offersToken(host);
 }
 function offersToken({ env }) {
 	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
@@ -44773,14 +44798,16 @@ function renewing(fetch, now) {
 		}
 	};
 }
-async function ambientCredentials(host) {
+async function ambientCredentials({ options, host }) {
+	if (options.from === "oidc") throw new CredentialsError("credentials is oidc, which takes none from the environment: every account needs a role, in target-role-arn or targets.");
 	try {
 		return await host.ambientCredentials();
 	} catch (error) {
-		throw new CredentialsError(noCredentials(error, host), { cause: error });
+		throw new CredentialsError(noCredentials(error, options, host), { cause: error });
 	}
 }
-function noCredentials(error, { env }) {
+function noCredentials(error, { from }, { env }) {
+	if (from === "environment") return `credentials is environment, and the environment has none. Run aws-actions/configure-aws-credentials before. (${errorMessage(error)})`;
 	return `There are no AWS credentials: the runner offers no ID token, and the environment has none. Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${env.GITHUB_EVENT_NAME === "pull_request" ? " A pull request from a fork is never given an ID token." : ""} (${errorMessage(error)})`;
 }
 function roleWhere({ roleArn }, region) {
@@ -44789,7 +44816,7 @@ function roleWhere({ roleArn }, region) {
 		region
 	};
 }
-async function assumeByToken(role, from) {
+async function assumeByToken(role, tokens, from) {
 	const { options, host, signal } = from;
 	const sts = new STSClient({
 		...clientDefaults,
@@ -44797,13 +44824,12 @@ async function assumeByToken(role, from) {
 		region: options.stsRegion
 	});
 	let claims;
-	const remedy = (error) => hasCode(error, "AccessDenied") && claims ? trustRemedy(role, claims) : void 0;
-	return retrySts({
-		action: "AssumeRoleWithWebIdentity",
-		role,
-		remedy
-	}, from, async () => {
-		const token = await fetchToken(options.audience, host, signal);
+	const remedy = (error) => {
+		if (!hasCode(error, "AccessDenied", ...tokenCodes)) return void 0;
+		const remedies = [claims && hasCode(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
+		return remedies.length > 0 ? remedies.join("; or ") : void 0;
+	};
+	const assumeBy = ({ token }) => {
 		claims = claimsOf(token);
 		return sts.send(new AssumeRoleWithWebIdentityCommand({
 			RoleArn: role.roleArn,
@@ -44811,7 +44837,72 @@ async function assumeByToken(role, from) {
 			WebIdentityToken: token,
 			DurationSeconds: options.durationSeconds
 		}), { abortSignal: signal });
+	};
+	return retrySts({
+		action: "AssumeRoleWithWebIdentity",
+		role,
+		remedy
+	}, from, async () => {
+		const used = tokens.current();
+		if (used === void 0) return assumeBy(await tokens.fresh());
+		const token = await used;
+		try {
+			return await assumeBy(token);
+		} catch (error) {
+			if (!hasCode(error, ...tokenCodes)) throw error;
+			return assumeBy(await tokens.fresh(token));
+		}
 	});
+}
+const tokenCodes = [
+	"ExpiredToken",
+	"ExpiredTokenException",
+	"InvalidIdentityToken",
+	"InvalidIdentityTokenException"
+];
+function elsewhere({ env }) {
+	return [
+		"AWS_ACCESS_KEY_ID",
+		"AWS_PROFILE",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI"
+	].some((name) => env[name]) ? ["if the role trusts the credentials in the environment, set credentials to environment"] : [];
+}
+const reserveMs = 6e4;
+function idTokens({ options, host, signal }) {
+	const { now } = host.clock;
+	let pending;
+	let latest;
+	const request = async () => {
+		const askedAt = now();
+		try {
+			const token = await fetchToken(options.audience, host, signal);
+			latest = {
+				token,
+				reusableUntil: askedAt + lifetimeMs(token) - reserveMs
+			};
+			return latest;
+		} finally {
+			pending = void 0;
+		}
+	};
+	const current = () => {
+		if (pending !== void 0) return pending;
+		return latest !== void 0 && now() < latest.reusableUntil ? Promise.resolve(latest) : void 0;
+	};
+	return {
+		current,
+		fresh(refused) {
+			if (latest === refused) latest = void 0;
+			const other = current();
+			if (other !== void 0) return other;
+			pending = request();
+			return pending;
+		}
+	};
+}
+function lifetimeMs(token) {
+	const { iat, exp } = payloadOf(token);
+	return typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1e3 : 0;
 }
 const maxChainedSeconds = 3600;
 async function assumeFrom(by, role, from) {
@@ -44834,15 +44925,19 @@ async function assumeFrom(by, role, from) {
 	}), { abortSignal: signal }));
 }
 function claimsOf(token) {
+	const { iss, aud, sub } = payloadOf(token);
+	return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
+		iss,
+		aud,
+		sub
+	} : void 0;
+}
+function payloadOf(token) {
 	try {
-		const { iss, aud, sub } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-		return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
-			iss,
-			aud,
-			sub
-		} : void 0;
+		const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+		return typeof payload === "object" && payload !== null ? { ...payload } : {};
 	} catch {
-		return;
+		return {};
 	}
 }
 function trustRemedy({ roleArn }, { iss, aud, sub }) {
@@ -44936,8 +45031,10 @@ async function requestToken(audience, { env, http, runner }, signal) {
 		}
 	});
 	const { response } = await http.handle(request, { abortSignal: signal });
-	const { value } = JSON.parse(await (0,consumers_namespaceObject.text)(response.body) || "{}");
-	if (response.statusCode !== 200 || !value) throw new TokenRefused(response.statusCode);
+	const body = await (0,consumers_namespaceObject.text)(response.body);
+	if (response.statusCode !== 200) throw new TokenRefused(response.statusCode);
+	const { value } = JSON.parse(body || "{}");
+	if (!value) throw new TokenRefused(response.statusCode);
 	runner.mask(value);
 	return value;
 }
@@ -45018,6 +45115,7 @@ function openAccounts(host, settings, findings) {
 	return {
 		async openSource() {
 			const caller = await identified(sourceSession);
+			if (sessions.endsUnknown()) findings.warn("credentials", "those in the environment end at some time, and nothing says when (AWS_CREDENTIAL_EXPIRATION is not set). If they end before the run does, it fails, and what is temporary stays until the next run");
 			open.set("source", caller);
 			return caller;
 		},
@@ -48245,7 +48343,7 @@ function commandOf$3({ source, leaseId }, { key, principalArn }) {
 		Name: grantName(source.imageId, leaseId)
 	});
 }
-const otherAccess = "or, if it is to make grants for AWS resources only (kms:GrantIsForAWSResource), set source-key-access to policy, which takes kms:GetKeyPolicy and kms:PutKeyPolicy; or to existing, where the policy of the key lets the target accounts use it already";
+const otherAccess = "or, if it is to make grants for AWS resources only (kms:GrantIsForAWSResource), set source-key-access to policy, which takes kms:GetKeyPolicy and kms:PutKeyPolicy (KeyAccessByPolicy=true in templates/); or to existing, if the policy of the key already lets the target accounts use it";
 function asksToAllow(operation, asking) {
 	const { key } = operation;
 	return operation.by === "grant" ? [{

@@ -17650,7 +17650,7 @@ const _UD = "UefiData";
 const _UG = "UserGroups";
 const _UGSL = "UserGroupStringList";
 const _UGs = "UserGroup";
-const _UI = "UserId";
+const _UI$1 = "UserId";
 const _UISL = "UserIdStringList";
 const _UIT = "UnsupportedInstanceTypes";
 const _UITS = "UnsupportedInstanceTypeSet";
@@ -18215,7 +18215,7 @@ var CreateVolumePermission$ = [
 	n0$3,
 	_CVP,
 	0,
-	[_UI, _Gr],
+	[_UI$1, _Gr],
 	[[0, {
 		[_eQN]: `UserId`,
 		[_xN]: _uI
@@ -19996,7 +19996,7 @@ var LaunchPermission$ = [
 	[
 		_OArg,
 		_OUA,
-		_UI,
+		_UI$1,
 		_Gr
 	],
 	[
@@ -20065,7 +20065,7 @@ var ModifyImageAttributeRequest$ = [
 		0,
 		[() => ProductCodeStringList, { [_xN]: _PCr$1 }],
 		[() => UserGroupStringList, { [_xN]: _UGs }],
-		[() => UserIdStringList, { [_xN]: _UI }],
+		[() => UserIdStringList, { [_xN]: _UI$1 }],
 		0,
 		[() => OrganizationArnStringList, { [_xN]: _OArg }],
 		[() => OrganizationalUnitArnStringList, { [_xN]: _OUA }],
@@ -20097,7 +20097,7 @@ var ModifySnapshotAttributeRequest$ = [
 		[() => CreateVolumePermissionModifications$, 0],
 		[() => GroupNameStringList, { [_xN]: _UGs }],
 		0,
-		[() => UserIdStringList, { [_xN]: _UI }],
+		[() => UserIdStringList, { [_xN]: _UI$1 }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN]: _dR
@@ -20908,7 +20908,7 @@ var UserIdStringList = [
 	n0$3,
 	_UISL,
 	0,
-	[0, { [_xN]: _UI }]
+	[0, { [_xN]: _UI$1 }]
 ];
 var ValueStringList = [
 	1,
@@ -28337,6 +28337,7 @@ const _ARU = "AssumedRoleUser";
 const _ARWWI = "AssumeRoleWithWebIdentity";
 const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
 const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
+const _Ac = "Account";
 const _Au = "Audience";
 const _C = "Credentials";
 const _CA = "ContextAssertion";
@@ -28346,6 +28347,9 @@ const _EI = "ExternalId";
 const _ETE = "ExpiredTokenException";
 const _ETITE = "ExpiredTradeInTokenException";
 const _FPA = "FederatedProviderArn";
+const _GCI = "GetCallerIdentity";
+const _GCIR = "GetCallerIdentityRequest";
+const _GCIRe = "GetCallerIdentityResponse";
 const _I = "Issuer";
 const _IAME = "InvalidAuthorizationMessageException";
 const _ICAE = "InvalidContextAssertionException";
@@ -28391,6 +28395,7 @@ const _TCr = "TransactionContext";
 const _TIPC = "TrustedIdentityPropagationContext";
 const _TTK = "TransitiveTagKeys";
 const _Ta = "Tag";
+const _UI = "UserId";
 const _V = "Value";
 const _WIT = "WebIdentityToken";
 const _a = "arn";
@@ -28803,6 +28808,30 @@ var Credentials$ = [
 	],
 	4
 ];
+var GetCallerIdentityRequest$ = [
+	3,
+	n0,
+	_GCIR,
+	0,
+	[],
+	[]
+];
+var GetCallerIdentityResponse$ = [
+	3,
+	n0,
+	_GCIRe,
+	0,
+	[
+		_UI,
+		_Ac,
+		_A
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
 var OriginIdentity$ = [
 	3,
 	n0,
@@ -28906,6 +28935,14 @@ var AssumeRoleWithWebIdentity$ = [
 	0,
 	() => AssumeRoleWithWebIdentityRequest$,
 	() => AssumeRoleWithWebIdentityResponse$
+];
+var GetCallerIdentity$ = [
+	9,
+	n0,
+	_GCI,
+	0,
+	() => GetCallerIdentityRequest$,
+	() => GetCallerIdentityResponse$
 ];
 // node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
@@ -29121,6 +29158,8 @@ const _mw0 = (Command, cs, config, o) => [];
 var AssumeRoleCommand = class extends command(_ep0, _mw0, "AssumeRole", AssumeRole$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
 var AssumeRoleWithWebIdentityCommand = class extends command(_ep0, _mw0, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
+var GetCallerIdentityCommand = class extends command(_ep0, _mw0, "GetCallerIdentity", GetCallerIdentity$) {};
 // node_modules/yocto-queue/index.js
 var Node = class {
 	value;
@@ -29560,11 +29599,19 @@ const unsentCodes = new Set([
 	"EHOSTUNREACH",
 	"ENETUNREACH"
 ]);
+function isUnsent(error) {
+	if (error instanceof AwsCallError) return isUnsent(error.cause);
+	const code = errorCode(error);
+	if (unsentCodes.has(code)) return true;
+	const { statusCode, syscall } = error;
+	if (code === "ERR_PROXY_TUNNEL") return statusCode === void 0 || statusCode >= 500;
+	if (!["ECONNRESET", "ETIMEDOUT"].includes(code)) return false;
+	return syscall === "connect" || /before secure TLS connection was established/.test(errorMessage(error));
+}
 function isWithoutEffect(error) {
-	return isThrottling(error) || unsentCodes.has(errorCode(error)) || isExpired(error);
+	return isThrottling(error) || isUnsent(error) || isExpired(error);
 }
 const transientCodes = new Set([
-	...unsentCodes,
 	"ECONNRESET",
 	"ECONNABORTED",
 	"EPIPE",
@@ -29599,7 +29646,7 @@ const capacityCodes = [
 ];
 function isTransient(error) {
 	if (hasCode(error, ...capacityCodes)) return false;
-	return transientCodes.has(errorCode(error)) || isServerError(error) || isClosedConnection(error);
+	return transientCodes.has(errorCode(error)) || isUnsent(error) || isServerError(error) || isClosedConnection(error);
 }
 function isServerError(error) {
 	const status = httpStatus(error) ?? 0;
@@ -30230,7 +30277,8 @@ function openSessions(from) {
 		known.set(key, session);
 		return session;
 	};
-	const ambient = () => memo("ambient", () => renewing(() => ambientCredentials(host), now));
+	const tokens = idTokens(from);
+	const ambient = () => memo("ambient", () => renewing(() => ambientCredentials(from), now));
 	let source;
 	const assume = (roleArn, where, by) => {
 		const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({
@@ -30243,18 +30291,25 @@ function openSessions(from) {
 			tags
 		};
 		return memo(JSON.stringify(role), () => {
-			if (by === void 0 && offersToken(host)) return renewing(() => assumeByToken(role, from), now);
+			if (by === void 0 && usesToken(options, host)) return renewing(() => assumeByToken(role, tokens, from), now);
 			return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
 		});
 	};
 	return {
 		ambient,
+		endsUnknown() {
+			const identity = known.get("ambient")?.current();
+			return identity?.sessionToken !== void 0 && identity.expiration === void 0;
+		},
 		source(roleArn) {
 			source = roleArn === void 0 ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), void 0);
 			return source;
 		},
 		target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : void 0)
 	};
+}
+function usesToken({ from }, host) {
+	return from === "oidc" || from === "auto" && offersToken(host);
 }
 function offersToken({ env }) {
 	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
@@ -30296,14 +30351,16 @@ function renewing(fetch, now) {
 		}
 	};
 }
-async function ambientCredentials(host) {
+async function ambientCredentials({ options, host }) {
+	if (options.from === "oidc") throw new CredentialsError("credentials is oidc, which takes none from the environment: every account needs a role, in target-role-arn or targets.");
 	try {
 		return await host.ambientCredentials();
 	} catch (error) {
-		throw new CredentialsError(noCredentials(error, host), { cause: error });
+		throw new CredentialsError(noCredentials(error, options, host), { cause: error });
 	}
 }
-function noCredentials(error, { env }) {
+function noCredentials(error, { from }, { env }) {
+	if (from === "environment") return `credentials is environment, and the environment has none. Run aws-actions/configure-aws-credentials before. (${errorMessage(error)})`;
 	return `There are no AWS credentials: the runner offers no ID token, and the environment has none. Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${env.GITHUB_EVENT_NAME === "pull_request" ? " A pull request from a fork is never given an ID token." : ""} (${errorMessage(error)})`;
 }
 function roleWhere({ roleArn }, region) {
@@ -30312,7 +30369,7 @@ function roleWhere({ roleArn }, region) {
 		region
 	};
 }
-async function assumeByToken(role, from) {
+async function assumeByToken(role, tokens, from) {
 	const { options, host, signal } = from;
 	const sts = new STSClient({
 		...clientDefaults,
@@ -30320,13 +30377,12 @@ async function assumeByToken(role, from) {
 		region: options.stsRegion
 	});
 	let claims;
-	const remedy = (error) => hasCode(error, "AccessDenied") && claims ? trustRemedy(role, claims) : void 0;
-	return retrySts({
-		action: "AssumeRoleWithWebIdentity",
-		role,
-		remedy
-	}, from, async () => {
-		const token = await fetchToken(options.audience, host, signal);
+	const remedy = (error) => {
+		if (!hasCode(error, "AccessDenied", ...tokenCodes)) return void 0;
+		const remedies = [claims && hasCode(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
+		return remedies.length > 0 ? remedies.join("; or ") : void 0;
+	};
+	const assumeBy = ({ token }) => {
 		claims = claimsOf(token);
 		return sts.send(new AssumeRoleWithWebIdentityCommand({
 			RoleArn: role.roleArn,
@@ -30334,7 +30390,72 @@ async function assumeByToken(role, from) {
 			WebIdentityToken: token,
 			DurationSeconds: options.durationSeconds
 		}), { abortSignal: signal });
+	};
+	return retrySts({
+		action: "AssumeRoleWithWebIdentity",
+		role,
+		remedy
+	}, from, async () => {
+		const used = tokens.current();
+		if (used === void 0) return assumeBy(await tokens.fresh());
+		const token = await used;
+		try {
+			return await assumeBy(token);
+		} catch (error) {
+			if (!hasCode(error, ...tokenCodes)) throw error;
+			return assumeBy(await tokens.fresh(token));
+		}
 	});
+}
+const tokenCodes = [
+	"ExpiredToken",
+	"ExpiredTokenException",
+	"InvalidIdentityToken",
+	"InvalidIdentityTokenException"
+];
+function elsewhere({ env }) {
+	return [
+		"AWS_ACCESS_KEY_ID",
+		"AWS_PROFILE",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI"
+	].some((name) => env[name]) ? ["if the role trusts the credentials in the environment, set credentials to environment"] : [];
+}
+const reserveMs = 6e4;
+function idTokens({ options, host, signal }) {
+	const { now } = host.clock;
+	let pending;
+	let latest;
+	const request = async () => {
+		const askedAt = now();
+		try {
+			const token = await fetchToken(options.audience, host, signal);
+			latest = {
+				token,
+				reusableUntil: askedAt + lifetimeMs(token) - reserveMs
+			};
+			return latest;
+		} finally {
+			pending = void 0;
+		}
+	};
+	const current = () => {
+		if (pending !== void 0) return pending;
+		return latest !== void 0 && now() < latest.reusableUntil ? Promise.resolve(latest) : void 0;
+	};
+	return {
+		current,
+		fresh(refused) {
+			if (latest === refused) latest = void 0;
+			const other = current();
+			if (other !== void 0) return other;
+			pending = request();
+			return pending;
+		}
+	};
+}
+function lifetimeMs(token) {
+	const { iat, exp } = payloadOf(token);
+	return typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1e3 : 0;
 }
 const maxChainedSeconds = 3600;
 async function assumeFrom(by, role, from) {
@@ -30357,15 +30478,19 @@ async function assumeFrom(by, role, from) {
 	}), { abortSignal: signal }));
 }
 function claimsOf(token) {
+	const { iss, aud, sub } = payloadOf(token);
+	return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
+		iss,
+		aud,
+		sub
+	} : void 0;
+}
+function payloadOf(token) {
 	try {
-		const { iss, aud, sub } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-		return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
-			iss,
-			aud,
-			sub
-		} : void 0;
+		const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+		return typeof payload === "object" && payload !== null ? { ...payload } : {};
 	} catch {
-		return;
+		return {};
 	}
 }
 function trustRemedy({ roleArn }, { iss, aud, sub }) {
@@ -30459,8 +30584,10 @@ async function requestToken(audience, { env, http, runner }, signal) {
 		}
 	});
 	const { response } = await http.handle(request, { abortSignal: signal });
-	const { value } = JSON.parse(await (0,consumers_namespaceObject.text)(response.body) || "{}");
-	if (response.statusCode !== 200 || !value) throw new TokenRefused(response.statusCode);
+	const body = await (0,consumers_namespaceObject.text)(response.body);
+	if (response.statusCode !== 200) throw new TokenRefused(response.statusCode);
+	const { value } = JSON.parse(body || "{}");
+	if (!value) throw new TokenRefused(response.statusCode);
 	runner.mask(value);
 	return value;
 }
@@ -30550,6 +30677,7 @@ const inputDefaults = {
 	targets: "",
 	"optional-targets": "",
 	"exclude-targets": "",
+	credentials: "auto",
 	"role-chaining": "false",
 	"external-id": "",
 	"role-session-name": "share-encrypted-ami",
@@ -36811,6 +36939,11 @@ const keyAccesses = [
 	"policy",
 	"existing"
 ];
+const credentialSources = [
+	"auto",
+	"oidc",
+	"environment"
+];
 function readSettings(reader, run) {
 	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
 	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
@@ -36822,6 +36955,8 @@ function readSettings(reader, run) {
 		const problem = roleProblem(sourceRole, partition);
 		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
 	}
+	const from = reader.oneOf("credentials", credentialSources);
+	if (from === "oidc" && sourceRole === void 0) reader.note("source-role-arn", "", "is needed with credentials: oidc, which takes none from the environment");
 	const sourceKey = reader.optional("source-kms-key");
 	if (sourceKey !== void 0) {
 		const problem = keyProblem(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
@@ -36836,6 +36971,7 @@ function readSettings(reader, run) {
 			keyAccess: reader.oneOf("source-key-access", keyAccesses)
 		},
 		credentials: {
+			from,
 			roleChaining: reader.flag("role-chaining"),
 			externalId: reader.checked("external-id", reader.optional("external-id"), {
 				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
@@ -38367,6 +38503,8 @@ async function takeBack(host, settings, state) {
 			signal
 		})(region)];
 	}));
+	const fromEnvironment = [...source.roleArn === void 0 ? [at(source.region)] : [], ...(state.targets[""] ?? []).flatMap((name) => targets.find(([other]) => other === name)?.[1] ?? [])];
+	await Promise.all(fromEnvironment.map(refuseOtherAccount));
 	const byName = new Map(targets);
 	const done = [];
 	const parameters = new Set(state.promotions);
@@ -38401,6 +38539,10 @@ async function takeBack(host, settings, state) {
 		done: [...new Set(done)],
 		failed
 	};
+}
+async function refuseOtherAccount({ account, sts }) {
+	const { Account } = await sts(new GetCallerIdentityCommand({}));
+	if (Account !== account) throw new Error(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}. What to do: run it again with those; it takes back what is left`);
 }
 async function putAllBack(places, promotions, done) {
 	const failed = [];

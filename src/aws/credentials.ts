@@ -28,6 +28,8 @@ export type SessionOptions = Readonly<{
   stsRegion: string;
   /** May hold `{account}` and `{region}`; so may the values of the session tags. */
   sessionName: string;
+  /** Only with GitHub's ID token, only with what the environment has, or with a token where one is offered. */
+  from: 'oidc' | 'environment' | 'auto';
   roleChaining: boolean;
   externalId: string | undefined;
   sessionTags: Readonly<Record<string, string>>;
@@ -42,6 +44,8 @@ export type Sessions = Readonly<{
   /** A session of a target's role, made from the source's if roles are chained; targets that it is the same for share it. */
   target(roleArn: string, where: Where): Session;
   ambient(): Session;
+  /** Whether a session was made of credentials that end, and nothing says when. */
+  endsUnknown(): boolean;
 }>;
 
 /** What sessions are made of and with. */
@@ -57,20 +61,24 @@ export function openSessions(from: SessionSource): Sessions {
     return session;
   };
   const tokens = idTokens(from);
-  const ambient = () => memo('ambient', () => renewing(() => ambientCredentials(host), now));
+  const ambient = () => memo('ambient', () => renewing(() => ambientCredentials(from), now));
   let source: Session | undefined;
 
   const assume = (roleArn: string, where: Where, by: Session | undefined): Session => {
     const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({ Key, Value: fill(value, where) }));
     const role = { roleArn, sessionName: fill(options.sessionName, where), tags };
     return memo(JSON.stringify(role), () => {
-      if (by === undefined && offersToken(host)) return renewing(() => assumeByToken(role, tokens, from), now);
+      if (by === undefined && usesToken(options, host)) return renewing(() => assumeByToken(role, tokens, from), now);
       return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
     });
   };
 
   return {
     ambient,
+    endsUnknown() {
+      const identity = known.get('ambient')?.current();
+      return identity?.sessionToken !== undefined && identity.expiration === undefined;
+    },
     source(roleArn) {
       source =
         roleArn === undefined ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), undefined);
@@ -81,8 +89,12 @@ export function openSessions(from: SessionSource): Sessions {
 }
 
 /** Whether any role is assumed by AssumeRole, which alone takes an external ID and session tags. */
-export function usesAssumeRole({ roleChaining }: Pick<SessionOptions, 'roleChaining'>, host: Host): boolean {
-  return roleChaining || !offersToken(host);
+export function usesAssumeRole(options: Pick<SessionOptions, 'roleChaining' | 'from'>, host: Host): boolean {
+  return options.roleChaining || !usesToken(options, host);
+}
+
+function usesToken({ from }: Pick<SessionOptions, 'from'>, host: Host): boolean {
+  return from === 'oidc' || (from === 'auto' && offersToken(host));
 }
 
 /** The runner offers an ID token to jobs with `permissions: id-token: write`. */
@@ -133,15 +145,21 @@ export function renewing(fetch: () => Promise<Identity>, now: () => number): Ses
   };
 }
 
-async function ambientCredentials(host: Host): Promise<Identity> {
+async function ambientCredentials({ options, host }: SessionSource): Promise<Identity> {
+  if (options.from === 'oidc')
+    throw new CredentialsError(
+      'credentials is oidc, which takes none from the environment: every account needs a role, in target-role-arn or targets.',
+    );
   try {
     return await host.ambientCredentials();
   } catch (error) {
-    throw new CredentialsError(noCredentials(error, host), { cause: error });
+    throw new CredentialsError(noCredentials(error, options, host), { cause: error });
   }
 }
 
-function noCredentials(error: unknown, { env }: Host): string {
+function noCredentials(error: unknown, { from }: SessionOptions, { env }: Host): string {
+  if (from === 'environment')
+    return `credentials is environment, and the environment has none. Run aws-actions/configure-aws-credentials before. (${errorMessage(error)})`;
   const where = 'There are no AWS credentials: the runner offers no ID token, and the environment has none.';
   const fork =
     env.GITHUB_EVENT_NAME === 'pull_request' ? ' A pull request from a fork is never given an ID token.' : '';
@@ -163,7 +181,14 @@ async function assumeByToken(role: Role, tokens: IdTokens, from: SessionSource):
     region: options.stsRegion,
   });
   let claims: Claims | undefined;
-  const remedy = (error: unknown) => (hasCode(error, 'AccessDenied') && claims ? trustRemedy(role, claims) : undefined);
+  const remedy = (error: unknown) => {
+    if (!hasCode(error, 'AccessDenied', ...tokenCodes)) return undefined;
+    const remedies = [
+      claims && hasCode(error, 'AccessDenied') ? trustRemedy(role, claims) : [],
+      elsewhere(host),
+    ].flat();
+    return remedies.length > 0 ? remedies.join('; or ') : undefined;
+  };
   const assumeBy = ({ token }: IdToken) => {
     claims = claimsOf(token);
     return sts.send(
@@ -191,6 +216,12 @@ async function assumeByToken(role: Role, tokens: IdTokens, from: SessionSource):
 
 /** What STS says of a token that it doesn't take: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html */
 const tokenCodes = ['ExpiredToken', 'ExpiredTokenException', 'InvalidIdentityToken', 'InvalidIdentityTokenException'];
+
+/** Where the environment has credentials, which a refused token may not have been meant to replace. */
+function elsewhere({ env }: Host): string[] {
+  const has = ['AWS_ACCESS_KEY_ID', 'AWS_PROFILE', 'AWS_CONTAINER_CREDENTIALS_FULL_URI'].some((name) => env[name]);
+  return has ? ['if the role trusts the credentials in the environment, set credentials to environment'] : [];
+}
 
 type IdToken = Readonly<{ token: string; reusableUntil: number }>;
 

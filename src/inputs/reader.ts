@@ -39,6 +39,7 @@ export const inputDefaults = {
   targets: '',
   'optional-targets': '',
   'exclude-targets': '',
+  credentials: 'auto',
   'role-chaining': 'false',
   'external-id': '',
   'role-session-name': 'share-encrypted-ami',

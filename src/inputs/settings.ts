@@ -13,6 +13,9 @@ import { readTags } from './tags.ts';
 export type KeyAccess = (typeof keyAccesses)[number];
 const keyAccesses = ['grant', 'policy', 'existing'] as const;
 
+export type CredentialSource = (typeof credentialSources)[number];
+const credentialSources = ['auto', 'oidc', 'environment'] as const;
+
 /** The part of the request that says where the source is and how accounts are reached: all that taking back takes. */
 export type Settings = Readonly<{
   source: Readonly<{
@@ -23,6 +26,7 @@ export type Settings = Readonly<{
     keyAccess: KeyAccess;
   }>;
   credentials: Readonly<{
+    from: CredentialSource;
     roleChaining: boolean;
     externalId: string | undefined;
     /** In their values, `{account}` and `{region}` are still to fill. */
@@ -49,6 +53,9 @@ export function readSettings(reader: Reader, run: RunContext): Settings {
     const problem = roleProblem(sourceRole, partition);
     if (problem !== undefined) reader.note('source-role-arn', sourceRole, problem);
   }
+  const from = reader.oneOf('credentials', credentialSources);
+  if (from === 'oidc' && sourceRole === undefined)
+    reader.note('source-role-arn', '', 'is needed with credentials: oidc, which takes none from the environment');
   const sourceKey = reader.optional('source-kms-key');
   if (sourceKey !== undefined) {
     const problem = keyProblem(sourceKey, region, roleArn.exec(sourceRole ?? '')?.[2]);
@@ -63,6 +70,7 @@ export function readSettings(reader: Reader, run: RunContext): Settings {
       keyAccess: reader.oneOf('source-key-access', keyAccesses),
     },
     credentials: {
+      from,
       roleChaining: reader.flag('role-chaining'),
       // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
       externalId: reader.checked('external-id', reader.optional('external-id'), {

@@ -85,6 +85,11 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
   return {
     async openSource() {
       const caller = await identified(sourceSession);
+      if (sessions.endsUnknown())
+        findings.warn(
+          'credentials',
+          'those in the environment end at some time, and nothing says when (AWS_CREDENTIAL_EXPIRATION is not set). If they end before the run does, it fails, and what is temporary stays until the next run',
+        );
       open.set('source', caller);
       return caller;
     },
