@@ -38,7 +38,7 @@ export async function openAccount(
     sessionToken: AWS_SESSION_TOKEN,
   };
   const stop = new AbortController();
-  const session = { credentials: async () => identity, current: () => identity, renew: () => {} };
+  const session = { credentials: async () => identity, current: () => identity, renew: () => true };
   const at: (region: string) => Place = placesOf(openClients({ clock: simulator.clock, http: handlerOf(simulator) }), {
     account,
     session,

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { DescribeImagesCommand } from '@aws-sdk/client-ec2';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { type ActionResult, runJob, startAction } from '../simulator/runner.ts';
 import { delegatingPolicy } from '../simulator/scenario.ts';
@@ -12,7 +13,9 @@ import {
   targetAccount,
 } from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
+import { openClients, placesOf } from '../src/aws/clients.ts';
 import { AwsCallError, isTransient, isWithoutEffect } from '../src/aws/errors.ts';
+import type { Host } from '../src/host.ts';
 import { share } from './shared-case.ts';
 
 const slow = { timings: { secondsPerGiB: 0.2 } };
@@ -168,6 +171,40 @@ describe('failures before a connection stood', () => {
   ])('%s', (_, error, passes) => {
     expect([isWithoutEffect(error), isTransient(error)]).toEqual([false, passes]);
   });
+});
+
+test.each([
+  ['never known is tried again twice', false, 3],
+  ['known before is tried again like any other', true, 9],
+])('a name that was %s', async (_, known, tries) => {
+  let asked = 0;
+  const answer = '<DescribeImagesResponse><imagesSet/></DescribeImagesResponse>';
+  const http = {
+    async handle({ hostname }: { hostname: string }) {
+      if (known && asked === 0) return { response: { statusCode: 200, headers: {}, body: Buffer.from(answer) } };
+      throw Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), { code: 'ENOTFOUND', hostname });
+    },
+    updateHttpClientConfig: () => {},
+    httpHandlerConfigs: () => ({}),
+  };
+  const counted = {
+    ...http,
+    handle: (request: { hostname: string }) =>
+      http.handle(request).finally(() => {
+        asked += 1;
+      }),
+  };
+  const never = new AbortController().signal;
+  const clock = { now: () => 0, sleep: async () => {}, after: () => never };
+  const identity = { accessKeyId: 'AKIA', secretAccessKey: 'secret' };
+  const session = { credentials: async () => identity, current: () => identity, renew: () => true };
+  const clients = openClients({ clock, http: counted as unknown as Host['http'] });
+  const { ec2 } = placesOf(clients, { account: '1', session, signal: never })('eu-west-1');
+  if (known) await ec2(new DescribeImagesCommand({}));
+  asked = known ? 1 : 0;
+  const before = asked;
+  await expect(ec2(new DescribeImagesCommand({}))).rejects.toThrow('ENOTFOUND');
+  expect(asked - before).toBe(tries);
 });
 
 describe('proxies', () => {

@@ -219,15 +219,16 @@ const misconfigurations: Record<string, Misconfiguration> = {
     fix: input('target-ami-name', 'golden-image-2'),
   },
   'the region is not enabled': {
+    // One that accounts have to enable.
     breaks: (draft) => {
       const account = draft.scenario.accounts[targetAccount];
-      if (account) account.notOptedIn = [targetRegion];
+      if (account === undefined) return;
+      account.regions = { ...account.regions, 'eu-south-1': regionIn(draft, targetAccount, targetRegion) };
+      account.notOptedIn = ['eu-south-1'];
+      draft.inputs['target-regions'] = 'eu-south-1';
     },
-    says: /eu-west-1 is not enabled in account 999999999999/,
-    fix: (draft) => {
-      const account = draft.scenario.accounts[targetAccount];
-      if (account) account.notOptedIn = [];
-    },
+    says: /region eu-south-1 is not enabled in account 999999999999 \(AWS says AuthFailure: AWS was not able to validate/,
+    fix: input('target-regions', targetRegion),
   },
   'no such AMI': {
     breaks: input('ami-id', 'ami-0123456789abcdef0'),

@@ -225,7 +225,10 @@ describe('credentials', () => {
     await simulator.clock.sleep(30 * 60_000);
     const inputs = { ...shared.inputs, ...(chaining && { 'role-chaining': 'true', 'external-id': 'golden' }) };
     const { main, post } = await runJob({ inputs, env: simulator.env, clockAheadMs: -30 * 60_000 });
-    expect([main.annotations, main.conclusion, post.conclusion]).toEqual([[], 'success', 'success']);
+    expect([main.conclusion, post.conclusion]).toEqual(['success', 'success']);
+    expect(main.annotations).toMatchObject([
+      { level: 'warning', message: expect.stringMatching('the clock of the runner: is 30 minutes behind AWS') },
+    ]);
     expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, shared.amiId);
     const refused = simulator.calls.filter(({ outcome }) => /AuthFailure|Signature/.test(outcome));
     const services = new Set(refused.map(({ service }) => service));
@@ -245,12 +248,38 @@ describe('credentials', () => {
     const faults = [
       { kind: 'expired-session', service: 'ec2', action: 'RegisterImage', mutating: true, times: 1 },
     ] as const;
-    const { main, simulator } = await share(procedure({ faults }));
+    const { main, simulator } = await share(procedure({ faults, timings: { secondsPerGiB: 5 } }));
     expect(main.conclusion).toBe('success');
     const calls = simulator.calls.map(({ action, fault }) => (fault === undefined ? action : fault));
     const ended = calls.indexOf('expired-session');
     expect(ended).toBeGreaterThan(0);
     expect(calls.slice(ended, calls.indexOf('RegisterImage', ended))).toContain('AssumeRoleWithWebIdentity');
+  });
+
+  test('credentials that AWS doesn’t know yet are tried again for some seconds', async () => {
+    const message = 'AWS was not able to validate the provided access credentials';
+    const faults = (
+      [
+        ['sts', 'GetCallerIdentity', 'InvalidClientTokenId'],
+        ['sts', 'AssumeRole', 'ExpiredToken'],
+        ['ec2', 'DescribeImages', 'AuthFailure'],
+        ['ec2', 'CopySnapshot', 'AuthFailure'],
+        ['ec2', 'DescribeSnapshots', 'RequestExpired'],
+        ['kms', 'DescribeKey', 'UnrecognizedClientException'],
+      ] as const
+    ).map(
+      ([service, action, code]) =>
+        ({ kind: 'refusal', service, action, code, message, status: 401, times: 3 }) as const,
+    );
+    const source = `arn:aws:iam::${sourceAccount}:role/ami-source`;
+    const shared = trusting({ 'ami-target': source }, procedure({ faults }), true);
+    const inputs = { 'role-chaining': 'true', 'external-id': 'golden', 'role-duration-seconds': '3600' };
+    const result = await share(shared, inputs);
+    expect(result.main.annotations).toEqual([]);
+    expectTargets(result, shared.amiId);
+    const assumed = result.simulator.calls.filter(({ action }) => action.startsWith('AssumeRole'));
+    // Not a new session for each refusal.
+    expect(assumed.filter(({ outcome }) => outcome === 'ok').length).toBeLessThan(6);
   });
 
   test('no token and no credentials: one sentence that says what to change', async () => {

@@ -7,6 +7,18 @@ export function partitionOf(region: string): Partition {
   return 'aws';
 }
 
+/** Those of the partition aws that every account has; each later one is disabled until an account enables it. */
+const alwaysEnabled = new Set([
+  ...['us-east-1', 'us-east-2', 'us-west-1', 'us-west-2', 'ca-central-1', 'sa-east-1'],
+  ...['eu-central-1', 'eu-north-1', 'eu-west-1', 'eu-west-2', 'eu-west-3'],
+  ...['ap-northeast-1', 'ap-northeast-2', 'ap-northeast-3', 'ap-south-1', 'ap-southeast-1', 'ap-southeast-2'],
+]);
+
+/** Whether an account has a region only when it has enabled it: https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html */
+export function isOptIn(region: string): boolean {
+  return partitionOf(region) === 'aws' && !alwaysEnabled.has(region);
+}
+
 /** Whether `text` has the shape of a region's name, such as `eu-west-1` or `us-gov-east-1`. */
 export function isRegionName(text: string): boolean {
   return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);

@@ -194,6 +194,57 @@ var __exportAll = (all, flags) => {
 	return flags & 2 ? target : Object.preventExtensions(target);
 };
 var __require = (() => (0,external_node_module_namespaceObject.createRequire)(import.meta.url))();
+// src/regions.ts
+function partitionOf(region) {
+	if (region.startsWith("cn-")) return "aws-cn";
+	if (region.startsWith("us-gov-")) return "aws-us-gov";
+	return "aws";
+}
+const alwaysEnabled = new Set([
+	...[
+		"us-east-1",
+		"us-east-2",
+		"us-west-1",
+		"us-west-2",
+		"ca-central-1",
+		"sa-east-1"
+	],
+	...[
+		"eu-central-1",
+		"eu-north-1",
+		"eu-west-1",
+		"eu-west-2",
+		"eu-west-3"
+	],
+	...[
+		"ap-northeast-1",
+		"ap-northeast-2",
+		"ap-northeast-3",
+		"ap-south-1",
+		"ap-southeast-1",
+		"ap-southeast-2"
+	]
+]);
+function isOptIn(region) {
+	return partitionOf(region) === "aws" && !alwaysEnabled.has(region);
+}
+function isRegionName(text) {
+	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
+}
+function isUnknownPartition(region) {
+	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
+}
+function audienceOf(partition) {
+	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
+}
+const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
+function consoleUrl(region, amiId) {
+	return `https://${region}.${{
+		aws: "console.aws.amazon.com",
+		"aws-cn": "console.amazonaws.cn",
+		"aws-us-gov": "console.amazonaws-us-gov.com"
+	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
+}
 // src/aws/template-parameters.ts
 const features = {
 	source: {
@@ -449,6 +500,12 @@ const throttlingCodes = new Set([
 function isThrottling(error) {
 	return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
 }
+function isUnknownHost(error) {
+	return error.neverResolved === true;
+}
+function triesAfter(error, most) {
+	return isUnknownHost(error) ? Math.min(2, most) : most;
+}
 const unsentCodes = new Set([
 	"ECONNREFUSED",
 	"ENOTFOUND",
@@ -466,7 +523,7 @@ function isUnsent(error) {
 	return syscall === "connect" || /before secure TLS connection was established/.test(errorMessage(error));
 }
 function isWithoutEffect(error) {
-	return isThrottling(error) || isUnsent(error) || isExpired(error);
+	return isThrottling(error) || isUnsent(error) || isRefusalOfCredentials(error);
 }
 const transientCodes = new Set([
 	"ECONNRESET",
@@ -527,6 +584,13 @@ const expiredCodes = new Set([
 function isExpired(error) {
 	return expiredCodes.has(errorCode(error));
 }
+function isUnknownCredentials(error) {
+	if (hasCode(error, "UnrecognizedClientException", "InvalidClientTokenId")) return true;
+	return hasCode(error, "AuthFailure") && errorMessage(error).includes("validate the provided access credentials");
+}
+function isRefusalOfCredentials(error) {
+	return isExpired(error) || isUnknownCredentials(error);
+}
 const skewCodes = [...[
 	"AuthFailure",
 	"InvalidSignatureException",
@@ -537,6 +601,11 @@ const skewCodes = [...[
 function isClockCorrected(error) {
 	const { $metadata } = error;
 	return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
+}
+function isDisabledRegion(error) {
+	if (hasCode(error, "RegionDisabledException", "OptInRequired")) return true;
+	const { action, where } = error;
+	return !(action === "GetCallerIdentity" || action.startsWith("AssumeRole")) && isOptIn(where.region) && isUnknownCredentials(error);
 }
 function isDenied(error) {
 	const code = errorCode(error);
@@ -575,12 +644,12 @@ const remedies = [
 		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
 	},
 	{
-		fits: ({ code }) => code === "RegionDisabledException" || code === "OptInRequired",
-		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}, or leave it out`
+		fits: isDisabledRegion,
+		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
 	},
 	{
-		fits: ({ code, awsMessage }) => code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"),
-		remedy: ({ where }) => `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`
+		fits: isUnknownCredentials,
+		remedy: () => "AWS does not know the credentials: see that those in the environment are whole, of this partition and not deleted, and that no other endpoint or proxy answers"
 	},
 	{
 		fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
@@ -1357,29 +1426,6 @@ function readLaunch(reader, partition, one) {
 	if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one)) return { OrganizationalUnitArn: one };
 	const all = /^(all|public|\*)$/i.test(one);
 	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
-}
-// src/regions.ts
-function partitionOf(region) {
-	if (region.startsWith("cn-")) return "aws-cn";
-	if (region.startsWith("us-gov-")) return "aws-us-gov";
-	return "aws";
-}
-function isRegionName(text) {
-	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
-}
-function isUnknownPartition(region) {
-	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
-}
-function audienceOf(partition) {
-	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
-}
-const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
-function consoleUrl(region, amiId) {
-	return `https://${region}.${{
-		aws: "console.aws.amazon.com",
-		"aws-cn": "console.amazonaws.cn",
-		"aws-us-gov": "console.amazonaws-us-gov.com"
-	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = __commonJSMin(((exports) => {
@@ -35618,13 +35664,9 @@ async function joined(promises) {
 }
 // src/plan/problem.ts
 function disabledRegion(error) {
-	if (!(error instanceof AwsCallError) || error.action === "GetCallerIdentity" || error.action.startsWith("AssumeRole")) return void 0;
+	if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return void 0;
 	const { code, awsMessage, where } = error;
-	if (!(code === "OptInRequired" || code === "UnrecognizedClientException" || code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"))) return void 0;
-	return {
-		what: `region ${where.region} is not enabled in account ${where.account} (AWS doesn't know the account's credentials there)`,
-		remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
-	};
+	return `region ${where.region} is not enabled in account ${where.account} (AWS says ${code}: ${awsMessage})`;
 }
 function openFindings(signal, mendsTarget = () => void 0) {
 	const problems = new Map();
@@ -35670,13 +35712,8 @@ function openFindings(signal, mendsTarget = () => void 0) {
 					return await read();
 				} catch (error) {
 					signal.throwIfAborted();
-					const off = disabledRegion(error);
-					if (off !== void 0) {
-						add(where, off.what, off.remedy);
-						return;
-					}
-					const { message, remedy } = explain(new StepError(doing, error));
-					add(where, message, remedy ?? "");
+					const { message, remedy = "" } = explain(new StepError(doing, error));
+					add(where, disabledRegion(error) ?? message, remedy);
 					return;
 				}
 			}
@@ -44327,9 +44364,19 @@ var AnswerError = class extends Error {
 		this.$metadata = { httpStatusCode: status };
 	}
 };
+function hostOf(error) {
+	return error.hostname;
+}
+const answered = new WeakMap();
 function readingAnswers(http) {
+	const known = answered.get(http) ?? new Set();
+	answered.set(http, known);
 	return handledBy(http, async (request, options) => {
-		const { response } = await http.handle(request, options);
+		const { response } = await http.handle(request, options).catch((error) => {
+			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && errorCode(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
+			throw error;
+		});
+		known.add(request.hostname);
 		const body = await bytesOf$1(response.body);
 		const what = amiss(request, {
 			...response,
@@ -44516,6 +44563,7 @@ const unrepeatable = [
 const maxThrottles = 14;
 const maxTransients = 8;
 const maxCorrections = 1;
+const maxRefusals = 5;
 function backoff(count, base, most) {
 	return Math.min(most, base * 2 ** (count - 1)) * (.5 + Math.random() / 2);
 }
@@ -44546,7 +44594,7 @@ async function send({ inFlight, pacer, clock }, call) {
 		corrections: 0,
 		throttles: 0,
 		transients: 0,
-		renewals: 0,
+		refusals: 0,
 		used: void 0
 	};
 	for (;;) {
@@ -44588,10 +44636,10 @@ async function makeReady({ call, tries, clock, hold }, error) {
 	else if (isThrottling(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
 		hold(backoff(tries.throttles, 500, 15e3));
-	} else if (isExpired(error) && tries.renewals < 3) {
-		tries.renewals += 1;
-		session.renew(tries.used);
-	} else if (mayRepeat && isTransient(error) && tries.transients < maxTransients) {
+	} else if (isRefusalOfCredentials(error) && tries.refusals < maxRefusals) {
+		tries.refusals += 1;
+		if (!(isExpired(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
+	} else if (mayRepeat && isTransient(error) && tries.transients < triesAfter(error, maxTransients)) {
 		tries.transients += 1;
 		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
 	} else throw new AwsCallError({
@@ -44669,7 +44717,7 @@ function openClients({ clock, http }) {
 	return {
 		clock,
 		awsNow: aws.now,
-		http: readingAnswers(aws.reading(http)),
+		http: aws.reading(readingAnswers(http)),
 		inFlight: pLimit(256),
 		pacer: openPacer(clock),
 		pooled: (make) => () => {
@@ -44762,6 +44810,7 @@ function offersToken({ env }) {
 	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
 }
 const renewBeforeMs = 9e5;
+const freshMs = 3e3;
 function renewing(fetch, now) {
 	let current;
 	let pending;
@@ -44769,9 +44818,11 @@ function renewing(fetch, now) {
 		try {
 			const identity = await fetch();
 			const endsAt = identity.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
+			const madeAt = now();
 			current = {
 				identity,
-				renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - now()) / 2)
+				madeAt,
+				renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2)
 			};
 			return identity;
 		} finally {
@@ -44785,7 +44836,7 @@ function renewing(fetch, now) {
 		if (current === void 0 || !stillValid) return pending;
 		const { identity } = current;
 		current = {
-			identity,
+			...current,
 			renewAt: now() + 5e3
 		};
 		return pending.catch(() => identity);
@@ -44794,7 +44845,10 @@ function renewing(fetch, now) {
 		credentials: Object.assign(credentials, { memoized: true }),
 		current: () => current?.identity,
 		renew(ended) {
-			if (current?.identity === ended) current = void 0;
+			if (current?.identity !== ended) return true;
+			if (current !== void 0 && now() - current.madeAt < freshMs) return false;
+			current = void 0;
+			return true;
 		}
 	};
 }
@@ -44913,16 +44967,24 @@ async function assumeFrom(by, role, from) {
 		region: options.stsRegion,
 		credentials: by.credentials
 	});
-	return retrySts({
-		action: "AssumeRole",
-		role
-	}, from, () => sts.send(new AssumeRoleCommand({
+	const command = () => new AssumeRoleCommand({
 		RoleArn: role.roleArn,
 		RoleSessionName: role.sessionName,
 		DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
 		...options.externalId && { ExternalId: options.externalId },
 		...role.tags.length > 0 && { Tags: role.tags }
-	}), { abortSignal: signal }));
+	});
+	return retrySts({
+		action: "AssumeRole",
+		role
+	}, from, async () => {
+		try {
+			return await sts.send(command(), { abortSignal: signal });
+		} catch (error) {
+			if (isExpired(error)) by.renew(by.current());
+			throw error;
+		}
+	});
 }
 function claimsOf(token) {
 	const { iss, aud, sub } = payloadOf(token);
@@ -44969,7 +45031,7 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
 			if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
-			const passing = passingAs(error, tries);
+			const passing = passingAs(error, action, tries);
 			if (passing === void 0) throw new AwsCallError({
 				action,
 				where: roleWhere(role, options.stsRegion),
@@ -44981,9 +45043,12 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 		}
 	}
 }
-function passingAs(error, { denials, failures }) {
-	if (hasCode(error, "AccessDenied") && denials < maxDenials) return "denials";
-	return (isThrottling(error) || isTransient(error) || isClockCorrected(error) || isKeyLookup(error)) && failures < maxFailures ? "failures" : void 0;
+function passingAs(error, action, tries) {
+	if (action === "AssumeRole" && isRefusalOfCredentials(error) || hasCode(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
+	return isThrottling(error) || isTransient(error) || isClockCorrected(error) || isKeyLookup(error) ? leftOf(tries, "failures", triesAfter(error, maxFailures)) : void 0;
+}
+function leftOf(tries, kind, most) {
+	return tries[kind] < most ? kind : void 0;
 }
 function isKeyLookup(error) {
 	return hasCode(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && errorMessage(error).includes("Couldn't retrieve verification key");
@@ -44998,13 +45063,12 @@ function toIdentity(credentials) {
 		...Expiration && { expiration: Expiration }
 	};
 }
-const maxTokenTries = 6;
 async function fetchToken(audience, host, signal) {
 	for (let tries = 1;; tries += 1) try {
 		return await requestToken(audience, host, signal);
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
-		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries === maxTokenTries) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
+		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries > triesAfter(error, 5)) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
 		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
 	}
 }
@@ -45059,6 +45123,7 @@ function placeOf$1(accounts, operation) {
 	const { place } = operation;
 	return isOfSource(operation) ? accounts.source(place.region) : accounts.target(place);
 }
+const maxSkewMs = 3e5;
 function openAccounts(host, settings, findings) {
 	const { source, credentials, maskAccountIds } = settings;
 	const { signal } = findings;
@@ -45116,6 +45181,8 @@ function openAccounts(host, settings, findings) {
 		async openSource() {
 			const caller = await identified(sourceSession);
 			if (sessions.endsUnknown()) findings.warn("credentials", "those in the environment end at some time, and nothing says when (AWS_CREDENTIAL_EXPIRATION is not set). If they end before the run does, it fails, and what is temporary stays until the next run");
+			const aheadMs = host.clock.now() - caller.at(source.region).awsNow();
+			if (Math.abs(aheadMs) > maxSkewMs) findings.warn("the clock of the runner", `is ${Math.round(Math.abs(aheadMs) / 6e4)} minutes ${aheadMs > 0 ? "ahead of" : "behind"} AWS's, and every AWS client that does not correct for that is refused`);
 			open.set("source", caller);
 			return caller;
 		},

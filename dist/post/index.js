@@ -29314,67 +29314,50 @@ const systemClock = {
 		return controller.signal;
 	}
 };
-// src/aws/answer.ts
-var AnswerError = class extends Error {
-	$metadata;
-	constructor(status, { name, told }) {
-		super(`HTTP ${status} with ${told}, which is no whole answer of AWS's`);
-		this.name = name;
-		this.$metadata = { httpStatusCode: status };
-	}
-};
-function readingAnswers(http) {
-	return handledBy(http, async (request, options) => {
-		const { response } = await http.handle(request, options);
-		const body = await bytesOf(response.body);
-		const what = amiss(request, {
-			...response,
-			body
-		});
-		if (what !== void 0) throw new AnswerError(response.statusCode, what);
-		response.body = body;
-		return { response };
-	});
+// src/regions.ts
+function partitionOf(region) {
+	if (region.startsWith("cn-")) return "aws-cn";
+	if (region.startsWith("us-gov-")) return "aws-us-gov";
+	return "aws";
 }
-function handledBy(http, handle) {
-	return {
-		handle,
-		updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
-		httpHandlerConfigs: () => http.httpHandlerConfigs()
-	};
+const alwaysEnabled = new Set([
+	...[
+		"us-east-1",
+		"us-east-2",
+		"us-west-1",
+		"us-west-2",
+		"ca-central-1",
+		"sa-east-1"
+	],
+	...[
+		"eu-central-1",
+		"eu-north-1",
+		"eu-west-1",
+		"eu-west-2",
+		"eu-west-3"
+	],
+	...[
+		"ap-northeast-1",
+		"ap-northeast-2",
+		"ap-northeast-3",
+		"ap-south-1",
+		"ap-southeast-1",
+		"ap-southeast-2"
+	]
+]);
+function isOptIn(region) {
+	return partitionOf(region) === "aws" && !alwaysEnabled.has(region);
 }
-async function bytesOf(body) {
-	if (body === void 0 || body === null) return new Uint8Array();
-	if (body instanceof Uint8Array) return body;
-	const chunks = [];
-	for await (const chunk of body) chunks.push(chunk);
-	return Buffer.concat(chunks);
+function isRegionName(text) {
+	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
 }
-const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
-function amiss(request, { statusCode, headers, body }) {
-	const text = Buffer.from(body).toString().trim();
-	const type = headers["content-type"] ?? "an unnamed type";
-	const told = text === "" ? "an empty body" : `${body.length} bytes of ${type}`;
-	const target = request.headers["x-amz-target"];
-	if (target === void 0 ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text)) return void 0;
-	return {
-		name: statusCode >= 400 && statusCode < 500 && text !== "" && !/^(\{|<\?xml|<\w*Response)/.test(text) ? "NotFromAws" : "UnreadableAnswer",
-		told
-	};
+function isUnknownPartition(region) {
+	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
 }
-function isXmlAnswer(text) {
-	const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
-	return root !== void 0 && text.endsWith(`</${root}>`);
+function audienceOf(partition) {
+	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
 }
-function isJsonAnswer(target, status, text) {
-	if (text === "") return status < 300 && emptyAnswers.test(target);
-	try {
-		JSON.parse(text);
-		return true;
-	} catch {
-		return false;
-	}
-}
+const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
 // src/aws/template-parameters.ts
 const features = {
 	source: {
@@ -29592,6 +29575,12 @@ const throttlingCodes = new Set([
 function isThrottling(error) {
 	return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
 }
+function isUnknownHost(error) {
+	return error.neverResolved === true;
+}
+function triesAfter(error, most) {
+	return isUnknownHost(error) ? Math.min(2, most) : most;
+}
 const unsentCodes = new Set([
 	"ECONNREFUSED",
 	"ENOTFOUND",
@@ -29609,7 +29598,7 @@ function isUnsent(error) {
 	return syscall === "connect" || /before secure TLS connection was established/.test(errorMessage(error));
 }
 function isWithoutEffect(error) {
-	return isThrottling(error) || isUnsent(error) || isExpired(error);
+	return isThrottling(error) || isUnsent(error) || isRefusalOfCredentials(error);
 }
 const transientCodes = new Set([
 	"ECONNRESET",
@@ -29664,6 +29653,13 @@ const expiredCodes = new Set([
 function isExpired(error) {
 	return expiredCodes.has(errorCode(error));
 }
+function isUnknownCredentials(error) {
+	if (hasCode(error, "UnrecognizedClientException", "InvalidClientTokenId")) return true;
+	return hasCode(error, "AuthFailure") && errorMessage(error).includes("validate the provided access credentials");
+}
+function isRefusalOfCredentials(error) {
+	return isExpired(error) || isUnknownCredentials(error);
+}
 const skewCodes = [...[
 	"AuthFailure",
 	"InvalidSignatureException",
@@ -29674,6 +29670,11 @@ const skewCodes = [...[
 function isClockCorrected(error) {
 	const { $metadata } = error;
 	return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
+}
+function isDisabledRegion(error) {
+	if (hasCode(error, "RegionDisabledException", "OptInRequired")) return true;
+	const { action, where } = error;
+	return !(action === "GetCallerIdentity" || action.startsWith("AssumeRole")) && isOptIn(where.region) && isUnknownCredentials(error);
 }
 function isDenied(error) {
 	const code = errorCode(error);
@@ -29712,12 +29713,12 @@ const remedies = [
 		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
 	},
 	{
-		fits: ({ code }) => code === "RegionDisabledException" || code === "OptInRequired",
-		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}, or leave it out`
+		fits: isDisabledRegion,
+		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
 	},
 	{
-		fits: ({ code, awsMessage }) => code === "AuthFailure" && awsMessage.includes("validate the provided access credentials"),
-		remedy: ({ where }) => `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`
+		fits: isUnknownCredentials,
+		remedy: () => "AWS does not know the credentials: see that those in the environment are whole, of this partition and not deleted, and that no other endpoint or proxy answers"
 	},
 	{
 		fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
@@ -29805,6 +29806,77 @@ function explain(error) {
 function explainLine(error) {
 	const { message, remedy } = explain(error);
 	return remedy === void 0 ? message : `${message.replace(/\.$/, "")}. What to do: ${remedy}`;
+}
+// src/aws/answer.ts
+var AnswerError = class extends Error {
+	$metadata;
+	constructor(status, { name, told }) {
+		super(`HTTP ${status} with ${told}, which is no whole answer of AWS's`);
+		this.name = name;
+		this.$metadata = { httpStatusCode: status };
+	}
+};
+function hostOf(error) {
+	return error.hostname;
+}
+const answered = new WeakMap();
+function readingAnswers(http) {
+	const known = answered.get(http) ?? new Set();
+	answered.set(http, known);
+	return handledBy(http, async (request, options) => {
+		const { response } = await http.handle(request, options).catch((error) => {
+			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && errorCode(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
+			throw error;
+		});
+		known.add(request.hostname);
+		const body = await bytesOf(response.body);
+		const what = amiss(request, {
+			...response,
+			body
+		});
+		if (what !== void 0) throw new AnswerError(response.statusCode, what);
+		response.body = body;
+		return { response };
+	});
+}
+function handledBy(http, handle) {
+	return {
+		handle,
+		updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
+		httpHandlerConfigs: () => http.httpHandlerConfigs()
+	};
+}
+async function bytesOf(body) {
+	if (body === void 0 || body === null) return new Uint8Array();
+	if (body instanceof Uint8Array) return body;
+	const chunks = [];
+	for await (const chunk of body) chunks.push(chunk);
+	return Buffer.concat(chunks);
+}
+const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
+function amiss(request, { statusCode, headers, body }) {
+	const text = Buffer.from(body).toString().trim();
+	const type = headers["content-type"] ?? "an unnamed type";
+	const told = text === "" ? "an empty body" : `${body.length} bytes of ${type}`;
+	const target = request.headers["x-amz-target"];
+	if (target === void 0 ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text)) return void 0;
+	return {
+		name: statusCode >= 400 && statusCode < 500 && text !== "" && !/^(\{|<\?xml|<\w*Response)/.test(text) ? "NotFromAws" : "UnreadableAnswer",
+		told
+	};
+}
+function isXmlAnswer(text) {
+	const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
+	return root !== void 0 && text.endsWith(`</${root}>`);
+}
+function isJsonAnswer(target, status, text) {
+	if (text === "") return status < 300 && emptyAnswers.test(target);
+	try {
+		JSON.parse(text);
+		return true;
+	} catch {
+		return false;
+	}
 }
 // src/aws/pace.ts
 const ownBucket = /^(CreateSnapshot|DeleteSnapshot|DeregisterImage|ModifyImageAttribute|ModifySnapshotAttribute)$/;
@@ -29943,6 +30015,7 @@ const unrepeatable = [
 const maxThrottles = 14;
 const maxTransients = 8;
 const maxCorrections = 1;
+const maxRefusals = 5;
 function backoff(count, base, most) {
 	return Math.min(most, base * 2 ** (count - 1)) * (.5 + Math.random() / 2);
 }
@@ -29973,7 +30046,7 @@ async function send({ inFlight, pacer, clock }, call) {
 		corrections: 0,
 		throttles: 0,
 		transients: 0,
-		renewals: 0,
+		refusals: 0,
 		used: void 0
 	};
 	for (;;) {
@@ -30015,10 +30088,10 @@ async function makeReady({ call, tries, clock, hold }, error) {
 	else if (isThrottling(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
 		hold(backoff(tries.throttles, 500, 15e3));
-	} else if (isExpired(error) && tries.renewals < 3) {
-		tries.renewals += 1;
-		session.renew(tries.used);
-	} else if (mayRepeat && isTransient(error) && tries.transients < maxTransients) {
+	} else if (isRefusalOfCredentials(error) && tries.refusals < maxRefusals) {
+		tries.refusals += 1;
+		if (!(isExpired(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
+	} else if (mayRepeat && isTransient(error) && tries.transients < triesAfter(error, maxTransients)) {
 		tries.transients += 1;
 		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
 	} else throw new AwsCallError({
@@ -30096,7 +30169,7 @@ function openClients({ clock, http }) {
 	return {
 		clock,
 		awsNow: aws.now,
-		http: readingAnswers(aws.reading(http)),
+		http: aws.reading(readingAnswers(http)),
 		inFlight: pLimit(256),
 		pacer: openPacer(clock),
 		pooled: (make) => () => {
@@ -30315,6 +30388,7 @@ function offersToken({ env }) {
 	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
 }
 const renewBeforeMs = 9e5;
+const freshMs = 3e3;
 function renewing(fetch, now) {
 	let current;
 	let pending;
@@ -30322,9 +30396,11 @@ function renewing(fetch, now) {
 		try {
 			const identity = await fetch();
 			const endsAt = identity.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
+			const madeAt = now();
 			current = {
 				identity,
-				renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - now()) / 2)
+				madeAt,
+				renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2)
 			};
 			return identity;
 		} finally {
@@ -30338,7 +30414,7 @@ function renewing(fetch, now) {
 		if (current === void 0 || !stillValid) return pending;
 		const { identity } = current;
 		current = {
-			identity,
+			...current,
 			renewAt: now() + 5e3
 		};
 		return pending.catch(() => identity);
@@ -30347,7 +30423,10 @@ function renewing(fetch, now) {
 		credentials: Object.assign(credentials, { memoized: true }),
 		current: () => current?.identity,
 		renew(ended) {
-			if (current?.identity === ended) current = void 0;
+			if (current?.identity !== ended) return true;
+			if (current !== void 0 && now() - current.madeAt < freshMs) return false;
+			current = void 0;
+			return true;
 		}
 	};
 }
@@ -30466,16 +30545,24 @@ async function assumeFrom(by, role, from) {
 		region: options.stsRegion,
 		credentials: by.credentials
 	});
-	return retrySts({
-		action: "AssumeRole",
-		role
-	}, from, () => sts.send(new AssumeRoleCommand({
+	const command = () => new AssumeRoleCommand({
 		RoleArn: role.roleArn,
 		RoleSessionName: role.sessionName,
 		DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
 		...options.externalId && { ExternalId: options.externalId },
 		...role.tags.length > 0 && { Tags: role.tags }
-	}), { abortSignal: signal }));
+	});
+	return retrySts({
+		action: "AssumeRole",
+		role
+	}, from, async () => {
+		try {
+			return await sts.send(command(), { abortSignal: signal });
+		} catch (error) {
+			if (isExpired(error)) by.renew(by.current());
+			throw error;
+		}
+	});
 }
 function claimsOf(token) {
 	const { iss, aud, sub } = payloadOf(token);
@@ -30522,7 +30609,7 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
 			if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
-			const passing = passingAs(error, tries);
+			const passing = passingAs(error, action, tries);
 			if (passing === void 0) throw new AwsCallError({
 				action,
 				where: roleWhere(role, options.stsRegion),
@@ -30534,9 +30621,12 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 		}
 	}
 }
-function passingAs(error, { denials, failures }) {
-	if (hasCode(error, "AccessDenied") && denials < maxDenials) return "denials";
-	return (isThrottling(error) || isTransient(error) || isClockCorrected(error) || isKeyLookup(error)) && failures < maxFailures ? "failures" : void 0;
+function passingAs(error, action, tries) {
+	if (action === "AssumeRole" && isRefusalOfCredentials(error) || hasCode(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
+	return isThrottling(error) || isTransient(error) || isClockCorrected(error) || isKeyLookup(error) ? leftOf(tries, "failures", triesAfter(error, maxFailures)) : void 0;
+}
+function leftOf(tries, kind, most) {
+	return tries[kind] < most ? kind : void 0;
 }
 function isKeyLookup(error) {
 	return hasCode(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && errorMessage(error).includes("Couldn't retrieve verification key");
@@ -30551,13 +30641,12 @@ function toIdentity(credentials) {
 		...Expiration && { expiration: Expiration }
 	};
 }
-const maxTokenTries = 6;
 async function fetchToken(audience, host, signal) {
 	for (let tries = 1;; tries += 1) try {
 		return await requestToken(audience, host, signal);
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
-		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries === maxTokenTries) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
+		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries > triesAfter(error, 5)) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
 		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
 	}
 }
@@ -30824,22 +30913,6 @@ function roleProblem(arn, partition, account) {
 	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
 	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
 }
-// src/regions.ts
-function partitionOf(region) {
-	if (region.startsWith("cn-")) return "aws-cn";
-	if (region.startsWith("us-gov-")) return "aws-us-gov";
-	return "aws";
-}
-function isRegionName(text) {
-	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
-}
-function isUnknownPartition(region) {
-	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
-}
-function audienceOf(partition) {
-	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
-}
-const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = __commonJSMin(((exports) => {
 	const ALIAS = Symbol.for("yaml.alias");

@@ -1,4 +1,5 @@
 import type { Host } from '../host.ts';
+import { errorCode } from './errors.ts';
 
 /*
  * What comes back isn't always AWS's answer: a proxy says something of its own, a connection ends in the middle. The SDK
@@ -19,12 +20,28 @@ class AnswerError extends Error {
   }
 }
 
+/** The host that a failed lookup was of: https://nodejs.org/api/dns.html#error-codes */
+function hostOf(error: unknown): string | undefined {
+  return (error as { hostname?: string }).hostname;
+}
+
 type Response = Awaited<ReturnType<Host['http']['handle']>>['response'];
 
-/** The same handler, which fails where an answer is none of AWS's. */
+/** The hosts that have answered a handler. */
+const answered = new WeakMap<Host['http'], Set<string>>();
+
+/** The same handler, which fails where an answer is none of AWS's, and says of hosts whether their names were ever known. */
 export function readingAnswers(http: Host['http']): Host['http'] {
+  const known = answered.get(http) ?? new Set<string>();
+  answered.set(http, known);
   return handledBy(http, async (request, options) => {
-    const { response } = await http.handle(request, options);
+    const { response } = await http.handle(request, options).catch((error: unknown) => {
+      // Behind a proxy it is the proxy's name that isn't known, and whoever has answered did so through it.
+      const never = known.size === 0 || (hostOf(error) === request.hostname && !known.has(request.hostname));
+      if (never && errorCode(error) === 'ENOTFOUND') Object.assign(error as Error, { neverResolved: true });
+      throw error;
+    });
+    known.add(request.hostname);
     const body = await bytesOf(response.body);
     const what = amiss(request, { ...response, body });
     if (what !== undefined) throw new AnswerError(response.statusCode, what);

@@ -17,9 +17,11 @@ import {
   CredentialsError,
   isClockCorrected,
   isExpired,
+  isRefusalOfCredentials,
   isThrottling,
   isTransient,
   isWithoutEffect,
+  triesAfter,
   type Where,
 } from './errors.ts';
 import { openPacer, type Paced, type Pacer } from './pace.ts';
@@ -62,6 +64,8 @@ const maxThrottles = 14;
 const maxTransients = 8;
 /** Where the machine's clock is wrong, AWS may still refuse for another reason that has the same code. */
 const maxCorrections = 1;
+/** Some seconds: for so long, AWS may not know credentials that were just made. */
+const maxRefusals = 5;
 
 /** How long to wait before try `count`, in ms: exponential with full jitter, so that many callers spread out. */
 function backoff(count: number, base: number, most: number): number {
@@ -99,8 +103,8 @@ export type Session = Readonly<{
   credentials: () => Promise<Identity>;
   /** The credentials that calls are made with by now. */
   current: () => Identity | undefined;
-  /** Has the next call take new credentials, since AWS says that these have ended. */
-  renew: (ended: Identity | undefined) => void;
+  /** Has the next call take new credentials, since AWS says that these have ended; false of those that have only begun. */
+  renew: (ended: Identity | undefined) => boolean;
 }>;
 
 /** How one call is to be made. */
@@ -118,14 +122,15 @@ type Tries = {
   corrections: number;
   throttles: number;
   transients: number;
-  renewals: number;
+  /** Of the credentials, not of the call. */
+  refusals: number;
   used: Identity | undefined;
 };
 
 async function send({ inFlight, pacer, clock }: Clients, call: Call): Promise<unknown> {
   const { client, command, session, signal } = call;
   const paced = pacedOf(call);
-  const tries: Tries = { corrections: 0, throttles: 0, transients: 0, renewals: 0, used: undefined };
+  const tries: Tries = { corrections: 0, throttles: 0, transients: 0, refusals: 0, used: undefined };
   for (;;) {
     signal.throwIfAborted();
     await pacer.turn(paced);
@@ -163,10 +168,11 @@ async function makeReady(
   } else if (isThrottling(error) && tries.throttles < maxThrottles) {
     tries.throttles += 1;
     hold(backoff(tries.throttles, 500, 15_000));
-  } else if (isExpired(error) && tries.renewals < 3) {
-    tries.renewals += 1;
-    session.renew(tries.used);
-  } else if (mayRepeat && isTransient(error) && tries.transients < maxTransients) {
+  } else if (isRefusalOfCredentials(error) && tries.refusals < maxRefusals) {
+    tries.refusals += 1;
+    const others = isExpired(error) && session.renew(tries.used);
+    if (!others) await clock.sleep(backoff(tries.refusals, 500, 4000), signal);
+  } else if (mayRepeat && isTransient(error) && tries.transients < triesAfter(error, maxTransients)) {
     tries.transients += 1;
     await clock.sleep(backoff(tries.transients, 100, 10_000), signal);
   } else {
@@ -249,7 +255,7 @@ export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clie
   return {
     clock,
     awsNow: aws.now,
-    http: readingAnswers(aws.reading(http)),
+    http: aws.reading(readingAnswers(http)),
     inFlight: pLimit(256),
     pacer: openPacer(clock),
     pooled: (make) => () => {

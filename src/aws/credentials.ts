@@ -17,8 +17,11 @@ import {
   errorMessage,
   hasCode,
   isClockCorrected,
+  isExpired,
+  isRefusalOfCredentials,
   isThrottling,
   isTransient,
+  triesAfter,
   type Where,
 } from './errors.ts';
 import { templateFirst } from './template-parameters.ts';
@@ -105,19 +108,23 @@ function offersToken({ env }: Host): boolean {
 /** A renewal is due when half of the session is over, or a quarter of an hour is left: clean-up needs time after a cancel. */
 const renewBeforeMs = 15 * 60_000;
 
+/** AWS may take what was made a moment ago for ended or unknown. */
+const freshMs = 3000;
+
 /**
  * Single flight, early renewal, and the old credentials for as long as they are valid when a renewal fails:
  * the SDK's own memo throws there, although the calls could go on.
  */
 export function renewing(fetch: () => Promise<Identity>, now: () => number): Session {
-  let current: { identity: Identity; renewAt: number } | undefined;
+  let current: { identity: Identity; madeAt: number; renewAt: number } | undefined;
   let pending: Promise<Identity> | undefined;
 
   const refresh = async (): Promise<Identity> => {
     try {
       const identity = await fetch();
       const endsAt = identity.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
-      current = { identity, renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - now()) / 2) };
+      const madeAt = now();
+      current = { identity, madeAt, renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2) };
       return identity;
     } finally {
       pending = undefined;
@@ -130,7 +137,7 @@ export function renewing(fetch: () => Promise<Identity>, now: () => number): Ses
     if (current === undefined || !stillValid) return pending;
     const { identity } = current;
     // Try again at the next call after a while, not at each one.
-    current = { identity, renewAt: now() + 5000 };
+    current = { ...current, renewAt: now() + 5000 };
     return pending.catch(() => identity);
   };
   return {
@@ -140,7 +147,10 @@ export function renewing(fetch: () => Promise<Identity>, now: () => number): Ses
     current: () => current?.identity,
     renew(ended) {
       // Of many calls that fail at once, only the first finds what it used.
-      if (current?.identity === ended) current = undefined;
+      if (current?.identity !== ended) return true;
+      if (current !== undefined && now() - current.madeAt < freshMs) return false;
+      current = undefined;
+      return true;
     },
   };
 }
@@ -279,18 +289,22 @@ async function assumeFrom(by: Session, role: Role, from: SessionSource): Promise
   const { options, host, signal } = from;
   const config = { ...clientDefaults, requestHandler: readingAnswers(host.http), region: options.stsRegion };
   const sts = new STSClient({ ...config, credentials: by.credentials });
-  return retrySts({ action: 'AssumeRole', role }, from, () =>
-    sts.send(
-      new AssumeRoleCommand({
-        RoleArn: role.roleArn,
-        RoleSessionName: role.sessionName,
-        DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
-        ...(options.externalId && { ExternalId: options.externalId }),
-        ...(role.tags.length > 0 && { Tags: role.tags }),
-      }),
-      { abortSignal: signal },
-    ),
-  );
+  const command = () =>
+    new AssumeRoleCommand({
+      RoleArn: role.roleArn,
+      RoleSessionName: role.sessionName,
+      DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
+      ...(options.externalId && { ExternalId: options.externalId }),
+      ...(role.tags.length > 0 && { Tags: role.tags }),
+    });
+  return retrySts({ action: 'AssumeRole', role }, from, async () => {
+    try {
+      return await sts.send(command(), { abortSignal: signal });
+    } catch (error) {
+      if (isExpired(error)) by.renew(by.current());
+      throw error;
+    }
+  });
 }
 
 /** What of a token a trust policy goes by; none of it is secret. */
@@ -343,7 +357,7 @@ async function retrySts(
       if (signal.aborted) throw signal.reason;
       // Of credentials that these were to be had by, that error says why.
       if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
-      const passing = passingAs(error, tries);
+      const passing = passingAs(error, action, tries);
       if (passing === undefined) {
         const where = roleWhere(role, options.stsRegion);
         throw new AwsCallError({ action, where, resource: role.roleArn, remedy: remedy?.(error) }, error);
@@ -357,10 +371,16 @@ async function retrySts(
 type StsTries = Readonly<{ denials: number; failures: number }>;
 
 /** As what an error may pass by itself; undefined where it doesn't, or was waited for often enough. */
-function passingAs(error: unknown, { denials, failures }: StsTries): keyof StsTries | undefined {
-  if (hasCode(error, 'AccessDenied') && denials < maxDenials) return 'denials';
+function passingAs(error: unknown, action: string, tries: StsTries): keyof StsTries | undefined {
+  // An ID token that has ended is no credentials: assumeByToken has asked for another.
+  const refused = action === 'AssumeRole' && isRefusalOfCredentials(error);
+  if (refused || hasCode(error, 'AccessDenied')) return leftOf(tries, 'denials', maxDenials);
   const passes = isThrottling(error) || isTransient(error) || isClockCorrected(error) || isKeyLookup(error);
-  return passes && failures < maxFailures ? 'failures' : undefined;
+  return passes ? leftOf(tries, 'failures', triesAfter(error, maxFailures)) : undefined;
+}
+
+function leftOf(tries: StsTries, kind: keyof StsTries, most: number): keyof StsTries | undefined {
+  return tries[kind] < most ? kind : undefined;
 }
 
 /** STS could not read GitHub's signing keys: seen under many jobs at once, and gone a moment later. */
@@ -397,7 +417,7 @@ async function fetchToken(audience: string, host: Host, signal: AbortSignal): Pr
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
-      if (final || tries === maxTokenTries) {
+      if (final || tries > triesAfter(error, maxTokenTries - 1)) {
         throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, {
           cause: error,
         });

@@ -1,3 +1,4 @@
+import { isOptIn } from '../regions.ts';
 import { denialRemedy, deniedIn, tagPolicyCode, tagPolicyRemedy } from './denial.ts';
 import { templateFirst } from './template-parameters.ts';
 
@@ -128,6 +129,16 @@ export function isThrottling(error: unknown): boolean {
   return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
 }
 
+/** Whether the name of the host isn't known, and never was: answer.ts says so. */
+function isUnknownHost(error: unknown): boolean {
+  return (error as { neverResolved?: true }).neverResolved === true;
+}
+
+/** How often a call that failed as this one did may be tried again, of `most` that what passes sooner or later is. */
+export function triesAfter(error: unknown, most: number): number {
+  return isUnknownHost(error) ? Math.min(2, most) : most;
+}
+
 // Failures before a connection stood: AWS has seen nothing of the request.
 const unsentCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
@@ -148,7 +159,7 @@ function isUnsent(error: unknown): boolean {
 
 /** Whether the request certainly had no effect, so that repeating it cannot make anything twice. */
 export function isWithoutEffect(error: unknown): boolean {
-  return isThrottling(error) || isUnsent(error) || isExpired(error);
+  return isThrottling(error) || isUnsent(error) || isRefusalOfCredentials(error);
 }
 
 const transientCodes = new Set([
@@ -216,6 +227,21 @@ export function isExpired(error: unknown): boolean {
   return expiredCodes.has(errorCode(error));
 }
 
+/**
+ * Whether AWS doesn't know the credentials. So it answers for some seconds after they were made, for as long as a region
+ * isn't enabled in their account, and of credentials that are no good.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+ */
+function isUnknownCredentials(error: unknown): boolean {
+  if (hasCode(error, 'UnrecognizedClientException', 'InvalidClientTokenId')) return true;
+  return hasCode(error, 'AuthFailure') && errorMessage(error).includes('validate the provided access credentials');
+}
+
+/** Whether AWS refused the credentials, not the call: it may take others, or these in some seconds. */
+export function isRefusalOfCredentials(error: unknown): boolean {
+  return isExpired(error) || isUnknownCredentials(error);
+}
+
 /** The codes that a machine's wrong clock gives; EC2's is AuthFailure: https://github.com/aws/aws-sdk-java/issues/519 */
 const skewCodes = [
   ...['AuthFailure', 'InvalidSignatureException', 'RequestExpired', 'RequestInTheFuture', 'RequestTimeTooSkewed'],
@@ -226,6 +252,19 @@ const skewCodes = [
 export function isClockCorrected(error: unknown): boolean {
   const { $metadata } = error as { $metadata?: { clockSkewCorrected?: true } };
   return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
+}
+
+/**
+ * Whether a region isn't enabled in the caller's account, which is told in these words or in those of credentials that are
+ * unknown there; of regions that nobody has to enable, the latter say only what they say.
+ * https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+ */
+export function isDisabledRegion(error: AwsCallError): boolean {
+  if (hasCode(error, 'RegionDisabledException', 'OptInRequired')) return true;
+  const { action, where } = error;
+  // Whoever fails these fails with the session itself.
+  const isOfSession = action === 'GetCallerIdentity' || action.startsWith('AssumeRole');
+  return !isOfSession && isOptIn(where.region) && isUnknownCredentials(error);
 }
 
 export function isDenied(error: unknown): boolean {
@@ -273,14 +312,14 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)",
   },
   {
-    fits: ({ code }) => code === 'RegionDisabledException' || code === 'OptInRequired',
-    remedy: ({ where }) => `enable region ${where.region} in account ${where.account}, or leave it out`,
+    fits: isDisabledRegion,
+    remedy: ({ where }) =>
+      `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`,
   },
   {
-    fits: ({ code, awsMessage }) =>
-      code === 'AuthFailure' && awsMessage.includes('validate the provided access credentials'),
-    remedy: ({ where }) =>
-      `check that region ${where.region} is enabled in account ${where.account}: AWS answers this for a region that is not`,
+    fits: isUnknownCredentials,
+    remedy: () =>
+      'AWS does not know the credentials: see that those in the environment are whole, of this partition and not deleted, and that no other endpoint or proxy answers',
   },
   {
     fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),

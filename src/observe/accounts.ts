@@ -43,6 +43,9 @@ export function placeOf(accounts: Accounts, operation: Operation): Place {
   return isOfSource(operation) ? accounts.source(place.region) : accounts.target(place);
 }
 
+/** Off by more than this, AWS refuses a signature: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html */
+const maxSkewMs = 5 * 60_000;
+
 export function openAccounts(host: Host, settings: Settings, findings: Findings): Accounts {
   const { source, credentials, maskAccountIds } = settings;
   const { signal } = findings;
@@ -89,6 +92,12 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
         findings.warn(
           'credentials',
           'those in the environment end at some time, and nothing says when (AWS_CREDENTIAL_EXPIRATION is not set). If they end before the run does, it fails, and what is temporary stays until the next run',
+        );
+      const aheadMs = host.clock.now() - caller.at(source.region).awsNow();
+      if (Math.abs(aheadMs) > maxSkewMs)
+        findings.warn(
+          'the clock of the runner',
+          `is ${Math.round(Math.abs(aheadMs) / 60_000)} minutes ${aheadMs > 0 ? 'ahead of' : 'behind'} AWS's, and every AWS client that does not correct for that is refused`,
         );
       open.set('source', caller);
       return caller;

@@ -1,23 +1,11 @@
 import { type Problem, together } from '../alike.ts';
-import { AwsCallError, explain, StepError } from '../aws/errors.ts';
+import { AwsCallError, explain, isDisabledRegion, StepError } from '../aws/errors.ts';
 
-/**
- * A region that the account hasn't enabled: it knows none of the account's sessions, although they are good elsewhere.
- * https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
- */
-function disabledRegion(error: unknown): { what: string; remedy: string } | undefined {
-  if (!(error instanceof AwsCallError) || error.action === 'GetCallerIdentity' || error.action.startsWith('AssumeRole'))
-    return undefined;
+/** A region that isn't enabled is one problem, whichever of its reads met it. */
+function disabledRegion(error: unknown): string | undefined {
+  if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return undefined;
   const { code, awsMessage, where } = error;
-  const unknownHere =
-    code === 'OptInRequired' ||
-    code === 'UnrecognizedClientException' ||
-    (code === 'AuthFailure' && awsMessage.includes('validate the provided access credentials'));
-  if (!unknownHere) return undefined;
-  return {
-    what: `region ${where.region} is not enabled in account ${where.account} (AWS doesn't know the account's credentials there)`,
-    remedy: `enable it: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`,
-  };
+  return `region ${where.region} is not enabled in account ${where.account} (AWS says ${code}: ${awsMessage})`;
 }
 
 /** Gathers problems; what depends on a thing that failed is left out, so each is told once. */
@@ -78,13 +66,8 @@ export function openFindings(
         } catch (error) {
           // A run that was told to stop found nothing.
           signal.throwIfAborted();
-          const off = disabledRegion(error);
-          if (off !== undefined) {
-            add(where, off.what, off.remedy);
-            return undefined;
-          }
-          const { message, remedy } = explain(new StepError(doing, error as AwsCallError));
-          add(where, message, remedy ?? '');
+          const { message, remedy = '' } = explain(new StepError(doing, error));
+          add(where, disabledRegion(error) ?? message, remedy);
           return undefined;
         }
       },
