@@ -146,6 +146,44 @@ describe('one ID token', () => {
   });
 });
 
+describe('the runner’s own token ends', () => {
+  const github = { requestTokenSeconds: 3630 };
+
+  test('all sessions are renewed just before, and a run goes on by them', async () => {
+    const result = await share(customerKey({ github, timings: { secondsPerGiB: 600 } }), { 'poll-interval': '600' });
+    expect(result.error).toBe('');
+    const { calls } = result.simulator;
+    const last = calls.filter(({ action, at }) => action === 'AssumeRoleWithWebIdentity' && at > 3_200_000);
+    expect(last.map(({ outcome, request }) => [outcome, (request as { RoleArn: string }).RoleArn]).sort()).toEqual([
+      ['ok', `arn:aws:iam::${sourceAccount}:role/ami-source`],
+      ['ok', `arn:aws:iam::${targetAccount}:role/ami-target`],
+    ]);
+    expect(calls.at(-1)?.at).toBeGreaterThan(4_000_000);
+  });
+
+  test('the default of timeout-minutes is cut to what the last sessions last, with 20 minutes for taking back', async () => {
+    const result = await share(customerKey({ github, timings: { secondsPerGiB: 6000 } }));
+    expect(result.main.stdout).toMatch(/timeout-minutes is 100: GitHub gives a job ID tokens only for some hours/);
+    expect(result.error).toMatch(/the run took longer than timeout-minutes \(100\)/);
+    expect(result.error).not.toMatch(/left behind/);
+  });
+
+  test.each([
+    [
+      '110',
+      'oidc',
+      /timeout-minutes: "110" — expected at most 100: .* a larger role-duration-seconds moves that moment/,
+    ],
+    ['100', 'auto', undefined],
+    ['110', 'environment', undefined],
+  ])('timeout-minutes: %s with credentials: %s', async (minutes, credentials, problem) => {
+    const shared = customerKey({ github });
+    const { error, simulator } = await share(shared, { 'timeout-minutes': minutes, credentials, 'dry-run': 'true' });
+    if (problem === undefined) expect(error).not.toMatch(/timeout-minutes/);
+    else expect([error, simulator.calls]).toEqual([expect.stringMatching(problem), []]);
+  });
+});
+
 describe('failures before a connection stood', () => {
   const failure = (code: string, more: object = {}, message = code) =>
     Object.assign(new Error(message), { code, ...more });

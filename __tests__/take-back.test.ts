@@ -156,6 +156,22 @@ describe('post', () => {
     }
   });
 
+  test('names all that it knows where no session is to be had any more', async () => {
+    const { simulator, state, post } = await killed({ setting: true });
+    const { shares, run } = JSON.parse(state.ledger ?? '').parts;
+    simulator.addFault({ kind: 'token-endpoint', status: 401 });
+    const { conclusion, told } = await post();
+    expect(conclusion).toBe('success');
+    for (const what of [
+      `${shares.plain[0].resources[0]} in ${sourceAccount}/us-east-1 may still be shared with ${targetAccount}`,
+      `access by the lease ${run.plain.leaseId} may still be on ${run.plain.grantKeys[0]}`,
+      `share-encrypted-ami:lease=${run.plain.leaseId} may be in ${targetAccount}/${targetRegion}, ${targetAccount}/us-west-2`,
+      `the SSM parameter ${name} in ${targetAccount}/us-west-2`,
+    ])
+      expect(told.filter((one) => one.startsWith('warning: left behind: ') && one.includes(what))).toHaveLength(1);
+    await simulator.close();
+  });
+
   test('puts parameters back where only these and the targets can be read', async () => {
     const { simulator, state, post, values } = await killed({ setting: true });
     const head = JSON.parse(state.ledger ?? '');

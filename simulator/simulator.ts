@@ -54,8 +54,12 @@ export type Simulator = {
   close(): Promise<void>;
 };
 
-/** What the runner authorizes a job with at the token endpoint. */
-const runnerToken = 'simulated-runner-token';
+/** What the runner authorizes a job with at the token endpoint: a JWT that may say when it ends. */
+function runnerTokenUntil(endsAt: number): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  if (endsAt === Number.POSITIVE_INFINITY) return 'simulated-runner-token';
+  return `${part({ alg: 'RS256' })}.${part({ exp: Math.floor(endsAt / 1000) })}.c2ltdWxhdGVk`;
+}
 
 export type SimulatorOptions = Readonly<{
   /** What AWS and GitHub's token issuer take their time from. */
@@ -202,6 +206,9 @@ export async function startSimulator(
     return { words: message, at: clock.now() + afterSeconds * 1000 };
   }
 
+  const tokenEndsAt = started + (github.requestTokenSeconds ?? Number.POSITIVE_INFINITY) * 1000;
+  const runnerToken = runnerTokenUntil(tokenEndsAt);
+
   function issueToken(audience: string): string {
     const token = issuer.issue(audience);
     issued.push(token);
@@ -221,7 +228,7 @@ export async function startSimulator(
     const fault = faults.strike({ ...call, body: '' });
     if (fault?.kind === 'reset') return 'closed';
     const { status: struck = 503, body = '{"message":"refused"}' } = fault ?? {};
-    const known = headers.authorization === `Bearer ${runnerToken}` ? 200 : 401;
+    const known = headers.authorization === `Bearer ${runnerToken}` && clock.now() < tokenEndsAt ? 200 : 401;
     const status = fault?.kind === 'token-endpoint' ? struck : known;
     if (fault !== undefined) call.fault = fault.kind;
     call.outcome = status === 200 ? 'ok' : String(status);
@@ -235,7 +242,10 @@ export async function startSimulator(
   const { url, close } = listen ? await serve(answer) : nowhere;
   return {
     url,
-    env: { ...environment(url, github.mayRequestToken), ...ambientOf(scenario, world, sessions) },
+    env: {
+      ...environment(url, github.mayRequestToken ? runnerToken : undefined),
+      ...ambientOf(scenario, world, sessions),
+    },
     world,
     calls,
     answer,
@@ -259,12 +269,12 @@ export async function startSimulator(
 /** In place of a server: no name ends in `.invalid`, https://www.rfc-editor.org/rfc/rfc2606#section-2. */
 const nowhere: Server = { url: 'http://simulator.invalid', close: async () => {} };
 
-function environment(url: string, mayRequestToken: boolean): Record<string, string> {
+function environment(url: string, runnerToken: string | undefined): Record<string, string> {
   const token = {
     ACTIONS_ID_TOKEN_REQUEST_URL: `${url}/token?api-version=2.0`,
-    ACTIONS_ID_TOKEN_REQUEST_TOKEN: runnerToken,
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: runnerToken ?? '',
   };
-  return { AWS_ENDPOINT_URL: url, ...(mayRequestToken && token) };
+  return { AWS_ENDPOINT_URL: url, ...(runnerToken !== undefined && token) };
 }
 
 /** Credentials in the job's environment, as aws-actions/configure-aws-credentials leaves them. */

@@ -18,6 +18,8 @@ export type GitHub = Readonly<{
   tokenSeconds: number;
   /** Whether the job has `permissions: id-token: write`. */
   mayRequestToken: boolean;
+  /** How long the job's own token lasts, which ID tokens are asked for with; for ever, and unreadable, where not set. */
+  requestTokenSeconds?: number;
   issuer: string;
 }>;
 

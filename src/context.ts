@@ -1,3 +1,4 @@
+import { lastMomentOf } from './aws/credentials.ts';
 import type { Host } from './host.ts';
 import type { RunContext } from './inputs/reader.ts';
 
@@ -12,6 +13,7 @@ export function runContext({ workflow, env, clock }: Pick<Host, 'workflow' | 'en
     runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
     sha: sha ?? '',
     date: new Date(clock.now()),
+    lastMoment: (sessions) => lastMomentOf(sessions, { env }),
     defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined,
   };
 }

@@ -50,7 +50,8 @@ export type Request = Settings &
     /** Of a time-based copy. */
     copyMinutes: number | undefined;
     pollSeconds: number;
-    timeoutMinutes: number;
+    /** After so long the run gives up; `cut` is what bounds it, where that is sooner than by default. */
+    timeout: Readonly<{ minutes: number; cut: string | undefined }>;
   }>;
 
 /** What inputs are read with: the text of the files that they name; with `target-regions: all`, the accounts' regions. */
@@ -94,7 +95,7 @@ export function readInputs(
     maxParallel: reader.whole('max-parallel', 1, 1000),
     copyMinutes: readCopyMinutes(reader),
     pollSeconds: reader.whole('poll-interval', 1, 3600),
-    timeoutMinutes: reader.whole('timeout-minutes', 1, 7200),
+    timeout: readTimeout(reader, settings, run),
   };
   if (sweep) checkSweep(reader, request);
   if (request.failFast && request.onProblem === 'skip')
@@ -110,6 +111,25 @@ function readDescription(reader: Reader, run: RunContext): string | undefined {
     fits: (text) => isImageDescription(fill(text, values)),
     expected: 'an AMI description has at most 255 ASCII characters',
   });
+}
+
+/** A job on GitHub's own runners has six hours. */
+const defaultMinutes = 350;
+
+/** A default is cut to the time for which sessions can be had; what the user gave is a problem there. */
+function readTimeout(reader: Reader, { credentials }: Settings, { date, lastMoment }: RunContext): Request['timeout'] {
+  const given = reader.optional('timeout-minutes');
+  const minutes = given === undefined ? defaultMinutes : reader.whole('timeout-minutes', 1, 7200);
+  const last = lastMoment?.(credentials);
+  const most = last === undefined ? Number.POSITIVE_INFINITY : Math.floor((last - date.getTime()) / 60_000);
+  if (!(minutes > most)) return { minutes, cut: undefined };
+  const end = new Date(last ?? 0).toISOString().slice(0, 16).replace('T', ' ');
+  const why = `GitHub gives a job ID tokens only for some hours, and sessions by this job's last one, less 20 minutes for taking back, end at ${end} UTC`;
+  if (given !== undefined || most < 1) {
+    const longer = 'a larger role-duration-seconds moves that moment';
+    reader.note('timeout-minutes', given ?? '', `expected at most ${Math.max(0, most)}: ${why}; ${longer}`);
+  }
+  return { minutes: most, cut: why };
 }
 
 /** None at all is another wish than no input: `{}`. */

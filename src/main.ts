@@ -38,9 +38,10 @@ async function outcomeOf(
       readInputs(runner.input, context, { readFile: host.files.read, enabled });
     request = read();
     if (request.maskAccountIds) maskAccounts(runner, request);
-    const { timeoutMinutes } = request;
-    const late = new TimeOutError(`the run took longer than timeout-minutes (${timeoutMinutes})`);
-    const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 60_000, late)]);
+    const { minutes, cut } = request.timeout;
+    if (cut !== undefined) runner.info(logText(`timeout-minutes is ${minutes}: ${cut}`));
+    const late = new TimeOutError(`the run took longer than timeout-minutes (${minutes})`);
+    const stop = AbortSignal.any([cancelled, clock.after(minutes * 60_000, late)]);
     // With target-regions: all, the targets are known only now.
     if (request.targets.some(({ everyRegion }) => everyRegion !== undefined))
       request = read(await readEnabledRegions(host, request, stop));

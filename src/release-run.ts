@@ -26,6 +26,7 @@ export function begin(run: Run, plan: Plan): void {
   const touched = targets.filter(
     (one) => isMaking(one) || one.target.ssmParameter !== undefined || boots.includes(placeName(one.target.place)),
   );
+  run.hold(run.accounts.keepUp());
   const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? '');
   run.ledger.write({
     ...{ account: source.account, imageId: source.imageId, leaseId: run.leaseId, regions, grantKeys: plan.keys },
@@ -45,7 +46,7 @@ export async function end(
   plan: Plan,
   outcomes: Outcomes,
 ): Promise<ReleaseReport> {
-  // A renewal that is under way would put a lease back.
+  // A renewal of a lease that is under way would put it back.
   await joined(leases.map((lease) => lease.stop()));
   const [report] = await joined<[ReleaseReport, unknown]>([
     takesLease(plan) ? releaseRun({ run, regranted }, plan, outcomes) : Promise.resolve(nothing),

@@ -116,10 +116,10 @@ var __webpack_exports__ = {};
 const external_node_module_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:module");
 ;// CONCATENATED MODULE: external "node:v8"
 const external_node_v8_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
-;// CONCATENATED MODULE: external "node:fs"
-const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 ;// CONCATENATED MODULE: external "node:crypto"
 const external_node_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
+;// CONCATENATED MODULE: external "node:fs"
+const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 ;// CONCATENATED MODULE: external "node:os"
 const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os");
 ;// CONCATENATED MODULE: external "node:path"
@@ -778,7285 +778,6 @@ function problemLines(problems, all) {
 	const different = together(problems);
 	const more = different.length - toldProblems;
 	return [...different.slice(0, toldProblems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`), ...more > 0 ? [`  …and ${more} different ones more; ${all}`] : []].join("\n");
-}
-// src/context.ts
-function runContext({ workflow, env, clock }) {
-	const { serverUrl, runId, runAttempt, sha } = workflow;
-	const repository = env.GITHUB_REPOSITORY;
-	return {
-		runUrl: repository !== void 0 && Number.isFinite(runId) ? `${serverUrl}/${repository}/actions/runs/${runId}` : "",
-		runId: Number.isFinite(runId) ? String(runId) : "",
-		runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
-		sha: sha ?? "",
-		date: new Date(clock.now()),
-		defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || void 0
-	};
-}
-// src/plain-data.ts
-function parseJson(text) {
-	try {
-		return JSON.parse(text);
-	} catch {
-		throw new Error("it is not JSON");
-	}
-}
-function isRecord(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-const isText = (value) => typeof value === "string";
-const isTexts = (value) => isListOf(value, isText);
-function isListOf(value, isOne) {
-	return Array.isArray(value) && value.every(isOne);
-}
-// src/template.ts
-const placeholders = [
-	"account",
-	"region",
-	"name",
-	"source-ami",
-	"date",
-	"sha",
-	"run-id"
-];
-const shortestTarget = {
-	account: "0".repeat(12),
-	region: "us-east-1"
-};
-const shortestSource = {
-	name: "abc",
-	"source-ami": "ami-00000000"
-};
-const placeholder = /\{([a-z-]+)\}/g;
-function unknownPlaceholders(template) {
-	return [...template.matchAll(placeholder)].filter(([, name]) => !placeholders.some((known) => known === name)).map(([written]) => written);
-}
-function needsSourceImage(template) {
-	return /\{(name|source-ami)\}/.test(template);
-}
-function fill(template, values) {
-	return template.replace(placeholder, (written, name) => Object.hasOwn(values, name) ? values[name] ?? written : written);
-}
-// src/inputs/reader.ts
-function runValues(run) {
-	return {
-		date: run.date.toISOString().slice(0, 10).replaceAll("-", ""),
-		sha: run.sha,
-		"run-id": run.runId
-	};
-}
-const inputDefaults = {
-	"ami-id": "",
-	"ami-name": "",
-	"ami-ssm-parameter": "",
-	"packer-manifest": "",
-	"packer-build": "",
-	"instance-id": "",
-	"no-reboot": "false",
-	"source-owners": "self",
-	"source-region": "",
-	"source-role-arn": "",
-	"source-kms-key": "",
-	"source-key-access": "grant",
-	"target-accounts": "",
-	"target-regions": "",
-	"target-role-arn": "",
-	"target-kms-key": "",
-	targets: "",
-	"optional-targets": "",
-	"exclude-targets": "",
-	credentials: "auto",
-	"role-chaining": "false",
-	"external-id": "",
-	"role-session-name": "share-encrypted-ami",
-	"role-session-tags": "",
-	"role-duration-seconds": "3600",
-	"oidc-audience": "sts.amazonaws.com",
-	"target-ami-name": "{name}",
-	"target-ami-description": "",
-	tags: "",
-	"copy-tags": "true",
-	"intermediate-tags": "",
-	route: "auto",
-	"allow-lost-billing": "false",
-	"on-existing": "reuse",
-	"deprecate-after": "",
-	"deregistration-protection": "off",
-	"fast-snapshot-restore": "",
-	"launch-permissions": "",
-	"grant-key-to": "",
-	"ssm-parameter": "",
-	"boot-test": "off",
-	"boot-instance-type": "",
-	"boot-subnet": "",
-	"boot-security-group": "",
-	"boot-instance-profile": "",
-	"boot-timeout-minutes": "10",
-	"boot-required": "true",
-	retain: "",
-	"dry-run": "false",
-	"expect-plan-digest": "",
-	"expect-plan-file": "",
-	sweep: "false",
-	"on-problem": "fail",
-	"fail-fast": "false",
-	"key-preflight": "fail",
-	topology: "direct",
-	"hub-kms-key": "",
-	"copy-duration-minutes": "",
-	"keep-intermediates": "false",
-	"max-parallel": "20",
-	"poll-interval": "15",
-	"timeout-minutes": "350",
-	"mask-aws-account-id": "false"
-};
-var InputError = class extends Error {
-	name = "InputError";
-	problems;
-	constructor(problems) {
-		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
-		super(`${count} not usable; nothing was changed.\n${problemLines(problems, "the job summary has them all")}`);
-		this.problems = problems;
-	}
-};
-function show$1(value) {
-	if (value === "") return "not set";
-	return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
-}
-var Reader = class {
-	#problems = new Map();
-	#get;
-	constructor(get) {
-		this.#get = get;
-	}
-	get problems() {
-		return [...this.#problems.values()];
-	}
-	get noted() {
-		return this.#problems.size;
-	}
-	text(name) {
-		return this.#get(name).trim() || inputDefaults[name];
-	}
-	raw(name) {
-		return this.#get(name);
-	}
-	optional(name) {
-		return this.text(name) || void 0;
-	}
-	note(input, value, expected) {
-		const what = `${show$1(value)} — ${expected}`;
-		this.#problems.set(JSON.stringify([input, what]), {
-			where: input,
-			what,
-			remedy: ""
-		});
-	}
-	checked(input, value, { fits, expected }) {
-		if (value !== void 0 && !fits(value)) this.note(input, value, expected);
-		return value;
-	}
-	flag(name) {
-		const text = this.text(name).toLowerCase();
-		if (text !== "true" && text !== "false") this.note(name, text, "expected true or false");
-		return text === "true";
-	}
-	whole(name, least, most) {
-		const text = this.text(name);
-		const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-		if (!(value >= least && value <= most)) this.note(name, text, `expected a whole number from ${least} to ${most}`);
-		return value;
-	}
-	oneOf(name, allowed) {
-		const text = this.text(name);
-		const found = allowed.find((one) => one === text);
-		if (found === void 0) this.note(name, text, `expected ${allowed.join(", ").replace(/, ([^,]*)$/, " or $1")}`);
-		return found ?? allowed[0];
-	}
-	list(name) {
-		const text = this.text(name);
-		const items = text.startsWith("[") ? this.#jsonList(name, text) : text.split(/[\n,]/);
-		return [...new Set(items.map((item) => item.trim()).filter(Boolean))];
-	}
-	#jsonList(name, text) {
-		try {
-			const items = JSON.parse(text);
-			if (isTexts(items)) return items;
-		} catch {}
-		this.note(name, text, "expected a JSON array of texts in quotes, or the items one a line or with commas");
-		return [];
-	}
-	template(name) {
-		return this.templateValue(name, this.text(name));
-	}
-	templateValue(input, value) {
-		for (const unknown of unknownPlaceholders(value ?? "")) this.note(input, value ?? "", `${unknown} is not a placeholder; there are {account}, {region}, {name}, {source-ami}, {date}, {sha} and {run-id}`);
-		return value;
-	}
-};
-const accountId = /^\d{12}$/;
-const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
-const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-const alias = /^alias\/[\w/-]{1,250}$/;
-const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
-function keyProblem$1(key, region, account) {
-	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
-	const name = resource?.replace(/^key\//, "") ?? key;
-	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
-	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer managed key";
-	if (arnRegion !== void 0 && arnRegion !== region) return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
-	if (arnAccount !== void 0 && account !== void 0 && arnAccount !== account) return `this key is in account ${arnAccount}; expected one in account ${account}`;
-}
-function roleProblem(arn, partition, account) {
-	const [, arnPartition, arnAccount] = roleArn.exec(arn) ?? [];
-	if (arnAccount === void 0) return "expected the ARN of a role, arn:aws:iam::123456789012:role/name";
-	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
-	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
-}
-// src/image.ts
-function hasUefi({ BootMode, Architecture }) {
-	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
-}
-function snapshotIdsOf(image) {
-	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
-	return [...new Set(ids)];
-}
-function idsOf(snapshots) {
-	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
-}
-function totalGiB(snapshots) {
-	return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
-}
-function matchSnapshots(source, copy) {
-	const byDevice = new Map((copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
-	const matched = new Map();
-	for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
-		const id = byDevice.get(DeviceName);
-		if (Ebs?.SnapshotId && id !== void 0) matched.set(Ebs.SnapshotId, id);
-	}
-	return matched;
-}
-function registrationOf(options) {
-	const { source, extras, name, description, copies, tags } = options;
-	return {
-		Name: name,
-		...description && { Description: description },
-		Architecture: source.Architecture,
-		VirtualizationType: source.VirtualizationType,
-		RootDeviceName: source.RootDeviceName,
-		EnaSupport: source.EnaSupport ?? false,
-		...source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport },
-		...source.BootMode && { BootMode: source.BootMode },
-		...source.TpmSupport && { TpmSupport: source.TpmSupport },
-		...source.ImdsSupport && { ImdsSupport: source.ImdsSupport },
-		...extras.uefiData && { UefiData: extras.uefiData },
-		BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags: tags
-		}]
-	};
-}
-function mappingOf(mapping, copies) {
-	const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
-	if (Ebs === void 0) return {
-		DeviceName,
-		...VirtualName && { VirtualName },
-		...NoDevice !== void 0 && { NoDevice }
-	};
-	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination, EbsCardIndex } = Ebs;
-	return {
-		DeviceName,
-		Ebs: {
-			...SnapshotId ? { SnapshotId: copies.get(SnapshotId) ?? missing(SnapshotId) } : { Encrypted: Encrypted ?? false },
-			...VolumeSize !== void 0 && { VolumeSize },
-			...VolumeType && { VolumeType },
-			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
-			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
-			...DeleteOnTermination !== void 0 && { DeleteOnTermination },
-			...EbsCardIndex !== void 0 && { EbsCardIndex }
-		}
-	};
-}
-function takesIops(volumeType) {
-	return volumeType === "io1" || volumeType === "io2" || volumeType === "gp3";
-}
-function missing(snapshotId) {
-	throw new Error(`there is no copy of ${snapshotId}`);
-}
-function differenceText({ field, source, target, asked }) {
-	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
-}
-const comparedFields = [
-	"Architecture",
-	"VirtualizationType",
-	"RootDeviceName",
-	"RootDeviceType",
-	"EnaSupport",
-	"SriovNetSupport",
-	"BootMode",
-	"TpmSupport",
-	"ImdsSupport",
-	"ImageWatermarks",
-	"InstanceTypeSpecification"
-];
-const billingFields = [
-	"Platform",
-	"PlatformDetails",
-	"UsageOperation",
-	"ProductCodes"
-];
-const regionalFields = ["KernelId", "RamdiskId"];
-const comparedVolumeFields = [
-	"VolumeType",
-	"VolumeSize",
-	"Iops",
-	"Throughput",
-	"DeleteOnTermination",
-	"EbsCardIndex"
-];
-function differences$1(source, target, { lostBilling, otherRegion }) {
-	const found = [
-		...comparedFields,
-		...lostBilling ? [] : billingFields,
-		...otherRegion ? [] : regionalFields
-	].flatMap((field) => compared(field, counted$1(source, field), counted$1(target, field)));
-	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
-	for (const mapping of source.BlockDeviceMappings ?? []) {
-		found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
-		here.delete(mapping.DeviceName);
-	}
-	for (const name of here.keys()) found.push(...compared(`BlockDeviceMappings[${name}]`, void 0, "there"));
-	return found;
-}
-function compared(field, there, here) {
-	return there === here ? [] : [{
-		field,
-		source: show(there),
-		target: show(here)
-	}];
-}
-function deviceDifferences(there, here) {
-	const name = `BlockDeviceMappings[${there.DeviceName}]`;
-	if (here === void 0) return compared(name, "there", void 0);
-	return [
-		...compared(`${name}.VirtualName`, there.VirtualName, here.VirtualName),
-		...compared(`${name}.NoDevice`, there.NoDevice !== void 0, here.NoDevice !== void 0),
-		...compared(`${name}.Ebs`, there.Ebs !== void 0, here.Ebs !== void 0),
-		...there.Ebs && here.Ebs ? volumeDifferences(`${name}.Ebs`, there.Ebs, here.Ebs) : []
-	];
-}
-function volumeDifferences(name, there, here) {
-	const stated = comparedVolumeFields.filter((field) => isStated(there, field));
-	const encrypted = there.SnapshotId !== void 0 || (there.Encrypted ?? false);
-	return [
-		...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
-		...compared(`${name}.Encrypted`, encrypted, here.Encrypted ?? (here.SnapshotId ? encrypted : false)),
-		...compared(`${name}.SnapshotId`, there.SnapshotId !== void 0, here.SnapshotId !== void 0)
-	];
-}
-function extrasDifferences(source, target) {
-	if (source.uefiData === target.uefiData) return [];
-	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
-	return [{
-		field: "UefiData",
-		source: told(source.uefiData, "of its own"),
-		target: told(target.uefiData, "another")
-	}];
-}
-function tagDifferences(asked, image) {
-	const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
-	return asked.filter(({ Key, Value }) => actual.get(Key) !== Value).map(({ Key, Value }) => ({
-		field: `the tag ${Key}`,
-		source: show(Value),
-		target: show(actual.get(Key)),
-		asked: true
-	}));
-}
-function snapshotDifferences(kmsKeyArn, image, snapshots) {
-	const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
-	return snapshotIdsOf(image).flatMap((id) => {
-		const { KmsKeyId = "not known", StorageTier } = known.get(id) ?? {};
-		const differs = (field, source, target) => source === target ? [] : [{
-			field: `${field} of ${id}`,
-			source,
-			target,
-			asked: true
-		}];
-		return [...differs("the key", kmsKeyArn, KmsKeyId), ...differs("the storage tier", "standard", StorageTier || "standard")];
-	});
-}
-function counted$1(image, field) {
-	switch (field) {
-		case "ProductCodes": return listed$1(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
-		case "ImageWatermarks": return listed$1(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
-		case "InstanceTypeSpecification": return instanceTypesOf(image);
-		case "RootDeviceType": return image.RootDeviceType ?? "ebs";
-		case "PlatformDetails": return image.PlatformDetails || "Linux/UNIX";
-		case "UsageOperation": return image.UsageOperation || "RunInstances";
-		default: return image[field] || void 0;
-	}
-}
-function isStated(ebs, field) {
-	if (ebs[field] === void 0) return false;
-	if (field === "Iops") return takesIops(ebs.VolumeType);
-	return field !== "Throughput" || ebs.VolumeType === "gp3";
-}
-function instanceTypesOf({ InstanceTypeSpecification: specification }) {
-	const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
-	return listed$1([...SupportedInstanceTypes.map(({ InstanceType }) => InstanceType), ...UnsupportedInstanceTypes.map(({ InstanceType }) => `not ${InstanceType}`)]);
-}
-function listed$1(items = []) {
-	return items.toSorted().join(", ") || void 0;
-}
-function show(value) {
-	return value === void 0 ? "not set" : String(value);
-}
-function isImageId(text) {
-	return /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(text);
-}
-function isImageName(name) {
-	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
-}
-function describedAs({ Description = "" }) {
-	return Description === "" || /^\[Copied ami-[0-9a-f]+ from [a-z0-9-]+\]/.test(Description) ? void 0 : Description;
-}
-function isImageDescription(description) {
-	return /^[\x20-\x7e]{0,255}$/.test(description);
-}
-// src/digest.ts
-const digestParts = [
-	"source",
-	"targets",
-	"keys",
-	"names",
-	"tags",
-	"publish",
-	"existing",
-	"access"
-];
-const version$6 = "v1";
-function digestText({ pieces, whole }) {
-	return `${version$6}:${digestParts.map((part) => `${part}=${pieces[part]}`).join(",")}:${whole}`;
-}
-const pattern = new RegExp(`^${version$6}:${digestParts.map((part) => `${part}=([0-9a-f]{8})`).join(",")}:([0-9a-f]{64})$`);
-function parseDigest(text) {
-	const [, ...found] = pattern.exec(text) ?? [];
-	const whole = found.at(-1);
-	if (whole === void 0) return void 0;
-	return {
-		pieces: Object.fromEntries(digestParts.map((part, index) => [part, found[index] ?? ""])),
-		whole
-	};
-}
-function digestProblem(text) {
-	if (parseDigest(text) !== void 0) return void 0;
-	const [, other] = /^(v\d+):/.exec(text) ?? [];
-	return other === void 0 || other === version$6 ? `expected the whole of the output plan-digest of the approved run, ${version$6}:source=…` : `this digest is of version ${other}, and this version of the action makes ${version$6}: have a plan of it approved`;
-}
-// src/text-file.ts
-const maxInputFileBytes = 10485760;
-function readTextFile(path, maxBytes = Number.POSITIVE_INFINITY) {
-	const file = (0,external_node_fs_namespaceObject.openSync)(path, external_node_fs_namespaceObject.constants.O_RDONLY | (external_node_fs_namespaceObject.constants.O_NONBLOCK ?? 0));
-	try {
-		if (!(0,external_node_fs_namespaceObject.fstatSync)(file).isFile()) throw new Error(`${path} is no regular file`);
-		const chunks = [];
-		for (let length = 0; length <= maxBytes;) {
-			const chunk = Buffer.allocUnsafe(262144);
-			const read = (0,external_node_fs_namespaceObject.readSync)(file, chunk);
-			if (read === 0) return Buffer.concat(chunks).toString("utf8").replace(/^\uFEFF/, "");
-			chunks.push(chunk.subarray(0, read));
-			length += read;
-		}
-		throw new Error(`${path} has more than ${maxBytes / 1024 / 1024} MB`);
-	} finally {
-		(0,external_node_fs_namespaceObject.closeSync)(file);
-	}
-}
-// src/inputs/expected-plan.ts
-function readExpectedPlan(reader, readFile) {
-	const digest = reader.optional("expect-plan-digest");
-	const file = reader.optional("expect-plan-file");
-	if (digest === void 0) {
-		if (file !== void 0) reader.note("expect-plan-file", file, "needs expect-plan-digest: the file only lists what differs");
-		return;
-	}
-	const problem = digestProblem(digest);
-	if (problem !== void 0) reader.note("expect-plan-digest", digest, problem);
-	return {
-		digest,
-		file,
-		approved: file === void 0 ? void 0 : readApproved(reader, file, readFile)
-	};
-}
-function readApproved(reader, path, readFile) {
-	try {
-		const plan = parseJson(readFile(path, maxInputFileBytes));
-		const approved = isRecord(plan) ? plan.approved : void 0;
-		if (approved === void 0) reader.note("expect-plan-file", path, "expected the file of the output plan-file of the approved run");
-		return approved;
-	} catch (error) {
-		reader.note("expect-plan-file", path, error instanceof Error ? error.message : String(error));
-		return;
-	}
-}
-// src/inputs/boot.ts
-function readBoot(reader, partition, run) {
-	const test = reader.oneOf("boot-test", [
-		"off",
-		"status",
-		"ssm"
-	]);
-	const checked = (name, text, { pattern, expected }) => {
-		const template = reader.templateValue(name, text);
-		if (needsSourceImage(template) || unknownPlaceholders(template).length > 0) return template;
-		const sample = {
-			account: "0".repeat(12),
-			region: "us-east-1",
-			...runValues(run),
-			...shortestSource
-		};
-		return reader.checked(name, template, {
-			fits: () => pattern.test(fill(template, sample)),
-			expected
-		});
-	};
-	const one = (name, form) => {
-		const text = reader.optional(name);
-		return text === void 0 ? void 0 : checked(name, text, form);
-	};
-	const several = (name, form) => (reader.text(name).startsWith("tag:") ? [reader.text(name)] : reader.list(name)).map((text) => checked(name, text, form));
-	const subnets = several("boot-subnet", formOf("subnet", "subnet"));
-	if (test === "ssm" && subnets.length === 0) reader.note("boot-subnet", "", "is needed with boot-test: ssm; the agent must reach Systems Manager from it");
-	const boot = {
-		instanceType: one("boot-instance-type", typeForm),
-		subnets,
-		securityGroups: several("boot-security-group", formOf("sg", "security group")),
-		instanceProfile: one("boot-instance-profile", profileForm(partition)),
-		timeoutMinutes: reader.whole("boot-timeout-minutes", 1, 240),
-		required: reader.flag("boot-required")
-	};
-	return test === "off" ? void 0 : {
-		test,
-		...boot
-	};
-}
-const typeForm = {
-	pattern: /^[a-z][a-z\d-]*\.[a-z\d-]+$/,
-	expected: "expected an instance type, such as t3.small"
-};
-function formOf(prefix, what) {
-	return {
-		pattern: new RegExp(`^(tag:[^=]{1,128}=.{0,256}|${prefix}-([0-9a-f]{8}|[0-9a-f]{17}))$`),
-		expected: `expected the ID of a ${what} (${prefix}-…), or tag:Key=Value`
-	};
-}
-function profileForm(partition) {
-	return {
-		pattern: new RegExp(`^(arn:${partition}:iam::\\d{12}:instance-profile/([\\w+=,.@-]+/)*)?[\\w+=,.@-]{1,128}$`),
-		expected: "expected the name or the ARN of an instance profile"
-	};
-}
-// src/inputs/publication.ts
-const protections = [
-	"off",
-	"on",
-	"on-with-cooldown"
-];
-function readPublication(reader, partition, run) {
-	const zones = reader.list("fast-snapshot-restore");
-	for (const zone of zones.filter((zone) => zone !== "all" && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone))) reader.note("fast-snapshot-restore", zone, "expected availability zones such as eu-west-1a, or all");
-	return {
-		deprecateAfter: readDeprecation(reader, run),
-		deregistrationProtection: reader.oneOf("deregistration-protection", protections),
-		fastSnapshotRestore: zones.includes("all") ? "all" : zones,
-		launchPermissions: reader.list("launch-permissions").flatMap((one) => readLaunch(reader, partition, one) ?? []),
-		grantKeyTo: reader.list("grant-key-to").map((principal) => {
-			reader.templateValue("grant-key-to", principal);
-			const sample = fill(principal, {
-				account: "0".repeat(12),
-				region: "eu-west-1",
-				...runValues(run)
-			});
-			return reader.checked("grant-key-to", principal, {
-				fits: () => needsSourceImage(principal) || principalArn(partition).test(sample),
-				expected: `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`
-			});
-		}),
-		ssmParameter: readParameterName(reader, run),
-		boot: readBoot(reader, partition, run),
-		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
-	};
-}
-function readParameterName(reader, run) {
-	const template = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
-	if (template === void 0 || unknownPlaceholders(template).length > 0) return template;
-	const problem = parameterNameProblem(fill(template, {
-		...runValues(run),
-		...shortestTarget,
-		...shortestSource
-	}));
-	if (problem !== void 0) reader.note("ssm-parameter", template, problem);
-	return template;
-}
-const maxParameterName = 1011;
-const maxLevels = 15;
-function parameterNameProblem(name) {
-	if (/^\/?(aws|ssm)/i.test(name)) return "names that begin with aws or ssm, after a slash too, are reserved";
-	if (!/^\/?[\w.-]+(\/[\w.-]+)*$/.test(name)) return "the name of an SSM parameter has letters, digits and _.- in it, and single slashes between its levels";
-	if (name.includes("/") && !name.startsWith("/")) return "a name with levels begins with a slash, such as /golden/latest";
-	if (name.length > maxParameterName) return `a name has at most ${maxParameterName} characters`;
-	return name.split("/").length - 1 > maxLevels ? `a name has at most ${maxLevels} levels` : void 0;
-}
-function principalArn(partition) {
-	return new RegExp(`^arn:${partition}:(iam::\\d{12}:(root|(role|user)/[\\w+=,.@/-]+)|sts::\\d{12}:assumed-role/[\\w+=,.@/-]+)$`);
-}
-function readDeprecation(reader, run) {
-	const text = reader.optional("deprecate-after");
-	if (text === void 0) return void 0;
-	const days = /^(\d{1,4})d$/.exec(text)?.[1];
-	const at = days === void 0 ? Date.parse(text) : run.date.getTime() + Number(days) * 864e5;
-	if (!(days !== void 0 || /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text)) || Number.isNaN(at)) reader.note("deprecate-after", text, "expected days such as 90d, or a moment such as 2027-06-30T00:00:00Z");
-	else if (at <= run.date.getTime() || at > run.date.getTime() + 31536e7) reader.note("deprecate-after", text, "expected a time in the future, ten years ahead at most");
-	return days === void 0 ? { at: new Date(at) } : { days: Number(days) };
-}
-function readLaunch(reader, partition, one) {
-	if (accountId.test(one)) return { UserId: one };
-	const organizations = `^arn:${partition}:organizations::\\d{12}:`;
-	if (new RegExp(`${organizations}organization/o-[a-z0-9]{10,32}$`).test(one)) return { OrganizationArn: one };
-	if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one)) return { OrganizationalUnitArn: one };
-	const all = /^(all|public|\*)$/i.test(one);
-	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
-}
-// node_modules/yaml/dist/nodes/identity.js
-var require_identity = __commonJSMin(((exports) => {
-	const ALIAS = Symbol.for("yaml.alias");
-	const DOC = Symbol.for("yaml.document");
-	const MAP = Symbol.for("yaml.map");
-	const PAIR = Symbol.for("yaml.pair");
-	const SCALAR = Symbol.for("yaml.scalar");
-	const SEQ = Symbol.for("yaml.seq");
-	const NODE_TYPE = Symbol.for("yaml.node.type");
-	const isAlias = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === ALIAS;
-	const isDocument = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === DOC;
-	const isMap = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === MAP;
-	const isPair = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === PAIR;
-	const isScalar = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === SCALAR;
-	const isSeq = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === SEQ;
-	function isCollection(node) {
-		if (node && typeof node === "object") switch (node[NODE_TYPE]) {
-			case MAP:
-			case SEQ: return true;
-		}
-		return false;
-	}
-	function isNode(node) {
-		if (node && typeof node === "object") switch (node[NODE_TYPE]) {
-			case ALIAS:
-			case MAP:
-			case SCALAR:
-			case SEQ: return true;
-		}
-		return false;
-	}
-	const hasAnchor = (node) => (isScalar(node) || isCollection(node)) && !!node.anchor;
-	exports.ALIAS = ALIAS;
-	exports.DOC = DOC;
-	exports.MAP = MAP;
-	exports.NODE_TYPE = NODE_TYPE;
-	exports.PAIR = PAIR;
-	exports.SCALAR = SCALAR;
-	exports.SEQ = SEQ;
-	exports.hasAnchor = hasAnchor;
-	exports.isAlias = isAlias;
-	exports.isCollection = isCollection;
-	exports.isDocument = isDocument;
-	exports.isMap = isMap;
-	exports.isNode = isNode;
-	exports.isPair = isPair;
-	exports.isScalar = isScalar;
-	exports.isSeq = isSeq;
-}));
-// node_modules/yaml/dist/visit.js
-var require_visit = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	const BREAK = Symbol("break visit");
-	const SKIP = Symbol("skip children");
-	const REMOVE = Symbol("remove node");
-	function visit(node, visitor) {
-		const visitor_ = initVisitor(visitor);
-		if (identity.isDocument(node)) {
-			if (visit_(null, node.contents, visitor_, Object.freeze([node])) === REMOVE) node.contents = null;
-		} else visit_(null, node, visitor_, Object.freeze([]));
-	}
-	visit.BREAK = BREAK;
-	visit.SKIP = SKIP;
-	visit.REMOVE = REMOVE;
-	function visit_(key, node, visitor, path) {
-		const ctrl = callVisitor(key, node, visitor, path);
-		if (identity.isNode(ctrl) || identity.isPair(ctrl)) {
-			replaceNode(key, path, ctrl);
-			return visit_(key, ctrl, visitor, path);
-		}
-		if (typeof ctrl !== "symbol") {
-			if (identity.isCollection(node)) {
-				path = Object.freeze(path.concat(node));
-				for (let i = 0; i < node.items.length; ++i) {
-					const ci = visit_(i, node.items[i], visitor, path);
-					if (typeof ci === "number") i = ci - 1;
-					else if (ci === BREAK) return BREAK;
-					else if (ci === REMOVE) {
-						node.items.splice(i, 1);
-						i -= 1;
-					}
-				}
-			} else if (identity.isPair(node)) {
-				path = Object.freeze(path.concat(node));
-				const ck = visit_("key", node.key, visitor, path);
-				if (ck === BREAK) return BREAK;
-				else if (ck === REMOVE) node.key = null;
-				const cv = visit_("value", node.value, visitor, path);
-				if (cv === BREAK) return BREAK;
-				else if (cv === REMOVE) node.value = null;
-			}
-		}
-		return ctrl;
-	}
-	async function visitAsync(node, visitor) {
-		const visitor_ = initVisitor(visitor);
-		if (identity.isDocument(node)) {
-			if (await visitAsync_(null, node.contents, visitor_, Object.freeze([node])) === REMOVE) node.contents = null;
-		} else await visitAsync_(null, node, visitor_, Object.freeze([]));
-	}
-	visitAsync.BREAK = BREAK;
-	visitAsync.SKIP = SKIP;
-	visitAsync.REMOVE = REMOVE;
-	async function visitAsync_(key, node, visitor, path) {
-		const ctrl = await callVisitor(key, node, visitor, path);
-		if (identity.isNode(ctrl) || identity.isPair(ctrl)) {
-			replaceNode(key, path, ctrl);
-			return visitAsync_(key, ctrl, visitor, path);
-		}
-		if (typeof ctrl !== "symbol") {
-			if (identity.isCollection(node)) {
-				path = Object.freeze(path.concat(node));
-				for (let i = 0; i < node.items.length; ++i) {
-					const ci = await visitAsync_(i, node.items[i], visitor, path);
-					if (typeof ci === "number") i = ci - 1;
-					else if (ci === BREAK) return BREAK;
-					else if (ci === REMOVE) {
-						node.items.splice(i, 1);
-						i -= 1;
-					}
-				}
-			} else if (identity.isPair(node)) {
-				path = Object.freeze(path.concat(node));
-				const ck = await visitAsync_("key", node.key, visitor, path);
-				if (ck === BREAK) return BREAK;
-				else if (ck === REMOVE) node.key = null;
-				const cv = await visitAsync_("value", node.value, visitor, path);
-				if (cv === BREAK) return BREAK;
-				else if (cv === REMOVE) node.value = null;
-			}
-		}
-		return ctrl;
-	}
-	function initVisitor(visitor) {
-		if (typeof visitor === "object" && (visitor.Collection || visitor.Node || visitor.Value)) return Object.assign({
-			Alias: visitor.Node,
-			Map: visitor.Node,
-			Scalar: visitor.Node,
-			Seq: visitor.Node
-		}, visitor.Value && {
-			Map: visitor.Value,
-			Scalar: visitor.Value,
-			Seq: visitor.Value
-		}, visitor.Collection && {
-			Map: visitor.Collection,
-			Seq: visitor.Collection
-		}, visitor);
-		return visitor;
-	}
-	function callVisitor(key, node, visitor, path) {
-		if (typeof visitor === "function") return visitor(key, node, path);
-		if (identity.isMap(node)) return visitor.Map?.(key, node, path);
-		if (identity.isSeq(node)) return visitor.Seq?.(key, node, path);
-		if (identity.isPair(node)) return visitor.Pair?.(key, node, path);
-		if (identity.isScalar(node)) return visitor.Scalar?.(key, node, path);
-		if (identity.isAlias(node)) return visitor.Alias?.(key, node, path);
-	}
-	function replaceNode(key, path, node) {
-		const parent = path[path.length - 1];
-		if (identity.isCollection(parent)) parent.items[key] = node;
-		else if (identity.isPair(parent)) {
-			if (key === "key") parent.key = node;
-			else parent.value = node;
-		} else if (identity.isDocument(parent)) parent.contents = node;
-		else {
-			const pt = identity.isAlias(parent) ? "alias" : "scalar";
-			throw new Error(`Cannot replace node with ${pt} parent`);
-		}
-	}
-	exports.visit = visit;
-	exports.visitAsync = visitAsync;
-}));
-// node_modules/yaml/dist/doc/directives.js
-var require_directives = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var visit = require_visit();
-	const escapeChars = {
-		"!": "%21",
-		",": "%2C",
-		"[": "%5B",
-		"]": "%5D",
-		"{": "%7B",
-		"}": "%7D"
-	};
-	const escapeTagName = (tn) => tn.replace(/[!,[\]{}]/g, (ch) => escapeChars[ch]);
-	var Directives = class Directives {
-		constructor(yaml, tags) {
-			this.docStart = null;
-			this.docEnd = false;
-			this.yaml = Object.assign({}, Directives.defaultYaml, yaml);
-			this.tags = Object.assign({}, Directives.defaultTags, tags);
-		}
-		clone() {
-			const copy = new Directives(this.yaml, this.tags);
-			copy.docStart = this.docStart;
-			return copy;
-		}
-		atDocument() {
-			const res = new Directives(this.yaml, this.tags);
-			switch (this.yaml.version) {
-				case "1.1":
-					this.atNextDocument = true;
-					break;
-				case "1.2":
-					this.atNextDocument = false;
-					this.yaml = {
-						explicit: Directives.defaultYaml.explicit,
-						version: "1.2"
-					};
-					this.tags = Object.assign({}, Directives.defaultTags);
-			}
-			return res;
-		}
-		add(line, onError) {
-			if (this.atNextDocument) {
-				this.yaml = {
-					explicit: Directives.defaultYaml.explicit,
-					version: "1.1"
-				};
-				this.tags = Object.assign({}, Directives.defaultTags);
-				this.atNextDocument = false;
-			}
-			const parts = line.trim().split(/[ \t]+/);
-			const name = parts.shift();
-			switch (name) {
-				case "%TAG": {
-					if (parts.length !== 2) {
-						onError(0, "%TAG directive should contain exactly two parts");
-						if (parts.length < 2) return false;
-					}
-					const [handle, prefix] = parts;
-					this.tags[handle] = prefix;
-					return true;
-				}
-				case "%YAML": {
-					this.yaml.explicit = true;
-					if (parts.length !== 1) {
-						onError(0, "%YAML directive should contain exactly one part");
-						return false;
-					}
-					const [version] = parts;
-					if (version === "1.1" || version === "1.2") {
-						this.yaml.version = version;
-						return true;
-					} else {
-						const isValid = /^\d+\.\d+$/.test(version);
-						onError(6, `Unsupported YAML version ${version}`, isValid);
-						return false;
-					}
-				}
-				default:
-					onError(0, `Unknown directive ${name}`, true);
-					return false;
-			}
-		}
-		tagName(source, onError) {
-			if (source === "!") return "!";
-			if (source[0] !== "!") {
-				onError(`Not a valid tag: ${source}`);
-				return null;
-			}
-			if (source[1] === "<") {
-				const verbatim = source.slice(2, -1);
-				if (verbatim === "!" || verbatim === "!!") {
-					onError(`Verbatim tags aren't resolved, so ${source} is invalid.`);
-					return null;
-				}
-				if (source[source.length - 1] !== ">") onError("Verbatim tags must end with a >");
-				return verbatim;
-			}
-			const [, handle, suffix] = source.match(/^(.*!)([^!]*)$/s);
-			if (!suffix) onError(`The ${source} tag has no suffix`);
-			const prefix = this.tags[handle];
-			if (prefix) try {
-				return prefix + decodeURIComponent(suffix);
-			} catch (error) {
-				onError(String(error));
-				return null;
-			}
-			if (handle === "!") return source;
-			onError(`Could not resolve tag: ${source}`);
-			return null;
-		}
-		tagString(tag) {
-			for (const [handle, prefix] of Object.entries(this.tags)) if (tag.startsWith(prefix)) return handle + escapeTagName(tag.substring(prefix.length));
-			return tag[0] === "!" ? tag : `!<${tag}>`;
-		}
-		toString(doc) {
-			const lines = this.yaml.explicit ? [`%YAML ${this.yaml.version || "1.2"}`] : [];
-			const tagEntries = Object.entries(this.tags);
-			let tagNames;
-			if (doc && tagEntries.length > 0 && identity.isNode(doc.contents)) {
-				const tags = {};
-				visit.visit(doc.contents, (_key, node) => {
-					if (identity.isNode(node) && node.tag) tags[node.tag] = true;
-				});
-				tagNames = Object.keys(tags);
-			} else tagNames = [];
-			for (const [handle, prefix] of tagEntries) {
-				if (handle === "!!" && prefix === "tag:yaml.org,2002:") continue;
-				if (!doc || tagNames.some((tn) => tn.startsWith(prefix))) lines.push(`%TAG ${handle} ${prefix}`);
-			}
-			return lines.join("\n");
-		}
-	};
-	Directives.defaultYaml = {
-		explicit: false,
-		version: "1.2"
-	};
-	Directives.defaultTags = { "!!": "tag:yaml.org,2002:" };
-	exports.Directives = Directives;
-}));
-// node_modules/yaml/dist/doc/anchors.js
-var require_anchors = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var visit = require_visit();
-	function anchorIsValid(anchor) {
-		if (/[\x00-\x19\s,[\]{}]/.test(anchor)) {
-			const msg = `Anchor must not contain whitespace or control characters: ${JSON.stringify(anchor)}`;
-			throw new Error(msg);
-		}
-		return true;
-	}
-	function anchorNames(root) {
-		const anchors = new Set();
-		visit.visit(root, { Value(_key, node) {
-			if (node.anchor) anchors.add(node.anchor);
-		} });
-		return anchors;
-	}
-	function findNewAnchor(prefix, exclude) {
-		for (let i = 1;; ++i) {
-			const name = `${prefix}${i}`;
-			if (!exclude.has(name)) return name;
-		}
-	}
-	function createNodeAnchors(doc, prefix) {
-		const aliasObjects = [];
-		const sourceObjects = new Map();
-		let prevAnchors = null;
-		return {
-			onAnchor: (source) => {
-				aliasObjects.push(source);
-				prevAnchors ?? (prevAnchors = anchorNames(doc));
-				const anchor = findNewAnchor(prefix, prevAnchors);
-				prevAnchors.add(anchor);
-				return anchor;
-			},
-			setAnchors: () => {
-				for (const source of aliasObjects) {
-					const ref = sourceObjects.get(source);
-					if (typeof ref === "object" && ref.anchor && (identity.isScalar(ref.node) || identity.isCollection(ref.node))) ref.node.anchor = ref.anchor;
-					else {
-						const error = new Error("Failed to resolve repeated object (this should not happen)");
-						error.source = source;
-						throw error;
-					}
-				}
-			},
-			sourceObjects
-		};
-	}
-	exports.anchorIsValid = anchorIsValid;
-	exports.anchorNames = anchorNames;
-	exports.createNodeAnchors = createNodeAnchors;
-	exports.findNewAnchor = findNewAnchor;
-}));
-// node_modules/yaml/dist/doc/applyReviver.js
-var require_applyReviver = __commonJSMin(((exports) => {
-	function applyReviver(reviver, obj, key, val) {
-		if (val && typeof val === "object") {
-			if (Array.isArray(val)) for (let i = 0, len = val.length; i < len; ++i) {
-				const v0 = val[i];
-				const v1 = applyReviver(reviver, val, String(i), v0);
-				if (v1 === void 0) delete val[i];
-				else if (v1 !== v0) val[i] = v1;
-			}
-			else if (val instanceof Map) for (const k of Array.from(val.keys())) {
-				const v0 = val.get(k);
-				const v1 = applyReviver(reviver, val, k, v0);
-				if (v1 === void 0) val.delete(k);
-				else if (v1 !== v0) val.set(k, v1);
-			}
-			else if (val instanceof Set) for (const v0 of Array.from(val)) {
-				const v1 = applyReviver(reviver, val, v0, v0);
-				if (v1 === void 0) val.delete(v0);
-				else if (v1 !== v0) {
-					val.delete(v0);
-					val.add(v1);
-				}
-			}
-			else for (const [k, v0] of Object.entries(val)) {
-				const v1 = applyReviver(reviver, val, k, v0);
-				if (v1 === void 0) delete val[k];
-				else if (v1 !== v0) val[k] = v1;
-			}
-		}
-		return reviver.call(obj, key, val);
-	}
-	exports.applyReviver = applyReviver;
-}));
-// node_modules/yaml/dist/nodes/toJS.js
-var require_toJS = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	function toJS(value, arg, ctx) {
-		if (Array.isArray(value)) return value.map((v, i) => toJS(v, String(i), ctx));
-		if (value && typeof value.toJSON === "function") {
-			if (!ctx || !identity.hasAnchor(value)) return value.toJSON(arg, ctx);
-			const data = {
-				aliasCount: 0,
-				count: 1,
-				res: void 0
-			};
-			ctx.anchors.set(value, data);
-			ctx.onCreate = (res) => {
-				data.res = res;
-				delete ctx.onCreate;
-			};
-			const res = value.toJSON(arg, ctx);
-			if (ctx.onCreate) ctx.onCreate(res);
-			return res;
-		}
-		if (typeof value === "bigint" && !ctx?.keep) return Number(value);
-		return value;
-	}
-	exports.toJS = toJS;
-}));
-// node_modules/yaml/dist/nodes/Node.js
-var require_Node = __commonJSMin(((exports) => {
-	var applyReviver = require_applyReviver();
-	var identity = require_identity();
-	var toJS = require_toJS();
-	var NodeBase = class {
-		constructor(type) {
-			Object.defineProperty(this, identity.NODE_TYPE, { value: type });
-		}
-		clone() {
-			const copy = Object.create(Object.getPrototypeOf(this), Object.getOwnPropertyDescriptors(this));
-			if (this.range) copy.range = this.range.slice();
-			return copy;
-		}
-		toJS(doc, { mapAsMap, maxAliasCount, onAnchor, reviver } = {}) {
-			if (!identity.isDocument(doc)) throw new TypeError("A document argument is required");
-			const ctx = {
-				anchors: new Map(),
-				doc,
-				keep: true,
-				mapAsMap: mapAsMap === true,
-				mapKeyWarned: false,
-				maxAliasCount: typeof maxAliasCount === "number" ? maxAliasCount : 100
-			};
-			const res = toJS.toJS(this, "", ctx);
-			if (typeof onAnchor === "function") for (const { count, res } of ctx.anchors.values()) onAnchor(res, count);
-			return typeof reviver === "function" ? applyReviver.applyReviver(reviver, { "": res }, "", res) : res;
-		}
-	};
-	exports.NodeBase = NodeBase;
-}));
-// node_modules/yaml/dist/nodes/Alias.js
-var require_Alias = __commonJSMin(((exports) => {
-	var anchors = require_anchors();
-	var visit = require_visit();
-	var identity = require_identity();
-	var Node = require_Node();
-	var toJS = require_toJS();
-	var Alias = class extends Node.NodeBase {
-		constructor(source) {
-			super(identity.ALIAS);
-			this.source = source;
-			Object.defineProperty(this, "tag", { set() {
-				throw new Error("Alias nodes cannot have tags");
-			} });
-		}
-		resolve(doc, ctx) {
-			if (ctx?.maxAliasCount === 0) throw new ReferenceError("Alias resolution is disabled");
-			let nodes;
-			if (ctx?.aliasResolveCache) nodes = ctx.aliasResolveCache;
-			else {
-				nodes = [];
-				visit.visit(doc, { Node: (_key, node) => {
-					if (identity.isAlias(node) || identity.hasAnchor(node)) nodes.push(node);
-				} });
-				if (ctx) ctx.aliasResolveCache = nodes;
-			}
-			let found = void 0;
-			for (const node of nodes) {
-				if (node === this) break;
-				if (node.anchor === this.source) found = node;
-			}
-			if (found && ctx) {
-				const { anchors, doc, maxAliasCount } = ctx;
-				let data = anchors.get(found);
-				if (!data) {
-					toJS.toJS(found, null, ctx);
-					data = anchors.get(found);
-				}
-				if (data?.res === void 0) throw new ReferenceError("This should not happen: Alias anchor was not resolved?");
-				if (maxAliasCount >= 0) {
-					data.count += 1;
-					if (data.aliasCount === 0) data.aliasCount = getAliasCount(doc, found, anchors);
-					if (data.count * data.aliasCount > maxAliasCount) throw new ReferenceError("Excessive alias count indicates a resource exhaustion attack");
-				}
-			}
-			return found;
-		}
-		toJSON(_arg, ctx) {
-			if (!ctx) return { source: this.source };
-			const source = this.resolve(ctx.doc, ctx);
-			if (!source) {
-				const msg = `Unresolved alias (the anchor must be set before the alias): ${this.source}`;
-				throw new ReferenceError(msg);
-			}
-			return ctx.anchors.get(source).res;
-		}
-		toString(ctx, _onComment, _onChompKeep) {
-			const src = `*${this.source}`;
-			if (ctx) {
-				anchors.anchorIsValid(this.source);
-				if (ctx.options.verifyAliasOrder && !ctx.anchors.has(this.source)) {
-					const msg = `Unresolved alias (the anchor must be set before the alias): ${this.source}`;
-					throw new Error(msg);
-				}
-				if (ctx.implicitKey) return `${src} `;
-			}
-			return src;
-		}
-	};
-	function getAliasCount(doc, node, anchors) {
-		if (identity.isAlias(node)) {
-			const source = node.resolve(doc);
-			const anchor = anchors && source && anchors.get(source);
-			return anchor ? anchor.count * anchor.aliasCount : 0;
-		} else if (identity.isCollection(node)) {
-			let count = 0;
-			for (const item of node.items) {
-				const c = getAliasCount(doc, item, anchors);
-				if (c > count) count = c;
-			}
-			return count;
-		} else if (identity.isPair(node)) {
-			const kc = getAliasCount(doc, node.key, anchors);
-			const vc = getAliasCount(doc, node.value, anchors);
-			return Math.max(kc, vc);
-		}
-		return 1;
-	}
-	exports.Alias = Alias;
-}));
-// node_modules/yaml/dist/nodes/Scalar.js
-var require_Scalar = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var Node = require_Node();
-	var toJS = require_toJS();
-	const isScalarValue = (value) => !value || typeof value !== "function" && typeof value !== "object";
-	var Scalar = class extends Node.NodeBase {
-		constructor(value) {
-			super(identity.SCALAR);
-			this.value = value;
-		}
-		toJSON(arg, ctx) {
-			return ctx?.keep ? this.value : toJS.toJS(this.value, arg, ctx);
-		}
-		toString() {
-			return String(this.value);
-		}
-	};
-	Scalar.BLOCK_FOLDED = "BLOCK_FOLDED";
-	Scalar.BLOCK_LITERAL = "BLOCK_LITERAL";
-	Scalar.PLAIN = "PLAIN";
-	Scalar.QUOTE_DOUBLE = "QUOTE_DOUBLE";
-	Scalar.QUOTE_SINGLE = "QUOTE_SINGLE";
-	exports.Scalar = Scalar;
-	exports.isScalarValue = isScalarValue;
-}));
-// node_modules/yaml/dist/doc/createNode.js
-var require_createNode = __commonJSMin(((exports) => {
-	var Alias = require_Alias();
-	var identity = require_identity();
-	var Scalar = require_Scalar();
-	const defaultTagPrefix = "tag:yaml.org,2002:";
-	function findTagObject(value, tagName, tags) {
-		if (tagName) {
-			const match = tags.filter((t) => t.tag === tagName);
-			const tagObj = match.find((t) => !t.format) ?? match[0];
-			if (!tagObj) throw new Error(`Tag ${tagName} not found`);
-			return tagObj;
-		}
-		return tags.find((t) => t.identify?.(value) && !t.format);
-	}
-	function createNode(value, tagName, ctx) {
-		if (identity.isDocument(value)) value = value.contents;
-		if (identity.isNode(value)) return value;
-		if (identity.isPair(value)) {
-			const map = ctx.schema[identity.MAP].createNode?.(ctx.schema, null, ctx);
-			map.items.push(value);
-			return map;
-		}
-		if (value instanceof String || value instanceof Number || value instanceof Boolean || typeof BigInt !== "undefined" && value instanceof BigInt) value = value.valueOf();
-		const { aliasDuplicateObjects, onAnchor, onTagObj, schema, sourceObjects } = ctx;
-		let ref = void 0;
-		if (aliasDuplicateObjects && value && typeof value === "object") {
-			ref = sourceObjects.get(value);
-			if (ref) {
-				ref.anchor ?? (ref.anchor = onAnchor(value));
-				return new Alias.Alias(ref.anchor);
-			} else {
-				ref = {
-					anchor: null,
-					node: null
-				};
-				sourceObjects.set(value, ref);
-			}
-		}
-		if (tagName?.startsWith("!!")) tagName = defaultTagPrefix + tagName.slice(2);
-		let tagObj = findTagObject(value, tagName, schema.tags);
-		if (!tagObj) {
-			if (value && typeof value.toJSON === "function") value = value.toJSON();
-			if (!value || typeof value !== "object") {
-				const node = new Scalar.Scalar(value);
-				if (ref) ref.node = node;
-				return node;
-			}
-			tagObj = value instanceof Map ? schema[identity.MAP] : Symbol.iterator in Object(value) ? schema[identity.SEQ] : schema[identity.MAP];
-		}
-		if (onTagObj) {
-			onTagObj(tagObj);
-			delete ctx.onTagObj;
-		}
-		const node = tagObj?.createNode ? tagObj.createNode(ctx.schema, value, ctx) : typeof tagObj?.nodeClass?.from === "function" ? tagObj.nodeClass.from(ctx.schema, value, ctx) : new Scalar.Scalar(value);
-		if (tagName) node.tag = tagName;
-		else if (!tagObj.default) node.tag = tagObj.tag;
-		if (ref) ref.node = node;
-		return node;
-	}
-	exports.createNode = createNode;
-}));
-// node_modules/yaml/dist/nodes/Collection.js
-var require_Collection = __commonJSMin(((exports) => {
-	var createNode = require_createNode();
-	var identity = require_identity();
-	var Node = require_Node();
-	function collectionFromPath(schema, path, value) {
-		let v = value;
-		for (let i = path.length - 1; i >= 0; --i) {
-			const k = path[i];
-			if (typeof k === "number" && Number.isInteger(k) && k >= 0) {
-				const a = [];
-				a[k] = v;
-				v = a;
-			} else v = new Map([[k, v]]);
-		}
-		return createNode.createNode(v, void 0, {
-			aliasDuplicateObjects: false,
-			keepUndefined: false,
-			onAnchor: () => {
-				throw new Error("This should not happen, please report a bug.");
-			},
-			schema,
-			sourceObjects: new Map()
-		});
-	}
-	const isEmptyPath = (path) => path == null || typeof path === "object" && !!path[Symbol.iterator]().next().done;
-	var Collection = class extends Node.NodeBase {
-		constructor(type, schema) {
-			super(type);
-			Object.defineProperty(this, "schema", {
-				value: schema,
-				configurable: true,
-				enumerable: false,
-				writable: true
-			});
-		}
-		clone(schema) {
-			const copy = Object.create(Object.getPrototypeOf(this), Object.getOwnPropertyDescriptors(this));
-			if (schema) copy.schema = schema;
-			copy.items = copy.items.map((it) => identity.isNode(it) || identity.isPair(it) ? it.clone(schema) : it);
-			if (this.range) copy.range = this.range.slice();
-			return copy;
-		}
-		addIn(path, value) {
-			if (isEmptyPath(path)) this.add(value);
-			else {
-				const [key, ...rest] = path;
-				const node = this.get(key, true);
-				if (identity.isCollection(node)) node.addIn(rest, value);
-				else if (node === void 0 && this.schema) this.set(key, collectionFromPath(this.schema, rest, value));
-				else throw new Error(`Expected YAML collection at ${key}. Remaining path: ${rest}`);
-			}
-		}
-		deleteIn(path) {
-			const [key, ...rest] = path;
-			if (rest.length === 0) return this.delete(key);
-			const node = this.get(key, true);
-			if (identity.isCollection(node)) return node.deleteIn(rest);
-			else throw new Error(`Expected YAML collection at ${key}. Remaining path: ${rest}`);
-		}
-		getIn(path, keepScalar) {
-			const [key, ...rest] = path;
-			const node = this.get(key, true);
-			if (rest.length === 0) return !keepScalar && identity.isScalar(node) ? node.value : node;
-			else return identity.isCollection(node) ? node.getIn(rest, keepScalar) : void 0;
-		}
-		hasAllNullValues(allowScalar) {
-			return this.items.every((node) => {
-				if (!identity.isPair(node)) return false;
-				const n = node.value;
-				return n == null || allowScalar && identity.isScalar(n) && n.value == null && !n.commentBefore && !n.comment && !n.tag;
-			});
-		}
-		hasIn(path) {
-			const [key, ...rest] = path;
-			if (rest.length === 0) return this.has(key);
-			const node = this.get(key, true);
-			return identity.isCollection(node) ? node.hasIn(rest) : false;
-		}
-		setIn(path, value) {
-			const [key, ...rest] = path;
-			if (rest.length === 0) this.set(key, value);
-			else {
-				const node = this.get(key, true);
-				if (identity.isCollection(node)) node.setIn(rest, value);
-				else if (node === void 0 && this.schema) this.set(key, collectionFromPath(this.schema, rest, value));
-				else throw new Error(`Expected YAML collection at ${key}. Remaining path: ${rest}`);
-			}
-		}
-	};
-	exports.Collection = Collection;
-	exports.collectionFromPath = collectionFromPath;
-	exports.isEmptyPath = isEmptyPath;
-}));
-// node_modules/yaml/dist/stringify/stringifyComment.js
-var require_stringifyComment = __commonJSMin(((exports) => {
-	const stringifyComment = (str) => str.replace(/^(?!$)(?: $)?/gm, "#");
-	function indentComment(comment, indent) {
-		if (/^\n+$/.test(comment)) return comment.substring(1);
-		return indent ? comment.replace(/^(?! *$)/gm, indent) : comment;
-	}
-	const lineComment = (str, indent, comment) => str.endsWith("\n") ? indentComment(comment, indent) : comment.includes("\n") ? "\n" + indentComment(comment, indent) : (str.endsWith(" ") ? "" : " ") + comment;
-	exports.indentComment = indentComment;
-	exports.lineComment = lineComment;
-	exports.stringifyComment = stringifyComment;
-}));
-// node_modules/yaml/dist/stringify/foldFlowLines.js
-var require_foldFlowLines = __commonJSMin(((exports) => {
-	const FOLD_FLOW = "flow";
-	const FOLD_BLOCK = "block";
-	const FOLD_QUOTED = "quoted";
-	function foldFlowLines(text, indent, mode = "flow", { indentAtStart, lineWidth = 80, minContentWidth = 20, onFold, onOverflow } = {}) {
-		if (!lineWidth || lineWidth < 0) return text;
-		if (lineWidth < minContentWidth) minContentWidth = 0;
-		const endStep = Math.max(1 + minContentWidth, 1 + lineWidth - indent.length);
-		if (text.length <= endStep) return text;
-		const folds = [];
-		const escapedFolds = {};
-		let end = lineWidth - indent.length;
-		if (typeof indentAtStart === "number") {
-			if (indentAtStart > lineWidth - Math.max(2, minContentWidth)) folds.push(0);
-			else end = lineWidth - indentAtStart;
-		}
-		let split = void 0;
-		let prev = void 0;
-		let overflow = false;
-		let i = -1;
-		let escStart = -1;
-		let escEnd = -1;
-		if (mode === FOLD_BLOCK) {
-			i = consumeMoreIndentedLines(text, i, indent.length);
-			if (i !== -1) end = i + endStep;
-		}
-		for (let ch; ch = text[i += 1];) {
-			if (mode === FOLD_QUOTED && ch === "\\") {
-				escStart = i;
-				switch (text[i + 1]) {
-					case "x":
-						i += 3;
-						break;
-					case "u":
-						i += 5;
-						break;
-					case "U":
-						i += 9;
-						break;
-					default: i += 1;
-				}
-				escEnd = i;
-			}
-			if (ch === "\n") {
-				if (mode === FOLD_BLOCK) i = consumeMoreIndentedLines(text, i, indent.length);
-				end = i + indent.length + endStep;
-				split = void 0;
-			} else {
-				if (ch === " " && prev && prev !== " " && prev !== "\n" && prev !== "	") {
-					const next = text[i + 1];
-					if (next && next !== " " && next !== "\n" && next !== "	") split = i;
-				}
-				if (i >= end) {
-					if (split) {
-						folds.push(split);
-						end = split + endStep;
-						split = void 0;
-					} else if (mode === FOLD_QUOTED) {
-						while (prev === " " || prev === "	") {
-							prev = ch;
-							ch = text[i += 1];
-							overflow = true;
-						}
-						const j = i > escEnd + 1 ? i - 2 : escStart - 1;
-						if (escapedFolds[j]) return text;
-						folds.push(j);
-						escapedFolds[j] = true;
-						end = j + endStep;
-						split = void 0;
-					} else overflow = true;
-				}
-			}
-			prev = ch;
-		}
-		if (overflow && onOverflow) onOverflow();
-		if (folds.length === 0) return text;
-		if (onFold) onFold();
-		let res = text.slice(0, folds[0]);
-		for (let i = 0; i < folds.length; ++i) {
-			const fold = folds[i];
-			const end = folds[i + 1] || text.length;
-			if (fold === 0) res = `\n${indent}${text.slice(0, end)}`;
-			else {
-				if (mode === FOLD_QUOTED && escapedFolds[fold]) res += `${text[fold]}\\`;
-				res += `\n${indent}${text.slice(fold + 1, end)}`;
-			}
-		}
-		return res;
-	}
-	function consumeMoreIndentedLines(text, i, indent) {
-		let end = i;
-		let start = i + 1;
-		let ch = text[start];
-		while (ch === " " || ch === "	") if (i < start + indent) ch = text[++i];
-		else {
-			do
-				ch = text[++i];
-			while (ch && ch !== "\n");
-			end = i;
-			start = i + 1;
-			ch = text[start];
-		}
-		return end;
-	}
-	exports.FOLD_BLOCK = FOLD_BLOCK;
-	exports.FOLD_FLOW = FOLD_FLOW;
-	exports.FOLD_QUOTED = FOLD_QUOTED;
-	exports.foldFlowLines = foldFlowLines;
-}));
-// node_modules/yaml/dist/stringify/stringifyString.js
-var require_stringifyString = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	var foldFlowLines = require_foldFlowLines();
-	const getFoldOptions = (ctx, isBlock) => ({
-		indentAtStart: isBlock ? ctx.indent.length : ctx.indentAtStart,
-		lineWidth: ctx.options.lineWidth,
-		minContentWidth: ctx.options.minContentWidth
-	});
-	const containsDocumentMarker = (str) => /^(%|---|\.\.\.)/m.test(str);
-	function lineLengthOverLimit(str, lineWidth, indentLength) {
-		if (!lineWidth || lineWidth < 0) return false;
-		const limit = lineWidth - indentLength;
-		const strLen = str.length;
-		if (strLen <= limit) return false;
-		for (let i = 0, start = 0; i < strLen; ++i) if (str[i] === "\n") {
-			if (i - start > limit) return true;
-			start = i + 1;
-			if (strLen - start <= limit) return false;
-		}
-		return true;
-	}
-	function doubleQuotedString(value, ctx) {
-		const json = JSON.stringify(value);
-		if (ctx.options.doubleQuotedAsJSON) return json;
-		const { implicitKey } = ctx;
-		const minMultiLineLength = ctx.options.doubleQuotedMinMultiLineLength;
-		const indent = ctx.indent || (containsDocumentMarker(value) ? "  " : "");
-		let str = "";
-		let start = 0;
-		for (let i = 0, ch = json[i]; ch; ch = json[++i]) {
-			if (ch === " " && json[i + 1] === "\\" && json[i + 2] === "n") {
-				str += json.slice(start, i) + "\\ ";
-				i += 1;
-				start = i;
-				ch = "\\";
-			}
-			if (ch === "\\") switch (json[i + 1]) {
-				case "u":
-					{
-						str += json.slice(start, i);
-						const code = json.substr(i + 2, 4);
-						switch (code) {
-							case "0000":
-								str += "\\0";
-								break;
-							case "0007":
-								str += "\\a";
-								break;
-							case "000b":
-								str += "\\v";
-								break;
-							case "001b":
-								str += "\\e";
-								break;
-							case "0085":
-								str += "\\N";
-								break;
-							case "00a0":
-								str += "\\_";
-								break;
-							case "2028":
-								str += "\\L";
-								break;
-							case "2029":
-								str += "\\P";
-								break;
-							default: if (code.substr(0, 2) === "00") str += "\\x" + code.substr(2);
-							else str += json.substr(i, 6);
-						}
-						i += 5;
-						start = i + 1;
-					}
-					break;
-				case "n":
-					if (implicitKey || json[i + 2] === "\"" || json.length < minMultiLineLength) i += 1;
-					else {
-						str += json.slice(start, i) + "\n\n";
-						while (json[i + 2] === "\\" && json[i + 3] === "n" && json[i + 4] !== "\"") {
-							str += "\n";
-							i += 2;
-						}
-						str += indent;
-						if (json[i + 2] === " ") str += "\\";
-						i += 1;
-						start = i + 1;
-					}
-					break;
-				default: i += 1;
-			}
-		}
-		str = start ? str + json.slice(start) : json;
-		return implicitKey ? str : foldFlowLines.foldFlowLines(str, indent, foldFlowLines.FOLD_QUOTED, getFoldOptions(ctx, false));
-	}
-	function singleQuotedString(value, ctx) {
-		if (ctx.options.singleQuote === false || ctx.implicitKey && value.includes("\n") || /[ \t]\n|\n[ \t]/.test(value)) return doubleQuotedString(value, ctx);
-		const indent = ctx.indent || (containsDocumentMarker(value) ? "  " : "");
-		const res = "'" + value.replace(/'/g, "''").replace(/\n+/g, `$&\n${indent}`) + "'";
-		return ctx.implicitKey ? res : foldFlowLines.foldFlowLines(res, indent, foldFlowLines.FOLD_FLOW, getFoldOptions(ctx, false));
-	}
-	function quotedString(value, ctx) {
-		const { singleQuote } = ctx.options;
-		let qs;
-		if (singleQuote === false) qs = doubleQuotedString;
-		else {
-			const hasDouble = value.includes("\"");
-			const hasSingle = value.includes("'");
-			if (hasDouble && !hasSingle) qs = singleQuotedString;
-			else if (hasSingle && !hasDouble) qs = doubleQuotedString;
-			else qs = singleQuote ? singleQuotedString : doubleQuotedString;
-		}
-		return qs(value, ctx);
-	}
-	let blockEndNewlines;
-	try {
-		blockEndNewlines = new RegExp("(^|(?<!\n))\n+(?!\n|$)", "g");
-	} catch {
-		blockEndNewlines = /\n+(?!\n|$)/g;
-	}
-	function blockString({ comment, type, value }, ctx, onComment, onChompKeep) {
-		const { blockQuote, commentString, lineWidth } = ctx.options;
-		if (!blockQuote || /\n[\t ]+$/.test(value)) return quotedString(value, ctx);
-		const indent = ctx.indent || (ctx.forceBlockIndent || containsDocumentMarker(value) ? "  " : "");
-		const literal = blockQuote === "literal" ? true : blockQuote === "folded" || type === Scalar.Scalar.BLOCK_FOLDED ? false : type === Scalar.Scalar.BLOCK_LITERAL ? true : !lineLengthOverLimit(value, lineWidth, indent.length);
-		if (!value) return literal ? "|\n" : ">\n";
-		let chomp;
-		let endStart;
-		for (endStart = value.length; endStart > 0; --endStart) {
-			const ch = value[endStart - 1];
-			if (ch !== "\n" && ch !== "	" && ch !== " ") break;
-		}
-		let end = value.substring(endStart);
-		const endNlPos = end.indexOf("\n");
-		if (endNlPos === -1) chomp = "-";
-		else if (value === end || endNlPos !== end.length - 1) {
-			chomp = "+";
-			if (onChompKeep) onChompKeep();
-		} else chomp = "";
-		if (end) {
-			value = value.slice(0, -end.length);
-			if (end[end.length - 1] === "\n") end = end.slice(0, -1);
-			end = end.replace(blockEndNewlines, `$&${indent}`);
-		}
-		let startWithSpace = false;
-		let startEnd;
-		let startNlPos = -1;
-		for (startEnd = 0; startEnd < value.length; ++startEnd) {
-			const ch = value[startEnd];
-			if (ch === " ") startWithSpace = true;
-			else if (ch === "\n") startNlPos = startEnd;
-			else break;
-		}
-		let start = value.substring(0, startNlPos < startEnd ? startNlPos + 1 : startEnd);
-		if (start) {
-			value = value.substring(start.length);
-			start = start.replace(/\n+/g, `$&${indent}`);
-		}
-		let header = (startWithSpace ? indent ? "2" : "1" : "") + chomp;
-		if (comment) {
-			header += " " + commentString(comment.replace(/ ?[\r\n]+/g, " "));
-			if (onComment) onComment();
-		}
-		if (!literal) {
-			const foldedValue = value.replace(/\n+/g, "\n$&").replace(/(?:^|\n)([\t ].*)(?:([\n\t ]*)\n(?![\n\t ]))?/g, "$1$2").replace(/\n+/g, `$&${indent}`);
-			let literalFallback = false;
-			const foldOptions = getFoldOptions(ctx, true);
-			if (blockQuote !== "folded" && type !== Scalar.Scalar.BLOCK_FOLDED) foldOptions.onOverflow = () => {
-				literalFallback = true;
-			};
-			const body = foldFlowLines.foldFlowLines(`${start}${foldedValue}${end}`, indent, foldFlowLines.FOLD_BLOCK, foldOptions);
-			if (!literalFallback) return `>${header}\n${indent}${body}`;
-		}
-		value = value.replace(/\n+/g, `$&${indent}`);
-		return `|${header}\n${indent}${start}${value}${end}`;
-	}
-	function plainString(item, ctx, onComment, onChompKeep) {
-		const { type, value } = item;
-		const { actualString, implicitKey, indent, indentStep, inFlow } = ctx;
-		if (implicitKey && value.includes("\n") || inFlow && /[[\]{},]/.test(value)) return quotedString(value, ctx);
-		if (/^[\n\t ,[\]{}#&*!|>'"%@`]|^[?-]$|^[?-][ \t]|[\n:][ \t]|[ \t]\n|[\n\t ]#|[\n\t :]$/.test(value)) return implicitKey || inFlow || !value.includes("\n") ? quotedString(value, ctx) : blockString(item, ctx, onComment, onChompKeep);
-		if (!implicitKey && !inFlow && type !== Scalar.Scalar.PLAIN && value.includes("\n")) return blockString(item, ctx, onComment, onChompKeep);
-		if (containsDocumentMarker(value)) {
-			if (indent === "") {
-				ctx.forceBlockIndent = true;
-				return blockString(item, ctx, onComment, onChompKeep);
-			} else if (implicitKey && indent === indentStep) return quotedString(value, ctx);
-		}
-		const str = value.replace(/\n+/g, `$&\n${indent}`);
-		if (actualString) {
-			const test = (tag) => tag.default && tag.tag !== "tag:yaml.org,2002:str" && tag.test?.test(str);
-			const { compat, tags } = ctx.doc.schema;
-			if (tags.some(test) || compat?.some(test)) return quotedString(value, ctx);
-		}
-		return implicitKey ? str : foldFlowLines.foldFlowLines(str, indent, foldFlowLines.FOLD_FLOW, getFoldOptions(ctx, false));
-	}
-	function stringifyString(item, ctx, onComment, onChompKeep) {
-		const { implicitKey, inFlow } = ctx;
-		const ss = typeof item.value === "string" ? item : Object.assign({}, item, { value: String(item.value) });
-		let { type } = item;
-		if (type !== Scalar.Scalar.QUOTE_DOUBLE) {
-			if (/[\x00-\x08\x0b-\x1f\x7f-\x9f\u{D800}-\u{DFFF}]/u.test(ss.value)) type = Scalar.Scalar.QUOTE_DOUBLE;
-		}
-		const _stringify = (_type) => {
-			switch (_type) {
-				case Scalar.Scalar.BLOCK_FOLDED:
-				case Scalar.Scalar.BLOCK_LITERAL: return implicitKey || inFlow ? quotedString(ss.value, ctx) : blockString(ss, ctx, onComment, onChompKeep);
-				case Scalar.Scalar.QUOTE_DOUBLE: return doubleQuotedString(ss.value, ctx);
-				case Scalar.Scalar.QUOTE_SINGLE: return singleQuotedString(ss.value, ctx);
-				case Scalar.Scalar.PLAIN: return plainString(ss, ctx, onComment, onChompKeep);
-				default: return null;
-			}
-		};
-		let res = _stringify(type);
-		if (res === null) {
-			const { defaultKeyType, defaultStringType } = ctx.options;
-			const t = implicitKey && defaultKeyType || defaultStringType;
-			res = _stringify(t);
-			if (res === null) throw new Error(`Unsupported default string type ${t}`);
-		}
-		return res;
-	}
-	exports.stringifyString = stringifyString;
-}));
-// node_modules/yaml/dist/stringify/stringify.js
-var require_stringify = __commonJSMin(((exports) => {
-	var anchors = require_anchors();
-	var identity = require_identity();
-	var stringifyComment = require_stringifyComment();
-	var stringifyString = require_stringifyString();
-	function createStringifyContext(doc, options) {
-		const opt = Object.assign({
-			blockQuote: true,
-			commentString: stringifyComment.stringifyComment,
-			defaultKeyType: null,
-			defaultStringType: "PLAIN",
-			directives: null,
-			doubleQuotedAsJSON: false,
-			doubleQuotedMinMultiLineLength: 40,
-			falseStr: "false",
-			flowCollectionPadding: true,
-			indentSeq: true,
-			lineWidth: 80,
-			minContentWidth: 20,
-			nullStr: "null",
-			simpleKeys: false,
-			singleQuote: null,
-			trailingComma: false,
-			trueStr: "true",
-			verifyAliasOrder: true
-		}, doc.schema.toStringOptions, options);
-		let inFlow;
-		switch (opt.collectionStyle) {
-			case "block":
-				inFlow = false;
-				break;
-			case "flow":
-				inFlow = true;
-				break;
-			default: inFlow = null;
-		}
-		return {
-			anchors: new Set(),
-			doc,
-			flowCollectionPadding: opt.flowCollectionPadding ? " " : "",
-			indent: "",
-			indentStep: typeof opt.indent === "number" ? " ".repeat(opt.indent) : "  ",
-			inFlow,
-			options: opt
-		};
-	}
-	function getTagObject(tags, item) {
-		if (item.tag) {
-			const match = tags.filter((t) => t.tag === item.tag);
-			if (match.length > 0) return match.find((t) => t.format === item.format) ?? match[0];
-		}
-		let tagObj = void 0;
-		let obj;
-		if (identity.isScalar(item)) {
-			obj = item.value;
-			let match = tags.filter((t) => t.identify?.(obj));
-			if (match.length > 1) {
-				const testMatch = match.filter((t) => t.test);
-				if (testMatch.length > 0) match = testMatch;
-			}
-			tagObj = match.find((t) => t.format === item.format) ?? match.find((t) => !t.format);
-		} else {
-			obj = item;
-			tagObj = tags.find((t) => t.nodeClass && obj instanceof t.nodeClass);
-		}
-		if (!tagObj) {
-			const name = obj?.constructor?.name ?? (obj === null ? "null" : typeof obj);
-			throw new Error(`Tag not resolved for ${name} value`);
-		}
-		return tagObj;
-	}
-	function stringifyProps(node, tagObj, { anchors: anchors$1, doc }) {
-		if (!doc.directives) return "";
-		const props = [];
-		const anchor = (identity.isScalar(node) || identity.isCollection(node)) && node.anchor;
-		if (anchor && anchors.anchorIsValid(anchor)) {
-			anchors$1.add(anchor);
-			props.push(`&${anchor}`);
-		}
-		const tag = node.tag ?? (tagObj.default ? null : tagObj.tag);
-		if (tag) props.push(doc.directives.tagString(tag));
-		return props.join(" ");
-	}
-	function stringify(item, ctx, onComment, onChompKeep) {
-		if (identity.isPair(item)) return item.toString(ctx, onComment, onChompKeep);
-		if (identity.isAlias(item)) {
-			if (ctx.doc.directives) return item.toString(ctx);
-			if (ctx.resolvedAliases?.has(item)) throw new TypeError(`Cannot stringify circular structure without alias nodes`);
-			else {
-				if (ctx.resolvedAliases) ctx.resolvedAliases.add(item);
-				else ctx.resolvedAliases = new Set([item]);
-				item = item.resolve(ctx.doc);
-			}
-		}
-		let tagObj = void 0;
-		const node = identity.isNode(item) ? item : ctx.doc.createNode(item, { onTagObj: (o) => tagObj = o });
-		tagObj ?? (tagObj = getTagObject(ctx.doc.schema.tags, node));
-		const props = stringifyProps(node, tagObj, ctx);
-		if (props.length > 0) ctx.indentAtStart = (ctx.indentAtStart ?? 0) + props.length + 1;
-		const str = typeof tagObj.stringify === "function" ? tagObj.stringify(node, ctx, onComment, onChompKeep) : identity.isScalar(node) ? stringifyString.stringifyString(node, ctx, onComment, onChompKeep) : node.toString(ctx, onComment, onChompKeep);
-		if (!props) return str;
-		return identity.isScalar(node) || str[0] === "{" || str[0] === "[" ? `${props} ${str}` : `${props}\n${ctx.indent}${str}`;
-	}
-	exports.createStringifyContext = createStringifyContext;
-	exports.stringify = stringify;
-}));
-// node_modules/yaml/dist/stringify/stringifyPair.js
-var require_stringifyPair = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var Scalar = require_Scalar();
-	var stringify = require_stringify();
-	var stringifyComment = require_stringifyComment();
-	function stringifyPair({ key, value }, ctx, onComment, onChompKeep) {
-		const { allNullValues, doc, indent, indentStep, options: { commentString, indentSeq, simpleKeys } } = ctx;
-		let keyComment = identity.isNode(key) && key.comment || null;
-		if (simpleKeys) {
-			if (keyComment) throw new Error("With simple keys, key nodes cannot have comments");
-			if (identity.isCollection(key) || !identity.isNode(key) && typeof key === "object") throw new Error("With simple keys, collection cannot be used as a key value");
-		}
-		let explicitKey = !simpleKeys && (!key || keyComment && value == null && !ctx.inFlow || identity.isCollection(key) || (identity.isScalar(key) ? key.type === Scalar.Scalar.BLOCK_FOLDED || key.type === Scalar.Scalar.BLOCK_LITERAL : typeof key === "object"));
-		ctx = Object.assign({}, ctx, {
-			allNullValues: false,
-			implicitKey: !explicitKey && (simpleKeys || !allNullValues),
-			indent: indent + indentStep
-		});
-		let keyCommentDone = false;
-		let chompKeep = false;
-		let str = stringify.stringify(key, ctx, () => keyCommentDone = true, () => chompKeep = true);
-		if (!explicitKey && !ctx.inFlow && str.length > 1024) {
-			if (simpleKeys) throw new Error("With simple keys, single line scalar must not span more than 1024 characters");
-			explicitKey = true;
-		}
-		if (ctx.inFlow) {
-			if (allNullValues || value == null) {
-				if (keyCommentDone && onComment) onComment();
-				return str === "" ? "?" : explicitKey ? `? ${str}` : str;
-			}
-		} else if (allNullValues && !simpleKeys || value == null && explicitKey) {
-			str = `? ${str}`;
-			if (keyComment && !keyCommentDone) str += stringifyComment.lineComment(str, ctx.indent, commentString(keyComment));
-			else if (chompKeep && onChompKeep) onChompKeep();
-			return str;
-		}
-		if (keyCommentDone) keyComment = null;
-		if (explicitKey) {
-			if (keyComment) str += stringifyComment.lineComment(str, ctx.indent, commentString(keyComment));
-			str = `? ${str}\n${indent}:`;
-		} else {
-			str = `${str}:`;
-			if (keyComment) str += stringifyComment.lineComment(str, ctx.indent, commentString(keyComment));
-		}
-		let vsb, vcb, valueComment;
-		if (identity.isNode(value)) {
-			vsb = !!value.spaceBefore;
-			vcb = value.commentBefore;
-			valueComment = value.comment;
-		} else {
-			vsb = false;
-			vcb = null;
-			valueComment = null;
-			if (value && typeof value === "object") value = doc.createNode(value);
-		}
-		ctx.implicitKey = false;
-		if (!explicitKey && !keyComment && identity.isScalar(value)) ctx.indentAtStart = str.length + 1;
-		chompKeep = false;
-		if (!indentSeq && indentStep.length >= 2 && !ctx.inFlow && !explicitKey && identity.isSeq(value) && !value.flow && !value.tag && !value.anchor) ctx.indent = ctx.indent.substring(2);
-		let valueCommentDone = false;
-		const valueStr = stringify.stringify(value, ctx, () => valueCommentDone = true, () => chompKeep = true);
-		let ws = " ";
-		if (keyComment || vsb || vcb) {
-			ws = vsb ? "\n" : "";
-			if (vcb) {
-				const cs = commentString(vcb);
-				ws += `\n${stringifyComment.indentComment(cs, ctx.indent)}`;
-			}
-			if (valueStr === "" && !ctx.inFlow) {
-				if (ws === "\n" && valueComment) ws = "\n\n";
-			} else ws += `\n${ctx.indent}`;
-		} else if (!explicitKey && identity.isCollection(value)) {
-			const vs0 = valueStr[0];
-			const nl0 = valueStr.indexOf("\n");
-			const hasNewline = nl0 !== -1;
-			const flow = ctx.inFlow ?? value.flow ?? value.items.length === 0;
-			if (hasNewline || !flow) {
-				let hasPropsLine = false;
-				if (hasNewline && (vs0 === "&" || vs0 === "!")) {
-					let sp0 = valueStr.indexOf(" ");
-					if (vs0 === "&" && sp0 !== -1 && sp0 < nl0 && valueStr[sp0 + 1] === "!") sp0 = valueStr.indexOf(" ", sp0 + 1);
-					if (sp0 === -1 || nl0 < sp0) hasPropsLine = true;
-				}
-				if (!hasPropsLine) ws = `\n${ctx.indent}`;
-			}
-		} else if (valueStr === "" || valueStr[0] === "\n") ws = "";
-		str += ws + valueStr;
-		if (ctx.inFlow) {
-			if (valueCommentDone && onComment) onComment();
-		} else if (valueComment && !valueCommentDone) str += stringifyComment.lineComment(str, ctx.indent, commentString(valueComment));
-		else if (chompKeep && onChompKeep) onChompKeep();
-		return str;
-	}
-	exports.stringifyPair = stringifyPair;
-}));
-// node_modules/yaml/dist/log.js
-var require_log = __commonJSMin(((exports) => {
-	var node_process = __require("process");
-	function debug(logLevel, ...messages) {
-		if (logLevel === "debug") console.log(...messages);
-	}
-	function warn(logLevel, warning) {
-		if (logLevel === "debug" || logLevel === "warn") {
-			if (typeof node_process.emitWarning === "function") node_process.emitWarning(warning);
-			else console.warn(warning);
-		}
-	}
-	exports.debug = debug;
-	exports.warn = warn;
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/merge.js
-var require_merge = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var Scalar = require_Scalar();
-	const MERGE_KEY = "<<";
-	const merge = {
-		identify: (value) => value === MERGE_KEY || typeof value === "symbol" && value.description === MERGE_KEY,
-		default: "key",
-		tag: "tag:yaml.org,2002:merge",
-		test: /^<<$/,
-		resolve: () => Object.assign(new Scalar.Scalar(Symbol(MERGE_KEY)), { addToJSMap: addMergeToJSMap }),
-		stringify: () => MERGE_KEY
-	};
-	const isMergeKey = (ctx, key) => (merge.identify(key) || identity.isScalar(key) && (!key.type || key.type === Scalar.Scalar.PLAIN) && merge.identify(key.value)) && ctx?.doc.schema.tags.some((tag) => tag.tag === merge.tag && tag.default);
-	function addMergeToJSMap(ctx, map, value) {
-		const source = resolveAliasValue(ctx, value);
-		if (identity.isSeq(source)) for (const it of source.items) mergeValue(ctx, map, it);
-		else if (Array.isArray(source)) for (const it of source) mergeValue(ctx, map, it);
-		else mergeValue(ctx, map, source);
-	}
-	function mergeValue(ctx, map, value) {
-		const source = resolveAliasValue(ctx, value);
-		if (!identity.isMap(source)) throw new Error("Merge sources must be maps or map aliases");
-		const srcMap = source.toJSON(null, ctx, Map);
-		for (const [key, value] of srcMap) if (map instanceof Map) {
-			if (!map.has(key)) map.set(key, value);
-		} else if (map instanceof Set) map.add(key);
-		else if (!Object.prototype.hasOwnProperty.call(map, key)) Object.defineProperty(map, key, {
-			value,
-			writable: true,
-			enumerable: true,
-			configurable: true
-		});
-		return map;
-	}
-	function resolveAliasValue(ctx, value) {
-		return ctx && identity.isAlias(value) ? value.resolve(ctx.doc, ctx) : value;
-	}
-	exports.addMergeToJSMap = addMergeToJSMap;
-	exports.isMergeKey = isMergeKey;
-	exports.merge = merge;
-}));
-// node_modules/yaml/dist/nodes/addPairToJSMap.js
-var require_addPairToJSMap = __commonJSMin(((exports) => {
-	var log = require_log();
-	var merge = require_merge();
-	var stringify = require_stringify();
-	var identity = require_identity();
-	var toJS = require_toJS();
-	function addPairToJSMap(ctx, map, { key, value }) {
-		if (identity.isNode(key) && key.addToJSMap) key.addToJSMap(ctx, map, value);
-		else if (merge.isMergeKey(ctx, key)) merge.addMergeToJSMap(ctx, map, value);
-		else {
-			const jsKey = toJS.toJS(key, "", ctx);
-			if (map instanceof Map) map.set(jsKey, toJS.toJS(value, jsKey, ctx));
-			else if (map instanceof Set) map.add(jsKey);
-			else {
-				const stringKey = stringifyKey(key, jsKey, ctx);
-				const jsValue = toJS.toJS(value, stringKey, ctx);
-				if (stringKey in map) Object.defineProperty(map, stringKey, {
-					value: jsValue,
-					writable: true,
-					enumerable: true,
-					configurable: true
-				});
-				else map[stringKey] = jsValue;
-			}
-		}
-		return map;
-	}
-	function stringifyKey(key, jsKey, ctx) {
-		if (jsKey === null) return "";
-		if (typeof jsKey !== "object") return String(jsKey);
-		if (identity.isNode(key) && ctx?.doc) {
-			const strCtx = stringify.createStringifyContext(ctx.doc, {});
-			strCtx.anchors = new Set();
-			for (const node of ctx.anchors.keys()) strCtx.anchors.add(node.anchor);
-			strCtx.inFlow = true;
-			strCtx.inStringifyKey = true;
-			const strKey = key.toString(strCtx);
-			if (!ctx.mapKeyWarned) {
-				let jsonStr = JSON.stringify(strKey);
-				if (jsonStr.length > 40) jsonStr = jsonStr.substring(0, 36) + "...\"";
-				log.warn(ctx.doc.options.logLevel, `Keys with collection values will be stringified due to JS Object restrictions: ${jsonStr}. Set mapAsMap: true to use object keys.`);
-				ctx.mapKeyWarned = true;
-			}
-			return strKey;
-		}
-		return JSON.stringify(jsKey);
-	}
-	exports.addPairToJSMap = addPairToJSMap;
-}));
-// node_modules/yaml/dist/nodes/Pair.js
-var require_Pair = __commonJSMin(((exports) => {
-	var createNode = require_createNode();
-	var stringifyPair = require_stringifyPair();
-	var addPairToJSMap = require_addPairToJSMap();
-	var identity = require_identity();
-	function createPair(key, value, ctx) {
-		return new Pair(createNode.createNode(key, void 0, ctx), createNode.createNode(value, void 0, ctx));
-	}
-	var Pair = class Pair {
-		constructor(key, value = null) {
-			Object.defineProperty(this, identity.NODE_TYPE, { value: identity.PAIR });
-			this.key = key;
-			this.value = value;
-		}
-		clone(schema) {
-			let { key, value } = this;
-			if (identity.isNode(key)) key = key.clone(schema);
-			if (identity.isNode(value)) value = value.clone(schema);
-			return new Pair(key, value);
-		}
-		toJSON(_, ctx) {
-			const pair = ctx?.mapAsMap ? new Map() : {};
-			return addPairToJSMap.addPairToJSMap(ctx, pair, this);
-		}
-		toString(ctx, onComment, onChompKeep) {
-			return ctx?.doc ? stringifyPair.stringifyPair(this, ctx, onComment, onChompKeep) : JSON.stringify(this);
-		}
-	};
-	exports.Pair = Pair;
-	exports.createPair = createPair;
-}));
-// node_modules/yaml/dist/stringify/stringifyCollection.js
-var require_stringifyCollection = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var stringify = require_stringify();
-	var stringifyComment = require_stringifyComment();
-	function stringifyCollection(collection, ctx, options) {
-		return (ctx.inFlow ?? collection.flow ? stringifyFlowCollection : stringifyBlockCollection)(collection, ctx, options);
-	}
-	function stringifyBlockCollection({ comment, items }, ctx, { blockItemPrefix, flowChars, itemIndent, onChompKeep, onComment }) {
-		const { indent, options: { commentString } } = ctx;
-		const itemCtx = Object.assign({}, ctx, {
-			indent: itemIndent,
-			type: null
-		});
-		let chompKeep = false;
-		const lines = [];
-		for (let i = 0; i < items.length; ++i) {
-			const item = items[i];
-			let comment = null;
-			if (identity.isNode(item)) {
-				if (!chompKeep && item.spaceBefore) lines.push("");
-				addCommentBefore(ctx, lines, item.commentBefore, chompKeep);
-				if (item.comment) comment = item.comment;
-			} else if (identity.isPair(item)) {
-				const ik = identity.isNode(item.key) ? item.key : null;
-				if (ik) {
-					if (!chompKeep && ik.spaceBefore) lines.push("");
-					addCommentBefore(ctx, lines, ik.commentBefore, chompKeep);
-				}
-			}
-			chompKeep = false;
-			let str = stringify.stringify(item, itemCtx, () => comment = null, () => chompKeep = true);
-			if (comment) str += stringifyComment.lineComment(str, itemIndent, commentString(comment));
-			if (chompKeep && comment) chompKeep = false;
-			lines.push(blockItemPrefix + str);
-		}
-		let str;
-		if (lines.length === 0) str = flowChars.start + flowChars.end;
-		else {
-			str = lines[0];
-			for (let i = 1; i < lines.length; ++i) {
-				const line = lines[i];
-				str += line ? `\n${indent}${line}` : "\n";
-			}
-		}
-		if (comment) {
-			str += "\n" + stringifyComment.indentComment(commentString(comment), indent);
-			if (onComment) onComment();
-		} else if (chompKeep && onChompKeep) onChompKeep();
-		return str;
-	}
-	function stringifyFlowCollection({ items }, ctx, { flowChars, itemIndent }) {
-		const { indent, indentStep, flowCollectionPadding: fcPadding, options: { commentString } } = ctx;
-		itemIndent += indentStep;
-		const itemCtx = Object.assign({}, ctx, {
-			indent: itemIndent,
-			inFlow: true,
-			type: null
-		});
-		let reqNewline = false;
-		let linesAtValue = 0;
-		const lines = [];
-		for (let i = 0; i < items.length; ++i) {
-			const item = items[i];
-			let comment = null;
-			if (identity.isNode(item)) {
-				if (item.spaceBefore) lines.push("");
-				addCommentBefore(ctx, lines, item.commentBefore, false);
-				if (item.comment) comment = item.comment;
-			} else if (identity.isPair(item)) {
-				const ik = identity.isNode(item.key) ? item.key : null;
-				if (ik) {
-					if (ik.spaceBefore) lines.push("");
-					addCommentBefore(ctx, lines, ik.commentBefore, false);
-					if (ik.comment) reqNewline = true;
-				}
-				const iv = identity.isNode(item.value) ? item.value : null;
-				if (iv) {
-					if (iv.comment) comment = iv.comment;
-					if (iv.commentBefore) reqNewline = true;
-				} else if (item.value == null && ik?.comment) comment = ik.comment;
-			}
-			if (comment) reqNewline = true;
-			let str = stringify.stringify(item, itemCtx, () => comment = null);
-			reqNewline || (reqNewline = lines.length > linesAtValue || str.includes("\n"));
-			if (i < items.length - 1) str += ",";
-			else if (ctx.options.trailingComma) {
-				if (ctx.options.lineWidth > 0) reqNewline || (reqNewline = lines.reduce((sum, line) => sum + line.length + 2, 2) + (str.length + 2) > ctx.options.lineWidth);
-				if (reqNewline) str += ",";
-			}
-			if (comment) str += stringifyComment.lineComment(str, itemIndent, commentString(comment));
-			lines.push(str);
-			linesAtValue = lines.length;
-		}
-		const { start, end } = flowChars;
-		if (lines.length === 0) return start + end;
-		else {
-			if (!reqNewline) {
-				const len = lines.reduce((sum, line) => sum + line.length + 2, 2);
-				reqNewline = ctx.options.lineWidth > 0 && len > ctx.options.lineWidth;
-			}
-			if (reqNewline) {
-				let str = start;
-				for (const line of lines) str += line ? `\n${indentStep}${indent}${line}` : "\n";
-				return `${str}\n${indent}${end}`;
-			} else return `${start}${fcPadding}${lines.join(" ")}${fcPadding}${end}`;
-		}
-	}
-	function addCommentBefore({ indent, options: { commentString } }, lines, comment, chompKeep) {
-		if (comment && chompKeep) comment = comment.replace(/^\n+/, "");
-		if (comment) {
-			const ic = stringifyComment.indentComment(commentString(comment), indent);
-			lines.push(ic.trimStart());
-		}
-	}
-	exports.stringifyCollection = stringifyCollection;
-}));
-// node_modules/yaml/dist/nodes/YAMLMap.js
-var require_YAMLMap = __commonJSMin(((exports) => {
-	var stringifyCollection = require_stringifyCollection();
-	var addPairToJSMap = require_addPairToJSMap();
-	var Collection = require_Collection();
-	var identity = require_identity();
-	var Pair = require_Pair();
-	var Scalar = require_Scalar();
-	function findPair(items, key) {
-		const k = identity.isScalar(key) ? key.value : key;
-		for (const it of items) if (identity.isPair(it)) {
-			if (it.key === key || it.key === k) return it;
-			if (identity.isScalar(it.key) && it.key.value === k) return it;
-		}
-	}
-	var YAMLMap = class extends Collection.Collection {
-		static get tagName() {
-			return "tag:yaml.org,2002:map";
-		}
-		constructor(schema) {
-			super(identity.MAP, schema);
-			this.items = [];
-		}
-		static from(schema, obj, ctx) {
-			const { keepUndefined, replacer } = ctx;
-			const map = new this(schema);
-			const add = (key, value) => {
-				if (typeof replacer === "function") value = replacer.call(obj, key, value);
-				else if (Array.isArray(replacer) && !replacer.includes(key)) return;
-				if (value !== void 0 || keepUndefined) map.items.push(Pair.createPair(key, value, ctx));
-			};
-			if (obj instanceof Map) for (const [key, value] of obj) add(key, value);
-			else if (obj && typeof obj === "object") for (const key of Object.keys(obj)) add(key, obj[key]);
-			if (typeof schema.sortMapEntries === "function") map.items.sort(schema.sortMapEntries);
-			return map;
-		}
-		add(pair, overwrite) {
-			let _pair;
-			if (identity.isPair(pair)) _pair = pair;
-			else if (!pair || typeof pair !== "object" || !("key" in pair)) _pair = new Pair.Pair(pair, pair?.value);
-			else _pair = new Pair.Pair(pair.key, pair.value);
-			const prev = findPair(this.items, _pair.key);
-			const sortEntries = this.schema?.sortMapEntries;
-			if (prev) {
-				if (!overwrite) throw new Error(`Key ${_pair.key} already set`);
-				if (identity.isScalar(prev.value) && Scalar.isScalarValue(_pair.value)) prev.value.value = _pair.value;
-				else prev.value = _pair.value;
-			} else if (sortEntries) {
-				const i = this.items.findIndex((item) => sortEntries(_pair, item) < 0);
-				if (i === -1) this.items.push(_pair);
-				else this.items.splice(i, 0, _pair);
-			} else this.items.push(_pair);
-		}
-		delete(key) {
-			const it = findPair(this.items, key);
-			if (!it) return false;
-			return this.items.splice(this.items.indexOf(it), 1).length > 0;
-		}
-		get(key, keepScalar) {
-			const node = findPair(this.items, key)?.value;
-			return (!keepScalar && identity.isScalar(node) ? node.value : node) ?? void 0;
-		}
-		has(key) {
-			return !!findPair(this.items, key);
-		}
-		set(key, value) {
-			this.add(new Pair.Pair(key, value), true);
-		}
-		toJSON(_, ctx, Type) {
-			const map = Type ? new Type() : ctx?.mapAsMap ? new Map() : {};
-			if (ctx?.onCreate) ctx.onCreate(map);
-			for (const item of this.items) addPairToJSMap.addPairToJSMap(ctx, map, item);
-			return map;
-		}
-		toString(ctx, onComment, onChompKeep) {
-			if (!ctx) return JSON.stringify(this);
-			for (const item of this.items) if (!identity.isPair(item)) throw new Error(`Map items must all be pairs; found ${JSON.stringify(item)} instead`);
-			if (!ctx.allNullValues && this.hasAllNullValues(false)) ctx = Object.assign({}, ctx, { allNullValues: true });
-			return stringifyCollection.stringifyCollection(this, ctx, {
-				blockItemPrefix: "",
-				flowChars: {
-					start: "{",
-					end: "}"
-				},
-				itemIndent: ctx.indent || "",
-				onChompKeep,
-				onComment
-			});
-		}
-	};
-	exports.YAMLMap = YAMLMap;
-	exports.findPair = findPair;
-}));
-// node_modules/yaml/dist/schema/common/map.js
-var require_map = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var YAMLMap = require_YAMLMap();
-	exports.map = {
-		collection: "map",
-		default: true,
-		nodeClass: YAMLMap.YAMLMap,
-		tag: "tag:yaml.org,2002:map",
-		resolve(map, onError) {
-			if (!identity.isMap(map)) onError("Expected a mapping for this tag");
-			return map;
-		},
-		createNode: (schema, obj, ctx) => YAMLMap.YAMLMap.from(schema, obj, ctx)
-	};
-}));
-// node_modules/yaml/dist/nodes/YAMLSeq.js
-var require_YAMLSeq = __commonJSMin(((exports) => {
-	var createNode = require_createNode();
-	var stringifyCollection = require_stringifyCollection();
-	var Collection = require_Collection();
-	var identity = require_identity();
-	var Scalar = require_Scalar();
-	var toJS = require_toJS();
-	var YAMLSeq = class extends Collection.Collection {
-		static get tagName() {
-			return "tag:yaml.org,2002:seq";
-		}
-		constructor(schema) {
-			super(identity.SEQ, schema);
-			this.items = [];
-		}
-		add(value) {
-			this.items.push(value);
-		}
-		delete(key) {
-			const idx = asItemIndex(key);
-			if (typeof idx !== "number") return false;
-			return this.items.splice(idx, 1).length > 0;
-		}
-		get(key, keepScalar) {
-			const idx = asItemIndex(key);
-			if (typeof idx !== "number") return void 0;
-			const it = this.items[idx];
-			return !keepScalar && identity.isScalar(it) ? it.value : it;
-		}
-		has(key) {
-			const idx = asItemIndex(key);
-			return typeof idx === "number" && idx < this.items.length;
-		}
-		set(key, value) {
-			const idx = asItemIndex(key);
-			if (typeof idx !== "number") throw new Error(`Expected a valid index, not ${key}.`);
-			const prev = this.items[idx];
-			if (identity.isScalar(prev) && Scalar.isScalarValue(value)) prev.value = value;
-			else this.items[idx] = value;
-		}
-		toJSON(_, ctx) {
-			const seq = [];
-			if (ctx?.onCreate) ctx.onCreate(seq);
-			let i = 0;
-			for (const item of this.items) seq.push(toJS.toJS(item, String(i++), ctx));
-			return seq;
-		}
-		toString(ctx, onComment, onChompKeep) {
-			if (!ctx) return JSON.stringify(this);
-			return stringifyCollection.stringifyCollection(this, ctx, {
-				blockItemPrefix: "- ",
-				flowChars: {
-					start: "[",
-					end: "]"
-				},
-				itemIndent: (ctx.indent || "") + "  ",
-				onChompKeep,
-				onComment
-			});
-		}
-		static from(schema, obj, ctx) {
-			const { replacer } = ctx;
-			const seq = new this(schema);
-			if (obj && Symbol.iterator in Object(obj)) {
-				let i = 0;
-				for (let it of obj) {
-					if (typeof replacer === "function") {
-						const key = obj instanceof Set ? it : String(i++);
-						it = replacer.call(obj, key, it);
-					}
-					seq.items.push(createNode.createNode(it, void 0, ctx));
-				}
-			}
-			return seq;
-		}
-	};
-	function asItemIndex(key) {
-		let idx = identity.isScalar(key) ? key.value : key;
-		if (idx && typeof idx === "string") idx = Number(idx);
-		return typeof idx === "number" && Number.isInteger(idx) && idx >= 0 ? idx : null;
-	}
-	exports.YAMLSeq = YAMLSeq;
-}));
-// node_modules/yaml/dist/schema/common/seq.js
-var require_seq = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var YAMLSeq = require_YAMLSeq();
-	exports.seq = {
-		collection: "seq",
-		default: true,
-		nodeClass: YAMLSeq.YAMLSeq,
-		tag: "tag:yaml.org,2002:seq",
-		resolve(seq, onError) {
-			if (!identity.isSeq(seq)) onError("Expected a sequence for this tag");
-			return seq;
-		},
-		createNode: (schema, obj, ctx) => YAMLSeq.YAMLSeq.from(schema, obj, ctx)
-	};
-}));
-// node_modules/yaml/dist/schema/common/string.js
-var require_string = __commonJSMin(((exports) => {
-	var stringifyString = require_stringifyString();
-	exports.string = {
-		identify: (value) => typeof value === "string",
-		default: true,
-		tag: "tag:yaml.org,2002:str",
-		resolve: (str) => str,
-		stringify(item, ctx, onComment, onChompKeep) {
-			ctx = Object.assign({ actualString: true }, ctx);
-			return stringifyString.stringifyString(item, ctx, onComment, onChompKeep);
-		}
-	};
-}));
-// node_modules/yaml/dist/schema/common/null.js
-var require_null = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	const nullTag = {
-		identify: (value) => value == null,
-		createNode: () => new Scalar.Scalar(null),
-		default: true,
-		tag: "tag:yaml.org,2002:null",
-		test: /^(?:~|[Nn]ull|NULL)?$/,
-		resolve: () => new Scalar.Scalar(null),
-		stringify: ({ source }, ctx) => typeof source === "string" && nullTag.test.test(source) ? source : ctx.options.nullStr
-	};
-	exports.nullTag = nullTag;
-}));
-// node_modules/yaml/dist/schema/core/bool.js
-var require_bool$1 = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	const boolTag = {
-		identify: (value) => typeof value === "boolean",
-		default: true,
-		tag: "tag:yaml.org,2002:bool",
-		test: /^(?:[Tt]rue|TRUE|[Ff]alse|FALSE)$/,
-		resolve: (str) => new Scalar.Scalar(str[0] === "t" || str[0] === "T"),
-		stringify({ source, value }, ctx) {
-			if (source && boolTag.test.test(source)) {
-				if (value === (source[0] === "t" || source[0] === "T")) return source;
-			}
-			return value ? ctx.options.trueStr : ctx.options.falseStr;
-		}
-	};
-	exports.boolTag = boolTag;
-}));
-// node_modules/yaml/dist/stringify/stringifyNumber.js
-var require_stringifyNumber = __commonJSMin(((exports) => {
-	function stringifyNumber({ format, minFractionDigits, tag, value }) {
-		if (typeof value === "bigint") return String(value);
-		const num = typeof value === "number" ? value : Number(value);
-		if (!isFinite(num)) return isNaN(num) ? ".nan" : num < 0 ? "-.inf" : ".inf";
-		let n = Object.is(value, -0) ? "-0" : JSON.stringify(value);
-		if (!format && minFractionDigits && (!tag || tag === "tag:yaml.org,2002:float") && /^-?\d/.test(n) && !n.includes("e")) {
-			let i = n.indexOf(".");
-			if (i < 0) {
-				i = n.length;
-				n += ".";
-			}
-			let d = minFractionDigits - (n.length - i - 1);
-			while (d-- > 0) n += "0";
-		}
-		return n;
-	}
-	exports.stringifyNumber = stringifyNumber;
-}));
-// node_modules/yaml/dist/schema/core/float.js
-var require_float$1 = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	var stringifyNumber = require_stringifyNumber();
-	const floatNaN = {
-		identify: (value) => typeof value === "number",
-		default: true,
-		tag: "tag:yaml.org,2002:float",
-		test: /^(?:[-+]?\.(?:inf|Inf|INF)|\.nan|\.NaN|\.NAN)$/,
-		resolve: (str) => str.slice(-3).toLowerCase() === "nan" ? NaN : str[0] === "-" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY,
-		stringify: stringifyNumber.stringifyNumber
-	};
-	const floatExp = {
-		identify: (value) => typeof value === "number",
-		default: true,
-		tag: "tag:yaml.org,2002:float",
-		format: "EXP",
-		test: /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+$/,
-		resolve: (str) => parseFloat(str),
-		stringify(node) {
-			const num = Number(node.value);
-			return isFinite(num) ? num.toExponential() : stringifyNumber.stringifyNumber(node);
-		}
-	};
-	exports.float = {
-		identify: (value) => typeof value === "number",
-		default: true,
-		tag: "tag:yaml.org,2002:float",
-		test: /^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)$/,
-		resolve(str) {
-			const node = new Scalar.Scalar(parseFloat(str));
-			const dot = str.indexOf(".");
-			if (dot !== -1 && str[str.length - 1] === "0") node.minFractionDigits = str.length - dot - 1;
-			return node;
-		},
-		stringify: stringifyNumber.stringifyNumber
-	};
-	exports.floatExp = floatExp;
-	exports.floatNaN = floatNaN;
-}));
-// node_modules/yaml/dist/schema/core/int.js
-var require_int$1 = __commonJSMin(((exports) => {
-	var stringifyNumber = require_stringifyNumber();
-	const intIdentify = (value) => typeof value === "bigint" || Number.isInteger(value);
-	const intResolve = (str, offset, radix, { intAsBigInt }) => intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix);
-	function intStringify(node, radix, prefix) {
-		const { value } = node;
-		if (intIdentify(value) && value >= 0) return prefix + value.toString(radix);
-		return stringifyNumber.stringifyNumber(node);
-	}
-	const intOct = {
-		identify: (value) => intIdentify(value) && value >= 0,
-		default: true,
-		tag: "tag:yaml.org,2002:int",
-		format: "OCT",
-		test: /^0o[0-7]+$/,
-		resolve: (str, _onError, opt) => intResolve(str, 2, 8, opt),
-		stringify: (node) => intStringify(node, 8, "0o")
-	};
-	const int = {
-		identify: intIdentify,
-		default: true,
-		tag: "tag:yaml.org,2002:int",
-		test: /^[-+]?[0-9]+$/,
-		resolve: (str, _onError, opt) => intResolve(str, 0, 10, opt),
-		stringify: stringifyNumber.stringifyNumber
-	};
-	const intHex = {
-		identify: (value) => intIdentify(value) && value >= 0,
-		default: true,
-		tag: "tag:yaml.org,2002:int",
-		format: "HEX",
-		test: /^0x[0-9a-fA-F]+$/,
-		resolve: (str, _onError, opt) => intResolve(str, 2, 16, opt),
-		stringify: (node) => intStringify(node, 16, "0x")
-	};
-	exports.int = int;
-	exports.intHex = intHex;
-	exports.intOct = intOct;
-}));
-// node_modules/yaml/dist/schema/core/schema.js
-var require_schema$2 = __commonJSMin(((exports) => {
-	var map = require_map();
-	var _null = require_null();
-	var seq = require_seq();
-	var string = require_string();
-	var bool = require_bool$1();
-	var float = require_float$1();
-	var int = require_int$1();
-	exports.schema = [
-		map.map,
-		seq.seq,
-		string.string,
-		_null.nullTag,
-		bool.boolTag,
-		int.intOct,
-		int.int,
-		int.intHex,
-		float.floatNaN,
-		float.floatExp,
-		float.float
-	];
-}));
-// node_modules/yaml/dist/schema/json/schema.js
-var require_schema$1 = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	var map = require_map();
-	var seq = require_seq();
-	function intIdentify(value) {
-		return typeof value === "bigint" || Number.isInteger(value);
-	}
-	const stringifyJSON = ({ value }) => JSON.stringify(value);
-	const jsonScalars = [
-		{
-			identify: (value) => typeof value === "string",
-			default: true,
-			tag: "tag:yaml.org,2002:str",
-			resolve: (str) => str,
-			stringify: stringifyJSON
-		},
-		{
-			identify: (value) => value == null,
-			createNode: () => new Scalar.Scalar(null),
-			default: true,
-			tag: "tag:yaml.org,2002:null",
-			test: /^null$/,
-			resolve: () => null,
-			stringify: stringifyJSON
-		},
-		{
-			identify: (value) => typeof value === "boolean",
-			default: true,
-			tag: "tag:yaml.org,2002:bool",
-			test: /^true$|^false$/,
-			resolve: (str) => str === "true",
-			stringify: stringifyJSON
-		},
-		{
-			identify: intIdentify,
-			default: true,
-			tag: "tag:yaml.org,2002:int",
-			test: /^-?(?:0|[1-9][0-9]*)$/,
-			resolve: (str, _onError, { intAsBigInt }) => intAsBigInt ? BigInt(str) : parseInt(str, 10),
-			stringify: ({ value }) => intIdentify(value) ? value.toString() : JSON.stringify(value)
-		},
-		{
-			identify: (value) => typeof value === "number",
-			default: true,
-			tag: "tag:yaml.org,2002:float",
-			test: /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?$/,
-			resolve: (str) => parseFloat(str),
-			stringify: stringifyJSON
-		}
-	];
-	exports.schema = [map.map, seq.seq].concat(jsonScalars, {
-		default: true,
-		tag: "",
-		test: /^/,
-		resolve(str, onError) {
-			onError(`Unresolved plain scalar ${JSON.stringify(str)}`);
-			return str;
-		}
-	});
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/binary.js
-var require_binary = __commonJSMin(((exports) => {
-	var node_buffer = __require("buffer");
-	var Scalar = require_Scalar();
-	var stringifyString = require_stringifyString();
-	exports.binary = {
-		identify: (value) => value instanceof Uint8Array,
-		default: false,
-		tag: "tag:yaml.org,2002:binary",
-		resolve(src, onError) {
-			if (typeof node_buffer.Buffer === "function") return node_buffer.Buffer.from(src, "base64");
-			else if (typeof atob === "function") {
-				const str = atob(src.replace(/[\n\r]/g, ""));
-				const buffer = new Uint8Array(str.length);
-				for (let i = 0; i < str.length; ++i) buffer[i] = str.charCodeAt(i);
-				return buffer;
-			} else {
-				onError("This environment does not support reading binary tags; either Buffer or atob is required");
-				return src;
-			}
-		},
-		stringify({ comment, type, value }, ctx, onComment, onChompKeep) {
-			if (!value) return "";
-			const buf = value;
-			let str;
-			if (typeof node_buffer.Buffer === "function") str = buf instanceof node_buffer.Buffer ? buf.toString("base64") : node_buffer.Buffer.from(buf.buffer).toString("base64");
-			else if (typeof btoa === "function") {
-				let s = "";
-				for (let i = 0; i < buf.length; ++i) s += String.fromCharCode(buf[i]);
-				str = btoa(s);
-			} else throw new Error("This environment does not support writing binary tags; either Buffer or btoa is required");
-			type ?? (type = Scalar.Scalar.BLOCK_LITERAL);
-			if (type !== Scalar.Scalar.QUOTE_DOUBLE) {
-				const lineWidth = Math.max(ctx.options.lineWidth - ctx.indent.length, ctx.options.minContentWidth);
-				const n = Math.ceil(str.length / lineWidth);
-				const lines = new Array(n);
-				for (let i = 0, o = 0; i < n; ++i, o += lineWidth) lines[i] = str.substr(o, lineWidth);
-				str = lines.join(type === Scalar.Scalar.BLOCK_LITERAL ? "\n" : " ");
-			}
-			return stringifyString.stringifyString({
-				comment,
-				type,
-				value: str
-			}, ctx, onComment, onChompKeep);
-		}
-	};
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/pairs.js
-var require_pairs = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var Pair = require_Pair();
-	var Scalar = require_Scalar();
-	var YAMLSeq = require_YAMLSeq();
-	function resolvePairs(seq, onError) {
-		if (identity.isSeq(seq)) for (let i = 0; i < seq.items.length; ++i) {
-			let item = seq.items[i];
-			if (identity.isPair(item)) continue;
-			else if (identity.isMap(item)) {
-				if (item.items.length > 1) onError("Each pair must have its own sequence indicator");
-				const pair = item.items[0] || new Pair.Pair(new Scalar.Scalar(null));
-				if (item.commentBefore) pair.key.commentBefore = pair.key.commentBefore ? `${item.commentBefore}\n${pair.key.commentBefore}` : item.commentBefore;
-				if (item.comment) {
-					const cn = pair.value ?? pair.key;
-					cn.comment = cn.comment ? `${item.comment}\n${cn.comment}` : item.comment;
-				}
-				item = pair;
-			}
-			seq.items[i] = identity.isPair(item) ? item : new Pair.Pair(item);
-		}
-		else onError("Expected a sequence for this tag");
-		return seq;
-	}
-	function createPairs(schema, iterable, ctx) {
-		const { replacer } = ctx;
-		const pairs = new YAMLSeq.YAMLSeq(schema);
-		pairs.tag = "tag:yaml.org,2002:pairs";
-		let i = 0;
-		if (iterable && Symbol.iterator in Object(iterable)) for (let it of iterable) {
-			if (typeof replacer === "function") it = replacer.call(iterable, String(i++), it);
-			let key, value;
-			if (Array.isArray(it)) {
-				if (it.length === 2) {
-					key = it[0];
-					value = it[1];
-				} else throw new TypeError(`Expected [key, value] tuple: ${it}`);
-			} else if (it && it instanceof Object) {
-				const keys = Object.keys(it);
-				if (keys.length === 1) {
-					key = keys[0];
-					value = it[key];
-				} else throw new TypeError(`Expected tuple with one key, not ${keys.length} keys`);
-			} else key = it;
-			pairs.items.push(Pair.createPair(key, value, ctx));
-		}
-		return pairs;
-	}
-	const pairs = {
-		collection: "seq",
-		default: false,
-		tag: "tag:yaml.org,2002:pairs",
-		resolve: resolvePairs,
-		createNode: createPairs
-	};
-	exports.createPairs = createPairs;
-	exports.pairs = pairs;
-	exports.resolvePairs = resolvePairs;
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/omap.js
-var require_omap = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var toJS = require_toJS();
-	var YAMLMap = require_YAMLMap();
-	var YAMLSeq = require_YAMLSeq();
-	var pairs = require_pairs();
-	var YAMLOMap = class YAMLOMap extends YAMLSeq.YAMLSeq {
-		constructor() {
-			super();
-			this.add = YAMLMap.YAMLMap.prototype.add.bind(this);
-			this.delete = YAMLMap.YAMLMap.prototype.delete.bind(this);
-			this.get = YAMLMap.YAMLMap.prototype.get.bind(this);
-			this.has = YAMLMap.YAMLMap.prototype.has.bind(this);
-			this.set = YAMLMap.YAMLMap.prototype.set.bind(this);
-			this.tag = YAMLOMap.tag;
-		}
-		toJSON(_, ctx) {
-			if (!ctx) return super.toJSON(_);
-			const map = new Map();
-			if (ctx?.onCreate) ctx.onCreate(map);
-			for (const pair of this.items) {
-				let key, value;
-				if (identity.isPair(pair)) {
-					key = toJS.toJS(pair.key, "", ctx);
-					value = toJS.toJS(pair.value, key, ctx);
-				} else key = toJS.toJS(pair, "", ctx);
-				if (map.has(key)) throw new Error("Ordered maps must not include duplicate keys");
-				map.set(key, value);
-			}
-			return map;
-		}
-		static from(schema, iterable, ctx) {
-			const pairs$1 = pairs.createPairs(schema, iterable, ctx);
-			const omap = new this();
-			omap.items = pairs$1.items;
-			return omap;
-		}
-	};
-	YAMLOMap.tag = "tag:yaml.org,2002:omap";
-	const omap = {
-		collection: "seq",
-		identify: (value) => value instanceof Map,
-		nodeClass: YAMLOMap,
-		default: false,
-		tag: "tag:yaml.org,2002:omap",
-		resolve(seq, onError) {
-			const pairs$1 = pairs.resolvePairs(seq, onError);
-			const seenKeys = [];
-			for (const { key } of pairs$1.items) if (identity.isScalar(key)) {
-				if (seenKeys.includes(key.value)) onError(`Ordered maps must not include duplicate keys: ${key.value}`);
-				else seenKeys.push(key.value);
-			}
-			return Object.assign(new YAMLOMap(), pairs$1);
-		},
-		createNode: (schema, iterable, ctx) => YAMLOMap.from(schema, iterable, ctx)
-	};
-	exports.YAMLOMap = YAMLOMap;
-	exports.omap = omap;
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/bool.js
-var require_bool = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	function boolStringify({ value, source }, ctx) {
-		if (source && (value ? trueTag : falseTag).test.test(source)) return source;
-		return value ? ctx.options.trueStr : ctx.options.falseStr;
-	}
-	const trueTag = {
-		identify: (value) => value === true,
-		default: true,
-		tag: "tag:yaml.org,2002:bool",
-		test: /^(?:Y|y|[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/,
-		resolve: () => new Scalar.Scalar(true),
-		stringify: boolStringify
-	};
-	const falseTag = {
-		identify: (value) => value === false,
-		default: true,
-		tag: "tag:yaml.org,2002:bool",
-		test: /^(?:N|n|[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/,
-		resolve: () => new Scalar.Scalar(false),
-		stringify: boolStringify
-	};
-	exports.falseTag = falseTag;
-	exports.trueTag = trueTag;
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/float.js
-var require_float = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	var stringifyNumber = require_stringifyNumber();
-	const floatNaN = {
-		identify: (value) => typeof value === "number",
-		default: true,
-		tag: "tag:yaml.org,2002:float",
-		test: /^(?:[-+]?\.(?:inf|Inf|INF)|\.nan|\.NaN|\.NAN)$/,
-		resolve: (str) => str.slice(-3).toLowerCase() === "nan" ? NaN : str[0] === "-" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY,
-		stringify: stringifyNumber.stringifyNumber
-	};
-	const floatExp = {
-		identify: (value) => typeof value === "number",
-		default: true,
-		tag: "tag:yaml.org,2002:float",
-		format: "EXP",
-		test: /^[-+]?(?:[0-9][0-9_]*)?(?:\.[0-9_]*)?[eE][-+]?[0-9]+$/,
-		resolve: (str) => parseFloat(str.replace(/_/g, "")),
-		stringify(node) {
-			const num = Number(node.value);
-			return isFinite(num) ? num.toExponential() : stringifyNumber.stringifyNumber(node);
-		}
-	};
-	exports.float = {
-		identify: (value) => typeof value === "number",
-		default: true,
-		tag: "tag:yaml.org,2002:float",
-		test: /^[-+]?(?:[0-9][0-9_]*)?\.[0-9_]*$/,
-		resolve(str) {
-			const node = new Scalar.Scalar(parseFloat(str.replace(/_/g, "")));
-			const dot = str.indexOf(".");
-			if (dot !== -1) {
-				const f = str.substring(dot + 1).replace(/_/g, "");
-				if (f[f.length - 1] === "0") node.minFractionDigits = f.length;
-			}
-			return node;
-		},
-		stringify: stringifyNumber.stringifyNumber
-	};
-	exports.floatExp = floatExp;
-	exports.floatNaN = floatNaN;
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/int.js
-var require_int = __commonJSMin(((exports) => {
-	var stringifyNumber = require_stringifyNumber();
-	const intIdentify = (value) => typeof value === "bigint" || Number.isInteger(value);
-	function intResolve(str, offset, radix, { intAsBigInt }) {
-		const sign = str[0];
-		if (sign === "-" || sign === "+") offset += 1;
-		str = str.substring(offset).replace(/_/g, "");
-		if (intAsBigInt) {
-			switch (radix) {
-				case 2:
-					str = `0b${str}`;
-					break;
-				case 8:
-					str = `0o${str}`;
-					break;
-				case 16: str = `0x${str}`;
-			}
-			const n = BigInt(str);
-			return sign === "-" ? BigInt(-1) * n : n;
-		}
-		const n = parseInt(str, radix);
-		return sign === "-" ? -1 * n : n;
-	}
-	function intStringify(node, radix, prefix) {
-		const { value } = node;
-		if (intIdentify(value)) {
-			const str = value.toString(radix);
-			return value < 0 ? "-" + prefix + str.substr(1) : prefix + str;
-		}
-		return stringifyNumber.stringifyNumber(node);
-	}
-	const intBin = {
-		identify: intIdentify,
-		default: true,
-		tag: "tag:yaml.org,2002:int",
-		format: "BIN",
-		test: /^[-+]?0b[0-1_]+$/,
-		resolve: (str, _onError, opt) => intResolve(str, 2, 2, opt),
-		stringify: (node) => intStringify(node, 2, "0b")
-	};
-	const intOct = {
-		identify: intIdentify,
-		default: true,
-		tag: "tag:yaml.org,2002:int",
-		format: "OCT",
-		test: /^[-+]?0[0-7_]+$/,
-		resolve: (str, _onError, opt) => intResolve(str, 1, 8, opt),
-		stringify: (node) => intStringify(node, 8, "0")
-	};
-	const int = {
-		identify: intIdentify,
-		default: true,
-		tag: "tag:yaml.org,2002:int",
-		test: /^[-+]?[0-9][0-9_]*$/,
-		resolve: (str, _onError, opt) => intResolve(str, 0, 10, opt),
-		stringify: stringifyNumber.stringifyNumber
-	};
-	const intHex = {
-		identify: intIdentify,
-		default: true,
-		tag: "tag:yaml.org,2002:int",
-		format: "HEX",
-		test: /^[-+]?0x[0-9a-fA-F_]+$/,
-		resolve: (str, _onError, opt) => intResolve(str, 2, 16, opt),
-		stringify: (node) => intStringify(node, 16, "0x")
-	};
-	exports.int = int;
-	exports.intBin = intBin;
-	exports.intHex = intHex;
-	exports.intOct = intOct;
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/set.js
-var require_set = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var Pair = require_Pair();
-	var YAMLMap = require_YAMLMap();
-	var YAMLSet = class YAMLSet extends YAMLMap.YAMLMap {
-		constructor(schema) {
-			super(schema);
-			this.tag = YAMLSet.tag;
-		}
-		add(key) {
-			let pair;
-			if (identity.isPair(key)) pair = key;
-			else if (key && typeof key === "object" && "key" in key && "value" in key && key.value === null) pair = new Pair.Pair(key.key, null);
-			else pair = new Pair.Pair(key, null);
-			if (!YAMLMap.findPair(this.items, pair.key)) this.items.push(pair);
-		}
-		get(key, keepPair) {
-			const pair = YAMLMap.findPair(this.items, key);
-			return !keepPair && identity.isPair(pair) ? identity.isScalar(pair.key) ? pair.key.value : pair.key : pair;
-		}
-		set(key, value) {
-			if (typeof value !== "boolean") throw new Error(`Expected boolean value for set(key, value) in a YAML set, not ${typeof value}`);
-			const prev = YAMLMap.findPair(this.items, key);
-			if (prev && !value) this.items.splice(this.items.indexOf(prev), 1);
-			else if (!prev && value) this.items.push(new Pair.Pair(key));
-		}
-		toJSON(_, ctx) {
-			return super.toJSON(_, ctx, Set);
-		}
-		toString(ctx, onComment, onChompKeep) {
-			if (!ctx) return JSON.stringify(this);
-			if (this.hasAllNullValues(true)) return super.toString(Object.assign({}, ctx, { allNullValues: true }), onComment, onChompKeep);
-			else throw new Error("Set items must all have null values");
-		}
-		static from(schema, iterable, ctx) {
-			const { replacer } = ctx;
-			const set = new this(schema);
-			if (iterable && Symbol.iterator in Object(iterable)) for (let value of iterable) {
-				if (typeof replacer === "function") value = replacer.call(iterable, value, value);
-				set.items.push(Pair.createPair(value, null, ctx));
-			}
-			return set;
-		}
-	};
-	YAMLSet.tag = "tag:yaml.org,2002:set";
-	const set = {
-		collection: "map",
-		identify: (value) => value instanceof Set,
-		nodeClass: YAMLSet,
-		default: false,
-		tag: "tag:yaml.org,2002:set",
-		createNode: (schema, iterable, ctx) => YAMLSet.from(schema, iterable, ctx),
-		resolve(map, onError) {
-			if (identity.isMap(map)) {
-				if (map.hasAllNullValues(true)) return Object.assign(new YAMLSet(), map);
-				else onError("Set items must all have null values");
-			} else onError("Expected a mapping for this tag");
-			return map;
-		}
-	};
-	exports.YAMLSet = YAMLSet;
-	exports.set = set;
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/timestamp.js
-var require_timestamp = __commonJSMin(((exports) => {
-	var stringifyNumber = require_stringifyNumber();
-	function parseSexagesimal(str, asBigInt) {
-		const sign = str[0];
-		const parts = sign === "-" || sign === "+" ? str.substring(1) : str;
-		const num = (n) => asBigInt ? BigInt(n) : Number(n);
-		const res = parts.replace(/_/g, "").split(":").reduce((res, p) => res * num(60) + num(p), num(0));
-		return sign === "-" ? num(-1) * res : res;
-	}
-	function stringifySexagesimal(node) {
-		let { value } = node;
-		let num = (n) => n;
-		if (typeof value === "bigint") num = (n) => BigInt(n);
-		else if (isNaN(value) || !isFinite(value)) return stringifyNumber.stringifyNumber(node);
-		let sign = "";
-		if (value < 0) {
-			sign = "-";
-			value *= num(-1);
-		}
-		const _60 = num(60);
-		const parts = [value % _60];
-		if (value < 60) parts.unshift(0);
-		else {
-			value = (value - parts[0]) / _60;
-			parts.unshift(value % _60);
-			if (value >= 60) {
-				value = (value - parts[0]) / _60;
-				parts.unshift(value);
-			}
-		}
-		return sign + parts.map((n) => String(n).padStart(2, "0")).join(":").replace(/000000\d*$/, "");
-	}
-	const intTime = {
-		identify: (value) => typeof value === "bigint" || Number.isInteger(value),
-		default: true,
-		tag: "tag:yaml.org,2002:int",
-		format: "TIME",
-		test: /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+$/,
-		resolve: (str, _onError, { intAsBigInt }) => parseSexagesimal(str, intAsBigInt),
-		stringify: stringifySexagesimal
-	};
-	const floatTime = {
-		identify: (value) => typeof value === "number",
-		default: true,
-		tag: "tag:yaml.org,2002:float",
-		format: "TIME",
-		test: /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*$/,
-		resolve: (str) => parseSexagesimal(str, false),
-		stringify: stringifySexagesimal
-	};
-	const timestamp = {
-		identify: (value) => value instanceof Date,
-		default: true,
-		tag: "tag:yaml.org,2002:timestamp",
-		test: RegExp("^([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:(?:t|T|[ \\t]+)([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2}(\\.[0-9]+)?)(?:[ \\t]*(Z|[-+][012]?[0-9](?::[0-9]{2})?))?)?$"),
-		resolve(str) {
-			const match = str.match(timestamp.test);
-			if (!match) throw new Error("!!timestamp expects a date, starting with yyyy-mm-dd");
-			const [, year, month, day, hour, minute, second] = match.map(Number);
-			const millisec = match[7] ? Number((match[7] + "00").substr(1, 3)) : 0;
-			let date = Date.UTC(year, month - 1, day, hour || 0, minute || 0, second || 0, millisec);
-			const tz = match[8];
-			if (tz && tz !== "Z") {
-				let d = parseSexagesimal(tz, false);
-				if (Math.abs(d) < 30) d *= 60;
-				date -= 6e4 * d;
-			}
-			return new Date(date);
-		},
-		stringify: ({ value }) => value?.toISOString().replace(/(T00:00:00)?\.000Z$/, "") ?? ""
-	};
-	exports.floatTime = floatTime;
-	exports.intTime = intTime;
-	exports.timestamp = timestamp;
-}));
-// node_modules/yaml/dist/schema/yaml-1.1/schema.js
-var require_schema = __commonJSMin(((exports) => {
-	var map = require_map();
-	var _null = require_null();
-	var seq = require_seq();
-	var string = require_string();
-	var binary = require_binary();
-	var bool = require_bool();
-	var float = require_float();
-	var int = require_int();
-	var merge = require_merge();
-	var omap = require_omap();
-	var pairs = require_pairs();
-	var set = require_set();
-	var timestamp = require_timestamp();
-	exports.schema = [
-		map.map,
-		seq.seq,
-		string.string,
-		_null.nullTag,
-		bool.trueTag,
-		bool.falseTag,
-		int.intBin,
-		int.intOct,
-		int.int,
-		int.intHex,
-		float.floatNaN,
-		float.floatExp,
-		float.float,
-		binary.binary,
-		merge.merge,
-		omap.omap,
-		pairs.pairs,
-		set.set,
-		timestamp.intTime,
-		timestamp.floatTime,
-		timestamp.timestamp
-	];
-}));
-// node_modules/yaml/dist/schema/tags.js
-var require_tags = __commonJSMin(((exports) => {
-	var map = require_map();
-	var _null = require_null();
-	var seq = require_seq();
-	var string = require_string();
-	var bool = require_bool$1();
-	var float = require_float$1();
-	var int = require_int$1();
-	var schema = require_schema$2();
-	var schema$1 = require_schema$1();
-	var binary = require_binary();
-	var merge = require_merge();
-	var omap = require_omap();
-	var pairs = require_pairs();
-	var schema$2 = require_schema();
-	var set = require_set();
-	var timestamp = require_timestamp();
-	const schemas = new Map([
-		["core", schema.schema],
-		["failsafe", [
-			map.map,
-			seq.seq,
-			string.string
-		]],
-		["json", schema$1.schema],
-		["yaml11", schema$2.schema],
-		["yaml-1.1", schema$2.schema]
-	]);
-	const tagsByName = {
-		binary: binary.binary,
-		bool: bool.boolTag,
-		float: float.float,
-		floatExp: float.floatExp,
-		floatNaN: float.floatNaN,
-		floatTime: timestamp.floatTime,
-		int: int.int,
-		intHex: int.intHex,
-		intOct: int.intOct,
-		intTime: timestamp.intTime,
-		map: map.map,
-		merge: merge.merge,
-		null: _null.nullTag,
-		omap: omap.omap,
-		pairs: pairs.pairs,
-		seq: seq.seq,
-		set: set.set,
-		timestamp: timestamp.timestamp
-	};
-	const coreKnownTags = {
-		"tag:yaml.org,2002:binary": binary.binary,
-		"tag:yaml.org,2002:merge": merge.merge,
-		"tag:yaml.org,2002:omap": omap.omap,
-		"tag:yaml.org,2002:pairs": pairs.pairs,
-		"tag:yaml.org,2002:set": set.set,
-		"tag:yaml.org,2002:timestamp": timestamp.timestamp
-	};
-	function getTags(customTags, schemaName, addMergeTag) {
-		const schemaTags = schemas.get(schemaName);
-		if (schemaTags && !customTags) return addMergeTag && !schemaTags.includes(merge.merge) ? schemaTags.concat(merge.merge) : schemaTags.slice();
-		let tags = schemaTags;
-		if (!tags) {
-			if (Array.isArray(customTags)) tags = [];
-			else {
-				const keys = Array.from(schemas.keys()).filter((key) => key !== "yaml11").map((key) => JSON.stringify(key)).join(", ");
-				throw new Error(`Unknown schema "${schemaName}"; use one of ${keys} or define customTags array`);
-			}
-		}
-		if (Array.isArray(customTags)) for (const tag of customTags) tags = tags.concat(tag);
-		else if (typeof customTags === "function") tags = customTags(tags.slice());
-		if (addMergeTag) tags = tags.concat(merge.merge);
-		return tags.reduce((tags, tag) => {
-			const tagObj = typeof tag === "string" ? tagsByName[tag] : tag;
-			if (!tagObj) {
-				const tagName = JSON.stringify(tag);
-				const keys = Object.keys(tagsByName).map((key) => JSON.stringify(key)).join(", ");
-				throw new Error(`Unknown custom tag ${tagName}; use one of ${keys}`);
-			}
-			if (!tags.includes(tagObj)) tags.push(tagObj);
-			return tags;
-		}, []);
-	}
-	exports.coreKnownTags = coreKnownTags;
-	exports.getTags = getTags;
-}));
-// node_modules/yaml/dist/schema/Schema.js
-var require_Schema = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var map = require_map();
-	var seq = require_seq();
-	var string = require_string();
-	var tags = require_tags();
-	const sortMapEntriesByKey = (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
-	exports.Schema = class Schema {
-		constructor({ compat, customTags, merge, resolveKnownTags, schema, sortMapEntries, toStringDefaults }) {
-			this.compat = Array.isArray(compat) ? tags.getTags(compat, "compat") : compat ? tags.getTags(null, compat) : null;
-			this.name = typeof schema === "string" && schema || "core";
-			this.knownTags = resolveKnownTags ? tags.coreKnownTags : {};
-			this.tags = tags.getTags(customTags, this.name, merge);
-			this.toStringOptions = toStringDefaults ?? null;
-			Object.defineProperty(this, identity.MAP, { value: map.map });
-			Object.defineProperty(this, identity.SCALAR, { value: string.string });
-			Object.defineProperty(this, identity.SEQ, { value: seq.seq });
-			this.sortMapEntries = typeof sortMapEntries === "function" ? sortMapEntries : sortMapEntries === true ? sortMapEntriesByKey : null;
-		}
-		clone() {
-			const copy = Object.create(Schema.prototype, Object.getOwnPropertyDescriptors(this));
-			copy.tags = this.tags.slice();
-			return copy;
-		}
-	};
-}));
-// node_modules/yaml/dist/stringify/stringifyDocument.js
-var require_stringifyDocument = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var stringify = require_stringify();
-	var stringifyComment = require_stringifyComment();
-	function stringifyDocument(doc, options) {
-		const lines = [];
-		let hasDirectives = options.directives === true;
-		if (options.directives !== false && doc.directives) {
-			const dir = doc.directives.toString(doc);
-			if (dir) {
-				lines.push(dir);
-				hasDirectives = true;
-			} else if (doc.directives.docStart) hasDirectives = true;
-		}
-		if (hasDirectives) lines.push("---");
-		const ctx = stringify.createStringifyContext(doc, options);
-		const { commentString } = ctx.options;
-		if (doc.commentBefore) {
-			if (lines.length !== 1) lines.unshift("");
-			const cs = commentString(doc.commentBefore);
-			lines.unshift(stringifyComment.indentComment(cs, ""));
-		}
-		let chompKeep = false;
-		let contentComment = null;
-		if (doc.contents) {
-			if (identity.isNode(doc.contents)) {
-				if (doc.contents.spaceBefore && hasDirectives) lines.push("");
-				if (doc.contents.commentBefore) {
-					const cs = commentString(doc.contents.commentBefore);
-					lines.push(stringifyComment.indentComment(cs, ""));
-				}
-				ctx.forceBlockIndent = !!doc.comment;
-				contentComment = doc.contents.comment;
-			}
-			const onChompKeep = contentComment ? void 0 : () => chompKeep = true;
-			let body = stringify.stringify(doc.contents, ctx, () => contentComment = null, onChompKeep);
-			if (contentComment) body += stringifyComment.lineComment(body, "", commentString(contentComment));
-			if ((body[0] === "|" || body[0] === ">") && lines[lines.length - 1] === "---") lines[lines.length - 1] = `--- ${body}`;
-			else lines.push(body);
-		} else lines.push(stringify.stringify(doc.contents, ctx));
-		if (doc.directives?.docEnd) {
-			if (doc.comment) {
-				const cs = commentString(doc.comment);
-				if (cs.includes("\n")) {
-					lines.push("...");
-					lines.push(stringifyComment.indentComment(cs, ""));
-				} else lines.push(`... ${cs}`);
-			} else lines.push("...");
-		} else {
-			let dc = doc.comment;
-			if (dc && chompKeep) dc = dc.replace(/^\n+/, "");
-			if (dc) {
-				if ((!chompKeep || contentComment) && lines[lines.length - 1] !== "") lines.push("");
-				lines.push(stringifyComment.indentComment(commentString(dc), ""));
-			}
-		}
-		return lines.join("\n") + "\n";
-	}
-	exports.stringifyDocument = stringifyDocument;
-}));
-// node_modules/yaml/dist/doc/Document.js
-var require_Document = __commonJSMin(((exports) => {
-	var Alias = require_Alias();
-	var Collection = require_Collection();
-	var identity = require_identity();
-	var Pair = require_Pair();
-	var toJS = require_toJS();
-	var Schema = require_Schema();
-	var stringifyDocument = require_stringifyDocument();
-	var anchors = require_anchors();
-	var applyReviver = require_applyReviver();
-	var createNode = require_createNode();
-	var directives = require_directives();
-	var Document = class Document {
-		constructor(value, replacer, options) {
-			this.commentBefore = null;
-			this.comment = null;
-			this.errors = [];
-			this.warnings = [];
-			Object.defineProperty(this, identity.NODE_TYPE, { value: identity.DOC });
-			let _replacer = null;
-			if (typeof replacer === "function" || Array.isArray(replacer)) _replacer = replacer;
-			else if (options === void 0 && replacer) {
-				options = replacer;
-				replacer = void 0;
-			}
-			const opt = Object.assign({
-				intAsBigInt: false,
-				keepSourceTokens: false,
-				logLevel: "warn",
-				prettyErrors: true,
-				strict: true,
-				stringKeys: false,
-				uniqueKeys: true,
-				version: "1.2"
-			}, options);
-			this.options = opt;
-			let { version } = opt;
-			if (options?._directives) {
-				this.directives = options._directives.atDocument();
-				if (this.directives.yaml.explicit) version = this.directives.yaml.version;
-			} else this.directives = new directives.Directives({ version });
-			this.setSchema(version, options);
-			this.contents = value === void 0 ? null : this.createNode(value, _replacer, options);
-		}
-		clone() {
-			const copy = Object.create(Document.prototype, { [identity.NODE_TYPE]: { value: identity.DOC } });
-			copy.commentBefore = this.commentBefore;
-			copy.comment = this.comment;
-			copy.errors = this.errors.slice();
-			copy.warnings = this.warnings.slice();
-			copy.options = Object.assign({}, this.options);
-			if (this.directives) copy.directives = this.directives.clone();
-			copy.schema = this.schema.clone();
-			copy.contents = identity.isNode(this.contents) ? this.contents.clone(copy.schema) : this.contents;
-			if (this.range) copy.range = this.range.slice();
-			return copy;
-		}
-		add(value) {
-			if (assertCollection(this.contents)) this.contents.add(value);
-		}
-		addIn(path, value) {
-			if (assertCollection(this.contents)) this.contents.addIn(path, value);
-		}
-		createAlias(node, name) {
-			if (!node.anchor) {
-				const prev = anchors.anchorNames(this);
-				node.anchor = !name || prev.has(name) ? anchors.findNewAnchor(name || "a", prev) : name;
-			}
-			return new Alias.Alias(node.anchor);
-		}
-		createNode(value, replacer, options) {
-			let _replacer = void 0;
-			if (typeof replacer === "function") {
-				value = replacer.call({ "": value }, "", value);
-				_replacer = replacer;
-			} else if (Array.isArray(replacer)) {
-				const keyToStr = (v) => typeof v === "number" || v instanceof String || v instanceof Number;
-				const asStr = replacer.filter(keyToStr).map(String);
-				if (asStr.length > 0) replacer = replacer.concat(asStr);
-				_replacer = replacer;
-			} else if (options === void 0 && replacer) {
-				options = replacer;
-				replacer = void 0;
-			}
-			const { aliasDuplicateObjects, anchorPrefix, flow, keepUndefined, onTagObj, tag } = options ?? {};
-			const { onAnchor, setAnchors, sourceObjects } = anchors.createNodeAnchors(this, anchorPrefix || "a");
-			const ctx = {
-				aliasDuplicateObjects: aliasDuplicateObjects ?? true,
-				keepUndefined: keepUndefined ?? false,
-				onAnchor,
-				onTagObj,
-				replacer: _replacer,
-				schema: this.schema,
-				sourceObjects
-			};
-			const node = createNode.createNode(value, tag, ctx);
-			if (flow && identity.isCollection(node)) node.flow = true;
-			setAnchors();
-			return node;
-		}
-		createPair(key, value, options = {}) {
-			const k = this.createNode(key, null, options);
-			const v = this.createNode(value, null, options);
-			return new Pair.Pair(k, v);
-		}
-		delete(key) {
-			return assertCollection(this.contents) ? this.contents.delete(key) : false;
-		}
-		deleteIn(path) {
-			if (Collection.isEmptyPath(path)) {
-				if (this.contents == null) return false;
-				this.contents = null;
-				return true;
-			}
-			return assertCollection(this.contents) ? this.contents.deleteIn(path) : false;
-		}
-		get(key, keepScalar) {
-			return identity.isCollection(this.contents) ? this.contents.get(key, keepScalar) : void 0;
-		}
-		getIn(path, keepScalar) {
-			if (Collection.isEmptyPath(path)) return !keepScalar && identity.isScalar(this.contents) ? this.contents.value : this.contents;
-			return identity.isCollection(this.contents) ? this.contents.getIn(path, keepScalar) : void 0;
-		}
-		has(key) {
-			return identity.isCollection(this.contents) ? this.contents.has(key) : false;
-		}
-		hasIn(path) {
-			if (Collection.isEmptyPath(path)) return this.contents !== void 0;
-			return identity.isCollection(this.contents) ? this.contents.hasIn(path) : false;
-		}
-		set(key, value) {
-			if (this.contents == null) this.contents = Collection.collectionFromPath(this.schema, [key], value);
-			else if (assertCollection(this.contents)) this.contents.set(key, value);
-		}
-		setIn(path, value) {
-			if (Collection.isEmptyPath(path)) this.contents = value;
-			else if (this.contents == null) this.contents = Collection.collectionFromPath(this.schema, Array.from(path), value);
-			else if (assertCollection(this.contents)) this.contents.setIn(path, value);
-		}
-		setSchema(version, options = {}) {
-			if (typeof version === "number") version = String(version);
-			let opt;
-			switch (version) {
-				case "1.1":
-					if (this.directives) this.directives.yaml.version = "1.1";
-					else this.directives = new directives.Directives({ version: "1.1" });
-					opt = {
-						resolveKnownTags: false,
-						schema: "yaml-1.1"
-					};
-					break;
-				case "1.2":
-				case "next":
-					if (this.directives) this.directives.yaml.version = version;
-					else this.directives = new directives.Directives({ version });
-					opt = {
-						resolveKnownTags: true,
-						schema: "core"
-					};
-					break;
-				case null:
-					if (this.directives) delete this.directives;
-					opt = null;
-					break;
-				default: {
-					const sv = JSON.stringify(version);
-					throw new Error(`Expected '1.1', '1.2' or null as first argument, but found: ${sv}`);
-				}
-			}
-			if (options.schema instanceof Object) this.schema = options.schema;
-			else if (opt) this.schema = new Schema.Schema(Object.assign(opt, options));
-			else throw new Error(`With a null YAML version, the { schema: Schema } option is required`);
-		}
-		toJS({ json, jsonArg, mapAsMap, maxAliasCount, onAnchor, reviver } = {}) {
-			const ctx = {
-				anchors: new Map(),
-				doc: this,
-				keep: !json,
-				mapAsMap: mapAsMap === true,
-				mapKeyWarned: false,
-				maxAliasCount: typeof maxAliasCount === "number" ? maxAliasCount : 100
-			};
-			const res = toJS.toJS(this.contents, jsonArg ?? "", ctx);
-			if (typeof onAnchor === "function") for (const { count, res } of ctx.anchors.values()) onAnchor(res, count);
-			return typeof reviver === "function" ? applyReviver.applyReviver(reviver, { "": res }, "", res) : res;
-		}
-		toJSON(jsonArg, onAnchor) {
-			return this.toJS({
-				json: true,
-				jsonArg,
-				mapAsMap: false,
-				onAnchor
-			});
-		}
-		toString(options = {}) {
-			if (this.errors.length > 0) throw new Error("Document with errors cannot be stringified");
-			if ("indent" in options && (!Number.isInteger(options.indent) || Number(options.indent) <= 0)) {
-				const s = JSON.stringify(options.indent);
-				throw new Error(`"indent" option must be a positive integer, not ${s}`);
-			}
-			return stringifyDocument.stringifyDocument(this, options);
-		}
-	};
-	function assertCollection(contents) {
-		if (identity.isCollection(contents)) return true;
-		throw new Error("Expected a YAML collection as document contents");
-	}
-	exports.Document = Document;
-}));
-// node_modules/yaml/dist/errors.js
-var require_errors = __commonJSMin(((exports) => {
-	var YAMLError = class extends Error {
-		constructor(name, pos, code, message) {
-			super();
-			this.name = name;
-			this.code = code;
-			this.message = message;
-			this.pos = pos;
-		}
-	};
-	var YAMLParseError = class extends YAMLError {
-		constructor(pos, code, message) {
-			super("YAMLParseError", pos, code, message);
-		}
-	};
-	var YAMLWarning = class extends YAMLError {
-		constructor(pos, code, message) {
-			super("YAMLWarning", pos, code, message);
-		}
-	};
-	const prettifyError = (src, lc) => (error) => {
-		if (error.pos[0] === -1) return;
-		error.linePos = error.pos.map((pos) => lc.linePos(pos));
-		const { line, col } = error.linePos[0];
-		error.message += ` at line ${line}, column ${col}`;
-		let ci = col - 1;
-		let lineStr = src.substring(lc.lineStarts[line - 1], lc.lineStarts[line]).replace(/[\n\r]+$/, "");
-		if (ci >= 60 && lineStr.length > 80) {
-			const trimStart = Math.min(ci - 39, lineStr.length - 79);
-			lineStr = "…" + lineStr.substring(trimStart);
-			ci -= trimStart - 1;
-		}
-		if (lineStr.length > 80) lineStr = lineStr.substring(0, 79) + "…";
-		if (line > 1 && /^ *$/.test(lineStr.substring(0, ci))) {
-			let prev = src.substring(lc.lineStarts[line - 2], lc.lineStarts[line - 1]);
-			if (prev.length > 80) prev = prev.substring(0, 79) + "…\n";
-			lineStr = prev + lineStr;
-		}
-		if (/[^ ]/.test(lineStr)) {
-			let count = 1;
-			const end = error.linePos[1];
-			if (end?.line === line && end.col > col) count = Math.max(1, Math.min(end.col - col, 80 - ci));
-			const pointer = " ".repeat(ci) + "^".repeat(count);
-			error.message += `:\n\n${lineStr}\n${pointer}\n`;
-		}
-	};
-	exports.YAMLError = YAMLError;
-	exports.YAMLParseError = YAMLParseError;
-	exports.YAMLWarning = YAMLWarning;
-	exports.prettifyError = prettifyError;
-}));
-// node_modules/yaml/dist/compose/resolve-props.js
-var require_resolve_props = __commonJSMin(((exports) => {
-	function resolveProps(tokens, { flow, indicator, next, offset, onError, parentIndent, startOnNewline }) {
-		let spaceBefore = false;
-		let atNewline = startOnNewline;
-		let hasSpace = startOnNewline;
-		let comment = "";
-		let commentSep = "";
-		let hasNewline = false;
-		let reqSpace = false;
-		let tab = null;
-		let anchor = null;
-		let tag = null;
-		let newlineAfterProp = null;
-		let comma = null;
-		let found = null;
-		let start = null;
-		for (const token of tokens) {
-			if (reqSpace) {
-				if (token.type !== "space" && token.type !== "newline" && token.type !== "comma") onError(token.offset, "MISSING_CHAR", "Tags and anchors must be separated from the next token by white space");
-				reqSpace = false;
-			}
-			if (tab) {
-				if (atNewline && token.type !== "comment" && token.type !== "newline") onError(tab, "TAB_AS_INDENT", "Tabs are not allowed as indentation");
-				tab = null;
-			}
-			switch (token.type) {
-				case "space":
-					if (!flow && (indicator !== "doc-start" || next?.type !== "flow-collection") && token.source.includes("	")) tab = token;
-					hasSpace = true;
-					break;
-				case "comment": {
-					if (!hasSpace) onError(token, "MISSING_CHAR", "Comments must be separated from other tokens by white space characters");
-					const cb = token.source.substring(1) || " ";
-					if (!comment) comment = cb;
-					else comment += commentSep + cb;
-					commentSep = "";
-					atNewline = false;
-					break;
-				}
-				case "newline":
-					if (atNewline) {
-						if (comment) comment += token.source;
-						else if (!found || indicator !== "seq-item-ind") spaceBefore = true;
-					} else commentSep += token.source;
-					atNewline = true;
-					hasNewline = true;
-					if (anchor || tag) newlineAfterProp = token;
-					hasSpace = true;
-					break;
-				case "anchor":
-					if (anchor) onError(token, "MULTIPLE_ANCHORS", "A node can have at most one anchor");
-					if (token.source.endsWith(":")) onError(token.offset + token.source.length - 1, "BAD_ALIAS", "Anchor ending in : is ambiguous", true);
-					anchor = token;
-					start ?? (start = token.offset);
-					atNewline = false;
-					hasSpace = false;
-					reqSpace = true;
-					break;
-				case "tag":
-					if (tag) onError(token, "MULTIPLE_TAGS", "A node can have at most one tag");
-					tag = token;
-					start ?? (start = token.offset);
-					atNewline = false;
-					hasSpace = false;
-					reqSpace = true;
-					break;
-				case indicator:
-					if (anchor || tag) onError(token, "BAD_PROP_ORDER", `Anchors and tags must be after the ${token.source} indicator`);
-					if (found) onError(token, "UNEXPECTED_TOKEN", `Unexpected ${token.source} in ${flow ?? "collection"}`);
-					found = token;
-					atNewline = indicator === "seq-item-ind" || indicator === "explicit-key-ind";
-					hasSpace = false;
-					break;
-				case "comma": if (flow) {
-					if (comma) onError(token, "UNEXPECTED_TOKEN", `Unexpected , in ${flow}`);
-					comma = token;
-					atNewline = false;
-					hasSpace = false;
-					break;
-				}
-				default:
-					onError(token, "UNEXPECTED_TOKEN", `Unexpected ${token.type} token`);
-					atNewline = false;
-					hasSpace = false;
-			}
-		}
-		const last = tokens[tokens.length - 1];
-		const end = last ? last.offset + last.source.length : offset;
-		if (reqSpace && next && next.type !== "space" && next.type !== "newline" && next.type !== "comma" && (next.type !== "scalar" || next.source !== "")) onError(next.offset, "MISSING_CHAR", "Tags and anchors must be separated from the next token by white space");
-		if (tab && (atNewline && tab.indent <= parentIndent || next?.type === "block-map" || next?.type === "block-seq")) onError(tab, "TAB_AS_INDENT", "Tabs are not allowed as indentation");
-		return {
-			comma,
-			found,
-			spaceBefore,
-			comment,
-			hasNewline,
-			anchor,
-			tag,
-			newlineAfterProp,
-			end,
-			start: start ?? end
-		};
-	}
-	exports.resolveProps = resolveProps;
-}));
-// node_modules/yaml/dist/compose/util-contains-newline.js
-var require_util_contains_newline = __commonJSMin(((exports) => {
-	function containsNewline(key) {
-		if (!key) return null;
-		switch (key.type) {
-			case "alias":
-			case "scalar":
-			case "double-quoted-scalar":
-			case "single-quoted-scalar":
-				if (key.source.includes("\n")) return true;
-				if (key.end) {
-					for (const st of key.end) if (st.type === "newline") return true;
-				}
-				return false;
-			case "flow-collection":
-				for (const it of key.items) {
-					for (const st of it.start) if (st.type === "newline") return true;
-					if (it.sep) {
-						for (const st of it.sep) if (st.type === "newline") return true;
-					}
-					if (containsNewline(it.key) || containsNewline(it.value)) return true;
-				}
-				return false;
-			default: return true;
-		}
-	}
-	exports.containsNewline = containsNewline;
-}));
-// node_modules/yaml/dist/compose/util-flow-indent-check.js
-var require_util_flow_indent_check = __commonJSMin(((exports) => {
-	var utilContainsNewline = require_util_contains_newline();
-	function flowIndentCheck(indent, fc, onError) {
-		if (fc?.type === "flow-collection") {
-			const end = fc.end[0];
-			if (end.indent === indent && (end.source === "]" || end.source === "}") && utilContainsNewline.containsNewline(fc)) onError(end, "BAD_INDENT", "Flow end indicator should be more indented than parent", true);
-		}
-	}
-	exports.flowIndentCheck = flowIndentCheck;
-}));
-// node_modules/yaml/dist/compose/util-map-includes.js
-var require_util_map_includes = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	function mapIncludes(ctx, items, search) {
-		const { uniqueKeys } = ctx.options;
-		if (uniqueKeys === false) return false;
-		const isEqual = typeof uniqueKeys === "function" ? uniqueKeys : (a, b) => a === b || identity.isScalar(a) && identity.isScalar(b) && a.value === b.value;
-		return items.some((pair) => isEqual(pair.key, search));
-	}
-	exports.mapIncludes = mapIncludes;
-}));
-// node_modules/yaml/dist/compose/resolve-block-map.js
-var require_resolve_block_map = __commonJSMin(((exports) => {
-	var Pair = require_Pair();
-	var YAMLMap = require_YAMLMap();
-	var resolveProps = require_resolve_props();
-	var utilContainsNewline = require_util_contains_newline();
-	var utilFlowIndentCheck = require_util_flow_indent_check();
-	var utilMapIncludes = require_util_map_includes();
-	const startColMsg = "All mapping items must start at the same column";
-	function resolveBlockMap({ composeNode, composeEmptyNode }, ctx, bm, onError, tag) {
-		const map = new ((tag?.nodeClass) ?? YAMLMap.YAMLMap)(ctx.schema);
-		if (ctx.atRoot) ctx.atRoot = false;
-		let offset = bm.offset;
-		let commentEnd = null;
-		for (const collItem of bm.items) {
-			const { start, key, sep, value } = collItem;
-			const keyProps = resolveProps.resolveProps(start, {
-				indicator: "explicit-key-ind",
-				next: key ?? sep?.[0],
-				offset,
-				onError,
-				parentIndent: bm.indent,
-				startOnNewline: true
-			});
-			const implicitKey = !keyProps.found;
-			if (implicitKey) {
-				if (key) {
-					if (key.type === "block-seq") onError(offset, "BLOCK_AS_IMPLICIT_KEY", "A block sequence may not be used as an implicit map key");
-					else if ("indent" in key && key.indent !== bm.indent) onError(offset, "BAD_INDENT", startColMsg);
-				}
-				if (!keyProps.anchor && !keyProps.tag && !sep) {
-					commentEnd = keyProps.end;
-					if (keyProps.comment) {
-						if (map.comment) map.comment += "\n" + keyProps.comment;
-						else map.comment = keyProps.comment;
-					}
-					continue;
-				}
-				if (keyProps.newlineAfterProp || utilContainsNewline.containsNewline(key)) onError(key ?? start[start.length - 1], "MULTILINE_IMPLICIT_KEY", "Implicit keys need to be on a single line");
-			} else if (keyProps.found?.indent !== bm.indent) onError(offset, "BAD_INDENT", startColMsg);
-			ctx.atKey = true;
-			const keyStart = keyProps.end;
-			const keyNode = key ? composeNode(ctx, key, keyProps, onError) : composeEmptyNode(ctx, keyStart, start, null, keyProps, onError);
-			if (ctx.schema.compat) utilFlowIndentCheck.flowIndentCheck(bm.indent, key, onError);
-			ctx.atKey = false;
-			if (utilMapIncludes.mapIncludes(ctx, map.items, keyNode)) onError(keyStart, "DUPLICATE_KEY", "Map keys must be unique");
-			const valueProps = resolveProps.resolveProps(sep ?? [], {
-				indicator: "map-value-ind",
-				next: value,
-				offset: keyNode.range[2],
-				onError,
-				parentIndent: bm.indent,
-				startOnNewline: !key || key.type === "block-scalar"
-			});
-			offset = valueProps.end;
-			if (valueProps.found) {
-				if (implicitKey) {
-					if (value?.type === "block-map" && !valueProps.hasNewline) onError(offset, "BLOCK_AS_IMPLICIT_KEY", "Nested mappings are not allowed in compact mappings");
-					if (ctx.options.strict && keyProps.start < valueProps.found.offset - 1024) onError(keyNode.range, "KEY_OVER_1024_CHARS", "The : indicator must be at most 1024 chars after the start of an implicit block mapping key");
-				}
-				const valueNode = value ? composeNode(ctx, value, valueProps, onError) : composeEmptyNode(ctx, offset, sep, null, valueProps, onError);
-				if (ctx.schema.compat) utilFlowIndentCheck.flowIndentCheck(bm.indent, value, onError);
-				offset = valueNode.range[2];
-				const pair = new Pair.Pair(keyNode, valueNode);
-				if (ctx.options.keepSourceTokens) pair.srcToken = collItem;
-				map.items.push(pair);
-			} else {
-				if (implicitKey) onError(keyNode.range, "MISSING_CHAR", "Implicit map keys need to be followed by map values");
-				if (valueProps.comment) {
-					if (keyNode.comment) keyNode.comment += "\n" + valueProps.comment;
-					else keyNode.comment = valueProps.comment;
-				}
-				const pair = new Pair.Pair(keyNode);
-				if (ctx.options.keepSourceTokens) pair.srcToken = collItem;
-				map.items.push(pair);
-			}
-		}
-		if (commentEnd && commentEnd < offset) onError(commentEnd, "IMPOSSIBLE", "Map comment with trailing content");
-		map.range = [
-			bm.offset,
-			offset,
-			commentEnd ?? offset
-		];
-		return map;
-	}
-	exports.resolveBlockMap = resolveBlockMap;
-}));
-// node_modules/yaml/dist/compose/resolve-block-seq.js
-var require_resolve_block_seq = __commonJSMin(((exports) => {
-	var YAMLSeq = require_YAMLSeq();
-	var resolveProps = require_resolve_props();
-	var utilFlowIndentCheck = require_util_flow_indent_check();
-	function resolveBlockSeq({ composeNode, composeEmptyNode }, ctx, bs, onError, tag) {
-		const seq = new ((tag?.nodeClass) ?? YAMLSeq.YAMLSeq)(ctx.schema);
-		if (ctx.atRoot) ctx.atRoot = false;
-		if (ctx.atKey) ctx.atKey = false;
-		let offset = bs.offset;
-		let commentEnd = null;
-		for (const { start, value } of bs.items) {
-			const props = resolveProps.resolveProps(start, {
-				indicator: "seq-item-ind",
-				next: value,
-				offset,
-				onError,
-				parentIndent: bs.indent,
-				startOnNewline: true
-			});
-			if (!props.found) {
-				if (props.anchor || props.tag || value) {
-					if (value?.type === "block-seq") onError(props.end, "BAD_INDENT", "All sequence items must start at the same column");
-					else onError(offset, "MISSING_CHAR", "Sequence item without - indicator");
-				} else {
-					commentEnd = props.end;
-					if (props.comment) seq.comment = props.comment;
-					continue;
-				}
-			}
-			const node = value ? composeNode(ctx, value, props, onError) : composeEmptyNode(ctx, props.end, start, null, props, onError);
-			if (ctx.schema.compat) utilFlowIndentCheck.flowIndentCheck(bs.indent, value, onError);
-			offset = node.range[2];
-			seq.items.push(node);
-		}
-		seq.range = [
-			bs.offset,
-			offset,
-			commentEnd ?? offset
-		];
-		return seq;
-	}
-	exports.resolveBlockSeq = resolveBlockSeq;
-}));
-// node_modules/yaml/dist/compose/resolve-end.js
-var require_resolve_end = __commonJSMin(((exports) => {
-	function resolveEnd(end, offset, reqSpace, onError) {
-		let comment = "";
-		if (end) {
-			let hasSpace = false;
-			let sep = "";
-			for (const token of end) {
-				const { source, type } = token;
-				switch (type) {
-					case "space":
-						hasSpace = true;
-						break;
-					case "comment": {
-						if (reqSpace && !hasSpace) onError(token, "MISSING_CHAR", "Comments must be separated from other tokens by white space characters");
-						const cb = source.substring(1) || " ";
-						if (!comment) comment = cb;
-						else comment += sep + cb;
-						sep = "";
-						break;
-					}
-					case "newline":
-						if (comment) sep += source;
-						hasSpace = true;
-						break;
-					default: onError(token, "UNEXPECTED_TOKEN", `Unexpected ${type} at node end`);
-				}
-				offset += source.length;
-			}
-		}
-		return {
-			comment,
-			offset
-		};
-	}
-	exports.resolveEnd = resolveEnd;
-}));
-// node_modules/yaml/dist/compose/resolve-flow-collection.js
-var require_resolve_flow_collection = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var Pair = require_Pair();
-	var YAMLMap = require_YAMLMap();
-	var YAMLSeq = require_YAMLSeq();
-	var resolveEnd = require_resolve_end();
-	var resolveProps = require_resolve_props();
-	var utilContainsNewline = require_util_contains_newline();
-	var utilMapIncludes = require_util_map_includes();
-	const blockMsg = "Block collections are not allowed within flow collections";
-	const isBlock = (token) => token && (token.type === "block-map" || token.type === "block-seq");
-	function resolveFlowCollection({ composeNode, composeEmptyNode }, ctx, fc, onError, tag) {
-		const isMap = fc.start.source === "{";
-		const fcName = isMap ? "flow map" : "flow sequence";
-		const coll = new ((tag?.nodeClass) ?? (isMap ? YAMLMap.YAMLMap : YAMLSeq.YAMLSeq))(ctx.schema);
-		coll.flow = true;
-		const atRoot = ctx.atRoot;
-		if (atRoot) ctx.atRoot = false;
-		if (ctx.atKey) ctx.atKey = false;
-		let offset = fc.offset + fc.start.source.length;
-		for (let i = 0; i < fc.items.length; ++i) {
-			const collItem = fc.items[i];
-			const { start, key, sep, value } = collItem;
-			const props = resolveProps.resolveProps(start, {
-				flow: fcName,
-				indicator: "explicit-key-ind",
-				next: key ?? sep?.[0],
-				offset,
-				onError,
-				parentIndent: fc.indent,
-				startOnNewline: false
-			});
-			if (!props.found) {
-				if (!props.anchor && !props.tag && !sep && !value) {
-					if (i === 0 && props.comma) onError(props.comma, "UNEXPECTED_TOKEN", `Unexpected , in ${fcName}`);
-					else if (i < fc.items.length - 1) onError(props.start, "UNEXPECTED_TOKEN", `Unexpected empty item in ${fcName}`);
-					if (props.comment) {
-						if (coll.comment) coll.comment += "\n" + props.comment;
-						else coll.comment = props.comment;
-					}
-					offset = props.end;
-					continue;
-				}
-				if (!isMap && ctx.options.strict && utilContainsNewline.containsNewline(key)) onError(key, "MULTILINE_IMPLICIT_KEY", "Implicit keys of flow sequence pairs need to be on a single line");
-			}
-			if (i === 0) {
-				if (props.comma) onError(props.comma, "UNEXPECTED_TOKEN", `Unexpected , in ${fcName}`);
-			} else {
-				if (!props.comma) onError(props.start, "MISSING_CHAR", `Missing , between ${fcName} items`);
-				if (props.comment) {
-					let prevItemComment = "";
-					loop: for (const st of start) switch (st.type) {
-						case "comma":
-						case "space": break;
-						case "comment":
-							prevItemComment = st.source.substring(1);
-							break loop;
-						default: break loop;
-					}
-					if (prevItemComment) {
-						let prev = coll.items[coll.items.length - 1];
-						if (identity.isPair(prev)) prev = prev.value ?? prev.key;
-						if (prev.comment) prev.comment += "\n" + prevItemComment;
-						else prev.comment = prevItemComment;
-						props.comment = props.comment.substring(prevItemComment.length + 1);
-					}
-				}
-			}
-			if (!isMap && !sep && !props.found) {
-				const valueNode = value ? composeNode(ctx, value, props, onError) : composeEmptyNode(ctx, props.end, sep, null, props, onError);
-				coll.items.push(valueNode);
-				offset = valueNode.range[2];
-				if (isBlock(value)) onError(valueNode.range, "BLOCK_IN_FLOW", blockMsg);
-			} else {
-				ctx.atKey = true;
-				const keyStart = props.end;
-				const keyNode = key ? composeNode(ctx, key, props, onError) : composeEmptyNode(ctx, keyStart, start, null, props, onError);
-				if (isBlock(key)) onError(keyNode.range, "BLOCK_IN_FLOW", blockMsg);
-				ctx.atKey = false;
-				const valueProps = resolveProps.resolveProps(sep ?? [], {
-					flow: fcName,
-					indicator: "map-value-ind",
-					next: value,
-					offset: keyNode.range[2],
-					onError,
-					parentIndent: fc.indent,
-					startOnNewline: false
-				});
-				if (valueProps.found) {
-					if (!isMap && !props.found && ctx.options.strict) {
-						if (sep) for (const st of sep) {
-							if (st === valueProps.found) break;
-							if (st.type === "newline") {
-								onError(st, "MULTILINE_IMPLICIT_KEY", "Implicit keys of flow sequence pairs need to be on a single line");
-								break;
-							}
-						}
-						if (props.start < valueProps.found.offset - 1024) onError(valueProps.found, "KEY_OVER_1024_CHARS", "The : indicator must be at most 1024 chars after the start of an implicit flow sequence key");
-					}
-				} else if (value) {
-					if ("source" in value && value.source?.[0] === ":") onError(value, "MISSING_CHAR", `Missing space after : in ${fcName}`);
-					else onError(valueProps.start, "MISSING_CHAR", `Missing , or : between ${fcName} items`);
-				}
-				const valueNode = value ? composeNode(ctx, value, valueProps, onError) : valueProps.found ? composeEmptyNode(ctx, valueProps.end, sep, null, valueProps, onError) : null;
-				if (valueNode) {
-					if (isBlock(value)) onError(valueNode.range, "BLOCK_IN_FLOW", blockMsg);
-				} else if (valueProps.comment) {
-					if (keyNode.comment) keyNode.comment += "\n" + valueProps.comment;
-					else keyNode.comment = valueProps.comment;
-				}
-				const pair = new Pair.Pair(keyNode, valueNode);
-				if (ctx.options.keepSourceTokens) pair.srcToken = collItem;
-				if (isMap) {
-					const map = coll;
-					if (utilMapIncludes.mapIncludes(ctx, map.items, keyNode)) onError(keyStart, "DUPLICATE_KEY", "Map keys must be unique");
-					map.items.push(pair);
-				} else {
-					const map = new YAMLMap.YAMLMap(ctx.schema);
-					map.flow = true;
-					map.items.push(pair);
-					const endRange = (valueNode ?? keyNode).range;
-					map.range = [
-						keyNode.range[0],
-						endRange[1],
-						endRange[2]
-					];
-					coll.items.push(map);
-				}
-				offset = valueNode ? valueNode.range[2] : valueProps.end;
-			}
-		}
-		const expectedEnd = isMap ? "}" : "]";
-		const [ce, ...ee] = fc.end;
-		let cePos = offset;
-		if (ce?.source === expectedEnd) cePos = ce.offset + ce.source.length;
-		else {
-			const name = fcName[0].toUpperCase() + fcName.substring(1);
-			const msg = atRoot ? `${name} must end with a ${expectedEnd}` : `${name} in block collection must be sufficiently indented and end with a ${expectedEnd}`;
-			onError(offset, atRoot ? "MISSING_CHAR" : "BAD_INDENT", msg);
-			if (ce && ce.source.length !== 1) ee.unshift(ce);
-		}
-		if (ee.length > 0) {
-			const end = resolveEnd.resolveEnd(ee, cePos, ctx.options.strict, onError);
-			if (end.comment) {
-				if (coll.comment) coll.comment += "\n" + end.comment;
-				else coll.comment = end.comment;
-			}
-			coll.range = [
-				fc.offset,
-				cePos,
-				end.offset
-			];
-		} else coll.range = [
-			fc.offset,
-			cePos,
-			cePos
-		];
-		return coll;
-	}
-	exports.resolveFlowCollection = resolveFlowCollection;
-}));
-// node_modules/yaml/dist/compose/compose-collection.js
-var require_compose_collection = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var Scalar = require_Scalar();
-	var YAMLMap = require_YAMLMap();
-	var YAMLSeq = require_YAMLSeq();
-	var resolveBlockMap = require_resolve_block_map();
-	var resolveBlockSeq = require_resolve_block_seq();
-	var resolveFlowCollection = require_resolve_flow_collection();
-	function resolveCollection(CN, ctx, token, onError, tagName, tag) {
-		const coll = token.type === "block-map" ? resolveBlockMap.resolveBlockMap(CN, ctx, token, onError, tag) : token.type === "block-seq" ? resolveBlockSeq.resolveBlockSeq(CN, ctx, token, onError, tag) : resolveFlowCollection.resolveFlowCollection(CN, ctx, token, onError, tag);
-		const Coll = coll.constructor;
-		if (tagName === "!" || tagName === Coll.tagName) {
-			coll.tag = Coll.tagName;
-			return coll;
-		}
-		if (tagName) coll.tag = tagName;
-		return coll;
-	}
-	function composeCollection(CN, ctx, token, props, onError) {
-		const tagToken = props.tag;
-		const tagName = !tagToken ? null : ctx.directives.tagName(tagToken.source, (msg) => onError(tagToken, "TAG_RESOLVE_FAILED", msg));
-		if (token.type === "block-seq") {
-			const { anchor, newlineAfterProp: nl } = props;
-			const lastProp = anchor && tagToken ? anchor.offset > tagToken.offset ? anchor : tagToken : anchor ?? tagToken;
-			if (lastProp && (!nl || nl.offset < lastProp.offset)) onError(lastProp, "MISSING_CHAR", "Missing newline after block sequence props");
-		}
-		const expType = token.type === "block-map" ? "map" : token.type === "block-seq" ? "seq" : token.start.source === "{" ? "map" : "seq";
-		if (!tagToken || !tagName || tagName === "!" || tagName === YAMLMap.YAMLMap.tagName && expType === "map" || tagName === YAMLSeq.YAMLSeq.tagName && expType === "seq") return resolveCollection(CN, ctx, token, onError, tagName);
-		let tag = ctx.schema.tags.find((t) => t.tag === tagName && t.collection === expType);
-		if (!tag) {
-			const kt = ctx.schema.knownTags[tagName];
-			if (kt?.collection === expType) {
-				ctx.schema.tags.push(Object.assign({}, kt, { default: false }));
-				tag = kt;
-			} else {
-				if (kt) onError(tagToken, "BAD_COLLECTION_TYPE", `${kt.tag} used for ${expType} collection, but expects ${kt.collection ?? "scalar"}`, true);
-				else onError(tagToken, "TAG_RESOLVE_FAILED", `Unresolved tag: ${tagName}`, true);
-				return resolveCollection(CN, ctx, token, onError, tagName);
-			}
-		}
-		const coll = resolveCollection(CN, ctx, token, onError, tagName, tag);
-		const res = tag.resolve?.(coll, (msg) => onError(tagToken, "TAG_RESOLVE_FAILED", msg), ctx.options) ?? coll;
-		const node = identity.isNode(res) ? res : new Scalar.Scalar(res);
-		node.range = coll.range;
-		node.tag = tagName;
-		if (tag?.format) node.format = tag.format;
-		return node;
-	}
-	exports.composeCollection = composeCollection;
-}));
-// node_modules/yaml/dist/compose/resolve-block-scalar.js
-var require_resolve_block_scalar = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	function resolveBlockScalar(ctx, scalar, onError) {
-		const start = scalar.offset;
-		const header = parseBlockScalarHeader(scalar, ctx.options.strict, onError);
-		if (!header) return {
-			value: "",
-			type: null,
-			comment: "",
-			range: [
-				start,
-				start,
-				start
-			]
-		};
-		const type = header.mode === ">" ? Scalar.Scalar.BLOCK_FOLDED : Scalar.Scalar.BLOCK_LITERAL;
-		const lines = scalar.source ? splitLines(scalar.source) : [];
-		let chompStart = lines.length;
-		for (let i = lines.length - 1; i >= 0; --i) {
-			const content = lines[i][1];
-			if (content === "" || content === "\r") chompStart = i;
-			else break;
-		}
-		if (chompStart === 0) {
-			const value = header.chomp === "+" && lines.length > 0 ? "\n".repeat(Math.max(1, lines.length - 1)) : "";
-			let end = start + header.length;
-			if (scalar.source) end += scalar.source.length;
-			return {
-				value,
-				type,
-				comment: header.comment,
-				range: [
-					start,
-					end,
-					end
-				]
-			};
-		}
-		let trimIndent = scalar.indent + header.indent;
-		let offset = scalar.offset + header.length;
-		let contentStart = 0;
-		for (let i = 0; i < chompStart; ++i) {
-			const [indent, content] = lines[i];
-			if (content === "" || content === "\r") {
-				if (header.indent === 0 && indent.length > trimIndent) trimIndent = indent.length;
-			} else {
-				if (indent.length < trimIndent) onError(offset + indent.length, "MISSING_CHAR", "Block scalars with more-indented leading empty lines must use an explicit indentation indicator");
-				if (header.indent === 0) trimIndent = indent.length;
-				contentStart = i;
-				if (trimIndent === 0 && !ctx.atRoot) onError(offset, "BAD_INDENT", "Block scalar values in collections must be indented");
-				break;
-			}
-			offset += indent.length + content.length + 1;
-		}
-		for (let i = lines.length - 1; i >= chompStart; --i) if (lines[i][0].length > trimIndent) chompStart = i + 1;
-		let value = "";
-		let sep = "";
-		let prevMoreIndented = false;
-		for (let i = 0; i < contentStart; ++i) value += lines[i][0].slice(trimIndent) + "\n";
-		for (let i = contentStart; i < chompStart; ++i) {
-			let [indent, content] = lines[i];
-			offset += indent.length + content.length + 1;
-			const crlf = content[content.length - 1] === "\r";
-			if (crlf) content = content.slice(0, -1);
-			if (content && indent.length < trimIndent) {
-				const message = `Block scalar lines must not be less indented than their ${header.indent ? "explicit indentation indicator" : "first line"}`;
-				onError(offset - content.length - (crlf ? 2 : 1), "BAD_INDENT", message);
-				indent = "";
-			}
-			if (type === Scalar.Scalar.BLOCK_LITERAL) {
-				value += sep + indent.slice(trimIndent) + content;
-				sep = "\n";
-			} else if (indent.length > trimIndent || content[0] === "	") {
-				if (sep === " ") sep = "\n";
-				else if (!prevMoreIndented && sep === "\n") sep = "\n\n";
-				value += sep + indent.slice(trimIndent) + content;
-				sep = "\n";
-				prevMoreIndented = true;
-			} else if (content === "") {
-				if (sep === "\n") value += "\n";
-				else sep = "\n";
-			} else {
-				value += sep + content;
-				sep = " ";
-				prevMoreIndented = false;
-			}
-		}
-		switch (header.chomp) {
-			case "-": break;
-			case "+":
-				for (let i = chompStart; i < lines.length; ++i) value += "\n" + lines[i][0].slice(trimIndent);
-				if (value[value.length - 1] !== "\n") value += "\n";
-				break;
-			default: value += "\n";
-		}
-		const end = start + header.length + scalar.source.length;
-		return {
-			value,
-			type,
-			comment: header.comment,
-			range: [
-				start,
-				end,
-				end
-			]
-		};
-	}
-	function parseBlockScalarHeader({ offset, props }, strict, onError) {
-		if (props[0].type !== "block-scalar-header") {
-			onError(props[0], "IMPOSSIBLE", "Block scalar header not found");
-			return null;
-		}
-		const { source } = props[0];
-		const mode = source[0];
-		let indent = 0;
-		let chomp = "";
-		let error = -1;
-		for (let i = 1; i < source.length; ++i) {
-			const ch = source[i];
-			if (!chomp && (ch === "-" || ch === "+")) chomp = ch;
-			else {
-				const n = Number(ch);
-				if (!indent && n) indent = n;
-				else if (error === -1) error = offset + i;
-			}
-		}
-		if (error !== -1) onError(error, "UNEXPECTED_TOKEN", `Block scalar header includes extra characters: ${source}`);
-		let hasSpace = false;
-		let comment = "";
-		let length = source.length;
-		for (let i = 1; i < props.length; ++i) {
-			const token = props[i];
-			switch (token.type) {
-				case "space": hasSpace = true;
-				case "newline":
-					length += token.source.length;
-					break;
-				case "comment":
-					if (strict && !hasSpace) onError(token, "MISSING_CHAR", "Comments must be separated from other tokens by white space characters");
-					length += token.source.length;
-					comment = token.source.substring(1);
-					break;
-				case "error":
-					onError(token, "UNEXPECTED_TOKEN", token.message);
-					length += token.source.length;
-					break;
-				default: {
-					onError(token, "UNEXPECTED_TOKEN", `Unexpected token in block scalar header: ${token.type}`);
-					const ts = token.source;
-					if (ts && typeof ts === "string") length += ts.length;
-				}
-			}
-		}
-		return {
-			mode,
-			indent,
-			chomp,
-			comment,
-			length
-		};
-	}
-	function splitLines(source) {
-		const split = source.split(/\n( *)/);
-		const first = split[0];
-		const m = first.match(/^( *)/);
-		const lines = [m?.[1] ? [m[1], first.slice(m[1].length)] : ["", first]];
-		for (let i = 1; i < split.length; i += 2) lines.push([split[i], split[i + 1]]);
-		return lines;
-	}
-	exports.resolveBlockScalar = resolveBlockScalar;
-}));
-// node_modules/yaml/dist/compose/resolve-flow-scalar.js
-var require_resolve_flow_scalar = __commonJSMin(((exports) => {
-	var Scalar = require_Scalar();
-	var resolveEnd = require_resolve_end();
-	function resolveFlowScalar(scalar, strict, onError) {
-		const { offset, type, source, end } = scalar;
-		let _type;
-		let value;
-		const _onError = (rel, code, msg) => onError(offset + rel, code, msg);
-		switch (type) {
-			case "scalar":
-				_type = Scalar.Scalar.PLAIN;
-				value = plainValue(source, _onError);
-				break;
-			case "single-quoted-scalar":
-				_type = Scalar.Scalar.QUOTE_SINGLE;
-				value = singleQuotedValue(source, _onError);
-				break;
-			case "double-quoted-scalar":
-				_type = Scalar.Scalar.QUOTE_DOUBLE;
-				value = doubleQuotedValue(source, _onError);
-				break;
-			default:
-				onError(scalar, "UNEXPECTED_TOKEN", `Expected a flow scalar value, but found: ${type}`);
-				return {
-					value: "",
-					type: null,
-					comment: "",
-					range: [
-						offset,
-						offset + source.length,
-						offset + source.length
-					]
-				};
-		}
-		const valueEnd = offset + source.length;
-		const re = resolveEnd.resolveEnd(end, valueEnd, strict, onError);
-		return {
-			value,
-			type: _type,
-			comment: re.comment,
-			range: [
-				offset,
-				valueEnd,
-				re.offset
-			]
-		};
-	}
-	function plainValue(source, onError) {
-		let badChar = "";
-		switch (source[0]) {
-			case "	":
-				badChar = "a tab character";
-				break;
-			case ",":
-				badChar = "flow indicator character ,";
-				break;
-			case "%":
-				badChar = "directive indicator character %";
-				break;
-			case "|":
-			case ">":
-				badChar = `block scalar indicator ${source[0]}`;
-				break;
-			case "@":
-			case "`": badChar = `reserved character ${source[0]}`;
-		}
-		if (badChar) onError(0, "BAD_SCALAR_START", `Plain value cannot start with ${badChar}`);
-		return unfoldLines(source);
-	}
-	function singleQuotedValue(source, onError) {
-		if (source[source.length - 1] !== "'" || source.length === 1) onError(source.length, "MISSING_CHAR", "Missing closing 'quote");
-		return unfoldLines(source.slice(1, -1)).replace(/''/g, "'");
-	}
-	function unfoldLines(source) {
-		const line = /(.*?)\r?\n/sy;
-		let match = line.exec(source);
-		if (!match) return source;
-		let trimEnd, trimBoth;
-		try {
-			trimEnd = new RegExp("(?<![ 	])[ 	]+$");
-			trimBoth = new RegExp("^[ 	]+|(?<![ 	])[ 	]+$", "g");
-		} catch {
-			trimEnd = /[ \t]+$/;
-			trimBoth = /^[ \t]+|[ \t]+$/g;
-		}
-		let res = match[1].replace(trimEnd, "");
-		let sep = " ";
-		let pos = line.lastIndex;
-		while (match = line.exec(source)) {
-			const lm = match[1].replace(trimBoth, "");
-			if (lm === "") {
-				if (sep === "\n") res += sep;
-				else sep = "\n";
-			} else {
-				res += sep + lm;
-				sep = " ";
-			}
-			pos = line.lastIndex;
-		}
-		const last = /[ \t]*(.*)/sy;
-		last.lastIndex = pos;
-		match = last.exec(source);
-		return res + sep + (match?.[1] ?? "");
-	}
-	function doubleQuotedValue(source, onError) {
-		let res = "";
-		for (let i = 1; i < source.length - 1; ++i) {
-			const ch = source[i];
-			if (ch === "\r" && source[i + 1] === "\n") continue;
-			if (ch === "\n") {
-				const { fold, offset } = foldNewline(source, i);
-				res += fold;
-				i = offset;
-			} else if (ch === "\\") {
-				let next = source[++i];
-				const cc = escapeCodes[next];
-				if (cc) res += cc;
-				else if (next === "\n") {
-					next = source[i + 1];
-					while (next === " " || next === "	") next = source[++i + 1];
-				} else if (next === "\r" && source[i + 1] === "\n") {
-					next = source[++i + 1];
-					while (next === " " || next === "	") next = source[++i + 1];
-				} else if (next === "x" || next === "u" || next === "U") {
-					const length = next === "x" ? 2 : next === "u" ? 4 : 8;
-					res += parseCharCode(source, i + 1, length, onError);
-					i += length;
-				} else {
-					const raw = source.substr(i - 1, 2);
-					onError(i - 1, "BAD_DQ_ESCAPE", `Invalid escape sequence ${raw}`);
-					res += raw;
-				}
-			} else if (ch === " " || ch === "	") {
-				const wsStart = i;
-				let next = source[i + 1];
-				while (next === " " || next === "	") next = source[++i + 1];
-				if (next !== "\n" && !(next === "\r" && source[i + 2] === "\n")) res += i > wsStart ? source.slice(wsStart, i + 1) : ch;
-			} else res += ch;
-		}
-		if (source[source.length - 1] !== "\"" || source.length === 1) onError(source.length, "MISSING_CHAR", "Missing closing \"quote");
-		return res;
-	}
-	function foldNewline(source, offset) {
-		let fold = "";
-		let ch = source[offset + 1];
-		while (ch === " " || ch === "	" || ch === "\n" || ch === "\r") {
-			if (ch === "\r" && source[offset + 2] !== "\n") break;
-			if (ch === "\n") fold += "\n";
-			offset += 1;
-			ch = source[offset + 1];
-		}
-		if (!fold) fold = " ";
-		return {
-			fold,
-			offset
-		};
-	}
-	const escapeCodes = {
-		"0": "\0",
-		a: "\x07",
-		b: "\b",
-		e: "\x1B",
-		f: "\f",
-		n: "\n",
-		r: "\r",
-		t: "	",
-		v: "\v",
-		N: "",
-		_: "\xA0",
-		L: "\u2028",
-		P: "\u2029",
-		" ": " ",
-		"\"": "\"",
-		"/": "/",
-		"\\": "\\",
-		"	": "	"
-	};
-	function parseCharCode(source, offset, length, onError) {
-		const cc = source.substr(offset, length);
-		const code = cc.length === length && /^[0-9a-fA-F]+$/.test(cc) ? parseInt(cc, 16) : NaN;
-		try {
-			return String.fromCodePoint(code);
-		} catch {
-			const raw = source.substr(offset - 2, length + 2);
-			onError(offset - 2, "BAD_DQ_ESCAPE", `Invalid escape sequence ${raw}`);
-			return raw;
-		}
-	}
-	exports.resolveFlowScalar = resolveFlowScalar;
-}));
-// node_modules/yaml/dist/compose/compose-scalar.js
-var require_compose_scalar = __commonJSMin(((exports) => {
-	var identity = require_identity();
-	var Scalar = require_Scalar();
-	var resolveBlockScalar = require_resolve_block_scalar();
-	var resolveFlowScalar = require_resolve_flow_scalar();
-	function composeScalar(ctx, token, tagToken, onError) {
-		const { value, type, comment, range } = token.type === "block-scalar" ? resolveBlockScalar.resolveBlockScalar(ctx, token, onError) : resolveFlowScalar.resolveFlowScalar(token, ctx.options.strict, onError);
-		const tagName = tagToken ? ctx.directives.tagName(tagToken.source, (msg) => onError(tagToken, "TAG_RESOLVE_FAILED", msg)) : null;
-		let tag;
-		if (ctx.options.stringKeys && ctx.atKey) tag = ctx.schema[identity.SCALAR];
-		else if (tagName) tag = findScalarTagByName(ctx.schema, value, tagName, tagToken, onError);
-		else if (token.type === "scalar") tag = findScalarTagByTest(ctx, value, token, onError);
-		else tag = ctx.schema[identity.SCALAR];
-		let scalar;
-		try {
-			const res = tag.resolve(value, (msg) => onError(tagToken ?? token, "TAG_RESOLVE_FAILED", msg), ctx.options);
-			scalar = identity.isScalar(res) ? res : new Scalar.Scalar(res);
-		} catch (error) {
-			const msg = error instanceof Error ? error.message : String(error);
-			onError(tagToken ?? token, "TAG_RESOLVE_FAILED", msg);
-			scalar = new Scalar.Scalar(value);
-		}
-		scalar.range = range;
-		scalar.source = value;
-		if (type) scalar.type = type;
-		if (tagName) scalar.tag = tagName;
-		if (tag.format) scalar.format = tag.format;
-		if (comment) scalar.comment = comment;
-		return scalar;
-	}
-	function findScalarTagByName(schema, value, tagName, tagToken, onError) {
-		if (tagName === "!") return schema[identity.SCALAR];
-		const matchWithTest = [];
-		for (const tag of schema.tags) if (!tag.collection && tag.tag === tagName) {
-			if (tag.default && tag.test) matchWithTest.push(tag);
-			else return tag;
-		}
-		for (const tag of matchWithTest) if (tag.test?.test(value)) return tag;
-		const kt = schema.knownTags[tagName];
-		if (kt && !kt.collection) {
-			schema.tags.push(Object.assign({}, kt, {
-				default: false,
-				test: void 0
-			}));
-			return kt;
-		}
-		onError(tagToken, "TAG_RESOLVE_FAILED", `Unresolved tag: ${tagName}`, tagName !== "tag:yaml.org,2002:str");
-		return schema[identity.SCALAR];
-	}
-	function findScalarTagByTest({ atKey, directives, schema }, value, token, onError) {
-		const tag = schema.tags.find((tag) => (tag.default === true || atKey && tag.default === "key") && tag.test?.test(value)) || schema[identity.SCALAR];
-		if (schema.compat) {
-			const compat = schema.compat.find((tag) => tag.default && tag.test?.test(value)) ?? schema[identity.SCALAR];
-			if (tag.tag !== compat.tag) onError(token, "TAG_RESOLVE_FAILED", `Value may be parsed as either ${directives.tagString(tag.tag)} or ${directives.tagString(compat.tag)}`, true);
-		}
-		return tag;
-	}
-	exports.composeScalar = composeScalar;
-}));
-// node_modules/yaml/dist/compose/util-empty-scalar-position.js
-var require_util_empty_scalar_position = __commonJSMin(((exports) => {
-	function emptyScalarPosition(offset, before, pos) {
-		if (before) {
-			pos ?? (pos = before.length);
-			for (let i = pos - 1; i >= 0; --i) {
-				let st = before[i];
-				switch (st.type) {
-					case "space":
-					case "comment":
-					case "newline":
-						offset -= st.source.length;
-						continue;
-				}
-				st = before[++i];
-				while (st?.type === "space") {
-					offset += st.source.length;
-					st = before[++i];
-				}
-				break;
-			}
-		}
-		return offset;
-	}
-	exports.emptyScalarPosition = emptyScalarPosition;
-}));
-// node_modules/yaml/dist/compose/compose-node.js
-var require_compose_node = __commonJSMin(((exports) => {
-	var Alias = require_Alias();
-	var identity = require_identity();
-	var composeCollection = require_compose_collection();
-	var composeScalar = require_compose_scalar();
-	var resolveEnd = require_resolve_end();
-	var utilEmptyScalarPosition = require_util_empty_scalar_position();
-	const CN = {
-		composeNode,
-		composeEmptyNode
-	};
-	function composeNode(ctx, token, props, onError) {
-		const atKey = ctx.atKey;
-		const { spaceBefore, comment, anchor, tag } = props;
-		let node;
-		let isSrcToken = true;
-		switch (token.type) {
-			case "alias":
-				node = composeAlias(ctx, token, onError);
-				if (anchor || tag) onError(token, "ALIAS_PROPS", "An alias node must not specify any properties");
-				break;
-			case "scalar":
-			case "single-quoted-scalar":
-			case "double-quoted-scalar":
-			case "block-scalar":
-				node = composeScalar.composeScalar(ctx, token, tag, onError);
-				if (anchor) node.anchor = anchor.source.substring(1);
-				break;
-			case "block-map":
-			case "block-seq":
-			case "flow-collection":
-				try {
-					node = composeCollection.composeCollection(CN, ctx, token, props, onError);
-					if (anchor) node.anchor = anchor.source.substring(1);
-				} catch (error) {
-					onError(token, "RESOURCE_EXHAUSTION", error instanceof Error ? error.message : String(error));
-				}
-				break;
-			default:
-				onError(token, "UNEXPECTED_TOKEN", token.type === "error" ? token.message : `Unsupported token (type: ${token.type})`);
-				isSrcToken = false;
-		}
-		node ?? (node = composeEmptyNode(ctx, token.offset, void 0, null, props, onError));
-		if (anchor && node.anchor === "") onError(anchor, "BAD_ALIAS", "Anchor cannot be an empty string");
-		if (atKey && ctx.options.stringKeys && (!identity.isScalar(node) || typeof node.value !== "string" || node.tag && node.tag !== "tag:yaml.org,2002:str")) onError(tag ?? token, "NON_STRING_KEY", "With stringKeys, all keys must be strings");
-		if (spaceBefore) node.spaceBefore = true;
-		if (comment) {
-			if (token.type === "scalar" && token.source === "") node.comment = comment;
-			else node.commentBefore = comment;
-		}
-		if (ctx.options.keepSourceTokens && isSrcToken) node.srcToken = token;
-		return node;
-	}
-	function composeEmptyNode(ctx, offset, before, pos, { spaceBefore, comment, anchor, tag, end }, onError) {
-		const token = {
-			type: "scalar",
-			offset: utilEmptyScalarPosition.emptyScalarPosition(offset, before, pos),
-			indent: -1,
-			source: ""
-		};
-		const node = composeScalar.composeScalar(ctx, token, tag, onError);
-		if (anchor) {
-			node.anchor = anchor.source.substring(1);
-			if (node.anchor === "") onError(anchor, "BAD_ALIAS", "Anchor cannot be an empty string");
-		}
-		if (spaceBefore) node.spaceBefore = true;
-		if (comment) {
-			node.comment = comment;
-			node.range[2] = end;
-		}
-		return node;
-	}
-	function composeAlias({ options }, { offset, source, end }, onError) {
-		const alias = new Alias.Alias(source.substring(1));
-		if (alias.source === "") onError(offset, "BAD_ALIAS", "Alias cannot be an empty string");
-		if (alias.source.endsWith(":")) onError(offset + source.length - 1, "BAD_ALIAS", "Alias ending in : is ambiguous", true);
-		const valueEnd = offset + source.length;
-		const re = resolveEnd.resolveEnd(end, valueEnd, options.strict, onError);
-		alias.range = [
-			offset,
-			valueEnd,
-			re.offset
-		];
-		if (re.comment) alias.comment = re.comment;
-		return alias;
-	}
-	exports.composeEmptyNode = composeEmptyNode;
-	exports.composeNode = composeNode;
-}));
-// node_modules/yaml/dist/compose/compose-doc.js
-var require_compose_doc = __commonJSMin(((exports) => {
-	var Document = require_Document();
-	var composeNode = require_compose_node();
-	var resolveEnd = require_resolve_end();
-	var resolveProps = require_resolve_props();
-	function composeDoc(options, directives, { offset, start, value, end }, onError) {
-		const opts = Object.assign({ _directives: directives }, options);
-		const doc = new Document.Document(void 0, opts);
-		const ctx = {
-			atKey: false,
-			atRoot: true,
-			directives: doc.directives,
-			options: doc.options,
-			schema: doc.schema
-		};
-		const props = resolveProps.resolveProps(start, {
-			indicator: "doc-start",
-			next: value ?? end?.[0],
-			offset,
-			onError,
-			parentIndent: 0,
-			startOnNewline: true
-		});
-		if (props.found) {
-			doc.directives.docStart = true;
-			if (value && (value.type === "block-map" || value.type === "block-seq") && !props.hasNewline) onError(props.end, "MISSING_CHAR", "Block collection cannot start on same line with directives-end marker");
-		}
-		doc.contents = value ? composeNode.composeNode(ctx, value, props, onError) : composeNode.composeEmptyNode(ctx, props.end, start, null, props, onError);
-		const contentEnd = doc.contents.range[2];
-		const re = resolveEnd.resolveEnd(end, contentEnd, false, onError);
-		if (re.comment) doc.comment = re.comment;
-		doc.range = [
-			offset,
-			contentEnd,
-			re.offset
-		];
-		return doc;
-	}
-	exports.composeDoc = composeDoc;
-}));
-// node_modules/yaml/dist/compose/composer.js
-var require_composer = __commonJSMin(((exports) => {
-	var node_process = __require("process");
-	var directives = require_directives();
-	var Document = require_Document();
-	var errors = require_errors();
-	var identity = require_identity();
-	var composeDoc = require_compose_doc();
-	var resolveEnd = require_resolve_end();
-	function getErrorPos(src) {
-		if (typeof src === "number") return [src, src + 1];
-		if (Array.isArray(src)) return src.length === 2 ? src : [src[0], src[1]];
-		const { offset, source } = src;
-		return [offset, offset + (typeof source === "string" ? source.length : 1)];
-	}
-	function parsePrelude(prelude) {
-		let comment = "";
-		let atComment = false;
-		let afterEmptyLine = false;
-		for (let i = 0; i < prelude.length; ++i) {
-			const source = prelude[i];
-			switch (source[0]) {
-				case "#":
-					comment += (comment === "" ? "" : afterEmptyLine ? "\n\n" : "\n") + (source.substring(1) || " ");
-					atComment = true;
-					afterEmptyLine = false;
-					break;
-				case "%":
-					if (prelude[i + 1]?.[0] !== "#") i += 1;
-					atComment = false;
-					break;
-				default:
-					if (!atComment) afterEmptyLine = true;
-					atComment = false;
-			}
-		}
-		return {
-			comment,
-			afterEmptyLine
-		};
-	}
-	var Composer = class {
-		constructor(options = {}) {
-			this.doc = null;
-			this.atDirectives = false;
-			this.prelude = [];
-			this.errors = [];
-			this.warnings = [];
-			this.onError = (source, code, message, warning) => {
-				const pos = getErrorPos(source);
-				if (warning) this.warnings.push(new errors.YAMLWarning(pos, code, message));
-				else this.errors.push(new errors.YAMLParseError(pos, code, message));
-			};
-			this.directives = new directives.Directives({ version: options.version || "1.2" });
-			this.options = options;
-		}
-		decorate(doc, afterDoc) {
-			const { comment, afterEmptyLine } = parsePrelude(this.prelude);
-			if (comment) {
-				const dc = doc.contents;
-				if (afterDoc) doc.comment = doc.comment ? `${doc.comment}\n${comment}` : comment;
-				else if (afterEmptyLine || doc.directives.docStart || !dc) doc.commentBefore = comment;
-				else if (identity.isCollection(dc) && !dc.flow && dc.items.length > 0) {
-					let it = dc.items[0];
-					if (identity.isPair(it)) it = it.key;
-					const cb = it.commentBefore;
-					it.commentBefore = cb ? `${comment}\n${cb}` : comment;
-				} else {
-					const cb = dc.commentBefore;
-					dc.commentBefore = cb ? `${comment}\n${cb}` : comment;
-				}
-			}
-			if (afterDoc) {
-				for (let i = 0; i < this.errors.length; ++i) doc.errors.push(this.errors[i]);
-				for (let i = 0; i < this.warnings.length; ++i) doc.warnings.push(this.warnings[i]);
-			} else {
-				doc.errors = this.errors;
-				doc.warnings = this.warnings;
-			}
-			this.prelude = [];
-			this.errors = [];
-			this.warnings = [];
-		}
-		streamInfo() {
-			return {
-				comment: parsePrelude(this.prelude).comment,
-				directives: this.directives,
-				errors: this.errors,
-				warnings: this.warnings
-			};
-		}
-		*compose(tokens, forceDoc = false, endOffset = -1) {
-			for (const token of tokens) yield* this.next(token);
-			yield* this.end(forceDoc, endOffset);
-		}
-		*next(token) {
-			if (node_process.env.LOG_STREAM) console.dir(token, { depth: null });
-			switch (token.type) {
-				case "directive":
-					this.directives.add(token.source, (offset, message, warning) => {
-						const pos = getErrorPos(token);
-						pos[0] += offset;
-						this.onError(pos, "BAD_DIRECTIVE", message, warning);
-					});
-					this.prelude.push(token.source);
-					this.atDirectives = true;
-					break;
-				case "document": {
-					const doc = composeDoc.composeDoc(this.options, this.directives, token, this.onError);
-					if (this.atDirectives && !doc.directives.docStart) this.onError(token, "MISSING_CHAR", "Missing directives-end/doc-start indicator line");
-					this.decorate(doc, false);
-					if (this.doc) yield this.doc;
-					this.doc = doc;
-					this.atDirectives = false;
-					break;
-				}
-				case "byte-order-mark":
-				case "space": break;
-				case "comment":
-				case "newline":
-					this.prelude.push(token.source);
-					break;
-				case "error": {
-					const msg = token.source ? `${token.message}: ${JSON.stringify(token.source)}` : token.message;
-					const error = new errors.YAMLParseError(getErrorPos(token), "UNEXPECTED_TOKEN", msg);
-					if (this.atDirectives || !this.doc) this.errors.push(error);
-					else this.doc.errors.push(error);
-					break;
-				}
-				case "doc-end": {
-					if (!this.doc) {
-						this.errors.push(new errors.YAMLParseError(getErrorPos(token), "UNEXPECTED_TOKEN", "Unexpected doc-end without preceding document"));
-						break;
-					}
-					this.doc.directives.docEnd = true;
-					const end = resolveEnd.resolveEnd(token.end, token.offset + token.source.length, this.doc.options.strict, this.onError);
-					this.decorate(this.doc, true);
-					if (end.comment) {
-						const dc = this.doc.comment;
-						this.doc.comment = dc ? `${dc}\n${end.comment}` : end.comment;
-					}
-					this.doc.range[2] = end.offset;
-					break;
-				}
-				default: this.errors.push(new errors.YAMLParseError(getErrorPos(token), "UNEXPECTED_TOKEN", `Unsupported token ${token.type}`));
-			}
-		}
-		*end(forceDoc = false, endOffset = -1) {
-			if (this.doc) {
-				this.decorate(this.doc, true);
-				yield this.doc;
-				this.doc = null;
-			} else if (forceDoc) {
-				const opts = Object.assign({ _directives: this.directives }, this.options);
-				const doc = new Document.Document(void 0, opts);
-				if (this.atDirectives) this.onError(endOffset, "MISSING_CHAR", "Missing directives-end indicator line");
-				doc.range = [
-					0,
-					endOffset,
-					endOffset
-				];
-				this.decorate(doc, false);
-				yield doc;
-			}
-		}
-	};
-	exports.Composer = Composer;
-}));
-// node_modules/yaml/dist/parse/cst-scalar.js
-var require_cst_scalar = __commonJSMin(((exports) => {
-	var resolveBlockScalar = require_resolve_block_scalar();
-	var resolveFlowScalar = require_resolve_flow_scalar();
-	var errors = require_errors();
-	var stringifyString = require_stringifyString();
-	function resolveAsScalar(token, strict = true, onError) {
-		if (token) {
-			const _onError = (pos, code, message) => {
-				const offset = typeof pos === "number" ? pos : Array.isArray(pos) ? pos[0] : pos.offset;
-				if (onError) onError(offset, code, message);
-				else throw new errors.YAMLParseError([offset, offset + 1], code, message);
-			};
-			switch (token.type) {
-				case "scalar":
-				case "single-quoted-scalar":
-				case "double-quoted-scalar": return resolveFlowScalar.resolveFlowScalar(token, strict, _onError);
-				case "block-scalar": return resolveBlockScalar.resolveBlockScalar({ options: { strict } }, token, _onError);
-			}
-		}
-		return null;
-	}
-	function createScalarToken(value, context) {
-		const { implicitKey = false, indent, inFlow = false, offset = -1, type = "PLAIN" } = context;
-		const source = stringifyString.stringifyString({
-			type,
-			value
-		}, {
-			implicitKey,
-			indent: indent > 0 ? " ".repeat(indent) : "",
-			inFlow,
-			options: {
-				blockQuote: true,
-				lineWidth: -1
-			}
-		});
-		const end = context.end ?? [{
-			type: "newline",
-			offset: -1,
-			indent,
-			source: "\n"
-		}];
-		switch (source[0]) {
-			case "|":
-			case ">": {
-				const he = source.indexOf("\n");
-				const head = source.substring(0, he);
-				const body = source.substring(he + 1) + "\n";
-				const props = [{
-					type: "block-scalar-header",
-					offset,
-					indent,
-					source: head
-				}];
-				if (!addEndtoBlockProps(props, end)) props.push({
-					type: "newline",
-					offset: -1,
-					indent,
-					source: "\n"
-				});
-				return {
-					type: "block-scalar",
-					offset,
-					indent,
-					props,
-					source: body
-				};
-			}
-			case "\"": return {
-				type: "double-quoted-scalar",
-				offset,
-				indent,
-				source,
-				end
-			};
-			case "'": return {
-				type: "single-quoted-scalar",
-				offset,
-				indent,
-				source,
-				end
-			};
-			default: return {
-				type: "scalar",
-				offset,
-				indent,
-				source,
-				end
-			};
-		}
-	}
-	function setScalarValue(token, value, context = {}) {
-		let { afterKey = false, implicitKey = false, inFlow = false, type } = context;
-		let indent = "indent" in token ? token.indent : null;
-		if (afterKey && typeof indent === "number") indent += 2;
-		if (!type) switch (token.type) {
-			case "single-quoted-scalar":
-				type = "QUOTE_SINGLE";
-				break;
-			case "double-quoted-scalar":
-				type = "QUOTE_DOUBLE";
-				break;
-			case "block-scalar": {
-				const header = token.props[0];
-				if (header.type !== "block-scalar-header") throw new Error("Invalid block scalar header");
-				type = header.source[0] === ">" ? "BLOCK_FOLDED" : "BLOCK_LITERAL";
-				break;
-			}
-			default: type = "PLAIN";
-		}
-		const source = stringifyString.stringifyString({
-			type,
-			value
-		}, {
-			implicitKey: implicitKey || indent === null,
-			indent: indent !== null && indent > 0 ? " ".repeat(indent) : "",
-			inFlow,
-			options: {
-				blockQuote: true,
-				lineWidth: -1
-			}
-		});
-		switch (source[0]) {
-			case "|":
-			case ">":
-				setBlockScalarValue(token, source);
-				break;
-			case "\"":
-				setFlowScalarValue(token, source, "double-quoted-scalar");
-				break;
-			case "'":
-				setFlowScalarValue(token, source, "single-quoted-scalar");
-				break;
-			default: setFlowScalarValue(token, source, "scalar");
-		}
-	}
-	function setBlockScalarValue(token, source) {
-		const he = source.indexOf("\n");
-		const head = source.substring(0, he);
-		const body = source.substring(he + 1) + "\n";
-		if (token.type === "block-scalar") {
-			const header = token.props[0];
-			if (header.type !== "block-scalar-header") throw new Error("Invalid block scalar header");
-			header.source = head;
-			token.source = body;
-		} else {
-			const { offset } = token;
-			const indent = "indent" in token ? token.indent : -1;
-			const props = [{
-				type: "block-scalar-header",
-				offset,
-				indent,
-				source: head
-			}];
-			if (!addEndtoBlockProps(props, "end" in token ? token.end : void 0)) props.push({
-				type: "newline",
-				offset: -1,
-				indent,
-				source: "\n"
-			});
-			for (const key of Object.keys(token)) if (key !== "type" && key !== "offset") delete token[key];
-			Object.assign(token, {
-				type: "block-scalar",
-				indent,
-				props,
-				source: body
-			});
-		}
-	}
-	function addEndtoBlockProps(props, end) {
-		if (end) for (const st of end) switch (st.type) {
-			case "space":
-			case "comment":
-				props.push(st);
-				break;
-			case "newline":
-				props.push(st);
-				return true;
-		}
-		return false;
-	}
-	function setFlowScalarValue(token, source, type) {
-		switch (token.type) {
-			case "scalar":
-			case "double-quoted-scalar":
-			case "single-quoted-scalar":
-				token.type = type;
-				token.source = source;
-				break;
-			case "block-scalar": {
-				const end = token.props.slice(1);
-				let oa = source.length;
-				if (token.props[0].type === "block-scalar-header") oa -= token.props[0].source.length;
-				for (const tok of end) tok.offset += oa;
-				delete token.props;
-				Object.assign(token, {
-					type,
-					source,
-					end
-				});
-				break;
-			}
-			case "block-map":
-			case "block-seq": {
-				const nl = {
-					type: "newline",
-					offset: token.offset + source.length,
-					indent: token.indent,
-					source: "\n"
-				};
-				delete token.items;
-				Object.assign(token, {
-					type,
-					source,
-					end: [nl]
-				});
-				break;
-			}
-			default: {
-				const indent = "indent" in token ? token.indent : -1;
-				const end = "end" in token && Array.isArray(token.end) ? token.end.filter((st) => st.type === "space" || st.type === "comment" || st.type === "newline") : [];
-				for (const key of Object.keys(token)) if (key !== "type" && key !== "offset") delete token[key];
-				Object.assign(token, {
-					type,
-					indent,
-					source,
-					end
-				});
-			}
-		}
-	}
-	exports.createScalarToken = createScalarToken;
-	exports.resolveAsScalar = resolveAsScalar;
-	exports.setScalarValue = setScalarValue;
-}));
-// node_modules/yaml/dist/parse/cst-stringify.js
-var require_cst_stringify = __commonJSMin(((exports) => {
-	const stringify = (cst) => "type" in cst ? stringifyToken(cst) : stringifyItem(cst);
-	function stringifyToken(token) {
-		switch (token.type) {
-			case "block-scalar": {
-				let res = "";
-				for (const tok of token.props) res += stringifyToken(tok);
-				return res + token.source;
-			}
-			case "block-map":
-			case "block-seq": {
-				let res = "";
-				for (const item of token.items) res += stringifyItem(item);
-				return res;
-			}
-			case "flow-collection": {
-				let res = token.start.source;
-				for (const item of token.items) res += stringifyItem(item);
-				for (const st of token.end) res += st.source;
-				return res;
-			}
-			case "document": {
-				let res = stringifyItem(token);
-				if (token.end) for (const st of token.end) res += st.source;
-				return res;
-			}
-			default: {
-				let res = token.source;
-				if ("end" in token && token.end) for (const st of token.end) res += st.source;
-				return res;
-			}
-		}
-	}
-	function stringifyItem({ start, key, sep, value }) {
-		let res = "";
-		for (const st of start) res += st.source;
-		if (key) res += stringifyToken(key);
-		if (sep) for (const st of sep) res += st.source;
-		if (value) res += stringifyToken(value);
-		return res;
-	}
-	exports.stringify = stringify;
-}));
-// node_modules/yaml/dist/parse/cst-visit.js
-var require_cst_visit = __commonJSMin(((exports) => {
-	const BREAK = Symbol("break visit");
-	const SKIP = Symbol("skip children");
-	const REMOVE = Symbol("remove item");
-	function visit(cst, visitor) {
-		if ("type" in cst && cst.type === "document") cst = {
-			start: cst.start,
-			value: cst.value
-		};
-		_visit(Object.freeze([]), cst, visitor);
-	}
-	visit.BREAK = BREAK;
-	visit.SKIP = SKIP;
-	visit.REMOVE = REMOVE;
-	visit.itemAtPath = (cst, path) => {
-		let item = cst;
-		for (const [field, index] of path) {
-			const tok = item?.[field];
-			if (tok && "items" in tok) item = tok.items[index];
-			else return void 0;
-		}
-		return item;
-	};
-	visit.parentCollection = (cst, path) => {
-		const parent = visit.itemAtPath(cst, path.slice(0, -1));
-		const field = path[path.length - 1][0];
-		const coll = parent?.[field];
-		if (coll && "items" in coll) return coll;
-		throw new Error("Parent collection not found");
-	};
-	function _visit(path, item, visitor) {
-		let ctrl = visitor(item, path);
-		if (typeof ctrl === "symbol") return ctrl;
-		for (const field of ["key", "value"]) {
-			const token = item[field];
-			if (token && "items" in token) {
-				for (let i = 0; i < token.items.length; ++i) {
-					const ci = _visit(Object.freeze(path.concat([[field, i]])), token.items[i], visitor);
-					if (typeof ci === "number") i = ci - 1;
-					else if (ci === BREAK) return BREAK;
-					else if (ci === REMOVE) {
-						token.items.splice(i, 1);
-						i -= 1;
-					}
-				}
-				if (typeof ctrl === "function" && field === "key") ctrl = ctrl(item, path);
-			}
-		}
-		return typeof ctrl === "function" ? ctrl(item, path) : ctrl;
-	}
-	exports.visit = visit;
-}));
-// node_modules/yaml/dist/parse/cst.js
-var require_cst = __commonJSMin(((exports) => {
-	var cstScalar = require_cst_scalar();
-	var cstStringify = require_cst_stringify();
-	var cstVisit = require_cst_visit();
-	const BOM = "﻿";
-	const DOCUMENT = "";
-	const FLOW_END = "";
-	const SCALAR = "";
-	const isCollection = (token) => !!token && "items" in token;
-	const isScalar = (token) => !!token && (token.type === "scalar" || token.type === "single-quoted-scalar" || token.type === "double-quoted-scalar" || token.type === "block-scalar");
-	function prettyToken(token) {
-		switch (token) {
-			case BOM: return "<BOM>";
-			case DOCUMENT: return "<DOC>";
-			case FLOW_END: return "<FLOW_END>";
-			case SCALAR: return "<SCALAR>";
-			default: return JSON.stringify(token);
-		}
-	}
-	function tokenType(source) {
-		switch (source) {
-			case BOM: return "byte-order-mark";
-			case DOCUMENT: return "doc-mode";
-			case FLOW_END: return "flow-error-end";
-			case SCALAR: return "scalar";
-			case "---": return "doc-start";
-			case "...": return "doc-end";
-			case "":
-			case "\n":
-			case "\r\n": return "newline";
-			case "-": return "seq-item-ind";
-			case "?": return "explicit-key-ind";
-			case ":": return "map-value-ind";
-			case "{": return "flow-map-start";
-			case "}": return "flow-map-end";
-			case "[": return "flow-seq-start";
-			case "]": return "flow-seq-end";
-			case ",": return "comma";
-		}
-		switch (source[0]) {
-			case " ":
-			case "	": return "space";
-			case "#": return "comment";
-			case "%": return "directive-line";
-			case "*": return "alias";
-			case "&": return "anchor";
-			case "!": return "tag";
-			case "'": return "single-quoted-scalar";
-			case "\"": return "double-quoted-scalar";
-			case "|":
-			case ">": return "block-scalar-header";
-		}
-		return null;
-	}
-	exports.createScalarToken = cstScalar.createScalarToken;
-	exports.resolveAsScalar = cstScalar.resolveAsScalar;
-	exports.setScalarValue = cstScalar.setScalarValue;
-	exports.stringify = cstStringify.stringify;
-	exports.visit = cstVisit.visit;
-	exports.BOM = BOM;
-	exports.DOCUMENT = DOCUMENT;
-	exports.FLOW_END = FLOW_END;
-	exports.SCALAR = SCALAR;
-	exports.isCollection = isCollection;
-	exports.isScalar = isScalar;
-	exports.prettyToken = prettyToken;
-	exports.tokenType = tokenType;
-}));
-// node_modules/yaml/dist/parse/lexer.js
-var require_lexer = __commonJSMin(((exports) => {
-	var cst = require_cst();
-	function isEmpty(ch) {
-		switch (ch) {
-			case void 0:
-			case " ":
-			case "\n":
-			case "\r":
-			case "	": return true;
-			default: return false;
-		}
-	}
-	const hexDigits = new Set("0123456789ABCDEFabcdef");
-	const tagChars = new Set("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-#;/?:@&=+$_.!~*'()");
-	const flowIndicatorChars = new Set(",[]{}");
-	const invalidAnchorChars = new Set(" ,[]{}\n\r	");
-	const isNotAnchorChar = (ch) => !ch || invalidAnchorChars.has(ch);
-	var Lexer = class {
-		constructor() {
-			this.atEnd = false;
-			this.blockScalarIndent = -1;
-			this.blockScalarKeep = false;
-			this.buffer = "";
-			this.flowKey = false;
-			this.flowLevel = 0;
-			this.indentNext = 0;
-			this.indentValue = 0;
-			this.lineEndPos = null;
-			this.next = null;
-			this.pos = 0;
-		}
-		*lex(source, incomplete = false) {
-			if (source) {
-				if (typeof source !== "string") throw TypeError("source is not a string");
-				this.buffer = this.buffer ? this.buffer + source : source;
-				this.lineEndPos = null;
-			}
-			this.atEnd = !incomplete;
-			let next = this.next ?? "stream";
-			while (next && (incomplete || this.hasChars(1))) next = yield* this.parseNext(next);
-		}
-		atLineEnd() {
-			let i = this.pos;
-			let ch = this.buffer[i];
-			while (ch === " " || ch === "	") ch = this.buffer[++i];
-			if (!ch || ch === "#" || ch === "\n") return true;
-			if (ch === "\r") return this.buffer[i + 1] === "\n";
-			return false;
-		}
-		charAt(n) {
-			return this.buffer[this.pos + n];
-		}
-		continueScalar(offset) {
-			let ch = this.buffer[offset];
-			if (this.indentNext > 0) {
-				let indent = 0;
-				while (ch === " ") ch = this.buffer[++indent + offset];
-				if (ch === "\r") {
-					const next = this.buffer[indent + offset + 1];
-					if (next === "\n" || !next && !this.atEnd) return offset + indent + 1;
-				}
-				return ch === "\n" || indent >= this.indentNext || !ch && !this.atEnd ? offset + indent : -1;
-			}
-			if (ch === "-" || ch === ".") {
-				const dt = this.buffer.substr(offset, 3);
-				if ((dt === "---" || dt === "...") && isEmpty(this.buffer[offset + 3])) return -1;
-			}
-			return offset;
-		}
-		getLine() {
-			let end = this.lineEndPos;
-			if (typeof end !== "number" || end !== -1 && end < this.pos) {
-				end = this.buffer.indexOf("\n", this.pos);
-				this.lineEndPos = end;
-			}
-			if (end === -1) return this.atEnd ? this.buffer.substring(this.pos) : null;
-			if (this.buffer[end - 1] === "\r") end -= 1;
-			return this.buffer.substring(this.pos, end);
-		}
-		hasChars(n) {
-			return this.pos + n <= this.buffer.length;
-		}
-		setNext(state) {
-			this.buffer = this.buffer.substring(this.pos);
-			this.pos = 0;
-			this.lineEndPos = null;
-			this.next = state;
-			return null;
-		}
-		peek(n) {
-			return this.buffer.substr(this.pos, n);
-		}
-		*parseNext(next) {
-			switch (next) {
-				case "stream": return yield* this.parseStream();
-				case "line-start": return yield* this.parseLineStart();
-				case "block-start": return yield* this.parseBlockStart();
-				case "doc": return yield* this.parseDocument();
-				case "flow": return yield* this.parseFlowCollection();
-				case "quoted-scalar": return yield* this.parseQuotedScalar();
-				case "block-scalar": return yield* this.parseBlockScalar();
-				case "plain-scalar": return yield* this.parsePlainScalar();
-			}
-		}
-		*parseStream() {
-			let line = this.getLine();
-			if (line === null) return this.setNext("stream");
-			if (line[0] === cst.BOM) {
-				yield* this.pushCount(1);
-				line = line.substring(1);
-			}
-			if (line[0] === "%") {
-				let dirEnd = line.length;
-				let cs = line.indexOf("#");
-				while (cs !== -1) {
-					const ch = line[cs - 1];
-					if (ch === " " || ch === "	") {
-						dirEnd = cs - 1;
-						break;
-					} else cs = line.indexOf("#", cs + 1);
-				}
-				while (true) {
-					const ch = line[dirEnd - 1];
-					if (ch === " " || ch === "	") dirEnd -= 1;
-					else break;
-				}
-				const n = (yield* this.pushCount(dirEnd)) + (yield* this.pushSpaces(true));
-				yield* this.pushCount(line.length - n);
-				this.pushNewline();
-				return "stream";
-			}
-			if (this.atLineEnd()) {
-				const sp = yield* this.pushSpaces(true);
-				yield* this.pushCount(line.length - sp);
-				yield* this.pushNewline();
-				return "stream";
-			}
-			yield cst.DOCUMENT;
-			return yield* this.parseLineStart();
-		}
-		*parseLineStart() {
-			const ch = this.charAt(0);
-			if (!ch && !this.atEnd) return this.setNext("line-start");
-			if (ch === "-" || ch === ".") {
-				if (!this.atEnd && !this.hasChars(4)) return this.setNext("line-start");
-				const s = this.peek(3);
-				if ((s === "---" || s === "...") && isEmpty(this.charAt(3))) {
-					yield* this.pushCount(3);
-					this.indentValue = 0;
-					this.indentNext = 0;
-					return s === "---" ? "doc" : "stream";
-				}
-			}
-			this.indentValue = yield* this.pushSpaces(false);
-			if (this.indentNext > this.indentValue && !isEmpty(this.charAt(1))) this.indentNext = this.indentValue;
-			return yield* this.parseBlockStart();
-		}
-		*parseBlockStart() {
-			const [ch0, ch1] = this.peek(2);
-			if (!ch1 && !this.atEnd) return this.setNext("block-start");
-			if ((ch0 === "-" || ch0 === "?" || ch0 === ":") && isEmpty(ch1)) {
-				const n = (yield* this.pushCount(1)) + (yield* this.pushSpaces(true));
-				this.indentNext = this.indentValue + 1;
-				this.indentValue += n;
-				return "block-start";
-			}
-			return "doc";
-		}
-		*parseDocument() {
-			yield* this.pushSpaces(true);
-			const line = this.getLine();
-			if (line === null) return this.setNext("doc");
-			let n = yield* this.pushIndicators();
-			switch (line[n]) {
-				case "#": yield* this.pushCount(line.length - n);
-				case void 0:
-					yield* this.pushNewline();
-					return yield* this.parseLineStart();
-				case "{":
-				case "[":
-					yield* this.pushCount(1);
-					this.flowKey = false;
-					this.flowLevel = 1;
-					return "flow";
-				case "}":
-				case "]":
-					yield* this.pushCount(1);
-					return "doc";
-				case "*":
-					yield* this.pushUntil(isNotAnchorChar);
-					return "doc";
-				case "\"":
-				case "'": return yield* this.parseQuotedScalar();
-				case "|":
-				case ">":
-					n += yield* this.parseBlockScalarHeader();
-					n += yield* this.pushSpaces(true);
-					yield* this.pushCount(line.length - n);
-					yield* this.pushNewline();
-					return yield* this.parseBlockScalar();
-				default: return yield* this.parsePlainScalar();
-			}
-		}
-		*parseFlowCollection() {
-			let nl, sp;
-			let indent = -1;
-			do {
-				nl = yield* this.pushNewline();
-				if (nl > 0) {
-					sp = yield* this.pushSpaces(false);
-					this.indentValue = indent = sp;
-				} else sp = 0;
-				sp += yield* this.pushSpaces(true);
-			} while (nl + sp > 0);
-			const line = this.getLine();
-			if (line === null) return this.setNext("flow");
-			if (indent !== -1 && indent < this.indentNext && line[0] !== "#" || indent === 0 && (line.startsWith("---") || line.startsWith("...")) && isEmpty(line[3])) {
-				if (!(indent === this.indentNext - 1 && this.flowLevel === 1 && (line[0] === "]" || line[0] === "}"))) {
-					this.flowLevel = 0;
-					yield cst.FLOW_END;
-					return yield* this.parseLineStart();
-				}
-			}
-			let n = 0;
-			while (line[n] === ",") {
-				n += yield* this.pushCount(1);
-				n += yield* this.pushSpaces(true);
-				this.flowKey = false;
-			}
-			n += yield* this.pushIndicators();
-			switch (line[n]) {
-				case void 0: return "flow";
-				case "#":
-					yield* this.pushCount(line.length - n);
-					return "flow";
-				case "{":
-				case "[":
-					yield* this.pushCount(1);
-					this.flowKey = false;
-					this.flowLevel += 1;
-					return "flow";
-				case "}":
-				case "]":
-					yield* this.pushCount(1);
-					this.flowKey = true;
-					this.flowLevel -= 1;
-					return this.flowLevel ? "flow" : "doc";
-				case "*":
-					yield* this.pushUntil(isNotAnchorChar);
-					return "flow";
-				case "\"":
-				case "'":
-					this.flowKey = true;
-					return yield* this.parseQuotedScalar();
-				case ":": {
-					const next = this.charAt(1);
-					if (this.flowKey || isEmpty(next) || next === ",") {
-						this.flowKey = false;
-						yield* this.pushCount(1);
-						yield* this.pushSpaces(true);
-						return "flow";
-					}
-				}
-				default:
-					this.flowKey = false;
-					return yield* this.parsePlainScalar();
-			}
-		}
-		*parseQuotedScalar() {
-			const quote = this.charAt(0);
-			let end = this.buffer.indexOf(quote, this.pos + 1);
-			if (quote === "'") while (end !== -1 && this.buffer[end + 1] === "'") end = this.buffer.indexOf("'", end + 2);
-			else while (end !== -1) {
-				let n = 0;
-				while (this.buffer[end - 1 - n] === "\\") n += 1;
-				if (n % 2 === 0) break;
-				end = this.buffer.indexOf("\"", end + 1);
-			}
-			const qb = this.buffer.substring(0, end);
-			let nl = qb.indexOf("\n", this.pos);
-			if (nl !== -1) {
-				while (nl !== -1) {
-					const cs = this.continueScalar(nl + 1);
-					if (cs === -1) break;
-					nl = qb.indexOf("\n", cs);
-				}
-				if (nl !== -1) end = nl - (qb[nl - 1] === "\r" ? 2 : 1);
-			}
-			if (end === -1) {
-				if (!this.atEnd) return this.setNext("quoted-scalar");
-				end = this.buffer.length;
-			}
-			yield* this.pushToIndex(end + 1, false);
-			return this.flowLevel ? "flow" : "doc";
-		}
-		*parseBlockScalarHeader() {
-			this.blockScalarIndent = -1;
-			this.blockScalarKeep = false;
-			let i = this.pos;
-			while (true) {
-				const ch = this.buffer[++i];
-				if (ch === "+") this.blockScalarKeep = true;
-				else if (ch > "0" && ch <= "9") this.blockScalarIndent = Number(ch) - 1;
-				else if (ch !== "-") break;
-			}
-			return yield* this.pushUntil((ch) => isEmpty(ch) || ch === "#");
-		}
-		*parseBlockScalar() {
-			let nl = this.pos - 1;
-			let indent = 0;
-			let ch;
-			loop: for (let i = this.pos; ch = this.buffer[i]; ++i) switch (ch) {
-				case " ":
-					indent += 1;
-					break;
-				case "\n":
-					nl = i;
-					indent = 0;
-					break;
-				case "\r": {
-					const next = this.buffer[i + 1];
-					if (!next && !this.atEnd) return this.setNext("block-scalar");
-					if (next === "\n") break;
-				}
-				default: break loop;
-			}
-			if (!ch && !this.atEnd) return this.setNext("block-scalar");
-			if (indent >= this.indentNext) {
-				if (this.blockScalarIndent === -1) this.indentNext = indent;
-				else this.indentNext = this.blockScalarIndent + (this.indentNext === 0 ? 1 : this.indentNext);
-				do {
-					const cs = this.continueScalar(nl + 1);
-					if (cs === -1) break;
-					nl = this.buffer.indexOf("\n", cs);
-				} while (nl !== -1);
-				if (nl === -1) {
-					if (!this.atEnd) return this.setNext("block-scalar");
-					nl = this.buffer.length;
-				}
-			}
-			let i = nl + 1;
-			ch = this.buffer[i];
-			while (ch === " ") ch = this.buffer[++i];
-			if (ch === "	") {
-				while (ch === "	" || ch === " " || ch === "\r" || ch === "\n") ch = this.buffer[++i];
-				nl = i - 1;
-			} else if (!this.blockScalarKeep) do {
-				let i = nl - 1;
-				let ch = this.buffer[i];
-				if (ch === "\r") ch = this.buffer[--i];
-				const lastChar = i;
-				while (ch === " ") ch = this.buffer[--i];
-				if (ch === "\n" && i >= this.pos && i + 1 + indent > lastChar) nl = i;
-				else break;
-			} while (true);
-			yield cst.SCALAR;
-			yield* this.pushToIndex(nl + 1, true);
-			return yield* this.parseLineStart();
-		}
-		*parsePlainScalar() {
-			const inFlow = this.flowLevel > 0;
-			let end = this.pos - 1;
-			let i = this.pos - 1;
-			let ch;
-			while (ch = this.buffer[++i]) if (ch === ":") {
-				const next = this.buffer[i + 1];
-				if (isEmpty(next) || inFlow && flowIndicatorChars.has(next)) break;
-				end = i;
-			} else if (isEmpty(ch)) {
-				let next = this.buffer[i + 1];
-				if (ch === "\r") {
-					if (next === "\n") {
-						i += 1;
-						ch = "\n";
-						next = this.buffer[i + 1];
-					} else end = i;
-				}
-				if (next === "#" || inFlow && flowIndicatorChars.has(next)) break;
-				if (ch === "\n") {
-					const cs = this.continueScalar(i + 1);
-					if (cs === -1) break;
-					i = Math.max(i, cs - 2);
-				}
-			} else {
-				if (inFlow && flowIndicatorChars.has(ch)) break;
-				end = i;
-			}
-			if (!ch && !this.atEnd) return this.setNext("plain-scalar");
-			yield cst.SCALAR;
-			yield* this.pushToIndex(end + 1, true);
-			return inFlow ? "flow" : "doc";
-		}
-		*pushCount(n) {
-			if (n > 0) {
-				yield this.buffer.substr(this.pos, n);
-				this.pos += n;
-				return n;
-			}
-			return 0;
-		}
-		*pushToIndex(i, allowEmpty) {
-			const s = this.buffer.slice(this.pos, i);
-			if (s) {
-				yield s;
-				this.pos += s.length;
-				return s.length;
-			} else if (allowEmpty) yield "";
-			return 0;
-		}
-		*pushIndicators() {
-			let n = 0;
-			loop: while (true) {
-				switch (this.charAt(0)) {
-					case "!":
-						n += yield* this.pushTag();
-						n += yield* this.pushSpaces(true);
-						continue loop;
-					case "&":
-						n += yield* this.pushUntil(isNotAnchorChar);
-						n += yield* this.pushSpaces(true);
-						continue loop;
-					case "-":
-					case "?":
-					case ":": {
-						const inFlow = this.flowLevel > 0;
-						const ch1 = this.charAt(1);
-						if (isEmpty(ch1) || inFlow && flowIndicatorChars.has(ch1)) {
-							if (!inFlow) this.indentNext = this.indentValue + 1;
-							else if (this.flowKey) this.flowKey = false;
-							n += yield* this.pushCount(1);
-							n += yield* this.pushSpaces(true);
-							continue loop;
-						}
-					}
-				}
-				break loop;
-			}
-			return n;
-		}
-		*pushTag() {
-			if (this.charAt(1) === "<") {
-				let i = this.pos + 2;
-				let ch = this.buffer[i];
-				while (!isEmpty(ch) && ch !== ">") ch = this.buffer[++i];
-				return yield* this.pushToIndex(ch === ">" ? i + 1 : i, false);
-			} else {
-				let i = this.pos + 1;
-				let ch = this.buffer[i];
-				while (ch) if (tagChars.has(ch)) ch = this.buffer[++i];
-				else if (ch === "%" && hexDigits.has(this.buffer[i + 1]) && hexDigits.has(this.buffer[i + 2])) ch = this.buffer[i += 3];
-				else break;
-				return yield* this.pushToIndex(i, false);
-			}
-		}
-		*pushNewline() {
-			const ch = this.buffer[this.pos];
-			if (ch === "\n") return yield* this.pushCount(1);
-			else if (ch === "\r" && this.charAt(1) === "\n") return yield* this.pushCount(2);
-			else return 0;
-		}
-		*pushSpaces(allowTabs) {
-			let i = this.pos - 1;
-			let ch;
-			do
-				ch = this.buffer[++i];
-			while (ch === " " || allowTabs && ch === "	");
-			const n = i - this.pos;
-			if (n > 0) {
-				yield this.buffer.substr(this.pos, n);
-				this.pos = i;
-			}
-			return n;
-		}
-		*pushUntil(test) {
-			let i = this.pos;
-			let ch = this.buffer[i];
-			while (!test(ch)) ch = this.buffer[++i];
-			return yield* this.pushToIndex(i, false);
-		}
-	};
-	exports.Lexer = Lexer;
-}));
-// node_modules/yaml/dist/parse/line-counter.js
-var require_line_counter = __commonJSMin(((exports) => {
-	var LineCounter = class {
-		constructor() {
-			this.lineStarts = [];
-			this.addNewLine = (offset) => this.lineStarts.push(offset);
-			this.linePos = (offset) => {
-				let low = 0;
-				let high = this.lineStarts.length;
-				while (low < high) {
-					const mid = low + high >> 1;
-					if (this.lineStarts[mid] < offset) low = mid + 1;
-					else high = mid;
-				}
-				if (this.lineStarts[low] === offset) return {
-					line: low + 1,
-					col: 1
-				};
-				if (low === 0) return {
-					line: 0,
-					col: offset
-				};
-				const start = this.lineStarts[low - 1];
-				return {
-					line: low,
-					col: offset - start + 1
-				};
-			};
-		}
-	};
-	exports.LineCounter = LineCounter;
-}));
-// node_modules/yaml/dist/parse/parser.js
-var require_parser = __commonJSMin(((exports) => {
-	var node_process = __require("process");
-	var cst = require_cst();
-	var lexer = require_lexer();
-	function includesToken(list, type) {
-		for (let i = 0; i < list.length; ++i) if (list[i].type === type) return true;
-		return false;
-	}
-	function findNonEmptyIndex(list) {
-		for (let i = 0; i < list.length; ++i) switch (list[i].type) {
-			case "space":
-			case "comment":
-			case "newline": break;
-			default: return i;
-		}
-		return -1;
-	}
-	function isFlowToken(token) {
-		switch (token?.type) {
-			case "alias":
-			case "scalar":
-			case "single-quoted-scalar":
-			case "double-quoted-scalar":
-			case "flow-collection": return true;
-			default: return false;
-		}
-	}
-	function getPrevProps(parent) {
-		switch (parent.type) {
-			case "document": return parent.start;
-			case "block-map": {
-				const it = parent.items[parent.items.length - 1];
-				return it.sep ?? it.start;
-			}
-			case "block-seq": return parent.items[parent.items.length - 1].start;
-			default: return [];
-		}
-	}
-	function getFirstKeyStartProps(prev) {
-		if (prev.length === 0) return [];
-		let i = prev.length;
-		loop: while (--i >= 0) switch (prev[i].type) {
-			case "doc-start":
-			case "explicit-key-ind":
-			case "map-value-ind":
-			case "seq-item-ind":
-			case "newline": break loop;
-		}
-		while (prev[++i]?.type === "space");
-		return prev.splice(i, prev.length);
-	}
-	function arrayPushArray(target, source) {
-		if (source.length < 1e5) Array.prototype.push.apply(target, source);
-		else for (let i = 0; i < source.length; ++i) target.push(source[i]);
-	}
-	function fixFlowSeqItems(fc) {
-		if (fc.start.type === "flow-seq-start") {
-			for (const it of fc.items) if (it.sep && !it.value && !includesToken(it.start, "explicit-key-ind") && !includesToken(it.sep, "map-value-ind")) {
-				if (it.key) it.value = it.key;
-				delete it.key;
-				if (isFlowToken(it.value)) {
-					if (it.value.end) arrayPushArray(it.value.end, it.sep);
-					else it.value.end = it.sep;
-				} else arrayPushArray(it.start, it.sep);
-				delete it.sep;
-			}
-		}
-	}
-	var Parser = class {
-		constructor(onNewLine) {
-			this.atNewLine = true;
-			this.atScalar = false;
-			this.indent = 0;
-			this.offset = 0;
-			this.onKeyLine = false;
-			this.stack = [];
-			this.source = "";
-			this.type = "";
-			this.lexer = new lexer.Lexer();
-			this.onNewLine = onNewLine;
-		}
-		*parse(source, incomplete = false) {
-			if (this.onNewLine && this.offset === 0) this.onNewLine(0);
-			for (const lexeme of this.lexer.lex(source, incomplete)) yield* this.next(lexeme);
-			if (!incomplete) yield* this.end();
-		}
-		*next(source) {
-			this.source = source;
-			if (node_process.env.LOG_TOKENS) console.log("|", cst.prettyToken(source));
-			if (this.atScalar) {
-				this.atScalar = false;
-				yield* this.step();
-				this.offset += source.length;
-				return;
-			}
-			const type = cst.tokenType(source);
-			if (!type) {
-				const message = `Not a YAML token: ${source}`;
-				yield* this.pop({
-					type: "error",
-					offset: this.offset,
-					message,
-					source
-				});
-				this.offset += source.length;
-			} else if (type === "scalar") {
-				this.atNewLine = false;
-				this.atScalar = true;
-				this.type = "scalar";
-			} else {
-				this.type = type;
-				yield* this.step();
-				switch (type) {
-					case "newline":
-						this.atNewLine = true;
-						this.indent = 0;
-						if (this.onNewLine) this.onNewLine(this.offset + source.length);
-						break;
-					case "space":
-						if (this.atNewLine && source[0] === " ") this.indent += source.length;
-						break;
-					case "explicit-key-ind":
-					case "map-value-ind":
-					case "seq-item-ind":
-						if (this.atNewLine) this.indent += source.length;
-						break;
-					case "doc-mode":
-					case "flow-error-end": return;
-					default: this.atNewLine = false;
-				}
-				this.offset += source.length;
-			}
-		}
-		*end() {
-			while (this.stack.length > 0) yield* this.pop();
-		}
-		get sourceToken() {
-			return {
-				type: this.type,
-				offset: this.offset,
-				indent: this.indent,
-				source: this.source
-			};
-		}
-		*step() {
-			const top = this.peek(1);
-			if (this.type === "doc-end" && top?.type !== "doc-end") {
-				while (this.stack.length > 0) yield* this.pop();
-				this.stack.push({
-					type: "doc-end",
-					offset: this.offset,
-					source: this.source
-				});
-				return;
-			}
-			if (!top) return yield* this.stream();
-			switch (top.type) {
-				case "document": return yield* this.document(top);
-				case "alias":
-				case "scalar":
-				case "single-quoted-scalar":
-				case "double-quoted-scalar": return yield* this.scalar(top);
-				case "block-scalar": return yield* this.blockScalar(top);
-				case "block-map": return yield* this.blockMap(top);
-				case "block-seq": return yield* this.blockSequence(top);
-				case "flow-collection": return yield* this.flowCollection(top);
-				case "doc-end": return yield* this.documentEnd(top);
-			}
-			yield* this.pop();
-		}
-		peek(n) {
-			return this.stack[this.stack.length - n];
-		}
-		*pop(error) {
-			const token = error ?? this.stack.pop();
-			if (!token) yield {
-				type: "error",
-				offset: this.offset,
-				source: "",
-				message: "Tried to pop an empty stack"
-			};
-			else if (this.stack.length === 0) yield token;
-			else {
-				const top = this.peek(1);
-				if (token.type === "block-scalar") token.indent = "indent" in top ? top.indent : 0;
-				else if (token.type === "flow-collection" && top.type === "document") token.indent = 0;
-				if (token.type === "flow-collection") fixFlowSeqItems(token);
-				switch (top.type) {
-					case "document":
-						top.value = token;
-						break;
-					case "block-scalar":
-						top.props.push(token);
-						break;
-					case "block-map": {
-						const it = top.items[top.items.length - 1];
-						if (it.value) {
-							top.items.push({
-								start: [],
-								key: token,
-								sep: []
-							});
-							this.onKeyLine = true;
-							return;
-						} else if (it.sep) it.value = token;
-						else {
-							Object.assign(it, {
-								key: token,
-								sep: []
-							});
-							this.onKeyLine = !it.explicitKey;
-							return;
-						}
-						break;
-					}
-					case "block-seq": {
-						const it = top.items[top.items.length - 1];
-						if (it.value) top.items.push({
-							start: [],
-							value: token
-						});
-						else it.value = token;
-						break;
-					}
-					case "flow-collection": {
-						const it = top.items[top.items.length - 1];
-						if (!it || it.value) top.items.push({
-							start: [],
-							key: token,
-							sep: []
-						});
-						else if (it.sep) it.value = token;
-						else Object.assign(it, {
-							key: token,
-							sep: []
-						});
-						return;
-					}
-					default:
-						yield* this.pop();
-						yield* this.pop(token);
-				}
-				if ((top.type === "document" || top.type === "block-map" || top.type === "block-seq") && (token.type === "block-map" || token.type === "block-seq")) {
-					const last = token.items[token.items.length - 1];
-					if (last && !last.sep && !last.value && last.start.length > 0 && findNonEmptyIndex(last.start) === -1 && (token.indent === 0 || last.start.every((st) => st.type !== "comment" || st.indent < token.indent))) {
-						if (top.type === "document") top.end = last.start;
-						else top.items.push({ start: last.start });
-						token.items.splice(-1, 1);
-					}
-				}
-			}
-		}
-		*stream() {
-			switch (this.type) {
-				case "directive-line":
-					yield {
-						type: "directive",
-						offset: this.offset,
-						source: this.source
-					};
-					return;
-				case "byte-order-mark":
-				case "space":
-				case "comment":
-				case "newline":
-					yield this.sourceToken;
-					return;
-				case "doc-mode":
-				case "doc-start": {
-					const doc = {
-						type: "document",
-						offset: this.offset,
-						start: []
-					};
-					if (this.type === "doc-start") doc.start.push(this.sourceToken);
-					this.stack.push(doc);
-					return;
-				}
-			}
-			yield {
-				type: "error",
-				offset: this.offset,
-				message: `Unexpected ${this.type} token in YAML stream`,
-				source: this.source
-			};
-		}
-		*document(doc) {
-			if (doc.value) return yield* this.lineEnd(doc);
-			switch (this.type) {
-				case "doc-start":
-					if (findNonEmptyIndex(doc.start) !== -1) {
-						yield* this.pop();
-						yield* this.step();
-					} else doc.start.push(this.sourceToken);
-					return;
-				case "anchor":
-				case "tag":
-				case "space":
-				case "comment":
-				case "newline":
-					doc.start.push(this.sourceToken);
-					return;
-			}
-			const bv = this.startBlockValue(doc);
-			if (bv) this.stack.push(bv);
-			else yield {
-				type: "error",
-				offset: this.offset,
-				message: `Unexpected ${this.type} token in YAML document`,
-				source: this.source
-			};
-		}
-		*scalar(scalar) {
-			if (this.type === "map-value-ind") {
-				const start = getFirstKeyStartProps(getPrevProps(this.peek(2)));
-				let sep;
-				if (scalar.end) {
-					sep = scalar.end;
-					sep.push(this.sourceToken);
-					delete scalar.end;
-				} else sep = [this.sourceToken];
-				const map = {
-					type: "block-map",
-					offset: scalar.offset,
-					indent: scalar.indent,
-					items: [{
-						start,
-						key: scalar,
-						sep
-					}]
-				};
-				this.onKeyLine = true;
-				this.stack[this.stack.length - 1] = map;
-			} else yield* this.lineEnd(scalar);
-		}
-		*blockScalar(scalar) {
-			switch (this.type) {
-				case "space":
-				case "comment":
-				case "newline":
-					scalar.props.push(this.sourceToken);
-					return;
-				case "scalar":
-					scalar.source = this.source;
-					this.atNewLine = true;
-					this.indent = 0;
-					if (this.onNewLine) {
-						let nl = this.source.indexOf("\n") + 1;
-						while (nl !== 0) {
-							this.onNewLine(this.offset + nl);
-							nl = this.source.indexOf("\n", nl) + 1;
-						}
-					}
-					yield* this.pop();
-					break;
-				default:
-					yield* this.pop();
-					yield* this.step();
-			}
-		}
-		*blockMap(map) {
-			const it = map.items[map.items.length - 1];
-			switch (this.type) {
-				case "newline":
-					this.onKeyLine = false;
-					if (it.value) {
-						const end = "end" in it.value ? it.value.end : void 0;
-						if ((Array.isArray(end) ? end[end.length - 1] : void 0)?.type === "comment") end?.push(this.sourceToken);
-						else map.items.push({ start: [this.sourceToken] });
-					} else if (it.sep) it.sep.push(this.sourceToken);
-					else it.start.push(this.sourceToken);
-					return;
-				case "space":
-				case "comment":
-					if (it.value) map.items.push({ start: [this.sourceToken] });
-					else if (it.sep) it.sep.push(this.sourceToken);
-					else {
-						if (this.atIndentedComment(it.start, map.indent)) {
-							const end = map.items[map.items.length - 2]?.value?.end;
-							if (Array.isArray(end)) {
-								arrayPushArray(end, it.start);
-								end.push(this.sourceToken);
-								map.items.pop();
-								return;
-							}
-						}
-						it.start.push(this.sourceToken);
-					}
-					return;
-			}
-			if (this.indent >= map.indent) {
-				const atMapIndent = !this.onKeyLine && this.indent === map.indent;
-				const atNextItem = atMapIndent && (it.sep || it.explicitKey) && this.type !== "seq-item-ind";
-				let start = [];
-				if (atNextItem && it.sep && !it.value) {
-					const nl = [];
-					for (let i = 0; i < it.sep.length; ++i) {
-						const st = it.sep[i];
-						switch (st.type) {
-							case "newline":
-								nl.push(i);
-								break;
-							case "space": break;
-							case "comment":
-								if (st.indent > map.indent) nl.length = 0;
-								break;
-							default: nl.length = 0;
-						}
-					}
-					if (nl.length >= 2) start = it.sep.splice(nl[1]);
-				}
-				switch (this.type) {
-					case "anchor":
-					case "tag":
-						if (atNextItem || it.value) {
-							start.push(this.sourceToken);
-							map.items.push({ start });
-							this.onKeyLine = true;
-						} else if (it.sep) it.sep.push(this.sourceToken);
-						else it.start.push(this.sourceToken);
-						return;
-					case "explicit-key-ind":
-						if (!it.sep && !it.explicitKey) {
-							it.start.push(this.sourceToken);
-							it.explicitKey = true;
-						} else if (atNextItem || it.value) {
-							start.push(this.sourceToken);
-							map.items.push({
-								start,
-								explicitKey: true
-							});
-						} else this.stack.push({
-							type: "block-map",
-							offset: this.offset,
-							indent: this.indent,
-							items: [{
-								start: [this.sourceToken],
-								explicitKey: true
-							}]
-						});
-						this.onKeyLine = true;
-						return;
-					case "map-value-ind":
-						if (it.explicitKey) {
-							if (!it.sep) {
-								if (includesToken(it.start, "newline")) Object.assign(it, {
-									key: null,
-									sep: [this.sourceToken]
-								});
-								else {
-									const start = getFirstKeyStartProps(it.start);
-									this.stack.push({
-										type: "block-map",
-										offset: this.offset,
-										indent: this.indent,
-										items: [{
-											start,
-											key: null,
-											sep: [this.sourceToken]
-										}]
-									});
-								}
-							} else if (it.value) map.items.push({
-								start: [],
-								key: null,
-								sep: [this.sourceToken]
-							});
-							else if (includesToken(it.sep, "map-value-ind")) this.stack.push({
-								type: "block-map",
-								offset: this.offset,
-								indent: this.indent,
-								items: [{
-									start,
-									key: null,
-									sep: [this.sourceToken]
-								}]
-							});
-							else if (isFlowToken(it.key) && !includesToken(it.sep, "newline")) {
-								const start = getFirstKeyStartProps(it.start);
-								const key = it.key;
-								const sep = it.sep;
-								sep.push(this.sourceToken);
-								delete it.key;
-								delete it.sep;
-								this.stack.push({
-									type: "block-map",
-									offset: this.offset,
-									indent: this.indent,
-									items: [{
-										start,
-										key,
-										sep
-									}]
-								});
-							} else if (start.length > 0) it.sep = it.sep.concat(start, this.sourceToken);
-							else it.sep.push(this.sourceToken);
-						} else if (!it.sep) Object.assign(it, {
-							key: null,
-							sep: [this.sourceToken]
-						});
-						else if (it.value || atNextItem) map.items.push({
-							start,
-							key: null,
-							sep: [this.sourceToken]
-						});
-						else if (includesToken(it.sep, "map-value-ind")) this.stack.push({
-							type: "block-map",
-							offset: this.offset,
-							indent: this.indent,
-							items: [{
-								start: [],
-								key: null,
-								sep: [this.sourceToken]
-							}]
-						});
-						else it.sep.push(this.sourceToken);
-						this.onKeyLine = true;
-						return;
-					case "alias":
-					case "scalar":
-					case "single-quoted-scalar":
-					case "double-quoted-scalar": {
-						const fs = this.flowScalar(this.type);
-						if (atNextItem || it.value) {
-							map.items.push({
-								start,
-								key: fs,
-								sep: []
-							});
-							this.onKeyLine = true;
-						} else if (it.sep) this.stack.push(fs);
-						else {
-							Object.assign(it, {
-								key: fs,
-								sep: []
-							});
-							this.onKeyLine = true;
-						}
-						return;
-					}
-					default: {
-						const bv = this.startBlockValue(map);
-						if (bv) {
-							if (bv.type === "block-seq") {
-								if (!it.explicitKey && it.sep && !includesToken(it.sep, "newline")) {
-									yield* this.pop({
-										type: "error",
-										offset: this.offset,
-										message: "Unexpected block-seq-ind on same line with key",
-										source: this.source
-									});
-									return;
-								}
-							} else if (atMapIndent) map.items.push({ start });
-							this.stack.push(bv);
-							return;
-						}
-					}
-				}
-			}
-			yield* this.pop();
-			yield* this.step();
-		}
-		*blockSequence(seq) {
-			const it = seq.items[seq.items.length - 1];
-			switch (this.type) {
-				case "newline":
-					if (it.value) {
-						const end = "end" in it.value ? it.value.end : void 0;
-						if ((Array.isArray(end) ? end[end.length - 1] : void 0)?.type === "comment") end?.push(this.sourceToken);
-						else seq.items.push({ start: [this.sourceToken] });
-					} else it.start.push(this.sourceToken);
-					return;
-				case "space":
-				case "comment":
-					if (it.value) seq.items.push({ start: [this.sourceToken] });
-					else {
-						if (this.atIndentedComment(it.start, seq.indent)) {
-							const end = seq.items[seq.items.length - 2]?.value?.end;
-							if (Array.isArray(end)) {
-								arrayPushArray(end, it.start);
-								end.push(this.sourceToken);
-								seq.items.pop();
-								return;
-							}
-						}
-						it.start.push(this.sourceToken);
-					}
-					return;
-				case "anchor":
-				case "tag":
-					if (it.value || this.indent <= seq.indent) break;
-					it.start.push(this.sourceToken);
-					return;
-				case "seq-item-ind":
-					if (this.indent !== seq.indent) break;
-					if (it.value || includesToken(it.start, "seq-item-ind")) seq.items.push({ start: [this.sourceToken] });
-					else it.start.push(this.sourceToken);
-					return;
-			}
-			if (this.indent > seq.indent) {
-				const bv = this.startBlockValue(seq);
-				if (bv) {
-					this.stack.push(bv);
-					return;
-				}
-			}
-			yield* this.pop();
-			yield* this.step();
-		}
-		*flowCollection(fc) {
-			const it = fc.items[fc.items.length - 1];
-			if (this.type === "flow-error-end") {
-				let top;
-				do {
-					yield* this.pop();
-					top = this.peek(1);
-				} while (top?.type === "flow-collection");
-			} else if (fc.end.length === 0) {
-				switch (this.type) {
-					case "comma":
-					case "explicit-key-ind":
-						if (!it || it.sep) fc.items.push({ start: [this.sourceToken] });
-						else it.start.push(this.sourceToken);
-						return;
-					case "map-value-ind":
-						if (!it || it.value) fc.items.push({
-							start: [],
-							key: null,
-							sep: [this.sourceToken]
-						});
-						else if (it.sep) it.sep.push(this.sourceToken);
-						else Object.assign(it, {
-							key: null,
-							sep: [this.sourceToken]
-						});
-						return;
-					case "space":
-					case "comment":
-					case "newline":
-					case "anchor":
-					case "tag":
-						if (!it || it.value) fc.items.push({ start: [this.sourceToken] });
-						else if (it.sep) it.sep.push(this.sourceToken);
-						else it.start.push(this.sourceToken);
-						return;
-					case "alias":
-					case "scalar":
-					case "single-quoted-scalar":
-					case "double-quoted-scalar": {
-						const fs = this.flowScalar(this.type);
-						if (!it || it.value) fc.items.push({
-							start: [],
-							key: fs,
-							sep: []
-						});
-						else if (it.sep) this.stack.push(fs);
-						else Object.assign(it, {
-							key: fs,
-							sep: []
-						});
-						return;
-					}
-					case "flow-map-end":
-					case "flow-seq-end":
-						fc.end.push(this.sourceToken);
-						return;
-				}
-				const bv = this.startBlockValue(fc);
-				if (bv) this.stack.push(bv);
-				else {
-					yield* this.pop();
-					yield* this.step();
-				}
-			} else {
-				const parent = this.peek(2);
-				if (parent.type === "block-map" && (this.type === "map-value-ind" && parent.indent === fc.indent || this.type === "newline" && !parent.items[parent.items.length - 1].sep)) {
-					yield* this.pop();
-					yield* this.step();
-				} else if (this.type === "map-value-ind" && parent.type !== "flow-collection") {
-					const start = getFirstKeyStartProps(getPrevProps(parent));
-					fixFlowSeqItems(fc);
-					const sep = fc.end.splice(1, fc.end.length);
-					sep.push(this.sourceToken);
-					const map = {
-						type: "block-map",
-						offset: fc.offset,
-						indent: fc.indent,
-						items: [{
-							start,
-							key: fc,
-							sep
-						}]
-					};
-					this.onKeyLine = true;
-					this.stack[this.stack.length - 1] = map;
-				} else yield* this.lineEnd(fc);
-			}
-		}
-		flowScalar(type) {
-			if (this.onNewLine) {
-				let nl = this.source.indexOf("\n") + 1;
-				while (nl !== 0) {
-					this.onNewLine(this.offset + nl);
-					nl = this.source.indexOf("\n", nl) + 1;
-				}
-			}
-			return {
-				type,
-				offset: this.offset,
-				indent: this.indent,
-				source: this.source
-			};
-		}
-		startBlockValue(parent) {
-			switch (this.type) {
-				case "alias":
-				case "scalar":
-				case "single-quoted-scalar":
-				case "double-quoted-scalar": return this.flowScalar(this.type);
-				case "block-scalar-header": return {
-					type: "block-scalar",
-					offset: this.offset,
-					indent: this.indent,
-					props: [this.sourceToken],
-					source: ""
-				};
-				case "flow-map-start":
-				case "flow-seq-start": return {
-					type: "flow-collection",
-					offset: this.offset,
-					indent: this.indent,
-					start: this.sourceToken,
-					items: [],
-					end: []
-				};
-				case "seq-item-ind": return {
-					type: "block-seq",
-					offset: this.offset,
-					indent: this.indent,
-					items: [{ start: [this.sourceToken] }]
-				};
-				case "explicit-key-ind": {
-					this.onKeyLine = true;
-					const start = getFirstKeyStartProps(getPrevProps(parent));
-					start.push(this.sourceToken);
-					return {
-						type: "block-map",
-						offset: this.offset,
-						indent: this.indent,
-						items: [{
-							start,
-							explicitKey: true
-						}]
-					};
-				}
-				case "map-value-ind": {
-					this.onKeyLine = true;
-					const start = getFirstKeyStartProps(getPrevProps(parent));
-					return {
-						type: "block-map",
-						offset: this.offset,
-						indent: this.indent,
-						items: [{
-							start,
-							key: null,
-							sep: [this.sourceToken]
-						}]
-					};
-				}
-			}
-			return null;
-		}
-		atIndentedComment(start, indent) {
-			if (this.type !== "comment") return false;
-			if (this.indent <= indent) return false;
-			return start.every((st) => st.type === "newline" || st.type === "space");
-		}
-		*documentEnd(docEnd) {
-			if (this.type !== "doc-mode") {
-				if (docEnd.end) docEnd.end.push(this.sourceToken);
-				else docEnd.end = [this.sourceToken];
-				if (this.type === "newline") yield* this.pop();
-			}
-		}
-		*lineEnd(token) {
-			switch (this.type) {
-				case "comma":
-				case "doc-start":
-				case "doc-end":
-				case "flow-seq-end":
-				case "flow-map-end":
-				case "map-value-ind":
-					yield* this.pop();
-					yield* this.step();
-					break;
-				case "newline": this.onKeyLine = false;
-				default:
-					if (token.end) token.end.push(this.sourceToken);
-					else token.end = [this.sourceToken];
-					if (this.type === "newline") yield* this.pop();
-			}
-		}
-	};
-	exports.Parser = Parser;
-}));
-// node_modules/yaml/dist/public-api.js
-var require_public_api = __commonJSMin(((exports) => {
-	var composer = require_composer();
-	var Document = require_Document();
-	var errors = require_errors();
-	var log = require_log();
-	var identity = require_identity();
-	var lineCounter = require_line_counter();
-	var parser = require_parser();
-	function parseOptions(options) {
-		const prettyErrors = options.prettyErrors !== false;
-		return {
-			lineCounter: options.lineCounter || prettyErrors && new lineCounter.LineCounter() || null,
-			prettyErrors
-		};
-	}
-	function parseAllDocuments(source, options = {}) {
-		const { lineCounter, prettyErrors } = parseOptions(options);
-		const parser$1 = new parser.Parser(lineCounter?.addNewLine);
-		const composer$1 = new composer.Composer(options);
-		const docs = Array.from(composer$1.compose(parser$1.parse(source)));
-		if (prettyErrors && lineCounter) for (const doc of docs) {
-			doc.errors.forEach(errors.prettifyError(source, lineCounter));
-			doc.warnings.forEach(errors.prettifyError(source, lineCounter));
-		}
-		if (docs.length > 0) return docs;
-		return Object.assign([], { empty: true }, composer$1.streamInfo());
-	}
-	function parseDocument(source, options = {}) {
-		const { lineCounter, prettyErrors } = parseOptions(options);
-		const parser$1 = new parser.Parser(lineCounter?.addNewLine);
-		const composer$1 = new composer.Composer(options);
-		let doc = null;
-		for (const _doc of composer$1.compose(parser$1.parse(source), true, source.length)) if (!doc) doc = _doc;
-		else if (doc.options.logLevel !== "silent") {
-			doc.errors.push(new errors.YAMLParseError(_doc.range.slice(0, 2), "MULTIPLE_DOCS", "Source contains multiple documents; please use YAML.parseAllDocuments()"));
-			break;
-		}
-		if (prettyErrors && lineCounter) {
-			doc.errors.forEach(errors.prettifyError(source, lineCounter));
-			doc.warnings.forEach(errors.prettifyError(source, lineCounter));
-		}
-		return doc;
-	}
-	function parse(src, reviver, options) {
-		let _reviver = void 0;
-		if (typeof reviver === "function") _reviver = reviver;
-		else if (options === void 0 && reviver && typeof reviver === "object") options = reviver;
-		const doc = parseDocument(src, options);
-		if (!doc) return null;
-		doc.warnings.forEach((warning) => log.warn(doc.options.logLevel, warning));
-		if (doc.errors.length > 0) {
-			if (doc.options.logLevel !== "silent") throw doc.errors[0];
-			else doc.errors = [];
-		}
-		return doc.toJS(Object.assign({ reviver: _reviver }, options));
-	}
-	function stringify(value, replacer, options) {
-		let _replacer = null;
-		if (typeof replacer === "function" || Array.isArray(replacer)) _replacer = replacer;
-		else if (options === void 0 && replacer) options = replacer;
-		if (typeof options === "string") options = options.length;
-		if (typeof options === "number") {
-			const indent = Math.round(options);
-			options = indent < 1 ? void 0 : indent > 8 ? { indent: 8 } : { indent };
-		}
-		if (value === void 0) {
-			const { keepUndefined } = options ?? replacer ?? {};
-			if (!keepUndefined) return void 0;
-		}
-		if (identity.isDocument(value) && !_replacer) return value.toString(options);
-		return new Document.Document(value, _replacer, options).toString(options);
-	}
-	exports.parse = parse;
-	exports.parseAllDocuments = parseAllDocuments;
-	exports.parseDocument = parseDocument;
-	exports.stringify = stringify;
-}));
-// src/tags.ts
-var import_dist = __commonJSMin(((exports) => {
-	var composer = require_composer();
-	var Document = require_Document();
-	var Schema = require_Schema();
-	var errors = require_errors();
-	var Alias = require_Alias();
-	var identity = require_identity();
-	var Pair = require_Pair();
-	var Scalar = require_Scalar();
-	var YAMLMap = require_YAMLMap();
-	var YAMLSeq = require_YAMLSeq();
-	require_cst();
-	var lexer = require_lexer();
-	var lineCounter = require_line_counter();
-	var parser = require_parser();
-	var publicApi = require_public_api();
-	var visit = require_visit();
-	exports.Composer = composer.Composer;
-	exports.Document = Document.Document;
-	exports.Schema = Schema.Schema;
-	exports.YAMLError = errors.YAMLError;
-	exports.YAMLParseError = errors.YAMLParseError;
-	exports.YAMLWarning = errors.YAMLWarning;
-	exports.Alias = Alias.Alias;
-	exports.isAlias = identity.isAlias;
-	exports.isCollection = identity.isCollection;
-	exports.isDocument = identity.isDocument;
-	exports.isMap = identity.isMap;
-	exports.isNode = identity.isNode;
-	exports.isPair = identity.isPair;
-	exports.isScalar = identity.isScalar;
-	exports.isSeq = identity.isSeq;
-	exports.Pair = Pair.Pair;
-	exports.Scalar = Scalar.Scalar;
-	exports.YAMLMap = YAMLMap.YAMLMap;
-	exports.YAMLSeq = YAMLSeq.YAMLSeq;
-	exports.Lexer = lexer.Lexer;
-	exports.LineCounter = lineCounter.LineCounter;
-	exports.Parser = parser.Parser;
-	exports.parse = publicApi.parse;
-	exports.parseAllDocuments = publicApi.parseAllDocuments;
-	exports.parseDocument = publicApi.parseDocument;
-	exports.stringify = publicApi.stringify;
-	exports.visit = visit.visit;
-	exports.visitAsync = visit.visitAsync;
-}))();
-const tagKeys = {
-	sourceAmi: "share-encrypted-ami:source-ami",
-	sourceSnapshot: "share-encrypted-ami:source-snapshot",
-	run: "share-encrypted-ami:run",
-	commit: "share-encrypted-ami:commit",
-	kmsKey: "share-encrypted-ami:kms-key",
-	lease: "share-encrypted-ami:lease",
-	lineage: "share-encrypted-ami:lineage",
-	superseded: "share-encrypted-ami:superseded",
-	bootTest: "share-encrypted-ami:boot-test",
-	encryptedCopy: "share-encrypted-ami:encrypted-copy",
-	intermediate: "share-encrypted-ami:intermediate"
-};
-const instanceTag = "share-encrypted-ami:source-instance";
-const endedLease = "ended";
-const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length - 1;
-function toTags(record) {
-	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
-		Key,
-		Value
-	}));
-}
-function tagValue(resource, key) {
-	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
-}
-function isMarked(copy) {
-	return [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
-}
-function mergeTags(source, { users, ours }, most = 50) {
-	const kept = {
-		...users,
-		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
-	};
-	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !Object.hasOwn(kept, Key));
-	const room = Math.max(0, most - Object.keys(kept).length);
-	return {
-		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
-			Key,
-			Value: Value ?? ""
-		})), ...toTags(kept)],
-		dropped: inherited.slice(room).map(({ Key }) => Key ?? "")
-	};
-}
-function joinIds(ids) {
-	let text = "";
-	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
-	return text;
-}
-// src/inputs/tags.ts
-function readTags$1(reader, input, text) {
-	return checkTags(reader, input, /^\{\s*["}]/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text));
-}
-function readJson(reader, input, text) {
-	try {
-		const tags = JSON.parse(text);
-		if (isRecord(tags) && Object.values(tags).every(isText)) return tags;
-		reader.note(input, text, "expected a JSON object whose values are texts in quotes");
-	} catch (error) {
-		reader.note(input, text, `is not JSON: ${error instanceof Error ? error.message : String(error)}`);
-	}
-	return {};
-}
-function readLines(reader, input, text) {
-	const tags = new Map();
-	for (const line of text.split("\n").map((part) => part.trim()).filter(Boolean)) {
-		const at = line.indexOf("=");
-		const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-		const quoted = unquoted(value);
-		if (at < 1) reader.note(input, line, "expected key=value");
-		else if (quoted === void 0 && /,[^,=]+=/.test(value)) reader.note(input, line, `looks like several tags; write each on a line of its own, or, if it is one value, put it in quotes: ${key}="…"`);
-		else tags.set(key, quoted ?? value);
-	}
-	return Object.fromEntries(tags);
-}
-function unquoted(value) {
-	if (!/^(["']).*\1$/.test(value)) return void 0;
-	const { contents, errors } = (0, import_dist.parseDocument)(value, {
-		schema: "failsafe",
-		logLevel: "silent"
-	});
-	return errors.length === 0 && (0, import_dist.isScalar)(contents) && contents.range?.[1] === value.length && isText(contents.value) ? contents.value : void 0;
-}
-function checkTags(reader, input, tags) {
-	for (const [key, value] of Object.entries(tags)) {
-		const shown = `${key}=${value}`;
-		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
-		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
-		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
-		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
-		reader.templateValue(input, value);
-	}
-	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
-	return tags;
-}
-// src/inputs/settings.ts
-const keyAccesses = [
-	"grant",
-	"policy",
-	"existing"
-];
-const credentialSources = [
-	"auto",
-	"oidc",
-	"environment"
-];
-function readSettings(reader, run) {
-	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
-	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
-	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
-	else if (!isRegionName(region)) reader.note("source-region", region, "expected the name of a region, such as us-east-1");
-	const partition = partitionOf(region);
-	const sourceRole = reader.optional("source-role-arn");
-	if (sourceRole !== void 0) {
-		const problem = roleProblem(sourceRole, partition);
-		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
-	}
-	const from = reader.oneOf("credentials", credentialSources);
-	if (from === "oidc" && sourceRole === void 0) reader.note("source-role-arn", "", "is needed with credentials: oidc, which takes none from the environment");
-	const sourceKey = reader.optional("source-kms-key");
-	if (sourceKey !== void 0) {
-		const problem = keyProblem$1(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
-		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
-	}
-	return {
-		source: {
-			region,
-			partition,
-			roleArn: sourceRole,
-			kmsKey: sourceKey,
-			keyAccess: reader.oneOf("source-key-access", keyAccesses)
-		},
-		credentials: {
-			from,
-			roleChaining: reader.flag("role-chaining"),
-			externalId: reader.checked("external-id", reader.optional("external-id"), {
-				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
-				expected: "expected 2 to 1224 letters, digits and +=,.@:/-"
-			}),
-			sessionTags: readSessionTags(reader, run),
-			sessionName: readSessionName(reader, run),
-			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
-			audience: readAudience(reader, partition)
-		},
-		keepIntermediates: reader.flag("keep-intermediates"),
-		maskAccountIds: reader.flag("mask-aws-account-id"),
-		run
-	};
-}
-function readSessionName(reader, run) {
-	const template = fill(reader.template("role-session-name"), runValues(run));
-	if (needsSourceImage(template)) {
-		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
-		return template;
-	}
-	const longest = fill(template, {
-		account: "0".repeat(12),
-		region: "ap-southeast-1",
-		name: "",
-		"source-ami": ""
-	});
-	return reader.checked("role-session-name", template, {
-		fits: () => /^[\w+=,.@-]{2,64}$/.test(longest),
-		expected: "expected 2 to 64 letters, digits and +=,.@-"
-	});
-}
-function readSessionTags(reader, run) {
-	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
-	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
-		const value = fill(template, runValues(run));
-		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
-		const longest = fill(value, {
-			account: "0".repeat(12),
-			region: "ap-southeast-1",
-			name: "",
-			"source-ami": ""
-		});
-		return [key, reader.checked("role-session-tags", value, {
-			fits: () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
-			expected: "expected at most 256 letters, digits, spaces and _.:/=+-@"
-		})];
-	}));
-}
-function readAudience(reader, partition) {
-	const audience = reader.text("oidc-audience");
-	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
-}
-// src/packer.ts
-function amiFromManifest(text, { region, build }) {
-	const manifest = parse(text);
-	const lastRun = manifest.last_run_uuid;
-	if (typeof lastRun !== "string" || !Array.isArray(manifest.builds)) throw new Error("it is no manifest of Packer: it has no builds and last_run_uuid");
-	const all = manifest.builds.flatMap((one) => artifactsOf(one, lastRun));
-	if (all.length === 0) throw new Error(`its last run (${lastRun}) has no AMI`);
-	const artifacts = all.filter((artifact) => build === void 0 || artifact.build === build);
-	if (artifacts.length === 0) throw new Error(`its last run has no AMI of a build named ${build}; it made ${listOf(all)}`);
-	const here = artifacts.filter((artifact) => artifact.region === region);
-	const [amiId, ...more] = new Set(here.map((artifact) => artifact.amiId));
-	if (amiId === void 0) throw new Error(`its last run made no AMI in source-region ${region}; it made ${listOf(artifacts)}`);
-	if (more.length > 0) throw new Error(`its last run made ${more.length + 1} AMIs in ${region}, and one can be shared at a time; name one build in packer-build: ${listOf(here)}`);
-	return amiId;
-}
-function listOf(artifacts) {
-	return artifacts.map(({ build, region, amiId }) => `${region}:${amiId} (${build || "without a name"})`).join(", ");
-}
-function parse(text) {
-	const value = parseJson(text);
-	if (!isRecord(value)) throw new Error("it is not a JSON object");
-	return value;
-}
-function artifactsOf(build, run) {
-	if (typeof build !== "object" || build === null) return [];
-	const { name, packer_run_uuid, artifact_id } = build;
-	if (packer_run_uuid !== run || typeof artifact_id !== "string") return [];
-	return artifact_id.split(",").flatMap((artifact) => {
-		const [region, amiId, ...more] = artifact.trim().split(":");
-		return region !== void 0 && amiId !== void 0 && more.length === 0 && /^ami-[0-9a-f]+$/.test(amiId) ? [{
-			build: isText(name) ? name : "",
-			region,
-			amiId
-		}] : [];
-	});
-}
-// src/inputs/source-image.ts
-const sourceInputs = [
-	"ami-id",
-	"ami-name",
-	"ami-ssm-parameter",
-	"packer-manifest",
-	"instance-id"
-];
-const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
-function readSourceImage(reader, { optional, ...manifest }) {
-	const noReboot = reader.flag("no-reboot");
-	const build = reader.optional("packer-build");
-	if (build !== void 0 && reader.text("packer-manifest") === "") reader.note("packer-build", build, "needs packer-manifest");
-	const given = sourceInputs.filter((name) => reader.text(name) !== "");
-	const [name] = given;
-	if (name === void 0 && optional) return {
-		by: "id",
-		id: ""
-	};
-	if (name === void 0 || given.length > 1) {
-		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
-		return {
-			by: "id",
-			id: ""
-		};
-	}
-	const value = reader.text(name);
-	const fitting = (fits, expected) => reader.checked(name, value, {
-		fits,
-		expected
-	});
-	const checked = (pattern, expected) => fitting((text) => pattern.test(text), expected);
-	return {
-		"ami-id": () => ({
-			by: "id",
-			id: fitting(isImageId, "expected the ID of an AMI, such as ami-0123456789abcdef0")
-		}),
-		"ami-name": () => ({
-			by: "name",
-			pattern: checked(/^.{1,128}$/, "an AMI name has at most 128 characters")
-		}),
-		"ami-ssm-parameter": () => ({
-			by: "ssm-parameter",
-			name: checked(/^[\w.:/-]{1,2048}$/, "expected the name or the ARN of an SSM parameter")
-		}),
-		"instance-id": () => ({
-			by: "instance",
-			id: checked(instanceId, "expected the ID of an instance, such as i-0123456789abcdef0"),
-			noReboot
-		}),
-		"packer-manifest": () => ({
-			by: "id",
-			id: readManifest(reader, value, {
-				...manifest,
-				build
-			})
-		})
-	}[name]();
-}
-function readSourceOwners(reader) {
-	const owners = reader.list("source-owners");
-	if (owners.length === 0) reader.note("source-owners", reader.text("source-owners"), "names no owner");
-	for (const owner of owners) if (!accountId.test(owner) && ![
-		"self",
-		"amazon",
-		"aws-marketplace"
-	].includes(owner)) reader.note("source-owners", owner, "expected self, account IDs, amazon or aws-marketplace");
-	return owners;
-}
-function readManifest(reader, path, { region, build, readFile }) {
-	try {
-		return amiFromManifest(readFile(path, maxInputFileBytes), {
-			region,
-			build
-		});
-	} catch (error) {
-		reader.note("packer-manifest", path, error instanceof Error ? error.message : String(error));
-		return "";
-	}
-}
-// src/inputs/places.ts
-function readPlaces(reader, name) {
-	const patterns = reader.list(name).map((item) => {
-		const [account = "", region = "", ...rest] = item.split("/");
-		if (!((account === "*" || accountId.test(account)) && (region === "*" || isRegionName(region))) || rest.length > 0) reader.note(name, item, "expected account/region, such as 999999999999/eu-west-1, 999999999999/* or */eu-west-1");
-		return {
-			account,
-			region
-		};
-	});
-	const fits = (pattern, value) => pattern === "*" || pattern === value;
-	return ({ account, region }) => patterns.some((one) => fits(one.account, account) && fits(one.region, region));
-}
-// src/inputs/target-entries.ts
-const entryFields = [
-	"account",
-	"region",
-	"role-arn",
-	"kms-key",
-	"ami-name",
-	"tags",
-	"optional"
-];
-const entryForm = "{account, region, role-arn?, kms-key?, ami-name?, tags?, optional?}";
-function readTargetEntries(reader) {
-	const text = reader.raw("targets");
-	if (text.trim() === "") return [];
-	const { entries, problem } = parseEntries(text);
-	if (problem !== void 0) {
-		reader.note("targets", text, problem);
-		return [];
-	}
-	if (!Array.isArray(entries)) {
-		reader.note("targets", text, `expected a YAML list of ${entryForm}`);
-		return [];
-	}
-	return entries.flatMap((entry, index) => readTargetEntry(reader, `targets[${index}]`, entry) ?? []);
-}
-function parseEntries(text) {
-	try {
-		const document = (0, import_dist.parseDocument)(text, {
-			schema: "failsafe",
-			logLevel: "error"
-		});
-		const [error] = document.errors;
-		if (error !== void 0) return { problem: `is not YAML: ${error.message.split("\n")[0]}` };
-		let anchored;
-		(0, import_dist.visit)(document, { Node(_, node) {
-			anchored ??= (0, import_dist.isAlias)(node) ? `*${node.source}` : "anchor" in node && node.anchor ? `&${node.anchor}` : void 0;
-		} });
-		if (anchored !== void 0) return { problem: `YAML anchors and aliases (${anchored}) are not taken; write each target out` };
-		return { entries: document.toJS() };
-	} catch (error) {
-		return { problem: `is not YAML: ${String(error)}` };
-	}
-}
-function readTargetEntry(reader, input, entry) {
-	if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
-		reader.note(input, String(entry), `expected ${entryForm}`);
-		return;
-	}
-	const found = reader.noted;
-	const fields = new Map(Object.entries(entry));
-	checkFields(reader, input, fields);
-	const tags = fields.has("tags") ? readEntryTags(reader, `${input}.tags`, fields.get("tags")) : void 0;
-	if (reader.noted > found) return void 0;
-	return {
-		...Object.fromEntries(fields),
-		...tags && { tags }
-	};
-}
-function checkFields(reader, input, fields) {
-	for (const [field, value] of fields) if (!entryFields.includes(field)) reader.note(`${input}.${field}`, String(value), `is not known here; there are ${entryFields.join(", ")}`);
-	else if (field !== "tags" && typeof value !== "string") reader.note(`${input}.${field}`, JSON.stringify(value), "expected text");
-	for (const field of ["account", "region"]) if (!fields.has(field)) reader.note(`${input}.${field}`, "", "is needed");
-	const optional = fields.get("optional") ?? "false";
-	if (typeof optional === "string" && !["true", "false"].includes(optional)) reader.note(`${input}.optional`, optional, "expected true or false");
-}
-function readEntryTags(reader, input, value) {
-	if (typeof value === "string") return readTags$1(reader, input, value);
-	const pairs = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : void 0;
-	if (pairs === void 0 || pairs.some(([, text]) => typeof text !== "string")) {
-		reader.note(input, JSON.stringify(value), "expected a mapping of keys to values, or key=value lines");
-		return {};
-	}
-	return checkTags(reader, input, Object.fromEntries(pairs));
-}
-// src/inputs/targets.ts
-function readTargets(reader, within, run) {
-	const listed = listTargets(reader, within);
-	const isExcluded = readPlaces(reader, "exclude-targets");
-	const entries = listed.filter(({ everyRegion, ...entry }) => everyRegion === void 0 ? !isExcluded(entry) : !isExcluded({
-		...entry,
-		region: "*"
-	}));
-	if (entries.length === 0 && listed.length > 0) reader.note("exclude-targets", reader.text("exclude-targets"), "leaves no target");
-	const shared = {
-		"role-arn": reader.optional("target-role-arn"),
-		"kms-key": reader.text("target-kms-key"),
-		"ami-name": reader.text("target-ami-name"),
-		tags: readTags$1(reader, "tags", reader.text("tags")),
-		isOptional: readPlaces(reader, "optional-targets")
-	};
-	return entries.map((entry) => readTarget$1(reader, {
-		entry,
-		shared,
-		partition: within.partition,
-		run
-	}));
-}
-function listTargets(reader, within) {
-	const accounts = reader.list("target-accounts");
-	const entries = readTargetEntries(reader);
-	checkLists(reader, entries);
-	const regions = reader.list("target-regions");
-	const isAll = regions.includes("all");
-	if (isAll && regions.length > 1) reader.note("target-regions", "all", "stands for every region that is enabled; name no other beside it");
-	const named = regions.map((region) => ({ region }));
-	const regionsOf = (account) => isAll ? enabledIn(account, within) : named;
-	const pairs = accounts.reduce((sum, account) => sum + regionsOf(account).length, entries.length);
-	if (pairs > maxTargets) {
-		reader.note("target-accounts", `${pairs} pairs of account and region`, `expected at most ${maxTargets} targets`);
-		return [];
-	}
-	const byPlace = new Map();
-	for (const account of accounts) for (const one of regionsOf(account)) byPlace.set(`${account}/${one.region}`, {
-		account,
-		...one
-	});
-	const seen = new Set();
-	for (const entry of entries) {
-		const place = `${entry.account}/${entry.region}`;
-		if (seen.has(place)) reader.note("targets", place, "is named twice");
-		seen.add(place);
-		byPlace.set(place, {
-			...byPlace.get(place),
-			...entry
-		});
-	}
-	return [...byPlace.values()];
-}
-function checkLists(reader, entries) {
-	const [noAccounts, noRegions] = [reader.text("target-accounts") === "", reader.text("target-regions") === ""];
-	if (noAccounts !== noRegions) {
-		const [lacking, given] = noAccounts ? ["target-accounts", "target-regions"] : ["target-regions", "target-accounts"];
-		reader.note(lacking, "", `is needed beside ${given}: the targets are every account × every region`);
-	} else if (noAccounts && entries.length === 0 && reader.text("targets") === "") reader.note("target-accounts", "", "expected target-accounts with target-regions, or targets");
-}
-function enabledIn(account, { region, enabled }) {
-	const known = enabled?.get(account) ?? { problem: void 0 };
-	if ("regions" in known) return known.regions.map((one) => ({ region: one }));
-	return [{
-		region,
-		everyRegion: { problem: known.problem }
-	}];
-}
-const noImageName = "an AMI's name has 3 to 128 letters, digits, spaces and ()[]./-'@_";
-const maxTargets = 1e5;
-function readTarget$1(reader, { entry, shared, partition, run }) {
-	const { account, region, everyRegion } = entry;
-	const values = {
-		account,
-		region,
-		...runValues(run)
-	};
-	const check = (input, value, problem) => {
-		if (problem !== void 0) reader.note(input, value, problem);
-	};
-	const from = (field) => entry[field] === void 0 ? `target-${field}` : `targets ${account}/${region} ${field}`;
-	const template = (field) => reader.templateValue(from(field), entry[field] ?? shared[field]);
-	check("target-accounts", account, accountId.test(account) ? void 0 : "expected a 12-digit account ID");
-	check("target-regions", region, regionProblem(region, partition));
-	const role = reader.templateValue(from("role-arn"), entry["role-arn"] ?? shared["role-arn"]);
-	const roleArn = role === void 0 ? void 0 : fill(role, values);
-	if (roleArn !== void 0 && !needsSourceImage(roleArn) && accountId.test(account)) check(from("role-arn"), roleArn, roleProblem(roleArn, partition, account));
-	if (roleArn !== void 0 && needsSourceImage(roleArn) && everyRegion !== void 0) check(from("role-arn"), roleArn, "{name} and {source-ami} are not known yet when regions are read (target-regions: all)");
-	const kmsKey = fill(template("kms-key"), values);
-	if (!needsSourceImage(kmsKey)) check(from("kms-key"), kmsKey, kmsKey === "" ? "is needed: the key in the target account and region" : keyProblem$1(kmsKey, region, account));
-	const amiName = template("ami-name");
-	const couldName = isImageName(fill(amiName, {
-		...values,
-		...shortestSource
-	}));
-	if (unknownPlaceholders(amiName).length === 0) check(from("ami-name"), amiName, couldName ? void 0 : noImageName);
-	const optional = entry.optional === "true" || entry.optional === void 0 && shared.isOptional(entry);
-	return {
-		account,
-		region,
-		roleArn,
-		kmsKey,
-		amiName,
-		tags: {
-			...shared.tags,
-			...entry.tags
-		},
-		optional,
-		everyRegion
-	};
-}
-function regionProblem(region, partition) {
-	if (!isRegionName(region)) return "expected the name of a region, such as eu-west-1";
-	if (isUnknownPartition(region)) return unknownPartition;
-	const own = partitionOf(region);
-	if (own !== partition) return `is in partition ${own}, the source region in ${partition}: AWS copies nothing from one partition to another`;
-}
-// src/inputs.ts
-const routes = [
-	"auto",
-	"register",
-	"copy"
-];
-const onExistings = [
-	"reuse",
-	"fail",
-	"replace"
-];
-const topologies = ["direct", "regional-hub"];
-function readInputs(get, run, { readFile = readTextFile, enabled } = {}) {
-	const reader = new Reader(get);
-	const settings = readSettings(reader, run);
-	const { region, partition } = settings.source;
-	const sweep = reader.flag("sweep");
-	const request = {
-		...settings,
-		image: readSourceImage(reader, {
-			region,
-			readFile,
-			optional: sweep
-		}),
-		sourceOwners: readSourceOwners(reader),
-		allRegions: reader.list("target-regions").includes("all"),
-		targets: readTargets(reader, {
-			region,
-			partition,
-			enabled
-		}, run),
-		description: readDescription(reader, run),
-		route: reader.oneOf("route", routes),
-		allowLostBilling: reader.flag("allow-lost-billing"),
-		onExisting: reader.oneOf("on-existing", onExistings),
-		copyTags: reader.flag("copy-tags"),
-		intermediateTags: readIntermediateTags(reader),
-		publication: readPublication(reader, partition, run),
-		topology: reader.oneOf("topology", topologies),
-		hubKmsKey: readHubKey(reader, region, run),
-		dryRun: reader.flag("dry-run"),
-		expectPlan: readExpectedPlan(reader, readFile),
-		sweep,
-		onProblem: reader.oneOf("on-problem", ["fail", "skip"]),
-		failFast: reader.flag("fail-fast"),
-		keyPreflight: reader.oneOf("key-preflight", ["fail", "warn"]),
-		maxParallel: reader.whole("max-parallel", 1, 1e3),
-		copyMinutes: readCopyMinutes(reader),
-		pollSeconds: reader.whole("poll-interval", 1, 3600),
-		timeoutMinutes: reader.whole("timeout-minutes", 1, 7200)
-	};
-	if (sweep) checkSweep(reader, request);
-	if (request.failFast && request.onProblem === "skip") reader.note("on-problem", "skip", "cannot be had with fail-fast, which stops all targets at the first failure");
-	if (reader.problems.length > 0) throw new InputError(reader.problems);
-	return request;
-}
-function readDescription(reader, run) {
-	const template = reader.templateValue("target-ami-description", reader.optional("target-ami-description"));
-	const values = {
-		...runValues(run),
-		...shortestTarget,
-		...shortestSource
-	};
-	return reader.checked("target-ami-description", template, {
-		fits: (text) => isImageDescription(fill(text, values)),
-		expected: "an AMI description has at most 255 ASCII characters"
-	});
-}
-function readIntermediateTags(reader) {
-	const text = reader.optional("intermediate-tags");
-	return text === void 0 ? void 0 : readTags$1(reader, "intermediate-tags", text);
-}
-function readHubKey(reader, sourceRegion, run) {
-	const template = reader.templateValue("hub-kms-key", reader.optional("hub-kms-key"));
-	if (template === void 0) return void 0;
-	const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
-	const problem = needsSourceImage(template) ? "it cannot hold {name} or {source-ami}" : keyProblem$1(fill(template, {
-		...shortestTarget,
-		...runValues(run),
-		region
-	}), region, void 0);
-	if (problem !== void 0 && unknownPlaceholders(template).length === 0) reader.note("hub-kms-key", template, problem);
-	return template;
-}
-function checkSweep(reader, { dryRun, expectPlan, targets }) {
-	if (dryRun) reader.note("dry-run", "true", "cannot be had with sweep, which takes back what it finds");
-	if (expectPlan !== void 0) reader.note("expect-plan-digest", expectPlan.digest, "a sweep has no plan");
-	for (const { roleArn = "" } of targets) if (needsSourceImage(roleArn)) reader.note("target-role-arn", roleArn, "{name} and {source-ami} are not known in a sweep");
-}
-function readCopyMinutes(reader) {
-	if (reader.text("copy-duration-minutes") === "") return void 0;
-	const minutes = reader.whole("copy-duration-minutes", 15, 2880);
-	if (minutes % 15 !== 0) reader.note("copy-duration-minutes", String(minutes), "expected a multiple of 15");
-	return minutes;
 }
 // node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
 var state, emitWarningIfUnsupportedVersion$1;
@@ -17517,10 +10238,339 @@ var init_httpAuthSchemes = __esmMin((() => {
 	init_clock_skew_defaults();
 	resolveAwsSdkSigV4Config = bindResolveAwsSdkSigV4Config(DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION);
 }));
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
+var signatureV4CrtContainer;
+var init_signature_v4_crt_container = __esmMin((() => {
+	signatureV4CrtContainer = { CrtSignerV4: null };
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
+function getCredentialsWithoutSessionToken(credentials) {
+	return {
+		accessKeyId: credentials.accessKeyId,
+		secretAccessKey: credentials.secretAccessKey,
+		expiration: credentials.expiration
+	};
+}
+function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
+	const currentCredentialProvider = privateAccess.credentialProvider;
+	privateAccess.credentialProvider = () => {
+		privateAccess.credentialProvider = currentCredentialProvider;
+		return Promise.resolve(credentialsWithoutSessionToken);
+	};
+}
+var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
+var init_SignatureV4SignWithCredentials = __esmMin((() => {
+	init_dist_es$12();
+	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
+	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
+	SignatureV4SignWithCredentials = class extends SignatureV4 {
+		async signWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
+			const privateAccess = this;
+			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
+			return privateAccess.signRequest(requestToSign, options ?? {});
+		}
+		async presignWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			delete requestToSign.headers[SESSION_TOKEN_HEADER];
+			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			requestToSign.query = requestToSign.query ?? {};
+			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			setSingleOverride(this, credentialsWithoutSessionToken);
+			return this.presign(requestToSign, options);
+		}
+	};
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
+var SignatureV4MultiRegion;
+var init_SignatureV4MultiRegion = __esmMin((() => {
+	init_dist_es$12();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+	SignatureV4MultiRegion = class {
+		sigv4aSigner;
+		sigv4Signer;
+		signerOptions;
+		static sigv4aDependency() {
+			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
+			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
+			return "none";
+		}
+		constructor(options) {
+			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
+			this.signerOptions = options;
+		}
+		async sign(requestToSign, options = {}) {
+			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
+			return this.sigv4Signer.sign(requestToSign, options);
+		}
+		async signWithCredentials(requestToSign, credentials, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
+				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
+		}
+		async presign(originalRequest, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
+				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.presign(originalRequest, options);
+		}
+		async presignWithCredentials(originalRequest, credentials, options = {}) {
+			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
+			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
+		}
+		getSigv4aSigner() {
+			if (!this.sigv4aSigner) {
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
+				if (this.signerOptions.runtime === "node") {
+					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
+						...this.signerOptions,
+						signingAlgorithm: 1
+					});
+					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+				} else {
+					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
+					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+				}
+			}
+			return this.sigv4aSigner;
+		}
+	};
+}));
+// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
+var init_dist_es$11 = __esmMin((() => {
+	init_SignatureV4MultiRegion();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+}));
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
+init_endpoints();
+const q$2 = "ref";
+const a$7 = -1;
+const b$7 = true;
+const c$7 = "isSet";
+const d$7 = "PartitionResult";
+const e$7 = "booleanEquals";
+const f$7 = "stringEquals";
+const g$7 = "getAttr";
+const h$7 = "us-east-1";
+const i$7 = "sigv4";
+const j$7 = "sts";
+const k$7 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const l$2 = { [q$2]: "Endpoint" };
+const m$2 = { [q$2]: "Region" };
+const n$2 = { [q$2]: d$7 };
+const o$2 = {};
+const p$2 = [m$2];
+const _data$7 = {
+	conditions: [
+		[c$7, [l$2]],
+		[c$7, p$2],
+		[
+			"aws.partition",
+			p$2,
+			d$7
+		],
+		[e$7, [{ [q$2]: "UseFIPS" }, b$7]],
+		[e$7, [{ [q$2]: "UseDualStack" }, b$7]],
+		[f$7, [m$2, "aws-global"]],
+		[e$7, [{ [q$2]: "UseGlobalEndpoint" }, b$7]],
+		[f$7, [m$2, "eu-central-1"]],
+		[e$7, [{
+			fn: g$7,
+			argv: [n$2, "supportsDualStack"]
+		}, b$7]],
+		[e$7, [{
+			fn: g$7,
+			argv: [n$2, "supportsFIPS"]
+		}, b$7]],
+		[f$7, [m$2, "ap-south-1"]],
+		[f$7, [m$2, "eu-north-1"]],
+		[f$7, [m$2, "eu-west-1"]],
+		[f$7, [m$2, "eu-west-2"]],
+		[f$7, [m$2, "eu-west-3"]],
+		[f$7, [m$2, "sa-east-1"]],
+		[f$7, [m$2, h$7]],
+		[f$7, [m$2, "us-east-2"]],
+		[f$7, [m$2, "us-west-2"]],
+		[f$7, [m$2, "us-west-1"]],
+		[f$7, [m$2, "ca-central-1"]],
+		[f$7, [m$2, "ap-southeast-1"]],
+		[f$7, [m$2, "ap-northeast-1"]],
+		[f$7, [m$2, "ap-southeast-2"]],
+		[f$7, [{
+			fn: g$7,
+			argv: [n$2, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$7],
+		["https://sts.amazonaws.com", { authSchemes: [{
+			name: i$7,
+			signingName: j$7,
+			signingRegion: h$7
+		}] }],
+		[k$7, { authSchemes: [{
+			name: i$7,
+			signingName: j$7,
+			signingRegion: "{Region}"
+		}] }],
+		[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[l$2, o$2],
+		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+		[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://sts.{Region}.amazonaws.com", o$2],
+		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
+		[a$7, "FIPS is enabled but this partition does not support FIPS"],
+		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+		[a$7, "DualStack is enabled but this partition does not support DualStack"],
+		[k$7, o$2],
+		[a$7, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$7 = 2;
+const nodes$7 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	30,
+	3,
+	1,
+	4,
+	100000014,
+	2,
+	5,
+	100000014,
+	3,
+	25,
+	6,
+	4,
+	24,
+	7,
+	5,
+	100000001,
+	8,
+	6,
+	9,
+	100000013,
+	7,
+	100000001,
+	10,
+	10,
+	100000001,
+	11,
+	11,
+	100000001,
+	12,
+	12,
+	100000001,
+	13,
+	13,
+	100000001,
+	14,
+	14,
+	100000001,
+	15,
+	15,
+	100000001,
+	16,
+	16,
+	100000001,
+	17,
+	17,
+	100000001,
+	18,
+	18,
+	100000001,
+	19,
+	19,
+	100000001,
+	20,
+	20,
+	100000001,
+	21,
+	21,
+	100000001,
+	22,
+	22,
+	100000001,
+	23,
+	23,
+	100000001,
+	100000002,
+	8,
+	100000011,
+	100000012,
+	4,
+	28,
+	26,
+	9,
+	27,
+	100000010,
+	24,
+	100000008,
+	100000009,
+	8,
+	29,
+	100000007,
+	9,
+	100000006,
+	100000007,
+	3,
+	100000003,
+	31,
+	4,
+	100000004,
+	100000005
+]);
+const bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$7 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS",
+		"UseGlobalEndpoint"
+	]
+});
+const defaultEndpointResolver$7 = (endpointParams, context = {}) => {
+	return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
+init_dist_es$11();
 init_client$1();
-const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
+init_endpoints();
+const createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
+	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
+	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
+	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
+	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
+	return Object.assign(defaultParameters, endpointParameters);
+};
+const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
 	return {
 		operation: getSmithyContext(context).operation,
 		region: await normalizeProvider$1(config.region)() || (() => {
@@ -17528,11 +10578,12 @@ const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input
 		})()
 	};
 };
+const defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
 function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
-			name: "ec2",
+			name: "sts",
 			region: authParameters.region
 		},
 		propertiesExtractor: (config, context) => ({ signingProperties: {
@@ -17541,26 +10592,97 @@ function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 		} })
 	};
 }
-const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
+function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4a",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
+	return { schemeId: "smithy.api#noAuth" };
+}
+const createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
+		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
+		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
+		const options = [];
+		for (const scheme of authSchemes) {
+			const { name: resolvedName, properties = {}, ...rest } = scheme;
+			const name = resolvedName.toLowerCase();
+			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
+			let schemeId;
+			if (name === "sigv4a") {
+				schemeId = "aws.auth#sigv4a";
+				const sigv4Present = authSchemes.find((s) => {
+					const name = s.name.toLowerCase();
+					return name !== "sigv4a" && name.startsWith("sigv4");
+				});
+				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
+			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
+			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
+			const createOption = createHttpAuthOptionFunctions[schemeId];
+			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
+			const option = createOption(authParameters);
+			option.schemeId = schemeId;
+			option.signingProperties = {
+				...option.signingProperties || {},
+				...rest,
+				...properties
+			};
+			options.push(option);
+		}
+		return options;
+	};
+	return endpointRuleSetHttpAuthSchemeProvider;
+};
+const _defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
+		case "AssumeRoleWithSAML":
+			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+			break;
+		case "AssumeRoleWithWebIdentity":
+			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+			break;
+		default:
+			options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 	}
 	return options;
 };
+const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$7, _defaultSTSHttpAuthSchemeProvider$1, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$7,
+	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
+	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$4
+});
 const resolveHttpAuthSchemeConfig$7 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
-	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
+	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$7 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		defaultSigningName: "ec2"
+		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
+		defaultSigningName: "sts"
 	});
 };
 const commonParams$7 = {
+	UseGlobalEndpoint: {
+		type: "builtInParams",
+		name: "useGlobalEndpoint"
+	},
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -17578,8 +10700,8 @@ const commonParams$7 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-ec2/package.json
-var version$5 = "3.1169.0";
+// node_modules/@aws-sdk/client-sts/package.json
+var version$6 = "3.1173.0";
 // node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
@@ -17624,7 +10746,7 @@ var dist_es_exports$7 = __exportAll({
 	ENV_SESSION: () => ENV_SESSION,
 	fromEnv: () => fromEnv
 });
-var init_dist_es$11 = __esmMin((() => {
+var init_dist_es$10 = __esmMin((() => {
 	init_fromEnv();
 }));
 // node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
@@ -18014,7 +11136,7 @@ var dist_es_exports$6 = __exportAll({
 	httpRequest: () => httpRequest,
 	providerConfigFromInit: () => providerConfigFromInit
 });
-var init_dist_es$10 = __esmMin((() => {
+var init_dist_es$9 = __esmMin((() => {
 	init_fromContainerMetadata();
 	init_fromInstanceMetadata();
 	init_RemoteProviderInit();
@@ -18461,7 +11583,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 	};
 }));
 // node_modules/@smithy/node-http-handler/dist-es/index.js
-var init_dist_es$9 = __esmMin((() => {
+var init_dist_es$8 = __esmMin((() => {
 	init_node_http_handler();
 	init_protocols$1();
 	init_get_transformed_headers();
@@ -18558,7 +11680,7 @@ var AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, DEFAULT_LINK_LOCAL_HOST, AWS_CONTAIN
 var init_fromHttp = __esmMin((() => {
 	init_client();
 	init_config$1();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_checkUrl();
 	init_requestHelpers();
 	init_retry_wrapper();
@@ -18616,16 +11738,16 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 }));
 // node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
 var dist_es_exports$5 = __exportAll({ fromHttp: () => fromHttp });
-var init_dist_es$8 = __esmMin((() => {
+var init_dist_es$7 = __esmMin((() => {
 	init_fromHttp();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
 init_config$1();
 const remoteProvider = async (init) => {
-	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
 	if (process.env[ENV_CMDS_RELATIVE_URI] || process.env[ENV_CMDS_FULL_URI]) {
 		init.logger?.debug("@aws-sdk/credential-provider-node - remoteProvider::fromHttp/fromContainerMetadata");
-		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
+		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
 		return chain(fromHttp(init), fromContainerMetadata(init));
 	}
 	if (process.env["AWS_EC2_METADATA_DISABLED"] && process.env["AWS_EC2_METADATA_DISABLED"] !== "false") return async () => {
@@ -18708,7 +11830,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
@@ -18727,7 +11849,7 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateToken":
-				options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 		}
@@ -18768,7 +11890,7 @@ var init_EndpointParameters$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/package.json
-var version$4 = "3.998.3";
+var version$5 = "3.998.3";
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
 var ProtocolLib;
 var init_ProtocolLib = __esmMin((() => {
@@ -19245,7 +12367,7 @@ var init_xml_parser = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/xml-builder/dist-es/index.js
-var init_dist_es$7 = __esmMin((() => {
+var init_dist_es$6 = __esmMin((() => {
 	init_xml_parser();
 }));
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
@@ -19300,7 +12422,7 @@ function writeKey(obj) {
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/xml/XmlShapeDeserializer.js
 var XmlShapeDeserializer;
 var init_XmlShapeDeserializer = __esmMin((() => {
-	init_dist_es$7();
+	init_dist_es$6();
 	init_client$1();
 	init_protocols$1();
 	init_schema();
@@ -19718,68 +12840,68 @@ var init_protocols = __esmMin((() => {
 	init_AwsEc2QueryProtocol();
 	init_AwsQueryProtocol();
 	init_QueryShapeSerializer();
-	init_dist_es$7();
+	init_dist_es$6();
 	init_client$1();
 	init_ConfigurableSerdeContext();
 	init_XmlShapeDeserializer();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
-var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
+var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
-	k$7 = "ref";
-	a$7 = -1;
-	b$7 = true;
-	c$7 = "isSet";
-	d$7 = "PartitionResult";
-	e$7 = "booleanEquals";
-	f$7 = "getAttr";
-	g$7 = { [k$7]: "Endpoint" };
-	h$7 = { [k$7]: d$7 };
-	i$7 = {};
-	j$7 = [{ [k$7]: "Region" }];
-	_data$7 = {
+	k$6 = "ref";
+	a$6 = -1;
+	b$6 = true;
+	c$6 = "isSet";
+	d$6 = "PartitionResult";
+	e$6 = "booleanEquals";
+	f$6 = "getAttr";
+	g$6 = { [k$6]: "Endpoint" };
+	h$6 = { [k$6]: d$6 };
+	i$6 = {};
+	j$6 = [{ [k$6]: "Region" }];
+	_data$6 = {
 		conditions: [
-			[c$7, [g$7]],
-			[c$7, j$7],
+			[c$6, [g$6]],
+			[c$6, j$6],
 			[
 				"aws.partition",
-				j$7,
-				d$7
+				j$6,
+				d$6
 			],
-			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
-			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsDualStack"]
-			}, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsFIPS"]
-			}, b$7]],
+			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
+			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsDualStack"]
+			}, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsFIPS"]
+			}, b$6]],
 			["stringEquals", [{
-				fn: f$7,
-				argv: [h$7, "name"]
+				fn: f$6,
+				argv: [h$6, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$7],
-			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$7, i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://oidc.{Region}.amazonaws.com", i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "FIPS is enabled but this partition does not support FIPS"],
-			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "DualStack is enabled but this partition does not support DualStack"],
-			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "Invalid Configuration: Missing Region"]
+			[a$6],
+			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$6, i$6],
+			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://oidc.{Region}.amazonaws.com", i$6],
+			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "FIPS is enabled but this partition does not support FIPS"],
+			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "DualStack is enabled but this partition does not support DualStack"],
+			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$7 = 2;
-	nodes$7 = new Int32Array([
+	root$6 = 2;
+	nodes$6 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -19823,15 +12945,15 @@ var init_bdd$3 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
+	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
-var cache$7, defaultEndpointResolver$7;
+var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$3();
-	cache$7 = new EndpointCache({
+	cache$6 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -19840,8 +12962,8 @@ var init_endpointResolver$3 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
-		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
+	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
+		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -20379,7 +13501,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOOIDCHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -20416,7 +13538,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_runtimeConfig_shared$3();
 	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -20438,7 +13560,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$4
+				clientVersion: version$5
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -20783,7 +13905,7 @@ var init_fromSso = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/token-providers/dist-es/index.js
-var init_dist_es$6 = __esmMin((() => {
+var init_dist_es$5 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
 	init_config$1();
@@ -20803,7 +13925,7 @@ function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
@@ -20822,7 +13944,7 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "GetRoleCredentials":
-				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 		}
@@ -20863,62 +13985,62 @@ var init_EndpointParameters$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
-var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
+var k$5, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
-	k$6 = "ref";
-	a$6 = -1;
-	b$6 = true;
-	c$6 = "isSet";
-	d$6 = "PartitionResult";
-	e$6 = "booleanEquals";
-	f$6 = "getAttr";
-	g$6 = { [k$6]: "Endpoint" };
-	h$6 = { [k$6]: d$6 };
-	i$6 = {};
-	j$6 = [{ [k$6]: "Region" }];
-	_data$6 = {
+	k$5 = "ref";
+	a$5 = -1;
+	b$5 = true;
+	c$5 = "isSet";
+	d$5 = "PartitionResult";
+	e$5 = "booleanEquals";
+	f$5 = "getAttr";
+	g$5 = { [k$5]: "Endpoint" };
+	h$5 = { [k$5]: d$5 };
+	i$5 = {};
+	j$5 = [{ [k$5]: "Region" }];
+	_data$5 = {
 		conditions: [
-			[c$6, [g$6]],
-			[c$6, j$6],
+			[c$5, [g$5]],
+			[c$5, j$5],
 			[
 				"aws.partition",
-				j$6,
-				d$6
+				j$5,
+				d$5
 			],
-			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
-			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsDualStack"]
-			}, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsFIPS"]
-			}, b$6]],
+			[e$5, [{ [k$5]: "UseFIPS" }, b$5]],
+			[e$5, [{ [k$5]: "UseDualStack" }, b$5]],
+			[e$5, [{
+				fn: f$5,
+				argv: [h$5, "supportsDualStack"]
+			}, b$5]],
+			[e$5, [{
+				fn: f$5,
+				argv: [h$5, "supportsFIPS"]
+			}, b$5]],
 			["stringEquals", [{
-				fn: f$6,
-				argv: [h$6, "name"]
+				fn: f$5,
+				argv: [h$5, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$6],
-			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$6, i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://portal.sso.{Region}.amazonaws.com", i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "FIPS is enabled but this partition does not support FIPS"],
-			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "DualStack is enabled but this partition does not support DualStack"],
-			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "Invalid Configuration: Missing Region"]
+			[a$5],
+			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$5, i$5],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
+			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://portal.sso.{Region}.amazonaws.com", i$5],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$5],
+			[a$5, "FIPS is enabled but this partition does not support FIPS"],
+			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
+			[a$5, "DualStack is enabled but this partition does not support DualStack"],
+			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$5],
+			[a$5, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$6 = 2;
-	nodes$6 = new Int32Array([
+	root$5 = 2;
+	nodes$5 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -20962,15 +14084,15 @@ var init_bdd$2 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
+	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
-var cache$6, defaultEndpointResolver$6;
+var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$2();
-	cache$6 = new EndpointCache({
+	cache$5 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -20979,8 +14101,8 @@ var init_endpointResolver$2 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
-		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
+	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -21249,7 +14371,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -21286,7 +14408,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_runtimeConfig_shared$2();
 	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -21308,7 +14430,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$4
+				clientVersion: version$5
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -21469,7 +14591,7 @@ var init_loadSso = __esmMin((() => {
 var SHOULD_FAIL_CREDENTIAL_CHAIN, resolveSSOCredentials;
 var init_resolveSSOCredentials = __esmMin((() => {
 	init_client();
-	init_dist_es$6();
+	init_dist_es$5();
 	init_config$1();
 	SHOULD_FAIL_CREDENTIAL_CHAIN = false;
 	resolveSSOCredentials = async ({ ssoStartUrl, ssoSession, ssoAccountId, ssoRegion, ssoRoleName, ssoClient, clientConfig, parentClientConfig, callerClientConfig, profile, filepath, configFilepath, ignoreCache, logger }) => {
@@ -21633,7 +14755,7 @@ var dist_es_exports$4 = __exportAll({
 	isSsoProfile: () => isSsoProfile$1,
 	validateSsoProfile: () => validateSsoProfile
 });
-var init_dist_es$5 = __esmMin((() => {
+var init_dist_es$4 = __esmMin((() => {
 	init_fromSSO();
 	init_isSsoProfile();
 	init_validateSsoProfile();
@@ -21646,19 +14768,19 @@ var init_resolveCredentialSource = __esmMin((() => {
 	resolveCredentialSource = (credentialSource, profileName, logger) => {
 		const sourceProvidersMap = {
 			EcsContainer: async (options) => {
-				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
-				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
+				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is EcsContainer");
 				return async () => chain(fromHttp(options ?? {}), fromContainerMetadata(options))().then(setNamedProvider);
 			},
 			Ec2InstanceMetadata: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Ec2InstanceMetadata");
-				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
+				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
 				return async () => fromInstanceMetadata(options)().then(setNamedProvider);
 			},
 			Environment: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Environment");
-				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$7));
+				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$7));
 				return async () => fromEnv(options)().then(setNamedProvider);
 			}
 		};
@@ -21667,212 +14789,96 @@ var init_resolveCredentialSource = __esmMin((() => {
 	};
 	setNamedProvider = (creds) => setCredentialFeature(creds, "CREDENTIALS_PROFILE_NAMED_PROVIDER", "p");
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
-var signatureV4CrtContainer;
-var init_signature_v4_crt_container = __esmMin((() => {
-	signatureV4CrtContainer = { CrtSignerV4: null };
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
-function getCredentialsWithoutSessionToken(credentials) {
-	return {
-		accessKeyId: credentials.accessKeyId,
-		secretAccessKey: credentials.secretAccessKey,
-		expiration: credentials.expiration
-	};
-}
-function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
-	const currentCredentialProvider = privateAccess.credentialProvider;
-	privateAccess.credentialProvider = () => {
-		privateAccess.credentialProvider = currentCredentialProvider;
-		return Promise.resolve(credentialsWithoutSessionToken);
-	};
-}
-var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
-var init_SignatureV4SignWithCredentials = __esmMin((() => {
-	init_dist_es$12();
-	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
-	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
-	SignatureV4SignWithCredentials = class extends SignatureV4 {
-		async signWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
-			const privateAccess = this;
-			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
-			return privateAccess.signRequest(requestToSign, options ?? {});
-		}
-		async presignWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			delete requestToSign.headers[SESSION_TOKEN_HEADER];
-			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			requestToSign.query = requestToSign.query ?? {};
-			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			setSingleOverride(this, credentialsWithoutSessionToken);
-			return this.presign(requestToSign, options);
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
-var SignatureV4MultiRegion;
-var init_SignatureV4MultiRegion = __esmMin((() => {
-	init_dist_es$12();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-	SignatureV4MultiRegion = class {
-		sigv4aSigner;
-		sigv4Signer;
-		signerOptions;
-		static sigv4aDependency() {
-			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
-			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
-			return "none";
-		}
-		constructor(options) {
-			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
-			this.signerOptions = options;
-		}
-		async sign(requestToSign, options = {}) {
-			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
-			return this.sigv4Signer.sign(requestToSign, options);
-		}
-		async signWithCredentials(requestToSign, credentials, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
-				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
-		}
-		async presign(originalRequest, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
-				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.presign(originalRequest, options);
-		}
-		async presignWithCredentials(originalRequest, credentials, options = {}) {
-			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
-			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
-		}
-		getSigv4aSigner() {
-			if (!this.sigv4aSigner) {
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
-				if (this.signerOptions.runtime === "node") {
-					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
-						...this.signerOptions,
-						signingAlgorithm: 1
-					});
-					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-				} else {
-					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
-					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-				}
-			}
-			return this.sigv4aSigner;
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
-var init_dist_es$4 = __esmMin((() => {
-	init_SignatureV4MultiRegion();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-}));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
-var q$2, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$2, m$2, n$2, o$2, p$2, _data$5, root$5, nodes$5, bdd$5;
+var q$1, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, _data$4, root$4, nodes$4, bdd$4;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
-	q$2 = "ref";
-	a$5 = -1;
-	b$5 = true;
-	c$5 = "isSet";
-	d$5 = "PartitionResult";
-	e$5 = "booleanEquals";
-	f$5 = "stringEquals";
-	g$5 = "getAttr";
-	h$5 = "us-east-1";
-	i$5 = "sigv4";
-	j$5 = "sts";
-	k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-	l$2 = { [q$2]: "Endpoint" };
-	m$2 = { [q$2]: "Region" };
-	n$2 = { [q$2]: d$5 };
-	o$2 = {};
-	p$2 = [m$2];
-	_data$5 = {
+	q$1 = "ref";
+	a$4 = -1;
+	b$4 = true;
+	c$4 = "isSet";
+	d$4 = "PartitionResult";
+	e$4 = "booleanEquals";
+	f$4 = "stringEquals";
+	g$4 = "getAttr";
+	h$4 = "us-east-1";
+	i$4 = "sigv4";
+	j$4 = "sts";
+	k$4 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+	l$1 = { [q$1]: "Endpoint" };
+	m$1 = { [q$1]: "Region" };
+	n$1 = { [q$1]: d$4 };
+	o$1 = {};
+	p$1 = [m$1];
+	_data$4 = {
 		conditions: [
-			[c$5, [l$2]],
-			[c$5, p$2],
+			[c$4, [l$1]],
+			[c$4, p$1],
 			[
 				"aws.partition",
-				p$2,
-				d$5
+				p$1,
+				d$4
 			],
-			[e$5, [{ [q$2]: "UseFIPS" }, b$5]],
-			[e$5, [{ [q$2]: "UseDualStack" }, b$5]],
-			[f$5, [m$2, "aws-global"]],
-			[e$5, [{ [q$2]: "UseGlobalEndpoint" }, b$5]],
-			[f$5, [m$2, "eu-central-1"]],
-			[e$5, [{
-				fn: g$5,
-				argv: [n$2, "supportsDualStack"]
-			}, b$5]],
-			[e$5, [{
-				fn: g$5,
-				argv: [n$2, "supportsFIPS"]
-			}, b$5]],
-			[f$5, [m$2, "ap-south-1"]],
-			[f$5, [m$2, "eu-north-1"]],
-			[f$5, [m$2, "eu-west-1"]],
-			[f$5, [m$2, "eu-west-2"]],
-			[f$5, [m$2, "eu-west-3"]],
-			[f$5, [m$2, "sa-east-1"]],
-			[f$5, [m$2, h$5]],
-			[f$5, [m$2, "us-east-2"]],
-			[f$5, [m$2, "us-west-2"]],
-			[f$5, [m$2, "us-west-1"]],
-			[f$5, [m$2, "ca-central-1"]],
-			[f$5, [m$2, "ap-southeast-1"]],
-			[f$5, [m$2, "ap-northeast-1"]],
-			[f$5, [m$2, "ap-southeast-2"]],
-			[f$5, [{
-				fn: g$5,
-				argv: [n$2, "name"]
+			[e$4, [{ [q$1]: "UseFIPS" }, b$4]],
+			[e$4, [{ [q$1]: "UseDualStack" }, b$4]],
+			[f$4, [m$1, "aws-global"]],
+			[e$4, [{ [q$1]: "UseGlobalEndpoint" }, b$4]],
+			[f$4, [m$1, "eu-central-1"]],
+			[e$4, [{
+				fn: g$4,
+				argv: [n$1, "supportsDualStack"]
+			}, b$4]],
+			[e$4, [{
+				fn: g$4,
+				argv: [n$1, "supportsFIPS"]
+			}, b$4]],
+			[f$4, [m$1, "ap-south-1"]],
+			[f$4, [m$1, "eu-north-1"]],
+			[f$4, [m$1, "eu-west-1"]],
+			[f$4, [m$1, "eu-west-2"]],
+			[f$4, [m$1, "eu-west-3"]],
+			[f$4, [m$1, "sa-east-1"]],
+			[f$4, [m$1, h$4]],
+			[f$4, [m$1, "us-east-2"]],
+			[f$4, [m$1, "us-west-2"]],
+			[f$4, [m$1, "us-west-1"]],
+			[f$4, [m$1, "ca-central-1"]],
+			[f$4, [m$1, "ap-southeast-1"]],
+			[f$4, [m$1, "ap-northeast-1"]],
+			[f$4, [m$1, "ap-southeast-2"]],
+			[f$4, [{
+				fn: g$4,
+				argv: [n$1, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$5],
+			[a$4],
 			["https://sts.amazonaws.com", { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
-				signingRegion: h$5
+				name: i$4,
+				signingName: j$4,
+				signingRegion: h$4
 			}] }],
-			[k$5, { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
+			[k$4, { authSchemes: [{
+				name: i$4,
+				signingName: j$4,
 				signingRegion: "{Region}"
 			}] }],
-			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[l$2, o$2],
-			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://sts.{Region}.amazonaws.com", o$2],
-			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
-			[a$5, "FIPS is enabled but this partition does not support FIPS"],
-			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-			[a$5, "DualStack is enabled but this partition does not support DualStack"],
-			[k$5, o$2],
-			[a$5, "Invalid Configuration: Missing Region"]
+			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[l$1, o$1],
+			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
+			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://sts.{Region}.amazonaws.com", o$1],
+			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
+			[a$4, "FIPS is enabled but this partition does not support FIPS"],
+			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
+			[a$4, "DualStack is enabled but this partition does not support DualStack"],
+			[k$4, o$1],
+			[a$4, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$5 = 2;
-	nodes$5 = new Int32Array([
+	root$4 = 2;
+	nodes$4 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -21967,15 +14973,15 @@ var init_bdd$1 = __esmMin((() => {
 		100000004,
 		100000005
 	]);
-	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
-var cache$5, defaultEndpointResolver$5;
+var cache$4, defaultEndpointResolver$4;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$1();
-	cache$5 = new EndpointCache({
+	cache$4 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -21985,8 +14991,8 @@ var init_endpointResolver$1 = __esmMin((() => {
 			"UseGlobalEndpoint"
 		]
 	});
-	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -22007,7 +15013,7 @@ function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
+function createAwsAuthSigv4aHttpAuthOption(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4a",
 		signingProperties: {
@@ -22020,17 +15026,17 @@ function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$4;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
-	init_dist_es$4();
+	init_dist_es$11();
 	init_client$1();
 	init_endpoints();
 	init_endpointResolver$1();
-	createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
 		if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
 		const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
 		const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
@@ -22038,7 +15044,7 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
 		return Object.assign(defaultParameters, endpointParameters);
 	};
-	_defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
+	_defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
 		return {
 			operation: getSmithyContext(context).operation,
 			region: await normalizeProvider$1(config.region)() || (() => {
@@ -22046,8 +15052,8 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 			})()
 		};
 	};
-	defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
-	createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
+	createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
 		const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
 			const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
 			if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
@@ -22081,23 +15087,23 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		};
 		return endpointRuleSetHttpAuthSchemeProvider;
 	};
-	_defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
+	_defaultSTSHttpAuthSchemeProvider = (authParameters) => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "AssumeRoleWithWebIdentity":
-				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 				break;
 			default:
 				options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 		}
 		return options;
 	};
-	defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider$1, {
+	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$4, _defaultSTSHttpAuthSchemeProvider, {
 		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$4,
-		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
-		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$2
+		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
+		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$1
 	});
 	resolveHttpAuthSchemeConfig$4 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
@@ -22643,7 +15649,7 @@ var getRuntimeConfig$11;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
-	init_dist_es$4();
+	init_dist_es$11();
 	init_dist_es$13();
 	init_checksum();
 	init_client$1();
@@ -22658,9 +15664,9 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 			extensions: config?.extensions ?? [],
-			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
+			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
 					schemeId: "aws.auth#sigv4",
@@ -22706,7 +15712,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_runtimeConfig_shared$1();
 	getRuntimeConfig$10 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -22728,7 +15734,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$4
+				clientVersion: version$5
 			}),
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
@@ -22852,7 +15858,7 @@ var init_STSClient = __esmMin((() => {
 			this.middlewareStack.use(getLoggerPlugin(this.config));
 			this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
 			this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
+				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
 				identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
 					"aws.auth#sigv4": config.credentials,
 					"aws.auth#sigv4a": config.credentials
@@ -23162,7 +16168,7 @@ function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$3;
@@ -23181,7 +16187,7 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateOAuth2Token":
-				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
 		}
@@ -23222,104 +16228,104 @@ var init_EndpointParameters = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
-var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, q$1, _data$4, root$4, nodes$4, bdd$4;
+var s, a$3, b$3, c$3, d$3, e$3, f$3, g$3, h$3, i$3, j$3, k$3, l, m, n, o, p, q, _data$3, root$3, nodes$3, bdd$3;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
 	s = "ref";
-	a$4 = -1;
-	b$4 = false;
-	c$4 = true;
-	d$4 = "isSet";
-	e$4 = "booleanEquals";
-	f$4 = "coalesce";
-	g$4 = "PartitionResult";
-	h$4 = "stringEquals";
-	i$4 = "getAttr";
-	j$4 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
-	k$4 = { [s]: "Endpoint" };
-	l$1 = {
-		"fn": i$4,
-		"argv": [{ [s]: g$4 }, "name"]
+	a$3 = -1;
+	b$3 = false;
+	c$3 = true;
+	d$3 = "isSet";
+	e$3 = "booleanEquals";
+	f$3 = "coalesce";
+	g$3 = "PartitionResult";
+	h$3 = "stringEquals";
+	i$3 = "getAttr";
+	j$3 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
+	k$3 = { [s]: "Endpoint" };
+	l = {
+		"fn": i$3,
+		"argv": [{ [s]: g$3 }, "name"]
 	};
-	m$1 = { [s]: "Region" };
-	n$1 = { [s]: g$4 };
-	o$1 = { "authSchemes": [{
+	m = { [s]: "Region" };
+	n = { [s]: g$3 };
+	o = { "authSchemes": [{
 		"name": "sigv4",
 		"signingName": "signin",
 		"signingRegion": "{Region}"
 	}] };
-	p$1 = {};
-	q$1 = [m$1];
-	_data$4 = {
+	p = {};
+	q = [m];
+	_data$3 = {
 		conditions: [
-			[d$4, q$1],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsControlPlane" }, b$4]
-			}, c$4]],
-			[d$4, [k$4]],
+			[d$3, q],
+			[e$3, [{
+				fn: f$3,
+				argv: [{ [s]: "IsControlPlane" }, b$3]
+			}, c$3]],
+			[d$3, [k$3]],
 			[
 				"aws.partition",
-				q$1,
-				g$4
+				q,
+				g$3
 			],
-			[e$4, [{ [s]: "UseFIPS" }, c$4]],
-			[h$4, [l$1, "aws"]],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsOAuthEndpoint" }, b$4]
-			}, c$4]],
-			[e$4, [{ [s]: "UseDualStack" }, c$4]],
-			[h$4, [l$1, "aws-cn"]],
-			[h$4, [m$1, "us-gov-west-1"]],
-			[h$4, [l$1, "aws-us-gov"]],
-			[e$4, [{
-				fn: i$4,
-				argv: [n$1, "supportsFIPS"]
-			}, c$4]],
-			[h$4, [l$1, "aws-iso"]],
-			[h$4, [l$1, "aws-iso-b"]],
-			[h$4, [l$1, "aws-iso-f"]],
-			[h$4, [l$1, "aws-iso-e"]],
-			[h$4, [l$1, "aws-eusc"]],
-			[e$4, [{
-				fn: i$4,
-				argv: [n$1, "supportsDualStack"]
-			}, c$4]]
+			[e$3, [{ [s]: "UseFIPS" }, c$3]],
+			[h$3, [l, "aws"]],
+			[e$3, [{
+				fn: f$3,
+				argv: [{ [s]: "IsOAuthEndpoint" }, b$3]
+			}, c$3]],
+			[e$3, [{ [s]: "UseDualStack" }, c$3]],
+			[h$3, [l, "aws-cn"]],
+			[h$3, [m, "us-gov-west-1"]],
+			[h$3, [l, "aws-us-gov"]],
+			[e$3, [{
+				fn: i$3,
+				argv: [n, "supportsFIPS"]
+			}, c$3]],
+			[h$3, [l, "aws-iso"]],
+			[h$3, [l, "aws-iso-b"]],
+			[h$3, [l, "aws-iso-f"]],
+			[h$3, [l, "aws-iso-e"]],
+			[h$3, [l, "aws-eusc"]],
+			[e$3, [{
+				fn: i$3,
+				argv: [n, "supportsDualStack"]
+			}, c$3]]
 		],
 		results: [
-			[a$4],
-			["https://signin.{Region}.api.aws", o$1],
-			["https://signin.{Region}.api.amazonwebservices.com.cn", o$1],
-			[j$4, o$1],
-			[a$4, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
-			["https://{Region}.oauth.signin.aws", o$1],
-			["https://{Region}.signin.aws.amazon.com", p$1],
-			["https://{Region}.signin.amazonaws.cn", p$1],
-			["https://{Region}.signin.amazonaws-us-gov.com", p$1],
-			["https://{Region}.signin.c2shome.ic.gov", p$1],
-			["https://{Region}.signin.sc2shome.sgov.gov", p$1],
-			["https://{Region}.signin.csphome.hci.ic.gov", p$1],
-			["https://{Region}.signin.csphome.adc-e.uk", p$1],
-			["https://{Region}.signin.amazonaws-eusc.eu", p$1],
-			["https://signin-fips.amazonaws-us-gov.com", p$1],
-			["https://{Region}.signin-fips.amazonaws-us-gov.com", p$1],
-			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[k$4, p$1],
-			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p$1],
-			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "FIPS is enabled but this partition does not support FIPS"],
-			[j$4, p$1],
-			[a$4, "DualStack is enabled but this partition does not support DualStack"],
-			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "Invalid Configuration: Missing Region"]
+			[a$3],
+			["https://signin.{Region}.api.aws", o],
+			["https://signin.{Region}.api.amazonwebservices.com.cn", o],
+			[j$3, o],
+			[a$3, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
+			["https://{Region}.oauth.signin.aws", o],
+			["https://{Region}.signin.aws.amazon.com", p],
+			["https://{Region}.signin.amazonaws.cn", p],
+			["https://{Region}.signin.amazonaws-us-gov.com", p],
+			["https://{Region}.signin.c2shome.ic.gov", p],
+			["https://{Region}.signin.sc2shome.sgov.gov", p],
+			["https://{Region}.signin.csphome.hci.ic.gov", p],
+			["https://{Region}.signin.csphome.adc-e.uk", p],
+			["https://{Region}.signin.amazonaws-eusc.eu", p],
+			["https://signin-fips.amazonaws-us-gov.com", p],
+			["https://{Region}.signin-fips.amazonaws-us-gov.com", p],
+			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p],
+			[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[k$3, p],
+			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p],
+			[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p],
+			[a$3, "FIPS is enabled but this partition does not support FIPS"],
+			[j$3, p],
+			[a$3, "DualStack is enabled but this partition does not support DualStack"],
+			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p],
+			[a$3, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$4 = 2;
-	nodes$4 = new Int32Array([
+	root$3 = 2;
+	nodes$3 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -23441,15 +16447,15 @@ var init_bdd = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+	bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
-var cache$4, defaultEndpointResolver$4;
+var cache$3, defaultEndpointResolver$3;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd();
-	cache$4 = new EndpointCache({
+	cache$3 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -23460,8 +16466,8 @@ var init_endpointResolver = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+	defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+		return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -23819,7 +16825,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSigninHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -23856,7 +16862,7 @@ var init_runtimeConfig = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$9();
+	init_dist_es$8();
 	init_runtimeConfig_shared();
 	getRuntimeConfig$8 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -23878,7 +16884,7 @@ var init_runtimeConfig = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$4
+				clientVersion: version$5
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -24474,7 +17480,7 @@ var resolveSsoCredentials, isSsoProfile;
 var init_resolveSsoCredentials = __esmMin((() => {
 	init_client();
 	resolveSsoCredentials = async (profile, profileData, options = {}, callerClientConfig) => {
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
 		return fromSSO({
 			profile,
 			logger: options.logger,
@@ -24625,7 +17631,7 @@ var init_dist_es = __esmMin((() => {
 	init_fromIni();
 }));
 // node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
-init_dist_es$11();
+init_dist_es$10();
 init_config$1();
 let multipleCredentialSourceWarningEmitted = false;
 const defaultProvider = (init = {}) => memoizeChain([
@@ -24657,7 +17663,7 @@ const defaultProvider = (init = {}) => memoizeChain([
 		init.logger?.debug("@aws-sdk/credential-provider-node - defaultProvider::fromSSO");
 		const { ssoStartUrl, ssoAccountId, ssoRegion, ssoRoleName, ssoSession } = init;
 		if (!ssoStartUrl && !ssoAccountId && !ssoRegion && !ssoRoleName && !ssoSession) throw new CredentialsProviderError("Skipping SSO provider in default chain (inputs do not include SSO fields).", { logger: init.logger });
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
 		return fromSSO(init)(awsIdentityProperties);
 	},
 	async (awsIdentityProperties) => {
@@ -24687,61 +17693,1264 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
+// node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
+init_client$1();
+var STSServiceException = class STSServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, STSServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
+var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
+	name = "ExpiredTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ExpiredTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ExpiredTokenException.prototype);
+	}
+};
+var InvalidContextAssertionException = class InvalidContextAssertionException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidContextAssertionException";
+	name = "InvalidContextAssertionException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidContextAssertionException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
+	}
+};
+var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
+	name = "MalformedPolicyDocumentException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "MalformedPolicyDocumentException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
+	}
+};
+var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#PackedPolicyTooLargeException";
+	name = "PackedPolicyTooLargeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "PackedPolicyTooLargeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, PackedPolicyTooLargeException.prototype);
+	}
+};
+var RegionDisabledException = class RegionDisabledException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#RegionDisabledException";
+	name = "RegionDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "RegionDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, RegionDisabledException.prototype);
+	}
+};
+var IDPRejectedClaimException = class IDPRejectedClaimException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#IDPRejectedClaimException";
+	name = "IDPRejectedClaimException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "IDPRejectedClaimException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IDPRejectedClaimException.prototype);
+	}
+};
+var InvalidIdentityTokenException = class InvalidIdentityTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidIdentityTokenException";
+	name = "InvalidIdentityTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidIdentityTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidIdentityTokenException.prototype);
+	}
+};
+var IDPCommunicationErrorException = class IDPCommunicationErrorException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#IDPCommunicationErrorException";
+	name = "IDPCommunicationErrorException";
+	$fault = "client";
+	$retryable = {};
+	constructor(opts) {
+		super({
+			name: "IDPCommunicationErrorException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IDPCommunicationErrorException.prototype);
+	}
+};
+var InvalidAuthorizationMessageException = class InvalidAuthorizationMessageException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidAuthorizationMessageException";
+	name = "InvalidAuthorizationMessageException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidAuthorizationMessageException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidAuthorizationMessageException.prototype);
+	}
+};
+var ExpiredTradeInTokenException = class ExpiredTradeInTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#ExpiredTradeInTokenException";
+	name = "ExpiredTradeInTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ExpiredTradeInTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ExpiredTradeInTokenException.prototype);
+	}
+};
+var InsufficientSessionLifetimeException = class InsufficientSessionLifetimeException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InsufficientSessionLifetimeException";
+	name = "InsufficientSessionLifetimeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InsufficientSessionLifetimeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InsufficientSessionLifetimeException.prototype);
+	}
+};
+var InvalidSubjectCredentialsException = class InvalidSubjectCredentialsException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidSubjectCredentialsException";
+	name = "InvalidSubjectCredentialsException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidSubjectCredentialsException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidSubjectCredentialsException.prototype);
+	}
+};
+var JWTPayloadSizeExceededException = class JWTPayloadSizeExceededException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#JWTPayloadSizeExceededException";
+	name = "JWTPayloadSizeExceededException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "JWTPayloadSizeExceededException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, JWTPayloadSizeExceededException.prototype);
+	}
+};
+var OutboundWebIdentityFederationDisabledException = class OutboundWebIdentityFederationDisabledException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#OutboundWebIdentityFederationDisabledException";
+	name = "OutboundWebIdentityFederationDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "OutboundWebIdentityFederationDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OutboundWebIdentityFederationDisabledException.prototype);
+	}
+};
+var SessionDurationEscalationException = class SessionDurationEscalationException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#SessionDurationEscalationException";
+	name = "SessionDurationEscalationException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "SessionDurationEscalationException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
+init_schema();
+const _A$1 = "Arn";
+const _AKI = "AccessKeyId";
+const _AR = "AssumeRole";
+const _ARI = "AssumedRoleId";
+const _ARR = "AssumeRoleRequest";
+const _ARRs = "AssumeRoleResponse";
+const _ARU = "AssumedRoleUser";
+const _ARWWI = "AssumeRoleWithWebIdentity";
+const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
+const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
+const _Ac = "Account";
+const _Au = "Audience";
+const _C$1 = "Credentials";
+const _CA = "ContextAssertion";
+const _DS$1 = "DurationSeconds";
+const _E$1 = "Expiration";
+const _EI = "ExternalId";
+const _ETE = "ExpiredTokenException";
+const _ETITE = "ExpiredTradeInTokenException";
+const _FPA = "FederatedProviderArn";
+const _GCI = "GetCallerIdentity";
+const _GCIR = "GetCallerIdentityRequest";
+const _GCIRe = "GetCallerIdentityResponse";
+const _I$2 = "Issuer";
+const _IAME = "InvalidAuthorizationMessageException";
+const _ICAE = "InvalidContextAssertionException";
+const _IDPCEE = "IDPCommunicationErrorException";
+const _IDPRCE = "IDPRejectedClaimException";
+const _IITE$1 = "InvalidIdentityTokenException";
+const _IP$1 = "IdentityProvider";
+const _ISCE = "InvalidSubjectCredentialsException";
+const _ISLE = "InsufficientSessionLifetimeException";
+const _JWTPSEE = "JWTPayloadSizeExceededException";
+const _K$2 = "Key";
+const _MPDE$1 = "MalformedPolicyDocumentException";
+const _MSTS = "MinimumSessionTokenSize";
+const _OI$1 = "OriginIdentity";
+const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
+const _P$2 = "Policy";
+const _PA = "PolicyArns";
+const _PAro = "ProviderArn";
+const _PC = "ProvidedContexts";
+const _PCLT = "ProvidedContextsListType";
+const _PCr$1 = "ProvidedContext";
+const _PDT = "PolicyDescriptorType";
+const _PI$1 = "ProviderId";
+const _PPS = "PackedPolicySize";
+const _PPTLE = "PackedPolicyTooLargeException";
+const _Pr = "Provider";
+const _RA = "RoleArn";
+const _RDE = "RegionDisabledException";
+const _RSN = "RoleSessionName";
+const _S = "Subject";
+const _SAK = "SecretAccessKey";
+const _SDEE = "SessionDurationEscalationException";
+const _SFWIT = "SubjectFromWebIdentityToken";
+const _SI$1 = "SourceIdentity";
+const _SN$1 = "SerialNumber";
+const _ST$1 = "SubjectType";
+const _STS = "SessionTokenSize";
+const _STU = "SessionTokenUtilization";
+const _STe = "SessionToken";
+const _T$2 = "Tags";
+const _TC = "TokenCode";
+const _TCr = "TransactionContext";
+const _TIPC = "TrustedIdentityPropagationContext";
+const _TTK = "TransitiveTagKeys";
+const _Ta$1 = "Tag";
+const _UI$1 = "UserId";
+const _V$2 = "Value";
+const _WIT = "WebIdentityToken";
+const _a = "arn";
+const _aKST = "accessKeySecretType";
+const _aQE$2 = "awsQueryError";
+const _c$2 = "client";
+const _cTT = "clientTokenType";
+const _e$2 = "error";
+const _hE$2 = "httpError";
+const _m$3 = "message";
+const _oIIT = "originIdentityIssuerType";
+const _oIST = "originIdentitySubjectType";
+const _oISTT = "originIdentitySubjectTypeType";
+const _pDLT = "policyDescriptorListType";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _tCIPMT = "transactionContextIdentityProviderMapType";
+const _tCVT = "transactionContextValueType";
+const _tLT = "tagListType";
+const n0$3 = "com.amazonaws.sts";
+const _s_registry$3 = new TypeRegistry(_s$3);
+var STSServiceException$ = [
+	-3,
+	_s$3,
+	"STSServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$3.registerError(STSServiceException$, STSServiceException);
+const n0_registry$2 = new TypeRegistry(n0$3);
+var ExpiredTokenException$ = [
+	-3,
+	n0$3,
+	_ETE,
+	{
+		[_aQE$2]: [`ExpiredTokenException`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
+var ExpiredTradeInTokenException$ = [
+	-3,
+	n0$3,
+	_ETITE,
+	{
+		[_aQE$2]: [`ExpiredTradeInTokenException`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
+var IDPCommunicationErrorException$ = [
+	-3,
+	n0$3,
+	_IDPCEE,
+	{
+		[_aQE$2]: [`IDPCommunicationError`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
+var IDPRejectedClaimException$ = [
+	-3,
+	n0$3,
+	_IDPRCE,
+	{
+		[_aQE$2]: [`IDPRejectedClaim`, 403],
+		[_e$2]: _c$2,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
+var InsufficientSessionLifetimeException$ = [
+	-3,
+	n0$3,
+	_ISLE,
+	{
+		[_aQE$2]: [`InsufficientSessionLifetime`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
+var InvalidAuthorizationMessageException$ = [
+	-3,
+	n0$3,
+	_IAME,
+	{
+		[_aQE$2]: [`InvalidAuthorizationMessageException`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
+var InvalidContextAssertionException$ = [
+	-3,
+	n0$3,
+	_ICAE,
+	{
+		[_aQE$2]: [`InvalidContextAssertion`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
+var InvalidIdentityTokenException$ = [
+	-3,
+	n0$3,
+	_IITE$1,
+	{
+		[_aQE$2]: [`InvalidIdentityToken`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
+var InvalidSubjectCredentialsException$ = [
+	-3,
+	n0$3,
+	_ISCE,
+	{
+		[_aQE$2]: [`InvalidSubjectCredentials`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
+var JWTPayloadSizeExceededException$ = [
+	-3,
+	n0$3,
+	_JWTPSEE,
+	{
+		[_aQE$2]: [`JWTPayloadSizeExceededException`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
+var MalformedPolicyDocumentException$$1 = [
+	-3,
+	n0$3,
+	_MPDE$1,
+	{
+		[_aQE$2]: [`MalformedPolicyDocument`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+var OutboundWebIdentityFederationDisabledException$ = [
+	-3,
+	n0$3,
+	_OWIFDE,
+	{
+		[_aQE$2]: [`OutboundWebIdentityFederationDisabledException`, 403],
+		[_e$2]: _c$2,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
+var PackedPolicyTooLargeException$ = [
+	-3,
+	n0$3,
+	_PPTLE,
+	{
+		[_aQE$2]: [`PackedPolicyTooLarge`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
+var RegionDisabledException$ = [
+	-3,
+	n0$3,
+	_RDE,
+	{
+		[_aQE$2]: [`RegionDisabledException`, 403],
+		[_e$2]: _c$2,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
+var SessionDurationEscalationException$ = [
+	-3,
+	n0$3,
+	_SDEE,
+	{
+		[_aQE$2]: [`SessionDurationEscalationException`, 403],
+		[_e$2]: _c$2,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
+const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
+var accessKeySecretType = [
+	0,
+	n0$3,
+	_aKST,
+	8,
+	0
+];
+var clientTokenType = [
+	0,
+	n0$3,
+	_cTT,
+	8,
+	0
+];
+var originIdentityIssuerType = [
+	0,
+	n0$3,
+	_oIIT,
+	8,
+	0
+];
+var originIdentitySubjectType = [
+	0,
+	n0$3,
+	_oIST,
+	8,
+	0
+];
+var originIdentitySubjectTypeType = [
+	0,
+	n0$3,
+	_oISTT,
+	8,
+	0
+];
+var transactionContextValueType = [
+	0,
+	n0$3,
+	_tCVT,
+	8,
+	0
+];
+var AssumedRoleUser$ = [
+	3,
+	n0$3,
+	_ARU,
+	0,
+	[_ARI, _A$1],
+	[0, 0],
+	2
+];
+var AssumeRoleRequest$ = [
+	3,
+	n0$3,
+	_ARR,
+	0,
+	[
+		_RA,
+		_RSN,
+		_PA,
+		_P$2,
+		_DS$1,
+		_T$2,
+		_TTK,
+		_EI,
+		_SN$1,
+		_TC,
+		_SI$1,
+		_PC,
+		_MSTS
+	],
+	[
+		0,
+		0,
+		() => policyDescriptorListType,
+		0,
+		1,
+		() => tagListType,
+		64,
+		0,
+		0,
+		0,
+		0,
+		() => ProvidedContextsListType,
+		1
+	],
+	2
+];
+var AssumeRoleResponse$ = [
+	3,
+	n0$3,
+	_ARRs,
+	0,
+	[
+		_C$1,
+		_ARU,
+		_PPS,
+		_SI$1,
+		_STU,
+		_STS
+	],
+	[
+		[() => Credentials$, 0],
+		() => AssumedRoleUser$,
+		1,
+		0,
+		1,
+		1
+	]
+];
+var AssumeRoleWithWebIdentityRequest$ = [
+	3,
+	n0$3,
+	_ARWWIR,
+	0,
+	[
+		_RA,
+		_RSN,
+		_WIT,
+		_PI$1,
+		_PA,
+		_P$2,
+		_DS$1,
+		_MSTS
+	],
+	[
+		0,
+		0,
+		[() => clientTokenType, 0],
+		0,
+		() => policyDescriptorListType,
+		0,
+		1,
+		1
+	],
+	3
+];
+var AssumeRoleWithWebIdentityResponse$ = [
+	3,
+	n0$3,
+	_ARWWIRs,
+	0,
+	[
+		_C$1,
+		_SFWIT,
+		_ARU,
+		_PPS,
+		_Pr,
+		_Au,
+		_SI$1,
+		_STU,
+		_STS,
+		_TIPC
+	],
+	[
+		[() => Credentials$, 0],
+		0,
+		() => AssumedRoleUser$,
+		1,
+		0,
+		0,
+		0,
+		1,
+		1,
+		[() => TrustedIdentityPropagationContext$, 0]
+	]
+];
+var Credentials$ = [
+	3,
+	n0$3,
+	_C$1,
+	0,
+	[
+		_AKI,
+		_SAK,
+		_STe,
+		_E$1
+	],
+	[
+		0,
+		[() => accessKeySecretType, 0],
+		0,
+		4
+	],
+	4
+];
+var GetCallerIdentityRequest$ = [
+	3,
+	n0$3,
+	_GCIR,
+	0,
+	[],
+	[]
+];
+var GetCallerIdentityResponse$ = [
+	3,
+	n0$3,
+	_GCIRe,
+	0,
+	[
+		_UI$1,
+		_Ac,
+		_A$1
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
+var OriginIdentity$ = [
+	3,
+	n0$3,
+	_OI$1,
+	0,
+	[
+		_S,
+		_ST$1,
+		_I$2,
+		_FPA
+	],
+	[
+		[() => originIdentitySubjectType, 0],
+		[() => originIdentitySubjectTypeType, 0],
+		[() => originIdentityIssuerType, 0],
+		0
+	]
+];
+var PolicyDescriptorType$ = [
+	3,
+	n0$3,
+	_PDT,
+	0,
+	[_a],
+	[0]
+];
+var ProvidedContext$ = [
+	3,
+	n0$3,
+	_PCr$1,
+	0,
+	[_PAro, _CA],
+	[0, 0]
+];
+var Tag$$2 = [
+	3,
+	n0$3,
+	_Ta$1,
+	0,
+	[_K$2, _V$2],
+	[0, 0],
+	2
+];
+var TransactionContext$ = [
+	3,
+	n0$3,
+	_TCr,
+	0,
+	[_IP$1],
+	[[() => transactionContextIdentityProviderMapType, 0]]
+];
+var TrustedIdentityPropagationContext$ = [
+	3,
+	n0$3,
+	_TIPC,
+	8,
+	[_OI$1, _TCr],
+	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
+];
+var policyDescriptorListType = [
+	1,
+	n0$3,
+	_pDLT,
+	0,
+	() => PolicyDescriptorType$
+];
+var ProvidedContextsListType = [
+	1,
+	n0$3,
+	_PCLT,
+	0,
+	() => ProvidedContext$
+];
+var tagListType = [
+	1,
+	n0$3,
+	_tLT,
+	0,
+	() => Tag$$2
+];
+var transactionContextIdentityProviderMapType = [
+	2,
+	n0$3,
+	_tCIPMT,
+	0,
+	[0, 0],
+	[() => transactionContextValueType, 0]
+];
+var AssumeRole$ = [
+	9,
+	n0$3,
+	_AR,
+	0,
+	() => AssumeRoleRequest$,
+	() => AssumeRoleResponse$
+];
+var AssumeRoleWithWebIdentity$ = [
+	9,
+	n0$3,
+	_ARWWI,
+	0,
+	() => AssumeRoleWithWebIdentityRequest$,
+	() => AssumeRoleWithWebIdentityResponse$
+];
+var GetCallerIdentity$ = [
+	9,
+	n0$3,
+	_GCI,
+	0,
+	() => GetCallerIdentityRequest$,
+	() => GetCallerIdentityResponse$
+];
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_dist_es$11();
+init_dist_es$13();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$7 = (config) => {
+	return {
+		apiVersion: "2011-06-15",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [
+			{
+				schemeId: "aws.auth#sigv4",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+				signer: new AwsSdkSigV4Signer()
+			},
+			{
+				schemeId: "aws.auth#sigv4a",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
+				signer: new AwsSdkSigV4ASigner()
+			},
+			{
+				schemeId: "smithy.api#noAuth",
+				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
+				signer: new NoAuthSigner()
+			}
+		],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.sts",
+			errorTypeRegistries: errorTypeRegistries$3,
+			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+			version: "2011-06-15",
+			serviceTarget: "AWSSecurityTokenServiceV20110615"
+		},
+		serviceId: config?.serviceId ?? "STS",
+		sha256: config?.sha256 ?? Sha256Node,
+		signerConstructor: config?.signerConstructor ?? SignatureV4MultiRegion,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$8();
+const getRuntimeConfig$6 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$7(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$6
+		}),
+		httpAuthSchemes: config?.httpAuthSchemes ?? [
+			{
+				schemeId: "aws.auth#sigv4",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4") || (async (idProps) => await defaultProvider(idProps?.__config || {})()),
+				signer: new AwsSdkSigV4Signer()
+			},
+			{
+				schemeId: "aws.auth#sigv4a",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
+				signer: new AwsSdkSigV4ASigner()
+			},
+			{
+				schemeId: "smithy.api#noAuth",
+				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
+				signer: new NoAuthSigner()
+			}
+		],
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		sigv4aSigningRegionSet: config?.sigv4aSigningRegionSet ?? loadConfig(NODE_SIGV4A_CONFIG_OPTIONS, loaderConfig),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$3 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var STSClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$6(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
+		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
+				"aws.auth#sigv4": config.credentials,
+				"aws.auth#sigv4a": config.credentials
+			})
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$3 = makeBuilder(commonParams$7, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
+var AssumeRoleCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRole", AssumeRole$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
+var AssumeRoleWithWebIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
+var GetCallerIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "GetCallerIdentity", GetCallerIdentity$) {};
+// src/template.ts
+const placeholders = [
+	"account",
+	"region",
+	"name",
+	"source-ami",
+	"date",
+	"sha",
+	"run-id"
+];
+const shortestTarget = {
+	account: "0".repeat(12),
+	region: "us-east-1"
+};
+const shortestSource = {
+	name: "abc",
+	"source-ami": "ami-00000000"
+};
+const placeholder = /\{([a-z-]+)\}/g;
+function unknownPlaceholders(template) {
+	return [...template.matchAll(placeholder)].filter(([, name]) => !placeholders.some((known) => known === name)).map(([written]) => written);
+}
+function needsSourceImage(template) {
+	return /\{(name|source-ami)\}/.test(template);
+}
+function fill(template, values) {
+	return template.replace(placeholder, (written, name) => Object.hasOwn(values, name) ? values[name] ?? written : written);
+}
+// src/aws/answer.ts
+var AnswerError = class extends Error {
+	$metadata;
+	constructor(status, { name, told }) {
+		super(`HTTP ${status} with ${told}, which is no whole answer of AWS's`);
+		this.name = name;
+		this.$metadata = { httpStatusCode: status };
+	}
+};
+function hostOf(error) {
+	return error.hostname;
+}
+const answered = new WeakMap();
+function readingAnswers(http) {
+	const known = answered.get(http) ?? new Set();
+	answered.set(http, known);
+	return handledBy(http, async (request, options) => {
+		const { response } = await http.handle(request, options).catch((error) => {
+			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && errorCode(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
+			throw error;
+		});
+		known.add(request.hostname);
+		const body = await bytesOf$1(response.body);
+		const what = amiss(request, {
+			...response,
+			body
+		});
+		if (what !== void 0) throw new AnswerError(response.statusCode, what);
+		response.body = body;
+		return { response };
+	});
+}
+function handledBy(http, handle) {
+	return {
+		handle,
+		updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
+		httpHandlerConfigs: () => http.httpHandlerConfigs()
+	};
+}
+async function bytesOf$1(body) {
+	if (body === void 0 || body === null) return new Uint8Array();
+	if (body instanceof Uint8Array) return body;
+	const chunks = [];
+	for await (const chunk of body) chunks.push(chunk);
+	return Buffer.concat(chunks);
+}
+const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
+function amiss(request, { statusCode, headers, body }) {
+	const text = Buffer.from(body).toString().trim();
+	const type = headers["content-type"] ?? "an unnamed type";
+	const told = text === "" ? "an empty body" : `${body.length} bytes of ${type}`;
+	const target = request.headers["x-amz-target"];
+	if (target === void 0 ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text)) return void 0;
+	return {
+		name: statusCode >= 400 && statusCode < 500 && text !== "" && !/^(\{|<\?xml|<\w*Response)/.test(text) ? "NotFromAws" : "UnreadableAnswer",
+		told
+	};
+}
+function isXmlAnswer(text) {
+	const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
+	return root !== void 0 && text.endsWith(`</${root}>`);
+}
+function isJsonAnswer(target, status, text) {
+	if (text === "") return status < 300 && emptyAnswers.test(target);
+	try {
+		JSON.parse(text);
+		return true;
+	} catch {
+		return false;
+	}
+}
+// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_client$1();
+const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "ec2",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+	}
+	return options;
+};
+const resolveHttpAuthSchemeConfig$2 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$2 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		defaultSigningName: "ec2"
+	});
+};
+const commonParams$2 = {
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-ec2/package.json
+var version$4 = "3.1169.0";
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
 init_endpoints();
-const k$3 = "ref";
-const a$3 = -1;
-const b$3 = true;
-const c$3 = "isSet";
-const d$3 = "PartitionResult";
-const e$3 = "booleanEquals";
-const f$3 = "getAttr";
-const g$3 = { [k$3]: "Endpoint" };
-const h$3 = { [k$3]: d$3 };
-const i$3 = {};
-const j$3 = [{ [k$3]: "Region" }];
-const _data$3 = {
+const k$2 = "ref";
+const a$2 = -1;
+const b$2 = true;
+const c$2 = "isSet";
+const d$2 = "PartitionResult";
+const e$2 = "booleanEquals";
+const f$2 = "getAttr";
+const g$2 = { [k$2]: "Endpoint" };
+const h$2 = { [k$2]: d$2 };
+const i$2 = {};
+const j$2 = [{ [k$2]: "Region" }];
+const _data$2 = {
 	conditions: [
-		[c$3, [g$3]],
-		[c$3, j$3],
+		[c$2, [g$2]],
+		[c$2, j$2],
 		[
 			"aws.partition",
-			j$3,
-			d$3
+			j$2,
+			d$2
 		],
-		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
-		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsDualStack"]
-		}, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsFIPS"]
-		}, b$3]],
+		[e$2, [{ [k$2]: "UseFIPS" }, b$2]],
+		[e$2, [{ [k$2]: "UseDualStack" }, b$2]],
+		[e$2, [{
+			fn: f$2,
+			argv: [h$2, "supportsDualStack"]
+		}, b$2]],
+		[e$2, [{
+			fn: f$2,
+			argv: [h$2, "supportsFIPS"]
+		}, b$2]],
 		["stringEquals", [{
-			fn: f$3,
-			argv: [h$3, "name"]
+			fn: f$2,
+			argv: [h$2, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$3],
-		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$3, i$3],
-		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://ec2.{Region}.amazonaws.com", i$3],
-		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "FIPS is enabled but this partition does not support FIPS"],
-		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "DualStack is enabled but this partition does not support DualStack"],
-		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "Invalid Configuration: Missing Region"]
+		[a$2],
+		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$2, i$2],
+		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
+		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://ec2.{Region}.amazonaws.com", i$2],
+		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$2],
+		[a$2, "FIPS is enabled but this partition does not support FIPS"],
+		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
+		[a$2, "DualStack is enabled but this partition does not support DualStack"],
+		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$2],
+		[a$2, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$3 = 2;
-const nodes$3 = new Int32Array([
+const root$2 = 2;
+const nodes$2 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -24785,11 +18994,11 @@ const nodes$3 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
-const cache$3 = new EndpointCache({
+const cache$2 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -24798,8 +19007,8 @@ const cache$3 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
+	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -25199,7 +19408,7 @@ const _HS = "HibernationSupported";
 const _HT = "HttpTokens";
 const _HTo = "HostnameType";
 const _Hy = "Hypervisor";
-const _I$2 = "Id";
+const _I$1 = "Id";
 const _IA$2 = "Ipv6Addresses";
 const _IAA = "Ipv6AddressAttribute";
 const _IAC = "Ipv6AddressCount";
@@ -25367,7 +19576,7 @@ const _In = "Instance";
 const _Ins = "Instances";
 const _Io = "Iops";
 const _It = "Item";
-const _K$2 = "Key";
+const _K$1 = "Key";
 const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
 const _KN = "KeyName";
@@ -25538,7 +19747,7 @@ const _OArg = "OrganizationArn";
 const _OArga = "OrganizationArns";
 const _OAw = "OwnerAlias";
 const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
-const _OI$1 = "OwnerId";
+const _OI = "OwnerId";
 const _OIS = "OptInStatus";
 const _OIw = "OwnerIds";
 const _ON = "OptionName";
@@ -25556,13 +19765,13 @@ const _Op = "Operator";
 const _Ou = "Output";
 const _Ow = "Owners";
 const _Own = "Owner";
-const _P$2 = "Principal";
+const _P$1 = "Principal";
 const _PBIG = "PeakBandwidthInGbps";
 const _PCIr = "ProductCodeId";
 const _PCLr = "ProductCodeList";
 const _PCSL = "ProductCodeStringList";
 const _PCT = "ProductCodeType";
-const _PCr$1 = "ProductCode";
+const _PCr = "ProductCode";
 const _PCro = "ProductCodes";
 const _PDN = "PrivateDnsName";
 const _PDNO = "PrivateDnsNameOptions";
@@ -25575,7 +19784,7 @@ const _PFR = "PerformanceFactorReference";
 const _PFRS = "PerformanceFactorReferenceSet";
 const _PGIl = "PlacementGroupInfo";
 const _PGSL = "PlacementGroupStrategyList";
-const _PI$1 = "PublicIp";
+const _PI = "PublicIp";
 const _PIAC = "PrivateIpAddressCount";
 const _PIAS = "PrivateIpAddressSpecification";
 const _PIASL = "PrivateIpAddressSpecificationList";
@@ -25678,7 +19887,7 @@ const _SGL = "SecurityGroupList";
 const _SGSL = "SecurityGroupStringList";
 const _SGe = "SecurityGroups";
 const _SGec = "SecurityGroup";
-const _SI$1 = "SubnetIds";
+const _SI = "SubnetIds";
 const _SICBA = "SubnetIpv6CidrBlockAssociation";
 const _SICBAS = "SubnetIpv6CidrBlockAssociationSet";
 const _SICT = "SourceImageCreationTime";
@@ -25744,7 +19953,7 @@ const _Sta = "Status";
 const _Su = "Subnet";
 const _Subn = "Subnets";
 const _Suc = "Successful";
-const _T$2 = "Tags";
+const _T$1 = "Tags";
 const _TET = "TcpEstablishedTimeout";
 const _TFMIMB = "TotalFpgaMemoryInMiB";
 const _TGMIMB = "TotalGpuMemoryInMiB";
@@ -25766,7 +19975,7 @@ const _TSL = "TagSpecificationList";
 const _TSa = "TagSpecification";
 const _TSp = "TpmSupport";
 const _TTr = "TransferType";
-const _Ta$1 = "Tag";
+const _Ta = "Tag";
 const _Te = "Tenancy";
 const _Th = "Throughput";
 const _Tim = "Timestamp";
@@ -25778,7 +19987,7 @@ const _UDs = "UserData";
 const _UG = "UserGroups";
 const _UGSL = "UserGroupStringList";
 const _UGs = "UserGroup";
-const _UI$1 = "UserId";
+const _UI = "UserId";
 const _UIGP = "UserIdGroupPairs";
 const _UIGPL = "UserIdGroupPairList";
 const _UIGPs = "UserIdGroupPair";
@@ -25792,7 +20001,7 @@ const _UO = "UsageOperation";
 const _UOUT = "UsageOperationUpdateTime";
 const _UST = "UdpStreamTimeout";
 const _UTd = "UdpTimeout";
-const _V$2 = "Value";
+const _V$1 = "Value";
 const _VALo = "VolumeAttachmentList";
 const _VAo = "VolumeArn";
 const _VAol = "VolumeAttachment";
@@ -26020,7 +20229,7 @@ const _gp = "gpus";
 const _gr = "groups";
 const _h = "hypervisor";
 const _hBD = "hiddenByDefault";
-const _hE$2 = "httpEndpoint";
+const _hE$1 = "httpEndpoint";
 const _hFAS = "highFixAvailableSince";
 const _hFSL = "highestFindingSeverityLabel";
 const _hI = "hostId";
@@ -26134,7 +20343,7 @@ const _lTVS = "launchTemplateVersionSet";
 const _lTau = "launchTime";
 const _lTo = "locationType";
 const _lo = "location";
-const _m$3 = "min";
+const _m$2 = "min";
 const _mAE = "multiAttachEnabled";
 const _mAIe = "mediaAcceleratorInfo";
 const _mAa = "macAddress";
@@ -26274,7 +20483,7 @@ const _rV = "returnValue";
 const _ra = "ramdisk";
 const _re = "reason";
 const _rem = "remediation";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sAu = "supportedArchitectures";
 const _sAub = "subnetArn";
 const _sBM = "supportedBootModes";
@@ -26385,55 +20594,55 @@ const _zI = "zoneId";
 const _zN = "zoneName";
 const _zS = "zoneState";
 const _zT = "zoneType";
-const n0$3 = "com.amazonaws.ec2";
-const _s_registry$3 = new TypeRegistry(_s$3);
+const n0$2 = "com.amazonaws.ec2";
+const _s_registry$2 = new TypeRegistry(_s$2);
 var EC2ServiceException$ = [
 	-3,
-	_s$3,
+	_s$2,
 	"EC2ServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$3.registerError(EC2ServiceException$, EC2ServiceException);
-const errorTypeRegistries$3 = [_s_registry$3];
+_s_registry$2.registerError(EC2ServiceException$, EC2ServiceException);
+const errorTypeRegistries$2 = [_s_registry$2];
 var CopySnapshotRequestPSU = [
 	0,
-	n0$3,
+	n0$2,
 	_CSRPSU,
 	8,
 	0
 ];
 var ImageUefiDataRequest = [
 	0,
-	n0$3,
+	n0$2,
 	_IUDR,
 	8,
 	0
 ];
 var RunInstancesUserData = [
 	0,
-	n0$3,
+	n0$2,
 	_RIUD,
 	8,
 	0
 ];
 var SensitiveUserData = [
 	0,
-	n0$3,
+	n0$2,
 	_SUD,
 	8,
 	0
 ];
 var AcceleratorCount$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -26441,13 +20650,13 @@ var AcceleratorCount$ = [
 ];
 var AcceleratorTotalMemoryMiB$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ATMMB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -26455,7 +20664,7 @@ var AcceleratorTotalMemoryMiB$ = [
 ];
 var ApplicationStatusSummary$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ASS,
 	0,
 	[_Sta, _ISm],
@@ -26469,10 +20678,10 @@ var ApplicationStatusSummary$ = [
 ];
 var AttributeValue$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AVt,
 	0,
-	[_V$2],
+	[_V$1],
 	[[0, {
 		[_eQN]: `Value`,
 		[_xN$1]: _v
@@ -26480,7 +20689,7 @@ var AttributeValue$ = [
 ];
 var AvailabilityZone$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AZ,
 	0,
 	[
@@ -26560,7 +20769,7 @@ var AvailabilityZone$ = [
 ];
 var AvailabilityZoneGeography$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AZG,
 	0,
 	[_N$2],
@@ -26571,7 +20780,7 @@ var AvailabilityZoneGeography$ = [
 ];
 var AvailabilityZoneMessage$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AZM,
 	0,
 	[_Me],
@@ -26582,7 +20791,7 @@ var AvailabilityZoneMessage$ = [
 ];
 var AvailabilityZoneSubGeography$ = [
 	3,
-	n0$3,
+	n0$2,
 	_AZSG,
 	0,
 	[_N$2],
@@ -26593,13 +20802,13 @@ var AvailabilityZoneSubGeography$ = [
 ];
 var BaselineEbsBandwidthMbps$ = [
 	3,
-	n0$3,
+	n0$2,
 	_BEBM,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -26607,7 +20816,7 @@ var BaselineEbsBandwidthMbps$ = [
 ];
 var BaselinePerformanceFactors$ = [
 	3,
-	n0$3,
+	n0$2,
 	_BPF,
 	0,
 	[_Cp],
@@ -26618,7 +20827,7 @@ var BaselinePerformanceFactors$ = [
 ];
 var BlockDeviceMapping$ = [
 	3,
-	n0$3,
+	n0$2,
 	_BDM,
 	0,
 	[
@@ -26648,7 +20857,7 @@ var BlockDeviceMapping$ = [
 ];
 var BlockPublicAccessStates$ = [
 	3,
-	n0$3,
+	n0$2,
 	_BPAS,
 	0,
 	[_IGBM],
@@ -26659,7 +20868,7 @@ var BlockPublicAccessStates$ = [
 ];
 var CapacityReservationSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CRSa,
 	0,
 	[_CRP, _CRT],
@@ -26667,7 +20876,7 @@ var CapacityReservationSpecification$ = [
 ];
 var CapacityReservationSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CRSR,
 	0,
 	[_CRP, _CRT],
@@ -26681,7 +20890,7 @@ var CapacityReservationSpecificationResponse$ = [
 ];
 var CapacityReservationTarget$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CRT,
 	0,
 	[_CRI, _CRRGA],
@@ -26689,7 +20898,7 @@ var CapacityReservationTarget$ = [
 ];
 var CapacityReservationTargetResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CRTR,
 	0,
 	[_CRI, _CRRGA],
@@ -26703,7 +20912,7 @@ var CapacityReservationTargetResponse$ = [
 ];
 var ConnectionTrackingSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CTS,
 	0,
 	[
@@ -26728,7 +20937,7 @@ var ConnectionTrackingSpecification$ = [
 ];
 var ConnectionTrackingSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CTSR,
 	0,
 	[
@@ -26744,7 +20953,7 @@ var ConnectionTrackingSpecificationRequest$ = [
 ];
 var ConnectionTrackingSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CTSRo,
 	0,
 	[
@@ -26769,7 +20978,7 @@ var ConnectionTrackingSpecificationResponse$ = [
 ];
 var CopyImageRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CIR,
 	0,
 	[
@@ -26817,7 +21026,7 @@ var CopyImageRequest$ = [
 ];
 var CopyImageResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CIRo,
 	0,
 	[_IIm],
@@ -26828,7 +21037,7 @@ var CopyImageResult$ = [
 ];
 var CopySnapshotRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CSR,
 	0,
 	[
@@ -26878,10 +21087,10 @@ var CopySnapshotRequest$ = [
 ];
 var CopySnapshotResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CSRo,
 	0,
-	[_T$2, _SIn],
+	[_T$1, _SIn],
 	[[() => TagList$1, {
 		[_eQN]: `TagSet`,
 		[_xN$1]: _tS
@@ -26892,7 +21101,7 @@ var CopySnapshotResult$ = [
 ];
 var CpuOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CO,
 	0,
 	[
@@ -26922,7 +21131,7 @@ var CpuOptions$ = [
 ];
 var CpuOptionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_COR,
 	0,
 	[
@@ -26940,7 +21149,7 @@ var CpuOptionsRequest$ = [
 ];
 var CpuPerformanceFactor$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CPF,
 	0,
 	[_Ref],
@@ -26951,7 +21160,7 @@ var CpuPerformanceFactor$ = [
 ];
 var CreateImageRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CIRr,
 	0,
 	[
@@ -26998,7 +21207,7 @@ var CreateImageRequest$ = [
 ];
 var CreateImageResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CIRre,
 	0,
 	[_IIm],
@@ -27009,17 +21218,17 @@ var CreateImageResult$ = [
 ];
 var CreateTagsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CTR,
 	0,
 	[
 		_Res,
-		_T$2,
+		_T$1,
 		_DR$1
 	],
 	[
 		[64, { [_xN$1]: _RIeso }],
-		[() => TagList$1, { [_xN$1]: _Ta$1 }],
+		[() => TagList$1, { [_xN$1]: _Ta }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN$1]: _dR
@@ -27029,10 +21238,10 @@ var CreateTagsRequest$ = [
 ];
 var CreateVolumePermission$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CVP,
 	0,
-	[_UI$1, _Gr],
+	[_UI, _Gr],
 	[[0, {
 		[_eQN]: `UserId`,
 		[_xN$1]: _uI
@@ -27043,7 +21252,7 @@ var CreateVolumePermission$ = [
 ];
 var CreateVolumePermissionModifications$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CVPM,
 	0,
 	[_Ad, _Rem],
@@ -27051,7 +21260,7 @@ var CreateVolumePermissionModifications$ = [
 ];
 var CreationDateCondition$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CDC,
 	0,
 	[_MDSC],
@@ -27062,7 +21271,7 @@ var CreationDateCondition$ = [
 ];
 var CreditSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CSr,
 	0,
 	[_CCp],
@@ -27073,7 +21282,7 @@ var CreditSpecification$ = [
 ];
 var CreditSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_CSRred,
 	0,
 	[_CCp],
@@ -27082,7 +21291,7 @@ var CreditSpecificationRequest$ = [
 ];
 var DefaultConnectionTrackingConfiguration$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DCTC,
 	0,
 	[
@@ -27107,7 +21316,7 @@ var DefaultConnectionTrackingConfiguration$ = [
 ];
 var DeleteSnapshotRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSR,
 	0,
 	[_SIn, _DR$1],
@@ -27119,7 +21328,7 @@ var DeleteSnapshotRequest$ = [
 ];
 var DeleteSnapshotReturnCode$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSRC,
 	0,
 	[_SIn, _RC$1],
@@ -27133,13 +21342,13 @@ var DeleteSnapshotReturnCode$ = [
 ];
 var DeleteTagsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DTR,
 	0,
 	[
 		_Res,
 		_DR$1,
-		_T$2
+		_T$1
 	],
 	[
 		[64, {
@@ -27159,7 +21368,7 @@ var DeleteTagsRequest$ = [
 ];
 var DeprecationTimeCondition$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DTC,
 	0,
 	[_MDSD],
@@ -27170,7 +21379,7 @@ var DeprecationTimeCondition$ = [
 ];
 var DeregisterImageRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRer,
 	0,
 	[
@@ -27190,7 +21399,7 @@ var DeregisterImageRequest$ = [
 ];
 var DeregisterImageResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRere,
 	0,
 	[_R$1, _DSRel],
@@ -27204,7 +21413,7 @@ var DeregisterImageResult$ = [
 ];
 var DescribeAvailabilityZonesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DAZR,
 	0,
 	[
@@ -27227,7 +21436,7 @@ var DescribeAvailabilityZonesRequest$ = [
 ];
 var DescribeAvailabilityZonesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DAZRe,
 	0,
 	[_AZv],
@@ -27238,7 +21447,7 @@ var DescribeAvailabilityZonesResult$ = [
 ];
 var DescribeImageAttributeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIAR,
 	0,
 	[
@@ -27258,7 +21467,7 @@ var DescribeImageAttributeRequest$ = [
 ];
 var DescribeImageReferencesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRR,
 	0,
 	[
@@ -27281,7 +21490,7 @@ var DescribeImageReferencesRequest$ = [
 ];
 var DescribeImageReferencesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRRe,
 	0,
 	[_NTe, _IRm],
@@ -27295,7 +21504,7 @@ var DescribeImageReferencesResult$ = [
 ];
 var DescribeImagesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRes,
 	0,
 	[
@@ -27326,7 +21535,7 @@ var DescribeImagesRequest$ = [
 ];
 var DescribeImagesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIResc,
 	0,
 	[_NTe, _Im],
@@ -27340,7 +21549,7 @@ var DescribeImagesResult$ = [
 ];
 var DescribeInstancesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRescr,
 	0,
 	[
@@ -27371,7 +21580,7 @@ var DescribeInstancesRequest$ = [
 ];
 var DescribeInstancesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIRescri,
 	0,
 	[_NTe, _Rese],
@@ -27385,7 +21594,7 @@ var DescribeInstancesResult$ = [
 ];
 var DescribeInstanceStatusRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DISRes,
 	0,
 	[
@@ -27415,7 +21624,7 @@ var DescribeInstanceStatusRequest$ = [
 ];
 var DescribeInstanceStatusResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DISResc,
 	0,
 	[_ISnst, _NTe],
@@ -27429,7 +21638,7 @@ var DescribeInstanceStatusResult$ = [
 ];
 var DescribeInstanceTypeOfferingsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DITOR,
 	0,
 	[
@@ -27449,7 +21658,7 @@ var DescribeInstanceTypeOfferingsRequest$ = [
 ];
 var DescribeInstanceTypeOfferingsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DITORe,
 	0,
 	[_ITO, _NTe],
@@ -27463,7 +21672,7 @@ var DescribeInstanceTypeOfferingsResult$ = [
 ];
 var DescribeInstanceTypesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DITRes,
 	0,
 	[
@@ -27485,7 +21694,7 @@ var DescribeInstanceTypesRequest$ = [
 ];
 var DescribeInstanceTypesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DITResc,
 	0,
 	[_ITnst, _NTe],
@@ -27499,7 +21708,7 @@ var DescribeInstanceTypesResult$ = [
 ];
 var DescribeLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DLTVRes,
 	0,
 	[
@@ -27531,7 +21740,7 @@ var DescribeLaunchTemplateVersionsRequest$ = [
 ];
 var DescribeLaunchTemplateVersionsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DLTVResc,
 	0,
 	[_LTVa, _NTe],
@@ -27545,7 +21754,7 @@ var DescribeLaunchTemplateVersionsResult$ = [
 ];
 var DescribeLockedSnapshotsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DLSR,
 	0,
 	[
@@ -27565,7 +21774,7 @@ var DescribeLockedSnapshotsRequest$ = [
 ];
 var DescribeLockedSnapshotsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DLSRe,
 	0,
 	[_Sn, _NTe],
@@ -27579,7 +21788,7 @@ var DescribeLockedSnapshotsResult$ = [
 ];
 var DescribeRegionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DRRe,
 	0,
 	[
@@ -27600,7 +21809,7 @@ var DescribeRegionsRequest$ = [
 ];
 var DescribeRegionsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DRRes,
 	0,
 	[_Reg],
@@ -27611,7 +21820,7 @@ var DescribeRegionsResult$ = [
 ];
 var DescribeSecurityGroupsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSGRes,
 	0,
 	[
@@ -27636,7 +21845,7 @@ var DescribeSecurityGroupsRequest$ = [
 ];
 var DescribeSecurityGroupsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSGResc,
 	0,
 	[_NTe, _SGe],
@@ -27650,7 +21859,7 @@ var DescribeSecurityGroupsResult$ = [
 ];
 var DescribeSnapshotAttributeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSAR,
 	0,
 	[
@@ -27670,7 +21879,7 @@ var DescribeSnapshotAttributeRequest$ = [
 ];
 var DescribeSnapshotAttributeResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSARe,
 	0,
 	[
@@ -27695,7 +21904,7 @@ var DescribeSnapshotAttributeResult$ = [
 ];
 var DescribeSnapshotsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSRes,
 	0,
 	[
@@ -27722,7 +21931,7 @@ var DescribeSnapshotsRequest$ = [
 ];
 var DescribeSnapshotsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSResc,
 	0,
 	[_NTe, _Sn],
@@ -27736,12 +21945,12 @@ var DescribeSnapshotsResult$ = [
 ];
 var DescribeSubnetsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSRescr,
 	0,
 	[
 		_Fi$1,
-		_SI$1,
+		_SI,
 		_NTe,
 		_MR$2,
 		_DR$1
@@ -27759,7 +21968,7 @@ var DescribeSubnetsRequest$ = [
 ];
 var DescribeSubnetsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DSRescri,
 	0,
 	[_NTe, _Subn],
@@ -27773,7 +21982,7 @@ var DescribeSubnetsResult$ = [
 ];
 var DescribeVolumesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DVRes,
 	0,
 	[
@@ -27804,7 +22013,7 @@ var DescribeVolumesRequest$ = [
 ];
 var DescribeVolumesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DVResc,
 	0,
 	[_NTe, _Vo],
@@ -27818,7 +22027,7 @@ var DescribeVolumesResult$ = [
 ];
 var DiskInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_DIisk,
 	0,
 	[
@@ -27843,7 +22052,7 @@ var DiskInfo$ = [
 ];
 var EbsBlockDevice$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EBD,
 	0,
 	[
@@ -27909,7 +22118,7 @@ var EbsBlockDevice$ = [
 ];
 var EbsCardInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ECIb,
 	0,
 	[
@@ -27954,7 +22163,7 @@ var EbsCardInfo$ = [
 ];
 var EbsInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIb,
 	0,
 	[
@@ -28004,7 +22213,7 @@ var EbsInfo$ = [
 ];
 var EbsInstanceBlockDevice$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIBD,
 	0,
 	[
@@ -28054,7 +22263,7 @@ var EbsInstanceBlockDevice$ = [
 ];
 var EbsOptimizedInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EOI,
 	0,
 	[
@@ -28094,7 +22303,7 @@ var EbsOptimizedInfo$ = [
 ];
 var EbsStatusDetails$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ESD,
 	0,
 	[
@@ -28119,7 +22328,7 @@ var EbsStatusDetails$ = [
 ];
 var EbsStatusSummary$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ESSb,
 	0,
 	[_Det, _Sta],
@@ -28133,7 +22342,7 @@ var EbsStatusSummary$ = [
 ];
 var EfaInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIf,
 	0,
 	[_MEI],
@@ -28144,7 +22353,7 @@ var EfaInfo$ = [
 ];
 var ElasticGpuAssociation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EGA,
 	0,
 	[
@@ -28174,7 +22383,7 @@ var ElasticGpuAssociation$ = [
 ];
 var ElasticGpuSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EGSla,
 	0,
 	[_Ty$1],
@@ -28183,7 +22392,7 @@ var ElasticGpuSpecification$ = [
 ];
 var ElasticGpuSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EGSR,
 	0,
 	[_Ty$1],
@@ -28194,7 +22403,7 @@ var ElasticGpuSpecificationResponse$ = [
 ];
 var ElasticInferenceAccelerator$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIA,
 	0,
 	[_Ty$1, _Cou],
@@ -28203,7 +22412,7 @@ var ElasticInferenceAccelerator$ = [
 ];
 var ElasticInferenceAcceleratorAssociation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIAA,
 	0,
 	[
@@ -28233,7 +22442,7 @@ var ElasticInferenceAcceleratorAssociation$ = [
 ];
 var EnableFastSnapshotRestoreErrorItem$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSREI,
 	0,
 	[_SIn, _FSRSE],
@@ -28247,7 +22456,7 @@ var EnableFastSnapshotRestoreErrorItem$ = [
 ];
 var EnableFastSnapshotRestoresRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRR,
 	0,
 	[
@@ -28266,7 +22475,7 @@ var EnableFastSnapshotRestoresRequest$ = [
 ];
 var EnableFastSnapshotRestoresResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRRn,
 	0,
 	[_Suc, _U],
@@ -28280,7 +22489,7 @@ var EnableFastSnapshotRestoresResult$ = [
 ];
 var EnableFastSnapshotRestoreStateError$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRSE,
 	0,
 	[_Co, _Me],
@@ -28294,7 +22503,7 @@ var EnableFastSnapshotRestoreStateError$ = [
 ];
 var EnableFastSnapshotRestoreStateErrorItem$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRSEI,
 	0,
 	[
@@ -28319,7 +22528,7 @@ var EnableFastSnapshotRestoreStateErrorItem$ = [
 ];
 var EnableFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EFSRSI,
 	0,
 	[
@@ -28328,7 +22537,7 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 		_AZI,
 		_St,
 		_STR,
-		_OI$1,
+		_OI,
 		_OAw,
 		_ETna,
 		_OT,
@@ -28389,7 +22598,7 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 ];
 var EnableImageDeprecationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIDR,
 	0,
 	[
@@ -28406,7 +22615,7 @@ var EnableImageDeprecationRequest$ = [
 ];
 var EnableImageDeprecationResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIDRn,
 	0,
 	[_R$1],
@@ -28417,7 +22626,7 @@ var EnableImageDeprecationResult$ = [
 ];
 var EnableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIDPR,
 	0,
 	[
@@ -28434,7 +22643,7 @@ var EnableImageDeregistrationProtectionRequest$ = [
 ];
 var EnableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EIDPRn,
 	0,
 	[_R$1],
@@ -28445,7 +22654,7 @@ var EnableImageDeregistrationProtectionResult$ = [
 ];
 var EnaSrdSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ESSR,
 	0,
 	[_ESE, _ESUS],
@@ -28453,7 +22662,7 @@ var EnaSrdSpecificationRequest$ = [
 ];
 var EnaSrdUdpSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ESUSR,
 	0,
 	[_ESUE],
@@ -28461,7 +22670,7 @@ var EnaSrdUdpSpecificationRequest$ = [
 ];
 var EnclaveOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EOn,
 	0,
 	[_En],
@@ -28472,7 +22681,7 @@ var EnclaveOptions$ = [
 ];
 var EnclaveOptionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_EOR,
 	0,
 	[_En],
@@ -28480,15 +22689,15 @@ var EnclaveOptionsRequest$ = [
 ];
 var Filter$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Fil,
 	0,
 	[_N$2, _Va$1],
-	[0, [() => ValueStringList, { [_xN$1]: _V$2 }]]
+	[0, [() => ValueStringList, { [_xN$1]: _V$1 }]]
 ];
 var FpgaDeviceInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_FDI,
 	0,
 	[
@@ -28518,7 +22727,7 @@ var FpgaDeviceInfo$ = [
 ];
 var FpgaDeviceMemoryInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_FDMI,
 	0,
 	[_SIMB],
@@ -28529,7 +22738,7 @@ var FpgaDeviceMemoryInfo$ = [
 ];
 var FpgaInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_FIpga,
 	0,
 	[_Fp, _TFMIMB],
@@ -28543,7 +22752,7 @@ var FpgaInfo$ = [
 ];
 var GetAllowedImagesSettingsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GAISR,
 	0,
 	[_DR$1],
@@ -28551,7 +22760,7 @@ var GetAllowedImagesSettingsRequest$ = [
 ];
 var GetAllowedImagesSettingsResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GAISRe,
 	0,
 	[
@@ -28576,7 +22785,7 @@ var GetAllowedImagesSettingsResult$ = [
 ];
 var GetConsoleOutputRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GCOR,
 	0,
 	[
@@ -28596,7 +22805,7 @@ var GetConsoleOutputRequest$ = [
 ];
 var GetConsoleOutputResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GCORe,
 	0,
 	[
@@ -28621,7 +22830,7 @@ var GetConsoleOutputResult$ = [
 ];
 var GetConsoleScreenshotRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GCSR,
 	0,
 	[
@@ -28638,7 +22847,7 @@ var GetConsoleScreenshotRequest$ = [
 ];
 var GetConsoleScreenshotResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GCSRe,
 	0,
 	[_IDm, _II$1],
@@ -28652,7 +22861,7 @@ var GetConsoleScreenshotResult$ = [
 ];
 var GetEbsDefaultKmsKeyIdRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GEDKKIR,
 	0,
 	[_DR$1],
@@ -28660,7 +22869,7 @@ var GetEbsDefaultKmsKeyIdRequest$ = [
 ];
 var GetEbsDefaultKmsKeyIdResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GEDKKIRe,
 	0,
 	[_KKI],
@@ -28671,7 +22880,7 @@ var GetEbsDefaultKmsKeyIdResult$ = [
 ];
 var GetEbsEncryptionByDefaultRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GEEBDR,
 	0,
 	[_DR$1],
@@ -28679,7 +22888,7 @@ var GetEbsEncryptionByDefaultRequest$ = [
 ];
 var GetEbsEncryptionByDefaultResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GEEBDRe,
 	0,
 	[_EEBD, _STs],
@@ -28693,7 +22902,7 @@ var GetEbsEncryptionByDefaultResult$ = [
 ];
 var GetImageAncestryRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GIAR,
 	0,
 	[_IIm, _DR$1],
@@ -28702,7 +22911,7 @@ var GetImageAncestryRequest$ = [
 ];
 var GetImageAncestryResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GIARe,
 	0,
 	[_IAE$2],
@@ -28713,7 +22922,7 @@ var GetImageAncestryResult$ = [
 ];
 var GpuDeviceInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GDI,
 	0,
 	[
@@ -28758,7 +22967,7 @@ var GpuDeviceInfo$ = [
 ];
 var GpuDeviceMemoryInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GDMI,
 	0,
 	[_SIMB],
@@ -28769,7 +22978,7 @@ var GpuDeviceMemoryInfo$ = [
 ];
 var GpuInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GIp,
 	0,
 	[_Gp, _TGMIMB],
@@ -28783,7 +22992,7 @@ var GpuInfo$ = [
 ];
 var GroupIdentifier$ = [
 	3,
-	n0$3,
+	n0$2,
 	_GIrou,
 	0,
 	[_GIr, _GN],
@@ -28797,7 +23006,7 @@ var GroupIdentifier$ = [
 ];
 var HibernationOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_HO,
 	0,
 	[_Conf],
@@ -28808,7 +23017,7 @@ var HibernationOptions$ = [
 ];
 var HibernationOptionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_HOR,
 	0,
 	[_Conf],
@@ -28816,10 +23025,10 @@ var HibernationOptionsRequest$ = [
 ];
 var IamInstanceProfile$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIP,
 	0,
-	[_Ar, _I$2],
+	[_Ar, _I$1],
 	[[0, {
 		[_eQN]: `Arn`,
 		[_xN$1]: _ar
@@ -28830,7 +23039,7 @@ var IamInstanceProfile$ = [
 ];
 var IamInstanceProfileSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIPS,
 	0,
 	[_Ar, _N$2],
@@ -28844,7 +23053,7 @@ var IamInstanceProfileSpecification$ = [
 ];
 var Image$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Ima,
 	0,
 	[
@@ -28860,7 +23069,7 @@ var Image$ = [
 		_RDT,
 		_SNS,
 		_SRt,
-		_T$2,
+		_T$1,
 		_VTir,
 		_BM,
 		_TSp,
@@ -28880,7 +23089,7 @@ var Image$ = [
 		_IIm,
 		_IL,
 		_St,
-		_OI$1,
+		_OI,
 		_CDr,
 		_Pu,
 		_PCro,
@@ -29059,7 +23268,7 @@ var Image$ = [
 ];
 var ImageAncestryEntry$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IAEm,
 	0,
 	[
@@ -29094,7 +23303,7 @@ var ImageAncestryEntry$ = [
 ];
 var ImageAttribute$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IAma,
 	0,
 	[
@@ -29174,7 +23383,7 @@ var ImageAttribute$ = [
 ];
 var ImageCriterion$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ICma,
 	0,
 	[
@@ -29219,7 +23428,7 @@ var ImageCriterion$ = [
 ];
 var ImageRecycleBinInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IRBI,
 	0,
 	[
@@ -29254,7 +23463,7 @@ var ImageRecycleBinInfo$ = [
 ];
 var ImageReference$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IRma,
 	0,
 	[
@@ -29279,7 +23488,7 @@ var ImageReference$ = [
 ];
 var ImageWatermark$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IWm,
 	0,
 	[
@@ -29314,7 +23523,7 @@ var ImageWatermark$ = [
 ];
 var ImageWatermarkFilterResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IWFRm,
 	0,
 	[
@@ -29344,7 +23553,7 @@ var ImageWatermarkFilterResponse$ = [
 ];
 var InferenceAcceleratorInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IAIn,
 	0,
 	[_Acc, _TIMIMB],
@@ -29358,7 +23567,7 @@ var InferenceAcceleratorInfo$ = [
 ];
 var InferenceDeviceInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IDI,
 	0,
 	[
@@ -29388,7 +23597,7 @@ var InferenceDeviceInfo$ = [
 ];
 var InferenceDeviceMemoryInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IDMI,
 	0,
 	[_SIMB],
@@ -29399,7 +23608,7 @@ var InferenceDeviceMemoryInfo$ = [
 ];
 var Instance$ = [
 	3,
-	n0$3,
+	n0$2,
 	_In,
 	0,
 	[
@@ -29422,7 +23631,7 @@ var Instance$ = [
 		_SIRI,
 		_SNS,
 		_SRt,
-		_T$2,
+		_T$1,
 		_VTir,
 		_CO,
 		_CBI,
@@ -29714,7 +23923,7 @@ var Instance$ = [
 ];
 var InstanceAttachmentEnaSrdSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IAESS,
 	0,
 	[_ESE, _ESUS],
@@ -29728,7 +23937,7 @@ var InstanceAttachmentEnaSrdSpecification$ = [
 ];
 var InstanceAttachmentEnaSrdUdpSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IAESUS,
 	0,
 	[_ESUE],
@@ -29739,7 +23948,7 @@ var InstanceAttachmentEnaSrdUdpSpecification$ = [
 ];
 var InstanceBlockDeviceMapping$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IBDM,
 	0,
 	[_DN, _Eb],
@@ -29753,7 +23962,7 @@ var InstanceBlockDeviceMapping$ = [
 ];
 var InstanceIpv4Prefix$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIPn,
 	0,
 	[_IPpvre],
@@ -29764,7 +23973,7 @@ var InstanceIpv4Prefix$ = [
 ];
 var InstanceIpv6Address$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIA,
 	0,
 	[_IApv, _IPIs],
@@ -29778,7 +23987,7 @@ var InstanceIpv6Address$ = [
 ];
 var InstanceIpv6Prefix$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IIPns,
 	0,
 	[_IPpv],
@@ -29789,7 +23998,7 @@ var InstanceIpv6Prefix$ = [
 ];
 var InstanceMaintenanceOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IMO,
 	0,
 	[_ARuto, _RMe],
@@ -29803,7 +24012,7 @@ var InstanceMaintenanceOptions$ = [
 ];
 var InstanceMaintenanceOptionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IMOR,
 	0,
 	[_ARuto],
@@ -29811,7 +24020,7 @@ var InstanceMaintenanceOptionsRequest$ = [
 ];
 var InstanceMarketOptionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IMORn,
 	0,
 	[_MTa, _SO],
@@ -29819,7 +24028,7 @@ var InstanceMarketOptionsRequest$ = [
 ];
 var InstanceMetadataOptionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IMORns,
 	0,
 	[
@@ -29839,7 +24048,7 @@ var InstanceMetadataOptionsRequest$ = [
 ];
 var InstanceMetadataOptionsResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IMORnst,
 	0,
 	[
@@ -29865,7 +24074,7 @@ var InstanceMetadataOptionsResponse$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$2
+			[_xN$1]: _hE$1
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -29879,7 +24088,7 @@ var InstanceMetadataOptionsResponse$ = [
 ];
 var InstanceNetworkInterface$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INI,
 	0,
 	[
@@ -29890,7 +24099,7 @@ var InstanceNetworkInterface$ = [
 		_IA$2,
 		_MAa$1,
 		_NII,
-		_OI$1,
+		_OI,
 		_PDN,
 		_PIAr,
 		_PIAri,
@@ -29989,7 +24198,7 @@ var InstanceNetworkInterface$ = [
 ];
 var InstanceNetworkInterfaceAssociation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INIA,
 	0,
 	[
@@ -29997,7 +24206,7 @@ var InstanceNetworkInterfaceAssociation$ = [
 		_COI,
 		_IOI,
 		_PDNub,
-		_PI$1
+		_PI
 	],
 	[
 		[0, {
@@ -30024,7 +24233,7 @@ var InstanceNetworkInterfaceAssociation$ = [
 ];
 var InstanceNetworkInterfaceAttachment$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INIAn,
 	0,
 	[
@@ -30074,7 +24283,7 @@ var InstanceNetworkInterfaceAttachment$ = [
 ];
 var InstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INIS,
 	0,
 	[
@@ -30163,7 +24372,7 @@ var InstanceNetworkInterfaceSpecification$ = [
 ];
 var InstanceNetworkPerformanceOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INPO,
 	0,
 	[_BW],
@@ -30174,7 +24383,7 @@ var InstanceNetworkPerformanceOptions$ = [
 ];
 var InstanceNetworkPerformanceOptionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_INPOR,
 	0,
 	[_BW],
@@ -30182,7 +24391,7 @@ var InstanceNetworkPerformanceOptionsRequest$ = [
 ];
 var InstancePrivateIpAddress$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPIA,
 	0,
 	[
@@ -30212,7 +24421,7 @@ var InstancePrivateIpAddress$ = [
 ];
 var InstanceRequirements$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IR$1,
 	0,
 	[
@@ -30352,14 +24561,14 @@ var InstanceRequirements$ = [
 ];
 var InstanceSecondaryInterface$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISIn,
 	0,
 	[
 		_Att,
 		_MAa$1,
 		_SIIec,
-		_OI$1,
+		_OI,
 		_PIAri,
 		_SDC,
 		_Sta,
@@ -30412,7 +24621,7 @@ var InstanceSecondaryInterface$ = [
 ];
 var InstanceSecondaryInterfaceAttachment$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISIA,
 	0,
 	[
@@ -30452,7 +24661,7 @@ var InstanceSecondaryInterfaceAttachment$ = [
 ];
 var InstanceSecondaryInterfacePrivateIpAddress$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISIPIA,
 	0,
 	[_PIAr],
@@ -30463,7 +24672,7 @@ var InstanceSecondaryInterfacePrivateIpAddress$ = [
 ];
 var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISIPIAR,
 	0,
 	[_PIAr],
@@ -30472,7 +24681,7 @@ var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
 ];
 var InstanceSecondaryInterfaceSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISISR,
 	0,
 	[
@@ -30496,7 +24705,7 @@ var InstanceSecondaryInterfaceSpecificationRequest$ = [
 ];
 var InstanceState$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISnsta,
 	0,
 	[_Co, _N$2],
@@ -30510,7 +24719,7 @@ var InstanceState$ = [
 ];
 var InstanceStateChange$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISC,
 	0,
 	[
@@ -30535,7 +24744,7 @@ var InstanceStateChange$ = [
 ];
 var InstanceStatus$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISnstan,
 	0,
 	[
@@ -30605,7 +24814,7 @@ var InstanceStatus$ = [
 ];
 var InstanceStatusDetails$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISDn,
 	0,
 	[
@@ -30630,7 +24839,7 @@ var InstanceStatusDetails$ = [
 ];
 var InstanceStatusEvent$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISE$1,
 	0,
 	[
@@ -30670,7 +24879,7 @@ var InstanceStatusEvent$ = [
 ];
 var InstanceStatusSummary$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISS,
 	0,
 	[_Det, _Sta],
@@ -30684,7 +24893,7 @@ var InstanceStatusSummary$ = [
 ];
 var InstanceStorageInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ISIns,
 	0,
 	[
@@ -30714,7 +24923,7 @@ var InstanceStorageInfo$ = [
 ];
 var InstanceTypeInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ITIn,
 	0,
 	[
@@ -30884,7 +25093,7 @@ var InstanceTypeInfo$ = [
 ];
 var InstanceTypeItem$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ITIns,
 	0,
 	[_IT$1],
@@ -30895,7 +25104,7 @@ var InstanceTypeItem$ = [
 ];
 var InstanceTypeOffering$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ITOn,
 	0,
 	[
@@ -30920,7 +25129,7 @@ var InstanceTypeOffering$ = [
 ];
 var InstanceTypeSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ITSn,
 	0,
 	[_SIT, _UIT],
@@ -30934,7 +25143,7 @@ var InstanceTypeSpecification$ = [
 ];
 var InstanceTypeSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ITSR,
 	0,
 	[_SIT, _UIT],
@@ -30942,7 +25151,7 @@ var InstanceTypeSpecificationRequest$ = [
 ];
 var IpPermission$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPper,
 	0,
 	[
@@ -30987,7 +25196,7 @@ var IpPermission$ = [
 ];
 var IpRange$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IRpan,
 	0,
 	[_De, _CIi],
@@ -31001,7 +25210,7 @@ var IpRange$ = [
 ];
 var Ipv4PrefixSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPSRp,
 	0,
 	[_IPpvre],
@@ -31009,7 +25218,7 @@ var Ipv4PrefixSpecificationRequest$ = [
 ];
 var Ipv4PrefixSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPSRpv,
 	0,
 	[_IPpvre],
@@ -31020,7 +25229,7 @@ var Ipv4PrefixSpecificationResponse$ = [
 ];
 var Ipv6PrefixSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPSRpvr,
 	0,
 	[_IPpv],
@@ -31028,7 +25237,7 @@ var Ipv6PrefixSpecificationRequest$ = [
 ];
 var Ipv6PrefixSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IPSRpvre,
 	0,
 	[_IPpv],
@@ -31039,7 +25248,7 @@ var Ipv6PrefixSpecificationResponse$ = [
 ];
 var Ipv6Range$ = [
 	3,
-	n0$3,
+	n0$2,
 	_IRpva,
 	0,
 	[_De, _CIid],
@@ -31053,13 +25262,13 @@ var Ipv6Range$ = [
 ];
 var LaunchPermission$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LPau,
 	0,
 	[
 		_OArg,
 		_OUA,
-		_UI$1,
+		_UI,
 		_Gr
 	],
 	[
@@ -31083,7 +25292,7 @@ var LaunchPermission$ = [
 ];
 var LaunchPermissionModifications$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LPM,
 	0,
 	[_Ad, _Rem],
@@ -31091,7 +25300,7 @@ var LaunchPermissionModifications$ = [
 ];
 var LaunchTemplateBlockDeviceMapping$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTBDM,
 	0,
 	[
@@ -31121,7 +25330,7 @@ var LaunchTemplateBlockDeviceMapping$ = [
 ];
 var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTCRSRa,
 	0,
 	[_CRP, _CRT],
@@ -31135,7 +25344,7 @@ var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 ];
 var LaunchTemplateCpuOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTCO,
 	0,
 	[
@@ -31165,7 +25374,7 @@ var LaunchTemplateCpuOptions$ = [
 ];
 var LaunchTemplateEbsBlockDevice$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTEBD,
 	0,
 	[
@@ -31225,7 +25434,7 @@ var LaunchTemplateEbsBlockDevice$ = [
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTEIAR,
 	0,
 	[_Ty$1, _Cou],
@@ -31239,7 +25448,7 @@ var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 ];
 var LaunchTemplateEnaSrdSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTESS,
 	0,
 	[_ESE, _ESUS],
@@ -31253,7 +25462,7 @@ var LaunchTemplateEnaSrdSpecification$ = [
 ];
 var LaunchTemplateEnaSrdUdpSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTESUS,
 	0,
 	[_ESUE],
@@ -31264,7 +25473,7 @@ var LaunchTemplateEnaSrdUdpSpecification$ = [
 ];
 var LaunchTemplateEnclaveOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTEO,
 	0,
 	[_En],
@@ -31275,7 +25484,7 @@ var LaunchTemplateEnclaveOptions$ = [
 ];
 var LaunchTemplateHibernationOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTHO,
 	0,
 	[_Conf],
@@ -31286,7 +25495,7 @@ var LaunchTemplateHibernationOptions$ = [
 ];
 var LaunchTemplateIamInstanceProfileSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTIIPS,
 	0,
 	[_Ar, _N$2],
@@ -31300,7 +25509,7 @@ var LaunchTemplateIamInstanceProfileSpecification$ = [
 ];
 var LaunchTemplateInstanceMaintenanceOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTIMO,
 	0,
 	[_ARuto],
@@ -31311,7 +25520,7 @@ var LaunchTemplateInstanceMaintenanceOptions$ = [
 ];
 var LaunchTemplateInstanceMarketOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTIMOa,
 	0,
 	[_MTa, _SO],
@@ -31325,7 +25534,7 @@ var LaunchTemplateInstanceMarketOptions$ = [
 ];
 var LaunchTemplateInstanceMetadataOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTIMOau,
 	0,
 	[
@@ -31351,7 +25560,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$2
+			[_xN$1]: _hE$1
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -31365,7 +25574,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTINIS,
 	0,
 	[
@@ -31490,7 +25699,7 @@ var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTISIS,
 	0,
 	[
@@ -31535,7 +25744,7 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 ];
 var LaunchTemplateLicenseConfiguration$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTLC,
 	0,
 	[_LCA],
@@ -31546,7 +25755,7 @@ var LaunchTemplateLicenseConfiguration$ = [
 ];
 var LaunchTemplateNetworkPerformanceOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTNPO,
 	0,
 	[_BW],
@@ -31557,7 +25766,7 @@ var LaunchTemplateNetworkPerformanceOptions$ = [
 ];
 var LaunchTemplatePlacement$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTP,
 	0,
 	[
@@ -31617,7 +25826,7 @@ var LaunchTemplatePlacement$ = [
 ];
 var LaunchTemplatePrivateDnsNameOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTPDNO,
 	0,
 	[
@@ -31642,7 +25851,7 @@ var LaunchTemplatePrivateDnsNameOptions$ = [
 ];
 var LaunchTemplatesMonitoring$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTM,
 	0,
 	[_En, _MCIe],
@@ -31656,7 +25865,7 @@ var LaunchTemplatesMonitoring$ = [
 ];
 var LaunchTemplateSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTS,
 	0,
 	[
@@ -31672,7 +25881,7 @@ var LaunchTemplateSpecification$ = [
 ];
 var LaunchTemplateSpotMarketOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTSMO,
 	0,
 	[
@@ -31707,10 +25916,10 @@ var LaunchTemplateSpotMarketOptions$ = [
 ];
 var LaunchTemplateTagSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTTS,
 	0,
-	[_RTe$1, _T$2],
+	[_RTe$1, _T$1],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN$1]: _rTe
@@ -31721,7 +25930,7 @@ var LaunchTemplateTagSpecification$ = [
 ];
 var LaunchTemplateVersion$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LTV,
 	0,
 	[
@@ -31776,7 +25985,7 @@ var LaunchTemplateVersion$ = [
 ];
 var LicenseConfiguration$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LCi,
 	0,
 	[_LCA],
@@ -31787,7 +25996,7 @@ var LicenseConfiguration$ = [
 ];
 var LicenseConfigurationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LCR,
 	0,
 	[_LCA],
@@ -31795,7 +26004,7 @@ var LicenseConfigurationRequest$ = [
 ];
 var ListImagesInRecycleBinRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LIIRBR,
 	0,
 	[
@@ -31813,7 +26022,7 @@ var ListImagesInRecycleBinRequest$ = [
 ];
 var ListImagesInRecycleBinResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LIIRBRi,
 	0,
 	[_Im, _NTe],
@@ -31827,11 +26036,11 @@ var ListImagesInRecycleBinResult$ = [
 ];
 var LockedSnapshotsInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_LSI,
 	0,
 	[
-		_OI$1,
+		_OI,
 		_SIn,
 		_LSoc,
 		_LDo,
@@ -31882,7 +26091,7 @@ var LockedSnapshotsInfo$ = [
 ];
 var MediaAcceleratorInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MAIe,
 	0,
 	[_Acc, _TMMIMB],
@@ -31896,7 +26105,7 @@ var MediaAcceleratorInfo$ = [
 ];
 var MediaDeviceInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MDI,
 	0,
 	[
@@ -31926,7 +26135,7 @@ var MediaDeviceInfo$ = [
 ];
 var MediaDeviceMemoryInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MDMI,
 	0,
 	[_SIMB],
@@ -31937,13 +26146,13 @@ var MediaDeviceMemoryInfo$ = [
 ];
 var MemoryGiBPerVCpu$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MGBPVC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -31951,7 +26160,7 @@ var MemoryGiBPerVCpu$ = [
 ];
 var MemoryInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MIe,
 	0,
 	[_SIMB],
@@ -31962,13 +26171,13 @@ var MemoryInfo$ = [
 ];
 var MemoryMiB$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MMB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -31976,7 +26185,7 @@ var MemoryMiB$ = [
 ];
 var ModifyImageAttributeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MIAR,
 	0,
 	[
@@ -31988,7 +26197,7 @@ var ModifyImageAttributeRequest$ = [
 		_PCro,
 		_UG,
 		_UIs,
-		_V$2,
+		_V$1,
 		_OArga,
 		_OUAr,
 		_ISmd,
@@ -32000,9 +26209,9 @@ var ModifyImageAttributeRequest$ = [
 		[() => AttributeValue$, 0],
 		[() => LaunchPermissionModifications$, 0],
 		0,
-		[() => ProductCodeStringList, { [_xN$1]: _PCr$1 }],
+		[() => ProductCodeStringList, { [_xN$1]: _PCr }],
 		[() => UserGroupStringList, { [_xN$1]: _UGs }],
-		[() => UserIdStringList, { [_xN$1]: _UI$1 }],
+		[() => UserIdStringList, { [_xN$1]: _UI }],
 		0,
 		[() => OrganizationArnStringList, { [_xN$1]: _OArg }],
 		[() => OrganizationalUnitArnStringList, { [_xN$1]: _OUA }],
@@ -32016,7 +26225,7 @@ var ModifyImageAttributeRequest$ = [
 ];
 var ModifySnapshotAttributeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_MSAR,
 	0,
 	[
@@ -32034,7 +26243,7 @@ var ModifySnapshotAttributeRequest$ = [
 		[() => CreateVolumePermissionModifications$, 0],
 		[() => GroupNameStringList, { [_xN$1]: _UGs }],
 		0,
-		[() => UserIdStringList, { [_xN$1]: _UI$1 }],
+		[() => UserIdStringList, { [_xN$1]: _UI }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN$1]: _dR
@@ -32044,7 +26253,7 @@ var ModifySnapshotAttributeRequest$ = [
 ];
 var Monitoring$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Mon,
 	0,
 	[_MCIe, _St],
@@ -32058,13 +26267,13 @@ var Monitoring$ = [
 ];
 var NetworkBandwidthGbps$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NBGe,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -32072,7 +26281,7 @@ var NetworkBandwidthGbps$ = [
 ];
 var NetworkCardInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NCIe,
 	0,
 	[
@@ -32132,7 +26341,7 @@ var NetworkCardInfo$ = [
 ];
 var NetworkInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NIetw,
 	0,
 	[
@@ -32237,13 +26446,13 @@ var NetworkInfo$ = [
 ];
 var NetworkInterfaceCount$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NIC,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -32251,7 +26460,7 @@ var NetworkInterfaceCount$ = [
 ];
 var NeuronDeviceCoreInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NDCI,
 	0,
 	[_Cou, _Ver],
@@ -32265,7 +26474,7 @@ var NeuronDeviceCoreInfo$ = [
 ];
 var NeuronDeviceInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NDI,
 	0,
 	[
@@ -32295,7 +26504,7 @@ var NeuronDeviceInfo$ = [
 ];
 var NeuronDeviceMemoryInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NDMI,
 	0,
 	[_SIMB],
@@ -32306,7 +26515,7 @@ var NeuronDeviceMemoryInfo$ = [
 ];
 var NeuronInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NIeu,
 	0,
 	[_NDe, _TNDMIMB],
@@ -32320,7 +26529,7 @@ var NeuronInfo$ = [
 ];
 var NitroTpmInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_NTI,
 	0,
 	[_SVu],
@@ -32331,20 +26540,20 @@ var NitroTpmInfo$ = [
 ];
 var OperatorRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ORpe,
 	0,
-	[_P$2],
+	[_P$1],
 	[0]
 ];
 var OperatorResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_ORper,
 	0,
 	[
 		_Mana,
-		_P$2,
+		_P$1,
 		_HBD
 	],
 	[
@@ -32364,7 +26573,7 @@ var OperatorResponse$ = [
 ];
 var PerformanceFactorReference$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PFR,
 	0,
 	[_IF$1],
@@ -32375,7 +26584,7 @@ var PerformanceFactorReference$ = [
 ];
 var PerformanceStatusSummary$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PSS,
 	0,
 	[
@@ -32400,7 +26609,7 @@ var PerformanceStatusSummary$ = [
 ];
 var Placement$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Pla,
 	0,
 	[
@@ -32460,7 +26669,7 @@ var Placement$ = [
 ];
 var PlacementGroupInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PGIl,
 	0,
 	[_SSu],
@@ -32471,7 +26680,7 @@ var PlacementGroupInfo$ = [
 ];
 var PrefixListId$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PLI,
 	0,
 	[_De, _PLI],
@@ -32485,7 +26694,7 @@ var PrefixListId$ = [
 ];
 var PrivateDnsNameOptionsOnLaunch$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PDNOOL,
 	0,
 	[
@@ -32510,7 +26719,7 @@ var PrivateDnsNameOptionsOnLaunch$ = [
 ];
 var PrivateDnsNameOptionsRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PDNOR,
 	0,
 	[
@@ -32526,7 +26735,7 @@ var PrivateDnsNameOptionsRequest$ = [
 ];
 var PrivateDnsNameOptionsResponse$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PDNORr,
 	0,
 	[
@@ -32551,7 +26760,7 @@ var PrivateDnsNameOptionsResponse$ = [
 ];
 var PrivateIpAddressSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PIAS,
 	0,
 	[_Prim, _PIAr],
@@ -32565,7 +26774,7 @@ var PrivateIpAddressSpecification$ = [
 ];
 var ProcessorInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_PIro,
 	0,
 	[
@@ -32595,8 +26804,8 @@ var ProcessorInfo$ = [
 ];
 var ProductCode$ = [
 	3,
-	n0$3,
-	_PCr$1,
+	n0$2,
+	_PCr,
 	0,
 	[_PCIr, _PCT],
 	[[0, {
@@ -32609,7 +26818,7 @@ var ProductCode$ = [
 ];
 var Region$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Regi,
 	0,
 	[
@@ -32639,7 +26848,7 @@ var Region$ = [
 ];
 var RegionGeography$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RGe$1,
 	0,
 	[_N$2],
@@ -32650,7 +26859,7 @@ var RegionGeography$ = [
 ];
 var RegisterImageRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIRe,
 	0,
 	[
@@ -32727,7 +26936,7 @@ var RegisterImageRequest$ = [
 ];
 var RegisterImageResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIReg,
 	0,
 	[_IIm],
@@ -32738,7 +26947,7 @@ var RegisterImageResult$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIITSR,
 	0,
 	[
@@ -32755,7 +26964,7 @@ var ReplaceImageInstanceTypeSpecificationRequest$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIITSRe,
 	0,
 	[_RV],
@@ -32766,12 +26975,12 @@ var ReplaceImageInstanceTypeSpecificationResult$ = [
 ];
 var Reservation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Reser,
 	0,
 	[
 		_RIe,
-		_OI$1,
+		_OI,
 		_RIeq,
 		_G$1,
 		_Ins
@@ -32801,7 +27010,7 @@ var Reservation$ = [
 ];
 var ResourceTypeOption$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RTOe,
 	0,
 	[_ON, _OV],
@@ -32809,7 +27018,7 @@ var ResourceTypeOption$ = [
 ];
 var ResourceTypeRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RTRe,
 	0,
 	[_RTe$1, _RTO],
@@ -32817,7 +27026,7 @@ var ResourceTypeRequest$ = [
 ];
 var ResponseLaunchTemplateData$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RLTDe,
 	0,
 	[
@@ -32997,7 +27206,7 @@ var ResponseLaunchTemplateData$ = [
 ];
 var RestoreImageFromRecycleBinRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIFRBR,
 	0,
 	[_IIm, _DR$1],
@@ -33006,7 +27215,7 @@ var RestoreImageFromRecycleBinRequest$ = [
 ];
 var RestoreImageFromRecycleBinResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIFRBRe,
 	0,
 	[_R$1],
@@ -33017,7 +27226,7 @@ var RestoreImageFromRecycleBinResult$ = [
 ];
 var RunInstancesMonitoringEnabled$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIME,
 	0,
 	[_En, _MCIe],
@@ -33029,7 +27238,7 @@ var RunInstancesMonitoringEnabled$ = [
 ];
 var RunInstancesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_RIRu,
 	0,
 	[
@@ -33156,7 +27365,7 @@ var RunInstancesRequest$ = [
 ];
 var ScanResultCondition$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SRC,
 	0,
 	[
@@ -33201,7 +27410,7 @@ var ScanResultCondition$ = [
 ];
 var ScanResults$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SRc,
 	0,
 	[
@@ -33246,7 +27455,7 @@ var ScanResults$ = [
 ];
 var SecondaryInterfacePrivateIpAddressSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SIPIAS,
 	0,
 	[_PIAr],
@@ -33257,16 +27466,16 @@ var SecondaryInterfacePrivateIpAddressSpecification$ = [
 ];
 var SecurityGroup$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SGec,
 	0,
 	[
 		_GIr,
 		_IPEp,
-		_T$2,
+		_T$1,
 		_VI,
 		_SGA,
-		_OI$1,
+		_OI,
 		_GN,
 		_De,
 		_IPpe
@@ -33312,13 +27521,13 @@ var SecurityGroup$ = [
 ];
 var Snapshot$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Sna,
 	0,
 	[
 		_OAw,
 		_OA,
-		_T$2,
+		_T$1,
 		_STto,
 		_RETe,
 		_STs,
@@ -33333,7 +27542,7 @@ var Snapshot$ = [
 		_SMta,
 		_STt,
 		_Pro,
-		_OI$1,
+		_OI,
 		_De,
 		_VSo,
 		_Enc,
@@ -33437,7 +27646,7 @@ var Snapshot$ = [
 ];
 var SpotMarketOptions$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SMO,
 	0,
 	[
@@ -33457,7 +27666,7 @@ var SpotMarketOptions$ = [
 ];
 var StateReason$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SRt,
 	0,
 	[_Co, _Me],
@@ -33471,7 +27680,7 @@ var StateReason$ = [
 ];
 var Subnet$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Su,
 	0,
 	[
@@ -33479,10 +27688,10 @@ var Subnet$ = [
 		_ELADI,
 		_MCOIOL,
 		_COIP,
-		_OI$1,
+		_OI,
 		_AIAOC,
 		_ICBAS,
-		_T$2,
+		_T$1,
 		_SAub,
 		_OA,
 		_EDn,
@@ -33596,7 +27805,7 @@ var Subnet$ = [
 ];
 var SubnetCidrBlockState$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SCBS,
 	0,
 	[_St, _SMt],
@@ -33610,7 +27819,7 @@ var SubnetCidrBlockState$ = [
 ];
 var SubnetIpv6CidrBlockAssociation$ = [
 	3,
-	n0$3,
+	n0$2,
 	_SICBA,
 	0,
 	[
@@ -33643,12 +27852,12 @@ var SubnetIpv6CidrBlockAssociation$ = [
 		}]
 	]
 ];
-var Tag$$2 = [
+var Tag$$1 = [
 	3,
-	n0$3,
-	_Ta$1,
+	n0$2,
+	_Ta,
 	0,
-	[_K$2, _V$2],
+	[_K$1, _V$1],
 	[[0, {
 		[_eQN]: `Key`,
 		[_xN$1]: _k$1
@@ -33659,18 +27868,18 @@ var Tag$$2 = [
 ];
 var TagSpecification$ = [
 	3,
-	n0$3,
+	n0$2,
 	_TSa,
 	0,
-	[_RTe$1, _T$2],
+	[_RTe$1, _T$1],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN$1]: _rTe
-	}], [() => TagList$1, { [_xN$1]: _Ta$1 }]]
+	}], [() => TagList$1, { [_xN$1]: _Ta }]]
 ];
 var TerminateInstancesRequest$ = [
 	3,
-	n0$3,
+	n0$2,
 	_TIR,
 	0,
 	[
@@ -33692,7 +27901,7 @@ var TerminateInstancesRequest$ = [
 ];
 var TerminateInstancesResult$ = [
 	3,
-	n0$3,
+	n0$2,
 	_TIRe,
 	0,
 	[_TIer],
@@ -33703,13 +27912,13 @@ var TerminateInstancesResult$ = [
 ];
 var TotalLocalStorageGB$ = [
 	3,
-	n0$3,
+	n0$2,
 	_TLSGB,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -33717,12 +27926,12 @@ var TotalLocalStorageGB$ = [
 ];
 var UserIdGroupPair$ = [
 	3,
-	n0$3,
+	n0$2,
 	_UIGPs,
 	0,
 	[
 		_De,
-		_UI$1,
+		_UI,
 		_GN,
 		_GIr,
 		_VI,
@@ -33762,13 +27971,13 @@ var UserIdGroupPair$ = [
 ];
 var VCpuCountRange$ = [
 	3,
-	n0$3,
+	n0$2,
 	_VCCR,
 	0,
 	[_M$2, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$3
+		[_xN$1]: _m$2
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -33776,7 +27985,7 @@ var VCpuCountRange$ = [
 ];
 var VCpuInfo$ = [
 	3,
-	n0$3,
+	n0$2,
 	_VCIpu,
 	0,
 	[
@@ -33811,7 +28020,7 @@ var VCpuInfo$ = [
 ];
 var Volume$ = [
 	3,
-	n0$3,
+	n0$2,
 	_Vol,
 	0,
 	[
@@ -33819,7 +28028,7 @@ var Volume$ = [
 		_OA,
 		_SVI,
 		_Io,
-		_T$2,
+		_T$1,
 		_VT$1,
 		_FRa,
 		_MAE,
@@ -33828,7 +28037,7 @@ var Volume$ = [
 		_Op,
 		_VIR,
 		_VAo,
-		_OI$1,
+		_OI,
 		_VIo,
 		_Siz,
 		_SIn,
@@ -33936,7 +28145,7 @@ var Volume$ = [
 ];
 var VolumeAttachment$ = [
 	3,
-	n0$3,
+	n0$2,
 	_VAol,
 	0,
 	[
@@ -33992,1001 +28201,1001 @@ var VolumeAttachment$ = [
 var __Unit$1 = "unit";
 var AcceleratorManufacturerSet = [
 	1,
-	n0$3,
+	n0$2,
 	_AMSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AcceleratorNameSet = [
 	1,
-	n0$3,
+	n0$2,
 	_ANSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AcceleratorTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_ATSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AllowedInstanceTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_AITS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ArchitectureTypeList = [
 	1,
-	n0$3,
+	n0$2,
 	_ATLr,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneGeographyList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZGL,
 	0,
 	[() => AvailabilityZoneGeography$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZISL,
 	0,
 	[0, { [_xN$1]: _AZI }]
 ];
 var AvailabilityZoneList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZL,
 	0,
 	[() => AvailabilityZone$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneMessageList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZML,
 	0,
 	[() => AvailabilityZoneMessage$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZSL,
 	0,
 	[0, { [_xN$1]: _AZ }]
 ];
 var AvailabilityZoneSubGeographyList = [
 	1,
-	n0$3,
+	n0$2,
 	_AZSGL,
 	0,
 	[() => AvailabilityZoneSubGeography$, { [_xN$1]: _it }]
 ];
 var BandwidthWeightingTypeList = [
 	1,
-	n0$3,
+	n0$2,
 	_BWTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var BillingProductList = [
 	1,
-	n0$3,
+	n0$2,
 	_BPL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var BlockDeviceMappingList = [
 	1,
-	n0$3,
+	n0$2,
 	_BDML,
 	0,
 	[() => BlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var BlockDeviceMappingRequestList = [
 	1,
-	n0$3,
+	n0$2,
 	_BDMRL,
 	0,
 	[() => BlockDeviceMapping$, { [_xN$1]: _BDM }]
 ];
 var BootModeTypeList = [
 	1,
-	n0$3,
+	n0$2,
 	_BMTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var CoreCountList = [
 	1,
-	n0$3,
+	n0$2,
 	_CCL,
 	0,
 	[1, { [_xN$1]: _it }]
 ];
 var CpuManufacturerSet = [
 	1,
-	n0$3,
+	n0$2,
 	_CMSp,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var CreateVolumePermissionList = [
 	1,
-	n0$3,
+	n0$2,
 	_CVPL,
 	0,
 	[() => CreateVolumePermission$, { [_xN$1]: _it }]
 ];
 var DeleteSnapshotResultSet = [
 	1,
-	n0$3,
+	n0$2,
 	_DSRS,
 	0,
 	[() => DeleteSnapshotReturnCode$, { [_xN$1]: _it }]
 ];
 var DiskInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_DILi,
 	0,
 	[() => DiskInfo$, { [_xN$1]: _it }]
 ];
 var EbsCardInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_ECIL,
 	0,
 	[() => EbsCardInfo$, { [_xN$1]: _it }]
 ];
 var EbsStatusDetailsList = [
 	1,
-	n0$3,
+	n0$2,
 	_ESDL,
 	0,
 	[() => EbsStatusDetails$, { [_xN$1]: _it }]
 ];
 var ElasticGpuAssociationList = [
 	1,
-	n0$3,
+	n0$2,
 	_EGAL,
 	0,
 	[() => ElasticGpuAssociation$, { [_xN$1]: _it }]
 ];
 var ElasticGpuSpecificationResponseList = [
 	1,
-	n0$3,
+	n0$2,
 	_EGSRL,
 	0,
 	[() => ElasticGpuSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var ElasticGpuSpecifications = [
 	1,
-	n0$3,
+	n0$2,
 	_EGSlas,
 	0,
 	[() => ElasticGpuSpecification$, { [_xN$1]: _it }]
 ];
 var ElasticInferenceAcceleratorAssociationList = [
 	1,
-	n0$3,
+	n0$2,
 	_EIAAL,
 	0,
 	[() => ElasticInferenceAcceleratorAssociation$, { [_xN$1]: _it }]
 ];
 var ElasticInferenceAccelerators = [
 	1,
-	n0$3,
+	n0$2,
 	_EIAl,
 	0,
 	[() => ElasticInferenceAccelerator$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreErrorSet = [
 	1,
-	n0$3,
+	n0$2,
 	_EFSRES,
 	0,
 	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreStateErrorSet = [
 	1,
-	n0$3,
+	n0$2,
 	_EFSRSES,
 	0,
 	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$3,
+	n0$2,
 	_EFSRSS,
 	0,
 	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
 ];
 var ExcludedInstanceTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_EITSx,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ExecutableByStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_EBSL,
 	0,
 	[0, { [_xN$1]: _EBx }]
 ];
 var FilterList = [
 	1,
-	n0$3,
+	n0$2,
 	_FLi,
 	0,
 	[() => Filter$, { [_xN$1]: _Fil }]
 ];
 var FpgaDeviceInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_FDIL,
 	0,
 	[() => FpgaDeviceInfo$, { [_xN$1]: _it }]
 ];
 var GpuDeviceInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_GDIL,
 	0,
 	[() => GpuDeviceInfo$, { [_xN$1]: _it }]
 ];
 var GroupIdentifierList = [
 	1,
-	n0$3,
+	n0$2,
 	_GIL,
 	0,
 	[() => GroupIdentifier$, { [_xN$1]: _it }]
 ];
 var GroupIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_GISL,
 	0,
 	[0, { [_xN$1]: _gIr }]
 ];
 var GroupNameStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_GNSL,
 	0,
 	[0, { [_xN$1]: _GN }]
 ];
 var ImageAncestryEntryList = [
 	1,
-	n0$3,
+	n0$2,
 	_IAEL,
 	0,
 	[() => ImageAncestryEntry$, { [_xN$1]: _it }]
 ];
 var ImageCriterionList = [
 	1,
-	n0$3,
+	n0$2,
 	_ICL,
 	0,
 	[() => ImageCriterion$, { [_xN$1]: _it }]
 ];
 var ImageIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_IISL,
 	0,
 	[0, { [_xN$1]: _IIm }]
 ];
 var ImageList = [
 	1,
-	n0$3,
+	n0$2,
 	_ILm,
 	0,
 	[() => Image$, { [_xN$1]: _it }]
 ];
 var ImageNameList = [
 	1,
-	n0$3,
+	n0$2,
 	_INLm,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageProviderList = [
 	1,
-	n0$3,
+	n0$2,
 	_IPL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageRecycleBinInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_IRBIL,
 	0,
 	[() => ImageRecycleBinInfo$, { [_xN$1]: _it }]
 ];
 var ImageReferenceList = [
 	1,
-	n0$3,
+	n0$2,
 	_IRL,
 	0,
 	[() => ImageReference$, { [_xN$1]: _it }]
 ];
 var ImageWatermarkFilterResponseList = [
 	1,
-	n0$3,
+	n0$2,
 	_IWFRLm,
 	0,
 	[() => ImageWatermarkFilterResponse$, { [_xN$1]: _it }]
 ];
 var ImageWatermarkList = [
 	1,
-	n0$3,
+	n0$2,
 	_IWL,
 	0,
 	[() => ImageWatermark$, { [_xN$1]: _it }]
 ];
 var InferenceDeviceInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_IDIL,
 	0,
 	[() => InferenceDeviceInfo$, 0]
 ];
 var InstanceBlockDeviceMappingList = [
 	1,
-	n0$3,
+	n0$2,
 	_IBDML,
 	0,
 	[() => InstanceBlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var InstanceGenerationSet = [
 	1,
-	n0$3,
+	n0$2,
 	_IGS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var InstanceIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_IISLn,
 	0,
 	[0, { [_xN$1]: _II$1 }]
 ];
 var InstanceIpv4PrefixList = [
 	1,
-	n0$3,
+	n0$2,
 	_IIPL,
 	0,
 	[() => InstanceIpv4Prefix$, { [_xN$1]: _it }]
 ];
 var InstanceIpv6AddressList = [
 	1,
-	n0$3,
+	n0$2,
 	_IIAL,
 	0,
 	[() => InstanceIpv6Address$, { [_xN$1]: _it }]
 ];
 var InstanceIpv6PrefixList = [
 	1,
-	n0$3,
+	n0$2,
 	_IIPLn,
 	0,
 	[() => InstanceIpv6Prefix$, { [_xN$1]: _it }]
 ];
 var InstanceList = [
 	1,
-	n0$3,
+	n0$2,
 	_ILns,
 	0,
 	[() => Instance$, { [_xN$1]: _it }]
 ];
 var InstanceNetworkInterfaceList = [
 	1,
-	n0$3,
+	n0$2,
 	_INIL,
 	0,
 	[() => InstanceNetworkInterface$, { [_xN$1]: _it }]
 ];
 var InstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_INISL,
 	0,
 	[() => InstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var InstancePrivateIpAddressList = [
 	1,
-	n0$3,
+	n0$2,
 	_IPIAL,
 	0,
 	[() => InstancePrivateIpAddress$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfaceList = [
 	1,
-	n0$3,
+	n0$2,
 	_ISIL,
 	0,
 	[() => InstanceSecondaryInterface$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressList = [
 	1,
-	n0$3,
+	n0$2,
 	_ISIPIAL,
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressListRequest = [
 	1,
-	n0$3,
+	n0$2,
 	_ISIPIALR,
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddressRequest$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfaceSpecificationListRequest = [
 	1,
-	n0$3,
+	n0$2,
 	_ISISLR,
 	0,
 	[() => InstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var InstanceStateChangeList = [
 	1,
-	n0$3,
+	n0$2,
 	_ISCL,
 	0,
 	[() => InstanceStateChange$, { [_xN$1]: _it }]
 ];
 var InstanceStatusDetailsList = [
 	1,
-	n0$3,
+	n0$2,
 	_ISDL,
 	0,
 	[() => InstanceStatusDetails$, { [_xN$1]: _it }]
 ];
 var InstanceStatusEventList = [
 	1,
-	n0$3,
+	n0$2,
 	_ISEL,
 	0,
 	[() => InstanceStatusEvent$, { [_xN$1]: _it }]
 ];
 var InstanceStatusList = [
 	1,
-	n0$3,
+	n0$2,
 	_ISLn,
 	0,
 	[() => InstanceStatus$, { [_xN$1]: _it }]
 ];
 var InstanceTypeInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_ITILn,
 	0,
 	[() => InstanceTypeInfo$, { [_xN$1]: _it }]
 ];
 var InstanceTypeOfferingsList = [
 	1,
-	n0$3,
+	n0$2,
 	_ITOL,
 	0,
 	[() => InstanceTypeOffering$, { [_xN$1]: _it }]
 ];
 var IpPermissionList = [
 	1,
-	n0$3,
+	n0$2,
 	_IPLp,
 	0,
 	[() => IpPermission$, { [_xN$1]: _it }]
 ];
 var IpRangeList = [
 	1,
-	n0$3,
+	n0$2,
 	_IRLp,
 	0,
 	[() => IpRange$, { [_xN$1]: _it }]
 ];
 var Ipv4PrefixList = [
 	1,
-	n0$3,
+	n0$2,
 	_IPLpvr,
 	0,
 	[() => Ipv4PrefixSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var Ipv4PrefixListResponse = [
 	1,
-	n0$3,
+	n0$2,
 	_IPLRpv,
 	0,
 	[() => Ipv4PrefixSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var Ipv6PrefixList = [
 	1,
-	n0$3,
+	n0$2,
 	_IPLpvref,
 	0,
 	[() => Ipv6PrefixSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var Ipv6PrefixListResponse = [
 	1,
-	n0$3,
+	n0$2,
 	_IPLRpvr,
 	0,
 	[() => Ipv6PrefixSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var Ipv6RangeList = [
 	1,
-	n0$3,
+	n0$2,
 	_IRLpv,
 	0,
 	[() => Ipv6Range$, { [_xN$1]: _it }]
 ];
 var LaunchPermissionList = [
 	1,
-	n0$3,
+	n0$2,
 	_LPL,
 	0,
 	[() => LaunchPermission$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTBDML,
 	0,
 	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponseList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTEIARL,
 	0,
 	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTINISL,
 	0,
 	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTISISL,
 	0,
 	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateLicenseList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTLL,
 	0,
 	[() => LaunchTemplateLicenseConfiguration$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateTagSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_LTTSL,
 	0,
 	[() => LaunchTemplateTagSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateVersionSet = [
 	1,
-	n0$3,
+	n0$2,
 	_LTVS,
 	0,
 	[() => LaunchTemplateVersion$, { [_xN$1]: _it }]
 ];
 var LicenseList = [
 	1,
-	n0$3,
+	n0$2,
 	_LL,
 	0,
 	[() => LicenseConfiguration$, { [_xN$1]: _it }]
 ];
 var LicenseSpecificationListRequest = [
 	1,
-	n0$3,
+	n0$2,
 	_LSLR,
 	0,
 	[() => LicenseConfigurationRequest$, { [_xN$1]: _it }]
 ];
 var LocalStorageTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_LSTS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var LockedSnapshotsInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_LSIL,
 	0,
 	[() => LockedSnapshotsInfo$, { [_xN$1]: _it }]
 ];
 var MarketplaceProductCodeList = [
 	1,
-	n0$3,
+	n0$2,
 	_MPCL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var MediaDeviceInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_MDIL,
 	0,
 	[() => MediaDeviceInfo$, { [_xN$1]: _it }]
 ];
 var MetricCategoryIdList = [
 	1,
-	n0$3,
+	n0$2,
 	_MCIL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var NetworkCardInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_NCIL,
 	0,
 	[() => NetworkCardInfo$, { [_xN$1]: _it }]
 ];
 var NetworkCardInterfaceTypeList = [
 	1,
-	n0$3,
+	n0$2,
 	_NCITL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var NeuronDeviceInfoList = [
 	1,
-	n0$3,
+	n0$2,
 	_NDIL,
 	0,
 	[() => NeuronDeviceInfo$, { [_xN$1]: _it }]
 ];
 var NitroTpmSupportedVersionsList = [
 	1,
-	n0$3,
+	n0$2,
 	_NTSVL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var OrganizationalUnitArnStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_OUASL,
 	0,
 	[0, { [_xN$1]: _OUA }]
 ];
 var OrganizationArnStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_OASL,
 	0,
 	[0, { [_xN$1]: _OArg }]
 ];
 var OwnerStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_OSL,
 	0,
 	[0, { [_xN$1]: _Own }]
 ];
 var PerformanceFactorReferenceSet = [
 	1,
-	n0$3,
+	n0$2,
 	_PFRS,
 	0,
 	[() => PerformanceFactorReference$, { [_xN$1]: _it }]
 ];
 var PlacementGroupStrategyList = [
 	1,
-	n0$3,
+	n0$2,
 	_PGSL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var PrefixListIdList = [
 	1,
-	n0$3,
+	n0$2,
 	_PLIL,
 	0,
 	[() => PrefixListId$, { [_xN$1]: _it }]
 ];
 var PrivateIpAddressSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_PIASL,
 	0,
 	[() => PrivateIpAddressSpecification$, { [_xN$1]: _it }]
 ];
 var ProductCodeList = [
 	1,
-	n0$3,
+	n0$2,
 	_PCLr,
 	0,
 	[() => ProductCode$, { [_xN$1]: _it }]
 ];
 var ProductCodeStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_PCSL,
 	0,
-	[0, { [_xN$1]: _PCr$1 }]
+	[0, { [_xN$1]: _PCr }]
 ];
 var RegionGeographyList = [
 	1,
-	n0$3,
+	n0$2,
 	_RGL,
 	0,
 	[() => RegionGeography$, { [_xN$1]: _it }]
 ];
 var RegionList = [
 	1,
-	n0$3,
+	n0$2,
 	_RL,
 	0,
 	[() => Region$, { [_xN$1]: _it }]
 ];
 var RegionNameStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_RNSL,
 	0,
 	[0, { [_xN$1]: _RN }]
 ];
 var ReservationList = [
 	1,
-	n0$3,
+	n0$2,
 	_RLe,
 	0,
 	[() => Reservation$, { [_xN$1]: _it }]
 ];
 var ResourceTypeOptionList = [
 	1,
-	n0$3,
+	n0$2,
 	_RTOL,
 	0,
 	[() => ResourceTypeOption$, 0]
 ];
 var ResourceTypeRequestList = [
 	1,
-	n0$3,
+	n0$2,
 	_RTRL,
 	0,
 	[() => ResourceTypeRequest$, 0]
 ];
 var RootDeviceTypeList = [
 	1,
-	n0$3,
+	n0$2,
 	_RDTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_SIPIASL,
 	0,
 	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$1]: _it }]
 ];
 var SecurityGroupIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_SGISL,
 	0,
 	[0, { [_xN$1]: _SGI }]
 ];
 var SecurityGroupList = [
 	1,
-	n0$3,
+	n0$2,
 	_SGL,
 	0,
 	[() => SecurityGroup$, { [_xN$1]: _it }]
 ];
 var SecurityGroupStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_SGSL,
 	0,
 	[0, { [_xN$1]: _SGec }]
 ];
 var SnapshotIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_SISL,
 	0,
 	[0, { [_xN$1]: _SIn }]
 ];
 var SnapshotList = [
 	1,
-	n0$3,
+	n0$2,
 	_SLn,
 	0,
 	[() => Snapshot$, { [_xN$1]: _it }]
 ];
 var SubnetIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_SISLu,
 	0,
 	[0, { [_xN$1]: _SIu }]
 ];
 var SubnetIpv6CidrBlockAssociationSet = [
 	1,
-	n0$3,
+	n0$2,
 	_SICBAS,
 	0,
 	[() => SubnetIpv6CidrBlockAssociation$, { [_xN$1]: _it }]
 ];
 var SubnetList = [
 	1,
-	n0$3,
+	n0$2,
 	_SLu,
 	0,
 	[() => Subnet$, { [_xN$1]: _it }]
 ];
 var SupportedAdditionalProcessorFeatureList = [
 	1,
-	n0$3,
+	n0$2,
 	_SAPFL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var SupportedInstanceTypeRequestSet = [
 	1,
-	n0$3,
+	n0$2,
 	_SITRSu,
 	0,
 	[0, { [_xN$1]: _It }]
 ];
 var SupportedInstanceTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_SITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN$1]: _it }]
 ];
 var TagList$1 = [
 	1,
-	n0$3,
+	n0$2,
 	_TL,
 	0,
-	[() => Tag$$2, { [_xN$1]: _it }]
+	[() => Tag$$1, { [_xN$1]: _it }]
 ];
 var TagSpecificationList = [
 	1,
-	n0$3,
+	n0$2,
 	_TSL,
 	0,
 	[() => TagSpecification$, { [_xN$1]: _it }]
 ];
 var ThreadsPerCoreList = [
 	1,
-	n0$3,
+	n0$2,
 	_TPCL,
 	0,
 	[1, { [_xN$1]: _it }]
 ];
 var UnsupportedInstanceTypeRequestSet = [
 	1,
-	n0$3,
+	n0$2,
 	_UITRS,
 	0,
 	[0, { [_xN$1]: _It }]
 ];
 var UnsupportedInstanceTypeSet = [
 	1,
-	n0$3,
+	n0$2,
 	_UITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN$1]: _it }]
 ];
 var UsageClassTypeList = [
 	1,
-	n0$3,
+	n0$2,
 	_UCTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var UserGroupStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_UGSL,
 	0,
 	[0, { [_xN$1]: _UGs }]
 ];
 var UserIdGroupPairList = [
 	1,
-	n0$3,
+	n0$2,
 	_UIGPL,
 	0,
 	[() => UserIdGroupPair$, { [_xN$1]: _it }]
 ];
 var UserIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_UISL,
 	0,
-	[0, { [_xN$1]: _UI$1 }]
+	[0, { [_xN$1]: _UI }]
 ];
 var ValueStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_VSL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VersionStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_VSLe,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VirtualizationTypeList = [
 	1,
-	n0$3,
+	n0$2,
 	_VTLi,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VolumeAttachmentList = [
 	1,
-	n0$3,
+	n0$2,
 	_VALo,
 	0,
 	[() => VolumeAttachment$, { [_xN$1]: _it }]
 ];
 var VolumeIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_VISL,
 	0,
 	[0, { [_xN$1]: _VIo }]
 ];
 var VolumeList = [
 	1,
-	n0$3,
+	n0$2,
 	_VLo,
 	0,
 	[() => Volume$, { [_xN$1]: _it }]
 ];
 var WorkloadsList = [
 	1,
-	n0$3,
+	n0$2,
 	_WL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ZoneIdStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_ZISL,
 	0,
 	[0, { [_xN$1]: _ZI }]
 ];
 var ZoneNameStringList = [
 	1,
-	n0$3,
+	n0$2,
 	_ZNSL,
 	0,
 	[0, { [_xN$1]: _ZN }]
 ];
 var CopyImage$ = [
 	9,
-	n0$3,
+	n0$2,
 	_CIopy,
 	0,
 	() => CopyImageRequest$,
@@ -34994,7 +29203,7 @@ var CopyImage$ = [
 ];
 var CopySnapshot$ = [
 	9,
-	n0$3,
+	n0$2,
 	_CSop,
 	0,
 	() => CopySnapshotRequest$,
@@ -35002,7 +29211,7 @@ var CopySnapshot$ = [
 ];
 var CreateImage$ = [
 	9,
-	n0$3,
+	n0$2,
 	_CIr,
 	0,
 	() => CreateImageRequest$,
@@ -35010,7 +29219,7 @@ var CreateImage$ = [
 ];
 var CreateTags$ = [
 	9,
-	n0$3,
+	n0$2,
 	_CTreat,
 	0,
 	() => CreateTagsRequest$,
@@ -35018,7 +29227,7 @@ var CreateTags$ = [
 ];
 var DeleteSnapshot$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DSele,
 	0,
 	() => DeleteSnapshotRequest$,
@@ -35026,7 +29235,7 @@ var DeleteSnapshot$ = [
 ];
 var DeleteTags$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DTelet,
 	0,
 	() => DeleteTagsRequest$,
@@ -35034,7 +29243,7 @@ var DeleteTags$ = [
 ];
 var DeregisterImage$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIer,
 	0,
 	() => DeregisterImageRequest$,
@@ -35042,7 +29251,7 @@ var DeregisterImage$ = [
 ];
 var DescribeAvailabilityZones$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DAZe,
 	0,
 	() => DescribeAvailabilityZonesRequest$,
@@ -35050,7 +29259,7 @@ var DescribeAvailabilityZones$ = [
 ];
 var DescribeImageAttribute$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIA,
 	0,
 	() => DescribeImageAttributeRequest$,
@@ -35058,7 +29267,7 @@ var DescribeImageAttribute$ = [
 ];
 var DescribeImageReferences$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIRescribem,
 	0,
 	() => DescribeImageReferencesRequest$,
@@ -35066,7 +29275,7 @@ var DescribeImageReferences$ = [
 ];
 var DescribeImages$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIes,
 	0,
 	() => DescribeImagesRequest$,
@@ -35074,7 +29283,7 @@ var DescribeImages$ = [
 ];
 var DescribeInstances$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DIesc,
 	0,
 	() => DescribeInstancesRequest$,
@@ -35082,7 +29291,7 @@ var DescribeInstances$ = [
 ];
 var DescribeInstanceStatus$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DISes,
 	0,
 	() => DescribeInstanceStatusRequest$,
@@ -35090,7 +29299,7 @@ var DescribeInstanceStatus$ = [
 ];
 var DescribeInstanceTypeOfferings$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DITO,
 	0,
 	() => DescribeInstanceTypeOfferingsRequest$,
@@ -35098,7 +29307,7 @@ var DescribeInstanceTypeOfferings$ = [
 ];
 var DescribeInstanceTypes$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DITe,
 	0,
 	() => DescribeInstanceTypesRequest$,
@@ -35106,7 +29315,7 @@ var DescribeInstanceTypes$ = [
 ];
 var DescribeLaunchTemplateVersions$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DLTVe,
 	0,
 	() => DescribeLaunchTemplateVersionsRequest$,
@@ -35114,7 +29323,7 @@ var DescribeLaunchTemplateVersions$ = [
 ];
 var DescribeLockedSnapshots$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DLSe,
 	0,
 	() => DescribeLockedSnapshotsRequest$,
@@ -35122,7 +29331,7 @@ var DescribeLockedSnapshots$ = [
 ];
 var DescribeRegions$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DRes,
 	0,
 	() => DescribeRegionsRequest$,
@@ -35130,7 +29339,7 @@ var DescribeRegions$ = [
 ];
 var DescribeSecurityGroups$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DSGe,
 	0,
 	() => DescribeSecurityGroupsRequest$,
@@ -35138,7 +29347,7 @@ var DescribeSecurityGroups$ = [
 ];
 var DescribeSnapshotAttribute$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DSAe,
 	0,
 	() => DescribeSnapshotAttributeRequest$,
@@ -35146,7 +29355,7 @@ var DescribeSnapshotAttribute$ = [
 ];
 var DescribeSnapshots$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DSes,
 	0,
 	() => DescribeSnapshotsRequest$,
@@ -35154,7 +29363,7 @@ var DescribeSnapshots$ = [
 ];
 var DescribeSubnets$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DSesc,
 	0,
 	() => DescribeSubnetsRequest$,
@@ -35162,7 +29371,7 @@ var DescribeSubnets$ = [
 ];
 var DescribeVolumes$ = [
 	9,
-	n0$3,
+	n0$2,
 	_DVes,
 	0,
 	() => DescribeVolumesRequest$,
@@ -35170,7 +29379,7 @@ var DescribeVolumes$ = [
 ];
 var EnableFastSnapshotRestores$ = [
 	9,
-	n0$3,
+	n0$2,
 	_EFSR,
 	0,
 	() => EnableFastSnapshotRestoresRequest$,
@@ -35178,7 +29387,7 @@ var EnableFastSnapshotRestores$ = [
 ];
 var EnableImageDeprecation$ = [
 	9,
-	n0$3,
+	n0$2,
 	_EID,
 	0,
 	() => EnableImageDeprecationRequest$,
@@ -35186,7 +29395,7 @@ var EnableImageDeprecation$ = [
 ];
 var EnableImageDeregistrationProtection$ = [
 	9,
-	n0$3,
+	n0$2,
 	_EIDP,
 	0,
 	() => EnableImageDeregistrationProtectionRequest$,
@@ -35194,7 +29403,7 @@ var EnableImageDeregistrationProtection$ = [
 ];
 var GetAllowedImagesSettings$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GAIS,
 	0,
 	() => GetAllowedImagesSettingsRequest$,
@@ -35202,7 +29411,7 @@ var GetAllowedImagesSettings$ = [
 ];
 var GetConsoleOutput$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GCO,
 	0,
 	() => GetConsoleOutputRequest$,
@@ -35210,7 +29419,7 @@ var GetConsoleOutput$ = [
 ];
 var GetConsoleScreenshot$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GCS,
 	0,
 	() => GetConsoleScreenshotRequest$,
@@ -35218,7 +29427,7 @@ var GetConsoleScreenshot$ = [
 ];
 var GetEbsDefaultKmsKeyId$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GEDKKI,
 	0,
 	() => GetEbsDefaultKmsKeyIdRequest$,
@@ -35226,7 +29435,7 @@ var GetEbsDefaultKmsKeyId$ = [
 ];
 var GetEbsEncryptionByDefault$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GEEBD,
 	0,
 	() => GetEbsEncryptionByDefaultRequest$,
@@ -35234,7 +29443,7 @@ var GetEbsEncryptionByDefault$ = [
 ];
 var GetImageAncestry$ = [
 	9,
-	n0$3,
+	n0$2,
 	_GIAe,
 	0,
 	() => GetImageAncestryRequest$,
@@ -35242,7 +29451,7 @@ var GetImageAncestry$ = [
 ];
 var ListImagesInRecycleBin$ = [
 	9,
-	n0$3,
+	n0$2,
 	_LIIRB,
 	0,
 	() => ListImagesInRecycleBinRequest$,
@@ -35250,7 +29459,7 @@ var ListImagesInRecycleBin$ = [
 ];
 var ModifyImageAttribute$ = [
 	9,
-	n0$3,
+	n0$2,
 	_MIA,
 	0,
 	() => ModifyImageAttributeRequest$,
@@ -35258,7 +29467,7 @@ var ModifyImageAttribute$ = [
 ];
 var ModifySnapshotAttribute$ = [
 	9,
-	n0$3,
+	n0$2,
 	_MSA,
 	0,
 	() => ModifySnapshotAttributeRequest$,
@@ -35266,7 +29475,7 @@ var ModifySnapshotAttribute$ = [
 ];
 var RegisterImage$ = [
 	9,
-	n0$3,
+	n0$2,
 	_RIegi,
 	0,
 	() => RegisterImageRequest$,
@@ -35274,7 +29483,7 @@ var RegisterImage$ = [
 ];
 var ReplaceImageInstanceTypeSpecification$ = [
 	9,
-	n0$3,
+	n0$2,
 	_RIITS,
 	0,
 	() => ReplaceImageInstanceTypeSpecificationRequest$,
@@ -35282,7 +29491,7 @@ var ReplaceImageInstanceTypeSpecification$ = [
 ];
 var RestoreImageFromRecycleBin$ = [
 	9,
-	n0$3,
+	n0$2,
 	_RIFRB,
 	0,
 	() => RestoreImageFromRecycleBinRequest$,
@@ -35290,7 +29499,7 @@ var RestoreImageFromRecycleBin$ = [
 ];
 var RunInstances$ = [
 	9,
-	n0$3,
+	n0$2,
 	_RIu,
 	0,
 	() => RunInstancesRequest$,
@@ -35298,7 +29507,7 @@ var RunInstances$ = [
 ];
 var TerminateInstances$ = [
 	9,
-	n0$3,
+	n0$2,
 	_TI,
 	0,
 	() => TerminateInstancesRequest$,
@@ -35311,13 +29520,13 @@ init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$7 = (config) => {
+const getRuntimeConfig$5 = (config) => {
 	return {
 		apiVersion: "2016-11-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -35329,7 +29538,7 @@ const getRuntimeConfig$7 = (config) => {
 		protocol: config?.protocol ?? AwsEc2QueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.ec2",
-			errorTypeRegistries: errorTypeRegistries$3,
+			errorTypeRegistries: errorTypeRegistries$2,
 			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
 			version: "2016-11-15",
 			serviceTarget: "AmazonEC2"
@@ -35348,12 +29557,12 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
-const getRuntimeConfig$6 = (config) => {
+init_dist_es$8();
+const getRuntimeConfig$4 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$7(config);
+	const clientSharedValues = getRuntimeConfig$5(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -35370,7 +29579,7 @@ const getRuntimeConfig$6 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
+			clientVersion: version$4
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -35389,7 +29598,7 @@ const getRuntimeConfig$6 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -35416,7 +29625,7 @@ const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$3 = (config) => {
+const resolveHttpAuthRuntimeConfig$2 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -35427,10 +29636,10 @@ const resolveHttpAuthRuntimeConfig$3 = (config) => {
 init_client();
 init_client$1();
 init_protocols$1();
-const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
 init_client();
@@ -35444,15 +29653,15 @@ init_schema();
 var EC2Client = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$6(configuration || {});
+		const _config_0 = getRuntimeConfig$4(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
-		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
+		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -35573,1543 +29782,90 @@ const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientSt
 // node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$3 = makeBuilder(commonParams$7, "AmazonEC2", "EC2Client", getEndpointPlugin);
-const _ep0$3 = {};
-const _mw0$3 = (Command, cs, config, o) => [];
-const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
-var CopyImageCommand = class extends command$3(_ep0$3, _mw0$3, "CopyImage", CopyImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", CopySnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
-var DescribeAvailabilityZonesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
-var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
-var DescribeImageReferencesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageReferences", DescribeImageReferences$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
-var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
-var DescribeInstanceStatusCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
-var DescribeInstanceTypeOfferingsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
-var DescribeInstanceTypesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
-var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
-var DescribeLockedSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
-var DescribeRegionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeRegions", DescribeRegions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
-var DescribeSecurityGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
-var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
-var DescribeSubnetsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSubnets", DescribeSubnets$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
-var DescribeVolumesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeVolumes", DescribeVolumes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
-var EnableFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
-var EnableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeprecation", EnableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
-var EnableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
-var GetAllowedImagesSettingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
-var GetConsoleOutputCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleOutput", GetConsoleOutput$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
-var GetConsoleScreenshotCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
-var GetEbsDefaultKmsKeyIdCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
-var GetEbsEncryptionByDefaultCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
-var GetImageAncestryCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageAncestry", GetImageAncestry$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
-var ListImagesInRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
-var ReplaceImageInstanceTypeSpecificationCommand = class extends command$3(_ep0$3, _mw0$3, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
-var RestoreImageFromRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
-var RunInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "RunInstances", RunInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
-var TerminateInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "TerminateInstances", TerminateInstances$) {};
-// src/join.ts
-async function joined(promises) {
-	await Promise.allSettled(promises);
-	return Promise.all(promises);
-}
-// src/plan/problem.ts
-function disabledRegion(error) {
-	if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return void 0;
-	const { code, awsMessage, where } = error;
-	return `region ${where.region} is not enabled in account ${where.account} (AWS says ${code}: ${awsMessage})`;
-}
-function openFindings(signal, mendsTarget = () => void 0) {
-	const problems = new Map();
-	const warnings = new Map();
-	const nameOf = (where, what) => JSON.stringify([where, what]);
-	const openFor = (targets) => {
-		const add = (where, what, remedy) => {
-			const name = nameOf(where, what);
-			const named = targets.filter((one) => one !== void 0);
-			const problem = {
-				where,
-				what,
-				remedy: [remedy, named.length > 0 ? mendsTarget(named.join(", ")) : void 0].filter(Boolean).join("; ")
-			};
-			const known = problems.get(name) ?? {
-				problem,
-				targets: []
-			};
-			problems.set(name, {
-				...known,
-				targets: new Set([...known.targets, ...targets])
-			});
-		};
-		return {
-			signal,
-			get problems() {
-				return [...problems.values()].map(({ problem }) => problem);
-			},
-			of: (target) => [...problems.values()].flatMap((one) => one.targets.has(target) ? [one.problem] : []),
-			about: openFor,
-			add,
-			warn(where, what) {
-				const name = nameOf(where, what);
-				if (!warnings.has(name)) warnings.set(name, {
-					where,
-					what,
-					remedy: ""
-				});
-			},
-			warnings: () => together([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
-			async attempt(where, doing, read) {
-				try {
-					return await read();
-				} catch (error) {
-					signal.throwIfAborted();
-					const { message, remedy = "" } = explain(new StepError(doing, error));
-					add(where, disabledRegion(error) ?? message, remedy);
-					return;
-				}
-			}
-		};
-	};
-	return openFor([void 0]);
-}
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
-init_endpoints();
-const q = "ref";
-const a$2 = -1;
-const b$2 = true;
-const c$2 = "isSet";
-const d$2 = "PartitionResult";
-const e$2 = "booleanEquals";
-const f$2 = "stringEquals";
-const g$2 = "getAttr";
-const h$2 = "us-east-1";
-const i$2 = "sigv4";
-const j$2 = "sts";
-const k$2 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-const l = { [q]: "Endpoint" };
-const m = { [q]: "Region" };
-const n = { [q]: d$2 };
-const o = {};
-const p = [m];
-const _data$2 = {
-	conditions: [
-		[c$2, [l]],
-		[c$2, p],
-		[
-			"aws.partition",
-			p,
-			d$2
-		],
-		[e$2, [{ [q]: "UseFIPS" }, b$2]],
-		[e$2, [{ [q]: "UseDualStack" }, b$2]],
-		[f$2, [m, "aws-global"]],
-		[e$2, [{ [q]: "UseGlobalEndpoint" }, b$2]],
-		[f$2, [m, "eu-central-1"]],
-		[e$2, [{
-			fn: g$2,
-			argv: [n, "supportsDualStack"]
-		}, b$2]],
-		[e$2, [{
-			fn: g$2,
-			argv: [n, "supportsFIPS"]
-		}, b$2]],
-		[f$2, [m, "ap-south-1"]],
-		[f$2, [m, "eu-north-1"]],
-		[f$2, [m, "eu-west-1"]],
-		[f$2, [m, "eu-west-2"]],
-		[f$2, [m, "eu-west-3"]],
-		[f$2, [m, "sa-east-1"]],
-		[f$2, [m, h$2]],
-		[f$2, [m, "us-east-2"]],
-		[f$2, [m, "us-west-2"]],
-		[f$2, [m, "us-west-1"]],
-		[f$2, [m, "ca-central-1"]],
-		[f$2, [m, "ap-southeast-1"]],
-		[f$2, [m, "ap-northeast-1"]],
-		[f$2, [m, "ap-southeast-2"]],
-		[f$2, [{
-			fn: g$2,
-			argv: [n, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$2],
-		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$2,
-			signingName: j$2,
-			signingRegion: h$2
-		}] }],
-		[k$2, { authSchemes: [{
-			name: i$2,
-			signingName: j$2,
-			signingRegion: "{Region}"
-		}] }],
-		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[l, o],
-		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
-		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://sts.{Region}.amazonaws.com", o],
-		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o],
-		[a$2, "FIPS is enabled but this partition does not support FIPS"],
-		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
-		[a$2, "DualStack is enabled but this partition does not support DualStack"],
-		[k$2, o],
-		[a$2, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$2 = 2;
-const nodes$2 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	30,
-	3,
-	1,
-	4,
-	100000014,
-	2,
-	5,
-	100000014,
-	3,
-	25,
-	6,
-	4,
-	24,
-	7,
-	5,
-	100000001,
-	8,
-	6,
-	9,
-	100000013,
-	7,
-	100000001,
-	10,
-	10,
-	100000001,
-	11,
-	11,
-	100000001,
-	12,
-	12,
-	100000001,
-	13,
-	13,
-	100000001,
-	14,
-	14,
-	100000001,
-	15,
-	15,
-	100000001,
-	16,
-	16,
-	100000001,
-	17,
-	17,
-	100000001,
-	18,
-	18,
-	100000001,
-	19,
-	19,
-	100000001,
-	20,
-	20,
-	100000001,
-	21,
-	21,
-	100000001,
-	22,
-	22,
-	100000001,
-	23,
-	23,
-	100000001,
-	100000002,
-	8,
-	100000011,
-	100000012,
-	4,
-	28,
-	26,
-	9,
-	27,
-	100000010,
-	24,
-	100000008,
-	100000009,
-	8,
-	29,
-	100000007,
-	9,
-	100000006,
-	100000007,
-	3,
-	100000003,
-	31,
-	4,
-	100000004,
-	100000005
-]);
-const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
-init_client();
-init_endpoints();
-const cache$2 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS",
-		"UseGlobalEndpoint"
-	]
-});
-const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
-	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
-init_httpAuthSchemes();
-init_dist_es$4();
-init_client$1();
-init_endpoints();
-const createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
-	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
-	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
-	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
-	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
-	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
-	return Object.assign(defaultParameters, endpointParameters);
-};
-const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
-	return {
-		operation: getSmithyContext(context).operation,
-		region: await normalizeProvider$1(config.region)() || (() => {
-			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
-		})()
-	};
-};
-const defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
-function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4",
-		signingProperties: {
-			name: "sts",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-function createAwsAuthSigv4aHttpAuthOption(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4a",
-		signingProperties: {
-			name: "sts",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-function createSmithyApiNoAuthHttpAuthOption(authParameters) {
-	return { schemeId: "smithy.api#noAuth" };
-}
-const createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
-	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
-		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
-		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
-		const options = [];
-		for (const scheme of authSchemes) {
-			const { name: resolvedName, properties = {}, ...rest } = scheme;
-			const name = resolvedName.toLowerCase();
-			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
-			let schemeId;
-			if (name === "sigv4a") {
-				schemeId = "aws.auth#sigv4a";
-				const sigv4Present = authSchemes.find((s) => {
-					const name = s.name.toLowerCase();
-					return name !== "sigv4a" && name.startsWith("sigv4");
-				});
-				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
-			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
-			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
-			const createOption = createHttpAuthOptionFunctions[schemeId];
-			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
-			const option = createOption(authParameters);
-			option.schemeId = schemeId;
-			option.signingProperties = {
-				...option.signingProperties || {},
-				...rest,
-				...properties
-			};
-			options.push(option);
-		}
-		return options;
-	};
-	return endpointRuleSetHttpAuthSchemeProvider;
-};
-const _defaultSTSHttpAuthSchemeProvider = (authParameters) => {
-	const options = [];
-	switch (authParameters.operation) {
-		case "AssumeRoleWithSAML":
-			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
-			break;
-		case "AssumeRoleWithWebIdentity":
-			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
-			break;
-		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
-	}
-	return options;
-};
-const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$2, _defaultSTSHttpAuthSchemeProvider, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$2,
-	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
-	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption
-});
-const resolveHttpAuthSchemeConfig$2 = (config) => {
-	const config_0 = resolveAwsSdkSigV4Config(config);
-	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
-	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
-};
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$2 = (options) => {
-	return Object.assign(options, {
-		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
-		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
-		defaultSigningName: "sts"
-	});
-};
-const commonParams$2 = {
-	UseGlobalEndpoint: {
-		type: "builtInParams",
-		name: "useGlobalEndpoint"
-	},
-	UseFIPS: {
-		type: "builtInParams",
-		name: "useFipsEndpoint"
-	},
-	Endpoint: {
-		type: "builtInParams",
-		name: "endpoint"
-	},
-	Region: {
-		type: "builtInParams",
-		name: "region"
-	},
-	UseDualStack: {
-		type: "builtInParams",
-		name: "useDualstackEndpoint"
-	}
-};
-// node_modules/@aws-sdk/client-sts/package.json
-var version$2 = "3.1173.0";
-// node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
-init_client$1();
-var STSServiceException = class STSServiceException extends ServiceException {
-	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
-	constructor(options) {
-		super(options);
-		Object.setPrototypeOf(this, STSServiceException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
-var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
-	name = "ExpiredTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ExpiredTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ExpiredTokenException.prototype);
-	}
-};
-var InvalidContextAssertionException = class InvalidContextAssertionException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidContextAssertionException";
-	name = "InvalidContextAssertionException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidContextAssertionException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
-	}
-};
-var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
-	name = "MalformedPolicyDocumentException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "MalformedPolicyDocumentException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
-	}
-};
-var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#PackedPolicyTooLargeException";
-	name = "PackedPolicyTooLargeException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "PackedPolicyTooLargeException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, PackedPolicyTooLargeException.prototype);
-	}
-};
-var RegionDisabledException = class RegionDisabledException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#RegionDisabledException";
-	name = "RegionDisabledException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "RegionDisabledException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, RegionDisabledException.prototype);
-	}
-};
-var IDPRejectedClaimException = class IDPRejectedClaimException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#IDPRejectedClaimException";
-	name = "IDPRejectedClaimException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "IDPRejectedClaimException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IDPRejectedClaimException.prototype);
-	}
-};
-var InvalidIdentityTokenException = class InvalidIdentityTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidIdentityTokenException";
-	name = "InvalidIdentityTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidIdentityTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidIdentityTokenException.prototype);
-	}
-};
-var IDPCommunicationErrorException = class IDPCommunicationErrorException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#IDPCommunicationErrorException";
-	name = "IDPCommunicationErrorException";
-	$fault = "client";
-	$retryable = {};
-	constructor(opts) {
-		super({
-			name: "IDPCommunicationErrorException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IDPCommunicationErrorException.prototype);
-	}
-};
-var InvalidAuthorizationMessageException = class InvalidAuthorizationMessageException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidAuthorizationMessageException";
-	name = "InvalidAuthorizationMessageException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidAuthorizationMessageException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidAuthorizationMessageException.prototype);
-	}
-};
-var ExpiredTradeInTokenException = class ExpiredTradeInTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#ExpiredTradeInTokenException";
-	name = "ExpiredTradeInTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ExpiredTradeInTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ExpiredTradeInTokenException.prototype);
-	}
-};
-var InsufficientSessionLifetimeException = class InsufficientSessionLifetimeException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InsufficientSessionLifetimeException";
-	name = "InsufficientSessionLifetimeException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InsufficientSessionLifetimeException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InsufficientSessionLifetimeException.prototype);
-	}
-};
-var InvalidSubjectCredentialsException = class InvalidSubjectCredentialsException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidSubjectCredentialsException";
-	name = "InvalidSubjectCredentialsException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidSubjectCredentialsException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidSubjectCredentialsException.prototype);
-	}
-};
-var JWTPayloadSizeExceededException = class JWTPayloadSizeExceededException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#JWTPayloadSizeExceededException";
-	name = "JWTPayloadSizeExceededException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "JWTPayloadSizeExceededException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, JWTPayloadSizeExceededException.prototype);
-	}
-};
-var OutboundWebIdentityFederationDisabledException = class OutboundWebIdentityFederationDisabledException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#OutboundWebIdentityFederationDisabledException";
-	name = "OutboundWebIdentityFederationDisabledException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "OutboundWebIdentityFederationDisabledException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, OutboundWebIdentityFederationDisabledException.prototype);
-	}
-};
-var SessionDurationEscalationException = class SessionDurationEscalationException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#SessionDurationEscalationException";
-	name = "SessionDurationEscalationException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "SessionDurationEscalationException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
-init_schema();
-const _A$1 = "Arn";
-const _AKI = "AccessKeyId";
-const _AR = "AssumeRole";
-const _ARI = "AssumedRoleId";
-const _ARR = "AssumeRoleRequest";
-const _ARRs = "AssumeRoleResponse";
-const _ARU = "AssumedRoleUser";
-const _ARWWI = "AssumeRoleWithWebIdentity";
-const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
-const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
-const _Ac = "Account";
-const _Au = "Audience";
-const _C$1 = "Credentials";
-const _CA = "ContextAssertion";
-const _DS$1 = "DurationSeconds";
-const _E$1 = "Expiration";
-const _EI = "ExternalId";
-const _ETE = "ExpiredTokenException";
-const _ETITE = "ExpiredTradeInTokenException";
-const _FPA = "FederatedProviderArn";
-const _GCI = "GetCallerIdentity";
-const _GCIR = "GetCallerIdentityRequest";
-const _GCIRe = "GetCallerIdentityResponse";
-const _I$1 = "Issuer";
-const _IAME = "InvalidAuthorizationMessageException";
-const _ICAE = "InvalidContextAssertionException";
-const _IDPCEE = "IDPCommunicationErrorException";
-const _IDPRCE = "IDPRejectedClaimException";
-const _IITE$1 = "InvalidIdentityTokenException";
-const _IP$1 = "IdentityProvider";
-const _ISCE = "InvalidSubjectCredentialsException";
-const _ISLE = "InsufficientSessionLifetimeException";
-const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$1 = "Key";
-const _MPDE$1 = "MalformedPolicyDocumentException";
-const _MSTS = "MinimumSessionTokenSize";
-const _OI = "OriginIdentity";
-const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
-const _P$1 = "Policy";
-const _PA = "PolicyArns";
-const _PAro = "ProviderArn";
-const _PC = "ProvidedContexts";
-const _PCLT = "ProvidedContextsListType";
-const _PCr = "ProvidedContext";
-const _PDT = "PolicyDescriptorType";
-const _PI = "ProviderId";
-const _PPS = "PackedPolicySize";
-const _PPTLE = "PackedPolicyTooLargeException";
-const _Pr = "Provider";
-const _RA = "RoleArn";
-const _RDE = "RegionDisabledException";
-const _RSN = "RoleSessionName";
-const _S = "Subject";
-const _SAK = "SecretAccessKey";
-const _SDEE = "SessionDurationEscalationException";
-const _SFWIT = "SubjectFromWebIdentityToken";
-const _SI = "SourceIdentity";
-const _SN$1 = "SerialNumber";
-const _ST$1 = "SubjectType";
-const _STS = "SessionTokenSize";
-const _STU = "SessionTokenUtilization";
-const _STe = "SessionToken";
-const _T$1 = "Tags";
-const _TC = "TokenCode";
-const _TCr = "TransactionContext";
-const _TIPC = "TrustedIdentityPropagationContext";
-const _TTK = "TransitiveTagKeys";
-const _Ta = "Tag";
-const _UI = "UserId";
-const _V$1 = "Value";
-const _WIT = "WebIdentityToken";
-const _a = "arn";
-const _aKST = "accessKeySecretType";
-const _aQE$2 = "awsQueryError";
-const _c$2 = "client";
-const _cTT = "clientTokenType";
-const _e$2 = "error";
-const _hE$1 = "httpError";
-const _m$2 = "message";
-const _oIIT = "originIdentityIssuerType";
-const _oIST = "originIdentitySubjectType";
-const _oISTT = "originIdentitySubjectTypeType";
-const _pDLT = "policyDescriptorListType";
-const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
-const _tCIPMT = "transactionContextIdentityProviderMapType";
-const _tCVT = "transactionContextValueType";
-const _tLT = "tagListType";
-const n0$2 = "com.amazonaws.sts";
-const _s_registry$2 = new TypeRegistry(_s$2);
-var STSServiceException$ = [
-	-3,
-	_s$2,
-	"STSServiceException",
-	0,
-	[],
-	[]
-];
-_s_registry$2.registerError(STSServiceException$, STSServiceException);
-const n0_registry$2 = new TypeRegistry(n0$2);
-var ExpiredTokenException$ = [
-	-3,
-	n0$2,
-	_ETE,
-	{
-		[_aQE$2]: [`ExpiredTokenException`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
-var ExpiredTradeInTokenException$ = [
-	-3,
-	n0$2,
-	_ETITE,
-	{
-		[_aQE$2]: [`ExpiredTradeInTokenException`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
-var IDPCommunicationErrorException$ = [
-	-3,
-	n0$2,
-	_IDPCEE,
-	{
-		[_aQE$2]: [`IDPCommunicationError`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
-var IDPRejectedClaimException$ = [
-	-3,
-	n0$2,
-	_IDPRCE,
-	{
-		[_aQE$2]: [`IDPRejectedClaim`, 403],
-		[_e$2]: _c$2,
-		[_hE$1]: 403
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
-var InsufficientSessionLifetimeException$ = [
-	-3,
-	n0$2,
-	_ISLE,
-	{
-		[_aQE$2]: [`InsufficientSessionLifetime`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
-var InvalidAuthorizationMessageException$ = [
-	-3,
-	n0$2,
-	_IAME,
-	{
-		[_aQE$2]: [`InvalidAuthorizationMessageException`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
-var InvalidContextAssertionException$ = [
-	-3,
-	n0$2,
-	_ICAE,
-	{
-		[_aQE$2]: [`InvalidContextAssertion`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
-var InvalidIdentityTokenException$ = [
-	-3,
-	n0$2,
-	_IITE$1,
-	{
-		[_aQE$2]: [`InvalidIdentityToken`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
-var InvalidSubjectCredentialsException$ = [
-	-3,
-	n0$2,
-	_ISCE,
-	{
-		[_aQE$2]: [`InvalidSubjectCredentials`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
-var JWTPayloadSizeExceededException$ = [
-	-3,
-	n0$2,
-	_JWTPSEE,
-	{
-		[_aQE$2]: [`JWTPayloadSizeExceededException`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
-var MalformedPolicyDocumentException$$1 = [
-	-3,
-	n0$2,
-	_MPDE$1,
-	{
-		[_aQE$2]: [`MalformedPolicyDocument`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
-var OutboundWebIdentityFederationDisabledException$ = [
-	-3,
-	n0$2,
-	_OWIFDE,
-	{
-		[_aQE$2]: [`OutboundWebIdentityFederationDisabledException`, 403],
-		[_e$2]: _c$2,
-		[_hE$1]: 403
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
-var PackedPolicyTooLargeException$ = [
-	-3,
-	n0$2,
-	_PPTLE,
-	{
-		[_aQE$2]: [`PackedPolicyTooLarge`, 400],
-		[_e$2]: _c$2,
-		[_hE$1]: 400
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
-var RegionDisabledException$ = [
-	-3,
-	n0$2,
-	_RDE,
-	{
-		[_aQE$2]: [`RegionDisabledException`, 403],
-		[_e$2]: _c$2,
-		[_hE$1]: 403
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
-var SessionDurationEscalationException$ = [
-	-3,
-	n0$2,
-	_SDEE,
-	{
-		[_aQE$2]: [`SessionDurationEscalationException`, 403],
-		[_e$2]: _c$2,
-		[_hE$1]: 403
-	},
-	[_m$2],
-	[0]
-];
-n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$2 = [_s_registry$2, n0_registry$2];
-var accessKeySecretType = [
-	0,
-	n0$2,
-	_aKST,
-	8,
-	0
-];
-var clientTokenType = [
-	0,
-	n0$2,
-	_cTT,
-	8,
-	0
-];
-var originIdentityIssuerType = [
-	0,
-	n0$2,
-	_oIIT,
-	8,
-	0
-];
-var originIdentitySubjectType = [
-	0,
-	n0$2,
-	_oIST,
-	8,
-	0
-];
-var originIdentitySubjectTypeType = [
-	0,
-	n0$2,
-	_oISTT,
-	8,
-	0
-];
-var transactionContextValueType = [
-	0,
-	n0$2,
-	_tCVT,
-	8,
-	0
-];
-var AssumedRoleUser$ = [
-	3,
-	n0$2,
-	_ARU,
-	0,
-	[_ARI, _A$1],
-	[0, 0],
-	2
-];
-var AssumeRoleRequest$ = [
-	3,
-	n0$2,
-	_ARR,
-	0,
-	[
-		_RA,
-		_RSN,
-		_PA,
-		_P$1,
-		_DS$1,
-		_T$1,
-		_TTK,
-		_EI,
-		_SN$1,
-		_TC,
-		_SI,
-		_PC,
-		_MSTS
-	],
-	[
-		0,
-		0,
-		() => policyDescriptorListType,
-		0,
-		1,
-		() => tagListType,
-		64,
-		0,
-		0,
-		0,
-		0,
-		() => ProvidedContextsListType,
-		1
-	],
-	2
-];
-var AssumeRoleResponse$ = [
-	3,
-	n0$2,
-	_ARRs,
-	0,
-	[
-		_C$1,
-		_ARU,
-		_PPS,
-		_SI,
-		_STU,
-		_STS
-	],
-	[
-		[() => Credentials$, 0],
-		() => AssumedRoleUser$,
-		1,
-		0,
-		1,
-		1
-	]
-];
-var AssumeRoleWithWebIdentityRequest$ = [
-	3,
-	n0$2,
-	_ARWWIR,
-	0,
-	[
-		_RA,
-		_RSN,
-		_WIT,
-		_PI,
-		_PA,
-		_P$1,
-		_DS$1,
-		_MSTS
-	],
-	[
-		0,
-		0,
-		[() => clientTokenType, 0],
-		0,
-		() => policyDescriptorListType,
-		0,
-		1,
-		1
-	],
-	3
-];
-var AssumeRoleWithWebIdentityResponse$ = [
-	3,
-	n0$2,
-	_ARWWIRs,
-	0,
-	[
-		_C$1,
-		_SFWIT,
-		_ARU,
-		_PPS,
-		_Pr,
-		_Au,
-		_SI,
-		_STU,
-		_STS,
-		_TIPC
-	],
-	[
-		[() => Credentials$, 0],
-		0,
-		() => AssumedRoleUser$,
-		1,
-		0,
-		0,
-		0,
-		1,
-		1,
-		[() => TrustedIdentityPropagationContext$, 0]
-	]
-];
-var Credentials$ = [
-	3,
-	n0$2,
-	_C$1,
-	0,
-	[
-		_AKI,
-		_SAK,
-		_STe,
-		_E$1
-	],
-	[
-		0,
-		[() => accessKeySecretType, 0],
-		0,
-		4
-	],
-	4
-];
-var GetCallerIdentityRequest$ = [
-	3,
-	n0$2,
-	_GCIR,
-	0,
-	[],
-	[]
-];
-var GetCallerIdentityResponse$ = [
-	3,
-	n0$2,
-	_GCIRe,
-	0,
-	[
-		_UI,
-		_Ac,
-		_A$1
-	],
-	[
-		0,
-		0,
-		0
-	]
-];
-var OriginIdentity$ = [
-	3,
-	n0$2,
-	_OI,
-	0,
-	[
-		_S,
-		_ST$1,
-		_I$1,
-		_FPA
-	],
-	[
-		[() => originIdentitySubjectType, 0],
-		[() => originIdentitySubjectTypeType, 0],
-		[() => originIdentityIssuerType, 0],
-		0
-	]
-];
-var PolicyDescriptorType$ = [
-	3,
-	n0$2,
-	_PDT,
-	0,
-	[_a],
-	[0]
-];
-var ProvidedContext$ = [
-	3,
-	n0$2,
-	_PCr,
-	0,
-	[_PAro, _CA],
-	[0, 0]
-];
-var Tag$$1 = [
-	3,
-	n0$2,
-	_Ta,
-	0,
-	[_K$1, _V$1],
-	[0, 0],
-	2
-];
-var TransactionContext$ = [
-	3,
-	n0$2,
-	_TCr,
-	0,
-	[_IP$1],
-	[[() => transactionContextIdentityProviderMapType, 0]]
-];
-var TrustedIdentityPropagationContext$ = [
-	3,
-	n0$2,
-	_TIPC,
-	8,
-	[_OI, _TCr],
-	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
-];
-var policyDescriptorListType = [
-	1,
-	n0$2,
-	_pDLT,
-	0,
-	() => PolicyDescriptorType$
-];
-var ProvidedContextsListType = [
-	1,
-	n0$2,
-	_PCLT,
-	0,
-	() => ProvidedContext$
-];
-var tagListType = [
-	1,
-	n0$2,
-	_tLT,
-	0,
-	() => Tag$$1
-];
-var transactionContextIdentityProviderMapType = [
-	2,
-	n0$2,
-	_tCIPMT,
-	0,
-	[0, 0],
-	[() => transactionContextValueType, 0]
-];
-var AssumeRole$ = [
-	9,
-	n0$2,
-	_AR,
-	0,
-	() => AssumeRoleRequest$,
-	() => AssumeRoleResponse$
-];
-var AssumeRoleWithWebIdentity$ = [
-	9,
-	n0$2,
-	_ARWWI,
-	0,
-	() => AssumeRoleWithWebIdentityRequest$,
-	() => AssumeRoleWithWebIdentityResponse$
-];
-var GetCallerIdentity$ = [
-	9,
-	n0$2,
-	_GCI,
-	0,
-	() => GetCallerIdentityRequest$,
-	() => GetCallerIdentityResponse$
-];
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
-init_httpAuthSchemes();
-init_protocols();
-init_dist_es$4();
-init_dist_es$13();
-init_checksum();
-init_client$1();
-init_protocols$1();
-init_serde();
-const getRuntimeConfig$5 = (config) => {
-	return {
-		apiVersion: "2011-06-15",
-		base64Decoder: config?.base64Decoder ?? fromBase64,
-		base64Encoder: config?.base64Encoder ?? toBase64$1,
-		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
-		extensions: config?.extensions ?? [],
-		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
-		httpAuthSchemes: config?.httpAuthSchemes ?? [
-			{
-				schemeId: "aws.auth#sigv4",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
-				signer: new AwsSdkSigV4Signer()
-			},
-			{
-				schemeId: "aws.auth#sigv4a",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
-				signer: new AwsSdkSigV4ASigner()
-			},
-			{
-				schemeId: "smithy.api#noAuth",
-				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
-				signer: new NoAuthSigner()
-			}
-		],
-		logger: config?.logger ?? new NoOpLogger(),
-		protocol: config?.protocol ?? AwsQueryProtocol,
-		protocolSettings: config?.protocolSettings ?? {
-			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$2,
-			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-			version: "2011-06-15",
-			serviceTarget: "AWSSecurityTokenServiceV20110615"
-		},
-		serviceId: config?.serviceId ?? "STS",
-		sha256: config?.sha256 ?? Sha256Node,
-		signerConstructor: config?.signerConstructor ?? SignatureV4MultiRegion,
-		urlParser: config?.urlParser ?? parseUrl,
-		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
-		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
-init_client();
-init_httpAuthSchemes();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_retry$1();
-init_serde();
-init_dist_es$9();
-const getRuntimeConfig$4 = (config) => {
-	emitWarningIfUnsupportedVersion(process.version);
-	const defaultsMode = resolveDefaultsModeConfig(config);
-	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$5(config);
-	emitWarningIfUnsupportedVersion$1(process.version);
-	const loaderConfig = {
-		profile: config?.profile,
-		logger: clientSharedValues.logger
-	};
-	return {
-		...clientSharedValues,
-		...config,
-		runtime: "node",
-		defaultsMode,
-		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
-		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
-		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
-		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
-		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
-			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$2
-		}),
-		httpAuthSchemes: config?.httpAuthSchemes ?? [
-			{
-				schemeId: "aws.auth#sigv4",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4") || (async (idProps) => await defaultProvider(idProps?.__config || {})()),
-				signer: new AwsSdkSigV4Signer()
-			},
-			{
-				schemeId: "aws.auth#sigv4a",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
-				signer: new AwsSdkSigV4ASigner()
-			},
-			{
-				schemeId: "smithy.api#noAuth",
-				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
-				signer: new NoAuthSigner()
-			}
-		],
-		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
-		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
-			...NODE_REGION_CONFIG_FILE_OPTIONS,
-			...loaderConfig
-		}),
-		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
-		retryMode: config?.retryMode ?? loadConfig({
-			...NODE_RETRY_MODE_CONFIG_OPTIONS,
-			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
-		}, config),
-		sigv4aSigningRegionSet: config?.sigv4aSigningRegionSet ?? loadConfig(NODE_SIGV4A_CONFIG_OPTIONS, loaderConfig),
-		streamCollector: config?.streamCollector ?? streamCollector,
-		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
-	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
-	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
-	let _credentials = runtimeConfig.credentials;
-	return {
-		setHttpAuthScheme(httpAuthScheme) {
-			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
-			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
-			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
-		},
-		httpAuthSchemes() {
-			return _httpAuthSchemes;
-		},
-		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
-			_httpAuthSchemeProvider = httpAuthSchemeProvider;
-		},
-		httpAuthSchemeProvider() {
-			return _httpAuthSchemeProvider;
-		},
-		setCredentials(credentials) {
-			_credentials = credentials;
-		},
-		credentials() {
-			return _credentials;
-		}
-	};
-};
-const resolveHttpAuthRuntimeConfig$2 = (config) => {
-	return {
-		httpAuthSchemes: config.httpAuthSchemes(),
-		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
-		credentials: config.credentials()
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
-init_client();
-init_client$1();
-init_protocols$1();
-const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
-	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
-};
-// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
-init_client();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_endpoints();
-init_protocols$1();
-init_retry$1();
-init_schema();
-var STSClient = class extends Client {
-	config;
-	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$4(configuration || {});
-		super(_config_0);
-		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
-		const _config_3 = resolveRetryConfig(_config_2);
-		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
-		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
-		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
-		this.config = _config_8;
-		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
-		this.middlewareStack.use(getUserAgentPlugin(this.config));
-		this.middlewareStack.use(getRetryPlugin(this.config));
-		this.middlewareStack.use(getContentLengthPlugin(this.config));
-		this.middlewareStack.use(getHostHeaderPlugin(this.config));
-		this.middlewareStack.use(getLoggerPlugin(this.config));
-		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
-		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
-			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
-				"aws.auth#sigv4": config.credentials,
-				"aws.auth#sigv4a": config.credentials
-			})
-		}));
-		this.middlewareStack.use(getHttpSigningPlugin(this.config));
-	}
-	destroy() {
-		super.destroy();
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
-init_client$1();
-init_endpoints();
-const command$2 = makeBuilder(commonParams$2, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const command$2 = makeBuilder(commonParams$2, "AmazonEC2", "EC2Client", getEndpointPlugin);
 const _ep0$2 = {};
 const _mw0$2 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$2(_ep0$2, _mw0$2, "AssumeRole", AssumeRole$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$2(_ep0$2, _mw0$2, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$2(_ep0$2, _mw0$2, "GetCallerIdentity", GetCallerIdentity$) {};
+const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
+var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", CopyImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
+var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
+var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
+var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
+var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
+var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
+var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
+var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
+var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
+var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
+var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
+var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
+var DescribeInstanceStatusCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
+var DescribeInstanceTypeOfferingsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
+var DescribeInstanceTypesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
+var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
+var DescribeLockedSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
+var DescribeRegionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeRegions", DescribeRegions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
+var DescribeSecurityGroupsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
+var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
+var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
+var DescribeSubnetsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSubnets", DescribeSubnets$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
+var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
+var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
+var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
+var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
+var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
+var GetConsoleOutputCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleOutput", GetConsoleOutput$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
+var GetConsoleScreenshotCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
+var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
+var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
+var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
+var ListImagesInRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
+var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
+var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
+var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
+var ReplaceImageInstanceTypeSpecificationCommand = class extends command$2(_ep0$2, _mw0$2, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
+var RestoreImageFromRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
+var RunInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "RunInstances", RunInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
+var TerminateInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "TerminateInstances", TerminateInstances$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -37172,7 +29928,7 @@ const commonParams$1 = {
 	}
 };
 // node_modules/@aws-sdk/client-kms/package.json
-var version$1 = "3.1164.0";
+var version$2 = "3.1164.0";
 // node_modules/@aws-sdk/client-kms/dist-es/endpoint/bdd.js
 init_endpoints();
 const k$1 = "ref";
@@ -39298,7 +32054,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
+init_dist_es$8();
 const getRuntimeConfig$2 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -39320,7 +32076,7 @@ const getRuntimeConfig$2 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$1
+			clientVersion: version$2
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -39507,7 +32263,7 @@ const commonParams = {
 	}
 };
 // node_modules/@aws-sdk/client-ssm/package.json
-var version = "3.1169.0";
+var version$1 = "3.1169.0";
 // node_modules/@aws-sdk/client-ssm/dist-es/endpoint/bdd.js
 init_endpoints();
 const k = "ref";
@@ -44059,7 +36815,7 @@ init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$9();
+init_dist_es$8();
 const getRuntimeConfig = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -44081,7 +36837,7 @@ const getRuntimeConfig = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version
+			clientVersion: version$1
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -44355,77 +37111,6 @@ const systemClock = {
 		return controller.signal;
 	}
 };
-// src/aws/answer.ts
-var AnswerError = class extends Error {
-	$metadata;
-	constructor(status, { name, told }) {
-		super(`HTTP ${status} with ${told}, which is no whole answer of AWS's`);
-		this.name = name;
-		this.$metadata = { httpStatusCode: status };
-	}
-};
-function hostOf(error) {
-	return error.hostname;
-}
-const answered = new WeakMap();
-function readingAnswers(http) {
-	const known = answered.get(http) ?? new Set();
-	answered.set(http, known);
-	return handledBy(http, async (request, options) => {
-		const { response } = await http.handle(request, options).catch((error) => {
-			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && errorCode(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
-			throw error;
-		});
-		known.add(request.hostname);
-		const body = await bytesOf$1(response.body);
-		const what = amiss(request, {
-			...response,
-			body
-		});
-		if (what !== void 0) throw new AnswerError(response.statusCode, what);
-		response.body = body;
-		return { response };
-	});
-}
-function handledBy(http, handle) {
-	return {
-		handle,
-		updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
-		httpHandlerConfigs: () => http.httpHandlerConfigs()
-	};
-}
-async function bytesOf$1(body) {
-	if (body === void 0 || body === null) return new Uint8Array();
-	if (body instanceof Uint8Array) return body;
-	const chunks = [];
-	for await (const chunk of body) chunks.push(chunk);
-	return Buffer.concat(chunks);
-}
-const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
-function amiss(request, { statusCode, headers, body }) {
-	const text = Buffer.from(body).toString().trim();
-	const type = headers["content-type"] ?? "an unnamed type";
-	const told = text === "" ? "an empty body" : `${body.length} bytes of ${type}`;
-	const target = request.headers["x-amz-target"];
-	if (target === void 0 ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text)) return void 0;
-	return {
-		name: statusCode >= 400 && statusCode < 500 && text !== "" && !/^(\{|<\?xml|<\w*Response)/.test(text) ? "NotFromAws" : "UnreadableAnswer",
-		told
-	};
-}
-function isXmlAnswer(text) {
-	const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
-	return root !== void 0 && text.endsWith(`</${root}>`);
-}
-function isJsonAnswer(target, status, text) {
-	if (text === "") return status < 300 && emptyAnswers.test(target);
-	try {
-		JSON.parse(text);
-		return true;
-	} catch {
-		return false;
-	}
-}
 // src/aws/pace.ts
 const ownBucket = /^(CreateSnapshot|DeleteSnapshot|DeregisterImage|ModifyImageAttribute|ModifySnapshotAttribute)$/;
 function ec2Bucket(action) {
@@ -44758,8 +37443,114 @@ function settingsOf({ config }) {
 		userAgentAppId
 	};
 }
-// src/aws/credentials.ts
+// src/aws/id-token.ts
 init_protocols$1();
+function offersToken({ env }) {
+	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
+}
+function tokensEndAt({ env }) {
+	const { exp } = payloadOf(env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? "");
+	return typeof exp === "number" && Number.isFinite(exp) ? exp * 1e3 : void 0;
+}
+const tokenCodes = [
+	"ExpiredToken",
+	"ExpiredTokenException",
+	"InvalidIdentityToken",
+	"InvalidIdentityTokenException"
+];
+const reserveMs = 6e4;
+function idTokens({ audience, host, signal }) {
+	const { now } = host.clock;
+	let pending;
+	let latest;
+	const request = async () => {
+		const askedAt = now();
+		try {
+			const token = await fetchToken(audience, host, signal);
+			latest = {
+				token,
+				reusableUntil: askedAt + lifetimeMs(token) - reserveMs
+			};
+			return latest;
+		} finally {
+			pending = void 0;
+		}
+	};
+	const current = () => {
+		if (pending !== void 0) return pending;
+		return latest !== void 0 && now() < latest.reusableUntil ? Promise.resolve(latest) : void 0;
+	};
+	return {
+		current,
+		fresh(refused) {
+			if (latest === refused) latest = void 0;
+			const other = current();
+			if (other !== void 0) return other;
+			pending = request();
+			return pending;
+		}
+	};
+}
+function lifetimeMs(token) {
+	const { iat, exp } = payloadOf(token);
+	return typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1e3 : 0;
+}
+function claimsOf(token) {
+	const { iss, aud, sub } = payloadOf(token);
+	return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
+		iss,
+		aud,
+		sub
+	} : void 0;
+}
+function payloadOf(token) {
+	try {
+		const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+		return typeof payload === "object" && payload !== null ? { ...payload } : {};
+	} catch {
+		return {};
+	}
+}
+async function fetchToken(audience, host, signal) {
+	for (let tries = 1;; tries += 1) try {
+		return await requestToken(audience, host, signal);
+	} catch (error) {
+		if (signal.aborted) throw signal.reason;
+		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries > triesAfter(error, 5)) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
+		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
+	}
+}
+var TokenRefused = class extends Error {
+	status;
+	constructor(status) {
+		super(`the token endpoint answered ${status}`);
+		this.status = status;
+	}
+};
+async function requestToken(audience, { env, http, runner }, signal) {
+	const url = new URL(env.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
+	url.searchParams.set("audience", audience);
+	const request = new HttpRequest({
+		protocol: url.protocol,
+		hostname: url.hostname,
+		...url.port !== "" && { port: Number(url.port) },
+		path: url.pathname,
+		query: Object.fromEntries(url.searchParams),
+		headers: {
+			host: url.host,
+			accept: "application/json",
+			authorization: `Bearer ${env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`
+		}
+	});
+	const { response } = await http.handle(request, { abortSignal: signal });
+	const body = await (0,consumers_namespaceObject.text)(response.body);
+	if (response.statusCode !== 200) throw new TokenRefused(response.statusCode);
+	const { value } = JSON.parse(body || "{}");
+	if (!value) throw new TokenRefused(response.statusCode);
+	runner.mask(value);
+	return value;
+}
+// src/aws/credentials.ts
 function openSessions(from) {
 	const { options, host } = from;
 	const { now } = host.clock;
@@ -44769,7 +37560,18 @@ function openSessions(from) {
 		known.set(key, session);
 		return session;
 	};
-	const tokens = idTokens(from);
+	const lastAskAt = (tokensEndAt(host) ?? Number.POSITIVE_INFINITY) - lastAskMs;
+	const byToken = [];
+	const openByToken = (role) => {
+		const session = renewing(() => assumeByToken(role, tokens, from), now, lastAskAt);
+		byToken.push(session);
+		return session;
+	};
+	const tokens = idTokens({
+		audience: options.audience,
+		host,
+		signal: from.signal
+	});
 	const ambient = () => memo("ambient", () => renewing(() => ambientCredentials(from), now));
 	let source;
 	const assume = (roleArn, where, by) => {
@@ -44783,7 +37585,7 @@ function openSessions(from) {
 			tags
 		};
 		return memo(JSON.stringify(role), () => {
-			if (by === void 0 && usesToken(options, host)) return renewing(() => assumeByToken(role, tokens, from), now);
+			if (by === void 0 && usesToken(options, host)) return openByToken(role);
 			return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
 		});
 	};
@@ -44793,6 +37595,11 @@ function openSessions(from) {
 			const identity = known.get("ambient")?.current();
 			return identity?.sessionToken !== void 0 && identity.expiration === void 0;
 		},
+		async renewLast(stopped) {
+			const leftMs = lastAskAt - now();
+			if (leftMs <= 0 || leftMs === Number.POSITIVE_INFINITY) return;
+			if (!await host.clock.sleep(leftMs, stopped).then(() => false, () => true)) await Promise.allSettled(byToken.map(({ credentials }) => credentials()));
+		},
 		source(roleArn) {
 			source = roleArn === void 0 ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), void 0);
 			return source;
@@ -44800,18 +37607,22 @@ function openSessions(from) {
 		target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : void 0)
 	};
 }
+const lastAskMs = 3e5;
+const takeBackMs = 12e5;
+function lastMomentOf(options, host) {
+	const endsAt = usesToken(options, host) ? tokensEndAt(host) : void 0;
+	const seconds = options.roleChaining ? maxChainedSeconds : options.durationSeconds;
+	return endsAt === void 0 ? void 0 : endsAt + seconds * 1e3 - takeBackMs;
+}
 function usesAssumeRole(options, host) {
 	return options.roleChaining || !usesToken(options, host);
 }
 function usesToken({ from }, host) {
 	return from === "oidc" || from === "auto" && offersToken(host);
 }
-function offersToken({ env }) {
-	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
-}
 const renewBeforeMs = 9e5;
 const freshMs = 3e3;
-function renewing(fetch, now) {
+function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	let current;
 	let pending;
 	const refresh = async () => {
@@ -44819,10 +37630,11 @@ function renewing(fetch, now) {
 			const identity = await fetch();
 			const endsAt = identity.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
 			const madeAt = now();
+			const renewAt = endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2);
 			current = {
 				identity,
 				madeAt,
-				renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2)
+				renewAt: madeAt < lastAskAt ? Math.min(renewAt, lastAskAt) : renewAt
 			};
 			return identity;
 		} finally {
@@ -44908,55 +37720,12 @@ async function assumeByToken(role, tokens, from) {
 		}
 	});
 }
-const tokenCodes = [
-	"ExpiredToken",
-	"ExpiredTokenException",
-	"InvalidIdentityToken",
-	"InvalidIdentityTokenException"
-];
 function elsewhere({ env }) {
 	return [
 		"AWS_ACCESS_KEY_ID",
 		"AWS_PROFILE",
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI"
 	].some((name) => env[name]) ? ["if the role trusts the credentials in the environment, set credentials to environment"] : [];
-}
-const reserveMs = 6e4;
-function idTokens({ options, host, signal }) {
-	const { now } = host.clock;
-	let pending;
-	let latest;
-	const request = async () => {
-		const askedAt = now();
-		try {
-			const token = await fetchToken(options.audience, host, signal);
-			latest = {
-				token,
-				reusableUntil: askedAt + lifetimeMs(token) - reserveMs
-			};
-			return latest;
-		} finally {
-			pending = void 0;
-		}
-	};
-	const current = () => {
-		if (pending !== void 0) return pending;
-		return latest !== void 0 && now() < latest.reusableUntil ? Promise.resolve(latest) : void 0;
-	};
-	return {
-		current,
-		fresh(refused) {
-			if (latest === refused) latest = void 0;
-			const other = current();
-			if (other !== void 0) return other;
-			pending = request();
-			return pending;
-		}
-	};
-}
-function lifetimeMs(token) {
-	const { iat, exp } = payloadOf(token);
-	return typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1e3 : 0;
 }
 const maxChainedSeconds = 3600;
 async function assumeFrom(by, role, from) {
@@ -44985,22 +37754,6 @@ async function assumeFrom(by, role, from) {
 			throw error;
 		}
 	});
-}
-function claimsOf(token) {
-	const { iss, aud, sub } = payloadOf(token);
-	return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
-		iss,
-		aud,
-		sub
-	} : void 0;
-}
-function payloadOf(token) {
-	try {
-		const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-		return typeof payload === "object" && payload !== null ? { ...payload } : {};
-	} catch {
-		return {};
-	}
 }
 function trustRemedy({ roleArn }, { iss, aud, sub }) {
 	const [, partition, , , account] = roleArn.split(":");
@@ -45063,44 +37816,7338 @@ function toIdentity(credentials) {
 		...Expiration && { expiration: Expiration }
 	};
 }
-async function fetchToken(audience, host, signal) {
-	for (let tries = 1;; tries += 1) try {
-		return await requestToken(audience, host, signal);
-	} catch (error) {
-		if (signal.aborted) throw signal.reason;
-		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries > triesAfter(error, 5)) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
-		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
+// src/context.ts
+function runContext({ workflow, env, clock }) {
+	const { serverUrl, runId, runAttempt, sha } = workflow;
+	const repository = env.GITHUB_REPOSITORY;
+	return {
+		runUrl: repository !== void 0 && Number.isFinite(runId) ? `${serverUrl}/${repository}/actions/runs/${runId}` : "",
+		runId: Number.isFinite(runId) ? String(runId) : "",
+		runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
+		sha: sha ?? "",
+		date: new Date(clock.now()),
+		lastMoment: (sessions) => lastMomentOf(sessions, { env }),
+		defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || void 0
+	};
+}
+// src/plain-data.ts
+function parseJson(text) {
+	try {
+		return JSON.parse(text);
+	} catch {
+		throw new Error("it is not JSON");
 	}
 }
-var TokenRefused = class extends Error {
-	status;
-	constructor(status) {
-		super(`the token endpoint answered ${status}`);
-		this.status = status;
+function isRecord(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+const isText = (value) => typeof value === "string";
+const isTexts = (value) => isListOf(value, isText);
+function isListOf(value, isOne) {
+	return Array.isArray(value) && value.every(isOne);
+}
+// src/inputs/reader.ts
+function runValues(run) {
+	return {
+		date: run.date.toISOString().slice(0, 10).replaceAll("-", ""),
+		sha: run.sha,
+		"run-id": run.runId
+	};
+}
+const inputDefaults = {
+	"ami-id": "",
+	"ami-name": "",
+	"ami-ssm-parameter": "",
+	"packer-manifest": "",
+	"packer-build": "",
+	"instance-id": "",
+	"no-reboot": "false",
+	"source-owners": "self",
+	"source-region": "",
+	"source-role-arn": "",
+	"source-kms-key": "",
+	"source-key-access": "grant",
+	"target-accounts": "",
+	"target-regions": "",
+	"target-role-arn": "",
+	"target-kms-key": "",
+	targets: "",
+	"optional-targets": "",
+	"exclude-targets": "",
+	credentials: "auto",
+	"role-chaining": "false",
+	"external-id": "",
+	"role-session-name": "share-encrypted-ami",
+	"role-session-tags": "",
+	"role-duration-seconds": "3600",
+	"oidc-audience": "sts.amazonaws.com",
+	"target-ami-name": "{name}",
+	"target-ami-description": "",
+	tags: "",
+	"copy-tags": "true",
+	"intermediate-tags": "",
+	route: "auto",
+	"allow-lost-billing": "false",
+	"on-existing": "reuse",
+	"deprecate-after": "",
+	"deregistration-protection": "off",
+	"fast-snapshot-restore": "",
+	"launch-permissions": "",
+	"grant-key-to": "",
+	"ssm-parameter": "",
+	"boot-test": "off",
+	"boot-instance-type": "",
+	"boot-subnet": "",
+	"boot-security-group": "",
+	"boot-instance-profile": "",
+	"boot-timeout-minutes": "10",
+	"boot-required": "true",
+	retain: "",
+	"dry-run": "false",
+	"expect-plan-digest": "",
+	"expect-plan-file": "",
+	sweep: "false",
+	"on-problem": "fail",
+	"fail-fast": "false",
+	"key-preflight": "fail",
+	topology: "direct",
+	"hub-kms-key": "",
+	"copy-duration-minutes": "",
+	"keep-intermediates": "false",
+	"max-parallel": "20",
+	"poll-interval": "15",
+	"timeout-minutes": "",
+	"mask-aws-account-id": "false"
+};
+var InputError = class extends Error {
+	name = "InputError";
+	problems;
+	constructor(problems) {
+		const count = problems.length === 1 ? "One input is" : `${problems.length} inputs are`;
+		super(`${count} not usable; nothing was changed.\n${problemLines(problems, "the job summary has them all")}`);
+		this.problems = problems;
 	}
 };
-async function requestToken(audience, { env, http, runner }, signal) {
-	const url = new URL(env.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
-	url.searchParams.set("audience", audience);
-	const request = new HttpRequest({
-		protocol: url.protocol,
-		hostname: url.hostname,
-		...url.port !== "" && { port: Number(url.port) },
-		path: url.pathname,
-		query: Object.fromEntries(url.searchParams),
-		headers: {
-			host: url.host,
-			accept: "application/json",
-			authorization: `Bearer ${env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`
+function show$1(value) {
+	if (value === "") return "not set";
+	return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
+}
+var Reader = class {
+	#problems = new Map();
+	#get;
+	constructor(get) {
+		this.#get = get;
+	}
+	get problems() {
+		return [...this.#problems.values()];
+	}
+	get noted() {
+		return this.#problems.size;
+	}
+	text(name) {
+		return this.#get(name).trim() || inputDefaults[name];
+	}
+	raw(name) {
+		return this.#get(name);
+	}
+	optional(name) {
+		return this.text(name) || void 0;
+	}
+	note(input, value, expected) {
+		const what = `${show$1(value)} — ${expected}`;
+		this.#problems.set(JSON.stringify([input, what]), {
+			where: input,
+			what,
+			remedy: ""
+		});
+	}
+	checked(input, value, { fits, expected }) {
+		if (value !== void 0 && !fits(value)) this.note(input, value, expected);
+		return value;
+	}
+	flag(name) {
+		const text = this.text(name).toLowerCase();
+		if (text !== "true" && text !== "false") this.note(name, text, "expected true or false");
+		return text === "true";
+	}
+	whole(name, least, most) {
+		const text = this.text(name);
+		const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+		if (!(value >= least && value <= most)) this.note(name, text, `expected a whole number from ${least} to ${most}`);
+		return value;
+	}
+	oneOf(name, allowed) {
+		const text = this.text(name);
+		const found = allowed.find((one) => one === text);
+		if (found === void 0) this.note(name, text, `expected ${allowed.join(", ").replace(/, ([^,]*)$/, " or $1")}`);
+		return found ?? allowed[0];
+	}
+	list(name) {
+		const text = this.text(name);
+		const items = text.startsWith("[") ? this.#jsonList(name, text) : text.split(/[\n,]/);
+		return [...new Set(items.map((item) => item.trim()).filter(Boolean))];
+	}
+	#jsonList(name, text) {
+		try {
+			const items = JSON.parse(text);
+			if (isTexts(items)) return items;
+		} catch {}
+		this.note(name, text, "expected a JSON array of texts in quotes, or the items one a line or with commas");
+		return [];
+	}
+	template(name) {
+		return this.templateValue(name, this.text(name));
+	}
+	templateValue(input, value) {
+		for (const unknown of unknownPlaceholders(value ?? "")) this.note(input, value ?? "", `${unknown} is not a placeholder; there are {account}, {region}, {name}, {source-ami}, {date}, {sha} and {run-id}`);
+		return value;
+	}
+};
+const accountId = /^\d{12}$/;
+const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
+const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+const alias = /^alias\/[\w/-]{1,250}$/;
+const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
+function keyProblem$1(key, region, account) {
+	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
+	const name = resource?.replace(/^key\//, "") ?? key;
+	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
+	if (name.startsWith("alias/aws/")) return "this is an AWS managed key, which no other account can be given; expected a customer managed key";
+	if (arnRegion !== void 0 && arnRegion !== region) return `this key is in ${arnRegion}, but a key is usable only in its own region; expected one in ${region}`;
+	if (arnAccount !== void 0 && account !== void 0 && arnAccount !== account) return `this key is in account ${arnAccount}; expected one in account ${account}`;
+}
+function roleProblem(arn, partition, account) {
+	const [, arnPartition, arnAccount] = roleArn.exec(arn) ?? [];
+	if (arnAccount === void 0) return "expected the ARN of a role, arn:aws:iam::123456789012:role/name";
+	if (arnPartition !== partition) return `this role is in partition ${arnPartition}, but the regions are in ${partition}`;
+	if (account !== void 0 && account !== arnAccount) return `this role is in account ${arnAccount}; expected one in account ${account}`;
+}
+// src/image.ts
+function hasUefi({ BootMode, Architecture }) {
+	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
+}
+function snapshotIdsOf(image) {
+	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
+	return [...new Set(ids)];
+}
+function idsOf(snapshots) {
+	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
+}
+function totalGiB(snapshots) {
+	return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+}
+function matchSnapshots(source, copy) {
+	const byDevice = new Map((copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
+	const matched = new Map();
+	for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
+		const id = byDevice.get(DeviceName);
+		if (Ebs?.SnapshotId && id !== void 0) matched.set(Ebs.SnapshotId, id);
+	}
+	return matched;
+}
+function registrationOf(options) {
+	const { source, extras, name, description, copies, tags } = options;
+	return {
+		Name: name,
+		...description && { Description: description },
+		Architecture: source.Architecture,
+		VirtualizationType: source.VirtualizationType,
+		RootDeviceName: source.RootDeviceName,
+		EnaSupport: source.EnaSupport ?? false,
+		...source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport },
+		...source.BootMode && { BootMode: source.BootMode },
+		...source.TpmSupport && { TpmSupport: source.TpmSupport },
+		...source.ImdsSupport && { ImdsSupport: source.ImdsSupport },
+		...extras.uefiData && { UefiData: extras.uefiData },
+		BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags: tags
+		}]
+	};
+}
+function mappingOf(mapping, copies) {
+	const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
+	if (Ebs === void 0) return {
+		DeviceName,
+		...VirtualName && { VirtualName },
+		...NoDevice !== void 0 && { NoDevice }
+	};
+	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination, EbsCardIndex } = Ebs;
+	return {
+		DeviceName,
+		Ebs: {
+			...SnapshotId ? { SnapshotId: copies.get(SnapshotId) ?? missing(SnapshotId) } : { Encrypted: Encrypted ?? false },
+			...VolumeSize !== void 0 && { VolumeSize },
+			...VolumeType && { VolumeType },
+			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
+			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
+			...DeleteOnTermination !== void 0 && { DeleteOnTermination },
+			...EbsCardIndex !== void 0 && { EbsCardIndex }
+		}
+	};
+}
+function takesIops(volumeType) {
+	return volumeType === "io1" || volumeType === "io2" || volumeType === "gp3";
+}
+function missing(snapshotId) {
+	throw new Error(`there is no copy of ${snapshotId}`);
+}
+function differenceText({ field, source, target, asked }) {
+	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
+}
+const comparedFields = [
+	"Architecture",
+	"VirtualizationType",
+	"RootDeviceName",
+	"RootDeviceType",
+	"EnaSupport",
+	"SriovNetSupport",
+	"BootMode",
+	"TpmSupport",
+	"ImdsSupport",
+	"ImageWatermarks",
+	"InstanceTypeSpecification"
+];
+const billingFields = [
+	"Platform",
+	"PlatformDetails",
+	"UsageOperation",
+	"ProductCodes"
+];
+const regionalFields = ["KernelId", "RamdiskId"];
+const comparedVolumeFields = [
+	"VolumeType",
+	"VolumeSize",
+	"Iops",
+	"Throughput",
+	"DeleteOnTermination",
+	"EbsCardIndex"
+];
+function differences$1(source, target, { lostBilling, otherRegion }) {
+	const found = [
+		...comparedFields,
+		...lostBilling ? [] : billingFields,
+		...otherRegion ? [] : regionalFields
+	].flatMap((field) => compared(field, counted$1(source, field), counted$1(target, field)));
+	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
+	for (const mapping of source.BlockDeviceMappings ?? []) {
+		found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
+		here.delete(mapping.DeviceName);
+	}
+	for (const name of here.keys()) found.push(...compared(`BlockDeviceMappings[${name}]`, void 0, "there"));
+	return found;
+}
+function compared(field, there, here) {
+	return there === here ? [] : [{
+		field,
+		source: show(there),
+		target: show(here)
+	}];
+}
+function deviceDifferences(there, here) {
+	const name = `BlockDeviceMappings[${there.DeviceName}]`;
+	if (here === void 0) return compared(name, "there", void 0);
+	return [
+		...compared(`${name}.VirtualName`, there.VirtualName, here.VirtualName),
+		...compared(`${name}.NoDevice`, there.NoDevice !== void 0, here.NoDevice !== void 0),
+		...compared(`${name}.Ebs`, there.Ebs !== void 0, here.Ebs !== void 0),
+		...there.Ebs && here.Ebs ? volumeDifferences(`${name}.Ebs`, there.Ebs, here.Ebs) : []
+	];
+}
+function volumeDifferences(name, there, here) {
+	const stated = comparedVolumeFields.filter((field) => isStated(there, field));
+	const encrypted = there.SnapshotId !== void 0 || (there.Encrypted ?? false);
+	return [
+		...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
+		...compared(`${name}.Encrypted`, encrypted, here.Encrypted ?? (here.SnapshotId ? encrypted : false)),
+		...compared(`${name}.SnapshotId`, there.SnapshotId !== void 0, here.SnapshotId !== void 0)
+	];
+}
+function extrasDifferences(source, target) {
+	if (source.uefiData === target.uefiData) return [];
+	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
+	return [{
+		field: "UefiData",
+		source: told(source.uefiData, "of its own"),
+		target: told(target.uefiData, "another")
+	}];
+}
+function tagDifferences(asked, image) {
+	const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
+	return asked.filter(({ Key, Value }) => actual.get(Key) !== Value).map(({ Key, Value }) => ({
+		field: `the tag ${Key}`,
+		source: show(Value),
+		target: show(actual.get(Key)),
+		asked: true
+	}));
+}
+function snapshotDifferences(kmsKeyArn, image, snapshots) {
+	const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
+	return snapshotIdsOf(image).flatMap((id) => {
+		const { KmsKeyId = "not known", StorageTier } = known.get(id) ?? {};
+		const differs = (field, source, target) => source === target ? [] : [{
+			field: `${field} of ${id}`,
+			source,
+			target,
+			asked: true
+		}];
+		return [...differs("the key", kmsKeyArn, KmsKeyId), ...differs("the storage tier", "standard", StorageTier || "standard")];
+	});
+}
+function counted$1(image, field) {
+	switch (field) {
+		case "ProductCodes": return listed$1(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
+		case "ImageWatermarks": return listed$1(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
+		case "InstanceTypeSpecification": return instanceTypesOf(image);
+		case "RootDeviceType": return image.RootDeviceType ?? "ebs";
+		case "PlatformDetails": return image.PlatformDetails || "Linux/UNIX";
+		case "UsageOperation": return image.UsageOperation || "RunInstances";
+		default: return image[field] || void 0;
+	}
+}
+function isStated(ebs, field) {
+	if (ebs[field] === void 0) return false;
+	if (field === "Iops") return takesIops(ebs.VolumeType);
+	return field !== "Throughput" || ebs.VolumeType === "gp3";
+}
+function instanceTypesOf({ InstanceTypeSpecification: specification }) {
+	const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
+	return listed$1([...SupportedInstanceTypes.map(({ InstanceType }) => InstanceType), ...UnsupportedInstanceTypes.map(({ InstanceType }) => `not ${InstanceType}`)]);
+}
+function listed$1(items = []) {
+	return items.toSorted().join(", ") || void 0;
+}
+function show(value) {
+	return value === void 0 ? "not set" : String(value);
+}
+function isImageId(text) {
+	return /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(text);
+}
+function isImageName(name) {
+	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
+}
+function describedAs({ Description = "" }) {
+	return Description === "" || /^\[Copied ami-[0-9a-f]+ from [a-z0-9-]+\]/.test(Description) ? void 0 : Description;
+}
+function isImageDescription(description) {
+	return /^[\x20-\x7e]{0,255}$/.test(description);
+}
+// src/digest.ts
+const digestParts = [
+	"source",
+	"targets",
+	"keys",
+	"names",
+	"tags",
+	"publish",
+	"existing",
+	"access"
+];
+const version = "v1";
+function digestText({ pieces, whole }) {
+	return `${version}:${digestParts.map((part) => `${part}=${pieces[part]}`).join(",")}:${whole}`;
+}
+const pattern = new RegExp(`^${version}:${digestParts.map((part) => `${part}=([0-9a-f]{8})`).join(",")}:([0-9a-f]{64})$`);
+function parseDigest(text) {
+	const [, ...found] = pattern.exec(text) ?? [];
+	const whole = found.at(-1);
+	if (whole === void 0) return void 0;
+	return {
+		pieces: Object.fromEntries(digestParts.map((part, index) => [part, found[index] ?? ""])),
+		whole
+	};
+}
+function digestProblem(text) {
+	if (parseDigest(text) !== void 0) return void 0;
+	const [, other] = /^(v\d+):/.exec(text) ?? [];
+	return other === void 0 || other === version ? `expected the whole of the output plan-digest of the approved run, ${version}:source=…` : `this digest is of version ${other}, and this version of the action makes ${version}: have a plan of it approved`;
+}
+// src/text-file.ts
+const maxInputFileBytes = 10485760;
+function readTextFile(path, maxBytes = Number.POSITIVE_INFINITY) {
+	const file = (0,external_node_fs_namespaceObject.openSync)(path, external_node_fs_namespaceObject.constants.O_RDONLY | (external_node_fs_namespaceObject.constants.O_NONBLOCK ?? 0));
+	try {
+		if (!(0,external_node_fs_namespaceObject.fstatSync)(file).isFile()) throw new Error(`${path} is no regular file`);
+		const chunks = [];
+		for (let length = 0; length <= maxBytes;) {
+			const chunk = Buffer.allocUnsafe(262144);
+			const read = (0,external_node_fs_namespaceObject.readSync)(file, chunk);
+			if (read === 0) return Buffer.concat(chunks).toString("utf8").replace(/^\uFEFF/, "");
+			chunks.push(chunk.subarray(0, read));
+			length += read;
+		}
+		throw new Error(`${path} has more than ${maxBytes / 1024 / 1024} MB`);
+	} finally {
+		(0,external_node_fs_namespaceObject.closeSync)(file);
+	}
+}
+// src/inputs/expected-plan.ts
+function readExpectedPlan(reader, readFile) {
+	const digest = reader.optional("expect-plan-digest");
+	const file = reader.optional("expect-plan-file");
+	if (digest === void 0) {
+		if (file !== void 0) reader.note("expect-plan-file", file, "needs expect-plan-digest: the file only lists what differs");
+		return;
+	}
+	const problem = digestProblem(digest);
+	if (problem !== void 0) reader.note("expect-plan-digest", digest, problem);
+	return {
+		digest,
+		file,
+		approved: file === void 0 ? void 0 : readApproved(reader, file, readFile)
+	};
+}
+function readApproved(reader, path, readFile) {
+	try {
+		const plan = parseJson(readFile(path, maxInputFileBytes));
+		const approved = isRecord(plan) ? plan.approved : void 0;
+		if (approved === void 0) reader.note("expect-plan-file", path, "expected the file of the output plan-file of the approved run");
+		return approved;
+	} catch (error) {
+		reader.note("expect-plan-file", path, error instanceof Error ? error.message : String(error));
+		return;
+	}
+}
+// src/inputs/boot.ts
+function readBoot(reader, partition, run) {
+	const test = reader.oneOf("boot-test", [
+		"off",
+		"status",
+		"ssm"
+	]);
+	const checked = (name, text, { pattern, expected }) => {
+		const template = reader.templateValue(name, text);
+		if (needsSourceImage(template) || unknownPlaceholders(template).length > 0) return template;
+		const sample = {
+			account: "0".repeat(12),
+			region: "us-east-1",
+			...runValues(run),
+			...shortestSource
+		};
+		return reader.checked(name, template, {
+			fits: () => pattern.test(fill(template, sample)),
+			expected
+		});
+	};
+	const one = (name, form) => {
+		const text = reader.optional(name);
+		return text === void 0 ? void 0 : checked(name, text, form);
+	};
+	const several = (name, form) => (reader.text(name).startsWith("tag:") ? [reader.text(name)] : reader.list(name)).map((text) => checked(name, text, form));
+	const subnets = several("boot-subnet", formOf("subnet", "subnet"));
+	if (test === "ssm" && subnets.length === 0) reader.note("boot-subnet", "", "is needed with boot-test: ssm; the agent must reach Systems Manager from it");
+	const boot = {
+		instanceType: one("boot-instance-type", typeForm),
+		subnets,
+		securityGroups: several("boot-security-group", formOf("sg", "security group")),
+		instanceProfile: one("boot-instance-profile", profileForm(partition)),
+		timeoutMinutes: reader.whole("boot-timeout-minutes", 1, 240),
+		required: reader.flag("boot-required")
+	};
+	return test === "off" ? void 0 : {
+		test,
+		...boot
+	};
+}
+const typeForm = {
+	pattern: /^[a-z][a-z\d-]*\.[a-z\d-]+$/,
+	expected: "expected an instance type, such as t3.small"
+};
+function formOf(prefix, what) {
+	return {
+		pattern: new RegExp(`^(tag:[^=]{1,128}=.{0,256}|${prefix}-([0-9a-f]{8}|[0-9a-f]{17}))$`),
+		expected: `expected the ID of a ${what} (${prefix}-…), or tag:Key=Value`
+	};
+}
+function profileForm(partition) {
+	return {
+		pattern: new RegExp(`^(arn:${partition}:iam::\\d{12}:instance-profile/([\\w+=,.@-]+/)*)?[\\w+=,.@-]{1,128}$`),
+		expected: "expected the name or the ARN of an instance profile"
+	};
+}
+// src/inputs/publication.ts
+const protections = [
+	"off",
+	"on",
+	"on-with-cooldown"
+];
+function readPublication(reader, partition, run) {
+	const zones = reader.list("fast-snapshot-restore");
+	for (const zone of zones.filter((zone) => zone !== "all" && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone))) reader.note("fast-snapshot-restore", zone, "expected availability zones such as eu-west-1a, or all");
+	return {
+		deprecateAfter: readDeprecation(reader, run),
+		deregistrationProtection: reader.oneOf("deregistration-protection", protections),
+		fastSnapshotRestore: zones.includes("all") ? "all" : zones,
+		launchPermissions: reader.list("launch-permissions").flatMap((one) => readLaunch(reader, partition, one) ?? []),
+		grantKeyTo: reader.list("grant-key-to").map((principal) => {
+			reader.templateValue("grant-key-to", principal);
+			const sample = fill(principal, {
+				account: "0".repeat(12),
+				region: "eu-west-1",
+				...runValues(run)
+			});
+			return reader.checked("grant-key-to", principal, {
+				fits: () => needsSourceImage(principal) || principalArn(partition).test(sample),
+				expected: `expected the ARN of a role, a user or an account root, such as arn:${partition}:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling`
+			});
+		}),
+		ssmParameter: readParameterName(reader, run),
+		boot: readBoot(reader, partition, run),
+		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
+	};
+}
+function readParameterName(reader, run) {
+	const template = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
+	if (template === void 0 || unknownPlaceholders(template).length > 0) return template;
+	const problem = parameterNameProblem(fill(template, {
+		...runValues(run),
+		...shortestTarget,
+		...shortestSource
+	}));
+	if (problem !== void 0) reader.note("ssm-parameter", template, problem);
+	return template;
+}
+const maxParameterName = 1011;
+const maxLevels = 15;
+function parameterNameProblem(name) {
+	if (/^\/?(aws|ssm)/i.test(name)) return "names that begin with aws or ssm, after a slash too, are reserved";
+	if (!/^\/?[\w.-]+(\/[\w.-]+)*$/.test(name)) return "the name of an SSM parameter has letters, digits and _.- in it, and single slashes between its levels";
+	if (name.includes("/") && !name.startsWith("/")) return "a name with levels begins with a slash, such as /golden/latest";
+	if (name.length > maxParameterName) return `a name has at most ${maxParameterName} characters`;
+	return name.split("/").length - 1 > maxLevels ? `a name has at most ${maxLevels} levels` : void 0;
+}
+function principalArn(partition) {
+	return new RegExp(`^arn:${partition}:(iam::\\d{12}:(root|(role|user)/[\\w+=,.@/-]+)|sts::\\d{12}:assumed-role/[\\w+=,.@/-]+)$`);
+}
+function readDeprecation(reader, run) {
+	const text = reader.optional("deprecate-after");
+	if (text === void 0) return void 0;
+	const days = /^(\d{1,4})d$/.exec(text)?.[1];
+	const at = days === void 0 ? Date.parse(text) : run.date.getTime() + Number(days) * 864e5;
+	if (!(days !== void 0 || /^\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/.test(text)) || Number.isNaN(at)) reader.note("deprecate-after", text, "expected days such as 90d, or a moment such as 2027-06-30T00:00:00Z");
+	else if (at <= run.date.getTime() || at > run.date.getTime() + 31536e7) reader.note("deprecate-after", text, "expected a time in the future, ten years ahead at most");
+	return days === void 0 ? { at: new Date(at) } : { days: Number(days) };
+}
+function readLaunch(reader, partition, one) {
+	if (accountId.test(one)) return { UserId: one };
+	const organizations = `^arn:${partition}:organizations::\\d{12}:`;
+	if (new RegExp(`${organizations}organization/o-[a-z0-9]{10,32}$`).test(one)) return { OrganizationArn: one };
+	if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one)) return { OrganizationalUnitArn: one };
+	const all = /^(all|public|\*)$/i.test(one);
+	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
+}
+// node_modules/yaml/dist/nodes/identity.js
+var require_identity = __commonJSMin(((exports) => {
+	const ALIAS = Symbol.for("yaml.alias");
+	const DOC = Symbol.for("yaml.document");
+	const MAP = Symbol.for("yaml.map");
+	const PAIR = Symbol.for("yaml.pair");
+	const SCALAR = Symbol.for("yaml.scalar");
+	const SEQ = Symbol.for("yaml.seq");
+	const NODE_TYPE = Symbol.for("yaml.node.type");
+	const isAlias = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === ALIAS;
+	const isDocument = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === DOC;
+	const isMap = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === MAP;
+	const isPair = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === PAIR;
+	const isScalar = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === SCALAR;
+	const isSeq = (node) => !!node && typeof node === "object" && node[NODE_TYPE] === SEQ;
+	function isCollection(node) {
+		if (node && typeof node === "object") switch (node[NODE_TYPE]) {
+			case MAP:
+			case SEQ: return true;
+		}
+		return false;
+	}
+	function isNode(node) {
+		if (node && typeof node === "object") switch (node[NODE_TYPE]) {
+			case ALIAS:
+			case MAP:
+			case SCALAR:
+			case SEQ: return true;
+		}
+		return false;
+	}
+	const hasAnchor = (node) => (isScalar(node) || isCollection(node)) && !!node.anchor;
+	exports.ALIAS = ALIAS;
+	exports.DOC = DOC;
+	exports.MAP = MAP;
+	exports.NODE_TYPE = NODE_TYPE;
+	exports.PAIR = PAIR;
+	exports.SCALAR = SCALAR;
+	exports.SEQ = SEQ;
+	exports.hasAnchor = hasAnchor;
+	exports.isAlias = isAlias;
+	exports.isCollection = isCollection;
+	exports.isDocument = isDocument;
+	exports.isMap = isMap;
+	exports.isNode = isNode;
+	exports.isPair = isPair;
+	exports.isScalar = isScalar;
+	exports.isSeq = isSeq;
+}));
+// node_modules/yaml/dist/visit.js
+var require_visit = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	const BREAK = Symbol("break visit");
+	const SKIP = Symbol("skip children");
+	const REMOVE = Symbol("remove node");
+	function visit(node, visitor) {
+		const visitor_ = initVisitor(visitor);
+		if (identity.isDocument(node)) {
+			if (visit_(null, node.contents, visitor_, Object.freeze([node])) === REMOVE) node.contents = null;
+		} else visit_(null, node, visitor_, Object.freeze([]));
+	}
+	visit.BREAK = BREAK;
+	visit.SKIP = SKIP;
+	visit.REMOVE = REMOVE;
+	function visit_(key, node, visitor, path) {
+		const ctrl = callVisitor(key, node, visitor, path);
+		if (identity.isNode(ctrl) || identity.isPair(ctrl)) {
+			replaceNode(key, path, ctrl);
+			return visit_(key, ctrl, visitor, path);
+		}
+		if (typeof ctrl !== "symbol") {
+			if (identity.isCollection(node)) {
+				path = Object.freeze(path.concat(node));
+				for (let i = 0; i < node.items.length; ++i) {
+					const ci = visit_(i, node.items[i], visitor, path);
+					if (typeof ci === "number") i = ci - 1;
+					else if (ci === BREAK) return BREAK;
+					else if (ci === REMOVE) {
+						node.items.splice(i, 1);
+						i -= 1;
+					}
+				}
+			} else if (identity.isPair(node)) {
+				path = Object.freeze(path.concat(node));
+				const ck = visit_("key", node.key, visitor, path);
+				if (ck === BREAK) return BREAK;
+				else if (ck === REMOVE) node.key = null;
+				const cv = visit_("value", node.value, visitor, path);
+				if (cv === BREAK) return BREAK;
+				else if (cv === REMOVE) node.value = null;
+			}
+		}
+		return ctrl;
+	}
+	async function visitAsync(node, visitor) {
+		const visitor_ = initVisitor(visitor);
+		if (identity.isDocument(node)) {
+			if (await visitAsync_(null, node.contents, visitor_, Object.freeze([node])) === REMOVE) node.contents = null;
+		} else await visitAsync_(null, node, visitor_, Object.freeze([]));
+	}
+	visitAsync.BREAK = BREAK;
+	visitAsync.SKIP = SKIP;
+	visitAsync.REMOVE = REMOVE;
+	async function visitAsync_(key, node, visitor, path) {
+		const ctrl = await callVisitor(key, node, visitor, path);
+		if (identity.isNode(ctrl) || identity.isPair(ctrl)) {
+			replaceNode(key, path, ctrl);
+			return visitAsync_(key, ctrl, visitor, path);
+		}
+		if (typeof ctrl !== "symbol") {
+			if (identity.isCollection(node)) {
+				path = Object.freeze(path.concat(node));
+				for (let i = 0; i < node.items.length; ++i) {
+					const ci = await visitAsync_(i, node.items[i], visitor, path);
+					if (typeof ci === "number") i = ci - 1;
+					else if (ci === BREAK) return BREAK;
+					else if (ci === REMOVE) {
+						node.items.splice(i, 1);
+						i -= 1;
+					}
+				}
+			} else if (identity.isPair(node)) {
+				path = Object.freeze(path.concat(node));
+				const ck = await visitAsync_("key", node.key, visitor, path);
+				if (ck === BREAK) return BREAK;
+				else if (ck === REMOVE) node.key = null;
+				const cv = await visitAsync_("value", node.value, visitor, path);
+				if (cv === BREAK) return BREAK;
+				else if (cv === REMOVE) node.value = null;
+			}
+		}
+		return ctrl;
+	}
+	function initVisitor(visitor) {
+		if (typeof visitor === "object" && (visitor.Collection || visitor.Node || visitor.Value)) return Object.assign({
+			Alias: visitor.Node,
+			Map: visitor.Node,
+			Scalar: visitor.Node,
+			Seq: visitor.Node
+		}, visitor.Value && {
+			Map: visitor.Value,
+			Scalar: visitor.Value,
+			Seq: visitor.Value
+		}, visitor.Collection && {
+			Map: visitor.Collection,
+			Seq: visitor.Collection
+		}, visitor);
+		return visitor;
+	}
+	function callVisitor(key, node, visitor, path) {
+		if (typeof visitor === "function") return visitor(key, node, path);
+		if (identity.isMap(node)) return visitor.Map?.(key, node, path);
+		if (identity.isSeq(node)) return visitor.Seq?.(key, node, path);
+		if (identity.isPair(node)) return visitor.Pair?.(key, node, path);
+		if (identity.isScalar(node)) return visitor.Scalar?.(key, node, path);
+		if (identity.isAlias(node)) return visitor.Alias?.(key, node, path);
+	}
+	function replaceNode(key, path, node) {
+		const parent = path[path.length - 1];
+		if (identity.isCollection(parent)) parent.items[key] = node;
+		else if (identity.isPair(parent)) {
+			if (key === "key") parent.key = node;
+			else parent.value = node;
+		} else if (identity.isDocument(parent)) parent.contents = node;
+		else {
+			const pt = identity.isAlias(parent) ? "alias" : "scalar";
+			throw new Error(`Cannot replace node with ${pt} parent`);
+		}
+	}
+	exports.visit = visit;
+	exports.visitAsync = visitAsync;
+}));
+// node_modules/yaml/dist/doc/directives.js
+var require_directives = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var visit = require_visit();
+	const escapeChars = {
+		"!": "%21",
+		",": "%2C",
+		"[": "%5B",
+		"]": "%5D",
+		"{": "%7B",
+		"}": "%7D"
+	};
+	const escapeTagName = (tn) => tn.replace(/[!,[\]{}]/g, (ch) => escapeChars[ch]);
+	var Directives = class Directives {
+		constructor(yaml, tags) {
+			this.docStart = null;
+			this.docEnd = false;
+			this.yaml = Object.assign({}, Directives.defaultYaml, yaml);
+			this.tags = Object.assign({}, Directives.defaultTags, tags);
+		}
+		clone() {
+			const copy = new Directives(this.yaml, this.tags);
+			copy.docStart = this.docStart;
+			return copy;
+		}
+		atDocument() {
+			const res = new Directives(this.yaml, this.tags);
+			switch (this.yaml.version) {
+				case "1.1":
+					this.atNextDocument = true;
+					break;
+				case "1.2":
+					this.atNextDocument = false;
+					this.yaml = {
+						explicit: Directives.defaultYaml.explicit,
+						version: "1.2"
+					};
+					this.tags = Object.assign({}, Directives.defaultTags);
+			}
+			return res;
+		}
+		add(line, onError) {
+			if (this.atNextDocument) {
+				this.yaml = {
+					explicit: Directives.defaultYaml.explicit,
+					version: "1.1"
+				};
+				this.tags = Object.assign({}, Directives.defaultTags);
+				this.atNextDocument = false;
+			}
+			const parts = line.trim().split(/[ \t]+/);
+			const name = parts.shift();
+			switch (name) {
+				case "%TAG": {
+					if (parts.length !== 2) {
+						onError(0, "%TAG directive should contain exactly two parts");
+						if (parts.length < 2) return false;
+					}
+					const [handle, prefix] = parts;
+					this.tags[handle] = prefix;
+					return true;
+				}
+				case "%YAML": {
+					this.yaml.explicit = true;
+					if (parts.length !== 1) {
+						onError(0, "%YAML directive should contain exactly one part");
+						return false;
+					}
+					const [version] = parts;
+					if (version === "1.1" || version === "1.2") {
+						this.yaml.version = version;
+						return true;
+					} else {
+						const isValid = /^\d+\.\d+$/.test(version);
+						onError(6, `Unsupported YAML version ${version}`, isValid);
+						return false;
+					}
+				}
+				default:
+					onError(0, `Unknown directive ${name}`, true);
+					return false;
+			}
+		}
+		tagName(source, onError) {
+			if (source === "!") return "!";
+			if (source[0] !== "!") {
+				onError(`Not a valid tag: ${source}`);
+				return null;
+			}
+			if (source[1] === "<") {
+				const verbatim = source.slice(2, -1);
+				if (verbatim === "!" || verbatim === "!!") {
+					onError(`Verbatim tags aren't resolved, so ${source} is invalid.`);
+					return null;
+				}
+				if (source[source.length - 1] !== ">") onError("Verbatim tags must end with a >");
+				return verbatim;
+			}
+			const [, handle, suffix] = source.match(/^(.*!)([^!]*)$/s);
+			if (!suffix) onError(`The ${source} tag has no suffix`);
+			const prefix = this.tags[handle];
+			if (prefix) try {
+				return prefix + decodeURIComponent(suffix);
+			} catch (error) {
+				onError(String(error));
+				return null;
+			}
+			if (handle === "!") return source;
+			onError(`Could not resolve tag: ${source}`);
+			return null;
+		}
+		tagString(tag) {
+			for (const [handle, prefix] of Object.entries(this.tags)) if (tag.startsWith(prefix)) return handle + escapeTagName(tag.substring(prefix.length));
+			return tag[0] === "!" ? tag : `!<${tag}>`;
+		}
+		toString(doc) {
+			const lines = this.yaml.explicit ? [`%YAML ${this.yaml.version || "1.2"}`] : [];
+			const tagEntries = Object.entries(this.tags);
+			let tagNames;
+			if (doc && tagEntries.length > 0 && identity.isNode(doc.contents)) {
+				const tags = {};
+				visit.visit(doc.contents, (_key, node) => {
+					if (identity.isNode(node) && node.tag) tags[node.tag] = true;
+				});
+				tagNames = Object.keys(tags);
+			} else tagNames = [];
+			for (const [handle, prefix] of tagEntries) {
+				if (handle === "!!" && prefix === "tag:yaml.org,2002:") continue;
+				if (!doc || tagNames.some((tn) => tn.startsWith(prefix))) lines.push(`%TAG ${handle} ${prefix}`);
+			}
+			return lines.join("\n");
+		}
+	};
+	Directives.defaultYaml = {
+		explicit: false,
+		version: "1.2"
+	};
+	Directives.defaultTags = { "!!": "tag:yaml.org,2002:" };
+	exports.Directives = Directives;
+}));
+// node_modules/yaml/dist/doc/anchors.js
+var require_anchors = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var visit = require_visit();
+	function anchorIsValid(anchor) {
+		if (/[\x00-\x19\s,[\]{}]/.test(anchor)) {
+			const msg = `Anchor must not contain whitespace or control characters: ${JSON.stringify(anchor)}`;
+			throw new Error(msg);
+		}
+		return true;
+	}
+	function anchorNames(root) {
+		const anchors = new Set();
+		visit.visit(root, { Value(_key, node) {
+			if (node.anchor) anchors.add(node.anchor);
+		} });
+		return anchors;
+	}
+	function findNewAnchor(prefix, exclude) {
+		for (let i = 1;; ++i) {
+			const name = `${prefix}${i}`;
+			if (!exclude.has(name)) return name;
+		}
+	}
+	function createNodeAnchors(doc, prefix) {
+		const aliasObjects = [];
+		const sourceObjects = new Map();
+		let prevAnchors = null;
+		return {
+			onAnchor: (source) => {
+				aliasObjects.push(source);
+				prevAnchors ?? (prevAnchors = anchorNames(doc));
+				const anchor = findNewAnchor(prefix, prevAnchors);
+				prevAnchors.add(anchor);
+				return anchor;
+			},
+			setAnchors: () => {
+				for (const source of aliasObjects) {
+					const ref = sourceObjects.get(source);
+					if (typeof ref === "object" && ref.anchor && (identity.isScalar(ref.node) || identity.isCollection(ref.node))) ref.node.anchor = ref.anchor;
+					else {
+						const error = new Error("Failed to resolve repeated object (this should not happen)");
+						error.source = source;
+						throw error;
+					}
+				}
+			},
+			sourceObjects
+		};
+	}
+	exports.anchorIsValid = anchorIsValid;
+	exports.anchorNames = anchorNames;
+	exports.createNodeAnchors = createNodeAnchors;
+	exports.findNewAnchor = findNewAnchor;
+}));
+// node_modules/yaml/dist/doc/applyReviver.js
+var require_applyReviver = __commonJSMin(((exports) => {
+	function applyReviver(reviver, obj, key, val) {
+		if (val && typeof val === "object") {
+			if (Array.isArray(val)) for (let i = 0, len = val.length; i < len; ++i) {
+				const v0 = val[i];
+				const v1 = applyReviver(reviver, val, String(i), v0);
+				if (v1 === void 0) delete val[i];
+				else if (v1 !== v0) val[i] = v1;
+			}
+			else if (val instanceof Map) for (const k of Array.from(val.keys())) {
+				const v0 = val.get(k);
+				const v1 = applyReviver(reviver, val, k, v0);
+				if (v1 === void 0) val.delete(k);
+				else if (v1 !== v0) val.set(k, v1);
+			}
+			else if (val instanceof Set) for (const v0 of Array.from(val)) {
+				const v1 = applyReviver(reviver, val, v0, v0);
+				if (v1 === void 0) val.delete(v0);
+				else if (v1 !== v0) {
+					val.delete(v0);
+					val.add(v1);
+				}
+			}
+			else for (const [k, v0] of Object.entries(val)) {
+				const v1 = applyReviver(reviver, val, k, v0);
+				if (v1 === void 0) delete val[k];
+				else if (v1 !== v0) val[k] = v1;
+			}
+		}
+		return reviver.call(obj, key, val);
+	}
+	exports.applyReviver = applyReviver;
+}));
+// node_modules/yaml/dist/nodes/toJS.js
+var require_toJS = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	function toJS(value, arg, ctx) {
+		if (Array.isArray(value)) return value.map((v, i) => toJS(v, String(i), ctx));
+		if (value && typeof value.toJSON === "function") {
+			if (!ctx || !identity.hasAnchor(value)) return value.toJSON(arg, ctx);
+			const data = {
+				aliasCount: 0,
+				count: 1,
+				res: void 0
+			};
+			ctx.anchors.set(value, data);
+			ctx.onCreate = (res) => {
+				data.res = res;
+				delete ctx.onCreate;
+			};
+			const res = value.toJSON(arg, ctx);
+			if (ctx.onCreate) ctx.onCreate(res);
+			return res;
+		}
+		if (typeof value === "bigint" && !ctx?.keep) return Number(value);
+		return value;
+	}
+	exports.toJS = toJS;
+}));
+// node_modules/yaml/dist/nodes/Node.js
+var require_Node = __commonJSMin(((exports) => {
+	var applyReviver = require_applyReviver();
+	var identity = require_identity();
+	var toJS = require_toJS();
+	var NodeBase = class {
+		constructor(type) {
+			Object.defineProperty(this, identity.NODE_TYPE, { value: type });
+		}
+		clone() {
+			const copy = Object.create(Object.getPrototypeOf(this), Object.getOwnPropertyDescriptors(this));
+			if (this.range) copy.range = this.range.slice();
+			return copy;
+		}
+		toJS(doc, { mapAsMap, maxAliasCount, onAnchor, reviver } = {}) {
+			if (!identity.isDocument(doc)) throw new TypeError("A document argument is required");
+			const ctx = {
+				anchors: new Map(),
+				doc,
+				keep: true,
+				mapAsMap: mapAsMap === true,
+				mapKeyWarned: false,
+				maxAliasCount: typeof maxAliasCount === "number" ? maxAliasCount : 100
+			};
+			const res = toJS.toJS(this, "", ctx);
+			if (typeof onAnchor === "function") for (const { count, res } of ctx.anchors.values()) onAnchor(res, count);
+			return typeof reviver === "function" ? applyReviver.applyReviver(reviver, { "": res }, "", res) : res;
+		}
+	};
+	exports.NodeBase = NodeBase;
+}));
+// node_modules/yaml/dist/nodes/Alias.js
+var require_Alias = __commonJSMin(((exports) => {
+	var anchors = require_anchors();
+	var visit = require_visit();
+	var identity = require_identity();
+	var Node = require_Node();
+	var toJS = require_toJS();
+	var Alias = class extends Node.NodeBase {
+		constructor(source) {
+			super(identity.ALIAS);
+			this.source = source;
+			Object.defineProperty(this, "tag", { set() {
+				throw new Error("Alias nodes cannot have tags");
+			} });
+		}
+		resolve(doc, ctx) {
+			if (ctx?.maxAliasCount === 0) throw new ReferenceError("Alias resolution is disabled");
+			let nodes;
+			if (ctx?.aliasResolveCache) nodes = ctx.aliasResolveCache;
+			else {
+				nodes = [];
+				visit.visit(doc, { Node: (_key, node) => {
+					if (identity.isAlias(node) || identity.hasAnchor(node)) nodes.push(node);
+				} });
+				if (ctx) ctx.aliasResolveCache = nodes;
+			}
+			let found = void 0;
+			for (const node of nodes) {
+				if (node === this) break;
+				if (node.anchor === this.source) found = node;
+			}
+			if (found && ctx) {
+				const { anchors, doc, maxAliasCount } = ctx;
+				let data = anchors.get(found);
+				if (!data) {
+					toJS.toJS(found, null, ctx);
+					data = anchors.get(found);
+				}
+				if (data?.res === void 0) throw new ReferenceError("This should not happen: Alias anchor was not resolved?");
+				if (maxAliasCount >= 0) {
+					data.count += 1;
+					if (data.aliasCount === 0) data.aliasCount = getAliasCount(doc, found, anchors);
+					if (data.count * data.aliasCount > maxAliasCount) throw new ReferenceError("Excessive alias count indicates a resource exhaustion attack");
+				}
+			}
+			return found;
+		}
+		toJSON(_arg, ctx) {
+			if (!ctx) return { source: this.source };
+			const source = this.resolve(ctx.doc, ctx);
+			if (!source) {
+				const msg = `Unresolved alias (the anchor must be set before the alias): ${this.source}`;
+				throw new ReferenceError(msg);
+			}
+			return ctx.anchors.get(source).res;
+		}
+		toString(ctx, _onComment, _onChompKeep) {
+			const src = `*${this.source}`;
+			if (ctx) {
+				anchors.anchorIsValid(this.source);
+				if (ctx.options.verifyAliasOrder && !ctx.anchors.has(this.source)) {
+					const msg = `Unresolved alias (the anchor must be set before the alias): ${this.source}`;
+					throw new Error(msg);
+				}
+				if (ctx.implicitKey) return `${src} `;
+			}
+			return src;
+		}
+	};
+	function getAliasCount(doc, node, anchors) {
+		if (identity.isAlias(node)) {
+			const source = node.resolve(doc);
+			const anchor = anchors && source && anchors.get(source);
+			return anchor ? anchor.count * anchor.aliasCount : 0;
+		} else if (identity.isCollection(node)) {
+			let count = 0;
+			for (const item of node.items) {
+				const c = getAliasCount(doc, item, anchors);
+				if (c > count) count = c;
+			}
+			return count;
+		} else if (identity.isPair(node)) {
+			const kc = getAliasCount(doc, node.key, anchors);
+			const vc = getAliasCount(doc, node.value, anchors);
+			return Math.max(kc, vc);
+		}
+		return 1;
+	}
+	exports.Alias = Alias;
+}));
+// node_modules/yaml/dist/nodes/Scalar.js
+var require_Scalar = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var Node = require_Node();
+	var toJS = require_toJS();
+	const isScalarValue = (value) => !value || typeof value !== "function" && typeof value !== "object";
+	var Scalar = class extends Node.NodeBase {
+		constructor(value) {
+			super(identity.SCALAR);
+			this.value = value;
+		}
+		toJSON(arg, ctx) {
+			return ctx?.keep ? this.value : toJS.toJS(this.value, arg, ctx);
+		}
+		toString() {
+			return String(this.value);
+		}
+	};
+	Scalar.BLOCK_FOLDED = "BLOCK_FOLDED";
+	Scalar.BLOCK_LITERAL = "BLOCK_LITERAL";
+	Scalar.PLAIN = "PLAIN";
+	Scalar.QUOTE_DOUBLE = "QUOTE_DOUBLE";
+	Scalar.QUOTE_SINGLE = "QUOTE_SINGLE";
+	exports.Scalar = Scalar;
+	exports.isScalarValue = isScalarValue;
+}));
+// node_modules/yaml/dist/doc/createNode.js
+var require_createNode = __commonJSMin(((exports) => {
+	var Alias = require_Alias();
+	var identity = require_identity();
+	var Scalar = require_Scalar();
+	const defaultTagPrefix = "tag:yaml.org,2002:";
+	function findTagObject(value, tagName, tags) {
+		if (tagName) {
+			const match = tags.filter((t) => t.tag === tagName);
+			const tagObj = match.find((t) => !t.format) ?? match[0];
+			if (!tagObj) throw new Error(`Tag ${tagName} not found`);
+			return tagObj;
+		}
+		return tags.find((t) => t.identify?.(value) && !t.format);
+	}
+	function createNode(value, tagName, ctx) {
+		if (identity.isDocument(value)) value = value.contents;
+		if (identity.isNode(value)) return value;
+		if (identity.isPair(value)) {
+			const map = ctx.schema[identity.MAP].createNode?.(ctx.schema, null, ctx);
+			map.items.push(value);
+			return map;
+		}
+		if (value instanceof String || value instanceof Number || value instanceof Boolean || typeof BigInt !== "undefined" && value instanceof BigInt) value = value.valueOf();
+		const { aliasDuplicateObjects, onAnchor, onTagObj, schema, sourceObjects } = ctx;
+		let ref = void 0;
+		if (aliasDuplicateObjects && value && typeof value === "object") {
+			ref = sourceObjects.get(value);
+			if (ref) {
+				ref.anchor ?? (ref.anchor = onAnchor(value));
+				return new Alias.Alias(ref.anchor);
+			} else {
+				ref = {
+					anchor: null,
+					node: null
+				};
+				sourceObjects.set(value, ref);
+			}
+		}
+		if (tagName?.startsWith("!!")) tagName = defaultTagPrefix + tagName.slice(2);
+		let tagObj = findTagObject(value, tagName, schema.tags);
+		if (!tagObj) {
+			if (value && typeof value.toJSON === "function") value = value.toJSON();
+			if (!value || typeof value !== "object") {
+				const node = new Scalar.Scalar(value);
+				if (ref) ref.node = node;
+				return node;
+			}
+			tagObj = value instanceof Map ? schema[identity.MAP] : Symbol.iterator in Object(value) ? schema[identity.SEQ] : schema[identity.MAP];
+		}
+		if (onTagObj) {
+			onTagObj(tagObj);
+			delete ctx.onTagObj;
+		}
+		const node = tagObj?.createNode ? tagObj.createNode(ctx.schema, value, ctx) : typeof tagObj?.nodeClass?.from === "function" ? tagObj.nodeClass.from(ctx.schema, value, ctx) : new Scalar.Scalar(value);
+		if (tagName) node.tag = tagName;
+		else if (!tagObj.default) node.tag = tagObj.tag;
+		if (ref) ref.node = node;
+		return node;
+	}
+	exports.createNode = createNode;
+}));
+// node_modules/yaml/dist/nodes/Collection.js
+var require_Collection = __commonJSMin(((exports) => {
+	var createNode = require_createNode();
+	var identity = require_identity();
+	var Node = require_Node();
+	function collectionFromPath(schema, path, value) {
+		let v = value;
+		for (let i = path.length - 1; i >= 0; --i) {
+			const k = path[i];
+			if (typeof k === "number" && Number.isInteger(k) && k >= 0) {
+				const a = [];
+				a[k] = v;
+				v = a;
+			} else v = new Map([[k, v]]);
+		}
+		return createNode.createNode(v, void 0, {
+			aliasDuplicateObjects: false,
+			keepUndefined: false,
+			onAnchor: () => {
+				throw new Error("This should not happen, please report a bug.");
+			},
+			schema,
+			sourceObjects: new Map()
+		});
+	}
+	const isEmptyPath = (path) => path == null || typeof path === "object" && !!path[Symbol.iterator]().next().done;
+	var Collection = class extends Node.NodeBase {
+		constructor(type, schema) {
+			super(type);
+			Object.defineProperty(this, "schema", {
+				value: schema,
+				configurable: true,
+				enumerable: false,
+				writable: true
+			});
+		}
+		clone(schema) {
+			const copy = Object.create(Object.getPrototypeOf(this), Object.getOwnPropertyDescriptors(this));
+			if (schema) copy.schema = schema;
+			copy.items = copy.items.map((it) => identity.isNode(it) || identity.isPair(it) ? it.clone(schema) : it);
+			if (this.range) copy.range = this.range.slice();
+			return copy;
+		}
+		addIn(path, value) {
+			if (isEmptyPath(path)) this.add(value);
+			else {
+				const [key, ...rest] = path;
+				const node = this.get(key, true);
+				if (identity.isCollection(node)) node.addIn(rest, value);
+				else if (node === void 0 && this.schema) this.set(key, collectionFromPath(this.schema, rest, value));
+				else throw new Error(`Expected YAML collection at ${key}. Remaining path: ${rest}`);
+			}
+		}
+		deleteIn(path) {
+			const [key, ...rest] = path;
+			if (rest.length === 0) return this.delete(key);
+			const node = this.get(key, true);
+			if (identity.isCollection(node)) return node.deleteIn(rest);
+			else throw new Error(`Expected YAML collection at ${key}. Remaining path: ${rest}`);
+		}
+		getIn(path, keepScalar) {
+			const [key, ...rest] = path;
+			const node = this.get(key, true);
+			if (rest.length === 0) return !keepScalar && identity.isScalar(node) ? node.value : node;
+			else return identity.isCollection(node) ? node.getIn(rest, keepScalar) : void 0;
+		}
+		hasAllNullValues(allowScalar) {
+			return this.items.every((node) => {
+				if (!identity.isPair(node)) return false;
+				const n = node.value;
+				return n == null || allowScalar && identity.isScalar(n) && n.value == null && !n.commentBefore && !n.comment && !n.tag;
+			});
+		}
+		hasIn(path) {
+			const [key, ...rest] = path;
+			if (rest.length === 0) return this.has(key);
+			const node = this.get(key, true);
+			return identity.isCollection(node) ? node.hasIn(rest) : false;
+		}
+		setIn(path, value) {
+			const [key, ...rest] = path;
+			if (rest.length === 0) this.set(key, value);
+			else {
+				const node = this.get(key, true);
+				if (identity.isCollection(node)) node.setIn(rest, value);
+				else if (node === void 0 && this.schema) this.set(key, collectionFromPath(this.schema, rest, value));
+				else throw new Error(`Expected YAML collection at ${key}. Remaining path: ${rest}`);
+			}
+		}
+	};
+	exports.Collection = Collection;
+	exports.collectionFromPath = collectionFromPath;
+	exports.isEmptyPath = isEmptyPath;
+}));
+// node_modules/yaml/dist/stringify/stringifyComment.js
+var require_stringifyComment = __commonJSMin(((exports) => {
+	const stringifyComment = (str) => str.replace(/^(?!$)(?: $)?/gm, "#");
+	function indentComment(comment, indent) {
+		if (/^\n+$/.test(comment)) return comment.substring(1);
+		return indent ? comment.replace(/^(?! *$)/gm, indent) : comment;
+	}
+	const lineComment = (str, indent, comment) => str.endsWith("\n") ? indentComment(comment, indent) : comment.includes("\n") ? "\n" + indentComment(comment, indent) : (str.endsWith(" ") ? "" : " ") + comment;
+	exports.indentComment = indentComment;
+	exports.lineComment = lineComment;
+	exports.stringifyComment = stringifyComment;
+}));
+// node_modules/yaml/dist/stringify/foldFlowLines.js
+var require_foldFlowLines = __commonJSMin(((exports) => {
+	const FOLD_FLOW = "flow";
+	const FOLD_BLOCK = "block";
+	const FOLD_QUOTED = "quoted";
+	function foldFlowLines(text, indent, mode = "flow", { indentAtStart, lineWidth = 80, minContentWidth = 20, onFold, onOverflow } = {}) {
+		if (!lineWidth || lineWidth < 0) return text;
+		if (lineWidth < minContentWidth) minContentWidth = 0;
+		const endStep = Math.max(1 + minContentWidth, 1 + lineWidth - indent.length);
+		if (text.length <= endStep) return text;
+		const folds = [];
+		const escapedFolds = {};
+		let end = lineWidth - indent.length;
+		if (typeof indentAtStart === "number") {
+			if (indentAtStart > lineWidth - Math.max(2, minContentWidth)) folds.push(0);
+			else end = lineWidth - indentAtStart;
+		}
+		let split = void 0;
+		let prev = void 0;
+		let overflow = false;
+		let i = -1;
+		let escStart = -1;
+		let escEnd = -1;
+		if (mode === FOLD_BLOCK) {
+			i = consumeMoreIndentedLines(text, i, indent.length);
+			if (i !== -1) end = i + endStep;
+		}
+		for (let ch; ch = text[i += 1];) {
+			if (mode === FOLD_QUOTED && ch === "\\") {
+				escStart = i;
+				switch (text[i + 1]) {
+					case "x":
+						i += 3;
+						break;
+					case "u":
+						i += 5;
+						break;
+					case "U":
+						i += 9;
+						break;
+					default: i += 1;
+				}
+				escEnd = i;
+			}
+			if (ch === "\n") {
+				if (mode === FOLD_BLOCK) i = consumeMoreIndentedLines(text, i, indent.length);
+				end = i + indent.length + endStep;
+				split = void 0;
+			} else {
+				if (ch === " " && prev && prev !== " " && prev !== "\n" && prev !== "	") {
+					const next = text[i + 1];
+					if (next && next !== " " && next !== "\n" && next !== "	") split = i;
+				}
+				if (i >= end) {
+					if (split) {
+						folds.push(split);
+						end = split + endStep;
+						split = void 0;
+					} else if (mode === FOLD_QUOTED) {
+						while (prev === " " || prev === "	") {
+							prev = ch;
+							ch = text[i += 1];
+							overflow = true;
+						}
+						const j = i > escEnd + 1 ? i - 2 : escStart - 1;
+						if (escapedFolds[j]) return text;
+						folds.push(j);
+						escapedFolds[j] = true;
+						end = j + endStep;
+						split = void 0;
+					} else overflow = true;
+				}
+			}
+			prev = ch;
+		}
+		if (overflow && onOverflow) onOverflow();
+		if (folds.length === 0) return text;
+		if (onFold) onFold();
+		let res = text.slice(0, folds[0]);
+		for (let i = 0; i < folds.length; ++i) {
+			const fold = folds[i];
+			const end = folds[i + 1] || text.length;
+			if (fold === 0) res = `\n${indent}${text.slice(0, end)}`;
+			else {
+				if (mode === FOLD_QUOTED && escapedFolds[fold]) res += `${text[fold]}\\`;
+				res += `\n${indent}${text.slice(fold + 1, end)}`;
+			}
+		}
+		return res;
+	}
+	function consumeMoreIndentedLines(text, i, indent) {
+		let end = i;
+		let start = i + 1;
+		let ch = text[start];
+		while (ch === " " || ch === "	") if (i < start + indent) ch = text[++i];
+		else {
+			do
+				ch = text[++i];
+			while (ch && ch !== "\n");
+			end = i;
+			start = i + 1;
+			ch = text[start];
+		}
+		return end;
+	}
+	exports.FOLD_BLOCK = FOLD_BLOCK;
+	exports.FOLD_FLOW = FOLD_FLOW;
+	exports.FOLD_QUOTED = FOLD_QUOTED;
+	exports.foldFlowLines = foldFlowLines;
+}));
+// node_modules/yaml/dist/stringify/stringifyString.js
+var require_stringifyString = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	var foldFlowLines = require_foldFlowLines();
+	const getFoldOptions = (ctx, isBlock) => ({
+		indentAtStart: isBlock ? ctx.indent.length : ctx.indentAtStart,
+		lineWidth: ctx.options.lineWidth,
+		minContentWidth: ctx.options.minContentWidth
+	});
+	const containsDocumentMarker = (str) => /^(%|---|\.\.\.)/m.test(str);
+	function lineLengthOverLimit(str, lineWidth, indentLength) {
+		if (!lineWidth || lineWidth < 0) return false;
+		const limit = lineWidth - indentLength;
+		const strLen = str.length;
+		if (strLen <= limit) return false;
+		for (let i = 0, start = 0; i < strLen; ++i) if (str[i] === "\n") {
+			if (i - start > limit) return true;
+			start = i + 1;
+			if (strLen - start <= limit) return false;
+		}
+		return true;
+	}
+	function doubleQuotedString(value, ctx) {
+		const json = JSON.stringify(value);
+		if (ctx.options.doubleQuotedAsJSON) return json;
+		const { implicitKey } = ctx;
+		const minMultiLineLength = ctx.options.doubleQuotedMinMultiLineLength;
+		const indent = ctx.indent || (containsDocumentMarker(value) ? "  " : "");
+		let str = "";
+		let start = 0;
+		for (let i = 0, ch = json[i]; ch; ch = json[++i]) {
+			if (ch === " " && json[i + 1] === "\\" && json[i + 2] === "n") {
+				str += json.slice(start, i) + "\\ ";
+				i += 1;
+				start = i;
+				ch = "\\";
+			}
+			if (ch === "\\") switch (json[i + 1]) {
+				case "u":
+					{
+						str += json.slice(start, i);
+						const code = json.substr(i + 2, 4);
+						switch (code) {
+							case "0000":
+								str += "\\0";
+								break;
+							case "0007":
+								str += "\\a";
+								break;
+							case "000b":
+								str += "\\v";
+								break;
+							case "001b":
+								str += "\\e";
+								break;
+							case "0085":
+								str += "\\N";
+								break;
+							case "00a0":
+								str += "\\_";
+								break;
+							case "2028":
+								str += "\\L";
+								break;
+							case "2029":
+								str += "\\P";
+								break;
+							default: if (code.substr(0, 2) === "00") str += "\\x" + code.substr(2);
+							else str += json.substr(i, 6);
+						}
+						i += 5;
+						start = i + 1;
+					}
+					break;
+				case "n":
+					if (implicitKey || json[i + 2] === "\"" || json.length < minMultiLineLength) i += 1;
+					else {
+						str += json.slice(start, i) + "\n\n";
+						while (json[i + 2] === "\\" && json[i + 3] === "n" && json[i + 4] !== "\"") {
+							str += "\n";
+							i += 2;
+						}
+						str += indent;
+						if (json[i + 2] === " ") str += "\\";
+						i += 1;
+						start = i + 1;
+					}
+					break;
+				default: i += 1;
+			}
+		}
+		str = start ? str + json.slice(start) : json;
+		return implicitKey ? str : foldFlowLines.foldFlowLines(str, indent, foldFlowLines.FOLD_QUOTED, getFoldOptions(ctx, false));
+	}
+	function singleQuotedString(value, ctx) {
+		if (ctx.options.singleQuote === false || ctx.implicitKey && value.includes("\n") || /[ \t]\n|\n[ \t]/.test(value)) return doubleQuotedString(value, ctx);
+		const indent = ctx.indent || (containsDocumentMarker(value) ? "  " : "");
+		const res = "'" + value.replace(/'/g, "''").replace(/\n+/g, `$&\n${indent}`) + "'";
+		return ctx.implicitKey ? res : foldFlowLines.foldFlowLines(res, indent, foldFlowLines.FOLD_FLOW, getFoldOptions(ctx, false));
+	}
+	function quotedString(value, ctx) {
+		const { singleQuote } = ctx.options;
+		let qs;
+		if (singleQuote === false) qs = doubleQuotedString;
+		else {
+			const hasDouble = value.includes("\"");
+			const hasSingle = value.includes("'");
+			if (hasDouble && !hasSingle) qs = singleQuotedString;
+			else if (hasSingle && !hasDouble) qs = doubleQuotedString;
+			else qs = singleQuote ? singleQuotedString : doubleQuotedString;
+		}
+		return qs(value, ctx);
+	}
+	let blockEndNewlines;
+	try {
+		blockEndNewlines = new RegExp("(^|(?<!\n))\n+(?!\n|$)", "g");
+	} catch {
+		blockEndNewlines = /\n+(?!\n|$)/g;
+	}
+	function blockString({ comment, type, value }, ctx, onComment, onChompKeep) {
+		const { blockQuote, commentString, lineWidth } = ctx.options;
+		if (!blockQuote || /\n[\t ]+$/.test(value)) return quotedString(value, ctx);
+		const indent = ctx.indent || (ctx.forceBlockIndent || containsDocumentMarker(value) ? "  " : "");
+		const literal = blockQuote === "literal" ? true : blockQuote === "folded" || type === Scalar.Scalar.BLOCK_FOLDED ? false : type === Scalar.Scalar.BLOCK_LITERAL ? true : !lineLengthOverLimit(value, lineWidth, indent.length);
+		if (!value) return literal ? "|\n" : ">\n";
+		let chomp;
+		let endStart;
+		for (endStart = value.length; endStart > 0; --endStart) {
+			const ch = value[endStart - 1];
+			if (ch !== "\n" && ch !== "	" && ch !== " ") break;
+		}
+		let end = value.substring(endStart);
+		const endNlPos = end.indexOf("\n");
+		if (endNlPos === -1) chomp = "-";
+		else if (value === end || endNlPos !== end.length - 1) {
+			chomp = "+";
+			if (onChompKeep) onChompKeep();
+		} else chomp = "";
+		if (end) {
+			value = value.slice(0, -end.length);
+			if (end[end.length - 1] === "\n") end = end.slice(0, -1);
+			end = end.replace(blockEndNewlines, `$&${indent}`);
+		}
+		let startWithSpace = false;
+		let startEnd;
+		let startNlPos = -1;
+		for (startEnd = 0; startEnd < value.length; ++startEnd) {
+			const ch = value[startEnd];
+			if (ch === " ") startWithSpace = true;
+			else if (ch === "\n") startNlPos = startEnd;
+			else break;
+		}
+		let start = value.substring(0, startNlPos < startEnd ? startNlPos + 1 : startEnd);
+		if (start) {
+			value = value.substring(start.length);
+			start = start.replace(/\n+/g, `$&${indent}`);
+		}
+		let header = (startWithSpace ? indent ? "2" : "1" : "") + chomp;
+		if (comment) {
+			header += " " + commentString(comment.replace(/ ?[\r\n]+/g, " "));
+			if (onComment) onComment();
+		}
+		if (!literal) {
+			const foldedValue = value.replace(/\n+/g, "\n$&").replace(/(?:^|\n)([\t ].*)(?:([\n\t ]*)\n(?![\n\t ]))?/g, "$1$2").replace(/\n+/g, `$&${indent}`);
+			let literalFallback = false;
+			const foldOptions = getFoldOptions(ctx, true);
+			if (blockQuote !== "folded" && type !== Scalar.Scalar.BLOCK_FOLDED) foldOptions.onOverflow = () => {
+				literalFallback = true;
+			};
+			const body = foldFlowLines.foldFlowLines(`${start}${foldedValue}${end}`, indent, foldFlowLines.FOLD_BLOCK, foldOptions);
+			if (!literalFallback) return `>${header}\n${indent}${body}`;
+		}
+		value = value.replace(/\n+/g, `$&${indent}`);
+		return `|${header}\n${indent}${start}${value}${end}`;
+	}
+	function plainString(item, ctx, onComment, onChompKeep) {
+		const { type, value } = item;
+		const { actualString, implicitKey, indent, indentStep, inFlow } = ctx;
+		if (implicitKey && value.includes("\n") || inFlow && /[[\]{},]/.test(value)) return quotedString(value, ctx);
+		if (/^[\n\t ,[\]{}#&*!|>'"%@`]|^[?-]$|^[?-][ \t]|[\n:][ \t]|[ \t]\n|[\n\t ]#|[\n\t :]$/.test(value)) return implicitKey || inFlow || !value.includes("\n") ? quotedString(value, ctx) : blockString(item, ctx, onComment, onChompKeep);
+		if (!implicitKey && !inFlow && type !== Scalar.Scalar.PLAIN && value.includes("\n")) return blockString(item, ctx, onComment, onChompKeep);
+		if (containsDocumentMarker(value)) {
+			if (indent === "") {
+				ctx.forceBlockIndent = true;
+				return blockString(item, ctx, onComment, onChompKeep);
+			} else if (implicitKey && indent === indentStep) return quotedString(value, ctx);
+		}
+		const str = value.replace(/\n+/g, `$&\n${indent}`);
+		if (actualString) {
+			const test = (tag) => tag.default && tag.tag !== "tag:yaml.org,2002:str" && tag.test?.test(str);
+			const { compat, tags } = ctx.doc.schema;
+			if (tags.some(test) || compat?.some(test)) return quotedString(value, ctx);
+		}
+		return implicitKey ? str : foldFlowLines.foldFlowLines(str, indent, foldFlowLines.FOLD_FLOW, getFoldOptions(ctx, false));
+	}
+	function stringifyString(item, ctx, onComment, onChompKeep) {
+		const { implicitKey, inFlow } = ctx;
+		const ss = typeof item.value === "string" ? item : Object.assign({}, item, { value: String(item.value) });
+		let { type } = item;
+		if (type !== Scalar.Scalar.QUOTE_DOUBLE) {
+			if (/[\x00-\x08\x0b-\x1f\x7f-\x9f\u{D800}-\u{DFFF}]/u.test(ss.value)) type = Scalar.Scalar.QUOTE_DOUBLE;
+		}
+		const _stringify = (_type) => {
+			switch (_type) {
+				case Scalar.Scalar.BLOCK_FOLDED:
+				case Scalar.Scalar.BLOCK_LITERAL: return implicitKey || inFlow ? quotedString(ss.value, ctx) : blockString(ss, ctx, onComment, onChompKeep);
+				case Scalar.Scalar.QUOTE_DOUBLE: return doubleQuotedString(ss.value, ctx);
+				case Scalar.Scalar.QUOTE_SINGLE: return singleQuotedString(ss.value, ctx);
+				case Scalar.Scalar.PLAIN: return plainString(ss, ctx, onComment, onChompKeep);
+				default: return null;
+			}
+		};
+		let res = _stringify(type);
+		if (res === null) {
+			const { defaultKeyType, defaultStringType } = ctx.options;
+			const t = implicitKey && defaultKeyType || defaultStringType;
+			res = _stringify(t);
+			if (res === null) throw new Error(`Unsupported default string type ${t}`);
+		}
+		return res;
+	}
+	exports.stringifyString = stringifyString;
+}));
+// node_modules/yaml/dist/stringify/stringify.js
+var require_stringify = __commonJSMin(((exports) => {
+	var anchors = require_anchors();
+	var identity = require_identity();
+	var stringifyComment = require_stringifyComment();
+	var stringifyString = require_stringifyString();
+	function createStringifyContext(doc, options) {
+		const opt = Object.assign({
+			blockQuote: true,
+			commentString: stringifyComment.stringifyComment,
+			defaultKeyType: null,
+			defaultStringType: "PLAIN",
+			directives: null,
+			doubleQuotedAsJSON: false,
+			doubleQuotedMinMultiLineLength: 40,
+			falseStr: "false",
+			flowCollectionPadding: true,
+			indentSeq: true,
+			lineWidth: 80,
+			minContentWidth: 20,
+			nullStr: "null",
+			simpleKeys: false,
+			singleQuote: null,
+			trailingComma: false,
+			trueStr: "true",
+			verifyAliasOrder: true
+		}, doc.schema.toStringOptions, options);
+		let inFlow;
+		switch (opt.collectionStyle) {
+			case "block":
+				inFlow = false;
+				break;
+			case "flow":
+				inFlow = true;
+				break;
+			default: inFlow = null;
+		}
+		return {
+			anchors: new Set(),
+			doc,
+			flowCollectionPadding: opt.flowCollectionPadding ? " " : "",
+			indent: "",
+			indentStep: typeof opt.indent === "number" ? " ".repeat(opt.indent) : "  ",
+			inFlow,
+			options: opt
+		};
+	}
+	function getTagObject(tags, item) {
+		if (item.tag) {
+			const match = tags.filter((t) => t.tag === item.tag);
+			if (match.length > 0) return match.find((t) => t.format === item.format) ?? match[0];
+		}
+		let tagObj = void 0;
+		let obj;
+		if (identity.isScalar(item)) {
+			obj = item.value;
+			let match = tags.filter((t) => t.identify?.(obj));
+			if (match.length > 1) {
+				const testMatch = match.filter((t) => t.test);
+				if (testMatch.length > 0) match = testMatch;
+			}
+			tagObj = match.find((t) => t.format === item.format) ?? match.find((t) => !t.format);
+		} else {
+			obj = item;
+			tagObj = tags.find((t) => t.nodeClass && obj instanceof t.nodeClass);
+		}
+		if (!tagObj) {
+			const name = obj?.constructor?.name ?? (obj === null ? "null" : typeof obj);
+			throw new Error(`Tag not resolved for ${name} value`);
+		}
+		return tagObj;
+	}
+	function stringifyProps(node, tagObj, { anchors: anchors$1, doc }) {
+		if (!doc.directives) return "";
+		const props = [];
+		const anchor = (identity.isScalar(node) || identity.isCollection(node)) && node.anchor;
+		if (anchor && anchors.anchorIsValid(anchor)) {
+			anchors$1.add(anchor);
+			props.push(`&${anchor}`);
+		}
+		const tag = node.tag ?? (tagObj.default ? null : tagObj.tag);
+		if (tag) props.push(doc.directives.tagString(tag));
+		return props.join(" ");
+	}
+	function stringify(item, ctx, onComment, onChompKeep) {
+		if (identity.isPair(item)) return item.toString(ctx, onComment, onChompKeep);
+		if (identity.isAlias(item)) {
+			if (ctx.doc.directives) return item.toString(ctx);
+			if (ctx.resolvedAliases?.has(item)) throw new TypeError(`Cannot stringify circular structure without alias nodes`);
+			else {
+				if (ctx.resolvedAliases) ctx.resolvedAliases.add(item);
+				else ctx.resolvedAliases = new Set([item]);
+				item = item.resolve(ctx.doc);
+			}
+		}
+		let tagObj = void 0;
+		const node = identity.isNode(item) ? item : ctx.doc.createNode(item, { onTagObj: (o) => tagObj = o });
+		tagObj ?? (tagObj = getTagObject(ctx.doc.schema.tags, node));
+		const props = stringifyProps(node, tagObj, ctx);
+		if (props.length > 0) ctx.indentAtStart = (ctx.indentAtStart ?? 0) + props.length + 1;
+		const str = typeof tagObj.stringify === "function" ? tagObj.stringify(node, ctx, onComment, onChompKeep) : identity.isScalar(node) ? stringifyString.stringifyString(node, ctx, onComment, onChompKeep) : node.toString(ctx, onComment, onChompKeep);
+		if (!props) return str;
+		return identity.isScalar(node) || str[0] === "{" || str[0] === "[" ? `${props} ${str}` : `${props}\n${ctx.indent}${str}`;
+	}
+	exports.createStringifyContext = createStringifyContext;
+	exports.stringify = stringify;
+}));
+// node_modules/yaml/dist/stringify/stringifyPair.js
+var require_stringifyPair = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var Scalar = require_Scalar();
+	var stringify = require_stringify();
+	var stringifyComment = require_stringifyComment();
+	function stringifyPair({ key, value }, ctx, onComment, onChompKeep) {
+		const { allNullValues, doc, indent, indentStep, options: { commentString, indentSeq, simpleKeys } } = ctx;
+		let keyComment = identity.isNode(key) && key.comment || null;
+		if (simpleKeys) {
+			if (keyComment) throw new Error("With simple keys, key nodes cannot have comments");
+			if (identity.isCollection(key) || !identity.isNode(key) && typeof key === "object") throw new Error("With simple keys, collection cannot be used as a key value");
+		}
+		let explicitKey = !simpleKeys && (!key || keyComment && value == null && !ctx.inFlow || identity.isCollection(key) || (identity.isScalar(key) ? key.type === Scalar.Scalar.BLOCK_FOLDED || key.type === Scalar.Scalar.BLOCK_LITERAL : typeof key === "object"));
+		ctx = Object.assign({}, ctx, {
+			allNullValues: false,
+			implicitKey: !explicitKey && (simpleKeys || !allNullValues),
+			indent: indent + indentStep
+		});
+		let keyCommentDone = false;
+		let chompKeep = false;
+		let str = stringify.stringify(key, ctx, () => keyCommentDone = true, () => chompKeep = true);
+		if (!explicitKey && !ctx.inFlow && str.length > 1024) {
+			if (simpleKeys) throw new Error("With simple keys, single line scalar must not span more than 1024 characters");
+			explicitKey = true;
+		}
+		if (ctx.inFlow) {
+			if (allNullValues || value == null) {
+				if (keyCommentDone && onComment) onComment();
+				return str === "" ? "?" : explicitKey ? `? ${str}` : str;
+			}
+		} else if (allNullValues && !simpleKeys || value == null && explicitKey) {
+			str = `? ${str}`;
+			if (keyComment && !keyCommentDone) str += stringifyComment.lineComment(str, ctx.indent, commentString(keyComment));
+			else if (chompKeep && onChompKeep) onChompKeep();
+			return str;
+		}
+		if (keyCommentDone) keyComment = null;
+		if (explicitKey) {
+			if (keyComment) str += stringifyComment.lineComment(str, ctx.indent, commentString(keyComment));
+			str = `? ${str}\n${indent}:`;
+		} else {
+			str = `${str}:`;
+			if (keyComment) str += stringifyComment.lineComment(str, ctx.indent, commentString(keyComment));
+		}
+		let vsb, vcb, valueComment;
+		if (identity.isNode(value)) {
+			vsb = !!value.spaceBefore;
+			vcb = value.commentBefore;
+			valueComment = value.comment;
+		} else {
+			vsb = false;
+			vcb = null;
+			valueComment = null;
+			if (value && typeof value === "object") value = doc.createNode(value);
+		}
+		ctx.implicitKey = false;
+		if (!explicitKey && !keyComment && identity.isScalar(value)) ctx.indentAtStart = str.length + 1;
+		chompKeep = false;
+		if (!indentSeq && indentStep.length >= 2 && !ctx.inFlow && !explicitKey && identity.isSeq(value) && !value.flow && !value.tag && !value.anchor) ctx.indent = ctx.indent.substring(2);
+		let valueCommentDone = false;
+		const valueStr = stringify.stringify(value, ctx, () => valueCommentDone = true, () => chompKeep = true);
+		let ws = " ";
+		if (keyComment || vsb || vcb) {
+			ws = vsb ? "\n" : "";
+			if (vcb) {
+				const cs = commentString(vcb);
+				ws += `\n${stringifyComment.indentComment(cs, ctx.indent)}`;
+			}
+			if (valueStr === "" && !ctx.inFlow) {
+				if (ws === "\n" && valueComment) ws = "\n\n";
+			} else ws += `\n${ctx.indent}`;
+		} else if (!explicitKey && identity.isCollection(value)) {
+			const vs0 = valueStr[0];
+			const nl0 = valueStr.indexOf("\n");
+			const hasNewline = nl0 !== -1;
+			const flow = ctx.inFlow ?? value.flow ?? value.items.length === 0;
+			if (hasNewline || !flow) {
+				let hasPropsLine = false;
+				if (hasNewline && (vs0 === "&" || vs0 === "!")) {
+					let sp0 = valueStr.indexOf(" ");
+					if (vs0 === "&" && sp0 !== -1 && sp0 < nl0 && valueStr[sp0 + 1] === "!") sp0 = valueStr.indexOf(" ", sp0 + 1);
+					if (sp0 === -1 || nl0 < sp0) hasPropsLine = true;
+				}
+				if (!hasPropsLine) ws = `\n${ctx.indent}`;
+			}
+		} else if (valueStr === "" || valueStr[0] === "\n") ws = "";
+		str += ws + valueStr;
+		if (ctx.inFlow) {
+			if (valueCommentDone && onComment) onComment();
+		} else if (valueComment && !valueCommentDone) str += stringifyComment.lineComment(str, ctx.indent, commentString(valueComment));
+		else if (chompKeep && onChompKeep) onChompKeep();
+		return str;
+	}
+	exports.stringifyPair = stringifyPair;
+}));
+// node_modules/yaml/dist/log.js
+var require_log = __commonJSMin(((exports) => {
+	var node_process = __require("process");
+	function debug(logLevel, ...messages) {
+		if (logLevel === "debug") console.log(...messages);
+	}
+	function warn(logLevel, warning) {
+		if (logLevel === "debug" || logLevel === "warn") {
+			if (typeof node_process.emitWarning === "function") node_process.emitWarning(warning);
+			else console.warn(warning);
+		}
+	}
+	exports.debug = debug;
+	exports.warn = warn;
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/merge.js
+var require_merge = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var Scalar = require_Scalar();
+	const MERGE_KEY = "<<";
+	const merge = {
+		identify: (value) => value === MERGE_KEY || typeof value === "symbol" && value.description === MERGE_KEY,
+		default: "key",
+		tag: "tag:yaml.org,2002:merge",
+		test: /^<<$/,
+		resolve: () => Object.assign(new Scalar.Scalar(Symbol(MERGE_KEY)), { addToJSMap: addMergeToJSMap }),
+		stringify: () => MERGE_KEY
+	};
+	const isMergeKey = (ctx, key) => (merge.identify(key) || identity.isScalar(key) && (!key.type || key.type === Scalar.Scalar.PLAIN) && merge.identify(key.value)) && ctx?.doc.schema.tags.some((tag) => tag.tag === merge.tag && tag.default);
+	function addMergeToJSMap(ctx, map, value) {
+		const source = resolveAliasValue(ctx, value);
+		if (identity.isSeq(source)) for (const it of source.items) mergeValue(ctx, map, it);
+		else if (Array.isArray(source)) for (const it of source) mergeValue(ctx, map, it);
+		else mergeValue(ctx, map, source);
+	}
+	function mergeValue(ctx, map, value) {
+		const source = resolveAliasValue(ctx, value);
+		if (!identity.isMap(source)) throw new Error("Merge sources must be maps or map aliases");
+		const srcMap = source.toJSON(null, ctx, Map);
+		for (const [key, value] of srcMap) if (map instanceof Map) {
+			if (!map.has(key)) map.set(key, value);
+		} else if (map instanceof Set) map.add(key);
+		else if (!Object.prototype.hasOwnProperty.call(map, key)) Object.defineProperty(map, key, {
+			value,
+			writable: true,
+			enumerable: true,
+			configurable: true
+		});
+		return map;
+	}
+	function resolveAliasValue(ctx, value) {
+		return ctx && identity.isAlias(value) ? value.resolve(ctx.doc, ctx) : value;
+	}
+	exports.addMergeToJSMap = addMergeToJSMap;
+	exports.isMergeKey = isMergeKey;
+	exports.merge = merge;
+}));
+// node_modules/yaml/dist/nodes/addPairToJSMap.js
+var require_addPairToJSMap = __commonJSMin(((exports) => {
+	var log = require_log();
+	var merge = require_merge();
+	var stringify = require_stringify();
+	var identity = require_identity();
+	var toJS = require_toJS();
+	function addPairToJSMap(ctx, map, { key, value }) {
+		if (identity.isNode(key) && key.addToJSMap) key.addToJSMap(ctx, map, value);
+		else if (merge.isMergeKey(ctx, key)) merge.addMergeToJSMap(ctx, map, value);
+		else {
+			const jsKey = toJS.toJS(key, "", ctx);
+			if (map instanceof Map) map.set(jsKey, toJS.toJS(value, jsKey, ctx));
+			else if (map instanceof Set) map.add(jsKey);
+			else {
+				const stringKey = stringifyKey(key, jsKey, ctx);
+				const jsValue = toJS.toJS(value, stringKey, ctx);
+				if (stringKey in map) Object.defineProperty(map, stringKey, {
+					value: jsValue,
+					writable: true,
+					enumerable: true,
+					configurable: true
+				});
+				else map[stringKey] = jsValue;
+			}
+		}
+		return map;
+	}
+	function stringifyKey(key, jsKey, ctx) {
+		if (jsKey === null) return "";
+		if (typeof jsKey !== "object") return String(jsKey);
+		if (identity.isNode(key) && ctx?.doc) {
+			const strCtx = stringify.createStringifyContext(ctx.doc, {});
+			strCtx.anchors = new Set();
+			for (const node of ctx.anchors.keys()) strCtx.anchors.add(node.anchor);
+			strCtx.inFlow = true;
+			strCtx.inStringifyKey = true;
+			const strKey = key.toString(strCtx);
+			if (!ctx.mapKeyWarned) {
+				let jsonStr = JSON.stringify(strKey);
+				if (jsonStr.length > 40) jsonStr = jsonStr.substring(0, 36) + "...\"";
+				log.warn(ctx.doc.options.logLevel, `Keys with collection values will be stringified due to JS Object restrictions: ${jsonStr}. Set mapAsMap: true to use object keys.`);
+				ctx.mapKeyWarned = true;
+			}
+			return strKey;
+		}
+		return JSON.stringify(jsKey);
+	}
+	exports.addPairToJSMap = addPairToJSMap;
+}));
+// node_modules/yaml/dist/nodes/Pair.js
+var require_Pair = __commonJSMin(((exports) => {
+	var createNode = require_createNode();
+	var stringifyPair = require_stringifyPair();
+	var addPairToJSMap = require_addPairToJSMap();
+	var identity = require_identity();
+	function createPair(key, value, ctx) {
+		return new Pair(createNode.createNode(key, void 0, ctx), createNode.createNode(value, void 0, ctx));
+	}
+	var Pair = class Pair {
+		constructor(key, value = null) {
+			Object.defineProperty(this, identity.NODE_TYPE, { value: identity.PAIR });
+			this.key = key;
+			this.value = value;
+		}
+		clone(schema) {
+			let { key, value } = this;
+			if (identity.isNode(key)) key = key.clone(schema);
+			if (identity.isNode(value)) value = value.clone(schema);
+			return new Pair(key, value);
+		}
+		toJSON(_, ctx) {
+			const pair = ctx?.mapAsMap ? new Map() : {};
+			return addPairToJSMap.addPairToJSMap(ctx, pair, this);
+		}
+		toString(ctx, onComment, onChompKeep) {
+			return ctx?.doc ? stringifyPair.stringifyPair(this, ctx, onComment, onChompKeep) : JSON.stringify(this);
+		}
+	};
+	exports.Pair = Pair;
+	exports.createPair = createPair;
+}));
+// node_modules/yaml/dist/stringify/stringifyCollection.js
+var require_stringifyCollection = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var stringify = require_stringify();
+	var stringifyComment = require_stringifyComment();
+	function stringifyCollection(collection, ctx, options) {
+		return (ctx.inFlow ?? collection.flow ? stringifyFlowCollection : stringifyBlockCollection)(collection, ctx, options);
+	}
+	function stringifyBlockCollection({ comment, items }, ctx, { blockItemPrefix, flowChars, itemIndent, onChompKeep, onComment }) {
+		const { indent, options: { commentString } } = ctx;
+		const itemCtx = Object.assign({}, ctx, {
+			indent: itemIndent,
+			type: null
+		});
+		let chompKeep = false;
+		const lines = [];
+		for (let i = 0; i < items.length; ++i) {
+			const item = items[i];
+			let comment = null;
+			if (identity.isNode(item)) {
+				if (!chompKeep && item.spaceBefore) lines.push("");
+				addCommentBefore(ctx, lines, item.commentBefore, chompKeep);
+				if (item.comment) comment = item.comment;
+			} else if (identity.isPair(item)) {
+				const ik = identity.isNode(item.key) ? item.key : null;
+				if (ik) {
+					if (!chompKeep && ik.spaceBefore) lines.push("");
+					addCommentBefore(ctx, lines, ik.commentBefore, chompKeep);
+				}
+			}
+			chompKeep = false;
+			let str = stringify.stringify(item, itemCtx, () => comment = null, () => chompKeep = true);
+			if (comment) str += stringifyComment.lineComment(str, itemIndent, commentString(comment));
+			if (chompKeep && comment) chompKeep = false;
+			lines.push(blockItemPrefix + str);
+		}
+		let str;
+		if (lines.length === 0) str = flowChars.start + flowChars.end;
+		else {
+			str = lines[0];
+			for (let i = 1; i < lines.length; ++i) {
+				const line = lines[i];
+				str += line ? `\n${indent}${line}` : "\n";
+			}
+		}
+		if (comment) {
+			str += "\n" + stringifyComment.indentComment(commentString(comment), indent);
+			if (onComment) onComment();
+		} else if (chompKeep && onChompKeep) onChompKeep();
+		return str;
+	}
+	function stringifyFlowCollection({ items }, ctx, { flowChars, itemIndent }) {
+		const { indent, indentStep, flowCollectionPadding: fcPadding, options: { commentString } } = ctx;
+		itemIndent += indentStep;
+		const itemCtx = Object.assign({}, ctx, {
+			indent: itemIndent,
+			inFlow: true,
+			type: null
+		});
+		let reqNewline = false;
+		let linesAtValue = 0;
+		const lines = [];
+		for (let i = 0; i < items.length; ++i) {
+			const item = items[i];
+			let comment = null;
+			if (identity.isNode(item)) {
+				if (item.spaceBefore) lines.push("");
+				addCommentBefore(ctx, lines, item.commentBefore, false);
+				if (item.comment) comment = item.comment;
+			} else if (identity.isPair(item)) {
+				const ik = identity.isNode(item.key) ? item.key : null;
+				if (ik) {
+					if (ik.spaceBefore) lines.push("");
+					addCommentBefore(ctx, lines, ik.commentBefore, false);
+					if (ik.comment) reqNewline = true;
+				}
+				const iv = identity.isNode(item.value) ? item.value : null;
+				if (iv) {
+					if (iv.comment) comment = iv.comment;
+					if (iv.commentBefore) reqNewline = true;
+				} else if (item.value == null && ik?.comment) comment = ik.comment;
+			}
+			if (comment) reqNewline = true;
+			let str = stringify.stringify(item, itemCtx, () => comment = null);
+			reqNewline || (reqNewline = lines.length > linesAtValue || str.includes("\n"));
+			if (i < items.length - 1) str += ",";
+			else if (ctx.options.trailingComma) {
+				if (ctx.options.lineWidth > 0) reqNewline || (reqNewline = lines.reduce((sum, line) => sum + line.length + 2, 2) + (str.length + 2) > ctx.options.lineWidth);
+				if (reqNewline) str += ",";
+			}
+			if (comment) str += stringifyComment.lineComment(str, itemIndent, commentString(comment));
+			lines.push(str);
+			linesAtValue = lines.length;
+		}
+		const { start, end } = flowChars;
+		if (lines.length === 0) return start + end;
+		else {
+			if (!reqNewline) {
+				const len = lines.reduce((sum, line) => sum + line.length + 2, 2);
+				reqNewline = ctx.options.lineWidth > 0 && len > ctx.options.lineWidth;
+			}
+			if (reqNewline) {
+				let str = start;
+				for (const line of lines) str += line ? `\n${indentStep}${indent}${line}` : "\n";
+				return `${str}\n${indent}${end}`;
+			} else return `${start}${fcPadding}${lines.join(" ")}${fcPadding}${end}`;
+		}
+	}
+	function addCommentBefore({ indent, options: { commentString } }, lines, comment, chompKeep) {
+		if (comment && chompKeep) comment = comment.replace(/^\n+/, "");
+		if (comment) {
+			const ic = stringifyComment.indentComment(commentString(comment), indent);
+			lines.push(ic.trimStart());
+		}
+	}
+	exports.stringifyCollection = stringifyCollection;
+}));
+// node_modules/yaml/dist/nodes/YAMLMap.js
+var require_YAMLMap = __commonJSMin(((exports) => {
+	var stringifyCollection = require_stringifyCollection();
+	var addPairToJSMap = require_addPairToJSMap();
+	var Collection = require_Collection();
+	var identity = require_identity();
+	var Pair = require_Pair();
+	var Scalar = require_Scalar();
+	function findPair(items, key) {
+		const k = identity.isScalar(key) ? key.value : key;
+		for (const it of items) if (identity.isPair(it)) {
+			if (it.key === key || it.key === k) return it;
+			if (identity.isScalar(it.key) && it.key.value === k) return it;
+		}
+	}
+	var YAMLMap = class extends Collection.Collection {
+		static get tagName() {
+			return "tag:yaml.org,2002:map";
+		}
+		constructor(schema) {
+			super(identity.MAP, schema);
+			this.items = [];
+		}
+		static from(schema, obj, ctx) {
+			const { keepUndefined, replacer } = ctx;
+			const map = new this(schema);
+			const add = (key, value) => {
+				if (typeof replacer === "function") value = replacer.call(obj, key, value);
+				else if (Array.isArray(replacer) && !replacer.includes(key)) return;
+				if (value !== void 0 || keepUndefined) map.items.push(Pair.createPair(key, value, ctx));
+			};
+			if (obj instanceof Map) for (const [key, value] of obj) add(key, value);
+			else if (obj && typeof obj === "object") for (const key of Object.keys(obj)) add(key, obj[key]);
+			if (typeof schema.sortMapEntries === "function") map.items.sort(schema.sortMapEntries);
+			return map;
+		}
+		add(pair, overwrite) {
+			let _pair;
+			if (identity.isPair(pair)) _pair = pair;
+			else if (!pair || typeof pair !== "object" || !("key" in pair)) _pair = new Pair.Pair(pair, pair?.value);
+			else _pair = new Pair.Pair(pair.key, pair.value);
+			const prev = findPair(this.items, _pair.key);
+			const sortEntries = this.schema?.sortMapEntries;
+			if (prev) {
+				if (!overwrite) throw new Error(`Key ${_pair.key} already set`);
+				if (identity.isScalar(prev.value) && Scalar.isScalarValue(_pair.value)) prev.value.value = _pair.value;
+				else prev.value = _pair.value;
+			} else if (sortEntries) {
+				const i = this.items.findIndex((item) => sortEntries(_pair, item) < 0);
+				if (i === -1) this.items.push(_pair);
+				else this.items.splice(i, 0, _pair);
+			} else this.items.push(_pair);
+		}
+		delete(key) {
+			const it = findPair(this.items, key);
+			if (!it) return false;
+			return this.items.splice(this.items.indexOf(it), 1).length > 0;
+		}
+		get(key, keepScalar) {
+			const node = findPair(this.items, key)?.value;
+			return (!keepScalar && identity.isScalar(node) ? node.value : node) ?? void 0;
+		}
+		has(key) {
+			return !!findPair(this.items, key);
+		}
+		set(key, value) {
+			this.add(new Pair.Pair(key, value), true);
+		}
+		toJSON(_, ctx, Type) {
+			const map = Type ? new Type() : ctx?.mapAsMap ? new Map() : {};
+			if (ctx?.onCreate) ctx.onCreate(map);
+			for (const item of this.items) addPairToJSMap.addPairToJSMap(ctx, map, item);
+			return map;
+		}
+		toString(ctx, onComment, onChompKeep) {
+			if (!ctx) return JSON.stringify(this);
+			for (const item of this.items) if (!identity.isPair(item)) throw new Error(`Map items must all be pairs; found ${JSON.stringify(item)} instead`);
+			if (!ctx.allNullValues && this.hasAllNullValues(false)) ctx = Object.assign({}, ctx, { allNullValues: true });
+			return stringifyCollection.stringifyCollection(this, ctx, {
+				blockItemPrefix: "",
+				flowChars: {
+					start: "{",
+					end: "}"
+				},
+				itemIndent: ctx.indent || "",
+				onChompKeep,
+				onComment
+			});
+		}
+	};
+	exports.YAMLMap = YAMLMap;
+	exports.findPair = findPair;
+}));
+// node_modules/yaml/dist/schema/common/map.js
+var require_map = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var YAMLMap = require_YAMLMap();
+	exports.map = {
+		collection: "map",
+		default: true,
+		nodeClass: YAMLMap.YAMLMap,
+		tag: "tag:yaml.org,2002:map",
+		resolve(map, onError) {
+			if (!identity.isMap(map)) onError("Expected a mapping for this tag");
+			return map;
+		},
+		createNode: (schema, obj, ctx) => YAMLMap.YAMLMap.from(schema, obj, ctx)
+	};
+}));
+// node_modules/yaml/dist/nodes/YAMLSeq.js
+var require_YAMLSeq = __commonJSMin(((exports) => {
+	var createNode = require_createNode();
+	var stringifyCollection = require_stringifyCollection();
+	var Collection = require_Collection();
+	var identity = require_identity();
+	var Scalar = require_Scalar();
+	var toJS = require_toJS();
+	var YAMLSeq = class extends Collection.Collection {
+		static get tagName() {
+			return "tag:yaml.org,2002:seq";
+		}
+		constructor(schema) {
+			super(identity.SEQ, schema);
+			this.items = [];
+		}
+		add(value) {
+			this.items.push(value);
+		}
+		delete(key) {
+			const idx = asItemIndex(key);
+			if (typeof idx !== "number") return false;
+			return this.items.splice(idx, 1).length > 0;
+		}
+		get(key, keepScalar) {
+			const idx = asItemIndex(key);
+			if (typeof idx !== "number") return void 0;
+			const it = this.items[idx];
+			return !keepScalar && identity.isScalar(it) ? it.value : it;
+		}
+		has(key) {
+			const idx = asItemIndex(key);
+			return typeof idx === "number" && idx < this.items.length;
+		}
+		set(key, value) {
+			const idx = asItemIndex(key);
+			if (typeof idx !== "number") throw new Error(`Expected a valid index, not ${key}.`);
+			const prev = this.items[idx];
+			if (identity.isScalar(prev) && Scalar.isScalarValue(value)) prev.value = value;
+			else this.items[idx] = value;
+		}
+		toJSON(_, ctx) {
+			const seq = [];
+			if (ctx?.onCreate) ctx.onCreate(seq);
+			let i = 0;
+			for (const item of this.items) seq.push(toJS.toJS(item, String(i++), ctx));
+			return seq;
+		}
+		toString(ctx, onComment, onChompKeep) {
+			if (!ctx) return JSON.stringify(this);
+			return stringifyCollection.stringifyCollection(this, ctx, {
+				blockItemPrefix: "- ",
+				flowChars: {
+					start: "[",
+					end: "]"
+				},
+				itemIndent: (ctx.indent || "") + "  ",
+				onChompKeep,
+				onComment
+			});
+		}
+		static from(schema, obj, ctx) {
+			const { replacer } = ctx;
+			const seq = new this(schema);
+			if (obj && Symbol.iterator in Object(obj)) {
+				let i = 0;
+				for (let it of obj) {
+					if (typeof replacer === "function") {
+						const key = obj instanceof Set ? it : String(i++);
+						it = replacer.call(obj, key, it);
+					}
+					seq.items.push(createNode.createNode(it, void 0, ctx));
+				}
+			}
+			return seq;
+		}
+	};
+	function asItemIndex(key) {
+		let idx = identity.isScalar(key) ? key.value : key;
+		if (idx && typeof idx === "string") idx = Number(idx);
+		return typeof idx === "number" && Number.isInteger(idx) && idx >= 0 ? idx : null;
+	}
+	exports.YAMLSeq = YAMLSeq;
+}));
+// node_modules/yaml/dist/schema/common/seq.js
+var require_seq = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var YAMLSeq = require_YAMLSeq();
+	exports.seq = {
+		collection: "seq",
+		default: true,
+		nodeClass: YAMLSeq.YAMLSeq,
+		tag: "tag:yaml.org,2002:seq",
+		resolve(seq, onError) {
+			if (!identity.isSeq(seq)) onError("Expected a sequence for this tag");
+			return seq;
+		},
+		createNode: (schema, obj, ctx) => YAMLSeq.YAMLSeq.from(schema, obj, ctx)
+	};
+}));
+// node_modules/yaml/dist/schema/common/string.js
+var require_string = __commonJSMin(((exports) => {
+	var stringifyString = require_stringifyString();
+	exports.string = {
+		identify: (value) => typeof value === "string",
+		default: true,
+		tag: "tag:yaml.org,2002:str",
+		resolve: (str) => str,
+		stringify(item, ctx, onComment, onChompKeep) {
+			ctx = Object.assign({ actualString: true }, ctx);
+			return stringifyString.stringifyString(item, ctx, onComment, onChompKeep);
+		}
+	};
+}));
+// node_modules/yaml/dist/schema/common/null.js
+var require_null = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	const nullTag = {
+		identify: (value) => value == null,
+		createNode: () => new Scalar.Scalar(null),
+		default: true,
+		tag: "tag:yaml.org,2002:null",
+		test: /^(?:~|[Nn]ull|NULL)?$/,
+		resolve: () => new Scalar.Scalar(null),
+		stringify: ({ source }, ctx) => typeof source === "string" && nullTag.test.test(source) ? source : ctx.options.nullStr
+	};
+	exports.nullTag = nullTag;
+}));
+// node_modules/yaml/dist/schema/core/bool.js
+var require_bool$1 = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	const boolTag = {
+		identify: (value) => typeof value === "boolean",
+		default: true,
+		tag: "tag:yaml.org,2002:bool",
+		test: /^(?:[Tt]rue|TRUE|[Ff]alse|FALSE)$/,
+		resolve: (str) => new Scalar.Scalar(str[0] === "t" || str[0] === "T"),
+		stringify({ source, value }, ctx) {
+			if (source && boolTag.test.test(source)) {
+				if (value === (source[0] === "t" || source[0] === "T")) return source;
+			}
+			return value ? ctx.options.trueStr : ctx.options.falseStr;
+		}
+	};
+	exports.boolTag = boolTag;
+}));
+// node_modules/yaml/dist/stringify/stringifyNumber.js
+var require_stringifyNumber = __commonJSMin(((exports) => {
+	function stringifyNumber({ format, minFractionDigits, tag, value }) {
+		if (typeof value === "bigint") return String(value);
+		const num = typeof value === "number" ? value : Number(value);
+		if (!isFinite(num)) return isNaN(num) ? ".nan" : num < 0 ? "-.inf" : ".inf";
+		let n = Object.is(value, -0) ? "-0" : JSON.stringify(value);
+		if (!format && minFractionDigits && (!tag || tag === "tag:yaml.org,2002:float") && /^-?\d/.test(n) && !n.includes("e")) {
+			let i = n.indexOf(".");
+			if (i < 0) {
+				i = n.length;
+				n += ".";
+			}
+			let d = minFractionDigits - (n.length - i - 1);
+			while (d-- > 0) n += "0";
+		}
+		return n;
+	}
+	exports.stringifyNumber = stringifyNumber;
+}));
+// node_modules/yaml/dist/schema/core/float.js
+var require_float$1 = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	var stringifyNumber = require_stringifyNumber();
+	const floatNaN = {
+		identify: (value) => typeof value === "number",
+		default: true,
+		tag: "tag:yaml.org,2002:float",
+		test: /^(?:[-+]?\.(?:inf|Inf|INF)|\.nan|\.NaN|\.NAN)$/,
+		resolve: (str) => str.slice(-3).toLowerCase() === "nan" ? NaN : str[0] === "-" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY,
+		stringify: stringifyNumber.stringifyNumber
+	};
+	const floatExp = {
+		identify: (value) => typeof value === "number",
+		default: true,
+		tag: "tag:yaml.org,2002:float",
+		format: "EXP",
+		test: /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+$/,
+		resolve: (str) => parseFloat(str),
+		stringify(node) {
+			const num = Number(node.value);
+			return isFinite(num) ? num.toExponential() : stringifyNumber.stringifyNumber(node);
+		}
+	};
+	exports.float = {
+		identify: (value) => typeof value === "number",
+		default: true,
+		tag: "tag:yaml.org,2002:float",
+		test: /^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)$/,
+		resolve(str) {
+			const node = new Scalar.Scalar(parseFloat(str));
+			const dot = str.indexOf(".");
+			if (dot !== -1 && str[str.length - 1] === "0") node.minFractionDigits = str.length - dot - 1;
+			return node;
+		},
+		stringify: stringifyNumber.stringifyNumber
+	};
+	exports.floatExp = floatExp;
+	exports.floatNaN = floatNaN;
+}));
+// node_modules/yaml/dist/schema/core/int.js
+var require_int$1 = __commonJSMin(((exports) => {
+	var stringifyNumber = require_stringifyNumber();
+	const intIdentify = (value) => typeof value === "bigint" || Number.isInteger(value);
+	const intResolve = (str, offset, radix, { intAsBigInt }) => intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix);
+	function intStringify(node, radix, prefix) {
+		const { value } = node;
+		if (intIdentify(value) && value >= 0) return prefix + value.toString(radix);
+		return stringifyNumber.stringifyNumber(node);
+	}
+	const intOct = {
+		identify: (value) => intIdentify(value) && value >= 0,
+		default: true,
+		tag: "tag:yaml.org,2002:int",
+		format: "OCT",
+		test: /^0o[0-7]+$/,
+		resolve: (str, _onError, opt) => intResolve(str, 2, 8, opt),
+		stringify: (node) => intStringify(node, 8, "0o")
+	};
+	const int = {
+		identify: intIdentify,
+		default: true,
+		tag: "tag:yaml.org,2002:int",
+		test: /^[-+]?[0-9]+$/,
+		resolve: (str, _onError, opt) => intResolve(str, 0, 10, opt),
+		stringify: stringifyNumber.stringifyNumber
+	};
+	const intHex = {
+		identify: (value) => intIdentify(value) && value >= 0,
+		default: true,
+		tag: "tag:yaml.org,2002:int",
+		format: "HEX",
+		test: /^0x[0-9a-fA-F]+$/,
+		resolve: (str, _onError, opt) => intResolve(str, 2, 16, opt),
+		stringify: (node) => intStringify(node, 16, "0x")
+	};
+	exports.int = int;
+	exports.intHex = intHex;
+	exports.intOct = intOct;
+}));
+// node_modules/yaml/dist/schema/core/schema.js
+var require_schema$2 = __commonJSMin(((exports) => {
+	var map = require_map();
+	var _null = require_null();
+	var seq = require_seq();
+	var string = require_string();
+	var bool = require_bool$1();
+	var float = require_float$1();
+	var int = require_int$1();
+	exports.schema = [
+		map.map,
+		seq.seq,
+		string.string,
+		_null.nullTag,
+		bool.boolTag,
+		int.intOct,
+		int.int,
+		int.intHex,
+		float.floatNaN,
+		float.floatExp,
+		float.float
+	];
+}));
+// node_modules/yaml/dist/schema/json/schema.js
+var require_schema$1 = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	var map = require_map();
+	var seq = require_seq();
+	function intIdentify(value) {
+		return typeof value === "bigint" || Number.isInteger(value);
+	}
+	const stringifyJSON = ({ value }) => JSON.stringify(value);
+	const jsonScalars = [
+		{
+			identify: (value) => typeof value === "string",
+			default: true,
+			tag: "tag:yaml.org,2002:str",
+			resolve: (str) => str,
+			stringify: stringifyJSON
+		},
+		{
+			identify: (value) => value == null,
+			createNode: () => new Scalar.Scalar(null),
+			default: true,
+			tag: "tag:yaml.org,2002:null",
+			test: /^null$/,
+			resolve: () => null,
+			stringify: stringifyJSON
+		},
+		{
+			identify: (value) => typeof value === "boolean",
+			default: true,
+			tag: "tag:yaml.org,2002:bool",
+			test: /^true$|^false$/,
+			resolve: (str) => str === "true",
+			stringify: stringifyJSON
+		},
+		{
+			identify: intIdentify,
+			default: true,
+			tag: "tag:yaml.org,2002:int",
+			test: /^-?(?:0|[1-9][0-9]*)$/,
+			resolve: (str, _onError, { intAsBigInt }) => intAsBigInt ? BigInt(str) : parseInt(str, 10),
+			stringify: ({ value }) => intIdentify(value) ? value.toString() : JSON.stringify(value)
+		},
+		{
+			identify: (value) => typeof value === "number",
+			default: true,
+			tag: "tag:yaml.org,2002:float",
+			test: /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?$/,
+			resolve: (str) => parseFloat(str),
+			stringify: stringifyJSON
+		}
+	];
+	exports.schema = [map.map, seq.seq].concat(jsonScalars, {
+		default: true,
+		tag: "",
+		test: /^/,
+		resolve(str, onError) {
+			onError(`Unresolved plain scalar ${JSON.stringify(str)}`);
+			return str;
 		}
 	});
-	const { response } = await http.handle(request, { abortSignal: signal });
-	const body = await (0,consumers_namespaceObject.text)(response.body);
-	if (response.statusCode !== 200) throw new TokenRefused(response.statusCode);
-	const { value } = JSON.parse(body || "{}");
-	if (!value) throw new TokenRefused(response.statusCode);
-	runner.mask(value);
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/binary.js
+var require_binary = __commonJSMin(((exports) => {
+	var node_buffer = __require("buffer");
+	var Scalar = require_Scalar();
+	var stringifyString = require_stringifyString();
+	exports.binary = {
+		identify: (value) => value instanceof Uint8Array,
+		default: false,
+		tag: "tag:yaml.org,2002:binary",
+		resolve(src, onError) {
+			if (typeof node_buffer.Buffer === "function") return node_buffer.Buffer.from(src, "base64");
+			else if (typeof atob === "function") {
+				const str = atob(src.replace(/[\n\r]/g, ""));
+				const buffer = new Uint8Array(str.length);
+				for (let i = 0; i < str.length; ++i) buffer[i] = str.charCodeAt(i);
+				return buffer;
+			} else {
+				onError("This environment does not support reading binary tags; either Buffer or atob is required");
+				return src;
+			}
+		},
+		stringify({ comment, type, value }, ctx, onComment, onChompKeep) {
+			if (!value) return "";
+			const buf = value;
+			let str;
+			if (typeof node_buffer.Buffer === "function") str = buf instanceof node_buffer.Buffer ? buf.toString("base64") : node_buffer.Buffer.from(buf.buffer).toString("base64");
+			else if (typeof btoa === "function") {
+				let s = "";
+				for (let i = 0; i < buf.length; ++i) s += String.fromCharCode(buf[i]);
+				str = btoa(s);
+			} else throw new Error("This environment does not support writing binary tags; either Buffer or btoa is required");
+			type ?? (type = Scalar.Scalar.BLOCK_LITERAL);
+			if (type !== Scalar.Scalar.QUOTE_DOUBLE) {
+				const lineWidth = Math.max(ctx.options.lineWidth - ctx.indent.length, ctx.options.minContentWidth);
+				const n = Math.ceil(str.length / lineWidth);
+				const lines = new Array(n);
+				for (let i = 0, o = 0; i < n; ++i, o += lineWidth) lines[i] = str.substr(o, lineWidth);
+				str = lines.join(type === Scalar.Scalar.BLOCK_LITERAL ? "\n" : " ");
+			}
+			return stringifyString.stringifyString({
+				comment,
+				type,
+				value: str
+			}, ctx, onComment, onChompKeep);
+		}
+	};
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/pairs.js
+var require_pairs = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var Pair = require_Pair();
+	var Scalar = require_Scalar();
+	var YAMLSeq = require_YAMLSeq();
+	function resolvePairs(seq, onError) {
+		if (identity.isSeq(seq)) for (let i = 0; i < seq.items.length; ++i) {
+			let item = seq.items[i];
+			if (identity.isPair(item)) continue;
+			else if (identity.isMap(item)) {
+				if (item.items.length > 1) onError("Each pair must have its own sequence indicator");
+				const pair = item.items[0] || new Pair.Pair(new Scalar.Scalar(null));
+				if (item.commentBefore) pair.key.commentBefore = pair.key.commentBefore ? `${item.commentBefore}\n${pair.key.commentBefore}` : item.commentBefore;
+				if (item.comment) {
+					const cn = pair.value ?? pair.key;
+					cn.comment = cn.comment ? `${item.comment}\n${cn.comment}` : item.comment;
+				}
+				item = pair;
+			}
+			seq.items[i] = identity.isPair(item) ? item : new Pair.Pair(item);
+		}
+		else onError("Expected a sequence for this tag");
+		return seq;
+	}
+	function createPairs(schema, iterable, ctx) {
+		const { replacer } = ctx;
+		const pairs = new YAMLSeq.YAMLSeq(schema);
+		pairs.tag = "tag:yaml.org,2002:pairs";
+		let i = 0;
+		if (iterable && Symbol.iterator in Object(iterable)) for (let it of iterable) {
+			if (typeof replacer === "function") it = replacer.call(iterable, String(i++), it);
+			let key, value;
+			if (Array.isArray(it)) {
+				if (it.length === 2) {
+					key = it[0];
+					value = it[1];
+				} else throw new TypeError(`Expected [key, value] tuple: ${it}`);
+			} else if (it && it instanceof Object) {
+				const keys = Object.keys(it);
+				if (keys.length === 1) {
+					key = keys[0];
+					value = it[key];
+				} else throw new TypeError(`Expected tuple with one key, not ${keys.length} keys`);
+			} else key = it;
+			pairs.items.push(Pair.createPair(key, value, ctx));
+		}
+		return pairs;
+	}
+	const pairs = {
+		collection: "seq",
+		default: false,
+		tag: "tag:yaml.org,2002:pairs",
+		resolve: resolvePairs,
+		createNode: createPairs
+	};
+	exports.createPairs = createPairs;
+	exports.pairs = pairs;
+	exports.resolvePairs = resolvePairs;
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/omap.js
+var require_omap = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var toJS = require_toJS();
+	var YAMLMap = require_YAMLMap();
+	var YAMLSeq = require_YAMLSeq();
+	var pairs = require_pairs();
+	var YAMLOMap = class YAMLOMap extends YAMLSeq.YAMLSeq {
+		constructor() {
+			super();
+			this.add = YAMLMap.YAMLMap.prototype.add.bind(this);
+			this.delete = YAMLMap.YAMLMap.prototype.delete.bind(this);
+			this.get = YAMLMap.YAMLMap.prototype.get.bind(this);
+			this.has = YAMLMap.YAMLMap.prototype.has.bind(this);
+			this.set = YAMLMap.YAMLMap.prototype.set.bind(this);
+			this.tag = YAMLOMap.tag;
+		}
+		toJSON(_, ctx) {
+			if (!ctx) return super.toJSON(_);
+			const map = new Map();
+			if (ctx?.onCreate) ctx.onCreate(map);
+			for (const pair of this.items) {
+				let key, value;
+				if (identity.isPair(pair)) {
+					key = toJS.toJS(pair.key, "", ctx);
+					value = toJS.toJS(pair.value, key, ctx);
+				} else key = toJS.toJS(pair, "", ctx);
+				if (map.has(key)) throw new Error("Ordered maps must not include duplicate keys");
+				map.set(key, value);
+			}
+			return map;
+		}
+		static from(schema, iterable, ctx) {
+			const pairs$1 = pairs.createPairs(schema, iterable, ctx);
+			const omap = new this();
+			omap.items = pairs$1.items;
+			return omap;
+		}
+	};
+	YAMLOMap.tag = "tag:yaml.org,2002:omap";
+	const omap = {
+		collection: "seq",
+		identify: (value) => value instanceof Map,
+		nodeClass: YAMLOMap,
+		default: false,
+		tag: "tag:yaml.org,2002:omap",
+		resolve(seq, onError) {
+			const pairs$1 = pairs.resolvePairs(seq, onError);
+			const seenKeys = [];
+			for (const { key } of pairs$1.items) if (identity.isScalar(key)) {
+				if (seenKeys.includes(key.value)) onError(`Ordered maps must not include duplicate keys: ${key.value}`);
+				else seenKeys.push(key.value);
+			}
+			return Object.assign(new YAMLOMap(), pairs$1);
+		},
+		createNode: (schema, iterable, ctx) => YAMLOMap.from(schema, iterable, ctx)
+	};
+	exports.YAMLOMap = YAMLOMap;
+	exports.omap = omap;
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/bool.js
+var require_bool = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	function boolStringify({ value, source }, ctx) {
+		if (source && (value ? trueTag : falseTag).test.test(source)) return source;
+		return value ? ctx.options.trueStr : ctx.options.falseStr;
+	}
+	const trueTag = {
+		identify: (value) => value === true,
+		default: true,
+		tag: "tag:yaml.org,2002:bool",
+		test: /^(?:Y|y|[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/,
+		resolve: () => new Scalar.Scalar(true),
+		stringify: boolStringify
+	};
+	const falseTag = {
+		identify: (value) => value === false,
+		default: true,
+		tag: "tag:yaml.org,2002:bool",
+		test: /^(?:N|n|[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/,
+		resolve: () => new Scalar.Scalar(false),
+		stringify: boolStringify
+	};
+	exports.falseTag = falseTag;
+	exports.trueTag = trueTag;
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/float.js
+var require_float = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	var stringifyNumber = require_stringifyNumber();
+	const floatNaN = {
+		identify: (value) => typeof value === "number",
+		default: true,
+		tag: "tag:yaml.org,2002:float",
+		test: /^(?:[-+]?\.(?:inf|Inf|INF)|\.nan|\.NaN|\.NAN)$/,
+		resolve: (str) => str.slice(-3).toLowerCase() === "nan" ? NaN : str[0] === "-" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY,
+		stringify: stringifyNumber.stringifyNumber
+	};
+	const floatExp = {
+		identify: (value) => typeof value === "number",
+		default: true,
+		tag: "tag:yaml.org,2002:float",
+		format: "EXP",
+		test: /^[-+]?(?:[0-9][0-9_]*)?(?:\.[0-9_]*)?[eE][-+]?[0-9]+$/,
+		resolve: (str) => parseFloat(str.replace(/_/g, "")),
+		stringify(node) {
+			const num = Number(node.value);
+			return isFinite(num) ? num.toExponential() : stringifyNumber.stringifyNumber(node);
+		}
+	};
+	exports.float = {
+		identify: (value) => typeof value === "number",
+		default: true,
+		tag: "tag:yaml.org,2002:float",
+		test: /^[-+]?(?:[0-9][0-9_]*)?\.[0-9_]*$/,
+		resolve(str) {
+			const node = new Scalar.Scalar(parseFloat(str.replace(/_/g, "")));
+			const dot = str.indexOf(".");
+			if (dot !== -1) {
+				const f = str.substring(dot + 1).replace(/_/g, "");
+				if (f[f.length - 1] === "0") node.minFractionDigits = f.length;
+			}
+			return node;
+		},
+		stringify: stringifyNumber.stringifyNumber
+	};
+	exports.floatExp = floatExp;
+	exports.floatNaN = floatNaN;
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/int.js
+var require_int = __commonJSMin(((exports) => {
+	var stringifyNumber = require_stringifyNumber();
+	const intIdentify = (value) => typeof value === "bigint" || Number.isInteger(value);
+	function intResolve(str, offset, radix, { intAsBigInt }) {
+		const sign = str[0];
+		if (sign === "-" || sign === "+") offset += 1;
+		str = str.substring(offset).replace(/_/g, "");
+		if (intAsBigInt) {
+			switch (radix) {
+				case 2:
+					str = `0b${str}`;
+					break;
+				case 8:
+					str = `0o${str}`;
+					break;
+				case 16: str = `0x${str}`;
+			}
+			const n = BigInt(str);
+			return sign === "-" ? BigInt(-1) * n : n;
+		}
+		const n = parseInt(str, radix);
+		return sign === "-" ? -1 * n : n;
+	}
+	function intStringify(node, radix, prefix) {
+		const { value } = node;
+		if (intIdentify(value)) {
+			const str = value.toString(radix);
+			return value < 0 ? "-" + prefix + str.substr(1) : prefix + str;
+		}
+		return stringifyNumber.stringifyNumber(node);
+	}
+	const intBin = {
+		identify: intIdentify,
+		default: true,
+		tag: "tag:yaml.org,2002:int",
+		format: "BIN",
+		test: /^[-+]?0b[0-1_]+$/,
+		resolve: (str, _onError, opt) => intResolve(str, 2, 2, opt),
+		stringify: (node) => intStringify(node, 2, "0b")
+	};
+	const intOct = {
+		identify: intIdentify,
+		default: true,
+		tag: "tag:yaml.org,2002:int",
+		format: "OCT",
+		test: /^[-+]?0[0-7_]+$/,
+		resolve: (str, _onError, opt) => intResolve(str, 1, 8, opt),
+		stringify: (node) => intStringify(node, 8, "0")
+	};
+	const int = {
+		identify: intIdentify,
+		default: true,
+		tag: "tag:yaml.org,2002:int",
+		test: /^[-+]?[0-9][0-9_]*$/,
+		resolve: (str, _onError, opt) => intResolve(str, 0, 10, opt),
+		stringify: stringifyNumber.stringifyNumber
+	};
+	const intHex = {
+		identify: intIdentify,
+		default: true,
+		tag: "tag:yaml.org,2002:int",
+		format: "HEX",
+		test: /^[-+]?0x[0-9a-fA-F_]+$/,
+		resolve: (str, _onError, opt) => intResolve(str, 2, 16, opt),
+		stringify: (node) => intStringify(node, 16, "0x")
+	};
+	exports.int = int;
+	exports.intBin = intBin;
+	exports.intHex = intHex;
+	exports.intOct = intOct;
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/set.js
+var require_set = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var Pair = require_Pair();
+	var YAMLMap = require_YAMLMap();
+	var YAMLSet = class YAMLSet extends YAMLMap.YAMLMap {
+		constructor(schema) {
+			super(schema);
+			this.tag = YAMLSet.tag;
+		}
+		add(key) {
+			let pair;
+			if (identity.isPair(key)) pair = key;
+			else if (key && typeof key === "object" && "key" in key && "value" in key && key.value === null) pair = new Pair.Pair(key.key, null);
+			else pair = new Pair.Pair(key, null);
+			if (!YAMLMap.findPair(this.items, pair.key)) this.items.push(pair);
+		}
+		get(key, keepPair) {
+			const pair = YAMLMap.findPair(this.items, key);
+			return !keepPair && identity.isPair(pair) ? identity.isScalar(pair.key) ? pair.key.value : pair.key : pair;
+		}
+		set(key, value) {
+			if (typeof value !== "boolean") throw new Error(`Expected boolean value for set(key, value) in a YAML set, not ${typeof value}`);
+			const prev = YAMLMap.findPair(this.items, key);
+			if (prev && !value) this.items.splice(this.items.indexOf(prev), 1);
+			else if (!prev && value) this.items.push(new Pair.Pair(key));
+		}
+		toJSON(_, ctx) {
+			return super.toJSON(_, ctx, Set);
+		}
+		toString(ctx, onComment, onChompKeep) {
+			if (!ctx) return JSON.stringify(this);
+			if (this.hasAllNullValues(true)) return super.toString(Object.assign({}, ctx, { allNullValues: true }), onComment, onChompKeep);
+			else throw new Error("Set items must all have null values");
+		}
+		static from(schema, iterable, ctx) {
+			const { replacer } = ctx;
+			const set = new this(schema);
+			if (iterable && Symbol.iterator in Object(iterable)) for (let value of iterable) {
+				if (typeof replacer === "function") value = replacer.call(iterable, value, value);
+				set.items.push(Pair.createPair(value, null, ctx));
+			}
+			return set;
+		}
+	};
+	YAMLSet.tag = "tag:yaml.org,2002:set";
+	const set = {
+		collection: "map",
+		identify: (value) => value instanceof Set,
+		nodeClass: YAMLSet,
+		default: false,
+		tag: "tag:yaml.org,2002:set",
+		createNode: (schema, iterable, ctx) => YAMLSet.from(schema, iterable, ctx),
+		resolve(map, onError) {
+			if (identity.isMap(map)) {
+				if (map.hasAllNullValues(true)) return Object.assign(new YAMLSet(), map);
+				else onError("Set items must all have null values");
+			} else onError("Expected a mapping for this tag");
+			return map;
+		}
+	};
+	exports.YAMLSet = YAMLSet;
+	exports.set = set;
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/timestamp.js
+var require_timestamp = __commonJSMin(((exports) => {
+	var stringifyNumber = require_stringifyNumber();
+	function parseSexagesimal(str, asBigInt) {
+		const sign = str[0];
+		const parts = sign === "-" || sign === "+" ? str.substring(1) : str;
+		const num = (n) => asBigInt ? BigInt(n) : Number(n);
+		const res = parts.replace(/_/g, "").split(":").reduce((res, p) => res * num(60) + num(p), num(0));
+		return sign === "-" ? num(-1) * res : res;
+	}
+	function stringifySexagesimal(node) {
+		let { value } = node;
+		let num = (n) => n;
+		if (typeof value === "bigint") num = (n) => BigInt(n);
+		else if (isNaN(value) || !isFinite(value)) return stringifyNumber.stringifyNumber(node);
+		let sign = "";
+		if (value < 0) {
+			sign = "-";
+			value *= num(-1);
+		}
+		const _60 = num(60);
+		const parts = [value % _60];
+		if (value < 60) parts.unshift(0);
+		else {
+			value = (value - parts[0]) / _60;
+			parts.unshift(value % _60);
+			if (value >= 60) {
+				value = (value - parts[0]) / _60;
+				parts.unshift(value);
+			}
+		}
+		return sign + parts.map((n) => String(n).padStart(2, "0")).join(":").replace(/000000\d*$/, "");
+	}
+	const intTime = {
+		identify: (value) => typeof value === "bigint" || Number.isInteger(value),
+		default: true,
+		tag: "tag:yaml.org,2002:int",
+		format: "TIME",
+		test: /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+$/,
+		resolve: (str, _onError, { intAsBigInt }) => parseSexagesimal(str, intAsBigInt),
+		stringify: stringifySexagesimal
+	};
+	const floatTime = {
+		identify: (value) => typeof value === "number",
+		default: true,
+		tag: "tag:yaml.org,2002:float",
+		format: "TIME",
+		test: /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*$/,
+		resolve: (str) => parseSexagesimal(str, false),
+		stringify: stringifySexagesimal
+	};
+	const timestamp = {
+		identify: (value) => value instanceof Date,
+		default: true,
+		tag: "tag:yaml.org,2002:timestamp",
+		test: RegExp("^([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:(?:t|T|[ \\t]+)([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2}(\\.[0-9]+)?)(?:[ \\t]*(Z|[-+][012]?[0-9](?::[0-9]{2})?))?)?$"),
+		resolve(str) {
+			const match = str.match(timestamp.test);
+			if (!match) throw new Error("!!timestamp expects a date, starting with yyyy-mm-dd");
+			const [, year, month, day, hour, minute, second] = match.map(Number);
+			const millisec = match[7] ? Number((match[7] + "00").substr(1, 3)) : 0;
+			let date = Date.UTC(year, month - 1, day, hour || 0, minute || 0, second || 0, millisec);
+			const tz = match[8];
+			if (tz && tz !== "Z") {
+				let d = parseSexagesimal(tz, false);
+				if (Math.abs(d) < 30) d *= 60;
+				date -= 6e4 * d;
+			}
+			return new Date(date);
+		},
+		stringify: ({ value }) => value?.toISOString().replace(/(T00:00:00)?\.000Z$/, "") ?? ""
+	};
+	exports.floatTime = floatTime;
+	exports.intTime = intTime;
+	exports.timestamp = timestamp;
+}));
+// node_modules/yaml/dist/schema/yaml-1.1/schema.js
+var require_schema = __commonJSMin(((exports) => {
+	var map = require_map();
+	var _null = require_null();
+	var seq = require_seq();
+	var string = require_string();
+	var binary = require_binary();
+	var bool = require_bool();
+	var float = require_float();
+	var int = require_int();
+	var merge = require_merge();
+	var omap = require_omap();
+	var pairs = require_pairs();
+	var set = require_set();
+	var timestamp = require_timestamp();
+	exports.schema = [
+		map.map,
+		seq.seq,
+		string.string,
+		_null.nullTag,
+		bool.trueTag,
+		bool.falseTag,
+		int.intBin,
+		int.intOct,
+		int.int,
+		int.intHex,
+		float.floatNaN,
+		float.floatExp,
+		float.float,
+		binary.binary,
+		merge.merge,
+		omap.omap,
+		pairs.pairs,
+		set.set,
+		timestamp.intTime,
+		timestamp.floatTime,
+		timestamp.timestamp
+	];
+}));
+// node_modules/yaml/dist/schema/tags.js
+var require_tags = __commonJSMin(((exports) => {
+	var map = require_map();
+	var _null = require_null();
+	var seq = require_seq();
+	var string = require_string();
+	var bool = require_bool$1();
+	var float = require_float$1();
+	var int = require_int$1();
+	var schema = require_schema$2();
+	var schema$1 = require_schema$1();
+	var binary = require_binary();
+	var merge = require_merge();
+	var omap = require_omap();
+	var pairs = require_pairs();
+	var schema$2 = require_schema();
+	var set = require_set();
+	var timestamp = require_timestamp();
+	const schemas = new Map([
+		["core", schema.schema],
+		["failsafe", [
+			map.map,
+			seq.seq,
+			string.string
+		]],
+		["json", schema$1.schema],
+		["yaml11", schema$2.schema],
+		["yaml-1.1", schema$2.schema]
+	]);
+	const tagsByName = {
+		binary: binary.binary,
+		bool: bool.boolTag,
+		float: float.float,
+		floatExp: float.floatExp,
+		floatNaN: float.floatNaN,
+		floatTime: timestamp.floatTime,
+		int: int.int,
+		intHex: int.intHex,
+		intOct: int.intOct,
+		intTime: timestamp.intTime,
+		map: map.map,
+		merge: merge.merge,
+		null: _null.nullTag,
+		omap: omap.omap,
+		pairs: pairs.pairs,
+		seq: seq.seq,
+		set: set.set,
+		timestamp: timestamp.timestamp
+	};
+	const coreKnownTags = {
+		"tag:yaml.org,2002:binary": binary.binary,
+		"tag:yaml.org,2002:merge": merge.merge,
+		"tag:yaml.org,2002:omap": omap.omap,
+		"tag:yaml.org,2002:pairs": pairs.pairs,
+		"tag:yaml.org,2002:set": set.set,
+		"tag:yaml.org,2002:timestamp": timestamp.timestamp
+	};
+	function getTags(customTags, schemaName, addMergeTag) {
+		const schemaTags = schemas.get(schemaName);
+		if (schemaTags && !customTags) return addMergeTag && !schemaTags.includes(merge.merge) ? schemaTags.concat(merge.merge) : schemaTags.slice();
+		let tags = schemaTags;
+		if (!tags) {
+			if (Array.isArray(customTags)) tags = [];
+			else {
+				const keys = Array.from(schemas.keys()).filter((key) => key !== "yaml11").map((key) => JSON.stringify(key)).join(", ");
+				throw new Error(`Unknown schema "${schemaName}"; use one of ${keys} or define customTags array`);
+			}
+		}
+		if (Array.isArray(customTags)) for (const tag of customTags) tags = tags.concat(tag);
+		else if (typeof customTags === "function") tags = customTags(tags.slice());
+		if (addMergeTag) tags = tags.concat(merge.merge);
+		return tags.reduce((tags, tag) => {
+			const tagObj = typeof tag === "string" ? tagsByName[tag] : tag;
+			if (!tagObj) {
+				const tagName = JSON.stringify(tag);
+				const keys = Object.keys(tagsByName).map((key) => JSON.stringify(key)).join(", ");
+				throw new Error(`Unknown custom tag ${tagName}; use one of ${keys}`);
+			}
+			if (!tags.includes(tagObj)) tags.push(tagObj);
+			return tags;
+		}, []);
+	}
+	exports.coreKnownTags = coreKnownTags;
+	exports.getTags = getTags;
+}));
+// node_modules/yaml/dist/schema/Schema.js
+var require_Schema = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var map = require_map();
+	var seq = require_seq();
+	var string = require_string();
+	var tags = require_tags();
+	const sortMapEntriesByKey = (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
+	exports.Schema = class Schema {
+		constructor({ compat, customTags, merge, resolveKnownTags, schema, sortMapEntries, toStringDefaults }) {
+			this.compat = Array.isArray(compat) ? tags.getTags(compat, "compat") : compat ? tags.getTags(null, compat) : null;
+			this.name = typeof schema === "string" && schema || "core";
+			this.knownTags = resolveKnownTags ? tags.coreKnownTags : {};
+			this.tags = tags.getTags(customTags, this.name, merge);
+			this.toStringOptions = toStringDefaults ?? null;
+			Object.defineProperty(this, identity.MAP, { value: map.map });
+			Object.defineProperty(this, identity.SCALAR, { value: string.string });
+			Object.defineProperty(this, identity.SEQ, { value: seq.seq });
+			this.sortMapEntries = typeof sortMapEntries === "function" ? sortMapEntries : sortMapEntries === true ? sortMapEntriesByKey : null;
+		}
+		clone() {
+			const copy = Object.create(Schema.prototype, Object.getOwnPropertyDescriptors(this));
+			copy.tags = this.tags.slice();
+			return copy;
+		}
+	};
+}));
+// node_modules/yaml/dist/stringify/stringifyDocument.js
+var require_stringifyDocument = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var stringify = require_stringify();
+	var stringifyComment = require_stringifyComment();
+	function stringifyDocument(doc, options) {
+		const lines = [];
+		let hasDirectives = options.directives === true;
+		if (options.directives !== false && doc.directives) {
+			const dir = doc.directives.toString(doc);
+			if (dir) {
+				lines.push(dir);
+				hasDirectives = true;
+			} else if (doc.directives.docStart) hasDirectives = true;
+		}
+		if (hasDirectives) lines.push("---");
+		const ctx = stringify.createStringifyContext(doc, options);
+		const { commentString } = ctx.options;
+		if (doc.commentBefore) {
+			if (lines.length !== 1) lines.unshift("");
+			const cs = commentString(doc.commentBefore);
+			lines.unshift(stringifyComment.indentComment(cs, ""));
+		}
+		let chompKeep = false;
+		let contentComment = null;
+		if (doc.contents) {
+			if (identity.isNode(doc.contents)) {
+				if (doc.contents.spaceBefore && hasDirectives) lines.push("");
+				if (doc.contents.commentBefore) {
+					const cs = commentString(doc.contents.commentBefore);
+					lines.push(stringifyComment.indentComment(cs, ""));
+				}
+				ctx.forceBlockIndent = !!doc.comment;
+				contentComment = doc.contents.comment;
+			}
+			const onChompKeep = contentComment ? void 0 : () => chompKeep = true;
+			let body = stringify.stringify(doc.contents, ctx, () => contentComment = null, onChompKeep);
+			if (contentComment) body += stringifyComment.lineComment(body, "", commentString(contentComment));
+			if ((body[0] === "|" || body[0] === ">") && lines[lines.length - 1] === "---") lines[lines.length - 1] = `--- ${body}`;
+			else lines.push(body);
+		} else lines.push(stringify.stringify(doc.contents, ctx));
+		if (doc.directives?.docEnd) {
+			if (doc.comment) {
+				const cs = commentString(doc.comment);
+				if (cs.includes("\n")) {
+					lines.push("...");
+					lines.push(stringifyComment.indentComment(cs, ""));
+				} else lines.push(`... ${cs}`);
+			} else lines.push("...");
+		} else {
+			let dc = doc.comment;
+			if (dc && chompKeep) dc = dc.replace(/^\n+/, "");
+			if (dc) {
+				if ((!chompKeep || contentComment) && lines[lines.length - 1] !== "") lines.push("");
+				lines.push(stringifyComment.indentComment(commentString(dc), ""));
+			}
+		}
+		return lines.join("\n") + "\n";
+	}
+	exports.stringifyDocument = stringifyDocument;
+}));
+// node_modules/yaml/dist/doc/Document.js
+var require_Document = __commonJSMin(((exports) => {
+	var Alias = require_Alias();
+	var Collection = require_Collection();
+	var identity = require_identity();
+	var Pair = require_Pair();
+	var toJS = require_toJS();
+	var Schema = require_Schema();
+	var stringifyDocument = require_stringifyDocument();
+	var anchors = require_anchors();
+	var applyReviver = require_applyReviver();
+	var createNode = require_createNode();
+	var directives = require_directives();
+	var Document = class Document {
+		constructor(value, replacer, options) {
+			this.commentBefore = null;
+			this.comment = null;
+			this.errors = [];
+			this.warnings = [];
+			Object.defineProperty(this, identity.NODE_TYPE, { value: identity.DOC });
+			let _replacer = null;
+			if (typeof replacer === "function" || Array.isArray(replacer)) _replacer = replacer;
+			else if (options === void 0 && replacer) {
+				options = replacer;
+				replacer = void 0;
+			}
+			const opt = Object.assign({
+				intAsBigInt: false,
+				keepSourceTokens: false,
+				logLevel: "warn",
+				prettyErrors: true,
+				strict: true,
+				stringKeys: false,
+				uniqueKeys: true,
+				version: "1.2"
+			}, options);
+			this.options = opt;
+			let { version } = opt;
+			if (options?._directives) {
+				this.directives = options._directives.atDocument();
+				if (this.directives.yaml.explicit) version = this.directives.yaml.version;
+			} else this.directives = new directives.Directives({ version });
+			this.setSchema(version, options);
+			this.contents = value === void 0 ? null : this.createNode(value, _replacer, options);
+		}
+		clone() {
+			const copy = Object.create(Document.prototype, { [identity.NODE_TYPE]: { value: identity.DOC } });
+			copy.commentBefore = this.commentBefore;
+			copy.comment = this.comment;
+			copy.errors = this.errors.slice();
+			copy.warnings = this.warnings.slice();
+			copy.options = Object.assign({}, this.options);
+			if (this.directives) copy.directives = this.directives.clone();
+			copy.schema = this.schema.clone();
+			copy.contents = identity.isNode(this.contents) ? this.contents.clone(copy.schema) : this.contents;
+			if (this.range) copy.range = this.range.slice();
+			return copy;
+		}
+		add(value) {
+			if (assertCollection(this.contents)) this.contents.add(value);
+		}
+		addIn(path, value) {
+			if (assertCollection(this.contents)) this.contents.addIn(path, value);
+		}
+		createAlias(node, name) {
+			if (!node.anchor) {
+				const prev = anchors.anchorNames(this);
+				node.anchor = !name || prev.has(name) ? anchors.findNewAnchor(name || "a", prev) : name;
+			}
+			return new Alias.Alias(node.anchor);
+		}
+		createNode(value, replacer, options) {
+			let _replacer = void 0;
+			if (typeof replacer === "function") {
+				value = replacer.call({ "": value }, "", value);
+				_replacer = replacer;
+			} else if (Array.isArray(replacer)) {
+				const keyToStr = (v) => typeof v === "number" || v instanceof String || v instanceof Number;
+				const asStr = replacer.filter(keyToStr).map(String);
+				if (asStr.length > 0) replacer = replacer.concat(asStr);
+				_replacer = replacer;
+			} else if (options === void 0 && replacer) {
+				options = replacer;
+				replacer = void 0;
+			}
+			const { aliasDuplicateObjects, anchorPrefix, flow, keepUndefined, onTagObj, tag } = options ?? {};
+			const { onAnchor, setAnchors, sourceObjects } = anchors.createNodeAnchors(this, anchorPrefix || "a");
+			const ctx = {
+				aliasDuplicateObjects: aliasDuplicateObjects ?? true,
+				keepUndefined: keepUndefined ?? false,
+				onAnchor,
+				onTagObj,
+				replacer: _replacer,
+				schema: this.schema,
+				sourceObjects
+			};
+			const node = createNode.createNode(value, tag, ctx);
+			if (flow && identity.isCollection(node)) node.flow = true;
+			setAnchors();
+			return node;
+		}
+		createPair(key, value, options = {}) {
+			const k = this.createNode(key, null, options);
+			const v = this.createNode(value, null, options);
+			return new Pair.Pair(k, v);
+		}
+		delete(key) {
+			return assertCollection(this.contents) ? this.contents.delete(key) : false;
+		}
+		deleteIn(path) {
+			if (Collection.isEmptyPath(path)) {
+				if (this.contents == null) return false;
+				this.contents = null;
+				return true;
+			}
+			return assertCollection(this.contents) ? this.contents.deleteIn(path) : false;
+		}
+		get(key, keepScalar) {
+			return identity.isCollection(this.contents) ? this.contents.get(key, keepScalar) : void 0;
+		}
+		getIn(path, keepScalar) {
+			if (Collection.isEmptyPath(path)) return !keepScalar && identity.isScalar(this.contents) ? this.contents.value : this.contents;
+			return identity.isCollection(this.contents) ? this.contents.getIn(path, keepScalar) : void 0;
+		}
+		has(key) {
+			return identity.isCollection(this.contents) ? this.contents.has(key) : false;
+		}
+		hasIn(path) {
+			if (Collection.isEmptyPath(path)) return this.contents !== void 0;
+			return identity.isCollection(this.contents) ? this.contents.hasIn(path) : false;
+		}
+		set(key, value) {
+			if (this.contents == null) this.contents = Collection.collectionFromPath(this.schema, [key], value);
+			else if (assertCollection(this.contents)) this.contents.set(key, value);
+		}
+		setIn(path, value) {
+			if (Collection.isEmptyPath(path)) this.contents = value;
+			else if (this.contents == null) this.contents = Collection.collectionFromPath(this.schema, Array.from(path), value);
+			else if (assertCollection(this.contents)) this.contents.setIn(path, value);
+		}
+		setSchema(version, options = {}) {
+			if (typeof version === "number") version = String(version);
+			let opt;
+			switch (version) {
+				case "1.1":
+					if (this.directives) this.directives.yaml.version = "1.1";
+					else this.directives = new directives.Directives({ version: "1.1" });
+					opt = {
+						resolveKnownTags: false,
+						schema: "yaml-1.1"
+					};
+					break;
+				case "1.2":
+				case "next":
+					if (this.directives) this.directives.yaml.version = version;
+					else this.directives = new directives.Directives({ version });
+					opt = {
+						resolveKnownTags: true,
+						schema: "core"
+					};
+					break;
+				case null:
+					if (this.directives) delete this.directives;
+					opt = null;
+					break;
+				default: {
+					const sv = JSON.stringify(version);
+					throw new Error(`Expected '1.1', '1.2' or null as first argument, but found: ${sv}`);
+				}
+			}
+			if (options.schema instanceof Object) this.schema = options.schema;
+			else if (opt) this.schema = new Schema.Schema(Object.assign(opt, options));
+			else throw new Error(`With a null YAML version, the { schema: Schema } option is required`);
+		}
+		toJS({ json, jsonArg, mapAsMap, maxAliasCount, onAnchor, reviver } = {}) {
+			const ctx = {
+				anchors: new Map(),
+				doc: this,
+				keep: !json,
+				mapAsMap: mapAsMap === true,
+				mapKeyWarned: false,
+				maxAliasCount: typeof maxAliasCount === "number" ? maxAliasCount : 100
+			};
+			const res = toJS.toJS(this.contents, jsonArg ?? "", ctx);
+			if (typeof onAnchor === "function") for (const { count, res } of ctx.anchors.values()) onAnchor(res, count);
+			return typeof reviver === "function" ? applyReviver.applyReviver(reviver, { "": res }, "", res) : res;
+		}
+		toJSON(jsonArg, onAnchor) {
+			return this.toJS({
+				json: true,
+				jsonArg,
+				mapAsMap: false,
+				onAnchor
+			});
+		}
+		toString(options = {}) {
+			if (this.errors.length > 0) throw new Error("Document with errors cannot be stringified");
+			if ("indent" in options && (!Number.isInteger(options.indent) || Number(options.indent) <= 0)) {
+				const s = JSON.stringify(options.indent);
+				throw new Error(`"indent" option must be a positive integer, not ${s}`);
+			}
+			return stringifyDocument.stringifyDocument(this, options);
+		}
+	};
+	function assertCollection(contents) {
+		if (identity.isCollection(contents)) return true;
+		throw new Error("Expected a YAML collection as document contents");
+	}
+	exports.Document = Document;
+}));
+// node_modules/yaml/dist/errors.js
+var require_errors = __commonJSMin(((exports) => {
+	var YAMLError = class extends Error {
+		constructor(name, pos, code, message) {
+			super();
+			this.name = name;
+			this.code = code;
+			this.message = message;
+			this.pos = pos;
+		}
+	};
+	var YAMLParseError = class extends YAMLError {
+		constructor(pos, code, message) {
+			super("YAMLParseError", pos, code, message);
+		}
+	};
+	var YAMLWarning = class extends YAMLError {
+		constructor(pos, code, message) {
+			super("YAMLWarning", pos, code, message);
+		}
+	};
+	const prettifyError = (src, lc) => (error) => {
+		if (error.pos[0] === -1) return;
+		error.linePos = error.pos.map((pos) => lc.linePos(pos));
+		const { line, col } = error.linePos[0];
+		error.message += ` at line ${line}, column ${col}`;
+		let ci = col - 1;
+		let lineStr = src.substring(lc.lineStarts[line - 1], lc.lineStarts[line]).replace(/[\n\r]+$/, "");
+		if (ci >= 60 && lineStr.length > 80) {
+			const trimStart = Math.min(ci - 39, lineStr.length - 79);
+			lineStr = "…" + lineStr.substring(trimStart);
+			ci -= trimStart - 1;
+		}
+		if (lineStr.length > 80) lineStr = lineStr.substring(0, 79) + "…";
+		if (line > 1 && /^ *$/.test(lineStr.substring(0, ci))) {
+			let prev = src.substring(lc.lineStarts[line - 2], lc.lineStarts[line - 1]);
+			if (prev.length > 80) prev = prev.substring(0, 79) + "…\n";
+			lineStr = prev + lineStr;
+		}
+		if (/[^ ]/.test(lineStr)) {
+			let count = 1;
+			const end = error.linePos[1];
+			if (end?.line === line && end.col > col) count = Math.max(1, Math.min(end.col - col, 80 - ci));
+			const pointer = " ".repeat(ci) + "^".repeat(count);
+			error.message += `:\n\n${lineStr}\n${pointer}\n`;
+		}
+	};
+	exports.YAMLError = YAMLError;
+	exports.YAMLParseError = YAMLParseError;
+	exports.YAMLWarning = YAMLWarning;
+	exports.prettifyError = prettifyError;
+}));
+// node_modules/yaml/dist/compose/resolve-props.js
+var require_resolve_props = __commonJSMin(((exports) => {
+	function resolveProps(tokens, { flow, indicator, next, offset, onError, parentIndent, startOnNewline }) {
+		let spaceBefore = false;
+		let atNewline = startOnNewline;
+		let hasSpace = startOnNewline;
+		let comment = "";
+		let commentSep = "";
+		let hasNewline = false;
+		let reqSpace = false;
+		let tab = null;
+		let anchor = null;
+		let tag = null;
+		let newlineAfterProp = null;
+		let comma = null;
+		let found = null;
+		let start = null;
+		for (const token of tokens) {
+			if (reqSpace) {
+				if (token.type !== "space" && token.type !== "newline" && token.type !== "comma") onError(token.offset, "MISSING_CHAR", "Tags and anchors must be separated from the next token by white space");
+				reqSpace = false;
+			}
+			if (tab) {
+				if (atNewline && token.type !== "comment" && token.type !== "newline") onError(tab, "TAB_AS_INDENT", "Tabs are not allowed as indentation");
+				tab = null;
+			}
+			switch (token.type) {
+				case "space":
+					if (!flow && (indicator !== "doc-start" || next?.type !== "flow-collection") && token.source.includes("	")) tab = token;
+					hasSpace = true;
+					break;
+				case "comment": {
+					if (!hasSpace) onError(token, "MISSING_CHAR", "Comments must be separated from other tokens by white space characters");
+					const cb = token.source.substring(1) || " ";
+					if (!comment) comment = cb;
+					else comment += commentSep + cb;
+					commentSep = "";
+					atNewline = false;
+					break;
+				}
+				case "newline":
+					if (atNewline) {
+						if (comment) comment += token.source;
+						else if (!found || indicator !== "seq-item-ind") spaceBefore = true;
+					} else commentSep += token.source;
+					atNewline = true;
+					hasNewline = true;
+					if (anchor || tag) newlineAfterProp = token;
+					hasSpace = true;
+					break;
+				case "anchor":
+					if (anchor) onError(token, "MULTIPLE_ANCHORS", "A node can have at most one anchor");
+					if (token.source.endsWith(":")) onError(token.offset + token.source.length - 1, "BAD_ALIAS", "Anchor ending in : is ambiguous", true);
+					anchor = token;
+					start ?? (start = token.offset);
+					atNewline = false;
+					hasSpace = false;
+					reqSpace = true;
+					break;
+				case "tag":
+					if (tag) onError(token, "MULTIPLE_TAGS", "A node can have at most one tag");
+					tag = token;
+					start ?? (start = token.offset);
+					atNewline = false;
+					hasSpace = false;
+					reqSpace = true;
+					break;
+				case indicator:
+					if (anchor || tag) onError(token, "BAD_PROP_ORDER", `Anchors and tags must be after the ${token.source} indicator`);
+					if (found) onError(token, "UNEXPECTED_TOKEN", `Unexpected ${token.source} in ${flow ?? "collection"}`);
+					found = token;
+					atNewline = indicator === "seq-item-ind" || indicator === "explicit-key-ind";
+					hasSpace = false;
+					break;
+				case "comma": if (flow) {
+					if (comma) onError(token, "UNEXPECTED_TOKEN", `Unexpected , in ${flow}`);
+					comma = token;
+					atNewline = false;
+					hasSpace = false;
+					break;
+				}
+				default:
+					onError(token, "UNEXPECTED_TOKEN", `Unexpected ${token.type} token`);
+					atNewline = false;
+					hasSpace = false;
+			}
+		}
+		const last = tokens[tokens.length - 1];
+		const end = last ? last.offset + last.source.length : offset;
+		if (reqSpace && next && next.type !== "space" && next.type !== "newline" && next.type !== "comma" && (next.type !== "scalar" || next.source !== "")) onError(next.offset, "MISSING_CHAR", "Tags and anchors must be separated from the next token by white space");
+		if (tab && (atNewline && tab.indent <= parentIndent || next?.type === "block-map" || next?.type === "block-seq")) onError(tab, "TAB_AS_INDENT", "Tabs are not allowed as indentation");
+		return {
+			comma,
+			found,
+			spaceBefore,
+			comment,
+			hasNewline,
+			anchor,
+			tag,
+			newlineAfterProp,
+			end,
+			start: start ?? end
+		};
+	}
+	exports.resolveProps = resolveProps;
+}));
+// node_modules/yaml/dist/compose/util-contains-newline.js
+var require_util_contains_newline = __commonJSMin(((exports) => {
+	function containsNewline(key) {
+		if (!key) return null;
+		switch (key.type) {
+			case "alias":
+			case "scalar":
+			case "double-quoted-scalar":
+			case "single-quoted-scalar":
+				if (key.source.includes("\n")) return true;
+				if (key.end) {
+					for (const st of key.end) if (st.type === "newline") return true;
+				}
+				return false;
+			case "flow-collection":
+				for (const it of key.items) {
+					for (const st of it.start) if (st.type === "newline") return true;
+					if (it.sep) {
+						for (const st of it.sep) if (st.type === "newline") return true;
+					}
+					if (containsNewline(it.key) || containsNewline(it.value)) return true;
+				}
+				return false;
+			default: return true;
+		}
+	}
+	exports.containsNewline = containsNewline;
+}));
+// node_modules/yaml/dist/compose/util-flow-indent-check.js
+var require_util_flow_indent_check = __commonJSMin(((exports) => {
+	var utilContainsNewline = require_util_contains_newline();
+	function flowIndentCheck(indent, fc, onError) {
+		if (fc?.type === "flow-collection") {
+			const end = fc.end[0];
+			if (end.indent === indent && (end.source === "]" || end.source === "}") && utilContainsNewline.containsNewline(fc)) onError(end, "BAD_INDENT", "Flow end indicator should be more indented than parent", true);
+		}
+	}
+	exports.flowIndentCheck = flowIndentCheck;
+}));
+// node_modules/yaml/dist/compose/util-map-includes.js
+var require_util_map_includes = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	function mapIncludes(ctx, items, search) {
+		const { uniqueKeys } = ctx.options;
+		if (uniqueKeys === false) return false;
+		const isEqual = typeof uniqueKeys === "function" ? uniqueKeys : (a, b) => a === b || identity.isScalar(a) && identity.isScalar(b) && a.value === b.value;
+		return items.some((pair) => isEqual(pair.key, search));
+	}
+	exports.mapIncludes = mapIncludes;
+}));
+// node_modules/yaml/dist/compose/resolve-block-map.js
+var require_resolve_block_map = __commonJSMin(((exports) => {
+	var Pair = require_Pair();
+	var YAMLMap = require_YAMLMap();
+	var resolveProps = require_resolve_props();
+	var utilContainsNewline = require_util_contains_newline();
+	var utilFlowIndentCheck = require_util_flow_indent_check();
+	var utilMapIncludes = require_util_map_includes();
+	const startColMsg = "All mapping items must start at the same column";
+	function resolveBlockMap({ composeNode, composeEmptyNode }, ctx, bm, onError, tag) {
+		const map = new ((tag?.nodeClass) ?? YAMLMap.YAMLMap)(ctx.schema);
+		if (ctx.atRoot) ctx.atRoot = false;
+		let offset = bm.offset;
+		let commentEnd = null;
+		for (const collItem of bm.items) {
+			const { start, key, sep, value } = collItem;
+			const keyProps = resolveProps.resolveProps(start, {
+				indicator: "explicit-key-ind",
+				next: key ?? sep?.[0],
+				offset,
+				onError,
+				parentIndent: bm.indent,
+				startOnNewline: true
+			});
+			const implicitKey = !keyProps.found;
+			if (implicitKey) {
+				if (key) {
+					if (key.type === "block-seq") onError(offset, "BLOCK_AS_IMPLICIT_KEY", "A block sequence may not be used as an implicit map key");
+					else if ("indent" in key && key.indent !== bm.indent) onError(offset, "BAD_INDENT", startColMsg);
+				}
+				if (!keyProps.anchor && !keyProps.tag && !sep) {
+					commentEnd = keyProps.end;
+					if (keyProps.comment) {
+						if (map.comment) map.comment += "\n" + keyProps.comment;
+						else map.comment = keyProps.comment;
+					}
+					continue;
+				}
+				if (keyProps.newlineAfterProp || utilContainsNewline.containsNewline(key)) onError(key ?? start[start.length - 1], "MULTILINE_IMPLICIT_KEY", "Implicit keys need to be on a single line");
+			} else if (keyProps.found?.indent !== bm.indent) onError(offset, "BAD_INDENT", startColMsg);
+			ctx.atKey = true;
+			const keyStart = keyProps.end;
+			const keyNode = key ? composeNode(ctx, key, keyProps, onError) : composeEmptyNode(ctx, keyStart, start, null, keyProps, onError);
+			if (ctx.schema.compat) utilFlowIndentCheck.flowIndentCheck(bm.indent, key, onError);
+			ctx.atKey = false;
+			if (utilMapIncludes.mapIncludes(ctx, map.items, keyNode)) onError(keyStart, "DUPLICATE_KEY", "Map keys must be unique");
+			const valueProps = resolveProps.resolveProps(sep ?? [], {
+				indicator: "map-value-ind",
+				next: value,
+				offset: keyNode.range[2],
+				onError,
+				parentIndent: bm.indent,
+				startOnNewline: !key || key.type === "block-scalar"
+			});
+			offset = valueProps.end;
+			if (valueProps.found) {
+				if (implicitKey) {
+					if (value?.type === "block-map" && !valueProps.hasNewline) onError(offset, "BLOCK_AS_IMPLICIT_KEY", "Nested mappings are not allowed in compact mappings");
+					if (ctx.options.strict && keyProps.start < valueProps.found.offset - 1024) onError(keyNode.range, "KEY_OVER_1024_CHARS", "The : indicator must be at most 1024 chars after the start of an implicit block mapping key");
+				}
+				const valueNode = value ? composeNode(ctx, value, valueProps, onError) : composeEmptyNode(ctx, offset, sep, null, valueProps, onError);
+				if (ctx.schema.compat) utilFlowIndentCheck.flowIndentCheck(bm.indent, value, onError);
+				offset = valueNode.range[2];
+				const pair = new Pair.Pair(keyNode, valueNode);
+				if (ctx.options.keepSourceTokens) pair.srcToken = collItem;
+				map.items.push(pair);
+			} else {
+				if (implicitKey) onError(keyNode.range, "MISSING_CHAR", "Implicit map keys need to be followed by map values");
+				if (valueProps.comment) {
+					if (keyNode.comment) keyNode.comment += "\n" + valueProps.comment;
+					else keyNode.comment = valueProps.comment;
+				}
+				const pair = new Pair.Pair(keyNode);
+				if (ctx.options.keepSourceTokens) pair.srcToken = collItem;
+				map.items.push(pair);
+			}
+		}
+		if (commentEnd && commentEnd < offset) onError(commentEnd, "IMPOSSIBLE", "Map comment with trailing content");
+		map.range = [
+			bm.offset,
+			offset,
+			commentEnd ?? offset
+		];
+		return map;
+	}
+	exports.resolveBlockMap = resolveBlockMap;
+}));
+// node_modules/yaml/dist/compose/resolve-block-seq.js
+var require_resolve_block_seq = __commonJSMin(((exports) => {
+	var YAMLSeq = require_YAMLSeq();
+	var resolveProps = require_resolve_props();
+	var utilFlowIndentCheck = require_util_flow_indent_check();
+	function resolveBlockSeq({ composeNode, composeEmptyNode }, ctx, bs, onError, tag) {
+		const seq = new ((tag?.nodeClass) ?? YAMLSeq.YAMLSeq)(ctx.schema);
+		if (ctx.atRoot) ctx.atRoot = false;
+		if (ctx.atKey) ctx.atKey = false;
+		let offset = bs.offset;
+		let commentEnd = null;
+		for (const { start, value } of bs.items) {
+			const props = resolveProps.resolveProps(start, {
+				indicator: "seq-item-ind",
+				next: value,
+				offset,
+				onError,
+				parentIndent: bs.indent,
+				startOnNewline: true
+			});
+			if (!props.found) {
+				if (props.anchor || props.tag || value) {
+					if (value?.type === "block-seq") onError(props.end, "BAD_INDENT", "All sequence items must start at the same column");
+					else onError(offset, "MISSING_CHAR", "Sequence item without - indicator");
+				} else {
+					commentEnd = props.end;
+					if (props.comment) seq.comment = props.comment;
+					continue;
+				}
+			}
+			const node = value ? composeNode(ctx, value, props, onError) : composeEmptyNode(ctx, props.end, start, null, props, onError);
+			if (ctx.schema.compat) utilFlowIndentCheck.flowIndentCheck(bs.indent, value, onError);
+			offset = node.range[2];
+			seq.items.push(node);
+		}
+		seq.range = [
+			bs.offset,
+			offset,
+			commentEnd ?? offset
+		];
+		return seq;
+	}
+	exports.resolveBlockSeq = resolveBlockSeq;
+}));
+// node_modules/yaml/dist/compose/resolve-end.js
+var require_resolve_end = __commonJSMin(((exports) => {
+	function resolveEnd(end, offset, reqSpace, onError) {
+		let comment = "";
+		if (end) {
+			let hasSpace = false;
+			let sep = "";
+			for (const token of end) {
+				const { source, type } = token;
+				switch (type) {
+					case "space":
+						hasSpace = true;
+						break;
+					case "comment": {
+						if (reqSpace && !hasSpace) onError(token, "MISSING_CHAR", "Comments must be separated from other tokens by white space characters");
+						const cb = source.substring(1) || " ";
+						if (!comment) comment = cb;
+						else comment += sep + cb;
+						sep = "";
+						break;
+					}
+					case "newline":
+						if (comment) sep += source;
+						hasSpace = true;
+						break;
+					default: onError(token, "UNEXPECTED_TOKEN", `Unexpected ${type} at node end`);
+				}
+				offset += source.length;
+			}
+		}
+		return {
+			comment,
+			offset
+		};
+	}
+	exports.resolveEnd = resolveEnd;
+}));
+// node_modules/yaml/dist/compose/resolve-flow-collection.js
+var require_resolve_flow_collection = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var Pair = require_Pair();
+	var YAMLMap = require_YAMLMap();
+	var YAMLSeq = require_YAMLSeq();
+	var resolveEnd = require_resolve_end();
+	var resolveProps = require_resolve_props();
+	var utilContainsNewline = require_util_contains_newline();
+	var utilMapIncludes = require_util_map_includes();
+	const blockMsg = "Block collections are not allowed within flow collections";
+	const isBlock = (token) => token && (token.type === "block-map" || token.type === "block-seq");
+	function resolveFlowCollection({ composeNode, composeEmptyNode }, ctx, fc, onError, tag) {
+		const isMap = fc.start.source === "{";
+		const fcName = isMap ? "flow map" : "flow sequence";
+		const coll = new ((tag?.nodeClass) ?? (isMap ? YAMLMap.YAMLMap : YAMLSeq.YAMLSeq))(ctx.schema);
+		coll.flow = true;
+		const atRoot = ctx.atRoot;
+		if (atRoot) ctx.atRoot = false;
+		if (ctx.atKey) ctx.atKey = false;
+		let offset = fc.offset + fc.start.source.length;
+		for (let i = 0; i < fc.items.length; ++i) {
+			const collItem = fc.items[i];
+			const { start, key, sep, value } = collItem;
+			const props = resolveProps.resolveProps(start, {
+				flow: fcName,
+				indicator: "explicit-key-ind",
+				next: key ?? sep?.[0],
+				offset,
+				onError,
+				parentIndent: fc.indent,
+				startOnNewline: false
+			});
+			if (!props.found) {
+				if (!props.anchor && !props.tag && !sep && !value) {
+					if (i === 0 && props.comma) onError(props.comma, "UNEXPECTED_TOKEN", `Unexpected , in ${fcName}`);
+					else if (i < fc.items.length - 1) onError(props.start, "UNEXPECTED_TOKEN", `Unexpected empty item in ${fcName}`);
+					if (props.comment) {
+						if (coll.comment) coll.comment += "\n" + props.comment;
+						else coll.comment = props.comment;
+					}
+					offset = props.end;
+					continue;
+				}
+				if (!isMap && ctx.options.strict && utilContainsNewline.containsNewline(key)) onError(key, "MULTILINE_IMPLICIT_KEY", "Implicit keys of flow sequence pairs need to be on a single line");
+			}
+			if (i === 0) {
+				if (props.comma) onError(props.comma, "UNEXPECTED_TOKEN", `Unexpected , in ${fcName}`);
+			} else {
+				if (!props.comma) onError(props.start, "MISSING_CHAR", `Missing , between ${fcName} items`);
+				if (props.comment) {
+					let prevItemComment = "";
+					loop: for (const st of start) switch (st.type) {
+						case "comma":
+						case "space": break;
+						case "comment":
+							prevItemComment = st.source.substring(1);
+							break loop;
+						default: break loop;
+					}
+					if (prevItemComment) {
+						let prev = coll.items[coll.items.length - 1];
+						if (identity.isPair(prev)) prev = prev.value ?? prev.key;
+						if (prev.comment) prev.comment += "\n" + prevItemComment;
+						else prev.comment = prevItemComment;
+						props.comment = props.comment.substring(prevItemComment.length + 1);
+					}
+				}
+			}
+			if (!isMap && !sep && !props.found) {
+				const valueNode = value ? composeNode(ctx, value, props, onError) : composeEmptyNode(ctx, props.end, sep, null, props, onError);
+				coll.items.push(valueNode);
+				offset = valueNode.range[2];
+				if (isBlock(value)) onError(valueNode.range, "BLOCK_IN_FLOW", blockMsg);
+			} else {
+				ctx.atKey = true;
+				const keyStart = props.end;
+				const keyNode = key ? composeNode(ctx, key, props, onError) : composeEmptyNode(ctx, keyStart, start, null, props, onError);
+				if (isBlock(key)) onError(keyNode.range, "BLOCK_IN_FLOW", blockMsg);
+				ctx.atKey = false;
+				const valueProps = resolveProps.resolveProps(sep ?? [], {
+					flow: fcName,
+					indicator: "map-value-ind",
+					next: value,
+					offset: keyNode.range[2],
+					onError,
+					parentIndent: fc.indent,
+					startOnNewline: false
+				});
+				if (valueProps.found) {
+					if (!isMap && !props.found && ctx.options.strict) {
+						if (sep) for (const st of sep) {
+							if (st === valueProps.found) break;
+							if (st.type === "newline") {
+								onError(st, "MULTILINE_IMPLICIT_KEY", "Implicit keys of flow sequence pairs need to be on a single line");
+								break;
+							}
+						}
+						if (props.start < valueProps.found.offset - 1024) onError(valueProps.found, "KEY_OVER_1024_CHARS", "The : indicator must be at most 1024 chars after the start of an implicit flow sequence key");
+					}
+				} else if (value) {
+					if ("source" in value && value.source?.[0] === ":") onError(value, "MISSING_CHAR", `Missing space after : in ${fcName}`);
+					else onError(valueProps.start, "MISSING_CHAR", `Missing , or : between ${fcName} items`);
+				}
+				const valueNode = value ? composeNode(ctx, value, valueProps, onError) : valueProps.found ? composeEmptyNode(ctx, valueProps.end, sep, null, valueProps, onError) : null;
+				if (valueNode) {
+					if (isBlock(value)) onError(valueNode.range, "BLOCK_IN_FLOW", blockMsg);
+				} else if (valueProps.comment) {
+					if (keyNode.comment) keyNode.comment += "\n" + valueProps.comment;
+					else keyNode.comment = valueProps.comment;
+				}
+				const pair = new Pair.Pair(keyNode, valueNode);
+				if (ctx.options.keepSourceTokens) pair.srcToken = collItem;
+				if (isMap) {
+					const map = coll;
+					if (utilMapIncludes.mapIncludes(ctx, map.items, keyNode)) onError(keyStart, "DUPLICATE_KEY", "Map keys must be unique");
+					map.items.push(pair);
+				} else {
+					const map = new YAMLMap.YAMLMap(ctx.schema);
+					map.flow = true;
+					map.items.push(pair);
+					const endRange = (valueNode ?? keyNode).range;
+					map.range = [
+						keyNode.range[0],
+						endRange[1],
+						endRange[2]
+					];
+					coll.items.push(map);
+				}
+				offset = valueNode ? valueNode.range[2] : valueProps.end;
+			}
+		}
+		const expectedEnd = isMap ? "}" : "]";
+		const [ce, ...ee] = fc.end;
+		let cePos = offset;
+		if (ce?.source === expectedEnd) cePos = ce.offset + ce.source.length;
+		else {
+			const name = fcName[0].toUpperCase() + fcName.substring(1);
+			const msg = atRoot ? `${name} must end with a ${expectedEnd}` : `${name} in block collection must be sufficiently indented and end with a ${expectedEnd}`;
+			onError(offset, atRoot ? "MISSING_CHAR" : "BAD_INDENT", msg);
+			if (ce && ce.source.length !== 1) ee.unshift(ce);
+		}
+		if (ee.length > 0) {
+			const end = resolveEnd.resolveEnd(ee, cePos, ctx.options.strict, onError);
+			if (end.comment) {
+				if (coll.comment) coll.comment += "\n" + end.comment;
+				else coll.comment = end.comment;
+			}
+			coll.range = [
+				fc.offset,
+				cePos,
+				end.offset
+			];
+		} else coll.range = [
+			fc.offset,
+			cePos,
+			cePos
+		];
+		return coll;
+	}
+	exports.resolveFlowCollection = resolveFlowCollection;
+}));
+// node_modules/yaml/dist/compose/compose-collection.js
+var require_compose_collection = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var Scalar = require_Scalar();
+	var YAMLMap = require_YAMLMap();
+	var YAMLSeq = require_YAMLSeq();
+	var resolveBlockMap = require_resolve_block_map();
+	var resolveBlockSeq = require_resolve_block_seq();
+	var resolveFlowCollection = require_resolve_flow_collection();
+	function resolveCollection(CN, ctx, token, onError, tagName, tag) {
+		const coll = token.type === "block-map" ? resolveBlockMap.resolveBlockMap(CN, ctx, token, onError, tag) : token.type === "block-seq" ? resolveBlockSeq.resolveBlockSeq(CN, ctx, token, onError, tag) : resolveFlowCollection.resolveFlowCollection(CN, ctx, token, onError, tag);
+		const Coll = coll.constructor;
+		if (tagName === "!" || tagName === Coll.tagName) {
+			coll.tag = Coll.tagName;
+			return coll;
+		}
+		if (tagName) coll.tag = tagName;
+		return coll;
+	}
+	function composeCollection(CN, ctx, token, props, onError) {
+		const tagToken = props.tag;
+		const tagName = !tagToken ? null : ctx.directives.tagName(tagToken.source, (msg) => onError(tagToken, "TAG_RESOLVE_FAILED", msg));
+		if (token.type === "block-seq") {
+			const { anchor, newlineAfterProp: nl } = props;
+			const lastProp = anchor && tagToken ? anchor.offset > tagToken.offset ? anchor : tagToken : anchor ?? tagToken;
+			if (lastProp && (!nl || nl.offset < lastProp.offset)) onError(lastProp, "MISSING_CHAR", "Missing newline after block sequence props");
+		}
+		const expType = token.type === "block-map" ? "map" : token.type === "block-seq" ? "seq" : token.start.source === "{" ? "map" : "seq";
+		if (!tagToken || !tagName || tagName === "!" || tagName === YAMLMap.YAMLMap.tagName && expType === "map" || tagName === YAMLSeq.YAMLSeq.tagName && expType === "seq") return resolveCollection(CN, ctx, token, onError, tagName);
+		let tag = ctx.schema.tags.find((t) => t.tag === tagName && t.collection === expType);
+		if (!tag) {
+			const kt = ctx.schema.knownTags[tagName];
+			if (kt?.collection === expType) {
+				ctx.schema.tags.push(Object.assign({}, kt, { default: false }));
+				tag = kt;
+			} else {
+				if (kt) onError(tagToken, "BAD_COLLECTION_TYPE", `${kt.tag} used for ${expType} collection, but expects ${kt.collection ?? "scalar"}`, true);
+				else onError(tagToken, "TAG_RESOLVE_FAILED", `Unresolved tag: ${tagName}`, true);
+				return resolveCollection(CN, ctx, token, onError, tagName);
+			}
+		}
+		const coll = resolveCollection(CN, ctx, token, onError, tagName, tag);
+		const res = tag.resolve?.(coll, (msg) => onError(tagToken, "TAG_RESOLVE_FAILED", msg), ctx.options) ?? coll;
+		const node = identity.isNode(res) ? res : new Scalar.Scalar(res);
+		node.range = coll.range;
+		node.tag = tagName;
+		if (tag?.format) node.format = tag.format;
+		return node;
+	}
+	exports.composeCollection = composeCollection;
+}));
+// node_modules/yaml/dist/compose/resolve-block-scalar.js
+var require_resolve_block_scalar = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	function resolveBlockScalar(ctx, scalar, onError) {
+		const start = scalar.offset;
+		const header = parseBlockScalarHeader(scalar, ctx.options.strict, onError);
+		if (!header) return {
+			value: "",
+			type: null,
+			comment: "",
+			range: [
+				start,
+				start,
+				start
+			]
+		};
+		const type = header.mode === ">" ? Scalar.Scalar.BLOCK_FOLDED : Scalar.Scalar.BLOCK_LITERAL;
+		const lines = scalar.source ? splitLines(scalar.source) : [];
+		let chompStart = lines.length;
+		for (let i = lines.length - 1; i >= 0; --i) {
+			const content = lines[i][1];
+			if (content === "" || content === "\r") chompStart = i;
+			else break;
+		}
+		if (chompStart === 0) {
+			const value = header.chomp === "+" && lines.length > 0 ? "\n".repeat(Math.max(1, lines.length - 1)) : "";
+			let end = start + header.length;
+			if (scalar.source) end += scalar.source.length;
+			return {
+				value,
+				type,
+				comment: header.comment,
+				range: [
+					start,
+					end,
+					end
+				]
+			};
+		}
+		let trimIndent = scalar.indent + header.indent;
+		let offset = scalar.offset + header.length;
+		let contentStart = 0;
+		for (let i = 0; i < chompStart; ++i) {
+			const [indent, content] = lines[i];
+			if (content === "" || content === "\r") {
+				if (header.indent === 0 && indent.length > trimIndent) trimIndent = indent.length;
+			} else {
+				if (indent.length < trimIndent) onError(offset + indent.length, "MISSING_CHAR", "Block scalars with more-indented leading empty lines must use an explicit indentation indicator");
+				if (header.indent === 0) trimIndent = indent.length;
+				contentStart = i;
+				if (trimIndent === 0 && !ctx.atRoot) onError(offset, "BAD_INDENT", "Block scalar values in collections must be indented");
+				break;
+			}
+			offset += indent.length + content.length + 1;
+		}
+		for (let i = lines.length - 1; i >= chompStart; --i) if (lines[i][0].length > trimIndent) chompStart = i + 1;
+		let value = "";
+		let sep = "";
+		let prevMoreIndented = false;
+		for (let i = 0; i < contentStart; ++i) value += lines[i][0].slice(trimIndent) + "\n";
+		for (let i = contentStart; i < chompStart; ++i) {
+			let [indent, content] = lines[i];
+			offset += indent.length + content.length + 1;
+			const crlf = content[content.length - 1] === "\r";
+			if (crlf) content = content.slice(0, -1);
+			if (content && indent.length < trimIndent) {
+				const message = `Block scalar lines must not be less indented than their ${header.indent ? "explicit indentation indicator" : "first line"}`;
+				onError(offset - content.length - (crlf ? 2 : 1), "BAD_INDENT", message);
+				indent = "";
+			}
+			if (type === Scalar.Scalar.BLOCK_LITERAL) {
+				value += sep + indent.slice(trimIndent) + content;
+				sep = "\n";
+			} else if (indent.length > trimIndent || content[0] === "	") {
+				if (sep === " ") sep = "\n";
+				else if (!prevMoreIndented && sep === "\n") sep = "\n\n";
+				value += sep + indent.slice(trimIndent) + content;
+				sep = "\n";
+				prevMoreIndented = true;
+			} else if (content === "") {
+				if (sep === "\n") value += "\n";
+				else sep = "\n";
+			} else {
+				value += sep + content;
+				sep = " ";
+				prevMoreIndented = false;
+			}
+		}
+		switch (header.chomp) {
+			case "-": break;
+			case "+":
+				for (let i = chompStart; i < lines.length; ++i) value += "\n" + lines[i][0].slice(trimIndent);
+				if (value[value.length - 1] !== "\n") value += "\n";
+				break;
+			default: value += "\n";
+		}
+		const end = start + header.length + scalar.source.length;
+		return {
+			value,
+			type,
+			comment: header.comment,
+			range: [
+				start,
+				end,
+				end
+			]
+		};
+	}
+	function parseBlockScalarHeader({ offset, props }, strict, onError) {
+		if (props[0].type !== "block-scalar-header") {
+			onError(props[0], "IMPOSSIBLE", "Block scalar header not found");
+			return null;
+		}
+		const { source } = props[0];
+		const mode = source[0];
+		let indent = 0;
+		let chomp = "";
+		let error = -1;
+		for (let i = 1; i < source.length; ++i) {
+			const ch = source[i];
+			if (!chomp && (ch === "-" || ch === "+")) chomp = ch;
+			else {
+				const n = Number(ch);
+				if (!indent && n) indent = n;
+				else if (error === -1) error = offset + i;
+			}
+		}
+		if (error !== -1) onError(error, "UNEXPECTED_TOKEN", `Block scalar header includes extra characters: ${source}`);
+		let hasSpace = false;
+		let comment = "";
+		let length = source.length;
+		for (let i = 1; i < props.length; ++i) {
+			const token = props[i];
+			switch (token.type) {
+				case "space": hasSpace = true;
+				case "newline":
+					length += token.source.length;
+					break;
+				case "comment":
+					if (strict && !hasSpace) onError(token, "MISSING_CHAR", "Comments must be separated from other tokens by white space characters");
+					length += token.source.length;
+					comment = token.source.substring(1);
+					break;
+				case "error":
+					onError(token, "UNEXPECTED_TOKEN", token.message);
+					length += token.source.length;
+					break;
+				default: {
+					onError(token, "UNEXPECTED_TOKEN", `Unexpected token in block scalar header: ${token.type}`);
+					const ts = token.source;
+					if (ts && typeof ts === "string") length += ts.length;
+				}
+			}
+		}
+		return {
+			mode,
+			indent,
+			chomp,
+			comment,
+			length
+		};
+	}
+	function splitLines(source) {
+		const split = source.split(/\n( *)/);
+		const first = split[0];
+		const m = first.match(/^( *)/);
+		const lines = [m?.[1] ? [m[1], first.slice(m[1].length)] : ["", first]];
+		for (let i = 1; i < split.length; i += 2) lines.push([split[i], split[i + 1]]);
+		return lines;
+	}
+	exports.resolveBlockScalar = resolveBlockScalar;
+}));
+// node_modules/yaml/dist/compose/resolve-flow-scalar.js
+var require_resolve_flow_scalar = __commonJSMin(((exports) => {
+	var Scalar = require_Scalar();
+	var resolveEnd = require_resolve_end();
+	function resolveFlowScalar(scalar, strict, onError) {
+		const { offset, type, source, end } = scalar;
+		let _type;
+		let value;
+		const _onError = (rel, code, msg) => onError(offset + rel, code, msg);
+		switch (type) {
+			case "scalar":
+				_type = Scalar.Scalar.PLAIN;
+				value = plainValue(source, _onError);
+				break;
+			case "single-quoted-scalar":
+				_type = Scalar.Scalar.QUOTE_SINGLE;
+				value = singleQuotedValue(source, _onError);
+				break;
+			case "double-quoted-scalar":
+				_type = Scalar.Scalar.QUOTE_DOUBLE;
+				value = doubleQuotedValue(source, _onError);
+				break;
+			default:
+				onError(scalar, "UNEXPECTED_TOKEN", `Expected a flow scalar value, but found: ${type}`);
+				return {
+					value: "",
+					type: null,
+					comment: "",
+					range: [
+						offset,
+						offset + source.length,
+						offset + source.length
+					]
+				};
+		}
+		const valueEnd = offset + source.length;
+		const re = resolveEnd.resolveEnd(end, valueEnd, strict, onError);
+		return {
+			value,
+			type: _type,
+			comment: re.comment,
+			range: [
+				offset,
+				valueEnd,
+				re.offset
+			]
+		};
+	}
+	function plainValue(source, onError) {
+		let badChar = "";
+		switch (source[0]) {
+			case "	":
+				badChar = "a tab character";
+				break;
+			case ",":
+				badChar = "flow indicator character ,";
+				break;
+			case "%":
+				badChar = "directive indicator character %";
+				break;
+			case "|":
+			case ">":
+				badChar = `block scalar indicator ${source[0]}`;
+				break;
+			case "@":
+			case "`": badChar = `reserved character ${source[0]}`;
+		}
+		if (badChar) onError(0, "BAD_SCALAR_START", `Plain value cannot start with ${badChar}`);
+		return unfoldLines(source);
+	}
+	function singleQuotedValue(source, onError) {
+		if (source[source.length - 1] !== "'" || source.length === 1) onError(source.length, "MISSING_CHAR", "Missing closing 'quote");
+		return unfoldLines(source.slice(1, -1)).replace(/''/g, "'");
+	}
+	function unfoldLines(source) {
+		const line = /(.*?)\r?\n/sy;
+		let match = line.exec(source);
+		if (!match) return source;
+		let trimEnd, trimBoth;
+		try {
+			trimEnd = new RegExp("(?<![ 	])[ 	]+$");
+			trimBoth = new RegExp("^[ 	]+|(?<![ 	])[ 	]+$", "g");
+		} catch {
+			trimEnd = /[ \t]+$/;
+			trimBoth = /^[ \t]+|[ \t]+$/g;
+		}
+		let res = match[1].replace(trimEnd, "");
+		let sep = " ";
+		let pos = line.lastIndex;
+		while (match = line.exec(source)) {
+			const lm = match[1].replace(trimBoth, "");
+			if (lm === "") {
+				if (sep === "\n") res += sep;
+				else sep = "\n";
+			} else {
+				res += sep + lm;
+				sep = " ";
+			}
+			pos = line.lastIndex;
+		}
+		const last = /[ \t]*(.*)/sy;
+		last.lastIndex = pos;
+		match = last.exec(source);
+		return res + sep + (match?.[1] ?? "");
+	}
+	function doubleQuotedValue(source, onError) {
+		let res = "";
+		for (let i = 1; i < source.length - 1; ++i) {
+			const ch = source[i];
+			if (ch === "\r" && source[i + 1] === "\n") continue;
+			if (ch === "\n") {
+				const { fold, offset } = foldNewline(source, i);
+				res += fold;
+				i = offset;
+			} else if (ch === "\\") {
+				let next = source[++i];
+				const cc = escapeCodes[next];
+				if (cc) res += cc;
+				else if (next === "\n") {
+					next = source[i + 1];
+					while (next === " " || next === "	") next = source[++i + 1];
+				} else if (next === "\r" && source[i + 1] === "\n") {
+					next = source[++i + 1];
+					while (next === " " || next === "	") next = source[++i + 1];
+				} else if (next === "x" || next === "u" || next === "U") {
+					const length = next === "x" ? 2 : next === "u" ? 4 : 8;
+					res += parseCharCode(source, i + 1, length, onError);
+					i += length;
+				} else {
+					const raw = source.substr(i - 1, 2);
+					onError(i - 1, "BAD_DQ_ESCAPE", `Invalid escape sequence ${raw}`);
+					res += raw;
+				}
+			} else if (ch === " " || ch === "	") {
+				const wsStart = i;
+				let next = source[i + 1];
+				while (next === " " || next === "	") next = source[++i + 1];
+				if (next !== "\n" && !(next === "\r" && source[i + 2] === "\n")) res += i > wsStart ? source.slice(wsStart, i + 1) : ch;
+			} else res += ch;
+		}
+		if (source[source.length - 1] !== "\"" || source.length === 1) onError(source.length, "MISSING_CHAR", "Missing closing \"quote");
+		return res;
+	}
+	function foldNewline(source, offset) {
+		let fold = "";
+		let ch = source[offset + 1];
+		while (ch === " " || ch === "	" || ch === "\n" || ch === "\r") {
+			if (ch === "\r" && source[offset + 2] !== "\n") break;
+			if (ch === "\n") fold += "\n";
+			offset += 1;
+			ch = source[offset + 1];
+		}
+		if (!fold) fold = " ";
+		return {
+			fold,
+			offset
+		};
+	}
+	const escapeCodes = {
+		"0": "\0",
+		a: "\x07",
+		b: "\b",
+		e: "\x1B",
+		f: "\f",
+		n: "\n",
+		r: "\r",
+		t: "	",
+		v: "\v",
+		N: "",
+		_: "\xA0",
+		L: "\u2028",
+		P: "\u2029",
+		" ": " ",
+		"\"": "\"",
+		"/": "/",
+		"\\": "\\",
+		"	": "	"
+	};
+	function parseCharCode(source, offset, length, onError) {
+		const cc = source.substr(offset, length);
+		const code = cc.length === length && /^[0-9a-fA-F]+$/.test(cc) ? parseInt(cc, 16) : NaN;
+		try {
+			return String.fromCodePoint(code);
+		} catch {
+			const raw = source.substr(offset - 2, length + 2);
+			onError(offset - 2, "BAD_DQ_ESCAPE", `Invalid escape sequence ${raw}`);
+			return raw;
+		}
+	}
+	exports.resolveFlowScalar = resolveFlowScalar;
+}));
+// node_modules/yaml/dist/compose/compose-scalar.js
+var require_compose_scalar = __commonJSMin(((exports) => {
+	var identity = require_identity();
+	var Scalar = require_Scalar();
+	var resolveBlockScalar = require_resolve_block_scalar();
+	var resolveFlowScalar = require_resolve_flow_scalar();
+	function composeScalar(ctx, token, tagToken, onError) {
+		const { value, type, comment, range } = token.type === "block-scalar" ? resolveBlockScalar.resolveBlockScalar(ctx, token, onError) : resolveFlowScalar.resolveFlowScalar(token, ctx.options.strict, onError);
+		const tagName = tagToken ? ctx.directives.tagName(tagToken.source, (msg) => onError(tagToken, "TAG_RESOLVE_FAILED", msg)) : null;
+		let tag;
+		if (ctx.options.stringKeys && ctx.atKey) tag = ctx.schema[identity.SCALAR];
+		else if (tagName) tag = findScalarTagByName(ctx.schema, value, tagName, tagToken, onError);
+		else if (token.type === "scalar") tag = findScalarTagByTest(ctx, value, token, onError);
+		else tag = ctx.schema[identity.SCALAR];
+		let scalar;
+		try {
+			const res = tag.resolve(value, (msg) => onError(tagToken ?? token, "TAG_RESOLVE_FAILED", msg), ctx.options);
+			scalar = identity.isScalar(res) ? res : new Scalar.Scalar(res);
+		} catch (error) {
+			const msg = error instanceof Error ? error.message : String(error);
+			onError(tagToken ?? token, "TAG_RESOLVE_FAILED", msg);
+			scalar = new Scalar.Scalar(value);
+		}
+		scalar.range = range;
+		scalar.source = value;
+		if (type) scalar.type = type;
+		if (tagName) scalar.tag = tagName;
+		if (tag.format) scalar.format = tag.format;
+		if (comment) scalar.comment = comment;
+		return scalar;
+	}
+	function findScalarTagByName(schema, value, tagName, tagToken, onError) {
+		if (tagName === "!") return schema[identity.SCALAR];
+		const matchWithTest = [];
+		for (const tag of schema.tags) if (!tag.collection && tag.tag === tagName) {
+			if (tag.default && tag.test) matchWithTest.push(tag);
+			else return tag;
+		}
+		for (const tag of matchWithTest) if (tag.test?.test(value)) return tag;
+		const kt = schema.knownTags[tagName];
+		if (kt && !kt.collection) {
+			schema.tags.push(Object.assign({}, kt, {
+				default: false,
+				test: void 0
+			}));
+			return kt;
+		}
+		onError(tagToken, "TAG_RESOLVE_FAILED", `Unresolved tag: ${tagName}`, tagName !== "tag:yaml.org,2002:str");
+		return schema[identity.SCALAR];
+	}
+	function findScalarTagByTest({ atKey, directives, schema }, value, token, onError) {
+		const tag = schema.tags.find((tag) => (tag.default === true || atKey && tag.default === "key") && tag.test?.test(value)) || schema[identity.SCALAR];
+		if (schema.compat) {
+			const compat = schema.compat.find((tag) => tag.default && tag.test?.test(value)) ?? schema[identity.SCALAR];
+			if (tag.tag !== compat.tag) onError(token, "TAG_RESOLVE_FAILED", `Value may be parsed as either ${directives.tagString(tag.tag)} or ${directives.tagString(compat.tag)}`, true);
+		}
+		return tag;
+	}
+	exports.composeScalar = composeScalar;
+}));
+// node_modules/yaml/dist/compose/util-empty-scalar-position.js
+var require_util_empty_scalar_position = __commonJSMin(((exports) => {
+	function emptyScalarPosition(offset, before, pos) {
+		if (before) {
+			pos ?? (pos = before.length);
+			for (let i = pos - 1; i >= 0; --i) {
+				let st = before[i];
+				switch (st.type) {
+					case "space":
+					case "comment":
+					case "newline":
+						offset -= st.source.length;
+						continue;
+				}
+				st = before[++i];
+				while (st?.type === "space") {
+					offset += st.source.length;
+					st = before[++i];
+				}
+				break;
+			}
+		}
+		return offset;
+	}
+	exports.emptyScalarPosition = emptyScalarPosition;
+}));
+// node_modules/yaml/dist/compose/compose-node.js
+var require_compose_node = __commonJSMin(((exports) => {
+	var Alias = require_Alias();
+	var identity = require_identity();
+	var composeCollection = require_compose_collection();
+	var composeScalar = require_compose_scalar();
+	var resolveEnd = require_resolve_end();
+	var utilEmptyScalarPosition = require_util_empty_scalar_position();
+	const CN = {
+		composeNode,
+		composeEmptyNode
+	};
+	function composeNode(ctx, token, props, onError) {
+		const atKey = ctx.atKey;
+		const { spaceBefore, comment, anchor, tag } = props;
+		let node;
+		let isSrcToken = true;
+		switch (token.type) {
+			case "alias":
+				node = composeAlias(ctx, token, onError);
+				if (anchor || tag) onError(token, "ALIAS_PROPS", "An alias node must not specify any properties");
+				break;
+			case "scalar":
+			case "single-quoted-scalar":
+			case "double-quoted-scalar":
+			case "block-scalar":
+				node = composeScalar.composeScalar(ctx, token, tag, onError);
+				if (anchor) node.anchor = anchor.source.substring(1);
+				break;
+			case "block-map":
+			case "block-seq":
+			case "flow-collection":
+				try {
+					node = composeCollection.composeCollection(CN, ctx, token, props, onError);
+					if (anchor) node.anchor = anchor.source.substring(1);
+				} catch (error) {
+					onError(token, "RESOURCE_EXHAUSTION", error instanceof Error ? error.message : String(error));
+				}
+				break;
+			default:
+				onError(token, "UNEXPECTED_TOKEN", token.type === "error" ? token.message : `Unsupported token (type: ${token.type})`);
+				isSrcToken = false;
+		}
+		node ?? (node = composeEmptyNode(ctx, token.offset, void 0, null, props, onError));
+		if (anchor && node.anchor === "") onError(anchor, "BAD_ALIAS", "Anchor cannot be an empty string");
+		if (atKey && ctx.options.stringKeys && (!identity.isScalar(node) || typeof node.value !== "string" || node.tag && node.tag !== "tag:yaml.org,2002:str")) onError(tag ?? token, "NON_STRING_KEY", "With stringKeys, all keys must be strings");
+		if (spaceBefore) node.spaceBefore = true;
+		if (comment) {
+			if (token.type === "scalar" && token.source === "") node.comment = comment;
+			else node.commentBefore = comment;
+		}
+		if (ctx.options.keepSourceTokens && isSrcToken) node.srcToken = token;
+		return node;
+	}
+	function composeEmptyNode(ctx, offset, before, pos, { spaceBefore, comment, anchor, tag, end }, onError) {
+		const token = {
+			type: "scalar",
+			offset: utilEmptyScalarPosition.emptyScalarPosition(offset, before, pos),
+			indent: -1,
+			source: ""
+		};
+		const node = composeScalar.composeScalar(ctx, token, tag, onError);
+		if (anchor) {
+			node.anchor = anchor.source.substring(1);
+			if (node.anchor === "") onError(anchor, "BAD_ALIAS", "Anchor cannot be an empty string");
+		}
+		if (spaceBefore) node.spaceBefore = true;
+		if (comment) {
+			node.comment = comment;
+			node.range[2] = end;
+		}
+		return node;
+	}
+	function composeAlias({ options }, { offset, source, end }, onError) {
+		const alias = new Alias.Alias(source.substring(1));
+		if (alias.source === "") onError(offset, "BAD_ALIAS", "Alias cannot be an empty string");
+		if (alias.source.endsWith(":")) onError(offset + source.length - 1, "BAD_ALIAS", "Alias ending in : is ambiguous", true);
+		const valueEnd = offset + source.length;
+		const re = resolveEnd.resolveEnd(end, valueEnd, options.strict, onError);
+		alias.range = [
+			offset,
+			valueEnd,
+			re.offset
+		];
+		if (re.comment) alias.comment = re.comment;
+		return alias;
+	}
+	exports.composeEmptyNode = composeEmptyNode;
+	exports.composeNode = composeNode;
+}));
+// node_modules/yaml/dist/compose/compose-doc.js
+var require_compose_doc = __commonJSMin(((exports) => {
+	var Document = require_Document();
+	var composeNode = require_compose_node();
+	var resolveEnd = require_resolve_end();
+	var resolveProps = require_resolve_props();
+	function composeDoc(options, directives, { offset, start, value, end }, onError) {
+		const opts = Object.assign({ _directives: directives }, options);
+		const doc = new Document.Document(void 0, opts);
+		const ctx = {
+			atKey: false,
+			atRoot: true,
+			directives: doc.directives,
+			options: doc.options,
+			schema: doc.schema
+		};
+		const props = resolveProps.resolveProps(start, {
+			indicator: "doc-start",
+			next: value ?? end?.[0],
+			offset,
+			onError,
+			parentIndent: 0,
+			startOnNewline: true
+		});
+		if (props.found) {
+			doc.directives.docStart = true;
+			if (value && (value.type === "block-map" || value.type === "block-seq") && !props.hasNewline) onError(props.end, "MISSING_CHAR", "Block collection cannot start on same line with directives-end marker");
+		}
+		doc.contents = value ? composeNode.composeNode(ctx, value, props, onError) : composeNode.composeEmptyNode(ctx, props.end, start, null, props, onError);
+		const contentEnd = doc.contents.range[2];
+		const re = resolveEnd.resolveEnd(end, contentEnd, false, onError);
+		if (re.comment) doc.comment = re.comment;
+		doc.range = [
+			offset,
+			contentEnd,
+			re.offset
+		];
+		return doc;
+	}
+	exports.composeDoc = composeDoc;
+}));
+// node_modules/yaml/dist/compose/composer.js
+var require_composer = __commonJSMin(((exports) => {
+	var node_process = __require("process");
+	var directives = require_directives();
+	var Document = require_Document();
+	var errors = require_errors();
+	var identity = require_identity();
+	var composeDoc = require_compose_doc();
+	var resolveEnd = require_resolve_end();
+	function getErrorPos(src) {
+		if (typeof src === "number") return [src, src + 1];
+		if (Array.isArray(src)) return src.length === 2 ? src : [src[0], src[1]];
+		const { offset, source } = src;
+		return [offset, offset + (typeof source === "string" ? source.length : 1)];
+	}
+	function parsePrelude(prelude) {
+		let comment = "";
+		let atComment = false;
+		let afterEmptyLine = false;
+		for (let i = 0; i < prelude.length; ++i) {
+			const source = prelude[i];
+			switch (source[0]) {
+				case "#":
+					comment += (comment === "" ? "" : afterEmptyLine ? "\n\n" : "\n") + (source.substring(1) || " ");
+					atComment = true;
+					afterEmptyLine = false;
+					break;
+				case "%":
+					if (prelude[i + 1]?.[0] !== "#") i += 1;
+					atComment = false;
+					break;
+				default:
+					if (!atComment) afterEmptyLine = true;
+					atComment = false;
+			}
+		}
+		return {
+			comment,
+			afterEmptyLine
+		};
+	}
+	var Composer = class {
+		constructor(options = {}) {
+			this.doc = null;
+			this.atDirectives = false;
+			this.prelude = [];
+			this.errors = [];
+			this.warnings = [];
+			this.onError = (source, code, message, warning) => {
+				const pos = getErrorPos(source);
+				if (warning) this.warnings.push(new errors.YAMLWarning(pos, code, message));
+				else this.errors.push(new errors.YAMLParseError(pos, code, message));
+			};
+			this.directives = new directives.Directives({ version: options.version || "1.2" });
+			this.options = options;
+		}
+		decorate(doc, afterDoc) {
+			const { comment, afterEmptyLine } = parsePrelude(this.prelude);
+			if (comment) {
+				const dc = doc.contents;
+				if (afterDoc) doc.comment = doc.comment ? `${doc.comment}\n${comment}` : comment;
+				else if (afterEmptyLine || doc.directives.docStart || !dc) doc.commentBefore = comment;
+				else if (identity.isCollection(dc) && !dc.flow && dc.items.length > 0) {
+					let it = dc.items[0];
+					if (identity.isPair(it)) it = it.key;
+					const cb = it.commentBefore;
+					it.commentBefore = cb ? `${comment}\n${cb}` : comment;
+				} else {
+					const cb = dc.commentBefore;
+					dc.commentBefore = cb ? `${comment}\n${cb}` : comment;
+				}
+			}
+			if (afterDoc) {
+				for (let i = 0; i < this.errors.length; ++i) doc.errors.push(this.errors[i]);
+				for (let i = 0; i < this.warnings.length; ++i) doc.warnings.push(this.warnings[i]);
+			} else {
+				doc.errors = this.errors;
+				doc.warnings = this.warnings;
+			}
+			this.prelude = [];
+			this.errors = [];
+			this.warnings = [];
+		}
+		streamInfo() {
+			return {
+				comment: parsePrelude(this.prelude).comment,
+				directives: this.directives,
+				errors: this.errors,
+				warnings: this.warnings
+			};
+		}
+		*compose(tokens, forceDoc = false, endOffset = -1) {
+			for (const token of tokens) yield* this.next(token);
+			yield* this.end(forceDoc, endOffset);
+		}
+		*next(token) {
+			if (node_process.env.LOG_STREAM) console.dir(token, { depth: null });
+			switch (token.type) {
+				case "directive":
+					this.directives.add(token.source, (offset, message, warning) => {
+						const pos = getErrorPos(token);
+						pos[0] += offset;
+						this.onError(pos, "BAD_DIRECTIVE", message, warning);
+					});
+					this.prelude.push(token.source);
+					this.atDirectives = true;
+					break;
+				case "document": {
+					const doc = composeDoc.composeDoc(this.options, this.directives, token, this.onError);
+					if (this.atDirectives && !doc.directives.docStart) this.onError(token, "MISSING_CHAR", "Missing directives-end/doc-start indicator line");
+					this.decorate(doc, false);
+					if (this.doc) yield this.doc;
+					this.doc = doc;
+					this.atDirectives = false;
+					break;
+				}
+				case "byte-order-mark":
+				case "space": break;
+				case "comment":
+				case "newline":
+					this.prelude.push(token.source);
+					break;
+				case "error": {
+					const msg = token.source ? `${token.message}: ${JSON.stringify(token.source)}` : token.message;
+					const error = new errors.YAMLParseError(getErrorPos(token), "UNEXPECTED_TOKEN", msg);
+					if (this.atDirectives || !this.doc) this.errors.push(error);
+					else this.doc.errors.push(error);
+					break;
+				}
+				case "doc-end": {
+					if (!this.doc) {
+						this.errors.push(new errors.YAMLParseError(getErrorPos(token), "UNEXPECTED_TOKEN", "Unexpected doc-end without preceding document"));
+						break;
+					}
+					this.doc.directives.docEnd = true;
+					const end = resolveEnd.resolveEnd(token.end, token.offset + token.source.length, this.doc.options.strict, this.onError);
+					this.decorate(this.doc, true);
+					if (end.comment) {
+						const dc = this.doc.comment;
+						this.doc.comment = dc ? `${dc}\n${end.comment}` : end.comment;
+					}
+					this.doc.range[2] = end.offset;
+					break;
+				}
+				default: this.errors.push(new errors.YAMLParseError(getErrorPos(token), "UNEXPECTED_TOKEN", `Unsupported token ${token.type}`));
+			}
+		}
+		*end(forceDoc = false, endOffset = -1) {
+			if (this.doc) {
+				this.decorate(this.doc, true);
+				yield this.doc;
+				this.doc = null;
+			} else if (forceDoc) {
+				const opts = Object.assign({ _directives: this.directives }, this.options);
+				const doc = new Document.Document(void 0, opts);
+				if (this.atDirectives) this.onError(endOffset, "MISSING_CHAR", "Missing directives-end indicator line");
+				doc.range = [
+					0,
+					endOffset,
+					endOffset
+				];
+				this.decorate(doc, false);
+				yield doc;
+			}
+		}
+	};
+	exports.Composer = Composer;
+}));
+// node_modules/yaml/dist/parse/cst-scalar.js
+var require_cst_scalar = __commonJSMin(((exports) => {
+	var resolveBlockScalar = require_resolve_block_scalar();
+	var resolveFlowScalar = require_resolve_flow_scalar();
+	var errors = require_errors();
+	var stringifyString = require_stringifyString();
+	function resolveAsScalar(token, strict = true, onError) {
+		if (token) {
+			const _onError = (pos, code, message) => {
+				const offset = typeof pos === "number" ? pos : Array.isArray(pos) ? pos[0] : pos.offset;
+				if (onError) onError(offset, code, message);
+				else throw new errors.YAMLParseError([offset, offset + 1], code, message);
+			};
+			switch (token.type) {
+				case "scalar":
+				case "single-quoted-scalar":
+				case "double-quoted-scalar": return resolveFlowScalar.resolveFlowScalar(token, strict, _onError);
+				case "block-scalar": return resolveBlockScalar.resolveBlockScalar({ options: { strict } }, token, _onError);
+			}
+		}
+		return null;
+	}
+	function createScalarToken(value, context) {
+		const { implicitKey = false, indent, inFlow = false, offset = -1, type = "PLAIN" } = context;
+		const source = stringifyString.stringifyString({
+			type,
+			value
+		}, {
+			implicitKey,
+			indent: indent > 0 ? " ".repeat(indent) : "",
+			inFlow,
+			options: {
+				blockQuote: true,
+				lineWidth: -1
+			}
+		});
+		const end = context.end ?? [{
+			type: "newline",
+			offset: -1,
+			indent,
+			source: "\n"
+		}];
+		switch (source[0]) {
+			case "|":
+			case ">": {
+				const he = source.indexOf("\n");
+				const head = source.substring(0, he);
+				const body = source.substring(he + 1) + "\n";
+				const props = [{
+					type: "block-scalar-header",
+					offset,
+					indent,
+					source: head
+				}];
+				if (!addEndtoBlockProps(props, end)) props.push({
+					type: "newline",
+					offset: -1,
+					indent,
+					source: "\n"
+				});
+				return {
+					type: "block-scalar",
+					offset,
+					indent,
+					props,
+					source: body
+				};
+			}
+			case "\"": return {
+				type: "double-quoted-scalar",
+				offset,
+				indent,
+				source,
+				end
+			};
+			case "'": return {
+				type: "single-quoted-scalar",
+				offset,
+				indent,
+				source,
+				end
+			};
+			default: return {
+				type: "scalar",
+				offset,
+				indent,
+				source,
+				end
+			};
+		}
+	}
+	function setScalarValue(token, value, context = {}) {
+		let { afterKey = false, implicitKey = false, inFlow = false, type } = context;
+		let indent = "indent" in token ? token.indent : null;
+		if (afterKey && typeof indent === "number") indent += 2;
+		if (!type) switch (token.type) {
+			case "single-quoted-scalar":
+				type = "QUOTE_SINGLE";
+				break;
+			case "double-quoted-scalar":
+				type = "QUOTE_DOUBLE";
+				break;
+			case "block-scalar": {
+				const header = token.props[0];
+				if (header.type !== "block-scalar-header") throw new Error("Invalid block scalar header");
+				type = header.source[0] === ">" ? "BLOCK_FOLDED" : "BLOCK_LITERAL";
+				break;
+			}
+			default: type = "PLAIN";
+		}
+		const source = stringifyString.stringifyString({
+			type,
+			value
+		}, {
+			implicitKey: implicitKey || indent === null,
+			indent: indent !== null && indent > 0 ? " ".repeat(indent) : "",
+			inFlow,
+			options: {
+				blockQuote: true,
+				lineWidth: -1
+			}
+		});
+		switch (source[0]) {
+			case "|":
+			case ">":
+				setBlockScalarValue(token, source);
+				break;
+			case "\"":
+				setFlowScalarValue(token, source, "double-quoted-scalar");
+				break;
+			case "'":
+				setFlowScalarValue(token, source, "single-quoted-scalar");
+				break;
+			default: setFlowScalarValue(token, source, "scalar");
+		}
+	}
+	function setBlockScalarValue(token, source) {
+		const he = source.indexOf("\n");
+		const head = source.substring(0, he);
+		const body = source.substring(he + 1) + "\n";
+		if (token.type === "block-scalar") {
+			const header = token.props[0];
+			if (header.type !== "block-scalar-header") throw new Error("Invalid block scalar header");
+			header.source = head;
+			token.source = body;
+		} else {
+			const { offset } = token;
+			const indent = "indent" in token ? token.indent : -1;
+			const props = [{
+				type: "block-scalar-header",
+				offset,
+				indent,
+				source: head
+			}];
+			if (!addEndtoBlockProps(props, "end" in token ? token.end : void 0)) props.push({
+				type: "newline",
+				offset: -1,
+				indent,
+				source: "\n"
+			});
+			for (const key of Object.keys(token)) if (key !== "type" && key !== "offset") delete token[key];
+			Object.assign(token, {
+				type: "block-scalar",
+				indent,
+				props,
+				source: body
+			});
+		}
+	}
+	function addEndtoBlockProps(props, end) {
+		if (end) for (const st of end) switch (st.type) {
+			case "space":
+			case "comment":
+				props.push(st);
+				break;
+			case "newline":
+				props.push(st);
+				return true;
+		}
+		return false;
+	}
+	function setFlowScalarValue(token, source, type) {
+		switch (token.type) {
+			case "scalar":
+			case "double-quoted-scalar":
+			case "single-quoted-scalar":
+				token.type = type;
+				token.source = source;
+				break;
+			case "block-scalar": {
+				const end = token.props.slice(1);
+				let oa = source.length;
+				if (token.props[0].type === "block-scalar-header") oa -= token.props[0].source.length;
+				for (const tok of end) tok.offset += oa;
+				delete token.props;
+				Object.assign(token, {
+					type,
+					source,
+					end
+				});
+				break;
+			}
+			case "block-map":
+			case "block-seq": {
+				const nl = {
+					type: "newline",
+					offset: token.offset + source.length,
+					indent: token.indent,
+					source: "\n"
+				};
+				delete token.items;
+				Object.assign(token, {
+					type,
+					source,
+					end: [nl]
+				});
+				break;
+			}
+			default: {
+				const indent = "indent" in token ? token.indent : -1;
+				const end = "end" in token && Array.isArray(token.end) ? token.end.filter((st) => st.type === "space" || st.type === "comment" || st.type === "newline") : [];
+				for (const key of Object.keys(token)) if (key !== "type" && key !== "offset") delete token[key];
+				Object.assign(token, {
+					type,
+					indent,
+					source,
+					end
+				});
+			}
+		}
+	}
+	exports.createScalarToken = createScalarToken;
+	exports.resolveAsScalar = resolveAsScalar;
+	exports.setScalarValue = setScalarValue;
+}));
+// node_modules/yaml/dist/parse/cst-stringify.js
+var require_cst_stringify = __commonJSMin(((exports) => {
+	const stringify = (cst) => "type" in cst ? stringifyToken(cst) : stringifyItem(cst);
+	function stringifyToken(token) {
+		switch (token.type) {
+			case "block-scalar": {
+				let res = "";
+				for (const tok of token.props) res += stringifyToken(tok);
+				return res + token.source;
+			}
+			case "block-map":
+			case "block-seq": {
+				let res = "";
+				for (const item of token.items) res += stringifyItem(item);
+				return res;
+			}
+			case "flow-collection": {
+				let res = token.start.source;
+				for (const item of token.items) res += stringifyItem(item);
+				for (const st of token.end) res += st.source;
+				return res;
+			}
+			case "document": {
+				let res = stringifyItem(token);
+				if (token.end) for (const st of token.end) res += st.source;
+				return res;
+			}
+			default: {
+				let res = token.source;
+				if ("end" in token && token.end) for (const st of token.end) res += st.source;
+				return res;
+			}
+		}
+	}
+	function stringifyItem({ start, key, sep, value }) {
+		let res = "";
+		for (const st of start) res += st.source;
+		if (key) res += stringifyToken(key);
+		if (sep) for (const st of sep) res += st.source;
+		if (value) res += stringifyToken(value);
+		return res;
+	}
+	exports.stringify = stringify;
+}));
+// node_modules/yaml/dist/parse/cst-visit.js
+var require_cst_visit = __commonJSMin(((exports) => {
+	const BREAK = Symbol("break visit");
+	const SKIP = Symbol("skip children");
+	const REMOVE = Symbol("remove item");
+	function visit(cst, visitor) {
+		if ("type" in cst && cst.type === "document") cst = {
+			start: cst.start,
+			value: cst.value
+		};
+		_visit(Object.freeze([]), cst, visitor);
+	}
+	visit.BREAK = BREAK;
+	visit.SKIP = SKIP;
+	visit.REMOVE = REMOVE;
+	visit.itemAtPath = (cst, path) => {
+		let item = cst;
+		for (const [field, index] of path) {
+			const tok = item?.[field];
+			if (tok && "items" in tok) item = tok.items[index];
+			else return void 0;
+		}
+		return item;
+	};
+	visit.parentCollection = (cst, path) => {
+		const parent = visit.itemAtPath(cst, path.slice(0, -1));
+		const field = path[path.length - 1][0];
+		const coll = parent?.[field];
+		if (coll && "items" in coll) return coll;
+		throw new Error("Parent collection not found");
+	};
+	function _visit(path, item, visitor) {
+		let ctrl = visitor(item, path);
+		if (typeof ctrl === "symbol") return ctrl;
+		for (const field of ["key", "value"]) {
+			const token = item[field];
+			if (token && "items" in token) {
+				for (let i = 0; i < token.items.length; ++i) {
+					const ci = _visit(Object.freeze(path.concat([[field, i]])), token.items[i], visitor);
+					if (typeof ci === "number") i = ci - 1;
+					else if (ci === BREAK) return BREAK;
+					else if (ci === REMOVE) {
+						token.items.splice(i, 1);
+						i -= 1;
+					}
+				}
+				if (typeof ctrl === "function" && field === "key") ctrl = ctrl(item, path);
+			}
+		}
+		return typeof ctrl === "function" ? ctrl(item, path) : ctrl;
+	}
+	exports.visit = visit;
+}));
+// node_modules/yaml/dist/parse/cst.js
+var require_cst = __commonJSMin(((exports) => {
+	var cstScalar = require_cst_scalar();
+	var cstStringify = require_cst_stringify();
+	var cstVisit = require_cst_visit();
+	const BOM = "﻿";
+	const DOCUMENT = "";
+	const FLOW_END = "";
+	const SCALAR = "";
+	const isCollection = (token) => !!token && "items" in token;
+	const isScalar = (token) => !!token && (token.type === "scalar" || token.type === "single-quoted-scalar" || token.type === "double-quoted-scalar" || token.type === "block-scalar");
+	function prettyToken(token) {
+		switch (token) {
+			case BOM: return "<BOM>";
+			case DOCUMENT: return "<DOC>";
+			case FLOW_END: return "<FLOW_END>";
+			case SCALAR: return "<SCALAR>";
+			default: return JSON.stringify(token);
+		}
+	}
+	function tokenType(source) {
+		switch (source) {
+			case BOM: return "byte-order-mark";
+			case DOCUMENT: return "doc-mode";
+			case FLOW_END: return "flow-error-end";
+			case SCALAR: return "scalar";
+			case "---": return "doc-start";
+			case "...": return "doc-end";
+			case "":
+			case "\n":
+			case "\r\n": return "newline";
+			case "-": return "seq-item-ind";
+			case "?": return "explicit-key-ind";
+			case ":": return "map-value-ind";
+			case "{": return "flow-map-start";
+			case "}": return "flow-map-end";
+			case "[": return "flow-seq-start";
+			case "]": return "flow-seq-end";
+			case ",": return "comma";
+		}
+		switch (source[0]) {
+			case " ":
+			case "	": return "space";
+			case "#": return "comment";
+			case "%": return "directive-line";
+			case "*": return "alias";
+			case "&": return "anchor";
+			case "!": return "tag";
+			case "'": return "single-quoted-scalar";
+			case "\"": return "double-quoted-scalar";
+			case "|":
+			case ">": return "block-scalar-header";
+		}
+		return null;
+	}
+	exports.createScalarToken = cstScalar.createScalarToken;
+	exports.resolveAsScalar = cstScalar.resolveAsScalar;
+	exports.setScalarValue = cstScalar.setScalarValue;
+	exports.stringify = cstStringify.stringify;
+	exports.visit = cstVisit.visit;
+	exports.BOM = BOM;
+	exports.DOCUMENT = DOCUMENT;
+	exports.FLOW_END = FLOW_END;
+	exports.SCALAR = SCALAR;
+	exports.isCollection = isCollection;
+	exports.isScalar = isScalar;
+	exports.prettyToken = prettyToken;
+	exports.tokenType = tokenType;
+}));
+// node_modules/yaml/dist/parse/lexer.js
+var require_lexer = __commonJSMin(((exports) => {
+	var cst = require_cst();
+	function isEmpty(ch) {
+		switch (ch) {
+			case void 0:
+			case " ":
+			case "\n":
+			case "\r":
+			case "	": return true;
+			default: return false;
+		}
+	}
+	const hexDigits = new Set("0123456789ABCDEFabcdef");
+	const tagChars = new Set("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-#;/?:@&=+$_.!~*'()");
+	const flowIndicatorChars = new Set(",[]{}");
+	const invalidAnchorChars = new Set(" ,[]{}\n\r	");
+	const isNotAnchorChar = (ch) => !ch || invalidAnchorChars.has(ch);
+	var Lexer = class {
+		constructor() {
+			this.atEnd = false;
+			this.blockScalarIndent = -1;
+			this.blockScalarKeep = false;
+			this.buffer = "";
+			this.flowKey = false;
+			this.flowLevel = 0;
+			this.indentNext = 0;
+			this.indentValue = 0;
+			this.lineEndPos = null;
+			this.next = null;
+			this.pos = 0;
+		}
+		*lex(source, incomplete = false) {
+			if (source) {
+				if (typeof source !== "string") throw TypeError("source is not a string");
+				this.buffer = this.buffer ? this.buffer + source : source;
+				this.lineEndPos = null;
+			}
+			this.atEnd = !incomplete;
+			let next = this.next ?? "stream";
+			while (next && (incomplete || this.hasChars(1))) next = yield* this.parseNext(next);
+		}
+		atLineEnd() {
+			let i = this.pos;
+			let ch = this.buffer[i];
+			while (ch === " " || ch === "	") ch = this.buffer[++i];
+			if (!ch || ch === "#" || ch === "\n") return true;
+			if (ch === "\r") return this.buffer[i + 1] === "\n";
+			return false;
+		}
+		charAt(n) {
+			return this.buffer[this.pos + n];
+		}
+		continueScalar(offset) {
+			let ch = this.buffer[offset];
+			if (this.indentNext > 0) {
+				let indent = 0;
+				while (ch === " ") ch = this.buffer[++indent + offset];
+				if (ch === "\r") {
+					const next = this.buffer[indent + offset + 1];
+					if (next === "\n" || !next && !this.atEnd) return offset + indent + 1;
+				}
+				return ch === "\n" || indent >= this.indentNext || !ch && !this.atEnd ? offset + indent : -1;
+			}
+			if (ch === "-" || ch === ".") {
+				const dt = this.buffer.substr(offset, 3);
+				if ((dt === "---" || dt === "...") && isEmpty(this.buffer[offset + 3])) return -1;
+			}
+			return offset;
+		}
+		getLine() {
+			let end = this.lineEndPos;
+			if (typeof end !== "number" || end !== -1 && end < this.pos) {
+				end = this.buffer.indexOf("\n", this.pos);
+				this.lineEndPos = end;
+			}
+			if (end === -1) return this.atEnd ? this.buffer.substring(this.pos) : null;
+			if (this.buffer[end - 1] === "\r") end -= 1;
+			return this.buffer.substring(this.pos, end);
+		}
+		hasChars(n) {
+			return this.pos + n <= this.buffer.length;
+		}
+		setNext(state) {
+			this.buffer = this.buffer.substring(this.pos);
+			this.pos = 0;
+			this.lineEndPos = null;
+			this.next = state;
+			return null;
+		}
+		peek(n) {
+			return this.buffer.substr(this.pos, n);
+		}
+		*parseNext(next) {
+			switch (next) {
+				case "stream": return yield* this.parseStream();
+				case "line-start": return yield* this.parseLineStart();
+				case "block-start": return yield* this.parseBlockStart();
+				case "doc": return yield* this.parseDocument();
+				case "flow": return yield* this.parseFlowCollection();
+				case "quoted-scalar": return yield* this.parseQuotedScalar();
+				case "block-scalar": return yield* this.parseBlockScalar();
+				case "plain-scalar": return yield* this.parsePlainScalar();
+			}
+		}
+		*parseStream() {
+			let line = this.getLine();
+			if (line === null) return this.setNext("stream");
+			if (line[0] === cst.BOM) {
+				yield* this.pushCount(1);
+				line = line.substring(1);
+			}
+			if (line[0] === "%") {
+				let dirEnd = line.length;
+				let cs = line.indexOf("#");
+				while (cs !== -1) {
+					const ch = line[cs - 1];
+					if (ch === " " || ch === "	") {
+						dirEnd = cs - 1;
+						break;
+					} else cs = line.indexOf("#", cs + 1);
+				}
+				while (true) {
+					const ch = line[dirEnd - 1];
+					if (ch === " " || ch === "	") dirEnd -= 1;
+					else break;
+				}
+				const n = (yield* this.pushCount(dirEnd)) + (yield* this.pushSpaces(true));
+				yield* this.pushCount(line.length - n);
+				this.pushNewline();
+				return "stream";
+			}
+			if (this.atLineEnd()) {
+				const sp = yield* this.pushSpaces(true);
+				yield* this.pushCount(line.length - sp);
+				yield* this.pushNewline();
+				return "stream";
+			}
+			yield cst.DOCUMENT;
+			return yield* this.parseLineStart();
+		}
+		*parseLineStart() {
+			const ch = this.charAt(0);
+			if (!ch && !this.atEnd) return this.setNext("line-start");
+			if (ch === "-" || ch === ".") {
+				if (!this.atEnd && !this.hasChars(4)) return this.setNext("line-start");
+				const s = this.peek(3);
+				if ((s === "---" || s === "...") && isEmpty(this.charAt(3))) {
+					yield* this.pushCount(3);
+					this.indentValue = 0;
+					this.indentNext = 0;
+					return s === "---" ? "doc" : "stream";
+				}
+			}
+			this.indentValue = yield* this.pushSpaces(false);
+			if (this.indentNext > this.indentValue && !isEmpty(this.charAt(1))) this.indentNext = this.indentValue;
+			return yield* this.parseBlockStart();
+		}
+		*parseBlockStart() {
+			const [ch0, ch1] = this.peek(2);
+			if (!ch1 && !this.atEnd) return this.setNext("block-start");
+			if ((ch0 === "-" || ch0 === "?" || ch0 === ":") && isEmpty(ch1)) {
+				const n = (yield* this.pushCount(1)) + (yield* this.pushSpaces(true));
+				this.indentNext = this.indentValue + 1;
+				this.indentValue += n;
+				return "block-start";
+			}
+			return "doc";
+		}
+		*parseDocument() {
+			yield* this.pushSpaces(true);
+			const line = this.getLine();
+			if (line === null) return this.setNext("doc");
+			let n = yield* this.pushIndicators();
+			switch (line[n]) {
+				case "#": yield* this.pushCount(line.length - n);
+				case void 0:
+					yield* this.pushNewline();
+					return yield* this.parseLineStart();
+				case "{":
+				case "[":
+					yield* this.pushCount(1);
+					this.flowKey = false;
+					this.flowLevel = 1;
+					return "flow";
+				case "}":
+				case "]":
+					yield* this.pushCount(1);
+					return "doc";
+				case "*":
+					yield* this.pushUntil(isNotAnchorChar);
+					return "doc";
+				case "\"":
+				case "'": return yield* this.parseQuotedScalar();
+				case "|":
+				case ">":
+					n += yield* this.parseBlockScalarHeader();
+					n += yield* this.pushSpaces(true);
+					yield* this.pushCount(line.length - n);
+					yield* this.pushNewline();
+					return yield* this.parseBlockScalar();
+				default: return yield* this.parsePlainScalar();
+			}
+		}
+		*parseFlowCollection() {
+			let nl, sp;
+			let indent = -1;
+			do {
+				nl = yield* this.pushNewline();
+				if (nl > 0) {
+					sp = yield* this.pushSpaces(false);
+					this.indentValue = indent = sp;
+				} else sp = 0;
+				sp += yield* this.pushSpaces(true);
+			} while (nl + sp > 0);
+			const line = this.getLine();
+			if (line === null) return this.setNext("flow");
+			if (indent !== -1 && indent < this.indentNext && line[0] !== "#" || indent === 0 && (line.startsWith("---") || line.startsWith("...")) && isEmpty(line[3])) {
+				if (!(indent === this.indentNext - 1 && this.flowLevel === 1 && (line[0] === "]" || line[0] === "}"))) {
+					this.flowLevel = 0;
+					yield cst.FLOW_END;
+					return yield* this.parseLineStart();
+				}
+			}
+			let n = 0;
+			while (line[n] === ",") {
+				n += yield* this.pushCount(1);
+				n += yield* this.pushSpaces(true);
+				this.flowKey = false;
+			}
+			n += yield* this.pushIndicators();
+			switch (line[n]) {
+				case void 0: return "flow";
+				case "#":
+					yield* this.pushCount(line.length - n);
+					return "flow";
+				case "{":
+				case "[":
+					yield* this.pushCount(1);
+					this.flowKey = false;
+					this.flowLevel += 1;
+					return "flow";
+				case "}":
+				case "]":
+					yield* this.pushCount(1);
+					this.flowKey = true;
+					this.flowLevel -= 1;
+					return this.flowLevel ? "flow" : "doc";
+				case "*":
+					yield* this.pushUntil(isNotAnchorChar);
+					return "flow";
+				case "\"":
+				case "'":
+					this.flowKey = true;
+					return yield* this.parseQuotedScalar();
+				case ":": {
+					const next = this.charAt(1);
+					if (this.flowKey || isEmpty(next) || next === ",") {
+						this.flowKey = false;
+						yield* this.pushCount(1);
+						yield* this.pushSpaces(true);
+						return "flow";
+					}
+				}
+				default:
+					this.flowKey = false;
+					return yield* this.parsePlainScalar();
+			}
+		}
+		*parseQuotedScalar() {
+			const quote = this.charAt(0);
+			let end = this.buffer.indexOf(quote, this.pos + 1);
+			if (quote === "'") while (end !== -1 && this.buffer[end + 1] === "'") end = this.buffer.indexOf("'", end + 2);
+			else while (end !== -1) {
+				let n = 0;
+				while (this.buffer[end - 1 - n] === "\\") n += 1;
+				if (n % 2 === 0) break;
+				end = this.buffer.indexOf("\"", end + 1);
+			}
+			const qb = this.buffer.substring(0, end);
+			let nl = qb.indexOf("\n", this.pos);
+			if (nl !== -1) {
+				while (nl !== -1) {
+					const cs = this.continueScalar(nl + 1);
+					if (cs === -1) break;
+					nl = qb.indexOf("\n", cs);
+				}
+				if (nl !== -1) end = nl - (qb[nl - 1] === "\r" ? 2 : 1);
+			}
+			if (end === -1) {
+				if (!this.atEnd) return this.setNext("quoted-scalar");
+				end = this.buffer.length;
+			}
+			yield* this.pushToIndex(end + 1, false);
+			return this.flowLevel ? "flow" : "doc";
+		}
+		*parseBlockScalarHeader() {
+			this.blockScalarIndent = -1;
+			this.blockScalarKeep = false;
+			let i = this.pos;
+			while (true) {
+				const ch = this.buffer[++i];
+				if (ch === "+") this.blockScalarKeep = true;
+				else if (ch > "0" && ch <= "9") this.blockScalarIndent = Number(ch) - 1;
+				else if (ch !== "-") break;
+			}
+			return yield* this.pushUntil((ch) => isEmpty(ch) || ch === "#");
+		}
+		*parseBlockScalar() {
+			let nl = this.pos - 1;
+			let indent = 0;
+			let ch;
+			loop: for (let i = this.pos; ch = this.buffer[i]; ++i) switch (ch) {
+				case " ":
+					indent += 1;
+					break;
+				case "\n":
+					nl = i;
+					indent = 0;
+					break;
+				case "\r": {
+					const next = this.buffer[i + 1];
+					if (!next && !this.atEnd) return this.setNext("block-scalar");
+					if (next === "\n") break;
+				}
+				default: break loop;
+			}
+			if (!ch && !this.atEnd) return this.setNext("block-scalar");
+			if (indent >= this.indentNext) {
+				if (this.blockScalarIndent === -1) this.indentNext = indent;
+				else this.indentNext = this.blockScalarIndent + (this.indentNext === 0 ? 1 : this.indentNext);
+				do {
+					const cs = this.continueScalar(nl + 1);
+					if (cs === -1) break;
+					nl = this.buffer.indexOf("\n", cs);
+				} while (nl !== -1);
+				if (nl === -1) {
+					if (!this.atEnd) return this.setNext("block-scalar");
+					nl = this.buffer.length;
+				}
+			}
+			let i = nl + 1;
+			ch = this.buffer[i];
+			while (ch === " ") ch = this.buffer[++i];
+			if (ch === "	") {
+				while (ch === "	" || ch === " " || ch === "\r" || ch === "\n") ch = this.buffer[++i];
+				nl = i - 1;
+			} else if (!this.blockScalarKeep) do {
+				let i = nl - 1;
+				let ch = this.buffer[i];
+				if (ch === "\r") ch = this.buffer[--i];
+				const lastChar = i;
+				while (ch === " ") ch = this.buffer[--i];
+				if (ch === "\n" && i >= this.pos && i + 1 + indent > lastChar) nl = i;
+				else break;
+			} while (true);
+			yield cst.SCALAR;
+			yield* this.pushToIndex(nl + 1, true);
+			return yield* this.parseLineStart();
+		}
+		*parsePlainScalar() {
+			const inFlow = this.flowLevel > 0;
+			let end = this.pos - 1;
+			let i = this.pos - 1;
+			let ch;
+			while (ch = this.buffer[++i]) if (ch === ":") {
+				const next = this.buffer[i + 1];
+				if (isEmpty(next) || inFlow && flowIndicatorChars.has(next)) break;
+				end = i;
+			} else if (isEmpty(ch)) {
+				let next = this.buffer[i + 1];
+				if (ch === "\r") {
+					if (next === "\n") {
+						i += 1;
+						ch = "\n";
+						next = this.buffer[i + 1];
+					} else end = i;
+				}
+				if (next === "#" || inFlow && flowIndicatorChars.has(next)) break;
+				if (ch === "\n") {
+					const cs = this.continueScalar(i + 1);
+					if (cs === -1) break;
+					i = Math.max(i, cs - 2);
+				}
+			} else {
+				if (inFlow && flowIndicatorChars.has(ch)) break;
+				end = i;
+			}
+			if (!ch && !this.atEnd) return this.setNext("plain-scalar");
+			yield cst.SCALAR;
+			yield* this.pushToIndex(end + 1, true);
+			return inFlow ? "flow" : "doc";
+		}
+		*pushCount(n) {
+			if (n > 0) {
+				yield this.buffer.substr(this.pos, n);
+				this.pos += n;
+				return n;
+			}
+			return 0;
+		}
+		*pushToIndex(i, allowEmpty) {
+			const s = this.buffer.slice(this.pos, i);
+			if (s) {
+				yield s;
+				this.pos += s.length;
+				return s.length;
+			} else if (allowEmpty) yield "";
+			return 0;
+		}
+		*pushIndicators() {
+			let n = 0;
+			loop: while (true) {
+				switch (this.charAt(0)) {
+					case "!":
+						n += yield* this.pushTag();
+						n += yield* this.pushSpaces(true);
+						continue loop;
+					case "&":
+						n += yield* this.pushUntil(isNotAnchorChar);
+						n += yield* this.pushSpaces(true);
+						continue loop;
+					case "-":
+					case "?":
+					case ":": {
+						const inFlow = this.flowLevel > 0;
+						const ch1 = this.charAt(1);
+						if (isEmpty(ch1) || inFlow && flowIndicatorChars.has(ch1)) {
+							if (!inFlow) this.indentNext = this.indentValue + 1;
+							else if (this.flowKey) this.flowKey = false;
+							n += yield* this.pushCount(1);
+							n += yield* this.pushSpaces(true);
+							continue loop;
+						}
+					}
+				}
+				break loop;
+			}
+			return n;
+		}
+		*pushTag() {
+			if (this.charAt(1) === "<") {
+				let i = this.pos + 2;
+				let ch = this.buffer[i];
+				while (!isEmpty(ch) && ch !== ">") ch = this.buffer[++i];
+				return yield* this.pushToIndex(ch === ">" ? i + 1 : i, false);
+			} else {
+				let i = this.pos + 1;
+				let ch = this.buffer[i];
+				while (ch) if (tagChars.has(ch)) ch = this.buffer[++i];
+				else if (ch === "%" && hexDigits.has(this.buffer[i + 1]) && hexDigits.has(this.buffer[i + 2])) ch = this.buffer[i += 3];
+				else break;
+				return yield* this.pushToIndex(i, false);
+			}
+		}
+		*pushNewline() {
+			const ch = this.buffer[this.pos];
+			if (ch === "\n") return yield* this.pushCount(1);
+			else if (ch === "\r" && this.charAt(1) === "\n") return yield* this.pushCount(2);
+			else return 0;
+		}
+		*pushSpaces(allowTabs) {
+			let i = this.pos - 1;
+			let ch;
+			do
+				ch = this.buffer[++i];
+			while (ch === " " || allowTabs && ch === "	");
+			const n = i - this.pos;
+			if (n > 0) {
+				yield this.buffer.substr(this.pos, n);
+				this.pos = i;
+			}
+			return n;
+		}
+		*pushUntil(test) {
+			let i = this.pos;
+			let ch = this.buffer[i];
+			while (!test(ch)) ch = this.buffer[++i];
+			return yield* this.pushToIndex(i, false);
+		}
+	};
+	exports.Lexer = Lexer;
+}));
+// node_modules/yaml/dist/parse/line-counter.js
+var require_line_counter = __commonJSMin(((exports) => {
+	var LineCounter = class {
+		constructor() {
+			this.lineStarts = [];
+			this.addNewLine = (offset) => this.lineStarts.push(offset);
+			this.linePos = (offset) => {
+				let low = 0;
+				let high = this.lineStarts.length;
+				while (low < high) {
+					const mid = low + high >> 1;
+					if (this.lineStarts[mid] < offset) low = mid + 1;
+					else high = mid;
+				}
+				if (this.lineStarts[low] === offset) return {
+					line: low + 1,
+					col: 1
+				};
+				if (low === 0) return {
+					line: 0,
+					col: offset
+				};
+				const start = this.lineStarts[low - 1];
+				return {
+					line: low,
+					col: offset - start + 1
+				};
+			};
+		}
+	};
+	exports.LineCounter = LineCounter;
+}));
+// node_modules/yaml/dist/parse/parser.js
+var require_parser = __commonJSMin(((exports) => {
+	var node_process = __require("process");
+	var cst = require_cst();
+	var lexer = require_lexer();
+	function includesToken(list, type) {
+		for (let i = 0; i < list.length; ++i) if (list[i].type === type) return true;
+		return false;
+	}
+	function findNonEmptyIndex(list) {
+		for (let i = 0; i < list.length; ++i) switch (list[i].type) {
+			case "space":
+			case "comment":
+			case "newline": break;
+			default: return i;
+		}
+		return -1;
+	}
+	function isFlowToken(token) {
+		switch (token?.type) {
+			case "alias":
+			case "scalar":
+			case "single-quoted-scalar":
+			case "double-quoted-scalar":
+			case "flow-collection": return true;
+			default: return false;
+		}
+	}
+	function getPrevProps(parent) {
+		switch (parent.type) {
+			case "document": return parent.start;
+			case "block-map": {
+				const it = parent.items[parent.items.length - 1];
+				return it.sep ?? it.start;
+			}
+			case "block-seq": return parent.items[parent.items.length - 1].start;
+			default: return [];
+		}
+	}
+	function getFirstKeyStartProps(prev) {
+		if (prev.length === 0) return [];
+		let i = prev.length;
+		loop: while (--i >= 0) switch (prev[i].type) {
+			case "doc-start":
+			case "explicit-key-ind":
+			case "map-value-ind":
+			case "seq-item-ind":
+			case "newline": break loop;
+		}
+		while (prev[++i]?.type === "space");
+		return prev.splice(i, prev.length);
+	}
+	function arrayPushArray(target, source) {
+		if (source.length < 1e5) Array.prototype.push.apply(target, source);
+		else for (let i = 0; i < source.length; ++i) target.push(source[i]);
+	}
+	function fixFlowSeqItems(fc) {
+		if (fc.start.type === "flow-seq-start") {
+			for (const it of fc.items) if (it.sep && !it.value && !includesToken(it.start, "explicit-key-ind") && !includesToken(it.sep, "map-value-ind")) {
+				if (it.key) it.value = it.key;
+				delete it.key;
+				if (isFlowToken(it.value)) {
+					if (it.value.end) arrayPushArray(it.value.end, it.sep);
+					else it.value.end = it.sep;
+				} else arrayPushArray(it.start, it.sep);
+				delete it.sep;
+			}
+		}
+	}
+	var Parser = class {
+		constructor(onNewLine) {
+			this.atNewLine = true;
+			this.atScalar = false;
+			this.indent = 0;
+			this.offset = 0;
+			this.onKeyLine = false;
+			this.stack = [];
+			this.source = "";
+			this.type = "";
+			this.lexer = new lexer.Lexer();
+			this.onNewLine = onNewLine;
+		}
+		*parse(source, incomplete = false) {
+			if (this.onNewLine && this.offset === 0) this.onNewLine(0);
+			for (const lexeme of this.lexer.lex(source, incomplete)) yield* this.next(lexeme);
+			if (!incomplete) yield* this.end();
+		}
+		*next(source) {
+			this.source = source;
+			if (node_process.env.LOG_TOKENS) console.log("|", cst.prettyToken(source));
+			if (this.atScalar) {
+				this.atScalar = false;
+				yield* this.step();
+				this.offset += source.length;
+				return;
+			}
+			const type = cst.tokenType(source);
+			if (!type) {
+				const message = `Not a YAML token: ${source}`;
+				yield* this.pop({
+					type: "error",
+					offset: this.offset,
+					message,
+					source
+				});
+				this.offset += source.length;
+			} else if (type === "scalar") {
+				this.atNewLine = false;
+				this.atScalar = true;
+				this.type = "scalar";
+			} else {
+				this.type = type;
+				yield* this.step();
+				switch (type) {
+					case "newline":
+						this.atNewLine = true;
+						this.indent = 0;
+						if (this.onNewLine) this.onNewLine(this.offset + source.length);
+						break;
+					case "space":
+						if (this.atNewLine && source[0] === " ") this.indent += source.length;
+						break;
+					case "explicit-key-ind":
+					case "map-value-ind":
+					case "seq-item-ind":
+						if (this.atNewLine) this.indent += source.length;
+						break;
+					case "doc-mode":
+					case "flow-error-end": return;
+					default: this.atNewLine = false;
+				}
+				this.offset += source.length;
+			}
+		}
+		*end() {
+			while (this.stack.length > 0) yield* this.pop();
+		}
+		get sourceToken() {
+			return {
+				type: this.type,
+				offset: this.offset,
+				indent: this.indent,
+				source: this.source
+			};
+		}
+		*step() {
+			const top = this.peek(1);
+			if (this.type === "doc-end" && top?.type !== "doc-end") {
+				while (this.stack.length > 0) yield* this.pop();
+				this.stack.push({
+					type: "doc-end",
+					offset: this.offset,
+					source: this.source
+				});
+				return;
+			}
+			if (!top) return yield* this.stream();
+			switch (top.type) {
+				case "document": return yield* this.document(top);
+				case "alias":
+				case "scalar":
+				case "single-quoted-scalar":
+				case "double-quoted-scalar": return yield* this.scalar(top);
+				case "block-scalar": return yield* this.blockScalar(top);
+				case "block-map": return yield* this.blockMap(top);
+				case "block-seq": return yield* this.blockSequence(top);
+				case "flow-collection": return yield* this.flowCollection(top);
+				case "doc-end": return yield* this.documentEnd(top);
+			}
+			yield* this.pop();
+		}
+		peek(n) {
+			return this.stack[this.stack.length - n];
+		}
+		*pop(error) {
+			const token = error ?? this.stack.pop();
+			if (!token) yield {
+				type: "error",
+				offset: this.offset,
+				source: "",
+				message: "Tried to pop an empty stack"
+			};
+			else if (this.stack.length === 0) yield token;
+			else {
+				const top = this.peek(1);
+				if (token.type === "block-scalar") token.indent = "indent" in top ? top.indent : 0;
+				else if (token.type === "flow-collection" && top.type === "document") token.indent = 0;
+				if (token.type === "flow-collection") fixFlowSeqItems(token);
+				switch (top.type) {
+					case "document":
+						top.value = token;
+						break;
+					case "block-scalar":
+						top.props.push(token);
+						break;
+					case "block-map": {
+						const it = top.items[top.items.length - 1];
+						if (it.value) {
+							top.items.push({
+								start: [],
+								key: token,
+								sep: []
+							});
+							this.onKeyLine = true;
+							return;
+						} else if (it.sep) it.value = token;
+						else {
+							Object.assign(it, {
+								key: token,
+								sep: []
+							});
+							this.onKeyLine = !it.explicitKey;
+							return;
+						}
+						break;
+					}
+					case "block-seq": {
+						const it = top.items[top.items.length - 1];
+						if (it.value) top.items.push({
+							start: [],
+							value: token
+						});
+						else it.value = token;
+						break;
+					}
+					case "flow-collection": {
+						const it = top.items[top.items.length - 1];
+						if (!it || it.value) top.items.push({
+							start: [],
+							key: token,
+							sep: []
+						});
+						else if (it.sep) it.value = token;
+						else Object.assign(it, {
+							key: token,
+							sep: []
+						});
+						return;
+					}
+					default:
+						yield* this.pop();
+						yield* this.pop(token);
+				}
+				if ((top.type === "document" || top.type === "block-map" || top.type === "block-seq") && (token.type === "block-map" || token.type === "block-seq")) {
+					const last = token.items[token.items.length - 1];
+					if (last && !last.sep && !last.value && last.start.length > 0 && findNonEmptyIndex(last.start) === -1 && (token.indent === 0 || last.start.every((st) => st.type !== "comment" || st.indent < token.indent))) {
+						if (top.type === "document") top.end = last.start;
+						else top.items.push({ start: last.start });
+						token.items.splice(-1, 1);
+					}
+				}
+			}
+		}
+		*stream() {
+			switch (this.type) {
+				case "directive-line":
+					yield {
+						type: "directive",
+						offset: this.offset,
+						source: this.source
+					};
+					return;
+				case "byte-order-mark":
+				case "space":
+				case "comment":
+				case "newline":
+					yield this.sourceToken;
+					return;
+				case "doc-mode":
+				case "doc-start": {
+					const doc = {
+						type: "document",
+						offset: this.offset,
+						start: []
+					};
+					if (this.type === "doc-start") doc.start.push(this.sourceToken);
+					this.stack.push(doc);
+					return;
+				}
+			}
+			yield {
+				type: "error",
+				offset: this.offset,
+				message: `Unexpected ${this.type} token in YAML stream`,
+				source: this.source
+			};
+		}
+		*document(doc) {
+			if (doc.value) return yield* this.lineEnd(doc);
+			switch (this.type) {
+				case "doc-start":
+					if (findNonEmptyIndex(doc.start) !== -1) {
+						yield* this.pop();
+						yield* this.step();
+					} else doc.start.push(this.sourceToken);
+					return;
+				case "anchor":
+				case "tag":
+				case "space":
+				case "comment":
+				case "newline":
+					doc.start.push(this.sourceToken);
+					return;
+			}
+			const bv = this.startBlockValue(doc);
+			if (bv) this.stack.push(bv);
+			else yield {
+				type: "error",
+				offset: this.offset,
+				message: `Unexpected ${this.type} token in YAML document`,
+				source: this.source
+			};
+		}
+		*scalar(scalar) {
+			if (this.type === "map-value-ind") {
+				const start = getFirstKeyStartProps(getPrevProps(this.peek(2)));
+				let sep;
+				if (scalar.end) {
+					sep = scalar.end;
+					sep.push(this.sourceToken);
+					delete scalar.end;
+				} else sep = [this.sourceToken];
+				const map = {
+					type: "block-map",
+					offset: scalar.offset,
+					indent: scalar.indent,
+					items: [{
+						start,
+						key: scalar,
+						sep
+					}]
+				};
+				this.onKeyLine = true;
+				this.stack[this.stack.length - 1] = map;
+			} else yield* this.lineEnd(scalar);
+		}
+		*blockScalar(scalar) {
+			switch (this.type) {
+				case "space":
+				case "comment":
+				case "newline":
+					scalar.props.push(this.sourceToken);
+					return;
+				case "scalar":
+					scalar.source = this.source;
+					this.atNewLine = true;
+					this.indent = 0;
+					if (this.onNewLine) {
+						let nl = this.source.indexOf("\n") + 1;
+						while (nl !== 0) {
+							this.onNewLine(this.offset + nl);
+							nl = this.source.indexOf("\n", nl) + 1;
+						}
+					}
+					yield* this.pop();
+					break;
+				default:
+					yield* this.pop();
+					yield* this.step();
+			}
+		}
+		*blockMap(map) {
+			const it = map.items[map.items.length - 1];
+			switch (this.type) {
+				case "newline":
+					this.onKeyLine = false;
+					if (it.value) {
+						const end = "end" in it.value ? it.value.end : void 0;
+						if ((Array.isArray(end) ? end[end.length - 1] : void 0)?.type === "comment") end?.push(this.sourceToken);
+						else map.items.push({ start: [this.sourceToken] });
+					} else if (it.sep) it.sep.push(this.sourceToken);
+					else it.start.push(this.sourceToken);
+					return;
+				case "space":
+				case "comment":
+					if (it.value) map.items.push({ start: [this.sourceToken] });
+					else if (it.sep) it.sep.push(this.sourceToken);
+					else {
+						if (this.atIndentedComment(it.start, map.indent)) {
+							const end = map.items[map.items.length - 2]?.value?.end;
+							if (Array.isArray(end)) {
+								arrayPushArray(end, it.start);
+								end.push(this.sourceToken);
+								map.items.pop();
+								return;
+							}
+						}
+						it.start.push(this.sourceToken);
+					}
+					return;
+			}
+			if (this.indent >= map.indent) {
+				const atMapIndent = !this.onKeyLine && this.indent === map.indent;
+				const atNextItem = atMapIndent && (it.sep || it.explicitKey) && this.type !== "seq-item-ind";
+				let start = [];
+				if (atNextItem && it.sep && !it.value) {
+					const nl = [];
+					for (let i = 0; i < it.sep.length; ++i) {
+						const st = it.sep[i];
+						switch (st.type) {
+							case "newline":
+								nl.push(i);
+								break;
+							case "space": break;
+							case "comment":
+								if (st.indent > map.indent) nl.length = 0;
+								break;
+							default: nl.length = 0;
+						}
+					}
+					if (nl.length >= 2) start = it.sep.splice(nl[1]);
+				}
+				switch (this.type) {
+					case "anchor":
+					case "tag":
+						if (atNextItem || it.value) {
+							start.push(this.sourceToken);
+							map.items.push({ start });
+							this.onKeyLine = true;
+						} else if (it.sep) it.sep.push(this.sourceToken);
+						else it.start.push(this.sourceToken);
+						return;
+					case "explicit-key-ind":
+						if (!it.sep && !it.explicitKey) {
+							it.start.push(this.sourceToken);
+							it.explicitKey = true;
+						} else if (atNextItem || it.value) {
+							start.push(this.sourceToken);
+							map.items.push({
+								start,
+								explicitKey: true
+							});
+						} else this.stack.push({
+							type: "block-map",
+							offset: this.offset,
+							indent: this.indent,
+							items: [{
+								start: [this.sourceToken],
+								explicitKey: true
+							}]
+						});
+						this.onKeyLine = true;
+						return;
+					case "map-value-ind":
+						if (it.explicitKey) {
+							if (!it.sep) {
+								if (includesToken(it.start, "newline")) Object.assign(it, {
+									key: null,
+									sep: [this.sourceToken]
+								});
+								else {
+									const start = getFirstKeyStartProps(it.start);
+									this.stack.push({
+										type: "block-map",
+										offset: this.offset,
+										indent: this.indent,
+										items: [{
+											start,
+											key: null,
+											sep: [this.sourceToken]
+										}]
+									});
+								}
+							} else if (it.value) map.items.push({
+								start: [],
+								key: null,
+								sep: [this.sourceToken]
+							});
+							else if (includesToken(it.sep, "map-value-ind")) this.stack.push({
+								type: "block-map",
+								offset: this.offset,
+								indent: this.indent,
+								items: [{
+									start,
+									key: null,
+									sep: [this.sourceToken]
+								}]
+							});
+							else if (isFlowToken(it.key) && !includesToken(it.sep, "newline")) {
+								const start = getFirstKeyStartProps(it.start);
+								const key = it.key;
+								const sep = it.sep;
+								sep.push(this.sourceToken);
+								delete it.key;
+								delete it.sep;
+								this.stack.push({
+									type: "block-map",
+									offset: this.offset,
+									indent: this.indent,
+									items: [{
+										start,
+										key,
+										sep
+									}]
+								});
+							} else if (start.length > 0) it.sep = it.sep.concat(start, this.sourceToken);
+							else it.sep.push(this.sourceToken);
+						} else if (!it.sep) Object.assign(it, {
+							key: null,
+							sep: [this.sourceToken]
+						});
+						else if (it.value || atNextItem) map.items.push({
+							start,
+							key: null,
+							sep: [this.sourceToken]
+						});
+						else if (includesToken(it.sep, "map-value-ind")) this.stack.push({
+							type: "block-map",
+							offset: this.offset,
+							indent: this.indent,
+							items: [{
+								start: [],
+								key: null,
+								sep: [this.sourceToken]
+							}]
+						});
+						else it.sep.push(this.sourceToken);
+						this.onKeyLine = true;
+						return;
+					case "alias":
+					case "scalar":
+					case "single-quoted-scalar":
+					case "double-quoted-scalar": {
+						const fs = this.flowScalar(this.type);
+						if (atNextItem || it.value) {
+							map.items.push({
+								start,
+								key: fs,
+								sep: []
+							});
+							this.onKeyLine = true;
+						} else if (it.sep) this.stack.push(fs);
+						else {
+							Object.assign(it, {
+								key: fs,
+								sep: []
+							});
+							this.onKeyLine = true;
+						}
+						return;
+					}
+					default: {
+						const bv = this.startBlockValue(map);
+						if (bv) {
+							if (bv.type === "block-seq") {
+								if (!it.explicitKey && it.sep && !includesToken(it.sep, "newline")) {
+									yield* this.pop({
+										type: "error",
+										offset: this.offset,
+										message: "Unexpected block-seq-ind on same line with key",
+										source: this.source
+									});
+									return;
+								}
+							} else if (atMapIndent) map.items.push({ start });
+							this.stack.push(bv);
+							return;
+						}
+					}
+				}
+			}
+			yield* this.pop();
+			yield* this.step();
+		}
+		*blockSequence(seq) {
+			const it = seq.items[seq.items.length - 1];
+			switch (this.type) {
+				case "newline":
+					if (it.value) {
+						const end = "end" in it.value ? it.value.end : void 0;
+						if ((Array.isArray(end) ? end[end.length - 1] : void 0)?.type === "comment") end?.push(this.sourceToken);
+						else seq.items.push({ start: [this.sourceToken] });
+					} else it.start.push(this.sourceToken);
+					return;
+				case "space":
+				case "comment":
+					if (it.value) seq.items.push({ start: [this.sourceToken] });
+					else {
+						if (this.atIndentedComment(it.start, seq.indent)) {
+							const end = seq.items[seq.items.length - 2]?.value?.end;
+							if (Array.isArray(end)) {
+								arrayPushArray(end, it.start);
+								end.push(this.sourceToken);
+								seq.items.pop();
+								return;
+							}
+						}
+						it.start.push(this.sourceToken);
+					}
+					return;
+				case "anchor":
+				case "tag":
+					if (it.value || this.indent <= seq.indent) break;
+					it.start.push(this.sourceToken);
+					return;
+				case "seq-item-ind":
+					if (this.indent !== seq.indent) break;
+					if (it.value || includesToken(it.start, "seq-item-ind")) seq.items.push({ start: [this.sourceToken] });
+					else it.start.push(this.sourceToken);
+					return;
+			}
+			if (this.indent > seq.indent) {
+				const bv = this.startBlockValue(seq);
+				if (bv) {
+					this.stack.push(bv);
+					return;
+				}
+			}
+			yield* this.pop();
+			yield* this.step();
+		}
+		*flowCollection(fc) {
+			const it = fc.items[fc.items.length - 1];
+			if (this.type === "flow-error-end") {
+				let top;
+				do {
+					yield* this.pop();
+					top = this.peek(1);
+				} while (top?.type === "flow-collection");
+			} else if (fc.end.length === 0) {
+				switch (this.type) {
+					case "comma":
+					case "explicit-key-ind":
+						if (!it || it.sep) fc.items.push({ start: [this.sourceToken] });
+						else it.start.push(this.sourceToken);
+						return;
+					case "map-value-ind":
+						if (!it || it.value) fc.items.push({
+							start: [],
+							key: null,
+							sep: [this.sourceToken]
+						});
+						else if (it.sep) it.sep.push(this.sourceToken);
+						else Object.assign(it, {
+							key: null,
+							sep: [this.sourceToken]
+						});
+						return;
+					case "space":
+					case "comment":
+					case "newline":
+					case "anchor":
+					case "tag":
+						if (!it || it.value) fc.items.push({ start: [this.sourceToken] });
+						else if (it.sep) it.sep.push(this.sourceToken);
+						else it.start.push(this.sourceToken);
+						return;
+					case "alias":
+					case "scalar":
+					case "single-quoted-scalar":
+					case "double-quoted-scalar": {
+						const fs = this.flowScalar(this.type);
+						if (!it || it.value) fc.items.push({
+							start: [],
+							key: fs,
+							sep: []
+						});
+						else if (it.sep) this.stack.push(fs);
+						else Object.assign(it, {
+							key: fs,
+							sep: []
+						});
+						return;
+					}
+					case "flow-map-end":
+					case "flow-seq-end":
+						fc.end.push(this.sourceToken);
+						return;
+				}
+				const bv = this.startBlockValue(fc);
+				if (bv) this.stack.push(bv);
+				else {
+					yield* this.pop();
+					yield* this.step();
+				}
+			} else {
+				const parent = this.peek(2);
+				if (parent.type === "block-map" && (this.type === "map-value-ind" && parent.indent === fc.indent || this.type === "newline" && !parent.items[parent.items.length - 1].sep)) {
+					yield* this.pop();
+					yield* this.step();
+				} else if (this.type === "map-value-ind" && parent.type !== "flow-collection") {
+					const start = getFirstKeyStartProps(getPrevProps(parent));
+					fixFlowSeqItems(fc);
+					const sep = fc.end.splice(1, fc.end.length);
+					sep.push(this.sourceToken);
+					const map = {
+						type: "block-map",
+						offset: fc.offset,
+						indent: fc.indent,
+						items: [{
+							start,
+							key: fc,
+							sep
+						}]
+					};
+					this.onKeyLine = true;
+					this.stack[this.stack.length - 1] = map;
+				} else yield* this.lineEnd(fc);
+			}
+		}
+		flowScalar(type) {
+			if (this.onNewLine) {
+				let nl = this.source.indexOf("\n") + 1;
+				while (nl !== 0) {
+					this.onNewLine(this.offset + nl);
+					nl = this.source.indexOf("\n", nl) + 1;
+				}
+			}
+			return {
+				type,
+				offset: this.offset,
+				indent: this.indent,
+				source: this.source
+			};
+		}
+		startBlockValue(parent) {
+			switch (this.type) {
+				case "alias":
+				case "scalar":
+				case "single-quoted-scalar":
+				case "double-quoted-scalar": return this.flowScalar(this.type);
+				case "block-scalar-header": return {
+					type: "block-scalar",
+					offset: this.offset,
+					indent: this.indent,
+					props: [this.sourceToken],
+					source: ""
+				};
+				case "flow-map-start":
+				case "flow-seq-start": return {
+					type: "flow-collection",
+					offset: this.offset,
+					indent: this.indent,
+					start: this.sourceToken,
+					items: [],
+					end: []
+				};
+				case "seq-item-ind": return {
+					type: "block-seq",
+					offset: this.offset,
+					indent: this.indent,
+					items: [{ start: [this.sourceToken] }]
+				};
+				case "explicit-key-ind": {
+					this.onKeyLine = true;
+					const start = getFirstKeyStartProps(getPrevProps(parent));
+					start.push(this.sourceToken);
+					return {
+						type: "block-map",
+						offset: this.offset,
+						indent: this.indent,
+						items: [{
+							start,
+							explicitKey: true
+						}]
+					};
+				}
+				case "map-value-ind": {
+					this.onKeyLine = true;
+					const start = getFirstKeyStartProps(getPrevProps(parent));
+					return {
+						type: "block-map",
+						offset: this.offset,
+						indent: this.indent,
+						items: [{
+							start,
+							key: null,
+							sep: [this.sourceToken]
+						}]
+					};
+				}
+			}
+			return null;
+		}
+		atIndentedComment(start, indent) {
+			if (this.type !== "comment") return false;
+			if (this.indent <= indent) return false;
+			return start.every((st) => st.type === "newline" || st.type === "space");
+		}
+		*documentEnd(docEnd) {
+			if (this.type !== "doc-mode") {
+				if (docEnd.end) docEnd.end.push(this.sourceToken);
+				else docEnd.end = [this.sourceToken];
+				if (this.type === "newline") yield* this.pop();
+			}
+		}
+		*lineEnd(token) {
+			switch (this.type) {
+				case "comma":
+				case "doc-start":
+				case "doc-end":
+				case "flow-seq-end":
+				case "flow-map-end":
+				case "map-value-ind":
+					yield* this.pop();
+					yield* this.step();
+					break;
+				case "newline": this.onKeyLine = false;
+				default:
+					if (token.end) token.end.push(this.sourceToken);
+					else token.end = [this.sourceToken];
+					if (this.type === "newline") yield* this.pop();
+			}
+		}
+	};
+	exports.Parser = Parser;
+}));
+// node_modules/yaml/dist/public-api.js
+var require_public_api = __commonJSMin(((exports) => {
+	var composer = require_composer();
+	var Document = require_Document();
+	var errors = require_errors();
+	var log = require_log();
+	var identity = require_identity();
+	var lineCounter = require_line_counter();
+	var parser = require_parser();
+	function parseOptions(options) {
+		const prettyErrors = options.prettyErrors !== false;
+		return {
+			lineCounter: options.lineCounter || prettyErrors && new lineCounter.LineCounter() || null,
+			prettyErrors
+		};
+	}
+	function parseAllDocuments(source, options = {}) {
+		const { lineCounter, prettyErrors } = parseOptions(options);
+		const parser$1 = new parser.Parser(lineCounter?.addNewLine);
+		const composer$1 = new composer.Composer(options);
+		const docs = Array.from(composer$1.compose(parser$1.parse(source)));
+		if (prettyErrors && lineCounter) for (const doc of docs) {
+			doc.errors.forEach(errors.prettifyError(source, lineCounter));
+			doc.warnings.forEach(errors.prettifyError(source, lineCounter));
+		}
+		if (docs.length > 0) return docs;
+		return Object.assign([], { empty: true }, composer$1.streamInfo());
+	}
+	function parseDocument(source, options = {}) {
+		const { lineCounter, prettyErrors } = parseOptions(options);
+		const parser$1 = new parser.Parser(lineCounter?.addNewLine);
+		const composer$1 = new composer.Composer(options);
+		let doc = null;
+		for (const _doc of composer$1.compose(parser$1.parse(source), true, source.length)) if (!doc) doc = _doc;
+		else if (doc.options.logLevel !== "silent") {
+			doc.errors.push(new errors.YAMLParseError(_doc.range.slice(0, 2), "MULTIPLE_DOCS", "Source contains multiple documents; please use YAML.parseAllDocuments()"));
+			break;
+		}
+		if (prettyErrors && lineCounter) {
+			doc.errors.forEach(errors.prettifyError(source, lineCounter));
+			doc.warnings.forEach(errors.prettifyError(source, lineCounter));
+		}
+		return doc;
+	}
+	function parse(src, reviver, options) {
+		let _reviver = void 0;
+		if (typeof reviver === "function") _reviver = reviver;
+		else if (options === void 0 && reviver && typeof reviver === "object") options = reviver;
+		const doc = parseDocument(src, options);
+		if (!doc) return null;
+		doc.warnings.forEach((warning) => log.warn(doc.options.logLevel, warning));
+		if (doc.errors.length > 0) {
+			if (doc.options.logLevel !== "silent") throw doc.errors[0];
+			else doc.errors = [];
+		}
+		return doc.toJS(Object.assign({ reviver: _reviver }, options));
+	}
+	function stringify(value, replacer, options) {
+		let _replacer = null;
+		if (typeof replacer === "function" || Array.isArray(replacer)) _replacer = replacer;
+		else if (options === void 0 && replacer) options = replacer;
+		if (typeof options === "string") options = options.length;
+		if (typeof options === "number") {
+			const indent = Math.round(options);
+			options = indent < 1 ? void 0 : indent > 8 ? { indent: 8 } : { indent };
+		}
+		if (value === void 0) {
+			const { keepUndefined } = options ?? replacer ?? {};
+			if (!keepUndefined) return void 0;
+		}
+		if (identity.isDocument(value) && !_replacer) return value.toString(options);
+		return new Document.Document(value, _replacer, options).toString(options);
+	}
+	exports.parse = parse;
+	exports.parseAllDocuments = parseAllDocuments;
+	exports.parseDocument = parseDocument;
+	exports.stringify = stringify;
+}));
+// src/tags.ts
+var import_dist = __commonJSMin(((exports) => {
+	var composer = require_composer();
+	var Document = require_Document();
+	var Schema = require_Schema();
+	var errors = require_errors();
+	var Alias = require_Alias();
+	var identity = require_identity();
+	var Pair = require_Pair();
+	var Scalar = require_Scalar();
+	var YAMLMap = require_YAMLMap();
+	var YAMLSeq = require_YAMLSeq();
+	require_cst();
+	var lexer = require_lexer();
+	var lineCounter = require_line_counter();
+	var parser = require_parser();
+	var publicApi = require_public_api();
+	var visit = require_visit();
+	exports.Composer = composer.Composer;
+	exports.Document = Document.Document;
+	exports.Schema = Schema.Schema;
+	exports.YAMLError = errors.YAMLError;
+	exports.YAMLParseError = errors.YAMLParseError;
+	exports.YAMLWarning = errors.YAMLWarning;
+	exports.Alias = Alias.Alias;
+	exports.isAlias = identity.isAlias;
+	exports.isCollection = identity.isCollection;
+	exports.isDocument = identity.isDocument;
+	exports.isMap = identity.isMap;
+	exports.isNode = identity.isNode;
+	exports.isPair = identity.isPair;
+	exports.isScalar = identity.isScalar;
+	exports.isSeq = identity.isSeq;
+	exports.Pair = Pair.Pair;
+	exports.Scalar = Scalar.Scalar;
+	exports.YAMLMap = YAMLMap.YAMLMap;
+	exports.YAMLSeq = YAMLSeq.YAMLSeq;
+	exports.Lexer = lexer.Lexer;
+	exports.LineCounter = lineCounter.LineCounter;
+	exports.Parser = parser.Parser;
+	exports.parse = publicApi.parse;
+	exports.parseAllDocuments = publicApi.parseAllDocuments;
+	exports.parseDocument = publicApi.parseDocument;
+	exports.stringify = publicApi.stringify;
+	exports.visit = visit.visit;
+	exports.visitAsync = visit.visitAsync;
+}))();
+const tagKeys = {
+	sourceAmi: "share-encrypted-ami:source-ami",
+	sourceSnapshot: "share-encrypted-ami:source-snapshot",
+	run: "share-encrypted-ami:run",
+	commit: "share-encrypted-ami:commit",
+	kmsKey: "share-encrypted-ami:kms-key",
+	lease: "share-encrypted-ami:lease",
+	lineage: "share-encrypted-ami:lineage",
+	superseded: "share-encrypted-ami:superseded",
+	bootTest: "share-encrypted-ami:boot-test",
+	encryptedCopy: "share-encrypted-ami:encrypted-copy",
+	intermediate: "share-encrypted-ami:intermediate"
+};
+const instanceTag = "share-encrypted-ami:source-instance";
+const endedLease = "ended";
+const tagPrefix = "share-encrypted-ami:";
+const ownTagCount = Object.keys(tagKeys).length - 1;
+function toTags(record) {
+	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
+		Key,
+		Value
+	}));
+}
+function tagValue(resource, key) {
+	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
+}
+function isMarked(copy) {
+	return [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
+}
+function mergeTags(source, { users, ours }, most = 50) {
+	const kept = {
+		...users,
+		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
+	};
+	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !Object.hasOwn(kept, Key));
+	const room = Math.max(0, most - Object.keys(kept).length);
+	return {
+		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
+			Key,
+			Value: Value ?? ""
+		})), ...toTags(kept)],
+		dropped: inherited.slice(room).map(({ Key }) => Key ?? "")
+	};
+}
+function joinIds(ids) {
+	let text = "";
+	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
+	return text;
+}
+// src/inputs/tags.ts
+function readTags$1(reader, input, text) {
+	return checkTags(reader, input, /^\{\s*["}]/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text));
+}
+function readJson(reader, input, text) {
+	try {
+		const tags = JSON.parse(text);
+		if (isRecord(tags) && Object.values(tags).every(isText)) return tags;
+		reader.note(input, text, "expected a JSON object whose values are texts in quotes");
+	} catch (error) {
+		reader.note(input, text, `is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+	}
+	return {};
+}
+function readLines(reader, input, text) {
+	const tags = new Map();
+	for (const line of text.split("\n").map((part) => part.trim()).filter(Boolean)) {
+		const at = line.indexOf("=");
+		const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+		const quoted = unquoted(value);
+		if (at < 1) reader.note(input, line, "expected key=value");
+		else if (quoted === void 0 && /,[^,=]+=/.test(value)) reader.note(input, line, `looks like several tags; write each on a line of its own, or, if it is one value, put it in quotes: ${key}="…"`);
+		else tags.set(key, quoted ?? value);
+	}
+	return Object.fromEntries(tags);
+}
+function unquoted(value) {
+	if (!/^(["']).*\1$/.test(value)) return void 0;
+	const { contents, errors } = (0, import_dist.parseDocument)(value, {
+		schema: "failsafe",
+		logLevel: "silent"
+	});
+	return errors.length === 0 && (0, import_dist.isScalar)(contents) && contents.range?.[1] === value.length && isText(contents.value) ? contents.value : void 0;
+}
+function checkTags(reader, input, tags) {
+	for (const [key, value] of Object.entries(tags)) {
+		const shown = `${key}=${value}`;
+		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
+		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
+		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
+		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
+		reader.templateValue(input, value);
+	}
+	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
+	return tags;
+}
+// src/inputs/settings.ts
+const keyAccesses = [
+	"grant",
+	"policy",
+	"existing"
+];
+const credentialSources = [
+	"auto",
+	"oidc",
+	"environment"
+];
+function readSettings(reader, run) {
+	const region = reader.optional("source-region") ?? run.defaultRegion ?? "";
+	if (region === "") reader.note("source-region", "", "is needed where AWS_REGION is not set");
+	else if (isUnknownPartition(region)) reader.note("source-region", region, unknownPartition);
+	else if (!isRegionName(region)) reader.note("source-region", region, "expected the name of a region, such as us-east-1");
+	const partition = partitionOf(region);
+	const sourceRole = reader.optional("source-role-arn");
+	if (sourceRole !== void 0) {
+		const problem = roleProblem(sourceRole, partition);
+		if (problem !== void 0) reader.note("source-role-arn", sourceRole, problem);
+	}
+	const from = reader.oneOf("credentials", credentialSources);
+	if (from === "oidc" && sourceRole === void 0) reader.note("source-role-arn", "", "is needed with credentials: oidc, which takes none from the environment");
+	const sourceKey = reader.optional("source-kms-key");
+	if (sourceKey !== void 0) {
+		const problem = keyProblem$1(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
+		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
+	}
+	return {
+		source: {
+			region,
+			partition,
+			roleArn: sourceRole,
+			kmsKey: sourceKey,
+			keyAccess: reader.oneOf("source-key-access", keyAccesses)
+		},
+		credentials: {
+			from,
+			roleChaining: reader.flag("role-chaining"),
+			externalId: reader.checked("external-id", reader.optional("external-id"), {
+				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
+				expected: "expected 2 to 1224 letters, digits and +=,.@:/-"
+			}),
+			sessionTags: readSessionTags(reader, run),
+			sessionName: readSessionName(reader, run),
+			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
+			audience: readAudience(reader, partition)
+		},
+		keepIntermediates: reader.flag("keep-intermediates"),
+		maskAccountIds: reader.flag("mask-aws-account-id"),
+		run
+	};
+}
+function readSessionName(reader, run) {
+	const template = fill(reader.template("role-session-name"), runValues(run));
+	if (needsSourceImage(template)) {
+		reader.note("role-session-name", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		return template;
+	}
+	const longest = fill(template, {
+		account: "0".repeat(12),
+		region: "ap-southeast-1",
+		name: "",
+		"source-ami": ""
+	});
+	return reader.checked("role-session-name", template, {
+		fits: () => /^[\w+=,.@-]{2,64}$/.test(longest),
+		expected: "expected 2 to 64 letters, digits and +=,.@-"
+	});
+}
+function readSessionTags(reader, run) {
+	const tags = readTags$1(reader, "role-session-tags", reader.text("role-session-tags"));
+	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
+		const value = fill(template, runValues(run));
+		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
+		const longest = fill(value, {
+			account: "0".repeat(12),
+			region: "ap-southeast-1",
+			name: "",
+			"source-ami": ""
+		});
+		return [key, reader.checked("role-session-tags", value, {
+			fits: () => /^[\p{L}\p{Z}\p{N}_.:/=+@-]{0,256}$/u.test(longest),
+			expected: "expected at most 256 letters, digits, spaces and _.:/=+-@"
+		})];
+	}));
+}
+function readAudience(reader, partition) {
+	const audience = reader.text("oidc-audience");
+	return audience === inputDefaults["oidc-audience"] ? audienceOf(partition) : audience;
+}
+// src/packer.ts
+function amiFromManifest(text, { region, build }) {
+	const manifest = parse(text);
+	const lastRun = manifest.last_run_uuid;
+	if (typeof lastRun !== "string" || !Array.isArray(manifest.builds)) throw new Error("it is no manifest of Packer: it has no builds and last_run_uuid");
+	const all = manifest.builds.flatMap((one) => artifactsOf(one, lastRun));
+	if (all.length === 0) throw new Error(`its last run (${lastRun}) has no AMI`);
+	const artifacts = all.filter((artifact) => build === void 0 || artifact.build === build);
+	if (artifacts.length === 0) throw new Error(`its last run has no AMI of a build named ${build}; it made ${listOf(all)}`);
+	const here = artifacts.filter((artifact) => artifact.region === region);
+	const [amiId, ...more] = new Set(here.map((artifact) => artifact.amiId));
+	if (amiId === void 0) throw new Error(`its last run made no AMI in source-region ${region}; it made ${listOf(artifacts)}`);
+	if (more.length > 0) throw new Error(`its last run made ${more.length + 1} AMIs in ${region}, and one can be shared at a time; name one build in packer-build: ${listOf(here)}`);
+	return amiId;
+}
+function listOf(artifacts) {
+	return artifacts.map(({ build, region, amiId }) => `${region}:${amiId} (${build || "without a name"})`).join(", ");
+}
+function parse(text) {
+	const value = parseJson(text);
+	if (!isRecord(value)) throw new Error("it is not a JSON object");
 	return value;
+}
+function artifactsOf(build, run) {
+	if (typeof build !== "object" || build === null) return [];
+	const { name, packer_run_uuid, artifact_id } = build;
+	if (packer_run_uuid !== run || typeof artifact_id !== "string") return [];
+	return artifact_id.split(",").flatMap((artifact) => {
+		const [region, amiId, ...more] = artifact.trim().split(":");
+		return region !== void 0 && amiId !== void 0 && more.length === 0 && /^ami-[0-9a-f]+$/.test(amiId) ? [{
+			build: isText(name) ? name : "",
+			region,
+			amiId
+		}] : [];
+	});
+}
+// src/inputs/source-image.ts
+const sourceInputs = [
+	"ami-id",
+	"ami-name",
+	"ami-ssm-parameter",
+	"packer-manifest",
+	"instance-id"
+];
+const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
+function readSourceImage(reader, { optional, ...manifest }) {
+	const noReboot = reader.flag("no-reboot");
+	const build = reader.optional("packer-build");
+	if (build !== void 0 && reader.text("packer-manifest") === "") reader.note("packer-build", build, "needs packer-manifest");
+	const given = sourceInputs.filter((name) => reader.text(name) !== "");
+	const [name] = given;
+	if (name === void 0 && optional) return {
+		by: "id",
+		id: ""
+	};
+	if (name === void 0 || given.length > 1) {
+		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
+		return {
+			by: "id",
+			id: ""
+		};
+	}
+	const value = reader.text(name);
+	const fitting = (fits, expected) => reader.checked(name, value, {
+		fits,
+		expected
+	});
+	const checked = (pattern, expected) => fitting((text) => pattern.test(text), expected);
+	return {
+		"ami-id": () => ({
+			by: "id",
+			id: fitting(isImageId, "expected the ID of an AMI, such as ami-0123456789abcdef0")
+		}),
+		"ami-name": () => ({
+			by: "name",
+			pattern: checked(/^.{1,128}$/, "an AMI name has at most 128 characters")
+		}),
+		"ami-ssm-parameter": () => ({
+			by: "ssm-parameter",
+			name: checked(/^[\w.:/-]{1,2048}$/, "expected the name or the ARN of an SSM parameter")
+		}),
+		"instance-id": () => ({
+			by: "instance",
+			id: checked(instanceId, "expected the ID of an instance, such as i-0123456789abcdef0"),
+			noReboot
+		}),
+		"packer-manifest": () => ({
+			by: "id",
+			id: readManifest(reader, value, {
+				...manifest,
+				build
+			})
+		})
+	}[name]();
+}
+function readSourceOwners(reader) {
+	const owners = reader.list("source-owners");
+	if (owners.length === 0) reader.note("source-owners", reader.text("source-owners"), "names no owner");
+	for (const owner of owners) if (!accountId.test(owner) && ![
+		"self",
+		"amazon",
+		"aws-marketplace"
+	].includes(owner)) reader.note("source-owners", owner, "expected self, account IDs, amazon or aws-marketplace");
+	return owners;
+}
+function readManifest(reader, path, { region, build, readFile }) {
+	try {
+		return amiFromManifest(readFile(path, maxInputFileBytes), {
+			region,
+			build
+		});
+	} catch (error) {
+		reader.note("packer-manifest", path, error instanceof Error ? error.message : String(error));
+		return "";
+	}
+}
+// src/inputs/places.ts
+function readPlaces(reader, name) {
+	const patterns = reader.list(name).map((item) => {
+		const [account = "", region = "", ...rest] = item.split("/");
+		if (!((account === "*" || accountId.test(account)) && (region === "*" || isRegionName(region))) || rest.length > 0) reader.note(name, item, "expected account/region, such as 999999999999/eu-west-1, 999999999999/* or */eu-west-1");
+		return {
+			account,
+			region
+		};
+	});
+	const fits = (pattern, value) => pattern === "*" || pattern === value;
+	return ({ account, region }) => patterns.some((one) => fits(one.account, account) && fits(one.region, region));
+}
+// src/inputs/target-entries.ts
+const entryFields = [
+	"account",
+	"region",
+	"role-arn",
+	"kms-key",
+	"ami-name",
+	"tags",
+	"optional"
+];
+const entryForm = "{account, region, role-arn?, kms-key?, ami-name?, tags?, optional?}";
+function readTargetEntries(reader) {
+	const text = reader.raw("targets");
+	if (text.trim() === "") return [];
+	const { entries, problem } = parseEntries(text);
+	if (problem !== void 0) {
+		reader.note("targets", text, problem);
+		return [];
+	}
+	if (!Array.isArray(entries)) {
+		reader.note("targets", text, `expected a YAML list of ${entryForm}`);
+		return [];
+	}
+	return entries.flatMap((entry, index) => readTargetEntry(reader, `targets[${index}]`, entry) ?? []);
+}
+function parseEntries(text) {
+	try {
+		const document = (0, import_dist.parseDocument)(text, {
+			schema: "failsafe",
+			logLevel: "error"
+		});
+		const [error] = document.errors;
+		if (error !== void 0) return { problem: `is not YAML: ${error.message.split("\n")[0]}` };
+		let anchored;
+		(0, import_dist.visit)(document, { Node(_, node) {
+			anchored ??= (0, import_dist.isAlias)(node) ? `*${node.source}` : "anchor" in node && node.anchor ? `&${node.anchor}` : void 0;
+		} });
+		if (anchored !== void 0) return { problem: `YAML anchors and aliases (${anchored}) are not taken; write each target out` };
+		return { entries: document.toJS() };
+	} catch (error) {
+		return { problem: `is not YAML: ${String(error)}` };
+	}
+}
+function readTargetEntry(reader, input, entry) {
+	if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
+		reader.note(input, String(entry), `expected ${entryForm}`);
+		return;
+	}
+	const found = reader.noted;
+	const fields = new Map(Object.entries(entry));
+	checkFields(reader, input, fields);
+	const tags = fields.has("tags") ? readEntryTags(reader, `${input}.tags`, fields.get("tags")) : void 0;
+	if (reader.noted > found) return void 0;
+	return {
+		...Object.fromEntries(fields),
+		...tags && { tags }
+	};
+}
+function checkFields(reader, input, fields) {
+	for (const [field, value] of fields) if (!entryFields.includes(field)) reader.note(`${input}.${field}`, String(value), `is not known here; there are ${entryFields.join(", ")}`);
+	else if (field !== "tags" && typeof value !== "string") reader.note(`${input}.${field}`, JSON.stringify(value), "expected text");
+	for (const field of ["account", "region"]) if (!fields.has(field)) reader.note(`${input}.${field}`, "", "is needed");
+	const optional = fields.get("optional") ?? "false";
+	if (typeof optional === "string" && !["true", "false"].includes(optional)) reader.note(`${input}.optional`, optional, "expected true or false");
+}
+function readEntryTags(reader, input, value) {
+	if (typeof value === "string") return readTags$1(reader, input, value);
+	const pairs = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : void 0;
+	if (pairs === void 0 || pairs.some(([, text]) => typeof text !== "string")) {
+		reader.note(input, JSON.stringify(value), "expected a mapping of keys to values, or key=value lines");
+		return {};
+	}
+	return checkTags(reader, input, Object.fromEntries(pairs));
+}
+// src/inputs/targets.ts
+function readTargets(reader, within, run) {
+	const listed = listTargets(reader, within);
+	const isExcluded = readPlaces(reader, "exclude-targets");
+	const entries = listed.filter(({ everyRegion, ...entry }) => everyRegion === void 0 ? !isExcluded(entry) : !isExcluded({
+		...entry,
+		region: "*"
+	}));
+	if (entries.length === 0 && listed.length > 0) reader.note("exclude-targets", reader.text("exclude-targets"), "leaves no target");
+	const shared = {
+		"role-arn": reader.optional("target-role-arn"),
+		"kms-key": reader.text("target-kms-key"),
+		"ami-name": reader.text("target-ami-name"),
+		tags: readTags$1(reader, "tags", reader.text("tags")),
+		isOptional: readPlaces(reader, "optional-targets")
+	};
+	return entries.map((entry) => readTarget$1(reader, {
+		entry,
+		shared,
+		partition: within.partition,
+		run
+	}));
+}
+function listTargets(reader, within) {
+	const accounts = reader.list("target-accounts");
+	const entries = readTargetEntries(reader);
+	checkLists(reader, entries);
+	const regions = reader.list("target-regions");
+	const isAll = regions.includes("all");
+	if (isAll && regions.length > 1) reader.note("target-regions", "all", "stands for every region that is enabled; name no other beside it");
+	const named = regions.map((region) => ({ region }));
+	const regionsOf = (account) => isAll ? enabledIn(account, within) : named;
+	const pairs = accounts.reduce((sum, account) => sum + regionsOf(account).length, entries.length);
+	if (pairs > maxTargets) {
+		reader.note("target-accounts", `${pairs} pairs of account and region`, `expected at most ${maxTargets} targets`);
+		return [];
+	}
+	const byPlace = new Map();
+	for (const account of accounts) for (const one of regionsOf(account)) byPlace.set(`${account}/${one.region}`, {
+		account,
+		...one
+	});
+	const seen = new Set();
+	for (const entry of entries) {
+		const place = `${entry.account}/${entry.region}`;
+		if (seen.has(place)) reader.note("targets", place, "is named twice");
+		seen.add(place);
+		byPlace.set(place, {
+			...byPlace.get(place),
+			...entry
+		});
+	}
+	return [...byPlace.values()];
+}
+function checkLists(reader, entries) {
+	const [noAccounts, noRegions] = [reader.text("target-accounts") === "", reader.text("target-regions") === ""];
+	if (noAccounts !== noRegions) {
+		const [lacking, given] = noAccounts ? ["target-accounts", "target-regions"] : ["target-regions", "target-accounts"];
+		reader.note(lacking, "", `is needed beside ${given}: the targets are every account × every region`);
+	} else if (noAccounts && entries.length === 0 && reader.text("targets") === "") reader.note("target-accounts", "", "expected target-accounts with target-regions, or targets");
+}
+function enabledIn(account, { region, enabled }) {
+	const known = enabled?.get(account) ?? { problem: void 0 };
+	if ("regions" in known) return known.regions.map((one) => ({ region: one }));
+	return [{
+		region,
+		everyRegion: { problem: known.problem }
+	}];
+}
+const noImageName = "an AMI's name has 3 to 128 letters, digits, spaces and ()[]./-'@_";
+const maxTargets = 1e5;
+function readTarget$1(reader, { entry, shared, partition, run }) {
+	const { account, region, everyRegion } = entry;
+	const values = {
+		account,
+		region,
+		...runValues(run)
+	};
+	const check = (input, value, problem) => {
+		if (problem !== void 0) reader.note(input, value, problem);
+	};
+	const from = (field) => entry[field] === void 0 ? `target-${field}` : `targets ${account}/${region} ${field}`;
+	const template = (field) => reader.templateValue(from(field), entry[field] ?? shared[field]);
+	check("target-accounts", account, accountId.test(account) ? void 0 : "expected a 12-digit account ID");
+	check("target-regions", region, regionProblem(region, partition));
+	const role = reader.templateValue(from("role-arn"), entry["role-arn"] ?? shared["role-arn"]);
+	const roleArn = role === void 0 ? void 0 : fill(role, values);
+	if (roleArn !== void 0 && !needsSourceImage(roleArn) && accountId.test(account)) check(from("role-arn"), roleArn, roleProblem(roleArn, partition, account));
+	if (roleArn !== void 0 && needsSourceImage(roleArn) && everyRegion !== void 0) check(from("role-arn"), roleArn, "{name} and {source-ami} are not known yet when regions are read (target-regions: all)");
+	const kmsKey = fill(template("kms-key"), values);
+	if (!needsSourceImage(kmsKey)) check(from("kms-key"), kmsKey, kmsKey === "" ? "is needed: the key in the target account and region" : keyProblem$1(kmsKey, region, account));
+	const amiName = template("ami-name");
+	const couldName = isImageName(fill(amiName, {
+		...values,
+		...shortestSource
+	}));
+	if (unknownPlaceholders(amiName).length === 0) check(from("ami-name"), amiName, couldName ? void 0 : noImageName);
+	const optional = entry.optional === "true" || entry.optional === void 0 && shared.isOptional(entry);
+	return {
+		account,
+		region,
+		roleArn,
+		kmsKey,
+		amiName,
+		tags: {
+			...shared.tags,
+			...entry.tags
+		},
+		optional,
+		everyRegion
+	};
+}
+function regionProblem(region, partition) {
+	if (!isRegionName(region)) return "expected the name of a region, such as eu-west-1";
+	if (isUnknownPartition(region)) return unknownPartition;
+	const own = partitionOf(region);
+	if (own !== partition) return `is in partition ${own}, the source region in ${partition}: AWS copies nothing from one partition to another`;
+}
+// src/inputs.ts
+const routes = [
+	"auto",
+	"register",
+	"copy"
+];
+const onExistings = [
+	"reuse",
+	"fail",
+	"replace"
+];
+const topologies = ["direct", "regional-hub"];
+function readInputs(get, run, { readFile = readTextFile, enabled } = {}) {
+	const reader = new Reader(get);
+	const settings = readSettings(reader, run);
+	const { region, partition } = settings.source;
+	const sweep = reader.flag("sweep");
+	const request = {
+		...settings,
+		image: readSourceImage(reader, {
+			region,
+			readFile,
+			optional: sweep
+		}),
+		sourceOwners: readSourceOwners(reader),
+		allRegions: reader.list("target-regions").includes("all"),
+		targets: readTargets(reader, {
+			region,
+			partition,
+			enabled
+		}, run),
+		description: readDescription(reader, run),
+		route: reader.oneOf("route", routes),
+		allowLostBilling: reader.flag("allow-lost-billing"),
+		onExisting: reader.oneOf("on-existing", onExistings),
+		copyTags: reader.flag("copy-tags"),
+		intermediateTags: readIntermediateTags(reader),
+		publication: readPublication(reader, partition, run),
+		topology: reader.oneOf("topology", topologies),
+		hubKmsKey: readHubKey(reader, region, run),
+		dryRun: reader.flag("dry-run"),
+		expectPlan: readExpectedPlan(reader, readFile),
+		sweep,
+		onProblem: reader.oneOf("on-problem", ["fail", "skip"]),
+		failFast: reader.flag("fail-fast"),
+		keyPreflight: reader.oneOf("key-preflight", ["fail", "warn"]),
+		maxParallel: reader.whole("max-parallel", 1, 1e3),
+		copyMinutes: readCopyMinutes(reader),
+		pollSeconds: reader.whole("poll-interval", 1, 3600),
+		timeout: readTimeout(reader, settings, run)
+	};
+	if (sweep) checkSweep(reader, request);
+	if (request.failFast && request.onProblem === "skip") reader.note("on-problem", "skip", "cannot be had with fail-fast, which stops all targets at the first failure");
+	if (reader.problems.length > 0) throw new InputError(reader.problems);
+	return request;
+}
+function readDescription(reader, run) {
+	const template = reader.templateValue("target-ami-description", reader.optional("target-ami-description"));
+	const values = {
+		...runValues(run),
+		...shortestTarget,
+		...shortestSource
+	};
+	return reader.checked("target-ami-description", template, {
+		fits: (text) => isImageDescription(fill(text, values)),
+		expected: "an AMI description has at most 255 ASCII characters"
+	});
+}
+const defaultMinutes = 350;
+function readTimeout(reader, { credentials }, { date, lastMoment }) {
+	const given = reader.optional("timeout-minutes");
+	const minutes = given === void 0 ? defaultMinutes : reader.whole("timeout-minutes", 1, 7200);
+	const last = lastMoment?.(credentials);
+	const most = last === void 0 ? Number.POSITIVE_INFINITY : Math.floor((last - date.getTime()) / 6e4);
+	if (!(minutes > most)) return {
+		minutes,
+		cut: void 0
+	};
+	const why = `GitHub gives a job ID tokens only for some hours, and sessions by this job's last one, less 20 minutes for taking back, end at ${new Date(last ?? 0).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+	if (given !== void 0 || most < 1) reader.note("timeout-minutes", given ?? "", `expected at most ${Math.max(0, most)}: ${why}; a larger role-duration-seconds moves that moment`);
+	return {
+		minutes: most,
+		cut: why
+	};
+}
+function readIntermediateTags(reader) {
+	const text = reader.optional("intermediate-tags");
+	return text === void 0 ? void 0 : readTags$1(reader, "intermediate-tags", text);
+}
+function readHubKey(reader, sourceRegion, run) {
+	const template = reader.templateValue("hub-kms-key", reader.optional("hub-kms-key"));
+	if (template === void 0) return void 0;
+	const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
+	const problem = needsSourceImage(template) ? "it cannot hold {name} or {source-ami}" : keyProblem$1(fill(template, {
+		...shortestTarget,
+		...runValues(run),
+		region
+	}), region, void 0);
+	if (problem !== void 0 && unknownPlaceholders(template).length === 0) reader.note("hub-kms-key", template, problem);
+	return template;
+}
+function checkSweep(reader, { dryRun, expectPlan, targets }) {
+	if (dryRun) reader.note("dry-run", "true", "cannot be had with sweep, which takes back what it finds");
+	if (expectPlan !== void 0) reader.note("expect-plan-digest", expectPlan.digest, "a sweep has no plan");
+	for (const { roleArn = "" } of targets) if (needsSourceImage(roleArn)) reader.note("target-role-arn", roleArn, "{name} and {source-ami} are not known in a sweep");
+}
+function readCopyMinutes(reader) {
+	if (reader.text("copy-duration-minutes") === "") return void 0;
+	const minutes = reader.whole("copy-duration-minutes", 15, 2880);
+	if (minutes % 15 !== 0) reader.note("copy-duration-minutes", String(minutes), "expected a multiple of 15");
+	return minutes;
+}
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
+}
+// src/plan/problem.ts
+function disabledRegion(error) {
+	if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return void 0;
+	const { code, awsMessage, where } = error;
+	return `region ${where.region} is not enabled in account ${where.account} (AWS says ${code}: ${awsMessage})`;
+}
+function openFindings(signal, mendsTarget = () => void 0) {
+	const problems = new Map();
+	const warnings = new Map();
+	const nameOf = (where, what) => JSON.stringify([where, what]);
+	const openFor = (targets) => {
+		const add = (where, what, remedy) => {
+			const name = nameOf(where, what);
+			const named = targets.filter((one) => one !== void 0);
+			const problem = {
+				where,
+				what,
+				remedy: [remedy, named.length > 0 ? mendsTarget(named.join(", ")) : void 0].filter(Boolean).join("; ")
+			};
+			const known = problems.get(name) ?? {
+				problem,
+				targets: []
+			};
+			problems.set(name, {
+				...known,
+				targets: new Set([...known.targets, ...targets])
+			});
+		};
+		return {
+			signal,
+			get problems() {
+				return [...problems.values()].map(({ problem }) => problem);
+			},
+			of: (target) => [...problems.values()].flatMap((one) => one.targets.has(target) ? [one.problem] : []),
+			about: openFor,
+			add,
+			warn(where, what) {
+				const name = nameOf(where, what);
+				if (!warnings.has(name)) warnings.set(name, {
+					where,
+					what,
+					remedy: ""
+				});
+			},
+			warnings: () => together([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+			async attempt(where, doing, read) {
+				try {
+					return await read();
+				} catch (error) {
+					signal.throwIfAborted();
+					const { message, remedy = "" } = explain(new StepError(doing, error));
+					add(where, disabledRegion(error) ?? message, remedy);
+					return;
+				}
+			}
+		};
+	};
+	return openFor([void 0]);
 }
 // src/observe/accounts.ts
 function roleOf(place, roleArn) {
@@ -45194,6 +45241,14 @@ function openAccounts(host, settings, findings) {
 			open.set(name, caller);
 			if (caller.account === where.account) return caller;
 			own.add(name, `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
+		},
+		keepUp() {
+			const stopping = new AbortController();
+			const ended = sessions.renewLast(stopping.signal);
+			return { stop() {
+				stopping.abort();
+				return ended;
+			} };
 		},
 		source: (region) => known("source").at(region),
 		target: (where, region = where.region) => known(placeName(where)).at(region)
@@ -54056,7 +54111,7 @@ function reportOf({ done, failed, gone, stays, goesOn, foreign, allowed }) {
 		stays: once(stays),
 		foreign: once(foreign),
 		allowed: once(allowed),
-		failed: real.map(({ what }) => what)
+		failed: once(real.map(({ what }) => what))
 	};
 }
 // src/release/encrypted-copies.ts
@@ -54249,6 +54304,17 @@ async function unshare(place, id, { accounts, keys }) {
 		if (!isAbsent(error)) throw error;
 	}
 	return accounts.length;
+}
+// src/release/known-left.ts
+function knownLeft({ account, shares, grantKeys, regions, targets, boots, leaseId }) {
+	const places = Object.values(targets).flat();
+	const lease = `the tag ${tagKeys.lease}=${leaseId}`;
+	return [
+		...shares.map(({ region, resources, accounts }) => `${resources.join(", ")} in ${account}/${region} may still be shared with ${accounts.join(", ")}`),
+		...grantKeys.map((key) => `access by the lease ${leaseId} may still be on ${key}`),
+		...regions.map((region) => `an encrypted copy with ${lease} may be in ${account}/${region}`),
+		...places.length > 0 ? [`snapshots${boots ? ", AMIs and instances" : " and AMIs"} with ${lease} may be in ${places.join(", ")}`] : []
+	];
 }
 // src/release/target.ts
 async function releaseTarget(place, owners, notes) {
@@ -54454,6 +54520,7 @@ async function release(releasing) {
 	const first = await endAndRead(releasing, attempt);
 	if (first === void 0) {
 		await revokeOwn();
+		notes.failed.push(...knownLeft(state).map((what) => ({ what })));
 		return reportOf(notes);
 	}
 	let leases = sorted(first, releasing);
@@ -54600,6 +54667,7 @@ function begin(run, plan) {
 	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
 	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => placeName(place));
 	const touched = targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0 || boots.includes(placeName(one.target.place)));
+	run.hold(run.accounts.keepUp());
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({
 		account: source.account,
@@ -54991,9 +55059,10 @@ async function outcomeOf(host, cancelled) {
 		});
 		request = read();
 		if (request.maskAccountIds) maskAccounts(runner, request);
-		const { timeoutMinutes } = request;
-		const late = new TimeOutError(`the run took longer than timeout-minutes (${timeoutMinutes})`);
-		const stop = AbortSignal.any([cancelled, clock.after(timeoutMinutes * 6e4, late)]);
+		const { minutes, cut } = request.timeout;
+		if (cut !== void 0) runner.info(logText(`timeout-minutes is ${minutes}: ${cut}`));
+		const late = new TimeOutError(`the run took longer than timeout-minutes (${minutes})`);
+		const stop = AbortSignal.any([cancelled, clock.after(minutes * 6e4, late)]);
 		if (request.targets.some(({ everyRegion }) => everyRegion !== void 0)) request = read(await readEnabledRegions(host, request, stop));
 		const report = request.sweep ? await sweep(host, request, stop) : await share(host, request, stop);
 		return {
@@ -55451,7 +55520,7 @@ function isRunning(process) {
 	}
 }
 // src/node-host.ts
-init_dist_es$9();
+init_dist_es$8();
 const connections = {
 	keepAlive: true,
 	timeout: 4e3,

@@ -30339,8 +30339,114 @@ function needsSourceImage(template) {
 function fill(template, values) {
 	return template.replace(placeholder, (written, name) => Object.hasOwn(values, name) ? values[name] ?? written : written);
 }
-// src/aws/credentials.ts
+// src/aws/id-token.ts
 init_protocols$1();
+function offersToken({ env }) {
+	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
+}
+function tokensEndAt({ env }) {
+	const { exp } = payloadOf(env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? "");
+	return typeof exp === "number" && Number.isFinite(exp) ? exp * 1e3 : void 0;
+}
+const tokenCodes = [
+	"ExpiredToken",
+	"ExpiredTokenException",
+	"InvalidIdentityToken",
+	"InvalidIdentityTokenException"
+];
+const reserveMs = 6e4;
+function idTokens({ audience, host, signal }) {
+	const { now } = host.clock;
+	let pending;
+	let latest;
+	const request = async () => {
+		const askedAt = now();
+		try {
+			const token = await fetchToken(audience, host, signal);
+			latest = {
+				token,
+				reusableUntil: askedAt + lifetimeMs(token) - reserveMs
+			};
+			return latest;
+		} finally {
+			pending = void 0;
+		}
+	};
+	const current = () => {
+		if (pending !== void 0) return pending;
+		return latest !== void 0 && now() < latest.reusableUntil ? Promise.resolve(latest) : void 0;
+	};
+	return {
+		current,
+		fresh(refused) {
+			if (latest === refused) latest = void 0;
+			const other = current();
+			if (other !== void 0) return other;
+			pending = request();
+			return pending;
+		}
+	};
+}
+function lifetimeMs(token) {
+	const { iat, exp } = payloadOf(token);
+	return typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1e3 : 0;
+}
+function claimsOf(token) {
+	const { iss, aud, sub } = payloadOf(token);
+	return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
+		iss,
+		aud,
+		sub
+	} : void 0;
+}
+function payloadOf(token) {
+	try {
+		const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+		return typeof payload === "object" && payload !== null ? { ...payload } : {};
+	} catch {
+		return {};
+	}
+}
+async function fetchToken(audience, host, signal) {
+	for (let tries = 1;; tries += 1) try {
+		return await requestToken(audience, host, signal);
+	} catch (error) {
+		if (signal.aborted) throw signal.reason;
+		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries > triesAfter(error, 5)) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
+		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
+	}
+}
+var TokenRefused = class extends Error {
+	status;
+	constructor(status) {
+		super(`the token endpoint answered ${status}`);
+		this.status = status;
+	}
+};
+async function requestToken(audience, { env, http, runner }, signal) {
+	const url = new URL(env.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
+	url.searchParams.set("audience", audience);
+	const request = new HttpRequest({
+		protocol: url.protocol,
+		hostname: url.hostname,
+		...url.port !== "" && { port: Number(url.port) },
+		path: url.pathname,
+		query: Object.fromEntries(url.searchParams),
+		headers: {
+			host: url.host,
+			accept: "application/json",
+			authorization: `Bearer ${env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`
+		}
+	});
+	const { response } = await http.handle(request, { abortSignal: signal });
+	const body = await (0,consumers_namespaceObject.text)(response.body);
+	if (response.statusCode !== 200) throw new TokenRefused(response.statusCode);
+	const { value } = JSON.parse(body || "{}");
+	if (!value) throw new TokenRefused(response.statusCode);
+	runner.mask(value);
+	return value;
+}
+// src/aws/credentials.ts
 function openSessions(from) {
 	const { options, host } = from;
 	const { now } = host.clock;
@@ -30350,7 +30456,18 @@ function openSessions(from) {
 		known.set(key, session);
 		return session;
 	};
-	const tokens = idTokens(from);
+	const lastAskAt = (tokensEndAt(host) ?? Number.POSITIVE_INFINITY) - lastAskMs;
+	const byToken = [];
+	const openByToken = (role) => {
+		const session = renewing(() => assumeByToken(role, tokens, from), now, lastAskAt);
+		byToken.push(session);
+		return session;
+	};
+	const tokens = idTokens({
+		audience: options.audience,
+		host,
+		signal: from.signal
+	});
 	const ambient = () => memo("ambient", () => renewing(() => ambientCredentials(from), now));
 	let source;
 	const assume = (roleArn, where, by) => {
@@ -30364,7 +30481,7 @@ function openSessions(from) {
 			tags
 		};
 		return memo(JSON.stringify(role), () => {
-			if (by === void 0 && usesToken(options, host)) return renewing(() => assumeByToken(role, tokens, from), now);
+			if (by === void 0 && usesToken(options, host)) return openByToken(role);
 			return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
 		});
 	};
@@ -30374,6 +30491,11 @@ function openSessions(from) {
 			const identity = known.get("ambient")?.current();
 			return identity?.sessionToken !== void 0 && identity.expiration === void 0;
 		},
+		async renewLast(stopped) {
+			const leftMs = lastAskAt - now();
+			if (leftMs <= 0 || leftMs === Number.POSITIVE_INFINITY) return;
+			if (!await host.clock.sleep(leftMs, stopped).then(() => false, () => true)) await Promise.allSettled(byToken.map(({ credentials }) => credentials()));
+		},
 		source(roleArn) {
 			source = roleArn === void 0 ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), void 0);
 			return source;
@@ -30381,15 +30503,19 @@ function openSessions(from) {
 		target: (roleArn, where) => assume(roleArn, where, options.roleChaining ? source : void 0)
 	};
 }
+const lastAskMs = 3e5;
+const takeBackMs = 12e5;
+function lastMomentOf(options, host) {
+	const endsAt = usesToken(options, host) ? tokensEndAt(host) : void 0;
+	const seconds = options.roleChaining ? maxChainedSeconds : options.durationSeconds;
+	return endsAt === void 0 ? void 0 : endsAt + seconds * 1e3 - takeBackMs;
+}
 function usesToken({ from }, host) {
 	return from === "oidc" || from === "auto" && offersToken(host);
 }
-function offersToken({ env }) {
-	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
-}
 const renewBeforeMs = 9e5;
 const freshMs = 3e3;
-function renewing(fetch, now) {
+function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	let current;
 	let pending;
 	const refresh = async () => {
@@ -30397,10 +30523,11 @@ function renewing(fetch, now) {
 			const identity = await fetch();
 			const endsAt = identity.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
 			const madeAt = now();
+			const renewAt = endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2);
 			current = {
 				identity,
 				madeAt,
-				renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2)
+				renewAt: madeAt < lastAskAt ? Math.min(renewAt, lastAskAt) : renewAt
 			};
 			return identity;
 		} finally {
@@ -30486,55 +30613,12 @@ async function assumeByToken(role, tokens, from) {
 		}
 	});
 }
-const tokenCodes = [
-	"ExpiredToken",
-	"ExpiredTokenException",
-	"InvalidIdentityToken",
-	"InvalidIdentityTokenException"
-];
 function elsewhere({ env }) {
 	return [
 		"AWS_ACCESS_KEY_ID",
 		"AWS_PROFILE",
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI"
 	].some((name) => env[name]) ? ["if the role trusts the credentials in the environment, set credentials to environment"] : [];
-}
-const reserveMs = 6e4;
-function idTokens({ options, host, signal }) {
-	const { now } = host.clock;
-	let pending;
-	let latest;
-	const request = async () => {
-		const askedAt = now();
-		try {
-			const token = await fetchToken(options.audience, host, signal);
-			latest = {
-				token,
-				reusableUntil: askedAt + lifetimeMs(token) - reserveMs
-			};
-			return latest;
-		} finally {
-			pending = void 0;
-		}
-	};
-	const current = () => {
-		if (pending !== void 0) return pending;
-		return latest !== void 0 && now() < latest.reusableUntil ? Promise.resolve(latest) : void 0;
-	};
-	return {
-		current,
-		fresh(refused) {
-			if (latest === refused) latest = void 0;
-			const other = current();
-			if (other !== void 0) return other;
-			pending = request();
-			return pending;
-		}
-	};
-}
-function lifetimeMs(token) {
-	const { iat, exp } = payloadOf(token);
-	return typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1e3 : 0;
 }
 const maxChainedSeconds = 3600;
 async function assumeFrom(by, role, from) {
@@ -30563,22 +30647,6 @@ async function assumeFrom(by, role, from) {
 			throw error;
 		}
 	});
-}
-function claimsOf(token) {
-	const { iss, aud, sub } = payloadOf(token);
-	return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
-		iss,
-		aud,
-		sub
-	} : void 0;
-}
-function payloadOf(token) {
-	try {
-		const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-		return typeof payload === "object" && payload !== null ? { ...payload } : {};
-	} catch {
-		return {};
-	}
 }
 function trustRemedy({ roleArn }, { iss, aud, sub }) {
 	const [, partition, , , account] = roleArn.split(":");
@@ -30641,45 +30709,6 @@ function toIdentity(credentials) {
 		...Expiration && { expiration: Expiration }
 	};
 }
-async function fetchToken(audience, host, signal) {
-	for (let tries = 1;; tries += 1) try {
-		return await requestToken(audience, host, signal);
-	} catch (error) {
-		if (signal.aborted) throw signal.reason;
-		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries > triesAfter(error, 5)) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
-		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
-	}
-}
-var TokenRefused = class extends Error {
-	status;
-	constructor(status) {
-		super(`the token endpoint answered ${status}`);
-		this.status = status;
-	}
-};
-async function requestToken(audience, { env, http, runner }, signal) {
-	const url = new URL(env.ACTIONS_ID_TOKEN_REQUEST_URL ?? "");
-	url.searchParams.set("audience", audience);
-	const request = new HttpRequest({
-		protocol: url.protocol,
-		hostname: url.hostname,
-		...url.port !== "" && { port: Number(url.port) },
-		path: url.pathname,
-		query: Object.fromEntries(url.searchParams),
-		headers: {
-			host: url.host,
-			accept: "application/json",
-			authorization: `Bearer ${env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`
-		}
-	});
-	const { response } = await http.handle(request, { abortSignal: signal });
-	const body = await (0,consumers_namespaceObject.text)(response.body);
-	if (response.statusCode !== 200) throw new TokenRefused(response.statusCode);
-	const { value } = JSON.parse(body || "{}");
-	if (!value) throw new TokenRefused(response.statusCode);
-	runner.mask(value);
-	return value;
-}
 // src/context.ts
 function runContext({ workflow, env, clock }) {
 	const { serverUrl, runId, runAttempt, sha } = workflow;
@@ -30690,6 +30719,7 @@ function runContext({ workflow, env, clock }) {
 		runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
 		sha: sha ?? "",
 		date: new Date(clock.now()),
+		lastMoment: (sessions) => lastMomentOf(sessions, { env }),
 		defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || void 0
 	};
 }
@@ -30808,7 +30838,7 @@ const inputDefaults = {
 	"keep-intermediates": "false",
 	"max-parallel": "20",
 	"poll-interval": "15",
-	"timeout-minutes": "350",
+	"timeout-minutes": "",
 	"mask-aws-account-id": "false"
 };
 var InputError = class extends Error {
@@ -38061,6 +38091,17 @@ async function unshare(place, id, { accounts, keys }) {
 	}
 	return accounts.length;
 }
+// src/release/known-left.ts
+function knownLeft({ account, shares, grantKeys, regions, targets, boots, leaseId }) {
+	const places = Object.values(targets).flat();
+	const lease = `the tag ${tagKeys.lease}=${leaseId}`;
+	return [
+		...shares.map(({ region, resources, accounts }) => `${resources.join(", ")} in ${account}/${region} may still be shared with ${accounts.join(", ")}`),
+		...grantKeys.map((key) => `access by the lease ${leaseId} may still be on ${key}`),
+		...regions.map((region) => `an encrypted copy with ${lease} may be in ${account}/${region}`),
+		...places.length > 0 ? [`snapshots${boots ? ", AMIs and instances" : " and AMIs"} with ${lease} may be in ${places.join(", ")}`] : []
+	];
+}
 // src/release/notes.ts
 const noNotes = () => ({
 	done: [],
@@ -38117,7 +38158,7 @@ function reportOf({ done, failed, gone, stays, goesOn, foreign, allowed }) {
 		stays: once(stays),
 		foreign: once(foreign),
 		allowed: once(allowed),
-		failed: real.map(({ what }) => what)
+		failed: once(real.map(({ what }) => what))
 	};
 }
 // src/operations/client-token.ts
@@ -38378,6 +38419,7 @@ async function release(releasing) {
 	const first = await endAndRead(releasing, attempt);
 	if (first === void 0) {
 		await revokeOwn();
+		notes.failed.push(...knownLeft(state).map((what) => ({ what })));
 		return reportOf(notes);
 	}
 	let leases = sorted(first, releasing);

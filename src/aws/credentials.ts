@@ -1,4 +1,3 @@
-import { text } from 'node:stream/consumers';
 import {
   AssumeRoleCommand,
   AssumeRoleWithWebIdentityCommand,
@@ -6,7 +5,6 @@ import {
   STSClient,
   type Tag,
 } from '@aws-sdk/client-sts';
-import { HttpRequest } from '@smithy/core/protocols';
 import type { Host, Identity } from '../host.ts';
 import { fill } from '../template.ts';
 import { readingAnswers } from './answer.ts';
@@ -24,6 +22,16 @@ import {
   triesAfter,
   type Where,
 } from './errors.ts';
+import {
+  type Claims,
+  claimsOf,
+  type IdToken,
+  type IdTokens,
+  idTokens,
+  offersToken,
+  tokenCodes,
+  tokensEndAt,
+} from './id-token.ts';
 import { templateFirst } from './template-parameters.ts';
 
 export type SessionOptions = Readonly<{
@@ -49,6 +57,8 @@ export type Sessions = Readonly<{
   ambient(): Session;
   /** Whether a session was made of credentials that end, and nothing says when. */
   endsUnknown(): boolean;
+  /** Renews every session by ID token just before none can be asked for any more. Ends then, or with `stopped`; never throws. */
+  renewLast(stopped: AbortSignal): Promise<void>;
 }>;
 
 /** What sessions are made of and with. */
@@ -63,7 +73,14 @@ export function openSessions(from: SessionSource): Sessions {
     known.set(key, session);
     return session;
   };
-  const tokens = idTokens(from);
+  const lastAskAt = (tokensEndAt(host) ?? Number.POSITIVE_INFINITY) - lastAskMs;
+  const byToken: Session[] = [];
+  const openByToken = (role: Role): Session => {
+    const session = renewing(() => assumeByToken(role, tokens, from), now, lastAskAt);
+    byToken.push(session);
+    return session;
+  };
+  const tokens = idTokens({ audience: options.audience, host, signal: from.signal });
   const ambient = () => memo('ambient', () => renewing(() => ambientCredentials(from), now));
   let source: Session | undefined;
 
@@ -71,7 +88,7 @@ export function openSessions(from: SessionSource): Sessions {
     const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({ Key, Value: fill(value, where) }));
     const role = { roleArn, sessionName: fill(options.sessionName, where), tags };
     return memo(JSON.stringify(role), () => {
-      if (by === undefined && usesToken(options, host)) return renewing(() => assumeByToken(role, tokens, from), now);
+      if (by === undefined && usesToken(options, host)) return openByToken(role);
       return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
     });
   };
@@ -82,6 +99,16 @@ export function openSessions(from: SessionSource): Sessions {
       const identity = known.get('ambient')?.current();
       return identity?.sessionToken !== undefined && identity.expiration === undefined;
     },
+    async renewLast(stopped) {
+      const leftMs = lastAskAt - now();
+      if (leftMs <= 0 || leftMs === Number.POSITIVE_INFINITY) return;
+      const isStopped = await host.clock.sleep(leftMs, stopped).then(
+        () => false,
+        () => true,
+      );
+      // Where that fails, a session is as good as it was.
+      if (!isStopped) await Promise.allSettled(byToken.map(({ credentials }) => credentials()));
+    },
     source(roleArn) {
       source =
         roleArn === undefined ? ambient() : assume(roleArn, roleWhere({ roleArn }, options.stsRegion), undefined);
@@ -91,18 +118,35 @@ export function openSessions(from: SessionSource): Sessions {
   };
 }
 
+/** So long before its end, the runner's token is used for the last time. */
+const lastAskMs = 5 * 60_000;
+
+/** What is left of the last sessions for taking back, when a run ends. */
+const takeBackMs = 20 * 60_000;
+
+/**
+ * Until when a run may go on, in ms since the epoch: with the last sessions that ID tokens give, it has to take back what
+ * is temporary. Undefined where nothing says so.
+ */
+export function lastMomentOf(
+  options: Pick<SessionOptions, 'from' | 'roleChaining' | 'durationSeconds'>,
+  host: Pick<Host, 'env'>,
+): number | undefined {
+  const endsAt = usesToken(options, host) ? tokensEndAt(host) : undefined;
+  const seconds = options.roleChaining ? maxChainedSeconds : options.durationSeconds;
+  return endsAt === undefined ? undefined : endsAt + seconds * 1000 - takeBackMs;
+}
+
 /** Whether any role is assumed by AssumeRole, which alone takes an external ID and session tags. */
-export function usesAssumeRole(options: Pick<SessionOptions, 'roleChaining' | 'from'>, host: Host): boolean {
+export function usesAssumeRole(
+  options: Pick<SessionOptions, 'roleChaining' | 'from'>,
+  host: Pick<Host, 'env'>,
+): boolean {
   return options.roleChaining || !usesToken(options, host);
 }
 
-function usesToken({ from }: Pick<SessionOptions, 'from'>, host: Host): boolean {
+function usesToken({ from }: Pick<SessionOptions, 'from'>, host: Pick<Host, 'env'>): boolean {
   return from === 'oidc' || (from === 'auto' && offersToken(host));
-}
-
-/** The runner offers an ID token to jobs with `permissions: id-token: write`. */
-function offersToken({ env }: Host): boolean {
-  return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
 }
 
 /** A renewal is due when half of the session is over, or a quarter of an hour is left: clean-up needs time after a cancel. */
@@ -114,8 +158,13 @@ const freshMs = 3000;
 /**
  * Single flight, early renewal, and the old credentials for as long as they are valid when a renewal fails:
  * the SDK's own memo throws there, although the calls could go on.
+ * @param lastAskAt when a session that was made before is renewed, whatever is left of it
  */
-export function renewing(fetch: () => Promise<Identity>, now: () => number): Session {
+export function renewing(
+  fetch: () => Promise<Identity>,
+  now: () => number,
+  lastAskAt = Number.POSITIVE_INFINITY,
+): Session {
   let current: { identity: Identity; madeAt: number; renewAt: number } | undefined;
   let pending: Promise<Identity> | undefined;
 
@@ -124,7 +173,8 @@ export function renewing(fetch: () => Promise<Identity>, now: () => number): Ses
       const identity = await fetch();
       const endsAt = identity.expiration?.getTime() ?? Number.POSITIVE_INFINITY;
       const madeAt = now();
-      current = { identity, madeAt, renewAt: endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2) };
+      const renewAt = endsAt - Math.min(renewBeforeMs, (endsAt - madeAt) / 2);
+      current = { identity, madeAt, renewAt: madeAt < lastAskAt ? Math.min(renewAt, lastAskAt) : renewAt };
       return identity;
     } finally {
       pending = undefined;
@@ -224,62 +274,10 @@ async function assumeByToken(role: Role, tokens: IdTokens, from: SessionSource):
   });
 }
 
-/** What STS says of a token that it doesn't take: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html */
-const tokenCodes = ['ExpiredToken', 'ExpiredTokenException', 'InvalidIdentityToken', 'InvalidIdentityTokenException'];
-
 /** Where the environment has credentials, which a refused token may not have been meant to replace. */
 function elsewhere({ env }: Host): string[] {
   const has = ['AWS_ACCESS_KEY_ID', 'AWS_PROFILE', 'AWS_CONTAINER_CREDENTIALS_FULL_URI'].some((name) => env[name]);
   return has ? ['if the role trusts the credentials in the environment, set credentials to environment'] : [];
-}
-
-type IdToken = Readonly<{ token: string; reusableUntil: number }>;
-
-/** GitHub's ID tokens: one serves all roles for as long as it lives for another minute. */
-type IdTokens = Readonly<{
-  /** The token to use, undefined where there is none yet or it is about to end. */
-  current(): Promise<IdToken> | undefined;
-  /** A new token; the one that another call got meanwhile, where that isn't the `refused` one. */
-  fresh(refused?: IdToken): Promise<IdToken>;
-}>;
-
-const reserveMs = 60_000;
-
-function idTokens({ options, host, signal }: SessionSource): IdTokens {
-  const { now } = host.clock;
-  let pending: Promise<IdToken> | undefined;
-  let latest: IdToken | undefined;
-
-  const request = async (): Promise<IdToken> => {
-    const askedAt = now();
-    try {
-      const token = await fetchToken(options.audience, host, signal);
-      latest = { token, reusableUntil: askedAt + lifetimeMs(token) - reserveMs };
-      return latest;
-    } finally {
-      pending = undefined;
-    }
-  };
-  const current = () => {
-    if (pending !== undefined) return pending;
-    return latest !== undefined && now() < latest.reusableUntil ? Promise.resolve(latest) : undefined;
-  };
-  return {
-    current,
-    fresh(refused) {
-      if (latest === refused) latest = undefined;
-      const other = current();
-      if (other !== undefined) return other;
-      pending = request();
-      return pending;
-    },
-  };
-}
-
-/** How long a token lives, by its own times, so that a wrong clock of the machine doesn't matter; 0 if it can't be read. */
-function lifetimeMs(token: string): number {
-  const { iat, exp } = payloadOf(token);
-  return typeof iat === 'number' && typeof exp === 'number' ? (exp - iat) * 1000 : 0;
 }
 
 /** A role assumed from a role's session may last an hour: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html */
@@ -305,24 +303,6 @@ async function assumeFrom(by: Session, role: Role, from: SessionSource): Promise
       throw error;
     }
   });
-}
-
-/** What of a token a trust policy goes by; none of it is secret. */
-type Claims = Readonly<{ iss: string; aud: string; sub: string }>;
-
-/** The claims of a token, or undefined where it is none that can be read. AWS checks it; here it is only told. */
-function claimsOf(token: string): Claims | undefined {
-  const { iss, aud, sub } = payloadOf(token);
-  return typeof iss === 'string' && typeof aud === 'string' && typeof sub === 'string' ? { iss, aud, sub } : undefined;
-}
-
-function payloadOf(token: string): Readonly<Record<string, unknown>> {
-  try {
-    const payload: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
-    return typeof payload === 'object' && payload !== null ? { ...payload } : {};
-  } catch {
-    return {};
-  }
 }
 
 /** https://docs.github.com/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws */
@@ -400,64 +380,4 @@ function toIdentity(credentials: Credentials | undefined): Identity {
     ...(SessionToken && { sessionToken: SessionToken }),
     ...(Expiration && { expiration: Expiration }),
   };
-}
-
-const maxTokenTries = 6;
-
-/**
- * GitHub's ID token, by the runner's own endpoint:
- * https://docs.github.com/actions/reference/security/oidc#methods-for-requesting-the-oidc-token
- * The toolkit's function is not used: it brings a second HTTP stack along (half of the bundle), and tries 429, 500 and
- * resets, which pass as well, no second time.
- */
-async function fetchToken(audience: string, host: Host, signal: AbortSignal): Promise<string> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await requestToken(audience, host, signal);
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
-      if (final || tries > triesAfter(error, maxTokenTries - 1)) {
-        throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, {
-          cause: error,
-        });
-      }
-      await host.clock.sleep(500 * 2 ** (tries - 1) * (0.5 + Math.random() / 2), signal);
-    }
-  }
-}
-
-/** The runner's endpoint answered, but with no token. */
-class TokenRefused extends Error {
-  readonly status: number;
-
-  constructor(status: number) {
-    super(`the token endpoint answered ${status}`);
-    this.status = status;
-  }
-}
-
-async function requestToken(audience: string, { env, http, runner }: Host, signal: AbortSignal): Promise<string> {
-  const url = new URL(env.ACTIONS_ID_TOKEN_REQUEST_URL ?? '');
-  url.searchParams.set('audience', audience);
-  const request = new HttpRequest({
-    protocol: url.protocol,
-    hostname: url.hostname,
-    ...(url.port !== '' && { port: Number(url.port) }),
-    path: url.pathname,
-    query: Object.fromEntries(url.searchParams),
-    headers: {
-      host: url.host,
-      accept: 'application/json',
-      authorization: `Bearer ${env.ACTIONS_ID_TOKEN_REQUEST_TOKEN}`,
-    },
-  });
-  const { response } = await http.handle(request, { abortSignal: signal });
-  const body = await text(response.body);
-  // Of a refusal only the status counts: what is between may answer with a page that is no JSON.
-  if (response.statusCode !== 200) throw new TokenRefused(response.statusCode);
-  const { value } = JSON.parse(body || '{}') as { value?: string };
-  if (!value) throw new TokenRefused(response.statusCode);
-  runner.mask(value);
-  return value;
 }

@@ -11,6 +11,14 @@ export type RunContext = Readonly<{
   sha: string;
   date: Date;
   defaultRegion: string | undefined;
+  /** Until when a run with such sessions may go on, in ms since the epoch, where anything bounds it. */
+  lastMoment?: (sessions: RunSessions) => number | undefined;
+}>;
+
+type RunSessions = Readonly<{
+  from: 'oidc' | 'environment' | 'auto';
+  roleChaining: boolean;
+  durationSeconds: number;
 }>;
 
 /** The values that every template may use, as they are known from the start. */
@@ -81,7 +89,7 @@ export const inputDefaults = {
   'keep-intermediates': 'false',
   'max-parallel': '20',
   'poll-interval': '15',
-  'timeout-minutes': '350',
+  'timeout-minutes': '',
   'mask-aws-account-id': 'false',
 } as const;
 

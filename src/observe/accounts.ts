@@ -4,6 +4,7 @@ import { openSessions, usesAssumeRole } from '../aws/credentials.ts';
 import { placeName, type Where } from '../aws/errors.ts';
 import type { Host } from '../host.ts';
 import type { Settings } from '../inputs/settings.ts';
+import type { Lease } from '../lease.ts';
 import type { Kind, Operation } from '../plan/operation.ts';
 import type { Findings } from '../plan/problem.ts';
 
@@ -20,6 +21,8 @@ export type Accounts = Readonly<{
   source(region: string): Place;
   /** The principal of a target that is open; in its own region, or in another, such as the source keys'. */
   target(where: Where, region?: string): Place;
+  /** Keeps sessions alive for as long as it can be done; until it is stopped. */
+  keepUp(): Lease;
 }>;
 
 /** What a role that is called here is told by, in a message: its ARN without the session. */
@@ -115,6 +118,16 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
         'set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name',
       );
       return undefined;
+    },
+    keepUp() {
+      const stopping = new AbortController();
+      const ended = sessions.renewLast(stopping.signal);
+      return {
+        stop() {
+          stopping.abort();
+          return ended;
+        },
+      };
     },
     source: (region) => known('source').at(region),
     target: (where, region = where.region) => known(placeName(where)).at(region),

@@ -68,6 +68,6 @@ export function reportOf({ done, failed, gone, stays, goesOn, foreign, allowed }
   const once = (texts: readonly string[]) => [...new Set(texts)];
   return {
     ...{ done, goesOn, stays: once(stays), foreign: once(foreign), allowed: once(allowed) },
-    failed: real.map(({ what }) => what),
+    failed: once(real.map(({ what }) => what)),
   };
 }

@@ -8,6 +8,7 @@ import { dropLeases, endLease, isWithin, type LeaseRecord, leasesOf, sortLeases,
 import { longestJobMs } from '../plan/earlier.ts';
 import { releaseAccess, revokeKnown } from './access.ts';
 import { findEncryptedCopies, releaseCopies } from './encrypted-copies.ts';
+import { knownLeft } from './known-left.ts';
 import {
   type Attempt,
   addAllowed,
@@ -41,6 +42,7 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
   // Not knowing the leases, nothing that others may need is touched.
   if (first === undefined) {
     await revokeOwn();
+    notes.failed.push(...knownLeft(state).map((what) => ({ what })));
     return reportOf(notes);
   }
   let leases = sorted(first, releasing);
