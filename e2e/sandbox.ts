@@ -60,7 +60,7 @@ export function openSandbox(
   const options = {
     stsRegion: settings.sourceRegion,
     sessionName: 'share-encrypted-ami-e2e',
-    from: 'environment' as const,
+    from: 'auto' as const,
     roleChaining: false,
     externalId: undefined,
     sessionTags: {},
