@@ -4,7 +4,7 @@ import { openClients, type Place, placesOf } from '../src/aws/clients.ts';
 import { handlerOf, type Simulator, startSimulator } from './in-process.ts';
 
 /** So often a call is tried again with new credentials. */
-export const renewals = 3;
+export const renewals = 5;
 
 type AccountOptions = Readonly<{
   policy?: RoleScenario['policies'][number];

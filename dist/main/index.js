@@ -54306,12 +54306,14 @@ async function unshare(place, id, { accounts, keys }) {
 	return accounts.length;
 }
 // src/release/known-left.ts
-function knownLeft({ account, shares, grantKeys, regions, targets, boots, leaseId }) {
+function knownLeft({ state, grants, stated = [] }) {
+	const { account, shares, grantKeys, regions, targets, boots, leaseId } = state;
+	const keys = grants === void 0 ? grantKeys : stated;
 	const places = Object.values(targets).flat();
 	const lease = `the tag ${tagKeys.lease}=${leaseId}`;
 	return [
 		...shares.map(({ region, resources, accounts }) => `${resources.join(", ")} in ${account}/${region} may still be shared with ${accounts.join(", ")}`),
-		...grantKeys.map((key) => `access by the lease ${leaseId} may still be on ${key}`),
+		...keys.map((key) => `access by the lease ${leaseId} may still be on ${key}`),
 		...regions.map((region) => `an encrypted copy with ${lease} may be in ${account}/${region}`),
 		...places.length > 0 ? [`snapshots${boots ? ", AMIs and instances" : " and AMIs"} with ${lease} may be in ${places.join(", ")}`] : []
 	];
@@ -54520,7 +54522,7 @@ async function release(releasing) {
 	const first = await endAndRead(releasing, attempt);
 	if (first === void 0) {
 		await revokeOwn();
-		notes.failed.push(...knownLeft(state).map((what) => ({ what })));
+		notes.failed.push(...knownLeft(releasing).map((what) => ({ what })));
 		return reportOf(notes);
 	}
 	let leases = sorted(first, releasing);

@@ -42,7 +42,7 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
   // Not knowing the leases, nothing that others may need is touched.
   if (first === undefined) {
     await revokeOwn();
-    notes.failed.push(...knownLeft(state).map((what) => ({ what })));
+    notes.failed.push(...knownLeft(releasing).map((what) => ({ what })));
     return reportOf(notes);
   }
   let leases = sorted(first, releasing);
