@@ -261,10 +261,15 @@ describe('a name that is given once', () => {
   const second = { name: 'golden-image-2', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] };
   const options = { ami: { name: 'golden-image-1' }, source: { amis: [second] } };
   const secondId = amiIdOf(sourceAccount, sourceRegion, second.name);
-  const named = { ...byStatus, 'target-ami-name': 'golden' };
+  const named = { ...byStatus, 'target-ami-name': 'golden', lineage: 'golden' };
 
   test('of an AMI that failed goes to the next bake of its lineage', async () => {
-    await using house = await openHouse(bootCase(boots({ ends }, { ends }, {}), options));
+    await using house = await openHouse(
+      bootCase(boots({ ends }, { ends }, {}), {
+        ...options,
+        policies: ['target-boot-test', 'target-boot-role', 'target-retain'],
+      }),
+    );
     expect((await runJob(house.run(named))).main.conclusion).toBe('failure');
     const [failed] = imagesOf(house);
     await house.settle();

@@ -185,13 +185,13 @@ describe('the built action', () => {
     const theirs = (alias: string, tags: Record<string, string>) => ({
       ...{ name: 'web-server', tags, volumes: [{ device: '/dev/xvda', key: alias, tags }] },
     });
-    const lineage = { [`${mark}source-ami`]: amiId, [`${mark}lineage`]: 'golden-image', [`${mark}lease`]: dead };
+    const lineage = { [`${mark}source-ami`]: amiId, [`${mark}lineage`]: 'golden', [`${mark}lease`]: dead };
     const shared = procedure({
       ...{ ami: { tags: { ...forged, ...lease } }, volumes: [volume], policies: ['target-retain'] },
       source: { amis: [theirs('cmkSource', forged)] },
       target: { amis: [theirs('cmkTarget', lineage)] },
     });
-    const result = await shareBuilt(shared, { retain: '1' });
+    const result = await shareBuilt(shared, { lineage: 'golden', retain: '1' });
     expect(result.main.conclusion).toBe('success');
     const [old] = [amiIdOf('999999999999', 'eu-west-1', 'web-server')];
     const { world } = result.simulator;

@@ -127,7 +127,12 @@ const tagging: readonly (readonly [tag: RegExp, written: Belonging, takenOff: Be
     },
   ],
   [/:boot-test$/, { does: ['boot'], undoes: [] }, { does: [], undoes: [] }],
-  [/:superseded$/, { does: ['deregister', 'register'], undoes: [] }, { does: ['register'], undoes: ['deregister'] }],
+  [/:published$/, { does: ['published'], undoes: [] }, { does: [], undoes: [] }],
+  [
+    /:superseded$/,
+    { does: ['deregister', 'register', 'published'], undoes: [] },
+    { does: ['register'], undoes: ['deregister'] },
+  ],
 ];
 const keptTag: Belonging = { does: ['encrypt', 'copy', 'copy-image', 'register', 'verify'], undoes: [] };
 
@@ -165,7 +170,19 @@ const looks: Readonly<Record<string, RegExp>> = {
   parameter: /^GetParameters?$/,
   allow: /^GetKeyPolicy$/,
 };
-const callers = [...making, 'lease', 'allow', 'share', 'boot', 'publish', 'parameter', 'deregister', 'delete', 'untag'];
+const callers = [
+  ...making,
+  'lease',
+  'allow',
+  'share',
+  'boot',
+  'publish',
+  'published',
+  'parameter',
+  'deregister',
+  'delete',
+  'untag',
+];
 const outcomes = ['done', 'not needed', 'not possible', 'undone', 'failed', 'not begun', 'planned'];
 
 /** What of a run's deeds is not as its plan has it; nothing where all is. `before` is what was there at its start. */

@@ -484,6 +484,7 @@ describe('the commands, as the workflow runs them', () => {
     [file]: (inputs['targets-artifact'] ?? '') === '' ? '' : join(temp, 'targets/targets.json'),
     'needs.source.outputs.ami-id || inputs.ami-id': 'ami-0',
     "inputs.ssm-parameter == '' && inputs.retain || ''": '',
+    "inputs.ssm-parameter == '' && inputs.retain-days || 0": '0',
     'runner.temp': temp,
     'github.run_attempt': '1',
   });

@@ -213,8 +213,8 @@ describe('nothing is wider than it need be', () => {
 describe('with a condition that is tighter, preflight or the run names the action', () => {
   /** The case that asks for a value, where it is not the first whose policies have it. */
   const askedBy: Record<string, string> = {
-    'source-role CopySnapshot': 'mixed encryption',
-    [`target-role ${tagKeys.superseded}`]: 'taking over a name',
+    'source-role TagWhatIsMade CopySnapshot': 'mixed encryption',
+    [`target-role TagWhatIsBeingMade ${tagKeys.superseded}`]: 'taking over a name',
   };
 
   /** A condition's value by which the statement no longer does for what the case asks. */
@@ -239,7 +239,7 @@ describe('with a condition that is tighter, preflight or the run names the actio
   }
 
   test.each(tighter)('%s, %s: %s %s without %s', async (file, sid, operator, key, value) => {
-    const feature = askedBy[`${file} ${value}`] ?? featureOf(file, '');
+    const feature = askedBy[`${file} ${sid} ${value}`] ?? featureOf(file, '', sid);
     const tight = inStatement(file, sid, (statement) => {
       const { Condition = {} } = statement;
       const values = Condition[operator]?.[key] ?? [];

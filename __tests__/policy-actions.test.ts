@@ -57,7 +57,7 @@ describe('with one action less, preflight names it, and the case fails', () => {
       const kept = [statement.Action].flat().filter((one) => one !== action);
       return kept.length === 0 ? undefined : { ...statement, Action: kept };
     });
-    const shared = changed(caseOf(featureOf(file, action)), without);
+    const shared = changed(caseOf(featureOf(file, action, sid)), without);
     const dry = await share(shared, { 'dry-run': 'true' });
     expectUntouched(dry);
     const told = dry.main.annotations.map(({ message }) => message).join('\n');

@@ -59,6 +59,13 @@ function earlier(name: string): AmiScenario {
   };
 }
 
+/** The AMI before, of another source. */
+const lastBake: AmiScenario = {
+  name: 'last-bake',
+  tags: { 'share-encrypted-ami:source-ami': 'ami-00000000000000009', 'share-encrypted-ami:lineage': 'golden' },
+  volumes: [{ device: '/dev/xvda', key: 'cmkTarget', copied: copiedFrom('ami-00000000000000009', 'golden') }],
+};
+
 /** What an AMI was copied from that is an encrypted copy no more. */
 const former: AmiScenario = {
   ...{ name: 'former', volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] },
@@ -163,6 +170,8 @@ export const features: Record<string, Feature> = {
     of: procedure,
     options: {
       policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'],
+      // The one before in the lineage.
+      target: { amis: [lastBake] },
       // Those that may launch can use the key, one by its policy and one by a grant.
       targetKey: {
         policy: openedPolicy(targetAccount, '222222222222'),
@@ -175,6 +184,7 @@ export const features: Record<string, Feature> = {
       'fast-snapshot-restore': 'all',
       'launch-permissions': '222222222222\n333333333333',
       'ssm-parameter': '/golden/latest',
+      lineage: 'golden',
       retain: '3',
       'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
     },
@@ -260,10 +270,11 @@ const takenBy: Record<string, string> = {
   'target-route-copy ec2:GetImageAncestry': 'replacing by route copy',
   'source-regional-hub': 'hubs, by route copy',
   'target-regional-hub': 'hubs, by route copy',
+  'target-role TagWhatIsPublished': 'publishing',
 };
 
-export function featureOf(file: string, action: string): string {
-  const known = takenBy[`${file} ${action}`] ?? takenBy[file];
+export function featureOf(file: string, action: string, sid = ''): string {
+  const known = takenBy[`${file} ${sid}`] ?? takenBy[`${file} ${action}`] ?? takenBy[file];
   if (known !== undefined) return known;
   if (file === 'source-role' || file === 'target-role') return 'basic';
   const found = Object.entries(features).find(([, { options }]) => options.policies?.includes(file));

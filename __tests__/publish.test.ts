@@ -211,7 +211,7 @@ describe('SSM parameters: all or none', () => {
 describe('retain', () => {
   const lineage = {
     'share-encrypted-ami:source-ami': 'ami-00000000000000009',
-    'share-encrypted-ami:lineage': 'golden-image-#',
+    'share-encrypted-ami:lineage': 'golden',
   };
   const older = (
     name: string,
@@ -224,7 +224,10 @@ describe('retain', () => {
     tags,
     attributes: { CreationDate: `2026-10-${day}T00:00:00.000Z`, ...attributes },
     volumes: [
-      { ...{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009') }, ...volume },
+      {
+        ...{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009', 'golden') },
+        ...volume,
+      },
     ],
   });
   const idOf = (name: string) => amiIdOf(targetAccount, targetRegion, name);
@@ -261,12 +264,12 @@ describe('retain', () => {
 
   test('keeps the newest of the lineage, and what is used, protected, locked or not its own', async () => {
     const shared = withOlder();
-    const plan = await share(shared, { retain: '2', 'dry-run': 'true' });
+    const plan = await share(shared, { retain: '2', lineage: 'golden', 'dry-run': 'true' });
     const { removes } = JSON.parse(plan.main.outputs.plan ?? '').targets[0];
     expect(removes).toContain(idOf('golden-image-5'));
     expect(removes).not.toContain(idOf('golden-image-4'));
     expect(removes).not.toContain(idOf('golden-image-8'));
-    const { simulator, main, error } = await share(shared, { retain: '2' });
+    const { simulator, main, error } = await share(shared, { retain: '2', lineage: 'golden' });
     expect(error).toBe('');
     const names = [...placeOf(simulator).images.values()]
       .filter(({ deregisteredAt }) => deregisteredAt === undefined)
@@ -279,6 +282,7 @@ describe('retain', () => {
         'golden-image-2',
         'golden-image-3',
         'golden-image-4',
+        'golden-image-6',
         'golden-image-8',
         'golden-image-9',
         'other-image-1',
@@ -291,7 +295,7 @@ describe('retain', () => {
     expect(main.stdout).toMatch(/golden-image-8\) stays: its snapshot snap-\w+ is locked \(governance until 2036-/);
     expect(main.annotations).toEqual([]);
     // The snapshots of what went are gone.
-    expect(placeOf(simulator).snapshots.size).toBe(9);
+    expect(placeOf(simulator).snapshots.size).toBe(10);
   });
 
   test('a lock that could not be read shows when the snapshot is to go, and the run says so', async () => {
@@ -304,7 +308,7 @@ describe('retain', () => {
     for (const { Statement } of draft.scenario.accounts[targetAccount]?.roles['ami-target']?.policies ?? [])
       for (const statement of Statement)
         statement.Action = [statement.Action].flat().filter((one) => one !== 'ec2:DescribeLockedSnapshots');
-    const { main } = await share(draft as never, { ...shared.inputs, retain: '2' });
+    const { main } = await share(draft as never, { ...shared.inputs, lineage: 'golden', retain: '2' });
     expect(main.conclusion).toBe('success');
     const told = main.annotations.map(({ message }) => message).join('\n');
     expect(told).toMatch(/is not allowed to call ec2:DescribeLockedSnapshots: /);
@@ -320,7 +324,7 @@ describe('retain', () => {
       if (action === 'RegisterImage' && mutating && role !== undefined)
         role.policies = role.policies.filter((policy) => !JSON.stringify(policy).includes('DescribeImageReferences'));
     });
-    const { main } = await runJob({ inputs: { ...shared.inputs, retain: '1' }, env: simulator.env });
+    const { main } = await runJob({ inputs: { ...shared.inputs, lineage: 'golden', retain: '1' }, env: simulator.env });
     expect(main.conclusion).toBe('success');
     expect(main.annotations.map(({ message }) => message).join()).toMatch(
       /older AMIs stay, because what uses them is not known/,

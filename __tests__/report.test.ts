@@ -90,8 +90,10 @@ describe('the outputs follow the published schemas, and the summary has diagrams
   describe('an AMI that is there', () => {
     const { amiId } = procedure();
     const tags = { 'share-encrypted-ami:source-ami': amiId };
-    const volumesOf = (source: string) => [
-      { device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags, copied: copiedFrom(source) },
+    const mark = 'share-encrypted-ami:';
+    const older = 'ami-0ffffffffffffffff';
+    const volumesOf = (source: string, lineage?: string) => [
+      { device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags, copied: copiedFrom(source, lineage) },
     ];
     const volumes = volumesOf(amiId);
     const planned = async (amis: readonly AmiScenario[], inputs: Record<string, string> = {}) => {
@@ -131,10 +133,14 @@ describe('the outputs follow the published schemas, and the summary has diagrams
     test('and that retain leaves no room for, is told: it goes, or why it stays', async () => {
       const attributes = { DeregistrationProtection: 'enabled-without-cooldown' };
       const amis = [named('golden-1'), named('golden-2', attributes)].map((ami) => ({
-        ...{ ...ami, tags: { 'share-encrypted-ami:source-ami': 'ami-0ffffffffffffffff' } },
-        volumes: volumesOf('ami-0ffffffffffffffff'),
+        ...{ ...ami, tags: { [`${mark}source-ami`]: older, [`${mark}lineage`]: 'golden' } },
+        volumes: volumesOf(older, 'golden'),
       }));
-      const { target, operations } = await planned(amis, { retain: '1', 'target-ami-name': 'golden-3' });
+      const { target, operations } = await planned(amis, {
+        retain: '1',
+        lineage: 'golden',
+        'target-ami-name': 'golden-3',
+      });
       const [first, second] = ['golden-1', 'golden-2'].map((name) => amiIdOf(targetAccount, targetRegion, name));
       expect(target).toMatchObject({
         removes: [first],

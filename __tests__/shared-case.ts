@@ -51,8 +51,9 @@ export const share = sharingBy({ startSimulator, runJob });
 export const shareBuilt = sharingBy({ startSimulator: served.startSimulator, runJob: built.runJob });
 
 /** What says that a snapshot in a target was copied by the action from an AMI's, as far as AWS keeps it. */
-export function copiedFrom(amiId: string, device = '/dev/xvda'): string {
-  return `Copied from {${amiId} ${device}} of ${amiId} (${sourceAccount}/${sourceRegion})`;
+export function copiedFrom(amiId: string, lineage?: string): string {
+  const of = lineage === undefined ? '' : `, lineage ${lineage}`;
+  return `Copied from {${amiId} /dev/xvda} of ${amiId} (${sourceAccount}/${sourceRegion})${of}`;
 }
 
 export function imageIn({ world }: served.Simulator, account: string, region: string, id: string) {

@@ -261,7 +261,10 @@ const limits: Readonly<Record<string, Limit>> = {
     attempt: grant(hubKey, own, 'Decrypt'),
   },
   'mark an AMI of the target account as the action’s': {
-    by: [...['target-role TagWhatIsMade', 'target-role TagWhatIsBeingMade'], 'target-boot-test TagWhatTheTestHasShown'],
+    by: [
+      ...['target-role TagWhatIsMade', 'target-role TagWhatIsBeingMade', 'target-role TagWhatIsPublished'],
+      'target-boot-test TagWhatTheTestHasShown',
+    ],
     without: ['TagTheCopies', 'MarkNothingElse'],
     attempt: mark,
   },

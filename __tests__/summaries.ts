@@ -34,7 +34,13 @@ export const summaryCases: readonly [string, Case, Record<string, string>][] = [
   [
     'publishing',
     procedure(publishing),
-    { 'ssm-parameter': '/golden/latest', retain: '2', 'deprecate-after': '9d', 'fast-snapshot-restore': 'all' },
+    {
+      'ssm-parameter': '/golden/latest',
+      lineage: 'golden',
+      retain: '2',
+      'deprecate-after': '9d',
+      'fast-snapshot-restore': 'all',
+    },
   ],
   ['a dry run of an instance', ofInstance, { 'dry-run': 'true', 'ami-id': '', 'instance-id': instance.id }],
   ['the source account itself', standardCase({ targets: [sourceAccount] }), {}],

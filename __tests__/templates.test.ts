@@ -74,6 +74,7 @@ describe('the action runs with what the CloudFormation templates make', () => {
       'deprecate-after': '30d',
       'ssm-parameter': '/golden/latest',
       'boot-test': 'status',
+      lineage: 'golden',
       retain: '2',
     };
     const result = await share(shared, inputs);
@@ -115,6 +116,7 @@ describe('the action runs with what the CloudFormation templates make', () => {
     const inputs = {
       'ssm-parameter': '/golden/latest',
       'deprecate-after': '30d',
+      lineage: 'golden',
       retain: '2',
       route: 'copy',
       'source-key-access': 'policy',

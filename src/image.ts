@@ -22,6 +22,10 @@ export function snapshotIdsOf(image: Image): string[] {
 }
 
 /** The IDs of snapshots; AWS always tells them. */
+export function imageIdsOf(images: readonly Image[]): string[] {
+  return images.flatMap(({ ImageId }) => ImageId ?? []);
+}
+
 export function idsOf(snapshots: readonly Snapshot[]): string[] {
   return snapshots.flatMap(({ SnapshotId }) => (SnapshotId === undefined ? [] : [SnapshotId]));
 }

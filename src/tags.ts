@@ -10,9 +10,14 @@ export const tagKeys = {
   kmsKey: 'share-encrypted-ami:kms-key',
   /** The lease of the run that makes the resource, so that no other run takes it for its own or for left over. */
   lease: 'share-encrypted-ami:lease',
-  /** What AMIs of one image have in common from bake to bake; `retain` counts by it. */
+  /** The product line that an AMI is of, from bake to bake; `retain` counts by it. */
   lineage: 'share-encrypted-ami:lineage',
-  /** On the snapshots of an AMI that gave its name to the one that replaces it: the lease of the run that took it. */
+  /** On AMIs of a lineage: since when one is there for all to use. */
+  published: 'share-encrypted-ami:published',
+  /**
+   * On AMIs of a lineage: the ID of the next one, and since when that is published. On the snapshots of an AMI that gave its
+   * name to the one that replaces it: the lease of the run that took it.
+   */
   superseded: 'share-encrypted-ami:superseded',
   /** On target AMIs: what the boot test has shown. */
   bootTest: 'share-encrypted-ami:boot-test',

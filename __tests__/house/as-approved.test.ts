@@ -252,7 +252,13 @@ describe('the approved plan', () => {
     await using house = await openHouse(
       procedure({ timings: { baseSeconds: 10, secondsPerGiB: 2 }, policies, source: { instances } }),
     );
-    const inputs = { 'ami-id': '', 'instance-id': id, 'target-ami-name': 'golden-{run-id}', retain: '1' };
+    const inputs = {
+      'ami-id': '',
+      'instance-id': id,
+      'target-ami-name': 'golden-{run-id}',
+      lineage: 'golden',
+      retain: '1',
+    };
     const plan = await runAction(house.run({ ...inputs, ...dry }, { run_id: '2' }));
     const approved = { ...inputs, 'expect-plan-digest': plan.outputs['plan-digest'] ?? '' };
     const running = startAction(house.run(approved, { run_id: '3' }));
@@ -281,16 +287,18 @@ test('publishing of an AMI that is used again is asked beforehand', async () => 
 test('an AMI that retain removed, though not its snapshot, is told as gone', async () => {
   const tags = {
     'share-encrypted-ami:source-ami': 'ami-00000000000000009',
-    'share-encrypted-ami:lineage': 'golden-image-#',
+    'share-encrypted-ami:lineage': 'golden',
   };
-  const volumes = [{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009') }];
+  const volumes = [
+    { device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009', 'golden') },
+  ];
   const faults = [
     { ...denied, action: 'DeleteSnapshot', account: targetAccount, mutating: true, code: 'InvalidSnapshot.InUse' },
   ];
   const target = { amis: [{ name: 'golden-image-1', tags, volumes }] };
   const ami = { name: 'golden-image-9' };
   await using house = await openHouse(procedure({ timings, ami, target, policies: ['target-retain'], faults }));
-  const { main } = await runJob(house.run({ retain: '1' }));
+  const { main } = await runJob(house.run({ lineage: 'golden', retain: '1' }));
   expect(imagesOf(house)).toEqual([main.outputs['ami-id']]);
   expect(planOf(main).operations.find(({ kind }) => kind === 'deregister')?.outcome).not.toBe('not possible');
   expect(messagesOf(main)).not.toMatch(/golden-image-1\) could not be removed/);

@@ -47,7 +47,7 @@ const claims = fc.record(
     lease: holder,
     superseded: holder,
     intermediate: fc.constantFrom('true', 'dead', 'unknown', 'odd'),
-    lineage: fc.constantFrom('golden-image', 'golden-image-#', 'odd'),
+    lineage: fc.constantFrom('golden', 'golden-image', 'odd'),
     'source-instance': fc.constant('i-0123456789abcdef0'),
     run: fc.constantFrom('https://github.com/acme/images/actions/runs/2', 'odd'),
     'shares:deadbeef0001:0': fc.constant(packed),
@@ -110,7 +110,7 @@ function caseOf({ isEncrypted }: Play): Case {
 }
 
 function inputsOf({ route, onExisting, retain }: Play): Inputs {
-  return { route, retain, 'on-existing': onExisting, 'target-ami-name': 'golden-image-{run-id}' };
+  return { route, retain, lineage: 'golden', 'on-existing': onExisting, 'target-ami-name': 'golden-image-{run-id}' };
 }
 
 type Scene = Readonly<{ house: House; golden: SimImage }>;

@@ -85,7 +85,8 @@ function ours(simulator: Simulator): string[] {
       const isSource = id === sourceAccount;
       const tagsOf = (what: string, tags: readonly { Key?: string | undefined }[]) =>
         tags.flatMap(({ Key }) =>
-          Key?.startsWith(prefix) && (isSource || /lease|superseded/.test(Key))
+          Key?.startsWith(prefix) &&
+          (isSource || /lease/.test(Key) || (what.startsWith('snap-') && /superseded/.test(Key)))
             ? [`${where}: tag ${Key} on ${what}`]
             : [],
         );

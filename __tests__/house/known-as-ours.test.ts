@@ -75,7 +75,9 @@ describe('retain, over three bakes', () => {
     const created = ['success', accounts.map(() => 'created'), '', ''];
     const seen: unknown[] = [];
     for (const name of ['golden-1', 'golden-2', 'golden-3']) {
-      const job = await runJob(house.run({ retain: '2', 'ami-id': idOf(name) }, { run_id: name.slice(-1) }));
+      const job = await runJob(
+        house.run({ lineage: 'golden', retain: '2', 'ami-id': idOf(name) }, { run_id: name.slice(-1) }),
+      );
       expect(outcomeOf(job)).toEqual(created);
       expect(flawsOf(house, job, { amiId: idOf(name), foreign: [] })).toEqual([]);
       seen.push(accounts.map((account) => stock(house, account)));
@@ -88,7 +90,9 @@ describe('retain, over three bakes', () => {
       ].map((one) => accounts.map(() => one)),
     );
     // Again, it is used as it is.
-    const again = await runJob(house.run({ retain: '2', 'ami-id': idOf('golden-3') }, { run_id: '4' }));
+    const again = await runJob(
+      house.run({ lineage: 'golden', retain: '2', 'ami-id': idOf('golden-3') }, { run_id: '4' }),
+    );
     expect(outcomeOf(again)).toEqual(['success', accounts.map(() => 'reused'), '', '']);
     expect(house.simulator.snapshotOfState(sourceAccount)).toEqual(before);
     expect(house.remains()).toEqual([]);
@@ -118,7 +122,9 @@ describe('an AMI whose encrypted copy is gone is removed only where AWS tells th
   async function threeBakes(house: House): Promise<Job> {
     let last: Job | undefined;
     for (const name of ['golden-1', 'golden-2']) {
-      last = await runJob(house.run({ retain: '1', 'ami-id': idOf(name) }, { run_id: name.slice(-1) }));
+      last = await runJob(
+        house.run({ lineage: 'golden', retain: '1', 'ami-id': idOf(name) }, { run_id: name.slice(-1) }),
+      );
       if (name === 'golden-1') forge(house);
     }
     if (last === undefined) throw new Error('no run was played');
@@ -264,12 +270,12 @@ test('the AMI of an instance is made once, and what is made of it is its sourceâ
   await using house = await openHouse({ ...given, inputs });
   const { simulator } = house;
   const isMade = (call: { action: string; mutating: boolean }) => call.mutating && call.action === 'CreateImage';
-  await killAt(house, house.run({ retain: '1' }, { run_id: '1' }), isMade);
+  await killAt(house, house.run({ lineage: 'golden', retain: '1' }, { run_id: '1' }), isMade);
   await house.settle(10);
-  const again = await runJob(house.run({ retain: '1' }, { run_id: '1', run_attempt: '2' }));
+  const again = await runJob(house.run({ lineage: 'golden', retain: '1' }, { run_id: '1', run_attempt: '2' }));
   expect(again.main.conclusion).toBe('success');
   expect(countOf(simulator, 'CreateImage')).toBe(1);
-  const next = await runJob(house.run({ retain: '1' }, { run_id: '2' }));
+  const next = await runJob(house.run({ lineage: 'golden', retain: '1' }, { run_id: '2' }));
   expect(next.main.conclusion).toBe('success');
   expect(stock(house)).toEqual([['golden-2'], 1]);
   // The AMIs that were made of the instance are the user's.

@@ -85,13 +85,13 @@ test('an AMI of which only tags say that it is of the lineage takes no place fro
     name: 'theirs',
     tags: {
       ...of('source-ami', 'ami-0aaaaaaaaaaaaaaa9'),
-      ...of('lineage', 'golden-#'),
+      ...of('lineage', 'golden'),
       ...of('encrypted-copy', copiedFrom),
     },
     data: { SourceImageId: copiedFrom, CreationDate: new Date(house.simulator.clock.now()).toISOString() },
     snapshot: { key: 'cmkTarget', data: copied },
   });
-  const { main } = await runJob(house.run({ ...second, retain: '2' }, { run_id: '2' }));
+  const { main } = await runJob(house.run({ ...second, lineage: 'golden', retain: '2' }, { run_id: '2' }));
   expect([main.conclusion, names(house)]).toEqual(['success', ['golden-1', 'theirs', 'golden-2']]);
   const plan = JSON.parse(main.outputs.plan ?? '{}') as { targets: { keeps: { amiId: string; why: string }[] }[] };
   expect(plan.targets.flatMap(({ keeps }) => keeps)).toEqual([
@@ -103,15 +103,16 @@ test('another product’s AMI goes by no retain, whatever lineage a tag says tha
   const web = { name: 'web-1', volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }] };
   await using house = await openHouse(bakes(60, [web]));
   for (const name of ['web-1', 'golden-1']) {
-    const { main } = await runJob(house.run({ 'ami-id': amiIdOf(sourceAccount, sourceRegion, name) }, { run_id: '1' }));
+    const inputs = { 'ami-id': amiIdOf(sourceAccount, sourceRegion, name), lineage: name.slice(0, -2) };
+    const { main } = await runJob(house.run(inputs, { run_id: '1' }));
     expect(main.conclusion).toBe('success');
   }
-  for (const image of stockOf(house.simulator, ...target).images) tag(image, { [`${prefix}lineage`]: 'golden-#' });
+  for (const image of stockOf(house.simulator, ...target).images) tag(image, { [`${prefix}lineage`]: 'golden' });
   putImage(house.simulator, target, {
     name: 'theirs',
-    tags: { [`${prefix}source-ami`]: '*', [`${prefix}lineage`]: 'golden-#' },
+    tags: { [`${prefix}source-ami`]: '*', [`${prefix}lineage`]: 'golden' },
   });
-  const { main } = await runJob(house.run({ ...second, retain: '1' }, { run_id: '2' }));
+  const { main } = await runJob(house.run({ ...second, lineage: 'golden', retain: '1' }, { run_id: '2' }));
   expect([main.conclusion, names(house)]).toEqual(['success', ['web-1', 'theirs', 'golden-2']]);
 });
 
@@ -164,12 +165,12 @@ describe('a share with the very target that was there before stays, whatever run
 
 describe('a snapshot that another AMI has by now stays with it, is told, and fails no run', () => {
   test.each<[string, Inputs]>([
-    ['retain', { ...second, retain: '1' }],
+    ['retain', { ...second, lineage: 'golden', retain: '1' }],
     ['replace', { 'on-existing': 'replace', 'target-ami-name': 'golden-2' }],
     ['replace, under the same name', { 'on-existing': 'replace' }],
   ])('%s', async (_, inputs) => {
     await using house = await openHouse(bakes());
-    await runJob(house.run({}, { run_id: '1' }));
+    await runJob(house.run({ lineage: 'golden' }, { run_id: '1' }));
     const id = registerTheirs(house);
     const { main, post } = await runJob(house.run(inputs, { run_id: '2' }));
     expect([main.conclusion, recordsOf(main).map(({ status }) => status)]).toEqual(['success', ['created']]);

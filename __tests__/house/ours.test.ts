@@ -93,7 +93,7 @@ function targetKey({ simulator }: House): string | undefined {
 const ofLineage =
   (sourceAmi?: string) =>
   ({ house, amiId }: Given): Foreign => {
-    const tags = { [`${prefix}source-ami`]: sourceAmi ?? amiId, [`${prefix}lineage`]: 'golden-image' };
+    const tags = { [`${prefix}source-ami`]: sourceAmi ?? amiId, [`${prefix}lineage`]: 'golden' };
     return [putImage(house.simulator, target, { name: 'web-server', tags, snapshot: { tags } })];
   };
 
@@ -192,20 +192,20 @@ const rows: readonly Row[] = [
   {
     name: 'an AMI of the target, tagged as one of this source and lineage, with retain',
     shared: procedure(retaining),
-    inputs: { retain: '1' },
+    inputs: { lineage: 'golden', retain: '1' },
     forge: ofLineage(),
   },
   {
     name: 'an AMI of the target, tagged as one of an older source and the lineage, with retain',
     shared: procedure(retaining),
-    inputs: { retain: '1' },
+    inputs: { lineage: 'golden', retain: '1' },
     forge: ofLineage(older),
   },
   {
     name: 'the same in a run that only reuses',
     shared: procedure(retaining),
     again: true,
-    inputs: { retain: '1' },
+    inputs: { lineage: 'golden', retain: '1' },
     forge: ofLineage(older),
     status: 'reused',
   },
@@ -452,13 +452,15 @@ describe('a copy that somebody makes of a target AMI, with its tags, is another 
     const shared = { ...given, scenario: { ...given.scenario, ambient: { account: targetAccount } } };
     await using house = await openHouse(shared);
     const { simulator } = house;
-    const first = await runJob(house.run(inputs, { run_id: '1' }));
+    const first = await runJob(house.run({ ...inputs, lineage: 'golden' }, { run_id: '1' }));
     const ours = recordsOf(first.main)[0]?.amiId ?? '';
     const product = await copyWithTags(simulator, ours, 'another-product');
     const watched = watch(simulator, [product]);
     // It claims to be of this source, too, and is alike.
-    const again = await runJob(house.run({ ...inputs, retain: '1' }, { run_id: '2' }));
-    const next = await runJob(house.run({ ...inputs, retain: '1', 'ami-id': secondId }, { run_id: '3' }));
+    const again = await runJob(house.run({ ...inputs, lineage: 'golden', retain: '1' }, { run_id: '2' }));
+    const next = await runJob(
+      house.run({ ...inputs, lineage: 'golden', retain: '1', 'ami-id': secondId }, { run_id: '3' }),
+    );
     const swept = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
     expect({
       changes: watched.changes(),

@@ -127,13 +127,13 @@ describe('replace', () => {
 test('what retain has no room for is shown as deregistered, last of all', async () => {
   const tags = {
     'share-encrypted-ami:source-ami': 'ami-00000000000000009',
-    'share-encrypted-ami:lineage': 'golden-image-#',
+    'share-encrypted-ami:lineage': 'golden',
   };
   const older = [1, 2, 3].map((day) => ({
     name: `golden-image-${day}`,
     tags,
     attributes: { CreationDate: `2026-10-0${day}T00:00:00.000Z` },
-    volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009') }],
+    volumes: [{ device: '/dev/xvda', key: 'cmkTarget', tags, copied: copiedFrom('ami-00000000000000009', 'golden') }],
   }));
   const shared = procedure({
     timings,
@@ -142,7 +142,7 @@ test('what retain has no room for is shown as deregistered, last of all', async 
     target: { amis: older },
   });
   await using house = await openHouse(shared);
-  const planned = await runAction(house.run({ retain: '2', ...dry }));
+  const planned = await runAction(house.run({ lineage: 'golden', retain: '2', ...dry }));
   const going = [1, 2].map((day) => amiIdOf(targetAccount, targetRegion, `golden-image-${day}`));
   for (const id of going) expect(shownPlan(planned)).toMatch(new RegExp(`deregister .*${id}`));
   const all = operations(planned);

@@ -148,7 +148,7 @@ describe('an AMI that is there', () => {
     expect(approvedOne({ inputs: { 'on-existing': 'replace' }, target: { existing: [there] } }).deregisters).toEqual([
       'ami-there',
     ]);
-    expect(approvedOne({ inputs: { retain: '2' }, target: { made } }).deregisters).toEqual([
+    expect(approvedOne({ inputs: { retain: '2' }, target: { made, lineage: 'golden' } }).deregisters).toEqual([
       'ami-2026-11-21',
       'ami-2026-11-20',
     ]);

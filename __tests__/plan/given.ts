@@ -83,7 +83,10 @@ export function unencrypted(id: string): SourceSnapshot {
 export function targetIn(account: string, region: string, over: Partial<Target> = {}): Target {
   const kmsKeyArn = keyOf(account, region);
   const { existing = [], made = [], earlierCopies = [] } = over;
-  const named = [...existing, ...made].flatMap(snapshotIdsOf).map((id) => copyOf(id));
+  const named = [...existing, ...made].flatMap(snapshotIdsOf).map((id) => ({
+    ...copyOf(id),
+    Description: `${copyOf(id).Description}${over.lineage ? `, lineage ${over.lineage}` : ''}`,
+  }));
   return {
     request: {
       account,
@@ -104,6 +107,7 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     tags: {},
     grantKeyTo: [],
     ssmParameter: undefined,
+    lineage: undefined,
     existing: [],
     namesake: undefined,
     made: [],
@@ -189,6 +193,7 @@ export function requestOf(inputs: Partial<Record<InputName, string>> = {}, run =
     'target-accounts': targetAccount,
     'target-regions': targetRegion,
     'target-kms-key': 'alias/golden',
+    ...(inputs.retain && { lineage: 'golden' }),
     ...inputs,
   };
   return readInputs((name) => given[name] ?? '', {
@@ -244,7 +249,6 @@ function observedFrom({ inputs, run, attempt, image, source, leases = [], target
     intermediates: new Map(
       Object.entries(intermediates ?? {}).map(([region, there]) => [region, { images: [], snapshots: [], ...there }]),
     ),
-    origins: new Map(),
   };
   return { request: requestOf(inputs, run, attempt), observed };
 }

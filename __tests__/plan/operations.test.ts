@@ -125,7 +125,8 @@ function targetOf(
     existing,
     namesake: existing[first],
     made: retain === '' ? [] : existing,
-    users: used === 'unknown' ? undefined : new Map(used === 'known' ? [['ami-0', ['instance i-1']]] : []),
+    users:
+      used === 'unknown' ? undefined : new Map(used === 'known' ? [['ami-0', [{ by: 'i-1', launches: false }]]] : []),
     ssmParameter: parameter ? '/golden/latest' : undefined,
     earlierCopies: [
       ...existing.map((image) => snapshotOf(image, kmsKeyArn)),
@@ -625,16 +626,19 @@ describe('where retain leaves no room', () => {
     sharedAmi(`ami-${date}`, { Name: `golden-${date}`, CreationDate: `${date}T00:00:00.000Z` }),
   );
   const retired = (target: Partial<Target>, inputs = {}): Deregister[] =>
-    ofKind(planOne({ inputs: { retain: '1', ...inputs }, target: { made, ...target } }).plan, 'deregister');
+    ofKind(
+      planOne({ inputs: { retain: '1', ...inputs }, target: { made, lineage: 'golden', ...target } }).plan,
+      'deregister',
+    );
 
   test('what nothing uses goes last', () => {
     expect(retired({}).map(({ image, reason, after }) => [image, reason, after])).toEqual(
-      made.map((image) => [image, 'retain', [`verify ${where}`, `finish ${where}`]]),
+      made.map((image) => [image, 'retain', [`published ${where}`]]),
     );
   });
 
   test('what something uses stays', () => {
-    const users = new Map([['ami-2026-11-21', ['instance i-1']]]);
+    const users = new Map([['ami-2026-11-21', [{ by: 'i-1', launches: false }]]]);
     expect(retired({ users }).map(({ image }) => image.ImageId)).toEqual(['ami-2026-11-22', 'ami-2026-11-20']);
   });
 

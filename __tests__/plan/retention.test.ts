@@ -2,15 +2,8 @@ import type { Image } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import { encryptedCopyName } from '../../src/encrypted-copy.ts';
 import { removalObstacle } from '../../src/plan/removal.ts';
-import { lineageOf, planRetention, type RetentionFacts } from '../../src/plan/retention.ts';
+import { formerOf, planRetention, type RetentionFacts } from '../../src/plan/retention.ts';
 import { tagKeys } from '../../src/tags.ts';
-
-test('the bakes of one image have one lineage: every run of digits in the name is as one', () => {
-  expect(lineageOf({ Name: 'golden-2026-11-23-v7' })).toBe('golden-#-#-#-v#');
-  expect(lineageOf({ Name: 'golden-2026-12-1-v10' })).toBe('golden-#-#-#-v#');
-  expect(lineageOf({ Name: 'golden' })).toBe('golden');
-  expect(lineageOf({})).toBe('');
-});
 
 describe('which AMIs of a lineage stay', () => {
   const ami = (day: number, over: Image = {}): Image => ({
@@ -23,12 +16,11 @@ describe('which AMIs of a lineage stay', () => {
   });
   const [first, second, third] = [ami(11), ami(12), ami(13)] as const;
   const facts = {
-    lineage: 'golden-#',
-    name: 'golden-14',
+    days: 0,
+    now: Date.parse('2026-11-26T00:00:00Z'),
     reused: undefined,
     users: new Map(),
     locks: new Map(),
-    origins: new Map(),
   };
   const retained = (count: number, existing: readonly Image[], over: Partial<RetentionFacts> = {}) =>
     planRetention({ ...facts, tie: () => ({ is: 'proven' }), count, existing, ...over });
@@ -72,43 +64,87 @@ describe('which AMIs of a lineage stay', () => {
       expect(retained(2, existing)).toEqual({ keep: [first], remove: [dateless], held: [], foreign: [] });
   });
 
-  test('a disabled one may go; one that is still being made, or failed, does not', () => {
+  test('one that is disabled, still being made, or failed, is neither counted nor removed', () => {
     const states = (['disabled', 'pending', 'failed', 'deregistered'] as const).map((State, index) =>
       ami(21 + index, { State }),
     );
-    expect(retained(1, states)).toEqual({ keep: [], remove: states.slice(0, 1), held: [], foreign: [] });
+    expect(retained(2, [...states, second, first])).toEqual({ keep: [second], remove: [first], held: [], foreign: [] });
   });
 
-  test('the lineage is that of the tag; of an AMI that has none, and of one with the asked name, that of the name', () => {
-    const lineage = (Value: string) => [{ Key: tagKeys.lineage, Value }];
-    const renamed = ami(21, { Name: 'shared', Tags: lineage('golden-#') });
-    const others = ami(22, { Name: 'other-22', Tags: lineage('other-#') });
-    const untagged = ami(23, { Name: 'silver-23' });
-    const asked = ami(24, { Tags: lineage('former-#') });
-    expect(retained(1, [renamed, others, untagged, asked]).remove).toEqual([asked, renamed]);
-    // The source may be called otherwise than the AMI that is made of it.
-    expect(retained(1, [untagged, first, others], { lineage: 'silver-#' }).remove).toEqual([untagged, first]);
+  test('one that failed its boot test isn’t counted, and goes once a newer one is published', () => {
+    const failed = ami(13, { Tags: [{ Key: tagKeys.bootTest, Value: 'failed: status' }] });
+    expect(retained(3, [failed, second, first])).toEqual({
+      keep: [second, first],
+      remove: [failed],
+      held: [],
+      foreign: [],
+    });
   });
 
-  test('of an AMI whose own source is still there, it is that one’s, whatever the tag says', () => {
-    const of = (id: string, lineage: string) => [
-      { Key: tagKeys.sourceAmi, Value: id },
-      { Key: tagKeys.lineage, Value: lineage },
-    ];
-    const another = ami(21, { Name: 'web-21', Tags: of('ami-web', 'golden-#') });
-    const renamed = ami(22, { Name: 'shared-22', Tags: of('ami-golden', 'web-#') });
-    const gone = ami(23, { Name: 'shared-23', Tags: of('ami-gone', 'golden-#') });
-    const origins = new Map([
-      ['ami-web', { Name: 'web-7' }],
-      ['ami-golden', { Name: 'golden-7' }],
-    ]);
-    expect(retained(1, [another, renamed, gone], { origins }).remove).toEqual([gone, renamed]);
+  describe('with retain-days', () => {
+    const day = 24 * 3_600_000;
+    const at = (daysAgo: number) => new Date(facts.now - daysAgo * day).toISOString();
+    const tagged = (image: Image, key: 'published' | 'superseded', value: string): Image => ({
+      ...image,
+      Tags: [...(image.Tags ?? []), { Key: tagKeys[key], Value: value }],
+    });
+    const whyHeld = (existing: readonly Image[], over: Partial<RetentionFacts> = {}) =>
+      retained(1, existing, { days: 7, ...over }).held.map(({ image, why }) => [image.ImageId, why]);
+
+    test('one goes when what came after it has been published for so long, by the tag of either', () => {
+      const newer = tagged(third, 'published', at(8));
+      expect(whyHeld([newer, second])).toEqual([['ami-13', 'its successor has been published for 0 of 7 days']]);
+      expect(whyHeld([tagged(third, 'published', at(6)), second])).toEqual([
+        ['ami-13', 'its successor has been published for 0 of 7 days'],
+        ['ami-12', 'its successor has been published for 6 of 7 days'],
+      ]);
+      // Also where that successor is gone.
+      expect(whyHeld([tagged(second, 'superseded', `ami-99 ${at(7)}`)])).toEqual([]);
+      expect(whyHeld([tagged(second, 'superseded', `ami-99 ${at(6.9)}`)])).toEqual([
+        ['ami-12', 'its successor has been published for 6 of 7 days'],
+      ]);
+    });
+
+    test('a tag can’t say that it was published before it was made', () => {
+      const forged = tagged(third, 'published', '2001-01-01T00:00:00Z');
+      const made = { now: Date.parse(third.CreationDate ?? '') + 2 * day };
+      expect(whyHeld([forged, second], made)).toContainEqual([
+        'ami-12',
+        'its successor has been published for 2 of 7 days',
+      ]);
+    });
+
+    test('where nothing says since when, it stays', () => {
+      expect(whyHeld([third, second])).toContainEqual([
+        'ami-12',
+        'nothing says since when its successor has been published',
+      ]);
+    });
+  });
+
+  test('what was launched after its successor was published is in use', () => {
+    const newer = { ...third, Tags: [{ Key: tagKeys.published, Value: '2026-11-20T00:00:00.000Z' }] };
+    const launched = (when: string) =>
+      retained(1, [newer, { ...second, LastLaunchedTime: `2026-11-${when}T00:00:00Z` }]).held.map(({ why }) => why);
+    expect(launched('19')).toEqual([]);
+    expect(launched('21')).toEqual(['it was launched at 2026-11-21T00:00:00Z, after its successor was published']);
+  });
+
+  test('the former ones are those of the lineage before it of which nothing says so yet', () => {
+    const said = { ...first, Tags: [{ Key: tagKeys.superseded, Value: 'ami-12 2026-11-12T00:00:00Z' }] };
+    const former = (over: object) =>
+      formerOf({ existing: [third, second, said], reused: undefined, tie: () => ({ is: 'proven' }), ...over });
+    expect(former({})).toEqual([third, second]);
+    expect(former({ reused: third })).toEqual([second]);
+    // An older AMI that is used again comes after none that is newer.
+    expect(former({ reused: second })).toEqual([]);
+    expect(former({ tie: () => ({ is: 'claimed', why: '' }) })).toEqual([]);
   });
 
   test('what a run is making, and what runs make on the way, is not looked at', () => {
     const inTheMaking = ami(21, { Tags: [{ Key: tagKeys.lease, Value: 'dddddddddddd' }] });
     const name = encryptedCopyName('ami-601d', 'key-1');
-    const onTheWay = ami(22, { Name: name, Tags: [{ Key: tagKeys.lineage, Value: 'golden-#' }] });
+    const onTheWay = ami(22, { Name: name, Tags: [{ Key: tagKeys.lineage, Value: 'golden' }] });
     expect(retained(1, [inTheMaking, onTheWay])).toEqual({ keep: [], remove: [], held: [], foreign: [] });
   });
 
@@ -129,17 +165,18 @@ describe('which AMIs of a lineage stay', () => {
 
   test('what something uses is held, and told by what; what holds it besides comes first', () => {
     const protectedOne = ami(12, { DeregistrationProtection: 'enabled-without-cooldown' });
+    const running = (by: string) => ({ by, launches: false });
     const users = new Map([
-      ['ami-11', ['instance i-1', 'launch template lt-1 (version 3)']],
-      ['ami-12', ['instance i-2']],
-      ['ami-13', ['instance i-3']],
+      ['ami-11', [running('i-1'), { by: 'lt-1', launches: true }]],
+      ['ami-12', [running('i-2')]],
+      ['ami-13', [running('i-3')]],
     ]);
     expect(retained(2, [third, protectedOne, first, ami(10)], { users })).toEqual({
       keep: [third],
       remove: [ami(10)],
       held: [
         { image: protectedOne, why: 'it is protected from deregistration (enabled-without-cooldown)' },
-        { image: first, why: 'it is used by instance i-1, launch template lt-1 (version 3)' },
+        { image: first, why: 'it is used by i-1, lt-1' },
       ],
       foreign: [],
     });

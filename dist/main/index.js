@@ -37902,7 +37902,9 @@ const inputDefaults = {
 	"boot-instance-profile": "",
 	"boot-timeout-minutes": "10",
 	"boot-required": "true",
+	lineage: "",
 	retain: "",
+	"retain-days": "0",
 	"dry-run": "false",
 	"expect-plan-digest": "",
 	"expect-plan-file": "",
@@ -38029,6 +38031,9 @@ function hasUefi({ BootMode, Architecture }) {
 function snapshotIdsOf(image) {
 	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
 	return [...new Set(ids)];
+}
+function imageIdsOf(images) {
+	return images.flatMap(({ ImageId }) => ImageId ?? []);
 }
 function idsOf(snapshots) {
 	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
@@ -38394,9 +38399,38 @@ function readPublication(reader, partition, run) {
 		}),
 		ssmParameter: readParameterName(reader, run),
 		boot: readBoot(reader, partition, run),
-		retain: reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4)
+		...readRetention(reader, run)
 	};
 }
+function readRetention(reader, run) {
+	const lineage = reader.templateValue("lineage", reader.optional("lineage"));
+	const retain = reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4);
+	const retainDays = reader.whole("retain-days", 0, 3650);
+	if (lineage === void 0 && retain !== void 0) reader.note("lineage", "", "is needed with retain, which counts the AMIs of one lineage");
+	if (retain === void 0 && retainDays > 0) reader.note("retain", "", "is needed with retain-days");
+	if (lineage === void 0) return {
+		lineage,
+		retain,
+		retainDays
+	};
+	const isNew = /\{(date|sha|run-id|source-ami)\}/.exec(lineage)?.[0];
+	if (isNew !== void 0) reader.note("lineage", lineage, `${isNew} is another in each bake, and a lineage is not`);
+	const sample = fill(lineage, {
+		...runValues(run),
+		...shortestTarget,
+		...shortestSource
+	});
+	if (unknownPlaceholders(lineage).length === 0) reader.checked("lineage", sample, isLineage);
+	return {
+		lineage,
+		retain,
+		retainDays
+	};
+}
+const isLineage = {
+	fits: (text) => /^[\p{L}\p{N} _.:/=+@-]{1,128}$/u.test(text),
+	expected: "expected at most 128 letters, digits, spaces and _.:/=+@-"
+};
 function readParameterName(reader, run) {
 	const template = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
 	if (template === void 0 || unknownPlaceholders(template).length > 0) return template;
@@ -44473,6 +44507,7 @@ const tagKeys = {
 	kmsKey: "share-encrypted-ami:kms-key",
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
+	published: "share-encrypted-ami:published",
 	superseded: "share-encrypted-ami:superseded",
 	bootTest: "share-encrypted-ami:boot-test",
 	encryptedCopy: "share-encrypted-ami:encrypted-copy",
@@ -46347,6 +46382,7 @@ function registering(decided, supply, plan) {
 			fromRegion: regionOf(decided, plan),
 			key,
 			takeOver,
+			lineage: target.lineage,
 			tags: plan.snapshotTags.get(snapshot.id) ?? [],
 			regain: plan.crossAccount ? after : []
 		};
@@ -46490,7 +46526,7 @@ function isTested({ publication: { boot } }, plan) {
 function typesOf({ sizes }) {
 	return [...new Set(sizes.flat().map(({ type }) => type))];
 }
-const dayMs$1 = 864e5;
+const dayMs$2 = 864e5;
 function publishing({ request: { publication, run } }, plan, { image, after: last }) {
 	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
 	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
@@ -46499,7 +46535,7 @@ function publishing({ request: { publication, run } }, plan, { image, after: las
 		at: after.at.getTime(),
 		keep: false
 	} : {
-		at: run.date.getTime() + days * dayMs$1,
+		at: run.date.getTime() + days * dayMs$2,
 		keep: true
 	});
 	const grantElsewhere = grantedElsewhere(plan.target);
@@ -46546,17 +46582,17 @@ function parameterIsland({ optional, ...place }) {
 }
 function concluding({ source }, parts) {
 	const { place } = source;
-	if (parts.every(({ target }) => target.target.ssmParameter === void 0)) return parts.flatMap(({ target, ends }) => retiring(target, ends));
+	if (parts.every(({ target }) => target.target.ssmParameter === void 0)) return parts.flatMap((part) => finishing(part, part.ends));
 	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
 	const common = settingAll(place, needed);
 	const set = common.slice(-1).map(({ id }) => id);
 	return [
 		...common,
-		...needed.flatMap(({ target }) => retiring(target, set)),
+		...needed.flatMap((part) => finishing(part, set)),
 		...optional.flatMap((one) => {
 			const after = [...set, ...one.ends];
 			const own = setting(one, after);
-			return [...own, ...retiring(one.target, own.length > 0 ? own.map(({ id }) => id) : after)];
+			return [...own, ...finishing(one, own.length > 0 ? own.map(({ id }) => id) : after)];
 		})
 	];
 }
@@ -46622,6 +46658,24 @@ function setting({ target: { target }, last }, after) {
 		alone: request.optional,
 		tags
 	}];
+}
+function finishing({ target: plan, last }, after) {
+	const { marks, target } = plan;
+	if (marks === void 0) return retiring(plan, after);
+	const { place, name } = target;
+	const id = `published ${placeName(place)}`;
+	return [{
+		...told$1({
+			id,
+			place,
+			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
+			after,
+			why: marks.former.length > 0 ? `it comes after ${marks.former.join(", ")}` : "retain-days counts from it"
+		}),
+		kind: "published",
+		image: { madeBy: last },
+		...marks
+	}, ...retiring(plan, [id])];
 }
 function retiring(plan, after) {
 	const { target, replace, retained } = plan;
@@ -46928,7 +46982,7 @@ async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 			await write();
 			return;
 		} catch (error) {
-			const why = refusalOf(error);
+			const why = refusalOf$1(error);
 			if (why !== void 0) return why;
 		}
 		const [image] = await describeImages(place, [imageId]);
@@ -46938,7 +46992,7 @@ async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 		await place.sleep(1e4);
 	}
 }
-function refusalOf(error) {
+function refusalOf$1(error) {
 	if (isDenied(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
 	if (hasCode(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
 	if (hasCode(error, "TagLimitExceeded")) return void 0;
@@ -47030,15 +47084,16 @@ function isEncryptedCopy(image) {
 	return image.Name?.startsWith(prefix) ?? false;
 }
 // src/plan/evidence.ts
-function copyDescription(snapshotId, imageId, source) {
-	return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})`;
+function copyDescription(snapshotId, imageId, { lineage, ...source }) {
+	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
+	return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})${of}`;
 }
 function encryptedDescription(snapshotId, imageId) {
 	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
 }
 const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
 const descriptions = {
-	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)$`),
+	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)(?:, lineage (?<lineage>.+))?$`, "u"),
 	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
 	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
 };
@@ -47050,11 +47105,12 @@ function originOf({ Description = "", VolumeId = noVolume }) {
 		"encrypted",
 		"image"
 	]) {
-		const { snapshot, image } = descriptions[by].exec(Description)?.groups ?? {};
+		const { snapshot, image, lineage } = descriptions[by].exec(Description)?.groups ?? {};
 		if (snapshot !== void 0 && image !== void 0) return {
 			by,
 			snapshot,
-			image
+			image,
+			...lineage !== void 0 && { lineage }
 		};
 	}
 }
@@ -47096,6 +47152,15 @@ function tieOfRegistered(image, claimed, { snapshots }) {
 	});
 	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
 	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
+}
+function tieToLineage(image, lineage, { snapshots }) {
+	if (image.SourceImageId) return proven$1;
+	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
+	const why = `only a tag says that it is of the lineage ${lineage}`;
+	return snapshotIdsOf(image).some(isOther) ? {
+		is: "claimed",
+		why
+	} : proven$1;
 }
 function tieOfSnapshot(snapshot, { parents }) {
 	const claimed = tagValue(snapshot, tagKeys.sourceAmi) ?? "";
@@ -47259,7 +47324,7 @@ function shareLeft({ earlierCopies }, id) {
 	return State === "completed" ? 0 : 1 - (Number.parseInt(Progress, 10) || 0) / 100;
 }
 function isUsable(copy, target) {
-	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn;
+	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn && originOf(copy)?.lineage === target.lineage;
 }
 function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
@@ -48114,8 +48179,13 @@ async function usersOf(place, ids, warn) {
 	const users = new Map();
 	const note = (id, user) => {
 		if (id === void 0 || user === void 0 || !ids.includes(id)) return;
-		const name = user.replace(/^arn:.+:(instance|launch-template)\//, "");
-		users.set(id, [...new Set([...users.get(id) ?? [], name])]);
+		const by = user.replace(/^arn:.+:(instance|launch-template)\//, "");
+		const known = users.get(id) ?? [];
+		if (known.some((use) => use.by === by)) return;
+		users.set(id, [...known, {
+			by,
+			launches: !/^(i-|others)/.test(by)
+		}]);
 	};
 	if (ids.length === 0) return users;
 	await joined([
@@ -48130,6 +48200,7 @@ async function usersOf(place, ids, warn) {
 			});
 			for (const { LaunchTemplateData, LaunchTemplateId } of versions) note(LaunchTemplateData?.ImageId, LaunchTemplateId);
 		}),
+		joined(ids.map((id) => noteOthers(place, id, note))),
 		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
 	]);
 	return users;
@@ -48181,6 +48252,14 @@ async function noteInstances(place, ids, note) {
 		};
 	});
 	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+}
+async function noteOthers(place, ImageId, note) {
+	const { LaunchPermissions = [] } = await place.ec2(new DescribeImageAttributeCommand({
+		ImageId,
+		Attribute: "launchPermission"
+	}));
+	const names = LaunchPermissions.flatMap((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn ?? one.Group ?? []).filter((name) => name !== place.account);
+	if (names.length > 0) note(ImageId, `others, who may launch it (${names.join(", ")})`);
 }
 async function noteReferences(place, ids, note) {
 	for (let start = 0; start < ids.length; start += 10) {
@@ -49869,9 +49948,9 @@ function fits(value, pattern) {
 	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
 	return new RegExp(`^${expression}$`, "s").test(value ?? "");
 }
-const dayMs = 864e5;
+const dayMs$1 = 864e5;
 function within(days, time, now) {
-	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs;
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$1;
 }
 function criteriaWith(account, criteria) {
 	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
@@ -50010,12 +50089,16 @@ function copyNew(operation, scope, events) {
 		}
 	});
 }
-function commandOf$2({ snapshot, fromRegion: region, key, tags }, job, id) {
+function commandOf$2(operation, job, id) {
+	const { snapshot, fromRegion: region, key, tags, lineage } = operation;
 	return snapshotCopy(job, {
 		id,
 		region,
 		key,
-		description: copyDescription(snapshot.id, job.source.imageId, job.source.place),
+		description: copyDescription(snapshot.id, job.source.imageId, {
+			...job.source.place,
+			lineage
+		}),
 		tags
 	});
 }
@@ -51145,7 +51228,7 @@ async function mayRetire({ image, what }, { run, place }) {
 	const warn = (text) => run.log.warn(`${where}: ${text}`);
 	try {
 		const used = (await usersOf(place, [id], warn)).get(id);
-		if (used !== void 0) run.log.line(where, `${what} stays: it is used by ${used.join(", ")}`);
+		if (used !== void 0) run.log.line(where, `${what} stays: it is used by ${used.map(({ by }) => by).join(", ")}`);
 		return used === void 0;
 	} catch (error) {
 		warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
@@ -51469,7 +51552,7 @@ async function readPromotion({ place: where, name, image }, scope) {
 	const place = scope.run.accounts.target(where).until(scope.place.signal);
 	try {
 		const found = await read$1(place, name);
-		const before = found === void 0 ? null : formerOf(found);
+		const before = found === void 0 ? null : formerOf$1(found);
 		const amiId = idOf$1(scope, image);
 		return before?.value === amiId ? void 0 : {
 			place: placeName(where),
@@ -51524,7 +51607,7 @@ async function putBack(operation, scope) {
 		return false;
 	}
 }
-function formerOf({ Version: version, Value: value, DataType: dataType }) {
+function formerOf$1({ Version: version, Value: value, DataType: dataType }) {
 	return {
 		version,
 		value,
@@ -51630,7 +51713,7 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 async function formerValue(place, name, before) {
 	if (before.value !== void 0) return before;
 	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
-	return Parameter === void 0 ? before : formerOf(Parameter);
+	return Parameter === void 0 ? before : formerOf$1(Parameter);
 }
 // src/operations/publish.ts
 function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
@@ -51740,6 +51823,51 @@ async function grantKey(place, settings) {
 function throwFailures({ Unsuccessful = [] }) {
 	const failures = Unsuccessful.flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors = [] }) => FastSnapshotRestoreStateErrors.map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
 	if (failures.length > 0) throw new Error(failures.join("; "));
+}
+// src/operations/published.ts
+function asksToMark({ of: [of], former }, { standIns }) {
+	const ids = [idOr(standIns.image, of), ...former.slice(0, 1)];
+	const keys = [tagKeys.published, tagKeys.superseded];
+	return ids.map((id, index) => dryRun(tagging(id, [{
+		Key: keys[index],
+		Value: ""
+	}])));
+}
+function tagging(id, Tags) {
+	return new CreateTagsCommand({
+		Resources: [id],
+		Tags
+	});
+}
+async function markPublished({ image, former, isSaid }, scope) {
+	const { run, place } = scope;
+	const id = idOf$1(scope, image);
+	const now = new Date(place.awsNow()).toISOString();
+	const marks = [...isSaid ? [] : [{
+		id,
+		tags: [{
+			Key: tagKeys.published,
+			Value: now
+		}]
+	}], ...former.map((one) => ({
+		id: one,
+		tags: [{
+			Key: tagKeys.superseded,
+			Value: `${id} ${now}`
+		}]
+	}))];
+	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
+	for (const why of new Set(refused)) run.log.warn(`${placeName(place)}: what retain-days counts from could not be noted: ${why}`);
+	return {};
+}
+async function refusalOf(place, { id, tags }) {
+	try {
+		await patiently(place, () => place.ec2(tagging(id, tags)));
+		return;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		return isAbsent(error) ? void 0 : `${id}: ${errorMessage(error)}`;
+	}
 }
 // src/operations/register.ts
 function commandOf({ name, description, tags }, { source, leaseId }, made) {
@@ -52011,6 +52139,10 @@ const kinds = {
 	publish: {
 		asks: asksToPublish,
 		perform: publish
+	},
+	published: {
+		asks: asksToMark,
+		perform: markPublished
 	},
 	ready: {
 		asks: nothing$1,
@@ -53016,21 +53148,14 @@ async function observe(request, accounts, findings) {
 	if (found === void 0) return void 0;
 	const known = targets.filter((target) => target !== void 0);
 	const hubs = await observeHubs(observing, found);
-	const [intermediates, origins] = await joined([joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region))), readOrigins(observing, found, known)]);
+	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
 	return {
 		at,
 		source: found,
 		targets: known,
 		hubs,
-		intermediates: new Map(intermediates),
-		origins
+		intermediates: new Map(intermediates)
 	};
-}
-async function readOrigins({ accounts, findings }, { place, imageId }, targets) {
-	const named = targets.flatMap(({ made }) => made.flatMap((image) => tagValue(image, tagKeys.sourceAmi) ?? []));
-	const ids = [...new Set(named)].filter((id) => id !== imageId && isImageId(id));
-	const found = await findings.attempt(placeName(place), "looking for the source AMIs of earlier AMIs", () => describeImages(accounts.source(place.region), ids));
-	return new Map((found ?? []).map((image) => [image.ImageId ?? "", image]));
 }
 async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
 	const place = accounts.source(region);
@@ -53168,8 +53293,11 @@ async function readTarget({ request, findings }, origin) {
 	const description = request.description === void 0 ? void 0 : fill(request.description, values);
 	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
 	const role = roleOf(place, roleArn);
+	const lineage = request.publication.lineage && fill(request.publication.lineage, values);
+	if (lineage !== void 0 && !isLineage.fits(lineage)) findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${isLineage.expected}`);
 	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, {
 		name,
+		lineage,
 		request,
 		role,
 		findings
@@ -53179,7 +53307,7 @@ async function readTarget({ request, findings }, origin) {
 		role,
 		findings
 	}, [...new Set(mayGo)]);
-	const users = await readUsers(place, earlier?.made ?? [], {
+	const users = earlier && await readUsers(place, earlier, {
 		request,
 		findings
 	});
@@ -53203,6 +53331,7 @@ async function readTarget({ request, findings }, origin) {
 		tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
 		grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
 		ssmParameter: parameter,
+		lineage,
 		bootSite,
 		locks,
 		users,
@@ -53246,9 +53375,10 @@ async function readLocks(place, telling, ids) {
 	});
 	return new Map((locks ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
 }
-async function readUsers(place, made, { request: { publication }, findings }) {
-	if (publication.retain === void 0 || made.length < publication.retain) return new Map();
-	const ids = made.flatMap(({ ImageId }) => ImageId ?? []);
+async function readUsers(place, { made, namesake }, { request: { publication, onExisting }, findings }) {
+	const { retain = Number.POSITIVE_INFINITY } = publication;
+	const named = made.filter(({ ImageId }) => onExisting === "replace" && ImageId === namesake?.ImageId);
+	const ids = imageIdsOf(made.length < retain ? named : made);
 	const where = placeName(place);
 	try {
 		return await usersOf(place, ids, (what) => findings.warn(where, what));
@@ -53279,7 +53409,7 @@ async function readZones(place, { request: { publication }, findings }) {
 	return here;
 }
 const lateTagsMs = 3e3;
-async function findEarlier(place, { imageId, extras }, { name, request, ...telling }) {
+async function findEarlier(place, { imageId, extras }, { name, lineage, request, ...telling }) {
 	const ofSource = {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [imageId]
@@ -53288,23 +53418,27 @@ async function findEarlier(place, { imageId, extras }, { name, request, ...telli
 		Name: "name",
 		Values: [name]
 	})]);
-	const retains = request.publication.retain !== void 0;
-	const [first, made] = await joined([look(), retains ? ownImages(place, {
+	const ours = {
 		Name: "tag-key",
 		Values: [tagKeys.sourceAmi]
-	}) : Promise.resolve([])]);
+	};
+	const [first, made] = await joined([look(), lineage === void 0 ? Promise.resolve([]) : ownImages(place, {
+		Name: `tag:${tagKeys.lineage}`,
+		Values: [lineage]
+	}, ours)]);
 	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
 	if (untagged) await place.sleep(lateTagsMs);
 	const [tagged, namesakes] = untagged ? await look() : first;
 	const own = namesakes.filter((image) => tagValue(image, tagKeys.sourceAmi) === imageId);
 	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
-	const failed = namesakes.filter((image) => hasFailed(image) && !existing.includes(image));
+	const isFormer = (image) => hasFailed(image) || request.onExisting === "replace" && made.some(isSame(image));
+	const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
 	const earlierCopies = await ownSnapshots(place, ofSource);
-	const mayGo = retains || request.onExisting === "replace" ? [...existing, ...made] : [];
+	const mayGo = lineage !== void 0 || request.onExisting === "replace" ? [...existing, ...made] : [];
 	return {
 		existing,
-		existingExtras: needsExtras ? await readAllExtras(place, [...existing, ...failed]) : new Map(),
+		existingExtras: needsExtras ? await readAllExtras(place, [...existing, ...former]) : new Map(),
 		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
@@ -53312,11 +53446,12 @@ async function findEarlier(place, { imageId, extras }, { name, request, ...telli
 		parts: await readParts(place, [
 			...existing,
 			...made,
-			...failed
+			...former
 		], earlierCopies),
 		ancestry: await readAncestry(place, telling, mayGo)
 	};
 }
+const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
 async function readParts(place, images, known) {
 	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
 	const missing = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !byId.has(id));
@@ -53358,7 +53493,7 @@ function isStopped({ targets }, { leftOut }, findings) {
 function holdingBack(leftOut) {
 	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => placeName(target));
 }
-function heldBack({ replace, retained, supersedes, target }) {
+function heldBack({ replace, retained, marks, supersedes, target }) {
 	const why = "a target is left out, and older AMIs go only when every target is ready";
 	return {
 		target: {
@@ -53366,6 +53501,7 @@ function heldBack({ replace, retained, supersedes, target }) {
 			ssmParameter: void 0
 		},
 		replace: replace.filter((one) => one === supersedes),
+		marks: target.ssmParameter === void 0 ? marks : void 0,
 		retained: retained && {
 			...retained,
 			remove: [],
@@ -53462,17 +53598,17 @@ function copiesOf({ imageId }, own) {
 	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
 }
 // src/plan/retention.ts
-function lineageOf({ Name = "" }) {
-	return Name.replace(/\d+/g, "#");
+function settledOf({ existing, reused }) {
+	return existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === "available").filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 }
 function planRetention(facts) {
-	const { count, lineage, name, existing, reused, tie } = facts;
-	const tagged = existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === "available" || State === "disabled")).filter((image) => lineageIn(image, facts) === lineage || lineageOf(image) === lineageOf({ Name: name })).filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const { foreign = [], others = [] } = Object.groupBy(tagged, (image) => tie(image).is === "foreign" ? "foreign" : "others");
-	const keep = others.filter((image) => tie(image).is === "proven").slice(0, count - 1);
+	const { count, tie } = facts;
+	const { foreign = [], others = [] } = Object.groupBy(settledOf(facts), (image) => tie(image).is === "foreign" ? "foreign" : "others");
+	const counted = others.filter((image) => tie(image).is === "proven" && !hasFailed(image));
+	const keep = counted.slice(0, count - 1);
 	const beyond = others.filter((one) => !keep.includes(one)).map((image) => ({
 		image,
-		why: whyKept(image, facts)
+		why: whyKept(image, facts, counted)
 	}));
 	return {
 		keep,
@@ -53484,17 +53620,34 @@ function planRetention(facts) {
 		foreign
 	};
 }
-function lineageIn(image, { origins }) {
-	const origin = origins.get(tagValue(image, tagKeys.sourceAmi) ?? "");
-	return origin === void 0 ? tagValue(image, tagKeys.lineage) ?? lineageOf(image) : lineageOf(origin);
+function formerOf(facts) {
+	const { reused, tie } = facts;
+	const isOlder = (image) => reused === void 0 || (madeAt(image) ?? 0) < (madeAt(reused) ?? 0);
+	return settledOf(facts).filter((image) => isOlder(image) && tie(image).is === "proven" && !hasFailed(image) && tagValue(image, tagKeys.superseded) === void 0);
 }
-function whyKept(image, { users, locks, tie }) {
+function whyKept(image, facts, counted) {
+	const { days, now, users, locks, tie } = facts;
 	const tied = tie(image);
 	if (tied.is !== "proven") return tied.why;
 	const obstacle = removalObstacle(image, locks)?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const using = users.get(image.ImageId ?? "");
-	return using === void 0 ? void 0 : `it is used by ${using.join(", ")}`;
+	if (using !== void 0) return `it is used by ${using.map(({ by }) => by).join(", ")}`;
+	const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+	const since = publishedAfter(image, successor, now);
+	if (Date.parse(image.LastLaunchedTime ?? "") > (since ?? madeAt(successor ?? {}) ?? now)) return `it was launched at ${image.LastLaunchedTime}, after its successor was published`;
+	if (days === 0 || since !== void 0 && now - since >= days * dayMs) return void 0;
+	if (since === void 0) return "nothing says since when its successor has been published";
+	return `its successor has been published for ${Math.floor((now - since) / dayMs)} of ${days} days`;
+}
+const dayMs = 864e5;
+function publishedAfter(image, successor, now) {
+	const [, marked = ""] = tagValue(image, tagKeys.superseded)?.split(" ") ?? [];
+	const told = Date.parse(marked);
+	if (!Number.isNaN(told)) return Math.max(told, madeAt(image) ?? told);
+	if (successor === void 0) return now;
+	const published = Date.parse(tagValue(successor, tagKeys.published) ?? "");
+	return Number.isNaN(published) ? void 0 : Math.max(published, madeAt(successor) ?? published);
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
@@ -53547,12 +53700,10 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 		request
 	});
 	tellUnreadable(source, reader, findings);
-	const given = givenKeys(request, source);
 	const planning = {
 		request,
 		source,
-		origins: observed.origins,
-		given,
+		given: givenKeys(request, source),
 		leaseId,
 		holders,
 		findings
@@ -53708,6 +53859,13 @@ function planTarget(planning, { target, tie }) {
 			reused: image,
 			going
 		}),
+		marks: marksOf(planning, {
+			target,
+			tie
+		}, {
+			reused: image,
+			going
+		}),
 		discardImages,
 		discard: copies.discard,
 		untag: image !== void 0 && tagValue(image, tagKeys.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
@@ -53742,11 +53900,17 @@ function planReplacing(planning, own, { others, registers }) {
 		replace: replaced,
 		supersedes: void 0
 	};
-	const failed = failedTest(planning, own);
-	const replace = failed === void 0 ? replaced : [...new Set([...replaced, failed])];
+	const former = formerNamesake(planning, own);
+	if (former === void 0) return {
+		replace: replaced,
+		supersedes: findSuperseded$1(request, own.target, replaced)
+	};
+	const isFailed = hasFailed(former);
+	if (!isFailed && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnlaunched(planning, own.target, former);
+	const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
 	return {
 		replace,
-		supersedes: failed ?? findSuperseded$1(request, own.target, replace)
+		supersedes: isFailed ? former : findSuperseded$1(request, own.target, replace)
 	};
 }
 function findImage(planning, target, route) {
@@ -53763,11 +53927,27 @@ function findImage(planning, target, route) {
 		takeOver
 	};
 }
-function failedTest({ request, source, holders }, { target, tie }) {
-	const { namesake, existing } = target;
-	if (namesake === void 0 || !hasFailed(namesake) || isHeld(namesake, holders)) return void 0;
-	if (existing.some(({ ImageId }) => ImageId === namesake.ImageId) && request.onExisting !== "replace") return void 0;
-	return tagValue(namesake, tagKeys.lineage) === lineageOf(source.image) && namesake.State === "available" && tie(namesake).is === "proven" ? namesake : void 0;
+function formerNamesake({ request, holders }, own) {
+	const { namesake, existing, lineage } = own.target;
+	if (namesake === void 0 || isHeld(namesake, holders)) return void 0;
+	const replaces = request.onExisting === "replace";
+	const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
+	if (!replaces && (isOfSource || !hasFailed(namesake))) return void 0;
+	const isOfLineage = lineage !== void 0 && tagValue(namesake, tagKeys.lineage) === lineage;
+	const isProven = tieInLineage(own)(namesake).is === "proven";
+	return isOfLineage && namesake.State === "available" && isProven ? namesake : void 0;
+}
+function tieInLineage({ target: { lineage = "", parts }, tie }) {
+	return (image) => {
+		const tied = tie(image);
+		return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots: parts }) : tied;
+	};
+}
+function checkUnlaunched({ findings }, { place, users }, image) {
+	const id = image.ImageId ?? "";
+	const launching = users?.get(id)?.filter(({ launches }) => launches) ?? [];
+	if (users !== void 0 && launching.length === 0) return;
+	findings.add(placeName(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : `would be launched anew by ${launching.map(({ by }) => by).join(", ")}`}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
 function findSuperseded$1({ publication: { boot } }, { ssmParameter, bootSite, namesake }, replace) {
 	if (ssmParameter !== void 0 || boot !== void 0 && bootSite !== void 0) return void 0;
@@ -53789,32 +53969,52 @@ function whyLeft(image, tie) {
 		why: tied.is === "proven" ? "" : tied.why
 	};
 }
-function retentionOf({ request, source, origins, findings }, { target: { place, made, users, locks, name }, tie }, { reused, going }) {
-	const { retain } = request.publication;
+function retentionOf({ request, holders, findings }, own, { reused, going }) {
+	const { retain, retainDays: days } = request.publication;
+	const { target, tie } = own;
+	const { place, made, users, locks } = target;
 	if (retain === void 0) return void 0;
 	const gone = new Set(going.map(({ ImageId }) => ImageId));
 	const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
 	const { foreign, ...retention } = planRetention({
 		count: retain,
-		lineage: lineageOf(source.image),
-		name,
+		days,
+		now: holders.now,
 		existing,
 		reused,
 		users,
 		locks,
-		origins,
-		tie
+		tie: tieInLineage(own)
 	});
 	for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
 	return retention;
+}
+function marksOf({ findings }, own, { reused, going }) {
+	const { lineage, made } = own.target;
+	if (lineage === void 0) return void 0;
+	const gone = new Set(going.map(({ ImageId }) => ImageId));
+	const former = imageIdsOf(formerOf({
+		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
+		reused,
+		tie: tieInLineage(own)
+	}));
+	if (reused !== void 0 && tagValue(reused, tagKeys.lineage) !== lineage) {
+		findings.warn(placeName(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
+		return;
+	}
+	const isSaid = reused !== void 0 && tagValue(reused, tagKeys.published) !== void 0;
+	return isSaid && former.length === 0 ? void 0 : {
+		former,
+		isSaid
+	};
 }
 function expectedOf(planning, target, route) {
 	const { source } = planning;
 	const tags = planTags(planning, target, {
 		of: "the source",
 		inherited: source.image.Tags ?? [],
-		ours: { [tagKeys.lineage]: lineageOf(source.image) },
-		most: route === "copy" ? 48 : 50
+		ours: { [tagKeys.lineage]: target.lineage ?? "" },
+		most: 50 - (route === "copy" ? 2 : 0) - (target.lineage === void 0 ? 0 : 2)
 	});
 	return {
 		key: target.kmsKeyArn,

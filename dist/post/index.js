@@ -30824,7 +30824,9 @@ const inputDefaults = {
 	"boot-instance-profile": "",
 	"boot-timeout-minutes": "10",
 	"boot-required": "true",
+	lineage: "",
 	retain: "",
+	"retain-days": "0",
 	"dry-run": "false",
 	"expect-plan-digest": "",
 	"expect-plan-file": "",
@@ -36979,6 +36981,7 @@ const tagKeys = {
 	kmsKey: "share-encrypted-ami:kms-key",
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
+	published: "share-encrypted-ami:published",
 	superseded: "share-encrypted-ami:superseded",
 	bootTest: "share-encrypted-ami:boot-test",
 	encryptedCopy: "share-encrypted-ami:encrypted-copy",
@@ -37580,7 +37583,7 @@ function isNamedEncryptedCopy({ Name = "" }, imageId) {
 // src/plan/evidence.ts
 const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
 const descriptions = {
-	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)$`),
+	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)(?:, lineage (?<lineage>.+))?$`, "u"),
 	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
 	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
 };
@@ -37592,11 +37595,12 @@ function originOf({ Description = "", VolumeId = noVolume }) {
 		"encrypted",
 		"image"
 	]) {
-		const { snapshot, image } = descriptions[by].exec(Description)?.groups ?? {};
+		const { snapshot, image, lineage } = descriptions[by].exec(Description)?.groups ?? {};
 		if (snapshot !== void 0 && image !== void 0) return {
 			by,
 			snapshot,
-			image
+			image,
+			...lineage !== void 0 && { lineage }
 		};
 	}
 }

@@ -19,8 +19,12 @@ export type Publication = Readonly<{
   ssmParameter: string | undefined;
   /** The test that it must pass before; undefined where there is none. */
   boot: Boot | undefined;
+  /** The product line that the AMIs are of. */
+  lineage: string | undefined;
   /** How many AMIs of the lineage stay, the new one among them. */
   retain: number | undefined;
+  /** For how many days an AMI's successor must have been published before it goes. */
+  retainDays: number;
 }>;
 
 export function readPublication(reader: Reader, partition: Partition, run: RunContext): Publication {
@@ -42,9 +46,30 @@ export function readPublication(reader: Reader, partition: Partition, run: RunCo
     }),
     ssmParameter: readParameterName(reader, run),
     boot: readBoot(reader, partition, run),
-    retain: reader.text('retain') === '' ? undefined : reader.whole('retain', 1, 10_000),
+    ...readRetention(reader, run),
   };
 }
+
+function readRetention(reader: Reader, run: RunContext): Pick<Publication, 'lineage' | 'retain' | 'retainDays'> {
+  const lineage = reader.templateValue('lineage', reader.optional('lineage'));
+  const retain = reader.text('retain') === '' ? undefined : reader.whole('retain', 1, 10_000);
+  const retainDays = reader.whole('retain-days', 0, 3650);
+  if (lineage === undefined && retain !== undefined)
+    reader.note('lineage', '', 'is needed with retain, which counts the AMIs of one lineage');
+  if (retain === undefined && retainDays > 0) reader.note('retain', '', 'is needed with retain-days');
+  if (lineage === undefined) return { lineage, retain, retainDays };
+  const isNew = /\{(date|sha|run-id|source-ami)\}/.exec(lineage)?.[0];
+  if (isNew !== undefined) reader.note('lineage', lineage, `${isNew} is another in each bake, and a lineage is not`);
+  const sample = fill(lineage, { ...runValues(run), ...shortestTarget, ...shortestSource });
+  if (unknownPlaceholders(lineage).length === 0) reader.checked('lineage', sample, isLineage);
+  return { lineage, retain, retainDays };
+}
+
+/** As the value of a tag, and in a filter, where `*`, `?` and a backslash would stand for others. */
+export const isLineage = {
+  fits: (text: string) => /^[\p{L}\p{N} _.:/=+@-]{1,128}$/u.test(text),
+  expected: 'expected at most 128 letters, digits, spaces and _.:/=+@-',
+};
 
 function readParameterName(reader: Reader, run: RunContext): string | undefined {
   const template = reader.templateValue('ssm-parameter', reader.optional('ssm-parameter'));

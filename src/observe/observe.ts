@@ -3,7 +3,6 @@ import type { Place } from '../aws/clients.ts';
 import { lackOf } from '../aws/denial.ts';
 import {
   ancestryOf,
-  describeImages,
   describeSnapshots,
   imagesWith,
   lockedSnapshots,
@@ -13,7 +12,8 @@ import {
 import { AwsCallError, errorMessage, isDenied, placeName } from '../aws/errors.ts';
 import { verdictOf } from '../aws/verdict.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
-import { type ImageExtras, idsOf, isImageDescription, isImageId, isImageName, snapshotIdsOf } from '../image.ts';
+import { type ImageExtras, idsOf, imageIdsOf, isImageDescription, isImageName, snapshotIdsOf } from '../image.ts';
+import { isLineage } from '../inputs/publication.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
@@ -58,25 +58,8 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
   const known = targets.filter((target) => target !== undefined);
   const hubs = await observeHubs(observing, found);
   const regions = new Set([found.place.region, ...hubs.keys()]);
-  const [intermediates, origins] = await joined<[[string, Intermediates][], Map<string, Image>]>([
-    joined([...regions].map((region) => readIntermediates(observing, found, region))),
-    readOrigins(observing, found, known),
-  ]);
-  return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates), origins };
-}
-
-/** The AMIs that AMIs in the targets are of: their names tell lineages, which tags only claim. */
-async function readOrigins(
-  { accounts, findings }: Observing,
-  { place, imageId }: Source,
-  targets: readonly Target[],
-): Promise<Map<string, Image>> {
-  const named = targets.flatMap(({ made }) => made.flatMap((image) => tagValue(image, tagKeys.sourceAmi) ?? []));
-  const ids = [...new Set(named)].filter((id) => id !== imageId && isImageId(id));
-  const found = await findings.attempt(placeName(place), 'looking for the source AMIs of earlier AMIs', () =>
-    describeImages(accounts.source(place.region), ids),
-  );
-  return new Map((found ?? []).map((image) => [image.ImageId ?? '', image]));
+  const intermediates = await joined([...regions].map((region) => readIntermediates(observing, found, region)));
+  return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates) };
 }
 
 /** Encrypted copies that are kept, or that another run makes, are used again. */
@@ -200,12 +183,15 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
     );
   }
   const role = roleOf(place, roleArn);
+  const lineage = request.publication.lineage && fill(request.publication.lineage, values);
+  if (lineage !== undefined && !isLineage.fits(lineage))
+    findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${isLineage.expected}`);
   const earlier = await findings.attempt(where, 'looking for what is there already', () =>
-    findEarlier(place, source, { name, request, role, findings }),
+    findEarlier(place, source, { name, lineage, request, role, findings }),
   );
   const mayGo = earlier === undefined ? [] : mayGoOf(request, earlier).flatMap(snapshotIdsOf);
   const locks = await readLocks(place, { role, findings }, [...new Set(mayGo)]);
-  const users = await readUsers(place, earlier?.made ?? [], { request, findings });
+  const users = earlier && (await readUsers(place, earlier, { request, findings }));
   const zones = await readZones(place, { request, findings });
   const { ssmParameter, boot } = request.publication;
   const bootSite = boot && (await readBootSite(place, { boot, image, values, findings }));
@@ -221,6 +207,7 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
     tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
     grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
     ssmParameter: parameter,
+    lineage,
     bootSite,
     locks,
     users,
@@ -273,14 +260,15 @@ async function readLocks(
 
 type Asked = Telling & Readonly<{ request: Request }>;
 
-/** What uses the AMIs of which retain may remove some; undefined where that can't be told. */
+/** What uses the AMIs of the lineage, of which retain or replace may remove some; undefined where that can't be told. */
 async function readUsers(
   place: Place,
-  made: readonly Image[],
-  { request: { publication }, findings }: Asked,
+  { made, namesake }: Earlier,
+  { request: { publication, onExisting }, findings }: Asked,
 ): Promise<Target['users']> {
-  if (publication.retain === undefined || made.length < publication.retain) return new Map();
-  const ids = made.flatMap(({ ImageId }) => ImageId ?? []);
+  const { retain = Number.POSITIVE_INFINITY } = publication;
+  const named = made.filter(({ ImageId }) => onExisting === 'replace' && ImageId === namesake?.ImageId);
+  const ids = imageIdsOf(made.length < retain ? named : made);
   const where = placeName(place);
   try {
     return await usersOf(place, ids, (what) => findings.warn(where, what));
@@ -331,14 +319,16 @@ type Earlier = Pick<
 async function findEarlier(
   place: Place,
   { imageId, extras }: Source,
-  { name, request, ...telling }: Asked & Readonly<{ name: string; role: string }>,
+  { name, lineage, request, ...telling }: Asked & Readonly<{ name: string; lineage: string | undefined; role: string }>,
 ): Promise<Earlier> {
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] };
   const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, { Name: 'name', Values: [name] })]);
-  const retains = request.publication.retain !== undefined;
+  const ours = { Name: 'tag-key', Values: [tagKeys.sourceAmi] };
   const [first, made] = await joined<[[Image[], Image[]], Image[]]>([
     look(),
-    retains ? ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] }) : Promise.resolve([]),
+    lineage === undefined
+      ? Promise.resolve([])
+      : ownImages(place, { Name: `tag:${tagKeys.lineage}`, Values: [lineage] }, ours),
   ]);
   // An AMI that was made a moment ago may show its name before its tags.
   const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== 'disabled');
@@ -352,20 +342,26 @@ async function findEarlier(
     .filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
   const needsExtras = extras.uefiData !== undefined || request.onExisting === 'replace';
-  const failed = namesakes.filter((image) => hasFailed(image) && !existing.includes(image));
+  const isFormer = (image: Image) => hasFailed(image) || (request.onExisting === 'replace' && made.some(isSame(image)));
+  const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
   const earlierCopies = await ownSnapshots(place, ofSource);
-  const mayGo = retains || request.onExisting === 'replace' ? [...existing, ...made] : [];
+  const mayGo = lineage !== undefined || request.onExisting === 'replace' ? [...existing, ...made] : [];
   return {
     existing,
-    existingExtras: needsExtras ? await readAllExtras(place, [...existing, ...failed]) : new Map(),
+    existingExtras: needsExtras ? await readAllExtras(place, [...existing, ...former]) : new Map(),
     namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
     made: made.filter(({ ImageId }) => ImageId !== imageId),
     earlierCopies,
     used: new Set((await imagesWith(place, idsOf(earlierCopies.filter(isMarked)))).flatMap(snapshotIdsOf)),
-    parts: await readParts(place, [...existing, ...made, ...failed], earlierCopies),
+    parts: await readParts(place, [...existing, ...made, ...former], earlierCopies),
     ancestry: await readAncestry(place, telling, mayGo),
   };
 }
+
+const isSame =
+  ({ ImageId }: Image) =>
+  (other: Image): boolean =>
+    other.ImageId === ImageId;
 
 /** The snapshots of images: those that are known, and those that don't bear the tags (any more). */
 async function readParts(

@@ -1,4 +1,5 @@
 import {
+  DescribeImageAttributeCommand,
   DescribeImageReferencesCommand,
   DescribeInstancesCommand,
   DescribeLaunchTemplateVersionsCommand,
@@ -7,21 +8,18 @@ import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { isUnknownAction } from '../aws/errors.ts';
 import { joined } from '../join.ts';
+import type { Use, Users } from '../plan/facts.ts';
 
 /** How far back versions of a launch template are looked through: the most that AWS takes. */
 const templateVersions = '10000';
 
 /**
  * What uses each of `images` in the account and region: instances in any state, launch templates (and so Auto Scaling
- * groups that launch by one), SSM parameters, Image Builder recipes.
+ * groups that launch by one), SSM parameters, Image Builder recipes; and who else may launch it.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html
  * @throws AwsCallError where it can't be told, so that nothing is taken for unused
  */
-export async function usersOf(
-  place: Place,
-  ids: readonly string[],
-  warn: (what: string) => void,
-): Promise<Map<string, string[]>> {
+export async function usersOf(place: Place, ids: readonly string[], warn: (what: string) => void): Promise<Users> {
   /** Not every partition has each of these; instances are told everywhere. */
   const whereKnown = async (kind: string, read: () => Promise<void>): Promise<void> => {
     try {
@@ -31,12 +29,15 @@ export async function usersOf(
       warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
     }
   };
-  const users = new Map<string, string[]>();
+  const users = new Map<string, Use[]>();
   const note: Note = (id, user) => {
     if (id === undefined || user === undefined || !ids.includes(id)) return;
     // An instance or a launch template is told by its ID here and by its ARN there.
-    const name = user.replace(/^arn:.+:(instance|launch-template)\//, '');
-    users.set(id, [...new Set([...(users.get(id) ?? []), name])]);
+    const by = user.replace(/^arn:.+:(instance|launch-template)\//, '');
+    const known = users.get(id) ?? [];
+    if (known.some((use) => use.by === by)) return;
+    // A running instance launches nothing; who is not of this account launches what is not seen here.
+    users.set(id, [...known, { by, launches: !/^(i-|others)/.test(by) }]);
   };
   if (ids.length === 0) return users;
   await joined([
@@ -49,6 +50,7 @@ export async function usersOf(
       for (const { LaunchTemplateData, LaunchTemplateId } of versions)
         note(LaunchTemplateData?.ImageId, LaunchTemplateId);
     }),
+    joined(ids.map((id) => noteOthers(place, id, note))),
     whereKnown('what else refers to an AMI (DescribeImageReferences)', () => noteReferences(place, ids, note)),
   ]);
   return users;
@@ -92,6 +94,17 @@ async function noteInstances(place: Place, ids: readonly string[], note: Note): 
   });
   for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? []))
     if (State?.Name !== 'terminated') note(ImageId, InstanceId);
+}
+
+/** Whom else an AMI is shared with: what they launch of it is not seen from here. */
+async function noteOthers(place: Place, ImageId: string, note: Note): Promise<void> {
+  const { LaunchPermissions = [] } = await place.ec2(
+    new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' }),
+  );
+  const names = LaunchPermissions.flatMap(
+    (one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn ?? one.Group ?? [],
+  ).filter((name) => name !== place.account);
+  if (names.length > 0) note(ImageId, `others, who may launch it (${names.join(', ')})`);
 }
 
 async function noteReferences(place: Place, ids: readonly string[], note: Note): Promise<void> {

@@ -75,8 +75,9 @@ function copyNew(operation: Copy, scope: Scope, events: SnapshotEvents): Promise
   });
 }
 
-function commandOf({ snapshot, fromRegion: region, key, tags }: Copy, job: Job, id: string): CopySnapshotCommand {
-  const description = copyDescription(snapshot.id, job.source.imageId, job.source.place);
+function commandOf(operation: Copy, job: Job, id: string): CopySnapshotCommand {
+  const { snapshot, fromRegion: region, key, tags, lineage } = operation;
+  const description = copyDescription(snapshot.id, job.source.imageId, { ...job.source.place, lineage });
   return snapshotCopy(job, { id, region, key, description, tags });
 }
 

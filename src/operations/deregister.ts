@@ -79,7 +79,7 @@ async function mayRetire(
   const warn = (text: string) => run.log.warn(`${where}: ${text}`);
   try {
     const used = (await usersOf(place, [id], warn)).get(id);
-    if (used !== undefined) run.log.line(where, `${what} stays: it is used by ${used.join(', ')}`);
+    if (used !== undefined) run.log.line(where, `${what} stays: it is used by ${used.map(({ by }) => by).join(', ')}`);
     return used === undefined;
   } catch (error) {
     warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);

@@ -11,6 +11,7 @@ import { asksToAwait, asksToEncrypt, awaitCopy, encrypt } from './encrypt.ts';
 import { asksForLease, lease } from './lease.ts';
 import { putBack, readParameters, setParameter } from './parameter.ts';
 import { asksToPublish, publish } from './publish.ts';
+import { asksToMark, markPublished } from './published.ts';
 import type { Asking, Question } from './question.ts';
 import { asksToRegister, register } from './register.ts';
 import { asksToRemove, asksToUntag, remove, untag } from './remove.ts';
@@ -51,6 +52,7 @@ export const kinds: Kinds = {
   reuse: { asks: asksToReuse, perform: reuse },
   boot: { asks: asksToBoot, perform: boot },
   publish: { asks: asksToPublish, perform: publish },
+  published: { asks: asksToMark, perform: markPublished },
   ready: { asks: nothing, perform: readParameters },
   parameter: { asks: nothing, perform: setParameter, undo: putBack },
   deregister: { asks: asksToDeregister, perform: deregister, undo: restore },

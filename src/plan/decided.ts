@@ -6,7 +6,7 @@ import type { Request } from '../inputs.ts';
 import { tagKeys } from '../tags.ts';
 import type { CreationTags } from './creation-tags.ts';
 import type { Source, SourceSnapshot, Target } from './facts.ts';
-import type { Expected, Operation } from './operation.ts';
+import type { Expected, Operation, Published } from './operation.ts';
 import type { Retention } from './retention.ts';
 
 /* What a plan decides; the list of operations follows from it. */
@@ -40,6 +40,8 @@ export type Common = Readonly<{
   replace: readonly Image[];
   /** With `retain`: what of the lineage goes, and what would but for something that holds it. */
   retained: Retention | undefined;
+  /** With `lineage`: what is to be said on the AMI and on the former ones, once it is published. */
+  marks: Pick<Published, 'former' | 'isSaid'> | undefined;
   /** What dead runs left and nobody can use: images, snapshots, and marks on what is finished. */
   discardImages: readonly Image[];
   discard: readonly string[];

@@ -12,7 +12,7 @@ import {
 import type { Request } from '../inputs.ts';
 import { type LeaseRecord, type Reader, sortLeases } from '../lease.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
-import { isSince, madeAt, originDifferences } from './evidence.ts';
+import { isSince, madeAt, originDifferences, originOf } from './evidence.ts';
 import type { Source, SourceSnapshot, Target } from './facts.ts';
 import type { Findings } from './problem.ts';
 
@@ -208,7 +208,8 @@ function isUsable(copy: Snapshot, target: Target): boolean {
   return (
     (copy.State === 'pending' || copy.State === 'completed') &&
     copy.StorageTier !== 'archive' &&
-    tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn
+    tagValue(copy, tagKeys.kmsKey) === target.kmsKeyArn &&
+    originOf(copy)?.lineage === target.lineage
   );
 }
 

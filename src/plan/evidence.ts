@@ -10,6 +10,7 @@ import { endedLease, tagKeys, tagValue } from '../tags.ts';
  * with what its tags claim:
  *
  *   a target's copy, and the encrypted copy of one snapshot   the description, which no call changes; AWS's `vol-ffffffff`
+ *   the lineage of a registered AMI                           the descriptions of its copies; of a copied one, its tag
  *   CopyImage's snapshots                                     AWS's own description: of which AMI, and of which snapshot
  *   a registered AMI                                          every snapshot of it is such a copy
  *   a copied AMI                                              SourceImageId; through an encrypted copy, AWS's ancestry too
@@ -21,9 +22,14 @@ import { endedLease, tagKeys, tagValue } from '../tags.ts';
  * from our snapshots with our tags.
  */
 
-/** The description of a target's copy of a snapshot. */
-export function copyDescription(snapshotId: string, imageId: string, source: Where): string {
-  return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})`;
+/** The description of a target's copy of a snapshot, which says the lineage, too: of that, a tag would be no evidence. */
+export function copyDescription(
+  snapshotId: string,
+  imageId: string,
+  { lineage, ...source }: Where & Readonly<{ lineage?: string | undefined }>,
+): string {
+  const of = lineage === undefined ? '' : `, lineage ${lineage}`;
+  return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})${of}`;
 }
 
 /** The description of the encrypted copy of a single snapshot. */
@@ -33,15 +39,20 @@ export function encryptedDescription(snapshotId: string, imageId: string): strin
 
 const ids = '(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)';
 const descriptions = {
-  copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)$`),
+  copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)(?:, lineage (?<lineage>.+))?$`, 'u'),
   encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
   // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/CopyingAMIs.html; what follows is a task's number.
   image:
     /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/,
 } as const;
 
-/** What a snapshot was copied from, and how; the image is the one that it was of. */
-export type Origin = Readonly<{ by: keyof typeof descriptions; snapshot: string; image: string }>;
+/** What a snapshot was copied from, and how; the image is the one that it was of, and the lineage that of the copy. */
+export type Origin = Readonly<{
+  by: keyof typeof descriptions;
+  snapshot: string;
+  image: string;
+  lineage?: string | undefined;
+}>;
 
 /** A snapshot by CopySnapshot or CopyImage is of no volume: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Snapshot.html */
 const noVolume = 'vol-ffffffff';
@@ -50,8 +61,9 @@ const noVolume = 'vol-ffffffff';
 export function originOf({ Description = '', VolumeId = noVolume }: Snapshot): Origin | undefined {
   if (VolumeId !== noVolume) return undefined;
   for (const by of ['copy', 'encrypted', 'image'] as const) {
-    const { snapshot, image } = descriptions[by].exec(Description)?.groups ?? {};
-    if (snapshot !== undefined && image !== undefined) return { by, snapshot, image };
+    const { snapshot, image, lineage } = descriptions[by].exec(Description)?.groups ?? {};
+    if (snapshot !== undefined && image !== undefined)
+      return { by, snapshot, image, ...(lineage !== undefined && { lineage }) };
   }
   return undefined;
 }
@@ -107,6 +119,17 @@ function tieOfRegistered(image: Image, claimed: string, { snapshots }: Known): T
   });
   if (strange !== undefined) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
   return parts.length > 0 ? proven : foreign('it has no snapshots');
+}
+
+/**
+ * Whether an AMI that this action made was made as one of a lineage: its copies say so. Of one by CopyImage, whose copies are
+ * described by AWS, only its tag does.
+ */
+export function tieToLineage(image: Image, lineage: string, { snapshots }: Pick<Known, 'snapshots'>): Tie {
+  if (image.SourceImageId) return proven;
+  const isOther = (id: string) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
+  const why = `only a tag says that it is of the lineage ${lineage}`;
+  return snapshotIdsOf(image).some(isOther) ? { is: 'claimed', why } : proven;
 }
 
 /** Whether a snapshot in a target is a copy by this action of the source snapshot that its tags name. */

@@ -78,10 +78,12 @@ export type Target = Readonly<{
   existingExtras: ReadonlyMap<string, ImageExtras>;
   /** The AMI that has the name already, whatever its source. */
   namesake: Image | undefined;
-  /** With `retain`: the AMIs that this action made here, of whatever source. */
+  /** The product line that the AMI is of. */
+  lineage: string | undefined;
+  /** With `lineage`: the AMIs that bear its tag and ours, of whatever source. */
   made: readonly Image[];
-  /** With `retain`: what uses each of them; undefined where that can't be told. */
-  users: ReadonlyMap<string, readonly string[]> | undefined;
+  /** With `lineage`: what uses each of them; undefined where that can't be told. */
+  users: Users | undefined;
   /** Which snapshots of the AMIs that this run may remove are locked. */
   locks: Locks;
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
@@ -93,6 +95,12 @@ export type Target = Readonly<{
   /** What AMIs come from, as AWS tells the ancestry of those that may be removed and were copied from encrypted copies. */
   ancestry: ReadonlyMap<string, string>;
 }>;
+
+/** What uses an AMI, and whether it would launch it anew. */
+export type Use = Readonly<{ by: string; launches: boolean }>;
+
+/** By the AMI's ID. */
+export type Users = ReadonlyMap<string, readonly Use[]>;
 
 /** The key that copies for the targets of a region are to be under, in the source account there. */
 export type Hub = Readonly<{ place: Where; kmsKeyArn: string }>;
@@ -109,6 +117,4 @@ export type Observed = Readonly<{
   hubs: ReadonlyMap<string, Hub>;
   /** By region. */
   intermediates: ReadonlyMap<string, Intermediates>;
-  /** With `retain`: the AMIs that those which this action made are of, as far as they are still there, by their IDs. */
-  origins: ReadonlyMap<string, Image>;
 }>;

@@ -31,13 +31,16 @@ export function holdingBack(leftOut: readonly LeftOut[]): string[] {
 export function heldBack({
   replace,
   retained,
+  marks,
   supersedes,
   target,
-}: Common & Readonly<{ supersedes?: Image | undefined }>): Pick<Common, 'target' | 'replace' | 'retained'> {
+}: Common & Readonly<{ supersedes?: Image | undefined }>): Pick<Common, 'target' | 'replace' | 'retained' | 'marks'> {
   const why = 'a target is left out, and older AMIs go only when every target is ready';
   return {
     target: { ...target, ssmParameter: undefined },
     replace: replace.filter((one) => one === supersedes),
+    // Without its parameter it isn't what people are pointed to.
+    marks: target.ssmParameter === undefined ? marks : undefined,
     retained: retained && {
       ...retained,
       remove: [],

@@ -88,6 +88,8 @@ export type Copy = Base &
     fromRegion: string;
     key: string;
     takeOver: string | undefined;
+    /** The lineage that its description says. */
+    lineage: string | undefined;
     tags: readonly Tag[];
     /** What gives the target access to what it copies, to be done again should it have been taken away. */
     regain: readonly string[];
@@ -171,6 +173,9 @@ export type PublishSettings = Readonly<{
 /** Who is to launch an AMI in another account, and the key that they have to use. */
 export type LaunchSettings = Pick<PublishSettings, 'key' | 'grantElsewhere' | 'launchPermissions'>;
 
+/** Says on an AMI of a lineage that it is published, unless that `isSaid`, and on the `former` ones what came after them. */
+export type Published = Base & Readonly<{ kind: 'published'; image: Ref; former: readonly string[]; isSaid: boolean }>;
+
 /** All that it comes after is done. What the parameters hold that are then set is read first, for all of them. */
 export type Ready = Base &
   Readonly<{ kind: 'ready'; sets: readonly Readonly<{ place: Where; name: string; image: Ref }>[] }>;
@@ -218,6 +223,7 @@ export type Operation =
   | Reuse
   | BootTest
   | Publish
+  | Published
   | Ready
   | Parameter
   | Deregister

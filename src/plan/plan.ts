@@ -1,7 +1,7 @@
 import type { Image, Tag } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
 import { encryptedCopyName } from '../encrypted-copy.ts';
-import { describedAs, matchSnapshots, snapshotIdsOf } from '../image.ts';
+import { describedAs, imageIdsOf, matchSnapshots, snapshotIdsOf } from '../image.ts';
 import type { Request } from '../inputs.ts';
 import { type Reader, unreadableLeases } from '../lease.ts';
 import { instanceTag, maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
@@ -31,6 +31,7 @@ import {
   shareLeft,
   whyUnlike,
 } from './earlier.ts';
+import { tieToLineage } from './evidence.ts';
 import type { Hub, Observed, Source, Target } from './facts.ts';
 import { keptCopy, keptSnapshots } from './intermediates.ts';
 import { heldBack, holdingBack } from './left-out.ts';
@@ -39,7 +40,7 @@ import { operationsOf } from './operations.ts';
 import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
 import type { Findings } from './problem.ts';
 import { removalObstacle } from './removal.ts';
-import { lineageOf, planRetention, type Retention } from './retention.ts';
+import { formerOf, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
 import { nameOfSource } from './supply-operations.ts';
 
@@ -62,7 +63,7 @@ export function planOf(all: Observed, { request, leaseId, reader, leftOut }: Pla
   const holders = holdersOf(source, { leaseId, reader, request });
   tellUnreadable(source, reader, findings);
   const given = givenKeys(request, source);
-  const planning: Planning = { request, source, origins: observed.origins, given, leaseId, holders, findings };
+  const planning: Planning = { request, source, given, leaseId, holders, findings };
   const intermediates = ownIntermediates(observed, findings);
   const copies = copiesOf(source, intermediates);
   const isHeld = holdingBack(leftOut).length > 0;
@@ -109,7 +110,6 @@ function tellUnreadable({ place, image, imageId }: Source, { now }: Reader, find
 type Planning = Readonly<{
   request: Request;
   source: Source;
-  origins: Observed['origins'];
   /** The keys of tags that this very run gave the AMI of an instance: they are no tags of a source's own. */
   given: ReadonlySet<string>;
   leaseId: string;
@@ -225,6 +225,7 @@ function planTarget(planning: Planning, { target, tie }: Own): Draft {
     expected: expectedOf(planning, target, route),
     replace,
     retained: retentionOf(planning, { target, tie }, { reused: image, going }),
+    marks: marksOf(planning, { target, tie }, { reused: image, going }),
     discardImages,
     discard: copies.discard,
     untag:
@@ -256,9 +257,13 @@ function planReplacing(
   const { request } = planning;
   const replaced = request.onExisting === 'replace' ? replaceable(planning, own, others) : [];
   if (!registers) return { replace: replaced, supersedes: undefined };
-  const failed = failedTest(planning, own);
-  const replace = failed === undefined ? replaced : [...new Set([...replaced, failed])];
-  return { replace, supersedes: failed ?? findSuperseded(request, own.target, replace) };
+  const former = formerNamesake(planning, own);
+  if (former === undefined) return { replace: replaced, supersedes: findSuperseded(request, own.target, replaced) };
+  const isFailed = hasFailed(former);
+  if (!isFailed && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId))
+    checkUnlaunched(planning, own.target, former);
+  const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
+  return { replace, supersedes: isFailed ? former : findSuperseded(request, own.target, replace) };
 }
 
 /** What there is already of the target's AMI: one to use again, or to wait for; or one to go on copying. */
@@ -272,16 +277,38 @@ function findImage(planning: Planning, target: Target, route: Common['route']): 
 }
 
 /**
- * An AMI of ours that has the name and failed its boot test: the next bake of its lineage takes its place, whatever
- * on-existing says of AMIs that are right.
+ * An AMI of the lineage that has the name, whatever its source: with `replace` the next bake takes its place, and so it does
+ * of one that failed its boot test, whatever on-existing says of AMIs that are right.
  */
-function failedTest({ request, source, holders }: Planning, { target, tie }: Own): Image | undefined {
-  const { namesake, existing } = target;
-  if (namesake === undefined || !hasFailed(namesake) || isHeld(namesake, holders)) return undefined;
+function formerNamesake({ request, holders }: Planning, own: Own): Image | undefined {
+  const { namesake, existing, lineage } = own.target;
+  if (namesake === undefined || isHeld(namesake, holders)) return undefined;
+  const replaces = request.onExisting === 'replace';
   const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
-  if (isOfSource && request.onExisting !== 'replace') return undefined;
-  const isOfLineage = tagValue(namesake, tagKeys.lineage) === lineageOf(source.image);
-  return isOfLineage && namesake.State === 'available' && tie(namesake).is === 'proven' ? namesake : undefined;
+  if (!replaces && (isOfSource || !hasFailed(namesake))) return undefined;
+  const isOfLineage = lineage !== undefined && tagValue(namesake, tagKeys.lineage) === lineage;
+  const isProven = tieInLineage(own)(namesake).is === 'proven';
+  return isOfLineage && namesake.State === 'available' && isProven ? namesake : undefined;
+}
+
+/** How sure it is that an AMI was made by this action, and as one of the lineage. */
+function tieInLineage({ target: { lineage = '', parts }, tie }: Own): Own['tie'] {
+  return (image) => {
+    const tied = tie(image);
+    return tied.is === 'proven' ? tieToLineage(image, lineage, { snapshots: parts }) : tied;
+  };
+}
+
+/** What would launch an AMI anew that the next bake takes the name of: nobody would, once it is gone. */
+function checkUnlaunched({ findings }: Planning, { place, users }: Target, image: Image): void {
+  const id = image.ImageId ?? '';
+  const launching = users?.get(id)?.filter(({ launches }) => launches) ?? [];
+  if (users !== undefined && launching.length === 0) return;
+  findings.add(
+    placeName(place),
+    `${id}, which the new AMI is to replace, ${users === undefined ? 'may be used: what uses it is not known' : `would be launched anew by ${launching.map(({ by }) => by).join(', ')}`}`,
+    'point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain',
+  );
 }
 
 /**
@@ -316,18 +343,42 @@ function whyLeft(image: Image, tie: Own['tie']): { id: string | undefined; why: 
 }
 
 function retentionOf(
-  { request, source, origins, findings }: Planning,
-  { target: { place, made, users, locks, name }, tie }: Own,
+  { request, holders, findings }: Planning,
+  own: Own,
   { reused, going }: Readonly<{ reused: Image | undefined; going: readonly Image[] }>,
 ): Retention | undefined {
-  const { retain } = request.publication;
+  const { retain, retainDays: days } = request.publication;
+  const { target, tie } = own;
+  const { place, made, users, locks } = target;
   if (retain === undefined) return undefined;
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-  const facts = { count: retain, lineage: lineageOf(source.image), name, existing, reused, users, locks, origins, tie };
+  const facts = { count: retain, days, now: holders.now, existing, reused, users, locks, tie: tieInLineage(own) };
   const { foreign, ...retention } = planRetention(facts);
   for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
   return retention;
+}
+
+/** What says when AMIs of the lineage were published; undefined where all is said. */
+function marksOf(
+  { findings }: Planning,
+  own: Own,
+  { reused, going }: Readonly<{ reused: Image | undefined; going: readonly Image[] }>,
+): Common['marks'] {
+  const { lineage, made } = own.target;
+  if (lineage === undefined) return undefined;
+  const gone = new Set(going.map(({ ImageId }) => ImageId));
+  const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
+  const former = imageIdsOf(formerOf({ existing, reused, tie: tieInLineage(own) }));
+  if (reused !== undefined && tagValue(reused, tagKeys.lineage) !== lineage) {
+    findings.warn(
+      placeName(own.target.place),
+      `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`,
+    );
+    return undefined;
+  }
+  const isSaid = reused !== undefined && tagValue(reused, tagKeys.published) !== undefined;
+  return isSaid && former.length === 0 ? undefined : { former, isSaid };
 }
 
 /** What the target's AMI must be; as much of it as making it can be given. */
@@ -336,9 +387,10 @@ function expectedOf(planning: Planning, target: Target, route: Common['route']):
   const tags = planTags(planning, target, {
     of: 'the source',
     inherited: source.image.Tags ?? [],
-    ours: { [tagKeys.lineage]: lineageOf(source.image) },
-    // A copied image bears the run's lease while it is made, and the encrypted copy that it is of.
-    most: route === 'copy' ? maxTags - 2 : maxTags,
+    ours: { [tagKeys.lineage]: target.lineage ?? '' },
+    // A copied image bears the run's lease while it is made, and the encrypted copy that it is of; one of a lineage, that
+    // it is published, and what comes after it.
+    most: maxTags - (route === 'copy' ? 2 : 0) - (target.lineage === undefined ? 0 : 2),
   });
   return { key: target.kmsKeyArn, description: descriptionOf(source, target), tags };
 }

@@ -1,17 +1,10 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { tagKeys, tagValue } from '../tags.ts';
-import type { Tie } from './evidence.ts';
-import type { Locks } from './facts.ts';
+import { hasFailed } from './boot.ts';
+import { madeAt, type Tie } from './evidence.ts';
+import type { Locks, Users } from './facts.ts';
 import { removalObstacle } from './removal.ts';
-
-/**
- * What AMIs of one image have in common over the times that it is baked: the source AMI's name, with every run of digits
- * (dates, versions, build numbers) as one. `golden-2026-11-23-v7` and `golden-2026-12-01-v8` are of one lineage.
- */
-export function lineageOf({ Name = '' }: Image): string {
-  return Name.replace(/\d+/g, '#');
-}
 
 /**
  * AMIs of a lineage in a target: the newest, those that go, and those that would go if nothing held them.
@@ -23,39 +16,44 @@ export type Retention = Readonly<{
 }>;
 
 export type RetentionFacts = Readonly<{
+  /** How many stay, the run's own among them. */
   count: number;
-  lineage: string;
-  /** The name that the new AMI gets, by which AMIs without the lineage's tag are told. */
-  name: string;
-  /** AMIs that this action made. */
+  /** For how many days an AMI's successor must have been published before it goes. */
+  days: number;
+  /** AWS's time, in ms since the epoch. */
+  now: number;
+  /** AMIs that bear the tag of the lineage. */
   existing: readonly Image[];
   reused: Image | undefined;
-  /** What uses each; undefined where that can't be told, and then all stay. */
-  users: ReadonlyMap<string, readonly string[]> | undefined;
+  users: Users | undefined;
   locks: Locks;
-  /** The source AMIs that are still there, by their IDs. */
-  origins: ReadonlyMap<string, Image>;
   /** How sure it is that each was made by this action. */
   tie: (image: Image) => Tie;
 }>;
 
-/**
- * Which of `existing` are of the lineage and beyond its newest `count`. The AMI that is to be made, or reused, counts as
- * the newest. What isn't proven to be this action's doesn't count: it stays, and takes the place of none that does.
- */
-export function planRetention(facts: RetentionFacts): Retention & Readonly<{ foreign: readonly Image[] }> {
-  const { count, lineage, name, existing, reused, tie } = facts;
-  const tagged = existing
-    .filter(({ ImageId, State }) => ImageId !== reused?.ImageId && (State === 'available' || State === 'disabled'))
-    .filter((image) => lineageIn(image, facts) === lineage || lineageOf(image) === lineageOf({ Name: name }))
-    // An AMI bears a lease while it is being made.
+/** What is told and counted of a lineage, newest first: what is pending or disabled, and what a run is making, isn't. */
+function settledOf({ existing, reused }: Pick<RetentionFacts, 'existing' | 'reused'>): Image[] {
+  return existing
+    .filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === 'available')
     .filter((image) => tagValue(image, tagKeys.lease) === undefined && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
-  const { foreign = [], others = [] } = Object.groupBy(tagged, (image) =>
+}
+
+/**
+ * Which of `existing` go: what has `count` newer ones, or failed its boot test, once its successor has been published for so
+ * many days. The AMI that is to be made, or reused, counts as the newest. What isn't proven to be this action's doesn't
+ * count: it stays, and takes the place of none that does.
+ */
+export function planRetention(facts: RetentionFacts): Retention & Readonly<{ foreign: readonly Image[] }> {
+  const { count, tie } = facts;
+  const { foreign = [], others = [] } = Object.groupBy(settledOf(facts), (image) =>
     tie(image).is === 'foreign' ? 'foreign' : 'others',
   );
-  const keep = others.filter((image) => tie(image).is === 'proven').slice(0, count - 1);
-  const beyond = others.filter((one) => !keep.includes(one)).map((image) => ({ image, why: whyKept(image, facts) }));
+  const counted = others.filter((image) => tie(image).is === 'proven' && !hasFailed(image));
+  const keep = counted.slice(0, count - 1);
+  const beyond = others
+    .filter((one) => !keep.includes(one))
+    .map((image) => ({ image, why: whyKept(image, facts, counted) }));
   return {
     keep,
     remove: beyond.flatMap(({ image, why }) => (why === undefined ? [image] : [])),
@@ -64,17 +62,48 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
   };
 }
 
-/** By the source AMI's name, which nobody can change, as long as that is there; else by the tag that it was given. */
-function lineageIn(image: Image, { origins }: RetentionFacts): string {
-  const origin = origins.get(tagValue(image, tagKeys.sourceAmi) ?? '');
-  return origin === undefined ? (tagValue(image, tagKeys.lineage) ?? lineageOf(image)) : lineageOf(origin);
+/** The AMIs that get a successor when a run's own is published, and that no run has said so of. */
+export function formerOf(facts: Pick<RetentionFacts, 'existing' | 'reused' | 'tie'>): Image[] {
+  const { reused, tie } = facts;
+  const isOlder = (image: Image) => reused === undefined || (madeAt(image) ?? 0) < (madeAt(reused) ?? 0);
+  return settledOf(facts).filter(
+    (image) =>
+      isOlder(image) &&
+      tie(image).is === 'proven' &&
+      !hasFailed(image) &&
+      tagValue(image, tagKeys.superseded) === undefined,
+  );
 }
 
-function whyKept(image: Image, { users, locks, tie }: RetentionFacts): string | undefined {
+function whyKept(image: Image, facts: RetentionFacts, counted: readonly Image[]): string | undefined {
+  const { days, now, users, locks, tie } = facts;
   const tied = tie(image);
   if (tied.is !== 'proven') return tied.why;
   const obstacle = removalObstacle(image, locks)?.why;
   if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
   const using = users.get(image.ImageId ?? '');
-  return using === undefined ? undefined : `it is used by ${using.join(', ')}`;
+  if (using !== undefined) return `it is used by ${using.map(({ by }) => by).join(', ')}`;
+  const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+  const since = publishedAfter(image, successor, now);
+  const launched = Date.parse(image.LastLaunchedTime ?? '');
+  if (launched > (since ?? madeAt(successor ?? {}) ?? now))
+    return `it was launched at ${image.LastLaunchedTime}, after its successor was published`;
+  if (days === 0 || (since !== undefined && now - since >= days * dayMs)) return undefined;
+  if (since === undefined) return 'nothing says since when its successor has been published';
+  return `its successor has been published for ${Math.floor((now - since) / dayMs)} of ${days} days`;
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * Since when what came after an AMI has been published, by the tags of both; not before AWS says that it was made. Without a
+ * successor that is there, it is the run's own, which is published at its end. Undefined where nothing tells.
+ */
+function publishedAfter(image: Image, successor: Image | undefined, now: number): number | undefined {
+  const [, marked = ''] = tagValue(image, tagKeys.superseded)?.split(' ') ?? [];
+  const told = Date.parse(marked);
+  if (!Number.isNaN(told)) return Math.max(told, madeAt(image) ?? told);
+  if (successor === undefined) return now;
+  const published = Date.parse(tagValue(successor, tagKeys.published) ?? '');
+  return Number.isNaN(published) ? undefined : Math.max(published, madeAt(successor) ?? published);
 }

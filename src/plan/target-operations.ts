@@ -150,7 +150,11 @@ function registering(decided: Decided, supply: Supply, plan: MakingPlan & { acti
       return {
         ...told({ id, place, island, of: [takeOver ?? called], key, after: begun, why }),
         ...({ kind: 'copy', snapshot, from: resource, fromRegion: regionOf(decided, plan), key, takeOver } as const),
-        ...{ tags: plan.snapshotTags.get(snapshot.id) ?? [], regain: plan.crossAccount ? after : [] },
+        ...{
+          lineage: target.lineage,
+          tags: plan.snapshotTags.get(snapshot.id) ?? [],
+          regain: plan.crossAccount ? after : [],
+        },
       };
     });
   // Only its owner can read an image's UEFI variables; the encrypted copy is the source account's own.
@@ -325,7 +329,7 @@ type Part = TargetPart & { target: TargetPlan };
 export function concluding({ source }: Decided, parts: readonly Part[]): Operation[] {
   const { place } = source;
   if (parts.every(({ target }) => target.target.ssmParameter === undefined))
-    return parts.flatMap(({ target, ends }) => retiring(target, ends));
+    return parts.flatMap((part) => finishing(part, part.ends));
   const { needed = [], optional = [] } = Object.groupBy(parts, (one) =>
     one.target.target.request.optional ? 'optional' : 'needed',
   );
@@ -334,11 +338,11 @@ export function concluding({ source }: Decided, parts: readonly Part[]): Operati
   const set = common.slice(-1).map(({ id }) => id);
   return [
     ...common,
-    ...needed.flatMap(({ target }) => retiring(target, set)),
+    ...needed.flatMap((part) => finishing(part, set)),
     ...optional.flatMap((one) => {
       const after = [...set, ...one.ends];
       const own = setting(one, after);
-      return [...own, ...retiring(one.target, own.length > 0 ? own.map(({ id }) => id) : after)];
+      return [...own, ...finishing(one, own.length > 0 ? own.map(({ id }) => id) : after)];
     }),
   ];
 }
@@ -371,6 +375,18 @@ function setting({ target: { target }, last }: Part, after: readonly string[]): 
   const id = `parameter ${name} in ${placeName(place)}`;
   const what = told({ id, place, island: parameterIsland(request), of: [name], after, why: 'it is to name the AMI' });
   return [{ ...what, kind: 'parameter', name, image: { madeBy: last }, alone: request.optional, tags }];
+}
+
+/** That the AMI is published is said; then those before it go. */
+function finishing({ target: plan, last }: Part, after: readonly string[]): Operation[] {
+  const { marks, target } = plan;
+  if (marks === undefined) return retiring(plan, after);
+  const { place, name } = target;
+  const id = `published ${placeName(place)}`;
+  const of = [isMaking(plan) ? name : (plan.image.ImageId ?? '')];
+  const why = marks.former.length > 0 ? `it comes after ${marks.former.join(', ')}` : 'retain-days counts from it';
+  const marked = told({ id, place, of, after, why });
+  return [{ ...marked, kind: 'published', image: { madeBy: last }, ...marks }, ...retiring(plan, [id])];
 }
 
 /** AMIs that the new one replaces, and those that retain leaves no room for. */

@@ -265,6 +265,26 @@ resource "aws_iam_role_policy" "target_role" {
         }
       },
       {
+        "Sid" : "TagWhatIsPublished",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*"
+        ],
+        "Condition" : {
+          "ForAllValues:StringLike" : {
+            "aws:TagKeys" : [
+              "share-encrypted-ami:published"
+            ]
+          },
+          "Null" : {
+            "aws:TagKeys" : "false"
+          }
+        }
+      },
+      {
         "Sid" : "TouchNothingElse",
         "Effect" : "Deny",
         "Action" : [

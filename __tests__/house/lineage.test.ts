@@ -1,0 +1,105 @@
+import { describe, expect, test } from '@jest/globals';
+import { amiIdOf } from '../../simulator/scenario.ts';
+import {
+  type Case,
+  sourceAccount,
+  sourceRegion,
+  standardCase,
+  targetAccount,
+  targetRegion,
+} from '../../simulator/scenarios/standard.ts';
+import { regionOf } from '../../simulator/world.ts';
+import { runJob } from '../in-process.ts';
+import { type House, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
+
+/* A lineage is what the inputs say it is, from bake to bake; nothing else goes by it. */
+
+const day = 24 * 60;
+const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }];
+const target = [targetAccount, targetRegion] as const;
+
+function bakes(...names: string[]): Case {
+  const [first, ...later] = names.map((name) => ({ name, volumes }));
+  const policies = ['target-retain', 'target-publish', 'target-ssm-parameter'];
+  const timings = { baseSeconds: 60, secondsPerGiB: 0 };
+  return standardCase({ timings, policies, volumes, ami: { name: first?.name ?? '' }, source: { amis: later } });
+}
+
+async function bake(house: House, name: string, inputs: Record<string, string> = {}) {
+  const run_id = String(house.simulator.calls.length + 1);
+  const asked = { lineage: 'golden', 'ami-id': amiIdOf(sourceAccount, sourceRegion, name), ...inputs };
+  const { main, post } = await runJob(house.run(asked, { run_id }));
+  return { main, told: messagesOf(main) + messagesOf(post), id: recordsOf(main)[0]?.amiId ?? '' };
+}
+
+const namesIn = ({ simulator }: House) =>
+  stockOf(simulator, ...target)
+    .images.map(({ data }) => data.Name)
+    .sort();
+
+function tagsOf({ simulator }: House, id: string, key: string): string | undefined {
+  const image = stockOf(simulator, ...target).images.find(({ data }) => data.ImageId === id);
+  return image?.data.Tags.find(({ Key }) => Key === `share-encrypted-ami:${key}`)?.Value;
+}
+
+describe('a lineage', () => {
+  test('is kept at two, and nothing goes before its successor has been published for a week', async () => {
+    await using house = await openHouse(bakes('eks-node-1.29', 'eks-node-1.30', 'eks-node-1.31', 'base-22.04'));
+    const retain = { retain: '1', 'retain-days': '7' };
+    // Of another lineage, although its name differs by digits only.
+    const other = await bake(house, 'base-22.04', { lineage: 'base', retain: '1' });
+    const first = await bake(house, 'eks-node-1.29', retain);
+    expect([first.told, tagsOf(house, first.id, 'superseded')]).toEqual(['', undefined]);
+    await house.settle(3 * day);
+    const second = await bake(house, 'eks-node-1.30', retain);
+    const [successor, since] = tagsOf(house, first.id, 'superseded')?.split(' ') ?? [];
+    expect([successor, since]).toEqual([second.id, tagsOf(house, second.id, 'published')]);
+    await house.settle(6 * day);
+    const third = await bake(house, 'eks-node-1.31', retain);
+    expect(third.main.stdout).toMatch(/eks-node-1\.29\) stays: its successor has been published for 6 of 7 days/);
+    expect(namesIn(house)).toEqual(['base-22.04', 'eks-node-1.29', 'eks-node-1.30', 'eks-node-1.31']);
+    await house.settle(2 * day);
+    const again = await bake(house, 'eks-node-1.31', retain);
+    expect([again.told, again.id]).toEqual(['', third.id]);
+    expect(namesIn(house)).toEqual(['base-22.04', 'eks-node-1.30', 'eks-node-1.31']);
+    expect(tagsOf(house, other.id, 'superseded')).toBeUndefined();
+    expect(house.remains()).toEqual([]);
+  });
+
+  test('keeps what others may launch; a launch before the next one was published holds nothing', async () => {
+    await using house = await openHouse(bakes('web-3f9ac21', 'web-77b0c1d', 'web-9e1f002'));
+    const shared = await bake(house, 'web-3f9ac21', { 'launch-permissions': '222222222222' });
+    const launched = await bake(house, 'web-77b0c1d');
+    const image = regionOf(house.simulator.world, ...target).images.get(launched.id);
+    if (image) image.data.LastLaunchedTime = new Date(house.simulator.clock.now() + 3_600_000).toISOString();
+    await house.settle(2 * day);
+    const { main } = await bake(house, 'web-9e1f002');
+    expect(main.conclusion).toBe('success');
+    const { main: kept } = await bake(house, 'web-9e1f002', { retain: '1' });
+    expect(kept.stdout).toMatch(
+      new RegExp(`${shared.id} .*stays: it is used by others, who may launch it \\(222222222222\\)`),
+    );
+    expect(namesIn(house)).toEqual(['web-3f9ac21', 'web-9e1f002']);
+  });
+
+  test('keeps its name from bake to bake, unless something would launch the old one anew', async () => {
+    await using house = await openHouse(bakes('golden-1', 'golden-2', 'golden-3'));
+    const named = { 'target-ami-name': 'golden', 'on-existing': 'replace' };
+    const first = await bake(house, 'golden-1', named);
+    const second = await bake(house, 'golden-2', named);
+    expect([second.told, namesIn(house)]).toEqual(['', ['golden']]);
+    expect(second.id).not.toBe(first.id);
+    regionOf(house.simulator.world, ...target).launchTemplates.set('lt-0123456789abcdef0', {
+      id: 'lt-0123456789abcdef0',
+      name: 'web',
+      images: [second.id],
+    });
+    const third = await bake(house, 'golden-3', named);
+    expect(third.told).toMatch(
+      new RegExp(`${second.id}, which the new AMI is to replace, would be launched anew by lt-`),
+    );
+    const another = await bake(house, 'golden-3', { ...named, lineage: 'silver' });
+    expect(another.told).toMatch(/the name "golden" is taken by ami-/);
+    expect(stockOf(house.simulator, ...target).images.map(({ data }) => data.ImageId)).toEqual([second.id]);
+  });
+});

@@ -1,0 +1,48 @@
+import { CreateTagsCommand, type Tag } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { errorMessage, isAbsent, placeName } from '../aws/errors.ts';
+import type { Result } from '../outcome.ts';
+import type { Published } from '../plan/operation.ts';
+import { idOf, type Scope } from '../run.ts';
+import { tagKeys } from '../tags.ts';
+import { patiently } from './patiently.ts';
+import { type Asking, dryRun, idOr, type Question } from './question.ts';
+
+export function asksToMark({ of: [of], former }: Published, { standIns }: Asking): Question[] {
+  const ids = [idOr(standIns.image, of), ...former.slice(0, 1)];
+  const keys = [tagKeys.published, tagKeys.superseded];
+  return ids.map((id, index) => dryRun(tagging(id, [{ Key: keys[index], Value: '' }])));
+}
+
+function tagging(id: string, Tags: Tag[]): CreateTagsCommand {
+  return new CreateTagsCommand({ Resources: [id], Tags });
+}
+
+/**
+ * Says on an AMI since when it is published, and on those before it what came after them: AWS keeps no such time, and
+ * `retain-days` counts from it. Where AWS takes no such tag, the AMIs stay longer, which is a warning.
+ */
+export async function markPublished({ image, former, isSaid }: Published, scope: Scope): Promise<Result> {
+  const { run, place } = scope;
+  const id = idOf(scope, image);
+  const now = new Date(place.awsNow()).toISOString();
+  const marks = [
+    ...(isSaid ? [] : [{ id, tags: [{ Key: tagKeys.published, Value: now }] }]),
+    ...former.map((one) => ({ id: one, tags: [{ Key: tagKeys.superseded, Value: `${id} ${now}` }] })),
+  ];
+  const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
+  for (const why of new Set(refused))
+    run.log.warn(`${placeName(place)}: what retain-days counts from could not be noted: ${why}`);
+  return {};
+}
+
+async function refusalOf(place: Place, { id, tags }: { id: string; tags: Tag[] }): Promise<string | undefined> {
+  try {
+    await patiently(place, () => place.ec2(tagging(id, tags)));
+    return undefined;
+  } catch (error) {
+    place.signal.throwIfAborted();
+    // An AMI that went meanwhile needs no mark.
+    return isAbsent(error) ? undefined : `${id}: ${errorMessage(error)}`;
+  }
+}
