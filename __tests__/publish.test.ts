@@ -232,6 +232,8 @@ describe('retain', () => {
   });
   const idOf = (name: string) => amiIdOf(targetAccount, targetRegion, name);
   const amis = [
+    older('golden-image-0a', '01'),
+    older('golden-image-0b', '01'),
     older('golden-image-1', '01'),
     older('golden-image-2', '02'),
     older('golden-image-3', '03'),
@@ -254,6 +256,17 @@ describe('retain', () => {
       // An old version of a template, such as an Auto Scaling group may be pinned to.
       launchTemplates: { web: [idOf('golden-image-2'), 'ami-00000000000000001', 'ami-00000000000000002'] },
       parameters: { '/theirs': idOf('golden-image-3') },
+      launchConfigurations: ['one', 'two', 'old'].map((LaunchConfigurationName) => ({
+        ...{ LaunchConfigurationName, ImageId: idOf('golden-image-0a'), InstanceType: 't3.micro' },
+        CreatedTime: new Date(0),
+      })),
+      groups: [
+        {
+          ...{ AutoScalingGroupName: 'mixed', MinSize: 0, MaxSize: 1, DesiredCapacity: 0, DefaultCooldown: 0 },
+          ...{ AvailabilityZones: [], HealthCheckType: 'EC2', CreatedTime: new Date(0) },
+          MixedInstancesPolicy: { LaunchTemplate: { Overrides: [{ ImageId: idOf('golden-image-0b') }] } },
+        },
+      ],
     };
     const accounts = {
       ...shared.scenario.accounts,
@@ -277,6 +290,8 @@ describe('retain', () => {
     expect(names.sort()).toEqual(
       [
         'golden-image-0',
+        'golden-image-0a',
+        'golden-image-0b',
         'golden-image-1',
         'golden-image-10',
         'golden-image-2',
@@ -289,13 +304,15 @@ describe('retain', () => {
       ].sort(),
     );
     expect(main.stdout).toMatch(/golden-image-1\) stays: it is used by i-0123456789abcdef0/);
+    expect(main.stdout).toMatch(/golden-image-0a\) stays: it is used by the launch configuration one, the launch/);
+    expect(main.stdout).toMatch(/golden-image-0b\) stays: it is used by the Auto Scaling group mixed/);
     expect(main.stdout).toMatch(
       /golden-image-4\) stays: it is protected from deregistration \(enabled-without-cooldown\)/,
     );
     expect(main.stdout).toMatch(/golden-image-8\) stays: its snapshot snap-\w+ is locked \(governance until 2036-/);
     expect(main.annotations).toEqual([]);
     // The snapshots of what went are gone.
-    expect(placeOf(simulator).snapshots.size).toBe(10);
+    expect(placeOf(simulator).snapshots.size).toBe(12);
   });
 
   test('a lock that could not be read shows when the snapshot is to go, and the run says so', async () => {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { AutoScalingGroup, LaunchConfiguration } from '@aws-sdk/client-auto-scaling';
 import type { BlockDeviceMapping, Image, InstanceStateName, LockState, Tag } from '@aws-sdk/client-ec2';
 import { type Clock, realClock } from './clock.ts';
 import type { Fault } from './faults.ts';
@@ -115,6 +116,9 @@ export type RegionScenario = Readonly<{
   instances?: readonly InstanceScenario[];
   /** By name: the image of each version. */
   launchTemplates?: Readonly<Record<string, readonly string[]>>;
+  /** Auto Scaling's, as it tells them. */
+  groups?: readonly AutoScalingGroup[];
+  launchConfigurations?: readonly LaunchConfiguration[];
   /** By name: a String of plain text, unless it is said otherwise. */
   parameters?: Readonly<Record<string, string | Readonly<{ value: string; type?: string; dataType?: string }>>>;
   settings?: Partial<Settings>;
@@ -263,6 +267,8 @@ function buildRegion(
     const id = newId('lt');
     region.launchTemplates.set(id, { id, name: template, images: [...images] });
   }
+  region.groups.push(...(scenario.groups ?? []));
+  region.launchConfigurations.push(...(scenario.launchConfigurations ?? []));
   addOthersCopies({ account, region, now }, scenario.othersCopies);
   for (const ami of scenario.amis ?? []) buildAmi(account, region, ami);
   for (const instance of scenario.instances ?? [])

@@ -1,7 +1,9 @@
+import * as autoScalingModule from '@aws-sdk/client-auto-scaling';
 import * as ec2Module from '@aws-sdk/client-ec2';
 import * as kmsModule from '@aws-sdk/client-kms';
 import * as ssmModule from '@aws-sdk/client-ssm';
 import * as stsModule from '@aws-sdk/client-sts';
+import { autoScalingHandlers } from './auto-scaling.ts';
 import { getImageAncestry } from './ec2/ancestry.ts';
 import type { Ec2Call, Handler } from './ec2/call.ts';
 import { copyImage } from './ec2/copy-image.ts';
@@ -122,6 +124,7 @@ export function prepare(services: Services, call: ServiceCall): Prepared {
   const signed = { ...call, caller: signature.session.principal, region: signature.region };
   requireRegion(services.world, signed);
   if (service === 'ec2') return prepareEc2(services, signed);
+  if (service === 'autoscaling') return prepareAutoScaling(services, signed);
   if (service === 'kms' || service === 'ssm') return prepareJson(services, signed);
   throw new Refusal('UnknownService', `the simulator has no service ${service}`);
 }
@@ -179,6 +182,23 @@ function prepareEc2({ world, timings, rules, kmsNeeds }: Services, signed: Signe
       const output = serializeOutput(operation, await handler(call, input as never));
       return xml(
         `<?xml version="1.0" encoding="UTF-8"?>\n<${action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>sim</requestId>${output === '' ? '<return>true</return>' : output}</${action}Response>`,
+      );
+    },
+  };
+}
+
+function prepareAutoScaling({ world }: Services, { action, form, caller, region }: SignedCall): Prepared {
+  const operation = requireOperation(autoScalingModule, action, 'InvalidAction');
+  const input = parseForm(operation, form, 'query');
+  const handler = autoScalingHandlers[action];
+  if (handler === undefined) throw new Refusal('InvalidAction', `Could not find operation ${action}`);
+  return {
+    input,
+    run: async () => {
+      const output = await handler({ caller, region, here: regionOf(world, caller.account, region) }, input);
+      const result = serializeOutput(operation, output);
+      return xml(
+        `<${action}Response xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><${action}Result>${result}</${action}Result><ResponseMetadata><RequestId>sim</RequestId></ResponseMetadata></${action}Response>`,
       );
     },
   };

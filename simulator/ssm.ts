@@ -175,6 +175,29 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     return { Parameter: { ...shown(call, { ...parameter, ...former }), Selector: `:${version}` } };
   },
 
+  // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
+  async GetParameters(call, input) {
+    const { Names = [] } = input as { Names?: string[] };
+    if (Names.length > 10) throw new Refusal('ValidationException', 'At most 10 names can be given.');
+    const Parameters: Record<string, unknown>[] = [];
+    const InvalidParameters: string[] = [];
+    for (const asked of Names) {
+      const [, name = '', version] = /^(.*?)(?::(\d+))?$/.exec(asked.replace(/^arn:.*?:parameter/, '')) ?? [];
+      await authorize(call, 'GetParameters', { name });
+      const parameter = standing(call, name);
+      const found = [...(parameter?.history ?? []), ...(parameter ? [parameter] : [])].findLast(
+        (one) => version === undefined || one.version === Number(version),
+      );
+      if (parameter === undefined || found === undefined) InvalidParameters.push(asked);
+      else
+        Parameters.push({
+          ...shown(call, { ...parameter, ...found }),
+          ...(version !== undefined && { Selector: `:${version}` }),
+        });
+    }
+    return { Parameters, InvalidParameters };
+  },
+
   // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
   async PutParameter(call, input) {
     const put = input as Put;

@@ -1,3 +1,4 @@
+import type { AutoScalingGroup, LaunchConfiguration } from '@aws-sdk/client-auto-scaling';
 import type {
   BlockDeviceMapping,
   Image,
@@ -265,6 +266,9 @@ export type Region = {
   launching: Launching;
   /** By ID; the image of each version, the first being the default one. */
   launchTemplates: Map<string, { id: string; name: string; images: string[] }>;
+  /** As DescribeAutoScalingGroups and DescribeLaunchConfigurations tell them. */
+  groups: AutoScalingGroup[];
+  launchConfigurations: LaunchConfiguration[];
   /** The availability zones in which fast snapshot restore is on, by snapshot. */
   fastRestores: Map<string, Set<string>>;
   settings: Settings;
@@ -341,6 +345,8 @@ export function emptyRegion(name: string): Region {
       boots: [],
     },
     launchTemplates: new Map(),
+    groups: [],
+    launchConfigurations: [],
     fastRestores: new Map(),
     settings: {
       encryptionByDefault: false,

@@ -284,6 +284,8 @@ const features = {
 			"ec2:DescribeLaunchTemplates",
 			"ec2:DescribeLaunchTemplateVersions",
 			"ec2:DescribeImageReferences",
+			"autoscaling:DescribeAutoScalingGroups",
+			"autoscaling:DescribeLaunchConfigurations",
 			"ssm:DescribeParameters",
 			"imagebuilder:ListImageRecipes",
 			"imagebuilder:ListContainerRecipes",
@@ -10357,91 +10359,91 @@ var init_dist_es$11 = __esmMin((() => {
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
 init_endpoints();
 const q$2 = "ref";
-const a$7 = -1;
-const b$7 = true;
-const c$7 = "isSet";
-const d$7 = "PartitionResult";
-const e$7 = "booleanEquals";
-const f$7 = "stringEquals";
-const g$7 = "getAttr";
-const h$7 = "us-east-1";
-const i$7 = "sigv4";
-const j$7 = "sts";
-const k$7 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const a$8 = -1;
+const b$8 = true;
+const c$8 = "isSet";
+const d$8 = "PartitionResult";
+const e$8 = "booleanEquals";
+const f$8 = "stringEquals";
+const g$8 = "getAttr";
+const h$8 = "us-east-1";
+const i$8 = "sigv4";
+const j$8 = "sts";
+const k$8 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
 const l$2 = { [q$2]: "Endpoint" };
 const m$2 = { [q$2]: "Region" };
-const n$2 = { [q$2]: d$7 };
+const n$2 = { [q$2]: d$8 };
 const o$2 = {};
 const p$2 = [m$2];
-const _data$7 = {
+const _data$8 = {
 	conditions: [
-		[c$7, [l$2]],
-		[c$7, p$2],
+		[c$8, [l$2]],
+		[c$8, p$2],
 		[
 			"aws.partition",
 			p$2,
-			d$7
+			d$8
 		],
-		[e$7, [{ [q$2]: "UseFIPS" }, b$7]],
-		[e$7, [{ [q$2]: "UseDualStack" }, b$7]],
-		[f$7, [m$2, "aws-global"]],
-		[e$7, [{ [q$2]: "UseGlobalEndpoint" }, b$7]],
-		[f$7, [m$2, "eu-central-1"]],
-		[e$7, [{
-			fn: g$7,
+		[e$8, [{ [q$2]: "UseFIPS" }, b$8]],
+		[e$8, [{ [q$2]: "UseDualStack" }, b$8]],
+		[f$8, [m$2, "aws-global"]],
+		[e$8, [{ [q$2]: "UseGlobalEndpoint" }, b$8]],
+		[f$8, [m$2, "eu-central-1"]],
+		[e$8, [{
+			fn: g$8,
 			argv: [n$2, "supportsDualStack"]
-		}, b$7]],
-		[e$7, [{
-			fn: g$7,
+		}, b$8]],
+		[e$8, [{
+			fn: g$8,
 			argv: [n$2, "supportsFIPS"]
-		}, b$7]],
-		[f$7, [m$2, "ap-south-1"]],
-		[f$7, [m$2, "eu-north-1"]],
-		[f$7, [m$2, "eu-west-1"]],
-		[f$7, [m$2, "eu-west-2"]],
-		[f$7, [m$2, "eu-west-3"]],
-		[f$7, [m$2, "sa-east-1"]],
-		[f$7, [m$2, h$7]],
-		[f$7, [m$2, "us-east-2"]],
-		[f$7, [m$2, "us-west-2"]],
-		[f$7, [m$2, "us-west-1"]],
-		[f$7, [m$2, "ca-central-1"]],
-		[f$7, [m$2, "ap-southeast-1"]],
-		[f$7, [m$2, "ap-northeast-1"]],
-		[f$7, [m$2, "ap-southeast-2"]],
-		[f$7, [{
-			fn: g$7,
+		}, b$8]],
+		[f$8, [m$2, "ap-south-1"]],
+		[f$8, [m$2, "eu-north-1"]],
+		[f$8, [m$2, "eu-west-1"]],
+		[f$8, [m$2, "eu-west-2"]],
+		[f$8, [m$2, "eu-west-3"]],
+		[f$8, [m$2, "sa-east-1"]],
+		[f$8, [m$2, h$8]],
+		[f$8, [m$2, "us-east-2"]],
+		[f$8, [m$2, "us-west-2"]],
+		[f$8, [m$2, "us-west-1"]],
+		[f$8, [m$2, "ca-central-1"]],
+		[f$8, [m$2, "ap-southeast-1"]],
+		[f$8, [m$2, "ap-northeast-1"]],
+		[f$8, [m$2, "ap-southeast-2"]],
+		[f$8, [{
+			fn: g$8,
 			argv: [n$2, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$7],
+		[a$8],
 		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$7,
-			signingName: j$7,
-			signingRegion: h$7
+			name: i$8,
+			signingName: j$8,
+			signingRegion: h$8
 		}] }],
-		[k$7, { authSchemes: [{
-			name: i$7,
-			signingName: j$7,
+		[k$8, { authSchemes: [{
+			name: i$8,
+			signingName: j$8,
 			signingRegion: "{Region}"
 		}] }],
-		[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[a$8, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$8, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
 		[l$2, o$2],
 		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		[a$8, "FIPS and DualStack are enabled, but this partition does not support one or both"],
 		["https://sts.{Region}.amazonaws.com", o$2],
 		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
-		[a$7, "FIPS is enabled but this partition does not support FIPS"],
+		[a$8, "FIPS is enabled but this partition does not support FIPS"],
 		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$7, "DualStack is enabled but this partition does not support DualStack"],
-		[k$7, o$2],
-		[a$7, "Invalid Configuration: Missing Region"]
+		[a$8, "DualStack is enabled but this partition does not support DualStack"],
+		[k$8, o$2],
+		[a$8, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$7 = 2;
-const nodes$7 = new Int32Array([
+const root$8 = 2;
+const nodes$8 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -10536,11 +10538,11 @@ const nodes$7 = new Int32Array([
 	100000004,
 	100000005
 ]);
-const bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
+const bdd$8 = BinaryDecisionDiagram.from(nodes$8, root$8, _data$8.conditions, _data$8.results);
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
-const cache$7 = new EndpointCache({
+const cache$8 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -10550,8 +10552,8 @@ const cache$7 = new EndpointCache({
 		"UseGlobalEndpoint"
 	]
 });
-const defaultEndpointResolver$7 = (endpointParams, context = {}) => {
-	return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
+const defaultEndpointResolver$8 = (endpointParams, context = {}) => {
+	return cache$8.get(endpointParams, () => decideEndpoint(bdd$8, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -10579,7 +10581,7 @@ const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, in
 	};
 };
 const defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
-function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$8(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -10654,23 +10656,23 @@ const _defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
 			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 			break;
 		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
+			options.push(createAwsAuthSigv4HttpAuthOption$8(authParameters));
 			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 	}
 	return options;
 };
-const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$7, _defaultSTSHttpAuthSchemeProvider$1, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$7,
+const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$8, _defaultSTSHttpAuthSchemeProvider$1, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$8,
 	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
 	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$4
 });
-const resolveHttpAuthSchemeConfig$7 = (config) => {
+const resolveHttpAuthSchemeConfig$8 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
 	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$7 = (options) => {
+const resolveClientEndpointParameters$8 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -10678,7 +10680,7 @@ const resolveClientEndpointParameters$7 = (options) => {
 		defaultSigningName: "sts"
 	});
 };
-const commonParams$7 = {
+const commonParams$8 = {
 	UseGlobalEndpoint: {
 		type: "builtInParams",
 		name: "useGlobalEndpoint"
@@ -10701,7 +10703,7 @@ const commonParams$7 = {
 	}
 };
 // node_modules/@aws-sdk/client-sts/package.json
-var version$6 = "3.1173.0";
+var version$7 = "3.1173.0";
 // node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
@@ -11817,7 +11819,7 @@ var init_constants = __esmMin((() => {
 	REFRESH_MESSAGE = `To refresh this SSO session run 'aws sso login' with the corresponding profile.`;
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -11833,7 +11835,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
+var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$7;
 var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -11851,26 +11853,26 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 			case "CreateToken":
 				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$6 = (config) => {
+	resolveHttpAuthSchemeConfig$7 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$6, commonParams$6;
+var resolveClientEndpointParameters$7, commonParams$7;
 var init_EndpointParameters$3 = __esmMin((() => {
-	resolveClientEndpointParameters$6 = (options) => {
+	resolveClientEndpointParameters$7 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "sso-oauth"
 		});
 	};
-	commonParams$6 = {
+	commonParams$7 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -11890,7 +11892,7 @@ var init_EndpointParameters$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/package.json
-var version$5 = "3.998.3";
+var version$6 = "3.998.3";
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
 var ProtocolLib;
 var init_ProtocolLib = __esmMin((() => {
@@ -12846,62 +12848,62 @@ var init_protocols = __esmMin((() => {
 	init_XmlShapeDeserializer();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
-var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
+var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
-	k$6 = "ref";
-	a$6 = -1;
-	b$6 = true;
-	c$6 = "isSet";
-	d$6 = "PartitionResult";
-	e$6 = "booleanEquals";
-	f$6 = "getAttr";
-	g$6 = { [k$6]: "Endpoint" };
-	h$6 = { [k$6]: d$6 };
-	i$6 = {};
-	j$6 = [{ [k$6]: "Region" }];
-	_data$6 = {
+	k$7 = "ref";
+	a$7 = -1;
+	b$7 = true;
+	c$7 = "isSet";
+	d$7 = "PartitionResult";
+	e$7 = "booleanEquals";
+	f$7 = "getAttr";
+	g$7 = { [k$7]: "Endpoint" };
+	h$7 = { [k$7]: d$7 };
+	i$7 = {};
+	j$7 = [{ [k$7]: "Region" }];
+	_data$7 = {
 		conditions: [
-			[c$6, [g$6]],
-			[c$6, j$6],
+			[c$7, [g$7]],
+			[c$7, j$7],
 			[
 				"aws.partition",
-				j$6,
-				d$6
+				j$7,
+				d$7
 			],
-			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
-			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsDualStack"]
-			}, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsFIPS"]
-			}, b$6]],
+			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
+			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsDualStack"]
+			}, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsFIPS"]
+			}, b$7]],
 			["stringEquals", [{
-				fn: f$6,
-				argv: [h$6, "name"]
+				fn: f$7,
+				argv: [h$7, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$6],
-			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$6, i$6],
-			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://oidc.{Region}.amazonaws.com", i$6],
-			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "FIPS is enabled but this partition does not support FIPS"],
-			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "DualStack is enabled but this partition does not support DualStack"],
-			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "Invalid Configuration: Missing Region"]
+			[a$7],
+			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$7, i$7],
+			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://oidc.{Region}.amazonaws.com", i$7],
+			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "FIPS is enabled but this partition does not support FIPS"],
+			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "DualStack is enabled but this partition does not support DualStack"],
+			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$6 = 2;
-	nodes$6 = new Int32Array([
+	root$7 = 2;
+	nodes$7 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -12945,15 +12947,15 @@ var init_bdd$3 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
+	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
-var cache$6, defaultEndpointResolver$6;
+var cache$7, defaultEndpointResolver$7;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$3();
-	cache$6 = new EndpointCache({
+	cache$7 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -12962,8 +12964,8 @@ var init_endpointResolver$3 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
-		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
+	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
+		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -13179,7 +13181,7 @@ var init_errors$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
-var _ADE$2, _APE, _AT$1, _CS, _CT$1, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$3, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$6, _cI$2, _cS, _cV$1, _co$2, _dC, _e$6, _eI$1, _ed, _gT$1, _h$3, _hE$6, _iT$2, _r$2, _rT$1, _rU$1, _s$7, _sc, _se$3, _tT$1, n0$7, _s_registry$7, SSOOIDCServiceException$, n0_registry$6, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$7, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
+var _ADE$2, _APE, _AT$1, _CS, _CT$2, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$3, _ISEn, _IT$3, _RT$3, _SDE, _UCE$1, _UGTE, _aT$2, _c$7, _cI$2, _cS, _cV$1, _co$2, _dC, _e$7, _eI$1, _ed, _gT$1, _h$3, _hE$7, _iT$2, _r$2, _rT$1, _rU$1, _s$8, _sc, _se$4, _tT$1, n0$8, _s_registry$8, SSOOIDCServiceException$, n0_registry$7, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$8, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
 var init_schemas_0$3 = __esmMin((() => {
 	init_schema();
 	init_errors$3();
@@ -13188,7 +13190,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	_APE = "AuthorizationPendingException";
 	_AT$1 = "AccessToken";
 	_CS = "ClientSecret";
-	_CT$1 = "CreateToken";
+	_CT$2 = "CreateToken";
 	_CTR$1 = "CreateTokenRequest";
 	_CTRr = "CreateTokenResponse";
 	_CV = "CodeVerifier";
@@ -13198,54 +13200,54 @@ var init_schemas_0$3 = __esmMin((() => {
 	_IRE$1 = "InvalidRequestException";
 	_ISE$3 = "InternalServerException";
 	_ISEn = "InvalidScopeException";
-	_IT$2 = "IdToken";
-	_RT$2 = "RefreshToken";
+	_IT$3 = "IdToken";
+	_RT$3 = "RefreshToken";
 	_SDE = "SlowDownException";
 	_UCE$1 = "UnauthorizedClientException";
 	_UGTE = "UnsupportedGrantTypeException";
 	_aT$2 = "accessToken";
-	_c$6 = "client";
+	_c$7 = "client";
 	_cI$2 = "clientId";
 	_cS = "clientSecret";
 	_cV$1 = "codeVerifier";
 	_co$2 = "code";
 	_dC = "deviceCode";
-	_e$6 = "error";
+	_e$7 = "error";
 	_eI$1 = "expiresIn";
 	_ed = "error_description";
 	_gT$1 = "grantType";
 	_h$3 = "http";
-	_hE$6 = "httpError";
+	_hE$7 = "httpError";
 	_iT$2 = "idToken";
 	_r$2 = "reason";
 	_rT$1 = "refreshToken";
 	_rU$1 = "redirectUri";
-	_s$7 = "smithy.ts.sdk.synthetic.com.amazonaws.ssooidc";
+	_s$8 = "smithy.ts.sdk.synthetic.com.amazonaws.ssooidc";
 	_sc = "scope";
-	_se$3 = "server";
+	_se$4 = "server";
 	_tT$1 = "tokenType";
-	n0$7 = "com.amazonaws.ssooidc";
-	_s_registry$7 = new TypeRegistry(_s$7);
+	n0$8 = "com.amazonaws.ssooidc";
+	_s_registry$8 = new TypeRegistry(_s$8);
 	SSOOIDCServiceException$ = [
 		-3,
-		_s$7,
+		_s$8,
 		"SSOOIDCServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$7.registerError(SSOOIDCServiceException$, SSOOIDCServiceException);
-	n0_registry$6 = new TypeRegistry(n0$7);
+	_s_registry$8.registerError(SSOOIDCServiceException$, SSOOIDCServiceException);
+	n0_registry$7 = new TypeRegistry(n0$8);
 	AccessDeniedException$$2 = [
 		-3,
-		n0$7,
+		n0$8,
 		_ADE$2,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
 		[
-			_e$6,
+			_e$7,
 			_r$2,
 			_ed
 		],
@@ -13255,77 +13257,77 @@ var init_schemas_0$3 = __esmMin((() => {
 			0
 		]
 	];
-	n0_registry$6.registerError(AccessDeniedException$$2, AccessDeniedException$2);
+	n0_registry$7.registerError(AccessDeniedException$$2, AccessDeniedException$2);
 	AuthorizationPendingException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_APE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(AuthorizationPendingException$, AuthorizationPendingException);
+	n0_registry$7.registerError(AuthorizationPendingException$, AuthorizationPendingException);
 	ExpiredTokenException$$2 = [
 		-3,
-		n0$7,
+		n0$8,
 		_ETE$2,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(ExpiredTokenException$$2, ExpiredTokenException$2);
+	n0_registry$7.registerError(ExpiredTokenException$$2, ExpiredTokenException$2);
 	InternalServerException$$1 = [
 		-3,
-		n0$7,
+		n0$8,
 		_ISE$3,
 		{
-			[_e$6]: _se$3,
-			[_hE$6]: 500
+			[_e$7]: _se$4,
+			[_hE$7]: 500
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(InternalServerException$$1, InternalServerException$1);
+	n0_registry$7.registerError(InternalServerException$$1, InternalServerException$1);
 	InvalidClientException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_ICE$1,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 401
+			[_e$7]: _c$7,
+			[_hE$7]: 401
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(InvalidClientException$, InvalidClientException);
+	n0_registry$7.registerError(InvalidClientException$, InvalidClientException);
 	InvalidGrantException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_IGE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(InvalidGrantException$, InvalidGrantException);
+	n0_registry$7.registerError(InvalidGrantException$, InvalidGrantException);
 	InvalidRequestException$$1 = [
 		-3,
-		n0$7,
+		n0$8,
 		_IRE$1,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
 		[
-			_e$6,
+			_e$7,
 			_r$2,
 			_ed
 		],
@@ -13335,94 +13337,94 @@ var init_schemas_0$3 = __esmMin((() => {
 			0
 		]
 	];
-	n0_registry$6.registerError(InvalidRequestException$$1, InvalidRequestException$1);
+	n0_registry$7.registerError(InvalidRequestException$$1, InvalidRequestException$1);
 	InvalidScopeException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_ISEn,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(InvalidScopeException$, InvalidScopeException);
+	n0_registry$7.registerError(InvalidScopeException$, InvalidScopeException);
 	SlowDownException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_SDE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(SlowDownException$, SlowDownException);
+	n0_registry$7.registerError(SlowDownException$, SlowDownException);
 	UnauthorizedClientException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_UCE$1,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(UnauthorizedClientException$, UnauthorizedClientException);
+	n0_registry$7.registerError(UnauthorizedClientException$, UnauthorizedClientException);
 	UnsupportedGrantTypeException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_UGTE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(UnsupportedGrantTypeException$, UnsupportedGrantTypeException);
-	errorTypeRegistries$7 = [_s_registry$7, n0_registry$6];
+	n0_registry$7.registerError(UnsupportedGrantTypeException$, UnsupportedGrantTypeException);
+	errorTypeRegistries$8 = [_s_registry$8, n0_registry$7];
 	AccessToken = [
 		0,
-		n0$7,
+		n0$8,
 		_AT$1,
 		8,
 		0
 	];
 	ClientSecret = [
 		0,
-		n0$7,
+		n0$8,
 		_CS,
 		8,
 		0
 	];
 	CodeVerifier = [
 		0,
-		n0$7,
+		n0$8,
 		_CV,
 		8,
 		0
 	];
 	IdToken = [
 		0,
-		n0$7,
-		_IT$2,
+		n0$8,
+		_IT$3,
 		8,
 		0
 	];
 	RefreshToken$1 = [
 		0,
-		n0$7,
-		_RT$2,
+		n0$8,
+		_RT$3,
 		8,
 		0
 	];
 	CreateTokenRequest$ = [
 		3,
-		n0$7,
+		n0$8,
 		_CTR$1,
 		0,
 		[
@@ -13451,7 +13453,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 	CreateTokenResponse$ = [
 		3,
-		n0$7,
+		n0$8,
 		_CTRr,
 		0,
 		[
@@ -13471,8 +13473,8 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 	CreateToken$ = [
 		9,
-		n0$7,
-		_CT$1,
+		n0$8,
+		_CT$2,
 		{ [_h$3]: [
 			"POST",
 			"/token",
@@ -13483,7 +13485,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.shared.js
-var getRuntimeConfig$15;
+var getRuntimeConfig$17;
 var init_runtimeConfig_shared$3 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -13495,13 +13497,13 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 	init_httpAuthSchemeProvider$3();
 	init_endpointResolver$3();
 	init_schemas_0$3();
-	getRuntimeConfig$15 = (config) => {
+	getRuntimeConfig$17 = (config) => {
 		return {
 			apiVersion: "2019-06-10",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOOIDCHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -13517,7 +13519,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.ssooidc",
-				errorTypeRegistries: errorTypeRegistries$7,
+				errorTypeRegistries: errorTypeRegistries$8,
 				version: "2019-06-10",
 				serviceTarget: "AWSSSOOIDCService"
 			},
@@ -13530,7 +13532,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.js
-var getRuntimeConfig$14;
+var getRuntimeConfig$16;
 var init_runtimeConfig$3 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -13540,11 +13542,11 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_serde();
 	init_dist_es$8();
 	init_runtimeConfig_shared$3();
-	getRuntimeConfig$14 = (config) => {
+	getRuntimeConfig$16 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$15(config);
+		const clientSharedValues = getRuntimeConfig$17(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -13560,7 +13562,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$5
+				clientVersion: version$6
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -13580,9 +13582,9 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$7, resolveHttpAuthRuntimeConfig$7;
+var getHttpAuthExtensionConfiguration$8, resolveHttpAuthRuntimeConfig$8;
 var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$7 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$8 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -13609,7 +13611,7 @@ var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$7 = (config) => {
+	resolveHttpAuthRuntimeConfig$8 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -13618,16 +13620,16 @@ var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeExtensions.js
-var resolveRuntimeExtensions$7;
+var resolveRuntimeExtensions$8;
 var init_runtimeExtensions$3 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$3();
-	resolveRuntimeExtensions$7 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$7(runtimeConfig));
+	resolveRuntimeExtensions$8 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$8(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$7(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$8(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDCClient.js
@@ -13648,15 +13650,15 @@ var init_SSOOIDCClient = __esmMin((() => {
 	SSOOIDCClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$14(configuration || {});
+			const _config_0 = getRuntimeConfig$16(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$6(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$6(_config_6);
-			const _config_8 = resolveRuntimeExtensions$7(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
+			const _config_8 = resolveRuntimeExtensions$8(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -13677,21 +13679,21 @@ var init_SSOOIDCClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commandBuilder.js
-var command$7, _ep0$7, _mw0$7;
+var command$8, _ep0$8, _mw0$8;
 var init_commandBuilder$3 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$3();
-	command$7 = makeBuilder(commonParams$6, "AWSSSOOIDCService", "SSOOIDCClient", getEndpointPlugin);
-	_ep0$7 = {};
-	_mw0$7 = (Command, cs, config, o) => [];
+	command$8 = makeBuilder(commonParams$7, "AWSSSOOIDCService", "SSOOIDCClient", getEndpointPlugin);
+	_ep0$8 = {};
+	_mw0$8 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/CreateTokenCommand.js
 var CreateTokenCommand;
 var init_CreateTokenCommand = __esmMin((() => {
 	init_commandBuilder$3();
 	init_schemas_0$3();
-	CreateTokenCommand = class extends command$7(_ep0$7, _mw0$7, "CreateToken", CreateToken$) {};
+	CreateTokenCommand = class extends command$8(_ep0$8, _mw0$8, "CreateToken", CreateToken$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDC.js
 var commands$2, SSOOIDC;
@@ -13754,7 +13756,7 @@ var sso_oidc_exports = __exportAll({
 	UnsupportedGrantTypeException: () => UnsupportedGrantTypeException,
 	UnsupportedGrantTypeException$: () => UnsupportedGrantTypeException$,
 	__Client: () => Client,
-	errorTypeRegistries: () => errorTypeRegistries$7
+	errorTypeRegistries: () => errorTypeRegistries$8
 });
 var init_sso_oidc = __esmMin((() => {
 	init_SSOOIDCClient();
@@ -13912,7 +13914,7 @@ var init_dist_es$5 = __esmMin((() => {
 	init_fromSso();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -13928,7 +13930,7 @@ function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
+var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
 var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -13946,26 +13948,26 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 			case "GetRoleCredentials":
 				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$5 = (config) => {
+	resolveHttpAuthSchemeConfig$6 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$5, commonParams$5;
+var resolveClientEndpointParameters$6, commonParams$6;
 var init_EndpointParameters$2 = __esmMin((() => {
-	resolveClientEndpointParameters$5 = (options) => {
+	resolveClientEndpointParameters$6 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "awsssoportal"
 		});
 	};
-	commonParams$5 = {
+	commonParams$6 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -13985,62 +13987,62 @@ var init_EndpointParameters$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
-var k$5, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, _data$5, root$5, nodes$5, bdd$5;
+var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
-	k$5 = "ref";
-	a$5 = -1;
-	b$5 = true;
-	c$5 = "isSet";
-	d$5 = "PartitionResult";
-	e$5 = "booleanEquals";
-	f$5 = "getAttr";
-	g$5 = { [k$5]: "Endpoint" };
-	h$5 = { [k$5]: d$5 };
-	i$5 = {};
-	j$5 = [{ [k$5]: "Region" }];
-	_data$5 = {
+	k$6 = "ref";
+	a$6 = -1;
+	b$6 = true;
+	c$6 = "isSet";
+	d$6 = "PartitionResult";
+	e$6 = "booleanEquals";
+	f$6 = "getAttr";
+	g$6 = { [k$6]: "Endpoint" };
+	h$6 = { [k$6]: d$6 };
+	i$6 = {};
+	j$6 = [{ [k$6]: "Region" }];
+	_data$6 = {
 		conditions: [
-			[c$5, [g$5]],
-			[c$5, j$5],
+			[c$6, [g$6]],
+			[c$6, j$6],
 			[
 				"aws.partition",
-				j$5,
-				d$5
+				j$6,
+				d$6
 			],
-			[e$5, [{ [k$5]: "UseFIPS" }, b$5]],
-			[e$5, [{ [k$5]: "UseDualStack" }, b$5]],
-			[e$5, [{
-				fn: f$5,
-				argv: [h$5, "supportsDualStack"]
-			}, b$5]],
-			[e$5, [{
-				fn: f$5,
-				argv: [h$5, "supportsFIPS"]
-			}, b$5]],
+			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
+			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsDualStack"]
+			}, b$6]],
+			[e$6, [{
+				fn: f$6,
+				argv: [h$6, "supportsFIPS"]
+			}, b$6]],
 			["stringEquals", [{
-				fn: f$5,
-				argv: [h$5, "name"]
+				fn: f$6,
+				argv: [h$6, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$5],
-			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$5, i$5],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
-			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://portal.sso.{Region}.amazonaws.com", i$5],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$5],
-			[a$5, "FIPS is enabled but this partition does not support FIPS"],
-			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
-			[a$5, "DualStack is enabled but this partition does not support DualStack"],
-			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$5],
-			[a$5, "Invalid Configuration: Missing Region"]
+			[a$6],
+			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$6, i$6],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://portal.sso.{Region}.amazonaws.com", i$6],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "FIPS is enabled but this partition does not support FIPS"],
+			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
+			[a$6, "DualStack is enabled but this partition does not support DualStack"],
+			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$6],
+			[a$6, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$5 = 2;
-	nodes$5 = new Int32Array([
+	root$6 = 2;
+	nodes$6 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -14084,15 +14086,15 @@ var init_bdd$2 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
-var cache$5, defaultEndpointResolver$5;
+var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$2();
-	cache$5 = new EndpointCache({
+	cache$6 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -14101,8 +14103,8 @@ var init_endpointResolver$2 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
+		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -14179,7 +14181,7 @@ var init_errors$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
-var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$5, _e$5, _ex, _h$2, _hE$5, _hH, _hQ, _m$6, _rC$1, _rN, _rn, _s$6, _sAK$1, _sT$1, _xasbt, n0$6, _s_registry$6, SSOServiceException$, n0_registry$5, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$6, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
+var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$6, _e$6, _ex, _h$2, _hE$6, _hH, _hQ, _m$7, _rC$1, _rN, _rn, _s$7, _sAK$1, _sT$1, _xasbt, n0$7, _s_registry$7, SSOServiceException$, n0_registry$6, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$7, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
 var init_schemas_0$2 = __esmMin((() => {
 	init_schema();
 	init_errors$2();
@@ -14199,106 +14201,106 @@ var init_schemas_0$2 = __esmMin((() => {
 	_aKI$1 = "accessKeyId";
 	_aT$1 = "accessToken";
 	_ai = "account_id";
-	_c$5 = "client";
-	_e$5 = "error";
+	_c$6 = "client";
+	_e$6 = "error";
 	_ex = "expiration";
 	_h$2 = "http";
-	_hE$5 = "httpError";
+	_hE$6 = "httpError";
 	_hH = "httpHeader";
 	_hQ = "httpQuery";
-	_m$6 = "message";
+	_m$7 = "message";
 	_rC$1 = "roleCredentials";
 	_rN = "roleName";
 	_rn = "role_name";
-	_s$6 = "smithy.ts.sdk.synthetic.com.amazonaws.sso";
+	_s$7 = "smithy.ts.sdk.synthetic.com.amazonaws.sso";
 	_sAK$1 = "secretAccessKey";
 	_sT$1 = "sessionToken";
 	_xasbt = "x-amz-sso_bearer_token";
-	n0$6 = "com.amazonaws.sso";
-	_s_registry$6 = new TypeRegistry(_s$6);
+	n0$7 = "com.amazonaws.sso";
+	_s_registry$7 = new TypeRegistry(_s$7);
 	SSOServiceException$ = [
 		-3,
-		_s$6,
+		_s$7,
 		"SSOServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$6.registerError(SSOServiceException$, SSOServiceException);
-	n0_registry$5 = new TypeRegistry(n0$6);
+	_s_registry$7.registerError(SSOServiceException$, SSOServiceException);
+	n0_registry$6 = new TypeRegistry(n0$7);
 	InvalidRequestException$ = [
 		-3,
-		n0$6,
+		n0$7,
 		_IRE,
 		{
-			[_e$5]: _c$5,
-			[_hE$5]: 400
+			[_e$6]: _c$6,
+			[_hE$6]: 400
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(InvalidRequestException$, InvalidRequestException);
+	n0_registry$6.registerError(InvalidRequestException$, InvalidRequestException);
 	ResourceNotFoundException$$1 = [
 		-3,
-		n0$6,
+		n0$7,
 		_RNFE$1,
 		{
-			[_e$5]: _c$5,
-			[_hE$5]: 404
+			[_e$6]: _c$6,
+			[_hE$6]: 404
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(ResourceNotFoundException$$1, ResourceNotFoundException$1);
+	n0_registry$6.registerError(ResourceNotFoundException$$1, ResourceNotFoundException$1);
 	TooManyRequestsException$ = [
 		-3,
-		n0$6,
+		n0$7,
 		_TMRE$1,
 		{
-			[_e$5]: _c$5,
-			[_hE$5]: 429
+			[_e$6]: _c$6,
+			[_hE$6]: 429
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(TooManyRequestsException$, TooManyRequestsException);
+	n0_registry$6.registerError(TooManyRequestsException$, TooManyRequestsException);
 	UnauthorizedException$ = [
 		-3,
-		n0$6,
+		n0$7,
 		_UE,
 		{
-			[_e$5]: _c$5,
-			[_hE$5]: 401
+			[_e$6]: _c$6,
+			[_hE$6]: 401
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(UnauthorizedException$, UnauthorizedException);
-	errorTypeRegistries$6 = [_s_registry$6, n0_registry$5];
+	n0_registry$6.registerError(UnauthorizedException$, UnauthorizedException);
+	errorTypeRegistries$7 = [_s_registry$7, n0_registry$6];
 	AccessTokenType = [
 		0,
-		n0$6,
+		n0$7,
 		_ATT,
 		8,
 		0
 	];
 	SecretAccessKeyType = [
 		0,
-		n0$6,
+		n0$7,
 		_SAKT,
 		8,
 		0
 	];
 	SessionTokenType = [
 		0,
-		n0$6,
+		n0$7,
 		_STT,
 		8,
 		0
 	];
 	GetRoleCredentialsRequest$ = [
 		3,
-		n0$6,
+		n0$7,
 		_GRCR,
 		0,
 		[
@@ -14315,7 +14317,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	GetRoleCredentialsResponse$ = [
 		3,
-		n0$6,
+		n0$7,
 		_GRCRe,
 		0,
 		[_rC$1],
@@ -14323,7 +14325,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	RoleCredentials$ = [
 		3,
-		n0$6,
+		n0$7,
 		_RC$2,
 		0,
 		[
@@ -14341,7 +14343,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	GetRoleCredentials$ = [
 		9,
-		n0$6,
+		n0$7,
 		_GRC,
 		{ [_h$2]: [
 			"GET",
@@ -14353,7 +14355,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.shared.js
-var getRuntimeConfig$13;
+var getRuntimeConfig$15;
 var init_runtimeConfig_shared$2 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -14365,13 +14367,13 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 	init_httpAuthSchemeProvider$2();
 	init_endpointResolver$2();
 	init_schemas_0$2();
-	getRuntimeConfig$13 = (config) => {
+	getRuntimeConfig$15 = (config) => {
 		return {
 			apiVersion: "2019-06-10",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -14387,7 +14389,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.sso",
-				errorTypeRegistries: errorTypeRegistries$6,
+				errorTypeRegistries: errorTypeRegistries$7,
 				version: "2019-06-10",
 				serviceTarget: "SWBPortalService"
 			},
@@ -14400,7 +14402,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.js
-var getRuntimeConfig$12;
+var getRuntimeConfig$14;
 var init_runtimeConfig$2 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -14410,11 +14412,11 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_serde();
 	init_dist_es$8();
 	init_runtimeConfig_shared$2();
-	getRuntimeConfig$12 = (config) => {
+	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$13(config);
+		const clientSharedValues = getRuntimeConfig$15(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -14430,7 +14432,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$5
+				clientVersion: version$6
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -14450,9 +14452,9 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$6, resolveHttpAuthRuntimeConfig$6;
+var getHttpAuthExtensionConfiguration$7, resolveHttpAuthRuntimeConfig$7;
 var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$6 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$7 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -14479,7 +14481,7 @@ var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$6 = (config) => {
+	resolveHttpAuthRuntimeConfig$7 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -14488,16 +14490,16 @@ var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeExtensions.js
-var resolveRuntimeExtensions$6;
+var resolveRuntimeExtensions$7;
 var init_runtimeExtensions$2 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$2();
-	resolveRuntimeExtensions$6 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$6(runtimeConfig));
+	resolveRuntimeExtensions$7 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$7(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$6(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$7(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSOClient.js
@@ -14518,15 +14520,15 @@ var init_SSOClient = __esmMin((() => {
 	SSOClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$12(configuration || {});
+			const _config_0 = getRuntimeConfig$14(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$6(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
-			const _config_8 = resolveRuntimeExtensions$6(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$6(_config_6);
+			const _config_8 = resolveRuntimeExtensions$7(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -14547,21 +14549,21 @@ var init_SSOClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commandBuilder.js
-var command$6, _ep0$6, _mw0$6;
+var command$7, _ep0$7, _mw0$7;
 var init_commandBuilder$2 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$2();
-	command$6 = makeBuilder(commonParams$5, "SWBPortalService", "SSOClient", getEndpointPlugin);
-	_ep0$6 = {};
-	_mw0$6 = (Command, cs, config, o) => [];
+	command$7 = makeBuilder(commonParams$6, "SWBPortalService", "SSOClient", getEndpointPlugin);
+	_ep0$7 = {};
+	_mw0$7 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/GetRoleCredentialsCommand.js
 var GetRoleCredentialsCommand;
 var init_GetRoleCredentialsCommand = __esmMin((() => {
 	init_commandBuilder$2();
 	init_schemas_0$2();
-	GetRoleCredentialsCommand = class extends command$6(_ep0$6, _mw0$6, "GetRoleCredentials", GetRoleCredentials$) {};
+	GetRoleCredentialsCommand = class extends command$7(_ep0$7, _mw0$7, "GetRoleCredentials", GetRoleCredentials$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSO.js
 var init_SSO = __esmMin((() => {}));
@@ -14790,95 +14792,95 @@ var init_resolveCredentialSource = __esmMin((() => {
 	setNamedProvider = (creds) => setCredentialFeature(creds, "CREDENTIALS_PROFILE_NAMED_PROVIDER", "p");
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
-var q$1, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, _data$4, root$4, nodes$4, bdd$4;
+var q$1, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$1, m$1, n$1, o$1, p$1, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
 	q$1 = "ref";
-	a$4 = -1;
-	b$4 = true;
-	c$4 = "isSet";
-	d$4 = "PartitionResult";
-	e$4 = "booleanEquals";
-	f$4 = "stringEquals";
-	g$4 = "getAttr";
-	h$4 = "us-east-1";
-	i$4 = "sigv4";
-	j$4 = "sts";
-	k$4 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+	a$5 = -1;
+	b$5 = true;
+	c$5 = "isSet";
+	d$5 = "PartitionResult";
+	e$5 = "booleanEquals";
+	f$5 = "stringEquals";
+	g$5 = "getAttr";
+	h$5 = "us-east-1";
+	i$5 = "sigv4";
+	j$5 = "sts";
+	k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
 	l$1 = { [q$1]: "Endpoint" };
 	m$1 = { [q$1]: "Region" };
-	n$1 = { [q$1]: d$4 };
+	n$1 = { [q$1]: d$5 };
 	o$1 = {};
 	p$1 = [m$1];
-	_data$4 = {
+	_data$5 = {
 		conditions: [
-			[c$4, [l$1]],
-			[c$4, p$1],
+			[c$5, [l$1]],
+			[c$5, p$1],
 			[
 				"aws.partition",
 				p$1,
-				d$4
+				d$5
 			],
-			[e$4, [{ [q$1]: "UseFIPS" }, b$4]],
-			[e$4, [{ [q$1]: "UseDualStack" }, b$4]],
-			[f$4, [m$1, "aws-global"]],
-			[e$4, [{ [q$1]: "UseGlobalEndpoint" }, b$4]],
-			[f$4, [m$1, "eu-central-1"]],
-			[e$4, [{
-				fn: g$4,
+			[e$5, [{ [q$1]: "UseFIPS" }, b$5]],
+			[e$5, [{ [q$1]: "UseDualStack" }, b$5]],
+			[f$5, [m$1, "aws-global"]],
+			[e$5, [{ [q$1]: "UseGlobalEndpoint" }, b$5]],
+			[f$5, [m$1, "eu-central-1"]],
+			[e$5, [{
+				fn: g$5,
 				argv: [n$1, "supportsDualStack"]
-			}, b$4]],
-			[e$4, [{
-				fn: g$4,
+			}, b$5]],
+			[e$5, [{
+				fn: g$5,
 				argv: [n$1, "supportsFIPS"]
-			}, b$4]],
-			[f$4, [m$1, "ap-south-1"]],
-			[f$4, [m$1, "eu-north-1"]],
-			[f$4, [m$1, "eu-west-1"]],
-			[f$4, [m$1, "eu-west-2"]],
-			[f$4, [m$1, "eu-west-3"]],
-			[f$4, [m$1, "sa-east-1"]],
-			[f$4, [m$1, h$4]],
-			[f$4, [m$1, "us-east-2"]],
-			[f$4, [m$1, "us-west-2"]],
-			[f$4, [m$1, "us-west-1"]],
-			[f$4, [m$1, "ca-central-1"]],
-			[f$4, [m$1, "ap-southeast-1"]],
-			[f$4, [m$1, "ap-northeast-1"]],
-			[f$4, [m$1, "ap-southeast-2"]],
-			[f$4, [{
-				fn: g$4,
+			}, b$5]],
+			[f$5, [m$1, "ap-south-1"]],
+			[f$5, [m$1, "eu-north-1"]],
+			[f$5, [m$1, "eu-west-1"]],
+			[f$5, [m$1, "eu-west-2"]],
+			[f$5, [m$1, "eu-west-3"]],
+			[f$5, [m$1, "sa-east-1"]],
+			[f$5, [m$1, h$5]],
+			[f$5, [m$1, "us-east-2"]],
+			[f$5, [m$1, "us-west-2"]],
+			[f$5, [m$1, "us-west-1"]],
+			[f$5, [m$1, "ca-central-1"]],
+			[f$5, [m$1, "ap-southeast-1"]],
+			[f$5, [m$1, "ap-northeast-1"]],
+			[f$5, [m$1, "ap-southeast-2"]],
+			[f$5, [{
+				fn: g$5,
 				argv: [n$1, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$4],
+			[a$5],
 			["https://sts.amazonaws.com", { authSchemes: [{
-				name: i$4,
-				signingName: j$4,
-				signingRegion: h$4
+				name: i$5,
+				signingName: j$5,
+				signingRegion: h$5
 			}] }],
-			[k$4, { authSchemes: [{
-				name: i$4,
-				signingName: j$4,
+			[k$5, { authSchemes: [{
+				name: i$5,
+				signingName: j$5,
 				signingRegion: "{Region}"
 			}] }],
-			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
 			[l$1, o$1],
 			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
 			["https://sts.{Region}.amazonaws.com", o$1],
 			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
-			[a$4, "FIPS is enabled but this partition does not support FIPS"],
+			[a$5, "FIPS is enabled but this partition does not support FIPS"],
 			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$4, "DualStack is enabled but this partition does not support DualStack"],
-			[k$4, o$1],
-			[a$4, "Invalid Configuration: Missing Region"]
+			[a$5, "DualStack is enabled but this partition does not support DualStack"],
+			[k$5, o$1],
+			[a$5, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$4 = 2;
-	nodes$4 = new Int32Array([
+	root$5 = 2;
+	nodes$5 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -14973,15 +14975,15 @@ var init_bdd$1 = __esmMin((() => {
 		100000004,
 		100000005
 	]);
-	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
-var cache$4, defaultEndpointResolver$4;
+var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$1();
-	cache$4 = new EndpointCache({
+	cache$5 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -14991,8 +14993,8 @@ var init_endpointResolver$1 = __esmMin((() => {
 			"UseGlobalEndpoint"
 		]
 	});
-	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -15000,7 +15002,7 @@ var init_endpointResolver$1 = __esmMin((() => {
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -15029,7 +15031,7 @@ function createAwsAuthSigv4aHttpAuthOption(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_dist_es$11();
@@ -15095,26 +15097,26 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 				break;
 			default:
-				options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
+				options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 		}
 		return options;
 	};
-	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$4, _defaultSTSHttpAuthSchemeProvider, {
-		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$4,
+	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider, {
+		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$5,
 		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
 		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$1
 	});
-	resolveHttpAuthSchemeConfig$4 = (config) => {
+	resolveHttpAuthSchemeConfig$5 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		const config_1 = resolveAwsSdkSigV4AConfig(config_0);
 		return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$4, commonParams$4;
+var resolveClientEndpointParameters$5, commonParams$5;
 var init_EndpointParameters$1 = __esmMin((() => {
-	resolveClientEndpointParameters$4 = (options) => {
+	resolveClientEndpointParameters$5 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -15122,7 +15124,7 @@ var init_EndpointParameters$1 = __esmMin((() => {
 			defaultSigningName: "sts"
 		});
 	};
-	commonParams$4 = {
+	commonParams$5 = {
 		UseGlobalEndpoint: {
 			type: "builtInParams",
 			name: "useGlobalEndpoint"
@@ -15255,7 +15257,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$2, _E$2, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$2, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$5, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$3, _E$3, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$4, _MPDE$2, _MSTS$1, _P$4, _PA$1, _PAr, _PC$2, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$3, _SN$2, _ST$2, _STS$1, _STU$1, _T$4, _TC$1, _TTK$1, _Ta$2, _V$4, _WIT$1, _a$1, _aKST$1, _aQE$4, _c$5, _cTT$1, _e$5, _hE$5, _m$6, _pDLT$1, _s$6, _tLT$1, n0$6, _s_registry$6, STSServiceException$$1, n0_registry$5, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$6, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -15273,20 +15275,20 @@ var init_schemas_0$1 = __esmMin((() => {
 	_Au$1 = "Audience";
 	_C$2 = "Credentials";
 	_CA$1 = "ContextAssertion";
-	_DS$2 = "DurationSeconds";
-	_E$2 = "Expiration";
+	_DS$3 = "DurationSeconds";
+	_E$3 = "Expiration";
 	_EI$1 = "ExternalId";
 	_ETE$1 = "ExpiredTokenException";
 	_IDPCEE$1 = "IDPCommunicationErrorException";
 	_IDPRCE$1 = "IDPRejectedClaimException";
 	_IITE$2 = "InvalidIdentityTokenException";
-	_K$3 = "Key";
+	_K$4 = "Key";
 	_MPDE$2 = "MalformedPolicyDocumentException";
 	_MSTS$1 = "MinimumSessionTokenSize";
-	_P$3 = "Policy";
+	_P$4 = "Policy";
 	_PA$1 = "PolicyArns";
 	_PAr = "ProviderArn";
-	_PC$1 = "ProvidedContexts";
+	_PC$2 = "ProvidedContexts";
 	_PCLT$1 = "ProvidedContextsListType";
 	_PCr$2 = "ProvidedContext";
 	_PDT$1 = "PolicyDescriptorType";
@@ -15299,149 +15301,149 @@ var init_schemas_0$1 = __esmMin((() => {
 	_RSN$1 = "RoleSessionName";
 	_SAK$1 = "SecretAccessKey";
 	_SFWIT$1 = "SubjectFromWebIdentityToken";
-	_SI$2 = "SourceIdentity";
+	_SI$3 = "SourceIdentity";
 	_SN$2 = "SerialNumber";
 	_ST$2 = "SessionToken";
 	_STS$1 = "SessionTokenSize";
 	_STU$1 = "SessionTokenUtilization";
-	_T$3 = "Tags";
+	_T$4 = "Tags";
 	_TC$1 = "TokenCode";
 	_TTK$1 = "TransitiveTagKeys";
 	_Ta$2 = "Tag";
-	_V$3 = "Value";
+	_V$4 = "Value";
 	_WIT$1 = "WebIdentityToken";
 	_a$1 = "arn";
 	_aKST$1 = "accessKeySecretType";
-	_aQE$3 = "awsQueryError";
-	_c$4 = "client";
+	_aQE$4 = "awsQueryError";
+	_c$5 = "client";
 	_cTT$1 = "clientTokenType";
-	_e$4 = "error";
-	_hE$4 = "httpError";
-	_m$5 = "message";
+	_e$5 = "error";
+	_hE$5 = "httpError";
+	_m$6 = "message";
 	_pDLT$1 = "policyDescriptorListType";
-	_s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+	_s$6 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 	_tLT$1 = "tagListType";
-	n0$5 = "com.amazonaws.sts";
-	_s_registry$5 = new TypeRegistry(_s$5);
+	n0$6 = "com.amazonaws.sts";
+	_s_registry$6 = new TypeRegistry(_s$6);
 	STSServiceException$$1 = [
 		-3,
-		_s$5,
+		_s$6,
 		"STSServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$5.registerError(STSServiceException$$1, STSServiceException$1);
-	n0_registry$4 = new TypeRegistry(n0$5);
+	_s_registry$6.registerError(STSServiceException$$1, STSServiceException$1);
+	n0_registry$5 = new TypeRegistry(n0$6);
 	ExpiredTokenException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_ETE$1,
 		{
-			[_aQE$3]: [`ExpiredTokenException`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`ExpiredTokenException`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$4.registerError(ExpiredTokenException$$1, ExpiredTokenException$1);
+	n0_registry$5.registerError(ExpiredTokenException$$1, ExpiredTokenException$1);
 	IDPCommunicationErrorException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_IDPCEE$1,
 		{
-			[_aQE$3]: [`IDPCommunicationError`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`IDPCommunicationError`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$4.registerError(IDPCommunicationErrorException$$1, IDPCommunicationErrorException$1);
+	n0_registry$5.registerError(IDPCommunicationErrorException$$1, IDPCommunicationErrorException$1);
 	IDPRejectedClaimException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_IDPRCE$1,
 		{
-			[_aQE$3]: [`IDPRejectedClaim`, 403],
-			[_e$4]: _c$4,
-			[_hE$4]: 403
+			[_aQE$4]: [`IDPRejectedClaim`, 403],
+			[_e$5]: _c$5,
+			[_hE$5]: 403
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$4.registerError(IDPRejectedClaimException$$1, IDPRejectedClaimException$1);
+	n0_registry$5.registerError(IDPRejectedClaimException$$1, IDPRejectedClaimException$1);
 	InvalidIdentityTokenException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_IITE$2,
 		{
-			[_aQE$3]: [`InvalidIdentityToken`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`InvalidIdentityToken`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$4.registerError(InvalidIdentityTokenException$$1, InvalidIdentityTokenException$1);
+	n0_registry$5.registerError(InvalidIdentityTokenException$$1, InvalidIdentityTokenException$1);
 	MalformedPolicyDocumentException$$2 = [
 		-3,
-		n0$5,
+		n0$6,
 		_MPDE$2,
 		{
-			[_aQE$3]: [`MalformedPolicyDocument`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`MalformedPolicyDocument`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$4.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
+	n0_registry$5.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
 	PackedPolicyTooLargeException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_PPTLE$1,
 		{
-			[_aQE$3]: [`PackedPolicyTooLarge`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`PackedPolicyTooLarge`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$4.registerError(PackedPolicyTooLargeException$$1, PackedPolicyTooLargeException$1);
+	n0_registry$5.registerError(PackedPolicyTooLargeException$$1, PackedPolicyTooLargeException$1);
 	RegionDisabledException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_RDE$1,
 		{
-			[_aQE$3]: [`RegionDisabledException`, 403],
-			[_e$4]: _c$4,
-			[_hE$4]: 403
+			[_aQE$4]: [`RegionDisabledException`, 403],
+			[_e$5]: _c$5,
+			[_hE$5]: 403
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$4.registerError(RegionDisabledException$$1, RegionDisabledException$1);
-	errorTypeRegistries$5 = [_s_registry$5, n0_registry$4];
+	n0_registry$5.registerError(RegionDisabledException$$1, RegionDisabledException$1);
+	errorTypeRegistries$6 = [_s_registry$6, n0_registry$5];
 	accessKeySecretType$1 = [
 		0,
-		n0$5,
+		n0$6,
 		_aKST$1,
 		8,
 		0
 	];
 	clientTokenType$1 = [
 		0,
-		n0$5,
+		n0$6,
 		_cTT$1,
 		8,
 		0
 	];
 	AssumedRoleUser$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARU$1,
 		0,
 		[_ARI$1, _A$2],
@@ -15450,22 +15452,22 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleRequest$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARR$1,
 		0,
 		[
 			_RA$1,
 			_RSN$1,
 			_PA$1,
-			_P$3,
-			_DS$2,
-			_T$3,
+			_P$4,
+			_DS$3,
+			_T$4,
 			_TTK$1,
 			_EI$1,
 			_SN$2,
 			_TC$1,
-			_SI$2,
-			_PC$1,
+			_SI$3,
+			_PC$2,
 			_MSTS$1
 		],
 		[
@@ -15487,14 +15489,14 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleResponse$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARRs$1,
 		0,
 		[
 			_C$2,
 			_ARU$1,
 			_PPS$1,
-			_SI$2,
+			_SI$3,
 			_STU$1,
 			_STS$1
 		],
@@ -15509,7 +15511,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentityRequest$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARWWIR$1,
 		0,
 		[
@@ -15518,8 +15520,8 @@ var init_schemas_0$1 = __esmMin((() => {
 			_WIT$1,
 			_PI$2,
 			_PA$1,
-			_P$3,
-			_DS$2,
+			_P$4,
+			_DS$3,
 			_MSTS$1
 		],
 		[
@@ -15536,7 +15538,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentityResponse$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARWWIRs$1,
 		0,
 		[
@@ -15546,7 +15548,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_PPS$1,
 			_Pr$1,
 			_Au$1,
-			_SI$2,
+			_SI$3,
 			_STU$1,
 			_STS$1
 		],
@@ -15564,14 +15566,14 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	Credentials$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_C$2,
 		0,
 		[
 			_AKI$1,
 			_SAK$1,
 			_ST$2,
-			_E$2
+			_E$3
 		],
 		[
 			0,
@@ -15583,7 +15585,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	PolicyDescriptorType$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_PDT$1,
 		0,
 		[_a$1],
@@ -15591,7 +15593,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	ProvidedContext$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_PCr$2,
 		0,
 		[_PAr, _CA$1],
@@ -15599,37 +15601,37 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	Tag$$3 = [
 		3,
-		n0$5,
+		n0$6,
 		_Ta$2,
 		0,
-		[_K$3, _V$3],
+		[_K$4, _V$4],
 		[0, 0],
 		2
 	];
 	policyDescriptorListType$1 = [
 		1,
-		n0$5,
+		n0$6,
 		_pDLT$1,
 		0,
 		() => PolicyDescriptorType$$1
 	];
 	ProvidedContextsListType$1 = [
 		1,
-		n0$5,
+		n0$6,
 		_PCLT$1,
 		0,
 		() => ProvidedContext$$1
 	];
 	tagListType$1 = [
 		1,
-		n0$5,
+		n0$6,
 		_tLT$1,
 		0,
 		() => Tag$$3
 	];
 	AssumeRole$$1 = [
 		9,
-		n0$5,
+		n0$6,
 		_AR$1,
 		0,
 		() => AssumeRoleRequest$$1,
@@ -15637,7 +15639,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentity$$1 = [
 		9,
-		n0$5,
+		n0$6,
 		_ARWWI$1,
 		0,
 		() => AssumeRoleWithWebIdentityRequest$$1,
@@ -15645,7 +15647,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.shared.js
-var getRuntimeConfig$11;
+var getRuntimeConfig$13;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -15658,13 +15660,13 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemeProvider$1();
 	init_endpointResolver$1();
 	init_schemas_0$1();
-	getRuntimeConfig$11 = (config) => {
+	getRuntimeConfig$13 = (config) => {
 		return {
 			apiVersion: "2011-06-15",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
@@ -15688,7 +15690,7 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsQueryProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.sts",
-				errorTypeRegistries: errorTypeRegistries$5,
+				errorTypeRegistries: errorTypeRegistries$6,
 				xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 				version: "2011-06-15",
 				serviceTarget: "AWSSecurityTokenServiceV20110615"
@@ -15703,7 +15705,7 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.js
-var getRuntimeConfig$10;
+var getRuntimeConfig$12;
 var init_runtimeConfig$1 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -15714,11 +15716,11 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_serde();
 	init_dist_es$8();
 	init_runtimeConfig_shared$1();
-	getRuntimeConfig$10 = (config) => {
+	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$11(config);
+		const clientSharedValues = getRuntimeConfig$13(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -15734,7 +15736,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$5
+				clientVersion: version$6
 			}),
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
@@ -15772,9 +15774,9 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$5, resolveHttpAuthRuntimeConfig$5;
+var getHttpAuthExtensionConfiguration$6, resolveHttpAuthRuntimeConfig$6;
 var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$6 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -15801,7 +15803,7 @@ var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$5 = (config) => {
+	resolveHttpAuthRuntimeConfig$6 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -15810,16 +15812,16 @@ var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeExtensions.js
-var resolveRuntimeExtensions$5;
+var resolveRuntimeExtensions$6;
 var init_runtimeExtensions$1 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$1();
-	resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
+	resolveRuntimeExtensions$6 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$6(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$6(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STSClient.js
@@ -15840,15 +15842,15 @@ var init_STSClient = __esmMin((() => {
 	STSClient$1 = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$10(configuration || {});
+			const _config_0 = getRuntimeConfig$12(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
-			const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
+			const _config_8 = resolveRuntimeExtensions$6(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -15872,28 +15874,28 @@ var init_STSClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commandBuilder.js
-var command$5, _ep0$5, _mw0$5;
+var command$6, _ep0$6, _mw0$6;
 var init_commandBuilder$1 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$1();
-	command$5 = makeBuilder(commonParams$4, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-	_ep0$5 = {};
-	_mw0$5 = (Command, cs, config, o) => [];
+	command$6 = makeBuilder(commonParams$5, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+	_ep0$6 = {};
+	_mw0$6 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleCommand.js
 var AssumeRoleCommand$1;
 var init_AssumeRoleCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
-	AssumeRoleCommand$1 = class extends command$5(_ep0$5, _mw0$5, "AssumeRole", AssumeRole$$1) {};
+	AssumeRoleCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRole", AssumeRole$$1) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleWithWebIdentityCommand.js
 var AssumeRoleWithWebIdentityCommand$1;
 var init_AssumeRoleWithWebIdentityCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
-	AssumeRoleWithWebIdentityCommand$1 = class extends command$5(_ep0$5, _mw0$5, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
+	AssumeRoleWithWebIdentityCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STS.js
 var commands$1, STS;
@@ -16068,7 +16070,7 @@ var sts_exports = __exportAll({
 	Tag$: () => Tag$$3,
 	__Client: () => Client,
 	decorateDefaultCredentialProvider: () => decorateDefaultCredentialProvider,
-	errorTypeRegistries: () => errorTypeRegistries$5,
+	errorTypeRegistries: () => errorTypeRegistries$6,
 	getDefaultRoleAssumer: () => getDefaultRoleAssumer,
 	getDefaultRoleAssumerWithWebIdentity: () => getDefaultRoleAssumerWithWebIdentity
 });
@@ -16155,7 +16157,7 @@ var init_resolveAssumeRoleCredentials = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -16171,7 +16173,7 @@ function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$3;
+var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
 var init_httpAuthSchemeProvider = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -16189,26 +16191,26 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 			case "CreateOAuth2Token":
 				options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$3 = (config) => {
+	resolveHttpAuthSchemeConfig$4 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$3, commonParams$3;
+var resolveClientEndpointParameters$4, commonParams$4;
 var init_EndpointParameters = __esmMin((() => {
-	resolveClientEndpointParameters$3 = (options) => {
+	resolveClientEndpointParameters$4 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "signin"
 		});
 	};
-	commonParams$3 = {
+	commonParams$4 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -16228,27 +16230,27 @@ var init_EndpointParameters = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
-var s, a$3, b$3, c$3, d$3, e$3, f$3, g$3, h$3, i$3, j$3, k$3, l, m, n, o, p, q, _data$3, root$3, nodes$3, bdd$3;
+var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l, m, n, o, p, q, _data$4, root$4, nodes$4, bdd$4;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
 	s = "ref";
-	a$3 = -1;
-	b$3 = false;
-	c$3 = true;
-	d$3 = "isSet";
-	e$3 = "booleanEquals";
-	f$3 = "coalesce";
-	g$3 = "PartitionResult";
-	h$3 = "stringEquals";
-	i$3 = "getAttr";
-	j$3 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
-	k$3 = { [s]: "Endpoint" };
+	a$4 = -1;
+	b$4 = false;
+	c$4 = true;
+	d$4 = "isSet";
+	e$4 = "booleanEquals";
+	f$4 = "coalesce";
+	g$4 = "PartitionResult";
+	h$4 = "stringEquals";
+	i$4 = "getAttr";
+	j$4 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
+	k$4 = { [s]: "Endpoint" };
 	l = {
-		"fn": i$3,
-		"argv": [{ [s]: g$3 }, "name"]
+		"fn": i$4,
+		"argv": [{ [s]: g$4 }, "name"]
 	};
 	m = { [s]: "Region" };
-	n = { [s]: g$3 };
+	n = { [s]: g$4 };
 	o = { "authSchemes": [{
 		"name": "sigv4",
 		"signingName": "signin",
@@ -16256,49 +16258,49 @@ var init_bdd = __esmMin((() => {
 	}] };
 	p = {};
 	q = [m];
-	_data$3 = {
+	_data$4 = {
 		conditions: [
-			[d$3, q],
-			[e$3, [{
-				fn: f$3,
-				argv: [{ [s]: "IsControlPlane" }, b$3]
-			}, c$3]],
-			[d$3, [k$3]],
+			[d$4, q],
+			[e$4, [{
+				fn: f$4,
+				argv: [{ [s]: "IsControlPlane" }, b$4]
+			}, c$4]],
+			[d$4, [k$4]],
 			[
 				"aws.partition",
 				q,
-				g$3
+				g$4
 			],
-			[e$3, [{ [s]: "UseFIPS" }, c$3]],
-			[h$3, [l, "aws"]],
-			[e$3, [{
-				fn: f$3,
-				argv: [{ [s]: "IsOAuthEndpoint" }, b$3]
-			}, c$3]],
-			[e$3, [{ [s]: "UseDualStack" }, c$3]],
-			[h$3, [l, "aws-cn"]],
-			[h$3, [m, "us-gov-west-1"]],
-			[h$3, [l, "aws-us-gov"]],
-			[e$3, [{
-				fn: i$3,
+			[e$4, [{ [s]: "UseFIPS" }, c$4]],
+			[h$4, [l, "aws"]],
+			[e$4, [{
+				fn: f$4,
+				argv: [{ [s]: "IsOAuthEndpoint" }, b$4]
+			}, c$4]],
+			[e$4, [{ [s]: "UseDualStack" }, c$4]],
+			[h$4, [l, "aws-cn"]],
+			[h$4, [m, "us-gov-west-1"]],
+			[h$4, [l, "aws-us-gov"]],
+			[e$4, [{
+				fn: i$4,
 				argv: [n, "supportsFIPS"]
-			}, c$3]],
-			[h$3, [l, "aws-iso"]],
-			[h$3, [l, "aws-iso-b"]],
-			[h$3, [l, "aws-iso-f"]],
-			[h$3, [l, "aws-iso-e"]],
-			[h$3, [l, "aws-eusc"]],
-			[e$3, [{
-				fn: i$3,
+			}, c$4]],
+			[h$4, [l, "aws-iso"]],
+			[h$4, [l, "aws-iso-b"]],
+			[h$4, [l, "aws-iso-f"]],
+			[h$4, [l, "aws-iso-e"]],
+			[h$4, [l, "aws-eusc"]],
+			[e$4, [{
+				fn: i$4,
 				argv: [n, "supportsDualStack"]
-			}, c$3]]
+			}, c$4]]
 		],
 		results: [
-			[a$3],
+			[a$4],
 			["https://signin.{Region}.api.aws", o],
 			["https://signin.{Region}.api.amazonwebservices.com.cn", o],
-			[j$3, o],
-			[a$3, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
+			[j$4, o],
+			[a$4, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
 			["https://{Region}.oauth.signin.aws", o],
 			["https://{Region}.signin.aws.amazon.com", p],
 			["https://{Region}.signin.amazonaws.cn", p],
@@ -16311,21 +16313,21 @@ var init_bdd = __esmMin((() => {
 			["https://signin-fips.amazonaws-us-gov.com", p],
 			["https://{Region}.signin-fips.amazonaws-us-gov.com", p],
 			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p],
-			[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[k$3, p],
+			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[k$4, p],
 			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p],
-			[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
 			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$3, "FIPS is enabled but this partition does not support FIPS"],
-			[j$3, p],
-			[a$3, "DualStack is enabled but this partition does not support DualStack"],
+			[a$4, "FIPS is enabled but this partition does not support FIPS"],
+			[j$4, p],
+			[a$4, "DualStack is enabled but this partition does not support DualStack"],
 			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$3, "Invalid Configuration: Missing Region"]
+			[a$4, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$3 = 2;
-	nodes$3 = new Int32Array([
+	root$4 = 2;
+	nodes$4 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -16447,15 +16449,15 @@ var init_bdd = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
-var cache$3, defaultEndpointResolver$3;
+var cache$4, defaultEndpointResolver$4;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd();
-	cache$3 = new EndpointCache({
+	cache$4 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -16466,8 +16468,8 @@ var init_endpointResolver = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-		return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -16552,7 +16554,7 @@ var init_errors = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
-var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$2, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$3, _cI$1, _cV, _co$1, _e$3, _eI, _ei, _gT, _gt, _h$1, _hE$3, _iT$1, _jN, _m$4, _r$1, _rT, _rU, _s$4, _sAK, _sT, _se$2, _tI, _tO, _tT, _tt, n0$4, _s_registry$4, SigninServiceException$, n0_registry$3, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$4, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
+var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$2, _OAAT, _RT$2, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$4, _cI$1, _cV, _co$1, _e$4, _eI, _ei, _gT, _gt, _h$1, _hE$4, _iT$1, _jN, _m$5, _r$1, _rT, _rU, _s$5, _sAK, _sT, _se$3, _tI, _tO, _tT, _tt, n0$5, _s_registry$5, SigninServiceException$, n0_registry$4, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$5, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
 	init_errors();
@@ -16569,116 +16571,116 @@ var init_schemas_0 = __esmMin((() => {
 	_COATWIAMRr = "CreateOAuth2TokenWithIAMResponse";
 	_ISE$2 = "InternalServerException";
 	_OAAT = "OAuthAccessToken";
-	_RT$1 = "RefreshToken";
+	_RT$2 = "RefreshToken";
 	_TMRE = "TooManyRequestsError";
 	_VE$1 = "ValidationException";
 	_aKI = "accessKeyId";
 	_aT = "accessToken";
 	_at$1 = "access_token";
-	_c$3 = "client";
+	_c$4 = "client";
 	_cI$1 = "clientId";
 	_cV = "codeVerifier";
 	_co$1 = "code";
-	_e$3 = "error";
+	_e$4 = "error";
 	_eI = "expiresIn";
 	_ei = "expires_in";
 	_gT = "grantType";
 	_gt = "grant_type";
 	_h$1 = "http";
-	_hE$3 = "httpError";
+	_hE$4 = "httpError";
 	_iT$1 = "idToken";
 	_jN = "jsonName";
-	_m$4 = "message";
+	_m$5 = "message";
 	_r$1 = "resource";
 	_rT = "refreshToken";
 	_rU = "redirectUri";
-	_s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.signin";
+	_s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.signin";
 	_sAK = "secretAccessKey";
 	_sT = "sessionToken";
-	_se$2 = "server";
+	_se$3 = "server";
 	_tI = "tokenInput";
 	_tO = "tokenOutput";
 	_tT = "tokenType";
 	_tt = "token_type";
-	n0$4 = "com.amazonaws.signin";
-	_s_registry$4 = new TypeRegistry(_s$4);
+	n0$5 = "com.amazonaws.signin";
+	_s_registry$5 = new TypeRegistry(_s$5);
 	SigninServiceException$ = [
 		-3,
-		_s$4,
+		_s$5,
 		"SigninServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$4.registerError(SigninServiceException$, SigninServiceException);
-	n0_registry$3 = new TypeRegistry(n0$4);
+	_s_registry$5.registerError(SigninServiceException$, SigninServiceException);
+	n0_registry$4 = new TypeRegistry(n0$5);
 	AccessDeniedException$$1 = [
 		-3,
-		n0$4,
+		n0$5,
 		_ADE$1,
-		{ [_e$3]: _c$3 },
-		[_e$3, _m$4],
+		{ [_e$4]: _c$4 },
+		[_e$4, _m$5],
 		[0, 0],
 		2
 	];
-	n0_registry$3.registerError(AccessDeniedException$$1, AccessDeniedException$1);
+	n0_registry$4.registerError(AccessDeniedException$$1, AccessDeniedException$1);
 	InternalServerException$ = [
 		-3,
-		n0$4,
+		n0$5,
 		_ISE$2,
 		{
-			[_e$3]: _se$2,
-			[_hE$3]: 500
+			[_e$4]: _se$3,
+			[_hE$4]: 500
 		},
-		[_e$3, _m$4],
+		[_e$4, _m$5],
 		[0, 0],
 		2
 	];
-	n0_registry$3.registerError(InternalServerException$, InternalServerException);
+	n0_registry$4.registerError(InternalServerException$, InternalServerException);
 	TooManyRequestsError$ = [
 		-3,
-		n0$4,
+		n0$5,
 		_TMRE,
 		{
-			[_e$3]: _c$3,
-			[_hE$3]: 429
+			[_e$4]: _c$4,
+			[_hE$4]: 429
 		},
-		[_e$3, _m$4],
+		[_e$4, _m$5],
 		[0, 0],
 		2
 	];
-	n0_registry$3.registerError(TooManyRequestsError$, TooManyRequestsError);
+	n0_registry$4.registerError(TooManyRequestsError$, TooManyRequestsError);
 	ValidationException$$1 = [
 		-3,
-		n0$4,
+		n0$5,
 		_VE$1,
 		{
-			[_e$3]: _c$3,
-			[_hE$3]: 400
+			[_e$4]: _c$4,
+			[_hE$4]: 400
 		},
-		[_e$3, _m$4],
+		[_e$4, _m$5],
 		[0, 0],
 		2
 	];
-	n0_registry$3.registerError(ValidationException$$1, ValidationException$1);
-	errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
+	n0_registry$4.registerError(ValidationException$$1, ValidationException$1);
+	errorTypeRegistries$5 = [_s_registry$5, n0_registry$4];
 	OAuthAccessToken = [
 		0,
-		n0$4,
+		n0$5,
 		_OAAT,
 		8,
 		0
 	];
 	RefreshToken = [
 		0,
-		n0$4,
-		_RT$1,
+		n0$5,
+		_RT$2,
 		8,
 		0
 	];
 	AccessToken$ = [
 		3,
-		n0$4,
+		n0$5,
 		_AT,
 		8,
 		[
@@ -16695,7 +16697,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenRequest$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATR,
 		0,
 		[_tI],
@@ -16704,7 +16706,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenRequestBody$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATRB,
 		0,
 		[
@@ -16727,7 +16729,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenResponse$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATRr,
 		0,
 		[_tO],
@@ -16736,7 +16738,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenResponseBody$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATRBr,
 		0,
 		[
@@ -16757,7 +16759,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAMRequest$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATWIAMR,
 		0,
 		[_gT, _r$1],
@@ -16766,7 +16768,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAMResponse$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATWIAMRr,
 		0,
 		[
@@ -16783,7 +16785,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2Token$ = [
 		9,
-		n0$4,
+		n0$5,
 		_COAT,
 		{ [_h$1]: [
 			"POST",
@@ -16795,7 +16797,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAM$ = [
 		9,
-		n0$4,
+		n0$5,
 		_COATWIAM,
 		{ [_h$1]: [
 			"POST",
@@ -16807,7 +16809,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.shared.js
-var getRuntimeConfig$9;
+var getRuntimeConfig$11;
 var init_runtimeConfig_shared = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -16819,13 +16821,13 @@ var init_runtimeConfig_shared = __esmMin((() => {
 	init_httpAuthSchemeProvider();
 	init_endpointResolver();
 	init_schemas_0();
-	getRuntimeConfig$9 = (config) => {
+	getRuntimeConfig$11 = (config) => {
 		return {
 			apiVersion: "2023-01-01",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSigninHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -16841,7 +16843,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.signin",
-				errorTypeRegistries: errorTypeRegistries$4,
+				errorTypeRegistries: errorTypeRegistries$5,
 				version: "2023-01-01",
 				serviceTarget: "Signin"
 			},
@@ -16854,7 +16856,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.js
-var getRuntimeConfig$8;
+var getRuntimeConfig$10;
 var init_runtimeConfig = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -16864,11 +16866,11 @@ var init_runtimeConfig = __esmMin((() => {
 	init_serde();
 	init_dist_es$8();
 	init_runtimeConfig_shared();
-	getRuntimeConfig$8 = (config) => {
+	getRuntimeConfig$10 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$9(config);
+		const clientSharedValues = getRuntimeConfig$11(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -16884,7 +16886,7 @@ var init_runtimeConfig = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$5
+				clientVersion: version$6
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -16904,9 +16906,9 @@ var init_runtimeConfig = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$4, resolveHttpAuthRuntimeConfig$4;
+var getHttpAuthExtensionConfiguration$5, resolveHttpAuthRuntimeConfig$5;
 var init_httpAuthExtensionConfiguration = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -16933,7 +16935,7 @@ var init_httpAuthExtensionConfiguration = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$4 = (config) => {
+	resolveHttpAuthRuntimeConfig$5 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -16942,16 +16944,16 @@ var init_httpAuthExtensionConfiguration = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeExtensions.js
-var resolveRuntimeExtensions$4;
+var resolveRuntimeExtensions$5;
 var init_runtimeExtensions = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration();
-	resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
+	resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/SigninClient.js
@@ -16972,15 +16974,15 @@ var init_SigninClient = __esmMin((() => {
 	SigninClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$8(configuration || {});
+			const _config_0 = getRuntimeConfig$10(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
-			const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
+			const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -17001,13 +17003,13 @@ var init_SigninClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commandBuilder.js
-var command$4, _ep0$4, _ep1, _mw0$4;
+var command$5, _ep0$5, _ep1, _mw0$5;
 var init_commandBuilder = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters();
-	command$4 = makeBuilder(commonParams$3, "Signin", "SigninClient", getEndpointPlugin);
-	_ep0$4 = { IsControlPlane: {
+	command$5 = makeBuilder(commonParams$4, "Signin", "SigninClient", getEndpointPlugin);
+	_ep0$5 = { IsControlPlane: {
 		type: "staticContextParams",
 		value: false
 	} };
@@ -17015,21 +17017,21 @@ var init_commandBuilder = __esmMin((() => {
 		type: "staticContextParams",
 		value: true
 	} };
-	_mw0$4 = (Command, cs, config, o) => [];
+	_mw0$5 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenCommand.js
 var CreateOAuth2TokenCommand;
 var init_CreateOAuth2TokenCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
-	CreateOAuth2TokenCommand = class extends command$4(_ep0$4, _mw0$4, "CreateOAuth2Token", CreateOAuth2Token$) {};
+	CreateOAuth2TokenCommand = class extends command$5(_ep0$5, _mw0$5, "CreateOAuth2Token", CreateOAuth2Token$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenWithIAMCommand.js
 var CreateOAuth2TokenWithIAMCommand;
 var init_CreateOAuth2TokenWithIAMCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
-	CreateOAuth2TokenWithIAMCommand = class extends command$4(_ep1, _mw0$4, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
+	CreateOAuth2TokenWithIAMCommand = class extends command$5(_ep1, _mw0$5, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/Signin.js
 var commands, Signin;
@@ -17100,7 +17102,7 @@ var signin_exports = __exportAll({
 	ValidationException: () => ValidationException$1,
 	ValidationException$: () => ValidationException$$1,
 	__Client: () => Client,
-	errorTypeRegistries: () => errorTypeRegistries$4
+	errorTypeRegistries: () => errorTypeRegistries$5
 });
 var init_signin = __esmMin((() => {
 	init_SigninClient();
@@ -17915,8 +17917,8 @@ const _Ac = "Account";
 const _Au = "Audience";
 const _C$1 = "Credentials";
 const _CA = "ContextAssertion";
-const _DS$1 = "DurationSeconds";
-const _E$1 = "Expiration";
+const _DS$2 = "DurationSeconds";
+const _E$2 = "Expiration";
 const _EI = "ExternalId";
 const _ETE = "ExpiredTokenException";
 const _ETITE = "ExpiredTradeInTokenException";
@@ -17924,7 +17926,7 @@ const _FPA = "FederatedProviderArn";
 const _GCI = "GetCallerIdentity";
 const _GCIR = "GetCallerIdentityRequest";
 const _GCIRe = "GetCallerIdentityResponse";
-const _I$2 = "Issuer";
+const _I$3 = "Issuer";
 const _IAME = "InvalidAuthorizationMessageException";
 const _ICAE = "InvalidContextAssertionException";
 const _IDPCEE = "IDPCommunicationErrorException";
@@ -17934,15 +17936,15 @@ const _IP$1 = "IdentityProvider";
 const _ISCE = "InvalidSubjectCredentialsException";
 const _ISLE = "InsufficientSessionLifetimeException";
 const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$2 = "Key";
+const _K$3 = "Key";
 const _MPDE$1 = "MalformedPolicyDocumentException";
 const _MSTS = "MinimumSessionTokenSize";
 const _OI$1 = "OriginIdentity";
 const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
-const _P$2 = "Policy";
+const _P$3 = "Policy";
 const _PA = "PolicyArns";
 const _PAro = "ProviderArn";
-const _PC = "ProvidedContexts";
+const _PC$1 = "ProvidedContexts";
 const _PCLT = "ProvidedContextsListType";
 const _PCr$1 = "ProvidedContext";
 const _PDT = "PolicyDescriptorType";
@@ -17953,294 +17955,294 @@ const _Pr = "Provider";
 const _RA = "RoleArn";
 const _RDE = "RegionDisabledException";
 const _RSN = "RoleSessionName";
-const _S = "Subject";
+const _S$1 = "Subject";
 const _SAK = "SecretAccessKey";
 const _SDEE = "SessionDurationEscalationException";
 const _SFWIT = "SubjectFromWebIdentityToken";
-const _SI$1 = "SourceIdentity";
+const _SI$2 = "SourceIdentity";
 const _SN$1 = "SerialNumber";
 const _ST$1 = "SubjectType";
 const _STS = "SessionTokenSize";
 const _STU = "SessionTokenUtilization";
 const _STe = "SessionToken";
-const _T$2 = "Tags";
+const _T$3 = "Tags";
 const _TC = "TokenCode";
 const _TCr = "TransactionContext";
 const _TIPC = "TrustedIdentityPropagationContext";
 const _TTK = "TransitiveTagKeys";
 const _Ta$1 = "Tag";
 const _UI$1 = "UserId";
-const _V$2 = "Value";
+const _V$3 = "Value";
 const _WIT = "WebIdentityToken";
 const _a = "arn";
 const _aKST = "accessKeySecretType";
-const _aQE$2 = "awsQueryError";
-const _c$2 = "client";
+const _aQE$3 = "awsQueryError";
+const _c$3 = "client";
 const _cTT = "clientTokenType";
-const _e$2 = "error";
-const _hE$2 = "httpError";
-const _m$3 = "message";
+const _e$3 = "error";
+const _hE$3 = "httpError";
+const _m$4 = "message";
 const _oIIT = "originIdentityIssuerType";
 const _oIST = "originIdentitySubjectType";
 const _oISTT = "originIdentitySubjectTypeType";
 const _pDLT = "policyDescriptorListType";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 const _tCIPMT = "transactionContextIdentityProviderMapType";
 const _tCVT = "transactionContextValueType";
 const _tLT = "tagListType";
-const n0$3 = "com.amazonaws.sts";
-const _s_registry$3 = new TypeRegistry(_s$3);
+const n0$4 = "com.amazonaws.sts";
+const _s_registry$4 = new TypeRegistry(_s$4);
 var STSServiceException$ = [
 	-3,
-	_s$3,
+	_s$4,
 	"STSServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$3.registerError(STSServiceException$, STSServiceException);
-const n0_registry$2 = new TypeRegistry(n0$3);
+_s_registry$4.registerError(STSServiceException$, STSServiceException);
+const n0_registry$3 = new TypeRegistry(n0$4);
 var ExpiredTokenException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_ETE,
 	{
-		[_aQE$2]: [`ExpiredTokenException`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`ExpiredTokenException`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ExpiredTokenException$, ExpiredTokenException);
+n0_registry$3.registerError(ExpiredTokenException$, ExpiredTokenException);
 var ExpiredTradeInTokenException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_ETITE,
 	{
-		[_aQE$2]: [`ExpiredTradeInTokenException`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`ExpiredTradeInTokenException`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
+n0_registry$3.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
 var IDPCommunicationErrorException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IDPCEE,
 	{
-		[_aQE$2]: [`IDPCommunicationError`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`IDPCommunicationError`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
+n0_registry$3.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
 var IDPRejectedClaimException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IDPRCE,
 	{
-		[_aQE$2]: [`IDPRejectedClaim`, 403],
-		[_e$2]: _c$2,
-		[_hE$2]: 403
+		[_aQE$3]: [`IDPRejectedClaim`, 403],
+		[_e$3]: _c$3,
+		[_hE$3]: 403
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
+n0_registry$3.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
 var InsufficientSessionLifetimeException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_ISLE,
 	{
-		[_aQE$2]: [`InsufficientSessionLifetime`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InsufficientSessionLifetime`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
+n0_registry$3.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
 var InvalidAuthorizationMessageException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IAME,
 	{
-		[_aQE$2]: [`InvalidAuthorizationMessageException`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InvalidAuthorizationMessageException`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
+n0_registry$3.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
 var InvalidContextAssertionException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_ICAE,
 	{
-		[_aQE$2]: [`InvalidContextAssertion`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InvalidContextAssertion`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
+n0_registry$3.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
 var InvalidIdentityTokenException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IITE$1,
 	{
-		[_aQE$2]: [`InvalidIdentityToken`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InvalidIdentityToken`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
+n0_registry$3.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
 var InvalidSubjectCredentialsException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_ISCE,
 	{
-		[_aQE$2]: [`InvalidSubjectCredentials`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InvalidSubjectCredentials`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
+n0_registry$3.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
 var JWTPayloadSizeExceededException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_JWTPSEE,
 	{
-		[_aQE$2]: [`JWTPayloadSizeExceededException`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`JWTPayloadSizeExceededException`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
+n0_registry$3.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
 var MalformedPolicyDocumentException$$1 = [
 	-3,
-	n0$3,
+	n0$4,
 	_MPDE$1,
 	{
-		[_aQE$2]: [`MalformedPolicyDocument`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`MalformedPolicyDocument`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+n0_registry$3.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
 var OutboundWebIdentityFederationDisabledException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_OWIFDE,
 	{
-		[_aQE$2]: [`OutboundWebIdentityFederationDisabledException`, 403],
-		[_e$2]: _c$2,
-		[_hE$2]: 403
+		[_aQE$3]: [`OutboundWebIdentityFederationDisabledException`, 403],
+		[_e$3]: _c$3,
+		[_hE$3]: 403
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
+n0_registry$3.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
 var PackedPolicyTooLargeException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_PPTLE,
 	{
-		[_aQE$2]: [`PackedPolicyTooLarge`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`PackedPolicyTooLarge`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
+n0_registry$3.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
 var RegionDisabledException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_RDE,
 	{
-		[_aQE$2]: [`RegionDisabledException`, 403],
-		[_e$2]: _c$2,
-		[_hE$2]: 403
+		[_aQE$3]: [`RegionDisabledException`, 403],
+		[_e$3]: _c$3,
+		[_hE$3]: 403
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(RegionDisabledException$, RegionDisabledException);
+n0_registry$3.registerError(RegionDisabledException$, RegionDisabledException);
 var SessionDurationEscalationException$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_SDEE,
 	{
-		[_aQE$2]: [`SessionDurationEscalationException`, 403],
-		[_e$2]: _c$2,
-		[_hE$2]: 403
+		[_aQE$3]: [`SessionDurationEscalationException`, 403],
+		[_e$3]: _c$3,
+		[_hE$3]: 403
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
+n0_registry$3.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
+const errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
 var accessKeySecretType = [
 	0,
-	n0$3,
+	n0$4,
 	_aKST,
 	8,
 	0
 ];
 var clientTokenType = [
 	0,
-	n0$3,
+	n0$4,
 	_cTT,
 	8,
 	0
 ];
 var originIdentityIssuerType = [
 	0,
-	n0$3,
+	n0$4,
 	_oIIT,
 	8,
 	0
 ];
 var originIdentitySubjectType = [
 	0,
-	n0$3,
+	n0$4,
 	_oIST,
 	8,
 	0
 ];
 var originIdentitySubjectTypeType = [
 	0,
-	n0$3,
+	n0$4,
 	_oISTT,
 	8,
 	0
 ];
 var transactionContextValueType = [
 	0,
-	n0$3,
+	n0$4,
 	_tCVT,
 	8,
 	0
 ];
 var AssumedRoleUser$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ARU,
 	0,
 	[_ARI, _A$1],
@@ -18249,22 +18251,22 @@ var AssumedRoleUser$ = [
 ];
 var AssumeRoleRequest$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ARR,
 	0,
 	[
 		_RA,
 		_RSN,
 		_PA,
-		_P$2,
-		_DS$1,
-		_T$2,
+		_P$3,
+		_DS$2,
+		_T$3,
 		_TTK,
 		_EI,
 		_SN$1,
 		_TC,
-		_SI$1,
-		_PC,
+		_SI$2,
+		_PC$1,
 		_MSTS
 	],
 	[
@@ -18286,14 +18288,14 @@ var AssumeRoleRequest$ = [
 ];
 var AssumeRoleResponse$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ARRs,
 	0,
 	[
 		_C$1,
 		_ARU,
 		_PPS,
-		_SI$1,
+		_SI$2,
 		_STU,
 		_STS
 	],
@@ -18308,7 +18310,7 @@ var AssumeRoleResponse$ = [
 ];
 var AssumeRoleWithWebIdentityRequest$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ARWWIR,
 	0,
 	[
@@ -18317,8 +18319,8 @@ var AssumeRoleWithWebIdentityRequest$ = [
 		_WIT,
 		_PI$1,
 		_PA,
-		_P$2,
-		_DS$1,
+		_P$3,
+		_DS$2,
 		_MSTS
 	],
 	[
@@ -18335,7 +18337,7 @@ var AssumeRoleWithWebIdentityRequest$ = [
 ];
 var AssumeRoleWithWebIdentityResponse$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ARWWIRs,
 	0,
 	[
@@ -18345,7 +18347,7 @@ var AssumeRoleWithWebIdentityResponse$ = [
 		_PPS,
 		_Pr,
 		_Au,
-		_SI$1,
+		_SI$2,
 		_STU,
 		_STS,
 		_TIPC
@@ -18365,14 +18367,14 @@ var AssumeRoleWithWebIdentityResponse$ = [
 ];
 var Credentials$ = [
 	3,
-	n0$3,
+	n0$4,
 	_C$1,
 	0,
 	[
 		_AKI,
 		_SAK,
 		_STe,
-		_E$1
+		_E$2
 	],
 	[
 		0,
@@ -18384,7 +18386,7 @@ var Credentials$ = [
 ];
 var GetCallerIdentityRequest$ = [
 	3,
-	n0$3,
+	n0$4,
 	_GCIR,
 	0,
 	[],
@@ -18392,7 +18394,7 @@ var GetCallerIdentityRequest$ = [
 ];
 var GetCallerIdentityResponse$ = [
 	3,
-	n0$3,
+	n0$4,
 	_GCIRe,
 	0,
 	[
@@ -18408,13 +18410,13 @@ var GetCallerIdentityResponse$ = [
 ];
 var OriginIdentity$ = [
 	3,
-	n0$3,
+	n0$4,
 	_OI$1,
 	0,
 	[
-		_S,
+		_S$1,
 		_ST$1,
-		_I$2,
+		_I$3,
 		_FPA
 	],
 	[
@@ -18426,7 +18428,7 @@ var OriginIdentity$ = [
 ];
 var PolicyDescriptorType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_PDT,
 	0,
 	[_a],
@@ -18434,7 +18436,7 @@ var PolicyDescriptorType$ = [
 ];
 var ProvidedContext$ = [
 	3,
-	n0$3,
+	n0$4,
 	_PCr$1,
 	0,
 	[_PAro, _CA],
@@ -18442,16 +18444,16 @@ var ProvidedContext$ = [
 ];
 var Tag$$2 = [
 	3,
-	n0$3,
+	n0$4,
 	_Ta$1,
 	0,
-	[_K$2, _V$2],
+	[_K$3, _V$3],
 	[0, 0],
 	2
 ];
 var TransactionContext$ = [
 	3,
-	n0$3,
+	n0$4,
 	_TCr,
 	0,
 	[_IP$1],
@@ -18459,7 +18461,7 @@ var TransactionContext$ = [
 ];
 var TrustedIdentityPropagationContext$ = [
 	3,
-	n0$3,
+	n0$4,
 	_TIPC,
 	8,
 	[_OI$1, _TCr],
@@ -18467,28 +18469,28 @@ var TrustedIdentityPropagationContext$ = [
 ];
 var policyDescriptorListType = [
 	1,
-	n0$3,
+	n0$4,
 	_pDLT,
 	0,
 	() => PolicyDescriptorType$
 ];
 var ProvidedContextsListType = [
 	1,
-	n0$3,
+	n0$4,
 	_PCLT,
 	0,
 	() => ProvidedContext$
 ];
 var tagListType = [
 	1,
-	n0$3,
+	n0$4,
 	_tLT,
 	0,
 	() => Tag$$2
 ];
 var transactionContextIdentityProviderMapType = [
 	2,
-	n0$3,
+	n0$4,
 	_tCIPMT,
 	0,
 	[0, 0],
@@ -18496,7 +18498,7 @@ var transactionContextIdentityProviderMapType = [
 ];
 var AssumeRole$ = [
 	9,
-	n0$3,
+	n0$4,
 	_AR,
 	0,
 	() => AssumeRoleRequest$,
@@ -18504,7 +18506,7 @@ var AssumeRole$ = [
 ];
 var AssumeRoleWithWebIdentity$ = [
 	9,
-	n0$3,
+	n0$4,
 	_ARWWI,
 	0,
 	() => AssumeRoleWithWebIdentityRequest$,
@@ -18512,7 +18514,7 @@ var AssumeRoleWithWebIdentity$ = [
 ];
 var GetCallerIdentity$ = [
 	9,
-	n0$3,
+	n0$4,
 	_GCI,
 	0,
 	() => GetCallerIdentityRequest$,
@@ -18527,13 +18529,13 @@ init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$7 = (config) => {
+const getRuntimeConfig$9 = (config) => {
 	return {
 		apiVersion: "2011-06-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$8,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
@@ -18557,7 +18559,7 @@ const getRuntimeConfig$7 = (config) => {
 		protocol: config?.protocol ?? AwsQueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$3,
+			errorTypeRegistries: errorTypeRegistries$4,
 			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 			version: "2011-06-15",
 			serviceTarget: "AWSSecurityTokenServiceV20110615"
@@ -18579,11 +18581,11 @@ init_config$1();
 init_retry$1();
 init_serde();
 init_dist_es$8();
-const getRuntimeConfig$6 = (config) => {
+const getRuntimeConfig$8 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$7(config);
+	const clientSharedValues = getRuntimeConfig$9(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -18600,7 +18602,7 @@ const getRuntimeConfig$6 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$6
+			clientVersion: version$7
 		}),
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
 			{
@@ -18637,7 +18639,7 @@ const getRuntimeConfig$6 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -18664,7 +18666,7 @@ const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$3 = (config) => {
+const resolveHttpAuthRuntimeConfig$4 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -18675,10 +18677,10 @@ const resolveHttpAuthRuntimeConfig$3 = (config) => {
 init_client();
 init_client$1();
 init_protocols$1();
-const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
 init_client();
@@ -18692,15 +18694,15 @@ init_schema();
 var STSClient = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$6(configuration || {});
+		const _config_0 = getRuntimeConfig$8(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$8(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
-		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$8(_config_6);
+		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -18725,15 +18727,15 @@ var STSClient = class extends Client {
 // node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$3 = makeBuilder(commonParams$7, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-const _ep0$3 = {};
-const _mw0$3 = (Command, cs, config, o) => [];
+const command$4 = makeBuilder(commonParams$8, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const _ep0$4 = {};
+const _mw0$4 = (Command, cs, config, o) => [];
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRole", AssumeRole$) {};
+var AssumeRoleCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRole", AssumeRole$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+var AssumeRoleWithWebIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "GetCallerIdentity", GetCallerIdentity$) {};
+var GetCallerIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "GetCallerIdentity", GetCallerIdentity$) {};
 // src/template.ts
 const placeholders = [
 	"account",
@@ -18833,6 +18835,1716 @@ function isJsonAnswer(target, status, text) {
 		return false;
 	}
 }
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_client$1();
+const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "autoscaling",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+const defaultAutoScalingHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
+	}
+	return options;
+};
+const resolveHttpAuthSchemeConfig$3 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$3 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		defaultSigningName: "autoscaling"
+	});
+};
+const commonParams$3 = {
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-auto-scaling/package.json
+var version$5 = "3.1169.0";
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
+init_endpoints();
+const k$3 = "ref";
+const a$3 = -1;
+const b$3 = true;
+const c$3 = "isSet";
+const d$3 = "PartitionResult";
+const e$3 = "booleanEquals";
+const f$3 = "getAttr";
+const g$3 = { [k$3]: "Endpoint" };
+const h$3 = { [k$3]: d$3 };
+const i$3 = {};
+const j$3 = [{ [k$3]: "Region" }];
+const _data$3 = {
+	conditions: [
+		[c$3, [g$3]],
+		[c$3, j$3],
+		[
+			"aws.partition",
+			j$3,
+			d$3
+		],
+		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
+		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsDualStack"]
+		}, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsFIPS"]
+		}, b$3]],
+		["stringEquals", [{
+			fn: f$3,
+			argv: [h$3, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$3],
+		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$3, i$3],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://autoscaling.{Region}.amazonaws.com", i$3],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "FIPS is enabled but this partition does not support FIPS"],
+		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "DualStack is enabled but this partition does not support DualStack"],
+		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$3 = 2;
+const nodes$3 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	13,
+	3,
+	1,
+	4,
+	100000012,
+	2,
+	5,
+	100000012,
+	3,
+	8,
+	6,
+	4,
+	7,
+	100000011,
+	5,
+	100000009,
+	100000010,
+	4,
+	11,
+	9,
+	6,
+	10,
+	100000008,
+	7,
+	100000006,
+	100000007,
+	5,
+	12,
+	100000005,
+	6,
+	100000004,
+	100000005,
+	3,
+	100000001,
+	14,
+	4,
+	100000002,
+	100000003
+]);
+const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$3 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS"
+	]
+});
+const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/models/AutoScalingServiceException.js
+init_client$1();
+var AutoScalingServiceException = class AutoScalingServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling#AutoScalingServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, AutoScalingServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/models/errors.js
+var ActiveInstanceRefreshNotFoundFault = class ActiveInstanceRefreshNotFoundFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ActiveInstanceRefreshNotFoundFault";
+	name = "ActiveInstanceRefreshNotFoundFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ActiveInstanceRefreshNotFoundFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ActiveInstanceRefreshNotFoundFault.prototype);
+	}
+};
+var AlreadyExistsFault = class AlreadyExistsFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#AlreadyExistsFault";
+	name = "AlreadyExistsFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "AlreadyExistsFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, AlreadyExistsFault.prototype);
+	}
+};
+var ResourceContentionFault = class ResourceContentionFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ResourceContentionFault";
+	name = "ResourceContentionFault";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "ResourceContentionFault",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, ResourceContentionFault.prototype);
+	}
+};
+var ServiceLinkedRoleFailure = class ServiceLinkedRoleFailure extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ServiceLinkedRoleFailure";
+	name = "ServiceLinkedRoleFailure";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "ServiceLinkedRoleFailure",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceLinkedRoleFailure.prototype);
+	}
+};
+var InstanceRefreshInProgressFault = class InstanceRefreshInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#InstanceRefreshInProgressFault";
+	name = "InstanceRefreshInProgressFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InstanceRefreshInProgressFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InstanceRefreshInProgressFault.prototype);
+	}
+};
+var LimitExceededFault = class LimitExceededFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#LimitExceededFault";
+	name = "LimitExceededFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "LimitExceededFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, LimitExceededFault.prototype);
+	}
+};
+var ResourceInUseFault = class ResourceInUseFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ResourceInUseFault";
+	name = "ResourceInUseFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ResourceInUseFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ResourceInUseFault.prototype);
+	}
+};
+var ScalingActivityInProgressFault = class ScalingActivityInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ScalingActivityInProgressFault";
+	name = "ScalingActivityInProgressFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ScalingActivityInProgressFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ScalingActivityInProgressFault.prototype);
+	}
+};
+var InvalidNextToken$1 = class InvalidNextToken$1 extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#InvalidNextToken";
+	name = "InvalidNextToken";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidNextToken",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidNextToken$1.prototype);
+	}
+};
+var IdempotentCallInProgressFault = class IdempotentCallInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IdempotentCallInProgressFault";
+	name = "IdempotentCallInProgressFault";
+	$fault = "server";
+	Message;
+	constructor(opts) {
+		super({
+			name: "IdempotentCallInProgressFault",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, IdempotentCallInProgressFault.prototype);
+		this.Message = opts.Message;
+	}
+};
+var IdempotentParameterMismatchError = class IdempotentParameterMismatchError extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IdempotentParameterMismatchError";
+	name = "IdempotentParameterMismatchError";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "IdempotentParameterMismatchError",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IdempotentParameterMismatchError.prototype);
+		this.Message = opts.Message;
+	}
+};
+var IrreversibleInstanceRefreshFault = class IrreversibleInstanceRefreshFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IrreversibleInstanceRefreshFault";
+	name = "IrreversibleInstanceRefreshFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "IrreversibleInstanceRefreshFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IrreversibleInstanceRefreshFault.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/schemas/schemas_0.js
+init_schema();
+const _AC$1 = "AcceleratorCount";
+const _ACR = "AcceleratorCountRequest";
+const _AEF = "AlreadyExistsFault";
+const _AIRNFF = "ActiveInstanceRefreshNotFoundFault";
+const _AIT$1 = "AllowedInstanceTypes";
+const _AM = "AcceleratorManufacturers";
+const _ANc = "AcceleratorNames";
+const _APIA = "AssociatePublicIpAddress";
+const _ASG = "AutoScalingGroup";
+const _ASGARN = "AutoScalingGroupARN";
+const _ASGN = "AutoScalingGroupName";
+const _ASGNT = "AutoScalingGroupNamesType";
+const _ASGNu = "AutoScalingGroupNames";
+const _ASGT = "AutoScalingGroupsType";
+const _ASGu = "AutoScalingGroups";
+const _ATMMB$1 = "AcceleratorTotalMemoryMiB";
+const _ATMMBR = "AcceleratorTotalMemoryMiBRequest";
+const _ATcc = "AcceleratorTypes";
+const _AZ$1 = "AvailabilityZones";
+const _AZD = "AvailabilityZoneDistribution";
+const _AZI$1 = "AvailabilityZoneIds";
+const _AZIP = "AvailabilityZoneImpairmentPolicy";
+const _AZIv$1 = "AvailabilityZoneId";
+const _AZv$1 = "AvailabilityZone";
+const _BDM$1 = "BlockDeviceMapping";
+const _BDMl$1 = "BlockDeviceMappings";
+const _BEBM$1 = "BaselineEbsBandwidthMbps";
+const _BEBMR = "BaselineEbsBandwidthMbpsRequest";
+const _BM$1 = "BareMetal";
+const _BP$1 = "BurstablePerformance";
+const _BPF$1 = "BaselinePerformanceFactors";
+const _BPFR = "BaselinePerformanceFactorsRequest";
+const _CDS = "CapacityDistributionStrategy";
+const _CLVPCI = "ClassicLinkVPCId";
+const _CLVPCSG = "ClassicLinkVPCSecurityGroups";
+const _CM$1 = "CpuManufacturers";
+const _CPFR = "CpuPerformanceFactorRequest";
+const _CR = "CapacityRebalance";
+const _CRI$1 = "CapacityReservationIds";
+const _CRP$1 = "CapacityReservationPreference";
+const _CRRGA$1 = "CapacityReservationResourceGroupArns";
+const _CRS = "CapacityReservationSpecification";
+const _CRT$1 = "CapacityReservationTarget";
+const _CT$1 = "CreatedTime";
+const _Co$1 = "Context";
+const _Cp$1 = "Cpu";
+const _DASGe = "DescribeAutoScalingGroups";
+const _DC = "DesiredCapacity";
+const _DCT = "DesiredCapacityType";
+const _DCe = "DefaultCooldown";
+const _DIW = "DefaultInstanceWarmup";
+const _DLCe = "DescribeLaunchConfigurations";
+const _DN$1 = "DeviceName";
+const _DOT$1 = "DeleteOnTermination";
+const _DP = "DeletionProtection";
+const _DS$1 = "DistributionSegment";
+const _DSi = "DistributionSegments";
+const _E$1 = "Ebs";
+const _EIT = "ExcludedInstanceTypes";
+const _EM$1 = "EnabledMetrics";
+const _EMn = "EnabledMetric";
+const _EO$1 = "EbsOptimized";
+const _En$1 = "Encrypted";
+const _Ena = "Enabled";
+const _F$1 = "Filters";
+const _Fi$2 = "Filter";
+const _Gr$1 = "Granularity";
+const _HCGP = "HealthCheckGracePeriod";
+const _HCT = "HealthCheckType";
+const _HE$1 = "HttpEndpoint";
+const _HPRHL$1 = "HttpPutResponseHopLimit";
+const _HS$1 = "HealthStatus";
+const _HT$1 = "HttpTokens";
+const _I$2 = "Instances";
+const _ICIPF = "IdempotentCallInProgressFault";
+const _ID$2 = "InstancesDistribution";
+const _IF$2 = "InstanceFamily";
+const _IG = "InstanceGenerations";
+const _IIP$1 = "IamInstanceProfile";
+const _IIRF = "IrreversibleInstanceRefreshFault";
+const _IIm$1 = "ImageId";
+const _IIn$1 = "IncludeInstances";
+const _IIns = "InstanceId";
+const _ILP = "InstanceLifecyclePolicy";
+const _IM = "InstanceMonitoring";
+const _IMO$1 = "InstanceMetadataOptions";
+const _IMP = "InstanceMaintenancePolicy";
+const _IMR$1 = "IncludeManagedResources";
+const _INT$1 = "InvalidNextToken";
+const _IPME = "IdempotentParameterMismatchError";
+const _IRIPF = "InstanceRefreshInProgressFault";
+const _IRP = "InstanceReusePolicy";
+const _IRns = "InstanceRequirements";
+const _IT$2 = "InstanceType";
+const _IZHCB = "ImpairedZoneHealthCheckBehavior";
+const _Ide = "Identifier";
+const _In$1 = "Instance";
+const _Io$1 = "Iops";
+const _K$2 = "Key";
+const _KI$3 = "KernelId";
+const _KN$1 = "KeyName";
+const _LBN = "LoadBalancerNames";
+const _LC = "LaunchConfiguration";
+const _LCARN = "LaunchConfigurationARN";
+const _LCN = "LaunchConfigurationName";
+const _LCNT = "LaunchConfigurationNamesType";
+const _LCNa = "LaunchConfigurationNames";
+const _LCT = "LaunchConfigurationsType";
+const _LCa = "LaunchConfigurations";
+const _LEF = "LimitExceededFault";
+const _LS = "LifecycleState";
+const _LST$1 = "LocalStorageTypes";
+const _LSo$1 = "LocalStorage";
+const _LT$2 = "LaunchTemplate";
+const _LTI$1 = "LaunchTemplateId";
+const _LTN$1 = "LaunchTemplateName";
+const _LTO = "LaunchTemplateOverrides";
+const _LTS$1 = "LaunchTemplateSpecification";
+const _M$3 = "Message";
+const _MGBPVC$1 = "MemoryGiBPerVCpu";
+const _MGBPVCR = "MemoryGiBPerVCpuRequest";
+const _MGPC = "MaxGroupPreparedCapacity";
+const _MHP = "MinHealthyPercentage";
+const _MHPa = "MaxHealthyPercentage";
+const _MIL = "MaxInstanceLifetime";
+const _MIP = "MixedInstancesPolicy";
+const _MMB$1 = "MemoryMiB";
+const _MMBR = "MemoryMiBRequest";
+const _MO$1 = "MetadataOptions";
+const _MR$3 = "MaxRecords";
+const _MS = "MinSize";
+const _MSPAPOOODP$1 = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _MSa = "MaxSize";
+const _Ma$1 = "Max";
+const _Met = "Metric";
+const _Mi = "Min";
+const _N$3 = "Name";
+const _NBG$1 = "NetworkBandwidthGbps";
+const _NBGR = "NetworkBandwidthGbpsRequest";
+const _ND$1 = "NoDevice";
+const _NIC$1 = "NetworkInterfaceCount";
+const _NICR = "NetworkInterfaceCountRequest";
+const _NIPFSI = "NewInstancesProtectedFromScaleIn";
+const _NT$1 = "NextToken";
+const _O$1 = "Operator";
+const _ODAS = "OnDemandAllocationStrategy";
+const _ODBC = "OnDemandBaseCapacity";
+const _ODMPPOLP$1 = "OnDemandMaxPricePercentageOverLowestPrice";
+const _ODPABC = "OnDemandPercentageAboveBaseCapacity";
+const _Ov$1 = "Overrides";
+const _PAL = "PropagateAtLaunch";
+const _PC = "PredictedCapacity";
+const _PFRR = "PerformanceFactorReferenceRequest";
+const _PFRSR = "PerformanceFactorReferenceSetRequest";
+const _PFSI = "ProtectedFromScaleIn";
+const _PG = "PlacementGroup";
+const _PNr = "ProcessName";
+const _PS = "PoolState";
+const _PT$1 = "PlacementTenancy";
+const _Pri = "Principal";
+const _R$2 = "References";
+const _RCF = "ResourceContentionFault";
+const _RHS$1 = "RequireHibernateSupport";
+const _RI$2 = "RamdiskId";
+const _RIUF = "ResourceInUseFault";
+const _RIe$1 = "ResourceId";
+const _ROSI = "ReuseOnScaleIn";
+const _RT$1 = "RetentionTriggers";
+const _RTe$2 = "ResourceType";
+const _Re$1 = "Reference";
+const _S = "Status";
+const _SAIPF = "ScalingActivityInProgressFault";
+const _SAS = "SpotAllocationStrategy";
+const _SG$1 = "SecurityGroups";
+const _SI$1 = "SnapshotId";
+const _SIP = "SpotInstancePools";
+const _SLRARN = "ServiceLinkedRoleARN";
+const _SLRF = "ServiceLinkedRoleFailure";
+const _SMP = "SpotMaxPrice";
+const _SMPPOLP$1 = "SpotMaxPricePercentageOverLowestPrice";
+const _SP = "SuspendedProcesses";
+const _SPp = "SpotPrice";
+const _SPu = "SuspendedProcess";
+const _SRu = "SuspensionReason";
+const _T$2 = "Tags";
+const _TCT = "TargetCapacityTypes";
+const _TD = "TagDescription";
+const _TDL = "TagDescriptionList";
+const _TGARN = "TargetGroupARNs";
+const _THA = "TerminateHookAbandon";
+const _TLSGB$1 = "TotalLocalStorageGB";
+const _TLSGBR = "TotalLocalStorageGBRequest";
+const _TP$1 = "TerminationPolicies";
+const _TS$1 = "TrafficSources";
+const _TSI = "TrafficSourceIdentifier";
+const _Th$1 = "Throughput";
+const _Ty$2 = "Type";
+const _UD$1 = "UserData";
+const _V$2 = "Value";
+const _VCC$1 = "VCpuCount";
+const _VCCR$1 = "VCpuCountRequest";
+const _VN$1 = "VirtualName";
+const _VPCZI = "VPCZoneIdentifier";
+const _VS = "VolumeSize";
+const _VT$2 = "VolumeType";
+const _Va$2 = "Values";
+const _Ve$2 = "Version";
+const _WC$1 = "WeightedCapacity";
+const _WPC = "WarmPoolConfiguration";
+const _WPS = "WarmPoolSize";
+const _ZSE = "ZonalShiftEnabled";
+const _aQE$2 = "awsQueryError";
+const _c$2 = "client";
+const _e$2 = "error";
+const _hE$2 = "httpError";
+const _i$1 = "item";
+const _m$3 = "message";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
+const _se$2 = "server";
+const _xN$2 = "xmlName";
+const n0$3 = "com.amazonaws.autoscaling";
+const _s_registry$3 = new TypeRegistry(_s$3);
+var AutoScalingServiceException$ = [
+	-3,
+	_s$3,
+	"AutoScalingServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$3.registerError(AutoScalingServiceException$, AutoScalingServiceException);
+const n0_registry$2 = new TypeRegistry(n0$3);
+var ActiveInstanceRefreshNotFoundFault$ = [
+	-3,
+	n0$3,
+	_AIRNFF,
+	{
+		[_aQE$2]: [`ActiveInstanceRefreshNotFound`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
+var AlreadyExistsFault$ = [
+	-3,
+	n0$3,
+	_AEF,
+	{
+		[_aQE$2]: [`AlreadyExists`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(AlreadyExistsFault$, AlreadyExistsFault);
+var IdempotentCallInProgressFault$ = [
+	-3,
+	n0$3,
+	_ICIPF,
+	{
+		[_aQE$2]: [`IdempotentCallInProgress`, 500],
+		[_e$2]: _se$2,
+		[_hE$2]: 500
+	},
+	[_M$3],
+	[0]
+];
+n0_registry$2.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
+var IdempotentParameterMismatchError$ = [
+	-3,
+	n0$3,
+	_IPME,
+	{
+		[_aQE$2]: [`IdempotentParameterMismatch`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_M$3],
+	[0]
+];
+n0_registry$2.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
+var InstanceRefreshInProgressFault$ = [
+	-3,
+	n0$3,
+	_IRIPF,
+	{
+		[_aQE$2]: [`InstanceRefreshInProgress`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
+var InvalidNextToken$$1 = [
+	-3,
+	n0$3,
+	_INT$1,
+	{
+		[_aQE$2]: [`InvalidNextToken`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(InvalidNextToken$$1, InvalidNextToken$1);
+var IrreversibleInstanceRefreshFault$ = [
+	-3,
+	n0$3,
+	_IIRF,
+	{
+		[_aQE$2]: [`IrreversibleInstanceRefresh`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
+var LimitExceededFault$ = [
+	-3,
+	n0$3,
+	_LEF,
+	{
+		[_aQE$2]: [`LimitExceeded`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(LimitExceededFault$, LimitExceededFault);
+var ResourceContentionFault$ = [
+	-3,
+	n0$3,
+	_RCF,
+	{
+		[_aQE$2]: [`ResourceContention`, 500],
+		[_e$2]: _se$2,
+		[_hE$2]: 500
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ResourceContentionFault$, ResourceContentionFault);
+var ResourceInUseFault$ = [
+	-3,
+	n0$3,
+	_RIUF,
+	{
+		[_aQE$2]: [`ResourceInUse`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ResourceInUseFault$, ResourceInUseFault);
+var ScalingActivityInProgressFault$ = [
+	-3,
+	n0$3,
+	_SAIPF,
+	{
+		[_aQE$2]: [`ScalingActivityInProgress`, 400],
+		[_e$2]: _c$2,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
+var ServiceLinkedRoleFailure$ = [
+	-3,
+	n0$3,
+	_SLRF,
+	{
+		[_aQE$2]: [`ServiceLinkedRoleFailure`, 500],
+		[_e$2]: _se$2,
+		[_hE$2]: 500
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$2.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
+const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
+var AcceleratorCountRequest$ = [
+	3,
+	n0$3,
+	_ACR,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1]
+];
+var AcceleratorTotalMemoryMiBRequest$ = [
+	3,
+	n0$3,
+	_ATMMBR,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1]
+];
+var AutoScalingGroup$ = [
+	3,
+	n0$3,
+	_ASG,
+	0,
+	[
+		_ASGN,
+		_MS,
+		_MSa,
+		_DC,
+		_DCe,
+		_AZ$1,
+		_HCT,
+		_CT$1,
+		_ASGARN,
+		_LCN,
+		_LT$2,
+		_MIP,
+		_PC,
+		_AZI$1,
+		_LBN,
+		_TGARN,
+		_HCGP,
+		_I$2,
+		_SP,
+		_PG,
+		_VPCZI,
+		_EM$1,
+		_S,
+		_T$2,
+		_TP$1,
+		_NIPFSI,
+		_SLRARN,
+		_MIL,
+		_CR,
+		_WPC,
+		_WPS,
+		_Co$1,
+		_DCT,
+		_DIW,
+		_TS$1,
+		_IMP,
+		_DP,
+		_AZD,
+		_AZIP,
+		_CRS,
+		_ILP,
+		_O$1
+	],
+	[
+		0,
+		1,
+		1,
+		1,
+		1,
+		64,
+		0,
+		4,
+		0,
+		0,
+		() => LaunchTemplateSpecification$$1,
+		[() => MixedInstancesPolicy$, 0],
+		1,
+		64,
+		64,
+		64,
+		1,
+		() => Instances,
+		() => SuspendedProcesses,
+		0,
+		0,
+		() => EnabledMetrics,
+		0,
+		() => TagDescriptionList,
+		64,
+		2,
+		0,
+		1,
+		2,
+		() => WarmPoolConfiguration$,
+		1,
+		0,
+		0,
+		1,
+		() => TrafficSources,
+		() => InstanceMaintenancePolicy$,
+		0,
+		() => AvailabilityZoneDistribution$,
+		() => AvailabilityZoneImpairmentPolicy$,
+		() => CapacityReservationSpecification$$1,
+		() => InstanceLifecyclePolicy$,
+		() => Operator$
+	],
+	8
+];
+var AutoScalingGroupNamesType$ = [
+	3,
+	n0$3,
+	_ASGNT,
+	0,
+	[
+		_ASGNu,
+		_IIn$1,
+		_IMR$1,
+		_NT$1,
+		_MR$3,
+		_F$1
+	],
+	[
+		64,
+		2,
+		2,
+		0,
+		1,
+		() => Filters
+	]
+];
+var AutoScalingGroupsType$ = [
+	3,
+	n0$3,
+	_ASGT,
+	0,
+	[_ASGu, _NT$1],
+	[[() => AutoScalingGroups, 0], 0],
+	1
+];
+var AvailabilityZoneDistribution$ = [
+	3,
+	n0$3,
+	_AZD,
+	0,
+	[_CDS],
+	[0]
+];
+var AvailabilityZoneImpairmentPolicy$ = [
+	3,
+	n0$3,
+	_AZIP,
+	0,
+	[_ZSE, _IZHCB],
+	[2, 0]
+];
+var BaselineEbsBandwidthMbpsRequest$ = [
+	3,
+	n0$3,
+	_BEBMR,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1]
+];
+var BaselinePerformanceFactorsRequest$ = [
+	3,
+	n0$3,
+	_BPFR,
+	0,
+	[_Cp$1],
+	[[() => CpuPerformanceFactorRequest$, 0]]
+];
+var BlockDeviceMapping$$1 = [
+	3,
+	n0$3,
+	_BDM$1,
+	0,
+	[
+		_DN$1,
+		_VN$1,
+		_E$1,
+		_ND$1
+	],
+	[
+		0,
+		0,
+		() => Ebs$,
+		2
+	],
+	1
+];
+var CapacityReservationSpecification$$1 = [
+	3,
+	n0$3,
+	_CRS,
+	0,
+	[_CRP$1, _CRT$1],
+	[0, () => CapacityReservationTarget$$1]
+];
+var CapacityReservationTarget$$1 = [
+	3,
+	n0$3,
+	_CRT$1,
+	0,
+	[_CRI$1, _CRRGA$1],
+	[64, 64]
+];
+var CpuPerformanceFactorRequest$ = [
+	3,
+	n0$3,
+	_CPFR,
+	0,
+	[_R$2],
+	[[() => PerformanceFactorReferenceSetRequest, { [_xN$2]: _Re$1 }]]
+];
+var DistributionSegment$ = [
+	3,
+	n0$3,
+	_DS$1,
+	0,
+	[_TCT],
+	[64]
+];
+var Ebs$ = [
+	3,
+	n0$3,
+	_E$1,
+	0,
+	[
+		_SI$1,
+		_VS,
+		_VT$2,
+		_DOT$1,
+		_Io$1,
+		_En$1,
+		_Th$1
+	],
+	[
+		0,
+		1,
+		0,
+		2,
+		1,
+		2,
+		1
+	]
+];
+var EnabledMetric$ = [
+	3,
+	n0$3,
+	_EMn,
+	0,
+	[_Met, _Gr$1],
+	[0, 0]
+];
+var Filter$$1 = [
+	3,
+	n0$3,
+	_Fi$2,
+	0,
+	[_N$3, _Va$2],
+	[0, 64]
+];
+var Instance$$1 = [
+	3,
+	n0$3,
+	_In$1,
+	0,
+	[
+		_IIns,
+		_AZv$1,
+		_LS,
+		_HS$1,
+		_PFSI,
+		_IT$2,
+		_AZIv$1,
+		_LCN,
+		_LT$2,
+		_IIm$1,
+		_WC$1
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		2,
+		0,
+		0,
+		0,
+		() => LaunchTemplateSpecification$$1,
+		0,
+		0
+	],
+	5
+];
+var InstanceLifecyclePolicy$ = [
+	3,
+	n0$3,
+	_ILP,
+	0,
+	[_RT$1],
+	[() => RetentionTriggers$]
+];
+var InstanceMaintenancePolicy$ = [
+	3,
+	n0$3,
+	_IMP,
+	0,
+	[_MHP, _MHPa],
+	[1, 1]
+];
+var InstanceMetadataOptions$ = [
+	3,
+	n0$3,
+	_IMO$1,
+	0,
+	[
+		_HT$1,
+		_HPRHL$1,
+		_HE$1
+	],
+	[
+		0,
+		1,
+		0
+	]
+];
+var InstanceMonitoring$ = [
+	3,
+	n0$3,
+	_IM,
+	0,
+	[_Ena],
+	[2]
+];
+var InstanceRequirements$$1 = [
+	3,
+	n0$3,
+	_IRns,
+	0,
+	[
+		_VCC$1,
+		_MMB$1,
+		_CM$1,
+		_MGBPVC$1,
+		_EIT,
+		_IG,
+		_SMPPOLP$1,
+		_MSPAPOOODP$1,
+		_ODMPPOLP$1,
+		_BM$1,
+		_BP$1,
+		_RHS$1,
+		_NIC$1,
+		_LSo$1,
+		_LST$1,
+		_TLSGB$1,
+		_BEBM$1,
+		_ATcc,
+		_AC$1,
+		_AM,
+		_ANc,
+		_ATMMB$1,
+		_NBG$1,
+		_AIT$1,
+		_BPF$1
+	],
+	[
+		() => VCpuCountRequest$,
+		() => MemoryMiBRequest$,
+		64,
+		() => MemoryGiBPerVCpuRequest$,
+		64,
+		64,
+		1,
+		1,
+		1,
+		0,
+		0,
+		2,
+		() => NetworkInterfaceCountRequest$,
+		0,
+		64,
+		() => TotalLocalStorageGBRequest$,
+		() => BaselineEbsBandwidthMbpsRequest$,
+		64,
+		() => AcceleratorCountRequest$,
+		64,
+		64,
+		() => AcceleratorTotalMemoryMiBRequest$,
+		() => NetworkBandwidthGbpsRequest$,
+		64,
+		[() => BaselinePerformanceFactorsRequest$, 0]
+	],
+	2
+];
+var InstanceReusePolicy$ = [
+	3,
+	n0$3,
+	_IRP,
+	0,
+	[_ROSI],
+	[2]
+];
+var InstancesDistribution$ = [
+	3,
+	n0$3,
+	_ID$2,
+	0,
+	[
+		_ODAS,
+		_ODBC,
+		_ODPABC,
+		_SAS,
+		_SIP,
+		_SMP,
+		_DSi
+	],
+	[
+		0,
+		1,
+		1,
+		0,
+		1,
+		0,
+		() => DistributionSegments
+	]
+];
+var LaunchConfiguration$ = [
+	3,
+	n0$3,
+	_LC,
+	0,
+	[
+		_LCN,
+		_IIm$1,
+		_IT$2,
+		_CT$1,
+		_LCARN,
+		_KN$1,
+		_SG$1,
+		_CLVPCI,
+		_CLVPCSG,
+		_UD$1,
+		_KI$3,
+		_RI$2,
+		_BDMl$1,
+		_IM,
+		_SPp,
+		_IIP$1,
+		_EO$1,
+		_APIA,
+		_PT$1,
+		_MO$1
+	],
+	[
+		0,
+		0,
+		0,
+		4,
+		0,
+		0,
+		64,
+		0,
+		64,
+		0,
+		0,
+		0,
+		() => BlockDeviceMappings,
+		() => InstanceMonitoring$,
+		0,
+		0,
+		2,
+		2,
+		0,
+		() => InstanceMetadataOptions$
+	],
+	4
+];
+var LaunchConfigurationNamesType$ = [
+	3,
+	n0$3,
+	_LCNT,
+	0,
+	[
+		_LCNa,
+		_NT$1,
+		_MR$3
+	],
+	[
+		64,
+		0,
+		1
+	]
+];
+var LaunchConfigurationsType$ = [
+	3,
+	n0$3,
+	_LCT,
+	0,
+	[_LCa, _NT$1],
+	[() => LaunchConfigurations, 0],
+	1
+];
+var LaunchTemplate$ = [
+	3,
+	n0$3,
+	_LT$2,
+	0,
+	[_LTS$1, _Ov$1],
+	[() => LaunchTemplateSpecification$$1, [() => Overrides, 0]]
+];
+var LaunchTemplateOverrides$ = [
+	3,
+	n0$3,
+	_LTO,
+	0,
+	[
+		_IT$2,
+		_WC$1,
+		_LTS$1,
+		_IRns,
+		_IIm$1
+	],
+	[
+		0,
+		0,
+		() => LaunchTemplateSpecification$$1,
+		[() => InstanceRequirements$$1, 0],
+		0
+	]
+];
+var LaunchTemplateSpecification$$1 = [
+	3,
+	n0$3,
+	_LTS$1,
+	0,
+	[
+		_LTI$1,
+		_LTN$1,
+		_Ve$2
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
+var MemoryGiBPerVCpuRequest$ = [
+	3,
+	n0$3,
+	_MGBPVCR,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1]
+];
+var MemoryMiBRequest$ = [
+	3,
+	n0$3,
+	_MMBR,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1],
+	1
+];
+var MixedInstancesPolicy$ = [
+	3,
+	n0$3,
+	_MIP,
+	0,
+	[_LT$2, _ID$2],
+	[[() => LaunchTemplate$, 0], () => InstancesDistribution$]
+];
+var NetworkBandwidthGbpsRequest$ = [
+	3,
+	n0$3,
+	_NBGR,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1]
+];
+var NetworkInterfaceCountRequest$ = [
+	3,
+	n0$3,
+	_NICR,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1]
+];
+var Operator$ = [
+	3,
+	n0$3,
+	_O$1,
+	0,
+	[_Pri],
+	[0],
+	1
+];
+var PerformanceFactorReferenceRequest$ = [
+	3,
+	n0$3,
+	_PFRR,
+	0,
+	[_IF$2],
+	[0]
+];
+var RetentionTriggers$ = [
+	3,
+	n0$3,
+	_RT$1,
+	0,
+	[_THA],
+	[0]
+];
+var SuspendedProcess$ = [
+	3,
+	n0$3,
+	_SPu,
+	0,
+	[_PNr, _SRu],
+	[0, 0]
+];
+var TagDescription$ = [
+	3,
+	n0$3,
+	_TD,
+	0,
+	[
+		_RIe$1,
+		_RTe$2,
+		_K$2,
+		_V$2,
+		_PAL
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		2
+	]
+];
+var TotalLocalStorageGBRequest$ = [
+	3,
+	n0$3,
+	_TLSGBR,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1]
+];
+var TrafficSourceIdentifier$ = [
+	3,
+	n0$3,
+	_TSI,
+	0,
+	[_Ide, _Ty$2],
+	[0, 0],
+	1
+];
+var VCpuCountRequest$ = [
+	3,
+	n0$3,
+	_VCCR$1,
+	0,
+	[_Mi, _Ma$1],
+	[1, 1],
+	1
+];
+var WarmPoolConfiguration$ = [
+	3,
+	n0$3,
+	_WPC,
+	0,
+	[
+		_MGPC,
+		_MS,
+		_PS,
+		_S,
+		_IRP
+	],
+	[
+		1,
+		1,
+		0,
+		0,
+		() => InstanceReusePolicy$
+	]
+];
+var AutoScalingGroups = [
+	1,
+	n0$3,
+	_ASGu,
+	0,
+	[() => AutoScalingGroup$, 0]
+];
+var BlockDeviceMappings = [
+	1,
+	n0$3,
+	_BDMl$1,
+	0,
+	() => BlockDeviceMapping$$1
+];
+var DistributionSegments = [
+	1,
+	n0$3,
+	_DSi,
+	0,
+	() => DistributionSegment$
+];
+var EnabledMetrics = [
+	1,
+	n0$3,
+	_EM$1,
+	0,
+	() => EnabledMetric$
+];
+var Filters = [
+	1,
+	n0$3,
+	_F$1,
+	0,
+	() => Filter$$1
+];
+var Instances = [
+	1,
+	n0$3,
+	_I$2,
+	0,
+	() => Instance$$1
+];
+var LaunchConfigurations = [
+	1,
+	n0$3,
+	_LCa,
+	0,
+	() => LaunchConfiguration$
+];
+var Overrides = [
+	1,
+	n0$3,
+	_Ov$1,
+	0,
+	[() => LaunchTemplateOverrides$, 0]
+];
+var PerformanceFactorReferenceSetRequest = [
+	1,
+	n0$3,
+	_PFRSR,
+	0,
+	[() => PerformanceFactorReferenceRequest$, { [_xN$2]: _i$1 }]
+];
+var SuspendedProcesses = [
+	1,
+	n0$3,
+	_SP,
+	0,
+	() => SuspendedProcess$
+];
+var TagDescriptionList = [
+	1,
+	n0$3,
+	_TDL,
+	0,
+	() => TagDescription$
+];
+var TrafficSources = [
+	1,
+	n0$3,
+	_TS$1,
+	0,
+	() => TrafficSourceIdentifier$
+];
+var DescribeAutoScalingGroups$ = [
+	9,
+	n0$3,
+	_DASGe,
+	0,
+	() => AutoScalingGroupNamesType$,
+	() => AutoScalingGroupsType$
+];
+var DescribeLaunchConfigurations$ = [
+	9,
+	n0$3,
+	_DLCe,
+	0,
+	() => LaunchConfigurationNamesType$,
+	() => LaunchConfigurationsType$
+];
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$7 = (config) => {
+	return {
+		apiVersion: "2011-01-01",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultAutoScalingHttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [{
+			schemeId: "aws.auth#sigv4",
+			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+			signer: new AwsSdkSigV4Signer()
+		}],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.autoscaling",
+			errorTypeRegistries: errorTypeRegistries$3,
+			xmlNamespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+			version: "2011-01-01",
+			serviceTarget: "AutoScaling_2011_01_01"
+		},
+		serviceId: config?.serviceId ?? "Auto Scaling",
+		sha256: config?.sha256 ?? Sha256Node,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$8();
+const getRuntimeConfig$6 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$7(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$5
+		}),
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$3 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var AutoScalingClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$6(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
+		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultAutoScalingHttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$3 = makeBuilder(commonParams$3, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
+var DescribeAutoScalingGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
+var DescribeLaunchConfigurationsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -19765,7 +21477,7 @@ const _Op = "Operator";
 const _Ou = "Output";
 const _Ow = "Owners";
 const _Own = "Owner";
-const _P$1 = "Principal";
+const _P$2 = "Principal";
 const _PBIG = "PeakBandwidthInGbps";
 const _PCIr = "ProductCodeId";
 const _PCLr = "ProductCodeList";
@@ -26543,7 +28255,7 @@ var OperatorRequest$ = [
 	n0$2,
 	_ORpe,
 	0,
-	[_P$1],
+	[_P$2],
 	[0]
 ];
 var OperatorResponse$ = [
@@ -26553,7 +28265,7 @@ var OperatorResponse$ = [
 	0,
 	[
 		_Mana,
-		_P$1,
+		_P$2,
 		_HBD
 	],
 	[
@@ -30788,7 +32500,7 @@ const _NM = "NextMarker";
 const _NOB = "NumberOfBytes";
 const _O = "Operations";
 const _Or = "Origin";
-const _P = "Policy";
+const _P$1 = "Policy";
 const _PDWID = "PendingDeletionWindowInDays";
 const _PKPR = "PutKeyPolicyRequest";
 const _PKPu = "PutKeyPolicy";
@@ -31637,7 +33349,7 @@ var GetKeyPolicyResponse$ = [
 	n0$1,
 	_GKPRe,
 	0,
-	[_P, _PN$1],
+	[_P$1, _PN$1],
 	[0, 0]
 ];
 var GrantConstraints$ = [
@@ -31823,7 +33535,7 @@ var PutKeyPolicyRequest$ = [
 	0,
 	[
 		_KI$1,
-		_P,
+		_P$1,
 		_PN$1,
 		_BPLSC
 	],
@@ -34510,7 +36222,10 @@ const _FNAE = "FeatureNotAvailableException";
 const _Fi = "Filters";
 const _GPR = "GetParameterRequest";
 const _GPRe = "GetParameterResult";
+const _GPRet = "GetParametersRequest";
+const _GPReta = "GetParametersResult";
 const _GPe = "GetParameter";
+const _GPet = "GetParameters";
 const _HLLEE = "HierarchyLevelLimitExceededException";
 const _HTME = "HierarchyTypeMismatchException";
 const _IA = "InvalidActivation";
@@ -34598,6 +36313,7 @@ const _MRPDE = "MalformedResourcePolicyDocumentException";
 const _N = "Name";
 const _NLSE = "NoLongerSupportedException";
 const _NT = "NextToken";
+const _Na = "Names";
 const _OIADE = "OpsItemAccessDeniedException";
 const _OIAEE = "OpsItemAlreadyExistsException";
 const _OICE = "OpsItemConflictException";
@@ -34614,7 +36330,9 @@ const _OMLEE = "OpsMetadataLimitExceededException";
 const _OMNFE = "OpsMetadataNotFoundException";
 const _OMTMUE = "OpsMetadataTooManyUpdatesException";
 const _Ov = "Overwrite";
+const _P = "Parameters";
 const _PAE = "ParameterAlreadyExists";
+const _PL = "ParameterList";
 const _PLE = "ParameterLimitExceeded";
 const _PLEE = "PoliciesLimitExceededException";
 const _PMVLE = "ParameterMaxVersionLimitExceeded";
@@ -36538,6 +38256,23 @@ var GetParameterResult$ = [
 	[_Par],
 	[[() => Parameter$, 0]]
 ];
+var GetParametersRequest$ = [
+	3,
+	n0,
+	_GPRet,
+	0,
+	[_Na, _WD],
+	[64, 2],
+	1
+];
+var GetParametersResult$ = [
+	3,
+	n0,
+	_GPReta,
+	0,
+	[_P, _IP],
+	[[() => ParameterList, 0], 64]
+];
 var InstanceAggregatedAssociationOverview$ = [
 	3,
 	n0,
@@ -36724,6 +38459,13 @@ var InstanceInformationStringFilterList = [
 	0,
 	[() => InstanceInformationStringFilter$, { [_xN]: _IISF }]
 ];
+var ParameterList = [
+	1,
+	n0,
+	_PL,
+	0,
+	[() => Parameter$, 0]
+];
 var TagList = [
 	1,
 	n0,
@@ -36762,6 +38504,14 @@ var GetParameter$ = [
 	0,
 	() => GetParameterRequest$,
 	() => GetParameterResult$
+];
+var GetParameters$ = [
+	9,
+	n0,
+	_GPet,
+	0,
+	() => GetParametersRequest$,
+	() => GetParametersResult$
 ];
 var PutParameter$ = [
 	9,
@@ -36952,6 +38702,8 @@ var DeleteParameterCommand = class extends command(_ep0, _mw0, "DeleteParameter"
 var DescribeInstanceInformationCommand = class extends command(_ep0, _mw0, "DescribeInstanceInformation", DescribeInstanceInformation$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
 var GetParameterCommand = class extends command(_ep0, _mw0, "GetParameter", GetParameter$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersCommand.js
+var GetParametersCommand = class extends command(_ep0, _mw0, "GetParameters", GetParameters$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
 var PutParameterCommand = class extends command(_ep0, _mw0, "PutParameter", PutParameter$) {};
 // node_modules/yocto-queue/index.js
@@ -37379,6 +39131,10 @@ function openPlace(clients, { account, session, signal }, region) {
 		...config,
 		...settings
 	}));
+	const autoScaling = open("autoscaling", (settings) => new AutoScalingClient({
+		...config,
+		...settings
+	}));
 	const until = (signal) => ({
 		account,
 		region,
@@ -37390,7 +39146,8 @@ function openPlace(clients, { account, session, signal }, region) {
 		ec2: ec2(signal),
 		kms: kms(signal),
 		sts: sts(signal),
-		ssm: ssm(signal)
+		ssm: ssm(signal),
+		autoScaling: autoScaling(signal)
 	});
 	return until(signal);
 }
@@ -48165,6 +49922,85 @@ async function lookedFor(place, seconds, look) {
 		if (found !== void 0) return found;
 	}
 }
+// src/observe/groups.ts
+async function noteGroups(place, note) {
+	const known = new Map();
+	const versions = (id, of) => {
+		const key = JSON.stringify([id, of]);
+		const read = known.get(key) ?? versionsOf(place, id, of);
+		known.set(key, read);
+		return read;
+	};
+	await joined([noteConfigurations(place, note), readGroups$1(place).then((groups) => joined(groups.map((group) => noteGroup(place, group, {
+		note,
+		versions
+	}))))]);
+}
+async function noteConfigurations({ autoScaling }, note) {
+	const configurations = await pages(async (NextToken) => {
+		const page = await autoScaling(new DescribeLaunchConfigurationsCommand({ NextToken }));
+		return {
+			items: page.LaunchConfigurations ?? [],
+			next: page.NextToken
+		};
+	});
+	for (const { ImageId, LaunchConfigurationName } of configurations) note(ImageId, `the launch configuration ${LaunchConfigurationName}`);
+}
+function readGroups$1({ autoScaling }) {
+	return pages(async (NextToken) => {
+		const page = await autoScaling(new DescribeAutoScalingGroupsCommand({
+			NextToken,
+			MaxRecords: 100
+		}));
+		return {
+			items: page.AutoScalingGroups ?? [],
+			next: page.NextToken
+		};
+	});
+}
+async function noteGroup(place, group, { note, versions }) {
+	const name = `the Auto Scaling group ${group.AutoScalingGroupName}`;
+	const { LaunchTemplate: mixed } = group.MixedInstancesPolicy ?? {};
+	const overrides = mixed?.Overrides ?? [];
+	for (const { ImageId } of overrides) note(ImageId, name);
+	const wanted = [
+		group.LaunchTemplate,
+		mixed?.LaunchTemplateSpecification,
+		...overrides.map(specificationOf)
+	].filter((one) => one?.LaunchTemplateId !== void 0);
+	const byTemplate = Map.groupBy(wanted, (one) => one?.LaunchTemplateId ?? "");
+	for (const [id, specifications] of byTemplate) await noteVersions(place, await versions(id, [...new Set(specifications.map((one) => one?.Version ?? "$Default"))].sort()), (imageId) => note(imageId, name));
+}
+const specificationOf = ({ LaunchTemplateSpecification: named }) => named;
+async function versionsOf({ ec2 }, LaunchTemplateId, versions) {
+	try {
+		const { LaunchTemplateVersions = [] } = await ec2(new DescribeLaunchTemplateVersionsCommand({
+			LaunchTemplateId,
+			Versions: [...versions]
+		}));
+		return LaunchTemplateVersions;
+	} catch (error) {
+		if (hasCode(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) return [];
+		throw error;
+	}
+}
+async function noteVersions({ ssm }, versions, note) {
+	const byParameter = new Map();
+	for (const { LaunchTemplateData, LaunchTemplateId } of versions) {
+		const { ImageId = "" } = LaunchTemplateData ?? {};
+		const [, parameter] = /^resolve:ssm:(.+)$/.exec(ImageId) ?? [];
+		if (parameter === void 0) note(ImageId, LaunchTemplateId);
+		else byParameter.set(parameter, [...byParameter.get(parameter) ?? [], LaunchTemplateId]);
+	}
+	const names = [...byParameter.keys()];
+	for (let start = 0; start < names.length; start += 10) {
+		const { Parameters = [] } = await ssm(new GetParametersCommand({ Names: names.slice(start, start + 10) }));
+		for (const { Name, ARN, Selector = "", Value } of Parameters) {
+			const templates = [Name, ARN].flatMap((name) => byParameter.get(`${name}${Selector}`) ?? []);
+			for (const template of templates) note(Value, template);
+		}
+	}
+}
 // src/observe/users.ts
 const templateVersions = "10000";
 async function usersOf(place, ids, warn) {
@@ -48191,15 +50027,15 @@ async function usersOf(place, ids, warn) {
 	await joined([
 		noteInstances(place, ids, note),
 		whereKnown("which launch templates use an AMI", async () => {
-			const versions = await pages(async (NextToken) => {
+			await noteVersions(place, await pages(async (NextToken) => {
 				const page = await place.ec2(templatesUsing(ids, NextToken));
 				return {
 					items: page.LaunchTemplateVersions ?? [],
 					next: page.NextToken
 				};
-			});
-			for (const { LaunchTemplateData, LaunchTemplateId } of versions) note(LaunchTemplateData?.ImageId, LaunchTemplateId);
+			}), note);
 		}),
+		whereKnown("what Auto Scaling launches", () => noteGroups(place, note)),
 		joined(ids.map((id) => noteOthers(place, id, note))),
 		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
 	]);
@@ -48219,7 +50055,7 @@ function templatesUsing(ids, NextToken) {
 		Versions: ["$Latest", "$Default"],
 		Filters: [{
 			Name: "image-id",
-			Values: [...ids]
+			Values: [...ids, "resolve:ssm:*"]
 		}],
 		NextToken
 	});
@@ -53376,9 +55212,9 @@ async function readLocks(place, telling, ids) {
 	return new Map((locks ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
 }
 async function readUsers(place, { made, namesake }, { request: { publication, onExisting }, findings }) {
-	const { retain = Number.POSITIVE_INFINITY } = publication;
+	const { retain } = publication;
 	const named = made.filter(({ ImageId }) => onExisting === "replace" && ImageId === namesake?.ImageId);
-	const ids = imageIdsOf(made.length < retain ? named : made);
+	const ids = imageIdsOf(retain === void 0 ? named : made);
 	const where = placeName(place);
 	try {
 		return await usersOf(place, ids, (what) => findings.warn(where, what));

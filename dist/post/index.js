@@ -11077,7 +11077,7 @@ var init_constants = __esmMin((() => {
 	REFRESH_MESSAGE = `To refresh this SSO session run 'aws sso login' with the corresponding profile.`;
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$8(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -11093,7 +11093,7 @@ function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$7;
+var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$8;
 var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -11111,19 +11111,19 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 			case "CreateToken":
 				options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$8(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$7 = (config) => {
+	resolveHttpAuthSchemeConfig$8 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$7, commonParams$7;
+var resolveClientEndpointParameters$8, commonParams$7;
 var init_EndpointParameters$3 = __esmMin((() => {
-	resolveClientEndpointParameters$7 = (options) => {
+	resolveClientEndpointParameters$8 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -11150,7 +11150,7 @@ var init_EndpointParameters$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/package.json
-var version$5 = "3.998.3";
+var version$6 = "3.998.3";
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
 var ProtocolLib;
 var init_ProtocolLib = __esmMin((() => {
@@ -12106,62 +12106,62 @@ var init_protocols = __esmMin((() => {
 	init_XmlShapeDeserializer();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
-var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
+var k$8, a$8, b$8, c$8, d$8, e$8, f$8, g$8, h$8, i$8, j$8, _data$8, root$8, nodes$8, bdd$8;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
-	k$7 = "ref";
-	a$7 = -1;
-	b$7 = true;
-	c$7 = "isSet";
-	d$7 = "PartitionResult";
-	e$7 = "booleanEquals";
-	f$7 = "getAttr";
-	g$7 = { [k$7]: "Endpoint" };
-	h$7 = { [k$7]: d$7 };
-	i$7 = {};
-	j$7 = [{ [k$7]: "Region" }];
-	_data$7 = {
+	k$8 = "ref";
+	a$8 = -1;
+	b$8 = true;
+	c$8 = "isSet";
+	d$8 = "PartitionResult";
+	e$8 = "booleanEquals";
+	f$8 = "getAttr";
+	g$8 = { [k$8]: "Endpoint" };
+	h$8 = { [k$8]: d$8 };
+	i$8 = {};
+	j$8 = [{ [k$8]: "Region" }];
+	_data$8 = {
 		conditions: [
-			[c$7, [g$7]],
-			[c$7, j$7],
+			[c$8, [g$8]],
+			[c$8, j$8],
 			[
 				"aws.partition",
-				j$7,
-				d$7
+				j$8,
+				d$8
 			],
-			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
-			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsDualStack"]
-			}, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsFIPS"]
-			}, b$7]],
+			[e$8, [{ [k$8]: "UseFIPS" }, b$8]],
+			[e$8, [{ [k$8]: "UseDualStack" }, b$8]],
+			[e$8, [{
+				fn: f$8,
+				argv: [h$8, "supportsDualStack"]
+			}, b$8]],
+			[e$8, [{
+				fn: f$8,
+				argv: [h$8, "supportsFIPS"]
+			}, b$8]],
 			["stringEquals", [{
-				fn: f$7,
-				argv: [h$7, "name"]
+				fn: f$8,
+				argv: [h$8, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$7],
-			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$7, i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://oidc.{Region}.amazonaws.com", i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "FIPS is enabled but this partition does not support FIPS"],
-			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "DualStack is enabled but this partition does not support DualStack"],
-			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "Invalid Configuration: Missing Region"]
+			[a$8],
+			[a$8, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$8, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$8, i$8],
+			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$8],
+			[a$8, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://oidc.{Region}.amazonaws.com", i$8],
+			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$8],
+			[a$8, "FIPS is enabled but this partition does not support FIPS"],
+			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$8],
+			[a$8, "DualStack is enabled but this partition does not support DualStack"],
+			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$8],
+			[a$8, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$7 = 2;
-	nodes$7 = new Int32Array([
+	root$8 = 2;
+	nodes$8 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -12205,15 +12205,15 @@ var init_bdd$3 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
+	bdd$8 = BinaryDecisionDiagram.from(nodes$8, root$8, _data$8.conditions, _data$8.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
-var cache$7, defaultEndpointResolver$7;
+var cache$8, defaultEndpointResolver$8;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$3();
-	cache$7 = new EndpointCache({
+	cache$8 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -12222,8 +12222,8 @@ var init_endpointResolver$3 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
-		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
+	defaultEndpointResolver$8 = (endpointParams, context = {}) => {
+		return cache$8.get(endpointParams, () => decideEndpoint(bdd$8, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -12439,7 +12439,7 @@ var init_errors$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
-var _ADE$2, _APE, _AT$1, _CS, _CT$1, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$2, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$6, _cI$2, _cS, _cV$1, _co$2, _dC, _e$6, _eI$1, _ed, _gT$1, _h$3, _hE$6, _iT$2, _r$2, _rT$1, _rU$1, _s$7, _sc, _se$3, _tT$1, n0$7, _s_registry$7, SSOOIDCServiceException$, n0_registry$6, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$7, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
+var _ADE$2, _APE, _AT$1, _CS, _CT$1, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$2, _ISEn, _IT$2, _RT$2, _SDE, _UCE$1, _UGTE, _aT$2, _c$7, _cI$2, _cS, _cV$1, _co$2, _dC, _e$7, _eI$1, _ed, _gT$1, _h$3, _hE$7, _iT$2, _r$2, _rT$1, _rU$1, _s$8, _sc, _se$4, _tT$1, n0$8, _s_registry$8, SSOOIDCServiceException$, n0_registry$7, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$8, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
 var init_schemas_0$3 = __esmMin((() => {
 	init_schema();
 	init_errors$3();
@@ -12464,48 +12464,48 @@ var init_schemas_0$3 = __esmMin((() => {
 	_UCE$1 = "UnauthorizedClientException";
 	_UGTE = "UnsupportedGrantTypeException";
 	_aT$2 = "accessToken";
-	_c$6 = "client";
+	_c$7 = "client";
 	_cI$2 = "clientId";
 	_cS = "clientSecret";
 	_cV$1 = "codeVerifier";
 	_co$2 = "code";
 	_dC = "deviceCode";
-	_e$6 = "error";
+	_e$7 = "error";
 	_eI$1 = "expiresIn";
 	_ed = "error_description";
 	_gT$1 = "grantType";
 	_h$3 = "http";
-	_hE$6 = "httpError";
+	_hE$7 = "httpError";
 	_iT$2 = "idToken";
 	_r$2 = "reason";
 	_rT$1 = "refreshToken";
 	_rU$1 = "redirectUri";
-	_s$7 = "smithy.ts.sdk.synthetic.com.amazonaws.ssooidc";
+	_s$8 = "smithy.ts.sdk.synthetic.com.amazonaws.ssooidc";
 	_sc = "scope";
-	_se$3 = "server";
+	_se$4 = "server";
 	_tT$1 = "tokenType";
-	n0$7 = "com.amazonaws.ssooidc";
-	_s_registry$7 = new TypeRegistry(_s$7);
+	n0$8 = "com.amazonaws.ssooidc";
+	_s_registry$8 = new TypeRegistry(_s$8);
 	SSOOIDCServiceException$ = [
 		-3,
-		_s$7,
+		_s$8,
 		"SSOOIDCServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$7.registerError(SSOOIDCServiceException$, SSOOIDCServiceException);
-	n0_registry$6 = new TypeRegistry(n0$7);
+	_s_registry$8.registerError(SSOOIDCServiceException$, SSOOIDCServiceException);
+	n0_registry$7 = new TypeRegistry(n0$8);
 	AccessDeniedException$$2 = [
 		-3,
-		n0$7,
+		n0$8,
 		_ADE$2,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
 		[
-			_e$6,
+			_e$7,
 			_r$2,
 			_ed
 		],
@@ -12515,77 +12515,77 @@ var init_schemas_0$3 = __esmMin((() => {
 			0
 		]
 	];
-	n0_registry$6.registerError(AccessDeniedException$$2, AccessDeniedException$2);
+	n0_registry$7.registerError(AccessDeniedException$$2, AccessDeniedException$2);
 	AuthorizationPendingException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_APE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(AuthorizationPendingException$, AuthorizationPendingException);
+	n0_registry$7.registerError(AuthorizationPendingException$, AuthorizationPendingException);
 	ExpiredTokenException$$2 = [
 		-3,
-		n0$7,
+		n0$8,
 		_ETE$2,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(ExpiredTokenException$$2, ExpiredTokenException$2);
+	n0_registry$7.registerError(ExpiredTokenException$$2, ExpiredTokenException$2);
 	InternalServerException$$1 = [
 		-3,
-		n0$7,
+		n0$8,
 		_ISE$2,
 		{
-			[_e$6]: _se$3,
-			[_hE$6]: 500
+			[_e$7]: _se$4,
+			[_hE$7]: 500
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(InternalServerException$$1, InternalServerException$1);
+	n0_registry$7.registerError(InternalServerException$$1, InternalServerException$1);
 	InvalidClientException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_ICE$1,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 401
+			[_e$7]: _c$7,
+			[_hE$7]: 401
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(InvalidClientException$, InvalidClientException);
+	n0_registry$7.registerError(InvalidClientException$, InvalidClientException);
 	InvalidGrantException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_IGE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(InvalidGrantException$, InvalidGrantException);
+	n0_registry$7.registerError(InvalidGrantException$, InvalidGrantException);
 	InvalidRequestException$$1 = [
 		-3,
-		n0$7,
+		n0$8,
 		_IRE$1,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
 		[
-			_e$6,
+			_e$7,
 			_r$2,
 			_ed
 		],
@@ -12595,94 +12595,94 @@ var init_schemas_0$3 = __esmMin((() => {
 			0
 		]
 	];
-	n0_registry$6.registerError(InvalidRequestException$$1, InvalidRequestException$1);
+	n0_registry$7.registerError(InvalidRequestException$$1, InvalidRequestException$1);
 	InvalidScopeException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_ISEn,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(InvalidScopeException$, InvalidScopeException);
+	n0_registry$7.registerError(InvalidScopeException$, InvalidScopeException);
 	SlowDownException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_SDE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(SlowDownException$, SlowDownException);
+	n0_registry$7.registerError(SlowDownException$, SlowDownException);
 	UnauthorizedClientException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_UCE$1,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(UnauthorizedClientException$, UnauthorizedClientException);
+	n0_registry$7.registerError(UnauthorizedClientException$, UnauthorizedClientException);
 	UnsupportedGrantTypeException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_UGTE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_e$6, _ed],
+		[_e$7, _ed],
 		[0, 0]
 	];
-	n0_registry$6.registerError(UnsupportedGrantTypeException$, UnsupportedGrantTypeException);
-	errorTypeRegistries$7 = [_s_registry$7, n0_registry$6];
+	n0_registry$7.registerError(UnsupportedGrantTypeException$, UnsupportedGrantTypeException);
+	errorTypeRegistries$8 = [_s_registry$8, n0_registry$7];
 	AccessToken = [
 		0,
-		n0$7,
+		n0$8,
 		_AT$1,
 		8,
 		0
 	];
 	ClientSecret = [
 		0,
-		n0$7,
+		n0$8,
 		_CS,
 		8,
 		0
 	];
 	CodeVerifier = [
 		0,
-		n0$7,
+		n0$8,
 		_CV,
 		8,
 		0
 	];
 	IdToken = [
 		0,
-		n0$7,
+		n0$8,
 		_IT$2,
 		8,
 		0
 	];
 	RefreshToken$1 = [
 		0,
-		n0$7,
+		n0$8,
 		_RT$2,
 		8,
 		0
 	];
 	CreateTokenRequest$ = [
 		3,
-		n0$7,
+		n0$8,
 		_CTR$1,
 		0,
 		[
@@ -12711,7 +12711,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 	CreateTokenResponse$ = [
 		3,
-		n0$7,
+		n0$8,
 		_CTRr,
 		0,
 		[
@@ -12731,7 +12731,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 	CreateToken$ = [
 		9,
-		n0$7,
+		n0$8,
 		_CT$1,
 		{ [_h$3]: [
 			"POST",
@@ -12743,7 +12743,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.shared.js
-var getRuntimeConfig$15;
+var getRuntimeConfig$17;
 var init_runtimeConfig_shared$3 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -12755,13 +12755,13 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 	init_httpAuthSchemeProvider$3();
 	init_endpointResolver$3();
 	init_schemas_0$3();
-	getRuntimeConfig$15 = (config) => {
+	getRuntimeConfig$17 = (config) => {
 		return {
 			apiVersion: "2019-06-10",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$8,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOOIDCHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -12777,7 +12777,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.ssooidc",
-				errorTypeRegistries: errorTypeRegistries$7,
+				errorTypeRegistries: errorTypeRegistries$8,
 				version: "2019-06-10",
 				serviceTarget: "AWSSSOOIDCService"
 			},
@@ -12790,7 +12790,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.js
-var getRuntimeConfig$14;
+var getRuntimeConfig$16;
 var init_runtimeConfig$3 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -12800,11 +12800,11 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_serde();
 	init_dist_es$10();
 	init_runtimeConfig_shared$3();
-	getRuntimeConfig$14 = (config) => {
+	getRuntimeConfig$16 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$15(config);
+		const clientSharedValues = getRuntimeConfig$17(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -12820,7 +12820,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$5
+				clientVersion: version$6
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -12840,9 +12840,9 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$7, resolveHttpAuthRuntimeConfig$7;
+var getHttpAuthExtensionConfiguration$8, resolveHttpAuthRuntimeConfig$8;
 var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$7 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$8 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -12869,7 +12869,7 @@ var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$7 = (config) => {
+	resolveHttpAuthRuntimeConfig$8 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -12878,16 +12878,16 @@ var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeExtensions.js
-var resolveRuntimeExtensions$7;
+var resolveRuntimeExtensions$8;
 var init_runtimeExtensions$3 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$3();
-	resolveRuntimeExtensions$7 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$7(runtimeConfig));
+	resolveRuntimeExtensions$8 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$8(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$7(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$8(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDCClient.js
@@ -12908,15 +12908,15 @@ var init_SSOOIDCClient = __esmMin((() => {
 	SSOOIDCClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$14(configuration || {});
+			const _config_0 = getRuntimeConfig$16(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$8(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
-			const _config_8 = resolveRuntimeExtensions$7(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$8(_config_6);
+			const _config_8 = resolveRuntimeExtensions$8(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -13014,7 +13014,7 @@ var sso_oidc_exports = __exportAll({
 	UnsupportedGrantTypeException: () => UnsupportedGrantTypeException,
 	UnsupportedGrantTypeException$: () => UnsupportedGrantTypeException$,
 	__Client: () => Client,
-	errorTypeRegistries: () => errorTypeRegistries$7
+	errorTypeRegistries: () => errorTypeRegistries$8
 });
 var init_sso_oidc = __esmMin((() => {
 	init_SSOOIDCClient();
@@ -13172,7 +13172,7 @@ var init_dist_es$6 = __esmMin((() => {
 	init_fromSso();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -13188,7 +13188,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
+var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$7;
 var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -13206,19 +13206,19 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 			case "GetRoleCredentials":
 				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$6 = (config) => {
+	resolveHttpAuthSchemeConfig$7 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$6, commonParams$6;
+var resolveClientEndpointParameters$7, commonParams$6;
 var init_EndpointParameters$2 = __esmMin((() => {
-	resolveClientEndpointParameters$6 = (options) => {
+	resolveClientEndpointParameters$7 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -13245,62 +13245,62 @@ var init_EndpointParameters$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
-var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
+var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
-	k$6 = "ref";
-	a$6 = -1;
-	b$6 = true;
-	c$6 = "isSet";
-	d$6 = "PartitionResult";
-	e$6 = "booleanEquals";
-	f$6 = "getAttr";
-	g$6 = { [k$6]: "Endpoint" };
-	h$6 = { [k$6]: d$6 };
-	i$6 = {};
-	j$6 = [{ [k$6]: "Region" }];
-	_data$6 = {
+	k$7 = "ref";
+	a$7 = -1;
+	b$7 = true;
+	c$7 = "isSet";
+	d$7 = "PartitionResult";
+	e$7 = "booleanEquals";
+	f$7 = "getAttr";
+	g$7 = { [k$7]: "Endpoint" };
+	h$7 = { [k$7]: d$7 };
+	i$7 = {};
+	j$7 = [{ [k$7]: "Region" }];
+	_data$7 = {
 		conditions: [
-			[c$6, [g$6]],
-			[c$6, j$6],
+			[c$7, [g$7]],
+			[c$7, j$7],
 			[
 				"aws.partition",
-				j$6,
-				d$6
+				j$7,
+				d$7
 			],
-			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
-			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsDualStack"]
-			}, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsFIPS"]
-			}, b$6]],
+			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
+			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsDualStack"]
+			}, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsFIPS"]
+			}, b$7]],
 			["stringEquals", [{
-				fn: f$6,
-				argv: [h$6, "name"]
+				fn: f$7,
+				argv: [h$7, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$6],
-			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$6, i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://portal.sso.{Region}.amazonaws.com", i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "FIPS is enabled but this partition does not support FIPS"],
-			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "DualStack is enabled but this partition does not support DualStack"],
-			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "Invalid Configuration: Missing Region"]
+			[a$7],
+			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$7, i$7],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://portal.sso.{Region}.amazonaws.com", i$7],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "FIPS is enabled but this partition does not support FIPS"],
+			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "DualStack is enabled but this partition does not support DualStack"],
+			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$6 = 2;
-	nodes$6 = new Int32Array([
+	root$7 = 2;
+	nodes$7 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -13344,15 +13344,15 @@ var init_bdd$2 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
+	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
-var cache$6, defaultEndpointResolver$6;
+var cache$7, defaultEndpointResolver$7;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$2();
-	cache$6 = new EndpointCache({
+	cache$7 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -13361,8 +13361,8 @@ var init_endpointResolver$2 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
-		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
+	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
+		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -13439,7 +13439,7 @@ var init_errors$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
-var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$5, _e$5, _ex, _h$2, _hE$5, _hH, _hQ, _m$5, _rC$1, _rN, _rn, _s$6, _sAK$1, _sT$1, _xasbt, n0$6, _s_registry$6, SSOServiceException$, n0_registry$5, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$6, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
+var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$6, _e$6, _ex, _h$2, _hE$6, _hH, _hQ, _m$6, _rC$1, _rN, _rn, _s$7, _sAK$1, _sT$1, _xasbt, n0$7, _s_registry$7, SSOServiceException$, n0_registry$6, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$7, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
 var init_schemas_0$2 = __esmMin((() => {
 	init_schema();
 	init_errors$2();
@@ -13459,106 +13459,106 @@ var init_schemas_0$2 = __esmMin((() => {
 	_aKI$1 = "accessKeyId";
 	_aT$1 = "accessToken";
 	_ai = "account_id";
-	_c$5 = "client";
-	_e$5 = "error";
+	_c$6 = "client";
+	_e$6 = "error";
 	_ex = "expiration";
 	_h$2 = "http";
-	_hE$5 = "httpError";
+	_hE$6 = "httpError";
 	_hH = "httpHeader";
 	_hQ = "httpQuery";
-	_m$5 = "message";
+	_m$6 = "message";
 	_rC$1 = "roleCredentials";
 	_rN = "roleName";
 	_rn = "role_name";
-	_s$6 = "smithy.ts.sdk.synthetic.com.amazonaws.sso";
+	_s$7 = "smithy.ts.sdk.synthetic.com.amazonaws.sso";
 	_sAK$1 = "secretAccessKey";
 	_sT$1 = "sessionToken";
 	_xasbt = "x-amz-sso_bearer_token";
-	n0$6 = "com.amazonaws.sso";
-	_s_registry$6 = new TypeRegistry(_s$6);
+	n0$7 = "com.amazonaws.sso";
+	_s_registry$7 = new TypeRegistry(_s$7);
 	SSOServiceException$ = [
 		-3,
-		_s$6,
+		_s$7,
 		"SSOServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$6.registerError(SSOServiceException$, SSOServiceException);
-	n0_registry$5 = new TypeRegistry(n0$6);
+	_s_registry$7.registerError(SSOServiceException$, SSOServiceException);
+	n0_registry$6 = new TypeRegistry(n0$7);
 	InvalidRequestException$ = [
 		-3,
-		n0$6,
+		n0$7,
 		_IRE,
 		{
-			[_e$5]: _c$5,
-			[_hE$5]: 400
+			[_e$6]: _c$6,
+			[_hE$6]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$5.registerError(InvalidRequestException$, InvalidRequestException);
+	n0_registry$6.registerError(InvalidRequestException$, InvalidRequestException);
 	ResourceNotFoundException$$1 = [
 		-3,
-		n0$6,
+		n0$7,
 		_RNFE$1,
 		{
-			[_e$5]: _c$5,
-			[_hE$5]: 404
+			[_e$6]: _c$6,
+			[_hE$6]: 404
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$5.registerError(ResourceNotFoundException$$1, ResourceNotFoundException$1);
+	n0_registry$6.registerError(ResourceNotFoundException$$1, ResourceNotFoundException$1);
 	TooManyRequestsException$ = [
 		-3,
-		n0$6,
+		n0$7,
 		_TMRE$1,
 		{
-			[_e$5]: _c$5,
-			[_hE$5]: 429
+			[_e$6]: _c$6,
+			[_hE$6]: 429
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$5.registerError(TooManyRequestsException$, TooManyRequestsException);
+	n0_registry$6.registerError(TooManyRequestsException$, TooManyRequestsException);
 	UnauthorizedException$ = [
 		-3,
-		n0$6,
+		n0$7,
 		_UE,
 		{
-			[_e$5]: _c$5,
-			[_hE$5]: 401
+			[_e$6]: _c$6,
+			[_hE$6]: 401
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
-	n0_registry$5.registerError(UnauthorizedException$, UnauthorizedException);
-	errorTypeRegistries$6 = [_s_registry$6, n0_registry$5];
+	n0_registry$6.registerError(UnauthorizedException$, UnauthorizedException);
+	errorTypeRegistries$7 = [_s_registry$7, n0_registry$6];
 	AccessTokenType = [
 		0,
-		n0$6,
+		n0$7,
 		_ATT,
 		8,
 		0
 	];
 	SecretAccessKeyType = [
 		0,
-		n0$6,
+		n0$7,
 		_SAKT,
 		8,
 		0
 	];
 	SessionTokenType = [
 		0,
-		n0$6,
+		n0$7,
 		_STT,
 		8,
 		0
 	];
 	GetRoleCredentialsRequest$ = [
 		3,
-		n0$6,
+		n0$7,
 		_GRCR,
 		0,
 		[
@@ -13575,7 +13575,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	GetRoleCredentialsResponse$ = [
 		3,
-		n0$6,
+		n0$7,
 		_GRCRe,
 		0,
 		[_rC$1],
@@ -13583,7 +13583,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	RoleCredentials$ = [
 		3,
-		n0$6,
+		n0$7,
 		_RC$2,
 		0,
 		[
@@ -13601,7 +13601,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	GetRoleCredentials$ = [
 		9,
-		n0$6,
+		n0$7,
 		_GRC,
 		{ [_h$2]: [
 			"GET",
@@ -13613,7 +13613,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.shared.js
-var getRuntimeConfig$13;
+var getRuntimeConfig$15;
 var init_runtimeConfig_shared$2 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -13625,13 +13625,13 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 	init_httpAuthSchemeProvider$2();
 	init_endpointResolver$2();
 	init_schemas_0$2();
-	getRuntimeConfig$13 = (config) => {
+	getRuntimeConfig$15 = (config) => {
 		return {
 			apiVersion: "2019-06-10",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -13647,7 +13647,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.sso",
-				errorTypeRegistries: errorTypeRegistries$6,
+				errorTypeRegistries: errorTypeRegistries$7,
 				version: "2019-06-10",
 				serviceTarget: "SWBPortalService"
 			},
@@ -13660,7 +13660,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.js
-var getRuntimeConfig$12;
+var getRuntimeConfig$14;
 var init_runtimeConfig$2 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -13670,11 +13670,11 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_serde();
 	init_dist_es$10();
 	init_runtimeConfig_shared$2();
-	getRuntimeConfig$12 = (config) => {
+	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$13(config);
+		const clientSharedValues = getRuntimeConfig$15(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -13690,7 +13690,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$5
+				clientVersion: version$6
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -13710,9 +13710,9 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$6, resolveHttpAuthRuntimeConfig$6;
+var getHttpAuthExtensionConfiguration$7, resolveHttpAuthRuntimeConfig$7;
 var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$6 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$7 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -13739,7 +13739,7 @@ var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$6 = (config) => {
+	resolveHttpAuthRuntimeConfig$7 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -13748,16 +13748,16 @@ var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeExtensions.js
-var resolveRuntimeExtensions$6;
+var resolveRuntimeExtensions$7;
 var init_runtimeExtensions$2 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$2();
-	resolveRuntimeExtensions$6 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$6(runtimeConfig));
+	resolveRuntimeExtensions$7 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$7(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$6(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$7(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSOClient.js
@@ -13778,15 +13778,15 @@ var init_SSOClient = __esmMin((() => {
 	SSOClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$12(configuration || {});
+			const _config_0 = getRuntimeConfig$14(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$6(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$6(_config_6);
-			const _config_8 = resolveRuntimeExtensions$6(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
+			const _config_8 = resolveRuntimeExtensions$7(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -14166,95 +14166,95 @@ var init_dist_es$4 = __esmMin((() => {
 	init_SignatureV4SignWithCredentials();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
-var q$2, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$2, m$2, n$2, o$2, p$2, _data$5, root$5, nodes$5, bdd$5;
+var q$2, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, k$6, l$2, m$2, n$2, o$2, p$2, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
 	q$2 = "ref";
-	a$5 = -1;
-	b$5 = true;
-	c$5 = "isSet";
-	d$5 = "PartitionResult";
-	e$5 = "booleanEquals";
-	f$5 = "stringEquals";
-	g$5 = "getAttr";
-	h$5 = "us-east-1";
-	i$5 = "sigv4";
-	j$5 = "sts";
-	k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+	a$6 = -1;
+	b$6 = true;
+	c$6 = "isSet";
+	d$6 = "PartitionResult";
+	e$6 = "booleanEquals";
+	f$6 = "stringEquals";
+	g$6 = "getAttr";
+	h$6 = "us-east-1";
+	i$6 = "sigv4";
+	j$6 = "sts";
+	k$6 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
 	l$2 = { [q$2]: "Endpoint" };
 	m$2 = { [q$2]: "Region" };
-	n$2 = { [q$2]: d$5 };
+	n$2 = { [q$2]: d$6 };
 	o$2 = {};
 	p$2 = [m$2];
-	_data$5 = {
+	_data$6 = {
 		conditions: [
-			[c$5, [l$2]],
-			[c$5, p$2],
+			[c$6, [l$2]],
+			[c$6, p$2],
 			[
 				"aws.partition",
 				p$2,
-				d$5
+				d$6
 			],
-			[e$5, [{ [q$2]: "UseFIPS" }, b$5]],
-			[e$5, [{ [q$2]: "UseDualStack" }, b$5]],
-			[f$5, [m$2, "aws-global"]],
-			[e$5, [{ [q$2]: "UseGlobalEndpoint" }, b$5]],
-			[f$5, [m$2, "eu-central-1"]],
-			[e$5, [{
-				fn: g$5,
+			[e$6, [{ [q$2]: "UseFIPS" }, b$6]],
+			[e$6, [{ [q$2]: "UseDualStack" }, b$6]],
+			[f$6, [m$2, "aws-global"]],
+			[e$6, [{ [q$2]: "UseGlobalEndpoint" }, b$6]],
+			[f$6, [m$2, "eu-central-1"]],
+			[e$6, [{
+				fn: g$6,
 				argv: [n$2, "supportsDualStack"]
-			}, b$5]],
-			[e$5, [{
-				fn: g$5,
+			}, b$6]],
+			[e$6, [{
+				fn: g$6,
 				argv: [n$2, "supportsFIPS"]
-			}, b$5]],
-			[f$5, [m$2, "ap-south-1"]],
-			[f$5, [m$2, "eu-north-1"]],
-			[f$5, [m$2, "eu-west-1"]],
-			[f$5, [m$2, "eu-west-2"]],
-			[f$5, [m$2, "eu-west-3"]],
-			[f$5, [m$2, "sa-east-1"]],
-			[f$5, [m$2, h$5]],
-			[f$5, [m$2, "us-east-2"]],
-			[f$5, [m$2, "us-west-2"]],
-			[f$5, [m$2, "us-west-1"]],
-			[f$5, [m$2, "ca-central-1"]],
-			[f$5, [m$2, "ap-southeast-1"]],
-			[f$5, [m$2, "ap-northeast-1"]],
-			[f$5, [m$2, "ap-southeast-2"]],
-			[f$5, [{
-				fn: g$5,
+			}, b$6]],
+			[f$6, [m$2, "ap-south-1"]],
+			[f$6, [m$2, "eu-north-1"]],
+			[f$6, [m$2, "eu-west-1"]],
+			[f$6, [m$2, "eu-west-2"]],
+			[f$6, [m$2, "eu-west-3"]],
+			[f$6, [m$2, "sa-east-1"]],
+			[f$6, [m$2, h$6]],
+			[f$6, [m$2, "us-east-2"]],
+			[f$6, [m$2, "us-west-2"]],
+			[f$6, [m$2, "us-west-1"]],
+			[f$6, [m$2, "ca-central-1"]],
+			[f$6, [m$2, "ap-southeast-1"]],
+			[f$6, [m$2, "ap-northeast-1"]],
+			[f$6, [m$2, "ap-southeast-2"]],
+			[f$6, [{
+				fn: g$6,
 				argv: [n$2, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$5],
+			[a$6],
 			["https://sts.amazonaws.com", { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
-				signingRegion: h$5
+				name: i$6,
+				signingName: j$6,
+				signingRegion: h$6
 			}] }],
-			[k$5, { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
+			[k$6, { authSchemes: [{
+				name: i$6,
+				signingName: j$6,
 				signingRegion: "{Region}"
 			}] }],
-			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
 			[l$2, o$2],
 			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
 			["https://sts.{Region}.amazonaws.com", o$2],
 			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
-			[a$5, "FIPS is enabled but this partition does not support FIPS"],
+			[a$6, "FIPS is enabled but this partition does not support FIPS"],
 			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-			[a$5, "DualStack is enabled but this partition does not support DualStack"],
-			[k$5, o$2],
-			[a$5, "Invalid Configuration: Missing Region"]
+			[a$6, "DualStack is enabled but this partition does not support DualStack"],
+			[k$6, o$2],
+			[a$6, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$5 = 2;
-	nodes$5 = new Int32Array([
+	root$6 = 2;
+	nodes$6 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -14349,15 +14349,15 @@ var init_bdd$1 = __esmMin((() => {
 		100000004,
 		100000005
 	]);
-	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
-var cache$5, defaultEndpointResolver$5;
+var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$1();
-	cache$5 = new EndpointCache({
+	cache$6 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -14367,8 +14367,8 @@ var init_endpointResolver$1 = __esmMin((() => {
 			"UseGlobalEndpoint"
 		]
 	});
-	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
+		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -14376,7 +14376,7 @@ var init_endpointResolver$1 = __esmMin((() => {
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -14405,7 +14405,7 @@ function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$5;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$6;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_dist_es$4();
@@ -14471,26 +14471,26 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 				break;
 			default:
-				options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
+				options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 		}
 		return options;
 	};
-	defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider$1, {
-		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$5,
+	defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$6, _defaultSTSHttpAuthSchemeProvider$1, {
+		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$6,
 		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
 		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$2
 	});
-	resolveHttpAuthSchemeConfig$5 = (config) => {
+	resolveHttpAuthSchemeConfig$6 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		const config_1 = resolveAwsSdkSigV4AConfig(config_0);
 		return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$5, commonParams$5;
+var resolveClientEndpointParameters$6, commonParams$5;
 var init_EndpointParameters$1 = __esmMin((() => {
-	resolveClientEndpointParameters$5 = (options) => {
+	resolveClientEndpointParameters$6 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -14631,7 +14631,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$3, _c$4, _cTT$1, _e$4, _hE$4, _m$4, _pDLT$1, _s$5, _tLT$1, n0$5, _s_registry$5, STSServiceException$$1, n0_registry$4, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$5, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$4, _c$5, _cTT$1, _e$5, _hE$5, _m$5, _pDLT$1, _s$6, _tLT$1, n0$6, _s_registry$6, STSServiceException$$1, n0_registry$5, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$6, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -14688,136 +14688,136 @@ var init_schemas_0$1 = __esmMin((() => {
 	_WIT$1 = "WebIdentityToken";
 	_a$1 = "arn";
 	_aKST$1 = "accessKeySecretType";
-	_aQE$3 = "awsQueryError";
-	_c$4 = "client";
+	_aQE$4 = "awsQueryError";
+	_c$5 = "client";
 	_cTT$1 = "clientTokenType";
-	_e$4 = "error";
-	_hE$4 = "httpError";
-	_m$4 = "message";
+	_e$5 = "error";
+	_hE$5 = "httpError";
+	_m$5 = "message";
 	_pDLT$1 = "policyDescriptorListType";
-	_s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+	_s$6 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 	_tLT$1 = "tagListType";
-	n0$5 = "com.amazonaws.sts";
-	_s_registry$5 = new TypeRegistry(_s$5);
+	n0$6 = "com.amazonaws.sts";
+	_s_registry$6 = new TypeRegistry(_s$6);
 	STSServiceException$$1 = [
 		-3,
-		_s$5,
+		_s$6,
 		"STSServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$5.registerError(STSServiceException$$1, STSServiceException$1);
-	n0_registry$4 = new TypeRegistry(n0$5);
+	_s_registry$6.registerError(STSServiceException$$1, STSServiceException$1);
+	n0_registry$5 = new TypeRegistry(n0$6);
 	ExpiredTokenException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_ETE$1,
 		{
-			[_aQE$3]: [`ExpiredTokenException`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`ExpiredTokenException`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
-	n0_registry$4.registerError(ExpiredTokenException$$1, ExpiredTokenException$1);
+	n0_registry$5.registerError(ExpiredTokenException$$1, ExpiredTokenException$1);
 	IDPCommunicationErrorException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_IDPCEE$1,
 		{
-			[_aQE$3]: [`IDPCommunicationError`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`IDPCommunicationError`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
-	n0_registry$4.registerError(IDPCommunicationErrorException$$1, IDPCommunicationErrorException$1);
+	n0_registry$5.registerError(IDPCommunicationErrorException$$1, IDPCommunicationErrorException$1);
 	IDPRejectedClaimException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_IDPRCE$1,
 		{
-			[_aQE$3]: [`IDPRejectedClaim`, 403],
-			[_e$4]: _c$4,
-			[_hE$4]: 403
+			[_aQE$4]: [`IDPRejectedClaim`, 403],
+			[_e$5]: _c$5,
+			[_hE$5]: 403
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
-	n0_registry$4.registerError(IDPRejectedClaimException$$1, IDPRejectedClaimException$1);
+	n0_registry$5.registerError(IDPRejectedClaimException$$1, IDPRejectedClaimException$1);
 	InvalidIdentityTokenException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_IITE$2,
 		{
-			[_aQE$3]: [`InvalidIdentityToken`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`InvalidIdentityToken`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
-	n0_registry$4.registerError(InvalidIdentityTokenException$$1, InvalidIdentityTokenException$1);
+	n0_registry$5.registerError(InvalidIdentityTokenException$$1, InvalidIdentityTokenException$1);
 	MalformedPolicyDocumentException$$2 = [
 		-3,
-		n0$5,
+		n0$6,
 		_MPDE$2,
 		{
-			[_aQE$3]: [`MalformedPolicyDocument`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`MalformedPolicyDocument`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
-	n0_registry$4.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
+	n0_registry$5.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
 	PackedPolicyTooLargeException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_PPTLE$1,
 		{
-			[_aQE$3]: [`PackedPolicyTooLarge`, 400],
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_aQE$4]: [`PackedPolicyTooLarge`, 400],
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
-	n0_registry$4.registerError(PackedPolicyTooLargeException$$1, PackedPolicyTooLargeException$1);
+	n0_registry$5.registerError(PackedPolicyTooLargeException$$1, PackedPolicyTooLargeException$1);
 	RegionDisabledException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_RDE$1,
 		{
-			[_aQE$3]: [`RegionDisabledException`, 403],
-			[_e$4]: _c$4,
-			[_hE$4]: 403
+			[_aQE$4]: [`RegionDisabledException`, 403],
+			[_e$5]: _c$5,
+			[_hE$5]: 403
 		},
-		[_m$4],
+		[_m$5],
 		[0]
 	];
-	n0_registry$4.registerError(RegionDisabledException$$1, RegionDisabledException$1);
-	errorTypeRegistries$5 = [_s_registry$5, n0_registry$4];
+	n0_registry$5.registerError(RegionDisabledException$$1, RegionDisabledException$1);
+	errorTypeRegistries$6 = [_s_registry$6, n0_registry$5];
 	accessKeySecretType$1 = [
 		0,
-		n0$5,
+		n0$6,
 		_aKST$1,
 		8,
 		0
 	];
 	clientTokenType$1 = [
 		0,
-		n0$5,
+		n0$6,
 		_cTT$1,
 		8,
 		0
 	];
 	AssumedRoleUser$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARU$1,
 		0,
 		[_ARI$1, _A$1],
@@ -14826,7 +14826,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleRequest$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARR$1,
 		0,
 		[
@@ -14863,7 +14863,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleResponse$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARRs$1,
 		0,
 		[
@@ -14885,7 +14885,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentityRequest$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARWWIR$1,
 		0,
 		[
@@ -14912,7 +14912,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentityResponse$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_ARWWIRs$1,
 		0,
 		[
@@ -14940,7 +14940,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	Credentials$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_C$2,
 		0,
 		[
@@ -14959,7 +14959,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	PolicyDescriptorType$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_PDT$1,
 		0,
 		[_a$1],
@@ -14967,7 +14967,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	ProvidedContext$$1 = [
 		3,
-		n0$5,
+		n0$6,
 		_PCr$2,
 		0,
 		[_PAr, _CA$1],
@@ -14975,7 +14975,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	Tag$$3 = [
 		3,
-		n0$5,
+		n0$6,
 		_Ta$2,
 		0,
 		[_K$3, _V$3],
@@ -14984,28 +14984,28 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	policyDescriptorListType$1 = [
 		1,
-		n0$5,
+		n0$6,
 		_pDLT$1,
 		0,
 		() => PolicyDescriptorType$$1
 	];
 	ProvidedContextsListType$1 = [
 		1,
-		n0$5,
+		n0$6,
 		_PCLT$1,
 		0,
 		() => ProvidedContext$$1
 	];
 	tagListType$1 = [
 		1,
-		n0$5,
+		n0$6,
 		_tLT$1,
 		0,
 		() => Tag$$3
 	];
 	AssumeRole$$1 = [
 		9,
-		n0$5,
+		n0$6,
 		_AR$1,
 		0,
 		() => AssumeRoleRequest$$1,
@@ -15013,7 +15013,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentity$$1 = [
 		9,
-		n0$5,
+		n0$6,
 		_ARWWI$1,
 		0,
 		() => AssumeRoleWithWebIdentityRequest$$1,
@@ -15021,7 +15021,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.shared.js
-var getRuntimeConfig$11;
+var getRuntimeConfig$13;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -15034,13 +15034,13 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemeProvider$1();
 	init_endpointResolver$1();
 	init_schemas_0$1();
-	getRuntimeConfig$11 = (config) => {
+	getRuntimeConfig$13 = (config) => {
 		return {
 			apiVersion: "2011-06-15",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
@@ -15064,7 +15064,7 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsQueryProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.sts",
-				errorTypeRegistries: errorTypeRegistries$5,
+				errorTypeRegistries: errorTypeRegistries$6,
 				xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 				version: "2011-06-15",
 				serviceTarget: "AWSSecurityTokenServiceV20110615"
@@ -15079,7 +15079,7 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.js
-var getRuntimeConfig$10;
+var getRuntimeConfig$12;
 var init_runtimeConfig$1 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -15090,11 +15090,11 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_serde();
 	init_dist_es$10();
 	init_runtimeConfig_shared$1();
-	getRuntimeConfig$10 = (config) => {
+	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$11(config);
+		const clientSharedValues = getRuntimeConfig$13(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -15110,7 +15110,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$5
+				clientVersion: version$6
 			}),
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
@@ -15148,9 +15148,9 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$5, resolveHttpAuthRuntimeConfig$5;
+var getHttpAuthExtensionConfiguration$6, resolveHttpAuthRuntimeConfig$6;
 var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$6 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -15177,7 +15177,7 @@ var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$5 = (config) => {
+	resolveHttpAuthRuntimeConfig$6 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -15186,16 +15186,16 @@ var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeExtensions.js
-var resolveRuntimeExtensions$5;
+var resolveRuntimeExtensions$6;
 var init_runtimeExtensions$1 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$1();
-	resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
+	resolveRuntimeExtensions$6 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$6(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$6(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STSClient.js
@@ -15216,15 +15216,15 @@ var init_STSClient = __esmMin((() => {
 	STSClient$1 = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$10(configuration || {});
+			const _config_0 = getRuntimeConfig$12(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$6(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
-			const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$6(_config_6);
+			const _config_8 = resolveRuntimeExtensions$6(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -15444,7 +15444,7 @@ var sts_exports = __exportAll({
 	Tag$: () => Tag$$3,
 	__Client: () => Client,
 	decorateDefaultCredentialProvider: () => decorateDefaultCredentialProvider,
-	errorTypeRegistries: () => errorTypeRegistries$5,
+	errorTypeRegistries: () => errorTypeRegistries$6,
 	getDefaultRoleAssumer: () => getDefaultRoleAssumer,
 	getDefaultRoleAssumerWithWebIdentity: () => getDefaultRoleAssumerWithWebIdentity
 });
@@ -15531,7 +15531,7 @@ var init_resolveAssumeRoleCredentials = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -15547,7 +15547,7 @@ function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
+var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
 var init_httpAuthSchemeProvider = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -15565,19 +15565,19 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 			case "CreateOAuth2Token":
 				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$4 = (config) => {
+	resolveHttpAuthSchemeConfig$5 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$4, commonParams$4;
+var resolveClientEndpointParameters$5, commonParams$4;
 var init_EndpointParameters = __esmMin((() => {
-	resolveClientEndpointParameters$4 = (options) => {
+	resolveClientEndpointParameters$5 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -15604,27 +15604,27 @@ var init_EndpointParameters = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
-var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l$1, m$1, n$1, o$1, p$1, q$1, _data$4, root$4, nodes$4, bdd$4;
+var s, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$1, m$1, n$1, o$1, p$1, q$1, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
 	s = "ref";
-	a$4 = -1;
-	b$4 = false;
-	c$4 = true;
-	d$4 = "isSet";
-	e$4 = "booleanEquals";
-	f$4 = "coalesce";
-	g$4 = "PartitionResult";
-	h$4 = "stringEquals";
-	i$4 = "getAttr";
-	j$4 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
-	k$4 = { [s]: "Endpoint" };
+	a$5 = -1;
+	b$5 = false;
+	c$5 = true;
+	d$5 = "isSet";
+	e$5 = "booleanEquals";
+	f$5 = "coalesce";
+	g$5 = "PartitionResult";
+	h$5 = "stringEquals";
+	i$5 = "getAttr";
+	j$5 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
+	k$5 = { [s]: "Endpoint" };
 	l$1 = {
-		"fn": i$4,
-		"argv": [{ [s]: g$4 }, "name"]
+		"fn": i$5,
+		"argv": [{ [s]: g$5 }, "name"]
 	};
 	m$1 = { [s]: "Region" };
-	n$1 = { [s]: g$4 };
+	n$1 = { [s]: g$5 };
 	o$1 = { "authSchemes": [{
 		"name": "sigv4",
 		"signingName": "signin",
@@ -15632,49 +15632,49 @@ var init_bdd = __esmMin((() => {
 	}] };
 	p$1 = {};
 	q$1 = [m$1];
-	_data$4 = {
+	_data$5 = {
 		conditions: [
-			[d$4, q$1],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsControlPlane" }, b$4]
-			}, c$4]],
-			[d$4, [k$4]],
+			[d$5, q$1],
+			[e$5, [{
+				fn: f$5,
+				argv: [{ [s]: "IsControlPlane" }, b$5]
+			}, c$5]],
+			[d$5, [k$5]],
 			[
 				"aws.partition",
 				q$1,
-				g$4
+				g$5
 			],
-			[e$4, [{ [s]: "UseFIPS" }, c$4]],
-			[h$4, [l$1, "aws"]],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsOAuthEndpoint" }, b$4]
-			}, c$4]],
-			[e$4, [{ [s]: "UseDualStack" }, c$4]],
-			[h$4, [l$1, "aws-cn"]],
-			[h$4, [m$1, "us-gov-west-1"]],
-			[h$4, [l$1, "aws-us-gov"]],
-			[e$4, [{
-				fn: i$4,
+			[e$5, [{ [s]: "UseFIPS" }, c$5]],
+			[h$5, [l$1, "aws"]],
+			[e$5, [{
+				fn: f$5,
+				argv: [{ [s]: "IsOAuthEndpoint" }, b$5]
+			}, c$5]],
+			[e$5, [{ [s]: "UseDualStack" }, c$5]],
+			[h$5, [l$1, "aws-cn"]],
+			[h$5, [m$1, "us-gov-west-1"]],
+			[h$5, [l$1, "aws-us-gov"]],
+			[e$5, [{
+				fn: i$5,
 				argv: [n$1, "supportsFIPS"]
-			}, c$4]],
-			[h$4, [l$1, "aws-iso"]],
-			[h$4, [l$1, "aws-iso-b"]],
-			[h$4, [l$1, "aws-iso-f"]],
-			[h$4, [l$1, "aws-iso-e"]],
-			[h$4, [l$1, "aws-eusc"]],
-			[e$4, [{
-				fn: i$4,
+			}, c$5]],
+			[h$5, [l$1, "aws-iso"]],
+			[h$5, [l$1, "aws-iso-b"]],
+			[h$5, [l$1, "aws-iso-f"]],
+			[h$5, [l$1, "aws-iso-e"]],
+			[h$5, [l$1, "aws-eusc"]],
+			[e$5, [{
+				fn: i$5,
 				argv: [n$1, "supportsDualStack"]
-			}, c$4]]
+			}, c$5]]
 		],
 		results: [
-			[a$4],
+			[a$5],
 			["https://signin.{Region}.api.aws", o$1],
 			["https://signin.{Region}.api.amazonwebservices.com.cn", o$1],
-			[j$4, o$1],
-			[a$4, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
+			[j$5, o$1],
+			[a$5, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
 			["https://{Region}.oauth.signin.aws", o$1],
 			["https://{Region}.signin.aws.amazon.com", p$1],
 			["https://{Region}.signin.amazonaws.cn", p$1],
@@ -15687,21 +15687,21 @@ var init_bdd = __esmMin((() => {
 			["https://signin-fips.amazonaws-us-gov.com", p$1],
 			["https://{Region}.signin-fips.amazonaws-us-gov.com", p$1],
 			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[k$4, p$1],
+			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[k$5, p$1],
 			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p$1],
-			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
 			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "FIPS is enabled but this partition does not support FIPS"],
-			[j$4, p$1],
-			[a$4, "DualStack is enabled but this partition does not support DualStack"],
+			[a$5, "FIPS is enabled but this partition does not support FIPS"],
+			[j$5, p$1],
+			[a$5, "DualStack is enabled but this partition does not support DualStack"],
 			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p$1],
-			[a$4, "Invalid Configuration: Missing Region"]
+			[a$5, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$4 = 2;
-	nodes$4 = new Int32Array([
+	root$5 = 2;
+	nodes$5 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -15823,15 +15823,15 @@ var init_bdd = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
-var cache$4, defaultEndpointResolver$4;
+var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd();
-	cache$4 = new EndpointCache({
+	cache$5 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -15842,8 +15842,8 @@ var init_endpointResolver = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -15928,7 +15928,7 @@ var init_errors = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
-var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$3, _cI$1, _cV, _co$1, _e$3, _eI, _ei, _gT, _gt, _h$1, _hE$3, _iT$1, _jN, _m$3, _r$1, _rT, _rU, _s$4, _sAK, _sT, _se$2, _tI, _tO, _tT, _tt, n0$4, _s_registry$4, SigninServiceException$, n0_registry$3, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$4, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
+var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$4, _cI$1, _cV, _co$1, _e$4, _eI, _ei, _gT, _gt, _h$1, _hE$4, _iT$1, _jN, _m$4, _r$1, _rT, _rU, _s$5, _sAK, _sT, _se$3, _tI, _tO, _tT, _tt, n0$5, _s_registry$5, SigninServiceException$, n0_registry$4, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$5, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
 	init_errors();
@@ -15951,110 +15951,110 @@ var init_schemas_0 = __esmMin((() => {
 	_aKI = "accessKeyId";
 	_aT = "accessToken";
 	_at$1 = "access_token";
-	_c$3 = "client";
+	_c$4 = "client";
 	_cI$1 = "clientId";
 	_cV = "codeVerifier";
 	_co$1 = "code";
-	_e$3 = "error";
+	_e$4 = "error";
 	_eI = "expiresIn";
 	_ei = "expires_in";
 	_gT = "grantType";
 	_gt = "grant_type";
 	_h$1 = "http";
-	_hE$3 = "httpError";
+	_hE$4 = "httpError";
 	_iT$1 = "idToken";
 	_jN = "jsonName";
-	_m$3 = "message";
+	_m$4 = "message";
 	_r$1 = "resource";
 	_rT = "refreshToken";
 	_rU = "redirectUri";
-	_s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.signin";
+	_s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.signin";
 	_sAK = "secretAccessKey";
 	_sT = "sessionToken";
-	_se$2 = "server";
+	_se$3 = "server";
 	_tI = "tokenInput";
 	_tO = "tokenOutput";
 	_tT = "tokenType";
 	_tt = "token_type";
-	n0$4 = "com.amazonaws.signin";
-	_s_registry$4 = new TypeRegistry(_s$4);
+	n0$5 = "com.amazonaws.signin";
+	_s_registry$5 = new TypeRegistry(_s$5);
 	SigninServiceException$ = [
 		-3,
-		_s$4,
+		_s$5,
 		"SigninServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$4.registerError(SigninServiceException$, SigninServiceException);
-	n0_registry$3 = new TypeRegistry(n0$4);
+	_s_registry$5.registerError(SigninServiceException$, SigninServiceException);
+	n0_registry$4 = new TypeRegistry(n0$5);
 	AccessDeniedException$$1 = [
 		-3,
-		n0$4,
+		n0$5,
 		_ADE$1,
-		{ [_e$3]: _c$3 },
-		[_e$3, _m$3],
+		{ [_e$4]: _c$4 },
+		[_e$4, _m$4],
 		[0, 0],
 		2
 	];
-	n0_registry$3.registerError(AccessDeniedException$$1, AccessDeniedException$1);
+	n0_registry$4.registerError(AccessDeniedException$$1, AccessDeniedException$1);
 	InternalServerException$ = [
 		-3,
-		n0$4,
+		n0$5,
 		_ISE$1,
 		{
-			[_e$3]: _se$2,
-			[_hE$3]: 500
+			[_e$4]: _se$3,
+			[_hE$4]: 500
 		},
-		[_e$3, _m$3],
+		[_e$4, _m$4],
 		[0, 0],
 		2
 	];
-	n0_registry$3.registerError(InternalServerException$, InternalServerException);
+	n0_registry$4.registerError(InternalServerException$, InternalServerException);
 	TooManyRequestsError$ = [
 		-3,
-		n0$4,
+		n0$5,
 		_TMRE,
 		{
-			[_e$3]: _c$3,
-			[_hE$3]: 429
+			[_e$4]: _c$4,
+			[_hE$4]: 429
 		},
-		[_e$3, _m$3],
+		[_e$4, _m$4],
 		[0, 0],
 		2
 	];
-	n0_registry$3.registerError(TooManyRequestsError$, TooManyRequestsError);
+	n0_registry$4.registerError(TooManyRequestsError$, TooManyRequestsError);
 	ValidationException$$1 = [
 		-3,
-		n0$4,
+		n0$5,
 		_VE$1,
 		{
-			[_e$3]: _c$3,
-			[_hE$3]: 400
+			[_e$4]: _c$4,
+			[_hE$4]: 400
 		},
-		[_e$3, _m$3],
+		[_e$4, _m$4],
 		[0, 0],
 		2
 	];
-	n0_registry$3.registerError(ValidationException$$1, ValidationException$1);
-	errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
+	n0_registry$4.registerError(ValidationException$$1, ValidationException$1);
+	errorTypeRegistries$5 = [_s_registry$5, n0_registry$4];
 	OAuthAccessToken = [
 		0,
-		n0$4,
+		n0$5,
 		_OAAT,
 		8,
 		0
 	];
 	RefreshToken = [
 		0,
-		n0$4,
+		n0$5,
 		_RT$1,
 		8,
 		0
 	];
 	AccessToken$ = [
 		3,
-		n0$4,
+		n0$5,
 		_AT,
 		8,
 		[
@@ -16071,7 +16071,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenRequest$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATR,
 		0,
 		[_tI],
@@ -16080,7 +16080,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenRequestBody$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATRB,
 		0,
 		[
@@ -16103,7 +16103,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenResponse$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATRr,
 		0,
 		[_tO],
@@ -16112,7 +16112,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenResponseBody$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATRBr,
 		0,
 		[
@@ -16133,7 +16133,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAMRequest$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATWIAMR,
 		0,
 		[_gT, _r$1],
@@ -16142,7 +16142,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAMResponse$ = [
 		3,
-		n0$4,
+		n0$5,
 		_COATWIAMRr,
 		0,
 		[
@@ -16159,7 +16159,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2Token$ = [
 		9,
-		n0$4,
+		n0$5,
 		_COAT,
 		{ [_h$1]: [
 			"POST",
@@ -16171,7 +16171,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAM$ = [
 		9,
-		n0$4,
+		n0$5,
 		_COATWIAM,
 		{ [_h$1]: [
 			"POST",
@@ -16183,7 +16183,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.shared.js
-var getRuntimeConfig$9;
+var getRuntimeConfig$11;
 var init_runtimeConfig_shared = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -16195,13 +16195,13 @@ var init_runtimeConfig_shared = __esmMin((() => {
 	init_httpAuthSchemeProvider();
 	init_endpointResolver();
 	init_schemas_0();
-	getRuntimeConfig$9 = (config) => {
+	getRuntimeConfig$11 = (config) => {
 		return {
 			apiVersion: "2023-01-01",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSigninHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -16217,7 +16217,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.signin",
-				errorTypeRegistries: errorTypeRegistries$4,
+				errorTypeRegistries: errorTypeRegistries$5,
 				version: "2023-01-01",
 				serviceTarget: "Signin"
 			},
@@ -16230,7 +16230,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.js
-var getRuntimeConfig$8;
+var getRuntimeConfig$10;
 var init_runtimeConfig = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -16240,11 +16240,11 @@ var init_runtimeConfig = __esmMin((() => {
 	init_serde();
 	init_dist_es$10();
 	init_runtimeConfig_shared();
-	getRuntimeConfig$8 = (config) => {
+	getRuntimeConfig$10 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$9(config);
+		const clientSharedValues = getRuntimeConfig$11(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -16260,7 +16260,7 @@ var init_runtimeConfig = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$5
+				clientVersion: version$6
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -16280,9 +16280,9 @@ var init_runtimeConfig = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$4, resolveHttpAuthRuntimeConfig$4;
+var getHttpAuthExtensionConfiguration$5, resolveHttpAuthRuntimeConfig$5;
 var init_httpAuthExtensionConfiguration = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -16309,7 +16309,7 @@ var init_httpAuthExtensionConfiguration = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$4 = (config) => {
+	resolveHttpAuthRuntimeConfig$5 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -16318,16 +16318,16 @@ var init_httpAuthExtensionConfiguration = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeExtensions.js
-var resolveRuntimeExtensions$4;
+var resolveRuntimeExtensions$5;
 var init_runtimeExtensions = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration();
-	resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
+	resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/SigninClient.js
@@ -16348,15 +16348,15 @@ var init_SigninClient = __esmMin((() => {
 	SigninClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$8(configuration || {});
+			const _config_0 = getRuntimeConfig$10(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
-			const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
+			const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -16476,7 +16476,7 @@ var signin_exports = __exportAll({
 	ValidationException: () => ValidationException$1,
 	ValidationException$: () => ValidationException$$1,
 	__Client: () => Client,
-	errorTypeRegistries: () => errorTypeRegistries$4
+	errorTypeRegistries: () => errorTypeRegistries$5
 });
 var init_signin = __esmMin((() => {
 	init_SigninClient();
@@ -17069,6 +17069,697 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_client$1();
+const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "autoscaling",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+const defaultAutoScalingHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
+	}
+	return options;
+};
+const resolveHttpAuthSchemeConfig$4 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$4 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		defaultSigningName: "autoscaling"
+	});
+};
+// node_modules/@aws-sdk/client-auto-scaling/package.json
+var version$5 = "3.1169.0";
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
+init_endpoints();
+const k$4 = "ref";
+const a$4 = -1;
+const b$4 = true;
+const c$4 = "isSet";
+const d$4 = "PartitionResult";
+const e$4 = "booleanEquals";
+const f$4 = "getAttr";
+const g$4 = { [k$4]: "Endpoint" };
+const h$4 = { [k$4]: d$4 };
+const i$4 = {};
+const j$4 = [{ [k$4]: "Region" }];
+const _data$4 = {
+	conditions: [
+		[c$4, [g$4]],
+		[c$4, j$4],
+		[
+			"aws.partition",
+			j$4,
+			d$4
+		],
+		[e$4, [{ [k$4]: "UseFIPS" }, b$4]],
+		[e$4, [{ [k$4]: "UseDualStack" }, b$4]],
+		[e$4, [{
+			fn: f$4,
+			argv: [h$4, "supportsDualStack"]
+		}, b$4]],
+		[e$4, [{
+			fn: f$4,
+			argv: [h$4, "supportsFIPS"]
+		}, b$4]],
+		["stringEquals", [{
+			fn: f$4,
+			argv: [h$4, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$4],
+		[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$4, i$4],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
+		[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://autoscaling.{Region}.amazonaws.com", i$4],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$4],
+		[a$4, "FIPS is enabled but this partition does not support FIPS"],
+		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
+		[a$4, "DualStack is enabled but this partition does not support DualStack"],
+		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$4],
+		[a$4, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$4 = 2;
+const nodes$4 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	13,
+	3,
+	1,
+	4,
+	100000012,
+	2,
+	5,
+	100000012,
+	3,
+	8,
+	6,
+	4,
+	7,
+	100000011,
+	5,
+	100000009,
+	100000010,
+	4,
+	11,
+	9,
+	6,
+	10,
+	100000008,
+	7,
+	100000006,
+	100000007,
+	5,
+	12,
+	100000005,
+	6,
+	100000004,
+	100000005,
+	3,
+	100000001,
+	14,
+	4,
+	100000002,
+	100000003
+]);
+const bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$4 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS"
+	]
+});
+const defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+	return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/models/AutoScalingServiceException.js
+init_client$1();
+var AutoScalingServiceException = class AutoScalingServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling#AutoScalingServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, AutoScalingServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/models/errors.js
+var ActiveInstanceRefreshNotFoundFault = class ActiveInstanceRefreshNotFoundFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ActiveInstanceRefreshNotFoundFault";
+	name = "ActiveInstanceRefreshNotFoundFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ActiveInstanceRefreshNotFoundFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ActiveInstanceRefreshNotFoundFault.prototype);
+	}
+};
+var AlreadyExistsFault = class AlreadyExistsFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#AlreadyExistsFault";
+	name = "AlreadyExistsFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "AlreadyExistsFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, AlreadyExistsFault.prototype);
+	}
+};
+var ResourceContentionFault = class ResourceContentionFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ResourceContentionFault";
+	name = "ResourceContentionFault";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "ResourceContentionFault",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, ResourceContentionFault.prototype);
+	}
+};
+var ServiceLinkedRoleFailure = class ServiceLinkedRoleFailure extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ServiceLinkedRoleFailure";
+	name = "ServiceLinkedRoleFailure";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "ServiceLinkedRoleFailure",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceLinkedRoleFailure.prototype);
+	}
+};
+var InstanceRefreshInProgressFault = class InstanceRefreshInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#InstanceRefreshInProgressFault";
+	name = "InstanceRefreshInProgressFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InstanceRefreshInProgressFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InstanceRefreshInProgressFault.prototype);
+	}
+};
+var LimitExceededFault = class LimitExceededFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#LimitExceededFault";
+	name = "LimitExceededFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "LimitExceededFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, LimitExceededFault.prototype);
+	}
+};
+var ResourceInUseFault = class ResourceInUseFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ResourceInUseFault";
+	name = "ResourceInUseFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ResourceInUseFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ResourceInUseFault.prototype);
+	}
+};
+var ScalingActivityInProgressFault = class ScalingActivityInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ScalingActivityInProgressFault";
+	name = "ScalingActivityInProgressFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ScalingActivityInProgressFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ScalingActivityInProgressFault.prototype);
+	}
+};
+var InvalidNextToken$1 = class InvalidNextToken$1 extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#InvalidNextToken";
+	name = "InvalidNextToken";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidNextToken",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidNextToken$1.prototype);
+	}
+};
+var IdempotentCallInProgressFault = class IdempotentCallInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IdempotentCallInProgressFault";
+	name = "IdempotentCallInProgressFault";
+	$fault = "server";
+	Message;
+	constructor(opts) {
+		super({
+			name: "IdempotentCallInProgressFault",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, IdempotentCallInProgressFault.prototype);
+		this.Message = opts.Message;
+	}
+};
+var IdempotentParameterMismatchError = class IdempotentParameterMismatchError extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IdempotentParameterMismatchError";
+	name = "IdempotentParameterMismatchError";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "IdempotentParameterMismatchError",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IdempotentParameterMismatchError.prototype);
+		this.Message = opts.Message;
+	}
+};
+var IrreversibleInstanceRefreshFault = class IrreversibleInstanceRefreshFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IrreversibleInstanceRefreshFault";
+	name = "IrreversibleInstanceRefreshFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "IrreversibleInstanceRefreshFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IrreversibleInstanceRefreshFault.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/schemas/schemas_0.js
+init_schema();
+const _AEF = "AlreadyExistsFault";
+const _AIRNFF = "ActiveInstanceRefreshNotFoundFault";
+const _ICIPF = "IdempotentCallInProgressFault";
+const _IIRF = "IrreversibleInstanceRefreshFault";
+const _INT$1 = "InvalidNextToken";
+const _IPME = "IdempotentParameterMismatchError";
+const _IRIPF = "InstanceRefreshInProgressFault";
+const _LEF = "LimitExceededFault";
+const _M$2 = "Message";
+const _RCF = "ResourceContentionFault";
+const _RIUF = "ResourceInUseFault";
+const _SAIPF = "ScalingActivityInProgressFault";
+const _SLRF = "ServiceLinkedRoleFailure";
+const _aQE$3 = "awsQueryError";
+const _c$3 = "client";
+const _e$3 = "error";
+const _hE$3 = "httpError";
+const _m$3 = "message";
+const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
+const _se$2 = "server";
+const n0$4 = "com.amazonaws.autoscaling";
+const _s_registry$4 = new TypeRegistry(_s$4);
+var AutoScalingServiceException$ = [
+	-3,
+	_s$4,
+	"AutoScalingServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$4.registerError(AutoScalingServiceException$, AutoScalingServiceException);
+const n0_registry$3 = new TypeRegistry(n0$4);
+var ActiveInstanceRefreshNotFoundFault$ = [
+	-3,
+	n0$4,
+	_AIRNFF,
+	{
+		[_aQE$3]: [`ActiveInstanceRefreshNotFound`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
+var AlreadyExistsFault$ = [
+	-3,
+	n0$4,
+	_AEF,
+	{
+		[_aQE$3]: [`AlreadyExists`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(AlreadyExistsFault$, AlreadyExistsFault);
+var IdempotentCallInProgressFault$ = [
+	-3,
+	n0$4,
+	_ICIPF,
+	{
+		[_aQE$3]: [`IdempotentCallInProgress`, 500],
+		[_e$3]: _se$2,
+		[_hE$3]: 500
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$3.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
+var IdempotentParameterMismatchError$ = [
+	-3,
+	n0$4,
+	_IPME,
+	{
+		[_aQE$3]: [`IdempotentParameterMismatch`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$3.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
+var InstanceRefreshInProgressFault$ = [
+	-3,
+	n0$4,
+	_IRIPF,
+	{
+		[_aQE$3]: [`InstanceRefreshInProgress`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
+var InvalidNextToken$$1 = [
+	-3,
+	n0$4,
+	_INT$1,
+	{
+		[_aQE$3]: [`InvalidNextToken`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(InvalidNextToken$$1, InvalidNextToken$1);
+var IrreversibleInstanceRefreshFault$ = [
+	-3,
+	n0$4,
+	_IIRF,
+	{
+		[_aQE$3]: [`IrreversibleInstanceRefresh`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
+var LimitExceededFault$ = [
+	-3,
+	n0$4,
+	_LEF,
+	{
+		[_aQE$3]: [`LimitExceeded`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(LimitExceededFault$, LimitExceededFault);
+var ResourceContentionFault$ = [
+	-3,
+	n0$4,
+	_RCF,
+	{
+		[_aQE$3]: [`ResourceContention`, 500],
+		[_e$3]: _se$2,
+		[_hE$3]: 500
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(ResourceContentionFault$, ResourceContentionFault);
+var ResourceInUseFault$ = [
+	-3,
+	n0$4,
+	_RIUF,
+	{
+		[_aQE$3]: [`ResourceInUse`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(ResourceInUseFault$, ResourceInUseFault);
+var ScalingActivityInProgressFault$ = [
+	-3,
+	n0$4,
+	_SAIPF,
+	{
+		[_aQE$3]: [`ScalingActivityInProgress`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
+var ServiceLinkedRoleFailure$ = [
+	-3,
+	n0$4,
+	_SLRF,
+	{
+		[_aQE$3]: [`ServiceLinkedRoleFailure`, 500],
+		[_e$3]: _se$2,
+		[_hE$3]: 500
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
+const errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$9 = (config) => {
+	return {
+		apiVersion: "2011-01-01",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultAutoScalingHttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [{
+			schemeId: "aws.auth#sigv4",
+			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+			signer: new AwsSdkSigV4Signer()
+		}],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.autoscaling",
+			errorTypeRegistries: errorTypeRegistries$4,
+			xmlNamespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+			version: "2011-01-01",
+			serviceTarget: "AutoScaling_2011_01_01"
+		},
+		serviceId: config?.serviceId ?? "Auto Scaling",
+		sha256: config?.sha256 ?? Sha256Node,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$10();
+const getRuntimeConfig$8 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$9(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$5
+		}),
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$4 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var AutoScalingClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$8(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
+		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultAutoScalingHttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -29397,6 +30088,8 @@ const features = {
 			"ec2:DescribeLaunchTemplates",
 			"ec2:DescribeLaunchTemplateVersions",
 			"ec2:DescribeImageReferences",
+			"autoscaling:DescribeAutoScalingGroups",
+			"autoscaling:DescribeLaunchConfigurations",
 			"ssm:DescribeParameters",
 			"imagebuilder:ListImageRecipes",
 			"imagebuilder:ListContainerRecipes",
@@ -30146,6 +30839,10 @@ function openPlace(clients, { account, session, signal }, region) {
 		...config,
 		...settings
 	}));
+	const autoScaling = open("autoscaling", (settings) => new AutoScalingClient({
+		...config,
+		...settings
+	}));
 	const until = (signal) => ({
 		account,
 		region,
@@ -30157,7 +30854,8 @@ function openPlace(clients, { account, session, signal }, region) {
 		ec2: ec2(signal),
 		kms: kms(signal),
 		sts: sts(signal),
-		ssm: ssm(signal)
+		ssm: ssm(signal),
+		autoScaling: autoScaling(signal)
 	});
 	return until(signal);
 }

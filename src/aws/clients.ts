@@ -1,3 +1,4 @@
+import { AutoScalingClient } from '@aws-sdk/client-auto-scaling';
 import {
   CopySnapshotCommand,
   CreateImageCommand,
@@ -36,6 +37,7 @@ export type Place = Where &
     kms: KMSClient['send'];
     sts: STSClient['send'];
     ssm: SSMClient['send'];
+    autoScaling: AutoScalingClient['send'];
     clock: Clock;
     /** AWS's own time by the date of its last answer, in ms since the epoch: the machine's clock may be off. */
     awsNow(): number;
@@ -206,6 +208,7 @@ function openPlace(clients: Clients, { account, session, signal }: Access, regio
   const kms = open('kms', (settings) => new KMSClient({ ...config, ...settings }));
   const sts = open('sts', (settings) => new STSClient({ ...config, ...settings }));
   const ssm = open('ssm', (settings) => new SSMClient({ ...config, ...settings }));
+  const autoScaling = open('autoscaling', (settings) => new AutoScalingClient({ ...config, ...settings }));
   const until = (signal: AbortSignal): Place => ({
     account,
     region,
@@ -218,6 +221,7 @@ function openPlace(clients: Clients, { account, session, signal }: Access, regio
     kms: kms(signal) as KMSClient['send'],
     sts: sts(signal) as STSClient['send'],
     ssm: ssm(signal) as SSMClient['send'],
+    autoScaling: autoScaling(signal) as AutoScalingClient['send'],
   });
   return until(signal);
 }

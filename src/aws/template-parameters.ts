@@ -36,6 +36,8 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:DescribeLaunchTemplates',
       'ec2:DescribeLaunchTemplateVersions',
       'ec2:DescribeImageReferences',
+      'autoscaling:DescribeAutoScalingGroups',
+      'autoscaling:DescribeLaunchConfigurations',
       'ssm:DescribeParameters',
       'imagebuilder:ListImageRecipes',
       'imagebuilder:ListContainerRecipes',

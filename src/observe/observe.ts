@@ -266,9 +266,10 @@ async function readUsers(
   { made, namesake }: Earlier,
   { request: { publication, onExisting }, findings }: Asked,
 ): Promise<Target['users']> {
-  const { retain = Number.POSITIVE_INFINITY } = publication;
+  const { retain } = publication;
   const named = made.filter(({ ImageId }) => onExisting === 'replace' && ImageId === namesake?.ImageId);
-  const ids = imageIdsOf(made.length < retain ? named : made);
+  // What can't be read is told before the first AMI has to go.
+  const ids = imageIdsOf(retain === undefined ? named : made);
   const where = placeName(place);
   try {
     return await usersOf(place, ids, (what) => findings.warn(where, what));

@@ -9,13 +9,14 @@ import { pages } from '../aws/describe.ts';
 import { isUnknownAction } from '../aws/errors.ts';
 import { joined } from '../join.ts';
 import type { Use, Users } from '../plan/facts.ts';
+import { type Note, noteGroups, noteVersions } from './groups.ts';
 
 /** How far back versions of a launch template are looked through: the most that AWS takes. */
 const templateVersions = '10000';
 
 /**
- * What uses each of `images` in the account and region: instances in any state, launch templates (and so Auto Scaling
- * groups that launch by one), SSM parameters, Image Builder recipes; and who else may launch it.
+ * What uses each of `images` in the account and region: instances in any state, launch templates, Auto Scaling groups and
+ * launch configurations, SSM parameters, Image Builder recipes; and who else may launch it.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html
  * @throws AwsCallError where it can't be told, so that nothing is taken for unused
  */
@@ -47,16 +48,14 @@ export async function usersOf(place: Place, ids: readonly string[], warn: (what:
         const page = await place.ec2(templatesUsing(ids, NextToken));
         return { items: page.LaunchTemplateVersions ?? [], next: page.NextToken };
       });
-      for (const { LaunchTemplateData, LaunchTemplateId } of versions)
-        note(LaunchTemplateData?.ImageId, LaunchTemplateId);
+      await noteVersions(place, versions, note);
     }),
+    whereKnown('what Auto Scaling launches', () => noteGroups(place, note)),
     joined(ids.map((id) => noteOthers(place, id, note))),
     whereKnown('what else refers to an AMI (DescribeImageReferences)', () => noteReferences(place, ids, note)),
   ]);
   return users;
 }
-
-type Note = (id: string | undefined, user: string | undefined) => void;
 
 /** Asks which instances are of images. */
 export function instancesOf(ids: readonly string[], NextToken?: string): DescribeInstancesCommand {
@@ -65,7 +64,8 @@ export function instancesOf(ids: readonly string[], NextToken?: string): Describ
 
 /** Asks which launch templates name images. */
 export function templatesUsing(ids: readonly string[], NextToken?: string): DescribeLaunchTemplateVersionsCommand {
-  const Filters = [{ Name: 'image-id', Values: [...ids] }];
+  // What an SSM parameter names is known by that parameter's value only.
+  const Filters = [{ Name: 'image-id', Values: [...ids, 'resolve:ssm:*'] }];
   return new DescribeLaunchTemplateVersionsCommand({ Versions: ['$Latest', '$Default'], Filters, NextToken });
 }
 

@@ -696,6 +696,8 @@ resource "aws_iam_role_policy" "target_retain" {
           "ec2:DescribeLaunchTemplates",
           "ec2:DescribeLaunchTemplateVersions",
           "ec2:DescribeImageReferences",
+          "autoscaling:DescribeAutoScalingGroups",
+          "autoscaling:DescribeLaunchConfigurations",
           "ssm:DescribeParameters",
           "imagebuilder:ListImageRecipes",
           "imagebuilder:ListContainerRecipes"
