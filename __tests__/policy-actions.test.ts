@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { settingsOf } from '../simulator/hardness.ts';
 import { caseOf, changed, featureOf, inStatement, permissions, statementsIn } from './policy-cases.ts';
+import { sampled } from './sampled.ts';
 import { expectUntouched, share } from './shared-case.ts';
 
 /*
@@ -52,7 +53,7 @@ describe('with one action less, preflight names it, and the case fails', () => {
       .flatMap(({ Sid = '', Action }) => [Action].flat().map((action) => [file, action, Sid] as const)),
   );
 
-  test.each(removals)('%s without %s (%s)', async (file, action, sid) => {
+  test.each(sampled(removals, { first: 1 }))('%s without %s (%s)', async (file, action, sid) => {
     const without = inStatement(file, sid, (statement) => {
       const kept = [statement.Action].flat().filter((one) => one !== action);
       return kept.length === 0 ? undefined : { ...statement, Action: kept };

@@ -21,6 +21,7 @@ const parts = [
   ['what is ours, and what stays', tests('.', 'house/(known-as-ours|clocks|what-stays|leases|timeout)')],
   ['recorded images', tests('an image', 'recorded-images')],
   ['KMS needs as measured', tests('by the measured needs', 'policies')],
+  ['each action and condition', tests('one action less|a condition that is tighter', 'policies', 'policy-actions')],
   ['existence before permission', () => npm({ SIMULATOR_HARD: 'order' }, 'run', 'jest')],
   ['mutants', () => npm({}, 'run', 'mutants')],
   ['diagrams', () => npm({}, 'run', 'check', '--prefix', 'pictures')],
