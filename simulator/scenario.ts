@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { AutoScalingGroup, LaunchConfiguration } from '@aws-sdk/client-auto-scaling';
-import type { BlockDeviceMapping, Image, InstanceStateName, LockState, Tag } from '@aws-sdk/client-ec2';
+import type {
+  BlockDeviceMapping,
+  Image,
+  InstanceStateName,
+  LockState,
+  RequestLaunchTemplateData,
+  Tag,
+} from '@aws-sdk/client-ec2';
 import { type Clock, realClock } from './clock.ts';
 import type { Fault } from './faults.ts';
 import type { Rules, Timings } from './hardness.ts';
@@ -15,6 +22,7 @@ import {
   type Instance,
   type Key,
   type Launching,
+  type LaunchTemplate,
   notLate,
   type PolicyDocument,
   type Region,
@@ -109,13 +117,23 @@ type LaunchScenario = Readonly<{
   Partial<Pick<Launching, 'vcpuQuota' | 'noCapacity'>> &
   Readonly<{ boots?: readonly Boot[] }>;
 
+export type LaunchTemplateScenario = Readonly<{
+  id?: string;
+  /** The image of each version, or what it has besides. */
+  versions: readonly (string | Readonly<{ description?: string; data: RequestLaunchTemplateData }>)[];
+  /** A number; the first version's unless given. */
+  defaultVersion?: number;
+  /** How many versions were made and deleted before these. */
+  deleted?: number;
+}>;
+
 export type RegionScenario = Readonly<{
   /** By alias, without `alias/`. */
   keys?: Readonly<Record<string, KeyScenario>>;
   amis?: readonly AmiScenario[];
   instances?: readonly InstanceScenario[];
-  /** By name: the image of each version. */
-  launchTemplates?: Readonly<Record<string, readonly string[]>>;
+  /** By name: the image of each version, the first being the default one; or a template with all that it has. */
+  launchTemplates?: Readonly<Record<string, readonly string[] | LaunchTemplateScenario>>;
   /** Auto Scaling's, as it tells them. */
   groups?: readonly AutoScalingGroup[];
   launchConfigurations?: readonly LaunchConfiguration[];
@@ -264,8 +282,8 @@ function buildRegion(
     region.parameters.set(parameter, { name: parameter, value, type, dataType, version: 1, tags: [], history: [] });
   }
   for (const [template, images] of Object.entries(scenario.launchTemplates ?? {})) {
-    const id = newId('lt');
-    region.launchTemplates.set(id, { id, name: template, images: [...images] });
+    const built = buildTemplate(template, 'versions' in images ? images : { versions: images });
+    region.launchTemplates.set(built.id, built);
   }
   region.groups.push(...(scenario.groups ?? []));
   region.launchConfigurations.push(...(scenario.launchConfigurations ?? []));
@@ -290,6 +308,22 @@ function addLaunching(account: Account, region: Region, scenario: LaunchScenario
 }
 
 type Place = Readonly<{ account: Account; region: string }>;
+
+function buildTemplate(
+  name: string,
+  { id = newId('lt'), versions, defaultVersion, deleted = 0 }: LaunchTemplateScenario,
+): LaunchTemplate {
+  return {
+    ...{ id, name, defaultVersion: defaultVersion ?? deleted + 1, latest: deleted + versions.length },
+    versions: versions.map((one, index) => ({
+      number: deleted + index + 1,
+      description: typeof one === 'string' ? '' : (one.description ?? ''),
+      data: typeof one === 'string' ? { ImageId: one } : { ...one.data },
+      visibleAt: 0,
+    })),
+    tokens: new Map(),
+  };
+}
 
 function addOthersCopies(
   { account, region, now }: Readonly<{ account: Account; region: Region; now: number }>,
