@@ -189,6 +189,14 @@ export const features: Record<string, Feature> = {
       'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
     },
   },
+  'a launch template': {
+    of: procedure,
+    options: {
+      policies: ['target-launch-template'],
+      target: { launchTemplates: { web: { id: 'lt-0a0a0a0a', versions: ['ami-00000000'] } } },
+    },
+    inputs: { 'launch-template': 'web', 'launch-template-default': 'true' },
+  },
   'a boot test': {
     of: procedure,
     options: {
