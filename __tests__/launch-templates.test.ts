@@ -209,6 +209,16 @@ describe('problems beforehand', () => {
       told: /web resolves the SSM parameter \/golden\/latest, so it needs no version/,
     },
     'a template at its limit': { shared: bake(full), told: /web has 10000 versions, which is the most that AWS keeps/ },
+    'a parameter whose oldest version has a label': {
+      shared: procedure({
+        policies,
+        target: {
+          launchTemplates: { web: [older] },
+          parameters: { '/golden/latest': { value: older, versions: 120, oldestLabels: ['prod'] } },
+        },
+      }),
+      told: /\/golden\/latest has 100 versions, and AWS keeps the oldest, 21, for its label prod/,
+    },
     'a role that may not': {
       shared: bake({ web: [older] }, { policies: ['target-ssm-parameter'] }),
       told: /not allowed to call ec2:DescribeLaunchTemplateVersions[\s\S]*set LaunchTemplate=/,

@@ -21,9 +21,11 @@ import {
   type Guard,
   type Instance,
   type Key,
+  keptVersions,
   type Launching,
   type LaunchTemplate,
   notLate,
+  type Parameter,
   type PolicyDocument,
   type Region,
   type Role,
@@ -127,6 +129,15 @@ export type LaunchTemplateScenario = Readonly<{
   deleted?: number;
 }>;
 
+export type ParameterScenario = Readonly<{
+  value: string;
+  type?: string;
+  dataType?: string;
+  /** How many there are, all of one value, and the labels of the oldest that is kept. */
+  versions?: number;
+  oldestLabels?: readonly string[];
+}>;
+
 export type RegionScenario = Readonly<{
   /** By alias, without `alias/`. */
   keys?: Readonly<Record<string, KeyScenario>>;
@@ -138,7 +149,7 @@ export type RegionScenario = Readonly<{
   groups?: readonly AutoScalingGroup[];
   launchConfigurations?: readonly LaunchConfiguration[];
   /** By name: a String of plain text, unless it is said otherwise. */
-  parameters?: Readonly<Record<string, string | Readonly<{ value: string; type?: string; dataType?: string }>>>;
+  parameters?: Readonly<Record<string, string | ParameterScenario>>;
   settings?: Partial<Settings>;
   launch?: LaunchScenario;
   /** Snapshot copies that somebody else has begun here. */
@@ -278,8 +289,8 @@ function buildRegion(
     region.aliases.set(`alias/${alias}`, built.metadata.KeyId);
   }
   for (const [parameter, given] of Object.entries(scenario.parameters ?? {})) {
-    const { value, type = 'String', dataType = 'text' } = typeof given === 'string' ? { value: given } : given;
-    region.parameters.set(parameter, { name: parameter, value, type, dataType, version: 1, tags: [], history: [] });
+    const built = buildParameter(parameter, typeof given === 'string' ? { value: given } : given);
+    region.parameters.set(parameter, built);
   }
   for (const [template, images] of Object.entries(scenario.launchTemplates ?? {})) {
     const built = buildTemplate(template, 'versions' in images ? images : { versions: images });
@@ -308,6 +319,16 @@ function addLaunching(account: Account, region: Region, scenario: LaunchScenario
 }
 
 type Place = Readonly<{ account: Account; region: string }>;
+
+function buildParameter(name: string, given: ParameterScenario): Parameter {
+  const { value, type = 'String', dataType = 'text', versions = 1, oldestLabels = [] } = given;
+  const oldest = Math.max(1, versions - keptVersions + 1);
+  const history = Array.from({ length: versions - oldest }, (_, index) => ({
+    ...{ value, dataType, version: oldest + index },
+    labels: index === 0 ? oldestLabels : [],
+  }));
+  return { name, value, type, dataType, version: versions, tags: [], history };
+}
 
 function buildTemplate(
   name: string,

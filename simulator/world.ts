@@ -219,6 +219,9 @@ export type Instance = {
   launched?: Launched;
 };
 
+/** https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html */
+export const keptVersions = 100;
+
 export type Parameter = {
   name: string;
   value: string;
@@ -227,7 +230,7 @@ export type Parameter = {
   version: number;
   tags: Tag[];
   /** The versions before, of which 100 are kept with the present one. */
-  history: { value: string; dataType: string; version: number }[];
+  history: { value: string; dataType: string; version: number; labels?: readonly string[] }[];
   /** Put, but not looked at by AWS yet: it stands, or vanishes, from then on. */
   coming?: { value: string; dataType: string; version: number; at: number; stands: boolean };
 };

@@ -129,7 +129,7 @@ function targetOf(
     users:
       used === 'unknown' ? undefined : new Map(used === 'known' ? [['ami-0', [{ by: 'i-1', launches: false }]]] : []),
     ssmParameter: parameter ? '/golden/latest' : undefined,
-    launchTemplate: parameter ? { id: 'lt-1', sourceVersion: '$Latest', makesDefault: false } : undefined,
+    launchTemplate: parameter ? { id: 'lt-1', sourceVersion: '$Latest', latest: 3, makesDefault: false } : undefined,
     earlierCopies: [
       ...existing.map((image) => snapshotOf(image, kmsKeyArn)),
       ...copies.map(({ hours, ...copy }, index) => {

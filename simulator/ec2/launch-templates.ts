@@ -122,6 +122,7 @@ export const createLaunchTemplateVersion: Handler<CreateLaunchTemplateVersionReq
     );
   const before = template.versions.find(({ number }) => number === known?.number);
   if (before !== undefined) return { LaunchTemplateVersion: shown(template, before) };
+  // That there is a limit is documented; its code and words are not.
   if (template.versions.length >= maxVersions)
     throw new Refusal(
       'LaunchTemplateVersionLimitExceeded',

@@ -41,7 +41,7 @@ export async function readLaunchTemplate(
         `the launch template ${template} has ${maxVersions} versions, which is the most that AWS keeps`,
         'delete versions that nothing launches by (aws ec2 delete-launch-template-versions)',
       );
-    return { id, sourceVersion, makesDefault };
+    return { id, sourceVersion, latest, makesDefault };
   } catch (error) {
     if (!(error instanceof AwsCallError)) throw error;
     tellUnread({ where, template, sourceVersion, role }, error, findings);

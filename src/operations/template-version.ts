@@ -17,11 +17,12 @@ import { type Asking, dryRun, type Ec2Question } from './question.ts';
 /** The right to make a version, to make it the default one, and to delete it where not all could be set. */
 export function asksForVersion({ template, image }: TemplateVersion, { standIns }: Asking): Ec2Question[] {
   const { id: LaunchTemplateId, makesDefault } = template;
+  const latest = String(template.latest);
   const ImageId = 'id' in image ? image.id : standIns.image;
   return [
     dryRun(new CreateLaunchTemplateVersionCommand({ LaunchTemplateId, LaunchTemplateData: { ImageId } })),
-    ...(makesDefault ? [dryRun(new ModifyLaunchTemplateCommand({ LaunchTemplateId, DefaultVersion: '1' }))] : []),
-    dryRun(new DeleteLaunchTemplateVersionsCommand({ LaunchTemplateId, Versions: ['1'] })),
+    ...(makesDefault ? [dryRun(new ModifyLaunchTemplateCommand({ LaunchTemplateId, DefaultVersion: latest }))] : []),
+    dryRun(new DeleteLaunchTemplateVersionsCommand({ LaunchTemplateId, Versions: [latest] })),
   ];
 }
 

@@ -54,7 +54,13 @@ export type BootSite = Readonly<{
 }>;
 
 /** A launch template that is there; `sourceVersion` as it is asked for: a number, `$Latest` or `$Default`. */
-export type LaunchTemplate = Readonly<{ id: string; sourceVersion: string; makesDefault: boolean }>;
+export type LaunchTemplate = Readonly<{
+  id: string;
+  sourceVersion: string;
+  /** Its latest version by now. */
+  latest: number;
+  makesDefault: boolean;
+}>;
 
 export type Target = Readonly<{
   request: TargetRequest;

@@ -546,6 +546,7 @@ resource "aws_iam_role_policy" "target_ssm_parameter" {
         "Effect" : "Allow",
         "Action" : [
           "ssm:GetParameter",
+          "ssm:GetParameterHistory",
           "ssm:PutParameter",
           "ssm:AddTagsToResource",
           "ssm:DeleteParameter"
