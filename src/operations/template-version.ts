@@ -51,7 +51,9 @@ export async function readNewVersion(operation: TemplateVersion, scope: Scope): 
   const amiId = idOf(scope, image);
   try {
     const { latest, defaultVersion } = await readTemplate(place, template.id, '$Latest');
-    const existing = await existingVersion(place, scope, { id: template.id, amiId });
+    // What an attempt made that was killed may not be seen yet.
+    const waits = run.request.run.runAttempt > 1 ? [0, 2, 5] : [0];
+    const existing = await lookedFor(place, waits, () => existingVersion(place, scope, { id: template.id, amiId }));
     const change = { place: placeName(where), template: template.id, amiId, latest, formerDefault: defaultVersion };
     return existing === undefined ? change : { ...change, existing };
   } catch (error) {
@@ -76,7 +78,7 @@ function changeOf({ template }: TemplateVersion, { run, place }: Scope): NewVers
 /** Makes the version, and has the template launch by it if that is asked for. @throws StepError */
 export async function makeVersion(operation: TemplateVersion, scope: Scope): Promise<Result> {
   const { run, place } = scope;
-  const { id, makesDefault } = operation.template;
+  const { id } = operation.template;
   const where = placeName(place);
   const change = changeOf(operation, scope);
   if (change === undefined) throw new Error(`what the launch template ${id} in ${where} was is not known`);
@@ -84,8 +86,7 @@ export async function makeVersion(operation: TemplateVersion, scope: Scope): Pro
   const version = existing ?? (await create(operation, scope, change));
   if (existing !== undefined)
     run.log.line(where, `version ${version} of the launch template ${id} has ${amiId} already, and is used again`);
-  const moves = makesDefault && formerDefault !== version;
-  if (moves) {
+  if (movesDefault(operation, version, change)) {
     try {
       await setDefaultVersion(place, id, version);
     } catch (error) {
@@ -94,7 +95,16 @@ export async function makeVersion(operation: TemplateVersion, scope: Scope): Pro
     run.log.line(where, `the launch template ${id} launches by version ${version} (before: ${formerDefault})`);
   }
   const result: Result = { id: amiId, template: { id, version, formerDefault } };
-  return existing === undefined || moves ? result : { ...result, undone: 'not needed' };
+  return isNeeded(operation, change) ? result : { ...result, undone: 'not needed' };
+}
+
+function movesDefault({ template }: TemplateVersion, version: number, { formerDefault }: NewVersion): boolean {
+  return template.makesDefault && version !== formerDefault;
+}
+
+/** Whether anything is done to the template: an earlier run may have done all of it. */
+function isNeeded(operation: TemplateVersion, change: NewVersion): boolean {
+  return change.existing === undefined || movesDefault(operation, change.existing, change);
 }
 
 /**
@@ -129,7 +139,7 @@ async function create({ template }: TemplateVersion, { run, place }: Scope, { am
 export async function undoVersion(operation: TemplateVersion, scope: Scope): Promise<boolean> {
   const { run, place } = scope;
   const change = changeOf(operation, scope);
-  if (change === undefined) return false;
+  if (change === undefined || !isNeeded(operation, change)) return false;
   try {
     const description = versionDescription(run.request.run, run.source.imageId, run.leaseId);
     // What was made a moment ago may not be seen yet, nor what a request made whose answer was lost.
