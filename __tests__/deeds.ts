@@ -111,6 +111,9 @@ const lasting: Readonly<Record<string, Belonging>> = {
   EnableFastSnapshotRestores: { does: ['publish'], undoes: [] },
   PutParameter: { does: ['parameter'], undoes: ['parameter'] },
   AddTagsToResource: { does: ['parameter'], undoes: [] },
+  CreateLaunchTemplateVersion: { does: ['template-version'], undoes: [] },
+  ModifyLaunchTemplate: { does: ['template-version'], undoes: ['template-version'] },
+  DeleteLaunchTemplateVersions: { does: [], undoes: ['template-version'] },
   DeleteParameter: { does: [], undoes: ['parameter'] },
 };
 
@@ -179,6 +182,7 @@ const callers = [
   'publish',
   'published',
   'parameter',
+  'template-version',
   'deregister',
   'delete',
   'untag',

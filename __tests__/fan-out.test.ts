@@ -330,7 +330,7 @@ type Input = { type: string; default?: unknown; required?: boolean; description?
 type Workflow = {
   permissions: Record<string, string>;
   on: { workflow_call: { inputs: Record<string, Input>; outputs: Record<string, { value: string }> } };
-  jobs: Record<'plan' | 'source' | 'share' | 'collect' | 'promote', Job>;
+  jobs: Record<'plan' | 'source' | 'share' | 'collect' | 'promote' | 'templates', Job>;
 };
 /** An expression, as the workflow writes it. */
 const expression = (text: string) => `\${{ ${text} }}`;
@@ -379,9 +379,10 @@ describe('the workflow', () => {
 
   test('sets SSM parameters only when collect found every target ready', () => {
     expect(workflow.jobs.source.env).toMatchObject({ SSM_PARAMETER: '', DRY_RUN: 'true' });
-    expect(workflow.jobs.share.env).toMatchObject({ SSM_PARAMETER: '' });
+    expect(workflow.jobs.share.env).toMatchObject({ SSM_PARAMETER: '', LAUNCH_TEMPLATE: '' });
     expect(workflow.jobs.promote.env).toMatchObject({
       SSM_PARAMETER: expression('inputs.ssm-parameter'),
+      LAUNCH_TEMPLATE: expression('inputs.launch-template'),
       ON_EXISTING: 'reuse',
     });
     expect(workflow.jobs.promote.needs).toContain('collect');
@@ -416,10 +417,11 @@ describe('the workflow', () => {
       expect(workflow.jobs[name].steps[0]?.if).toBe(expression('!job.workflow_sha || !job.workflow_repository'));
   });
 
-  test('each output of the workflow is one of collect', () => {
+  test('each output of the workflow is one of a job that collects', () => {
     for (const [name, { value }] of Object.entries(workflow.on.workflow_call.outputs)) {
-      expect(value).toBe(expression(`jobs.collect.outputs.${name}`));
-      expect(workflow.jobs.collect.outputs).toHaveProperty(name);
+      const job = name === 'launch-templates' ? 'templates' : 'collect';
+      expect(value).toBe(expression(`jobs.${job}.outputs.${name}`));
+      expect(workflow.jobs[job].outputs).toHaveProperty(name);
     }
     expect(workflow.jobs.share.strategy).toMatchObject({ 'fail-fast': false });
     expect(workflow.jobs.collect.if).toBe(expression('always()'));
@@ -483,8 +485,8 @@ describe('the commands, as the workflow runs them', () => {
     ...Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`inputs.${name}`, value])),
     [file]: (inputs['targets-artifact'] ?? '') === '' ? '' : join(temp, 'targets/targets.json'),
     'needs.source.outputs.ami-id || inputs.ami-id': 'ami-0',
-    "inputs.ssm-parameter == '' && inputs.retain || ''": '',
-    "inputs.ssm-parameter == '' && inputs.retain-days || 0": '0',
+    "inputs.ssm-parameter == '' && inputs.launch-template == '' && inputs.retain || ''": '',
+    "inputs.ssm-parameter == '' && inputs.launch-template == '' && inputs.retain-days || 0": '0',
     'runner.temp': temp,
     'github.run_attempt': '1',
   });
@@ -598,6 +600,28 @@ describe('the commands, as the workflow runs them', () => {
       ['100000000001', 'failed', true],
       ['100000000003', 'failed', true],
     ]);
+  });
+
+  test('launch templates of all jobs, of one that was run again as the last attempt has them', () => {
+    const version = (number: number) => ({ 'eu-west-1': { id: 'lt-1', version: number, formerDefault: 1 } });
+    const outputs = [
+      ['1', '1', { '111111111111': version(2), '222222222222': version(3) }],
+      ['2', '1', undefined],
+      ['2', '2', { '333333333333': version(4) }],
+      ['1', '2', { '222222222222': version(5) }],
+    ] as const;
+    for (const [job, attempt, templates] of outputs)
+      runStep('promote', (step) => step.name === 'Keep the launch templates', {
+        ...common({}),
+        ...{ 'matrix.job': job, 'github.run_attempt': attempt },
+        'steps.promote.outputs.launch-templates': templates === undefined ? '' : JSON.stringify(templates),
+      });
+    cpSync(join(temp, 'result'), join(temp, 'results'), { recursive: true });
+    const merged = runStep('templates', (step) => step.id === 'merge', {});
+    expect(merged.code).toBe(0);
+    expect(JSON.parse(merged.outputs['launch-templates'] ?? '')).toEqual({
+      ...{ '111111111111': version(2), '222222222222': version(5), '333333333333': version(4) },
+    });
   });
 
   describe('records too long for an output', () => {

@@ -49,6 +49,7 @@ const empty = {
   targets: {},
   boots: false,
   promotions: [],
+  versions: [],
   account: '',
   keepPending: false,
   finished: [],
@@ -221,6 +222,9 @@ describe('the state of many targets', () => {
       shares: fc.array(fc.record({ region: text, resources: texts, accounts: texts })),
       regions: texts,
       targets: fc.dictionary(text, texts),
+      versions: fc.array(
+        fc.record({ place: text, template: text, amiId: text, latest: fc.nat(), formerDefault: fc.nat() }),
+      ),
       promotions: fc.array(
         fc.record({ place: text, name: text, amiId: text, before: fc.option(fc.record({ version: fc.nat() })) }),
       ),
@@ -355,13 +359,18 @@ describe('saved state that is damaged', () => {
   };
   const share = { region: 'us-east-1', resources: ['snap-1'], accounts: ['222222222222'] };
   const promotion = { place: 'a/b', name: '/golden', amiId: 'ami-2', before: null };
-  const right = { run, shares: [share], targets: { role: ['a/b'] }, finished: ['ami-3'], promotions: [promotion] };
+  const version = { place: 'a/b', template: 'lt-1', amiId: 'ami-2', existing: 4, latest: 5, formerDefault: 3 };
+  const right = {
+    ...{ run, shares: [share], targets: { role: ['a/b'] }, finished: ['ami-3'] },
+    ...{ promotions: [promotion], versions: [version] },
+  };
   const names = {
     run: 'the AMI, its lease and the grants',
     shares: 'the shares',
     targets: 'the targets',
     finished: 'the AMIs that are finished',
     promotions: 'the SSM parameters',
+    versions: 'the launch templates',
   };
   const readParts = (parts: object) => {
     const forms = Object.entries(parts).map(([part, plain]) => [part, { plain }]);
@@ -393,6 +402,7 @@ describe('saved state that is damaged', () => {
     ['finished', 'ami-3'],
     ['finished', ['ami-3', 7]],
     ...[null, ...withWrongField(promotion)].map((one): Row => ['promotions', [promotion, one]]),
+    ...[null, ...withWrongField(version), { ...version, latest: 1.5 }].map((one): Row => ['versions', [version, one]]),
     ...[{}, { version: 1.5 }, { value: 7 }].map((before): Row => ['promotions', [{ ...promotion, before }]]),
   ])('in %s (%j): the rest is read', (part, value) => {
     const { state, unread } = readParts({ ...right, [part]: value });

@@ -80,7 +80,9 @@ describe('with on-problem: skip', () => {
         ['eu-west-1', 'us-west-2'].map((region) => ['error', `${account}/${region}`]),
       ),
     ]);
-    expect(messagesOf(main)).toContain('no SSM parameter is set and no older AMI is removed');
+    expect(messagesOf(main)).toContain(
+      'no SSM parameter is set, no launch template gets a version, and no older AMI is removed',
+    );
     expect(main.summary).toContain('❌ 4 of 6 targets failed; 2 AMIs are ready');
     // The new AMI is beside the old one, which the parameter names.
     expect(imagesIn(simulator, good)).toEqual(expect.arrayContaining(before));

@@ -33,6 +33,7 @@ const forCleaningUp = new Set([
   'UseTheSourceKey kms:ListGrants',
   'UseTheHubKeys kms:ListGrants',
   'SetTheParameter ssm:DeleteParameter',
+  'MakeVersions ec2:DeleteLaunchTemplateVersions',
   'RestoreFromTheRecycleBin ec2:RestoreImageFromRecycleBin',
   'CopyAndRegister ec2:DeleteSnapshot',
   'CopyAndRegister ec2:DeregisterImage',

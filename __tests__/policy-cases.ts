@@ -171,7 +171,10 @@ export const features: Record<string, Feature> = {
     options: {
       policies: ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-retain'],
       // The one before in the lineage.
-      target: { amis: [lastBake] },
+      target: {
+        amis: [lastBake],
+        parameters: { '/golden/latest': { value: 'ami-00000000', versions: 120 } },
+      },
       // Those that may launch can use the key, one by its policy and one by a grant.
       targetKey: {
         policy: openedPolicy(targetAccount, '222222222222'),
@@ -188,6 +191,14 @@ export const features: Record<string, Feature> = {
       retain: '3',
       'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
     },
+  },
+  'a launch template': {
+    of: procedure,
+    options: {
+      policies: ['target-launch-template'],
+      target: { launchTemplates: { web: { id: 'lt-0a0a0a0a', versions: ['ami-00000000'] } } },
+    },
+    inputs: { 'launch-template': 'web', 'launch-template-default': 'true' },
   },
   'a boot test': {
     of: procedure,

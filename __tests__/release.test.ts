@@ -105,6 +105,7 @@ function state(over: Partial<LedgerState> = {}): LedgerState {
     targets: {},
     boots: false,
     promotions: [],
+    versions: [],
     account,
     keepPending: false,
     finished: [],

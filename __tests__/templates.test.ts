@@ -102,6 +102,7 @@ describe('the action runs with what the CloudFormation templates make', () => {
     expect(() => setUp({}, { Subject: 'repo:acme/images:*' }, {})).toThrow(/'Subject' must match/);
     expect(() => setUp({}, {}, { Subject: `${subject},repo:acme/images:*` })).toThrow(/'Subject' must match/);
     expect(() => setUp({}, {}, { Parameter: '/golden/latest' })).toThrow(/'Parameter' must match/);
+    expect(() => setUp({}, {}, { LaunchTemplate: 'web' })).toThrow(/'LaunchTemplate' must match/);
     expect(() => setUp({}, { MaxSessionDuration: '60' }, {})).toThrow(/'MaxSessionDuration' must be/);
     expect(() => setUp({}, {}, { Retain: 'yes' })).toThrow(/'Retain' must be one of/);
   });
@@ -129,8 +130,8 @@ describe('the action runs with what the CloudFormation templates make', () => {
     ) as Parameters;
     const { KeyAccessByPolicy = '', ...target } = parameters;
     const asked = { Parameter: 'golden/latest', Publish: 'true', Retain: 'true', RouteCopy: 'true' };
-    // Either of two lets a role call DescribeInstances.
-    expect(target).toEqual({ ...asked, BootTest: 'true' });
+    // Either of two lets a role call DescribeInstances, or DescribeLaunchTemplateVersions.
+    expect(target).toEqual({ ...asked, BootTest: 'true', LaunchTemplate: '*' });
     const { main } = await share(setUp({}, { KeyAccessByPolicy, RouteCopy: 'true' }, target), inputs);
     expect(main.annotations).toEqual([]);
   });
@@ -179,6 +180,7 @@ describe('the Terraform modules have the same policies', () => {
     MaxSessionDuration: '7200',
     SourceAccount: sourceAccount,
     Parameter: 'golden/*',
+    LaunchTemplate: 'lt-0a0a0a0a',
     SourceKeyArn: 'arn:source',
     ...lists,
   };
@@ -199,6 +201,7 @@ describe('the Terraform modules have the same policies', () => {
     'var.max_session_duration': '7200',
     'var.source_key_arn': texts.SourceKeyArn,
     'var.parameter': texts.Parameter,
+    'var.launch_template': texts.LaunchTemplate,
     'var.role_name': 'ami',
     'var.source_account': sourceAccount,
     'var.target_role_name': 'ami-target',

@@ -171,7 +171,8 @@ export function summaryOf({ records, shards, results, shortened, artifact }) {
   ].join('\n');
 }
 
-function filesIn(folder) {
+/** The text of each file in a folder, by name. */
+export function filesIn(folder) {
   // No artifact at all, and there is no folder.
   if (!existsSync(folder)) return {};
   return Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]));

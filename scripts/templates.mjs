@@ -59,6 +59,7 @@ const accounts = {
       { policy: 'target-publish', when: 'Publish' },
       { policy: 'target-grant-key', when: 'GrantKeyTo' },
       { policy: 'target-ssm-parameter', when: 'Parameter' },
+      { policy: 'target-launch-template', when: 'LaunchTemplate' },
       { policy: 'target-boot-test', when: 'BootTest' },
       { policy: 'target-boot-role', when: 'BootRoleArns' },
       { policy: 'target-retain', when: 'Retain' },
@@ -85,6 +86,7 @@ const guard = {
 /** The parameters that are more than on or off. */
 const kinds = {
   Parameter: 'text',
+  LaunchTemplate: 'text',
   HubKeyArns: 'list',
   GrantKeyTo: 'list',
   BootRoleArns: 'list',
@@ -95,6 +97,7 @@ const kinds = {
 /** What a text must be, or each of a list, so that a mistake is told before the role is made. */
 const patterns = {
   Subject: { pattern: '^[^*?]+$', is: 'whole subjects, without wildcards' },
+  LaunchTemplate: { pattern: '^(lt-[0-9a-f]+|\\*)?$', is: 'the ID of a launch template, or *' },
   Parameter: { pattern: '^([^/].*)?$', is: 'the name without its leading slash' },
 };
 
@@ -119,6 +122,8 @@ const descriptions = {
   FromInstances: "Whether AMIs are made of instances (input 'instance-id').",
   Publish:
     'Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
+  LaunchTemplate:
+    "The ID of the launch template that gets versions with the AMI, or * for any (input 'launch-template'); empty for none.",
   BootTest: "Whether AMIs are launched to see whether they come up (input 'boot-test').",
   BootRoleArns:
     "The ARNs of the roles that instances of boot tests get by their profile (input 'boot-instance-profile'); empty for none.",
@@ -337,6 +342,7 @@ function cloudFormation(side) {
     'target-key-arn': '${Key.Arn}',
     'hub-key-arn': '${HubKeyArns}',
     parameter: '${Parameter}',
+    'launch-template': '${LaunchTemplate}',
     account: '${AWS::AccountId}',
     subject: '${Subject}',
   };
@@ -629,6 +635,7 @@ function terraform(side) {
     'target-key-arn': '${aws_kms_key.this.arn}',
     'hub-key-arn': '${var.hub_key_arns}',
     parameter: '${var.parameter}',
+    'launch-template': '${var.launch_template}',
     account: '${local.account}',
     subject: '${var.subject}',
     audience: '${local.audience}',

@@ -50,6 +50,10 @@ function describeRegion(region: Region, now: number): string[] {
       ]),
     ...[...region.keys.values()].flatMap((key) => describeGrants(key, aliasOf)),
     ...[...region.parameters.values()].map(({ name, value }) => `parameter ${name} = ${value}`),
+    ...[...region.launchTemplates.values()].map(
+      ({ name, versions, defaultVersion }) =>
+        `launch template ${name}: ${versions.map(({ number, data }) => `${number}${number === defaultVersion ? ' (default)' : ''} ${data.ImageId}`).join(', ')}`,
+    ),
   ];
 }
 
@@ -113,6 +117,11 @@ function regionState(region: Region, timings: Timings, now: number): unknown {
       })),
     })),
     parameters: [...region.parameters.values()],
+    launchTemplates: [...region.launchTemplates.values()].map(({ id, defaultVersion, versions }) => ({
+      id,
+      defaultVersion,
+      versions: versions.map(({ number, description, data }) => ({ number, description, data })),
+    })),
     volumes: [...region.volumes.values()],
     launched: [...region.instances.values()]
       .filter(({ launched, state }) => launched !== undefined && state !== 'terminated')

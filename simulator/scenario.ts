@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { AutoScalingGroup, LaunchConfiguration } from '@aws-sdk/client-auto-scaling';
-import type { BlockDeviceMapping, Image, InstanceStateName, LockState, Tag } from '@aws-sdk/client-ec2';
+import type {
+  BlockDeviceMapping,
+  Image,
+  InstanceStateName,
+  LockState,
+  RequestLaunchTemplateData,
+  Tag,
+} from '@aws-sdk/client-ec2';
 import { type Clock, realClock } from './clock.ts';
 import type { Fault } from './faults.ts';
 import type { Rules, Timings } from './hardness.ts';
@@ -14,8 +21,11 @@ import {
   type Guard,
   type Instance,
   type Key,
+  keptVersions,
   type Launching,
+  type LaunchTemplate,
   notLate,
+  type Parameter,
   type PolicyDocument,
   type Region,
   type Role,
@@ -109,18 +119,37 @@ type LaunchScenario = Readonly<{
   Partial<Pick<Launching, 'vcpuQuota' | 'noCapacity'>> &
   Readonly<{ boots?: readonly Boot[] }>;
 
+export type LaunchTemplateScenario = Readonly<{
+  id?: string;
+  /** The image of each version, or what it has besides. */
+  versions: readonly (string | Readonly<{ description?: string; data: RequestLaunchTemplateData }>)[];
+  /** A number; the first version's unless given. */
+  defaultVersion?: number;
+  /** How many versions were made and deleted before these. */
+  deleted?: number;
+}>;
+
+export type ParameterScenario = Readonly<{
+  value: string;
+  type?: string;
+  dataType?: string;
+  /** How many there are, all of one value, and the labels of the oldest that is kept. */
+  versions?: number;
+  oldestLabels?: readonly string[];
+}>;
+
 export type RegionScenario = Readonly<{
   /** By alias, without `alias/`. */
   keys?: Readonly<Record<string, KeyScenario>>;
   amis?: readonly AmiScenario[];
   instances?: readonly InstanceScenario[];
-  /** By name: the image of each version. */
-  launchTemplates?: Readonly<Record<string, readonly string[]>>;
+  /** By name: the image of each version, the first being the default one; or a template with all that it has. */
+  launchTemplates?: Readonly<Record<string, readonly string[] | LaunchTemplateScenario>>;
   /** Auto Scaling's, as it tells them. */
   groups?: readonly AutoScalingGroup[];
   launchConfigurations?: readonly LaunchConfiguration[];
   /** By name: a String of plain text, unless it is said otherwise. */
-  parameters?: Readonly<Record<string, string | Readonly<{ value: string; type?: string; dataType?: string }>>>;
+  parameters?: Readonly<Record<string, string | ParameterScenario>>;
   settings?: Partial<Settings>;
   launch?: LaunchScenario;
   /** Snapshot copies that somebody else has begun here. */
@@ -260,12 +289,12 @@ function buildRegion(
     region.aliases.set(`alias/${alias}`, built.metadata.KeyId);
   }
   for (const [parameter, given] of Object.entries(scenario.parameters ?? {})) {
-    const { value, type = 'String', dataType = 'text' } = typeof given === 'string' ? { value: given } : given;
-    region.parameters.set(parameter, { name: parameter, value, type, dataType, version: 1, tags: [], history: [] });
+    const built = buildParameter(parameter, typeof given === 'string' ? { value: given } : given);
+    region.parameters.set(parameter, built);
   }
   for (const [template, images] of Object.entries(scenario.launchTemplates ?? {})) {
-    const id = newId('lt');
-    region.launchTemplates.set(id, { id, name: template, images: [...images] });
+    const built = buildTemplate(template, 'versions' in images ? images : { versions: images });
+    region.launchTemplates.set(built.id, built);
   }
   region.groups.push(...(scenario.groups ?? []));
   region.launchConfigurations.push(...(scenario.launchConfigurations ?? []));
@@ -290,6 +319,32 @@ function addLaunching(account: Account, region: Region, scenario: LaunchScenario
 }
 
 type Place = Readonly<{ account: Account; region: string }>;
+
+function buildParameter(name: string, given: ParameterScenario): Parameter {
+  const { value, type = 'String', dataType = 'text', versions = 1, oldestLabels = [] } = given;
+  const oldest = Math.max(1, versions - keptVersions + 1);
+  const history = Array.from({ length: versions - oldest }, (_, index) => ({
+    ...{ value, dataType, version: oldest + index },
+    labels: index === 0 ? oldestLabels : [],
+  }));
+  return { name, value, type, dataType, version: versions, tags: [], history };
+}
+
+function buildTemplate(
+  name: string,
+  { id = newId('lt'), versions, defaultVersion, deleted = 0 }: LaunchTemplateScenario,
+): LaunchTemplate {
+  return {
+    ...{ id, name, defaultVersion: defaultVersion ?? deleted + 1, latest: deleted + versions.length },
+    versions: versions.map((one, index) => ({
+      number: deleted + index + 1,
+      description: typeof one === 'string' ? '' : (one.description ?? ''),
+      data: typeof one === 'string' ? { ImageId: one } : { ...one.data },
+      visibleAt: 0,
+    })),
+    tokens: new Map(),
+  };
+}
 
 function addOthersCopies(
   { account, region, now }: Readonly<{ account: Account; region: Region; now: number }>,

@@ -13,6 +13,7 @@ import { describeImages } from './ec2/describe-images.ts';
 import * as attributes from './ec2/image-attribute.ts';
 import * as instanceTypes from './ec2/instance-types.ts';
 import * as instances from './ec2/instances.ts';
+import * as launchTemplates from './ec2/launch-templates.ts';
 import * as lifecycle from './ec2/lifecycle.ts';
 import * as network from './ec2/network.ts';
 import { registerImage } from './ec2/register.ts';
@@ -65,7 +66,10 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   DisableFastSnapshotRestores: lifecycle.disableFastSnapshotRestores,
   DescribeFastSnapshotRestores: lifecycle.describeFastSnapshotRestores,
   DescribeAvailabilityZones: lifecycle.describeAvailabilityZones,
-  DescribeLaunchTemplateVersions: lifecycle.describeLaunchTemplateVersions,
+  DescribeLaunchTemplateVersions: launchTemplates.describeLaunchTemplateVersions,
+  CreateLaunchTemplateVersion: launchTemplates.createLaunchTemplateVersion,
+  ModifyLaunchTemplate: launchTemplates.modifyLaunchTemplate,
+  DeleteLaunchTemplateVersions: launchTemplates.deleteLaunchTemplateVersions,
   DescribeImageReferences: lifecycle.describeImageReferences,
   DescribeRegions: settings.describeRegions,
   RunInstances: runInstances,

@@ -2,7 +2,7 @@ import { hasAgent, instancesIn } from './ec2/instance.ts';
 import type { Rules, Timings } from './hardness.ts';
 import { authorizeSsm, type Principal } from './iam.ts';
 import { Refusal } from './refusal.ts';
-import { type Parameter, regionOf, type World } from './world.ts';
+import { keptVersions, type Parameter, regionOf, type World } from './world.ts';
 
 export type SsmCall = Readonly<{ world: World; caller: Principal; region: string; rules: Rules; timings: Timings }>;
 type Input = Readonly<Record<string, unknown>>;
@@ -85,9 +85,6 @@ function standing(call: SsmCall, name: string): Parameter | undefined {
   return undefined;
 }
 
-/** https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html */
-const keptVersions = 100;
-
 function replace(parameter: Parameter, next: Pick<Parameter, 'value' | 'dataType' | 'version'>): void {
   const { value, dataType, version, history } = parameter;
   if (version > 0) history.push({ value, dataType, version });
@@ -155,6 +152,17 @@ function checkDataType({ DataType = 'text' }: Put, before: Parameter | undefined
     );
 }
 
+/** The oldest of 100 versions makes room for a new one, unless it has a label. */
+function checkOldest(before: Parameter | undefined): void {
+  const [oldest] = before?.history ?? [];
+  if (before === undefined || oldest === undefined || before.history.length + 1 < keptVersions) return;
+  if ((oldest.labels ?? []).length > 0)
+    throw new Refusal(
+      'ParameterMaxVersionLimitExceeded',
+      `You attempted to create a new version of ${before.name} by calling the PutParameter API with the overwrite flag. Version ${oldest.version}, the oldest version, can't be deleted because it has a label associated with it. Move the label to another version of the parameter, and try again.`,
+    );
+}
+
 export const ssmHandlers: Readonly<Record<string, Handler>> = {
   async GetParameter(call, input) {
     const asked = String(input.Name);
@@ -198,6 +206,22 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     return { Parameters, InvalidParameters };
   },
 
+  // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameterHistory.html
+  async GetParameterHistory(call, input) {
+    const { Name = '', MaxResults = 50, NextToken = '0' } = input as { [name: string]: never };
+    checkReadName(Name);
+    await authorize(call, 'GetParameterHistory', { name: Name });
+    const parameter = standing(call, Name);
+    if (parameter === undefined) throw new Refusal('ParameterNotFound', '');
+    const all: Parameter['history'] = [...parameter.history, { ...parameter, labels: [] }];
+    const end = Number(NextToken) + Number(MaxResults);
+    const Parameters = all.slice(Number(NextToken), end).map(({ labels = [], ...version }) => {
+      const { ARN: _, ...one } = shown(call, { ...parameter, ...version });
+      return { ...one, Labels: labels };
+    });
+    return { Parameters, ...(end < all.length && { NextToken: String(end) }) };
+  },
+
   // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
   async PutParameter(call, input) {
     const put = input as Put;
@@ -209,6 +233,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     const before = standing(call, Name);
     checkPut(put, before);
     if (call.rules.fixedDataTypes) checkDataType(put, before);
+    checkOldest(before);
     const version = (before?.version ?? 0) + 1;
     const parameter = before ?? {
       name: Name,

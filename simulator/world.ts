@@ -5,6 +5,7 @@ import type {
   ImageCriterion,
   InstanceStateName,
   LockState,
+  RequestLaunchTemplateData,
   Snapshot,
   SummaryStatus,
   Tag,
@@ -218,6 +219,9 @@ export type Instance = {
   launched?: Launched;
 };
 
+/** https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html */
+export const keptVersions = 100;
+
 export type Parameter = {
   name: string;
   value: string;
@@ -226,7 +230,7 @@ export type Parameter = {
   version: number;
   tags: Tag[];
   /** The versions before, of which 100 are kept with the present one. */
-  history: { value: string; dataType: string; version: number }[];
+  history: { value: string; dataType: string; version: number; labels?: readonly string[] }[];
   /** Put, but not looked at by AWS yet: it stands, or vanishes, from then on. */
   coming?: { value: string; dataType: string; version: number; at: number; stands: boolean };
 };
@@ -264,14 +268,33 @@ export type Region = {
   instances: Map<string, Instance>;
   volumes: Map<string, Volume>;
   launching: Launching;
-  /** By ID; the image of each version, the first being the default one. */
-  launchTemplates: Map<string, { id: string; name: string; images: string[] }>;
+  /** By ID. */
+  launchTemplates: Map<string, LaunchTemplate>;
   /** As DescribeAutoScalingGroups and DescribeLaunchConfigurations tell them. */
   groups: AutoScalingGroup[];
   launchConfigurations: LaunchConfiguration[];
   /** The availability zones in which fast snapshot restore is on, by snapshot. */
   fastRestores: Map<string, Set<string>>;
   settings: Settings;
+};
+
+export type LaunchTemplate = {
+  id: string;
+  name: string;
+  versions: TemplateVersion[];
+  defaultVersion: number;
+  /** The highest number that was given: one that is deleted is not given again. */
+  latest: number;
+  /** What was made by which client token, and for which request. */
+  tokens: Map<string, { number: number; request: string }>;
+};
+
+export type TemplateVersion = {
+  number: number;
+  description: string;
+  data: RequestLaunchTemplateData;
+  /** From when on reads show it, in ms. */
+  visibleAt: number;
 };
 
 export type OidcProvider = { issuer: string; audiences: string[] };

@@ -3,7 +3,7 @@ import { placeOf } from './observe/accounts.ts';
 import { kinds, perform } from './operations/kinds.ts';
 import type { End, Outcome, Outcomes, Result } from './outcome.ts';
 import type { Operation } from './plan/operation.ts';
-import { parameterIsland } from './plan/target-operations.ts';
+import { referenceIsland } from './plan/target-operations.ts';
 import type { Run, Scope } from './run.ts';
 
 /** Operations that succeed together; its signal ends what waits in it once one has failed. */
@@ -19,7 +19,7 @@ export async function apply(run: Run, operations: readonly Operation[]): Promise
   const results = new Map<string, Result>();
   const islands = new Map<string, Island>();
   const optional = run.request.targets.filter((target) => target.optional);
-  const optionalIslands = new Set(optional.flatMap((target) => [placeName(target), parameterIsland(target)]));
+  const optionalIslands = new Set(optional.flatMap((target) => [placeName(target), referenceIsland(target)]));
   const islandOf = (name: string): Island => {
     const known = islands.get(name);
     if (known !== undefined) return known;

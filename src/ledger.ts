@@ -23,6 +23,19 @@ export type FormerValue = Readonly<{
   dataType?: string | undefined;
 }>;
 
+/** A launch template that is about to get a version with an AMI, or whose version with it becomes the default one. */
+export type NewVersion = Readonly<{
+  place: string;
+  template: string;
+  amiId: string;
+  /** The version with the AMI that was there before, which stays. */
+  existing?: number | undefined;
+  /** The latest version before; a new one has a higher number. */
+  latest: number;
+  /** The default version before. */
+  formerDefault: number;
+}>;
+
 export type LedgerState = Readonly<{
   imageId: string;
   leaseId: string;
@@ -41,6 +54,8 @@ export type LedgerState = Readonly<{
   boots: boolean;
   /** SSM parameters that are being set; they are put back unless all are. */
   promotions: readonly Promotion[];
+  /** Versions of launch templates that are being made; they go again unless all are made. */
+  versions: readonly NewVersion[];
   /** The source account. */
   account: string;
   /** Whether copies that the run had no time left for go on, for another run to take over. */
@@ -71,6 +86,7 @@ export const emptyLedger: LedgerState = {
   targets: {},
   boots: false,
   promotions: [],
+  versions: [],
   account: '',
   keepPending: false,
   finished: [],
@@ -82,9 +98,9 @@ export function openLedger(save: (name: string, value: string) => void, files: F
   let state: LedgerState | undefined;
   const write = (change: Partial<LedgerState>): void => {
     const next = { ...emptyLedger, ...state, ...change };
-    const { shares, targets, promotions, finished, ...run } = next;
+    const { shares, targets, promotions, versions, finished, ...run } = next;
     // What changes by itself is a part of its own.
-    saved.write({ run, shares, targets, finished, promotions: promotions.map(savedPromotion) });
+    saved.write({ run, shares, targets, finished, promotions: promotions.map(savedPromotion), versions });
     state = next;
   };
   return {
@@ -110,21 +126,23 @@ function savedPromotion({ before, ...promotion }: Promotion): Promotion {
   return { ...promotion, before: before?.version === undefined ? before : { version: before.version } };
 }
 
-/** What a target, and an SSM parameter, take of saved state at most, packed: measured, and somewhat more. */
+/** What a target, an SSM parameter, and a launch template take of saved state at most, packed: measured, and somewhat more. */
 const charactersPerTarget = 30;
 const charactersPerParameter = 50;
+const charactersPerTemplate = 60;
 
 /**
- * Why what a run has to undo could not be saved, where so many targets are made and so many of their SSM parameters are
- * set; undefined where it can. To be asked before anything is made.
+ * Why what a run has to undo could not be saved, where so many targets are made, and so many of their SSM parameters and
+ * launch templates are set; undefined where it can. To be asked before anything is made.
  */
 export function ledgerProblem(
-  { targets, parameters }: Readonly<{ targets: number; parameters: number }>,
+  { targets, parameters, templates = 0 }: Readonly<{ targets: number; parameters: number; templates?: number }>,
   files: Files,
 ): string | undefined {
-  const problem = roomProblem(targets * charactersPerTarget + parameters * charactersPerParameter, files);
+  const references = parameters * charactersPerParameter + templates * charactersPerTemplate;
+  const problem = roomProblem(targets * charactersPerTarget + references, files);
   if (problem === undefined) return undefined;
-  return `what has to be undone of ${targets} targets and ${parameters} SSM parameters, should the run be killed, is more than saved state holds, and ${problem}`;
+  return `what has to be undone of ${targets} targets and ${parameters} SSM parameters${templates > 0 ? ` and ${templates} launch templates` : ''}, should the run be killed, is more than saved state holds, and ${problem}`;
 }
 
 /** What main left for post: undefined where there is nothing to undo, or nothing could be read of it. */
@@ -136,6 +154,7 @@ const readers = new Map<string, (value: unknown) => Partial<LedgerState> | undef
   ['shares', (value) => (isListOf(value, isShareEntry) ? { shares: value } : undefined)],
   ['targets', (value) => (isTextsByName(value) ? { targets: value } : undefined)],
   ['finished', (value) => (isTexts(value) ? { finished: value } : undefined)],
+  ['versions', (value) => (isListOf(value, isNewVersion) ? { versions: value } : undefined)],
   ['promotions', (value) => (isListOf(value, isPromotion) ? { promotions: value } : undefined)],
 ]);
 
@@ -145,6 +164,7 @@ const words = new Map([
   ['targets', 'the targets'],
   ['finished', 'the AMIs that are finished'],
   ['promotions', 'the SSM parameters'],
+  ['versions', 'the launch templates'],
 ]);
 
 /** The ledger that the main step left for `post`, as far as it can be read; and what of it can't be. Never throws. */
@@ -166,7 +186,7 @@ function isTextsByName(value: unknown): value is Record<string, string[]> {
   return isRecord(value) && Object.values(value).every(isTexts);
 }
 
-type RunPart = Omit<LedgerState, 'shares' | 'targets' | 'promotions' | 'finished'>;
+type RunPart = Omit<LedgerState, 'shares' | 'targets' | 'promotions' | 'versions' | 'finished'>;
 
 function isRunPart(value: unknown): value is RunPart {
   return (
@@ -180,6 +200,16 @@ function isRunPart(value: unknown): value is RunPart {
 
 function isShareEntry(value: unknown): value is ShareEntry {
   return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
+}
+
+function isNewVersion(value: unknown): value is NewVersion {
+  if (!isRecord(value) || ![value.place, value.template, value.amiId].every(isText)) return false;
+  const isNumber = (one: unknown) => Number.isInteger(one);
+  return (
+    isNumber(value.latest) &&
+    isNumber(value.formerDefault) &&
+    (value.existing === undefined || isNumber(value.existing))
+  );
 }
 
 function isPromotion(value: unknown): value is Promotion {

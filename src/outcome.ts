@@ -11,6 +11,8 @@ export type Result = Readonly<{
   reused?: boolean;
   /** Why it was not done, or doesn't stand, where that makes nothing fail. */
   undone?: 'not needed' | 'not possible' | 'undone';
+  /** Of a launch template: its version with the AMI, and the one that was the default before. */
+  template?: Readonly<{ id: string; version: number; formerDefault: number }>;
   /** Of a grant. */
   grantId?: string | undefined;
 }>;

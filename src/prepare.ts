@@ -98,10 +98,14 @@ async function settle(settling: Settling): Promise<Readonly<{ plan?: Plan; check
 
 /** Says that what waits for all targets isn't done, because of targets that are left out. */
 function tellHeldBack({ publication, onExisting }: Request, { leftOut }: Plan, findings: Findings): void {
-  const { ssmParameter, retain } = publication;
-  if (ssmParameter === undefined && retain === undefined && onExisting !== 'replace') return;
+  const { ssmParameter, launchTemplate, retain } = publication;
+  const waits = [ssmParameter, launchTemplate, retain].some((one) => one !== undefined) || onExisting === 'replace';
+  if (!waits) return;
   for (const place of holdingBack(leftOut))
-    findings.warn(place, 'is left out and not optional, so no SSM parameter is set and no older AMI is removed');
+    findings.warn(
+      place,
+      'is left out and not optional, so no SSM parameter is set, no launch template gets a version, and no older AMI is removed',
+    );
 }
 
 /** What is to be done, and what became of the operations that the plan could not be made without. */

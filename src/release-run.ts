@@ -6,6 +6,7 @@ import { foreignGrants } from './observe/foreign-grants.ts';
 import type { OpenRun } from './open-run.ts';
 import type { Outcomes } from './outcome.ts';
 import { isMaking, type Plan } from './plan/decided.ts';
+import { hasReference } from './plan/target-operations.ts';
 import { nothing, type ReleaseReport } from './release/notes.ts';
 import { release } from './release/release.ts';
 import type { KnownGrant } from './release/releasing.ts';
@@ -20,11 +21,11 @@ function takesLease({ operations }: Plan): boolean {
 /** Writes down, before the first write, where the run makes what has to be taken back. */
 export function begin(run: Run, plan: Plan): void {
   const { source, encryptedCopies, targets, operations } = plan;
-  if (!takesLease(plan) && !operations.some(({ kind }) => kind === 'parameter')) return;
+  if (!takesLease(plan) && !targets.some(({ target }) => hasReference(target))) return;
   const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
   const boots = operations.filter(({ kind }) => kind === 'boot').map(({ place }) => placeName(place));
   const touched = targets.filter(
-    (one) => isMaking(one) || one.target.ssmParameter !== undefined || boots.includes(placeName(one.target.place)),
+    (one) => isMaking(one) || hasReference(one.target) || boots.includes(placeName(one.target.place)),
   );
   run.hold(run.accounts.keepUp());
   const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? '');

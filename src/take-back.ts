@@ -8,9 +8,10 @@ import type { Host } from './host.ts';
 import { InputError, Reader } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readerOf } from './lease.ts';
-import { type LedgerState, type Promotion, savedLedger } from './ledger.ts';
+import { type LedgerState, savedLedger } from './ledger.ts';
 import { oneLine } from './one-line.ts';
 import { putBackParameter } from './operations/parameter.ts';
+import { takeVersionBack, versionDescription } from './operations/template-version.ts';
 import type { ReleaseReport } from './release/notes.ts';
 import { release } from './release/release.ts';
 import { logText } from './report/text.ts';
@@ -19,7 +20,7 @@ import { logText } from './report/text.ts';
 const postMinutes = 4;
 
 /** One after another, those of some thousand targets would take longer than there is. */
-const parametersAtOnce = 50;
+const referencesAtOnce = 50;
 
 /** What the killed run made last may not be seen yet, so that post looks again after a while. */
 const passesAfterSeconds = [0, 3, 9];
@@ -73,12 +74,12 @@ async function takeBack(
   await Promise.all(fromEnvironment.map(refuseOtherAccount));
   const byName = new Map(targets);
   const done: string[] = [];
-  const parameters = new Set(state.promotions);
+  const references = new Set(referencesIn(settings, state));
   let failed: string[] = [];
   for (const [index, seconds] of passesAfterSeconds.entries()) {
     const before = passesAfterSeconds[index - 1] ?? 0;
     await clock.sleep((seconds - before) * 1000, signal);
-    const notPutBack = await putAllBack(byName, parameters, done);
+    const notPutBack = await putAllBack(byName, references, done);
     failed = notPutBack;
     // Without the lease, nothing tells what else is this run's.
     if (state.leaseId === '') continue;
@@ -116,26 +117,50 @@ async function refuseOtherAccount({ account, sts }: Place): Promise<void> {
     );
 }
 
+/** An SSM parameter or a launch template that the run may have set, and how it is put back. */
+type Reference = Readonly<{
+  name: string;
+  place: string;
+  /** Gives what was done, if anything was. */
+  putBack(place: Place): Promise<string | undefined>;
+}>;
+
+function referencesIn({ run }: Settings, { imageId, leaseId, promotions, versions }: LedgerState): Reference[] {
+  const description = versionDescription(run, imageId, leaseId);
+  return [
+    ...promotions.map((one) => ({
+      name: `the SSM parameter ${one.name}`,
+      place: one.place,
+      putBack: (place: Place) => putBackParameter(place, one),
+    })),
+    ...versions.map((one) => ({
+      name: `the launch template ${one.template}`,
+      place: one.place,
+      putBack: (place: Place) => takeVersionBack(place, one, description),
+    })),
+  ];
+}
+
 /**
- * Puts parameters back; those that have been are left out of `promotions` from then on. The others are looked at again in
+ * Puts parameters and launch templates back; those that have been are left out of `references` from then on. The others are looked at again in
  * each pass: what the killed run set last may stand only later. Gives what could not be put back.
  */
 async function putAllBack(
   places: ReadonlyMap<string, Place>,
-  promotions: Set<Promotion>,
+  references: Set<Reference>,
   done: string[],
 ): Promise<string[]> {
   const failed: string[] = [];
-  await pLimit(parametersAtOnce).map([...promotions], async (promotion) => {
+  await pLimit(referencesAtOnce).map([...references], async (one) => {
     try {
-      const place = places.get(promotion.place);
+      const place = places.get(one.place);
       if (place === undefined) throw new Error('its target could not be read');
-      const restored = await putBackParameter(place, promotion);
+      const restored = await one.putBack(place);
       if (restored === undefined) return;
       done.push(restored);
-      promotions.delete(promotion);
+      references.delete(one);
     } catch (error) {
-      failed.push(`the SSM parameter ${promotion.name} in ${promotion.place}: ${errorMessage(error)}`);
+      failed.push(`${one.name} in ${one.place}: ${errorMessage(error)}`);
     }
   });
   return failed;

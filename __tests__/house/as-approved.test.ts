@@ -61,7 +61,7 @@ describe('SSM parameters', () => {
     const faults = [{ ...denied, action: 'RevokeGrant', mutating: true }];
     await using house = await openHouse(procedure({ timings, policies, faults }));
     const { main } = await runJob(house.run(named));
-    expect(planOf(main).operations.find(({ id }) => id === 'every parameter is set')?.outcome).toBe('done');
+    expect(planOf(main).operations.find(({ id }) => id === 'all is set for every target')?.outcome).toBe('done');
     expect(parameterOf(house)).toBe(main.outputs['ami-id']);
   });
 

@@ -92,7 +92,8 @@ describe('a lineage', () => {
     regionOf(house.simulator.world, ...target).launchTemplates.set('lt-0123456789abcdef0', {
       id: 'lt-0123456789abcdef0',
       name: 'web',
-      images: [second.id],
+      ...{ defaultVersion: 1, latest: 1, tokens: new Map() },
+      versions: [{ number: 1, description: '', data: { ImageId: second.id }, visibleAt: 0 }],
     });
     const third = await bake(house, 'golden-3', named);
     expect(third.told).toMatch(

@@ -108,6 +108,7 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     grantKeyTo: [],
     ssmParameter: undefined,
     lineage: undefined,
+    launchTemplate: undefined,
     existing: [],
     namesake: undefined,
     made: [],

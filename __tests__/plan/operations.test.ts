@@ -9,6 +9,7 @@ import { longestJobMs } from '../../src/plan/earlier.ts';
 import { madeAt } from '../../src/plan/evidence.ts';
 import type { Target } from '../../src/plan/facts.ts';
 import type { Deregister, Operation, Ref } from '../../src/plan/operation.ts';
+import { referencesIsland } from '../../src/plan/target-operations.ts';
 import { endedLease, tagKeys, tagValue } from '../../src/tags.ts';
 import {
   comesAfter,
@@ -128,6 +129,7 @@ function targetOf(
     users:
       used === 'unknown' ? undefined : new Map(used === 'known' ? [['ami-0', [{ by: 'i-1', launches: false }]]] : []),
     ssmParameter: parameter ? '/golden/latest' : undefined,
+    launchTemplate: parameter ? { id: 'lt-1', sourceVersion: '$Latest', latest: 3, makesDefault: false } : undefined,
     earlierCopies: [
       ...existing.map((image) => snapshotOf(image, kmsKeyArn)),
       ...copies.map(({ hours, ...copy }, index) => {
@@ -205,6 +207,7 @@ function namedBy(operation: Operation): string[] {
     case 'verify':
     case 'publish':
     case 'parameter':
+    case 'template-version':
       return made(operation.image);
     case 'untag':
       return operation.finishes === undefined ? [] : [operation.finishes];
@@ -359,7 +362,7 @@ describe('whatever is there and asked for', () => {
       ];
       for (const operation of last) {
         const isOwn = ({ place }: Operation) => placeName(place) === placeName(operation.place);
-        const set = ofKind(plan, 'parameter').filter((one) => !one.alone || isOwn(one));
+        const set = ofKind(plan, 'parameter').filter((one) => one.island === referencesIsland || isOwn(one));
         for (const one of [rightIn(plan, operation.place), ...set]) expect(comesAfter(plan, operation, one)).toBe(true);
       }
     });
@@ -369,11 +372,12 @@ describe('whatever is there and asked for', () => {
     always(({ plan, facts }) => {
       const set = ofKind(plan, 'parameter');
       expect(set).toHaveLength((facts.targets ?? []).filter(({ ssmParameter }) => ssmParameter).length);
-      const forAll = set.filter(({ alone }) => !alone);
+      const isOfAll = ({ island }: Operation) => island === referencesIsland;
+      const forAll = set.filter(isOfAll);
       const needed = plan.targets.filter(({ target }) => !target.request.optional);
       for (const parameter of set)
         for (const { target } of needed) expect(comesAfter(plan, parameter, rightIn(plan, target.place))).toBe(true);
-      for (const parameter of set.filter(({ alone }) => alone))
+      for (const parameter of set.filter((one) => !isOfAll(one)))
         for (const one of [rightIn(plan, parameter.place), ...forAll])
           expect(comesAfter(plan, parameter, one)).toBe(true);
     });
@@ -384,7 +388,7 @@ describe('whatever is there and asked for', () => {
       const places = plan.targets
         .filter(({ target }) => target.request.optional)
         .map(({ target }) => placeName(target.place));
-      const islands = new Set(places.flatMap((place) => [place, `SSM parameter in ${place}`]));
+      const islands = new Set(places.flatMap((place) => [place, `${referencesIsland} in ${place}`]));
       const isThere = ({ island, place, kind }: Operation) =>
         island === undefined
           ? ['deregister', 'delete', 'untag'].includes(kind) && places.includes(placeName(place))
@@ -596,7 +600,7 @@ describe('where on-existing replaces an AMI', () => {
     const promoted = replacing({}, { ssmParameter: '/golden/latest', name, namesake: undefined });
     expect(promoted.problems).toEqual([]);
     for (const { reason, after } of ofKind(promoted.plan, 'deregister'))
-      expect([reason, after]).toEqual(['replaced', ['every parameter is set']]);
+      expect([reason, after]).toEqual(['replaced', ['all is set for every target']]);
   });
 
   test('what registering it again takes is at hand', () => {

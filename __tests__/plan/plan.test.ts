@@ -139,7 +139,7 @@ describe('the name of the AMI', () => {
       problems: [
         {
           where,
-          what: 'the name "golden-2026-11-23" is taken by ami-stale, which must stay until the new AMI is there (by route copy, as an ssm-parameter names it, or as the new one may fail its boot-test)',
+          what: 'the name "golden-2026-11-23" is taken by ami-stale, which must stay until the new AMI is there (by route copy, as an ssm-parameter or a launch-template names it, or as the new one may fail its boot-test)',
           remedy: 'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
         },
       ],

@@ -51,7 +51,7 @@ export function keepFormerTags(call: Ec2Call, { read, inForce }: Late<Tag[]>, ta
 
 const typeOf: Readonly<Record<string, string>> = {
   ...{ ami: 'image', snap: 'snapshot', i: 'instance', vol: 'volume' },
-  ...{ subnet: 'subnet', sg: 'security-group', eni: 'network-interface' },
+  ...{ lt: 'launch-template', subnet: 'subnet', sg: 'security-group', eni: 'network-interface' },
 };
 
 /**

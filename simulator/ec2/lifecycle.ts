@@ -2,7 +2,6 @@ import type {
   DescribeAvailabilityZonesRequest,
   DescribeFastSnapshotRestoresRequest,
   DescribeImageReferencesRequest,
-  DescribeLaunchTemplateVersionsRequest,
   DisableFastSnapshotRestoresRequest,
   DisableImageDeprecationRequest,
   DisableImageDeregistrationProtectionRequest,
@@ -234,46 +233,6 @@ export const describeFastSnapshotRestores: Handler<DescribeFastSnapshotRestoresR
   return { FastSnapshotRestores: items, ...more };
 };
 
-type TemplateVersion = Readonly<{ ImageId: string; VersionNumber: number; DefaultVersion: boolean }>;
-
-const templateFilters: Filterable<TemplateVersion> = {
-  complete: false,
-  fields: { 'image-id': ({ ImageId }) => [ImageId], 'is-default-version': (one) => [String(one.DefaultVersion)] },
-};
-
-export const describeLaunchTemplateVersions: Handler<DescribeLaunchTemplateVersionsRequest> = async (call, input) => {
-  const { Versions = [], LaunchTemplateId, LaunchTemplateName, Filters } = input;
-  checkFilters(Filters, templateFilters);
-  await authorize(call, 'DescribeLaunchTemplateVersions', { dryRun: input.DryRun });
-  // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeLaunchTemplateVersions.html
-  const latestOnly =
-    Versions.length > 0 && Versions.every((version) => version === '$Latest' || version === '$Default');
-  if (LaunchTemplateId === undefined && LaunchTemplateName === undefined && !latestOnly)
-    throw new Refusal('MissingParameter', 'Either a launch template ID or a launch template name must be specified.');
-  const templates = [...call.here.launchTemplates.values()].filter(
-    ({ id, name }) => (LaunchTemplateId ?? id) === id && (LaunchTemplateName ?? name) === name,
-  );
-  const found = templates.flatMap(({ id, name, images }) =>
-    images
-      .map((ImageId, index) => ({ ImageId, VersionNumber: index + 1, DefaultVersion: index === 0 }))
-      .filter((one) => Versions.length === 0 || Versions.some((version) => isVersion(one, version, images.length)))
-      .filter((one) => matches(one, Filters, templateFilters))
-      .map(({ ImageId, ...version }) => ({
-        LaunchTemplateId: id,
-        LaunchTemplateName: name,
-        ...version,
-        LaunchTemplateData: { ImageId },
-      })),
-  );
-  const { items, more } = pageOf(call, found, input);
-  return { LaunchTemplateVersions: items, ...more };
-};
-
-function isVersion({ VersionNumber, DefaultVersion }: TemplateVersion, version: string, latest: number): boolean {
-  if (version === '$Latest') return VersionNumber === latest;
-  return version === '$Default' ? DefaultVersion : Number(version) === VersionNumber;
-}
-
 /** What reading each type of reference takes besides, and on what; `here` is the partition, region and account of an ARN. */
 const readBy: Readonly<Record<string, (here: (service: string) => string) => Record<string, string>>> = {
   'ec2:Instance': () => ({ 'ec2:DescribeInstances': '*' }),
@@ -330,7 +289,9 @@ function referencesTo(
   const of = (ResourceType: Reference['ResourceType'], arns: readonly string[]): Reference[] =>
     arns.map((Arn) => ({ ImageId, ResourceType, Arn }));
   const instances = [...here.instances.values()].filter(({ imageId }) => imageId === ImageId);
-  const templates = [...here.launchTemplates.values()].filter(({ images }) => images.slice(-depth).includes(ImageId));
+  const templates = [...here.launchTemplates.values()].filter(({ versions }) =>
+    versions.slice(-depth).some(({ data }) => data.ImageId === ImageId),
+  );
   const parameters = [...here.parameters.values()].filter(({ value }) => value === ImageId);
   return [
     ...of(

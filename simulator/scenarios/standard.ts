@@ -74,6 +74,7 @@ export function standardCase(options: StandardOptions = {}): Case {
     'source-account': sourceAccount,
     'target-account': targets,
     parameter: 'golden/*',
+    'launch-template': '*',
     'hub-region': hubs,
     'hub-key-arn': hubs.map((region) => keyArnOf(sourceAccount, region, 'cmkSource')),
   };

@@ -30,7 +30,19 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'kms:GetKeyPolicy',
       'kms:ListGrants',
     ],
-    'Parameter=<parameter>': ['ssm:GetParameter', 'ssm:PutParameter', 'ssm:AddTagsToResource', 'ssm:DeleteParameter'],
+    'Parameter=<parameter>': [
+      'ssm:GetParameter',
+      'ssm:GetParameterHistory',
+      'ssm:PutParameter',
+      'ssm:AddTagsToResource',
+      'ssm:DeleteParameter',
+    ],
+    'LaunchTemplate=*': [
+      'ec2:DescribeLaunchTemplateVersions',
+      'ec2:CreateLaunchTemplateVersion',
+      'ec2:ModifyLaunchTemplate',
+      'ec2:DeleteLaunchTemplateVersions',
+    ],
     'Retain=true': [
       'ec2:DescribeInstances',
       'ec2:DescribeLaunchTemplates',

@@ -5,6 +5,7 @@ import { oneLine } from '../one-line.ts';
 import { approvedOf } from '../plan/approved.ts';
 import { isMaking } from '../plan/decided.ts';
 import { type Approved, planDifferences } from '../plan/digest.ts';
+import { hasReference } from '../plan/target-operations.ts';
 import type { Checking } from './asking.ts';
 
 /** Whether the plan is the one that was approved. A plan that lacks other targets than those left out has a problem of its own. */
@@ -31,9 +32,10 @@ export function differing(
 
 /** Whether all that would have to be undone can be written down. */
 export function checkRoom({ plan, findings, files }: Checking): void {
-  const touched = plan.targets.filter((one) => isMaking(one) || one.target.ssmParameter !== undefined);
+  const touched = plan.targets.filter((one) => isMaking(one) || hasReference(one.target));
   const parameters = touched.filter(({ target }) => target.ssmParameter !== undefined).length;
-  const problem = ledgerProblem({ targets: touched.length, parameters }, files);
+  const templates = touched.filter(({ target }) => target.launchTemplate !== undefined).length;
+  const problem = ledgerProblem({ targets: touched.length, parameters, templates }, files);
   if (problem !== undefined)
     findings.add(placeName(plan.source.place), problem, 'share with fewer targets at once, or set RUNNER_TEMP');
 }

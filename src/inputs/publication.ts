@@ -17,6 +17,7 @@ export type Publication = Readonly<{
   launchPermissions: readonly LaunchPermission[];
   grantKeyTo: readonly string[];
   ssmParameter: string | undefined;
+  launchTemplate: LaunchTemplateInput | undefined;
   /** The test that it must pass before; undefined where there is none. */
   boot: Boot | undefined;
   /** The product line that the AMIs are of. */
@@ -25,6 +26,16 @@ export type Publication = Readonly<{
   retain: number | undefined;
   /** For how many days an AMI's successor must have been published before it goes. */
   retainDays: number;
+}>;
+
+/** The launch template that gets a version with the AMI. */
+export type LaunchTemplateInput = Readonly<{
+  /** Its ID or its name, as a template. */
+  template: string;
+  /** A number, `$Latest` or `$Default`: the version that the new one takes everything from but the AMI. */
+  sourceVersion: string;
+  /** Whether the new version becomes the default one. */
+  makesDefault: boolean;
 }>;
 
 export function readPublication(reader: Reader, partition: Partition, run: RunContext): Publication {
@@ -45,6 +56,7 @@ export function readPublication(reader: Reader, partition: Partition, run: RunCo
       });
     }),
     ssmParameter: readParameterName(reader, run),
+    launchTemplate: readLaunchTemplate(reader, run),
     boot: readBoot(reader, partition, run),
     ...readRetention(reader, run),
   };
@@ -77,6 +89,33 @@ function readParameterName(reader: Reader, run: RunContext): string | undefined 
   const problem = parameterNameProblem(fill(template, { ...runValues(run), ...shortestTarget, ...shortestSource }));
   if (problem !== undefined) reader.note('ssm-parameter', template, problem);
   return template;
+}
+
+function readLaunchTemplate(reader: Reader, run: RunContext): LaunchTemplateInput | undefined {
+  const template = reader.templateValue('launch-template', reader.optional('launch-template'));
+  const sourceVersion = reader.checked(
+    'launch-template-source-version',
+    reader.text('launch-template-source-version'),
+    {
+      fits: (text) => /^(\$Latest|\$Default|[1-9]\d{0,8})$/.test(text),
+      expected: "expected a version's number, $Latest or $Default",
+    },
+  );
+  const makesDefault = reader.flag('launch-template-default');
+  if (template === undefined) return undefined;
+  const sample = fill(template, { ...runValues(run), ...shortestTarget, ...shortestSource });
+  if (unknownPlaceholders(template).length === 0 && !isLaunchTemplate(sample))
+    reader.note('launch-template', template, launchTemplateForm);
+  return { template, sourceVersion, makesDefault };
+}
+
+/** What names a launch template: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html */
+export const launchTemplateForm =
+  "expected a launch template's ID (lt-…), or its name: 3 to 128 letters, digits and ().-/_";
+
+/** Whether a text can be the ID or the name of a launch template. */
+export function isLaunchTemplate(text: string): boolean {
+  return /^[a-zA-Z0-9().\-/_]{3,128}$/.test(text);
 }
 
 /** A name is in an ARN of so many characters: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html */

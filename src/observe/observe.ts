@@ -28,6 +28,7 @@ import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
 import { type Accounts, roleOf } from './accounts.ts';
 import { readBootSite } from './boot.ts';
 import { resolveKey } from './key.ts';
+import { readLaunchTemplate } from './launch-template.ts';
 import { checkParameter } from './parameter.ts';
 import { readExtras, resolveSource } from './source.ts';
 import { usersOf } from './users.ts';
@@ -193,27 +194,44 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
   const locks = await readLocks(place, { role, findings }, [...new Set(mayGo)]);
   const users = earlier && (await readUsers(place, earlier, { request, findings }));
   const zones = await readZones(place, { request, findings });
-  const { ssmParameter, boot } = request.publication;
+  const { boot } = request.publication;
   const bootSite = boot && (await readBootSite(place, { boot, image, values, findings }));
-  const parameter = ssmParameter && fill(ssmParameter, values);
-  if (parameter !== undefined)
-    await findings.attempt(where, `reading the SSM parameter ${parameter}`, () =>
-      checkParameter(place, parameter, findings),
-    );
+  const references = await readReferences(place, values, { request, role, findings });
   if (earlier === undefined) return undefined;
   return {
     name,
     description,
     tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
     grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
-    ssmParameter: parameter,
     lineage,
+    ...references,
     bootSite,
     locks,
     users,
     zones,
     ...earlier,
   };
+}
+
+/** What is to name the AMI: the SSM parameter, and the launch template where that needs a version. */
+async function readReferences(
+  place: Place,
+  values: TemplateValues,
+  { request: { publication }, role, findings }: Asked & Readonly<{ role: string }>,
+): Promise<Pick<Target, 'ssmParameter' | 'launchTemplate'>> {
+  const where = placeName(place);
+  const { ssmParameter: named, launchTemplate: asked } = publication;
+  const ssmParameter = named && fill(named, values);
+  if (ssmParameter !== undefined)
+    await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () =>
+      checkParameter(place, ssmParameter, findings),
+    );
+  if (asked === undefined) return { ssmParameter, launchTemplate: undefined };
+  const template = { ...asked, template: fill(asked.template, values), parameter: ssmParameter };
+  const launchTemplate = await findings.attempt(where, `reading the launch template ${template.template}`, () =>
+    readLaunchTemplate(place, template, { role, findings }),
+  );
+  return { ssmParameter, launchTemplate };
 }
 
 /** What this run may remove of the AMIs that are there. */

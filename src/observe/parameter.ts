@@ -1,14 +1,21 @@
-import { GetParameterCommand } from '@aws-sdk/client-ssm';
+import { GetParameterCommand, GetParameterHistoryCommand, type ParameterHistory } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { statement } from '../aws/denial.ts';
-import { AwsCallError, hasCode, isDenied, placeName } from '../aws/errors.ts';
+import { pages } from '../aws/describe.ts';
+import { AwsCallError, hasCode, isDenied, isUnknownAction, placeName } from '../aws/errors.ts';
 import { parametersFor, templateFirst } from '../aws/template-parameters.ts';
 import { parameterNameProblem } from '../inputs/publication.ts';
 import type { Findings } from '../plan/problem.ts';
 import { partitionOf } from '../regions.ts';
 
 /** What setting a parameter takes, and putting it back. */
-const settingActions = ['ssm:GetParameter', 'ssm:PutParameter', 'ssm:DeleteParameter', 'ssm:AddTagsToResource'];
+const settingActions = [
+  ...['ssm:GetParameter', 'ssm:GetParameterHistory', 'ssm:PutParameter', 'ssm:DeleteParameter'],
+  'ssm:AddTagsToResource',
+];
+
+/** So many versions are kept: https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html */
+const keptVersions = 100;
 
 /** Whether the parameter can be set to an AMI's ID, as far as reading it tells; what stands in the way is a finding. */
 export async function checkParameter(place: Place, name: string, findings: Findings): Promise<void> {
@@ -26,17 +33,51 @@ export async function checkParameter(place: Place, name: string, findings: Findi
         `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`,
         'give another ssm-parameter, or delete that one',
       );
+    if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
   } catch (error) {
     if (hasCode(error, 'ParameterNotFound')) return;
     if (!isDenied(error) || !(error instanceof AwsCallError)) throw error;
-    const resource = `arn:${partitionOf(place.region)}:ssm:${place.region}:${place.account}:parameter/${name.replace(/^\//, '')}`;
-    findings.add(
-      where,
-      `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
-      templateFirst(
-        parametersFor({ side: 'target', action: 'ssm:GetParameter', resources: [resource] }),
-        `add to its policy: ${statement(settingActions, [resource])}`,
-      ),
-    );
+    const { what, remedy } = lackOfRead(place, name, error);
+    findings.add(where, what, remedy);
   }
+}
+
+function lackOfRead(place: Place, name: string, error: AwsCallError): { what: string; remedy: string } {
+  const { account, region } = place;
+  const resource = `arn:${partitionOf(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, '')}`;
+  return {
+    what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
+    remedy: templateFirst(
+      parametersFor({ side: 'target', action: `ssm:${error.action}`, resources: [resource] }),
+      `add to its policy: ${statement(settingActions, [resource])}`,
+    ),
+  };
+}
+
+/**
+ * A new version takes the place of the oldest, unless that has a label.
+ * https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html, ParameterMaxVersionLimitExceeded
+ */
+async function checkRoomIn(place: Place, name: string, findings: Findings): Promise<void> {
+  const where = placeName(place);
+  let versions: ParameterHistory[];
+  try {
+    versions = await pages(async (NextToken) => {
+      const page = await place.ssm(new GetParameterHistoryCommand({ Name: name, MaxResults: 50, NextToken }));
+      return { items: page.Parameters ?? [], next: page.NextToken };
+    });
+  } catch (error) {
+    if (!(error instanceof AwsCallError) || !(isDenied(error) || isUnknownAction(error))) throw error;
+    const { what, remedy } = lackOfRead(place, name, error);
+    findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
+    return;
+  }
+  const [oldest] = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0));
+  const labels = oldest?.Labels ?? [];
+  if (versions.length < keptVersions || oldest === undefined || labels.length === 0) return;
+  findings.add(
+    where,
+    `the SSM parameter ${name} has ${keptVersions} versions, and AWS keeps the oldest, ${oldest.Version}, for its label ${labels.join(', ')}; so it takes no new one`,
+    'move the label to a newer version (aws ssm label-parameter-version)',
+  );
 }

@@ -9,15 +9,17 @@ import { asksToCreate, create } from './create.ts';
 import { asksToDeregister, deregister } from './deregister.ts';
 import { asksToAwait, asksToEncrypt, awaitCopy, encrypt } from './encrypt.ts';
 import { asksForLease, lease } from './lease.ts';
-import { putBack, readParameters, setParameter } from './parameter.ts';
+import { putBack, setParameter } from './parameter.ts';
 import { asksToPublish, publish } from './publish.ts';
 import { asksToMark, markPublished } from './published.ts';
 import type { Asking, Question } from './question.ts';
+import { readReferences } from './ready.ts';
 import { asksToRegister, register } from './register.ts';
 import { asksToRemove, asksToUntag, remove, untag } from './remove.ts';
 import { restore } from './restore.ts';
 import { asksToReuse, reuse } from './reuse.ts';
 import { asksToShare, share } from './share.ts';
+import { asksForVersion, makeVersion, undoVersion } from './template-version.ts';
 import { asksToVerify, verify } from './verify.ts';
 
 /**
@@ -53,8 +55,9 @@ export const kinds: Kinds = {
   boot: { asks: asksToBoot, perform: boot },
   publish: { asks: asksToPublish, perform: publish },
   published: { asks: asksToMark, perform: markPublished },
-  ready: { asks: nothing, perform: readParameters },
+  ready: { asks: nothing, perform: readReferences },
   parameter: { asks: nothing, perform: setParameter, undo: putBack },
+  'template-version': { asks: asksForVersion, perform: makeVersion, undo: undoVersion },
   deregister: { asks: asksToDeregister, perform: deregister, undo: restore },
   delete: { asks: asksToRemove, perform: remove },
   untag: { asks: asksToUntag, perform: untag },

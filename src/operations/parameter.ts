@@ -8,34 +8,16 @@ import {
 } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
-import { joined } from '../join.ts';
 import type { FormerValue, Promotion } from '../ledger.ts';
 import type { Result } from '../outcome.ts';
 import { provenance } from '../plan/decided.ts';
-import type { Parameter, Ready } from '../plan/operation.ts';
+import type { Parameter } from '../plan/operation.ts';
 import { idOf, type Scope } from '../run.ts';
 import { toTags } from '../tags.ts';
 
-/*
- * Writing the SSM parameters is all or nothing: they are written only when every target is ready, and what was there
- * before is put back should one of them fail. What was there is written down first, so that post can put it back too.
- */
-
-/**
- * Every target is ready: what their parameters hold is read and written down for all, before the first is set. Every
- * parameter is set: nothing of them is put back any more.
- * @throws StepError where one can't be read
- */
-export async function readParameters({ sets }: Ready, scope: Scope): Promise<Result> {
-  // Once all are set, they name AMIs that stay, and their former ones may go.
-  const promotions = await joined(sets.map((one) => readPromotion(one, scope)));
-  scope.run.ledger.write({ promotions: promotions.flatMap((one) => one ?? []) });
-  return {};
-}
-
 /** What a parameter holds, and is to hold; undefined where that is the same. @throws StepError */
-async function readPromotion(
-  { place: where, name, image }: Ready['sets'][number],
+export async function readPromotion(
+  { place: where, name, image }: Parameter,
   scope: Scope,
 ): Promise<Promotion | undefined> {
   const place = scope.run.accounts.target(where).until(scope.place.signal);
@@ -49,29 +31,16 @@ async function readPromotion(
   }
 }
 
-const isOf =
-  ({ name }: Parameter, place: Place) =>
-  (one: Promotion) =>
-    one.place === placeName(place) && one.name === name;
-
-function promotionOf(operation: Parameter, { run, place }: Scope): Promotion | undefined {
-  return run.ledger.state?.promotions.find(isOf(operation, place));
-}
-
-/** Reads by itself what a parameter holds that is set alone, and writes it down. */
-async function promoteAlone(operation: Parameter, scope: Scope): Promise<Promotion | undefined> {
-  const { ledger } = scope.run;
-  const promotion = await readPromotion(operation, scope);
-  if (promotion !== undefined) ledger.write({ promotions: [...(ledger.state?.promotions ?? []), promotion] });
-  return promotion;
+function promotionOf({ name }: Parameter, { run, place }: Scope): Promotion | undefined {
+  return run.ledger.state?.promotions.find((one) => one.place === placeName(place) && one.name === name);
 }
 
 /** Sets the parameter of a target to its AMI. @throws StepError */
 export async function setParameter(operation: Parameter, scope: Scope): Promise<Result> {
   const { run, place } = scope;
-  const { name, alone } = operation;
+  const { name } = operation;
   const amiId = idOf(scope, operation.image);
-  const promotion = alone ? await promoteAlone(operation, scope) : promotionOf(operation, scope);
+  const promotion = promotionOf(operation, scope);
   if (promotion === undefined) return { id: amiId, undone: 'not needed' };
   try {
     const version = await write(scope, promotion, operation.tags);
@@ -79,8 +48,6 @@ export async function setParameter(operation: Parameter, scope: Scope): Promise<
   } catch (error) {
     throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
   }
-  const others = run.ledger.state?.promotions.filter((one) => !isOf(operation, place)(one)) ?? [];
-  if (alone) run.ledger.write({ promotions: others });
   return { id: amiId };
 }
 

@@ -113,6 +113,7 @@ const typesByPrefix = [
   ['i', 'instance'],
   ['ami', 'image'],
   ['snap', 'snapshot'],
+  ['lt', 'launch-template'],
 ] as const;
 
 /** Of tags of ours the key says all, and one ID is like another of its kind. */

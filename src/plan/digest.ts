@@ -110,7 +110,8 @@ const words: Readonly<Record<DigestPart, string>> = {
   keys: 'the target keys',
   names: 'the names or descriptions of the AMIs',
   tags: 'the tags',
-  publish: 'what is published: deprecation, protection, fast snapshot restore, permissions, SSM parameters',
+  publish:
+    'what is published: deprecation, protection, fast snapshot restore, permissions, SSM parameters, launch templates',
   existing: 'which AMIs are used again, or deregistered',
   access: 'who gets access to what',
 };

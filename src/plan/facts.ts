@@ -53,6 +53,15 @@ export type BootSite = Readonly<{
   profile: string | undefined;
 }>;
 
+/** A launch template that is there; `sourceVersion` as it is asked for: a number, `$Latest` or `$Default`. */
+export type LaunchTemplate = Readonly<{
+  id: string;
+  sourceVersion: string;
+  /** Its latest version by now. */
+  latest: number;
+  makesDefault: boolean;
+}>;
+
 export type Target = Readonly<{
   request: TargetRequest;
   place: Where;
@@ -68,6 +77,8 @@ export type Target = Readonly<{
   grantKeyTo: readonly string[];
   /** The SSM parameter that is to hold the AMI's ID. */
   ssmParameter: string | undefined;
+  /** The launch template that is to get a version with the AMI, where it needs one. */
+  launchTemplate: LaunchTemplate | undefined;
   /** With a boot test: where it is done, if it can be. */
   bootSite: BootSite | undefined;
   /** Zones in which fast snapshot restore is to be on. */

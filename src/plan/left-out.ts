@@ -3,6 +3,7 @@ import { placeName } from '../aws/errors.ts';
 import type { Request } from '../inputs.ts';
 import type { Common, LeftOut, Plan } from './decided.ts';
 import type { Findings } from './problem.ts';
+import { hasReference } from './target-operations.ts';
 
 /** The targets that the run does without, by what was found so far: those with a problem, if on-problem or they allow it. */
 export function leftOutOf({ onProblem, targets }: Request, findings: Findings): LeftOut[] {
@@ -19,7 +20,7 @@ export function isStopped({ targets }: Request, { leftOut }: Pick<Plan, 'leftOut
   return [undefined, ...needed.map(placeName)].some((one) => findings.of(one).length > 0);
 }
 
-/** The left-out targets for which parameters and older AMIs stay as they are everywhere. */
+/** The left-out targets for which parameters, launch templates and older AMIs stay as they are everywhere. */
 export function holdingBack(leftOut: readonly LeftOut[]): string[] {
   return leftOut.filter(({ target }) => !target.optional).map(({ target }) => placeName(target));
 }
@@ -37,10 +38,10 @@ export function heldBack({
 }: Common & Readonly<{ supersedes?: Image | undefined }>): Pick<Common, 'target' | 'replace' | 'retained' | 'marks'> {
   const why = 'a target is left out, and older AMIs go only when every target is ready';
   return {
-    target: { ...target, ssmParameter: undefined },
+    target: { ...target, ssmParameter: undefined, launchTemplate: undefined },
     replace: replace.filter((one) => one === supersedes),
-    // Without its parameter it isn't what people are pointed to.
-    marks: target.ssmParameter === undefined ? marks : undefined,
+    // Where nothing names it yet, it isn't what people are pointed to.
+    marks: hasReference(target) ? undefined : marks,
     retained: retained && {
       ...retained,
       remove: [],

@@ -3,7 +3,7 @@ import type { Where } from '../aws/errors.ts';
 import type { ImageExtras } from '../image.ts';
 import type { DeregistrationProtection } from '../inputs/publication.ts';
 import type { CreationTags } from './creation-tags.ts';
-import type { BootSite, SourceSnapshot } from './facts.ts';
+import type { BootSite, LaunchTemplate, SourceSnapshot } from './facts.ts';
 
 /*
  * The plan is one list of operations: it is shown, priced, checked, walked, reported and undone, and nothing of it is
@@ -176,16 +176,20 @@ export type LaunchSettings = Pick<PublishSettings, 'key' | 'grantElsewhere' | 'l
 /** Says on an AMI of a lineage that it is published, unless that `isSaid`, and on the `former` ones what came after them. */
 export type Published = Base & Readonly<{ kind: 'published'; image: Ref; former: readonly string[]; isSaid: boolean }>;
 
-/** All that it comes after is done. What the parameters hold that are then set is read first, for all of them. */
-export type Ready = Base &
-  Readonly<{ kind: 'ready'; sets: readonly Readonly<{ place: Where; name: string; image: Ref }>[] }>;
-
 /**
- * Sets an SSM parameter to the target's AMI; `alone`: whatever becomes of other targets' parameters. The user's `tags` are
- * for one that is new.
+ * All that it comes after is done. What there is of the references that are then to be set is read first, for all of
+ * them; those that are `settled` are not put back any more.
  */
-export type Parameter = Base &
-  Readonly<{ kind: 'parameter'; name: string; image: Ref; alone: boolean; tags: CreationTags }>;
+export type Ready = Base & Readonly<{ kind: 'ready'; sets: readonly Reference[]; settled: readonly Reference[] }>;
+
+/** Sets an SSM parameter to the target's AMI. The user's `tags` are for one that is new. */
+export type Parameter = Base & Readonly<{ kind: 'parameter'; name: string; image: Ref; tags: CreationTags }>;
+
+/** Makes a version of a launch template with the target's AMI, and the default one if that is asked for. */
+export type TemplateVersion = Base & Readonly<{ kind: 'template-version'; template: LaunchTemplate; image: Ref }>;
+
+/** What names the AMI to those who launch it. */
+export type Reference = Parameter | TemplateVersion;
 
 /**
  * Deregisters an AMI of ours and deletes its snapshots: one that a run left half-made, that the new one replaces, or that
@@ -226,6 +230,7 @@ export type Operation =
   | Published
   | Ready
   | Parameter
+  | TemplateVersion
   | Deregister
   | Delete
   | Untag;

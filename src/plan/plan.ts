@@ -43,6 +43,7 @@ import { removalObstacle } from './removal.ts';
 import { formerOf, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
 import { nameOfSource } from './supply-operations.ts';
+import { hasReference } from './target-operations.ts';
 
 /** What is planned for: what is asked, by whom, how others' leases read, and which targets are left out. */
 export type Planner = Readonly<{
@@ -317,10 +318,11 @@ function checkUnlaunched({ findings }: Planning, { place, users }: Target, image
  */
 function findSuperseded(
   { publication: { boot } }: Request,
-  { ssmParameter, bootSite, namesake }: Target,
+  target: Target,
   replace: readonly Image[],
 ): Image | undefined {
-  if (ssmParameter !== undefined || (boot !== undefined && bootSite !== undefined)) return undefined;
+  const { bootSite, namesake } = target;
+  if (hasReference(target) || (boot !== undefined && bootSite !== undefined)) return undefined;
   return replace.find(({ ImageId, State }) => ImageId === namesake?.ImageId && State !== 'pending');
 }
 
@@ -472,7 +474,7 @@ function checkName(planning: Planning, target: Target, discardImages: readonly I
     tell(', which is being made', 'run it again when that AMI is available');
   else if (request.onExisting === 'replace')
     tell(
-      ', which must stay until the new AMI is there (by route copy, as an ssm-parameter names it, or as the new one may fail its boot-test)',
+      ', which must stay until the new AMI is there (by route copy, as an ssm-parameter or a launch-template names it, or as the new one may fail its boot-test)',
       'give each AMI a name of its own, with {date} or {run-id} in target-ami-name',
     );
   else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);

@@ -5,8 +5,8 @@ import type { TargetRequest } from '../inputs/targets.ts';
 import { joinIds, maxTags, mergeTags, tagKeys } from '../tags.ts';
 import { hasPassed } from './boot.ts';
 import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
-import type { BootSite } from './facts.ts';
-import { type Operation, type PublishSettings, type Ref, told } from './operation.ts';
+import type { BootSite, Target } from './facts.ts';
+import { type Operation, type PublishSettings, type Ref, type Reference, told } from './operation.ts';
 import { deregistering, removalId } from './removal.ts';
 import { imageCopyId, nameOfSource, type Supply } from './supply-operations.ts';
 
@@ -301,7 +301,6 @@ function publishing(
   ];
 }
 
-/** The island of the SSM parameters that are set for all targets or for none. */
 /** The service-linked roles of other accounts that are to use the key. */
 function grantedElsewhere({ grantKeyTo, place }: TargetPlan['target']): string[] {
   return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
@@ -313,68 +312,101 @@ function isOthersServiceRole(principal: string, account: string): boolean {
   return of !== undefined && of !== account;
 }
 
-export const parametersIsland = 'SSM parameters';
+/** The island of the SSM parameters and launch templates that are set for all targets or for none. */
+export const referencesIsland = 'SSM parameters and launch templates';
 
-/** An optional target's parameter is an island by itself: should it fail, the others stay as they are. */
-export function parameterIsland({ optional, ...place }: TargetRequest): string {
-  return optional ? `SSM parameter in ${placeName(place)}` : parametersIsland;
+/** What an optional target has of them is an island by itself: should it fail, the others stay as they are. */
+export function referenceIsland({ optional, ...place }: TargetRequest): string {
+  return optional ? `${referencesIsland} in ${placeName(place)}` : referencesIsland;
+}
+
+/** Whether a target has what is to name its AMI: an SSM parameter or a launch template. */
+export function hasReference({ ssmParameter, launchTemplate }: Target): boolean {
+  return ssmParameter !== undefined || launchTemplate !== undefined;
 }
 
 type Part = TargetPart & { target: TargetPlan };
 
 /**
- * What waits for all targets but the optional ones: the SSM parameters; then the older AMIs, which the parameters named
- * until now. An optional target's parameter is set after those, as soon as that target is ready.
+ * What waits for all targets but the optional ones: the SSM parameters and launch templates; then the older AMIs, which
+ * those named until now. An optional target's are set after those, as soon as that target is ready.
  */
 export function concluding({ source }: Decided, parts: readonly Part[]): Operation[] {
   const { place } = source;
-  if (parts.every(({ target }) => target.target.ssmParameter === undefined))
+  if (!parts.some(({ target }) => hasReference(target.target)))
     return parts.flatMap((part) => finishing(part, part.ends));
   const { needed = [], optional = [] } = Object.groupBy(parts, (one) =>
     one.target.target.request.optional ? 'optional' : 'needed',
   );
-  const common = settingAll(place, needed);
+  const common = settingAll(place, needed, { name: 'every target', after: [] });
   // The last of them says that all are set.
   const set = common.slice(-1).map(({ id }) => id);
   return [
     ...common,
     ...needed.flatMap((part) => finishing(part, set)),
     ...optional.flatMap((one) => {
-      const after = [...set, ...one.ends];
-      const own = setting(one, after);
-      return [...own, ...finishing(one, own.length > 0 ? own.map(({ id }) => id) : after)];
+      const { target } = one.target;
+      const name = placeName(target.place);
+      const own = hasReference(target) ? settingAll(place, [one], { name, after: set }) : [];
+      const last = own.slice(-1).map(({ id }) => id);
+      return [...own, ...finishing(one, last.length > 0 ? last : [...set, ...one.ends])];
     }),
   ];
 }
 
-/** The operations that set the parameters of all these targets, or of none. */
-function settingAll(place: Where, parts: readonly Part[]): Operation[] {
-  if (parts.length === 0) return [];
-  const ready = 'every target is ready';
-  const sets = parts.flatMap(({ target: { target }, last }) => {
-    const { ssmParameter: name } = target;
-    return name === undefined ? [] : [{ place: target.place, name, image: { madeBy: last } }];
-  });
-  const parameters = parts.flatMap((one) => setting(one, [ready]));
-  const lasts = parts.flatMap(({ ends }) => ends);
-  const all = 'the SSM parameters are set for all targets or for none';
-  const then = 'until then the parameters may be put back to the older AMIs';
-  const after = parameters.map(({ id }) => id);
-  const last = { id: 'every parameter is set', place, of: [], island: parametersIsland, after, why: then };
+/** The operations that set what names the AMIs of all these targets, or of none. */
+function settingAll(
+  place: Where,
+  parts: readonly Part[],
+  { name, after }: Readonly<{ name: string; after: readonly string[] }>,
+): Operation[] {
+  const [first] = parts;
+  if (first === undefined) return [];
+  const ready = `${name} is ready`;
+  const island = referenceIsland(first.target.target.request);
+  const sets = parts.flatMap((one) => setting(one, [ready]));
+  const ends = [...after, ...parts.flatMap((one) => one.ends)];
+  const all = 'SSM parameters and launch templates are set for all targets or for none';
+  const then = 'until then they may be put back to the older AMIs';
+  const last = { id: `all is set for ${name}`, place, of: [], island, after: sets.map(({ id }) => id), why: then };
+  // Where targets fail, those that wait for them haven't.
+  const own = island === referencesIsland ? {} : { island };
   return [
-    { ...told({ id: ready, place, of: [], after: lasts, why: all }), kind: 'ready', sets },
-    ...parameters,
-    { ...told(last), kind: 'ready', sets: [] },
+    { ...told({ id: ready, place, of: [], after: ends, why: all, ...own }), kind: 'ready', sets, settled: [] },
+    ...sets,
+    { ...told(last), kind: 'ready', sets: [], settled: sets },
   ];
 }
 
-/** The operation that sets a target's parameter, if it has one. */
-function setting({ target: { target }, last }: Part, after: readonly string[]): Operation[] {
-  const { ssmParameter: name, place, request, tags } = target;
-  if (name === undefined) return [];
-  const id = `parameter ${name} in ${placeName(place)}`;
-  const what = told({ id, place, island: parameterIsland(request), of: [name], after, why: 'it is to name the AMI' });
-  return [{ ...what, kind: 'parameter', name, image: { madeBy: last }, alone: request.optional, tags }];
+/** The operations that have a target's AMI named. */
+function setting({ target: { target }, last }: Part, after: readonly string[]): Reference[] {
+  const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
+  const base = { place, island: referenceIsland(request), after };
+  const where = placeName(place);
+  const image = { madeBy: last };
+  return [
+    ...(name === undefined
+      ? []
+      : [
+          {
+            ...told({ ...base, id: `parameter ${name} in ${where}`, of: [name], why: 'it is to name the AMI' }),
+            ...({ kind: 'parameter', name, image, tags } as const),
+          },
+        ]),
+    ...(template === undefined
+      ? []
+      : [
+          {
+            ...told({
+              ...base,
+              id: `version of ${template.id} in ${where}`,
+              of: [template.id],
+              why: template.makesDefault ? 'it is to launch the AMI, by default' : 'it is to launch the AMI',
+            }),
+            ...({ kind: 'template-version', template, image } as const),
+          },
+        ]),
+  ];
 }
 
 /** That the AMI is published is said; then those before it go. */

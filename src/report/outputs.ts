@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { errorMessage } from '../aws/errors.ts';
 import type { Files } from '../host.ts';
+import type { Result } from '../outcome.ts';
 import { digestOf } from '../plan/digest.ts';
 import { ownName } from '../temporary-file.ts';
 import type { PlanRecord } from './plan.ts';
@@ -26,6 +27,9 @@ export type TargetRecord = Readonly<{
 /** Files that show what instances showed which did not come up, by account and region. */
 export type Pictures = Record<string, Record<string, string>>;
 
+/** The versions of launch templates that have the AMIs, by account and region. */
+export type LaunchTemplates = Record<string, Record<string, NonNullable<Result['template']>>>;
+
 export type Report = Readonly<{
   /** Whether nothing was to be shared, only to be taken back. */
   swept?: boolean;
@@ -43,6 +47,7 @@ export type Report = Readonly<{
   cleanUp: Readonly<{ done: readonly string[]; failed: readonly string[] }>;
   timeline: readonly Span[];
   pictures?: Pictures;
+  launchTemplates?: LaunchTemplates;
   seconds: number;
 }>;
 
@@ -96,9 +101,10 @@ function brief({ snapshotIds: _, error, ...record }: TargetRecord): object {
  * fail jobs that ask for `truncated` first, too.
  */
 export function outputsOf(
-  { sourceAmiId, targets, plan, pictures = {} }: Pick<Report, 'sourceAmiId' | 'targets' | 'plan' | 'pictures'>,
+  report: Pick<Report, 'sourceAmiId' | 'targets' | 'plan' | 'pictures' | 'launchTemplates'>,
   { planFile, targetsFile }: WholeFiles,
 ): Record<string, string> {
+  const { sourceAmiId, targets, plan, pictures = {}, launchTemplates = {} } = report;
   const made = targets.filter(isReady);
   const failed = targets.filter(({ status }) => status === 'failed');
   const ids: Record<string, Record<string, string>> = {};
@@ -118,6 +124,7 @@ export function outputsOf(
     'plan-digest': plan === undefined ? '' : digestOf(plan.approved),
     'plan-file': planFile,
     'targets-file': targetsFile,
+    'launch-templates': outputText(launchTemplates),
     'boot-screenshots': outputText(pictures),
     truncated: 'false',
   };
@@ -126,7 +133,7 @@ export function outputsOf(
     { targets: outputText(targets.map(brief)), 'failed-targets': outputText(failed.map(brief)) },
     { targets: '[]' },
     { 'failed-targets': '[]' },
-    { 'ami-ids': '{}', 'ami-ids-by-region': '{}', 'boot-screenshots': '{}' },
+    { 'ami-ids': '{}', 'ami-ids-by-region': '{}', 'launch-templates': '{}', 'boot-screenshots': '{}' },
   ];
   for (const change of shorter) {
     if (bytesOf(outputs) <= maxBytes) break;

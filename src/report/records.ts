@@ -5,10 +5,10 @@ import type { TargetRequest } from '../inputs/targets.ts';
 import type { Outcome, Outcomes } from '../outcome.ts';
 import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
 import type { Operation } from '../plan/operation.ts';
-import { parametersIsland } from '../plan/target-operations.ts';
+import { referencesIsland } from '../plan/target-operations.ts';
 import type { ReleaseReport } from '../release/notes.ts';
 import type { Prepared } from '../run.ts';
-import type { Report, TargetRecord } from './outputs.ts';
+import type { LaunchTemplates, Report, TargetRecord } from './outputs.ts';
 import { withOutcomes } from './plan.ts';
 import type { Log } from './progress.ts';
 import type { Span } from './timeline.ts';
@@ -49,10 +49,11 @@ export function reportOf(
     targets: recordsOf(plan, asked, (target) =>
       outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start),
     ),
-    failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+    failures: [...referenceFailures([...outcomes.values()], log), ...cleanUp.goesOn],
     cleanUp,
     timeline: timelineOf(outcomes),
     pictures,
+    launchTemplates: templatesOf(outcomes),
     seconds: log.elapsedSeconds(),
   };
 }
@@ -121,18 +122,42 @@ function recordOf({ target }: TargetPlan, { made, status, seconds }: Told): Targ
   };
 }
 
-/** SSM parameters are set for all targets or for none; an optional one by itself, so that its failure is a warning. */
-function parameterFailures(all: readonly Outcome[], log: Log): string[] {
-  const isOfAll = ({ kind, island }: Operation) => kind === 'ready' || island === parametersIsland;
-  for (const { operation, ...end } of all)
-    if (end.is === 'failed' && operation.kind === 'parameter' && !isOfAll(operation))
-      log.warn(`${placeName(operation.place)} (optional): ${explainLine(end.error)}`);
-  const outcomes = all.filter(({ operation }) => isOfAll(operation));
-  const failure = failureOf(outcomes);
-  if (failure !== undefined) return [`The SSM parameters hold what they held before. ${explainLine(failure.error)}`];
-  if (outcomes.some(({ is }) => is === 'not begun'))
-    log.warn('the SSM parameters hold what they held before, because not all could be set');
+/**
+ * SSM parameters and launch templates are set for all targets or for none; an optional target's by themselves, so that
+ * their failure is a warning.
+ */
+function referenceFailures(all: readonly Outcome[], log: Log): string[] {
+  const set = all.filter(({ operation: { kind } }) => ['ready', 'parameter', 'template-version'].includes(kind));
+  const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) =>
+    island === referencesIsland ? 'common' : 'own',
+  );
+  for (const { operation, ...end } of own)
+    if (end.is === 'failed' && !end.ended) log.warn(`${operation.island} (optional): ${explainLine(end.error)}`);
+  const failure = failureOf(common);
+  if (failure !== undefined)
+    return [`The ${wordsFor(common)} hold what they held before. ${explainLine(failure.error)}`];
+  if (common.some(({ is }) => is === 'not begun'))
+    log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
   return [];
+}
+
+/** What is as before where not all could be set. */
+function wordsFor(outcomes: readonly Outcome[]): string {
+  const has = (kind: Operation['kind']) => outcomes.some(({ operation }) => operation.kind === kind);
+  const parameters = has('parameter') ? ['SSM parameters'] : [];
+  const templates = has('template-version') ? ['launch templates'] : [];
+  return [...parameters, ...templates].join(' and ');
+}
+
+/** The versions of launch templates that have the AMIs, by account and region. */
+function templatesOf(outcomes: Outcomes): LaunchTemplates {
+  const templates: LaunchTemplates = {};
+  for (const outcome of outcomes.values()) {
+    if (outcome.is !== 'done' || outcome.result.template === undefined || outcome.result.undone === 'undone') continue;
+    const { account, region } = outcome.operation.place;
+    templates[account] = { ...templates[account], [region]: outcome.result.template };
+  }
+  return templates;
 }
 
 /** What the chart shows: the steps that take their time. */

@@ -78,6 +78,17 @@ variable "parameter" {
   }
 }
 
+variable "launch_template" {
+  type        = string
+  description = "The ID of the launch template that gets versions with the AMI, or * for any (input 'launch-template'); empty for none."
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(lt-[0-9a-f]+|\\*)?$", var.launch_template))
+    error_message = "The variable launch_template takes the ID of a launch template, or *."
+  }
+}
+
 variable "boot_test" {
   type        = bool
   description = "Whether AMIs are launched to see whether they come up (input 'boot-test')."
@@ -535,11 +546,41 @@ resource "aws_iam_role_policy" "target_ssm_parameter" {
         "Effect" : "Allow",
         "Action" : [
           "ssm:GetParameter",
+          "ssm:GetParameterHistory",
           "ssm:PutParameter",
           "ssm:AddTagsToResource",
           "ssm:DeleteParameter"
         ],
         "Resource" : "arn:${local.partition}:ssm:*:${local.account}:parameter/${var.parameter}"
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_launch_template" {
+  count = var.launch_template != "" ? 1 : 0
+  name  = "target-launch-template"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "SeeTheLaunchTemplate",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeLaunchTemplateVersions"
+        ],
+        "Resource" : "*"
+      },
+      {
+        "Sid" : "MakeVersions",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateLaunchTemplateVersion",
+          "ec2:ModifyLaunchTemplate",
+          "ec2:DeleteLaunchTemplateVersions"
+        ],
+        "Resource" : "arn:${local.partition}:ec2:*:${local.account}:launch-template/${var.launch_template}"
       }
     ]
   })

@@ -1,0 +1,255 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Fault } from '../simulator/faults.ts';
+import type { RegionScenario } from '../simulator/scenario.ts';
+import {
+  type Case,
+  fanOut,
+  procedure,
+  type StandardOptions,
+  sourceAccount,
+  targetAccount,
+  targetRegion,
+} from '../simulator/scenarios/standard.ts';
+import { type LaunchTemplate, regionOf } from '../simulator/world.ts';
+import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
+import { expectUntouched, share, type TargetRecord } from './shared-case.ts';
+
+const policies = ['target-ssm-parameter', 'target-launch-template'];
+const older = 'ami-00000000000000001';
+const versions = [
+  older,
+  {
+    data: {
+      ImageId: older,
+      InstanceType: 'm7i.large' as const,
+      BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { SnapshotId: 'snap-00000001', VolumeSize: 80 } }],
+    },
+  },
+];
+const region: RegionScenario = { launchTemplates: { web: { versions } }, parameters: { '/golden/latest': older } };
+const inputs = { 'launch-template': 'web', 'launch-template-default': 'true', 'ssm-parameter': '/golden/latest' };
+const optional = `${targetAccount}/${targetRegion}`;
+
+function templatesIn(simulator: Simulator): LaunchTemplate[] {
+  return Object.values(simulator.world.accounts).flatMap(({ regions }) =>
+    [...regions.values()].flatMap(({ launchTemplates }) => [...launchTemplates.values()]),
+  );
+}
+
+/** Two accounts and two regions, each of which has the template and the parameter. */
+function withTemplates(options: StandardOptions = {}, everywhere: RegionScenario = region): Case {
+  const shared = fanOut({ policies, targets: [targetAccount, '222222222222'], regions: ['eu-west-1'], ...options });
+  const accounts = Object.fromEntries(
+    Object.entries(shared.scenario.accounts).map(([id, account]) => {
+      const regions = Object.entries(account.regions ?? {}).map(([name, own]) => [name, { ...own, ...everywhere }]);
+      return [id, id === sourceAccount ? account : { ...account, regions: Object.fromEntries(regions) }];
+    }),
+  );
+  return { ...shared, scenario: { ...shared.scenario, accounts } };
+}
+
+const valuesOf = (simulator: Simulator) =>
+  Object.values(simulator.world.accounts).flatMap(({ regions }) =>
+    [...regions.values()].flatMap(({ parameters }) => parameters.get('/golden/latest')?.value ?? []),
+  );
+
+/** What was there before is there, and nothing else. */
+function expectAsBefore(simulator: Simulator): void {
+  for (const one of templatesIn(simulator)) {
+    expect(one.versions.map(({ number }) => number)).toEqual([1, 2]);
+    expect(one.defaultVersion).toBe(1);
+  }
+  expect(new Set(valuesOf(simulator))).toEqual(new Set([older]));
+}
+
+/** Each target's template has one new version, with its AMI, and so has its parameter. */
+function expectAllSet(simulator: Simulator, targets: readonly TargetRecord[]): void {
+  for (const { account, region: name, amiId } of targets) {
+    const here = regionOf(simulator.world, account, name);
+    const [template] = here.launchTemplates.values();
+    const made = template?.versions.filter(({ data }) => data.ImageId === amiId);
+    expect(made).toHaveLength(1);
+    expect(template?.versions).toHaveLength(3);
+    expect(template?.defaultVersion).toBe(made?.[0]?.number);
+    expect(here.parameters.get('/golden/latest')?.value).toBe(amiId);
+  }
+}
+
+const recordsOf = (outputs: Record<string, string>) => JSON.parse(outputs.targets ?? '[]') as TargetRecord[];
+const messages = ({ annotations }: { annotations: readonly { message: string }[] }) =>
+  annotations.map(({ message }) => message).join('\n');
+
+test('every target’s template gets one version, last of all, and a second run makes no other', async () => {
+  const lost = (action: string): Fault => ({ kind: 'lost-response', action, mutating: true, times: 1 });
+  const faults = ['CreateLaunchTemplateVersion', 'ModifyLaunchTemplate'].map(lost);
+  const shared = withTemplates({ timings: { visibleAfterSeconds: 2 }, faults });
+  const simulator = await startSimulator(shared.scenario);
+  const run = { inputs: { ...shared.inputs, ...inputs, 'launch-template': '{account}', 'optional-targets': optional } };
+  for (const { id, regions } of Object.values(simulator.world.accounts))
+    for (const { launchTemplates } of regions.values()) for (const one of launchTemplates.values()) one.name = id;
+  const { main } = await runJob({ ...run, env: simulator.env });
+  expect(main).toMatchObject({ conclusion: 'success', annotations: [] });
+  expectAllSet(simulator, recordsOf(main.outputs));
+  const [template] = templatesIn(simulator);
+  const made = template?.versions.at(-1);
+  // Of the latest version, without the snapshot of the older AMI.
+  expect(made).toMatchObject({
+    description: expect.stringMatching(new RegExp(`^share-encrypted-ami: source-ami=${shared.amiId}, .*run=https://`)),
+    data: { InstanceType: 'm7i.large', BlockDeviceMappings: [{ DeviceName: '/dev/xvda', Ebs: { VolumeSize: 80 } }] },
+  });
+  expect(made?.data.BlockDeviceMappings?.[0]?.Ebs).not.toHaveProperty('SnapshotId');
+  const output = JSON.parse(main.outputs['launch-templates'] ?? '');
+  expect(Object.keys(output).sort()).toEqual(['222222222222', targetAccount]);
+  expect(output[targetAccount]).toEqual({ [targetRegion]: { id: expect.any(String), version: 3, formerDefault: 1 } });
+  const writes = simulator.calls.filter(({ mutating, outcome }) => mutating && outcome === 'ok');
+  const first = writes.findIndex(({ action }) => action === 'CreateLaunchTemplateVersion');
+  expect(writes.slice(first).some(({ action }) => action === 'RegisterImage')).toBe(false);
+  // The optional target comes after the other.
+  const creations = writes.filter(({ action }) => action === 'CreateLaunchTemplateVersion');
+  expect([...new Set(creations.map(({ account }) => account))]).toEqual(['222222222222', targetAccount]);
+
+  const state = simulator.snapshotOfState();
+  const again = await runJob({ ...run, env: simulator.env });
+  expect(again.main).toMatchObject({ conclusion: 'success', annotations: [] });
+  expect(simulator.snapshotOfState()).toEqual(state);
+  expect(JSON.parse(again.main.outputs['launch-templates'] ?? '')[targetAccount][targetRegion].version).toBe(3);
+  await simulator.close();
+});
+
+describe('all or none', () => {
+  const refused = (action: string): Fault => ({
+    ...{ kind: 'refusal', action, account: '222222222222', mutating: true, code: 'Refused', message: 'not today' },
+  });
+
+  test.each([
+    ['a version can’t be made', [refused('CreateLaunchTemplateVersion')]],
+    ['a default can’t be moved', [refused('ModifyLaunchTemplate')]],
+    ['a parameter can’t be set', [refused('PutParameter')]],
+  ])('versions go, defaults and parameters are back where %s', async (_, faults) => {
+    const { main, simulator, error } = await share(withTemplates({ faults }), inputs);
+    expect(main.conclusion).toBe('failure');
+    expectAsBefore(simulator);
+    expect(error).toMatch(/The SSM parameters and launch templates hold what they held before\. .*in 222222222222\//);
+    expect(main.outputs['launch-templates']).toBe('{}');
+  });
+
+  test('an optional target’s version and parameter are both back where one fails, and the others stay', async () => {
+    const faults = [refused('ModifyLaunchTemplate')];
+    const more = { ...inputs, 'optional-targets': '222222222222/*' };
+    const { main, simulator } = await share(withTemplates({ faults }), more);
+    expect(main.conclusion).toBe('success');
+    expect(messages(main)).toMatch(/222222222222\/eu-west-1 \(optional\): .*not today/);
+    const there = regionOf(simulator.world, '222222222222', 'eu-west-1');
+    expect(there.parameters.get('/golden/latest')?.value).toBe(older);
+    expect([...there.launchTemplates.values()].map((one) => one.versions.length)).toEqual([2]);
+    expectAllSet(
+      simulator,
+      recordsOf(main.outputs).filter(({ account }) => account === targetAccount),
+    );
+  });
+
+  test.each(['CreateLaunchTemplateVersion', 'ModifyLaunchTemplate', 'PutParameter'])(
+    'killed at the second %s: post takes all back, a re-run sets all',
+    async (action) => {
+      const shared = withTemplates({ timings: { visibleAfterSeconds: 1 } });
+      const simulator = await startSimulator(shared.scenario);
+      const run = { inputs: { ...shared.inputs, ...inputs }, env: simulator.env };
+      const main = startAction(run);
+      let count = 0;
+      simulator.onCall((call) => {
+        if (call.action === action && call.mutating && ++count === 2) main.kill();
+      });
+      const { state, signal } = await main.result;
+      expect(signal).toBe('SIGKILL');
+      const post = await runAction({ ...run, entry: 'post', state });
+      expect(messages(post)).toBe('');
+      expectAsBefore(simulator);
+      const again = await runJob({ ...run, github: { run_attempt: '2' } });
+      expect(again.main).toMatchObject({ conclusion: 'success', annotations: [] });
+      expectAllSet(simulator, recordsOf(again.main.outputs));
+      await simulator.close();
+    },
+  );
+
+  test('a cancel takes all back', async () => {
+    const shared = withTemplates({ timings: { visibleAfterSeconds: 1 } });
+    const simulator = await startSimulator(shared.scenario);
+    const main = startAction({ inputs: { ...shared.inputs, ...inputs }, env: simulator.env });
+    simulator.onCall((call) => {
+      if (call.action === 'ModifyLaunchTemplate' && call.mutating) main.cancel();
+    });
+    expect((await main.result).signal).toBeNull();
+    expectAsBefore(simulator);
+    await simulator.close();
+  });
+
+  test('a re-run without post uses the version that was made, and makes no other', async () => {
+    const shared = withTemplates();
+    const simulator = await startSimulator(shared.scenario);
+    const run = { inputs: { ...shared.inputs, ...inputs }, env: simulator.env };
+    const main = startAction(run);
+    simulator.onCall((call) => {
+      if (call.action === 'ModifyLaunchTemplate' && call.mutating) main.kill();
+    });
+    await main.result;
+    const again = await runAction({ ...run, github: { run_attempt: '2' } });
+    expect(again).toMatchObject({ conclusion: 'success', annotations: [] });
+    expectAllSet(simulator, recordsOf(again.outputs));
+    await simulator.close();
+  });
+});
+
+describe('problems beforehand', () => {
+  const bake = (launchTemplates: NonNullable<RegionScenario['launchTemplates']>, more: StandardOptions = {}) =>
+    procedure({ policies, target: { launchTemplates, parameters: { '/golden/latest': older } }, ...more });
+  const resolving = { web: ['resolve:ssm:/golden/latest'] };
+  const full = { web: { versions: Array.from({ length: 10_000 }, () => older) } };
+
+  const cases: Record<string, Readonly<{ shared: Case; more?: Record<string, string>; told: RegExp }>> = {
+    'no such template': { shared: bake({}), told: /there is no launch template web: .*does not exist/ },
+    'no such version': {
+      shared: bake({ web: [older] }),
+      more: { 'launch-template-source-version': '7' },
+      told: /has no version 7/,
+    },
+    'a template that resolves another parameter': {
+      shared: bake(resolving),
+      more: { 'ssm-parameter': '' },
+      told: /web resolves the SSM parameter \/golden\/latest, so it needs no version/,
+    },
+    'a template at its limit': { shared: bake(full), told: /web has 10000 versions, which is the most that AWS keeps/ },
+    'a parameter whose oldest version has a label': {
+      shared: procedure({
+        policies,
+        target: {
+          launchTemplates: { web: [older] },
+          parameters: { '/golden/latest': { value: older, versions: 120, oldestLabels: ['prod'] } },
+        },
+      }),
+      told: /\/golden\/latest has 100 versions, and AWS keeps the oldest, 21, for its label prod/,
+    },
+    'a role that may not': {
+      shared: bake({ web: [older] }, { policies: ['target-ssm-parameter'] }),
+      told: /not allowed to call ec2:DescribeLaunchTemplateVersions[\s\S]*set LaunchTemplate=/,
+    },
+    'what names no template': {
+      shared: bake({}),
+      more: { 'launch-template': 'a b', 'launch-template-source-version': 'newest' },
+      told: /launch-template-source-version: "newest" — expected[\s\S]*launch-template: "a b" — expected/,
+    },
+  };
+
+  test.each(Object.entries(cases))('%s', async (_, { shared, more, told }) => {
+    const result = await share(shared, { ...inputs, ...more });
+    expect(result.error).toMatch(told);
+    expectUntouched(result);
+  });
+
+  test('a template that resolves the parameter that is set needs no version', async () => {
+    const { main, simulator } = await share(bake(resolving), inputs);
+    expect(main.conclusion).toBe('success');
+    expect(messages(main)).toMatch(/web resolves the SSM parameter \/golden\/latest, .* so it needs no version/);
+    expect(templatesIn(simulator).map((one) => one.versions.length)).toEqual([1]);
+    expect(main.outputs['launch-templates']).toBe('{}');
+  });
+});
