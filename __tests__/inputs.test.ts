@@ -166,6 +166,8 @@ describe('one problem each', () => {
     [{ 'poll-interval': '0' }, 'poll-interval', /1 to 3600/],
     [{ 'timeout-minutes': '1.5' }, 'timeout-minutes', /whole number/],
     [{ retain: '3' }, 'lineage', /is needed with retain/],
+    [{ 'max-severity': 'critical' }, 'max-severity', /none, informational, low, medium or high/],
+    [{ 'fixable-only': 'true' }, 'fixable-only', /max-severity is needed with it/],
     [{ 'retain-days': '3' }, 'retain', /is needed with retain-days/],
     [{ lineage: 'web-{date}' }, 'lineage', /\{date\} is another in each bake/],
     [{ lineage: 'web-*' }, 'lineage', /at most 128 letters/],

@@ -83,6 +83,14 @@ type Feature = { of: (options: StandardOptions) => Case; options: StandardOption
 /** A case for each set of policies; each takes all that its files allow. */
 export const features: Record<string, Feature> = {
   basic: { of: procedure, options: {} },
+  'a scan gate': {
+    of: procedure,
+    options: {
+      policies: ['source-scan'],
+      ami: { scan: { results: { HighestFindingSeverityLabel: 'high' } } },
+    },
+    inputs: { 'max-severity': 'medium', 'fixable-only': 'true' },
+  },
   'UEFI and several volumes': { of: mixedVolumes, options: {} },
   'a volume without a snapshot': {
     of: standardCase,

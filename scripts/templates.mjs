@@ -48,6 +48,7 @@ const accounts = {
       { policy: 'source-key-policy', when: 'KeyAccessByPolicy' },
       { policy: 'source-ssm-parameter', when: 'Parameter' },
       { policy: 'source-instance', when: 'FromInstances' },
+      { policy: 'source-scan', when: 'ScanGate' },
     ],
   },
   target: {
@@ -120,6 +121,7 @@ const descriptions = {
     "Whether the key's policy is changed instead of making grants (input 'source-key-access: policy').",
   Parameter: 'The SSM parameter that holds or gets the AMI, without its leading slash; empty for none.',
   FromInstances: "Whether AMIs are made of instances (input 'instance-id').",
+  ScanGate: "Whether the findings of Amazon Inspector are read (input 'max-severity').",
   Publish:
     'Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
   LaunchTemplate:

@@ -222,8 +222,17 @@ function resourcesIn(document: PolicyDocument): ResourceLists {
     });
 }
 
-async function decide(question: Question, policies: readonly PolicyDocument[]): Promise<Verdict> {
-  const { principal, action, resource, owner, context, resourcePolicy } = question;
+/** Actions that AWS's reference, as iam-data has it, doesn't know yet; each is decided as one of the same resources. */
+export const newerActions: ReadonlyMap<string, string> = new Map([['ec2:GetImageFindings', 'ec2:GetImageAncestry']]);
+
+async function decide(question: Question, named: readonly PolicyDocument[]): Promise<Verdict> {
+  const { principal, resource, owner, context, resourcePolicy } = question;
+  const action = newerActions.get(question.action) ?? question.action;
+  const policies = named.map((policy) =>
+    action === question.action
+      ? policy
+      : (JSON.parse(JSON.stringify(policy).replaceAll(question.action, action)) as PolicyDocument),
+  );
   const result = await runSimulation(
     {
       request: {

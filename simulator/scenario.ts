@@ -3,9 +3,11 @@ import type { AutoScalingGroup, LaunchConfiguration } from '@aws-sdk/client-auto
 import type {
   BlockDeviceMapping,
   Image,
+  ImageFinding,
   InstanceStateName,
   LockState,
   RequestLaunchTemplateData,
+  ScanResults,
   Tag,
 } from '@aws-sdk/client-ec2';
 import { type Clock, realClock } from './clock.ts';
@@ -74,6 +76,8 @@ export type AmiScenario = Readonly<{
   /** Any attribute of DescribeImages. */
   attributes?: Partial<Image>;
   uefiData?: string;
+  /** Amazon Inspector's scan; so long after the beginning it is there. */
+  scan?: Readonly<{ results: ScanResults; findings?: readonly ImageFinding[]; afterSeconds?: number }>;
   billing?: readonly string[];
   launchPermissions?: readonly string[];
 }>;
@@ -299,7 +303,7 @@ function buildRegion(
   region.groups.push(...(scenario.groups ?? []));
   region.launchConfigurations.push(...(scenario.launchConfigurations ?? []));
   addOthersCopies({ account, region, now }, scenario.othersCopies);
-  for (const ami of scenario.amis ?? []) buildAmi(account, region, ami);
+  for (const ami of scenario.amis ?? []) buildAmi({ account, region, now }, ami);
   for (const instance of scenario.instances ?? [])
     region.instances.set(instance.id, buildInstance(account, region, instance));
   return region;
@@ -442,7 +446,10 @@ export function tagList(tags: Readonly<Record<string, string>> | undefined): Tag
   return Object.entries(tags ?? {}).map(([Key, Value]) => ({ Key, Value }));
 }
 
-function buildAmi(account: Account, region: Region, ami: AmiScenario): void {
+function buildAmi(
+  { account, region, now }: Readonly<{ account: Account; region: Region; now: number }>,
+  ami: AmiScenario,
+): void {
   const id = ami.id ?? amiIdOf(account.id, region.name, ami.name);
   const byDevice = new Map<string, SimSnapshot>();
   const mappings = ami.volumes.map((volume) => {
@@ -484,6 +491,12 @@ function buildAmi(account: Account, region: Region, ami: AmiScenario): void {
     launch: new Set(ami.launchPermissions),
     launchLate: notLate(),
     uefiData: ami.uefiData,
+    ...(ami.scan && {
+      scan: {
+        ...{ results: ami.scan.results, findings: ami.scan.findings ?? [] },
+        at: now + (ami.scan.afterSeconds ?? 0) * 1000,
+      },
+    }),
     billing: [...(ami.billing ?? [])],
     othersTags: new Map(),
   });

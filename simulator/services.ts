@@ -18,6 +18,7 @@ import * as lifecycle from './ec2/lifecycle.ts';
 import * as network from './ec2/network.ts';
 import { registerImage } from './ec2/register.ts';
 import { runInstances } from './ec2/run-instances.ts';
+import { getImageFindings } from './ec2/scan.ts';
 import * as settings from './ec2/settings.ts';
 import * as snapshots from './ec2/snapshots.ts';
 import * as tags from './ec2/tags.ts';
@@ -87,6 +88,7 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   DescribeVolumes: volumes.describeVolumes,
   CreateSnapshot: volumes.createSnapshot,
   GetImageAncestry: getImageAncestry,
+  GetImageFindings: getImageFindings,
   GetEbsEncryptionByDefault: settings.getEbsEncryptionByDefault,
   GetEbsDefaultKmsKeyId: settings.getEbsDefaultKmsKeyId,
   GetSnapshotBlockPublicAccessState: settings.getSnapshotBlockPublicAccessState,

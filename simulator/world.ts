@@ -3,9 +3,11 @@ import type {
   BlockDeviceMapping,
   Image,
   ImageCriterion,
+  ImageFinding,
   InstanceStateName,
   LockState,
   RequestLaunchTemplateData,
+  ScanResults,
   Snapshot,
   SummaryStatus,
   Tag,
@@ -125,6 +127,8 @@ export type SimImage = {
   launch: Set<string>;
   launchLate: Late<Set<string>>;
   uefiData: string | undefined;
+  /** Amazon Inspector's scan, which is there from then on, ms since the epoch. */
+  scan?: { at: number; results: ScanResults; findings: readonly ImageFinding[] };
   billing: string[];
   /** What other accounts tagged it with: each sees its own tags alone. */
   othersTags: Map<string, { Tags: Tag[] }>;

@@ -2,6 +2,7 @@ import { isImageDescription } from './image.ts';
 import { type ExpectedPlan, readExpectedPlan } from './inputs/expected-plan.ts';
 import { type Publication, readPublication } from './inputs/publication.ts';
 import { InputError, keyProblem, Reader, type ReadFile, type RunContext, runValues } from './inputs/reader.ts';
+import { readScanGate, type ScanGate } from './inputs/scan.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
 import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
 import { readTags } from './inputs/tags.ts';
@@ -22,6 +23,8 @@ export type Request = Settings &
     image: SourceImage;
     /** Who may own it, as DescribeImages has it: `self`, account IDs, aliases. */
     sourceOwners: readonly string[];
+    /** What a scan of the source AMI must have come to. */
+    scan: ScanGate | undefined;
     /** Whether the targets are in every region that their accounts have enabled, wanted or not. */
     allRegions: boolean;
     targets: readonly TargetRequest[];
@@ -75,6 +78,7 @@ export function readInputs(
     ...settings,
     image: readSourceImage(reader, { region, readFile, optional: sweep }),
     sourceOwners: readSourceOwners(reader),
+    scan: readScanGate(reader),
     allRegions: reader.list('target-regions').includes('all'),
     targets: readTargets(reader, { region, partition, enabled }, run),
     description: readDescription(reader, run),

@@ -7,6 +7,7 @@ import type { Request } from './inputs.ts';
 import { readerOf } from './lease.ts';
 import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { observe } from './observe/observe.ts';
+import { awaitScan } from './observe/scan.ts';
 import { openRun } from './open-run.ts';
 import type { Outcomes } from './outcome.ts';
 import { approvedOf } from './plan/approved.ts';
@@ -40,6 +41,7 @@ export async function prepare({ host, request, log, leaseId, signal }: Asked): P
   );
   const prepared = await log.group('Reading accounts, keys and the source AMI', async () => {
     const accounts = openAccounts(host, request, findings);
+    await awaitScan(request, accounts, { log, signal });
     const { plan, checked } = await settle({ host, request, leaseId, accounts, findings });
     const told = tellFindings(log, findings, checked);
     const record = plan && planRecord(request, plan, told);

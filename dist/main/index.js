@@ -255,7 +255,8 @@ const features = {
 			"ec2:DescribeInstances",
 			"ec2:DescribeVolumes",
 			"ec2:CreateImage"
-		]
+		],
+		"ScanGate=true": ["ec2:GetImageFindings"]
 	},
 	target: {
 		"RouteCopy=true": [
@@ -275,9 +276,16 @@ const features = {
 		],
 		"Parameter=<parameter>": [
 			"ssm:GetParameter",
+			"ssm:GetParameterHistory",
 			"ssm:PutParameter",
 			"ssm:AddTagsToResource",
 			"ssm:DeleteParameter"
+		],
+		"LaunchTemplate=*": [
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:CreateLaunchTemplateVersion",
+			"ec2:ModifyLaunchTemplate",
+			"ec2:DeleteLaunchTemplateVersions"
 		],
 		"Retain=true": [
 			"ec2:DescribeInstances",
@@ -19189,7 +19197,7 @@ var IrreversibleInstanceRefreshFault = class IrreversibleInstanceRefreshFault ex
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/schemas/schemas_0.js
 init_schema();
 const _AC$1 = "AcceleratorCount";
-const _ACR = "AcceleratorCountRequest";
+const _ACR$1 = "AcceleratorCountRequest";
 const _AEF = "AlreadyExistsFault";
 const _AIRNFF = "ActiveInstanceRefreshNotFoundFault";
 const _AIT$1 = "AllowedInstanceTypes";
@@ -19204,8 +19212,8 @@ const _ASGNu = "AutoScalingGroupNames";
 const _ASGT = "AutoScalingGroupsType";
 const _ASGu = "AutoScalingGroups";
 const _ATMMB$1 = "AcceleratorTotalMemoryMiB";
-const _ATMMBR = "AcceleratorTotalMemoryMiBRequest";
-const _ATcc = "AcceleratorTypes";
+const _ATMMBR$1 = "AcceleratorTotalMemoryMiBRequest";
+const _ATcc$1 = "AcceleratorTypes";
 const _AZ$1 = "AvailabilityZones";
 const _AZD = "AvailabilityZoneDistribution";
 const _AZI$1 = "AvailabilityZoneIds";
@@ -19215,16 +19223,16 @@ const _AZv$1 = "AvailabilityZone";
 const _BDM$1 = "BlockDeviceMapping";
 const _BDMl$1 = "BlockDeviceMappings";
 const _BEBM$1 = "BaselineEbsBandwidthMbps";
-const _BEBMR = "BaselineEbsBandwidthMbpsRequest";
+const _BEBMR$1 = "BaselineEbsBandwidthMbpsRequest";
 const _BM$1 = "BareMetal";
 const _BP$1 = "BurstablePerformance";
 const _BPF$1 = "BaselinePerformanceFactors";
-const _BPFR = "BaselinePerformanceFactorsRequest";
+const _BPFR$1 = "BaselinePerformanceFactorsRequest";
 const _CDS = "CapacityDistributionStrategy";
 const _CLVPCI = "ClassicLinkVPCId";
 const _CLVPCSG = "ClassicLinkVPCSecurityGroups";
 const _CM$1 = "CpuManufacturers";
-const _CPFR = "CpuPerformanceFactorRequest";
+const _CPFR$1 = "CpuPerformanceFactorRequest";
 const _CR = "CapacityRebalance";
 const _CRI$1 = "CapacityReservationIds";
 const _CRP$1 = "CapacityReservationPreference";
@@ -19308,14 +19316,14 @@ const _LTO = "LaunchTemplateOverrides";
 const _LTS$1 = "LaunchTemplateSpecification";
 const _M$3 = "Message";
 const _MGBPVC$1 = "MemoryGiBPerVCpu";
-const _MGBPVCR = "MemoryGiBPerVCpuRequest";
+const _MGBPVCR$1 = "MemoryGiBPerVCpuRequest";
 const _MGPC = "MaxGroupPreparedCapacity";
 const _MHP = "MinHealthyPercentage";
 const _MHPa = "MaxHealthyPercentage";
 const _MIL = "MaxInstanceLifetime";
 const _MIP = "MixedInstancesPolicy";
 const _MMB$1 = "MemoryMiB";
-const _MMBR = "MemoryMiBRequest";
+const _MMBR$1 = "MemoryMiBRequest";
 const _MO$1 = "MetadataOptions";
 const _MR$3 = "MaxRecords";
 const _MS = "MinSize";
@@ -19326,10 +19334,10 @@ const _Met = "Metric";
 const _Mi = "Min";
 const _N$3 = "Name";
 const _NBG$1 = "NetworkBandwidthGbps";
-const _NBGR = "NetworkBandwidthGbpsRequest";
+const _NBGR$1 = "NetworkBandwidthGbpsRequest";
 const _ND$1 = "NoDevice";
 const _NIC$1 = "NetworkInterfaceCount";
-const _NICR = "NetworkInterfaceCountRequest";
+const _NICR$1 = "NetworkInterfaceCountRequest";
 const _NIPFSI = "NewInstancesProtectedFromScaleIn";
 const _NT$1 = "NextToken";
 const _O$1 = "Operator";
@@ -19340,8 +19348,8 @@ const _ODPABC = "OnDemandPercentageAboveBaseCapacity";
 const _Ov$1 = "Overrides";
 const _PAL = "PropagateAtLaunch";
 const _PC = "PredictedCapacity";
-const _PFRR = "PerformanceFactorReferenceRequest";
-const _PFRSR = "PerformanceFactorReferenceSetRequest";
+const _PFRR$1 = "PerformanceFactorReferenceRequest";
+const _PFRSR$1 = "PerformanceFactorReferenceSetRequest";
 const _PFSI = "ProtectedFromScaleIn";
 const _PG = "PlacementGroup";
 const _PNr = "ProcessName";
@@ -19379,7 +19387,7 @@ const _TDL = "TagDescriptionList";
 const _TGARN = "TargetGroupARNs";
 const _THA = "TerminateHookAbandon";
 const _TLSGB$1 = "TotalLocalStorageGB";
-const _TLSGBR = "TotalLocalStorageGBRequest";
+const _TLSGBR$1 = "TotalLocalStorageGBRequest";
 const _TP$1 = "TerminationPolicies";
 const _TS$1 = "TrafficSources";
 const _TSI = "TrafficSourceIdentifier";
@@ -19577,18 +19585,18 @@ var ServiceLinkedRoleFailure$ = [
 ];
 n0_registry$2.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
 const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
-var AcceleratorCountRequest$ = [
+var AcceleratorCountRequest$$1 = [
 	3,
 	n0$3,
-	_ACR,
+	_ACR$1,
 	0,
 	[_Mi, _Ma$1],
 	[1, 1]
 ];
-var AcceleratorTotalMemoryMiBRequest$ = [
+var AcceleratorTotalMemoryMiBRequest$$1 = [
 	3,
 	n0$3,
-	_ATMMBR,
+	_ATMMBR$1,
 	0,
 	[_Mi, _Ma$1],
 	[1, 1]
@@ -19735,21 +19743,21 @@ var AvailabilityZoneImpairmentPolicy$ = [
 	[_ZSE, _IZHCB],
 	[2, 0]
 ];
-var BaselineEbsBandwidthMbpsRequest$ = [
+var BaselineEbsBandwidthMbpsRequest$$1 = [
 	3,
 	n0$3,
-	_BEBMR,
+	_BEBMR$1,
 	0,
 	[_Mi, _Ma$1],
 	[1, 1]
 ];
-var BaselinePerformanceFactorsRequest$ = [
+var BaselinePerformanceFactorsRequest$$1 = [
 	3,
 	n0$3,
-	_BPFR,
+	_BPFR$1,
 	0,
 	[_Cp$1],
-	[[() => CpuPerformanceFactorRequest$, 0]]
+	[[() => CpuPerformanceFactorRequest$$1, 0]]
 ];
 var BlockDeviceMapping$$1 = [
 	3,
@@ -19786,13 +19794,13 @@ var CapacityReservationTarget$$1 = [
 	[_CRI$1, _CRRGA$1],
 	[64, 64]
 ];
-var CpuPerformanceFactorRequest$ = [
+var CpuPerformanceFactorRequest$$1 = [
 	3,
 	n0$3,
-	_CPFR,
+	_CPFR$1,
 	0,
 	[_R$2],
-	[[() => PerformanceFactorReferenceSetRequest, { [_xN$2]: _Re$1 }]]
+	[[() => PerformanceFactorReferenceSetRequest$1, { [_xN$2]: _Re$1 }]]
 ];
 var DistributionSegment$ = [
 	3,
@@ -19938,7 +19946,7 @@ var InstanceRequirements$$1 = [
 		_LST$1,
 		_TLSGB$1,
 		_BEBM$1,
-		_ATcc,
+		_ATcc$1,
 		_AC$1,
 		_AM,
 		_ANc,
@@ -19949,9 +19957,9 @@ var InstanceRequirements$$1 = [
 	],
 	[
 		() => VCpuCountRequest$,
-		() => MemoryMiBRequest$,
+		() => MemoryMiBRequest$$1,
 		64,
-		() => MemoryGiBPerVCpuRequest$,
+		() => MemoryGiBPerVCpuRequest$$1,
 		64,
 		64,
 		1,
@@ -19960,19 +19968,19 @@ var InstanceRequirements$$1 = [
 		0,
 		0,
 		2,
-		() => NetworkInterfaceCountRequest$,
+		() => NetworkInterfaceCountRequest$$1,
 		0,
 		64,
-		() => TotalLocalStorageGBRequest$,
-		() => BaselineEbsBandwidthMbpsRequest$,
+		() => TotalLocalStorageGBRequest$$1,
+		() => BaselineEbsBandwidthMbpsRequest$$1,
 		64,
-		() => AcceleratorCountRequest$,
+		() => AcceleratorCountRequest$$1,
 		64,
 		64,
-		() => AcceleratorTotalMemoryMiBRequest$,
-		() => NetworkBandwidthGbpsRequest$,
+		() => AcceleratorTotalMemoryMiBRequest$$1,
+		() => NetworkBandwidthGbpsRequest$$1,
 		64,
-		[() => BaselinePerformanceFactorsRequest$, 0]
+		[() => BaselinePerformanceFactorsRequest$$1, 0]
 	],
 	2
 ];
@@ -20084,7 +20092,7 @@ var LaunchConfigurationsType$ = [
 	[() => LaunchConfigurations, 0],
 	1
 ];
-var LaunchTemplate$ = [
+var LaunchTemplate$$1 = [
 	3,
 	n0$3,
 	_LT$2,
@@ -20128,18 +20136,18 @@ var LaunchTemplateSpecification$$1 = [
 		0
 	]
 ];
-var MemoryGiBPerVCpuRequest$ = [
+var MemoryGiBPerVCpuRequest$$1 = [
 	3,
 	n0$3,
-	_MGBPVCR,
+	_MGBPVCR$1,
 	0,
 	[_Mi, _Ma$1],
 	[1, 1]
 ];
-var MemoryMiBRequest$ = [
+var MemoryMiBRequest$$1 = [
 	3,
 	n0$3,
-	_MMBR,
+	_MMBR$1,
 	0,
 	[_Mi, _Ma$1],
 	[1, 1],
@@ -20151,20 +20159,20 @@ var MixedInstancesPolicy$ = [
 	_MIP,
 	0,
 	[_LT$2, _ID$2],
-	[[() => LaunchTemplate$, 0], () => InstancesDistribution$]
+	[[() => LaunchTemplate$$1, 0], () => InstancesDistribution$]
 ];
-var NetworkBandwidthGbpsRequest$ = [
+var NetworkBandwidthGbpsRequest$$1 = [
 	3,
 	n0$3,
-	_NBGR,
+	_NBGR$1,
 	0,
 	[_Mi, _Ma$1],
 	[1, 1]
 ];
-var NetworkInterfaceCountRequest$ = [
+var NetworkInterfaceCountRequest$$1 = [
 	3,
 	n0$3,
-	_NICR,
+	_NICR$1,
 	0,
 	[_Mi, _Ma$1],
 	[1, 1]
@@ -20178,10 +20186,10 @@ var Operator$ = [
 	[0],
 	1
 ];
-var PerformanceFactorReferenceRequest$ = [
+var PerformanceFactorReferenceRequest$$1 = [
 	3,
 	n0$3,
-	_PFRR,
+	_PFRR$1,
 	0,
 	[_IF$2],
 	[0]
@@ -20222,10 +20230,10 @@ var TagDescription$ = [
 		2
 	]
 ];
-var TotalLocalStorageGBRequest$ = [
+var TotalLocalStorageGBRequest$$1 = [
 	3,
 	n0$3,
-	_TLSGBR,
+	_TLSGBR$1,
 	0,
 	[_Mi, _Ma$1],
 	[1, 1]
@@ -20324,12 +20332,12 @@ var Overrides = [
 	0,
 	[() => LaunchTemplateOverrides$, 0]
 ];
-var PerformanceFactorReferenceSetRequest = [
+var PerformanceFactorReferenceSetRequest$1 = [
 	1,
 	n0$3,
-	_PFRSR,
+	_PFRSR$1,
 	0,
-	[() => PerformanceFactorReferenceRequest$, { [_xN$2]: _i$1 }]
+	[() => PerformanceFactorReferenceRequest$$1, { [_xN$2]: _i$1 }]
 ];
 var SuspendedProcesses = [
 	1,
@@ -20740,12 +20748,14 @@ init_schema();
 const _AAZ = "AllAvailabilityZones";
 const _AC = "AcceleratorCount";
 const _ACIA = "AssociateCarrierIpAddress";
+const _ACR = "AcceleratorCountRequest";
 const _AES = "AttachedEbsStatus";
 const _AFNI = "AdditionalFlexibleNetworkInterfaces";
 const _AIAC = "AvailableIpAddressCount";
 const _AIAOC = "AssignIpv6AddressOnCreation";
 const _AIT = "AllowedInstanceTypes";
 const _AITS = "AllowedInstanceTypeSet";
+const _AITl = "AllowedInstanceType";
 const _AId = "AdditionalInfo";
 const _AIs = "AssociationId";
 const _AItt = "AttachmentId";
@@ -20753,8 +20763,10 @@ const _ALI = "AmiLaunchIndex";
 const _ALT = "AttachmentLimitType";
 const _AMSc = "AcceleratorManufacturerSet";
 const _AMc = "AcceleratorManufacturers";
+const _AMcc = "AcceleratorManufacturer";
 const _ANSc = "AcceleratorNameSet";
 const _ANcc = "AcceleratorNames";
+const _ANcce = "AcceleratorName";
 const _APIAss = "AssociatePublicIpAddress";
 const _ARS = "AutoRecoverySupported";
 const _ARll = "AllRegions";
@@ -20765,8 +20777,10 @@ const _ASS = "ApplicationStatusSummary";
 const _ASSm = "AmdSevSnp";
 const _ATLr = "ArchitectureTypeList";
 const _ATMMB = "AcceleratorTotalMemoryMiB";
+const _ATMMBR = "AcceleratorTotalMemoryMiBRequest";
 const _ATSc = "AcceleratorTypeSet";
 const _ATc = "AcceleratorTypes";
+const _ATcc = "AcceleratorType";
 const _ATtt = "AttachTime";
 const _AVt = "AttributeValue";
 const _AZ = "AvailabilityZone";
@@ -20799,6 +20813,7 @@ const _BDMRL = "BlockDeviceMappingRequestList";
 const _BDMl = "BlockDeviceMappings";
 const _BDMlo = "BlockDurationMinutes";
 const _BEBM = "BaselineEbsBandwidthMbps";
+const _BEBMR = "BaselineEbsBandwidthMbpsRequest";
 const _BIa = "BaselineIops";
 const _BM = "BootMode";
 const _BMO = "BootModeOverride";
@@ -20807,6 +20822,7 @@ const _BMa = "BareMetal";
 const _BP = "BurstablePerformance";
 const _BPAS = "BlockPublicAccessStates";
 const _BPF = "BaselinePerformanceFactors";
+const _BPFR = "BaselinePerformanceFactorsRequest";
 const _BPL = "BillingProductList";
 const _BPS = "BurstablePerformanceSupported";
 const _BPi = "BillingProducts";
@@ -20838,8 +20854,12 @@ const _CIid = "CidrIpv6";
 const _CIopy = "CopyImage";
 const _CIor = "CoreInfo";
 const _CIr = "CreateImage";
+const _CLTV = "CreateLaunchTemplateVersion";
+const _CLTVR = "CreateLaunchTemplateVersionRequest";
+const _CLTVRr = "CreateLaunchTemplateVersionResult";
 const _CM = "CpuManufacturers";
 const _CMSp = "CpuManufacturerSet";
+const _CMp = "CpuManufacturer";
 const _CO = "CpuOptions";
 const _COI = "CustomerOwnedIp";
 const _COIP = "CustomerOwnedIpv4Pool";
@@ -20847,6 +20867,7 @@ const _COP = "CoolOffPeriod";
 const _COPEO = "CoolOffPeriodExpiresOn";
 const _COR = "CpuOptionsRequest";
 const _CPF = "CpuPerformanceFactor";
+const _CPFR = "CpuPerformanceFactorRequest";
 const _CRI = "CapacityReservationId";
 const _CRP = "CapacityReservationPreference";
 const _CRRGA = "CapacityReservationResourceGroupArn";
@@ -20922,6 +20943,13 @@ const _DIisk = "DiskInfo";
 const _DLSR = "DescribeLockedSnapshotsRequest";
 const _DLSRe = "DescribeLockedSnapshotsResult";
 const _DLSe = "DescribeLockedSnapshots";
+const _DLTV = "DeleteLaunchTemplateVersions";
+const _DLTVR = "DeleteLaunchTemplateVersionsRequest";
+const _DLTVREI = "DeleteLaunchTemplateVersionsResponseErrorItem";
+const _DLTVRES = "DeleteLaunchTemplateVersionsResponseErrorSet";
+const _DLTVRSI = "DeleteLaunchTemplateVersionsResponseSuccessItem";
+const _DLTVRSS = "DeleteLaunchTemplateVersionsResponseSuccessSet";
+const _DLTVRe = "DeleteLaunchTemplateVersionsResult";
 const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
 const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
 const _DLTVe = "DescribeLaunchTemplateVersions";
@@ -20963,6 +20991,7 @@ const _DTis = "DisabledTime";
 const _DUST = "DefaultUdpStreamTimeout";
 const _DUT = "DefaultUdpTimeout";
 const _DVC = "DefaultVCpus";
+const _DVN = "DefaultVersionNumber";
 const _DVRes = "DescribeVolumesRequest";
 const _DVResc = "DescribeVolumesResult";
 const _DVef = "DefaultVersion";
@@ -20997,6 +21026,7 @@ const _EGAS = "ElasticGpuAssociationState";
 const _EGAT = "ElasticGpuAssociationTime";
 const _EGAl = "ElasticGpuAssociations";
 const _EGIl = "ElasticGpuId";
+const _EGSL = "ElasticGpuSpecificationList";
 const _EGSR = "ElasticGpuSpecificationResponse";
 const _EGSRL = "ElasticGpuSpecificationResponseList";
 const _EGSla = "ElasticGpuSpecification";
@@ -21020,6 +21050,7 @@ const _EIDRn = "EnableImageDeprecationResult";
 const _EITS = "EncryptionInTransitSupported";
 const _EITSx = "ExcludedInstanceTypeSet";
 const _EITxc = "ExcludedInstanceTypes";
+const _EITxcl = "ExcludedInstanceType";
 const _EIb = "EbsInfo";
 const _EIf = "EfaInfo";
 const _ELADI = "EnableLniAtDeviceIndex";
@@ -21045,6 +21076,7 @@ const _ESUSR = "EnaSrdUdpSpecificationRequest";
 const _ESf = "EfaSupported";
 const _ESn = "EncryptionSupport";
 const _ESna = "EnaSupport";
+const _ESr = "ErrorSet";
 const _ETna = "EnablingTime";
 const _ETnab = "EnabledTime";
 const _EU = "ExecutableUsers";
@@ -21053,14 +21085,17 @@ const _En = "Enabled";
 const _Enc = "Encrypted";
 const _Endp = "Endpoint";
 const _Er = "Error";
+const _Err = "Errors";
 const _Ev = "Events";
 const _F = "Force";
+const _FAi = "FixAvailable";
 const _FDI = "FpgaDeviceInfo";
 const _FDIL = "FpgaDeviceInfoList";
 const _FDMI = "FpgaDeviceMemoryInfo";
 const _FEQS = "FlexibleEnaQueuesSupport";
 const _FIpga = "FpgaInfo";
 const _FLi = "FilterList";
+const _FOA = "FirstObservedAt";
 const _FP = "FromPort";
 const _FRa = "FastRestored";
 const _FSD = "FindingScanDate";
@@ -21092,6 +21127,10 @@ const _GEEBDRe = "GetEbsEncryptionByDefaultResult";
 const _GIAR = "GetImageAncestryRequest";
 const _GIARe = "GetImageAncestryResult";
 const _GIAe = "GetImageAncestry";
+const _GIF = "GetImageFindings";
+const _GIFES = "GetImageFindingsEntrySet";
+const _GIFR = "GetImageFindingsRequest";
+const _GIFRe = "GetImageFindingsResult";
 const _GIL = "GroupIdentifierList";
 const _GISL = "GroupIdStringList";
 const _GIp = "GpuInfo";
@@ -21155,12 +21194,18 @@ const _IDn = "IncludeDisabled";
 const _IEI = "InstanceEventId";
 const _IF$1 = "InstanceFamily";
 const _IFAS = "InformationalFixAvailableSince";
+const _IFPS = "ImageFindingPathSet";
+const _IFm = "ImageFindings";
+const _IFma = "ImageFinding";
 const _IGBM = "InternetGatewayBlockMode";
 const _IGS = "InstanceGenerationSet";
 const _IGns = "InstanceGenerations";
+const _IGnst = "InstanceGeneration";
 const _II$1 = "InstanceId";
 const _IIA = "InstanceIpv6Address";
 const _IIAL = "InstanceIpv6AddressList";
+const _IIALR = "InstanceIpv6AddressListRequest";
+const _IIAR = "InstanceIpv6AddressRequest";
 const _IIB = "InstanceInterruptionBehavior";
 const _IIP = "IamInstanceProfile";
 const _IIPL = "InstanceIpv4PrefixList";
@@ -21230,6 +21275,7 @@ const _IRBIL = "ImageRecycleBinInfoList";
 const _IRL = "ImageReferenceList";
 const _IRLp = "IpRangeList";
 const _IRLpv = "Ipv6RangeList";
+const _IRR = "InstanceRequirementsRequest";
 const _IRm = "ImageReferences";
 const _IRma = "ImageReference";
 const _IRpa = "IpRanges";
@@ -21248,6 +21294,7 @@ const _ISIPIA = "InstanceSecondaryInterfacePrivateIpAddress";
 const _ISIPIAL = "InstanceSecondaryInterfacePrivateIpAddressList";
 const _ISIPIALR = "InstanceSecondaryInterfacePrivateIpAddressListRequest";
 const _ISIPIAR = "InstanceSecondaryInterfacePrivateIpAddressRequest";
+const _ISIS = "InstanceSecondaryInterfaceSpecification";
 const _ISISLR = "InstanceSecondaryInterfaceSpecificationListRequest";
 const _ISISR = "InstanceSecondaryInterfaceSpecificationRequest";
 const _ISIn = "InstanceSecondaryInterface";
@@ -21315,6 +21362,7 @@ const _LSIL = "LockedSnapshotsInfoList";
 const _LSLR = "LicenseSpecificationListRequest";
 const _LST = "LocalStorageTypes";
 const _LSTS = "LocalStorageTypeSet";
+const _LSTo = "LocalStorageType";
 const _LSi = "LicenseSpecifications";
 const _LSic = "LicenseSpecification";
 const _LSo = "LocalStorage";
@@ -21322,42 +21370,69 @@ const _LSoc = "LockState";
 const _LT$1 = "LaunchTemplate";
 const _LTBDM = "LaunchTemplateBlockDeviceMapping";
 const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
+const _LTBDMR = "LaunchTemplateBlockDeviceMappingRequest";
+const _LTBDMRL = "LaunchTemplateBlockDeviceMappingRequestList";
 const _LTCO = "LaunchTemplateCpuOptions";
+const _LTCOR = "LaunchTemplateCpuOptionsRequest";
+const _LTCRSR = "LaunchTemplateCapacityReservationSpecificationRequest";
 const _LTCRSRa = "LaunchTemplateCapacityReservationSpecificationResponse";
 const _LTD = "LaunchTemplateData";
 const _LTEBD = "LaunchTemplateEbsBlockDevice";
+const _LTEBDR = "LaunchTemplateEbsBlockDeviceRequest";
+const _LTEIA = "LaunchTemplateElasticInferenceAccelerator";
+const _LTEIAL = "LaunchTemplateElasticInferenceAcceleratorList";
 const _LTEIAR = "LaunchTemplateElasticInferenceAcceleratorResponse";
 const _LTEIARL = "LaunchTemplateElasticInferenceAcceleratorResponseList";
 const _LTEO = "LaunchTemplateEnclaveOptions";
+const _LTEOR = "LaunchTemplateEnclaveOptionsRequest";
 const _LTESS = "LaunchTemplateEnaSrdSpecification";
 const _LTESUS = "LaunchTemplateEnaSrdUdpSpecification";
 const _LTHO = "LaunchTemplateHibernationOptions";
+const _LTHOR = "LaunchTemplateHibernationOptionsRequest";
 const _LTI = "LaunchTemplateId";
 const _LTIIPS = "LaunchTemplateIamInstanceProfileSpecification";
+const _LTIIPSR = "LaunchTemplateIamInstanceProfileSpecificationRequest";
 const _LTIMO = "LaunchTemplateInstanceMaintenanceOptions";
+const _LTIMOR = "LaunchTemplateInstanceMaintenanceOptionsRequest";
+const _LTIMORa = "LaunchTemplateInstanceMarketOptionsRequest";
+const _LTIMORau = "LaunchTemplateInstanceMetadataOptionsRequest";
 const _LTIMOa = "LaunchTemplateInstanceMarketOptions";
 const _LTIMOau = "LaunchTemplateInstanceMetadataOptions";
 const _LTINIS = "LaunchTemplateInstanceNetworkInterfaceSpecification";
 const _LTINISL = "LaunchTemplateInstanceNetworkInterfaceSpecificationList";
+const _LTINISR = "LaunchTemplateInstanceNetworkInterfaceSpecificationRequest";
+const _LTINISRL = "LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList";
 const _LTISIS = "LaunchTemplateInstanceSecondaryInterfaceSpecification";
 const _LTISISL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationList";
+const _LTISISR = "LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest";
+const _LTISISRL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList";
 const _LTLC = "LaunchTemplateLicenseConfiguration";
+const _LTLCR = "LaunchTemplateLicenseConfigurationRequest";
 const _LTLL = "LaunchTemplateLicenseList";
+const _LTLSLR = "LaunchTemplateLicenseSpecificationListRequest";
 const _LTM = "LaunchTemplatesMonitoring";
+const _LTMR = "LaunchTemplatesMonitoringRequest";
 const _LTN = "LaunchTemplateName";
 const _LTNPO = "LaunchTemplateNetworkPerformanceOptions";
+const _LTNPOR = "LaunchTemplateNetworkPerformanceOptionsRequest";
 const _LTP = "LaunchTemplatePlacement";
 const _LTPDNO = "LaunchTemplatePrivateDnsNameOptions";
+const _LTPDNOR = "LaunchTemplatePrivateDnsNameOptionsRequest";
+const _LTPR = "LaunchTemplatePlacementRequest";
 const _LTS = "LaunchTemplateSpecification";
 const _LTSMO = "LaunchTemplateSpotMarketOptions";
+const _LTSMOR = "LaunchTemplateSpotMarketOptionsRequest";
 const _LTTS = "LaunchTemplateTagSpecification";
 const _LTTSL = "LaunchTemplateTagSpecificationList";
+const _LTTSR = "LaunchTemplateTagSpecificationRequest";
+const _LTTSRL = "LaunchTemplateTagSpecificationRequestList";
 const _LTV = "LaunchTemplateVersion";
 const _LTVS = "LaunchTemplateVersionSet";
 const _LTVa = "LaunchTemplateVersions";
 const _LTau = "LaunchTime";
 const _LTo = "LocationType";
-const _La = "Latest";
+const _LVN = "LatestVersionNumber";
+const _La$1 = "Latest";
 const _Lic = "Licenses";
 const _Loc = "Location";
 const _M$2 = "Min";
@@ -21392,11 +21467,16 @@ const _MEQC = "MaximumEnaQueueCount";
 const _MEQCPI = "MaximumEnaQueueCountPerInterface";
 const _MFAS = "MediumFixAvailableSince";
 const _MGBPVC = "MemoryGiBPerVCpu";
+const _MGBPVCR = "MemoryGiBPerVCpuRequest";
 const _MI = "MaximumIops";
 const _MIA = "ModifyImageAttribute";
 const _MIAR = "ModifyImageAttributeRequest";
 const _MIe = "MemoryInfo";
+const _MLT = "ModifyLaunchTemplate";
+const _MLTR = "ModifyLaunchTemplateRequest";
+const _MLTRo = "ModifyLaunchTemplateResult";
 const _MMB = "MemoryMiB";
+const _MMBR = "MemoryMiBRequest";
 const _MNC = "MaximumNetworkCards";
 const _MNI = "MaximumNetworkInterfaces";
 const _MO = "MetadataOptions";
@@ -21426,6 +21506,7 @@ const _NAo = "NotAfter";
 const _NB = "NotBefore";
 const _NBD = "NotBeforeDeadline";
 const _NBG = "NetworkBorderGroup";
+const _NBGR = "NetworkBandwidthGbpsRequest";
 const _NBGe = "NetworkBandwidthGbps";
 const _NC = "NetworkCards";
 const _NCI = "NetworkCardIndex";
@@ -21440,7 +21521,9 @@ const _NDMI = "NeuronDeviceMemoryInfo";
 const _NDe = "NeuronDevices";
 const _NES = "NitroEnclavesSupport";
 const _NIC = "NetworkInterfaceCount";
+const _NICR = "NetworkInterfaceCountRequest";
 const _NII = "NetworkInterfaceId";
+const _NIe = "NetworkInterface";
 const _NIet = "NetworkInterfaces";
 const _NIetw = "NetworkInfo";
 const _NIeu = "NeuronInfo";
@@ -21493,7 +21576,9 @@ const _PDNORr = "PrivateDnsNameOptionsResponse";
 const _PDNub = "PublicDnsName";
 const _PDl = "PlatformDetails";
 const _PFR = "PerformanceFactorReference";
+const _PFRR = "PerformanceFactorReferenceRequest";
 const _PFRS = "PerformanceFactorReferenceSet";
+const _PFRSR = "PerformanceFactorReferenceSetRequest";
 const _PGIl = "PlacementGroupInfo";
 const _PGSL = "PlacementGroupStrategyList";
 const _PI = "PublicIp";
@@ -21518,6 +21603,7 @@ const _PSr = "PreviousState";
 const _PU = "PresignedUrl";
 const _PZI = "ParentZoneId";
 const _PZN = "ParentZoneName";
+const _Pat = "Paths";
 const _Pl$1 = "Platform";
 const _Pla = "Placement";
 const _Prim = "Primary";
@@ -21536,6 +21622,7 @@ const _RDT = "RootDeviceType";
 const _RDTL = "RootDeviceTypeList";
 const _REIT = "RequireEncryptionInTransit";
 const _RETe = "RestoreExpiryTime";
+const _REe = "ResponseError";
 const _RGL = "RegionGeographyList";
 const _RGe$1 = "RegionGeography";
 const _RHS = "RequireHibernateSupport";
@@ -21557,6 +21644,7 @@ const _RIeq = "RequesterId";
 const _RIeso = "ResourceId";
 const _RIu = "RunInstances";
 const _RL = "RegionList";
+const _RLTD = "RequestLaunchTemplateData";
 const _RLTDe = "ResponseLaunchTemplateData";
 const _RLe = "ReservationList";
 const _RMS = "RebootMigrationSupport";
@@ -21573,6 +21661,7 @@ const _RTe$1 = "ResourceType";
 const _RTes = "ResourceTypes";
 const _RV = "ReturnValue";
 const _Ref = "References";
+const _Refe = "Reference";
 const _Reg = "Regions";
 const _Regi = "Region";
 const _Rem = "Remove";
@@ -21588,6 +21677,8 @@ const _SCBS = "SubnetCidrBlockState";
 const _SCCDM = "SnapshotCopyCompletionDurationMinutes";
 const _SCSIG = "SustainedClockSpeedInGhz";
 const _SDC = "SourceDestCheck";
+const _SDLTV = "SuccessfullyDeletedLaunchTemplateVersions";
+const _SDV = "SetDefaultVersion";
 const _SDp = "SpreadDomain";
 const _SF = "SupportedFeatures";
 const _SG = "SubGeography";
@@ -21610,6 +21701,8 @@ const _SIIo = "SourceInstanceId";
 const _SIMB = "SizeInMiB";
 const _SIPIAS = "SecondaryInterfacePrivateIpAddressSpecification";
 const _SIPIASL = "SecondaryInterfacePrivateIpAddressSpecificationList";
+const _SIPIASLR = "SecondaryInterfacePrivateIpAddressSpecificationListRequest";
+const _SIPIASR = "SecondaryInterfacePrivateIpAddressSpecificationRequest";
 const _SIRI = "SpotInstanceRequestId";
 const _SIRo = "SourceImageRegion";
 const _SIRu = "SupportedInRegion";
@@ -21626,6 +21719,7 @@ const _SIn = "SnapshotId";
 const _SIna = "SnapshotIds";
 const _SIu = "SubnetId";
 const _SL = "SnapshotLocation";
+const _SLe = "SeverityLabel";
 const _SLn = "SnapshotList";
 const _SLu = "SubnetList";
 const _SMO = "SpotMarketOptions";
@@ -21654,9 +21748,11 @@ const _STt = "StartTime";
 const _STto = "StorageTier";
 const _SUC = "SupportedUsageClasses";
 const _SUD = "SensitiveUserData";
+const _SV = "SourceVersion";
 const _SVI = "SourceVolumeId";
 const _SVT = "SupportedVirtualizationTypes";
 const _SVu = "SupportedVersions";
+const _Sco = "Score";
 const _Siz = "Size";
 const _Sn = "Snapshots";
 const _Sna = "Snapshot";
@@ -21676,6 +21772,7 @@ const _TIRe = "TerminateInstancesResult";
 const _TIer = "TerminatingInstances";
 const _TL = "TagList";
 const _TLSGB = "TotalLocalStorageGB";
+const _TLSGBR = "TotalLocalStorageGBRequest";
 const _TMMIMB = "TotalMediaMemoryInMiB";
 const _TNDMIMB = "TotalNeuronDeviceMemoryInMiB";
 const _TP = "ToPort";
@@ -21691,10 +21788,13 @@ const _Ta = "Tag";
 const _Te = "Tenancy";
 const _Th = "Throughput";
 const _Tim = "Timestamp";
+const _Tit = "Title";
 const _Ty$1 = "Type";
 const _U = "Unsuccessful";
+const _UA = "UpdatedAt";
 const _UCTL = "UsageClassTypeList";
 const _UD = "UefiData";
+const _UDLTV = "UnsuccessfullyDeletedLaunchTemplateVersions";
 const _UDs = "UserData";
 const _UG = "UserGroups";
 const _UGSL = "UserGroupStringList";
@@ -21719,9 +21819,11 @@ const _VAo = "VolumeArn";
 const _VAol = "VolumeAttachment";
 const _VCC = "VCpuCount";
 const _VCCR = "VCpuCountRange";
+const _VCCRR = "VCpuCountRangeRequest";
 const _VCIpu = "VCpuInfo";
 const _VCa = "ValidCores";
 const _VD = "VersionDescription";
+const _VEa = "ValidationError";
 const _VI = "VpcId";
 const _VIR = "VolumeInitializationRate";
 const _VISL = "VolumeIdStringList";
@@ -21740,11 +21842,13 @@ const _VTLi = "VirtualizationTypeList";
 const _VTPC = "ValidThreadsPerCore";
 const _VTir = "VirtualizationType";
 const _VU = "ValidUntil";
+const _VW = "ValidationWarning";
 const _Va$1 = "Values";
 const _Ve$1 = "Versions";
 const _Ver = "Version";
 const _Vo = "Volumes";
 const _Vol = "Volume";
+const _W = "Warning";
 const _WC = "WithCooldown";
 const _WCT = "WatermarkCreationTime";
 const _WK = "WatermarkKey";
@@ -21870,6 +21974,7 @@ const _dTis = "disabledTime";
 const _dUST = "defaultUdpStreamTimeout";
 const _dUT = "defaultUdpTimeout";
 const _dVC = "defaultVCpus";
+const _dVN = "defaultVersionNumber";
 const _dVef = "defaultVersion";
 const _de = "description";
 const _det = "details";
@@ -21912,6 +22017,7 @@ const _eSUS = "enaSrdUdpSpecification";
 const _eSf = "efaSupported";
 const _eSn = "encryptionSupport";
 const _eSna = "enaSupport";
+const _eSr = "errorSet";
 const _eSv = "eventsSet";
 const _eTna = "enablingTime";
 const _eTnab = "enabledTime";
@@ -21919,8 +22025,10 @@ const _eb = "ebs";
 const _en = "enabled";
 const _enc = "encrypted";
 const _er = "error";
+const _fAi = "fixAvailable";
 const _fEQS = "flexibleEnaQueuesSupport";
 const _fIp = "fpgaInfo";
+const _fOA = "firstObservedAt";
 const _fP = "fromPort";
 const _fRa = "fastRestored";
 const _fSD = "findingScanDate";
@@ -21973,6 +22081,7 @@ const _iD = "imageData";
 const _iEI = "instanceEventId";
 const _iF = "instanceFamily";
 const _iFAS = "informationalFixAvailableSince";
+const _iFS = "imageFindingSet";
 const _iGBM = "internetGatewayBlockMode";
 const _iGSn = "instanceGenerationSet";
 const _iI = "instanceId";
@@ -22048,12 +22157,15 @@ const _lSTS = "localStorageTypeSet";
 const _lSic = "licenseSet";
 const _lSo = "localStorage";
 const _lSoc = "lockState";
+const _lT = "launchTemplate";
 const _lTD = "launchTemplateData";
 const _lTI = "launchTemplateId";
 const _lTN = "launchTemplateName";
+const _lTV = "launchTemplateVersion";
 const _lTVS = "launchTemplateVersionSet";
 const _lTau = "launchTime";
 const _lTo = "locationType";
+const _lVN = "latestVersionNumber";
 const _lo = "location";
 const _m$2 = "min";
 const _mAE = "multiAttachEnabled";
@@ -22158,6 +22270,7 @@ const _pLI = "prefixListId";
 const _pLIr = "prefixListIds";
 const _pN = "partitionNumber";
 const _pSPN = "publicSsmParameterName";
+const _pSa = "pathSet";
 const _pSe = "performanceStatus";
 const _pSee = "peeringStatus";
 const _pSh = "phcSupport";
@@ -22176,6 +22289,7 @@ const _rC = "returnCode";
 const _rDI = "ramDiskId";
 const _rDN = "rootDeviceName";
 const _rDT = "rootDeviceType";
+const _rE = "responseError";
 const _rEIT = "requireEncryptionInTransit";
 const _rETe = "restoreExpiryTime";
 const _rEe = "regionEndpoint";
@@ -22201,6 +22315,7 @@ const _sAub = "subnetArn";
 const _sBM = "supportedBootModes";
 const _sCSIG = "sustainedClockSpeedInGhz";
 const _sDC = "sourceDestCheck";
+const _sDLTVS = "successfullyDeletedLaunchTemplateVersionSet";
 const _sDp = "spreadDomain";
 const _sF = "supportedFeatures";
 const _sGA = "securityGroupArn";
@@ -22222,6 +22337,7 @@ const _sIT = "spotInstanceType";
 const _sITS = "supportedInstanceTypeSet";
 const _sIn = "snapshotId";
 const _sIu = "subnetId";
+const _sLe = "severityLabel";
 const _sMPPOLP = "spotMaxPricePercentageOverLowestPrice";
 const _sMt = "statusMessage";
 const _sNI = "secondaryNetworkId";
@@ -22246,6 +22362,7 @@ const _sUC = "supportedUsageClasses";
 const _sVI = "sourceVolumeId";
 const _sVT = "supportedVirtualizationTypes";
 const _sVu = "supportedVersions";
+const _sco = "score";
 const _si = "size";
 const _st = "state";
 const _sta = "status";
@@ -22268,9 +22385,12 @@ const _ta = "tag";
 const _te = "tenancy";
 const _th = "throughput";
 const _ti = "timestamp";
+const _tit = "title";
 const _ty = "type";
 const _u = "unsuccessful";
+const _uA = "updatedAt";
 const _uD = "uefiData";
+const _uDLTVS = "unsuccessfullyDeletedLaunchTemplateVersionSet";
 const _uDs = "userData";
 const _uI = "userId";
 const _uITS = "unsupportedInstanceTypeSet";
@@ -22298,6 +22418,7 @@ const _vTPC = "validThreadsPerCore";
 const _vTi = "virtualizationType";
 const _vU = "validUntil";
 const _ve = "version";
+const _w = "warning";
 const _wCT = "watermarkCreationTime";
 const _wK = "watermarkKey";
 const _wS = "workloadSet";
@@ -22360,6 +22481,14 @@ var AcceleratorCount$ = [
 		[_xN$1]: _ma
 	}]]
 ];
+var AcceleratorCountRequest$ = [
+	3,
+	n0$2,
+	_ACR,
+	0,
+	[_M$2, _Ma],
+	[1, 1]
+];
 var AcceleratorTotalMemoryMiB$ = [
 	3,
 	n0$2,
@@ -22373,6 +22502,14 @@ var AcceleratorTotalMemoryMiB$ = [
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
 	}]]
+];
+var AcceleratorTotalMemoryMiBRequest$ = [
+	3,
+	n0$2,
+	_ATMMBR,
+	0,
+	[_M$2, _Ma],
+	[1, 1]
 ];
 var ApplicationStatusSummary$ = [
 	3,
@@ -22526,6 +22663,14 @@ var BaselineEbsBandwidthMbps$ = [
 		[_xN$1]: _ma
 	}]]
 ];
+var BaselineEbsBandwidthMbpsRequest$ = [
+	3,
+	n0$2,
+	_BEBMR,
+	0,
+	[_M$2, _Ma],
+	[1, 1]
+];
 var BaselinePerformanceFactors$ = [
 	3,
 	n0$2,
@@ -22536,6 +22681,14 @@ var BaselinePerformanceFactors$ = [
 		[_eQN]: `Cpu`,
 		[_xN$1]: _cp
 	}]]
+];
+var BaselinePerformanceFactorsRequest$ = [
+	3,
+	n0$2,
+	_BPFR,
+	0,
+	[_Cp],
+	[[() => CpuPerformanceFactorRequest$, 0]]
 ];
 var BlockDeviceMapping$ = [
 	3,
@@ -22870,6 +23023,14 @@ var CpuPerformanceFactor$ = [
 		[_xN$1]: _rSe
 	}]]
 ];
+var CpuPerformanceFactorRequest$ = [
+	3,
+	n0$2,
+	_CPFR,
+	0,
+	[_Ref],
+	[[() => PerformanceFactorReferenceSetRequest, { [_xN$1]: _Refe }]]
+];
 var CreateImageRequest$ = [
 	3,
 	n0$2,
@@ -22926,6 +23087,47 @@ var CreateImageResult$ = [
 	[[0, {
 		[_eQN]: `ImageId`,
 		[_xN$1]: _iIma
+	}]]
+];
+var CreateLaunchTemplateVersionRequest$ = [
+	3,
+	n0$2,
+	_CLTVR,
+	0,
+	[
+		_LTD,
+		_DR$1,
+		_CT,
+		_LTI,
+		_LTN,
+		_SV,
+		_VD,
+		_RAeso
+	],
+	[
+		[() => RequestLaunchTemplateData$, 0],
+		2,
+		[0, 4],
+		0,
+		0,
+		0,
+		0,
+		2
+	],
+	1
+];
+var CreateLaunchTemplateVersionResult$ = [
+	3,
+	n0$2,
+	_CLTVRr,
+	0,
+	[_LTV, _W],
+	[[() => LaunchTemplateVersion$, {
+		[_eQN]: `LaunchTemplateVersion`,
+		[_xN$1]: _lTV
+	}], [() => ValidationWarning$, {
+		[_eQN]: `Warning`,
+		[_xN$1]: _w
 	}]]
 ];
 var CreateTagsRequest$ = [
@@ -23025,6 +23227,94 @@ var DefaultConnectionTrackingConfiguration$ = [
 			[_xN$1]: _dUST
 		}]
 	]
+];
+var DeleteLaunchTemplateVersionsRequest$ = [
+	3,
+	n0$2,
+	_DLTVR,
+	0,
+	[
+		_Ve$1,
+		_DR$1,
+		_LTI,
+		_LTN
+	],
+	[
+		[() => VersionStringList, { [_xN$1]: _LTV }],
+		2,
+		0,
+		0
+	],
+	1
+];
+var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
+	3,
+	n0$2,
+	_DLTVREI,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_VNe,
+		_REe
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN$1]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN$1]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN$1]: _vNe
+		}],
+		[() => ResponseError$, {
+			[_eQN]: `ResponseError`,
+			[_xN$1]: _rE
+		}]
+	]
+];
+var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
+	3,
+	n0$2,
+	_DLTVRSI,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_VNe
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN$1]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN$1]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN$1]: _vNe
+		}]
+	]
+];
+var DeleteLaunchTemplateVersionsResult$ = [
+	3,
+	n0$2,
+	_DLTVRe,
+	0,
+	[_SDLTV, _UDLTV],
+	[[() => DeleteLaunchTemplateVersionsResponseSuccessSet, {
+		[_eQN]: `SuccessfullyDeletedLaunchTemplateVersionSet`,
+		[_xN$1]: _sDLTVS
+	}], [() => DeleteLaunchTemplateVersionsResponseErrorSet, {
+		[_eQN]: `UnsuccessfullyDeletedLaunchTemplateVersionSet`,
+		[_xN$1]: _uDLTVS
+	}]]
 ];
 var DeleteSnapshotRequest$ = [
 	3,
@@ -24502,7 +24792,7 @@ var GetConsoleOutputRequest$ = [
 	0,
 	[
 		_II$1,
-		_La,
+		_La$1,
 		_DR$1
 	],
 	[
@@ -24630,6 +24920,39 @@ var GetImageAncestryResult$ = [
 	[[() => ImageAncestryEntryList, {
 		[_eQN]: `ImageAncestryEntrySet`,
 		[_xN$1]: _iAES
+	}]]
+];
+var GetImageFindingsRequest$ = [
+	3,
+	n0$2,
+	_GIFR,
+	0,
+	[
+		_IIm,
+		_MR$2,
+		_NTe,
+		_DR$1
+	],
+	[
+		0,
+		1,
+		0,
+		2
+	],
+	1
+];
+var GetImageFindingsResult$ = [
+	3,
+	n0$2,
+	_GIFRe,
+	0,
+	[_IFm, _NTe],
+	[[() => GetImageFindingsEntrySet, {
+		[_eQN]: `ImageFindingSet`,
+		[_xN$1]: _iFS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
 	}]]
 ];
 var GpuDeviceInfo$ = [
@@ -25135,6 +25458,56 @@ var ImageCriterion$ = [
 		[() => ScanResultCondition$, {
 			[_eQN]: `ScanResultCondition`,
 			[_xN$1]: _sRC
+		}]
+	]
+];
+var ImageFinding$ = [
+	3,
+	n0$2,
+	_IFma,
+	0,
+	[
+		_FAi,
+		_Sco,
+		_FOA,
+		_UA,
+		_Tit,
+		_Pat,
+		_SLe,
+		_SIn
+	],
+	[
+		[2, {
+			[_eQN]: `FixAvailable`,
+			[_xN$1]: _fAi
+		}],
+		[1, {
+			[_eQN]: `Score`,
+			[_xN$1]: _sco
+		}],
+		[4, {
+			[_eQN]: `FirstObservedAt`,
+			[_xN$1]: _fOA
+		}],
+		[4, {
+			[_eQN]: `UpdatedAt`,
+			[_xN$1]: _uA
+		}],
+		[0, {
+			[_eQN]: `Title`,
+			[_xN$1]: _tit
+		}],
+		[() => ImageFindingPathSet, {
+			[_eQN]: `PathSet`,
+			[_xN$1]: _pSa
+		}],
+		[0, {
+			[_eQN]: `SeverityLabel`,
+			[_xN$1]: _sLe
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$1]: _sIn
 		}]
 	]
 ];
@@ -25696,6 +26069,14 @@ var InstanceIpv6Address$ = [
 		[_eQN]: `IsPrimaryIpv6`,
 		[_xN$1]: _iPIs
 	}]]
+];
+var InstanceIpv6AddressRequest$ = [
+	3,
+	n0$2,
+	_IIAR,
+	0,
+	[_IApv],
+	[0]
 ];
 var InstanceIpv6Prefix$ = [
 	3,
@@ -26270,6 +26651,69 @@ var InstanceRequirements$ = [
 			[_xN$1]: _rEIT
 		}]
 	]
+];
+var InstanceRequirementsRequest$ = [
+	3,
+	n0$2,
+	_IRR,
+	0,
+	[
+		_VCC,
+		_MMB,
+		_CM,
+		_MGBPVC,
+		_EITxc,
+		_IGns,
+		_SMPPOLP,
+		_ODMPPOLP,
+		_BMa,
+		_BP,
+		_RHS,
+		_NIC,
+		_LSo,
+		_LST,
+		_TLSGB,
+		_BEBM,
+		_ATc,
+		_AC,
+		_AMc,
+		_ANcc,
+		_ATMMB,
+		_NBGe,
+		_AIT,
+		_MSPAPOOODP,
+		_BPF,
+		_REIT
+	],
+	[
+		() => VCpuCountRangeRequest$,
+		() => MemoryMiBRequest$,
+		[() => CpuManufacturerSet, { [_xN$1]: _CMp }],
+		() => MemoryGiBPerVCpuRequest$,
+		[() => ExcludedInstanceTypeSet, { [_xN$1]: _EITxcl }],
+		[() => InstanceGenerationSet, { [_xN$1]: _IGnst }],
+		1,
+		1,
+		0,
+		0,
+		2,
+		() => NetworkInterfaceCountRequest$,
+		0,
+		[() => LocalStorageTypeSet, { [_xN$1]: _LSTo }],
+		() => TotalLocalStorageGBRequest$,
+		() => BaselineEbsBandwidthMbpsRequest$,
+		[() => AcceleratorTypeSet, { [_xN$1]: _ATcc }],
+		() => AcceleratorCountRequest$,
+		[() => AcceleratorManufacturerSet, { [_xN$1]: _AMcc }],
+		[() => AcceleratorNameSet, { [_xN$1]: _ANcce }],
+		() => AcceleratorTotalMemoryMiBRequest$,
+		() => NetworkBandwidthGbpsRequest$,
+		[() => AllowedInstanceTypeSet, { [_xN$1]: _AITl }],
+		1,
+		[() => BaselinePerformanceFactorsRequest$, 0],
+		2
+	],
+	2
 ];
 var InstanceSecondaryInterface$ = [
 	3,
@@ -27010,6 +27454,56 @@ var LaunchPermissionModifications$ = [
 	[_Ad, _Rem],
 	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
 ];
+var LaunchTemplate$ = [
+	3,
+	n0$2,
+	_LT$1,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_CTre,
+		_CBr,
+		_DVN,
+		_LVN,
+		_T$1,
+		_Op
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN$1]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN$1]: _lTN
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN$1]: _cTre
+		}],
+		[0, {
+			[_eQN]: `CreatedBy`,
+			[_xN$1]: _cBr
+		}],
+		[1, {
+			[_eQN]: `DefaultVersionNumber`,
+			[_xN$1]: _dVN
+		}],
+		[1, {
+			[_eQN]: `LatestVersionNumber`,
+			[_xN$1]: _lVN
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$1]: _tS
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$1]: _ope
+		}]
+	]
+];
 var LaunchTemplateBlockDeviceMapping$ = [
 	3,
 	n0$2,
@@ -27039,6 +27533,32 @@ var LaunchTemplateBlockDeviceMapping$ = [
 			[_xN$1]: _nD
 		}]
 	]
+];
+var LaunchTemplateBlockDeviceMappingRequest$ = [
+	3,
+	n0$2,
+	_LTBDMR,
+	0,
+	[
+		_DN,
+		_VN,
+		_Eb,
+		_ND
+	],
+	[
+		0,
+		0,
+		() => LaunchTemplateEbsBlockDeviceRequest$,
+		0
+	]
+];
+var LaunchTemplateCapacityReservationSpecificationRequest$ = [
+	3,
+	n0$2,
+	_LTCRSR,
+	0,
+	[_CRP, _CRT],
+	[0, () => CapacityReservationTarget$]
 ];
 var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 	3,
@@ -27082,6 +27602,24 @@ var LaunchTemplateCpuOptions$ = [
 			[_eQN]: `NestedVirtualization`,
 			[_xN$1]: _nV
 		}]
+	]
+];
+var LaunchTemplateCpuOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTCOR,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		1,
+		1,
+		0,
+		0
 	]
 ];
 var LaunchTemplateEbsBlockDevice$ = [
@@ -27144,6 +27682,45 @@ var LaunchTemplateEbsBlockDevice$ = [
 		}]
 	]
 ];
+var LaunchTemplateEbsBlockDeviceRequest$ = [
+	3,
+	n0$2,
+	_LTEBDR,
+	0,
+	[
+		_Enc,
+		_DOT,
+		_Io,
+		_KKI,
+		_SIn,
+		_VSo,
+		_VT$1,
+		_Th,
+		_VIR,
+		_ECI
+	],
+	[
+		2,
+		2,
+		1,
+		0,
+		0,
+		1,
+		0,
+		1,
+		1,
+		1
+	]
+];
+var LaunchTemplateElasticInferenceAccelerator$ = [
+	3,
+	n0$2,
+	_LTEIA,
+	0,
+	[_Ty$1, _Cou],
+	[0, 1],
+	1
+];
 var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 	3,
 	n0$2,
@@ -27194,6 +27771,14 @@ var LaunchTemplateEnclaveOptions$ = [
 		[_xN$1]: _en
 	}]]
 ];
+var LaunchTemplateEnclaveOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTEOR,
+	0,
+	[_En],
+	[2]
+];
 var LaunchTemplateHibernationOptions$ = [
 	3,
 	n0$2,
@@ -27204,6 +27789,14 @@ var LaunchTemplateHibernationOptions$ = [
 		[_eQN]: `Configured`,
 		[_xN$1]: _conf
 	}]]
+];
+var LaunchTemplateHibernationOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTHOR,
+	0,
+	[_Conf],
+	[2]
 ];
 var LaunchTemplateIamInstanceProfileSpecification$ = [
 	3,
@@ -27219,6 +27812,14 @@ var LaunchTemplateIamInstanceProfileSpecification$ = [
 		[_xN$1]: _n
 	}]]
 ];
+var LaunchTemplateIamInstanceProfileSpecificationRequest$ = [
+	3,
+	n0$2,
+	_LTIIPSR,
+	0,
+	[_Ar, _N$2],
+	[0, 0]
+];
 var LaunchTemplateInstanceMaintenanceOptions$ = [
 	3,
 	n0$2,
@@ -27229,6 +27830,14 @@ var LaunchTemplateInstanceMaintenanceOptions$ = [
 		[_eQN]: `AutoRecovery`,
 		[_xN$1]: _aRut
 	}]]
+];
+var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTIMOR,
+	0,
+	[_ARuto],
+	[0]
 ];
 var LaunchTemplateInstanceMarketOptions$ = [
 	3,
@@ -27243,6 +27852,14 @@ var LaunchTemplateInstanceMarketOptions$ = [
 		[_eQN]: `SpotOptions`,
 		[_xN$1]: _sO
 	}]]
+];
+var LaunchTemplateInstanceMarketOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTIMORa,
+	0,
+	[_MTa, _SO],
+	[0, () => LaunchTemplateSpotMarketOptionsRequest$]
 ];
 var LaunchTemplateInstanceMetadataOptions$ = [
 	3,
@@ -27282,6 +27899,26 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 			[_eQN]: `InstanceMetadataTags`,
 			[_xN$1]: _iMT
 		}]
+	]
+];
+var LaunchTemplateInstanceMetadataOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTIMORau,
+	0,
+	[
+		_HT,
+		_HPRHL,
+		_HE,
+		_HPI,
+		_IMT
+	],
+	[
+		0,
+		1,
+		0,
+		0,
+		0
 	]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
@@ -27409,6 +28046,62 @@ var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 		}]
 	]
 ];
+var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
+	3,
+	n0$2,
+	_LTINISR,
+	0,
+	[
+		_ACIA,
+		_APIAss,
+		_DOT,
+		_De,
+		_DI,
+		_G$1,
+		_ITnt,
+		_IAC,
+		_IA$2,
+		_NII,
+		_PIAr,
+		_PIAri,
+		_SPIAC,
+		_SIu,
+		_NCI,
+		_IPpvr,
+		_IPCp,
+		_IPp,
+		_IPC,
+		_PIr,
+		_ESS,
+		_CTS,
+		_EQC
+	],
+	[
+		2,
+		2,
+		2,
+		0,
+		1,
+		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
+		0,
+		1,
+		[() => InstanceIpv6AddressListRequest, 0],
+		0,
+		0,
+		[() => PrivateIpAddressSpecificationList, 0],
+		1,
+		0,
+		1,
+		[() => Ipv4PrefixList, { [_xN$1]: _IPpvre }],
+		1,
+		[() => Ipv6PrefixList, { [_xN$1]: _IPpv }],
+		1,
+		2,
+		() => EnaSrdSpecificationRequest$,
+		() => ConnectionTrackingSpecificationRequest$,
+		1
+	]
+];
 var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 	3,
 	n0$2,
@@ -27454,6 +28147,30 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 		}]
 	]
 ];
+var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
+	3,
+	n0$2,
+	_LTISISR,
+	0,
+	[
+		_DOT,
+		_DI,
+		_PIAri,
+		_PIAC,
+		_SSIe,
+		_ITnt,
+		_NCI
+	],
+	[
+		2,
+		1,
+		[() => SecondaryInterfacePrivateIpAddressSpecificationListRequest, { [_xN$1]: _PIAr }],
+		1,
+		0,
+		0,
+		1
+	]
+];
 var LaunchTemplateLicenseConfiguration$ = [
 	3,
 	n0$2,
@@ -27465,6 +28182,14 @@ var LaunchTemplateLicenseConfiguration$ = [
 		[_xN$1]: _lCA
 	}]]
 ];
+var LaunchTemplateLicenseConfigurationRequest$ = [
+	3,
+	n0$2,
+	_LTLCR,
+	0,
+	[_LCA],
+	[0]
+];
 var LaunchTemplateNetworkPerformanceOptions$ = [
 	3,
 	n0$2,
@@ -27475,6 +28200,14 @@ var LaunchTemplateNetworkPerformanceOptions$ = [
 		[_eQN]: `BandwidthWeighting`,
 		[_xN$1]: _bW
 	}]]
+];
+var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTNPOR,
+	0,
+	[_BW],
+	[0]
 ];
 var LaunchTemplatePlacement$ = [
 	3,
@@ -27536,6 +28269,36 @@ var LaunchTemplatePlacement$ = [
 		}]
 	]
 ];
+var LaunchTemplatePlacementRequest$ = [
+	3,
+	n0$2,
+	_LTPR,
+	0,
+	[
+		_AZ,
+		_AZI,
+		_Af,
+		_GN,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_PN$2,
+		_GIr
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		1,
+		0
+	]
+];
 var LaunchTemplatePrivateDnsNameOptions$ = [
 	3,
 	n0$2,
@@ -27561,6 +28324,22 @@ var LaunchTemplatePrivateDnsNameOptions$ = [
 		}]
 	]
 ];
+var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTPDNOR,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		0,
+		2,
+		2
+	]
+];
 var LaunchTemplatesMonitoring$ = [
 	3,
 	n0$2,
@@ -27574,6 +28353,14 @@ var LaunchTemplatesMonitoring$ = [
 		[_eQN]: `MetricCategoryIdSet`,
 		[_xN$1]: _mCIS
 	}]]
+];
+var LaunchTemplatesMonitoringRequest$ = [
+	3,
+	n0$2,
+	_LTMR,
+	0,
+	[_En, _MCIe],
+	[2, [() => MetricCategoryIdList, { [_xN$1]: _MCI }]]
 ];
 var LaunchTemplateSpecification$ = [
 	3,
@@ -27626,6 +28413,26 @@ var LaunchTemplateSpotMarketOptions$ = [
 		}]
 	]
 ];
+var LaunchTemplateSpotMarketOptionsRequest$ = [
+	3,
+	n0$2,
+	_LTSMOR,
+	0,
+	[
+		_MPax,
+		_SITp,
+		_BDMlo,
+		_VU,
+		_IIB
+	],
+	[
+		0,
+		0,
+		1,
+		4,
+		0
+	]
+];
 var LaunchTemplateTagSpecification$ = [
 	3,
 	n0$2,
@@ -27639,6 +28446,14 @@ var LaunchTemplateTagSpecification$ = [
 		[_eQN]: `TagSet`,
 		[_xN$1]: _tS
 	}]]
+];
+var LaunchTemplateTagSpecificationRequest$ = [
+	3,
+	n0$2,
+	_LTTSR,
+	0,
+	[_RTe$1, _T$1],
+	[0, [() => TagList$1, { [_xN$1]: _Ta }]]
 ];
 var LaunchTemplateVersion$ = [
 	3,
@@ -27870,6 +28685,14 @@ var MemoryGiBPerVCpu$ = [
 		[_xN$1]: _ma
 	}]]
 ];
+var MemoryGiBPerVCpuRequest$ = [
+	3,
+	n0$2,
+	_MGBPVCR,
+	0,
+	[_M$2, _Ma],
+	[1, 1]
+];
 var MemoryInfo$ = [
 	3,
 	n0$2,
@@ -27894,6 +28717,15 @@ var MemoryMiB$ = [
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
 	}]]
+];
+var MemoryMiBRequest$ = [
+	3,
+	n0$2,
+	_MMBR,
+	0,
+	[_M$2, _Ma],
+	[1, 1],
+	1
 ];
 var ModifyImageAttributeRequest$ = [
 	3,
@@ -27934,6 +28766,37 @@ var ModifyImageAttributeRequest$ = [
 		}]
 	],
 	1
+];
+var ModifyLaunchTemplateRequest$ = [
+	3,
+	n0$2,
+	_MLTR,
+	0,
+	[
+		_DR$1,
+		_CT,
+		_LTI,
+		_LTN,
+		_DVef
+	],
+	[
+		2,
+		[0, 4],
+		0,
+		0,
+		[0, { [_xN$1]: _SDV }]
+	]
+];
+var ModifyLaunchTemplateResult$ = [
+	3,
+	n0$2,
+	_MLTRo,
+	0,
+	[_LT$1],
+	[[() => LaunchTemplate$, {
+		[_eQN]: `LaunchTemplate`,
+		[_xN$1]: _lT
+	}]]
 ];
 var ModifySnapshotAttributeRequest$ = [
 	3,
@@ -27990,6 +28853,14 @@ var NetworkBandwidthGbps$ = [
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
 	}]]
+];
+var NetworkBandwidthGbpsRequest$ = [
+	3,
+	n0$2,
+	_NBGR,
+	0,
+	[_M$2, _Ma],
+	[1, 1]
 ];
 var NetworkCardInfo$ = [
 	3,
@@ -28170,6 +29041,14 @@ var NetworkInterfaceCount$ = [
 		[_xN$1]: _ma
 	}]]
 ];
+var NetworkInterfaceCountRequest$ = [
+	3,
+	n0$2,
+	_NICR,
+	0,
+	[_M$2, _Ma],
+	[1, 1]
+];
 var NeuronDeviceCoreInfo$ = [
 	3,
 	n0$2,
@@ -28293,6 +29172,14 @@ var PerformanceFactorReference$ = [
 		[_eQN]: `InstanceFamily`,
 		[_xN$1]: _iF
 	}]]
+];
+var PerformanceFactorReferenceRequest$ = [
+	3,
+	n0$2,
+	_PFRR,
+	0,
+	[_IF$1],
+	[0]
 ];
 var PerformanceStatusSummary$ = [
 	3,
@@ -28685,6 +29572,84 @@ var ReplaceImageInstanceTypeSpecificationResult$ = [
 		[_xN$1]: _rV
 	}]]
 ];
+var RequestLaunchTemplateData$ = [
+	3,
+	n0$2,
+	_RLTD,
+	0,
+	[
+		_KI$2,
+		_EO,
+		_IIP,
+		_BDMl,
+		_NIet,
+		_IIm,
+		_IT$1,
+		_KN,
+		_Mon,
+		_Pla,
+		_RDI,
+		_DAT,
+		_IISB,
+		_UDs,
+		_TS,
+		_EGSlas,
+		_EIAl,
+		_SGIe,
+		_SGe,
+		_IMOns,
+		_CSr,
+		_CO,
+		_CRSa,
+		_LSi,
+		_HO,
+		_MO,
+		_EOn,
+		_IR$1,
+		_PDNO,
+		_MOa,
+		_DASi,
+		_Op,
+		_NPO,
+		_SIec
+	],
+	[
+		0,
+		2,
+		() => LaunchTemplateIamInstanceProfileSpecificationRequest$,
+		[() => LaunchTemplateBlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
+		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList, { [_xN$1]: _NIe }],
+		0,
+		0,
+		0,
+		[() => LaunchTemplatesMonitoringRequest$, 0],
+		() => LaunchTemplatePlacementRequest$,
+		0,
+		2,
+		0,
+		[() => SensitiveUserData, 0],
+		[() => LaunchTemplateTagSpecificationRequestList, { [_xN$1]: _TSa }],
+		[() => ElasticGpuSpecificationList, { [_xN$1]: _EGSla }],
+		[() => LaunchTemplateElasticInferenceAcceleratorList, { [_xN$1]: _EIA }],
+		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
+		[() => SecurityGroupStringList, { [_xN$1]: _SGec }],
+		() => LaunchTemplateInstanceMarketOptionsRequest$,
+		() => CreditSpecificationRequest$,
+		() => LaunchTemplateCpuOptionsRequest$,
+		() => LaunchTemplateCapacityReservationSpecificationRequest$,
+		[() => LaunchTemplateLicenseSpecificationListRequest, { [_xN$1]: _LSic }],
+		() => LaunchTemplateHibernationOptionsRequest$,
+		() => LaunchTemplateInstanceMetadataOptionsRequest$,
+		() => LaunchTemplateEnclaveOptionsRequest$,
+		[() => InstanceRequirementsRequest$, 0],
+		() => LaunchTemplatePrivateDnsNameOptionsRequest$,
+		() => LaunchTemplateInstanceMaintenanceOptionsRequest$,
+		2,
+		() => OperatorRequest$,
+		() => LaunchTemplateNetworkPerformanceOptionsRequest$,
+		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList, { [_xN$1]: _SIeco }]
+	]
+];
 var Reservation$ = [
 	3,
 	n0$2,
@@ -28735,6 +29700,20 @@ var ResourceTypeRequest$ = [
 	0,
 	[_RTe$1, _RTO],
 	[0, [() => ResourceTypeOptionList, { [_xN$1]: _RTOe }]]
+];
+var ResponseError$ = [
+	3,
+	n0$2,
+	_REe,
+	0,
+	[_Co, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN$1]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN$1]: _me
+	}]]
 ];
 var ResponseLaunchTemplateData$ = [
 	3,
@@ -29175,6 +30154,14 @@ var SecondaryInterfacePrivateIpAddressSpecification$ = [
 		[_eQN]: `PrivateIpAddress`,
 		[_xN$1]: _pIAr
 	}]]
+];
+var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
+	3,
+	n0$2,
+	_SIPIASR,
+	0,
+	[_PIAr],
+	[0]
 ];
 var SecurityGroup$ = [
 	3,
@@ -29636,6 +30623,14 @@ var TotalLocalStorageGB$ = [
 		[_xN$1]: _ma
 	}]]
 ];
+var TotalLocalStorageGBRequest$ = [
+	3,
+	n0$2,
+	_TLSGBR,
+	0,
+	[_M$2, _Ma],
+	[1, 1]
+];
 var UserIdGroupPair$ = [
 	3,
 	n0$2,
@@ -29681,6 +30676,31 @@ var UserIdGroupPair$ = [
 		}]
 	]
 ];
+var ValidationError$ = [
+	3,
+	n0$2,
+	_VEa,
+	0,
+	[_Co, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN$1]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN$1]: _me
+	}]]
+];
+var ValidationWarning$ = [
+	3,
+	n0$2,
+	_VW,
+	0,
+	[_Err],
+	[[() => ErrorSet, {
+		[_eQN]: `ErrorSet`,
+		[_xN$1]: _eSr
+	}]]
+];
 var VCpuCountRange$ = [
 	3,
 	n0$2,
@@ -29694,6 +30714,15 @@ var VCpuCountRange$ = [
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
 	}]]
+];
+var VCpuCountRangeRequest$ = [
+	3,
+	n0$2,
+	_VCCRR,
+	0,
+	[_M$2, _Ma],
+	[1, 1],
+	1
 ];
 var VCpuInfo$ = [
 	3,
@@ -30044,6 +31073,20 @@ var CreateVolumePermissionList = [
 	0,
 	[() => CreateVolumePermission$, { [_xN$1]: _it }]
 ];
+var DeleteLaunchTemplateVersionsResponseErrorSet = [
+	1,
+	n0$2,
+	_DLTVRES,
+	0,
+	[() => DeleteLaunchTemplateVersionsResponseErrorItem$, { [_xN$1]: _it }]
+];
+var DeleteLaunchTemplateVersionsResponseSuccessSet = [
+	1,
+	n0$2,
+	_DLTVRSS,
+	0,
+	[() => DeleteLaunchTemplateVersionsResponseSuccessItem$, { [_xN$1]: _it }]
+];
 var DeleteSnapshotResultSet = [
 	1,
 	n0$2,
@@ -30078,6 +31121,13 @@ var ElasticGpuAssociationList = [
 	_EGAL,
 	0,
 	[() => ElasticGpuAssociation$, { [_xN$1]: _it }]
+];
+var ElasticGpuSpecificationList = [
+	1,
+	n0$2,
+	_EGSL,
+	0,
+	[() => ElasticGpuSpecification$, { [_xN$1]: _EGSla }]
 ];
 var ElasticGpuSpecificationResponseList = [
 	1,
@@ -30128,6 +31178,13 @@ var EnableFastSnapshotRestoreSuccessSet = [
 	0,
 	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
 ];
+var ErrorSet = [
+	1,
+	n0$2,
+	_ESr,
+	0,
+	[() => ValidationError$, { [_xN$1]: _it }]
+];
 var ExcludedInstanceTypeSet = [
 	1,
 	n0$2,
@@ -30155,6 +31212,13 @@ var FpgaDeviceInfoList = [
 	_FDIL,
 	0,
 	[() => FpgaDeviceInfo$, { [_xN$1]: _it }]
+];
+var GetImageFindingsEntrySet = [
+	1,
+	n0$2,
+	_GIFES,
+	0,
+	[() => ImageFinding$, { [_xN$1]: _it }]
 ];
 var GpuDeviceInfoList = [
 	1,
@@ -30197,6 +31261,13 @@ var ImageCriterionList = [
 	_ICL,
 	0,
 	[() => ImageCriterion$, { [_xN$1]: _it }]
+];
+var ImageFindingPathSet = [
+	1,
+	n0$2,
+	_IFPS,
+	0,
+	[0, { [_xN$1]: _it }]
 ];
 var ImageIdStringList = [
 	1,
@@ -30295,6 +31366,13 @@ var InstanceIpv6AddressList = [
 	_IIAL,
 	0,
 	[() => InstanceIpv6Address$, { [_xN$1]: _it }]
+];
+var InstanceIpv6AddressListRequest = [
+	1,
+	n0$2,
+	_IIALR,
+	0,
+	[() => InstanceIpv6AddressRequest$, { [_xN$1]: _IIA }]
 ];
 var InstanceIpv6PrefixList = [
 	1,
@@ -30464,6 +31542,20 @@ var LaunchTemplateBlockDeviceMappingList = [
 	0,
 	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$1]: _it }]
 ];
+var LaunchTemplateBlockDeviceMappingRequestList = [
+	1,
+	n0$2,
+	_LTBDMRL,
+	0,
+	[() => LaunchTemplateBlockDeviceMappingRequest$, { [_xN$1]: _BDM }]
+];
+var LaunchTemplateElasticInferenceAcceleratorList = [
+	1,
+	n0$2,
+	_LTEIAL,
+	0,
+	[() => LaunchTemplateElasticInferenceAccelerator$, { [_xN$1]: _it }]
+];
 var LaunchTemplateElasticInferenceAcceleratorResponseList = [
 	1,
 	n0$2,
@@ -30478,12 +31570,26 @@ var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
 	0,
 	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
 ];
+var LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList = [
+	1,
+	n0$2,
+	_LTINISRL,
+	0,
+	[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$, { [_xN$1]: _INIS }]
+];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
 	1,
 	n0$2,
 	_LTISISL,
 	0,
 	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$1]: _it }]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList = [
+	1,
+	n0$2,
+	_LTISISRL,
+	0,
+	[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _ISIS }]
 ];
 var LaunchTemplateLicenseList = [
 	1,
@@ -30492,12 +31598,26 @@ var LaunchTemplateLicenseList = [
 	0,
 	[() => LaunchTemplateLicenseConfiguration$, { [_xN$1]: _it }]
 ];
+var LaunchTemplateLicenseSpecificationListRequest = [
+	1,
+	n0$2,
+	_LTLSLR,
+	0,
+	[() => LaunchTemplateLicenseConfigurationRequest$, { [_xN$1]: _it }]
+];
 var LaunchTemplateTagSpecificationList = [
 	1,
 	n0$2,
 	_LTTSL,
 	0,
 	[() => LaunchTemplateTagSpecification$, { [_xN$1]: _it }]
+];
+var LaunchTemplateTagSpecificationRequestList = [
+	1,
+	n0$2,
+	_LTTSRL,
+	0,
+	[() => LaunchTemplateTagSpecificationRequest$, { [_xN$1]: _LTTSR }]
 ];
 var LaunchTemplateVersionSet = [
 	1,
@@ -30611,6 +31731,13 @@ var PerformanceFactorReferenceSet = [
 	0,
 	[() => PerformanceFactorReference$, { [_xN$1]: _it }]
 ];
+var PerformanceFactorReferenceSetRequest = [
+	1,
+	n0$2,
+	_PFRSR,
+	0,
+	[() => PerformanceFactorReferenceRequest$, { [_xN$1]: _it }]
+];
 var PlacementGroupStrategyList = [
 	1,
 	n0$2,
@@ -30701,6 +31828,13 @@ var SecondaryInterfacePrivateIpAddressSpecificationList = [
 	_SIPIASL,
 	0,
 	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$1]: _it }]
+];
+var SecondaryInterfacePrivateIpAddressSpecificationListRequest = [
+	1,
+	n0$2,
+	_SIPIASLR,
+	0,
+	[() => SecondaryInterfacePrivateIpAddressSpecificationRequest$, { [_xN$1]: _SIPIAS }]
 ];
 var SecurityGroupIdStringList = [
 	1,
@@ -30929,6 +32063,14 @@ var CreateImage$ = [
 	() => CreateImageRequest$,
 	() => CreateImageResult$
 ];
+var CreateLaunchTemplateVersion$ = [
+	9,
+	n0$2,
+	_CLTV,
+	0,
+	() => CreateLaunchTemplateVersionRequest$,
+	() => CreateLaunchTemplateVersionResult$
+];
 var CreateTags$ = [
 	9,
 	n0$2,
@@ -30936,6 +32078,14 @@ var CreateTags$ = [
 	0,
 	() => CreateTagsRequest$,
 	() => __Unit$1
+];
+var DeleteLaunchTemplateVersions$ = [
+	9,
+	n0$2,
+	_DLTV,
+	0,
+	() => DeleteLaunchTemplateVersionsRequest$,
+	() => DeleteLaunchTemplateVersionsResult$
 ];
 var DeleteSnapshot$ = [
 	9,
@@ -31161,6 +32311,14 @@ var GetImageAncestry$ = [
 	() => GetImageAncestryRequest$,
 	() => GetImageAncestryResult$
 ];
+var GetImageFindings$ = [
+	9,
+	n0$2,
+	_GIF,
+	0,
+	() => GetImageFindingsRequest$,
+	() => GetImageFindingsResult$
+];
 var ListImagesInRecycleBin$ = [
 	9,
 	n0$2,
@@ -31176,6 +32334,14 @@ var ModifyImageAttribute$ = [
 	0,
 	() => ModifyImageAttributeRequest$,
 	() => __Unit$1
+];
+var ModifyLaunchTemplate$ = [
+	9,
+	n0$2,
+	_MLT,
+	0,
+	() => ModifyLaunchTemplateRequest$,
+	() => ModifyLaunchTemplateResult$
 ];
 var ModifySnapshotAttribute$ = [
 	9,
@@ -31504,8 +32670,12 @@ var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", Copy
 var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
 var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
+var CreateLaunchTemplateVersionCommand = class extends command$2(_ep0$2, _mw0$2, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
 var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
+var DeleteLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
 var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
@@ -31562,10 +32732,14 @@ var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetE
 var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
 var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
+var GetImageFindingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageFindings", GetImageFindings$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
 var ListImagesInRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
 var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
+var ModifyLaunchTemplateCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
 var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
@@ -36220,6 +37394,9 @@ const _DTa = "DataType";
 const _DVLE = "DocumentVersionLimitExceeded";
 const _FNAE = "FeatureNotAvailableException";
 const _Fi = "Filters";
+const _GPH = "GetParameterHistory";
+const _GPHR = "GetParameterHistoryRequest";
+const _GPHRe = "GetParameterHistoryResult";
 const _GPR = "GetParameterRequest";
 const _GPRe = "GetParameterResult";
 const _GPRet = "GetParametersRequest";
@@ -36303,9 +37480,11 @@ const _KI = "KeyId";
 const _L = "Limit";
 const _LAED = "LastAssociationExecutionDate";
 const _LMD = "LastModifiedDate";
+const _LMU = "LastModifiedUser";
 const _LPDT = "LastPingDateTime";
 const _LSAED = "LastSuccessfulAssociationExecutionDate";
 const _LT = "LimitType";
+const _La = "Labels";
 const _M = "Message";
 const _MDSE = "MaxDocumentSizeExceeded";
 const _MR = "MaxResults";
@@ -36332,6 +37511,9 @@ const _OMTMUE = "OpsMetadataTooManyUpdatesException";
 const _Ov = "Overwrite";
 const _P = "Parameters";
 const _PAE = "ParameterAlreadyExists";
+const _PHL = "ParameterHistoryList";
+const _PHa = "ParameterHistory";
+const _PIP = "ParameterInlinePolicy";
 const _PL = "ParameterList";
 const _PLE = "ParameterLimitExceeded";
 const _PLEE = "PoliciesLimitExceededException";
@@ -36340,12 +37522,16 @@ const _PN = "ParameterNames";
 const _PNF = "ParameterNotFound";
 const _PNla = "PlatformName";
 const _PP = "PutParameter";
+const _PPLa = "ParameterPolicyList";
 const _PPME = "ParameterPatternMismatchException";
 const _PPR = "PutParameterRequest";
 const _PPRu = "PutParameterResult";
 const _PSPV = "PSParameterValue";
 const _PSi = "PingStatus";
+const _PSo = "PolicyStatus";
 const _PTla = "PlatformType";
+const _PTo = "PolicyText";
+const _PTol = "PolicyType";
 const _PV = "PlatformVersion";
 const _PVLLE = "ParameterVersionLabelLimitExceeded";
 const _PVNF = "ParameterVersionNotFound";
@@ -38239,6 +39425,33 @@ var DescribeInstanceInformationResult$ = [
 	[_IIL, _NT],
 	[[() => InstanceInformationList, 0], 0]
 ];
+var GetParameterHistoryRequest$ = [
+	3,
+	n0,
+	_GPHR,
+	0,
+	[
+		_N,
+		_WD,
+		_MR,
+		_NT
+	],
+	[
+		0,
+		2,
+		1,
+		0
+	],
+	1
+];
+var GetParameterHistoryResult$ = [
+	3,
+	n0,
+	_GPHRe,
+	0,
+	[_P, _NT],
+	[[() => ParameterHistoryList, 0], 0]
+];
 var GetParameterRequest$ = [
 	3,
 	n0,
@@ -38381,6 +39594,58 @@ var Parameter$ = [
 		0
 	]
 ];
+var ParameterHistory$ = [
+	3,
+	n0,
+	_PHa,
+	0,
+	[
+		_N,
+		_Ty,
+		_KI,
+		_LMD,
+		_LMU,
+		_D,
+		_V,
+		_APl,
+		_Ve,
+		_La,
+		_Tie,
+		_Po,
+		_DTa
+	],
+	[
+		0,
+		0,
+		0,
+		4,
+		0,
+		0,
+		[() => PSParameterValue, 0],
+		0,
+		1,
+		64,
+		0,
+		() => ParameterPolicyList,
+		0
+	]
+];
+var ParameterInlinePolicy$ = [
+	3,
+	n0,
+	_PIP,
+	0,
+	[
+		_PTo,
+		_PTol,
+		_PSo
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
 var PutParameterRequest$ = [
 	3,
 	n0,
@@ -38459,12 +39724,26 @@ var InstanceInformationStringFilterList = [
 	0,
 	[() => InstanceInformationStringFilter$, { [_xN]: _IISF }]
 ];
+var ParameterHistoryList = [
+	1,
+	n0,
+	_PHL,
+	0,
+	[() => ParameterHistory$, 0]
+];
 var ParameterList = [
 	1,
 	n0,
 	_PL,
 	0,
 	[() => Parameter$, 0]
+];
+var ParameterPolicyList = [
+	1,
+	n0,
+	_PPLa,
+	0,
+	() => ParameterInlinePolicy$
 ];
 var TagList = [
 	1,
@@ -38504,6 +39783,14 @@ var GetParameter$ = [
 	0,
 	() => GetParameterRequest$,
 	() => GetParameterResult$
+];
+var GetParameterHistory$ = [
+	9,
+	n0,
+	_GPH,
+	0,
+	() => GetParameterHistoryRequest$,
+	() => GetParameterHistoryResult$
 ];
 var GetParameters$ = [
 	9,
@@ -38702,6 +39989,8 @@ var DeleteParameterCommand = class extends command(_ep0, _mw0, "DeleteParameter"
 var DescribeInstanceInformationCommand = class extends command(_ep0, _mw0, "DescribeInstanceInformation", DescribeInstanceInformation$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
 var GetParameterCommand = class extends command(_ep0, _mw0, "GetParameter", GetParameter$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterHistoryCommand.js
+var GetParameterHistoryCommand = class extends command(_ep0, _mw0, "GetParameterHistory", GetParameterHistory$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersCommand.js
 var GetParametersCommand = class extends command(_ep0, _mw0, "GetParameters", GetParameters$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
@@ -39619,6 +40908,11 @@ const inputDefaults = {
 	"packer-build": "",
 	"instance-id": "",
 	"no-reboot": "false",
+	"max-severity": "",
+	"scan-max-age-days": "",
+	"scan-required": "true",
+	"scan-wait-minutes": "0",
+	"fixable-only": "false",
 	"source-owners": "self",
 	"source-region": "",
 	"source-role-arn": "",
@@ -39652,6 +40946,9 @@ const inputDefaults = {
 	"launch-permissions": "",
 	"grant-key-to": "",
 	"ssm-parameter": "",
+	"launch-template": "",
+	"launch-template-source-version": "$Latest",
+	"launch-template-default": "false",
 	"boot-test": "off",
 	"boot-instance-type": "",
 	"boot-subnet": "",
@@ -40155,6 +41452,7 @@ function readPublication(reader, partition, run) {
 			});
 		}),
 		ssmParameter: readParameterName(reader, run),
+		launchTemplate: readLaunchTemplate$1(reader, run),
 		boot: readBoot(reader, partition, run),
 		...readRetention(reader, run)
 	};
@@ -40199,6 +41497,30 @@ function readParameterName(reader, run) {
 	if (problem !== void 0) reader.note("ssm-parameter", template, problem);
 	return template;
 }
+function readLaunchTemplate$1(reader, run) {
+	const template = reader.templateValue("launch-template", reader.optional("launch-template"));
+	const sourceVersion = reader.checked("launch-template-source-version", reader.text("launch-template-source-version"), {
+		fits: (text) => /^(\$Latest|\$Default|[1-9]\d{0,8})$/.test(text),
+		expected: "expected a version's number, $Latest or $Default"
+	});
+	const makesDefault = reader.flag("launch-template-default");
+	if (template === void 0) return void 0;
+	const sample = fill(template, {
+		...runValues(run),
+		...shortestTarget,
+		...shortestSource
+	});
+	if (unknownPlaceholders(template).length === 0 && !isLaunchTemplate(sample)) reader.note("launch-template", template, launchTemplateForm);
+	return {
+		template,
+		sourceVersion,
+		makesDefault
+	};
+}
+const launchTemplateForm = "expected a launch template's ID (lt-…), or its name: 3 to 128 letters, digits and ().-/_";
+function isLaunchTemplate(text) {
+	return /^[a-zA-Z0-9().\-/_]{3,128}$/.test(text);
+}
 const maxParameterName = 1011;
 const maxLevels = 15;
 function parameterNameProblem(name) {
@@ -40227,6 +41549,30 @@ function readLaunch(reader, partition, one) {
 	if (new RegExp(`${organizations}ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$`).test(one)) return { OrganizationalUnitArn: one };
 	const all = /^(all|public|\*)$/i.test(one);
 	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
+}
+// src/inputs/scan.ts
+const severities = [
+	"none",
+	"informational",
+	"low",
+	"medium",
+	"high"
+];
+function readScanGate(reader) {
+	const gate = {
+		maxAgeDays: reader.text("scan-max-age-days") === "" ? void 0 : reader.whole("scan-max-age-days", 1, 3650),
+		required: reader.flag("scan-required"),
+		waitMinutes: reader.whole("scan-wait-minutes", 0, 1440),
+		fixableOnly: reader.flag("fixable-only")
+	};
+	if (reader.text("max-severity") !== "") return {
+		...gate,
+		maxSeverity: reader.oneOf("max-severity", severities)
+	};
+	const needs = "max-severity is needed with it: the highest severity that passes";
+	if (gate.maxAgeDays !== void 0) reader.note("scan-max-age-days", String(gate.maxAgeDays), needs);
+	if (gate.waitMinutes > 0) reader.note("scan-wait-minutes", String(gate.waitMinutes), needs);
+	if (gate.fixableOnly) reader.note("fixable-only", "true", needs);
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = __commonJSMin(((exports) => {
@@ -46790,6 +48136,7 @@ function readInputs(get, run, { readFile = readTextFile, enabled } = {}) {
 			optional: sweep
 		}),
 		sourceOwners: readSourceOwners(reader),
+		scan: readScanGate(reader),
 		allRegions: reader.list("target-regions").includes("all"),
 		targets: readTargets(reader, {
 			region,
@@ -47070,7 +48417,7 @@ async function readEnabledRegions(host, request, signal) {
 	return new Map(await joined(read));
 }
 // src/plan/digest.ts
-function factsOf({ source, targets, leftOut }) {
+function factsOf$1({ source, targets, leftOut }) {
 	const sorted = targets.toSorted((a, b) => compare(placeOf(a), placeOf(b)));
 	const ofEach = (facts) => sorted.map((target) => [
 		target.account,
@@ -47114,7 +48461,7 @@ function sha256$1(text) {
 	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
 }
 function digestOf(approved) {
-	const facts = factsOf(approved);
+	const facts = factsOf$1(approved);
 	return digestText({
 		pieces: Object.fromEntries(digestParts.map((part) => [part, sha256$1(canonical(facts[part])).slice(0, 8)])),
 		whole: sha256$1(canonical(facts))
@@ -47126,7 +48473,7 @@ const words = {
 	keys: "the target keys",
 	names: "the names or descriptions of the AMIs",
 	tags: "the tags",
-	publish: "what is published: deprecation, protection, fast snapshot restore, permissions, SSM parameters",
+	publish: "what is published: deprecation, protection, fast snapshot restore, permissions, SSM parameters, launch templates",
 	existing: "which AMIs are used again, or deregistered",
 	access: "who gets access to what"
 };
@@ -47207,9 +48554,9 @@ function changesOf(then, now) {
 	];
 }
 function changed(name, then, now) {
-	return canonical(then) === canonical(now) ? [] : [`${name} ${shown(now)} instead of ${shown(then)}`];
+	return canonical(then) === canonical(now) ? [] : [`${name} ${shown$1(now)} instead of ${shown$1(then)}`];
 }
-function shown(value) {
+function shown$1(value) {
 	if (value === null || value === void 0) return "none";
 	return typeof value === "string" && value !== "" ? value : canonical(value);
 }
@@ -47372,7 +48719,8 @@ function brief({ snapshotIds: _, error, ...record }) {
 		error: error.length > errorCharacters ? `${error.slice(0, errorCharacters)}…` : error
 	};
 }
-function outputsOf({ sourceAmiId, targets, plan, pictures = {} }, { planFile, targetsFile }) {
+function outputsOf(report, { planFile, targetsFile }) {
+	const { sourceAmiId, targets, plan, pictures = {}, launchTemplates = {} } = report;
 	const made = targets.filter(isReady);
 	const failed = targets.filter(({ status }) => status === "failed");
 	const ids = {};
@@ -47395,6 +48743,7 @@ function outputsOf({ sourceAmiId, targets, plan, pictures = {} }, { planFile, ta
 		"plan-digest": plan === void 0 ? "" : digestOf(plan.approved),
 		"plan-file": planFile,
 		"targets-file": targetsFile,
+		"launch-templates": outputText(launchTemplates),
 		"boot-screenshots": outputText(pictures),
 		truncated: "false"
 	};
@@ -47409,6 +48758,7 @@ function outputsOf({ sourceAmiId, targets, plan, pictures = {} }, { planFile, ta
 		{
 			"ami-ids": "{}",
 			"ami-ids-by-region": "{}",
+			"launch-templates": "{}",
 			"boot-screenshots": "{}"
 		}
 	];
@@ -47612,7 +48962,7 @@ function regionOfKey(keyArn) {
 }
 // src/plan/creation-tags.ts
 function tagsOfTargets(request, source, place) {
-	return filled(templatesOf(request), {
+	return filled(templatesOf$1(request), {
 		request,
 		source,
 		place
@@ -47620,7 +48970,7 @@ function tagsOfTargets(request, source, place) {
 }
 function intermediateTags(request, source, place) {
 	const { intermediateTags: given } = request;
-	const templates = given === void 0 ? templatesOf(request) : new Map(Object.entries(given));
+	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
 	if (given === void 0) templates.delete("Name");
 	return filled(templates, {
 		request,
@@ -47628,7 +48978,7 @@ function intermediateTags(request, source, place) {
 		place
 	});
 }
-function templatesOf({ targets }) {
+function templatesOf$1({ targets }) {
 	const first = new Map();
 	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
 	return first;
@@ -48283,7 +49633,7 @@ function isTested({ publication: { boot } }, plan) {
 function typesOf({ sizes }) {
 	return [...new Set(sizes.flat().map(({ type }) => type))];
 }
-const dayMs$2 = 864e5;
+const dayMs$3 = 864e5;
 function publishing({ request: { publication, run } }, plan, { image, after: last }) {
 	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
 	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
@@ -48292,7 +49642,7 @@ function publishing({ request: { publication, run } }, plan, { image, after: las
 		at: after.at.getTime(),
 		keep: false
 	} : {
-		at: run.date.getTime() + days * dayMs$2,
+		at: run.date.getTime() + days * dayMs$3,
 		keep: true
 	});
 	const grantElsewhere = grantedElsewhere(plan.target);
@@ -48333,49 +49683,52 @@ function isOthersServiceRole(principal, account) {
 	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
 	return of !== void 0 && of !== account;
 }
-const parametersIsland = "SSM parameters";
-function parameterIsland({ optional, ...place }) {
-	return optional ? `SSM parameter in ${placeName(place)}` : parametersIsland;
+const referencesIsland = "SSM parameters and launch templates";
+function referenceIsland({ optional, ...place }) {
+	return optional ? `${referencesIsland} in ${placeName(place)}` : referencesIsland;
+}
+function hasReference({ ssmParameter, launchTemplate }) {
+	return ssmParameter !== void 0 || launchTemplate !== void 0;
 }
 function concluding({ source }, parts) {
 	const { place } = source;
-	if (parts.every(({ target }) => target.target.ssmParameter === void 0)) return parts.flatMap((part) => finishing(part, part.ends));
+	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(part, part.ends));
 	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
-	const common = settingAll(place, needed);
+	const common = settingAll(place, needed, {
+		name: "every target",
+		after: []
+	});
 	const set = common.slice(-1).map(({ id }) => id);
 	return [
 		...common,
 		...needed.flatMap((part) => finishing(part, set)),
 		...optional.flatMap((one) => {
-			const after = [...set, ...one.ends];
-			const own = setting(one, after);
-			return [...own, ...finishing(one, own.length > 0 ? own.map(({ id }) => id) : after)];
+			const { target } = one.target;
+			const name = placeName(target.place);
+			const own = hasReference(target) ? settingAll(place, [one], {
+				name,
+				after: set
+			}) : [];
+			const last = own.slice(-1).map(({ id }) => id);
+			return [...own, ...finishing(one, last.length > 0 ? last : [...set, ...one.ends])];
 		})
 	];
 }
-function settingAll(place, parts) {
-	if (parts.length === 0) return [];
-	const ready = "every target is ready";
-	const sets = parts.flatMap(({ target: { target }, last }) => {
-		const { ssmParameter: name } = target;
-		return name === void 0 ? [] : [{
-			place: target.place,
-			name,
-			image: { madeBy: last }
-		}];
-	});
-	const parameters = parts.flatMap((one) => setting(one, [ready]));
-	const lasts = parts.flatMap(({ ends }) => ends);
-	const all = "the SSM parameters are set for all targets or for none";
-	const then = "until then the parameters may be put back to the older AMIs";
-	const after = parameters.map(({ id }) => id);
+function settingAll(place, parts, { name, after }) {
+	const [first] = parts;
+	if (first === void 0) return [];
+	const ready = `${name} is ready`;
+	const island = referenceIsland(first.target.target.request);
+	const sets = parts.flatMap((one) => setting(one, [ready]));
+	const ends = [...after, ...parts.flatMap((one) => one.ends)];
+	const all = "SSM parameters and launch templates are set for all targets or for none";
 	const last = {
-		id: "every parameter is set",
+		id: `all is set for ${name}`,
 		place,
 		of: [],
-		island: parametersIsland,
-		after,
-		why: then
+		island,
+		after: sets.map(({ id }) => id),
+		why: "until then they may be put back to the older AMIs"
 	};
 	return [
 		{
@@ -48383,38 +49736,54 @@ function settingAll(place, parts) {
 				id: ready,
 				place,
 				of: [],
-				after: lasts,
-				why: all
+				after: ends,
+				why: all,
+				...island === "SSM parameters and launch templates" ? {} : { island }
 			}),
 			kind: "ready",
-			sets
+			sets,
+			settled: []
 		},
-		...parameters,
+		...sets,
 		{
 			...told$1(last),
 			kind: "ready",
-			sets: []
+			sets: [],
+			settled: sets
 		}
 	];
 }
 function setting({ target: { target }, last }, after) {
-	const { ssmParameter: name, place, request, tags } = target;
-	if (name === void 0) return [];
-	return [{
+	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
+	const base = {
+		place,
+		island: referenceIsland(request),
+		after
+	};
+	const where = placeName(place);
+	const image = { madeBy: last };
+	return [...name === void 0 ? [] : [{
 		...told$1({
-			id: `parameter ${name} in ${placeName(place)}`,
-			place,
-			island: parameterIsland(request),
+			...base,
+			id: `parameter ${name} in ${where}`,
 			of: [name],
-			after,
 			why: "it is to name the AMI"
 		}),
 		kind: "parameter",
 		name,
-		image: { madeBy: last },
-		alone: request.optional,
+		image,
 		tags
-	}];
+	}], ...template === void 0 ? [] : [{
+		...told$1({
+			...base,
+			id: `version of ${template.id} in ${where}`,
+			of: [template.id],
+			why: template.makesDefault ? "it is to launch the AMI, by default" : "it is to launch the AMI"
+		}),
+		kind: "template-version",
+		template,
+		image
+	}]];
 }
 function finishing({ target: plan, last }, after) {
 	const { marks, target } = plan;
@@ -49481,10 +50850,11 @@ function reportOf$1({ plan, record }, { asked, outcomes, created, cleanUp, pictu
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
 		targets: recordsOf(plan, asked, (target) => outcomeOf$1(target, byIsland.get(placeName(target.target.place)) ?? [], start)),
-		failures: [...parameterFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+		failures: [...referenceFailures([...outcomes.values()], log), ...cleanUp.goesOn],
 		cleanUp,
 		timeline: timelineOf(outcomes),
 		pictures,
+		launchTemplates: templatesOf(outcomes),
 		seconds: log.elapsedSeconds()
 	};
 }
@@ -49544,14 +50914,36 @@ function recordOf({ target }, { made, status, seconds }) {
 		...optional && { optional }
 	};
 }
-function parameterFailures(all, log) {
-	const isOfAll = ({ kind, island }) => kind === "ready" || island === "SSM parameters";
-	for (const { operation, ...end } of all) if (end.is === "failed" && operation.kind === "parameter" && !isOfAll(operation)) log.warn(`${placeName(operation.place)} (optional): ${explainLine(end.error)}`);
-	const outcomes = all.filter(({ operation }) => isOfAll(operation));
-	const failure = failureOf$1(outcomes);
-	if (failure !== void 0) return [`The SSM parameters hold what they held before. ${explainLine(failure.error)}`];
-	if (outcomes.some(({ is }) => is === "not begun")) log.warn("the SSM parameters hold what they held before, because not all could be set");
+function referenceFailures(all, log) {
+	const set = all.filter(({ operation: { kind } }) => [
+		"ready",
+		"parameter",
+		"template-version"
+	].includes(kind));
+	const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) => island === "SSM parameters and launch templates" ? "common" : "own");
+	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${explainLine(end.error)}`);
+	const failure = failureOf$1(common);
+	if (failure !== void 0) return [`The ${wordsFor(common)} hold what they held before. ${explainLine(failure.error)}`];
+	if (common.some(({ is }) => is === "not begun")) log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
 	return [];
+}
+function wordsFor(outcomes) {
+	const has = (kind) => outcomes.some(({ operation }) => operation.kind === kind);
+	const parameters = has("parameter") ? ["SSM parameters"] : [];
+	const templates = has("template-version") ? ["launch templates"] : [];
+	return [...parameters, ...templates].join(" and ");
+}
+function templatesOf(outcomes) {
+	const templates = {};
+	for (const outcome of outcomes.values()) {
+		if (outcome.is !== "done" || outcome.result.template === void 0 || outcome.result.undone === "undone") continue;
+		const { account, region } = outcome.operation.place;
+		templates[account] = {
+			...templates[account],
+			[region]: outcome.result.template
+		};
+	}
+	return templates;
 }
 const steps = {
 	encrypt: "encrypt",
@@ -50002,7 +51394,7 @@ async function noteVersions({ ssm }, versions, note) {
 	}
 }
 // src/observe/users.ts
-const templateVersions = "10000";
+const templateVersions$1 = "10000";
 async function usersOf(place, ids, warn) {
 	const whereKnown = async (kind, read) => {
 		try {
@@ -50069,7 +51461,7 @@ function referencesTo(ImageIds, NextToken) {
 				ResourceType: "ec2:LaunchTemplate",
 				ResourceTypeOptions: [{
 					OptionName: "version-depth",
-					OptionValues: [templateVersions]
+					OptionValues: [templateVersions$1]
 				}]
 			},
 			{ ResourceType: "ssm:Parameter" },
@@ -50148,7 +51540,8 @@ const freeTexts = [
 const typesByPrefix = [
 	["i", "instance"],
 	["ami", "image"],
-	["snap", "snapshot"]
+	["snap", "snapshot"],
+	["lt", "launch-template"]
 ];
 function asPoliciesSee(_, value) {
 	if (typeof value === "string") return value.replace(/\b(ami|snap)-[0-9a-f]+/g, "$1");
@@ -50558,12 +51951,12 @@ function clientToken(leaseId, ...parts) {
 }
 // src/operations/patiently.ts
 const patienceMs = 12e4;
-const unseenMs$2 = 3e5;
+const unseenMs$3 = 3e5;
 function onceSeen(place, act) {
 	return retried({
 		place,
 		on: isUnseen,
-		forMs: unseenMs$2,
+		forMs: unseenMs$3,
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
 }
@@ -50654,7 +52047,7 @@ function hasEnded(instance) {
 	return instance === void 0 || instance.State?.Name === "terminated";
 }
 // src/operations/boot-watch.ts
-const unseenMs$1 = 3e5;
+const unseenMs$2 = 3e5;
 const mostMisses = 4;
 async function watch(operation, { run, place }, id) {
 	const began = place.clock.now();
@@ -50681,7 +52074,7 @@ async function watch(operation, { run, place }, id) {
 function verdictBy(operation, { now, seen, misses, passedMs }) {
 	if (now?.isUp) return { is: "up" };
 	if (now?.ended !== void 0) return endVerdict(now.ended);
-	if (seen === void 0 && passedMs > unseenMs$1) return {
+	if (seen === void 0 && passedMs > unseenMs$2) return {
 		is: "elsewhere",
 		why: "the instance is not seen"
 	};
@@ -51604,10 +52997,10 @@ async function readTags(place, ids) {
 }
 // src/operations/regain.ts
 const failedTries = 4;
-const unseenMs = 3e5;
+const unseenMs$1 = 3e5;
 async function regaining(operation, scope, act) {
 	const { run, place } = scope;
-	const until = place.clock.now() + unseenMs;
+	const until = place.clock.now() + unseenMs$1;
 	const isToTry = (error, count) => operation.regain.length > 0 && !place.signal.aborted && (error instanceof CopyFailedError ? count < failedTries : lacksAccess(error) && place.clock.now() < until);
 	for (let count = 1;; count += 1) try {
 		return await act(count);
@@ -51784,9 +53177,9 @@ function fits(value, pattern) {
 	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
 	return new RegExp(`^${expression}$`, "s").test(value ?? "");
 }
-const dayMs$1 = 864e5;
+const dayMs$2 = 864e5;
 function within(days, time, now) {
-	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$1;
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$2;
 }
 function criteriaWith(account, criteria) {
 	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
@@ -52823,7 +54216,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 		}))] : []
 	];
 }
-async function create$1(operation, { run, place }) {
+async function create$2(operation, { run, place }) {
 	const { instanceId, noReboot, name } = operation;
 	const where = placeName(place);
 	const named = async () => (await ownImages(place, {
@@ -53379,11 +54772,6 @@ async function lease({ imageId, regions }, { run, place }) {
 	return {};
 }
 // src/operations/parameter.ts
-async function readParameters({ sets }, scope) {
-	const promotions = await joined(sets.map((one) => readPromotion(one, scope)));
-	scope.run.ledger.write({ promotions: promotions.flatMap((one) => one ?? []) });
-	return {};
-}
 async function readPromotion({ place: where, name, image }, scope) {
 	const place = scope.run.accounts.target(where).until(scope.place.signal);
 	try {
@@ -53400,21 +54788,14 @@ async function readPromotion({ place: where, name, image }, scope) {
 		throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
 	}
 }
-const isOf = ({ name }, place) => (one) => one.place === placeName(place) && one.name === name;
-function promotionOf(operation, { run, place }) {
-	return run.ledger.state?.promotions.find(isOf(operation, place));
-}
-async function promoteAlone(operation, scope) {
-	const { ledger } = scope.run;
-	const promotion = await readPromotion(operation, scope);
-	if (promotion !== void 0) ledger.write({ promotions: [...ledger.state?.promotions ?? [], promotion] });
-	return promotion;
+function promotionOf({ name }, { run, place }) {
+	return run.ledger.state?.promotions.find((one) => one.place === placeName(place) && one.name === name);
 }
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
-	const { name, alone } = operation;
+	const { name } = operation;
 	const amiId = idOf$1(scope, operation.image);
-	const promotion = alone ? await promoteAlone(operation, scope) : promotionOf(operation, scope);
+	const promotion = promotionOf(operation, scope);
 	if (promotion === void 0) return {
 		id: amiId,
 		undone: "not needed"
@@ -53425,8 +54806,6 @@ async function setParameter(operation, scope) {
 	} catch (error) {
 		throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
 	}
-	const others = run.ledger.state?.promotions.filter((one) => !isOf(operation, place)(one)) ?? [];
-	if (alone) run.ledger.write({ promotions: others });
 	return { id: amiId };
 }
 async function putBack(operation, scope) {
@@ -53705,6 +55084,273 @@ async function refusalOf(place, { id, tags }) {
 		return isAbsent(error) ? void 0 : `${id}: ${errorMessage(error)}`;
 	}
 }
+// src/aws/launch-template.ts
+const idForm = /^lt-([0-9a-f]{8}|[0-9a-f]{17})$/;
+function named(template) {
+	return idForm.test(template) ? { LaunchTemplateId: template } : { LaunchTemplateName: template };
+}
+async function readTemplate(place, template, sourceVersion) {
+	const Versions = [...new Set([
+		"$Latest",
+		"$Default",
+		sourceVersion
+	])];
+	const { LaunchTemplateVersions = [] } = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
+		...named(template),
+		Versions
+	}));
+	const all = LaunchTemplateVersions.map(factsOf);
+	const latest = Math.max(...all.map(({ number }) => number));
+	const defaultVersion = all.find(({ isDefault }) => isDefault)?.number;
+	const wanted = {
+		$Latest: latest,
+		$Default: defaultVersion
+	}[sourceVersion] ?? Number(sourceVersion);
+	const source = all.find(({ number }) => number === wanted);
+	const id = LaunchTemplateVersions[0]?.LaunchTemplateId;
+	if (id === void 0 || source === void 0 || defaultVersion === void 0) throw new Error(`AWS tells no version ${sourceVersion} of the launch template ${template}`);
+	return {
+		id,
+		latest,
+		defaultVersion,
+		source
+	};
+}
+function factsOf(version) {
+	const { VersionNumber = 0, DefaultVersion = false, VersionDescription = "", LaunchTemplateData } = version;
+	return {
+		number: VersionNumber,
+		isDefault: DefaultVersion,
+		description: VersionDescription,
+		imageId: LaunchTemplateData?.ImageId
+	};
+}
+async function templateVersions(place, id, imageId) {
+	const Filters = imageId === void 0 ? void 0 : [{
+		Name: "image-id",
+		Values: [imageId]
+	}];
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
+			LaunchTemplateId: id,
+			MaxResults: 200,
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.LaunchTemplateVersions ?? [],
+			next: page.NextToken
+		};
+	})).map(factsOf).filter((one) => imageId === void 0 || one.imageId === imageId);
+}
+const unseenMs = 12e4;
+async function setDefaultVersion(place, id, version) {
+	const command = {
+		LaunchTemplateId: id,
+		DefaultVersion: String(version)
+	};
+	const isUnseen = (error) => hasCode(error, "InvalidLaunchTemplateId.VersionNotFound");
+	const wait = (count) => Math.min(500 * count, 5e3);
+	await retried({
+		place,
+		on: isUnseen,
+		forMs: unseenMs,
+		wait
+	}, () => place.ec2(new ModifyLaunchTemplateCommand(command)));
+}
+var UndeletedError = class extends Error {
+	name = "UndeletedError";
+};
+const undeletedMs = 15e3;
+async function deleteVersions(place, id, versions) {
+	const isUndeleted = (error) => error instanceof UndeletedError;
+	await retried({
+		place,
+		on: isUndeleted,
+		forMs: undeletedMs,
+		wait: (count) => 500 * count
+	}, async () => {
+		const { UnsuccessfullyDeletedLaunchTemplateVersions: failed = [] } = await place.ec2(new DeleteLaunchTemplateVersionsCommand({
+			LaunchTemplateId: id,
+			Versions: versions.map(String)
+		}));
+		const [first] = failed.filter(({ ResponseError }) => ResponseError?.Code !== "launchTemplateVersionDoesNotExist");
+		if (first !== void 0) throw new UndeletedError(`version ${first.VersionNumber}: ${first.ResponseError?.Code}: ${first.ResponseError?.Message}`);
+	});
+}
+// src/operations/template-version.ts
+function asksForVersion({ template, image }, { standIns }) {
+	const { id: LaunchTemplateId, makesDefault } = template;
+	const latest = String(template.latest);
+	return [
+		dryRun(new CreateLaunchTemplateVersionCommand({
+			LaunchTemplateId,
+			LaunchTemplateData: { ImageId: "id" in image ? image.id : standIns.image }
+		})),
+		...makesDefault ? [dryRun(new ModifyLaunchTemplateCommand({
+			LaunchTemplateId,
+			DefaultVersion: latest
+		}))] : [],
+		dryRun(new DeleteLaunchTemplateVersionsCommand({
+			LaunchTemplateId,
+			Versions: [latest]
+		}))
+	];
+}
+const descriptionCharacters = 255;
+function descriptionPrefix(imageId) {
+	return `share-encrypted-ami: source-ami=${imageId}, `;
+}
+function versionDescription({ runUrl, sha }, imageId, leaseId) {
+	return `${descriptionPrefix(imageId)}lease=${leaseId}, commit=${sha}, run=${runUrl}`.slice(0, descriptionCharacters);
+}
+async function readNewVersion(operation, scope) {
+	const { run } = scope;
+	const { template, image, place: where } = operation;
+	const place = run.accounts.target(where).until(scope.place.signal);
+	const amiId = idOf$1(scope, image);
+	try {
+		const { latest, defaultVersion } = await readTemplate(place, template.id, "$Latest");
+		const existing = await lookedFor(place, run.request.run.runAttempt > 1 ? [
+			0,
+			2,
+			5
+		] : [0], () => existingVersion(place, scope, {
+			id: template.id,
+			amiId
+		}));
+		const change = {
+			place: placeName(where),
+			template: template.id,
+			amiId,
+			latest,
+			formerDefault: defaultVersion
+		};
+		return existing === void 0 ? change : {
+			...change,
+			existing
+		};
+	} catch (error) {
+		throw new StepError(`Reading the launch template ${template.id} in ${placeName(where)}`, error);
+	}
+}
+async function existingVersion(place, { run }, { id, amiId }) {
+	const prefix = descriptionPrefix(run.source.imageId);
+	const ours = (await templateVersions(place, id, amiId)).filter(({ description }) => description.startsWith(prefix));
+	return ours.length === 0 ? void 0 : Math.max(...ours.map(({ number }) => number));
+}
+function changeOf({ template }, { run, place }) {
+	return run.ledger.state?.versions.find((one) => one.place === placeName(place) && one.template === template.id);
+}
+async function makeVersion(operation, scope) {
+	const { run, place } = scope;
+	const { id } = operation.template;
+	const where = placeName(place);
+	const change = changeOf(operation, scope);
+	if (change === void 0) throw new Error(`what the launch template ${id} in ${where} was is not known`);
+	const { amiId, existing, formerDefault } = change;
+	const version = existing ?? await create$1(operation, scope, change);
+	if (existing !== void 0) run.log.line(where, `version ${version} of the launch template ${id} has ${amiId} already, and is used again`);
+	if (movesDefault(operation, version, change)) {
+		try {
+			await setDefaultVersion(place, id, version);
+		} catch (error) {
+			throw new StepError(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
+		}
+		run.log.line(where, `the launch template ${id} launches by version ${version} (before: ${formerDefault})`);
+	}
+	const result = {
+		id: amiId,
+		template: {
+			id,
+			version,
+			formerDefault
+		}
+	};
+	return isNeeded(operation, change) ? result : {
+		...result,
+		undone: "not needed"
+	};
+}
+function movesDefault({ template }, version, { formerDefault }) {
+	return template.makesDefault && version !== formerDefault;
+}
+function isNeeded(operation, change) {
+	return change.existing === void 0 || movesDefault(operation, change.existing, change);
+}
+async function create$1({ template }, { run, place }, { amiId }) {
+	const where = placeName(place);
+	try {
+		const { source } = await readTemplate(place, template.id, template.sourceVersion);
+		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
+			LaunchTemplateId: template.id,
+			SourceVersion: String(source.number),
+			VersionDescription: versionDescription(run.request.run, run.source.imageId, run.leaseId),
+			LaunchTemplateData: { ImageId: amiId },
+			ClientToken: clientToken(run.leaseId, template.id, amiId)
+		}));
+		const version = made?.VersionNumber;
+		if (version === void 0) throw new Error("AWS tells no number of the new version");
+		const from = `from version ${source.number}`;
+		run.log.line(where, `version ${version} of the launch template ${template.id} has ${amiId} (${from})`);
+		for (const { Message = "" } of Warning?.Errors ?? []) run.log.line(where, `AWS says of that version: ${Message}`);
+		return version;
+	} catch (error) {
+		throw new StepError(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
+	}
+}
+async function undoVersion(operation, scope) {
+	const { run, place } = scope;
+	const change = changeOf(operation, scope);
+	if (change === void 0 || !isNeeded(operation, change)) return false;
+	try {
+		const description = versionDescription(run.request.run, run.source.imageId, run.leaseId);
+		const done = await lookedFor(place, [
+			0,
+			1,
+			2,
+			4
+		], () => takeVersionBack(place, change, description));
+		if (done !== void 0) run.log.line(placeName(place), done);
+		return true;
+	} catch (error) {
+		const what = `${operation.template.id} in ${placeName(place)}: ${errorMessage(error)}`;
+		run.leave(`a launch template that is not as before: ${what}`);
+		return false;
+	}
+}
+async function takeVersionBack(place, { template, amiId, existing, latest, formerDefault }, description) {
+	const isOurs = (one) => existing === void 0 ? one.number > latest && one.description === description : one.number === existing;
+	const ours = (await templateVersions(place, template, amiId)).filter(isOurs);
+	if (ours.length === 0) return void 0;
+	const { defaultVersion } = await readTemplate(place, template, "$Latest");
+	const numbers = ours.map(({ number }) => number);
+	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
+	if (moved) await setDefaultVersion(place, template, formerDefault);
+	if (existing === void 0) await deleteVersions(place, template, numbers);
+	const where = `the launch template ${template} in ${placeName(place)}`;
+	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
+	return done.length === 0 ? void 0 : done.join("; ");
+}
+// src/operations/ready.ts
+async function readReferences$1({ sets, settled }, scope) {
+	const { ledger } = scope.run;
+	const read = await joined(sets.map((one) => readReference(one, scope)));
+	const { promotions = [], versions = [] } = ledger.state ?? {};
+	const isOpen = (place, name) => !settled.some((one) => isOf(one, place, name));
+	const change = {
+		promotions: [...promotions.filter((one) => isOpen(one.place, one.name)), ...read.flatMap((one) => one?.promotion ?? [])],
+		versions: [...versions.filter((one) => isOpen(one.place, one.template)), ...read.flatMap((one) => one?.version ?? [])]
+	};
+	if (sets.length + settled.length > 0) ledger.write(change);
+	return {};
+}
+function isOf(one, place, name) {
+	return placeName(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
+}
+async function readReference(one, scope) {
+	return one.kind === "parameter" ? { promotion: await readPromotion(one, scope) } : { version: await readNewVersion(one, scope) };
+}
 // src/operations/register.ts
 function commandOf({ name, description, tags }, { source, leaseId }, made) {
 	const mark = tags.length < 50 ? [{
@@ -53922,7 +55568,7 @@ const nothing$1 = () => [];
 const kinds = {
 	create: {
 		asks: asksToCreate,
-		perform: create$1
+		perform: create$2
 	},
 	lease: {
 		asks: asksForLease,
@@ -53982,12 +55628,17 @@ const kinds = {
 	},
 	ready: {
 		asks: nothing$1,
-		perform: readParameters
+		perform: readReferences$1
 	},
 	parameter: {
 		asks: nothing$1,
 		perform: setParameter,
 		undo: putBack
+	},
+	"template-version": {
+		asks: asksForVersion,
+		perform: makeVersion,
+		undo: undoVersion
 	},
 	deregister: {
 		asks: asksToDeregister,
@@ -54015,7 +55666,7 @@ async function apply(run, operations) {
 	const results = new Map();
 	const islands = new Map();
 	const optional = run.request.targets.filter((target) => target.optional);
-	const optionalIslands = new Set(optional.flatMap((target) => [placeName(target), parameterIsland(target)]));
+	const optionalIslands = new Set(optional.flatMap((target) => [placeName(target), referenceIsland(target)]));
 	const islandOf = (name) => {
 		const known = islands.get(name);
 		if (known !== void 0) return known;
@@ -54471,6 +56122,7 @@ const emptyLedger = {
 	targets: {},
 	boots: false,
 	promotions: [],
+	versions: [],
 	account: "",
 	keepPending: false,
 	finished: []
@@ -54484,13 +56136,14 @@ function openLedger(save, files) {
 			...state,
 			...change
 		};
-		const { shares, targets, promotions, finished, ...run } = next;
+		const { shares, targets, promotions, versions, finished, ...run } = next;
 		saved.write({
 			run,
 			shares,
 			targets,
 			finished,
-			promotions: promotions.map(savedPromotion)
+			promotions: promotions.map(savedPromotion),
+			versions
 		});
 		state = next;
 	};
@@ -54524,10 +56177,12 @@ function savedPromotion({ before, ...promotion }) {
 }
 const charactersPerTarget = 30;
 const charactersPerParameter = 50;
-function ledgerProblem({ targets, parameters }, files) {
-	const problem = roomProblem(targets * charactersPerTarget + parameters * charactersPerParameter, files);
+const charactersPerTemplate = 60;
+function ledgerProblem({ targets, parameters, templates = 0 }, files) {
+	const references = parameters * charactersPerParameter + templates * charactersPerTemplate;
+	const problem = roomProblem(targets * charactersPerTarget + references, files);
 	if (problem === void 0) return void 0;
-	return `what has to be undone of ${targets} targets and ${parameters} SSM parameters, should the run be killed, is more than saved state holds, and ${problem}`;
+	return `what has to be undone of ${targets} targets and ${parameters} SSM parameters${templates > 0 ? ` and ${templates} launch templates` : ""}, should the run be killed, is more than saved state holds, and ${problem}`;
 }
 // src/open-run.ts
 function openRun(parts) {
@@ -54764,11 +56419,13 @@ function differing(expected, now) {
 	};
 }
 function checkRoom({ plan, findings, files }) {
-	const touched = plan.targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0);
+	const touched = plan.targets.filter((one) => isMaking(one) || hasReference(one.target));
 	const parameters = touched.filter(({ target }) => target.ssmParameter !== void 0).length;
+	const templates = touched.filter(({ target }) => target.launchTemplate !== void 0).length;
 	const problem = ledgerProblem({
 		targets: touched.length,
-		parameters
+		parameters,
+		templates
 	}, files);
 	if (problem !== void 0) findings.add(placeName(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
 }
@@ -54939,13 +56596,75 @@ async function readOfferings(place, named) {
 	for (const { InstanceType = "", Location = "" } of offered) zones.set(InstanceType, (zones.get(InstanceType) ?? new Set()).add(Location));
 	return zones;
 }
+// src/observe/launch-template.ts
+const maxVersions = 1e4;
+async function readLaunchTemplate(place, { template, sourceVersion, makesDefault, parameter }, { role, findings }) {
+	const where = placeName(place);
+	if (!isLaunchTemplate(template)) {
+		findings.add(where, `${JSON.stringify(template)}: ${launchTemplateForm}`, "correct launch-template");
+		return;
+	}
+	try {
+		const { id, latest, source } = await readTemplate(place, template, sourceVersion);
+		const resolved = parameterIn(source.imageId);
+		if (resolved !== void 0) {
+			tellResolved({
+				where,
+				template,
+				resolved,
+				parameter
+			}, findings);
+			return;
+		}
+		if (latest >= maxVersions && (await templateVersions(place, id)).length >= maxVersions) findings.add(where, `the launch template ${template} has ${maxVersions} versions, which is the most that AWS keeps`, "delete versions that nothing launches by (aws ec2 delete-launch-template-versions)");
+		return {
+			id,
+			sourceVersion,
+			latest,
+			makesDefault
+		};
+	} catch (error) {
+		if (!(error instanceof AwsCallError)) throw error;
+		tellUnread({
+			where,
+			template,
+			sourceVersion,
+			role
+		}, error, findings);
+		return;
+	}
+}
+function parameterIn(imageId) {
+	return /^resolve:ssm:(.+)$/.exec(imageId ?? "")?.[1];
+}
+function tellResolved({ where, template, resolved, parameter }, findings) {
+	const what = `the launch template ${template} resolves the SSM parameter ${resolved}`;
+	if (resolved === parameter) findings.warn(where, `${what}, which is set to the AMI, so it needs no version`);
+	else findings.add(where, `${what}, so it needs no version: it launches what that parameter holds, which this run doesn't set`, `set ssm-parameter to a parameter that the template resolves at its newest value, and leave launch-template out; or name a launch-template-source-version that has an AMI's ID`);
+}
+function tellUnread({ where, template, sourceVersion, role }, error, findings) {
+	const told = errorMessage(error);
+	if (isDenied(error)) {
+		const { what, remedy } = lackOf({
+			role,
+			side: "target",
+			action: "ec2:DescribeLaunchTemplateVersions",
+			resources: ["*"],
+			words: error.awsMessage
+		});
+		findings.add(where, what, remedy);
+	} else if (error.code === "InvalidLaunchTemplateId.VersionNotFound") findings.add(where, `the launch template ${template} has no version ${sourceVersion}: ${error.awsMessage}`, "correct launch-template-source-version");
+	else if (/^InvalidLaunchTemplate(Id|Name)\./.test(error.code)) findings.add(where, `there is no launch template ${template}: ${told}`, "create it in that account and region, or correct launch-template");
+	else throw error;
+}
 // src/observe/parameter.ts
-const settingActions = [
+const settingActions = [...[
 	"ssm:GetParameter",
+	"ssm:GetParameterHistory",
 	"ssm:PutParameter",
-	"ssm:DeleteParameter",
-	"ssm:AddTagsToResource"
-];
+	"ssm:DeleteParameter"
+], "ssm:AddTagsToResource"];
+const keptVersions = 100;
 async function checkParameter(place, name, findings) {
 	const where = placeName(place);
 	const problem = parameterNameProblem(name);
@@ -54956,15 +56675,143 @@ async function checkParameter(place, name, findings) {
 	try {
 		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
 		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
+		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
 	} catch (error) {
 		if (hasCode(error, "ParameterNotFound")) return;
 		if (!isDenied(error) || !(error instanceof AwsCallError)) throw error;
-		const resource = `arn:${partitionOf(place.region)}:ssm:${place.region}:${place.account}:parameter/${name.replace(/^\//, "")}`;
-		findings.add(where, `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`, templateFirst(parametersFor({
+		const { what, remedy } = lackOfRead(place, name, error);
+		findings.add(where, what, remedy);
+	}
+}
+function lackOfRead(place, name, error) {
+	const { account, region } = place;
+	const resource = `arn:${partitionOf(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
+	return {
+		what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
+		remedy: templateFirst(parametersFor({
 			side: "target",
-			action: "ssm:GetParameter",
+			action: `ssm:${error.action}`,
 			resources: [resource]
-		}), `add to its policy: ${statement(settingActions, [resource])}`));
+		}), `add to its policy: ${statement(settingActions, [resource])}`)
+	};
+}
+async function checkRoomIn(place, name, findings) {
+	const where = placeName(place);
+	let versions;
+	try {
+		versions = await pages(async (NextToken) => {
+			const page = await place.ssm(new GetParameterHistoryCommand({
+				Name: name,
+				MaxResults: 50,
+				NextToken
+			}));
+			return {
+				items: page.Parameters ?? [],
+				next: page.NextToken
+			};
+		});
+	} catch (error) {
+		if (!(error instanceof AwsCallError) || !(isDenied(error) || isUnknownAction(error))) throw error;
+		const { what, remedy } = lackOfRead(place, name, error);
+		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
+		return;
+	}
+	const [oldest] = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0));
+	const labels = oldest?.Labels ?? [];
+	if (versions.length < keptVersions || oldest === void 0 || labels.length === 0) return;
+	findings.add(where, `the SSM parameter ${name} has ${keptVersions} versions, and AWS keeps the oldest, ${oldest.Version}, for its label ${labels.join(", ")}; so it takes no new one`, "move the label to a newer version (aws ssm label-parameter-version)");
+}
+// src/observe/scan.ts
+const levels = [...severities, "critical"];
+const rankOf = (label) => levels.includes(label) ? levels.indexOf(label) : levels.length;
+const dayMs$1 = 864e5;
+function scanOf({ ScanResults }, { maxAgeDays = Number.POSITIVE_INFINITY }, now) {
+	const at = ScanResults?.FindingScanDate;
+	const days = at === void 0 ? void 0 : (now - at.getTime()) / dayMs$1;
+	return {
+		at,
+		days,
+		isFresh: ScanResults !== void 0 && (days ?? 0) <= maxAgeDays
+	};
+}
+async function checkScan(place, image, check) {
+	if (image.ScanResults === void 0) {
+		tellUnscanned(place, image, check);
+		return;
+	}
+	const { scan, findings } = check;
+	const { days = 0, isFresh } = scanOf(image, scan, place.awsNow());
+	if (!isFresh) findings.add(placeName(place), `the last scan of ${image.ImageId} by Amazon Inspector is ${Math.floor(days)} days old, more than scan-max-age-days (${scan.maxAgeDays})`, "have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days");
+	await checkFindings(place, image, check);
+}
+function tellUnscanned(place, { ImageId }, { scan, findings }) {
+	const what = `${ImageId} has not been scanned by Amazon Inspector`;
+	if (!scan.required) findings.warn(placeName(place), `${what}, so nothing says what it holds`);
+	else findings.add(placeName(place), what, "have Amazon Inspector scan AMIs in that account and region, and wait for it with scan-wait-minutes; or set scan-required: false");
+}
+async function checkFindings(place, { ImageId = "", ScanResults }, check) {
+	const { scan, findings } = check;
+	const { HighestFindingSeverityLabel: highest = "none", FindingScanDate: at } = ScanResults ?? {};
+	const isOver = (label = "") => rankOf(label) > rankOf(scan.maxSeverity);
+	if (!isOver(highest)) return;
+	const over = (await readFindings(place, ImageId, check) ?? []).filter(({ SeverityLabel, FixAvailable }) => isOver(SeverityLabel) && (!scan.fixableOnly || FixAvailable === true));
+	if (scan.fixableOnly && over.length === 0) return;
+	const since = at === void 0 ? "" : `, by its scan of ${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+	const kind = scan.fixableOnly ? "findings that can be fixed" : "findings";
+	findings.add(placeName(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${summaryOf(over, highest)}`, "bake the AMI anew with the fixes, or raise max-severity");
+}
+async function readFindings(place, ImageId, { scan, findings }) {
+	const where = placeName(place);
+	const read = () => pages(async (NextToken) => {
+		const page = await place.ec2(new GetImageFindingsCommand({
+			ImageId,
+			NextToken
+		}));
+		return {
+			items: page.ImageFindings ?? [],
+			next: page.NextToken
+		};
+	});
+	const doing = `reading the findings of Amazon Inspector for ${ImageId}`;
+	if (scan.fixableOnly) return findings.attempt(where, doing, read);
+	try {
+		return await read();
+	} catch (error) {
+		place.signal.throwIfAborted();
+		findings.warn(where, `${doing}: ${explainLine(error)}`);
+		return;
+	}
+}
+const shown = 10;
+function summaryOf(over, highest) {
+	if (over.length === 0) return `the highest is ${highest}`;
+	const worst = over.toSorted((a, b) => rankOf(b.SeverityLabel ?? "") - rankOf(a.SeverityLabel ?? "") || (b.Score ?? 0) - (a.Score ?? 0));
+	const counts = [...Map.groupBy(worst, ({ SeverityLabel }) => SeverityLabel ?? "unnamed")].map(([label, all]) => `${all.length} ${label}`).join(", ");
+	const told = worst.slice(0, shown).map(({ SeverityLabel, Score, Title, FixAvailable }) => {
+		return `${SeverityLabel}${Score === void 0 ? "" : ` ${Score}`} ${Title ?? "without a title"}${FixAvailable === true ? " (fix available)" : ""}`;
+	});
+	const more = worst.length > shown ? `; and ${worst.length - shown} more` : "";
+	return `${counts}. The worst: ${told.join("; ")}${more}`;
+}
+const lookEveryMs = 3e4;
+async function awaitScan(request, accounts, { log, signal }) {
+	const { scan } = request;
+	if (scan === void 0 || scan.waitMinutes === 0) return;
+	const aside = openFindings(signal);
+	const source = await aside.attempt("source account", "waiting for a scan", async () => {
+		await accounts.openSource();
+		return resolveSource(request, accounts, aside);
+	});
+	if (source === void 0 || source.instanceId !== void 0) return;
+	const place = accounts.source(source.place.region);
+	const isScanned = (image) => scanOf(image, scan, place.awsNow()).isFresh;
+	const until = place.clock.now() + scan.waitMinutes * 6e4;
+	let { image } = source;
+	if (!isScanned(image)) log.line(placeName(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
+	while (!isScanned(image) && place.clock.now() < until) {
+		await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
+		const [seen] = await aside.attempt(placeName(place), "waiting", () => describeImages(place, [source.imageId])) ?? [];
+		image = seen ?? image;
 	}
 }
 // src/observe/observe.ts
@@ -54978,7 +56825,7 @@ async function observe(request, accounts, findings) {
 	const source = findings.attempt("source account", "assuming the source role", () => accounts.openSource()).then((caller) => {
 		if (caller === void 0) return void 0;
 		at = accounts.source(request.source.region).awsNow();
-		return resolveSource(request, accounts, findings);
+		return resolveScanned(request, accounts, findings);
 	});
 	const [found, ...targets] = await joined([source, ...request.targets.map((target) => observeTarget(observing, target, source))]);
 	if (found === void 0) return void 0;
@@ -54992,6 +56839,14 @@ async function observe(request, accounts, findings) {
 		hubs,
 		intermediates: new Map(intermediates)
 	};
+}
+async function resolveScanned(request, accounts, findings) {
+	const source = await resolveSource(request, accounts, findings);
+	if (source !== void 0 && source.instanceId === void 0 && request.scan !== void 0) await checkScan(accounts.source(source.place.region), source.image, {
+		scan: request.scan,
+		findings
+	});
+	return source;
 }
 async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
 	const place = accounts.source(region);
@@ -55151,28 +57006,53 @@ async function readTarget({ request, findings }, origin) {
 		request,
 		findings
 	});
-	const { ssmParameter, boot } = request.publication;
+	const { boot } = request.publication;
 	const bootSite = boot && await readBootSite(place, {
 		boot,
 		image,
 		values,
 		findings
 	});
-	const parameter = ssmParameter && fill(ssmParameter, values);
-	if (parameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${parameter}`, () => checkParameter(place, parameter, findings));
+	const references = await readReferences(place, values, {
+		request,
+		role,
+		findings
+	});
 	if (earlier === void 0) return void 0;
 	return {
 		name,
 		description,
 		tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
 		grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
-		ssmParameter: parameter,
 		lineage,
+		...references,
 		bootSite,
 		locks,
 		users,
 		zones,
 		...earlier
+	};
+}
+async function readReferences(place, values, { request: { publication }, role, findings }) {
+	const where = placeName(place);
+	const { ssmParameter: named, launchTemplate: asked } = publication;
+	const ssmParameter = named && fill(named, values);
+	if (ssmParameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () => checkParameter(place, ssmParameter, findings));
+	if (asked === void 0) return {
+		ssmParameter,
+		launchTemplate: void 0
+	};
+	const template = {
+		...asked,
+		template: fill(asked.template, values),
+		parameter: ssmParameter
+	};
+	return {
+		ssmParameter,
+		launchTemplate: await findings.attempt(where, `reading the launch template ${template.template}`, () => readLaunchTemplate(place, template, {
+			role,
+			findings
+		}))
 	};
 }
 function mayGoOf({ onExisting }, { existing, made, namesake }) {
@@ -55334,10 +57214,11 @@ function heldBack({ replace, retained, marks, supersedes, target }) {
 	return {
 		target: {
 			...target,
-			ssmParameter: void 0
+			ssmParameter: void 0,
+			launchTemplate: void 0
 		},
 		replace: replace.filter((one) => one === supersedes),
-		marks: target.ssmParameter === void 0 ? marks : void 0,
+		marks: hasReference(target) ? void 0 : marks,
 		retained: retained && {
 			...retained,
 			remove: [],
@@ -55785,8 +57666,9 @@ function checkUnlaunched({ findings }, { place, users }, image) {
 	if (users !== void 0 && launching.length === 0) return;
 	findings.add(placeName(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : `would be launched anew by ${launching.map(({ by }) => by).join(", ")}`}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
-function findSuperseded$1({ publication: { boot } }, { ssmParameter, bootSite, namesake }, replace) {
-	if (ssmParameter !== void 0 || boot !== void 0 && bootSite !== void 0) return void 0;
+function findSuperseded$1({ publication: { boot } }, target, replace) {
+	const { bootSite, namesake } = target;
+	if (hasReference(target) || boot !== void 0 && bootSite !== void 0) return void 0;
 	return replace.find(({ ImageId, State }) => ImageId === namesake?.ImageId && State !== "pending");
 }
 function isLeft({ State }) {
@@ -55912,7 +57794,7 @@ function checkName(planning, target, discardImages) {
 	if (!target.existing.some(({ ImageId }) => ImageId === namesake.ImageId)) tell("", remedy);
 	else if (request.onExisting === "fail") return;
 	else if (namesake.State === "pending" || isHeld(namesake, planning.holders)) tell(", which is being made", "run it again when that AMI is available");
-	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, as an ssm-parameter names it, or as the new one may fail its boot-test)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
+	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, as an ssm-parameter or a launch-template names it, or as the new one may fail its boot-test)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
 function isSourceItself({ place, account, image }, target) {
@@ -55928,6 +57810,10 @@ async function prepare({ host, request, log, leaseId, signal }) {
 	const findings = openFindings(signal, (targets) => request.allRegions ? `or leave it out by exclude-targets: ${targets}` : void 0);
 	const prepared = await log.group("Reading accounts, keys and the source AMI", async () => {
 		const accounts = openAccounts(host, request, findings);
+		await awaitScan(request, accounts, {
+			log,
+			signal
+		});
 		const { plan, checked } = await settle({
 			host,
 			request,
@@ -56003,9 +57889,13 @@ async function settle(settling) {
 	}
 }
 function tellHeldBack({ publication, onExisting }, { leftOut }, findings) {
-	const { ssmParameter, retain } = publication;
-	if (ssmParameter === void 0 && retain === void 0 && onExisting !== "replace") return;
-	for (const place of holdingBack(leftOut)) findings.warn(place, "is left out and not optional, so no SSM parameter is set and no older AMI is removed");
+	const { ssmParameter, launchTemplate, retain } = publication;
+	if (!([
+		ssmParameter,
+		launchTemplate,
+		retain
+	].some((one) => one !== void 0) || onExisting === "replace")) return;
+	for (const place of holdingBack(leftOut)) findings.warn(place, "is left out and not optional, so no SSM parameter is set, no launch template gets a version, and no older AMI is removed");
 }
 async function create(asked, foreseen) {
 	const { operations } = foreseen.plan;
@@ -56701,10 +58591,10 @@ function takesLease({ operations }) {
 }
 function begin(run, plan) {
 	const { source, encryptedCopies, targets, operations } = plan;
-	if (!takesLease(plan) && !operations.some(({ kind }) => kind === "parameter")) return;
+	if (!takesLease(plan) && !targets.some(({ target }) => hasReference(target))) return;
 	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
 	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => placeName(place));
-	const touched = targets.filter((one) => isMaking(one) || one.target.ssmParameter !== void 0 || boots.includes(placeName(one.target.place)));
+	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes(placeName(one.target.place)));
 	run.hold(run.accounts.keepUp());
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({

@@ -13439,7 +13439,7 @@ var init_errors$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
-var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$6, _e$6, _ex, _h$2, _hE$6, _hH, _hQ, _m$6, _rC$1, _rN, _rn, _s$7, _sAK$1, _sT$1, _xasbt, n0$7, _s_registry$7, SSOServiceException$, n0_registry$6, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$7, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
+var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$6, _e$6, _ex, _h$2, _hE$6, _hH, _hQ, _m$7, _rC$1, _rN, _rn, _s$7, _sAK$1, _sT$1, _xasbt, n0$7, _s_registry$7, SSOServiceException$, n0_registry$6, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$7, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
 var init_schemas_0$2 = __esmMin((() => {
 	init_schema();
 	init_errors$2();
@@ -13466,7 +13466,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	_hE$6 = "httpError";
 	_hH = "httpHeader";
 	_hQ = "httpQuery";
-	_m$6 = "message";
+	_m$7 = "message";
 	_rC$1 = "roleCredentials";
 	_rN = "roleName";
 	_rn = "role_name";
@@ -13494,7 +13494,7 @@ var init_schemas_0$2 = __esmMin((() => {
 			[_e$6]: _c$6,
 			[_hE$6]: 400
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
 	n0_registry$6.registerError(InvalidRequestException$, InvalidRequestException);
@@ -13506,7 +13506,7 @@ var init_schemas_0$2 = __esmMin((() => {
 			[_e$6]: _c$6,
 			[_hE$6]: 404
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
 	n0_registry$6.registerError(ResourceNotFoundException$$1, ResourceNotFoundException$1);
@@ -13518,7 +13518,7 @@ var init_schemas_0$2 = __esmMin((() => {
 			[_e$6]: _c$6,
 			[_hE$6]: 429
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
 	n0_registry$6.registerError(TooManyRequestsException$, TooManyRequestsException);
@@ -13530,7 +13530,7 @@ var init_schemas_0$2 = __esmMin((() => {
 			[_e$6]: _c$6,
 			[_hE$6]: 401
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
 	n0_registry$6.registerError(UnauthorizedException$, UnauthorizedException);
@@ -14631,7 +14631,7 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$4, _c$5, _cTT$1, _e$5, _hE$5, _m$5, _pDLT$1, _s$6, _tLT$1, n0$6, _s_registry$6, STSServiceException$$1, n0_registry$5, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$6, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$1, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$1, _E$1, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$3, _MPDE$2, _MSTS$1, _P$3, _PA$1, _PAr, _PC$1, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$1, _SN$2, _ST$2, _STS$1, _STU$1, _T$3, _TC$1, _TTK$1, _Ta$2, _V$3, _WIT$1, _a$1, _aKST$1, _aQE$4, _c$5, _cTT$1, _e$5, _hE$5, _m$6, _pDLT$1, _s$6, _tLT$1, n0$6, _s_registry$6, STSServiceException$$1, n0_registry$5, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$6, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
@@ -14693,7 +14693,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	_cTT$1 = "clientTokenType";
 	_e$5 = "error";
 	_hE$5 = "httpError";
-	_m$5 = "message";
+	_m$6 = "message";
 	_pDLT$1 = "policyDescriptorListType";
 	_s$6 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 	_tLT$1 = "tagListType";
@@ -14718,7 +14718,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(ExpiredTokenException$$1, ExpiredTokenException$1);
@@ -14731,7 +14731,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(IDPCommunicationErrorException$$1, IDPCommunicationErrorException$1);
@@ -14744,7 +14744,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 403
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(IDPRejectedClaimException$$1, IDPRejectedClaimException$1);
@@ -14757,7 +14757,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(InvalidIdentityTokenException$$1, InvalidIdentityTokenException$1);
@@ -14770,7 +14770,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
@@ -14783,7 +14783,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 400
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(PackedPolicyTooLargeException$$1, PackedPolicyTooLargeException$1);
@@ -14796,7 +14796,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			[_e$5]: _c$5,
 			[_hE$5]: 403
 		},
-		[_m$5],
+		[_m$6],
 		[0]
 	];
 	n0_registry$5.registerError(RegionDisabledException$$1, RegionDisabledException$1);
@@ -15928,7 +15928,7 @@ var init_errors = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
-var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$4, _cI$1, _cV, _co$1, _e$4, _eI, _ei, _gT, _gt, _h$1, _hE$4, _iT$1, _jN, _m$4, _r$1, _rT, _rU, _s$5, _sAK, _sT, _se$3, _tI, _tO, _tT, _tt, n0$5, _s_registry$5, SigninServiceException$, n0_registry$4, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$5, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
+var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$1, _OAAT, _RT$1, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$4, _cI$1, _cV, _co$1, _e$4, _eI, _ei, _gT, _gt, _h$1, _hE$4, _iT$1, _jN, _m$5, _r$1, _rT, _rU, _s$5, _sAK, _sT, _se$3, _tI, _tO, _tT, _tt, n0$5, _s_registry$5, SigninServiceException$, n0_registry$4, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$5, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
 	init_errors();
@@ -15964,7 +15964,7 @@ var init_schemas_0 = __esmMin((() => {
 	_hE$4 = "httpError";
 	_iT$1 = "idToken";
 	_jN = "jsonName";
-	_m$4 = "message";
+	_m$5 = "message";
 	_r$1 = "resource";
 	_rT = "refreshToken";
 	_rU = "redirectUri";
@@ -15993,7 +15993,7 @@ var init_schemas_0 = __esmMin((() => {
 		n0$5,
 		_ADE$1,
 		{ [_e$4]: _c$4 },
-		[_e$4, _m$4],
+		[_e$4, _m$5],
 		[0, 0],
 		2
 	];
@@ -16006,7 +16006,7 @@ var init_schemas_0 = __esmMin((() => {
 			[_e$4]: _se$3,
 			[_hE$4]: 500
 		},
-		[_e$4, _m$4],
+		[_e$4, _m$5],
 		[0, 0],
 		2
 	];
@@ -16019,7 +16019,7 @@ var init_schemas_0 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 429
 		},
-		[_e$4, _m$4],
+		[_e$4, _m$5],
 		[0, 0],
 		2
 	];
@@ -16032,7 +16032,7 @@ var init_schemas_0 = __esmMin((() => {
 			[_e$4]: _c$4,
 			[_hE$4]: 400
 		},
-		[_e$4, _m$4],
+		[_e$4, _m$5],
 		[0, 0],
 		2
 	];
@@ -17412,7 +17412,7 @@ const _INT$1 = "InvalidNextToken";
 const _IPME = "IdempotentParameterMismatchError";
 const _IRIPF = "InstanceRefreshInProgressFault";
 const _LEF = "LimitExceededFault";
-const _M$2 = "Message";
+const _M$3 = "Message";
 const _RCF = "ResourceContentionFault";
 const _RIUF = "ResourceInUseFault";
 const _SAIPF = "ScalingActivityInProgressFault";
@@ -17421,7 +17421,7 @@ const _aQE$3 = "awsQueryError";
 const _c$3 = "client";
 const _e$3 = "error";
 const _hE$3 = "httpError";
-const _m$3 = "message";
+const _m$4 = "message";
 const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
 const _se$2 = "server";
 const n0$4 = "com.amazonaws.autoscaling";
@@ -17445,7 +17445,7 @@ var ActiveInstanceRefreshNotFoundFault$ = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
@@ -17458,7 +17458,7 @@ var AlreadyExistsFault$ = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(AlreadyExistsFault$, AlreadyExistsFault);
@@ -17471,7 +17471,7 @@ var IdempotentCallInProgressFault$ = [
 		[_e$3]: _se$2,
 		[_hE$3]: 500
 	},
-	[_M$2],
+	[_M$3],
 	[0]
 ];
 n0_registry$3.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
@@ -17484,7 +17484,7 @@ var IdempotentParameterMismatchError$ = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_M$2],
+	[_M$3],
 	[0]
 ];
 n0_registry$3.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
@@ -17497,7 +17497,7 @@ var InstanceRefreshInProgressFault$ = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
@@ -17510,7 +17510,7 @@ var InvalidNextToken$$1 = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(InvalidNextToken$$1, InvalidNextToken$1);
@@ -17523,7 +17523,7 @@ var IrreversibleInstanceRefreshFault$ = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
@@ -17536,7 +17536,7 @@ var LimitExceededFault$ = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(LimitExceededFault$, LimitExceededFault);
@@ -17549,7 +17549,7 @@ var ResourceContentionFault$ = [
 		[_e$3]: _se$2,
 		[_hE$3]: 500
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(ResourceContentionFault$, ResourceContentionFault);
@@ -17562,7 +17562,7 @@ var ResourceInUseFault$ = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(ResourceInUseFault$, ResourceInUseFault);
@@ -17575,7 +17575,7 @@ var ScalingActivityInProgressFault$ = [
 		[_e$3]: _c$3,
 		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
@@ -17588,7 +17588,7 @@ var ServiceLinkedRoleFailure$ = [
 		[_e$3]: _se$2,
 		[_hE$3]: 500
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
 n0_registry$3.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
@@ -17952,11 +17952,23 @@ var EC2ServiceException = class EC2ServiceException extends ServiceException {
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
 init_schema();
+const _AC = "AcceleratorCount";
+const _ACIA = "AssociateCarrierIpAddress";
+const _AIT = "AllowedInstanceTypes";
+const _AITS = "AllowedInstanceTypeSet";
 const _AItt = "AttachmentId";
 const _ALI = "AmiLaunchIndex";
+const _AMSc = "AcceleratorManufacturerSet";
+const _AMc = "AcceleratorManufacturers";
+const _ANSc = "AcceleratorNameSet";
+const _ANcc = "AcceleratorNames";
+const _APIAss = "AssociatePublicIpAddress";
 const _ARss = "AssociatedResource";
 const _ARuto = "AutoRecovery";
 const _ASSm = "AmdSevSnp";
+const _ATMMB = "AcceleratorTotalMemoryMiB";
+const _ATSc = "AcceleratorTypeSet";
+const _ATc = "AcceleratorTypes";
 const _ATtt = "AttachTime";
 const _AVt = "AttributeValue";
 const _AZ = "AvailabilityZone";
@@ -17972,14 +17984,21 @@ const _BDM = "BlockDeviceMapping";
 const _BDML = "BlockDeviceMappingList";
 const _BDMRL = "BlockDeviceMappingRequestList";
 const _BDMl = "BlockDeviceMappings";
+const _BDMlo = "BlockDurationMinutes";
+const _BEBM = "BaselineEbsBandwidthMbps";
 const _BM = "BootMode";
 const _BMO = "BootModeOverride";
+const _BMa = "BareMetal";
+const _BP = "BurstablePerformance";
+const _BPF = "BaselinePerformanceFactors";
 const _BPL = "BillingProductList";
 const _BPi = "BillingProducts";
 const _BPil = "BillingProduct";
 const _BW = "BandwidthWeighting";
 const _CBI = "CapacityBlockId";
+const _CBr = "CreatedBy";
 const _CCor = "CoreCount";
+const _CCp = "CpuCredits";
 const _CDM = "CompletionDurationMinutes";
 const _CDr = "CreationDate";
 const _CFAS = "CriticalFixAvailableSince";
@@ -17988,8 +18007,11 @@ const _CIBM = "CurrentInstanceBootMode";
 const _CIRr = "CreateImageRequest";
 const _CIRre = "CreateImageResult";
 const _CIr = "CreateImage";
+const _CM = "CpuManufacturers";
+const _CMSp = "CpuManufacturerSet";
 const _CO = "CpuOptions";
 const _COI = "CustomerOwnedIp";
+const _CPF = "CpuPerformanceFactor";
 const _CRI = "CapacityReservationId";
 const _CRP = "CapacityReservationPreference";
 const _CRRGA = "CapacityReservationResourceGroupArn";
@@ -18001,12 +18023,15 @@ const _CSR = "CopySnapshotRequest";
 const _CSRPSU = "CopySnapshotRequestPSU";
 const _CSRo = "CopySnapshotResult";
 const _CSop = "CopySnapshot";
+const _CSr = "CreditSpecification";
 const _CSu = "CurrentState";
 const _CT = "ClientToken";
 const _CTC = "ConnectionTrackingConfiguration";
 const _CTR = "CreateTagsRequest";
+const _CTS = "ConnectionTrackingSpecification";
 const _CTSRo = "ConnectionTrackingSpecificationResponse";
 const _CTomp = "CompletionTime";
+const _CTre = "CreateTime";
 const _CTreat = "CreateTags";
 const _CVP = "CreateVolumePermission";
 const _CVPL = "CreateVolumePermissionList";
@@ -18014,7 +18039,11 @@ const _CVPM = "CreateVolumePermissionModifications";
 const _CVPr = "CreateVolumePermissions";
 const _Co = "Code";
 const _Conf = "Configured";
+const _Cou = "Count";
+const _Cp = "Cpu";
 const _DAS = "DeleteAssociatedSnapshots";
+const _DASi = "DisableApiStop";
+const _DAT = "DisableApiTermination";
 const _DAZ = "DestinationAvailabilityZone";
 const _DEKI = "DataEncryptionKeyId";
 const _DI = "DeviceIndex";
@@ -18029,6 +18058,16 @@ const _DIRescri = "DescribeInstancesResult";
 const _DIer = "DeregisterImage";
 const _DIes = "DescribeImages";
 const _DIesc = "DescribeInstances";
+const _DLTV = "DeleteLaunchTemplateVersions";
+const _DLTVR = "DeleteLaunchTemplateVersionsRequest";
+const _DLTVREI = "DeleteLaunchTemplateVersionsResponseErrorItem";
+const _DLTVRES = "DeleteLaunchTemplateVersionsResponseErrorSet";
+const _DLTVRSI = "DeleteLaunchTemplateVersionsResponseSuccessItem";
+const _DLTVRSS = "DeleteLaunchTemplateVersionsResponseSuccessSet";
+const _DLTVRe = "DeleteLaunchTemplateVersionsResult";
+const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
+const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
+const _DLTVe = "DescribeLaunchTemplateVersions";
 const _DN = "DeviceName";
 const _DOA = "DestinationOutpostArn";
 const _DOT = "DeleteOnTermination";
@@ -18049,6 +18088,8 @@ const _DSes = "DescribeSnapshots";
 const _DTR = "DeleteTagsRequest";
 const _DTe = "DeprecationTime";
 const _DTelet = "DeleteTags";
+const _DVN = "DefaultVersionNumber";
+const _DVef = "DefaultVersion";
 const _De = "Description";
 const _EBD = "EbsBlockDevice";
 const _EBSL = "ExecutableByStringList";
@@ -18061,6 +18102,9 @@ const _EGAS = "ElasticGpuAssociationState";
 const _EGAT = "ElasticGpuAssociationTime";
 const _EGAl = "ElasticGpuAssociations";
 const _EGIl = "ElasticGpuId";
+const _EGSR = "ElasticGpuSpecificationResponse";
+const _EGSRL = "ElasticGpuSpecificationResponseList";
+const _EGSlas = "ElasticGpuSpecifications";
 const _EIAA = "ElasticInferenceAcceleratorAssociation";
 const _EIAAI = "ElasticInferenceAcceleratorAssociationId";
 const _EIAAL = "ElasticInferenceAcceleratorAssociationList";
@@ -18068,7 +18112,10 @@ const _EIAAS = "ElasticInferenceAcceleratorAssociationState";
 const _EIAAT = "ElasticInferenceAcceleratorAssociationTime";
 const _EIAAl = "ElasticInferenceAcceleratorArn";
 const _EIAAla = "ElasticInferenceAcceleratorAssociations";
+const _EIAl = "ElasticInferenceAccelerators";
 const _EIBD = "EbsInstanceBlockDevice";
+const _EITSx = "ExcludedInstanceTypeSet";
+const _EITxc = "ExcludedInstanceTypes";
 const _EO = "EbsOptimized";
 const _EOn = "EnclaveOptions";
 const _EQC = "EnaQueueCount";
@@ -18095,6 +18142,7 @@ const _GIAR = "GetImageAncestryRequest";
 const _GIARe = "GetImageAncestryResult";
 const _GIAe = "GetImageAncestry";
 const _GIL = "GroupIdentifierList";
+const _GISL = "GroupIdStringList";
 const _GIr = "GroupId";
 const _GIrou = "GroupIdentifier";
 const _GN = "GroupName";
@@ -18115,6 +18163,7 @@ const _HTo = "HostnameType";
 const _Hy = "Hypervisor";
 const _I$1 = "Id";
 const _IA$2 = "Ipv6Addresses";
+const _IAC = "Ipv6AddressCount";
 const _IAE$2 = "ImageAncestryEntries";
 const _IAEL = "ImageAncestryEntryList";
 const _IAESS = "InstanceAttachmentEnaSrdSpecification";
@@ -18127,15 +18176,20 @@ const _IBDM = "InstanceBlockDeviceMapping";
 const _IBDML = "InstanceBlockDeviceMappingList";
 const _ID$1 = "IncludeDeprecated";
 const _IDn = "IncludeDisabled";
+const _IF$1 = "InstanceFamily";
 const _IFAS = "InformationalFixAvailableSince";
+const _IGS = "InstanceGenerationSet";
+const _IGns = "InstanceGenerations";
 const _II = "InstanceId";
 const _IIA = "InstanceIpv6Address";
 const _IIAL = "InstanceIpv6AddressList";
+const _IIB = "InstanceInterruptionBehavior";
 const _IIP = "IamInstanceProfile";
 const _IIPL = "InstanceIpv4PrefixList";
 const _IIPLn = "InstanceIpv6PrefixList";
 const _IIPn = "InstanceIpv4Prefix";
 const _IIPns = "InstanceIpv6Prefix";
+const _IISB = "InstanceInitiatedShutdownBehavior";
 const _IISL = "ImageIdStringList";
 const _IISLn = "InstanceIdStringList";
 const _IIm = "ImageId";
@@ -18147,6 +18201,7 @@ const _ILn = "InstanceLifecycle";
 const _ILns = "InstanceList";
 const _IMO = "InstanceMaintenanceOptions";
 const _IMORnst = "InstanceMetadataOptionsResponse";
+const _IMOns = "InstanceMarketOptions";
 const _IMR = "IncludeManagedResources";
 const _IMT = "InstanceMetadataTags";
 const _INI = "InstanceNetworkInterface";
@@ -18156,13 +18211,20 @@ const _INIL = "InstanceNetworkInterfaceList";
 const _INPO = "InstanceNetworkPerformanceOptions";
 const _IOA = "ImageOwnerAlias";
 const _IOI = "IpOwnerId";
+const _IPC = "Ipv6PrefixCount";
+const _IPCp = "Ipv4PrefixCount";
 const _IPIA = "InstancePrivateIpAddress";
 const _IPIAL = "InstancePrivateIpAddressList";
 const _IPIs = "IsPrimaryIpv6";
+const _IPLRpv = "Ipv4PrefixListResponse";
+const _IPLRpvr = "Ipv6PrefixListResponse";
+const _IPSRpv = "Ipv4PrefixSpecificationResponse";
+const _IPSRpvre = "Ipv6PrefixSpecificationResponse";
 const _IPp = "Ipv6Prefixes";
 const _IPpv = "Ipv6Prefix";
 const _IPpvr = "Ipv4Prefixes";
 const _IPpvre = "Ipv4Prefix";
+const _IR$1 = "InstanceRequirements";
 const _ISC = "InstanceStateChange";
 const _ISCL = "InstanceStateChangeList";
 const _ISIA = "InstanceSecondaryInterfaceAttachment";
@@ -18199,25 +18261,79 @@ const _LPL = "LaunchPermissionList";
 const _LPM = "LaunchPermissionModifications";
 const _LPa = "LaunchPermissions";
 const _LPau = "LaunchPermission";
+const _LST = "LocalStorageTypes";
+const _LSTS = "LocalStorageTypeSet";
+const _LSi = "LicenseSpecifications";
+const _LSo = "LocalStorage";
+const _LT$1 = "LaunchTemplate";
+const _LTBDM = "LaunchTemplateBlockDeviceMapping";
+const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
+const _LTCO = "LaunchTemplateCpuOptions";
+const _LTCRSRa = "LaunchTemplateCapacityReservationSpecificationResponse";
+const _LTD = "LaunchTemplateData";
+const _LTEBD = "LaunchTemplateEbsBlockDevice";
+const _LTEIAR = "LaunchTemplateElasticInferenceAcceleratorResponse";
+const _LTEIARL = "LaunchTemplateElasticInferenceAcceleratorResponseList";
+const _LTEO = "LaunchTemplateEnclaveOptions";
+const _LTESS = "LaunchTemplateEnaSrdSpecification";
+const _LTESUS = "LaunchTemplateEnaSrdUdpSpecification";
+const _LTHO = "LaunchTemplateHibernationOptions";
+const _LTI = "LaunchTemplateId";
+const _LTIIPS = "LaunchTemplateIamInstanceProfileSpecification";
+const _LTIMO = "LaunchTemplateInstanceMaintenanceOptions";
+const _LTIMOa = "LaunchTemplateInstanceMarketOptions";
+const _LTIMOau = "LaunchTemplateInstanceMetadataOptions";
+const _LTINIS = "LaunchTemplateInstanceNetworkInterfaceSpecification";
+const _LTINISL = "LaunchTemplateInstanceNetworkInterfaceSpecificationList";
+const _LTISIS = "LaunchTemplateInstanceSecondaryInterfaceSpecification";
+const _LTISISL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationList";
+const _LTLC = "LaunchTemplateLicenseConfiguration";
+const _LTLL = "LaunchTemplateLicenseList";
+const _LTM = "LaunchTemplatesMonitoring";
+const _LTN = "LaunchTemplateName";
+const _LTNPO = "LaunchTemplateNetworkPerformanceOptions";
+const _LTP = "LaunchTemplatePlacement";
+const _LTPDNO = "LaunchTemplatePrivateDnsNameOptions";
+const _LTSMO = "LaunchTemplateSpotMarketOptions";
+const _LTTS = "LaunchTemplateTagSpecification";
+const _LTTSL = "LaunchTemplateTagSpecificationList";
+const _LTV = "LaunchTemplateVersion";
+const _LTVS = "LaunchTemplateVersionSet";
+const _LTVa = "LaunchTemplateVersions";
 const _LTau = "LaunchTime";
+const _LVN = "LatestVersionNumber";
 const _Lic = "Licenses";
+const _M$2 = "Min";
 const _MAa = "MacAddress";
 const _MCIL = "MetricCategoryIdList";
 const _MCIe = "MetricCategoryIds";
 const _MFAS = "MediumFixAvailableSince";
+const _MGBPVC = "MemoryGiBPerVCpu";
 const _MIA = "ModifyImageAttribute";
 const _MIAR = "ModifyImageAttributeRequest";
+const _MLT = "ModifyLaunchTemplate";
+const _MLTR = "ModifyLaunchTemplateRequest";
+const _MLTRo = "ModifyLaunchTemplateResult";
+const _MMB = "MemoryMiB";
 const _MO = "MetadataOptions";
 const _MOa = "MaintenanceOptions";
+const _MPax = "MaxPrice";
 const _MR = "MaxResults";
 const _MSA = "ModifySnapshotAttribute";
 const _MSAR = "ModifySnapshotAttributeRequest";
+const _MSPAPOOODP = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _MTa = "MarketType";
+const _MV = "MinVersion";
+const _MVa = "MaxVersion";
+const _Ma = "Max";
 const _Mana = "Managed";
 const _Me = "Message";
 const _Mon = "Monitoring";
 const _N$2 = "Name";
+const _NBGe = "NetworkBandwidthGbps";
 const _NCI = "NetworkCardIndex";
 const _ND = "NoDevice";
+const _NIC = "NetworkInterfaceCount";
 const _NII = "NetworkInterfaceId";
 const _NIet = "NetworkInterfaces";
 const _NPO = "NetworkPerformanceOptions";
@@ -18229,6 +18345,7 @@ const _OASL = "OrganizationArnStringList";
 const _OArg = "OrganizationArn";
 const _OArga = "OrganizationArns";
 const _OAw = "OwnerAlias";
+const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
 const _OI$1 = "OwnerId";
 const _OIw = "OwnerIds";
 const _ORper = "OperatorResponse";
@@ -18252,10 +18369,16 @@ const _PDNO = "PrivateDnsNameOptions";
 const _PDNORr = "PrivateDnsNameOptionsResponse";
 const _PDNub = "PublicDnsName";
 const _PDl = "PlatformDetails";
+const _PFR = "PerformanceFactorReference";
+const _PFRS = "PerformanceFactorReferenceSet";
 const _PI$1 = "PublicIp";
+const _PIAC = "PrivateIpAddressCount";
+const _PIAS = "PrivateIpAddressSpecification";
+const _PIASL = "PrivateIpAddressSpecificationList";
 const _PIAr = "PrivateIpAddress";
 const _PIAri = "PrivateIpAddresses";
 const _PIAu = "PublicIpAddress";
+const _PIr = "PrimaryIpv6";
 const _PN$2 = "PartitionNumber";
 const _PSPN = "PublicSsmParameterName";
 const _PSr = "PreviousState";
@@ -18266,12 +18389,17 @@ const _Prim = "Primary";
 const _Pro = "Progress";
 const _Pu = "Public";
 const _R = "Return";
+const _RAeso = "ResolveAlias";
 const _RBUI = "RestorableByUserIds";
 const _RBe = "RestorableBy";
 const _RC$1 = "ReturnCode";
+const _RDI = "RamDiskId";
 const _RDN = "RootDeviceName";
 const _RDT = "RootDeviceType";
+const _REIT = "RequireEncryptionInTransit";
 const _RETe = "RestoreExpiryTime";
+const _REe = "ResponseError";
+const _RHS = "RequireHibernateSupport";
 const _RIRe = "RegisterImageRequest";
 const _RIReg = "RegisterImageResult";
 const _RIa = "RamdiskId";
@@ -18279,35 +18407,46 @@ const _RIe = "ReservationId";
 const _RIegi = "RegisterImage";
 const _RIeq = "RequesterId";
 const _RIeso = "ResourceId";
+const _RLTDe = "ResponseLaunchTemplateData";
 const _RLe = "ReservationList";
 const _RMe = "RebootMigration";
 const _RTe$1 = "ResourceType";
+const _Ref = "References";
 const _Rem = "Remove";
 const _Res = "Resources";
 const _Rese = "Reservations";
 const _Reser = "Reservation";
 const _SDC = "SourceDestCheck";
+const _SDLTV = "SuccessfullyDeletedLaunchTemplateVersions";
+const _SDV = "SetDefaultVersion";
 const _SDp = "SpreadDomain";
+const _SGIe = "SecurityGroupIds";
 const _SGe = "SecurityGroups";
 const _SICT = "SourceImageCreationTime";
 const _SII = "SourceImageId";
 const _SIIec = "SecondaryInterfaceId";
 const _SIIo = "SourceInstanceId";
+const _SIPIAS = "SecondaryInterfacePrivateIpAddressSpecification";
+const _SIPIASL = "SecondaryInterfacePrivateIpAddressSpecificationList";
 const _SIRI = "SpotInstanceRequestId";
 const _SIRo = "SourceImageRegion";
 const _SISL = "SnapshotIdStringList";
 const _SIT = "SupportedInstanceTypes";
 const _SITS = "SupportedInstanceTypeSet";
+const _SITp = "SpotInstanceType";
 const _SIec = "SecondaryInterfaces";
 const _SIn = "SnapshotId";
 const _SIna = "SnapshotIds";
 const _SIu = "SubnetId";
 const _SL = "SnapshotLocation";
 const _SLn = "SnapshotList";
+const _SMPPOLP = "SpotMaxPricePercentageOverLowestPrice";
 const _SMta = "StateMessage";
 const _SNI = "SecondaryNetworkId";
 const _SNS = "SriovNetSupport";
+const _SO = "SpotOptions";
 const _SOS = "SkipOsShutdown";
+const _SPIAC = "SecondaryPrivateIpAddressCount";
 const _SRc = "ScanResults";
 const _SRo$1 = "SourceRegion";
 const _SRt = "StateReason";
@@ -18317,6 +18456,7 @@ const _STR = "StateTransitionReason";
 const _STs = "SseType";
 const _STt = "StartTime";
 const _STto = "StorageTier";
+const _SUD = "SensitiveUserData";
 const _Sn = "Snapshots";
 const _Sna = "Snapshot";
 const _St = "State";
@@ -18328,6 +18468,7 @@ const _TIR = "TerminateInstancesRequest";
 const _TIRe = "TerminateInstancesResult";
 const _TIer = "TerminatingInstances";
 const _TL = "TagList";
+const _TLSGB = "TotalLocalStorageGB";
 const _TPC = "ThreadsPerCore";
 const _TS = "TagSpecifications";
 const _TSL = "TagSpecificationList";
@@ -18337,7 +18478,10 @@ const _TTr = "TransferType";
 const _Ta$1 = "Tag";
 const _Te = "Tenancy";
 const _Th = "Throughput";
+const _Ty$1 = "Type";
 const _UD = "UefiData";
+const _UDLTV = "UnsuccessfullyDeletedLaunchTemplateVersions";
+const _UDs = "UserData";
 const _UG = "UserGroups";
 const _UGSL = "UserGroupStringList";
 const _UGs = "UserGroup";
@@ -18351,23 +18495,38 @@ const _UOUT = "UsageOperationUpdateTime";
 const _UST = "UdpStreamTimeout";
 const _UTd = "UdpTimeout";
 const _V$2 = "Value";
+const _VCC = "VCpuCount";
+const _VCCR = "VCpuCountRange";
+const _VD = "VersionDescription";
 const _VI = "VpcId";
 const _VIR = "VolumeInitializationRate";
 const _VIo = "VolumeId";
 const _VN = "VirtualName";
+const _VNe = "VersionNumber";
 const _VOI = "VolumeOwnerId";
 const _VSL = "ValueStringList";
+const _VSLe = "VersionStringList";
 const _VSo = "VolumeSize";
 const _VT = "VolumeType";
 const _VTir = "VirtualizationType";
+const _VU = "ValidUntil";
 const _Va = "Values";
+const _Ve$1 = "Versions";
 const _WCT = "WatermarkCreationTime";
 const _WK = "WatermarkKey";
+const _aCIA = "associateCarrierIpAddress";
+const _aCc = "acceleratorCount";
+const _aITS = "allowedInstanceTypeSet";
 const _aIt = "attachmentId";
 const _aLI = "amiLaunchIndex";
+const _aMS = "acceleratorManufacturerSet";
+const _aNS = "acceleratorNameSet";
+const _aPIA = "associatePublicIpAddress";
 const _aRs = "associatedResource";
 const _aRut = "autoRecovery";
 const _aSS = "amdSevSnp";
+const _aTMMB = "acceleratorTotalMemoryMiB";
+const _aTSc = "acceleratorTypeSet";
 const _aTt = "attachTime";
 const _aZ = "availabilityZone";
 const _aZI = "availabilityZoneId";
@@ -18377,15 +18536,24 @@ const _arc = "architecture";
 const _ass = "association";
 const _at = "attachment";
 const _bDM = "blockDeviceMapping";
+const _bDMS = "blockDeviceMappingSet";
+const _bDMl = "blockDurationMinutes";
+const _bEBM = "baselineEbsBandwidthMbps";
 const _bM = "bootMode";
+const _bMa = "bareMetal";
+const _bP = "burstablePerformance";
+const _bPF = "baselinePerformanceFactors";
 const _bW = "bandwidthWeighting";
 const _cBI = "capacityBlockId";
+const _cBr = "createdBy";
 const _cCo = "coreCount";
+const _cCp = "cpuCredits";
 const _cDM = "completionDurationMinutes";
 const _cDr = "creationDate";
 const _cFAS = "criticalFixAvailableSince";
 const _cI = "carrierIp";
 const _cIBM = "currentInstanceBootMode";
+const _cMSp = "cpuManufacturerSet";
 const _cO = "cpuOptions";
 const _cOI = "customerOwnedIp";
 const _cRI = "capacityReservationId";
@@ -18393,13 +18561,20 @@ const _cRP = "capacityReservationPreference";
 const _cRRGA = "capacityReservationResourceGroupArn";
 const _cRSa = "capacityReservationSpecification";
 const _cRT = "capacityReservationTarget";
+const _cSr = "creditSpecification";
 const _cSu = "currentState";
 const _cT = "clientToken";
 const _cTC = "connectionTrackingConfiguration";
+const _cTSo = "connectionTrackingSpecification";
 const _cTomp = "completionTime";
+const _cTre = "createTime";
 const _cVP = "createVolumePermission";
 const _co = "code";
 const _conf = "configured";
+const _cou = "count";
+const _cp = "cpu";
+const _dASi = "disableApiStop";
+const _dAT = "disableApiTermination";
 const _dEKI = "dataEncryptionKeyId";
 const _dI = "deviceIndex";
 const _dN = "deviceName";
@@ -18410,6 +18585,8 @@ const _dR = "dryRun";
 const _dRe = "destinationRegion";
 const _dSRS = "deleteSnapshotResultSet";
 const _dTe = "deprecationTime";
+const _dVN = "defaultVersionNumber";
+const _dVef = "defaultVersion";
 const _de = "description";
 const _eCI = "ebsCardIndex";
 const _eGAI = "elasticGpuAssociationId";
@@ -18417,11 +18594,14 @@ const _eGAS = "elasticGpuAssociationState";
 const _eGASl = "elasticGpuAssociationSet";
 const _eGAT = "elasticGpuAssociationTime";
 const _eGI = "elasticGpuId";
+const _eGSS = "elasticGpuSpecificationSet";
 const _eIAA = "elasticInferenceAcceleratorArn";
 const _eIAAI = "elasticInferenceAcceleratorAssociationId";
 const _eIAAS = "elasticInferenceAcceleratorAssociationState";
 const _eIAASl = "elasticInferenceAcceleratorAssociationSet";
 const _eIAAT = "elasticInferenceAcceleratorAssociationTime";
+const _eIAS = "elasticInferenceAcceleratorSet";
+const _eITSx = "excludedInstanceTypeSet";
 const _eO = "ebsOptimized";
 const _eOn = "enclaveOptions";
 const _eQC = "enaQueueCount";
@@ -18456,27 +18636,36 @@ const _hRGA = "hostResourceGroupArn";
 const _hT = "httpTokens";
 const _hTo = "hostnameType";
 const _i = "id";
+const _iAC = "ipv6AddressCount";
 const _iAES = "imageAncestryEntrySet";
 const _iASp = "ipv6AddressesSet";
 const _iAm = "imageAllowed";
 const _iAp = "ipAddress";
 const _iApv = "ipv6Address";
+const _iF = "instanceFamily";
 const _iFAS = "informationalFixAvailableSince";
+const _iGSn = "instanceGenerationSet";
 const _iI = "instanceId";
+const _iIB = "instanceInterruptionBehavior";
 const _iIP = "iamInstanceProfile";
+const _iISB = "instanceInitiatedShutdownBehavior";
 const _iIma = "imageId";
 const _iL = "imageLocation";
 const _iLn = "instanceLifecycle";
+const _iMOn = "instanceMarketOptions";
 const _iMT = "instanceMetadataTags";
 const _iOA = "imageOwnerAlias";
 const _iOI = "imageOwnerId";
 const _iOIp = "ipOwnerId";
+const _iPCp = "ipv4PrefixCount";
+const _iPCpv = "ipv6PrefixCount";
 const _iPIs = "isPrimaryIpv6";
 const _iPSpvr = "ipv4PrefixSet";
 const _iPSpvre = "ipv6PrefixSet";
 const _iPpv = "ipv4Prefix";
 const _iPpvr = "ipv6Prefix";
 const _iPs = "isPublic";
+const _iR = "instanceRequirements";
 const _iSma = "imagesSet";
 const _iSmag = "imageState";
 const _iSmd = "imdsSupport";
@@ -18498,20 +18687,37 @@ const _lCA = "licenseConfigurationArn";
 const _lFAS = "lowFixAvailableSince";
 const _lLT = "lastLaunchedTime";
 const _lPa = "launchPermission";
+const _lSTS = "localStorageTypeSet";
 const _lSic = "licenseSet";
+const _lSo = "localStorage";
+const _lT = "launchTemplate";
+const _lTD = "launchTemplateData";
+const _lTI = "launchTemplateId";
+const _lTN = "launchTemplateName";
+const _lTVS = "launchTemplateVersionSet";
 const _lTau = "launchTime";
+const _lVN = "latestVersionNumber";
+const _m$3 = "min";
 const _mAa = "macAddress";
 const _mCIS = "metricCategoryIdSet";
 const _mFAS = "mediumFixAvailableSince";
+const _mGBPVC = "memoryGiBPerVCpu";
+const _mMB = "memoryMiB";
 const _mO = "metadataOptions";
 const _mOa = "maintenanceOptions";
+const _mP = "maxPrice";
 const _mR = "maxResults";
+const _mSPAPOOODP = "maxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _mTa = "marketType";
+const _ma = "max";
 const _mana = "managed";
 const _me = "message";
 const _mon = "monitoring";
 const _n = "name";
+const _nBGe = "networkBandwidthGbps";
 const _nCI = "networkCardIndex";
 const _nD = "noDevice";
+const _nIC = "networkInterfaceCount";
 const _nII = "networkInterfaceId";
 const _nIS = "networkInterfaceSet";
 const _nPO = "networkPerformanceOptions";
@@ -18521,6 +18727,7 @@ const _nV = "nestedVirtualization";
 const _oA = "outpostArn";
 const _oArg = "organizationArn";
 const _oAw = "ownerAlias";
+const _oDMPPOLP = "onDemandMaxPricePercentageOverLowestPrice";
 const _oI = "ownerId";
 const _oUA = "organizationalUnitArn";
 const _ope = "operator";
@@ -18532,9 +18739,11 @@ const _pDNr = "privateDnsName";
 const _pDNu = "publicDnsName";
 const _pDl = "platformDetails";
 const _pI = "publicIp";
+const _pIAC = "privateIpAddressCount";
 const _pIAS = "privateIpAddressesSet";
 const _pIASr = "privateIpAddressSet";
 const _pIAr = "privateIpAddress";
+const _pIri = "primaryIpv6";
 const _pN = "partitionNumber";
 const _pSPN = "publicSsmParameterName";
 const _pSr = "previousState";
@@ -18545,21 +18754,29 @@ const _prim = "primary";
 const _pro = "progress";
 const _r = "return";
 const _rC = "returnCode";
+const _rDI = "ramDiskId";
 const _rDN = "rootDeviceName";
 const _rDT = "rootDeviceType";
+const _rE = "responseError";
+const _rEIT = "requireEncryptionInTransit";
 const _rETe = "restoreExpiryTime";
+const _rHS = "requireHibernateSupport";
 const _rI = "reservationId";
 const _rIa = "ramdiskId";
 const _rIeq = "requesterId";
 const _rIes = "resourceId";
 const _rMe = "rebootMigration";
+const _rSe = "referenceSet";
 const _rSes = "reservationSet";
 const _rTe = "resourceType";
 const _ra = "ramdisk";
 const _re = "reason";
 const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sDC = "sourceDestCheck";
+const _sDLTVS = "successfullyDeletedLaunchTemplateVersionSet";
 const _sDp = "spreadDomain";
+const _sGIS = "securityGroupIdSet";
+const _sGSe = "securityGroupSet";
 const _sICT = "sourceImageCreationTime";
 const _sII = "sourceInstanceId";
 const _sIIe = "secondaryInterfaceId";
@@ -18567,12 +18784,16 @@ const _sIIo = "sourceImageId";
 const _sIR = "sourceImageRegion";
 const _sIRI = "spotInstanceRequestId";
 const _sISe = "secondaryInterfaceSet";
+const _sIT = "spotInstanceType";
 const _sITS = "supportedInstanceTypeSet";
 const _sIn = "snapshotId";
 const _sIu = "subnetId";
+const _sMPPOLP = "spotMaxPricePercentageOverLowestPrice";
 const _sMt = "statusMessage";
 const _sNI = "secondaryNetworkId";
 const _sNSr = "sriovNetSupport";
+const _sO = "spotOptions";
+const _sPIAC = "secondaryPrivateIpAddressCount";
 const _sRc = "scanResults";
 const _sRt = "stateReason";
 const _sSI = "secondarySubnetId";
@@ -18583,8 +18804,10 @@ const _sTto = "storageTier";
 const _st = "state";
 const _sta = "status";
 const _tET = "tcpEstablishedTimeout";
+const _tLSGB = "totalLocalStorageGB";
 const _tPC = "threadsPerCore";
 const _tS = "tagSet";
+const _tSS = "tagSpecificationSet";
 const _tSp = "tpmSupport";
 const _tTr = "transferType";
 const _ta = "tag";
@@ -18592,6 +18815,8 @@ const _te = "tenancy";
 const _th = "throughput";
 const _ty = "type";
 const _uD = "uefiData";
+const _uDLTVS = "unsuccessfullyDeletedLaunchTemplateVersionSet";
+const _uDs = "userData";
 const _uI = "userId";
 const _uITS = "unsupportedInstanceTypeSet";
 const _uO = "usageOperation";
@@ -18599,13 +18824,18 @@ const _uOUT = "usageOperationUpdateTime";
 const _uST = "udpStreamTimeout";
 const _uTd = "udpTimeout";
 const _v = "value";
+const _vCC = "vCpuCount";
+const _vD = "versionDescription";
 const _vI = "vpcId";
+const _vIR = "volumeInitializationRate";
 const _vIo = "volumeId";
 const _vN = "virtualName";
+const _vNe = "versionNumber";
 const _vOI = "volumeOwnerId";
 const _vSo = "volumeSize";
 const _vT = "volumeType";
 const _vTi = "virtualizationType";
+const _vU = "validUntil";
 const _wCT = "watermarkCreationTime";
 const _wK = "watermarkKey";
 const _xN = "xmlName";
@@ -18635,6 +18865,41 @@ var ImageUefiDataRequest = [
 	8,
 	0
 ];
+var SensitiveUserData = [
+	0,
+	n0$3,
+	_SUD,
+	8,
+	0
+];
+var AcceleratorCount$ = [
+	3,
+	n0$3,
+	_AC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var AcceleratorTotalMemoryMiB$ = [
+	3,
+	n0$3,
+	_ATMMB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
 var AttributeValue$ = [
 	3,
 	n0$3,
@@ -18644,6 +18909,31 @@ var AttributeValue$ = [
 	[[0, {
 		[_eQN]: `Value`,
 		[_xN]: _v
+	}]]
+];
+var BaselineEbsBandwidthMbps$ = [
+	3,
+	n0$3,
+	_BEBM,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var BaselinePerformanceFactors$ = [
+	3,
+	n0$3,
+	_BPF,
+	0,
+	[_Cp],
+	[[() => CpuPerformanceFactor$, {
+		[_eQN]: `Cpu`,
+		[_xN]: _cp
 	}]]
 ];
 var BlockDeviceMapping$ = [
@@ -18703,6 +18993,31 @@ var CapacityReservationTargetResponse$ = [
 		[_eQN]: `CapacityReservationResourceGroupArn`,
 		[_xN]: _cRRGA
 	}]]
+];
+var ConnectionTrackingSpecification$ = [
+	3,
+	n0$3,
+	_CTS,
+	0,
+	[
+		_TET,
+		_UTd,
+		_UST
+	],
+	[
+		[1, {
+			[_eQN]: `TcpEstablishedTimeout`,
+			[_xN]: _tET
+		}],
+		[1, {
+			[_eQN]: `UdpTimeout`,
+			[_xN]: _uTd
+		}],
+		[1, {
+			[_eQN]: `UdpStreamTimeout`,
+			[_xN]: _uST
+		}]
+	]
 ];
 var ConnectionTrackingSpecificationResponse$ = [
 	3,
@@ -18823,6 +19138,17 @@ var CpuOptions$ = [
 		}]
 	]
 ];
+var CpuPerformanceFactor$ = [
+	3,
+	n0$3,
+	_CPF,
+	0,
+	[_Ref],
+	[[() => PerformanceFactorReferenceSet, {
+		[_eQN]: `ReferenceSet`,
+		[_xN]: _rSe
+	}]]
+];
 var CreateImageRequest$ = [
 	3,
 	n0$3,
@@ -18922,6 +19248,105 @@ var CreateVolumePermissionModifications$ = [
 	0,
 	[_Ad, _Rem],
 	[[() => CreateVolumePermissionList, 0], [() => CreateVolumePermissionList, 0]]
+];
+var CreditSpecification$ = [
+	3,
+	n0$3,
+	_CSr,
+	0,
+	[_CCp],
+	[[0, {
+		[_eQN]: `CpuCredits`,
+		[_xN]: _cCp
+	}]]
+];
+var DeleteLaunchTemplateVersionsRequest$ = [
+	3,
+	n0$3,
+	_DLTVR,
+	0,
+	[
+		_Ve$1,
+		_DR$1,
+		_LTI,
+		_LTN
+	],
+	[
+		[() => VersionStringList, { [_xN]: _LTV }],
+		2,
+		0,
+		0
+	],
+	1
+];
+var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
+	3,
+	n0$3,
+	_DLTVREI,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_VNe,
+		_REe
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN]: _vNe
+		}],
+		[() => ResponseError$, {
+			[_eQN]: `ResponseError`,
+			[_xN]: _rE
+		}]
+	]
+];
+var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
+	3,
+	n0$3,
+	_DLTVRSI,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_VNe
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN]: _vNe
+		}]
+	]
+];
+var DeleteLaunchTemplateVersionsResult$ = [
+	3,
+	n0$3,
+	_DLTVRe,
+	0,
+	[_SDLTV, _UDLTV],
+	[[() => DeleteLaunchTemplateVersionsResponseSuccessSet, {
+		[_eQN]: `SuccessfullyDeletedLaunchTemplateVersionSet`,
+		[_xN]: _sDLTVS
+	}], [() => DeleteLaunchTemplateVersionsResponseErrorSet, {
+		[_eQN]: `UnsuccessfullyDeletedLaunchTemplateVersionSet`,
+		[_xN]: _uDLTVS
+	}]]
 ];
 var DeleteSnapshotRequest$ = [
 	3,
@@ -19117,6 +19542,52 @@ var DescribeInstancesResult$ = [
 	}], [() => ReservationList, {
 		[_eQN]: `ReservationSet`,
 		[_xN]: _rSes
+	}]]
+];
+var DescribeLaunchTemplateVersionsRequest$ = [
+	3,
+	n0$3,
+	_DLTVRes,
+	0,
+	[
+		_DR$1,
+		_LTI,
+		_LTN,
+		_Ve$1,
+		_MV,
+		_MVa,
+		_NTe,
+		_MR,
+		_Fi,
+		_RAeso,
+		_IMR
+	],
+	[
+		2,
+		0,
+		0,
+		[() => VersionStringList, { [_xN]: _LTV }],
+		0,
+		0,
+		0,
+		1,
+		[() => FilterList, { [_xN]: _Fil }],
+		2,
+		2
+	]
+];
+var DescribeLaunchTemplateVersionsResult$ = [
+	3,
+	n0$3,
+	_DLTVResc,
+	0,
+	[_LTVa, _NTe],
+	[[() => LaunchTemplateVersionSet, {
+		[_eQN]: `LaunchTemplateVersionSet`,
+		[_xN]: _lTVS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN]: _nTe
 	}]]
 ];
 var DescribeSnapshotAttributeRequest$ = [
@@ -19350,6 +19821,17 @@ var ElasticGpuAssociation$ = [
 			[_xN]: _eGAT
 		}]
 	]
+];
+var ElasticGpuSpecificationResponse$ = [
+	3,
+	n0$3,
+	_EGSR,
+	0,
+	[_Ty$1],
+	[[0, {
+		[_eQN]: `Type`,
+		[_xN]: _ty
+	}]]
 ];
 var ElasticInferenceAcceleratorAssociation$ = [
 	3,
@@ -20504,6 +20986,146 @@ var InstancePrivateIpAddress$ = [
 		}]
 	]
 ];
+var InstanceRequirements$ = [
+	3,
+	n0$3,
+	_IR$1,
+	0,
+	[
+		_VCC,
+		_MMB,
+		_CM,
+		_MGBPVC,
+		_EITxc,
+		_IGns,
+		_SMPPOLP,
+		_ODMPPOLP,
+		_BMa,
+		_BP,
+		_RHS,
+		_NIC,
+		_LSo,
+		_LST,
+		_TLSGB,
+		_BEBM,
+		_ATc,
+		_AC,
+		_AMc,
+		_ANcc,
+		_ATMMB,
+		_NBGe,
+		_AIT,
+		_MSPAPOOODP,
+		_BPF,
+		_REIT
+	],
+	[
+		[() => VCpuCountRange$, {
+			[_eQN]: `VCpuCount`,
+			[_xN]: _vCC
+		}],
+		[() => MemoryMiB$, {
+			[_eQN]: `MemoryMiB`,
+			[_xN]: _mMB
+		}],
+		[() => CpuManufacturerSet, {
+			[_eQN]: `CpuManufacturerSet`,
+			[_xN]: _cMSp
+		}],
+		[() => MemoryGiBPerVCpu$, {
+			[_eQN]: `MemoryGiBPerVCpu`,
+			[_xN]: _mGBPVC
+		}],
+		[() => ExcludedInstanceTypeSet, {
+			[_eQN]: `ExcludedInstanceTypeSet`,
+			[_xN]: _eITSx
+		}],
+		[() => InstanceGenerationSet, {
+			[_eQN]: `InstanceGenerationSet`,
+			[_xN]: _iGSn
+		}],
+		[1, {
+			[_eQN]: `SpotMaxPricePercentageOverLowestPrice`,
+			[_xN]: _sMPPOLP
+		}],
+		[1, {
+			[_eQN]: `OnDemandMaxPricePercentageOverLowestPrice`,
+			[_xN]: _oDMPPOLP
+		}],
+		[0, {
+			[_eQN]: `BareMetal`,
+			[_xN]: _bMa
+		}],
+		[0, {
+			[_eQN]: `BurstablePerformance`,
+			[_xN]: _bP
+		}],
+		[2, {
+			[_eQN]: `RequireHibernateSupport`,
+			[_xN]: _rHS
+		}],
+		[() => NetworkInterfaceCount$, {
+			[_eQN]: `NetworkInterfaceCount`,
+			[_xN]: _nIC
+		}],
+		[0, {
+			[_eQN]: `LocalStorage`,
+			[_xN]: _lSo
+		}],
+		[() => LocalStorageTypeSet, {
+			[_eQN]: `LocalStorageTypeSet`,
+			[_xN]: _lSTS
+		}],
+		[() => TotalLocalStorageGB$, {
+			[_eQN]: `TotalLocalStorageGB`,
+			[_xN]: _tLSGB
+		}],
+		[() => BaselineEbsBandwidthMbps$, {
+			[_eQN]: `BaselineEbsBandwidthMbps`,
+			[_xN]: _bEBM
+		}],
+		[() => AcceleratorTypeSet, {
+			[_eQN]: `AcceleratorTypeSet`,
+			[_xN]: _aTSc
+		}],
+		[() => AcceleratorCount$, {
+			[_eQN]: `AcceleratorCount`,
+			[_xN]: _aCc
+		}],
+		[() => AcceleratorManufacturerSet, {
+			[_eQN]: `AcceleratorManufacturerSet`,
+			[_xN]: _aMS
+		}],
+		[() => AcceleratorNameSet, {
+			[_eQN]: `AcceleratorNameSet`,
+			[_xN]: _aNS
+		}],
+		[() => AcceleratorTotalMemoryMiB$, {
+			[_eQN]: `AcceleratorTotalMemoryMiB`,
+			[_xN]: _aTMMB
+		}],
+		[() => NetworkBandwidthGbps$, {
+			[_eQN]: `NetworkBandwidthGbps`,
+			[_xN]: _nBGe
+		}],
+		[() => AllowedInstanceTypeSet, {
+			[_eQN]: `AllowedInstanceTypeSet`,
+			[_xN]: _aITS
+		}],
+		[1, {
+			[_eQN]: `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`,
+			[_xN]: _mSPAPOOODP
+		}],
+		[() => BaselinePerformanceFactors$, {
+			[_eQN]: `BaselinePerformanceFactors`,
+			[_xN]: _bPF
+		}],
+		[2, {
+			[_eQN]: `RequireEncryptionInTransit`,
+			[_xN]: _rEIT
+		}]
+	]
+];
 var InstanceSecondaryInterface$ = [
 	3,
 	n0$3,
@@ -20679,6 +21301,28 @@ var InstanceTypeSpecification$ = [
 		[_xN]: _uITS
 	}]]
 ];
+var Ipv4PrefixSpecificationResponse$ = [
+	3,
+	n0$3,
+	_IPSRpv,
+	0,
+	[_IPpvre],
+	[[0, {
+		[_eQN]: `Ipv4Prefix`,
+		[_xN]: _iPpv
+	}]]
+];
+var Ipv6PrefixSpecificationResponse$ = [
+	3,
+	n0$3,
+	_IPSRpvre,
+	0,
+	[_IPpv],
+	[[0, {
+		[_eQN]: `Ipv6Prefix`,
+		[_xN]: _iPpvr
+	}]]
+];
 var LaunchPermission$ = [
 	3,
 	n0$3,
@@ -20717,6 +21361,725 @@ var LaunchPermissionModifications$ = [
 	[_Ad, _Rem],
 	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
 ];
+var LaunchTemplate$ = [
+	3,
+	n0$3,
+	_LT$1,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_CTre,
+		_CBr,
+		_DVN,
+		_LVN,
+		_T$2,
+		_Op
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN]: _lTN
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN]: _cTre
+		}],
+		[0, {
+			[_eQN]: `CreatedBy`,
+			[_xN]: _cBr
+		}],
+		[1, {
+			[_eQN]: `DefaultVersionNumber`,
+			[_xN]: _dVN
+		}],
+		[1, {
+			[_eQN]: `LatestVersionNumber`,
+			[_xN]: _lVN
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN]: _tS
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}]
+	]
+];
+var LaunchTemplateBlockDeviceMapping$ = [
+	3,
+	n0$3,
+	_LTBDM,
+	0,
+	[
+		_DN,
+		_VN,
+		_Eb,
+		_ND
+	],
+	[
+		[0, {
+			[_eQN]: `DeviceName`,
+			[_xN]: _dN
+		}],
+		[0, {
+			[_eQN]: `VirtualName`,
+			[_xN]: _vN
+		}],
+		[() => LaunchTemplateEbsBlockDevice$, {
+			[_eQN]: `Ebs`,
+			[_xN]: _eb
+		}],
+		[0, {
+			[_eQN]: `NoDevice`,
+			[_xN]: _nD
+		}]
+	]
+];
+var LaunchTemplateCapacityReservationSpecificationResponse$ = [
+	3,
+	n0$3,
+	_LTCRSRa,
+	0,
+	[_CRP, _CRT],
+	[[0, {
+		[_eQN]: `CapacityReservationPreference`,
+		[_xN]: _cRP
+	}], [() => CapacityReservationTargetResponse$, {
+		[_eQN]: `CapacityReservationTarget`,
+		[_xN]: _cRT
+	}]]
+];
+var LaunchTemplateCpuOptions$ = [
+	3,
+	n0$3,
+	_LTCO,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		[1, {
+			[_eQN]: `CoreCount`,
+			[_xN]: _cCo
+		}],
+		[1, {
+			[_eQN]: `ThreadsPerCore`,
+			[_xN]: _tPC
+		}],
+		[0, {
+			[_eQN]: `AmdSevSnp`,
+			[_xN]: _aSS
+		}],
+		[0, {
+			[_eQN]: `NestedVirtualization`,
+			[_xN]: _nV
+		}]
+	]
+];
+var LaunchTemplateEbsBlockDevice$ = [
+	3,
+	n0$3,
+	_LTEBD,
+	0,
+	[
+		_Enc,
+		_DOT,
+		_Io,
+		_KKI,
+		_SIn,
+		_VSo,
+		_VT,
+		_Th,
+		_VIR,
+		_ECI
+	],
+	[
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN]: _enc
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN]: _io
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN]: _kKI
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN]: _sIn
+		}],
+		[1, {
+			[_eQN]: `VolumeSize`,
+			[_xN]: _vSo
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN]: _vT
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN]: _th
+		}],
+		[1, {
+			[_eQN]: `VolumeInitializationRate`,
+			[_xN]: _vIR
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN]: _eCI
+		}]
+	]
+];
+var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
+	3,
+	n0$3,
+	_LTEIAR,
+	0,
+	[_Ty$1, _Cou],
+	[[0, {
+		[_eQN]: `Type`,
+		[_xN]: _ty
+	}], [1, {
+		[_eQN]: `Count`,
+		[_xN]: _cou
+	}]]
+];
+var LaunchTemplateEnaSrdSpecification$ = [
+	3,
+	n0$3,
+	_LTESS,
+	0,
+	[_ESE, _ESUS],
+	[[2, {
+		[_eQN]: `EnaSrdEnabled`,
+		[_xN]: _eSE
+	}], [() => LaunchTemplateEnaSrdUdpSpecification$, {
+		[_eQN]: `EnaSrdUdpSpecification`,
+		[_xN]: _eSUS
+	}]]
+];
+var LaunchTemplateEnaSrdUdpSpecification$ = [
+	3,
+	n0$3,
+	_LTESUS,
+	0,
+	[_ESUE],
+	[[2, {
+		[_eQN]: `EnaSrdUdpEnabled`,
+		[_xN]: _eSUE
+	}]]
+];
+var LaunchTemplateEnclaveOptions$ = [
+	3,
+	n0$3,
+	_LTEO,
+	0,
+	[_En],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN]: _en
+	}]]
+];
+var LaunchTemplateHibernationOptions$ = [
+	3,
+	n0$3,
+	_LTHO,
+	0,
+	[_Conf],
+	[[2, {
+		[_eQN]: `Configured`,
+		[_xN]: _conf
+	}]]
+];
+var LaunchTemplateIamInstanceProfileSpecification$ = [
+	3,
+	n0$3,
+	_LTIIPS,
+	0,
+	[_Ar, _N$2],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN]: _ar
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN]: _n
+	}]]
+];
+var LaunchTemplateInstanceMaintenanceOptions$ = [
+	3,
+	n0$3,
+	_LTIMO,
+	0,
+	[_ARuto],
+	[[0, {
+		[_eQN]: `AutoRecovery`,
+		[_xN]: _aRut
+	}]]
+];
+var LaunchTemplateInstanceMarketOptions$ = [
+	3,
+	n0$3,
+	_LTIMOa,
+	0,
+	[_MTa, _SO],
+	[[0, {
+		[_eQN]: `MarketType`,
+		[_xN]: _mTa
+	}], [() => LaunchTemplateSpotMarketOptions$, {
+		[_eQN]: `SpotOptions`,
+		[_xN]: _sO
+	}]]
+];
+var LaunchTemplateInstanceMetadataOptions$ = [
+	3,
+	n0$3,
+	_LTIMOau,
+	0,
+	[
+		_St,
+		_HT,
+		_HPRHL,
+		_HE,
+		_HPI,
+		_IMT
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN]: _st
+		}],
+		[0, {
+			[_eQN]: `HttpTokens`,
+			[_xN]: _hT
+		}],
+		[1, {
+			[_eQN]: `HttpPutResponseHopLimit`,
+			[_xN]: _hPRHL
+		}],
+		[0, {
+			[_eQN]: `HttpEndpoint`,
+			[_xN]: _hE$2
+		}],
+		[0, {
+			[_eQN]: `HttpProtocolIpv6`,
+			[_xN]: _hPI
+		}],
+		[0, {
+			[_eQN]: `InstanceMetadataTags`,
+			[_xN]: _iMT
+		}]
+	]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
+	3,
+	n0$3,
+	_LTINIS,
+	0,
+	[
+		_ACIA,
+		_APIAss,
+		_DOT,
+		_De,
+		_DI,
+		_G$1,
+		_ITnt,
+		_IAC,
+		_IA$2,
+		_NII,
+		_PIAr,
+		_PIAri,
+		_SPIAC,
+		_SIu,
+		_NCI,
+		_IPpvr,
+		_IPCp,
+		_IPp,
+		_IPC,
+		_PIr,
+		_ESS,
+		_CTS,
+		_EQC
+	],
+	[
+		[2, {
+			[_eQN]: `AssociateCarrierIpAddress`,
+			[_xN]: _aCIA
+		}],
+		[2, {
+			[_eQN]: `AssociatePublicIpAddress`,
+			[_xN]: _aPIA
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN]: _de
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN]: _dI
+		}],
+		[() => GroupIdStringList, {
+			[_eQN]: `GroupSet`,
+			[_xN]: _gSr
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN]: _iTnt
+		}],
+		[1, {
+			[_eQN]: `Ipv6AddressCount`,
+			[_xN]: _iAC
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6AddressesSet`,
+			[_xN]: _iASp
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN]: _nII
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN]: _pIAr
+		}],
+		[() => PrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `SecondaryPrivateIpAddressCount`,
+			[_xN]: _sPIAC
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN]: _sIu
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN]: _nCI
+		}],
+		[() => Ipv4PrefixListResponse, {
+			[_eQN]: `Ipv4PrefixSet`,
+			[_xN]: _iPSpvr
+		}],
+		[1, {
+			[_eQN]: `Ipv4PrefixCount`,
+			[_xN]: _iPCp
+		}],
+		[() => Ipv6PrefixListResponse, {
+			[_eQN]: `Ipv6PrefixSet`,
+			[_xN]: _iPSpvre
+		}],
+		[1, {
+			[_eQN]: `Ipv6PrefixCount`,
+			[_xN]: _iPCpv
+		}],
+		[2, {
+			[_eQN]: `PrimaryIpv6`,
+			[_xN]: _pIri
+		}],
+		[() => LaunchTemplateEnaSrdSpecification$, {
+			[_eQN]: `EnaSrdSpecification`,
+			[_xN]: _eSS
+		}],
+		[() => ConnectionTrackingSpecification$, {
+			[_eQN]: `ConnectionTrackingSpecification`,
+			[_xN]: _cTSo
+		}],
+		[1, {
+			[_eQN]: `EnaQueueCount`,
+			[_xN]: _eQC
+		}]
+	]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
+	3,
+	n0$3,
+	_LTISIS,
+	0,
+	[
+		_DOT,
+		_DI,
+		_PIAri,
+		_PIAC,
+		_SSIe,
+		_ITnt,
+		_NCI
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN]: _dI
+		}],
+		[() => SecondaryInterfacePrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `PrivateIpAddressCount`,
+			[_xN]: _pIAC
+		}],
+		[0, {
+			[_eQN]: `SecondarySubnetId`,
+			[_xN]: _sSI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN]: _iTnt
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN]: _nCI
+		}]
+	]
+];
+var LaunchTemplateLicenseConfiguration$ = [
+	3,
+	n0$3,
+	_LTLC,
+	0,
+	[_LCA],
+	[[0, {
+		[_eQN]: `LicenseConfigurationArn`,
+		[_xN]: _lCA
+	}]]
+];
+var LaunchTemplateNetworkPerformanceOptions$ = [
+	3,
+	n0$3,
+	_LTNPO,
+	0,
+	[_BW],
+	[[0, {
+		[_eQN]: `BandwidthWeighting`,
+		[_xN]: _bW
+	}]]
+];
+var LaunchTemplatePlacement$ = [
+	3,
+	n0$3,
+	_LTP,
+	0,
+	[
+		_AZ,
+		_AZI,
+		_Af,
+		_GN,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_PN$2,
+		_GIr
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN]: _aZI
+		}],
+		[0, {
+			[_eQN]: `Affinity`,
+			[_xN]: _af
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN]: _gN
+		}],
+		[0, {
+			[_eQN]: `HostId`,
+			[_xN]: _hI
+		}],
+		[0, {
+			[_eQN]: `Tenancy`,
+			[_xN]: _te
+		}],
+		[0, {
+			[_eQN]: `SpreadDomain`,
+			[_xN]: _sDp
+		}],
+		[0, {
+			[_eQN]: `HostResourceGroupArn`,
+			[_xN]: _hRGA
+		}],
+		[1, {
+			[_eQN]: `PartitionNumber`,
+			[_xN]: _pN
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN]: _gIr
+		}]
+	]
+];
+var LaunchTemplatePrivateDnsNameOptions$ = [
+	3,
+	n0$3,
+	_LTPDNO,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN]: _eRNDAAAAR
+		}]
+	]
+];
+var LaunchTemplatesMonitoring$ = [
+	3,
+	n0$3,
+	_LTM,
+	0,
+	[_En, _MCIe],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN]: _en
+	}], [() => MetricCategoryIdList, {
+		[_eQN]: `MetricCategoryIdSet`,
+		[_xN]: _mCIS
+	}]]
+];
+var LaunchTemplateSpotMarketOptions$ = [
+	3,
+	n0$3,
+	_LTSMO,
+	0,
+	[
+		_MPax,
+		_SITp,
+		_BDMlo,
+		_VU,
+		_IIB
+	],
+	[
+		[0, {
+			[_eQN]: `MaxPrice`,
+			[_xN]: _mP
+		}],
+		[0, {
+			[_eQN]: `SpotInstanceType`,
+			[_xN]: _sIT
+		}],
+		[1, {
+			[_eQN]: `BlockDurationMinutes`,
+			[_xN]: _bDMl
+		}],
+		[4, {
+			[_eQN]: `ValidUntil`,
+			[_xN]: _vU
+		}],
+		[0, {
+			[_eQN]: `InstanceInterruptionBehavior`,
+			[_xN]: _iIB
+		}]
+	]
+];
+var LaunchTemplateTagSpecification$ = [
+	3,
+	n0$3,
+	_LTTS,
+	0,
+	[_RTe$1, _T$2],
+	[[0, {
+		[_eQN]: `ResourceType`,
+		[_xN]: _rTe
+	}], [() => TagList$1, {
+		[_eQN]: `TagSet`,
+		[_xN]: _tS
+	}]]
+];
+var LaunchTemplateVersion$ = [
+	3,
+	n0$3,
+	_LTV,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_VNe,
+		_VD,
+		_CTre,
+		_CBr,
+		_DVef,
+		_LTD,
+		_Op
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN]: _vNe
+		}],
+		[0, {
+			[_eQN]: `VersionDescription`,
+			[_xN]: _vD
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN]: _cTre
+		}],
+		[0, {
+			[_eQN]: `CreatedBy`,
+			[_xN]: _cBr
+		}],
+		[2, {
+			[_eQN]: `DefaultVersion`,
+			[_xN]: _dVef
+		}],
+		[() => ResponseLaunchTemplateData$, {
+			[_eQN]: `LaunchTemplateData`,
+			[_xN]: _lTD
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}]
+	]
+];
 var LicenseConfiguration$ = [
 	3,
 	n0$3,
@@ -20726,6 +22089,34 @@ var LicenseConfiguration$ = [
 	[[0, {
 		[_eQN]: `LicenseConfigurationArn`,
 		[_xN]: _lCA
+	}]]
+];
+var MemoryGiBPerVCpu$ = [
+	3,
+	n0$3,
+	_MGBPVC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var MemoryMiB$ = [
+	3,
+	n0$3,
+	_MMB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
 	}]]
 ];
 var ModifyImageAttributeRequest$ = [
@@ -20767,6 +22158,37 @@ var ModifyImageAttributeRequest$ = [
 		}]
 	],
 	1
+];
+var ModifyLaunchTemplateRequest$ = [
+	3,
+	n0$3,
+	_MLTR,
+	0,
+	[
+		_DR$1,
+		_CT,
+		_LTI,
+		_LTN,
+		_DVef
+	],
+	[
+		2,
+		[0, 4],
+		0,
+		0,
+		[0, { [_xN]: _SDV }]
+	]
+];
+var ModifyLaunchTemplateResult$ = [
+	3,
+	n0$3,
+	_MLTRo,
+	0,
+	[_LT$1],
+	[[() => LaunchTemplate$, {
+		[_eQN]: `LaunchTemplate`,
+		[_xN]: _lT
+	}]]
 ];
 var ModifySnapshotAttributeRequest$ = [
 	3,
@@ -20810,6 +22232,34 @@ var Monitoring$ = [
 		[_xN]: _st
 	}]]
 ];
+var NetworkBandwidthGbps$ = [
+	3,
+	n0$3,
+	_NBGe,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var NetworkInterfaceCount$ = [
+	3,
+	n0$3,
+	_NIC,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
 var OperatorResponse$ = [
 	3,
 	n0$3,
@@ -20834,6 +22284,17 @@ var OperatorResponse$ = [
 			[_xN]: _hBD
 		}]
 	]
+];
+var PerformanceFactorReference$ = [
+	3,
+	n0$3,
+	_PFR,
+	0,
+	[_IF$1],
+	[[0, {
+		[_eQN]: `InstanceFamily`,
+		[_xN]: _iF
+	}]]
 ];
 var Placement$ = [
 	3,
@@ -20919,6 +22380,20 @@ var PrivateDnsNameOptionsResponse$ = [
 			[_xN]: _eRNDAAAAR
 		}]
 	]
+];
+var PrivateIpAddressSpecification$ = [
+	3,
+	n0$3,
+	_PIAS,
+	0,
+	[_Prim, _PIAr],
+	[[2, {
+		[_eQN]: `Primary`,
+		[_xN]: _prim
+	}], [0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN]: _pIAr
+	}]]
 ];
 var ProductCode$ = [
 	3,
@@ -21057,6 +22532,200 @@ var Reservation$ = [
 		}]
 	]
 ];
+var ResponseError$ = [
+	3,
+	n0$3,
+	_REe,
+	0,
+	[_Co, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN]: _me
+	}]]
+];
+var ResponseLaunchTemplateData$ = [
+	3,
+	n0$3,
+	_RLTDe,
+	0,
+	[
+		_KI$2,
+		_EO,
+		_IIP,
+		_BDMl,
+		_NIet,
+		_IIm,
+		_IT$1,
+		_KN,
+		_Mon,
+		_Pla,
+		_RDI,
+		_DAT,
+		_IISB,
+		_UDs,
+		_TS,
+		_EGSlas,
+		_EIAl,
+		_SGIe,
+		_SGe,
+		_IMOns,
+		_CSr,
+		_CO,
+		_CRSa,
+		_LSi,
+		_HO,
+		_MO,
+		_EOn,
+		_IR$1,
+		_PDNO,
+		_MOa,
+		_DASi,
+		_Op,
+		_NPO,
+		_SIec
+	],
+	[
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN]: _kI
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN]: _eO
+		}],
+		[() => LaunchTemplateIamInstanceProfileSpecification$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN]: _iIP
+		}],
+		[() => LaunchTemplateBlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMappingSet`,
+			[_xN]: _bDMS
+		}],
+		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationList, {
+			[_eQN]: `NetworkInterfaceSet`,
+			[_xN]: _nIS
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN]: _iIma
+		}],
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN]: _iT
+		}],
+		[0, {
+			[_eQN]: `KeyName`,
+			[_xN]: _kN
+		}],
+		[() => LaunchTemplatesMonitoring$, {
+			[_eQN]: `Monitoring`,
+			[_xN]: _mon
+		}],
+		[() => LaunchTemplatePlacement$, {
+			[_eQN]: `Placement`,
+			[_xN]: _pla
+		}],
+		[0, {
+			[_eQN]: `RamDiskId`,
+			[_xN]: _rDI
+		}],
+		[2, {
+			[_eQN]: `DisableApiTermination`,
+			[_xN]: _dAT
+		}],
+		[0, {
+			[_eQN]: `InstanceInitiatedShutdownBehavior`,
+			[_xN]: _iISB
+		}],
+		[() => SensitiveUserData, {
+			[_eQN]: `UserData`,
+			[_xN]: _uDs
+		}],
+		[() => LaunchTemplateTagSpecificationList, {
+			[_eQN]: `TagSpecificationSet`,
+			[_xN]: _tSS
+		}],
+		[() => ElasticGpuSpecificationResponseList, {
+			[_eQN]: `ElasticGpuSpecificationSet`,
+			[_xN]: _eGSS
+		}],
+		[() => LaunchTemplateElasticInferenceAcceleratorResponseList, {
+			[_eQN]: `ElasticInferenceAcceleratorSet`,
+			[_xN]: _eIAS
+		}],
+		[() => ValueStringList, {
+			[_eQN]: `SecurityGroupIdSet`,
+			[_xN]: _sGIS
+		}],
+		[() => ValueStringList, {
+			[_eQN]: `SecurityGroupSet`,
+			[_xN]: _sGSe
+		}],
+		[() => LaunchTemplateInstanceMarketOptions$, {
+			[_eQN]: `InstanceMarketOptions`,
+			[_xN]: _iMOn
+		}],
+		[() => CreditSpecification$, {
+			[_eQN]: `CreditSpecification`,
+			[_xN]: _cSr
+		}],
+		[() => LaunchTemplateCpuOptions$, {
+			[_eQN]: `CpuOptions`,
+			[_xN]: _cO
+		}],
+		[() => LaunchTemplateCapacityReservationSpecificationResponse$, {
+			[_eQN]: `CapacityReservationSpecification`,
+			[_xN]: _cRSa
+		}],
+		[() => LaunchTemplateLicenseList, {
+			[_eQN]: `LicenseSet`,
+			[_xN]: _lSic
+		}],
+		[() => LaunchTemplateHibernationOptions$, {
+			[_eQN]: `HibernationOptions`,
+			[_xN]: _hO
+		}],
+		[() => LaunchTemplateInstanceMetadataOptions$, {
+			[_eQN]: `MetadataOptions`,
+			[_xN]: _mO
+		}],
+		[() => LaunchTemplateEnclaveOptions$, {
+			[_eQN]: `EnclaveOptions`,
+			[_xN]: _eOn
+		}],
+		[() => InstanceRequirements$, {
+			[_eQN]: `InstanceRequirements`,
+			[_xN]: _iR
+		}],
+		[() => LaunchTemplatePrivateDnsNameOptions$, {
+			[_eQN]: `PrivateDnsNameOptions`,
+			[_xN]: _pDNO
+		}],
+		[() => LaunchTemplateInstanceMaintenanceOptions$, {
+			[_eQN]: `MaintenanceOptions`,
+			[_xN]: _mOa
+		}],
+		[2, {
+			[_eQN]: `DisableApiStop`,
+			[_xN]: _dASi
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN]: _ope
+		}],
+		[() => LaunchTemplateNetworkPerformanceOptions$, {
+			[_eQN]: `NetworkPerformanceOptions`,
+			[_xN]: _nPO
+		}],
+		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationList, {
+			[_eQN]: `SecondaryInterfaceSet`,
+			[_xN]: _sISe
+		}]
+	]
+];
 var ScanResults$ = [
 	3,
 	n0$3,
@@ -21101,6 +22770,17 @@ var ScanResults$ = [
 			[_xN]: _cFAS
 		}]
 	]
+];
+var SecondaryInterfacePrivateIpAddressSpecification$ = [
+	3,
+	n0$3,
+	_SIPIAS,
+	0,
+	[_PIAr],
+	[[0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN]: _pIAr
+	}]]
 ];
 var Snapshot$ = [
 	3,
@@ -21299,7 +22979,63 @@ var TerminateInstancesResult$ = [
 		[_xN]: _iSns
 	}]]
 ];
+var TotalLocalStorageGB$ = [
+	3,
+	n0$3,
+	_TLSGB,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
+var VCpuCountRange$ = [
+	3,
+	n0$3,
+	_VCCR,
+	0,
+	[_M$2, _Ma],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN]: _m$3
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN]: _ma
+	}]]
+];
 var __Unit$1 = "unit";
+var AcceleratorManufacturerSet = [
+	1,
+	n0$3,
+	_AMSc,
+	0,
+	[0, { [_xN]: _it }]
+];
+var AcceleratorNameSet = [
+	1,
+	n0$3,
+	_ANSc,
+	0,
+	[0, { [_xN]: _it }]
+];
+var AcceleratorTypeSet = [
+	1,
+	n0$3,
+	_ATSc,
+	0,
+	[0, { [_xN]: _it }]
+];
+var AllowedInstanceTypeSet = [
+	1,
+	n0$3,
+	_AITS,
+	0,
+	[0, { [_xN]: _it }]
+];
 var BillingProductList = [
 	1,
 	n0$3,
@@ -21321,12 +23057,33 @@ var BlockDeviceMappingRequestList = [
 	0,
 	[() => BlockDeviceMapping$, { [_xN]: _BDM }]
 ];
+var CpuManufacturerSet = [
+	1,
+	n0$3,
+	_CMSp,
+	0,
+	[0, { [_xN]: _it }]
+];
 var CreateVolumePermissionList = [
 	1,
 	n0$3,
 	_CVPL,
 	0,
 	[() => CreateVolumePermission$, { [_xN]: _it }]
+];
+var DeleteLaunchTemplateVersionsResponseErrorSet = [
+	1,
+	n0$3,
+	_DLTVRES,
+	0,
+	[() => DeleteLaunchTemplateVersionsResponseErrorItem$, { [_xN]: _it }]
+];
+var DeleteLaunchTemplateVersionsResponseSuccessSet = [
+	1,
+	n0$3,
+	_DLTVRSS,
+	0,
+	[() => DeleteLaunchTemplateVersionsResponseSuccessItem$, { [_xN]: _it }]
 ];
 var DeleteSnapshotResultSet = [
 	1,
@@ -21342,12 +23099,26 @@ var ElasticGpuAssociationList = [
 	0,
 	[() => ElasticGpuAssociation$, { [_xN]: _it }]
 ];
+var ElasticGpuSpecificationResponseList = [
+	1,
+	n0$3,
+	_EGSRL,
+	0,
+	[() => ElasticGpuSpecificationResponse$, { [_xN]: _it }]
+];
 var ElasticInferenceAcceleratorAssociationList = [
 	1,
 	n0$3,
 	_EIAAL,
 	0,
 	[() => ElasticInferenceAcceleratorAssociation$, { [_xN]: _it }]
+];
+var ExcludedInstanceTypeSet = [
+	1,
+	n0$3,
+	_EITSx,
+	0,
+	[0, { [_xN]: _it }]
 ];
 var ExecutableByStringList = [
 	1,
@@ -21369,6 +23140,13 @@ var GroupIdentifierList = [
 	_GIL,
 	0,
 	[() => GroupIdentifier$, { [_xN]: _it }]
+];
+var GroupIdStringList = [
+	1,
+	n0$3,
+	_GISL,
+	0,
+	[0, { [_xN]: _gIr }]
 ];
 var GroupNameStringList = [
 	1,
@@ -21411,6 +23189,13 @@ var InstanceBlockDeviceMappingList = [
 	_IBDML,
 	0,
 	[() => InstanceBlockDeviceMapping$, { [_xN]: _it }]
+];
+var InstanceGenerationSet = [
+	1,
+	n0$3,
+	_IGS,
+	0,
+	[0, { [_xN]: _it }]
 ];
 var InstanceIdStringList = [
 	1,
@@ -21482,6 +23267,20 @@ var InstanceStateChangeList = [
 	0,
 	[() => InstanceStateChange$, { [_xN]: _it }]
 ];
+var Ipv4PrefixListResponse = [
+	1,
+	n0$3,
+	_IPLRpv,
+	0,
+	[() => Ipv4PrefixSpecificationResponse$, { [_xN]: _it }]
+];
+var Ipv6PrefixListResponse = [
+	1,
+	n0$3,
+	_IPLRpvr,
+	0,
+	[() => Ipv6PrefixSpecificationResponse$, { [_xN]: _it }]
+];
 var LaunchPermissionList = [
 	1,
 	n0$3,
@@ -21489,12 +23288,68 @@ var LaunchPermissionList = [
 	0,
 	[() => LaunchPermission$, { [_xN]: _it }]
 ];
+var LaunchTemplateBlockDeviceMappingList = [
+	1,
+	n0$3,
+	_LTBDML,
+	0,
+	[() => LaunchTemplateBlockDeviceMapping$, { [_xN]: _it }]
+];
+var LaunchTemplateElasticInferenceAcceleratorResponseList = [
+	1,
+	n0$3,
+	_LTEIARL,
+	0,
+	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN]: _it }]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
+	1,
+	n0$3,
+	_LTINISL,
+	0,
+	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN]: _it }]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
+	1,
+	n0$3,
+	_LTISISL,
+	0,
+	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN]: _it }]
+];
+var LaunchTemplateLicenseList = [
+	1,
+	n0$3,
+	_LTLL,
+	0,
+	[() => LaunchTemplateLicenseConfiguration$, { [_xN]: _it }]
+];
+var LaunchTemplateTagSpecificationList = [
+	1,
+	n0$3,
+	_LTTSL,
+	0,
+	[() => LaunchTemplateTagSpecification$, { [_xN]: _it }]
+];
+var LaunchTemplateVersionSet = [
+	1,
+	n0$3,
+	_LTVS,
+	0,
+	[() => LaunchTemplateVersion$, { [_xN]: _it }]
+];
 var LicenseList = [
 	1,
 	n0$3,
 	_LL,
 	0,
 	[() => LicenseConfiguration$, { [_xN]: _it }]
+];
+var LocalStorageTypeSet = [
+	1,
+	n0$3,
+	_LSTS,
+	0,
+	[0, { [_xN]: _it }]
 ];
 var MetricCategoryIdList = [
 	1,
@@ -21524,6 +23379,20 @@ var OwnerStringList = [
 	0,
 	[0, { [_xN]: _Own }]
 ];
+var PerformanceFactorReferenceSet = [
+	1,
+	n0$3,
+	_PFRS,
+	0,
+	[() => PerformanceFactorReference$, { [_xN]: _it }]
+];
+var PrivateIpAddressSpecificationList = [
+	1,
+	n0$3,
+	_PIASL,
+	0,
+	[() => PrivateIpAddressSpecification$, { [_xN]: _it }]
+];
 var ProductCodeList = [
 	1,
 	n0$3,
@@ -21544,6 +23413,13 @@ var ReservationList = [
 	_RLe,
 	0,
 	[() => Reservation$, { [_xN]: _it }]
+];
+var SecondaryInterfacePrivateIpAddressSpecificationList = [
+	1,
+	n0$3,
+	_SIPIASL,
+	0,
+	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN]: _it }]
 ];
 var SnapshotIdStringList = [
 	1,
@@ -21608,6 +23484,13 @@ var ValueStringList = [
 	0,
 	[0, { [_xN]: _it }]
 ];
+var VersionStringList = [
+	1,
+	n0$3,
+	_VSLe,
+	0,
+	[0, { [_xN]: _it }]
+];
 var CopySnapshot$ = [
 	9,
 	n0$3,
@@ -21631,6 +23514,14 @@ var CreateTags$ = [
 	0,
 	() => CreateTagsRequest$,
 	() => __Unit$1
+];
+var DeleteLaunchTemplateVersions$ = [
+	9,
+	n0$3,
+	_DLTV,
+	0,
+	() => DeleteLaunchTemplateVersionsRequest$,
+	() => DeleteLaunchTemplateVersionsResult$
 ];
 var DeleteSnapshot$ = [
 	9,
@@ -21680,6 +23571,14 @@ var DescribeInstances$ = [
 	() => DescribeInstancesRequest$,
 	() => DescribeInstancesResult$
 ];
+var DescribeLaunchTemplateVersions$ = [
+	9,
+	n0$3,
+	_DLTVe,
+	0,
+	() => DescribeLaunchTemplateVersionsRequest$,
+	() => DescribeLaunchTemplateVersionsResult$
+];
 var DescribeSnapshotAttribute$ = [
 	9,
 	n0$3,
@@ -21711,6 +23610,14 @@ var ModifyImageAttribute$ = [
 	0,
 	() => ModifyImageAttributeRequest$,
 	() => __Unit$1
+];
+var ModifyLaunchTemplate$ = [
+	9,
+	n0$3,
+	_MLT,
+	0,
+	() => ModifyLaunchTemplateRequest$,
+	() => ModifyLaunchTemplateResult$
 ];
 var ModifySnapshotAttribute$ = [
 	9,
@@ -22015,6 +23922,8 @@ var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", 
 var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
 var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
+var DeleteLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
 var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
@@ -22027,6 +23936,8 @@ var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "Des
 var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
 var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
+var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
 var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
@@ -22035,6 +23946,8 @@ var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "Describe
 var GetImageAncestryCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageAncestry", GetImageAncestry$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
 var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
+var ModifyLaunchTemplateCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
 var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
@@ -30059,7 +31972,8 @@ const features = {
 			"ec2:DescribeInstances",
 			"ec2:DescribeVolumes",
 			"ec2:CreateImage"
-		]
+		],
+		"ScanGate=true": ["ec2:GetImageFindings"]
 	},
 	target: {
 		"RouteCopy=true": [
@@ -30079,9 +31993,16 @@ const features = {
 		],
 		"Parameter=<parameter>": [
 			"ssm:GetParameter",
+			"ssm:GetParameterHistory",
 			"ssm:PutParameter",
 			"ssm:AddTagsToResource",
 			"ssm:DeleteParameter"
+		],
+		"LaunchTemplate=*": [
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:CreateLaunchTemplateVersion",
+			"ec2:ModifyLaunchTemplate",
+			"ec2:DeleteLaunchTemplateVersions"
 		],
 		"Retain=true": [
 			"ec2:DescribeInstances",
@@ -31482,6 +33403,11 @@ const inputDefaults = {
 	"packer-build": "",
 	"instance-id": "",
 	"no-reboot": "false",
+	"max-severity": "",
+	"scan-max-age-days": "",
+	"scan-required": "true",
+	"scan-wait-minutes": "0",
+	"fixable-only": "false",
 	"source-owners": "self",
 	"source-region": "",
 	"source-role-arn": "",
@@ -31515,6 +33441,9 @@ const inputDefaults = {
 	"launch-permissions": "",
 	"grant-key-to": "",
 	"ssm-parameter": "",
+	"launch-template": "",
+	"launch-template-source-version": "$Latest",
+	"launch-template-default": "false",
 	"boot-test": "off",
 	"boot-instance-type": "",
 	"boot-subnet": "",
@@ -38141,6 +40070,7 @@ const emptyLedger = {
 	targets: {},
 	boots: false,
 	promotions: [],
+	versions: [],
 	account: "",
 	keepPending: false,
 	finished: []
@@ -38150,6 +40080,7 @@ const readers = new Map([
 	["shares", (value) => isListOf(value, isShareEntry) ? { shares: value } : void 0],
 	["targets", (value) => isTextsByName(value) ? { targets: value } : void 0],
 	["finished", (value) => isTexts(value) ? { finished: value } : void 0],
+	["versions", (value) => isListOf(value, isNewVersion) ? { versions: value } : void 0],
 	["promotions", (value) => isListOf(value, isPromotion) ? { promotions: value } : void 0]
 ]);
 const words = new Map([
@@ -38157,7 +40088,8 @@ const words = new Map([
 	["shares", "the shares"],
 	["targets", "the targets"],
 	["finished", "the AMIs that are finished"],
-	["promotions", "the SSM parameters"]
+	["promotions", "the SSM parameters"],
+	["versions", "the launch templates"]
 ]);
 function savedLedger(get, files) {
 	const saved = readSavedParts(get, files);
@@ -38190,6 +40122,15 @@ function isRunPart(value) {
 function isShareEntry(value) {
 	return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
 }
+function isNewVersion(value) {
+	if (!isRecord(value) || ![
+		value.place,
+		value.template,
+		value.amiId
+	].every(isText)) return false;
+	const isNumber = (one) => Number.isInteger(one);
+	return isNumber(value.latest) && isNumber(value.formerDefault) && (value.existing === void 0 || isNumber(value.existing));
+}
 function isPromotion(value) {
 	if (!isRecord(value) || ![
 		value.place,
@@ -38208,11 +40149,6 @@ function spelled(character) {
 }
 function oneLine(text) {
 	return text.replace(lineBreaks, " ").replace(unseen, spelled);
-}
-// src/join.ts
-async function joined(promises) {
-	await Promise.allSettled(promises);
-	return Promise.all(promises);
 }
 // src/operations/parameter.ts
 function formerOf({ Version: version, Value: value, DataType: dataType }) {
@@ -38264,6 +40200,141 @@ async function formerValue(place, name, before) {
 	if (before.value !== void 0) return before;
 	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
 	return Parameter === void 0 ? before : formerOf(Parameter);
+}
+// src/retry.ts
+async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
+	const until = place.clock.now() + forMs;
+	for (let count = 1;; count += 1) try {
+		return await act(count);
+	} catch (error) {
+		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
+		tell?.(error, count);
+		await place.sleep(wait(count));
+	}
+}
+// src/aws/launch-template.ts
+const idForm = /^lt-([0-9a-f]{8}|[0-9a-f]{17})$/;
+function named(template) {
+	return idForm.test(template) ? { LaunchTemplateId: template } : { LaunchTemplateName: template };
+}
+async function readTemplate(place, template, sourceVersion) {
+	const Versions = [...new Set([
+		"$Latest",
+		"$Default",
+		sourceVersion
+	])];
+	const { LaunchTemplateVersions = [] } = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
+		...named(template),
+		Versions
+	}));
+	const all = LaunchTemplateVersions.map(factsOf);
+	const latest = Math.max(...all.map(({ number }) => number));
+	const defaultVersion = all.find(({ isDefault }) => isDefault)?.number;
+	const wanted = {
+		$Latest: latest,
+		$Default: defaultVersion
+	}[sourceVersion] ?? Number(sourceVersion);
+	const source = all.find(({ number }) => number === wanted);
+	const id = LaunchTemplateVersions[0]?.LaunchTemplateId;
+	if (id === void 0 || source === void 0 || defaultVersion === void 0) throw new Error(`AWS tells no version ${sourceVersion} of the launch template ${template}`);
+	return {
+		id,
+		latest,
+		defaultVersion,
+		source
+	};
+}
+function factsOf(version) {
+	const { VersionNumber = 0, DefaultVersion = false, VersionDescription = "", LaunchTemplateData } = version;
+	return {
+		number: VersionNumber,
+		isDefault: DefaultVersion,
+		description: VersionDescription,
+		imageId: LaunchTemplateData?.ImageId
+	};
+}
+async function templateVersions(place, id, imageId) {
+	const Filters = imageId === void 0 ? void 0 : [{
+		Name: "image-id",
+		Values: [imageId]
+	}];
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
+			LaunchTemplateId: id,
+			MaxResults: 200,
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.LaunchTemplateVersions ?? [],
+			next: page.NextToken
+		};
+	})).map(factsOf).filter((one) => imageId === void 0 || one.imageId === imageId);
+}
+const unseenMs = 12e4;
+async function setDefaultVersion(place, id, version) {
+	const command = {
+		LaunchTemplateId: id,
+		DefaultVersion: String(version)
+	};
+	const isUnseen = (error) => hasCode(error, "InvalidLaunchTemplateId.VersionNotFound");
+	const wait = (count) => Math.min(500 * count, 5e3);
+	await retried({
+		place,
+		on: isUnseen,
+		forMs: unseenMs,
+		wait
+	}, () => place.ec2(new ModifyLaunchTemplateCommand(command)));
+}
+var UndeletedError = class extends Error {
+	name = "UndeletedError";
+};
+const undeletedMs = 15e3;
+async function deleteVersions(place, id, versions) {
+	const isUndeleted = (error) => error instanceof UndeletedError;
+	await retried({
+		place,
+		on: isUndeleted,
+		forMs: undeletedMs,
+		wait: (count) => 500 * count
+	}, async () => {
+		const { UnsuccessfullyDeletedLaunchTemplateVersions: failed = [] } = await place.ec2(new DeleteLaunchTemplateVersionsCommand({
+			LaunchTemplateId: id,
+			Versions: versions.map(String)
+		}));
+		const [first] = failed.filter(({ ResponseError }) => ResponseError?.Code !== "launchTemplateVersionDoesNotExist");
+		if (first !== void 0) throw new UndeletedError(`version ${first.VersionNumber}: ${first.ResponseError?.Code}: ${first.ResponseError?.Message}`);
+	});
+}
+// src/operations/client-token.ts
+function clientToken(leaseId, ...parts) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
+}
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
+}
+// src/operations/template-version.ts
+const descriptionCharacters = 255;
+function descriptionPrefix(imageId) {
+	return `share-encrypted-ami: source-ami=${imageId}, `;
+}
+function versionDescription({ runUrl, sha }, imageId, leaseId) {
+	return `${descriptionPrefix(imageId)}lease=${leaseId}, commit=${sha}, run=${runUrl}`.slice(0, descriptionCharacters);
+}
+async function takeVersionBack(place, { template, amiId, existing, latest, formerDefault }, description) {
+	const isOurs = (one) => existing === void 0 ? one.number > latest && one.description === description : one.number === existing;
+	const ours = (await templateVersions(place, template, amiId)).filter(isOurs);
+	if (ours.length === 0) return void 0;
+	const { defaultVersion } = await readTemplate(place, template, "$Latest");
+	const numbers = ours.map(({ number }) => number);
+	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
+	if (moved) await setDefaultVersion(place, template, formerDefault);
+	if (existing === void 0) await deleteVersions(place, template, numbers);
+	const where = `the launch template ${template} in ${placeName(place)}`;
+	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
+	return done.length === 0 ? void 0 : done.join("; ");
 }
 // src/image.ts
 function snapshotIdsOf(image) {
@@ -38865,10 +40936,6 @@ function reportOf({ done, failed, gone, stays, goesOn, foreign, allowed }) {
 		failed: once(real.map(({ what }) => what))
 	};
 }
-// src/operations/client-token.ts
-function clientToken(leaseId, ...parts) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
-}
 // src/operations/instances.ts
 function launchToken(leaseId, place, count) {
 	return clientToken(leaseId, "boot", placeName(place), String(count));
@@ -39266,7 +41333,7 @@ function logText(text) {
 }
 // src/take-back.ts
 const postMinutes = 4;
-const parametersAtOnce = 50;
+const referencesAtOnce = 50;
 const passesAfterSeconds = [
 	0,
 	3,
@@ -39326,12 +41393,12 @@ async function takeBack(host, settings, state) {
 	await Promise.all(fromEnvironment.map(refuseOtherAccount));
 	const byName = new Map(targets);
 	const done = [];
-	const parameters = new Set(state.promotions);
+	const references = new Set(referencesIn(settings, state));
 	let failed = [];
 	for (const [index, seconds] of passesAfterSeconds.entries()) {
 		const before = passesAfterSeconds[index - 1] ?? 0;
 		await clock.sleep((seconds - before) * 1e3, signal);
-		const notPutBack = await putAllBack(byName, parameters, done);
+		const notPutBack = await putAllBack(byName, references, done);
 		failed = notPutBack;
 		if (state.leaseId === "") continue;
 		const report = await release({
@@ -39363,18 +41430,30 @@ async function refuseOtherAccount({ account, sts }) {
 	const { Account } = await sts(new GetCallerIdentityCommand({}));
 	if (Account !== account) throw new Error(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}. What to do: run it again with those; it takes back what is left`);
 }
-async function putAllBack(places, promotions, done) {
+function referencesIn({ run }, { imageId, leaseId, promotions, versions }) {
+	const description = versionDescription(run, imageId, leaseId);
+	return [...promotions.map((one) => ({
+		name: `the SSM parameter ${one.name}`,
+		place: one.place,
+		putBack: (place) => putBackParameter(place, one)
+	})), ...versions.map((one) => ({
+		name: `the launch template ${one.template}`,
+		place: one.place,
+		putBack: (place) => takeVersionBack(place, one, description)
+	}))];
+}
+async function putAllBack(places, references, done) {
 	const failed = [];
-	await pLimit(parametersAtOnce).map([...promotions], async (promotion) => {
+	await pLimit(referencesAtOnce).map([...references], async (one) => {
 		try {
-			const place = places.get(promotion.place);
+			const place = places.get(one.place);
 			if (place === void 0) throw new Error("its target could not be read");
-			const restored = await putBackParameter(place, promotion);
+			const restored = await one.putBack(place);
 			if (restored === void 0) return;
 			done.push(restored);
-			promotions.delete(promotion);
+			references.delete(one);
 		} catch (error) {
-			failed.push(`the SSM parameter ${promotion.name} in ${promotion.place}: ${errorMessage(error)}`);
+			failed.push(`${one.name} in ${one.place}: ${errorMessage(error)}`);
 		}
 	});
 	return failed;

@@ -160,7 +160,9 @@ function tagged(Tags: Image['Tags']): Pick<Image, 'Tags'> {
 
 /** Others than the owner see neither tags nor deregistration protection. */
 function shownImage(call: Ec2Call, image: SimImage): Image {
-  const view = ownView(call, image);
+  const { scan } = image;
+  const isScanned = scan !== undefined && scan.at <= call.world.clock.now();
+  const view = { ...ownView(call, image), ...(isScanned && { ScanResults: scan.results }) };
   const { account } = call.caller;
   const audit = call.here.settings.allowedImages.state === 'audit-mode' && { ImageAllowed: isAllowed(call, view) };
   if (view.OwnerId === account) return { ...view, ...audit };

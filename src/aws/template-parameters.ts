@@ -13,6 +13,7 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
     'KeyAccessByPolicy=true': ['kms:GetKeyPolicy', 'kms:PutKeyPolicy'],
     'Parameter=<parameter>': ['ssm:GetParameter'],
     'FromInstances=true': ['ec2:DescribeInstances', 'ec2:DescribeVolumes', 'ec2:CreateImage'],
+    'ScanGate=true': ['ec2:GetImageFindings'],
   },
   target: {
     'RouteCopy=true': [

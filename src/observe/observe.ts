@@ -30,6 +30,7 @@ import { readBootSite } from './boot.ts';
 import { resolveKey } from './key.ts';
 import { readLaunchTemplate } from './launch-template.ts';
 import { checkParameter } from './parameter.ts';
+import { checkScan } from './scan.ts';
 import { readExtras, resolveSource } from './source.ts';
 import { usersOf } from './users.ts';
 
@@ -48,7 +49,7 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
     .then((caller) => {
       if (caller === undefined) return undefined;
       at = accounts.source(request.source.region).awsNow();
-      return resolveSource(request, accounts, findings);
+      return resolveScanned(request, accounts, findings);
     });
   // Targets don't wait for the source unless their own values name it.
   const [found, ...targets] = await joined<[Source | undefined, ...(Target | undefined)[]]>([
@@ -61,6 +62,14 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
   const regions = new Set([found.place.region, ...hubs.keys()]);
   const intermediates = await joined([...regions].map((region) => readIntermediates(observing, found, region)));
   return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates) };
+}
+
+/** The source AMI, judged by its scan; what an instance holds is scanned once there is an AMI of it. */
+async function resolveScanned(request: Request, accounts: Accounts, findings: Findings): Promise<Source | undefined> {
+  const source = await resolveSource(request, accounts, findings);
+  if (source !== undefined && source.instanceId === undefined && request.scan !== undefined)
+    await checkScan(accounts.source(source.place.region), source.image, { scan: request.scan, findings });
+  return source;
 }
 
 /** Encrypted copies that are kept, or that another run makes, are used again. */

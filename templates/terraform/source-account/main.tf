@@ -79,6 +79,12 @@ variable "from_instances" {
   default     = false
 }
 
+variable "scan_gate" {
+  type        = bool
+  description = "Whether the findings of Amazon Inspector are read (input 'max-severity')."
+  default     = false
+}
+
 data "aws_caller_identity" "this" {}
 
 data "aws_partition" "this" {}
@@ -449,6 +455,25 @@ resource "aws_iam_role_policy" "source_instance" {
             ]
           }
         }
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "source_scan" {
+  count = var.scan_gate ? 1 : 0
+  name  = "source-scan"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "ReadWhatTheScanFound",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:GetImageFindings"
+        ],
+        "Resource" : "*"
       }
     ]
   })

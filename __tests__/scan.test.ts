@@ -1,0 +1,119 @@
+import type { ImageFinding, ScanResults } from '@aws-sdk/client-ec2';
+import { describe, expect, test } from '@jest/globals';
+import type { AmiScenario } from '../simulator/scenario.ts';
+import { type Case, customerKey, procedure } from '../simulator/scenarios/standard.ts';
+import { expectTargets, expectUntouched, share } from './shared-case.ts';
+
+/* The gate before anything is made of an AMI: what Amazon Inspector found in it. */
+
+const day = 86_400_000;
+const finding = (SeverityLabel: string, Score: number, more: object = {}): ImageFinding => ({
+  ...{ SeverityLabel: SeverityLabel as 'high', Score, Title: `CVE-2026-${Score * 10} - openssl`, FixAvailable: false },
+  ...more,
+});
+const results = (
+  HighestFindingSeverityLabel?: ScanResults['HighestFindingSeverityLabel'],
+  daysAgo = 1,
+): ScanResults => ({
+  ...(HighestFindingSeverityLabel && { HighestFindingSeverityLabel }),
+  FindingScanDate: new Date(Date.now() - daysAgo * day),
+});
+
+function scanned(scan: AmiScenario['scan'], of = customerKey, policies = ['source-scan']): Case {
+  return of({ ami: { ...(scan && { scan }) }, policies });
+}
+
+const findings = [
+  ...[finding('medium', 5.1), finding('critical', 9.8, { FixAvailable: true }), finding('high', 7.2)],
+  ...Array.from({ length: 12 }, (_, index) => finding('high', 8 + index / 100)),
+];
+const severe = { results: results('critical'), findings };
+
+describe('the gate by a scan', () => {
+  test('names the worst findings of those above the limit, and lets nothing be made', async () => {
+    const result = await share(scanned(severe), { 'max-severity': 'medium' });
+    expectUntouched(result);
+    expect(result.error).toMatch(
+      /ami-\w+ has findings above max-severity \(medium\), by its scan of 20\d\d-\S+ \S+ UTC: /,
+    );
+    expect(result.error).toMatch(
+      /: 1 critical, 13 high\. The worst: critical 9\.8 CVE-2026-98 - openssl \(fix available\); high 8\.11/,
+    );
+    expect(result.error).toMatch(
+      /; and 4 more\n\s+What to do: bake the AMI anew with the fixes, or raise max-severity/,
+    );
+    expect(result.error).not.toMatch(/medium 5\.1/);
+  });
+
+  test.each<[string, NonNullable<AmiScenario['scan']>, Record<string, string>]>([
+    ['at the limit', { results: results('medium') }, { 'max-severity': 'medium' }],
+    ['that found nothing', { results: results() }, { 'max-severity': 'none' }],
+    ['young enough', { results: results('low', 6) }, { 'max-severity': 'low', 'scan-max-age-days': '7' }],
+    [
+      'whose findings can’t be fixed, where only those count',
+      { results: results('high'), findings: [finding('high', 8), finding('low', 2, { FixAvailable: true })] },
+      { 'max-severity': 'medium', 'fixable-only': 'true' },
+    ],
+    [
+      'that comes in time',
+      { results: results('low', 0), afterSeconds: 300 },
+      { 'max-severity': 'low', 'scan-wait-minutes': '10' },
+    ],
+  ])('lets an AMI pass with a scan %s', async (_, scan, inputs) => {
+    const shared = scanned(scan);
+    const result = await share(shared, inputs);
+    expect(result.main.annotations).toEqual([]);
+    expectTargets(result, shared.amiId);
+  });
+
+  test.each<readonly [string, AmiScenario['scan'], Record<string, string>, RegExp]>([
+    [
+      'was not scanned',
+      undefined,
+      {},
+      /has not been scanned by Amazon Inspector\n.*wait for it with scan-wait-minutes/,
+    ],
+    [
+      'is scanned too late',
+      { results: results(), afterSeconds: 900 },
+      { 'scan-wait-minutes': '10' },
+      /has not been scanned/,
+    ],
+    [
+      'was scanned too long ago',
+      { results: results('low', 9) },
+      { 'scan-max-age-days': '7' },
+      /is 9 days old, more than scan-max-age-days \(7\)/,
+    ],
+    [
+      'has one that can be fixed',
+      severe,
+      { 'fixable-only': 'true' },
+      /findings that can be fixed above max-severity \(medium\).*: 1 critical\. The worst/,
+    ],
+  ])('refuses an AMI that %s', async (...[, scan, inputs, words]) => {
+    const result = await share(scanned(scan), { 'max-severity': 'medium', ...inputs });
+    expect(result.error).toMatch(words);
+    expectUntouched(result);
+  });
+
+  test('warns of one that was not scanned, where that is not required', async () => {
+    const shared = scanned(undefined, procedure);
+    const result = await share(shared, { 'max-severity': 'high', 'scan-required': 'false' });
+    expect(result.main.annotations).toMatchObject([
+      { level: 'warning', message: expect.stringMatching('has not been scanned') },
+    ]);
+    expectTargets(result, shared.amiId);
+  });
+
+  test('without the permission says that there are some, and where only some count, that it can’t tell', async () => {
+    const shared = scanned(severe, customerKey, []);
+    const told = await share(shared, { 'max-severity': 'high' });
+    expect(told.error).toMatch(/above max-severity \(high\).*: the highest is critical/);
+    const undecided = await share(shared, { 'max-severity': 'high', 'fixable-only': 'true' });
+    expect(undecided.error).toMatch(
+      /reading the findings of Amazon Inspector.*GetImageFindings.*where templates\/ made the role, set ScanGate=true/s,
+    );
+    expectUntouched(undecided);
+  });
+});

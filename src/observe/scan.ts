@@ -1,0 +1,155 @@
+import { GetImageFindingsCommand, type Image, type ImageFinding } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { describeImages, pages } from '../aws/describe.ts';
+import { explainLine, placeName } from '../aws/errors.ts';
+import { type ScanGate, severities } from '../inputs/scan.ts';
+import type { Request } from '../inputs.ts';
+import { type Findings, openFindings } from '../plan/problem.ts';
+import type { Log } from '../report/progress.ts';
+import type { Accounts } from './accounts.ts';
+import { resolveSource } from './source.ts';
+
+/*
+ * Amazon Inspector scans AMIs, and EC2 tells what it found: the highest severity and the time of the last scan with the AMI,
+ * the findings apart. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ScanResults.html
+ */
+
+/** From the least to the worst; what AWS may call otherwise one day is the worst of all. */
+const levels: readonly string[] = [...severities, 'critical'];
+const rankOf = (label: string): number => (levels.includes(label) ? levels.indexOf(label) : levels.length);
+
+const dayMs = 86_400_000;
+
+/** Whether there is a scan that is young enough; its age in days, if there is one. */
+function scanOf({ ScanResults }: Image, { maxAgeDays = Number.POSITIVE_INFINITY }: ScanGate, now: number) {
+  const at = ScanResults?.FindingScanDate;
+  const days = at === undefined ? undefined : (now - at.getTime()) / dayMs;
+  return { at, days, isFresh: ScanResults !== undefined && (days ?? 0) <= maxAgeDays };
+}
+
+/** Notes what keeps the source AMI from being shared, by its scan. */
+export async function checkScan(place: Place, image: Image, check: ScanCheck): Promise<void> {
+  if (image.ScanResults === undefined) {
+    tellUnscanned(place, image, check);
+    return;
+  }
+  const { scan, findings } = check;
+  const { days = 0, isFresh } = scanOf(image, scan, place.awsNow());
+  if (!isFresh)
+    findings.add(
+      placeName(place),
+      `the last scan of ${image.ImageId} by Amazon Inspector is ${Math.floor(days)} days old, more than scan-max-age-days (${scan.maxAgeDays})`,
+      'have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days',
+    );
+  await checkFindings(place, image, check);
+}
+
+function tellUnscanned(place: Place, { ImageId }: Image, { scan, findings }: ScanCheck): void {
+  const what = `${ImageId} has not been scanned by Amazon Inspector`;
+  if (!scan.required) findings.warn(placeName(place), `${what}, so nothing says what it holds`);
+  else
+    findings.add(
+      placeName(place),
+      what,
+      'have Amazon Inspector scan AMIs in that account and region, and wait for it with scan-wait-minutes; or set scan-required: false',
+    );
+}
+
+/** AWS's label counts all findings; which of them can be fixed, only the findings themselves tell. */
+async function checkFindings(place: Place, { ImageId = '', ScanResults }: Image, check: ScanCheck): Promise<void> {
+  const { scan, findings } = check;
+  const { HighestFindingSeverityLabel: highest = 'none', FindingScanDate: at } = ScanResults ?? {};
+  const isOver = (label = '') => rankOf(label) > rankOf(scan.maxSeverity);
+  if (!isOver(highest)) return;
+  const found = await readFindings(place, ImageId, check);
+  const over = (found ?? []).filter(
+    ({ SeverityLabel, FixAvailable }) => isOver(SeverityLabel) && (!scan.fixableOnly || FixAvailable === true),
+  );
+  // Why they could not be read is a problem already.
+  if (scan.fixableOnly && over.length === 0) return;
+  const since = at === undefined ? '' : `, by its scan of ${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const kind = scan.fixableOnly ? 'findings that can be fixed' : 'findings';
+  findings.add(
+    placeName(place),
+    `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${summaryOf(over, highest)}`,
+    'bake the AMI anew with the fixes, or raise max-severity',
+  );
+}
+
+type ScanCheck = Readonly<{ scan: ScanGate; findings: Findings }>;
+
+/** All findings of an AMI; undefined where they can't be read, which is a problem if it is they that decide. */
+async function readFindings(
+  place: Place,
+  ImageId: string,
+  { scan, findings }: ScanCheck,
+): Promise<ImageFinding[] | undefined> {
+  const where = placeName(place);
+  const read = () =>
+    pages(async (NextToken) => {
+      const page = await place.ec2(new GetImageFindingsCommand({ ImageId, NextToken }));
+      return { items: page.ImageFindings ?? [], next: page.NextToken };
+    });
+  const doing = `reading the findings of Amazon Inspector for ${ImageId}`;
+  if (scan.fixableOnly) return findings.attempt(where, doing, read);
+  try {
+    return await read();
+  } catch (error) {
+    place.signal.throwIfAborted();
+    findings.warn(where, `${doing}: ${explainLine(error)}`);
+    return undefined;
+  }
+}
+
+const shown = 10;
+
+/** How many there are of each severity, and the worst of them. */
+function summaryOf(over: readonly ImageFinding[], highest: string): string {
+  if (over.length === 0) return `the highest is ${highest}`;
+  const worst = over.toSorted(
+    (a, b) => rankOf(b.SeverityLabel ?? '') - rankOf(a.SeverityLabel ?? '') || (b.Score ?? 0) - (a.Score ?? 0),
+  );
+  const counts = [...Map.groupBy(worst, ({ SeverityLabel }) => SeverityLabel ?? 'unnamed')]
+    .map(([label, all]) => `${all.length} ${label}`)
+    .join(', ');
+  const told = worst.slice(0, shown).map(({ SeverityLabel, Score, Title, FixAvailable }) => {
+    const score = Score === undefined ? '' : ` ${Score}`;
+    return `${SeverityLabel}${score} ${Title ?? 'without a title'}${FixAvailable === true ? ' (fix available)' : ''}`;
+  });
+  const more = worst.length > shown ? `; and ${worst.length - shown} more` : '';
+  return `${counts}. The worst: ${told.join('; ')}${more}`;
+}
+
+const lookEveryMs = 30_000;
+
+/** Waits for a scan of the source AMI that is young enough, as long as is asked; what comes of it is judged with all else. */
+export async function awaitScan(
+  request: Request,
+  accounts: Accounts,
+  { log, signal }: Readonly<{ log: Log; signal: AbortSignal }>,
+): Promise<void> {
+  const { scan } = request;
+  if (scan === undefined || scan.waitMinutes === 0) return;
+  // What is found here is found again, and told then.
+  const aside = openFindings(signal);
+  const source = await aside.attempt('source account', 'waiting for a scan', async () => {
+    await accounts.openSource();
+    return resolveSource(request, accounts, aside);
+  });
+  if (source === undefined || source.instanceId !== undefined) return;
+  const place = accounts.source(source.place.region);
+  const isScanned = (image: Image) => scanOf(image, scan, place.awsNow()).isFresh;
+  const until = place.clock.now() + scan.waitMinutes * 60_000;
+  let { image } = source;
+  if (!isScanned(image))
+    log.line(
+      placeName(place),
+      `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`,
+    );
+  while (!isScanned(image) && place.clock.now() < until) {
+    await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
+    const [seen] =
+      (await aside.attempt(placeName(place), 'waiting', () => describeImages(place, [source.imageId]))) ?? [];
+    image = seen ?? image;
+  }
+}
