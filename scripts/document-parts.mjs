@@ -1,8 +1,10 @@
-// Writes into README.md the tables of inputs and outputs from action.yml, and into docs/permissions.md the policies from
+// Writes into the manifests of the actions beside the main one the inputs that they share with it, by
+// src/inputs/actions.ts, between `# <shared>` and `# </shared>`; into README.md the tables of inputs and outputs from action.yml, and into docs/permissions.md the policies from
 // policies/, each between its markers (<!-- inputs --> and <!-- /inputs -->).
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isMap, parseDocument } from 'yaml';
+import { actionInputs } from '../src/inputs/actions.ts';
 
 const root = new URL('../', import.meta.url);
 const read = (path) => readFileSync(new URL(path, root), 'utf8');
@@ -42,6 +44,34 @@ const tables = {
   ],
 };
 
+/** The text of each input of the main action's manifest, by its name. */
+const inputTexts = new Map(
+  [
+    ...read('action.yml')
+      .split('\noutputs:')[0]
+      .matchAll(/^ {2}([a-z-]+):\n(?: {4}.*\n?)+/gm),
+  ].map(([text, name]) => [name, text.trimEnd()]),
+);
+
+/** The manifest of an action beside the main one, with the inputs that it shares with that. */
+function manifestOf(name) {
+  const { reads, spare } = actionInputs[name];
+  const shared = [...inputTexts.keys()];
+  const spared = shared
+    .filter((input) => spare.includes(input))
+    .map(
+      (input) => `  ${input}:\n    description: Taken so that all steps can be given the same; without effect here.`,
+    );
+  const lines = [
+    ...shared.filter((input) => reads.includes(input)).map((input) => inputTexts.get(input)),
+    ...(spared.length > 0 ? ['', "  # The main action's other inputs", ...spared] : []),
+  ];
+  return read(`${name}/action.yml`).replace(
+    /( {2}# <shared>\n)[\s\S]*?( {2}# <\/shared>)/,
+    (_, begin, end) => `${begin}${lines.join('\n')}\n${end}`,
+  );
+}
+
 /** What stands between the markers of `name`. */
 function partOf(name) {
   if (name.startsWith('policies/')) return ['```json', read(name).trim(), '```'];
@@ -57,8 +87,10 @@ const partsOf = {
 
 /** Every document that has parts, by its path, with its parts as they are now. */
 export function documents() {
-  return Object.fromEntries(
-    Object.entries(partsOf).map(([path, names]) => {
+  const manifests = Object.keys(actionInputs).filter((name) => name !== 'share');
+  return Object.fromEntries([
+    ...manifests.map((name) => [`${name}/action.yml`, manifestOf(name)]),
+    ...Object.entries(partsOf).map(([path, names]) => {
       const text = read(path).replaceAll(
         /<!-- (\S+) -->\n[\s\S]*?<!-- \/\1 -->/g,
         (_, name) => `<!-- ${name} -->\n${partOf(name).join('\n')}\n<!-- /${name} -->`,
@@ -67,7 +99,7 @@ export function documents() {
       if (lacking.length > 0) throw new Error(`${path} lacks ${lacking.join(', ')}`);
       return [path, text];
     }),
-  );
+  ]);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

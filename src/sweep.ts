@@ -4,7 +4,7 @@ import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws
 import { errorMessage, placeName } from './aws/errors.ts';
 import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
-import type { Request } from './inputs.ts';
+import type { SweepRequest } from './inputs/sweep.ts';
 import { joined } from './join.ts';
 import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases, unreadableLeases } from './lease.ts';
 import { emptyLedger } from './ledger.ts';
@@ -20,8 +20,8 @@ import { findEncryptedCopies } from './release/encrypted-copies.ts';
 import { nothing, type ReleaseReport } from './release/notes.ts';
 import { release } from './release/release.ts';
 import { releaseFrom } from './release/target.ts';
-import type { Report } from './report/outputs.ts';
 import { type Log, openLog } from './report/progress.ts';
+import type { Swept } from './report/sweep.ts';
 import { endedLease, tagKeys, tagValue } from './tags.ts';
 
 /*
@@ -31,7 +31,7 @@ import { endedLease, tagKeys, tagValue } from './tags.ts';
  */
 
 /** Takes back what dead runs left, and makes nothing. Never touches what a live run needs, or what isn't proven to be ours. */
-export async function sweep(host: Host, request: Request, signal: AbortSignal): Promise<Report> {
+export async function sweep(host: Host, request: SweepRequest, signal: AbortSignal): Promise<Swept> {
   const log = openLog(host);
   const findings = openFindings(signal);
   const accounts = openAccounts(host, request, findings);
@@ -40,7 +40,7 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
   // A run takes its lease before it begins a copy: of the copies that are seen first, the leases are seen after.
   const targets = await lookAtTargets(sweeping, findings);
   const owners = await readOwners(sweeping);
-  const swept = await joined(targets.map((target) => sweepTarget(target, owners, boots(request))));
+  const swept = await joined(targets.map((target) => sweepTarget(target, owners, request.boots)));
   const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
   const reports: ReleaseReport[] = [...swept.flat(), { ...nothing, failed: problems }];
   // While anything is left in a target, the leases stay, so that the next sweep still knows whose it is.
@@ -50,16 +50,12 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
   for (const what of [...all('done'), ...all('stays'), ...all('foreign'), ...owners.foreign]) log.line('sweep', what);
   if (all('done').length === 0)
     log.line('sweep', `nothing was left in ${placeName(sweeping.source)} and ${request.targets.length} targets`);
-  return {
-    ...{ swept: true, sourceAmiId: '', plan: undefined, targets: [], failures: [], timeline: [] },
-    cleanUp: { done: all('done'), failed: all('failed') },
-    seconds: log.elapsedSeconds(),
-  };
+  return { done: all('done'), failed: all('failed') };
 }
 
 type Sweeping = Readonly<{
   host: Host;
-  request: Request;
+  request: SweepRequest;
   accounts: Accounts;
   account: string;
   source: Place;
@@ -85,7 +81,7 @@ async function lookAtTargets({ request, accounts }: Sweeping, findings: Findings
         joined([
           madeWith(place, tagKeys.lease),
           madeWith(place, tagKeys.superseded),
-          ...(boots(request) ? [launchedIn(place)] : []),
+          ...(request.boots ? [launchedIn(place)] : []),
         ]),
       );
       return made && { place, made: made.flat() };
@@ -93,9 +89,6 @@ async function lookAtTargets({ request, accounts }: Sweeping, findings: Findings
   );
   return looked.filter((one) => one !== undefined);
 }
-
-/** Whether instances of boot tests are looked for. */
-const boots = ({ publication }: Request): boolean => publication.boot !== undefined;
 
 /** The instances with a lease. */
 async function launchedIn(place: Place): Promise<Made[]> {

@@ -31,8 +31,6 @@ export type Pictures = Record<string, Record<string, string>>;
 export type LaunchTemplates = Record<string, Record<string, NonNullable<Result['template']>>>;
 
 export type Report = Readonly<{
-  /** Whether nothing was to be shared, only to be taken back. */
-  swept?: boolean;
   sourceAmiId: string;
   /** What the run was to do; undefined where it came to no plan. */
   plan: PlanRecord | undefined;
