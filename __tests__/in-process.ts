@@ -7,6 +7,7 @@ import { githubContext, readManifest, resolveInputs } from '../simulator/runner-
 import { createMasks } from '../simulator/runner-masks.ts';
 import type { Scenario } from '../simulator/scenario.ts';
 import * as served from '../simulator/simulator.ts';
+import { auditAction } from '../src/actions/audit.ts';
 import { shareAction } from '../src/actions/share.ts';
 import { sweepAction } from '../src/actions/sweep.ts';
 import type { Host } from '../src/host.ts';
@@ -75,6 +76,7 @@ const repository = new URL('..', import.meta.url).pathname;
 const manifests: Readonly<Record<ActionName, ReturnType<typeof readManifest>>> = {
   share: readManifest(repository),
   sweep: readManifest(join(repository, 'sweep')),
+  audit: readManifest(join(repository, 'audit')),
 };
 
 function play(name: ActionName, host: Host, cancelled: AbortSignal): Promise<void> {
@@ -83,6 +85,8 @@ function play(name: ActionName, host: Host, cancelled: AbortSignal): Promise<voi
       return main(host, cancelled, shareAction);
     case 'sweep':
       return main(host, cancelled, sweepAction);
+    case 'audit':
+      return main(host, cancelled, auditAction);
   }
 }
 

@@ -9,12 +9,10 @@ import { actionInputs } from '../src/inputs/actions.ts';
 const root = new URL('../', import.meta.url);
 const read = (path) => readFileSync(new URL(path, root), 'utf8');
 
-const action = parseDocument(read('action.yml'));
-
-/** The entries of a block of action.yml; `group` is the comment that heads the entry, if one does. */
-function entriesOf(name) {
-  const block = action.get(name);
-  if (!isMap(block)) throw new Error(`action.yml has no ${name}`);
+/** The entries of a block of a manifest; `group` is the comment that heads the entry, if one does. */
+function entriesOf(name, path = 'action.yml') {
+  const block = parseDocument(read(path)).get(name);
+  if (!isMap(block)) throw new Error(`${path} has no ${name}`);
   return block.items.map(({ key, value }, index) => ({
     name: key.value,
     // The comment above the first entry belongs to the block.
@@ -28,20 +26,28 @@ const row = (...cells) => `| ${cells.map(cell).join(' | ')} |`;
 const defaultOf = (input) =>
   input.required === true ? '**required**' : (input.default ?? '') === '' ? '' : `\`${input.default}\``;
 
+const inputTable = (inputs) => [
+  row('input', 'default', 'meaning'),
+  row('---', '---', '---'),
+  ...inputs.flatMap((input) => [
+    ...(input.group ? [row(`**${input.group}**`, '', '')] : []),
+    row(`\`${input.name}\``, defaultOf(input), input.description),
+  ]),
+];
+const outputTable = (outputs) => [
+  row('output', 'value'),
+  row('---', '---'),
+  ...outputs.map((output) => row(`\`${output.name}\``, output.description)),
+];
+/** The inputs that an action beside the main one has to itself. */
+const ownInputs = (name) =>
+  entriesOf('inputs', `${name}/action.yml`).filter((input) => !actionInputs.share.reads.includes(input.name));
+
 const tables = {
-  inputs: [
-    row('input', 'default', 'meaning'),
-    row('---', '---', '---'),
-    ...entriesOf('inputs').flatMap((input) => [
-      ...(input.group ? [row(`**${input.group}**`, '', '')] : []),
-      row(`\`${input.name}\``, defaultOf(input), input.description),
-    ]),
-  ],
-  outputs: [
-    row('output', 'value'),
-    row('---', '---'),
-    ...entriesOf('outputs').map((output) => row(`\`${output.name}\``, output.description)),
-  ],
+  inputs: inputTable(entriesOf('inputs')),
+  outputs: outputTable(entriesOf('outputs')),
+  'audit-inputs': inputTable(ownInputs('audit')),
+  'audit-outputs': outputTable(entriesOf('outputs', 'audit/action.yml')),
 };
 
 /** The text of each input of the main action's manifest, by its name. */

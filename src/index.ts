@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import type { Action } from './action.ts';
+import { auditAction } from './actions/audit.ts';
 import { shareAction } from './actions/share.ts';
 import { sweepAction } from './actions/sweep.ts';
 import { errorMessage } from './aws/errors.ts';
@@ -21,6 +22,8 @@ export const share = (): void => start(shareAction);
 export const post = (): void => void takeBack(nodeHost());
 /** The action `sweep`. */
 export const sweep = (): void => start(sweepAction);
+/** The action `audit`. */
+export const audit = (): void => start(auditAction);
 
 function start<R extends Reach>(action: Action<R>): void {
   collectEarly();

@@ -57,12 +57,20 @@ export type InputSources = Readonly<{ readFile?: ReadFile; enabled?: EnabledRegi
  * `get` gives the raw text of an input, empty where it is not set.
  * @throws InputError that lists every problem
  */
-export function readInputs(
-  get: (name: string) => string,
-  run: RunContext,
-  { readFile = readTextFile, enabled }: InputSources = {},
-): Request {
+export function readInputs(get: (name: string) => string, run: RunContext, sources: InputSources = {}): Request {
   const reader = new Reader(get);
+  const request = readRequest(reader, run, sources);
+  noteOthers(reader, 'share');
+  if (reader.problems.length > 0) throw new InputError(reader.problems);
+  return request;
+}
+
+/** The same for an action that has other inputs beside these; what is wrong is noted in `reader`. */
+export function readRequest(
+  reader: Reader,
+  run: RunContext,
+  { readFile = readTextFile, enabled }: InputSources,
+): Request {
   const reach = readReach(reader, run, { enabled, needsKey: true });
   const { region, partition } = reach.source;
   const request: Request = {
@@ -87,10 +95,8 @@ export function readInputs(
     copyMinutes: readCopyMinutes(reader),
     pollSeconds: reader.whole('poll-interval', 1, 3600),
   };
-  noteOthers(reader, 'share');
   if (request.failFast && request.onProblem === 'skip')
     reader.note('on-problem', 'skip', 'cannot be had with fail-fast, which stops all targets at the first failure');
-  if (reader.problems.length > 0) throw new InputError(reader.problems);
   return request;
 }
 

@@ -53,14 +53,14 @@ export async function sweep(host: Host, request: SweepRequest, signal: AbortSign
   return { done: all('done'), failed: all('failed') };
 }
 
-type Sweeping = Readonly<{
+type Looking = Readonly<{
   host: Host;
-  request: SweepRequest;
+  request: Pick<SweepRequest, 'run'>;
   accounts: Accounts;
-  account: string;
   source: Place;
   log: Log;
 }>;
+type Sweeping = Looking & Readonly<{ request: SweepRequest; account: string }>;
 
 /** Something that bears a tag of ours, with what it claims by it. */
 type Made = Readonly<{ id: string; sourceAmi: string; lease: string; since: number; isAvailable: boolean }>;
@@ -108,20 +108,25 @@ async function madeWith(place: Place, key: string): Promise<Made[]> {
     ownImages(place, filter),
     ownSnapshots(place, filter),
   ]);
-  return [...images, ...snapshots].map((one) => ({
+  return [...images, ...snapshots].map((one) => madeOf(one, tagValue(one, key) ?? '', place.awsNow()));
+}
+
+/** What an image or a snapshot claims by its tags, and when it was made as far as AWS says. */
+export function madeOf(one: Image | Snapshot, lease: string, now: number): Made {
+  return {
     id: idOf(one),
     sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',
-    lease: tagValue(one, key) ?? '',
-    since: madeAt(one) ?? place.awsNow(),
+    lease,
+    since: madeAt(one) ?? now,
     isAvailable: isImage(one) && one.State === 'available',
-  }));
+  };
 }
 
 const isImage = (one: Image | Snapshot): one is Image => 'ImageId' in one;
 const idOf = (one: Image | Snapshot): string => (isImage(one) ? one.ImageId : one.SnapshotId) ?? '';
 
 /** Whose work there may be, by the leases on AMIs of the source region and by AWS's times. */
-type Owners = Readonly<{
+export type Owners = Readonly<{
   /** Since when the run of a lease makes things, where it has ended; undefined where it may be at work. */
   endedSince: (made: Made) => number | undefined;
   /** AMIs on which runs died; of those that are gone, the ID alone. */
@@ -132,7 +137,8 @@ type Owners = Readonly<{
   foreign: readonly string[];
 }>;
 
-async function readOwners({ host, request, accounts, source, log }: Sweeping): Promise<Owners> {
+/** Reads the leases on the AMIs of the source region, and what else tells whose work there may be. */
+export async function readOwners({ host, request, accounts, source, log }: Looking): Promise<Owners> {
   const marked = { Name: 'tag-key', Values: [tagKeys.intermediate] };
   const intermediates = [...(await ownImages(source, marked)), ...(await ownSnapshots(source, marked))];
   const copies = intermediates.map((one) => {

@@ -2,10 +2,10 @@ import { type InputName, inputDefaults, type Reader } from './reader.ts';
 
 /* Which of all inputs each action takes. A test holds the manifests to it, and `npm run docs` writes them by it. */
 
-export type ActionName = 'share' | 'sweep';
+export type ActionName = 'share' | 'sweep' | 'audit';
 
 /** What an action besides the main one has to itself. */
-const own: Readonly<Record<Exclude<ActionName, 'share'>, readonly InputName[]>> = { sweep: [] };
+const own: Readonly<Record<Exclude<ActionName, 'share'>, readonly InputName[]>> = { sweep: [], audit: ['fail-on'] };
 
 /** What decides whether a share may begin; an action that has no plan can't honour it. */
 const ofPlan: readonly InputName[] = ['dry-run', 'expect-plan-digest', 'expect-plan-file'];
@@ -22,7 +22,19 @@ const readBySweep: readonly InputName[] = [
   ...(['timeout-minutes', 'mask-aws-account-id'] as const),
 ];
 
+/** How a share goes about it, which says nothing of what there is to be. */
+const ofDoing: readonly InputName[] = [
+  ...(['source-kms-key', 'source-key-access', 'intermediate-tags', 'on-existing', 'retain', 'on-problem'] as const),
+  ...(['fail-fast', 'key-preflight', 'topology', 'hub-kms-key', 'copy-duration-minutes'] as const),
+  ...(['keep-intermediates', 'max-parallel', 'poll-interval', 'instance-id', 'no-reboot'] as const),
+  ...(['boot-test', 'boot-instance-type', 'boot-subnet', 'boot-security-group', 'boot-instance-profile'] as const),
+  ...(['boot-timeout-minutes', 'boot-required'] as const),
+];
+
 const ofShare = all.filter((name) => !others.has(name));
+
+/** Of the main action's inputs, those that say what there is to be. */
+const readByAudit = ofShare.filter((name) => !ofDoing.includes(name) && !ofPlan.includes(name));
 
 /**
  * By action, the inputs that it `reads`, and those of the runs that it takes without need for them (`spare`), so that a
@@ -33,6 +45,7 @@ export const actionInputs: Readonly<
 > = {
   share: { reads: ofShare, spare: [] },
   sweep: { reads: [...readBySweep, ...own.sweep], spare: spareOf(readBySweep) },
+  audit: { reads: [...readByAudit, ...own.audit], spare: spareOf(readByAudit) },
 };
 
 function spareOf(reads: readonly InputName[]): InputName[] {

@@ -95,6 +95,7 @@ export const inputDefaults = {
   'poll-interval': '15',
   'timeout-minutes': '',
   'mask-aws-account-id': 'false',
+  'fail-on': 'missing, differs, unknown',
 } as const;
 
 export type InputName = keyof typeof inputDefaults;

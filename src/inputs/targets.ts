@@ -20,6 +20,8 @@ export type TargetRequest = Readonly<{
   tags: Readonly<Record<string, string>>;
   /** Whether its failure is a warning, and holds back nothing elsewhere. */
   optional: boolean;
+  /** What was given of it alone: what the input `targets` takes to name it, beside the inputs that all share. */
+  own: TargetEntry;
   /** With `target-regions: all`: it stands for all regions of its account, which are not read yet, or could not be. */
   everyRegion: Readonly<{ problem: Problem | undefined }> | undefined;
 }>;
@@ -126,7 +128,8 @@ type Origin = Readonly<{ entry: Listed; shared: SharedValues; within: Regions; r
 
 function readTarget(reader: Reader, { entry, shared, within, run }: Origin): TargetRequest {
   const { partition, needsKey } = within;
-  const { account, region, everyRegion } = entry;
+  const { everyRegion, ...own } = entry;
+  const { account, region } = own;
   const values = { account, region, ...runValues(run) };
   const check = (input: string, value: string, problem: string | undefined): void => {
     if (problem !== undefined) reader.note(input, value, problem);
@@ -153,7 +156,7 @@ function readTarget(reader: Reader, { entry, shared, within, run }: Origin): Tar
   if (unknownPlaceholders(amiName).length === 0) check(from('ami-name'), amiName, couldName ? undefined : noImageName);
   const optional = entry.optional === 'true' || (entry.optional === undefined && shared.isOptional(entry));
   const tags = { ...shared.tags, ...entry.tags };
-  return { account, region, roleArn, kmsKey, amiName, tags, optional, everyRegion };
+  return { account, region, roleArn, kmsKey, amiName, tags, optional, own, everyRegion };
 }
 
 /** What is wrong with the key of a target, as far as it is known without the source AMI. */
