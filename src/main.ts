@@ -86,5 +86,5 @@ function annotateAs(tell: Runner['error'], failures: readonly Failure[]): void {
   const shown = failures.length > maxAnnotations ? failures.slice(0, maxAnnotations - 1) : failures;
   for (const { title, message } of shown) tell(logText(message), title === undefined ? undefined : logText(title));
   const more = failures.length - shown.length;
-  if (more > 0) tell(logText(`${more} more failed; the file of targets-file and the job summary name them all`));
+  if (more > 0) tell(logText(`${more} more failed; the job summary names them all`));
 }

@@ -97,7 +97,16 @@ function verdict({ targets, findings, problems, stopped }: AuditReport): string 
   return counts.length === 0 ? `✅ ${inStep}` : `${off > 0 ? '❌' : '⚠️'} ${inStep}; ${counts.join(', ')}`;
 }
 
-/** Accounts × regions, a sign each; the name of a region stands upright, so that twenty fit. */
+/** So many regions stand side by side with their whole names. */
+const wideRegions = 8;
+
+/** The name of a region upright, its directions as AWS's zone IDs have them where there are many: `ap`, `se`, `2`. */
+function upright(region: string, isNarrow: boolean): string {
+  const narrow = (part: string) => part.replaceAll(/(north|south|central|east|west)/g, ([letter = '']) => letter);
+  return (isNarrow ? narrow(region) : region).replaceAll('-', '<br>');
+}
+
+/** Accounts × regions, a sign each, of which twenty fit side by side. */
 function matrix(targets: readonly TargetRequest[], findings: readonly AuditFinding[]): string[] {
   const accounts = [...new Set(targets.map(({ account }) => account))].sort();
   const regions = [...new Set(targets.map(({ region }) => region))].sort();
@@ -114,7 +123,7 @@ function matrix(targets: readonly TargetRequest[], findings: readonly AuditFindi
   const shown = new Set(['in step' as const, ...findings.map(({ kind }) => kind)]);
   const legend = [...shown].map((kind) => `${icons[kind]} ${kind}`).join(' · ');
   return [
-    ...['', `| account | ${regions.map((region) => region.replaceAll('-', '<br>')).join(' | ')} |`],
+    ...['', `| account | ${regions.map((region) => upright(region, regions.length > wideRegions)).join(' | ')} |`],
     `|---|${regions.map(() => ':-:|').join('')}`,
     ...accounts.map((account) => `| ${account} | ${regions.map((region) => sign(account, region)).join(' | ')} |`),
     ...['', legend],
