@@ -16,7 +16,8 @@ import {
 import type { PolicyDocument } from '../simulator/world.ts';
 import type { AuditFinding } from '../src/plan/audit.ts';
 import { runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
-import { type Statement, statementsIn } from './policy-cases.ts';
+import { caseOf, features, type Statement, statementsIn } from './policy-cases.ts';
+import { sampled } from './sampled.ts';
 import { copiedFrom } from './shared-case.ts';
 
 const both = [targetAccount, '222222222222'];
@@ -187,13 +188,28 @@ test('nothing on a clean estate; then each kind of difference that is made by ha
 test('what it cannot have, and what it says where the source cannot be read', async () => {
   const shared = standard({ regions: [targetRegion] });
   const simulator = await startSimulator(shared.scenario);
-  const bad = await audit(shared, simulator, { 'fail-on': 'missing, lost', 'dry-run': 'true' });
+  const bad = await audit(shared, simulator, { 'fail-on': 'missing, lost', 'dry-run': 'true', 'no-reboot': 'true' });
   expect(bad.said).toMatch(/fail-on: "lost" — expected none, or of missing, differs/);
-  expect(bad.said).toMatch(/dry-run: "true" — is an input of the main action; audit does not take it/);
+  expect(bad.said).toMatch(/no-reboot, dry-run: "true" — is an input of the main action; audit does not take it/);
   const none = await audit(shared, simulator, { 'ami-id': 'ami-0fedcba9876543210', 'fail-on': 'none' });
   expect(none).toMatchObject({ conclusion: 'failure', findings: [{ kind: 'unknown' }, { kind: 'unknown' }] });
   expect(none.outputs['in-step']).toBe('false');
   expect(none.summary).toContain('❌ Problems were found; nothing could be compared');
+  await simulator.close();
+});
+
+test.each(sampled(Object.keys(features), { every: 4 }))('nothing after a share: %s', async (name) => {
+  const shared = auditable(caseOf(name));
+  const simulator = await startSimulator(shared.scenario);
+  const { main } = await runJob({ inputs: shared.inputs, env: simulator.env });
+  // An instance has an AMI now.
+  const named = { 'instance-id': '', 'ami-ssm-parameter': '', 'ami-id': main.outputs['source-ami-id'] ?? '' };
+  const none = Object.fromEntries(Object.keys(published).map((input) => [input, '']));
+  const inputs = { ...none, ...shared.inputs, ...named };
+  expect(await audit(shared, simulator, inputs)).toMatchObject({
+    conclusion: 'success',
+    findings: [],
+  });
   await simulator.close();
 });
 

@@ -26,15 +26,18 @@ const readBySweep: readonly InputName[] = [
 const ofDoing: readonly InputName[] = [
   ...(['source-kms-key', 'source-key-access', 'intermediate-tags', 'on-existing', 'retain', 'on-problem'] as const),
   ...(['fail-fast', 'key-preflight', 'topology', 'hub-kms-key', 'copy-duration-minutes'] as const),
-  ...(['keep-intermediates', 'max-parallel', 'poll-interval', 'instance-id', 'no-reboot'] as const),
+  ...(['keep-intermediates', 'max-parallel', 'poll-interval'] as const),
   ...(['boot-test', 'boot-instance-type', 'boot-subnet', 'boot-security-group', 'boot-instance-profile'] as const),
   ...(['boot-timeout-minutes', 'boot-required'] as const),
 ];
 
+/** What makes an AMI, of which there is none to compare with before. */
+const ofInstance: readonly InputName[] = ['instance-id', 'no-reboot'];
+
 const ofShare = all.filter((name) => !others.has(name));
 
 /** Of the main action's inputs, those that say what there is to be. */
-const readByAudit = ofShare.filter((name) => !ofDoing.includes(name) && !ofPlan.includes(name));
+const readByAudit = ofShare.filter((name) => ![...ofDoing, ...ofPlan, ...ofInstance].includes(name));
 
 /**
  * By action, the inputs that it `reads`, and those of the runs that it takes without need for them (`spare`), so that a
@@ -44,12 +47,13 @@ export const actionInputs: Readonly<
   Record<ActionName, Readonly<{ reads: readonly InputName[]; spare: readonly InputName[] }>>
 > = {
   share: { reads: ofShare, spare: [] },
-  sweep: { reads: [...readBySweep, ...own.sweep], spare: spareOf(readBySweep) },
-  audit: { reads: [...readByAudit, ...own.audit], spare: spareOf(readByAudit) },
+  sweep: { reads: [...readBySweep, ...own.sweep], spare: spareOf([...readBySweep, ...ofPlan]) },
+  audit: { reads: [...readByAudit, ...own.audit], spare: spareOf([...readByAudit, ...ofPlan, ...ofInstance]) },
 };
 
-function spareOf(reads: readonly InputName[]): InputName[] {
-  return ofShare.filter((name) => !reads.includes(name) && !ofPlan.includes(name));
+/** The main action's inputs but these. */
+function spareOf(others: readonly InputName[]): InputName[] {
+  return ofShare.filter((name) => !others.includes(name));
 }
 
 /** Notes the inputs that are given, and only other actions take: they would be without effect. */

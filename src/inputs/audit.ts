@@ -13,8 +13,6 @@ export type AuditRequest = Request & Readonly<{ failOn: readonly FindingKind[] }
 export function readAudit(get: (name: string) => string, run: RunContext, sources: InputSources): AuditRequest {
   const reader = new Reader(get);
   const request = { ...readRequest(reader, run, sources), failOn: readFailOn(reader) };
-  if (request.image.by === 'instance')
-    reader.note('instance-id', request.image.id, 'an audit makes no AMI; name the one that was made of the instance');
   noteOthers(reader, 'audit');
   if (reader.problems.length > 0) throw new InputError(reader.problems);
   return request;

@@ -182,7 +182,7 @@ function fitting(lines: string[], room: number): string[] {
       return [
         ...kept,
         '',
-        `…and ${lines.length - kept.length} lines more; the files of plan-file and targets-file have them all.`,
+        `…and ${lines.length - kept.length} lines more; the files that the outputs name have them all.`,
       ];
     kept.push(line);
   }
