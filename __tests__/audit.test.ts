@@ -30,6 +30,7 @@ const published = {
   'launch-permissions': '333333333333',
   'grant-key-to': 'arn:aws:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling',
   'ssm-parameter': '/golden/latest',
+  lineage: 'golden of {region}',
   tags: 'bake={run-id}, {date}\nteam=platform of {account}',
   'target-ami-description': 'Golden of {date}',
 };
@@ -113,7 +114,8 @@ test('nothing on a clean estate; then each kind of difference that is made by ha
   data.DeregistrationProtection = 'disabled';
   const [volume] = data.BlockDeviceMappings;
   if (volume?.Ebs) volume.Ebs.DeleteOnTermination = volume.Ebs.DeleteOnTermination !== true;
-  data.Tags = data.Tags.map(({ Key, Value }) => ({ Key, Value: Key === 'team' ? 'others' : (Value ?? '') }));
+  const changed: Record<string, string> = { team: 'others', 'share-encrypted-ami:lineage': 'golden' };
+  data.Tags = data.Tags.map(({ Key, Value }) => ({ Key, Value: changed[Key ?? ''] ?? Value ?? '' }));
   image.launch.clear();
   image.launch.add('444444444444');
   place.fastRestores.clear();
@@ -161,6 +163,7 @@ test('nothing on a clean estate; then each kind of difference that is made by ha
     ...[
       'Description',
       'the tag team',
+      'the tag share-encrypted-ami:lineage',
       'the launch permission of 333333333333',
       'the launch permission of 444444444444',
     ],

@@ -58,7 +58,8 @@ export async function audit(host: Host, request: AuditRequest, signal: AbortSign
 
 /** Reads nothing that only a share needs: its keys, hubs, boot test, and what it may remove. */
 function whatIsCompared(request: AuditRequest): AuditRequest {
-  const publication = { ...request.publication, ssmParameter: undefined, boot: undefined, retain: undefined };
+  const none = { ssmParameter: undefined, boot: undefined, lineage: undefined, retain: undefined };
+  const publication = { ...request.publication, ...none };
   const source = { ...request.source, kmsKey: undefined };
   return { ...request, source, publication, onExisting: 'reuse', topology: 'direct' };
 }
@@ -154,7 +155,9 @@ function lyingAbout(
     return left === undefined ? [] : [{ kind: 'left-over', id, why: `${id} ${left}` }];
   };
   const leftBy = (resource: Image | Snapshot): string | undefined => {
-    const lease = tagValue(resource, tagKeys.lease) ?? tagValue(resource, tagKeys.superseded);
+    // On an AMI, `superseded` names the next one of its lineage.
+    const taken = 'ImageId' in resource ? undefined : tagValue(resource, tagKeys.superseded);
+    const lease = tagValue(resource, tagKeys.lease) ?? taken;
     if (lease === undefined || owners.endedSince(madeOf(resource, lease, now)) === undefined) return undefined;
     return 'bears the lease of a run that has ended; a sweep takes it back';
   };

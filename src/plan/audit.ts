@@ -86,17 +86,21 @@ function descriptionDifferences(auditing: Auditing, image: Image): Difference[] 
     : [{ field: 'Description', source: fill(template, values) || 'none', target: here || 'not set', asked: true }];
 }
 
-/** Tags that say which run made an AMI, and which others read by themselves. */
-const ofRun: readonly string[] = [tagKeys.run, tagKeys.commit, tagKeys.lineage];
+/** Tags that say which run made an AMI. */
+const ofRun: readonly string[] = [tagKeys.run, tagKeys.commit];
 
 /** The tags that the AMI was given, and the user's on its snapshots. What others added since says nothing. */
 function tagsDifferences(auditing: Auditing, image: Image): Difference[] {
   const { request, source, target } = auditing;
-  const ours = { ...Object.fromEntries(ofRun.map((key) => [key, 'any'])), [tagKeys.sourceAmi]: source.imageId };
+  const { lineage = '' } = request.publication;
+  const ours = {
+    ...Object.fromEntries(ofRun.map((key) => [key, 'any'])),
+    ...{ [tagKeys.sourceAmi]: source.imageId, [tagKeys.lineage]: fill(lineage, valuesOf(auditing)) },
+  };
   const inherited = request.copyTags ? (source.image.Tags ?? []) : [];
   const users = target.request.tags;
-  // As many as there is room for by either route.
-  const { tags } = mergeTags(inherited, { users, ours }, maxTags - 2);
+  // As many as there is room for by either route, of a lineage or not.
+  const { tags } = mergeTags(inherited, { users, ours }, maxTags - 4);
   const wanted = tags.filter(({ Key = '' }) => !ofRun.includes(Key));
   const usersTags = Object.entries(users).map(([Key, Value]) => ({ Key, Value }));
   return [
