@@ -156,7 +156,17 @@ function readTarget(reader: Reader, { entry, shared, within, run }: Origin): Tar
   if (unknownPlaceholders(amiName).length === 0) check(from('ami-name'), amiName, couldName ? undefined : noImageName);
   const optional = entry.optional === 'true' || (entry.optional === undefined && shared.isOptional(entry));
   const tags = { ...shared.tags, ...entry.tags };
-  return { account, region, roleArn, kmsKey, amiName, tags, optional, own, everyRegion };
+  return {
+    account,
+    region,
+    roleArn,
+    kmsKey,
+    amiName,
+    tags,
+    optional,
+    own: optional ? { ...own, optional: 'true' } : own,
+    everyRegion,
+  };
 }
 
 /** What is wrong with the key of a target, as far as it is known without the source AMI. */
