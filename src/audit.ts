@@ -58,7 +58,13 @@ export async function audit(host: Host, request: AuditRequest, signal: AbortSign
 
 /** Reads nothing that only a share needs: its keys, hubs, boot test, and what it may remove. */
 function whatIsCompared(request: AuditRequest): AuditRequest {
-  const none = { ssmParameter: undefined, boot: undefined, lineage: undefined, retain: undefined };
+  const none = {
+    ssmParameter: undefined,
+    launchTemplate: undefined,
+    boot: undefined,
+    lineage: undefined,
+    retain: undefined,
+  };
   const publication = { ...request.publication, ...none };
   const source = { ...request.source, kmsKey: undefined };
   return { ...request, source, publication, onExisting: 'reuse', topology: 'direct' };

@@ -22,13 +22,14 @@ const readBySweep: readonly InputName[] = [
   ...(['timeout-minutes', 'mask-aws-account-id'] as const),
 ];
 
-/** How a share goes about it, which says nothing of what there is to be. */
+/** How a share goes about it, which says nothing of what there is to be; and launch templates, which aren't compared. */
 const ofDoing: readonly InputName[] = [
   ...(['source-kms-key', 'source-key-access', 'intermediate-tags', 'on-existing', 'retain', 'retain-days'] as const),
   ...(['on-problem', 'fail-fast', 'key-preflight', 'topology', 'hub-kms-key', 'copy-duration-minutes'] as const),
   ...(['keep-intermediates', 'max-parallel', 'poll-interval'] as const),
   ...(['boot-test', 'boot-instance-type', 'boot-subnet', 'boot-security-group', 'boot-instance-profile'] as const),
   ...(['boot-timeout-minutes', 'boot-required'] as const),
+  ...(['launch-template', 'launch-template-source-version', 'launch-template-default'] as const),
 ];
 
 /** What makes an AMI, of which there is none to compare with before. */
