@@ -90,9 +90,9 @@ describe('a run that is killed in its boot test', () => {
     await killAt(house, house.run(byStatus), isWatching(house.simulator));
     await house.settle();
     expect(runningIn(house.simulator)).toHaveLength(1);
-    const swept = await runJob(house.run({ ...byStatus, sweep: 'true' }, { run_id: '4712' }));
-    expect(told(swept)).toBe('');
-    expect(swept.main.stdout).toMatch(/ended i-0/);
+    const swept = await runAction({ ...house.run(byStatus, { run_id: '4712' }), action: 'sweep' });
+    expect([swept.conclusion, swept.annotations]).toEqual(['success', []]);
+    expect(swept.stdout).toMatch(/ended i-0/);
     await expectAllOver(house);
   });
 

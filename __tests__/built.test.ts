@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { runAction, startAction } from '../simulator/runner.ts';
 import { amiIdOf } from '../simulator/scenario.ts';
 import { customerKey, fanOut, procedure, sourceAccount } from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { copiedFrom, expectTargets, expectUntouched, shareBuilt, type TargetRecord } from './shared-case.ts';
+
+const root = join(import.meta.dirname, '..');
 
 /** A case whose target AMIs are there already, so that nothing is left to do but to set the SSM parameters. */
 function manyReady(size: { accounts: number; regions: number; parameters: Record<string, string> }) {
@@ -24,6 +27,21 @@ function manyReady(size: { accounts: number; regions: number; parameters: Record
  */
 
 describe('the built action', () => {
+  test.concurrent('and the others start from their own folders, by the same bundle', async () => {
+    const shared = procedure();
+    const simulator = await startSimulator(shared.scenario);
+    const others = ['audit', 'sweep'].map((name) =>
+      runAction({ inputs: shared.inputs, env: simulator.env, actionFolder: join(root, name) }),
+    );
+    const [audited, swept] = await Promise.all(others);
+    await simulator.close();
+    expect(audited?.annotations.map(({ message }) => message)).toEqual([
+      '999999999999/eu-west-1: missing: there is no AMI of this source',
+    ]);
+    expect(audited?.outputs['missing-targets']).toBe('[{"account":"999999999999","region":"eu-west-1"}]');
+    expect([swept?.conclusion, swept?.annotations]).toEqual(['success', []]);
+  });
+
   const nightly = process.env.NIGHTLY === 'true';
   // A copy takes long enough to be broken off.
   const slow = { timings: { secondsPerGiB: 0.15 } };

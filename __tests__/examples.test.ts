@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import { parse } from 'yaml';
+import type { ActionResult } from '../simulator/runner.ts';
 import type { RoleScenario, Scenario } from '../simulator/scenario.ts';
 import { workflowRole } from '../simulator/scenarios/common.ts';
 import {
@@ -17,7 +18,8 @@ import {
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
-import { runJob, startSimulator } from './in-process.ts';
+import type { ActionName } from '../src/inputs/actions.ts';
+import { type InProcessRun, runAction, runJob, startSimulator } from './in-process.ts';
 import { expectTargets, type TargetRecord } from './shared-case.ts';
 import { bare, deploy, type Parameters } from './stacks.ts';
 
@@ -67,8 +69,8 @@ describe('the language service of GitHub finds nothing wrong', () => {
 
   const config = {
     actionsMetadataProvider: {
-      fetchActionMetadata: async ({ owner, name }: { owner: string; name: string }) => {
-        if (`${owner}/${name}` === 'org/share-encrypted-ami') return parse(read('action.yml')) as object;
+      fetchActionMetadata: async ({ owner, name, path = '' }: { owner: string; name: string; path?: string }) => {
+        if (`${owner}/${name}` === 'org/share-encrypted-ami') return parse(read(join(path, 'action.yml'))) as object;
         const inputs = others[`${owner}/${name}`];
         return inputs && { name, inputs: Object.fromEntries(inputs.map((one) => [one, { description: one }])) };
       },
@@ -237,6 +239,22 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       targets: ['999999999999/eu-west-1'],
     },
   ],
+  'audit.yml': [
+    {
+      options: { targets: both, regions: ['eu-west-1', 'us-west-2'] },
+      contexts: (shared) => ({ 'env.AMI_ID': shared.amiId }),
+      targets: [],
+      status: null,
+    },
+    {
+      options: { targets: both, regions: ['eu-west-1', 'us-west-2'] },
+      contexts: (shared) => ({
+        'env.AMI_ID': shared.amiId,
+        'needs.audit.outputs.missing-targets': '[{"account":"999999999999","region":"eu-west-1"}]',
+      }),
+      targets: ['999999999999/eu-west-1'],
+    },
+  ],
   'sweep.yml': [{ options: { targets: both, regions: ['eu-west-1', 'us-west-2'] }, targets: [], status: null }],
   'terraform.yml': [
     {
@@ -254,9 +272,15 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
   ],
 };
 
-type ActionStep = Readonly<{ inputs: With; environment: string | undefined }>;
+type ActionStep = Readonly<{ action: ActionName; inputs: With; environment: string | undefined }>;
 
 const isOurs = ({ uses }: Step) => uses?.startsWith('org/share-encrypted-ami') === true;
+
+/** The action of this repository that a step names by its folder. */
+function actionOf(uses = ''): ActionName {
+  const [, folder = 'share'] = /^org\/share-encrypted-ami\/(\w+)@/.exec(uses) ?? [];
+  return folder as ActionName;
+}
 
 /** Each action step of a workflow, or job that calls the fan-out. */
 function stepsOf(workflow: string): ActionStep[] {
@@ -264,7 +288,7 @@ function stepsOf(workflow: string): ActionStep[] {
   return Object.values(jobs).flatMap((job) =>
     [job, ...(job.steps ?? [])]
       .filter(isOurs)
-      .map(({ with: inputs = {} }) => ({ inputs, environment: job.environment })),
+      .map(({ uses, with: inputs = {} }) => ({ action: actionOf(uses), inputs, environment: job.environment })),
   );
 }
 
@@ -392,11 +416,18 @@ test('Quick start: its commands, then its workflow, dry and in earnest', async (
   await simulator.close();
 });
 
+/** What a step comes to: main, and post where the action has it. */
+async function stepsBy(run: InProcessRun): Promise<[ActionResult, ...ActionResult[]]> {
+  if (run.action !== 'share') return [await runAction(run)];
+  const { main, post } = await runJob(run);
+  return [main, post];
+}
+
 describe('each action step does what it says', () => {
   const cases = Object.entries(plays).flatMap(([file, steps]) => steps.map((play, index) => ({ file, index, play })));
   test.each(cases)('$file, step $index', async ({ file, index, play }) => {
     const workflow = read(`examples/${file}`);
-    const { inputs: written, environment } = stepOf(workflow, index);
+    const { action, inputs: written, environment } = stepOf(workflow, index);
     const { options = {} } = play;
     const shared = withServiceRoles(setUp(standardCase(options), options, { workflow, environment }));
     const simulator = await startSimulator(shared.scenario);
@@ -406,10 +437,12 @@ describe('each action step does what it says', () => {
     simulator.setJob({ ...(environment && { environment }), pullRequest: play.pullRequest === true });
     // The step's own inputs alone, nothing of the scenario's.
     const inputs = filled(written, play.contexts?.(shared, approved) ?? {});
-    const { main, post } = await runJob({ inputs, env, files: play.files?.(shared, approved) ?? {} });
-    const targets = JSON.parse(main.outputs.targets ?? '') as TargetRecord[];
+    const run = { action, inputs, env, files: play.files?.(shared, approved) ?? {} };
+    const steps = await stepsBy(run);
+    const [main] = steps;
+    const targets = JSON.parse(main.outputs.targets ?? '[]') as TargetRecord[];
     expect(main.annotations.filter(({ level }) => level === 'error')).toEqual([]);
-    expect([main.conclusion, post.conclusion]).toEqual(['success', 'success']);
+    expect(steps.map(({ conclusion }) => conclusion)).toEqual(steps.map(() => 'success'));
     const { status: expected = 'created' } = play;
     expect(new Set(targets.map(({ status }) => status))).toEqual(new Set(expected === null ? [] : [expected]));
     const made = Object.values(simulator.world.accounts).flatMap(({ id, regions }) =>
@@ -435,9 +468,11 @@ describe('each parameter that a header names is needed', () => {
   const cases = Object.entries(plays).flatMap(([file, steps]) =>
     steps.flatMap((play, index) => {
       const workflow = read(`examples/${file}`);
-      const { environment } = stepOf(workflow, index);
+      const { action, environment } = stepOf(workflow, index);
+      // What an audit takes is shown action by action in audit.test.ts.
+      if (action !== 'share') return [];
       const own = headerOf(workflow).filter((one) => (one.environment ?? environment) === environment);
-      const names = own.flatMap(({ parameters }) => Object.keys(parameters));
+      const names = own.flatMap(({ parameters }) => Object.keys(parameters)).filter((name) => name !== 'Audit');
       return [...new Set(names)].map((without) => ({ file, index, play, workflow, without }));
     }),
   );

@@ -350,7 +350,6 @@ describe('the workflow', () => {
       'no-reboot',
       'packer-manifest',
       'packer-build',
-      'sweep',
       'expect-plan-digest',
       'expect-plan-file',
     ];

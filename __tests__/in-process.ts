@@ -7,7 +7,11 @@ import { githubContext, readManifest, resolveInputs } from '../simulator/runner-
 import { createMasks } from '../simulator/runner-masks.ts';
 import type { Scenario } from '../simulator/scenario.ts';
 import * as served from '../simulator/simulator.ts';
+import { auditAction } from '../src/actions/audit.ts';
+import { shareAction } from '../src/actions/share.ts';
+import { sweepAction } from '../src/actions/sweep.ts';
 import type { Host } from '../src/host.ts';
+import type { ActionName } from '../src/inputs/actions.ts';
 import { main } from '../src/main.ts';
 import { post } from '../src/take-back.ts';
 import { CancelError } from '../src/time.ts';
@@ -25,6 +29,8 @@ export type Simulator = served.Simulator & Readonly<{ clock: VirtualClock }>;
 
 export type InProcessRun = ActionRun &
   Readonly<{
+    /** Which of the repository's actions it is; else the main one. */
+    action?: ActionName;
     /** The machine that it is on; else all are on one. */
     machine?: string;
     /** By how much its machine's clock is fast, or slow where it is negative: the time that is told, not how it passes. */
@@ -67,7 +73,22 @@ const alive = new Set<string>();
 let processes = 0;
 
 const repository = new URL('..', import.meta.url).pathname;
-const manifest = readManifest(repository);
+const manifests: Readonly<Record<ActionName, ReturnType<typeof readManifest>>> = {
+  share: readManifest(repository),
+  sweep: readManifest(join(repository, 'sweep')),
+  audit: readManifest(join(repository, 'audit')),
+};
+
+function play(name: ActionName, host: Host, cancelled: AbortSignal): Promise<void> {
+  switch (name) {
+    case 'share':
+      return main(host, cancelled, shareAction);
+    case 'sweep':
+      return main(host, cancelled, sweepAction);
+    case 'audit':
+      return main(host, cancelled, auditAction);
+  }
+}
 
 /** What main was to do, by the state that it saved for post, and what was there before. */
 const planned = new WeakMap<object, Readonly<{ operations: readonly Operation[]; before: Stock }>>();
@@ -106,7 +127,8 @@ export function startAction(run: InProcessRun): RunningAction {
   if (simulator === undefined) throw new Error('no simulator is open at the AWS_ENDPOINT_URL of the run');
   const { clock } = simulator;
   const github = githubContext(run.github);
-  const { inputs, warnings } = resolveInputs(manifest, run.inputs, github);
+  const { action = 'share' } = run;
+  const { inputs, warnings } = resolveInputs(manifests[action], run.inputs, github);
   const env: Record<string, string> = { ...run.env, GITHUB_EVENT_NAME: github.event_name };
   if (github.repository !== '') env.GITHUB_REPOSITORY = github.repository;
   const masks = createMasks([...(run.secrets ?? []), github.token]);
@@ -227,7 +249,7 @@ export function startAction(run: InProcessRun): RunningAction {
   const began = clock.now();
   const dead = Promise.withResolvers<void>();
   const end = async (): Promise<ActionResult> => {
-    await Promise.race([dead.promise, run.entry === 'post' ? post(host) : main(host, cancelled.signal)]);
+    await Promise.race([dead.promise, run.entry === 'post' ? post(host) : play(action, host, cancelled.signal)]);
     alive.delete(name);
     if (cancelled.signal.aborted) log.annotate({ level: 'error', message: 'The operation was canceled.' });
     const crosses = (value: string) => value !== '' && masks.apply(value) === value;

@@ -6,7 +6,9 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import type { Problem } from '../src/alike.ts';
+import { actionInputs } from '../src/inputs/actions.ts';
 import { InputError, inputDefaults, type RunContext } from '../src/inputs/reader.ts';
+import { readSweep } from '../src/inputs/sweep.ts';
 import { type Request, readInputs } from '../src/inputs.ts';
 import { digestOf } from '../src/plan/digest.ts';
 
@@ -40,10 +42,20 @@ function problemsOf(inputs: Record<string, string>): readonly Problem[] {
   return [];
 }
 
-test('action.yml declares the inputs that are read, with their defaults', () => {
-  const action = parse(readFileSync('action.yml', 'utf8')) as { inputs: Record<string, { default?: string }> };
-  const declared = Object.entries(action.inputs).map(([name, input]) => [name, input.default ?? '']);
-  expect(Object.fromEntries(declared)).toEqual(inputDefaults);
+test.each(Object.entries(actionInputs))('%s declares the inputs that it takes, with their defaults', (name, inputs) => {
+  const path = name === 'share' ? 'action.yml' : `${name}/action.yml`;
+  const action = parse(readFileSync(path, 'utf8')) as { inputs: Record<string, { default?: string } | null> };
+  const declared = Object.entries(action.inputs).map(([input, given]) => [input, given?.default ?? '']);
+  const { reads, spare } = inputs;
+  const taken = [...reads.map((input) => [input, inputDefaults[input]]), ...spare.map((input) => [input, ''])];
+  expect(Object.fromEntries(declared)).toEqual(Object.fromEntries(taken));
+});
+
+test('a sweep takes the inputs of the runs, without a key of the targets, and none that only other actions have', () => {
+  const inputs: Record<string, string> = { ...good, 'target-kms-key': '', 'source-kms-key': 'alias/golden' };
+  const read = (more: Record<string, string>) => readSweep((name) => ({ ...inputs, ...more })[name] ?? '', run, {});
+  expect(read({ 'dry-run': 'false', retain: '3', 'boot-test': 'ssm' })).toMatchObject({ boots: true });
+  expect(() => read({ 'dry-run': 'true' })).toThrow(/dry-run: "true" — is an input of the main action; sweep does not/);
 });
 
 test('regions of partitions that are not known are told apart from what is no region', () => {
@@ -476,11 +488,6 @@ describe('the plan that is expected', () => {
       inputs: both,
       file: '[]',
       why: /expect-plan-file: "plan.json" — expected the file of the output plan-file/,
-    },
-    {
-      what: 'a sweep',
-      inputs: { 'expect-plan-digest': digest, sweep: 'true', 'ami-id': '' },
-      why: /a sweep has no plan/,
     },
   ])('$what is a problem', ({ inputs, file, why }) => {
     expect(() => from(inputs, file === undefined ? {} : { 'plan.json': file })).toThrow(why);

@@ -16,12 +16,13 @@ function runOf(shared: Case, simulator: Simulator) {
   return { inputs: { ...shared.inputs, 'poll-interval': '1' }, env: simulator.env };
 }
 
-/** A sweep names no AMI. */
+/** A sweep by the inputs of the runs. */
 function sweepOf(shared: Case, simulator: Simulator, inputs: Record<string, string> = {}) {
   const run = runOf(shared, simulator);
   return runAction({
     ...run,
-    inputs: { ...run.inputs, 'ami-id': '', sweep: 'true', ...inputs },
+    inputs: { ...run.inputs, ...inputs },
+    action: 'sweep',
     github: { run_id: '99' },
   });
 }
@@ -129,9 +130,13 @@ test('inputs that a sweep cannot have', async () => {
   const shared = procedure();
   const simulator = await startSimulator(shared.scenario);
   const role = 'arn:aws:iam::{account}:role/{name}';
-  const { annotations } = await sweepOf(shared, simulator, { 'dry-run': 'true', 'target-role-arn': role });
-  expect(annotations[0]?.message).toMatch(/dry-run: "true" — cannot be had with sweep/);
-  expect(annotations[0]?.message).toMatch(/\{name\} and \{source-ami\} are not known in a sweep/);
+  const { annotations, summary } = await sweepOf(shared, simulator, { 'dry-run': 'true', 'target-role-arn': role });
+  // The runner itself says first that it doesn't know one.
+  const [unexpected, problems] = annotations.map(({ message }) => message);
+  expect(unexpected).toMatch(/^Unexpected input\(s\) 'dry-run'/);
+  expect(problems).toMatch(/dry-run: "true" — is an input of the main action; sweep does not take it/);
+  expect(summary).toMatch(/❌ Problems were found; nothing was changed[\s\S]*dry-run/);
+  expect(problems).toMatch(/\{name\} and \{source-ami\} are not known in a sweep/);
   expect(simulator.calls).toEqual([]);
   await simulator.close();
 });

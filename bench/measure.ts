@@ -72,12 +72,18 @@ function isCheck({ action, request, outcome }: RecordedCall): boolean {
 
 export type StartUp = Readonly<{ entry: string; bundleBytes: number; ms: number; ratio: number; memoryMb: number }>;
 
-/** A file of the action to start; `prepare` makes what it finds in its environment each time. */
-export type Starting = Readonly<{ entry: string; file: string; prepare?: () => Record<string, string> }>;
+/** A file of the action to start, and the bundle that it imports; `prepare` makes what it finds in its environment each time. */
+export type Starting = Readonly<{
+  entry: string;
+  file: string;
+  bundle: string;
+  prepare?: () => Record<string, string>;
+}>;
 
-export const bundles: readonly Starting[] = ['main', 'post'].map((entry) => ({
+export const bundles: readonly Starting[] = ['main', 'post', 'sweep'].map((entry) => ({
   entry,
   file: resolve(repository, `dist/${entry}/index.js`),
+  bundle: resolve(repository, 'dist/bundle/index.js'),
 }));
 
 /** Time from each process's start to its first line, in ratio to an empty node process of the same moment; medians. */
@@ -95,9 +101,9 @@ export async function measureStartUp(starting: readonly Starting[]): Promise<Sta
     }
   }
   const medianOf = (entry: string) => median(times.get(entry) ?? []);
-  return starting.map(({ entry, file }) => ({
+  return starting.map(({ entry, bundle }) => ({
     entry,
-    bundleBytes: statSync(file).size,
+    bundleBytes: statSync(bundle).size,
     ms: round(medianOf(entry), 0),
     ratio: round(medianOf(entry) / medianOf('empty'), 1),
     memoryMb: memory.get(entry) ?? 0,

@@ -1,13 +1,14 @@
 // Builds dist/. rolldown shakes the tree first (ncc alone would keep the whole EC2 client: 4.4 MB instead of 1.6 MB),
-// then ncc makes each entry the one file that the runner loads, with nothing else installed.
+// then ncc makes it the one file that every entry of the actions' manifests imports, with nothing else installed.
 // Usage: node scripts/build.mjs [folder]; the folder is dist unless named.
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { pack, shake } from './bundle.mjs';
 
 const out = resolve(process.argv[2] ?? 'dist');
-const entries = { main: 'src/index.ts', post: 'src/post.ts' };
+/** By folder, the function of src/index.ts that the entry there calls. */
+const entries = { main: 'share', post: 'post', sweep: 'sweep', audit: 'audit' };
 const scratch = mkdtempSync(join(tmpdir(), 'share-encrypted-ami-build-'));
 writeFileSync(join(scratch, 'package.json'), '{ "type": "module" }\n');
 rmSync(out, { recursive: true, force: true });
@@ -28,21 +29,23 @@ function licenceOf(folder) {
 }
 
 const packages = new Set();
-for (const [name, input] of Object.entries(entries)) {
-  const shaken = join(scratch, `${name}.js`);
-  for (const { id, bytes } of await shake(input, shaken)) if (bytes > 0) packages.add(packageOf(id));
-  const { code, stray } = await pack(shaken);
-  if (stray.length > 0) throw new Error(`ncc emitted ${stray}`);
-  mkdirSync(join(out, name), { recursive: true });
-  // ncc names the scratch file in a comment; the bytes must not depend on where they were built.
-  writeFileSync(join(out, name, 'index.js'), code.replace(/[^\s'"]*share-encrypted-ami-build-\w+/g, '.'));
-  writeFileSync(join(out, name, 'package.json'), '{ "type": "module" }\n');
+const shaken = join(scratch, 'bundle.js');
+for (const { id, bytes } of await shake('src/index.ts', shaken)) if (bytes > 0) packages.add(packageOf(id));
+const { code, stray } = await pack(shaken);
+if (stray.length > 0) throw new Error(`ncc emitted ${stray}`);
+/** Writes a file of dist/, and the folder that it is in. */
+function write(file, text) {
+  mkdirSync(dirname(join(out, file)), { recursive: true });
+  writeFileSync(join(out, file), text);
 }
+write('package.json', '{ "type": "module" }\n');
+// ncc names the scratch file in a comment; the bytes must not depend on where they were built.
+write('bundle/index.js', code.replace(/[^\s'"]*share-encrypted-ami-build-\w+/g, '.'));
+for (const [folder, name] of Object.entries(entries))
+  write(`${folder}/index.js`, `import { ${name} } from '../bundle/index.js';\n\n${name}();\n`);
 packages.delete(undefined);
 // Packages that are there twice in one version are named once; the order is the same on every machine.
 const licences = [...new Set([...packages].map(licenceOf))].sort();
 writeFileSync(join(out, 'licenses.txt'), licences.join(`\n${'-'.repeat(80)}\n\n`));
 rmSync(scratch, { recursive: true });
-for (const name of Object.keys(entries)) {
-  console.log(`${name}/index.js ${(readFileSync(join(out, name, 'index.js')).length / 1e6).toFixed(2)} MB`);
-}
+console.log(`bundle/index.js ${(readFileSync(join(out, 'bundle/index.js')).length / 1e6).toFixed(2)} MB`);

@@ -1,18 +1,18 @@
-// Writes into README.md the tables of inputs and outputs from action.yml, and into docs/permissions.md the policies from
+// Writes into the manifests of the actions beside the main one the inputs that they share with it, by
+// src/inputs/actions.ts, between `# <shared>` and `# </shared>`; into README.md the tables of inputs and outputs from action.yml, and into docs/permissions.md the policies from
 // policies/, each between its markers (<!-- inputs --> and <!-- /inputs -->).
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isMap, parseDocument } from 'yaml';
+import { actionInputs } from '../src/inputs/actions.ts';
 
 const root = new URL('../', import.meta.url);
 const read = (path) => readFileSync(new URL(path, root), 'utf8');
 
-const action = parseDocument(read('action.yml'));
-
-/** The entries of a block of action.yml; `group` is the comment that heads the entry, if one does. */
-function entriesOf(name) {
-  const block = action.get(name);
-  if (!isMap(block)) throw new Error(`action.yml has no ${name}`);
+/** The entries of a block of a manifest; `group` is the comment that heads the entry, if one does. */
+function entriesOf(name, path = 'action.yml') {
+  const block = parseDocument(read(path)).get(name);
+  if (!isMap(block)) throw new Error(`${path} has no ${name}`);
   return block.items.map(({ key, value }, index) => ({
     name: key.value,
     // The comment above the first entry belongs to the block.
@@ -26,21 +26,57 @@ const row = (...cells) => `| ${cells.map(cell).join(' | ')} |`;
 const defaultOf = (input) =>
   input.required === true ? '**required**' : (input.default ?? '') === '' ? '' : `\`${input.default}\``;
 
+const inputTable = (inputs) => [
+  row('input', 'default', 'meaning'),
+  row('---', '---', '---'),
+  ...inputs.flatMap((input) => [
+    ...(input.group ? [row(`**${input.group}**`, '', '')] : []),
+    row(`\`${input.name}\``, defaultOf(input), input.description),
+  ]),
+];
+const outputTable = (outputs) => [
+  row('output', 'value'),
+  row('---', '---'),
+  ...outputs.map((output) => row(`\`${output.name}\``, output.description)),
+];
+/** The inputs that an action beside the main one has to itself. */
+const ownInputs = (name) =>
+  entriesOf('inputs', `${name}/action.yml`).filter((input) => !actionInputs.share.reads.includes(input.name));
+
 const tables = {
-  inputs: [
-    row('input', 'default', 'meaning'),
-    row('---', '---', '---'),
-    ...entriesOf('inputs').flatMap((input) => [
-      ...(input.group ? [row(`**${input.group}**`, '', '')] : []),
-      row(`\`${input.name}\``, defaultOf(input), input.description),
-    ]),
-  ],
-  outputs: [
-    row('output', 'value'),
-    row('---', '---'),
-    ...entriesOf('outputs').map((output) => row(`\`${output.name}\``, output.description)),
-  ],
+  inputs: inputTable(entriesOf('inputs')),
+  outputs: outputTable(entriesOf('outputs')),
+  'audit-inputs': inputTable(ownInputs('audit')),
+  'audit-outputs': outputTable(entriesOf('outputs', 'audit/action.yml')),
 };
+
+/** The text of each input of the main action's manifest, by its name. */
+const inputTexts = new Map(
+  [
+    ...read('action.yml')
+      .split('\noutputs:')[0]
+      .matchAll(/^ {2}([a-z-]+):\n(?: {4}.*\n?)+/gm),
+  ].map(([text, name]) => [name, text.trimEnd()]),
+);
+
+/** The manifest of an action beside the main one, with the inputs that it shares with that. */
+function manifestOf(name) {
+  const { reads, spare } = actionInputs[name];
+  const shared = [...inputTexts.keys()];
+  const spared = shared
+    .filter((input) => spare.includes(input))
+    .map(
+      (input) => `  ${input}:\n    description: Taken so that all steps can be given the same; without effect here.`,
+    );
+  const lines = [
+    ...shared.filter((input) => reads.includes(input)).map((input) => inputTexts.get(input)),
+    ...(spared.length > 0 ? ['', "  # The main action's other inputs", ...spared] : []),
+  ];
+  return read(`${name}/action.yml`).replace(
+    /( {2}# <shared>\n)[\s\S]*?( {2}# <\/shared>)/,
+    (_, begin, end) => `${begin}${lines.join('\n')}\n${end}`,
+  );
+}
 
 /** What stands between the markers of `name`. */
 function partOf(name) {
@@ -57,8 +93,10 @@ const partsOf = {
 
 /** Every document that has parts, by its path, with its parts as they are now. */
 export function documents() {
-  return Object.fromEntries(
-    Object.entries(partsOf).map(([path, names]) => {
+  const manifests = Object.keys(actionInputs).filter((name) => name !== 'share');
+  return Object.fromEntries([
+    ...manifests.map((name) => [`${name}/action.yml`, manifestOf(name)]),
+    ...Object.entries(partsOf).map(([path, names]) => {
       const text = read(path).replaceAll(
         /<!-- (\S+) -->\n[\s\S]*?<!-- \/\1 -->/g,
         (_, name) => `<!-- ${name} -->\n${partOf(name).join('\n')}\n<!-- /${name} -->`,
@@ -67,7 +105,7 @@ export function documents() {
       if (lacking.length > 0) throw new Error(`${path} lacks ${lacking.join(', ')}`);
       return [path, text];
     }),
-  );
+  ]);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

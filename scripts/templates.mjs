@@ -64,6 +64,7 @@ const accounts = {
       { policy: 'target-boot-test', when: 'BootTest' },
       { policy: 'target-boot-role', when: 'BootRoleArns' },
       { policy: 'target-retain', when: 'Retain' },
+      { policy: 'target-audit', when: 'Audit' },
       { policy: 'target-instance-types', when: 'InstanceTypes' },
       { policy: 'target-recycle-bin', when: 'RecycleBin' },
       { policy: 'target-regional-hub', when: 'HubKeyArns' },
@@ -129,6 +130,7 @@ const descriptions = {
   BootTest: "Whether AMIs are launched to see whether they come up (input 'boot-test').",
   BootRoleArns:
     "The ARNs of the roles that instances of boot tests get by their profile (input 'boot-instance-profile'); empty for none.",
+  Audit: 'Whether AMIs, and how they are published, are compared with what they are to be (action audit).',
   Retain: "Whether old AMIs are removed (input 'retain').",
   RecycleBin:
     "Whether a Recycle Bin rule keeps AMIs: one that gave its name up (input 'on-existing: replace') is then restored from there where the new one fails.",

@@ -1,19 +1,41 @@
 import { setFlagsFromString } from 'node:v8';
+import type { Action } from './action.ts';
+import { auditAction } from './actions/audit.ts';
+import { shareAction } from './actions/share.ts';
+import { sweepAction } from './actions/sweep.ts';
 import { errorMessage } from './aws/errors.ts';
+import type { Reach } from './inputs/reach.ts';
 import { main } from './main.ts';
 import { nodeHost } from './node-host.ts';
 import { logText } from './report/text.ts';
+import { post as takeBack } from './take-back.ts';
 import { CancelError } from './time.ts';
 
-collectEarly();
-const cancelled = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM'] as const)
-  process.on(name, () => cancelled.abort(new CancelError(`the run was cancelled (${name})`)));
-const host = nodeHost();
-main(host, cancelled.signal).catch((error: unknown) => {
-  host.runner.fail();
-  host.runner.error(logText(errorMessage(error)));
-});
+/*
+ * What dist/ is made of: a function for each entry that a manifest names. They share one bundle; importing it runs
+ * nothing.
+ */
+
+/** The main step of the main action. */
+export const share = (): void => start(shareAction);
+/** Its post step. It catches whatever comes, and never fails the job. */
+export const post = (): void => void takeBack(nodeHost());
+/** The action `sweep`. */
+export const sweep = (): void => start(sweepAction);
+/** The action `audit`. */
+export const audit = (): void => start(auditAction);
+
+function start<R extends Reach>(action: Action<R>): void {
+  collectEarly();
+  const cancelled = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => cancelled.abort(new CancelError(`the run was cancelled (${name})`)));
+  const host = nodeHost();
+  main(host, cancelled.signal, action).catch((error: unknown) => {
+    host.runner.fail();
+    host.runner.error(logText(errorMessage(error)));
+  });
+}
 
 /**
  * V8 sizes its heap for speed and lets it grow with what the machine has: at a thousand targets to 500 MB, of which 50

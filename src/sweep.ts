@@ -4,7 +4,7 @@ import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws
 import { errorMessage, placeName } from './aws/errors.ts';
 import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
-import type { Request } from './inputs.ts';
+import type { SweepRequest } from './inputs/sweep.ts';
 import { joined } from './join.ts';
 import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases, unreadableLeases } from './lease.ts';
 import { emptyLedger } from './ledger.ts';
@@ -20,8 +20,8 @@ import { findEncryptedCopies } from './release/encrypted-copies.ts';
 import { nothing, type ReleaseReport } from './release/notes.ts';
 import { release } from './release/release.ts';
 import { releaseFrom } from './release/target.ts';
-import type { Report } from './report/outputs.ts';
 import { type Log, openLog } from './report/progress.ts';
+import type { Swept } from './report/sweep.ts';
 import { endedLease, tagKeys, tagValue } from './tags.ts';
 
 /*
@@ -31,7 +31,7 @@ import { endedLease, tagKeys, tagValue } from './tags.ts';
  */
 
 /** Takes back what dead runs left, and makes nothing. Never touches what a live run needs, or what isn't proven to be ours. */
-export async function sweep(host: Host, request: Request, signal: AbortSignal): Promise<Report> {
+export async function sweep(host: Host, request: SweepRequest, signal: AbortSignal): Promise<Swept> {
   const log = openLog(host);
   const findings = openFindings(signal);
   const accounts = openAccounts(host, request, findings);
@@ -40,7 +40,7 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
   // A run takes its lease before it begins a copy: of the copies that are seen first, the leases are seen after.
   const targets = await lookAtTargets(sweeping, findings);
   const owners = await readOwners(sweeping);
-  const swept = await joined(targets.map((target) => sweepTarget(target, owners, boots(request))));
+  const swept = await joined(targets.map((target) => sweepTarget(target, owners, request.boots)));
   const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
   const reports: ReleaseReport[] = [...swept.flat(), { ...nothing, failed: problems }];
   // While anything is left in a target, the leases stay, so that the next sweep still knows whose it is.
@@ -50,21 +50,17 @@ export async function sweep(host: Host, request: Request, signal: AbortSignal): 
   for (const what of [...all('done'), ...all('stays'), ...all('foreign'), ...owners.foreign]) log.line('sweep', what);
   if (all('done').length === 0)
     log.line('sweep', `nothing was left in ${placeName(sweeping.source)} and ${request.targets.length} targets`);
-  return {
-    ...{ swept: true, sourceAmiId: '', plan: undefined, targets: [], failures: [], timeline: [] },
-    cleanUp: { done: all('done'), failed: all('failed') },
-    seconds: log.elapsedSeconds(),
-  };
+  return { done: all('done'), failed: all('failed') };
 }
 
-type Sweeping = Readonly<{
+type Looking = Readonly<{
   host: Host;
-  request: Request;
+  request: Pick<SweepRequest, 'run'>;
   accounts: Accounts;
-  account: string;
   source: Place;
   log: Log;
 }>;
+type Sweeping = Looking & Readonly<{ request: SweepRequest; account: string }>;
 
 /** Something that bears a tag of ours, with what it claims by it. */
 type Made = Readonly<{ id: string; sourceAmi: string; lease: string; since: number; isAvailable: boolean }>;
@@ -85,7 +81,7 @@ async function lookAtTargets({ request, accounts }: Sweeping, findings: Findings
         joined([
           madeWith(place, tagKeys.lease),
           madeWith(place, tagKeys.superseded),
-          ...(boots(request) ? [launchedIn(place)] : []),
+          ...(request.boots ? [launchedIn(place)] : []),
         ]),
       );
       return made && { place, made: made.flat() };
@@ -93,9 +89,6 @@ async function lookAtTargets({ request, accounts }: Sweeping, findings: Findings
   );
   return looked.filter((one) => one !== undefined);
 }
-
-/** Whether instances of boot tests are looked for. */
-const boots = ({ publication }: Request): boolean => publication.boot !== undefined;
 
 /** The instances with a lease. */
 async function launchedIn(place: Place): Promise<Made[]> {
@@ -115,20 +108,25 @@ async function madeWith(place: Place, key: string): Promise<Made[]> {
     ownImages(place, filter),
     ownSnapshots(place, filter),
   ]);
-  return [...images, ...snapshots].map((one) => ({
+  return [...images, ...snapshots].map((one) => madeOf(one, tagValue(one, key) ?? '', place.awsNow()));
+}
+
+/** What an image or a snapshot claims by its tags, and when it was made as far as AWS says. */
+export function madeOf(one: Image | Snapshot, lease: string, now: number): Made {
+  return {
     id: idOf(one),
     sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',
-    lease: tagValue(one, key) ?? '',
-    since: madeAt(one) ?? place.awsNow(),
+    lease,
+    since: madeAt(one) ?? now,
     isAvailable: isImage(one) && one.State === 'available',
-  }));
+  };
 }
 
 const isImage = (one: Image | Snapshot): one is Image => 'ImageId' in one;
 const idOf = (one: Image | Snapshot): string => (isImage(one) ? one.ImageId : one.SnapshotId) ?? '';
 
 /** Whose work there may be, by the leases on AMIs of the source region and by AWS's times. */
-type Owners = Readonly<{
+export type Owners = Readonly<{
   /** Since when the run of a lease makes things, where it has ended; undefined where it may be at work. */
   endedSince: (made: Made) => number | undefined;
   /** AMIs on which runs died; of those that are gone, the ID alone. */
@@ -139,7 +137,8 @@ type Owners = Readonly<{
   foreign: readonly string[];
 }>;
 
-async function readOwners({ host, request, accounts, source, log }: Sweeping): Promise<Owners> {
+/** Reads the leases on the AMIs of the source region, and what else tells whose work there may be. */
+export async function readOwners({ host, request, accounts, source, log }: Looking): Promise<Owners> {
   const marked = { Name: 'tag-key', Values: [tagKeys.intermediate] };
   const intermediates = [...(await ownImages(source, marked)), ...(await ownSnapshots(source, marked))];
   const copies = intermediates.map((one) => {

@@ -30,6 +30,9 @@ export const tagKeys = {
 /** Names the instance an AMI was made of, on that AMI and its snapshots; what is copied of them doesn't bear it. */
 export const instanceTag = 'share-encrypted-ami:source-instance';
 
+/** On a source AMI that was recalled: it is not shared any more. */
+export const recalledTag = 'share-encrypted-ami:recalled';
+
 /** The value of `lease` on a copy whose run had no time left: any run may take it over, and it waits a day for one. */
 export const endedLease = 'ended';
 

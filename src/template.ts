@@ -39,6 +39,15 @@ export function needsSourceImage(template: string): boolean {
   return /\{(name|source-ami)\}/.test(template);
 }
 
+const ofAnyRun: Readonly<Record<string, string>> = { date: '\\d{8}', sha: '[0-9a-f]*', 'run-id': '\\d*' };
+
+/** What `template` may have become in any run: its placeholders filled in, and for the run's own whatever they may be. */
+export function filledByAnyRun(template: string, values: Partial<TemplateValues>): RegExp {
+  const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const parts = fill(template, values).split(placeholder);
+  return new RegExp(`^${parts.map((part, index) => (index % 2 === 1 ? ofAnyRun[part] : escaped(part))).join('')}$`);
+}
+
 /** `template` with its placeholders filled in. */
 export function fill(template: string, values: Partial<TemplateValues>): string {
   return template.replace(placeholder, (written, name: string) =>

@@ -118,7 +118,7 @@ describe.each(clocks)('with a clock that is half an hour %s', (_, clockAheadMs) 
     const written: string[] = [];
     for (let looks = 0; looks < 3; looks += 1) {
       await simulator.clock.sleep(minutes);
-      const sweeping = startAction({ ...runOf(house, { 'ami-id': '', sweep: 'true' }, '99'), clockAheadMs });
+      const sweeping = startAction({ ...runOf(house, {}, '99'), clockAheadMs, action: 'sweep' });
       expect((await sweeping.result).conclusion).toBe('success');
       const own = simulator.calls.filter((call) => isDone(call) && call.client === sweeping.client);
       written.push(...own.map(({ action }) => action));
@@ -162,7 +162,7 @@ describe.each(clocks)('with a clock that is half an hour %s', (_, clockAheadMs) 
     expect(outcomesOf([early])).toEqual([fine]);
     expect(stockOf(simulator, targetAccount, targetRegion).images).toHaveLength(1);
     await house.settle(10);
-    const swept = await runAction({ ...runOf(house, { 'ami-id': '', sweep: 'true' }, '99'), clockAheadMs });
+    const swept = await runAction({ ...runOf(house, {}, '99'), clockAheadMs, action: 'sweep' });
     expect([swept.conclusion, house.remains().filter((line) => !isLeaseTag(line))]).toEqual(['success', []]);
   });
 });

@@ -220,7 +220,7 @@ async function amissAfter(given: Play): Promise<string[]> {
   };
   if (given.what === 'sweep') {
     const before = there();
-    const { conclusion } = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
+    const { conclusion } = await runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
     return [
       ...problems(),
       ...(conclusion === 'success' ? [] : [`the sweep ended as ${conclusion}`]),

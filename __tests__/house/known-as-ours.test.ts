@@ -255,7 +255,7 @@ describe('what a run that was killed began', () => {
   test.each(sampled(kills, { first: 1 }))('$name goes with a sweep', async (kill) => {
     const { house, before } = await killed(kill);
     await using _ = house;
-    const swept = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
+    const swept = await runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
     expect([swept.conclusion, swept.annotations]).toEqual(['success', []]);
     expect(house.remains().filter((line) => !isLeaseTag(line))).toEqual([]);
     expect(house.simulator.snapshotOfState(sourceAccount)).toEqual(before);

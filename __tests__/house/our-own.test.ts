@@ -61,7 +61,7 @@ describe('a finished AMI that somebody marks as a copy that goes on stays, and i
   test('in a sweep', async () => {
     await using house = await openHouse(bakes());
     const id = await marked(house);
-    const swept = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
+    const swept = await runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
     expect([swept.conclusion, names(house)]).toEqual(['success', ['golden-1']]);
     expect(untoldOf(house.simulator, [swept], [id])).toEqual([]);
   });

@@ -389,7 +389,7 @@ describe('a sweep leaves alone what somebody else has, however old, and succeeds
     const golden = goldenOf(simulator, shared.amiId);
     const foreign = forge({ house, amiId: shared.amiId, golden });
     const watched = watch(simulator, [...foreign, golden], shared.amiId);
-    const main = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
+    const main = await runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
     expect({
       changes: watched.changes(),
       untold: untoldOf(simulator, [main], foreign.flatMap(idsOf)),
@@ -431,7 +431,7 @@ describe('a lease that cannot be read fails no run', () => {
       ...{ changes: [], flaws: [], conclusions: ['success', 'success'], errors: [], statuses: ['created'] },
       remains: [],
     });
-    const swept = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
+    const swept = await runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
     expect([swept.conclusion, watched.changes()]).toEqual(['success', []]);
   });
 });
@@ -461,7 +461,7 @@ describe('a copy that somebody makes of a target AMI, with its tags, is another 
     const next = await runJob(
       house.run({ ...inputs, lineage: 'golden', retain: '1', 'ami-id': secondId }, { run_id: '3' }),
     );
-    const swept = await runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
+    const swept = await runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
     expect({
       changes: watched.changes(),
       untold: [again, next].map(({ main, post }) => untoldOf(simulator, [main, post], [product.data.ImageId])),

@@ -45,8 +45,7 @@ const accessLeft = (house: House) =>
   house.remains().filter((line) => /shared with|launched by|grant|shares:|statement/.test(line));
 
 function sweepOf(house: House) {
-  const run = house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' });
-  return runAction(run);
+  return runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
 }
 
 describe('a run that takes longer than timeout-minutes', () => {

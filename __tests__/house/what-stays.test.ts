@@ -64,7 +64,7 @@ const calls =
     call.action === action && call.account === targetAccount && call.mutating && call.outcome === 'ok';
 
 function sweepOf(house: House) {
-  return runAction(house.run({ 'ami-id': '', sweep: 'true' }, { run_id: '99' }));
+  return runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
 }
 
 describe('a finished AMI is never removed', () => {

@@ -96,6 +96,7 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
       amiName: '{name}',
       tags: {},
       optional: false,
+      own: { account, region },
       everyRegion: undefined,
     },
     place: { account, region },

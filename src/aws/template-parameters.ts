@@ -58,6 +58,12 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'imagebuilder:GetImageRecipe',
       'imagebuilder:GetContainerRecipe',
     ],
+    'Audit=true': [
+      'ec2:DescribeFastSnapshotRestores',
+      'ec2:DescribeAvailabilityZones',
+      'kms:ListGrants',
+      'ssm:GetParameter',
+    ],
     'InstanceTypes=true': ['ec2:ReplaceImageInstanceTypeSpecification'],
     'RecycleBin=true': ['ec2:RestoreImageFromRecycleBin'],
     'BootTest=true': [
@@ -94,10 +100,13 @@ export function parametersFor({ side, action, resources }: Lack): string | undef
   const list = side && lists[side][action];
   if (list !== undefined) return list;
   const sides = side === undefined ? Object.values(features) : [features[side]];
-  const parameters = sides.flatMap((one) =>
+  const found = sides.flatMap((one) =>
     Object.entries(one).flatMap(([parameter, actions]) => (actions.includes(action) ? parameter : [])),
   );
-  if (parameters.length === 0) return undefined;
+  if (found.length === 0) return undefined;
+  // An audit reads what other features do; whoever asks for one of them needs no audit.
+  const others = found.filter((parameter) => parameter !== 'Audit=true');
+  const parameters = others.length > 0 ? others : found;
   const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? '') ?? [];
   const set = `set ${[...new Set(parameters)].join(' or ')}`;
   return set.replace('<parameter>', name ?? '<parameter>').replace('<arn>', resources[0] ?? '<arn>');

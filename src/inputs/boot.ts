@@ -17,9 +17,11 @@ export type Boot = Readonly<{
   required: boolean;
 }>;
 
+export const bootTests = ['off', 'status', 'ssm'] as const;
+
 /** The boot test that is asked for; what is wrong with its inputs is noted in `reader` in any case. */
 export function readBoot(reader: Reader, partition: Partition, run: RunContext): Boot | undefined {
-  const test = reader.oneOf('boot-test', ['off', 'status', 'ssm']);
+  const test = reader.oneOf('boot-test', bootTests);
   const checked = (name: InputName, text: string, { pattern, expected }: Form): string => {
     const template = reader.templateValue(name, text);
     if (needsSourceImage(template) || unknownPlaceholders(template).length > 0) return template;

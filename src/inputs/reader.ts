@@ -26,7 +26,7 @@ export function runValues(run: RunContext): { date: string; sha: string; 'run-id
   return { date: run.date.toISOString().slice(0, 10).replaceAll('-', ''), sha: run.sha, 'run-id': run.runId };
 }
 
-/** Every input of action.yml with the default that it has there (a test holds the two together). */
+/** Every input of every action, with the default that its action.yml has (a test holds them together). */
 export const inputDefaults = {
   'ami-id': '',
   'ami-name': '',
@@ -89,7 +89,6 @@ export const inputDefaults = {
   'dry-run': 'false',
   'expect-plan-digest': '',
   'expect-plan-file': '',
-  sweep: 'false',
   'on-problem': 'fail',
   'fail-fast': 'false',
   'key-preflight': 'fail',
@@ -101,6 +100,7 @@ export const inputDefaults = {
   'poll-interval': '15',
   'timeout-minutes': '',
   'mask-aws-account-id': 'false',
+  'fail-on': 'missing, differs, unknown',
 } as const;
 
 export type InputName = keyof typeof inputDefaults;

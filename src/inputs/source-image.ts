@@ -16,18 +16,14 @@ const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
 /** What a Packer manifest is read with: it names an AMI for each of several regions. */
 type ManifestSource = Readonly<{ region: string; readFile: ReadFile }>;
 
-/** The source AMI, which exactly one of five inputs names; with `optional`, none may. */
-export function readSourceImage(
-  reader: Reader,
-  { optional, ...manifest }: ManifestSource & Readonly<{ optional: boolean }>,
-): SourceImage {
+/** The source AMI, which exactly one of five inputs names. */
+export function readSourceImage(reader: Reader, manifest: ManifestSource): SourceImage {
   const noReboot = reader.flag('no-reboot');
   const build = reader.optional('packer-build');
   if (build !== undefined && reader.text('packer-manifest') === '')
     reader.note('packer-build', build, 'needs packer-manifest');
   const given = sourceInputs.filter((name) => reader.text(name) !== '');
   const [name] = given;
-  if (name === undefined && optional) return { by: 'id', id: '' };
   if (name === undefined || given.length > 1) {
     reader.note(
       given.join(', ') || sourceInputs.join(', '),

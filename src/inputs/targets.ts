@@ -20,12 +20,20 @@ export type TargetRequest = Readonly<{
   tags: Readonly<Record<string, string>>;
   /** Whether its failure is a warning, and holds back nothing elsewhere. */
   optional: boolean;
+  /** What was given of it alone: what the input `targets` takes to name it, beside the inputs that all share. */
+  own: TargetEntry;
   /** With `target-regions: all`: it stands for all regions of its account, which are not read yet, or could not be. */
   everyRegion: Readonly<{ problem: Problem | undefined }> | undefined;
 }>;
 
 /** Where all is: the source region with its partition, and the regions of accounts as far as they have been read. */
-export type Regions = Readonly<{ region: string; partition: Partition; enabled: EnabledRegions | undefined }>;
+export type Regions = Readonly<{
+  region: string;
+  partition: Partition;
+  enabled: EnabledRegions | undefined;
+  /** Whether each target must name a key. */
+  needsKey: boolean;
+}>;
 
 /** The regions that accounts have enabled, by account; or why they could not be read. */
 export type EnabledRegions = ReadonlyMap<string, Readonly<{ regions: readonly string[] } | { problem: Problem }>>;
@@ -47,7 +55,7 @@ export function readTargets(reader: Reader, within: Regions, run: RunContext): T
     tags: readTags(reader, 'tags', reader.text('tags')),
     isOptional: readPlaces(reader, 'optional-targets'),
   };
-  return entries.map((entry) => readTarget(reader, { entry, shared, partition: within.partition, run }));
+  return entries.map((entry) => readTarget(reader, { entry, shared, within, run }));
 }
 
 type Listed = TargetEntry & Readonly<{ everyRegion?: NonNullable<TargetRequest['everyRegion']> }>;
@@ -116,10 +124,12 @@ type SharedValues = Readonly<{
   isOptional: (place: Place) => boolean;
 }>;
 
-type Origin = Readonly<{ entry: Listed; shared: SharedValues; partition: Partition; run: RunContext }>;
+type Origin = Readonly<{ entry: Listed; shared: SharedValues; within: Regions; run: RunContext }>;
 
-function readTarget(reader: Reader, { entry, shared, partition, run }: Origin): TargetRequest {
-  const { account, region, everyRegion } = entry;
+function readTarget(reader: Reader, { entry, shared, within, run }: Origin): TargetRequest {
+  const { partition, needsKey } = within;
+  const { everyRegion, ...own } = entry;
+  const { account, region } = own;
   const values = { account, region, ...runValues(run) };
   const check = (input: string, value: string, problem: string | undefined): void => {
     if (problem !== undefined) reader.note(input, value, problem);
@@ -140,18 +150,30 @@ function readTarget(reader: Reader, { entry, shared, partition, run }: Origin): 
       '{name} and {source-ami} are not known yet when regions are read (target-regions: all)',
     );
   const kmsKey = fill(template('kms-key'), values);
-  if (!needsSourceImage(kmsKey))
-    check(
-      from('kms-key'),
-      kmsKey,
-      kmsKey === '' ? 'is needed: the key in the target account and region' : keyProblem(kmsKey, region, account),
-    );
+  check(from('kms-key'), kmsKey, targetKeyProblem(kmsKey, entry, needsKey));
   const amiName = template('ami-name');
   const couldName = isImageName(fill(amiName, { ...values, ...shortestSource }));
   if (unknownPlaceholders(amiName).length === 0) check(from('ami-name'), amiName, couldName ? undefined : noImageName);
   const optional = entry.optional === 'true' || (entry.optional === undefined && shared.isOptional(entry));
   const tags = { ...shared.tags, ...entry.tags };
-  return { account, region, roleArn, kmsKey, amiName, tags, optional, everyRegion };
+  return {
+    account,
+    region,
+    roleArn,
+    kmsKey,
+    amiName,
+    tags,
+    optional,
+    own: optional ? { ...own, optional: 'true' } : own,
+    everyRegion,
+  };
+}
+
+/** What is wrong with the key of a target, as far as it is known without the source AMI. */
+function targetKeyProblem(key: string, { account, region }: Listed, isNeeded: boolean): string | undefined {
+  if (needsSourceImage(key)) return undefined;
+  if (key !== '') return keyProblem(key, region, account);
+  return isNeeded ? 'is needed: the key in the target account and region' : undefined;
 }
 
 function regionProblem(region: string, partition: Partition): string | undefined {

@@ -120,7 +120,11 @@ async function observeHubs({ request, accounts, findings }: Observing, source: S
 }
 
 /** The key in a hub's region: as it is given, or what source-kms-key is called there. */
-export function hubKey({ hubKmsKey, source, run }: Request, account: string, region: string): string | undefined {
+export function hubKey(
+  { hubKmsKey, source, run }: Pick<Request, 'hubKmsKey' | 'source' | 'run'>,
+  account: string,
+  region: string,
+): string | undefined {
   if (hubKmsKey !== undefined) return fill(hubKmsKey, { region, account, ...runValues(run) });
   const key = source.kmsKey ?? '';
   // A multi-Region key has its ID everywhere, and an ARN in each region: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html

@@ -1,8 +1,8 @@
 import { DescribeRegionsCommand } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
 import type { Host } from '../host.ts';
+import type { Reach } from '../inputs/reach.ts';
 import type { EnabledRegions, TargetRequest } from '../inputs/targets.ts';
-import type { Request } from '../inputs.ts';
 import { joined } from '../join.ts';
 import { openFindings } from '../plan/problem.ts';
 import { openAccounts } from './accounts.ts';
@@ -11,7 +11,7 @@ import { openAccounts } from './accounts.ts';
  * The regions that each account of `target-regions: all` has enabled, as its own role reads them in the source region; or
  * why they could not be read. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
  */
-export async function readEnabledRegions(host: Host, request: Request, signal: AbortSignal): Promise<EnabledRegions> {
+export async function readEnabledRegions(host: Host, request: Reach, signal: AbortSignal): Promise<EnabledRegions> {
   const findings = openFindings(signal);
   const accounts = openAccounts(host, request, findings);
   const enabledIn = async (target: TargetRequest): Promise<string[] | undefined> => {

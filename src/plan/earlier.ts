@@ -2,6 +2,7 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
 import {
   type Allowances,
+  type Difference,
   differences,
   differenceText,
   extrasDifferences,
@@ -107,8 +108,17 @@ export function mayUse(request: Request, image: Image): boolean {
 }
 
 /** Why an AMI isn't what this run would make; empty where it is. */
-export function whyUnlike({ request, source }: Omit<Comparing, 'findings'>, target: Target, image: Image): string {
+export function whyUnlike(comparing: Omit<Comparing, 'findings'>, target: Target, image: Image): string {
   if (image.State !== 'available') return `it is ${image.State}`;
+  return unlikeness(comparing, target, image).map(differenceText).join('; ');
+}
+
+/** In what an AMI isn't what this run would make, as far as a copy has it from its source. */
+export function unlikeness(
+  { request, source }: Omit<Comparing, 'findings'>,
+  target: Target,
+  image: Image,
+): Difference[] {
   const allowed = allowancesOf(request, source, target.place);
   const extras = target.existingExtras.get(image.ImageId ?? '');
   return [
@@ -116,9 +126,7 @@ export function whyUnlike({ request, source }: Omit<Comparing, 'findings'>, targ
     ...originDifferences(source.image, image, target.parts.values()),
     ...snapshotDifferences(target.kmsKeyArn, image, target.parts.values()),
     ...(extras === undefined ? [] : extrasDifferences(source.extras, extras)),
-  ]
-    .map(differenceText)
-    .join('; ');
+  ];
 }
 
 /** What a target AMI need not have as the source has it. */

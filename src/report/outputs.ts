@@ -31,8 +31,6 @@ export type Pictures = Record<string, Record<string, string>>;
 export type LaunchTemplates = Record<string, Record<string, NonNullable<Result['template']>>>;
 
 export type Report = Readonly<{
-  /** Whether nothing was to be shared, only to be taken back. */
-  swept?: boolean;
   sourceAmiId: string;
   /** What the run was to do; undefined where it came to no plan. */
   plan: PlanRecord | undefined;
@@ -67,17 +65,23 @@ export function writeWhole(
 ): WholeFiles & Readonly<{ problems: readonly string[] }> {
   const problems: string[] = [];
   const keep = (what: string, value: unknown): string => {
-    if (files.temp === undefined || value === undefined) return '';
-    const path = join(files.temp, ownName(`${what}.json`));
-    try {
-      files.write(path, `${outputText(value)}\n`);
-      return path;
-    } catch (error) {
-      problems.push(`the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`);
-      return '';
-    }
+    const { path, problem } = writeJson(files, what, value);
+    if (problem !== undefined) problems.push(problem);
+    return path;
   };
   return { planFile: keep('plan', plan), targetsFile: keep('targets', targets), problems };
+}
+
+/** Writes a value as the file that the output `<what>-file` names; its path, or '' and why there is none. */
+export function writeJson(files: Files, what: string, value: unknown): Readonly<{ path: string; problem?: string }> {
+  if (files.temp === undefined || value === undefined) return { path: '' };
+  const path = join(files.temp, ownName(`${what}.json`));
+  try {
+    files.write(path, `${outputText(value)}\n`);
+    return { path };
+  } catch (error) {
+    return { path: '', problem: `the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}` };
+  }
 }
 
 /**
@@ -113,7 +117,7 @@ export function outputsOf(
     ids[account] = { ...ids[account], [region]: amiId ?? '' };
     byRegion[region] = [...(byRegion[region] ?? []), amiId ?? ''];
   }
-  let outputs: Record<string, string> = {
+  const outputs: Record<string, string> = {
     'ami-id': targets.length === 1 ? (made[0]?.amiId ?? '') : '',
     'ami-ids': outputText(ids),
     'ami-ids-by-region': outputText(byRegion),
@@ -126,7 +130,6 @@ export function outputsOf(
     'targets-file': targetsFile,
     'launch-templates': outputText(launchTemplates),
     'boot-screenshots': outputText(pictures),
-    truncated: 'false',
   };
   const shorter: readonly Record<string, string>[] = [
     plan === undefined ? {} : { plan: outputText(totalsOf(plan)) },
@@ -135,6 +138,15 @@ export function outputsOf(
     { 'failed-targets': '[]' },
     { 'ami-ids': '{}', 'ami-ids-by-region': '{}', 'launch-templates': '{}', 'boot-screenshots': '{}' },
   ];
+  return fitting(outputs, shorter);
+}
+
+/** Outputs that are not too long together: as many of the changes are made, one after the other, as it takes. */
+export function fitting(
+  all: Readonly<Record<string, string>>,
+  shorter: readonly Readonly<Record<string, string>>[],
+): Record<string, string> {
+  let outputs: Record<string, string> = { ...all, truncated: 'false' };
   for (const change of shorter) {
     if (bytesOf(outputs) <= maxBytes) break;
     outputs = { ...outputs, ...change, truncated: 'true' };

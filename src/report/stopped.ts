@@ -1,5 +1,6 @@
 import { type Problem, problemLines } from '../alike.ts';
-import { errorMessage } from '../aws/errors.ts';
+import { errorMessage, explain } from '../aws/errors.ts';
+import { InputError } from '../inputs/reader.ts';
 import type { PlanRecord } from './plan.ts';
 
 /** All problems at once; nothing was changed, unless an AMI was made of an instance. */
@@ -34,4 +35,16 @@ export class StoppedError extends Error {
     super(errorMessage(cause), { cause });
     this.plan = plan;
   }
+}
+
+/** The problems that an error is made of, if it is. */
+export function problemsOf(error: unknown): readonly Problem[] {
+  return error instanceof ProblemsError || error instanceof InputError ? error.problems : [];
+}
+
+/** An error as the user reads it; a stack only where it is ours to mend. */
+export function sentenceOf(error: unknown): string {
+  if (error instanceof InputError || error instanceof ProblemsError) return error.message;
+  const { message, remedy } = explain(error instanceof StoppedError ? error.cause : error);
+  return remedy === undefined ? message : `${message}. What to do: ${remedy}`;
 }

@@ -16,16 +16,12 @@ const unfolded = 20;
 
 /** The summary as Markdown: a verdict, what failed and why, a row a target, how it went, what it costs, what was cleaned up. */
 export function summaryText(report: Report): string {
-  const { swept = false, sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
+  const { sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
   const failed = targets.filter(({ status }) => status === 'failed');
   const id = sourceAmiId === '' ? (plan === undefined ? 'not found' : 'yet to be made') : markdown(sourceAmiId);
   const source = plan === undefined ? '' : sourceText(plan.source);
   const took = seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : '';
-  const head = [`## ${verdict(report)}`, ...(swept ? [] : ['', `Source ${id}${source}.${took}`])];
-  const found = problems.flatMap(({ places, what, remedy }) => [
-    `- **${markdown(places)}**: ${markdown(what)}`,
-    ...(remedy === '' ? [] : [`  - What to do: ${markdown(remedy)}`]),
-  ]);
+  const head = [`## ${verdict(report)}`, '', `Source ${id}${source}.${took}`];
   const failing = [
     ...failures.flatMap((failure) => failureText(failure)),
     // Where problems were found, they say it better.
@@ -43,14 +39,10 @@ export function summaryText(report: Report): string {
   const rows = [...failed, ...targets.filter(({ status }) => status !== 'failed')].map((target) =>
     row(target, volumes),
   );
-  const cleaned = [
-    ...cleanUp.done.map((what) => `- ${markdown(what)}`),
-    ...cleanUp.failed.map((what) => `- ⚠️ **left behind**: ${markdown(what)}`),
-  ];
   return within(
     [
       ...head,
-      ...section('Problems', found),
+      ...section('Problems', problemList(problems)),
       ...section('Failures', failing),
       ...section(
         'Warnings',
@@ -73,17 +65,34 @@ export function summaryText(report: Report): string {
       ...(rows.length > unfolded ? ['', '</details>'] : []),
       ...section('How it went', gantt(report)),
       ...planText(plan),
-      ...section('Cleaned up', cleaned),
+      ...section('Cleaned up', cleanedList(cleanUp)),
     ],
   );
 }
 
-function section(title: string, lines: readonly string[]): string[] {
+/** Problems with what to do, as a list. */
+export function problemList(problems: NonNullable<Report['problems']>): string[] {
+  return problems.flatMap(({ places, what, remedy }) => [
+    `- **${markdown(places)}**: ${markdown(what)}`,
+    ...(remedy === '' ? [] : [`  - What to do: ${markdown(remedy)}`]),
+  ]);
+}
+
+/** What was taken back, and what could not be, as a list. */
+export function cleanedList({ done, failed }: Report['cleanUp']): string[] {
+  return [
+    ...done.map((what) => `- ${markdown(what)}`),
+    ...failed.map((what) => `- ⚠️ **left behind**: ${markdown(what)}`),
+  ];
+}
+
+/** Lines under a heading; nothing where there are none. */
+export function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', `### ${title}`, '', ...lines];
 }
 
 /** What failed, and below it what to do. */
-function failureText(failure: string, where = ''): string[] {
+export function failureText(failure: string, where = ''): string[] {
   const [what = '', ...remedies] = failure.split(/\. (?=What to do: )/);
   return [`- ${where}${markdown(what)}`, ...remedies.map((remedy) => `  - ${markdown(remedy)}`)];
 }
@@ -94,8 +103,7 @@ function sourceText({ amiName, account, region, snapshots }: PlanRecord['source'
 }
 
 function verdict(report: Report): string {
-  const { swept, targets, plan, problems = [], madeImageId, cleanUp } = report;
-  if (swept === true) return sweepVerdict(cleanUp);
+  const { targets, plan, problems = [], madeImageId } = report;
   if (problems.length > 0)
     return `❌ ${problems.length === 1 ? 'A problem was' : `${problems.length} problems were`} found; ${madeImageId === undefined ? 'nothing was changed' : `${markdown(madeImageId)} was made and is kept, nothing else was changed`}`;
   if (plan?.dryRun === true) {
@@ -104,11 +112,6 @@ function verdict(report: Report): string {
     return `📋 Dry run: ${toMake} of ${targets.length} AMIs would be made${without}; nothing was changed`;
   }
   return targets.length === 0 ? '❌ The run failed' : targetsVerdict(report);
-}
-
-function sweepVerdict({ failed, done }: Report['cleanUp']): string {
-  if (failed.length > 0) return '❌ Not all that earlier runs left could be taken back';
-  return done.length > 0 ? '🧹 What earlier runs left is taken back' : '🧹 Earlier runs left nothing';
 }
 
 /** The verdict on a run that came as far as its targets. */
@@ -161,7 +164,7 @@ function planText(plan: PlanRecord | undefined): string[] {
 }
 
 /** All lines, or as many of the middle ones as fit, with a word on the rest. */
-function within(head: string[], middle: string[], tail: string[]): string {
+export function within(head: string[], middle: string[], tail: string[]): string {
   const bytes = (lines: string[]) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
   // A flood of failures must not crowd out the table.
   const first = fitting(head, maxBytes / 2);
@@ -179,7 +182,7 @@ function fitting(lines: string[], room: number): string[] {
       return [
         ...kept,
         '',
-        `…and ${lines.length - kept.length} lines more; the files of plan-file and targets-file have them all.`,
+        `…and ${lines.length - kept.length} lines more; the files that the outputs name have them all.`,
       ];
     kept.push(line);
   }

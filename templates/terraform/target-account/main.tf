@@ -107,6 +107,12 @@ variable "retain" {
   default     = false
 }
 
+variable "audit" {
+  type        = bool
+  description = "Whether AMIs, and how they are published, are compared with what they are to be (action audit)."
+  default     = false
+}
+
 variable "instance_types" {
   type        = bool
   description = "Whether AMIs name instance types that they are for, or not for."
@@ -758,6 +764,56 @@ resource "aws_iam_role_policy" "target_retain" {
           "arn:${local.partition}:imagebuilder:*:${local.account}:image-recipe/*",
           "arn:${local.partition}:imagebuilder:*:${local.account}:container-recipe/*"
         ]
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_audit" {
+  count = var.audit ? 1 : 0
+  name  = "target-audit"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "ReadWhatIsThere",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeImages",
+          "ec2:DescribeSnapshots",
+          "ec2:DescribeFastSnapshotRestores",
+          "ec2:DescribeAvailabilityZones",
+          "ec2:DescribeRegions"
+        ],
+        "Resource" : "*"
+      },
+      {
+        "Sid" : "ReadTheImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeImageAttribute"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*"
+        ]
+      },
+      {
+        "Sid" : "ReadTheTargetKey",
+        "Effect" : "Allow",
+        "Action" : [
+          "kms:DescribeKey",
+          "kms:ListGrants"
+        ],
+        "Resource" : aws_kms_key.this.arn
+      },
+      {
+        "Sid" : "ReadTheParameter",
+        "Effect" : "Allow",
+        "Action" : [
+          "ssm:GetParameter"
+        ],
+        "Resource" : "arn:${local.partition}:ssm:*:${local.account}:parameter/${var.parameter}"
       }
     ]
   })

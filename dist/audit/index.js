@@ -1,0 +1,3 @@
+import { audit } from '../bundle/index.js';
+
+audit();

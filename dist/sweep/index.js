@@ -1,0 +1,3 @@
+import { sweep } from '../bundle/index.js';
+
+sweep();

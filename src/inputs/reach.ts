@@ -1,0 +1,47 @@
+import type { Reader, RunContext } from './reader.ts';
+import { readSettings, type Settings } from './settings.ts';
+import { type EnabledRegions, readTargets, type TargetRequest } from './targets.ts';
+
+/** What every action is told: where the source and the targets are, how they are reached, and for how long. */
+export type Reach = Settings &
+  Readonly<{
+    /** Whether the targets are in every region that their accounts have enabled, wanted or not. */
+    allRegions: boolean;
+    targets: readonly TargetRequest[];
+    /** After so long the run gives up; `cut` is what bounds it, where that is sooner than by default. */
+    timeout: Readonly<{ minutes: number; cut: string | undefined }>;
+  }>;
+
+/** What the targets are read with: with `target-regions: all`, the accounts' regions; and whether each needs a key. */
+export type ReachOptions = Readonly<{ enabled: EnabledRegions | undefined; needsKey: boolean }>;
+
+/** Reads what every action is told; what is wrong with it is noted in `reader`. */
+export function readReach(reader: Reader, run: RunContext, options: ReachOptions): Reach {
+  const settings = readSettings(reader, run);
+  const { region, partition } = settings.source;
+  return {
+    ...settings,
+    allRegions: reader.list('target-regions').includes('all'),
+    targets: readTargets(reader, { region, partition, ...options }, run),
+    timeout: readTimeout(reader, settings, run),
+  };
+}
+
+/** A job on GitHub's own runners has six hours. */
+const defaultMinutes = 350;
+
+/** A default is cut to the time for which sessions can be had; what the user gave is a problem there. */
+function readTimeout(reader: Reader, { credentials }: Settings, { date, lastMoment }: RunContext): Reach['timeout'] {
+  const given = reader.optional('timeout-minutes');
+  const minutes = given === undefined ? defaultMinutes : reader.whole('timeout-minutes', 1, 7200);
+  const last = lastMoment?.(credentials);
+  const most = last === undefined ? Number.POSITIVE_INFINITY : Math.floor((last - date.getTime()) / 60_000);
+  if (!(minutes > most)) return { minutes, cut: undefined };
+  const end = new Date(last ?? 0).toISOString().slice(0, 16).replace('T', ' ');
+  const why = `GitHub gives a job ID tokens only for some hours, and sessions by this job's last one, less 20 minutes for taking back, end at ${end} UTC`;
+  if (given !== undefined || most < 1) {
+    const longer = 'a larger role-duration-seconds moves that moment';
+    reader.note('timeout-minutes', given ?? '', `expected at most ${Math.max(0, most)}: ${why}; ${longer}`);
+  }
+  return { minutes: most, cut: why };
+}

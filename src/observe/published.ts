@@ -1,0 +1,103 @@
+import {
+  DescribeFastSnapshotRestoresCommand,
+  DescribeImageAttributeCommand,
+  type Image,
+  type LaunchPermission,
+  type Snapshot,
+} from '@aws-sdk/client-ec2';
+import { GetParameterCommand } from '@aws-sdk/client-ssm';
+import type { Place } from '../aws/clients.ts';
+import { describeSnapshots, ownImages, ownSnapshots, pages } from '../aws/describe.ts';
+import { hasCode } from '../aws/errors.ts';
+import { listGrants } from '../aws/kms.ts';
+import { snapshotIdsOf } from '../image.ts';
+import { joined } from '../join.ts';
+import { tagKeys } from '../tags.ts';
+
+/* What an audit reads of a target beside its AMI. */
+
+/** How an AMI is published. */
+export type Published = Readonly<{
+  launchPermissions: readonly LaunchPermission[];
+  /** The zones in which fast snapshot restore is on, by the snapshots' IDs. */
+  fastZones: ReadonlyMap<string, readonly string[]>;
+  /** Whom grants let do what launching takes with the key: principals with the operations of each of their grants. */
+  grants: readonly Readonly<{ principal: string; operations: readonly string[] }>[];
+  /** What the SSM parameter holds; undefined where there is none. */
+  parameter: string | undefined;
+}>;
+
+/** What is looked at only if it was asked for: the key whose grants count, and the name of the SSM parameter. */
+export type Looked = Readonly<{ grantsOn: string | undefined; parameter: string | undefined }>;
+
+/** Reads how an AMI is published. @throws AwsCallError where any of it can't be read */
+export async function readPublished(place: Place, image: Image, looked: Looked): Promise<Published> {
+  const [launchPermissions, fastZones, grants, parameter] = await joined<
+    [LaunchPermission[], Published['fastZones'], Published['grants'], string | undefined]
+  >([
+    readLaunchPermissions(place, image),
+    readFastZones(place, image),
+    readGrants(place, looked),
+    readValue(place, looked),
+  ]);
+  return { launchPermissions, fastZones, grants, parameter };
+}
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageAttribute.html */
+async function readLaunchPermissions(place: Place, { ImageId }: Image): Promise<LaunchPermission[]> {
+  const command = new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' });
+  return (await place.ec2(command)).LaunchPermissions ?? [];
+}
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeFastSnapshotRestores.html */
+async function readFastZones(place: Place, image: Image): Promise<Published['fastZones']> {
+  const Filters = [
+    { Name: 'snapshot-id', Values: snapshotIdsOf(image) },
+    { Name: 'state', Values: ['enabling', 'optimizing', 'enabled'] },
+  ];
+  const found = await pages(async (NextToken) => {
+    const page = await place.ec2(new DescribeFastSnapshotRestoresCommand({ Filters, NextToken }));
+    return { items: page.FastSnapshotRestores ?? [], next: page.NextToken };
+  });
+  const byId = Map.groupBy(found, ({ SnapshotId = '' }) => SnapshotId);
+  return new Map([...byId].map(([id, own]) => [id, own.flatMap(({ AvailabilityZone }) => AvailabilityZone ?? [])]));
+}
+
+async function readGrants(place: Place, { grantsOn }: Looked): Promise<Published['grants']> {
+  if (grantsOn === undefined) return [];
+  const grants = await listGrants(place, grantsOn);
+  return grants.map(({ GranteePrincipal = '', Operations = [] }) => ({
+    principal: GranteePrincipal,
+    operations: Operations,
+  }));
+}
+
+async function readValue(place: Place, { parameter }: Looked): Promise<string | undefined> {
+  if (parameter === undefined) return undefined;
+  try {
+    return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
+  } catch (error) {
+    if (hasCode(error, 'ParameterNotFound')) return undefined;
+    throw error;
+  }
+}
+
+/** What bears tags of ours in an account and region, of whatever source; with the snapshots that the images have. */
+export type Around = Readonly<{
+  images: readonly Image[];
+  /** Those that bear the mark of a run at work. */
+  snapshots: readonly Snapshot[];
+  parts: ReadonlyMap<string, Snapshot>;
+}>;
+
+/** Reads what bears tags of ours; `known` are snapshots that were read already. */
+export async function readAround(place: Place, known: ReadonlyMap<string, Snapshot>): Promise<Around> {
+  const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
+    ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] }),
+    ownSnapshots(place, { Name: 'tag-key', Values: [tagKeys.lease, tagKeys.superseded] }),
+  ]);
+  const parts = new Map(known);
+  const unread = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !parts.has(id));
+  for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? '', snapshot);
+  return { images, snapshots, parts };
+}
