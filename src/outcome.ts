@@ -3,6 +3,8 @@ import type { Operation } from './plan/operation.ts';
 
 /** What an operation has made, found or waited for. */
 export type Result = Readonly<{
+  /** What went for the run's own AMI, for good. */
+  removed?: Readonly<{ amiId: string; snapshotIds: readonly string[] }>;
   /** The resource that whoever comes after goes by. */
   id?: string;
   image?: Image;

@@ -301,6 +301,7 @@ test('an AMI that retain removed, though not its snapshot, is told as gone', asy
   const { main } = await runJob(house.run({ lineage: 'golden', retain: '1' }));
   expect(imagesOf(house)).toEqual([main.outputs['ami-id']]);
   expect(planOf(main).operations.find(({ kind }) => kind === 'deregister')?.outcome).not.toBe('not possible');
+  expect(JSON.parse(main.outputs['removed-amis'] ?? '')).toMatchObject([{ snapshotIds: [] }]);
   expect(messagesOf(main)).not.toMatch(/golden-image-1\) could not be removed/);
   expect(messagesOf(main)).toMatch(/snap-/);
 });

@@ -61,6 +61,9 @@ describe('a lineage', () => {
     await house.settle(2 * day);
     const again = await bake(house, 'eks-node-1.31', retain);
     expect([again.told, again.id]).toEqual(['', third.id]);
+    expect(JSON.parse(again.main.outputs['removed-amis'] ?? '')).toEqual([
+      { account: targetAccount, region: targetRegion, amiId: first.id, snapshotIds: [expect.stringMatching(/^snap-/)] },
+    ]);
     expect(namesIn(house)).toEqual(['base-22.04', 'eks-node-1.30', 'eks-node-1.31']);
     expect(tagsOf(house, other.id, 'superseded')).toBeUndefined();
     expect(house.remains()).toEqual([]);
@@ -88,6 +91,9 @@ describe('a lineage', () => {
     const first = await bake(house, 'golden-1', named);
     const second = await bake(house, 'golden-2', named);
     expect([second.told, namesIn(house)]).toEqual(['', ['golden']]);
+    expect(JSON.parse(second.main.outputs['removed-amis'] ?? '')).toMatchObject([
+      { amiId: first.id, snapshotIds: [expect.stringMatching(/^snap-/)] },
+    ]);
     expect(second.id).not.toBe(first.id);
     regionOf(house.simulator.world, ...target).launchTemplates.set('lt-0123456789abcdef0', {
       id: 'lt-0123456789abcdef0',

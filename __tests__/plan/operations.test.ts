@@ -231,7 +231,7 @@ function goingOf(operation: Operation): string[] {
 /** What an operation removes, or takes the lease off, of what earlier runs left. */
 function leftOf(operation: Operation): readonly (string | undefined)[] {
   if (operation.kind === 'deregister' && operation.reason === 'left') return [operation.image.ImageId];
-  if (operation.kind === 'delete' && operation.superseded !== true) return operation.snapshotIds;
+  if (operation.kind === 'delete' && operation.superseded === undefined) return operation.snapshotIds;
   return operation.kind === 'untag' ? operation.resources : [];
 }
 
@@ -408,7 +408,7 @@ describe('whatever is there and asked for', () => {
         expect(registered.name).toBe(freed.image.Name);
         expect(comesAfter(plan, registered, freed)).toBe(true);
         for (const copy of own.filter(({ kind }) => kind === 'copy')) expect(comesAfter(plan, freed, copy)).toBe(true);
-        const deleted = only(own.filter((one) => one.kind === 'delete' && one.superseded === true));
+        const deleted = only(own.filter((one) => one.kind === 'delete' && one.superseded !== undefined));
         expect(deleted.of).toEqual(snapshotIdsOf(freed.image));
         expect(comesAfter(plan, deleted, only(own.filter(({ kind }) => kind === 'verify')))).toBe(true);
       }
@@ -582,7 +582,7 @@ describe('where on-existing replaces an AMI', () => {
     expect(problems).toEqual([]);
     expect(removals(plan)).toEqual([
       ['deregister', 'name', ['ami-stale']],
-      ['delete', true, ['snap-of-ami-stale']],
+      ['delete', 'ami-stale', ['snap-of-ami-stale']],
       ['deregister', 'replaced', ['ami-older', 'snap-of-ami-older']],
     ]);
     const [freed, replaced] = ofKind(plan, 'deregister');

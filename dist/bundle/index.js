@@ -44987,9 +44987,10 @@ function isInUse(error) {
 	return hasCode(error, "InvalidSnapshot.InUse");
 }
 async function deleteOrTell(ids, { of, mayStay }, { run, place }) {
-	await joined(ids.map(async (id) => {
+	return (await joined(ids.map(async (id) => {
 		try {
 			await deleteSnapshot(place, id);
+			return [id];
 		} catch (error) {
 			if (!mayStay(error)) throw error;
 			run.log.warn(`${placeName(place)}: ${id} of ${of} could not be deleted: ${errorMessage(error)}`);
@@ -44998,8 +44999,9 @@ async function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 				Resources: [id],
 				Tags
 			}));
+			return [];
 		}
-	}));
+	}))).flat();
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
@@ -45026,16 +45028,19 @@ function untagCommand(Resources) {
 	});
 }
 async function remove({ snapshotIds, superseded }, { run, place }) {
-	await deleteOrTell(snapshotIds, {
-		of: "an earlier AMI",
+	const gone = await deleteOrTell(snapshotIds, {
+		of: superseded ?? "an earlier AMI",
 		mayStay: isInUse
 	}, {
 		run,
 		place
 	});
 	const why = superseded ? "whose AMI is replaced" : "which an earlier run left half-made";
-	run.log.line(placeName(place), `deleted ${snapshotIds.join(", ")}, ${why}`);
-	return {};
+	if (gone.length > 0) run.log.line(placeName(place), `deleted ${gone.join(", ")}, ${why}`);
+	return superseded === void 0 ? {} : { removed: {
+		amiId: superseded,
+		snapshotIds: gone
+	} };
 }
 async function untag({ resources, finishes }, { run, place, resultOf }) {
 	const made = finishes === void 0 ? void 0 : resultOf(finishes);
@@ -53590,7 +53595,7 @@ function brief({ snapshotIds: _, error, ...record }) {
 	};
 }
 function outputsOf(report, { planFile, targetsFile }) {
-	const { sourceAmiId, targets, plan, pictures = {}, launchTemplates = {} } = report;
+	const { sourceAmiId, targets, plan, pictures = {}, launchTemplates = {}, removed = [] } = report;
 	const made = targets.filter(isReady);
 	const failed = targets.filter(({ status }) => status === "failed");
 	const ids = {};
@@ -53614,6 +53619,7 @@ function outputsOf(report, { planFile, targetsFile }) {
 		"plan-file": planFile,
 		"targets-file": targetsFile,
 		"launch-templates": outputText(launchTemplates),
+		"removed-amis": outputText(removed),
 		"boot-screenshots": outputText(pictures)
 	}, [
 		plan === void 0 ? {} : { plan: outputText(totalsOf(plan)) },
@@ -53621,7 +53627,10 @@ function outputsOf(report, { planFile, targetsFile }) {
 			targets: outputText(targets.map(brief)),
 			"failed-targets": outputText(failed.map(brief))
 		},
-		{ targets: "[]" },
+		{
+			targets: "[]",
+			"removed-amis": "[]"
+		},
 		{ "failed-targets": "[]" },
 		{
 			"ami-ids": "{}",
@@ -54964,7 +54973,7 @@ function retiring(plan, after) {
 			}),
 			kind: "delete",
 			snapshotIds: of,
-			superseded: true
+			superseded: image.ImageId ?? ""
 		};
 	}), ...(retained?.remove ?? []).map((image) => deregistering(image, "retain", {
 		place,
@@ -55334,8 +55343,26 @@ function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, picture
 		timeline: timelineOf(outcomes),
 		pictures,
 		launchTemplates: templatesOf(outcomes),
+		removed: removedIn(outcomes),
 		seconds: log.elapsedSeconds()
 	};
+}
+function removedIn(outcomes) {
+	const byId = new Map();
+	for (const outcome of outcomes.values()) {
+		if (outcome.is !== "done" || outcome.result.removed === void 0 || outcome.result.undone !== void 0) continue;
+		const { amiId, snapshotIds } = outcome.result.removed;
+		const { account, region } = outcome.operation.place;
+		const key = `${account}/${region}/${amiId}`;
+		const known = byId.get(key)?.snapshotIds ?? [];
+		byId.set(key, {
+			account,
+			region,
+			amiId,
+			snapshotIds: [...known, ...snapshotIds]
+		});
+	}
+	return [...byId.values()];
 }
 function recordsOf({ targets, leftOut }, asked, tell) {
 	const byPlace = new Map([...targets.map((target) => [placeName(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [placeName(target), failedRecord(target, problemLine(problems))])]);
@@ -57331,14 +57358,24 @@ async function deregister({ image, reason }, { run, place }) {
 	}
 	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
 	const mayStay = (error) => reason === "retain" || isInUse(error);
-	if (reason !== "name") await deleteOrTell(snapshotIdsOf(image), {
+	const deleteParts = () => deleteOrTell(snapshotIdsOf(image), {
 		of: what,
 		mayStay
 	}, {
 		run,
 		place
 	});
-	return { id: image.ImageId ?? "" };
+	const snapshotIds = reason === "name" ? [] : await deleteParts().catch((error) => {
+		throw new StepError(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
+	});
+	const id = image.ImageId ?? "";
+	return reason === "vain" || reason === "left" ? { id } : {
+		id,
+		removed: {
+			amiId: id,
+			snapshotIds
+		}
+	};
 }
 async function mark(place, Resources, tag) {
 	if (Resources.length === 0) return;

@@ -1,6 +1,6 @@
 import { CreateTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
+import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
@@ -53,8 +53,16 @@ export async function deregister({ image, reason }: Deregister, { run, place }: 
   }
   run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
   const mayStay = (error: unknown) => reason === 'retain' || isInUse(error);
-  if (reason !== 'name') await deleteOrTell(snapshotIdsOf(image), { of: what, mayStay }, { run, place });
-  return { id: image.ImageId ?? '' };
+  const deleteParts = () => deleteOrTell(snapshotIdsOf(image), { of: what, mayStay }, { run, place });
+  const snapshotIds =
+    reason === 'name'
+      ? []
+      : await deleteParts().catch((error: unknown) => {
+          throw new StepError(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
+        });
+  const id = image.ImageId ?? '';
+  const isHalfMade = reason === 'vain' || reason === 'left';
+  return isHalfMade ? { id } : { id, removed: { amiId: id, snapshotIds } };
 }
 
 /** Should the run be killed from here on, a later one knows by the mark that no AMI will need the snapshots. */

@@ -55,24 +55,30 @@ export function isInUse(error: unknown): boolean {
 
 type Kept = Readonly<{ of: string; mayStay: (error: unknown) => boolean }>;
 
-/** Deletes the snapshots of an AMI that is gone. Those that AWS lets not go, where they may stay, are the user's from then on. */
+/**
+ * Deletes the snapshots of an AMI that is gone, and gives those that went. Those that AWS lets not go, where they may stay,
+ * are the user's from then on.
+ */
 export async function deleteOrTell(
   ids: readonly string[],
   { of, mayStay }: Kept,
   { run, place }: Pick<Scope, 'run' | 'place'>,
-): Promise<void> {
-  await joined(
+): Promise<string[]> {
+  const gone = await joined(
     ids.map(async (id) => {
       try {
         await deleteSnapshot(place, id);
+        return [id];
       } catch (error) {
         if (!mayStay(error)) throw error;
         run.log.warn(`${placeName(place)}: ${id} of ${of} could not be deleted: ${errorMessage(error)}`);
         const Tags = [tagKeys.lease, tagKeys.superseded].map((Key) => ({ Key }));
         await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags }));
+        return [];
       }
     }),
   );
+  return gone.flat();
 }
 
 /**
@@ -112,10 +118,14 @@ function untagCommand(Resources: string[]): DeleteTagsCommand {
 
 /** Deletes snapshots that no AMI has. */
 export async function remove({ snapshotIds, superseded }: Delete, { run, place }: Scope): Promise<Result> {
-  await deleteOrTell(snapshotIds, { of: 'an earlier AMI', mayStay: isInUse }, { run, place });
+  const gone = await deleteOrTell(
+    snapshotIds,
+    { of: superseded ?? 'an earlier AMI', mayStay: isInUse },
+    { run, place },
+  );
   const why = superseded ? 'whose AMI is replaced' : 'which an earlier run left half-made';
-  run.log.line(placeName(place), `deleted ${snapshotIds.join(', ')}, ${why}`);
-  return {};
+  if (gone.length > 0) run.log.line(placeName(place), `deleted ${gone.join(', ')}, ${why}`);
+  return superseded === undefined ? {} : { removed: { amiId: superseded, snapshotIds: gone } };
 }
 
 /** Takes the lease off: from now on these are parts of a finished AMI. */

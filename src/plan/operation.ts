@@ -206,7 +206,7 @@ export type Deregister = Base &
     extras: ImageExtras;
   }>;
 /** Deletes snapshots that no AMI has: those that runs left, or those of an AMI that has given its name up. */
-export type Delete = Base & Readonly<{ kind: 'delete'; snapshotIds: readonly string[]; superseded?: true }>;
+export type Delete = Base & Readonly<{ kind: 'delete'; snapshotIds: readonly string[]; superseded?: string }>;
 /** Takes the lease of a run off what is finished: `resources`, and what the operation `finishes` made. */
 export type Untag = Base & Readonly<{ kind: 'untag'; resources: readonly string[]; finishes: string | undefined }>;
 

@@ -435,7 +435,7 @@ function retiring(plan: TargetPlan, after: readonly string[]): Operation[] {
       // From then on it is not registered again.
       const verified = [verifyId(placeName(place)), finishId(placeName(place))];
       const what = told({ id, place, of, after: verified, why: `${image.ImageId} is replaced` });
-      return { ...what, kind: 'delete', snapshotIds: of, superseded: true };
+      return { ...what, kind: 'delete', snapshotIds: of, superseded: image.ImageId ?? '' };
     }),
     ...(retained?.remove ?? []).map((image) =>
       deregistering(image, 'retain', { place, after, why: 'retain leaves no room for it' }),

@@ -30,6 +30,9 @@ export type Pictures = Record<string, Record<string, string>>;
 /** The versions of launch templates that have the AMIs, by account and region. */
 export type LaunchTemplates = Record<string, Record<string, NonNullable<Result['template']>>>;
 
+/** An AMI that was replaced, or that retain left no room for, with those of its snapshots that went with it. */
+export type RemovedAmi = Readonly<{ account: string; region: string; amiId: string; snapshotIds: readonly string[] }>;
+
 export type Report = Readonly<{
   sourceAmiId: string;
   /** What the run was to do; undefined where it came to no plan. */
@@ -46,6 +49,7 @@ export type Report = Readonly<{
   timeline: readonly Span[];
   pictures?: Pictures;
   launchTemplates?: LaunchTemplates;
+  removed?: readonly RemovedAmi[];
   seconds: number;
 }>;
 
@@ -105,10 +109,10 @@ function brief({ snapshotIds: _, error, ...record }: TargetRecord): object {
  * fail jobs that ask for `truncated` first, too.
  */
 export function outputsOf(
-  report: Pick<Report, 'sourceAmiId' | 'targets' | 'plan' | 'pictures' | 'launchTemplates'>,
+  report: Pick<Report, 'sourceAmiId' | 'targets' | 'plan' | 'pictures' | 'launchTemplates' | 'removed'>,
   { planFile, targetsFile }: WholeFiles,
 ): Record<string, string> {
-  const { sourceAmiId, targets, plan, pictures = {}, launchTemplates = {} } = report;
+  const { sourceAmiId, targets, plan, pictures = {}, launchTemplates = {}, removed = [] } = report;
   const made = targets.filter(isReady);
   const failed = targets.filter(({ status }) => status === 'failed');
   const ids: Record<string, Record<string, string>> = {};
@@ -129,12 +133,13 @@ export function outputsOf(
     'plan-file': planFile,
     'targets-file': targetsFile,
     'launch-templates': outputText(launchTemplates),
+    'removed-amis': outputText(removed),
     'boot-screenshots': outputText(pictures),
   };
   const shorter: readonly Record<string, string>[] = [
     plan === undefined ? {} : { plan: outputText(totalsOf(plan)) },
     { targets: outputText(targets.map(brief)), 'failed-targets': outputText(failed.map(brief)) },
-    { targets: '[]' },
+    { targets: '[]', 'removed-amis': '[]' },
     { 'failed-targets': '[]' },
     { 'ami-ids': '{}', 'ami-ids-by-region': '{}', 'launch-templates': '{}', 'boot-screenshots': '{}' },
   ];

@@ -8,7 +8,7 @@ import type { Operation } from '../plan/operation.ts';
 import { referencesIsland } from '../plan/target-operations.ts';
 import type { ReleaseReport } from '../release/notes.ts';
 import type { Prepared } from '../run.ts';
-import type { LaunchTemplates, Report, TargetRecord } from './outputs.ts';
+import type { LaunchTemplates, RemovedAmi, Report, TargetRecord } from './outputs.ts';
 import { withOutcomes } from './plan.ts';
 import type { Log } from './progress.ts';
 import type { Span } from './timeline.ts';
@@ -54,8 +54,23 @@ export function reportOf(
     timeline: timelineOf(outcomes),
     pictures,
     launchTemplates: templatesOf(outcomes),
+    removed: removedIn(outcomes),
     seconds: log.elapsedSeconds(),
   };
+}
+
+/** The AMIs that went for the run's own, each with those of its snapshots that are gone. */
+function removedIn(outcomes: Outcomes): RemovedAmi[] {
+  const byId = new Map<string, RemovedAmi>();
+  for (const outcome of outcomes.values()) {
+    if (outcome.is !== 'done' || outcome.result.removed === undefined || outcome.result.undone !== undefined) continue;
+    const { amiId, snapshotIds } = outcome.result.removed;
+    const { account, region } = outcome.operation.place;
+    const key = `${account}/${region}/${amiId}`;
+    const known = byId.get(key)?.snapshotIds ?? [];
+    byId.set(key, { account, region, amiId, snapshotIds: [...known, ...snapshotIds] });
+  }
+  return [...byId.values()];
 }
 
 /** A record for each target that was asked for, in that order; one that was left out has failed. */
