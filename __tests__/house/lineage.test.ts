@@ -8,7 +8,7 @@ import {
   targetAccount,
   targetRegion,
 } from '../../simulator/scenarios/standard.ts';
-import { regionOf } from '../../simulator/world.ts';
+import { type Region, regionOf } from '../../simulator/world.ts';
 import { runJob } from '../in-process.ts';
 import { type House, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
 
@@ -40,6 +40,16 @@ const namesIn = ({ simulator }: House) =>
 function tagsOf({ simulator }: House, id: string, key: string): string | undefined {
   const image = stockOf(simulator, ...target).images.find(({ data }) => data.ImageId === id);
   return image?.data.Tags.find(({ Key }) => Key === `share-encrypted-ami:${key}`)?.Value;
+}
+
+/** A template with a version for each image, the first being the default one. */
+function addTemplate(region: Region, id: string, images: readonly string[]): void {
+  const versions = images.map((ImageId, index) => ({
+    ...{ number: index + 1, description: '', visibleAt: 0 },
+    data: { ImageId },
+  }));
+  const made = { id, name: id, versions, defaultVersion: 1, latest: versions.length, tokens: new Map() };
+  region.launchTemplates.set(id, made);
 }
 
 describe('a lineage', () => {
@@ -85,6 +95,27 @@ describe('a lineage', () => {
     expect(namesIn(house)).toEqual(['web-3f9ac21', 'web-9e1f002']);
   });
 
+  test('keeps what a launch template resolves by an older version of a parameter, and what a group is pinned to', async () => {
+    await using house = await openHouse(bakes('golden-1', 'golden-2', 'golden-3'));
+    const [resolved, pinned] = [await bake(house, 'golden-1'), await bake(house, 'golden-2')];
+    const region = regionOf(house.simulator.world, ...target);
+    const others = { type: 'String', dataType: 'text', tags: [] };
+    const former = { value: resolved.id, dataType: 'text', version: 1, labels: [] };
+    const parameter = { ...others, name: '/pinned', value: 'ami-00000000000000001', version: 2, history: [former] };
+    region.parameters.set('/pinned', parameter);
+    addTemplate(region, 'lt-0aaaaaaaaaaaaaaa1', ['resolve:ssm:/pinned:1', 'resolve:ssm:/gone']);
+    addTemplate(region, 'lt-0aaaaaaaaaaaaaaa2', [pinned.id, 'ami-00000000000000002']);
+    const group = { AutoScalingGroupName: 'web', MinSize: 0, MaxSize: 1, DesiredCapacity: 0, DefaultCooldown: 0 };
+    region.groups.push({
+      ...{ ...group, AvailabilityZones: [], HealthCheckType: 'EC2', CreatedTime: new Date(0) },
+      LaunchTemplate: { LaunchTemplateId: 'lt-0aaaaaaaaaaaaaaa2', Version: '1' },
+    });
+    const { main } = await bake(house, 'golden-3', { retain: '1' });
+    expect(main.stdout).toMatch(/golden-1\) stays: it is used by lt-0aaaaaaaaaaaaaaa1/);
+    expect(main.stdout).toMatch(/golden-2\) stays: it is used by .*the Auto Scaling group web/);
+    expect(namesIn(house)).toEqual(['golden-1', 'golden-2', 'golden-3']);
+  });
+
   test('keeps its name from bake to bake, unless something would launch the old one anew', async () => {
     await using house = await openHouse(bakes('golden-1', 'golden-2', 'golden-3'));
     const named = { 'target-ami-name': 'golden', 'on-existing': 'replace' };
@@ -95,12 +126,7 @@ describe('a lineage', () => {
       { amiId: first.id, snapshotIds: [expect.stringMatching(/^snap-/)] },
     ]);
     expect(second.id).not.toBe(first.id);
-    regionOf(house.simulator.world, ...target).launchTemplates.set('lt-0123456789abcdef0', {
-      id: 'lt-0123456789abcdef0',
-      name: 'web',
-      ...{ defaultVersion: 1, latest: 1, tokens: new Map() },
-      versions: [{ number: 1, description: '', data: { ImageId: second.id }, visibleAt: 0 }],
-    });
+    addTemplate(regionOf(house.simulator.world, ...target), 'lt-0123456789abcdef0', [second.id]);
     const third = await bake(house, 'golden-3', named);
     expect(third.told).toMatch(
       new RegExp(`${second.id}, which the new AMI is to replace, would be launched anew by lt-`),
