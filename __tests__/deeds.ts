@@ -107,7 +107,8 @@ const lasting: Readonly<Record<string, Belonging>> = {
   // What a dead run launched goes by its lease.
   TerminateInstances: { does: ['boot'], undoes: ['boot', 'lease'] },
   EnableImageDeprecation: { does: ['publish'], undoes: [] },
-  EnableImageDeregistrationProtection: { does: ['publish'], undoes: [] },
+  EnableImageDeregistrationProtection: { does: ['publish', 'protect'], undoes: [] },
+  DisableImageDeregistrationProtection: { does: ['deregister'], undoes: [] },
   EnableFastSnapshotRestores: { does: ['publish'], undoes: [] },
   PutParameter: { does: ['parameter'], undoes: ['parameter'] },
   AddTagsToResource: { does: ['parameter'], undoes: [] },
@@ -130,7 +131,8 @@ const tagging: readonly (readonly [tag: RegExp, written: Belonging, takenOff: Be
     },
   ],
   [/:boot-test$/, { does: ['boot'], undoes: [] }, { does: [], undoes: [] }],
-  [/:published$/, { does: ['published'], undoes: [] }, { does: [], undoes: [] }],
+  [/:protection$/, { does: ['publish'], undoes: [] }, { does: [], undoes: [] }],
+  [/:published$/, { does: ['published', 'protect'], undoes: [] }, { does: [], undoes: [] }],
   [
     /:superseded$/,
     { does: ['deregister', 'register', 'published'], undoes: [] },
@@ -181,6 +183,7 @@ const callers = [
   'boot',
   'publish',
   'published',
+  'protect',
   'parameter',
   'template-version',
   'deregister',

@@ -62,8 +62,17 @@ function earlier(name: string): AmiScenario {
 /** The AMI before, of another source. */
 const lastBake: AmiScenario = {
   name: 'last-bake',
-  tags: { 'share-encrypted-ami:source-ami': 'ami-00000000000000009', 'share-encrypted-ami:lineage': 'golden' },
-  volumes: [{ device: '/dev/xvda', key: 'cmkTarget', copied: copiedFrom('ami-00000000000000009', 'golden') }],
+  tags: {
+    ...{ 'share-encrypted-ami:source-ami': 'ami-00000000000000009', 'share-encrypted-ami:lineage': 'golden' },
+    'share-encrypted-ami:protection': 'on',
+  },
+  attributes: { DeregistrationProtection: 'enabled-without-cooldown' },
+  volumes: [
+    {
+      ...{ device: '/dev/xvda', key: 'cmkTarget', tags: { 'share-encrypted-ami:source-ami': 'ami-00000000000000009' } },
+      copied: copiedFrom('ami-00000000000000009', 'golden'),
+    },
+  ],
 };
 
 /** What an AMI was copied from that is an encrypted copy no more. */
@@ -196,7 +205,7 @@ export const features: Record<string, Feature> = {
       'launch-permissions': '222222222222\n333333333333',
       'ssm-parameter': '/golden/latest',
       lineage: 'golden',
-      retain: '3',
+      retain: '1',
       'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
     },
   },

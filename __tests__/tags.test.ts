@@ -25,13 +25,14 @@ test("the action's own tags have the names that resources out there bear already
     lease: 'share-encrypted-ami:lease',
     lineage: 'share-encrypted-ami:lineage',
     published: 'share-encrypted-ami:published',
+    protection: 'share-encrypted-ami:protection',
     superseded: 'share-encrypted-ami:superseded',
     bootTest: 'share-encrypted-ami:boot-test',
     encryptedCopy: 'share-encrypted-ami:encrypted-copy',
     intermediate: 'share-encrypted-ami:intermediate',
   });
   expect(Object.values(tagKeys).filter((key) => !key.startsWith(tagPrefix))).toEqual([]);
-  expect(ownTagCount).toBe(11);
+  expect(ownTagCount).toBe(12);
 });
 
 const oddKeys = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];

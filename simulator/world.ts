@@ -127,6 +127,8 @@ export type SimImage = {
   launch: Set<string>;
   launchLate: Late<Set<string>>;
   uefiData: string | undefined;
+  /** When the cooldown of its protection ends, ms since the epoch. */
+  protectedUntil?: number;
   /** Amazon Inspector's scan, which is there from then on, ms since the epoch. */
   scan?: { at: number; results: ScanResults; findings: readonly ImageFinding[] };
   billing: string[];

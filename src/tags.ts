@@ -14,6 +14,8 @@ export const tagKeys = {
   lineage: 'share-encrypted-ami:lineage',
   /** On AMIs of a lineage: since when one is there for all to use. */
   published: 'share-encrypted-ami:published',
+  /** On AMIs whose deregistration protection is this action's: `on`, or `on-with-cooldown`. */
+  protection: 'share-encrypted-ami:protection',
   /**
    * On AMIs of a lineage: the ID of the next one, and since when that is published. On the snapshots of an AMI that gave its
    * name to the one that replaces it: the lease of the run that took it.

@@ -95,6 +95,33 @@ describe('a lineage', () => {
     expect(namesIn(house)).toEqual(['web-3f9ac21', 'web-9e1f002']);
   });
 
+  test('lifts its own protection when the time has come, and no other; with a cooldown, a day before', async () => {
+    const names = ['golden-1', 'golden-2', 'golden-3', 'golden-4'];
+    await using house = await openHouse(bakes(...names));
+    const retain = { retain: '1' };
+    const region = regionOf(house.simulator.world, ...target);
+    const stranger = await bake(house, 'golden-1');
+    const data = region.images.get(stranger.id)?.data;
+    if (data) data.DeregistrationProtection = 'enabled-without-cooldown';
+    await bake(house, 'golden-2', { ...retain, 'deregistration-protection': 'on' });
+    const third = await bake(house, 'golden-3', { ...retain, 'deregistration-protection': 'on-with-cooldown' });
+    expect([third.told, namesIn(house)]).toEqual(['', ['golden-1', 'golden-3']]);
+    const fourth = await bake(house, 'golden-4', retain);
+    expect(fourth.main.stdout).toMatch(/golden-3\) stays a day more: its protection is lifted, and has a cooldown/);
+    const state = () => region.images.get(third.id)?.data.DeregistrationProtection;
+    expect([namesIn(house), state()]).toEqual([['golden-1', 'golden-3', 'golden-4'], 'disabled-with-cooldown']);
+    // It comes into use meanwhile.
+    addTemplate(region, 'lt-0aaaaaaaaaaaaaaa3', [third.id]);
+    await house.settle(2 * day);
+    await bake(house, 'golden-4', retain);
+    expect(state()).toBe('enabled-with-cooldown');
+    region.launchTemplates.clear();
+    await bake(house, 'golden-4', retain);
+    await house.settle(2 * day);
+    const last = await bake(house, 'golden-4', retain);
+    expect([last.told, namesIn(house)]).toEqual(['', ['golden-1', 'golden-4']]);
+  });
+
   test('keeps what a launch template resolves by an older version of a parameter, and what a group is pinned to', async () => {
     await using house = await openHouse(bakes('golden-1', 'golden-2', 'golden-3'));
     const [resolved, pinned] = [await bake(house, 'golden-1'), await bake(house, 'golden-2')];

@@ -305,7 +305,7 @@ describe('what bears our tags in a target, and is not, or may not be, ours', () 
       { ...viaCopy, Name: 'golden-2026-11-21' },
     ];
     const { retained, warnings } = planOne({ inputs: { retain: '1' }, target: { made } });
-    expect(retained).toEqual({ keep: [], remove: [], held: [{ image: made[1], why: snapshotTie }] });
+    expect(retained).toEqual({ keep: [], remove: [], held: [{ image: made[1], why: snapshotTie }], protect: [] });
     expect(warnings).toEqual([told('ami-f0', 'it was copied from ami-0dd, not from ami-601d')]);
   });
 
@@ -472,6 +472,7 @@ describe('retain', () => {
       keep: [newer],
       remove: [older, oldest],
       held: [],
+      protect: [],
     });
   });
 
@@ -483,6 +484,7 @@ describe('retain', () => {
       keep: [],
       remove: [older, oldest],
       held: [],
+      protect: [],
     });
   });
 });

@@ -30,18 +30,21 @@ describe('which AMIs of a lineage stay', () => {
       keep: [third],
       remove: [second, first],
       held: [],
+      protect: [],
       foreign: [],
     });
     expect(retained(1, [first, third, second])).toEqual({
       keep: [],
       remove: [third, second, first],
       held: [],
+      protect: [],
       foreign: [],
     });
     expect(retained(4, [first, third, second])).toEqual({
       keep: [third, second, first],
       remove: [],
       held: [],
+      protect: [],
       foreign: [],
     });
   });
@@ -51,6 +54,7 @@ describe('which AMIs of a lineage stay', () => {
       keep: [third],
       remove: [second],
       held: [],
+      protect: [],
       foreign: [],
     });
   });
@@ -61,14 +65,20 @@ describe('which AMIs of a lineage stay', () => {
       [dateless, first],
       [first, dateless],
     ])
-      expect(retained(2, existing)).toEqual({ keep: [first], remove: [dateless], held: [], foreign: [] });
+      expect(retained(2, existing)).toEqual({ keep: [first], remove: [dateless], held: [], protect: [], foreign: [] });
   });
 
   test('one that is disabled, still being made, or failed, is neither counted nor removed', () => {
     const states = (['disabled', 'pending', 'failed', 'deregistered'] as const).map((State, index) =>
       ami(21 + index, { State }),
     );
-    expect(retained(2, [...states, second, first])).toEqual({ keep: [second], remove: [first], held: [], foreign: [] });
+    expect(retained(2, [...states, second, first])).toEqual({
+      keep: [second],
+      remove: [first],
+      held: [],
+      protect: [],
+      foreign: [],
+    });
   });
 
   test('one that failed its boot test isn’t counted, and goes once a newer one is published', () => {
@@ -77,6 +87,7 @@ describe('which AMIs of a lineage stay', () => {
       keep: [second, first],
       remove: [failed],
       held: [],
+      protect: [],
       foreign: [],
     });
   });
@@ -145,7 +156,7 @@ describe('which AMIs of a lineage stay', () => {
     const inTheMaking = ami(21, { Tags: [{ Key: tagKeys.lease, Value: 'dddddddddddd' }] });
     const name = encryptedCopyName('ami-601d', 'key-1');
     const onTheWay = ami(22, { Name: name, Tags: [{ Key: tagKeys.lineage, Value: 'golden' }] });
-    expect(retained(1, [inTheMaking, onTheWay])).toEqual({ keep: [], remove: [], held: [], foreign: [] });
+    expect(retained(1, [inTheMaking, onTheWay])).toEqual({ keep: [], remove: [], held: [], protect: [], foreign: [] });
   });
 
   test('what AWS lets not be removed is held, and told why', () => {
@@ -159,6 +170,7 @@ describe('which AMIs of a lineage stay', () => {
         { image: protectedOne, why: 'it is protected from deregistration (enabled-without-cooldown)' },
         { image: locked, why: 'its snapshot snap-11 is locked (governance)' },
       ],
+      protect: [],
       foreign: [],
     });
   });
@@ -178,6 +190,7 @@ describe('which AMIs of a lineage stay', () => {
         { image: protectedOne, why: 'it is protected from deregistration (enabled-without-cooldown)' },
         { image: first, why: 'it is used by i-1, lt-1' },
       ],
+      protect: [],
       foreign: [],
     });
   });
@@ -190,6 +203,7 @@ describe('which AMIs of a lineage stay', () => {
       keep: [second],
       remove: [first],
       held: [],
+      protect: [],
       foreign: [third],
     });
   });
@@ -207,6 +221,7 @@ describe('which AMIs of a lineage stay', () => {
           { image: third, why },
           { image: protectedOne, why },
         ],
+        protect: [],
         foreign: [],
       });
     },
@@ -221,31 +236,47 @@ describe('which AMIs of a lineage stay', () => {
         { image: protectedOne, why: 'it is protected from deregistration (enabled-without-cooldown)' },
         { image: first, why: 'what uses it is not known' },
       ],
+      protect: [],
       foreign: [],
     });
   });
 });
 
 describe('what AWS lets not be removed', () => {
+  const soon = { mayWait: false };
   const volume = (id: string) => ({ DeviceName: `/dev/${id}`, Ebs: { SnapshotId: id } });
   const ami: Image = { ImageId: 'ami-1', BlockDeviceMappings: [volume('snap-1'), volume('snap-2')] };
 
   test('is nothing of what is free', () => {
     const locks = new Map([['snap-3', { SnapshotId: 'snap-3', LockState: 'governance' as const }]]);
-    expect(removalObstacle(ami, locks)).toBeUndefined();
-    expect(removalObstacle({ ...ami, DeregistrationProtection: 'disabled' }, new Map())).toBeUndefined();
+    expect(removalObstacle(ami, locks, soon)).toBeUndefined();
+    expect(removalObstacle({ ...ami, DeregistrationProtection: 'disabled' }, new Map(), soon)).toBeUndefined();
   });
 
   test('is a protected AMI', () => {
-    expect(removalObstacle({ ...ami, DeregistrationProtection: 'enabled-with-cooldown' }, new Map())).toEqual({
+    expect(removalObstacle({ ...ami, DeregistrationProtection: 'enabled-with-cooldown' }, new Map(), soon)).toEqual({
       why: 'it is protected from deregistration (enabled-with-cooldown)',
       remedy: 'take the protection off: aws ec2 disable-image-deregistration-protection --image-id ami-1',
     });
   });
 
+  test('is not a protection of this action’s own, unless that has a cooldown and the AMI can’t wait', () => {
+    const own = (DeregistrationProtection: string) => ({
+      ...{ ...ami, DeregistrationProtection },
+      Tags: [{ Key: tagKeys.protection, Value: 'on' }],
+    });
+    const why = (protection: string, mayWait: boolean) => removalObstacle(own(protection), new Map(), { mayWait })?.why;
+    expect(why('enabled-without-cooldown', false)).toBeUndefined();
+    expect(why('enabled-with-cooldown', true)).toBeUndefined();
+    expect(why('enabled-with-cooldown', false)).toMatch(/^it is protected from deregistration/);
+    expect(why('disabled-with-cooldown', true)).toMatch(
+      /^its protection from deregistration is lifted, and in its cooldown/,
+    );
+  });
+
   test('is one that AWS Backup manages', () => {
     const Tags = [{ Key: 'aws:backup:source-resource', Value: 'i-1' }];
-    expect(removalObstacle({ ...ami, Tags }, new Map())).toEqual({
+    expect(removalObstacle({ ...ami, Tags }, new Map(), soon)).toEqual({
       why: 'it is managed by AWS Backup, and EC2 deregisters no such AMI',
       remedy: 'delete its recovery point in the backup vault',
     });
@@ -253,12 +284,12 @@ describe('what AWS lets not be removed', () => {
 
   test('is one with a locked snapshot, for good or until somebody unlocks it', () => {
     const lock = { SnapshotId: 'snap-2', LockState: 'governance' as const };
-    expect(removalObstacle(ami, new Map([['snap-2', lock]]))).toEqual({
+    expect(removalObstacle(ami, new Map([['snap-2', lock]]), soon)).toEqual({
       why: 'its snapshot snap-2 is locked (governance)',
       remedy: 'unlock it: aws ec2 unlock-snapshot --snapshot-id snap-2',
     });
     const compliance = { ...lock, LockState: 'compliance' as const, LockExpiresOn: new Date('2027-01-01T00:00:00Z') };
-    expect(removalObstacle(ami, new Map([['snap-2', compliance]]))).toEqual({
+    expect(removalObstacle(ami, new Map([['snap-2', compliance]]), soon)).toEqual({
       why: 'its snapshot snap-2 is locked (compliance until 2027-01-01T00:00:00.000Z)',
       remedy: 'wait until the lock expires: in compliance mode nobody can take it off',
     });

@@ -343,6 +343,7 @@ const features = {
 			"ec2:DescribeImageReferences",
 			"autoscaling:DescribeAutoScalingGroups",
 			"autoscaling:DescribeLaunchConfigurations",
+			"ec2:DisableImageDeregistrationProtection",
 			"ssm:DescribeParameters",
 			"imagebuilder:ListImageRecipes",
 			"imagebuilder:ListContainerRecipes",
@@ -20855,6 +20856,9 @@ const _DHS = "DedicatedHostsSupported";
 const _DI = "DeviceIndex";
 const _DIA = "DescribeImageAttribute";
 const _DIAR = "DescribeImageAttributeRequest";
+const _DIDP = "DisableImageDeregistrationProtection";
+const _DIDPR = "DisableImageDeregistrationProtectionRequest";
+const _DIDPRi = "DisableImageDeregistrationProtectionResult";
 const _DILi = "DiskInfoList";
 const _DIRR = "DescribeImageReferencesRequest";
 const _DIRRe = "DescribeImageReferencesResult";
@@ -24067,6 +24071,26 @@ var DescribeVolumesResult$ = [
 	}], [() => VolumeList, {
 		[_eQN]: `VolumeSet`,
 		[_xN$1]: _vS$1
+	}]]
+];
+var DisableImageDeregistrationProtectionRequest$ = [
+	3,
+	n0$2,
+	_DIDPR,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var DisableImageDeregistrationProtectionResult$ = [
+	3,
+	n0$2,
+	_DIDPRi,
+	0,
+	[_R$1],
+	[[0, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
 	}]]
 ];
 var DiskInfo$ = [
@@ -32296,6 +32320,14 @@ var DescribeVolumes$ = [
 	() => DescribeVolumesRequest$,
 	() => DescribeVolumesResult$
 ];
+var DisableImageDeregistrationProtection$ = [
+	9,
+	n0$2,
+	_DIDP,
+	0,
+	() => DisableImageDeregistrationProtectionRequest$,
+	() => DisableImageDeregistrationProtectionResult$
+];
 var EnableFastSnapshotRestores$ = [
 	9,
 	n0$2,
@@ -32773,6 +32805,8 @@ var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "Describe
 var DescribeSubnetsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSubnets", DescribeSubnets$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
 var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
+var DisableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
 var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
@@ -41913,6 +41947,7 @@ const tagKeys = {
 	lease: "share-encrypted-ami:lease",
 	lineage: "share-encrypted-ami:lineage",
 	published: "share-encrypted-ami:published",
+	protection: "share-encrypted-ami:protection",
 	superseded: "share-encrypted-ami:superseded",
 	bootTest: "share-encrypted-ami:boot-test",
 	encryptedCopy: "share-encrypted-ami:encrypted-copy",
@@ -54071,9 +54106,14 @@ function told$2({ key, island, ...rest }) {
 	};
 }
 // src/plan/removal.ts
-function removalObstacle(image, locks) {
+function removalObstacle(image, locks, { mayWait }) {
 	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
-	if (protection !== "disabled") return {
+	const blocks = isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
+	if (blocks && !protection.startsWith("enabled")) return {
+		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
+		remedy: "wait until that is over, a day at most"
+	};
+	if (blocks) return {
 		why: `it is protected from deregistration (${protection})`,
 		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
 	};
@@ -54103,6 +54143,9 @@ function deregistering(image, reason, { extras, until, ...removal }) {
 		until,
 		extras: extras ?? { uefiData: void 0 }
 	};
+}
+function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
+	return DeregistrationProtection.startsWith("enabled") && tagValue(image, tagKeys.protection) !== void 0;
 }
 function removalId({ ImageId }, place) {
 	return `deregister ${ImageId} in ${placeName(place)}`;
@@ -54954,32 +54997,51 @@ function retiring(plan, after) {
 	const { target, replace, retained } = plan;
 	const { place } = target;
 	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
-	return [...replace.map((image) => {
-		if (image !== supersedes) return deregistering(image, "replaced", {
+	return [
+		...replace.map((image) => {
+			if (image !== supersedes) return deregistering(image, "replaced", {
+				place,
+				after,
+				why: "the new AMI replaces it"
+			});
+			const of = snapshotIdsOf(image);
+			const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
+			const verified = [verifyId(placeName(place)), finishId(placeName(place))];
+			return {
+				...told$2({
+					id,
+					place,
+					of,
+					after: verified,
+					why: `${image.ImageId} is replaced`
+				}),
+				kind: "delete",
+				snapshotIds: of,
+				superseded: image.ImageId ?? ""
+			};
+		}),
+		...(retained?.protect ?? []).map((image) => {
+			const id = `protect ${image.ImageId} in ${placeName(place)}`;
+			const cooldown = tagValue(image, tagKeys.protection) === "on-with-cooldown";
+			return {
+				...told$2({
+					id,
+					place,
+					of: [image.ImageId ?? ""],
+					after,
+					why: "it has come into use"
+				}),
+				kind: "protect",
+				image,
+				cooldown
+			};
+		}),
+		...(retained?.remove ?? []).map((image) => deregistering(image, "retain", {
 			place,
 			after,
-			why: "the new AMI replaces it"
-		});
-		const of = snapshotIdsOf(image);
-		const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
-		const verified = [verifyId(placeName(place)), finishId(placeName(place))];
-		return {
-			...told$2({
-				id,
-				place,
-				of,
-				after: verified,
-				why: `${image.ImageId} is replaced`
-			}),
-			kind: "delete",
-			snapshotIds: of,
-			superseded: image.ImageId ?? ""
-		};
-	}), ...(retained?.remove ?? []).map((image) => deregistering(image, "retain", {
-		place,
-		after,
-		why: "retain leaves no room for it"
-	}))];
+			why: "retain leaves no room for it"
+		}))
+	];
 }
 // src/plan/approved.ts
 function approvedOf(request, { source, targets, leftOut }) {
@@ -57209,6 +57271,39 @@ async function create$2(operation, { run, place }) {
 		});
 	}
 }
+// src/operations/protect.ts
+function protectionMark(ImageId, protection) {
+	return new CreateTagsCommand({
+		Resources: [ImageId],
+		Tags: [{
+			Key: tagKeys.protection,
+			Value: protection
+		}]
+	});
+}
+function enabling({ image: { ImageId }, cooldown }) {
+	return new EnableImageDeregistrationProtectionCommand({
+		ImageId,
+		WithCooldown: cooldown
+	});
+}
+function asksToProtect(operation) {
+	return [dryRun(enabling(operation))];
+}
+async function protect(operation, { run, place }) {
+	const id = operation.image.ImageId ?? "";
+	await patiently(place, () => place.ec2(enabling(operation)));
+	run.log.line(placeName(place), `${id} is protected from deregistration again: it has come into use`);
+	return { id };
+}
+function lifting(ImageId) {
+	return new DisableImageDeregistrationProtectionCommand({ ImageId });
+}
+async function liftProtection(place, { ImageId = "" }) {
+	await patiently(place, () => place.ec2(lifting(ImageId)));
+	const [image] = await describeImages(place, [ImageId]);
+	return (image?.DeregistrationProtection ?? "disabled") === "disabled";
+}
 // src/operations/restore.ts
 function asksToRestore({ ImageId, Name }) {
 	return [reading$1("ListImagesInRecycleBin", "if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it", async (place) => {
@@ -57328,6 +57423,7 @@ function asksToDeregister({ image, reason }, { leaseId }) {
 	return [
 		...Resources.length > 0 && reason === "name" ? [dryRun(command)] : [],
 		...reason === "name" ? asksToRestore(image) : [],
+		...isOwnProtection(image) ? [dryRun(lifting(image.ImageId ?? ""))] : [],
 		deregistration(image.ImageId ?? ""),
 		...Resources.slice(0, 1).map((id) => deletion(id))
 	];
@@ -57349,6 +57445,10 @@ async function deregister({ image, reason }, { run, place }) {
 		place
 	})) return { undone: "not needed" };
 	try {
+		if (isOwnProtection(image) && !await liftProtection(place, image)) {
+			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
+			return { undone: "not possible" };
+		}
 		await mark(place, snapshotIdsOf(image), markOf(reason, run.leaseId));
 		await deregisterImage(place, image);
 	} catch (error) {
@@ -57909,6 +58009,12 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 			command,
 			done
 		});
+		const mark = protectionMark(ImageId ?? "", protection);
+		steps.push({
+			doing: "Marking the protection of",
+			command: mark,
+			done: `${ImageId} bears the mark of that`
+		});
 	}
 	if (zones.length > 0) {
 		const SourceSnapshotIds = snapshotIdsOf(image);
@@ -58445,6 +58551,10 @@ const kinds = {
 	publish: {
 		asks: asksToPublish,
 		perform: publish
+	},
+	protect: {
+		asks: asksToProtect,
+		perform: protect
 	},
 	published: {
 		asks: asksToMark,
@@ -59108,6 +59218,7 @@ function heldBack({ replace, retained, marks, supersedes, target }) {
 		retained: retained && {
 			...retained,
 			remove: [],
+			protect: [],
 			held: [...retained.held, ...retained.remove.map((image) => ({
 				image,
 				why
@@ -59159,8 +59270,13 @@ function planRetention(facts) {
 			image,
 			why
 		}]),
+		protect: beyond.flatMap(({ image }) => isToProtect(image, facts) ? [image] : []),
 		foreign
 	};
+}
+function isToProtect(image, { users, tie }) {
+	const isLifted = !(image.DeregistrationProtection ?? "disabled").startsWith("enabled");
+	return tie(image).is === "proven" && tagValue(image, tagKeys.protection) !== void 0 && isLifted && users?.get(image.ImageId ?? "") !== void 0;
 }
 function formerOf(facts) {
 	const { reused, tie } = facts;
@@ -59171,7 +59287,7 @@ function whyKept(image, facts, counted) {
 	const { days, now, users, locks, tie } = facts;
 	const tied = tie(image);
 	if (tied.is !== "proven") return tied.why;
-	const obstacle = removalObstacle(image, locks)?.why;
+	const obstacle = removalObstacle(image, locks, { mayWait: true })?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const using = users.get(image.ImageId ?? "");
 	if (using !== void 0) return `it is used by ${using.map(({ by }) => by).join(", ")}`;
@@ -59552,12 +59668,13 @@ function marksOf({ findings }, own, { reused, going }) {
 	};
 }
 function expectedOf(planning, target, route) {
-	const { source } = planning;
+	const { source, request } = planning;
+	const isProtected = request.publication.deregistrationProtection !== "off";
 	const tags = planTags(planning, target, {
 		of: "the source",
 		inherited: source.image.Tags ?? [],
 		ours: { [tagKeys.lineage]: target.lineage ?? "" },
-		most: 50 - (route === "copy" ? 2 : 0) - (target.lineage === void 0 ? 0 : 2)
+		most: 50 - (route === "copy" ? 2 : 0) - (target.lineage === void 0 ? 0 : 2) - (isProtected ? 1 : 0)
 	});
 	return {
 		key: target.kmsKeyArn,
@@ -59596,7 +59713,7 @@ function planSnapshotTags(planning, target, route) {
 	}));
 }
 function checkRemovable(image, { place, locks }, findings) {
-	const obstacle = removalObstacle(image, locks);
+	const obstacle = removalObstacle(image, locks, { mayWait: false });
 	if (obstacle === void 0) return;
 	findings.add(placeName(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
 }

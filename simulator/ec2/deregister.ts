@@ -10,7 +10,7 @@ import { Refusal } from '../refusal.ts';
 import type { Settings, SimImage } from '../world.ts';
 import { arnOf, authorize, authorizeOn, type Ec2Call, type Handler } from './call.ts';
 import { pageOf } from './filters.ts';
-import { imageNotFound, ownImage, requireImageId } from './image.ts';
+import { endCooldown, imageNotFound, ownImage, requireImageId } from './image.ts';
 import { isLocked, removeSnapshot, usersOf } from './snapshot.ts';
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/deregister-ami.html */
@@ -22,7 +22,7 @@ export const deregisterImage: Handler<DeregisterImageRequest> = async (call, inp
     dryRun: input.DryRun,
     find: () => ownImage(call, ImageId),
   });
-  refuseRemoval(image);
+  refuseRemoval(image, call.world.clock.now());
   const now = call.world.clock.now();
   image.deregisteredAt = now;
   const days = daysInBin(call.here.settings, image.data.Tags);
@@ -32,7 +32,9 @@ export const deregisterImage: Handler<DeregisterImageRequest> = async (call, inp
   return { Return: true, DeleteSnapshotResults: await Promise.all(deletes.map((id) => deleteAssociated(call, id))) };
 };
 
-function refuseRemoval({ data }: SimImage): void {
+function refuseRemoval(image: SimImage, now: number): void {
+  endCooldown(image, now);
+  const { data } = image;
   if ((data.DeregistrationProtection ?? 'disabled') !== 'disabled')
     throw new Refusal('OperationNotPermitted', `The image ${data.ImageId} is protected from deregistration.`);
   if (data.Tags.some(({ Key }) => Key === 'aws:backup:source-resource'))

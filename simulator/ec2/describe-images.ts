@@ -3,7 +3,7 @@ import { Refusal } from '../refusal.ts';
 import { canSeeImage, findImage, isOver, type SimImage, shownOf } from '../world.ts';
 import { authorizeOn, type Ec2Call, type Handler } from './call.ts';
 import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
-import { advanceImage, imageNotFound, requireImageId } from './image.ts';
+import { advanceImage, endCooldown, imageNotFound, requireImageId } from './image.ts';
 import { isAllowed, isHidden } from './settings.ts';
 
 const ofDevices =
@@ -160,6 +160,7 @@ function tagged(Tags: Image['Tags']): Pick<Image, 'Tags'> {
 
 /** Others than the owner see neither tags nor deregistration protection. */
 function shownImage(call: Ec2Call, image: SimImage): Image {
+  endCooldown(image, call.world.clock.now());
   const { scan } = image;
   const isScanned = scan !== undefined && scan.at <= call.world.clock.now();
   const view = { ...ownView(call, image), ...(isScanned && { ScanResults: scan.results }) };

@@ -22,6 +22,12 @@ export function imageNotFound(id: string): Refusal {
 }
 
 /** The image as it is by `now`: a copy is available when its snapshots are completed, and failed when one fails. */
+/** What has had its cooldown is protected no more: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deregistration-protection.html */
+export function endCooldown({ data, protectedUntil }: SimImage, now: number): void {
+  const isOver = protectedUntil !== undefined && protectedUntil <= now;
+  if (isOver && data.DeregistrationProtection === 'disabled-with-cooldown') data.DeregistrationProtection = 'disabled';
+}
+
 export function advanceImage(image: SimImage, now: number): SimImage {
   const { making, data } = image;
   if (making === undefined) return image;

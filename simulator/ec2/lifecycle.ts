@@ -107,6 +107,7 @@ export const disableImageDeregistrationProtection: Handler<DisableImageDeregistr
     // With a cooldown, it stays protected for 24 hours more.
     const cooldown = data.DeregistrationProtection === 'enabled-with-cooldown';
     data.DeregistrationProtection = cooldown ? 'disabled-with-cooldown' : 'disabled';
+    if (cooldown) image.protectedUntil = call.world.clock.now() + 24 * 3_600_000;
   });
   return { Return: image.data.DeregistrationProtection };
 };

@@ -51,6 +51,7 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:DescribeImageReferences',
       'autoscaling:DescribeAutoScalingGroups',
       'autoscaling:DescribeLaunchConfigurations',
+      'ec2:DisableImageDeregistrationProtection',
       'ssm:DescribeParameters',
       'imagebuilder:ListImageRecipes',
       'imagebuilder:ListContainerRecipes',

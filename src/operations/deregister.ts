@@ -5,8 +5,10 @@ import { snapshotIdsOf } from '../image.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
 import type { Deregister } from '../plan/operation.ts';
+import { isOwnProtection } from '../plan/removal.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
+import { lifting, liftProtection } from './protect.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 import { deleteOrTell, deletion, deregisterImage, deregistration, isInUse } from './remove.ts';
 import { asksToRestore } from './restore.ts';
@@ -25,6 +27,7 @@ export function asksToDeregister({ image, reason }: Deregister, { leaseId }: Ask
   return [
     ...(Resources.length > 0 && reason === 'name' ? [dryRun(command)] : []),
     ...(reason === 'name' ? asksToRestore(image) : []),
+    ...(isOwnProtection(image) ? [dryRun(lifting(image.ImageId ?? ''))] : []),
     deregistration(image.ImageId ?? ''),
     ...Resources.slice(0, 1).map((id) => deletion(id)),
   ];
@@ -43,6 +46,13 @@ export async function deregister({ image, reason }: Deregister, { run, place }: 
   const what = `${image.ImageId} (${image.Name})`;
   if (reason === 'retain' && !(await mayRetire({ image, what }, { run, place }))) return { undone: 'not needed' };
   try {
+    if (isOwnProtection(image) && !(await liftProtection(place, image))) {
+      run.log.line(
+        where,
+        `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`,
+      );
+      return { undone: 'not possible' };
+    }
     await mark(place, snapshotIdsOf(image), markOf(reason, run.leaseId));
     await deregisterImage(place, image);
   } catch (error) {

@@ -10,6 +10,7 @@ import { asksToDeregister, deregister } from './deregister.ts';
 import { asksToAwait, asksToEncrypt, awaitCopy, encrypt } from './encrypt.ts';
 import { asksForLease, lease } from './lease.ts';
 import { putBack, setParameter } from './parameter.ts';
+import { asksToProtect, protect } from './protect.ts';
 import { asksToPublish, publish } from './publish.ts';
 import { asksToMark, markPublished } from './published.ts';
 import type { Asking, Question } from './question.ts';
@@ -54,6 +55,7 @@ export const kinds: Kinds = {
   reuse: { asks: asksToReuse, perform: reuse },
   boot: { asks: asksToBoot, perform: boot },
   publish: { asks: asksToPublish, perform: publish },
+  protect: { asks: asksToProtect, perform: protect },
   published: { asks: asksToMark, perform: markPublished },
   ready: { asks: nothing, perform: readReferences },
   parameter: { asks: nothing, perform: setParameter, undo: putBack },

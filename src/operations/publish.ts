@@ -18,6 +18,7 @@ import { oncePrincipalIsThere } from './allow.ts';
 import { granting } from './key-questions.ts';
 import { asksForLaunchers, launchOperations } from './launching.ts';
 import { onceSeen, patiently } from './patiently.ts';
+import { protectionMark } from './protect.ts';
 import { type Asking, dryRun, type Hindrance, idOr, type Question } from './question.ts';
 
 /** A call, what it is called while it is made, and what is told of it then. */
@@ -45,6 +46,8 @@ function stepsOf(image: Image, { launchPermissions, deprecateAt, protection, zon
     const command = new EnableImageDeregistrationProtectionCommand({ ImageId, WithCooldown });
     const done = `${ImageId} is protected from deregistration${WithCooldown ? ', with a cooldown' : ''}`;
     steps.push({ doing: 'Protecting', command, done });
+    const mark = protectionMark(ImageId ?? '', protection);
+    steps.push({ doing: 'Marking the protection of', command: mark, done: `${ImageId} bears the mark of that` });
   }
   if (zones.length > 0) {
     const SourceSnapshotIds = snapshotIdsOf(image);

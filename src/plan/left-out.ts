@@ -45,6 +45,7 @@ export function heldBack({
     retained: retained && {
       ...retained,
       remove: [],
+      protect: [],
       held: [...retained.held, ...retained.remove.map((image) => ({ image, why }))],
     },
   };

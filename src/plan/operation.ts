@@ -174,6 +174,9 @@ export type PublishSettings = Readonly<{
 export type LaunchSettings = Pick<PublishSettings, 'key' | 'grantElsewhere' | 'launchPermissions'>;
 
 /** Says on an AMI of a lineage that it is published, unless that `isSaid`, and on the `former` ones what came after them. */
+/** Protects an AMI of a lineage again, which has come into use after its protection was lifted. */
+export type Protect = Base & Readonly<{ kind: 'protect'; image: Image; cooldown: boolean }>;
+
 export type Published = Base & Readonly<{ kind: 'published'; image: Ref; former: readonly string[]; isSaid: boolean }>;
 
 /**
@@ -228,6 +231,7 @@ export type Operation =
   | BootTest
   | Publish
   | Published
+  | Protect
   | Ready
   | Parameter
   | TemplateVersion

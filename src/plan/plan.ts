@@ -385,14 +385,15 @@ function marksOf(
 
 /** What the target's AMI must be; as much of it as making it can be given. */
 function expectedOf(planning: Planning, target: Target, route: Common['route']): Expected {
-  const { source } = planning;
+  const { source, request } = planning;
+  const isProtected = request.publication.deregistrationProtection !== 'off';
   const tags = planTags(planning, target, {
     of: 'the source',
     inherited: source.image.Tags ?? [],
     ours: { [tagKeys.lineage]: target.lineage ?? '' },
     // A copied image bears the run's lease while it is made, and the encrypted copy that it is of; one of a lineage, that
     // it is published, and what comes after it.
-    most: maxTags - (route === 'copy' ? 2 : 0) - (target.lineage === undefined ? 0 : 2),
+    most: maxTags - (route === 'copy' ? 2 : 0) - (target.lineage === undefined ? 0 : 2) - (isProtected ? 1 : 0),
   });
   return { key: target.kmsKeyArn, description: descriptionOf(source, target), tags };
 }
@@ -434,7 +435,7 @@ function planSnapshotTags(planning: Planning, target: Target, route: Common['rou
 
 /** An AMI that is to be replaced must be one that can be removed. */
 function checkRemovable(image: Image, { place, locks }: Target, findings: Findings): void {
-  const obstacle = removalObstacle(image, locks);
+  const obstacle = removalObstacle(image, locks, { mayWait: false });
   if (obstacle === undefined) return;
   findings.add(
     placeName(place),

@@ -1,17 +1,29 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
-import { tagValue } from '../tags.ts';
+import { tagKeys, tagValue } from '../tags.ts';
 import type { Locks } from './facts.ts';
 import { type Deregister, type Operation, told } from './operation.ts';
 
 /**
- * Why AWS lets an AMI of ours not be deregistered, or its snapshots not be deleted, and what ends that. It must be known
+ * Why AWS lets an AMI of ours not be deregistered, now or, where it `mayWait`, in some later run, or its snapshots not be deleted, and what ends that. It must be known
  * beforehand: the AMI goes first, and a locked snapshot would then be left without it.
  */
-export function removalObstacle(image: Image, locks: Locks): { why: string; remedy: string } | undefined {
+export function removalObstacle(
+  image: Image,
+  locks: Locks,
+  { mayWait }: Readonly<{ mayWait: boolean }>,
+): { why: string; remedy: string } | undefined {
   const { ImageId, DeregistrationProtection: protection = 'disabled' } = image;
-  if (protection !== 'disabled')
+  const isLiftable = isOwnProtection(image);
+  // What has a cooldown goes a day later at best.
+  const blocks = isLiftable ? protection !== 'enabled-without-cooldown' && !mayWait : protection !== 'disabled';
+  if (blocks && !protection.startsWith('enabled'))
+    return {
+      why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
+      remedy: 'wait until that is over, a day at most',
+    };
+  if (blocks)
     return {
       why: `it is protected from deregistration (${protection})`,
       remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`,
@@ -51,6 +63,11 @@ export function deregistering(
     ...told({ ...removal, id: removalId(image, removal.place), of }),
     ...{ kind: 'deregister', image, reason, until, extras: extras ?? { uefiData: undefined } },
   };
+}
+
+/** Whether an AMI's protection is this action's own, and in force. */
+export function isOwnProtection({ DeregistrationProtection = 'disabled', ...image }: Image): boolean {
+  return DeregistrationProtection.startsWith('enabled') && tagValue(image, tagKeys.protection) !== undefined;
 }
 
 /** Names the operation that deregisters an AMI. */

@@ -13,6 +13,8 @@ export type Retention = Readonly<{
   keep: readonly Image[];
   remove: readonly Image[];
   held: readonly Readonly<{ image: Image; why: string }>[];
+  /** Those of them that came into use after this action's own protection was lifted from them. */
+  protect: readonly Image[];
 }>;
 
 export type RetentionFacts = Readonly<{
@@ -58,8 +60,15 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
     keep,
     remove: beyond.flatMap(({ image, why }) => (why === undefined ? [image] : [])),
     held: beyond.flatMap(({ image, why }) => (why === undefined ? [] : [{ image, why }])),
+    protect: beyond.flatMap(({ image }) => (isToProtect(image, facts) ? [image] : [])),
     foreign,
   };
+}
+
+function isToProtect(image: Image, { users, tie }: RetentionFacts): boolean {
+  const isLifted = !(image.DeregistrationProtection ?? 'disabled').startsWith('enabled');
+  const isOurs = tie(image).is === 'proven' && tagValue(image, tagKeys.protection) !== undefined;
+  return isOurs && isLifted && users?.get(image.ImageId ?? '') !== undefined;
 }
 
 /** The AMIs that get a successor when a run's own is published, and that no run has said so of. */
@@ -79,7 +88,7 @@ function whyKept(image: Image, facts: RetentionFacts, counted: readonly Image[])
   const { days, now, users, locks, tie } = facts;
   const tied = tie(image);
   if (tied.is !== 'proven') return tied.why;
-  const obstacle = removalObstacle(image, locks)?.why;
+  const obstacle = removalObstacle(image, locks, { mayWait: true })?.why;
   if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
   const using = users.get(image.ImageId ?? '');
   if (using !== undefined) return `it is used by ${using.map(({ by }) => by).join(', ')}`;

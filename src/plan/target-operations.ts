@@ -2,7 +2,7 @@ import type { Image } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
-import { joinIds, maxTags, mergeTags, tagKeys } from '../tags.ts';
+import { joinIds, maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
 import { hasPassed } from './boot.ts';
 import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
 import type { BootSite, Target } from './facts.ts';
@@ -436,6 +436,12 @@ function retiring(plan: TargetPlan, after: readonly string[]): Operation[] {
       const verified = [verifyId(placeName(place)), finishId(placeName(place))];
       const what = told({ id, place, of, after: verified, why: `${image.ImageId} is replaced` });
       return { ...what, kind: 'delete', snapshotIds: of, superseded: image.ImageId ?? '' };
+    }),
+    ...(retained?.protect ?? []).map((image): Operation => {
+      const id = `protect ${image.ImageId} in ${placeName(place)}`;
+      const cooldown = tagValue(image, tagKeys.protection) === 'on-with-cooldown';
+      const what = told({ id, place, of: [image.ImageId ?? ''], after, why: 'it has come into use' });
+      return { ...what, kind: 'protect', image, cooldown };
     }),
     ...(retained?.remove ?? []).map((image) =>
       deregistering(image, 'retain', { place, after, why: 'retain leaves no room for it' }),

@@ -311,6 +311,7 @@ resource "aws_iam_role_policy" "target_role" {
           "ec2:ReplaceImageInstanceTypeSpecification",
           "ec2:EnableImageDeprecation",
           "ec2:EnableImageDeregistrationProtection",
+          "ec2:DisableImageDeregistrationProtection",
           "ec2:EnableFastSnapshotRestores"
         ],
         "NotResource" : [
@@ -490,6 +491,26 @@ resource "aws_iam_role_policy" "target_publish" {
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
         ]
+      },
+      {
+        "Sid" : "MarkTheProtection",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*"
+        ],
+        "Condition" : {
+          "ForAllValues:StringLike" : {
+            "aws:TagKeys" : [
+              "share-encrypted-ami:protection"
+            ]
+          },
+          "Null" : {
+            "aws:TagKeys" : "false"
+          }
+        }
       },
       {
         "Sid" : "ReadWhoMayUseTheTargetKey",
@@ -763,6 +784,16 @@ resource "aws_iam_role_policy" "target_retain" {
           "arn:${local.partition}:ssm:*:${local.account}:parameter/*",
           "arn:${local.partition}:imagebuilder:*:${local.account}:image-recipe/*",
           "arn:${local.partition}:imagebuilder:*:${local.account}:container-recipe/*"
+        ]
+      },
+      {
+        "Sid" : "LiftTheProtection",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DisableImageDeregistrationProtection"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*"
         ]
       }
     ]
