@@ -126,6 +126,13 @@ const both = ['222222222222', '999999999999'];
 const amiId = ({ amiId }: Case) => ({ 'inputs.ami-id': amiId });
 
 /** What each action step meets, in the order of its workflow. */
+/** What Packer's post-processor writes of one build. */
+const manifestOf = (amiId: string): string =>
+  JSON.stringify({
+    builds: [{ builder_type: 'amazon-ebs', artifact_id: `us-east-1:${amiId}`, packer_run_uuid: '1', build_time: 1 }],
+    last_run_uuid: '1',
+  });
+
 const plays: Readonly<Record<string, readonly Play[]>> = {
   'one-account.yml': [{ contexts: amiId, targets: ['999999999999/eu-west-1'] }],
   'matrix-per-region.yml': [
@@ -138,14 +145,7 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
   'packer.yml': [
     {
       options: { regions: ['eu-west-1', 'us-west-2'] },
-      files: ({ amiId }) => ({
-        'packer-manifest.json': JSON.stringify({
-          builds: [
-            { builder_type: 'amazon-ebs', artifact_id: `us-east-1:${amiId}`, packer_run_uuid: '1', build_time: 1 },
-          ],
-          last_run_uuid: '1',
-        }),
-      }),
+      files: ({ amiId }) => ({ 'packer-manifest.json': manifestOf(amiId) }),
       targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
     },
   ],
@@ -263,6 +263,27 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
     },
   ],
+  'rollout.yml': [
+    {
+      options: {
+        regions: ['eu-west-1', 'us-west-2'],
+        ami: {
+          scan: { results: { HighestFindingSeverityLabel: 'high', FindingScanDate: new Date() }, afterSeconds: 600 },
+        },
+        target: { launchTemplates: { web: ['ami-00000000000000001'] } },
+      },
+      files: ({ amiId }) => ({ 'packer-manifest.json': manifestOf(amiId) }),
+      targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
+    },
+  ],
+  'eks-node-group.yml': [
+    {
+      options: { target: { launchTemplates: { nodes: ['ami-00000000000000001'] } } },
+      contexts: amiId,
+      targets: ['999999999999/eu-west-1'],
+    },
+  ],
+  'karpenter.yml': [{ contexts: amiId, targets: ['999999999999/eu-west-1'] }],
   'auto-scaling-refresh.yml': [
     {
       options: { regions: ['eu-west-1', 'us-west-2'] },
@@ -308,12 +329,15 @@ function filled(values: With, contexts: Readonly<Record<string, string>>): Recor
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fill(String(value))]));
 }
 
-/** The Auto Scaling service-linked role is in every account that has used Auto Scaling. */
+/** The Auto Scaling service-linked role is in every account that has used Auto Scaling; Karpenter has its own. */
 function withServiceRoles(shared: Case): Case {
   const accounts = Object.fromEntries(
     Object.entries(shared.scenario.accounts).map(([id, account]) => {
       const role: RoleScenario = { ...workflowRole(id), path: 'aws-service-role/autoscaling.amazonaws.com/' };
-      return [id, { ...account, roles: { ...account.roles, AWSServiceRoleForAutoScaling: role } }];
+      return [
+        id,
+        { ...account, roles: { ...account.roles, AWSServiceRoleForAutoScaling: role, karpenter: workflowRole(id) } },
+      ];
     }),
   );
   return { ...shared, scenario: { ...shared.scenario, accounts } };

@@ -263,7 +263,7 @@ const limits: Readonly<Record<string, Limit>> = {
   'mark an AMI of the target account as the action’s': {
     by: [
       ...['target-role TagWhatIsMade', 'target-role TagWhatIsBeingMade', 'target-role TagWhatIsPublished'],
-      ...['target-boot-test TagWhatTheTestHasShown', 'target-publish MarkTheProtection'],
+      'target-boot-test TagWhatTheTestHasShown',
     ],
     without: ['TagTheCopies', 'MarkNothingElse'],
     attempt: mark,

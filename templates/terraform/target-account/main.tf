@@ -293,7 +293,8 @@ resource "aws_iam_role_policy" "target_role" {
         "Condition" : {
           "ForAllValues:StringLike" : {
             "aws:TagKeys" : [
-              "share-encrypted-ami:published"
+              "share-encrypted-ami:published",
+              "share-encrypted-ami:protection"
             ]
           },
           "Null" : {
@@ -491,26 +492,6 @@ resource "aws_iam_role_policy" "target_publish" {
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
         ]
-      },
-      {
-        "Sid" : "MarkTheProtection",
-        "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*::image/*"
-        ],
-        "Condition" : {
-          "ForAllValues:StringLike" : {
-            "aws:TagKeys" : [
-              "share-encrypted-ami:protection"
-            ]
-          },
-          "Null" : {
-            "aws:TagKeys" : "false"
-          }
-        }
       },
       {
         "Sid" : "ReadWhoMayUseTheTargetKey",
