@@ -16,12 +16,25 @@ const machine = 'src/machine.ts';
 const access = 'src/release/access.ts';
 const text = '"Stryker was here!"';
 const list = '["Stryker was here"]';
+const retention = 'src/plan/retention.ts';
 
 export const harmless = [
+  {
+    why: 'what is no time is none, whatever its words; and a protection that is not told is not one that is enabled',
+    mutants: [
+      [retention, 'const launched = Date.', "''", text],
+      [retention, "const [, marked = '']", "''", text],
+      [retention, "const [, marked = '']", '[]', list],
+      [retention, 'const published = Date.', "''", text],
+      [retention, 'const isLifted =', "'disabled'", '""'],
+    ],
+  },
   {
     why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, and a tag without a key was left out before',
     mutants: [
       [tags, 'dropped: inherited.', "''", text],
+      [retention, 'const using = users.', "''", text],
+      [retention, 'return isOurs &&', "''", text],
       [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],
       [earlier, 'const extras = target.', "''", text],

@@ -125,6 +125,17 @@ describe('which AMIs of a lineage stay', () => {
       ]);
     });
 
+    test('a tag can’t say that it was superseded before it was made, either', () => {
+      const forged = tagged(second, 'superseded', 'ami-99 2001-01-01T00:00:00Z');
+      const made = { now: Date.parse(second.CreationDate ?? '') + 2 * day };
+      expect(whyHeld([forged], made)).toEqual([['ami-12', 'its successor has been published for 2 of 7 days']]);
+    });
+
+    test('of no days, nothing is to wait for, whatever the clocks say', () => {
+      const ahead = tagged(third, 'published', at(-1));
+      expect(retained(1, [ahead, second]).remove).toEqual([ahead, second]);
+    });
+
     test('where nothing says since when, it stays', () => {
       expect(whyHeld([third, second])).toContainEqual([
         'ami-12',
@@ -138,7 +149,40 @@ describe('which AMIs of a lineage stay', () => {
     const launched = (when: string) =>
       retained(1, [newer, { ...second, LastLaunchedTime: `2026-11-${when}T00:00:00Z` }]).held.map(({ why }) => why);
     expect(launched('19')).toEqual([]);
+    expect(launched('20')).toEqual([]);
     expect(launched('21')).toEqual(['it was launched at 2026-11-21T00:00:00Z, after its successor was published']);
+  });
+
+  test('what was launched since its successor was made is in use, where nothing says when that was published', () => {
+    const launched = (LastLaunchedTime: string) =>
+      retained(1, [third, { ...second, LastLaunchedTime }]).held.map(({ image }) => image.ImageId);
+    expect(launched('2026-11-13T00:00:00Z')).toEqual([]);
+    expect(launched('2026-11-13T00:00:01Z')).toEqual(['ami-12']);
+  });
+
+  test('one that came into use after its own protection was lifted is protected again', () => {
+    const marked = (over: Image): Image => ({ ...first, ...over, Tags: [{ Key: tagKeys.protection, Value: 'on' }] });
+    const users = new Map([['ami-11', [{ by: 'lt-1', launches: true }]]]);
+    const protecting = (image: Image, over: Partial<RetentionFacts> = {}) =>
+      retained(1, [image], { users, ...over }).protect;
+    for (const DeregistrationProtection of ['disabled', 'disabled-with-cooldown', undefined]) {
+      const lifted = marked({ DeregistrationProtection });
+      expect(protecting(lifted)).toEqual([lifted]);
+    }
+    expect(protecting(marked({ DeregistrationProtection: 'enabled-with-cooldown' }))).toEqual([]);
+    expect(protecting(first)).toEqual([]);
+    expect(protecting(marked({}), { users: new Map() })).toEqual([]);
+    expect(protecting(marked({}), { users: undefined })).toEqual([]);
+    expect(protecting(marked({}), { tie: () => ({ is: 'claimed', why: '' }) })).toEqual([]);
+  });
+
+  test('its own protection holds none, though it has a cooldown', () => {
+    const own = {
+      ...first,
+      DeregistrationProtection: 'enabled-with-cooldown',
+      Tags: [{ Key: tagKeys.protection, Value: 'on' }],
+    };
+    expect(retained(1, [own]).remove).toEqual([own]);
   });
 
   test('the former ones are those of the lineage before it of which nothing says so yet', () => {
@@ -147,6 +191,9 @@ describe('which AMIs of a lineage stay', () => {
       formerOf({ existing: [third, second, said], reused: undefined, tie: () => ({ is: 'proven' }), ...over });
     expect(former({})).toEqual([third, second]);
     expect(former({ reused: third })).toEqual([second]);
+    // One made at the same time comes before none.
+    const twin = { ...third, ImageId: 'ami-twin' };
+    expect(former({ existing: [twin], reused: third })).toEqual([]);
     // An older AMI that is used again comes after none that is newer.
     expect(former({ reused: second })).toEqual([]);
     expect(former({ tie: () => ({ is: 'claimed', why: '' }) })).toEqual([]);

@@ -59294,7 +59294,7 @@ function whyKept(image, facts, counted) {
 	const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
 	const since = publishedAfter(image, successor, now);
 	if (Date.parse(image.LastLaunchedTime ?? "") > (since ?? madeAt(successor ?? {}) ?? now)) return `it was launched at ${image.LastLaunchedTime}, after its successor was published`;
-	if (days === 0 || since !== void 0 && now - since >= days * dayMs) return void 0;
+	if (days === 0 || now - (since ?? now) >= days * dayMs) return void 0;
 	if (since === void 0) return "nothing says since when its successor has been published";
 	return `its successor has been published for ${Math.floor((now - since) / dayMs)} of ${days} days`;
 }

@@ -97,7 +97,7 @@ function whyKept(image: Image, facts: RetentionFacts, counted: readonly Image[])
   const launched = Date.parse(image.LastLaunchedTime ?? '');
   if (launched > (since ?? madeAt(successor ?? {}) ?? now))
     return `it was launched at ${image.LastLaunchedTime}, after its successor was published`;
-  if (days === 0 || (since !== undefined && now - since >= days * dayMs)) return undefined;
+  if (days === 0 || now - (since ?? now) >= days * dayMs) return undefined;
   if (since === undefined) return 'nothing says since when its successor has been published';
   return `its successor has been published for ${Math.floor((now - since) / dayMs)} of ${days} days`;
 }
