@@ -17,8 +17,34 @@ const access = 'src/release/access.ts';
 const text = '"Stryker was here!"';
 const list = '["Stryker was here"]';
 const retention = 'src/plan/retention.ts';
+const evidence = 'src/plan/evidence.ts';
+const removal = 'src/plan/removal.ts';
 
 export const harmless = [
+  {
+    why: 'the groups of a description that fits are there together, and one that is not set is as good as absent',
+    mutants: [
+      [
+        evidence,
+        'if (snapshot !== undefined',
+        'snapshot !== undefined && image !== undefined',
+        'snapshot !== undefined || image !== undefined',
+      ],
+      [evidence, 'if (snapshot !== undefined', 'snapshot !== undefined', 'true'],
+      [evidence, 'if (snapshot !== undefined', 'image !== undefined', 'true'],
+      [evidence, 'return { by, snapshot', 'lineage !== undefined', 'true'],
+    ],
+  },
+  {
+    why: 'what AWS does not tell is neither a description, an ID nor a list of ours, whatever stands for it',
+    mutants: [
+      [evidence, 'export function originOf(', "''", text],
+      [evidence, "const { SourceImageId = '' }", "''", text],
+      [evidence, 'const claimed = tagValue(snapshot', "''", text],
+      [evidence, 'const there = new Map(', '[]', list],
+      [evidence, 'return (image.BlockDeviceMappings', '[]', list],
+    ],
+  },
   {
     why: 'what is no time is none, whatever its words; and a protection that is not told is not one that is enabled',
     mutants: [
@@ -26,6 +52,7 @@ export const harmless = [
       [retention, "const [, marked = '']", "''", text],
       [retention, "const [, marked = '']", '[]', list],
       [retention, 'const published = Date.', "''", text],
+      [removal, 'export function isOwnProtection', "'disabled'", '""'],
       [retention, 'const isLifted =', "'disabled'", '""'],
     ],
   },
@@ -34,6 +61,7 @@ export const harmless = [
     mutants: [
       [tags, 'dropped: inherited.', "''", text],
       [retention, 'const using = users.', "''", text],
+      [removal, 'const id = image.', "''", text],
       [retention, 'return isOurs &&', "''", text],
       [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],

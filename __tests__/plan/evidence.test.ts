@@ -17,8 +17,9 @@ import {
   tieOfImage,
   tieOfSnapshot,
   tieToLease,
+  tieToLineage,
 } from '../../src/plan/evidence.ts';
-import { tagKeys } from '../../src/tags.ts';
+import { endedLease, tagKeys } from '../../src/tags.ts';
 
 /* IDs: the source AMI and its snapshot, an encrypted copy of it, another AMI and its snapshot, and what is judged. */
 const [ami, snap] = ['ami-0a', 'snap-0a'];
@@ -243,6 +244,31 @@ const registered = (ids: readonly string[] = [madeSnap], over: Partial<Image> = 
   ...over,
 });
 
+describe('the lineage of an AMI that this action made', () => {
+  const ofLineage = (lineage: string | undefined, id = madeSnap) =>
+    copied({ SnapshotId: id, Description: copyDescription(snap, ami, { ...source, lineage }) });
+
+  test('is in the descriptions of its copies', () => {
+    const Description = 'Copied from snap-0a of ami-0a (111111111111/us-east-1), lineage web server';
+    expect(ofLineage('web server').Description).toBe(Description);
+    expect(originOf({ Description })).toEqual({ by: 'copy', snapshot: snap, image: ami, lineage: 'web server' });
+  });
+
+  test('is proven if all of them say so, and only claimed by a tag', () => {
+    const image = registered([madeSnap, 'snap-02']);
+    const tieOf = (...parts: Snapshot[]) => tieToLineage(image, 'web', known(parts));
+    const claimed = { is: 'claimed', why: 'only a tag says that it is of the lineage web' };
+    expect(tieOf(ofLineage('web'), ofLineage('web', 'snap-02'))).toEqual(isProven);
+    expect(tieOf(ofLineage('web'), ofLineage('base', 'snap-02'))).toEqual(claimed);
+    expect(tieOf(ofLineage('web'), ofLineage(undefined, 'snap-02'))).toEqual(claimed);
+    expect(tieOf(ofLineage('web'))).toEqual(claimed);
+  });
+
+  test('of one by CopyImage is as its tag says: AWS describes its copies', () => {
+    expect(tieToLineage(registered([madeSnap], { SourceImageId: ami }), 'web', known([copied()]))).toEqual(isProven);
+  });
+});
+
 describe('an AMI in a target that was registered', () => {
   test('is proven if every snapshot of it is such a copy, whatever those are tagged', () => {
     const second = copied({ SnapshotId: 'snap-02', Description: copyDescription(otherSnap, ami, source), Tags: [] });
@@ -435,6 +461,13 @@ describe('what bears a lease', () => {
     for (const one of [{ ImageId: madeAmi }, { SnapshotId: madeSnap }])
       expect(tieToLease(one, since)).toEqual(isProven);
     for (const one of madeThen(0)) expect(tieToLease(one)).toEqual(isProven);
+  });
+
+  test('as a copy that goes on, is no AMI: a run that has no time to verify one removes it', () => {
+    const Tags = tags({ lease: endedLease });
+    const why = 'no run marks an AMI as one that goes on being copied';
+    expect(tieToLease({ ImageId: madeAmi, Tags }, since)).toEqual(foreign(why));
+    expect(tieToLease({ SnapshotId: madeSnap, Tags }, since)).toEqual(isProven);
   });
 });
 

@@ -316,6 +316,9 @@ describe('what AWS lets not be removed', () => {
     expect(why('enabled-without-cooldown', false)).toBeUndefined();
     expect(why('enabled-with-cooldown', true)).toBeUndefined();
     expect(why('enabled-with-cooldown', false)).toMatch(/^it is protected from deregistration/);
+    expect(removalObstacle(own('disabled-with-cooldown'), new Map(), soon)?.remedy).toBe(
+      'wait until that is over, a day at most',
+    );
     expect(why('disabled-with-cooldown', true)).toMatch(
       /^its protection from deregistration is lifted, and in its cooldown/,
     );
