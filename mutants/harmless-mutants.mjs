@@ -62,6 +62,7 @@ export const harmless = [
       [tags, 'dropped: inherited.', "''", text],
       [retention, 'const using = users.', "''", text],
       [removal, 'const id = image.', "''", text],
+      [removal, "...{ kind: 'deregister',", '{ uefiData: undefined }', '{}'],
       [retention, 'return isOurs &&', "''", text],
       [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],
