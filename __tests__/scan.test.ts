@@ -83,7 +83,21 @@ describe('the gate by a scan', () => {
       'was scanned too long ago',
       { results: results('low', 9) },
       { 'scan-max-age-days': '7' },
-      /is 9 days old, more than scan-max-age-days \(7\)/,
+      /was last scanned by Amazon Inspector at 20\d\d-\S+ \S+ UTC, longer ago than scan-max-age-days \(7\)/,
+    ],
+    // An element that says nothing: so the SDK reads <scanResults/>.
+    ['has empty results', { results: {} }, {}, /has not been scanned by Amazon Inspector/],
+    [
+      'was scanned nobody knows when, where that counts',
+      { results: { HighestFindingSeverityLabel: 'low' } },
+      { 'scan-max-age-days': '7' },
+      /when ami-\w+ was last scanned by Amazon Inspector is not known, and scan-max-age-days \(7\) is set/,
+    ],
+    [
+      'has findings that AWS doesn’t list, where only those with a fix count',
+      { results: results('critical'), findings: [finding('low', 2, { FixAvailable: true })] },
+      { 'fixable-only': 'true' },
+      /findings above max-severity \(medium\).*: the highest is critical, and AWS lists none/,
     ],
     [
       'has one that can be fixed',
@@ -115,5 +129,21 @@ describe('the gate by a scan', () => {
       /reading the findings of Amazon Inspector.*GetImageFindings.*where templates\/ made the role, set ScanGate=true/s,
     );
     expectUntouched(undecided);
+  });
+
+  test('judges the AMI of an instance once it is there, and it stays', async () => {
+    const id = 'i-0123456789abcdef0';
+    const shared = procedure({
+      policies: ['source-instance', 'source-scan'],
+      source: { instances: [{ id, volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] }] },
+    });
+    const { simulator, main, error } = await share(shared, {
+      ...{ 'ami-id': '', 'instance-id': id, 'max-severity': 'low' },
+      'scan-wait-minutes': '5',
+    });
+    expect(error).toMatch(/ami-\w+ has not been scanned by Amazon Inspector/);
+    expect(main.log).toMatch(/waiting up to 5 m for a scan of ami-/);
+    const made = simulator.calls.filter(({ mutating, outcome }) => mutating && outcome === 'ok');
+    expect(made.map(({ action }) => action)).toEqual(['CreateImage']);
   });
 });

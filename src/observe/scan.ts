@@ -20,28 +20,40 @@ const rankOf = (label: string): number => (levels.includes(label) ? levels.index
 
 const dayMs = 86_400_000;
 
-/** Whether there is a scan that is young enough; its age in days, if there is one. */
-function scanOf({ ScanResults }: Image, { maxAgeDays = Number.POSITIVE_INFINITY }: ScanGate, now: number) {
-  const at = ScanResults?.FindingScanDate;
-  const days = at === undefined ? undefined : (now - at.getTime()) / dayMs;
-  return { at, days, isFresh: ScanResults !== undefined && (days ?? 0) <= maxAgeDays };
+/** Whether AWS says that it was scanned. Empty results say nothing: the gate takes no silence for a pass. */
+function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }: Image): boolean {
+  return FindingScanDate !== undefined || HighestFindingSeverityLabel !== undefined;
 }
+
+/** Whether its last scan is young enough; of one whose time isn't known, that isn't known either. */
+function isFresh({ ScanResults }: Image, { maxAgeDays }: ScanGate, now: number): boolean {
+  if (maxAgeDays === undefined) return true;
+  const at = ScanResults?.FindingScanDate;
+  return at !== undefined && now - at.getTime() <= maxAgeDays * dayMs;
+}
+
+const told = (at: Date): string => `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 /** Notes what keeps the source AMI from being shared, by its scan. */
 export async function checkScan(place: Place, image: Image, check: ScanCheck): Promise<void> {
-  if (image.ScanResults === undefined) {
+  if (!isScanned(image)) {
     tellUnscanned(place, image, check);
     return;
   }
-  const { scan, findings } = check;
-  const { days = 0, isFresh } = scanOf(image, scan, place.awsNow());
-  if (!isFresh)
-    findings.add(
-      placeName(place),
-      `the last scan of ${image.ImageId} by Amazon Inspector is ${Math.floor(days)} days old, more than scan-max-age-days (${scan.maxAgeDays})`,
-      'have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days',
-    );
+  if (!isFresh(image, check.scan, place.awsNow())) tellOld(place, image, check);
   await checkFindings(place, image, check);
+}
+
+function tellOld(place: Place, { ImageId, ScanResults }: Image, { scan, findings }: ScanCheck): void {
+  const at = ScanResults?.FindingScanDate;
+  const limit = `scan-max-age-days (${scan.maxAgeDays})`;
+  findings.add(
+    placeName(place),
+    at === undefined
+      ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set`
+      : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`,
+    'have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days',
+  );
 }
 
 function tellUnscanned(place: Place, { ImageId }: Image, { scan, findings }: ScanCheck): void {
@@ -62,16 +74,16 @@ async function checkFindings(place: Place, { ImageId = '', ScanResults }: Image,
   const isOver = (label = '') => rankOf(label) > rankOf(scan.maxSeverity);
   if (!isOver(highest)) return;
   const found = await readFindings(place, ImageId, check);
-  const over = (found ?? []).filter(
-    ({ SeverityLabel, FixAvailable }) => isOver(SeverityLabel) && (!scan.fixableOnly || FixAvailable === true),
-  );
-  // Why they could not be read is a problem already.
-  if (scan.fixableOnly && over.length === 0) return;
-  const since = at === undefined ? '' : `, by its scan of ${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-  const kind = scan.fixableOnly ? 'findings that can be fixed' : 'findings';
+  const over = (found ?? []).filter(({ SeverityLabel }) => isOver(SeverityLabel));
+  const counted = scan.fixableOnly ? over.filter(({ FixAvailable }) => FixAvailable === true) : over;
+  // Why they could not be read is a problem already; a list without what the label says does not prove that it has no fix.
+  if (scan.fixableOnly && counted.length === 0 && (found === undefined || over.length > 0)) return;
+  const since = at === undefined ? '' : `, by its scan of ${told(at)}`;
+  const kind = scan.fixableOnly && counted.length > 0 ? 'findings that can be fixed' : 'findings';
+  const unlisted = `the highest is ${highest}${found === undefined ? '' : ', and AWS lists none'}`;
   findings.add(
     placeName(place),
-    `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${summaryOf(over, highest)}`,
+    `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`,
     'bake the AMI anew with the fixes, or raise max-severity',
   );
 }
@@ -104,20 +116,19 @@ async function readFindings(
 const shown = 10;
 
 /** How many there are of each severity, and the worst of them. */
-function summaryOf(over: readonly ImageFinding[], highest: string): string {
-  if (over.length === 0) return `the highest is ${highest}`;
+function summaryOf(over: readonly ImageFinding[]): string {
   const worst = over.toSorted(
     (a, b) => rankOf(b.SeverityLabel ?? '') - rankOf(a.SeverityLabel ?? '') || (b.Score ?? 0) - (a.Score ?? 0),
   );
   const counts = [...Map.groupBy(worst, ({ SeverityLabel }) => SeverityLabel ?? 'unnamed')]
     .map(([label, all]) => `${all.length} ${label}`)
     .join(', ');
-  const told = worst.slice(0, shown).map(({ SeverityLabel, Score, Title, FixAvailable }) => {
+  const named = worst.slice(0, shown).map(({ SeverityLabel, Score, Title, FixAvailable }) => {
     const score = Score === undefined ? '' : ` ${Score}`;
     return `${SeverityLabel}${score} ${Title ?? 'without a title'}${FixAvailable === true ? ' (fix available)' : ''}`;
   });
   const more = worst.length > shown ? `; and ${worst.length - shown} more` : '';
-  return `${counts}. The worst: ${told.join('; ')}${more}`;
+  return `${counts}. The worst: ${named.join('; ')}${more}`;
 }
 
 const lookEveryMs = 30_000;
@@ -138,15 +149,15 @@ export async function awaitScan(
   });
   if (source === undefined || source.instanceId !== undefined) return;
   const place = accounts.source(source.place.region);
-  const isScanned = (image: Image) => scanOf(image, scan, place.awsNow()).isFresh;
+  const isThere = (image: Image) => isScanned(image) && isFresh(image, scan, place.awsNow());
   const until = place.clock.now() + scan.waitMinutes * 60_000;
   let { image } = source;
-  if (!isScanned(image))
+  if (!isThere(image))
     log.line(
       placeName(place),
       `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`,
     );
-  while (!isScanned(image) && place.clock.now() < until) {
+  while (!isThere(image) && place.clock.now() < until) {
     await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
     const [seen] =
       (await aside.attempt(placeName(place), 'waiting', () => describeImages(place, [source.imageId]))) ?? [];
