@@ -111,6 +111,14 @@ describe('the gate by a scan', () => {
     expectUntouched(result);
   });
 
+  test('is not waited for where something else stands in the way', async () => {
+    const shared = scanned({ results: results('low'), afterSeconds: 3000 });
+    const inputs = { 'max-severity': 'low', 'scan-wait-minutes': '60', 'target-kms-key': 'alias/nowhere' };
+    const { error, simulator } = await share(shared, inputs);
+    expect(error).toMatch(/alias\/nowhere/);
+    expect(simulator.calls.at(-1)?.at).toBeLessThan(60_000);
+  });
+
   test('warns of one that was not scanned, where that is not required', async () => {
     const shared = scanned(undefined, procedure);
     const result = await share(shared, { 'max-severity': 'high', 'scan-required': 'false' });

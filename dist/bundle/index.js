@@ -42670,64 +42670,82 @@ function readScanGate(reader) {
 	if (gate.waitMinutes > 0) reader.note("scan-wait-minutes", String(gate.waitMinutes), needs);
 	if (gate.fixableOnly) reader.note("fixable-only", "true", needs);
 }
-// src/plan/problem.ts
-function disabledRegion(error) {
-	if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return void 0;
-	const { code, awsMessage, where } = error;
-	return `region ${where.region} is not enabled in account ${where.account} (AWS says ${code}: ${awsMessage})`;
+// src/observe/scan.ts
+const levels = [...severities, "critical"];
+const rankOf = (label) => levels.includes(label) ? levels.indexOf(label) : levels.length;
+const dayMs$4 = 864e5;
+function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }) {
+	return FindingScanDate !== void 0 || HighestFindingSeverityLabel !== void 0;
 }
-function openFindings(signal, mendsTarget = () => void 0) {
-	const problems = new Map();
-	const warnings = new Map();
-	const nameOf = (where, what) => JSON.stringify([where, what]);
-	const openFor = (targets) => {
-		const add = (where, what, remedy) => {
-			const name = nameOf(where, what);
-			const named = targets.filter((one) => one !== void 0);
-			const problem = {
-				where,
-				what,
-				remedy: [remedy, named.length > 0 ? mendsTarget(named.join(", ")) : void 0].filter(Boolean).join("; ")
-			};
-			const known = problems.get(name) ?? {
-				problem,
-				targets: []
-			};
-			problems.set(name, {
-				...known,
-				targets: new Set([...known.targets, ...targets])
-			});
-		};
+function isFresh({ ScanResults }, { maxAgeDays }, now) {
+	if (maxAgeDays === void 0) return true;
+	const at = ScanResults?.FindingScanDate;
+	return at !== void 0 && now - at.getTime() <= maxAgeDays * dayMs$4;
+}
+const told$3 = (at) => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+async function checkScan(place, image, check) {
+	if (!isScanned(image)) {
+		tellUnscanned(place, image, check);
+		return;
+	}
+	if (!isFresh(image, check.scan, place.awsNow())) tellOld(place, image, check);
+	await checkFindings(place, image, check);
+}
+function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
+	const at = ScanResults?.FindingScanDate;
+	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
+	findings.add(placeName(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$3(at)}, longer ago than ${limit}`, "have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days");
+}
+function tellUnscanned(place, { ImageId }, { scan, findings }) {
+	const what = `${ImageId} has not been scanned by Amazon Inspector`;
+	if (!scan.required) findings.warn(placeName(place), `${what}, so nothing says what it holds`);
+	else findings.add(placeName(place), what, "have Amazon Inspector scan AMIs in that account and region, and wait for it with scan-wait-minutes; or set scan-required: false");
+}
+async function checkFindings(place, { ImageId = "", ScanResults }, check) {
+	const { scan, findings } = check;
+	const { HighestFindingSeverityLabel: highest = "none", FindingScanDate: at } = ScanResults ?? {};
+	const isOver = (label = "") => rankOf(label) > rankOf(scan.maxSeverity);
+	if (!isOver(highest)) return;
+	const found = await readFindings(place, ImageId, check);
+	const over = (found ?? []).filter(({ SeverityLabel }) => isOver(SeverityLabel));
+	const counted = scan.fixableOnly ? over.filter(({ FixAvailable }) => FixAvailable === true) : over;
+	if (scan.fixableOnly && counted.length === 0 && (found === void 0 || over.length > 0)) return;
+	const since = at === void 0 ? "" : `, by its scan of ${told$3(at)}`;
+	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
+	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
+	findings.add(placeName(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
+}
+async function readFindings(place, ImageId, { scan, findings }) {
+	const where = placeName(place);
+	const read = () => pages(async (NextToken) => {
+		const page = await place.ec2(new GetImageFindingsCommand({
+			ImageId,
+			NextToken
+		}));
 		return {
-			signal,
-			get problems() {
-				return [...problems.values()].map(({ problem }) => problem);
-			},
-			of: (target) => [...problems.values()].flatMap((one) => one.targets.has(target) ? [one.problem] : []),
-			about: openFor,
-			add,
-			warn(where, what) {
-				const name = nameOf(where, what);
-				if (!warnings.has(name)) warnings.set(name, {
-					where,
-					what,
-					remedy: ""
-				});
-			},
-			warnings: () => together([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
-			async attempt(where, doing, read) {
-				try {
-					return await read();
-				} catch (error) {
-					signal.throwIfAborted();
-					const { message, remedy = "" } = explain(new StepError(doing, error));
-					add(where, disabledRegion(error) ?? message, remedy);
-					return;
-				}
-			}
+			items: page.ImageFindings ?? [],
+			next: page.NextToken
 		};
-	};
-	return openFor([void 0]);
+	});
+	const doing = `reading the findings of Amazon Inspector for ${ImageId}`;
+	if (scan.fixableOnly) return findings.attempt(where, doing, read);
+	try {
+		return await read();
+	} catch (error) {
+		place.signal.throwIfAborted();
+		findings.warn(where, `${doing}: ${explainLine(error)}`);
+		return;
+	}
+}
+const shown$1 = 10;
+function summaryOf(over) {
+	const worst = over.toSorted((a, b) => rankOf(b.SeverityLabel ?? "") - rankOf(a.SeverityLabel ?? "") || (b.Score ?? 0) - (a.Score ?? 0));
+	const counts = [...Map.groupBy(worst, ({ SeverityLabel }) => SeverityLabel ?? "unnamed")].map(([label, all]) => `${all.length} ${label}`).join(", ");
+	const named = worst.slice(0, shown$1).map(({ SeverityLabel, Score, Title, FixAvailable }) => {
+		return `${SeverityLabel}${Score === void 0 ? "" : ` ${Score}`} ${Title ?? "without a title"}${FixAvailable === true ? " (fix available)" : ""}`;
+	});
+	const more = worst.length > shown$1 ? `; and ${worst.length - shown$1} more` : "";
+	return `${counts}. The worst: ${named.join("; ")}${more}`;
 }
 // src/observe/instance.ts
 function createdImageName(request, instanceId) {
@@ -43041,99 +43059,6 @@ async function readExtras(place, image) {
 		Attribute: "uefiData"
 	}));
 	return { uefiData: UefiData?.Value || void 0 };
-}
-// src/observe/scan.ts
-const levels = [...severities, "critical"];
-const rankOf = (label) => levels.includes(label) ? levels.indexOf(label) : levels.length;
-const dayMs$4 = 864e5;
-function scanOf({ ScanResults }, { maxAgeDays = Number.POSITIVE_INFINITY }, now) {
-	const at = ScanResults?.FindingScanDate;
-	const days = at === void 0 ? void 0 : (now - at.getTime()) / dayMs$4;
-	return {
-		at,
-		days,
-		isFresh: ScanResults !== void 0 && (days ?? 0) <= maxAgeDays
-	};
-}
-async function checkScan(place, image, check) {
-	if (image.ScanResults === void 0) {
-		tellUnscanned(place, image, check);
-		return;
-	}
-	const { scan, findings } = check;
-	const { days = 0, isFresh } = scanOf(image, scan, place.awsNow());
-	if (!isFresh) findings.add(placeName(place), `the last scan of ${image.ImageId} by Amazon Inspector is ${Math.floor(days)} days old, more than scan-max-age-days (${scan.maxAgeDays})`, "have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days");
-	await checkFindings(place, image, check);
-}
-function tellUnscanned(place, { ImageId }, { scan, findings }) {
-	const what = `${ImageId} has not been scanned by Amazon Inspector`;
-	if (!scan.required) findings.warn(placeName(place), `${what}, so nothing says what it holds`);
-	else findings.add(placeName(place), what, "have Amazon Inspector scan AMIs in that account and region, and wait for it with scan-wait-minutes; or set scan-required: false");
-}
-async function checkFindings(place, { ImageId = "", ScanResults }, check) {
-	const { scan, findings } = check;
-	const { HighestFindingSeverityLabel: highest = "none", FindingScanDate: at } = ScanResults ?? {};
-	const isOver = (label = "") => rankOf(label) > rankOf(scan.maxSeverity);
-	if (!isOver(highest)) return;
-	const over = (await readFindings(place, ImageId, check) ?? []).filter(({ SeverityLabel, FixAvailable }) => isOver(SeverityLabel) && (!scan.fixableOnly || FixAvailable === true));
-	if (scan.fixableOnly && over.length === 0) return;
-	const since = at === void 0 ? "" : `, by its scan of ${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
-	const kind = scan.fixableOnly ? "findings that can be fixed" : "findings";
-	findings.add(placeName(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${summaryOf(over, highest)}`, "bake the AMI anew with the fixes, or raise max-severity");
-}
-async function readFindings(place, ImageId, { scan, findings }) {
-	const where = placeName(place);
-	const read = () => pages(async (NextToken) => {
-		const page = await place.ec2(new GetImageFindingsCommand({
-			ImageId,
-			NextToken
-		}));
-		return {
-			items: page.ImageFindings ?? [],
-			next: page.NextToken
-		};
-	});
-	const doing = `reading the findings of Amazon Inspector for ${ImageId}`;
-	if (scan.fixableOnly) return findings.attempt(where, doing, read);
-	try {
-		return await read();
-	} catch (error) {
-		place.signal.throwIfAborted();
-		findings.warn(where, `${doing}: ${explainLine(error)}`);
-		return;
-	}
-}
-const shown$1 = 10;
-function summaryOf(over, highest) {
-	if (over.length === 0) return `the highest is ${highest}`;
-	const worst = over.toSorted((a, b) => rankOf(b.SeverityLabel ?? "") - rankOf(a.SeverityLabel ?? "") || (b.Score ?? 0) - (a.Score ?? 0));
-	const counts = [...Map.groupBy(worst, ({ SeverityLabel }) => SeverityLabel ?? "unnamed")].map(([label, all]) => `${all.length} ${label}`).join(", ");
-	const told = worst.slice(0, shown$1).map(({ SeverityLabel, Score, Title, FixAvailable }) => {
-		return `${SeverityLabel}${Score === void 0 ? "" : ` ${Score}`} ${Title ?? "without a title"}${FixAvailable === true ? " (fix available)" : ""}`;
-	});
-	const more = worst.length > shown$1 ? `; and ${worst.length - shown$1} more` : "";
-	return `${counts}. The worst: ${told.join("; ")}${more}`;
-}
-const lookEveryMs = 3e4;
-async function awaitScan(request, accounts, { log, signal }) {
-	const { scan } = request;
-	if (scan === void 0 || scan.waitMinutes === 0) return;
-	const aside = openFindings(signal);
-	const source = await aside.attempt("source account", "waiting for a scan", async () => {
-		await accounts.openSource();
-		return resolveSource(request, accounts, aside);
-	});
-	if (source === void 0 || source.instanceId !== void 0) return;
-	const place = accounts.source(source.place.region);
-	const isScanned = (image) => scanOf(image, scan, place.awsNow()).isFresh;
-	const until = place.clock.now() + scan.waitMinutes * 6e4;
-	let { image } = source;
-	if (!isScanned(image)) log.line(placeName(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
-	while (!isScanned(image) && place.clock.now() < until) {
-		await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
-		const [seen] = await aside.attempt(placeName(place), "waiting", () => describeImages(place, [source.imageId])) ?? [];
-		image = seen ?? image;
-	}
 }
 // src/observe/groups.ts
 async function noteGroups(place, note) {
@@ -44381,6 +44306,65 @@ function ownIntermediates({ source, intermediates }, findings) {
 function copiesOf({ imageId }, own) {
 	const images = [...own.values()].flatMap(({ images }) => images);
 	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
+}
+// src/plan/problem.ts
+function disabledRegion(error) {
+	if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return void 0;
+	const { code, awsMessage, where } = error;
+	return `region ${where.region} is not enabled in account ${where.account} (AWS says ${code}: ${awsMessage})`;
+}
+function openFindings(signal, mendsTarget = () => void 0) {
+	const problems = new Map();
+	const warnings = new Map();
+	const nameOf = (where, what) => JSON.stringify([where, what]);
+	const openFor = (targets) => {
+		const add = (where, what, remedy) => {
+			const name = nameOf(where, what);
+			const named = targets.filter((one) => one !== void 0);
+			const problem = {
+				where,
+				what,
+				remedy: [remedy, named.length > 0 ? mendsTarget(named.join(", ")) : void 0].filter(Boolean).join("; ")
+			};
+			const known = problems.get(name) ?? {
+				problem,
+				targets: []
+			};
+			problems.set(name, {
+				...known,
+				targets: new Set([...known.targets, ...targets])
+			});
+		};
+		return {
+			signal,
+			get problems() {
+				return [...problems.values()].map(({ problem }) => problem);
+			},
+			of: (target) => [...problems.values()].flatMap((one) => one.targets.has(target) ? [one.problem] : []),
+			about: openFor,
+			add,
+			warn(where, what) {
+				const name = nameOf(where, what);
+				if (!warnings.has(name)) warnings.set(name, {
+					where,
+					what,
+					remedy: ""
+				});
+			},
+			warnings: () => together([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+			async attempt(where, doing, read) {
+				try {
+					return await read();
+				} catch (error) {
+					signal.throwIfAborted();
+					const { message, remedy = "" } = explain(new StepError(doing, error));
+					add(where, disabledRegion(error) ?? message, remedy);
+					return;
+				}
+			}
+		};
+	};
+	return openFor([void 0]);
 }
 // src/one-line.ts
 const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
@@ -59190,6 +59174,28 @@ function checkRoom({ plan, findings, files }) {
 		templates
 	}, files);
 	if (problem !== void 0) findings.add(placeName(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
+}
+// src/observe/await-scan.ts
+const lookEveryMs = 3e4;
+async function awaitScan(request, accounts, { log, signal }) {
+	const { scan } = request;
+	if (scan === void 0 || scan.waitMinutes === 0) return;
+	const aside = openFindings(signal);
+	const observed = await aside.attempt("all", "reading", () => observe({
+		...request,
+		scan: void 0
+	}, accounts, aside));
+	if (observed === void 0 || aside.problems.length > 0 || observed.source.instanceId !== void 0) return;
+	const { source } = observed;
+	const place = accounts.source(source.place.region);
+	const isThere = (image) => isScanned(image) && isFresh(image, scan, place.awsNow());
+	const until = place.clock.now() + scan.waitMinutes * 6e4;
+	let { image } = source;
+	if (!isThere(image)) log.line(placeName(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
+	while (!isThere(image) && place.clock.now() < until) {
+		await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
+		image = (await aside.attempt(placeName(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
+	}
 }
 // src/plan/left-out.ts
 function leftOutOf({ onProblem, targets }, findings) {

@@ -1,13 +1,9 @@
 import { GetImageFindingsCommand, type Image, type ImageFinding } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { describeImages, pages } from '../aws/describe.ts';
+import { pages } from '../aws/describe.ts';
 import { explainLine, placeName } from '../aws/errors.ts';
 import { type ScanGate, severities } from '../inputs/scan.ts';
-import type { Request } from '../inputs.ts';
-import { type Findings, openFindings } from '../plan/problem.ts';
-import type { Log } from '../report/progress.ts';
-import type { Accounts } from './accounts.ts';
-import { resolveSource } from './source.ts';
+import type { Findings } from '../plan/problem.ts';
 
 /*
  * Amazon Inspector scans AMIs, and EC2 tells what it found: the highest severity and the time of the last scan with the AMI,
@@ -21,12 +17,12 @@ const rankOf = (label: string): number => (levels.includes(label) ? levels.index
 const dayMs = 86_400_000;
 
 /** Whether AWS says that it was scanned. Empty results say nothing: the gate takes no silence for a pass. */
-function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }: Image): boolean {
+export function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }: Image): boolean {
   return FindingScanDate !== undefined || HighestFindingSeverityLabel !== undefined;
 }
 
 /** Whether its last scan is young enough; of one whose time isn't known, that isn't known either. */
-function isFresh({ ScanResults }: Image, { maxAgeDays }: ScanGate, now: number): boolean {
+export function isFresh({ ScanResults }: Image, { maxAgeDays }: ScanGate, now: number): boolean {
   if (maxAgeDays === undefined) return true;
   const at = ScanResults?.FindingScanDate;
   return at !== undefined && now - at.getTime() <= maxAgeDays * dayMs;
@@ -129,38 +125,4 @@ function summaryOf(over: readonly ImageFinding[]): string {
   });
   const more = worst.length > shown ? `; and ${worst.length - shown} more` : '';
   return `${counts}. The worst: ${named.join('; ')}${more}`;
-}
-
-const lookEveryMs = 30_000;
-
-/** Waits for a scan of the source AMI that is young enough, as long as is asked; what comes of it is judged with all else. */
-export async function awaitScan(
-  request: Request,
-  accounts: Accounts,
-  { log, signal }: Readonly<{ log: Log; signal: AbortSignal }>,
-): Promise<void> {
-  const { scan } = request;
-  if (scan === undefined || scan.waitMinutes === 0) return;
-  // What is found here is found again, and told then.
-  const aside = openFindings(signal);
-  const source = await aside.attempt('source account', 'waiting for a scan', async () => {
-    await accounts.openSource();
-    return resolveSource(request, accounts, aside);
-  });
-  if (source === undefined || source.instanceId !== undefined) return;
-  const place = accounts.source(source.place.region);
-  const isThere = (image: Image) => isScanned(image) && isFresh(image, scan, place.awsNow());
-  const until = place.clock.now() + scan.waitMinutes * 60_000;
-  let { image } = source;
-  if (!isThere(image))
-    log.line(
-      placeName(place),
-      `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`,
-    );
-  while (!isThere(image) && place.clock.now() < until) {
-    await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
-    const [seen] =
-      (await aside.attempt(placeName(place), 'waiting', () => describeImages(place, [source.imageId]))) ?? [];
-    image = seen ?? image;
-  }
 }
