@@ -96,7 +96,12 @@ export const features: Record<string, Feature> = {
     of: procedure,
     options: {
       policies: ['source-scan'],
-      ami: { scan: { results: { HighestFindingSeverityLabel: 'high' } } },
+      ami: {
+        scan: {
+          results: { HighestFindingSeverityLabel: 'high' },
+          findings: [{ SeverityLabel: 'high', FixAvailable: false }],
+        },
+      },
     },
     inputs: { 'max-severity': 'medium', 'fixable-only': 'true' },
   },
