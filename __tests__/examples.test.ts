@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { Tag } from '@aws-sdk/client-ec2';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import { parse } from 'yaml';
@@ -19,8 +20,9 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import type { ActionName } from '../src/inputs/actions.ts';
-import { type InProcessRun, runAction, runJob, startSimulator } from './in-process.ts';
-import { expectTargets, type TargetRecord } from './shared-case.ts';
+import { evaluated } from './expressions.ts';
+import { type InProcessRun, runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
+import { expectTargets, imageIn, type TargetRecord } from './shared-case.ts';
 import { bare, deploy, type Parameters } from './stacks.ts';
 
 /*
@@ -34,8 +36,16 @@ const files = readdirSync(folder).filter((file) => file.endsWith('.yml'));
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 
 type With = Readonly<Record<string, string | boolean | number>>;
-type Step = Readonly<{ uses?: string; with?: With }>;
-type Job = Step & Readonly<{ environment?: string; steps?: readonly Step[] }>;
+type Env = Readonly<Record<string, string>>;
+type Step = Readonly<{ id?: string; uses?: string; with?: With; env?: Env }>;
+type Job = Step &
+  Readonly<{
+    needs?: string;
+    environment?: string;
+    strategy?: Readonly<{ matrix?: Readonly<Record<string, readonly string[]>> }>;
+    outputs?: Env;
+    steps?: readonly Step[];
+  }>;
 type Workflow = Readonly<{ jobs: Readonly<Record<string, Job>> }>;
 
 /** What GitHub's own language service finds wrong with a workflow; it knows this action's inputs from action.yml. */
@@ -120,12 +130,21 @@ type Play = Readonly<{
   targets: readonly string[];
   /** Of each target, if it isn't `created`; null where no target is told of. */
   status?: string | null;
+  /** The variables of what follows the step, where it takes the step's outputs. */
+  env?: (made: Made) => readonly Env[];
 }>;
+
+/** What a step made: its targets, and of each the version of its launch template. */
+type Made = Readonly<{ targets: readonly TargetRecord[]; versions: readonly TemplateVersion[] }>;
+type TemplateVersion = Readonly<{ id: string; number: number }>;
+
+/** What a rollout by the number of a version takes, a job for each target. */
+const versionEnv = ({ versions }: Made): Env[] =>
+  versions.map(({ id, number }) => ({ TEMPLATE: id, VERSION: String(number) }));
 
 const both = ['222222222222', '999999999999'];
 const amiId = ({ amiId }: Case) => ({ 'inputs.ami-id': amiId });
 
-/** What each action step meets, in the order of its workflow. */
 /** What Packer's post-processor writes of one build. */
 const manifestOf = (amiId: string): string =>
   JSON.stringify({
@@ -133,8 +152,15 @@ const manifestOf = (amiId: string): string =>
     last_run_uuid: '1',
   });
 
+/** What each action step meets, in the order of its workflow. */
 const plays: Readonly<Record<string, readonly Play[]>> = {
-  'one-account.yml': [{ contexts: amiId, targets: ['999999999999/eu-west-1'] }],
+  'one-account.yml': [
+    {
+      contexts: amiId,
+      targets: ['999999999999/eu-west-1'],
+      env: ({ targets }) => targets.map((target) => ({ AMI: target.amiId })),
+    },
+  ],
   'matrix-per-region.yml': [
     {
       options: { targets: both, regions: ['eu-west-1', 'us-west-2', 'ap-southeast-2'] },
@@ -261,6 +287,9 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       options: { regions: ['eu-west-1', 'us-west-2'] },
       contexts: amiId,
       targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
+      env: ({ targets }) => [
+        { TF_VAR_ami_ids: JSON.stringify(Object.fromEntries(targets.map(({ region, amiId }) => [region, [amiId]]))) },
+      ],
     },
   ],
   'rollout.yml': [
@@ -274,6 +303,7 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       },
       files: ({ amiId }) => ({ 'packer-manifest.json': manifestOf(amiId) }),
       targets: ['999999999999/eu-west-1', '999999999999/us-west-2'],
+      env: versionEnv,
     },
   ],
   'eks-node-group.yml': [
@@ -281,6 +311,7 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       options: { target: { launchTemplates: { nodes: ['ami-00000000000000001'] } } },
       contexts: amiId,
       targets: ['999999999999/eu-west-1'],
+      env: versionEnv,
     },
   ],
   'karpenter.yml': [{ contexts: amiId, targets: ['999999999999/eu-west-1'] }],
@@ -327,6 +358,87 @@ function filled(values: With, contexts: Readonly<Record<string, string>>): Recor
       return value;
     });
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fill(String(value))]));
+}
+
+/** The jobs of a matrix, of which the examples have one dimension. */
+function matrixOf({ strategy }: Job): Env[] {
+  const [[name = '', values = []] = []] = Object.entries(strategy?.matrix ?? {});
+  return values.length === 0 ? [{}] : values.map((value) => ({ [name]: value }));
+}
+
+/** The variables of the steps and jobs that follow an action step, as GitHub makes them of its outputs. */
+function envAfter(workflow: string, index: number, outputs: Env): Env[] {
+  const { jobs } = parse(workflow) as Workflow;
+  const ours = Object.entries(jobs).flatMap(([name, job]) =>
+    [job, ...(job.steps ?? [])].filter(isOurs).map((step) => ({ name, job, step })),
+  );
+  const { name, job, step } = ours[index] ?? {};
+  if (name === undefined || job === undefined || step === undefined) throw new Error('the workflow has no such step');
+  const steps = { [step.id ?? '']: { outputs } };
+  const evaluate = (env: Env, contexts: Readonly<Record<string, unknown>>): Env =>
+    Object.fromEntries(Object.entries(env).map(([key, text]) => [key, evaluated(text, contexts)]));
+  const later = (job.steps ?? []).slice((job.steps ?? []).indexOf(step) + 1);
+  const next = Object.values(jobs).filter(({ needs }) => needs === name);
+  const needs = { [name]: { outputs: evaluate(job.outputs ?? {}, { steps, matrix: {} }) } };
+  return [
+    ...later.flatMap(({ env }) => (env ? [evaluate(env, { steps })] : [])),
+    ...next.flatMap((one) =>
+      [one, ...(one.steps ?? [])].flatMap(({ env }) =>
+        env ? matrixOf(one).map((matrix) => evaluate(env, { needs, matrix })) : [],
+      ),
+    ),
+  ];
+}
+
+type Ended = Readonly<{ simulator: Simulator; targets: readonly TargetRecord[] }>;
+
+const regionIn = ({ world }: Simulator, { account, region }: TargetRecord) =>
+  world.accounts[account]?.regions.get(region);
+
+/** The parameter that a step sets names each target's AMI. */
+function expectParameters({ simulator, targets }: Ended, { 'ssm-parameter': name }: Env): void {
+  if (name === undefined) return;
+  for (const target of targets) expect(regionIn(simulator, target)?.parameters.get(name)?.value).toBe(target.amiId);
+}
+
+/** With a boot test, each AMI says that it passed, and no instance of it is left. */
+function expectTested({ simulator, targets }: Ended, { 'boot-test': by }: Env): void {
+  if (by === undefined) return;
+  for (const target of targets) {
+    const { data } = imageIn(simulator, target.account, target.region, target.amiId);
+    expect(data.Tags).toContainEqual({ Key: 'share-encrypted-ami:boot-test', Value: `passed ${by}` });
+    const launched = [...(regionIn(simulator, target)?.instances.values() ?? [])];
+    expect(launched.map(({ state }) => state)).toEqual(['terminated']);
+  }
+}
+
+/** Of each target, the version of its launch template that has the AMI: the newest. */
+function versionsIn({ simulator, targets }: Ended, { 'launch-template': name }: Env): TemplateVersion[] {
+  if (name === undefined) return [];
+  return targets.map((target) => {
+    const templates = [...(regionIn(simulator, target)?.launchTemplates.values() ?? [])];
+    const template = templates.find((one) => one.name === name);
+    const newest = template?.versions.at(-1);
+    expect(newest?.data.ImageId).toBe(target.amiId);
+    return { id: template?.id ?? '', number: newest?.number ?? 0 };
+  });
+}
+
+type SelectorTerm = Readonly<{ owner?: string; tags: Env }>;
+
+/** The term of an EC2NodeClass that a workflow's header shows. */
+function selectorIn(workflow: string): SelectorTerm {
+  const [, shown = ''] = /^# {3}amiFamily: .*\n((?:# {3}.*\n)+)/m.exec(workflow) ?? [];
+  const { amiSelectorTerms } = parse(shown.replaceAll(/^# {3}/gm, '')) as { amiSelectorTerms: SelectorTerm[] };
+  expect(amiSelectorTerms).toHaveLength(1);
+  return amiSelectorTerms[0] ?? { tags: {} };
+}
+
+/** https://karpenter.sh/docs/concepts/nodeclasses/#specamiselectorterms: all tags of a term; `*` is any value. */
+function isSelected(tags: readonly Tag[], { tags: wanted }: SelectorTerm) {
+  return Object.entries(wanted).every(([key, value]) =>
+    tags.some((tag) => tag.Key === key && (value === '*' || tag.Value === value)),
+  );
 }
 
 /** The Auto Scaling service-linked role is in every account that has used Auto Scaling; Karpenter has its own. */
@@ -476,15 +588,40 @@ describe('each action step does what it says', () => {
       }),
     );
     expect(made.sort()).toEqual(play.targets.toSorted());
-    for (const place of play.targets) {
-      const [account = '', region = ''] = place.split('/');
-      const parameter = inputs['ssm-parameter'];
-      if (parameter === undefined) continue;
-      const record = targets.find((target) => target.account === account && target.region === region);
-      const stored = simulator.world.accounts[account]?.regions.get(region)?.parameters.get(parameter);
-      expect(stored?.value).toBe(record?.amiId);
-    }
+    const ended = { simulator, targets: targets.filter(({ status }) => status !== 'planned') };
+    expectTested(ended, inputs);
+    expectParameters(ended, inputs);
+    const versions = versionsIn(ended, inputs);
+    const following = envAfter(workflow, index, main.outputs);
+    expect(following).toEqual(play.env?.({ targets, versions }) ?? following);
+    expect(following.flatMap((env) => Object.values(env))).not.toContain('');
     await simulator.close();
+  });
+
+  test('karpenter.yml: Karpenter finds the AMI once it is published, and none that could not be', async () => {
+    const workflow = read('examples/karpenter.yml');
+    const { inputs: written, environment } = stepOf(workflow);
+    const denied = { kind: 'refusal', code: 'AccessDeniedException', message: 'denied', status: 400 } as const;
+    const faults = [{ ...denied, action: 'CreateGrant', holds: 'role/karpenter', mutating: true }];
+    const foundBy = async (options: StandardOptions) => {
+      const shared = withServiceRoles(setUp(standardCase(options), options, { workflow, environment }));
+      const simulator = await startSimulator(shared.scenario);
+      const { main } = await runJob({ inputs: filled(written, amiId(shared)), env: simulator.env });
+      const targets = JSON.parse(main.outputs.targets ?? '') as TargetRecord[];
+      const there = [...(simulator.world.accounts[targetAccount]?.regions.get(targetRegion)?.images.values() ?? [])];
+      const found = there.filter(({ data }) => isSelected(data.Tags, selectorIn(workflow)));
+      await simulator.close();
+      return {
+        conclusion: main.conclusion,
+        there: there.length,
+        targets,
+        found: found.map(({ data }) => data.ImageId),
+      };
+    };
+    const published = await foundBy({});
+    expect(published).toMatchObject({ conclusion: 'success', there: 1 });
+    expect(published.found).toEqual(published.targets.map((target) => target.amiId));
+    expect(await foundBy({ faults })).toMatchObject({ conclusion: 'failure', there: 1, found: [] });
   });
 });
 
