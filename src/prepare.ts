@@ -16,6 +16,7 @@ import { digestOf } from './plan/digest.ts';
 import { holdingBack, isStopped, leftOutOf } from './plan/left-out.ts';
 import { planOf } from './plan/plan.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
+import { recallOf } from './plan/recalled.ts';
 import { describePlan, type PlanRecord, planLines, planRecord, withOutcomes } from './report/plan.ts';
 import type { Log } from './report/progress.ts';
 import { ProblemsError, StoppedError } from './report/stopped.ts';
@@ -80,6 +81,8 @@ async function settle(settling: Settling): Promise<Readonly<{ plan?: Plan; check
   const { region } = request.source;
   const observed = await findings.attempt(region, 'reading', () => observe(request, accounts, findings));
   if (observed === undefined) return {};
+  const recalled = recallOf(observed.source.image);
+  if (recalled !== undefined) findings.add(placeName(observed.source.place), recalled.what, recalled.remedy);
   const reader = readerOf(host, request.run, observed.at);
   for (;;) {
     const leftOut = leftOutOf(request, findings);

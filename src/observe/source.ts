@@ -9,6 +9,7 @@ import type { Request } from '../inputs.ts';
 import { joined } from '../join.ts';
 import type { Source, SourceSnapshot } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
+import { recallOf } from '../plan/recalled.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import type { Accounts } from './accounts.ts';
 import { createdImageName, type ForeseenImage, foreseeImage, isFailedTry } from './instance.ts';
@@ -182,7 +183,10 @@ function isOwnedAsAsked(
 /** Whether an image can be copied at all; the finding says why not. */
 function isShareable(image: Image, where: string, findings: Findings): boolean {
   const { ImageId, State, RootDeviceType } = image;
-  if (State === 'disabled') {
+  const recalled = recallOf(image);
+  if (State === 'disabled' && recalled !== undefined) {
+    findings.add(where, recalled.what, recalled.remedy);
+  } else if (State === 'disabled') {
     findings.add(
       where,
       `${ImageId} is disabled`,

@@ -20,6 +20,7 @@ import { asksForLaunchers, launchOperations } from './launching.ts';
 import { onceSeen, patiently } from './patiently.ts';
 import { protectionMark } from './protect.ts';
 import { type Asking, dryRun, type Hindrance, idOr, type Question } from './question.ts';
+import { refuseRecalled } from './recalled.ts';
 
 /** A call, what it is called while it is made, and what is told of it then. */
 type Step = Readonly<{ doing: string; command: Ec2Command; done: string }>;
@@ -85,6 +86,7 @@ export async function publish({ image: ref, settings }: Publish, { run, place, r
   const made = 'madeBy' in ref ? resultOf(ref.madeBy) : undefined;
   if (made?.image === undefined) throw new Error('there is no image to publish');
   const { image } = made;
+  await refuseRecalled(run);
   const step = async (doing: string, done: string, act: () => Promise<unknown>): Promise<void> => {
     try {
       await patiently(place, () => onceSeen(place, act));

@@ -5,6 +5,7 @@ import type { Result } from '../outcome.ts';
 import type { Ready, Reference } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { readPromotion } from './parameter.ts';
+import { refuseRecalled } from './recalled.ts';
 import { readNewVersion } from './template-version.ts';
 
 /*
@@ -20,6 +21,7 @@ import { readNewVersion } from './template-version.ts';
  */
 export async function readReferences({ sets, settled }: Ready, scope: Scope): Promise<Result> {
   const { ledger } = scope.run;
+  if (sets.length > 0) await refuseRecalled(scope.run);
   const read = await joined(sets.map((one) => readReference(one, scope)));
   const { promotions = [], versions = [] } = ledger.state ?? {};
   const isOpen = (place: string, name: string) => !settled.some((one) => isOf(one, place, name));

@@ -21,6 +21,7 @@ import { carryOver, imdsCommand, instanceTypesCommand } from './carry-over.ts';
 import { differencesOf } from './compare.ts';
 import { onceSeen } from './patiently.ts';
 import { type Asking, asksForUsers, dryRun, type Question } from './question.ts';
+import { refuseRecalled } from './recalled.ts';
 import { removeImage } from './remove.ts';
 import { defaultEncryption } from './settings.ts';
 
@@ -37,6 +38,7 @@ export async function verify({ image: ref, expected }: Verify, scope: Scope): Pr
   try {
     image = await carryOver(place, run.source.image, image);
     const verified = await compareAgain(run, place, { image, snapshots: made.snapshots, expected });
+    await refuseRecalled(run);
     run.log.line(placeName(place), `${image.ImageId} is available and verified`);
     return { id: image.ImageId ?? '', ...verified };
   } catch (error) {

@@ -39,6 +39,7 @@ import type { Expected } from './operation.ts';
 import { operationsOf } from './operations.ts';
 import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
 import type { Findings } from './problem.ts';
+import { recallOf } from './recalled.ts';
 import { removalObstacle } from './removal.ts';
 import { formerOf, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
@@ -200,7 +201,32 @@ function planEncryptedCopy(
   return undefined;
 }
 
-function planTarget(planning: Planning, { target, tie }: Own): Draft {
+/** What was recalled here stays as it is: it is neither used again nor replaced, and a new one would be the same. */
+function tellRecalled({ findings }: Planning, { place, name, existing, namesake }: Target): void {
+  const others =
+    namesake === undefined || existing.some(({ ImageId }) => ImageId === namesake.ImageId) ? [] : [namesake];
+  for (const image of [...existing, ...others]) {
+    const recalled = recallOf(image);
+    if (recalled === undefined) continue;
+    const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : '';
+    const another = 'give the new one another target-ami-name (of another source AMI), or deregister that AMI';
+    findings.add(placeName(place), `${recalled.what}${taken}`, `${recalled.remedy}; or ${another}`);
+  }
+}
+
+function planTarget(planning: Planning, own: Own): Draft {
+  tellRecalled(planning, own.target);
+  return planLasting(planning, { ...own, target: withoutRecalled(own.target) });
+}
+
+/** A target without what was recalled in it, of which nothing is planned. */
+function withoutRecalled(target: Target): Target {
+  const isKept = (image: Image) => recallOf(image) === undefined;
+  const namesake = target.namesake !== undefined && isKept(target.namesake) ? target.namesake : undefined;
+  return { ...target, existing: target.existing.filter(isKept), namesake };
+}
+
+function planLasting(planning: Planning, { target, tie }: Own): Draft {
   const { request, source, holders, findings } = planning;
   const crossAccount = target.request.account !== source.account;
   const route = planRoute(planning, target, crossAccount);

@@ -1,6 +1,6 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
-import { tagKeys, tagValue } from '../tags.ts';
+import { recalledTag, tagKeys, tagValue } from '../tags.ts';
 import { hasFailed } from './boot.ts';
 import { madeAt, type Tie } from './evidence.ts';
 import type { Locks, Users } from './facts.ts';
@@ -33,11 +33,12 @@ export type RetentionFacts = Readonly<{
   tie: (image: Image) => Tie;
 }>;
 
-/** What is told and counted of a lineage, newest first: what is pending or disabled, and what a run is making, isn't. */
+/** What is told and counted of a lineage, newest first: what is pending, disabled or recalled, and what a run is making, isn't. */
 function settledOf({ existing, reused }: Pick<RetentionFacts, 'existing' | 'reused'>): Image[] {
   return existing
     .filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === 'available')
     .filter((image) => tagValue(image, tagKeys.lease) === undefined && !isEncryptedCopy(image))
+    .filter((image) => tagValue(image, recalledTag) === undefined)
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
 }
 
